@@ -1,0 +1,41 @@
+# Each target works alone, on a machine that has only Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := symbolic potentials flows tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint types bench clean
+
+help:
+	@echo "make report   derive, integrate, check, draw: ./report/*.html"
+	@echo "make test     the tests        make lint    ruff"
+	@echo "make bench    the benchmarks   make types   mypy"
+	@echo "make clean    remove .venv, ./report and caches"
+
+report: .venv/installed
+	$(BIN)/popflow report --out report --force
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q -n auto
+
+lint: .venv/installed
+	$(BIN)/ruff check $(SOURCES)
+
+types: .venv/installed
+	$(BIN)/mypy
+
+bench: .venv/installed
+	@set -e; for script in benchmarks/*.py; do \
+	  echo "== $$script"; $(BIN)/python "$$script"; done
+
+# The stamp is newer than pyproject.toml: installed once, and again only when that file changes.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "popflow needs Python >= 3.11; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv report build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""How accurate the loss is at every output time up to t = 1e12, against a high-precision reference.
+
+For random starts the loss of `flows.integrate` is compared with that of `flows.solver_reference`
+(40 digits, or 200 for one neuron, whose loss falls to 1e-300), which starts from the user's own
+numbers and shares only the symbolic source. Run
+
+    python benchmarks/accuracy.py [--quick] [--method LSODA] [--references FILE]
+
+References are kept in FILE and computed only where it has none: seconds for two neurons, minutes
+for ten. Exits with 1 if an error is above its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mpmath import mp
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import flows
+from flows import relu_neuron_exact as exact
+from flows.integrate import output_times
+from flows.solver import COMPLETED
+from flows.solver_reference import solve_reference
+
+T_END = 1e12
+# The errors that the README promises, by the tolerance asked for.
+BOUNDS = {1e-10: 1e-8, 1e-13: 1e-11}
+# Below this the loss approaches the smallest double.
+SMALLEST = 1e-300
+REFERENCES = Path(__file__).with_name("accuracy_references.json")
+
+
+class Case(NamedTuple):
+    """A random start."""
+
+    n: int
+    d: int
+    scale: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Key in the file of references."""
+        return f"n={self.n} d={self.d} scale={self.scale:g} seed={self.seed} t_end={T_END:g}"
+
+
+def cases(quick: bool, seeds: int) -> list[Case]:
+    """Return the table's rows."""
+    n, d, scale = ((1, 2, 3), (2, 5), (0.1,)) if quick else (
+        (1, 2, 3, 5, 10), (2, 5, 20), (1e-3, 0.1, 1.0))  # fmt: skip
+    return [Case(*c) for c in itertools.product(n, d, scale, range(seeds))]
+
+
+def reference(case: Case) -> dict[str, Any]:
+    """Compute the loss at every output time with many digits."""
+    begun = time.perf_counter()
+    system = flows.ReLUNeuron(case.n, case.d)
+    digits = 200 if case.n == 1 else 40
+    start = exact.coordinates(
+        system.initial(case.scale, case.seed).tolist(), system.teacher, digits
+    )
+    q = len(start[0])
+    teacher = [1.0] + [0.0] * (q - 1)
+    run = solve_reference(
+        *exact.flow([1] * case.n, teacher), [x for w in start for x in w],
+        output_times(T_END).tolist(), digits, tolerance=1e-17, stages=16,
+    )  # fmt: skip
+    losses = [
+        exact.loss([x[i : i + q] for i in range(0, len(x), q)], teacher, 2 * digits)
+        for x in run.states
+    ]
+    return {
+        "loss": [mp.nstr(value, 20) for value in losses],
+        "status": run.status,
+        "message": run.message,
+        "seconds": time.perf_counter() - begun,
+    }
+
+
+def all_references(wanted: list[Case], path: Path, processes: int) -> dict[str, dict[str, Any]]:
+    """Read what `path` has and compute the rest into it."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    count = len(output_times(T_END))
+    missing = [c for c in wanted if c.name not in known
+               or (known[c.name]["status"] == COMPLETED and len(known[c.name]["loss"]) != count)]
+    missing.sort(key=lambda c: -c.n * min(c.n + 1, c.d))
+    with ProcessPoolExecutor(processes) as pool:
+        found = track(pool.map(reference, missing), "references", len(missing),
+                      console=Console(stderr=True))  # fmt: skip
+        for case, result in zip(missing, found, strict=True):
+            known[case.name] = result
+            path.write_text(json.dumps(known, indent=0))
+    return known
+
+
+def measure(case: Case, expected: dict[str, Any], rtol: float, method: str) -> dict[str, Any]:
+    """Integrate once and return the largest relative error of the loss and the time it took."""
+    system = flows.ReLUNeuron(case.n, case.d)
+    start = system.initial(case.scale, case.seed)
+    begun = time.perf_counter()
+    run = flows.integrate(system, start, T_END, method=method, rtol=rtol)
+    seconds = time.perf_counter() - begun
+    loss = run["loss"][1:]
+    truth = np.array([float(mp.mpf(x)) for x in expected["loss"]])
+    size = min(len(loss), len(truth))
+    seen = truth[:size] >= SMALLEST
+    error = np.abs(loss[:size][seen] / truth[:size][seen] - 1).max(initial=0.0)
+    complete = len(loss) == len(truth) == len(output_times(T_END))
+    return {"error": float(error), "seconds": seconds, "status": run.status, "complete": complete,
+            "positive": bool((run["loss"] >= 0).all())}  # fmt: skip
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="six starts of one to three neurons")
+    parser.add_argument("--method", default="auto", help="method of flows.integrate")
+    parser.add_argument("--seeds", type=int, default=1, help="starts of each kind")
+    parser.add_argument("--processes", type=int, default=2, help="for the references")
+    parser.add_argument("--references", type=Path, default=REFERENCES)
+    options = parser.parse_args()
+
+    wanted = cases(options.quick, options.seeds)
+    known = all_references(wanted, options.references, options.processes)
+    for rtol in BOUNDS:  # compile before the clock runs
+        measure(wanted[0], known[wanted[0].name], rtol, options.method)
+    table = Table(title=f"largest relative error of the loss for t <= {T_END:g}")
+    for heading in ("n", "d", "scale", "reference"):
+        table.add_column(heading, justify="right")
+    for rtol, bound in BOUNDS.items():
+        table.add_column(f"rtol {rtol:g} (bound {bound:g})", justify="right")
+        table.add_column("ms", justify="right")
+    failures = 0
+    for case in wanted:
+        expected = known[case.name]
+        row = [f"{case.n}", f"{case.d}", f"{case.scale:g}", f"{expected['seconds']:.0f} s"]
+        for rtol, bound in BOUNDS.items():
+            result = measure(case, expected, rtol, options.method)
+            good = result["error"] <= bound and result["complete"] and result["positive"]
+            failures += not good
+            note = "" if good else " !"
+            if not result["complete"]:
+                note += f" run: {result['status']}, reference: {expected['status']}"
+            row += [f"{result['error']:.1e}{note}", f"{1e3 * result['seconds']:.0f}"]
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

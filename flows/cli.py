@@ -1,0 +1,204 @@
+"""Command line: reads options, calls the packages, prints; computes nothing.
+
+Every other module is imported inside a command, so that ``popflow --help`` starts at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows import cli_output as output
+from flows.cli_options import SYSTEMS, flow_options, integrated, loaded_or_integrated, one_of
+from flows.errors import InputError
+
+PICTURES = (".png", ".pdf", ".svg")
+
+_force = click.option("--force", is_flag=True, help="Replace an existing output file.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="popflow")
+def commands() -> None:
+    """Derive, integrate, check and show population gradient flows."""
+
+
+@commands.command("list")
+def list_() -> None:
+    """List systems, their potentials and claims, with sources."""
+    from potentials import claims, potentials
+
+    console = output.console()
+    for name in SYSTEMS:
+        console.print(name, style="bold")
+        rows = [(p.name, str(p.source)) for p in potentials(name)]
+        console.print(output.table(("potential", "source"), rows))
+        rows = [(c.id, f"{c.statement}\n{c.source}") for c in claims(name)]
+        console.print(output.table(("claim", "statement and source"), rows))
+
+
+@commands.command()
+@click.argument("system")
+@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@_force
+@_json
+def derive(system: str, latex: str | None, force: bool, as_json: bool) -> int:
+    """Derive SYSTEM, each step with its evidence.
+
+    Exit code 1 if a step is refuted.
+    """
+    one_of("system", system, SYSTEMS)
+    output.check_output(latex, force)
+    import symbolic
+
+    document = symbolic.derive(system).verify()
+    data = document.to_json()
+    if latex is not None:
+        text = document.latex()
+        output.write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+    evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
+    if as_json:
+        output.print_json(data)
+    else:
+        for derivation in document.derivations:
+            click.echo(f"{derivation.name}  [{derivation.source}]")
+            for step in derivation.steps:
+                click.echo(f"  {step.to_json()['evidence']:8} {step.rule}")
+                click.echo(f"           {step.lhs} = {step.rhs}")
+        counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
+        click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
+    return int("REFUTED" in evidence)
+
+
+@commands.command()
+@click.argument("system")
+@flow_options
+@click.option("--out", metavar="FILE.nc", help="Write the result as NetCDF.")
+@_force
+@_json
+def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any) -> int:
+    """Integrate the flow of SYSTEM.
+
+    Exit code 4 if it stops before the end.
+    """
+    output.check_output(out, force)
+    result = integrated(system, options)
+    if out is not None:
+        result.save(out, force=force)
+    if as_json:
+        output.print_json(result.to_json())
+    else:
+        output.console().print(output.run_table(result))
+    return 0 if result.completed else 4
+
+
+@commands.command()
+@click.argument("target", metavar="SYSTEM|FILE.nc")
+@flow_options
+@click.option("--claim", metavar="ID", help="Check only this claim.")
+@_json
+def check(target: str, claim: str | None, as_json: bool, **options: Any) -> int:
+    """Check the claims along a run, to t = 1e9 unless told otherwise.
+
+    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED; 3: otherwise;
+    4: the run stopped before its end.
+    """
+    from flows.check import check as verdicts_of
+    from flows.check import exit_code
+    from potentials import claims
+
+    result = loaded_or_integrated(
+        target, options, lambda name: one_of("claim", claim, (c.id for c in claims(name)))
+    )
+    verdicts = verdicts_of(result, claim)
+    if as_json:
+        output.print_json({**result.to_json(), "verdicts": [v.to_json() for v in verdicts]})
+    else:
+        tables = (output.run_table(result), output.verdict_table(verdicts))
+        output.console().print(*tables, output.unmet_table(verdicts))
+    return exit_code(verdicts) if result.completed else 4
+
+
+@commands.command()
+@click.argument("target", metavar="SYSTEM|FILE.nc")
+@click.option("--potential", metavar="NAME", required=True, help="Its name in `popflow list`.")
+@flow_options
+@click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
+@_force
+def inspect(target: str, potential: str, out: str | None, force: bool, **options: Any) -> int:
+    """Show a potential and its derivative along a run, to t = 1e9 unless told otherwise.
+
+    Exit code 4 if the run stopped before its end.
+    """
+    from potentials import potentials
+
+    if out is not None and Path(out).suffix not in PICTURES:
+        raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
+    output.check_output(out, force)
+    result = loaded_or_integrated(
+        target,
+        options,
+        lambda name: one_of("potential", potential, (p.name for p in potentials(name))),
+    )
+    if out is not None:
+        from flows.figure import potential_figure
+
+        output.write_file(out, potential_figure(result, potential).savefig)
+    output.console().print(output.course_table(result, potential))
+    return 0 if result.completed else 4
+
+
+@commands.command()
+@click.argument("systems", metavar="[SYSTEM ...]", nargs=-1)
+@click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
+@_force
+def report(systems: tuple[str, ...], out: str, force: bool) -> int:
+    """Derive, integrate, check, draw: one HTML page a system, by default of all."""
+    for name in systems:
+        one_of("system", name, SYSTEMS)
+    from flows.report import write
+
+    for path in write(systems or tuple(SYSTEMS), out, force=force):
+        click.echo(path)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What stands after ``popflow``; the process's own by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 success, 1 a violated claim or a refuted step, 2 bad input, 3 other verdicts,
+        4 a run that stopped before its end, 130 Ctrl-C outside a run.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
+    except click.Abort:
+        return _fail("stopped by Ctrl-C", 130)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "popflow"
+        return _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+    except InputError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("expected a problem that fits into memory; choose a smaller --n or --d")
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}; choose another")
+
+
+def _fail(line: str, code: int = 2) -> int:
+    click.echo("popflow: error: " + " ".join(line.split()), err=True)
+    return code

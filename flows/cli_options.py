@@ -1,0 +1,213 @@
+"""From the options of the command line to a run.
+
+Adding a system's options is one entry in `SYSTEMS`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.self_similar import Array
+    from flows.system import System
+    from flows.trajectory import Trajectory
+
+Options = Mapping[str, Any]
+Command = Callable[..., Any]
+
+T_END = 1e9  # where `check` and `inspect` stop unless told otherwise
+DEFAULTS = {"n": 3, "d": 5, "scale": 0.1, "seed": 0, "rtol": 1e-10, "method": "auto"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Command line of one system.
+
+    Parameters
+    ----------
+    options : dict
+        The options that only this system has: a click decorator by parameter name.
+    prepare : callable
+        From all options to the system and its start.
+    """
+
+    options: dict[str, Callable[[Command], Command]]
+    prepare: Callable[[Options], tuple[System, Array]]
+
+
+def _relu_neuron(options: Options) -> tuple[System, Array]:
+    from flows.relu_neuron import ReLUNeuron
+
+    initial = _array(options, "initial", ("n", "d"))
+    teacher = _array(options, "teacher", ("d",))
+    if initial is not None:
+        n, d = initial.shape
+    else:
+        n, d = _value(options, "n"), _value(options, "d")
+        if teacher is not None and options["d"] is None:
+            d = len(teacher)
+    if teacher is not None and len(teacher) != d:
+        raise InputError(
+            f"--teacher: expected {d} numbers, as many as a neuron has, got {len(teacher)}"
+        )
+    system = ReLUNeuron(n=n, d=d, teacher=teacher)
+    return system, _random(system, options) if initial is None else initial
+
+
+SYSTEMS = {
+    "relu_neuron": Entry(
+        options={
+            "teacher": click.option(
+                "--teacher", metavar="FILE", help="Teacher v, .npy or JSON list [default: e_1]."
+            )
+        },
+        prepare=_relu_neuron,
+    ),
+}
+
+
+def _array(options: Options, name: str, axes: tuple[str, ...]) -> Array | None:
+    from flows.starts import read_array
+
+    return None if options[name] is None else read_array(options[name], axes)
+
+
+def _value(options: Options, name: str) -> Any:
+    return DEFAULTS[name] if options[name] is None else options[name]
+
+
+def _random(system: System, options: Options) -> Array:
+    return system.initial(scale=_value(options, "scale"), seed=_value(options, "seed"))
+
+
+def _times(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    try:
+        return text if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"--t-eval: expected times separated by commas, like 1,10,100, got {text!r}"
+        ) from error
+
+
+def _option(flag: str, metavar: str, text: str, **more: Any) -> Callable[[Command], Command]:
+    default = DEFAULTS.get(flag.removeprefix("--"))
+    note = "" if default is None else f" [default: {default}]"
+    return click.option(flag, metavar=metavar, help=f"{text}{note}.", **more)
+
+
+FLOW = {
+    "t_end": _option("--t-end", "T", "Integrate to this time", type=float),
+    "n": _option("--n", "N", "Number of neurons", type=int),
+    "d": _option("--d", "D", "Dimension", type=int),
+    "scale": _option("--scale", "S", "Size of the random start", type=float),
+    "seed": _option("--seed", "K", "Seed of the random start", type=int),
+    "initial": _option("--initial", "FILE", "Start, .npy or JSON lists; replaces the four above"),
+    "t_eval": _option("--t-eval", "T1,T2,..", "Output times, else geometric", callback=_times),
+    "rtol": _option("--rtol", "R", "Relative tolerance of a step", type=float),
+    "method": _option("--method", "M", "Solver"),
+}
+
+
+def flow_options(command: Command) -> Command:
+    """Give a command the options of a flow, then those of each system."""
+    own = [option for entry in SYSTEMS.values() for option in entry.options.values()]
+    for decorate in reversed([*FLOW.values(), *own]):
+        command = decorate(command)
+    return command
+
+
+def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
+    """Refuse a name that is not known.
+
+    Raises
+    ------
+    InputError
+        With the names that are.
+    """
+    names = list(known)
+    if name is not None and name not in names:
+        raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(names)}")
+
+
+def integrated(name: str, options: Options) -> Trajectory:
+    """Run of system ``name`` that the options ask for.
+
+    Raises
+    ------
+    InputError
+        For options that exclude each other, are another system's, or have bad values.
+    """
+    from flows.integrate import integrate
+
+    one_of("system", name, SYSTEMS)
+    given = _given(options)
+    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
+        raise InputError(f"{_flag(foreign[0])} is not an option of {name}; leave it out")
+    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
+    if "initial" in given and twice:
+        raise InputError(f"--initial: expected no {_flag(twice[0])} beside it; give one of them")
+    if options["t_end"] is None:
+        raise InputError("--t-end: expected a time to integrate to, got none; give --t-end 1e9")
+    system, start = SYSTEMS[name].prepare(options)
+    return integrate(
+        system,
+        start,
+        t_end=options["t_end"],
+        t_eval=options["t_eval"],
+        method=_value(options, "method"),
+        rtol=_value(options, "rtol"),
+        progress=sys.stderr.isatty(),
+    )
+
+
+def loaded_or_integrated(
+    target: str, options: Options, look: Callable[[str], object]
+) -> Trajectory:
+    """Run of a result file, or of a system to ``T_END`` unless the options say otherwise.
+
+    Parameters
+    ----------
+    target : str
+        Name of a system or of a file.
+    options : mapping
+        Options of `FLOW` and of the systems; none may be given with a file.
+    look : callable
+        Gets the system's name before anything is integrated, to refuse what does not fit it.
+
+    Raises
+    ------
+    InputError
+        For a target that is neither, a damaged file, and bad options.
+    """
+    if target in SYSTEMS:
+        look(target)
+        t_end = T_END if options["t_end"] is None else options["t_end"]
+        return integrated(target, {**options, "t_end": t_end})
+    if not (target.endswith(".nc") or os.path.exists(target)):
+        raise InputError(
+            f"unknown system or file {target!r}: expected {', '.join(SYSTEMS)}, or a file that"
+            " popflow run --out wrote"
+        )
+    if given := _given(options):
+        raise InputError(f"{_flag(given[0])} does not apply to a result file; leave it out")
+    from flows.trajectory import load
+
+    run = load(target)
+    look(run.system.name)
+    return run
+
+
+def _given(options: Options) -> list[str]:
+    return [name for name, value in options.items() if value is not None]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

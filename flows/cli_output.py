@@ -1,0 +1,154 @@
+"""What the command line writes: files, all of it or nothing; JSON; tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from flows.check import Verdict
+    from flows.trajectory import Trajectory
+
+ROWS = 16  # of a table that shows a function of time
+
+
+def check_output(path: str | None, force: bool) -> None:
+    """Refuse an output file that could not be written, before the work is done.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or cannot be written, the name is a folder's, or the file exists
+        and ``force`` is not given.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    folder = target.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: expected an existing folder, got {folder}; create it first")
+    if target.is_dir() or not target.name:
+        raise InputError(f"{path}: expected a file name, got a folder; name a file in it")
+    if target.exists() and not force:
+        raise InputError(f"{path}: expected a new file, got one that exists; give --force")
+    try:
+        # Permission bits do not tell: root ignores them, and a mount can be read-only.
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"{path}: expected a writable folder, got {folder} ({error.strerror}); choose another"
+        ) from error
+
+
+def write_file(path: str, write: Callable[[str], object]) -> None:
+    """Let ``write`` make a file beside ``path`` and move it there: all of it or nothing."""
+    target = Path(path)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".popflow-") as folder:
+        part = os.path.join(folder, target.name)
+        write(part)
+        os.replace(part, target)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object; a number that is not finite becomes null, which JSON has."""
+    click.echo(json.dumps(_plain(value), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def console() -> Console:
+    """Console that prints text as it is; wide where there is no terminal to ask."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 120
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
+    """Table of these rows; numbers to six digits."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        made.add_row(*(_text(value) for value in row))
+    return made
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_text(v) for v in value[:5]) + ", ..." * (len(value) > 5) + "]"
+    return f"{value:.6g}" if isinstance(value, float | int) else str(value or "")
+
+
+def run_table(run: Trajectory) -> Table:
+    """Parameters, status, end and work of a run."""
+    from flows.rate import local_exponent
+
+    parameters = run.system.parameters.items()
+    return table(
+        ("run", run.system.name),
+        [
+            ("parameters", ", ".join(f"{name} = {_text(value)}" for name, value in parameters)),
+            ("status", f"{run.status}: {run.message}"),
+            ("t", float(run.t[-1])),
+            ("loss", float(run["loss"][-1])),
+            ("local exponent", float(local_exponent(run, "loss")[-1])),
+            *((event.kind, f"t = {event.time:.6g}: {event.detail}") for event in run.events),
+            ("work", ", ".join(f"{_text(v)} {k.replace('_', ' ')}" for k, v in run.stats.items())),
+        ],
+    )
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """One row a verdict."""
+    return table(
+        ("claim", "verdict", "measured", "bound", "error", "constant", "at t"),
+        [
+            (v.claim, str(v.verdict), v.measured, v.bound, v.error, v.constant, v.attained_at)
+            for v in verdicts
+        ],
+    )
+
+
+def unmet_table(verdicts: Sequence[Verdict]) -> Table:
+    """Hypotheses that the start does not meet, each with its numbers and the claims it is for."""
+    unmet: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        for hypothesis in verdict.hypotheses:
+            if not hypothesis.holds:
+                unmet.setdefault(str(hypothesis), []).append(verdict.claim)
+    rows = [(hypothesis, ", ".join(claims)) for hypothesis, claims in unmet.items()]
+    return table(("hypothesis not met", "of"), rows)
+
+
+def course_table(run: Trajectory, name: str) -> Table:
+    """Potential ``name`` and its derivative along the flow, at about `ROWS` times."""
+    value, rate = run.potential(name)
+    last = len(run.t) - 1
+    rows = [*range(0, last, max(1, last // ROWS)), last]
+    return table(
+        ("t", name, "derivative along the flow"),
+        [tuple(x[row].tolist() for x in (run.t, value, rate)) for row in rows],
+    )

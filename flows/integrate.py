@@ -1,0 +1,215 @@
+"""Integrate a gradient flow: choose charts and a solver, collect outputs, tell how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time as clock
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flows.errors import InputError
+from flows.self_similar import Array
+from flows.solver import COMPLETED, STEP_BUDGET, Piece, Problem
+from flows.system import Event, System
+from flows.trajectory import Trajectory, provenance
+
+#: Methods of :func:`integrate`.
+METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference")
+# LSODA was the fastest of the accurate ones in benchmarks/solvers.py.
+AUTO = "LSODA"
+# Below this relative tolerance steps of a double-precision solver are rounding.
+MIN_RTOL = 1e-14
+# Self-similar variables are of order one, so this suffices for their zeros.
+ATOL_PER_RTOL = 1e-2
+POINTS_PER_DECADE = 10
+FIRST_TIME = 1e-3
+MAX_STEPS = 200_000
+MAX_PIECES_PER_UNKNOWN = 10
+
+
+def integrate(
+    system: System,
+    start: ArrayLike,
+    t_end: float,
+    t_eval: Sequence[float] | Array | None = None,
+    method: str = "auto",
+    rtol: float = 1e-10,
+    atol: float | None = None,
+    progress: bool = False,
+    max_steps: int = MAX_STEPS,
+) -> Trajectory:
+    r"""Follow ``dy/dt = -grad L(y)`` from ``start`` to ``t_end``.
+
+    Parameters
+    ----------
+    system : System
+        The flow.
+    start : array_like
+        User's parameters at ``t = 0``.
+    t_end : float
+        End, positive and finite.
+    t_eval : sequence of float, optional
+        Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
+        is geometric, at least 8 points a decade.
+    method : str
+        One of :data:`METHODS`; ``auto`` is LSODA. ``reference`` uses 50 digits, slowly.
+    rtol : float
+        Relative tolerance of a step, at least 1e-14.
+    atol : float, optional
+        Absolute tolerance of a step in the solver's variables, which are of order one;
+        ``rtol / 100`` of each block's size by default.
+    progress : bool
+        Show a progress bar on standard error.
+    max_steps : int
+        Step budget of the whole run.
+
+    Returns
+    -------
+    Trajectory
+        Its ``status`` is ``completed`` only if ``t_end`` was reached.
+
+    Raises
+    ------
+    InputError
+        For a start, times, a method or tolerances that cannot be used.
+
+    Notes
+    -----
+    Ctrl-C ends the run with the status ``interrupted`` and keeps what is done.
+
+    Accuracy
+    --------
+    See ``benchmarks/accuracy.py``: at ``rtol = 1e-10`` the loss is right to 1e-8 relative at
+    every output time up to 1e12, at ``1e-13`` to 1e-11.
+    """
+    begun = clock.perf_counter()
+    initial = system.check_start(start)
+    times = output_times(t_end, t_eval)
+    solver = _solver(method)
+    if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
+        raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
+    if atol is not None and not (math.isfinite(atol) and atol > 0):
+        raise InputError(f"atol must be a positive number, got {atol!r}")
+    if max_steps < 1:
+        raise InputError(f"max_steps must be positive, got {max_steps!r}")
+
+    frame, state = system.reduce(initial)
+    origin = state
+    frame, state, now, event = system.begin(frame, state)
+    events: list[Event] = [] if event is None else [event]
+    collected = [origin.at(None)]
+    done = 0
+    stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
+    status, message = COMPLETED, "reached the end"
+    with _bar(progress, float(times[-1])) as show:
+        while done < len(times):
+            chart = system.chart(frame, state, now)
+            relative = ATOL_PER_RTOL * rtol if atol is None else atol
+            problem = Problem(
+                rhs=chart.rhs,
+                jacobian=chart.jacobian,
+                tau0=0.0,
+                y0=chart.y0,
+                taus=chart.clock.tau(times[done:]),
+                rtol=rtol,
+                atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
+                max_steps=max_steps - stats["steps"],
+                watch=system.watch(frame, state, chart, rtol),
+                advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
+            )
+            piece = solver(problem)
+            for key, value in piece.stats.items():
+                stats[key] += value
+            stats["pieces"] += 1
+            reached = len(piece.states)
+            raw = chart.raw(problem.taus[:reached], piece.states)
+            collected.append(system.decode(frame, state, chart, raw))
+            done += reached
+            status, message = piece.status, piece.message
+            if piece.stop is None:
+                break
+            if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
+                status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
+                break
+            frame, state, now, event = system.restart(frame, state, chart, piece.stop)
+            if event is not None:
+                events.append(event)
+            status, message = COMPLETED, "reached the end"
+    request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return Trajectory(
+        system=system,
+        t=np.concatenate([[0.0], times[:done]]),
+        frame=frame,
+        states=type(origin).join(collected),
+        start=initial,
+        status=status,
+        message=message,
+        stats={**stats, "seconds": clock.perf_counter() - begun},
+        events=tuple(events),
+        rtol=float(rtol),
+        provenance=provenance(AUTO if method == "auto" else method, request),
+    )
+
+
+def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) -> Array:
+    """Output times after ``t = 0``: ``t_eval`` checked, or a geometric grid that ends at ``t_end``.
+
+    Raises
+    ------
+    InputError
+        For an end that is not positive and finite, or times that are not increasing in
+        ``(0, t_end]``.
+    """
+    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+        raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
+    if t_eval is None:
+        first = min(FIRST_TIME, float(t_end) / 10)
+        decades = math.log10(float(t_end) / first)
+        grid = np.geomspace(first, float(t_end), 1 + math.ceil(POINTS_PER_DECADE * decades))
+        grid[-1] = float(t_end)
+        return grid
+    times = np.asarray(t_eval, dtype=float)
+    if times.ndim != 1 or times.size == 0:
+        raise InputError("t_eval must be a list of at least one time")
+    if not np.isfinite(times).all():
+        raise InputError("t_eval must be finite; it holds NaN or infinity")
+    if times[0] <= 0:
+        raise InputError(f"t_eval must be positive, got {times[0]:g}; t = 0 is always included")
+    if (np.diff(times) <= 0).any():
+        raise InputError("t_eval must be strictly increasing")
+    if times[-1] > t_end:
+        raise InputError(f"t_eval must not exceed t_end = {t_end:g}, got {times[-1]:g}")
+    return times
+
+
+def _solver(method: str) -> Callable[[Problem], Piece]:
+    """Adapter of ``method``; its library is imported only when it is chosen."""
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+    chosen = AUTO if method == "auto" else method
+    if chosen == "CVODE":
+        from flows import solver_sundials
+
+        return solver_sundials.solve
+    from flows import solver_scipy
+
+    return lambda problem: solver_scipy.solve(problem, chosen)
+
+
+@contextlib.contextmanager
+def _bar(progress: bool, end: float) -> Iterator[Callable[[float], None]]:
+    """Progress bar in decades of time, or nothing."""
+    if not progress:
+        yield lambda t: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: list[Any] = [TextColumn("t = {task.fields[t]:.2e}"), BarColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("flow", total=math.log1p(end), t=0.0)
+        yield lambda t: bar.update(task, completed=math.log1p(t), t=t)

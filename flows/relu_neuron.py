@@ -1,0 +1,440 @@
+r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
+
+.. math:: L(w) = \tfrac12 E (\sum_i \mathrm{relu}(w_i \cdot x) - \mathrm{relu}(v \cdot x))^2,
+          \qquad x \sim N(0, I_d), \qquad \dot w = -\nabla L(w)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flows import relu_neuron_collapse as collapse
+from flows import relu_neuron_geometry as geometry
+from flows.errors import InputError
+from flows.relu_neuron_field import make_raw
+from flows.relu_neuron_geometry import Frame, Sound
+from flows.self_similar import Array, Chart, Clock, wrapped_once
+from flows.solver import Interpolant, Stop, Watch
+from flows.system import Event, Restart, System
+
+# The residual becomes a state variable once the residual is this short (in units of |v|).
+RESIDUAL_CHART = 0.5
+# A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
+COLLAPSED = 1e-8
+# Length with which a neuron leaves zero; its effect on the others is of this relative order.
+SPROUT = 1e-12
+
+
+class Layout(NamedTuple):
+    """How a chart's raw state reads: which neurons, in which order, which coordinates."""
+
+    alive: NDArray[np.intp]
+    p: int
+    residual: bool
+
+
+@dataclass(frozen=True)
+class ReLUNeuron(System):
+    r"""Gradient flow of ``n`` ReLU neurons towards one teacher neuron ``v`` in ``R^d``.
+
+    .. math:: L(w) = \tfrac14 |r|^2 + \tfrac12 \sum_{jl} \mu_j \mu_l
+              \frac{|w_j||w_l|}{2\pi} (\sin\theta_{jl} - \theta_{jl}\cos\theta_{jl}),
+              \qquad r = \sum_i w_i - v
+
+    where the sums run over neurons (``mu = 1``) and teacher (``mu = -1``).
+
+    Parameters
+    ----------
+    n : int
+        Number of neurons.
+    d : int
+        Dimension.
+    teacher : array_like, shape (d,), optional
+        The teacher ``v``, not zero; ``e_1`` by default.
+
+    Raises
+    ------
+    InputError
+        For ``n`` or ``d`` that are not positive integers, and for a teacher that is not a finite
+        non-zero vector of length ``d``.
+
+    Notes
+    -----
+    Units: ``t`` is the time of ``dw/dt = -grad L``; gradient descent with step ``eta`` reaches
+    ``t = eta * steps``. The loss carries the factor 1/2.
+    Source: Xu & Du, COLT 2023, arXiv 2302.10034.
+    Accuracy: loss and gradient are right to 1e-12 relative at any state that doubles can hold.
+
+    Examples
+    --------
+    >>> system = ReLUNeuron(n=2, d=3)
+    >>> system.loss([[0.5, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    0.0
+    """
+
+    n: int
+    d: int
+    teacher: Any = None
+
+    name: ClassVar[str] = "relu_neuron"
+    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+
+    def __post_init__(self) -> None:
+        """Check the parameters; the teacher becomes a tuple."""
+        for label, value in (("n", self.n), ("d", self.d)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise InputError(f"{label} must be a positive integer, got {value!r}")
+        teacher: ArrayLike = np.eye(1, self.d)[0] if self.teacher is None else self.teacher
+        v = _finite(teacher, (self.d,), "teacher")
+        if not v.any():
+            raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
+        object.__setattr__(self, "teacher", tuple(float(x) for x in v))
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of ``n``, ``d`` and ``teacher``."""
+        return cls(parameters["n"], parameters["d"], parameters["teacher"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """``n``, ``d``, ``teacher`` and ``teacher_norm``."""
+        return {
+            "n": int(self.n),
+            "d": int(self.d),
+            "teacher": list(self.teacher),
+            "teacher_norm": float(np.linalg.norm(self.teacher)),
+        }
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start ``w_i ~ N(0, scale^2 I_d)``, the paper's initial law with ``sigma = scale``.
+
+        Parameters
+        ----------
+        scale : float
+            Standard deviation of each entry, non-negative.
+        seed : int
+            Seed; the same seed gives the same start.
+
+        Returns
+        -------
+        ndarray, shape (n, d)
+            The start.
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        if not (np.isfinite(scale) and scale >= 0):
+            raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
+        if seed < 0:
+            raise InputError(f"seed must be an integer >= 0, got {seed!r}")
+        return scale * np.random.default_rng(seed).normal(size=(self.n, self.d))
+
+    def check_start(self, start: ArrayLike) -> Array:
+        """Start as an array of shape (n, d), or an :class:`InputError`."""
+        return _finite(start, (self.n, self.d), "start")
+
+    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's neurons."""
+        return geometry.reduce(start, np.array(self.teacher))
+
+    def restore(self, frame: Frame, state: Sound) -> Array:
+        """User's neurons, shape (..., n, d)."""
+        return geometry.restore(frame, state)
+
+    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+        """See :func:`flows.relu_neuron_geometry.features`."""
+        return geometry.features(frame, states)
+
+    # The pieces of a run -----------------------------------------------------------------
+
+    def begin(self, frame: Frame, state: Sound) -> Restart:
+        """Let neurons that start at zero leave along the steepest descent, where there is one."""
+        return self._wake(frame, state, 0.0, None)
+
+    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+        """Choose coordinates and clock for the piece that begins with ``state``."""
+        norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
+        mu = frame.multiplicity
+        alive = np.flatnonzero(norms > 0)
+        # The largest neuron comes first: the residual chart derives it from the others.
+        alive = alive[np.argsort(-(mu * state.h)[alive], kind="stable")]
+        h, z = state.h[alive], state.z[alive]
+        reach = float(np.max(np.linalg.norm(z, axis=1), initial=0.0))
+        p = state.z.shape[1] if reach > 0 else 0
+        short = float(np.linalg.norm(state.r))
+        # The margin covers the rounding of the place where a direct chart has just ended.
+        residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
+        q = 1 + p
+
+        blocks = np.column_stack([h, z[:, :p]])
+        size = np.repeat(np.minimum(1.0, norms[alive])[:, None], q, axis=1)
+        decay = np.zeros_like(blocks)
+        linear = p == 0 or (residual and len(alive) == 1)
+        if linear:
+            # One distinct neuron, or all along the teacher: the residual decays like exp(-m t/2).
+            aligned, opposed = mu[alive][h > 0], mu[alive][h < 0]
+            alone = len(opposed) == 1
+            if alone:
+                decay[h < 0] = opposed[0] / 2
+            if residual and (alone or len(opposed) == 0):
+                decay[0] = min(np.sum(aligned), *opposed) / 2 if alone else np.sum(aligned) / 2
+        else:
+            decay[:, 1:] = 1.0
+            size[:, 1:] = np.minimum(size[:, 1:], reach)
+        if residual:
+            r = state.r[:q]
+            mean = (np.eye(1, q)[0] + r) / np.sum(mu[alive])
+            blocks = np.vstack([r, (blocks - mean)[1:]])
+            decay[0] = decay[0] if linear else 1.0
+            # The loss is about theta^3, so |r| matters down to theta^(3/2).
+            size[0] = short if linear else min(1.0, reach) ** 1.5
+        return Chart(
+            clock=Clock(time, decay.ravel(), max(1.0, 1.0 / reach if reach else 1.0), linear),
+            x0=blocks.ravel(),
+            size=size.ravel(),
+            field=wrapped_once(make_raw),
+            weights=geometry.signed(mu[alive]),
+            shape=np.array([len(alive), p, int(residual)]),
+            layout=Layout(alive, p, residual),
+        )
+
+    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
+        layout: Layout = chart.layout
+        q, lead = 1 + layout.p, raw.shape[:-1]
+        blocks = raw.reshape(*lead, -1, q)
+        mu = frame.multiplicity[layout.alive]
+        r = np.zeros((*lead, state.r.shape[0]))
+        if layout.residual:
+            r[..., :q] = blocks[..., 0, :]
+            blocks = self._neurons(mu, blocks)
+        else:
+            r[..., :q] = np.sum(mu[:, None] * blocks, axis=-2)
+            r[..., 0] -= 1.0
+        h = np.zeros((*lead, state.h.shape[0]))
+        z = np.zeros((*lead, *state.z.shape))
+        h[..., layout.alive] = blocks[..., 0]
+        z[..., layout.alive, : layout.p] = blocks[..., 1:]
+        return Sound(h, z, r)
+
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+        """End the chart where the residual gets short, a neuron collapses, or one can leave."""
+        layout: Layout = chart.layout
+        q = 1 + layout.p
+        mu = frame.multiplicity[layout.alive]
+        mass = float(np.sum(mu))
+        start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[layout.alive]
+        limit = max(COLLAPSED, rtol) * np.minimum(1.0, start)
+        asleep = len(layout.alive) < len(frame.multiplicity)
+
+        def blocks_of(tau: float, y: Array) -> Array:
+            blocks = chart.raw(tau, y).reshape(-1, q)
+            return self._neurons(mu, blocks) if layout.residual else blocks
+
+        def distance_to_residual_chart(blocks: Array) -> float:
+            r = mu @ blocks
+            r[0] -= 1.0
+            return float(r @ r) - RESIDUAL_CHART**2
+
+        def alarm(tau: float, y: Array) -> float:
+            if asleep:
+                return -1.0
+            if layout.residual:
+                # Parallel parts are not scaled, and every neuron but the largest can vanish.
+                h = y[q::q] + (1.0 + float(chart.raw(tau, y)[0])) / mass
+                return float(np.min(np.abs(h) - limit[1:], initial=1.0))
+            blocks = blocks_of(tau, y)
+            small = float(np.min(np.linalg.norm(blocks, axis=1) - limit))
+            return min(small, distance_to_residual_chart(blocks))
+
+        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            blocks = blocks_of(tau, y)
+            small = np.linalg.norm(blocks, axis=1) <= 2 * limit
+            if small.any():
+                now = self.decode(frame, state, chart, chart.raw(tau, y))
+                if self._dying(frame, now, layout.alive[small]).any():
+                    return Stop(tau, y)
+            aligned = blocks[0, 0] > 0 and not layout.residual
+            if aligned and distance_to_residual_chart(blocks) <= 1e-6:
+                return Stop(tau, y)
+            if asleep:
+                return self._first_descent(frame, state, chart, before, tau, y, interpolant)
+            return None
+
+        return Watch(alarm, check)
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on after a stop: collapsed neurons are put to zero, or leave it at once."""
+        time = float(chart.clock.time(stop.tau))
+        now = self.decode(frame, state, chart, chart.raw(stop.tau, stop.y))
+        alive = chart.layout.alive
+        start = np.minimum(1.0, np.hypot(state.h, np.linalg.norm(state.z, axis=1)))
+        norms = np.hypot(now.h, np.linalg.norm(now.z, axis=1))
+        near = alive[norms[alive] <= 1e-2 * start[alive]]
+        dying = near[self._dying(frame, now, near)]
+        if not len(dying):
+            return self._wake(frame, now, time, None)
+        slope = -geometry.gradient(frame.multiplicity, now)
+        away = np.sum(slope * np.column_stack([now.h, now.z])[..., :], axis=1)
+        left = norms[dying] ** 2 / -away[dying]
+        which = dying[left <= np.min(left) * (1 + 1e-6)]
+        step = float(np.min(left))
+        # The last stretch is a straight line up to O(step^2).
+        h, z = now.h + step * slope[:, 0], now.z + step * slope[:, 1:]
+        mu = frame.multiplicity
+        r = now.r + step * (mu @ slope)
+        r = r - mu[which] @ np.column_stack([h, z])[which]
+        h[which], z[which] = 0.0, 0.0
+        users = [int(i) for i in np.flatnonzero(np.isin(frame.member, which))]
+        event = Event(time + step, "collapse", f"neuron {_names(users)} reached zero")
+        return self._wake(frame, Sound(h, z, r), time + step, event)
+
+    @staticmethod
+    def _neurons(mu: Array, blocks: Array) -> Array:
+        """Neurons (..., k, q) of the blocks of a residual chart."""
+        mean = blocks[..., :1, :].copy()
+        mean[..., 0] += 1.0
+        deviations = blocks[..., 1:, :]
+        first = -np.sum(mu[1:, None] * deviations, axis=-2, keepdims=True) / mu[0]
+        return mean / np.sum(mu) + np.concatenate([first, deviations], axis=-2)
+
+    def _dying(self, frame: Frame, now: Sound, which: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
+        slope = geometry.gradient(frame.multiplicity, now)[which]
+        neurons = np.column_stack([now.h, now.z])[which]
+        units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)
+        inward = np.sum(slope * units, axis=1)
+        across = np.linalg.norm(slope - inward[:, None] * units, axis=1)
+        return (inward > 0) & (across < inward)
+
+    def _first_descent(
+        self, frame: Frame, state: Sound, chart: Chart, before: float, tau: float, y: Array,
+        interpolant: Interpolant,
+    ) -> Stop | None:  # fmt: skip
+        """Where in the last step, if anywhere, a neuron at zero can first leave it."""
+
+        def descends(now: Sound) -> bool:
+            value, _ = collapse.steepest(frame.multiplicity, now, self._room(now))
+            return value < -collapse.NOISE * collapse.terms_size(frame.multiplicity, now)
+
+        def at(when: float) -> Array:
+            return y if when == tau else interpolant(when)
+
+        if not descends(self.decode(frame, state, chart, chart.raw(tau, y))):
+            return None
+        low, high = before, tau
+        for _ in range(30):
+            middle = 0.5 * (low + high)
+            now = self.decode(frame, state, chart, chart.raw(middle, at(middle)))
+            low, high = (low, middle) if descends(now) else (middle, high)
+        return Stop(high, at(high))
+
+    def _room(self, state: Sound) -> bool:
+        return self.d > state.r.shape[0]
+
+    def _wake(self, frame: Frame, state: Sound, time: float, event: Event | None) -> Restart:
+        """Let the neurons at zero leave along the minimiser of ``D``, if ``D`` is negative there.
+
+        The neurons of one run that sit at zero together all leave along the same minimiser.
+        """
+        zero = np.flatnonzero(np.hypot(state.h, np.linalg.norm(state.z, axis=1)) == 0)
+        if not len(zero):
+            return Restart(frame, state, time, event)
+        mu = frame.multiplicity
+        value, u = collapse.steepest(mu, state, self._room(state))
+        fate = "stays there"
+        if value < -collapse.NOISE * collapse.terms_size(mu, state):
+            fate = "leaves along the steepest descent"
+            if abs(u[-1]) > 1e-6 and len(u) > state.r.shape[0]:
+                frame, state = _extend(frame, state)
+            u = SPROUT * u[: state.r.shape[0]]
+            h, z = state.h.copy(), state.z.copy()
+            h[zero], z[zero] = u[0], u[1:]
+            state = Sound(h, z, state.r + np.sum(mu[zero]) * u)
+        if event is None:
+            users = [int(i) for i in np.flatnonzero(np.isin(frame.member, zero))]
+            event = Event(time, "departure", f"neuron {_names(users)} at zero")
+        return Restart(frame, state, time, event._replace(detail=f"{event.detail} and {fate}"))
+
+    # Functions of a user's state ---------------------------------------------------------
+
+    def loss(self, state: ArrayLike) -> float:
+        """Population loss ``L`` (with its factor 1/2) of neurons ``state``, shape (n, d).
+
+        Accuracy: 1e-12 relative at any state; where doubles do not suffice it is evaluated with
+        as many digits as it takes.
+        """
+        start = self.check_start(state)
+        frame, sound = self.reduce(start)
+        value, error = geometry.energy(frame.multiplicity, sound)
+        if error <= 1e-13 * abs(value):
+            return float(value) * frame.unit**2
+        from flows import relu_neuron_exact
+
+        return float(relu_neuron_exact.adaptive_loss(start, self.teacher))
+
+    def gradient(self, state: ArrayLike) -> Array:
+        """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
+
+        Accuracy: 1e-12 relative to the norm of the gradient, at any state.
+        """
+        from flows import relu_neuron_exact
+
+        return relu_neuron_exact.adaptive_gradient(self.check_start(state), self.teacher)
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
+
+        Raises
+        ------
+        InputError
+            If a neuron is at zero, where the loss has no second derivative.
+        """
+        from flows import relu_neuron_exact
+
+        start = self.check_start(state)
+        if not np.linalg.norm(start, axis=1).all():
+            raise InputError("the loss has no Hessian where a neuron is zero")
+        return relu_neuron_exact.adaptive_hessian(start, self.teacher)
+
+
+def _extend(frame: Frame, state: Sound) -> tuple[Frame, Sound]:
+    """Add one dimension, orthogonal to teacher and basis."""
+    known = np.column_stack([frame.teacher / frame.unit, frame.basis])
+    # The coordinate axis that is farthest from the span has the largest remainder.
+    rest = np.eye(len(frame.teacher)) - known @ known.T
+    axis = rest[:, int(np.argmax(np.linalg.norm(rest, axis=0)))]
+    basis = np.column_stack([frame.basis, axis / np.linalg.norm(axis)])
+    wider = Sound(state.h, np.pad(state.z, [(0, 0), (0, 1)]), np.append(state.r, 0.0))
+    return replace(frame, basis=basis), wider
+
+
+def _names(users: Sequence[int]) -> str:
+    """Neurons as a person counts them, from 1."""
+    return ", ".join(str(i + 1) for i in users)
+
+
+def _finite(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:
+    """Array of doubles of this shape with finite entries, or one clear line."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
+    if array.shape != shape:
+        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
+    array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise InputError(f"{label} must be finite; it holds NaN or infinity")
+    if np.abs(array).max() > 1e150:
+        raise InputError(f"{label} must stay below 1e150, or its square overflows")
+    return array

@@ -1,0 +1,170 @@
+"""The compiled gradient flow of the ReLU neuron in sound coordinates.
+
+Unit teacher along ``e_1``; neuron ``i`` has the parallel part ``h_i`` and the transverse part
+``z_i`` in ``R^p``, ``q = 1 + p`` numbers. ``k`` distinct neurons, neuron ``i`` standing for
+``mu_i`` coincident ones; the teacher is neuron ``k`` with ``mu_k = -1``, so that every sum runs
+over one kind of thing. The raw state has ``k`` blocks of ``q`` numbers:
+
+* direct chart: block ``i`` is neuron ``i``;
+* residual chart: block 0 is the residual ``r = sum_j mu_j w_j`` (teacher included), block ``i``
+  the deviation ``x_i = w_i - (v + r) / M``, ``M = sum_i mu_i``; neuron 0 follows from
+  ``sum_i mu_i x_i = 0``. Near the optimum ``r`` is about ``theta^2``, so subtracting stored
+  neurons would leave it with an error ``eps / theta^2``. And in
+
+      r' = -M/2 r - sum_i mu_i e_i,        x_i' = -(e_i - mean e),
+
+  ``e_i`` being what the pairs contribute to the gradient, the stiff linear part acts on ``r``
+  alone: the slow deviations do not feel it.
+
+What the pairs contribute (:func:`symbolic.relu_neuron.pair_gradient`,
+:func:`symbolic.relu_neuron.pair_hessian`) is derived and lowered; this file only reduces over
+indices.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from flows.self_similar import RAW_SIGNATURE
+from symbolic import lower, relu_neuron
+
+
+def make_raw() -> Callable[..., None]:
+    """Compile the raw field; see :mod:`flows.self_similar` for its signature.
+
+    Returns
+    -------
+    Numba function
+        ``raw(x, weights, shape, out, jacobian, want_jacobian)`` with ``weights = mu`` (k+1,) and
+        ``shape = (k, p, 1 for the residual chart)``. Cost ``k^2 q`` for the field and
+        ``k^2 q^2`` for the Jacobian; the code does not depend on ``k`` or ``p``.
+    """
+    import numba
+    import numpy as np
+
+    sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
+    pair_gradient = lower.lower(relu_neuron.pair_gradient(), sizes, "numba")
+    pair_hessian = lower.lower(relu_neuron.pair_hessian(), sizes, "numba")
+
+    def raw(x, mu, shape, out, jacobian, want_jacobian):  # type: ignore[no-untyped-def]
+        k, p, residual = shape[0], shape[1], shape[2] == 1
+        q = 1 + p
+        w = np.zeros((k + 1, q))
+        w[k, 0] = 1.0
+        r = np.zeros(q)
+        mass = 0.0
+        for i in range(k):
+            mass += mu[i]
+        for a in range(q):
+            for i in range(k):
+                w[i, a] = x[i * q + a]
+            if residual:
+                r[a] = x[a]
+                mean = (w[k, a] + r[a]) / mass
+                w[0, a] = mean
+                for i in range(1, k):
+                    w[0, a] -= mu[i] / mu[0] * w[i, a]
+                    w[i, a] += mean
+            else:
+                for i in range(k + 1):
+                    r[a] += mu[i] * w[i, a]
+
+        # Unit vectors u, and m = 1 - cos without cancellation: differences of cosines are noise.
+        norm = np.empty(k + 1)
+        m = np.empty(k + 1)
+        for i in range(k + 1):
+            transverse = 0.0
+            for a in range(1, q):
+                transverse += w[i, a] * w[i, a]
+            norm[i] = math.sqrt(w[i, 0] * w[i, 0] + transverse)
+            for a in range(q):
+                w[i, a] /= norm[i]
+            if w[i, 0] > 0.0:
+                m[i] = transverse / (norm[i] * norm[i]) / (1.0 + w[i, 0])
+            else:
+                m[i] = 1.0 - w[i, 0]
+
+        gradient = np.empty((k, q))
+        hessian = np.zeros((k, k, q, q))
+        minus = np.empty(q)
+        plus = np.empty(q)
+        for i in range(k):
+            for a in range(q):
+                gradient[i, a] = 0.0 if residual else 0.5 * r[a]
+            for j in range(k + 1):
+                if i == j:
+                    continue
+                chord2 = 0.0
+                antichord2 = 0.0
+                for a in range(q):
+                    minus[a] = w[i, a] - w[j, a] if a > 0 else m[j] - m[i]
+                    plus[a] = w[i, a] + w[j, a]
+                    chord2 += minus[a] * minus[a]
+                    antichord2 += plus[a] * plus[a]
+                theta = 2.0 * math.atan2(math.sqrt(chord2), math.sqrt(antichord2))
+                unit, chord = pair_gradient(norm[i], norm[j], theta)
+                for a in range(q):
+                    gradient[i, a] += mu[j] * (unit * w[i, a] + chord * minus[a])
+                if not want_jacobian:
+                    continue
+                spread, shift, twist = pair_hessian(norm[i], norm[j], theta)
+                # Aligned vectors have no plane; what multiplies it vanishes there.
+                planar = chord2 > 0.0 and antichord2 > 0.0
+                for a in range(q):
+                    hessian[i, i, a, a] += mu[j] * spread
+                    if j < k:
+                        hessian[i, j, a, a] += mu[j] * shift
+                    for b in range(q):
+                        if planar:
+                            outer = 0.25 * chord2
+                            hessian[i, i, a, b] += mu[j] * spread * (
+                                (outer * plus[a] - (1.0 - outer) * minus[a])
+                                * (outer * plus[b] - (1.0 - outer) * minus[b])
+                                * 4.0 / (chord2 * antichord2) - w[i, a] * w[i, b]
+                            )
+                            if j < k:
+                                hessian[i, j, a, b] += mu[j] * twist * (
+                                    plus[a] * plus[b] / antichord2
+                                    - minus[a] * minus[b] / chord2
+                                )
+
+        for a in range(q):
+            total = 0.0
+            for i in range(k):
+                total += mu[i] * gradient[i, a]
+            for i in range(k):
+                out[i * q + a] = -gradient[i, a] + (total / mass if residual else 0.0)
+            if residual:
+                out[a] = -0.5 * mass * r[a] - total
+        if not want_jacobian:
+            return
+        for a in range(q):
+            for b in range(q):
+                # Chain rule to the blocks: from neurons to (r, x) by columns, then by rows.
+                for i in range(k):
+                    for j in range(k if residual else 0):
+                        jacobian[i * q + a, j * q + b] = 0.0
+                    for j in range(k):
+                        entry = hessian[i, j, a, b]
+                        if residual:
+                            jacobian[i * q + a, b] -= entry / mass
+                            if j > 0:
+                                entry -= mu[j] / mu[0] * hessian[i, 0, a, b]
+                                jacobian[i * q + a, j * q + b] = -entry
+                        else:
+                            jacobian[i * q + a, j * q + b] = -entry
+                            if a == b:
+                                jacobian[i * q + a, j * q + b] -= 0.5 * mu[j]
+                if residual:
+                    for j in range(k):
+                        total = 0.0
+                        for i in range(k):
+                            total += mu[i] * jacobian[i * q + a, j * q + b]
+                        for i in range(1, k):
+                            jacobian[i * q + a, j * q + b] -= total / mass
+                        jacobian[a, j * q + b] = total
+                    if a == b:
+                        jacobian[a, b] -= 0.5 * mass
+
+    return numba.njit(RAW_SIGNATURE, error_model="numpy")(raw)

@@ -1,0 +1,193 @@
+"""Clocks: time and scales in which a tail is of order one.
+
+A flow that decays like a power of ``t`` for twelve decades is hopeless in ``t`` and in its own
+variables: steps cannot grow, and no absolute tolerance fits. In log-time, with the slow blocks
+scaled by their own decay, every quantity is of order one and a single tolerance serves for ever.
+This module is the only place where that happens, for any system and any solver: a system gives
+its raw field and exact Jacobian, a :class:`Chart` turns them into what the solver sees.
+
+Power clock, for algebraic decay::
+
+    t = t_start + expm1(tau),    x_i = y_i (T0 + t - t_start)^(-p_i)
+
+Exponential clock, for linear decay (relative accuracy down to the smallest double)::
+
+    t = t_start + tau,           x_i = y_i exp(-p_i (t - t_start))
+
+where ``x`` is the raw state, ``y`` the solver's state and ``p`` the decay exponents. Only *slow*
+blocks are scaled: a slaved block scaled by its own faster decay would amplify its rounding noise.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
+# overflowing the inverse scale.
+FROZEN = 700.0
+
+# The signature shared by every compiled raw field:
+# raw(x, weights, shape, out, jacobian, want_jacobian).
+RAW_SIGNATURE = "void(f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
+WRAPPED_SIGNATURE = (
+    "void(f8, f8[::1], b1, f8, f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
+)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The change of time and scale between a raw state and the solver's state.
+
+    Parameters
+    ----------
+    t_start : float
+        Time of the first state.
+    decay : ndarray, shape (N,)
+        Decay exponents of the components: powers of time, or rates on an exponential clock.
+    offset : float
+        ``T0`` of the power clock.
+    exponential : bool
+        Which of the two clocks this is.
+    """
+
+    t_start: float
+    decay: Array
+    offset: float = 1.0
+    exponential: bool = False
+
+    def tau(self, t: Array | float) -> Any:
+        """Solver time of the time ``t``."""
+        since = np.asarray(t, dtype=float) - self.t_start
+        return since if self.exponential else np.log1p(since)
+
+    def time(self, tau: Array | float) -> Any:
+        """Time of the solver time ``tau``."""
+        since = np.asarray(tau, dtype=float)
+        return self.t_start + (since if self.exponential else np.expm1(since))
+
+    def scale(self, tau: Array | float) -> Array:
+        """Factors ``x / y``, shape (..., N)."""
+        since = np.asarray(tau, dtype=float)[..., None]
+        if self.exponential:
+            return np.exp(-np.minimum(self.decay * since, 1e3))
+        return (self.offset + np.expm1(since)) ** -self.decay
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One smooth piece of a run, ready for a solver.
+
+    Parameters
+    ----------
+    clock : Clock
+        Time and scales.
+    x0 : ndarray, shape (N,)
+        Raw state at ``clock.t_start``.
+    size : ndarray, shape (N,)
+        Magnitude below which a component of the raw state does not matter; the absolute
+        tolerance is relative to it.
+    field : callable
+        Compiled raw field wrapped by :func:`wrap`.
+    weights, shape : ndarray
+        Constant arguments of the raw field.
+    layout : object
+        What the system needs to read the raw state.
+    """
+
+    clock: Clock
+    x0: Array
+    size: Array
+    field: Callable[..., None]
+    weights: Array
+    shape: NDArray[np.int64]
+    layout: Any
+
+    @property
+    def y0(self) -> Array:
+        """Solver's state at the start."""
+        return self.x0 / self.clock.scale(0.0)
+
+    def raw(self, tau: Array | float, y: Array) -> Array:
+        """Raw state of the solver's state ``y`` at ``tau`` (both may carry a leading axis)."""
+        return self.clock.scale(tau) * y
+
+    def rhs(self, tau: float, y: Array) -> Array:
+        """Right-hand side ``dy/dtau``."""
+        out = np.empty(y.shape[0])
+        clock = self.clock
+        self.field(tau, y, clock.exponential, clock.offset, clock.decay, self.weights, self.shape,
+                   out, _NO_JACOBIAN, False)  # fmt: skip
+        return out
+
+    def jacobian(self, tau: float, y: Array) -> Array:
+        """Exact Jacobian of :meth:`rhs`, shape (N, N)."""
+        size = y.shape[0]
+        out, matrix = np.empty(size), np.zeros((size, size))
+        clock = self.clock
+        self.field(tau, y, clock.exponential, clock.offset, clock.decay, self.weights, self.shape,
+                   out, matrix, True)  # fmt: skip
+        return matrix
+
+
+_NO_JACOBIAN = np.zeros((1, 1))
+
+
+def wrap(raw: Callable[..., None]) -> Callable[..., None]:
+    """Compile ``raw`` (see :data:`RAW_SIGNATURE`) together with the clocks.
+
+    Parameters
+    ----------
+    raw : Numba function
+        ``raw(x, weights, shape, out, jacobian, want_jacobian)``.
+
+    Returns
+    -------
+    Numba function
+        The same for the solver's state, with arguments ``(tau, y, exponential, offset, decay,
+        weights, shape, out, jacobian, want_jacobian)``.
+    """
+    import numba
+
+    def wrapped(  # type: ignore[no-untyped-def]
+        tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
+    ):
+        size = y.shape[0]
+        since = tau if exponential else math.expm1(tau)
+        speed = 1.0 if exponential else 1.0 + since
+        scale = np.empty(size)
+        x = np.empty(size)
+        for i in range(size):
+            if decay[i] == 0.0:
+                scale[i] = 1.0
+            elif exponential:
+                scale[i] = math.exp(-min(decay[i] * since, FROZEN))
+            else:
+                scale[i] = (offset + since) ** -decay[i]
+            x[i] = scale[i] * y[i]
+        raw(x, weights, shape, out, jacobian, want_jacobian)
+        for i in range(size):
+            rate = decay[i] if exponential else decay[i] / (offset + since)
+            frozen = exponential and decay[i] * since >= FROZEN
+            out[i] = 0.0 if frozen else speed * (rate * y[i] + out[i] / scale[i])
+            if want_jacobian:
+                for j in range(size):
+                    jacobian[i, j] *= 0.0 if frozen else speed * scale[j] / scale[i]
+                if not frozen:
+                    jacobian[i, i] += speed * rate
+
+    return numba.njit(WRAPPED_SIGNATURE, error_model="numpy")(wrapped)
+
+
+@functools.cache
+def wrapped_once(make_raw: Callable[[], Callable[..., None]]) -> Callable[..., None]:
+    """Wrapped field of ``make_raw()``, compiled once a process."""
+    return wrap(make_raw())

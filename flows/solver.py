@@ -1,0 +1,174 @@
+"""What every solver adapter sees and gives back; it knows no system.
+
+An adapter is a function ``solve(problem) -> Piece``. It steps with its library, asks
+``problem.watch`` on the way and records the state at the requested times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from flows.self_similar import Array
+
+COMPLETED = "completed"
+STEP_BUDGET = "step_budget"
+SOLVER_FAILED = "solver_failed"
+NONFINITE = "nonfinite"
+INTERRUPTED = "interrupted"
+
+Interpolant = Callable[[float], Array]
+
+
+class Stop(NamedTuple):
+    """Where a watch ends a piece: solver time and state."""
+
+    tau: float
+    y: Array
+
+
+
+def _quiet(tau: float, y: Array) -> float:
+    return 1.0
+
+
+def _nothing(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What ends a piece before its last output time.
+
+    Parameters
+    ----------
+    alarm : callable
+        ``alarm(tau, y)``: continuous and cheap; not positive where ``check`` must be asked.
+    check : callable
+        ``check(tau_before, tau, y, interpolant)`` after a step: a :class:`Stop` ends the piece.
+    """
+
+    alarm: Callable[[float, Array], float] = _quiet
+    check: Callable[[float, float, Array, Interpolant], Stop | None] = _nothing
+
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One smooth initial value problem ``dy/dtau = rhs(tau, y)``.
+
+    Parameters
+    ----------
+    rhs, jacobian : callable
+        Field and exact Jacobian.
+    tau0 : float
+        Start.
+    y0 : ndarray, shape (N,)
+        State at the start.
+    taus : ndarray, shape (T,)
+        Output times, increasing, all above ``tau0``; the last one ends the piece.
+    rtol : float
+        Relative tolerance of a step.
+    atol : ndarray, shape (N,)
+        Absolute tolerances of a step.
+    max_steps : int
+        Budget; a solver that needs more stops with the status ``step_budget``.
+    watch : Watch
+        What ends the piece early.
+    advance : callable
+        Told the solver time now and then, for a progress bar.
+    """
+
+    rhs: Callable[[float, Array], Array]
+    jacobian: Callable[[float, Array], Array]
+    tau0: float
+    y0: Array
+    taus: Array
+    rtol: float
+    atol: Array
+    max_steps: int
+    watch: Watch = Watch()  # noqa: RUF009  (frozen)
+    advance: Callable[[float], None] = lambda tau: None
+
+
+@dataclass
+class Recorder:
+    """Collects the outputs of one piece while an adapter steps."""
+
+    problem: Problem
+    states: list[Array] = field(default_factory=list)
+    steps: int = 0
+
+    def accept(
+        self, before: float, tau: float, y: Array, interpolant: Interpolant
+    ) -> Stop | str | None:
+        """Record what the step from ``before`` to ``tau`` covers.
+
+        Returns
+        -------
+        Stop, status or None
+            A reason to end the piece, if there is one.
+        """
+        self.steps += 1
+        if not np.isfinite(y).all():
+            return NONFINITE
+        watch = self.problem.watch
+        stop = watch.check(before, tau, y, interpolant) if watch.alarm(tau, y) <= 0 else None
+        end = tau if stop is None else stop.tau
+        taus = self.problem.taus
+        while len(self.states) < len(taus) and taus[len(self.states)] <= end:
+            at = float(taus[len(self.states)])
+            value = y if at == tau else interpolant(at)
+            if not np.isfinite(value).all():
+                return NONFINITE
+            self.states.append(np.array(value))
+        self.problem.advance(end)
+        if stop is not None:
+            return stop
+        if len(self.states) == len(taus):
+            return COMPLETED
+        return STEP_BUDGET if self.steps >= self.problem.max_steps else None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What an adapter returns.
+
+    Parameters
+    ----------
+    states : ndarray, shape (K, N)
+        States at the first ``K`` output times, all of them where the status is ``completed``.
+    status : str
+        ``completed`` or why it ended before.
+    message : str
+        One line for a person.
+    stop : Stop or None
+        Where the watch ended the piece.
+    stats : dict
+        ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
+    """
+
+    states: Array
+    status: str
+    message: str
+    stop: Stop | None
+    stats: dict[str, int]
+
+
+def finish(recorder: Recorder, outcome: Stop | str, message: str, stats: dict[str, int]) -> Piece:
+    """Build the :class:`Piece` of a recorder that has ended with ``outcome``."""
+    stop = outcome if isinstance(outcome, Stop) else None
+    status = COMPLETED if isinstance(outcome, Stop) else outcome
+    explain = {
+        COMPLETED: "reached the end",
+        STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
+        NONFINITE: "the solver returned a state that is not finite",
+        INTERRUPTED: "interrupted; what was computed is kept",
+        SOLVER_FAILED: "the solver failed",
+    }
+    states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
+    return Piece(states, status, message or explain[status], stop,
+                 {"steps": recorder.steps, **stats})  # fmt: skip

@@ -1,0 +1,142 @@
+"""What a flow needs to be integrated: the one interface between the systems and the machinery.
+
+A system brings a user's start into *sound coordinates* (rounding stays relative, cost depends on
+the span of the data only), gives the solver a :class:`~flows.self_similar.Chart` at a time, and
+translates back. States in sound coordinates are :class:`State` objects: frozen dataclasses of
+arrays in which leading axes are times.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from flows.self_similar import Array, Chart
+from flows.solver import Stop
+
+
+@dataclass(frozen=True)
+class State:
+    """A state, or states at several times, in a system's sound coordinates.
+
+    Subclasses declare arrays; ``rank`` says how many trailing axes belong to one state.
+    """
+
+    rank: ClassVar[dict[str, int]]
+
+    def at(self, index: Any) -> Self:
+        """State(s) at ``index`` along the leading axis."""
+        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    @classmethod
+    def join(cls, parts: list[Self]) -> Self:
+        """Concatenate along time; a shorter axis of an earlier part is filled with zeros."""
+        joined = {}
+        for f in fields(cls):
+            arrays = [getattr(part, f.name) for part in parts]
+            shape = np.max([a.shape[1:] for a in arrays], axis=0).astype(int)
+            joined[f.name] = np.concatenate(
+                [np.pad(a, [(0, 0), *((0, s - m) for s, m in zip(shape, a.shape[1:], strict=True))])
+                 for a in arrays]
+            )  # fmt: skip
+        return cls(**joined)
+
+
+class Event(NamedTuple):
+    """Something that happened on the way.
+
+    Parameters
+    ----------
+    time : float
+        When.
+    kind : str
+        What, for example ``collapse``.
+    detail : str
+        One line for a person.
+    """
+
+    time: float
+    kind: str
+    detail: str
+
+
+class Restart(NamedTuple):
+    """How a run goes on after a stop: the frame, the state, the time and what happened."""
+
+    frame: Any
+    state: Any
+    time: float
+    event: Event | None
+
+
+class System(abc.ABC):
+    """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
+
+    name: ClassVar[str]
+    #: Types of the frame and of the states, dataclasses of arrays.
+    containers: ClassVar[tuple[type, type]]
+
+    @classmethod
+    @abc.abstractmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of these :attr:`parameters`."""
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Parameters as plain JSON values."""
+
+    @abc.abstractmethod
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start of the paper's law."""
+
+    @abc.abstractmethod
+    def check_start(self, start: Any) -> Array:
+        """Start as an array, or an :class:`~flows.errors.InputError`."""
+
+    @abc.abstractmethod
+    def reduce(self, start: Array) -> tuple[Any, Any]:
+        """Frame (what translates back) and state in sound coordinates."""
+
+    @abc.abstractmethod
+    def restore(self, frame: Any, state: Any) -> Array:
+        """User's parameters of the state(s)."""
+
+    @abc.abstractmethod
+    def begin(self, frame: Any, state: Any) -> Restart:
+        """First state of a run at time 0; degenerate starts are resolved here."""
+
+    @abc.abstractmethod
+    def chart(self, frame: Any, state: Any, time: float) -> Chart:
+        """Smooth piece that begins with this state."""
+
+    @abc.abstractmethod
+    def decode(self, frame: Any, state: Any, chart: Chart, raw: Array) -> Any:
+        """State(s) of raw chart coordinates, shape (..., N)."""
+
+    @abc.abstractmethod
+    def watch(self, frame: Any, state: Any, chart: Chart, rtol: float) -> Any:
+        """Say when the chart that begins with ``state`` ends (:data:`flows.solver.Watch`)."""
+
+    @abc.abstractmethod
+    def restart(self, frame: Any, state: Any, chart: Chart, stop: Stop) -> Restart:
+        """What follows the stop of the chart that began with ``state``."""
+
+    @abc.abstractmethod
+    def features(self, frame: Any, states: Any) -> dict[str, Array]:
+        """Numbers from which potentials and claims are evaluated, with their rates."""
+
+    @abc.abstractmethod
+    def loss(self, state: Array) -> float:
+        """Population loss of a user's state."""
+
+    @abc.abstractmethod
+    def gradient(self, state: Array) -> Array:
+        """Gradient of the loss, of the state's shape."""
+
+    @abc.abstractmethod
+    def hessian(self, state: Array) -> Array:
+        """Hessian of the loss, of shape (size, size)."""

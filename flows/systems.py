@@ -1,0 +1,24 @@
+"""The systems by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.errors import InputError
+from flows.relu_neuron import ReLUNeuron
+from flows.system import System
+
+SYSTEMS: dict[str, type[System]] = {ReLUNeuron.name: ReLUNeuron}
+
+
+def make(name: str, parameters: dict[str, Any]) -> System:
+    """System ``name`` with these parameters (as in ``System.parameters``).
+
+    Raises
+    ------
+    InputError
+        For an unknown system.
+    """
+    if name not in SYSTEMS:
+        raise InputError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
+    return SYSTEMS[name].from_parameters(parameters)

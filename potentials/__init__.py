@@ -1,0 +1,90 @@
+"""What is claimed: potentials and claims of each system, exact, without arrays or solvers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from potentials.claim import (
+    Claim,
+    Comparison,
+    Conserved,
+    Hypothesis,
+    Identity,
+    Inequality,
+    Invariant,
+    LowerBound,
+    Mark,
+    Rate,
+    UpperBound,
+)
+from potentials.potential import LieDerivative, Potential, Term
+from potentials.source import Source
+
+__all__ = [
+    "SYSTEMS",
+    "Claim",
+    "Comparison",
+    "Conserved",
+    "Hypothesis",
+    "Identity",
+    "Inequality",
+    "Invariant",
+    "LieDerivative",
+    "LowerBound",
+    "Mark",
+    "Potential",
+    "Rate",
+    "Source",
+    "Term",
+    "UpperBound",
+    "auxiliaries",
+    "claims",
+    "marks",
+    "potentials",
+]
+
+#: Systems with a file in this package.
+SYSTEMS = ("relu_neuron",)
+
+
+def _module(system: str) -> ModuleType:
+    if system not in SYSTEMS:
+        raise ValueError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
+    return import_module(f"potentials.{system}")
+
+
+def potentials(system: str) -> tuple[Potential, ...]:
+    """Return the potentials of a system, in the order in which its file presents them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
+    found: tuple[Potential, ...] = _module(system).POTENTIALS
+    return found
+
+
+def auxiliaries(system: str) -> tuple[Potential, ...]:
+    """Return the quantities that claims of a system need beyond its potentials."""
+    found: tuple[Potential, ...] = _module(system).AUXILIARIES
+    return found
+
+
+def claims(system: str) -> tuple[Claim, ...]:
+    """Return the claims about a system, with the exponents and constants of their sources.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
+    found: tuple[Claim, ...] = _module(system).CLAIMS
+    return found
+
+
+def marks(system: str) -> tuple[Mark, ...]:
+    """Return the times that the claims about a system refer to, with the rule that reads them."""
+    found: tuple[Mark, ...] = _module(system).MARKS
+    return found

@@ -1,0 +1,245 @@
+"""Claims: comparisons of two expressions along a flow, with hypotheses and a source.
+
+Every claim has the form "if the hypotheses hold then, at the times and indices that `where`
+selects, `lhs <= C rhs`" (or `>=`, `==`). The constant `C` is explicit, or the paper leaves it
+unspecified. On a finite run an unspecified constant always exists; what can fail is that one
+constant serves for ever, so such a comparison is decided by its growth in the asymptotic window
+(see `flows.check`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import sympy as sp
+
+from potentials.notation import symbol, to_latex
+from potentials.potential import Over
+from potentials.source import Source
+
+__all__ = [
+    "EXPONENT",
+    "Claim",
+    "Comparison",
+    "Conserved",
+    "Hypothesis",
+    "Identity",
+    "Inequality",
+    "Invariant",
+    "LowerBound",
+    "Mark",
+    "Rate",
+    "Relation",
+    "UpperBound",
+]
+
+Relation = Literal["<=", ">=", "=="]
+
+#: Stands for the claim's exponent in its comparisons.
+EXPONENT = symbol("exponent")
+
+_CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<=", "==": "=="}
+_RELATION_LATEX = {"<=": r"\le", ">=": r"\ge", "==": "="}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A time that is read off a run by a rule, such as the beginning of a phase.
+
+    Parameters
+    ----------
+    name : str
+        Symbol of the time.
+    condition : Expr
+        The rule holds where this is not negative.
+    when : {"until", "from"}
+        `until`: the last output time of the stretch from the start on which the rule holds;
+        `from`: the first output time from which the rule holds to the end.
+    text : str
+        The rule in words.
+    """
+
+    name: str
+    condition: sp.Expr
+    when: Literal["until", "from"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A condition of a theorem, evaluated with numbers for a given run.
+
+    Parameters
+    ----------
+    text : str
+        The condition in words, with what was read into unspecified constants.
+    lhs, rhs : Expr
+        The two sides that are compared at every time that the claim selects.
+    relation : {"<=", ">=", "<", ">"}
+        How they are compared.
+    over : {"state", "neuron", "pair"}
+        The index it must hold for; it must hold for all.
+    """
+
+    text: str
+    lhs: sp.Expr
+    relation: Literal["<=", ">=", "<", ">"]
+    rhs: sp.Expr
+    over: Over = "state"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`lhs relation constant * rhs` at the times and indices where all of `where` are >= 0.
+
+    Parameters
+    ----------
+    lhs, rhs : Expr
+        In quantities by name; `EXPONENT` stands for the claim's exponent.
+    relation : {"<=", ">=", "=="}
+        How they are compared.
+    constant : Expr or None
+        The constant, or None where the source leaves it unspecified.
+    where : tuple of Expr
+        The comparison is made where all of these are not negative.
+    over : {"state", "neuron", "pair"}
+        The index over which the comparison is made.
+    """
+
+    lhs: sp.Expr
+    relation: Relation
+    rhs: sp.Expr
+    constant: sp.Expr | None = None
+    where: tuple[sp.Expr, ...] = (symbol("t"),)
+    over: Over = "state"
+
+    @property
+    def asymptotic(self) -> bool:
+        """Whether the constant is unspecified, so that only growth for ever can fail."""
+        return self.constant is None
+
+    def latex(self, names: Mapping[str, str]) -> str:
+        """Return the comparison in LaTeX; an unspecified constant is `C` above and `c` below."""
+        relation = _RELATION_LATEX[self.relation]
+        if self.constant is None:
+            constant = "C" if self.relation == "<=" else "c"
+            right = rf"{constant} \cdot {to_latex(self.rhs, names)}"
+            right = constant if self.rhs == 1 else right
+        else:
+            right = to_latex(self.constant * self.rhs, names)
+        return f"{to_latex(self.lhs, names)} {relation} {right}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(ABC):
+    """A statement of a paper about a flow.
+
+    Parameters
+    ----------
+    id : str
+        Name of the claim.
+    statement : str
+        The statement in words and plain formulas, with the rule for its window.
+    source : Source
+        Where it is stated.
+    hypotheses : tuple of Hypothesis
+        Its conditions.
+    conclusions : tuple of Comparison
+        The measurable conclusion: all of them.
+    exponent : Expr or None
+        Replaces `EXPONENT` in the conclusions; `dataclasses.replace(claim, exponent=4)` breaks one.
+    sign : {1, -1}
+        -1 turns every inequality round: the converse claim.
+    names : mapping
+        LaTeX of the quantities.
+
+    Raises
+    ------
+    ValueError
+        For a relation that this kind of claim does not make.
+    """
+
+    id: str
+    statement: str
+    source: Source
+    conclusions: tuple[Comparison, ...]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    exponent: sp.Expr | None = None
+    sign: Literal[1, -1] = 1
+    names: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+
+    relations: ClassVar[frozenset[str]] = frozenset({"<=", ">="})
+
+    def __post_init__(self) -> None:
+        """Refuse a relation that this kind of claim does not make."""
+        for c in self.conclusions:
+            if c.relation not in self.relations:
+                raise ValueError(f"{self.kind} {self.id!r} cannot claim {c.relation!r}")
+
+    @property
+    def kind(self) -> str:
+        """The kind of claim, the name of its class."""
+        return type(self).__name__
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The conclusions with the claim's exponent and sign put in."""
+        return tuple(self._concrete(c) for c in self.conclusions)
+
+    @property
+    def asymptotic(self) -> bool:
+        """Whether some conclusion is about all later times, with an unspecified constant."""
+        return any(c.asymptotic for c in self.conclusions)
+
+    def _concrete(self, c: Comparison) -> Comparison:
+        relation = c.relation if self.sign == 1 else _CONVERSE[c.relation]
+        if self.exponent is None:
+            return replace(c, relation=relation)
+        put = {EXPONENT: sp.nsimplify(self.exponent, rational=True)}
+        return replace(c, lhs=c.lhs.subs(put), rhs=c.rhs.subs(put), relation=relation)
+
+    def latex(self) -> str:
+        """Return the measurable conclusion in LaTeX, derived from the expressions that run."""
+        return r" \qquad ".join(c.latex(self.names) for c in self.comparisons)
+
+    def __str__(self) -> str:
+        """Return one line: id, kind, statement, source."""
+        return f"{self.id} ({self.kind}): {self.statement}  [{self.source}]"
+
+
+class UpperBound(Claim):
+    """The loss stays below a multiple of an explicit function of time."""
+
+
+class LowerBound(Claim):
+    """The loss stays above a multiple of an explicit function of time."""
+
+
+class Inequality(Claim):
+    """Two functions of the state are ordered along the flow."""
+
+
+class Rate(Claim):
+    """The logarithmic rate of decay stays away from zero."""
+
+
+class Invariant(Claim):
+    """A region that the flow does not leave."""
+
+
+class Identity(Claim):
+    """Two functions of the state are equal along the flow; every relation is `==`."""
+
+    relations: ClassVar[frozenset[str]] = frozenset({"=="})
+
+
+class Conserved(Claim):
+    """A function of the state keeps its initial value; every relation is `==`."""
+
+    relations: ClassVar[frozenset[str]] = frozenset({"=="})

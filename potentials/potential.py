@@ -1,0 +1,152 @@
+"""Potential: a function of the state with its domain, source and Lie derivative along a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import sympy as sp
+
+from potentials.notation import to_latex, total_derivative
+from potentials.source import Source
+
+__all__ = ["LieDerivative", "Over", "Potential", "Reduce", "Term"]
+
+Over = Literal["state", "neuron", "pair"]
+Reduce = Literal["sum", "max", "min"]
+
+_INDEX = {"neuron": "i", "pair": "i<j"}
+_REDUCTION = {"sum": r"\sum", "max": r"\max", "min": r"\min"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One reduction over neurons or pairs, the building block of a potential.
+
+    Parameters
+    ----------
+    name : str
+        Name of the term in the potential's outer expression.
+    over : {"state", "neuron", "pair"}
+        What the expression's features are indexed by.
+    expression : Expr
+        In feature symbols.
+    reduce : {"sum", "max", "min"} or None
+        How the index is removed; None keeps it (or there is none, over a state).
+    """
+
+    name: str
+    over: Over
+    expression: sp.Expr
+    reduce: Reduce | None = None
+
+    def latex(self, names: Mapping[str, str]) -> str:
+        """Return the term in LaTeX."""
+        return self._reduced(self.expression, names)
+
+    def rate_latex(self, names: Mapping[str, str]) -> str:
+        """Return the rate of the term in LaTeX; of a maximum, that of the index attaining it."""
+        return self._reduced(total_derivative(self.expression), names, rate=True)
+
+    def _reduced(self, body: sp.Expr, names: Mapping[str, str], rate: bool = False) -> str:
+        text = to_latex(body, names)
+        if self.reduce is None:
+            return text
+        if rate and self.reduce != "sum":
+            extremum = "argmax" if self.reduce == "max" else "argmin"
+            return rf"\left. {text} \right|_{{\operatorname{{{extremum}}}_{{{_INDEX[self.over]}}}}}"
+        bracketed = text if not body.is_Add else rf"\left( {text} \right)"
+        return rf"{_REDUCTION[self.reduce]}_{{{_INDEX[self.over]}}} {bracketed}"
+
+
+@dataclass(frozen=True)
+class LieDerivative:
+    r"""Derivative of a potential along the flow, `grad Phi . f`, derived from its expressions.
+
+    Parameters
+    ----------
+    rates : tuple of Expr
+        Rate of each term's inner expression, in the features and their rates.
+        For a maximum or minimum the rate is that of the index that attains it.
+    expression : Expr
+        In the terms' names and their rates `<term>_dot`.
+    """
+
+    rates: tuple[sp.Expr, ...]
+    expression: sp.Expr
+
+
+@dataclass(frozen=True)
+class Potential:
+    """A function of the state: an outer expression of terms, each reduced over neurons or pairs.
+
+    Parameters
+    ----------
+    name : str
+        The observable's name.
+    latex_symbol : str
+        How the literature writes it.
+    terms : tuple of Term
+        Reductions that the outer expression is made of.
+    expression : Expr
+        Outer expression, in the terms' names and constants.
+    domain : str
+        Where the potential is defined and differentiable.
+    source : Source
+        Where it is defined.
+    names : mapping
+        LaTeX of the features.
+    """
+
+    name: str
+    latex_symbol: str
+    terms: tuple[Term, ...]
+    expression: sp.Expr
+    domain: str
+    source: Source
+    names: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the value is one number a neuron, rather than one a state."""
+        return any(term.over != "state" and term.reduce is None for term in self.terms)
+
+    def lie_derivative(self) -> LieDerivative:
+        """Derive the rate of change along the flow from the features' rates."""
+        return LieDerivative(
+            tuple(total_derivative(term.expression) for term in self.terms),
+            total_derivative(self.expression),
+        )
+
+    def latex(self) -> str:
+        """Return the definition in LaTeX, `symbol = expression`."""
+        body = to_latex(self.expression, {**self.names, **self._written(self.expression)})
+        return f"{self.latex_symbol} = {body}"
+
+    def lie_latex(self) -> str:
+        """Return the Lie derivative in LaTeX."""
+        expression = self.lie_derivative().expression
+        body = to_latex(expression, {**self.names, **self._written(expression)})
+        return rf"\frac{{d}}{{dt}} {self.latex_symbol} = {body}"
+
+    def _written(self, expression: sp.Expr) -> dict[str, str]:
+        """LaTeX of the terms and their rates, in brackets where they meet other factors."""
+        left, right = ("", "") if expression.is_Symbol else (r"\left(", r"\right)")
+        written = {}
+        for term in self.terms:
+            written[term.name] = f"{left}{term.latex(self.names)}{right}"
+            written[f"{term.name}_dot"] = f"{left}{term.rate_latex(self.names)}{right}"
+        return written
+
+    def __str__(self) -> str:
+        """Return one line: name, definition, source."""
+        return f"{self.name}: {self.latex()}  [{self.source}]"
+
+
+def single(name: str, over: Over, expression: sp.Expr, reduce: Reduce | None) -> tuple[Term, ...]:
+    """Return the terms of a potential that is one reduction, named like the potential."""
+    return (Term(name, over, expression, reduce),)

@@ -1,0 +1,349 @@
+r"""Potentials and claims of the single ReLU neuron (Xu & Du, COLT 2023, arXiv 2302.10034).
+
+Students `w_1, ..., w_n`, teacher `v`, `r = sum_i w_i - v`, loss with the factor 1/2; the flow is
+`dw/dt = -grad L`. `h_i = <w_i, vbar>` and `z_i = w_i - h_i vbar` are the parts along and across the
+teacher, `theta_i` the angle to the teacher, `kappa_ij` the angle of `z_i` and `z_j`.
+
+The paper's phases are bounded by times with unspecified constants. Here they are read off the
+run (`MARKS`), from the residual along the teacher `H = |v| - sum_i h_i`, which falls from about
+`|v|` to zero: phase 1 lasts while `H >= (9/10)|v|`, phase 3 begins when `|H| <= |v|/10` for good.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import sympy as sp
+
+from potentials.claim import (
+    EXPONENT,
+    Claim,
+    Comparison,
+    Hypothesis,
+    Inequality,
+    Invariant,
+    LowerBound,
+    Mark,
+    Rate,
+    UpperBound,
+)
+from potentials.notation import symbol
+from potentials.potential import Over, Potential, Reduce, single
+from potentials.source import Source
+
+__all__ = ["AUXILIARIES", "CLAIMS", "MARKS", "NAMES", "POTENTIALS"]
+
+NAMES = MappingProxyType(
+    {
+        "h": "h_i",
+        "zeta": r"\lvert z_i \rvert",
+        "norm": r"\lvert w_i \rvert",
+        "theta": r"\theta_i",
+        "distance": r"\lvert z_i - z_j \rvert",
+        "kappa": r"\kappa_{ij}",
+        "theta_pair": r"\theta_{ij}",
+        "loss": "L",
+        "rho": r"\langle r, \bar v \rangle",
+        "teacher_norm": r"\lvert v \rvert",
+        "gradient_norm": r"\lvert \nabla L \rvert",
+        "pairwise_distance": "Z",
+        "kappa_max": r"\kappa_{\max}",
+        "angle_max": r"\theta_{\max}",
+        "residual_projection": "H",
+        "angle_potential": "V",
+        "balance": r"\frac{\max_i h_i}{\min_i h_i}",
+        "sigma": r"\sigma",
+        "z_min": r"\min_i \lvert z_i \rvert",
+        "T1": "T_1",
+        "T2": "T_2",
+    }
+)
+
+# Features and constants, by the names of `flows`.
+t, n, d, v = (symbol(name) for name in ("t", "n", "d", "teacher_norm"))
+h, zeta, norm, theta = (symbol(name) for name in ("h", "zeta", "norm", "theta"))
+distance, kappa, theta_pair = (symbol(name) for name in ("distance", "kappa", "theta_pair"))
+loss, rho, gradient_norm = (symbol(name) for name in ("loss", "rho", "gradient_norm"))
+Z, H, V = (
+    symbol(name) for name in ("pairwise_distance", "residual_projection", "angle_potential")
+)
+kappa_max, angle_max, balance = (symbol(name) for name in ("kappa_max", "angle_max", "balance"))
+sigma_0, kappa_0, T1, T2 = (symbol(name) for name in ("sigma_0", "kappa_max_0", "T1", "T2"))
+
+
+def _xu_du(locator: str, kind: str) -> Source:
+    return Source("Xu & Du", 2023, "2302.10034", locator, kind)
+
+
+def _dot(x: sp.Symbol) -> sp.Symbol:
+    return symbol(f"{x.name}_dot")
+
+
+def _positive(x: sp.Expr) -> sp.Expr:
+    """Turn `x > 0` into an expression that is not negative exactly then."""
+    return sp.sign(x) - 1
+
+
+# --- potentials ---------------------------------------------------------------------------------
+
+
+def _single(
+    name: str,
+    latex_symbol: str,
+    over: Over,
+    expression: sp.Expr,
+    reduce: Reduce | None,
+    domain: str,
+    source: Source,
+) -> Potential:
+    terms = single(name, over, expression, reduce)
+    return Potential(name, latex_symbol, terms, symbol(name), domain, source, NAMES)
+
+
+_BALANCE = single("h_max", "neuron", h, "max") + single("h_min", "neuron", h, "min")
+
+POTENTIALS: tuple[Potential, ...] = (
+    _single("pairwise_distance", "Z", "pair", distance, "sum",
+            "everywhere; differentiable where z_i != z_j for every pair",
+            _xu_du("Section 5", "definition")),
+    _single("kappa_max", r"\kappa_{\max}", "pair", kappa, "max",
+            "at least two z_i not zero; pairs with a zero z_i are left out",
+            _xu_du("Section 5", "definition")),
+    _single("angle_max", r"\theta_{\max}", "neuron", theta, "max",
+            "no w_i zero; differentiable where one neuron attains it",
+            _xu_du("Section 3", "definition")),
+    Potential("residual_projection", "H", single("rho", "state", rho, None), -symbol("rho"),
+              "everywhere", _xu_du("Theorem 5", "definition"), NAMES),
+    _single("angle_potential", "V", "neuron", sp.sin(theta / 2) ** 2, "sum",
+            "no w_i zero", _xu_du("Theorem 5", "definition")),
+    Potential("balance", r"\max_i h_i / \min_i h_i", _BALANCE,
+              symbol("h_max") / symbol("h_min"), "min h_i not zero; a bound only where it is > 0",
+              _xu_du("Theorem 5", "definition"), NAMES),
+    _single("norms", r"\lvert w_i \rvert", "neuron", norm, None,
+            "everywhere; differentiable where w_i is not zero", _xu_du("Section 3", "definition")),
+    _single("h", "h_i", "neuron", h, None,
+            "everywhere", _xu_du("Section 3", "definition")),
+    _single("z_norms", r"\lvert z_i \rvert", "neuron", zeta, None,
+            "everywhere; differentiable where z_i is not zero", _xu_du("Section 5", "definition")),
+)
+
+AUXILIARIES: tuple[Potential, ...] = (
+    Potential("sigma", r"\sigma", single("squares", "neuron", norm**2, "sum"),
+              sp.sqrt(symbol("squares") / (n * d)),
+              "everywhere; at the start, the root mean square entry of w",
+              _xu_du("Section 3", "definition"), NAMES),
+    _single("z_min", r"\min_i \lvert z_i \rvert", "neuron", zeta, "min",
+            "everywhere", _xu_du("Theorem 14", "definition")),
+)
+
+MARKS: tuple[Mark, ...] = (
+    Mark("T1", H - sp.Rational(9, 10) * v, "until", "end of phase 1: H >= (9/10)|v| until then"),
+    Mark("T2", v / 10 - sp.Abs(H), "from", "begin of phase 3: |H| <= |v|/10 from then on"),
+)
+
+# --- hypotheses ---------------------------------------------------------------------------------
+
+#: What is read into an unspecified "sufficiently small" constant.
+SMALL = sp.Rational(1, 100)
+
+_LOG_SCALE = sp.log(sigma_0 * sp.sqrt(d) / v) / sp.log(10)
+_SMALL_START = Hypothesis(
+    "sigma = O(n^-4226 d^-1/2 |v|), in log10, the constant read as 1/100; "
+    "sigma is the root mean square entry of the start",
+    _LOG_SCALE, "<=", sp.log(SMALL) / sp.log(10) - 4226 * sp.log(n) / sp.log(10),
+)
+_LARGE_DIMENSION = Hypothesis(
+    "d >= C log(n/delta), read with C = 1 and delta = 1/100", d, ">=", sp.log(n / SMALL)
+)
+_WIDE_START = (
+    Hypothesis("every theta_i(0) >= pi/3 (the event that a large d makes likely)",
+               symbol("theta_0"), ">=", sp.pi / 3, "neuron"),
+    Hypothesis("every theta_i(0) <= 2 pi/3 (the event that a large d makes likely)",
+               symbol("theta_0"), "<=", 2 * sp.pi / 3, "neuron"),
+)
+_SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
+_TRANSVERSE = Hypothesis("every z_i(0) != 0", symbol("zeta_0"), ">", sp.S.Zero, "neuron")
+_SPREAD = Hypothesis("kappa_max(0) > 0", kappa_0, ">", sp.S.Zero)
+_BALANCED = (
+    Hypothesis("|w_i| >= |v|/(4n) in the window", norm, ">=", v / (4 * n), "neuron"),
+    Hypothesis("|w_i| <= 4|v|/n in the window", norm, "<=", 4 * v / n, "neuron"),
+)
+_INITIALISATION = (_LARGE_DIMENSION, *_WIDE_START, _SMALL_START)
+
+# --- claims -------------------------------------------------------------------------------------
+
+_PHASE_1 = (_positive(t), T1 - t)
+_PHASE_2 = (t - T1, T2 - t)
+_PHASE_3 = (t - T2,)
+_EPS1_SQUARED = (sigma_0 * sp.sqrt(d) / v) ** sp.Rational(1, 24)
+_THIRD = sp.Rational(1, 3)
+
+CLAIMS: tuple[Claim, ...] = (
+    UpperBound(
+        id="loss_upper",
+        statement="L(T2 + T) <= C n^4 |v|^2 / T^3 for all T > 0",
+        source=_xu_du("Corollary 12", "upper"),
+        hypotheses=_INITIALISATION,
+        conclusions=(Comparison(loss, "<=", n**4 * v**2 / (t - T2) ** EXPONENT, where=_PHASE_3),),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    LowerBound(
+        id="loss_lower",
+        statement="L(t)^(-1/3) <= C n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T2) + gamma, that is "
+        "L >= c t^-3; gamma is read as L(T2)^(-1/3)",
+        source=_xu_du("Theorem 14", "lower"),
+        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD),
+        conclusions=(
+            Comparison(
+                loss ** (-1 / EXPONENT) - symbol("loss_T2") ** (-1 / EXPONENT), "<=",
+                n ** sp.Rational(17, 3) / (kappa_0**2 * v ** (2 * _THIRD)) * (t - T2),
+                where=_PHASE_3,
+            ),
+        ),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    Rate(
+        id="exact_param_rate",
+        statement="n = 1: L decays like exp(-c t); c = |grad L|^2 / L stays away from zero",
+        source=Source("Yehudai & Shamir", 2020, "2001.05205", "convergence theorem", "rate"),
+        hypotheses=(
+            Hypothesis("n = 1", n, "<=", sp.S.One),
+            Hypothesis("w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron"),
+            Hypothesis("w(0) not anti-parallel to v", symbol("theta_0"), "<", sp.pi, "neuron"),
+        ),
+        conclusions=(Comparison(-_dot(loss), ">=", loss**EXPONENT, where=_PHASE_3),),
+        exponent=sp.S.One,
+        names=NAMES,
+    ),
+    Inequality(
+        id="distance_decay",
+        statement="phase 3: dZ/dt >= -C n^4/(kappa_max(0)^2 |v|) Z^2",
+        source=_xu_du("eq. 66", "inequality"),
+        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED),
+        conclusions=(
+            Comparison(-_dot(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT, where=_PHASE_3),
+        ),
+        exponent=sp.Integer(2),
+        names=NAMES,
+    ),
+    Inequality(
+        id="distance_vs_loss",
+        statement="phase 3: L >= c Z^3/(n^5 |v|)",
+        source=_xu_du("eq. 68", "inequality"),
+        hypotheses=(_SEVERAL, *_BALANCED),
+        conclusions=(Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), where=_PHASE_3),),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    Invariant(
+        id="kappa_persists",
+        statement="for all t: some z_i = 0 or kappa_max(t) >= kappa_max(0)/3",
+        source=_xu_du("Lemma 30", "invariant"),
+        hypotheses=(_SEVERAL, _SPREAD),
+        conclusions=(
+            Comparison(kappa_max, ">=", kappa_0, _THIRD, where=(t, _positive(symbol("z_min")))),
+        ),
+        names=NAMES,
+    ),
+    Inequality(
+        id="separation",
+        statement="at a pair attaining kappa_max < pi/2: "
+        "d/dt cos kappa_ij <= -((pi - theta_ij)/pi)(1 - cos^2 kappa_ij)",
+        source=_xu_du("Lemma 17", "inequality"),
+        hypotheses=(
+            _SEVERAL,
+            Hypothesis("0 < kappa_max(0) < pi/2", sp.Abs(kappa_0 - sp.pi / 4), "<", sp.pi / 4),
+        ),
+        conclusions=(
+            Comparison(
+                sp.sin(kappa) * _dot(kappa), ">=",
+                (sp.pi - theta_pair) / sp.pi * sp.sin(kappa) ** 2, sp.S.One,
+                where=(kappa - kappa_max, sp.pi / 2 - kappa_max), over="pair",
+            ),
+        ),
+        names=NAMES,
+    ),
+    Invariant(
+        id="balance",
+        statement="phase 2: h_i <= 2 h_j and s_1/2 <= h_i <= 2|v|/n with s_1 = sigma sqrt(d)/2; "
+        "phase 3: |v|/(4n) <= |w_i| <= 4|v|/n",
+        source=_xu_du("Theorems 5 and 6", "invariant"),
+        hypotheses=_INITIALISATION,
+        conclusions=(
+            Comparison(balance, "<=", sp.S.One, sp.Integer(2), _PHASE_2),
+            Comparison(h, ">=", sigma_0 * sp.sqrt(d), sp.Rational(1, 4), _PHASE_2, "neuron"),
+            Comparison(h, "<=", v / n, sp.Integer(2), _PHASE_2, "neuron"),
+            Comparison(norm, ">=", v / n, sp.Rational(1, 4), _PHASE_3, "neuron"),
+            Comparison(norm, "<=", v / n, sp.Integer(4), _PHASE_3, "neuron"),
+        ),
+        names=NAMES,
+    ),
+    Inequality(
+        id="phase1_angles",
+        statement="phase 1: sin^2(theta_i/2) - eps1^2 <= "
+        "(1 + t|v|/s_2)^(-1/24) (sin^2(theta_i(0)/2) - eps1^2), s_2 = 2 sigma sqrt(d), with the "
+        "smallest eps1 that the theorem allows, eps1^48 = sigma sqrt(d)/|v| (constant read as 1)",
+        source=_xu_du("Theorem 4", "inequality"),
+        hypotheses=_INITIALISATION,
+        conclusions=(
+            Comparison(
+                sp.sin(theta / 2) ** 2 - _EPS1_SQUARED, "<=",
+                (1 + t * v / (2 * sigma_0 * sp.sqrt(d))) ** (-EXPONENT)
+                * (sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED),
+                sp.S.One, _PHASE_1, "neuron",
+            ),
+        ),
+        exponent=sp.Rational(1, 24),
+        names=NAMES,
+    ),
+    Inequality(
+        id="phase2_residual",
+        statement="phase 2: H decays like exp(-n t/2) up to O(eps2 |v|), read as "
+        "|dH/dt + (n/2) H| <= n eps2 |v| with eps2 = theta_max(t); and dV/dt <= 10 n V",
+        source=_xu_du("Theorem 5", "inequality"),
+        hypotheses=_INITIALISATION,
+        conclusions=(
+            Comparison(sp.Abs(_dot(H) + n * EXPONENT * H), "<=", n * angle_max * v, sp.S.One,
+                       _PHASE_2),
+            Comparison(_dot(V), "<=", n * V, sp.Integer(10), _PHASE_2),
+        ),
+        exponent=sp.Rational(1, 2),
+        names=NAMES,
+    ),
+    Inequality(
+        id="gradient_lower",
+        statement="phase 3, L <= |v|^2/n^14: |grad L| >= c L^(2/3)/(n^(2/3) |v|^(1/3))",
+        source=_xu_du("Theorem 7", "inequality"),
+        hypotheses=_BALANCED,
+        conclusions=(
+            Comparison(
+                gradient_norm, ">=", loss**EXPONENT / (n ** (2 * _THIRD) * v**_THIRD),
+                where=(*_PHASE_3, v**2 / n**14 - loss),
+            ),
+        ),
+        exponent=2 * _THIRD,
+        names=NAMES,
+    ),
+    Inequality(
+        id="angle_vs_loss",
+        statement="|w_i|^2 theta_i^3 <= 30 pi L (both sides scale like |v|^2, so the lemma's "
+        "|v| = 1 is no restriction)",
+        source=_xu_du("Lemma 20", "inequality"),
+        # L >= (1/2) E[relu(w.x)^2, v.x < 0] = |w|^2 (theta - sin theta cos theta)/(4 pi), which
+        # is at least |w|^2 theta^3/(30 pi) for theta <= 2.86. Written in h, it holds for w_i = 0.
+        hypotheses=(
+            Hypothesis(
+                "every theta_i <= 2.86, that is h_i >= cos(2.86) |w_i|; not in the lemma, which "
+                "fails beyond, e.g. for n = 1, |w| > 2|v| anti-parallel",
+                h, ">=", sp.cos(sp.Rational(286, 100)) * norm, "neuron",
+            ),
+        ),
+        conclusions=(
+            Comparison(norm**2 * theta**EXPONENT, "<=", loss, 30 * sp.pi, over="neuron"),
+        ),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+)

@@ -1,0 +1,5 @@
+"""Common to all tests: figures are drawn without a display."""
+
+import os
+
+os.environ["MPLBACKEND"] = "Agg"

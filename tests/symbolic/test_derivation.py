@@ -1,0 +1,123 @@
+"""Derivations: chained, with evidence, and refuted when mutated."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+
+import symbolic
+from symbolic.derivation import Derivation, Step
+from symbolic.dual_kernel import THETA
+from symbolic.identity import Evidence
+
+DOCUMENT = symbolic.derive("relu_neuron")
+STEPS = [(d.name, s) for d in DOCUMENT.derivations for s in d.steps]
+X = sp.Symbol("x", real=True)
+# LaTeX characters that still set within a few lines.
+LINE_LENGTH = 1500
+
+
+def is_zero(side):
+    return side == 0 or (isinstance(side, sp.MatrixBase) and side.is_zero_matrix)
+
+
+NONZERO = [pytest.param(s, id=f"{name}: {s.rule[:40]}") for name, s in STEPS if not is_zero(s.rhs)]
+# sin(theta) alone does not notice the exchange of theta and pi - theta; these right sides do.
+TURNED = [
+    pytest.param(s, id=f"{name}: {s.rule[:40]}")
+    for name, s in STEPS
+    if THETA in s.rhs.subs(sp.sin(THETA), 0).free_symbols
+]
+
+
+@pytest.fixture(scope="module")
+def verified():
+    return DOCUMENT.verify()
+
+
+def test_no_step_is_refuted_or_open(verified):
+    counts = Counter(s.finding.evidence for d in verified.derivations for s in d.steps)
+    assert set(counts) == {Evidence.PROVED, Evidence.SAMPLED}
+    assert counts[Evidence.PROVED] > 10 * counts[Evidence.SAMPLED]
+
+
+def test_no_step_of_the_document_says_that_a_thing_equals_itself():
+    assert [s.rule for _, s in STEPS if s.lhs == s.rhs] == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "one summand of equation 4",
+        "off-diagonal block of equation 51",
+        "zeta(a, b) of equation 51",
+        "the form stated in the paper",
+    ],
+)
+def test_equations_of_the_paper_are_proved(verified, rule):
+    (step,) = (s for d in verified.derivations for s in d.steps if s.rule.startswith(rule))
+    assert step.finding.evidence is Evidence.PROVED
+
+
+@pytest.mark.parametrize("step", NONZERO)
+@pytest.mark.parametrize("factor", [-1, 2])
+def test_step_with_a_wrong_factor_is_refuted(step, factor):
+    finding = replace(step, rhs=factor * step.rhs).verify().finding
+    assert finding.evidence is Evidence.REFUTED
+    assert [name for name, _ in finding.counterexample[-2:]] == ["lhs", "rhs"]
+
+
+@pytest.mark.parametrize("step", TURNED)
+def test_step_with_the_supplementary_angle_is_refuted(step):
+    turned = step.rhs.subs(THETA, sp.pi - THETA)
+    assert replace(step, rhs=turned).verify().finding.evidence is Evidence.REFUTED
+
+
+def test_there_are_steps_for_the_supplementary_angle():
+    assert len(TURNED) > 4
+
+
+def test_json_has_the_documented_shape(verified):
+    data = json.loads(json.dumps(verified.to_json()))
+    assert data["system"] == "relu_neuron"
+    for derivation in data["derivations"]:
+        assert set(derivation) == {"name", "source", "steps"}
+        for step in derivation["steps"]:
+            assert set(step) == {"rule", "equation", "evidence", "seconds"}
+            assert step["evidence"] in ("PROVED", "SAMPLED")
+            assert step["seconds"] >= 0
+
+
+def test_unverified_step_is_open():
+    step = DOCUMENT.to_json()["derivations"][0]["steps"][0]
+    assert step["evidence"] == "OPEN"
+
+
+def test_latex_is_a_document_with_every_equation(verified):
+    text = verified.latex()
+    assert text.startswith(r"\documentclass")
+    assert text.rstrip().endswith(r"\end{document}")
+    assert text.count(r"\[") == text.count(r"\]") == len(STEPS)
+    assert "SinMinus" not in text
+
+
+def test_no_equation_fills_a_page(verified):
+    longest = max(len(s["equation"]) for d in verified.to_json()["derivations"] for s in d["steps"])
+    assert longest < LINE_LENGTH
+
+
+def test_chain_that_does_not_continue_is_refused():
+    good = Step(X + X, 2 * X, "sum", fresh=True)
+    assert Derivation("d", "s", (good, Step(2 * X, 4 * X / 2, "again"))).result == 2 * X
+    with pytest.raises(ValueError, match="does not continue"):
+        Derivation("d", "s", (good, Step(3 * X, 3 * X, "again")))
+    with pytest.raises(ValueError, match="begin with a fresh step"):
+        Derivation("d", "s", ())
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "relu_neuron_flow", "../relu_neuron"])
+def test_unknown_system_is_refused_in_one_line(name):
+    with pytest.raises(ValueError, match=r"^unknown system '.*'; known: relu_neuron$"):
+        symbolic.derive(name)

@@ -10,7 +10,8 @@ Decided is whether it serves for ever: the slope of `log(lhs/rhs)` against `log 
 positive for `<=` (negative for `>=`) as `t` grows. The slope is taken from the state where the
 rates of both sides are known, and from the values otherwise, in the two halves of the asymptotic
 window; the interval for its limit continues the change between the halves three times (a slope
-that dies out: to zero), widened by the numerical error. Values and rates of the run must agree.
+that dies out: to zero), widened by the numerical error. To refute, the window must be steady for
+two decades, or the loss exponential down to the end of doubles. Values and rates must agree.
 
 Hypotheses and conclusion together give the verdict, see `Outcome`.
 """
@@ -43,6 +44,9 @@ __all__ = ["HypothesisResult", "Outcome", "Verdict", "check", "exit_code"]
 
 #: Exponents of papers are fractions; a slope below this is that of a constant.
 RESOLUTION = 0.01
+#: A slope above this, over at least so many steady decades, refutes a constant.
+REFUTATION = 0.05
+REFUTATION_DECADES = 2.0
 #: How many times the change between two half-windows is continued towards infinity.
 CONTINUATION = 3.0
 #: Fewer output times than this in the window decide nothing.
@@ -371,9 +375,12 @@ def _asymptotic(
         further = 0.0  # a slope that dies out ends at zero
     low, high = min(late, further) - noise, max(late, further) + noise
     low, high = (low, high) if sense > 0 else (-high, -low)
-    holds = True if high <= RESOLUTION else (False if low > RESOLUTION else None)
-    if holds is False and not window.steady and abs(late) < abs(early):
-        holds = None  # a transient that dies out looks like this
+    holds = True if high <= RESOLUTION else None
+    # A transient can look like anything: to refute takes two steady decades, or an exponential
+    # that was followed until doubles are exhausted.
+    settled = window.steady and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
+    if low > REFUTATION and (settled or quantities["loss"][-1] <= FLOOR):
+        holds = False
     found = {
         True: "one constant serves",
         False: "no constant serves for ever",

@@ -24,6 +24,7 @@ Options = Mapping[str, Any]
 Command = Callable[..., Any]
 
 T_END = 1e9  # where `check` and `inspect` stop unless told otherwise
+SIZE = click.IntRange(1, 10**7)  # far beyond any memory, but n d is a number NumPy can count to
 DEFAULTS = {"n": 3, "d": 5, "scale": 0.1, "seed": 0, "rtol": 1e-10, "method": "auto"}
 
 
@@ -105,8 +106,8 @@ def _option(flag: str, metavar: str, text: str, **more: Any) -> Callable[[Comman
 
 FLOW = {
     "t_end": _option("--t-end", "T", "Integrate to this time", type=float),
-    "n": _option("--n", "N", "Number of neurons", type=int),
-    "d": _option("--d", "D", "Dimension", type=int),
+    "n": _option("--n", "N", "Number of neurons", type=SIZE),
+    "d": _option("--d", "D", "Dimension", type=SIZE),
     "scale": _option("--scale", "S", "Size of the random start", type=float),
     "seed": _option("--seed", "K", "Seed of the random start", type=int),
     "initial": _option("--initial", "FILE", "Start, .npy or JSON lists; replaces the four above"),

@@ -41,7 +41,7 @@ def check_output(path: str | None, force: bool) -> None:
     if not folder.is_dir():
         raise InputError(f"{path}: expected an existing folder, got {folder}; create it first")
     if target.is_dir() or not target.name:
-        raise InputError(f"{path}: expected a file name, got a folder; name a file in it")
+        raise InputError(f"{path or '--out'}: expected a file name, got a folder; name a file")
     if target.exists() and not force:
         raise InputError(f"{path}: expected a new file, got one that exists; give --force")
     try:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from flows import relu_neuron_collapse as collapse
 from flows import relu_neuron_geometry as geometry
 from flows.errors import InputError
-from flows.relu_neuron_field import make_raw
+from flows.relu_neuron_field import DIRECT, PARALLEL, RESIDUAL, make_raw
 from flows.relu_neuron_geometry import Frame, Sound
 from flows.self_similar import Array, Chart, Clock, wrapped_once
 from flows.solver import Interpolant, Stop, Watch
@@ -29,6 +29,12 @@ RESIDUAL_CHART = 0.5
 COLLAPSED = 1e-8
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
+# Time that a collapsing neuron may have left when its last stretch is taken as a straight line.
+LAST_STRETCH = 1e-3
+# Solver time after which the question whether a neuron at zero can leave is asked again.
+ASK_AGAIN = 0.25
+ASK_SOON = 0.01
+BISECTIONS = 40
 
 
 class Layout(NamedTuple):
@@ -36,7 +42,7 @@ class Layout(NamedTuple):
 
     alive: NDArray[np.intp]
     p: int
-    residual: bool
+    kind: int
 
 
 @dataclass(frozen=True)
@@ -168,105 +174,139 @@ class ReLUNeuron(System):
         alive = alive[np.argsort(-(mu * state.h)[alive], kind="stable")]
         h, z = state.h[alive], state.z[alive]
         reach = float(np.max(np.linalg.norm(z, axis=1), initial=0.0))
-        p = state.z.shape[1] if reach > 0 else 0
+        if reach == 0.0:
+            return self._parallel_chart(frame, state, time, alive)
         short = float(np.linalg.norm(state.r))
         # The margin covers the rounding of the place where a direct chart has just ended.
         residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
-        q = 1 + p
-
-        blocks = np.column_stack([h, z[:, :p]])
-        size = np.repeat(np.minimum(1.0, norms[alive])[:, None], q, axis=1)
+        blocks = np.column_stack([h, z])
+        size = np.repeat(np.minimum(1.0, norms[alive])[:, None], blocks.shape[1], axis=1)
+        size[:, 1:] = np.minimum(size[:, 1:], reach)
         decay = np.zeros_like(blocks)
-        linear = p == 0 or (residual and len(alive) == 1)
-        if linear:
-            # One distinct neuron, or all along the teacher: the residual decays like exp(-m t/2).
-            aligned, opposed = mu[alive][h > 0], mu[alive][h < 0]
-            alone = len(opposed) == 1
-            if alone:
-                decay[h < 0] = opposed[0] / 2
-            if residual and (alone or len(opposed) == 0):
-                decay[0] = min(np.sum(aligned), *opposed) / 2 if alone else np.sum(aligned) / 2
-        else:
-            decay[:, 1:] = 1.0
-            size[:, 1:] = np.minimum(size[:, 1:], reach)
+        decay[:, 1:] = 1.0
+        # One distinct neuron: the residual decays like exp(-m t/2).
+        linear = residual and len(alive) == 1
         if residual:
-            r = state.r[:q]
-            mean = (np.eye(1, q)[0] + r) / np.sum(mu[alive])
-            blocks = np.vstack([r, (blocks - mean)[1:]])
-            decay[0] = decay[0] if linear else 1.0
+            mean = (np.eye(1, blocks.shape[1])[0] + state.r) / np.sum(mu[alive])
+            blocks = np.vstack([state.r, (blocks - mean)[1:]])
+            decay[0] = mu[alive[0]] / 2 if linear else 1.0
             # The loss is about theta^3, so |r| matters down to theta^(3/2).
             size[0] = short if linear else min(1.0, reach) ** 1.5
+        kind = RESIDUAL if residual else DIRECT
         return Chart(
-            clock=Clock(time, decay.ravel(), max(1.0, 1.0 / reach if reach else 1.0), linear),
+            clock=Clock(time, decay.ravel(), max(1.0, 1.0 / reach), linear),
             x0=blocks.ravel(),
             size=size.ravel(),
             field=wrapped_once(make_raw),
             weights=geometry.signed(mu[alive]),
-            shape=np.array([len(alive), p, int(residual)]),
-            layout=Layout(alive, p, residual),
+            shape=np.array([len(alive), z.shape[1], kind]),
+            layout=Layout(alive, z.shape[1], kind),
+        )
+
+    @staticmethod
+    def _parallel_chart(
+        frame: Frame, state: Sound, time: float, alive: NDArray[np.intp]
+    ) -> Chart:
+        """Chart of neurons that all lie along the teacher; relative accuracy for ever."""
+        mu, h = frame.multiplicity[alive], state.h[alive]
+        opposed = h < 0
+        mass = np.array([np.sum(mu[~opposed]), np.sum(mu[opposed])])
+        against = float(np.sum((mu * h)[opposed]))
+        x0 = np.array([state.r[0] - against, against])
+        return Chart(
+            clock=Clock(time, mass / 2, 1.0, True),
+            x0=x0,
+            size=np.maximum(np.abs(x0), np.finfo(float).tiny),
+            field=wrapped_once(make_raw),
+            weights=mass,
+            shape=np.array([2, 0, PARALLEL]),
+            layout=Layout(alive, 0, PARALLEL),
         )
 
     def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
         layout: Layout = chart.layout
-        q, lead = 1 + layout.p, raw.shape[:-1]
-        blocks = raw.reshape(*lead, -1, q)
+        lead = raw.shape[:-1]
         mu = frame.multiplicity[layout.alive]
         r = np.zeros((*lead, state.r.shape[0]))
-        if layout.residual:
-            r[..., :q] = blocks[..., 0, :]
-            blocks = self._neurons(mu, blocks)
-        else:
-            r[..., :q] = np.sum(mu[:, None] * blocks, axis=-2)
-            r[..., 0] -= 1.0
         h = np.zeros((*lead, state.h.shape[0]))
         z = np.zeros((*lead, *state.z.shape))
+        if layout.kind == PARALLEL:
+            r[..., 0] = np.sum(raw, axis=-1)
+            opposed = state.h[layout.alive] < 0
+            moved = raw - chart.x0
+            shift = np.where(opposed, moved[..., 1:], moved[..., :1])
+            mass = np.where(opposed, chart.weights[1], chart.weights[0])
+            h[..., layout.alive] = state.h[layout.alive] + shift / mass
+            if np.sum(opposed) == 1:
+                h[..., layout.alive[opposed]] = raw[..., 1:] / chart.weights[1]
+            return Sound(h, z, r)
+        blocks = raw.reshape(*lead, len(mu), 1 + layout.p)
+        if layout.kind == RESIDUAL:
+            r[...] = blocks[..., 0, :]
+            blocks = self._neurons(mu, blocks)
+        else:
+            r[...] = np.sum(mu[:, None] * blocks, axis=-2)
+            r[..., 0] -= 1.0
         h[..., layout.alive] = blocks[..., 0]
-        z[..., layout.alive, : layout.p] = blocks[..., 1:]
+        z[..., layout.alive, :] = blocks[..., 1:]
         return Sound(h, z, r)
 
     def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
         """End the chart where the residual gets short, a neuron collapses, or one can leave."""
         layout: Layout = chart.layout
-        q = 1 + layout.p
+        kind, q = layout.kind, 1 + layout.p
         mu = frame.multiplicity[layout.alive]
-        mass = float(np.sum(mu))
         start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[layout.alive]
         limit = max(COLLAPSED, rtol) * np.minimum(1.0, start)
-        asleep = len(layout.alive) < len(frame.multiplicity)
+        # Along the teacher, D has the sign of the residual of the near side, which never changes.
+        asleep = len(layout.alive) < len(frame.multiplicity) and kind != PARALLEL
+        descent = _Descent()
+        opposed = state.h[layout.alive] < 0
+        side = np.where(opposed, -1.0, 1.0)
+        # Along the teacher, the last one on the far side decays exponentially, for ever.
+        mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
 
-        def blocks_of(tau: float, y: Array) -> Array:
-            blocks = chart.raw(tau, y).reshape(-1, q)
-            return self._neurons(mu, blocks) if layout.residual else blocks
+        def lengths(now: Sound) -> Array:
+            return np.hypot(now.h, np.linalg.norm(now.z, axis=1))[layout.alive]
 
-        def distance_to_residual_chart(blocks: Array) -> float:
-            r = mu @ blocks
-            r[0] -= 1.0
-            return float(r @ r) - RESIDUAL_CHART**2
+        def remaining(now: Sound) -> float:
+            return float(np.min((side * now.h[layout.alive] - limit)[mortal], initial=1.0))
 
         def alarm(tau: float, y: Array) -> float:
             if asleep:
                 return -1.0
-            if layout.residual:
+            if kind == RESIDUAL:
                 # Parallel parts are not scaled, and every neuron but the largest can vanish.
-                h = y[q::q] + (1.0 + float(chart.raw(tau, y)[0])) / mass
-                return float(np.min(np.abs(h) - limit[1:], initial=1.0))
-            blocks = blocks_of(tau, y)
-            small = float(np.min(np.linalg.norm(blocks, axis=1) - limit))
-            return min(small, distance_to_residual_chart(blocks))
+                mean = (1.0 + float(chart.raw(tau, y)[0])) / np.sum(mu)
+                return float(np.min(np.abs(y[q::q] + mean) - limit[1:], initial=1.0))
+            now = self.decode(frame, state, chart, chart.raw(tau, y))
+            if kind == PARALLEL:
+                return remaining(now)
+            small = float(np.min(lengths(now) - limit))
+            return min(small, float(now.r @ now.r) - RESIDUAL_CHART**2)
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-            blocks = blocks_of(tau, y)
-            small = np.linalg.norm(blocks, axis=1) <= 2 * limit
-            if small.any():
-                now = self.decode(frame, state, chart, chart.raw(tau, y))
-                if self._dying(frame, now, layout.alive[small]).any():
-                    return Stop(tau, y)
-            aligned = blocks[0, 0] > 0 and not layout.residual
-            if aligned and distance_to_residual_chart(blocks) <= 1e-6:
+            def at(when: float) -> Sound:
+                return self.decode(frame, state, chart, chart.raw(when, interpolant(when)))
+
+            if kind == PARALLEL:
+                # The solver's state is constant, so that a step may jump over a collapse.
+                when = _first(lambda t: remaining(at(t)) <= 0, before, tau)
+                return Stop(when, interpolant(when))
+            now = self.decode(frame, state, chart, chart.raw(tau, y))
+            small = lengths(now) <= 2 * limit
+            if small.any() and self._dying(frame, now, layout.alive[small]).any():
                 return Stop(tau, y)
-            if asleep:
-                return self._first_descent(frame, state, chart, before, tau, y, interpolant)
+            short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
+            if kind == DIRECT and short and now.h[layout.alive[0]] > 0:
+                return Stop(tau, y)
+            if asleep and descent.due(tau):
+                value, where = self._descent(frame, now, descent.where)
+                descent.note(tau, value, where)
+                if value < 0:
+                    when = _first(lambda t: self._descent(frame, at(t), where)[0] < 0, before, tau)
+                    return Stop(when, interpolant(when))
             return None
 
         return Watch(alarm, check)
@@ -313,29 +353,17 @@ class ReLUNeuron(System):
         units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)
         inward = np.sum(slope * units, axis=1)
         across = np.linalg.norm(slope - inward[:, None] * units, axis=1)
-        return (inward > 0) & (across < inward)
+        left = np.linalg.norm(neurons, axis=1) / np.where(inward > 0, inward, np.nan)
+        # Far from zero in time: a neuron that decays exponentially never gets there.
+        return (across < inward) & (left < LAST_STRETCH)
 
-    def _first_descent(
-        self, frame: Frame, state: Sound, chart: Chart, before: float, tau: float, y: Array,
-        interpolant: Interpolant,
-    ) -> Stop | None:  # fmt: skip
-        """Where in the last step, if anywhere, a neuron at zero can first leave it."""
-
-        def descends(now: Sound) -> bool:
-            value, _ = collapse.steepest(frame.multiplicity, now, self._room(now))
-            return value < -collapse.NOISE * collapse.terms_size(frame.multiplicity, now)
-
-        def at(when: float) -> Array:
-            return y if when == tau else interpolant(when)
-
-        if not descends(self.decode(frame, state, chart, chart.raw(tau, y))):
-            return None
-        low, high = before, tau
-        for _ in range(30):
-            middle = 0.5 * (low + high)
-            now = self.decode(frame, state, chart, chart.raw(middle, at(middle)))
-            low, high = (low, middle) if descends(now) else (middle, high)
-        return Stop(high, at(high))
+    def _descent(
+        self, frame: Frame, now: Sound, guess: Array | None = None
+    ) -> tuple[float, Array]:
+        """Minimum of ``D`` relative to its terms, noise counted as zero, and where it is."""
+        value, where = collapse.steepest(frame.multiplicity, now, self._room(now), guess)
+        relative = value / collapse.terms_size(frame.multiplicity, now)
+        return (relative if relative < -collapse.NOISE else max(relative, 0.0)), where
 
     def _room(self, state: Sound) -> bool:
         return self.d > state.r.shape[0]
@@ -348,21 +376,24 @@ class ReLUNeuron(System):
         zero = np.flatnonzero(np.hypot(state.h, np.linalg.norm(state.z, axis=1)) == 0)
         if not len(zero):
             return Restart(frame, state, time, event)
+        users = [int(i) for i in np.flatnonzero(np.isin(frame.member, zero))]
         mu = frame.multiplicity
-        value, u = collapse.steepest(mu, state, self._room(state))
-        fate = "stays there"
-        if value < -collapse.NOISE * collapse.terms_size(mu, state):
-            fate = "leaves along the steepest descent"
+        value, u = self._descent(frame, state)
+        leaves = value < 0
+        if leaves:
             if abs(u[-1]) > 1e-6 and len(u) > state.r.shape[0]:
                 frame, state = _extend(frame, state)
             u = SPROUT * u[: state.r.shape[0]]
             h, z = state.h.copy(), state.z.copy()
             h[zero], z[zero] = u[0], u[1:]
             state = Sound(h, z, state.r + np.sum(mu[zero]) * u)
-        if event is None:
-            users = [int(i) for i in np.flatnonzero(np.isin(frame.member, zero))]
-            event = Event(time, "departure", f"neuron {_names(users)} at zero")
-        return Restart(frame, state, time, event._replace(detail=f"{event.detail} and {fate}"))
+        fate = "leaves along the steepest descent" if leaves else "stays there"
+        if event is not None:
+            event = event._replace(detail=f"{event.detail} and {fate}")
+        elif leaves or time == 0:
+            event = Event(time, "departure" if leaves else "rest",
+                          f"neuron {_names(users)} at zero {fate}")  # fmt: skip
+        return Restart(frame, state, time, event)
 
     # Functions of a user's state ---------------------------------------------------------
 
@@ -404,6 +435,34 @@ class ReLUNeuron(System):
         if not np.linalg.norm(start, axis=1).all():
             raise InputError("the loss has no Hessian where a neuron is zero")
         return relu_neuron_exact.adaptive_hessian(start, self.teacher)
+
+
+@dataclass
+class _Descent:
+    """When to look again for a way out of zero: sooner the nearer the last two answers point."""
+
+    value: float = np.inf
+    tau: float = -np.inf
+    next: float = -np.inf
+    where: Array | None = None
+
+    def due(self, tau: float) -> bool:
+        return tau >= self.next
+
+    def note(self, tau: float, value: float, where: Array) -> None:
+        wait = ASK_AGAIN
+        if value < self.value and np.isfinite(self.value):
+            ahead = value * (tau - self.tau) / (self.value - value)
+            wait = min(wait, max(0.5 * ahead, ASK_SOON))
+        self.value, self.tau, self.next, self.where = value, tau, tau + wait, where
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """First time in ``(low, high]`` at which ``holds``, by bisection; it holds at ``high``."""
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
 
 
 def _extend(frame: Frame, state: Sound) -> tuple[Frame, Sound]:

@@ -21,16 +21,18 @@ from flows.self_similar import Array
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.
 NOISE = 1e-13
-STARTS = 16
+# The search for the minimum looks at this many random directions, and polishes the best few.
+RANDOM_PER_DIMENSION = 8
+POLISHED = 2
 
 
-def slope(u: Array, mu: Array, state: Sound) -> tuple[float, Array]:
+def slope(u: Array, mu: Array, state: Sound) -> tuple[Array, Array]:
     """``D`` and its gradient at ``u`` (any length; ``D`` is homogeneous of degree one).
 
     Parameters
     ----------
-    u : ndarray, shape (1 + p,) or longer
-        Direction; coordinates beyond ``1 + p`` are orthogonal to everything in the state.
+    u : ndarray, shape (..., 1 + p) or longer
+        Directions; coordinates beyond ``1 + p`` are orthogonal to everything in the state.
     mu : ndarray, shape (k,)
         Multiplicities.
     state : Sound
@@ -38,27 +40,32 @@ def slope(u: Array, mu: Array, state: Sound) -> tuple[float, Array]:
 
     Returns
     -------
-    float, ndarray
-        ``D(u)`` and ``dD/du``.
+    ndarray, ndarray
+        ``D(u)``, shape (...), and ``dD/du``, of the shape of ``u``.
     """
     others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
-    others = np.pad(others, [(0, 0), (0, len(u) - others.shape[1])])
-    r = np.pad(state.r, (0, len(u) - state.r.shape[0]))
     norms = np.linalg.norm(others, axis=1)
     alive = norms > 0
-    others, norms, weight = others[alive], norms[alive], signed(mu)[alive]
-    size = float(np.linalg.norm(u))
-    own = u / size
-    minus = own - others / norms[:, None]
-    plus = own + others / norms[:, None]
-    theta = 2 * np.arctan2(np.linalg.norm(minus, axis=1), np.linalg.norm(plus, axis=1))
+    norms, weight = norms[alive], signed(mu)[alive]
+    units = others[alive] / norms[:, None]
+    extra = u.shape[-1] - units.shape[1]
+    units = np.pad(units, [(0, 0), (0, extra)])
+    own = u / np.linalg.norm(u, axis=-1, keepdims=True)
+    minus, plus = own[..., None, :] - units, own[..., None, :] + units
+    theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
     unit, chord = lowered()[1](1.0, norms, theta)
-    gradient = 0.5 * r + np.sum(weight * unit) * own + (weight * chord) @ minus
+    gradient = (
+        0.5 * np.pad(state.r, (0, extra))
+        + np.sum(weight * unit, axis=-1)[..., None] * own
+        + np.sum((weight * chord)[..., None] * minus, axis=-2)
+    )
     # Euler: D is homogeneous of degree one.
-    return float(gradient @ u), gradient
+    return np.sum(gradient * u, axis=-1), gradient
 
 
-def steepest(mu: Array, state: Sound, room: bool, seed: int = 0) -> tuple[float, Array]:
+def steepest(
+    mu: Array, state: Sound, room: bool, guess: Array | None = None
+) -> tuple[float, Array]:
     """Minimum of ``D`` over the unit sphere and where it is attained.
 
     Parameters
@@ -67,8 +74,8 @@ def steepest(mu: Array, state: Sound, room: bool, seed: int = 0) -> tuple[float,
         As in :func:`slope`.
     room : bool
         Whether the space has a dimension outside the state's span; one is searched too.
-    seed : int
-        Seed of the random starts of the search.
+    guess : ndarray, optional
+        Where the minimum was a little before.
 
     Returns
     -------
@@ -77,30 +84,34 @@ def steepest(mu: Array, state: Sound, room: bool, seed: int = 0) -> tuple[float,
 
     Accuracy
     --------
-    Multi-start quasi-Newton search: the best of the local minima reached from the directions of
-    the neurons, the teacher, the residual and random ones.
+    Quasi-Newton search from the best of the directions of the neurons, the teacher, the residual
+    and random ones.
     """
     q = state.r.shape[0]
     if q + room == 1:
-        values = [(slope(np.array([s]), mu, state)[0], np.array([s])) for s in (1.0, -1.0)]
-        return min(values, key=lambda pair: pair[0])
-    rng = np.random.default_rng(seed)
-    rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None]])
+        ends = np.array([[1.0], [-1.0]])
+        values = slope(ends, mu, state)[0]
+        return float(values.min()), ends[int(np.argmin(values))]
+    random = np.random.default_rng(0).normal(size=(RANDOM_PER_DIMENSION * q, q))
+    rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None], random])
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
-    rows = np.vstack([rows, -rows, rng.normal(size=(STARTS, q))])
+    rows = np.vstack([rows, -rows])
     starts = np.pad(rows, [(0, 0), (0, int(room))])
     if room:
         starts[:, -1] = 0.1 * np.linalg.norm(starts, axis=1)
+    starts /= np.linalg.norm(starts, axis=1, keepdims=True)
+    starts = starts[np.argsort(slope(starts, mu, state)[0])[:POLISHED]]
+    if guess is not None:
+        starts = np.vstack([starts, guess])
 
     def on_sphere(x: Array) -> tuple[float, Array]:
         size = float(np.linalg.norm(x))
         value, gradient = slope(x, mu, state)
-        return value / size, (gradient - value / size * x / size) / size
+        return float(value) / size, (gradient - value / size * x / size) / size
 
     best, where = np.inf, starts[0]
     for x in starts:
-        found = scipy.optimize.minimize(on_sphere, x / np.linalg.norm(x), jac=True,
-                                        method="L-BFGS-B",
+        found = scipy.optimize.minimize(on_sphere, x, jac=True, method="L-BFGS-B",
                                         options={"ftol": 1e-15, "gtol": 1e-12})  # fmt: skip
         if found.fun < best:
             best, where = float(found.fun), found.x / np.linalg.norm(found.x)

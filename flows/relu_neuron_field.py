@@ -14,7 +14,9 @@ over one kind of thing. The raw state has ``k`` blocks of ``q`` numbers:
       r' = -M/2 r - sum_i mu_i e_i,        x_i' = -(e_i - mean e),
 
   ``e_i`` being what the pairs contribute to the gradient, the stiff linear part acts on ``r``
-  alone: the slow deviations do not feel it.
+  alone: the slow deviations do not feel it;
+* parallel chart, for neurons that all lie along the teacher: block 0 is the residual of those on
+  its side, block 1 the sum of those opposite, both linear: ``x' = -M/2 x``.
 
 What the pairs contribute (:func:`symbolic.relu_neuron.pair_gradient`,
 :func:`symbolic.relu_neuron.pair_hessian`) is derived and lowered; this file only reduces over
@@ -30,6 +32,9 @@ from flows.self_similar import RAW_SIGNATURE
 from symbolic import lower, relu_neuron
 
 
+DIRECT, RESIDUAL, PARALLEL = 0, 1, 2
+
+
 def make_raw() -> Callable[..., None]:
     """Compile the raw field; see :mod:`flows.self_similar` for its signature.
 
@@ -37,7 +42,7 @@ def make_raw() -> Callable[..., None]:
     -------
     Numba function
         ``raw(x, weights, shape, out, jacobian, want_jacobian)`` with ``weights = mu`` (k+1,) and
-        ``shape = (k, p, 1 for the residual chart)``. Cost ``k^2 q`` for the field and
+        ``shape = (k, p, chart)``. Cost ``k^2 q`` for the field and
         ``k^2 q^2`` for the Jacobian; the code does not depend on ``k`` or ``p``.
     """
     import numba
@@ -47,8 +52,16 @@ def make_raw() -> Callable[..., None]:
     pair_gradient = lower.lower(relu_neuron.pair_gradient(), sizes, "numba")
     pair_hessian = lower.lower(relu_neuron.pair_hessian(), sizes, "numba")
 
+    direct, parallel = DIRECT, PARALLEL
+
     def raw(x, mu, shape, out, jacobian, want_jacobian):  # type: ignore[no-untyped-def]
-        k, p, residual = shape[0], shape[1], shape[2] == 1
+        k, p, residual = shape[0], shape[1], shape[2] != direct
+        if shape[2] == parallel:
+            for i in range(k):
+                out[i] = -0.5 * mu[i] * x[i]
+                if want_jacobian:
+                    jacobian[i, i] = -0.5 * mu[i]
+            return
         q = 1 + p
         w = np.zeros((k + 1, q))
         w[k, 0] = 1.0

@@ -151,8 +151,12 @@ def restore(frame: Frame, state: Sound) -> Array:
 class Pairs(NamedTuple):
     """Geometry of all pairs of neurons, the teacher being the last one.
 
+    Neurons on the far side of the teacher (``h < 0``) are flipped, ``sign = -1``: with
+    ``e(a, b) = e(a, -b) - a.b / 2`` no pair then contributes a large term that others cancel.
+
     ``units`` (..., k+1, q) and ``norms`` (..., k+1); ``minus`` and ``plus`` (..., k+1, k+1, q)
-    are differences and sums of unit vectors; ``theta`` (..., k+1, k+1) angles.
+    are differences and sums of unit vectors; ``theta`` (..., k+1, k+1) angles; ``sign``
+    (..., k+1).
     """
 
     units: Array
@@ -160,6 +164,7 @@ class Pairs(NamedTuple):
     minus: Array
     plus: Array
     theta: Array
+    sign: Array
 
 
 def pairs(state: Sound) -> Pairs:
@@ -167,18 +172,25 @@ def pairs(state: Sound) -> Pairs:
     shape = state.h.shape[:-1]
     h = np.concatenate([state.h, np.ones((*shape, 1))], axis=-1)
     z = np.concatenate([state.z, np.zeros((*shape, 1, state.z.shape[-1]))], axis=-2)
+    sign = np.where(h < 0, -1.0, 1.0)
     zeta = np.linalg.norm(z, axis=-1)
     norms = np.hypot(h, zeta)
     safe = np.where(norms > 0, norms, 1.0)
-    units = np.concatenate([h[..., None], z], axis=-1) / safe[..., None]
-    c = units[..., 0]
+    units = np.concatenate([np.abs(h)[..., None], sign[..., None] * z], axis=-1) / safe[..., None]
     # 1 - cos without subtracting cosines.
-    m = np.where(h > 0, (zeta / safe) ** 2 / np.where(h > 0, 1 + c, 1.0), 1 - c)
+    m = (zeta / safe) ** 2 / (1 + units[..., 0])
     minus = units[..., :, None, :] - units[..., None, :, :]
     minus[..., 0] = m[..., None, :] - m[..., :, None]
     plus = units[..., :, None, :] + units[..., None, :, :]
     theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
-    return Pairs(units, norms, minus, plus, theta)
+    return Pairs(units, norms, minus, plus, theta, sign)
+
+
+def flipped_residual(multiplicity: Array, state: Sound) -> Array:
+    """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
+    weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
+    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    return state.r + np.sum(weight * neurons, axis=-2)
 
 
 @functools.cache
@@ -195,35 +207,41 @@ def signed(multiplicity: Array) -> Array:
 
 
 def gradient(multiplicity: Array, state: Sound, geometry: Pairs | None = None) -> Array:
-    """Gradient of each distinct neuron, shape (..., k, q); zero where a neuron is at zero."""
+    """Gradient of each distinct neuron, shape (..., k, q); zero where a neuron is at zero.
+
+    ``grad_i = r/4 + s_i [ r~/4 + sum_j mu_j de(w~_i, w~_j)/dw~_i ]`` with the flipped neurons
+    ``w~_i = s_i w_i`` and their residual ``r~``.
+    """
     g = geometry or pairs(state)
     k = state.h.shape[-1]
     unit, chord = lowered()[1](g.norms[..., :k, None], g.norms[..., None, :], g.theta[..., :k, :])
     mu = signed(multiplicity)
     own = np.sum(mu * unit, axis=-1)[..., None] * g.units[..., :k, :]
     across = np.sum((mu * chord)[..., None] * g.minus[..., :k, :, :], axis=-2)
-    total = 0.5 * state.r[..., None, :] + own + across
+    even = 0.25 * flipped_residual(multiplicity, state)[..., None, :] + own + across
+    total = 0.25 * state.r[..., None, :] + g.sign[..., :k, None] * even
     return np.where(g.norms[..., :k, None] > 0, total, 0.0)
 
 
 def energy(multiplicity: Array, state: Sound) -> tuple[Array, Array]:
     """Loss in units of ``|v|^2``, and a bound of its rounding error, both of shape (...).
 
-    ``L = 1/4 |r|^2 + 1/2 sum_jl mu_j mu_l e(w_j, w_l)``. The bound adds the rounding of the terms
-    and the effect of the rounding of the unit vectors on the angles,
-    ``|de/dtheta| <= |a||b| theta sin(theta) / (2 pi)``.
+    ``L = (|r|^2 + |r~|^2)/8 + 1/2 sum_jl mu_j mu_l e(w~_j, w~_l)``, see :class:`Pairs`. The bound
+    adds the rounding of the terms and the effect of the rounding of the unit vectors on the
+    angles, ``|de/dtheta| <= |a||b| theta sin(theta) / (2 pi)``.
     """
     g = pairs(state)
     eps = np.finfo(float).eps
     mu = signed(multiplicity) * g.norms
     weight = mu[..., :, None] * mu[..., None, :]
     terms = weight * lowered()[0](1.0, 1.0, g.theta)[0]
-    square = np.sum(state.r**2, axis=-1) / 4
+    residuals = state.r**2 + flipped_residual(multiplicity, state) ** 2
+    square = np.sum(residuals, axis=-1) / 8
     value = square + np.sum(terms, axis=(-2, -1)) / 2
     off_axis = np.linalg.norm(g.units[..., 1:], axis=-1)
     angle_error = 8 * eps * (off_axis[..., :, None] + off_axis[..., None, :])
-    slope = np.abs(weight) * g.theta * np.sin(g.theta) / (2 * np.pi) + 4 * eps
-    error = (8 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1)))
+    slope = np.abs(weight) * g.theta * np.sin(g.theta) / (2 * np.pi)
+    error = (16 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1)))
              + np.sum(slope * angle_error, axis=(-2, -1)))  # fmt: skip
     return value, error
 
@@ -274,11 +292,17 @@ def features(frame: Frame, state: Sound) -> dict[str, Array]:
     }
     i, j = np.triu_indices(len(m), 1)
     distance, distance_dot = _length(z[:, i] - z[:, j], z_dot[:, i] - z_dot[:, j])
-    kappa, kappa_dot = _angle(z[:, i], z[:, j], z_dot[:, i], z_dot[:, j])
-    w, w_dot = g.units[:, m], slope[:, m]
-    theta_pair = np.where((norm[:, i] > 0) & (norm[:, j] > 0), g.theta[:, m[i], m[j]], np.nan)
-    theta_pair_dot = _angle(w[:, i], w[:, j], w_dot[:, i] / live[:, i, None],
-                            w_dot[:, j] / live[:, j, None], g.minus[:, m[i], m[j]])[1]  # fmt: skip
+    reach = np.where(zeta > np.finfo(float).tiny, zeta, np.nan)[..., None]
+    along, along_dot = z / reach, z_dot / reach
+    kappa, kappa_dot = _angle(along[:, i] - along[:, j], along[:, i] + along[:, j],
+                              along_dot[:, i], along_dot[:, j])  # fmt: skip
+    s = g.sign[:, m]
+    same = (s[:, i] * s[:, j] > 0)[..., None]
+    minus, plus = g.minus[:, m[i], m[j]], g.plus[:, m[i], m[j]]
+    minus, plus = s[:, i, None] * np.where(same, minus, plus), s[:, i, None] * np.where(
+        same, plus, minus)  # fmt: skip
+    w_dot = slope[:, m] / live[..., None]
+    theta_pair, theta_pair_dot = _angle(minus, plus, w_dot[:, i], w_dot[:, j])
     return out | {
         "distance": distance * unit,
         "distance_dot": distance_dot * unit,
@@ -297,27 +321,20 @@ def _length(a: Array, a_dot: Array) -> tuple[Array, Array]:
     return length, np.where(length > 0, rate, np.linalg.norm(a_dot, axis=-1))
 
 
-def _angle(
-    a: Array, b: Array, a_dot: Array, b_dot: Array, minus: Array | None = None
-) -> tuple[Array, Array]:
-    """Angle between ``a`` and ``b`` and its rate; nan where one of them is zero.
+def _angle(minus: Array, plus: Array, a_dot: Array, b_dot: Array) -> tuple[Array, Array]:
+    """Angle between unit vectors ``a``, ``b`` and its rate; nan where one does not exist.
 
-    The rate is that of the great-circle distance: ``- n_ab.a'/|a| - n_ba.b'/|b|`` with the unit
-    tangents ``n`` towards each other; at 0 and pi, where they do not exist, it is zero.
+    Arguments are ``a - b``, ``a + b`` and the rates of the vectors divided by their lengths. The
+    rate is that of the great-circle distance: ``- n_ab.a' - n_ba.b'`` with the unit tangents
+    ``n`` towards each other; at 0 and pi, where they do not exist, it is zero.
     """
-    size_a = np.linalg.norm(a, axis=-1, keepdims=True)
-    size_b = np.linalg.norm(b, axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        plus = a / size_a + b / size_b
-        if minus is None:
-            minus = a / size_a - b / size_b
-        chord = np.linalg.norm(minus, axis=-1)
-        antichord = np.linalg.norm(plus, axis=-1)
-        outer = (chord**2 / 4)[..., None]
-        scale = (2 / (chord * antichord))[..., None]
-        toward_b = (outer * plus - (1 - outer) * minus) * scale
-        toward_a = (outer * plus + (1 - outer) * minus) * scale
-        rate = -np.sum(toward_b * a_dot / size_a + toward_a * b_dot / size_b, axis=-1)
-    angle = 2 * np.arctan2(chord, antichord)
+    chord = np.linalg.norm(minus, axis=-1)
+    antichord = np.linalg.norm(plus, axis=-1)
     plane = (chord > 0) & (antichord > 0)
+    outer = (chord**2 / 4)[..., None]
+    scale = 2 / np.where(plane, chord * antichord, 1.0)
+    toward_b = outer * plus - (1 - outer) * minus
+    toward_a = outer * plus + (1 - outer) * minus
+    rate = -np.sum(toward_b * a_dot + toward_a * b_dot, axis=-1) * scale
+    angle = 2 * np.arctan2(chord, antichord)
     return angle, np.where(plane | np.isnan(angle), rate, 0.0)

@@ -156,3 +156,12 @@ def test_reduced_coordinates_have_the_same_loss_in_units_of_the_teacher():
 def test_reduced_coordinates_of_dependent_neurons_are_few():
     assert len(exact.coordinates([[1.0, 2, 3], [2.0, 4, 6]], [3.0, 6, 9])[0]) == 1
     assert len(exact.coordinates([[1.0, 2, 3], [2.0, 4, 6 + 1e-12]], [3.0, 6, 9])[0]) == 2
+
+
+def test_a_neuron_shorter_than_the_last_digit_stays_where_it_is():
+    field, jacobian = exact.flow([1, 1], [1.0, 0.0], 20)
+    tiny, short = [1e-26, 0.0, 0.3, 0.4], [1e-24, 0.0, 0.3, 0.4]
+    assert field(tiny)[:2] == [0, 0]
+    assert field(short)[:2] != [0, 0]
+    assert not jacobian(tiny)[:2].any()
+    assert jacobian(short)[:2].any()

@@ -159,3 +159,26 @@ def test_a_solution_that_explodes_is_a_failure_and_not_a_number():
     assert run.status in (SOLVER_FAILED, STEP_BUDGET)
     assert len(run.states) == 1
     assert abs(run.states[0][0] - 2) < 1e-5
+
+
+def test_a_neuron_that_reaches_zero_in_finite_time_is_a_failure_that_says_when():
+    field, jacobian = exact.flow([1, 1, 1], [1.0, 0.0], DIGITS)
+    start = [-0.1, 0.0, 0.8, 0.6, 0.8, -0.6]
+    run = _solve(field, jacobian, start, [1e-2, 1e3], stages=4, tolerance=1e-4)
+    assert run.status == SOLVER_FAILED
+    assert len(run.states) == 1
+    # The pair pushes it at a nearly constant speed; 2.774 is where the steps of 20 stages end too.
+    assert "step size became zero at t = 2.774" in run.message
+    rest = [x / 2 for x in start[2:]]
+    survives = _solve(field, jacobian, [0.2, 0.1, *rest], [1e-2, 10.0], stages=6, tolerance=1e-6)
+    assert survives.status == COMPLETED
+
+
+def test_a_neuron_that_decays_to_zero_does_not_hold_up_the_others():
+    # Along the teacher: w_1 < 0 decays like exp(-t/2) and the other one learns alone.
+    run = _solve(*exact.flow([1, 1], [1.0, 0.0], DIGITS), [-0.3, 0.0, 0.9, 0.0], [10.0, 1e6])
+    assert run.status == COMPLETED
+    assert abs(run.states[0][0] + 0.3 * mp.exp(-5)) < SOLVED
+    assert abs(run.states[0][2] - 1 + 0.1 * mp.exp(-5)) < SOLVED
+    assert abs(run.states[0][2] - 1 + 0.1 * mp.exp(-4)) > SOLVED
+    assert abs(run.states[1][0]) < 1e-30

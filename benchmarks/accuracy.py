@@ -64,13 +64,16 @@ def cases(quick: bool, seeds: int) -> list[Case]:
     return [Case(*c) for c in itertools.product(n, d, scale, range(seeds))]
 
 
-def follow(start: list[Any], teacher: list[float], times: list[Any], digits: int) -> tuple[Any, str, int]:
+def follow(
+    start: list[Any], teacher: list[float], times: list[Any], digits: int
+) -> tuple[list[list[Any]], str, int]:
     """Follow neurons through their collapses, each of which then stays at zero.
 
     The reference ends just before a collapse; the short rest is a straight line, up to the square
     of its length. Returns states at the times reached, the last message, the number of collapses.
     """
-    q, states, count = len(teacher), [], len(start) // len(teacher)
+    q, count = len(teacher), len(start) // len(teacher)
+    states: list[list[Any]] = []
     field, jacobian = exact.flow([1] * count, teacher, digits)
     x, passed, collapses = start, mp.zero, 0
     while True:

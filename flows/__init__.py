@@ -1,11 +1,47 @@
 """Flows in numbers: integrate, measure, check, show.
 
-Functions are imported here rather than on demand: some share their name with their module.
+Public names are imported on first use, so that ``import flows`` and ``popflow --help`` are cheap.
 """
 
-from flows.errors import InputError
-from flows.integrate import METHODS, integrate
-from flows.relu_neuron import ReLUNeuron
-from flows.trajectory import Trajectory, load
+from __future__ import annotations
 
-__all__ = ["METHODS", "InputError", "ReLUNeuron", "Trajectory", "integrate", "load"]
+import importlib
+import sys
+import types
+from typing import Any
+
+_HOME = {
+    "InputError": "errors",
+    "METHODS": "integrate",
+    "ReLUNeuron": "relu_neuron",
+    "Trajectory": "trajectory",
+    "check": "check",
+    "integrate": "integrate",
+    "load": "trajectory",
+    "local_exponent": "rate",
+}
+
+__all__ = sorted(_HOME)
+
+
+class _Package(types.ModuleType):
+    """Keeps ``flows.check`` the function when the module of the same name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return __all__

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ from numpy.typing import ArrayLike
 
 from flows.errors import InputError
 from flows.self_similar import Array
-from flows.solver import COMPLETED, STEP_BUDGET, Piece, Problem
+from flows.solver import COMPLETED, NONFINITE, SOLVER_FAILED, STEP_BUDGET, Piece, Problem
 from flows.system import Event, System
 from flows.trajectory import Trajectory, provenance
 
 #: Methods of :func:`integrate`.
 METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference")
-# LSODA was the fastest of the accurate ones in benchmarks/solvers.py.
-AUTO = "LSODA"
+# What auto tries, in this order: the fastest of the accurate ones in benchmarks/solvers.py first.
+AUTO = ("LSODA", "CVODE", "BDF")
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
 # Self-similar variables are of order one, so this suffices for their zeros.
@@ -157,7 +158,7 @@ def integrate(
         stats={**stats, "seconds": clock.perf_counter() - begun},
         events=tuple(events),
         rtol=float(rtol),
-        provenance=provenance(AUTO if method == "auto" else method, request),
+        provenance=provenance(method, request),
     )
 
 
@@ -196,14 +197,27 @@ def _solver(method: str) -> Callable[[Problem], Piece]:
     """Adapter of ``method``; its library is imported only when it is chosen."""
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    chosen = AUTO if method == "auto" else method
-    if chosen == "CVODE":
+    if method == "auto":
+        return _auto
+    if method == "CVODE":
         from flows import solver_sundials
 
         return solver_sundials.solve
     from flows import solver_scipy
 
-    return lambda problem: solver_scipy.solve(problem, chosen)
+    return lambda problem: solver_scipy.solve(problem, method)
+
+
+def _auto(problem: Problem) -> Piece:
+    """Try :data:`AUTO` in turn; a piece that one solver cannot do is begun anew by the next."""
+    spent: dict[str, int] = {}
+    for method in AUTO:
+        budget = replace(problem, max_steps=max(1, problem.max_steps - spent.get("steps", 0)))
+        piece = _solver(method)(budget)
+        spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
+        if piece.status not in (NONFINITE, SOLVER_FAILED):
+            break
+    return replace(piece, stats=spent)
 
 
 @contextlib.contextmanager

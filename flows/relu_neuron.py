@@ -27,6 +27,8 @@ from flows.system import Event, Restart, System
 RESIDUAL_CHART = 0.5
 # A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
 COLLAPSED = 1e-8
+# Shorter than this, a neuron beside others of order one is rounding.
+DUST = 1e-14
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line.
@@ -258,7 +260,7 @@ class ReLUNeuron(System):
         kind, q = layout.kind, 1 + layout.p
         mu = frame.multiplicity[layout.alive]
         start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[layout.alive]
-        limit = max(COLLAPSED, rtol) * np.minimum(1.0, start)
+        limit = np.maximum(max(COLLAPSED, rtol) * np.minimum(1.0, start), DUST)
         # Along the teacher, D has the sign of the residual of the near side, which never changes.
         asleep = len(layout.alive) < len(frame.multiplicity) and kind != PARALLEL
         descent = _Descent()
@@ -318,14 +320,15 @@ class ReLUNeuron(System):
         alive = chart.layout.alive
         start = np.minimum(1.0, np.hypot(state.h, np.linalg.norm(state.z, axis=1)))
         norms = np.hypot(now.h, np.linalg.norm(now.z, axis=1))
-        near = alive[norms[alive] <= 1e-2 * start[alive]]
+        near = alive[norms[alive] <= np.maximum(1e-2 * start[alive], DUST)]
         dying = near[self._dying(frame, now, near)]
         if not len(dying):
             return self._wake(frame, now, time, None)
         slope = -geometry.gradient(frame.multiplicity, now)
         away = np.sum(slope * np.column_stack([now.h, now.z])[..., :], axis=1)
         left = norms[dying] ** 2 / -away[dying]
-        which = dying[left <= np.min(left) * (1 + 1e-6)]
+        # Those that arrive together, as neurons that left zero together do, are one event.
+        which = dying[left <= 10 * np.min(left)]
         step = float(np.min(left))
         # The last stretch is a straight line up to O(step^2).
         h, z = now.h + step * slope[:, 0], now.z + step * slope[:, 1:]

@@ -23,7 +23,7 @@ from flows.self_similar import Array
 NOISE = 1e-13
 # The search for the minimum looks at this many random directions, and polishes the best few.
 RANDOM_PER_DIMENSION = 8
-POLISHED = 2
+POLISHED = 3
 
 
 def slope(u: Array, mu: Array, state: Sound) -> tuple[Array, Array]:
@@ -102,7 +102,7 @@ def steepest(
     starts /= np.linalg.norm(starts, axis=1, keepdims=True)
     starts = starts[np.argsort(slope(starts, mu, state)[0])[:POLISHED]]
     if guess is not None:
-        starts = np.vstack([starts, guess])
+        starts = np.vstack([starts[:1], guess])
 
     def on_sphere(x: Array) -> tuple[float, Array]:
         size = float(np.linalg.norm(x))
@@ -112,7 +112,7 @@ def steepest(
     best, where = np.inf, starts[0]
     for x in starts:
         found = scipy.optimize.minimize(on_sphere, x, jac=True, method="L-BFGS-B",
-                                        options={"ftol": 1e-15, "gtol": 1e-12})  # fmt: skip
+                                        options={"ftol": 1e-13, "gtol": 1e-10})  # fmt: skip
         if found.fun < best:
             best, where = float(found.fun), found.x / np.linalg.norm(found.x)
     return best, where

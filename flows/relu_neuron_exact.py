@@ -351,7 +351,9 @@ def flow(
         matrix: Array = -_hessian(rows, mu, float)
         for i, row in enumerate(rows):
             if not any(row):
+                # Nobody moves it; without its columns a linear solver leaves it exactly there.
                 matrix[i * q : (i + 1) * q] = 0.0
+                matrix[:, i * q : (i + 1) * q] = 0.0
         return matrix
 
     return field, jacobian

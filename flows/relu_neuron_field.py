@@ -91,6 +91,9 @@ def make_raw() -> Callable[..., None]:
             for a in range(1, q):
                 transverse += w[i, a] * w[i, a]
             norm[i] = math.sqrt(w[i, 0] * w[i, 0] + transverse)
+            if norm[i] == 0.0:
+                # Inside a step a neuron may meet zero; the step will be refused or end there.
+                norm[i] = 1e-300
             for a in range(q):
                 w[i, a] /= norm[i]
             if w[i, 0] > 0.0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import scipy.integrate
 
 from flows.self_similar import Array
@@ -50,6 +51,9 @@ def solve(problem: Problem, method: str) -> Piece:
                 outcome = recorder.accept(solver.t_old, solver.t, solver.y, _interpolant(solver))
         except KeyboardInterrupt:
             outcome = INTERRUPTED
+        except (ValueError, np.linalg.LinAlgError) as failure:
+            # BDF and Radau meet a matrix that is not finite or not regular.
+            outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
     stats = {"field_evaluations": int(solver.nfev), "jacobian_evaluations": int(solver.njev)}
     return finish(recorder, outcome, message, stats)
 

@@ -182,3 +182,13 @@ def test_a_neuron_that_decays_to_zero_does_not_hold_up_the_others():
     assert abs(run.states[0][2] - 1 + 0.1 * mp.exp(-5)) < SOLVED
     assert abs(run.states[0][2] - 1 + 0.1 * mp.exp(-4)) > SOLVED
     assert abs(run.states[1][0]) < 1e-30
+
+
+def test_a_neuron_at_zero_stays_exactly_there_while_the_others_move():
+    field, jacobian = exact.flow([1, 1], [1.0, 0.0], DIGITS)
+    run = _solve(field, jacobian, [0.0, 0.0, 0.3, 0.4], [1.0, 10.0])
+    alone = _solve(*exact.flow([1], [1.0, 0.0], DIGITS), [0.3, 0.4], [1.0, 10.0])
+    for with_zero, without in zip(run.states, alone.states, strict=True):
+        assert with_zero[:2] == [0, 0]
+        assert max(abs(x - y) for x, y in zip(with_zero[2:], without, strict=True)) < SOLVED
+        assert abs(with_zero[2] - 0.3) > SOLVED

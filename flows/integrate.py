@@ -7,7 +7,7 @@ import math
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,8 +20,11 @@ from flows.trajectory import Trajectory, provenance
 
 #: Methods of :func:`integrate`.
 METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference")
-# What auto tries, in this order: the fastest of the accurate ones in benchmarks/solvers.py first.
+# What auto tries, in this order; benchmarks/solvers.py shows why. LSODA is the fastest, and below
+# this tolerance the rounding of its many steps is larger than what was asked for.
 AUTO = ("LSODA", "CVODE", "BDF")
+AUTO_TIGHT = ("Radau", "LSODA", "BDF")
+TIGHT = 1e-11
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
 # Self-similar variables are of order one, so this suffices for their zeros.
@@ -29,6 +32,7 @@ ATOL_PER_RTOL = 1e-2
 POINTS_PER_DECADE = 10
 FIRST_TIME = 1e-3
 MAX_STEPS = 200_000
+REFERENCE_DIGITS = 50
 MAX_PIECES_PER_UNKNOWN = 10
 
 
@@ -57,7 +61,9 @@ def integrate(
         Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
         is geometric, at least 8 points a decade.
     method : str
-        One of :data:`METHODS`; ``auto`` is LSODA. ``reference`` uses 50 digits, slowly.
+        One of :data:`METHODS`. ``auto`` is LSODA, or Radau for ``rtol < 1e-11``, and the next
+        solver where one fails. ``reference`` computes with 50 digits, slowly, and ends where a
+        neuron collapses; tolerances do not concern it.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
     atol : float, optional
@@ -90,7 +96,8 @@ def integrate(
     begun = clock.perf_counter()
     initial = system.check_start(start)
     times = output_times(t_end, t_eval)
-    solver = _solver(method)
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
         raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
     if atol is not None and not (math.isfinite(atol) and atol > 0):
@@ -99,67 +106,108 @@ def integrate(
         raise InputError(f"max_steps must be positive, got {max_steps!r}")
 
     frame, state = system.reduce(initial)
-    origin = state
-    frame, state, now, event = system.begin(frame, state)
-    events: list[Event] = [] if event is None else [event]
-    collected = [origin.at(None)]
-    done = 0
-    stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
-    status, message = COMPLETED, "reached the end"
     with _bar(progress, float(times[-1])) as show:
-        while done < len(times):
-            # A restart may lie a little beyond outputs: the last stretch before a collapse.
-            passed = int(np.searchsorted(times[done:], now, side="right"))
-            if passed:
-                collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
-                done += passed
-                continue
-            chart = system.chart(frame, state, now)
-            relative = ATOL_PER_RTOL * rtol if atol is None else atol
-            problem = Problem(
-                rhs=chart.rhs,
-                jacobian=chart.jacobian,
-                tau0=0.0,
-                y0=chart.y0,
-                taus=chart.clock.tau(times[done:]),
-                rtol=rtol,
-                atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
-                max_steps=max_steps - stats["steps"],
-                watch=system.watch(frame, state, chart, rtol),
-                advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
-            )
-            piece = solver(problem)
-            for key, value in piece.stats.items():
-                stats[key] += value
-            stats["pieces"] += 1
-            reached = len(piece.states)
-            raw = chart.raw(problem.taus[:reached], piece.states)
-            collected.append(system.decode(frame, state, chart, raw))
-            done += reached
-            status, message = piece.status, piece.message
-            if piece.stop is None:
-                break
-            if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
-                status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
-                break
-            frame, state, now, event = system.restart(frame, state, chart, piece.stop)
-            if event is not None:
-                events.append(event)
-            status, message = COMPLETED, "reached the end"
+        if method == "reference":
+            course = _follow_exactly(system, frame, state, times, max_steps, show)
+        else:
+            course = _follow(system, frame, state, times, _solver(method), rtol, atol, max_steps,
+                             show)  # fmt: skip
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return Trajectory(
         system=system,
-        t=np.concatenate([[0.0], times[:done]]),
-        frame=frame,
-        states=type(origin).join(collected),
+        t=np.concatenate([[0.0], times])[: len(course.states)],
+        frame=course.frame,
+        states=course.states,
         start=initial,
-        status=status,
-        message=message,
-        stats={**stats, "seconds": clock.perf_counter() - begun},
-        events=tuple(events),
+        status=course.status,
+        message=course.message,
+        stats={**course.stats, "seconds": clock.perf_counter() - begun},
+        events=course.events,
         rtol=float(rtol),
         provenance=provenance(method, request),
     )
+
+
+class _Course(NamedTuple):
+    """Where a run went; ``states`` begins with the start."""
+
+    frame: Any
+    states: Any
+    status: str
+    message: str
+    stats: dict[str, int]
+    events: tuple[Event, ...]
+
+
+def _follow(
+    system: System, frame: Any, state: Any, times: Array, solver: Callable[[Problem], Piece],
+    rtol: float, atol: float | None, max_steps: int, show: Callable[[float], None],
+) -> _Course:  # fmt: skip
+    """Chart after chart, until the last time is reached or a solver gives up."""
+    collected = [state.at(None)]
+    frame, state, now, event = system.begin(frame, state)
+    events = [] if event is None else [event]
+    done = 0
+    stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
+    status, message = COMPLETED, "reached the end"
+    while done < len(times):
+        # A restart may lie a little beyond outputs: the last stretch before a collapse.
+        passed = int(np.searchsorted(times[done:], now, side="right"))
+        if passed:
+            collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
+            done += passed
+            continue
+        if stats["steps"] >= max_steps:
+            status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
+            break
+        chart = system.chart(frame, state, now)
+        relative = ATOL_PER_RTOL * rtol if atol is None else atol
+        problem = Problem(
+            rhs=chart.rhs,
+            jacobian=chart.jacobian,
+            tau0=0.0,
+            y0=chart.y0,
+            taus=chart.clock.tau(times[done:]),
+            rtol=rtol,
+            atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
+            max_steps=max_steps - stats["steps"],
+            watch=system.watch(frame, state, chart, rtol),
+            advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
+        )
+        piece = solver(problem)
+        for key, value in piece.stats.items():
+            stats[key] += value
+        stats["pieces"] += 1
+        reached = len(piece.states)
+        raw = chart.raw(problem.taus[:reached], piece.states)
+        collected.append(system.decode(frame, state, chart, raw))
+        done += reached
+        status, message = piece.status, piece.message
+        if piece.stop is None:
+            break
+        if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
+            status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
+            break
+        frame, state, now, event = system.restart(frame, state, chart, piece.stop)
+        if event is not None:
+            events.append(event)
+        status, message = COMPLETED, "reached the end"
+    return _Course(frame, type(state).join(collected), status, message, stats, tuple(events))
+
+
+def _follow_exactly(
+    system: System, frame: Any, state: Any, times: Array, max_steps: int,
+    show: Callable[[float], None],
+) -> _Course:  # fmt: skip
+    """With many digits, in plain coordinates, as far as the flow is smooth."""
+    from flows.solver_reference import solve_reference
+
+    smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
+    found = solve_reference(smooth.field, smooth.jacobian, smooth.x0, times.tolist(),
+                            REFERENCE_DIGITS, max_steps, show)  # fmt: skip
+    states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
+    stats = {**found.stats, "pieces": 1}
+    return _Course(frame, type(state).join(states), found.status, found.message, stats, ())
 
 
 def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) -> Array:
@@ -195,8 +243,6 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
 
 def _solver(method: str) -> Callable[[Problem], Piece]:
     """Adapter of ``method``; its library is imported only when it is chosen."""
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
     if method == "auto":
         return _auto
     if method == "CVODE":
@@ -211,7 +257,7 @@ def _solver(method: str) -> Callable[[Problem], Piece]:
 def _auto(problem: Problem) -> Piece:
     """Try :data:`AUTO` in turn; a piece that one solver cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
-    for method in AUTO:
+    for method in AUTO if problem.rtol >= TIGHT else AUTO_TIGHT:
         budget = replace(problem, max_steps=max(1, problem.max_steps - spent.get("steps", 0)))
         piece = _solver(method)(budget)
         spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}

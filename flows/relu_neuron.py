@@ -21,7 +21,7 @@ from flows.relu_neuron_field import DIRECT, PARALLEL, RESIDUAL, make_raw
 from flows.relu_neuron_geometry import Frame, Sound
 from flows.self_similar import Array, Chart, Clock, wrapped_once
 from flows.solver import Interpolant, Stop, Watch
-from flows.system import Event, Restart, System
+from flows.system import Event, Restart, Smooth, System
 
 # The residual becomes a state variable once the residual is this short (in units of |v|).
 RESIDUAL_CHART = 0.5
@@ -397,6 +397,25 @@ class ReLUNeuron(System):
             event = Event(time, "departure" if leaves else "rest",
                           f"neuron {_names(users)} at zero {fate}")  # fmt: skip
         return Restart(frame, state, time, event)
+
+    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow in plain coordinates with ``digits`` digits, from the reduced start."""
+        from mpmath import mp
+
+        from flows import relu_neuron_exact
+
+        q, mu = state.r.shape[0], frame.multiplicity
+        teacher = [1.0] + [0.0] * (q - 1)
+        field, jacobian = relu_neuron_exact.flow(mu.tolist(), teacher, digits)
+
+        def decode(x: list[Any]) -> Sound:
+            with mp.workdps(digits):
+                residual = [mp.fdot(mu.tolist(), x[a::q]) - teacher[a] for a in range(q)]
+            rows = np.array(x, dtype=float).reshape(-1, q)
+            return Sound(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
+
+        x0 = np.column_stack([state.h, state.z]).ravel().tolist()
+        return Smooth(field, jacobian, x0, decode)
 
     # Functions of a user's state ---------------------------------------------------------
 

@@ -9,6 +9,7 @@ arrays in which leading axes are times.
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -30,6 +31,10 @@ class State:
     def at(self, index: Any) -> Self:
         """State(s) at ``index`` along the leading axis."""
         return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def __len__(self) -> int:
+        """Return the length of the leading axis."""
+        return len(getattr(self, fields(self)[0].name))
 
     @classmethod
     def join(cls, parts: list[Self]) -> Self:
@@ -61,6 +66,15 @@ class Event(NamedTuple):
     time: float
     kind: str
     detail: str
+
+
+class Smooth(NamedTuple):
+    """A flow in arithmetic with many digits: field, Jacobian, start, and the way back."""
+
+    field: Callable[[list[Any]], list[Any]]
+    jacobian: Callable[[list[Any]], Array]
+    x0: list[Any]
+    decode: Callable[[list[Any]], Any]
 
 
 class Restart(NamedTuple):
@@ -124,6 +138,10 @@ class System(abc.ABC):
     @abc.abstractmethod
     def restart(self, frame: Any, state: Any, chart: Chart, stop: Stop) -> Restart:
         """What follows the stop of the chart that began with ``state``."""
+
+    @abc.abstractmethod
+    def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
+        """Flow from one state with many digits, by formulas of its own."""
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

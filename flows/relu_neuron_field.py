@@ -63,86 +63,91 @@ def make_raw() -> Callable[..., None]:
                     jacobian[i, i] = -0.5 * mu[i]
             return
         q = 1 + p
-        w = np.zeros((k + 1, q))
-        w[k, 0] = 1.0
-        r = np.zeros(q)
+        # All arrays have two axes: every other kind of allocation costs a cold start 0.1 s.
+        w = np.empty((k + 1, q))
+        r = np.empty((1, q))
         mass = 0.0
         for i in range(k):
             mass += mu[i]
         for a in range(q):
+            r[0, a] = 0.0
+            w[k, a] = 1.0 if a == 0 else 0.0
             for i in range(k):
                 w[i, a] = x[i * q + a]
             if residual:
-                r[a] = x[a]
-                mean = (w[k, a] + r[a]) / mass
+                r[0, a] = x[a]
+                mean = (w[k, a] + r[0, a]) / mass
                 w[0, a] = mean
                 for i in range(1, k):
                     w[0, a] -= mu[i] / mu[0] * w[i, a]
                     w[i, a] += mean
             else:
                 for i in range(k + 1):
-                    r[a] += mu[i] * w[i, a]
+                    r[0, a] += mu[i] * w[i, a]
 
         # Unit vectors u, and m = 1 - cos without cancellation: differences of cosines are noise.
-        norm = np.empty(k + 1)
-        m = np.empty(k + 1)
+        norm = np.empty((1, k + 1))
+        m = np.empty((1, k + 1))
         for i in range(k + 1):
             transverse = 0.0
             for a in range(1, q):
                 transverse += w[i, a] * w[i, a]
-            norm[i] = math.sqrt(w[i, 0] * w[i, 0] + transverse)
-            if norm[i] == 0.0:
+            norm[0, i] = math.sqrt(w[i, 0] * w[i, 0] + transverse)
+            if norm[0, i] == 0.0:
                 # Inside a step a neuron may meet zero; the step will be refused or end there.
-                norm[i] = 1e-300
+                norm[0, i] = 1e-300
             for a in range(q):
-                w[i, a] /= norm[i]
+                w[i, a] /= norm[0, i]
             if w[i, 0] > 0.0:
-                m[i] = transverse / (norm[i] * norm[i]) / (1.0 + w[i, 0])
+                m[0, i] = transverse / (norm[0, i] * norm[0, i]) / (1.0 + w[i, 0])
             else:
-                m[i] = 1.0 - w[i, 0]
+                m[0, i] = 1.0 - w[i, 0]
 
         gradient = np.empty((k, q))
-        hessian = np.zeros((k, k, q, q))
-        minus = np.empty(q)
-        plus = np.empty(q)
+        hessian = np.empty((k * q, k * q))
+        for i in range(k * q if want_jacobian else 0):
+            for j in range(k * q):
+                hessian[i, j] = 0.0
+        minus = np.empty((1, q))
+        plus = np.empty((1, q))
         for i in range(k):
             for a in range(q):
-                gradient[i, a] = 0.0 if residual else 0.5 * r[a]
+                gradient[i, a] = 0.0 if residual else 0.5 * r[0, a]
             for j in range(k + 1):
                 if i == j:
                     continue
                 chord2 = 0.0
                 antichord2 = 0.0
                 for a in range(q):
-                    minus[a] = w[i, a] - w[j, a] if a > 0 else m[j] - m[i]
-                    plus[a] = w[i, a] + w[j, a]
-                    chord2 += minus[a] * minus[a]
-                    antichord2 += plus[a] * plus[a]
+                    minus[0, a] = w[i, a] - w[j, a] if a > 0 else m[0, j] - m[0, i]
+                    plus[0, a] = w[i, a] + w[j, a]
+                    chord2 += minus[0, a] * minus[0, a]
+                    antichord2 += plus[0, a] * plus[0, a]
                 theta = 2.0 * math.atan2(math.sqrt(chord2), math.sqrt(antichord2))
-                unit, chord = pair_gradient(norm[i], norm[j], theta)
+                unit, chord = pair_gradient(norm[0, i], norm[0, j], theta)
                 for a in range(q):
-                    gradient[i, a] += mu[j] * (unit * w[i, a] + chord * minus[a])
+                    gradient[i, a] += mu[j] * (unit * w[i, a] + chord * minus[0, a])
                 if not want_jacobian:
                     continue
-                spread, shift, twist = pair_hessian(norm[i], norm[j], theta)
+                spread, shift, twist = pair_hessian(norm[0, i], norm[0, j], theta)
                 # Aligned vectors have no plane; what multiplies it vanishes there.
                 planar = chord2 > 0.0 and antichord2 > 0.0
                 for a in range(q):
-                    hessian[i, i, a, a] += mu[j] * spread
+                    hessian[i * q + a, i * q + a] += mu[j] * spread
                     if j < k:
-                        hessian[i, j, a, a] += mu[j] * shift
+                        hessian[i * q + a, j * q + a] += mu[j] * shift
                     for b in range(q):
                         if planar:
                             outer = 0.25 * chord2
-                            hessian[i, i, a, b] += mu[j] * spread * (
-                                (outer * plus[a] - (1.0 - outer) * minus[a])
-                                * (outer * plus[b] - (1.0 - outer) * minus[b])
+                            hessian[i * q + a, i * q + b] += mu[j] * spread * (
+                                (outer * plus[0, a] - (1.0 - outer) * minus[0, a])
+                                * (outer * plus[0, b] - (1.0 - outer) * minus[0, b])
                                 * 4.0 / (chord2 * antichord2) - w[i, a] * w[i, b]
                             )
                             if j < k:
-                                hessian[i, j, a, b] += mu[j] * twist * (
-                                    plus[a] * plus[b] / antichord2
-                                    - minus[a] * minus[b] / chord2
+                                hessian[i * q + a, j * q + b] += mu[j] * twist * (
+                                    plus[0, a] * plus[0, b] / antichord2
+                                    - minus[0, a] * minus[0, b] / chord2
                                 )
 
         for a in range(q):
@@ -152,7 +157,7 @@ def make_raw() -> Callable[..., None]:
             for i in range(k):
                 out[i * q + a] = -gradient[i, a] + (total / mass if residual else 0.0)
             if residual:
-                out[a] = -0.5 * mass * r[a] - total
+                out[a] = -0.5 * mass * r[0, a] - total
         if not want_jacobian:
             return
         for a in range(q):
@@ -162,11 +167,11 @@ def make_raw() -> Callable[..., None]:
                     for j in range(k if residual else 0):
                         jacobian[i * q + a, j * q + b] = 0.0
                     for j in range(k):
-                        entry = hessian[i, j, a, b]
+                        entry = hessian[i * q + a, j * q + b]
                         if residual:
                             jacobian[i * q + a, b] -= entry / mass
                             if j > 0:
-                                entry -= mu[j] / mu[0] * hessian[i, 0, a, b]
+                                entry -= mu[j] / mu[0] * hessian[i * q + a, 0 * q + b]
                                 jacobian[i * q + a, j * q + b] = -entry
                         else:
                             jacobian[i * q + a, j * q + b] = -entry
@@ -183,4 +188,4 @@ def make_raw() -> Callable[..., None]:
                     if a == b:
                         jacobian[a, b] -= 0.5 * mass
 
-    return numba.njit(RAW_SIGNATURE, error_model="numpy")(raw)
+    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(raw)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class Problem:
         What ends the piece early.
     advance : callable
         Told the solver time now and then, for a progress bar.
+    chart : Chart, optional
+        Where ``rhs`` and ``jacobian`` come from, for a solver that calls the compiled field.
     """
 
     rhs: Callable[[float, Array], Array]
@@ -92,6 +94,7 @@ class Problem:
     max_steps: int
     watch: Watch = Watch()  # noqa: RUF009  (frozen)
     advance: Callable[[float], None] = lambda tau: None
+    chart: Any = None
 
 
 @dataclass

@@ -1,0 +1,401 @@
+"""Figures of a run: each function takes a run and returns a matplotlib figure.
+
+Lines differ in colour (the Okabe-Ito palette, safe for colour-blind readers) and also in dashes and
+markers, so that a print in black and white tells them apart. No global state of matplotlib is
+touched and no window is opened.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+import sympy as sp
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+import potentials
+from flows.check import check
+from flows.errors import InputError
+from flows.integrate import FIRST_TIME, integrate
+from flows.observe import Quantities, Run, marked_times
+from flows.rate import FLOOR, local_exponent
+from flows.relu_neuron import ReLUNeuron
+from flows.self_similar import Array
+from potentials.claim import Claim, Comparison
+from potentials.notation import CONSTANTS, symbol
+from potentials.potential import Potential
+
+__all__ = ["loss_figure", "phase_portrait", "phases_figure", "potential_figure", "save"]
+
+TIME = r"$t$   (time of $dw/dt = -\nabla L$)"
+STYLE: dict[str, Any] = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.handlelength": 3.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.0,
+    "svg.hashsalt": "popflow",  # the same figure gives the same file
+}
+BLACK = "#000000"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+MARKERS = ("", "o", "s", "^", "x")
+MARKS_PER_LINE = 12
+MOST_LABELS = 6  # more entries than this make a legend a list
+SPREAD = 30.0  # values that differ by more than this factor are drawn on a logarithmic axis
+SHOWN_AFTER_PHASES = 1e3  # multiple of the begin of phase 3 where the figure of the phases ends
+LOWEST_EXPONENT = -5.0  # an exponential decay leaves the panel of the local exponent here
+
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw within the style, which is gone afterwards."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as ``.svg``, ``.pdf`` (vectors) or ``.png``; equal figures give equal files.
+
+    Raises
+    ------
+    InputError
+        For another suffix.
+    """
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+    target = Path(path)
+    if target.suffix not in undated:
+        raise InputError(f"{target}: expected a name ending in {', '.join(undated)}; choose one")
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(target, dpi=200, metadata=undated[target.suffix])
+    return target
+
+
+@_styled
+def loss_figure(run: Run) -> Figure:
+    """Loss with the measured bounds of its claims; below it the local exponent.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+
+    Returns
+    -------
+    Figure
+        Two panels over the same time. The bounds are those of the claims, with the tightest
+        constants that this run allows; they are drawn where the claims say anything (phase 3).
+    """
+    figure, (above, below) = _panels(2, (6.8, 5.2), height_ratios=(2, 1))
+    quantities = Quantities(run)
+    t, loss = quantities["t"], quantities["loss"]
+    seen = (t > 0) & (loss > FLOOR)
+    above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
+    for index, claim in enumerate(_claims(run, (potentials.UpperBound, potentials.LowerBound)), 1):
+        (comparison,) = claim.comparisons
+        (verdict,) = check(run, claim)
+        if verdict.constant is None or not claim.asymptotic:
+            continue
+        (bound,) = quantities.at((_solved(comparison, verdict.constant),), "state")
+        drawn = seen & _selected(quantities, comparison) & np.isfinite(bound) & (bound > FLOOR)
+        side = "upper" if isinstance(claim, potentials.UpperBound) else "lower"
+        name = "C" if comparison.relation == "<=" else "c"
+        label = f"{side} bound, measured ${name}$ = {verdict.constant:.3g}"
+        above.plot(t[drawn], bound[drawn], **_style(index), label=label)
+    _logarithmic(above, "y")
+    above.set_ylabel("loss $L$")
+    above.legend()
+
+    exponent = local_exponent(run, "loss")
+    below.plot(t[seen], exponent[seen], **_style(0), label=r"$t\,\dot L/L$, from the state")
+    below.axhline(-3, color=BLACK, linestyle=DASHES[2], label="$-3$, the theorem")
+    if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
+        below.set_ylim(LOWEST_EXPONENT, 0.4)
+        below.set_title("the exponent falls without bound: faster than every power", loc="right")
+    below.set_ylabel("local exponent of $L$")
+    below.legend()
+    _time_axis(below)
+    return figure
+
+
+@_styled
+def potential_figure(run: Run, name: str) -> Figure:
+    """Potential, its derivative along the flow, and the claim about it with its slack.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A potential of the system.
+
+    Returns
+    -------
+    Figure
+        Value and absolute Lie derivative; where a claim compares this potential with something,
+        also both sides at the measured (or the stated) constant, and the relative slack, which
+        must not be negative. Negative values on a logarithmic axis are drawn as their size in grey.
+
+    Raises
+    ------
+    InputError
+        For an unknown potential.
+    """
+    known = {p.name: p for p in potentials.potentials(run.parameters["system"])}
+    if name not in known:
+        raise InputError(f"unknown potential {name!r}; known: {', '.join(known)}")
+    potential = known[name]
+    claim = _claim_about(run, potential)
+    quantities = Quantities(run)
+    t, value, rate = (quantities[x] for x in ("t", name, f"{name}_dot"))
+    sign = _plain(potential.latex_symbol)
+    figure, axes = _panels(2 if claim is None else 4, (6.8, 3.6 if claim is None else 7.2))
+    _curves(axes[0], t, value, f"${sign}$", "neuron" if value.ndim > 1 else "")
+    axes[0].set_ylabel(f"${sign}$")
+    _curves(axes[1], t, np.abs(rate), "", "neuron" if value.ndim > 1 else "")
+    axes[1].set_ylabel(rf"$|\,\frac{{d}}{{dt}}\,{sign}\,|$")
+    if claim is not None:
+        _inequality(axes[2], axes[3], run, quantities, claim)
+    _time_axis(axes[-1])
+    return figure
+
+
+@_styled
+def phases_figure(run: Run) -> Figure:
+    """Angles to the teacher, largest angle between the `z_i`, balance and `H`, phases marked.
+
+    Parameters
+    ----------
+    run : Run
+        A trajectory of `relu_neuron`.
+
+    Returns
+    -------
+    Figure
+        Four panels; the dotted lines are the marks `T1` (end of phase 1) and `T2` (begin of
+        phase 3), read off the run.
+    """
+    figure = Figure(figsize=(6.8, 5.6), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
+    quantities = Quantities(run)
+    marks = np.nan_to_num(list(marked_times(run).values()), nan=np.inf)
+    marks = marks[marks < np.inf]
+    t = quantities["t"]
+    end = min(t[-1], SHOWN_AFTER_PHASES * marks.max(initial=FIRST_TIME))
+    shown = (t > 0) & (t <= end)
+    panels = (
+        ("theta", r"\theta_i", "angle to the teacher (rad)"),
+        ("kappa_max", r"\kappa_{\max}", "largest angle of two $z_i$ (rad)"),
+        ("balance", r"\max_i h_i\,/\,\min_i h_i", "balance"),
+        ("residual_projection", "H", "residual along the teacher"),
+    )
+    for panel, (name, sign, words) in zip(axes, panels, strict=True):
+        value = quantities[name][shown]
+        _curves(panel, t[shown], value, f"${sign}$", "neuron" if value.ndim > 1 else "")
+        panel.set_ylabel(f"${sign}$")
+        panel.set_title(words, loc="left")
+        for time in marks[marks > 0]:
+            panel.axvline(time, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
+    for panel in axes[2:]:
+        _time_axis(panel)
+    for panel in axes[:2]:
+        _phase_names(panel, marks)
+    return figure
+
+
+@_styled
+def phase_portrait(t_end: float = 1e4) -> Figure:
+    """Phase portrait for `n = 2`, `d = 2`, teacher `e_1`.
+
+    Parameters
+    ----------
+    t_end : float
+        Where the trajectories of the right panel end.
+
+    Returns
+    -------
+    Figure
+        Left: the mirror pairs `w = (h, z), (h, -z)` are an invariant plane of the flow; its
+        streamlines, and the minimum at `(1/2, 0)`. Right: two neurons (solid and dashed, one colour
+        a start) move in the plane of the parameters; squares are starts, dots ends.
+    """
+    system = ReLUNeuron(n=2, d=2)
+    figure = Figure(figsize=(6.8, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    h, z = np.meshgrid(np.linspace(-0.6, 1.2, 28), np.linspace(0.02, 1.0, 20))
+    pairs = np.stack([np.stack([h, z], -1), np.stack([h, -z], -1)], -2)
+    field = -np.array([[system.gradient(pair)[0] for pair in row] for row in pairs])
+    left.streamplot(h, z, field[..., 0], field[..., 1], color=COLOURS[0], linewidth=0.8,
+                    density=1.1, arrowsize=0.8, broken_streamlines=False)  # fmt: skip
+    left.plot([0.5], [0.0], marker="*", markersize=12, color=COLOURS[1], linestyle="",
+              clip_on=False, label="minimum, $2w = v$")  # fmt: skip
+    left.set(xlabel="$h = h_1 = h_2$", ylabel="$z = z_1 = -z_2$", title="mirror pairs",
+             xlim=(-0.6, 1.2), ylim=(0.0, 1.0))  # fmt: skip
+    left.legend(loc="upper right", frameon=True)
+
+    for seed in range(5):
+        path = integrate(system, system.initial(0.5, seed), t_end).state
+        for neuron in range(2):
+            right.plot(*path[:, neuron].T, color=COLOURS[seed], linestyle=DASHES[neuron])
+            right.plot(*path[0, neuron], marker="s", color=COLOURS[seed], linestyle="")
+            right.plot(*path[-1, neuron], marker="o", color=COLOURS[seed], linestyle="")
+    right.annotate("", (1.0, 0.0), (0.0, 0.0), arrowprops={"arrowstyle": "->", "color": BLACK})
+    right.annotate("$v$", (1.0, 0.0), (3, 4), textcoords="offset points")
+    right.set(xlabel="along the teacher", ylabel="across", title="five random starts")
+    return figure
+
+
+def _panels(count: int, size: tuple[float, float], **ratios: Any) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(figure.subplots(count, 1, sharex=True, gridspec_kw=ratios))
+
+
+def _style(index: int) -> dict[str, Any]:
+    """Colour, dashes and marker; no two of the first 140 are equal."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": DASHES[index % len(DASHES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "markevery": (3 * index % MARKS_PER_LINE / 100, 1 / MARKS_PER_LINE),
+    }
+
+
+def _time_axis(axes: Axes) -> None:
+    axes.set_xlabel(TIME)
+    _logarithmic(axes, "x")
+
+
+def _logarithmic(axes: Axes, which: str) -> None:
+    """Logarithmic axis without a crowd of minor ticks."""
+    getattr(axes, f"set_{which}scale")("log")
+    axes.minorticks_off()
+
+
+def _curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> None:
+    """Draw (T,) or (T, n) values over time, logarithmically where they spread over decades."""
+    columns = values.reshape(len(t), -1)
+    known = np.isfinite(columns) & (np.abs(columns) > FLOOR) & (t > 0)[:, None]
+    if not known.any():
+        _note(axes, "zero or undefined for this run")
+        return
+    sizes = np.abs(columns[known])
+    logarithmic = bool(sizes.max() > SPREAD * sizes.min())
+    for k, column in enumerate(columns.T):
+        name = f"{index} {k + 1}" if index and k < MOST_LABELS else "_"
+        shown = known[:, k] if logarithmic else np.isfinite(column) & (t > 0)
+        if logarithmic and (column[shown] < 0).any():
+            size = np.where(shown, np.abs(column), np.nan)
+            axes.plot(t, size, color="0.6", linewidth=3.5, label="negative: shown as its size")
+            column, shown = np.where(column > 0, column, np.nan), t > 0
+        axes.plot(t[shown], column[shown], **_style(k), label=name or label)
+    if logarithmic:
+        _logarithmic(axes, "y")
+    if len(axes.get_legend_handles_labels()[1]) > 1:
+        axes.legend()
+
+
+def _inequality(sides: Axes, slack: Axes, run: Run, quantities: Quantities, claim: Claim) -> None:
+    """Both sides of the comparisons of a claim, and how far they are apart."""
+    t = quantities["t"]
+    drawn = 0
+    for comparison in claim.comparisons:
+        (verdict,) = check(run, replace(claim, conclusions=(comparison,), sign=1))
+        constant = verdict.constant if comparison.asymptotic else float(comparison.constant or 1)
+        if constant is None:
+            continue
+        lhs, rhs = quantities.at((comparison.lhs, constant * comparison.rhs), comparison.over)
+        chosen = _selected(quantities, comparison) & np.isfinite(lhs) & np.isfinite(rhs)
+        with np.errstate(all="ignore"):
+            gap = (rhs - lhs) / np.maximum(np.abs(lhs), np.abs(rhs))
+        gap = np.where(chosen, gap if comparison.relation == "<=" else -gap, np.nan)
+        lhs, rhs, gap = (x.reshape(len(t), -1) for x in (lhs, rhs, gap))
+        # Of several neurons or pairs, the one with the least slack.
+        rows = np.flatnonzero(np.isfinite(gap).any(axis=1) & (t > 0))
+        if not len(rows):
+            continue
+        worst = (rows, np.nanargmin(gap[rows], axis=1))
+        relation = {"<=": r"\leq", ">=": r"\geq", "==": "="}[comparison.relation]
+        kind = "measured" if comparison.asymptotic else "stated"
+        ends = (f"left side ${relation}$", f"right side, {kind} constant {constant:.3g}")
+        for side, end in zip((lhs, rhs), ends, strict=True):
+            sides.plot(t[worst[0]], side[worst], **_style(drawn), label=end)
+            drawn += 1
+        slack.plot(t[worst[0]], gap[worst], **_style(drawn - 1))
+    values = np.concatenate([np.asarray(x.get_ydata(), float) for x in sides.lines] or [[]])
+    if not len(values):
+        for axes in (sides, slack):
+            _note(axes, "the claim selects no time of this run")
+    elif values.min() > 0 and values.max() > SPREAD * values.min():
+        _logarithmic(sides, "y")
+    if drawn:
+        sides.legend(ncols=1 + (drawn > 4))
+    sides.set_ylabel("both sides")
+    sides.set_title(f"claim {claim.id} ({claim.source.locator})", loc="left")
+    slack.axhline(0, color=BLACK, linestyle=DASHES[2])
+    slack.set_ylabel("relative slack")
+
+
+def _claim_about(run: Run, potential: Potential) -> Claim | None:
+    """First claim with a left side that is made of this potential alone, with such sides only."""
+    names = {potential.name, *(s.name for x in potential.terms for s in x.expression.free_symbols)}
+    own = {symbol(f"{name}{suffix}") for name in names for suffix in ("", "_dot")}
+    fixed = {symbol(name) for name in CONSTANTS}
+    for claim in potentials.claims(run.parameters["system"]):
+        about = tuple(c for c in claim.comparisons if c.lhs.free_symbols - fixed <= own)
+        if about:
+            return replace(claim, conclusions=about, sign=1)
+    return None
+
+
+def _claims(run: Run, kinds: tuple[type[Claim], ...]) -> list[Claim]:
+    return [c for c in potentials.claims(run.parameters["system"]) if isinstance(c, kinds)]
+
+
+def _solved(comparison: Comparison, constant: float) -> sp.Expr:
+    """Where both sides of a comparison are equal, solved for the loss."""
+    loss = sp.Dummy("loss", positive=True)
+    equation = (comparison.lhs - constant * comparison.rhs).subs(symbol("loss"), loss)
+    return sp.solve(equation, loss)[0]
+
+
+def _selected(quantities: Quantities, comparison: Comparison) -> NDArray[np.bool_]:
+    """Where the comparison is made."""
+    return np.logical_and.reduce([x >= 0 for x in quantities.at(comparison.where, comparison.over)])
+
+
+def _phase_names(axes: Axes, marks: Array) -> None:
+    """Write the phases between their marks, along the top of a panel."""
+    low, high = axes.get_xlim()
+    for phase, (a, b) in enumerate(itertools.pairwise(np.clip([0, *marks, np.inf], low, high)), 1):
+        if a < b:
+            axes.text(np.sqrt(a * b), 1.0, f"phase {phase}", ha="center", va="bottom",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
+
+
+def _note(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+
+
+def _plain(latex: str) -> str:
+    """LaTeX that matplotlib can set."""
+    return latex.replace(r"\lvert", "|").replace(r"\rvert", "|")

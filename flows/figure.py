@@ -37,7 +37,7 @@ from potentials.potential import Potential
 __all__ = ["loss_figure", "phase_portrait", "phases_figure", "potential_figure", "save"]
 
 TIME = r"$t$   (time of $dw/dt = -\nabla L$)"
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 9.0,
     "axes.titlesize": 9.0,
     "axes.grid": True,
@@ -213,7 +213,7 @@ def phases_figure(run: Run) -> Figure:
         value = quantities[name][shown]
         _curves(panel, t[shown], value, f"${sign}$", "neuron" if value.ndim > 1 else "")
         panel.set_ylabel(f"${sign}$")
-        panel.set_title(words, loc="left")
+        panel.set_title(words, loc="left", pad=16)
         for time in marks[marks > 0]:
             panel.axvline(time, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
     for panel in axes[2:]:
@@ -245,8 +245,8 @@ def phase_portrait(t_end: float = 1e4) -> Figure:
     h, z = np.meshgrid(np.linspace(-0.6, 1.2, 28), np.linspace(0.02, 1.0, 20))
     pairs = np.stack([np.stack([h, z], -1), np.stack([h, -z], -1)], -2)
     field = -np.array([[system.gradient(pair)[0] for pair in row] for row in pairs])
-    left.streamplot(h, z, field[..., 0], field[..., 1], color=COLOURS[0], linewidth=0.8,
-                    density=1.1, arrowsize=0.8, broken_streamlines=False)  # fmt: skip
+    left.streamplot(h, z, field[..., 0], field[..., 1], color=COLOURS[0], linewidth=0.9,
+                    density=0.9, arrowsize=0.9)  # fmt: skip
     left.plot([0.5], [0.0], marker="*", markersize=12, color=COLOURS[1], linestyle="",
               clip_on=False, label="minimum, $2w = v$")  # fmt: skip
     left.set(xlabel="$h = h_1 = h_2$", ylabel="$z = z_1 = -z_2$", title="mirror pairs",
@@ -301,13 +301,14 @@ def _curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> None
     sizes = np.abs(columns[known])
     logarithmic = bool(sizes.max() > SPREAD * sizes.min())
     for k, column in enumerate(columns.T):
-        name = f"{index} {k + 1}" if index and k < MOST_LABELS else "_"
+        name = label if not index else f"{index} {k + 1}" if k < MOST_LABELS else "_"
         shown = known[:, k] if logarithmic else np.isfinite(column) & (t > 0)
         if logarithmic and (column[shown] < 0).any():
-            size = np.where(shown, np.abs(column), np.nan)
-            axes.plot(t, size, color="0.6", linewidth=3.5, label="negative: shown as its size")
+            size = np.where(shown & (column < 0), -column, np.nan)
+            below = "negative: its size" if k == 0 or (columns[:, :k] >= 0).all() else "_"
+            axes.plot(t, size, color="0.6", linewidth=3.5, marker=".", label=below)
             column, shown = np.where(column > 0, column, np.nan), t > 0
-        axes.plot(t[shown], column[shown], **_style(k), label=name or label)
+        axes.plot(t[shown], column[shown], **_style(k), label=name)
     if logarithmic:
         _logarithmic(axes, "y")
     if len(axes.get_legend_handles_labels()[1]) > 1:
@@ -341,8 +342,8 @@ def _inequality(sides: Axes, slack: Axes, run: Run, quantities: Quantities, clai
             sides.plot(t[worst[0]], side[worst], **_style(drawn), label=end)
             drawn += 1
         slack.plot(t[worst[0]], gap[worst], **_style(drawn - 1))
-    values = np.concatenate([np.asarray(x.get_ydata(), float) for x in sides.lines] or [[]])
-    if not len(values):
+    values = np.array([y for line in sides.lines for y in np.asarray(line.get_ydata())])
+    if not drawn:
         for axes in (sides, slack):
             _note(axes, "the claim selects no time of this run")
     elif values.min() > 0 and values.max() > SPREAD * values.min():
@@ -357,7 +358,8 @@ def _inequality(sides: Axes, slack: Axes, run: Run, quantities: Quantities, clai
 
 def _claim_about(run: Run, potential: Potential) -> Claim | None:
     """First claim with a left side that is made of this potential alone, with such sides only."""
-    names = {potential.name, *(s.name for x in potential.terms for s in x.expression.free_symbols)}
+    inner = potential.terms if potential.indexed else ()
+    names = {potential.name, *(s.name for x in inner for s in x.expression.free_symbols)}
     own = {symbol(f"{name}{suffix}") for name in names for suffix in ("", "_dot")}
     fixed = {symbol(name) for name in CONSTANTS}
     for claim in potentials.claims(run.parameters["system"]):

@@ -128,7 +128,7 @@ def loss_figure(run: Run) -> Figure:
 
     exponent = local_exponent(run, "loss")
     below.plot(t[seen], exponent[seen], **_style(0), label=r"$t\,\dot L/L$, from the state")
-    below.axhline(-3, color=BLACK, linestyle=DASHES[2], label="$-3$, the theorem")
+    below.axhline(-3, color=BLACK, linestyle=DASHES[2], label=r"$-3$, the theorem for $n \geq 2$")
     if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
         below.set_ylim(LOWEST_EXPONENT, 0.4)
         below.set_title("the exponent falls without bound: faster than every power", loc="right")

@@ -32,6 +32,8 @@ ATOL_PER_RTOL = 1e-2
 POINTS_PER_DECADE = 10
 FIRST_TIME = 1e-3
 MAX_STEPS = 200_000
+# A tail t^-3 leaves the range of doubles at t = 1e102; solvers stall on steps of 1e-200.
+MIN_END, MAX_END = 1e-100, 1e100
 REFERENCE_DIGITS = 50
 MAX_PIECES_PER_UNKNOWN = 10
 
@@ -221,6 +223,9 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     """
     if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
         raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
+    if not MIN_END <= t_end <= MAX_END:
+        raise InputError(f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps are "
+                         f"doubles, got {t_end:g}")  # fmt: skip
     if t_eval is None:
         first = min(FIRST_TIME, float(t_end) / 10)
         decades = math.log10(float(t_end) / first)
@@ -275,7 +280,8 @@ def _bar(progress: bool, end: float) -> Iterator[Callable[[float], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns: list[Any] = [TextColumn("t = {task.fields[t]:.2e}"), BarColumn(), TimeRemainingColumn()]
+    text = TextColumn("t = {task.fields[t]:.2e}")
+    columns: list[Any] = [text, BarColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("flow", total=math.log1p(end), t=0.0)
         yield lambda t: bar.update(task, completed=math.log1p(t), t=t)

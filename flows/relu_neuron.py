@@ -6,7 +6,6 @@ r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
@@ -432,7 +431,7 @@ class ReLUNeuron(System):
             return float(value) * frame.unit**2
         from flows import relu_neuron_exact
 
-        return float(relu_neuron_exact.adaptive_loss(start, self.teacher))
+        return float(relu_neuron_exact.adaptive_loss(start.tolist(), self.teacher))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
@@ -441,7 +440,9 @@ class ReLUNeuron(System):
         """
         from flows import relu_neuron_exact
 
-        return relu_neuron_exact.adaptive_gradient(self.check_start(state), self.teacher)
+        return relu_neuron_exact.adaptive_gradient(
+            self.check_start(state).tolist(), self.teacher
+        )
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
@@ -456,7 +457,7 @@ class ReLUNeuron(System):
         start = self.check_start(state)
         if not np.linalg.norm(start, axis=1).all():
             raise InputError("the loss has no Hessian where a neuron is zero")
-        return relu_neuron_exact.adaptive_hessian(start, self.teacher)
+        return relu_neuron_exact.adaptive_hessian(start.tolist(), self.teacher)
 
 
 @dataclass

@@ -28,15 +28,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from flows.self_similar import RAW_SIGNATURE
 from symbolic import lower, relu_neuron
-
 
 DIRECT, RESIDUAL, PARALLEL = 0, 1, 2
 
 
 def make_raw() -> Callable[..., None]:
-    """Compile the raw field; see :mod:`flows.self_similar` for its signature.
+    """Make the raw field, to be compiled with the clocks by :func:`flows.self_similar.wrap`.
 
     Returns
     -------
@@ -188,4 +186,4 @@ def make_raw() -> Callable[..., None]:
                     if a == b:
                         jacobian[a, b] -= 0.5 * mass
 
-    return numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(raw)
+    return numba.njit(error_model="numpy")(raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -38,14 +39,13 @@ from potentials.claim import Claim
 __all__ = ["CASES", "Case", "page", "write"]
 
 T_END = 1e12
-RESULT = re.compile(r"e([+-])0*(\d+)$")
 RELATION = re.compile(r" (=|\\le|\\ge) ")
 # A verdict is told by its word and sign, the colour only repeats them.
 SIGNS = {
     "HOLDS": "✓",
     "HOLDS_BEYOND": "✓",
     "VIOLATED": "✗",
-    "HYPOTHESIS_NOT_MET": "–",
+    "HYPOTHESIS_NOT_MET": "○",
     "INCONCLUSIVE": "?",
 }
 
@@ -102,7 +102,7 @@ LOSS = (
 
 
 def _relu_neuron() -> tuple[Case, ...]:
-    """Runs of `relu_neuron`: the theorem, the contrast cases of appendix A, a broken claim."""
+    """Return the runs of `relu_neuron`: the theorem, contrast cases, broken claims."""
     known = {claim.id: claim for claim in potentials.claims("relu_neuron")}
     system = ReLUNeuron(n=3, d=5)
     potential = {
@@ -241,7 +241,7 @@ def page(name: str, cases: Sequence[Case] | None = None) -> str:
 
 
 def _run(case: Case) -> dict[str, Any]:
-    """What the template shows of a case."""
+    """Integrate, check and draw a case: what the template shows of it."""
     run = integrate(case.system, case.start, case.t_end)
     verdicts = check(run)
     return {
@@ -278,28 +278,26 @@ def _render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def _math(latex: str, display: bool = True) -> Markup:
+def _math(latex: str) -> Markup:
     """MathML; an equation is cut before its relation, so that a narrow screen can wrap it."""
     parts: list[str] = []
     for formula in latex.split(r" \qquad "):
         cut = RELATION.search(formula)
-        whole = cut is None or formula[: cut.start()].count("{") != formula[: cut.start()].count("}")
-        parts += [formula] if whole or cut is None else [
-            formula[: cut.start()], formula[cut.start():]]  # fmt: skip
-    block = "block" if display else "inline"
-    return Markup("\n").join(Markup(convert(part, display=block)) for part in parts)  # noqa: S704
+        left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")
+        parts += [left, right] if right and left.count("{") == left.count("}") else [formula]
+    return Markup("\n").join(Markup(convert(part, display="block")) for part in parts)
 
 
 def _number(x: float | None) -> Markup:
     """Five digits for people, all of them in the attribute."""
     if x is None:
-        return Markup("–")
-    shown = str(escape(f"{x:.5g}"))
-    sup = RESULT.search(shown)
-    if sup:
-        minus = "−" if sup[1] == "-" else ""
-        shown = f"{shown[: sup.start()]} × 10<sup>{minus}{sup[2]}</sup>"
-    return Markup('<data value="{}">{}</data>').format(repr(float(x)), Markup(shown.replace("-", "−")))
+        return Markup("&ndash;")
+    if math.isnan(x):
+        return Markup("undefined")
+    digits, _, power = f"{x:.5g}".partition("e")
+    shown = f"{digits} &times; 10<sup>{int(power)}</sup>" if power else digits
+    html = Markup(shown.replace("-", "&minus;"))
+    return Markup('<data value="{}">{}</data>').format(repr(float(x)), html)
 
 
 def _image(drawn: Figure) -> str:

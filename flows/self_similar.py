@@ -35,9 +35,6 @@ Array = NDArray[np.float64]
 # overflowing the inverse scale.
 FROZEN = 700.0
 
-# The signature shared by every compiled raw field:
-# raw(x, weights, shape, out, jacobian, want_jacobian).
-RAW_SIGNATURE = "void(f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
 WRAPPED_SIGNATURE = (
     "void(f8, f8[::1], b1, f8, f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
 )
@@ -142,7 +139,7 @@ _NO_JACOBIAN = np.zeros((1, 1))
 
 
 def wrap(raw: Callable[..., None]) -> Callable[..., None]:
-    """Compile ``raw`` (see :data:`RAW_SIGNATURE`) together with the clocks.
+    """Compile ``raw`` together with the clocks.
 
     Parameters
     ----------

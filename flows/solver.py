@@ -92,7 +92,7 @@ class Problem:
     rtol: float
     atol: Array
     max_steps: int
-    watch: Watch = Watch()  # noqa: RUF009  (frozen)
+    watch: Watch = Watch()
     advance: Callable[[float], None] = lambda tau: None
     chart: Any = None
 

@@ -137,25 +137,26 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
                 if not math.isfinite(error):
                     break
                 factor = (aim / max(error, 1e-30)) ** (1.0 / n)
-                proposed = length * min(max(factor, shrink), grow)
+                proposed = length * factor
                 if cost / proposed < best:
                     best, rows_best, length_best = cost / proposed, n, proposed
                 if error <= 1.0:
                     done = True
                     break
                 # No hope that the rows left converge, or they have begun to diverge.
-                if n > 2 and (error > before or (n >= target - 1 and error > 1e4)):
+                if n > 3 and (error > before or (n >= target - 1 and error > 1e4)):
                     break
             if done:
                 for a in range(size):
                     out[a] = y[a] + table[0, a]
                 if rows_best == n and n < rows:
                     rows_best += 1
-                    length_best *= min((cost + n + 1.0) / cost, grow)
-                control[0], control[1] = length_best, float(rows_best)
+                    length_best *= (cost + n + 1.0) / cost
+                control[0] = min(length_best, grow * length)
+                control[1] = float(rows_best)
                 return end if whole else tau + length
             if math.isfinite(error):
-                length, target = min(length_best, 0.7 * length), rows_best
+                length, target = max(shrink * length, min(length_best, 0.7 * length)), rows_best
             else:
                 length *= shrink
 

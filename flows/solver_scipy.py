@@ -8,7 +8,16 @@ import numpy as np
 import scipy.integrate
 
 from flows.self_similar import Array
-from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
+from flows.solver import (
+    INTERRUPTED,
+    SOLVER_FAILED,
+    Interpolant,
+    Piece,
+    Problem,
+    Recorder,
+    Stop,
+    finish,
+)
 
 METHODS = {
     "LSODA": scipy.integrate.LSODA,
@@ -58,9 +67,9 @@ def solve(problem: Problem, method: str) -> Piece:
     return finish(recorder, outcome, message, stats)
 
 
-def _interpolant(solver: scipy.integrate.OdeSolver):  # type: ignore[no-untyped-def]
+def _interpolant(solver: scipy.integrate.OdeSolver) -> Interpolant:
     """Interpolant of the last step, built only if somebody asks."""
-    built = []
+    built: list[Interpolant] = []
 
     def interpolate(tau: float) -> Array:
         if not built:

@@ -265,7 +265,7 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
     try:
         with xarray.open_dataset(path, engine="h5netcdf") as data:
             about = json.loads(data.attrs["popflow"])
-            arrays = {name: data[name].values for name in data.variables}
+            arrays = {str(name): data[name].values for name in data.variables}
         if about["format"] != FORMAT:
             raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
         parameters = dict(about["parameters"])

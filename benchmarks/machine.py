@@ -1,6 +1,8 @@
-"""The machine that the other benchmarks name in their titles. Run
+"""The machine that the other benchmarks name.
 
-python benchmarks/machine.py
+Run
+
+    python benchmarks/machine.py
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def derive(system: str, latex: str | None, force: bool, as_json: bool) -> int:
             click.echo(f"{derivation.name}  [{derivation.source}]")
             for step in derivation.steps:
                 click.echo(f"  {step.to_json()['evidence']:8} {step.rule}")
-                click.echo(f"           {step.lhs} = {step.rhs}")
+                click.echo(f"           {output.shortened(f'{step.lhs} = {step.rhs}')}")
         counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
         click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
     return int("REFUTED" in evidence)

@@ -152,3 +152,8 @@ def course_table(run: Trajectory, name: str) -> Table:
         ("t", name, "derivative along the flow"),
         [tuple(x[row].tolist() for x in (run.t, value, rate)) for row in rows],
     )
+
+
+def shortened(text: str, width: int = 160) -> str:
+    """Text for one line of a terminal; ``--latex`` and ``--json`` have the whole of it."""
+    return text if len(text) <= width else f"{text[: width - 4]} ..."

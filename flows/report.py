@@ -39,6 +39,8 @@ from potentials.claim import Claim
 __all__ = ["CASES", "Case", "page", "write"]
 
 T_END = 1e12
+# Bars come in pairs; told which one opens, MathML spaces and stretches them.
+BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
 RELATION = re.compile(r" (=|\\le|\\ge) ")
 # A verdict is told by its word and sign, the colour only repeats them.
 SIGNS = {
@@ -279,13 +281,15 @@ def _render(template: str, **values: Any) -> str:
 
 
 def _math(latex: str) -> Markup:
-    """MathML; an equation is cut before its relation, so that a narrow screen can wrap it."""
-    parts: list[str] = []
-    for formula in latex.split(r" \qquad "):
+    """MathML, one row a formula, cut before its relation so that a narrow screen can wrap it."""
+    rows = []
+    for formula in BARS.sub(r"\\left|\1\\right|", latex).split(r" \qquad "):
         cut = RELATION.search(formula)
         left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")
-        parts += [left, right] if right and left.count("{") == left.count("}") else [formula]
-    return Markup("\n").join(Markup(convert(part, display="block")) for part in parts)
+        parts = [left, right] if right and left.count("{") == left.count("}") else [formula]
+        row = Markup("").join(Markup(convert(part, display="block")) for part in parts)
+        rows.append(Markup('<div class="math">{}</div>').format(row))
+    return Markup("\n").join(rows)
 
 
 def _number(x: float | None) -> Markup:

@@ -35,6 +35,8 @@ MAX_STEPS = 200_000
 # A tail t^-3 leaves the range of doubles at t = 1e102; solvers stall on steps of 1e-200.
 MIN_END, MAX_END = 1e-100, 1e100
 REFERENCE_DIGITS = 50
+# A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
+MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
 
 
@@ -163,6 +165,9 @@ def _follow(
             status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
             break
         chart = system.chart(frame, state, now)
+        if chart.x0.size > MAX_UNKNOWNS:
+            raise InputError(f"this start has {chart.x0.size} unknowns in its span; the dense "
+                             f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons")  # fmt: skip
         relative = ATOL_PER_RTOL * rtol if atol is None else atol
         problem = Problem(
             rhs=chart.rhs,

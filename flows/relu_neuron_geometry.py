@@ -92,13 +92,11 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, Sound]:
     Each number carries a relative rounding error of its own neuron's transverse part (or of the
     residual), however small that is beside the neuron.
     """
-    distinct, first, member, count = np.unique(
-        neurons, axis=0, return_index=True, return_inverse=True, return_counts=True
-    )
-    # np.unique sorts; keep the user's order so that a permutation permutes and does nothing else.
-    order = np.argsort(first)
-    distinct, count = distinct[order], count[order]
-    member = np.argsort(order)[np.asarray(member).ravel()]
+    # Adding zero makes the two signs of zero one; a row's bytes then say which neuron it is.
+    index: dict[bytes, int] = {}
+    member = np.array([index.setdefault((w + 0.0).tobytes(), len(index)) for w in neurons])
+    count = np.bincount(member)
+    distinct = neurons[np.unique(member, return_index=True)[1]]
 
     v = dd.exact(teacher)
     square = dd.dot(teacher, teacher)

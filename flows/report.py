@@ -31,6 +31,7 @@ from flows.check import Verdict, check
 from flows.cli_output import check_output, write_file
 from flows.errors import InputError
 from flows.integrate import integrate
+from flows.rate import tail_constant
 from flows.relu_neuron import ReLUNeuron
 from flows.system import System
 from flows.trajectory import Trajectory
@@ -41,6 +42,7 @@ __all__ = ["CASES", "Case", "page", "write"]
 T_END = 1e12
 # Bars come in pairs; told which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
+FUNCTION = re.compile(r"\\(sin|cos|tan|operatorname)\b")
 RELATION = re.compile(r" (=|\\le|\\ge) ")
 # A verdict is told by its word and sign, the colour only repeats them.
 SIGNS = {
@@ -246,9 +248,13 @@ def _run(case: Case) -> dict[str, Any]:
     """Integrate, check and draw a case: what the template shows of it."""
     run = integrate(case.system, case.start, case.t_end)
     verdicts = check(run)
+    claims = potentials.claims(case.system.name)
+    power = next(c.exponent or 0 for c in claims if isinstance(c, potentials.UpperBound))
     return {
         "case": case,
         "run": run,
+        "power": power,
+        "tail": tail_constant(run, "loss", float(power)),
         "verdicts": verdicts,
         "hypotheses": _hypotheses(verdicts),
         "broken": list(chain.from_iterable(check(run, claim) for claim in case.broken)),
@@ -283,7 +289,8 @@ def _render(template: str, **values: Any) -> str:
 def _math(latex: str) -> Markup:
     """MathML, one row a formula, cut before its relation so that a narrow screen can wrap it."""
     rows = []
-    for formula in BARS.sub(r"\\left|\1\\right|", latex).split(r" \qquad "):
+    spaced = FUNCTION.sub(r"\\,\\\1", BARS.sub(r"\\left|\1\\right|", latex))
+    for formula in spaced.split(r" \qquad "):
         cut = RELATION.search(formula)
         left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")
         parts = [left, right] if right and left.count("{") == left.count("}") else [formula]

@@ -29,6 +29,9 @@ from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, S
 
 # Rows of the table at most; more amplify rounding beyond what they gain.
 ROWS = 12
+PASSES = 2
+# Substeps of the first row.
+FIRST = 2
 # First step and number of rows: the controller corrects both within a few steps.
 FIRST_STEP = 1e-3
 FIRST_ROWS = 4
@@ -62,7 +65,9 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
     """
     import numba
 
-    rows, aim, shrink, grow, shortest = ROWS, AIM, SHRINK, GROW, SHORTEST
+    eliminate = numba.njit("void(f8[:,::1], f8[::1])", error_model="numpy")(_eliminate)
+    passes = PASSES
+    rows, first, aim, shrink, grow, shortest = ROWS, FIRST, AIM, SHRINK, GROW, SHORTEST
 
     def step(  # type: ignore[no-untyped-def]
         tau, end, y, rtol, atol, control, exponential, offset, decay, weights, shape, out
@@ -72,6 +77,9 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
         point = np.empty(size)
         f = np.empty(size)
         matrix = np.zeros((size, size))
+        start = np.zeros((size, size))
+        field(tau, y, exponential, offset, decay, weights, shape, f, start, True)
+        control[2] += 1.0
         length = control[0]
         target = int(control[1])
         while True:
@@ -83,7 +91,7 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
             error, cost, best, rows_best, length_best = math.inf, 0.0, math.inf, 2, length
             done = False
             for j in range(min(target + 1, rows)):
-                n = j + 1
+                n = j + first
                 h = length / n
                 cost += n
                 # The table holds, from this row upwards, the entries of the last row.
@@ -100,56 +108,46 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
                         for b in range(size):
                             matrix[a, b] *= -h
                         matrix[a, a] += 1.0
-                    # Gaussian elimination with partial pivoting.
+                    eliminate(matrix, f)
                     for a in range(size):
-                        pivot = a
-                        for b in range(a + 1, size):
-                            if abs(matrix[b, a]) > abs(matrix[pivot, a]):
-                                pivot = b
-                        if pivot != a:
-                            for b in range(a, size):
-                                matrix[a, b], matrix[pivot, b] = matrix[pivot, b], matrix[a, b]
-                            f[a], f[pivot] = f[pivot], f[a]
-                        for b in range(a + 1, size):
-                            factor = matrix[b, a] / matrix[a, a]
-                            if factor != 0.0:
-                                for c in range(a + 1, size):
-                                    matrix[b, c] -= factor * matrix[a, c]
-                                f[b] -= factor * f[a]
-                    for a in range(size - 1, -1, -1):
-                        for b in range(a + 1, size):
-                            f[a] -= matrix[a, b] * f[b]
-                        f[a] /= matrix[a, a]
                         table[j, a] += f[a]
                 for k in range(j - 1, -1, -1):
                     for a in range(size):
                         table[k, a] = table[k + 1, a] + (table[k + 1, a] - table[k, a]) / (
-                            n / (k + 1.0) - 1.0
+                            n / float(k + first) - 1.0
                         )
                 if j == 0:
                     continue
                 before = error
                 error = 0.0
                 for a in range(size):
+                    f[a] = table[0, a] - table[1, a]
+                for _ in range(passes):
+                    for a in range(size):
+                        for b in range(size):
+                            matrix[a, b] = -length * start[a, b]
+                        matrix[a, a] += 1.0
+                    eliminate(matrix, f)
+                for a in range(size):
                     scale = atol[a] + rtol * max(abs(y[a]), abs(y[a] + table[0, a]))
-                    error += ((table[0, a] - table[1, a]) / scale) ** 2
+                    error += (f[a] / scale) ** 2
                 error = math.sqrt(error / size)
                 if not math.isfinite(error):
                     break
-                factor = (aim / max(error, 1e-30)) ** (1.0 / n)
+                factor = (aim / max(error, 1e-30)) ** (1.0 / (j + 1.0))
                 proposed = length * factor
                 if cost / proposed < best:
-                    best, rows_best, length_best = cost / proposed, n, proposed
+                    best, rows_best, length_best = cost / proposed, j + 1, proposed
                 if error <= 1.0:
                     done = True
                     break
                 # No hope that the rows left converge, or they have begun to diverge.
-                if n > 3 and (error > before or (n >= target - 1 and error > 1e4)):
+                if j > 2 and (error > before or (j + 2 >= target and error > 1e4)):
                     break
             if done:
                 for a in range(size):
                     out[a] = y[a] + table[0, a]
-                if rows_best == n and n < rows:
+                if rows_best == j + 1 and j + 1 < rows:
                     rows_best += 1
                     length_best *= (cost + n + 1.0) / cost
                 control[0] = min(length_best, grow * length)
@@ -161,6 +159,30 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
                 length *= shrink
 
     return numba.njit(SIGNATURE, error_model="numpy")(step)
+
+
+def _eliminate(matrix, f):  # type: ignore[no-untyped-def]
+    """Solve ``matrix x = f`` in place, by Gaussian elimination with partial pivoting."""
+    size = f.shape[0]
+    for a in range(size):
+        pivot = a
+        for b in range(a + 1, size):
+            if abs(matrix[b, a]) > abs(matrix[pivot, a]):
+                pivot = b
+        if pivot != a:
+            for b in range(a, size):
+                matrix[a, b], matrix[pivot, b] = matrix[pivot, b], matrix[a, b]
+            f[a], f[pivot] = f[pivot], f[a]
+        for b in range(a + 1, size):
+            factor = matrix[b, a] / matrix[a, a]
+            if factor != 0.0:
+                for c in range(a + 1, size):
+                    matrix[b, c] -= factor * matrix[a, c]
+                f[b] -= factor * f[a]
+    for a in range(size - 1, -1, -1):
+        for b in range(a + 1, size):
+            f[a] -= matrix[a, b] * f[b]
+        f[a] /= matrix[a, a]
 
 
 def solve(problem: Problem) -> Piece:
@@ -201,11 +223,18 @@ def solve(problem: Problem) -> Piece:
                 outcome = SOLVER_FAILED
                 break
 
+            passed = [(before, start)]
+
             def interpolant(at: float) -> Array:
                 # There is no dense output: step anew, from the start of the step.
-                now, state, again = before, start, np.array([at - before, rows, 0.0])
+                # Outputs come in order, so that the last one is the nearest start.
+                if at < passed[0][0]:
+                    passed[0] = before, start
+                now, state = passed[0]
+                again = np.array([at - now, rows, 0.0])
                 while now < at:
                     now, state = advance(now, at, state, again)
+                passed[0] = now, state
                 control[2] += again[2]
                 return state
 

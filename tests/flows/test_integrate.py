@@ -48,6 +48,12 @@ def test_the_many_digit_reference_agrees_with_gradient_descent_of_small_steps():
     assert abs(SYSTEM.loss(w) / run["loss"][-1] - 1) < 5e-3
 
 
+def test_a_start_whose_jacobian_does_not_fit_is_refused_before_anything_runs():
+    system = flows.ReLUNeuron(150, 150)
+    with pytest.raises(InputError, match="unknowns"):
+        flows.integrate(system, system.initial(0.1), 1.0)
+
+
 def test_explicit_times_are_exactly_the_times_of_the_result():
     times = [1e-9, 0.5, 0.50001, 7.0, 1e5]
     run = flows.integrate(SYSTEM, START, 1e6, t_eval=times)

@@ -1,0 +1,183 @@
+import base64
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+import flows
+import potentials
+from flows import figure, report
+from flows.errors import InputError
+
+LARGEST = 5e6  # bytes of a page that opens at once on a phone
+HOSTILE = "<script>alert('x')</script>"
+LOSS_LOWER = next(c for c in potentials.claims("relu_neuron") if c.id == "loss_lower")
+
+
+def case(**more):
+    system = flows.ReLUNeuron(n=2, d=2)
+    start = [[0.2, 0.1], [0.2, -0.1]]
+    return report.Case(**{
+        "title": "pair", "text": "two neurons", "system": system, "start": start,
+        "options": "--initial pair.json", "figures": {"the loss": figure.loss_figure},
+        "broken": (replace(LOSS_LOWER, exponent=2),), "t_end": 1e6, **more,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report.page("relu_neuron", [case()])
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would load, the numbers, and tags that are not closed."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.numbers, self.open, self.tags = [], [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.loaded += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        self.numbers += [float(v) for k, v in attrs if tag == "data" and k == "value"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def foreign(text):
+    """Addresses outside the page; the names of XML namespaces are not loaded by anything."""
+    inside = ("#", "data:image/svg+xml;base64,")
+    styled = re.findall(r"url\([^)]*\)|@import", re.sub(r"base64,[\w+/=]+", "", text))
+    return [x for x in Reader(text).loaded if not x.startswith(inside)] + styled
+
+
+def test_a_page_loads_nothing_from_elsewhere(page):
+    assert foreign(page) == []
+    assert "script" not in Reader(page).tags
+
+
+def test_a_link_to_elsewhere_is_noticed():
+    assert foreign('<img src="https://example.org/x.png"><p style="background:url(x)"></p>')
+
+
+def test_tags_are_balanced_and_the_page_is_small(page):
+    assert Reader(page).open == []
+    assert len(page.encode()) < LARGEST
+
+
+def test_an_open_tag_is_noticed():
+    assert Reader("<p><b></b>").open == ["p"]
+
+
+def test_figures_are_vector_images_with_a_caption(page):
+    (encoded, *_) = re.findall(
+        r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="the loss"', page
+    )
+    drawing = ET.fromstring(base64.b64decode(encoded))
+    assert drawing.tag.endswith("svg")
+    assert not any(element.tag.endswith("image") for element in drawing.iter())  # no pixels
+
+
+def test_verdicts_and_their_numbers_are_those_of_the_check(page):
+    one = case()
+    run = flows.integrate(one.system, one.start, one.t_end)
+    numbers = Reader(page).numbers
+    for verdict in flows.check(run):
+        row = re.search(rf"<td>{verdict.claim}</td>.*?</tr>", page, re.DOTALL).group()
+        shown = [v for v in (verdict.measured, verdict.bound, verdict.error, verdict.constant,
+                             verdict.attained_at) if v is not None]  # fmt: skip
+        assert Reader(row).numbers == shown
+        assert re.search(rf'class="verdict {verdict.verdict}">\S {verdict.verdict}<', row)
+    assert float(run["loss"][-1]) in numbers
+    assert float(run["loss"][-1]) * (1 + 1e-15) not in numbers
+
+
+def test_a_broken_claim_is_shown_as_violated(page):
+    honest, control = page.split("Negative control")
+    assert "VIOLATED</b>" in control
+    assert "VIOLATED</b>" not in honest
+
+
+def test_every_claim_potential_and_step_is_on_the_page(page):
+    for claim in potentials.claims("relu_neuron"):
+        assert f"<h3>{claim.id}</h3>" in page
+    for potential in potentials.potentials("relu_neuron"):
+        assert f"<h3>{potential.name}</h3>" in page
+    assert page.count("(PROVED)") > 10 * page.count("(SAMPLED)") > 0
+    assert "REFUTED" not in page
+
+
+def test_formulas_are_mathml_without_left_over_latex(page):
+    formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)
+    assert len(formulas) > 100
+    for formula in formulas:
+        assert "\\" not in formula
+        ET.fromstring(formula.replace("&", "&amp;"))
+    assert "\\" in report._math(r"\unknowncommand x")  # what such a remnant would look like
+
+
+def test_the_command_of_a_run_repeats_it():
+    for one in report.CASES["relu_neuron"]():
+        assert one.command.splitlines()[-1].startswith("popflow check relu_neuron --")
+        assert one.command.endswith("--t-end 1e+12")
+        assert ("--initial" in one.options) == bool(one.prepare)
+
+
+def test_provenance_is_on_the_page(page):
+    for word in ("numpy", "rtol = 1e-10", "field_evaluations = ", "popflow report relu_neuron"):
+        assert word in page
+
+
+def test_hostile_text_is_shown_as_text():
+    broken = replace(LOSS_LOWER, id=HOSTILE)
+    words = {HOSTILE: figure.loss_figure}
+    text = report.page("relu_neuron", [case(title=HOSTILE, text=HOSTILE, options=HOSTILE,
+                                            figures=words, broken=(broken,))])  # fmt: skip
+    assert HOSTILE not in text
+    assert "script" not in Reader(text).tags
+    assert text.count("&lt;script&gt;") >= 6
+
+
+def few(monkeypatch):
+    monkeypatch.setitem(report.CASES, "relu_neuron", lambda: (case(figures={}, broken=()),))
+    monkeypatch.setitem(report.PORTRAITS, "relu_neuron", {})
+
+
+def test_a_report_is_a_page_a_system_and_an_index(tmp_path, monkeypatch):
+    few(monkeypatch)
+    out = tmp_path / "new" / "folder"
+    paths = report.write(["relu_neuron"], out)
+    assert paths == [out / "relu_neuron.html", out / "index.html"]
+    assert sorted(paths) == sorted(out.iterdir())  # and nothing else is left
+    assert Reader(paths[1].read_text("utf-8")).loaded == ["relu_neuron.html"]
+
+
+@pytest.mark.parametrize("existing", ["relu_neuron.html", "index.html"])
+def test_existing_pages_are_kept_unless_forced(tmp_path, monkeypatch, existing):
+    few(monkeypatch)
+    (tmp_path / existing).write_text("mine")
+    with pytest.raises(InputError, match="exists; give --force"):
+        report.write(["relu_neuron"], tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [existing]
+    assert (tmp_path / existing).read_text() == "mine"
+    report.write(["relu_neuron"], tmp_path, force=True)
+    assert (tmp_path / existing).read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_bad_requests_are_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "page", lambda name: pytest.fail("worked"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="unknown system 'relu'; known: relu_neuron"):
+        report.write(["relu_neuron", "relu"], tmp_path / "out")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="expected a folder"):
+            report.write(["relu_neuron"], folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

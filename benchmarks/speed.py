@@ -1,7 +1,7 @@
 """How fast the flow is integrated, against scripts that one would write by hand, in one run.
 
-Times are medians, warm (compiled code is ready) unless the row says cold. A script that has not
-finished after the cap is stopped, and its row says how far it came. Run
+Times are the best of several, warm (compiled code is ready) unless the row says cold. A script
+that has not finished after the cap is stopped, and its row says how far it came. Run
 
     python benchmarks/speed.py [--quick] [--cap SECONDS]
 """
@@ -9,7 +9,6 @@ finished after the cap is stopped, and its row says how far it came. Run
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 import time
@@ -114,7 +113,7 @@ def popflow(
         if attempt == 0 and seconds[0] > LONG:
             break
     note = "" if run.completed else run.message
-    return Timing(statistics.median(seconds[1:] or seconds), float(run.t[-1]),
+    return Timing(min(seconds[1:] or seconds), float(run.t[-1]),
                   run.stats["field_evaluations"], note)  # fmt: skip
 
 
@@ -136,7 +135,7 @@ def cold(repeat: int) -> Timing:
         begun = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begun)
-    return Timing(statistics.median(seconds), T_END, 0, "one process, nothing cached")
+    return Timing(min(seconds), T_END, 0, "one process, nothing cached")
 
 
 def duration(seconds: float) -> str:

@@ -64,7 +64,7 @@ def main() -> None:
     """Run, draw and print the exponents."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
-    parser.add_argument("--out", type=Path, default=Path("."), help="folder of the pictures")
+    parser.add_argument("--out", type=Path, default=Path("report"), help="folder of the pictures")
     parser.add_argument("--d", type=int, default=10, help="dimension")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

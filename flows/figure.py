@@ -236,8 +236,8 @@ def phase_portrait(t_end: float = 1e4) -> Figure:
     -------
     Figure
         Left: the mirror pairs `w = (h, z), (h, -z)` are an invariant plane of the flow; its
-        streamlines, and the minimum at `(1/2, 0)`. Right: two neurons (solid and dashed, one colour
-        a start) move in the plane of the parameters; squares are starts, dots ends.
+        streamlines, and the minimum at `(1/2, 0)`. Right: two neurons (solid and dashed) move in
+        the plane of the parameters, from equal large marks to black dots; a mark a start.
     """
     system = ReLUNeuron(n=2, d=2)
     figure = Figure(figsize=(6.8, 3.6), layout="constrained")
@@ -251,17 +251,19 @@ def phase_portrait(t_end: float = 1e4) -> Figure:
               clip_on=False, label="minimum, $2w = v$")  # fmt: skip
     left.set(xlabel="$h = h_1 = h_2$", ylabel="$z = z_1 = -z_2$", title="mirror pairs",
              xlim=(-0.6, 1.2), ylim=(0.0, 1.0))  # fmt: skip
-    left.legend(loc="upper right", frameon=True)
+    left.legend(loc="upper right", frameon=True, handlelength=1.0)
 
-    for seed in range(5):
+    for seed, (colour, marker) in enumerate(zip(COLOURS, "osD^v", strict=False)):
         path = integrate(system, system.initial(0.5, seed), t_end).state
-        for neuron in range(2):
-            right.plot(*path[:, neuron].T, color=COLOURS[seed], linestyle=DASHES[neuron])
-            right.plot(*path[0, neuron], marker="s", color=COLOURS[seed], linestyle="")
-            right.plot(*path[-1, neuron], marker="o", color=COLOURS[seed], linestyle="")
+        for neuron, dashes in zip(path.swapaxes(0, 1), DASHES, strict=False):
+            right.plot(*neuron.T, color=colour, linestyle=dashes)
+            right.plot(*neuron[0], marker=marker, markersize=6, color=colour, linestyle="")
+            right.plot(*neuron[-1], marker=".", color=BLACK, linestyle="")
     right.annotate("", (1.0, 0.0), (0.0, 0.0), arrowprops={"arrowstyle": "->", "color": BLACK})
     right.annotate("$v$", (1.0, 0.0), (3, 4), textcoords="offset points")
-    right.set(xlabel="along the teacher", ylabel="across", title="five random starts")
+    right.set(
+        xlabel=r"$h_i$ (along the teacher)", ylabel="$z_i$ (across)", title="five random starts"
+    )
     return figure
 
 

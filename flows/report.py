@@ -118,7 +118,7 @@ def _relu_neuron() -> tuple[Case, ...]:
     return (
         Case(
             "Three neurons, one teacher",
-            "A random start of the paper's law: over-parameterised, so the loss falls like t^-3,"
+            "A random start of the paper's law: over-parameterised, so the loss falls like t⁻³,"
             " no faster and no slower.",
             system,
             system.initial(scale=0.1, seed=0),
@@ -137,13 +137,13 @@ def _relu_neuron() -> tuple[Case, ...]:
         ),
         _given(
             "Mirror pair",
-            "Two neurons that mirror each other in the teacher: t^3 L tends to pi^2/6.",
+            "Two neurons that mirror each other in the teacher: t³ L tends to π²/6.",
             "mirror",
             [[0.2, 0.1], [0.2, -0.1]],
         ),
         _given(
             "One neuron",
-            "Exactly parameterised: the loss decays exponentially, there is no t^-3.",
+            "Exactly parameterised: the loss decays exponentially, faster than t⁻³.",
             "one",
             [[0.05, 0.1]],
         ),
@@ -170,8 +170,8 @@ CASES: dict[str, Callable[[], tuple[Case, ...]]] = {"relu_neuron": _relu_neuron}
 PORTRAITS: dict[str, dict[str, Callable[[], Figure]]] = {
     "relu_neuron": {
         "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
-        " of the flow; all fall quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
-        " (solid, dashed; a colour a start) from squares to dots; all ends lie on the teacher's"
+        " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
+        " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
         " line.": figure.phase_portrait
     }
 }

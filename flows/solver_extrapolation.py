@@ -31,7 +31,7 @@ from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, S
 ROWS = 12
 PASSES = 2
 # Substeps of the first row.
-FIRST = 2
+FIRST = 1
 # First step and number of rows: the controller corrects both within a few steps.
 FIRST_STEP = 1e-3
 FIRST_ROWS = 4
@@ -86,6 +86,8 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
             whole = length >= end - tau
             if whole:
                 length = end - tau
+            elif 2.0 * length > end - tau:
+                length = 0.5 * (end - tau)
             if not length > shortest * max(1.0, abs(tau)):
                 return math.nan
             error, cost, best, rows_best, length_best = math.inf, 0.0, math.inf, 2, length
@@ -142,7 +144,7 @@ def make_step(field: Callable[..., None]) -> Callable[..., float]:
                     done = True
                     break
                 # No hope that the rows left converge, or they have begun to diverge.
-                if j > 2 and (error > before or (j + 2 >= target and error > 1e4)):
+                if j > 1 and j + 2 >= target and error > 1e4:
                     break
             if done:
                 for a in range(size):
@@ -218,7 +220,7 @@ def solve(problem: Problem) -> Piece:
     try:
         while outcome is None:
             before, start, rows = tau, y, control[1]
-            tau, y = advance(before, end, start, control)
+            tau, y = advance(before, float(problem.taus[len(recorder.states)]), start, control)
             if math.isnan(tau):
                 outcome = SOLVER_FAILED
                 break

@@ -16,6 +16,7 @@ _HOME = {
     "ReLUNeuron": "relu_neuron",
     "Trajectory": "trajectory",
     "check": "check",
+    "descend": "descend",
     "integrate": "integrate",
     "load": "trajectory",
     "local_exponent": "rate",

@@ -25,7 +25,7 @@ from flows.system import Event, Restart, Smooth, System
 # The residual becomes a state variable once the residual is this short (in units of |v|).
 RESIDUAL_CHART = 0.5
 # A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
-COLLAPSED = 1e-8
+COLLAPSED = 1e-10
 # Shorter than this, a neuron beside others of order one is rounding.
 DUST = 1e-14
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
@@ -259,7 +259,7 @@ class ReLUNeuron(System):
         kind, q = layout.kind, 1 + layout.p
         mu = frame.multiplicity[layout.alive]
         start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[layout.alive]
-        limit = np.maximum(max(COLLAPSED, rtol) * np.minimum(1.0, start), DUST)
+        limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), DUST)
         # Along the teacher, D has the sign of the residual of the near side, which never changes.
         asleep = len(layout.alive) < len(frame.multiplicity) and kind != PARALLEL
         descent = _Descent()

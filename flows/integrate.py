@@ -67,9 +67,9 @@ def integrate(
         Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
         is geometric, at least 8 points a decade.
     method : str
-        One of :data:`METHODS`. ``auto`` is LSODA at a tenth of ``rtol``, or Radau for ``rtol < 1e-11``, and the next
-        solver where one fails. ``reference`` computes with 50 digits, slowly, and ends where a
-        neuron collapses; tolerances do not concern it.
+        One of :data:`METHODS`. ``auto`` is LSODA at a tenth of ``rtol``, or Radau for
+        ``rtol < 1e-11``, and the next solver where one fails. ``reference`` computes with 50
+        digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
     atol : float, optional
@@ -231,8 +231,8 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
         raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
     if not MIN_END <= t_end <= MAX_END:
-        raise InputError(f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps are "
-                         f"doubles, got {t_end:g}")  # fmt: skip
+        raise InputError(f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps "
+                         f"are doubles, got {t_end:g}")  # fmt: skip
     if t_eval is None:
         first = min(FIRST_TIME, float(t_end) / 10)
         decades = math.log10(float(t_end) / first)

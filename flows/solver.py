@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -80,8 +80,6 @@ class Problem:
         What ends the piece early.
     advance : callable
         Told the solver time now and then, for a progress bar.
-    chart : Chart, optional
-        Where ``rhs`` and ``jacobian`` come from, for a solver that calls the compiled field.
     """
 
     rhs: Callable[[float, Array], Array]
@@ -94,7 +92,6 @@ class Problem:
     max_steps: int
     watch: Watch = Watch()
     advance: Callable[[float], None] = lambda tau: None
-    chart: Any = None
 
 
 @dataclass

@@ -4,9 +4,10 @@ For random starts the loss of `flows.integrate` is compared with that of `flows.
 (40 digits, or 200 for one neuron, whose loss falls to 1e-300), which starts from the user's own
 numbers and shares only the symbolic source, and the rule that a collapsed neuron stays at zero. Run
 
-    python benchmarks/accuracy.py [--quick] [--neurons 1 2 3] [--method LSODA] [--references FILE]
+    python benchmarks/accuracy.py [--quick] [--neurons 1 2] [--dimensions 5] [--method M]
 
-References are kept in FILE and computed only where it has none: seconds for two neurons, minutes
+References are kept in a file beside this one (`--references FILE` for another) and computed only
+where it has none: seconds for two neurons, minutes
 for ten. Exits with 1 if an error is above its bound.
 """
 
@@ -57,12 +58,15 @@ class Case(NamedTuple):
         return f"n={self.n} d={self.d} scale={self.scale:g} seed={self.seed} t_end={T_END:g}"
 
 
-def cases(quick: bool, seeds: int, neurons: list[int] | None = None) -> list[Case]:
-    """Return the table's rows, of these numbers of neurons only where they are given."""
+def cases(
+    quick: bool, seeds: int, neurons: list[int] | None = None, dimensions: list[int] | None = None
+) -> list[Case]:
+    """Return the table's rows, of these neurons and dimensions only where they are given."""
     n, d, scale = ((1, 2, 3), (2, 5), (0.1,)) if quick else (
         (1, 2, 3, 5, 10), (2, 5, 20), (1e-3, 0.1, 1.0))  # fmt: skip
     rows = [Case(*c) for c in itertools.product(n, d, scale, range(seeds))]
-    return [row for row in rows if not neurons or row.n in neurons]
+    return [row for row in rows if (not neurons or row.n in neurons)
+            and (not dimensions or row.d in dimensions)]  # fmt: skip
 
 
 def follow(
@@ -163,12 +167,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="six starts of one to three neurons")
     parser.add_argument("--method", default="auto", help="method of flows.integrate")
     parser.add_argument("--neurons", type=int, nargs="+", help="these numbers of neurons only")
+    parser.add_argument("--dimensions", type=int, nargs="+", help="these dimensions only")
     parser.add_argument("--seeds", type=int, default=1, help="starts of each kind")
     parser.add_argument("--processes", type=int, default=2, help="for the references")
     parser.add_argument("--references", type=Path, default=REFERENCES)
     options = parser.parse_args()
 
-    wanted = cases(options.quick, options.seeds, options.neurons)
+    wanted = cases(options.quick, options.seeds, options.neurons, options.dimensions)
     known = all_references(wanted, options.references, options.processes)
     for rtol in BOUNDS:  # compile before the clock runs
         measure(wanted[0], known[wanted[0].name], rtol, options.method)

@@ -120,8 +120,9 @@ def check(target: str, claim: str | None, as_json: bool, **options: Any) -> int:
     if as_json:
         output.print_json({**result.to_json(), "verdicts": [v.to_json() for v in verdicts]})
     else:
-        tables = (output.run_table(result), output.verdict_table(verdicts))
-        output.console().print(*tables, output.unmet_table(verdicts))
+        tables = [output.run_table(result), output.verdict_table(verdicts)]
+        unmet = output.unmet_table(verdicts)
+        output.console().print(*tables, *([unmet] if unmet.row_count else []))
     return exit_code(verdicts) if result.completed else 4
 
 

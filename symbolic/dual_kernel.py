@@ -58,7 +58,7 @@ LINEAR = Activation("linear", sp.S.One, sp.S.One)
 
 def leaky_relu(slope: Any) -> Activation:
     """Return the leaky ReLU with the given slope (number or symbol) on the negative half-line."""
-    return Activation("leaky ReLU", sp.S.One, sp.sympify(slope))
+    return Activation("leaky ReLU", sp.S.One, sp.sympify(slope, strict=True))
 
 
 @cache

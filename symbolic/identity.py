@@ -107,7 +107,7 @@ def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
 
 
 def _entries(side: Any) -> list[sp.Expr]:
-    entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side)]
+    entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side, strict=True)]
     return [e.doit(integrals=False) for e in entries]
 
 

@@ -163,7 +163,7 @@ def lower(
     -----
     Accuracy: relative error of each primitive below four units in the last place on `[0, pi]`.
     """
-    exprs = tuple(sp.sympify(e) for e in exprs)
+    exprs = tuple(sp.sympify(e, strict=True) for e in exprs)
     free = set().union(*(e.free_symbols for e in exprs)) - set(args)
     if free:
         names = ", ".join(sorted(str(s) for s in free))

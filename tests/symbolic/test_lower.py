@@ -157,3 +157,8 @@ def test_unknown_backend_and_unbound_symbol_are_refused_in_one_line():
         lower([T], [T], "fortran")
     with pytest.raises(ValueError, match=r"^expressions contain symbols .*: x, y$"):
         lower([X + Y], [T], "numpy")
+
+
+def test_text_is_refused_instead_of_evaluated():
+    with pytest.raises(sp.SympifyError):
+        lower(["__import__('os').getcwd()"], [], "numpy")

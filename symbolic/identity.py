@@ -168,7 +168,7 @@ def _sample(
                         ]
                         return (*shown, ("lhs", mp.nstr(a, 17)), ("rhs", mp.nstr(b, 17)))
     except (TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
-        return False
+        return False  # no number at this point (a pole, no rule to evaluate): no evidence from it
     return True
 
 

@@ -125,6 +125,14 @@ def test_a_changed_sign_is_violated(claim):
     assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.VIOLATED
 
 
+@pytest.mark.parametrize(
+    "claim", ["loss_upper", "loss_lower", "distance_decay", "distance_vs_loss", "gradient_lower"]
+)
+def test_the_reverse_of_a_tight_bound_with_an_open_constant_is_true(claim):
+    # On an exact power tail both directions hold, so here a changed sign breaks nothing.
+    assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.HOLDS
+
+
 def test_a_broken_constant_is_violated():
     claim = CLAIMS["kappa_persists"]
     (c,) = claim.conclusions

@@ -8,14 +8,16 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.identity import Domain, Finding, examine
+from symbolic.identity import Domain, Finding, Relation, examine
 
 __all__ = ["Derivation", "Document", "Step"]
+
+RELATION_LATEX = {"==": "=", "<=": r"\le", ">=": r"\ge"}
 
 
 @dataclass(frozen=True)
 class Step:
-    r"""One equation `lhs = rhs` of a derivation.
+    r"""One line `lhs = rhs` of a derivation, or `lhs <= rhs`, `lhs >= rhs`.
 
     Parameters
     ----------
@@ -31,6 +33,11 @@ class Step:
         True when the step starts a new chain instead of continuing from the previous right side.
     shown : str
         LaTeX in vector notation, displayed where the two sides in components would fill a page.
+    relation : {"==", "<=", ">="}
+        How the sides compare.
+    uses : tuple of str
+        Rules of earlier steps of the derivation whose conclusions this step rests on. A side of
+        each must occur in this step, so that a lemma that changes breaks what uses it.
     finding : Finding or None
         The evidence, once `verify` has looked for it.
     seconds : float
@@ -44,18 +51,21 @@ class Step:
     domain: Domain = ()
     fresh: bool = False
     shown: str = ""
+    relation: Relation = "=="
+    uses: tuple[str, ...] = ()
     finding: Finding | None = None
     seconds: float = 0.0
 
     @property
     def equation(self) -> str:
         """LaTeX of `lhs = rhs`, or what is `shown` in its place."""
-        return self.shown or f"{sp.latex(self.lhs)} = {sp.latex(self.rhs)}"
+        sides = sp.latex(self.lhs), sp.latex(self.rhs)
+        return self.shown or f" {RELATION_LATEX[self.relation]} ".join(sides)
 
     def verify(self) -> Step:
         """Return the step with freshly computed evidence."""
         begin = time.perf_counter()
-        finding = examine(self.lhs, self.rhs, self.domain)
+        finding = examine(self.lhs, self.rhs, self.domain, self.relation)
         return replace(self, finding=finding, seconds=time.perf_counter() - begin)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +94,8 @@ class Derivation:
     Raises
     ------
     ValueError
-        If there is no step, or a step does not continue the previous one.
+        If there is no step, if a step does not continue the previous one, or if one uses a step
+        that does not stand before it or that concludes nothing which occurs in it.
     """
 
     name: str
@@ -100,6 +111,19 @@ class Derivation:
                 raise ValueError(
                     f"derivation {self.name!r}: step {step.rule!r} does not continue the previous"
                 )
+        for place, step in enumerate(self.steps):
+            known = {before.rule: before for before in self.steps[:place]}
+            for rule in step.uses:
+                if rule not in known:
+                    raise ValueError(
+                        f"derivation {self.name!r}: step {step.rule!r} uses {rule!r}, "
+                        "which does not stand before it"
+                    )
+                if not _rests_on(step, known[rule]):
+                    raise ValueError(
+                        f"derivation {self.name!r}: neither side of {rule!r} occurs in step "
+                        f"{step.rule!r}, which uses it"
+                    )
 
     @property
     def result(self) -> Any:
@@ -169,6 +193,12 @@ class Document:
             "system": self.system,
             "derivations": [derivation.to_json() for derivation in self.derivations],
         }
+
+
+def _rests_on(step: Step, lemma: Step) -> bool:
+    """Whether a side of the lemma is a part of a side of the step."""
+    parts = {part for side in (step.lhs, step.rhs) for part in sp.preorder_traversal(side)}
+    return lemma.lhs in parts or lemma.rhs in parts
 
 
 def _text(words: str) -> str:

@@ -1,40 +1,37 @@
-"""Evidence that two expressions are equal.
+"""Evidence that two expressions are equal, or that one is never above the other.
 
 A numerical refutation is tried first, because it is cheap and comes with a counterexample; then a
-proof. What is neither refuted nor proved is `SAMPLED` if numbers could be compared, `OPEN` if not.
+proof; then an enclosure. What is neither refuted nor proved nor enclosed is `SAMPLED` if numbers
+could be compared, `OPEN` if not.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
-from symbolic.lower import lower
+from symbolic.enclosure import enclose
 from symbolic.primitives import definition
+from symbolic.sampling import Domain, Relation, sample
+from symbolic.sign import sign
+from symbolic.time_limit import OutOfTime, time_limit
 
-__all__ = ["Domain", "Evidence", "Finding", "equals", "examine"]
+__all__ = ["Domain", "Evidence", "Finding", "Relation", "equals", "examine"]
 
-Domain = tuple[tuple[sp.Symbol, Any, Any], ...]
-
-WORKING_DIGITS = 80
-# Sides that agree to 50 digits are called equal; 30 digits stay for cancellation near alignment.
-AGREEMENT = 50
-# How near to an end of its domain a bounded symbol is sampled, besides at random inside.
-NEAR_END = "1e-6"
-RANDOM_POINTS = 4
-# Differences with more operations than this are only sampled: SymPy's rules would run for minutes.
+# Differences with more operations than this are not given to SymPy's rules.
 PROOF_SIZE = 400
+# Seconds that sampling, proof and enclosure of one statement may each take.
+PATIENCE = 20.0
 
 
 class Evidence(StrEnum):
-    """How well an equality is known."""
+    """How well a relation is known, strongest first."""
 
     PROVED = "PROVED"
+    ENCLOSED = "ENCLOSED"
     SAMPLED = "SAMPLED"
     REFUTED = "REFUTED"
     OPEN = "OPEN"
@@ -42,7 +39,7 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Evidence, and for `REFUTED` the point and the two values that differ there.
+    """Evidence, and what it rests on.
 
     Parameters
     ----------
@@ -50,43 +47,68 @@ class Finding:
         The level reached.
     counterexample : tuple of (str, str)
         Symbol and value pairs, then `("lhs", ...)` and `("rhs", ...)`; empty unless refuted.
+    detail : str
+        What was enclosed, or which attempt ran out of time.
     """
 
     evidence: Evidence
     counterexample: tuple[tuple[str, str], ...] = ()
+    detail: str = ""
 
 
-def examine(lhs: Any, rhs: Any, domain: Domain = ()) -> Finding:
-    """Look for evidence that `lhs` equals `rhs` on the domain.
+def examine(
+    lhs: Any,
+    rhs: Any,
+    domain: Domain = (),
+    relation: Relation = "==",
+    patience: float = PATIENCE,
+) -> Finding:
+    """Look for evidence that `lhs relation rhs` holds on the domain.
 
     Parameters
     ----------
     lhs, rhs : Expr or Matrix
         The sides; unevaluated derivatives and limits are evaluated, integrals are done numerically
-        for the sampling and symbolically for the proof.
+        for the sampling and symbolically for the proof. Non-commuting symbols stand for matrices.
     domain : tuple of (Symbol, low, high)
-        Open intervals of the bounded symbols.
+        Open intervals of the bounded symbols (`high` may be `oo`); for an integer symbol the values
+        at which it is sampled, while a proof is for all.
+    relation : {"==", "<=", ">="}
+        How the sides compare, entry by entry.
+    patience : float
+        Seconds that each of the three attempts may take.
 
     Returns
     -------
     Finding
-        `PROVED`: SymPy reduces the difference to zero. `SAMPLED`: equal to 50 digits at random
-        points and at points near the ends of the domain. `REFUTED`: with a counterexample.
+        `PROVED`: SymPy reduces the difference to zero, or the rules of `symbolic.sign` give its
+        sign. `ENCLOSED`: ball arithmetic, see `symbolic.enclosure.enclose`. `SAMPLED`: holds to 50
+        digits at random points and near the ends of the domain. `REFUTED`: with a counterexample.
         `OPEN`: nothing could be evaluated.
     """
     left, right = _entries(lhs), _entries(rhs)
-    stand_ins = _stand_ins([*left, *right])
-    left, right = ([e.xreplace(stand_ins) for e in side] for side in (left, right))
     if len(left) != len(right):
         return Finding(
             Evidence.REFUTED, (("lhs", f"{len(left)} entries"), ("rhs", f"{len(right)} entries"))
         )
-    sampled = _sample(left, right, domain)
+    late: list[str] = []
+
+    def within(name: str, attempt: Any, *arguments: Any) -> Any:
+        try:
+            with time_limit(patience):
+                return attempt(left, right, domain, relation, *arguments)
+        except OutOfTime:
+            late.append(f"{name} stopped after {patience:g} s")
+            return False
+
+    sampled = within("sampling", sample)
     if isinstance(sampled, tuple):
         return Finding(Evidence.REFUTED, sampled)
-    if all(_reduces_to_zero(a - b) for a, b in zip(left, right, strict=True)):
+    if within("proof", _proved):
         return Finding(Evidence.PROVED)
-    return Finding(Evidence.SAMPLED if sampled else Evidence.OPEN)
+    if enclosed := within("enclosure", enclose):
+        return Finding(Evidence.ENCLOSED, detail="; ".join([enclosed, *late]))
+    return Finding(Evidence.SAMPLED if sampled else Evidence.OPEN, detail="; ".join(late))
 
 
 def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
@@ -100,7 +122,7 @@ def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
     Returns
     -------
     bool or None
-        Sampling alone never gives True.
+        Sampling or enclosing random boxes alone never gives True.
     """
     evidence = examine(lhs, rhs, domain).evidence
     return {Evidence.PROVED: True, Evidence.REFUTED: False}.get(evidence)
@@ -111,65 +133,15 @@ def _entries(side: Any) -> list[sp.Expr]:
     return [e.doit(integrals=False) for e in entries]
 
 
-def _stand_ins(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
-    """Symbols for undefined functions and their derivatives, so that these can be sampled."""
-    functions = set().union(*(e.atoms(AppliedUndef) for e in entries))
-    rates = set().union(*(e.atoms(sp.Derivative) for e in entries))
-    found = [*sorted(rates, key=str), *sorted(functions, key=str)]
-    return {f: sp.Symbol(str(f), positive=f.is_positive, real=True) for f in found}
-
-
-def _points(symbols: list[sp.Symbol], domain: Domain) -> list[list[Any]]:
-    """Random points (fixed seed), then points with every bounded symbol near one of its ends."""
-    from mpmath import mp, mpf
-
-    generator = random.Random(20230210)
-    bounds = {s: (lo, hi) for s, lo, hi in domain}
-
-    def draw(symbol: sp.Symbol, near: str = "") -> Any:
-        if symbol in bounds:
-            lo, hi = (mpf(str(sp.N(e, WORKING_DIGITS))) for e in bounds[symbol])
-            if near == "low":
-                return lo + (hi - lo) * mpf(NEAR_END) * (1 + mpf(generator.random()))
-            if near == "high":
-                return hi - (hi - lo) * mpf(NEAR_END) * (1 + mpf(generator.random()))
-            return lo + (hi - lo) * mpf(generator.uniform(0.02, 0.98))
-        if symbol.is_nonnegative:
-            return mp.exp(mpf(generator.uniform(-1.5, 1.5)))
-        return mpf(generator.uniform(-2.0, 2.0))
-
-    points = [[draw(s) for s in symbols] for _ in range(RANDOM_POINTS)]
-    if any(s in bounds for s in symbols):
-        points += [[draw(s, near) for s in symbols] for near in ("low", "high")]
-    return points
-
-
-def _sample(
-    left: list[sp.Expr], right: list[sp.Expr], domain: Domain
-) -> bool | tuple[tuple[str, str], ...]:
-    """Return True (equal wherever sampled), False (cannot be sampled) or the counterexample."""
-    from mpmath import mp
-
-    both = [*left, *right]
-    symbols = sorted(set().union(*(e.free_symbols for e in both)), key=str)
-    try:
-        with mp.workdps(WORKING_DIGITS):
-            compiled = lower(both, symbols, "mpmath")
-            for point in _points(symbols, domain):
-                values = compiled(*point)
-                for a, b in zip(values[: len(left)], values[len(left) :], strict=True):
-                    a, b = mp.mpmathify(a), mp.mpmathify(b)
-                    if not (mp.isfinite(a) and mp.isfinite(b)):
-                        return False
-                    slack = mp.mpf(10) ** -AGREEMENT * max(abs(a), abs(b))
-                    if abs(a - b) > slack + mp.mpf(10) ** (5 - WORKING_DIGITS):
-                        shown = [
-                            (str(s), mp.nstr(p, 17)) for s, p in zip(symbols, point, strict=True)
-                        ]
-                        return (*shown, ("lhs", mp.nstr(a, 17)), ("rhs", mp.nstr(b, 17)))
-    except (TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
-        return False  # no number at this point (a pole, no rule to evaluate): no evidence from it
-    return True
+def _proved(
+    left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation
+) -> bool:
+    differences = [a - b for a, b in zip(left, right, strict=True)]
+    if relation == "==":
+        return all(_reduces_to_zero(d) for d in differences)
+    wanted = 1 if relation == ">=" else -1
+    bounds = tuple((s, sp.sympify(lo), sp.sympify(hi)) for s, lo, hi in domain)
+    return all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
 
 
 def _reduces_to_zero(difference: sp.Expr) -> bool:
@@ -179,6 +151,8 @@ def _reduces_to_zero(difference: sp.Expr) -> bool:
     expr = sp.expand(definition(difference.doit()))
     if expr == 0:
         return True
+    if not expr.is_commutative:  # expansion is the normal form; the other rules assume numbers
+        return False
     # A rational function of sines, cosines and symbols is one of exponentials, which expands to 0.
     numerator = sp.fraction(sp.together(expr.rewrite(sp.exp)))[0]
     if sp.expand(numerator) == 0:

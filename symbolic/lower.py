@@ -14,9 +14,9 @@ from typing import Any, Literal
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-__all__ = ["Backend", "lower"]
+__all__ = ["Backend", "Undecided", "lower"]
 
-Backend = Literal["numpy", "numba", "mpmath"]
+Backend = Literal["numpy", "numba", "mpmath", "ball"]
 
 # Below SWITCH the series is used; there and above it the textbook formula loses under two bits.
 SWITCH = 1.5
@@ -40,6 +40,43 @@ def _horner(name: str, square: str) -> str:
     for c in reversed(rest):
         text = f"({c} + {square}*{text})"
     return text
+
+
+class Undecided(ArithmeticError):
+    """A condition holds on a part of a ball and fails on another."""
+
+
+class _BallPrinter(PythonCodePrinter):
+    """Code for balls: no number is rounded on the way in, and no condition is guessed."""
+
+    def _print_Rational(self, expr: sp.Rational) -> str:
+        return f"(ball({expr.p})/{expr.q})"
+
+    def _print_Float(self, expr: sp.Float) -> str:
+        return f"ball({str(expr)!r})"
+
+    def _print_Pi(self, expr: sp.Expr) -> str:
+        return "pi()"
+
+    def _print_Exp1(self, expr: sp.Expr) -> str:
+        return "exp(ball(1))"
+
+    def _print_Pow(self, expr: sp.Expr, rational: bool = False) -> str:
+        base, power = (self._print(a) for a in expr.args)
+        if expr.exp == sp.S.Half:
+            return f"sqrt(ball({base}))"
+        return f"(ball({base})**({power}))"
+
+    def _print_Relational(self, expr: Any) -> str:
+        left, right = self._print(expr.lhs), self._print(expr.rhs)
+        return f"decide(ball({left}) - ball({right}), {expr.rel_op!r})"
+
+    def _print_Function(self, expr: sp.Expr) -> str:
+        inside = ", ".join(f"ball({self._print(a)})" for a in expr.args)
+        return f"{type(expr).__name__}({inside})"
+
+    _print_sin = _print_cos = _print_tan = _print_exp = _print_log = _print_acos = _print_Function
+    _print_asin = _print_atan = _print_atan2 = _print_Abs = _print_erf = _print_Function
 
 
 class _ScalarPrinter(PythonCodePrinter):
@@ -134,6 +171,26 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
     }
 
 
+def _ball_table() -> dict[str, Callable[..., Any]]:
+    from flint import arb
+
+    def decide(difference: Any, relation: str) -> bool:
+        if relation in ("==", "!=") or not (difference > 0 or difference < 0):
+            raise Undecided
+        return bool((difference > 0) == (relation in (">", ">=")))
+
+    names = ("sin", "cos", "tan", "exp", "log", "sqrt", "acos", "asin", "atan", "erf")
+    methods = {name: getattr(arb, name) for name in names}
+    return {
+        **methods,
+        "atan2": arb.atan2,
+        "Abs": abs,
+        "pi": arb.pi,
+        "ball": arb,
+        "decide": decide,
+    }
+
+
 def lower(
     exprs: Sequence[sp.Expr], args: Sequence[sp.Symbol], backend: Backend = "numpy"
 ) -> Callable[..., Any]:
@@ -145,9 +202,10 @@ def lower(
         Expressions in `args`; common subexpressions are computed once.
     args : sequence of Symbol
         The arguments of the function, in order.
-    backend : {"numpy", "numba", "mpmath"}
+    backend : {"numpy", "numba", "mpmath", "ball"}
         `numpy` broadcasts over arrays (a constant expression stays a scalar); `numba` takes
-        scalars and can be called from other compiled code; `mpmath` follows `mp.prec`.
+        scalars and can be called from other compiled code; `mpmath` follows `mp.prec`; `ball`
+        takes and gives enclosures (`flint.arb`, following `flint.ctx.prec`), of textbook formulas.
 
     Returns
     -------
@@ -158,6 +216,8 @@ def lower(
     ------
     ValueError
         For an unknown backend, or an expression with symbols that are not in `args`.
+    Undecided
+        By the compiled function of `ball`, where a ball does not decide a condition.
 
     Notes
     -----
@@ -174,10 +234,13 @@ def lower(
         return sp.lambdify(args, exprs, modules=[_numpy_table(), "numpy"], cse=cse)
     if backend == "mpmath":
         return sp.lambdify(args, exprs, modules=[_mpmath_table(), "mpmath"], cse=cse)
+    if backend == "ball":
+        exact = _BallPrinter({"fully_qualified_modules": False, "inline": True})
+        return sp.lambdify(args, exprs, modules=[_ball_table()], printer=exact, cse=cse)
     if backend == "numba":
         from numba import njit
 
         printer = _ScalarPrinter({"fully_qualified_modules": False, "inline": True})
         plain = sp.lambdify(args, exprs, modules="math", printer=printer, cse=cse)
         return njit(error_model="numpy")(plain)
-    raise ValueError(f"unknown backend {backend!r}; known: numpy, numba, mpmath")
+    raise ValueError(f"unknown backend {backend!r}; known: numpy, numba, mpmath, ball")

@@ -19,11 +19,6 @@ X = sp.Symbol("x", real=True)
 LINE_LENGTH = 1500
 
 
-def is_zero(side):
-    return side == 0 or (isinstance(side, sp.MatrixBase) and side.is_zero_matrix)
-
-
-NONZERO = [pytest.param(s, id=f"{name}: {s.rule[:40]}") for name, s in STEPS if not is_zero(s.rhs)]
 # sin(theta) alone does not notice the exchange of theta and pi - theta; these right sides do.
 TURNED = [
     pytest.param(s, id=f"{name}: {s.rule[:40]}")
@@ -39,8 +34,8 @@ def verified():
 
 def test_no_step_is_refuted_or_open(verified):
     counts = Counter(s.finding.evidence for d in verified.derivations for s in d.steps)
-    assert set(counts) == {Evidence.PROVED, Evidence.SAMPLED}
-    assert counts[Evidence.PROVED] > 10 * counts[Evidence.SAMPLED]
+    assert set(counts) == {Evidence.PROVED, Evidence.ENCLOSED}
+    assert counts[Evidence.PROVED] > 10 * counts[Evidence.ENCLOSED]
 
 
 def test_no_step_of_the_document_says_that_a_thing_equals_itself():
@@ -61,14 +56,6 @@ def test_equations_of_the_paper_are_proved(verified, rule):
     assert step.finding.evidence is Evidence.PROVED
 
 
-@pytest.mark.parametrize("step", NONZERO)
-@pytest.mark.parametrize("factor", [-1, 2])
-def test_step_with_a_wrong_factor_is_refuted(step, factor):
-    finding = replace(step, rhs=factor * step.rhs).verify().finding
-    assert finding.evidence is Evidence.REFUTED
-    assert [name for name, _ in finding.counterexample[-2:]] == ["lhs", "rhs"]
-
-
 @pytest.mark.parametrize("step", TURNED)
 def test_step_with_the_supplementary_angle_is_refuted(step):
     turned = step.rhs.subs(THETA, sp.pi - THETA)
@@ -86,7 +73,7 @@ def test_json_has_the_documented_shape(verified):
         assert set(derivation) == {"name", "source", "steps"}
         for step in derivation["steps"]:
             assert set(step) == {"rule", "equation", "evidence", "seconds"}
-            assert step["evidence"] in ("PROVED", "SAMPLED")
+            assert step["evidence"] in ("PROVED", "ENCLOSED")
             assert step["seconds"] >= 0
 
 
@@ -115,6 +102,25 @@ def test_chain_that_does_not_continue_is_refused():
         Derivation("d", "s", (good, Step(3 * X, 3 * X, "again")))
     with pytest.raises(ValueError, match="begin with a fresh step"):
         Derivation("d", "s", ())
+
+
+def test_step_that_uses_a_lemma_needs_it_before_and_inside():
+    lemma = Step(sp.sin(2 * X), 2 * sp.sin(X) * sp.cos(X), "double angle", fresh=True)
+    use = Step(
+        sp.sin(2 * X) / sp.cos(X), 2 * sp.sin(X), "cancel", fresh=True, uses=("double angle",)
+    )
+    assert Derivation("d", "s", (lemma, use)).steps[1].uses == ("double angle",)
+    with pytest.raises(ValueError, match="which does not stand before it"):
+        Derivation("d", "s", (use, lemma))
+    changed = replace(lemma, lhs=sp.cos(2 * X), rhs=1 - 2 * sp.sin(X) ** 2)
+    with pytest.raises(ValueError, match="neither side of 'double angle' occurs"):
+        Derivation("d", "s", (changed, use))
+
+
+def test_inequality_is_shown_and_verified_as_one():
+    step = Step(X**2 + 1, 2 * X, "square", fresh=True, relation=">=")
+    assert step.equation == r"x^{2} + 1 \ge 2 x"
+    assert step.verify().finding.evidence is Evidence.PROVED
 
 
 @pytest.mark.parametrize("name", ["nothing", "", "relu_neuron_flow", "../relu_neuron"])

@@ -30,6 +30,7 @@ from potentials.claim import (
 from potentials.notation import symbol
 from potentials.potential import Over, Potential, Reduce, single
 from potentials.source import Source
+from symbolic import relu_neuron_bounds as bounds
 
 __all__ = ["AUXILIARIES", "CLAIMS", "MARKS", "NAMES", "POTENTIALS"]
 
@@ -73,6 +74,11 @@ sigma_0, kappa_0, T1, T2 = (symbol(name) for name in ("sigma_0", "kappa_max_0", 
 
 def _xu_du(locator: str, kind: str) -> Source:
     return Source("Xu & Du", 2023, "2302.10034", locator, kind)
+
+
+def _derived(locator: str, kind: str) -> Source:
+    """Return the source of a form of the paper's statement that this toolkit derives."""
+    return _xu_du(f"{locator}; constant derived in symbolic/relu_neuron_bounds.py", kind)
 
 
 def _dot(x: sp.Symbol) -> sp.Symbol:
@@ -168,6 +174,7 @@ _BALANCED = (
     Hypothesis("|w_i| >= |v|/(4n) in the window", norm, ">=", v / (4 * n), "neuron"),
     Hypothesis("|w_i| <= 4|v|/n in the window", norm, "<=", 4 * v / n, "neuron"),
 )
+_ACUTE = Hypothesis("every theta_i <= pi/2 in the window", h, ">=", sp.S.Zero, "neuron")
 _INITIALISATION = (_LARGE_DIMENSION, *_WIDE_START, _SMALL_START)
 
 # --- claims -------------------------------------------------------------------------------------
@@ -342,6 +349,58 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         conclusions=(
             Comparison(norm**2 * theta**EXPONENT, "<=", loss, 30 * sp.pi, over="neuron"),
+        ),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    Inequality(
+        id="transverse_vs_loss",
+        statement="|z_i|^3 <= 6 pi |w_i| L at every state: the sharp form of Lemma 20",
+        source=_derived("Lemma 20", "inequality"),
+        conclusions=(
+            Comparison(zeta**EXPONENT, "<=", norm * loss, bounds.TRANSVERSE_VS_LOSS,
+                       over="neuron"),
+        ),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    Inequality(
+        id="distance_decay_constant",
+        statement="phase 3: dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+        source=_derived("eq. 66", "inequality"),
+        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
+        conclusions=(
+            Comparison(-_dot(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT,
+                       bounds.DISTANCE_DECAY, _PHASE_3),
+        ),
+        exponent=sp.Integer(2),
+        names=NAMES,
+    ),
+    Inequality(
+        id="distance_vs_loss_constant",
+        statement="phase 3: L >= Z^3/(24 pi n^5 |v|)",
+        source=_derived("eq. 68", "inequality"),
+        hypotheses=(_SEVERAL, *_BALANCED),
+        conclusions=(
+            Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), bounds.DISTANCE_VS_LOSS, _PHASE_3),
+        ),
+        exponent=sp.Integer(3),
+        names=NAMES,
+    ),
+    LowerBound(
+        id="loss_lower_constant",
+        statement="phase 3: L(t)^(-1/3) <= 342 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
+        "|v|^(2/3)) (t - T2) + (24 pi n^5 |v|)^(1/3)/Z(T2)",
+        source=_derived("Theorem 14", "lower"),
+        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
+        conclusions=(
+            Comparison(
+                loss ** (-1 / EXPONENT), "<=",
+                bounds.LOSS_LOWER * n ** sp.Rational(17, 3) / (kappa_0**2 * v ** (2 * _THIRD))
+                * (t - T2)
+                + (n**5 * v / bounds.DISTANCE_VS_LOSS) ** _THIRD / symbol("pairwise_distance_T2"),
+                sp.S.One, _PHASE_3,
+            ),
         ),
         exponent=sp.Integer(3),
         names=NAMES,

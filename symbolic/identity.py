@@ -140,7 +140,9 @@ def _proved(
     if relation == "==":
         return all(_reduces_to_zero(d) for d in differences)
     wanted = 1 if relation == ">=" else -1
-    bounds = tuple((s, sp.sympify(lo), sp.sympify(hi)) for s, lo, hi in domain)
+    bounds = tuple(
+        (s, sp.sympify(lo), sp.oo if s.is_integer else sp.sympify(hi)) for s, lo, hi in domain
+    )
     return all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
 
 

@@ -144,9 +144,11 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair.
+        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair; the chain to the lower
+        bound with its constants; the descent identity.
     """
     # Imported here to keep the written-out derivations out of a solver's start-up.
+    from symbolic import relu_neuron_bounds as bounds
     from symbolic import relu_neuron_calculus as calculus
     from symbolic import relu_neuron_flow as flow
 
@@ -160,5 +162,10 @@ def derive() -> Document:
             flow.derive_flow(),
             flow.derive_separation(),
             flow.derive_mirror_pair(),
+            bounds.derive_transverse_bound(),
+            bounds.derive_distance_decay(),
+            bounds.derive_distance_vs_loss(),
+            bounds.derive_lower_rate(),
+            bounds.derive_descent(),
         ),
     )

@@ -111,6 +111,8 @@ def test_the_measured_exponent_is_the_claimed_one_within_its_error(claim):
         ("loss_upper", 4), ("loss_upper", sp.Rational(31, 10)), ("loss_lower", 2),
         ("distance_decay", 3), ("distance_vs_loss", 2), ("gradient_lower", sp.Rational(1, 3)),
         ("angle_vs_loss", 1), ("phase1_angles", -1), ("phase2_residual", 5),
+        ("transverse_vs_loss", 1), ("distance_decay_constant", 3),
+        ("distance_vs_loss_constant", 1), ("loss_lower_constant", 1),
     ],
 )  # fmt: skip
 def test_a_broken_exponent_is_violated(claim, exponent):
@@ -119,7 +121,8 @@ def test_a_broken_exponent_is_violated(claim, exponent):
 
 @pytest.mark.parametrize(
     "claim", ["kappa_persists", "separation", "balance", "phase1_angles", "angle_vs_loss",
-              "phase2_residual"]
+              "phase2_residual", "transverse_vs_loss", "distance_decay_constant",
+              "distance_vs_loss_constant", "loss_lower_constant"]
 )  # fmt: skip
 def test_a_changed_sign_is_violated(claim):
     assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.VIOLATED

@@ -244,8 +244,9 @@ def derive_distance_decay() -> Derivation:
                 uses=("Jordan: sin(theta) >= 2 theta/pi",),
             ),
             _lemma(
-                rough.subs(THETA, 2 * sp.pi * N * ZETA / V), "==", pull,
-                "|e_i| <= 38 n^2 zeta^2/|v|", domain=NEURONS,
+                rough.subs(THETA, 2 * sp.pi * N * ZETA / V * P), "<=", pull,
+                "|e_i| <= 38 n^2 zeta^2/|v|", "theta = p 2 pi n zeta/|v|",
+                domain=(*FRACTIONS[:1], *NEURONS),
             ),
             _lemma(
                 x * sp.cos(gamma), ">=", -x, "<u, e> >= -|e| for a unit vector u", domain=angle
@@ -277,9 +278,10 @@ def derive_distance_decay() -> Derivation:
                 "kappa_max(t) >= kappa_max(0)/3 (Lemma 30)",
             ),
             _lemma(
-                (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far), "==",
+                (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far * P), ">=",
                 -DISTANCE_DECAY * N**4 / (kappa_0**2 * V) * big_z**2,
-                "dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2", domain=NEURONS,
+                "dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+                "zeta = p 3 pi Z/kappa_max(0)", domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
     )  # fmt: skip

@@ -46,12 +46,13 @@ def list_() -> None:
 @commands.command()
 @click.argument("system")
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
 @_json
-def derive(system: str, latex: str | None, force: bool, as_json: bool) -> int:
+def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
     """Derive SYSTEM, each step with its evidence.
 
-    Exit code 1 if a step is refuted.
+    Exit code 1 if a step is refuted, or an error that --controls puts in is not.
     """
     one_of("system", system, SYSTEMS)
     output.check_output(latex, force)
@@ -63,17 +64,23 @@ def derive(system: str, latex: str | None, force: bool, as_json: bool) -> int:
         text = document.latex()
         output.write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
     evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
+    unseen = []
     if as_json:
         output.print_json(data)
     else:
-        for derivation in document.derivations:
-            click.echo(f"{derivation.name}  [{derivation.source}]")
-            for step in derivation.steps:
-                click.echo(f"  {step.to_json()['evidence']:8} {step.rule}")
-                click.echo(f"           {output.shortened(f'{step.lhs} = {step.rhs}')}")
+        output.console().print(*(output.derivation_table(d) for d in document.derivations))
         counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
         click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
-    return int("REFUTED" in evidence)
+    if controls:
+        from symbolic.mutation import controls as broken
+
+        found = broken(document)
+        unseen = [c for c in found if not c.caught]
+        click.echo(f"{len(found) - len(unseen)} of {len(found)} errors put in were refuted",
+                   err=as_json)  # fmt: skip
+        for c in unseen:
+            click.echo(f"  {c.evidence}: {c.derivation}: {c.rule}: {c.mutation}", err=as_json)
+    return int("REFUTED" in evidence or bool(unseen))
 
 
 @commands.command()

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from flows.check import Verdict
     from flows.trajectory import Trajectory
+    from symbolic.derivation import Derivation
 
+DERIVATION_WIDTH = 92  # of rule and equation: with evidence and time, 120 columns
 ROWS = 16  # of a table that shows a function of time
 
 
@@ -100,6 +102,25 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_text(v) for v in value[:5]) + ", ..." * (len(value) > 5) + "]"
     return f"{value:.6g}" if isinstance(value, float | int) else str(value or "")
+
+
+def derivation_table(derivation: Derivation) -> Table:
+    """One row a step: rule and equation, evidence, seconds."""
+    made = table(
+        ("", derivation.name, "evidence", "s"),
+        [
+            (
+                str(number),
+                f"{step.rule}\n{shortened(f'{step.lhs} {step.relation} {step.rhs}')}",
+                step.to_json()["evidence"],
+                f"{step.seconds:.2f}",
+            )
+            for number, step in enumerate(derivation.steps, 1)
+        ],
+    )
+    made.caption, made.caption_justify = derivation.source, "left"
+    made.columns[1].width = DERIVATION_WIDTH
+    return made
 
 
 def run_table(run: Trajectory) -> Table:

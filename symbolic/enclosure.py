@@ -88,7 +88,7 @@ def _random_ball(symbol: sp.Symbol, domain: Domain, generator: random.Random) ->
         elif not symbol.is_nonnegative and generator.random() < 0.5:
             centre = -centre
     else:
-        low, high = (_ball(x) for x in lower([sp.sympify(e) for e in interval], [], "ball")())
+        low, high = (_ball(x) for x in lower(interval, [], "ball")())
         centre = low + (high - low) * arb(generator.uniform(0.001, 0.999))
     return arb(centre.mid(), float(abs(centre.mid())) * 2.0**-RADIUS_BITS)
 
@@ -102,7 +102,7 @@ def _one_sign(differences: list[sp.Expr], domain: Domain) -> str | None:
     if {s for s, _, _ in intervals} != free or any(hi == sp.oo for _, _, hi in intervals):
         return None
     compiled = lower(differences, [s for s, _, _ in intervals], "ball")
-    ends = [[_ball(x) for x in lower([sp.sympify(e) for e in (lo, hi)], [], "ball")()]
+    ends = [[_ball(x) for x in lower((lo, hi), [], "ball")()]
             for _, lo, hi in intervals]  # fmt: skip
     # Boxes in fractions of the intervals, so that no point of the domain is rounded away.
     waiting = deque([tuple((Fraction(0), Fraction(1)) for _ in ends)])

@@ -140,8 +140,10 @@ def _proved(
     if relation == "==":
         return all(_reduces_to_zero(d) for d in differences)
     wanted = 1 if relation == ">=" else -1
+    # A proof is for every integer, not only for those that are sampled.
     bounds = tuple(
-        (s, sp.sympify(lo), sp.oo if s.is_integer else sp.sympify(hi)) for s, lo, hi in domain
+        (s, sp.Integer(0) + lo, sp.oo if s.is_integer else sp.Integer(0) + hi)
+        for s, lo, hi in domain
     )
     return all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
 

@@ -111,7 +111,7 @@ def test_every_claim_potential_and_step_is_on_the_page(page):
         assert f"<h3>{claim.id}</h3>" in page
     for potential in potentials.potentials("relu_neuron"):
         assert f"<h3>{potential.name}</h3>" in page
-    assert page.count("(PROVED)") > 10 * page.count("(SAMPLED)") > 0
+    assert page.count("(PROVED)") > 10 * page.count("(ENCLOSED: ") > 0
     assert "REFUTED" not in page
 
 

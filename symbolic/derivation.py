@@ -178,6 +178,7 @@ class Document:
         return "\n".join(
             [
                 r"\documentclass{article}",
+                r"\usepackage[T1]{fontenc}",  # in the default encoding < and | print as others
                 r"\usepackage{amsmath,amssymb}",
                 r"\begin{document}",
                 rf"\title{{Derivation: {_text(self.system)}}}\date{{}}\maketitle",

@@ -130,7 +130,7 @@ def derive_flow() -> Derivation:
 
 
 def derive_separation() -> Derivation:
-    r"""Reduce Lemma 17 to quantities that are visibly non-negative.
+    r"""Derive Lemma 17.
 
     At a pair that attains `kappa_max < pi/2`,
     `d/dt cos kappa_ij <= -((pi - theta_ij)/pi) (1 - cos^2 kappa_ij)`.
@@ -138,7 +138,7 @@ def derive_separation() -> Derivation:
     Returns
     -------
     Derivation
-        Right side minus left side is a sum of products of the three slacks derived here.
+        The rate, sorted; each part's sign; the inequality that they add up to.
     """
     t = sp.Symbol("t", real=True)
     dot = sp.Function("p", real=True)(t)
@@ -146,7 +146,15 @@ def derive_separation() -> Derivation:
     z_i, z_j, z_k = sp.symbols("z_i z_j z_k", positive=True)  # lengths
     cosine = sp.Symbol("C", positive=True)  # cos kappa_ij
     with_i, with_j = sp.symbols("C_ki C_kj", positive=True)
-    own_i, own_j, c_ij, c_ik, c_jk = sp.symbols("a_i a_j c_ij c_ik c_jk", real=True)
+    own_i, own_j = sp.symbols("a_i a_j", real=True)
+    c_ij, c_ik, c_jk = sp.symbols("c_ij c_ik c_jk", nonnegative=True)
+    slack_1, slack_2, slack_3 = sp.symbols("s_1:4", nonnegative=True)
+    p, q = sp.symbols("p q", nonnegative=True)
+    cosines = tuple((x, sp.S.Zero, sp.S.One) for x in (cosine, p, q))
+
+    def above(fraction: sp.Expr) -> sp.Expr:
+        """A cosine between the smallest one and 1."""
+        return cosine + (1 - cosine) * fraction
 
     # z_i' = -a_i z_i - c_ij z_j - c_ik z_k, and the same for j; k is any third neuron.
     dot_rate = (
@@ -183,23 +191,40 @@ def derive_separation() -> Derivation:
             ),
             Step(
                 z_j / z_i + z_i / z_j,
-                2 + (sp.sqrt(z_i / z_j) - sp.sqrt(z_j / z_i)) ** 2,
-                "the first slack is a square: the pair's own term is at most -2 c_ij (1 - C^2)",
+                sp.Integer(2),
+                "the pair's own term is at most -2 c_ij (1 - C^2)",
                 fresh=True,
+                relation=">=",
             ),
             Step(
                 third_i,
                 (with_j - cosine) + cosine * (1 - with_i),
-                "the second slack: C is the smallest cosine and positive",
-                ("kappa_ij = kappa_max < pi/2",),
+                "a third neuron's term, sorted",
                 fresh=True,
             ),
             Step(
-                third_j,
-                (with_i - cosine) + cosine * (1 - with_j),
-                "the third slack, likewise",
-                ("kappa_ij = kappa_max < pi/2",),
-                fresh=True,
+                third_i.subs({with_j: above(p), with_i: above(q)}),
+                sp.S.Zero,
+                "it is not negative, since C is the smallest cosine and positive",
+                (
+                    "kappa_ij = kappa_max < pi/2",
+                    "C_ki = C + (1 - C) q, C_kj = C + (1 - C) p; the other term likewise",
+                ),
+                cosines,
+                True,
+                relation=">=",
+            ),
+            Step(
+                -c_ij * (2 + slack_1) * (1 - cosine**2) - slack_2 - slack_3,
+                -2 * c_ij * (1 - cosine**2),
+                "Lemma 17: d/dt cos kappa_ij <= -((pi - theta_ij)/pi) (1 - cos^2 kappa_ij)",
+                (
+                    "s_1, s_2, s_3 >= 0: what the steps above leave over",
+                    "c_ij = (pi - theta_ij)/(2 pi)",
+                ),
+                cosines,
+                True,
+                relation="<=",
             ),
         ),
     )

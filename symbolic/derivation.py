@@ -12,6 +12,8 @@ from symbolic.identity import Domain, Finding, Relation, examine
 
 __all__ = ["Derivation", "Document", "Step"]
 
+# Characters of LaTeX that fit on a line.
+LINE = 200
 RELATION_LATEX = {"==": "=", "<=": r"\le", ">=": r"\ge"}
 
 
@@ -61,6 +63,15 @@ class Step:
         """LaTeX of `lhs = rhs`, or what is `shown` in its place."""
         sides = sp.latex(self.lhs), sp.latex(self.rhs)
         return self.shown or f" {RELATION_LATEX[self.relation]} ".join(sides)
+
+    @property
+    def displayed(self) -> str:
+        """LaTeX of the step for a page: cut before the relation where one line is too short."""
+        if self.shown or len(self.equation) < LINE:
+            return self.equation
+        left, right = sp.latex(self.lhs), sp.latex(self.rhs)
+        relation = RELATION_LATEX[self.relation]
+        return rf"\begin{{gathered}} {left} \\ {relation} {right} \end{{gathered}}"
 
     def verify(self) -> Step:
         """Return the step with freshly computed evidence."""
@@ -141,7 +152,7 @@ class Derivation:
             notes = [step.rule, *step.assumptions]
             if step.finding:
                 notes.append(str(step.finding.evidence).lower())
-            lines += [r"\paragraph{}" + _text("; ".join(notes)) + ".", rf"\[{step.equation}\]"]
+            lines += [r"\paragraph{}" + _text("; ".join(notes)) + ".", rf"\[{step.displayed}\]"]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -180,6 +191,7 @@ class Document:
                 r"\documentclass{article}",
                 r"\usepackage[T1]{fontenc}",  # in the default encoding < and | print as others
                 r"\usepackage{amsmath,amssymb}",
+                r"\usepackage[margin=2cm]{geometry}",
                 r"\begin{document}",
                 rf"\title{{Derivation: {_text(self.system)}}}\date{{}}\maketitle",
                 body,

@@ -419,11 +419,13 @@ def derive_descent() -> Derivation:
                 sp.Derivative(segment, s), "==", -eta * g.dot(gradient),
                 "f'(s) = -eta <g, grad L>, at s = 0: -eta |g|^2",
                 "chain rule on exponentials, in which both sides are linear",
+                shown=r"f'(s) = -\eta \langle g, \nabla L(w - s \eta g) \rangle",
             ),
             _lemma(
                 sp.Derivative(segment, (s, 2)), "==", eta**2 * (g.T * hessian * g)[0, 0],
                 "f''(s) = eta^2 g^T H g",
                 "chain rule on exponentials, in which both sides are linear",
+                shown=r"f''(s) = \eta^2\, g^T H(w - s \eta g)\, g",
             ),
         ),
     )  # fmt: skip

@@ -159,6 +159,6 @@ def _reduces_to_zero(difference: sp.Expr) -> bool:
         return False
     # A rational function of sines, cosines and symbols is one of exponentials, which expands to 0.
     numerator = sp.fraction(sp.together(expr.rewrite(sp.exp)))[0]
-    if sp.expand(numerator) == 0:
+    if sp.expand(numerator) == 0 or sp.factor(expr) == 0:
         return True
     return bool(sp.simplify(expr) == 0)

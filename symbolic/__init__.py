@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symbolic.derivation import Document
 
-__all__ = ["SYSTEMS", "derive"]
+__all__ = ["DOCUMENTS", "derive"]
 
-SYSTEMS = ("relu_neuron",)
+#: What can be derived, and the module that does it: systems, and lemmas that stand alone.
+DOCUMENTS = {
+    "relu_neuron": "relu_neuron",
+    "activations": "activation_flow",
+    "gaussian": "gaussian",
+    "mixture": "mixture",
+    "matrix_factorization": "matrix_factorization",
+}
 
 
 def derive(name: str) -> Document:
-    """Derive loss, gradient, Hessian and flow of a system.
+    """Derive loss, gradient, flow and lemmas of a system.
 
     Parameters
     ----------
     name : str
-        One of `SYSTEMS`.
+        One of `DOCUMENTS`.
 
     Returns
     -------
@@ -29,14 +36,14 @@ def derive(name: str) -> Document:
     Raises
     ------
     ValueError
-        If the system is not known.
+        If the name is not known.
 
     Examples
     --------
     >>> derive("relu_neuron").derivations[0].name
     'dual kernel of the ReLU activation'
     """
-    if name not in SYSTEMS:
-        raise ValueError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
-    document: Document = import_module(f"symbolic.{name}").derive()
+    if name not in DOCUMENTS:
+        raise ValueError(f"unknown system {name!r}; known: {', '.join(DOCUMENTS)}")
+    document: Document = import_module(f"symbolic.{DOCUMENTS[name]}").derive()
     return document

@@ -14,25 +14,47 @@ from functools import cache
 
 import sympy as sp
 
-from symbolic.derivation import Derivation, Step
+from symbolic.derivation import Derivation, Document, Step
 from symbolic.dual_kernel import (
     ALPHA,
     ANGLES,
     BETA,
     DOT_VALUES,
     DOTS,
+    ERF,
     INSIDE,
+    LINEAR,
+    QUADRATIC,
     RELU,
+    STEP,
     THETA,
     Activation,
     Erf,
     Homogeneous,
     derive_kernel,
+    leaky_relu,
 )
 from symbolic.primitives import definition
 from symbolic.relu_neuron import chain_rule
 
-__all__ = ["derive_pair_gradient"]
+__all__ = ["derive", "derive_pair_gradient"]
+
+SLOPE = sp.Symbol("lambda", positive=True)
+
+
+def derive() -> Document:
+    """Return kernel and pair gradient of every activation.
+
+    Returns
+    -------
+    Document
+        ReLU, linear, leaky ReLU with a symbolic slope, quadratic, step, erf.
+    """
+    activations = (RELU, LINEAR, leaky_relu(SLOPE), QUADRATIC, STEP, ERF)
+    return Document(
+        "activations",
+        tuple(make(s) for s in activations for make in (derive_kernel, derive_pair_gradient)),
+    )
 
 
 @cache

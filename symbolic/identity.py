@@ -155,8 +155,8 @@ def _reduces_to_zero(difference: sp.Expr) -> bool:
     expr = sp.expand(definition(difference.doit()))
     if expr == 0:
         return True
-    if not expr.is_commutative:  # expansion is the normal form; the other rules assume numbers
-        return False
+    if any(not s.is_commutative for s in expr.free_symbols):
+        return False  # expansion is the normal form of matrices; the other rules assume numbers
     # A rational function of sines, cosines and symbols is one of exponentials, which expands to 0.
     numerator = sp.fraction(sp.together(expr.rewrite(sp.exp)))[0]
     if sp.expand(numerator) == 0 or sp.factor(expr) == 0:

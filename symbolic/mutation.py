@@ -106,12 +106,20 @@ def _broken(side: Any) -> Iterator[tuple[str, Any]]:
     if total is not None:
         first, *rest = total.args
         yield "one term's sign", _replaced(side, total, sp.Add(first, *(-term for term in rest)))
-    names = sorted(side.free_symbols, key=str)
-    for a, b in combinations(names, 2):
+    for a, b in combinations(_exchangeable(side), 2):
+        if a.is_integer is not b.is_integer:
+            continue
         swapped = side.subs({a: b, b: a}, simultaneous=True)
         if swapped != side:
             yield f"{a} and {b} exchanged", swapped
             return
+
+
+def _exchangeable(side: Any) -> list[sp.Symbol]:
+    """Symbols of the side, without those that only name an indexed object."""
+    indexed = set().union(*(entry.atoms(sp.Indexed) for entry in _entries(side)))
+    labels = {entry.base.label for entry in indexed}
+    return sorted((s for s in side.free_symbols - labels if s.is_Symbol), key=str)
 
 
 def _entries(side: Any) -> list[sp.Expr]:

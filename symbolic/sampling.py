@@ -119,7 +119,7 @@ def sample(
         True: it holds wherever sampled. False: no number could be had. Otherwise the point at which
         it fails with the values of both sides.
     """
-    if any(e.is_commutative is False for e in (*left, *right)):
+    if any(not s.is_commutative for e in (*left, *right) for s in e.free_symbols):
         return _sample_matrices(left, right)
     outcomes = [
         _sample_instance(both[: len(left)], both[len(left) :], domain, relation)
@@ -134,6 +134,8 @@ def _sample_instance(
     from mpmath import mp
 
     both = [*left, *right]
+    if any(e.has(sp.zoo, sp.nan) for e in both):
+        return False
     symbols = sorted(set().union(*(e.free_symbols for e in both)), key=str)
     try:
         with mp.workdps(WORKING_DIGITS):

@@ -36,6 +36,8 @@ BACK_NORMAL = sp.Matrix([sp.sin(THETA), -sp.cos(THETA), 0])  # unit(abar - cos(t
 MIDDLE = sp.Matrix([sp.cos(THETA / 2), sp.sin(THETA / 2), 0])  # unit(abar + bbar)
 ACROSS = sp.Matrix([sp.sin(THETA / 2), -sp.cos(THETA / 2), 0])  # unit(abar - bbar)
 IN_FRAME = "frame: a along the first vector, b in the plane of the first two"
+# The second vector of the components along the first axis: the frame is ours to choose.
+AXIS = dict(zip(sp.symbols("b_1:4", real=True), (BETA, 0, 0), strict=True))
 COORDINATES = (ALPHA, BETA, THETA)
 # The blocks in vector notation, for display.
 SHOWN_OWN = r"\frac{|b| \sin\theta}{2\pi |a|} \left(I - \bar a \bar a^T + n n^T\right)"
@@ -173,10 +175,10 @@ def derive_gradient() -> Derivation:
                 True,
             ),
             Step(
-                sp.Matrix([sp.Derivative(direct, x) for x in a]),
-                _gradient_in_components(),
+                sp.Matrix([sp.Derivative(direct, x) for x in a]).subs(AXIS),
+                _gradient_in_components().subs(AXIS),
                 "the same gradient by direct differentiation in components",
-                ("d = 3",),
+                ("d = 3", "basis: b along the first vector"),
                 fresh=True,
                 shown=r"\frac{\partial e}{\partial a} = \frac{|b|}{2\pi} \left[(\sin\theta -"
                 r" \theta) \bar a + \theta (\bar a - \bar b)\right]",
@@ -301,20 +303,21 @@ def _by_components() -> tuple[Step, Step]:
     across = (a_bar - b_bar) * (a_bar - b_bar).T / (2 * (1 - cosine))
     spread, shift, twist = (f.subs(meaning, simultaneous=True) for f in pair_hessian())
     rule = "by direct differentiation in components"
+    basis = ("d = 3", "basis: after differentiation, b along the first vector")
     return (
         Step(
-            gradient.jacobian(a),
-            spread * (one - a_bar * a_bar.T + n * n.T),
+            gradient.jacobian(a).subs(AXIS),
+            (spread * (one - a_bar * a_bar.T + n * n.T)).subs(AXIS),
             f"d2e/dada {rule}",
-            ("d = 3",),
+            basis,
             fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
         ),
         Step(
-            gradient.jacobian(b),
-            shift * one + twist * (middle - across),
+            gradient.jacobian(b).subs(AXIS),
+            (shift * one + twist * (middle - across)).subs(AXIS),
             f"d2e/dadb {rule}",
-            ("d = 3",),
+            basis,
             fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a\,\partial b}} = {SHOWN_CROSS}",
         ),

@@ -216,4 +216,4 @@ def _rests_on(step: Step, lemma: Step) -> bool:
 
 def _text(words: str) -> str:
     """Escape what LaTeX would read as a command in running text."""
-    return "".join(rf"\{c}" if c in "_&%#$" else r"\^{}" if c == "^" else c for c in words)
+    return "".join(rf"\{c}" if c in "_&%#${}" else r"\^{}" if c == "^" else c for c in words)

@@ -6,8 +6,6 @@ proved (given that SymPy differentiates, takes limits and compares constants cor
 
 from __future__ import annotations
 
-from functools import cache
-
 import sympy as sp
 from sympy.simplify.fu import TR5, TR6
 
@@ -16,14 +14,15 @@ from symbolic.sampling import Domain
 
 __all__ = ["sign"]
 
+Known = dict[tuple[sp.Expr, Domain, int], int | None]
+
 # How often a rule may look at a derivative.
 DEPTH = 4
 # Larger expressions would keep SymPy's factorisation busy for minutes.
 SIZE = 200
 
 
-@cache
-def sign(expr: sp.Expr, domain: Domain = (), depth: int = DEPTH) -> int | None:
+def sign(expr: sp.Expr, domain: Domain = ()) -> int | None:
     """Return the sign that `expr` is proved to have on the domain, or to be zero.
 
     Parameters
@@ -32,8 +31,6 @@ def sign(expr: sp.Expr, domain: Domain = (), depth: int = DEPTH) -> int | None:
         In real symbols.
     domain : tuple of (Symbol, low, high)
         Intervals of the bounded symbols, which are independent of each other; `high` may be `oo`.
-    depth : int
-        How many derivatives may still be taken.
 
     Returns
     -------
@@ -46,18 +43,30 @@ def sign(expr: sp.Expr, domain: Domain = (), depth: int = DEPTH) -> int | None:
     `sin` and `cos` where their argument keeps to one sign's interval; monotone: `f(low) >= 0` and
     `f' >= 0` (and its mirror images); concave: `f(low) >= 0`, `f(high) >= 0` and `f'' <= 0`.
     """
+    return _sign(expr, domain, DEPTH, {})
+
+
+def _sign(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
+    """Sign with `depth` derivatives left; `known` is the memory of one proof, no longer."""
+    question = (expr, domain, depth)
+    if question not in known:
+        known[question] = _prove(expr, domain, depth, known)
+    return known[question]
+
+
+def _prove(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
     expr = definition(expr)
     if expr.count_ops() > SIZE:
         return None
     for form in _forms(expr):
-        found = _by_structure(form, domain, depth)
+        found = _by_structure(form, domain, depth, known)
         if found is not None:
             return found
     if depth == 0:
         return None
     for symbol, low, high in domain:
         if symbol in expr.free_symbols:
-            found = _by_calculus(expr, domain, (symbol, low, high), depth - 1)
+            found = _by_calculus(expr, domain, (symbol, low, high), depth - 1, known)
             if found is not None:
                 return found
     return None
@@ -69,7 +78,7 @@ def _forms(expr: sp.Expr) -> list[sp.Expr]:
     return [expr, *(sp.factor(rule(flat)) for rule in (sp.expand, TR5, TR6))]
 
 
-def _by_structure(expr: sp.Expr, domain: Domain, depth: int) -> int | None:
+def _by_structure(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
     """Sign of a number, a bounded symbol, a sum or a product."""
     if expr.is_nonnegative:
         return 1
@@ -80,21 +89,21 @@ def _by_structure(expr: sp.Expr, domain: Domain, depth: int) -> int | None:
     if isinstance(expr, sp.sin | sp.cos):
         return _of_wave(expr, domain)
     if expr.is_Pow and expr.exp.is_Integer:
-        return 1 if expr.exp % 2 == 0 else _by_structure(expr.base, domain, depth)
+        return 1 if expr.exp % 2 == 0 else _by_structure(expr.base, domain, depth, known)
     if expr.is_Pow and expr.exp.is_Rational:
-        return 1 if _by_structure(expr.base, domain, depth) == 1 else None
+        return 1 if _by_structure(expr.base, domain, depth, known) == 1 else None
     if expr.is_Mul:
         product = 1
         for factor in expr.args:
             # A sum among the factors is smaller than the product: any rule may be tried on it.
-            found = (sign(factor, domain, depth) if factor.is_Add
-                     else _by_structure(factor, domain, depth))  # fmt: skip
+            found = (_sign(factor, domain, depth, known) if factor.is_Add
+                     else _by_structure(factor, domain, depth, known))  # fmt: skip
             if found is None:
                 return None
             product *= found
         return product
     if expr.is_Add:
-        signs = {_by_structure(term, domain, depth) for term in expr.args}
+        signs = {_by_structure(term, domain, depth, known) for term in expr.args}
         return signs.pop() if len(signs) == 1 else None
     return None
 
@@ -120,29 +129,33 @@ def _of_wave(wave: sp.Expr, domain: Domain) -> int | None:
 
 
 def _by_calculus(
-    expr: sp.Expr, domain: Domain, interval: tuple[sp.Symbol, sp.Expr, sp.Expr], depth: int
+    expr: sp.Expr, domain: Domain, interval: tuple[sp.Symbol, sp.Expr, sp.Expr], depth: int,
+    known: Known,
 ) -> int | None:
     """Monotone and concave functions of one bounded symbol."""
     symbol, low, high = interval
     rest = tuple(entry for entry in domain if entry[0] != symbol)
-    at_low = _end(expr, symbol, low, "+", rest, depth)
-    at_high = _end(expr, symbol, high, "-", rest, depth)
+    at_low = _end(expr, symbol, low, "+", rest, depth, known)
+    at_high = _end(expr, symbol, high, "-", rest, depth, known)
     if at_low is None and at_high is None:
         return None
     slope = sp.diff(expr, symbol)
-    rises = sign(slope, domain, depth)
+    rises = _sign(slope, domain, depth, known)
     for wanted in (1, -1):
         starts, ends = at_low in (0, wanted), at_high in (0, wanted)
         if (starts and rises == wanted) or (ends and rises == -wanted):
             return wanted
-        bends = starts and ends and depth and sign(sp.diff(slope, symbol), domain, depth - 1)
+        bends = None
+        if starts and ends and depth:
+            bends = _sign(sp.diff(slope, symbol), domain, depth - 1, known)
         if bends == -wanted:
             return wanted
     return None
 
 
 def _end(
-    expr: sp.Expr, symbol: sp.Symbol, end: sp.Expr, side: str, rest: Domain, depth: int
+    expr: sp.Expr, symbol: sp.Symbol, end: sp.Expr, side: str, rest: Domain, depth: int,
+    known: Known,
 ) -> int | None:
     """Sign at an end of the interval; a value of zero counts as either, returned as 0."""
     value = sp.nan if end == sp.oo else sp.simplify(expr.subs(symbol, end))
@@ -152,4 +165,4 @@ def _end(
         return 0
     if not value.is_finite and not value.free_symbols:
         return None
-    return sign(value, rest, depth)
+    return _sign(value, rest, depth, known)

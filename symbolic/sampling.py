@@ -62,10 +62,18 @@ def instances(expressions: list[sp.Expr], domain: Domain) -> Iterator[list[sp.Ex
 
 
 def _stand_ins(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
-    """Symbols for derivatives, undefined functions and indexed entries, outermost first."""
-    kinds = (sp.Derivative, AppliedUndef, sp.Indexed)
-    found = [a for kind in kinds for a in sorted(set().union(*(e.atoms(kind) for e in entries)),
-                                                 key=str)]  # fmt: skip
+    """Symbols for derivatives, undefined functions and indexed entries, outermost first.
+
+    What depends on a variable of integration or summation is no constant and gets none.
+    """
+    kinds = (sp.Subs, sp.Derivative, AppliedUndef, sp.Indexed)
+    free = set().union(*(e.free_symbols for e in entries))
+    found = [
+        a
+        for kind in kinds
+        for a in sorted(set().union(*(e.atoms(kind) for e in entries)), key=str)
+        if a.free_symbols <= free
+    ]
     return {a: sp.Symbol(str(a), positive=a.is_positive, real=True) for a in found}
 
 
@@ -121,11 +129,13 @@ def sample(
     """
     if any(not s.is_commutative for e in (*left, *right) for s in e.free_symbols):
         return _sample_matrices(left, right)
-    outcomes = [
-        _sample_instance(both[: len(left)], both[len(left) :], domain, relation)
-        for both in instances([*left, *right], domain)
-    ]
-    return next((o for o in outcomes if isinstance(o, tuple)), all(outcomes))
+    compared = True
+    for both in instances([*left, *right], domain):
+        outcome = _sample_instance(both[: len(left)], both[len(left) :], domain, relation)
+        if isinstance(outcome, tuple):
+            return outcome
+        compared = compared and outcome
+    return compared
 
 
 def _sample_instance(

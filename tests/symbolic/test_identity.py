@@ -101,3 +101,10 @@ def test_rule_for_undefined_functions_is_proved_and_its_mutant_refuted():
 
 def test_matrices_of_different_size_are_refuted():
     assert examine(sp.zeros(2, 1), sp.zeros(3, 1)).evidence is Evidence.REFUTED
+
+
+def test_function_of_a_variable_of_integration_is_no_constant():
+    r = sp.Symbol("r", positive=True)
+    x = sp.Symbol("x", real=True)
+    left = sp.Integral(F(x).diff(x), (x, -r, r))
+    assert examine(left, F(r) - F(-r)).evidence is not Evidence.REFUTED

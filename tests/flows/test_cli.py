@@ -2,6 +2,7 @@ import errno
 import functools
 import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -304,6 +305,21 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
             assert {"rule", "equation", "evidence", "seconds"} <= set(step)
             assert step["evidence"] != "REFUTED"
     assert path.read_text().startswith(r"\documentclass")
+
+
+def test_derive_prints_a_table_and_says_how_many_errors_were_seen(popflow):
+    code, out, _ = popflow("derive", "gaussian", "--controls")
+    assert code == 0
+    assert "evidence" in out and "PROVED" in out
+    seen, total = re.search(r"(\d+) of (\d+) errors put in were refuted", out).groups()
+    assert seen == total and int(total) > 10
+
+
+def test_derive_keeps_controls_apart_from_json(popflow):
+    code, out, err = popflow("derive", "gaussian", "--controls", "--json")
+    assert code == 0
+    assert json.loads(out)["system"] == "gaussian"
+    assert "errors put in were refuted" in err
 
 
 @pytest.mark.parametrize("command", ["", "list", "derive", "run", "check", "inspect", "report"])

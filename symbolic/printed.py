@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from symbolic import relu_neuron_bounds as bounds
 from symbolic.derivation import Step
-from symbolic.dual_kernel import ALPHA, ANGLES, THETA
-from symbolic.relu_neuron import PAPER, derive
+from symbolic.dual_kernel import ALPHA, ANGLES, BETA, THETA
+from symbolic.relu_neuron import PAPER, derive, kernel
 
 __all__ = ["Printed", "printed_forms"]
 
@@ -54,11 +53,12 @@ def printed_forms() -> tuple[Printed, ...]:
         return found
 
     flow, decay = "flow of z, h, theta and r", "decay of the pairwise distance"
+    one_neuron = (ALPHA**2 + BETA**2) / 4 - kernel()  # k(a, a) = |a|^2/2
     lemma_20 = Step(
-        bounds.FLOOR,
+        one_neuron,
         ALPHA**2 * THETA**3 / (30 * sp.pi),
         "L >= |w|^2 theta^3/(30 pi), for every angle",
-        ("L at its least: where the teacher is off, neuron i alone",),
+        ("n = 1: alpha = |w|, beta = |v|",),
         ANGLES,
         True,
         relation=">=",

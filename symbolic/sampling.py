@@ -29,7 +29,9 @@ AGREEMENT = 50
 # How near to an end of its domain a bounded symbol is sampled, besides at random inside.
 NEAR_END = "1e-6"
 # An identity that is false fails almost everywhere, an inequality perhaps in a corner only.
-RANDOM_POINTS = {"==": 4, "<=": 40, ">=": 40}
+RANDOM_POINTS = {"==": 4, "<=": 64, ">=": 64}
+# Of an inequality, how many points have each bounded symbol near one of its ends.
+CORNERS = 32
 # Instances of the integer symbols that are tried.
 INSTANCES = 6
 MATRIX_SIZE = 3
@@ -103,7 +105,8 @@ def _points(symbols: list[sp.Symbol], domain: Domain, random_points: int) -> lis
     if any(s in bounds for s in symbols):
         points += [[draw(s, near) for s in symbols] for near in ("low", "high")]
     if random_points > RANDOM_POINTS["=="]:  # corners, where one symbol is small and another large
-        points += [[draw(s, generator.choice(("low", "high"))) for s in symbols] for _ in range(8)]
+        for _ in range(CORNERS):
+            points.append([draw(s, generator.choice(("low", "high"))) for s in symbols])
     return points
 
 

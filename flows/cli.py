@@ -52,7 +52,7 @@ def list_() -> None:
 def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
     """Derive SYSTEM, each step with its evidence.
 
-    Besides the systems: activations, gaussian, mixture, matrix_factorization.
+    Besides the systems: activations, gaussian, mixture.
 
     Exit code 1 if a step is refuted, or an error that --controls puts in is not.
     """

@@ -13,10 +13,12 @@ __all__ = ["DOCUMENTS", "derive"]
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
     "relu_neuron": "relu_neuron",
+    "gmm_em": "gmm_em",
+    "score_matching": "score_matching",
+    "matrix_factorization": "matrix_factorization",
     "activations": "activation_flow",
     "gaussian": "gaussian",
     "mixture": "mixture",
-    "matrix_factorization": "matrix_factorization",
 }
 
 

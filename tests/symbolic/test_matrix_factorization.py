@@ -13,7 +13,6 @@ from symbolic.matrix_factorization import (
     TARGET,
     balance_gradient,
     balance_loss,
-    balanced_field,
     chain,
     defects,
     derive,
@@ -21,6 +20,7 @@ from symbolic.matrix_factorization import (
     fit_loss,
     layers,
 )
+from symbolic.matrix_factorization_balanced import balanced_field
 
 DIGITS = 60
 # Central differences with step 10^-15 in 60 digits: truncation 1e-30, rounding 1e-45.

@@ -1,4 +1,4 @@
-"""Lemmas on mixtures: proved, refuted when broken, and equal to what is computed without them."""
+"""Mixtures, gradient EM, score matching: proved; refuted when broken; equal to definitions."""
 
 from dataclasses import replace
 from functools import cache
@@ -8,13 +8,16 @@ import pytest
 import sympy as sp
 from mpmath import mp
 
-from symbolic import mixture
+from symbolic import gmm_em, mixture, score_matching
 from symbolic.gaussian import A, D, X
+from symbolic.gmm_em import em_gradient
 from symbolic.identity import Evidence
 from symbolic.lower import lower
-from symbolic.mixture import MIXTURE, MU, OWN, PI, C, N, em_gradient, score_gradient
+from symbolic.mixture import MIXTURE, MU, OWN, PI, C, N
+from symbolic.score_matching import score_gradient
 
-STEPS = [s for d in mixture.derive().derivations for s in d.steps]
+DOCUMENTS = [module.derive() for module in (mixture, gmm_em, score_matching)]
+STEPS = [s for document in DOCUMENTS for d in document.derivations for s in d.steps]
 NONZERO = [s for s in STEPS if s.rhs != 0]
 COMPONENTS, DIMENSION = 3, 2
 ENTRIES = [(i, a) for i in range(COMPONENTS) for a in range(DIMENSION)]

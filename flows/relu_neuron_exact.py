@@ -9,21 +9,27 @@ derivative). Doubles are taken as exact numbers.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.optimize
 from mpmath import mp
 from numpy.typing import NDArray
 
 from flows.self_similar import Array
-from symbolic import lower, relu_neuron
+from symbolic import lower, relu_neuron, relu_neuron_flow
 
 Number = Any  # float or mpmath.mpf
 Vector = Sequence[Number]
 
 FIRST_DIGITS = 30
 LAST_DIGITS = 400
+# The search for the least slope at zero looks at this many random directions for each dimension,
+# twice, and polishes the best few.
+RANDOM = 4
+POLISHED = 4
 
 
 class _Pair(NamedTuple):
@@ -37,12 +43,12 @@ class _Pair(NamedTuple):
 
 @functools.cache
 def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    """Pair energy, gradient and Hessian coefficients as mpmath functions."""
+    """Pair energy, flow and Hessian coefficients as mpmath functions."""
     sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
-    expressions = ((relu_neuron.pair_energy(),), relu_neuron.pair_gradient(),
+    expressions = ((relu_neuron.pair_energy(),), relu_neuron_flow.pair_flow(),
                    relu_neuron.pair_hessian())  # fmt: skip
-    energy, gradient, hessian = (lower.lower(e, sizes, "mpmath") for e in expressions)
-    return energy, gradient, hessian
+    energy, flow, hessian = (lower.lower(e, sizes, "mpmath") for e in expressions)
+    return energy, flow, hessian
 
 
 def _exact(rows: Sequence[Vector]) -> list[list[Number]]:
@@ -50,25 +56,44 @@ def _exact(rows: Sequence[Vector]) -> list[list[Number]]:
     return [[x if isinstance(x, mp.mpf) else mp.mpf(float(x)) for x in row] for row in rows]
 
 
-def _pairs(vectors: list[list[Number]], count: int) -> dict[tuple[int, int], _Pair]:
-    """Geometry of the pairs ``i < j`` with ``i < count``; pairs with a zero vector are left out."""
-    size = len(vectors)
+def _area(a: Vector, b: Vector) -> Number:
+    """Signed area of two vectors of the plane."""
+    return a[0] * b[1] - a[1] * b[0]
+
+
+def _pairs(
+    vectors: list[list[Number]], count: int, sides: Sequence[int] | None = None
+) -> dict[tuple[int, int], _Pair]:
+    """Geometry of the pairs ``i < j`` with ``i < count``; pairs with a zero vector are left out.
+
+    Where ``sides`` gives the signs of the areas of all pairs in the plane, angles are signed by
+    them: across 0 and pi the geometry then goes on smoothly. Otherwise they lie in [0, pi].
+    """
+    pairs = [(i, j) for i in range(count) for j in range(i + 1, len(vectors))]
     geometry = {}
     # |a|^2 |b|^2 - (a.b)^2 is sin^2: with twice the digits, the sine has all of them.
     with mp.workprec(2 * mp.prec + 20):
         squares = [mp.fdot(w, w) for w in vectors]
         norms = [mp.sqrt(s) for s in squares]
-        for i in range(count):
-            for j in range(i + 1, size):
-                if squares[i] and squares[j]:
-                    dot = mp.fdot(vectors[i], vectors[j])
-                    area = mp.sqrt(max(squares[i] * squares[j] - dot * dot, 0))
-                    geometry[i, j] = (norms[i], norms[j], dot, area)
+        for (i, j), side in zip(pairs, sides or [0] * len(pairs), strict=True):
+            if squares[i] and squares[j]:
+                dot = mp.fdot(vectors[i], vectors[j])
+                area = (side * _area(vectors[i], vectors[j]) if side else
+                        mp.sqrt(max(squares[i] * squares[j] - dot * dot, 0)))  # fmt: skip
+                geometry[i, j] = (norms[i], norms[j], dot, area)
     result = {}
     for key, (a, b, dot, area) in geometry.items():
         product = a * b
-        result[key] = _Pair((+a, +b), dot / product, area / product, mp.atan2(area, dot))
+        theta = mp.atan2(area, dot)
+        if area < 0 and dot < 0:
+            theta += 2 * mp.pi  # beyond pi
+        result[key] = _Pair((+a, +b), dot / product, area / product, theta)
     return result
+
+
+def _unit(w: Vector) -> list[Number]:
+    size = mp.norm(w)
+    return [x / size for x in w]
 
 
 def _residual(vectors: list[list[Number]], mu: Sequence[Number]) -> list[Number]:
@@ -83,29 +108,32 @@ def _loss(vectors: list[list[Number]], mu: Sequence[Number]) -> Number:
     return mp.fdot(r, r) / 4 + mp.fsum(terms)
 
 
-def _gradient(vectors: list[list[Number]], mu: Sequence[Number]) -> list[list[Number]]:
-    """Gradient of one neuron of each kind; `mu` counts the coincident ones."""
-    count = len(vectors) - 1
-    pair_gradient = _lowered()[1]
-    # What the pairs add is a combination of the vectors themselves.
-    weights = [[mp.zero] * (count + 1) for _ in range(count)]
-    for (i, j), pair in _pairs(vectors, count).items():
+def _gradient(
+    vectors: list[list[Number]], mu: Sequence[Number], count: int,
+    sides: Sequence[int] | None = None,
+) -> list[list[Number]]:  # fmt: skip
+    """Gradient of each of the first `count` neurons; `mu` counts the coincident ones."""
+    pair_flow = _lowered()[1]
+    # The gradient is a combination of the vectors themselves.
+    weights = [[mp.zero] * len(vectors) for _ in range(count)]
+    for i in range(count):
+        weights[i][i] = mu[i] / 2
+    for (i, j), pair in _pairs(vectors, count, sides).items():
         for a, b, norms in ((i, j, pair.norms), (j, i, pair.norms[::-1])):
             if a < count:
-                unit, chord = pair_gradient(*norms, pair.theta)
-                weights[a][a] += mu[b] * (unit + chord) / norms[0]
-                weights[a][b] -= mu[b] * chord / norms[1]
-    half = [x / 2 for x in _residual(vectors, mu)]
+                own, other = pair_flow(*norms, pair.theta)
+                weights[a][a] += mu[b] * own
+                weights[a][b] = mu[b] * other
     columns = list(zip(*vectors, strict=True))
-    return [
-        [x + mp.fdot(weights[i], column) for x, column in zip(half, columns, strict=True)]
-        if any(vectors[i]) else [mp.zero] * len(half)
-        for i in range(count)
-    ]  # fmt: skip
+    # At zero every weight meets a zero vector or was never set.
+    return [[mp.fdot(row, column) for column in columns] for row in weights]
 
 
 def _hessian(
-    vectors: list[list[Number]], mu: Sequence[Number], dtype: type = object
+    vectors: list[list[Number]],
+    mu: Sequence[Number],
+    dtype: type = object,
+    sides: Sequence[int] | None = None,
 ) -> NDArray[Any]:
     """Differentiate :func:`_gradient`; `dtype` object is mpf, float rounds what is small first."""
     count, q = len(vectors) - 1, len(vectors[0])
@@ -113,7 +141,7 @@ def _hessian(
     identity: NDArray[Any] = np.array(mp.eye(q).tolist(), dtype=dtype)
     halves: NDArray[Any] = np.array([m / 2 for m in mu], dtype=dtype)
     blocks: NDArray[Any] = np.full((count, count, q, q), mp.zero, dtype=dtype)
-    for (i, j), pair in _pairs(vectors, count).items():
+    for (i, j), pair in _pairs(vectors, count, sides).items():
         for a, b, norms in ((i, j, pair.norms), (j, i, pair.norms[::-1])):
             if a == count:
                 continue
@@ -187,7 +215,7 @@ def gradient(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> li
     Source: equation 4 of arXiv 2302.10034.
     """
     with mp.workdps(digits):
-        return _gradient(*_signed(neurons, teacher))
+        return _gradient(*_signed(neurons, teacher), len(neurons))
 
 
 def hessian(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> list[list[Number]]:
@@ -304,8 +332,8 @@ def coordinates(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) ->
         return [[mp.fdot(row, e) / unit for e in basis] for row in rows[1:]]
 
 
-Field = Callable[[Vector], list[Number]]
-Jacobian = Callable[[Vector], Array]
+Field = Callable[..., list[Number]]
+Jacobian = Callable[..., Array]
 
 
 def flow(
@@ -327,7 +355,8 @@ def flow(
     -------
     field, jacobian : callable
         Of the flat state ``(w_1, ..., w_k)``, ``k q`` numbers: a list of ``k q`` mpf, of the
-        caller's precision ``mp.prec``, and an array of doubles, shape (k q, k q).
+        caller's precision ``mp.prec``, and an array of doubles, shape (k q, k q). A second
+        argument, the signs of :func:`crossings`, selects the smooth branch with these signs.
 
     Notes
     -----
@@ -343,12 +372,12 @@ def flow(
         rows = _exact([x[k : k + q] for k in range(0, len(x), q)])
         return [*(row if mp.norm(row, mp.inf) > shortest else zero for row in rows), v]
 
-    def field(x: Vector) -> list[Number]:
-        return [-g for row in _gradient(vectors(x), mu) for g in row]
+    def field(x: Vector, sides: Sequence[int] | None = None) -> list[Number]:
+        return [-g for row in _gradient(vectors(x), mu, len(x) // q, sides) for g in row]
 
-    def jacobian(x: Vector) -> Array:
+    def jacobian(x: Vector, sides: Sequence[int] | None = None) -> Array:
         rows = vectors(x)
-        matrix: Array = -_hessian(rows, mu, float)
+        matrix: Array = -_hessian(rows, mu, float, sides)
         for i, row in enumerate(rows):
             if not any(row):
                 # Nobody moves it; without its columns a linear solver leaves it exactly there.
@@ -357,3 +386,122 @@ def flow(
         return matrix
 
     return field, jacobian
+
+
+def crossings(teacher: Vector) -> Callable[[Vector], list[Number]] | None:
+    """Sines of the signed angles between all pairs in the plane; None in other dimensions.
+
+    Where one changes its sign, a vector passes another or its opposite, and the second derivative
+    of the field jumps. On a line there is no passing, and in space they miss each other.
+
+    Parameters
+    ----------
+    teacher : vector
+        Teacher, ``q`` numbers.
+
+    Returns
+    -------
+    callable or None
+        Of the flat state of :func:`flow`; zero for a pair with a vector at zero.
+    """
+    if len(teacher) != 2:
+        return None
+    (v,) = _exact([teacher])
+
+    def sines(x: Vector) -> list[Number]:
+        rows = [*_exact([x[k : k + 2] for k in range(0, len(x), 2)]), v]
+        sizes = [mp.norm(row) or mp.inf for row in rows]
+        return [_area(rows[i], rows[j]) / (sizes[i] * sizes[j])
+                for i, j in itertools.combinations(range(len(rows)), 2)]  # fmt: skip
+
+    return sines
+
+
+def slope_at_zero(
+    direction: Vector, neurons: Sequence[Vector], teacher: Vector
+) -> tuple[Number, list[Number]]:
+    """One-sided derivative ``D(u)`` of the loss along ``s u``, of a neuron at zero.
+
+    Parameters
+    ----------
+    direction : vector
+        ``u``, of length one.
+    neurons, teacher
+        As in :func:`loss`; neurons at zero do not matter.
+
+    Returns
+    -------
+    mpf, list of mpf
+        ``D`` and its derivative by ``u``, with the caller's ``mp.prec``.
+    """
+    vectors, mu = _signed([direction, *neurons], teacher)
+    (gradient,) = _gradient(vectors, [mp.zero, *mu[1:]], 1)
+    # D is homogeneous of degree one.
+    return mp.fdot(gradient, vectors[0]), gradient
+
+
+def least_slope(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> Number:
+    """Minimum of :func:`slope_at_zero` over the unit sphere, as far as a search finds it.
+
+    The curve of maximal slope keeps a neuron at zero while the minimum is not negative, and lets
+    it leave along the minimiser otherwise.
+
+    Parameters
+    ----------
+    neurons, teacher, digits
+        As in :func:`loss`.
+
+    Returns
+    -------
+    mpf
+        The least value found, right to about six digits.
+
+    Notes
+    -----
+    Quasi-Newton searches on the sphere, from the best directions among those of vectors, residual
+    and random ones. Near the optimum ``D`` varies on the scale of the angles between the vectors:
+    each search is scaled by the distance of its start from the line of the teacher.
+    Source: Ambrosio, Gigli & Savare, Gradient Flows (2008), chapter 1.
+    """
+    with mp.workdps(digits):
+        vectors, mu = _signed(neurons, teacher)
+        rows = [w for w in vectors if any(w)]
+        v = _unit(vectors[-1])
+
+        def aside(u: Vector) -> Number:
+            along = mp.fdot(u, v)
+            return mp.norm([x - along * y for x, y in zip(u, v, strict=True)])
+
+        reach = max(aside(_unit(w)) for w in rows) or mp.one
+        random = np.random.default_rng(0).normal(size=(RANDOM * len(v), len(v))).tolist()
+        near = [[x + reach * y for x, y in zip(v, row, strict=True)] for row in random]
+        starts = [_unit(x) for x in (*rows, _residual(vectors, mu), *random, *near) if any(x)]
+        starts += [[-x for x in u] for u in starts]
+        slopes = [slope_at_zero(u, rows[:-1], teacher)[0] for u in starts]
+        return min(
+            _polished(lambda u: slope_at_zero(u, rows[:-1], teacher), starts[k], slopes[k],
+                      max(aside(starts[k]), reach))
+            for k in np.argsort(slopes)[:POLISHED]
+        )  # fmt: skip
+
+
+def _polished(
+    slope: Callable[[Vector], tuple[Number, list[Number]]],
+    centre: Vector,
+    value: Number,
+    size: Number,
+) -> Number:
+    """Local minimum of `slope` on the sphere, from the unit vector `centre` in steps of `size`."""
+    unit = abs(value) or mp.one
+
+    def scaled(y: Array) -> tuple[float, Array]:
+        x = [c + size * mp.mpf(a) for c, a in zip(centre, y.tolist(), strict=True)]
+        u = _unit(x)
+        value, gradient = slope(u)
+        rate = size / mp.norm(x) / unit
+        across = [float(rate * (g - value * a)) for g, a in zip(gradient, u, strict=True)]
+        return float(value / unit), np.array(across)
+
+    start = np.zeros(len(centre))
+    found = scipy.optimize.minimize(scaled, start, jac=True, method="L-BFGS-B")
+    return min(value, unit * mp.mpf(float(found.fun)))

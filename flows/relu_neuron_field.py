@@ -38,152 +38,133 @@ def make_raw() -> Callable[..., None]:
 
     Returns
     -------
-    Numba function
+    callable
         ``raw(x, weights, shape, out, jacobian, want_jacobian)`` with ``weights = mu`` (k+1,) and
         ``shape = (k, p, chart)``. Cost ``k^2 q`` for the field and
         ``k^2 q^2`` for the Jacobian; the code does not depend on ``k`` or ``p``.
     """
-    import numba
     import numpy as np
 
     sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
-    pair_gradient = lower.lower(relu_neuron.pair_gradient(), sizes, "numba")
-    pair_hessian = lower.lower(relu_neuron.pair_hessian(), sizes, "numba")
+    # Together they compile once; to a field that needs no Hessian it is one sine more.
+    pair = lower.lower(
+        (*relu_neuron.pair_gradient(), *relu_neuron.pair_hessian()), sizes, "numba"
+    )
 
-    direct, parallel = DIRECT, PARALLEL
-
+    # Each loop costs a cold start 20 ms: where two can be one, they are.
     def raw(x, mu, shape, out, jacobian, want_jacobian):  # type: ignore[no-untyped-def]
-        k, p, residual = shape[0], shape[1], shape[2] != direct
-        if shape[2] == parallel:
+        k, q = shape[0], 1 + shape[1]
+        if shape[2] == PARALLEL:
             for i in range(k):
                 out[i] = -0.5 * mu[i] * x[i]
                 if want_jacobian:
                     jacobian[i, i] = -0.5 * mu[i]
             return
-        q = 1 + p
-        # All arrays have two axes: every other kind of allocation costs a cold start 0.1 s.
-        w = np.empty((k + 1, q))
-        r = np.empty((1, q))
-        mass = 0.0
-        for i in range(k):
-            mass += mu[i]
-        for a in range(q):
-            r[0, a] = 0.0
-            w[k, a] = 1.0 if a == 0 else 0.0
-            for i in range(k):
-                w[i, a] = x[i * q + a]
-            if residual:
-                r[0, a] = x[a]
-                mean = (w[k, a] + r[0, a]) / mass
-                w[0, a] = mean
-                for i in range(1, k):
-                    w[0, a] -= mu[i] / mu[0] * w[i, a]
-                    w[i, a] += mean
-            else:
-                for i in range(k + 1):
-                    r[0, a] += mu[i] * w[i, a]
-
+        residual = shape[2] == RESIDUAL
+        half = 0.0 if residual else 0.5  # weight of the residual in a neuron's own gradient
+        first = 1 if residual else 0
         # Unit vectors u, and m = 1 - cos without cancellation: differences of cosines are noise.
-        norm = np.empty((1, k + 1))
-        m = np.empty((1, k + 1))
+        u = np.empty((k + 1) * q)
+        norm = np.empty(k + 1)
+        m = np.empty(k + 1)
+        mass = 0.0
+        for a in range(q):
+            teacher = 1.0 if a == 0 else 0.0
+            mass = mu[0] if residual else 0.0
+            total = 0.0
+            for i in range(first, k):
+                mass += mu[i]
+                total += mu[i] * x[i * q + a]
+            mean = (teacher + x[a]) / mass if residual else 0.0
+            for i in range(k):
+                w = mean - total / mu[0] if i < first else mean + x[i * q + a]
+                u[i * q + a] = w
+                m[i] = m[i] + w * w if a > 0 else 0.0
+                out[i * q + a] = -half * (total - teacher)
+            u[k * q + a] = teacher
+        m[k] = 0.0
         for i in range(k + 1):
-            transverse = 0.0
-            for a in range(1, q):
-                transverse += w[i, a] * w[i, a]
-            norm[0, i] = math.sqrt(w[i, 0] * w[i, 0] + transverse)
-            if norm[0, i] == 0.0:
-                # Inside a step a neuron may meet zero; the step will be refused or end there.
-                norm[0, i] = 1e-300
-            for a in range(q):
-                w[i, a] /= norm[0, i]
-            if w[i, 0] > 0.0:
-                m[0, i] = transverse / (norm[0, i] * norm[0, i]) / (1.0 + w[i, 0])
-            else:
-                m[0, i] = 1.0 - w[i, 0]
+            along = u[i * q]
+            # Inside a step a neuron may meet zero; the step will be refused or end there.
+            length = math.sqrt(along * along + m[i]) or 1e-300
+            for e in range(i * q, i * q + q):
+                u[e] /= length
+            along /= length
+            m[i] = m[i] / (length * length) / (1.0 + along) if along > 0.0 else 1.0 - along
+            norm[i] = length
 
-        gradient = np.empty((k, q))
-        hessian = np.empty((k * q, k * q))
-        for i in range(k * q if want_jacobian else 0):
-            for j in range(k * q):
-                hessian[i, j] = 0.0
-        minus = np.empty((1, q))
-        plus = np.empty((1, q))
+        minus = np.empty(q)
+        plus = np.empty(q)
         for i in range(k):
-            for a in range(q):
-                gradient[i, a] = 0.0 if residual else 0.5 * r[0, a]
             for j in range(k + 1):
                 if i == j:
                     continue
                 chord2 = 0.0
                 antichord2 = 0.0
                 for a in range(q):
-                    minus[0, a] = w[i, a] - w[j, a] if a > 0 else m[0, j] - m[0, i]
-                    plus[0, a] = w[i, a] + w[j, a]
-                    chord2 += minus[0, a] * minus[0, a]
-                    antichord2 += plus[0, a] * plus[0, a]
-                theta = 2.0 * math.atan2(math.sqrt(chord2), math.sqrt(antichord2))
-                unit, chord = pair_gradient(norm[0, i], norm[0, j], theta)
+                    minus[a] = u[i * q + a] - u[j * q + a] if a > 0 else m[j] - m[i]
+                    plus[a] = u[i * q + a] + u[j * q + a]
+                    chord2 += minus[a] * minus[a]
+                    antichord2 += plus[a] * plus[a]
+                chord = math.sqrt(chord2)
+                antichord = math.sqrt(antichord2)
+                theta = 2.0 * math.atan2(chord, antichord)
+                turn, pull, spread, shift, twist = pair(norm[i], norm[j], theta)
                 for a in range(q):
-                    gradient[i, a] += mu[j] * (unit * w[i, a] + chord * minus[0, a])
+                    out[i * q + a] -= mu[j] * (turn * u[i * q + a] + pull * minus[a])
                 if not want_jacobian:
                     continue
-                spread, shift, twist = pair_hessian(norm[0, i], norm[0, j], theta)
                 # Aligned vectors have no plane; what multiplies it vanishes there.
-                planar = chord2 > 0.0 and antichord2 > 0.0
+                across = 1.0 / chord if chord > 0.0 else 0.0
+                between = 1.0 / antichord if antichord > 0.0 else 0.0
                 for a in range(q):
-                    hessian[i * q + a, i * q + a] += mu[j] * spread
+                    row = i * q + a
+                    jacobian[row, row] -= mu[j] * spread
                     if j < k:
-                        hessian[i * q + a, j * q + a] += mu[j] * shift
+                        jacobian[row, j * q + a] -= mu[j] * (shift + half)
+                    else:
+                        jacobian[row, row] -= mu[i] * half
+                    minus_a = across * minus[a]
+                    plus_a = between * plus[a]
+                    tangent = 0.5 * (chord * plus_a - antichord * minus_a)
                     for b in range(q):
-                        if planar:
-                            outer = 0.25 * chord2
-                            hessian[i * q + a, i * q + b] += mu[j] * spread * (
-                                (outer * plus[0, a] - (1.0 - outer) * minus[0, a])
-                                * (outer * plus[0, b] - (1.0 - outer) * minus[0, b])
-                                * 4.0 / (chord2 * antichord2) - w[i, a] * w[i, b]
+                        minus_b = across * minus[b]
+                        plus_b = between * plus[b]
+                        jacobian[row, i * q + b] -= mu[j] * spread * (
+                            tangent * 0.5 * (chord * plus_b - antichord * minus_b)
+                            - u[row] * u[i * q + b]
+                        )
+                        if j < k:
+                            jacobian[row, j * q + b] -= mu[j] * twist * (
+                                plus_a * plus_b - minus_a * minus_b
                             )
-                            if j < k:
-                                hessian[i * q + a, j * q + b] += mu[j] * twist * (
-                                    plus[0, a] * plus[0, b] / antichord2
-                                    - minus[0, a] * minus[0, b] / chord2
-                                )
-
+        if not residual:
+            return
+        # Chain rule from neurons to (r, x): by columns, then by rows.
+        columns = k * q if want_jacobian else 0
+        for row in range(columns):
+            for b in range(q):
+                total = 0.0
+                entry = jacobian[row, b]
+                for j in range(k):
+                    total += jacobian[row, j * q + b]
+                    jacobian[row, j * q + b] -= mu[j] / mu[0] * entry
+                jacobian[row, b] = total / mass
         for a in range(q):
             total = 0.0
             for i in range(k):
-                total += mu[i] * gradient[i, a]
+                total += mu[i] * out[i * q + a]
             for i in range(k):
-                out[i * q + a] = -gradient[i, a] + (total / mass if residual else 0.0)
-            if residual:
-                out[a] = -0.5 * mass * r[0, a] - total
-        if not want_jacobian:
-            return
-        for a in range(q):
-            for b in range(q):
-                # Chain rule to the blocks: from neurons to (r, x) by columns, then by rows.
+                out[i * q + a] -= total / mass
+            out[a] = total - 0.5 * mass * x[a]
+            for column in range(columns):
+                total = 0.0
                 for i in range(k):
-                    for j in range(k if residual else 0):
-                        jacobian[i * q + a, j * q + b] = 0.0
-                    for j in range(k):
-                        entry = hessian[i * q + a, j * q + b]
-                        if residual:
-                            jacobian[i * q + a, b] -= entry / mass
-                            if j > 0:
-                                entry -= mu[j] / mu[0] * hessian[i * q + a, 0 * q + b]
-                                jacobian[i * q + a, j * q + b] = -entry
-                        else:
-                            jacobian[i * q + a, j * q + b] = -entry
-                            if a == b:
-                                jacobian[i * q + a, j * q + b] -= 0.5 * mu[j]
-                if residual:
-                    for j in range(k):
-                        total = 0.0
-                        for i in range(k):
-                            total += mu[i] * jacobian[i * q + a, j * q + b]
-                        for i in range(1, k):
-                            jacobian[i * q + a, j * q + b] -= total / mass
-                        jacobian[a, j * q + b] = total
-                    if a == b:
-                        jacobian[a, b] -= 0.5 * mass
+                    total += mu[i] * jacobian[i * q + a, column]
+                for i in range(k):
+                    jacobian[i * q + a, column] -= total / mass
+                jacobian[a, column] = total
+            if want_jacobian:
+                jacobian[a, a] -= 0.5 * mass
 
-    return numba.njit(error_model="numpy")(raw)
+    return raw

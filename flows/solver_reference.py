@@ -10,7 +10,8 @@ is computed with all digits; Newton's corrections are solved in doubles, with th
 stage. Each correction then gains up to 16 digits, and none of the error of a double survives.
 
 A step is accepted when its polynomial is resolved: its last Legendre coefficients are below the
-tolerance, relative to each component. Output is the polynomial itself.
+tolerance, relative to each component. Output is the polynomial itself. Where the caller tells of
+kinks (``switches``), a step sees one smooth branch of the field and ends where the branch does.
 
 Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.5.
 """
@@ -39,6 +40,8 @@ FIRST_STEP = 1e-2
 SMALLEST_STEP = 1e-12
 # Digits beyond the requested ones, for the rounding of sums over stages.
 GUARD = 10
+# Halvings of the interval around a kink: the wrong branch costs the cube of the length left.
+BISECTIONS = 50
 NEWTON_STEPS = 20
 # A correction that shrinks more slowly than this asks for new Jacobians.
 SLOW = 1e-3
@@ -126,6 +129,34 @@ def polynomial(coefficients: list[Vector], x: Number) -> Vector:
     return [mp.fdot(c, values) for c in coefficients]
 
 
+def leave_branch(
+    switches: Callable[[Vector], Vector],
+    sides: list[int],
+    coefficients: list[Vector],
+    nodes: Vector,
+    noise: Number,
+) -> tuple[Number, list[int]]:
+    """First place in ``(-1, 1]`` where a switch has changed its sign, and the signs from there on.
+
+    The end and the same signs if none has. Only the nodes are looked at: what changes and comes
+    back between two of them goes unseen.
+    """
+
+    def wrong(at: Number) -> list[bool]:
+        values = switches(polynomial(coefficients, at))
+        return [s * g < -noise for s, g in zip(sides, values, strict=True)]
+
+    low = -mp.one
+    for high in nodes:
+        if any(wrong(high)):
+            for _ in range(BISECTIONS):
+                middle = (low + high) / 2
+                low, high = (low, middle) if any(wrong(middle)) else (middle, high)
+            return high, [-s if w else s for s, w in zip(sides, wrong(high), strict=True)]
+        low = high
+    return mp.one, sides
+
+
 def collocate(
     field: Field,
     jacobian: Jacobian,
@@ -206,8 +237,8 @@ def collocate(
 
 
 def solve_reference(
-    field: Callable[[Vector], Vector],
-    jacobian: Callable[[Vector], Any],
+    field: Callable[..., Vector],
+    jacobian: Callable[..., Any],
     x0: Sequence[Any],
     times: Sequence[Any],
     digits: int = 50,
@@ -215,13 +246,14 @@ def solve_reference(
     advance: Callable[[float], None] = lambda t: None,
     tolerance: float | None = None,
     stages: int = STAGES,
+    switches: Callable[[Vector], Vector] | None = None,
 ) -> Reference:
     r"""Solve ``dx/dt = f(x)`` from ``x(0) = x0`` with ``digits`` digits.
 
     Parameters
     ----------
     field : callable
-        ``f(x)``: mpf in, mpf out, with the caller's ``mp.prec``.
+        ``f(x)``: mpf in, mpf out, with the caller's ``mp.prec``; ``f(x, sides)`` with switches.
     jacobian : callable
         ``f'(x)``, ``N`` rows of ``N`` numbers, of which 16 digits are used.
     x0 : sequence of N numbers
@@ -239,6 +271,9 @@ def solve_reference(
         ``10^-(digits/2)`` by default.
     stages : int
         Stages ``s`` of a step, at least 2.
+    switches : callable, optional
+        Functions of the state at whose zeros the field has kinks. Field and Jacobian are then
+        told their signs, ``sides``, and go on smoothly beyond a zero; a step ends there.
 
     Returns
     -------
@@ -262,11 +297,13 @@ def solve_reference(
 
     def rhs(tau: Number, x: Vector) -> Vector:
         speed = mp.exp(tau)
-        return [speed * y for y in field(x)]
+        return [speed * y for y in (field(x, sides) if sides else field(x))]
 
     def rhs_jacobian(tau: Number, x: Vector) -> Array:
-        return float(mp.exp(tau)) * np.array(jacobian(x), dtype=float)
+        matrix = jacobian(x, sides) if sides else jacobian(x)
+        return float(mp.exp(tau)) * np.array(matrix, dtype=float)
 
+    sides: list[int] = []
     try:
         with mp.workdps(digits + GUARD):
             table = tableau(stages, digits)
@@ -275,7 +312,10 @@ def solve_reference(
             taus = [mp.log1p(mp.mpf(t)) for t in times]
             step = min(mp.mpf(FIRST_STEP), taus[-1])
             coefficients = [[y] for y in x]  # the constant is the first guess
-            before = step
+            before, last = step, mp.one  # the last step and the place on it where it was left
+            noise = 1000 * rounding
+            if switches:
+                sides = [1 if g >= 0 else -1 for g in switches(x)]
             while len(states) < len(taus):
                 if stats["steps"] + stats["rejected"] >= max_steps:
                     return end(STEP_BUDGET, f"stopped after {max_steps} steps, its budget")
@@ -284,13 +324,13 @@ def solve_reference(
                                f"{float(mp.expm1(tau)):.6g}")  # fmt: skip
                 step = min(step, taus[-1] - tau)
                 # Beyond its step the last polynomial predicts this one.
-                guess = [polynomial(coefficients, 1 + (1 + c) * step / before)
+                guess = [polynomial(coefficients, last + (1 + c) * step / before)
                          for c in table.nodes]  # fmt: skip
                 found = collocate(rhs, rhs_jacobian, tau, x, step, guess, table, rounding, stats)
                 if found is None:
                     # The prediction may lie beyond a kink; the start of the step does not.
                     stats["rejected"] += 1
-                    coefficients, step = [[y] for y in x], step / 4
+                    coefficients, step, last = [[y] for y in x], step / 4, mp.one
                     continue
                 columns = list(zip(x, *found, strict=True))
                 resolved = [[mp.fdot(row, column) for row in table.transform]
@@ -309,12 +349,16 @@ def solve_reference(
                     continue
                 stats["steps"] += 1
                 error += float(estimate)
-                after = tau + step
+                last, reached = mp.one, found[-1]
+                if switches:
+                    last, sides = leave_branch(switches, sides, resolved, table.nodes, noise)
+                    reached = polynomial(resolved, last)
+                after = tau + step * (1 + last) / 2
                 while len(states) < len(taus) and taus[len(states)] <= after:
                     at = taus[len(states)]
-                    states.append(found[-1] if at == after else
+                    states.append(reached if at == after else
                                   polynomial(resolved, 2 * (at - tau) / step - 1))  # fmt: skip
-                tau, x, coefficients, before = after, found[-1], resolved, step
+                tau, x, coefficients, before = after, reached, resolved, step
                 advance(float(mp.expm1(tau)))
                 step = step * grow
     except KeyboardInterrupt:

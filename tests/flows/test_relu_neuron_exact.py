@@ -13,6 +13,8 @@ STEP = mp.mpf(10) ** -15
 DIFFERENCED = mp.mpf(10) ** -26
 # What `adaptive` promises, with the last rounding to a double.
 ADAPTED = 2e-14
+# What the searches of `least_slope` find of a minimum.
+SEARCHED = 1e-6
 
 
 def _kernel(a, b):
@@ -165,3 +167,95 @@ def test_a_neuron_shorter_than_the_last_digit_stays_where_it_is():
     assert field(short)[:2] != [0, 0]
     assert not jacobian(tiny)[:2].any()
     assert jacobian(short)[:2].any()
+
+
+def _around(angle, step):
+    """Flat states of the plane: one neuron of length two at `angle` and four turned by steps."""
+    return [
+        [2 * mp.cos(angle + k * step), 2 * mp.sin(angle + k * step), mp.mpf(-0.3), mp.mpf(0.4)]
+        for k in range(-2, 3)
+    ]
+
+
+@pytest.mark.parametrize("half_turns", [0, 1])
+def test_a_branch_goes_on_smoothly_where_a_neuron_passes_the_teacher_or_its_opposite(half_turns):
+    v = [1.0, 0.0]
+    field, jacobian = exact.flow([1, 1], v)
+    with mp.workdps(50):
+        step = mp.mpf(10) ** -3
+        states = _around(half_turns * mp.pi, step)
+        sides = [1 if g > 0 else -1 for g in exact.crossings(v)(states[-1])]
+        branch, folded = [field(x, sides) for x in states], [field(x) for x in states]
+        # The branch is the field on its side, and not on the other one.
+        apart = [max(abs(a - b) for a, b in zip(*pair, strict=True))
+                 for pair in zip(branch, folded, strict=True)]  # fmt: skip
+        assert max(apart[2:]) < SAME < 1e-8 < min(apart[:2])
+
+        def third(values):
+            weights = (-1, 2, 0, -2, 1)
+            return max(abs(mp.fdot(weights, column)) for column in zip(*values, strict=True))
+
+        # Smooth: the cube of the step; a kink in the second derivative: its square.
+        assert third(branch) < 10 * step**3
+        assert third(folded) > 0.1 * step**2
+
+        beyond = np.array(states[0])
+        columns = [field(beyond + e, sides) - np.array(field(beyond - e, sides))
+                   for e in STEP * np.eye(4, dtype=int)]  # fmt: skip
+        expected = (np.array(columns).T / (2 * STEP)).astype(float)
+        # Doubles of order one.
+        assert np.abs(jacobian(beyond, sides) - expected).max() < 1e-14
+        assert np.abs(jacobian(beyond) - expected).max() > 1e-5
+
+
+def test_crossings_are_sines_of_signed_angles_in_the_plane_only():
+    sines = exact.crossings([2.0, 0.0])([0.0, 3.0, 0.0, 0.0, 1.0, -1.0])
+    root = mp.sqrt(0.5)
+    # Pairs in the order 12, 13, 1v, 23, 2v, 3v; the second neuron is at zero.
+    expected = [0, -root, -1, 0, 0, root]
+    assert max(abs(a - b) for a, b in zip(sines, expected, strict=True)) < mp.mpf(10) ** -14
+    assert exact.crossings([1.0, 0.0, 0.0]) is None
+
+
+def test_slope_at_zero_is_the_one_sided_derivative_of_the_loss():
+    with mp.workdps(60):
+        u = [mp.mpf(x) / 3 for x in (2, -1, 2)]
+        value, gradient = exact.slope_at_zero(u, NEURONS, TEACHER)
+        base = exact.loss(NEURONS, TEACHER, 60)
+        grown = exact.loss([*NEURONS, [STEP * x for x in u]], TEACHER, 60)
+        # The loss is quadratic beside: one step, of order one.
+        assert abs((grown - base) / STEP - value) < 10 * STEP
+        assert abs((grown - base) / STEP + value) > 0.1
+        for a in range(3):
+            moved = [x + STEP * (k == a) for k, x in enumerate(u)]
+            size = mp.norm(moved)
+            other = size * exact.slope_at_zero([x / size for x in moved], NEURONS, TEACHER)[0]
+            assert abs((other - value) / STEP - gradient[a]) < 10 * STEP
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_direction_has_a_smaller_slope_than_the_least(seed):
+    rng = np.random.default_rng(seed)
+    neurons, v = rng.normal(size=(3, 3)).tolist(), [1.0, 0.0, 0.0]
+    least = exact.least_slope([*neurons, [0.0, 0.0, 0.0]], v)
+    sample = rng.normal(size=(500, 3))
+    sample /= np.linalg.norm(sample, axis=1, keepdims=True)
+    values = [float(exact.slope_at_zero(u, neurons, v)[0]) for u in sample.tolist()]
+    assert least <= min(values)
+    # Five hundred directions leave gaps of a tenth, at a minimum their slope is second order.
+    assert min(values) - least < 0.05
+    assert least > np.median(values) - 1
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-12])
+def test_least_slope_sees_the_narrow_tail(width):
+    # Neurons at angles +-theta of the teacher, and r = 0: near the teacher 6 pi D is
+    # theta^3 + 3 theta phi^2 - |phi|^3 up to |phi| = theta, and then 3 theta^2 |phi|.
+    v, dead = [1.0, 0.0], [0.0, 0.0]
+    least = exact.least_slope([[0.5, width / 2], [0.5, -width / 2], dead], v)
+    assert float(least * 6 * np.pi / width**3) == pytest.approx(1, rel=10 * width**2 + SEARCHED)
+    with mp.workdps(50):
+        # The control: a residual of the order theta^2 lets a neuron leave.
+        h = mp.mpf(0.5) - mp.mpf(width) ** 2
+        short = exact.least_slope([[h, width / 2], [h, -width / 2], dead], v)
+    assert float(short / width**2) == pytest.approx(-1, rel=0.1)

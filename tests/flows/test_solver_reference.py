@@ -192,3 +192,51 @@ def test_a_neuron_at_zero_stays_exactly_there_while_the_others_move():
         assert with_zero[:2] == [0, 0]
         assert max(abs(x - y) for x, y in zip(with_zero[2:], without, strict=True)) < SOLVED
         assert abs(with_zero[2] - 0.3) > SOLVED
+
+
+def _kinked(x, sides=None):
+    """x' = -1 from 1, y' = |x|: a kink at t = 1, told by the sign of x."""
+    side = sides[0] if sides else (1 if x[0] >= 0 else -1)
+    return [-mp.one, side * x[0]]
+
+
+def _kinked_jacobian(x, sides=None):
+    side = sides[0] if sides else (1 if x[0] >= 0 else -1)
+    return [[0, 0], [side, 0]]
+
+
+def test_a_step_ends_at_a_kink_that_a_switch_tells_of():
+    def kinked(switches):
+        return _solve(_kinked, _kinked_jacobian, [1.0, 0.0], [0.5, 1.5, 3.0], switches=switches)
+
+    told, untold = kinked(lambda x: [x[0]]), kinked(None)
+    for y, expected in zip(told.states, (0.375, 0.625, 2.5), strict=True):
+        assert abs(y[1] - expected) < SOLVED
+    # Whoever never changes sides goes on with y' = x.
+    assert abs(kinked(lambda x: [mp.one]).states[1][1] - 0.375) < SOLVED
+    assert 2 * sum(told.stats[k] for k in ("steps", "rejected")) < untold.stats["rejected"]
+
+
+# In each, two vectors pass each other: at the angle 0, and at the angle pi.
+@pytest.mark.parametrize(
+    ("start", "t"), [([2.04, -2.56, 0.42, -0.57], 0.15), ([-1.74, -1.34, -1.36, -0.35], 1.0)]
+)
+def test_passing_neurons_give_the_same_with_and_without_switches(start, t):
+    v = [1.0, 0.0]
+    crossings = exact.crossings(v)
+    first = crossings(start)
+    options = {"stages": 8, "tolerance": 1e-11}
+
+    def end(switches):
+        run = _solve(*exact.flow([1, 1], v), start, [t], switches=switches, **options)
+        return run.states[0], run.stats
+
+    (through, few), (told, many), (stubborn, _) = (
+        end(s) for s in (crossings, None, lambda x: first)
+    )
+    passed = [a * b < 0 for a, b in zip(first, crossings(through), strict=True)]
+    assert sum(passed) == 1
+    # Some ten steps of 1e-11.
+    assert max(abs(a - b) for a, b in zip(through, told, strict=True)) < 1e-10
+    assert max(abs(a - b) for a, b in zip(stubborn, told, strict=True)) > 1e-7
+    assert few["rejected"] < many["rejected"]

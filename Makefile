@@ -25,9 +25,9 @@ types: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	@set -e; for script in derivation_cost solvers speed figure1; do \
+	@set -e; for script in derivation_cost evidence solvers speed figure1; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
-	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py --neurons 1 2 3 5
+	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 
 # The stamp is newer than pyproject.toml: installed once, and again only when that file changes.
 .venv/installed: pyproject.toml

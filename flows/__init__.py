@@ -11,8 +11,10 @@ import types
 from typing import Any
 
 _HOME = {
+    "GMMEM": "gmm_em",
     "InputError": "errors",
     "METHODS": "integrate",
+    "MatrixFactorization": "matrix_factorization",
     "ReLUNeuron": "relu_neuron",
     "Trajectory": "trajectory",
     "check": "check",

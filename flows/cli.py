@@ -108,11 +108,11 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 
 
 @commands.command()
-@click.argument("target", metavar="SYSTEM|FILE.nc")
+@click.argument("subject", metavar="SYSTEM|FILE.nc")
 @flow_options
 @click.option("--claim", metavar="ID", help="Check only this claim.")
 @_json
-def check(target: str, claim: str | None, as_json: bool, **options: Any) -> int:
+def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
     Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED; 3: otherwise;
@@ -123,7 +123,7 @@ def check(target: str, claim: str | None, as_json: bool, **options: Any) -> int:
     from potentials import claims
 
     result = loaded_or_integrated(
-        target, options, lambda name: one_of("claim", claim, (c.id for c in claims(name)))
+        subject, options, lambda name: one_of("claim", claim, (c.id for c in claims(name)))
     )
     verdicts = verdicts_of(result, claim)
     if as_json:
@@ -136,12 +136,12 @@ def check(target: str, claim: str | None, as_json: bool, **options: Any) -> int:
 
 
 @commands.command()
-@click.argument("target", metavar="SYSTEM|FILE.nc")
+@click.argument("subject", metavar="SYSTEM|FILE.nc")
 @click.option("--potential", metavar="NAME", required=True, help="Its name in `popflow list`.")
 @flow_options
 @click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
 @_force
-def inspect(target: str, potential: str, out: str | None, force: bool, **options: Any) -> int:
+def inspect(subject: str, potential: str, out: str | None, force: bool, **options: Any) -> int:
     """Show a potential and its derivative along a run, to t = 1e9 unless told otherwise.
 
     Exit code 4 if the run stopped before its end.
@@ -152,7 +152,7 @@ def inspect(target: str, potential: str, out: str | None, force: bool, **options
         raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
     output.check_output(out, force)
     result = loaded_or_integrated(
-        target,
+        subject,
         options,
         lambda name: one_of("potential", potential, (p.name for p in potentials(name))),
     )

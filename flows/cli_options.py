@@ -63,6 +63,61 @@ def _relu_neuron(options: Options) -> tuple[System, Array]:
     return system, _random(system, options) if initial is None else initial
 
 
+def _gmm_em(options: Options) -> tuple[System, Array]:
+    from flows.gmm_em import GMMEM
+
+    initial = _array(options, "initial", ("n", "d"))
+    weights = options["weights"]
+    if initial is not None:
+        n, d = initial.shape
+    else:
+        n, d = _value(options, "n"), _value(options, "d")
+        if weights is not None and options["n"] is None:
+            n = len(weights)
+    if weights is not None and len(weights) != n:
+        raise InputError(f"--weights: expected {n} numbers, one a component, got {len(weights)}")
+    system = GMMEM(n=n, d=d, weights=weights)
+    return system, _random(system, options) if initial is None else initial
+
+
+def _numbers(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    try:
+        return text if text is None else [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"--weights: expected numbers separated by commas, like 0.2,0.3,0.5, got {text!r}"
+        ) from error
+
+
+def _matrix_factorization(options: Options) -> tuple[System, Array]:
+    from flows.matrix_factorization import MatrixFactorization
+
+    if options["n"] is not None:
+        raise InputError("--n is not an option of matrix_factorization; --depth sets the layers")
+    is_complex = options["field"] == "complex"
+    initial = _array(options, "initial", ("depth", "d", "d"), is_complex)
+    target = _array(options, "target", ("d", "d"), is_complex)
+    if initial is not None and options["balanced"]:
+        raise InputError("--initial: expected no --balanced beside it; give one of them")
+    given = {key: options[key] for key in ("field", "regularization", "depth")
+             if options[key] is not None}  # fmt: skip
+    if initial is not None:
+        d = initial.shape[1]
+        given.setdefault("depth", initial.shape[0])
+    elif target is not None and options["d"] is None:
+        d = len(target)
+    else:
+        d = _value(options, "d")
+    if target is not None and target.shape != (d, d):
+        raise InputError(f"--target: expected shape ({d}, {d}), as the layers have, got"
+                         f" {target.shape}")  # fmt: skip
+    system = MatrixFactorization(d=d, target=target, **given)
+    if initial is not None:
+        return system, initial
+    scale, seed = _value(options, "scale"), _value(options, "seed")
+    return system, system.initial(scale, seed, balanced=bool(options["balanced"]))
+
+
 SYSTEMS = {
     "relu_neuron": Entry(
         options={
@@ -72,13 +127,48 @@ SYSTEMS = {
         },
         prepare=_relu_neuron,
     ),
+    "gmm_em": Entry(
+        options={
+            "weights": click.option(
+                "--weights", metavar="W1,W2,..", callback=_numbers,
+                help="Weights of the components, of sum 1 [default: equal].",
+            )
+        },
+        prepare=_gmm_em,
+    ),
+    "matrix_factorization": Entry(
+        options={
+            "field": click.option(
+                "--field", type=click.Choice(["real", "complex"]),
+                help="Numbers of the layers [default: real].",
+            ),
+            "regularization": click.option(
+                "--regularization", metavar="A", type=float,
+                help="Strength a of the balancing term [default: 5].",
+            ),
+            "depth": click.option(
+                "--depth", metavar="N", type=int, help="Number of layers [default: 4]."
+            ),
+            "target": click.option(
+                "--target", metavar="FILE",
+                help="Target Sigma, .npy or JSON lists [default: the identity].",
+            ),
+            "balanced": click.option(
+                "--balanced", is_flag=True, default=None,
+                help="Balanced random start: every layer Gaussian, all defects zero.",
+            ),
+        },
+        prepare=_matrix_factorization,
+    ),
 }
 
 
-def _array(options: Options, name: str, axes: tuple[str, ...]) -> Array | None:
+def _array(
+    options: Options, name: str, axes: tuple[str, ...], is_complex: bool = False
+) -> Array | None:
     from flows.starts import read_array
 
-    return None if options[name] is None else read_array(options[name], axes)
+    return None if options[name] is None else read_array(options[name], axes, is_complex)
 
 
 def _value(options: Options, name: str) -> Any:

@@ -84,6 +84,9 @@ def descend(
     [0.5, 0.625, 0.71875]
     """
     begun = clock.perf_counter()
+    if not system.linear_charts:
+        raise InputError(f"descend steps in coordinates that are linear in the parameters, which"
+                         f" {system.name} does not have; integrate its flow")  # fmt: skip
     initial = system.check_start(start)
     counts = step_counts(steps)
     real = isinstance(step_size, (int, float, np.number)) and not isinstance(step_size, bool)
@@ -200,7 +203,7 @@ def _alike(chart: Chart, other: Chart, before: Array, after: Array) -> bool:
 
 @functools.cache
 def _advance(field: Callable[..., None]) -> Callable[..., bool]:
-    """Compile the steps of a wrapped field (:func:`flows.self_similar.wrap`).
+    """Steps of a wrapped field, compiled if the field is (:func:`flows.self_similar.wrap`).
 
     The result moves ``x`` in place and tells whether it remained bounded.
     """
@@ -219,4 +222,5 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
                     return False
         return True
 
-    return numba.njit(error_model="numpy")(advance)
+    compiled = hasattr(field, "py_func")
+    return numba.njit(error_model="numpy")(advance) if compiled else advance

@@ -14,7 +14,15 @@ from numpy.typing import ArrayLike
 
 from flows.errors import InputError
 from flows.self_similar import Array
-from flows.solver import COMPLETED, NONFINITE, SOLVER_FAILED, STEP_BUDGET, Piece, Problem
+from flows.solver import (
+    COMPLETED,
+    FIELD_FAILED,
+    NONFINITE,
+    SOLVER_FAILED,
+    STEP_BUDGET,
+    Piece,
+    Problem,
+)
 from flows.system import Event, System
 from flows.trajectory import Trajectory, provenance
 
@@ -24,6 +32,8 @@ METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference")
 # this tolerance the rounding of its many steps is larger than what was asked for.
 AUTO = ("LSODA", "CVODE", "BDF")
 AUTO_TIGHT = ("Radau", "LSODA", "BDF")
+# Of these only CVODE solves linear systems by iteration.
+AUTO_KRYLOV = ("CVODE",)
 TIGHT = 1e-11
 # At a tenth of the tolerance LSODA leaves its non-stiff method sooner: faster and more accurate.
 AUTO_MARGIN = 0.1
@@ -116,8 +126,8 @@ def integrate(
         if method == "reference":
             course = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
-            course = _follow(system, frame, state, times, _solver(method), rtol, atol, max_steps,
-                             show)  # fmt: skip
+            course = _follow(system.at_tolerance(rtol), frame, state, times, _solver(method), rtol,
+                             atol, max_steps, show)  # fmt: skip
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return Trajectory(
         system=system,
@@ -151,7 +161,7 @@ def _follow(
 ) -> _Course:  # fmt: skip
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
-    frame, state, now, event = system.begin(frame, state)
+    frame, state, now, event, failure = system.begin(frame, state)
     events = [] if event is None else [event]
     done = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
@@ -163,11 +173,14 @@ def _follow(
             collected.append(state.at(None).at(np.zeros(passed, dtype=int)))
             done += passed
             continue
+        if failure:
+            status, message = FIELD_FAILED, failure
+            break
         if stats["steps"] >= max_steps:
             status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
             break
         chart = system.chart(frame, state, now)
-        if chart.x0.size > MAX_UNKNOWNS:
+        if chart.x0.size > MAX_UNKNOWNS and not chart.krylov:
             raise InputError(f"this start has {chart.x0.size} unknowns in its span; the dense "
                              f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons")  # fmt: skip
         relative = ATOL_PER_RTOL * rtol if atol is None else atol
@@ -181,6 +194,7 @@ def _follow(
             atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
             max_steps=max_steps - stats["steps"],
             watch=system.watch(frame, state, chart, rtol),
+            krylov=chart.krylov,
             advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
         )
         piece = solver(problem)
@@ -197,7 +211,7 @@ def _follow(
         if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, event = system.restart(frame, state, chart, piece.stop)
+        frame, state, now, event, failure = system.restart(frame, state, chart, piece.stop)
         if event is not None:
             events.append(event)
         status, message = COMPLETED, "reached the end"
@@ -269,8 +283,10 @@ def _solver(method: str) -> Callable[[Problem], Piece]:
 def _auto(problem: Problem) -> Piece:
     """Try :data:`AUTO` in turn; a piece that one solver cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
-    for method in AUTO if problem.rtol >= TIGHT else AUTO_TIGHT:
-        margin = AUTO_MARGIN if method == "LSODA" and problem.rtol >= TIGHT else 1.0
+    order = AUTO if problem.rtol >= TIGHT else AUTO_TIGHT
+    for method in AUTO_KRYLOV if problem.krylov else order:
+        usual = method == "LSODA" or problem.krylov
+        margin = AUTO_MARGIN if usual and problem.rtol >= TIGHT else 1.0
         attempt = replace(
             problem, rtol=margin * problem.rtol, atol=margin * problem.atol,
             max_steps=max(1, problem.max_steps - spent.get("steps", 0)),

@@ -141,7 +141,8 @@ class Quantities(dict[str, Any]):
         self._marks = {mark.name: mark for mark in potentials.marks(system)}
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
         constants = {k: float(run.parameters[k]) for k in CONSTANTS if k in run.parameters}
-        super().__init__({**features, **constants, "t": np.asarray(run.t, dtype=float)})
+        t = np.asarray(run.t, dtype=float)
+        super().__init__({**features, **constants, "t": t, "t_end": t[-1]})
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
@@ -155,7 +156,8 @@ class Quantities(dict[str, Any]):
         for suffix in FROZEN:
             if name.endswith(suffix):
                 value = np.asarray(self[name.removesuffix(suffix)])
-                index = 0 if suffix == "_0" else self._index(suffix[1:])
+                ends = {"_0": 0, "_end": len(self["t"]) - 1}
+                index = ends[suffix] if suffix in ends else self._index(suffix[1:])
                 row = value[:1] if index is None else value[index : index + 1]
                 self[name] = np.full_like(row, np.nan) if index is None else row
                 return self[name]
@@ -187,8 +189,10 @@ class Quantities(dict[str, Any]):
         tuple of ndarray
             Shape (T,) over states, (T, n) or (T, pairs) otherwise.
         """
-        n = int(self["n"])
-        width = {"state": None, "neuron": n, "pair": n * (n - 1) // 2}[over]
+        width = None
+        if over != "state":
+            n = int(self["n"])
+            width = n if over == "neuron" else n * (n - 1) // 2
         names = set().union(*(e.free_symbols for e in expressions))
         values = {s.name: np.asarray(self[s.name]) for s in names}
         shape: tuple[int, ...] = self["t"].shape

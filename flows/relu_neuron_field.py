@@ -64,6 +64,7 @@ def make_raw() -> Callable[..., None]:
         half = 0.0 if residual else 0.5  # weight of the residual in a neuron's own gradient
         first = 1 if residual else 0
         # Unit vectors u, and m = 1 - cos without cancellation: differences of cosines are noise.
+        # Before they are divided by the norm, they hold the neurons and their transverse squares.
         u = np.empty((k + 1) * q)
         norm = np.empty(k + 1)
         m = np.empty(k + 1)

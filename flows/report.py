@@ -79,6 +79,8 @@ class Case:
         Deliberately wrong claims that this run must refute.
     t_end : float
         End of the run.
+    power : float or None
+        The limit of `t^power` times the loss is shown; by default the exponent of the upper bound.
     """
 
     title: str
@@ -90,6 +92,7 @@ class Case:
     figures: Mapping[str, Draw] = field(default_factory=dict)
     broken: tuple[Claim, ...] = ()
     t_end: float = T_END
+    power: float | None = None
 
     @property
     def command(self) -> str:
@@ -165,15 +168,47 @@ def _given(title: str, text: str, stem: str, start: list[list[float]]) -> Case:
                 {LOSS: figure.loss_figure})  # fmt: skip
 
 
+def _gmm_em() -> tuple[Case, ...]:
+    """Return the runs of `gmm_em`; they stand in a file of their own."""
+    from flows.gmm_em_report import cases
+
+    return cases()
+
+
+def _gmm_em_portraits() -> dict[str, Callable[[], Figure]]:
+    from flows.gmm_em_report import PORTRAITS as drawn
+
+    return drawn
+
+
+def _matrix_factorization() -> tuple[Case, ...]:
+    """Return the runs of `matrix_factorization`; they stand in a file of their own."""
+    from flows.matrix_factorization_report import cases
+
+    return cases()
+
+
+def _matrix_factorization_portraits() -> dict[str, Callable[[], Figure]]:
+    from flows.matrix_factorization_report import PORTRAITS as drawn
+
+    return drawn
+
+
 #: Runs of each system's page, and the figures that belong to no run, by caption.
-CASES: dict[str, Callable[[], tuple[Case, ...]]] = {"relu_neuron": _relu_neuron}
-PORTRAITS: dict[str, dict[str, Callable[[], Figure]]] = {
-    "relu_neuron": {
+CASES: dict[str, Callable[[], tuple[Case, ...]]] = {
+    "relu_neuron": _relu_neuron,
+    "gmm_em": _gmm_em,
+    "matrix_factorization": _matrix_factorization,
+}
+PORTRAITS: dict[str, Callable[[], Mapping[str, Callable[[], Figure]]]] = {
+    "relu_neuron": lambda: {
         "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
         " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
         " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
         " line.": figure.phase_portrait
-    }
+    },
+    "gmm_em": _gmm_em_portraits,
+    "matrix_factorization": _matrix_factorization_portraits,
 }
 
 
@@ -239,7 +274,7 @@ def page(name: str, cases: Sequence[Case] | None = None) -> str:
         potentials=potentials.potentials(name),
         derivations=document.derivations,
         evidence={level: evidence.count(level) for level in sorted(set(evidence))},
-        portraits={text: _image(draw()) for text, draw in PORTRAITS.get(name, {}).items()},
+        portraits={text: _image(draw()) for text, draw in PORTRAITS.get(name, dict)().items()},
         runs=[_run(case) for case in (CASES[name]() if cases is None else cases)],
     )
 
@@ -249,7 +284,9 @@ def _run(case: Case) -> dict[str, Any]:
     run = integrate(case.system, case.start, case.t_end)
     verdicts = check(run)
     claims = potentials.claims(case.system.name)
-    power = next(c.exponent or 0 for c in claims if isinstance(c, potentials.UpperBound))
+    power = case.power or next(
+        c.exponent or 0 for c in claims if isinstance(c, potentials.UpperBound)
+    )
     return {
         "case": case,
         "run": run,

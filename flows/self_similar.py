@@ -20,9 +20,11 @@ blocks are scaled: a slaved block scaled by its own faster decay would amplify i
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,9 @@ Array = NDArray[np.float64]
 # overflowing the inverse scale.
 FROZEN = 700.0
 
+# A raw field sees bare pointers, and its caller sees a pointer to it: arrays with their shapes, and
+# code that is optimised once more inside its caller, cost a cold start half a second.
+RAW_SIGNATURE = "void(CPointer(f8), CPointer(f8), CPointer(i8), CPointer(f8), f8[:,::1], b1)"
 WRAPPED_SIGNATURE = (
     "void(f8, f8[::1], b1, f8, f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
 )
@@ -98,6 +103,8 @@ class Chart:
         Constant arguments of the raw field.
     layout : object
         What the system needs to read the raw state.
+    krylov : bool
+        Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
     """
 
     clock: Clock
@@ -107,6 +114,7 @@ class Chart:
     weights: Array
     shape: NDArray[np.int64]
     layout: Any
+    krylov: bool = False
 
     @property
     def y0(self) -> Array:
@@ -138,13 +146,28 @@ class Chart:
 _NO_JACOBIAN = np.zeros((1, 1))
 
 
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection, which would walk through all that SymPy holds again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def wrap(raw: Callable[..., None]) -> Callable[..., None]:
     """Compile ``raw`` together with the clocks.
 
     Parameters
     ----------
-    raw : Numba function
-        ``raw(x, weights, shape, out, jacobian, want_jacobian)``.
+    raw : callable
+        ``raw(x, weights, shape, out, jacobian, want_jacobian)``, to be compiled by Numba. It fills
+        ``out`` and, where wanted, ``jacobian``, which is zero before. Only ``jacobian`` knows its
+        size: the others are pointers.
 
     Returns
     -------
@@ -154,25 +177,30 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
     """
     import numba
 
+    # Numba would look for print statements and constant indices to rewrite; there are none.
+    options: Any = {"error_model": "numpy", "no_rewrites": True}
+    compiled = numba.cfunc(RAW_SIGNATURE, **options)(raw)
+
     def wrapped(  # type: ignore[no-untyped-def]
         tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
     ):
         size = y.shape[0]
         since = tau if exponential else math.expm1(tau)
         speed = 1.0 if exponential else 1.0 + since
+        base = 1.0 if exponential else offset + since
         scale = np.empty(size)
         x = np.empty(size)
         for i in range(size):
-            if decay[i] == 0.0:
-                scale[i] = 1.0
-            elif exponential:
-                scale[i] = math.exp(-min(decay[i] * since, FROZEN))
+            if not exponential:
+                scale[i] = base ** -decay[i]
+            elif decay[i] * since < FROZEN:
+                scale[i] = math.exp(-decay[i] * since)
             else:
-                scale[i] = (offset + since) ** -decay[i]
+                scale[i] = math.exp(-FROZEN)
             x[i] = scale[i] * y[i]
-        raw(x, weights, shape, out, jacobian, want_jacobian)
+        compiled(x.ctypes, weights.ctypes, shape.ctypes, out.ctypes, jacobian, want_jacobian)
         for i in range(size):
-            rate = decay[i] if exponential else decay[i] / (offset + since)
+            rate = decay[i] / base
             frozen = exponential and decay[i] * since >= FROZEN
             out[i] = 0.0 if frozen else speed * (rate * y[i] + out[i] / scale[i])
             if want_jacobian:
@@ -181,10 +209,46 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
                 if not frozen:
                     jacobian[i, i] += speed * rate
 
-    return numba.njit(WRAPPED_SIGNATURE, error_model="numpy")(wrapped)
+    return numba.njit(WRAPPED_SIGNATURE, **options)(wrapped)
 
 
 @functools.cache
 def wrapped_once(make_raw: Callable[[], Callable[..., None]]) -> Callable[..., None]:
     """Wrapped field of ``make_raw()``, compiled once a process."""
     return wrap(make_raw())
+
+
+def wrap_plain(raw: Callable[..., None]) -> Callable[..., None]:
+    """Put the clocks around a field that is not compiled, like :func:`wrap`.
+
+    For fields that consist of matrix products, where compiling gains nothing.
+
+    Parameters
+    ----------
+    raw : callable
+        As for :func:`wrap`.
+
+    Returns
+    -------
+    callable
+        With the arguments of :func:`wrap`'s result.
+    """
+
+    def wrapped(  # type: ignore[no-untyped-def]
+        tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
+    ):
+        since = tau if exponential else math.expm1(tau)
+        if exponential:
+            speed, rate, frozen = 1.0, decay, decay * since >= FROZEN
+            scale = np.exp(-np.minimum(decay * since, FROZEN))
+        else:
+            speed, rate, frozen = 1.0 + since, decay / (offset + since), np.zeros(len(y), bool)
+            scale = (offset + since) ** -decay
+        raw(scale * y, weights, shape, out, jacobian, want_jacobian)
+        out[:] = np.where(frozen, 0.0, speed * (rate * y + out / scale))
+        if want_jacobian:
+            jacobian *= speed * scale / scale[:, None]
+            jacobian[np.diag_indices(len(y))] += speed * rate
+            jacobian[frozen] = 0.0
+
+    return wrapped

@@ -19,6 +19,7 @@ STEP_BUDGET = "step_budget"
 SOLVER_FAILED = "solver_failed"
 NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
+FIELD_FAILED = "field_failed"
 
 Interpolant = Callable[[float], Array]
 
@@ -78,6 +79,8 @@ class Problem:
         Budget; a solver that needs more stops with the status ``step_budget``.
     watch : Watch
         What ends the piece early.
+    krylov : bool
+        Whether linear systems are to be solved by iteration, without the Jacobian.
     advance : callable
         Told the solver time now and then, for a progress bar.
     """
@@ -92,6 +95,7 @@ class Problem:
     max_steps: int
     watch: Watch = Watch()
     advance: Callable[[float], None] = lambda tau: None
+    krylov: bool = False
 
 
 @dataclass

@@ -17,6 +17,9 @@ from flows.solver import (
     finish,
 )
 
+# Vectors that GMRES keeps before it begins anew.
+KRYLOV_DIM = 30
+
 
 def solve(problem: Problem) -> Piece:
     """Solve ``problem`` by CVODE: in one go to each output, step by step while there is an alarm.
@@ -50,9 +53,11 @@ def solve(problem: Problem) -> Piece:
     outcome: Stop | str | None = None
     message = ""
     try:
+        linear = {"linsolver": "gmres", "krylov_dim": KRYLOV_DIM} if problem.krylov else {
+            "jacfn": jacobian}  # fmt: skip
         solver = CVODE(
-            rhs, rtol=problem.rtol, atol=problem.atol, jacfn=jacobian, method="BDF",
-            max_num_steps=problem.max_steps, eventsfn=alarm, num_events=1,
+            rhs, rtol=problem.rtol, atol=problem.atol, method="BDF",
+            max_num_steps=problem.max_steps, eventsfn=alarm, num_events=1, **linear,
         )  # fmt: skip
         solver.init_step(problem.tau0, problem.y0)
 

@@ -78,18 +78,21 @@ class Smooth(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """How a run goes on after a stop: the frame, the state, the time and what happened."""
+    """How a run goes on after a stop: frame, state, time, what happened, why it cannot go on."""
 
     frame: Any
     state: Any
     time: float
     event: Event | None
+    failure: str = ""
 
 
 class System(abc.ABC):
     """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
 
     name: ClassVar[str]
+    #: Whether raw coordinates of charts are linear in the user's parameters.
+    linear_charts: ClassVar[bool] = True
     #: Types of the frame and of the states, dataclasses of arrays.
     containers: ClassVar[tuple[type, type]]
 
@@ -102,6 +105,10 @@ class System(abc.ABC):
     @abc.abstractmethod
     def parameters(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
+
+    def at_tolerance(self, rtol: float) -> Self:
+        """System whose fields are at least as accurate as steps of this tolerance need."""
+        return self
 
     @abc.abstractmethod
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:

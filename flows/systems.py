@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flows.errors import InputError
+from flows.gmm_em import GMMEM
+from flows.matrix_factorization import MatrixFactorization
 from flows.relu_neuron import ReLUNeuron
 from flows.system import System
 
-SYSTEMS: dict[str, type[System]] = {ReLUNeuron.name: ReLUNeuron}
+SYSTEMS: dict[str, type[System]] = {
+    system.name: system for system in (ReLUNeuron, GMMEM, MatrixFactorization)
+}
 
 
 def make(name: str, parameters: dict[str, Any]) -> System:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.errors import InputError
 from flows.self_similar import Array
@@ -65,8 +66,8 @@ class Trajectory:
     start : ndarray
         User's start.
     status : str
-        ``completed``, or ``step_budget``, ``solver_failed``, ``nonfinite``, ``interrupted``: then
-        ``t`` ends before the requested end.
+        ``completed``, or ``step_budget``, ``solver_failed``, ``field_failed`` (the system cannot
+        compute its field), ``nonfinite``, ``interrupted``: then ``t`` ends before the end.
     message : str
         One line for a person.
     stats : dict
@@ -83,7 +84,7 @@ class Trajectory:
     t: Array
     frame: Any
     states: Any
-    start: Array
+    start: NDArray[Any]
     status: str
     message: str
     stats: dict[str, Any]
@@ -169,7 +170,7 @@ class Trajectory:
             "t": self.t.tolist(),
             "loss": self["loss"].tolist(),
             "observables": {name: self[name].tolist() for name in self.names},
-            "final_state": self.state_at(-1).tolist(),
+            "final_state": plain(self.state_at(-1)),
             "status": self.status,
             "message": self.message,
             "stats": self.stats,
@@ -214,10 +215,14 @@ class Trajectory:
 
         variables: dict[str, Any] = {
             "t": ("time", self.t),
-            "start": (_dims("start", self.start), self.start),
             "loss": ("time", self["loss"]),
-            "final_state": (_dims("start", self.start), self.state_at(-1)),
         }
+        for name, values in (("start", self.start), ("final_state", self.state_at(-1))):
+            # NetCDF has no complex numbers.
+            parts = {"": values} if np.isrealobj(values) else {"_real": values.real,
+                                                               "_imag": values.imag}  # fmt: skip
+            for suffix, part in parts.items():
+                variables[f"{name}{suffix}"] = (_dims("start", part), part)
         for name in self.names:
             values = self[name]
             variables[name] = (("time", *_dims(name, values[0])), values)
@@ -241,6 +246,13 @@ class Trajectory:
 
 def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
+
+
+def plain(values: Array) -> Any:
+    """Nested lists; of complex numbers one for the real and one for the imaginary parts."""
+    if np.isrealobj(values):
+        return values.tolist()
+    return {"real": values.real.tolist(), "imag": values.imag.tolist()}
 
 
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +288,10 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
             t=arrays["t"],
             frame=_collect(frame_type, "frame", arrays),
             states=_collect(state_type, "sound", arrays),
-            start=arrays["start"],
+            start=(
+                arrays["start"] if "start" in arrays
+                else arrays["start_real"] + 1j * arrays["start_imag"]
+            ),
             status=str(about["status"]),
             message=str(about["message"]),
             stats=dict(about["stats"]),

@@ -1,7 +1,8 @@
 """Names of measured quantities as SymPy symbols, their rates along the flow, and their LaTeX.
 
 A symbol's name says what is measured. Suffixes: `<name>_dot` is the rate of change along the flow,
-`<name>_0` the value at the start, `<name>_T2` the value at the mark `T2` (see `claim.Mark`).
+`<name>_0` the value at the start, `<name>_end` that at the end,
+`<name>_T2` the value at the mark `T2` (see `claim.Mark`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,25 @@ import sympy as sp
 __all__ = ["CONSTANTS", "FROZEN", "rate_symbol", "symbol", "to_latex", "total_derivative"]
 
 #: Quantities that do not move along the flow; `T1` and `T2` are marks.
-CONSTANTS = frozenset({"n", "d", "teacher_norm", "T1", "T2"})
+CONSTANTS = frozenset(
+    {
+        "T1",
+        "T2",
+        "d",
+        "depth",
+        "is_complex",
+        "n",
+        "regularization",
+        "sigma_max",
+        "sigma_min",
+        "t_end",
+        "teacher_norm",
+        "weight_min",
+    }
+)
 
 #: Suffixes that freeze a quantity at one time, with the LaTeX of that time.
-FROZEN = {"_0": "0", "_T1": "T_1", "_T2": "T_2"}
+FROZEN = {"_0": "0", "_end": r"t_{\mathrm{end}}", "_T1": "T_1", "_T2": "T_2"}
 
 
 def symbol(name: str) -> sp.Symbol:

@@ -56,11 +56,14 @@ HESSIAN = (G_I, G_J, RHO_I, RHO_J, DELTA, V_A, V_C, MU_IC, MU_JA, S_AC)
 # |delta| < 1/2 is |s| < 1/3, and the first term dropped is below 1e-17 of the result.
 SWITCH = sp.Rational(1, 2)
 TERMS = 17
+# The same for exp(l) - 1 - l, |l| < 1/2.
+DENSITY_TERMS = 14
 
 
 def relative_density() -> sp.Expr:
-    """Return `e_k = exp(l_k) - 1`, a function of `L`."""
-    return expm1(L)
+    """Return `exp(l_k) - 1 - l_k`, of second order, a function of `L`; `e_k` is this plus `l_k`."""
+    series = sum((L**j / sp.factorial(j) for j in range(2, DENSITY_TERMS + 2)), sp.S.Zero)
+    return sp.Piecewise((sp.horner(series), sp.Abs(L) < SWITCH), (expm1(L) - L, True))
 
 
 def relative_posterior() -> sp.Expr:
@@ -101,13 +104,13 @@ def hessian_integrands() -> tuple[sp.Expr, sp.Expr, sp.Expr, sp.Expr]:
     Returns
     -------
     near, far, outer, own : Expr
-        With `P = near` or `P = far`, the second derivative is
-        `pi_i pi_j ([a = c] (1 + E P) + E outer)`, and for `i = j` also `pi_i E own`.
+        The second derivative is `pi_i pi_j ([a = c] P + E outer)`, `P = 1 + E near = E far`, and
+        for `i = j` also `pi_i E own`.
     """
     outer = RHO_I * RHO_J * ((MU_IC - 2 * V_C) * (MU_JA - 2 * V_A) - 2 * S_AC)
     return (
         G_I * G_J - DELTA * (G_I + G_J),
-        RHO_I * RHO_J - 1,
+        RHO_I * RHO_J,
         outer,
         RHO_I * (S_AC - V_A * V_C),
     )
@@ -208,7 +211,7 @@ def derive_gradient_forms() -> Derivation:
                 r" = m_a (g_i + \delta g_i) + (u_a + \delta u_a)",
             ),
             step(
-                plain.subs(parts) - first,
+                plain.subs(parts) - first - 1,
                 (G_I + DELTA * G_I) + (G_J + DELTA * G_J),
                 "the same for psi_i psi_j, which the Hessian has",
                 shown=r"(1 + g_i)(1 + g_j) - 1 - \left[g_i g_j - \delta (g_i + g_j)\right]"
@@ -343,7 +346,7 @@ def derive_kl() -> Derivation:
     Derivation
         `delta = sum_k pi_k expm1(mu_k.x - |mu_k|^2/2)`; for any weights.
     """
-    log_ratio = sp.IndexedBase("l", real=True)
+    log_ratio, rest = (sp.IndexedBase(name, real=True) for name in ("l", "rest"))
     half = DELTA / (2 + DELTA)
     size, part = sp.Symbol("m", positive=True), sp.Symbol("u", positive=True)
     pi_1 = ANY.posterior  # any weights that sum to one
@@ -358,6 +361,14 @@ def derive_kl() -> Derivation:
                 sp.S.Zero,
                 "E(exp(l_k) - 1) = 0 for every component, so E delta = 0",
                 "m = |mu_k|; u = x.mu_k/|mu_k|, and the coordinates across integrate to one",
+            ),
+            step(
+                sp.Sum(pi_1(K) * (rest[K] + MU[K, A] * U - MU[K, A] ** 2 / 2), (K, 1, N)),
+                U * ANY.v(A) + sp.Sum(pi_1(K) * (rest[K] - MU[K, A] ** 2 / 2), (K, 1, N)),
+                "delta with its linear part collected, which cancels where the means sum to zero",
+                "e_k = rest_k + l_k; one coordinate, x = u",
+                shown=r"\sum_k \pi_k e_k = m \cdot x"
+                r" + \sum_k \pi_k \left[(e_k - l_k) - \tfrac12 |\mu_k|^2\right]",
             ),
             step(
                 -sp.log(ratio),

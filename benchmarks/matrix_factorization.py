@@ -76,7 +76,8 @@ def saddle() -> None:
     for eps in (0.1, 1e-2, 1e-3):
         run = flows.integrate(system, system.initial(eps, 1), 1e3 / eps**2)
         left = run.t[np.argmax(run["singular_values"][:, 0] > 0.5)]
-        print(f"  eps = {eps:<6g} first value at t = {left:.3g} = {left * eps**2:.3g}/eps^2,"
+        scaled = left * eps**2
+        print(f"  eps = {eps:<6g} first value at t = {left:.3g} = {scaled:.3g}/eps^2,"
               f" {run.stats['steps']} steps, {run.stats['seconds']:.2f} s, {run.status}")  # fmt: skip
 
 

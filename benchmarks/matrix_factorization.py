@@ -77,8 +77,8 @@ def saddle() -> None:
         run = flows.integrate(system, system.initial(eps, 1), 1e3 / eps**2)
         left = run.t[np.argmax(run["singular_values"][:, 0] > 0.5)]
         scaled = left * eps**2
-        print(f"  eps = {eps:<6g} first value at t = {left:.3g} = {scaled:.3g}/eps^2,"
-              f" {run.stats['steps']} steps, {run.stats['seconds']:.2f} s, {run.status}")  # fmt: skip
+        work = f"{run.stats['steps']} steps, {run.stats['seconds']:.2f} s, {run.status}"
+        print(f"  eps = {eps:<6g} first value at t = {left:.3g} = {scaled:.3g}/eps^2, {work}")
 
 
 def sizes(largest: int) -> None:

@@ -11,6 +11,7 @@ import flows
 from flows import matrix_factorization_field as chains
 from flows.errors import InputError
 from flows.matrix_factorization_monitors import monitors
+from flows.self_similar import wrap, wrap_plain
 from symbolic import matrix_factorization as symbols
 from symbolic.matrix_calculus import evaluate, letters
 from symbolic.matrix_factorization_balanced import balanced_field
@@ -271,6 +272,38 @@ def test_steps_hardly_depend_on_the_regularisation(a):
     run = flows.integrate(system, start, 1e4)
     assert run.completed
     assert run.stats["steps"] < 4500  # 1300 to 3700 when written
+
+
+def test_iterated_linear_systems_give_the_run_of_factored_ones(monkeypatch):
+    system = flows.MatrixFactorization(3, "real", 5.0)
+    start = system.initial(0.3, seed=2)
+    dense = flows.integrate(system, start, 30.0)
+    monkeypatch.setattr("flows.matrix_factorization.DENSE", 10)
+    iterated = flows.integrate(system, start, 30.0)
+    assert iterated.completed
+    assert dense.stats["jacobian_evaluations"] > 0 == iterated.stats["jacobian_evaluations"]
+    assert np.allclose(iterated["loss"], dense["loss"], rtol=PROMISED)
+    assert not np.array_equal(iterated["loss"], dense["loss"])
+
+
+@pytest.mark.parametrize("exponential", [True, False])
+def test_clocks_around_a_plain_field_are_those_around_a_compiled_one(exponential):
+    def raw_pair(x, weights, shape, out, jacobian, want_jacobian):
+        out[0], out[1] = -x[0] * x[1], weights[0] * x[0] - x[1] ** 2
+        if want_jacobian:
+            jacobian[0, 0], jacobian[0, 1] = -x[1], -x[0]
+            jacobian[1, 0], jacobian[1, 1] = weights[0], -2 * x[1]
+
+    found = []
+    frozen = 800.0 if exponential else 3.0  # beyond the range of doubles, a component rests
+    for wrapped in (wrap(raw_pair), wrap_plain(raw_pair)):
+        out, jacobian = np.empty(2), np.zeros((2, 2))
+        wrapped(1.3, np.array([0.7, 0.2]), exponential, 1.5, np.array([0.5, frozen]),
+                np.array([2.0]), np.array([0], dtype=np.int64), out, jacobian, True)  # fmt: skip
+        found.append((out, jacobian))
+    for compiled, plain in zip(*found, strict=True):
+        assert np.allclose(compiled, plain, rtol=ROUNDING)
+        assert np.abs(compiled).max() > VISIBLE
 
 
 def test_random_starts_have_the_laws_of_the_paper():

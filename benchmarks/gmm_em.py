@@ -23,7 +23,8 @@ from rich.table import Table
 
 import flows
 from flows import gmm_em_exact
-from flows import gmm_em_pieces as pieces
+from flows import mixture_pieces as pieces
+from flows.mixture_sums import NEAR, moments
 from flows.quadrature import GAUSS, tensor
 
 EXPECTATION, ALONG_A_RUN, SECONDS = 1e-9, 1e-6, 5.0
@@ -39,14 +40,16 @@ def relative(found: Any, exact: Any) -> float:
 def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]:
     """Errors of loss, E|v|^2 and gradient against a rule with many more nodes."""
     frame, state = system.reduce(means)
+    components = pieces.components(frame, state)
     reach = 2.0 * np.ceil(np.linalg.norm(means, axis=1).max() / 2) + 2.0
     distances = np.ptp(state.mu, axis=0)
     # A step of pi^2 / (24 distance) leaves exp(-48); in the near form Gauss-Hermite is better.
-    rungs = tuple(len(GAUSS) - 1 if pieces.near(state) else
+    rungs = tuple(len(GAUSS) - 1 if components.form == NEAR else
                   len(GAUSS) + int(np.ceil(2 * np.log2(max(1.0, 1.2 * d)))) + 1 for d in distances)
-    finer = pieces.measured(frame, state, tensor(rungs, reach))
-    gradient = pieces.gradient(frame, state, finer.pull) @ frame.basis.T
-    return [abs(found.loss / finer.kl - 1), abs(found.fisher / finer.fisher - 1),
+    finer = moments(system.law, components, tensor(rungs, reach))
+    gradient = pieces.gradient(frame, components, finer.pull) @ frame.basis.T
+    kl, fisher = (x + y for x, y in zip((finer.kl, finer.fisher), components.constant, strict=True))
+    return [abs(found.loss / kl - 1), abs(found.fisher / fisher - 1),
             relative(found.gradient, gradient[frame.member])]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ _HOME = {
     "METHODS": "integrate",
     "MatrixFactorization": "matrix_factorization",
     "ReLUNeuron": "relu_neuron",
+    "ScoreMatching": "score_matching",
     "Trajectory": "trajectory",
     "check": "check",
     "descend": "descend",

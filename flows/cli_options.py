@@ -89,14 +89,33 @@ def _numbers(context: click.Context, option: click.Parameter, text: str | None) 
         ) from error
 
 
+def _score_matching(options: Options) -> tuple[System, Array]:
+    from flows.score_matching import ScoreMatching
+
+    initial = _array(options, "initial", ("n", "d"))
+    target = _array(options, "target", ("d",))
+    if initial is not None:
+        n, d = initial.shape
+    else:
+        n, d = _value(options, "n"), _value(options, "d")
+        if target is not None and options["d"] is None:
+            d = len(target)
+    if target is not None and len(target) != d:
+        raise InputError(f"--target: expected {d} numbers, as many as a mean has, got"
+                         f" {len(target)}")  # fmt: skip
+    noise_time = 0.0 if options["noise_time"] is None else options["noise_time"]
+    system = ScoreMatching(n=n, d=d, noise_time=noise_time, target=target)
+    return system, _random(system, options) if initial is None else initial
+
+
 def _matrix_factorization(options: Options) -> tuple[System, Array]:
     from flows.matrix_factorization import MatrixFactorization
 
     if options["n"] is not None:
         raise InputError("--n is not an option of matrix_factorization; --depth sets the layers")
     is_complex = options["field"] == "complex"
-    initial = _array(options, "initial", ("depth", "d", "d"), is_complex)
-    target = _array(options, "target", ("d", "d"), is_complex)
+    initial = _matrices(options, "initial", ("depth", "d", "d"), is_complex)
+    target = _matrices(options, "target", ("d", "d"), is_complex)
     if initial is not None and options["balanced"]:
         raise InputError("--initial: expected no --balanced beside it; give one of them")
     given = {key: options[key] for key in ("field", "regularization", "depth")
@@ -118,6 +137,12 @@ def _matrix_factorization(options: Options) -> tuple[System, Array]:
     return system, system.initial(scale, seed, balanced=bool(options["balanced"]))
 
 
+_TARGET = click.option(
+    "--target", metavar="FILE",
+    help="Target, .npy or JSON lists: Sigma [default: the identity], or the data's mean"
+    " [default: 0].",
+)  # fmt: skip
+
 SYSTEMS = {
     "relu_neuron": Entry(
         options={
@@ -130,31 +155,47 @@ SYSTEMS = {
     "gmm_em": Entry(
         options={
             "weights": click.option(
-                "--weights", metavar="W1,W2,..", callback=_numbers,
+                "--weights",
+                metavar="W1,W2,..",
+                callback=_numbers,
                 help="Weights of the components, of sum 1 [default: equal].",
             )
         },
         prepare=_gmm_em,
     ),
+    "score_matching": Entry(
+        options={
+            "noise_time": click.option(
+                "--noise-time",
+                metavar="S",
+                type=float,
+                help="Time of the forward process at which scores are matched [default: 0].",
+            ),
+            "target": _TARGET,
+        },
+        prepare=_score_matching,
+    ),
     "matrix_factorization": Entry(
         options={
             "field": click.option(
-                "--field", type=click.Choice(["real", "complex"]),
+                "--field",
+                type=click.Choice(["real", "complex"]),
                 help="Numbers of the layers [default: real].",
             ),
             "regularization": click.option(
-                "--regularization", metavar="A", type=float,
+                "--regularization",
+                metavar="A",
+                type=float,
                 help="Strength a of the balancing term [default: 5].",
             ),
             "depth": click.option(
                 "--depth", metavar="N", type=int, help="Number of layers [default: 4]."
             ),
-            "target": click.option(
-                "--target", metavar="FILE",
-                help="Target Sigma, .npy or JSON lists [default: the identity].",
-            ),
+            "target": _TARGET,
             "balanced": click.option(
-                "--balanced", is_flag=True, default=None,
+                "--balanced",
+                is_flag=True,
+                default=None,
                 help="Balanced random start: every layer Gaussian, all defects zero.",
             ),
         },
@@ -169,6 +210,19 @@ def _array(
     from flows.starts import read_array
 
     return None if options[name] is None else read_array(options[name], axes, is_complex)
+
+
+def _matrices(options: Options, name: str, axes: tuple[str, ...], is_complex: bool) -> Array | None:
+    """Array of an option whose numbers are real or complex, as another option says."""
+    try:
+        return _array(options, name, axes, is_complex)
+    except InputError:
+        if is_complex:
+            raise
+        # What is no array of complex numbers either is refused by a reason of its own.
+        _array(options, name, axes, is_complex=True)
+        raise InputError(f"{options[name]}: expected real numbers, got complex ones; add --field"
+                         " complex") from None  # fmt: skip
 
 
 def _value(options: Options, name: str) -> Any:
@@ -209,8 +263,8 @@ FLOW = {
 
 def flow_options(command: Command) -> Command:
     """Give a command the options of a flow, then those of each system."""
-    own = [option for entry in SYSTEMS.values() for option in entry.options.values()]
-    for decorate in reversed([*FLOW.values(), *own]):
+    own = {name: option for entry in SYSTEMS.values() for name, option in entry.options.items()}
+    for decorate in reversed([*FLOW.values(), *own.values()]):
         command = decorate(command)
     return command
 

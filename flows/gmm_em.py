@@ -6,55 +6,28 @@ r"""One Gaussian learnt by a Gaussian mixture with gradient EM, as a gradient fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from flows import gmm_em_pieces as pieces
+from flows import mixture_pieces as pieces
 from flows.errors import InputError
-from flows.gmm_em_pieces import Frame, Sound
-from flows.self_similar import Array, Chart
-from flows.solver import Stop, Watch
-from flows.system import Restart, Smooth, System
+from flows.mixture import MixtureSystem, check_size, finite, normal
+from flows.mixture_features import Row, Sample
+from flows.mixture_pieces import Frame, Sound
+from flows.mixture_sums import FAR
+from flows.self_similar import Array
+from flows.system import Smooth
 
 # Weights are typed with this accuracy at least; they are then divided by their sum.
 SUM_TOLERANCE = 1e-9
-# Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
-LONGEST = 1e6
-
-
-class Expectations(NamedTuple):
-    """Expectations at a state with their error.
-
-    Parameters
-    ----------
-    loss : float
-        KL divergence.
-    fisher : float
-        ``E|v|^2``.
-    gradient : ndarray, shape (n, d)
-        Gradient of the loss.
-    error : float
-        Measured relative error of each (of the gradient: relative to its largest entry).
-    nodes : int
-        Nodes of the rule.
-    rule : str
-        Which rule.
-    """
-
-    loss: float
-    fisher: float
-    gradient: Array
-    error: float
-    nodes: int
-    rule: str
+# Nodes at a time where arrays over nodes are made.
+CHUNK = 100_000
 
 
 @dataclass(frozen=True)
-class GMMEM(System):
+class GMMEM(MixtureSystem):
     r"""Gradient EM flow of an ``n``-component mixture towards ``N(0, I_d)``.
 
     .. math:: \nabla_i L = E[\psi_i v], \qquad
@@ -96,19 +69,16 @@ class GMMEM(System):
     n: int = 3
     d: int = 2
     weights: Any = None
-    #: Relative error of the field that steps of a run can bear.
     tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "gmm_em"
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    law: ClassVar[str] = "gmm_em"
 
     def __post_init__(self) -> None:
         """Check the parameters; the weights become a tuple of sum one."""
-        for label, value in (("n", self.n), ("d", self.d)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{label} must be a positive integer, got {value!r}")
+        check_size(self.n, self.d)
         given = np.full(self.n, 1 / self.n) if self.weights is None else self.weights
-        w = _finite(given, (int(self.n),), "weights")
+        w = finite(given, (int(self.n),), "weights")
         if not (w > 0).all():
             raise InputError(f"weights must be positive, got {w.min():g}; leave out a component"
                              " that has none")  # fmt: skip
@@ -133,9 +103,15 @@ class GMMEM(System):
             "weight_min": min(self.weights),
         }
 
-    def at_tolerance(self, rtol: float) -> Self:
-        """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
-        return replace(self, tolerance=max(0.1 * rtol, min(rtol, pieces.EXACT)))
+    @property
+    def unit(self) -> float:
+        """One: the user's means are those of the mixture."""
+        return 1.0
+
+    @property
+    def origin(self) -> None:
+        """The target stands at 0."""
+        return
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start ``mu_i ~ N(0, scale^2 I_d)``.
@@ -157,117 +133,54 @@ class GMMEM(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        if not (np.isfinite(scale) and scale >= 0):
-            raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-        if seed < 0:
-            raise InputError(f"seed must be an integer >= 0, got {seed!r}")
-        return scale * np.random.default_rng(seed).normal(size=(self.n, self.d))
+        return normal(self.n, self.d, scale, seed)
 
-    def check_start(self, start: ArrayLike) -> Array:
-        """Start as an array of shape (n, d), or an :class:`InputError`."""
-        means = _finite(start, (int(self.n), int(self.d)), "start")
-        longest = float(np.max(np.linalg.norm(means, axis=1)))
-        if longest > LONGEST:
-            raise InputError(f"start has a mean of length {longest:g}, above {LONGEST:g}")
-        return means
-
-    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""
-        return pieces.reduce(start, np.array(self.weights))
+        return pieces.reduce(means, np.array(self.weights), merge)
 
-    def restore(self, frame: Frame, state: Sound) -> Array:
-        """User's means, shape (..., n, d)."""
-        return pieces.restore(frame, state)
+    def of(self, kl: float, fisher: float) -> float:
+        """Return the KL divergence."""
+        return kl
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
-        """See :func:`flows.gmm_em_pieces.features`."""
-        return pieces.features(frame, states)
-
-    # The pieces of a run -----------------------------------------------------------------
-
-    def begin(self, frame: Frame, state: Sound) -> Restart:
-        """Say at once if no rule is good enough at the start."""
-        return Restart(frame, state, 0.0, None, pieces.failure(frame, state, self.tolerance))
-
-    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
-        """Choose coordinates, rule and clock for the piece that begins with ``state``."""
-        return pieces.chart(frame, state, time, self.tolerance)
-
-    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-        """Sound state(s) of raw chart coordinates, shape (..., N)."""
-        return pieces.decode(frame, state, chart, raw)
-
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
-        """End the chart where its rule or its coordinates should be chosen anew."""
-        return pieces.watch(frame, state, chart, self.tolerance)
-
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on after a stop with a new choice of rule and coordinates."""
-        return pieces.restart(frame, state, chart, stop, self.tolerance)
-
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, for means on a line.
-
-        Raises
-        ------
-        InputError
-            If the means span more than a line: too many nodes.
-        """
+    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, for means on a line."""
         from flows import gmm_em_exact
 
-        if len(state.mean) > 1:
-            raise InputError("method 'reference' follows means on a line only; choose another")
         return gmm_em_exact.flow(frame, state, digits)
 
-    # Functions of a user's state ---------------------------------------------------------
-
-    def expectations(
-        self, state: ArrayLike, tolerance: float = pieces.EXACT
-    ) -> Expectations:
-        """Loss, relative Fisher information and gradient, with their measured error.
-
-        Parameters
-        ----------
-        state : array_like, shape (n, d)
-            Means.
-        tolerance : float
-            Relative error asked for; ``error`` says what was reached.
-        """
-        frame, sound = self.reduce(self.check_start(state))
-        found = pieces.estimate(frame, sound, tolerance)
-        kl, fisher = (float(x[0]) for x in found.values[:2])
-        gradient = pieces.gradient(frame, sound, found.values[2]) @ frame.basis.T
-        return Expectations(kl, fisher, gradient[frame.member], found.error, len(found.rule),
-                            found.rule.label)  # fmt: skip
-
-    def loss(self, state: ArrayLike) -> float:
-        """KL divergence of means ``state``, shape (n, d); its error is in :meth:`expectations`."""
-        return self.expectations(state).loss
-
-    def gradient(self, state: ArrayLike) -> Array:
-        """Gradient of the loss, shape (n, d); see :meth:`expectations` for its error."""
-        return self.expectations(state).gradient
-
-    def hessian(self, state: ArrayLike) -> Array:
-        """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
-
-        Coincident components are told apart: the Hessian is that of ``n`` free means.
-        """
-        means = self.check_start(state)
-        return pieces.hessian(*pieces.reduce(means, np.array(self.weights), merge=False))
+    def more(self, sample: Sample) -> Row:
+        """Loss, gradient, ``fisher``, and the length ``em_norm`` of the EM update by definition."""
+        square = float(np.sum(sample.share * sample.velocity**2))
+        turn = sample.frame.rate[:, None] * sample.turn(self.law)
+        return {
+            "loss": sample.found.kl,
+            "loss_dot": -square,
+            # Its rate is left out: t times the rate of the slaved mean would be rounding.
+            "gradient_norm": float(np.sqrt(square)),
+            "fisher": sample.found.fisher,
+            # fisher = sum <grad_i, mu_i>, so its rate is sum <turn_i, mu_i> - |grad|^2.
+            "fisher_dot": float(np.sum(sample.share * turn * sample.means.mu)) - square,
+            "em_norm": _em_norm(sample),
+        }
 
 
-def _finite(values: ArrayLike | Sequence[float], shape: tuple[int, ...], label: str) -> Array:
-    """Array of doubles of this shape with finite entries, or one clear line."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
-    if array.shape != shape:
-        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
-    array = array.astype(float)
-    if not np.isfinite(array).all():
-        raise InputError(f"{label} must be finite; it holds NaN or infinity")
-    return array
+def _em_norm(sample: Sample) -> float:
+    """Length of the EM update `E psi_i (x - mu_i)`, summed as it is defined."""
+    frame, mu = sample.frame, sample.means.mu
+    share = sample.share
+    if len(mu) == 1:
+        return float(frame.rate[0] * np.linalg.norm(mu) * np.sqrt(share[0, 0]))
+    rule, step = sample.found.rule, np.zeros_like(mu)
+    home = sample.means.home if sample.means.form == FAR else None
+    if home is not None:
+        step[home] = -mu[home]
+    for first in range(0, len(rule), CHUNK):
+        x, w = rule.nodes[first : first + CHUNK], rule.weights[first : first + CHUNK]
+        logs = x @ mu.T - 0.5 * np.sum(mu**2, axis=1)
+        psi = frame.weight * np.exp(logs - np.max(logs, axis=1, keepdims=True))
+        psi *= (w / np.sum(psi, axis=1))[:, None]
+        if home is not None:  # nodes are where others take over: E(x - mu) is known
+            psi[:, home] -= w
+        step += psi.T @ x - np.sum(psi, axis=0)[:, None] * mu
+    return float(np.sqrt(np.sum(share * (step / share) ** 2)))

@@ -49,7 +49,8 @@ LAST_RUNG = len(GAUSS) + 20
 # Nodes end where the density is below exp(-40) of what it is where the integrand lives, and those
 # of tensor products are left out where their weight is, by the number of nodes that may be.
 NEGLIGIBLE, LEFT_OUT = 40.0, 1e-4
-STALLED = 3
+# ... and is looked for below this: above, something small has not been seen yet.
+STALLED, ROUNDED = 3, 1e-9
 SPARSE_LEVELS = range(2, 9)
 REPLICATES = 8
 SOBOL_POWERS = range(8, 18)
@@ -131,7 +132,9 @@ def _axis(rung: int, reach: float) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=32)
-def tensor(rungs: tuple[int, ...], reach: float) -> Rule:
+def tensor(
+    rungs: tuple[int, ...], reach: float, window: tuple[float, float] = (-math.inf, math.inf)
+) -> Rule:
     """Tensor product of the rules ``rungs`` of the ladder, without nodes of negligible weight.
 
     Parameters
@@ -140,6 +143,8 @@ def tensor(rungs: tuple[int, ...], reach: float) -> Rule:
         Number on the ladder, for each coordinate: Gauss-Hermite first, then trapezoidal rules.
     reach : float
         Length of the longest mean; components take over at half of it.
+    window : tuple of float
+        Nodes outside of it, along the first coordinate, are left out.
 
     Returns
     -------
@@ -149,8 +154,11 @@ def tensor(rungs: tuple[int, ...], reach: float) -> Rule:
     nodes, weights = np.zeros((1, 0)), np.ones(1)
     # Halfway to the longest mean the density is exp(-reach^2/8), and fields are that small.
     least = LEFT_OUT * math.exp(-NEGLIGIBLE - min(reach, 70.0) ** 2 / 8)
-    for rung in rungs:
+    for index, rung in enumerate(rungs):
         x, w = _axis(rung, reach)
+        if index == 0:
+            inside = (x >= window[0]) & (x <= window[1])
+            x, w = x[inside], w[inside]
         weights = (weights[:, None] * w).ravel()
         nodes = np.column_stack([np.repeat(nodes, len(x), axis=0), np.tile(x, len(nodes))])
         kept = weights > least
@@ -245,6 +253,7 @@ def refine(
     reach: float,
     tolerance: float,
     budget: int = BUDGET,
+    window: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """Choose a rule whose measured error is below ``tolerance``.
 
@@ -261,6 +270,8 @@ def refine(
         Relative error asked for.
     budget : int
         Most nodes of a rule.
+    window : tuple of float
+        Outside of it, along the first coordinate, there is nothing to see; for tensor rules.
 
     Returns
     -------
@@ -270,7 +281,7 @@ def refine(
     # Rounded, so that runs whose means move a little use the same rule.
     reach = 2.0 * math.ceil(reach / 2)
     if len(distances) <= TENSOR_DIMENSIONS:
-        return _refine_tensor(evaluate, distances, reach, tolerance, budget)
+        return _refine_tensor(evaluate, distances, reach, tolerance, budget, window)
     found = _refine_sparse(evaluate, len(distances), tolerance, budget)
     if found.error <= tolerance:
         return found
@@ -294,13 +305,14 @@ def _refine_tensor(
     reach: float,
     tolerance: float,
     budget: int,
+    window: tuple[float, float],
 ) -> Estimate:
     """Raise the rungs of those axes on which the next rung still changes the result."""
     known: dict[tuple[int, ...], Values] = {}
 
     def at(rungs: tuple[int, ...]) -> Values | None:
         if rungs not in known:
-            rule = tensor(rungs, reach)
+            rule = tensor(rungs, reach, window)
             if len(rule) > budget:
                 return None
             known[rungs] = evaluate(rule)
@@ -317,18 +329,26 @@ def _refine_tensor(
             finer = at(tuple(k + (i == axis) for i, k in enumerate(rungs)))
             errors.append(math.inf if finer is None else _relative(values, finer))
         best = sum(errors)
+        if math.isinf(best):  # no room for a finer rule
+            if math.isfinite(before) or not any(rungs):
+                best = before  # that of the coarser one
+                break
+            rungs = tuple(max(0, k - 1) for k in rungs)
+            values = at(rungs)
+            assert values is not None
+            continue
         # An error that no longer halves is rounding.
-        stalled = stalled + 1 if best > before / 2 else 0
+        stalled = stalled + 1 if best > before / 2 and best < ROUNDED else 0
         if best <= tolerance or stalled == STALLED:
             break
         share = tolerance / len(rungs)
         higher = tuple(min(k + (e > share), LAST_RUNG)
                        for k, e in zip(rungs, errors, strict=True))  # fmt: skip
-        improved = at(higher) if higher != rungs and math.isfinite(best) else None
+        improved = at(higher) if higher != rungs else None
         if improved is None:
             break
         rungs, values = higher, improved
-    return Estimate(values, best, tensor(rungs, reach))
+    return Estimate(values, best, tensor(rungs, reach, window))
 
 
 def _refine_sparse(

@@ -10,8 +10,8 @@ from flows.errors import InputError
 from flows.observe import Quantities, Run
 from flows.self_similar import Array
 
-__all__ = ["DRIFT", "TailConstant", "Window", "asymptotic_window", "local_exponent",
-           "tail_constant"]  # fmt: skip
+__all__ = ["DRIFT", "LogCorrected", "TailConstant", "Window", "asymptotic_window",
+           "local_exponent", "log_corrected", "tail_constant"]  # fmt: skip
 
 #: In the asymptotic window a local exponent stays within this of its median in the last decade.
 DRIFT = 0.05
@@ -19,6 +19,8 @@ DRIFT = 0.05
 DECADES = 1.0
 #: A constant is fitted on the last decades only: before, more than one correction is at work.
 FIT_DECADES = 3.0
+#: ... and a fit of three numbers takes so many output times.
+FIT_POINTS = 6
 #: Below this a double has lost digits or is about to: the quantity carries no more information.
 FLOOR = 1e-280
 
@@ -187,3 +189,61 @@ def _aitken(c: Array, noise: float) -> float:
     if abs(before) <= noise or abs(after) >= abs(before):
         return float(c[2])
     return float(c[2] - after**2 / (after - before))
+
+
+@dataclass(frozen=True)
+class LogCorrected:
+    """A fit `Phi = c t^-a (log t)^-b` with its errors.
+
+    Parameters
+    ----------
+    exponent, log_exponent, constant : float
+        `a`, `b` and `c`; NaN without a steady window of enough output times.
+    errors : tuple of float
+        Absolute errors of `a`, `b` and `c`, in this order; infinite where they are NaN.
+    window : Window
+        Where they were fitted.
+    """
+
+    exponent: float
+    log_exponent: float
+    constant: float
+    errors: tuple[float, float, float]
+    window: Window
+
+
+def log_corrected(run: Run, name: str = "loss") -> LogCorrected:
+    r"""Fit a power of time with a power of its logarithm, by least squares.
+
+    .. math:: \log \Phi = \log c - a \log t - b \log \log t
+
+    over the output times `t > e` of the asymptotic window. The error is the difference between the
+    fits of its halves, which shows what the form leaves out, plus the numerical error of the run.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A scalar potential of the system.
+
+    Returns
+    -------
+    LogCorrected
+        The three numbers with their errors.
+    """
+    window = asymptotic_window(run, name)
+    quantities = Quantities(run)
+    span = np.arange(window.start, window.stop)
+    span = span[quantities["t"][span] > np.e]
+    if not window.steady or len(span) < 2 * FIT_POINTS:
+        return LogCorrected(np.nan, np.nan, np.nan, (np.inf,) * 3, window)
+    x = np.log(quantities["t"][span])
+    y = np.log(_potential(quantities, name)[0][span])
+    design, half = np.stack([-x, -np.log(x), np.ones_like(x)], axis=1), len(x) // 2
+    inverse = np.linalg.pinv(design)
+    early, late = (np.linalg.pinv(design[k]) @ y[k] for k in (slice(half), slice(half, None)))
+    a, b, log_c = map(float, inverse @ y)
+    error = np.abs(late - early) + run.error(name) * np.abs(inverse).sum(axis=1)
+    c, (error_a, error_b, error_log_c) = float(np.exp(log_c)), map(float, error)
+    return LogCorrected(a, b, c, (error_a, error_b, c * error_log_c), window)

@@ -264,7 +264,7 @@ def _wake(d: int, frame: Frame, state: Sound, time: float, event: Event | None) 
     """
     zero = np.flatnonzero(np.hypot(state.h, np.linalg.norm(state.z, axis=1)) == 0)
     if not len(zero):
-        return Restart(frame, state, time, event)
+        return Restart(frame, state, time, () if event is None else (event,))
     users = [int(i) for i in np.flatnonzero(np.isin(frame.member, zero))]
     mu = frame.multiplicity
     value, u = _descent(d, frame, state)
@@ -282,7 +282,7 @@ def _wake(d: int, frame: Frame, state: Sound, time: float, event: Event | None) 
     elif leaves or time == 0:
         event = Event(time, "departure" if leaves else "rest",
                       f"neuron {_names(users)} at zero {fate}")  # fmt: skip
-    return Restart(frame, state, time, event)
+    return Restart(frame, state, time, () if event is None else (event,))
 
 
 @dataclass

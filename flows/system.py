@@ -83,7 +83,7 @@ class Restart(NamedTuple):
     frame: Any
     state: Any
     time: float
-    event: Event | None
+    events: tuple[Event, ...] = ()
     failure: str = ""
 
 

@@ -8,10 +8,11 @@ from flows.errors import InputError
 from flows.gmm_em import GMMEM
 from flows.matrix_factorization import MatrixFactorization
 from flows.relu_neuron import ReLUNeuron
+from flows.score_matching import ScoreMatching
 from flows.system import System
 
 SYSTEMS: dict[str, type[System]] = {
-    system.name: system for system in (ReLUNeuron, GMMEM, MatrixFactorization)
+    system.name: system for system in (ReLUNeuron, GMMEM, ScoreMatching, MatrixFactorization)
 }
 
 

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 #: Systems with a file in this package.
-SYSTEMS = ("relu_neuron", "gmm_em", "matrix_factorization")
+SYSTEMS = ("relu_neuron", "gmm_em", "score_matching", "matrix_factorization")
 
 
 def _module(system: str) -> ModuleType:

@@ -22,10 +22,12 @@ CONSTANTS = frozenset(
         "depth",
         "is_complex",
         "n",
+        "noise_time",
         "regularization",
         "sigma_max",
         "sigma_min",
         "t_end",
+        "target_norm",
         "teacher_norm",
         "weight_min",
     }

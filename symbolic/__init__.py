@@ -19,6 +19,7 @@ DOCUMENTS = {
     "activations": "activation_flow",
     "gaussian": "gaussian",
     "mixture": "mixture",
+    "mixture_frame": "mixture_frame",
 }
 
 

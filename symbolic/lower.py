@@ -6,6 +6,7 @@ place for every argument in `[0, pi]` (and finite for every other).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import factorial
@@ -16,7 +17,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 __all__ = ["Backend", "Undecided", "lower"]
 
-Backend = Literal["numpy", "numba", "mpmath", "ball"]
+Backend = Literal["numpy", "numba", "jax", "mpmath", "ball"]
 
 # Below SWITCH the series is used; there and above it the textbook formula loses under two bits.
 SWITCH = 1.5
@@ -147,6 +148,56 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
     }
 
 
+def _jax_table() -> dict[str, Callable[..., Any]]:
+    """Return the primitives with derivatives of their own, exact and finite of every order at 0."""
+    import jax
+    import jax.numpy as jnp
+    from jax.scipy.special import erf
+
+    def with_slope(value: Callable[..., Any], slope: Callable[..., Any]) -> Callable[..., Any]:
+        function = jax.custom_jvp(value)
+
+        @function.defjvp
+        def rule(primals: Any, tangents: Any) -> Any:
+            out = function(*primals)
+            return out, sum(s * dx for s, dx in zip(slope(out, *primals), tangents, strict=True))
+
+        return function
+
+    def with_series(name: str, direct: Any, slope: Any) -> Callable[..., Any]:
+        coefficients = _coefficients(name)[::-1]
+
+        def evaluate(t: Any) -> Any:
+            near = jnp.clip(t, -SWITCH, SWITCH)  # keeps the unused branch free of overflow
+            square = near * near
+            series = near * square * jnp.polyval(jnp.array(coefficients), square)
+            return jnp.where(jnp.abs(t) < SWITCH, series, direct(t))
+
+        return with_slope(evaluate, lambda out, t: (slope(t),))
+
+    def cosine_minus_one(t: Any) -> Any:
+        return -2.0 * jnp.sin(0.5 * t) ** 2
+
+    def ratio(x: Any, y: Any) -> Any:
+        return jnp.where(y == 0.0, 0.0, x / jnp.where(y == 0.0, 1.0, y))
+
+    def length(*x: Any) -> Any:
+        largest = functools.reduce(jnp.maximum, map(jnp.abs, x))
+        return largest * jnp.sqrt(sum(ratio(c, largest) ** 2 for c in x))
+
+    return {
+        "SinMinusArg": with_series("SinMinusArg", lambda t: jnp.sin(t) - t, cosine_minus_one),
+        "SinMinusArgCos": with_series(
+            "SinMinusArgCos", lambda t: jnp.sin(t) - t * jnp.cos(t), lambda t: t * jnp.sin(t)
+        ),
+        "CosMinusOne": cosine_minus_one,
+        "AngleBetween": lambda chord, antichord: 2.0 * jnp.arctan2(chord, antichord),
+        "SafeRatio": ratio,
+        "SafeNorm": with_slope(length, lambda out, *x: tuple(ratio(c, out) for c in x)),
+        "erf": erf,  # which SymPy would take from `math`, where no array is known
+    }
+
+
 def _mpmath_table() -> dict[str, Callable[..., Any]]:
     from mpmath import mp
 
@@ -202,10 +253,11 @@ def lower(
         Expressions in `args`; common subexpressions are computed once.
     args : sequence of Symbol
         The arguments of the function, in order.
-    backend : {"numpy", "numba", "mpmath", "ball"}
-        `numpy` broadcasts over arrays (a constant expression stays a scalar); `numba` takes
-        scalars and can be called from other compiled code; `mpmath` follows `mp.prec`; `ball`
-        takes and gives enclosures (`flint.arb`, following `flint.ctx.prec`), of textbook formulas.
+    backend : {"numpy", "numba", "jax", "mpmath", "ball"}
+        `numpy` broadcasts over arrays (a constant expression stays a scalar), and so does `jax`,
+        in the precision that JAX is set to; `numba` takes scalars and can be called from other
+        compiled code; `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb`,
+        following `flint.ctx.prec`), of textbook formulas.
 
     Returns
     -------
@@ -232,6 +284,8 @@ def lower(
     cse = not any(e.has(sp.Integral) for e in exprs)
     if backend == "numpy":
         return sp.lambdify(args, exprs, modules=[_numpy_table(), "numpy"], cse=cse)
+    if backend == "jax":
+        return sp.lambdify(args, exprs, modules=[_jax_table(), "jax"], cse=cse)
     if backend == "mpmath":
         return sp.lambdify(args, exprs, modules=[_mpmath_table(), "mpmath"], cse=cse)
     if backend == "ball":
@@ -243,4 +297,4 @@ def lower(
         printer = _ScalarPrinter({"fully_qualified_modules": False, "inline": True})
         plain = sp.lambdify(args, exprs, modules="math", printer=printer, cse=cse)
         return njit(error_model="numpy")(plain)
-    raise ValueError(f"unknown backend {backend!r}; known: numpy, numba, mpmath, ball")
+    raise ValueError(f"unknown backend {backend!r}; known: numpy, numba, jax, mpmath, ball")

@@ -21,40 +21,47 @@ from typing import Any
 import sympy as sp
 
 from symbolic.derivation import Derivation, Document, Step
-from symbolic.gaussian import A, B, D, R, X, exponent
+from symbolic.gaussian import COORDINATES, A, B, D, R, X, exponent
 from symbolic.identity import Domain
 
 __all__ = [
     "ANY",
     "DELTA",
+    "DELTA_0",
     "EM_PAPER",
     "IN_X",
     "MIXTURE",
     "MU",
     "OWN",
     "PI",
+    "SCORE_PAPER",
     "UNDER_E",
     "C",
     "K",
     "Mixture",
     "N",
+    "Q",
     "derive",
+    "derive_by_mean",
     "derive_posterior",
     "step",
 ]
 
 EM_PAPER = "Xu, Fazel & Du 2024, arXiv 2407.00490"
+SCORE_PAPER = "Zhang, Xu, Zhou, Fazel & Du 2026, arXiv 2511.22069"
 
 OWN, K, C = sp.symbols("i k c", integer=True, positive=True)
 AFTER = sp.Symbol("q", integer=True, nonnegative=True)
 N = OWN + AFTER
 MU = sp.IndexedBase("mu", real=True)
 PI = sp.IndexedBase("pi", positive=True)
-DELTA = sp.Symbol("delta", real=True)
+# Densities relative to N(m, I), m the mean of the mixture, and to p_0, less 1; q leads from one
+# to the other (symbolic.mixture_node).
+DELTA, DELTA_0, Q = sp.symbols("delta delta_0 q", real=True)
 # Where it is sampled: two and three components in the plane, `c` the coordinate `a` or the other.
 SAMPLED: Domain = (
     *((A, 1, 1), (R, 1, 1), (C, 1, 2), (OWN, 1, 2), (AFTER, 1, 1)),
-    (DELTA, -sp.Rational(1, 2), 2),
+    *((density, -sp.Rational(1, 2), 2) for density in (DELTA, DELTA_0, Q)),
 )
 UNDER_E = "integrands; the derivative is taken under E"
 
@@ -189,12 +196,71 @@ def derive_posterior() -> Derivation:
     )
 
 
+def derive_by_mean() -> Derivation:
+    r"""Derive how posterior weights, `v` and `h_i.v` change with one mean, `h_i = mu_i - v`.
+
+    Returns
+    -------
+    Derivation
+        For any numbers of components and coordinates and any weights. Where the posterior of one
+        mean's component is differentiated, `R` holds the other components together; `s = [i = j]`.
+    """
+    u, x, rest, w, w_i = sp.symbols("u x R w w_i", positive=True)
+    own = w * sp.exp(u * x - u**2 / 2)
+    share, other = own / (rest + own), w_i / (rest + own)
+    t, same, psi, away = sp.symbols("t s psi_j a_ja", real=True)
+    h_i, h_j, v = (sp.IndexedBase(name, real=True) for name in ("h_i", "h_j", "v"))
+    here = sp.KroneckerDelta(A, B)
+    v_moved = v[B] + t * psi * (here + h_j[B] * away)
+    mu_moved = v[B] + h_i[B] + t * same * here
+    return Derivation(
+        "derivatives by a mean",
+        f"{SCORE_PAPER}, section 2",
+        (
+            step(
+                sp.Derivative(share, u),
+                share * (1 - share) * (x - u),
+                "a posterior weight differentiated by its own mean",
+                "u = mu_jc, x = x_c; w holds the other coordinates, R the other components",
+                shown=r"\partial_{\mu_{jc}} \psi_j = \psi_j (1 - \psi_j)(x_c - \mu_{jc})",
+            ),
+            step(
+                sp.Derivative(other, u),
+                -other * share * (x - u),
+                "a posterior weight differentiated by another mean",
+                "u = mu_jc, x = x_c; w_i does not depend on it",
+                shown=r"\partial_{\mu_{jc}} \psi_i = -\psi_i \psi_j (x_c - \mu_{jc})",
+            ),
+            step(
+                sp.Derivative(MIXTURE.v(C), MU[OWN, A]),
+                MIXTURE.posterior(OWN)
+                * (sp.KroneckerDelta(A, C) + (X[A] - MU[OWN, A]) * (MU[OWN, C] - MIXTURE.v(C))),
+                "derivative of v by one mean",
+                shown=r"\partial_{\mu_{ia}} v_c = \psi_i \left[\delta_{ac}"
+                r" + (x_a - \mu_{ia})\, h_{ic}\right]",
+            ),
+            Step(
+                sp.Subs(sp.Derivative(sp.Sum((mu_moved - v_moved) * v_moved, (B, 1, D)), t), t, 0),
+                same * v[A]
+                + psi * (h_i[A] - v[A])
+                + psi * away * sp.Sum(h_j[B] * (h_i[B] - v[B]), (B, 1, D)),
+                "derivative of h_i.v by one mean, with that of v",
+                ("mu_ja moves by t, a_ja = x_a - mu_ja",),
+                COORDINATES,
+                True,
+                shown=r"\partial_{\mu_{ja}} (h_i \cdot v) = \delta_{ij} v_a + \psi_j"
+                r" \left[h_{ia} - v_a + a_{ja}\, h_j \cdot (h_i - v)\right]",
+            ),
+        ),
+    )
+
+
 def derive() -> Document:
     """Return the lemmas on mixtures that both losses use.
 
     Returns
     -------
     Document
-        Posterior weights and the score.
+        Posterior weights and the score; what changes with a mean.
     """
-    return Document("mixture", (derive_posterior(),))
+    return Document("mixture", (derive_posterior(), derive_by_mean()))

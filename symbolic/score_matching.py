@@ -7,19 +7,84 @@ from __future__ import annotations
 
 import sympy as sp
 
+from symbolic import gmm_em
 from symbolic.derivation import Derivation, Document
-from symbolic.gaussian import A, B, D, U, X, density, exponent
-from symbolic.mixture import ANY, IN_X, MIXTURE, MU, OWN, UNDER_E, C, Mixture, step
+from symbolic.gaussian import A, B, D, X, exponent
+from symbolic.mixture import ANY, IN_X, MIXTURE, MU, OWN, SCORE_PAPER, C, Mixture, step
+from symbolic.mixture_frame import gradient_steps
+from symbolic.mixture_node import (
+    A_IA,
+    A_IC,
+    A_JC,
+    COMMON_A,
+    DM_I,
+    G_I,
+    H_IC,
+    H_JA,
+    HH_IJ,
+    HU_I,
+    HV_I,
+    HV_J,
+    MU_IA,
+    RHO_I,
+    RHO_J,
+    SAME,
+    V_A,
+    V_C,
+    WEIGHT_I,
+)
 
 __all__ = [
     "derive",
-    "derive_noise_time",
     "derive_score_gradient",
+    "derive_score_hessian",
     "derive_score_loss",
+    "gradient_integrand",
+    "hessian_integrands",
+    "near_gradient_integrand",
     "score_gradient",
 ]
 
-SCORE_PAPER = "Zhang, Xu, Zhou, Fazel & Du 2026, arXiv 2511.22069"
+
+def gradient_integrand() -> sp.Expr:
+    """Return `(psi_i/W_i) (v_a + (h_i.v) a_ia)`, a function of `mixture_node.GRADIENT`.
+
+    Returns
+    -------
+    Expr
+        The gradient of `E|v|^2` by `mu_ia` is `2 W_i` times its expectation, in the cluster form
+        after `m_a` has been added.
+    """
+    return gmm_em.gradient_integrand() + RHO_I * HV_I * A_IA
+
+
+def near_gradient_integrand() -> sp.Expr:
+    """Return the near form, a function of :data:`symbolic.mixture_node.NEAR_GRADIENT`.
+
+    Returns
+    -------
+    Expr
+        The gradient by `mu_ia` is `2 W_i` times its expectation, after `m_a` has been added. The
+        term `(dev_i.m) x_a`, larger than the sum and of expectation zero, is left out.
+    """
+    turn = G_I * (DM_I + HU_I) * A_IA + HU_I * A_IA - DM_I * MU_IA
+    return gmm_em.near_gradient_integrand() + turn
+
+
+def hessian_integrands() -> tuple[sp.Expr, sp.Expr]:
+    """Return the parts of the second derivative of `E|v|^2` by `mu_ia` and `mu_jc`.
+
+    Returns
+    -------
+    outer, own : Expr
+        Functions of :data:`symbolic.mixture_node.HESSIAN`. The second derivative is
+        `2 W_i W_j ([a = c] P_ij + E outer)`, `P_ij = E[psi_i psi_j]/(W_i W_j)`, and for `i = j`
+        also `2 W_i E own`.
+    """
+    inner_i, inner_j = V_A + HV_I * A_IA, V_C + HV_J * A_JC
+    turn = A_IA * H_IC + H_JA * A_JC + HH_IJ * A_IA * A_JC
+    outer = RHO_I * RHO_J * (turn - inner_i * A_JC - A_IA * inner_j)
+    return outer, RHO_I * (inner_i * A_IC + A_IA * V_C - HV_I * SAME)
 
 
 def score_gradient(mixture: Mixture = MIXTURE) -> tuple[sp.Expr, sp.Expr, sp.Expr]:
@@ -54,8 +119,8 @@ def derive_score_loss() -> Derivation:
     Returns
     -------
     Derivation
-        For any weights; equal weights are the paper's. `derive_projection` makes it the sum of
-        `<grad_i, mu_i>` over the gradients of the KL divergence.
+        For any weights; equal weights are the paper's. The loss is the sum of `<grad_i, mu_i>`
+        over the gradients of the KL divergence.
     """
     target = sp.IndexedBase("t", real=True)
     p_0 = sp.exp(exponent(X[B]))
@@ -85,6 +150,7 @@ def derive_score_loss() -> Derivation:
                 "the posterior weights depend on x - t and mu_k - t only",
                 shown=r"\sum_k \psi_k (\mu_k - t) = v - t",
             ),
+            gmm_em.projection_step(),
         ),
     )
 
@@ -98,7 +164,6 @@ def derive_score_gradient() -> Derivation:
         For any numbers of components and coordinates and any weights. Coordinate by coordinate:
         `c` runs through those of the inner products, `c = a` included.
     """
-    psi, v_c = MIXTURE.posterior(OWN), MIXTURE.v(C)
     away = X[A] - MU[OWN, A]
     v, weight = sp.IndexedBase("v", real=True), sp.Symbol("psi", real=True)
     one_c = 2 * v[C] * weight * (sp.KroneckerDelta(A, C) + away * (MU[OWN, C] - v[C]))
@@ -117,18 +182,11 @@ def derive_score_gradient() -> Derivation:
         f"{SCORE_PAPER}, Lemma 2.2",
         (
             step(
-                sp.Derivative(v_c, MU[OWN, A]),
-                psi * (sp.KroneckerDelta(A, C) + away * (MU[OWN, C] - v_c)),
-                "derivative of v by one mean",
-                UNDER_E,
-                shown=r"\partial_{\mu_{ia}} v_c = \psi_i \left[\delta_{ac}"
-                r" + (x_a - \mu_{ia})(\mu_{ic} - v_c)\right]",
-            ),
-            step(
                 sp.Sum(one_c, (C, 1, D)),
                 2 * weight * v[A]
                 + 2 * weight * away * sp.Sum((MU[OWN, C] - v[C]) * v[C], (C, 1, D)),
                 "the direct form: derivative of |v|^2 = sum_c v_c^2",
+                "with the derivative of v by one mean; both under E",
                 shown=r"\partial_{\mu_i} |v|^2 = 2 \left[\psi_i v"
                 r" + \psi_i ((\mu_i - v) \cdot v) (x - \mu_i)\right]",
             ),
@@ -164,43 +222,45 @@ def derive_score_gradient() -> Derivation:
     )
 
 
-def derive_noise_time() -> Derivation:
-    r"""Derive what the noise time `s` does: the flow in `exp(s) mu` is slower by `exp(-2 s)`.
+def derive_score_hessian() -> Derivation:
+    r"""Derive the forms that a solver runs: of the gradient, and of all second derivatives.
 
     Returns
     -------
     Derivation
-        `mu = exp(-s) nu`, `nu` the parameters before the noise.
+        For any numbers of components and coordinates and any weights, `i = j` and `a = c` included:
+        `[i = j]` and `[a = c]` are numbers. `symbolic.mixture` has the derivatives that are put in.
     """
-    s, time = sp.Symbol("s", nonnegative=True), sp.Symbol("t", real=True)
-    mu, start = sp.symbols("mu nu_0", real=True)
-    slope = sp.Function("L", real=True)(mu).diff(mu)
-    p = density(U - sp.exp(-s) * mu)
+    t, same_ij = sp.symbols("t delta_ij", real=True)
+    w_i, w_j = sp.symbols("W_i W_j", positive=True)
+    psi_j = w_j * RHO_J
+    pull = gradient_integrand()
+    direct = pull.subs({WEIGHT_I: RHO_I, COMMON_A: 0})
+    moved = {
+        RHO_I: RHO_I + t * RHO_I * (same_ij - psi_j) * A_JC,
+        V_A: V_A + t * psi_j * (SAME + H_JA * A_JC),
+        HV_I: HV_I + t * (same_ij * V_C + psi_j * (H_IC - V_C + A_JC * (HH_IJ - HV_J))),
+        A_IA: A_IA - t * same_ij * SAME,
+    }
+    outer, own = hessian_integrands()
+    own_j = own.subs(A_IC, A_JC)  # the same where i = j
     return Derivation(
-        "noise time",
-        f"{SCORE_PAPER}, section 2",
+        "Hessian of the score-matching loss",
+        f"{SCORE_PAPER}, derivative of the gradient of section 2",
         (
+            *gradient_steps(pull, near_gradient_integrand(), DM_I * (A_IA + MU_IA)),
             step(
-                sp.Derivative(p, s),
-                sp.Derivative(U * p, U) + sp.Derivative(p, U, 2),
-                "N(exp(-s) mu, I) at time s solves the equation of the forward process",
-                "dx = -x ds + sqrt(2) dB; one coordinate, the others are independent",
-                shown=r"\partial_s p = \partial_x (x p) + \partial_x^2 p,"
-                r" \quad p = N(x; e^{-s} \mu, 1)",
-            ),
-            step(
-                slope / sp.Derivative(sp.exp(s) * mu, mu),
-                sp.exp(-s) * slope,
-                "chain rule: the gradient in nu is exp(-s) times the gradient in mu",
-                "nu = exp(s) mu, one entry; L is any loss",
-                shown=r"\frac{\partial L}{\partial \nu} = \frac{\partial L / \partial \mu}"
-                r"{\partial \nu / \partial \mu} = e^{-s} \frac{\partial L}{\partial \mu}",
-            ),
-            step(
-                sp.Derivative(sp.exp(-s) * (start - time * sp.exp(-s) * slope), time),
-                -sp.exp(-2 * s) * slope,
-                "velocity of mu = exp(-s) nu while nu follows minus its own gradient",
-                shown=r"\dot \mu = e^{-s} \dot \nu = -e^{-2s} \frac{\partial L}{\partial \mu}",
+                sp.Subs(sp.Derivative(w_i * direct.xreplace(moved), t), t, 0),
+                w_i * (w_j * (SAME * RHO_I * RHO_J + outer) + same_ij * own_j),
+                "second derivative by mu_ia and mu_jc, by the product rule",
+                "mu_jc moves by t; s = [i = j] stands for both, a_ic = a_jc where it counts",
+                "integrands, without the factor 2; the derivative is taken under E",
+                shown=r"\partial_{\mu_{jc}} \psi_i \left[v_a + (h_i \cdot v) a_{ia}\right]"
+                r" = \psi_i \psi_j \big[\delta_{ac} + a_{ia} h_{ic} + h_{ja} a_{jc}"
+                r" + (h_i \cdot h_j) a_{ia} a_{jc} - (v_a + (h_i \cdot v) a_{ia}) a_{jc}"
+                r" - a_{ia} (v_c + (h_j \cdot v) a_{jc})\big]"
+                r" + \delta_{ij} \psi_i \big[(v_a + (h_i \cdot v) a_{ia}) a_{ic} + a_{ia} v_c"
+                r" - \delta_{ac}\, h_i \cdot v\big]",
             ),
         ),
     )
@@ -212,8 +272,23 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Loss, gradient, noise time.
+        Loss, gradient, Hessian, noise time, a cluster's flow, long means, a stationary point.
     """
+    from symbolic.score_matching_flow import derive_cluster, derive_coincident, derive_noise_time
+    from symbolic.score_matching_stationary import derive_stationary
+    from symbolic.score_matching_tail import derive_far_loss, derive_far_rate
+
     return Document(
-        "score_matching", (derive_score_loss(), derive_score_gradient(), derive_noise_time())
+        "score_matching",
+        (
+            derive_score_loss(),
+            derive_score_gradient(),
+            derive_score_hessian(),
+            derive_noise_time(),
+            derive_coincident(),
+            derive_cluster(),
+            derive_far_loss(),
+            derive_far_rate(),
+            derive_stationary(),
+        ),
     )

@@ -13,7 +13,7 @@ import potentials
 from flows import gmm_em_exact
 from flows.cli import main
 from flows.errors import InputError
-from flows.gmm_em_field import FAR, NEAR
+from flows.mixture_sums import FAR, NEAR
 from potentials.notation import symbol
 
 CLAIMS = {c.id: c for c in potentials.claims("gmm_em")}

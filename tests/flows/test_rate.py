@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from flows.errors import InputError
-from flows.rate import asymptotic_window, local_exponent, tail_constant
+from flows.rate import asymptotic_window, local_exponent, log_corrected, tail_constant
 
 # Exponents of closed forms: rounding of one product and one quotient.
 ROUNDING = 1e-12
+# A fit amplifies the rounding of log L by the norm of its inverse, a few hundred.
+FITTED = 1e-10
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ def power(c=2.0, p=3.0, correction=0.0, q=1.0, end=1e9):
     loss = c * s**-p * (1 + correction * s**-q)
     rate = -c * s ** (-p - 1) * (p + correction * (p + q) * s**-q)
     return Decay(s - 1, {"loss": loss, "loss_dot": rate})
+
+
+def logarithmic(c=2.0, a=1.0, b=1.0, end=1e9):
+    """`c t^-a (log t)^-b`."""
+    t = np.geomspace(10.0, end, 10 * round(np.log10(end)) - 9)
+    loss = c * t**-a * np.log(t) ** -b
+    return Decay(t, {"loss": loss, "loss_dot": -loss / t * (a + b / np.log(t))})
 
 
 def exponential(c=1.0, end=1e6):
@@ -96,6 +105,39 @@ def test_with_a_wrong_exponent_the_constant_is_zero_or_drowned_by_its_error():
 def test_without_a_window_the_constant_says_so():
     found = tail_constant(exponential())
     assert np.isnan(found.value) and found.error == np.inf
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (1.1, 0.0), (2.0, -0.5)])
+def test_a_power_with_a_power_of_the_logarithm_is_recovered(a, b):
+    found = log_corrected(logarithmic(a=a, b=b))
+    fit = (found.exponent, found.log_exponent, found.constant)
+    assert fit == pytest.approx((a, b, 2.0), abs=FITTED)
+    assert fit != pytest.approx((a, b + 1e-6, 2.0), abs=FITTED)
+    assert max(found.errors) < 1e-3 and found.window.steady
+
+
+def test_a_logarithm_is_told_from_a_power_that_is_slightly_larger():
+    log, power_law = log_corrected(logarithmic()), log_corrected(logarithmic(a=1.1, b=0.0))
+    # Both have local exponents near -1.1 at t = 1e5, and the fit keeps them apart.
+    assert abs(log.exponent - power_law.exponent) > 10 * (log.errors[0] + power_law.errors[0])
+    assert abs(log.log_exponent - 1) <= log.errors[1] < 0.01
+    assert abs(power_law.log_exponent) <= power_law.errors[1] < 0.01
+
+
+def test_what_the_form_leaves_out_is_in_the_error():
+    run = logarithmic()
+    # L = 2/(t (log t + 5)): neither exponent is exact on a finite window.
+    factor = np.log(run.t) / (np.log(run.t) + 5)
+    loss = run.features["loss"] * factor
+    rate = -loss / run.t * (1 + 1 / (np.log(run.t) + 5))
+    found = log_corrected(Decay(run.t, {"loss": loss, "loss_dot": rate}))
+    assert 0.01 < abs(found.log_exponent - 1) < 5 * found.errors[1]
+
+
+def test_without_a_window_a_fit_says_so():
+    found = log_corrected(exponential())
+    assert np.isnan([found.exponent, found.log_exponent, found.constant]).all()
+    assert found.errors == (np.inf,) * 3
 
 
 def test_an_unknown_potential_is_one_clear_line():

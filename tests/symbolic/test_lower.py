@@ -1,5 +1,6 @@
 """Safe primitives and their compiled forms."""
 
+import jax
 import mpmath
 import numpy as np
 import pytest
@@ -44,14 +45,20 @@ def exactly(formula):
         return [formula(mp.mpf(float(t))) for t in ANGLES]
 
 
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
 def evaluate(expr, backend):
     (f,) = (lower([expr], [T], backend),)
-    if backend == "numpy":
-        return f(ANGLES)[0]
+    if backend in ("numpy", "jax"):
+        return np.asarray(f(ANGLES)[0])
     return [f(float(t))[0] for t in ANGLES]
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba", "mpmath"])
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax", "mpmath"])
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_primitive_keeps_every_digit_on_the_whole_range_of_angles(name, backend):
     expr, formula = PRIMITIVES[name]
@@ -76,7 +83,7 @@ def test_mpmath_form_keeps_sixty_digits_near_zero(name):
         assert abs(value / exact - 1) < mp.mpf(10) ** (2 - REFERENCE_DIGITS)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba", "mpmath"])
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax", "mpmath"])
 def test_angle_from_chords_keeps_every_digit_where_the_arc_cosine_does_not(backend):
     with mp.workdps(REFERENCE_DIGITS):
         chords = [
@@ -85,7 +92,10 @@ def test_angle_from_chords_keeps_every_digit_where_the_arc_cosine_does_not(backe
         ]
         exact = [2 * mp.atan2(mp.mpf(c), mp.mpf(a)) for c, a in chords]
     angle = lower([AngleBetween(X, Y)], [X, Y], backend)
-    assert max(relative_errors([angle(c, a)[0] for c, a in chords], exact)) < FEW_ULP
+    values = [angle(c, a)[0] for c, a in chords]
+    if backend == "jax":
+        values = np.asarray(values)
+    assert max(relative_errors(values, exact)) < FEW_ULP
     arc_cosine = [np.arccos(np.clip(1 - c * c / 2, -1, 1)) for c, _ in chords]
     assert max(relative_errors(arc_cosine, exact)) > HALF_THE_DIGITS
 
@@ -109,7 +119,7 @@ def test_own_derivative_is_the_derivative_of_the_definition(expr):
     assert examine(expr.diff(X), 2 * right).evidence is Evidence.REFUTED
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba", "mpmath"])
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax", "mpmath"])
 def test_norm_and_its_derivative_are_zero_at_the_origin(backend):
     norm = SafeNorm(X, Y)
     f = lower([norm, norm.diff(X), norm.diff(Y)], [X, Y], backend)
@@ -117,15 +127,16 @@ def test_norm_and_its_derivative_are_zero_at_the_origin(backend):
     assert [float(v) for v in f(3.0, 4.0)] == pytest.approx([5.0, 0.6, 0.8], rel=FEW_ULP)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax"])
 def test_norm_neither_overflows_nor_underflows(backend):
     f = lower([SafeNorm(X, Y)], [X, Y], backend)
     assert f(3e200, 4e200)[0] == pytest.approx(5e200, rel=FEW_ULP)
     assert f(3e-200, 4e-200)[0] == pytest.approx(5e-200, rel=FEW_ULP)
 
 
-def test_numpy_form_broadcasts_and_stays_silent_far_outside_the_range():
-    f = lower([SinMinusArgCos(T), SafeRatio(T, T)], [T], "numpy")
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_array_form_broadcasts_and_stays_silent_far_outside_the_range(backend):
+    f = lower([SinMinusArgCos(T), SafeRatio(T, T)], [T], backend)
     values, ratio = f(np.array([[0.0, 1.0], [1e10, 1e300]]))
     assert values.shape == ratio.shape == (2, 2)
     assert np.isfinite(values).all()
@@ -143,6 +154,49 @@ def test_numba_form_can_be_called_from_compiled_code():
         return first + second
 
     assert summed(0.3) == pytest.approx(2 * np.sin(0.3) - 0.3 * np.cos(0.3), rel=FEW_ULP)
+
+
+@pytest.mark.parametrize(
+    "expr, at_zero",
+    [
+        (SinMinusArg(X), 0.0),
+        (SinMinusArgCos(X), 0.0),
+        (CosMinusOne(X), 0.0),
+        (AngleBetween(X, 2), 1.0),
+        (SafeNorm(X, 0.0), 0.0),
+        (SafeNorm(X, Y), 0.0),
+        (SafeRatio(Y, X), 0.0),
+    ],
+)
+def test_jax_differentiates_a_primitive_as_its_own_derivative_says(expr, at_zero):
+    f, slope = (lower([e], [X, Y], "jax") for e in (expr, expr.diff(X)))
+    first = jax.grad(lambda x, y: f(x, y)[0])
+    small = [1e-12, 1e-6, 1e-3, 0.4, 2.9]
+    found, exact = jax.vmap(first, (0, None)), slope(np.array(small), 0.7)[0]
+    assert found(np.array(small), 0.7) == pytest.approx(np.broadcast_to(exact, 5), rel=1e-14)
+    assert found(np.array(small), 0.7) != pytest.approx(np.broadcast_to(2 * exact, 5), rel=1e-14)
+    y = 0.0 if expr == SafeNorm(X, Y) else 0.7
+    assert first(0.0, y) == at_zero
+    assert np.isfinite(jax.grad(jax.grad(first))(0.0, y))
+
+
+def test_jax_form_goes_through_jit_and_knows_the_error_function_of_arrays():
+    values = np.array([0.0, 0.3, 2.0])
+    branches = sp.Piecewise((T, T > 1), (sp.erf(T), True))
+    (found,) = jax.jit(lower([branches], [T], "jax"))(values)
+    assert found == pytest.approx([0.0, float(sp.erf(0.3)), 2.0], rel=FEW_ULP)
+    assert isinstance(lower([SinMinusArg(T)], [T], "jax")(1.0)[0], jax.Array)
+
+
+def test_jax_form_that_is_made_inside_a_compiled_function_can_be_used_outside():
+    kept = []
+
+    @jax.jit
+    def f(t):
+        kept.append(lower([SinMinusArg(T)], [T], "jax"))
+        return kept[0](t)[0]
+
+    assert f(0.3) == kept[0](0.3)[0]
 
 
 def test_integration_variable_is_not_taken_for_a_constant_of_the_same_name():

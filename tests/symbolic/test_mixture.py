@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 from mpmath import mp
 
-from symbolic import gmm_em, mixture, score_matching
+from symbolic import gmm_em, mixture, mixture_frame, score_matching
 from symbolic.gaussian import A, D, X
 from symbolic.gmm_em import em_gradient
 from symbolic.identity import Evidence
@@ -16,7 +16,7 @@ from symbolic.lower import lower
 from symbolic.mixture import MIXTURE, MU, OWN, PI, C, N
 from symbolic.score_matching import score_gradient
 
-DOCUMENTS = [module.derive() for module in (mixture, gmm_em, score_matching)]
+DOCUMENTS = [module.derive() for module in (mixture, mixture_frame, gmm_em, score_matching)]
 STEPS = [s for document in DOCUMENTS for d in document.derivations for s in d.steps]
 NONZERO = [s for s in STEPS if s.rhs != 0]
 COMPONENTS, DIMENSION = 3, 2

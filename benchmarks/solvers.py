@@ -20,11 +20,12 @@ from rich.progress import track
 from rich.table import Table
 
 import flows
+from flows.integrate import JAX_METHODS
 
 T_END = 1e12
 RTOLS = (1e-6, 1e-8, 1e-10, 1e-12, 1e-13)
 TIGHT = 1e-13
-METHODS = tuple(m for m in flows.METHODS if m not in ("auto", "reference"))
+METHODS = tuple(m for m in flows.METHODS if m not in ("auto", "reference", *JAX_METHODS))
 SMALLEST = 1e-290
 # The best of so many runs counts, or of those that fit into so many seconds.
 REPEAT, LONG = 5, 1.0

@@ -25,7 +25,7 @@ from scipy.integrate import LSODA
 
 import flows
 from flows.descend import descend
-from flows.integrate import integrate
+from flows.integrate import JAX_METHODS, integrate
 from flows.self_similar import Clock
 
 T_END = 1e12
@@ -170,7 +170,7 @@ def main() -> None:
 
     add("popflow, auto", base)
     for method in flows.METHODS[1:]:
-        if method != "reference":
+        if method not in ("reference", *JAX_METHODS):
             add(f"popflow, {method}", popflow(system, start, method, repeat))
     if not options.quick:
         add("popflow, reference", popflow(system, start, "reference", 0))

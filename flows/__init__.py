@@ -23,6 +23,7 @@ _HOME = {
     "integrate": "integrate",
     "load": "trajectory",
     "local_exponent": "rate",
+    "sensitivity": "sensitivity_jax",
 }
 
 __all__ = sorted(_HOME)

@@ -26,8 +26,10 @@ from flows.solver import (
 from flows.system import Event, System
 from flows.trajectory import Trajectory, provenance
 
+#: Methods that compute with JAX.
+JAX_METHODS = ("kvaerno3", "kvaerno5", "rodas5p")
 #: Methods of :func:`integrate`.
-METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference")
+METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference", *JAX_METHODS)
 # What auto tries, in this order; benchmarks/solvers.py shows why. LSODA is the fastest, and below
 # this tolerance the rounding of its many steps is larger than what was asked for.
 AUTO = ("LSODA", "CVODE", "BDF")
@@ -80,6 +82,8 @@ def integrate(
         One of :data:`METHODS`. ``auto`` is LSODA at a tenth of ``rtol``, or Radau for
         ``rtol < 1e-11``, and the next solver where one fails. ``reference`` computes with 50
         digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
+        :data:`JAX_METHODS` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
+        ``ReLUNeuron`` only and compile for some seconds.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
     atol : float, optional
@@ -126,8 +130,8 @@ def integrate(
         if method == "reference":
             course = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
-            course = _follow(system.at_tolerance(rtol), frame, state, times, _solver(method), rtol,
-                             atol, max_steps, show)  # fmt: skip
+            course = _follow(system.at_tolerance(rtol), frame, state, times,
+                             _solver(method, system.name), rtol, atol, max_steps, show)  # fmt: skip
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return Trajectory(
         system=system,
@@ -161,8 +165,8 @@ def _follow(
 ) -> _Course:  # fmt: skip
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
-    frame, state, now, event, failure = system.begin(frame, state)
-    events = [] if event is None else [event]
+    frame, state, now, new, failure = system.begin(frame, state)
+    events = list(new)
     done = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
     status, message = COMPLETED, "reached the end"
@@ -195,6 +199,7 @@ def _follow(
             max_steps=max_steps - stats["steps"],
             watch=system.watch(frame, state, chart, rtol),
             krylov=chart.krylov,
+            chart=chart,
             advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
         )
         piece = solver(problem)
@@ -211,9 +216,8 @@ def _follow(
         if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, event, failure = system.restart(frame, state, chart, piece.stop)
-        if event is not None:
-            events.append(event)
+        frame, state, now, new, failure = system.restart(frame, state, chart, piece.stop)
+        events.extend(new)
         status, message = COMPLETED, "reached the end"
     return _Course(frame, type(state).join(collected), status, message, stats, tuple(events))
 
@@ -267,10 +271,14 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     return times
 
 
-def _solver(method: str) -> Callable[[Problem], Piece]:
-    """Adapter of ``method``; its library is imported only when it is chosen."""
+def _solver(method: str, name: str = "") -> Callable[[Problem], Piece]:
+    """Adapter of ``method`` for the system ``name``; its library is imported only when chosen."""
     if method == "auto":
         return _auto
+    if method in JAX_METHODS:
+        from flows import solver_diffrax
+
+        return solver_diffrax.adapter(method, name)
     if method == "CVODE":
         from flows import solver_sundials
 

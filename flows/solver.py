@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.self_similar import Array
+from flows.self_similar import Array, Chart
 
 COMPLETED = "completed"
 STEP_BUDGET = "step_budget"
@@ -83,6 +83,8 @@ class Problem:
         Whether linear systems are to be solved by iteration, without the Jacobian.
     advance : callable
         Told the solver time now and then, for a progress bar.
+    chart : Chart, optional
+        Where the field comes from, for a solver that compiles it in its own way.
     """
 
     rhs: Callable[[float, Array], Array]
@@ -96,6 +98,7 @@ class Problem:
     watch: Watch = Watch()
     advance: Callable[[float], None] = lambda tau: None
     krylov: bool = False
+    chart: Chart | None = None
 
 
 @dataclass

@@ -315,7 +315,7 @@ def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:
 
 def provenance(method: str, request: dict[str, Any]) -> dict[str, Any]:
     """Versions, platform, method and request of a run, as plain values."""
-    packages = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae")
+    packages = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
     versions = {}
     for package in packages:
         try:

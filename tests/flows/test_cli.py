@@ -66,7 +66,7 @@ RUN = ("run", "relu_neuron", "--t-end", "10")
 BAD = {
     "no such command": (("integrate",), "No such command"),
     "no such option": ((*RUN, "--speed", "3"), "No such option"),
-    "option of a later system": ((*RUN, "--noise-time", "1"), "No such option"),
+    "option of another system": ((*RUN, "--noise-time", "1"), "is not an option of"),
     "no system": (("run",), "Missing argument"),
     "unknown system": (("run", "relu", "--t-end", "1"), "unknown system 'relu'"),
     "unknown system to derive": (("derive", "relu"), "unknown system"),

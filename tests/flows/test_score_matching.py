@@ -186,8 +186,8 @@ def test_a_cluster_amplifies_its_offsets_like_the_linearised_flow(offset):
 def test_both_regimes_of_the_papers_experiment_are_found_and_told():
     offsets = 1e-7 * np.random.default_rng(0).normal(size=(5, 3))
     near, far = (
-        flows.integrate(flows.ScoreMatching(5, 3), offsets + [distance, 0, 0], 1e6, rtol=1e-8)
-        for distance in (3.5, 6.0)
+        flows.integrate(flows.ScoreMatching(5, 3), offsets + shift, 1e6, rtol=1e-8)
+        for shift in (np.array([3.5, 0, 0]), np.array([6.0, 0, 0]))
     )
     assert near.completed and far.completed
     assert near["loss"][-1] < 1e-11 and near["max_norm"][-1] < 0.01

@@ -1,0 +1,155 @@
+"""The gradient flow of the ReLU neuron in JAX: the raw field of :mod:`flows.relu_neuron_field`.
+
+The same charts and the same derived pair terms, lowered for JAX; the Jacobian is what JAX
+differentiates. Sums over pairs are written for arrays, so that they can be batched.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from flows.relu_neuron_field import PARALLEL, RESIDUAL
+from flows.self_similar import Chart
+from symbolic import lower, relu_neuron
+
+SIZES = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
+
+
+class Weights(NamedTuple):
+    """Multiplicities with the teacher's -1, and whether the chart is the residual one."""
+
+    mu: Any
+    residual: Any
+
+
+class Geometry(NamedTuple):
+    """Pairs of neuron ``i`` and neuron or teacher ``j``; see :mod:`flows.relu_neuron_field`.
+
+    ``units`` (k, q), ``norms`` (k+1,), ``minus`` (k, k+1, q), ``theta`` and ``other`` (k, k+1),
+    which is false at ``i = j``.
+    """
+
+    units: Any
+    norms: Any
+    minus: Any
+    theta: Any
+    other: Any
+
+
+def raw_field(chart: Chart) -> tuple[Callable[[Any, Any], Any], Any]:
+    """Raw field of a chart and its arguments.
+
+    Parameters
+    ----------
+    chart : Chart
+        Of :class:`flows.ReLUNeuron`.
+
+    Returns
+    -------
+    callable, arguments
+        ``field(x, arguments)``, shape (k q,): always one of two functions, so that compiled code
+        is used again; direct and residual charts share one.
+    """
+    if chart.layout.kind == PARALLEL:
+        return parallel_field, chart.weights
+    return field, Weights(chart.weights, float(chart.layout.kind == RESIDUAL))
+
+
+def parallel_field(x: Any, mass: Any) -> Any:
+    """Neurons along the teacher: ``x' = -M/2 x`` on either side."""
+    return -0.5 * mass * x
+
+
+def field(x: Any, weights: Weights) -> Any:
+    """Raw field of a direct or residual chart, shape (k q,).
+
+    Cost ``k^2 q``. Finite with all derivatives where neurons are aligned.
+    """
+    mu, residual = weights.mu, weights.residual > 0
+    blocks = x.reshape(mu.shape[0] - 1, -1)
+    neurons = neurons_of(blocks, weights)
+    g = geometry(neurons)
+    turn, pull = _pair_gradient()(g.norms[:-1, None], g.norms[None, :], g.theta)
+    weight = jnp.where(g.other, mu, 0.0)
+    own = jnp.sum(weight * turn, axis=1)[:, None] * g.units
+    pairs = -own - jnp.sum((weight * pull)[..., None] * g.minus, axis=1)
+    # Direct chart: the residual acts on each neuron. Residual chart: on itself alone.
+    r = mu[:-1] @ blocks - jnp.eye(1, blocks.shape[1])[0]
+    mass = jnp.sum(mu[:-1])
+    total = mu[:-1] @ pairs
+    deviations = pairs - total / mass
+    residual_blocks = jnp.concatenate([(total - 0.5 * mass * blocks[0])[None], deviations[1:]])
+    return jnp.where(residual, residual_blocks, pairs - 0.5 * r).ravel()
+
+
+def neurons_of(blocks: Any, weights: Weights) -> Any:
+    """Neurons (k, q) of the blocks of a chart."""
+    mu = weights.mu[:-1]
+    mean = (jnp.eye(1, blocks.shape[1])[0] + blocks[0]) / jnp.sum(mu)
+    first = -(mu[1:] @ blocks[1:]) / mu[0]
+    from_residual = mean + jnp.concatenate([first[None], blocks[1:]])
+    return jnp.where(weights.residual > 0, from_residual, blocks)
+
+
+def residual_blocks(neurons: Any, mu: Any) -> Any:
+    """Blocks (k, q) of the residual chart of these neurons; ``mu`` (k+1,)."""
+    teacher = jnp.eye(1, neurons.shape[1])[0]
+    r = mu[:-1] @ neurons - teacher
+    return jnp.concatenate([r[None], neurons[1:] - (teacher + r) / jnp.sum(mu[:-1])])
+
+
+def geometry(neurons: Any) -> Geometry:
+    """Geometry of the pairs without cancellation, the teacher being the last one."""
+    k, q = neurons.shape
+    w = jnp.concatenate([neurons, jnp.eye(1, q)])
+    across = jnp.sum(w[:, 1:] ** 2, axis=1)
+    square = w[:, 0] ** 2 + across
+    # Inside a step a neuron may meet zero; the step will be refused or end there.
+    norms = jnp.sqrt(jnp.maximum(square, 1e-300))
+    units = w / norms[:, None]
+    along = units[:, 0]
+    near = across / norms**2 / jnp.where(along > 0, 1.0 + along, 1.0)
+    m = jnp.where(along > 0, near, 1.0 - along)  # 1 - cos without subtracting cosines
+    minus = units[:k, None] - units[None]
+    minus = minus.at[..., 0].set(m - m[:k, None])
+    plus = units[:k, None] + units[None]
+    chord, antichord = _length(minus), _length(plus)
+    other = ~np.eye(k, k + 1, dtype=bool)
+    return Geometry(units[:k], norms, minus, 2.0 * jnp.arctan2(chord, antichord), other)
+
+
+def energy(x: Any, weights: Weights) -> Any:
+    """Loss of a raw state in units of ``|v|^2``.
+
+    ``L = |r|^2/4 + 1/2 sum_jl mu_j mu_l e(w_j, w_l)``.
+    """
+    mu = weights.mu
+    blocks = x.reshape(mu.shape[0] - 1, -1)
+    g = geometry(neurons_of(blocks, weights))
+    direct = mu[:-1] @ blocks - jnp.eye(1, blocks.shape[1])[0]
+    r = jnp.where(weights.residual > 0, blocks[0], direct)
+    e = _pair_energy()(g.norms[:-1, None], g.norms[None, :], g.theta)[0]
+    # Pairs with the teacher stand once in this table and twice in the sum.
+    twice = jnp.where(jnp.arange(mu.shape[0]) < mu.shape[0] - 1, 0.5, 1.0)
+    return jnp.sum(r**2) / 4 + jnp.sum(jnp.where(g.other, twice * mu[:-1, None] * mu * e, 0.0))
+
+
+@functools.cache
+def _pair_gradient() -> Callable[..., Any]:
+    return lower.lower(relu_neuron.pair_gradient(), SIZES, "jax")
+
+
+@functools.cache
+def _pair_energy() -> Callable[..., Any]:
+    return lower.lower((relu_neuron.pair_energy(),), SIZES, "jax")
+
+
+def _length(x: Any) -> Any:
+    """Length along the last axis, with derivative zero at zero."""
+    square = jnp.sum(x * x, axis=-1)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows import matrix_factorization_field as chains
 from flows.errors import InputError
-from flows.matrix_factorization_monitors import monitors
+from flows.matrix_factorization_monitors import loss_errors, monitors, start_rounding
 from flows.self_similar import Array, Chart, Clock, wrap_plain
 from flows.solver import Interpolant, Stop, Watch
 from flows.system import Restart, Smooth, State, System
@@ -47,11 +47,15 @@ class Frame:
         `U` and `V`; of complex matrices real and imaginary parts in turn.
     values : ndarray, shape (d,)
         The diagonal `S`.
+    rounding : ndarray, shape (2,)
+        Rounding of the residual and of the defects of the start, in units of their first
+        magnitudes (absolute where they are zero).
     """
 
     left: Array
     right: Array
     values: Array
+    rounding: Array
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,9 @@ class MatrixFactorization(System):
     Units: `t` is the time of `dW/dt = -grad L`, with the gradient `d/dRe + i d/dIm` for complex
     layers; `L_ori` carries the factor 1/2, `L_reg` the factor a/4.
     Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, section 2.
-    Accuracy: along a run both parts of the loss keep their relative accuracy down to 1e-290; `loss`
-    of a given state has the rounding of `Sigma - W`.
+    Accuracy: along a run both parts of the loss keep their relative accuracy down to 1e-290, and
+    the features `loss_fit_error`, `loss_balance_error` and `loss_error` tell their rounding;
+    `loss` of a given state has the rounding of `Sigma - W`.
 
     Examples
     --------
@@ -131,8 +136,10 @@ class MatrixFactorization(System):
         if self.field not in FIELDS:
             raise InputError(f"field must be one of {', '.join(FIELDS)}, got {self.field!r}")
         a = self.regularization
-        if isinstance(a, bool) or not isinstance(a, (int, float, np.number)) or not (
-            np.isfinite(a) and a >= 0
+        if (
+            isinstance(a, bool)
+            or not isinstance(a, (int, float, np.number))
+            or not (np.isfinite(a) and a >= 0)
         ):
             raise InputError(f"regularization must be a finite number >= 0, got {a!r}")
         given = np.eye(self.d) if self.target is None else self.target
@@ -268,7 +275,9 @@ class MatrixFactorization(System):
                 decay[k] = -np.log(size)
                 part /= size
         point = chains.Point(layers, residual, defects, decay)
-        return Frame(_reals(left), _reals(right), np.abs(diagonal)), Sound(chains.pack(point))
+        values = np.abs(diagonal)
+        rounding = start_rounding(layers, values) * np.exp(decay)
+        return Frame(_reals(left), _reals(right), values, rounding), Sound(chains.pack(point))
 
     def restore(self, frame: Frame, state: Sound) -> NDArray[Any]:
         """User's layers, shape (..., depth, d, d)."""
@@ -281,17 +290,20 @@ class MatrixFactorization(System):
         return np.ascontiguousarray(reals).view(complex) if self._complex else reals
 
     def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
-        """See :func:`flows.matrix_factorization_monitors.monitors`."""
+        """See `monitors` and `loss_errors` in :mod:`flows.matrix_factorization_monitors`."""
         # The determinant is the user's, whose layers are turned.
         turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
         point = chains.unpack(states.x, self._shape)
-        return monitors(point, self.regularization, frame.values, turn)
+        return {
+            **monitors(point, self.regularization, frame.values, turn),
+            **loss_errors(point, self.regularization, frame.rounding),
+        }
 
     # The pieces of a run -----------------------------------------------------------------
 
     def begin(self, frame: Frame, state: Sound) -> Restart:
         """Nothing is degenerate: a chain at zero stays there."""
-        return Restart(frame, state, 0.0, None)
+        return Restart(frame, state, 0.0)
 
     def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
         """Chart in log-time until residual or defects leave the range of doubles, or a decade."""
@@ -338,8 +350,8 @@ class MatrixFactorization(System):
         for k, part in enumerate((point.residual, point.defects)):
             if point.decay[k] >= GONE:
                 part[...] = 0.0
-                point.decay[k] = 0.0
-        return Restart(frame, Sound(chains.pack(point)), float(chart.clock.time(stop.tau)), None)
+                point.decay[k] = GONE - 1.0  # the size of what is left out, and it stays there
+        return Restart(frame, Sound(chains.pack(point)), float(chart.clock.time(stop.tau)))
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow of the plain layers with ``digits`` digits, by formulas of its own."""

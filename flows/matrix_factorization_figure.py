@@ -34,6 +34,8 @@ STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
 MEMBERS = 24
 SCALE, SEED = 0.25, 0
 BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
+LEAST = 1e-3  # part of a panel's top down to which it reaches at least
+ROUNDED = 1e-9  # of the layers: a main term below it has no digits
 
 
 @_styled
@@ -49,7 +51,8 @@ def stages_figure(run: Run) -> Figure:
     -------
     Figure
         Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
-        (begin of local convergence), read off the run.
+        (begin of local convergence), read off the run. The main term has a gap where it is
+        rounding.
     """
     figure, axes = _panels(4, (6.8, 8.4))
     quantities = Quantities(run)
@@ -58,7 +61,8 @@ def stages_figure(run: Run) -> Figure:
     ends = t[-1] if len(marks) < 2 else min(t[-1], SHOWN_AFTER * max(marks))
     shown = (t > 0) & (t <= ends)
     several = (
-        (("loss_fit", "$L_{ori}$"), ("loss_balance", "$L_{reg}$")),
+        (("loss_fit", "$L_{ori}$"), ("loss_balance", "$L_{reg}$"),
+         ("loss_error", "rounding error of $L$")),
         (("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
          ("main_term", r"main term $\sigma_{\min}(A + R)$")),
         (("balance_defect", r"$|\Delta|_F$"), ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
@@ -66,11 +70,13 @@ def stages_figure(run: Run) -> Figure:
     )  # fmt: skip
     for panel, curves in zip((axes[0], axes[2], axes[3]), several, strict=True):
         for index, (name, label) in enumerate(curves):
-            value = quantities[name]
-            seen = shown & (value > FLOOR)
-            panel.plot(t[seen], value[seen], **_style(index), label=label)
-        _logarithmic(panel, "y")
-        panel.set_ylim(bottom=max(BOTTOM, panel.get_ylim()[0]))
+            value = np.maximum(quantities[name], FLOOR)[shown]
+            if name == "main_term":
+                digits = value > ROUNDED * quantities["layer_max"][shown]
+                value = np.where(digits, value, np.nan)
+            if (value > FLOOR).any():
+                panel.plot(t[shown], value, **_style(index), label=label)
+        _decades(panel)
         panel.legend()
     _curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
@@ -105,7 +111,10 @@ def fields_figure(t_end: float = 1e4) -> Figure:
         cases.setdefault(signs[sign], (real, start))
     field = MatrixFactorization(2, "complex", 20.0)
     cases["complex"] = (field, field.initial(SCALE, SEED))
-    return _side_by_side({name: [case] for name, case in cases.items()}, t_end)
+    figure, (above, below) = _panels(2, (6.8, 5.2))
+    _loss_and_least(above, below, cases, t_end)
+    _label_losses(above, below)
+    return figure
 
 
 @_styled
@@ -122,19 +131,26 @@ def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figu
     Returns
     -------
     Figure
-        Loss and least singular value over time; each target from two real starts, one of each sign
-        of the determinant.
+        One column a depth: loss above, least singular value below, over time; each target from two
+        real starts, one of each sign of the determinant.
     """
-    cases = {}
-    for depth in depths:
+    figure = Figure(figsize=(6.8, 5.2), layout="constrained")
+    columns = figure.subplots(2, len(depths), sharex=True, sharey="row", squeeze=False).T
+    for depth, (above, below) in zip(depths, columns, strict=True):
+        cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]] = {}
         for target, name in ((np.eye(2), "I"), (np.diag([2.0, 0.5]), "diag(2, 1/2)")):
             system = MatrixFactorization(2, "real", 20.0, target, depth)
             starts = [system.initial(SCALE, seed) for seed in range(30)]
             first = {np.sign(np.linalg.det(x).prod()): x for x in reversed(starts)}
-            cases[f"N = {depth}, $\\Sigma$ = {name}"] = [
-                (system, first[sign]) for sign in (1.0, -1.0)
-            ]
-    return _side_by_side(cases, t_end)
+            for sign, word in ((1.0, ">"), (-1.0, "<")):
+                cases[f"$\\Sigma$ = {name}, det W(0) {word} 0"] = (system, first[sign])
+        _loss_and_least(above, below, cases, t_end)
+        above.set_title(f"N = {depth}", fontsize=9)
+    _label_losses(*columns[0])
+    for _, below in columns[1:]:
+        _time_axis(below)
+    figure.legend(*columns[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
 
 
 @_styled
@@ -169,31 +185,38 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
         axes.errorbar(shifted, middle, bars, capsize=3, label=label, **style)
     axes.axhline(0.5, color=BLACK, linestyle=DASHES[2])
     _logarithmic(axes, "x")
-    axes.set(xlabel="regularisation $a$, for $\\sigma_1 = 1$", ylabel="fraction that converges")
+    axes.set(xlabel="regularisation $a$, for $\\sigma_1 = 1$", ylabel="fraction that converges",
+             ylim=(-0.04, 1.04))  # fmt: skip
     axes.legend()
     return figure
 
 
-def _side_by_side(
-    cases: dict[str, list[tuple[MatrixFactorization, NDArray[Any]]]], t_end: float
-) -> Figure:
-    """Loss above, least singular value below: one colour a case, one line a start."""
-    figure, (above, below) = _panels(2, (6.8, 5.2))
-    for index, (name, starts) in enumerate(cases.items()):
-        for k, (system, start) in enumerate(starts):
-            run = integrate(system, start, t_end)
-            t, loss, least = run.t, run["loss"], run["singular_values"][:, -1]
-            style = {**_style(index), "label": name if k == 0 else "_"}
-            for axes, value in ((above, loss), (below, least)):
-                seen = (t > 0) & (value > FLOOR)
-                axes.plot(t[seen], value[seen], **style)
-    for axes, label in ((above, "loss $L$"), (below, r"$\sigma_{\min}(W)$")):
-        _logarithmic(axes, "y")
-        axes.set_ylim(bottom=max(BOTTOM, axes.get_ylim()[0]))
-        axes.set_ylabel(label)
-    above.legend(ncols=2)
+def _loss_and_least(
+    above: Axes,
+    below: Axes,
+    cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]],
+    t_end: float,
+) -> None:
+    """Loss above, least singular value below, one line a case."""
+    for index, (name, (system, start)) in enumerate(cases.items()):
+        run = integrate(system, start, t_end)
+        for axes, value in ((above, run["loss"]), (below, run["singular_values"][:, -1])):
+            axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **_style(index), label=name)
+    for axes in (above, below):
+        _decades(axes)
+
+
+def _label_losses(above: Axes, below: Axes) -> None:
+    above.set_ylabel("loss $L$")
+    below.set_ylabel(r"$\sigma_{\min}(W)$")
     _time_axis(below)
-    return figure
+
+
+def _decades(axes: Axes) -> None:
+    """Logarithmic axis around what is drawn, that neither a decay to zero nor a constant spoils."""
+    _logarithmic(axes, "y")
+    low, high = axes.dataLim.intervaly
+    axes.set_ylim(max(BOTTOM, min(low / 3, LEAST * high)), 3 * high)
 
 
 def _name_stages(axes: Axes, marks: Sequence[float]) -> None:

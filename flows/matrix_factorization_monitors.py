@@ -24,7 +24,9 @@ from flows.matrix_factorization_field import (
 )
 from flows.self_similar import Array
 
-__all__ = ["monitors", "two_matrices"]
+__all__ = ["loss_errors", "monitors", "start_rounding", "two_matrices"]
+
+EPSILON = float(np.finfo(float).eps)
 
 
 def monitors(point: Point, strength: float, target: Array, turn: complex) -> dict[str, Array]:
@@ -83,6 +85,71 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
     for name, (value, rate) in numbers.items():
         features[name], features[f"{name}_dot"] = value, rate
     return features
+
+
+def start_rounding(layers: Matrices, target: Array) -> Array:
+    """Rounding of `Sigma - W` and of the defects, as one computes them from layers.
+
+    Parameters
+    ----------
+    layers : ndarray, shape (N, d, d)
+        Layers, turned into the basis in which the target is diagonal.
+    target : ndarray, shape (d,)
+        That diagonal.
+
+    Returns
+    -------
+    ndarray, shape (2,)
+        Bounds of the errors' norms: a product of matrices of size `d` is right to `d` units of its
+        factors' absolute values, and turning the first and the last layer is one more.
+    """
+    sizes = np.abs(layers)
+    fit = (len(sizes) + 1) * np.linalg.norm(chain(sizes)) + np.linalg.norm(target)
+    grams = sizes[:-1] @ adjoint(sizes[:-1]) + adjoint(sizes[1:]) @ sizes[1:]
+    return EPSILON * sizes.shape[-1] * np.array([fit, np.linalg.norm(grams)])
+
+
+def loss_errors(point: Point, strength: float, rounding: Array) -> dict[str, Array]:
+    r"""Rounding errors of both parts of the loss and of their sum.
+
+    .. math:: \delta |E| = e^{-g} (\epsilon (g + d) |F| + \rho), \qquad
+              \delta L_{ori} = |E| \, \delta |E| + (\delta |E|)^2/2
+
+    and in the same way for the defects: the magnitude of a residual `E = e^{-g} F` is no better
+    known than `g`, which is a double; its norm is a sum of `d^2` squares; and the rounding `rho` of
+    the start goes on living.
+
+    Parameters
+    ----------
+    point : Point
+        States at `T` times.
+    strength : float
+        The regularisation `a`.
+    rounding : ndarray, shape (2,)
+        `rho` of residual and defects, in units of `exp(-g)` of the start: :func:`start_rounding`.
+
+    Returns
+    -------
+    dict
+        `loss_fit_error`, `loss_balance_error`, `loss_error`, each (T,).
+
+    Notes
+    -----
+    Estimates: an error of the start is taken to decay like the residual itself. What the tolerance
+    of the solver adds is :meth:`flows.trajectory.Trajectory.error`.
+    """
+    norms = np.sqrt(np.stack([square(point.residual), square(point.defects, 3)], axis=-1))
+    size = np.exp(-point.decay)
+    known = EPSILON * (np.abs(point.decay) + point.layers.shape[-1]) * norms
+    # What has decayed to nothing is left out, and its magnitude says how large it may be.
+    gone = (norms == 0) & (point.decay != 0)
+    doubt = size * (np.where(gone, 1.0, known) + rounding)
+    parts = np.array([0.5, 0.25 * strength]) * doubt * (2 * size * norms + doubt)
+    return {
+        "loss_fit_error": parts[..., 0],
+        "loss_balance_error": parts[..., 1],
+        "loss_error": parts.sum(axis=-1),
+    }
 
 
 def two_matrices(

@@ -14,15 +14,16 @@ from flows.report import Case
 
 T_END = 1e6
 STAGES = (
-    "Both parts of the loss, singular values of W, skew error and main term, defects and layers."
-    " Dotted: end of alignment and begin of local convergence, read off the run."
+    "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
+    " and main term, where it is not rounding; defects and layers. Dotted: end of alignment and"
+    " begin of local convergence, read off the run."
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Real and complex layers, a = 20: a real start with negative determinant keeps one singular"
     " value at zero.": figure.fields_figure,
-    "Depths 2, 3 and 4 with equal and unequal singular values of the target, a = 20; for each a"
-    " start with positive and one with negative determinant.": figure.depths_figure,
+    "Depths 2, 3 and 4 side by side, a = 20: equal and unequal singular values of the target, for"
+    " each a start with positive and one with negative determinant.": figure.depths_figure,
     "Fraction of real starts that converges, with 99% intervals, against the regularisation: one"
     " half takes a much larger than sigma_1; below, starts with negative determinant converge"
     " too.": figure.strengths_figure,

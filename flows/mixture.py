@@ -164,19 +164,20 @@ class MixtureSystem(System):
 
     # Functions of a user's state ---------------------------------------------------------
 
-    def expectations(self, state: ArrayLike, tolerance: float = pieces.EXACT) -> Expectations:
+    def expectations(self, state: ArrayLike, tolerance: float | None = None) -> Expectations:
         """Both losses and the gradient, with their measured error.
 
         Parameters
         ----------
         state : array_like, shape (n, d)
             Means.
-        tolerance : float
-            Relative error asked for; ``error`` says what was reached.
+        tolerance : float, optional
+            Relative error asked for, 1e-12 (in three dimensions and far apart, or in more, 1e-10)
+            by default; ``error`` says what was reached.
         """
         frame, sound = self.reduce(self.check_start(state))
         means = pieces.components(frame, sound)
-        found = expect(self.law, means, tolerance)
+        found = expect(self.law, means, tolerance or pieces.accuracy(means))
         gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(self.of(found.kl, found.fisher), found.kl, found.fisher,
                             gradient[frame.member], found.error, len(found.rule),

@@ -8,15 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.mixture_expectation import Expected, expect
-from flows.mixture_pieces import EXACT, Frame, Sound, components, gradient, longest
+from flows.mixture_pieces import Frame, Sound, accuracy, components, gradient, longest
 from flows.mixture_sums import Means, moments
 from flows.self_similar import Array
 
 Row = dict[str, float | Array]
-
-# In so many dimensions or more observables are asked for with this relative error: nodes come in
-# fourth powers.
-MANY, LESS_EXACT = 4, 1e-10
 
 
 class Sample(NamedTuple):
@@ -81,7 +77,7 @@ def features(
 
 def _row(law: str, frame: Frame, state: Sound, more: Callable[[Sample], Row]) -> Row:
     means = components(frame, state)
-    found = expect(law, means, EXACT if len(means.mean) < MANY else LESS_EXACT)
+    found = expect(law, means, accuracy(means))
     velocity = -gradient(frame, means, found.pull)
     length = np.linalg.norm(means.mu, axis=1)
     safe = np.where(length > 0, length, 1.0)[:, None]

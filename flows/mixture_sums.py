@@ -248,9 +248,12 @@ def _sums(law: str) -> Callable[..., None]:
                         dm += deviation[i, a] * mean[a]
                         hu += h[i, a] * u[a] - u[a] * mean[a]
                     for a in range(r):
-                        term = w * near_gradient(
-                            g[i], u[a], mean[a], delta_0, dm, hu, away[i, a], mu[i, a]
-                        )[0]
+                        term = (
+                            w
+                            * near_gradient(
+                                g[i], u[a], mean[a], delta_0, dm, hu, away[i, a], mu[i, a]
+                            )[0]
+                        )
                         part[i, a] += term
                         parts_size[i, a] += abs(term)
                     continue

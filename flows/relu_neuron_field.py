@@ -43,129 +43,139 @@ def make_raw() -> Callable[..., None]:
         ``shape = (k, p, chart)``. Cost ``k^2 q`` for the field and
         ``k^2 q^2`` for the Jacobian; the code does not depend on ``k`` or ``p``.
     """
-    import numpy as np
-
     sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
     # Together they compile once; to a field that needs no Hessian it is one sine more.
-    pair = lower.lower(
-        (*relu_neuron.pair_gradient(), *relu_neuron.pair_hessian()), sizes, "numba"
-    )
+    pair = lower.lower((*relu_neuron.pair_gradient(), *relu_neuron.pair_hessian()), sizes, "numba")
 
-    # Each loop costs a cold start 20 ms: where two can be one, they are.
+    # Each statement costs a cold start a millisecond and each loop ten: where two can be one, they
+    # are.
     def raw(x, mu, shape, out, jacobian, want_jacobian):  # type: ignore[no-untyped-def]
         k, q = shape[0], 1 + shape[1]
+        size = k * q
         if shape[2] == PARALLEL:
-            for i in range(k):
-                out[i] = -0.5 * mu[i] * x[i]
+            for block in range(k):
+                out[block] = -0.5 * mu[block] * x[block]
                 if want_jacobian:
-                    jacobian[i, i] = -0.5 * mu[i]
+                    jacobian[block * size + block] = -0.5 * mu[block]
             return
         residual = shape[2] == RESIDUAL
         half = 0.0 if residual else 0.5  # weight of the residual in a neuron's own gradient
-        first = 1 if residual else 0
-        # Unit vectors u, and m = 1 - cos without cancellation: differences of cosines are noise.
-        # Before they are divided by the norm, they hold the neurons and their transverse squares.
-        u = np.empty((k + 1) * q)
-        norm = np.empty(k + 1)
-        m = np.empty(k + 1)
+        # Behind x: for each vector its direction (before it is divided by its length, the vector),
+        # m = 1 - cos (before, the square of the transverse part), length; the chords of a pair; r.
+        stride = q + 2
+        end = size + (k + 1) * stride
+        minus = end
+        plus = end + q
+        kept = plus + q
         mass = 0.0
+        for i in range(k):
+            mass += mu[i]
         for a in range(q):
             teacher = 1.0 if a == 0 else 0.0
-            mass = mu[0] if residual else 0.0
+            x[kept + a] = x[a]
+            x[a] *= 2.0 * half  # in a residual chart, neuron 0 follows from the others
             total = 0.0
-            for i in range(first, k):
-                mass += mu[i]
-                total += mu[i] * x[i * q + a]
-            mean = (teacher + x[a]) / mass if residual else 0.0
             for i in range(k):
-                w = mean - total / mu[0] if i < first else mean + x[i * q + a]
-                u[i * q + a] = w
-                m[i] = m[i] + w * w if a > 0 else 0.0
+                total += mu[i] * x[i * q + a]
+            mean = 0.0
+            if residual:
+                mean = (teacher + x[kept + a]) / mass
+                x[a] = -total / mu[0]
+            for i in range(k):
+                w = mean + x[i * q + a]
+                u = size + i * stride
+                x[u + a] = w
+                x[u + q] = x[u + q] + w * w if a > 0 else 0.0
                 out[i * q + a] = -half * (total - teacher)
-            u[k * q + a] = teacher
-        m[k] = 0.0
-        for i in range(k + 1):
-            along = u[i * q]
+            x[end - stride + a] = teacher
+        x[end - 2] = 0.0
+        for u in range(size, end, stride):
             # Inside a step a neuron may meet zero; the step will be refused or end there.
-            length = math.sqrt(along * along + m[i]) or 1e-300
-            for e in range(i * q, i * q + q):
-                u[e] /= length
-            along /= length
-            m[i] = m[i] / (length * length) / (1.0 + along) if along > 0.0 else 1.0 - along
-            norm[i] = length
+            length = math.sqrt(x[u] * x[u] + x[u + q] + 1e-300)
+            for e in range(u, u + q):
+                x[e] /= length
+            # Without cancellation: differences of cosines are noise.
+            x[u + q] = x[u + q] / (length * length) / (1.0 + x[u]) if x[u] > 0.0 else 1.0 - x[u]
+            x[u + q + 1] = length
 
-        minus = np.empty(q)
-        plus = np.empty(q)
         for i in range(k):
+            u = size + i * stride
             for j in range(k + 1):
                 if i == j:
                     continue
-                chord2 = 0.0
-                antichord2 = 0.0
-                for a in range(q):
-                    minus[a] = u[i * q + a] - u[j * q + a] if a > 0 else m[j] - m[i]
-                    plus[a] = u[i * q + a] + u[j * q + a]
-                    chord2 += minus[a] * minus[a]
-                    antichord2 += plus[a] * plus[a]
+                v = size + j * stride
+                x[minus] = x[v + q] - x[u + q]
+                chord2 = x[minus] * x[minus]
+                x[plus] = x[u] + x[v]
+                antichord2 = x[plus] * x[plus]
+                for a in range(1, q):
+                    difference = x[u + a] - x[v + a]
+                    both = x[u + a] + x[v + a]
+                    chord2 += difference * difference
+                    antichord2 += both * both
+                    x[minus + a] = difference
+                    x[plus + a] = both
                 chord = math.sqrt(chord2)
                 antichord = math.sqrt(antichord2)
                 theta = 2.0 * math.atan2(chord, antichord)
-                turn, pull, spread, shift, twist = pair(norm[i], norm[j], theta)
-                for a in range(q):
-                    out[i * q + a] -= mu[j] * (turn * u[i * q + a] + pull * minus[a])
-                if not want_jacobian:
-                    continue
+                turn, pull, spread, shift, twist = pair(x[u + q + 1], x[v + q + 1], theta)
                 # Aligned vectors have no plane; what multiplies it vanishes there.
                 across = 1.0 / chord if chord > 0.0 else 0.0
                 between = 1.0 / antichord if antichord > 0.0 else 0.0
+                column = j * q
+                lean = mu[j] * (shift + half)
+                if j == k:
+                    column = i * q
+                    lean = mu[i] * half
+                    twist = 0.0
                 for a in range(q):
+                    x_u = x[u + a]
+                    x_minus = x[minus + a]
                     row = i * q + a
-                    jacobian[row, row] -= mu[j] * spread
-                    if j < k:
-                        jacobian[row, j * q + a] -= mu[j] * (shift + half)
-                    else:
-                        jacobian[row, row] -= mu[i] * half
-                    minus_a = across * minus[a]
-                    plus_a = between * plus[a]
-                    tangent = 0.5 * (chord * plus_a - antichord * minus_a)
+                    out[row] -= mu[j] * (turn * x_u + pull * x_minus)
+                    if not want_jacobian:
+                        continue
+                    row *= size
+                    x_minus *= across
+                    x_plus = between * x[plus + a]
+                    tangent = 0.5 * (chord * x_plus - antichord * x_minus)
+                    jacobian[row + i * q + a] -= mu[j] * spread
+                    jacobian[row + column + a] -= lean
                     for b in range(q):
-                        minus_b = across * minus[b]
-                        plus_b = between * plus[b]
-                        jacobian[row, i * q + b] -= mu[j] * spread * (
-                            tangent * 0.5 * (chord * plus_b - antichord * minus_b)
-                            - u[row] * u[i * q + b]
+                        y_minus = across * x[minus + b]
+                        y_plus = between * x[plus + b]
+                        other = 0.5 * (chord * y_plus - antichord * y_minus)
+                        jacobian[row + i * q + b] -= (
+                            mu[j] * spread * (tangent * other - x_u * x[u + b])
                         )
-                        if j < k:
-                            jacobian[row, j * q + b] -= mu[j] * twist * (
-                                plus_a * plus_b - minus_a * minus_b
-                            )
+                        jacobian[row + column + b] -= (
+                            mu[j] * twist * (x_plus * y_plus - x_minus * y_minus)
+                        )
         if not residual:
             return
-        # Chain rule from neurons to (r, x): by columns, then by rows.
-        columns = k * q if want_jacobian else 0
-        for row in range(columns):
-            for b in range(q):
-                total = 0.0
-                entry = jacobian[row, b]
-                for j in range(k):
-                    total += jacobian[row, j * q + b]
-                    jacobian[row, j * q + b] -= mu[j] / mu[0] * entry
-                jacobian[row, b] = total / mass
-        for a in range(q):
+        # Chain rule from neurons to (r, x): by columns, then by rows, the field being one column.
+        columns = size if want_jacobian else 0
+        for e in range(columns * q):
+            start = e // q * size + e % q
+            entry = jacobian[start] / mu[0]
             total = 0.0
-            for i in range(k):
-                total += mu[i] * out[i * q + a]
-            for i in range(k):
-                out[i * q + a] -= total / mass
-            out[a] = total - 0.5 * mass * x[a]
-            for column in range(columns):
+            for j in range(k):
+                total += jacobian[start + j * q]
+                jacobian[start + j * q] -= mu[j] * entry
+            jacobian[start] = total / mass
+        for column in range(columns + 1):
+            target, step, start = (jacobian, size, column) if column < columns else (out, 1, 0)
+            for a in range(q):
+                top = a * step + start
                 total = 0.0
                 for i in range(k):
-                    total += mu[i] * jacobian[i * q + a, column]
+                    total += mu[i] * target[top + i * q * step]
                 for i in range(k):
-                    jacobian[i * q + a, column] -= total / mass
-                jacobian[a, column] = total
+                    target[top + i * q * step] -= total / mass
+                target[top] = total
+        for a in range(q):
+            out[a] -= 0.5 * mass * x[kept + a]
             if want_jacobian:
-                jacobian[a, a] -= 0.5 * mass
+                jacobian[a * size + a] -= 0.5 * mass
 
     return raw

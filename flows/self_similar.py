@@ -36,13 +36,14 @@ Array = NDArray[np.float64]
 # exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
 # overflowing the inverse scale.
 FROZEN = 700.0
+# The raw state of N numbers is the head of an array of ROOM N numbers, where a raw field works:
+# arrays of its own would cost a cold start 0.15 s.
+ROOM = 10
 
 # A raw field sees bare pointers, and its caller sees a pointer to it: arrays with their shapes, and
 # code that is optimised once more inside its caller, cost a cold start half a second.
-RAW_SIGNATURE = "void(CPointer(f8), CPointer(f8), CPointer(i8), CPointer(f8), f8[:,::1], b1)"
-WRAPPED_SIGNATURE = (
-    "void(f8, f8[::1], b1, f8, f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
-)
+RAW_SIGNATURE = "void(CPointer(f8), CPointer(f8), CPointer(i8), CPointer(f8), CPointer(f8), b1)"
+WRAPPED_SIGNATURE = "void(f8, f8[::1], b1, f8, f8[::1], f8[::1], i8[::1], f8[::1], f8[:,::1], b1)"
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,9 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
     ----------
     raw : callable
         ``raw(x, weights, shape, out, jacobian, want_jacobian)``, to be compiled by Numba. It fills
-        ``out`` and, where wanted, ``jacobian``, which is zero before. Only ``jacobian`` knows its
-        size: the others are pointers.
+        ``out`` and, where wanted, ``jacobian``, which is zero before. The arrays are bare
+        pointers, that of ``jacobian`` to its rows one after the other. What ``x`` and the
+        ``ROOM - 1`` times as many numbers behind it hold may be overwritten.
 
     Returns
     -------
@@ -179,7 +181,8 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
 
     # Numba would look for print statements and constant indices to rewrite; there are none.
     options: Any = {"error_model": "numpy", "no_rewrites": True}
-    compiled = numba.cfunc(RAW_SIGNATURE, **options)(raw)
+    no_allocation: Any = {"_nrt": False}
+    compiled = numba.cfunc(RAW_SIGNATURE, **options, **no_allocation)(raw)
 
     def wrapped(  # type: ignore[no-untyped-def]
         tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
@@ -189,7 +192,7 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
         speed = 1.0 if exponential else 1.0 + since
         base = 1.0 if exponential else offset + since
         scale = np.empty(size)
-        x = np.empty(size)
+        x = np.empty(ROOM * size)
         for i in range(size):
             if not exponential:
                 scale[i] = base ** -decay[i]
@@ -198,7 +201,8 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
             else:
                 scale[i] = math.exp(-FROZEN)
             x[i] = scale[i] * y[i]
-        compiled(x.ctypes, weights.ctypes, shape.ctypes, out.ctypes, jacobian, want_jacobian)
+        compiled(x.ctypes, weights.ctypes, shape.ctypes, out.ctypes, jacobian.ctypes,
+                 want_jacobian)  # fmt: skip
         for i in range(size):
             rate = decay[i] / base
             frozen = exponential and decay[i] * since >= FROZEN

@@ -114,9 +114,7 @@ def test_residual_and_defects_move_as_the_layers_say(depth, field):
     defects = size_d * (velocity.defects - fall_d * point.defects)
     expected = -chains.moved(point.layers, velocity.layers)
     assert np.abs(residual - expected).max() < ROUNDING * np.abs(expected).max()
-    forth, back = (
-        chains.defects(point.layers + s * STEP * velocity.layers) for s in (1, -1)
-    )
+    forth, back = (chains.defects(point.layers + s * STEP * velocity.layers) for s in (1, -1))
     difference = (forth - back) / (2 * STEP)
     assert np.abs(defects - difference).max() < DIFFERENCE * np.abs(difference).max()
     assert np.abs(defects + difference).max() > VISIBLE
@@ -291,12 +289,14 @@ def test_clocks_around_a_plain_field_are_those_around_a_compiled_one(exponential
     def raw_pair(x, weights, shape, out, jacobian, want_jacobian):
         out[0], out[1] = -x[0] * x[1], weights[0] * x[0] - x[1] ** 2
         if want_jacobian:
-            jacobian[0, 0], jacobian[0, 1] = -x[1], -x[0]
-            jacobian[1, 0], jacobian[1, 1] = weights[0], -2 * x[1]
+            jacobian[0], jacobian[1], jacobian[2], jacobian[3] = -x[1], -x[0], weights[0], -2 * x[1]
+
+    def plain_pair(x, weights, shape, out, jacobian, want_jacobian):
+        raw_pair(x, weights, shape, out, jacobian.reshape(-1), want_jacobian)
 
     found = []
     frozen = 800.0 if exponential else 3.0  # beyond the range of doubles, a component rests
-    for wrapped in (wrap(raw_pair), wrap_plain(raw_pair)):
+    for wrapped in (wrap(raw_pair), wrap_plain(plain_pair)):
         out, jacobian = np.empty(2), np.zeros((2, 2))
         wrapped(1.3, np.array([0.7, 0.2]), exponential, 1.5, np.array([0.5, frozen]),
                 np.array([2.0]), np.array([0], dtype=np.int64), out, jacobian, True)  # fmt: skip

@@ -11,6 +11,7 @@ from flows import report
 from flows.cli import main
 from flows.matrix_factorization_report import cases
 from flows.observe import marked_times
+from flows.rate import FLOOR
 
 RUN = ("run", "matrix_factorization", "--d", "2", "--t-end", "10")
 
@@ -37,6 +38,12 @@ def folder(tmp_path):
     (tmp_path / "half.json").write_text(json.dumps({"real": ones.tolist()}))
     (tmp_path / "uneven.json").write_text(json.dumps({**parts, "imag": [1.0]}))
     (tmp_path / "nan.json").write_text(json.dumps({**parts, "imag": (np.nan * ones).tolist()}))
+    ragged = [[[1.0, 2.0], [3.0]]] * 4
+    (tmp_path / "ragged.json").write_text(json.dumps({**parts, "real": ragged}))
+    (tmp_path / "pair.json").write_text(
+        json.dumps({"real": [[2, 0], [0, 1]], "imag": [[0, 1]] * 2})
+    )
+    (tmp_path / "text.json").write_text('[[["a"]]]')
     (tmp_path / "target.json").write_text("[[2, 0], [0, 1]]")
     (tmp_path / "flat.json").write_text("[1, 2]")
     return tmp_path
@@ -52,7 +59,15 @@ BAD = {
                                 "--target", "{}/target.json"), "expected shape (3, 3)"),
     "target flat": ((*RUN, "--target", "{}/flat.json"), "shape (d, d)"),
     "complex start in a real field": (("run", "matrix_factorization", "--t-end", "1", "--initial",
-                                       "{}/complex.npy"), "real numbers"),
+                                       "{}/complex.npy"), "add --field complex"),
+    "complex target in a real field": ((*RUN, "--target", "{}/pair.json"), "add --field complex"),
+    "ragged complex start": (("run", "matrix_factorization", "--t-end", "1", "--field", "complex",
+                              "--initial", "{}/ragged.json"), "lists of equal lengths"),
+    "ragged complex start in a real field": (("run", "matrix_factorization", "--t-end", "1",
+                                              "--initial", "{}/ragged.json"),
+                                             "lists of equal lengths"),
+    "text for a start": (("run", "matrix_factorization", "--t-end", "1", "--initial",
+                          "{}/text.json"), "not all numbers"),
     "half a complex start": (("run", "matrix_factorization", "--t-end", "1", "--field", "complex",
                               "--initial", "{}/half.json"), "not all numbers"),
     "uneven parts": (("run", "matrix_factorization", "--t-end", "1", "--field", "complex",
@@ -133,21 +148,27 @@ def test_the_page_shows_verdicts_and_negative_controls(monkeypatch):
     assert "✗ VIOLATED" not in text[: text.index("Negative control")]
 
 
-def test_stages_are_marked_where_the_run_has_them():
+@pytest.mark.parametrize("seed, stages", [(0, ["alignment", "saddle", "local"]),
+                                          (2, ["alignment", "saddle"])])  # fmt: skip
+def test_stages_are_marked_where_the_run_has_them(seed, stages):
     system = flows.MatrixFactorization(2, regularization=20.0)
-    run = flows.integrate(system, system.initial(0.25, 2), 1e5)
+    run = flows.integrate(system, system.initial(0.25, seed), 1e5)
     panel = figure.stages_figure(run).axes[0]
     marks = sorted(m for m in marked_times(run).values() if np.isfinite(m))
     drawn = sorted(line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1)
     assert drawn == marks
-    assert len(panel.texts) == 1 + len(marks)
+    assert [text.get_text() for text in panel.texts] == stages
+    floor = {line.get_label(): line.get_ydata() for line in panel.lines}["rounding error of $L$"]
+    assert np.array_equal(floor, np.maximum(run.features["loss_error"], FLOOR)[1 : 1 + len(floor)])
 
 
 def test_figures_of_comparisons_show_every_case():
     fields = figure.fields_figure(t_end=50.0)
     assert len(fields.axes[0].lines) == 3
     depths = figure.depths_figure((2, 3), t_end=20.0)
-    assert len(depths.axes[0].get_legend().texts) == 4
+    assert [axes.get_title() for axes in depths.axes[:2]] == ["N = 2", "N = 3"]
+    assert [len(axes.lines) for axes in depths.axes] == [4] * 4
+    assert len(depths.legends[0].texts) == 4
     strengths = figure.strengths_figure((0.1, 50.0), members=6)
     heights = {c.get_label(): c.lines[0].get_ydata() for c in strengths.axes[0].containers}
     assert heights["det W(0) < 0"][0] == 1 > heights["det W(0) < 0"][1]

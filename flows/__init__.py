@@ -11,8 +11,10 @@ import types
 from typing import Any
 
 _HOME = {
+    "Ensemble": "ensemble",
     "GMMEM": "gmm_em",
     "InputError": "errors",
+    "Law": "ensemble",
     "METHODS": "integrate",
     "MatrixFactorization": "matrix_factorization",
     "ReLUNeuron": "relu_neuron",
@@ -20,8 +22,11 @@ _HOME = {
     "Trajectory": "trajectory",
     "check": "check",
     "descend": "descend",
+    "descend_ensemble": "ensemble_descend",
     "integrate": "integrate",
+    "integrate_ensemble": "ensemble",
     "load": "trajectory",
+    "load_ensemble": "ensemble",
     "local_exponent": "rate",
     "sensitivity": "sensitivity_jax",
 }

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from flows import cli_output as output
+from flows.cli_ensemble import ensemble
 from flows.cli_options import SYSTEMS, flow_options, integrated, loaded_or_integrated, one_of
 from flows.errors import InputError
 
@@ -180,6 +181,20 @@ def report(systems: tuple[str, ...], out: str, force: bool) -> int:
     return 0
 
 
+def start_fast(many: bool = False) -> None:
+    """Set up a process that runs one command: unless it makes many runs, it mostly compiles."""
+    if not many:
+        os.environ.setdefault("NUMBA_OPT", "1")
+        os.environ.setdefault("NUMBA_LOOP_VECTORIZE", "0")
+    # JAX, if a method asks for it, reads this when it is imported: 32 bits are of no use here.
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
+    # Imports and compilation make millions of objects that live on: looking at them takes 0.2 s.
+    gc.set_threshold(1_000_000, 50, 100)
+
+
+commands.add_command(ensemble)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -194,11 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 success, 1 a violated claim or a refuted step, 2 bad input, 3 other verdicts,
         4 a run that stopped before its end, 130 Ctrl-C outside a run.
     """
-    # One command compiles as long as it runs: light optimisation is the faster one here.
-    os.environ.setdefault("NUMBA_OPT", "1")
-    # Imports and compilation make millions of objects that live on: looking at them takes 0.2 s.
-    gc.set_threshold(100_000, 50, 100)
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    start_fast(many=words[0] == "ensemble")
     try:
         return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
     except click.Abort:

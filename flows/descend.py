@@ -12,8 +12,9 @@ from __future__ import annotations
 import functools
 import math
 import time as clock
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -84,44 +85,31 @@ def descend(
     [0.5, 0.625, 0.71875]
     """
     begun = clock.perf_counter()
+    eta, counts = descent(system, step_size, steps)
+    walk = Walk.begin(system, start)
+    interrupted = False
+    try:
+        with _bar(progress, eta * steps) as show:
+            strides = walk.strides(counts, LONGEST_STRIDE)
+            stride = answer(strides, None)
+            while stride is not None:
+                stride = answer(strides, take(stride, eta))
+                show(eta * walk.stats["steps"])
+    except KeyboardInterrupt:
+        interrupted = True
+    about = provenance("descend", {"step_size": eta, "steps": int(steps)})
+    return walk.trajectory(eta, counts, interrupted, clock.perf_counter() - begun, about)
+
+
+def descent(system: System, step_size: float, steps: int) -> tuple[float, NDArray[np.int64]]:
+    """Step size and the numbers of steps that are recorded, or an :class:`InputError`."""
     if not system.linear_charts:
         raise InputError(f"descend steps in coordinates that are linear in the parameters, which"
                          f" {system.name} does not have; integrate its flow")  # fmt: skip
-    initial = system.check_start(start)
-    counts = step_counts(steps)
     real = isinstance(step_size, (int, float, np.number)) and not isinstance(step_size, bool)
     if not (real and math.isfinite(step_size) and step_size > 0):
         raise InputError(f"step_size must be a positive finite number, got {step_size!r}")
-    eta = float(step_size)
-
-    frame, state = system.reduce(initial)
-    collected = [state.at(None)]
-    stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 1}
-    status, message = COMPLETED, "reached the end"
-    try:
-        with _bar(progress, eta * steps) as show:
-            for reached in _walk(system, frame, state, eta, counts, stats):
-                collected.append(reached.at(None))
-                show(eta * stats["steps"])
-    except KeyboardInterrupt:
-        status, message = INTERRUPTED, "interrupted; what was computed is kept"
-    done = len(collected)
-    if status == COMPLETED and done < len(counts):
-        status = NONFINITE
-        message = f"diverged before step {counts[done]}; a smaller step_size may help"
-    return Trajectory(
-        system=system,
-        t=eta * counts[:done].astype(np.float64),
-        frame=frame,
-        states=type(state).join(collected),
-        start=initial,
-        status=status,
-        message=message,
-        stats={**stats, "seconds": clock.perf_counter() - begun},
-        events=(),
-        rtol=float(np.finfo(float).eps),
-        provenance=provenance("descend", {"step_size": eta, "steps": int(steps)}),
-    )
+    return float(step_size), step_counts(steps)
 
 
 def step_counts(steps: int) -> NDArray[np.int64]:
@@ -149,56 +137,141 @@ def step_counts(steps: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([[0], np.round(grid)])).astype(np.int64)
 
 
-def _walk(
-    system: System,
-    frame: Any,
-    state: Any,
-    eta: float,
-    counts: NDArray[np.int64],
-    stats: dict[str, int],
-) -> Iterator[Any]:
-    """States after ``counts[1:]`` steps; ends early where the iterates diverge.
+class Stride(NamedTuple):
+    """Steps to be taken from the raw state ``x`` of a chart."""
 
-    A stride across which the system would change its chart is walked again in halves, down to the
-    step at which it does.
+    chart: Chart
+    x: Array
+    steps: int
+
+
+Strides = Generator[Stride, Array | None, None]
+
+
+def answer(strides: Strides, ahead: Array | None) -> Stride | None:
+    """Hand over the raw state after a stride; the next stride, or None at the end."""
+    try:
+        return strides.send(ahead)
+    except StopIteration:
+        return None
+
+
+def take(stride: Stride, eta: float) -> Array | None:
+    """Raw state after a stride, or None where the iterates diverge."""
+    ahead, chart = stride.x.copy(), stride.chart
+    # Decay zero: the solver's state is the raw state.
+    bounded = _advance(chart.field)(ahead, eta, stride.steps, np.zeros_like(ahead), chart.weights,
+                                    chart.shape)  # fmt: skip
+    return ahead if bounded else None
+
+
+@dataclass
+class Walk:
+    """One descent under way: it asks for strides, somebody else takes the steps.
+
+    Parameters
+    ----------
+    system : System
+        The loss.
+    initial : ndarray
+        User's start.
+    frame, state : object
+        Frame and sound state of the start.
     """
-    chart = system.chart(frame, state, 0.0)
-    x, now, stride = chart.x0, state, 1
-    for target in counts[1:]:
-        while stats["steps"] < target:
-            count = int(min(stride, target - stats["steps"]))
-            ahead = x.copy()
-            stats["field_evaluations"] += count
-            # Decay zero: the solver's state is the raw state.
-            if not _advance(chart.field)(ahead, eta, count, np.zeros_like(x), chart.weights,
-                                         chart.shape):  # fmt: skip
-                return
-            there = system.decode(frame, state, chart, ahead)
-            other = system.chart(frame, there, 0.0)
-            same = _alike(chart, other, system.restore(frame, now), system.restore(frame, there))
-            if not same and count > 1:
-                stride = count // 2
-                continue
-            if same:
-                x, stride = ahead, min(2 * count, LONGEST_STRIDE)
-            else:
-                state, chart, x = there, other, other.x0
-                stats["pieces"] += 1
-            now = there
-            stats["steps"] += count
-        yield now
+
+    system: System
+    initial: Array
+    frame: Any
+    state: Any
+    reached: list[Any] = field(default_factory=list)
+    stats: dict[str, int] = field(default_factory=lambda: {
+        "steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 1
+    })  # fmt: skip
+
+    @classmethod
+    def begin(cls, system: System, start: ArrayLike) -> Walk:
+        """Descent that has not taken a step."""
+        initial = system.check_start(start)
+        return cls(system, initial, *system.reduce(initial))
+
+    def strides(self, counts: NDArray[np.int64], longest: int) -> Strides:
+        """Ask for strides and record the states after ``counts`` steps.
+
+        Each is answered by the raw state after it, or by None where the iterates diverged. A
+        stride across which the system would change its chart is walked again in halves, down to
+        the step at which it does.
+        """
+        system, frame, stats = self.system, self.frame, self.stats
+        state = now = self.state
+        self.reached.append(state)
+        chart = system.chart(frame, state, 0.0)
+        x, stride = chart.x0, 1
+        wall: int | None = None  # where the chart is known to have changed
+        for target in counts[1:]:
+            while stats["steps"] < target:
+                count = int(min(stride, target - stats["steps"]))
+                if wall is not None:
+                    count = min(count, max(1, (wall - stats["steps"]) // 2))
+                ahead = yield Stride(chart, x, count)
+                stats["field_evaluations"] += count
+                if ahead is None:
+                    return
+                there = system.decode(frame, state, chart, ahead)
+                other = system.chart(frame, there, 0.0)
+                same = _alike(chart, other) and (
+                    not chart.clock.exponential or self._same_sides(now, there)
+                )
+                if not same and count > 1:
+                    wall = stats["steps"] + count
+                    continue
+                if same:
+                    # A stride that was cut short says nothing about longer ones.
+                    x, stride = ahead, min(2 * stride, longest) if count == stride else stride
+                else:
+                    state, chart, x = there, other, other.x0
+                    stats["pieces"] += 1
+                now = there
+                stats["steps"] += count
+                wall = None if wall is None or stats["steps"] >= wall else wall
+            self.reached.append(now)
+
+    def _same_sides(self, before: Any, after: Any) -> bool:
+        """Whether no parameter has crossed zero: a linear chart may depend on their signs."""
+        one, other = (self.system.restore(self.frame, state) for state in (before, after))
+        return np.array_equal(np.sign(one), np.sign(other))
+
+    def trajectory(
+        self, eta: float, counts: NDArray[np.int64], interrupted: bool, seconds: float,
+        about: dict[str, Any],
+    ) -> Trajectory:  # fmt: skip
+        """Run as far as it was walked."""
+        done = len(self.reached)
+        parts = {f.name: [getattr(state, f.name) for state in self.reached]
+                 for f in fields(self.state)}  # fmt: skip
+        status, message = COMPLETED, "reached the end"
+        if interrupted:
+            status, message = INTERRUPTED, "interrupted; what was computed is kept"
+        elif done < len(counts):
+            status = NONFINITE
+            message = f"diverged before step {counts[done]}; a smaller step_size may help"
+        return Trajectory(
+            system=self.system,
+            t=eta * counts[:done].astype(np.float64),
+            frame=self.frame,
+            states=type(self.state)(**{name: np.stack(part) for name, part in parts.items()}),
+            start=self.initial,
+            status=status,
+            message=message,
+            stats={**self.stats, "seconds": seconds},
+            events=(),
+            rtol=float(np.finfo(float).eps),
+            provenance=about,
+        )
 
 
-def _alike(chart: Chart, other: Chart, before: Array, after: Array) -> bool:
-    """Whether a raw state reads the same in both charts.
-
-    A linear chart may also depend on signs of parameters: on which side of zero they are.
-    """
-    if not (
-        np.array_equal(chart.shape, other.shape) and np.array_equal(chart.weights, other.weights)
-    ):
-        return False
-    return not chart.clock.exponential or np.array_equal(np.sign(before), np.sign(after))
+def _alike(chart: Chart, other: Chart) -> bool:
+    """Whether a raw state reads the same in both charts."""
+    return np.array_equal(chart.shape, other.shape) and np.array_equal(chart.weights, other.weights)
 
 
 @functools.cache

@@ -56,8 +56,8 @@ class GMMEM(MixtureSystem):
     ``t = eta * steps``. The loss has no factor. The target stands at 0; for ``N(mu*, I)`` give
     means less ``mu*``.
     Source: Xu, Fazel & Du, NeurIPS 2024, arXiv 2407.00490.
-    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to three
-    dimensions; :meth:`expectations` says how accurate a value is.
+    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to two
+    dimensions, and to 1e-10 in three; :meth:`expectations` says how accurate a value is.
 
     Examples
     --------

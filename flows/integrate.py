@@ -27,9 +27,9 @@ from flows.system import Event, System
 from flows.trajectory import Trajectory, provenance
 
 #: Methods that compute with JAX.
-JAX_METHODS = ("kvaerno3", "kvaerno5", "rodas5p")
+JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
 #: Methods of :func:`integrate`.
-METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "reference", *JAX_METHODS)
+METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JAX_METHODS)
 # What auto tries, in this order; benchmarks/solvers.py shows why. LSODA is the fastest, and below
 # this tolerance the rounding of its many steps is larger than what was asked for.
 AUTO = ("LSODA", "CVODE", "BDF")
@@ -82,6 +82,8 @@ def integrate(
         One of :data:`METHODS`. ``auto`` is LSODA at a tenth of ``rtol``, or Radau for
         ``rtol < 1e-11``, and the next solver where one fails. ``reference`` computes with 50
         digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
+        ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 4 s to compile, then fast, for many
+        runs.
         :data:`JAX_METHODS` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
         ``ReLUNeuron`` only and compile for some seconds.
     rtol : float
@@ -279,6 +281,12 @@ def _solver(method: str, name: str = "") -> Callable[[Problem], Piece]:
         from flows import solver_diffrax
 
         return solver_diffrax.adapter(method, name)
+    if method == "Rodas5P":
+        from flows import solver_rodas
+
+        if name != "relu_neuron":
+            raise InputError(f"method Rodas5P knows relu_neuron only, got {name}; choose another")
+        return solver_rodas.solve
     if method == "CVODE":
         from flows import solver_sundials
 

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from flows.check import HypothesisResult, Outcome, Verdict
 from flows.integrate import integrate
 from flows.matrix_factorization import MatrixFactorization
+from flows.proportion import LEVEL, interval
 from potentials.matrix_factorization import PROBABILITY, STRONG, VANISHED
 
-__all__ = ["Convergence", "convergence", "interval", "probability"]
-
-#: Confidence of the intervals.
-LEVEL = 0.99
+__all__ = ["Convergence", "convergence", "probability"]
 
 
 @dataclass(frozen=True)
@@ -78,32 +75,6 @@ def convergence(
         positive.append(bool(run.features["orientation"][0] > 0))
         converged.append(run.completed and bool(loss[-1] <= float(VANISHED) * loss[0]))
     return Convergence(system, np.array(positive), np.array(converged))
-
-
-def interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Clopper-Pearson interval of a probability, which covers it at least so often.
-
-    Parameters
-    ----------
-    successes, trials : int
-        What was counted.
-    level : float
-        Confidence.
-
-    Returns
-    -------
-    low, high : float
-        Ends of the interval.
-
-    Examples
-    --------
-    >>> [round(x, 4) for x in interval(0, 10, 0.95)]
-    [0.0, 0.3085]
-    """
-    tail, failures = (1 - level) / 2, trials - successes
-    low = beta.ppf(tail, successes, failures + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
-    return float(low), float(high)
 
 
 def probability(found: Convergence) -> Verdict:

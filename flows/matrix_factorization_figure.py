@@ -22,8 +22,9 @@ from flows.figure import (
 )
 from flows.integrate import integrate
 from flows.matrix_factorization import MatrixFactorization
-from flows.matrix_factorization_ensemble import convergence, interval
+from flows.matrix_factorization_ensemble import convergence
 from flows.observe import Quantities, Run, marked_times
+from flows.proportion import interval
 from flows.rate import FLOOR
 
 __all__ = ["depths_figure", "fields_figure", "stages_figure", "strengths_figure"]

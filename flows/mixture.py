@@ -172,8 +172,8 @@ class MixtureSystem(System):
         state : array_like, shape (n, d)
             Means.
         tolerance : float, optional
-            Relative error asked for, 1e-12 (in three dimensions and far apart, or in more, 1e-10)
-            by default; ``error`` says what was reached.
+            Relative error asked for; 1e-12 by default, 1e-10 in three dimensions for means longer
+            than 2, and in more. ``error`` says what was reached.
         """
         frame, sound = self.reduce(self.check_start(state))
         means = pieces.components(frame, sound)

@@ -31,8 +31,9 @@ SHORT = 0.5
 UNDERFLOW = 1e-290
 # Observables and the user's loss and gradient ask for this relative error.
 EXACT = 1e-12
-# ... and, where nodes would be too many for it, for this one.
-LESS_EXACT = 1e-10
+# ... and, where nodes would be too many for it, in three dimensions for means longer than LONG, and
+# in more, for this one.
+LONG, LESS_EXACT = 2.0, 1e-10
 # A rule chosen for a piece is better than asked for by this factor, so that it lasts.
 MARGIN = 0.1
 # Solver time after which the rule is compared again.
@@ -186,7 +187,7 @@ def components(frame: Frame, state: Sound) -> Means:
 def accuracy(means: Means) -> float:
     """Relative error that observables ask for: nodes come in powers of the dimension."""
     r = len(means.mean)
-    return LESS_EXACT if r > 3 or (r == 3 and means.form == FAR) else EXACT
+    return LESS_EXACT if r > 3 or (r == 3 and longest(means.mu) > LONG) else EXACT
 
 
 def longest(rows: Array) -> float:

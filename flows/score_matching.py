@@ -64,9 +64,9 @@ class ScoreMatching(MixtureSystem):
     ``dnu/dt = -grad_nu L``; so ``dmu/dt = -exp(-2s) grad_mu L``. The loss has no factor 1/2.
     Distances and other features are those of ``mu``.
     Source: Zhang, Xu, Zhou, Fazel & Du 2026, arXiv 2511.22069, section 2 and Lemma 2.2.
-    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to three
-    dimensions; :meth:`expectations` says how accurate a value is. Offsets within a cluster keep
-    their digits, however small they are and wherever the cluster is.
+    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to two
+    dimensions, and to 1e-10 in three; :meth:`expectations` says how accurate a value is. Offsets
+    within a cluster keep their digits, however small they are and wherever the cluster is.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from flows.system import System
 
 # Newton's method gives a solution whose derivative needs no second derivative of the field: it
 # compiles in half of the time that Rodas5P takes.
-METHOD = "kvaerno5"
+METHOD = "diffrax-kvaerno5"
 MAX_STEPS = 100_000
 
 

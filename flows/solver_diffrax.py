@@ -30,9 +30,9 @@ from flows.solver import (
 )
 
 SOLVERS: dict[str, Any] = {
-    "kvaerno3": diffrax.Kvaerno3,
-    "kvaerno5": diffrax.Kvaerno5,
-    "rodas5p": Rodas5P,
+    "diffrax-kvaerno3": diffrax.Kvaerno3,
+    "diffrax-kvaerno5": diffrax.Kvaerno5,
+    "diffrax-rodas5p": Rodas5P,
 }
 # Attempts between two looks at the watch: few enough to waste little where a piece ends, and a
 # solver that had none of them accepted has made its step 1e-44 times as long.
@@ -144,7 +144,7 @@ def solve(problem: Problem, method: str, make_raw: MakeRaw) -> Piece:
                 outcome, message = SOLVER_FAILED, f"{ATTEMPTS} steps in a row were refused"
     except KeyboardInterrupt:
         outcome = INTERRUPTED
-    if method == "rodas5p":
+    if method == "diffrax-rodas5p":
         per_attempt = {"field_evaluations": STAGES, "jacobian_evaluations": 1}
     else:
         least = ITERATIONS * (SOLVERS[method].tableau.num_stages - 1)
@@ -155,7 +155,7 @@ def solve(problem: Problem, method: str, make_raw: MakeRaw) -> Piece:
 
 def solver_of(method: str, rtol: Any, size: Any) -> diffrax.AbstractSolver[Any]:
     """One of :data:`SOLVERS` for states of this size."""
-    if method == "rodas5p":
+    if method == "diffrax-rodas5p":
         return Rodas5P()
     newton: Any = optimistix.Newton(NOISE, NOISE * size, kappa=KAPPA * rtol / NOISE)
     return SOLVERS[method](root_finder=newton)

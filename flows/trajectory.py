@@ -21,6 +21,9 @@ from flows.self_similar import Array
 from flows.solver import COMPLETED
 from flows.system import Event, System
 
+# What a result depends on.
+PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
+
 FORMAT = "popflow-trajectory-1"
 # Elements of the largest intermediate array of the features, so that memory stays bounded.
 CHUNK = 2_000_000
@@ -289,7 +292,8 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
             frame=_collect(frame_type, "frame", arrays),
             states=_collect(state_type, "sound", arrays),
             start=(
-                arrays["start"] if "start" in arrays
+                arrays["start"]
+                if "start" in arrays
                 else arrays["start_real"] + 1j * arrays["start_imag"]
             ),
             status=str(about["status"]),
@@ -315,19 +319,22 @@ def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:
 
 def provenance(method: str, request: dict[str, Any]) -> dict[str, Any]:
     """Versions, platform, method and request of a run, as plain values."""
-    packages = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return {
         "method": method,
         "request": request,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "versions": versions,
+        "versions": dict(_versions()),
     }
 
 
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Versions of what computes."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

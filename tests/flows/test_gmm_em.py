@@ -75,7 +75,7 @@ def test_the_field_of_components_at_twelve_is_found_and_is_not_zero():
     np.testing.assert_allclose(gradient[:, 0], exact, rtol=1e-9, atol=1e-20)
 
 
-@pytest.mark.parametrize(("n", "d", "scale"), [(3, 2, 0.2), (3, 4, 1.0), (4, 3, 1.5), (2, 2, 4.0)])
+@pytest.mark.parametrize(("n", "d", "scale"), [(3, 2, 0.2), (3, 4, 1.0), (4, 3, 0.7), (2, 2, 4.0)])
 def test_gradient_and_hessian_are_derivatives(n, d, scale):
     weights = np.arange(1, n + 1) / (n * (n + 1) / 2)
     system = flows.GMMEM(n, d, weights)

@@ -9,8 +9,9 @@ import pytest
 import flows
 import potentials
 from flows.check import Outcome
-from flows.matrix_factorization_ensemble import convergence, interval, probability
+from flows.matrix_factorization_ensemble import convergence, probability
 from flows.observe import marked_times
+from flows.proportion import interval
 
 CLAIMS = {c.id: c for c in potentials.claims("matrix_factorization")}
 T_END = 1e6

@@ -46,7 +46,7 @@ def error(run, truth):
 
 @pytest.mark.parametrize("method", JAX_METHODS)
 def test_every_method_keeps_the_promise_of_its_tolerance_to_1e12(method, truth):
-    rtol = 1e-9 if method == "kvaerno3" else 1e-10  # 11000 steps of third order at 1e-10
+    rtol = 1e-9 if method == "diffrax-kvaerno3" else 1e-10  # 11000 steps of third order at 1e-10
     run = flows.integrate(SYSTEM, START, 1e12, method=method, rtol=rtol)
     assert truth.completed and run.completed
     assert np.array_equal(run.t, truth.t)
@@ -59,7 +59,8 @@ def test_every_method_keeps_the_promise_of_its_tolerance_to_1e12(method, truth):
 
 def test_a_collapse_is_the_same_event_at_the_same_time():
     run, truth = (
-        flows.integrate(SYSTEM, COLLAPSING, 1e6, method=m, rtol=1e-9) for m in ("rodas5p", "BDF")
+        flows.integrate(SYSTEM, COLLAPSING, 1e6, method=m, rtol=1e-9)
+        for m in ("diffrax-rodas5p", "BDF")
     )
     assert run.completed
     assert [e.detail for e in run.events] == [e.detail for e in truth.events]
@@ -72,7 +73,7 @@ def test_a_neuron_that_leaves_zero_is_followed_from_its_first_moment():
     start = [[0.0, 0.0, 0.0], *START[:2].tolist()]
     run, truth = (
         flows.integrate(SYSTEM, start, 10.0, method=m, rtol=r)
-        for m, r in (("kvaerno5", 1e-10), ("Radau", 1e-12))
+        for m, r in (("diffrax-kvaerno5", 1e-10), ("Radau", 1e-12))
     )
     assert run.events[0].kind == truth.events[0].kind == "departure"
     assert error(run, truth) < PROMISED
@@ -80,7 +81,8 @@ def test_a_neuron_that_leaves_zero_is_followed_from_its_first_moment():
 
 def test_neurons_along_the_teacher_decay_with_relative_accuracy():
     start = [[0.1, 0, 0], [0.2, 0, 0], [0.3, 0, 0]]
-    run, truth = (flows.integrate(SYSTEM, start, 1e6, method=m) for m in ("rodas5p", "LSODA"))
+    methods = ("diffrax-rodas5p", "LSODA")
+    run, truth = (flows.integrate(SYSTEM, start, 1e6, method=m) for m in methods)
     # The loss exp(-3 t) leaves the range of doubles; until then every digit is right.
     seen = truth["loss"] > 1e-250
     assert run.completed and 0 < truth["loss"][seen][-1] < 1e-200
@@ -88,7 +90,7 @@ def test_neurons_along_the_teacher_decay_with_relative_accuracy():
 
 
 def test_a_run_out_of_steps_says_so_and_keeps_what_it_has(truth):
-    run = flows.integrate(SYSTEM, START, 1e12, method="rodas5p", max_steps=70)
+    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-rodas5p", max_steps=70)
     assert run.status == "step_budget" and run.stats["steps"] == 70
     assert 5 < len(run.t) < len(truth.t)
     assert run["loss"] == pytest.approx(truth["loss"][: len(run.t)], rel=PROMISED)
@@ -111,7 +113,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
         return replace(given, alarm=alarm)
 
     monkeypatch.setattr(flows.ReLUNeuron, "watch", watched)
-    run = flows.integrate(SYSTEM, START, 1e12, method="rodas5p")
+    run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-rodas5p")
     assert run.status == "interrupted" and len(run.t) > 5
 
 
@@ -124,7 +126,8 @@ def test_a_field_that_is_not_a_number_ends_a_run_with_the_status_of_a_failure():
     )  # fmt: skip
 
     def linear(factor):
-        return solver_diffrax.solve(problem, "rodas5p", lambda chart: (decay, np.asarray(factor)))
+        field = decay, np.asarray(factor)
+        return solver_diffrax.solve(problem, "diffrax-rodas5p", lambda chart: field)
 
     failed, fine = linear(np.nan), linear(-1.0)
     assert (failed.status, len(failed.states)) == ("solver_failed", 0)
@@ -185,12 +188,12 @@ def test_aligned_neurons_leave_every_derivative_finite():
 def test_bad_requests_are_refused_with_one_line_that_says_what_to_do():
     with jax.enable_x64(False):
         with pytest.raises(InputError, match=r"JAX_ENABLE_X64=1 .*jax\.config\.update") as narrow:
-            flows.integrate(SYSTEM, START, 1.0, method="rodas5p")
+            flows.integrate(SYSTEM, START, 1.0, method="diffrax-rodas5p")
         with pytest.raises(InputError, match="JAX_ENABLE_X64=1"):
             sensitivity(SYSTEM, START, 1.0)
     other = flows.MatrixFactorization(2)
     with pytest.raises(InputError, match="no field of matrix_factorization") as foreign:
-        flows.integrate(other, other.initial(), 1.0, method="kvaerno5")
+        flows.integrate(other, other.initial(), 1.0, method="diffrax-kvaerno5")
     with pytest.raises(InputError, match="knows ReLUNeuron only"):
         sensitivity(other, other.initial(), 1.0)
     assert "\n" not in str(narrow.value) + str(foreign.value)
@@ -200,7 +203,7 @@ def test_a_cpu_run_imports_no_jax_and_nobody_switches_its_precision():
     program = (
         "import sys, flows; s = flows.ReLUNeuron(1, 2); w = s.initial(0.1)\n"
         "flows.integrate(s, w, 1.0); print('jax' in sys.modules)\n"
-        "try: flows.integrate(s, w, 1.0, method='rodas5p')\n"
+        "try: flows.integrate(s, w, 1.0, method='diffrax-rodas5p')\n"
         "except flows.InputError: print('refused')\n"
         "import jax; print(jax.config.read('jax_enable_x64'))"
     )

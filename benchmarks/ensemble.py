@@ -1,0 +1,211 @@
+"""Ensembles: throughput against a script, error beside time, growth, and descents side by side.
+
+Every ratio is of two numbers of the same run. The script is what one writes by hand: the residual
+as a variable, plain t, `solve_ivp(LSODA)`, in as many processes. Run
+
+    python benchmarks/ensemble.py [--quick] [--workers W]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import describe
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.integrate import solve_ivp
+
+import flows
+from flows.ensemble import Ensemble, Law, integrate_ensemble
+from flows.ensemble_descend import CHUNK, descend_ensemble
+
+N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
+# A tolerance at which the other methods are as right as they need to be.
+TRUTH = 1e-12
+FIGURE_1 = (1, 2, 5, 10)
+Array = NDArray[np.float64]
+
+
+def script_field(t: float, y: Array, n: int, d: int) -> Array:
+    """Gradient flow of Xu & Du in NumPy: the residual, and the neurons but the last."""
+    v = np.eye(1, d)[0]
+    residual, rest = y[:d], y[d:].reshape(n - 1, d)
+    w = np.vstack([rest, residual + v - rest.sum(axis=0)])
+    norms = np.linalg.norm(w, axis=1)
+    units = w / norms[:, None]
+    pairs = units[:, None] - units[None]
+    between = 2 * np.arcsin(np.clip(np.linalg.norm(pairs, axis=2) / 2, 0, 1))
+    theta = 2 * np.arcsin(np.clip(np.linalg.norm(units - v, axis=1) / 2, 0, 1))
+    along = (np.sin(between) - between) @ norms - (np.sin(theta) - theta)
+    turn = np.einsum("ij,j,ija->ia", between, norms, pairs) - theta[:, None] * (units - v)
+    slope = -0.5 * residual - (along[:, None] * units + turn) / (2 * np.pi)
+    return np.concatenate([slope.sum(axis=0), slope[:-1].ravel()])
+
+
+def script(start: Array) -> tuple[float, float]:
+    """Loss at the end by hand, and the time that was reached."""
+    v = np.eye(1, D)[0]
+    y0 = np.concatenate([start.sum(axis=0) - v, start[:-1].ravel()])
+    with np.errstate(all="ignore"):
+        run = solve_ivp(script_field, (0.0, T_END), y0, method="LSODA", rtol=RTOL, atol=1e-20,
+                        args=(N, D))  # fmt: skip
+    w = np.vstack([run.y[D:, -1].reshape(N - 1, D), np.zeros(D)])
+    w[-1] = run.y[:D, -1] + v - w.sum(axis=0)
+    system = flows.ReLUNeuron(N, D)
+    return system.loss(w), float(run.t[-1])
+
+
+def by_hand(law: Law, pool: Executor, workers: int) -> tuple[float, Array, Array]:
+    """Seconds for all members, with losses and times reached."""
+    starts = [law.start(flows.ReLUNeuron(N, D), k) for k in range(law.size)]
+    list(pool.map(script, starts[:workers]))
+    begun = time.perf_counter()
+    found = np.array(list(pool.map(script, starts)))
+    return time.perf_counter() - begun, found[:, 0], found[:, 1]
+
+
+def one_thread() -> None:
+    """Let scripts and ensembles run with one thread of BLAS a process alike."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+def timed(run: Callable[[], Ensemble]) -> tuple[float, Ensemble]:
+    """Seconds of wall time, and the result."""
+    begun = time.perf_counter()
+    found = run()
+    return time.perf_counter() - begun, found
+
+
+def error(losses: Array, truth: Array) -> str:
+    """Median and largest relative error of the losses at the end."""
+    found = np.abs(losses / truth - 1)
+    return f"{np.nanmedian(found):.1e} / {np.nanmax(found):.1e}"
+
+
+def table(title: str, *headings: str) -> Table:
+    """Table with all but the first column to the right."""
+    made = Table(title=title)
+    for heading in headings:
+        made.add_column(heading, justify="left" if heading in ("what", "note") else "right")
+    return made
+
+
+def throughput(size: int, scripted: int, pool: Executor, workers: int) -> Table:
+    """Work and precision of an ensemble, against the script on its first members."""
+    system, law = flows.ReLUNeuron(N, D), Law(size, SCALE)
+    made = table(f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, {workers} processes, warm",
+                 "what", "rtol", "members", "ms a member", "ratio",
+                 "error of L(T), median / largest", "note")  # fmt: skip
+    shared: dict[str, Any] = {"workers": workers, "executor": pool}
+    truth = integrate_ensemble(system, law, T_END, [T_END], rtol=TRUTH, **shared)["loss"][:, -1]
+    seconds, losses, reached = by_hand(Law(scripted, SCALE), pool, workers)
+    base = seconds / scripted
+    made.add_row("script", f"{RTOL:g}", f"{scripted}", f"{1e3 * base:.1f}", "1",
+                 error(losses, truth[:scripted]),
+                 f"{int(np.sum(reached < T_END))} stopped early")  # fmt: skip
+    for method in ("auto", "Rodas5P"):
+        if method not in flows.METHODS:
+            continue
+        few = Law(4 * workers, SCALE)
+        cold, _ = timed(lambda m=method, s=few: integrate_ensemble(
+            system, s, 1.0, method=m, chunk_size=1, **shared))  # fmt: skip
+        for rtol in (1e-6, RTOL):
+            whole, found = timed(lambda m=method, r=rtol: integrate_ensemble(
+                system, law, T_END, method=m, rtol=r, **shared))  # fmt: skip
+            each = whole / size
+            made.add_row(f"popflow, {method}", f"{rtol:g}", f"{size}", f"{1e3 * each:.2f}",
+                         f"{base / each:.0f}", error(found["loss"][:, -1], truth),
+                         f"{found.completed} completed; cold + {cold:.1f} s")  # fmt: skip
+    return made
+
+
+def growth(sizes: tuple[int, ...], pool: Executor, workers: int) -> Table:
+    """Time, memory and disk against the number of members."""
+    made = table("growth, on disk, n = 2, d = 2, to t = 1e3 at rtol 1e-6", "members", "seconds",
+                 "resume, seconds", "MB on disk", "peak MB of this process")  # fmt: skip
+    system = flows.ReLUNeuron(2, 2)
+    warm = Law(4 * workers)
+    integrate_ensemble(system, warm, 1.0, workers=workers, executor=pool, chunk_size=1)
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "ensemble"
+
+            def run(size: int = size, out: Path = out) -> Ensemble:
+                return integrate_ensemble(system, Law(size), 1e3, rtol=1e-6, workers=workers,
+                                          executor=pool, out=out)  # fmt: skip
+
+            first, found = timed(run)
+            found.quantiles()
+            again, _ = timed(run)
+            used = sum(os.path.getsize(path) for path in out.iterdir())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        made.add_row(f"{size}", f"{first:.1f}", f"{again:.1f}", f"{used / 1e6:.1f}", f"{peak:.0f}")
+    return made
+
+
+def descents(size: int, steps: int, pool: Executor, workers: int) -> Table:
+    """Figure 1 from many seeds: members side by side, against one after the other."""
+    made = table(f"gradient descent, d = 10, {steps} steps, {size} seeds, {workers} processes",
+                 "n", "one alone, ms", "all, seconds", "ms a member and core", "ratio", "completed",
+                 "L(T) quantiles 5%, 50%, 95%")  # fmt: skip
+    for n in FIGURE_1:
+        system, law = flows.ReLUNeuron(n, 10), Law(size, SCALE)
+
+        def run(steps: int = steps, system: Any = system, law: Law = law) -> Ensemble:
+            return descend_ensemble(system, law, steps=steps, workers=workers, executor=pool,
+                                    chunk_size=min(CHUNK, -(-size // workers)))  # fmt: skip
+
+        starts = [law.start(system, k) for k in range(min(size, 10))]
+        flows.descend(system, starts[0], steps=1)
+        run(1)
+        begun = time.perf_counter()
+        for start in starts:
+            flows.descend(system, start, steps=steps)
+        alone = (time.perf_counter() - begun) / len(starts)
+        whole, found = timed(run)
+        core = workers * whole / size
+        low, middle, high = found.quantiles()[:, -1]
+        made.add_row(f"{n}", f"{1e3 * alone:.1f}", f"{whole:.1f}", f"{1e3 * core:.2f}",
+                     f"{alone / core:.1f}", f"{found.completed}",
+                     f"{low:.2e}, {middle:.2e}, {high:.2e}")  # fmt: skip
+    return made
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small ensembles")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--part", choices=("throughput", "growth", "descents"))
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(describe())
+    quick, workers = options.quick, options.workers
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn, initializer=one_thread) as pool:
+        parts: dict[str, Callable[[], Table]] = {
+            "throughput": lambda: throughput(*((64, 8) if quick else (1024, 64)), pool, workers),
+            "growth": lambda: growth((100, 1000) if quick else (100, 1000, 10_000), pool, workers),
+            "descents": lambda: descents(*((64, 5000) if quick else (1000, 50_000)), pool, workers),
+        }
+        for name, part in parts.items():
+            if options.part in (None, name):
+                console.print(part())
+
+
+if __name__ == "__main__":
+    main()

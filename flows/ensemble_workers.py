@@ -1,0 +1,86 @@
+"""Run chunks in this process, in processes of our own, or on anybody's executor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import ProcessPoolExecutor as Pool
+from typing import Any
+
+# Chunks handed out for each worker: one that it works on, one that it begins next.
+AHEAD = 2
+
+
+def finished(
+    task: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> Iterator[tuple[int, Any]]:
+    """Results of ``task(*arguments[k])`` as they come.
+
+    Parameters
+    ----------
+    task : callable
+        What a worker does; it must be picklable unless ``workers`` is 1.
+    arguments : sequence of tuple
+        One call each.
+    workers : int
+        Number of processes, started by spawn; 1 is this process. With an executor, how many
+        workers it has.
+    executor : Executor, optional
+        Somebody's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
+
+    Yields
+    ------
+    (int, object)
+        Which call, and its result; an exception where the worker that had it was lost.
+
+    Raises
+    ------
+    Exception
+        What ``task`` raises in this process or in one of our own.
+    """
+    if executor is None and workers == 1:
+        yield from ((k, task(*a)) for k, a in enumerate(arguments))
+        return
+    waiting, suspects = deque(range(len(arguments))), deque[int]()
+    running: dict[Future[Any], int] = {}
+    pool = _processes(workers) if executor is None else executor
+    try:
+        while waiting or running or suspects:
+            alone = not waiting and not running
+            queue, most = (suspects, 1) if alone else (waiting, AHEAD * workers)
+            while queue and len(running) < most:
+                k = queue.popleft()
+                running[pool.submit(task, *arguments[k])] = k
+            lost: list[int] = []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                k, problem = running.pop(future), future.exception()
+                if problem is None:
+                    yield k, future.result()
+                elif executor is not None or (alone and isinstance(problem, BrokenExecutor)):
+                    yield k, problem
+                elif not isinstance(problem, BrokenExecutor):
+                    raise problem
+                lost += [k] * isinstance(problem, BrokenExecutor)
+            if lost and executor is None:
+                # With one process all futures of the pool end; who is to blame shows alone.
+                suspects += [] if alone else [*lost, *running.values()]
+                running.clear()
+                pool.shutdown(wait=False, cancel_futures=True)
+                pool = _processes(workers)
+    finally:
+        for future in running:
+            future.cancel()
+        if executor is None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _processes(workers: int) -> Pool:
+    # Ctrl-C reaches the whole group: a worker ends at once instead of reporting half a chunk.
+    return Pool(workers, multiprocessing.get_context("spawn"), signal.signal,
+                (signal.SIGINT, signal.SIG_DFL))  # fmt: skip

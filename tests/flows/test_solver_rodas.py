@@ -1,0 +1,144 @@
+"""Rodas5P in compiled steps: order, accuracy, events, and the truth about the end."""
+
+import numpy as np
+import pytest
+
+from flows import rodas_tableau, solver_rodas
+from flows.integrate import _follow, integrate, output_times
+from flows.matrix_factorization import MatrixFactorization
+from flows.relu_neuron import ReLUNeuron
+from flows.solver import Problem, Watch
+
+# Local errors add up, and the loss is a cube of small angles: a hundred tolerances.
+FACTOR = 100.0
+COLLAPSING = [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]]
+
+
+def follow(system, start, t_end, rtol, max_steps=10_000):
+    """Course of a run that this solver takes."""
+    frame, state = system.reduce(system.check_start(start))
+    times = output_times(t_end)
+    return _follow(system, frame, state, times, solver_rodas.solve, rtol, None, max_steps,
+                   lambda t: None)  # fmt: skip
+
+
+def losses(system, course):
+    return system.features(course.frame, course.states)["loss"]
+
+
+def problem(steps=None, **change):
+    """Chart of two neurons in the transient; with ``steps`` it is walked in so many equal ones."""
+    system = ReLUNeuron(2, 3)
+    frame, state = system.reduce(system.initial(0.5, seed=1))
+    chart = system.chart(frame, state, 0.0)
+    given = {
+        "rhs": chart.rhs, "jacobian": chart.jacobian, "tau0": 0.0, "y0": chart.y0,
+        "taus": np.linspace(0, 0.4, 1 + (steps or 1))[1:], "rtol": 1e-8,
+        "atol": np.full(chart.x0.size, 1e-10), "max_steps": 10_000, "chart": chart, **change,
+    }  # fmt: skip
+    return Problem(**given)
+
+
+def test_the_coefficients_meet_the_conditions_of_order_three():
+    # Of beta = alpha + gamma and b in the variables k; the fifth order is measured below.
+    size = rodas_tableau.STAGES
+    inverse = np.eye(size) / rodas_tableau.GAMMA - rodas_tableau.C
+    gamma = np.linalg.inv(inverse)
+    alpha, b = rodas_tableau.A @ gamma, rodas_tableau.M @ gamma
+    beta = (alpha + gamma).sum(axis=1)
+    nodes = alpha.sum(axis=1)
+    # Coefficients have sixteen digits, and sums of them some fifty units.
+    assert nodes == pytest.approx(rodas_tableau.NODES, abs=1e-12)
+    assert gamma.sum(axis=1) == pytest.approx(rodas_tableau.D, abs=1e-12)
+    conditions = b.sum(), b @ beta, b @ nodes**2, b @ (alpha + gamma) @ beta
+    assert conditions == pytest.approx((1, 1 / 2, 1 / 3, 1 / 6), abs=1e-12)
+    assert b @ nodes**3 == pytest.approx(1 / 4, abs=1e-12)
+    assert b @ nodes**4 == pytest.approx(1 / 5, abs=1e-12)
+    assert b @ nodes**5 != pytest.approx(1 / 6, abs=1e-4)
+
+
+def test_the_error_falls_with_the_fifth_power_of_the_step():
+    truth = solver_rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15))).states[-1]
+    errors = []
+    for steps in (4, 8):
+        state, chart = problem().y0, problem().chart
+        for k in range(steps):
+            # Loose tolerances: the first step is the whole piece.
+            advance = solver_rodas._advance(chart.field)
+            found, counts = np.empty((1, 6)), np.zeros(2, dtype=np.int64)
+            clock = chart.clock
+            done, _ = advance(
+                0.4 * k / steps, state, 0.4 * (k + 1) / steps, 1.0, 1e9, np.ones(6),
+                clock.exponential, clock.offset, clock.decay, chart.weights, chart.shape,
+                np.empty(1), found, np.empty((1, 3, 6)), counts,
+            )  # fmt: skip
+            assert done == 1
+            state = found[0].copy()
+        errors.append(np.max(np.abs(state - truth)))
+    # Up to the next order.
+    assert 4.3 < np.log2(errors[0] / errors[1]) < 5.7
+
+
+def test_between_steps_it_is_of_fourth_order():
+    coarse, fine = (solver_rodas.solve(problem(steps, rtol=1e-6)) for steps in (1, 50))
+    truth = solver_rodas.solve(problem(50, rtol=1e-12, atol=np.full(6, 1e-14)))
+    assert fine.stats["steps"] == coarse.stats["steps"] < 50
+    assert fine.states == pytest.approx(truth.states, abs=1e-6 * FACTOR)
+    assert fine.states != pytest.approx(truth.states[::-1], abs=1e-6 * FACTOR)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-9])
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_loss_is_right_to_the_tolerance_at_every_time(n, rtol):
+    system = ReLUNeuron(n, 4)
+    start = system.initial(0.1, seed=0)
+    course = follow(system, start, 1e9, rtol)
+    truth = integrate(system, start, 1e9, rtol=1e-12)
+    known = truth["loss"] > 1e-280
+    error = np.abs(losses(system, course)[known] / truth["loss"][known] - 1)
+    assert course.status == "completed" and error.max() < FACTOR * rtol
+    # A tolerance that is four orders coarser would be seen.
+    assert error.max() > 1e-4 * rtol
+
+
+def test_a_collapse_is_the_same_event():
+    system = ReLUNeuron(3, 3)
+    course, truth = follow(system, COLLAPSING, 10.0, 1e-9), integrate(system, COLLAPSING, 10.0)
+    assert [e.kind for e in course.events] == [e.kind for e in truth.events] == ["collapse"]
+    assert course.events[0].time == pytest.approx(truth.events[0].time, rel=1e-7)
+    assert losses(system, course) == pytest.approx(truth["loss"], rel=1e-6)
+
+
+def test_neurons_along_the_teacher_decay_to_the_smallest_double():
+    system = ReLUNeuron(2, 1)
+    course = follow(system, [[0.3], [-0.2]], 1e4, 1e-8)
+    truth = integrate(system, [[0.3], [-0.2]], 1e4)
+    assert course.status == "completed" and losses(system, course)[-1] < 1e-250
+    known = truth["loss"] > 1e-280
+    assert losses(system, course)[known] == pytest.approx(truth["loss"][known], rel=1e-6, abs=0)
+
+
+def test_the_status_tells_the_truth():
+    system = ReLUNeuron(2, 3)
+    course = follow(system, system.initial(0.1, seed=0), 1e9, 1e-8, max_steps=20)
+    assert course.status == "step_budget" and 1 < len(course.states) < 50
+    matrices = MatrixFactorization(2)
+    course = follow(matrices, matrices.initial(0.1, seed=0), 1.0, 1e-8)
+    assert course.status == "solver_failed" and "compiled field" in course.message
+
+
+def test_a_field_that_is_not_a_number_ends_it():
+    found = solver_rodas.solve(problem(y0=np.full(6, np.nan)))
+    assert (found.status, len(found.states)) == ("solver_failed", 0)
+    assert "step size" in found.message
+    assert solver_rodas.solve(problem()).status == "completed"
+
+
+def test_an_interrupt_keeps_what_is_done():
+    def interrupt(tau, y):
+        if tau > 0.2:
+            raise KeyboardInterrupt
+        return 1.0
+
+    found = solver_rodas.solve(problem(40, watch=Watch(alarm=interrupt)))
+    assert found.status == "interrupted" and 0 < len(found.states) < 40

@@ -22,7 +22,7 @@ from flows.ensemble_member import LOST, Flow, Job, Law, missing_rows, shapes
 from flows.ensemble_result import Chunk, Ensemble
 from flows.ensemble_workers import AHEAD, finished
 from flows.errors import InputError
-from flows.integrate import MAX_STEPS, METHODS, MIN_RTOL, output_times
+from flows.integrate import MAX_STEPS, check_options, output_times
 from flows.self_similar import Array
 from flows.solver import INTERRUPTED
 from flows.system import System
@@ -107,13 +107,8 @@ def integrate_ensemble(
     (True, ['completed', 'completed', 'completed'])
     """
     times = output_times(t_end, t_eval)
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
-        raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
-    if atol is not None and not (math.isfinite(atol) and atol > 0):
-        raise InputError(f"atol must be a positive number, got {atol!r}")
     _whole("max_steps", max_steps)
+    check_options(method, rtol, atol, max_steps)
     explicit = None if t_eval is None else tuple(times.tolist())
     flow = Flow(float(t_end), explicit, method, float(rtol), atol, int(max_steps))
     return follow(system, starts, flow, np.concatenate([[0.0], times]), observables=observables,

@@ -13,7 +13,7 @@ import numpy as np
 
 from flows import mixture_pieces as pieces
 from flows.errors import InputError
-from flows.mixture import MixtureSystem, check_size, finite, normal
+from flows.mixture import MixtureSystem, check_size, finite
 from flows.mixture_features import Row, Sample
 from flows.mixture_pieces import Frame, Sound
 from flows.mixture_sums import FAR
@@ -112,28 +112,6 @@ class GMMEM(MixtureSystem):
     def origin(self) -> None:
         """The target stands at 0."""
         return
-
-    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
-        """Random start ``mu_i ~ N(0, scale^2 I_d)``.
-
-        Parameters
-        ----------
-        scale : float
-            Standard deviation of each entry, non-negative.
-        seed : int
-            Seed; the same seed gives the same start.
-
-        Returns
-        -------
-        ndarray, shape (n, d)
-            The start.
-
-        Raises
-        ------
-        InputError
-            For a scale that is negative or not finite, or a negative seed.
-        """
-        return normal(self.n, self.d, scale, seed)
 
     def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""

@@ -118,14 +118,7 @@ def integrate(
     begun = clock.perf_counter()
     initial = system.check_start(start)
     times = output_times(t_end, t_eval)
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
-    if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
-        raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
-    if atol is not None and not (math.isfinite(atol) and atol > 0):
-        raise InputError(f"atol must be a positive number, got {atol!r}")
-    if max_steps < 1:
-        raise InputError(f"max_steps must be positive, got {max_steps!r}")
+    check_options(method, rtol, atol, max_steps)
 
     frame, state = system.reduce(initial)
     with _bar(progress, float(times[-1])) as show:
@@ -237,6 +230,24 @@ def _follow_exactly(
     states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
     stats = {**found.stats, "pieces": 1}
     return _Course(frame, type(state).join(states), found.status, found.message, stats, ())
+
+
+def check_options(method: str, rtol: float, atol: float | None, max_steps: int) -> None:
+    """Refuse a method, tolerances or a budget that cannot be used.
+
+    Raises
+    ------
+    InputError
+        With what was expected.
+    """
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+    if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
+        raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
+    if atol is not None and not (math.isfinite(atol) and atol > 0):
+        raise InputError(f"atol must be a positive number, got {atol!r}")
+    if max_steps < 1:
+        raise InputError(f"max_steps must be positive, got {max_steps!r}")
 
 
 def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) -> Array:

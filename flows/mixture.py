@@ -104,6 +104,28 @@ class MixtureSystem(System):
         tolerance = max(0.1 * rtol, min(rtol, pieces.EXACT))
         return replace(self, tolerance=tolerance)  # type: ignore[type-var]
 
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start, the user's means of law ``N(0, scale^2 I_d)``.
+
+        Parameters
+        ----------
+        scale : float
+            Standard deviation of each entry, non-negative.
+        seed : int
+            Seed; the same seed gives the same start.
+
+        Returns
+        -------
+        ndarray, shape (n, d)
+            The start.
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return normal(self.n, self.d, scale, seed)
+
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
         means = finite(start, (int(self.n), int(self.d)), "start")

@@ -319,7 +319,7 @@ def watch(
     layout: Layout = chart.layout
     if layout.kind == LINEAR:
         return Watch()
-    reach = longest(state.mu)
+    reach, squares = longest(state.mu), np.sum(state.mu**2, axis=1)
     seen = noticed(law, frame, state, chart.clock.t_start, tolerance, landmark)
     compared = [0.0]
 
@@ -332,7 +332,8 @@ def watch(
             return True
         if layout.kind == CLUSTER:
             return spread >= SHORT / HYSTERESIS
-        if spread <= HYSTERESIS * SHORT or abs(reach - length) * (reach + length) / 8 > FASTER:
+        changed = float(np.max(np.abs(squares - np.sum(means.mu**2, axis=1)))) / 8
+        if spread <= HYSTERESIS * SHORT or changed > FASTER:
             return True
         return len(layout.rule) > CHEAP and length < SHRUNK * reach
 

@@ -194,10 +194,24 @@ def _matrix_factorization_portraits() -> dict[str, Callable[[], Figure]]:
     return drawn
 
 
+def _score_matching() -> tuple[Case, ...]:
+    """Return the runs of `score_matching`; they stand in a file of their own."""
+    from flows.score_matching_report import cases
+
+    return cases()
+
+
+def _score_matching_portraits() -> dict[str, Callable[[], Figure]]:
+    from flows.score_matching_report import PORTRAITS as drawn
+
+    return drawn
+
+
 #: Runs of each system's page, and the figures that belong to no run, by caption.
 CASES: dict[str, Callable[[], tuple[Case, ...]]] = {
     "relu_neuron": _relu_neuron,
     "gmm_em": _gmm_em,
+    "score_matching": _score_matching,
     "matrix_factorization": _matrix_factorization,
 }
 PORTRAITS: dict[str, Callable[[], Mapping[str, Callable[[], Figure]]]] = {
@@ -208,6 +222,7 @@ PORTRAITS: dict[str, Callable[[], Mapping[str, Callable[[], Figure]]]] = {
         " line.": figure.phase_portrait
     },
     "gmm_em": _gmm_em_portraits,
+    "score_matching": _score_matching_portraits,
     "matrix_factorization": _matrix_factorization_portraits,
 }
 

@@ -189,7 +189,7 @@ def _bad_start(d: int) -> Array:
 
 
 @_styled
-def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3, 4)) -> Figure:
+def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     """Length of the longest mean after a start in the bad region, in several dimensions.
 
     Parameters

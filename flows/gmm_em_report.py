@@ -26,7 +26,7 @@ LYAPUNOV = (
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Loss and local exponent for 2, 5 and 10 components in the plane.": figure.paper_figure,
-    "The plateau of the bad region in one to four dimensions. Triangles: the time exp(d)/30 up to"
+    "The plateau of the bad region in one to three dimensions. Triangles: the time exp(d)/30 up to"
     " which the theorem speaks.": figure.bad_region_figure,
 }
 

@@ -263,9 +263,12 @@ def chart(law: str, frame: Frame, state: Sound, time: float, tolerance: float) -
     if kind == FAR:
         blocks, decay = mu, np.zeros_like(mu)
         size = np.full_like(mu, min(1.0, longest(mu)))
-        # The mean at home is slaved to the tails of the others: it matters next to sqrt(E|v|^2).
+        # A mean alone at home is slaved to the tails of the others: it matters next to
+        # sqrt(E|v|^2). Of several, the far form knows the deviations to rounding only.
+        alone = np.sum(np.linalg.norm(mu - means.mu[means.home], axis=1) <= SHORT) == 1
         matters = np.clip(np.sqrt(found.fisher), least, float(size.max()))
-        size[np.argmax(order == means.home)] = matters
+        if alone:
+            size[np.argmax(order == means.home)] = matters
     else:
         share = weight * rate
         slow = (means.deviation[order] - excess(weight, rate)[:, None] * means.mean) / rate[:, None]

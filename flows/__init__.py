@@ -29,6 +29,7 @@ _HOME = {
     "load_ensemble": "ensemble",
     "local_exponent": "rate",
     "sensitivity": "sensitivity_jax",
+    "worst_case": "worst_case",
 }
 
 __all__ = sorted(_HOME)

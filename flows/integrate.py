@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flows.errors import InputError
-from flows.self_similar import Array
+from flows.self_similar import Array, Clock
 from flows.solver import (
     COMPLETED,
     FIELD_FAILED,
@@ -195,7 +195,7 @@ def _follow(
             watch=system.watch(frame, state, chart, rtol),
             krylov=chart.krylov,
             chart=chart,
-            advance=lambda tau, chart=chart: show(float(chart.clock.time(tau))),  # type: ignore[misc]
+            advance=_silent if show is _silent else _shown(show, chart.clock),
         )
         piece = solver(problem)
         for key, value in piece.stats.items():
@@ -325,11 +325,20 @@ def _auto(problem: Problem) -> Piece:
     return replace(piece, stats=spent)
 
 
+def _silent(time: float) -> None:
+    """Show nothing: called after every step, so that it costs something all the same."""
+
+
+def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], None]:
+    """Show the time of a solver time."""
+    return lambda tau: show(float(clock.time(tau)))
+
+
 @contextlib.contextmanager
 def _bar(progress: bool, end: float) -> Iterator[Callable[[float], None]]:
     """Progress bar in decades of time, or nothing."""
     if not progress:
-        yield lambda t: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -160,13 +160,19 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
     def remaining(now: Sound) -> float:
         return float(np.min((side * now.h[layout.alive] - limit)[mortal], initial=1.0))
 
+    # Plain numbers: it is asked after every step.
+    clock, first, mass, limits = (
+        chart.clock, float(chart.clock.decay[0]), float(np.sum(mu)), limit[1:].tolist()
+    )  # fmt: skip
+
     def alarm(tau: float, y: Array) -> float:
         if asleep:
             return -1.0
         if kind == RESIDUAL:
             # Parallel parts are not scaled, and every neuron but the largest can vanish.
-            mean = (1.0 + float(chart.raw(tau, y)[0])) / np.sum(mu)
-            return float(np.min(np.abs(y[q::q] + mean) - limit[1:], initial=1.0))
+            mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
+            parts = y[q::q].tolist()
+            return min(1.0, *(abs(p + mean) - b for p, b in zip(parts, limits, strict=True)), 1.0)
         now = decode(frame, state, chart, chart.raw(tau, y))
         if kind == PARALLEL:
             return remaining(now)

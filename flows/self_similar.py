@@ -77,6 +77,12 @@ class Clock:
         since = np.asarray(tau, dtype=float)
         return self.t_start + (since if self.exponential else np.expm1(since))
 
+    def factor(self, tau: float, decay: float) -> float:
+        """Factor ``x / y`` of one component with this decay exponent."""
+        if self.exponential:
+            return math.exp(-min(decay * tau, 1e3))
+        return float((self.offset + math.expm1(tau)) ** -decay)
+
     def scale(self, tau: Array | float) -> Array:
         """Factors ``x / y``, shape (..., N)."""
         since = np.asarray(tau, dtype=float)[..., None]

@@ -6,6 +6,7 @@ An adapter is a function ``solve(problem) -> Piece``. It steps with its library,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -120,7 +121,7 @@ class Recorder:
             A reason to end the piece, if there is one.
         """
         self.steps += 1
-        if not np.isfinite(y).all():
+        if not math.isfinite(y.sum()):
             return NONFINITE
         watch = self.problem.watch
         stop = watch.check(before, tau, y, interpolant) if watch.alarm(tau, y) <= 0 else None

@@ -129,9 +129,11 @@ class MixtureSystem(System):
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
         means = finite(start, (int(self.n), int(self.d)), "start")
-        length = pieces.longest(means)
-        if length > LONGEST:
-            raise InputError(f"start has a mean of length {length:g}, above {LONGEST:g}")
+        away = means if self.origin is None else means / 2 - self.origin / 2  # cannot overflow
+        size = float(np.max(np.abs(away)))
+        if size > LONGEST:
+            raise InputError(f"start has a mean at a distance of {2 * size:.3g} or more from the"
+                             f" target, above {LONGEST:g}")  # fmt: skip
         return means
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:

@@ -20,6 +20,8 @@ SEEN = 54.0
 # Nodes are left out where every component but that at home has less than this part of its largest
 # contribution.
 DROPPED = 1e-18
+# Averages of terms below this are zero: their digits are lost to underflow.
+UNDERFLOW = 1e-250
 TINY = np.finfo(float).tiny
 
 
@@ -54,7 +56,7 @@ def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
     With an ``owner``, a component that is not at home, only its part of each node is kept: its
     posterior weight over that of all that are not at home.
     """
-    if means.form != FAR:
+    if means.form != FAR or not len(rule):
         return rule
     mu, home = means.mu, means.home
     logs = rule.nodes @ mu.T - 0.5 * np.sum(mu**2, axis=1) + np.log(means.weight)
@@ -108,15 +110,26 @@ def _expect(
         def evaluate(rule: Rule) -> Values:
             found = moments(law, means, part.rule(rule, means))
             # What an error is relative to stands last; any rule knows it well enough.
-            size.append(found.size)
+            size.append(np.where(found.size > UNDERFLOW, found.size, 1.0))
             sums = (np.array(found.kl), np.array(found.fisher), found.pull)
             return tuple(np.append(x, y) for x, y in zip(sums, size[0], strict=True))
 
-        reach = float(np.max(np.linalg.norm(mu, axis=1)))
-        found = refine(evaluate, part.distances, reach, tolerance, window=part.window)
+        found = refine(evaluate, part.distances, _reach(means), tolerance, window=part.window)
         return found._replace(rule=part.rule(found.rule, means))
 
     return _together(means, [part_of(part) for part in _parts(means)])
+
+
+def _reach(means: Means) -> float:
+    """Length of the longest mean, or twice the distance at which one takes over from home."""
+    lengths = np.linalg.norm(means.mu, axis=1)
+    if means.form != FAR:
+        return float(np.max(lengths))
+    logs = np.log(means.weight) - 0.5 * lengths**2
+    steps = np.linalg.norm(means.mu - means.mu[means.home], axis=1)
+    apart = steps > 0
+    layers = (logs[means.home] - logs[apart]) / steps[apart]
+    return float(max(np.max(lengths), 2 * np.max(np.abs(layers))))
 
 
 class Part(NamedTuple):

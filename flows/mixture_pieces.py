@@ -27,6 +27,8 @@ from flows.system import Restart, State
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
 SHORT = 0.5
+# Offsets in a cluster below this are none: their squares would underflow.
+UNSEEN = 1e-120
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
 # Observables and the user's loss and gradient ask for this relative error.
@@ -40,9 +42,10 @@ MARGIN = 0.1
 COMPARE_AFTER = 0.25
 # A rule of more nodes than CHEAP is chosen anew once the means are shorter by the factor SHRUNK.
 CHEAP, SHRUNK = 100, 0.6
-# A long mean moves like exp(-|mu|^2/8): once that has changed by the exponential of this, a new
-# piece begins, with a clock, a size of what matters, and a rule of its own.
-FASTER = 3.0
+# With one mean nearer than SETTLED, a long one moves like exp(-|mu|^2/8): once that has changed by
+# the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
+# its own.
+SETTLED, FASTER = 3.0, 3.0
 # Between two forms, so that a run does not go back and forth.
 HYSTERESIS = 0.9
 
@@ -147,6 +150,7 @@ def reduce(
     sums = dd.total(dd.multiply(dd.exact(distinct), dd.exact(weight[:, None])), axis=0)
     mean = dd.divide(sums, dd.total(dd.exact(weight[:, None]), axis=0))
     deviation = scale * ((distinct - mean.high) - mean.low)
+    deviation[np.abs(deviation) < UNSEEN] = 0.0
     centre = scale * ((mean.high - origin) + mean.low)
     basis = _basis(deviation, centre)
     frame = Frame(basis, weight, speed * rate, member)
@@ -323,6 +327,7 @@ def watch(
     if layout.kind == LINEAR:
         return Watch()
     reach, squares = longest(state.mu), np.sum(state.mu**2, axis=1)
+    settled = float(np.min(squares)) <= SETTLED**2
     seen = noticed(law, frame, state, chart.clock.t_start, tolerance, landmark)
     compared = [0.0]
 
@@ -336,7 +341,7 @@ def watch(
         if layout.kind == CLUSTER:
             return spread >= SHORT / HYSTERESIS
         changed = float(np.max(np.abs(squares - np.sum(means.mu**2, axis=1)))) / 8
-        if spread <= HYSTERESIS * SHORT or changed > FASTER:
+        if spread <= HYSTERESIS * SHORT or (settled and changed > FASTER):
             return True
         return len(layout.rule) > CHEAP and length < SHRUNK * reach
 

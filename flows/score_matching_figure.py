@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -167,7 +168,7 @@ def far_figure(run: Trajectory) -> Figure:
     figure, (above, below) = _panels(2, (6.8, 4.8), height_ratios=(1, 1))
     n, unit = run.system.parameters["n"], run.system.unit  # type: ignore[attr-defined]
     time, reach = run.t / unit**2, run["max_norm"]
-    late = time > np.e**2
+    late = time > math.e**2
     t = run.t[late]
     limit = (time * run["loss"] * reach**2 / (16 * (n - 1)))[late]
     above.plot(t, limit, **_style(0), label=r"$t\,L\,R^2 / (16 (n-1))$")

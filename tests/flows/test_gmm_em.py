@@ -246,7 +246,7 @@ def test_bad_weights_are_refused_in_one_line(weights, words):
 
 @pytest.mark.parametrize(
     ("start", "words"),
-    [([[1.0], [np.nan]], "NaN"), ([[1.0]], "shape"), ([[1.0], [1e7]], "length"),
+    [([[1.0], [np.nan]], "NaN"), ([[1.0]], "shape"), ([[1.0], [1e7]], "distance"),
      ([[1.0], [1.0, 2.0]], "rows differ"), ([["a"], ["b"]], "real")],
 )  # fmt: skip
 def test_bad_starts_are_refused_in_one_line(start, words):

@@ -237,6 +237,26 @@ def test_a_field_that_underflows_is_told():
     assert len(run.t) == 1
 
 
+def test_starts_that_nobody_planned_for_end_truthfully():
+    at_rest = flows.integrate(flows.ScoreMatching(3, 2), np.zeros((3, 2)), 10.0)
+    assert at_rest.completed and at_rest["loss"].max() == 0
+    far = flows.integrate(flows.ScoreMatching(3, 2), [[1e5, 0], [0, 1e5], [0, 0]], 10.0)
+    assert far.status == "field_failed" and "underflows" in far.message
+    offset = flows.integrate(flows.ScoreMatching(3, 1), [[5.0], [5.0 + 1e-300], [5.0]], 1e3)
+    assert offset.completed and offset["loss"][-1] < 1e-280
+    for target in (1e300, -1e300):
+        with pytest.raises(InputError, match="distance"):
+            flows.integrate(flows.ScoreMatching(2, 1, target=[target]), [[0.0], [1.0]], 1.0)
+
+
+def test_a_spread_cluster_that_arrives_from_far_away_leaves_one_behind():
+    # The others are so far away that nothing of double precision moves them.
+    run = flows.integrate(flows.ScoreMatching(3, 1, target=[60.0]), [[0.0], [1.0], [2.0]], 1e3)
+    assert run.completed and run["loss"][-1] < 1e-40
+    assert {e.kind for e in run.events} == {"locked", "diverging"}
+    assert run["max_norm"][-1] == pytest.approx(60.0, abs=1.0)
+
+
 def test_a_saved_run_is_the_same_run(tmp_path):
     system = flows.ScoreMatching(3, 2, 0.5, [1.0, 0.0])
     run = flows.integrate(system, system.initial(0.3, 0), 1e3)

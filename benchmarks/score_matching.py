@@ -102,6 +102,10 @@ def configurations(r: int) -> Iterator[tuple[str, np.ndarray]]:
         means[0] = 0.0  # exactly at home: the loss is that of the tails alone
         means[1:, 0] += distance
         yield f"far, R = {distance:g}", means
+    # Directions of their own: the layers cross, and nodes must be dense along them too.
+    means = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    means *= np.array([0.0, 8.0, 7.6, 7.2])[:, None]
+    yield "far, own directions, R = 8", means
 
 
 def expectations(console: Console) -> bool:

@@ -130,8 +130,7 @@ def intact(path: Path, count: int) -> bool:
             written = data.attrs["digest"]
         rows = load(path)
         return bool(digest(rows) == written) and len(rows["status"]) == count
-    # A damaged file can fail anywhere between HDF5 and the decoding of text.
-    except Exception:
+    except Exception:  # a damaged file can fail anywhere between HDF5 and the decoding of text
         return False
 
 

@@ -30,15 +30,12 @@ from flows.trajectory import Trajectory, provenance
 JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
 #: Methods of :func:`integrate`.
 METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JAX_METHODS)
-# What auto tries, in this order; benchmarks/solvers.py shows why. LSODA is the fastest, and below
-# this tolerance the rounding of its many steps is larger than what was asked for.
-AUTO = ("LSODA", "CVODE", "BDF")
-AUTO_TIGHT = ("Radau", "LSODA", "BDF")
-# Of these only CVODE solves linear systems by iteration.
-AUTO_KRYLOV = ("CVODE",)
+# Below this tolerance the rounding of the many steps of LSODA and CVODE is larger than what was
+# asked for, and auto tries these.
 TIGHT = 1e-11
-# At a tenth of the tolerance LSODA leaves its non-stiff method sooner: faster and more accurate.
-AUTO_MARGIN = 0.1
+AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
+# Only CVODE solves linear systems by iteration.
+AUTO_KRYLOV = (("CVODE", 0.1),)
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
 # Self-similar variables are of order one, so this suffices for their zeros.
@@ -79,8 +76,8 @@ def integrate(
         Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
         is geometric, at least 8 points a decade.
     method : str
-        One of :data:`METHODS`. ``auto`` is LSODA at a tenth of ``rtol``, or Radau for
-        ``rtol < 1e-11``, and the next solver where one fails. ``reference`` computes with 50
+        One of :data:`METHODS`. ``auto`` is the first of ``system.auto``, or Radau for
+        ``rtol < 1e-11``, and the next one where one fails. ``reference`` computes with 50
         digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
         ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 4 s to compile, then fast, for many
         runs.
@@ -126,7 +123,7 @@ def integrate(
             course = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
             course = _follow(system.at_tolerance(rtol), frame, state, times,
-                             _solver(method, system.name), rtol, atol, max_steps, show)  # fmt: skip
+                             _solver(method, system), rtol, atol, max_steps, show)  # fmt: skip
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return Trajectory(
         system=system,
@@ -284,19 +281,20 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     return times
 
 
-def _solver(method: str, name: str = "") -> Callable[[Problem], Piece]:
-    """Adapter of ``method`` for the system ``name``; its library is imported only when chosen."""
+def _solver(method: str, system: System) -> Callable[[Problem], Piece]:
+    """Adapter of ``method`` for a system; its library is imported only when chosen."""
     if method == "auto":
-        return _auto
+        return lambda problem: _auto(problem, system)
     if method in JAX_METHODS:
         from flows import solver_diffrax
 
-        return solver_diffrax.adapter(method, name)
+        return solver_diffrax.adapter(method, system.name)
     if method == "Rodas5P":
         from flows import solver_rodas
 
-        if name != "relu_neuron":
-            raise InputError(f"method Rodas5P knows relu_neuron only, got {name}; choose another")
+        if system.name != "relu_neuron":
+            raise InputError(f"method Rodas5P knows relu_neuron only, got {system.name}; choose "
+                             "another")  # fmt: skip
         return solver_rodas.solve
     if method == "CVODE":
         from flows import solver_sundials
@@ -307,18 +305,18 @@ def _solver(method: str, name: str = "") -> Callable[[Problem], Piece]:
     return lambda problem: solver_scipy.solve(problem, method)
 
 
-def _auto(problem: Problem) -> Piece:
-    """Try :data:`AUTO` in turn; a piece that one solver cannot do is begun anew by the next."""
+def _auto(problem: Problem, system: System) -> Piece:
+    """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
-    order = AUTO if problem.rtol >= TIGHT else AUTO_TIGHT
-    for method in AUTO_KRYLOV if problem.krylov else order:
-        usual = method == "LSODA" or problem.krylov
-        margin = AUTO_MARGIN if usual and problem.rtol >= TIGHT else 1.0
+    tight = problem.rtol < TIGHT
+    order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else system.auto
+    for method, fraction in order:
+        margin = 1.0 if tight else fraction
         attempt = replace(
             problem, rtol=margin * problem.rtol, atol=margin * problem.atol,
             max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
         )  # fmt: skip
-        piece = _solver(method)(attempt)
+        piece = _solver(method, system)(attempt)
         spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
         if piece.status not in (NONFINITE, SOLVER_FAILED):
             break

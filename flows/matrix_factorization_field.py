@@ -91,13 +91,13 @@ def pack(point: Point) -> Array:
 
 def adjoint(matrix: Matrices) -> Matrices:
     """Conjugate transpose."""
-    transposed = np.swapaxes(matrix, -1, -2)
-    return transposed.conj() if np.iscomplexobj(matrix) else transposed
+    transposed = matrix.swapaxes(-1, -2)
+    return transposed.conj() if matrix.dtype.kind == "c" else transposed
 
 
 def inner(left: Matrices, right: Matrices, axes: int = 2) -> Any:
     """Inner product `Re tr(left^H right)`, summed over the last ``axes`` axes."""
-    product = left.conj() * right if np.iscomplexobj(left) else left * right
+    product = left.conj() * right if left.dtype.kind == "c" else left * right
     return product.real.sum(axis=tuple(range(-axes, 0)))
 
 
@@ -139,9 +139,10 @@ def fit_descent(layers: Matrices, residual: Matrices) -> Matrices:
 def balance_ascent(layers: Matrices, defect: Matrices) -> Matrices:
     """`grad_j L_reg / a = Delta_{j,j+1} W_j - W_j Delta_{j-1,j}`."""
     after = defect @ layers[..., :-1, :, :]
-    before = layers[..., 1:, :, :] @ defect
-    nothing = np.zeros_like(after[..., :1, :, :])
-    return np.concatenate([after, nothing], axis=-3) - np.concatenate([nothing, before], axis=-3)
+    ascent = np.zeros((*after.shape[:-3], *layers.shape[-3:]), after.dtype)
+    ascent[..., :-1, :, :] = after
+    ascent[..., 1:, :, :] -= layers[..., 1:, :, :] @ defect
+    return ascent
 
 
 def moved(layers: Matrices, velocities: Matrices) -> Matrices:

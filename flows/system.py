@@ -95,6 +95,10 @@ class System(abc.ABC):
     linear_charts: ClassVar[bool] = True
     #: Types of the frame and of the states, dataclasses of arrays.
     containers: ClassVar[tuple[type, type]]
+    #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
+    #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
+    #: faster and more accurate (``benchmarks/solvers.py``).
+    auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
 
     @classmethod
     @abc.abstractmethod

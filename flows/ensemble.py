@@ -33,6 +33,8 @@ __all__ = ["Ensemble", "Law", "integrate_ensemble", "load_ensemble"]
 # A chunk is what an interruption can lose, and its file costs about 20 ms.
 LARGEST_CHUNK = 64
 CHUNKS_PER_WORKER = 8
+# Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
+TOGETHER = 128
 
 
 def integrate_ensemble(
@@ -111,6 +113,10 @@ def integrate_ensemble(
     check_options(method, rtol, atol, max_steps)
     explicit = None if t_eval is None else tuple(times.tolist())
     flow = Flow(float(t_end), explicit, method, float(rtol), atol, int(max_steps))
+    _whole("workers", workers)
+    if chunk_size is None and method == "Rodas5P":
+        size = starts.size if isinstance(starts, Law) else max(1, len(np.atleast_1d(starts)))
+        chunk_size = min(TOGETHER, math.ceil(size / workers))
     return follow(system, starts, flow, np.concatenate([[0.0], times]), observables=observables,
                   claims=claims, workers=workers, executor=executor, out=out,
                   chunk_size=chunk_size, progress=progress)  # fmt: skip
@@ -257,7 +263,7 @@ def _fits(job: Job, size: int, chunk: int, workers: int, folder: Path | None) ->
     row = 8 * job.times * sum(int(np.prod(shape)) for shape in job.shapes.values())
     _, state = job.system.reduce(job.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
-    run = memory.run_bytes(unknowns, job.times)
+    run = memory.run_bytes(unknowns, job.times) * (chunk if job.procedure.together else 1)
     kept = size if folder is None else AHEAD * workers * chunk
     memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
 

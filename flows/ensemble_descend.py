@@ -8,23 +8,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows import ensemble_relu_neuron as lanes
+from flows import relu_neuron_lanes as lanes
 from flows.descend import DIVERGED, Stride, Walk, answer, descent, take
 from flows.ensemble import Ensemble, Law, follow
-from flows.ensemble_member import FAILURES
+from flows.integrate import FAILURES
 from flows.self_similar import Array
 from flows.system import System
 from flows.trajectory import Trajectory, provenance
 
 # Between two looks at the charts; a group of ten neurons walks so far in half a second.
 LONGEST_STRIDE = 10_000
+# Members side by side: the loops are long enough to pay, and ten neurons fit into the cache.
+LANES = 64
 # Members of a chunk: enough that those in the same chart fill the lanes.
-CHUNK = 4 * lanes.LANES
+CHUNK = 4 * LANES
 
 
 def descend_ensemble(
@@ -66,7 +68,7 @@ def descend_ensemble(
 
     Accuracy
     --------
-    Members of ``relu_neuron`` walk side by side (:mod:`flows.ensemble_relu_neuron`): rounding
+    Members of ``relu_neuron`` walk side by side (:mod:`flows.relu_neuron_lanes`): rounding
     differs from that of ``descend``, and does not depend on who walks beside whom. A neuron that
     is carried past zero amplifies rounding, so that later losses can differ in all digits.
 
@@ -89,6 +91,7 @@ class Descent:
 
     step_size: float
     steps: int
+    together: ClassVar[bool] = True
 
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
@@ -129,20 +132,20 @@ def _walk(name: str, strides: dict[int, Stride], eta: float) -> dict[int, Array 
         alike[tuple(strides[k].chart.shape)].append(k)
     reached: dict[int, Array | None] = {}
     for members in alike.values():
-        for first in range(0, len(members), lanes.LANES):
-            group = members[first : first + lanes.LANES]
+        for first in range(0, len(members), LANES):
+            group = members[first : first + LANES]
             reached.update(zip(group, _side_by_side([strides[k] for k in group], eta), strict=True))
     return reached
 
 
 def _side_by_side(group: list[Stride], eta: float) -> list[Array | None]:
-    filled = group + [group[0]] * (lanes.LANES - len(group))
+    filled = group + [group[0]] * (LANES - len(group))
     x = np.stack([stride.x for stride in filled], axis=1)
     weights = np.stack([stride.chart.weights for stride in filled], axis=1)
     counts = np.array([stride.steps for stride in filled])
     shape = group[0].chart.shape
-    rows = lanes.workspace(int(shape[0]), 1 + int(shape[1]))
-    bounded = _advance()(x, eta, counts, weights, shape, np.empty((rows, lanes.LANES)))
+    work = np.empty((lanes.workspace(shape), LANES))
+    bounded = _advance()(x, eta, counts, weights, shape, work)
     return [x[:, e].copy() if bounded[e] else None for e in range(len(group))]
 
 
@@ -151,7 +154,7 @@ def _advance() -> Callable[..., Array]:
     """Steps of many members, each up to its own count; tells which remained bounded."""
     import numba
 
-    field, bound, width = lanes.make_field(), DIVERGED, lanes.LANES
+    field, bound, width = lanes.make_field(LANES), DIVERGED, LANES
 
     def advance(x, eta, counts, weights, shape, work):  # type: ignore[no-untyped-def]
         slope = np.empty_like(x)
@@ -172,4 +175,4 @@ def _advance() -> Callable[..., Array]:
                 bounded[e] = bounded[e] and size[e] <= bound
         return bounded
 
-    return numba.njit(error_model="numpy", fastmath={"contract"})(advance)
+    return numba.njit(error_model="numpy")(advance)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.check import check
 from flows.errors import InputError
-from flows.integrate import integrate
+from flows.integrate import FAILURES, integrate, integrate_together
 from flows.rate import local_exponent
 from flows.self_similar import Array
 from flows.solver import COMPLETED, INTERRUPTED
@@ -94,20 +94,25 @@ class Flow:
     atol: float | None
     max_steps: int
 
+    @property
+    def together(self) -> bool:
+        """Whether a chunk's runs are all in memory at once."""
+        return self.method == "Rodas5P"
+
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
         """One run, or what prevented it, for each start."""
+        if self.together:
+            yield from integrate_together(system, starts, self.t_end, self.t_eval, self.rtol,
+                                          self.atol, self.max_steps)  # fmt: skip
+            return
         for start in starts:
             try:
                 yield integrate(system, start(), self.t_end, self.t_eval, self.method, self.rtol,
                                 self.atol, max_steps=self.max_steps)  # fmt: skip
             except FAILURES as problem:
                 yield problem
-
-
-# What a single start can cause; anything else is an error of the program, and is shown as one.
-FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
 
 
 @dataclass(frozen=True)

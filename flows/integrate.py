@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -49,6 +49,8 @@ REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
+#: What a single start can cause; anything else is an error of the program, and is shown as one.
+FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
 
 
 def integrate(
@@ -124,20 +126,69 @@ def integrate(
         else:
             course = _follow(system.at_tolerance(rtol), frame, state, times,
                              _solver(method, system), rtol, atol, max_steps, show)  # fmt: skip
-    request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
-    return Trajectory(
-        system=system,
-        t=np.concatenate([[0.0], times])[: len(course.states)],
-        frame=course.frame,
-        states=course.states,
-        start=initial,
-        status=course.status,
-        message=course.message,
-        stats={**course.stats, "seconds": clock.perf_counter() - begun},
-        events=course.events,
-        rtol=float(rtol),
-        provenance=provenance(method, request),
-    )
+    seconds = clock.perf_counter() - begun
+    return _trajectory(system, initial, times, course, method, rtol, atol, max_steps, seconds)
+
+
+def integrate_together(
+    system: System, starts: Iterable[Callable[[], ArrayLike]], t_end: float,
+    t_eval: Sequence[float] | Array | None, rtol: float, atol: float | None, max_steps: int,
+) -> list[Trajectory | Exception]:  # fmt: skip
+    """Follow many starts by ``Rodas5P``, the pieces of all of them side by side.
+
+    Parameters
+    ----------
+    system, t_end, t_eval, rtol, atol, max_steps
+        As for :func:`integrate`.
+    starts : iterable of callable
+        Each gives a start.
+
+    Returns
+    -------
+    list of Trajectory or Exception
+        Of every start the run, or one of :data:`FAILURES` that prevented it.
+    """
+    from flows.solver_rodas import solve_many
+
+    begun = clock.perf_counter()
+    times = output_times(t_end, t_eval)
+    check_options("Rodas5P", rtol, atol, max_steps)
+    _solver("Rodas5P", system)  # or its message
+    found: dict[int, _Course | Exception] = {}
+    asked: dict[int, tuple[Pieces, Problem]] = {}
+    initial: dict[int, Array] = {}
+
+    def go_on(k: int, pieces: Pieces, piece: Piece | None) -> None:
+        try:
+            asked[k] = pieces, pieces.send(piece)  # type: ignore[arg-type]
+        except StopIteration as end:
+            found[k] = end.value
+        except FAILURES as problem:
+            found[k] = problem
+
+    for k, start in enumerate(starts):
+        try:
+            initial[k] = system.check_start(start())
+            frame, state = system.reduce(initial[k])
+        except FAILURES as problem:
+            found[k] = problem
+        else:
+            pieces = _pieces(system.at_tolerance(rtol), frame, state, times, rtol, atol, max_steps,
+                             _silent)  # fmt: skip
+            go_on(k, pieces, None)
+    while asked:
+        now, asked = asked, {}
+        solved = solve_many([problem for _, problem in now.values()])
+        for (k, (pieces, _)), piece in zip(now.items(), solved, strict=True):
+            go_on(k, pieces, piece)
+    seconds = (clock.perf_counter() - begun) / max(1, len(found))
+    runs: list[Trajectory | Exception] = []
+    for k in range(len(found)):
+        course = found[k]
+        runs.append(course if isinstance(course, Exception) else
+                    _trajectory(system, initial[k], times, course, "Rodas5P", rtol, atol, max_steps,
+                                seconds))  # fmt: skip
+    return runs
 
 
 class _Course(NamedTuple):
@@ -151,10 +202,49 @@ class _Course(NamedTuple):
     events: tuple[Event, ...]
 
 
+def _trajectory(
+    system: System, initial: Array, times: Array, course: _Course, method: str, rtol: float,
+    atol: float | None, max_steps: int, seconds: float,
+) -> Trajectory:  # fmt: skip
+    request = {"t_end": float(times[-1]), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return Trajectory(
+        system=system,
+        t=np.concatenate([[0.0], times])[: len(course.states)],
+        frame=course.frame,
+        states=course.states,
+        start=initial,
+        status=course.status,
+        message=course.message,
+        stats={**course.stats, "seconds": seconds},
+        events=course.events,
+        rtol=float(rtol),
+        provenance=provenance(method, request),
+    )
+
+
+# A run under way: it asks for pieces, somebody else solves them.
+Pieces = Generator[Problem, Piece, _Course]
+
+
 def _follow(
     system: System, frame: Any, state: Any, times: Array, solver: Callable[[Problem], Piece],
     rtol: float, atol: float | None, max_steps: int, show: Callable[[float], None],
 ) -> _Course:  # fmt: skip
+    """Whole run, every piece by one solver."""
+    pieces = _pieces(system, frame, state, times, rtol, atol, max_steps, show)
+    try:
+        problem = next(pieces)
+        while True:
+            problem = pieces.send(solver(problem))
+    except StopIteration as end:
+        course: _Course = end.value
+        return course
+
+
+def _pieces(
+    system: System, frame: Any, state: Any, times: Array, rtol: float, atol: float | None,
+    max_steps: int, show: Callable[[float], None],
+) -> Pieces:  # fmt: skip
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
@@ -194,7 +284,7 @@ def _follow(
             chart=chart,
             advance=_silent if show is _silent else _shown(show, chart.clock),
         )
-        piece = solver(problem)
+        piece = yield problem
         for key, value in piece.stats.items():
             stats[key] += value
         stats["pieces"] += 1

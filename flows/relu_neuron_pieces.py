@@ -17,6 +17,7 @@ from flows import relu_neuron_collapse as collapse
 from flows import relu_neuron_geometry as geometry
 from flows.relu_neuron_field import DIRECT, PARALLEL, RESIDUAL, make_raw
 from flows.relu_neuron_geometry import Frame, Sound
+from flows.relu_neuron_lanes import LANES
 from flows.self_similar import Array, Chart, Clock, wrapped_once
 from flows.solver import Interpolant, Stop, Watch
 from flows.system import Event, Restart
@@ -86,6 +87,7 @@ def chart(frame: Frame, state: Sound, time: float) -> Chart:
         weights=geometry.signed(mu[alive]),
         shape=np.array([len(alive), z.shape[1], kind]),
         layout=Layout(alive, z.shape[1], kind),
+        lanes=LANES,
     )
 
 
@@ -106,6 +108,7 @@ def _parallel_chart(
         weights=mass,
         shape=np.array([2, 0, PARALLEL]),
         layout=Layout(alive, 0, PARALLEL),
+        lanes=LANES,
     )
 
 
@@ -155,10 +158,11 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
     mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
 
     def lengths(now: Sound) -> Array:
-        return np.hypot(now.h, np.linalg.norm(now.z, axis=1))[layout.alive]
+        return np.hypot(now.h, np.linalg.norm(now.z, axis=-1))[..., layout.alive]
 
-    def remaining(now: Sound) -> float:
-        return float(np.min((side * now.h[layout.alive] - limit)[mortal], initial=1.0))
+    def remaining(now: Sound) -> Array:
+        left: Array = side * now.h[..., layout.alive] - limit
+        return np.min(left[..., mortal], axis=-1, initial=1.0)
 
     # Plain numbers: it is asked after every step.
     clock, first, mass, limits = (
@@ -173,11 +177,20 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
             mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
             parts = y[q::q].tolist()
             return min(1.0, *(abs(p + mean) - b for p, b in zip(parts, limits, strict=True)), 1.0)
-        now = decode(frame, state, chart, chart.raw(tau, y))
+        return float(alarms(tau, y))
+
+    def alarms(taus: Array | float, states: Array) -> Array:
+        """Alarm of one or many states."""
+        if asleep:
+            return np.full(np.shape(taus), -1.0)
+        now = decode(frame, state, chart, chart.raw(taus, states))
         if kind == PARALLEL:
             return remaining(now)
-        small = float(np.min(lengths(now) - limit))
-        return min(small, float(now.r @ now.r) - RESIDUAL_CHART**2)
+        if kind == RESIDUAL:
+            others = np.abs(now.h[..., layout.alive[1:]]) - limit[1:]
+            return np.min(others, axis=-1, initial=1.0)
+        small = np.min(lengths(now) - limit, axis=-1)
+        return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
 
     def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
         def at(when: float) -> Sound:
@@ -185,7 +198,7 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
 
         if kind == PARALLEL:
             # The solver's state is constant, so that a step may jump over a collapse.
-            when = _first(lambda t: remaining(at(t)) <= 0, before, tau)
+            when = _first(lambda t: bool(remaining(at(t)) <= 0), before, tau)
             return Stop(when, interpolant(when))
         now = decode(frame, state, chart, chart.raw(tau, y))
         small = lengths(now) <= 2 * limit
@@ -202,7 +215,7 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
                 return Stop(when, interpolant(when))
         return None
 
-    return Watch(alarm, check)
+    return Watch(alarm, check, alarms)
 
 
 def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:

@@ -26,7 +26,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,17 @@ class Clock:
         return (self.offset + np.expm1(since)) ** -self.decay
 
 
+class Lanes(NamedTuple):
+    """A raw field for many members side by side, the last axis of its arrays.
+
+    ``make_field(lanes)`` compiles ``field(x, weights, shape, out, work)``; ``workspace(shape)`` is
+    the number of rows of ``work``.
+    """
+
+    make_field: Callable[[int], Callable[..., None]]
+    workspace: Callable[[NDArray[np.int64]], int]
+
+
 @dataclass(frozen=True)
 class Chart:
     """One smooth piece of a run, ready for a solver.
@@ -112,6 +123,8 @@ class Chart:
         What the system needs to read the raw state.
     krylov : bool
         Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
+    lanes : Lanes, optional
+        The raw field for many members at once.
     """
 
     clock: Clock
@@ -122,6 +135,7 @@ class Chart:
     shape: NDArray[np.int64]
     layout: Any
     krylov: bool = False
+    lanes: Lanes | None = None
 
     @property
     def y0(self) -> Array:

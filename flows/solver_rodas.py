@@ -1,210 +1,168 @@
-"""Adapter of Rodas5P with compiled steps: no Python between them.
+"""Adapter of Rodas5P with compiled steps, for many problems side by side: no Python between them.
 
-A step costs one Jacobian, one factorisation and eight fields. Its error is far below the
+A step costs one Jacobian, one factorisation and nine fields. Its error is far below the
 tolerance, where that of LSODA is above: compare them at equal error.
 """
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flows.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
 from flows.self_similar import Array
-from flows.solver import INTERRUPTED, SOLVER_FAILED, Interpolant, Piece, Problem, Recorder, finish
+from flows.solver import (
+    INTERRUPTED,
+    SOLVER_FAILED,
+    Curve,
+    Piece,
+    Problem,
+    Recorder,
+    Stop,
+    finish,
+)
+from flows.solver_rodas_steps import make_steps
 
-# Steps between two looks of the watch.
-BATCH = 32
-# The step may change by these factors, and aims at this fraction of the one that just serves.
-SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
-# Below this fraction of the time a step is rounding.
-SMALLEST = 1e-14
-# Step of the difference quotient by time, which enters a step in second order only.
-NUDGE = 1e-7
+# Attempts between two looks of the watch.
+BATCH = 64
+# Problems side by side, as long as their matrices fit into the cache: two registers of the widest
+# processors.
+LANES = 16
+SMALL = 64
 
 
 def solve(problem: Problem) -> Piece:
-    """Solve ``problem`` by Rodas5P.
+    """Solve ``problem`` by Rodas5P; see :func:`solve_many`."""
+    return solve_many([problem])[0]
+
+
+def solve_many(problems: Sequence[Problem]) -> list[Piece]:
+    """Solve problems by Rodas5P, side by side where their charts are alike.
 
     Parameters
     ----------
-    problem : Problem
-        What to solve; its ``chart`` has a compiled field.
+    problems : sequence of Problem
+        What to solve; their charts have ``lanes``.
 
     Returns
     -------
-    Piece
-        States at the output times; the status tells the truth about the end.
+    list of Piece
+        States at the output times; each status tells the truth about the end. Nothing in a piece
+        depends on the other problems. After Ctrl-C those that had not ended are ``interrupted``.
     """
-    recorder = Recorder(problem)
-    chart = problem.chart
-    if chart is None or not hasattr(chart.field, "py_func"):
-        stats = {"field_evaluations": 0, "jacobian_evaluations": 0}
-        return finish(recorder, SOLVER_FAILED, "Rodas5P needs a compiled field", stats)
-    advance = _advance(chart.field)
-    tau, y, end = problem.tau0, problem.y0.copy(), float(problem.taus[-1])
-    size, counts = y.shape[0], np.zeros(2, dtype=np.int64)
-    taus, states, curves = np.empty(BATCH), np.empty((BATCH, size)), np.empty((BATCH, 3, size))
-    clock, step = chart.clock, 0.0
-    outcome: Any = None
-    message = ""
-    try:
-        while outcome is None:
-            done, step = advance(
-                tau, y, end, step, problem.rtol, problem.atol, clock.exponential, clock.offset,
-                clock.decay, chart.weights, chart.shape, taus, states, curves, counts,
-            )  # fmt: skip
-            for k in range(done):
-                before, start = (taus[k - 1], states[k - 1]) if k else (tau, y)
-                curve = _curve(float(before), float(taus[k]), start, states[k], curves[k])
-                outcome = recorder.accept(float(before), float(taus[k]), states[k], curve)
-                if outcome is not None:
-                    break
-            else:
-                if done < BATCH:
-                    outcome, message = SOLVER_FAILED, "the step size became zero"
-                else:
-                    tau, y = float(taus[-1]), states[-1].copy()
-    except KeyboardInterrupt:
-        outcome = INTERRUPTED
-    stats = {"field_evaluations": int(counts[0]), "jacobian_evaluations": int(counts[1])}
-    return finish(recorder, outcome, message, stats)
+    pieces: dict[int, Piece] = {}
+    alike: dict[Any, deque[int]] = defaultdict(deque)
+    for k, problem in enumerate(problems):
+        chart = problem.chart
+        if chart is None or chart.lanes is None:
+            none = {"field_evaluations": 0, "jacobian_evaluations": 0}
+            pieces[k] = finish(Recorder(problem), SOLVER_FAILED, "Rodas5P needs a compiled field",
+                               none)  # fmt: skip
+        else:
+            key = (chart.field, chart.lanes, tuple(chart.shape), chart.clock.exponential)
+            alike[key].append(k)
+    for waiting in alike.values():
+        _Group(problems, waiting, pieces).run()
+    return [pieces[k] for k in range(len(problems))]
 
 
-def _curve(before: float, after: float, start: Array, end: Array, k: Array) -> Interpolant:
-    def interpolate(tau: float) -> Array:
-        s = (tau - before) / (after - before)
-        value: Array = (1 - s) * start + s * (end + (1 - s) * (k[0] + s * (k[1] + s * k[2])))
-        return value
+class _Group:
+    """Problems in charts of one kind, as many as there are lanes at a time."""
 
-    return interpolate
+    def __init__(
+        self, problems: Sequence[Problem], waiting: deque[int], pieces: dict[int, Piece]
+    ) -> None:
+        self.problems, self.waiting, self.pieces = problems, waiting, pieces
+        chart = problems[waiting[0]].chart
+        assert chart is not None and chart.lanes is not None
+        self.shape, self.exponential = chart.shape, chart.clock.exponential
+        size = chart.x0.size
+        lanes = LANES if size <= SMALL else 1
+        self.steps = make_steps(chart.field, chart.lanes.make_field, lanes)
+        self.owner: list[int | None] = [None] * lanes
+        self.recorders: dict[int, Recorder] = {}
+        self.live = np.zeros(lanes, np.bool_)
+        self.attempts = np.zeros(lanes, np.int64)
+        self.tau, self.end, self.h, self.rtol, self.offset = np.ones((5, lanes))
+        self.y, self.atol, self.decay = np.ones((3, size, lanes))
+        self.weights = np.ones((chart.weights.size, lanes))
+        self.work = np.empty((chart.lanes.workspace(chart.shape), lanes))
+
+    def run(self) -> None:
+        """Fill lanes, take steps, look, until nobody waits."""
+        taus = np.empty((BATCH, len(self.owner)))
+        states = np.empty((BATCH, *self.y.shape))
+        curves = np.empty((BATCH, 3, *self.y.shape))
+        try:
+            while self.waiting or any(k is not None for k in self.owner):
+                for lane in range(len(self.owner)):
+                    if self.owner[lane] is None and self.waiting:
+                        self._enter(lane, self.waiting.popleft())
+                done = np.zeros(len(self.owner), np.int64)
+                before, start = self.tau.copy(), self.y.copy()
+                self.steps(self.live, self.tau, self.y, self.end, self.h, self.rtol, self.atol,
+                           self.exponential, self.offset, self.decay, self.weights, self.shape,
+                           self.work, taus, states, curves, done, self.attempts)  # fmt: skip
+                for lane, k in enumerate(self.owner):
+                    if k is None:
+                        continue
+                    count = done[lane]
+                    curve = _curve(
+                        np.append(before[lane], taus[:count, lane]),
+                        np.vstack([start[None, :, lane], states[:count, :, lane]]),
+                        curves[:count, :, :, lane],
+                    )
+                    self._look(lane, k, before[lane], taus[:count, lane].copy(), curve)
+        except KeyboardInterrupt:
+            for lane, k in enumerate(self.owner):
+                if k is not None:
+                    self._leave(lane, k, INTERRUPTED)
+            for k in self.waiting:
+                self.recorders[k] = Recorder(self.problems[k])
+                self._leave(None, k, INTERRUPTED)
+            self.waiting.clear()
+
+    def _enter(self, lane: int, k: int) -> None:
+        problem = self.problems[k]
+        chart = problem.chart
+        assert chart is not None
+        self.owner[lane], self.recorders[k] = k, Recorder(problem)
+        self.live[lane], self.attempts[lane], self.h[lane] = True, 0, 0.0
+        self.tau[lane], self.end[lane] = problem.tau0, problem.taus[-1]
+        self.rtol[lane], self.offset[lane] = problem.rtol, chart.clock.offset
+        self.y[:, lane], self.atol[:, lane] = problem.y0, problem.atol
+        self.decay[:, lane], self.weights[:, lane] = chart.clock.decay, chart.weights
+
+    def _look(self, lane: int, k: int, before: float, taus: Array, curve: Curve) -> None:
+        outcome: Stop | str | None = self.recorders[k].accept_many(before, taus, curve)
+        message = ""
+        if outcome is None and not self.live[lane]:
+            outcome, message = SOLVER_FAILED, "the step size became zero"
+        if outcome is not None:
+            self._leave(lane, k, outcome, message)
+
+    def _leave(self, lane: int | None, k: int, outcome: Stop | str, message: str = "") -> None:
+        attempts = 0 if lane is None else int(self.attempts[lane])
+        if lane is not None:
+            self.owner[lane], self.live[lane] = None, False
+        recorder = self.recorders.pop(k)
+        # With those beyond a stop: a batch begins with the piece, so that their number is its own.
+        stats = {"field_evaluations": 9 * attempts, "jacobian_evaluations": attempts}
+        self.pieces[k] = finish(recorder, outcome, message, stats)
 
 
-@functools.cache
-def _advance(field: Callable[..., None]) -> Callable[..., tuple[int, float]]:
-    """Compile up to ``BATCH`` steps of a wrapped field; fewer only at the end, or on failure."""
-    import numba
+def _curve(taus: Array, states: Array, dense: Array) -> Curve:
+    """Dense output: step ``i`` goes from row ``i`` of ``taus`` and ``states`` to the next."""
 
-    compiled = functools.partial(numba.njit, error_model="numpy")
-    stages, gamma, nodes, a, c, d, m, dense = STAGES, GAMMA, NODES, A, C, D, M, H
-    shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
+    def at(step: NDArray[np.intp], tau: Array) -> Array:
+        before, after = taus[step], taus[step + 1]
+        s = ((tau - before) / (after - before))[:, None]
+        k = dense[step]
+        start, end = states[step], states[step + 1]
+        inside = (1 - s) * start + s * (end + (1 - s) * (k[:, 0] + s * (k[:, 1] + s * k[:, 2])))
+        return np.where((tau == after)[:, None], end, inside)
 
-    @compiled
-    def factor(matrix, pivots):  # type: ignore[no-untyped-def]
-        size = matrix.shape[0]
-        for k in range(size):
-            p = k
-            for i in range(k + 1, size):
-                if abs(matrix[i, k]) > abs(matrix[p, k]):
-                    p = i
-            pivots[k] = p
-            if p != k:
-                for j in range(size):
-                    matrix[k, j], matrix[p, j] = matrix[p, j], matrix[k, j]
-            for i in range(k + 1, size):
-                ratio = matrix[i, k] / matrix[k, k]
-                matrix[i, k] = ratio
-                for j in range(k + 1, size):
-                    matrix[i, j] -= ratio * matrix[k, j]
-
-    @compiled
-    def substitute(matrix, pivots, x):  # type: ignore[no-untyped-def]
-        size = matrix.shape[0]
-        for k in range(size):
-            p = pivots[k]
-            x[k], x[p] = x[p], x[k]
-        for i in range(size):
-            for j in range(i):
-                x[i] -= matrix[i, j] * x[j]
-        for i in range(size - 1, -1, -1):
-            for j in range(i + 1, size):
-                x[i] -= matrix[i, j] * x[j]
-            x[i] /= matrix[i, i]
-
-    def advance(  # type: ignore[no-untyped-def]
-        tau, start, end, h, rtol, atol, exponential, offset, decay, weights, shape, taus, states,
-        curves, counts,
-    ):  # fmt: skip
-        size = start.shape[0]
-        y, inside, slope, ahead = start.copy(), np.empty(size), np.empty(size), np.empty(size)
-        f, u = np.empty(size), np.empty((stages, size))
-        jacobian, matrix = np.empty((size, size)), np.empty((size, size))
-        pivots, none = np.empty(size, dtype=np.int64), np.zeros((1, 1))
-        done, fresh = 0, True
-        while done < taus.shape[0] and tau < end:
-            if fresh:
-                jacobian[:, :] = 0.0
-                field(tau, y, exponential, offset, decay, weights, shape, slope, jacobian, True)
-                later = tau + nudge * max(1.0, abs(tau))
-                field(later, y, exponential, offset, decay, weights, shape, ahead, none, False)
-                for i in range(size):
-                    ahead[i] = (ahead[i] - slope[i]) / (later - tau)
-                counts[0] += 1
-                counts[1] += 1
-            if h == 0.0:
-                # A hundredth of the time in which the state changes by its own size.
-                length, speed = 0.0, 0.0
-                for i in range(size):
-                    scale = atol[i] + rtol * abs(y[i])
-                    length += (y[i] / scale) ** 2
-                    speed += (slope[i] / scale) ** 2
-                h = 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
-            last = tau + h >= end
-            h = end - tau if last else h
-            for i in range(size):
-                for j in range(size):
-                    matrix[i, j] = -h * jacobian[i, j]
-                matrix[i, i] += 1.0 / gamma
-            factor(matrix, pivots)
-            for s in range(stages):
-                for i in range(size):
-                    inside[i] = y[i]
-                for r in range(s):
-                    for i in range(size):
-                        inside[i] += a[s, r] * u[r, i]
-                if s == 0:
-                    f[:] = slope
-                else:
-                    field(tau + nodes[s] * h, inside, exponential, offset, decay, weights, shape,
-                          f, none, False)  # fmt: skip
-                    counts[0] += 1
-                for i in range(size):
-                    u[s, i] = h * f[i] + d[s] * h * h * ahead[i]
-                for r in range(s):
-                    for i in range(size):
-                        u[s, i] += c[s, r] * u[r, i]
-                substitute(matrix, pivots, u[s])
-            error = 0.0
-            for i in range(size):
-                inside[i] = y[i]
-                for r in range(stages):
-                    inside[i] += m[r] * u[r, i]
-                scale = atol[i] + rtol * max(abs(y[i]), abs(inside[i]))
-                error += (u[stages - 1, i] / scale) ** 2
-            error = math.sqrt(error / size)
-            # A NaN is refused like an error that is too large.
-            fresh = error <= 1.0
-            change = grow if error == 0.0 else safety * error**-0.2
-            change = min(grow, max(shrink, change)) if error < np.inf else shrink
-            if fresh:
-                tau = end if last else tau + h
-                for i in range(size):
-                    y[i] = inside[i]
-                    states[done, i] = inside[i]
-                    for q in range(3):
-                        curves[done, q, i] = 0.0
-                        for r in range(stages):
-                            curves[done, q, i] += dense[q, r] * u[r, i]
-                taus[done] = tau
-                done += 1
-            h *= change
-            if h < smallest * max(1e-3, abs(tau)):
-                break
-        return done, h
-
-    made: Callable[..., tuple[int, float]] = numba.njit(advance, error_model="numpy")
-    return made
+    return at

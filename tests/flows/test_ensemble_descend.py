@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from flows import ensemble_relu_neuron as lanes
 from flows.descend import descend
 from flows.ensemble import Law
-from flows.ensemble_descend import descend_ensemble
+from flows.ensemble_descend import LANES, descend_ensemble
 from flows.errors import InputError
 from flows.gmm_em import GMMEM
 from flows.relu_neuron import ReLUNeuron
@@ -51,7 +50,7 @@ def test_starts_of_every_kind_walk_together():
 
 
 def test_rows_do_not_depend_on_who_walks_beside_them(monkeypatch):
-    system, law = ReLUNeuron(3, 4), Law(size=2 * lanes.LANES + 3, scale=0.4, seed=1)
+    system, law = ReLUNeuron(3, 4), Law(size=2 * LANES + 3, scale=0.4, seed=1)
     whole = descend_ensemble(system, law, steps=100)
     for chunk_size in (7, 100):
         found = descend_ensemble(system, law, steps=100, chunk_size=chunk_size)

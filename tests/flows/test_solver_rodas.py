@@ -8,6 +8,7 @@ from flows.integrate import _follow, integrate, output_times
 from flows.matrix_factorization import MatrixFactorization
 from flows.relu_neuron import ReLUNeuron
 from flows.solver import Problem, Watch
+from flows.solver_rodas_steps import make_steps
 
 # Local errors add up, and the loss is a cube of small angles: a hundred tolerances.
 FACTOR = 100.0
@@ -61,22 +62,31 @@ def test_the_error_falls_with_the_fifth_power_of_the_step():
     truth = solver_rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15))).states[-1]
     errors = []
     for steps in (4, 8):
-        state, chart = problem().y0, problem().chart
+        state = problem().y0
         for k in range(steps):
-            # Loose tolerances: the first step is the whole piece.
-            advance = solver_rodas._advance(chart.field)
-            found, counts = np.empty((1, 6)), np.zeros(2, dtype=np.int64)
-            clock = chart.clock
-            done, _ = advance(
-                0.4 * k / steps, state, 0.4 * (k + 1) / steps, 1.0, 1e9, np.ones(6),
-                clock.exponential, clock.offset, clock.decay, chart.weights, chart.shape,
-                np.empty(1), found, np.empty((1, 3, 6)), counts,
-            )  # fmt: skip
-            assert done == 1
-            state = found[0].copy()
+            state = one_step(problem().chart, 0.4 * k / steps, 0.4 * (k + 1) / steps, state)
         errors.append(np.max(np.abs(state - truth)))
     # Up to the next order.
     assert 4.3 < np.log2(errors[0] / errors[1]) < 5.7
+
+
+def one_step(chart, tau, end, state):
+    """One step in every lane, the same in each."""
+    lanes, size = solver_rodas.LANES, state.size
+    column = np.repeat(state[:, None], lanes, axis=1)
+    steps = make_steps(chart.field, chart.lanes.make_field, lanes)
+    live, done = np.ones(lanes, bool), np.zeros(lanes, np.int64)
+    arrived, times = column.copy(), np.full(lanes, tau)
+    # Loose tolerances and a long first step: it is the whole way.
+    steps(live, times, arrived, np.full(lanes, end), np.full(lanes, 1e3), np.full(lanes, 1e9),
+          np.ones_like(column), chart.clock.exponential, np.full(lanes, chart.clock.offset),
+          np.repeat(chart.clock.decay[:, None], lanes, axis=1),
+          np.repeat(chart.weights[:, None], lanes, axis=1), chart.shape,
+          np.empty((chart.lanes.workspace(chart.shape), lanes)), np.empty((1, lanes)),
+          np.empty((1, size, lanes)), np.empty((1, 3, size, lanes)), done, done.copy())  # fmt: skip
+    assert (times == end).all() and (done == 1).all() and not live.any()
+    assert (arrived == arrived[:, :1]).all()
+    return arrived[:, 0]
 
 
 def test_between_steps_it_is_of_fourth_order():
@@ -134,11 +144,44 @@ def test_a_field_that_is_not_a_number_ends_it():
     assert solver_rodas.solve(problem()).status == "completed"
 
 
-def test_an_interrupt_keeps_what_is_done():
+def test_an_interrupt_keeps_what_is_done(monkeypatch):
     def interrupt(tau, y):
         if tau > 0.2:
             raise KeyboardInterrupt
         return 1.0
 
-    found = solver_rodas.solve(problem(40, watch=Watch(alarm=interrupt)))
-    assert found.status == "interrupted" and 0 < len(found.states) < 40
+    whole = solver_rodas.solve(problem(40))
+    monkeypatch.setattr(solver_rodas, "BATCH", 2)
+    several = [problem(40, watch=Watch(alarm=interrupt)), *[problem(40)] * solver_rodas.LANES]
+    found = solver_rodas.solve_many(several)
+    assert {piece.status for piece in found} == {"interrupted"}
+    assert 0 < len(found[0].states) < 40 and len(found[-1].states) == 0
+    assert (found[0].states == whole.states[: len(found[0].states)]).all()
+
+
+def test_a_piece_does_not_depend_on_who_is_beside_it():
+    system = ReLUNeuron(3, 4)
+    several = []
+    for seed in range(2 * solver_rodas.LANES + 3):
+        frame, state = system.reduce(system.initial(0.5, seed))
+        chart = system.chart(frame, state, 0.0)
+        several.append(problem(5, y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10)))
+    together = solver_rodas.solve_many(several)
+    for k, piece in enumerate(together):
+        alone = solver_rodas.solve(several[k])
+        assert (alone.states == piece.states).all() and alone.stats == piece.stats
+    assert (together[0].states != together[1].states).any()
+
+
+def test_a_neighbour_that_is_not_a_number_disturbs_nobody():
+    broken = problem(y0=np.full(6, np.nan))
+    found = solver_rodas.solve_many([problem(), broken, problem()])
+    alone = solver_rodas.solve(problem())
+    assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
+    assert (found[0].states == alone.states).all() and (found[2].states == alone.states).all()
+
+
+def test_many_unknowns_are_solved_one_by_one_with_the_same_result(monkeypatch):
+    truth = solver_rodas.solve(problem(5)).states
+    monkeypatch.setattr(solver_rodas, "SMALL", 1)
+    assert solver_rodas.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)

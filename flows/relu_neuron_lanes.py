@@ -1,4 +1,4 @@
-"""Descents of ReLU neurons side by side: the raw field for many members at once.
+"""ReLU neurons side by side: the raw field for many members at once.
 
 The innermost loop of everything runs over members, so that the processor works on several at a
 time. It is the field of :mod:`flows.relu_neuron_field` without the Jacobian, with each pair taken
@@ -13,14 +13,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from flows.relu_neuron_field import PARALLEL, RESIDUAL
+from flows.self_similar import Lanes
 from symbolic import lower, relu_neuron
 from symbolic.primitives import SinMinusArg
-
-#: Members side by side: the loops are long enough to pay, and ten neurons fit into the cache.
-LANES = 64
 
 # atan(r)/r and (sin t - t)/t^3 in powers of the square: the first term dropped is below 1e-17
 # of the sum for r <= tan(pi/8) and t <= SWITCH.
@@ -36,19 +36,27 @@ def _polynomial(coefficients: list[Fraction]) -> Callable[..., Any]:
     return lower.lower((total,), (square,), "numba")
 
 
-def workspace(k: int, q: int) -> int:
-    """Rows that the field needs to work in, for ``k`` neurons of ``q`` coordinates."""
+def workspace(shape: NDArray[np.int64]) -> int:
+    """Rows that the field needs to work in."""
+    k, q = int(shape[0]), 1 + int(shape[1])
     return (k + 1) * (q + 2) + q + 7
 
 
-def make_field() -> Callable[..., None]:
+def make_field(lanes: int) -> Callable[..., None]:
     """Compile the field.
+
+    Parameters
+    ----------
+    lanes : int
+        Number of members side by side: known to the compiler, and a multiple of what the processor
+        takes at once, so that no member is treated otherwise than the next.
 
     Returns
     -------
     Numba function
-        ``field(x, weights, shape, out, work)``: all arrays of shape (rows, LANES) but ``shape``,
-        which is as for :func:`flows.relu_neuron_field.make_raw`.
+        ``field(x, weights, shape, out, work)``: all arrays of shape (rows, lanes) but ``shape``,
+        which is as for :func:`flows.relu_neuron_field.make_raw`; ``work`` has :func:`workspace`
+        rows.
     """
     import numba
 
@@ -58,7 +66,7 @@ def make_field() -> Callable[..., None]:
     sine, theta = sp.Symbol("sine"), relu_neuron.THETA
     expressions = [e.subs(SinMinusArg(theta), sine) for e in relu_neuron.pair_gradient()]
     pair = lower.lower(expressions, (relu_neuron.ALPHA, relu_neuron.BETA, theta, sine), "numba")
-    lanes, edge, switch = LANES, EDGE, SWITCH
+    edge, switch = EDGE, SWITCH
     quarter, half_turn = math.pi / 4, math.pi / 2
 
     def field(x, mu, shape, out, work):  # type: ignore[no-untyped-def]
@@ -176,5 +184,9 @@ def make_field() -> Callable[..., None]:
             for e in range(lanes):
                 out[a, e] = total[e] - 0.5 * mass[e] * x[a, e]
 
-    # Multiply-add in one instruction; nothing is reordered.
-    return numba.njit(error_model="numpy", fastmath={"contract"})(field)
+    # No fused multiply-add: the compiler might fuse in one lane and not in another.
+    return numba.njit(error_model="numpy")(field)
+
+
+#: The field as a chart holds it.
+LANES = Lanes(make_field, workspace)

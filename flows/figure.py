@@ -161,7 +161,7 @@ def potential_figure(run: Run, name: str) -> Figure:
     InputError
         For an unknown potential.
     """
-    known = {p.name: p for p in potentials.potentials(run.parameters["system"])}
+    known = {p.name: p for p in run.statements.potentials}
     if name not in known:
         raise InputError(f"unknown potential {name!r}; known: {', '.join(known)}")
     potential = known[name]
@@ -364,7 +364,7 @@ def _claim_about(run: Run, potential: Potential) -> Claim | None:
     names = {potential.name, *(s.name for x in inner for s in x.expression.free_symbols)}
     own = {symbol(f"{name}{suffix}") for name in names for suffix in ("", "_dot")}
     fixed = {symbol(name) for name in CONSTANTS}
-    for claim in potentials.claims(run.parameters["system"]):
+    for claim in run.statements.claims:
         about = tuple(c for c in claim.comparisons if c.lhs.free_symbols - fixed <= own)
         if about:
             return replace(claim, conclusions=about, sign=1)
@@ -372,7 +372,7 @@ def _claim_about(run: Run, potential: Potential) -> Claim | None:
 
 
 def _claims(run: Run, kinds: tuple[type[Claim], ...]) -> list[Claim]:
-    return [c for c in potentials.claims(run.parameters["system"]) if isinstance(c, kinds)]
+    return [c for c in run.statements.claims if isinstance(c, kinds)]
 
 
 def _solved(comparison: Comparison, constant: float) -> sp.Expr:

@@ -110,6 +110,7 @@ def loss_figure(run: Run) -> Figure:
     quantities = Quantities(run)
     t, loss = quantities["t"], quantities["loss"]
     seen = (t > 0) & (loss > FLOOR)
+    powers: set[float] = set()
     above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
     for index, claim in enumerate(_claims(run, (potentials.UpperBound, potentials.LowerBound)), 1):
         (comparison,) = claim.comparisons
@@ -122,13 +123,15 @@ def loss_figure(run: Run) -> Figure:
         name = "C" if comparison.relation == "<=" else "c"
         label = f"{side} bound, measured ${name}$ = {verdict.constant:.3g}"
         above.plot(t[drawn], bound[drawn], **_style(index), label=label)
+        powers.add(round(_power(quantities, comparison, verdict.constant), 2))
     _logarithmic(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
 
     exponent = local_exponent(run, "loss")
     below.plot(t[seen], exponent[seen], **_style(0), label=r"$t\,\dot L/L$, from the state")
-    below.axhline(-3, color=BLACK, linestyle=DASHES[2], label=r"$-3$, the theorem for $n \geq 2$")
+    for power in sorted(powers):
+        below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
     if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
         below.set_ylim(LOWEST_EXPONENT, 0.4)
         below.set_title("the exponent falls without bound: faster than every power", loc="right")
@@ -380,6 +383,13 @@ def _solved(comparison: Comparison, constant: float) -> sp.Expr:
     loss = sp.Dummy("loss", positive=True)
     equation = (comparison.lhs - constant * comparison.rhs).subs(symbol("loss"), loss)
     return sp.solve(equation, loss)[0]
+
+
+def _power(quantities: Quantities, comparison: Comparison, constant: float) -> float:
+    """Power of time that a bound of the loss comes to at the end of the run."""
+    bound, t = _solved(comparison, constant), symbol("t")
+    (slope,) = quantities.at((t * sp.diff(bound, t) / bound,), "state")
+    return float(slope[-1])
 
 
 def _selected(quantities: Quantities, comparison: Comparison) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ _HOME = {
     "Law": "ensemble",
     "METHODS": "integrate",
     "MatrixFactorization": "matrix_factorization",
+    "OwnSystem": "own_system",
     "ReLUNeuron": "relu_neuron",
     "ScoreMatching": "score_matching",
     "Trajectory": "trajectory",

@@ -28,7 +28,6 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-import potentials
 from flows.errors import InputError
 from flows.observe import Quantities, Run
 from flows.rate import FIT_DECADES, FLOOR, asymptotic_window
@@ -192,14 +191,18 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        One a claim, in the order of `potentials.claims`.
+        One a claim, in the order of `run.statements.claims`.
 
     Raises
     ------
     InputError
-        For an unknown id.
+        For an unknown id, and for a system without claims.
     """
-    known = {c.id: c for c in potentials.claims(run.parameters["system"])}
+    known = {c.id: c for c in run.statements.claims}
+    if not known and not isinstance(claim, Claim):
+        name = run.parameters["system"]
+        raise InputError(f"no claims about {name} are known; give the system its claims, and with a"
+                         " file the system: flows.load(path, system=...)")  # fmt: skip
     if isinstance(claim, str) and claim not in known:
         raise InputError(f"unknown claim {claim!r}; known: {', '.join(known)}")
     one = known[claim] if isinstance(claim, str) else claim

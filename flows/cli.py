@@ -122,10 +122,11 @@ def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int
     """
     from flows.check import check as verdicts_of
     from flows.check import exit_code
-    from potentials import claims
 
     result = loaded_or_integrated(
-        subject, options, lambda name: one_of("claim", claim, (c.id for c in claims(name)))
+        subject, options, lambda stated: one_of(
+            "claim", claim if stated.claims else None, (c.id for c in stated.claims)
+        ),
     )
     verdicts = verdicts_of(result, claim)
     if as_json:
@@ -148,15 +149,13 @@ def inspect(subject: str, potential: str, out: str | None, force: bool, **option
 
     Exit code 4 if the run stopped before its end.
     """
-    from potentials import potentials
-
     if out is not None and Path(out).suffix not in PICTURES:
         raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
     output.check_output(out, force)
     result = loaded_or_integrated(
         subject,
         options,
-        lambda name: one_of("potential", potential, (p.name for p in potentials(name))),
+        lambda stated: one_of("potential", potential, (p.name for p in stated.potentials)),
     )
     if out is not None:
         from flows.figure import potential_figure

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flows.self_similar import Array
     from flows.system import System
     from flows.trajectory import Trajectory
+    from potentials import Statements
 
 Options = Mapping[str, Any]
 Command = Callable[..., Any]
@@ -314,7 +315,7 @@ def integrated(name: str, options: Options) -> Trajectory:
 
 
 def loaded_or_integrated(
-    target: str, options: Options, look: Callable[[str], object]
+    target: str, options: Options, look: Callable[[Statements], object]
 ) -> Trajectory:
     """Run of a result file, or of a system to ``T_END`` unless the options say otherwise.
 
@@ -325,7 +326,7 @@ def loaded_or_integrated(
     options : mapping
         Options of `FLOW` and of the systems; none may be given with a file.
     look : callable
-        Gets the system's name before anything is integrated, to refuse what does not fit it.
+        Gets the system's statements before anything is integrated, to refuse what does not fit.
 
     Raises
     ------
@@ -333,7 +334,9 @@ def loaded_or_integrated(
         For a target that is neither, a damaged file, and bad options.
     """
     if target in SYSTEMS:
-        look(target)
+        from potentials import statements
+
+        look(statements(target))
         t_end = T_END if options["t_end"] is None else options["t_end"]
         return integrated(target, {**options, "t_end": t_end})
     if not (target.endswith(".nc") or os.path.exists(target)):
@@ -346,7 +349,7 @@ def loaded_or_integrated(
     from flows.trajectory import load
 
     run = load(target)
-    look(run.system.name)
+    look(run.statements)
     return run
 
 

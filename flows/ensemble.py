@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import potentials
 from flows import ensemble_memory as memory
 from flows import ensemble_store as store
 from flows.ensemble_member import LOST, Flow, Job, Law, missing_rows, shapes
@@ -139,7 +138,7 @@ def follow(
     """Ensemble of any procedure, with output times ``t``; see :func:`integrate_ensemble`."""
     _whole("workers", workers)
     size, given = _checked_starts(system, starts)
-    known = {c.id for c in potentials.claims(system.name)}
+    known = {c.id for c in system.statements.claims}
     if unknown := [c for c in claims if c not in known]:
         raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
     if chunk_size is None:
@@ -196,8 +195,15 @@ def follow(
     return Ensemble(system, t, law, tuple(chunks), job.shapes, job.claims, manifest)
 
 
-def load_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
+def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) -> Ensemble:
     """Read what an ensemble has written so far.
+
+    Parameters
+    ----------
+    folder : path
+        The ensemble's ``out``.
+    system : System, optional
+        Its :class:`~flows.OwnSystem`, if it is one, for what takes the claims.
 
     Returns
     -------
@@ -209,12 +215,12 @@ def load_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
     InputError
         If the folder is not an ensemble's.
     """
-    from flows.systems import make
+    from flows.systems import recall
 
     path = Path(folder)
     manifest = store.read_manifest(path)
     try:
-        system = make(manifest["system"], manifest["parameters"])
+        system = recall(manifest["system"], manifest["parameters"], system)
         starts = manifest["starts"]
         law = Law(**starts) if "seed" in starts else None
         size, step = int(starts["size"]), int(manifest["chunk_size"])

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import potentials
 from flows import ensemble_store as store
 from flows.ensemble_member import LOST, Law, Rows
 from flows.errors import InputError
@@ -254,7 +253,7 @@ class Ensemble:
         if claim not in self.claims:
             checked = ", ".join(self.claims) or "none"
             raise InputError(f"claim {claim!r} was not checked; checked: {checked}")
-        known = {c.id: c for c in potentials.claims(self.system.name)}
+        known = {c.id: c for c in self.system.statements.claims}
         relations = {c.relation for c in known[claim].comparisons}
         if len(relations) > 1 or "==" in relations:
             raise InputError(f"claim {claim!r} has no single constant: it is an identity or has"

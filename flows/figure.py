@@ -110,6 +110,7 @@ def loss_figure(run: Run) -> Figure:
     quantities = Quantities(run)
     t, loss = quantities["t"], quantities["loss"]
     seen = (t > 0) & (loss > FLOOR)
+    powers: set[float] = set()
     above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
     for index, claim in enumerate(_claims(run, (potentials.UpperBound, potentials.LowerBound)), 1):
         (comparison,) = claim.comparisons
@@ -122,13 +123,15 @@ def loss_figure(run: Run) -> Figure:
         name = "C" if comparison.relation == "<=" else "c"
         label = f"{side} bound, measured ${name}$ = {verdict.constant:.3g}"
         above.plot(t[drawn], bound[drawn], **_style(index), label=label)
+        powers.add(round(_power(quantities, comparison, verdict.constant), 2))
     _logarithmic(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
 
     exponent = local_exponent(run, "loss")
     below.plot(t[seen], exponent[seen], **_style(0), label=r"$t\,\dot L/L$, from the state")
-    below.axhline(-3, color=BLACK, linestyle=DASHES[2], label=r"$-3$, the theorem for $n \geq 2$")
+    for power in sorted(powers):
+        below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
     if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
         below.set_ylim(LOWEST_EXPONENT, 0.4)
         below.set_title("the exponent falls without bound: faster than every power", loc="right")
@@ -161,7 +164,7 @@ def potential_figure(run: Run, name: str) -> Figure:
     InputError
         For an unknown potential.
     """
-    known = {p.name: p for p in potentials.potentials(run.parameters["system"])}
+    known = {p.name: p for p in run.statements.potentials}
     if name not in known:
         raise InputError(f"unknown potential {name!r}; known: {', '.join(known)}")
     potential = known[name]
@@ -364,7 +367,7 @@ def _claim_about(run: Run, potential: Potential) -> Claim | None:
     names = {potential.name, *(s.name for x in inner for s in x.expression.free_symbols)}
     own = {symbol(f"{name}{suffix}") for name in names for suffix in ("", "_dot")}
     fixed = {symbol(name) for name in CONSTANTS}
-    for claim in potentials.claims(run.parameters["system"]):
+    for claim in run.statements.claims:
         about = tuple(c for c in claim.comparisons if c.lhs.free_symbols - fixed <= own)
         if about:
             return replace(claim, conclusions=about, sign=1)
@@ -372,7 +375,7 @@ def _claim_about(run: Run, potential: Potential) -> Claim | None:
 
 
 def _claims(run: Run, kinds: tuple[type[Claim], ...]) -> list[Claim]:
-    return [c for c in potentials.claims(run.parameters["system"]) if isinstance(c, kinds)]
+    return [c for c in run.statements.claims if isinstance(c, kinds)]
 
 
 def _solved(comparison: Comparison, constant: float) -> sp.Expr:
@@ -380,6 +383,13 @@ def _solved(comparison: Comparison, constant: float) -> sp.Expr:
     loss = sp.Dummy("loss", positive=True)
     equation = (comparison.lhs - constant * comparison.rhs).subs(symbol("loss"), loss)
     return sp.solve(equation, loss)[0]
+
+
+def _power(quantities: Quantities, comparison: Comparison, constant: float) -> float:
+    """Power of time that a bound of the loss comes to at the end of the run."""
+    bound, t = _solved(comparison, constant), symbol("t")
+    (slope,) = quantities.at((t * sp.diff(bound, t) / bound,), "state")
+    return float(slope[-1])
 
 
 def _selected(quantities: Quantities, comparison: Comparison) -> NDArray[np.bool_]:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import sympy as sp
 
-import potentials
 from flows.self_similar import Array
+from potentials import Statements
 from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term
 from symbolic.lower import lower
@@ -32,6 +32,10 @@ class Run(Protocol):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """`system`, `n`, `d`, `teacher_norm`."""
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims of the run's system."""
 
     @property
     def status(self) -> str:
@@ -135,10 +139,10 @@ class Quantities(dict[str, Any]):
     """
 
     def __init__(self, run: Run) -> None:
-        system = run.parameters["system"]
-        known = (*potentials.potentials(system), *potentials.auxiliaries(system))
+        stated = run.statements
+        known = (*stated.potentials, *stated.auxiliaries)
         self._potentials = {p.name: p for p in known}
-        self._marks = {mark.name: mark for mark in potentials.marks(system)}
+        self._marks = {mark.name: mark for mark in stated.marks}
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
         constants = {k: float(run.parameters[k]) for k in CONSTANTS if k in run.parameters}
         t = np.asarray(run.t, dtype=float)
@@ -216,4 +220,4 @@ def marked_times(run: Run) -> dict[str, float]:
         For `relu_neuron`: `T1`, the end of phase 1, and `T2`, the begin of phase 3.
     """
     quantities = Quantities(run)
-    return {m.name: float(quantities[m.name]) for m in potentials.marks(run.parameters["system"])}
+    return {m.name: float(quantities[m.name]) for m in run.statements.marks}

@@ -15,8 +15,10 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+import potentials
 from flows.self_similar import Array, Chart
 from flows.solver import Stop
+from potentials import Statements
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,18 @@ class System(abc.ABC):
     def parameters(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
 
+    def recorded(self, states: Any) -> Any:
+        """States of a file, with what this system observes there."""
+        return states
+
     def at_tolerance(self, rtol: float) -> Self:
         """System whose fields are at least as accurate as steps of this tolerance need."""
         return self
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims that runs are measured and checked by."""
+        return potentials.statements(self.name)
 
     @abc.abstractmethod
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:

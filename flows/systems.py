@@ -7,6 +7,7 @@ from typing import Any
 from flows.errors import InputError
 from flows.gmm_em import GMMEM
 from flows.matrix_factorization import MatrixFactorization
+from flows.own_recorded import RecordedSystem
 from flows.relu_neuron import ReLUNeuron
 from flows.score_matching import ScoreMatching
 from flows.system import System
@@ -27,3 +28,39 @@ def make(name: str, parameters: dict[str, Any]) -> System:
     if name not in SYSTEMS:
         raise InputError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
     return SYSTEMS[name].from_parameters(parameters)
+
+
+def recall(name: str, parameters: dict[str, Any], system: System | None = None) -> System:
+    """System of a file: a built-in one, the given own one, or what the file tells of it.
+
+    Parameters
+    ----------
+    name : str
+        Name in the file.
+    parameters : dict
+        Parameters in the file.
+    system : System, optional
+        The system as the caller has built it. It must be the one of the file, but an own system may
+        have other potentials and claims.
+
+    Raises
+    ------
+    InputError
+        If it is another system.
+    """
+    own = "fingerprint" in parameters and name not in SYSTEMS
+    if system is None:
+        return RecordedSystem(name, parameters) if own else make(name, parameters)
+    # The loss counts and the blocks, which its hash includes; of a built-in system everything.
+    seen = ("fingerprint",) if own else tuple(parameters)
+    theirs = {key: parameters[key] for key in seen}
+    if system.name != name or any(system.parameters.get(k) != v for k, v in theirs.items()):
+        raise InputError(f"the file holds a run of another system, {name!r} with the parameters"
+                         f" {_short(parameters)}, not of {system.name!r} as given")  # fmt: skip
+    return system
+
+
+def _short(parameters: dict[str, Any]) -> str:
+    """Text of parameters that fits on a line."""
+    text = ", ".join(f"{key} = {value}" for key, value in parameters.items())
+    return text if len(text) < 200 else text[:200] + " ..."

@@ -20,6 +20,7 @@ from flows.errors import InputError
 from flows.self_similar import Array
 from flows.solver import COMPLETED
 from flows.system import Event, System
+from potentials import Statements
 
 # What a result depends on.
 PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
@@ -101,6 +102,11 @@ class Trajectory:
         return {"system": self.system.name, **self.system.parameters}
 
     @property
+    def statements(self) -> Statements:
+        """Potentials and claims of the system."""
+        return self.system.statements
+
+    @property
     def completed(self) -> bool:
         """Whether the run reached its end."""
         return self.status == COMPLETED
@@ -133,9 +139,7 @@ class Trajectory:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the observables."""
-        from potentials import potentials
-
-        return ("loss", "gradient_norm", *(p.name for p in potentials(self.system.name)))
+        return ("loss", "gradient_norm", *(p.name for p in self.statements.potentials))
 
     def __getitem__(self, name: str) -> Array:
         """Observable ``name`` at every time."""
@@ -146,9 +150,8 @@ class Trajectory:
     def potential(self, name: str) -> tuple[Array, Array]:
         """Potential ``name`` and its derivative along the flow, from the state at every time."""
         from flows.observe import evaluate
-        from potentials import potentials
 
-        for p in potentials(self.system.name):
+        for p in self.statements.potentials:
             if p.name == name:
                 return evaluate(p, {**self.features, "t": self.t, **_numbers(self.parameters)})
         raise InputError(f"unknown observable {name!r}; known: {', '.join(self.names)}")
@@ -161,9 +164,11 @@ class Trajectory:
     def error(self, name: str = "loss") -> float:
         """Estimated relative error of an observable, from the tolerance.
 
-        Local tolerances are not global errors: compare two tolerances before quoting digits.
+        Where the system measures the rounding of its states, the largest one is added. Local
+        tolerances are not global errors: compare two tolerances before quoting digits.
         """
-        return ERROR_FACTOR * self.rtol if name else 0.0
+        rounding = float(self.features["rounding"].max()) if "rounding" in self.features else 0.0
+        return ERROR_FACTOR * self.rtol + rounding if name else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain values in the layout of ``popflow run --json``."""
@@ -262,17 +267,26 @@ def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in parameters.items() if isinstance(v, (int, float))}
 
 
-def load(path: str | os.PathLike[str]) -> Trajectory:
+def load(path: str | os.PathLike[str], system: System | None = None) -> Trajectory:
     """Read a run that :meth:`Trajectory.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    system : System, optional
+        Of a run of an :class:`~flows.OwnSystem`: that system, since a file cannot carry its loss.
+        It may have other potentials and claims than when it was run. Without it such a run shows
+        its times, states and observables, and cannot be checked.
 
     Raises
     ------
     InputError
-        If the file is missing, truncated or not a popflow trajectory.
+        If the file is missing, truncated or not a popflow trajectory, or of another system.
     """
     import xarray
 
-    from flows.systems import make
+    from flows.systems import recall
 
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
@@ -284,13 +298,13 @@ def load(path: str | os.PathLike[str]) -> Trajectory:
         if about["format"] != FORMAT:
             raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
         parameters = dict(about["parameters"])
-        system = make(parameters.pop("system"), parameters)
+        system = recall(parameters.pop("system"), parameters, system)
         frame_type, state_type = system.containers
         run = Trajectory(
             system=system,
             t=arrays["t"],
             frame=_collect(frame_type, "frame", arrays),
-            states=_collect(state_type, "sound", arrays),
+            states=system.recorded(_collect(state_type, "sound", arrays)),
             start=(
                 arrays["start"]
                 if "start" in arrays

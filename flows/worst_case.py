@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-import potentials
 from flows.check import Verdict, check
 from flows.ensemble_member import FAILURES, Law
 from flows.errors import InputError
@@ -144,7 +143,7 @@ def worst_case(
     >>> w.constant < w.typical, w.evaluations
     (True, 23)
     """
-    known = {c.id: c for c in potentials.claims(system.name)}
+    known = {c.id: c for c in system.statements.claims}
     if isinstance(claim, str) and claim not in known:
         raise InputError(f"unknown claim {claim!r}; known: {', '.join(known)}")
     chosen = known[claim] if isinstance(claim, str) else claim

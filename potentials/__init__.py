@@ -20,6 +20,7 @@ from potentials.claim import (
 )
 from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
+from potentials.statements import Statements
 
 __all__ = [
     "SYSTEMS",
@@ -36,12 +37,14 @@ __all__ = [
     "Potential",
     "Rate",
     "Source",
+    "Statements",
     "Term",
     "UpperBound",
     "auxiliaries",
     "claims",
     "marks",
     "potentials",
+    "statements",
 ]
 
 #: Systems with a file in this package.
@@ -88,3 +91,14 @@ def marks(system: str) -> tuple[Mark, ...]:
     """Return the times that the claims about a system refer to, with the rule that reads them."""
     found: tuple[Mark, ...] = _module(system).MARKS
     return found
+
+
+def statements(system: str) -> Statements:
+    """Return potentials, auxiliaries, claims and marks of a system together.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
+    return Statements(potentials(system), auxiliaries(system), claims(system), marks(system))

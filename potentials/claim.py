@@ -13,7 +13,7 @@ from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import sympy as sp
 
@@ -181,6 +181,10 @@ class Claim(ABC):
         for c in self.conclusions:
             if c.relation not in self.relations:
                 raise ValueError(f"{self.kind} {self.id!r} cannot claim {c.relation!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields; a mapping proxy cannot be sent to another process."""
+        return {**self.__dict__, "names": dict(self.names)}
 
     @property
     def kind(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import sympy as sp
 
@@ -109,6 +109,10 @@ class Potential:
     names: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields; a mapping proxy cannot be sent to another process."""
+        return {**self.__dict__, "names": dict(self.names)}
 
     @property
     def indexed(self) -> bool:

@@ -19,7 +19,7 @@ class Source:
     year : int
         Year of publication.
     arxiv : str
-        arXiv identifier.
+        arXiv identifier; empty for what is not there.
     locator : str
         Theorem, lemma or equation inside the paper.
     kind : str
@@ -34,7 +34,8 @@ class Source:
 
     def __str__(self) -> str:
         """Return one line, e.g. `Xu & Du 2023, arXiv:2302.10034, Corollary 12 (upper)`."""
-        return f"{self.authors} {self.year}, arXiv:{self.arxiv}, {self.locator} ({self.kind})"
+        preprint = f" arXiv:{self.arxiv}," if self.arxiv else ""
+        return f"{self.authors} {self.year},{preprint} {self.locator} ({self.kind})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a plain mapping."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symbolic.derivation import Document
+    from symbolic.expectation import Expectation
 
-__all__ = ["DOCUMENTS", "derive"]
+__all__ = ["DOCUMENTS", "Expectation", "derive"]
 
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
@@ -50,3 +51,10 @@ def derive(name: str) -> Document:
         raise ValueError(f"unknown system {name!r}; known: {', '.join(DOCUMENTS)}")
     document: Document = import_module(f"symbolic.{DOCUMENTS[name]}").derive()
     return document
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Expectation`, with SymPy, on first use."""
+    if name != "Expectation":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("symbolic.expectation").Expectation

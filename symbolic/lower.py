@@ -243,7 +243,10 @@ def _ball_table() -> dict[str, Callable[..., Any]]:
 
 
 def lower(
-    exprs: Sequence[sp.Expr], args: Sequence[sp.Symbol], backend: Backend = "numpy"
+    exprs: Sequence[sp.Expr],
+    args: Sequence[sp.Symbol],
+    backend: Backend = "numpy",
+    steps: Sequence[tuple[sp.Symbol, sp.Expr]] = (),
 ) -> Callable[..., Any]:
     """Compile expressions into one function that returns the tuple of their values.
 
@@ -258,6 +261,9 @@ def lower(
         in the precision that JAX is set to; `numba` takes scalars and can be called from other
         compiled code; `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb`,
         following `flint.ctx.prec`), of textbook formulas.
+    steps : sequence of (Symbol, Expr)
+        Assignments that come first, such as those of a :class:`~symbolic.program.Program`; without
+        any, common subexpressions are found.
 
     Returns
     -------
@@ -276,12 +282,14 @@ def lower(
     Accuracy: relative error of each primitive below four units in the last place on `[0, pi]`.
     """
     exprs = tuple(sp.sympify(e, strict=True) for e in exprs)
-    free = set().union(*(e.free_symbols for e in exprs)) - set(args)
+    free = set().union(*(e.free_symbols for e in (*exprs, *(e for _, e in steps))))
+    free -= {*args, *(symbol for symbol, _ in steps)}
     if free:
         names = ", ".join(sorted(str(s) for s in free))
         raise ValueError(f"expressions contain symbols that are not arguments: {names}")
     # SymPy's elimination would lift subexpressions out of an integral, past its own variable.
-    cse = not any(e.has(sp.Integral) for e in exprs)
+    eliminate = not any(e.has(sp.Integral) for e in exprs)
+    cse: Any = (lambda found: (list(steps), found)) if steps else eliminate
     if backend == "numpy":
         return sp.lambdify(args, exprs, modules=[_numpy_table(), "numpy"], cse=cse)
     if backend == "jax":

@@ -34,6 +34,10 @@ class Measured:
     status: str = "completed"
     rtol: float = 1e-10
 
+    @property
+    def statements(self):
+        return potentials.statements(self.parameters["system"])
+
     def error(self, name):
         return 100 * self.rtol
 

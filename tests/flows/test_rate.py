@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+import potentials
 from flows.errors import InputError
 from flows.rate import asymptotic_window, local_exponent, log_corrected, tail_constant
 
@@ -25,6 +26,10 @@ class Decay:
     )
     status: str = "completed"
     rtol: float = 1e-10
+
+    @property
+    def statements(self):
+        return potentials.statements(self.parameters["system"])
 
     def error(self, name):
         return 100 * self.rtol

@@ -89,6 +89,7 @@ class Start:
     features: dict
     t: np.ndarray = field(default_factory=lambda: np.zeros(1))
     status: str = "completed"
+    statements = potentials.statements(SYSTEM)
 
     def error(self, name):
         return 1e-10

@@ -1,0 +1,188 @@
+"""Straight-line programs: an expression as a list of small steps, and its exact derivatives.
+
+Differentiating a large expression by each of `N` variables gives `N` large expressions. As a list
+of small steps it is differentiated once, backwards, and the gradient costs a few times as much as
+the expression whatever `N` is (reverse accumulation); the derivative of that in a direction,
+forwards, gives a Hessian times a vector. Every partial derivative is SymPy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+__all__ = ["NotSmooth", "Program", "gradient", "program", "tangent"]
+
+# What derivatives of functions with kinks are made of.
+_KINKS = (sp.DiracDelta, sp.Heaviside, sp.sign, sp.Derivative, sp.Subs)
+
+
+class NotSmooth(ValueError):
+    """An expression without the derivatives that a flow and its Jacobian need."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps `symbol = expression` in order, and results in their symbols.
+
+    Parameters
+    ----------
+    steps : tuple of (Symbol, Expr)
+        Each expression is in variables and symbols of earlier steps.
+    results : tuple of Expr
+        What is computed.
+    """
+
+    steps: tuple[tuple[sp.Symbol, sp.Expr], ...]
+    results: tuple[sp.Expr, ...]
+
+    @property
+    def expressions(self) -> tuple[sp.Expr, ...]:
+        """The results written out in the variables."""
+        known: dict[Any, Any] = {}
+        for symbol, step in self.steps:
+            known[symbol] = step.xreplace(known)
+        return tuple(result.xreplace(known) for result in self.results)
+
+
+def program(expressions: Sequence[sp.Expr]) -> Program:
+    """Take expressions apart into steps of one operation; what occurs twice is one step.
+
+    Parameters
+    ----------
+    expressions : sequence of Expr
+        What the program computes.
+
+    Returns
+    -------
+    Program
+        Its results are symbols of steps, variables or numbers.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> len(program([(x + 1) ** 2, (x + 1) ** 3]).steps)
+    3
+    """
+    known: dict[Any, Any] = {}
+    steps: list[tuple[sp.Symbol, sp.Expr]] = []
+
+    def visit(e: Any) -> Any:
+        if not e.args:
+            return e
+        if e not in known:
+            step = e.func(*map(visit, e.args))
+            # A condition is not a number, and a number needs no step.
+            is_step = isinstance(e, sp.Expr) and step.free_symbols
+            known[e] = _next("s", steps) if is_step else step
+            if is_step:
+                steps.append((known[e], step))
+        return known[e]
+
+    results = tuple(visit(e) for e in expressions)
+    return Program(tuple(steps), results)
+
+
+def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Program:
+    """Program of an expression and its partial derivatives.
+
+    Parameters
+    ----------
+    expression : Expr
+        What is differentiated.
+    variables : sequence of Symbol
+        By what.
+
+    Returns
+    -------
+    Program
+        Results: the expression, then one derivative a variable.
+
+    Raises
+    ------
+    NotSmooth
+        For a function with kinks, such as `Abs` or `Max`.
+
+    Examples
+    --------
+    >>> x, y = sp.symbols("x y")
+    >>> gradient(sp.exp(x * y), (x, y)).expressions
+    (exp(x*y), y*exp(x*y), x*exp(x*y))
+    """
+    forward = program([expression])
+    steps = list(forward.steps)
+    (value,) = forward.results
+    shares: dict[Any, list[Any]] = {value: [sp.S.One]}
+    for symbol, step in reversed(forward.steps):
+        share = _named(sp.Add(*shares.get(symbol, ())), "b", steps)
+        for part in _ordered(step):
+            shares.setdefault(part, []).append(share * _partial(step, part))
+    return Program(tuple(steps), (value, *(sp.Add(*shares.get(x, ())) for x in variables)))
+
+
+def tangent(
+    of: Program, variables: Sequence[sp.Symbol], directions: Sequence[sp.Symbol]
+) -> Program:
+    """Program of the derivatives of all results in a direction.
+
+    Parameters
+    ----------
+    of : Program
+        What is differentiated.
+    variables, directions : sequence of Symbol
+        The direction's entries, one a variable.
+
+    Returns
+    -------
+    Program
+        One result for each of `of`.
+
+    Raises
+    ------
+    NotSmooth
+        For a function with kinks.
+
+    Examples
+    --------
+    >>> x, dx = sp.symbols("x dx")
+    >>> tangent(gradient(x**3, (x,)), (x,), (dx,)).expressions
+    (3*dx*x**2, 6*dx*x)
+    """
+    rates: dict[Any, Any] = dict(zip(variables, directions, strict=True))
+    steps: list[tuple[sp.Symbol, sp.Expr]] = []
+
+    def rate(step: sp.Expr) -> sp.Expr:
+        moving = (part for part in _ordered(step) if rates.get(part, 0) != 0)
+        return sp.Add(*(rates[part] * _partial(step, part) for part in moving))
+
+    for symbol, step in of.steps:
+        steps.append((symbol, step))
+        rates[symbol] = _named(rate(step), "d", steps)
+    return Program(tuple(steps), tuple(rate(result) for result in of.results))
+
+
+def _partial(step: sp.Expr, part: sp.Symbol) -> sp.Expr:
+    found = sp.diff(step, part)
+    if found.has(*_KINKS):
+        raise NotSmooth(f"{type(step).__name__} has kinks: its derivative is not a function")
+    return found
+
+
+def _ordered(step: sp.Expr) -> list[sp.Symbol]:
+    return sorted(step.free_symbols, key=lambda s: s.name)
+
+
+def _named(expression: sp.Expr, letter: str, steps: list[tuple[sp.Symbol, sp.Expr]]) -> Any:
+    """Symbol of a new step, unless the expression is one already."""
+    if not expression.args:
+        return expression
+    symbol = _next(letter, steps)
+    steps.append((symbol, expression))
+    return symbol
+
+
+def _next(letter: str, steps: list[tuple[sp.Symbol, sp.Expr]]) -> sp.Symbol:
+    return sp.Symbol(f"_{letter}{len(steps)}", real=True)

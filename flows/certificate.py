@@ -125,10 +125,9 @@ class Certificate:
         if not 0 <= t <= self.t_end:
             raise InputError(f"time: expected a number in [0, {self.t_end:g}], got {t!r}")
         with precision(self.precision):
-            tau = arb(t).log1p() * arb((1, self.bits))
+            tau = chebyshev.rounded(arb(t).log1p(), self.bits)
             ends = [piece.end for piece in self.pieces]
-            return min(bisect.bisect_left(ends, int(tau.mid().floor().unique_fmpz())),
-                       len(ends) - 1)  # fmt: skip
+            return min(bisect.bisect_left(ends, tau), len(ends) - 1)
 
     def coordinates(self, t: float) -> list[Ball]:
         """Coordinates of the flow at a time in the frame of :meth:`flow`, as balls."""

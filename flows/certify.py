@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flint import arb
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows import certify_chebyshev as chebyshev
 from flows import certify_proof as proof
@@ -109,7 +109,7 @@ def certify(
     pieces: list[Piece] = []
     with precision(bits + BALL_GUARD), threadpool_limits(1):
         flow = SpanFlow.of(initial.tolist(), system.teacher)
-        end = int((arb(float(t_end)).log1p().upper() * arb((1, bits))).ceil().unique_fmpz())
+        end = chebyshev.rounded(arb(float(t_end)).log1p(), bits) + 1
         steps = _Steps(flow, bits, digits)
         while steps.time < end:
             pieces.append(steps.piece(end))

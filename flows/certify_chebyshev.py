@@ -101,7 +101,9 @@ def column(rows: Sequence[Row], bits: int) -> Any:
 
 def rounded(x: Ball, bits: int) -> int:
     """Nearest integer to the midpoint of ``2^bits x``."""
-    return int((x.mid() * arb((1, bits)) + arb(0.5)).mid().floor().unique_fmpz())
+    floor = (x.mid() * arb((1, bits)) + arb(0.5)).mid().floor().unique_fmpz()
+    assert floor is not None  # a midpoint is exact
+    return int(floor)
 
 
 def evaluated(rows: Sequence[Row], s: Ball, bits: int) -> list[Ball]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from flint import arb, arb_mat
+from flint import arb_mat
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row
@@ -32,7 +32,9 @@ def constant(flow: SpanFlow, start: Sequence[Ball], count: int) -> Matrix:
     return arb_mat([list(start)] * count)
 
 
-def continued(rows: Sequence[Row], before: Span, after: Span, nodes: Sequence[Ball], bits: int) -> Matrix:  # fmt: skip
+def continued(
+    rows: Sequence[Row], before: Span, after: Span, nodes: Sequence[Ball], bits: int
+) -> Matrix:
     """Return a guess: the last polynomial, beyond its piece."""
     places = [(after.centre + after.half * s - before.centre) / before.half for s in nodes]
     values = arb_mat([chebyshev.at(place, len(rows[0]) - 1) for place in places])
@@ -41,13 +43,12 @@ def continued(rows: Sequence[Row], before: Span, after: Span, nodes: Sequence[Ba
 
 def _factors(flow: SpanFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
     """LU factors of Newton's matrix."""
-    count, size = len(states), flow.size
+    size = flow.size
     matrix = np.kron(derivative, np.eye(size))
     for i, (x, speed) in enumerate(zip(states, speeds, strict=True)):
         hessian = flow.hessian(x).tolist()
         block = slice(i * size, (i + 1) * size)
         matrix[block, block] += [[float(speed * c) for c in row] for row in hessian]
-    assert matrix.shape == (count * size, count * size)
     return scipy.linalg.lu_factor(matrix)
 
 
@@ -72,7 +73,7 @@ def collocate(
     bits, prec : int
         Coefficients are rounded to multiples of ``2^-bits``; working precision.
     """
-    degree, size = guess.nrows() - 1, flow.size
+    degree = guess.nrows() - 1
     table = chebyshev.table(degree, prec)
     values = [[x.mid() for x in start], *guess.tolist()[1:]]
     speeds = [(span.centre + span.half * s).exp().mid() for s in table.nodes[1:]]

@@ -200,8 +200,8 @@ class Quantities(dict[str, Any]):
         names, function = lowered(tuple(expressions))
         values = [self[name] for name in names]
         count = {"state": 1, "neuron": self.scene.n, "pair": len(self.scene.pairs)}[over]
-        return [tuple(arb(x) for x in function(*(v[k] if isinstance(v, list) else v
-                                                 for v in values))) for k in range(count)]  # fmt: skip
+        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
+        return [tuple(arb(x) for x in function(*row)) for row in rows]
 
 
 _NEURONS = {"h", "zeta", "norm", "theta"}
@@ -237,22 +237,23 @@ def _evaluated(potential: Potential, box: Quantities) -> tuple[Any, Any]:
         except Singular:
             rates = [arb.nan()] * len(values)
         terms[term.name], terms[f"{term.name}_dot"] = _reduced(term, values, rates)
-    names = (potential.expression, lie.expression)
-    results = []
-    for expression in names:
-        symbols, function = lowered((expression,))
-        arguments = [terms[s] if s in terms else box[s] for s in symbols]
-        if any(isinstance(a, list) for a in arguments):
-            count = max(len(a) for a in arguments if isinstance(a, list))
-            results.append([arb(function(*(a[k] if isinstance(a, list) else a
-                                           for a in arguments))[0]) for k in range(count)])  # fmt: skip
-        else:
-            results.append(arb(function(*arguments)[0]))
-    return results[0], results[1]
+    value, rate = (_outer(e, terms, box) for e in (potential.expression, lie.expression))
+    return value, rate
+
+
+def _outer(expression: sp.Expr, terms: dict[str, Any], box: Quantities) -> Any:
+    """Outer expression of a potential: a ball, or a list of them where a term is one."""
+    names, function = lowered((expression,))
+    arguments = [terms[name] if name in terms else box[name] for name in names]
+    lists = [a for a in arguments if isinstance(a, list)]
+    if not lists:
+        return arb(function(*arguments)[0])
+    rows = ([a[k] if isinstance(a, list) else a for a in arguments] for k in range(len(lists[0])))
+    return [arb(function(*row)[0]) for row in rows]
 
 
 def _reduced(term: Term, values: Vector, rates: Vector) -> tuple[Any, Any]:
-    """Remove the index of a term; the rate of an extremum is that of an index that may attain it."""
+    """Remove the index of a term; an extremum has the rate of an index that may attain it."""
     if term.reduce is None:
         return (values[0], rates[0]) if term.over == "state" else (values, rates)
     if term.reduce == "sum" or not values:

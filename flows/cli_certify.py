@@ -86,7 +86,8 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
 
     one_of("claim", claim, (c.id for c in claims("relu_neuron")))
     _refuse(options, ("rtol", "method"))
-    asked = any(options[key] is not None for key in ("n", "d", "scale", "seed", "initial", "teacher"))
+    about = ("n", "d", "scale", "seed", "initial", "teacher")
+    asked = any(options[key] is not None for key in about)
     made, start = _problem("relu_neuron", options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
     summary = {"accepted": found.accepted, "refused": found.refused or None,

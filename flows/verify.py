@@ -23,7 +23,7 @@ class Refused(ValueError):
     """What is wrong with a certificate."""
 
 
-def require(condition: bool, reason: str) -> None:
+def require(condition: Any, reason: str) -> None:
     """Refuse unless a condition holds; one on balls holds only where it is certain."""
     if not condition:
         raise Refused(reason)

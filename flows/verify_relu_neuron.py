@@ -25,25 +25,25 @@ UNIT = arb(0, 1)  # the interval [-1, 1]
 
 def check(w: Any, v: Any, end: float, bits: int, pieces: Any) -> tuple[float, float]:
     """Return the error at every time and at the end, or refuse."""
-    rows = coordinates(np.vstack([v, w]))
+    rows = _coordinates(np.vstack([v, w]))
     state, error, largest, last = rows[1:].ravel(), arb(0), arb(0), 0
     for index, piece in enumerate(pieces):
         try:
             first, last = last, int(piece["end"], 16)
             p = np.array([[arb((int(c, 16), -bits)) for c in row] for row in piece["coefficients"]])
-            require(p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST
-                    and last > first, "it has a wrong shape")  # fmt: skip
-            one = Piece(p, arb((first + last, -bits - 1)), arb((last - first, -bits - 1)), rows[0],
+            fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
+            require(fits, "it has a wrong shape")
+            one = _Piece(p, arb((first + last, -bits - 1)), arb((last - first, -bits - 1)), rows[0],
                         piece["signs"])  # fmt: skip
             rho, defect, tube, stated = (arb(number(piece[key]))
                                          for key in ("rho", "defect", "tube", "error"))  # fmt: skip
-            require(rho > 1 and tube > 0 and 0 < (parts := len(piece["growth"])) <= MOST,
-                    "an ellipse, a tube or growth is missing")  # fmt: skip
-            error += norm(at(p, arb(-1)) - state)
+            parts = len(piece["growth"])
+            require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
+            error += _norm(_at(p, arb(-1)) - state)
             require(one.defect(rho) + one.branching(parts) <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in piece["growth"]):
                 box, slow = one.box(part, parts) + tube * UNIT, (-one.time(part, parts)).exp()
-                require(positive(one.hessian(box) + nu * slow * np.eye(len(p), dtype=object)),
+                require(_positive(one.hessian(box) + nu * slow * np.eye(len(p), dtype=object)),
                         "errors may grow faster")  # fmt: skip
                 factor, step = (nu * 2 * one.half / parts).exp(), defect * 2 * one.half / parts
                 most = factor.max(arb(1))
@@ -52,20 +52,17 @@ def check(w: Any, v: Any, end: float, bits: int, pieces: Any) -> tuple[float, fl
             require(error <= stated, "the error at its end is larger")
         except Refused as reason:
             raise Refused(f"piece {index}: {reason}") from None
-        state, error, largest = at(p, arb(1)), stated, largest.max(tube)
+        state, error, largest = _at(p, arb(1)), stated, largest.max(tube)
     require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
     return float(largest), float(error)
 
 
-class Piece:
+class _Piece:
     """``p(centre + half s)``, ``-1 <= s <= 1``: Chebyshev coefficients, one row a component."""
 
     def __init__(self, p: Any, centre: arb, half: arb, v: Any, signs: Any) -> None:
         self.p, self.centre, self.half, self.v, self.n = p, centre, half, v, len(p) // len(v)
-        # T_k' = 2k (T_{k-1} + T_{k-3} + ...), where T_0 counts half.
-        k = range(p.shape[1])
-        self.slope = p @ np.array([[(2 * i >> (j == 0)) * ((i - j) % 2) * (i > j) for j in k]
-                                   for i in k], object)  # fmt: skip
+        self.slope = np.polynomial.chebyshev.chebder(p, axis=1)
         self.pairs = list(combinations(range(self.n + 1), 2))  # vector n is the teacher
         count = len(self.pairs) if len(v) == 2 else 0
         require(len(signs) == count and all(s in (-1, 1) for s in signs), "wrong signs of areas")
@@ -75,17 +72,17 @@ class Piece:
         return self.centre + self.half * (2 * part + 1 - parts + UNIT) / parts
 
     def box(self, part: int, parts: int) -> Any:
-        spread = np.abs(self.slope).sum(axis=1) / parts * UNIT
-        return at(self.p, arb(2 * part + 1 - parts) / parts) + spread
+        middle = _at(self.p, arb(2 * part + 1 - parts) / parts)
+        return middle + np.abs(self.slope).sum(axis=1) / parts * UNIT
 
     def field(self, x: Any) -> Any:
         """Equation 4 of Xu & Du; areas with these signs stand for the sines."""
-        w = vectors(self.v, x)
+        w = _vectors(self.v, x)
         gram, mu = w @ w.T, [1] * self.n + [-1]
         rate = np.tile((self.v - w[:-1].sum(axis=0)) / 2, (self.n, 1))
         for (i, j), sign in zip(self.pairs, self.signs, strict=True):
-            size = sign * area(w[i], w[j])
-            theta = angle(size, gram[i, j])
+            size = sign * _area(w[i], w[j])
+            theta = _angle(size, gram[i, j])
             for a, b in ((i, j), (j, i)):
                 if a < self.n:
                     turned = size / gram[a, a] * w[a] - theta * w[b]
@@ -98,65 +95,61 @@ class Piece:
         for j in range(count):
             s = arb.cos_pi_fmpq(fmpq(j, count - 1))
             speed = (self.centre + self.half * s).exp()
-            gap = at(self.slope, s) / self.half - speed * self.field(at(self.p, s))
-            worst = worst.max(norm(gap))
+            gap = _at(self.slope, s) / self.half - speed * self.field(_at(self.p, s))
+            worst = worst.max(_norm(gap))
         tops = np.array([(rho**k + rho**-k) / 2 for k in range(count)])  # of T_k on the ellipse
         side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
         box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
         across = self.half * (rho - 1 / rho) / 2 * UNIT
-        speed = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
-        most = norm(np.array([(speed * f).abs_upper() for f in self.field(box)]))
+        fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
+        most = _norm(np.array([(fast * f).abs_upper() for f in self.field(box)]))
         lebesgue = 1 + 2 / arb.pi() * arb(count).log()
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 
     def branching(self, parts: int) -> arb:
-        """Bound of the distance of the field and its branch, whose areas have the stated signs.
-
-        At a distance psi of an angle from 0 or pi, ``|b| psi^2`` for each of the two gradients.
-        """
+        """Bound what the branch of the stated signs is off: ``|b| psi^2``, psi from 0 or pi."""
         total, plane = arb(0), len(self.v) == 2
-        turn = Piece(self.slope, self.centre, self.half, self.v, self.signs) if plane else self
-        for part in range(parts if plane else 0):
-            w = vectors(self.v, self.box(part, parts))
-            y = vectors(0 * self.v, turn.box(part, parts))
-            ends = [vectors(self.v, at(self.p, arb(2 * (part + k) - parts) / parts)) for k in (0, 1)]
+        still = 0 * self.v, _Piece(self.slope, self.centre, self.half, self.v, self.signs * plane)
+        for part in range(parts * plane):
+            w, y = (_vectors(v, x.box(part, parts)) for v, x in ((self.v, self), still))
+            edges = (arb(2 * k - parts) / parts for k in (part, part + 1))
+            ends = [_vectors(self.v, _at(self.p, s)) for s in edges]
             for (i, j), sign in zip(self.pairs, self.signs, strict=True):
-                lowest, rate = sign * area(w[i], w[j]), area(y[i], w[j]) + area(w[i], y[j])
-                if rate > 0 or rate < 0:  # it is least at an end
-                    lowest = arb.min(*(sign * area(x[i], x[j]) for x in ends))
-                psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (norm(w[i]) * norm(w[j]))
+                lowest, rate = sign * _area(w[i], w[j]), _area(y[i], w[j]) + _area(w[i], y[j])
+                if rate > 0 or rate < 0:  # least at an end
+                    lowest = arb.min(*(sign * _area(x[i], x[j]) for x in ends))
+                psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (_norm(w[i]) * _norm(w[j]))
                 require(psi <= 1, "a pair is on the wrong side")
-                total += self.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
+                total += self.time(part, parts).exp() * (_norm(w[i]) + _norm(w[j])) * psi * psi
         return total
 
     def hessian(self, x: Any) -> Any:
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
-        w, eye = vectors(self.v, x), np.eye(len(self.v), dtype=object)
-        gram, unit = w @ w.T, np.array([u / norm(u) for u in w])
+        w, eye = _vectors(self.v, x), np.eye(len(self.v), dtype=object)
+        gram, unit = w @ w.T, np.array([u / _norm(u) for u in w])
         blocks = np.array([[eye / 2] * self.n] * self.n)
         for i, j in self.pairs:
-            size = abs(area(w[i], w[j]))
+            size = abs(_area(w[i], w[j]))
             theta = arb.atan2(size, gram[i, j])
             for a, b, mu in ((i, j, -1 if j == self.n else 1), (j, i, 1)):
                 if a < self.n:
-                    normal = projector(unit[b] - theta.cos() * unit[a], theta.sin())
+                    normal = _projector(unit[b] - theta.cos() * unit[a], theta.sin())
                     zeta = eye - np.outer(unit[a], unit[a]) + normal
                     blocks[a, a] += mu * size / (2 * arb.pi() * gram[a, a]) * zeta
                 if max(a, b) < self.n:
-                    sums = projector(unit[a] + unit[b], 2 * (theta / 2).cos())
-                    gaps = projector(unit[a] - unit[b], 2 * (theta / 2).sin())
+                    sums = _projector(unit[a] + unit[b], 2 * (theta / 2).cos())
+                    gaps = _projector(unit[a] - unit[b], 2 * (theta / 2).sin())
                     blocks[a, b] += (theta.sin() * (sums - gaps) - theta * eye) / (2 * arb.pi())
         return np.block([list(row) for row in blocks])
 
 
-def positive(m: Any) -> bool:
+def _positive(m: Any) -> bool:
     """Whether a symmetric matrix is positive definite: all pivots of the elimination are."""
-    if not (len(m) and m[0, 0] > 0):
-        return len(m) == 0
-    return positive(m[1:, 1:] - np.outer(m[0, 1:] / m[0, 0], m[0, 1:]))
+    row = m[:1, 1:]
+    return not len(m) or bool(m[0, 0] > 0 and _positive(m[1:, 1:] - row.T @ row / m[0, 0]))
 
 
-def area(a: Any, b: Any) -> Any:
+def _area(a: Any, b: Any) -> Any:
     """Area of two vectors, signed in the plane; a complex one only where it is analytic."""
     minors = [a[k] * b[m] - a[m] * b[k] for k, m in combinations(range(len(a)), 2)]
     if len(minors) == 1:
@@ -166,7 +159,7 @@ def area(a: Any, b: Any) -> Any:
     return square.sqrt() if isinstance(square, acb) else square.nonnegative_part().sqrt()
 
 
-def angle(size: Any, dot: Any) -> Any:
+def _angle(size: Any, dot: Any) -> Any:
     """Angle of this sine and cosine, up to a factor, analytic across 0 and pi."""
     flat = abs(dot.real.mid()) >= abs(size.real.mid())
     ratio = size / dot if flat else dot / size
@@ -176,13 +169,13 @@ def angle(size: Any, dot: Any) -> Any:
     return ratio.atan() + (0 if dot.real > 0 else arb.pi()) if flat else arb.pi() / 2 - ratio.atan()
 
 
-def projector(vector: Any, length: arb) -> Any:
+def _projector(vector: Any, length: arb) -> Any:
     """Projector on a vector of this length; its entries are in [-1, 1] where that may vanish."""
     entries = np.outer(vector / length, vector / length)
     return np.vectorize(lambda x: x if x.is_finite() and x.rad() < 1 else UNIT, "O")(entries)
 
 
-def coordinates(rows: Any) -> Any:
+def _coordinates(rows: Any) -> Any:
     """Coordinates in an orthonormal frame of their span: Cholesky's factor of the Gram matrix."""
     exact = np.array([[fmpq(*x.as_integer_ratio()) for x in row] for row in rows.tolist()])
     gram, columns = exact @ exact.T, []
@@ -193,13 +186,13 @@ def coordinates(rows: Any) -> Any:
     return np.array(columns if len(columns) > 1 else [*columns, [arb(0)] * len(rows)]).T
 
 
-def at(p: Any, s: arb) -> Any:
+def _at(p: Any, s: arb) -> Any:
     return p @ np.array([s.chebyshev_t(k) for k in range(p.shape[1])])
 
 
-def vectors(v: Any, x: Any) -> Any:
+def _vectors(v: Any, x: Any) -> Any:
     return np.vstack([x.reshape(-1, len(v)), v])
 
 
-def norm(vector: Any) -> arb:
+def _norm(vector: Any) -> arb:
     return (vector @ vector).nonnegative_part().sqrt()

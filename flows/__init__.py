@@ -11,6 +11,7 @@ import types
 from typing import Any
 
 _HOME = {
+    "Certificate": "certificate",
     "Ensemble": "ensemble",
     "GMMEM": "gmm_em",
     "InputError": "errors",
@@ -21,15 +22,18 @@ _HOME = {
     "ReLUNeuron": "relu_neuron",
     "ScoreMatching": "score_matching",
     "Trajectory": "trajectory",
+    "certify": "certify",
     "check": "check",
     "descend": "descend",
     "descend_ensemble": "ensemble_descend",
     "integrate": "integrate",
     "integrate_ensemble": "ensemble",
     "load": "trajectory",
+    "load_certificate": "certificate",
     "load_ensemble": "ensemble",
     "local_exponent": "rate",
     "sensitivity": "sensitivity_jax",
+    "verify": "verify",
     "worst_case": "worst_case",
 }
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from flows import cli_output as output
+from flows.cli_certify import certify, verify
 from flows.cli_ensemble import ensemble
 from flows.cli_options import SYSTEMS, flow_options, integrated, loaded_or_integrated, one_of
 from flows.errors import InputError
@@ -191,7 +192,8 @@ def start_fast(many: bool = False) -> None:
     gc.set_threshold(1_000_000, 50, 100)
 
 
-commands.add_command(ensemble)
+for _command in (ensemble, certify, verify):
+    commands.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ place for every argument in `[0, pi]` (and finite for every other).
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import factorial
@@ -223,21 +224,25 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
 
 
 def _ball_table() -> dict[str, Callable[..., Any]]:
-    from flint import arb
+    from flint import acb, arb
+
+    def ball(x: Any) -> Any:
+        return x if isinstance(x, arb | acb) else arb(x)
 
     def decide(difference: Any, relation: str) -> bool:
         if relation in ("==", "!=") or not (difference > 0 or difference < 0):
             raise Undecided
         return bool((difference > 0) == (relation in (">", ">=")))
 
+    # Methods of the argument: of a complex ball its own.
     names = ("sin", "cos", "tan", "exp", "log", "sqrt", "acos", "asin", "atan", "erf")
-    methods = {name: getattr(arb, name) for name in names}
+    methods = {name: operator.methodcaller(name) for name in names}
     return {
         **methods,
         "atan2": arb.atan2,
         "Abs": abs,
         "pi": arb.pi,
-        "ball": arb,
+        "ball": ball,
         "decide": decide,
     }
 
@@ -259,8 +264,8 @@ def lower(
     backend : {"numpy", "numba", "jax", "mpmath", "ball"}
         `numpy` broadcasts over arrays (a constant expression stays a scalar), and so does `jax`,
         in the precision that JAX is set to; `numba` takes scalars and can be called from other
-        compiled code; `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb`,
-        following `flint.ctx.prec`), of textbook formulas.
+        compiled code; `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb` or
+        `flint.acb`, following `flint.ctx.prec`), of textbook formulas.
     steps : sequence of (Symbol, Expr)
         Assignments that come first, such as those of a :class:`~symbolic.program.Program`; without
         any, common subexpressions are found.

@@ -1,0 +1,137 @@
+"""Read a certificate and have it checked by code that shares nothing with what made it."""
+
+from __future__ import annotations
+
+import json
+import os
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import ctx
+
+from flows.errors import InputError
+
+FORMAT = "popflow certificate 1"
+MAX_BYTES = 256 * 2**20
+MAX_BITS = 4096
+MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
+
+
+class Refused(ValueError):
+    """What is wrong with a certificate."""
+
+
+def require(condition: Any, reason: str) -> None:
+    """Refuse unless a condition holds; one on balls holds only where it is certain."""
+    if not condition:
+        raise Refused(reason)
+
+
+def number(text: str) -> float:
+    """Exact double of its hexadecimal form."""
+    require(isfinite(value := float.fromhex(text)), "a number is not finite")
+    return value
+
+
+class Verification(NamedTuple):
+    """What a check found.
+
+    Parameters
+    ----------
+    refused : str
+        Why the certificate proves nothing; empty if it is accepted.
+    error : float
+        Bound of the distance of flow and polynomial at every time.
+    final_error : float
+        Bound of this distance at the end.
+    pieces : int
+        Pieces that were checked.
+    """
+
+    refused: str
+    error: float = float("inf")
+    final_error: float = float("inf")
+    pieces: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the enclosure is a theorem."""
+        return not self.refused
+
+
+def verify(
+    path: str | os.PathLike[str],
+    system: Any = None,
+    start: Any = None,
+    t_end: float | None = None,
+) -> Verification:
+    """Check a certificate from its file alone, by :mod:`flows.verify_relu_neuron`.
+
+    Parameters
+    ----------
+    path : path
+        File that ``popflow certify`` or :meth:`flows.certificate.Certificate.save` wrote.
+    system : System, optional
+        The certificate must be about this system.
+    start : array_like, optional
+        The certificate must be about this start, to the last bit.
+    t_end : float, optional
+        The certificate must reach to this time exactly.
+
+    Returns
+    -------
+    Verification
+        Accepted, or refused with the reason.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not JSON.
+
+    Notes
+    -----
+    The working precision of python-flint, which is global, is put back.
+    """
+    from flows.verify_relu_neuron import check
+
+    before = ctx.prec
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
+        data = json.loads(Path(path).read_text("ascii"))
+        require(data["format"] == FORMAT, "its format is unknown")
+        require(data["system"] == "relu_neuron", "its system is not relu_neuron")
+        w = np.array([[number(x) for x in row] for row in data["start"]])
+        v = np.array([number(x) for x in data["parameters"]["teacher"]])
+        end, shape = number(data["t_end"]), (data["parameters"]["n"], data["parameters"]["d"])
+        require(w.shape == shape == (len(w), len(v)) and 0 < w.size <= MOST and v.any() and end > 0,
+                "teacher, start and end do not fit together")  # fmt: skip
+        require(system is None
+                or (system.name == "relu_neuron" and np.array_equal(system.teacher, v)),
+                "it is about another system")  # fmt: skip
+        require(start is None or np.array_equal(start, w), "it is about another start")
+        require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
+        bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
+        errors = check(w, v, end, bits, data["pieces"])
+        return Verification("", *errors, len(data["pieces"]))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise InputError(f"{path}: expected a certificate, got no JSON; name another") from None
+    except Refused as reason:
+        return Verification(str(reason))
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
+            MemoryError) as error:  # fmt: skip
+        return Verification(f"a part of it is missing or malformed: {error!r}")
+    finally:
+        ctx.prec = before
+
+
+def _within(bits: Any) -> int:
+    require(isinstance(bits, int) and 64 <= bits <= MAX_BITS,
+            f"a precision is not between 64 and {MAX_BITS} bits")  # fmt: skip
+    return int(bits)

@@ -1,7 +1,8 @@
 """The gradient flow of the ReLU neuron in JAX: the raw field of :mod:`flows.relu_neuron_field`.
 
-The same charts and the same derived pair terms, lowered for JAX; the Jacobian is what JAX
-differentiates. Sums over pairs are written for arrays, so that they can be batched.
+The same charts and the same derived pair terms, lowered for JAX; what JAX differentiates takes the
+Jacobian of the pairs from the derived Hessian. Sums over pairs are written for arrays, so that
+they can be batched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -70,28 +72,63 @@ def field(x: Any, weights: Weights) -> Any:
 
     Cost ``k^2 q``. Finite with all derivatives where neurons are aligned.
     """
-    mu, residual = weights.mu, weights.residual > 0
-    blocks = x.reshape(mu.shape[0] - 1, -1)
-    neurons = neurons_of(blocks, weights)
+    mu, residual = weights.mu[:-1, None], weights.residual > 0
+    blocks = x.reshape(mu.shape[0], -1)
+    pairs = -pair_gradients(neurons_of(blocks, weights), weights.mu)
+    # Direct chart: the residual acts on each neuron. Residual chart: on itself alone.
+    r = jnp.sum(mu * blocks, axis=0) - jnp.eye(1, blocks.shape[1])[0]
+    mass, total = jnp.sum(mu), jnp.sum(mu * pairs, axis=0)
+    deviations = pairs - total / mass
+    residual_blocks = jnp.concatenate([(total - 0.5 * mass * blocks[0])[None], deviations[1:]])
+    return jnp.where(residual, residual_blocks, pairs - 0.5 * r).ravel()
+
+
+@jax.custom_jvp
+def pair_gradients(neurons: Any, mu: Any) -> Any:
+    """Sum over the pairs of each neuron of their gradients, shape (k, q).
+
+    Its derivative by the neurons is :func:`pair_hessians`; multiplicities are constants.
+    """
     g = geometry(neurons)
     turn, pull = _pair_gradient()(g.norms[:-1, None], g.norms[None, :], g.theta)
     weight = jnp.where(g.other, mu, 0.0)
     own = jnp.sum(weight * turn, axis=1)[:, None] * g.units
-    pairs = -own - jnp.sum((weight * pull)[..., None] * g.minus, axis=1)
-    # Direct chart: the residual acts on each neuron. Residual chart: on itself alone.
-    r = mu[:-1] @ blocks - jnp.eye(1, blocks.shape[1])[0]
-    mass = jnp.sum(mu[:-1])
-    total = mu[:-1] @ pairs
-    deviations = pairs - total / mass
-    residual_blocks = jnp.concatenate([(total - 0.5 * mass * blocks[0])[None], deviations[1:]])
-    return jnp.where(residual, residual_blocks, pairs - 0.5 * r).ravel()
+    return own + jnp.sum((weight * pull)[..., None] * g.minus, axis=1)
+
+
+@pair_gradients.defjvp
+def _pair_gradients_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    neurons, mu = primals
+    matrix = pair_hessians(neurons, mu)
+    moved = matrix @ tangents[0].ravel()
+    return pair_gradients(neurons, mu), moved.reshape(neurons.shape)
+
+
+def pair_hessians(neurons: Any, mu: Any) -> Any:
+    """Jacobian of :func:`pair_gradients`, shape (k q, k q), finite where neurons are aligned."""
+    k, q = neurons.shape
+    g = geometry(neurons)
+    spread, shift, twist = _pair_hessian()(g.norms[:-1, None], g.norms[None, :], g.theta)
+    weight = jnp.where(g.other, mu, 0.0)[..., None, None]
+    plus = g.units[:, None] + jnp.concatenate([g.units, jnp.eye(1, q)])
+    chord, antichord = _length(g.minus)[..., None], _length(plus)[..., None]
+    # Aligned vectors have no plane; what multiplies it vanishes there.
+    across, between = g.minus * _inverse(chord), plus * _inverse(antichord)
+    tangent = 0.5 * (chord * between - antichord * across)
+    one = np.eye(q)
+    spread = spread[..., None, None] * (one - _square(g.units)[:, None] + _square(tangent))
+    own = jnp.sum(weight * spread, axis=1)
+    twist = twist[..., None, None] * (_square(between) - _square(across))
+    other = (weight * (shift[..., None, None] * one + twist))[:, :k]
+    blocks = other + np.eye(k)[..., None, None] * own[:, None]
+    return jnp.swapaxes(blocks, 1, 2).reshape(k * q, k * q)
 
 
 def neurons_of(blocks: Any, weights: Weights) -> Any:
     """Neurons (k, q) of the blocks of a chart."""
     mu = weights.mu[:-1]
     mean = (jnp.eye(1, blocks.shape[1])[0] + blocks[0]) / jnp.sum(mu)
-    first = -(mu[1:] @ blocks[1:]) / mu[0]
+    first = -jnp.sum(mu[1:, None] * blocks[1:], axis=0) / mu[0]
     from_residual = mean + jnp.concatenate([first[None], blocks[1:]])
     return jnp.where(weights.residual > 0, from_residual, blocks)
 
@@ -145,6 +182,11 @@ def _pair_gradient() -> Callable[..., Any]:
 
 
 @functools.cache
+def _pair_hessian() -> Callable[..., Any]:
+    return lower.lower(relu_neuron.pair_hessian(), SIZES, "jax")
+
+
+@functools.cache
 def _pair_energy() -> Callable[..., Any]:
     return lower.lower((relu_neuron.pair_energy(),), SIZES, "jax")
 
@@ -153,3 +195,13 @@ def _length(x: Any) -> Any:
     """Length along the last axis, with derivative zero at zero."""
     square = jnp.sum(x * x, axis=-1)
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+
+
+def _inverse(length: Any) -> Any:
+    """Inverse of a length; zero at zero, with its derivative."""
+    return jnp.where(length > 0, 1.0 / jnp.where(length > 0, length, 1.0), 0.0)
+
+
+def _square(x: Any) -> Any:
+    """Product ``x x^T`` of vectors along the last axis."""
+    return x[..., :, None] * x[..., None, :]

@@ -86,12 +86,13 @@ class Rodas5P(diffrax.AbstractAdaptiveSolver):
             return ravel_pytree(terms.vf_prod(t, restore(y), args, control))[0]
 
         slope, jacobian = jax.jacfwd(increment, argnums=(0, 1))(time, y)
-        lu = jax.scipy.linalg.lu_factor(jnp.eye(y.size, dtype=y.dtype) / GAMMA - jacobian)
+        # Eight products with an inverse: many small factorisations side by side are slow to use.
+        inverse = jnp.linalg.inv(jnp.eye(y.size, dtype=y.dtype) / GAMMA - jacobian)
 
         def stage(u: Any, row: Any) -> tuple[Any, None]:
             i, a, c, node, d = row
             right = increment(time + node * h, y + a @ u) + c @ u + d * h * slope
-            return u.at[i].set(jax.scipy.linalg.lu_solve(lu, right)), None
+            return jax.lax.dynamic_update_index_in_dim(u, inverse @ right, i, 0), None
 
         rows = (jnp.arange(STAGES), *(jnp.asarray(x, y.dtype) for x in (A, C, NODES, D)))
         # A loop, so that the field is compiled once and not for every stage.

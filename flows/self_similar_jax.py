@@ -45,7 +45,9 @@ class SelfSimilarField(eqx.Module):
             return jnp.where(worn >= FROZEN, 0.0, slope)
         since = jnp.expm1(tau)
         base = args.offset + since
-        slope = self.raw(base**-args.decay * y, args.raw) * base**args.decay
+        # One logarithm for all components.
+        worn = args.decay * jnp.log(base)
+        slope = self.raw(jnp.exp(-worn) * y, args.raw) * jnp.exp(worn)
         return (1.0 + since) * (args.decay / base * y + slope)
 
 

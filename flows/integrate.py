@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.errors import InputError
+from flows.errors import InputError, unknown
 from flows.self_similar import Array, Clock
 from flows.solver import (
     COMPLETED,
@@ -241,7 +241,7 @@ def check_options(method: str, rtol: float, atol: float | None, max_steps: int) 
         With what was expected.
     """
     if method not in METHODS:
-        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+        raise unknown("method", method, METHODS)
     if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
         raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
     if atol is not None and not (math.isfinite(atol) and atol > 0):

@@ -13,7 +13,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 import potentials
-from flows.check import check, selected
+from flows.check import Outcome, check, selected
 from flows.errors import unknown
 from flows.observe import Quantities, Run
 from flows.rate import FLOOR, local_exponent
@@ -92,8 +92,9 @@ def loss_panel(run: Run) -> Panel:
     Returns
     -------
     Panel
-        A bound is drawn where its claim speaks; its constant is the stated one, or the tightest
-        one along the run where the source leaves it unspecified.
+        A bound is drawn where its claim speaks, unless the claim is about other starts and fails on
+        this one; its constant is the stated one, or the tightest one along the run where the source
+        leaves it unspecified.
     """
     quantities = Quantities(run)
     t, loss = quantities["t"], quantities["loss"]
@@ -231,12 +232,17 @@ def claim_about(run: Run, name: str) -> Claim | None:
 def _bounds(run: Run) -> Iterator[tuple[Claim, Comparison, float]]:
     """Comparisons of upper and lower bounds that can be solved for the loss, with constants."""
     for claim in potentials.claims(run.parameters["system"]):
-        if isinstance(claim, UpperBound | LowerBound):
-            for comparison in claim.comparisons:
-                if symbol("loss") in comparison.lhs.free_symbols and comparison.over == "state":
-                    constant = _constant(run, claim, comparison)
-                    if constant is not None:
-                        yield claim, comparison, constant
+        about = [c for c in claim.comparisons
+                 if symbol("loss") in c.lhs.free_symbols and c.over == "state"]  # fmt: skip
+        if not isinstance(claim, UpperBound | LowerBound) or not about:
+            continue
+        # A bound that speaks of other starts, and fails here, would look like a contradiction.
+        if check(run, claim)[0].verdict is Outcome.HYPOTHESIS_NOT_MET:
+            continue
+        for comparison in about:
+            constant = _constant(run, claim, comparison)
+            if constant is not None:
+                yield claim, comparison, constant
 
 
 def _constant(run: Run, claim: Claim, comparison: Comparison) -> float | None:

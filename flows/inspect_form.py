@@ -164,9 +164,10 @@ def command(system: str, texts: Mapping[str, str]) -> str:
 def title(system: str, texts: Mapping[str, str]) -> str:
     """What tells a run from others."""
     asked = _asked(system, texts)
+    end = [f"T = {asked.pop('t_end')}"] if "t_end" in asked else []
     short = [f"{name} = {asked[name]}" for name in asked if name not in (*ARRAYS, *RARE)]
     written = [f"{name} given" for name in ARRAYS if name in asked]
-    return ", ".join((system, *short, *written))
+    return ", ".join((system, *short, *written, *end))
 
 
 def place_of(message: str) -> str | None:
@@ -206,7 +207,8 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(_text(x) for x in value)
     if isinstance(value, float):
-        return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.12g}")
+        short = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return re.sub(r"e\+?(-?)0*", r"e\1", short)
     return str(value)
 
 

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
 from flows import html
@@ -56,8 +55,8 @@ def serve(
     InputError
         If the port cannot be used.
     """
-    found = _sockets(port)
-    number = found[0].getsockname()[1]
+    found = _listen(port)
+    number = found.getsockname()[1]
     desk = Desk()
     try:
         asyncio.run(_serve(application(desk, job, given, number), found, browser, say, number))
@@ -68,11 +67,11 @@ def serve(
 
 
 async def _serve(
-    made: Application, found: list[socket.socket], browser: bool, say: Callable[[str], Any],
+    made: Application, found: socket.socket, browser: bool, say: Callable[[str], Any],
     number: int,
 ) -> None:  # fmt: skip
     server = HTTPServer(made, max_buffer_size=MAX_BYTES)
-    server.add_sockets(found)
+    server.add_socket(found)
     address = f"http://{HOST}:{number}/"
     say(f"{address}   (Ctrl-C ends it)")
     if browser:
@@ -80,12 +79,15 @@ async def _serve(
     await asyncio.Event().wait()
 
 
-def _sockets(port: int | None) -> list[socket.socket]:
+def _listen(port: int | None) -> socket.socket:
+    """Socket on the loopback address alone."""
     try:
-        return bind_sockets(PORT if port is None else port, HOST)
+        found = socket.create_server((HOST, PORT if port is None else port))
+        found.setblocking(False)
+        return found
     except OSError as error:
         if port is None:
-            return bind_sockets(0, HOST)
+            return _listen(0)
         raise InputError(f"--port: expected a port that is free, got {port}"
                          f" ({error.strerror}); choose another") from None  # fmt: skip
 

@@ -120,7 +120,7 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     name : str
         The system.
     cases : sequence of Case, optional
-        Its runs; those of ``flows/<system>_report.py`` by default.
+        Its runs; those of ``flows/<system>_report.py`` by default, and then its portraits too.
     folder : Path, optional
         Where the static figures are written, below ``figures/<system>``.
     """
@@ -135,7 +135,7 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     evidence = Counter(str(step.finding.evidence) for step in steps if step.finding)
     portraits = [
         draw(drawn(), caption, f"portrait-{_slug(_of(drawn))}")
-        for caption, drawn in content.PORTRAITS.items()
+        for caption, drawn in (content.PORTRAITS.items() if cases is None else ())
     ]
     runs = [
         _run(case, draw, number)

@@ -149,7 +149,7 @@ const popflow = (() => {
       this.close(place);
       const {t} = this.view, box = this.places[place];
       const drawn = make("div", {class: "plot"});
-      box.replaceChildren(make("h4", {}, panel.title), drawn);
+      box.replaceChildren(make("h3", {}, panel.title), drawn);
       if (!panel.series.length) return drawn.append(make("p", {class: "note"}, panel.note));
       const fig = figure({
         x_axis_type: "log", y_axis_type: panel.logarithmic ? "log" : "linear",
@@ -209,7 +209,7 @@ const popflow = (() => {
     plane() {
       this.close("plane");
       const {plane} = this.view, box = this.places.plane, drawn = make("div", {class: "plot"});
-      box.replaceChildren(make("h4", {}, plane.title), drawn);
+      box.replaceChildren(make("h3", {}, plane.title), drawn);
       const fig = figure({x_axis_label: plane.labels[0], y_axis_label: plane.labels[1],
         match_aspect: true});
       fig.scatter(plane.goals.map(g => g.x), plane.goals.map(g => g.y),

@@ -57,7 +57,7 @@
     at("status").textContent = status === "running" ? `running: ${message}` : status;
   }
 
-  /** Begin a run; a run that goes on is cancelled first. */
+  /** Begin the run that the form describes, or a given one; what goes on is cancelled first. */
   async function run(job) {
     if (running) {
       again = true;
@@ -66,11 +66,14 @@
     running = true;
     complain("");
     const {ok} = await ask("POST", job ?? said());
-    if (!ok) return report({status: "another run goes on", fraction: 0});
+    if (!ok) {  // another page's run goes on: the last one who asks is served
+      again = true;
+      await ask("DELETE");
+    }
     await watch();
     if (again) {
       again = false;
-      await run();
+      await run(job);
     }
   }
 
@@ -119,7 +122,7 @@
 
   const later = () => {
     clearTimeout(timer);
-    if (at("live").checked) timer = setTimeout(run, SETTLE);
+    if (at("live").checked) timer = setTimeout(() => run(), SETTLE);
   };
   for (const slider of form.querySelectorAll("[data-for]")) {
     slider.addEventListener("input", () => {

@@ -28,7 +28,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.errors import InputError
+from flows.errors import InputError, unknown
 from flows.observe import Quantities, Run
 from flows.rate import FIT_DECADES, FLOOR, asymptotic_window
 from flows.self_similar import Array
@@ -39,7 +39,7 @@ from potentials.source import Source
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "check", "exit_code"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "check", "exit_code", "selected"]
 
 #: Exponents of papers are fractions; a slope below this is that of a constant.
 RESOLUTION = 0.01
@@ -204,7 +204,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
         raise InputError(f"no claims about {name} are known; give the system its claims, and with a"
                          " file the system: flows.load(path, system=...)")  # fmt: skip
     if isinstance(claim, str) and claim not in known:
-        raise InputError(f"unknown claim {claim!r}; known: {', '.join(known)}")
+        raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
     chosen = list(known.values()) if one is None else [one]
     quantities = Quantities(run)
@@ -222,7 +222,7 @@ def exit_code(verdicts: Iterable[Verdict]) -> int:
 def _verdict(run: Run, quantities: Quantities, claim: Claim) -> Verdict:
     comparisons = claim.comparisons
     findings = [_measure(run, quantities, claim, c) for c in comparisons]
-    times = np.any([_selected(quantities, c).reshape(len(run.t), -1).any(axis=1)
+    times = np.any([selected(quantities, c).reshape(len(run.t), -1).any(axis=1)
                     for c in comparisons], axis=0)  # fmt: skip
     hypotheses = tuple(_hypothesis(quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
@@ -275,27 +275,27 @@ def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> Hypothesi
     return HypothesisResult(h.text, holds, float(lhs[worst]), float(rhs[worst]), h.relation)
 
 
-def _selected(quantities: Quantities, c: Comparison) -> Mask:
-    """Mask of times and indices at which a comparison is made."""
+def selected(quantities: Quantities, c: Comparison) -> Mask:
+    """Where a comparison is made: shape (T,), (T, n) or (T, pairs)."""
     conditions = quantities.at(c.where, c.over)
     return np.logical_and.reduce([x >= 0 for x in conditions])
 
 
 def _measure(run: Run, quantities: Quantities, claim: Claim, c: Comparison) -> _Finding:
-    selected = _selected(quantities, c)
+    chosen = selected(quantities, c)
     constant = sp.S.One if c.constant is None else c.constant
     difference = c.lhs - constant * c.rhs
     lhs, rhs, noise = quantities.at((c.lhs, constant * c.rhs, _noise(difference)), c.over)
     # Below FLOOR a run that converges exponentially has lost its digits.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
     informative = quantities.at((symbol("loss"),), c.over)[0] > FLOOR
-    selected = selected & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
-    if not selected.any():
+    chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
+    if not chosen.any():
         return _Finding(None, False, message="nothing to measure: the claim selects no output time")
     error = run.error("loss") * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
     if c.asymptotic:
-        return _asymptotic(run, quantities, claim, c, lhs, rhs, error, selected)
-    return _pointwise(quantities, c, lhs, rhs, error, selected)
+        return _asymptotic(run, quantities, claim, c, lhs, rhs, error, chosen)
+    return _pointwise(quantities, c, lhs, rhs, error, chosen)
 
 
 def _noise(expression: sp.Expr) -> sp.Expr:

@@ -14,10 +14,19 @@ from typing import Any
 
 import click
 
+from flows import cli_help as help_of
 from flows import cli_output as output
 from flows.cli_certify import certify, verify
 from flows.cli_ensemble import ensemble
-from flows.cli_options import SYSTEMS, flow_options, integrated, loaded_or_integrated, one_of
+from flows.cli_options import (
+    SYSTEMS,
+    flow_options,
+    integrated,
+    loaded_or_integrated,
+    one_of,
+    result_file,
+    written_out,
+)
 from flows.errors import InputError
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -26,13 +35,13 @@ _force = click.option("--force", is_flag=True, help="Replace an existing output 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=help_of.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="popflow")
 def commands() -> None:
     """Derive, integrate, check and show population gradient flows."""
 
 
-@commands.command("list")
+@commands.command("list", epilog=help_of.LIST)
 def list_() -> None:
     """List systems, their potentials and claims, with sources."""
     from potentials import claims, potentials
@@ -46,8 +55,8 @@ def list_() -> None:
         console.print(output.table(("claim", "statement and source"), rows))
 
 
-@commands.command()
-@click.argument("system")
+@commands.command(epilog=help_of.DERIVE)
+@help_of.system
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
@@ -88,8 +97,8 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     return int("REFUTED" in evidence or bool(unseen))
 
 
-@commands.command()
-@click.argument("system")
+@commands.command(epilog=help_of.RUN)
+@help_of.system
 @flow_options
 @click.option("--out", metavar="FILE.nc", help="Write the result as NetCDF.")
 @_force
@@ -110,10 +119,11 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     return 0 if result.completed else 4
 
 
-@commands.command()
-@click.argument("subject", metavar="SYSTEM|FILE.nc")
+@commands.command(epilog=help_of.CHECK)
+@help_of.subject
 @flow_options
-@click.option("--claim", metavar="ID", help="Check only this claim.")
+@click.option("--claim", metavar="ID", shell_complete=help_of.claim_names,
+              help="Check only this claim.")  # fmt: skip
 @_json
 def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
@@ -139,17 +149,32 @@ def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int
     return exit_code(verdicts) if result.completed else 4
 
 
-@commands.command()
-@click.argument("subject", metavar="SYSTEM|FILE.nc")
-@click.option("--potential", metavar="NAME", required=True, help="Its name in `popflow list`.")
+@commands.command(epilog=help_of.INSPECT)
+@help_of.subject
+@click.option("--potential", metavar="NAME", shell_complete=help_of.potential_names,
+              help="Show only this, in the terminal; its name in `popflow list`.")  # fmt: skip
 @flow_options
 @click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="P",
+              help="Serve the page here [default: 8765, or any free one].")  # fmt: skip
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @_force
-def inspect(subject: str, potential: str, out: str | None, force: bool, **options: Any) -> int:
-    """Show a potential and its derivative along a run, to t = 1e9 unless told otherwise.
+def inspect(
+    subject: str, potential: str | None, out: str | None, port: int | None, no_browser: bool,
+    force: bool, **options: Any,
+) -> int:  # fmt: skip
+    """Look at a run, to t = 1e9 unless told otherwise.
+
+    Serves a page on this machine: choose start and horizon, see loss, exponent, potentials,
+    claims, and the parameters in the plane. With --potential it prints, and with --out it draws,
+    one potential and its derivative.
 
     Exit code 4 if the run stopped before its end.
     """
+    if potential is None:
+        if out is not None:
+            raise InputError("--out: expected --potential beside it, got none; name what to draw")
+        return _serve(subject, options, port, not no_browser)
     if out is not None and Path(out).suffix not in PICTURES:
         raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
     output.check_output(out, force)
@@ -166,8 +191,21 @@ def inspect(subject: str, potential: str, out: str | None, force: bool, **option
     return 0 if result.completed else 4
 
 
-@commands.command()
-@click.argument("systems", metavar="[SYSTEM ...]", nargs=-1)
+def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:
+    """Serve the inspector, beginning with what the command line says."""
+    from flows.inspect_worker import Job
+    from flows.inspector import serve
+
+    if subject in SYSTEMS:
+        job, given = Job(subject), written_out(subject, options)
+    else:
+        job, given = Job(file=result_file(subject, options)), {}
+    serve(job, given, port, browser, click.echo)
+    return 0
+
+
+@commands.command(epilog=help_of.REPORT)
+@help_of.systems
 @click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
 @_force
 def report(systems: tuple[str, ...], out: str, force: bool) -> int:
@@ -210,8 +248,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 success, 1 a violated claim or a refuted step, 2 bad input, 3 other verdicts,
         4 a run that stopped before its end, 130 Ctrl-C outside a run.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    start_fast(many=words[0] == "ensemble")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words and help_of.COMPLETION not in os.environ:
+        click.echo(help_of.NEXT, nl=False)
+        return 0
+    start_fast(many=words[:1] == ["ensemble"])
     try:
         return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
     except click.Abort:
@@ -219,7 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "popflow"
-        return _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+        text = error.format_message().rstrip(".")
+        return _fail(f"{text}{' ' if text.endswith(('?', ')')) else '; '}see {command} --help")
     except InputError as error:
         return _fail(str(error))
     except MemoryError:

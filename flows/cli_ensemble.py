@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows import cli_help as help_of
 from flows import cli_output as output
 from flows.cli_options import FLOW, SYSTEMS, T_END, Options, _value, flow_options, one_of
 from flows.errors import InputError
@@ -22,8 +23,8 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SHOWN = 5
 
 
-@click.command()
-@click.argument("system")
+@click.command(epilog=help_of.ENSEMBLE)
+@help_of.system
 @click.option("--size", metavar="N", type=int, help="Number of random starts.")
 @flow_options
 @click.option("--observable", "observables", metavar="NAME", multiple=True, default=("loss",),

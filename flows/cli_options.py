@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.errors import InputError
+from flows.errors import InputError, nearest, unknown
 
 if TYPE_CHECKING:
     from flows.self_similar import Array
@@ -276,15 +276,26 @@ def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
     Raises
     ------
     InputError
-        With the names that are.
+        With the nearest one, and all that are.
     """
     names = list(known)
     if name is not None and name not in names:
-        raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(names)}")
+        raise unknown(what, name, names)
 
 
-def integrated(name: str, options: Options) -> Trajectory:
+def integrated(
+    name: str, options: Options, progress: bool | Callable[[float], None] | None = None
+) -> Trajectory:
     """Run of system ``name`` that the options ask for.
+
+    Parameters
+    ----------
+    name : str
+        The system.
+    options : mapping
+        Options of `FLOW` and of the systems.
+    progress : bool or callable, optional
+        As in :func:`flows.integrate`; by default a bar where standard error is a terminal.
 
     Raises
     ------
@@ -294,12 +305,7 @@ def integrated(name: str, options: Options) -> Trajectory:
     from flows.integrate import integrate
 
     one_of("system", name, SYSTEMS)
-    given = _given(options)
-    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(f"{_flag(foreign[0])} is not an option of {name}; leave it out")
-    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
-    if "initial" in given and twice:
-        raise InputError(f"--initial: expected no {_flag(twice[0])} beside it; give one of them")
+    _check_given(name, _given(options))
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to integrate to, got none; give --t-end 1e9")
     system, start = SYSTEMS[name].prepare(options)
@@ -310,7 +316,7 @@ def integrated(name: str, options: Options) -> Trajectory:
         t_eval=options["t_eval"],
         method=_value(options, "method"),
         rtol=_value(options, "rtol"),
-        progress=sys.stderr.isatty(),
+        progress=sys.stderr.isatty() if progress is None else progress,
     )
 
 
@@ -339,18 +345,67 @@ def loaded_or_integrated(
         look(statements(target))
         t_end = T_END if options["t_end"] is None else options["t_end"]
         return integrated(target, {**options, "t_end": t_end})
-    if not (target.endswith(".nc") or os.path.exists(target)):
-        raise InputError(
-            f"unknown system or file {target!r}: expected {', '.join(SYSTEMS)}, or a file that"
-            " popflow run --out wrote"
-        )
-    if given := _given(options):
-        raise InputError(f"{_flag(given[0])} does not apply to a result file; leave it out")
+    result_file(target, options)
     from flows.trajectory import load
 
     run = load(target)
     look(run.statements)
     return run
+
+
+def result_file(target: str, options: Options) -> str:
+    """Name of a result file, with which no option may be given.
+
+    Raises
+    ------
+    InputError
+        For a name that is neither a system's nor a file's, and for options.
+    """
+    if not (target.endswith(".nc") or os.path.exists(target)):
+        near = nearest(target, SYSTEMS)
+        hint = f" did you mean {near}?" if near else ""
+        raise InputError(
+            f"unknown system or file {target!r};{hint} expected {', '.join(SYSTEMS)}, or a file"
+            " that popflow run --out wrote"
+        )
+    if given := _given(options):
+        raise InputError(f"{_flag(given[0])} does not apply to a result file; leave it out")
+    return target
+
+
+def written_out(name: str, options: Options) -> dict[str, Any]:
+    """Options of a system after a check, with the numbers of files in place of their names.
+
+    Raises
+    ------
+    InputError
+        For options of another system, and files that cannot be used.
+    """
+    given = _given(options)
+    _check_given(name, given)
+    written = {key: options[key] for key in given}
+    files = {"initial", "teacher", "target"} & set(given)
+    if files:
+        import json
+
+        import numpy as np
+
+        from flows.trajectory import plain
+
+        system, start = SYSTEMS[name].prepare(options)
+        for key in files:
+            value = start if key == "initial" else np.array(getattr(system, key))
+            written[key] = json.dumps(plain(value))
+    return written
+
+
+def _check_given(name: str, given: Iterable[str]) -> None:
+    """Refuse options of another system, and two that exclude each other."""
+    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
+        raise InputError(f"{_flag(foreign[0])} is not an option of {name}; leave it out")
+    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
+    if "initial" in given and twice:
+        raise InputError(f"--initial: expected no {_flag(twice[0])} beside it; give one of them")
 
 
 def _given(options: Options) -> list[str]:

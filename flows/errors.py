@@ -1,8 +1,57 @@
 """Errors that a person can act on."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+# Names of many words are near each other at a lower ratio than difflib's 0.6.
+NEAR = 0.5
+
 
 class InputError(ValueError):
     """Bad input: one line that says what was expected, what came and what to do.
 
     The command line prints the line and exits with code 2.
     """
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+    """Error for a name that is not known: the nearest one that is, and all of them.
+
+    Parameters
+    ----------
+    what : str
+        What it should be the name of.
+    name : str
+        What came.
+    known : iterable of str
+        The names there are.
+
+    Examples
+    --------
+    >>> print(unknown("system", "relu", ("relu_neuron", "gmm_em")))
+    unknown system 'relu'; did you mean relu_neuron? known: relu_neuron, gmm_em
+    """
+    names = list(known)
+    near = nearest(name, names)
+    hint = f" did you mean {near}?" if near else ""
+    return InputError(f"unknown {what} {name!r};{hint} known: {', '.join(names)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Name that was probably meant: one that begins so, else the most similar one.
+
+    Examples
+    --------
+    >>> nearest("kapa_max", ("kappa_max", "angle_max"))
+    'kappa_max'
+    >>> nearest("x", ("kappa_max", "angle_max")) is None
+    True
+    """
+    names = list(known)
+    folded = {one.casefold(): one for one in names}
+    asked = name.casefold().replace("-", "_")
+    begin = [one for key, one in folded.items() if len(asked) > 1 and key.startswith(asked)]
+    close = difflib.get_close_matches(asked, folded, n=1, cutoff=NEAR)
+    return begin[0] if begin else folded[close[0]] if close else None

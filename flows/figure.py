@@ -11,7 +11,6 @@ import functools
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -20,19 +19,18 @@ import numpy as np
 import sympy as sp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 import potentials
-from flows.check import check
-from flows.errors import InputError
+from flows.check import check, selected
+from flows.errors import InputError, unknown
 from flows.integrate import FIRST_TIME, integrate
 from flows.observe import Quantities, Run, marked_times
+from flows.panels import SPREAD, claim_about, claim_panels, solved
 from flows.rate import FLOOR, local_exponent
 from flows.relu_neuron import ReLUNeuron
 from flows.self_similar import Array
 from potentials.claim import Claim, Comparison
-from potentials.notation import CONSTANTS, symbol
-from potentials.potential import Potential
+from potentials.notation import symbol
 
 __all__ = ["loss_figure", "phase_portrait", "phases_figure", "potential_figure", "save"]
 
@@ -56,7 +54,6 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12
 MOST_LABELS = 6  # more entries than this make a legend a list
-SPREAD = 30.0  # values that differ by more than this factor are drawn on a logarithmic axis
 SHOWN_AFTER_PHASES = 1e3  # multiple of the begin of phase 3 where the figure of the phases ends
 LOWEST_EXPONENT = -5.0  # an exponential decay leaves the panel of the local exponent here
 
@@ -117,8 +114,8 @@ def loss_figure(run: Run) -> Figure:
         (verdict,) = check(run, claim)
         if verdict.constant is None or not claim.asymptotic:
             continue
-        (bound,) = quantities.at((_solved(comparison, verdict.constant),), "state")
-        drawn = seen & _selected(quantities, comparison) & np.isfinite(bound) & (bound > FLOOR)
+        (bound,) = quantities.at((solved(comparison, verdict.constant),), "state")
+        drawn = seen & selected(quantities, comparison) & np.isfinite(bound) & (bound > FLOOR)
         side = "upper" if isinstance(claim, potentials.UpperBound) else "lower"
         name = "C" if comparison.relation == "<=" else "c"
         label = f"{side} bound, measured ${name}$ = {verdict.constant:.3g}"
@@ -166,9 +163,9 @@ def potential_figure(run: Run, name: str) -> Figure:
     """
     known = {p.name: p for p in run.statements.potentials}
     if name not in known:
-        raise InputError(f"unknown potential {name!r}; known: {', '.join(known)}")
+        raise unknown("potential", name, known)
     potential = known[name]
-    claim = _claim_about(run, potential)
+    claim = claim_about(run, name)
     quantities = Quantities(run)
     t, value, rate = (quantities[x] for x in ("t", name, f"{name}_dot"))
     sign = _plain(potential.latex_symbol)
@@ -178,7 +175,7 @@ def potential_figure(run: Run, name: str) -> Figure:
     _curves(axes[1], t, np.abs(rate), "", "neuron" if value.ndim > 1 else "")
     axes[1].set_ylabel(rf"$|\,\frac{{d}}{{dt}}\,{sign}\,|$")
     if claim is not None:
-        _inequality(axes[2], axes[3], run, quantities, claim)
+        _inequality(axes[2], axes[3], run, claim)
     _time_axis(axes[-1])
     return figure
 
@@ -320,81 +317,37 @@ def _curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> None
         axes.legend()
 
 
-def _inequality(sides: Axes, slack: Axes, run: Run, quantities: Quantities, claim: Claim) -> None:
+def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     """Both sides of the comparisons of a claim, and how far they are apart."""
-    t = quantities["t"]
-    drawn = 0
-    for comparison in claim.comparisons:
-        (verdict,) = check(run, replace(claim, conclusions=(comparison,), sign=1))
-        constant = verdict.constant if comparison.asymptotic else float(comparison.constant or 1)
-        if constant is None:
-            continue
-        lhs, rhs = quantities.at((comparison.lhs, constant * comparison.rhs), comparison.over)
-        chosen = _selected(quantities, comparison) & np.isfinite(lhs) & np.isfinite(rhs)
-        with np.errstate(all="ignore"):
-            gap = (rhs - lhs) / np.maximum(np.abs(lhs), np.abs(rhs))
-        gap = np.where(chosen, gap if comparison.relation == "<=" else -gap, np.nan)
-        lhs, rhs, gap = (x.reshape(len(t), -1) for x in (lhs, rhs, gap))
-        # Of several neurons or pairs, the one with the least slack.
-        rows = np.flatnonzero(np.isfinite(gap).any(axis=1) & (t > 0))
-        if not len(rows):
-            continue
-        worst = (rows, np.nanargmin(gap[rows], axis=1))
-        relation = {"<=": r"\leq", ">=": r"\geq", "==": "="}[comparison.relation]
-        kind = "measured" if comparison.asymptotic else "stated"
-        ends = (f"left side ${relation}$", f"right side, {kind} constant {constant:.3g}")
-        for side, end in zip((lhs, rhs), ends, strict=True):
-            sides.plot(t[worst[0]], side[worst], **_style(drawn), label=end)
-            drawn += 1
-        slack.plot(t[worst[0]], gap[worst], **_style(drawn - 1))
-    values = np.array([y for line in sides.lines for y in np.asarray(line.get_ydata())])
-    if not drawn:
-        for axes in (sides, slack):
-            _note(axes, "the claim selects no time of this run")
-    elif values.min() > 0 and values.max() > SPREAD * values.min():
+    t = np.asarray(run.t)
+    both, gaps = claim_panels(run, claim)
+    for axes, panel, first in ((sides, both, 0), (slack, gaps, 1)):
+        if panel.note:
+            _note(axes, panel.note)
+        for index, series in enumerate(panel.series):
+            drawn = np.isfinite(series.values)
+            # The slack looks like the right side that it belongs to.
+            style = _style(2 * index + 1 if first else index)
+            axes.plot(t[drawn], series.values[drawn], **style, label=series.label)
+    if both.logarithmic:
         _logarithmic(sides, "y")
-    if drawn:
-        sides.legend(ncols=1 + (drawn > 4))
+    if both.series:
+        sides.legend(ncols=1 + (len(both.series) > 4))
     sides.set_ylabel("both sides")
     sides.set_title(f"claim {claim.id} ({claim.source.locator})", loc="left")
     slack.axhline(0, color=BLACK, linestyle=DASHES[2])
     slack.set_ylabel("relative slack")
 
 
-def _claim_about(run: Run, potential: Potential) -> Claim | None:
-    """First claim with a left side that is made of this potential alone, with such sides only."""
-    inner = potential.terms if potential.indexed else ()
-    names = {potential.name, *(s.name for x in inner for s in x.expression.free_symbols)}
-    own = {symbol(f"{name}{suffix}") for name in names for suffix in ("", "_dot")}
-    fixed = {symbol(name) for name in CONSTANTS}
-    for claim in run.statements.claims:
-        about = tuple(c for c in claim.comparisons if c.lhs.free_symbols - fixed <= own)
-        if about:
-            return replace(claim, conclusions=about, sign=1)
-    return None
-
-
 def _claims(run: Run, kinds: tuple[type[Claim], ...]) -> list[Claim]:
     return [c for c in run.statements.claims if isinstance(c, kinds)]
 
 
-def _solved(comparison: Comparison, constant: float) -> sp.Expr:
-    """Where both sides of a comparison are equal, solved for the loss."""
-    loss = sp.Dummy("loss", positive=True)
-    equation = (comparison.lhs - constant * comparison.rhs).subs(symbol("loss"), loss)
-    return sp.solve(equation, loss)[0]
-
-
 def _power(quantities: Quantities, comparison: Comparison, constant: float) -> float:
     """Power of time that a bound of the loss comes to at the end of the run."""
-    bound, t = _solved(comparison, constant), symbol("t")
+    bound, t = solved(comparison, constant), symbol("t")
     (slope,) = quantities.at((t * sp.diff(bound, t) / bound,), "state")
     return float(slope[-1])
-
-
-def _selected(quantities: Quantities, comparison: Comparison) -> NDArray[np.bool_]:
-    """Where the comparison is made."""
-    return np.logical_and.reduce([x >= 0 for x in quantities.at(comparison.where, comparison.over)])
 
 
 def _phase_names(axes: Axes, marks: Array) -> None:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows import gmm_em_figure as figure
+from flows.case import Case
 from flows.gmm_em import GMMEM
-from flows.report import Case
 
 LOSS = (
     "Loss, the proven bound with its recalled exponents, and how loose it is; the local exponent; "

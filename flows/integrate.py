@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.errors import InputError
+from flows.errors import InputError, unknown
 from flows.self_similar import Array, Clock
 from flows.solver import (
     COMPLETED,
@@ -61,7 +61,7 @@ def integrate(
     method: str = "auto",
     rtol: float = 1e-10,
     atol: float | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[float], None] = False,
     max_steps: int = MAX_STEPS,
 ) -> Trajectory:
     r"""Follow ``dy/dt = -grad L(y)`` from ``start`` to ``t_end``.
@@ -90,8 +90,9 @@ def integrate(
     atol : float, optional
         Absolute tolerance of a step in the solver's variables, which are of order one;
         ``rtol / 100`` of each block's size by default.
-    progress : bool
-        Show a progress bar on standard error.
+    progress : bool or callable
+        Show a progress bar on standard error; or call this with the time reached, after each step.
+        What it raises as ``KeyboardInterrupt`` ends the run as Ctrl-C does.
     max_steps : int
         Step budget of the whole run.
 
@@ -328,7 +329,7 @@ def check_options(method: str, rtol: float, atol: float | None, max_steps: int) 
         With what was expected.
     """
     if method not in METHODS:
-        raise InputError(f"unknown method {method!r}; known: {', '.join(METHODS)}")
+        raise unknown("method", method, METHODS)
     if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
         raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
     if atol is not None and not (math.isfinite(atol) and atol > 0):
@@ -423,8 +424,13 @@ def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], Non
 
 
 @contextlib.contextmanager
-def _bar(progress: bool, end: float) -> Iterator[Callable[[float], None]]:
-    """Progress bar in decades of time, or nothing."""
+def _bar(
+    progress: bool | Callable[[float], None], end: float
+) -> Iterator[Callable[[float], None]]:
+    """Progress bar in decades of time, what the caller does with the time, or nothing."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
     if not progress:
         yield _silent
         return

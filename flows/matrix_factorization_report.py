@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows import matrix_factorization_figure as figure
+from flows.case import Case
 from flows.matrix_factorization import MatrixFactorization
-from flows.report import Case
 
 T_END = 1e6
 STAGES = (

@@ -11,18 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import potentials
-from flows.check import check
+from flows.check import check, selected
 from flows.figure import (
     DASHES,
     FLOOR,
     _logarithmic,
     _panels,
-    _selected,
-    _solved,
     _style,
     _styled,
 )
 from flows.observe import Quantities
+from flows.panels import solved
 from flows.rate import local_exponent, log_corrected
 from flows.score_matching_threshold import linear_spread, parted
 from flows.trajectory import Trajectory
@@ -92,8 +91,8 @@ def loss_figure(run: Trajectory) -> Figure:
         if verdict.constant is None:
             continue
         (comparison,) = bound.comparisons
-        (values,) = quantities.at((_solved(comparison, verdict.constant),), "state")
-        drawn = seen & _selected(quantities, comparison)
+        (values,) = quantities.at((solved(comparison, verdict.constant),), "state")
+        drawn = seen & selected(quantities, comparison)
         side = "lower" if isinstance(claim, potentials.LowerBound) else "upper"
         words = f"{side} bound ${{\\propto}}\\, t^{{-{float(claim.exponent or 0):g}}}$"
         above.plot(t[drawn], values[drawn], **_style(index),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 import potentials
 from flows import score_matching_figure as figure
 from flows import score_matching_portrait as portrait
-from flows.report import Case
+from flows.case import Case
 from flows.score_matching import ScoreMatching
 from flows.score_matching_exact import stationary_point
 from potentials.claim import Claim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flows.errors import InputError
+from flows.errors import InputError, unknown
 from flows.gmm_em import GMMEM
 from flows.matrix_factorization import MatrixFactorization
 from flows.own_recorded import RecordedSystem
@@ -26,7 +26,7 @@ def make(name: str, parameters: dict[str, Any]) -> System:
         For an unknown system.
     """
     if name not in SYSTEMS:
-        raise InputError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
+        raise unknown("system", name, SYSTEMS)
     return SYSTEMS[name].from_parameters(parameters)
 
 

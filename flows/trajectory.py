@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.errors import InputError
+from flows.errors import InputError, unknown
 from flows.self_similar import Array
 from flows.solver import COMPLETED
 from flows.system import Event, System
@@ -154,7 +154,7 @@ class Trajectory:
         for p in self.statements.potentials:
             if p.name == name:
                 return evaluate(p, {**self.features, "t": self.t, **_numbers(self.parameters)})
-        raise InputError(f"unknown observable {name!r}; known: {', '.join(self.names)}")
+        raise unknown("observable", name, self.names)
 
     @property
     def observables(self) -> Observables:

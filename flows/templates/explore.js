@@ -1,0 +1,320 @@
+/* Interactive panels of a run, drawn with BokehJS from the JSON of flows/view.py.
+
+   One explorer a run: a time slider moves a cursor through all its panels, and the bodies in the
+   plane; the legend switches curves on and off and shows their values at the cursor. */
+"use strict";
+const popflow = (() => {
+  // Okabe and Ito's colours, safe for colour-blind readers; on a dark page the lighter ones first.
+  const COLOURS = {
+    light: ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"],
+    dark: ["#56B4E9", "#E69F00", "#2FC79A", "#E3A5CA", "#F0E442", "#FF8A4C", "#FFFFFF"],
+  };
+  const DASHES = [[], [8, 4], [2, 3], [8, 3, 2, 3]];
+  const FEWEST = 1e-300;  // what a logarithmic axis can show
+  const WIDTH = 1.8, CURSOR_WIDTH = 1.2, HEIGHT = 250, ZOOM = 4;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  let explorers = 0;
+
+  const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const colour = k => COLOURS[dark.matches ? "dark" : "light"][k % 7];
+  const dash = k => DASHES[k % DASHES.length];
+  /** Six digits, with an exponent where zeros would have to be counted. */
+  function number(x) {
+    if (x === null || !Number.isFinite(x)) return "–";
+    if (x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e6)) return String(Number(x.toPrecision(6)));
+    return x.toExponential(5).replace(/\.?0+e/, "e").replace("e+", "e");
+  }
+  const absolute = x => x === null || Math.abs(x) < FEWEST ? NaN : Math.abs(x);
+
+  /** Element with attributes, listeners (on...) and children. */
+  function make(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+      else if (typeof value === "boolean") made.toggleAttribute(key, value);
+      else made.setAttribute(key, value);
+    }
+    made.append(...children);
+    return made;
+  }
+
+  /** How a curve looks, for its legend. */
+  function swatch(k, body) {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("class", "swatch");
+    svg.setAttribute("aria-hidden", "true");
+    const line = document.createElementNS(svg.namespaceURI, body ? "circle" : "line");
+    const places = body ? {cx: 14, cy: 5, r: 4, fill: colour(k)}
+      : {x1: 0, x2: 28, y1: 5, y2: 5, stroke: colour(k), "stroke-width": 2.5,
+         "stroke-dasharray": dash(k).join(" ")};
+    for (const [key, value] of Object.entries(places)) line.setAttribute(key, value);
+    svg.append(line);
+    return svg;
+  }
+
+  /** Figure in the colours of the page. */
+  function figure(options) {
+    const made = Bokeh.Plotting.figure({
+      height: HEIGHT, sizing_mode: "stretch_width", toolbar_location: "above", min_width: 200,
+      tools: "pan,box_zoom,wheel_zoom,reset,save", background_fill_alpha: 0, border_fill_alpha: 0,
+      outline_line_color: null, min_border_right: 12, ...options,
+    });
+    made.toolbar.logo = null;
+    made.toolbar.active_drag = null;  // a finger that drags scrolls the page
+    const ink = style("--ink"), faint = style("--faint"), line = style("--line");
+    for (const axis of [...made.below, ...made.left]) axis.setv({
+      axis_label_text_color: ink, axis_label_text_font_style: "normal",
+      axis_label_text_font_size: "13px", major_label_text_color: ink,
+      major_label_text_font_size: "12px", axis_line_color: faint, major_tick_line_color: faint,
+      minor_tick_line_color: null,
+    });
+    for (const grid of made.center) grid.setv({grid_line_color: line, grid_line_alpha: 1});
+    return made;
+  }
+
+  const hover = renderers => new Bokeh.HoverTool({
+    renderers, mode: "mouse", line_policy: "nearest", point_policy: "snap_to_data",
+    tooltips: [["", "$name"], ["t", "@t{%.6g}"], ["value", "@$name{%.6g}"]],
+    formatters: {"@t": "printf", "@$name": "printf"},
+  });
+
+  class Explorer {
+    constructor(root, view) {
+      this.root = root;
+      this.view = view;
+      this.id = ++explorers;
+      this.index = view.loss.series[0].values.findLastIndex(value => value !== null);
+      this.charts = new Map();   // of a place: what moves when time does
+      this.hidden = new Set();   // curves that are switched off, by panel and label
+      this.window = [view.t[0], view.t[view.t.length - 1]];
+      const {name, claim} = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
+      this.potential = name;
+      this.claim = view.claims.some(c => c.id === claim) ? claim : view.claims[0].id;
+      this.build();
+      dark.addEventListener("change", () => this.draw());
+    }
+
+    build() {
+      const last = this.view.t.length - 1, id = `explorer-${this.id}`;
+      this.slider = make("input", {
+        type: "range", id: `${id}-time`, min: 0, max: last, step: 1, value: this.index,
+        oninput: () => this.move(Number(this.slider.value), true),
+      });
+      this.clock = make("output", {for: `${id}-time`});
+      const zoom = (text, factor) =>
+        make("button", {type: "button", onclick: () => this.zoom(factor)}, text);
+      const bar = make("div", {class: "bar"},
+        make("label", {for: `${id}-time`}, "Time"), this.slider, this.clock,
+        zoom("Zoom in", 1 / ZOOM), zoom("Zoom out", ZOOM), zoom("Whole run", Infinity));
+      const chooser = (word, key, names) => {
+        const select = make("select", {id: `${id}-${key}`, onchange: () => this.choose(key, select.value)},
+          ...names.map(([value, text]) => make("option", {value, selected: value === this[key]}, text)));
+        this[`${key}Select`] = select;
+        return make("div", {class: "choose"}, make("label", {for: select.id}, word), select);
+      };
+      this.places = {};
+      const place = (...names) => make("div", {class: "grid"}, ...names.map(
+        name => this.places[name] = make("div", {class: `panel ${name}`})));
+      this.statement = make("p", {class: "faint statement"});
+      this.root.replaceChildren(bar, place("loss", "exponent", "plane"),
+        chooser("Potential", "potential", this.view.potentials.map(p => [p.name, p.name])),
+        place("value", "rate"),
+        chooser("Claim", "claim", this.view.claims.map(c => [c.id, `${c.id}: ${c.verdict}`])),
+        this.statement, place("sides", "slack"));
+      this.draw();
+    }
+
+    draw() {
+      this.chart("loss", this.view.loss);
+      this.chart("exponent", this.view.exponent);
+      this.plane();
+      this.choose("potential", this.potential, false);
+      this.choose("claim", this.claim);
+    }
+
+    choose(key, name, follow = true) {
+      this[key] = name;
+      this[`${key}Select`].value = name;
+      const names = key === "potential" ? ["value", "rate"] : ["sides", "slack"];
+      const all = key === "potential" ? this.view.potentials : this.view.claims;
+      const chosen = all.find(one => (one.name ?? one.id) === name);
+      names.forEach((place, k) => this.chart(place, chosen.panels[k]));
+      if (key === "claim") this.statement.textContent = chosen.statement;
+      else if (follow && this.view.claims.some(c => c.id === chosen.claim)) this.choose("claim", chosen.claim);
+      this.move(this.index);
+    }
+
+    /** Curves of a panel over time. */
+    chart(place, panel) {
+      this.close(place);
+      const {t} = this.view, box = this.places[place];
+      const drawn = make("div", {class: "plot"});
+      box.replaceChildren(make("h3", {}, panel.title), drawn);
+      if (!panel.series.length) return drawn.append(make("p", {class: "note"}, panel.note));
+      const fig = figure({
+        x_axis_type: "log", y_axis_type: panel.logarithmic ? "log" : "linear",
+        x_range: new Bokeh.Range1d({start: this.window[0], end: this.window[1]}),
+        x_axis_label: "t", y_axis_label: panel.label, window_axis: "x",
+      });
+      const data = {t}, dots = {t: [], y: [], colour: []};
+      panel.series.forEach(({label, values}) => {
+        data[label] = values.map(v => v ?? NaN);
+        data[`|${label}|`] = panel.logarithmic ? values.map(absolute) : data[label];
+      });
+      const source = new Bokeh.ColumnDataSource({data});
+      const shown = new Bokeh.ColumnDataSource({data: dots});
+      const lines = panel.series.map(({label, values}, k) => {
+        const visible = !this.hidden.has(`${place} ${label}`);
+        const line = fig.line({field: "t"}, {field: `|${label}|`}, {
+          source, name: label, line_color: colour(k), line_dash: dash(k), line_width: WIDTH, visible,
+        });
+        if (panel.logarithmic && values.some(v => v < 0)) {  // a negative value is drawn as its size
+          const at = values.flatMap((v, i) => v < 0 ? [i] : []);
+          const negative = fig.scatter(at.map(i => t[i]), at.map(i => -values[i]), {
+            marker: "x", size: 5, line_color: style("--faint"), visible});
+          line.properties.visible.change.connect(() => { negative.visible = line.visible; });
+        }
+        return line;
+      });
+      fig.renderers[0].data_source === source && (fig.y_range.renderers = lines);
+      fig.y_range.only_visible = true;
+      for (const level of panel.levels) fig.add_layout(new Bokeh.Span({
+        dimension: "width", location: level, line_color: style("--faint"), line_dash: "dotted"}));
+      for (const mark of this.view.marks) fig.add_layout(new Bokeh.Span({
+        dimension: "height", location: mark.t, line_color: style("--line"), line_width: 1.5}));
+      const cursor = new Bokeh.Span({dimension: "height", location: t[this.index],
+        line_color: style("--ink"), line_width: CURSOR_WIDTH});
+      fig.add_layout(cursor);
+      fig.scatter({field: "t"}, {field: "y"}, {source: shown, size: 7,
+        fill_color: {field: "colour"}, line_color: style("--paper")});
+      fig.add_tools(hover(lines));
+      fig.on_event("mousemove", event => this.near(event.x));
+      const follow = () => this.share(fig.x_range);
+      fig.x_range.properties.start.change.connect(follow);
+      fig.x_range.properties.end.change.connect(follow);
+      const outputs = this.legend(box, place, panel.series, lines, false);
+      if (panel.logarithmic && panel.series.some(s => s.values.some(v => v < 0)))
+        box.append(make("p", {class: "faint"}, "×: negative, drawn as its size"));
+      this.charts.set(place, {range: fig.x_range, figure: fig, move: i => {
+        cursor.location = t[i];
+        const seen = panel.series.map((s, k) => k).filter(k => lines[k].visible);
+        const y = seen.map(k => data[`|${panel.series[k].label}|`][i]);
+        shown.data = {t: seen.map(() => t[i]), y, colour: seen.map(colour)};
+        panel.series.forEach((s, k) => { outputs[k].textContent = number(s.values[i]); });
+      }});
+      this.show(place, fig, drawn);
+    }
+
+    /** Neurons or means where they are at the time of the cursor, with the way they came. */
+    plane() {
+      this.close("plane");
+      const {plane} = this.view, box = this.places.plane, drawn = make("div", {class: "plot"});
+      box.replaceChildren(make("h3", {}, plane.title), drawn);
+      const fig = figure({x_axis_label: plane.labels[0], y_axis_label: plane.labels[1],
+        match_aspect: true});
+      fig.scatter(plane.goals.map(g => g.x), plane.goals.map(g => g.y),
+        {marker: "star", size: 15, fill_color: style("--ink"), line_color: style("--paper")});
+      const paths = plane.bodies.map(({label, x, y}, k) => {
+        const visible = !this.hidden.has(`plane ${label}`);
+        const all = fig.line(x, y, {line_color: colour(k), line_alpha: 0.3, line_width: 1, visible});
+        const trail = new Bokeh.ColumnDataSource({data: {x: [], y: []}});
+        const way = fig.line({field: "x"}, {field: "y"},
+          {source: trail, line_color: colour(k), line_width: WIDTH, visible});
+        const head = new Bokeh.ColumnDataSource({data: {x: [], y: [], t: []}});
+        const dot = fig.scatter({field: "x"}, {field: "y"}, {source: head, name: label, size: 10,
+          fill_color: colour(k), line_color: style("--paper"), visible});
+        all.properties.visible.change.connect(() => { way.visible = dot.visible = all.visible; });
+        return {all, trail, head, dot};
+      });
+      fig.add_tools(new Bokeh.HoverTool({renderers: paths.map(p => p.dot), tooltips: [
+        ["", "$name"], [plane.labels[0], "@x{%.6g}"], [plane.labels[1], "@y{%.6g}"]],
+        formatters: {"@x": "printf", "@y": "printf"}}));
+      const outputs = this.legend(box, "plane", plane.bodies, paths.map(p => p.all), true);
+      box.append(make("p", {class: "faint"}, `★: ${plane.goals[0].label}`));
+      this.charts.set("plane", {figure: fig, move: i => plane.bodies.forEach(({x, y}, k) => {
+        paths[k].trail.data = {x: x.slice(0, i + 1), y: y.slice(0, i + 1)};
+        paths[k].head.data = {x: [x[i]], y: [y[i]], t: [this.view.t[i]]};
+        outputs[k].textContent = `${number(x[i])}, ${number(y[i])}`;
+      })});
+      this.show("plane", fig, drawn);
+    }
+
+    /** Switches of curves, each with its value at the cursor. */
+    legend(box, place, all, renderers, bodies) {
+      const outputs = all.map(() => make("output", {class: "value"}));
+      box.append(make("ul", {class: "legend", tabindex: 0, "aria-label": `Curves of ${box.firstChild.textContent}`},
+        ...all.map(({label}, k) => {
+          const key = `${place} ${label}`;
+          const box = make("input", {type: "checkbox", checked: !this.hidden.has(key), onchange: () => {
+            renderers[k].visible = box.checked;
+            this.hidden[box.checked ? "delete" : "add"](key);
+            this.charts.get(place).move(this.index);
+          }});
+          return make("li", {}, make("label", {}, box, swatch(k, bodies), label), outputs[k]);
+        })));
+      return outputs;
+    }
+
+    async show(place, fig, drawn) {
+      const chart = this.charts.get(place);
+      chart.move(this.index);
+      chart.view = await Bokeh.Plotting.show(fig, drawn);
+      drawn.dataset.drawn = "yes";
+    }
+
+    close(place) {
+      const chart = this.charts.get(place);
+      this.charts.delete(place);
+      chart?.view?.remove();
+    }
+
+    /** Move the cursor to an output time; told: let other runs on the page follow. */
+    move(index, told = false) {
+      this.index = index;
+      const t = this.view.t[index];
+      this.slider.value = index;
+      this.clock.textContent = `t = ${number(t)}`;
+      this.slider.setAttribute("aria-valuetext", this.clock.textContent);
+      for (const chart of this.charts.values()) chart.move(index);
+      if (told) this.root.dispatchEvent(new CustomEvent("popflow-time", {bubbles: true, detail: t}));
+    }
+
+    /** Move the cursor to the output time next to t. */
+    near(t, told = true) {
+      if (!(t > 0)) return;
+      const distance = this.view.t.map(x => Math.abs(Math.log(x / t)));
+      const index = distance.indexOf(Math.min(...distance));
+      if (index !== this.index) this.move(index, told);
+    }
+
+    /** Same stretch of time in all panels. */
+    share({start, end}) {
+      if (this.sharing || !(start > 0)) return;
+      this.sharing = true;
+      this.window = [start, end];
+      for (const {range} of this.charts.values()) range?.setv({start, end});
+      this.sharing = false;
+    }
+
+    /** Show a stretch of time around the cursor, longer by a factor in its logarithm. */
+    zoom(factor) {
+      const {t} = this.view, [first, last] = [t[0], t[t.length - 1]];
+      const [start, end] = this.window, at = Math.min(Math.max(t[this.index], start), end);
+      const wider = edge => at * (edge / at) ** factor;
+      this.share(factor === Infinity ? {start: first, end: last}
+        : {start: Math.max(first, wider(start)), end: Math.min(last, wider(end))});
+    }
+  }
+
+  /** Draw each explorer below a root when it comes near the screen. */
+  function explore(root) {
+    const watcher = new IntersectionObserver(entries => {
+      for (const {isIntersecting, target} of entries) if (isIntersecting) {
+        watcher.unobserve(target);
+        target.explorer = new Explorer(target, JSON.parse(target.querySelector("script").textContent));
+      }
+    }, {rootMargin: "300px"});
+    for (const target of root.querySelectorAll(".explorer")) watcher.observe(target);
+  }
+  return {explore, make};
+})();

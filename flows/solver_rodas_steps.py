@@ -67,28 +67,29 @@ def make_steps(
     ):
         """Field at the lanes' times and states; ``x``, ``scale`` and ``clock`` are room."""
         size = y.shape[0]
-        since, base, speed = clock[0], clock[1], clock[2]
+        since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
         for e in range(lanes):
             since[e] = tau[e] if exponential else math.expm1(tau[e])
             base[e] = 1.0 if exponential else offset[e] + since[e]
+            inverse[e] = 1.0 / base[e]
             speed[e] = 1.0 if exponential else 1.0 + since[e]
         for i in range(size):
             plain = not exponential
             for e in range(lanes):
                 plain = plain and (decay[i, e] == 0.0 or decay[i, e] == 1.0)
-            if plain:  # no powers, which are not vectorised
+            if plain:  # neither powers, which are not vectorised, nor quotients, which are slow
                 for e in range(lanes):
-                    scale[i, e] = 1.0 / base[e] if decay[i, e] == 1.0 else 1.0
+                    x[i, e] = (inverse[e] if decay[i, e] == 1.0 else 1.0) * y[i, e]
+                    scale[i, e] = base[e] if decay[i, e] == 1.0 else 1.0
             else:
                 for e in range(lanes):
                     held = min(decay[i, e] * since[e], FROZEN)
-                    scale[i, e] = math.exp(-held) if exponential else base[e] ** -decay[i, e]
-            for e in range(lanes):
-                x[i, e] = scale[i, e] * y[i, e]
+                    scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
+                    x[i, e] = y[i, e] / scale[i, e]
         raw(x, weights, shape, out, work)
         for i in range(size):
             for e in range(lanes):
-                moved = speed[e] * (decay[i, e] / base[e] * y[i, e] + out[i, e] / scale[i, e])
+                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
                 frozen = exponential and decay[i, e] * since[e] >= FROZEN
                 out[i, e] = 0.0 if frozen else moved
 

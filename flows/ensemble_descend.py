@@ -90,6 +90,14 @@ class Descent:
     step_size: float
     steps: int
 
+    def chunk_size(self, size: int, workers: int) -> int:
+        """Members of a chunk, where nobody says how many."""
+        return CHUNK
+
+    def runs_at_once(self, chunk: int) -> int:
+        """How many runs of a chunk are in memory."""
+        return chunk
+
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:

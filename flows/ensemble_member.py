@@ -21,6 +21,10 @@ from flows.trajectory import Trajectory
 
 Rows = dict[str, NDArray[Any]]
 
+# A chunk is what an interruption can lose, and its file costs about 20 ms.
+LARGEST_CHUNK = 64
+CHUNKS_PER_WORKER = 8
+
 #: Status of a member that could not begin: its start was refused.
 INPUT_ERROR = "input_error"
 #: Status of a member whose computation broke down.
@@ -94,6 +98,14 @@ class Flow:
     atol: float | None
     max_steps: int
 
+    def chunk_size(self, size: int, workers: int) -> int:
+        """Members of a chunk, where nobody says how many."""
+        return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+
+    def runs_at_once(self, chunk: int) -> int:
+        """How many runs of a chunk are in memory."""
+        return 1
+
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
@@ -118,7 +130,7 @@ class Job:
     ----------
     system : System
         The flow.
-    procedure : Flow or Descent
+    procedure : Flow, Batch or Descent
         How a member goes on from its start.
     times : int
         Number of output times, ``t = 0`` included.

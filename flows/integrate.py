@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time as clock
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -123,22 +123,61 @@ def integrate(
     frame, state = system.reduce(initial)
     with _bar(progress, float(times[-1])) as show:
         if method == "reference":
-            course = _follow_exactly(system, frame, state, times, max_steps, show)
+            found = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
-            course = _follow(system.at_tolerance(rtol), frame, state, times,
-                             _solver(method, system.name), rtol, atol, max_steps, show)  # fmt: skip
+            found = _follow(system.at_tolerance(rtol), frame, state, times,
+                            _solver(method, system.name), rtol, atol, max_steps, show)  # fmt: skip
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return _trajectory(system, initial, times, found, method, request, begun)
+
+
+def course(
+    system: System, start: ArrayLike, t_end: float, t_eval: Sequence[float] | Array | None,
+    method: str, rtol: float, atol: float | None, max_steps: int,
+) -> Generator[Problem, Piece, Trajectory]:  # fmt: skip
+    """Run of :func:`integrate` whose pieces are solved by whoever drives it.
+
+    Yields
+    ------
+    Problem
+        The next smooth piece; its solution is to be sent.
+
+    Returns
+    -------
+    Trajectory
+        The whole run; its seconds are those since it began.
+
+    Raises
+    ------
+    InputError
+        As :func:`integrate`.
+    """
+    begun = clock.perf_counter()
+    initial = system.check_start(start)
+    times = output_times(t_end, t_eval)
+    check_options(method, rtol, atol, max_steps)
+    frame, state = system.reduce(initial)
+    found = yield from _pieces(system.at_tolerance(rtol), frame, state, times, rtol, atol,
+                               max_steps, _silent)  # fmt: skip
+    request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return _trajectory(system, initial, times, found, method, request, begun)
+
+
+def _trajectory(
+    system: System, initial: Any, times: Array, found: _Course, method: str,
+    request: dict[str, Any], begun: float,
+) -> Trajectory:  # fmt: skip
     return Trajectory(
         system=system,
-        t=np.concatenate([[0.0], times])[: len(course.states)],
-        frame=course.frame,
-        states=course.states,
+        t=np.concatenate([[0.0], times])[: len(found.states)],
+        frame=found.frame,
+        states=found.states,
         start=initial,
-        status=course.status,
-        message=course.message,
-        stats={**course.stats, "seconds": clock.perf_counter() - begun},
-        events=course.events,
-        rtol=float(rtol),
+        status=found.status,
+        message=found.message,
+        stats={**found.stats, "seconds": clock.perf_counter() - begun},
+        events=found.events,
+        rtol=request["rtol"],
         provenance=provenance(method, request),
     )
 
@@ -158,6 +197,26 @@ def _follow(
     system: System, frame: Any, state: Any, times: Array, solver: Callable[[Problem], Piece],
     rtol: float, atol: float | None, max_steps: int, show: Callable[[float], None],
 ) -> _Course:  # fmt: skip
+    """Let ``solver`` solve piece after piece."""
+    pieces = _pieces(system, frame, state, times, rtol, atol, max_steps, show)
+    problem, found = answer(pieces, None)
+    while problem is not None:
+        problem, found = answer(pieces, solver(problem))
+    return found
+
+
+def answer(pieces: Generator[Problem, Piece, Any], piece: Piece | None) -> tuple[Any, Any]:
+    """Send a solution, at first None; the next problem, or None and what the pieces return."""
+    try:
+        return (next(pieces) if piece is None else pieces.send(piece)), None
+    except StopIteration as end:
+        return None, end.value
+
+
+def _pieces(
+    system: System, frame: Any, state: Any, times: Array, rtol: float, atol: float | None,
+    max_steps: int, show: Callable[[float], None],
+) -> Generator[Problem, Piece, _Course]:  # fmt: skip
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
@@ -197,7 +256,7 @@ def _follow(
             chart=chart,
             advance=_silent if show is _silent else _shown(show, chart.clock),
         )
-        piece = solver(problem)
+        piece = yield problem
         for key, value in piece.stats.items():
             stats[key] += value
         stats["pieces"] += 1

@@ -155,10 +155,12 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
     mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
 
     def lengths(now: Sound) -> Array:
-        return np.hypot(now.h, np.linalg.norm(now.z, axis=1))[layout.alive]
+        return np.hypot(now.h, np.linalg.norm(now.z, axis=-1))[..., layout.alive]
 
-    def remaining(now: Sound) -> float:
-        return float(np.min((side * now.h[layout.alive] - limit)[mortal], initial=1.0))
+    def remaining(now: Sound) -> Array:
+        left = (side * now.h[..., layout.alive] - limit)[..., mortal]
+        nearest: Array = np.min(left, axis=-1, initial=1.0)
+        return nearest
 
     # Plain numbers: it is asked after every step.
     clock, first, mass, limits = (
@@ -175,9 +177,22 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
             return min(1.0, *(abs(p + mean) - b for p, b in zip(parts, limits, strict=True)), 1.0)
         now = decode(frame, state, chart, chart.raw(tau, y))
         if kind == PARALLEL:
-            return remaining(now)
+            return float(remaining(now))
         small = float(np.min(lengths(now) - limit))
         return min(small, float(now.r @ now.r) - RESIDUAL_CHART**2)
+
+    def alarms(taus: Array, y: Array) -> Array:
+        if asleep:
+            return np.full(len(taus), -1.0)
+        if kind == RESIDUAL:
+            mean = (1.0 + y[:, :1] * clock.scale(taus)[:, :1]) / mass
+            parts = np.abs(y[:, q::q] + mean) - limit[1:]
+            return np.asarray(np.min(parts, axis=-1, initial=1.0))
+        now = decode(frame, state, chart, chart.raw(taus, y))
+        if kind == PARALLEL:
+            return remaining(now)
+        small = np.min(lengths(now) - limit, axis=-1)
+        return np.minimum(small, np.sum(now.r**2, axis=-1) - RESIDUAL_CHART**2)
 
     def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
         def at(when: float) -> Sound:
@@ -185,7 +200,7 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
 
         if kind == PARALLEL:
             # The solver's state is constant, so that a step may jump over a collapse.
-            when = _first(lambda t: remaining(at(t)) <= 0, before, tau)
+            when = _first(lambda t: bool(remaining(at(t)) <= 0), before, tau)
             return Stop(when, interpolant(when))
         now = decode(frame, state, chart, chart.raw(tau, y))
         small = lengths(now) <= 2 * limit
@@ -202,7 +217,7 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
                 return Stop(when, interpolant(when))
         return None
 
-    return Watch(alarm, check)
+    return Watch(alarm, check, alarms)
 
 
 def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:

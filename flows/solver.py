@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flows.rodas_tableau import dense_output
 from flows.self_similar import Array, Chart
 
 COMPLETED = "completed"
@@ -51,11 +52,14 @@ class Watch:
         ``alarm(tau, y)``: continuous and cheap; not positive where ``check`` must be asked.
     check : callable
         ``check(tau_before, tau, y, interpolant)`` after a step: a :class:`Stop` ends the piece.
+    alarms : callable, optional
+        ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
+        Without it, steps are looked at one by one.
     """
 
     alarm: Callable[[float, Array], float] = _quiet
     check: Callable[[float, float, Array, Interpolant], Stop | None] = _nothing
-
+    alarms: Callable[[Array, Array], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,71 @@ class Recorder:
         if len(self.states) == len(taus):
             return COMPLETED
         return STEP_BUDGET if self.steps >= self.problem.max_steps else None
+
+    def accept_steps(
+        self, tau: float, y: Array, taus: Array, states: Array, k: Array
+    ) -> Stop | str | None:
+        """Do the same as :meth:`accept` for many steps of Rodas5P, most of them at once.
+
+        Parameters
+        ----------
+        tau, y : float, ndarray
+            Where the first step begins.
+        taus, states : ndarray, shape (S,) and (S, N)
+            Where the steps end.
+        k : ndarray, shape (S, 3, N)
+            Their dense output, :func:`flows.rodas_tableau.dense_output`.
+        """
+        begun, before = np.append(tau, taus[:-1]), np.vstack([y, states[:-1]])
+        alarms = self.problem.watch.alarms
+        alone = np.full(len(taus), True)
+        if alarms is not None:
+            alone = np.array(alarms(taus, states) <= 0) | ~np.isfinite(states).all(axis=1)
+        alone[max(0, self.problem.max_steps - self.steps - 1) :] = True
+        first = 0
+        for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
+            outcome: Stop | str | None = self._accept_quiet(
+                *(x[first:i] for x in (begun, before, taus, states, k))
+            )
+            if outcome is None and i < len(taus):
+                start, end = float(begun[i]), float(taus[i])
+                inside = _inside(start, end, before[i], states[i], k[i])
+                outcome = self.accept(start, end, states[i], inside)
+            if outcome is not None:
+                return outcome
+            first = i + 1
+        return None
+
+    def _accept_quiet(
+        self, begun: Array, before: Array, taus: Array, states: Array, k: Array
+    ) -> str | None:
+        """Record what steps cover that end nothing but, perhaps, the last one the piece."""
+        if not len(taus):
+            return None
+        self.steps += len(taus)
+        at = self.problem.taus[len(self.states) :]
+        at = at[: np.searchsorted(at, taus[-1], side="right")]
+        # The step that ends at an output time has it, not the one that begins there.
+        step = np.searchsorted(taus, at)
+        s = (at - begun[step]) / (taus[step] - begun[step])
+        found = dense_output(s[:, None], before[step], states[step], k[step])
+        finite = np.isfinite(found).all(axis=1)
+        if not finite.all():
+            self.states.extend(found[: np.argmin(finite)])
+            return NONFINITE
+        self.states.extend(found)
+        self.problem.advance(float(taus[-1]))
+        return COMPLETED if len(self.states) == len(self.problem.taus) else None
+
+
+def _inside(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:
+    """Interpolant of a step of Rodas5P."""
+
+    def at(tau: float) -> Array:
+        found: Array = dense_output((tau - start) / (end - start), y0, y1, k)
+        return found
+
+    return at
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from flows.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
-from flows.self_similar import Array
-from flows.solver import INTERRUPTED, SOLVER_FAILED, Interpolant, Piece, Problem, Recorder, finish
+from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, finish
 
 # Steps between two looks of the watch.
 BATCH = 32
@@ -58,30 +57,16 @@ def solve(problem: Problem) -> Piece:
                 tau, y, end, step, problem.rtol, problem.atol, clock.exponential, clock.offset,
                 clock.decay, chart.weights, chart.shape, taus, states, curves, counts,
             )  # fmt: skip
-            for k in range(done):
-                before, start = (taus[k - 1], states[k - 1]) if k else (tau, y)
-                curve = _curve(float(before), float(taus[k]), start, states[k], curves[k])
-                outcome = recorder.accept(float(before), float(taus[k]), states[k], curve)
-                if outcome is not None:
-                    break
-            else:
-                if done < BATCH:
-                    outcome, message = SOLVER_FAILED, "the step size became zero"
-                else:
-                    tau, y = float(taus[-1]), states[-1].copy()
+            # What is recorded must not be overwritten by the next steps.
+            outcome = recorder.accept_steps(tau, y, taus[:done], states[:done].copy(),
+                                            curves[:done])  # fmt: skip
+            if outcome is None and done < BATCH:
+                outcome, message = SOLVER_FAILED, "the step size became zero"
+            tau, y = float(taus[-1]), states[-1].copy()
     except KeyboardInterrupt:
         outcome = INTERRUPTED
     stats = {"field_evaluations": int(counts[0]), "jacobian_evaluations": int(counts[1])}
     return finish(recorder, outcome, message, stats)
-
-
-def _curve(before: float, after: float, start: Array, end: Array, k: Array) -> Interpolant:
-    def interpolate(tau: float) -> Array:
-        s = (tau - before) / (after - before)
-        value: Array = (1 - s) * start + s * (end + (1 - s) * (k[0] + s * (k[1] + s * k[2])))
-        return value
-
-    return interpolate
 
 
 @functools.cache

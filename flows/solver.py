@@ -184,7 +184,6 @@ class Recorder:
         """Record what steps cover that end nothing but, perhaps, the last one the piece."""
         if not len(taus):
             return None
-        self.steps += len(taus)
         at = self.problem.taus[len(self.states) :]
         at = at[: np.searchsorted(at, taus[-1], side="right")]
         # The step that ends at an output time has it, not the one that begins there.
@@ -194,10 +193,14 @@ class Recorder:
         finite = np.isfinite(found).all(axis=1)
         if not finite.all():
             self.states.extend(found[: np.argmin(finite)])
+            self.steps += int(step[np.argmin(finite)]) + 1
             return NONFINITE
         self.states.extend(found)
-        self.problem.advance(float(taus[-1]))
-        return COMPLETED if len(self.states) == len(self.problem.taus) else None
+        complete = len(self.states) == len(self.problem.taus)
+        last = int(step[-1]) if complete else len(taus) - 1
+        self.steps += last + 1
+        self.problem.advance(float(taus[last]))
+        return COMPLETED if complete else None
 
 
 def _inside(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:

@@ -66,7 +66,7 @@ def integrate_ensemble(
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
-        (``JAX_ENABLE_X64=1``), for systems whose field exists in JAX.
+        (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and ``MatrixFactorization``.
     lanes : int, optional
         Members side by side in the engine ``jax``; 64 on a CPU and 4096 on a GPU by default.
     observables : sequence of str

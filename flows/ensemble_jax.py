@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import jax
@@ -58,7 +58,10 @@ class Batch:
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
-        """One run, or what prevented it, for each start."""
+        """One run, or what prevented it, for each start.
+
+        Its statistics have ``lane_use`` too: the share of all attempts that were somebody's.
+        """
         require_x64("the engine jax")
         crowd = _Crowd(raw_field(self.method, system.name), self.rtol, self.lanes)
         for member, start in enumerate(starts):
@@ -68,7 +71,11 @@ class Batch:
             except FAILURES as problem:
                 crowd.ended[member] = problem
         crowd.walk()
-        yield from (crowd.ended[member] for member in sorted(crowd.ended))
+        use = crowd.used / max(1, ATTEMPTS * self.lanes * crowd.calls)
+        for member in sorted(crowd.ended):
+            run = crowd.ended.pop(member)
+            yield (run if isinstance(run, Exception)
+                   else replace(run, stats={**run.stats, "lane_use": use}))  # fmt: skip
 
 
 def batch(flow: Flow, system: System, lanes: int | None) -> Batch:

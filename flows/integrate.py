@@ -85,7 +85,7 @@ def integrate(
         ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 4 s to compile, then fast, for many
         runs.
         :data:`JAX_METHODS` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
-        ``ReLUNeuron`` only and compile for some seconds.
+        ``ReLUNeuron`` and ``MatrixFactorization``, and compile for some seconds.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
     atol : float, optional

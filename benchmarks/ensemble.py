@@ -255,7 +255,7 @@ def main() -> None:
             "throughput": lambda: throughput(*((64, 8) if quick else (1024, 64)), pool, workers),
             "growth": lambda: growth((100, 1000) if quick else (100, 1000, 10_000), pool, workers),
             "descents": lambda: descents(*((64, 5000) if quick else (1000, 50_000)), pool, workers),
-            "jax": lambda: engines(*((128, 32) if quick else (members(), 128))),
+            "jax": lambda: engines(*((128, 32) if quick else (members(), 64))),
         }
         for name, part in parts.items():
             if options.part in (None, name):

@@ -31,7 +31,7 @@ from flows.trajectory import Trajectory
 METHOD = "diffrax-rodas5p"
 # Lanes, and members of a chunk for each lane: while the last ones of a chunk end, lanes are empty.
 CPU_LANES, GPU_LANES = 64, 4096
-MEMBERS_PER_LANE = 16
+MEMBERS_PER_LANE = 8
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from flows import ensemble_jax, relu_neuron_jax, self_similar_jax
 from flows.cli import main
 from flows.ensemble import Law, integrate_ensemble, load_ensemble
 from flows.errors import InputError
+from flows.solver_lanes import Lane
 
 SYSTEM = flows.ReLUNeuron(3, 3)
 LAW = Law(size=7, scale=0.3, seed=4)
@@ -204,6 +205,28 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
     monkeypatch.setattr(ensemble_jax, "advance", broken)
     with pytest.raises(TypeError, match="an error of the program"):
         integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+
+
+def traced(raw):
+    """The program around a raw field, before it is compiled."""
+    frame, state = SYSTEM.reduce(STARTS[0])
+    chart = SYSTEM.chart(frame, state, 0.0)
+    numbers = self_similar_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
+    lane = Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, numbers)
+    lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * 8), lane)
+    field = self_similar_jax.SelfSimilarField(raw, False)
+    program = jax.jit(lambda lanes: ensemble_jax.advance(field, lanes, 1e-8))
+    return program.trace(lanes)
+
+
+def test_the_program_exists_for_a_gpu_and_calls_nobody_back():
+    def calling(x, weights):
+        jax.debug.callback(print, x)
+        return relu_neuron_jax.field(x, weights)
+
+    program = traced(relu_neuron_jax.field)
+    assert "cusolver" in program.lower(lowering_platforms=("cuda",)).as_text()
+    assert "callback" not in str(program.jaxpr) and "callback" in str(traced(calling).jaxpr)
 
 
 REFUSED = {

@@ -1,4 +1,4 @@
-"""Ensembles: throughput against a script, error beside time, growth, and descents side by side.
+"""Ensembles: throughput against a script, error beside time, growth, descents, the JAX engine.
 
 Every ratio is of two numbers of the same run. The script is what one writes by hand: the residual
 as a variable, plain t, `solve_ivp(LSODA)`, in as many processes. Run
@@ -9,6 +9,7 @@ as a variable, plain t, `solve_ivp(LSODA)`, in as many processes. Run
 from __future__ import annotations
 
 import argparse
+import functools
 import multiprocessing
 import os
 import resource
@@ -35,6 +36,8 @@ N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
 # A tolerance at which the other methods are as right as they need to be.
 TRUTH = 1e-12
 FIGURE_1 = (1, 2, 5, 10)
+# Members of the JAX engine where it has a GPU.
+ON_GPU = 100_000
 Array = NDArray[np.float64]
 
 
@@ -185,12 +188,63 @@ def descents(size: int, steps: int, pool: Executor, workers: int) -> Table:
     return made
 
 
+def members() -> int:
+    """How many members the JAX engine gets."""
+    import jax
+
+    return 1024 if jax.default_backend() == "cpu" else ON_GPU
+
+
+def engines(size: int, cpu_size: int) -> Table:
+    """One JAX program for all members, against the CPU engine: one process, seconds of its CPU."""
+    import jax
+
+    from flows.ensemble_jax import batch
+    from flows.ensemble_member import Flow
+
+    jax.config.update("jax_enable_x64", True)  # this process is ours
+    device = jax.default_backend()
+    system = flows.ReLUNeuron(N, D)
+    made = table(f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, one process, JAX on {device}",
+                 "what", "rtol", "members", "first call, s", "CPU ms a member", "wall ms a member",
+                 "lanes used", "error of L(T), median / largest", "note")  # fmt: skip
+    few = Law(cpu_size, SCALE)
+    truth = integrate_ensemble(system, few, T_END, [T_END], rtol=TRUTH)["loss"][:, -1]
+
+    def row(what: str, rtol: float, count: int, **options: Any) -> None:
+        def run(members: int, t_end: float) -> Ensemble:
+            return integrate_ensemble(system, Law(members, SCALE), t_end, rtol=rtol, **options)
+
+        first, _ = timed(lambda: run(1, 1.0))
+        begun = time.process_time()
+        wall, found = timed(lambda: run(count, T_END))
+        spent = time.process_time() - begun
+        made.add_row(what, f"{rtol:g}", f"{count}", f"{first:.1f}", f"{1e3 * spent / count:.2f}",
+                     f"{1e3 * wall / count:.2f}", used(rtol, count) if what == "jax" else "",
+                     error(found["loss"][: len(truth), -1], truth[:count]),
+                     f"{found.completed} completed")  # fmt: skip
+
+    def used(rtol: float, count: int) -> str:
+        procedure = batch(Flow(T_END, None, "auto", rtol, None, 100_000), system, None)
+        law = Law(procedure.chunk_size(count, 1), SCALE)
+        starts = (functools.partial(law.start, system, k) for k in range(law.size))
+        (share, *_) = [run.stats["lane_use"] for run in procedure.follow(system, starts)
+                       if isinstance(run, flows.Trajectory)]  # fmt: skip
+        return f"{share:.0%} of {procedure.lanes}"
+
+    for method in ("auto", "Rodas5P"):
+        row(f"cpu, {method}", RTOL, cpu_size, method=method)
+    for rtol in (1e-6, RTOL):
+        row("jax", rtol, size, engine="jax")
+    return made
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small ensembles")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--part", choices=("throughput", "growth", "descents"))
+    parser.add_argument("--part", choices=("throughput", "growth", "descents", "jax"))
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(describe())
@@ -201,6 +255,7 @@ def main() -> None:
             "throughput": lambda: throughput(*((64, 8) if quick else (1024, 64)), pool, workers),
             "growth": lambda: growth((100, 1000) if quick else (100, 1000, 10_000), pool, workers),
             "descents": lambda: descents(*((64, 5000) if quick else (1000, 50_000)), pool, workers),
+            "jax": lambda: engines(*((128, 32) if quick else (members(), 64))),
         }
         for name, part in parts.items():
             if options.part in (None, name):

@@ -33,13 +33,20 @@ SHOWN = 5
               help="Check this claim on each member; may be repeated.")  # fmt: skip
 @click.option("--below", metavar="R", type=float, default=1e-6, show_default=True,
               help="Count members with loss(T) <= R loss(0).")  # fmt: skip
+@click.option("--engine", metavar="NAME", default="cpu", show_default=True,
+              help="cpu: one member after the other; jax: one program for many, on CPU or GPU."
+              )  # fmt: skip
+@click.option("--lanes", metavar="L", type=int,
+              help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU."
+              )  # fmt: skip
 @click.option("--workers", metavar="W", type=int, default=1, show_default=True,
               help="Processes.")  # fmt: skip
 @click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ensemble(
     system: str, size: int | None, observables: tuple[str, ...], claims: tuple[str, ...],
-    below: float, workers: int, out: str | None, as_json: bool, **options: Any,
+    below: float, engine: str, lanes: int | None, workers: int, out: str | None, as_json: bool,
+    **options: Any,
 ) -> int:  # fmt: skip
     """Integrate the flow of SYSTEM from many starts, to t = 1e9 unless told otherwise.
 
@@ -61,6 +68,8 @@ def ensemble(
         t_eval=options["t_eval"],
         method=_value(options, "method"),
         rtol=_value(options, "rtol"),
+        engine=engine,
+        lanes=lanes,
         observables=names,
         claims=claims,
         workers=workers,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -29,11 +28,8 @@ from flows.trajectory import provenance
 
 __all__ = ["Ensemble", "Law", "integrate_ensemble", "load_ensemble"]
 
-# A chunk is what an interruption can lose, and its file costs about 20 ms.
-LARGEST_CHUNK = 64
-CHUNKS_PER_WORKER = 8
-# Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
-TOGETHER = 128
+#: Engines of :func:`integrate_ensemble`.
+ENGINES = ("cpu", "jax")
 
 
 def integrate_ensemble(
@@ -46,6 +42,8 @@ def integrate_ensemble(
     atol: float | None = None,
     max_steps: int = MAX_STEPS,
     *,
+    engine: str = "cpu",
+    lanes: int | None = None,
     observables: Sequence[str] = ("loss",),
     claims: Sequence[str] = (),
     workers: int = 1,
@@ -64,13 +62,21 @@ def integrate_ensemble(
         A law of random starts, or the starts.
     t_end, t_eval, method, rtol, atol, max_steps
         As for :func:`flows.integrate.integrate`; they concern each member.
+    engine : {"cpu", "jax"}
+        ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
+        members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
+        (``JAX_ENABLE_X64=1``), for ``ReLUNeuron`` and ``MatrixFactorization``.
+    lanes : int, optional
+        Members side by side in the engine ``jax``; 64 on a CPU and 4096 on a GPU by default.
     observables : sequence of str
         What is kept of each member; with local exponents where the rate is known.
     claims : sequence of str
         Ids of claims that are checked on each member.
     workers : int
         Processes, started by spawn (a script needs ``if __name__ == "__main__":``); 1 is this
-        process. With an executor: how many workers it has.
+        process. With an executor: how many workers it has. The engine ``jax`` computes on all
+        cores, or on the GPU, from one; on a GPU more of them share what
+        ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves.
     executor : Executor, optional
         Where chunks are computed, any :class:`concurrent.futures.Executor`.
     out : path, optional
@@ -98,7 +104,9 @@ def integrate_ensemble(
     -----
     Nothing in a row depends on the other members: a member's random numbers come from (seed,
     index), and BLAS uses one thread. So on one machine the result is the same bit for bit for any
-    number of workers, size and order of chunks, and number of interruptions.
+    number of workers, size and order of chunks, and number of interruptions. The engine ``jax``
+    fills lanes that are empty, so that this holds for it too, at one number of lanes; another
+    number rounds differently.
 
     Examples
     --------
@@ -111,11 +119,17 @@ def integrate_ensemble(
     _whole("max_steps", max_steps)
     check_options(method, rtol, atol, max_steps)
     explicit = None if t_eval is None else tuple(times.tolist())
-    flow = Flow(float(t_end), explicit, method, float(rtol), atol, int(max_steps))
-    _whole("workers", workers)
-    if chunk_size is None and method == "Rodas5P":
-        size = starts.size if isinstance(starts, Law) else max(1, len(np.atleast_1d(starts)))
-        chunk_size = min(TOGETHER, math.ceil(size / workers))
+    flow: Any = Flow(float(t_end), explicit, method, float(rtol), atol, int(max_steps))
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
+    if lanes is not None:
+        _whole("lanes", lanes)
+        if engine != "jax":
+            raise InputError("lanes are those of the engine jax; leave them out")
+    if engine == "jax":
+        from flows.ensemble_jax import batch
+
+        flow = batch(flow, system, lanes)
     return follow(system, starts, flow, np.concatenate([[0.0], times]), observables=observables,
                   claims=claims, workers=workers, executor=executor, out=out,
                   chunk_size=chunk_size, progress=progress)  # fmt: skip
@@ -142,7 +156,7 @@ def follow(
     if unknown := [c for c in claims if c not in known]:
         raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
     if chunk_size is None:
-        chunk_size = min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+        chunk_size = procedure.chunk_size(size, workers)
     _whole("chunk_size", chunk_size)
     job = Job(system, procedure, len(t), shapes(system, dict.fromkeys(observables)),
               tuple(dict.fromkeys(claims)))  # fmt: skip
@@ -269,7 +283,7 @@ def _fits(job: Job, size: int, chunk: int, workers: int, folder: Path | None) ->
     row = 8 * job.times * sum(int(np.prod(shape)) for shape in job.shapes.values())
     _, state = job.system.reduce(job.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
-    run = memory.run_bytes(unknowns, job.times) * (chunk if job.procedure.together else 1)
+    run = job.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, job.times)
     kept = size if folder is None else AHEAD * workers * chunk
     memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
 

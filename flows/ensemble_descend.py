@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from flows import relu_neuron_lanes as lanes
 from flows.descend import DIVERGED, Stride, Walk, answer, descent, take
 from flows.ensemble import Ensemble, Law, follow
-from flows.integrate import FAILURES
+from flows.ensemble_member import FAILURES
 from flows.self_similar import Array
 from flows.system import System
 from flows.trajectory import Trajectory, provenance
@@ -91,7 +91,14 @@ class Descent:
 
     step_size: float
     steps: int
-    together: ClassVar[bool] = True
+
+    def chunk_size(self, size: int, workers: int) -> int:
+        """Members of a chunk, where nobody says how many."""
+        return CHUNK
+
+    def runs_at_once(self, chunk: int) -> int:
+        """How many runs of a chunk are in memory."""
+        return chunk
 
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.check import check
 from flows.errors import InputError
-from flows.integrate import FAILURES, integrate, integrate_together
+from flows.integrate import answer, course, integrate, solver_for
 from flows.rate import local_exponent
 from flows.self_similar import Array
 from flows.solver import COMPLETED, INTERRUPTED
@@ -20,6 +20,12 @@ from flows.system import System
 from flows.trajectory import Trajectory
 
 Rows = dict[str, NDArray[Any]]
+
+# A chunk is what an interruption can lose, and its file costs about 20 ms.
+LARGEST_CHUNK = 64
+CHUNKS_PER_WORKER = 8
+# Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
+TOGETHER = 128
 
 #: Status of a member that could not begin: its start was refused.
 INPUT_ERROR = "input_error"
@@ -94,18 +100,26 @@ class Flow:
     atol: float | None
     max_steps: int
 
+    def chunk_size(self, size: int, workers: int) -> int:
+        """Members of a chunk, where nobody says how many."""
+        if self._together:
+            return min(TOGETHER, math.ceil(size / workers))
+        return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+
+    def runs_at_once(self, chunk: int) -> int:
+        """How many runs of a chunk are in memory."""
+        return chunk if self._together else 1
+
     @property
-    def together(self) -> bool:
-        """Whether a chunk's runs are all in memory at once."""
+    def _together(self) -> bool:
         return self.method == "Rodas5P"
 
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
         """One run, or what prevented it, for each start."""
-        if self.together:
-            yield from integrate_together(system, starts, self.t_end, self.t_eval, self.rtol,
-                                          self.atol, self.max_steps)  # fmt: skip
+        if self._together:
+            yield from self._follow_together(system, starts)
             return
         for start in starts:
             try:
@@ -113,6 +127,46 @@ class Flow:
                                 self.atol, max_steps=self.max_steps)  # fmt: skip
             except FAILURES as problem:
                 yield problem
+
+    def _follow_together(
+        self, system: System, starts: Iterable[Callable[[], Array]]
+    ) -> Iterator[Trajectory | Exception]:
+        """All runs at once: in each round the next piece of everybody who has not arrived."""
+        from flows.solver_rodas import solve_many
+
+        solver_for(self.method, system)  # or its message
+        arrived: dict[int, Trajectory | Exception] = {}
+        waiting: dict[int, tuple[Any, Any]] = {}
+
+        def go_on(member: int, pieces: Any, last: Any) -> None:
+            try:
+                problem, run = answer(pieces, last)
+            except FAILURES as failure:
+                arrived[member] = failure
+                return
+            if problem is None:
+                arrived[member] = run
+            else:
+                waiting[member] = pieces, problem
+
+        for member, start in enumerate(starts):
+            try:
+                pieces = course(system, start(), self.t_end, self.t_eval, self.method, self.rtol,
+                                self.atol, self.max_steps)  # fmt: skip
+            except FAILURES as failure:
+                arrived[member] = failure
+            else:
+                go_on(member, pieces, None)
+        while waiting:
+            now, waiting = waiting, {}
+            solved = solve_many([problem for _, problem in now.values()])
+            for (member, (pieces, _)), piece in zip(now.items(), solved, strict=True):
+                go_on(member, pieces, piece)
+        yield from (arrived.pop(member) for member in sorted(arrived))
+
+
+# What a single start can cause; anything else is an error of the program, and is shown as one.
+FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -123,7 +177,7 @@ class Job:
     ----------
     system : System
         The flow.
-    procedure : Flow or Descent
+    procedure : Flow, Batch or Descent
         How a member goes on from its start.
     times : int
         Number of output times, ``t = 0`` included.

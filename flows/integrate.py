@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time as clock
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -49,8 +49,6 @@ REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
 MAX_UNKNOWNS = 10_000
 MAX_PIECES_PER_UNKNOWN = 10
-#: What a single start can cause; anything else is an error of the program, and is shown as one.
-FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
 
 
 def integrate(
@@ -84,7 +82,7 @@ def integrate(
         ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 4 s to compile, then fast, for many
         runs.
         :data:`JAX_METHODS` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
-        ``ReLUNeuron`` only and compile for some seconds.
+        ``ReLUNeuron`` and ``MatrixFactorization``, and compile for some seconds.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
     atol : float, optional
@@ -123,73 +121,63 @@ def integrate(
     frame, state = system.reduce(initial)
     with _bar(progress, float(times[-1])) as show:
         if method == "reference":
-            course = _follow_exactly(system, frame, state, times, max_steps, show)
+            found = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
-            course = _follow(system.at_tolerance(rtol), frame, state, times,
-                             _solver(method, system), rtol, atol, max_steps, show)  # fmt: skip
-    seconds = clock.perf_counter() - begun
-    return _trajectory(system, initial, times, course, method, rtol, atol, max_steps, seconds)
+            found = _follow(system.at_tolerance(rtol), frame, state, times,
+                            solver_for(method, system), rtol, atol, max_steps, show)  # fmt: skip
+    request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return _trajectory(system, initial, times, found, method, request, begun)
 
 
-def integrate_together(
-    system: System, starts: Iterable[Callable[[], ArrayLike]], t_end: float,
-    t_eval: Sequence[float] | Array | None, rtol: float, atol: float | None, max_steps: int,
-) -> list[Trajectory | Exception]:  # fmt: skip
-    """Follow many starts by ``Rodas5P``, the pieces of all of them side by side.
+def course(
+    system: System, start: ArrayLike, t_end: float, t_eval: Sequence[float] | Array | None,
+    method: str, rtol: float, atol: float | None, max_steps: int,
+) -> Generator[Problem, Piece, Trajectory]:  # fmt: skip
+    """Run of :func:`integrate` whose pieces are solved by whoever drives it.
 
-    Parameters
-    ----------
-    system, t_end, t_eval, rtol, atol, max_steps
-        As for :func:`integrate`.
-    starts : iterable of callable
-        Each gives a start.
+    Yields
+    ------
+    Problem
+        The next smooth piece; its solution is to be sent.
 
     Returns
     -------
-    list of Trajectory or Exception
-        Of every start the run, or one of :data:`FAILURES` that prevented it.
+    Trajectory
+        The whole run; its seconds are those since it began.
+
+    Raises
+    ------
+    InputError
+        As :func:`integrate`.
     """
-    from flows.solver_rodas import solve_many
-
     begun = clock.perf_counter()
+    initial = system.check_start(start)
     times = output_times(t_end, t_eval)
-    check_options("Rodas5P", rtol, atol, max_steps)
-    _solver("Rodas5P", system)  # or its message
-    found: dict[int, _Course | Exception] = {}
-    asked: dict[int, tuple[Pieces, Problem]] = {}
-    initial: dict[int, Array] = {}
+    check_options(method, rtol, atol, max_steps)
+    frame, state = system.reduce(initial)
+    found = yield from _pieces(system.at_tolerance(rtol), frame, state, times, rtol, atol,
+                               max_steps, _silent)  # fmt: skip
+    request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
+    return _trajectory(system, initial, times, found, method, request, begun)
 
-    def go_on(k: int, pieces: Pieces, piece: Piece | None) -> None:
-        try:
-            asked[k] = pieces, pieces.send(piece)  # type: ignore[arg-type]
-        except StopIteration as end:
-            found[k] = end.value
-        except FAILURES as problem:
-            found[k] = problem
 
-    for k, start in enumerate(starts):
-        try:
-            initial[k] = system.check_start(start())
-            frame, state = system.reduce(initial[k])
-        except FAILURES as problem:
-            found[k] = problem
-        else:
-            pieces = _pieces(system.at_tolerance(rtol), frame, state, times, rtol, atol, max_steps,
-                             _silent)  # fmt: skip
-            go_on(k, pieces, None)
-    while asked:
-        now, asked = asked, {}
-        solved = solve_many([problem for _, problem in now.values()])
-        for (k, (pieces, _)), piece in zip(now.items(), solved, strict=True):
-            go_on(k, pieces, piece)
-    seconds = (clock.perf_counter() - begun) / max(1, len(found))
-    runs: list[Trajectory | Exception] = []
-    for k in range(len(found)):
-        course = found[k]
-        runs.append(course if isinstance(course, Exception) else
-                    _trajectory(system, initial[k], times, course, "Rodas5P", rtol, atol, max_steps,
-                                seconds))  # fmt: skip
-    return runs
+def _trajectory(
+    system: System, initial: Any, times: Array, found: _Course, method: str,
+    request: dict[str, Any], begun: float,
+) -> Trajectory:  # fmt: skip
+    return Trajectory(
+        system=system,
+        t=np.concatenate([[0.0], times])[: len(found.states)],
+        frame=found.frame,
+        states=found.states,
+        start=initial,
+        status=found.status,
+        message=found.message,
+        stats={**found.stats, "seconds": clock.perf_counter() - begun},
+        events=found.events,
+        rtol=request["rtol"],
+        provenance=provenance(method, request),
+    )
 
 
 class _Course(NamedTuple):
@@ -203,49 +191,30 @@ class _Course(NamedTuple):
     events: tuple[Event, ...]
 
 
-def _trajectory(
-    system: System, initial: Array, times: Array, course: _Course, method: str, rtol: float,
-    atol: float | None, max_steps: int, seconds: float,
-) -> Trajectory:  # fmt: skip
-    request = {"t_end": float(times[-1]), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
-    return Trajectory(
-        system=system,
-        t=np.concatenate([[0.0], times])[: len(course.states)],
-        frame=course.frame,
-        states=course.states,
-        start=initial,
-        status=course.status,
-        message=course.message,
-        stats={**course.stats, "seconds": seconds},
-        events=course.events,
-        rtol=float(rtol),
-        provenance=provenance(method, request),
-    )
-
-
-# A run under way: it asks for pieces, somebody else solves them.
-Pieces = Generator[Problem, Piece, _Course]
-
-
 def _follow(
     system: System, frame: Any, state: Any, times: Array, solver: Callable[[Problem], Piece],
     rtol: float, atol: float | None, max_steps: int, show: Callable[[float], None],
 ) -> _Course:  # fmt: skip
-    """Whole run, every piece by one solver."""
+    """Let ``solver`` solve piece after piece."""
     pieces = _pieces(system, frame, state, times, rtol, atol, max_steps, show)
+    problem, found = answer(pieces, None)
+    while problem is not None:
+        problem, found = answer(pieces, solver(problem))
+    return found
+
+
+def answer(pieces: Generator[Problem, Piece, Any], piece: Piece | None) -> tuple[Any, Any]:
+    """Send a solution, at first None; the next problem, or None and what the pieces return."""
     try:
-        problem = next(pieces)
-        while True:
-            problem = pieces.send(solver(problem))
+        return (next(pieces) if piece is None else pieces.send(piece)), None
     except StopIteration as end:
-        course: _Course = end.value
-        return course
+        return None, end.value
 
 
 def _pieces(
     system: System, frame: Any, state: Any, times: Array, rtol: float, atol: float | None,
     max_steps: int, show: Callable[[float], None],
-) -> Pieces:  # fmt: skip
+) -> Generator[Problem, Piece, _Course]:  # fmt: skip
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
@@ -372,7 +341,7 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     return times
 
 
-def _solver(method: str, system: System) -> Callable[[Problem], Piece]:
+def solver_for(method: str, system: System) -> Callable[[Problem], Piece]:
     """Adapter of ``method`` for a system; its library is imported only when chosen."""
     if method == "auto":
         return lambda problem: _auto(problem, system)
@@ -407,7 +376,7 @@ def _auto(problem: Problem, system: System) -> Piece:
             problem, rtol=margin * problem.rtol, atol=margin * problem.atol,
             max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
         )  # fmt: skip
-        piece = _solver(method, system)(attempt)
+        piece = solver_for(method, system)(attempt)
         spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
         if piece.status not in (NONFINITE, SOLVER_FAILED):
             break

@@ -342,10 +342,13 @@ class MatrixFactorization(System):
         def alarm(tau: float, y: Array) -> float:
             return min(GONE - float(y[-2:].max()), end - tau)
 
+        def alarms(taus: Array, y: Array) -> Array:
+            return np.minimum(GONE - y[:, -2:].max(axis=1), end - taus)
+
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             return Stop(tau, y)
 
-        return Watch(alarm, check)
+        return Watch(alarm, check, alarms)
 
     def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
         """Go on without what has decayed to nothing."""

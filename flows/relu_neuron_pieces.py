@@ -161,8 +161,9 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
         return np.hypot(now.h, np.linalg.norm(now.z, axis=-1))[..., layout.alive]
 
     def remaining(now: Sound) -> Array:
-        left: Array = side * now.h[..., layout.alive] - limit
-        return np.min(left[..., mortal], axis=-1, initial=1.0)
+        left = (side * now.h[..., layout.alive] - limit)[..., mortal]
+        nearest: Array = np.min(left, axis=-1, initial=1.0)
+        return nearest
 
     # Plain numbers: it is asked after every step.
     clock, first, mass, limits = (
@@ -188,7 +189,7 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
             return remaining(now)
         if kind == RESIDUAL:
             others = np.abs(now.h[..., layout.alive[1:]]) - limit[1:]
-            return np.min(others, axis=-1, initial=1.0)
+            return np.asarray(np.min(others, axis=-1, initial=1.0))
         small = np.min(lengths(now) - limit, axis=-1)
         return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
 

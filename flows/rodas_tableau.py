@@ -13,6 +13,8 @@ OrdinaryDiffEq.jl.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from flows.self_similar import Array
@@ -65,3 +67,9 @@ H = np.array([
     (11.419903575922262, 2.8879645146136994, 72.92137995996029, 80.12511834622643,
      -52.072871366152654, -59.78993625266729, -0.15582684282751913, 4.883087185713722),
 ])  # fmt: skip
+
+
+def dense_output(s: Any, y0: Any, y1: Any, k: Any) -> Any:
+    """State at the fraction ``s`` of a step; ``k`` (..., 3, N), exactly ``y1`` at the end."""
+    inside = k[..., 0, :] + s * (k[..., 1, :] + s * k[..., 2, :])
+    return (1.0 - s) * y0 + s * (y1 + (1.0 - s) * inside)

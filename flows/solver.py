@@ -6,15 +6,14 @@ An adapter is a function ``solve(problem) -> Piece``. It steps with its library,
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from flows.rodas_tableau import dense_output
 from flows.self_similar import Array, Chart
 
 COMPLETED = "completed"
@@ -25,8 +24,6 @@ INTERRUPTED = "interrupted"
 FIELD_FAILED = "field_failed"
 
 Interpolant = Callable[[float], Array]
-# States (M, N) inside the steps of these numbers at these times, shape (M,) each.
-Curve = Callable[[NDArray[np.intp], Array], Array]
 
 
 class Stop(NamedTuple):
@@ -34,6 +31,7 @@ class Stop(NamedTuple):
 
     tau: float
     y: Array
+
 
 
 def _quiet(tau: float, y: Array) -> float:
@@ -55,21 +53,13 @@ class Watch:
     check : callable
         ``check(tau_before, tau, y, interpolant)`` after a step: a :class:`Stop` ends the piece.
     alarms : callable, optional
-        ``alarm`` of many steps at once: times (M,), states (M, N).
+        ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
+        Without it, steps are looked at one by one.
     """
 
     alarm: Callable[[float, Array], float] = _quiet
     check: Callable[[float, float, Array, Interpolant], Stop | None] = _nothing
     alarms: Callable[[Array, Array], Array] | None = None
-
-    def alarmed(self, taus: Array, states: Array) -> list[int]:
-        """After which of these steps ``check`` must be asked."""
-        if self.alarms is None:
-            each = [self.alarm(float(tau), y) for tau, y in zip(taus, states, strict=True)]
-            return [k for k, value in enumerate(each) if value <= 0]
-        found: list[int] = np.flatnonzero(self.alarms(taus, states) <= 0).tolist()
-        return found
-
 
 
 @dataclass(frozen=True)
@@ -154,52 +144,73 @@ class Recorder:
             return COMPLETED
         return STEP_BUDGET if self.steps >= self.problem.max_steps else None
 
-    def accept_many(self, before: float, taus: Array, curve: Curve) -> Stop | str | None:
-        """Record what steps from ``before`` to each of ``taus`` (M,) cover, as :meth:`accept`.
+    def accept_steps(
+        self, tau: float, y: Array, taus: Array, states: Array, k: Array
+    ) -> Stop | str | None:
+        """Do the same as :meth:`accept` for many steps of Rodas5P, most of them at once.
 
-        Faster than one by one, because arrays of steps and of outputs are taken at once.
+        Parameters
+        ----------
+        tau, y : float, ndarray
+            Where the first step begins.
+        taus, states : ndarray, shape (S,) and (S, N)
+            Where the steps end.
+        k : ndarray, shape (S, 3, N)
+            Their dense output, :func:`flows.rodas_tableau.dense_output`.
         """
-        everyone = np.arange(len(taus))
-        states = curve(everyone, taus)
-        if not np.isfinite(states).all():
-            return NONFINITE
+        begun, before = np.append(tau, taus[:-1]), np.vstack([y, states[:-1]])
+        alarms = self.problem.watch.alarms
+        alone = np.full(len(taus), True)
+        if alarms is not None:
+            alone = np.array(alarms(taus, states) <= 0) | ~np.isfinite(states).all(axis=1)
+        alone[max(0, self.problem.max_steps - self.steps - 1) :] = True
         first = 0
-        for stop in [*self.problem.watch.alarmed(taus, states), len(taus)]:
-            outcome: Stop | str | None = self._accept_quiet(first, stop, taus, states, curve)
-            if outcome is None and stop < len(taus):
-                at = functools.partial(_at, curve, stop)
-                earlier = float(taus[stop - 1]) if stop else before
-                outcome = self.accept(earlier, float(taus[stop]), states[stop], at)
+        for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
+            outcome: Stop | str | None = self._accept_quiet(
+                *(x[first:i] for x in (begun, before, taus, states, k))
+            )
+            if outcome is None and i < len(taus):
+                start, end = float(begun[i]), float(taus[i])
+                inside = _inside(start, end, before[i], states[i], k[i])
+                outcome = self.accept(start, end, states[i], inside)
             if outcome is not None:
                 return outcome
-            first = stop + 1
+            first = i + 1
         return None
 
     def _accept_quiet(
-        self, first: int, stop: int, taus: Array, states: Array, curve: Curve
+        self, begun: Array, before: Array, taus: Array, states: Array, k: Array
     ) -> str | None:
-        """Steps ``first, ..., stop - 1``, after which the watch is not asked."""
-        stop = min(stop, first + self.problem.max_steps - self.steps)
-        if stop <= first:
+        """Record what steps cover that end nothing but, perhaps, the last one the piece."""
+        if not len(taus):
             return None
-        wanted = self.problem.taus[len(self.states) :]
-        wanted = wanted[: np.searchsorted(wanted, taus[stop - 1], side="right")]
-        steps = np.searchsorted(taus, wanted)
-        values = curve(steps, wanted)
-        if not np.isfinite(values).all():
+        at = self.problem.taus[len(self.states) :]
+        at = at[: np.searchsorted(at, taus[-1], side="right")]
+        # The step that ends at an output time has it, not the one that begins there.
+        step = np.searchsorted(taus, at)
+        s = (at - begun[step]) / (taus[step] - begun[step])
+        found = dense_output(s[:, None], before[step], states[step], k[step])
+        finite = np.isfinite(found).all(axis=1)
+        if not finite.all():
+            self.states.extend(found[: np.argmin(finite)])
+            self.steps += int(step[np.argmin(finite)]) + 1
             return NONFINITE
-        self.states.extend(values)
-        self.problem.advance(float(taus[stop - 1]))
-        if len(self.states) == len(self.problem.taus):
-            self.steps += int(steps[-1]) + 1 - first
-            return COMPLETED
-        self.steps += stop - first
-        return STEP_BUDGET if self.steps >= self.problem.max_steps else None
+        self.states.extend(found)
+        complete = len(self.states) == len(self.problem.taus)
+        last = int(step[-1]) if complete else len(taus) - 1
+        self.steps += last + 1
+        self.problem.advance(float(taus[last]))
+        return COMPLETED if complete else None
 
 
-def _at(curve: Curve, step: int, tau: float) -> Array:
-    """Interpolant of one step of a curve."""
-    return curve(np.array([step]), np.array([tau]))[0]
+def _inside(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:
+    """Interpolant of a step of Rodas5P."""
+
+    def at(tau: float) -> Array:
+        found: Array = dense_output((tau - start) / (end - start), y0, y1, k)
+        return found
+
+    return at
 
 
 @dataclass(frozen=True)

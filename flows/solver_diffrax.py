@@ -73,11 +73,23 @@ def adapter(method: str, name: str) -> Callable[[Problem], Piece]:
         For a system without that field, or where JAX computes with 32 bits.
     """
     require_x64(f"method {method}")
+    make_raw = raw_field(method, name)
+    return lambda problem: solve(problem, method, make_raw)
+
+
+def raw_field(method: str, name: str) -> MakeRaw:
+    """What makes the raw fields of the system ``name`` in JAX: ``flows.<name>_jax.raw_field``.
+
+    Raises
+    ------
+    InputError
+        For a system without one.
+    """
     module = f"flows.{name}_jax"
     if importlib.util.find_spec(module) is None:
         raise InputError(f"method {method} knows no field of {name} in JAX; choose another")
-    make_raw: MakeRaw = importlib.import_module(module).raw_field
-    return lambda problem: solve(problem, method, make_raw)
+    found: MakeRaw = importlib.import_module(module).raw_field
+    return found
 
 
 def solve(problem: Problem, method: str, make_raw: MakeRaw) -> Piece:

@@ -11,19 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flows.self_similar import Array
-from flows.solver import (
-    INTERRUPTED,
-    SOLVER_FAILED,
-    Curve,
-    Piece,
-    Problem,
-    Recorder,
-    Stop,
-    finish,
-)
+from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
 from flows.solver_rodas_steps import make_steps
 
 # Attempts between two looks of the watch.
@@ -110,12 +99,12 @@ class _Group:
                     if k is None:
                         continue
                     count = done[lane]
-                    curve = _curve(
-                        np.append(before[lane], taus[:count, lane]),
-                        np.vstack([start[None, :, lane], states[:count, :, lane]]),
-                        curves[:count, :, :, lane],
-                    )
-                    self._look(lane, k, before[lane], taus[:count, lane].copy(), curve)
+                    # Copies: what is recorded must not be overwritten by the next steps.
+                    outcome = self.recorders[k].accept_steps(
+                        float(before[lane]), start[:, lane], taus[:count, lane].copy(),
+                        states[:count, :, lane].copy(), curves[:count, :, :, lane],
+                    ) if count else None  # fmt: skip
+                    self._look(lane, k, outcome)
         except KeyboardInterrupt:
             for lane, k in enumerate(self.owner):
                 if k is not None:
@@ -136,8 +125,7 @@ class _Group:
         self.y[:, lane], self.atol[:, lane] = problem.y0, problem.atol
         self.decay[:, lane], self.weights[:, lane] = chart.clock.decay, chart.weights
 
-    def _look(self, lane: int, k: int, before: float, taus: Array, curve: Curve) -> None:
-        outcome: Stop | str | None = self.recorders[k].accept_many(before, taus, curve)
+    def _look(self, lane: int, k: int, outcome: Stop | str | None) -> None:
         message = ""
         if outcome is None and not self.live[lane]:
             outcome, message = SOLVER_FAILED, "the step size became zero"
@@ -152,17 +140,3 @@ class _Group:
         # With those beyond a stop: a batch begins with the piece, so that their number is its own.
         stats = {"field_evaluations": 9 * attempts, "jacobian_evaluations": attempts}
         self.pieces[k] = finish(recorder, outcome, message, stats)
-
-
-def _curve(taus: Array, states: Array, dense: Array) -> Curve:
-    """Dense output: step ``i`` goes from row ``i`` of ``taus`` and ``states`` to the next."""
-
-    def at(step: NDArray[np.intp], tau: Array) -> Array:
-        before, after = taus[step], taus[step + 1]
-        s = ((tau - before) / (after - before))[:, None]
-        k = dense[step]
-        start, end = states[step], states[step + 1]
-        inside = (1 - s) * start + s * (end + (1 - s) * (k[:, 0] + s * (k[:, 1] + s * k[:, 2])))
-        return np.where((tau == after)[:, None], end, inside)
-
-    return at

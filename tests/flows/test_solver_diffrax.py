@@ -191,8 +191,8 @@ def test_bad_requests_are_refused_with_one_line_that_says_what_to_do():
             flows.integrate(SYSTEM, START, 1.0, method="diffrax-rodas5p")
         with pytest.raises(InputError, match="JAX_ENABLE_X64=1"):
             sensitivity(SYSTEM, START, 1.0)
-    other = flows.MatrixFactorization(2)
-    with pytest.raises(InputError, match="no field of matrix_factorization") as foreign:
+    other = flows.GMMEM(2, 2)
+    with pytest.raises(InputError, match="no field of gmm_em") as foreign:
         flows.integrate(other, other.initial(), 1.0, method="diffrax-kvaerno5")
     with pytest.raises(InputError, match="knows ReLUNeuron only"):
         sensitivity(other, other.initial(), 1.0)

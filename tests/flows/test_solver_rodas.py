@@ -7,7 +7,7 @@ from flows import rodas_tableau, solver_rodas
 from flows.integrate import _follow, integrate, output_times
 from flows.matrix_factorization import MatrixFactorization
 from flows.relu_neuron import ReLUNeuron
-from flows.solver import Problem, Watch
+from flows.solver import Problem, Recorder, Stop, Watch
 from flows.solver_rodas_steps import make_steps
 
 # Local errors add up, and the loss is a cube of small angles: a hundred tolerances.
@@ -185,3 +185,80 @@ def test_many_unknowns_are_solved_one_by_one_with_the_same_result(monkeypatch):
     truth = solver_rodas.solve(problem(5)).states
     monkeypatch.setattr(solver_rodas, "SMALL", 1)
     assert solver_rodas.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)
+
+
+def steps(count, seed=0):
+    """Ends, states and dense output of made-up steps of two numbers."""
+    numbers = np.random.default_rng(seed)
+    taus = np.cumsum(numbers.uniform(0.05, 0.2, count))
+    return taus, numbers.normal(size=(count, 2)), numbers.normal(size=(count, 3, 2))
+
+
+def recorder(taus, alarms=True, **change):
+    """Recorder of three alarms, the last of which ends the piece inside its step."""
+
+    def check(before, tau, y, interpolant):
+        if tau < 1.2:
+            return None
+        middle = 0.5 * (before + tau)
+        return Stop(middle, interpolant(middle))
+
+    def alarm(tau, y):
+        return -1.0 if 0.3 < tau < 0.5 or tau > 1.2 else 1.0
+
+    watch = Watch(alarm, check, (lambda t, y: np.array([alarm(x, None) for x in t])) if alarms
+                  else None)  # fmt: skip
+    given = {"tau0": 0.0, "y0": np.zeros(2), "rtol": 1e-6, "atol": np.ones(2), "max_steps": 1000,
+             "watch": watch, **change}  # fmt: skip
+    return Recorder(Problem(lambda t, y: y, lambda t, y: y, taus=taus, **given))
+
+
+@pytest.mark.parametrize("case", ["stop", "end", "budget", "nonfinite", "late outputs"])
+def test_steps_recorded_together_are_those_recorded_one_by_one(case):
+    taus, states, k = steps(20)
+    outputs = np.sort(np.append(np.linspace(0.01, 3.5, 60), taus[[2, 7]]))
+    change = {}
+    if case == "end":
+        outputs = outputs[outputs < 0.9]
+    elif case == "budget":
+        change = {"max_steps": 5}
+    elif case == "nonfinite":
+        states[4, 1] = np.nan
+    elif case == "late outputs":
+        outputs = outputs[outputs > 1.1]
+    one, many = recorder(outputs, alarms=False, **change), recorder(outputs, **change)
+    results = [r.accept_steps(0.0, np.zeros(2), taus, states, k) for r in (one, many)]
+    assert one.steps == many.steps < 20
+    assert np.array_equal(one.states, many.states)
+    if case in ("stop", "late outputs"):
+        assert results[0].tau == results[1].tau
+        assert np.array_equal(results[0].y, results[1].y)
+    else:
+        expected = {"end": "completed", "budget": "step_budget", "nonfinite": "nonfinite"}[case]
+        assert results == [expected, expected]
+    # The step that ends at an output time has exactly its end there.
+    if case == "stop":
+        assert np.array_equal(many.states[np.searchsorted(outputs, taus[2])], states[2])
+
+
+SEVERAL = {
+    "direct": (ReLUNeuron(3, 3), [[0.1, 0.2, 0.0], [0.0, -0.1, 0.2], [0.1, 0.0, 0.1]]),
+    "residual": (ReLUNeuron(3, 3), [[0.3, 0.2, 0.0], [0.4, -0.1, 0.2], [0.3, 0.0, 0.1]]),
+    "asleep": (ReLUNeuron(3, 3), [[0.0, 0.0, 0.0], [0.6, -0.1, 0.2], [0.5, 0.0, 0.1]]),
+    "parallel": (ReLUNeuron(3, 3), [[0.1, 0.0, 0.0], [-0.2, 0.0, 0.0], [0.3, 0.0, 0.0]]),
+    "matrices": (MatrixFactorization(2), MatrixFactorization(2).initial(0.5)),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_alarms_of_many_states_are_the_alarms_of_each(name):
+    system, start = SEVERAL[name]
+    frame, state = system.reduce(system.check_start(start))
+    chart = system.chart(frame, state, 0.0)
+    watch = system.watch(frame, state, chart, 1e-8)
+    taus = np.linspace(0.0, 2.0, 9)
+    states = chart.y0 * np.random.default_rng(0).uniform(0.5, 1.5, (9, chart.y0.size))
+    each = [watch.alarm(tau, y) for tau, y in zip(taus, states, strict=True)]
+    # Powers and sums of a few numbers in another order.
+    assert watch.alarms(taus, states) == pytest.approx(each, rel=1e-12, abs=1e-14)
+    assert name == "asleep" or len(set(each)) > 1

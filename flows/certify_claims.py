@@ -182,6 +182,9 @@ class _Trajectory:
             (value,) = self.box(place).at((mark.condition,), "state")[0]
             return True if value >= 0 else False if value < 0 else None
 
+        ends = (0, -1.0, -1.0), (self.count - 1, 1.0, 1.0)
+        if holds(ends[not forward]) is not True:  # broken at once, or still at the end
+            return ends[0] if forward and holds(ends[0]) is False else None
         for place in places if forward else reversed(places):
             while holds(place) is not True:
                 index, low, high = place
@@ -191,7 +194,7 @@ class _Trajectory:
                 near = (index, low, middle) if forward else (index, middle, high)
                 far = (index, middle, high) if forward else (index, low, middle)
                 place = far if holds(near) is True else near
-        return (self.count - 1, 1.0, 1.0) if forward else (0, -1.0, -1.0)
+        return ends[forward]
 
     def _broken(
         self, holds: Callable[[Place], bool | None], place: Place, forward: bool
@@ -210,10 +213,8 @@ class _Trajectory:
         hypotheses = tuple((h.text, self._hypothesis(h, claim)) for h in claim.hypotheses)
         order = [Proof.REFUTED, Proof.UNDECIDED, Proof.ENCLOSED, Proof.PROVED]
         worst = min(findings, key=lambda f: order.index(f.proof))
-        unmet = [text for text, proof in hypotheses if proof is not Proof.PROVED]
-        note = f"; hypotheses not proved: {len(unmet)} of {len(hypotheses)}" if unmet else ""
         return RigorousVerdict(claim.id, worst.proof, hypotheses, worst.constant,
-                               sum(f.boxes for f in findings), worst.message + note)  # fmt: skip
+                               sum(f.boxes for f in findings), worst.message)  # fmt: skip
 
     def _hypothesis(self, h: Hypothesis, claim: Claim) -> Proof:
         """Decide a hypothesis in the claim's window; at the start if nothing in it moves."""
@@ -347,8 +348,8 @@ class _Trajectory:
         low, high = (_down(least), top) if sign == 1 else (-top, -_down(least))
         text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
         best = "smallest" if sign == 1 else "largest"
-        return _Finding(Proof.ENCLOSED, seen, f"the {best} constant is in {text}, attained near "
-                        f"t = {self._time(place)}", text)  # fmt: skip
+        message = f"{best} constant in {text}, attained near t = {self._time(place)}"
+        return _Finding(Proof.ENCLOSED, seen, message, text)
 
     def _ratios(self, place: Place, c: Comparison) -> tuple[list[Ball], bool]:
         """``lhs/rhs`` at each index, and whether they are so; else balls that serve as bounds.

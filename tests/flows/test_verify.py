@@ -38,7 +38,7 @@ def written(path, data):
     return path
 
 
-def test_what_was_made_is_accepted_with_the_bounds_that_it_states(made, outside_the_plane, tmp_path):
+def test_what_was_made_is_accepted_with_its_bounds(made, outside_the_plane, tmp_path):
     before = ctx.prec
     for certificate in (made, outside_the_plane):
         certificate.save(tmp_path / "c.json", force=True)
@@ -111,7 +111,8 @@ CORRUPTIONS = {
     "no branch": (_put("pieces", 2, "signs", to=[]), "piece 2: wrong signs"),
     "a sign that is none": (_put("pieces", 2, "signs", 0, to=0), "piece 2: wrong signs"),
     "a piece that ends elsewhere": (
-        _put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"), "piece 2: the defect"),
+        _put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"),
+        "piece 2: the defect"),
     "a piece that goes back": (_put("pieces", 2, "end", to="1"), "piece 2: it has a wrong shape"),
     "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
     "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),

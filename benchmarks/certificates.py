@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
-from mpmath import mp
 from machine import describe
+from mpmath import mp
 from rich.console import Console
 from rich.table import Table
 

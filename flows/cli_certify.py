@@ -137,7 +137,8 @@ def _show(
     extra: dict[str, Any],
 ) -> int:  # fmt: skip
     """Print what a certificate says; return the exit code."""
-    from flows.certify_claims import Proof, exit_code, verdicts
+    from flows.certify_claims import exit_code, verdicts
+    from flows.certify_trajectory import Proof
 
     found = verdicts(certificate, claim)
     enclosures = [

@@ -12,8 +12,8 @@ from flows import certify_proof as proof
 from flows import relu_neuron_exact as exact
 from flows.certify import Uncertified
 from flows.certify_chebyshev import precision
-from flows.certify_claims import Proof, compared
 from flows.certify_relu_neuron import Singular, SpanFlow
+from flows.certify_trajectory import Proof, compared
 from flows.solver_reference import solve_reference
 
 # Starts of the containment test; the second one crosses kinks of the plane.

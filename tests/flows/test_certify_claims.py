@@ -8,8 +8,9 @@ from flint import arb
 import flows
 import potentials
 from flows.certify_chebyshev import precision
-from flows.certify_claims import Proof, compared, exit_code, verdicts
+from flows.certify_claims import exit_code, verdicts
 from flows.certify_features import Scene
+from flows.certify_trajectory import Proof, compared
 from flows.check import Quantities
 from potentials.claim import Comparison, Inequality
 from potentials.notation import symbol
@@ -127,7 +128,7 @@ def test_hypotheses_are_decided_too(made):
 
 
 def test_equalities_and_times_that_are_not_reached_are_undecided(made, monkeypatch):
-    monkeypatch.setattr("flows.certify_claims.BUDGET", 50)
+    monkeypatch.setattr("flows.certify_trajectory.BUDGET", 50)
     loss = symbol("loss")
     assert verdict(made, statement(loss, "<=", loss)).verdict is Proof.UNDECIDED
     late = verdict(made, statement(loss, "<=", sp.S.One, (symbol("t") - 100,)))

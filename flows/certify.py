@@ -28,7 +28,7 @@ Ball = Any  # flint.arb
 
 DIGITS = 30
 #: Lengths of pieces in log-time: the first one tried, the longest, and the one that gives up.
-FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-9
+FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
 #: Parts of a piece on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
 #: Growth may be overestimated by so much a unit of log-time, or by so much on a piece.
@@ -164,7 +164,7 @@ class _Steps:
                 piece = self._proved(rows, span, last)
             except Singular as problem:
                 reason = str(problem)
-                self.length = min(self.length, last - self.time) * 7 // 10
+                self.length = min(self.length, last - self.time) * 6 // 10
                 self.before = rows, span
                 continue
             if crossed is not None:
@@ -223,15 +223,14 @@ class _Steps:
         length = float(2 * span.half)
         tube = above(TUBE * (start + proof.SPARE * defect * length))
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        parts = PARTS
-        while True:
-            with precision(fast):
-                growth, excess = proof.growth(flow, rows, span, bits, parts, fast, arb(tube))
-            if excess <= EXCESS or excess * length <= NEGLIGIBLE or parts == MOST_PARTS:
-                break
-            parts *= 2
+        growth, excess = self._growth(rows, span, fast, arb(tube), PARTS)
+        # An excess shrinks with the parts, unless it comes from an angle that is lost.
+        allowed = max(EXCESS, NEGLIGIBLE / length)
+        if excess > allowed:
+            more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
+            growth, _ = self._growth(rows, span, fast, arb(tube), min(more, MOST_PARTS))
         # Across a kink the branch is not the field itself.
-        crossing = proof.crossing(flow, rows, span, self.signs, bits, parts, prec)
+        crossing = proof.crossing(flow, rows, span, self.signs, bits, len(growth), prec)
         defect = arb(above(proof.SPARE * (defect + crossing)))
         if not defect <= 64 * self.goal:
             raise Singular("a pair aligns in a way that is not understood")
@@ -242,6 +241,12 @@ class _Steps:
         self._move(rows, span, last, self.goal / max(float(left), 1e-40 * self.goal))
         return Piece(last, tuple(self.signs), rho, float(defect), growth, above(largest),
                      float(self.error), tuple(rows))  # fmt: skip
+
+    def _growth(
+        self, rows: list[Row], span: Span, prec: int, tube: Ball, parts: int
+    ) -> tuple[tuple[float, ...], float]:
+        with precision(prec):
+            return proof.growth(self.flow, rows, span, self.bits, parts, prec, tube)
 
     def _move(self, rows: list[Row], span: Span, last: int, room: float) -> None:
         """Go to the end of a proved piece; the next length follows from how much room was left."""

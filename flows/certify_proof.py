@@ -36,8 +36,8 @@ ELLIPSES = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 16.0, 32.0, 128.0, 1024.0)
 #: Stated bounds exceed what was computed by this factor, so that other roundings agree with them.
 ROOM = 1.0 + 2.0**-10
 #: And bounds that depend on how a formula is written by more: the defect by this factor, growth by
-#: this part of the width of the Hessian.
-SPARE, MARGIN = 4.0, 0.25
+#: this part of the width of the Hessian. On an ellipse larger by a factor all is analytic too.
+SPARE, MARGIN, CLEARANCE = 4.0, 0.25, 1.25
 
 
 class Span(NamedTuple):
@@ -127,6 +127,7 @@ def best_ellipse(
     for rho in ELLIPSES:
         try:
             bound = remainder(flow, rows, span, signs, bits, rho)
+            remainder(flow, rows, span, signs, bits, CLEARANCE * rho)
         except Singular:
             break  # so it is on larger ones
         if bound > best[1]:

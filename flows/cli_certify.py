@@ -41,7 +41,8 @@ def certify(
 
     Loss and local exponent are enclosed at the times of --t-eval and at --t-end.
 
-    Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 4: no proof to --t-end.
+    Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
+    UNDECIDED; 4: no proof to --t-end.
     """
     from flows.certify import Uncertified
     from flows.certify import certify as prove
@@ -78,7 +79,8 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     With options of a flow, it must be about that start, teacher and --t-end. What it says of the
     claims is shown if it is accepted.
 
-    Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED.
+    Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
+    --claim is UNDECIDED.
     """
     from flows.certificate import load_certificate
     from flows.verify import verify as checked
@@ -136,6 +138,7 @@ def _show(
 ) -> int:  # fmt: skip
     """Print what a certificate says; return the exit code."""
     from flows.certify_claims import exit_code, verdicts
+    from flows.certify_trajectory import Proof
 
     found = verdicts(certificate, claim)
     enclosures = [
@@ -158,6 +161,8 @@ def _show(
         })  # fmt: skip
     else:
         output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
+    if claim is not None and found[0].verdict is Proof.UNDECIDED:
+        return 3
     return exit_code(found)
 
 
@@ -177,9 +182,8 @@ def _tables(
         output.table(("certificate", certificate.system.name), rows),
         output.table(("t", "loss", "local exponent"),
                      [(e["t"], e["loss"], e["local_exponent"]) for e in enclosures]),
-        output.table(("claim", "verdict", "hypotheses", "constant", ""),
-                     [(v.claim, str(v.verdict), _counted(v), v.constant, v.message)
-                      for v in found]),
+        output.table(("claim", "verdict", "", "hypotheses"),
+                     [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found]),
     ]  # fmt: skip
 
 

@@ -1,0 +1,133 @@
+"""What a certificate costs and how narrow it is; it must agree with an independent solver.
+
+Each start is certified, written, checked by `flows.verify`, and compared at 20 times with
+`flows.solver_reference`, which shares no code with certificates. Printed: CPU seconds of each, the
+bound of the distance between flow and polynomial in the user's parameters, the distance found, and
+`t^3 L` at the end with its error. Exits with 1 if a certificate is refused, misses the reference,
+or is wider than promised. Run
+
+    python benchmarks/certificates.py [--quick]
+
+`--quick` leaves out the long ones. Time is that of this process, without other load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+from machine import describe
+from mpmath import mp
+from rich.console import Console
+from rich.table import Table
+
+import flows
+from flows import relu_neuron_exact as exact
+from flows.certify_chebyshev import precision
+from flows.certify_claims import verdicts
+from flows.solver_reference import solve_reference
+
+# The promise: bound of the error at every time.
+PROMISED = 1e-25
+# The reference has 50 digits and keeps the first 25 of them, relative to each component.
+DIGITS, KEPT = 50, 1e-25
+
+
+class Case(NamedTuple):
+    """A start and what is asked of it."""
+
+    n: int
+    d: int
+    seed: int
+    t_end: float
+    digits: int
+    long: bool
+    promised: float
+
+
+CASES = (
+    Case(2, 2, 0, 1e12, 30, False, PROMISED),
+    Case(2, 2, 3, 1e12, 30, False, PROMISED),
+    Case(1, 5, 0, 1e3, 30, False, PROMISED),
+    Case(2, 100, 0, 1e12, 30, False, PROMISED),
+    Case(2, 2, 0, 1e12, 50, True, 1e-45),
+    Case(3, 5, 0, 1e9, 30, True, PROMISED),
+)
+
+
+def reference(system: flows.ReLUNeuron, start: np.ndarray, times: np.ndarray) -> list[Any]:
+    """States at the times in the span of teacher (here of length 1) and start."""
+    x = exact.coordinates(start.tolist(), system.teacher, DIGITS)
+    teacher = [1.0] + [0.0] * (len(x[0]) - 1)
+    field, jacobian = exact.flow([1.0] * system.n, teacher, DIGITS)
+    found = solve_reference(field, jacobian, [c for row in x for c in row], times, DIGITS,
+                            tolerance=KEPT, switches=exact.crossings(teacher))  # fmt: skip
+    if found.status != "completed":
+        raise SystemExit(f"reference: {found.message}")
+    return found.states
+
+
+def distance(certificate: flows.Certificate, times: np.ndarray, states: list[Any]) -> float:
+    """Largest distance of the polynomial from the reference, Euclidean."""
+    worst = 0.0
+    with precision(certificate.precision):
+        for t, x in zip(times, states, strict=True):
+            found = [c.mid() for c in certificate.coordinates(float(t))]
+            gaps = [a - arb(mp.nstr(b, DIGITS)) for a, b in zip(found, x, strict=True)]
+            worst = max(worst, float(sum(g * g for g in gaps).sqrt()))
+    return worst
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="leave out the long ones")
+    quick = parser.parse_args().quick
+    # What is compiled and derived once is not a certificate's time.
+    small = flows.ReLUNeuron(n=2, d=2)
+    flows.certify(small, small.initial(), 1e-3, digits=8)
+
+    Console(width=150).print(describe())
+    table = Table("n, d, seed", "to t", "digits", "pieces", "MB", "certify s", "verify s",
+                  "claims s", "error at most", "off by", "t^3 L at the end")  # fmt: skip
+    failed = False
+    for case in CASES:
+        if quick and case.long:
+            continue
+        system = flows.ReLUNeuron(n=case.n, d=case.d)
+        start = system.initial(0.1, case.seed)
+        marks = [time.process_time()]
+        certificate = flows.certify(system, start, case.t_end, digits=case.digits)
+        marks.append(time.process_time())
+        with tempfile.TemporaryDirectory() as folder:
+            certificate.save(path := Path(folder) / "certificate.json")
+            size = path.stat().st_size / 1e6
+            checked = flows.verify(path, system, start, case.t_end)
+        marks.append(time.process_time())
+        verdicts(certificate)
+        marks.append(time.process_time())
+        times = np.geomspace(1e-2, case.t_end, 20)
+        off = distance(certificate, times, reference(system, start, times))
+        # Where the certificate is narrower than the reference, they differ by what that has lost.
+        failed |= not (checked.accepted and off <= certificate.error + 10 * KEPT
+                       and certificate.error <= case.promised)  # fmt: skip
+        with precision(certificate.precision):
+            scaled = (arb(case.t_end) ** 3 * certificate.loss(case.t_end)).str(25)
+        seconds = [f"{b - a:.1f}" for a, b in itertools.pairwise(marks)]
+        table.add_row(f"{case.n}, {case.d}, {case.seed}", f"{case.t_end:g}", str(case.digits),
+                      str(len(certificate.pieces)), f"{size:.1f}", *seconds,
+                      f"{certificate.error:.1e}", f"{off:.1e}",
+                      scaled if case.n > 1 else "(exponential)")  # fmt: skip
+    Console(width=150).print(table)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

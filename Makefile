@@ -25,7 +25,7 @@ types: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	@set -e; for script in derivation_cost evidence solvers speed figure1; do \
+	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 

@@ -99,6 +99,7 @@ def test_a_run_in_progress_can_be_cancelled_and_what_it_has_is_shown(inspector):
     page.locator("#live").uncheck()
     # With fifty digits it takes seconds: time enough to cancel it.
     page.get_by_label("system", exact=True).select_option("relu_neuron")
+    page.get_by_label("d", exact=True).fill("5")
     page.get_by_label("horizon T", exact=True).fill("1e12")
     page.get_by_text("Start, target, solver").click()
     page.get_by_label("method", exact=True).select_option("reference")
@@ -161,3 +162,17 @@ def test_a_saved_run_opens_and_the_form_goes_on_from_there(visit, serve, tmp_pat
         assert seen.page.locator("#current h2").inner_text().endswith("run.nc")
         assert "t = 100" in seen.page.locator("#current dl").first.inner_text()
         assert seen.complaints == []
+
+
+def test_the_keyboard_reaches_every_field(inspector):
+    page = inspector.page
+    name = "x => x.id || x.name || x.ariaLabel || x.dataset.for || x.tagName"
+    wanted = page.locator("#form :is(input, select, textarea, button, summary):enabled")
+    wanted = [x.evaluate(name) for x in wanted.all() if x.is_visible()]
+    page.get_by_label("system", exact=True).focus()
+    reached = []
+    for _ in range(len(wanted) + 3):
+        reached.append(page.evaluate(f"({name})(document.activeElement)"))
+        page.keyboard.press("Tab")
+    assert len(wanted) > 10
+    assert set(wanted) <= set(reached)

@@ -169,8 +169,9 @@ def quick(monkeypatch):
 
 def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
     out = tmp_path / "new" / "folder"
-    paths = report.write(["relu_neuron"], out)
-    assert paths == [out / "relu_neuron.html", out / "index.html"]
+    told = []
+    paths = report.write(["relu_neuron"], out, tell=told.append)
+    assert told == paths == [out / "relu_neuron.html", out / "index.html"]
     assert sorted(paths) == sorted(out.iterdir())  # and nothing else is left
     text = paths[1].read_text("utf-8")
     assert foreign(text) == []

@@ -16,7 +16,7 @@ report: .venv/installed
 	$(BIN)/popflow report --out report --force
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)

@@ -16,7 +16,7 @@ report: .venv/installed
 	$(BIN)/popflow report --out report --force
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)
@@ -25,7 +25,7 @@ types: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	@set -e; for script in derivation_cost evidence solvers speed figure1; do \
+	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 

@@ -214,8 +214,7 @@ def report(systems: tuple[str, ...], out: str, force: bool) -> int:
         one_of("system", name, SYSTEMS)
     from flows.report import write
 
-    for path in write(systems or tuple(SYSTEMS), out, force=force):
-        click.echo(path)
+    write(systems or tuple(SYSTEMS), out, force=force, tell=click.echo)
     return 0
 
 

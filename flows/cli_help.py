@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -94,8 +95,9 @@ def claim_names(
 
 
 def _named(ctx: click.Context, incomplete: str, names: Any) -> list[CompletionItem]:
-    about = ctx.params.get("subject") or ctx.params.get("system")
-    chosen = [about] if about in SYSTEMS else SYSTEMS
+    # Where the last word is an option without its value, click has parsed nothing.
+    typed = os.environ.get("COMP_WORDS", "").split()
+    chosen = [word for word in typed if word in SYSTEMS] or SYSTEMS
     found = dict.fromkeys(name for system in chosen for name in names(system))
     return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 

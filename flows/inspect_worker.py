@@ -132,10 +132,9 @@ def _serve(pipe: Connection, stop: Any) -> None:
 
     while True:
         try:
-            job = pipe.recv()
-        except EOFError:
+            pipe.send(_answer(pipe.recv(), pipe, stop))
+        except (EOFError, BrokenPipeError):  # the server has gone
             return
-        pipe.send(_answer(job, pipe, stop))
 
 
 def _answer(job: Job, pipe: Connection, stop: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import webbrowser
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def serve(
     found = _listen(port)
     number = found.getsockname()[1]
     desk = Desk()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         asyncio.run(_serve(application(desk, job, given, number), found, browser, say, number))
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -18,7 +20,11 @@ COLUMN, PAGE = 3.25, 6.75
 SMALL = 6.5
 #: A figure that becomes narrower becomes shorter by this part of it: labels keep their height.
 SHORTER = 0.62
+#: Letters of such text in a line.
+LETTERS = 38
 SUFFIXES = (".pdf", ".svg", ".png")
+MATH = re.compile(r"\$[^$]*\$")
+GLUE = "\N{NO-BREAK SPACE}"
 
 
 def fit(figure: Figure) -> Figure:
@@ -42,12 +48,20 @@ def fit(figure: Figure) -> Figure:
     figure.set_size_inches(COLUMN, height * (1 - SHORTER * (1 - COLUMN / old)))
     for axes in figure.axes:
         axes.tick_params(labelsize=SMALL)
+    for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+        legend.set_ncols(1)
+        legend.set_frame_on(True)  # it may lie on a curve
+        legend.get_frame().set(alpha=0.75, linewidth=0)
     for text in figure.findobj(Text):
         text.set_fontsize(SMALL)
-    for legend in (axes.get_legend() for axes in figure.axes):
-        if legend is not None:
-            legend.set_ncols(1)
+        text.set_text(_wrapped(text.get_text()))
     return figure
+
+
+def _wrapped(text: str) -> str:
+    """Lines that fit into a column; no formula is cut."""
+    whole = MATH.sub(lambda found: found[0].replace(" ", GLUE), text)
+    return textwrap.fill(whole, LETTERS, break_long_words=False).replace(GLUE, " ")
 
 
 def write_all(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:

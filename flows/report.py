@@ -69,7 +69,10 @@ class Page:
     runs: int
 
 
-def write(names: Sequence[str], out: str | Path, force: bool = False) -> list[Path]:
+def write(
+    names: Sequence[str], out: str | Path, force: bool = False,
+    tell: Callable[[Path], object] = lambda path: None,
+) -> list[Path]:  # fmt: skip
     """Write one page a system, an ``index.html``, and the static figures below ``figures/``.
 
     Parameters
@@ -80,6 +83,8 @@ def write(names: Sequence[str], out: str | Path, force: bool = False) -> list[Pa
         Folder, made if it does not exist.
     force : bool
         Replace existing pages and figures.
+    tell : callable
+        Told each page when it is written; a system takes up to a minute.
 
     Returns
     -------
@@ -108,7 +113,9 @@ def write(names: Sequence[str], out: str | Path, force: bool = False) -> list[Pa
     for name, path in zip(chosen, paths, strict=False):
         pages.append(page(name, folder=folder))
         html.write_page(path, pages[-1].text)
+        tell(path)
     html.write_page(paths[-1], html.render("index.html", pages=pages))
+    tell(paths[-1])
     return paths
 
 

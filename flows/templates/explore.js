@@ -100,7 +100,7 @@ const popflow = (() => {
         type: "range", id: `${id}-time`, min: 0, max: last, step: 1, value: this.index,
         oninput: () => this.move(Number(this.slider.value), true),
       });
-      this.clock = make("output", {for: `${id}-time`});
+      this.clock = make("span", {class: "clock"});
       const zoom = (text, factor) =>
         make("button", {type: "button", onclick: () => this.zoom(factor)}, text);
       const bar = make("div", {class: "bar"},
@@ -241,7 +241,7 @@ const popflow = (() => {
 
     /** Switches of curves, each with its value at the cursor. */
     legend(box, place, all, renderers, bodies) {
-      const outputs = all.map(() => make("output", {class: "value"}));
+      const outputs = all.map(() => make("span", {class: "number"}));
       box.append(make("ul", {class: "legend", tabindex: 0, "aria-label": `Curves of ${box.firstChild.textContent}`},
         ...all.map(({label}, k) => {
           const key = `${place} ${label}`;
@@ -316,5 +316,13 @@ const popflow = (() => {
     }, {rootMargin: "300px"});
     for (const target of root.querySelectorAll(".explorer")) watcher.observe(target);
   }
-  return {explore, make};
+
+  /** Let the keyboard scroll a formula that is wider than the screen, and no other. */
+  function reachable(root) {
+    for (const formula of root.querySelectorAll(".math"))
+      if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+      else formula.removeAttribute("tabindex");
+  }
+  addEventListener("resize", () => reachable(document));
+  return {explore, make, reachable};
 })();

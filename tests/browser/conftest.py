@@ -14,7 +14,7 @@ ARGUMENTS = (
 )  # fmt: skip
 DESKTOP = {"width": 1280, "height": 900}
 DRAWN = "[data-drawn=yes]"
-PATIENCE = 60_000  # milliseconds: no test is about speed
+PATIENCE = 180_000  # milliseconds: no test is about speed
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ from flows.case import Case
 from flows.cli import main
 from flows.gmm_em_figure import loss_figure
 
+# Two workers would make the page twice.
+pytestmark = pytest.mark.xdist_group("report")
+
 PHONE = {"width": 390, "height": 844}
 OPTIONS = "--n 2 --d 2 --scale 1 --seed 0"
 T_END = 1e6
@@ -59,7 +62,7 @@ def explored(seen, expression):
 def values(seen, panel):
     """What the legend of a panel shows at the cursor, by label."""
     rows = seen.page.locator(f".{panel} ul.legend li").all()
-    return {row.locator("label").inner_text(): row.locator("output").inner_text() for row in rows}
+    return {row.locator("label").inner_text(): row.locator(".number").inner_text() for row in rows}
 
 
 def place_of(seen, panel, t, y):
@@ -103,7 +106,7 @@ def test_values_at_the_cursor_are_those_of_the_command_line(explorer, capsys):
     told = json.loads(capsys.readouterr().out)
     for index in (1, 40, len(told["t"]) - 1):
         explored(explorer, f"e.move({index - 1})")  # the view begins after t = 0
-        assert float(explorer.page.locator(".bar output").inner_text()[4:]) == pytest.approx(
+        assert float(explorer.page.locator(".clock").inner_text()[4:]) == pytest.approx(
             told["t"][index], rel=DIGITS, abs=0
         )
         shown = float(values(explorer, "loss")["loss"])
@@ -208,9 +211,11 @@ def test_the_keyboard_reaches_everything_and_works_it(explorer):
     assert explored(explorer, "return e.window[0] > e.view.t[0]")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(visit, address, scheme):
-    with visit(address, scheme=scheme) as seen:
+@pytest.mark.parametrize("how", [
+    {"scheme": "light"}, {"scheme": "dark"}, {"viewport": PHONE, "is_mobile": True},
+], ids=["light", "dark", "phone"])  # fmt: skip
+def test_axe_finds_no_fault(visit, address, how):
+    with visit(address, **how) as seen:
         seen.page.locator(".explorer").scroll_into_view_if_needed()
         seen.drawn(PANELS)
         assert seen.axe() == []

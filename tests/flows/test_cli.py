@@ -2,6 +2,7 @@ import errno
 import functools
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,12 +15,12 @@ import pytest
 import xarray
 
 import potentials
-from flows import cli
+from flows import cli, inspector
 from flows.cli import main
 
 SMALL = ("run", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 CHECK = ("check", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
-HEAVY = {"jax", "diffrax", "numba", "sympy", "scipy", "matplotlib", "xarray"}
+HEAVY = {"jax", "diffrax", "numba", "sympy", "scipy", "matplotlib", "xarray", "bokeh", "tornado"}
 
 
 @pytest.fixture
@@ -123,7 +124,13 @@ BAD = {
     "picture of no kind": (
         ("inspect", "{}/good.nc", "--potential", "kappa_max", "--out", "{}/k.bmp"), ".png",
     ),
-    "no potential": (("inspect", "{}/good.nc"), "--potential"),
+    "picture of no potential": (("inspect", "{}/good.nc", "--out", "{}/x.png"), "--potential"),
+    "inspector of an unknown system": (("inspect", "relu"), "did you mean relu_neuron?"),
+    "inspector with another system's option": (
+        ("inspect", "gmm_em", "--depth", "3"), "not an option of",
+    ),
+    "inspector of a file and n": (("inspect", "{}/good.nc", "--n", "3"), "--n does not apply"),
+    "inspector at no port": (("inspect", "gmm_em", "--port", "70000"), "70000 is not in the range"),
     "result missing": (("check", "{}/nothing.nc"), "no such file"),
     "result truncated": (("check", "{}/truncated.nc"), "not a popflow"),
     "result of text": (("check", "{}/text.nc"), "not a popflow"),
@@ -329,8 +336,72 @@ def test_every_command_has_help(popflow, command):
     assert out.startswith(f"Usage: popflow {command}".rstrip())
 
 
-def test_no_arguments_show_the_help(popflow):
-    assert popflow() == popflow("--help")
+def test_no_arguments_say_what_to_do_next(popflow):
+    code, out, err = popflow()
+    assert (code, err) == (0, "")
+    _, known, _ = popflow("--help")
+    named = re.findall(r"^  popflow ([a-z]+)", out, re.MULTILINE)
+    assert len(named) >= 4
+    for command in named:
+        assert f"\n  {command} " in known
+
+
+@pytest.mark.parametrize("command", ["list", "derive", "run", "check", "inspect", "report",
+                                     "ensemble"])  # fmt: skip
+def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
+    _, out, _ = popflow(command, "--help")
+    examples = re.findall(r"^    popflow (.*)$", out.split("Examples:")[1], re.MULTILINE)
+    assert examples
+    for line in examples:
+        name, *words = re.split(r"\s{2,}", line)[0].split()
+        cli.commands.commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize(("words", "meant"), [
+    (("inspct",), "inspect"), (("run", "relu_neurn", "--t-end", "1"), "relu_neuron"),
+    (("run", "gmm-em", "--t-end", "1"), "gmm_em"), ((*RUN, "--t-edn", "1"), "--t-end"),
+    ((*RUN, "--method", "lsoda"), "LSODA"), ((*CHECK, "--claim", "los_lower"), "loss_lower"),
+    (("inspect", "relu_neuron", "--potential", "kapa"), "kappa_max"),
+    (("derive", "mixtur"), "mixture"), (("report", "score", "--out", "x"), "score_matching"),
+])  # fmt: skip
+def test_an_error_names_what_was_probably_meant(popflow, words, meant):
+    code, _, err = popflow(*words)
+    assert code == 2
+    assert re.search(rf"(?i)did you mean[^?]*{meant}\b", err)
+
+
+@pytest.mark.parametrize(("words", "found"), [
+    ("popflow in", {"inspect"}), ("popflow run gm", {"gmm_em"}),
+    ("popflow check relu_neuron --claim loss_l", {"loss_lower", "loss_lower_constant"}),
+    ("popflow inspect gmm_em --potential m", {"max_norm"}),
+    ("popflow run gmm_em --we", {"--weights"}),
+])  # fmt: skip
+def test_a_shell_completes_names(words, found):
+    program = "import sys; from flows.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "_POPFLOW_COMPLETE": "bash_complete", "COMP_WORDS": words,
+             "COMP_CWORD": str(words.count(" "))},
+    )  # fmt: skip
+    told = {line.split(",")[1] for line in done.stdout.splitlines() if line.startswith("plain,")}
+    assert told == found
+
+
+def test_inspect_serves_the_system_with_its_options_and_files_written_out(
+    popflow, folder, monkeypatch
+):
+    served = []
+    monkeypatch.setattr(inspector, "serve", lambda *words: served.append(words))
+    code, _, err = popflow("inspect", "relu_neuron", "--initial", folder / "start.json",
+                           "--t-end", "100", "--no-browser", "--port", "0")  # fmt: skip
+    assert (code, err) == (0, "")
+    job, given, port, browser, _ = served.pop()
+    assert (job.system, port, browser) == ("relu_neuron", 0, False)
+    assert given == {"t_end": 100.0, "initial": "[[0.1, 0.2], [0.3, -0.1]]"}
+    popflow("inspect", folder / "good.nc")
+    job, given, port, browser, _ = served.pop()
+    assert (Path(job.file).name, given, port, browser) == ("good.nc", {}, None, True)
 
 
 def _imported(*commands):
@@ -351,7 +422,7 @@ def test_help_imports_no_heavy_module_and_a_run_no_jax():
     assert _imported(["--help"]) == set()
     imported = _imported(list(SMALL))
     assert "numba" in imported, "the control: an import is seen"
-    assert not imported & {"jax", "diffrax", "matplotlib"}
+    assert not imported & {"jax", "diffrax", "matplotlib", "bokeh", "tornado"}
 
 
 def test_python_m_flows_is_the_same_command():

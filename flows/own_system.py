@@ -190,13 +190,14 @@ class OwnSystem(System):
         """The system's own potentials and claims."""
         found = []
         for name, expression in self.potentials:
+            sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
             names = MappingProxyType({
                 name: sp.latex(expression),
-                f"{name}_dot": rf"-\left\langle \nabla {name}, \nabla L \right\rangle",
+                f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
             })  # fmt: skip
             terms = single(name, "state", symbol(name), None)
-            found.append(Potential(name, rf"\mathrm{{{name}}}".replace("_", r"\_"), terms,
-                                   symbol(name), "where it is smooth", HERE, names))  # fmt: skip
+            found.append(Potential(name, sign, terms, symbol(name), "where it is smooth", HERE,
+                                   names))  # fmt: skip
         return Statements(tuple(found), (), self.claims, self.marks)
 
     @property

@@ -4,6 +4,8 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
+from docutils.nodes import Text, literal_block
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
@@ -38,3 +40,14 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 napoleon_custom_sections = ["Accuracy", "Assumptions", "Units", "Source"]
+
+
+def setup(app):
+    """Drop the empty line that ends an example on a page: doctest needs it, nobody else does."""
+
+    def trim(app, doctree):
+        for block in doctree.findall(literal_block):
+            block.rawsource = block.astext().rstrip("\n")
+            block[:] = [Text(block.rawsource)]
+
+    app.connect("doctree-read", trim)

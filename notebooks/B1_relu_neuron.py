@@ -75,7 +75,7 @@ for name, symbolic_constant in (
 ):
     (verdict,) = flows.check(run[3], name)
     print(f"{name:28}{symbolic_constant!s:26}{float(symbolic_constant):10.4g}  this run needs"
-          f" {verdict.constant:.4g}: {verdict.verdict}")  # fmt: skip
+          f" {verdict.constant:.4g}: {verdict.verdict}")
 
 # %% [markdown]
 # **The constant of the rate.** For a mirror pair ($n = 2$, symmetric about the teacher) the loss is

@@ -20,7 +20,7 @@ runs = {}
 for seed in (2, 0):
     runs[seed] = run = flows.integrate(system, system.initial(0.2, seed), t_end=1e6)
     print(f"seed {seed}: sign of det W(0) {np.sign(run['determinant'][0]):+.0f},"
-          f" loss at the end {run['loss'][-1]:.3g}")  # fmt: skip
+          f" loss at the end {run['loss'][-1]:.3g}")
 
 # %%
 figure.stages_figure(runs[2])
@@ -56,7 +56,7 @@ for depth in (2, 3, 4):
     layers = flows.MatrixFactorization(d=2, depth=depth, regularization=20.0)
     found = convergence(layers, 0.3, range(8), 1e3)
     print(f"depth {depth}: converge with det W(0) > 0: {found.fraction(True):.2f},"
-          f" with det W(0) < 0: {found.fraction(False):.2f}")  # fmt: skip
+          f" with det W(0) < 0: {found.fraction(False):.2f}")
 
 # %% [markdown]
 # **Off balance the skew error can grow.** Along a balanced chain of even depth it never increases
@@ -84,7 +84,7 @@ for depth, balanced, a in ((4, True, 5.0), (4, False, 0.0), (3, True, 5.0)):
     found = growth(depth, balanced, a)
     kind = "balanced" if balanced else "random"
     print(f"depth {depth}, {kind} start: grows somewhere in {np.sum(found > 1e-6)} of"
-          f" {len(found)} runs, rate at most {found.max():+.2g}")  # fmt: skip
+          f" {len(found)} runs, rate at most {found.max():+.2g}")
 
 # %% [markdown]
 # **The balance is conserved to rounding.** Without the balancing term every

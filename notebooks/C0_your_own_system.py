@@ -48,9 +48,9 @@ claims = (
     Inequality(id="slow", statement="dU/dt >= -11 U^2", source=HERE, exponent=sp.Integer(2),
                conclusions=(Comparison(-symbol("transverse_dot"), "<=", U**EXPONENT,
                                        sp.Integer(11), late),)),
-)  # fmt: skip
+)
 neuron = flows.OwnSystem("quadratic_neuron", [a, B], loss, decay={B: sp.Rational(1, 2)},
-                         potentials={"transverse": sp.trace(B.T * B)}, claims=claims)  # fmt: skip
+                         potentials={"transverse": sp.trace(B.T * B)}, claims=claims)
 
 # %% [markdown]
 # The expectation of a polynomial is brought into closed form by symbolic moments. The rest is as
@@ -62,7 +62,7 @@ start = neuron.initial(scale=0.1, seed=0)
 run = flows.integrate(neuron, start, t_end=1e6)
 print(f"{run.status}: loss {run['loss'][-1]:.4g}, exponents: loss"
       f" {flows.local_exponent(run)[-1]:.4f},"
-      f" transverse {flows.local_exponent(run, 'transverse')[-1]:.4f}")  # fmt: skip
+      f" transverse {flows.local_exponent(run, 'transverse')[-1]:.4f}")
 for verdict in flows.check(run):
     print(f"{verdict.claim:8}{verdict.verdict:10}{verdict.message}")
 
@@ -75,7 +75,7 @@ figure.loss_figure(run)
 # %%
 for claim, change in ((claims[0], {"exponent": sp.Integer(3)}),
                       (claims[1], {"exponent": sp.Integer(1)}),
-                      (claims[2], {"sign": -1})):  # fmt: skip
+                      (claims[2], {"sign": -1})):
     (verdict,) = flows.check(run, replace(claim, **change))
     print(f"{claim.id} with {change}: {verdict.verdict}")
 
@@ -86,7 +86,9 @@ for claim, change in ((claims[0], {"exponent": sp.Integer(3)}),
 # $|a|^2 - 1 \approx -\frac13 \operatorname{tr} B^T B$, and the eigenvalues $\beta_k$ of $B^T B$
 # obey $\dot\beta_k = -8 \beta_k (\beta_k + \frac13 \sum_l \beta_l)$. All
 # $r = \min(n - 1, d - 1)$ of them become equal, so that
+#
 # $$ t^2 L \to \frac{3 r}{64 (3 + r)}. $$
+#
 # One neuron ($r = 0$) converges exponentially. So quadratic activation is slowed down as well, to
 # $t^{-2}$ instead of the ReLU's $t^{-3}$.
 
@@ -94,7 +96,7 @@ for claim, change in ((claims[0], {"exponent": sp.Integer(3)}),
 tail = tail_constant(run, exponent=2)
 r = min(n - 1, d - 1)
 print(f"t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
-      f" 3 r/(64 (3 + r)) = {3 * r / (64 * (3 + r)):.6f}")  # fmt: skip
+      f" 3 r/(64 (3 + r)) = {3 * r / (64 * (3 + r)):.6f}")
 
 # %% [markdown]
 # With unlike starts the eigenvalues become equal slowly, and in an ensemble one sees how slowly:
@@ -117,7 +119,7 @@ residual, defect = sp.diag(2, 1) - W * V, V * V.T - W.T * W
 fit, balance = sp.trace(residual.T * residual) / 2, sp.trace(defect.T * defect)
 constant = Conserved(id="balance", statement="the balance is conserved", source=HERE,
                      conclusions=(Comparison(symbol("defect"), "==", symbol("defect_0"),
-                                             sp.S.One),))  # fmt: skip
+                                             sp.S.One),))
 own = flows.OwnSystem("two_layers", [V, W], fit, {"defect": balance}, [constant])
 built_in = flows.MatrixFactorization(d=2, depth=2, target=np.diag([2.0, 1.0]), regularization=0.0)
 start = built_in.initial(0.3, seed=2)
@@ -152,11 +154,11 @@ built_in = flows.GMMEM(n=2, d=1)
 state = np.array([1.2, -0.4])
 found = mixture.expectation(state)
 print(f"KL {found.loss:.12f}, error {found.error:.0e} with {len(found.rule)} nodes;"
-      f" built in: {built_in.loss(state[:, None]):.12f}")  # fmt: skip
+      f" built in: {built_in.loss(state[:, None]):.12f}")
 run = flows.integrate(mixture, state, t_end=1e4, rtol=1e-8)
 worst = run.features["expectation_error"].max()
 print(f"{run.status}: largest error of an expectation {worst:.0e},"
-      f" exponent {flows.local_exponent(run)[-1]:.3f}")  # fmt: skip
+      f" exponent {flows.local_exponent(run)[-1]:.3f}")
 
 # %% [markdown]
 # A saved run shows times, states and observables to everybody. A file cannot carry the loss, which

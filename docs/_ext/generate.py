@@ -149,8 +149,8 @@ def escaped(text):
 
 def potential(p):
     """Definition, derivative along the flow, domain and source of a potential."""
-    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()),
-                        f"Domain: {escaped(p.domain)}. Source: {escaped(str(p.source))}."])  # fmt: skip
+    where = f"Domain: {escaped(p.domain)}. Source: {escaped(str(p.source))}."
+    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()), where])
 
 
 def claim(c):

@@ -1,15 +1,17 @@
 # Each target works alone, on a machine that has only Python >= 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := symbolic potentials flows tests benchmarks
+SOURCES := symbolic potentials flows tests benchmarks notebooks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types bench clean
+.PHONY: help report test lint types bench docs notebooks clean
 
 help:
 	@echo "make report   derive, integrate, check, draw: ./report/*.html"
 	@echo "make test     the tests        make lint    ruff"
 	@echo "make bench    the benchmarks   make types   mypy"
+	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
+	@echo "make notebooks   execute the notebooks anew and store what comes out"
 	@echo "make clean    remove .venv, ./report and caches"
 
 report: .venv/installed
@@ -23,6 +25,12 @@ lint: .venv/installed
 
 types: .venv/installed
 	$(BIN)/mypy
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+notebooks: .venv/installed
+	$(BIN)/python notebooks/refresh.py
 
 bench: .venv/installed
 	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
@@ -38,5 +46,5 @@ bench: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv report build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv report build docs/_build docs/generated *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

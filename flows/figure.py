@@ -131,6 +131,7 @@ def loss_figure(run: Run) -> Figure:
         below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
     if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
         below.set_ylim(LOWEST_EXPONENT, 0.4)
+    if seen.any() and exponent[seen][-1] < LOWEST_EXPONENT:
         below.set_title("the exponent falls without bound: faster than every power", loc="right")
     below.set_ylabel("local exponent of $L$")
     below.legend()

@@ -16,20 +16,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import sympy as sp
 
+from flows import own_pieces as pieces
 from flows.errors import InputError
 from flows.own_features import RESERVED, Frame, Sound, feature_names, is_name, observe
-from flows.own_loss import (
-    Estimate,
-    Loss,
-    Numeric,
-    estimate,
-    field_of,
-    numeric,
-    pack_rule,
-    unpack_rule,
-)
-from flows.self_similar import Array, Chart, Clock
-from flows.solver import Interpolant, Stop, Watch
+from flows.own_loss import Estimate, Loss, Numeric, estimate, numeric
+from flows.self_similar import Array, Chart
+from flows.solver import Stop, Watch
 from flows.system import Restart, Smooth, System
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
@@ -38,18 +30,8 @@ from symbolic.blocks import Block, entries, explicit, shape
 
 __all__ = ["OwnSystem"]
 
-# Entries that have grown by this factor want another absolute tolerance.
-GROWN = 10.0
-# After this time a chart lasts a decade, so that its tolerances follow what decays.
-LONG = 1e3
-# The error of a rule is measured anew when the state has moved by this part of its size.
-MOVED = 0.05
-# A rule is chosen this much better than it has to be, and used until it is worse.
-RESERVE = 0.1
-LARGEST = 1e100
-# The finest absolute tolerance that a solver is asked for, relative to rtol and size.
-FINEST = 1e-3
-EPSILON = float(np.finfo(float).eps)
+LARGEST = 1e100  # of an entry
+FINEST = 1e-13  # an expectation is never asked for less error
 MAX_ENTRIES = 500
 HERE = Source("this system", 2026, "", "its own definition", "definition")
 
@@ -134,6 +116,9 @@ class OwnSystem(System):
             except TypeError:
                 raise InputError(f"{label} must be a {'mapping' if convert is _pairs else 'list'},"
                                  f" got {getattr(self, label)!r}") from None  # fmt: skip
+        object.__setattr__(self, "expression", _frozen(self.expression))
+        frozen = tuple((name, _frozen(potential)) for name, potential in self.potentials)
+        object.__setattr__(self, "potentials", frozen)
         self._check_blocks()
         for label, known, kind in (("claims", self.claims, Claim), ("marks", self.marks, Mark)):
             for one in known:
@@ -190,13 +175,14 @@ class OwnSystem(System):
         """The system's own potentials and claims."""
         found = []
         for name, expression in self.potentials:
+            sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
             names = MappingProxyType({
                 name: sp.latex(expression),
-                f"{name}_dot": rf"-\left\langle \nabla {name}, \nabla L \right\rangle",
+                f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
             })  # fmt: skip
             terms = single(name, "state", symbol(name), None)
-            found.append(Potential(name, rf"\mathrm{{{name}}}".replace("_", r"\_"), terms,
-                                   symbol(name), "where it is smooth", HERE, names))  # fmt: skip
+            found.append(Potential(name, sign, terms, symbol(name), "where it is smooth", HERE,
+                                   names))  # fmt: skip
         return Statements(tuple(found), (), self.claims, self.marks)
 
     @property
@@ -222,7 +208,10 @@ class OwnSystem(System):
             raise InputError(f"expected the blocks {', '.join(names)}, got {', '.join(values)}")
         parts = []
         for block in self.blocks:
-            part = np.asarray(values[block.name], dtype=float)
+            try:
+                part = np.asarray(values[block.name], dtype=float)
+            except (ValueError, TypeError):
+                raise InputError(f"block {block.name} must hold real numbers") from None
             if part.shape != shape(block):
                 raise InputError(f"block {block.name} must have shape {shape(block)}, got"
                                  f" {part.shape}")  # fmt: skip
@@ -262,22 +251,26 @@ class OwnSystem(System):
 
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
-        if isinstance(start, Mapping):
-            start = self.pack(start)
-        try:
-            array = np.asarray(start)
-        except ValueError:
-            raise InputError("start must be an array; its rows differ") from None
-        size = len(self._entries)
-        if array.dtype.kind not in "iuf" or array.shape != (size,):
-            raise InputError(f"start must be {size} real numbers, or arrays by block, got"
-                             f" {array.dtype} of shape {array.shape}")  # fmt: skip
-        array = array.astype(float)
+        array = self._flat(start)
         if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
             raise InputError(f"start must be finite and below {LARGEST:g}")
         if not np.isfinite(self.gradient(array)).all():
             raise InputError("the gradient at the start is not finite; start elsewhere")
         return array
+
+    def _flat(self, state: Any) -> Array:
+        """State as a flat array; a mapping of blocks is packed."""
+        if isinstance(state, Mapping):
+            state = self.pack(state)
+        try:
+            array = np.asarray(state)
+        except ValueError:
+            raise InputError("a state must be an array; its rows differ") from None
+        size = len(self._entries)
+        if array.dtype.kind not in "iuf" or array.shape != (size,):
+            raise InputError(f"a state must be {size} real numbers, or arrays by block, got"
+                             f" {array.dtype} of shape {array.shape}")  # fmt: skip
+        return array.astype(float)
 
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,); of expectations see :meth:`expectation`."""
@@ -288,28 +281,27 @@ class OwnSystem(System):
         return self._value(state)[1]
 
     def _value(self, state: Any) -> tuple[Any, Array]:
-        y = np.asarray(state, dtype=float)
         if not self._loss.averaged:
-            return self._loss.at(y)
-        found = self.expectation(y)
+            return self._loss.at(self._flat(state))
+        found = self.expectation(state)
         return found.loss, found.gradient
 
     def expectation(self, state: Any) -> Estimate:
         """Loss and gradient with their measured error, of a loss that takes quadrature."""
         if not self._loss.averaged:
             raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
-        return estimate(self._loss, np.asarray(state, dtype=float), self.tolerance)
+        return estimate(self._loss, self._flat(state), self.tolerance)
 
     def hessian(self, state: Any) -> Array:
         """Hessian of the loss, shape (N, N)."""
-        y = np.asarray(state, dtype=float)
+        y = self._flat(state)
         return self._loss.hessian(y, self.expectation(y).rule if self._loss.averaged else None)
 
     # The pieces of a run -----------------------------------------------------------------
 
     def at_tolerance(self, rtol: float) -> Self:
         """Ask expectations for a tenth of the error of a step."""
-        return replace(self, tolerance=max(RESERVE * rtol, 1e-13))
+        return replace(self, tolerance=max(pieces.RESERVE * rtol, FINEST))
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:
         """Entries as they are, with what is observed there."""
@@ -333,42 +325,13 @@ class OwnSystem(System):
 
     def begin(self, frame: Frame, state: Sound) -> Restart:
         """Say at once if no rule is good enough at the start."""
-        return Restart(frame, state, 0.0, (), self._failure(state.x))
-
-    def _failure(self, y: Array) -> str:
-        if not self._loss.averaged:
-            return ""
-        found = estimate(self._loss, y, RESERVE * self.tolerance)
-        if found.error <= max(self.tolerance, found.floor):
-            return ""
-        return (f"the expectation is known to {found.error:.2g} only, {self.tolerance:.2g} was"
-                " asked for: take a larger rtol, fewer dimensions, or a closed form")  # fmt: skip
+        return Restart(frame, state, 0.0, (), pieces.failure(self._loss, state.x, self.tolerance))
 
     def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
         """Chart in log-time with the slow blocks scaled, and a rule for the expectation."""
-        powers, blocks = dict(self.decay), self.unpack(state.x)
-        decay, size = [], []
-        largest = float(np.abs(state.x).max()) or 1.0
-        for block in self.blocks:
-            part = blocks[block.name].ravel()
-            decay += [float(powers.get(block, 0.0))] * len(part)
-            size += [float(np.abs(part).max()) or largest] * len(part)
-        rule = None
-        if self._loss.averaged:
-            rule = estimate(self._loss, state.x, RESERVE * self.tolerance).rule
-        # The last bits of all entries move a slow block by this much in a unit of log-time.
-        drift = EPSILON * (1 + time) * np.abs(self._loss.hessian(state.x, rule)) @ np.abs(state.x)
-        noise = np.where(np.array(decay) > 0, drift * RESERVE / (FINEST * self.tolerance), 0.0)
-        weights, sizes = pack_rule(len(state.x), rule)
-        return Chart(
-            clock=Clock(time, np.array(decay), offset=1.0 + time),
-            x0=state.x,
-            size=np.maximum(size, noise),
-            field=field_of(self._loss),
-            weights=weights,
-            shape=sizes,
-            layout=None,
-        )
+        sizes = [math.prod(shape(block)) for block in self.blocks]
+        powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
+        return pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
 
     def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
         """State(s) of raw chart coordinates, shape (..., N)."""
@@ -376,36 +339,14 @@ class OwnSystem(System):
 
     def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
         """End the chart where entries have grown, after a decade, or where its rule is bad."""
-        end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
-        averaged = self._loss.averaged
-        seen = [state.x]
-
-        def alarm(tau: float, y: Array) -> float:
-            now = chart.raw(tau, y)
-            room = min(1 - float(np.max(np.abs(now) / chart.size)) / GROWN, end - tau)
-            if averaged:
-                far = float(np.max(np.abs(now - seen[0]))) / float(np.abs(seen[0]).max() or 1.0)
-                room = min(room, 1 - far / MOVED)
-            return room
-
-        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-            now = chart.raw(tau, y)
-            if tau >= end or (np.abs(now) >= GROWN * chart.size).any() or not averaged:
-                return Stop(tau, y)
-            seen[0] = now
-            found = estimate(self._loss, now, RESERVE * self.tolerance)
-            total, _ = self._loss.summed(now, unpack_rule(chart.weights, chart.shape))
-            wrong = float(np.max(np.abs(total[1:] - found.gradient)))
-            allowed = max(self.tolerance, found.floor) * float(np.abs(found.gradient).max())
-            return Stop(tau, y) if wrong > allowed else None
-
-        return Watch(alarm, check)
+        return pieces.watch(self._loss, state.x, chart, self.tolerance)
 
     def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
         """Go on with tolerances, and a rule, that fit the new state."""
         now = chart.raw(stop.tau, stop.y)
+        problem = pieces.failure(self._loss, now, self.tolerance)
         time = float(chart.clock.time(stop.tau))
-        return Restart(frame, self._sound(now), time, (), self._failure(now))
+        return Restart(frame, self._sound(now), time, (), problem)
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.
@@ -439,6 +380,12 @@ def _pairs(given: Any) -> tuple[tuple[Any, Any], ...]:
     if given is None or isinstance(given, str):
         raise TypeError
     return tuple((key, value) for key, value in given)
+
+
+def _frozen(expression: Any) -> Any:
+    """Expression that can be a key: a matrix cannot while it may change."""
+    mutable = isinstance(expression, sp.MatrixBase)
+    return sp.ImmutableMatrix(expression) if mutable else expression
 
 
 def _real(value: Any) -> bool:

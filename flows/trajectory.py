@@ -279,6 +279,11 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
         It may have other potentials and claims than when it was run. Without it such a run shows
         its times, states and observables, and cannot be checked.
 
+    Returns
+    -------
+    Trajectory
+        As it was saved.
+
     Raises
     ------
     InputError

@@ -58,19 +58,50 @@ def _module(system: str) -> ModuleType:
 
 
 def potentials(system: str) -> tuple[Potential, ...]:
-    """Return the potentials of a system, in the order in which its file presents them.
+    """Return the potentials of a system.
+
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    tuple of Potential
+        In the order in which the system's file presents them.
 
     Raises
     ------
     ValueError
         For an unknown system.
+
+    Examples
+    --------
+    >>> [p.name for p in potentials("relu_neuron")][:2]
+    ['pairwise_distance', 'kappa_max']
     """
     found: tuple[Potential, ...] = _module(system).POTENTIALS
     return found
 
 
 def auxiliaries(system: str) -> tuple[Potential, ...]:
-    """Return the quantities that claims of a system need beyond its potentials."""
+    """Return the quantities that claims of a system need beyond its potentials.
+
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    tuple of Potential
+        They are no observables of a run.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
     found: tuple[Potential, ...] = _module(system).AUXILIARIES
     return found
 
@@ -78,23 +109,64 @@ def auxiliaries(system: str) -> tuple[Potential, ...]:
 def claims(system: str) -> tuple[Claim, ...]:
     """Return the claims about a system, with the exponents and constants of their sources.
 
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    tuple of Claim
+        In the order in which the system's file presents them.
+
     Raises
     ------
     ValueError
         For an unknown system.
+
+    Examples
+    --------
+    >>> print(claims("relu_neuron")[1].source)
+    Xu & Du 2023, arXiv:2302.10034, Theorem 14 (lower)
     """
     found: tuple[Claim, ...] = _module(system).CLAIMS
     return found
 
 
 def marks(system: str) -> tuple[Mark, ...]:
-    """Return the times that the claims about a system refer to, with the rule that reads them."""
+    """Return the times that the claims about a system refer to, with the rule that reads them.
+
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    tuple of Mark
+        Empty where no claim refers to a time.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
     found: tuple[Mark, ...] = _module(system).MARKS
     return found
 
 
 def statements(system: str) -> Statements:
     """Return potentials, auxiliaries, claims and marks of a system together.
+
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    Statements
+        What its runs are measured and checked by.
 
     Raises
     ------

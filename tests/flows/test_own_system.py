@@ -416,11 +416,34 @@ def test_bad_definitions_are_told_in_one_line(arguments, message):
 @pytest.mark.parametrize(
     ("start", "message"),
     [([1.0], "9 real numbers"), ([np.nan] * 9, "finite"), ({"V": np.zeros(9)}, "blocks W"),
-     ({"W": np.zeros(9)}, r"shape \(3, 3\)"), ([1j] * 9, "real")],
+     ({"W": np.zeros(9)}, r"shape \(3, 3\)"), ([1j] * 9, "real"), ({"W": "x"}, "real numbers"),
+     ([[1.0], [1.0, 2.0]], "rows differ")],
 )  # fmt: skip
 def test_bad_starts_are_told(start, message):
     with pytest.raises(InputError, match=message):
         flows.integrate(neuron(), start, t_end=1.0)
+
+
+@pytest.mark.parametrize("method", ["Rodas5P", "diffrax-kvaerno5"])
+def test_methods_that_know_one_system_only_say_so(method):
+    with pytest.raises(InputError, match="relu_neuron"):
+        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method=method)
+
+
+def test_the_reference_is_refused_where_quadrature_is_needed():
+    x = sp.Symbol("x")
+    soft = flows.OwnSystem("soft", [A], Expectation(sp.log(1 + sp.exp(A * x)), x))
+    with pytest.raises(InputError, match="closed form"):
+        flows.integrate(soft, [1.0], t_end=1.0, method="reference")
+    with pytest.raises(InputError, match="nothing is averaged"):
+        neuron().expectation(neuron().initial())
+
+
+def test_a_loss_may_be_an_explicit_matrix_of_one_entry():
+    w = sp.MatrixSymbol("w", 2, 1)
+    system = flows.OwnSystem("square", [w], sp.Matrix([[w[0, 0] ** 2 + w[1, 0] ** 2]]))
+    assert system.loss({"w": [3.0, 4.0]}) == 25.0
+    assert hash(system) == hash(replace(system))
 
 
 def test_a_start_without_a_gradient_is_refused():

@@ -1,0 +1,197 @@
+"""Pages made from the packages and the notebooks: nothing on them is typed twice."""
+
+import base64
+import importlib
+import inspect
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+
+import flows
+import potentials
+import symbolic
+
+PACKAGES = (symbolic, potentials, flows)
+# Modules beyond the public names of the packages that scripts use.
+MODULES = (
+    "symbolic.derivation", "symbolic.identity", "symbolic.program", "symbolic.expectation",
+    "symbolic.blocks", "symbolic.lower", "symbolic.printed", "potentials.notation",
+    "flows.system", "flows.self_similar", "flows.rate", "flows.observe", "flows.quadrature",
+    "flows.figure",
+)  # fmt: skip
+TITLES = {
+    "relu_neuron": "One ReLU neuron",
+    "gmm_em": "Gradient EM",
+    "score_matching": "Score matching",
+    "matrix_factorization": "Matrix factorisation",
+}
+NOTEBOOKS = {
+    "relu_neuron": "B1_relu_neuron",
+    "gmm_em": "B2_gmm_em",
+    "score_matching": "B3_score_matching",
+    "matrix_factorization": "B4_matrix_factorization",
+}
+
+
+def everything(target, notebooks):
+    """Write all generated pages anew.
+
+    Parameters
+    ----------
+    target : Path
+        Their folder.
+    notebooks : Path
+        Where the notebooks are.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    for name in ("api", "theory", "notebooks", "gallery"):
+        (target / name).mkdir(parents=True)
+    for path in sorted(notebooks.glob("*.ipynb")):
+        shutil.copy(path, target / "notebooks")
+    for package in PACKAGES:
+        (target / "api" / f"{package.__name__}.rst").write_text(package_page(package))
+    for module in MODULES:
+        (target / "api" / f"{module}.rst").write_text(module_page(module))
+    for system in potentials.SYSTEMS:
+        (target / "theory" / f"{system}.md").write_text(theory_page(system))
+    (target / "gallery.md").write_text(gallery(notebooks, target / "gallery"))
+
+
+# API --------------------------------------------------------------------------------------
+
+
+def heading(text, line="="):
+    """Title of a reStructuredText page."""
+    return f"{text}\n{line * len(text)}\n"
+
+
+def package_page(package):
+    """Reference of all public names of a package."""
+    parts = [heading(package.__name__), inspect.getdoc(package) or "",
+             f"\n.. py:module:: {package.__name__}\n   :no-index:\n",
+             f".. currentmodule:: {package.__name__}\n"]  # fmt: skip
+    for name in package.__all__:
+        found = getattr(package, name)
+        if inspect.isclass(found):
+            parts.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
+        elif callable(found):
+            parts.append(f".. autofunction:: {name}\n")
+        else:
+            text = comment(package, name)
+            parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{list(found)}``\n")
+    return "\n".join(parts)
+
+
+def comment(package, name):
+    """Text of the `#:` line above a constant, wherever it is defined."""
+    home = getattr(package, "_HOME", {}).get(name)
+    module = importlib.import_module(f"{package.__name__}.{home}") if home else package
+    lines = Path(inspect.getsourcefile(module)).read_text()
+    found = re.search(rf"^#: (.*)\n{name}\b", lines, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{package.__name__}.{name} has no '#:' line that says what it is")
+    return found.group(1)
+
+
+def module_page(module):
+    """Reference of a module."""
+    return f"{heading(module)}\n.. automodule:: {module}\n   :members:\n   :no-index:\n"
+
+
+# Theory -----------------------------------------------------------------------------------
+
+
+def theory_page(system):
+    """Potentials, claims and derivations of a system, with their sources."""
+    stated = potentials.statements(system)
+    paper = stated.claims[0].source
+    document = symbolic.derive(system)
+    if os.environ.get("EVIDENCE"):  # minutes: every step is proved anew
+        document = document.verify()
+    steps = sum(len(d.steps) for d in document.derivations)
+    parts = [
+        f"# {TITLES[system]}",
+        f"{paper.authors} {paper.year}, [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
+        f" The notebook [{NOTEBOOKS[system]}](../notebooks/{NOTEBOOKS[system]}.ipynb) tells the"
+        " story; this page lists what the packages know, generated from their expressions.",
+        "## Potentials",
+        *(potential(p) for p in stated.potentials),
+        "## Claims",
+        "A verdict on each comes from `flows.check(run)`; a constant $C$ or $c$ is one that the"
+        " paper leaves open, and it is measured.",
+        *(claim(c) for c in stated.claims),
+    ]
+    if stated.marks:
+        parts.append("Times that the claims refer to, read off a run by a rule:\n")
+        parts += [f"`{m.name}`\n: {escaped(m.text)}\n" for m in stated.marks]
+    parts += [
+        "## Derivations",
+        f"{len(document.derivations)} derivations with {steps} steps. `popflow derive {system}`"
+        " looks for the evidence of every step: PROVED, ENCLOSED by ball arithmetic, or SAMPLED"
+        " with 50 digits; `--controls` breaks each of them.",
+        *(derivation(d) for d in document.derivations),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def display(latex):
+    """Displayed formula."""
+    return f"$$\n{latex}\n$$"
+
+
+def escaped(text):
+    """Plain text in which Markdown sees nothing."""
+    return re.sub(r"([\\`*_{}\[\]<>$#|~^])", r"\\\1", text)
+
+
+def potential(p):
+    """Definition, derivative along the flow, domain and source of a potential."""
+    where = f"Domain: {escaped(p.domain)}. Source: {escaped(str(p.source))}."
+    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()), where])
+
+
+def claim(c):
+    """Statement, conclusion, hypotheses and source of a claim."""
+    parts = [f"### {c.id}", f"*{c.kind}.* {escaped(c.statement)}.",
+             *(display(x.latex(c.names)) for x in c.comparisons)]  # fmt: skip
+    if c.hypotheses:
+        parts.append("Hypotheses:")
+        parts.append("\n".join(f"- {escaped(h.text)}" for h in c.hypotheses))
+    parts.append(f"Source: {escaped(str(c.source))}.")
+    return "\n\n".join(parts)
+
+
+def derivation(d):
+    """Steps with their rules, and evidence where it was looked for."""
+    parts = [f"### {escaped(d.name[0].upper() + d.name[1:])}", f"{escaped(d.source)}."]
+    for step in d.steps:
+        notes = "; ".join([step.rule, *step.assumptions])
+        evidence = f" **{step.finding.evidence}**" if step.finding else ""
+        parts += [f"{escaped(notes)}.{evidence}", display(step.displayed)]
+    return "\n\n".join(parts)
+
+
+# Gallery ----------------------------------------------------------------------------------
+
+
+def gallery(notebooks, folder):
+    """Page of all figures that the notebooks draw, each a link to its notebook."""
+    parts = ["# Gallery", "Every figure of the notebooks; a click leads to the code that draws it."]
+    for path in sorted(notebooks.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        title = next(c.source.splitlines()[0].lstrip("# ") for c in notebook.cells
+                     if c.cell_type == "markdown")  # fmt: skip
+        parts += [f"## {title}", "::::{grid} 1 2 2 2\n:gutter: 3"]
+        images = (o.data["image/png"] for c in notebook.cells for o in c.get("outputs", ())
+                  if "image/png" in o.get("data", {}))  # fmt: skip
+        for number, image in enumerate(images, 1):
+            name = f"{path.stem}-{number}.png"
+            (folder / name).write_bytes(base64.b64decode(image))
+            parts.append(f":::{{grid-item-card}}\n:link: notebooks/{path.stem}\n:link-type: doc\n"
+                         f":link-alt: {path.stem}\n:class-card: gallery\n\n"
+                         f"![figure {number} of {path.stem}](gallery/{name})\n:::")  # fmt: skip
+        parts.append("::::")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,113 @@
+# %% [markdown]
+# # Learning one ReLU neuron with many: $t^{-3}$ and no faster
+#
+# Xu & Du, *Over-Parameterization Exponentially Slows Down Gradient Descent for Learning a Single
+# Neuron*, COLT 2023, [arXiv 2302.10034](https://arxiv.org/abs/2302.10034).
+#
+# A teacher neuron $v$ is learnt by the sum of $n$ student neurons. With $n = 1$ the loss decays
+# exponentially. With $n \geq 2$, from a small random start, it decays like $t^{-3}$: a single extra
+# neuron turns an exponential into a power law.
+
+# %%
+# %matplotlib inline
+import numpy as np
+from IPython.display import Math
+
+import flows
+import potentials
+from flows import figure
+from flows.rate import tail_constant
+
+system = {n: flows.ReLUNeuron(n=n, d=5) for n in (1, 2, 3)}
+run = {n: flows.integrate(s, s.initial(0.1, seed=0), t_end=1e12) for n, s in system.items()}
+for n, r in run.items():
+    k = np.searchsorted(r.t, 99.0)  # t = 100
+    exponent = flows.local_exponent(r)
+    late = "" if n == 1 else f"; at t = 1e12 {r['loss'][-1]:.2e} and {exponent[-1]:.6f}"
+    print(f"n = {n}: at t = 100 loss {r['loss'][k]:.2e}, exponent {exponent[k]:8.3f}" + late)
+
+# %% [markdown]
+# ## Why it is slow: the pairwise distance
+#
+# The lower bound rests on one potential. Write $z_i$ for the part of neuron $i$ that is orthogonal
+# to the teacher. Then
+
+# %%
+(distance,) = (p for p in potentials.potentials("relu_neuron") if p.name == "pairwise_distance")
+Math(distance.latex())
+
+# %% [markdown]
+# is what the student cannot get rid of: it decays no faster than $dZ/dt \geq -C Z^2$, so like
+# $1/t$, and the loss is at least a constant times its cube. Both statements are claims that are
+# checked along the flow.
+
+# %%
+for verdict in flows.check(run[3]):
+    if verdict.claim.startswith(("distance", "loss", "gradient_lower", "kappa")):
+        print(f"{verdict.claim:26}{verdict.verdict:14}measured constant {verdict.constant:.4g}")
+
+# %%
+figure.potential_figure(run[3], "pairwise_distance")
+
+# %% [markdown]
+# ## Three phases
+#
+# The proof follows the flow through alignment (the angles to the teacher fall), growth (the
+# student's length fills the residual $H$), and the slow tail.
+
+# %%
+figure.phases_figure(run[3])
+
+# %% [markdown]
+# ## What the paper does not say
+#
+# **The constants.** The paper states its bounds up to absolute constants. The derivation carries
+# them through, and they hold with room to spare:
+
+# %%
+from symbolic import relu_neuron_bounds as bounds
+
+stated = {c.id: c for c in potentials.claims("relu_neuron")}
+for name, symbolic_constant in (
+    ("distance_decay_constant", bounds.DISTANCE_DECAY),
+    ("distance_vs_loss_constant", bounds.DISTANCE_VS_LOSS),
+    ("loss_lower_constant", bounds.LOSS_LOWER),
+):
+    (verdict,) = flows.check(run[3], name)
+    print(f"{name:28}{symbolic_constant!s:26}{float(symbolic_constant):10.4g}  this run needs"
+          f" {verdict.constant:.4g}: {verdict.verdict}")
+
+# %% [markdown]
+# **The constant of the rate.** For a mirror pair ($n = 2$, symmetric about the teacher) the loss is
+# exactly a power in the limit, and $t^3 L \to \pi^2/6$:
+
+# %%
+pair = flows.integrate(flows.ReLUNeuron(n=2, d=2), [[0.3, 0.2], [0.3, -0.2]], t_end=1e12)
+limit = tail_constant(pair, exponent=3)
+print(f"t^3 L -> {limit.value:.9f} +- {limit.error:.1g}; pi^2/6 = {np.pi**2 / 6:.9f}")
+
+# %% [markdown]
+# **A printed lemma that is false.** Put to the machine, the paper's formulas are proved, all but
+# one, which holds with another constant:
+
+# %%
+from symbolic.printed import printed_forms
+
+for printed in printed_forms():
+    finding = printed.form.verify().finding
+    print(f"{finding.evidence:9}{printed.source.split('2302.10034, ')[1]}")
+    if printed.corrected is not None:
+        proof = printed.corrected.verify().finding.evidence
+        print(f"{'':9}instead: {printed.corrected.rule}: {proof}")
+
+# %% [markdown]
+# **Neurons that die.** A neuron that starts against the teacher can reach zero in finite time. The
+# field is not Lipschitz there; the flow goes on as the curve of maximal slope, and says so:
+
+# %%
+against = flows.integrate(
+    flows.ReLUNeuron(n=3, d=2), [[-0.4, 0.02], [0.3, 0.4], [0.35, -0.3]], t_end=1e6
+)
+for event in against.events:
+    print(f"t = {event.time:.6g}: {event.kind}, {event.detail}")
+print(f"loss at the end {against['loss'][-1]:.3g}")

@@ -1,0 +1,135 @@
+"""Documentation: public names are explained and listed, pages build without a warning."""
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import flows
+import potentials
+import symbolic
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (symbolic, potentials, flows)
+PUBLIC = [(package, name) for package in PACKAGES for name in package.__all__]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def lacking(thing):
+    """What a public function's or class's docstring lacks."""
+    text = inspect.getdoc(thing)
+    if not text or (inspect.isclass(thing) and not thing.__dict__.get("__doc__")):
+        return ["docstring"]
+    needed = {"Parameters"} if arguments(thing) else set()
+    if not inspect.isclass(thing):
+        needed |= {"Returns"} if inspect.signature(thing).return_annotation != "None" else set()
+        needed |= {"Raises"} if re.search(r"^ +raise ", inspect.getsource(thing), re.M) else set()
+    headings = set(re.findall(r"^(\w+)\n-{4,}$", text, re.M))
+    return sorted(needed - headings)
+
+
+def arguments(thing):
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return []
+    if inspect.isclass(thing) and not {"__init__", "__new__"} & set(vars(thing)):
+        return []  # a kind of claim: the base class explains them
+    return [p for p in inspect.signature(thing).parameters if p not in ("self", "cls")]
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=lambda x: getattr(x, "__name__", x))
+def test_a_public_name_is_documented_with_its_sections(package, name):
+    thing = getattr(package, name)
+    if callable(thing):
+        assert lacking(thing) == []
+    else:
+        import generate
+
+        assert generate.comment(package, name)
+
+
+def test_what_is_not_documented_is_seen():
+    def bare(x: int) -> int:
+        return x
+
+    def half(x: int) -> int:
+        """Say something."""
+        if x < 0:
+            raise ValueError
+        return x
+
+    class Empty:
+        pass
+
+    assert lacking(bare) == ["docstring"]
+    assert lacking(half) == ["Parameters", "Raises", "Returns"]
+    assert lacking(Empty) == ["docstring"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built pages; a warning is an error."""
+    if find_spec("sphinx") is None:
+        pytest.skip("the documentation's tools are not installed")
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", out / "trees",
+         ROOT / "docs", out / "html"], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=lambda x: getattr(x, "__name__", x))
+def test_a_public_name_is_in_the_reference(site, package, name):
+    page = (site / "generated" / "api" / f"{package.__name__}.html").read_text()
+    assert f'id="{package.__name__}.{name}"' in page
+
+
+@pytest.mark.parametrize("system", potentials.SYSTEMS)
+def test_a_theory_page_has_every_potential_claim_and_derivation(site, system):
+    page = (site / "generated" / "theory" / f"{system}.html").read_text()
+    stated = potentials.statements(system)
+    for found in (*(p.name for p in stated.potentials), *(c.id for c in stated.claims)):
+        assert f">{found}<a" in page
+    assert page.count("<math") > sum(len(d.steps) for d in symbolic.derive(system).derivations)
+    assert "merror" not in page and r"\begin" not in re.sub(r'aria-label="[^"]*"', "", page)
+
+
+def test_the_notebooks_and_the_gallery_are_there_with_their_figures(site):
+    gallery = (site / "generated" / "gallery.html").read_text()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        assert f"notebooks/{path.stem}.html" in gallery
+        assert "<img" in (site / "generated" / "notebooks" / f"{path.stem}.html").read_text()
+
+
+def test_pages_load_nothing_from_a_network(site):
+    loads = re.compile(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 30
+    for page in pages:
+        assert loads.findall(page.read_text()) == []
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style.read_text())
+
+
+@pytest.mark.parametrize(
+    ("latex", "signs"),
+    [
+        (r"\lvert z_i - z_j \rvert", ("<mo", "&#x0007C;")),
+        (r"\begin{gathered} a \\ = b \end{gathered}", ("<mi>a</mi>", "<mi>b</mi>")),
+        (r"\left[\begin{matrix}a & b\\c & d\end{matrix}\right]", ("<mtable", "<mi>d</mi>")),
+        (r"\tfrac12 x", ("<mfrac", "<mn>2</mn>")),
+    ],
+)  # fmt: skip
+def test_formulas_become_mathml(latex, signs):
+    import mathml
+
+    found = mathml.mathml(latex, "block")
+    assert all(sign in found for sign in signs) and "\\" not in found
+
+
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))

@@ -1,0 +1,78 @@
+"""Notebooks: they run, the pair agrees, what is stored is what comes out, and nothing else is."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+sys.path.insert(0, str(FOLDER))
+
+import refresh  # noqa: E402
+
+EXPECTED = ("A0_quickstart", "B1_relu_neuron", "B2_gmm_em", "B3_score_matching",
+            "B4_matrix_factorization", "C0_your_own_system")  # fmt: skip
+# Numbers of a kind that other processors and libraries round otherwise.
+AGREEMENT = 1e-2
+# What is printed below this is rounding, or an error estimate.
+NOISE = 1e-6
+LARGEST = 1_000_000  # bytes
+NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+def printed(notebook):
+    """All text that cells print, in order."""
+    return [output.text for cell in notebook.cells for output in cell.get("outputs", ())
+            if output.output_type == "stream"]  # fmt: skip
+
+
+def same_text(one, other):
+    """Whether two printed texts have the same words, and numbers that agree where they matter."""
+    if NUMBER.sub("#", one) != NUMBER.sub("#", other):
+        return False
+    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    return all(float(a) == pytest.approx(float(b), rel=AGREEMENT, abs=NOISE) for a, b in pairs)
+
+
+def test_there_are_the_notebooks_that_the_documentation_names():
+    assert refresh.NAMES == EXPECTED
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_notebook_runs_and_prints_what_is_stored(name):
+    fresh, stored = printed(refresh.execute(name)), printed(refresh.stored(name))
+    assert len(fresh) == len(stored)
+    for new, old in zip(fresh, stored, strict=True):
+        assert same_text(new, old), f"{name} prints\n{new}\nand stored is\n{old}"
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_script_and_notebook_have_the_same_cells(name):
+    def cells(notebook):
+        return [(c.cell_type, c.source) for c in notebook.cells]
+
+    assert cells(refresh.script(name)) == cells(refresh.stored(name))
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_notebook_holds_no_path_no_widget_and_no_error_and_is_small(name):
+    path = FOLDER / f"{name}.ipynb"
+    text = path.read_text()
+    assert path.stat().st_size < LARGEST
+    assert not re.search(r"/(?:home|tmp|root|Users|usr)/|[A-Z]:\\\\", text)
+    assert "application/vnd.jupyter.widget" not in text
+    outputs = [o for c in refresh.stored(name).cells for o in c.get("outputs", ())]
+    assert not any(o.output_type == "error" or o.get("name") == "stderr" for o in outputs)
+    assert any("image/png" in o.get("data", {}) for o in outputs)
+    assert all(c.execution_count for c in refresh.stored(name).cells if c.cell_type == "code")
+
+
+@pytest.mark.parametrize(
+    ("new", "alike"),
+    [("loss 1.000", True), ("loss 1.005", True), ("loss 1.1", False), ("gain 1.000", False),
+     ("loss 1.000 2", False), ("loss nan", False)],
+)  # fmt: skip
+def test_a_stale_output_is_seen(new, alike):
+    assert same_text(new, "loss 1.0") == alike

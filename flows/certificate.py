@@ -204,6 +204,16 @@ def _hexadecimal(numbers: Sequence[float]) -> list[str]:
 def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     """Read a certificate; nothing is checked but its form.
 
+    Parameters
+    ----------
+    path : path
+        File that ``popflow certify --out`` or :meth:`Certificate.save` wrote.
+
+    Returns
+    -------
+    Certificate
+        As it was saved; :func:`flows.verify` says whether it proves anything.
+
     Raises
     ------
     InputError

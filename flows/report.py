@@ -158,7 +158,7 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
             portraits=portraits, runs=runs, bokeh=html.bokeh(),
         ),
         papers, first["image"], first["caption"], dict(sorted(evidence.items())),
-        Counter(str(v) for run in runs for v in run["of"].values()), len(runs),
+        _counted([str(v) for run in runs for v in run["of"].values()]), len(runs),
     )  # fmt: skip
 
 
@@ -205,6 +205,11 @@ def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> list[str]:
         for p in potentials.potentials(run.system.name)
         for file in draw.files(figure.potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
     ]
+
+
+def _counted(verdicts: list[str]) -> dict[str, int]:
+    """Verdicts by outcome, in the order of their signs."""
+    return {level: verdicts.count(level) for level in html.SIGNS if level in verdicts}
 
 
 def _of(draw: Callable[..., Figure]) -> str:

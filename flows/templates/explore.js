@@ -57,7 +57,7 @@ const popflow = (() => {
     const made = Bokeh.Plotting.figure({
       height: HEIGHT, sizing_mode: "stretch_width", toolbar_location: "above", min_width: 200,
       tools: "pan,box_zoom,wheel_zoom,reset,save", background_fill_alpha: 0, border_fill_alpha: 0,
-      outline_line_color: null, min_border_right: 12, ...options,
+      outline_line_color: null, min_border_right: 12, min_border_left: 60, ...options,
     });
     made.toolbar.logo = null;
     made.toolbar.active_drag = null;  // a finger that drags scrolls the page

@@ -424,10 +424,23 @@ def test_bad_starts_are_told(start, message):
         flows.integrate(neuron(), start, t_end=1.0)
 
 
-@pytest.mark.parametrize("method", ["Rodas5P", "diffrax-kvaerno5"])
-def test_methods_that_know_one_system_only_say_so(method):
-    with pytest.raises(InputError, match="relu_neuron"):
-        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method=method)
+def test_methods_that_know_one_system_only_say_so():
+    jax = pytest.importorskip("jax")
+    with pytest.raises(InputError, match="knows relu_neuron only"):
+        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="Rodas5P")
+    with jax.enable_x64(True), pytest.raises(InputError, match="knows no field"):
+        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="diffrax-kvaerno5")
+
+
+@pytest.mark.parametrize("method", ["LSODA", "BDF", "Radau", "CVODE"])
+def test_every_other_method_gives_the_same_flow(method):
+    start = neuron().initial(0.3, seed=1)
+    found = flows.integrate(neuron(), start, t_end=10.0, method=method)
+    assert found["loss"][-1] == pytest.approx(run_to(10.0), rel=FLOWS)
+
+
+def run_to(t_end):
+    return flows.integrate(neuron(), neuron().initial(0.3, seed=1), t_end=t_end)["loss"][-1]
 
 
 def test_the_reference_is_refused_where_quadrature_is_needed():

@@ -239,6 +239,12 @@ def test_order_of_blocks_does_not_matter():
     assert states[0]["a"] == pytest.approx(states[1]["a"], abs=FLOWS)
 
 
+def test_blocks_with_similar_names_are_told_apart():
+    a, b, c = sp.MatrixSymbol("a", 1, 2), sp.Symbol("a_0_1"), sp.MatrixSymbol("a_0", 2, 1)
+    system = flows.OwnSystem("names", [a, b, c], a[0, 1] ** 2 + 10 * b**2 + 100 * c[1, 0] ** 2)
+    assert system.loss({"a": [[0, 1]], "a_0_1": 2, "a_0": [0, 3]}) == 1 + 40 + 900
+
+
 def test_a_multiple_of_the_loss_is_another_clock():
     twice = flows.OwnSystem("twice", [W], 2 * SQUARES, {"transverse": TRANSVERSE})
     start, times = neuron().initial(0.3, seed=1), np.geomspace(0.1, 1e4, 20)
@@ -354,7 +360,7 @@ def test_a_file_of_another_loss_is_refused(saved):
 
 @pytest.mark.parametrize(
     "harm", [{"features": ["loss", "__import__('os')", "x"]}, {"blocks": {"W": [-1]}},
-             {"blocks": {"a b": [1]}}, {"features": []}]
+             {"blocks": {"a b": [1]}}, {"features": []}, {"blocks": [1]}, {"features": "loss"}]
 )  # fmt: skip
 def test_a_file_with_harmful_names_is_refused(saved, tmp_path, harm):
     import xarray

@@ -16,9 +16,9 @@ from flows.self_similar import Array
 from flows.system import State
 from potentials.notation import CONSTANTS, FROZEN
 
-__all__ = ["RESERVED", "Frame", "Sound", "feature_names", "is_name", "observe"]
+__all__ = ["Frame", "Sound", "feature_names", "is_name", "is_word", "observe"]
 
-#: Names that potentials cannot have.
+# Names that potentials cannot have.
 RESERVED = {"loss", "gradient_norm", "t", "t_end", "rounding", "expectation_error", *CONSTANTS}
 # A value is given where moving every entry by its last bit changes it by less than this; below it
 # is zero: doubles do not know it.
@@ -53,10 +53,15 @@ class Sound(State):
     rank: ClassVar[dict[str, int]] = {"x": 1, "seen": 1}
 
 
-def is_name(name: Any) -> bool:
-    """Whether a text can name a potential or a block: a plain identifier without a suffix."""
+def is_word(name: Any) -> bool:
+    """Whether a text is a plain identifier, such as a block's name."""
     plain = isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None
-    return plain and not keyword.iskeyword(name) and not name.endswith(("_dot", *FROZEN))
+    return plain and not keyword.iskeyword(name)
+
+
+def is_name(name: Any) -> bool:
+    """Whether a text can name a potential: a word that is not reserved and has no suffix."""
+    return is_word(name) and name not in RESERVED and not name.endswith(("_dot", *FROZEN))
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ DISTANCE = 1.0
 #: Rules reach at least this far beyond what the size of the blocks asks for.
 WIDER = 8.0
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
-ROUNDING = 2e-15
+ROUNDING = 1e-14
 BUDGET = 200_000
 
 

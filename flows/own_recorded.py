@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from flows.errors import InputError
-from flows.own_features import RESERVED, Frame, Sound, feature_names, is_name
+from flows.own_features import Frame, Sound, feature_names, is_name, is_word
 from flows.self_similar import Array
 from flows.system import System
 from potentials import Potential, Source, Statements
@@ -47,12 +47,14 @@ class RecordedSystem(System):
     def __post_init__(self) -> None:
         """Believe the file only as far as its names are harmless."""
         names, shapes = self.about["features"], self.about["blocks"]
-        own = [name for name in names if is_name(name) and name not in RESERVED]
+        if not (isinstance(names, list) and isinstance(shapes, dict)):
+            raise ValueError("layout of parameters")
+        own = [name for name in names if is_name(name)]
         averaged = "expectation_error" in names
-        if not is_name(self.name) or list(names) != list(feature_names(own, averaged)):
+        if not is_word(self.name) or list(names) != list(feature_names(own, averaged)):
             raise ValueError("names of features")
         sizes = [size for shape in shapes.values() for size in shape]
-        if not all(map(is_name, shapes)) or not all(isinstance(k, int) and k > 0 for k in sizes):
+        if not all(map(is_word, shapes)) or not all(isinstance(k, int) and k > 0 for k in sizes):
             raise ValueError("names of blocks")
         object.__setattr__(self, "_own", tuple(own))
 

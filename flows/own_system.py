@@ -18,7 +18,7 @@ import sympy as sp
 
 from flows import own_pieces as pieces
 from flows.errors import InputError
-from flows.own_features import RESERVED, Frame, Sound, feature_names, is_name, observe
+from flows.own_features import Frame, Sound, feature_names, is_name, is_word, observe
 from flows.own_loss import Estimate, Loss, Numeric, estimate, numeric
 from flows.self_similar import Array, Chart
 from flows.solver import Stop, Watch
@@ -105,7 +105,7 @@ class OwnSystem(System):
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
-        if not is_name(self.name) or self.name in SYSTEMS:
+        if not is_word(self.name) or self.name in SYSTEMS:
             raise InputError(f"name must be a plain word that is not {', '.join(SYSTEMS)}, got"
                              f" {self.name!r}")  # fmt: skip
         for label, convert in (("blocks", tuple), ("claims", tuple), ("marks", tuple),
@@ -133,7 +133,7 @@ class OwnSystem(System):
                 raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
         _compiled("the loss", self.name, lambda: _loss(self.blocks, self.expression).check())
         for name, potential in self.potentials:
-            if not is_name(name) or name in RESERVED:
+            if not is_name(name):
                 raise InputError(f"potential {name!r} needs another name: a plain word, without the"
                                  " endings _dot, _0, _end, _T1, _T2, and not reserved")  # fmt: skip
             derive = functools.partial(_potential, self.blocks, potential)
@@ -142,7 +142,7 @@ class OwnSystem(System):
     def _check_blocks(self) -> None:
         names = [getattr(block, "name", None) for block in self.blocks]
         for block, name in zip(self.blocks, names, strict=True):
-            if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_name(name):
+            if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
                 raise InputError(f"blocks must be Symbols or MatrixSymbols with plain names, got"
                                  f" {block!r}")  # fmt: skip
             if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):

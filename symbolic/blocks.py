@@ -42,12 +42,11 @@ def shape(block: Block) -> tuple[int, ...]:
 
 
 def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
-    """Real symbols of the entries, row by row, with names that are new and plain."""
-    name = f"{letter}_{block.name}"
+    """Real symbols of the entries, row by row, with plain names; no two blocks share one."""
     if isinstance(block, sp.Symbol):
-        return (sp.Symbol(name, real=True),)
+        return (sp.Symbol(f"{letter}_{block.name}", real=True),)
     rows, columns = block.shape
-    return tuple(sp.Symbol(f"{name}_{i}_{j}", real=True)
+    return tuple(sp.Symbol(f"{letter}{i}_{j}_{block.name}", real=True)
                  for i in range(rows) for j in range(columns))  # fmt: skip
 
 
@@ -76,7 +75,7 @@ def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
     --------
     >>> w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
     >>> explicit(Expectation((w.T * x)[0, 0] ** 2, x), (w,)).plain
-    y_w_0_0**2 + y_w_1_0**2
+    y0_0_w**2 + y1_0_w**2
     """
     known = {block: _entrywise(block, "y") for block in blocks}
     scalar = _scalar(_written(expression, known))

@@ -239,6 +239,12 @@ def test_order_of_blocks_does_not_matter():
     assert states[0]["a"] == pytest.approx(states[1]["a"], abs=FLOWS)
 
 
+def test_blocks_with_similar_names_are_told_apart():
+    a, b, c = sp.MatrixSymbol("a", 1, 2), sp.Symbol("a_0_1"), sp.MatrixSymbol("a_0", 2, 1)
+    system = flows.OwnSystem("names", [a, b, c], a[0, 1] ** 2 + 10 * b**2 + 100 * c[1, 0] ** 2)
+    assert system.loss({"a": [[0, 1]], "a_0_1": 2, "a_0": [0, 3]}) == 1 + 40 + 900
+
+
 def test_a_multiple_of_the_loss_is_another_clock():
     twice = flows.OwnSystem("twice", [W], 2 * SQUARES, {"transverse": TRANSVERSE})
     start, times = neuron().initial(0.3, seed=1), np.geomspace(0.1, 1e4, 20)
@@ -354,7 +360,7 @@ def test_a_file_of_another_loss_is_refused(saved):
 
 @pytest.mark.parametrize(
     "harm", [{"features": ["loss", "__import__('os')", "x"]}, {"blocks": {"W": [-1]}},
-             {"blocks": {"a b": [1]}}, {"features": []}]
+             {"blocks": {"a b": [1]}}, {"features": []}, {"blocks": [1]}, {"features": "loss"}]
 )  # fmt: skip
 def test_a_file_with_harmful_names_is_refused(saved, tmp_path, harm):
     import xarray
@@ -424,10 +430,23 @@ def test_bad_starts_are_told(start, message):
         flows.integrate(neuron(), start, t_end=1.0)
 
 
-@pytest.mark.parametrize("method", ["Rodas5P", "diffrax-kvaerno5"])
-def test_methods_that_know_one_system_only_say_so(method):
-    with pytest.raises(InputError, match="relu_neuron"):
-        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method=method)
+def test_methods_that_know_one_system_only_say_so():
+    jax = pytest.importorskip("jax")
+    with pytest.raises(InputError, match="knows relu_neuron only"):
+        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="Rodas5P")
+    with jax.enable_x64(True), pytest.raises(InputError, match="knows no field"):
+        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="diffrax-kvaerno5")
+
+
+@pytest.mark.parametrize("method", ["LSODA", "BDF", "Radau", "CVODE"])
+def test_every_other_method_gives_the_same_flow(method):
+    start = neuron().initial(0.3, seed=1)
+    found = flows.integrate(neuron(), start, t_end=10.0, method=method)
+    assert found["loss"][-1] == pytest.approx(run_to(10.0), rel=FLOWS)
+
+
+def run_to(t_end):
+    return flows.integrate(neuron(), neuron().initial(0.3, seed=1), t_end=t_end)["loss"][-1]
 
 
 def test_the_reference_is_refused_where_quadrature_is_needed():

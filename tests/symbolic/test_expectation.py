@@ -91,5 +91,5 @@ def test_what_cannot_be_a_loss_is_told(loss, message):
 def test_matrices_are_written_out_in_their_entries():
     w = sp.MatrixSymbol("w", 2, 2)
     form = explicit(sp.trace(w.T * w) + sp.Determinant(w) + w[0, 1], (w,))
-    a, b, c, d = (sp.Symbol(f"y_w_{i}_{j}", real=True) for i in range(2) for j in range(2))
+    a, b, c, d = (sp.Symbol(f"y{i}_{j}_w", real=True) for i in range(2) for j in range(2))
     assert sp.expand(form.plain - (a**2 + b**2 + c**2 + d**2 + a * d - b * c + b)) == 0

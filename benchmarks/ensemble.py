@@ -1,4 +1,4 @@
-"""Ensembles: throughput against a script, error beside time, growth, descents, the JAX engine.
+"""Ensembles: throughput against a script, error beside time, descents, the JAX engine.
 
 Every ratio is of two numbers of the same run. The script is what one writes by hand: the residual
 as a variable, plain t, `solve_ivp(LSODA)`, in as many processes. Run
@@ -12,17 +12,15 @@ import argparse
 import functools
 import multiprocessing
 import os
-import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from machine import describe
+from mpmath import mp
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +29,7 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.ensemble import Ensemble, Law, integrate_ensemble
 from flows.ensemble_descend import CHUNK, descend_ensemble
+from flows.relu_neuron_exact import adaptive_loss
 
 N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
 # A tolerance at which the other methods are as right as they need to be.
@@ -57,17 +56,22 @@ def script_field(t: float, y: Array, n: int, d: int) -> Array:
     return np.concatenate([slope.sum(axis=0), slope[:-1].ravel()])
 
 
-def script(start: Array) -> tuple[float, float]:
+def script(start: Array, rtol: float = RTOL) -> tuple[float, float]:
     """Loss at the end by hand, and the time that was reached."""
     v = np.eye(1, D)[0]
     y0 = np.concatenate([start.sum(axis=0) - v, start[:-1].ravel()])
     with np.errstate(all="ignore"):
-        run = solve_ivp(script_field, (0.0, T_END), y0, method="LSODA", rtol=RTOL, atol=1e-20,
+        run = solve_ivp(script_field, (0.0, T_END), y0, method="LSODA", rtol=rtol, atol=1e-20,
                         args=(N, D))  # fmt: skip
-    w = np.vstack([run.y[D:, -1].reshape(N - 1, D), np.zeros(D)])
-    w[-1] = run.y[:D, -1] + v - w.sum(axis=0)
-    system = flows.ReLUNeuron(N, D)
-    return system.loss(w), float(run.t[-1])
+    return residual_loss(run.y[:, -1]), float(run.t[-1])
+
+
+def residual_loss(y: Array) -> float:
+    """Loss of residual coordinates; their last neuron has more digits than a double holds."""
+    v, rest = np.eye(1, D)[0], y[D:].reshape(N - 1, D)
+    with mp.workdps(60):
+        last = [mp.fsum([y[a], v[a], *-rest[:, a]]) for a in range(D)]
+        return adaptive_loss([*rest.tolist(), last], v.tolist())
 
 
 def by_hand(law: Law, pool: Executor, workers: int) -> tuple[float, Array, Array]:
@@ -133,30 +137,6 @@ def throughput(size: int, scripted: int, pool: Executor, workers: int) -> Table:
             made.add_row(f"popflow, {method}", f"{rtol:g}", f"{size}", f"{1e3 * each:.2f}",
                          f"{base / each:.0f}", error(found["loss"][:, -1], truth),
                          f"{found.completed} completed; cold + {cold:.1f} s")  # fmt: skip
-    return made
-
-
-def growth(sizes: tuple[int, ...], pool: Executor, workers: int) -> Table:
-    """Time, memory and disk against the number of members."""
-    made = table("growth, on disk, n = 2, d = 2, to t = 1e3 at rtol 1e-6", "members", "seconds",
-                 "resume, seconds", "MB on disk", "peak MB of this process")  # fmt: skip
-    system = flows.ReLUNeuron(2, 2)
-    warm = Law(4 * workers)
-    integrate_ensemble(system, warm, 1.0, workers=workers, executor=pool, chunk_size=1)
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "ensemble"
-
-            def run(size: int = size, out: Path = out) -> Ensemble:
-                return integrate_ensemble(system, Law(size), 1e3, rtol=1e-6, workers=workers,
-                                          executor=pool, out=out)  # fmt: skip
-
-            first, found = timed(run)
-            found.quantiles()
-            again, _ = timed(run)
-            used = sum(os.path.getsize(path) for path in out.iterdir())
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        made.add_row(f"{size}", f"{first:.1f}", f"{again:.1f}", f"{used / 1e6:.1f}", f"{peak:.0f}")
     return made
 
 
@@ -244,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small ensembles")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--part", choices=("throughput", "growth", "descents", "jax"))
+    parser.add_argument("--part", choices=("throughput", "descents", "jax"))
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(describe())
@@ -253,7 +233,6 @@ def main() -> None:
     with ProcessPoolExecutor(workers, spawn, initializer=one_thread) as pool:
         parts: dict[str, Callable[[], Table]] = {
             "throughput": lambda: throughput(*((64, 8) if quick else (1024, 64)), pool, workers),
-            "growth": lambda: growth((100, 1000) if quick else (100, 1000, 10_000), pool, workers),
             "descents": lambda: descents(*((64, 5000) if quick else (1000, 50_000)), pool, workers),
             "jax": lambda: engines(*((128, 32) if quick else (members(), 64))),
         }

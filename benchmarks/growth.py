@@ -1,0 +1,197 @@
+"""How time and memory grow with neurons, dimension and the number of members.
+
+Every row is a process of its own, forked when all is compiled, so that the peak memory is its own;
+times are those of the processor, BLAS on one thread. A run that has not ended after the limit is
+stopped, and its row says how far it came. Starts have neurons of length 0.22 whatever d. A slope is
+the log-log one between a row and the one before. Run
+
+    python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ensemble import one_thread, table
+from machine import describe
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import flows
+from flows.ensemble import Ensemble, Law, integrate_ensemble
+
+T_END, RTOL = 1e9, 1e-8
+NEURONS = (2, 4, 8, 16, 32, 64)
+DIMENSIONS = (2, 10, 100, 1000, 10_000, 100_000)
+MEMBERS = (1, 10, 100, 1000, 10_000, 100_000)
+METHODS = ("auto", "Rodas5P")
+LENGTH = 0.22
+# Members are followed to here at this tolerance.
+SHORT, ROUGH = 1e3, 1e-6
+# One after the other, so many members at most.
+ALONE = 1000
+
+
+def peak() -> float:
+    """Peak memory of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def compile_all() -> None:
+    """Compile what the runs need: at most 64 unknowns Rodas5P solves side by side."""
+    one_thread()
+    for n, d in ((3, 5), (8, 9)):
+        system = flows.ReLUNeuron(n, d)
+        for method in METHODS:
+            flows.integrate(system, system.initial(0.1, 1), T_END, [T_END], method, RTOL)
+
+
+def single(n: int, d: int, method: str, limit: float) -> dict[str, Any]:
+    """One run in this process."""
+    before = peak()
+    system = flows.ReLUNeuron(n, d)
+    start = system.initial(LENGTH / math.sqrt(d), seed=0)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)  # a run ends as after Ctrl-C
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    begun = time.process_time()
+    run = flows.integrate(system, start, T_END, method=method, rtol=RTOL)
+    seconds = time.process_time() - begun
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return {"seconds": seconds, "t": float(run.t[-1]), "steps": run.stats["steps"],
+            "status": run.status, "peak": peak(), "more": peak() - before}  # fmt: skip
+
+
+def members(size: int, method: str) -> dict[str, Any]:
+    """One ensemble on disk, in this process."""
+    system, before = flows.ReLUNeuron(2, 2), peak()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "ensemble"
+
+        def run() -> tuple[float, Ensemble]:
+            begun = time.process_time()
+            found = integrate_ensemble(system, Law(size), SHORT, None, method, ROUGH, out=out)
+            found.quantiles()
+            return time.process_time() - begun, found
+
+        seconds, found = run()
+        again, _ = run()
+        disk = sum(os.path.getsize(path) for path in out.iterdir()) / 1e6
+        completed = found.completed
+    return {"seconds": seconds, "again": again, "disk": disk, "completed": completed,
+            "peak": peak(), "more": peak() - before}  # fmt: skip
+
+
+def apart(what: Callable[..., dict[str, Any]], limit: float, *arguments: Any) -> dict[str, Any]:
+    """Result of a function in a process of its own, or only a status if it did not end."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    process = fork.Process(target=lambda: there.send(what(*arguments)))
+    process.start()
+    there.close()
+    try:
+        return dict(here.recv()) if here.poll(limit) else {"status": "no answer"}
+    except EOFError:
+        process.join()
+        return {"status": f"exit code {process.exitcode}"}
+    finally:
+        process.kill()
+        process.join()
+
+
+def slope(now: float, before: float | None, size: float, last: float) -> str:
+    """Log-log slope between two rows."""
+    known = before is not None and before > 0 and now > 0
+    return f"{math.log(now / before) / math.log(size / last):.1f}" if known else ""
+
+
+def runs(title: str, sizes: list[tuple[int, int]], limit: float) -> Table:
+    """Table of single runs; the slope is by what changes, n or d."""
+    made = table(f"{title}, to t = {T_END:g} at rtol {RTOL:g}; limit {limit:g} s", "method", "n",
+                 "d", "unknowns", "seconds", "slope", "steps", "ms a step", "slope", "peak MB",
+                 "of it the run's", "t reached", "note")  # fmt: skip
+    jobs = [(method, n, d) for method in METHODS for n, d in sizes]
+    last: dict[str, tuple[float, float | None, float | None]] = {}
+    for method, n, d in track(jobs, title, console=Console(stderr=True), transient=True):
+        found = apart(single, 2 * limit, n, d, method, limit)
+        size = n if sizes[0][0] != sizes[-1][0] else d
+        before = last.get(method, (1.0, None, None))
+        ended = found["status"] == "completed"
+        note = "" if ended else found["status"]
+        seconds = found.get("seconds")
+        each = seconds / max(1, found["steps"]) if seconds else None
+        row = [method, f"{n}", f"{d}", f"{n * min(n + 1, d)}"]
+        if seconds is None or each is None:
+            made.add_row(*row, *[""] * 8, note)
+        else:
+            by_time = slope(seconds, before[1], size, before[0]) if ended else ""
+            made.add_row(*row, f"{seconds:.3f}", by_time, f"{found['steps']}", f"{1e3 * each:.3f}",
+                         slope(each, before[2], size, before[0]), f"{found['peak']:.0f}",
+                         f"{found['more']:.0f}", f"{found['t']:.1e}", note)  # fmt: skip
+        last[method] = (size, seconds if ended else None, each)
+        if (method, n, d) == (method, *sizes[-1]):
+            made.add_section()
+    return made
+
+
+def ensembles(sizes: tuple[int, ...], limit: float) -> Table:
+    """Table of ensembles by their number of members."""
+    made = table(f"ensembles on disk, n = 2, d = 2, to t = {SHORT:g} at rtol {ROUGH:g}, 1 process",
+                 "method", "members", "seconds", "slope", "members/s", "resume, s", "peak MB",
+                 "of it the run's", "MB on disk", "completed")  # fmt: skip
+    # Rodas5P is for many runs.
+    jobs = [(method, size) for method in METHODS for size in sizes
+            if method == "Rodas5P" or size <= ALONE]  # fmt: skip
+    last: dict[str, tuple[float, float | None]] = {}
+    for method, size in track(jobs, "members", console=Console(stderr=True), transient=True):
+        found = apart(members, limit, size, method)
+        if "seconds" not in found:
+            made.add_row(method, f"{size}", *[""] * 7, found["status"])
+            continue
+        seconds = found["seconds"]
+        before = last.get(method, (1.0, None))
+        by_size = slope(seconds, before[1], size, before[0])
+        made.add_row(method, f"{size}", f"{seconds:.2f}", by_size, f"{size / seconds:.0f}",
+                     f"{found['again']:.2f}", f"{found['peak']:.0f}", f"{found['more']:.0f}",
+                     f"{found['disk']:.2f}",
+                     f"{found['completed']}")  # fmt: skip
+        last[method] = size, seconds
+    return made
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, short limit")
+    parser.add_argument("--limit", type=float, help="seconds for a run (60; 5)")
+    parser.add_argument("--part", choices=("n", "d", "members"), help="only this table")
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    console.print(describe())
+    compile_all()
+    quick, part = options.quick, options.part
+    limit = options.limit or (5.0 if quick else 60.0)
+    if part in (None, "n"):
+        few = NEURONS[:4] if quick else NEURONS
+        console.print(runs("neurons, d = 5", [(n, 5) for n in few], limit))
+        console.print(runs("neurons, d = n", [(n, n) for n in few], limit))
+    if part in (None, "d"):
+        console.print(runs("dimension, n = 3", [(3, d) for d in DIMENSIONS], limit))
+    if part in (None, "members"):
+        sizes = MEMBERS[:4] if quick else MEMBERS
+        console.print(ensembles(sizes, 10 * limit))
+
+
+if __name__ == "__main__":
+    main()

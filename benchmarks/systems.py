@@ -1,0 +1,259 @@
+"""The other three systems against scripts that one writes by hand: time, error and how far.
+
+A script uses plain t, `solve_ivp(LSODA)` at the same rtol and, for the mixtures, a fixed
+Gauss-Hermite grid with softmax posteriors. Its own loss is what it prints; the loss of its state,
+evaluated by popflow, shows how far its flow is right. The truth is popflow at a tighter tolerance
+and, for the mixtures, with quadrature to 1e-12. Times are those of the processor, warm. Run
+
+    python benchmarks/systems.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded
+
+import numpy as np
+from ensemble import table
+from machine import describe
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.integrate import solve_ivp
+from scipy.special import logsumexp
+
+import flows
+from flows.score_matching_threshold import start as cluster
+
+RTOL, TIGHT = 1e-8, 1e-11
+ATOL = 1e-14
+# Nodes along each axis, for means in one to three dimensions.
+NODES = {1: 64, 2: 40, 3: 24}
+LIMIT = 60.0
+Array = NDArray[np.float64]
+Field = Callable[[float, Array], Array]
+Hand = tuple[Field, Callable[[Array], float]]  # a script: its field and its loss, flat states
+
+
+def hermite(d: int) -> tuple[Array, Array]:
+    """Nodes and weights of a Gauss-Hermite grid for `N(0, I_d)`."""
+    x, w = np.polynomial.hermite_e.hermegauss(NODES[d])
+    nodes = np.array(list(itertools.product(x, repeat=d)))
+    return nodes, np.prod(list(itertools.product(w / w.sum(), repeat=d)), axis=1)
+
+
+def gmm_em(system: flows.GMMEM) -> Hand:
+    """Gradient EM: `-E psi_i v` on the grid; the loss as a difference of log-densities."""
+    n, d, logs = system.n, system.d, np.log(system.weights)
+    x, w = hermite(d)
+
+    def exponents(mu: Array) -> Array:
+        return x @ mu.T - 0.5 * np.sum(mu**2, axis=1) + logs
+
+    def field(t: float, y: Array) -> Array:
+        mu = y.reshape(n, d)
+        e = exponents(mu)
+        psi = np.exp(e - e.max(axis=1, keepdims=True))
+        psi /= psi.sum(axis=1, keepdims=True)
+        return -((w[:, None] * psi).T @ (psi @ mu)).ravel()
+
+    return field, lambda y: float(-w @ logsumexp(exponents(y.reshape(n, d)), axis=1))
+
+
+def score_matching(system: flows.ScoreMatching) -> Hand:
+    """Score matching: the direct gradient on the grid."""
+    n, d = system.n, system.d
+    x, w = hermite(d)
+
+    def posteriors(mu: Array) -> Array:
+        e = x @ mu.T - 0.5 * np.sum(mu**2, axis=1)
+        psi = np.exp(e - e.max(axis=1, keepdims=True))
+        return np.asarray(psi / psi.sum(axis=1, keepdims=True))
+
+    def field(t: float, y: Array) -> Array:
+        mu = y.reshape(n, d)
+        psi = posteriors(mu)
+        v = psi @ mu
+        share = w[:, None] * psi
+        pull = share * (v @ mu.T - np.sum(v**2, axis=1, keepdims=True))
+        return -2 * (share.T @ v + pull.T @ x - pull.sum(axis=0)[:, None] * mu).ravel()
+
+    def loss(y: Array) -> float:
+        mu = y.reshape(n, d)
+        return float(w @ np.sum((posteriors(mu) @ mu) ** 2, axis=1))
+
+    return field, loss
+
+
+def matrix_factorization(system: flows.MatrixFactorization) -> Hand:
+    """Products of real layers, as the gradient reads."""
+    depth, d, a, eye = system.depth, system.d, system.regularization, np.eye(system.d)
+    target = np.array(system.target)
+
+    def product(layers: Any) -> Array:
+        total = eye
+        for layer in layers:
+            total = layer @ total
+        return total
+
+    def parts(layers: Array) -> tuple[Array, list[Array]]:
+        lower, upper = layers[:-1], layers[1:]
+        defects = [x @ x.T - y.T @ y for x, y in zip(lower, upper, strict=True)]
+        return target - product(layers), [0 * eye, *defects, 0 * eye]
+
+    def field(t: float, y: Array) -> Array:
+        layers = y.reshape(depth, d, d)
+        residual, defects = parts(layers)
+        return np.concatenate([
+            (product(layers[j + 1 :]).T @ residual @ product(layers[:j]).T
+             - a * (defects[j + 1] @ layers[j] - layers[j] @ defects[j])).ravel()
+            for j in range(depth)
+        ])  # fmt: skip
+
+    def loss(y: Array) -> float:
+        residual, defects = parts(y.reshape(depth, d, d))
+        return float(np.sum(residual**2) / 2 + a / 4 * sum(np.sum(x**2) for x in defects))
+
+    return field, loss
+
+
+class Case(NamedTuple):
+    """A system, its script, starts and an end."""
+
+    label: str
+    system: Any
+    script: Callable[[Any], Hand]
+    starts: list[Array]
+    t_end: float
+
+
+def cases(members: int) -> list[Case]:
+    """Horizons at which a script means something, and one each at which it does not."""
+    em, score = flows.GMMEM(3, 2), flows.ScoreMatching(3, 2)
+    layers, line = flows.MatrixFactorization(3), flows.ScoreMatching(3, 1)
+
+    def some(system: Any, scale: float, count: int) -> list[Array]:
+        return [system.initial(scale, seed) for seed in range(count)]
+
+    return [
+        *(Case("gmm_em, n = 3, d = 2", em, gmm_em, some(em, 0.5, c), t)
+          for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))),
+        Case("gmm_em, n = 3, d = 3", flows.GMMEM(3, 3), gmm_em,
+             some(flows.GMMEM(3, 3), 0.5, 1), 1e4),
+        *(Case("score_matching, n = 3, d = 2", score, score_matching, some(score, 0.5, c), t)
+          for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))),
+        Case("score_matching, n = 5, d = 3, cluster at 4", flows.ScoreMatching(5, 3),
+             score_matching, [cluster(5, 3, 4.0, 1e-7)], 1e4),
+        Case("score_matching, n = 3, d = 1, far: 6, 7, 7.5", line, score_matching,
+             [np.array([[6.0], [7.0], [7.5]])], 1e6),
+        *(Case("matrix_factorization, d = 3", layers, matrix_factorization,
+               some(layers, 0.35, c), t)
+          for c, t in ((1, 5.0), (members, 5.0), (1, 50.0))),
+        Case("matrix_factorization, d = 10", flows.MatrixFactorization(10), matrix_factorization,
+             some(flows.MatrixFactorization(10), 0.2, 1), 5.0),
+    ]  # fmt: skip
+
+
+class Result(NamedTuple):
+    """Seconds a run; of every start: loss told, loss of its state, time reached."""
+
+    seconds: float
+    told: Array
+    states: Array
+    reached: Array
+
+
+def by_hand(case: Case, rtol: float) -> Result:
+    """Run the script."""
+    field, loss = case.script(case.system)
+    field(0.0, case.starts[0].ravel())
+    rows, states = [], []
+    begun = time.process_time()
+    for start in case.starts:
+        with np.errstate(all="ignore"):
+            run = solve_ivp(field, (0.0, case.t_end), start.ravel(), method="LSODA", rtol=rtol,
+                            atol=ATOL)  # fmt: skip
+        rows.append((loss(run.y[:, -1]), run.t[-1]))
+        states.append(run.y[:, -1].reshape(start.shape))
+    seconds = (time.process_time() - begun) / len(case.starts)
+    told, reached = np.array(rows).T
+    finite = [np.isfinite(state).all() for state in states]
+    own = [case.system.loss(s) if f else np.nan for s, f in zip(states, finite, strict=True)]
+    return Result(seconds, told, np.array(own), reached)
+
+
+def popflow(case: Case, rtol: float) -> Result:
+    """Run popflow."""
+    begun = time.process_time()
+    runs = [flows.integrate(case.system, start, case.t_end, [case.t_end], rtol=rtol)
+            for start in case.starts]  # fmt: skip
+    losses = np.array([run["loss"][-1] for run in runs])
+    seconds = (time.process_time() - begun) / len(case.starts)
+    return Result(seconds, losses, losses, np.array([run.t[-1] for run in runs]))
+
+
+def limited(case: Case, limit: float) -> Result | None:
+    """Result of the script in a process of its own, None if it did not end in time."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    process = fork.Process(target=lambda: there.send(by_hand(case, RTOL)))
+    process.start()
+    there.close()
+    try:
+        return here.recv() if here.poll(limit) else None  # type: ignore[no-any-return]
+    except EOFError:
+        return None
+    finally:
+        process.kill()
+        process.join()
+
+
+def compare(chosen: list[Case], limit: float) -> Table:
+    """Table of scripts and popflow."""
+    made = table(f"rtol {RTOL:g}; errors of the loss at the end against rtol {TIGHT:g}, largest of "
+                 f"the starts; scripts stop after {limit:g} s", "what", "t", "starts", "loss",
+                 "script, ms", "popflow, ms", "ratio", "script's error", "of its state",
+                 "popflow's error", "note")  # fmt: skip
+    for case in track(chosen, "systems", console=Console(stderr=True), transient=True):
+        popflow(case._replace(starts=case.starts[:1], t_end=1.0), RTOL)  # compile
+        truth, mine = popflow(case, TIGHT).told, popflow(case, RTOL)
+        hand = limited(case, limit)
+
+        def worst(losses: Array, truth: Array = truth) -> str:
+            return f"{np.max(np.abs(losses / truth - 1)):.1e}"
+
+        row = [case.label, f"{case.t_end:g}", f"{len(truth)}", f"{np.median(truth):.1e}"]
+        if hand is None:
+            row += ["", f"{1e3 * mine.seconds:.0f}", "", "", ""]
+        else:
+            row += [f"{1e3 * hand.seconds:.0f}", f"{1e3 * mine.seconds:.0f}",
+                    f"{hand.seconds / mine.seconds:.1f}", worst(hand.told),
+                    worst(hand.states)]  # fmt: skip
+        short = [] if hand is None else [t for t in hand.reached if t < case.t_end]
+        note = "script did not end" if hand is None else f"script reached {min(short):.1e}" if (
+            short) else ""  # fmt: skip
+        made.add_row(*row, worst(mine.told), note)
+    return made
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few starts, short limit")
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(describe())
+    console.print(compare(cases(2 if options.quick else 8), 10.0 if options.quick else LIMIT))
+
+
+if __name__ == "__main__":
+    main()

@@ -25,8 +25,6 @@ import numpy as np
 from flint import arb
 from machine import describe
 from mpmath import mp
-from rich.console import Console
-from rich.table import Table
 
 import flows
 from flows import relu_neuron_exact as exact
@@ -56,9 +54,9 @@ CASES = (
     Case(2, 2, 0, 1e12, 30, False, PROMISED),
     Case(2, 2, 3, 1e12, 30, False, PROMISED),
     Case(1, 5, 0, 1e3, 30, False, PROMISED),
-    Case(2, 100, 0, 1e12, 30, False, PROMISED),
-    Case(2, 2, 0, 1e12, 50, True, 1e-45),
     Case(3, 5, 0, 1e9, 30, True, PROMISED),
+    Case(2, 100, 0, 1e12, 30, True, PROMISED),
+    Case(2, 2, 0, 1e12, 50, True, 1e-45),
 )
 
 
@@ -85,8 +83,13 @@ def distance(certificate: flows.Certificate, times: np.ndarray, states: list[Any
     return worst
 
 
+def show(*cells: object) -> None:
+    """Print a row at once: the next one takes a while."""
+    print(" ".join(f"{cell!s:>13}" for cell in cells), flush=True)
+
+
 def main() -> int:
-    """Print the table."""
+    """Print a row a case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out the long ones")
     quick = parser.parse_args().quick
@@ -94,9 +97,9 @@ def main() -> int:
     small = flows.ReLUNeuron(n=2, d=2)
     flows.certify(small, small.initial(), 1e-3, digits=8)
 
-    Console(width=150).print(describe())
-    table = Table("n, d, seed", "to t", "digits", "pieces", "MB", "certify s", "verify s",
-                  "claims s", "error at most", "off by", "t^3 L at the end")  # fmt: skip
+    print(describe())
+    show("n, d, seed", "to t", "digits", "pieces", "MB", "certify s", "verify s", "claims s",
+         "error at most", "off by", "t^3 L at the end")  # fmt: skip
     failed = False
     for case in CASES:
         if quick and case.long:
@@ -121,11 +124,9 @@ def main() -> int:
         with precision(certificate.precision):
             scaled = (arb(case.t_end) ** 3 * certificate.loss(case.t_end)).str(25)
         seconds = [f"{b - a:.1f}" for a, b in itertools.pairwise(marks)]
-        table.add_row(f"{case.n}, {case.d}, {case.seed}", f"{case.t_end:g}", str(case.digits),
-                      str(len(certificate.pieces)), f"{size:.1f}", *seconds,
-                      f"{certificate.error:.1e}", f"{off:.1e}",
-                      scaled if case.n > 1 else "(exponential)")  # fmt: skip
-    Console(width=150).print(table)
+        show(f"{case.n}, {case.d}, {case.seed}", f"{case.t_end:g}", case.digits,
+             len(certificate.pieces), f"{size:.1f}", *seconds, f"{certificate.error:.1e}",
+             f"{off:.1e}", scaled if case.n > 1 else "(exponential)")  # fmt: skip
     return int(failed)
 
 

@@ -189,7 +189,8 @@ def engines(size: int, cpu_size: int) -> Table:
                  "what", "rtol", "members", "first call, s", "CPU ms a member", "wall ms a member",
                  "lanes used", "error of L(T), median / largest", "note")  # fmt: skip
     few = Law(cpu_size, SCALE)
-    truth = integrate_ensemble(system, few, T_END, [T_END], rtol=TRUTH)["loss"][:, -1]
+    truth = integrate_ensemble(system, few, T_END, [T_END], method="LSODA", rtol=TRUTH)
+    last = truth["loss"][:, -1]
 
     def row(what: str, rtol: float, count: int, **options: Any) -> None:
         def run(members: int, t_end: float) -> Ensemble:
@@ -201,7 +202,7 @@ def engines(size: int, cpu_size: int) -> Table:
         spent = time.process_time() - begun
         made.add_row(what, f"{rtol:g}", f"{count}", f"{first:.1f}", f"{1e3 * spent / count:.2f}",
                      f"{1e3 * wall / count:.2f}", used(rtol, count) if what == "jax" else "",
-                     error(found["loss"][: len(truth), -1], truth[:count]),
+                     error(found["loss"][: len(last), -1], last[:count]),
                      f"{found.completed} completed")  # fmt: skip
 
     def used(rtol: float, count: int) -> str:

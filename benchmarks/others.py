@@ -197,14 +197,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two starts, one tolerance")
-    parser.add_argument("--limit", type=float, help="seconds for a tool (60; 10)")
+    parser.add_argument("--limit", type=float, help="seconds for a tool (40; 10)")
     parser.add_argument("--tool", action="append", choices=TOOLS, help="only these of the others")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(describe())
     one_thread()
     quick = options.quick
-    limit = options.limit or (10.0 if quick else 60.0)
+    limit = options.limit or (10.0 if quick else 40.0)
     tools = options.tool or list(TOOLS)
     console.print(compare(2 if quick else 8, RTOLS[:1] if quick else RTOLS, limit, tools))
 

@@ -155,9 +155,11 @@ def cases(members: int) -> list[Case]:
              score_matching, [cluster(5, 3, 4.0, 1e-7)], 1e4),
         Case("score_matching, n = 3, d = 1, far: 6, 7, 7.5", line, score_matching,
              [np.array([[6.0], [7.0], [7.5]])], 1e6),
+        Case("matrix_factorization, d = 3", layers, matrix_factorization,
+             some(layers, 0.35, members), 20.0),
+        # A start that converges, exponentially in the end.
         *(Case("matrix_factorization, d = 3", layers, matrix_factorization,
-               some(layers, 0.35, c), t)
-          for c, t in ((1, 5.0), (members, 5.0), (1, 50.0))),
+               [layers.initial(0.35, 4)], t) for t in (20.0, 50.0, 100.0)),
         Case("matrix_factorization, d = 10", flows.MatrixFactorization(10), matrix_factorization,
              some(flows.MatrixFactorization(10), 0.2, 1), 5.0),
     ]  # fmt: skip

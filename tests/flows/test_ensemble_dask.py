@@ -13,6 +13,9 @@ from flows.relu_neuron import ReLUNeuron
 dask = pytest.importorskip("dask")  # the extra `cluster`
 distributed = pytest.importorskip("distributed")
 
+# One process of the test run: each would start a cluster of its own.
+pytestmark = pytest.mark.xdist_group("dask")
+
 WORKERS = 2
 LAW = Law(size=12, scale=0.3, seed=5)
 PATIENCE = 60.0  # seconds until a worker must be there
@@ -38,7 +41,7 @@ def client(tmp_path_factory):
     with (
         dask.config.set(spawn),
         distributed.LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True,
-                                 dashboard_address=None,
+                                 dashboard_address="127.0.0.1:0",  # any free port
                                  local_directory=tmp_path_factory.mktemp("dask")) as cluster,
         distributed.Client(cluster) as found,
     ):  # fmt: skip

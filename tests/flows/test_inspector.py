@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
@@ -196,7 +197,9 @@ def ask(method="GET", path="/run", headers=None, body=None, host=None):
         await server.close_all_connections()
         return answer
 
-    answer = asyncio.run(request())
+    # A thread of its own: a browser's tests may have left a running loop in this one.
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: asyncio.run(request())).result()
     return answer.code, answer.body.decode(), fake
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows import report
+from flows import report, score_matching_report
 from flows import score_matching_figure as figure
 from flows import score_matching_portrait as portrait
 from flows import score_matching_threshold as threshold
@@ -160,21 +160,22 @@ def test_each_flow_decreases_its_own_loss_from_the_same_start():
 
 
 def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
-    cases = report.CASES["score_matching"]()
-    for case in cases:
+    cases = score_matching_report.cases()
+    draw = report._Drawing("score_matching", None)
+    for number, case in enumerate(cases, 1):
         assert case.command.splitlines()[-1].startswith("popflow check score_matching --")
         if "M = 6" in case.title:  # many nodes; the same controls as M = 4 and the far regime
             continue
-        shown = report._run(case)
+        shown = report._run(case, draw, number)
         assert shown["run"].completed
-        assert {str(v.verdict) for v in shown["broken"]} == {"VIOLATED"}
-        assert "VIOLATED" not in {str(v.verdict) for v in shown["verdicts"]}
+        assert {str(v.verdict) for v, *_ in shown["broken"]} == {"VIOLATED"}
+        assert "VIOLATED" not in {str(v.verdict) for v, *_ in shown["verdicts"]}
         assert len(shown["figures"]) == len(case.figures)
     assert len(cases) == 5
 
 
 def test_the_page_has_all_portraits():
-    assert set(report.PORTRAITS["score_matching"]().values()) == {
+    assert set(score_matching_report.PORTRAITS.values()) == {
         portrait.paper_figure, portrait.threshold_figure, portrait.landscape_figure,
         portrait.comparison_figure,
     }  # fmt: skip

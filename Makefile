@@ -35,6 +35,8 @@ notebooks: .venv/installed
 bench: .venv/installed
 	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
+	@set -e; for script in ensemble others growth systems certificates; do \
+	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 
 # The stamp is newer than pyproject.toml: installed once, and again only when that file changes.

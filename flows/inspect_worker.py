@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 __all__ = ["Desk", "Job", "Progress"]
 
 #: Seconds after which a run that does not heed its cancellation is ended from outside.
-GRACE = 4.0
+GRACE = 10.0
 #: Seconds between two messages about progress.
 PAUSE = 0.1
 
@@ -94,7 +94,10 @@ class Desk:
         """Take in what the process has told since."""
         try:
             while self.progress.status == "running" and self._pipe.poll():
-                for name, value in self._pipe.recv().items():
+                told = self._pipe.recv()
+                if told.get("fraction") == 1.0:  # it has stopped: what it has is worth the wait
+                    self._deadline = float("inf")
+                for name, value in told.items():
                     setattr(self.progress, name, value)
         except (EOFError, OSError):
             self._renew("failed", "the process that computes has ended; try a smaller run")
@@ -103,7 +106,10 @@ class Desk:
         return self.progress
 
     def cancel(self) -> None:
-        """Ask the run to stop; what it has computed by then is shown."""
+        """Ask the run to stop; what it has computed by then is checked and shown.
+
+        Asked again while it is checked, the process is ended after the grace.
+        """
         if self.poll().status == "running":
             self._stop.set()
             self._deadline = time.monotonic() + GRACE

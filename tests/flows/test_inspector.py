@@ -14,7 +14,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 
 import flows
-from flows import cli, inspect_form, inspector
+from flows import cli, inspect_form, inspect_worker, inspector
 from flows.cli_options import FLOW, SYSTEMS
 from flows.errors import InputError
 from flows.inspect_worker import Desk, Job, Progress
@@ -139,6 +139,15 @@ def test_a_cancelled_run_keeps_what_it_has(desk):
     done = ended(desk)
     assert done.status == "done"
     assert "interrupted" in done.html
+
+
+def test_a_run_that_does_not_heed_is_ended_and_the_next_one_runs(desk, monkeypatch):
+    monkeypatch.setattr(inspect_worker, "GRACE", 0.0)
+    desk.start(Job("relu_neuron", {**SMALL, "d": "3", "t_end": "1e12", "method": "reference"}))
+    desk.cancel()
+    assert ended(desk).status == "cancelled"
+    desk.start(Job("gmm_em", SMALL))
+    assert ended(desk).status == "done"
 
 
 def test_a_process_that_ended_is_told_and_replaced(desk):

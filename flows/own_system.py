@@ -80,7 +80,9 @@ class OwnSystem(System):
     Accuracy: that of the expressions in doubles, and it is measured: a loss, gradient or potential
     that the last bits of the entries change by more than a part in 1e6 is reported as 0, and the
     largest change along a run adds to ``run.error()``. Blocks that tend to zero keep their digits,
-    so write deviations where twelve decades count.
+    so write deviations where twelve decades count. Where the flow is stiff, a rate holds the square
+    of the solver's error across it: for quadratic neurons at ``rtol = 1e-10`` the local exponent is
+    right to 3e-4 up to t = 1e6, where the loss is right to 2e-9; at ``1e-12`` to 2e-8.
     The derived code grows with the number of entries, which is at most 500.
 
     Examples

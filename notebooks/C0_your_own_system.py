@@ -64,7 +64,7 @@ print(f"{run.status}: loss {run['loss'][-1]:.4g}, exponents: loss"
       f" {flows.local_exponent(run)[-1]:.4f},"
       f" transverse {flows.local_exponent(run, 'transverse')[-1]:.4f}")
 for verdict in flows.check(run):
-    print(f"{verdict.claim:8}{verdict.verdict:10}{verdict.message}")
+    print(f"{verdict.claim:8}{verdict.verdict:10}constant {verdict.constant:.4f}")
 
 # %%
 figure.loss_figure(run)

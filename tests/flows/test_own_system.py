@@ -283,6 +283,29 @@ def test_a_loss_that_doubles_do_not_know_is_zero_and_at_a_saddle_it_is_known():
     assert (saddle["loss"] == 0.25).all()
 
 
+def test_a_chart_has_the_jacobian_of_its_field():
+    system = replace(chain(5), decay={chain(5).blocks[0]: 0.5})
+    frame, state = system.reduce(system.initial(0.5, seed=0))
+    piece = system.chart(frame, state, 7.0)
+    y, step = piece.y0, 1e-6
+    slopes = [(piece.rhs(0.5, y + step * e) - piece.rhs(0.5, y - step * e)) / (2 * step)
+              for e in np.eye(len(y))]  # fmt: skip
+    # Central differences: rounding 1e-16 / step, of numbers of order ten.
+    assert piece.jacobian(0.5, y) == pytest.approx(np.array(slopes).T, abs=1e-7)
+
+
+def test_a_rule_that_no_longer_serves_is_replaced_on_the_way():
+    # E cos(a x) = exp(-a^2/2) takes more nodes at a = 4 than at a = 1, where the run begins.
+    a, x = sp.Symbol("a"), sp.Symbol("x")
+    pull = (a - 4) ** 2 / 2
+    averaged = flows.OwnSystem("averaged", [a], pull + Expectation(sp.cos(a * x), x))
+    closed = flows.OwnSystem("closed", [a], pull + sp.exp(-(a**2) / 2))
+    found, exact = (flows.integrate(s, [1.0], t_end=20.0, rtol=1e-8) for s in (averaged, closed))
+    assert found.stats["pieces"] > exact.stats["pieces"]
+    # A step of 1e-8, a hundredfold for what adds up.
+    assert found.state == pytest.approx(exact.state, abs=1e-6)
+
+
 def test_what_quadrature_cannot_resolve_ends_the_run_with_its_error():
     a, x = sp.Symbol("a"), sp.Symbol("x")
     peak = 1 / (sp.Rational(1, 10**14) + (x - a) ** 2)

@@ -1,7 +1,7 @@
 """What a certificate costs and how narrow it is; it must agree with an independent solver.
 
 Each start is certified, written, checked by `flows.verify`, and compared at 20 times with
-`flows.solver_reference`, which shares no code with certificates. Printed: CPU seconds of each, the
+`flows.solver_reference`, which shares only the symbolic source. Printed: CPU seconds of each, the
 bound of the distance between flow and polynomial in the user's parameters, the distance found, and
 `t^3 L` at the end with its error. Exits with 1 if a certificate is refused, misses the reference,
 or is wider than promised. Run

@@ -58,6 +58,8 @@ def compile_all() -> None:
         system = flows.ReLUNeuron(n, d)
         for method in METHODS:
             flows.integrate(system, system.initial(0.1, 1), T_END, [T_END], method, RTOL)
+    for method in METHODS:
+        members(2, method)
 
 
 def single(n: int, d: int, method: str, limit: float) -> dict[str, Any]:
@@ -192,7 +194,7 @@ def main() -> None:
         console.print(runs("dimension, n = 3", [(3, d) for d in DIMENSIONS], limit))
     if part in (None, "members"):
         sizes = MEMBERS[:4] if quick else MEMBERS
-        console.print(ensembles(sizes, BUSY * limit))
+        console.print(ensembles(sizes, 2 * BUSY * limit))
 
 
 if __name__ == "__main__":

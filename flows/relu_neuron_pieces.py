@@ -26,8 +26,9 @@ from flows.system import Event, Restart
 RESIDUAL_CHART = 0.5
 # A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
 COLLAPSED = 1e-10
-# Shorter than this, a neuron beside others of order one is rounding.
-DUST = 1e-14
+# A neuron this short that shrinks beside others of order one is at zero: steps cannot aim closer,
+# and would miss one that returns after it has left zero with SPROUT.
+DUST = 1e-10
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line.

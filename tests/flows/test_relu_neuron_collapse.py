@@ -5,6 +5,7 @@ import pytest
 
 import flows
 from flows import relu_neuron_collapse as collapse
+from flows import relu_neuron_pieces
 
 # One-sided difference quotient with step 1e-7 of a function with bounded second derivative.
 QUOTIENT = 1e-6
@@ -109,3 +110,27 @@ def test_many_collapses_end_in_a_completed_run_with_a_falling_loss(seed):
     assert run.completed
     assert len(run.events) >= 5
     assert (np.diff(run["loss"]) < 0).all()
+
+
+# Neuron 7 dies at t = 1.573, leaves zero, and returns at 2.073, never longer than 2e-4.
+RETURNING = 0.22 / np.sqrt(5) * np.random.default_rng(0).normal(size=(8, 5))
+# Four times what the slowest of these takes; missing the return costs more than ten thousand.
+STEPS = 1500
+# Of the loss at t = 3: the solvers' errors of the second collapse reach it.
+SOLVERS = 1e-5
+
+
+def test_a_neuron_that_leaves_zero_and_returns_is_seen_whatever_the_solver():
+    losses = []
+    for method in ("auto", "LSODA", "BDF", "Radau"):
+        run = flows.integrate(flows.ReLUNeuron(8, 5), RETURNING, 3.0, method=method, rtol=1e-8,
+                              max_steps=STEPS)  # fmt: skip
+        assert run.completed and [event.kind for event in run.events] == ["collapse"] * 2
+        losses.append(run["loss"][-1])
+    assert np.ptp(losses) < SOLVERS * losses[0]
+
+
+def test_a_return_closer_to_zero_than_steps_can_aim_is_missed(monkeypatch):
+    monkeypatch.setattr(relu_neuron_pieces, "DUST", 1e-14)
+    run = flows.integrate(flows.ReLUNeuron(8, 5), RETURNING, 3.0, rtol=1e-8, max_steps=STEPS)
+    assert not run.completed

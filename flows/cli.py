@@ -199,7 +199,10 @@ def _serve(subject: str, options: dict[str, Any], port: int | None, browser: boo
     if subject in SYSTEMS:
         job, given = Job(subject), written_out(subject, options)
     else:
+        from flows.trajectory import load
+
         job, given = Job(file=result_file(subject, options)), {}
+        load(subject)  # or its message, before a page is served
     serve(job, given, port, browser, click.echo)
     return 0
 

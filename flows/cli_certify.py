@@ -46,7 +46,7 @@ def certify(
     """
     from flows.certify import Uncertified
     from flows.certify import certify as prove
-    from flows.integrate import _bar
+    from flows.integrate import _bar, output_times
     from potentials import claims
 
     one_of("system", system, ("relu_neuron",))
@@ -54,6 +54,7 @@ def certify(
     _refuse(options, ("rtol", "method"))
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
+    output_times(options["t_end"])  # or its message
     output.check_output(out, force)
     made, start = _problem(system, options)
     times = _times(options["t_eval"], options["t_end"])

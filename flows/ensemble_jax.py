@@ -22,7 +22,7 @@ from flows.integrate import answer, course
 from flows.rodas_tableau import STAGES
 from flows.self_similar import Array
 from flows.self_similar_jax import SelfSimilarField, arguments, require_x64
-from flows.solver import SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
+from flows.solver import BREAKDOWNS, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
 from flows.solver_diffrax import FIRST_STEP, MakeRaw, raw_field
 from flows.solver_lanes import ATTEMPTS, Lane, advance
 from flows.system import System
@@ -183,9 +183,13 @@ class _Crowd:
             if not kept.any():
                 yield walker, SOLVER_FAILED, f"{ATTEMPTS} steps in a row were refused"
                 continue
-            outcome = walker.recorder.accept_steps(
-                float(walker.lane.tau), walker.lane.y, steps.tau[i][kept], steps.y[i][kept],
-                steps.k[i][kept],
-            )  # fmt: skip
+            try:
+                outcome = walker.recorder.accept_steps(
+                    float(walker.lane.tau), walker.lane.y, steps.tau[i][kept], steps.y[i][kept],
+                    steps.k[i][kept],
+                )  # fmt: skip
+            except BREAKDOWNS as problem:
+                yield walker, SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
+                continue
             walker.lane = walker.lane._replace(tau=tau[i], y=y[i], step=step[i])
             yield walker, outcome, ""

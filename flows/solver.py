@@ -23,6 +23,9 @@ NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
 FIELD_FAILED = "field_failed"
 
+#: What a watch can meet in one problem; where many are solved together, the others go on.
+BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
+
 Interpolant = Callable[[float], Array]
 
 

@@ -12,7 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from flows.solver import INTERRUPTED, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
+from flows.self_similar import Array
+from flows.solver import (
+    BREAKDOWNS,
+    INTERRUPTED,
+    SOLVER_FAILED,
+    Piece,
+    Problem,
+    Recorder,
+    Stop,
+    finish,
+)
 from flows.solver_rodas_steps import make_steps
 
 # Attempts between two looks of the watch.
@@ -53,8 +63,12 @@ def solve_many(problems: Sequence[Problem]) -> list[Piece]:
         else:
             key = (chart.field, chart.lanes, tuple(chart.shape), chart.clock.exponential)
             alike[key].append(k)
+    interrupted = False
     for waiting in alike.values():
-        _Group(problems, waiting, pieces).run()
+        group = _Group(problems, waiting, pieces)
+        interrupted = interrupted or group.run()
+        if interrupted:
+            group.give_up()
     return [pieces[k] for k in range(len(problems))]
 
 
@@ -80,8 +94,8 @@ class _Group:
         self.weights = np.ones((chart.weights.size, lanes))
         self.work = np.empty((chart.lanes.workspace(chart.shape), lanes))
 
-    def run(self) -> None:
-        """Fill lanes, take steps, look, until nobody waits."""
+    def run(self) -> bool:
+        """Fill lanes, take steps, look, until nobody waits; tell whether Ctrl-C came before."""
         taus = np.empty((BATCH, len(self.owner)))
         states = np.empty((BATCH, *self.y.shape))
         curves = np.empty((BATCH, 3, *self.y.shape))
@@ -100,19 +114,21 @@ class _Group:
                         continue
                     count = done[lane]
                     # Copies: what is recorded must not be overwritten by the next steps.
-                    outcome = self.recorders[k].accept_steps(
-                        float(before[lane]), start[:, lane], taus[:count, lane].copy(),
-                        states[:count, :, lane].copy(), curves[:count, :, :, lane],
-                    ) if count else None  # fmt: skip
-                    self._look(lane, k, outcome)
+                    self._look(lane, k, float(before[lane]), start[:, lane],
+                               taus[:count, lane].copy(), states[:count, :, lane].copy(),
+                               curves[:count, :, :, lane])  # fmt: skip
         except KeyboardInterrupt:
-            for lane, k in enumerate(self.owner):
-                if k is not None:
-                    self._leave(lane, k, INTERRUPTED)
-            for k in self.waiting:
-                self.recorders[k] = Recorder(self.problems[k])
-                self._leave(None, k, INTERRUPTED)
-            self.waiting.clear()
+            return True
+        return False
+
+    def give_up(self) -> None:
+        """End whoever has not arrived, with what is done."""
+        for lane, k in enumerate(self.owner):
+            if k is not None:
+                self._leave(lane, k, INTERRUPTED)
+        for k in self.waiting:
+            self.recorders[k] = Recorder(self.problems[k])
+            self._leave(None, k, INTERRUPTED)
 
     def _enter(self, lane: int, k: int) -> None:
         problem = self.problems[k]
@@ -125,10 +141,18 @@ class _Group:
         self.y[:, lane], self.atol[:, lane] = problem.y0, problem.atol
         self.decay[:, lane], self.weights[:, lane] = chart.clock.decay, chart.weights
 
-    def _look(self, lane: int, k: int, outcome: Stop | str | None) -> None:
+    def _look(
+        self, lane: int, k: int, tau: float, y: Array, taus: Array, states: Array, curves: Array
+    ) -> None:
+        outcome: Stop | str | None = None
         message = ""
-        if outcome is None and not self.live[lane]:
-            outcome, message = SOLVER_FAILED, "the step size became zero"
+        try:
+            if len(taus):
+                outcome = self.recorders[k].accept_steps(tau, y, taus, states, curves)
+            if outcome is None and not self.live[lane]:
+                outcome, message = SOLVER_FAILED, "the step size became zero"
+        except BREAKDOWNS as problem:
+            outcome, message = SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
         if outcome is not None:
             self._leave(lane, k, outcome, message)
 

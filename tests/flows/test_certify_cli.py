@@ -83,6 +83,7 @@ def test_a_certificate_of_another_problem_is_refused(popflow, path, options, rea
         (("certify", "gmm_em", "--t-end", "1"), "unknown system 'gmm_em'; known: relu_neuron"),
         ((*SMALL[:-2], "--digits", "99"), "digits: expected an integer from 8 to 60, got 99"),
         (("certify", "relu_neuron"), "--t-end: expected a time to prove to"),
+        (("certify", "relu_neuron", "--t-end", "nan"), "t_end must be a positive finite number"),
         ((*SMALL, "--claim", "loss_uper"), "unknown claim 'loss_uper'"),
         ((*SMALL, "--rtol", "1e-3"), "--rtol: a certificate has none"),
         ((*SMALL, "--weights", "1,2"), "--weights is not an option of relu_neuron"),

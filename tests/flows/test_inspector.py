@@ -92,6 +92,19 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch, capsys):
         flows.GMMEM(2, 1), [[1.0], [-0.5]], 10.0, t_eval=[1, 2, 10]).state[-1].tolist()  # fmt: skip
 
 
+@pytest.mark.parametrize("content", [None, b"not a result"])
+def test_a_file_that_cannot_be_read_is_refused_before_a_page_is_served(
+    tmp_path, capsys, monkeypatch, content
+):
+    monkeypatch.setattr(inspector, "serve", lambda *given: pytest.fail("served"))
+    path = tmp_path / "run.nc"
+    if content is not None:
+        path.write_bytes(content)
+    assert cli.main(["inspect", str(path), "--no-browser"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("popflow: error: ") and told.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def desk():
     made = Desk()

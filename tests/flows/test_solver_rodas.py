@@ -173,6 +173,30 @@ def test_a_piece_does_not_depend_on_who_is_beside_it():
     assert (together[0].states != together[1].states).any()
 
 
+def test_after_an_interrupt_no_other_chart_is_begun():
+    def interrupt(tau, y):
+        raise KeyboardInterrupt
+
+    system = ReLUNeuron(1, 2)
+    frame, state = system.reduce(system.initial(0.5, seed=1))
+    chart = system.chart(frame, state, 0.0)
+    other = problem(y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10))
+    first = problem(watch=Watch(alarm=interrupt))
+    found = solver_rodas.solve_many([first, other])
+    assert [piece.status for piece in found] == ["interrupted", "interrupted"]
+    assert found[1].stats["jacobian_evaluations"] == 0
+    assert solver_rodas.solve(other).status == "completed"
+
+
+def test_a_watch_that_breaks_down_ends_its_own_problem_only():
+    def broken(tau, y):
+        raise np.linalg.LinAlgError("singular")
+
+    found = solver_rodas.solve_many([problem(), problem(watch=Watch(alarm=broken)), problem()])
+    assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
+    assert found[1].message == "LinAlgError: singular"
+
+
 def test_a_neighbour_that_is_not_a_number_disturbs_nobody():
     broken = problem(y0=np.full(6, np.nan))
     found = solver_rodas.solve_many([problem(), broken, problem()])

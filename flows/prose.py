@@ -46,7 +46,7 @@ def _lowered(found: re.Match[str]) -> str:
 
 # In this order, on text in which the signs are replaced and which is escaped. A name such as
 # `far_rate` is left alone: only a letter has an index.
-INDEX = r"\{([^{}]+)\}|(max|min|ori|reg|end|\w{1,2}|[-+])(?!\w)"
+INDEX = r"\{([^{}]+)\}|(max|min|ori|reg|end|[a-zA-Z0-9μ]{1,2}|[-+])(?![a-zA-Z0-9_])"
 # A fraction is a power where it is negative: `d^-1/2`, but `v^2/2` is half a square.
 POWER = (
     rf"\(([^()]+)\)|\{{([^{{}}]+)\}}"

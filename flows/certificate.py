@@ -20,7 +20,7 @@ from flint import arb
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row, precision
 from flows.certify_proof import Span
-from flows.certify_relu_neuron import SpanFlow, dot
+from flows.certify_flow import BallFlow, dot
 from flows.errors import InputError
 from flows.self_similar import Array
 from flows.system import System
@@ -105,9 +105,9 @@ class Certificate:
         """Bound of this distance at the end."""
         return self.pieces[-1].error
 
-    def flow(self) -> SpanFlow:
+    def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
-        return SpanFlow.of(self.start.tolist(), self.system.parameters["teacher"])
+        return self.system.ball_flow(self.start)
 
     def span(self, index: int) -> Span:
         """Log-time of a piece."""

@@ -20,7 +20,7 @@ from flows.certificate import Certificate, Piece
 from flows.certify_chebyshev import Row, precision
 from flows.certify_collocation import collocate, constant, continued
 from flows.certify_proof import Span, above
-from flows.certify_relu_neuron import Singular, SpanFlow
+from flows.certify_flow import Singular, BallFlow
 from flows.errors import InputError
 from flows.system import System
 
@@ -32,7 +32,7 @@ FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
 #: Parts of a piece on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
 #: Growth may be overestimated by so much a unit of log-time, or by so much on a piece.
-EXCESS, NEGLIGIBLE = 0.1, 0.002
+EXCESS, NEGLIGIBLE = 0.1, 0.05
 #: Precision in bits of growth bounds, beyond those of the time.
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
@@ -59,9 +59,9 @@ def certify(
     Parameters
     ----------
     system : System
-        A :class:`flows.ReLUNeuron`.
-    start : array_like, shape (n, d)
-        Start; its doubles are taken as exact numbers.
+        A :class:`flows.ReLUNeuron` or a :class:`flows.MatrixFactorization`.
+    start : array_like
+        User's parameters at ``t = 0``, in the system's shape; their doubles are taken as exact numbers.
     t_end : float
         End, positive and at most 1e18.
     digits : int
@@ -96,10 +96,6 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    from flows.relu_neuron import ReLUNeuron
-
-    if not isinstance(system, ReLUNeuron):
-        raise InputError(f"certify: expected the system relu_neuron, got {system.name}")
     initial = system.check_start(start)
     if not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
@@ -108,7 +104,7 @@ def certify(
     bits = math.ceil((digits + math.log10(1 + t_end)) * math.log2(10)) + GUARD
     pieces: list[Piece] = []
     with precision(bits + BALL_GUARD), threadpool_limits(1):
-        flow = SpanFlow.of(initial.tolist(), system.teacher)
+        flow = system.ball_flow(initial)
         end = chebyshev.rounded(arb(float(t_end)).log1p(), bits) + 1
         steps = _Steps(flow, bits, digits)
         while steps.time < end:
@@ -120,11 +116,11 @@ def certify(
 class _Steps:
     """State between two pieces: time, polynomial, error, and the length to try next."""
 
-    def __init__(self, flow: SpanFlow, bits: int, digits: int) -> None:
+    def __init__(self, flow: BallFlow, bits: int, digits: int) -> None:
         self.flow, self.bits = flow, bits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
-        self.goal = 10.0 ** -(digits + 1.5) * float(flow.teacher[0].mid())
+        self.goal = 10.0 ** -(digits + 1.5) * flow.unit
         self.time, self.length = 0, self._ticks(FIRST)
         self.before: tuple[Sequence[Row], Span] | None = None
         self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]

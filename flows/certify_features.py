@@ -18,7 +18,7 @@ from flint import arb, arb_mat
 import potentials
 from flows import certify_chebyshev as chebyshev
 from flows.certificate import Certificate
-from flows.certify_relu_neuron import Singular, dot
+from flows.certify_flow import Singular, dot
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
 from symbolic.lower import lower

@@ -21,7 +21,7 @@ from flint import arb
 import potentials
 from flows.certificate import Certificate
 from flows.certify_features import Quantities, Scene
-from flows.certify_relu_neuron import Singular
+from flows.certify_flow import Singular
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
 from potentials.notation import symbol, total_derivative
 from symbolic.lower import Undecided

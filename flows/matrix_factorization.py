@@ -8,7 +8,7 @@ r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,9 @@ from flows.self_similar import Array, Chart, Clock, wrap_plain
 from flows.solver import Interpolant, Stop, Watch
 from flows.system import Restart, Smooth, State, System
 from flows.trajectory import plain
+
+if TYPE_CHECKING:
+    from flows.certify_matrix_factorization import ChainFlow
 
 FIELDS = ("real", "complex")
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
@@ -365,6 +368,12 @@ class MatrixFactorization(System):
 
         reduced = replace(self, target=np.diag(frame.values))
         return matrix_factorization_exact.smooth(reduced, frame.values, state, digits)
+
+    def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
+        """Flow of the layers themselves in ball arithmetic."""
+        from flows.certify_matrix_factorization import ChainFlow
+
+        return ChainFlow.of(self, start)
 
     # Functions of a user's state ---------------------------------------------------------
 

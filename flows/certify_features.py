@@ -41,7 +41,8 @@ class Scene:
     """A certificate with what its boxes share. All methods need the certificate's precision."""
 
     def __init__(self, certificate: Certificate) -> None:
-        self.certificate, self.flow = certificate, certificate.flow()
+        self.certificate = certificate
+        self.flow: Any = certificate.flow()  # a BallFlow of the system that is measured
         system = certificate.system
         known = (*potentials.potentials(system.name), *potentials.auxiliaries(system.name))
         self.potentials = {p.name: p for p in known}

@@ -60,11 +60,9 @@ class Features(Quantities):
         sizes = [self._size([w]) for w in self.layers]
         tube = arb(self.scene.certificate.pieces[self.index].tube)
         # A product of factors moves by each factor's part in turn, the others anywhere in the tube.
-        shares = [tube * math.prod([s for k, s in enumerate(sizes) if k != j], start=arb(1))
-                  for j in range(len(sizes))]  # fmt: skip
         fit, *deltas, half = (partial(series.on, middle, arb(radius) / 2) for series in made)
         return (
-            fit(sum(shares, arb(0))),
+            fit(tube * sum(_others(sizes), arb(0))),
             [delta(2 * tube * (a + b)) for delta, (a, b) in zip(deltas, pairwise(sizes),
                                                                strict=True)],
             half(tube * _half_share(sizes)),
@@ -146,8 +144,8 @@ class Features(Quantities):
     def _layer_square(self, rates: bool) -> Ball:
         numbers = self.scene.flow.numbers
         if rates:
-            return 2 * dot(self.x, numbers([a - b for a, b in
-                                            zip(self.descent, self.ascent, strict=True)]))  # fmt: skip
+            moves = [a - b for a, b in zip(self.descent, self.ascent, strict=True)]
+            return 2 * dot(self.x, numbers(moves))
         return dot(self.x, self.x).nonnegative_part()
 
     def _imbalance(self, rates: bool) -> Ball:
@@ -247,8 +245,13 @@ def _negative(a: Polynomials) -> Polynomials:
 def _half_share(sizes: Sequence[Ball]) -> Ball:
     """Sum over the factors of both halves of the product of the sizes of a half's other factors."""
     half = len(sizes) // 2
-    return sum((math.prod([s for k, s in enumerate(part) if k != j], start=arb(1))
-                for part in (sizes[:half], sizes[-half:]) for j in range(half)), arb(0))  # fmt: skip
+    return sum((s for part in (sizes[:half], sizes[-half:]) for s in _others(part)), arb(0))
+
+
+def _others(sizes: Sequence[Ball]) -> list[Ball]:
+    """Products of all but one."""
+    return [math.prod([s for k, s in enumerate(sizes) if k != j], start=arb(1))
+            for j in range(len(sizes))]  # fmt: skip
 
 
 def orthonormal(columns: Any) -> Matrix:

@@ -19,7 +19,6 @@ from flint import acb, acb_mat, arb, arb_mat
 
 from flows.certify_flow import Ball, BallFlow
 from flows.self_similar import Array
-from flows.system import System
 
 Matrix = Any  # flint.arb_mat or flint.acb_mat
 ZERO = arb(0)
@@ -44,7 +43,7 @@ class ChainFlow(BallFlow):
     target: Matrix
 
     @classmethod
-    def of(cls, system: System, start: Any) -> Self:
+    def of(cls, system: Any, start: Any) -> Self:
         """Flow from the user's start."""
         whole = cls(system, [], arb_mat(0, 0))
         (target,) = whole.matrices(_numbers(np.array(system.target)))
@@ -121,8 +120,8 @@ class ChainFlow(BallFlow):
 
     def velocity(self, layers: Sequence[Matrix]) -> list[Matrix]:
         """Minus the gradient as matrices."""
-        return [down - up for down, up in
-                zip(self.fit_descent(layers), self.balance_ascent(layers), strict=True)]  # fmt: skip
+        parts = self.fit_descent(layers), self.balance_ascent(layers)
+        return [down - up for down, up in zip(*parts, strict=True)]
 
     def field(self, x: Sequence[Ball], signs: Sequence[int] = ()) -> list[Ball]:
         """Minus the gradient; there is one branch."""
@@ -188,21 +187,26 @@ class Moving:
     rate: Matrix
 
     def __add__(self, other: Moving) -> Moving:
+        """Sum."""
         return Moving(self.value + other.value, self.rate + other.rate)
 
     def __sub__(self, other: Moving) -> Moving:
+        """Difference."""
         return Moving(self.value - other.value, self.rate - other.rate)
 
     def __rsub__(self, fixed: Matrix) -> Moving:
+        """Difference of a constant and this."""
         return Moving(fixed - self.value, -self.rate)
 
     def __mul__(self, other: Moving | Ball) -> Moving:
+        """Product with another one, or with a constant number."""
         if not isinstance(other, Moving):
             return Moving(self.value * other, self.rate * other)
         return Moving(self.value * other.value,
                        self.rate * other.value + self.value * other.rate)  # fmt: skip
 
     def transpose(self) -> Moving:
+        """Transpose."""
         return Moving(self.value.transpose(), self.rate.transpose())
 
     def inverse(self) -> Moving:

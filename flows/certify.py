@@ -19,8 +19,8 @@ from flows import certify_proof as proof
 from flows.certificate import Certificate, Piece
 from flows.certify_chebyshev import Row, precision
 from flows.certify_collocation import collocate, constant, continued
+from flows.certify_flow import BallFlow, Singular
 from flows.certify_proof import Span, above
-from flows.certify_relu_neuron import Singular, SpanFlow
 from flows.errors import InputError
 from flows.system import System
 
@@ -31,8 +31,9 @@ DIGITS = 30
 FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
 #: Parts of a piece on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
-#: Growth may be overestimated by so much a unit of log-time, or by so much on a piece.
-EXCESS, NEGLIGIBLE = 0.1, 0.002
+#: Growth may be overestimated by so much a unit of log-time; beyond that by so much in all, in
+#: logarithms of the error, of which a piece may use this share of what is left.
+EXCESS, ROOM, SHARE = 0.15, 3.0, 0.03
 #: Precision in bits of growth bounds, beyond those of the time.
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
@@ -59,9 +60,10 @@ def certify(
     Parameters
     ----------
     system : System
-        A :class:`flows.ReLUNeuron`.
-    start : array_like, shape (n, d)
-        Start; its doubles are taken as exact numbers.
+        A :class:`flows.ReLUNeuron` or a :class:`flows.MatrixFactorization`.
+    start : array_like
+        User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
+        numbers.
     t_end : float
         End, positive and at most 1e18.
     digits : int
@@ -96,10 +98,6 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    from flows.relu_neuron import ReLUNeuron
-
-    if not isinstance(system, ReLUNeuron):
-        raise InputError(f"certify: expected the system relu_neuron, got {system.name}")
     initial = system.check_start(start)
     if not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
@@ -108,7 +106,7 @@ def certify(
     bits = math.ceil((digits + math.log10(1 + t_end)) * math.log2(10)) + GUARD
     pieces: list[Piece] = []
     with precision(bits + BALL_GUARD), threadpool_limits(1):
-        flow = SpanFlow.of(initial.tolist(), system.teacher)
+        flow = system.ball_flow(initial)
         end = chebyshev.rounded(arb(float(t_end)).log1p(), bits) + 1
         steps = _Steps(flow, bits, digits)
         while steps.time < end:
@@ -120,17 +118,17 @@ def certify(
 class _Steps:
     """State between two pieces: time, polynomial, error, and the length to try next."""
 
-    def __init__(self, flow: SpanFlow, bits: int, digits: int) -> None:
+    def __init__(self, flow: BallFlow, bits: int, digits: int) -> None:
         self.flow, self.bits = flow, bits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
-        self.goal = 10.0 ** -(digits + 1.5) * float(flow.teacher[0].mid())
+        self.goal = 10.0 ** -(digits + 1.5) * flow.unit
         self.time, self.length = 0, self._ticks(FIRST)
         self.before: tuple[Sequence[Row], Span] | None = None
         self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]
         self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
-        self.turns = 0
+        self.turns, self.room = 0, ROOM
 
     def _exact(self, c: int) -> Ball:
         return arb((c, -self.bits))
@@ -225,10 +223,10 @@ class _Steps:
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, excess = self._growth(rows, span, fast, arb(tube), PARTS)
         # An excess shrinks with the parts, unless it comes from an angle that is lost.
-        allowed = max(EXCESS, NEGLIGIBLE / length)
+        allowed = EXCESS + SHARE * self.room / length
         if excess > allowed:
             more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
-            growth, _ = self._growth(rows, span, fast, arb(tube), min(more, MOST_PARTS))
+            growth, excess = self._growth(rows, span, fast, arb(tube), min(more, MOST_PARTS))
         # Across a kink the branch is not the field itself.
         crossing = proof.crossing(flow, rows, span, self.signs, bits, len(growth), prec)
         defect = arb(above(proof.SPARE * (defect + crossing)))
@@ -238,6 +236,7 @@ class _Steps:
         if not above(largest) < tube:
             raise Singular("the error grows too fast; ask for more digits")
         self.error = arb(above(error))
+        self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
         self._move(rows, span, last, self.goal / max(float(left), 1e-40 * self.goal))
         return Piece(last, tuple(self.signs), rho, float(defect), growth, above(largest),
                      float(self.error), tuple(rows))  # fmt: skip

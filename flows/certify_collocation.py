@@ -16,8 +16,8 @@ from flint import arb_mat
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row
+from flows.certify_flow import BallFlow, Singular
 from flows.certify_proof import Span
-from flows.certify_relu_neuron import Singular, SpanFlow
 
 Ball = Any  # flint.arb
 Matrix = Any  # flint.arb_mat
@@ -27,7 +27,7 @@ NEWTON_STEPS = 40
 SLOW = 0.05
 
 
-def constant(flow: SpanFlow, start: Sequence[Ball], count: int) -> Matrix:
+def constant(flow: BallFlow, start: Sequence[Ball], count: int) -> Matrix:
     """Return the first guess: the start at all points."""
     return arb_mat([list(start)] * count)
 
@@ -41,26 +41,25 @@ def continued(
     return (values * chebyshev.column(rows, bits)).mid()
 
 
-def _factors(flow: SpanFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
+def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
     """LU factors of Newton's matrix."""
     size = flow.size
     matrix = np.kron(derivative, np.eye(size))
     for i, (x, speed) in enumerate(zip(states, speeds, strict=True)):
-        hessian = flow.hessian(x).tolist()
         block = slice(i * size, (i + 1) * size)
-        matrix[block, block] += [[float(speed * c) for c in row] for row in hessian]
+        matrix[block, block] += float(speed) * flow.steering(x)
     return scipy.linalg.lu_factor(matrix)
 
 
 def collocate(
-    flow: SpanFlow, start: Sequence[Ball], span: Span, signs: Sequence[int], guess: Matrix,
+    flow: BallFlow, start: Sequence[Ball], span: Span, signs: Sequence[int], guess: Matrix,
     bits: int, prec: int,
 ) -> list[Row] | None:  # fmt: skip
     """Solve for the coefficients of a piece, None if Newton's method does not converge.
 
     Parameters
     ----------
-    flow : SpanFlow
+    flow : BallFlow
         The flow.
     start : list of balls
         State at the beginning.

@@ -27,7 +27,7 @@ from flint import acb, arb
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row
-from flows.certify_relu_neuron import Singular, SpanFlow, dot
+from flows.certify_flow import BallFlow, Singular, dot
 
 Ball = Any  # flint.arb
 
@@ -38,6 +38,8 @@ ROOM = 1.0 + 2.0**-10
 #: And bounds that depend on how a formula is written by more: the defect by this factor, growth by
 #: this part of the width of the Hessian. On an ellipse larger by a factor all is analytic too.
 SPARE, MARGIN, CLEARANCE = 4.0, 0.25, 1.25
+#: Sums and products of positive doubles are right to this factor, if none is below this number.
+UP, TINY = 1.0 + 1e-9, 1e-200
 
 
 class Span(NamedTuple):
@@ -82,7 +84,7 @@ def _larger(a: Ball, b: Ball) -> Ball:
 
 
 def interpolated(
-    flow: SpanFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, prec: int
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, prec: int
 ) -> Ball:
     """Bound the interpolant of the defect on a piece."""
     degree = len(rows[0]) - 1
@@ -100,7 +102,7 @@ def interpolated(
 
 
 def remainder(
-    flow: SpanFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, rho: float
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, rho: float
 ) -> Ball:
     """Bound what interpolation leaves of the field, from its size on the ellipse."""
     outer = arb(rho)
@@ -120,7 +122,7 @@ def remainder(
 
 
 def best_ellipse(
-    flow: SpanFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int
 ) -> tuple[float, Ball]:
     """Ellipse of the smallest remainder, infinity if the field is not analytic on any."""
     best = 1.0, arb.pos_inf()
@@ -146,7 +148,7 @@ def boxes(rows: Sequence[Row], parts: int, bits: int, prec: int, radius: Ball) -
 
 
 def crossing(
-    flow: SpanFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, parts: int,
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, parts: int,
     prec: int,
 ) -> Ball:  # fmt: skip
     """Bound how far the branch of the field is from the field itself, along a piece."""
@@ -172,10 +174,34 @@ def crossing(
     return total
 
 
+def spread(matrix: list[list[Ball]]) -> float:
+    """Bound the spectral norm of all symmetric matrices of these radii.
+
+    A symmetric matrix ``R >= 0`` has the norm ``max_i (R y)_i / y_i`` at most, for every ``y > 0``
+    (Collatz and Wielandt).
+    """
+    radius = np.array([[float(c.rad()) for c in row] for row in matrix]) + TINY
+    if not np.isfinite(radius).all():
+        return math.inf
+    radius = np.maximum(radius, radius.T)
+    y = np.ones(len(radius))
+    for _ in range(3):
+        y = radius @ y
+        y = y / y.max() + 1e-3
+    return float((radius @ y / y).max() * UP)
+
+
 def is_positive(matrix: list[list[Ball]]) -> bool:
-    """Whether elimination proves every symmetric matrix in the box to be positive definite."""
-    size = len(matrix)
-    rows = [list(row) for row in matrix]
+    """Whether every symmetric matrix in the box is proved to be positive definite.
+
+    Its middle, less what the radii may do, has positive pivots. Eliminating the balls themselves
+    loses small eigenvalues among many.
+    """
+    size, least = len(matrix), spread(matrix)
+    if not math.isfinite(least):
+        return False
+    rows = [[c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
+            for i, row in enumerate(matrix)]  # fmt: skip
     for k in range(size):
         pivot = rows[k][k]
         if not pivot > 0:
@@ -188,7 +214,7 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
 
 
 def growth(
-    flow: SpanFlow, rows: Sequence[Row], span: Span, bits: int, parts: int, prec: int, tube: Ball
+    flow: BallFlow, rows: Sequence[Row], span: Span, bits: int, parts: int, prec: int, tube: Ball
 ) -> tuple[tuple[float, ...], float]:
     """Bounds of the logarithmic norm on each part, and how much of their mean is not sharp."""
     bounds, excess = [], 0.0
@@ -196,12 +222,14 @@ def growth(
         slow = (-span.part(index, parts)).exp()
         hessian = flow.hessian(box).tolist()
         speed = 1 / float(slow.mid())
+        if not math.isfinite(wide := spread(hessian)):
+            raise Singular("the Hessian is not bounded")
         middle = np.array([[float(c.mid()) for c in row] for row in hessian])
-        radius = np.array([[float(c.rad()) for c in row] for row in hessian])
-        sharp = -speed * float(np.linalg.eigvalsh((middle + middle.T) / 2)[0])
-        spread = float(np.linalg.norm(radius, 2)) + abs(sharp) * float(slow.rad())
-        slack = speed * (spread + 1e-15)
-        for factor in (0.5, 1.0, 2.0, 4.0, 16.0, 64.0):
+        values = np.linalg.eigvalsh((middle + middle.T) / 2)
+        sharp = -speed * float(values[0])
+        wide += abs(sharp) * float(slow.rad())
+        slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
+        for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
             nu = sharp + factor * slack
             shifted = [[c + nu * slow if a == b else c for b, c in enumerate(row)]
                        for a, row in enumerate(hessian)]  # fmt: skip

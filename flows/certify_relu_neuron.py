@@ -18,14 +18,8 @@ from typing import Any
 
 from flint import acb, arb, arb_mat, fmpq
 
+from flows.certify_flow import Ball, BallFlow, Rational, Singular, dot
 from symbolic import lower, primitives, relu_neuron, relu_neuron_flow
-
-Ball = Any  # flint.arb or flint.acb
-Rational = Any  # flint.fmpq
-
-
-class Singular(ArithmeticError):
-    """A box on which the field is not known to be analytic."""
 
 
 @functools.cache
@@ -36,14 +30,6 @@ def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., An
     expressions = (relu_neuron_flow.pair_flow(), relu_neuron.pair_hessian(), energy)
     flow, hessian, loss = (lower.lower(e, sizes, "ball") for e in expressions)
     return flow, hessian, loss
-
-
-def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
-    """Inner product of balls or of rationals."""
-    total = a[0] * b[0]
-    for x, y in zip(a[1:], b[1:], strict=True):
-        total += x * y
-    return total
 
 
 def rational(x: float) -> Rational:
@@ -83,7 +69,7 @@ def _angle(area: Ball, cosine: Ball, product: Ball) -> Ball:
 
 
 @dataclass(frozen=True)
-class SpanFlow:
+class SpanFlow(BallFlow):
     """The flow of ``n`` neurons in the span of teacher and start.
 
     Parameters
@@ -120,9 +106,9 @@ class SpanFlow:
         return len(self.teacher)
 
     @property
-    def size(self) -> int:
-        """Length of a state."""
-        return len(self.start)
+    def unit(self) -> float:  # type: ignore[override]
+        """Length of the teacher."""
+        return float(self.teacher[0].mid())
 
     def rows(self, x: Sequence[Ball]) -> list[Sequence[Ball]]:
         """Neurons, and the teacher as the last one."""

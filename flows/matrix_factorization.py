@@ -8,7 +8,7 @@ r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,10 @@ from flows.matrix_factorization_monitors import loss_errors, monitors, start_rou
 from flows.self_similar import Array, Chart, Clock, wrap_plain
 from flows.solver import Interpolant, Stop, Watch
 from flows.system import Restart, Smooth, State, System
-from flows.trajectory import plain
+from flows.trajectory import plain, unplain
+
+if TYPE_CHECKING:
+    from flows.certify_matrix_factorization import ChainFlow
 
 FIELDS = ("real", "complex")
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
@@ -153,10 +156,7 @@ class MatrixFactorization(System):
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``d``, ``field``, ``regularization``, ``target`` and ``depth``."""
-        target = parameters["target"]
-        if isinstance(target, dict):
-            target = np.array(target["real"]) + 1j * np.array(target["imag"])
-        names = ("d", "field", "regularization", "depth")
+        names, target = ("d", "field", "regularization", "depth"), unplain(parameters["target"])
         return cls(target=target, **{name: parameters[name] for name in names})
 
     @property
@@ -365,6 +365,12 @@ class MatrixFactorization(System):
 
         reduced = replace(self, target=np.diag(frame.values))
         return matrix_factorization_exact.smooth(reduced, frame.values, state, digits)
+
+    def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
+        """Flow of the layers themselves in ball arithmetic."""
+        from flows.certify_matrix_factorization import ChainFlow
+
+        return ChainFlow.of(self, start)
 
     # Functions of a user's state ---------------------------------------------------------
 

@@ -7,7 +7,7 @@ r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,9 @@ from flows.relu_neuron_geometry import Frame, Sound
 from flows.self_similar import Array, Chart
 from flows.solver import Stop, Watch
 from flows.system import Restart, Smooth, System
+
+if TYPE_CHECKING:
+    from flows.certify_relu_neuron import SpanFlow
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,12 @@ class ReLUNeuron(System):
 
         x0 = np.column_stack([state.h, state.z]).ravel().tolist()
         return Smooth(field, jacobian, x0, decode)
+
+    def ball_flow(self, start: Array) -> SpanFlow:
+        """Flow in the span of teacher and start, in ball arithmetic."""
+        from flows.certify_relu_neuron import SpanFlow
+
+        return SpanFlow.of(start.tolist(), self.teacher)
 
     # Functions of a user's state ---------------------------------------------------------
 

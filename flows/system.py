@@ -11,14 +11,18 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 import potentials
+from flows.errors import InputError
 from flows.self_similar import Array, Chart
 from flows.solver import Stop
 from potentials import Statements
+
+if TYPE_CHECKING:
+    from flows.certify_flow import BallFlow
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,11 @@ class System(abc.ABC):
     @abc.abstractmethod
     def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
         """Flow from one state with many digits, by formulas of its own."""
+
+    def ball_flow(self, start: Array) -> BallFlow:
+        """Flow from a start in ball arithmetic, from which certificates are made."""
+        raise InputError(f"certify: {self.name} has no certificates; certify relu_neuron or"
+                         " matrix_factorization")  # fmt: skip
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

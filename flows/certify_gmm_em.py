@@ -87,9 +87,10 @@ def rule(reach: int, spread: int, bits: int) -> Rule:
 
 def rule_for(means: Sequence[Ball]) -> Rule:
     """Rule of the working precision for means, of complex ones for their real parts."""
-    real = [m.real for m in means]
-    gaps = [abs(a - b) / 2 for a, b in combinations(real, 2)]
-    return rule(_level([abs(m) for m in real]), _level(gaps), ctx.prec)
+    gaps = [(a - b) / 2 for a, b in combinations(means, 2)]
+    if not all(abs(gap.imag) < 1 for gap in gaps):  # no rule would be of use
+        raise Singular("posteriors may have poles")
+    return rule(*(_level([abs(c.real) for c in row]) for row in (means, gaps)), ctx.prec)
 
 
 def _level(lengths: Sequence[Ball]) -> int:

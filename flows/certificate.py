@@ -24,10 +24,14 @@ from flows.certify_flow import BallFlow, dot
 from flows.errors import InputError
 from flows.self_similar import Array
 from flows.system import System
+from flows.trajectory import plain, unplain
 
 Ball = Any  # flint.arb
 
 FORMAT = "popflow certificate 1"
+#: Parameters that make a system, in its file.
+STATED = {"relu_neuron": ("n", "d", "teacher"),
+          "matrix_factorization": ("d", "field", "regularization", "target", "depth")}  # fmt: skip
 MAX_BYTES = 256 * 2**20
 
 
@@ -172,12 +176,12 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""
-        parameters = {key: self.system.parameters[key] for key in ("n", "d", "teacher")}
+        parameters = {key: self.system.parameters[key] for key in STATED[self.system.name]}
         return {
             "format": FORMAT,
             "system": self.system.name,
-            "parameters": {**parameters, "teacher": _hexadecimal(parameters["teacher"])},
-            "start": [_hexadecimal(row) for row in self.start.tolist()],
+            "parameters": _hexadecimal(parameters),
+            "start": _hexadecimal(plain(self.start)),
             "t_end": self.t_end.hex(),
             "bits": self.bits,
             "precision": self.precision,
@@ -187,7 +191,7 @@ class Certificate:
                     "signs": list(piece.signs),
                     "rho": piece.rho.hex(),
                     "defect": piece.defect.hex(),
-                    "growth": _hexadecimal(piece.growth),
+                    "growth": _hexadecimal(list(piece.growth)),
                     "tube": piece.tube.hex(),
                     "error": piece.error.hex(),
                     "coefficients": [[f"{c:x}" for c in row] for row in piece.rows],
@@ -197,8 +201,23 @@ class Certificate:
         }
 
 
-def _hexadecimal(numbers: Sequence[float]) -> list[str]:
-    return [float(x).hex() for x in numbers]
+def _hexadecimal(value: Any) -> Any:
+    """Hexadecimal text for doubles, in lists and objects; integers and words stay."""
+    if isinstance(value, dict):
+        return {key: _hexadecimal(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hexadecimal(part) for part in value]
+    return value.hex() if isinstance(value, float) else value
+
+
+def _doubles(value: Any) -> Any:
+    """Inverse of :func:`_hexadecimal`."""
+    if isinstance(value, dict):
+        return {key: _doubles(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_doubles(part) for part in value]
+    hexadecimal = isinstance(value, str) and value.lstrip("-").startswith("0x")
+    return float.fromhex(value) if hexadecimal else value
 
 
 def load_certificate(path: str | os.PathLike[str]) -> Certificate:
@@ -232,8 +251,6 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         if data["format"] != FORMAT:
             raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
         number = float.fromhex
-        parameters = dict(data["parameters"])
-        parameters["teacher"] = [number(x) for x in parameters["teacher"]]
         pieces = tuple(
             Piece(
                 int(p["end"], 16), tuple(p["signs"]), number(p["rho"]), number(p["defect"]),
@@ -242,8 +259,8 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
             )
             for p in data["pieces"]
         )  # fmt: skip
-        system = make(data["system"], parameters)
-        start = system.check_start(np.array([[number(x) for x in row] for row in data["start"]]))
+        system = make(data["system"], _doubles(data["parameters"]))
+        start = system.check_start(unplain(_doubles(data["start"])))
         return Certificate(system, start, number(data["t_end"]), int(data["bits"]),
                            int(data["precision"]), pieces)  # fmt: skip
     except InputError:

@@ -32,7 +32,7 @@ FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
 #: Parts of a piece on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
 #: Growth may be overestimated by so much a unit of log-time, or by so much on a piece.
-EXCESS, NEGLIGIBLE = 0.1, 0.05
+EXCESS, NEGLIGIBLE = 0.17, 0.1
 #: Precision in bits of growth bounds, beyond those of the time.
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.

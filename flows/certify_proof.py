@@ -191,6 +191,7 @@ def spread(matrix: list[list[Ball]]) -> float:
     (Collatz and Wielandt).
     """
     radius = np.array([[float(c.rad()) for c in row] for row in matrix]) + TINY
+    radius = np.maximum(radius, radius.T)
     y = np.ones(len(radius))
     for _ in range(3):
         y = radius @ y
@@ -201,18 +202,12 @@ def spread(matrix: list[list[Ball]]) -> float:
 def is_positive(matrix: list[list[Ball]]) -> bool:
     """Whether every symmetric matrix in the box is proved to be positive definite.
 
-    Eliminated are the balls, which is sharp for a few rows, or the middle less what the radii may
-    do, which is as sharp for many.
+    Its middle, less what the radii may do, has positive pivots. Eliminating the balls themselves
+    loses small eigenvalues among many.
     """
-    least = spread(matrix)
-    middle = [[c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
-              for i, row in enumerate(matrix)]  # fmt: skip
-    return _eliminates(matrix) or _eliminates(middle)
-
-
-def _eliminates(matrix: list[list[Ball]]) -> bool:
-    """Whether all pivots are positive."""
-    size, rows = len(matrix), [list(row) for row in matrix]
+    size, least = len(matrix), spread(matrix)
+    rows = [[c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
+            for i, row in enumerate(matrix)]  # fmt: skip
     for k in range(size):
         pivot = rows[k][k]
         if not pivot > 0:
@@ -238,7 +233,7 @@ def growth(
         sharp = -speed * float(values[0])
         wide = spread(hessian) + abs(sharp) * float(slow.rad())
         slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
-        for factor in (0.5, 1.0, 2.0, 4.0, 16.0, 64.0):
+        for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
             nu = sharp + factor * slack
             shifted = [[c + nu * slow if a == b else c for b, c in enumerate(row)]
                        for a, row in enumerate(hessian)]  # fmt: skip

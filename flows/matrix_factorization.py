@@ -19,7 +19,7 @@ from flows.matrix_factorization_monitors import loss_errors, monitors, start_rou
 from flows.self_similar import Array, Chart, Clock, wrap_plain
 from flows.solver import Interpolant, Stop, Watch
 from flows.system import Restart, Smooth, State, System
-from flows.trajectory import plain
+from flows.trajectory import plain, unplain
 
 if TYPE_CHECKING:
     from flows.certify_matrix_factorization import ChainFlow
@@ -156,11 +156,8 @@ class MatrixFactorization(System):
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``d``, ``field``, ``regularization``, ``target`` and ``depth``."""
-        target = parameters["target"]
-        if isinstance(target, dict):
-            target = np.array(target["real"]) + 1j * np.array(target["imag"])
         names = ("d", "field", "regularization", "depth")
-        return cls(target=target, **{name: parameters[name] for name in names})
+        return cls(target=unplain(parameters["target"]), **{name: parameters[name] for name in names})
 
     @property
     def parameters(self) -> dict[str, Any]:

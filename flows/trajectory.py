@@ -263,6 +263,15 @@ def plain(values: Array) -> Any:
     return {"real": values.real.tolist(), "imag": values.imag.tolist()}
 
 
+def unplain(values: Any) -> Array:
+    """Array of what :func:`plain` made."""
+    if not isinstance(values, dict):
+        return np.array(values)
+    made = np.array(values["real"], dtype=complex)
+    made.imag = values["imag"]
+    return made
+
+
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in parameters.items() if isinstance(v, (int, float))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from math import isfinite
@@ -16,6 +17,9 @@ from flows.errors import InputError
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
+#: Equations of each system, by themselves.
+SYSTEMS = {"relu_neuron": ("flows.verify_relu_neuron", "Neurons"),
+           "matrix_factorization": ("flows.verify_matrix_factorization", "Layers")}  # fmt: skip
 MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
 
 
@@ -33,6 +37,25 @@ def number(text: str) -> float:
     """Exact double of its hexadecimal form."""
     require(isfinite(value := float.fromhex(text)), "a number is not finite")
     return value
+
+
+def exact(value: Any) -> Any:
+    """Doubles of hexadecimal text, in lists and objects; other words and integers stay."""
+    if isinstance(value, dict):
+        return {key: exact(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [exact(part) for part in value]
+    return number(value) if isinstance(value, str) and value.lstrip("-").startswith("0x") else value
+
+
+def numbers(value: Any) -> Any:
+    """Array of doubles, of complex numbers where real and imaginary parts are stated."""
+    value = exact(value)
+    if isinstance(value, dict):
+        made = np.array(value["real"], dtype=complex)
+        made.imag = value["imag"]
+        return made
+    return np.array(value, dtype=float)
 
 
 class Verification(NamedTuple):
@@ -67,7 +90,7 @@ def verify(
     start: Any = None,
     t_end: float | None = None,
 ) -> Verification:
-    """Check a certificate from its file alone, by :mod:`flows.verify_relu_neuron`.
+    """Check a certificate from its file alone, by :mod:`flows.verify_piece` and its system's equations.
 
     Parameters
     ----------
@@ -94,7 +117,7 @@ def verify(
     -----
     The working precision of python-flint, which is global, is put back.
     """
-    from flows.verify_relu_neuron import check
+    from flows.verify_piece import check
 
     before = ctx.prec
     try:
@@ -102,20 +125,18 @@ def verify(
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = json.loads(Path(path).read_text("ascii"))
         require(data["format"] == FORMAT, "its format is unknown")
-        require(data["system"] == "relu_neuron", "its system is not relu_neuron")
-        w = np.array([[number(x) for x in row] for row in data["start"]])
-        v = np.array([number(x) for x in data["parameters"]["teacher"]])
-        end, shape = number(data["t_end"]), (data["parameters"]["n"], data["parameters"]["d"])
-        require(w.shape == shape == (len(w), len(v)) and 0 < w.size <= MOST and v.any() and end > 0,
-                "teacher, start and end do not fit together")  # fmt: skip
-        require(system is None
-                or (system.name == "relu_neuron" and np.array_equal(system.teacher, v)),
+        require(data["system"] in SYSTEMS, f"its system is not one of {', '.join(SYSTEMS)}")
+        parameters, w, end = exact(data["parameters"]), numbers(data["start"]), number(data["t_end"])
+        require(0 < w.size <= MOST and end > 0, "start and end do not fit")
+        require(system is None or (system.name == data["system"] and all(
+            system.parameters[key] == value for key, value in parameters.items())),
                 "it is about another system")  # fmt: skip
         require(start is None or np.array_equal(start, w), "it is about another start")
         require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
-        errors = check(w, v, end, bits, data["pieces"])
-        return Verification("", *errors, len(data["pieces"]))
+        module, name = SYSTEMS[data["system"]]
+        problem = getattr(importlib.import_module(module), name)(parameters, w)
+        return Verification("", *check(problem, end, bits, data["pieces"]), len(data["pieces"]))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):

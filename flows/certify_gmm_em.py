@@ -203,9 +203,10 @@ class MixtureFlow(BallFlow):
         result: tuple[list[Any], ...] = ([], [], [])
         for point, psi in zip(found.points, self.posteriors(means, found), strict=True):
             y = [point - m for m in means]
+            # Not c**2, which is not finite for balls that contain 0.
             result[0].append([p * c for p, c in zip(psi, y, strict=True)])
-            result[1].append([p * (c**2 - 1) for p, c in zip(psi, y, strict=True)])
-            result[2].append([p * (c**3 - 3 * c) for p, c in zip(psi, y, strict=True)])
+            result[1].append([p * (c * c - 1) for p, c in zip(psi, y, strict=True)])
+            result[2].append([p * c * (c * c - 3) for p, c in zip(psi, y, strict=True)])
         return result
 
     def _thirds(self, found: Rule, box: Sequence[Ball]) -> dict[tuple[int, int, int], Ball]:

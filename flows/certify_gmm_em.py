@@ -1,8 +1,8 @@
-r"""Gradient EM on a line in ball arithmetic: expectations by a trapezoidal rule with a proved error.
+r"""Gradient EM on a line in ball arithmetic: expectations by a rule with a proved error.
 
 All expectations are ``E P(x)``, ``x ~ N(0, 1)``, where ``P`` is a function of ``x`` and of
-``w_k = pi_k exp(mu_k x - mu_k^2/2)``. With ``Z = sum_k w_k``, ``psi_k = w_k/Z``, ``y_k = x - mu_k``
-and ``r_km = psi_k He_m(y_k)``, Hermite's polynomials, for which ``d^m w_k/dmu_k^m = He_m(y_k) w_k``:
+``w_k = pi_k exp(mu_k x - mu_k^2/2)``. With ``Z = sum_k w_k``, ``psi_k = w_k/Z``, and
+``r_km = psi_k He_m(x - mu_k)``, where Hermite's ``He_m(x - mu_k) w_k = d^m w_k/dmu_k^m``:
 
 .. math:: L = -E \log Z, \qquad \partial_i L = \sum_k E[\psi_i \psi_k] \mu_k, \qquad
           \partial_i \partial_j L = E [r_{i1} r_{j1} - \delta_{ij} r_{i2}].
@@ -47,6 +47,8 @@ STRIP = 0.95
 #: Rules are made for lengths that are powers of 2 to this fraction, above the least: below it the
 #: Gaussian decides, not the poles.
 FINENESS, LEAST = 4, -4
+#: Powers of wider balls would lose their sign.
+TIGHT = 2.0**-20
 #: Precision in bits of Hessians that become doubles.
 STEERING = 64 + SPARE
 
@@ -89,7 +91,7 @@ def rule_for(means: Sequence[Ball]) -> Rule:
     """Rule of the working precision for means, of complex ones for their real parts."""
     gaps = [(a - b) / 2 for a, b in combinations(means, 2)]
     if not all(abs(gap.imag) < 1 for gap in gaps):  # no rule would be of use
-        raise Singular("posteriors may have poles")
+        raise Singular("posteriors are not known to be bounded")
     return rule(*(_level([abs(c.real) for c in row]) for row in (means, gaps)), ctx.prec)
 
 
@@ -133,8 +135,8 @@ class MixtureFlow(BallFlow):
         return cls(system, [arb(x) for x in start[:, 0].tolist()], [w / total for w in given])
 
     def odds(self, means: Sequence[Ball], found: Rule) -> Iterator[list[Ball]]:
-        """``w_k/w_m`` at each point, for an ``m``; of real means by geometric sequences."""
-        if isinstance(means[0], acb):
+        """``w_k/w_m`` at each point, for an ``m``; of tight balls by geometric sequences."""
+        if isinstance(means[0], acb) or not all(m.rad() < TIGHT for m in means):
             for x in found.points:
                 yield self._compared(means, x)
             return
@@ -157,16 +159,16 @@ class MixtureFlow(BallFlow):
         real, at = [float(m.real.mid()) for m in means], float(x)
         top = max(range(len(real)), key=lambda k: real[k] * (at - real[k] / 2))
         m, share = means[top], self.weights[top]
-        return [((mu - m) * (x - (mu + m) / 2)).exp() * (w / share) if k != top else acb(1)
+        return [((mu - m) * (x - (mu + m) / 2)).exp() * (w / share) if k != top else arb(1)
                 for k, (mu, w) in enumerate(zip(means, self.weights, strict=True))]  # fmt: skip
 
     def posteriors(self, means: Sequence[Ball], found: Rule) -> list[list[Ball]]:
         """``psi_k``, a row a point."""
         rows = []
         for odds in self.odds(means, found):
-            total = sum(odds[1:], odds[0])
+            total: Ball = sum(odds[1:], odds[0])
             if total.contains(0):
-                raise Singular("posteriors may have poles")
+                raise Singular("posteriors are not known to be bounded")
             rows.append([o / total for o in odds])
         return rows
 
@@ -229,12 +231,12 @@ class MixtureFlow(BallFlow):
         """Population loss; on a box by its middle and the gradient."""
         middle = [c.mid() for c in x]
         found = rule_for(middle)
-        w = self.weights[0]
-        logs = [sum(odds[1:], odds[0]).log() + middle[0] * (point - middle[0] / 2)
-                for point, odds in zip(found.points, self.odds(middle, found), strict=True)]
-        mean = dot(found.weights, [log + arb(w).log() for log in logs])
+        first, share, logs = middle[0], arb(self.weights[0]).log(), []
+        for point, odds in zip(found.points, self.odds(middle, found), strict=True):
+            total: Ball = sum(odds[1:], odds[0])
+            logs.append(total.log() + share + first * (point - first / 2))
         slope = dot(self.field(x), [SIDES * c.rad() for c in x])
-        return (SIDES * found.error - mean + slope).nonnegative_part()
+        return (SIDES * found.error - dot(found.weights, logs) + slope).nonnegative_part()
 
     def steering(self, x: Sequence[Ball]) -> Array:
         """Hessian in doubles, for Newton's method."""

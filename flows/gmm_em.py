@@ -89,7 +89,9 @@ class GMMEM(MixtureSystem):
         if abs(excess) > SUM_TOLERANCE:
             raise InputError(f"weights must sum to 1, these sum to 1 {excess:+.6g};"
                              f" divide them by {1 + excess:.10g}")  # fmt: skip
-        object.__setattr__(self, "weights", tuple((w / np.sum(w)).tolist()))
+        if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
+            w = w / np.sum(w)
+        object.__setattr__(self, "weights", tuple(w.tolist()))
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

@@ -67,7 +67,7 @@ def sum_for(reach: float, spread: float, bits: int) -> Sum:
 def sum_of(mu: Any) -> Sum:
     """Sum for these balls, which serves their real parts if they are complex."""
     gaps = [(a - b) / 2 for k, a in enumerate(mu) for b in mu[:k]]
-    require(all(abs(g.imag) < 1 for g in gaps), "the field may not be analytic")
+    require(all(abs(g.imag) < 1 for g in gaps), "posteriors may be unbounded")
     reach, spread = (_above([abs(c.real) for c in row]) for row in (mu, gaps))
     return sum_for(reach, spread, ctx.prec)
 
@@ -100,7 +100,7 @@ class Means(Problem):
         odds /= self.weights[top, None]
         odds[np.arange(len(x)), top] = arb(1)
         total = odds.sum(axis=1)
-        require(not any(c.contains(0) for c in total), "the field may not be analytic")
+        require(not any(c.contains(0) for c in total), "posteriors may be unbounded")
         return odds / total[:, None]
 
     def field(self, x: Any, signs: Any) -> Any:

@@ -71,7 +71,7 @@ def error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball
     return (tail + 2 * size / (2 * arb.pi() * strip / step).expm1()).upper()
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def rule(reach: int, spread: int, bits: int) -> Rule:
     """Rule for ``R`` and ``S`` of these levels at most, for balls of these bits."""
     with precision(bits):
@@ -231,6 +231,7 @@ class MixtureFlow(BallFlow):
         """Population loss; on a box by its middle and the gradient."""
         middle = [c.mid() for c in x]
         found = rule_for(middle)
+        # Odds of exact means are those to the first: Z = w_0 (1 + w_1/w_0 + ...).
         first, share, logs = middle[0], arb(self.weights[0]).log(), []
         for point, odds in zip(found.points, self.odds(middle, found), strict=True):
             total: Ball = sum(odds[1:], odds[0])

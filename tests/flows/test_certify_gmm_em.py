@@ -410,7 +410,7 @@ def _shifted(amount):
 CORRUPTIONS = {
     "a mean that is off by ten times the bound": (
         _shifted(lambda data: 10 * float.fromhex(data["pieces"][3]["tube"])), "piece 3: the"),
-    "a mean far off": (_shifted(lambda data: 1.0), "piece 3: the"),
+    "a mean far off": (_shifted(lambda data: 1.0), "piece 3: posteriors may be unbounded"),
     "a mean beyond all sums": (_shifted(lambda data: 1e8), "piece 3: a mean is too far away"),
     "means very far apart": (_shifted(lambda data: 1e5), "piece 3: its means are too far apart"),
     "a smaller defect": (_put("pieces", 2, "defect", to=_scaled(1e-3)), "piece 2: the defect"),

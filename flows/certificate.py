@@ -9,18 +9,16 @@ from __future__ import annotations
 import bisect
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from flint import arb
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row, precision
-from flows.certify_proof import Span
 from flows.certify_flow import BallFlow, dot
+from flows.certify_proof import Span
 from flows.errors import InputError
 from flows.self_similar import Array
 from flows.system import System

@@ -19,8 +19,8 @@ from flows import certify_proof as proof
 from flows.certificate import Certificate, Piece
 from flows.certify_chebyshev import Row, precision
 from flows.certify_collocation import collocate, constant, continued
+from flows.certify_flow import BallFlow, Singular
 from flows.certify_proof import Span, above
-from flows.certify_flow import Singular, BallFlow
 from flows.errors import InputError
 from flows.system import System
 
@@ -62,7 +62,8 @@ def certify(
         A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, or a
         :class:`flows.GMMEM` of means on a line.
     start : array_like
-        User's parameters at ``t = 0``, in the system's shape; their doubles are taken as exact numbers.
+        User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
+        numbers.
     t_end : float
         End, positive and at most 1e18.
     digits : int

@@ -11,6 +11,7 @@ Marks of a claim's window, such as ``T2``, are times of the true flow, enclosed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from flows.certify_trajectory import Proof, Trajectory
 from flows.errors import InputError
 from potentials.claim import Claim
 
-__all__ = ["RigorousVerdict", "exit_code", "verdicts"]
+__all__ = ["Proven", "RigorousVerdict", "exit_code", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,36 @@ def _verdict(trajectory: Trajectory, claim: Claim) -> RigorousVerdict:
                            sum(f.boxes for f in findings), worst.message)  # fmt: skip
 
 
-def exit_code(found: list[RigorousVerdict]) -> int:
+@dataclass(frozen=True)
+class Proven:
+    """What a checked certificate proves of the claims.
+
+    Parameters
+    ----------
+    t_end : float
+        Its end.
+    error : float
+        Bound of the distance between flow and polynomial at every time.
+    verdicts : tuple of RigorousVerdict
+        One a claim.
+    """
+
+    t_end: float
+    error: float
+    verdicts: tuple[RigorousVerdict, ...]
+
+    @property
+    def refutes(self) -> bool:
+        """Whether a claim is REFUTED although its hypotheses are PROVED."""
+        return exit_code(self.verdicts) == 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        found = [v.to_json() for v in self.verdicts]
+        return {"t_end": self.t_end, "error": self.error, "verdicts": found}
+
+
+def exit_code(found: Sequence[RigorousVerdict]) -> int:
     """Return 1 if a claim is REFUTED and all its hypotheses are PROVED, 0 otherwise."""
     return int(any(v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
                    for v in found))  # fmt: skip

@@ -16,8 +16,8 @@ from flint import arb_mat
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row
+from flows.certify_flow import BallFlow, Singular
 from flows.certify_proof import Span
-from flows.certify_flow import Singular, BallFlow
 
 Ball = Any  # flint.arb
 Matrix = Any  # flint.arb_mat

@@ -3,14 +3,16 @@ r"""Quantities of potentials and claims along an enclosed trajectory, as balls.
 A box is a stretch of one piece; every quantity on it is a ball that holds its values along the true
 flow there. States are polynomials plus the tube. Rates are the polynomials' derivatives: the flow's
 own velocity differs from ``p'`` by at most ``|H| tube e^tau + defect``. The loss decreases, so that
-on a box it lies between its values at the ends.
+on a box it lies between its values at the ends. What a system measures is in
+``flows/certify_features_<system>.py``.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 from flint import arb, arb_mat
@@ -18,6 +20,7 @@ from flint import arb, arb_mat
 import potentials
 from flows import certify_chebyshev as chebyshev
 from flows.certificate import Certificate
+from flows.certify_chebyshev import Row
 from flows.certify_flow import Singular, dot
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
@@ -25,7 +28,6 @@ from symbolic.lower import lower
 
 Ball = Any  # flint.arb
 Vector = list[Ball]
-WHOLE = (-1.0, 1.0)
 
 
 @functools.cache
@@ -39,34 +41,32 @@ class Scene:
     """A certificate with what its boxes share. All methods need the certificate's precision."""
 
     def __init__(self, certificate: Certificate) -> None:
-        self.certificate, self.flow = certificate, certificate.flow()
-        self.n, self.q = self.flow.size // self.flow.q, self.flow.q
-        self.pairs = [(i, j) for i, j in self.flow.pairs() if j < self.n]
-        name = certificate.system.name
-        known = (*potentials.potentials(name), *potentials.auxiliaries(name))
+        self.certificate = certificate
+        self.flow: Any = certificate.flow()  # a BallFlow of the system that is measured
+        system = certificate.system
+        known = (*potentials.potentials(system.name), *potentials.auxiliaries(system.name))
         self.potentials = {p.name: p for p in known}
-        parameters = certificate.system.parameters
+        self.quantities: type[Quantities] = importlib.import_module(
+            f"flows.certify_features_{system.name}").Features  # fmt: skip
+        self.count = self.quantities.count(self)
         self.constants = {
-            "n": arb(self.n), "d": arb(parameters["d"]), "teacher_norm": self.flow.teacher[0],
-            "t_end": arb(certificate.t_end),
+            **{key: arb(value) for key, value in system.parameters.items()
+               if isinstance(value, int | float)},
+            "t_end": arb(certificate.t_end), **self.quantities.constants(self),
         }  # fmt: skip
         self.frozen: dict[str, Quantities] = {}
+        self.cache: dict[int, Any] = {}  # of each piece, what features want to keep
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}
 
     def polynomials(self, index: int) -> tuple[Any, Vector]:
-        """State, differences of neurons, their sum, and the derivatives of all: rows of balls.
+        """State and its combinations, and the derivatives of all: rows of balls.
 
-        Beside them bounds of their derivatives. Differences are taken of the exact coefficients.
+        Beside them bounds of their derivatives.
         """
         if index not in self._polynomials:
-            q, rows = self.q, self.certificate.pieces[index].rows
-            neurons = [rows[k : k + q] for k in range(0, len(rows), q)]
-            apart = [[x - y for x, y in zip(a, b, strict=True)] for i, j in self.pairs
-                     for a, b in zip(neurons[i], neurons[j], strict=True)]  # fmt: skip
-            total = [[sum(column) for column in zip(*component, strict=True)]
-                     for component in zip(*neurons, strict=True)]  # fmt: skip
-            values = [*rows, *apart, *total]
+            rows = self.certificate.pieces[index].rows
+            values = [*rows, *self.quantities.combined(self, rows)]
             values += [chebyshev.differentiated(row) for row in values]
             bits = self.certificate.bits
             bounds = [arb((sum(map(abs, chebyshev.differentiated(row))), -bits)) for row in values]
@@ -83,33 +83,54 @@ class Scene:
 
     def box(self, index: int, low: float, high: float) -> Quantities:
         """Quantities on a stretch of a piece."""
-        return Quantities(self, index, low, high)
+        return self.quantities(self, index, low, high)
 
 
 class Quantities(dict[str, Any]):
-    """Quantities on a box by name: balls, or lists of them over neurons or pairs."""
+    """Quantities on a box by name: balls, or lists of them over neurons or pairs.
+
+    Subclasses say what a system measures: `names`, and how to :meth:`fill` them.
+    """
+
+    #: Quantities without their rates.
+    names: ClassVar[frozenset[str]] = frozenset()
+
+    @staticmethod
+    def count(scene: Scene) -> dict[Over, int]:
+        """Indices of each kind, where no quantity has them."""
+        return {"state": 1, "neuron": 1, "pair": 0}
+
+    @staticmethod
+    def constants(scene: Scene) -> dict[str, Ball]:
+        """Constants that doubles do not state."""
+        return {}
+
+    @staticmethod
+    def combined(scene: Scene, rows: Sequence[Row]) -> list[Row]:
+        """Sums and differences of components, of their exact coefficients."""
+        return []
 
     def __init__(self, scene: Scene, index: int, low: float, high: float) -> None:
         super().__init__(scene.constants)
         self.scene, self.index, self.low, self.high = scene, index, low, high
-        certificate, n, q = scene.certificate, scene.n, scene.q
+        certificate, states = scene.certificate, scene.flow.size
         middle, radius = arb(low + high) / 2, arb(high - low) / 2
         span, tube = certificate.span(index), arb(certificate.pieces[index].tube)
         table, bounds = scene.polynomials(index)
         at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
         values = [row[0] + arb(0, 1) * (radius * bound)
                   for row, bound in zip((table * at).tolist(), bounds, strict=True)]  # fmt: skip
-        states, half = n * q, len(values) // 2
+        half = len(values) // 2
         self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)
         self["t"] = self.tau.expm1().nonnegative_part()
-        self._speeds = [v / span.half for v in values[half:]]
-        # A difference of two neurons, or their sum, is off by at most n times the tube.
-        wide = [tube] * states + [n * tube] * (half - states)
-        values = [v + arb(0, 1) * r for v, r in zip(values, wide, strict=False)]
-        self.x = values[:states]
-        self.apart = _rows(values[states : half - q], q)
-        self.residual = [a - b for a, b in zip(values[half - q :], scene.flow.teacher, strict=True)]
-        self.w = _rows(self.x, q)
+        self.speeds = [v / span.half for v in values[half:]]
+        self.known = [v + arb(0, 1) * r for v, r in zip(values, self._off(tube), strict=False)]
+        self.x = self.known[:states]
+
+    def _off(self, tube: Ball) -> Vector:
+        """How far components and combinations may be from the flow: these of up to n terms."""
+        states, half = self.scene.flow.size, len(self.speeds)
+        return [tube] * states + [self.scene.count["neuron"] * tube] * (half - states)
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
@@ -119,10 +140,10 @@ class Quantities(dict[str, Any]):
                 self[name] = self.scene.frozen[suffix[1:]][name.removesuffix(suffix)]
                 return self[name]
         # A potential may have the name of a quantity, and then is that.
-        if base in ("loss", "gradient_norm") or name == "rho_dot" or base in _PAIRS | _NEURONS:
-            self._fill(name)
-        elif name == "rho":
-            self["rho"] = self.residual[0]
+        if name in ("loss", "loss_dot", "gradient_norm"):
+            self._fill_loss(name)
+        elif base in self.names:
+            self.fill(base, rates=name != base)
         elif base in self.scene.potentials:
             self[base], self[f"{base}_dot"] = _evaluated(self.scene.potentials[base], self)
         elif name in self.scene.frozen:
@@ -131,99 +152,38 @@ class Quantities(dict[str, Any]):
             raise KeyError(f"unknown quantity {name!r}")
         return self[name]
 
+    def fill(self, base: str, rates: bool) -> None:
+        """Evaluate one of `names`, or its rate, and whatever comes with it."""
+        raise NotImplementedError
+
     @functools.cached_property
     def velocity(self) -> Vector:
-        """Time derivatives of state, differences and sum."""
-        scene = self.scene
-        piece, n, q = scene.certificate.pieces[self.index], scene.n, scene.q
-        entries = [c for row in scene.flow.hessian(self.x).tolist() for c in row]
+        """Time derivatives of the components and their combinations."""
+        piece = self.scene.certificate.pieces[self.index]
+        entries = [c for row in self.scene.flow.hessian(self.x).tolist() for c in row]
         stiff = dot(entries, entries).nonnegative_part().sqrt() * self.tau.exp()
-        off = stiff * piece.tube + piece.defect
+        off = self._off(stiff * piece.tube + piece.defect)
         slow = (-self.tau).exp()
-        wide = [off] * (n * q) + [n * off] * (len(self._speeds) - n * q)
-        return [(v + arb(0, 1) * r) * slow for v, r in zip(self._speeds, wide, strict=True)]
+        return [(v + arb(0, 1) * r) * slow for v, r in zip(self.speeds, off, strict=True)]
 
-    def _fill(self, name: str) -> None:
-        scene, n, q = self.scene, self.scene.n, self.scene.q
+    def _fill_loss(self, name: str) -> None:
+        scene = self.scene
         if name == "loss":
             early, late = (scene.loss(self.index, s) for s in (self.low, self.high))
             self["loss"] = early.union(late).nonnegative_part()
-        elif name in ("loss_dot", "gradient_norm"):
-            square = dot(self.velocity[: n * q], self.velocity[: n * q]).nonnegative_part()
-            self["loss_dot"], self["gradient_norm"] = -square, square.sqrt()
-        elif name == "rho_dot":
-            self[name] = self.velocity[-q]
-        elif name.removesuffix("_dot") in _NEURONS:
-            self._fill_neurons(name.endswith("_dot"))
         else:
-            self._fill_pairs(name.endswith("_dot"))
-
-    def _fill_neurons(self, rates: bool) -> None:
-        h, z = [w[0] for w in self.w], [w[1:] for w in self.w]
-        zeta = self["zeta"] = [_length(x) for x in z]
-        norm = self["norm"] = [_length(w) for w in self.w]
-        self["h"] = h
-        self["theta"] = [arb.atan2(b, a) for a, b in zip(h, zeta, strict=True)]
-        if rates:
-            moved = _rows(self.velocity[: len(self.x)], self.scene.q)
-            self["h_dot"] = [v[0] for v in moved]
-            self["zeta_dot"] = [dot(x, v[1:]) / s for x, v, s in zip(z, moved, zeta, strict=True)]
-            self["norm_dot"] = [dot(w, v) / s for w, v, s in zip(self.w, moved, norm, strict=True)]
-            self["theta_dot"] = [
-                (a * c - b * v[0]) / (s * s)
-                for a, b, c, v, s in zip(h, zeta, self["zeta_dot"], moved, norm, strict=True)
-            ]
-
-    def _fill_pairs(self, rates: bool) -> None:
-        z, zeta, pairs = [w[1:] for w in self.w], self["zeta"], self.scene.pairs
-        gaps = [gap[1:] for gap in self.apart]
-        self["distance"] = [_length(gap) for gap in gaps]
-        self["kappa"] = [_angle(z[i], z[j]) for i, j in pairs]
-        self["theta_pair"] = [_angle(self.w[i], self.w[j]) for i, j in pairs]
-        if rates:
-            q, moved = self.scene.q, _rows(self.velocity, self.scene.q)
-            speeds = [v[1:] for v in moved[len(z) : len(z) + len(pairs)]]
-            self["distance_dot"] = [dot(a, b) / s for a, b, s in
-                                    zip(gaps, speeds, self["distance"], strict=True)]  # fmt: skip
-            turning = []
-            for i, j in pairs:
-                product = zeta[i] * zeta[j]
-                cosine = dot(z[i], z[j]) / product
-                growth = self["zeta_dot"][i] / zeta[i] + self["zeta_dot"][j] / zeta[j]
-                change = (dot(moved[i][1:], z[j]) + dot(z[i], moved[j][1:])) / product
-                sine = _area(z[i], z[j]) / product
-                turning.append((cosine * growth - change) / sine if q > 2 else arb(0))
-            self["kappa_dot"] = turning
+            moving = self.velocity[: scene.flow.size]
+            square = dot(moving, moving).nonnegative_part()
+            self["loss_dot"], self["gradient_norm"] = -square, square.sqrt()
 
     def at(self, expressions: Sequence[sp.Expr], over: Over) -> list[tuple[Ball, ...]]:
         """Evaluate expressions at each index; balls that are not finite where undefined."""
         names, function = lowered(tuple(expressions))
         values = [self[name] for name in names]
-        count = {"state": 1, "neuron": self.scene.n, "pair": len(self.scene.pairs)}[over]
+        lists = [len(v) for v in values if isinstance(v, list)]
+        count = lists[0] if lists else self.scene.count[over]
         rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
         return [tuple(arb(x) for x in function(*row)) for row in rows]
-
-
-_NEURONS = {"h", "zeta", "norm", "theta"}
-_PAIRS = {"distance", "kappa", "theta_pair"}
-
-
-def _rows(values: Vector, q: int) -> list[Vector]:
-    return [values[k : k + q] for k in range(0, len(values), q)]
-
-
-def _length(vector: Vector) -> Ball:
-    return abs(vector[0]) if len(vector) == 1 else dot(vector, vector).nonnegative_part().sqrt()
-
-
-def _area(a: Vector, b: Vector) -> Ball:
-    minors = [a[k] * b[m] - a[m] * b[k] for k in range(len(a)) for m in range(k)]
-    return dot(minors, minors).nonnegative_part().sqrt() if minors else arb(0)
-
-
-def _angle(a: Vector, b: Vector) -> Ball:
-    angle = arb.atan2(_area(a, b), dot(a, b)).nonnegative_part()
-    return angle if angle.is_finite() else arb(0).union(arb.pi())
 
 
 def _evaluated(potential: Potential, box: Quantities) -> tuple[Any, Any]:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-from flint import acb_mat, arb, arb_mat
+from flint import acb, acb_mat, arb, arb_mat
 
 from flows.certify_flow import Ball, BallFlow
 from flows.self_similar import Array
-from flows.system import System
 
 Matrix = Any  # flint.arb_mat or flint.acb_mat
 ZERO = arb(0)
@@ -43,7 +43,7 @@ class ChainFlow(BallFlow):
     target: Matrix
 
     @classmethod
-    def of(cls, system: System, start: Any) -> Self:
+    def of(cls, system: Any, start: Any) -> Self:
         """Flow from the user's start."""
         whole = cls(system, [], arb_mat(0, 0))
         (target,) = whole.matrices(_numbers(np.array(system.target)))
@@ -54,10 +54,19 @@ class ChainFlow(BallFlow):
         """Size of a layer of the optimum."""
         return float(self.system.parameters["sigma_max"] ** (1 / self.system.depth)) or 1.0
 
+    @property
+    def is_complex(self) -> bool:
+        """Whether the layers are complex."""
+        return bool(self.system.field == "complex")
+
     def matrices(self, x: Sequence[Ball]) -> list[Matrix]:
         """Layers, or other matrices of such numbers, as real ones."""
-        d, parts = self.system.d, 2 if self.system.field == "complex" else 1
         kind = arb_mat if isinstance(x[0], arb) else acb_mat
+        return [kind(rows) for rows in self.rows(x)]
+
+    def rows(self, x: Sequence[Any]) -> list[list[list[Any]]]:
+        """Rows of these real matrices, of any numbers."""
+        d, parts = self.system.d, 2 if self.is_complex else 1
         made = []
         for k in range(0, len(x), parts * d * d):
             rows = [x[k + parts * d * i : k + parts * d * (i + 1)] for i in range(d)]
@@ -66,7 +75,7 @@ class ChainFlow(BallFlow):
                     *([*row[::2], *(-y for y in row[1::2])] for row in rows),
                     *([*row[1::2], *row[::2]] for row in rows),
                 ]
-            made.append(kind([list(row) for row in rows]))
+            made.append([list(row) for row in rows])
         return made
 
     def numbers(self, matrices: Sequence[Matrix]) -> list[Ball]:
@@ -85,14 +94,11 @@ class ChainFlow(BallFlow):
 
     def residual(self, layers: Sequence[Matrix]) -> Matrix:
         """``Sigma - W``."""
-        product = layers[0]
-        for w in layers[1:]:
-            product = w * product
-        return self.target - product
+        return self.target - product(layers)
 
-    def fit_descent(self, layers: Sequence[Matrix]) -> list[Matrix]:
+    def fit_descent(self, layers: Sequence[Matrix], residual: Matrix = None) -> list[Matrix]:
         """``-grad_j L_ori = (W_N ... W_{j+1})^T (Sigma - W) (W_{j-1} ... W_1)^T``."""
-        left = [self.residual(layers)]
+        left = [self.residual(layers) if residual is None else residual]
         for w in reversed(layers[1:]):
             left.append(w.transpose() * left[-1])
         found, below = [left[-1]], layers[0]
@@ -101,19 +107,21 @@ class ChainFlow(BallFlow):
             below = w * below
         return found
 
-    def balance_ascent(self, layers: Sequence[Matrix]) -> list[Matrix]:
+    def balance_ascent(
+        self, layers: Sequence[Matrix], deltas: Sequence[Matrix] | None = None
+    ) -> list[Matrix]:
         """``grad_j L_reg = a (Delta_{j,j+1} W_j - W_j Delta_{j-1,j})``."""
         strength = arb(self.system.regularization)
         ups = [w * ZERO for w in layers]
-        for j, delta in enumerate(defects(layers)):
+        for j, delta in enumerate(defects(layers) if deltas is None else deltas):
             ups[j] = ups[j] + delta * layers[j]
             ups[j + 1] = ups[j + 1] - layers[j + 1] * delta
         return [up * strength for up in ups]
 
     def velocity(self, layers: Sequence[Matrix]) -> list[Matrix]:
         """Minus the gradient as matrices."""
-        return [down - up for down, up in
-                zip(self.fit_descent(layers), self.balance_ascent(layers), strict=True)]  # fmt: skip
+        parts = self.fit_descent(layers), self.balance_ascent(layers)
+        return [down - up for down, up in zip(*parts, strict=True)]
 
     def field(self, x: Sequence[Ball], signs: Sequence[int] = ()) -> list[Ball]:
         """Minus the gradient; there is one branch."""
@@ -125,7 +133,7 @@ class ChainFlow(BallFlow):
         columns = []
         for k in range(self.size):
             steps = self.matrices([arb(int(k == j)) for j in range(self.size)])
-            moved = [_Moving(w, s) for w, s in zip(layers, steps, strict=True)]
+            moved = [Moving(w, s) for w, s in zip(layers, steps, strict=True)]
             columns.append([-c for c in self.numbers([v.rate for v in self.velocity(moved)])])
         return arb_mat(columns)
 
@@ -151,45 +159,65 @@ class ChainFlow(BallFlow):
         """Sum of squared Frobenius norms, of complex matrices those that they stand for."""
         return sum((c * c for c in self.numbers(matrices)), ZERO).nonnegative_part()
 
+    def determinant(self, matrix: Matrix) -> Ball:
+        """Determinant of a layer, complex if it is."""
+        if not self.is_complex:
+            return matrix.det()
+        (rows,) = self.restore(self.numbers([matrix]))
+        return acb_mat(rows).det()
+
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """Layers, nested lists of shape (depth, d, d)."""
         d, whole = self.system.d, list(x)
-        if self.system.field == "complex":
-            from flint import acb
-
+        if self.is_complex:
             whole = [acb(a, b) for a, b in zip(x[::2], x[1::2], strict=True)]
         rows = [whole[k : k + d] for k in range(0, len(whole), d)]
         return [rows[k : k + d] for k in range(0, len(rows), d)]
 
     def _shaped(self, numbers: Array) -> Any:
-        kind = complex if self.system.field == "complex" else float
+        kind = complex if self.is_complex else float
         return numbers.view(kind).reshape(-1, self.system.d, self.system.d)
 
 
 @dataclass(frozen=True)
-class _Moving:
+class Moving:
     """A matrix and its derivative along a direction; sums and products by their rules."""
 
     value: Matrix
     rate: Matrix
 
-    def __add__(self, other: _Moving) -> _Moving:
-        return _Moving(self.value + other.value, self.rate + other.rate)
+    def __add__(self, other: Moving) -> Moving:
+        """Sum."""
+        return Moving(self.value + other.value, self.rate + other.rate)
 
-    def __sub__(self, other: _Moving) -> _Moving:
-        return _Moving(self.value - other.value, self.rate - other.rate)
+    def __sub__(self, other: Moving) -> Moving:
+        """Difference."""
+        return Moving(self.value - other.value, self.rate - other.rate)
 
-    def __rsub__(self, fixed: Matrix) -> _Moving:
-        return _Moving(fixed - self.value, -self.rate)
+    def __rsub__(self, fixed: Matrix) -> Moving:
+        """Difference of a constant and this."""
+        return Moving(fixed - self.value, -self.rate)
 
-    def __mul__(self, other: _Moving | Ball) -> _Moving:
-        if not isinstance(other, _Moving):
-            return _Moving(self.value * other, self.rate * other)
-        return _Moving(self.value * other.value,
+    def __mul__(self, other: Moving | Ball) -> Moving:
+        """Product with another one, or with a constant number."""
+        if not isinstance(other, Moving):
+            return Moving(self.value * other, self.rate * other)
+        return Moving(self.value * other.value,
                        self.rate * other.value + self.value * other.rate)  # fmt: skip
 
-    def transpose(self) -> _Moving:
-        return _Moving(self.value.transpose(), self.rate.transpose())
+    def transpose(self) -> Moving:
+        """Transpose."""
+        return Moving(self.value.transpose(), self.rate.transpose())
+
+    def inverse(self) -> Moving:
+        """Inverse, and its rate; an error of python-flint where the matrix may be singular."""
+        inverse = self.value.inv()
+        return Moving(inverse, -(inverse * self.rate * inverse))
+
+
+def product(layers: Sequence[Matrix]) -> Matrix:
+    """``W_N ... W_1``."""
+    return reduce(lambda below, w: w * below, layers)
 
 
 def defects(layers: Sequence[Matrix]) -> list[Matrix]:

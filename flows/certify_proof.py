@@ -29,7 +29,7 @@ from flint import acb, arb
 
 from flows import certify_chebyshev as chebyshev
 from flows.certify_chebyshev import Row
-from flows.certify_flow import Singular, BallFlow, dot
+from flows.certify_flow import BallFlow, Singular, dot
 
 Ball = Any  # flint.arb
 

@@ -31,6 +31,8 @@ Place = tuple[int, float, float]  # a piece and a stretch of it
 
 #: Boxes of a piece at first, boxes of a comparison at most, and the narrowest that are halved.
 FIRST_BOXES, BUDGET, NARROWEST = 4, 4_000, 2.0**-24
+#: Once a time is open a proof is not to be had, and a refutation is looked for on boxes like this.
+COARSE = 2.0**-3
 #: Marks are enclosed to this width, in units of half a piece.
 MARK = 2.0**-40
 #: A tightest constant is enclosed to this relative width, if so many halvings achieve it.
@@ -170,7 +172,7 @@ class Trajectory:
         positive = [_without_sign(x) for x in c.where]
         values = self._values(place, tuple(x for x, _ in positive), c)
         if values is None:
-            count = {"state": 1, "neuron": self.scene.n, "pair": len(self.scene.pairs)}[c.over]
+            count = self.scene.count[c.over]
             return [None] * count
         found: list[bool | None] = []
         for row in values:
@@ -183,7 +185,8 @@ class Trajectory:
     def _compared(self, c: Comparison, strict: bool) -> Finding:
         """Decide a comparison with an explicit constant."""
         sides = (c.lhs, c.constant * c.rhs)
-        stack, seen, met = list(self.places())[::-1], 0, False
+        # The start by itself too: some claims are about nothing else.
+        stack, seen, met = [(0, -1.0, -1.0), *self.places()][::-1], 0, False
         still_open: Place | None = None
         while stack:
             place = stack.pop()
@@ -205,7 +208,8 @@ class Trajectory:
                 open_ = True
             if open_:
                 index, low, high = place
-                if high - low < NARROWEST or seen + len(stack) > BUDGET:
+                narrowest = NARROWEST if still_open is None else COARSE
+                if high - low < narrowest or seen + len(stack) > BUDGET:
                     still_open = still_open or place
                     continue
                 middle = (low + high) / 2
@@ -213,7 +217,8 @@ class Trajectory:
         if not met:
             return Finding(Proof.UNDECIDED, seen, "the claim selects no time")
         if still_open:
-            return Finding(Proof.UNDECIDED, seen, f"open at t = {self._time(still_open)}")
+            text = f"open at t = {self._time(still_open)}, proved before"
+            return Finding(Proof.UNDECIDED, seen, text)
         return Finding(Proof.PROVED, seen, "holds on every box")
 
     def _tightest(self, c: Comparison) -> Finding:
@@ -277,7 +282,7 @@ class Trajectory:
                 return [a / b for a, b in self._values(place, slopes, c) or [_UNKNOWN]], False
             except KeyError:
                 pass
-        count = {"state": 1, "neuron": self.scene.n, "pair": len(self.scene.pairs)}[c.over]
+        count = self.scene.count[c.over]
         return [arb.nan()] * count, False
 
     def _vanish(self, c: Comparison) -> bool:

@@ -16,7 +16,7 @@ import click
 
 from flows import cli_help as help_of
 from flows import cli_output as output
-from flows.cli_certify import certify, verify
+from flows.cli_certify import certified, certify, verify
 from flows.cli_ensemble import ensemble
 from flows.cli_options import (
     SYSTEMS,
@@ -124,12 +124,16 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 @flow_options
 @click.option("--claim", metavar="ID", shell_complete=help_of.claim_names,
               help="Check only this claim.")  # fmt: skip
+@click.option("--certificate", metavar="CERT.json",
+              help="Check it too, and show beside each verdict what it proves.")  # fmt: skip
 @_json
-def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int:
+def check(
+    subject: str, claim: str | None, certificate: str | None, as_json: bool, **options: Any
+) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
-    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED; 3: otherwise;
-    4: the run stopped before its end.
+    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED, or REFUTED by the
+    certificate where the hypotheses are PROVED; 3: otherwise; 4: the run stopped before its end.
     """
     from flows.check import check as verdicts_of
     from flows.check import exit_code
@@ -139,13 +143,20 @@ def check(subject: str, claim: str | None, as_json: bool, **options: Any) -> int
             "claim", claim if stated.claims else None, (c.id for c in stated.claims)
         ),
     )
+    proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
     if as_json:
-        output.print_json({**result.to_json(), "verdicts": [v.to_json() for v in verdicts]})
+        output.print_json({
+            **result.to_json(), "verdicts": [v.to_json() for v in verdicts],
+            **({"certificate": proven.to_json()} if proven else {}),
+        })  # fmt: skip
     else:
-        tables = [output.run_table(result), output.verdict_table(verdicts)]
+        tables = [output.run_table(result), output.verdict_table(verdicts, proven)]
+        tables += [output.proof_table(proven)] if proven else []
         unmet = output.unmet_table(verdicts)
         output.console().print(*tables, *([unmet] if unmet.row_count else []))
+    if proven and proven.refutes:
+        return 1
     return exit_code(verdicts) if result.completed else 4
 
 

@@ -14,11 +14,14 @@ from flows.errors import InputError
 
 if TYPE_CHECKING:
     from flows.certificate import Certificate
-    from flows.certify_claims import RigorousVerdict
+    from flows.certify_claims import Proven, RigorousVerdict
     from flows.system import System
+    from flows.trajectory import Trajectory
 
 # Decimal digits of a ball that are printed.
 DIGITS = 20
+# Options that say nothing about the problem.
+SHOWN = ("t_end", "t_eval")
 
 _claim = click.option("--claim", metavar="ID", help="Decide only this claim.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -44,12 +47,13 @@ def certify(
     Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
     UNDECIDED; 4: no proof to --t-end.
     """
+    from flows.certificate import STATED
     from flows.certify import Uncertified
     from flows.certify import certify as prove
     from flows.integrate import _bar, output_times
     from potentials import claims
 
-    one_of("system", system, ("relu_neuron",))
+    one_of("system", system, STATED)
     one_of("claim", claim, (c.id for c in claims(system)))
     _refuse(options, ("rtol", "method"))
     if options["t_end"] is None:
@@ -83,15 +87,15 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
     --claim is UNDECIDED.
     """
-    from flows.certificate import load_certificate
+    from flows.certificate import STATED, load_certificate
     from flows.verify import verify as checked
     from potentials import claims
 
-    one_of("claim", claim, (c.id for c in claims("relu_neuron")))
+    one_of("claim", claim, (c.id for system in STATED for c in claims(system)))
     _refuse(options, ("rtol", "method"))
-    about = ("n", "d", "scale", "seed", "initial", "teacher")
-    asked = any(options[key] is not None for key in about)
-    made, start = _problem("relu_neuron", options) if asked else (None, None)
+    asked = any(value is not None for key, value in options.items() if key not in SHOWN)
+    name = load_certificate(path).system.name if asked else ""
+    made, start = _problem(name, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
     summary = {"accepted": found.accepted, "refused": found.refused or None,
                "pieces": found.pieces}  # fmt: skip
@@ -104,6 +108,20 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     certificate = load_certificate(path)
     times = _times(options["t_eval"], certificate.t_end)
     return _show(certificate, times, claim, as_json, {"checked": summary})
+
+
+def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
+    """Check a certificate of the start of a run; what it proves of the claims."""
+    from flows.certificate import load_certificate
+    from flows.certify_claims import Proven, verdicts
+    from flows.verify import verify as checked
+
+    found = checked(path, run.system, run.start)
+    if not found.accepted:
+        raise InputError(f"{path}: REFUSED: {found.refused}; make it with popflow certify for this"
+                         " start")  # fmt: skip
+    certificate = load_certificate(path)
+    return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
 
 
 def _problem(name: str, options: Options) -> tuple[System, Any]:
@@ -140,6 +158,7 @@ def _show(
     """Print what a certificate says; return the exit code."""
     from flows.certify_claims import exit_code, verdicts
     from flows.certify_trajectory import Proof
+    from flows.trajectory import plain
 
     found = verdicts(certificate, claim)
     enclosures = [
@@ -151,7 +170,7 @@ def _show(
         output.print_json({
             "system": certificate.system.name,
             "parameters": certificate.system.parameters,
-            "start": certificate.start.tolist(),
+            "start": plain(certificate.start),
             "t_end": certificate.t_end,
             "error": certificate.error,
             "final_error": certificate.final_error,

@@ -55,6 +55,7 @@ CHECK = _examples(
     "popflow check run.nc",
     "popflow check relu_neuron --n 5 --t-end 1e12",
     "popflow check gmm_em --claim loss_upper --json",
+    "popflow check relu_neuron --n 2 --d 2 --certificate cert.json",
 )
 INSPECT = _examples(
     "popflow inspect relu_neuron --n 3 --d 5",

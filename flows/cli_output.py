@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from flows.certify_claims import Proven
     from flows.check import Verdict
     from flows.trajectory import Trajectory
     from symbolic.derivation import Derivation
@@ -142,15 +143,24 @@ def run_table(run: Trajectory) -> Table:
     )
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a verdict."""
-    return table(
-        ("claim", "verdict", "measured", "bound", "error", "constant", "at t"),
-        [
-            (v.claim, str(v.verdict), v.measured, v.bound, v.error, v.constant, v.attained_at)
-            for v in verdicts
-        ],
-    )
+def verdict_table(verdicts: Sequence[Verdict], proven: Proven | None = None) -> Table:
+    """One row a verdict, with what a certificate proves of the same claim."""
+    heading = ("claim", "verdict", "measured", "bound", "error", "constant", "at t")
+    rows = [
+        (v.claim, str(v.verdict), v.measured, v.bound, v.error, v.constant, v.attained_at)
+        for v in verdicts
+    ]
+    if proven is None:
+        return table(heading, rows)
+    found = {v.claim: str(v.verdict) for v in proven.verdicts}
+    return table((*heading[:2], "certified", *heading[2:]),
+                 [(*row[:2], found[str(row[0])], *row[2:]) for row in rows])  # fmt: skip
+
+
+def proof_table(proven: Proven) -> Table:
+    """What a certificate says of each claim, in words."""
+    return table(("claim", f"certified to t = {proven.t_end:g}"),
+                 [(v.claim, v.message) for v in proven.verdicts])  # fmt: skip
 
 
 def unmet_table(verdicts: Sequence[Verdict]) -> Table:

@@ -156,8 +156,8 @@ class MatrixFactorization(System):
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``d``, ``field``, ``regularization``, ``target`` and ``depth``."""
-        names = ("d", "field", "regularization", "depth")
-        return cls(target=unplain(parameters["target"]), **{name: parameters[name] for name in names})
+        names, target = ("d", "field", "regularization", "depth"), unplain(parameters["target"])
+        return cls(target=target, **{name: parameters[name] for name in names})
 
     @property
     def parameters(self) -> dict[str, Any]:

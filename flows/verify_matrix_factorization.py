@@ -84,7 +84,7 @@ class Layers(Problem):
             return h
         # The two places of each real number in its real matrix, and the sign at the first.
         at = np.arange(len(h)).reshape(-1, 2, self.d, 2, self.d).transpose(1, 3, 0, 2, 4)
-        first, second = (np.stack(pair, -1).ravel() for pair in (at[0], at[1, ::-1]))
+        first, second = (np.stack([*pair], -1).ravel() for pair in (at[0], at[1, ::-1]))
         sign = np.tile([1, -1], len(first) // 2)
         h = h[first] * sign[:, None] + h[second]
         return (h[:, first] * sign + h[:, second]) / 2

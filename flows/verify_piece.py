@@ -45,7 +45,8 @@ class Piece:
     """``p(centre + half s)``, ``-1 <= s <= 1``: Chebyshev coefficients, one row a component."""
 
     def __init__(self, p: Any, first: arb, last: arb, signs: Any = ()) -> None:
-        self.p, self.centre, self.half, self.signs = p, (first + last) / 2, (last - first) / 2, signs
+        self.p, self.signs = p, signs
+        self.centre, self.half = (first + last) / 2, (last - first) / 2
         self.slope = np.polynomial.chebyshev.chebder(p, axis=1)
 
     def time(self, part: int, parts: int) -> arb:

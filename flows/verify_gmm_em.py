@@ -3,7 +3,7 @@ r"""Equations of gradient EM on a line, typed anew for the check of certificates
 With ``psi_k`` the posterior of component ``k``, ``y_k = x - mu_k`` and ``r_km = psi_k He_m(y_k)``,
 ``He_2 = y^2 - 1``, ``He_3 = y^3 - 3 y``, the gradient is ``-E r_i1``, and by ``d r_im/d mu_j =
 [i = j] r_i,m+1 - r_im r_j1`` the Hessian is ``E(r_i1 r_j1 - [i = j] r_i2)``, ``x ~ N(0, 1)``. By
-Stein's lemma, ``E x psi_i = E psi_i'``, the gradient is ``E psi_i v`` as well, ``v = sum psi_k mu_k``.
+Stein's lemma, ``E x psi_i = E psi_i'``, the gradient is ``E psi_i v``, too, ``v = sum psi_k mu_k``.
 
 Sums over multiples of ``h`` up to ``X`` stand for ``E``. For means of length up to ``R`` and
 differences up to ``2 S``, posteriors at ``u + i b``, ``|b| <= c < pi/(2 S)``, are at most

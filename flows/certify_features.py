@@ -118,9 +118,12 @@ class Quantities(dict[str, Any]):
         span, tube = certificate.span(index), arb(certificate.pieces[index].tube)
         table, bounds = scene.polynomials(index)
         at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
-        values = [row[0] + arb(0, 1) * (radius * bound)
-                  for row, bound in zip((table * at).tolist(), bounds, strict=True)]  # fmt: skip
-        half = len(values) // 2
+        middles, half = [row[0] for row in (table * at).tolist()], len(bounds) // 2
+        # To second order, where the derivative is known, and to first order.
+        reach = [radius * abs(slope) + radius * radius / 2 * bend
+                 for slope, bend in zip(middles[half:], bounds[half:], strict=True)]  # fmt: skip
+        reach += [radius * bound for bound in bounds[half:]]
+        values = [v + arb(0, 1) * r for v, r in zip(middles, reach, strict=True)]
         self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)
         self["t"] = self.tau.expm1().nonnegative_part()
         self.speeds = [v / span.half for v in values[half:]]

@@ -191,6 +191,8 @@ def spread(matrix: list[list[Ball]]) -> float:
     (Collatz and Wielandt).
     """
     radius = np.array([[float(c.rad()) for c in row] for row in matrix]) + TINY
+    if not np.isfinite(radius).all():
+        return math.inf
     radius = np.maximum(radius, radius.T)
     y = np.ones(len(radius))
     for _ in range(3):
@@ -206,6 +208,8 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
     loses small eigenvalues among many.
     """
     size, least = len(matrix), spread(matrix)
+    if not math.isfinite(least):
+        return False
     rows = [[c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
             for i, row in enumerate(matrix)]  # fmt: skip
     for k in range(size):
@@ -228,10 +232,12 @@ def growth(
         slow = (-span.part(index, parts)).exp()
         hessian = flow.hessian(box).tolist()
         speed = 1 / float(slow.mid())
+        if not math.isfinite(wide := spread(hessian)):
+            raise Singular("the Hessian is not bounded")
         middle = np.array([[float(c.mid()) for c in row] for row in hessian])
         values = np.linalg.eigvalsh((middle + middle.T) / 2)
         sharp = -speed * float(values[0])
-        wide = spread(hessian) + abs(sharp) * float(slow.rad())
+        wide += abs(sharp) * float(slow.rad())
         slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
         for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
             nu = sharp + factor * slack

@@ -54,13 +54,16 @@ class Series:
         Rows and columns.
     coefficients : arb_mat
         A row an entry.
-    slopes : list of balls
-        Bound of the derivative of each entry.
+    slopes : arb_mat
+        The same of the derivatives.
+    bends : list of balls
+        Bound of the second derivative of each entry.
     """
 
     shape: tuple[int, int]
     coefficients: Matrix
-    slopes: list[Ball]
+    slopes: Matrix
+    bends: list[Ball]
 
     @classmethod
     def of(
@@ -71,18 +74,24 @@ class Series:
         entries, centre = [p for line in matrix for p in line], factors * degree
         rows = [[int(p[centre + k]) << (k > 0) for k in range(centre + 1)] for p in entries]
         shift = -factors * (bits + 1)
-        bounds = [arb((sum(map(abs, chebyshev.differentiated(row))), shift)) for row in rows]
+        slopes = [chebyshev.differentiated(row) for row in rows]
+        bends = [arb((sum(map(abs, chebyshev.differentiated(row))), shift)) for row in slopes]
         balls = [[arb((c, shift)) for c in row] for row in rows]
         if constant is not None:
             for row, c in zip(balls, [c for line in constant.tolist() for c in line], strict=True):
                 row[0] += c
-        return cls((len(matrix), len(matrix[0])), arb_mat(balls), bounds)
+        return cls((len(matrix), len(matrix[0])), arb_mat(balls),
+                   arb_mat([[arb((c, shift)) for c in row] for row in slopes]), bends)  # fmt: skip
 
     def on(self, middle: Ball, radius: Ball, off: Ball) -> Matrix:
         """All values on a stretch, and so far around them."""
         at = arb_mat([[t] for t in chebyshev.at(middle, self.coefficients.ncols() - 1)])
-        values = [row[0] + arb(0, 1) * (radius * slope + off) for row, slope in
-                  zip((self.coefficients * at).tolist(), self.slopes, strict=True)]  # fmt: skip
+        moves = (self.slopes * at).tolist()
+        values = [
+            value + arb(0, 1) * (radius * abs(slope) + radius * radius / 2 * bend + off)
+            for (value,), (slope,), bend in
+            zip((self.coefficients * at).tolist(), moves, self.bends, strict=True)
+        ]  # fmt: skip
         columns = self.shape[1]
         return arb_mat([values[k : k + columns] for k in range(0, len(values), columns)])
 

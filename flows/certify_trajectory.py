@@ -97,7 +97,10 @@ class Trajectory:
         places, forward = list(self.places()), mark.when == "until"
 
         def holds(place: Place) -> bool | None:
-            (value,) = self.box(place).at((mark.condition,), "state")[0]
+            try:
+                (value,) = self.box(place).at((mark.condition,), "state")[0]
+            except (Singular, Undecided, ZeroDivisionError):
+                return None
             return True if value >= 0 else False if value < 0 else None
 
         ends = (0, -1.0, -1.0), (self.count - 1, 1.0, 1.0)

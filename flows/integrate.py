@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from flows.errors import InputError, unknown
 from flows.self_similar import Array, Clock
 from flows.solver import (
+    ATOL_PER_RTOL,
     COMPLETED,
     FIELD_FAILED,
     NONFINITE,
@@ -38,8 +39,6 @@ AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
 AUTO_KRYLOV = (("CVODE", 0.1),)
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
-# Self-similar variables are of order one, so this suffices for their zeros.
-ATOL_PER_RTOL = 1e-2
 POINTS_PER_DECADE = 10
 FIRST_TIME = 1e-3
 MAX_STEPS = 200_000

@@ -6,6 +6,7 @@ slope: the neuron leaves along the steepest descent, or stays (`flows.relu_neuro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from flows.relu_neuron_field import DIRECT, PARALLEL, RESIDUAL, make_raw
 from flows.relu_neuron_geometry import Frame, Sound
 from flows.relu_neuron_lanes import LANES
 from flows.self_similar import Array, Chart, Clock, wrapped_once
-from flows.solver import Interpolant, Stop, Watch
+from flows.solver import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.system import Event, Restart
 
 # The residual becomes a state variable once the residual is this short (in units of |v|).
@@ -31,12 +32,25 @@ COLLAPSED = 1e-10
 DUST = 1e-10
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
-# Time that a collapsing neuron may have left when its last stretch is taken as a straight line.
-LAST_STRETCH = 1e-3
+# Below this fraction of the tolerance a neuron that shrinks beside others is at zero, too ...
+AIM = 1.0
+# ... and below this one steps shake it across zero, so that its direction tells nothing; without
+# this a solver crawls there.
+SHAKEN = 0.05
+# Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
+# loose tolerances more, up to the second number.
+LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
 # Solver time after which the question whether a neuron at zero can leave is asked again.
 ASK_AGAIN = 0.25
 ASK_SOON = 0.01
 BISECTIONS = 40
+
+
+class Collapse(NamedTuple):
+    """Which neurons a stop puts to zero, and the error of ``D`` there."""
+
+    which: NDArray[np.intp]
+    unsure: float
 
 
 class Layout(NamedTuple):
@@ -150,6 +164,11 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
     mu = frame.multiplicity[layout.alive]
     start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[layout.alive]
     limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), DUST)
+    # Steps shake a neuron by their tolerance, also one that was much shorter when the chart began.
+    shake = rtol * min(1.0, float(np.max(start, initial=0.0)))
+    limit, shaken = np.maximum(limit, AIM * shake), SHAKEN * shake
+    # The straight line is right up to the square of the time it takes.
+    stretch = max(LAST_STRETCH, min(math.sqrt(rtol), LONGEST_STRETCH))
     # Along the teacher, D has the sign of the residual of the near side, which never changes.
     asleep = len(layout.alive) < len(frame.multiplicity) and kind != PARALLEL
     descent = _Descent()
@@ -165,6 +184,13 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
         left = (side * now.h[..., layout.alive] - limit)[..., mortal]
         nearest: Array = np.min(left, axis=-1, initial=1.0)
         return nearest
+
+    def unsure(tau: float) -> float:
+        """Error of ``D`` that the residual's tolerance allows, where ``D`` is tiny."""
+        if kind != RESIDUAL:
+            return 0.0
+        fading = clock.factor(tau, first) / clock.factor(0.0, first)
+        return ATOL_PER_RTOL * rtol * float(chart.size[0]) * fading
 
     # Plain numbers: it is asked after every step.
     clock, first, mass, limits = (
@@ -204,16 +230,25 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
             return Stop(when, interpolant(when))
         now = decode(frame, state, chart, chart.raw(tau, y))
         small = lengths(now) <= 2 * limit
-        if small.any() and _dying(frame, now, layout.alive[small]).any():
-            return Stop(tau, y)
+        if small.any():
+            which = layout.alive[small]
+            dying = which[_dying(frame, now, which, stretch, shaken)]
+            young = start[small][np.isin(which, dying)] < shaken
+            if len(dying) and young.all():
+                # Steps shake one that has just left zero; it is not to leave again and again.
+                value, _ = _descent(d, frame, _without(frame, now, dying))
+                dying = dying[:0] if value < -unsure(tau) else dying
+            if len(dying):
+                return Stop(tau, y, Collapse(dying, unsure(tau)))
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if kind == DIRECT and short and now.h[layout.alive[0]] > 0:
             return Stop(tau, y)
         if asleep and descent.due(tau):
             value, where = _descent(d, frame, now, descent.where)
             descent.note(tau, value, where)
-            if value < 0:
-                when = _first(lambda t: _descent(d, frame, at(t), where)[0] < 0, before, tau)
+            if value < -unsure(tau):
+                when = _first(lambda t: _descent(d, frame, at(t), where)[0] < -unsure(t),
+                              before, tau)  # fmt: skip
                 return Stop(when, interpolant(when))
         return None
 
@@ -227,8 +262,12 @@ def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Res
     alive = chart.layout.alive
     start = np.minimum(1.0, np.hypot(state.h, np.linalg.norm(state.z, axis=1)))
     norms = np.hypot(now.h, np.linalg.norm(now.z, axis=1))
-    near = alive[norms[alive] <= np.maximum(1e-2 * start[alive], DUST)]
-    dying = near[_dying(frame, now, near)]
+    told = stop.told
+    if told is None:
+        near = alive[norms[alive] <= np.maximum(1e-2 * start[alive], DUST)]
+        dying = near[_dying(frame, now, near, LAST_STRETCH)]
+    else:
+        dying = told.which
     if not len(dying):
         return _wake(d, frame, now, time, None)
     slope = -geometry.gradient(frame.multiplicity, now)
@@ -240,12 +279,18 @@ def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Res
     # The last stretch is a straight line up to O(step^2).
     h, z = now.h + step * slope[:, 0], now.z + step * slope[:, 1:]
     mu = frame.multiplicity
-    r = now.r + step * (mu @ slope)
-    r = r - mu[which] @ np.column_stack([h, z])[which]
-    h[which], z[which] = 0.0, 0.0
+    later = _without(frame, Sound(h, z, now.r + step * (mu @ slope)), which)
     users = [int(i) for i in np.flatnonzero(np.isin(frame.member, which))]
     event = Event(time + step, "collapse", f"neuron {_names(users)} reached zero")
-    return _wake(d, frame, Sound(h, z, r), time + step, event)
+    return _wake(d, frame, later, time + step, event, 0.0 if told is None else told.unsure)
+
+
+def _without(frame: Frame, state: Sound, which: NDArray[np.intp]) -> Sound:
+    """State in which neurons are at zero."""
+    h, z = state.h.copy(), state.z.copy()
+    gone = frame.multiplicity[which] @ np.column_stack([h, z])[which]
+    h[which], z[which] = 0.0, 0.0
+    return Sound(h, z, state.r - gone)
 
 
 def _neurons(mu: Array, blocks: Array) -> Array:
@@ -257,16 +302,19 @@ def _neurons(mu: Array, blocks: Array) -> Array:
     return mean / np.sum(mu) + np.concatenate([first, deviations], axis=-2)
 
 
-def _dying(frame: Frame, now: Sound, which: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _dying(
+    frame: Frame, now: Sound, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
+) -> NDArray[np.bool_]:
     """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
     slope = geometry.gradient(frame.multiplicity, now)[which]
     neurons = np.column_stack([now.h, now.z])[which]
     units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)
     inward = np.sum(slope * units, axis=1)
     across = np.linalg.norm(slope - inward[:, None] * units, axis=1)
-    left = np.linalg.norm(neurons, axis=1) / np.where(inward > 0, inward, np.nan)
+    length = np.linalg.norm(neurons, axis=1)
+    left = length / np.where(inward > 0, inward, np.nan)
     # Far from zero in time: a neuron that decays exponentially never gets there.
-    return (across < inward) & (left < LAST_STRETCH)
+    return ((across < inward) | (length < shaken)) & (left < stretch)
 
 
 def _descent(
@@ -278,7 +326,9 @@ def _descent(
     return (relative if relative < -collapse.NOISE else max(relative, 0.0)), where
 
 
-def _wake(d: int, frame: Frame, state: Sound, time: float, event: Event | None) -> Restart:
+def _wake(
+    d: int, frame: Frame, state: Sound, time: float, event: Event | None, unsure: float = 0.0
+) -> Restart:
     """Let the neurons at zero leave along the minimiser of ``D``, if ``D`` is negative there.
 
     The neurons of one run that sit at zero together all leave along the same minimiser.
@@ -289,7 +339,7 @@ def _wake(d: int, frame: Frame, state: Sound, time: float, event: Event | None) 
     users = [int(i) for i in np.flatnonzero(np.isin(frame.member, zero))]
     mu = frame.multiplicity
     value, u = _descent(d, frame, state)
-    leaves = value < 0
+    leaves = value < -unsure
     if leaves:
         if abs(u[-1]) > 1e-6 and len(u) > state.r.shape[0]:
             frame, state = _extend(frame, state)

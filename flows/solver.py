@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,10 @@ NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
 FIELD_FAILED = "field_failed"
 
+# Absolute tolerance of a step: self-similar variables are of order one, so this suffices for their
+# zeros.
+ATOL_PER_RTOL = 1e-2
+
 #: What a watch can meet in one problem; where many are solved together, the others go on.
 BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
@@ -30,11 +34,11 @@ Interpolant = Callable[[float], Array]
 
 
 class Stop(NamedTuple):
-    """Where a watch ends a piece: solver time and state."""
+    """Where a watch ends a piece: solver time and state, and what it tells the restart."""
 
     tau: float
     y: Array
-
+    told: Any = None
 
 
 def _quiet(tau: float, y: Array) -> float:

@@ -119,6 +119,7 @@ def _positive(matrix: Any, shift: arb) -> bool:
     radius, y = np.zeros(matrix.shape), np.ones(len(matrix))
     for k, c in np.ndenumerate(matrix):
         middle[k], radius[k] = c.mid(), float(c.rad()) + 1e-200
+    require(np.isfinite(radius).all(), "errors may grow faster")
     radius = np.maximum(radius, radius.T)
     for _ in range(3):
         y = 1e-3 + radius @ y / (radius @ y).max()

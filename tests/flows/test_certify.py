@@ -302,7 +302,7 @@ def test_a_start_may_have_any_dimension_and_few_directions():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"system": flows.GMMEM(n=2, d=1)}, "expected the system relu_neuron, got gmm_em"),
+        ({"system": flows.ScoreMatching(n=2, d=2)}, "score_matching has no certificates"),
         ({"start": [[0.1, 0.2]]}, "shape"),
         ({"start": [[0.1, math.nan], [0.0, 1.0]]}, "finite"),
         ({"t_end": 0.0}, "t_end: expected a time"),

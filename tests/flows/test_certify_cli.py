@@ -67,7 +67,7 @@ def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(("--seed", "1"), "another start"), (("--n", "3"), "another start"),
+    [(("--seed", "1"), "another start"), (("--n", "3"), "another system"),
      (("--t-end", "0.6"), "another end")],
 )  # fmt: skip
 def test_a_certificate_of_another_problem_is_refused(popflow, path, options, reason):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from flows import rodas_tableau, solver_rodas
+from flows.ensemble import Law
 from flows.integrate import _follow, integrate, output_times
 from flows.matrix_factorization import MatrixFactorization
 from flows.relu_neuron import ReLUNeuron
@@ -286,3 +287,42 @@ def test_alarms_of_many_states_are_the_alarms_of_each(name):
     # Powers and sums of a few numbers in another order.
     assert watch.alarms(taus, states) == pytest.approx(each, rel=1e-12, abs=1e-14)
     assert name == "asleep" or len(set(each)) > 1
+
+
+def loosely(law, member, rtol):
+    """A run of a few dozen smooth steps, with the budget that many would exceed."""
+    system = ReLUNeuron(3, 3)
+    return integrate(system, law.start(system, member), 1e9, method="Rodas5P", rtol=rtol,
+                     max_steps=300)  # fmt: skip
+
+
+def kinds(run):
+    return [(event.kind, "stays" in event.detail) for event in run.events]
+
+
+@pytest.mark.parametrize("member", [1, 3])
+def test_the_noise_of_the_residual_does_not_wake_a_neuron_at_zero(member):
+    run = loosely(Law(7, 0.3, seed=4), member, 1e-4)
+    assert run.completed
+    assert kinds(run) == [("collapse", True)]
+
+
+# Steps shake these neurons across zero, longer than 1e-10 of what they were or shorter than 1e-8:
+# one that left zero before, and one whose time to zero is long.
+SHAKEN = {149: [("collapse", False), ("collapse", True)], 137: [("collapse", True)]}
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("member", SHAKEN)
+def test_a_neuron_that_steps_shake_across_zero_is_at_zero(member, rtol):
+    run = loosely(Law(160, 0.3, seed=11), member, rtol)
+    assert run.completed
+    assert kinds(run) == SHAKEN[member]
+
+
+def test_a_neuron_that_steps_shake_as_it_leaves_zero_leaves_it_once():
+    system = ReLUNeuron(4, 2)
+    start = Law(160, 0.3, seed=11).start(system, 148)
+    run = integrate(system, start, 3.0, method="Rodas5P", rtol=1e-6, max_steps=600)
+    assert run.completed
+    assert [event.kind for event in run.events].count("collapse") <= system.n

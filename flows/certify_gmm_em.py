@@ -195,10 +195,7 @@ class MixtureFlow(BallFlow):
             for (i, j, k), third in self._thirds(found, x).items():
                 for a, b, c in set(permutations((i, j, k))):
                     matrix[a, b] += third * SIDES * x[c].rad()
-        rows = [[matrix[i, j] + SIDES * found.error for j in every] for i in every]
-        if not all(c.is_finite() for row in rows for c in row):
-            raise Singular("second derivatives are not bounded")
-        return arb_mat(rows)
+        return arb_mat([[matrix[i, j] + SIDES * found.error for j in every] for i in every])
 
     def hermite(self, means: Sequence[Ball], found: Rule) -> Any:
         """``r_k1``, ``r_k2``, ``r_k3``, each a row a point."""

@@ -25,6 +25,7 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["popflow.css"]
+html_js_files = ["popflow.js"]
 html_show_sourcelink = False
 html_copy_source = False
 default_role = "code"

@@ -31,8 +31,9 @@ DIGITS = 30
 FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
 #: Parts of a piece on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
-#: Growth may be overestimated by so much a unit of log-time, or by so much on a piece.
-EXCESS, NEGLIGIBLE = 0.17, 0.1
+#: Growth may be overestimated by so much a unit of log-time; beyond that by so much in all, in
+#: logarithms of the error, of which a piece may use this share of what is left.
+EXCESS, ROOM, SHARE = 0.15, 3.0, 0.03
 #: Precision in bits of growth bounds, beyond those of the time.
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
@@ -128,7 +129,7 @@ class _Steps:
         self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]
         self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
-        self.turns = 0
+        self.turns, self.room = 0, ROOM
 
     def _exact(self, c: int) -> Ball:
         return arb((c, -self.bits))
@@ -223,10 +224,10 @@ class _Steps:
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, excess = self._growth(rows, span, fast, arb(tube), PARTS)
         # An excess shrinks with the parts, unless it comes from an angle that is lost.
-        allowed = max(EXCESS, NEGLIGIBLE / length)
+        allowed = EXCESS + SHARE * self.room / length
         if excess > allowed:
             more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
-            growth, _ = self._growth(rows, span, fast, arb(tube), min(more, MOST_PARTS))
+            growth, excess = self._growth(rows, span, fast, arb(tube), min(more, MOST_PARTS))
         # Across a kink the branch is not the field itself.
         crossing = proof.crossing(flow, rows, span, self.signs, bits, len(growth), prec)
         defect = arb(above(proof.SPARE * (defect + crossing)))
@@ -236,6 +237,7 @@ class _Steps:
         if not above(largest) < tube:
             raise Singular("the error grows too fast; ask for more digits")
         self.error = arb(above(error))
+        self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
         self._move(rows, span, last, self.goal / max(float(left), 1e-40 * self.goal))
         return Piece(last, tuple(self.signs), rho, float(defect), growth, above(largest),
                      float(self.error), tuple(rows))  # fmt: skip

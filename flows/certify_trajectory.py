@@ -30,11 +30,11 @@ Ball = Any  # flint.arb
 Place = tuple[int, float, float]  # a piece and a stretch of it
 
 #: Boxes of a piece at first, boxes of a comparison at most, and the narrowest that are halved.
-FIRST_BOXES, BUDGET, NARROWEST = 4, 4_000, 2.0**-24
+FIRST_BOXES, BUDGET, NARROWEST = 4, 4_000, 2.0**-40
 #: Once a time is open a proof is not to be had, and a refutation is looked for on boxes like this.
 COARSE = 2.0**-3
 #: Marks are enclosed to this width, in units of half a piece.
-MARK = 2.0**-40
+MARK = 2.0**-50
 #: A tightest constant is enclosed to this relative width, if so many halvings achieve it.
 SHARP, SHARPENING = 1e-2, 1_000
 

@@ -251,7 +251,7 @@ def _option(flag: str, metavar: str, text: str, **more: Any) -> Callable[[Comman
 
 FLOW = {
     "t_end": _option("--t-end", "T", "Integrate to this time", type=float),
-    "n": _option("--n", "N", "Number of neurons", type=SIZE),
+    "n": _option("--n", "N", "Number of neurons or components", type=SIZE),
     "d": _option("--d", "D", "Dimension", type=SIZE),
     "scale": _option("--scale", "S", "Size of the random start", type=float),
     "seed": _option("--seed", "K", "Seed of the random start", type=int),

@@ -16,21 +16,17 @@ from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
-import sympy as sp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import potentials
-from flows.check import check, selected
 from flows.errors import InputError, unknown
 from flows.integrate import FIRST_TIME, integrate
 from flows.observe import Quantities, Run, marked_times
-from flows.panels import SPREAD, claim_about, claim_panels, solved
-from flows.rate import FLOOR, local_exponent
+from flows.panels import SPREAD, Panel, claim_about, claim_panels, exponent_panel, loss_panel
+from flows.rate import FLOOR
 from flows.relu_neuron import ReLUNeuron
 from flows.self_similar import Array
-from potentials.claim import Claim, Comparison
-from potentials.notation import symbol
+from potentials.claim import Claim
 
 __all__ = ["loss_figure", "phase_portrait", "phases_figure", "potential_figure", "save"]
 
@@ -90,7 +86,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 @_styled
 def loss_figure(run: Run) -> Figure:
-    """Loss with the measured bounds of its claims; below it the local exponent.
+    """Loss with the bounds of its claims; below it the local exponent.
 
     Parameters
     ----------
@@ -100,38 +96,24 @@ def loss_figure(run: Run) -> Figure:
     Returns
     -------
     Figure
-        Two panels over the same time. The bounds are those of the claims, with the tightest
-        constants that this run allows; they are drawn where the claims say anything (phase 3).
+        Two panels over the same time, `flows.panels.loss_panel` and `exponent_panel`.
     """
     figure, (above, below) = _panels(2, (6.8, 5.2), height_ratios=(2, 1))
-    quantities = Quantities(run)
-    t, loss = quantities["t"], quantities["loss"]
-    seen = (t > 0) & (loss > FLOOR)
-    powers: set[float] = set()
-    above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
-    for index, claim in enumerate(_claims(run, (potentials.UpperBound, potentials.LowerBound)), 1):
-        (comparison,) = claim.comparisons
-        (verdict,) = check(run, claim)
-        if verdict.constant is None or not claim.asymptotic:
-            continue
-        (bound,) = quantities.at((solved(comparison, verdict.constant),), "state")
-        drawn = seen & selected(quantities, comparison) & np.isfinite(bound) & (bound > FLOOR)
-        side = "upper" if isinstance(claim, potentials.UpperBound) else "lower"
-        name = "C" if comparison.relation == "<=" else "c"
-        label = f"{side} bound, measured ${name}$ = {verdict.constant:.3g}"
-        above.plot(t[drawn], bound[drawn], **_style(index), label=label)
-        powers.add(round(_power(quantities, comparison, verdict.constant), 2))
+    t = np.asarray(run.t)
+    loss, exponent = loss_panel(run), exponent_panel(run)
+    _series(above, t, loss)
     _logarithmic(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
 
-    exponent = local_exponent(run, "loss")
-    below.plot(t[seen], exponent[seen], **_style(0), label=r"$t\,\dot L/L$, from the state")
-    for power in sorted(powers):
+    _series(below, t, exponent)
+    for power in exponent.levels:
         below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
-    if np.nanmin(exponent[seen], initial=0.0) < LOWEST_EXPONENT:
+    (curve,) = exponent.series
+    seen = curve.values[np.isfinite(curve.values)]
+    if seen.min(initial=0.0) < LOWEST_EXPONENT:
         below.set_ylim(LOWEST_EXPONENT, 0.4)
-    if seen.any() and exponent[seen][-1] < LOWEST_EXPONENT:
+    if len(seen) and seen[-1] < LOWEST_EXPONENT:
         below.set_title("the exponent falls without bound: faster than every power", loc="right")
     below.set_ylabel("local exponent of $L$")
     below.legend()
@@ -322,14 +304,11 @@ def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     """Both sides of the comparisons of a claim, and how far they are apart."""
     t = np.asarray(run.t)
     both, gaps = claim_panels(run, claim)
-    for axes, panel, first in ((sides, both, 0), (slack, gaps, 1)):
+    # A slack looks like the right side that it belongs to.
+    for axes, panel, first, step in ((sides, both, 0, 1), (slack, gaps, 1, 2)):
         if panel.note:
             _note(axes, panel.note)
-        for index, series in enumerate(panel.series):
-            drawn = np.isfinite(series.values)
-            # The slack looks like the right side that it belongs to.
-            style = _style(2 * index + 1 if first else index)
-            axes.plot(t[drawn], series.values[drawn], **style, label=series.label)
+        _series(axes, t, panel, first, step)
     if both.logarithmic:
         _logarithmic(sides, "y")
     if both.series:
@@ -340,15 +319,12 @@ def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     slack.set_ylabel("relative slack")
 
 
-def _claims(run: Run, kinds: tuple[type[Claim], ...]) -> list[Claim]:
-    return [c for c in run.statements.claims if isinstance(c, kinds)]
-
-
-def _power(quantities: Quantities, comparison: Comparison, constant: float) -> float:
-    """Power of time that a bound of the loss comes to at the end of the run."""
-    bound, t = solved(comparison, constant), symbol("t")
-    (slope,) = quantities.at((t * sp.diff(bound, t) / bound,), "state")
-    return float(slope[-1])
+def _series(axes: Axes, t: Array, panel: Panel, first: int = 0, step: int = 1) -> None:
+    """Draw the curves of a panel, beginning with this style and leaving out some."""
+    for index, series in enumerate(panel.series):
+        drawn = np.isfinite(series.values)
+        style = _style(first + step * index)
+        axes.plot(t[drawn], series.values[drawn], **style, label=series.label)
 
 
 def _phase_names(axes: Axes, marks: Array) -> None:
@@ -362,6 +338,12 @@ def _phase_names(axes: Axes, marks: Array) -> None:
 
 def _note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+
+
+def _number(x: float) -> str:
+    """Three digits, with a power of ten where zeros would have to be counted."""
+    digits, _, power = f"{x:.3g}".partition("e")
+    return rf"${digits} \times 10^{{{int(power)}}}$" if power else digits
 
 
 def _plain(latex: str) -> str:

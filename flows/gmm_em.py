@@ -110,7 +110,7 @@ class GMMEM(MixtureSystem):
 
     @property
     def unit(self) -> float:
-        """One: the user's means are those of the mixture."""
+        """One, since the user's means are those of the mixture."""
         return 1.0
 
     @property

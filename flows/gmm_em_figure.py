@@ -17,6 +17,7 @@ from flows.figure import (
     DASHES,
     FLOOR,
     _logarithmic,
+    _number,
     _panels,
     _style,
     _styled,
@@ -83,9 +84,9 @@ def loss_figure(run: Trajectory) -> Figure:
     drawn = seen & np.isfinite(bound)
     if drawn.any() and verdict.constant:
         loosest = float(np.max(bound[drawn] / loss[drawn]))
-        words = f"proven bound, constant 1 (recalled): up to {loosest:.1e} times the loss"
+        words = f"proven bound, constant 1 (recalled): up to {_number(loosest)} times the loss"
         above.plot(t[drawn], bound[drawn], **_style(1), label=words)
-        words = f"the same with the smallest constant, {verdict.constant:.2g}"
+        words = f"the same with the smallest constant, {_number(verdict.constant)}"
         above.plot(t[drawn], verdict.constant * bound[drawn], **_style(2), label=words)
     _logarithmic(above, "y")
     above.set_ylabel("KL divergence")
@@ -137,7 +138,7 @@ def means_figure(run: Trajectory) -> Figure:
         for path in means[: index + 1].swapaxes(0, 1):
             axes.plot(*path.T, color=COLOURS[1], linewidth=0.9)
             axes.plot(*path[-1], marker="o", color=COLOURS[1], linestyle="")
-        axes.set_title(f"t = {run.t[index]:.3g}")
+        axes.set_title(f"t = {_number(run.t[index])}")
         axes.set_aspect("equal")
         axes.grid(False)
     return figure
@@ -209,7 +210,7 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
         run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4))
         length = run["max_norm"] / np.sqrt(d)
         out = np.flatnonzero(length < 10)
-        left = f"left by {run.t[out[0]]:.1e}" if len(out) else "not left"
+        left = f"left by {_number(run.t[out[0]])}" if len(out) else "not left"
         style: dict[str, Any] = {**_style(index), "marker": ""}
         axes.plot(run.t[1:], length[1:], **style,
                   label=f"d = {d}: {left}, claimed {np.exp(d) / 30:.2g}")  # fmt: skip

@@ -14,11 +14,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from flows.prose import prose
+
 __all__ = ["SIGNS", "bokeh", "image", "render"]
 
 # Bars come in pairs; told which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
-FUNCTION = re.compile(r"\\(sin|cos|tan|operatorname)\b")
+# ... and a function's name keeps a distance to what stands beside it.
+NAMES = "sinh?|cosh?|tanh?|log|operatorname"
+FUNCTION = re.compile(rf"(?<!^)(?<![({{\[])\\({NAMES})\b")
+ARGUMENT = re.compile(rf"\\((?:{NAMES})\b(?: ?\^ ?(?:\w|{{[^{{}}]*}}))?) ?(?=\w|\\(?!left|,))")
 RELATION = re.compile(r" (=|\\le|\\ge) ")
 PLACE = Path(__file__).parent / "templates"
 # A verdict is told by its word and sign, the colour only repeats them.
@@ -42,7 +47,7 @@ def _environment() -> Environment:
         loader=PackageLoader("flows"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"math": _math, "number": _number}
+    environment.filters |= {"math": _math, "number": _number, "prose": prose}
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
         "signs": SIGNS,
@@ -82,7 +87,8 @@ def write_page(path: str | Path, text: str) -> None:
 def _math(latex: str) -> Markup:
     """MathML, one row a formula, cut before its relation so that a narrow screen can wrap it."""
     rows = []
-    spaced = FUNCTION.sub(r"\\,\\\1", BARS.sub(r"\\left|\1\\right|", latex))
+    paired = BARS.sub(r"\\left|\1\\right|", latex)
+    spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
     for formula in spaced.split(r" \qquad "):
         cut = RELATION.search(formula)
         left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")

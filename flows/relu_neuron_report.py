@@ -14,8 +14,8 @@ from flows.case import Case
 from flows.relu_neuron import ReLUNeuron
 
 LOSS = (
-    "Loss with the bounds of the claims at the constants that this run measures (drawn in phase 3, "
-    "where the claims speak); below, the local exponent."
+    "Loss with the bounds of the claims, at their constants or, where these are open, at those that"
+    " this run measures (drawn in phase 3, where the claims speak); below, the local exponent."
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {

@@ -196,15 +196,14 @@ def _run(case: Case, draw: _Drawing, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> list[str]:
+def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> dict[str, list[str]]:
     """Figure of each potential, for a paper; on the page one chooses it."""
     if draw.folder is None:
-        return []
-    return [
-        file
+        return {}
+    return {
+        p.name: draw.files(figure.potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
         for p in potentials.potentials(run.system.name)
-        for file in draw.files(figure.potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
-    ]
+    }
 
 
 def _counted(verdicts: list[str]) -> dict[str, int]:

@@ -116,7 +116,7 @@ class ScoreMatching(MixtureSystem):
 
     @property
     def unit(self) -> float:
-        """``exp(s)``: the noise shrinks the user's means by it."""
+        """By how much the noise shrinks the user's means, ``exp(s)``."""
         return float(np.exp(self.noise_time))
 
     @property

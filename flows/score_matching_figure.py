@@ -16,6 +16,7 @@ from flows.figure import (
     DASHES,
     FLOOR,
     _logarithmic,
+    _number,
     _panels,
     _style,
     _styled,
@@ -95,8 +96,8 @@ def loss_figure(run: Trajectory) -> Figure:
         drawn = seen & selected(quantities, comparison)
         side = "lower" if isinstance(claim, potentials.LowerBound) else "upper"
         words = f"{side} bound ${{\\propto}}\\, t^{{-{float(claim.exponent or 0):g}}}$"
-        above.plot(t[drawn], values[drawn], **_style(index),
-                   label=f"{words} ({name}), measured constant {verdict.constant:.3g}")  # fmt: skip
+        measured = f"measured constant {_number(verdict.constant)}"
+        above.plot(t[drawn], values[drawn], **_style(index), label=f"{words} ({name}), {measured}")
     _logarithmic(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
@@ -134,7 +135,7 @@ def amplification_figure(run: Trajectory) -> Figure:
     above.plot(t, spread[shown] / spread[0], **_style(0), label="spread / spread at the start")
     above.plot(t, law[shown] / spread[0], **_style(1), label="linearised flow")
     words = r"linearised: offsets along $m$ times $e^{M^2 (1 - \exp(-4 e^{-2s} t/n))}$"
-    most = rf",   $e^{{M^2}}$ = {np.exp(mean[0] ** 2):.2g}"
+    most = rf",   $e^{{M^2}}$ = {_number(np.exp(mean[0] ** 2))}"
     above.set_title(words + most, loc="left", pad=16)
     small = spread * (1 + mean)
     difference = np.abs(spread / law - 1)

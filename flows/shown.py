@@ -13,6 +13,9 @@ from potentials.claim import Claim, UpperBound
 
 __all__ = ["shown", "verdict_rows"]
 
+#: A limit is shown if its error is at most this part of it: one digit of it is known.
+KNOWN = 0.1
+
 
 def shown(run: Trajectory, power: float | None = None) -> dict[str, Any]:
     """Values of ``templates/run.html`` for a run.
@@ -29,10 +32,11 @@ def shown(run: Trajectory, power: float | None = None) -> dict[str, Any]:
     claims = run.statements.claims
     exponents = (c.exponent for c in claims if isinstance(c, UpperBound) and c.exponent)
     power = power or next(exponents, 0)
+    tail = tail_constant(run, "loss", float(power))
     return {
         "run": run,
         "power": power,
-        "tail": tail_constant(run, "loss", float(power)),
+        "tail": tail if tail.error <= KNOWN * abs(tail.value) else None,
         "verdicts": verdict_rows(claims, verdicts),
         "of": {v.claim: v.verdict for v in verdicts},
         "hypotheses": _hypotheses(verdicts),
@@ -42,16 +46,15 @@ def shown(run: Trajectory, power: float | None = None) -> dict[str, Any]:
 
 def verdict_rows(
     claims: Iterable[Claim], verdicts: Iterable[Verdict]
-) -> list[tuple[Verdict, str, str]]:
-    """Verdicts, with what they measure and the constants that their claims state."""
+) -> list[tuple[Verdict, str, list[float | None]]]:
+    """Verdicts, with what they measure and the constants that their claims state, None if open."""
     rows = []
     for claim, verdict in zip(claims, verdicts, strict=True):
         exponent = (claim.exponent is not None and claim.asymptotic
                     and verdict.bound == float(claim.exponent))  # fmt: skip
         what = "" if verdict.measured is None else "exponent" if exponent else "both sides"
-        stated = ["open" if c.constant is None else f"{float(c.constant):.5g}"
-                  for c in claim.comparisons]  # fmt: skip
-        rows.append((verdict, what, ", ".join(dict.fromkeys(stated))))
+        stated = [None if c.constant is None else float(c.constant) for c in claim.comparisons]
+        rows.append((verdict, what, list(dict.fromkeys(stated))))
     return rows
 
 

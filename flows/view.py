@@ -12,6 +12,7 @@ from flows.check import Verdict, check
 from flows.observe import marked_times
 from flows.panels import Panel
 from flows.plane import plane
+from flows.prose import prose
 from flows.self_similar import Array
 from flows.trajectory import Trajectory
 
@@ -32,9 +33,9 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
     -------
     dict
         ``t``, the output times after 0; ``loss``, ``exponent``; ``potentials``, each with its
-        value, its derivative and the claim about it; ``claims``, each with its verdict, both sides
-        and the slack; ``plane``, where the parameters are; ``marks``, times that are told apart.
-        Numbers that are undefined are null.
+        value, its derivative and the claim about it; ``claims``, each with its statement as HTML,
+        its verdict, both sides and the slack; ``plane``, where the parameters are; ``marks``, times
+        that are told apart. Numbers that are undefined are null.
     """
     rows = np.flatnonzero(run.t > 0)
     told = {v.claim: v for v in (check(run) if verdicts is None else verdicts)}
@@ -54,7 +55,7 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
             {
                 "id": claim.id,
                 "verdict": str(told[claim.id].verdict),
-                "statement": claim.statement,
+                "statement": str(prose(claim.statement)),
                 "panels": [_panel(x, rows) for x in panels.claim_panels(run, claim)],
             }
             for claim in run.statements.claims

@@ -13,6 +13,7 @@ import nbformat
 import flows
 import potentials
 import symbolic
+from flows.prose import prose
 
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
@@ -22,6 +23,8 @@ MODULES = (
     "flows.system", "flows.self_similar", "flows.rate", "flows.observe", "flows.quadrature",
     "flows.figure",
 )  # fmt: skip
+# Tags, and what Markdown would read in them and between them.
+SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 TITLES = {
     "relu_neuron": "One ReLU neuron",
     "gmm_em": "Gradient EM",
@@ -126,7 +129,7 @@ def theory_page(system):
     ]
     if stated.marks:
         parts.append("Times that the claims refer to, read off a run by a rule:\n")
-        parts += [f"`{m.name}`\n: {escaped(m.text)}\n" for m in stated.marks]
+        parts += [f"`{m.name}`\n: {typeset(m.text)}\n" for m in stated.marks]
     parts += [
         "## Derivations",
         f"{len(document.derivations)} derivations with {steps} steps. `popflow derive {system}`"
@@ -142,6 +145,11 @@ def display(latex):
     return f"$$\n{latex}\n$$"
 
 
+def typeset(text):
+    """Sentence with its signs, indices and powers, in which Markdown sees nothing but the tags."""
+    return SEEN.sub(lambda found: found[1] or "\\" + found[2], str(prose(text)))
+
+
 def escaped(text):
     """Plain text in which Markdown sees nothing."""
     return re.sub(r"([\\`*_{}\[\]<>$#|~^])", r"\\\1", text)
@@ -149,17 +157,17 @@ def escaped(text):
 
 def potential(p):
     """Definition, derivative along the flow, domain and source of a potential."""
-    where = f"Domain: {escaped(p.domain)}. Source: {escaped(str(p.source))}."
+    where = f"Domain: {typeset(p.domain)}. Source: {escaped(str(p.source))}."
     return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()), where])
 
 
 def claim(c):
     """Statement, conclusion, hypotheses and source of a claim."""
-    parts = [f"### {c.id}", f"*{c.kind}.* {escaped(c.statement)}.",
+    parts = [f"### {c.id}", f"*{c.kind}.* {typeset(c.statement)}.",
              *(display(x.latex(c.names)) for x in c.comparisons)]  # fmt: skip
     if c.hypotheses:
         parts.append("Hypotheses:")
-        parts.append("\n".join(f"- {escaped(h.text)}" for h in c.hypotheses))
+        parts.append("\n".join(dict.fromkeys(f"- {typeset(h.text)}" for h in c.hypotheses)))
     parts.append(f"Source: {escaped(str(c.source))}.")
     return "\n\n".join(parts)
 
@@ -170,7 +178,7 @@ def derivation(d):
     for step in d.steps:
         notes = "; ".join([step.rule, *step.assumptions])
         evidence = f" **{step.finding.evidence}**" if step.finding else ""
-        parts += [f"{escaped(notes)}.{evidence}", display(step.displayed)]
+        parts += [f"{typeset(notes)}.{evidence}", display(step.displayed)]
     return "\n\n".join(parts)
 
 

@@ -6,10 +6,10 @@ import re
 from docutils import nodes
 from latex2mathml.converter import convert
 
+from flows.html import ARGUMENT, FUNCTION
+
 # Bars come in pairs; told which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"\\lvert ?(.+?) ?\\rvert")
-# A function's name keeps a distance to what stands before it.
-FUNCTION = re.compile(r"(?<![\\{(])\\(sin|cos|tan|log|exp|operatorname)\b")
 # Environments that only lay out lines, and line breaks of LaTeX.
 LAYOUT = re.compile(r"\\(?:begin|end)\{(?:split|aligned|gathered|gather\*?)\}|(?<!\\)&")
 
@@ -26,7 +26,8 @@ def mathml(latex, display):
     """
     plain = LAYOUT.sub("", latex).replace(r"\tfrac", r"\frac").replace(r"\displaystyle", "")
     rows = [row for row in re.split(r"\\\\(?:\[\w+\])?", plain.strip().strip("$")) if row.strip()]
-    spaced = (FUNCTION.sub(r"\\,\\\1", BARS.sub(r"\\left|\1\\right|", row)) for row in rows)
+    paired = (BARS.sub(r"\\left|\1\\right|", row).strip() for row in rows)
+    spaced = (FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", row)) for row in paired)
     if r"\begin" in plain:  # a matrix: its lines are rows
         spaced = [BARS.sub(r"\\left|\1\\right|", latex)]
     return "\n".join(convert(row.strip(), display=display) for row in spaced)

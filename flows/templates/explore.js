@@ -10,7 +10,7 @@ const popflow = (() => {
     dark: ["#56B4E9", "#E69F00", "#2FC79A", "#E3A5CA", "#F0E442", "#FF8A4C", "#FFFFFF"],
   };
   const DASHES = [[], [8, 4], [2, 3], [8, 3, 2, 3]];
-  const FEWEST = 1e-300;  // what a logarithmic axis can show
+  const FEWEST = 1e-280;  // what a logarithmic axis can show with a margin below it
   const WIDTH = 1.8, CURSOR_WIDTH = 1.2, HEIGHT = 250, ZOOM = 4;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let explorers = 0;
@@ -139,7 +139,7 @@ const popflow = (() => {
       const all = key === "potential" ? this.view.potentials : this.view.claims;
       const chosen = all.find(one => (one.name ?? one.id) === name);
       names.forEach((place, k) => this.chart(place, chosen.panels[k]));
-      if (key === "claim") this.statement.textContent = chosen.statement;
+      if (key === "claim") this.statement.innerHTML = chosen.statement;  // escaped there
       else if (follow && this.view.claims.some(c => c.id === chosen.claim)) this.choose("claim", chosen.claim);
       this.move(this.index);
     }

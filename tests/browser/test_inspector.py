@@ -135,6 +135,13 @@ def test_two_runs_stand_side_by_side_and_share_the_time(inspector):
     assert not page.locator("#pinned").is_visible()
 
 
+def test_paper_has_the_panels_of_the_run_and_not_the_form(inspector):
+    inspector.drawn(PANELS)
+    inspector.page.emulate_media(media="print")
+    assert inspector.page.locator(".loss .plot").is_visible()
+    assert not inspector.page.locator("#form").is_visible()
+
+
 def test_fields_are_those_of_the_system(inspector):
     page = inspector.page
     assert page.get_by_label("weights", exact=True).is_visible()

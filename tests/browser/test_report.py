@@ -7,10 +7,13 @@ import pytest
 
 import flows
 import symbolic
-from flows import report
+from flows import html, report
 from flows.case import Case
 from flows.cli import main
+from flows.figure import loss_figure as relu_neuron_figure
 from flows.gmm_em_figure import loss_figure
+from flows.matrix_factorization_figure import stages_figure
+from flows.score_matching_figure import loss_figure as score_matching_figure
 
 # Two workers would make the page twice.
 pytestmark = pytest.mark.xdist_group("report")
@@ -25,17 +28,24 @@ FRAMES = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r))
 BROKEN = "<!DOCTYPE html><html lang='en'><title>x</title><main><h1>x</h1><img src='data:,'></main>"
 
 
+def made(folder, system, start, figure):
+    """A page with one run, and the index that leads to it: their addresses."""
+    case = Case("One run", "A small one.", system, start, OPTIONS,
+                figures={"the loss": figure}, t_end=T_END)  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:  # a derivation that is quickly verified
+        patch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
+        page = report.page(system.name, [case])
+    texts = {"page": page.text, "index": html.render("index.html", pages=[page])}
+    for name, text in texts.items():
+        (folder / f"{name}.html").write_text(text, "utf-8")
+    return [(folder / f"{name}.html").as_uri() for name in texts]
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """A page with one run."""
-    folder = tmp_path_factory.mktemp("report")
     system = flows.GMMEM(2, 2)
-    case = Case("One run", "Two components.", system, system.initial(1.0, 0), OPTIONS,
-                figures={"the loss": loss_figure}, t_end=T_END)  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:  # a derivation that is quickly verified
-        patch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
-        (folder / "page.html").write_text(report.page("gmm_em", [case]).text, "utf-8")
-    return (folder / "page.html").as_uri()
+    return made(tmp_path_factory.mktemp("report"), system, system.initial(1.0, 0), loss_figure)[0]
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +229,24 @@ def test_axe_finds_no_fault(visit, address, how):
         seen.page.locator(".explorer").scroll_into_view_if_needed()
         seen.drawn(PANELS)
         assert seen.axe() == []
+
+
+@pytest.mark.parametrize(("system", "figure"), [
+    (flows.ReLUNeuron(2, 2), relu_neuron_figure),
+    (flows.ScoreMatching(2, 2), score_matching_figure),
+    (flows.MatrixFactorization(2), stages_figure),
+], ids=lambda x: getattr(x, "name", ""))  # fmt: skip
+def test_axe_finds_no_fault_on_the_page_of_any_system_or_the_index(visit, tmp_path, system, figure):
+    for place in made(tmp_path, system, system.initial(0.1, 0), figure):
+        with visit(place) as seen:
+            if seen.page.locator(".explorer").count():
+                seen.page.locator(".explorer").scroll_into_view_if_needed()
+                seen.drawn(PANELS)
+            for scheme in ("light", "dark"):
+                seen.page.emulate_media(color_scheme=scheme)
+                seen.page.evaluate(FRAMES)
+                assert seen.axe() == []
+            assert seen.complaints == []
 
 
 def test_axe_finds_a_picture_without_words(visit, tmp_path):

@@ -23,18 +23,6 @@ CHECK = ("check", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 HEAVY = {"jax", "diffrax", "numba", "sympy", "scipy", "matplotlib", "xarray", "bokeh", "tornado"}
 
 
-@pytest.fixture
-def popflow(capfd):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return (code, *capfd.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="session")
 def result_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("results") / "run.nc"

@@ -6,23 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from flows.cli import main
 from flows.ensemble import Law, integrate_ensemble
 from flows.relu_neuron import ReLUNeuron
 
 SMALL = ("ensemble", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "50", "--rtol", "1e-5")
-
-
-@pytest.fixture
-def popflow(capfd):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return (code, *capfd.readouterr())
-
-    return run
 
 
 def test_json_has_what_the_library_finds(popflow, tmp_path):

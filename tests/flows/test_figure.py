@@ -79,7 +79,7 @@ def test_the_bounds_in_the_loss_figure_are_those_of_the_check(run):
     loss, upper, lower, *_ = figure.loss_figure(run).axes[0].lines
     constants = [flows.check(run, name)[0].constant for name in ("loss_upper", "loss_lower")]
     for constant, bound in zip(constants, (upper, lower), strict=True):
-        assert bound.get_label().endswith(f"= {constant:.3g}")
+        assert bound.get_label().endswith(f"measured constant {constant:.3g}")
     at = dict(zip(*loss.get_data(), strict=True))
     tolerance = 1e-9  # the tightest constant touches the loss, up to rounding
     for bound, sense in ((upper, 1), (lower, -1)):

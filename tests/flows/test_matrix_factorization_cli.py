@@ -8,24 +8,11 @@ import pytest
 import flows
 from flows import matrix_factorization_figure as figure
 from flows import report
-from flows.cli import main
 from flows.matrix_factorization_report import cases
 from flows.observe import marked_times
 from flows.rate import FLOOR
 
 RUN = ("run", "matrix_factorization", "--d", "2", "--t-end", "10")
-
-
-@pytest.fixture
-def popflow(capfd):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return (code, *capfd.readouterr())
-
-    return run
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+"""Sentences with formulas in plain letters, as they are read on a page: `theta_i^2 <= pi`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+
+from markupsafe import Markup, escape
+
+__all__ = ["prose"]
+
+LETTERS = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi"
+    "|omega|Delta|Sigma"
+)
+SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "->": "→", ">>": "≫", "sqrt(": "√("}
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+#: An inner product, `<x, y>`.
+PRODUCT = re.compile(r"<(?! )([^<>=≤≥:;]+, [^<>=≤≥:;]+)>")
+Change = str | Callable[[re.Match[str]], str]
+
+
+def _letter(found: re.Match[str]) -> str:
+    """Greek letter of a name."""
+    name = found.group()
+    case = "CAPITAL" if name[0].isupper() else "SMALL"
+    return unicodedata.lookup(f"GREEK {case} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
+
+
+def _power_of_ten(found: re.Match[str]) -> str:
+    """`1e-7` as a power of ten."""
+    digits, power = found.groups()
+    factor = "" if digits == "1" else f"{digits} {TIMES} "
+    return f"{factor}10<sup>{int(power)}</sup>".replace("-", MINUS)
+
+
+def _raised(found: re.Match[str]) -> str:
+    return f"<sup>{next(filter(None, found.groups())).replace(' x ', f' {TIMES} ')}</sup>"
+
+
+def _lowered(found: re.Match[str]) -> str:
+    base, *below = found.groups()
+    return f"{base}<sub>{next(filter(None, below)).replace('-', MINUS)}</sub>"
+
+
+# In this order, on text in which the signs are replaced and which is escaped. A name such as
+# `far_rate` is left alone: only a letter has an index.
+INDEX = r"\{([^{}]+)\}|(max|min|ori|reg|end|[a-zA-Z0-9μ]{1,2}|[-+])(?![a-zA-Z0-9_])"
+# A fraction is a power where it is negative: `d^-1/2`, but `v^2/2` is half a square.
+POWER = (
+    rf"\(([^()]+)\)|\{{([^{{}}]+)\}}"
+    rf"|({MINUS}\d+/\d+|[+{MINUS}]?\d+(?:\.\d+)?(?:e[+-]?\d+)?|\w)"
+)
+CHANGES: tuple[tuple[str, Change], ...] = (
+    (rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z]|_\w{{4}})", _letter),
+    (r"(?<![A-Za-z])eps(?![a-z])", "ε"),
+    (r"\bgrad (?=[A-Z](?:\b|_)|log)|\bgrad(?=_)", "∇"),
+    (r"\bsum(?=_)", "∑"),
+    (r"(?<![\w)])-(?=[\w|(∇])", MINUS),
+    (r" - ", f" {MINUS} "),
+    (rf"(?<!\w)(d?[^\W\d_]|[∇∑])_(?:{INDEX})", _lowered),
+    (r"(?<=[|)])()_(F)\b", _lowered),
+    (r"\b([TM]|ε)([012])(?!\w)", _lowered),
+    (rf"\^(?:{POWER})", _raised),
+    (r"\b(\d+(?:\.\d+)?)e([+-]?\d+)\b", _power_of_ten),
+)
+
+
+def prose(text: str) -> Markup:
+    """Text with Greek letters, indices, powers and signs, as HTML.
+
+    Parameters
+    ----------
+    text : str
+        A sentence; it is shown as text, never as markup.
+
+    Returns
+    -------
+    Markup
+        The sentence.
+
+    Examples
+    --------
+    >>> print(prose("every theta_i <= pi/2, as in far_rate"))
+    every θ<sub>i</sub> ≤ π/2, as in far_rate
+    >>> print(prose("L <= |v|^2/n^14 < 1e6"))
+    L ≤ |v|<sup>2</sup>/n<sup>14</sup> &lt; 10<sup>6</sup>
+    """
+    for plain, sign in SIGNS.items():
+        text = text.replace(plain, sign)
+    told = str(escape(PRODUCT.sub(r"⟨\1⟩", text)))
+    for pattern, change in CHANGES:
+        told = re.sub(pattern, change, told)
+    return Markup(told)

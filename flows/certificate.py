@@ -29,7 +29,8 @@ Ball = Any  # flint.arb
 FORMAT = "popflow certificate 1"
 #: Parameters that make a system, in its file.
 STATED = {"relu_neuron": ("n", "d", "teacher"),
-          "matrix_factorization": ("d", "field", "regularization", "target", "depth")}  # fmt: skip
+          "matrix_factorization": ("d", "field", "regularization", "target", "depth"),
+          "gmm_em": ("n", "d", "weights")}  # fmt: skip
 MAX_BYTES = 256 * 2**20
 
 

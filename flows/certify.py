@@ -60,7 +60,8 @@ def certify(
     Parameters
     ----------
     system : System
-        A :class:`flows.ReLUNeuron` or a :class:`flows.MatrixFactorization`.
+        A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, or a
+        :class:`flows.GMMEM` of means on a line.
     start : array_like
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from flows.self_similar import Array
 
@@ -64,6 +65,13 @@ class BallFlow(abc.ABC):
     def steering(self, x: Sequence[Ball]) -> Array:
         """Hessian in doubles, for Newton's method: it decides no digit."""
         return np.array([[float(c) for c in row] for row in self.hessian(x).tolist()])
+
+    def deviation(self, x: Sequence[Ball]) -> Ball:
+        """Bound how far the field of real states in a complex box is from what is bounded there.
+
+        The field itself is, unless a flow has to replace it by a function that is analytic.
+        """
+        return arb(0)
 
     # Kinks of the field: none, unless a flow says where.
 

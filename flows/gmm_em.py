@@ -7,7 +7,7 @@ r"""One Gaussian learnt by a Gaussian mixture with gradient EM, as a gradient fl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from flows.mixture_pieces import Frame, Sound
 from flows.mixture_sums import FAR
 from flows.self_similar import Array
 from flows.system import Smooth
+
+if TYPE_CHECKING:
+    from flows.certify_gmm_em import MixtureFlow
 
 # Weights are typed with this accuracy at least; they are then divided by their sum.
 SUM_TOLERANCE = 1e-9
@@ -86,7 +89,9 @@ class GMMEM(MixtureSystem):
         if abs(excess) > SUM_TOLERANCE:
             raise InputError(f"weights must sum to 1, these sum to 1 {excess:+.6g};"
                              f" divide them by {1 + excess:.10g}")  # fmt: skip
-        object.__setattr__(self, "weights", tuple((w / np.sum(w)).tolist()))
+        if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
+            w = w / np.sum(w)
+        object.__setattr__(self, "weights", tuple(w.tolist()))
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -126,6 +131,12 @@ class GMMEM(MixtureSystem):
         from flows import gmm_em_exact
 
         return gmm_em_exact.flow(frame, state, digits)
+
+    def ball_flow(self, start: Array) -> MixtureFlow:
+        """Flow of means on a line in ball arithmetic."""
+        from flows.certify_gmm_em import MixtureFlow
+
+        return MixtureFlow.of(self, start)
 
     def more(self, sample: Sample) -> Row:
         """Loss, gradient, ``fisher``, and the length ``em_norm`` of the EM update by definition."""

@@ -19,7 +19,8 @@ MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
 #: Equations of each system, by themselves.
 SYSTEMS = {"relu_neuron": ("flows.verify_relu_neuron", "Neurons"),
-           "matrix_factorization": ("flows.verify_matrix_factorization", "Layers")}  # fmt: skip
+           "matrix_factorization": ("flows.verify_matrix_factorization", "Layers"),
+           "gmm_em": ("flows.verify_gmm_em", "Means")}  # fmt: skip
 MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
 
 

@@ -138,7 +138,8 @@ CORRUPTIONS = {
     "no growth": (_put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
     "a precision too high": (_put("precision", to=10**9), "precision is not between"),
     "too low a precision": (_put("precision", to=8), "precision is not between"),
-    "another system": (_put("system", to="gmm_em"), "its system is not one of relu_neuron, "),
+    "another system": (
+        _put("system", to="score_matching"), "its system is not one of relu_neuron, "),
     "another format": (_put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
     "text for a number": (_put("t_end", to="soon"), "missing or malformed"),
@@ -209,8 +210,8 @@ def test_the_checker_is_short_and_shares_no_code_with_what_it_checks(system):
                 imported.add(node.module)
     own = {name for name in imported if name.split(".")[0] in ("flows", "symbolic", "potentials")}
     assert own == {"flows.errors", "flows.verify", "flows.verify_piece"}
-    assert imported - own <= {"__future__", "importlib", "itertools", "json", "math", "os",
-                              "pathlib", "typing", "numpy", "flint"}  # fmt: skip
+    assert imported - own <= {"__future__", "functools", "importlib", "itertools", "json", "math",
+                              "os", "pathlib", "typing", "numpy", "flint"}  # fmt: skip
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

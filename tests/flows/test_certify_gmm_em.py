@@ -13,6 +13,7 @@ from flows import certify_gmm_em as balls
 from flows import certify_proof as proof
 from flows import verify_gmm_em as checker
 from flows.certify_chebyshev import precision
+from flows.certify_features import Scene
 from flows.certify_flow import Singular
 from flows.solver_reference import solve_reference
 from flows.verify import Refused
@@ -444,3 +445,27 @@ def test_a_corrupted_certificate_is_refused_with_the_reason(name, tmp_path):
     assert not found.accepted
     assert reason in found.refused
     assert found.error == math.inf
+
+
+@pytest.mark.parametrize("name", ["two", "three"])
+def test_quantities_of_boxes_contain_those_of_the_states_in_them(name):
+    made, checked = certificate(name, 8), 0
+    system, generator = made.system, np.random.default_rng(2)
+    with precision(made.precision):
+        scene = Scene(made)
+        for index in (0, 8, 20, 28):
+            low, high = sorted(generator.uniform(-1, 1, size=2))
+            box = scene.box(index, low, high)
+            span = made.span(index)
+            for s in (low, (low + high) / 2, high):
+                t = float((span.centre + span.half * arb(float(s))).expm1())
+                means = np.array([[float(c)] for (c,) in made.state(t)])
+                frame, state = system.reduce(means)
+                stacked = type(state)(*(np.array(c)[None] for c in (state.offset, state.centre)))
+                true = system.features(frame, stacked)
+                for key in ("loss", "fisher", "em_norm", "mean_norm", "spread", "norm", "loss_dot",
+                            "gradient_norm", "fisher_dot", "norm_dot"):  # fmt: skip
+                    for held, x in zip(np.ravel(box[key]), np.ravel(true[key]), strict=True):
+                        assert abs(held - x) < ROUNDED * abs(x) + 1e-14 or held.contains(x)
+                        checked += 1
+    assert checked > 100

@@ -3,8 +3,8 @@
 Each start is certified, written, checked by `flows.verify`, and compared at 20 times with
 `flows.solver_reference`, which shares only the symbolic source. Printed: CPU seconds of each, the
 bound of the distance between flow and polynomial in the user's parameters, the distance found, and
-the loss at the end with its error (of neurons `t^3 L`). Exits with 1 if a certificate is refused, misses the reference,
-or is wider than promised. Run
+the loss at the end with its error (of neurons `t^3 L`). Exits with 1 if a certificate is refused,
+misses the reference, or is wider than promised. Run
 
     python benchmarks/certificates.py [--quick]
 
@@ -67,6 +67,12 @@ def layers(
     return Case(f"layers d={d} {kind} seed={seed}", system, start, t_end, **asked)
 
 
+def means(start: list[float], t_end: float, **asked: Any) -> Case:
+    """Means on a line, of equal weights; the first one is positive."""
+    system = flows.GMMEM(n=len(start), d=1)
+    return Case(f"means {start}", system, np.array(start)[:, None], t_end, **asked)
+
+
 CASES = (
     neurons(2, 2, 0, 1e12),
     neurons(2, 2, 3, 1e12),
@@ -79,12 +85,14 @@ CASES = (
     layers(1, "complex", 5.0, 0.7, 1, 1e4, long=True),
     layers(2, "complex", 15.0, 0.5, 0, 20.0, long=True),
     layers(3, "real", 5.0, 0.5, 0, 20.0, long=True),
+    means([1.0, -0.5], 1e6),
+    means([1.0, 0.25, -0.75], 1e3, long=True),
 )
 
 
 def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
     """States at the times in the coordinates of the certificate."""
-    if isinstance(system, flows.MatrixFactorization):
+    if not isinstance(system, flows.ReLUNeuron):
         smooth = system.exact_flow(*system.reduce(start), DIGITS)
         found = solve_reference(smooth.field, smooth.jacobian, smooth.x0, times, DIGITS,
                                 tolerance=KEPT)  # fmt: skip
@@ -117,7 +125,7 @@ def distance(certificate: flows.Certificate, times: np.ndarray, states: list[Any
 
 def show(*cells: object) -> None:
     """Print a row at once: the next one takes a while."""
-    print(" ".join(f"{cell!s:>13}" for cell in cells), flush=True)
+    print(" ".join(f"{cell!s:>14}" for cell in cells), flush=True)
 
 
 def main() -> int:

@@ -47,13 +47,12 @@ def certify(
     Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
     UNDECIDED; 4: no proof to --t-end.
     """
-    from flows.certificate import STATED
     from flows.certify import Uncertified
     from flows.certify import certify as prove
     from flows.integrate import _bar, output_times
     from potentials import claims
 
-    one_of("system", system, STATED)
+    one_of("system", system, SYSTEMS)
     one_of("claim", claim, (c.id for c in claims(system)))
     _refuse(options, ("rtol", "method"))
     if options["t_end"] is None:

@@ -80,7 +80,8 @@ def test_a_certificate_of_another_problem_is_refused(popflow, path, options, rea
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("certify", "score_matching", "--t-end", "1"), "unknown system 'score_matching'; known"),
+        (("certify", "relu", "--t-end", "1"), "unknown system 'relu'; did you mean relu_neuron"),
+        (("certify", "score_matching", "--t-end", "1"), "score_matching has no certificates"),
         ((*SMALL[:-2], "--digits", "99"), "digits: expected an integer from 8 to 60, got 99"),
         (("certify", "relu_neuron"), "--t-end: expected a time to prove to"),
         (("certify", "relu_neuron", "--t-end", "nan"), "t_end must be a positive finite number"),

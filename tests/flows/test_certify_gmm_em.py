@@ -2,6 +2,7 @@ import copy
 import functools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,15 @@ from flows import certify_gmm_em as balls
 from flows import certify_proof as proof
 from flows import verify_gmm_em as checker
 from flows.certify_chebyshev import precision
+from flows.certify_claims import verdicts
 from flows.certify_features import Scene
 from flows.certify_flow import Singular
+from flows.certify_trajectory import Proof
+from flows.check import Quantities
+from flows.cli import main
 from flows.solver_reference import solve_reference
 from flows.verify import Refused
+from potentials.gmm_em import CLAIMS
 
 # Means and weights of the containment test.
 STARTS = {
@@ -447,25 +453,69 @@ def test_a_corrupted_certificate_is_refused_with_the_reason(name, tmp_path):
     assert found.error == math.inf
 
 
-@pytest.mark.parametrize("name", ["two", "three"])
-def test_quantities_of_boxes_contain_those_of_the_states_in_them(name):
-    made, checked = certificate(name, 8), 0
-    system, generator = made.system, np.random.default_rng(2)
+# Along a trajectory -------------------------------------------------------------------------
+
+NAMES = ("loss", "loss_dot", "gradient_norm", "norm", "norm_dot", "fisher", "spread", "mean_norm",
+         "squared_norm_sum", "squared_norm_sum_dot", "max_norm", "norm_sum")  # fmt: skip
+# Of quantities along a run, relative to the largest, beside the width of the balls.
+RUN = 1e-8
+CLAIM = {c.id: c for c in CLAIMS}
+
+
+def test_quantities_on_a_box_contain_those_of_a_run():
+    made = certificate("three", 14)
+    times = np.geomspace(1e-2, made.t_end, 30)
+    run = flows.integrate(made.system, made.start, t_end=made.t_end, t_eval=times.tolist(),
+                          rtol=1e-11)  # fmt: skip
+    quantities = Quantities(run)
     with precision(made.precision):
         scene = Scene(made)
-        for index in (0, 8, 20, 28):
-            low, high = sorted(generator.uniform(-1, 1, size=2))
-            box = scene.box(index, low, high)
+        for row in (3, 20, 29):
+            index = made.locate(float(run.t[row]))
             span = made.span(index)
-            for s in (low, (low + high) / 2, high):
-                t = float((span.centre + span.half * arb(float(s))).expm1())
-                means = np.array([[float(c)] for (c,) in made.state(t)])
-                frame, state = system.reduce(means)
-                stacked = type(state)(*(np.array(c)[None] for c in (state.offset, state.centre)))
-                true = system.features(frame, stacked)
-                for key in ("loss", "fisher", "mean_norm", "spread", "norm", "loss_dot",
-                            "gradient_norm", "norm_dot"):  # fmt: skip
-                    for held, x in zip(np.ravel(box[key]), np.ravel(true[key]), strict=True):
-                        assert abs(held - x) < ROUNDED * abs(x) + 1e-14 or held.contains(x)
-                        checked += 1
-    assert checked > 100
+            s = float(((arb(float(run.t[row])).log1p() - span.centre) / span.half).mid())
+            box = scene.box(index, max(s - 1e-3, -1.0), min(s + 1e-3, 1.0))
+            for name in NAMES:
+                found = box[name] if isinstance(box[name], list) else [box[name]]
+                true = np.atleast_1d(quantities[name][row])
+                assert len(found) == len(true)
+                slack = RUN * np.abs(true).max()
+                assert all(abs(b.mid() - x) <= b.rad() + slack
+                           for b, x in zip(found, true, strict=True)), name  # fmt: skip
+                assert not all(b.contains(1.1 * x + 1e-9)
+                               for b, x in zip(found, true, strict=True)), name  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", ["norms_shrink", "loss_quadratic"])
+def test_true_claims_are_proved_and_their_converses_refuted(claim):
+    made = certificate("two", 14)
+    (found,) = verdicts(made, claim)
+    assert found.verdict is Proof.PROVED
+    (broken,) = verdicts(made, replace(CLAIM[claim], sign=-1))
+    assert broken.verdict is Proof.REFUTED
+
+
+@pytest.mark.parametrize("claim", ["gradient_lower", "fisher_lower"])
+def test_open_constants_are_enclosed_where_a_dense_run_finds_them(claim):
+    made = certificate("two", 14)
+    (found,) = verdicts(made, claim)
+    assert found.verdict is Proof.ENCLOSED
+    low, high = (float(x) for x in found.constant.strip("[]").split(","))
+    times = np.geomspace(0.1, made.t_end, 2000).tolist()
+    run = flows.integrate(made.system, made.start, t_end=made.t_end, t_eval=times)
+    (sampled,) = flows.check(run, claim)
+    assert low <= sampled.constant <= 1.001 * high  # the extremum is near an output time
+    assert high < 1.05 * low
+
+
+def test_the_command_certifies_means_on_a_line_and_no_others(tmp_path, capfd):
+    (tmp_path / "start.json").write_text("[[0.75], [-0.5]]")
+    initial = ["--initial", str(tmp_path / "start.json")]
+    path, claim = str(tmp_path / "c.json"), ["--claim", "norms_shrink"]
+    assert main(["certify", "gmm_em", *initial, "--t-end", "10", "--digits", "8", "--out", path,
+                 *claim]) == 0  # fmt: skip
+    assert main(["verify", path, *initial, *claim, "--json"]) == 0
+    text = capfd.readouterr().out
+    assert json.loads(text[text.index("{") :])["verdicts"][0]["verdict"] == "PROVED"
+    assert main(["certify", "gmm_em", "--n", "2", "--d", "2", "--t-end", "1"]) == 2
+    assert "on a line only, got d = 2" in capfd.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 from mpmath import mp
+from oracles import ball
 
 import flows
 from flows import certify_proof as proof
@@ -94,12 +95,6 @@ def reference(name):
 def certificate(name, digits):
     system, start = problem(name)
     return flows.certify(system, start, float(TIMES[-1]), digits=digits)
-
-
-def ball(x):
-    """Number of mpmath as a ball that is exact."""
-    sign, man, exponent, _ = x._mpf_
-    return arb(((-1) ** sign * int(man), int(exponent)))
 
 
 @pytest.mark.parametrize("name", STARTS)

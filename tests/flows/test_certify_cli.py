@@ -12,18 +12,6 @@ SMALL = ("certify", "relu_neuron", "--n", "2", "--d", "3", "--t-end", "0.5", "--
 ABOUT = ("--n", "2", "--d", "3", "--t-end", "0.5")
 
 
-@pytest.fixture
-def popflow(capfd):
-    """Run the command in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        capfd.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return (code, *capfd.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("certificates") / "c.json"

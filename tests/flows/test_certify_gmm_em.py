@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flint import acb, arb, fmpq
 from mpmath import mp
+from oracles import ball, put, scaled
 
 import flows
 from flows import certify_gmm_em as balls
@@ -39,12 +40,6 @@ MISSING = 3
 # Of a Hessian in doubles, and of balls of 250 bits.
 ROUNDED, SAME = 1e-9, 1e-40
 BITS = 250
-
-
-def ball(x):
-    """Number of mpmath as a ball that is exact."""
-    sign, man, exponent, _ = x._mpf_
-    return arb(((-1) ** sign * int(man), int(exponent)))
 
 
 def number(x):
@@ -388,20 +383,6 @@ def test_what_was_made_is_accepted_with_its_bounds(name, tmp_path):
     assert "another system" in flows.verify(tmp_path / "c.json", other).refused
 
 
-def _put(*path, to):
-    def change(data):
-        *rest, last = path
-        for key in rest:
-            data = data[key]
-        data[last] = to(data[last]) if callable(to) else to
-
-    return change
-
-
-def _scaled(factor):
-    return lambda text: (float.fromhex(text) * factor).hex()
-
-
 def _shifted(amount):
     """Add to the constant of a component."""
 
@@ -418,23 +399,23 @@ CORRUPTIONS = {
     "a mean far off": (_shifted(lambda data: 1.0), "piece 3: posteriors may be unbounded"),
     "a mean beyond all sums": (_shifted(lambda data: 1e8), "piece 3: a mean is too far away"),
     "means very far apart": (_shifted(lambda data: 1e5), "piece 3: its means are too far apart"),
-    "a smaller defect": (_put("pieces", 2, "defect", to=_scaled(1e-3)), "piece 2: the defect"),
+    "a smaller defect": (put("pieces", 2, "defect", to=scaled(1e-3)), "piece 2: the defect"),
     "faster contraction": (
-        _put("pieces", 2, "growth", to=lambda g: ["-0x1p0" for _ in g]), "piece 2: errors"),
-    "a narrower tube": (_put("pieces", 2, "tube", to=_scaled(0.1)), "piece 2: the flow may leave"),
-    "a wide tube": (_put("pieces", 2, "tube", to="0x1p-2"), "piece 2: errors may grow"),
-    "a smaller error": (_put("pieces", 2, "error", to=_scaled(0.5)), "piece 2: the error"),
+        put("pieces", 2, "growth", to=lambda g: ["-0x1p0" for _ in g]), "piece 2: errors"),
+    "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
+    "a wide tube": (put("pieces", 2, "tube", to="0x1p-2"), "piece 2: errors may grow"),
+    "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
     "an ellipse that is too large": (
-        _put("pieces", 2, "rho", to=_scaled(1e3)), "piece 2: posteriors may be unbounded"),
-    "a branch where there is none": (_put("pieces", 2, "signs", to=[1]), "piece 2: wrong signs"),
+        put("pieces", 2, "rho", to=scaled(1e3)), "piece 2: posteriors may be unbounded"),
+    "a branch where there is none": (put("pieces", 2, "signs", to=[1]), "piece 2: wrong signs"),
     "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
     "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),
     "another start": (
-        _put("start", 0, 0, to=_scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
-    "another weight": (_put("parameters", "weights", 0, to=_scaled(1 + 1e-6)), "piece 0: "),
-    "a weight that is zero": (_put("parameters", "weights", 0, to="0x0p0"), "do not fit"),
+        put("start", 0, 0, to=scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
+    "another weight": (put("parameters", "weights", 0, to=scaled(1 + 1e-6)), "piece 0: "),
+    "a weight that is zero": (put("parameters", "weights", 0, to="0x0p0"), "do not fit"),
     "a weight too few": (lambda data: data["parameters"]["weights"].pop(), "do not fit"),
-    "another dimension": (_put("parameters", "d", to=2), "do not fit"),
+    "another dimension": (put("parameters", "d", to=2), "do not fit"),
     "means in a row": (
         lambda data: data.update(start=[[x for (x,) in data["start"]]]), "do not fit"),
     "no weights": (lambda data: data["parameters"].pop("weights"), "missing or malformed"),

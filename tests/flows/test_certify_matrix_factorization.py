@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flint import arb, arb_mat
 from mpmath import mp
+from oracles import ball, put, scaled
 
 import flows
 from flows import verify_matrix_factorization as checker
@@ -64,12 +65,6 @@ def textbook_field(system):
         return [part for c in flat for part in (c.real, c.imag)] if is_complex else flat
 
     return field
-
-
-def ball(x):
-    """Number of mpmath as a ball that is exact."""
-    sign, man, exponent, _ = x._mpf_
-    return arb(((-1) ** sign * int(man), int(exponent)))
 
 
 def flat(state):
@@ -175,37 +170,23 @@ def test_what_was_made_is_accepted_and_read_back(name, tmp_path):
     assert "another system" in flows.verify(path, flows.MatrixFactorization(d=2)).refused
 
 
-def _put(*path, to):
-    def change(data):
-        *rest, last = path
-        for key in rest:
-            data = data[key]
-        data[last] = to(data[last]) if callable(to) else to
-
-    return change
-
-
-def _scaled(factor):
-    return lambda text: (float.fromhex(text) * factor).hex()
-
-
 CORRUPTIONS = {
-    "another strength": (_put("parameters", "regularization", to=_scaled(1.01)), "piece 0: "),
-    "a negative strength": (_put("parameters", "regularization", to="-0x1p0"), "do not fit"),
-    "another target": (_put("parameters", "target", "imag", 0, 0, to=_scaled(1.01)), "piece 0: "),
-    "a target of real numbers": (_put("parameters", "target", to=[["0x1p0"]]), "do not fit"),
-    "another field": (_put("parameters", "field", to="real"), "do not fit"),
-    "another depth": (_put("parameters", "depth", to=3), "do not fit"),
-    "another start": (_put("start", "imag", 1, 0, 0, to=_scaled(1.001)), "piece 0: the flow may"),
-    "a start of real numbers": (_put("start", to=lambda x: x["real"]), "do not fit"),
-    "a smaller defect": (_put("pieces", 1, "defect", to=_scaled(1e-3)), "piece 1: the defect"),
+    "another strength": (put("parameters", "regularization", to=scaled(1.01)), "piece 0: "),
+    "a negative strength": (put("parameters", "regularization", to="-0x1p0"), "do not fit"),
+    "another target": (put("parameters", "target", "imag", 0, 0, to=scaled(1.01)), "piece 0: "),
+    "a target of real numbers": (put("parameters", "target", to=[["0x1p0"]]), "do not fit"),
+    "another field": (put("parameters", "field", to="real"), "do not fit"),
+    "another depth": (put("parameters", "depth", to=3), "do not fit"),
+    "another start": (put("start", "imag", 1, 0, 0, to=scaled(1.001)), "piece 0: the flow may"),
+    "a start of real numbers": (put("start", to=lambda x: x["real"]), "do not fit"),
+    "a smaller defect": (put("pieces", 1, "defect", to=scaled(1e-3)), "piece 1: the defect"),
     "contraction where errors grow": (
-        _put("pieces", 1, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 1: errors"),
+        put("pieces", 1, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 1: errors"),
     "growth that may be anything": (
-        _put("pieces", 1, "growth", to=lambda g: ["0x1p9" for _ in g]), "piece 1: the flow may"),
-    "a branch where there is none": (_put("pieces", 1, "signs", to=[1]), "piece 1: wrong signs"),
-    "a tube of any width": (_put("pieces", 1, "tube", to="0x1p9"), "piece 1: errors"),
-    "an ellipse that is too large": (_put("pieces", 1, "rho", to="0x1p99"), "piece 1: the defect"),
+        put("pieces", 1, "growth", to=lambda g: ["0x1p9" for _ in g]), "piece 1: the flow may"),
+    "a branch where there is none": (put("pieces", 1, "signs", to=[1]), "piece 1: wrong signs"),
+    "a tube of any width": (put("pieces", 1, "tube", to="0x1p9"), "piece 1: errors"),
+    "an ellipse that is too large": (put("pieces", 1, "rho", to="0x1p99"), "piece 1: the defect"),
     "a piece too few": (lambda data: data["pieces"].pop(1), "piece 1: the"),
 }  # fmt: skip
 

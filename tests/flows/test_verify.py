@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 from mpmath import mp
+from oracles import put, scaled
 
 import flows
 from flows import relu_neuron_exact as exact
@@ -70,20 +71,6 @@ def test_a_file_gives_the_certificate_back(made, tmp_path):
         made.save(tmp_path / "c.json")
 
 
-def _put(*path, to):
-    def change(data):
-        *rest, last = path
-        for key in rest:
-            data = data[key]
-        data[last] = to(data[last]) if callable(to) else to
-
-    return change
-
-
-def _scaled(factor):
-    return lambda text: (float.fromhex(text) * factor).hex()
-
-
 def _coefficients(shift):
     """Add to the constant of a component, in units of the last bit."""
 
@@ -102,48 +89,48 @@ CORRUPTIONS = {
     "a coefficient that is off by ten times the bound": (
         _coefficients(_ten_errors), "piece 3: the"),
     "a coefficient far off": (_coefficients(lambda data: 1 << data["bits"]), "piece 3: the"),
-    "a smaller defect": (_put("pieces", 2, "defect", to=_scaled(1e-3)), "piece 2: the defect"),
+    "a smaller defect": (put("pieces", 2, "defect", to=scaled(1e-3)), "piece 2: the defect"),
     "slower growth": (
-        _put("pieces", 2, "growth", to=lambda g: [_scaled(0.5)(x) for x in g]), "piece 2: errors"),
+        put("pieces", 2, "growth", to=lambda g: [scaled(0.5)(x) for x in g]), "piece 2: errors"),
     "contraction where errors grow": (
-        _put("pieces", 2, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 2: errors"),
-    "a narrower tube": (_put("pieces", 2, "tube", to=_scaled(0.1)), "piece 2: the flow may leave"),
-    "a wide tube": (_put("pieces", 2, "tube", to="0x1p0"), "piece 2: errors may grow"),
-    "a smaller error": (_put("pieces", 2, "error", to=_scaled(0.5)), "piece 2: the error"),
+        put("pieces", 2, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 2: errors"),
+    "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
+    "a wide tube": (put("pieces", 2, "tube", to="0x1p0"), "piece 2: errors may grow"),
+    "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
     "an ellipse that is too large": (
-        _put("pieces", 2, "rho", to=_scaled(1e6)), "piece 2: an angle is not determined"),
-    "an ellipse that is none": (_put("pieces", 2, "rho", to="0x1p0"), "piece 2: an ellipse"),
-    "another branch": (_put("pieces", 2, "signs", 0, to=lambda s: -s), "piece 2: "),
-    "no branch": (_put("pieces", 2, "signs", to=[]), "piece 2: wrong signs"),
-    "a sign that is none": (_put("pieces", 2, "signs", 0, to=0), "piece 2: wrong signs"),
+        put("pieces", 2, "rho", to=scaled(1e6)), "piece 2: an angle is not determined"),
+    "an ellipse that is none": (put("pieces", 2, "rho", to="0x1p0"), "piece 2: an ellipse"),
+    "another branch": (put("pieces", 2, "signs", 0, to=lambda s: -s), "piece 2: "),
+    "no branch": (put("pieces", 2, "signs", to=[]), "piece 2: wrong signs"),
+    "a sign that is none": (put("pieces", 2, "signs", 0, to=0), "piece 2: wrong signs"),
     "a piece that ends elsewhere": (
-        _put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"),
+        put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"),
         "piece 2: the defect"),
-    "a piece that goes back": (_put("pieces", 2, "end", to="1"), "piece 2: it has a wrong shape"),
+    "a piece that goes back": (put("pieces", 2, "end", to="1"), "piece 2: it has a wrong shape"),
     "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
     "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),
-    "no pieces": (_put("pieces", to=[]), "do not reach the end"),
-    "a later end": (_put("t_end", to=_scaled(1.01)), "do not reach the end"),
+    "no pieces": (put("pieces", to=[]), "do not reach the end"),
+    "a later end": (put("t_end", to=scaled(1.01)), "do not reach the end"),
     "another start": (
-        _put("start", 0, 0, to=_scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
-    "another teacher": (_put("parameters", "teacher", 0, to=_scaled(1 + 1e-3)), "piece 0: "),
+        put("start", 0, 0, to=scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
+    "another teacher": (put("parameters", "teacher", 0, to=scaled(1 + 1e-3)), "piece 0: "),
     "a teacher that is zero": (
-        _put("parameters", "teacher", to=["0x0p0", "0x0p0"]), "do not fit"),
-    "another size": (_put("parameters", "n", to=3), "do not fit"),
+        put("parameters", "teacher", to=["0x0p0", "0x0p0"]), "do not fit"),
+    "another size": (put("parameters", "n", to=3), "do not fit"),
     "a component too few": (
         lambda data: data["pieces"][0]["coefficients"].pop(), "piece 0: it has a wrong shape"),
-    "a defect that is no number": (_put("pieces", 0, "defect", to="nan"), "is not finite"),
-    "a tube that is infinite": (_put("pieces", 0, "tube", to="inf"), "is not finite"),
-    "growth that is no number": (_put("pieces", 0, "growth", 0, to="nan"), "is not finite"),
-    "no growth": (_put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
-    "a precision too high": (_put("precision", to=10**9), "precision is not between"),
-    "too low a precision": (_put("precision", to=8), "precision is not between"),
+    "a defect that is no number": (put("pieces", 0, "defect", to="nan"), "is not finite"),
+    "a tube that is infinite": (put("pieces", 0, "tube", to="inf"), "is not finite"),
+    "growth that is no number": (put("pieces", 0, "growth", 0, to="nan"), "is not finite"),
+    "no growth": (put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
+    "a precision too high": (put("precision", to=10**9), "precision is not between"),
+    "too low a precision": (put("precision", to=8), "precision is not between"),
     "another system": (
-        _put("system", to="score_matching"), "its system is not one of relu_neuron, "),
-    "another format": (_put("format", to="popflow certificate 0"), "its format is unknown"),
+        put("system", to="score_matching"), "its system is not one of relu_neuron, "),
+    "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
-    "text for a number": (_put("t_end", to="soon"), "missing or malformed"),
-    "a list for an object": (_put("pieces", 0, to=[]), "missing or malformed"),
+    "text for a number": (put("t_end", to="soon"), "missing or malformed"),
+    "a list for an object": (put("pieces", 0, to=[]), "missing or malformed"),
 }  # fmt: skip
 
 

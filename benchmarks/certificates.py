@@ -162,7 +162,7 @@ def main() -> int:
                        and certificate.error <= case.promised)  # fmt: skip
         with precision(certificate.precision):
             loss = certificate.loss(case.t_end)
-            power = 3 if system.parameters.get("n", 1) > 1 else 0
+            power = 3 if isinstance(system, flows.ReLUNeuron) and system.n > 1 else 0
             scaled = (arb(case.t_end) ** power * loss).str(25)
         seconds = [f"{b - a:.1f}" for a, b in itertools.pairwise(marks)]
         show(case.name, f"{case.t_end:g}", case.digits,

@@ -155,7 +155,7 @@ class Trajectory:
     def decide(self, c: Comparison, strict: bool = False) -> Finding:
         """Decide a comparison, or enclose its open constant."""
         if c.relation == "==":
-            return Finding(Proof.UNDECIDED, 0, "an equality is not decided by balls")
+            return Finding(Proof.UNDECIDED, 0, "balls do not decide an identity; popflow derive proves it")
         try:
             if c.constant is None:
                 return self._tightest(c)

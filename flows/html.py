@@ -105,6 +105,7 @@ def _number(x: float | None) -> Markup:
     if math.isnan(x):
         return Markup("undefined")
     digits, _, power = f"{x:.5g}".partition("e")
-    shown = f"{digits} &times; 10<sup>{int(power)}</sup>" if power else digits
+    factor = "" if digits == "1" else f"{digits} &times; "
+    shown = f"{factor}10<sup>{int(power)}</sup>" if power else digits
     html = Markup(shown.replace("-", "&minus;"))
     return Markup('<data value="{}">{}</data>').format(repr(float(x)), html)

@@ -155,7 +155,8 @@ class Trajectory:
     def decide(self, c: Comparison, strict: bool = False) -> Finding:
         """Decide a comparison, or enclose its open constant."""
         if c.relation == "==":
-            return Finding(Proof.UNDECIDED, 0, "balls do not decide an identity; popflow derive proves it")
+            told = "balls do not decide an identity; popflow derive proves it"
+            return Finding(Proof.UNDECIDED, 0, told)
         try:
             if c.constant is None:
                 return self._tightest(c)

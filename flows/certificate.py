@@ -143,7 +143,7 @@ class Certificate:
             return [x + arb(0, piece.tube) for x in values]
 
     def state(self, t: float) -> list[list[Ball]]:
-        """User's parameters at a time, balls that contain the flow; shape (n, d)."""
+        """User's parameters at a time, balls that contain the flow, nested like the start."""
         with precision(self.precision):
             return self.flow().restore(self.coordinates(t))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from flows import cli_help as help_of
 from flows import cli_output as output
 from flows.cli_options import FLOW, SYSTEMS, Options, flow_options, one_of
 from flows.errors import InputError
@@ -23,12 +24,13 @@ DIGITS = 20
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
 
-_claim = click.option("--claim", metavar="ID", help="Decide only this claim.")
+_claim = click.option("--claim", metavar="ID", shell_complete=help_of.claim_names,
+                      help="Decide only this claim.")  # fmt: skip
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command()
-@click.argument("system")
+@click.command(epilog=help_of.CERTIFY)
+@help_of.system
 @flow_options
 @click.option("--digits", metavar="D", type=int, default=30, show_default=True,
               help="Aim at an error of about 10^-D.")  # fmt: skip
@@ -72,7 +74,7 @@ def certify(
     return _show(certificate, times, claim, as_json, {"checked": None})
 
 
-@click.command()
+@click.command(epilog=help_of.VERIFY)
 @click.argument("path", metavar="CERT.json")
 @flow_options
 @_claim

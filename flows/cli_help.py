@@ -63,6 +63,15 @@ INSPECT = _examples(
     "popflow inspect run.nc --potential pairwise_distance --out distance.png",
 )
 REPORT = _examples("popflow report --out report", "popflow report gmm_em --out gmm_em --force")
+CERTIFY = _examples(
+    "popflow certify relu_neuron --n 2 --d 2 --t-end 1e12 --out cert.json",
+    "popflow certify matrix_factorization --d 2 --t-end 20 --claim skew_monotone",
+    "popflow certify gmm_em --d 1 --n 2 --t-end 1e6 --json",
+)
+VERIFY = _examples(
+    "popflow verify cert.json",
+    "popflow verify cert.json --n 2 --d 2 --t-end 1e12    it must be about this flow",
+)
 ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",

@@ -40,8 +40,9 @@ GROWTH_BITS = 64
 GUARD, BALL_GUARD = 40, 64
 #: Changes of branch that are followed.
 MOST_TURNS = 100
-#: The tube that is tried, in units of the error without growth.
-TUBE = 4.0
+#: The tube that is tried, in units of the error without growth, and of the error aimed at: an
+#: equilibrium has no error.
+TUBE, ROUNDING = 4.0, 1e-6
 
 
 class Uncertified(ArithmeticError):
@@ -220,7 +221,7 @@ class _Steps:
         if not defect <= 16 * self.goal:
             raise Singular("the defect is too large")
         length = float(2 * span.half)
-        tube = above(TUBE * (start + proof.SPARE * defect * length))
+        tube = above(TUBE * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, excess = self._growth(rows, span, fast, arb(tube), PARTS)
         # An excess shrinks with the parts, unless it comes from an angle that is lost.

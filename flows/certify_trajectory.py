@@ -29,6 +29,8 @@ from symbolic.lower import Undecided
 Ball = Any  # flint.arb
 Place = tuple[int, float, float]  # a piece and a stretch of it
 
+#: What is raised where a quantity is not defined, or not enclosed, on a box.
+UNKNOWN = (Singular, Undecided, ZeroDivisionError)
 #: Boxes of a piece at first, boxes of a comparison at most, and the narrowest that are halved.
 FIRST_BOXES, BUDGET, NARROWEST = 4, 4_000, 2.0**-40
 #: Once a time is open a proof is not to be had, and a refutation is looked for on boxes like this.
@@ -99,7 +101,7 @@ class Trajectory:
         def holds(place: Place) -> bool | None:
             try:
                 (value,) = self.box(place).at((mark.condition,), "state")[0]
-            except (Singular, Undecided, ZeroDivisionError):
+            except UNKNOWN:
                 return None
             return True if value >= 0 else False if value < 0 else None
 
@@ -146,8 +148,11 @@ class Trajectory:
         return Proof.PROVED if proofs and set(proofs) == {Proof.PROVED} else Proof.UNDECIDED
 
     def _fixed(self, h: Hypothesis) -> Proof:
-        proofs = {compared(a, h.relation[0] + "=", b, "=" not in h.relation)
-                  for a, b in self.scene.frozen["0"].at((h.lhs, h.rhs), h.over)}  # fmt: skip
+        try:
+            sides = self.scene.frozen["0"].at((h.lhs, h.rhs), h.over)
+        except (*UNKNOWN, KeyError):
+            return Proof.UNDECIDED
+        proofs = {compared(a, h.relation[0] + "=", b, "=" not in h.relation) for a, b in sides}
         if Proof.REFUTED in proofs:
             return Proof.REFUTED
         return Proof.UNDECIDED if Proof.UNDECIDED in proofs else Proof.PROVED
@@ -168,7 +173,7 @@ class Trajectory:
         """Values at each index, None where something is not even defined on the box."""
         try:
             return self.box(place).at(expressions, c.over)
-        except (Singular, Undecided, ZeroDivisionError):
+        except UNKNOWN:
             return None
 
     def _inside(self, place: Place, c: Comparison) -> list[bool | None]:
@@ -221,8 +226,8 @@ class Trajectory:
         if not met:
             return Finding(Proof.UNDECIDED, seen, "the claim selects no time")
         if still_open:
-            text = f"open at t = {self._time(still_open)}, proved before"
-            return Finding(Proof.UNDECIDED, seen, text)
+            before = "" if still_open[:2] == (0, -1.0) else ", proved before"
+            return Finding(Proof.UNDECIDED, seen, f"open at t = {self._time(still_open)}{before}")
         return Finding(Proof.PROVED, seen, "holds on every box")
 
     def _tightest(self, c: Comparison) -> Finding:

@@ -357,3 +357,20 @@ def test_the_command_certifies_verifies_and_shows_proofs_beside_verdicts(tmp_pat
     assert f"certified to t = {END}" in text
     assert main(["check", "relu_neuron", "--t-end", "1", "--certificate", path]) == 2
     assert "another system" in capfd.readouterr().err
+
+
+def test_odd_depths_are_certified_without_what_they_do_not_have():
+    system = flows.MatrixFactorization(d=1, depth=3, regularization=1.0)
+    made = flows.certify(system, system.initial(1.0, 2), 1.0, digits=8)
+    found = {v.claim: v for v in verdicts(made)}
+    assert found["balance_decays"].verdict is Proof.PROVED
+    assert found["skew_monotone"].verdict is Proof.UNDECIDED  # R has no such form
+    assert found["skew_monotone"].message == "open at t = 0"
+
+
+def test_layers_at_an_equilibrium_stay_there():
+    system = flows.MatrixFactorization(d=1, depth=2, regularization=1.0)
+    made = flows.certify(system, [[[0.0]], [[0.0]]], 100.0, digits=8)
+    with precision(100):
+        assert all(c.contains(0) for c in flat(made.state(100.0)))
+        assert made.loss(100.0).contains(0.5)

@@ -49,18 +49,23 @@ def slope(u: Array, mu: Array, state: Sound) -> tuple[Array, Array]:
     norms, weight = norms[alive], signed(mu)[alive]
     units = others[alive] / norms[:, None]
     extra = u.shape[-1] - units.shape[1]
-    units = np.pad(units, [(0, 0), (0, extra)])
+    units = _wider(units, extra)
     own = u / np.linalg.norm(u, axis=-1, keepdims=True)
     minus, plus = own[..., None, :] - units, own[..., None, :] + units
     theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
     unit, chord = lowered()[1](1.0, norms, theta)
     gradient = (
-        0.5 * np.pad(state.r, (0, extra))
+        0.5 * _wider(state.r, extra)
         + np.sum(weight * unit, axis=-1)[..., None] * own
         + np.sum((weight * chord)[..., None] * minus, axis=-2)
     )
     # Euler: D is homogeneous of degree one.
     return np.sum(gradient * u, axis=-1), gradient
+
+
+def _wider(vectors: Array, extra: int) -> Array:
+    """Vectors with so many zeros behind; many times as fast as `np.pad`."""
+    return np.concatenate([vectors, np.zeros((*vectors.shape[:-1], extra))], axis=-1)
 
 
 def steepest(
@@ -96,7 +101,7 @@ def steepest(
     rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None], random])
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     rows = np.vstack([rows, -rows])
-    starts = np.pad(rows, [(0, 0), (0, int(room))])
+    starts = _wider(rows, int(room))
     if room:
         starts[:, -1] = 0.1 * np.linalg.norm(starts, axis=1)
     starts /= np.linalg.norm(starts, axis=1, keepdims=True)

@@ -48,11 +48,14 @@ class State:
         joined = {}
         for f in fields(cls):
             arrays = [getattr(part, f.name) for part in parts]
-            shape = np.max([a.shape[1:] for a in arrays], axis=0).astype(int)
-            joined[f.name] = np.concatenate(
-                [np.pad(a, [(0, 0), *((0, s - m) for s, m in zip(shape, a.shape[1:], strict=True))])
-                 for a in arrays]
-            )  # fmt: skip
+            shapes = [a.shape[1:] for a in arrays]
+            if len(set(shapes)) > 1:
+                shape = np.max(shapes, axis=0)
+                arrays = [
+                    np.pad(a, [(0, 0), *((0, s - m) for s, m in zip(shape, own, strict=True))])
+                    for a, own in zip(arrays, shapes, strict=True)
+                ]
+            joined[f.name] = np.concatenate(arrays)
         return cls(**joined)
 
 

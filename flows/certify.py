@@ -171,8 +171,8 @@ class _Steps:
                 self._turn(crossed[0])
             return piece
         t = math.expm1(self.time / 2**self.bits)
-        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {reason}; a certificate to there can be"
-                          " made")  # fmt: skip
+        possible = "; a certificate to there can be made" if self.time else ""
+        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {reason}{possible}")
 
     def _collocated(self, span: Span) -> list[Row] | None:
         guess = (continued(*self.before, span, self.table.nodes, self.bits) if self.before else

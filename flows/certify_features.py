@@ -9,6 +9,7 @@ on a box it lies between its values at the ends. What a system measures is in
 
 from __future__ import annotations
 
+import abc
 import functools
 import importlib
 from collections.abc import Callable, Sequence
@@ -86,7 +87,7 @@ class Scene:
         return self.quantities(self, index, low, high)
 
 
-class Quantities(dict[str, Any]):
+class Quantities(dict[str, Any], abc.ABC):
     """Quantities on a box by name: balls, or lists of them over neurons or pairs.
 
     Subclasses say what a system measures: `names`, and how to :meth:`fill` them.
@@ -155,9 +156,9 @@ class Quantities(dict[str, Any]):
             raise KeyError(f"unknown quantity {name!r}")
         return self[name]
 
+    @abc.abstractmethod
     def fill(self, base: str, rates: bool) -> None:
         """Evaluate one of `names`, or its rate, and whatever comes with it."""
-        raise NotImplementedError
 
     @functools.cached_property
     def velocity(self) -> Vector:

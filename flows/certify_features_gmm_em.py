@@ -22,6 +22,11 @@ class Features(Quantities):
         """Components."""
         return {"state": 1, "neuron": scene.flow.size, "pair": 0}
 
+    @staticmethod
+    def constants(scene: Scene) -> dict[str, Ball]:
+        """Least of the weights that sum to one exactly."""
+        return {"weight_min": arb(min(scene.flow.weights))}
+
     def fill(self, base: str, rates: bool) -> None:
         """Evaluate a quantity, or its rate."""
         if rates and base != "norm":

@@ -87,8 +87,8 @@ class BallFlow(abc.ABC):
 
         ``rates`` are those of ``box``, the states between ``ends``.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # nothing asks where `areas` has none
 
     def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
         """Bound how far the branch is from the true field where ``|area| <= overshoot``."""
-        raise NotImplementedError
+        raise NotImplementedError  # nothing asks where `areas` has none

@@ -12,6 +12,7 @@ For each piece, in ball arithmetic:
 4. so ``e' <= nu e + defect`` for the distance ``e`` of flow and ``p``, and ``e`` stays in the tube.
 """
 
+import abc
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,18 @@ from flows.verify import MOST, Refused, number, require
 UNIT = arb(0, 1)  # the interval [-1, 1]
 
 
-class Problem:
+class Problem(abc.ABC):
     """A flow and its exact start, in coordinates that keep distances; of each system its own."""
 
     start: Any
 
+    @abc.abstractmethod
     def field(self, x: Any, signs: Any) -> Any:
         """Minus the gradient; refused on a complex box on which it may not be analytic."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
-        raise NotImplementedError
 
     def branching(self, piece: "Piece", parts: int) -> arb:
         """Bound what the branch of the stated signs is off; refused if the signs are wrong."""

@@ -16,8 +16,8 @@ from flows.certificate import STATED, load_certificate
 from flows.certify_chebyshev import precision
 from flows.certify_claims import verdicts
 from flows.certify_features import Scene
-from flows.certify_features_matrix_factorization import least_rate, singular_values
 from flows.certify_series import Series, doubled, times
+from flows.certify_spectrum import least_rate, singular_values
 from flows.certify_trajectory import Proof
 from flows.check import Quantities
 from flows.cli import main
@@ -374,3 +374,34 @@ def test_layers_at_an_equilibrium_stay_there():
     with precision(100):
         assert all(c.contains(0) for c in flat(made.state(100.0)))
         assert made.loss(100.0).contains(0.5)
+
+
+@functools.cache
+def scalars(*layers, end):
+    """Four layers of one number each."""
+    system = flows.MatrixFactorization(d=1, regularization=20.0)
+    return flows.certify(system, np.array(layers)[:, None, None], end, digits=12)
+
+
+@pytest.mark.parametrize(
+    ("claim", "start", "end"),
+    [("local_rate", (0.5, 0.75, 0.5, 0.5), 4.0), ("global_convergence", (0.5, 0.75, 0.5, 0.5), 6.0),
+     ("real_failure", (-0.5, 0.5, 0.5, 0.5), 10.0)],
+)  # fmt: skip
+def test_what_is_claimed_of_limits_is_proved_and_its_converse_refuted(claim, start, end):
+    made = scalars(*start, end=end)
+    (found,) = verdicts(made, claim)
+    assert found.verdict is Proof.PROVED
+    (broken,) = verdicts(made, replace(CLAIM[claim], sign=-1))
+    assert broken.verdict is Proof.REFUTED
+
+
+def test_singular_values_closer_than_doubles_tell_apart_are_sorted_exactly():
+    with precision(200):
+        tiny = arb(2) ** -80
+        low, high = (singular_values(arb_mat([[1 + a, 0], [0, 1 + b]]))
+                     for a, b in ((tiny, arb(0)), (arb(0), tiny)))  # fmt: skip
+        for found in (low, high):
+            assert found[0].contains(1 + tiny)
+            assert found[1].contains(1)
+            assert not found[1].contains(1 + tiny)

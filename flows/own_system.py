@@ -399,7 +399,7 @@ def _compiled(label: str, name: str, derive: Any) -> None:
     """Derive, or tell in one line why that is not possible."""
     try:
         derive()
-    # What SymPy raises for functions that it cannot differentiate or print, and what is no expression.
+    # What SymPy raises for what is no expression, or cannot be differentiated or printed.
     except (ValueError, TypeError, AttributeError, NotImplementedError) as problem:
         line = " ".join(str(problem).split())
         raise InputError(f"{label} of {name} cannot be used: {line}") from None

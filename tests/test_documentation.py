@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,7 +17,11 @@ import symbolic
 ROOT = Path(__file__).parents[1]
 PACKAGES = (symbolic, potentials, flows)
 PUBLIC = [(package, name) for package in PACKAGES for name in package.__all__]
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+GENERATED = ("generated", "_build", "__pycache__")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("documentation"),  # one worker builds the pages
+]
 
 
 def lacking(thing):
@@ -75,9 +80,12 @@ def site(tmp_path_factory):
     if find_spec("sphinx") is None:
         pytest.skip("the documentation's tools are not installed")
     out = tmp_path_factory.mktemp("site")
+    # A copy: pages are generated beside the written ones, where another build may be at work.
+    shutil.copytree(ROOT / "docs", out / "docs", ignore=shutil.ignore_patterns(*GENERATED))
+    (out / "notebooks").symlink_to(ROOT / "notebooks")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", out / "trees",
-         ROOT / "docs", out / "html"], capture_output=True, text=True,
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", out / "docs", out / "html"],
+        capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return out / "html"

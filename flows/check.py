@@ -19,10 +19,8 @@ Hypotheses and conclusion together give the verdict, see `Outcome`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -32,14 +30,14 @@ from flows.errors import InputError, unknown
 from flows.observe import Quantities, Run
 from flows.rate import FIT_DECADES, FLOOR, asymptotic_window
 from flows.self_similar import Array
+from flows.verdict import HypothesisResult, Outcome, Verdict
 from potentials.claim import Claim, Comparison, Hypothesis
 from potentials.notation import CONSTANTS, rate_symbol, symbol
-from potentials.source import Source
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "check", "exit_code", "selected"]
+__all__ = ["check", "selected"]
 
 #: Exponents of papers are fractions; a slope below this is that of a constant.
 RESOLUTION = 0.01
@@ -54,114 +52,6 @@ POINTS = 6
 SAMPLING = 0.05
 #: Rounding of an expression in doubles, relative to its terms.
 ROUNDING = 1e-13
-
-
-class Outcome(StrEnum):
-    """What a check of "if H then C" can say."""
-
-    HOLDS = "HOLDS"
-    VIOLATED = "VIOLATED"
-    HOLDS_BEYOND = "HOLDS_BEYOND"
-    HYPOTHESIS_NOT_MET = "HYPOTHESIS_NOT_MET"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-
-@dataclass(frozen=True)
-class HypothesisResult:
-    """A hypothesis with the numbers of a run.
-
-    Parameters
-    ----------
-    text : str
-        The hypothesis in words.
-    holds : bool
-        Whether it holds at every selected time and index.
-    value, needed : float
-        Both sides where it holds least; NaN if one is undefined.
-    relation : str
-        How they are compared.
-    """
-
-    text: str
-    holds: bool
-    value: float
-    needed: float
-    relation: str
-
-    def __str__(self) -> str:
-        """Return one line with the numbers."""
-        state = "met" if self.holds else "not met"
-        return f"{self.text}: {state} ({self.value:.4g} {self.relation} {self.needed:.4g})"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values."""
-        return {
-            "text": self.text,
-            "holds": self.holds,
-            "value": _plain(self.value),
-            "relation": self.relation,
-            "needed": _plain(self.needed),
-        }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a run says about a claim.
-
-    Parameters
-    ----------
-    claim : str
-        The claim's id.
-    verdict : Outcome
-        HOLDS: hypotheses and conclusion hold. VIOLATED: the hypotheses hold, the conclusion does
-        not. HOLDS_BEYOND: the conclusion holds although a hypothesis does not. HYPOTHESIS_NOT_MET:
-        neither holds, or the conclusion has no meaning for this start; no contradiction.
-        INCONCLUSIVE: the margin is below its error, or the run is too short to say.
-    measured, bound, error : float or None
-        With an unspecified constant: the measured exponent, the claimed one, and the error of the
-        measured one. Otherwise: left side, constant times right side, and the numerical error of
-        their difference, at the tightest time.
-    hypotheses : tuple of HypothesisResult
-        Each hypothesis with numbers.
-    source : Source
-        Where the claim is stated.
-    constant : float or None
-        The tightest constant along the run, if the right side is positive throughout.
-    attained_at : float or None
-        The time at which the constant (or the smallest margin) is attained.
-    message : str
-        One line for a person.
-    """
-
-    claim: str
-    verdict: Outcome
-    measured: float | None
-    bound: float | None
-    error: float | None
-    hypotheses: tuple[HypothesisResult, ...]
-    source: Source
-    constant: float | None
-    attained_at: float | None
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values; a number that is not finite is null."""
-        return {
-            "claim": self.claim,
-            "verdict": str(self.verdict),
-            "measured": _plain(self.measured),
-            "bound": _plain(self.bound),
-            "error": _plain(self.error),
-            "hypotheses": [h.to_json() for h in self.hypotheses],
-            "source": self.source.to_json(),
-            "constant": _plain(self.constant),
-            "attained_at": _plain(self.attained_at),
-            "message": self.message,
-        }
-
-
-def _plain(x: float | None) -> float | None:
-    return float(x) if x is not None and math.isfinite(x) else None
 
 
 @dataclass(frozen=True)
@@ -209,14 +99,6 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     chosen = list(known.values()) if one is None else [one]
     quantities = Quantities(run)
     return [_verdict(run, quantities, c) for c in chosen]
-
-
-def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return 0 if every verdict HOLDS or HOLDS_BEYOND, 1 if some is VIOLATED, 3 otherwise."""
-    outcomes = {v.verdict for v in verdicts}
-    if Outcome.VIOLATED in outcomes:
-        return 1
-    return 0 if outcomes <= {Outcome.HOLDS, Outcome.HOLDS_BEYOND} else 3
 
 
 def _verdict(run: Run, quantities: Quantities, claim: Claim) -> Verdict:

@@ -19,7 +19,6 @@ from flows import cli_output as output
 from flows.cli_certify import certified, certify, verify
 from flows.cli_ensemble import ensemble
 from flows.cli_options import (
-    SYSTEMS,
     flow_options,
     integrated,
     loaded_or_integrated,
@@ -27,6 +26,7 @@ from flows.cli_options import (
     result_file,
     written_out,
 )
+from flows.cli_systems import SYSTEMS
 from flows.errors import InputError
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -136,7 +136,7 @@ def check(
     certificate where the hypotheses are PROVED; 3: otherwise; 4: the run stopped before its end.
     """
     from flows.check import check as verdicts_of
-    from flows.check import exit_code
+    from flows.verdict import exit_code
 
     result = loaded_or_integrated(
         subject, options, lambda stated: one_of(

@@ -10,7 +10,8 @@ import click
 
 from flows import cli_help as help_of
 from flows import cli_output as output
-from flows.cli_options import FLOW, SYSTEMS, Options, flow_options, one_of
+from flows.cli_options import FLOW, flow_options, one_of
+from flows.cli_systems import SYSTEMS, Options
 from flows.errors import InputError
 
 if TYPE_CHECKING:

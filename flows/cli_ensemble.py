@@ -10,7 +10,8 @@ import click
 
 from flows import cli_help as help_of
 from flows import cli_output as output
-from flows.cli_options import FLOW, SYSTEMS, T_END, Options, _value, flow_options, one_of
+from flows.cli_options import FLOW, T_END, flow_options, one_of
+from flows.cli_systems import SYSTEMS, Options, chosen
 from flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def ensemble(
         starts,
         t_end=T_END if options["t_end"] is None else options["t_end"],
         t_eval=options["t_eval"],
-        method=_value(options, "method"),
-        rtol=_value(options, "rtol"),
+        method=chosen(options, "method"),
+        rtol=chosen(options, "rtol"),
         engine=engine,
         lanes=lanes,
         observables=names,
@@ -97,7 +98,7 @@ def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]
     if options["initial"] is None:
         if size is None:
             raise InputError("--size: expected a number of starts, got none; give --size 100")
-        law = Law(size, _value(options, "scale"), _value(options, "seed"),
+        law = Law(size, chosen(options, "scale"), chosen(options, "seed"),
                   {"balanced": True} if options.get("balanced") else {})  # fmt: skip
         return SYSTEMS[name].prepare(options)[0], law
     twice = [key for key in ("n", "d", "scale", "seed", "balanced") if key in given]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from flows.cli_options import SYSTEMS
+from flows.cli_systems import SYSTEMS
 
 __all__ = ["COMPLETION", "NEXT", "claim_names", "potential_names", "subject", "system"]
 

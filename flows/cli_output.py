@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from flows.certify_claims import Proven
-    from flows.check import Verdict
     from flows.trajectory import Trajectory
+    from flows.verdict import Verdict
     from symbolic.derivation import Derivation
 
 DERIVATION_WIDTH = 92  # of rule and equation: with evidence and time, 120 columns

@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from flows.cli_options import DEFAULTS, FLOW, SYSTEMS, T_END, Options, flow_options
+from flows.cli_options import FLOW, T_END, flow_options
+from flows.cli_systems import DEFAULTS, SYSTEMS, Options
 from flows.errors import InputError
 
 __all__ = ["Field", "command", "fields", "parsed", "place_of", "title"]

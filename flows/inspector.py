@@ -18,7 +18,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
 from flows import html
-from flows.cli_options import SYSTEMS, Options
+from flows.cli_systems import SYSTEMS, Options
 from flows.errors import InputError
 from flows.inspect_form import fields
 from flows.inspect_worker import Desk, Job

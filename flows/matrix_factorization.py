@@ -18,6 +18,7 @@ from flows.errors import InputError
 from flows.matrix_factorization_monitors import loss_errors, monitors, start_rounding
 from flows.self_similar import Array, Chart, Clock, wrap_plain
 from flows.solver import Interpolant, Stop, Watch
+from flows.starts import seeded
 from flows.system import Restart, Smooth, State, System
 from flows.trajectory import plain, unplain
 
@@ -212,11 +213,7 @@ class MatrixFactorization(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        if not (np.isfinite(scale) and scale >= 0):
-            raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-        if seed < 0:
-            raise InputError(f"seed must be an integer >= 0, got {seed!r}")
-        generator = np.random.default_rng(seed)
+        generator = seeded(scale, seed)
 
         def gaussian(count: int) -> NDArray[Any]:
             shape = (count, self.d, self.d)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.check import HypothesisResult, Outcome, Verdict
 from flows.integrate import integrate
 from flows.matrix_factorization import MatrixFactorization
 from flows.proportion import LEVEL, interval
+from flows.verdict import HypothesisResult, Outcome, Verdict
 from potentials.matrix_factorization import PROBABILITY, STRONG, VANISHED
 
 __all__ = ["Convergence", "convergence", "probability"]

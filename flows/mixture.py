@@ -17,6 +17,7 @@ from flows.mixture_features import Row, Sample, features
 from flows.mixture_pieces import Frame, Sound
 from flows.self_similar import Array, Chart
 from flows.solver import Stop, Watch
+from flows.starts import seeded
 from flows.system import Restart, Smooth, System
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
@@ -124,7 +125,7 @@ class MixtureSystem(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        return normal(self.n, self.d, scale, seed)
+        return scale * seeded(scale, seed).normal(size=(self.n, self.d))
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
@@ -228,21 +229,6 @@ def check_size(n: object, d: object) -> None:
     for label, value in (("n", n), ("d", d)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise InputError(f"{label} must be a positive integer, got {value!r}")
-
-
-def normal(n: int, d: int, scale: float, seed: int) -> Array:
-    """Means of law ``N(0, scale^2 I_d)``, shape (n, d).
-
-    Raises
-    ------
-    InputError
-        For a scale that is negative or not finite, or a negative seed.
-    """
-    if not (np.isfinite(scale) and scale >= 0):
-        raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-    if seed < 0:
-        raise InputError(f"seed must be an integer >= 0, got {seed!r}")
-    return scale * np.random.default_rng(seed).normal(size=(n, d))
 
 
 def finite(values: ArrayLike | Sequence[float], shape: tuple[int, ...], label: str) -> Array:

@@ -22,6 +22,7 @@ from flows.own_features import Frame, Sound, feature_names, is_name, is_word, ob
 from flows.own_loss import Estimate, Loss, Numeric, estimate, numeric
 from flows.self_similar import Array, Chart
 from flows.solver import Stop, Watch
+from flows.starts import seeded
 from flows.system import Restart, Smooth, System
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
@@ -245,11 +246,7 @@ class OwnSystem(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        if not (np.isfinite(scale) and scale >= 0):
-            raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-        if seed < 0:
-            raise InputError(f"seed must be an integer >= 0, got {seed!r}")
-        return scale * np.random.default_rng(seed).normal(size=len(self._entries))
+        return scale * seeded(scale, seed).normal(size=len(self._entries))
 
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""

@@ -12,11 +12,12 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.check import Outcome, check, selected
+from flows.check import check, selected
 from flows.errors import unknown
 from flows.observe import Quantities, Run
 from flows.rate import FLOOR, local_exponent
 from flows.self_similar import Array
+from flows.verdict import Outcome
 from potentials.claim import Claim, Comparison, LowerBound, UpperBound
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import Potential

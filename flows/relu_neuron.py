@@ -18,6 +18,7 @@ from flows.errors import InputError
 from flows.relu_neuron_geometry import Frame, Sound
 from flows.self_similar import Array, Chart
 from flows.solver import Stop, Watch
+from flows.starts import seeded
 from flows.system import Restart, Smooth, System
 
 if TYPE_CHECKING:
@@ -116,11 +117,7 @@ class ReLUNeuron(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        if not (np.isfinite(scale) and scale >= 0):
-            raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-        if seed < 0:
-            raise InputError(f"seed must be an integer >= 0, got {seed!r}")
-        return scale * np.random.default_rng(seed).normal(size=(self.n, self.d))
+        return scale * seeded(scale, seed).normal(size=(self.n, self.d))
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""

@@ -16,9 +16,10 @@ import numpy as np
 
 from flows.errors import InputError
 from flows.integrate import integrate
-from flows.mixture import MixtureSystem, normal
+from flows.mixture import MixtureSystem
 from flows.score_matching import ScoreMatching
 from flows.self_similar import Array
+from flows.starts import seeded
 from flows.trajectory import Trajectory
 
 __all__ = ["linear_spread", "parted", "start", "threshold"]
@@ -67,7 +68,7 @@ def linear_spread(run: Trajectory) -> Array:
 
 def start(n: int, d: int, distance: float, noise: float, seed: int = 0) -> Array:
     """Cluster of the paper's experiment: `mu_i = distance e_1 + noise N(0, I)`, shape (n, d)."""
-    means = normal(n, d, noise, seed)
+    means = noise * seeded(noise, seed).normal(size=(n, d))
     means[:, 0] += distance
     return means
 

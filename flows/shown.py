@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from flows.check import Verdict, check
+from flows.check import check
 from flows.rate import tail_constant
 from flows.trajectory import Trajectory
+from flows.verdict import Verdict
 from flows.view import view
 from potentials.claim import Claim, UpperBound
 

@@ -1,4 +1,4 @@
-"""Arrays that a user hands over in a file: starts and teachers."""
+"""Starts: drawn from a seed, or handed over in a file, as are teachers and targets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,33 @@ from numpy.typing import NDArray
 from flows.errors import InputError
 
 MAX_BYTES = 64 * 2**20  # eight million doubles; asked before anything is read
+
+
+def seeded(scale: float, seed: int) -> np.random.Generator:
+    """Generator of the random numbers of a start whose size is ``scale``.
+
+    Parameters
+    ----------
+    scale : float
+        Size of the entries, non-negative.
+    seed : int
+        Seed; the same seed gives the same numbers.
+
+    Returns
+    -------
+    Generator
+        NumPy's default generator.
+
+    Raises
+    ------
+    InputError
+        For a scale that is negative or not finite, or a negative seed.
+    """
+    if not (np.isfinite(scale) and scale >= 0):
+        raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
+    if seed < 0:
+        raise InputError(f"seed must be an integer >= 0, got {seed!r}")
+    return np.random.default_rng(seed)
 
 
 def read_array(

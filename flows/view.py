@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows import panels
-from flows.check import Verdict, check
+from flows.check import check
 from flows.observe import marked_times
 from flows.panels import Panel
 from flows.plane import plane
 from flows.prose import prose
 from flows.self_similar import Array
 from flows.trajectory import Trajectory
+from flows.verdict import Verdict
 
 __all__ = ["view"]
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from flows.check import Verdict, check
+from flows.check import check
 from flows.ensemble_member import FAILURES, Law
 from flows.errors import InputError
 from flows.integrate import check_options, integrate, output_times
 from flows.self_similar import Array
 from flows.solver import COMPLETED, INTERRUPTED
 from flows.system import System
+from flows.verdict import Verdict
 from potentials.claim import Claim
 
 __all__ = ["WorstCase", "worst_case"]

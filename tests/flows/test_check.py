@@ -9,10 +9,11 @@ import sympy as sp
 
 import potentials
 from flows import ReLUNeuron, integrate
-from flows.check import Outcome, check, exit_code
+from flows.check import check
 from flows.errors import InputError
 from flows.observe import marked_times
 from flows.rate import local_exponent, tail_constant
+from flows.verdict import Outcome, exit_code
 from potentials.claim import Comparison, Conserved, Hypothesis, Identity, Inequality
 from potentials.notation import symbol
 from potentials.source import Source

@@ -15,7 +15,8 @@ from tornado.httpserver import HTTPServer
 
 import flows
 from flows import cli, inspect_form, inspect_worker, inspector
-from flows.cli_options import FLOW, SYSTEMS
+from flows.cli_options import FLOW
+from flows.cli_systems import SYSTEMS
 from flows.errors import InputError
 from flows.inspect_worker import Desk, Job, Progress
 

@@ -8,10 +8,10 @@ import pytest
 
 import flows
 import potentials
-from flows.check import Outcome
 from flows.matrix_factorization_ensemble import convergence, probability
 from flows.observe import marked_times
 from flows.proportion import interval
+from flows.verdict import Outcome
 
 CLAIMS = {c.id: c for c in potentials.claims("matrix_factorization")}
 T_END = 1e6

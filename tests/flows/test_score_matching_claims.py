@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 
 import flows
 import potentials
-from flows.check import Outcome
 from flows.observe import marked_times
 from flows.rate import log_corrected
+from flows.verdict import Outcome
 
 CLAIMS = {c.id: c for c in potentials.claims("score_matching")}
 HOLDS, VIOLATED, BEYOND, NOT_MET = (

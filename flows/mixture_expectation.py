@@ -20,6 +20,8 @@ SEEN = 54.0
 # Nodes are left out where every component but that at home has less than this part of its largest
 # contribution.
 DROPPED = 1e-18
+# A part whose largest value is exp of less than this is zero in doubles, whatever multiplies it.
+VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
 UNDERFLOW = 1e-250
 TINY = np.finfo(float).tiny
@@ -99,12 +101,16 @@ def _expect(
                                                                      weight_))  # fmt: skip
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
+    none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
     if len(weight) == 1:
         square = float(np.sum(mean**2))
-        none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
         return Expected(square / 2, square, np.zeros_like(mu), 0.0, 0.0, none)
 
     def part_of(part: Part) -> Estimate:
+        if part.peak < VANISHED:
+            # The size of what is averaged stands last; that of nothing is one.
+            nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
+            return Estimate(nothing, 0.0, none)
         size: list[Array] = []
 
         def evaluate(rule: Rule) -> Values:
@@ -145,12 +151,15 @@ class Part(NamedTuple):
         Component whose share of each node this is, see `trimmed`.
     window : tuple of float
         Where nodes matter along the first axis.
+    peak : float
+        Logarithm of the largest value that the owner's weight times the density has, or more.
     """
 
     axes: Array
     distances: list[float]
     owner: int | None = None
     window: tuple[float, float] = (-math.inf, math.inf)
+    peak: float = 0.0
 
     def rule(self, rule: Rule, means: Means) -> Rule:
         """Nodes of a rule that matter, along the axes."""
@@ -196,7 +205,10 @@ def _across(means: Means, owner: int) -> Part:
     layer = float(axes[0] @ centre)
     decay = -2 * math.log(DROPPED)
     window = (length - math.sqrt((length - layer) ** 2 + decay), math.sqrt(layer**2 + decay))
-    return Part(axes, [length, *np.ptp(rest @ axes[1:].T, axis=0).tolist()], owner, window)
+    distances = [length, *np.ptp(rest @ axes[1:].T, axis=0).tolist()]
+    highest = min(max(layer, 0.0), length)  # of -z^2/2 + length (z - layer) on this side
+    peak = -(highest**2) / 2 - length * (max(layer, 0.0) - highest)
+    return Part(axes, distances, owner, window, peak)
 
 
 def _together(means: Means, parts: list[Estimate]) -> Expected:
@@ -208,7 +220,7 @@ def _together(means: Means, parts: list[Estimate]) -> Expected:
         for i, total in enumerate((kl, fisher, pull))
     )
     constant = means.constant
-    rule = parts[0].rule
+    rule = max((p.rule for p in parts), key=len)
     if len(parts) > 1:
         rule = Rule(np.concatenate([p.rule.nodes for p in parts]),
                     np.concatenate([p.rule.weights for p in parts]),

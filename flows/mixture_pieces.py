@@ -36,6 +36,8 @@ EXACT = 1e-12
 # ... and, where nodes would be too many for it, in three dimensions for means longer than LONG, and
 # in more, for this one.
 LONG, LESS_EXACT = 2.0, 1e-10
+# An error above this is not one of rounding or of a tight tolerance: there are too few nodes.
+COARSE = 1e-4
 # A rule chosen for a piece is better than asked for by this factor, so that it lasts.
 MARGIN = 0.1
 # Solver time after which the rule is compared again.
@@ -237,9 +239,10 @@ def failure(law: str, frame: Frame, state: Sound, tolerance: float) -> str:
         return (f"the field underflows: with means of length {longest(means.mu):.4g} it is below"
                 f" {UNDERFLOW:g}; start nearer to the target")  # fmt: skip
     if found.error > tolerance:
+        advice = "allow a larger rtol" if found.error < COARSE else "start nearer to the target"
         return (f"quadrature error {found.error:.2g} with {len(found.rule)} nodes in"
                 f" {len(means.mean)} dimensions, above the tolerance {tolerance:.2g};"
-                " allow a larger rtol")  # fmt: skip
+                f" {advice}")  # fmt: skip
     return ""
 
 

@@ -51,6 +51,10 @@ LAST_RUNG = len(GAUSS) + 20
 NEGLIGIBLE, LEFT_OUT = 40.0, 1e-4
 # ... and is looked for below this: above, something small has not been seen yet.
 STALLED, ROUNDED = 3, 1e-9
+# Larger rules are not kept for the next state: making one takes less time than using it.
+KEPT = 200_000
+# A ball has at least this part of the cube around it, in up to TENSOR_DIMENSIONS dimensions.
+BALL = 0.3
 SPARSE_LEVELS = range(2, 9)
 REPLICATES = 8
 SOBOL_POWERS = range(8, 18)
@@ -120,18 +124,33 @@ def gauss(size: int) -> tuple[Array, Array]:
 def _trapezoid(rung: int, reach: float) -> tuple[Array, Array]:
     """Trapezoidal rule number ``rung`` on `[-end, end]`, beyond which weights are negligible."""
     step = FIRST_STEP * 2 ** (-rung / 2)
-    end = math.sqrt(2 * NEGLIGIBLE + reach**2 / 4)
+    end = min(math.sqrt(2 * NEGLIGIBLE + reach**2 / 4), math.sqrt(-2 * math.log(_least(reach))))
     last = math.ceil(end / step)
     x: Array = step * np.arange(-last, last + 1, dtype=np.float64)
     return x, step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
 
 
-def _axis(rung: int, reach: float) -> tuple[Array, Array]:
-    """Rule of one coordinate, number ``rung`` of the ladder."""
-    return gauss(GAUSS[rung]) if rung < len(GAUSS) else _trapezoid(rung - len(GAUSS), reach)
+def _axis(rung: int, reach: float, window: tuple[float, float]) -> tuple[Array, Array]:
+    """Rule of one coordinate, number ``rung`` of the ladder, without what is left out anyway."""
+    x, w = gauss(GAUSS[rung]) if rung < len(GAUSS) else _trapezoid(rung - len(GAUSS), reach)
+    inside = (x >= window[0]) & (x <= window[1]) & (w > _least(reach))
+    return x[inside], w[inside]
 
 
-@functools.lru_cache(maxsize=32)
+def _axes(
+    rungs: tuple[int, ...], reach: float, window: tuple[float, float]
+) -> list[tuple[Array, Array]]:
+    """Rules of all coordinates; the window is one of the first."""
+    windows = [window, *[(-math.inf, math.inf)] * (len(rungs) - 1)]
+    return [_axis(rung, reach, w) for rung, w in zip(rungs, windows, strict=True)]
+
+
+def _least(reach: float) -> float:
+    """Weight below which a node is left out."""
+    # Halfway to the longest mean the density is exp(-reach^2/8), and fields are that small.
+    return LEFT_OUT * math.exp(-NEGLIGIBLE - min(reach, 70.0) ** 2 / 8)
+
+
 def tensor(
     rungs: tuple[int, ...], reach: float, window: tuple[float, float] = (-math.inf, math.inf)
 ) -> Rule:
@@ -151,19 +170,25 @@ def tensor(
     Rule
         Its error is exponentially small in the number of nodes along each axis.
     """
-    nodes, weights = np.zeros((1, 0)), np.ones(1)
-    # Halfway to the longest mean the density is exp(-reach^2/8), and fields are that small.
-    least = LEFT_OUT * math.exp(-NEGLIGIBLE - min(reach, 70.0) ** 2 / 8)
-    for index, rung in enumerate(rungs):
-        x, w = _axis(rung, reach)
-        if index == 0:
-            inside = (x >= window[0]) & (x <= window[1])
-            x, w = x[inside], w[inside]
-        weights = (weights[:, None] * w).ravel()
-        nodes = np.column_stack([np.repeat(nodes, len(x), axis=0), np.tile(x, len(nodes))])
-        kept = weights > least
-        nodes, weights = nodes[kept], weights[kept]
+    kept = _most(rungs, reach, window) <= KEPT
+    return (_tensor if kept else _tensor.__wrapped__)(rungs, reach, window)
+
+
+@functools.lru_cache(maxsize=32)
+def _tensor(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> Rule:
+    """Rule of :func:`tensor`."""
+    nodes, weights, least = np.zeros((1, 0)), np.ones(1), _least(reach)
+    for x, w in _axes(rungs, reach, window):
+        products = (weights[:, None] * w).ravel()
+        kept = np.flatnonzero(products > least)
+        before, here = np.divmod(kept, max(len(x), 1))
+        nodes, weights = np.column_stack([nodes[before], x[here]]), products[kept]
     return Rule(np.ascontiguousarray(nodes), weights, f"tensor {rungs}")
+
+
+def _most(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> int:
+    """Most nodes that a tensor product can have, before it is made."""
+    return math.prod(len(x) for x, _ in _axes(rungs, reach, window))
 
 
 @functools.lru_cache(maxsize=16)
@@ -312,6 +337,8 @@ def _refine_tensor(
 
     def at(rungs: tuple[int, ...]) -> Values | None:
         if rungs not in known:
+            if BALL * _most(rungs, reach, window) > budget:
+                return None
             rule = tensor(rungs, reach, window)
             if len(rule) > budget:
                 return None

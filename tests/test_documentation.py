@@ -18,10 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (symbolic, potentials, flows)
 PUBLIC = [(package, name) for package in PACKAGES for name in package.__all__]
 GENERATED = ("generated", "_build", "__pycache__")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("documentation"),  # one worker builds the pages
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def lacking(thing):

@@ -10,9 +10,6 @@ import pytest
 
 import flows
 
-# Two workers would start the server twice.
-pytestmark = pytest.mark.xdist_group("inspector")
-
 PANELS = 7
 ROOT = Path(__file__).parents[2]
 # Quick to compute, so that the tests are about the page.

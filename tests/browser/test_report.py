@@ -15,9 +15,6 @@ from flows.gmm_em_figure import loss_figure
 from flows.matrix_factorization_figure import stages_figure
 from flows.score_matching_figure import loss_figure as score_matching_figure
 
-# Two workers would make the page twice.
-pytestmark = pytest.mark.xdist_group("report")
-
 PHONE = {"width": 390, "height": 844}
 OPTIONS = "--n 2 --d 2 --scale 1 --seed 0"
 T_END = 1e6

@@ -13,9 +13,6 @@ from flows.relu_neuron import ReLUNeuron
 dask = pytest.importorskip("dask")  # the extra `cluster`
 distributed = pytest.importorskip("distributed")
 
-# One process of the test run: each would start a cluster of its own.
-pytestmark = pytest.mark.xdist_group("dask")
-
 WORKERS = 2
 LAW = Law(size=12, scale=0.3, seed=5)
 PATIENCE = 60.0  # seconds until a worker must be there

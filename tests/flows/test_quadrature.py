@@ -1,6 +1,7 @@
 """Expectations over a Gaussian: exact where they must be, and honest about their error."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -86,6 +87,26 @@ def test_tensor_rules_integrate_products(r):
     assert rule.weights.sum() == pytest.approx(1, rel=ROUNDING)
     value = rule.weights @ np.exp(0.1 * rule.nodes.sum(axis=1))
     assert value == pytest.approx(math.exp(0.005 * r), rel=1e-9)
+
+
+@pytest.mark.parametrize("reach", [0.0, 5.0, 60.0, 1000.0])
+def test_a_tensor_rule_is_the_product_without_what_is_negligible(reach):
+    (x, w), (y, u) = ((rule.nodes[:, 0], rule.weights)
+                      for rule in (tensor((9,), reach), tensor((11,), reach)))  # fmt: skip
+    full = {(a, b): p * q for a, p in zip(x, w, strict=True) for b, q in zip(y, u, strict=True)}
+    rule = tensor((9, 11), reach)
+    for node, weight in zip(rule.nodes, rule.weights, strict=True):
+        assert full.pop(tuple(node)) == weight
+    assert max(full.values(), default=0.0) < min(rule.weights)
+
+
+def test_a_rule_with_too_many_nodes_is_never_made():
+    tracemalloc.start()
+    found = refine(summed(lambda x: x[:, 0] ** 2), [2e4, 1e4], 1e4, TOLERANCE, budget=10_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found.rule) <= 10_000
+    assert peak < 50e6  # the rule that theory asks for has 10^13 nodes
 
 
 @pytest.mark.parametrize(("r", "level"), [(5, 3), (6, 4), (9, 3)])

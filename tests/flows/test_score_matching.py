@@ -7,8 +7,8 @@ import pytest
 from mpmath import mp
 
 import flows
+from flows import mixture_expectation, score_matching_exact
 from flows import mixture_pieces as pieces
-from flows import score_matching_exact
 from flows.cli import main
 from flows.errors import InputError
 from flows.mixture_sums import CLUSTER, FAR, NEAR
@@ -247,6 +247,25 @@ def test_starts_that_nobody_planned_for_end_truthfully():
     for target in (1e300, -1e300):
         with pytest.raises(InputError, match="distance"):
             flows.integrate(flows.ScoreMatching(2, 1, target=[target]), [[0.0], [1.0]], 1.0)
+
+
+@pytest.mark.parametrize("far", [66.0, 90.0, 1000.0])
+@pytest.mark.parametrize("system", [flows.ScoreMatching, flows.GMMEM])
+def test_a_mean_whose_share_is_below_all_doubles_adds_exactly_nothing(system, far, monkeypatch):
+    def found(vanished):
+        mixture_expectation._expect.cache_clear()
+        monkeypatch.setattr(mixture_expectation, "VANISHED", vanished)
+        found = system(3, 2).expectations([[0.2, 0.1], [5.0, 1.0], [far, far]])
+        return found.kl, found.fisher, found.error, found.nodes, found.gradient.tolist()
+
+    assert found(mixture_expectation.VANISHED) == found(-np.inf)
+    assert found(mixture_expectation.VANISHED) != found(-1.0)  # without the one that is near
+    mixture_expectation._expect.cache_clear()
+
+
+def test_means_that_need_too_many_nodes_are_told_with_what_to_do():
+    run = flows.integrate(flows.ScoreMatching(3, 2), [[1e3, 0], [-1e3, 0], [0, 1e3]], 10.0)
+    assert run.status == "field_failed" and run.message.endswith("start nearer to the target")
 
 
 def test_a_spread_cluster_that_arrives_from_far_away_leaves_one_behind():

@@ -31,6 +31,8 @@ SHORT = 0.5
 UNSEEN = 1e-120
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
+# A mean is followed down to this length: its error's square is near the end of doubles.
+FALLEN = 1e-130
 # Observables and the user's loss and gradient ask for this relative error.
 EXACT = 1e-12
 # ... and, where nodes would be too many for it, in three dimensions for means longer than LONG, and
@@ -270,11 +272,13 @@ def chart(law: str, frame: Frame, state: Sound, time: float, tolerance: float) -
     if kind == FAR:
         blocks, decay = mu, np.zeros_like(mu)
         size = np.full_like(mu, min(1.0, longest(mu)))
-        # A mean alone at home is slaved to the tails of the others: it matters next to
-        # sqrt(E|v|^2). Of several, the far form knows the deviations to rounding only.
-        alone = np.sum(np.linalg.norm(mu - means.mu[means.home], axis=1) <= SHORT) == 1
-        matters = np.clip(np.sqrt(found.fisher), least, float(size.max()))
-        if alone:
+        # A mean alone at home falls until it is slaved to the tails of the others: it matters next
+        # to their sqrt(E|v|^2). Of several, the far form knows the deviations to rounding only.
+        if np.sum(np.linalg.norm(mu - means.mu[means.home], axis=1) <= SHORT) == 1:
+            still = means.mu.copy()
+            still[means.home] = 0.0
+            tails = expect(law, components(frame, Sound(still, 0 * state.centre)), COARSE)
+            matters = np.clip(np.sqrt(tails.fisher), FALLEN, float(size.max()))
             size[np.argmax(order == means.home)] = matters
     else:
         share = weight * rate

@@ -22,6 +22,12 @@ from symbolic import lower, relu_neuron
 
 # A transverse part below this fraction of its neuron is rounding of the input, not geometry.
 PARALLEL = 4 * np.finfo(float).eps
+# Neurons nearer to their mean than this part of their transverse length are followed no closer: the
+# rounding of the field moves them by more than tight steps could bear.
+COINCIDENT = 1e-8
+# Roundings of a neuron that add up in a run, and what an error is more at those that are not
+# followed; measured against fifty digits.
+ROUNDINGS, UNFOLLOWED = 100.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,25 @@ def energy(multiplicity: Array, state: Sound) -> tuple[Array, Array]:
     return value, error
 
 
+def rounding(multiplicity: Array, state: Sound) -> Array:
+    """Relative error of the loss from the rounding of neurons that hardly differ, shape (...).
+
+    The loss ends at a multiple of the cube of the distances between neurons, which are known to
+    the rounding of the neurons: ``x = C eps max |z_i| / max |w_i - w|``, with the mean ``w``, for
+    the distances and ``(1 + x)^3 - 1`` for the loss.
+    """
+    mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
+    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
+    count = np.maximum(np.sum(mu, axis=-1), 1.0)[..., None, None]
+    mean = np.sum(mu[..., None] * neurons, axis=-2, keepdims=True) / count
+    apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
+    reach = np.max(np.linalg.norm(state.z, axis=-1), axis=-1)
+    known = (np.sum(mu > 0, axis=-1) > 1) & (apart > 0)
+    error = ROUNDINGS * np.finfo(float).eps * reach / np.where(known, apart, 1.0)
+    error = np.where(apart < COINCIDENT * reach, UNFOLLOWED * error, error)
+    return np.where(known, np.expm1(3 * np.log1p(error)), 0.0)
+
+
 def features(frame: Frame, state: Sound) -> dict[str, Array]:
     """Features of potentials and claims at several times, with their rates along the flow.
 
@@ -272,6 +297,7 @@ def features(frame: Frame, state: Sound) -> dict[str, Array]:
         "rho": state.r[..., 0] * unit,
         "rho_dot": np.sum(frame.multiplicity * slope[..., 0], axis=-1) * unit,
         "residual_norm": size * unit,
+        "rounding": rounding(frame.multiplicity, state),
     }
     m = frame.member
     h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]

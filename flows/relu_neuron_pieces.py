@@ -25,6 +25,8 @@ from flows.system import Event, Restart
 
 # The residual becomes a state variable once the residual is this short (in units of |v|).
 RESIDUAL_CHART = 0.5
+# Neurons are alike if they are nearer to their mean than this part of their transverse length.
+ALIKE = 0.1
 # A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
 COLLAPSED = 1e-10
 # A neuron this short that shrinks beside others of order one is at zero: steps cannot aim closer,
@@ -89,10 +91,14 @@ def chart(frame: Frame, state: Sound, time: float) -> Chart:
     linear = residual and len(alive) == 1
     if residual:
         mean = (np.eye(1, blocks.shape[1])[0] + state.r) / np.sum(mu[alive])
+        spread = float(np.max(np.linalg.norm((blocks - mean)[:, 1:], axis=1)))
+        spread = reach if spread > ALIKE * reach else max(spread, geometry.COINCIDENT * reach)
         blocks = np.vstack([state.r, (blocks - mean)[1:]])
         decay[0] = mu[alive[0]] / 2 if linear else 1.0
-        # The loss is about theta^3, so |r| matters down to theta^(3/2).
-        size[0] = short if linear else min(1.0, reach) ** 1.5
+        # What is left once the neurons agree with their mean: the loss is about spread^3, so |r|
+        # matters down to spread^(3/2).
+        size[0] = short if linear else min(1.0, spread) ** 1.5
+        size[1:, 1:] = np.minimum(size[1:, 1:], spread)
     kind = RESIDUAL if residual else DIRECT
     return Chart(
         clock=Clock(time, decay.ravel(), max(1.0, 1.0 / reach), linear),

@@ -14,7 +14,7 @@ import numpy as np
 from flows import mixture_pieces as pieces
 from flows.errors import InputError
 from flows.mixture import MixtureSystem, check_size, finite
-from flows.mixture_expectation import CERTAIN, Expected
+from flows.mixture_expectation import CERTAIN, UNDERFLOW, Expected
 from flows.mixture_features import Row, Sample
 from flows.mixture_pieces import Frame, Sound
 from flows.mixture_sums import Means
@@ -178,7 +178,7 @@ class ScoreMatching(MixtureSystem):
         locked = frozenset(np.flatnonzero(certain & (length <= RADIUS / self.n)).tolist())
         receding = outward & ~certain & bool(locked)
         square = float(np.sum(np.round(self.n * means.weight)[:, None] * velocity**2))
-        waits = self.unit**2 * square * time <= SLOW * found.fisher
+        waits = self.unit**2 * square * time <= SLOW * found.fisher and found.fisher > UNDERFLOW
         return locked, frozenset(np.flatnonzero(receding).tolist()), waits
 
     def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:

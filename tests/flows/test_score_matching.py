@@ -263,6 +263,27 @@ def test_a_mean_whose_share_is_below_all_doubles_adds_exactly_nothing(system, fa
     mixture_expectation._expect.cache_clear()
 
 
+@pytest.mark.parametrize("far", [20.0, 36.7])
+def test_a_mean_at_home_falls_until_the_tails_of_the_far_one_hold_it(far):
+    run = flows.integrate(flows.ScoreMatching(2, 1), [[-2.85], [-far]], 1e4)
+    with mp.workdps(40):
+        share = lambda x: 1 / (1 + mp.exp(far * (far / 2 + x)))  # noqa: E731
+        tails = mp.quad(lambda x: mp.npdf(x) * (far * share(x)) ** 2,
+                        [-far / 2 + k for k in (-9, -2, 0, 2, 9)])  # fmt: skip
+    assert run.completed
+    assert run["loss"][-1] == pytest.approx(float(tails), rel=1e-6)
+    assert (np.diff(run["loss"]) <= 1e-8 * run["loss"][:-1]).all()
+
+
+def test_a_mean_at_home_falls_to_the_end_of_doubles_where_the_others_have_vanished():
+    start = [[2.0, 0.0], [856.0, 0.0]]
+    run = flows.integrate(flows.ScoreMatching(2, 2), start, 1e4)
+    known = run["loss"] > 1e-280
+    assert run.completed and np.min(run["loss"][known]) < 1e-100
+    assert (np.diff(run["loss"][known]) < 0).all()
+    assert not {e.kind for e in run.events} & {"plateau", "escape"}
+
+
 def test_means_that_need_too_many_nodes_are_told_with_what_to_do():
     run = flows.integrate(flows.ScoreMatching(3, 2), [[1e3, 0], [-1e3, 0], [0, 1e3]], 10.0)
     assert run.status == "field_failed" and run.message.endswith("start nearer to the target")
@@ -271,8 +292,9 @@ def test_means_that_need_too_many_nodes_are_told_with_what_to_do():
 def test_a_spread_cluster_that_arrives_from_far_away_leaves_one_behind():
     # The others are so far away that nothing of double precision moves them.
     run = flows.integrate(flows.ScoreMatching(3, 1, target=[60.0]), [[0.0], [1.0], [2.0]], 1e3)
-    assert run.completed and run["loss"][-1] < 1e-40
-    assert {e.kind for e in run.events} == {"locked", "diverging"}
+    # The tail of the next one is about exp(-59^2/8).
+    assert run.completed and 1e-190 < run["loss"][-1] < 1e-186
+    assert {e.kind for e in run.events} == {"locked", "diverging", "plateau"}
     assert run["max_norm"][-1] == pytest.approx(60.0, abs=1.0)
 
 

@@ -1,4 +1,4 @@
-"""Neurons that hardly differ: what is left of the loss is the cube of rounding, and that is told."""
+"""Neurons that hardly differ: the loss ends at the cube of their distances, or of rounding."""
 
 import numpy as np
 import pytest

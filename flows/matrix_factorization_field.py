@@ -151,6 +151,8 @@ def moved(layers: Matrices, velocities: Matrices) -> Matrices:
     return (outer @ velocities @ inside).sum(axis=-3)
 
 
+# A trial step of a solver may lead far away; it is rejected for what is not finite.
+@np.errstate(over="ignore", invalid="ignore")
 def field(point: Point, strength: float) -> Point:
     """Velocity of a point along the flow.
 
@@ -181,6 +183,7 @@ def field(point: Point, strength: float) -> Point:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def tangent(point: Point, step: Point, strength: float) -> Point:
     """Exact derivative of :func:`field` in a direction (the Jacobian times a vector).
 

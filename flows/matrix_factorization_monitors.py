@@ -29,6 +29,8 @@ __all__ = ["loss_errors", "monitors", "start_rounding", "two_matrices"]
 EPSILON = float(np.finfo(float).eps)
 
 
+# Some are undefined for layers that vanish or leave the doubles: NaN, not a warning.
+@np.errstate(all="ignore")
 def monitors(point: Point, strength: float, target: Array, turn: complex) -> dict[str, Array]:
     """Numbers of states and their rates.
 

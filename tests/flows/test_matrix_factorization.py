@@ -272,6 +272,21 @@ def test_steps_hardly_depend_on_the_regularisation(a):
     assert run.stats["steps"] < 7500  # 3600 to 5700 when written
 
 
+def test_a_trial_step_that_leaves_the_doubles_warns_nobody():
+    start = np.zeros((3, 2, 2))
+    start[0, :, 0], start[1, :, 0] = (-2e-12, 2e-12), (-3.5e-12, -2.8e-12)
+    start[2] = [[1.97, 0.538], [1.97, 0.538 - 1e-9]]
+    run = flows.integrate(flows.MatrixFactorization(2, depth=3), start, 1e10, rtol=4e-4)
+    assert run.completed  # and warnings are errors
+
+
+def test_layers_that_are_all_zero_stay_and_what_is_undefined_is_not_a_number():
+    run = flows.integrate(flows.MatrixFactorization(2, depth=3), np.zeros((3, 2, 2)), 1e3)
+    assert run.completed and (run.state == 0).all()
+    assert run["loss"] == pytest.approx(1.0)  # |I|^2/2
+    assert np.isnan(run.features["imbalance"]).all()
+
+
 def test_iterated_linear_systems_give_the_run_of_factored_ones(monkeypatch):
     system = flows.MatrixFactorization(3, "real", 5.0)
     start = system.initial(0.3, seed=2)

@@ -274,10 +274,13 @@ def test_steps_hardly_depend_on_the_regularisation(a):
 
 def test_a_trial_step_that_leaves_the_doubles_warns_nobody():
     start = np.zeros((3, 2, 2))
-    start[0, :, 0], start[1, :, 0] = (-2e-12, 2e-12), (-3.5e-12, -2.8e-12)
-    start[2] = [[1.97, 0.538], [1.97, 0.538 - 1e-9]]
-    run = flows.integrate(flows.MatrixFactorization(2, depth=3), start, 1e10, rtol=4e-4)
-    assert run.completed  # and warnings are errors
+    start[0, :, 0] = -2.071450852270206e-12, 2.071450852270206e-12
+    start[1, :, 0] = -3.4945542382162943e-12, -2.7691231268846672e-12
+    start[2] = [[1.968057063342571, 0.5378770040149806], [1.9680570637960881, 0.5378770039909689]]
+    for strength in (0, 5):
+        system = flows.MatrixFactorization(2, depth=3, regularization=strength)
+        run = flows.integrate(system, start, 14506553381.0, rtol=4.3e-4)
+        assert run.completed  # and warnings are errors
 
 
 def test_layers_that_are_all_zero_stay_and_what_is_undefined_is_not_a_number():

@@ -23,6 +23,7 @@ test: .venv/installed
 
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
 
 types: .venv/installed
 	$(BIN)/mypy

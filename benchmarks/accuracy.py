@@ -67,11 +67,15 @@ def cases(
     quick: bool, seeds: int, neurons: list[int] | None = None, dimensions: list[int] | None = None
 ) -> list[Case]:
     """Return the table's rows, of these neurons and dimensions only where they are given."""
-    n, d, scale = ((1, 2, 3), (2, 5), (0.1,)) if quick else (
-        (1, 2, 3, 5, 10), (2, 5, 20), (1e-3, 0.1, 1.0))  # fmt: skip
+    n, d, scale = (
+        ((1, 2, 3), (2, 5), (0.1,)) if quick else ((1, 2, 3, 5, 10), (2, 5, 20), (1e-3, 0.1, 1.0))
+    )
     rows = [Case(*c) for c in itertools.product(n, d, scale, range(seeds))]
-    return [row for row in rows if (not neurons or row.n in neurons)
-            and (not dimensions or row.d in dimensions)]  # fmt: skip
+    return [
+        row
+        for row in rows
+        if (not neurons or row.n in neurons) and (not dimensions or row.d in dimensions)
+    ]
 
 
 def neurons(x: list[Any], q: int) -> list[list[Any]]:
@@ -103,9 +107,10 @@ def follow(
     switches = exact.crossings(teacher)
     x, passed, collapses = start, mp.zero, 0
     while True:
-        rest = [t - passed for t in times[len(states):]]
-        run = solve_reference(field, jacobian, x, rest, digits, tolerance=1e-17, stages=16,
-                              switches=switches)  # fmt: skip
+        rest = [t - passed for t in times[len(states) :]]
+        run = solve_reference(
+            field, jacobian, x, rest, digits, tolerance=1e-17, stages=16, switches=switches
+        )
         for state in (x, *run.states):
             if leaves(state, teacher, digits):
                 return states, "a neuron at zero leaves", collapses
@@ -159,8 +164,9 @@ def all_references(wanted: list[Case], path: Path, processes: int) -> dict[str, 
     missing = [case for case in wanted if case.name not in known]
     missing.sort(key=lambda c: -c.n * min(c.n + 1, c.d))
     with ProcessPoolExecutor(processes) as pool:
-        found = track(pool.map(reference, missing), "references", len(missing),
-                      console=Console(stderr=True))  # fmt: skip
+        found = track(
+            pool.map(reference, missing), "references", len(missing), console=Console(stderr=True)
+        )
         for case, result in zip(missing, found, strict=True):
             known[case.name] = result
             path.write_text(json.dumps(known, indent=0))
@@ -180,8 +186,14 @@ def measure(case: Case, expected: dict[str, Any], rtol: float, method: str) -> d
     seen = truth[:size] >= SMALLEST
     error = np.abs(loss[:size][seen] / truth[:size][seen] - 1).max(initial=0.0)
     count = len(output_times(T_END))
-    return {"error": float(error), "seconds": seconds, "status": run.status, "until": size,
-            "complete": size == count, "positive": bool((run["loss"] >= 0).all())}  # fmt: skip
+    return {
+        "error": float(error),
+        "seconds": seconds,
+        "status": run.status,
+        "until": size,
+        "complete": size == count,
+        "positive": bool((run["loss"] >= 0).all()),
+    }
 
 
 def main() -> int:
@@ -210,8 +222,13 @@ def main() -> int:
     failures = 0
     for case in wanted:
         expected = known[case.name]
-        row = [f"{case.n}", f"{case.d}", f"{case.scale:g}", f"{expected['collapses']}",
-               f"{expected['seconds']:.0f} s"]
+        row = [
+            f"{case.n}",
+            f"{case.d}",
+            f"{case.scale:g}",
+            f"{expected['collapses']}",
+            f"{expected['seconds']:.0f} s",
+        ]
         for rtol, bound in BOUNDS.items():
             result = measure(case, expected, rtol, options.method)
             good = result["error"] <= bound and result["complete"] and result["positive"]

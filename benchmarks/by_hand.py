@@ -123,8 +123,12 @@ def casadi(n: int, d: int, rtol: float) -> Solver:
 
     x = ca.SX.sym("x", n * d)
     field = ca.vertcat(*residual_field(ca.vertsplit(x), n, d, ca))
-    options = {"reltol": rtol, "abstol": ATOL, "max_num_steps": MAX_STEPS,
-               "disable_internal_warnings": True}  # fmt: skip
+    options = {
+        "reltol": rtol,
+        "abstol": ATOL,
+        "max_num_steps": MAX_STEPS,
+        "disable_internal_warnings": True,
+    }
 
     def run(start: Any, t_end: float) -> Course:
         note = ""
@@ -150,10 +154,17 @@ def kvaerno(field: Callable[..., Any], rtol: float) -> Callable[[Any, float], Co
     @jax.jit
     def solve(t0: Any, t1: Any, dt0: Any, y0: Any) -> Any:
         return diffrax.diffeqsolve(
-            diffrax.ODETerm(field), diffrax.Kvaerno5(), t0, t1, dt0, y0, throw=False,
+            diffrax.ODETerm(field),
+            diffrax.Kvaerno5(),
+            t0,
+            t1,
+            dt0,
+            y0,
+            throw=False,
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=ATOL),
-            saveat=diffrax.SaveAt(t1=True), max_steps=DIFFRAX_STEPS,
-        )  # fmt: skip
+            saveat=diffrax.SaveAt(t1=True),
+            max_steps=DIFFRAX_STEPS,
+        )
 
     def run(y0: Any, t_end: float) -> Course:
         t, y, note = 0.0, jnp.asarray(y0), ""
@@ -221,9 +232,12 @@ def diffrax_arccos(n: int, d: int, rtol: float) -> Solver:
 
 
 TOOLS: dict[str, Callable[[int, int, float], Solver]] = {
-    "diffrax-arccos": diffrax_arccos, "diffrax": diffrax_residual, "casadi": casadi,
-    "jitcode": jitcode, "heyoka": heyoka,
-}  # fmt: skip
+    "diffrax-arccos": diffrax_arccos,
+    "diffrax": diffrax_residual,
+    "casadi": casadi,
+    "jitcode": jitcode,
+    "heyoka": heyoka,
+}
 
 
 def main() -> None:
@@ -244,8 +258,12 @@ def main() -> None:
         for t, state, note in run(start, job["t_end"]):
             seconds = time.process_time() - begun
             numbers = None if state is None else np.asarray(state, float).tolist()
-            print(json.dumps({"start": k, "seconds": seconds, "t": t, "state": numbers,
-                              "note": note}), flush=True)  # fmt: skip
+            print(
+                json.dumps(
+                    {"start": k, "seconds": seconds, "t": t, "state": numbers, "note": note}
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

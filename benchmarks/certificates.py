@@ -57,9 +57,15 @@ def neurons(n: int, d: int, seed: int, t_end: float, **asked: Any) -> Case:
 
 
 def layers(
-    d: int, field: str, strength: float, scale: float, seed: int, t_end: float,
-    balanced: bool = False, **asked: Any,
-) -> Case:  # fmt: skip
+    d: int,
+    field: str,
+    strength: float,
+    scale: float,
+    seed: int,
+    t_end: float,
+    balanced: bool = False,
+    **asked: Any,
+) -> Case:
     """Four layers; the target is the identity."""
     system = flows.MatrixFactorization(d=d, field=field, regularization=strength)
     start = system.initial(scale, seed, balanced=balanced)
@@ -94,15 +100,23 @@ def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
     """States at the times in the coordinates of the certificate."""
     if not isinstance(system, flows.ReLUNeuron):
         smooth = system.exact_flow(*system.reduce(start), DIGITS)
-        found = solve_reference(smooth.field, smooth.jacobian, smooth.x0, times, DIGITS,
-                                tolerance=KEPT)  # fmt: skip
+        found = solve_reference(
+            smooth.field, smooth.jacobian, smooth.x0, times, DIGITS, tolerance=KEPT
+        )
         return _states(found)
     # In the span of the teacher, here of length 1, and the start.
     x = exact.coordinates(start.tolist(), system.teacher, DIGITS)
     teacher = [1.0] + [0.0] * (len(x[0]) - 1)
     field, jacobian = exact.flow([1.0] * system.n, teacher, DIGITS)
-    found = solve_reference(field, jacobian, [c for row in x for c in row], times, DIGITS,
-                            tolerance=KEPT, switches=exact.crossings(teacher))  # fmt: skip
+    found = solve_reference(
+        field,
+        jacobian,
+        [c for row in x for c in row],
+        times,
+        DIGITS,
+        tolerance=KEPT,
+        switches=exact.crossings(teacher),
+    )
     return _states(found)
 
 
@@ -138,8 +152,19 @@ def main() -> int:
     flows.certify(small, small.initial(), 1e-3, digits=8)
 
     print(describe())
-    show("what", "to t", "digits", "pieces", "MB", "certify s", "verify s", "claims s",
-         "error at most", "off by", "loss at the end")  # fmt: skip
+    show(
+        "what",
+        "to t",
+        "digits",
+        "pieces",
+        "MB",
+        "certify s",
+        "verify s",
+        "claims s",
+        "error at most",
+        "off by",
+        "loss at the end",
+    )
     failed = False
     for case in CASES:
         if quick and case.long:
@@ -158,16 +183,27 @@ def main() -> int:
         times = np.geomspace(1e-2, case.t_end, 20)
         off = distance(certificate, times, reference(system, start, times))
         # Where the certificate is narrower than the reference, they differ by what that has lost.
-        failed |= not (checked.accepted and off <= certificate.error + 10 * KEPT
-                       and certificate.error <= case.promised)  # fmt: skip
+        failed |= not (
+            checked.accepted
+            and off <= certificate.error + 10 * KEPT
+            and certificate.error <= case.promised
+        )
         with precision(certificate.precision):
             loss = certificate.loss(case.t_end)
             power = 3 if isinstance(system, flows.ReLUNeuron) and system.n > 1 else 0
             scaled = (arb(case.t_end) ** power * loss).str(25)
         seconds = [f"{b - a:.1f}" for a, b in itertools.pairwise(marks)]
-        show(case.name, f"{case.t_end:g}", case.digits,
-             len(certificate.pieces), f"{size:.1f}", *seconds, f"{certificate.error:.1e}",
-             f"{off:.1e}", scaled)  # fmt: skip
+        show(
+            case.name,
+            f"{case.t_end:g}",
+            case.digits,
+            len(certificate.pieces),
+            f"{size:.1f}",
+            *seconds,
+            f"{certificate.error:.1e}",
+            f"{off:.1e}",
+            scaled,
+        )
     return int(failed)
 
 

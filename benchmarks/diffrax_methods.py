@@ -47,8 +47,18 @@ def runs(n: int, d: int, rtols: tuple[float, ...]) -> Table:
     start = system.initial(0.1, seed=0)
     truth = flows.integrate(system, start, T_END, method="Radau", rtol=TIGHT)
     table = Table(title=f"n = {n}, d = {d}, scale 0.1, seed 0, to t = {T_END:g}")
-    for heading in ("method", "rtol", "fields", "Jacobians", "steps", "first, s", "ms", "ratio",
-                    "error", "status"):  # fmt: skip
+    for heading in (
+        "method",
+        "rtol",
+        "fields",
+        "Jacobians",
+        "steps",
+        "first, s",
+        "ms",
+        "ratio",
+        "error",
+        "status",
+    ):
         table.add_column(heading, justify="left" if heading in ("method", "status") else "right")
     base: dict[float, float] = {}
     for method in ("auto", *JAX_METHODS):
@@ -61,11 +71,18 @@ def runs(n: int, d: int, rtols: tuple[float, ...]) -> Table:
             run, seconds = timed(call, REPEAT)
             base.setdefault(rtol, seconds)
             table.add_row(
-                method, f"{rtol:g}", f"{run.stats['field_evaluations']}",
-                f"{run.stats['jacobian_evaluations']}", f"{run.stats['steps']}", f"{first:.2f}",
-                f"{1e3 * seconds:.1f}", f"{seconds / base[rtol]:.2f}",
-                f"{largest_error(run, truth):.1e}", run.status, end_section=rtol == rtols[-1],
-            )  # fmt: skip
+                method,
+                f"{rtol:g}",
+                f"{run.stats['field_evaluations']}",
+                f"{run.stats['jacobian_evaluations']}",
+                f"{run.stats['steps']}",
+                f"{first:.2f}",
+                f"{1e3 * seconds:.1f}",
+                f"{seconds / base[rtol]:.2f}",
+                f"{largest_error(run, truth):.1e}",
+                run.status,
+                end_section=rtol == rtols[-1],
+            )
     return table
 
 
@@ -82,8 +99,13 @@ def gradients(n: int, d: int) -> Table:
         _, single = timed(lambda t=t: flows.integrate(system, start, t, t_eval=[t]), REPEAT)
         _, first = timed(lambda t=t: sensitivity(system, start, t), 1)
         _, seconds = timed(lambda t=t: sensitivity(system, start, t), REPEAT)
-        table.add_row(f"{t:g}", f"{first:.2f}", f"{1e3 * seconds:.1f}",
-                      f"{seconds / single:.1f}", f"{2 * n * d}")  # fmt: skip
+        table.add_row(
+            f"{t:g}",
+            f"{first:.2f}",
+            f"{1e3 * seconds:.1f}",
+            f"{seconds / single:.1f}",
+            f"{2 * n * d}",
+        )
     return table
 
 
@@ -96,8 +118,10 @@ def main() -> None:
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)  # this process is ours
     console = Console(width=None if sys.stdout.isatty() else 118)
-    console.print(f"{describe()}, jax {version('jax')} on {jax.default_backend()}, "
-                  f"diffrax {version('diffrax')}")  # fmt: skip
+    console.print(
+        f"{describe()}, jax {version('jax')} on {jax.default_backend()}, "
+        f"diffrax {version('diffrax')}"
+    )
     for n, d in ((3, 5),) if options.quick else ((2, 5), (3, 5), (10, 20)):
         console.print(runs(n, d, RTOLS[1:] if options.quick else RTOLS))
     console.print(gradients(3, 5))

@@ -61,8 +61,9 @@ def script(start: Array, rtol: float = RTOL) -> tuple[float, float]:
     v = np.eye(1, D)[0]
     y0 = np.concatenate([start.sum(axis=0) - v, start[:-1].ravel()])
     with np.errstate(all="ignore"):
-        run = solve_ivp(script_field, (0.0, T_END), y0, method="LSODA", rtol=rtol, atol=1e-20,
-                        args=(N, D))  # fmt: skip
+        run = solve_ivp(
+            script_field, (0.0, T_END), y0, method="LSODA", rtol=rtol, atol=1e-20, args=(N, D)
+        )
     return residual_loss(run.y[:, -1]), float(run.t[-1])
 
 
@@ -114,45 +115,83 @@ def table(title: str, *headings: str) -> Table:
 def throughput(size: int, scripted: int, pool: Executor, workers: int) -> Table:
     """Work and precision of an ensemble, against the script on its first members."""
     system, law = flows.ReLUNeuron(N, D), Law(size, SCALE)
-    made = table(f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, {workers} processes, warm",
-                 "what", "rtol", "members", "ms a member", "ratio",
-                 "error of L(T), median / largest", "note")  # fmt: skip
+    made = table(
+        f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, {workers} processes, warm",
+        "what",
+        "rtol",
+        "members",
+        "ms a member",
+        "ratio",
+        "error of L(T), median / largest",
+        "note",
+    )
     shared: dict[str, Any] = {"workers": workers, "executor": pool}
     # Of as many members as the script has: each takes a second.
     some = Law(scripted, SCALE)
     truth = integrate_ensemble(system, some, T_END, [T_END], rtol=TRUTH, **shared)["loss"][:, -1]
     seconds, losses, reached = by_hand(some, pool, workers)
     base = seconds / scripted
-    made.add_row("script", f"{RTOL:g}", f"{scripted}", f"{1e3 * base:.1f}", "1",
-                 error(losses, truth),
-                 f"{int(np.sum(reached < T_END))} stopped early")  # fmt: skip
+    made.add_row(
+        "script",
+        f"{RTOL:g}",
+        f"{scripted}",
+        f"{1e3 * base:.1f}",
+        "1",
+        error(losses, truth),
+        f"{int(np.sum(reached < T_END))} stopped early",
+    )
     for method in ("auto", "Rodas5P"):
         if method not in flows.METHODS:
             continue
         few = Law(4 * workers, SCALE)
-        cold, _ = timed(lambda m=method, s=few: integrate_ensemble(
-            system, s, 1.0, method=m, chunk_size=1, **shared))  # fmt: skip
+        cold, _ = timed(
+            lambda m=method, s=few: integrate_ensemble(
+                system, s, 1.0, method=m, chunk_size=1, **shared
+            )
+        )
         for rtol in (1e-6, RTOL):
-            whole, found = timed(lambda m=method, r=rtol: integrate_ensemble(
-                system, law, T_END, method=m, rtol=r, **shared))  # fmt: skip
+            whole, found = timed(
+                lambda m=method, r=rtol: integrate_ensemble(
+                    system, law, T_END, method=m, rtol=r, **shared
+                )
+            )
             each = whole / size
-            made.add_row(f"popflow, {method}", f"{rtol:g}", f"{size}", f"{1e3 * each:.2f}",
-                         f"{base / each:.0f}", error(found["loss"][:scripted, -1], truth),
-                         f"{found.completed} completed; cold + {cold:.1f} s")  # fmt: skip
+            made.add_row(
+                f"popflow, {method}",
+                f"{rtol:g}",
+                f"{size}",
+                f"{1e3 * each:.2f}",
+                f"{base / each:.0f}",
+                error(found["loss"][:scripted, -1], truth),
+                f"{found.completed} completed; cold + {cold:.1f} s",
+            )
     return made
 
 
 def descents(size: int, steps: int, pool: Executor, workers: int) -> Table:
     """Figure 1 from many seeds: members side by side, against one after the other."""
-    made = table(f"gradient descent, d = 10, {steps} steps, {size} seeds, {workers} processes",
-                 "n", "one alone, ms", "all, seconds", "ms a member and core", "ratio", "completed",
-                 "L(T) quantiles 5%, 50%, 95%")  # fmt: skip
+    made = table(
+        f"gradient descent, d = 10, {steps} steps, {size} seeds, {workers} processes",
+        "n",
+        "one alone, ms",
+        "all, seconds",
+        "ms a member and core",
+        "ratio",
+        "completed",
+        "L(T) quantiles 5%, 50%, 95%",
+    )
     for n in FIGURE_1:
         system, law = flows.ReLUNeuron(n, 10), Law(size, SCALE)
 
         def run(steps: int = steps, system: Any = system, law: Law = law) -> Ensemble:
-            return descend_ensemble(system, law, steps=steps, workers=workers, executor=pool,
-                                    chunk_size=min(CHUNK, -(-size // workers)))  # fmt: skip
+            return descend_ensemble(
+                system,
+                law,
+                steps=steps,
+                workers=workers,
+                executor=pool,
+                chunk_size=min(CHUNK, -(-size // workers)),
+            )
 
         starts = [law.start(system, k) for k in range(min(size, 10))]
         flows.descend(system, starts[0], steps=1)
@@ -164,9 +203,15 @@ def descents(size: int, steps: int, pool: Executor, workers: int) -> Table:
         whole, found = timed(run)
         core = workers * whole / size
         low, middle, high = found.quantiles()[:, -1]
-        made.add_row(f"{n}", f"{1e3 * alone:.1f}", f"{whole:.1f}", f"{1e3 * core:.2f}",
-                     f"{alone / core:.1f}", f"{found.completed}",
-                     f"{low:.2e}, {middle:.2e}, {high:.2e}")  # fmt: skip
+        made.add_row(
+            f"{n}",
+            f"{1e3 * alone:.1f}",
+            f"{whole:.1f}",
+            f"{1e3 * core:.2f}",
+            f"{alone / core:.1f}",
+            f"{found.completed}",
+            f"{low:.2e}, {middle:.2e}, {high:.2e}",
+        )
     return made
 
 
@@ -187,9 +232,18 @@ def engines(size: int, cpu_size: int) -> Table:
     jax.config.update("jax_enable_x64", True)  # this process is ours
     device = jax.default_backend()
     system = flows.ReLUNeuron(N, D)
-    made = table(f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, one process, JAX on {device}",
-                 "what", "rtol", "members", "first call, s", "CPU ms a member", "wall ms a member",
-                 "lanes used", "error of L(T), median / largest", "note")  # fmt: skip
+    made = table(
+        f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, one process, JAX on {device}",
+        "what",
+        "rtol",
+        "members",
+        "first call, s",
+        "CPU ms a member",
+        "wall ms a member",
+        "lanes used",
+        "error of L(T), median / largest",
+        "note",
+    )
     few = Law(cpu_size, SCALE)
     truth = integrate_ensemble(system, few, T_END, [T_END], method="LSODA", rtol=TRUTH)
     last = truth["loss"][:, -1]
@@ -202,17 +256,27 @@ def engines(size: int, cpu_size: int) -> Table:
         begun = time.process_time()
         wall, found = timed(lambda: run(count, T_END))
         spent = time.process_time() - begun
-        made.add_row(what, f"{rtol:g}", f"{count}", f"{first:.1f}", f"{1e3 * spent / count:.2f}",
-                     f"{1e3 * wall / count:.2f}", used(rtol, count) if what == "jax" else "",
-                     error(found["loss"][: len(last), -1], last[:count]),
-                     f"{found.completed} completed")  # fmt: skip
+        made.add_row(
+            what,
+            f"{rtol:g}",
+            f"{count}",
+            f"{first:.1f}",
+            f"{1e3 * spent / count:.2f}",
+            f"{1e3 * wall / count:.2f}",
+            used(rtol, count) if what == "jax" else "",
+            error(found["loss"][: len(last), -1], last[:count]),
+            f"{found.completed} completed",
+        )
 
     def used(rtol: float, count: int) -> str:
         procedure = batch(Flow(T_END, None, "auto", rtol, None, 100_000), system, None)
         law = Law(procedure.chunk_size(count, 1), SCALE)
         starts = (functools.partial(law.start, system, k) for k in range(law.size))
-        (share, *_) = [run.stats["lane_use"] for run in procedure.follow(system, starts)
-                       if isinstance(run, flows.Trajectory)]  # fmt: skip
+        (share, *_) = [
+            run.stats["lane_use"]
+            for run in procedure.follow(system, starts)
+            if isinstance(run, flows.Trajectory)
+        ]
         return f"{share:.0%} of {procedure.lanes}"
 
     for method in ("auto", "Rodas5P"):

@@ -57,8 +57,10 @@ def main() -> int:
             print(line, flush=True)
             total += evidence
             seen, put_in, good = seen + caught, put_in + errors, good and fine
-    print(f"\n{sum(total.values())} steps: {dict(total)}; {seen} of {put_in} errors refuted; "
-          f"{time.process_time() - begun:.0f} s")  # fmt: skip
+    print(
+        f"\n{sum(total.values())} steps: {dict(total)}; {seen} of {put_in} errors refuted; "
+        f"{time.process_time() - begun:.0f} s"
+    )
     print("\n| printed | evidence | corrected |\n|---|---|---|")
     for printed in printed_forms():
         found = printed.form.verify().finding

@@ -29,8 +29,12 @@ from flows.descend import descend
 SIGMA, STEP_SIZE, STEPS = 0.1, 0.05, 50_000
 NEURONS = (1, 2, 5, 10)
 # Told apart by colour (Okabe & Ito), dash and marker, so that print and any eye will do.
-STYLES = (("#000000", "-", "o"), ("#D55E00", "--", "s"), ("#0072B2", "-.", "^"),
-          ("#009E73", ":", "D"))  # fmt: skip
+STYLES = (
+    ("#000000", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#0072B2", "-.", "^"),
+    ("#009E73", ":", "D"),
+)
 # Where doubles end, the loss of one neuron has nothing more to show; the others stay above.
 FLOOR = 1e-20
 
@@ -80,8 +84,13 @@ def main() -> None:
         descend(system, start, STEP_SIZE, steps=1)  # compile before the clock runs
         run = runs[n] = descend(system, start, STEP_SIZE, steps)
         exponent = flows.local_exponent(run)[run["loss"] > FLOOR][-1]
-        table.add_row(f"{n}", run.status, f"{run['loss'][-1]:.3e}", f"{exponent:.3f}",
-                      f"{run.stats['seconds']:.3f}")  # fmt: skip
+        table.add_row(
+            f"{n}",
+            run.status,
+            f"{run['loss'][-1]:.3e}",
+            f"{exponent:.3f}",
+            f"{run.stats['seconds']:.3f}",
+        )
     console = Console(width=None if sys.stdout.isatty() else 118)
     console.print(describe())
     console.print(table)

@@ -16,8 +16,12 @@ import time
 import urllib.request
 from pathlib import Path
 
-FIRST = {"relu_neuron": "pairwise_distance", "gmm_em": "squared_norm_sum",
-         "score_matching": "max_norm", "matrix_factorization": "loss_fit"}  # fmt: skip
+FIRST = {
+    "relu_neuron": "pairwise_distance",
+    "gmm_em": "squared_norm_sum",
+    "score_matching": "max_norm",
+    "matrix_factorization": "loss_fit",
+}
 PAUSE = 0.02
 
 
@@ -35,10 +39,20 @@ def png(system: str, potential: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "flows", "inspect", system, "--potential", potential,
-             "--out", str(Path(folder) / "picture.png")],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "flows",
+                "inspect",
+                system,
+                "--potential",
+                potential,
+                "--out",
+                str(Path(folder) / "picture.png"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         return time.perf_counter() - begun
 
 
@@ -47,8 +61,9 @@ def inspector(system: str) -> tuple[float, float, int]:
     begun = time.perf_counter()
     server = subprocess.Popen(
         [sys.executable, "-m", "flows", "inspect", system, "--port", "0", "--no-browser"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert server.stdout is not None
         address = server.stdout.readline().split()[0]

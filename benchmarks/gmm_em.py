@@ -44,13 +44,20 @@ def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]
     reach = 2.0 * np.ceil(np.linalg.norm(means, axis=1).max() / 2) + 2.0
     distances = np.ptp(state.mu, axis=0)
     # A step of pi^2 / (24 distance) leaves exp(-48); in the near form Gauss-Hermite is better.
-    rungs = tuple(len(GAUSS) - 1 if components.form == NEAR else
-                  len(GAUSS) + int(np.ceil(2 * np.log2(max(1.0, 1.2 * d)))) + 1 for d in distances)
+    rungs = tuple(
+        len(GAUSS) - 1
+        if components.form == NEAR
+        else len(GAUSS) + int(np.ceil(2 * np.log2(max(1.0, 1.2 * d)))) + 1
+        for d in distances
+    )
     finer = moments(system.law, components, tensor(rungs, reach))
     gradient = pieces.gradient(frame, components, finer.pull) @ frame.basis.T
     kl, fisher = (x + y for x, y in zip((finer.kl, finer.fisher), components.constant, strict=True))
-    return [abs(found.loss / kl - 1), abs(found.fisher / fisher - 1),
-            relative(found.gradient, gradient[frame.member])]  # fmt: skip
+    return [
+        abs(found.loss / kl - 1),
+        abs(found.fisher / fisher - 1),
+        relative(found.gradient, gradient[frame.member]),
+    ]
 
 
 def expectations(console: Console) -> bool:
@@ -72,14 +79,21 @@ def expectations(console: Console) -> bool:
             errors = two_rules(system, means, found)
             if r == 1 and scale >= 1e-4:
                 loss, gradient, _ = gmm_em_exact.expectations(
-                    means[:, 0].tolist(), system.weights, 40)  # fmt: skip
+                    means[:, 0].tolist(), system.weights, 40
+                )
                 exact = np.array(gradient, dtype=float)[:, None]
                 errors[0] = max(errors[0], abs(found.loss / float(loss) - 1))
                 errors[2] = max(errors[2], relative(found.gradient, exact))
             bad = max(errors) > EXPECTATION
             good &= not bad
-            table.add_row(f"{r}", f"{scale:g}", *(f"{e:.1e}" for e in errors), f"{found.error:.1e}",
-                          f"{found.nodes}", f"{1e3 * spent:.1f}{' !' if bad else ''}")  # fmt: skip
+            table.add_row(
+                f"{r}",
+                f"{scale:g}",
+                *(f"{e:.1e}" for e in errors),
+                f"{found.error:.1e}",
+                f"{found.nodes}",
+                f"{1e3 * spent:.1f}{' !' if bad else ''}",
+            )
     console.print(table)
     gradient = flows.GMMEM(3, 1).gradient([[12.0], [-12.0], [0.0]])[0, 0]
     exact = float(gmm_em_exact.expectations([12, -12, 0], [1 / 3] * 3, 40)[1][0])
@@ -94,8 +108,10 @@ def along_a_run(console: Console) -> bool:
     exact = flows.integrate(system, start, 1e8, t_eval=times, method="reference")
     run = flows.integrate(system, start, 1e8, t_eval=times)
     errors = np.abs(run["loss"] / exact["loss"] - 1)
-    console.print(f"n = 2, d = 1 to t = 1e8: loss {run['loss'][-1]:.3e}, relative error at most "
-                  f"{errors.max():.1e} (reference: {exact.stats['seconds']:.0f} s)")  # fmt: skip
+    console.print(
+        f"n = 2, d = 1 to t = 1e8: loss {run['loss'][-1]:.3e}, relative error at most "
+        f"{errors.max():.1e} (reference: {exact.stats['seconds']:.0f} s)"
+    )
     alone = flows.integrate(flows.GMMEM(1, 3), [[0.3, -0.4, 1.2]], 300.0)
     closed = np.abs(alone["loss"] / (0.845 * np.exp(-2 * alone.t)) - 1).max()
     console.print(f"n = 1: L(t) / (L(0) exp(-2t)) - 1 at most {closed:.1e} to t = 300")
@@ -112,9 +128,11 @@ def speed(console: Console) -> bool:
     solved = time.perf_counter() - begun
     run["loss"]
     both = time.perf_counter() - begun
-    console.print(f"n = 3, d = 100 to t = 1e6, rtol 1e-8: {solved:.2f} s, with the observables "
-                  f"{both:.2f} s; {run.stats['field_evaluations']} fields, "
-                  f"{run.stats['pieces']} pieces")  # fmt: skip
+    console.print(
+        f"n = 3, d = 100 to t = 1e6, rtol 1e-8: {solved:.2f} s, with the observables "
+        f"{both:.2f} s; {run.stats['field_evaluations']} fields, "
+        f"{run.stats['pieces']} pieces"
+    )
     nodes = run.features["nodes"]
     shown = [f"{run.t[i]:.0e}: {nodes[i]:.0f}" for i in range(0, len(run.t), 10)]
     console.print("nodes of the observables at t = " + ", ".join(shown))
@@ -134,8 +152,9 @@ def bad_region(console: Console, dimensions: tuple[int, ...]) -> bool:
         out = np.flatnonzero(run["max_norm"] < 10 * np.sqrt(d))
         good &= len(out) > 0 and run.completed
         between = f"{run.t[out[0] - 1]:.3e} .. {run.t[out[0]]:.3e}" if len(out) else "not left"
-        table.add_row(f"{d}", f"{np.exp(d) / 30:.3g}", between, run.status,
-                      f"{run.stats['seconds']:.1f}")  # fmt: skip
+        table.add_row(
+            f"{d}", f"{np.exp(d) / 30:.3g}", between, run.status, f"{run.stats['seconds']:.1f}"
+        )
     console.print(table)
     return good
 

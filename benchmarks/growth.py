@@ -73,8 +73,14 @@ def single(n: int, d: int, method: str, limit: float) -> dict[str, Any]:
     run = flows.integrate(system, start, T_END, method=method, rtol=RTOL)
     seconds = time.process_time() - begun
     signal.setitimer(signal.ITIMER_PROF, 0)
-    return {"seconds": seconds, "t": float(run.t[-1]), "steps": run.stats["steps"],
-            "status": run.status, "peak": peak(), "more": peak() - before}  # fmt: skip
+    return {
+        "seconds": seconds,
+        "t": float(run.t[-1]),
+        "steps": run.stats["steps"],
+        "status": run.status,
+        "peak": peak(),
+        "more": peak() - before,
+    }
 
 
 def members(size: int, method: str) -> dict[str, Any]:
@@ -93,8 +99,14 @@ def members(size: int, method: str) -> dict[str, Any]:
         again, _ = run()
         disk = sum(os.path.getsize(path) for path in out.iterdir()) / 1e6
         completed = found.completed
-    return {"seconds": seconds, "again": again, "disk": disk, "completed": completed,
-            "peak": peak(), "more": peak() - before}  # fmt: skip
+    return {
+        "seconds": seconds,
+        "again": again,
+        "disk": disk,
+        "completed": completed,
+        "peak": peak(),
+        "more": peak() - before,
+    }
 
 
 def apart(what: Callable[..., dict[str, Any]], limit: float, *arguments: Any) -> dict[str, Any]:
@@ -122,9 +134,22 @@ def slope(now: float, before: float | None, size: float, last: float) -> str:
 
 def runs(title: str, sizes: list[tuple[int, int]], limit: float) -> Table:
     """Table of single runs; the slope is by what changes, n or d."""
-    made = table(f"{title}, to t = {T_END:g} at rtol {RTOL:g}; limit {limit:g} s", "method", "n",
-                 "d", "unknowns", "seconds", "slope", "steps", "ms a step", "slope", "peak MB",
-                 "of it the run's", "t reached", "note")  # fmt: skip
+    made = table(
+        f"{title}, to t = {T_END:g} at rtol {RTOL:g}; limit {limit:g} s",
+        "method",
+        "n",
+        "d",
+        "unknowns",
+        "seconds",
+        "slope",
+        "steps",
+        "ms a step",
+        "slope",
+        "peak MB",
+        "of it the run's",
+        "t reached",
+        "note",
+    )
     jobs = [(method, n, d) for method in METHODS for n, d in sizes]
     last: dict[str, tuple[float, float | None, float | None]] = {}
     for method, n, d in track(jobs, title, console=Console(stderr=True), transient=True):
@@ -140,9 +165,18 @@ def runs(title: str, sizes: list[tuple[int, int]], limit: float) -> Table:
             made.add_row(*row, *[""] * 8, note)
         else:
             by_time = slope(seconds, before[1], size, before[0]) if ended else ""
-            made.add_row(*row, f"{seconds:.3f}", by_time, f"{found['steps']}", f"{1e3 * each:.3f}",
-                         slope(each, before[2], size, before[0]), f"{found['peak']:.0f}",
-                         f"{found['more']:.0f}", f"{found['t']:.1e}", note)  # fmt: skip
+            made.add_row(
+                *row,
+                f"{seconds:.3f}",
+                by_time,
+                f"{found['steps']}",
+                f"{1e3 * each:.3f}",
+                slope(each, before[2], size, before[0]),
+                f"{found['peak']:.0f}",
+                f"{found['more']:.0f}",
+                f"{found['t']:.1e}",
+                note,
+            )
         last[method] = (size, seconds if ended else None, each)
         if (method, n, d) == (method, *sizes[-1]):
             made.add_section()
@@ -151,12 +185,26 @@ def runs(title: str, sizes: list[tuple[int, int]], limit: float) -> Table:
 
 def ensembles(sizes: tuple[int, ...], limit: float) -> Table:
     """Table of ensembles by their number of members."""
-    made = table(f"ensembles on disk, n = 2, d = 2, to t = {SHORT:g} at rtol {ROUGH:g}, 1 process",
-                 "method", "members", "seconds", "slope", "members/s", "resume, s", "peak MB",
-                 "of it the run's", "MB on disk", "completed")  # fmt: skip
+    made = table(
+        f"ensembles on disk, n = 2, d = 2, to t = {SHORT:g} at rtol {ROUGH:g}, 1 process",
+        "method",
+        "members",
+        "seconds",
+        "slope",
+        "members/s",
+        "resume, s",
+        "peak MB",
+        "of it the run's",
+        "MB on disk",
+        "completed",
+    )
     # Rodas5P is for many runs.
-    jobs = [(method, size) for method in METHODS for size in sizes
-            if method == "Rodas5P" or size <= ALONE]  # fmt: skip
+    jobs = [
+        (method, size)
+        for method in METHODS
+        for size in sizes
+        if method == "Rodas5P" or size <= ALONE
+    ]
     last: dict[str, tuple[float, float | None]] = {}
     for method, size in track(jobs, "members", console=Console(stderr=True), transient=True):
         found = apart(members, limit, size, method)
@@ -166,10 +214,18 @@ def ensembles(sizes: tuple[int, ...], limit: float) -> Table:
         seconds = found["seconds"]
         before = last.get(method, (1.0, None))
         by_size = slope(seconds, before[1], size, before[0])
-        made.add_row(method, f"{size}", f"{seconds:.2f}", by_size, f"{size / seconds:.0f}",
-                     f"{found['again']:.2f}", f"{found['peak']:.0f}", f"{found['more']:.0f}",
-                     f"{found['disk']:.2f}",
-                     f"{found['completed']}")  # fmt: skip
+        made.add_row(
+            method,
+            f"{size}",
+            f"{seconds:.2f}",
+            by_size,
+            f"{size / seconds:.0f}",
+            f"{found['again']:.2f}",
+            f"{found['peak']:.0f}",
+            f"{found['more']:.0f}",
+            f"{found['disk']:.2f}",
+            f"{found['completed']}",
+        )
         last[method] = size, seconds
     return made
 

@@ -45,8 +45,10 @@ def reference() -> None:
             found = run[name][known]
             worst = np.abs(found / exact[name][known] - 1).max()
             rounding = (run.features[f"{name}_error"][known] / found).max()
-            print(f"  {field:8} a = {a:<7g} {name:13} {worst:.1e}, smallest"
-                  f" {exact[name][known].min():.1e}, reported rounding {rounding:.1e}")  # fmt: skip
+            print(
+                f"  {field:8} a = {a:<7g} {name:13} {worst:.1e}, smallest"
+                f" {exact[name][known].min():.1e}, reported rounding {rounding:.1e}"
+            )
 
 
 def conserved() -> None:

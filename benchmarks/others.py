@@ -66,9 +66,12 @@ def alone(method: str, rtol: float, starts: list[Array]) -> Work:
     first, begun = time.process_time() - begun, time.process_time()
     runs = [flows.integrate(SYSTEM, start, T_END, [T_END], method, rtol) for start in starts]
     seconds = (time.process_time() - begun) / len(starts)
-    return Work(seconds, np.array([run["loss"][-1] for run in runs]),
-                np.array([run.t[-1] for run in runs]),
-                f"first {first:.1f} s")  # fmt: skip
+    return Work(
+        seconds,
+        np.array([run["loss"][-1] for run in runs]),
+        np.array([run.t[-1] for run in runs]),
+        f"first {first:.1f} s",
+    )
 
 
 def together(rtol: float, starts: list[Array]) -> Work:
@@ -112,10 +115,17 @@ def by_hand(tool: str, rtol: float, starts: list[Array], limit: float) -> Work:
     command = [sys.executable, str(Path(__file__).resolve().with_name("by_hand.py")), tool]
     cold, last = None, {}
     # JiTCODE builds in the current folder, and would read the project's settings there.
-    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, cwd=folder,
-    ) as process:  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=folder,
+        ) as process,
+    ):
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(json.dumps(job))
         process.stdin.close()
@@ -163,10 +173,17 @@ def compare(size: int, rtols: tuple[float, ...], limit: float, tools: list[str])
     radau = [flows.integrate(SYSTEM, s, T_END, [T_END], "Radau", TIGHT) for s in starts]
     truth = np.array([run["loss"][-1] for run in radau])
     exact = flows.integrate(SYSTEM, starts[0], T_END, [T_END], "reference")["loss"][-1]
-    made = table(f"n = {N}, d = {D}, scale {SCALE}, {size} starts, to t = {T_END:g}; truth against "
-                 f"50 digits: {abs(truth[0] / exact - 1):.0e}; limit {limit:g} s",
-                 "what", "rtol", "ms a run", "ratio", "error of L(T), median / largest",
-                 "t reached", "note")  # fmt: skip
+    made = table(
+        f"n = {N}, d = {D}, scale {SCALE}, {size} starts, to t = {T_END:g}; truth against "
+        f"50 digits: {abs(truth[0] / exact - 1):.0e}; limit {limit:g} s",
+        "what",
+        "rtol",
+        "ms a run",
+        "ratio",
+        "error of L(T), median / largest",
+        "t reached",
+        "note",
+    )
     jobs = [(f"popflow, {m}", lambda r, m=m: alone(m, r, starts)) for m in ("auto", "Rodas5P")]
     jobs.append(("popflow, Rodas5P, many", lambda r: together(r, starts)))
     jobs.append(("NumPy script, LSODA, residual", lambda r: scripted(r, starts, limit)))
@@ -184,12 +201,15 @@ def compare(size: int, rtols: tuple[float, ...], limit: float, tools: list[str])
             ended = np.isfinite(found.seconds)
             begun = found.reached[found.reached > 0]
             made.add_row(
-                what, f"{rtol:g}", f"{1e3 * found.seconds:.1f}" if ended else "",
+                what,
+                f"{rtol:g}",
+                f"{1e3 * found.seconds:.1f}" if ended else "",
                 f"{found.seconds / base[rtol]:.2f}" if ended else "",
                 error(found.losses, truth) if np.isfinite(found.losses).any() else "",
-                f"{begun.min():.1e}" if len(begun) else "", found.note,
+                f"{begun.min():.1e}" if len(begun) else "",
+                found.note,
                 end_section=rtol == rtols[-1],
-            )  # fmt: skip
+            )
     return made
 
 

@@ -41,8 +41,18 @@ def seconds(call: Callable[[], object], repeat: int) -> float:
 
 def sizes(console: Console) -> None:
     """Deriving, evaluating and integrating, by the number of entries."""
-    table = Table("n", "d", "entries", "derive", "gradient", "Hessian", "run to 1e6", "steps",
-                  "t^2 L, limit", title="quadratic neurons, rtol 1e-10")  # fmt: skip
+    table = Table(
+        "n",
+        "d",
+        "entries",
+        "derive",
+        "gradient",
+        "Hessian",
+        "run to 1e6",
+        "steps",
+        "t^2 L, limit",
+        title="quadratic neurons, rtol 1e-10",
+    )
     for n, d in ((2, 2), (3, 5), (5, 10)):
         begun = time.perf_counter()
         system = neurons(n, d)
@@ -55,10 +65,16 @@ def sizes(console: Console) -> None:
         spent = time.perf_counter() - begun
         r = min(n, d) - 1
         table.add_row(
-            str(n), str(d), str(n * d), f"{derived:.2f} s", f"{1e6 * gradient:.0f} us",
-            f"{1e3 * hessian:.2f} ms", f"{spent:.2f} s", str(run.stats["steps"]),
+            str(n),
+            str(d),
+            str(n * d),
+            f"{derived:.2f} s",
+            f"{1e6 * gradient:.0f} us",
+            f"{1e3 * hessian:.2f} ms",
+            f"{spent:.2f} s",
+            str(run.stats["steps"]),
             f"{run.t[-1] ** 2 * run['loss'][-1]:.5f}, {3 * r / (64 * (3 + r)):.5f}",
-        )  # fmt: skip
+        )
     console.print(table)
 
 
@@ -68,8 +84,13 @@ def accuracy(console: Console) -> None:
     start, times = system.initial(0.1, seed=0), np.geomspace(1, 1e8, 9)
     exact = flows.integrate(system, start, 1e8, times, method="Radau", rtol=1e-13)
     run = flows.integrate(system, start, 1e8, times)
-    table = Table("t", "loss", "relative error", "of it rounding, measured",
-                  title="n = 3, d = 4, rtol 1e-10 (0: doubles do not know it)")  # fmt: skip
+    table = Table(
+        "t",
+        "loss",
+        "relative error",
+        "of it rounding, measured",
+        title="n = 3, d = 4, rtol 1e-10 (0: doubles do not know it)",
+    )
     rounding = run.features["rounding"]
     for k in range(1, len(run.t)):
         known = run["loss"][k] > 0 and exact["loss"][k] > 0
@@ -87,8 +108,14 @@ def rebuilt(console: Console) -> None:
     gap, defect = sp.eye(3) - w * v, v * v.T - w.T * w
     loss = sp.trace(gap.T * gap) / 2 + sp.Rational(5, 4) * sp.trace(defect.T * defect)
     layers = flows.OwnSystem("layers", [v, w], loss)
-    table = Table("system", "t", "own", "built in", "largest relative difference of the losses",
-                  title="rebuilt and built in, rtol 1e-8")  # fmt: skip
+    table = Table(
+        "system",
+        "t",
+        "own",
+        "built in",
+        "largest relative difference of the losses",
+        title="rebuilt and built in, rtol 1e-8",
+    )
     for own, built, scale, t_end in (
         (mixture, flows.GMMEM(n=3, d=2), 1.0, 1e4),
         (layers, flows.MatrixFactorization(d=3, depth=2), 0.3, 3.0),

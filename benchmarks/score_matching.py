@@ -132,9 +132,16 @@ def expectations(console: Console) -> bool:
             forms = relative(found.gradient, stein)
             bad = max(errors) > EXPECTATION or forms > FORMS
             good &= not bad
-            table.add_row(f"{r}", name, f"{found.loss:.1e}", *(f"{e:.1e}" for e in errors),
-                          f"{forms:.1e}", f"{found.error:.1e}", f"{found.nodes}",
-                          f"{1e3 * spent:.1f}{' !' if bad else ''}")  # fmt: skip
+            table.add_row(
+                f"{r}",
+                name,
+                f"{found.loss:.1e}",
+                *(f"{e:.1e}" for e in errors),
+                f"{forms:.1e}",
+                f"{found.error:.1e}",
+                f"{found.nodes}",
+                f"{1e3 * spent:.1f}{' !' if bad else ''}",
+            )
     console.print(table)
     return good
 
@@ -158,8 +165,10 @@ def offsets(console: Console) -> bool:
                 f"off by {excess.max():.2f} of spread (1 + |m|)"
             )
     low, high = threshold(5, 3, 1e-7)
-    console.print(f"n = 5, d = 3, offsets 1e-7: all converge from M = {low:.3f}, "
-                  f"they part from M = {high:.3f}")  # fmt: skip
+    console.print(
+        f"n = 5, d = 3, offsets 1e-7: all converge from M = {low:.3f}, "
+        f"they part from M = {high:.3f}"
+    )
     return good and 4 < low < high < 6
 
 
@@ -169,13 +178,17 @@ def speed(console: Console) -> bool:
     # Compiled before the clock runs.
     flows.integrate(flows.ScoreMatching(2, 1), [[1.0], [2.0]], 1.0)
     collapse = flows.integrate(system, start(5, 3, 4.0, 1e-7), 1e4)
-    console.print(f"n = 5, d = 3 from (4, 0, 0) + 1e-7 to t = 1e4: {collapse.stats['seconds']:.2f}"
-                  f" s, longest mean {collapse['max_norm'][-1]:.2g}, "
-                  f"{collapse.stats['field_evaluations']} fields")  # fmt: skip
+    console.print(
+        f"n = 5, d = 3 from (4, 0, 0) + 1e-7 to t = 1e4: {collapse.stats['seconds']:.2f}"
+        f" s, longest mean {collapse['max_norm'][-1]:.2g}, "
+        f"{collapse.stats['field_evaluations']} fields"
+    )
     away = flows.integrate(flows.ScoreMatching(3, 1), [[6.0], [7.0], [7.5]], 1e6)
-    console.print(f"n = 3, d = 1, far regime to t = 1e6: {away.stats['seconds']:.2f} s, "
-                  f"R = {away['max_norm'][-1]:.3g}, "
-                  f"{away.stats['field_evaluations']} fields")  # fmt: skip
+    console.print(
+        f"n = 3, d = 1, far regime to t = 1e6: {away.stats['seconds']:.2f} s, "
+        f"R = {away['max_norm'][-1]:.3g}, "
+        f"{away.stats['field_evaluations']} fields"
+    )
     good = collapse.completed and collapse.stats["seconds"] < COLLAPSE
     good &= bool(collapse["max_norm"][-1] < 0.05)
     return good and away.completed and away.stats["seconds"] < FAR_REGIME
@@ -185,8 +198,10 @@ def small_losses(console: Console, reference: bool) -> bool:
     """Loss down to 1e-20 and below, along a run against 50 digits."""
     system, means, end = flows.ScoreMatching(3, 2), start(3, 2, 4.0, 1e-7), 1e12
     run = flows.integrate(system, means, end)
-    console.print(f"n = 3, d = 2 from (4, 0) + 1e-7 to t = {end:g}: loss {run['loss'][-1]:.3e}, "
-                  f"exponent {flows.local_exponent(run)[-1]:.6f}")  # fmt: skip
+    console.print(
+        f"n = 3, d = 2 from (4, 0) + 1e-7 to t = {end:g}: loss {run['loss'][-1]:.3e}, "
+        f"exponent {flows.local_exponent(run)[-1]:.6f}"
+    )
     good = run.completed and bool(run["loss"][-1] < 1e-20)
     if not reference:
         return good
@@ -195,8 +210,10 @@ def small_losses(console: Console, reference: bool) -> bool:
     exact = flows.integrate(line, begin, times[-1], t_eval=times, method="reference")
     fast = flows.integrate(line, begin, times[-1], t_eval=times)
     error = float(np.abs(fast["loss"] / exact["loss"] - 1).max())
-    console.print(f"n = 2, d = 1 to t = {times[-1]:g}: loss {fast['loss'][-1]:.3e}, relative error "
-                  f"at most {error:.1e} (reference: {exact.stats['seconds']:.0f} s)")  # fmt: skip
+    console.print(
+        f"n = 2, d = 1 to t = {times[-1]:g}: loss {fast['loss'][-1]:.3e}, relative error "
+        f"at most {error:.1e} (reference: {exact.stats['seconds']:.0f} s)"
+    )
     return good and exact.completed and bool(fast["loss"][-1] < 1e-20) and error < SMALL_LOSS
 
 

@@ -60,11 +60,16 @@ def compare(n: int, d: int, rtols: tuple[float, ...]) -> Table:
             run = flows.integrate(system, start, T_END, method=method, rtol=rtol)
             seconds.append(time.perf_counter() - begun)
         table.add_row(
-            method, f"{rtol:g}", f"{run.stats['field_evaluations']}",
-            f"{run.stats['jacobian_evaluations']}", f"{run.stats['steps']}",
-            f"{1e3 * min(seconds):.1f}", f"{largest_error(run, truth):.1e}", run.status,
+            method,
+            f"{rtol:g}",
+            f"{run.stats['field_evaluations']}",
+            f"{run.stats['jacobian_evaluations']}",
+            f"{run.stats['steps']}",
+            f"{1e3 * min(seconds):.1f}",
+            f"{largest_error(run, truth):.1e}",
+            run.status,
             end_section=rtol == rtols[-1],
-        )  # fmt: skip
+        )
     return table
 
 

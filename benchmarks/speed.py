@@ -37,9 +37,16 @@ LONG = 10.0
 # n, d and horizon. Dense linear algebra grows with the cube of the unknowns, n min(n + 1, d), so
 # that 50 neurons are followed through the transient only.
 SIZES = (
-    (2, 2, T_END), (3, 5, T_END), (3, 100, T_END), (3, 10_000, T_END), (10, 20, T_END),
-    (10, 10_000, T_END), (20, 20, T_END), (20, 10_000, T_END), (50, 10_000, 10.0),
-)  # fmt: skip
+    (2, 2, T_END),
+    (3, 5, T_END),
+    (3, 100, T_END),
+    (3, 10_000, T_END),
+    (10, 20, T_END),
+    (10, 10_000, T_END),
+    (20, 20, T_END),
+    (20, 10_000, T_END),
+    (50, 10_000, 10.0),
+)
 Array = NDArray[np.float64]
 
 
@@ -81,14 +88,16 @@ def capped(
     while solver.status == "running" and time.perf_counter() - begun < cap:
         solver.step()
     end = {"running": f"{note}; stopped at the cap", "failed": f"{note}; failed"}
-    return Timing(time.perf_counter() - begun, float(solver.t), solver.nfev,
-                  end.get(solver.status, note))  # fmt: skip
+    return Timing(
+        time.perf_counter() - begun, float(solver.t), solver.nfev, end.get(solver.status, note)
+    )
 
 
 def by_hand(n: int, d: int, start: Array, cap: float) -> Timing:
     """Integrate the neurons themselves, with arccos and finite differences."""
-    return capped(arccos_field(n, d), start.ravel(), None, PLAIN_ATOL, cap,
-                  "raw coordinates, arccos")  # fmt: skip
+    return capped(
+        arccos_field(n, d), start.ravel(), None, PLAIN_ATOL, cap, "raw coordinates, arccos"
+    )
 
 
 def plain_time(system: flows.ReLUNeuron, start: Array, cap: float) -> Timing:
@@ -97,8 +106,14 @@ def plain_time(system: flows.ReLUNeuron, start: Array, cap: float) -> Timing:
     chart = system.chart(run.frame, run.states.at(-1), 0.0)
     clock = Clock(0.0, np.zeros_like(chart.x0), exponential=True)
     plain = replace(chart, clock=clock)
-    return capped(plain.rhs, plain.y0, plain.jacobian, PLAIN_ATOL, cap,
-                  "residual coordinates, plain t, from t = 100")  # fmt: skip
+    return capped(
+        plain.rhs,
+        plain.y0,
+        plain.jacobian,
+        PLAIN_ATOL,
+        cap,
+        "residual coordinates, plain t, from t = 100",
+    )
 
 
 def popflow(
@@ -113,8 +128,9 @@ def popflow(
         if attempt == 0 and seconds[0] > LONG:
             break
     note = "" if run.completed else run.message
-    return Timing(min(seconds[1:] or seconds), float(run.t[-1]),
-                  run.stats["field_evaluations"], note)  # fmt: skip
+    return Timing(
+        min(seconds[1:] or seconds), float(run.t[-1]), run.stats["field_evaluations"], note
+    )
 
 
 def descent(n: int, d: int, steps: int) -> Timing:
@@ -164,9 +180,14 @@ def main() -> None:
     base = popflow(system, start, "auto", repeat)
 
     def add(what: str, timing: Timing) -> None:
-        table.add_row(what, duration(timing.seconds), f"{timing.seconds / base.seconds:.1f}",
-                      f"{timing.reached:.1e}", f"{timing.calls}" if timing.calls else "",
-                      timing.note)  # fmt: skip
+        table.add_row(
+            what,
+            duration(timing.seconds),
+            f"{timing.seconds / base.seconds:.1f}",
+            f"{timing.reached:.1e}",
+            f"{timing.calls}" if timing.calls else "",
+            timing.note,
+        )
 
     add("popflow, auto", base)
     for method in flows.METHODS[1:]:
@@ -186,8 +207,15 @@ def main() -> None:
         system = flows.ReLUNeuron(n, d)
         start = system.initial(0.1 * np.sqrt(5 / d), seed=0)
         timing = popflow(system, start, "auto", min(repeat, 3), t_end)
-        growth.add_row(f"{n}", f"{d}", f"{n * min(n + 1, d)}", duration(timing.seconds),
-                       f"{timing.reached:.1e}", f"{timing.calls}", timing.note)  # fmt: skip
+        growth.add_row(
+            f"{n}",
+            f"{d}",
+            f"{n * min(n + 1, d)}",
+            duration(timing.seconds),
+            f"{timing.reached:.1e}",
+            f"{timing.calls}",
+            timing.note,
+        )
     console.print(growth)
 
     steps = 5_000 if options.quick else 50_000
@@ -196,8 +224,9 @@ def main() -> None:
         table.add_column(heading, justify="right")
     for n, d in ((1, 10), (2, 10), (5, 10), (10, 10)):
         timing = descent(n, d, steps)
-        table.add_row(f"{n}", f"{d}", duration(timing.seconds),
-                      f"{1e6 * timing.seconds / steps:.2f} us")  # fmt: skip
+        table.add_row(
+            f"{n}", f"{d}", duration(timing.seconds), f"{1e6 * timing.seconds / steps:.2f} us"
+        )
     console.print(table)
 
 

@@ -113,11 +113,15 @@ def matrix_factorization(system: flows.MatrixFactorization) -> Hand:
     def field(t: float, y: Array) -> Array:
         layers = y.reshape(depth, d, d)
         residual, defects = parts(layers)
-        return np.concatenate([
-            (product(layers[j + 1 :]).T @ residual @ product(layers[:j]).T
-             - a * (defects[j + 1] @ layers[j] - layers[j] @ defects[j])).ravel()
-            for j in range(depth)
-        ])  # fmt: skip
+        return np.concatenate(
+            [
+                (
+                    product(layers[j + 1 :]).T @ residual @ product(layers[:j]).T
+                    - a * (defects[j + 1] @ layers[j] - layers[j] @ defects[j])
+                ).ravel()
+                for j in range(depth)
+            ]
+        )
 
     def loss(y: Array) -> float:
         residual, defects = parts(y.reshape(depth, d, d))
@@ -145,24 +149,57 @@ def cases(members: int) -> list[Case]:
         return [system.initial(scale, seed) for seed in range(count)]
 
     return [
-        *(Case("gmm_em, n = 3, d = 2", em, gmm_em, some(em, 0.5, c), t)
-          for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))),
-        Case("gmm_em, n = 3, d = 3", flows.GMMEM(3, 3), gmm_em,
-             some(flows.GMMEM(3, 3), 0.5, 1), 1e4),
-        *(Case("score_matching, n = 3, d = 2", score, score_matching, some(score, 0.5, c), t)
-          for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))),
-        Case("score_matching, n = 5, d = 3, cluster at 4", flows.ScoreMatching(5, 3),
-             score_matching, [cluster(5, 3, 4.0, 1e-7)], 1e4),
-        Case("score_matching, n = 3, d = 1, far: 6, 7, 7.5", line, score_matching,
-             [np.array([[6.0], [7.0], [7.5]])], 1e6),
-        Case("matrix_factorization, d = 3", layers, matrix_factorization,
-             some(layers, 0.35, members), 20.0),
+        *(
+            Case("gmm_em, n = 3, d = 2", em, gmm_em, some(em, 0.5, c), t)
+            for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))
+        ),
+        Case(
+            "gmm_em, n = 3, d = 3", flows.GMMEM(3, 3), gmm_em, some(flows.GMMEM(3, 3), 0.5, 1), 1e4
+        ),
+        *(
+            Case("score_matching, n = 3, d = 2", score, score_matching, some(score, 0.5, c), t)
+            for c, t in ((1, 1e2), (1, 1e4), (members, 1e4), (1, 1e8))
+        ),
+        Case(
+            "score_matching, n = 5, d = 3, cluster at 4",
+            flows.ScoreMatching(5, 3),
+            score_matching,
+            [cluster(5, 3, 4.0, 1e-7)],
+            1e4,
+        ),
+        Case(
+            "score_matching, n = 3, d = 1, far: 6, 7, 7.5",
+            line,
+            score_matching,
+            [np.array([[6.0], [7.0], [7.5]])],
+            1e6,
+        ),
+        Case(
+            "matrix_factorization, d = 3",
+            layers,
+            matrix_factorization,
+            some(layers, 0.35, members),
+            20.0,
+        ),
         # A start that converges, exponentially in the end.
-        *(Case("matrix_factorization, d = 3", layers, matrix_factorization,
-               [layers.initial(0.35, 4)], t) for t in (20.0, 50.0, 100.0)),
-        Case("matrix_factorization, d = 10", flows.MatrixFactorization(10), matrix_factorization,
-             some(flows.MatrixFactorization(10), 0.2, 1), 5.0),
-    ]  # fmt: skip
+        *(
+            Case(
+                "matrix_factorization, d = 3",
+                layers,
+                matrix_factorization,
+                [layers.initial(0.35, 4)],
+                t,
+            )
+            for t in (20.0, 50.0, 100.0)
+        ),
+        Case(
+            "matrix_factorization, d = 10",
+            flows.MatrixFactorization(10),
+            matrix_factorization,
+            some(flows.MatrixFactorization(10), 0.2, 1),
+            5.0,
+        ),
+    ]
 
 
 class Result(NamedTuple):
@@ -182,8 +219,9 @@ def by_hand(case: Case, rtol: float) -> Result:
     begun = time.process_time()
     for start in case.starts:
         with np.errstate(all="ignore"):
-            run = solve_ivp(field, (0.0, case.t_end), start.ravel(), method="LSODA", rtol=rtol,
-                            atol=ATOL)  # fmt: skip
+            run = solve_ivp(
+                field, (0.0, case.t_end), start.ravel(), method="LSODA", rtol=rtol, atol=ATOL
+            )
         rows.append((loss(run.y[:, -1]), run.t[-1]))
         states.append(run.y[:, -1].reshape(start.shape))
     seconds = (time.process_time() - begun) / len(case.starts)
@@ -196,8 +234,10 @@ def by_hand(case: Case, rtol: float) -> Result:
 def popflow(case: Case, rtol: float) -> Result:
     """Run popflow."""
     begun = time.process_time()
-    runs = [flows.integrate(case.system, start, case.t_end, [case.t_end], rtol=rtol)
-            for start in case.starts]  # fmt: skip
+    runs = [
+        flows.integrate(case.system, start, case.t_end, [case.t_end], rtol=rtol)
+        for start in case.starts
+    ]
     losses = np.array([run["loss"][-1] for run in runs])
     seconds = (time.process_time() - begun) / len(case.starts)
     return Result(seconds, losses, losses, np.array([run.t[-1] for run in runs]))
@@ -221,10 +261,21 @@ def limited(case: Case, limit: float) -> Result | None:
 
 def compare(chosen: list[Case], limit: float) -> Table:
     """Table of scripts and popflow."""
-    made = table(f"rtol {RTOL:g}; errors of the loss at the end against rtol {TIGHT:g}, largest of "
-                 f"the starts; scripts stop after {limit:g} s", "what", "t", "starts", "loss",
-                 "script, ms", "popflow, ms", "ratio", "script's error", "of its state",
-                 "popflow's error", "note")  # fmt: skip
+    made = table(
+        f"rtol {RTOL:g}; errors of the loss at the end against rtol {TIGHT:g}, largest of "
+        f"the starts; scripts stop after {limit:g} s",
+        "what",
+        "t",
+        "starts",
+        "loss",
+        "script, ms",
+        "popflow, ms",
+        "ratio",
+        "script's error",
+        "of its state",
+        "popflow's error",
+        "note",
+    )
     for case in track(chosen, "systems", console=Console(stderr=True), transient=True):
         popflow(case._replace(starts=case.starts[:1], t_end=1.0), RTOL)  # compile
         truth, mine = popflow(case, TIGHT).told, popflow(case, RTOL)
@@ -237,12 +288,21 @@ def compare(chosen: list[Case], limit: float) -> Table:
         if hand is None:
             row += ["", f"{1e3 * mine.seconds:.0f}", "", "", ""]
         else:
-            row += [f"{1e3 * hand.seconds:.0f}", f"{1e3 * mine.seconds:.0f}",
-                    f"{hand.seconds / mine.seconds:.1f}", worst(hand.told),
-                    worst(hand.states)]  # fmt: skip
+            row += [
+                f"{1e3 * hand.seconds:.0f}",
+                f"{1e3 * mine.seconds:.0f}",
+                f"{hand.seconds / mine.seconds:.1f}",
+                worst(hand.told),
+                worst(hand.states),
+            ]
         short = [] if hand is None else [t for t in hand.reached if t < case.t_end]
-        note = "script did not end" if hand is None else f"script reached {min(short):.1e}" if (
-            short) else ""  # fmt: skip
+        note = (
+            "script did not end"
+            if hand is None
+            else f"script reached {min(short):.1e}"
+            if (short)
+            else ""
+        )
         made.add_row(*row, worst(mine.told), note)
     return made
 

@@ -44,9 +44,10 @@ QUICK_SIZE, QUICK_RUNS_PER_ENTRY = 8, 3
 def claims() -> dict[str, Claim]:
     """Claims whose one constant the paper leaves unspecified, and one with another gamma."""
     found = {
-        c.id: c for c in potentials.claims("relu_neuron")
+        c.id: c
+        for c in potentials.claims("relu_neuron")
         if len(c.comparisons) == 1 and c.asymptotic and c.id != "exact_param_rate"
-    }  # fmt: skip
+    }
     (lower,) = found["loss_lower"].comparisons
     # What the derivation of Theorem 14 gives for gamma, where the claim reads L(T2)^(-1/3).
     cube = symbol("n") ** 5 * symbol("teacher_norm") / bounds.DISTANCE_VS_LOSS
@@ -68,10 +69,16 @@ def search(name: str, n: int, quick: bool) -> WorstCase:
     # The hypothesis on the size of the start of an upper bound, n^-4226, is beyond doubles.
     beyond = name == "loss_upper"
     return worst_case(
-        flows.ReLUNeuron(n, D), claim, t_end=T_END, scale=SCALE, beyond=beyond, method="Rodas5P",
-        max_steps=MAX_STEPS, size=QUICK_SIZE if quick else SIZE,
+        flows.ReLUNeuron(n, D),
+        claim,
+        t_end=T_END,
+        scale=SCALE,
+        beyond=beyond,
+        method="Rodas5P",
+        max_steps=MAX_STEPS,
+        size=QUICK_SIZE if quick else SIZE,
         evaluations=n * D * (QUICK_RUNS_PER_ENTRY if quick else RUNS_PER_ENTRY),
-    )  # fmt: skip
+    )
 
 
 def fitted(n: tuple[int, ...], constants: list[float]) -> tuple[float, float]:
@@ -98,8 +105,13 @@ def report(found: dict[tuple[str, int], WorstCase], numbers: tuple[int, ...]) ->
             if min(constants) > 0:
                 slope, deviation = fitted(numbers, constants)
                 shown = f"{paper + slope:.2f} ± {deviation:.2f}"
-            made.add_row(f"{name} ({relation})", kind, *(f"{c:.3g}" for c in constants),
-                         f"{paper:.2f}", shown)  # fmt: skip
+            made.add_row(
+                f"{name} ({relation})",
+                kind,
+                *(f"{c:.3g}" for c in constants),
+                f"{paper:.2f}",
+                shown,
+            )
     return made
 
 
@@ -118,14 +130,19 @@ def main() -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
         # The long ones first.
-        futures = {(name, n): pool.submit(search, name, n, options.quick)
-                   for n in reversed(numbers) for name in claims()}  # fmt: skip
+        futures = {
+            (name, n): pool.submit(search, name, n, options.quick)
+            for n in reversed(numbers)
+            for name in claims()
+        }
         found = {key: future.result() for key, future in futures.items()}
     console.print(report(found, numbers))
     runs = sum(w.evaluations for w in found.values())
     failures = sum(w.failures for w in found.values())
-    console.print(f"{runs} runs, {failures} of them without a constant that counts,"
-                  f" {time.perf_counter() - begun:.0f} s")  # fmt: skip
+    console.print(
+        f"{runs} runs, {failures} of them without a constant that counts,"
+        f" {time.perf_counter() - begun:.0f} s"
+    )
 
 
 if __name__ == "__main__":

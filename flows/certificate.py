@@ -28,9 +28,11 @@ Ball = Any  # flint.arb
 
 FORMAT = "popflow certificate 1"
 #: Parameters that make a system, in its file.
-STATED = {"relu_neuron": ("n", "d", "teacher"),
-          "matrix_factorization": ("d", "field", "regularization", "target", "depth"),
-          "gmm_em": ("n", "d", "weights")}  # fmt: skip
+STATED = {
+    "relu_neuron": ("n", "d", "teacher"),
+    "matrix_factorization": ("d", "field", "regularization", "target", "depth"),
+    "gmm_em": ("n", "d", "weights"),
+}
 MAX_BYTES = 256 * 2**20
 
 
@@ -252,19 +254,33 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         number = float.fromhex
         pieces = tuple(
             Piece(
-                int(p["end"], 16), tuple(p["signs"]), number(p["rho"]), number(p["defect"]),
-                tuple(map(number, p["growth"])), number(p["tube"]), number(p["error"]),
+                int(p["end"], 16),
+                tuple(p["signs"]),
+                number(p["rho"]),
+                number(p["defect"]),
+                tuple(map(number, p["growth"])),
+                number(p["tube"]),
+                number(p["error"]),
                 tuple([int(c, 16) for c in row] for row in p["coefficients"]),
             )
             for p in data["pieces"]
-        )  # fmt: skip
+        )
         system = make(data["system"], _doubles(data["parameters"]))
         start = system.check_start(unplain(_doubles(data["start"])))
-        return Certificate(system, start, number(data["t_end"]), int(data["bits"]),
-                           int(data["precision"]), pieces)  # fmt: skip
+        return Certificate(
+            system, start, number(data["t_end"]), int(data["bits"]), int(data["precision"]), pieces
+        )
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError,
-            OverflowError) as error:  # fmt: skip
-        raise InputError(f"{wanted}, got something else ({type(error).__name__}: {error});"
-                         " name another") from error  # fmt: skip
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise InputError(
+            f"{wanted}, got something else ({type(error).__name__}: {error}); name another"
+        ) from error

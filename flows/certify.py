@@ -136,8 +136,11 @@ class _Steps:
         return arb((c, -self.bits))
 
     def _ticks(self, length: float) -> int:
-        return int(length * 2.0**60) << (self.bits - 60) if self.bits > 60 else int(
-            length * 2.0**self.bits)  # fmt: skip
+        return (
+            int(length * 2.0**60) << (self.bits - 60)
+            if self.bits > 60
+            else int(length * 2.0**self.bits)
+        )
 
     def piece(self, end: int) -> Piece:
         """Make and prove the next piece; the state moves to its end."""
@@ -175,10 +178,14 @@ class _Steps:
         raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {reason}{possible}")
 
     def _collocated(self, span: Span) -> list[Row] | None:
-        guess = (continued(*self.before, span, self.table.nodes, self.bits) if self.before else
-                 constant(self.flow, self.state, self.degree + 1))  # fmt: skip
-        return collocate(self.flow, self.state, span, self.signs, guess, self.bits,
-                         self.bits + BALL_GUARD)  # fmt: skip
+        guess = (
+            continued(*self.before, span, self.table.nodes, self.bits)
+            if self.before
+            else constant(self.flow, self.state, self.degree + 1)
+        )
+        return collocate(
+            self.flow, self.state, span, self.signs, guess, self.bits, self.bits + BALL_GUARD
+        )
 
     def _kink(self, rows: Sequence[Row], span: Span, last: int) -> tuple[int, int] | None:
         """First pair of the plane that aligns on the piece, and when."""
@@ -188,8 +195,11 @@ class _Steps:
         def wrong(time: int, noise: float) -> list[int]:
             place = (self._exact(time) - span.centre) / span.half
             areas = self.flow.areas(chebyshev.evaluated(rows, place, self.bits))
-            return [k for k, (a, s) in enumerate(zip(areas, self.signs, strict=True))
-                    if a.mid() * s < -noise]  # fmt: skip
+            return [
+                k
+                for k, (a, s) in enumerate(zip(areas, self.signs, strict=True))
+                if a.mid() * s < -noise
+            ]
 
         low = self.time
         for k in range(1, self.degree + 1):
@@ -215,8 +225,12 @@ class _Steps:
         if not left <= self.goal:
             raise Singular("the defect cannot be bounded")
         defect = left + proof.interpolated(flow, rows, span, self.signs, bits, prec)
-        begin = proof.norm([x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
-                            for x, row in zip(self.state, rows, strict=True)])  # fmt: skip
+        begin = proof.norm(
+            [
+                x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
+                for x, row in zip(self.state, rows, strict=True)
+            ]
+        )
         start = (self.error + begin).upper()
         if not defect <= 16 * self.goal:
             raise Singular("the defect is too large")
@@ -240,8 +254,16 @@ class _Steps:
         self.error = arb(above(error))
         self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
         self._move(rows, span, last, self.goal / max(float(left), 1e-40 * self.goal))
-        return Piece(last, tuple(self.signs), rho, float(defect), growth, above(largest),
-                     float(self.error), tuple(rows))  # fmt: skip
+        return Piece(
+            last,
+            tuple(self.signs),
+            rho,
+            float(defect),
+            growth,
+            above(largest),
+            float(self.error),
+            tuple(rows),
+        )
 
     def _growth(
         self, rows: list[Row], span: Span, prec: int, tube: Ball, parts: int

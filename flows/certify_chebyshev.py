@@ -43,8 +43,12 @@ class Table(NamedTuple):
 
 def _values(points: Sequence[tuple[int, int]], count: int) -> Any:
     """``T_k(cos(pi num/den))`` for ``k < count``, one row a point."""
-    return arb_mat([[arb.cos_pi_fmpq(fmpq(k * num % (2 * den), den)) for k in range(count)]
-                    for num, den in points])  # fmt: skip
+    return arb_mat(
+        [
+            [arb.cos_pi_fmpq(fmpq(k * num % (2 * den), den)) for k in range(count)]
+            for num, den in points
+        ]
+    )
 
 
 @functools.cache
@@ -56,9 +60,14 @@ def table(degree: int, bits: int) -> Table:
         values = _values(points, degree + 1)
         ends = (0, degree)
         transform = arb_mat(
-            [[values[j, k] * (1 if j in ends else 2) / (degree * (2 if k in ends else 1))
-              for j in range(degree + 1)] for k in range(degree + 1)]
-        )  # fmt: skip
+            [
+                [
+                    values[j, k] * (1 if j in ends else 2) / (degree * (2 if k in ends else 1))
+                    for j in range(degree + 1)
+                ]
+                for k in range(degree + 1)
+            ]
+        )
         slopes = arb_mat(degree + 1, degree + 1)
         for k in range(degree + 1):
             unit = [int(m == k) for m in range(degree + 1)]

@@ -64,9 +64,7 @@ class RigorousVerdict:
         }
 
 
-def verdicts(
-    certificate: Certificate, claim: Claim | str | None = None
-) -> list[RigorousVerdict]:
+def verdicts(certificate: Certificate, claim: Claim | str | None = None) -> list[RigorousVerdict]:
     """Decide claims along the trajectory of a certificate.
 
     Parameters
@@ -100,8 +98,14 @@ def _verdict(trajectory: Trajectory, claim: Claim) -> RigorousVerdict:
     hypotheses = tuple((h.text, trajectory.hypothesis(h, claim)) for h in claim.hypotheses)
     order = [Proof.REFUTED, Proof.UNDECIDED, Proof.ENCLOSED, Proof.PROVED]
     worst = min(findings, key=lambda f: order.index(f.proof))
-    return RigorousVerdict(claim.id, worst.proof, hypotheses, worst.constant,
-                           sum(f.boxes for f in findings), worst.message)  # fmt: skip
+    return RigorousVerdict(
+        claim.id,
+        worst.proof,
+        hypotheses,
+        worst.constant,
+        sum(f.boxes for f in findings),
+        worst.message,
+    )
 
 
 @dataclass(frozen=True)
@@ -135,5 +139,9 @@ class Proven:
 
 def exit_code(found: Sequence[RigorousVerdict]) -> int:
     """Return 1 if a claim is REFUTED and all its hypotheses are PROVED, 0 otherwise."""
-    return int(any(v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
-                   for v in found))  # fmt: skip
+    return int(
+        any(
+            v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
+            for v in found
+        )
+    )

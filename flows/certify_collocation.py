@@ -52,9 +52,14 @@ def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], deriv
 
 
 def collocate(
-    flow: BallFlow, start: Sequence[Ball], span: Span, signs: Sequence[int], guess: Matrix,
-    bits: int, prec: int,
-) -> list[Row] | None:  # fmt: skip
+    flow: BallFlow,
+    start: Sequence[Ball],
+    span: Span,
+    signs: Sequence[int],
+    guess: Matrix,
+    bits: int,
+    prec: int,
+) -> list[Row] | None:
     """Solve for the coefficients of a piece, None if Newton's method does not converge.
 
     Parameters
@@ -100,8 +105,9 @@ def collocate(
             solved = scipy.linalg.lu_solve(factors, scaled)
             change = float(scale) * float(np.abs(solved).max())
             corrections = iter(solved.tolist())
-            values[1:] = [[(x - scale * next(corrections)).mid() for x in row]
-                          for row in values[1:]]  # fmt: skip
+            values[1:] = [
+                [(x - scale * next(corrections)).mid() for x in row] for row in values[1:]
+            ]
         else:
             change = 0.0
         if change <= floor:

@@ -48,13 +48,18 @@ class Scene:
         known = (*potentials.potentials(system.name), *potentials.auxiliaries(system.name))
         self.potentials = {p.name: p for p in known}
         self.quantities: type[Quantities] = importlib.import_module(
-            f"flows.certify_features_{system.name}").Features  # fmt: skip
+            f"flows.certify_features_{system.name}"
+        ).Features
         self.count = self.quantities.count(self)
         self.constants = {
-            **{key: arb(value) for key, value in system.parameters.items()
-               if isinstance(value, int | float)},
-            "t_end": arb(certificate.t_end), **self.quantities.constants(self),
-        }  # fmt: skip
+            **{
+                key: arb(value)
+                for key, value in system.parameters.items()
+                if isinstance(value, int | float)
+            },
+            "t_end": arb(certificate.t_end),
+            **self.quantities.constants(self),
+        }
         self.frozen: dict[str, Quantities] = {}
         self.cache: dict[int, Any] = {}  # of each piece, what features want to keep
         self._losses: dict[tuple[int, float], Ball] = {}
@@ -121,8 +126,10 @@ class Quantities(dict[str, Any], abc.ABC):
         at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
         middles, half = [row[0] for row in (table * at).tolist()], len(bounds) // 2
         # To second order, where the derivative is known, and to first order.
-        reach = [radius * abs(slope) + radius * radius / 2 * bend
-                 for slope, bend in zip(middles[half:], bounds[half:], strict=True)]  # fmt: skip
+        reach = [
+            radius * abs(slope) + radius * radius / 2 * bend
+            for slope, bend in zip(middles[half:], bounds[half:], strict=True)
+        ]
         reach += [radius * bound for bound in bounds[half:]]
         values = [v + arb(0, 1) * r for v, r in zip(middles, reach, strict=True)]
         self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)

@@ -37,8 +37,10 @@ class Features(Quantities):
         if not rates:
             return [abs(mu) for mu in self.x]
         # A mean that may be zero moves to either side.
-        return [v if mu > 0 else -v if mu < 0 else arb(0, 1) * abs(v).upper()
-                for mu, v in zip(self.x, self.velocity, strict=True)]  # fmt: skip
+        return [
+            v if mu > 0 else -v if mu < 0 else arb(0, 1) * abs(v).upper()
+            for mu, v in zip(self.x, self.velocity, strict=True)
+        ]
 
     def _fisher(self, rates: bool) -> Ball:
         # E|v|^2 is sum <grad_i, mu_i>, as v is the sum of psi_i mu_i.

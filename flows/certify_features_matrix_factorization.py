@@ -25,11 +25,26 @@ from flows.certify_spectrum import least_rate, singular_values
 class Features(Quantities):
     """Quantities of :func:`flows.matrix_factorization_monitors.monitors`, in balls."""
 
-    names: ClassVar[frozenset[str]] = frozenset({
-        "residual", "defect", "layer_defect", "singular_value", "layer_value", "determinant",
-        "layer_square", "orientation", "imbalance", "skew", "even", "main", "fit_speed",
-        "balance_speed", "loss_fit", "loss_balance",
-    })  # fmt: skip
+    names: ClassVar[frozenset[str]] = frozenset(
+        {
+            "residual",
+            "defect",
+            "layer_defect",
+            "singular_value",
+            "layer_value",
+            "determinant",
+            "layer_square",
+            "orientation",
+            "imbalance",
+            "skew",
+            "even",
+            "main",
+            "fit_speed",
+            "balance_speed",
+            "loss_fit",
+            "loss_balance",
+        }
+    )
 
     @staticmethod
     def constants(scene: Scene) -> dict[str, Ball]:
@@ -60,10 +75,12 @@ class Features(Quantities):
         fit, *deltas, half = (partial(series.on, middle, arb(radius) / 2) for series in made)
         return (
             fit(tube * sum(_others(sizes), arb(0))),
-            [delta(2 * tube * (a + b)) for delta, (a, b) in zip(deltas, pairwise(sizes),
-                                                               strict=True)],
+            [
+                delta(2 * tube * (a + b))
+                for delta, (a, b) in zip(deltas, pairwise(sizes), strict=True)
+            ],
             half(tube * _half_share(sizes)),
-        )  # fmt: skip
+        )
 
     def _series(self) -> list[Series]:
         """Polynomials of :attr:`small` on this piece."""
@@ -247,5 +264,7 @@ def _half_share(sizes: Sequence[Ball]) -> Ball:
 
 def _others(sizes: Sequence[Ball]) -> list[Ball]:
     """Products of all but one."""
-    return [math.prod([s for k, s in enumerate(sizes) if k != j], start=arb(1))
-            for j in range(len(sizes))]  # fmt: skip
+    return [
+        math.prod([s for k, s in enumerate(sizes) if k != j], start=arb(1))
+        for j in range(len(sizes))
+    ]

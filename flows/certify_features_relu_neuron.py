@@ -37,10 +37,15 @@ class Features(Quantities):
         """Differences of neurons, and their sum."""
         q = scene.flow.q
         neurons = [rows[k : k + q] for k in range(0, len(rows), q)]
-        apart = [[x - y for x, y in zip(a, b, strict=True)] for i, j in _pairs(len(neurons))
-                 for a, b in zip(neurons[i], neurons[j], strict=True)]  # fmt: skip
-        total = [[sum(column) for column in zip(*component, strict=True)]
-                 for component in zip(*neurons, strict=True)]  # fmt: skip
+        apart = [
+            [x - y for x, y in zip(a, b, strict=True)]
+            for i, j in _pairs(len(neurons))
+            for a, b in zip(neurons[i], neurons[j], strict=True)
+        ]
+        total = [
+            [sum(column) for column in zip(*component, strict=True)]
+            for component in zip(*neurons, strict=True)
+        ]
         return [*apart, *total]
 
     def __init__(self, scene: Scene, index: int, low: float, high: float) -> None:
@@ -87,8 +92,9 @@ class Features(Quantities):
         if rates:
             q, moved = self.q, _rows(self.velocity, self.q)
             speeds = [v[1:] for v in moved[len(z) : len(z) + len(pairs)]]
-            self["distance_dot"] = [dot(a, b) / s for a, b, s in
-                                    zip(gaps, speeds, self["distance"], strict=True)]  # fmt: skip
+            self["distance_dot"] = [
+                dot(a, b) / s for a, b, s in zip(gaps, speeds, self["distance"], strict=True)
+            ]
             turning = []
             for i, j in pairs:
                 product = zeta[i] * zeta[j]

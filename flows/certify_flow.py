@@ -80,9 +80,13 @@ class BallFlow(abc.ABC):
         return []
 
     def lowest_area(
-        self, pair: int, sign: int, box: Sequence[Ball], rates: Sequence[Ball],
+        self,
+        pair: int,
+        sign: int,
+        box: Sequence[Ball],
+        rates: Sequence[Ball],
         ends: Sequence[Sequence[Ball]],
-    ) -> Ball:  # fmt: skip
+    ) -> Ball:
         """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
 
         ``rates`` are those of ``box``, the states between ``ends``.

@@ -83,8 +83,7 @@ def rule(reach: int, spread: int, bits: int) -> Rule:
         count = math.ceil(math.sqrt(2 * decay + 20) / float(step))
         points = [k * step for k in range(-count, count + 1)]
         weights = [(-x * x / 2).exp() / (2 * arb.pi()).sqrt() * step for x in points]
-        return Rule(step, points, weights,
-                    error(longest, widest, step, points[-1], arb(strip)))  # fmt: skip
+        return Rule(step, points, weights, error(longest, widest, step, points[-1], arb(strip)))
 
 
 def rule_for(means: Sequence[Ball]) -> Rule:
@@ -128,8 +127,10 @@ class MixtureFlow(BallFlow):
     def of(cls, system: System, start: Array) -> Self:
         """Flow from the user's start."""
         if start.shape[1] != 1:
-            raise InputError("certify: gmm_em has certificates on a line only, got d ="
-                             f" {start.shape[1]}; give d = 1")  # fmt: skip
+            raise InputError(
+                "certify: gmm_em has certificates on a line only, got d ="
+                f" {start.shape[1]}; give d = 1"
+            )
         given = [fmpq(*w.as_integer_ratio()) for w in system.parameters["weights"]]
         total = sum(given, fmpq(0))
         return cls(system, [arb(x) for x in start[:, 0].tolist()], [w / total for w in given])
@@ -159,8 +160,10 @@ class MixtureFlow(BallFlow):
         real, at = [float(m.real.mid()) for m in means], float(x)
         top = max(range(len(real)), key=lambda k: real[k] * (at - real[k] / 2))
         m, share = means[top], self.weights[top]
-        return [((mu - m) * (x - (mu + m) / 2)).exp() * (w / share) if k != top else arb(1)
-                for k, (mu, w) in enumerate(zip(means, self.weights, strict=True))]  # fmt: skip
+        return [
+            ((mu - m) * (x - (mu + m) / 2)).exp() * (w / share) if k != top else arb(1)
+            for k, (mu, w) in enumerate(zip(means, self.weights, strict=True))
+        ]
 
     def posteriors(self, means: Sequence[Ball], found: Rule) -> list[list[Ball]]:
         """``psi_k``, a row a point."""

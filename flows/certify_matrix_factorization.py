@@ -88,8 +88,9 @@ class ChainFlow(BallFlow):
                 if len(rows) == d:
                     found += rows[i]
                 else:
-                    found += [c for a, b in zip(rows[i][:d], rows[i + d][:d], strict=True)
-                              for c in (a, b)]  # fmt: skip
+                    found += [
+                        c for a, b in zip(rows[i][:d], rows[i + d][:d], strict=True) for c in (a, b)
+                    ]
         return found
 
     def residual(self, layers: Sequence[Matrix]) -> Matrix:
@@ -202,8 +203,7 @@ class Moving:
         """Product with another one, or with a constant number."""
         if not isinstance(other, Moving):
             return Moving(self.value * other, self.rate * other)
-        return Moving(self.value * other.value,
-                       self.rate * other.value + self.value * other.rate)  # fmt: skip
+        return Moving(self.value * other.value, self.rate * other.value + self.value * other.rate)
 
     def transpose(self) -> Moving:
         """Transpose."""

@@ -102,8 +102,7 @@ def interpolated(
     worst = arb(0)
     for s, x, rate in zip(table.nodes, values, rates, strict=True):
         speed = (span.centre + span.half * s).exp()
-        gaps = [r / span.half - speed * f
-                for r, f in zip(rate, flow.field(x, signs), strict=True)]  # fmt: skip
+        gaps = [r / span.half - speed * f for r, f in zip(rate, flow.field(x, signs), strict=True)]
         worst = _larger(worst, norm(gaps))
     return worst * lebesgue(degree)
 
@@ -150,17 +149,23 @@ def best_ellipse(
 
 def boxes(rows: Sequence[Row], parts: int, bits: int, prec: int, radius: Ball) -> list[list[Ball]]:
     """Boxes that contain all states within ``radius`` of each part of a piece."""
-    middles = (chebyshev.at_middles(len(rows[0]) - 1, parts, prec)
-               * chebyshev.column(rows, bits)).tolist()  # fmt: skip
+    middles = (
+        chebyshev.at_middles(len(rows[0]) - 1, parts, prec) * chebyshev.column(rows, bits)
+    ).tolist()
     slopes = [sum(map(abs, chebyshev.differentiated(row))) for row in rows]
     sides = [arb(0, 1) * (arb((c, -bits)) / parts + radius) for c in slopes]
     return [[x + side for x, side in zip(middle, sides, strict=True)] for middle in middles]
 
 
 def crossing(
-    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, parts: int,
+    flow: BallFlow,
+    rows: Sequence[Row],
+    span: Span,
+    signs: Sequence[int],
+    bits: int,
+    parts: int,
     prec: int,
-) -> Ball:  # fmt: skip
+) -> Ball:
     """Bound how far the branch of the field is from the field itself, along a piece."""
     total = arb(0)
     if not signs:
@@ -172,8 +177,9 @@ def crossing(
         areas = flow.areas(box)
         if all(a * s >= 0 for a, s in zip(areas, signs, strict=True)):
             continue
-        ends = [chebyshev.evaluated(rows, arb(2 * (index + k) - parts) / parts, bits)
-                for k in (0, 1)]  # fmt: skip
+        ends = [
+            chebyshev.evaluated(rows, arb(2 * (index + k) - parts) / parts, bits) for k in (0, 1)
+        ]
         beyond = arb(0)
         for pair, sign in enumerate(signs):
             if not areas[pair] * sign >= 0:
@@ -210,8 +216,10 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
     size, least = len(matrix), spread(matrix)
     if not math.isfinite(least):
         return False
-    rows = [[c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
-            for i, row in enumerate(matrix)]  # fmt: skip
+    rows = [
+        [c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
+        for i, row in enumerate(matrix)
+    ]
     for k in range(size):
         pivot = rows[k][k]
         if not pivot > 0:
@@ -241,8 +249,10 @@ def growth(
         slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
         for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
             nu = sharp + factor * slack
-            shifted = [[c + nu * slow if a == b else c for b, c in enumerate(row)]
-                       for a, row in enumerate(hessian)]  # fmt: skip
+            shifted = [
+                [c + nu * slow if a == b else c for b, c in enumerate(row)]
+                for a, row in enumerate(hessian)
+            ]
             if is_positive(shifted):
                 break
         else:

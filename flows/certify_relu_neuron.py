@@ -123,8 +123,9 @@ class SpanFlow(BallFlow):
         """Neurons in the user's coordinates."""
         lengths = [arb(dot(g, g)).sqrt() for g in self.basis]
         columns = list(zip(*self.basis, strict=True))
-        scaled = [[a / size for a, size in zip(row, lengths, strict=False)]
-                  for row in self.rows(x)[:-1]]  # fmt: skip
+        scaled = [
+            [a / size for a, size in zip(row, lengths, strict=False)] for row in self.rows(x)[:-1]
+        ]
         return [[dot(row, [arb(g) for g in column]) for column in columns] for row in scaled]
 
     def _area(self, a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
@@ -161,9 +162,13 @@ class SpanFlow(BallFlow):
         return [dot(row, column) for row in weights for column in columns]
 
     def lowest_area(
-        self, pair: int, sign: int, box: Sequence[Ball], rates: Sequence[Ball],
+        self,
+        pair: int,
+        sign: int,
+        box: Sequence[Ball],
+        rates: Sequence[Ball],
         ends: Sequence[Sequence[Ball]],
-    ) -> Ball:  # fmt: skip
+    ) -> Ball:
         """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
 
         ``rates`` are those of ``box``, the states between ``ends``.
@@ -211,15 +216,20 @@ class SpanFlow(BallFlow):
                 for a in range(q):
                     blocks[i][j][a][a] = arb(0.5)
         for i, j in self.pairs():
-            minors = [rows[i][k] * rows[j][m] - rows[i][m] * rows[j][k]
-                      for k in range(q) for m in range(k)]  # fmt: skip
+            minors = [
+                rows[i][k] * rows[j][m] - rows[i][m] * rows[j][k]
+                for k in range(q)
+                for m in range(k)
+            ]
             area = abs(minors[0]) if q == 2 else dot(minors, minors).nonnegative_part().sqrt()
             theta = arb.atan2(area, dot(rows[i], rows[j]))
             # Projectors on the bisectors of the pair, s s^T and c c^T; their sum is on its plane.
-            sums = _projector([a + b for a, b in zip(units[i], units[j], strict=True)],
-                              2 * (theta / 2).cos())  # fmt: skip
-            gaps = _projector([a - b for a, b in zip(units[i], units[j], strict=True)],
-                              2 * (theta / 2).sin())  # fmt: skip
+            sums = _projector(
+                [a + b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).cos()
+            )
+            gaps = _projector(
+                [a - b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).sin()
+            )
             for a, b, mu in ((i, j, -1 if j == n else 1), (j, i, 1)):
                 if a == n:
                     continue
@@ -234,8 +244,13 @@ class SpanFlow(BallFlow):
                         own[k][m] += mu * spread * (s + c - 2 * units[a][k] * units[a][m])
                         if other is not None:
                             other[k][m] += twist * (s - c)
-        return arb_mat([[blocks[i][j][a][b] for j in range(n) for b in range(q)]
-                        for i in range(n) for a in range(q)])  # fmt: skip
+        return arb_mat(
+            [
+                [blocks[i][j][a][b] for j in range(n) for b in range(q)]
+                for i in range(n)
+                for a in range(q)
+            ]
+        )
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss on a box."""

@@ -67,9 +67,13 @@ class Series:
 
     @classmethod
     def of(
-        cls, matrix: Polynomials, factors: int, degree: int, bits: int,
+        cls,
+        matrix: Polynomials,
+        factors: int,
+        degree: int,
+        bits: int,
         constant: Matrix | None = None,
-    ) -> Series:  # fmt: skip
+    ) -> Series:
         """From products of so many :func:`doubled` rows of this degree; a constant is added."""
         entries, centre = [p for line in matrix for p in line], factors * degree
         rows = [[int(p[centre + k]) << (k > 0) for k in range(centre + 1)] for p in entries]
@@ -80,8 +84,12 @@ class Series:
         if constant is not None:
             for row, c in zip(balls, [c for line in constant.tolist() for c in line], strict=True):
                 row[0] += c
-        return cls((len(matrix), len(matrix[0])), arb_mat(balls),
-                   arb_mat([[arb((c, shift)) for c in row] for row in slopes]), bends)  # fmt: skip
+        return cls(
+            (len(matrix), len(matrix[0])),
+            arb_mat(balls),
+            arb_mat([[arb((c, shift)) for c in row] for row in slopes]),
+            bends,
+        )
 
     def on(self, middle: Ball, radius: Ball, off: Ball) -> Matrix:
         """All values on a stretch, and so far around them."""
@@ -89,9 +97,9 @@ class Series:
         moves = (self.slopes * at).tolist()
         values = [
             value + arb(0, 1) * (radius * abs(slope) + radius * radius / 2 * bend + off)
-            for (value,), (slope,), bend in
-            zip((self.coefficients * at).tolist(), moves, self.bends, strict=True)
-        ]  # fmt: skip
+            for (value,), (slope,), bend in zip(
+                (self.coefficients * at).tolist(), moves, self.bends, strict=True
+            )
+        ]
         columns = self.shape[1]
         return arb_mat([values[k : k + columns] for k in range(0, len(values), columns)])
-

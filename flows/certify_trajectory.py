@@ -139,10 +139,13 @@ class Trajectory:
         if fixed:
             return self._fixed(h)
         proofs = [
-            self.decide(Comparison(h.lhs, relation, h.rhs, sp.S.One, c.where, h.over),
-                         strict="=" not in h.relation).proof
-            for c in claim.comparisons if c.over in ("state", h.over)
-        ]  # fmt: skip
+            self.decide(
+                Comparison(h.lhs, relation, h.rhs, sp.S.One, c.where, h.over),
+                strict="=" not in h.relation,
+            ).proof
+            for c in claim.comparisons
+            if c.over in ("state", h.over)
+        ]
         if Proof.REFUTED in proofs:
             return Proof.REFUTED
         return Proof.PROVED if proofs and set(proofs) == {Proof.PROVED} else Proof.UNDECIDED
@@ -185,10 +188,17 @@ class Trajectory:
             return [None] * count
         found: list[bool | None] = []
         for row in values:
-            tests = [(x > 0 if strict else x >= 0, x <= 0 if strict else x < 0)
-                     for x, (_, strict) in zip(row, positive, strict=True)]  # fmt: skip
-            found.append(False if any(no for _, no in tests) else
-                         True if all(yes for yes, _ in tests) else None)  # fmt: skip
+            tests = [
+                (x > 0 if strict else x >= 0, x <= 0 if strict else x < 0)
+                for x, (_, strict) in zip(row, positive, strict=True)
+            ]
+            found.append(
+                False
+                if any(no for _, no in tests)
+                else True
+                if all(yes for yes, _ in tests)
+                else None
+            )
         return found
 
     def _compared(self, c: Comparison, strict: bool) -> Finding:

@@ -91,8 +91,10 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     known = {c.id: c for c in run.statements.claims}
     if not known and not isinstance(claim, Claim):
         name = run.parameters["system"]
-        raise InputError(f"no claims about {name} are known; give the system its claims, and with a"
-                         " file the system: flows.load(path, system=...)")  # fmt: skip
+        raise InputError(
+            f"no claims about {name} are known; give the system its claims, and with a"
+            " file the system: flows.load(path, system=...)"
+        )
     if isinstance(claim, str) and claim not in known:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
@@ -104,8 +106,9 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
 def _verdict(run: Run, quantities: Quantities, claim: Claim) -> Verdict:
     comparisons = claim.comparisons
     findings = [_measure(run, quantities, claim, c) for c in comparisons]
-    times = np.any([selected(quantities, c).reshape(len(run.t), -1).any(axis=1)
-                    for c in comparisons], axis=0)  # fmt: skip
+    times = np.any(
+        [selected(quantities, c).reshape(len(run.t), -1).any(axis=1) for c in comparisons], axis=0
+    )
     hypotheses = tuple(_hypothesis(quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
 
@@ -122,9 +125,17 @@ def _verdict(run: Run, quantities: Quantities, claim: Claim) -> Verdict:
     note = f"; outside the theorem: {missing} of {len(hypotheses)} hypotheses not met"
     message = finding.message + (note if missing else "")
     return Verdict(
-        claim.id, outcome, finding.measured, finding.bound, finding.error, hypotheses,
-        claim.source, finding.constant, finding.attained_at, message,
-    )  # fmt: skip
+        claim.id,
+        outcome,
+        finding.measured,
+        finding.bound,
+        finding.error,
+        hypotheses,
+        claim.source,
+        finding.constant,
+        finding.attained_at,
+        message,
+    )
 
 
 def _worst(findings: Sequence[_Finding]) -> _Finding:
@@ -212,15 +223,27 @@ def _pointwise(
         f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
     )
     return _Finding(
-        holds, True, float(lhs[worst]), float(rhs[worst]), float(error[worst]), tightest,
-        float(t[worst]), message,
-    )  # fmt: skip
+        holds,
+        True,
+        float(lhs[worst]),
+        float(rhs[worst]),
+        float(error[worst]),
+        tightest,
+        float(t[worst]),
+        message,
+    )
 
 
 def _asymptotic(
-    run: Run, quantities: Quantities, claim: Claim, c: Comparison, lhs: Array, rhs: Array,
-    error: Array, selected: Mask,
-) -> _Finding:  # fmt: skip
+    run: Run,
+    quantities: Quantities,
+    claim: Claim,
+    c: Comparison,
+    lhs: Array,
+    rhs: Array,
+    error: Array,
+    selected: Mask,
+) -> _Finding:
     """Decide whether one constant serves for ever, and find the tightest one of this run."""
     t = quantities["t"]
     ratio = np.divide(lhs, rhs, out=np.full_like(lhs, np.nan), where=rhs != 0)
@@ -282,9 +305,13 @@ def _asymptotic(
     measured = p * lhs_slope[half:].mean() / base
     spread = abs(p * (high - low) / base)
     return replace(
-        finding, holds=holds, measured=float(measured), bound=p, error=float(spread),
+        finding,
+        holds=holds,
+        measured=float(measured),
+        bound=p,
+        error=float(spread),
         message=message,
-    )  # fmt: skip
+    )
 
 
 def _slopes(

@@ -90,8 +90,9 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
 
         found = broken(document)
         unseen = [c for c in found if not c.caught]
-        click.echo(f"{len(found) - len(unseen)} of {len(found)} errors put in were refuted",
-                   err=as_json)  # fmt: skip
+        click.echo(
+            f"{len(found) - len(unseen)} of {len(found)} errors put in were refuted", err=as_json
+        )
         for c in unseen:
             click.echo(f"  {c.evidence}: {c.derivation}: {c.rule}: {c.mutation}", err=as_json)
     return int("REFUTED" in evidence or bool(unseen))
@@ -122,10 +123,14 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 @commands.command(epilog=help_of.CHECK)
 @help_of.subject
 @flow_options
-@click.option("--claim", metavar="ID", shell_complete=help_of.claim_names,
-              help="Check only this claim.")  # fmt: skip
-@click.option("--certificate", metavar="CERT.json",
-              help="Check it too, and show beside each verdict what it proves.")  # fmt: skip
+@click.option(
+    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Check only this claim."
+)
+@click.option(
+    "--certificate",
+    metavar="CERT.json",
+    help="Check it too, and show beside each verdict what it proves.",
+)
 @_json
 def check(
     subject: str, claim: str | None, certificate: str | None, as_json: bool, **options: Any
@@ -139,17 +144,22 @@ def check(
     from flows.verdict import exit_code
 
     result = loaded_or_integrated(
-        subject, options, lambda stated: one_of(
+        subject,
+        options,
+        lambda stated: one_of(
             "claim", claim if stated.claims else None, (c.id for c in stated.claims)
         ),
     )
     proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
     if as_json:
-        output.print_json({
-            **result.to_json(), "verdicts": [v.to_json() for v in verdicts],
-            **({"certificate": proven.to_json()} if proven else {}),
-        })  # fmt: skip
+        output.print_json(
+            {
+                **result.to_json(),
+                "verdicts": [v.to_json() for v in verdicts],
+                **({"certificate": proven.to_json()} if proven else {}),
+            }
+        )
     else:
         tables = [output.run_table(result), output.verdict_table(verdicts, proven)]
         tables += [output.proof_table(proven)] if proven else []
@@ -162,18 +172,31 @@ def check(
 
 @commands.command(epilog=help_of.INSPECT)
 @help_of.subject
-@click.option("--potential", metavar="NAME", shell_complete=help_of.potential_names,
-              help="Show only this, in the terminal; its name in `popflow list`.")  # fmt: skip
+@click.option(
+    "--potential",
+    metavar="NAME",
+    shell_complete=help_of.potential_names,
+    help="Show only this, in the terminal; its name in `popflow list`.",
+)
 @flow_options
 @click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="P",
-              help="Serve the page here [default: 8765, or any free one].")  # fmt: skip
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="P",
+    help="Serve the page here [default: 8765, or any free one].",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @_force
 def inspect(
-    subject: str, potential: str | None, out: str | None, port: int | None, no_browser: bool,
-    force: bool, **options: Any,
-) -> int:  # fmt: skip
+    subject: str,
+    potential: str | None,
+    out: str | None,
+    port: int | None,
+    no_browser: bool,
+    force: bool,
+    **options: Any,
+) -> int:
     """Look at a run, to t = 1e9 unless told otherwise.
 
     Serves a page on this machine: choose start and horizon, see loss, exponent, potentials,

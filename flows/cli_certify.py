@@ -25,24 +25,36 @@ DIGITS = 20
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
 
-_claim = click.option("--claim", metavar="ID", shell_complete=help_of.claim_names,
-                      help="Decide only this claim.")  # fmt: skip
+_claim = click.option(
+    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Decide only this claim."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.command(epilog=help_of.CERTIFY)
 @help_of.system
 @flow_options
-@click.option("--digits", metavar="D", type=int, default=30, show_default=True,
-              help="Aim at an error of about 10^-D.")  # fmt: skip
+@click.option(
+    "--digits",
+    metavar="D",
+    type=int,
+    default=30,
+    show_default=True,
+    help="Aim at an error of about 10^-D.",
+)
 @click.option("--out", metavar="CERT.json", help="Write the certificate.")
 @_claim
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
 @_json
 def certify(
-    system: str, digits: int, out: str | None, claim: str | None, force: bool, as_json: bool,
+    system: str,
+    digits: int,
+    out: str | None,
+    claim: str | None,
+    force: bool,
+    as_json: bool,
     **options: Any,
-) -> int:  # fmt: skip
+) -> int:
     """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
 
     Loss and local exponent are enclosed at the times of --t-eval and at --t-end.
@@ -99,8 +111,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     name = load_certificate(path).system.name if asked else ""
     made, start = _problem(name, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
-    summary = {"accepted": found.accepted, "refused": found.refused or None,
-               "pieces": found.pieces}  # fmt: skip
+    summary = {"accepted": found.accepted, "refused": found.refused or None, "pieces": found.pieces}
     if not found.accepted:
         if as_json:
             output.print_json({"checked": summary})
@@ -120,8 +131,9 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
 
     found = checked(path, run.system, run.start)
     if not found.accepted:
-        raise InputError(f"{path}: REFUSED: {found.refused}; make it with popflow certify for this"
-                         " start")  # fmt: skip
+        raise InputError(
+            f"{path}: REFUSED: {found.refused}; make it with popflow certify for this start"
+        )
     certificate = load_certificate(path)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
 
@@ -130,8 +142,9 @@ def _problem(name: str, options: Options) -> tuple[System, Any]:
     """System and start that the options ask for."""
     given = [key for key, value in options.items() if value is not None]
     if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it"
-                         " out")  # fmt: skip
+        raise InputError(
+            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
+        )
     twice = [key for key in given if key in ("n", "d", "scale", "seed")]
     if "initial" in given and twice:
         raise InputError(f"--initial: expected no --{twice[0]} beside it; give one of them")
@@ -154,9 +167,12 @@ def _times(asked: Sequence[float] | None, end: float) -> list[float]:
 
 
 def _show(
-    certificate: Certificate, times: Sequence[float], claim: str | None, as_json: bool,
+    certificate: Certificate,
+    times: Sequence[float],
+    claim: str | None,
+    as_json: bool,
     extra: dict[str, Any],
-) -> int:  # fmt: skip
+) -> int:
     """Print what a certificate says; return the exit code."""
     from flows.certify_claims import exit_code, verdicts
     from flows.certify_trajectory import Proof
@@ -164,23 +180,28 @@ def _show(
 
     found = verdicts(certificate, claim)
     enclosures = [
-        {"t": t, "loss": certificate.loss(t).str(DIGITS),
-         "local_exponent": certificate.local_exponent(t).str(DIGITS)}
+        {
+            "t": t,
+            "loss": certificate.loss(t).str(DIGITS),
+            "local_exponent": certificate.local_exponent(t).str(DIGITS),
+        }
         for t in times
-    ]  # fmt: skip
+    ]
     if as_json:
-        output.print_json({
-            "system": certificate.system.name,
-            "parameters": certificate.system.parameters,
-            "start": plain(certificate.start),
-            "t_end": certificate.t_end,
-            "error": certificate.error,
-            "final_error": certificate.final_error,
-            "pieces": len(certificate.pieces),
-            "enclosures": enclosures,
-            "verdicts": [v.to_json() for v in found],
-            **extra,
-        })  # fmt: skip
+        output.print_json(
+            {
+                "system": certificate.system.name,
+                "parameters": certificate.system.parameters,
+                "start": plain(certificate.start),
+                "t_end": certificate.t_end,
+                "error": certificate.error,
+                "final_error": certificate.final_error,
+                "pieces": len(certificate.pieces),
+                "enclosures": enclosures,
+                "verdicts": [v.to_json() for v in found],
+                **extra,
+            }
+        )
     else:
         output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
@@ -189,24 +210,33 @@ def _show(
 
 
 def _tables(
-    certificate: Certificate, enclosures: Sequence[dict[str, Any]],
-    found: Sequence[RigorousVerdict], checked: dict[str, Any] | None,
-) -> list[Any]:  # fmt: skip
+    certificate: Certificate,
+    enclosures: Sequence[dict[str, Any]],
+    found: Sequence[RigorousVerdict],
+    checked: dict[str, Any] | None,
+) -> list[Any]:
     parameters = certificate.system.parameters.items()
     rows = [
         ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters)),
         ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
-        ("distance from the polynomial", f"at most {certificate.error:.3g} at every time,"
-         f" {certificate.final_error:.3g} at the end"),
+        (
+            "distance from the polynomial",
+            f"at most {certificate.error:.3g} at every time,"
+            f" {certificate.final_error:.3g} at the end",
+        ),
         ("independent check", "accepted" if checked else "not made; popflow verify makes it"),
-    ]  # fmt: skip
+    ]
     return [
         output.table(("certificate", certificate.system.name), rows),
-        output.table(("t", "loss", "local exponent"),
-                     [(e["t"], e["loss"], e["local_exponent"]) for e in enclosures]),
-        output.table(("claim", "verdict", "", "hypotheses"),
-                     [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found]),
-    ]  # fmt: skip
+        output.table(
+            ("t", "loss", "local exponent"),
+            [(e["t"], e["loss"], e["local_exponent"]) for e in enclosures],
+        ),
+        output.table(
+            ("claim", "verdict", "", "hypotheses"),
+            [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found],
+        ),
+    ]
 
 
 def _counted(verdict: RigorousVerdict) -> str:

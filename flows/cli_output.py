@@ -153,14 +153,18 @@ def verdict_table(verdicts: Sequence[Verdict], proven: Proven | None = None) -> 
     if proven is None:
         return table(heading, rows)
     found = {v.claim: str(v.verdict) for v in proven.verdicts}
-    return table((*heading[:2], "certified", *heading[2:]),
-                 [(*row[:2], found[str(row[0])], *row[2:]) for row in rows])  # fmt: skip
+    return table(
+        (*heading[:2], "certified", *heading[2:]),
+        [(*row[:2], found[str(row[0])], *row[2:]) for row in rows],
+    )
 
 
 def proof_table(proven: Proven) -> Table:
     """What a certificate says of each claim, in words."""
-    return table(("claim", f"certified to t = {proven.t_end:g}"),
-                 [(v.claim, v.message) for v in proven.verdicts])  # fmt: skip
+    return table(
+        ("claim", f"certified to t = {proven.t_end:g}"),
+        [(v.claim, v.message) for v in proven.verdicts],
+    )
 
 
 def unmet_table(verdicts: Sequence[Verdict]) -> Table:

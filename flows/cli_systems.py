@@ -48,8 +48,10 @@ def comma_separated(what: str, example: str) -> Callable[..., list[float] | None
         try:
             return None if text is None else [float(part) for part in text.split(",")]
         except ValueError as error:
-            raise InputError(f"{option.opts[0]}: expected {what} separated by commas, like"
-                             f" {example}, got {text!r}") from error  # fmt: skip
+            raise InputError(
+                f"{option.opts[0]}: expected {what} separated by commas, like"
+                f" {example}, got {text!r}"
+            ) from error
 
     return read
 
@@ -76,8 +78,9 @@ def _matrices(options: Options, name: str, axes: tuple[str, ...], is_complex: bo
             raise
         # What is no array of complex numbers either is refused by a reason of its own.
         _array(options, name, axes, is_complex=True)
-        raise InputError(f"{options[name]}: expected real numbers, got complex ones; add --field"
-                         " complex") from None  # fmt: skip
+        raise InputError(
+            f"{options[name]}: expected real numbers, got complex ones; add --field complex"
+        ) from None
 
 
 def _sizes(
@@ -140,8 +143,11 @@ def _matrix_factorization(options: Options) -> tuple[System, Array]:
     target = _matrices(options, "target", ("d", "d"), is_complex)
     if initial is not None and options["balanced"]:
         raise InputError("--initial: expected no --balanced beside it; give one of them")
-    given = {key: options[key] for key in ("field", "regularization", "depth")
-             if options[key] is not None}  # fmt: skip
+    given = {
+        key: options[key]
+        for key in ("field", "regularization", "depth")
+        if options[key] is not None
+    }
     if initial is not None:
         d = initial.shape[1]
         given.setdefault("depth", initial.shape[0])
@@ -150,8 +156,9 @@ def _matrix_factorization(options: Options) -> tuple[System, Array]:
     else:
         d = chosen(options, "d")
     if target is not None and target.shape != (d, d):
-        raise InputError(f"--target: expected shape ({d}, {d}), as the layers have, got"
-                         f" {target.shape}")  # fmt: skip
+        raise InputError(
+            f"--target: expected shape ({d}, {d}), as the layers have, got {target.shape}"
+        )
     system = MatrixFactorization(d=d, target=target, **given)
     if initial is not None:
         return system, initial
@@ -160,10 +167,11 @@ def _matrix_factorization(options: Options) -> tuple[System, Array]:
 
 
 _TARGET = click.option(
-    "--target", metavar="FILE",
+    "--target",
+    metavar="FILE",
     help="Target, .npy or JSON lists: Sigma [default: the identity], or the data's mean"
     " [default: 0].",
-)  # fmt: skip
+)
 
 SYSTEMS = {
     "relu_neuron": Entry(

@@ -104,8 +104,10 @@ def descend(
 def descent(system: System, step_size: float, steps: int) -> tuple[float, NDArray[np.int64]]:
     """Step size and the numbers of steps that are recorded, or an :class:`InputError`."""
     if not system.linear_charts:
-        raise InputError(f"descend steps in coordinates that are linear in the parameters, which"
-                         f" {system.name} does not have; integrate its flow")  # fmt: skip
+        raise InputError(
+            f"descend steps in coordinates that are linear in the parameters, which"
+            f" {system.name} does not have; integrate its flow"
+        )
     real = isinstance(step_size, (int, float, np.number)) and not isinstance(step_size, bool)
     if not (real and math.isfinite(step_size) and step_size > 0):
         raise InputError(f"step_size must be a positive finite number, got {step_size!r}")
@@ -160,8 +162,9 @@ def take(stride: Stride, eta: float) -> Array | None:
     """Raw state after a stride, or None where the iterates diverge."""
     ahead, chart = stride.x.copy(), stride.chart
     # Decay zero: the solver's state is the raw state.
-    bounded = _advance(chart.field)(ahead, eta, stride.steps, np.zeros_like(ahead), chart.weights,
-                                    chart.shape)  # fmt: skip
+    bounded = _advance(chart.field)(
+        ahead, eta, stride.steps, np.zeros_like(ahead), chart.weights, chart.shape
+    )
     return ahead if bounded else None
 
 
@@ -184,9 +187,14 @@ class Walk:
     frame: Any
     state: Any
     reached: list[Any] = field(default_factory=list)
-    stats: dict[str, int] = field(default_factory=lambda: {
-        "steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 1
-    })  # fmt: skip
+    stats: dict[str, int] = field(
+        default_factory=lambda: {
+            "steps": 0,
+            "field_evaluations": 0,
+            "jacobian_evaluations": 0,
+            "pieces": 1,
+        }
+    )
 
     @classmethod
     def begin(cls, system: System, start: ArrayLike) -> Walk:
@@ -241,13 +249,18 @@ class Walk:
         return np.array_equal(np.sign(one), np.sign(other))
 
     def trajectory(
-        self, eta: float, counts: NDArray[np.int64], interrupted: bool, seconds: float,
+        self,
+        eta: float,
+        counts: NDArray[np.int64],
+        interrupted: bool,
+        seconds: float,
         about: dict[str, Any],
-    ) -> Trajectory:  # fmt: skip
+    ) -> Trajectory:
         """Run as far as it was walked."""
         done = len(self.reached)
-        parts = {f.name: [getattr(state, f.name) for state in self.reached]
-                 for f in fields(self.state)}  # fmt: skip
+        parts = {
+            f.name: [getattr(state, f.name) for state in self.reached] for f in fields(self.state)
+        }
         status, message = COMPLETED, "reached the end"
         if interrupted:
             status, message = INTERRUPTED, "interrupted; what was computed is kept"

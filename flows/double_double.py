@@ -77,10 +77,13 @@ def total(a: Pair, axis: int) -> Pair:
     a = Pair(np.moveaxis(a.high, axis, 0), np.moveaxis(a.low, axis, 0))
     while a.high.shape[0] > 1:
         half = a.high.shape[0] // 2
-        summed = add(Pair(a.high[:half], a.low[:half]),
-                     Pair(a.high[half : 2 * half], a.low[half : 2 * half]))  # fmt: skip
-        a = Pair(np.concatenate([summed.high, a.high[2 * half :]]),
-                 np.concatenate([summed.low, a.low[2 * half :]]))  # fmt: skip
+        summed = add(
+            Pair(a.high[:half], a.low[:half]), Pair(a.high[half : 2 * half], a.low[half : 2 * half])
+        )
+        a = Pair(
+            np.concatenate([summed.high, a.high[2 * half :]]),
+            np.concatenate([summed.low, a.low[2 * half :]]),
+        )
     return Pair(a.high[0], a.low[0])
 
 

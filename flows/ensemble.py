@@ -130,9 +130,19 @@ def integrate_ensemble(
         from flows.ensemble_jax import batch
 
         flow = batch(flow, system, lanes)
-    return follow(system, starts, flow, np.concatenate([[0.0], times]), observables=observables,
-                  claims=claims, workers=workers, executor=executor, out=out,
-                  chunk_size=chunk_size, progress=progress)  # fmt: skip
+    return follow(
+        system,
+        starts,
+        flow,
+        np.concatenate([[0.0], times]),
+        observables=observables,
+        claims=claims,
+        workers=workers,
+        executor=executor,
+        out=out,
+        chunk_size=chunk_size,
+        progress=progress,
+    )
 
 
 def follow(
@@ -158,8 +168,13 @@ def follow(
     if chunk_size is None:
         chunk_size = procedure.chunk_size(size, workers)
     _whole("chunk_size", chunk_size)
-    job = Job(system, procedure, len(t), shapes(system, dict.fromkeys(observables)),
-              tuple(dict.fromkeys(claims)))  # fmt: skip
+    job = Job(
+        system,
+        procedure,
+        len(t),
+        shapes(system, dict.fromkeys(observables)),
+        tuple(dict.fromkeys(claims)),
+    )
     folder = None if out is None else Path(out)
     _fits(job, size, min(chunk_size, size), workers, folder)
 
@@ -180,8 +195,10 @@ def follow(
         manifest = store.prepare(folder, manifest)
     step = manifest["chunk_size"]
     spans = [(first, min(step, size - first)) for first in range(0, size, step)]
-    chunks = [Chunk(first, count, missing_rows(job, count, INTERRUPTED, "not computed"))
-              for first, count in spans]  # fmt: skip
+    chunks = [
+        Chunk(first, count, missing_rows(job, count, INTERRUPTED, "not computed"))
+        for first, count in spans
+    ]
     paths = [None if folder is None else store.chunk_path(folder, k) for k in range(len(spans))]
     pending = []
     for k, (path, (first, count)) in enumerate(zip(paths, spans, strict=True)):
@@ -263,16 +280,22 @@ def _checked_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law |
         raise InputError("starts must be an array, one start a member; its rows differ") from None
     shape = system.initial().shape
     if array.dtype.kind not in "iufc" or array.shape[1:] != shape or not len(array):
-        raise InputError(f"starts must be a Law or numbers of shape (members, "
-                         f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
-                         f" {array.shape}")  # fmt: skip
+        raise InputError(
+            f"starts must be a Law or numbers of shape (members, "
+            f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
+            f" {array.shape}"
+        )
     return len(array), array
 
 
 def _fingerprint(array: NDArray[Any]) -> dict[str, Any]:
     seen = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {"size": len(array), "shape": list(array.shape), "dtype": str(array.dtype),
-            "sha256": seen}  # fmt: skip
+    return {
+        "size": len(array),
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "sha256": seen,
+    }
 
 
 def _part(starts: Law | NDArray[Any], first: int, count: int) -> Law | NDArray[Any]:

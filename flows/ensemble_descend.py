@@ -80,9 +80,19 @@ def descend_ensemble(
     (True, 5.0)
     """
     eta, counts = descent(system, step_size, steps)
-    return follow(system, starts, Descent(eta, int(steps)), eta * counts.astype(float),
-                  observables=observables, claims=claims, workers=workers, executor=executor,
-                  out=out, chunk_size=chunk_size, progress=progress)  # fmt: skip
+    return follow(
+        system,
+        starts,
+        Descent(eta, int(steps)),
+        eta * counts.astype(float),
+        observables=observables,
+        claims=claims,
+        workers=workers,
+        executor=executor,
+        out=out,
+        chunk_size=chunk_size,
+        progress=progress,
+    )
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,11 @@ class Descent:
                 walks.append(Walk.begin(system, start()))
             except FAILURES as problem:
                 walks.append(problem)
-        members = {k: (walk, walk.strides(counts, LONGEST_STRIDE))
-                   for k, walk in enumerate(walks) if isinstance(walk, Walk)}  # fmt: skip
+        members = {
+            k: (walk, walk.strides(counts, LONGEST_STRIDE))
+            for k, walk in enumerate(walks)
+            if isinstance(walk, Walk)
+        }
         asked = {k: answer(strides, None) for k, (_, strides) in members.items()}
         while waiting := {k: stride for k, stride in asked.items() if stride is not None}:
             # All meet again at each record, so that long strides are taken side by side.
@@ -125,8 +138,11 @@ class Descent:
         seconds = clock.perf_counter() - begun
         about = provenance("descend", asdict(self))
         for walk in walks:
-            yield (walk.trajectory(eta, counts, False, seconds, about)
-                   if isinstance(walk, Walk) else walk)  # fmt: skip
+            yield (
+                walk.trajectory(eta, counts, False, seconds, about)
+                if isinstance(walk, Walk)
+                else walk
+            )
 
 
 def _walk(name: str, strides: dict[int, Stride], eta: float) -> dict[int, Array | None]:

@@ -66,16 +66,30 @@ class Batch:
         crowd = _Crowd(raw_field(self.method, system.name), self.rtol, self.lanes)
         for member, start in enumerate(starts):
             try:
-                crowd.begin(member, course(system, start(), self.t_end, self.t_eval, self.method,
-                                           self.rtol, self.atol, self.max_steps))  # fmt: skip
+                crowd.begin(
+                    member,
+                    course(
+                        system,
+                        start(),
+                        self.t_end,
+                        self.t_eval,
+                        self.method,
+                        self.rtol,
+                        self.atol,
+                        self.max_steps,
+                    ),
+                )
             except FAILURES as problem:
                 crowd.ended[member] = problem
         crowd.walk()
         use = crowd.used / max(1, ATTEMPTS * self.lanes * crowd.calls)
         for member in sorted(crowd.ended):
             run = crowd.ended.pop(member)
-            yield (run if isinstance(run, Exception)
-                   else replace(run, stats={**run.stats, "lane_use": use}))  # fmt: skip
+            yield (
+                run
+                if isinstance(run, Exception)
+                else replace(run, stats={**run.stats, "lane_use": use})
+            )
 
 
 def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
@@ -88,8 +102,10 @@ def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
         JAX, or where JAX computes with 32 bits.
     """
     if flow.method not in ("auto", METHOD):
-        raise InputError(f"the engine jax has the method {METHOD}, got {flow.method}; leave it out,"
-                         " or take the engine cpu")  # fmt: skip
+        raise InputError(
+            f"the engine jax has the method {METHOD}, got {flow.method}; leave it out,"
+            " or take the engine cpu"
+        )
     require_x64("the engine jax")
     raw_field(METHOD, system.name)
     device = jax.default_backend()
@@ -102,9 +118,12 @@ class _Walker:
     """One piece of a member on its way."""
 
     def __init__(
-        self, member: int, pieces: Generator[Problem, Piece, Trajectory], problem: Problem,
+        self,
+        member: int,
+        pieces: Generator[Problem, Piece, Trajectory],
+        problem: Problem,
         make_raw: MakeRaw,
-    ) -> None:  # fmt: skip
+    ) -> None:
         chart = problem.chart
         assert chart is not None
         raw, numbers = make_raw(chart)
@@ -112,9 +131,19 @@ class _Walker:
         numbers = arguments(chart.clock, numbers)
         self.member, self.pieces, self.recorder = member, pieces, Recorder(problem)
         self.attempts = 0
-        self.lane = Lane(*jax.tree.map(np.asarray, (
-            problem.tau0, float(problem.taus[-1]), FIRST_STEP, problem.y0, problem.atol, numbers,
-        )))  # fmt: skip
+        self.lane = Lane(
+            *jax.tree.map(
+                np.asarray,
+                (
+                    problem.tau0,
+                    float(problem.taus[-1]),
+                    FIRST_STEP,
+                    problem.y0,
+                    problem.atol,
+                    numbers,
+                ),
+            )
+        )
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -159,14 +188,14 @@ class _Crowd:
                 if outcome is None:
                     self.waiting[shape].appendleft(walker)
                 else:
-                    counts = {"field_evaluations": STAGES * walker.attempts,
-                              "jacobian_evaluations": walker.attempts}  # fmt: skip
+                    counts = {
+                        "field_evaluations": STAGES * walker.attempts,
+                        "jacobian_evaluations": walker.attempts,
+                    }
                     piece = finish(walker.recorder, outcome, message, counts)
                     self.begin(walker.member, walker.pieces, piece)
 
-    def _advance(
-        self, group: list[_Walker]
-    ) -> Iterator[tuple[_Walker, Stop | str | None, str]]:
+    def _advance(self, group: list[_Walker]) -> Iterator[tuple[_Walker, Stop | str | None, str]]:
         """One call for these walkers, and how each of them stands after it."""
         # An empty lane is a piece that has ended.
         nobody = group[0].lane._replace(tau=group[0].lane.end)
@@ -185,9 +214,12 @@ class _Crowd:
                 continue
             try:
                 outcome = walker.recorder.accept_steps(
-                    float(walker.lane.tau), walker.lane.y, steps.tau[i][kept], steps.y[i][kept],
+                    float(walker.lane.tau),
+                    walker.lane.y,
+                    steps.tau[i][kept],
+                    steps.y[i][kept],
                     steps.k[i][kept],
-                )  # fmt: skip
+                )
             except BREAKDOWNS as problem:
                 yield walker, SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
                 continue

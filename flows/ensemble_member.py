@@ -123,8 +123,16 @@ class Flow:
             return
         for start in starts:
             try:
-                yield integrate(system, start(), self.t_end, self.t_eval, self.method, self.rtol,
-                                self.atol, max_steps=self.max_steps)  # fmt: skip
+                yield integrate(
+                    system,
+                    start(),
+                    self.t_end,
+                    self.t_eval,
+                    self.method,
+                    self.rtol,
+                    self.atol,
+                    max_steps=self.max_steps,
+                )
             except FAILURES as problem:
                 yield problem
 
@@ -151,8 +159,16 @@ class Flow:
 
         for member, start in enumerate(starts):
             try:
-                pieces = course(system, start(), self.t_end, self.t_eval, self.method, self.rtol,
-                                self.atol, self.max_steps)  # fmt: skip
+                pieces = course(
+                    system,
+                    start(),
+                    self.t_end,
+                    self.t_eval,
+                    self.method,
+                    self.rtol,
+                    self.atol,
+                    self.max_steps,
+                )
             except FAILURES as failure:
                 arrived[member] = failure
             else:
@@ -216,8 +232,9 @@ class Job:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         def start(row: int) -> Array:
-            return (starts.start(self.system, first + row) if isinstance(starts, Law)
-                    else starts[row])  # fmt: skip
+            return (
+                starts.start(self.system, first + row) if isinstance(starts, Law) else starts[row]
+            )
 
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
@@ -298,8 +315,9 @@ def shapes(system: System, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """
     start = system.initial()
     frame, state = system.reduce(start)
-    run = Trajectory(system, np.zeros(1), frame, state.at(None), start, COMPLETED, "", {}, (), 0.0,
-                     {})  # fmt: skip
+    run = Trajectory(
+        system, np.zeros(1), frame, state.at(None), start, COMPLETED, "", {}, (), 0.0, {}
+    )
     found: dict[str, tuple[int, ...]] = {}
     for name in names:
         found[name] = run[name].shape[1:]

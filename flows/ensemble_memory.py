@@ -79,16 +79,20 @@ def require(needed: int, result: int, folder: Path | None) -> None:
     """
     free = int(SHARE * available())
     if needed > free:
-        raise InputError(f"this ensemble needs {_giga(needed)} GB of memory and {_giga(free)} GB"
-                         " are available; take fewer members, times or workers, or write it to a"
-                         " folder")  # fmt: skip
+        raise InputError(
+            f"this ensemble needs {_giga(needed)} GB of memory and {_giga(free)} GB"
+            " are available; take fewer members, times or workers, or write it to a"
+            " folder"
+        )
     if folder is None:
         return
     above = next((p for p in (folder, *folder.parents) if p.is_dir()), Path("."))
     room = shutil.disk_usage(above).free
     if result > room:
-        raise InputError(f"this ensemble needs {_giga(result)} GB on disk and {_giga(room)} GB are"
-                         f" free at {above}; take fewer members or times")  # fmt: skip
+        raise InputError(
+            f"this ensemble needs {_giga(result)} GB on disk and {_giga(room)} GB are"
+            f" free at {above}; take fewer members or times"
+        )
 
 
 def _giga(size: int) -> str:

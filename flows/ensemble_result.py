@@ -235,8 +235,10 @@ class Ensemble:
             tried = ~np.isin(chunk["status"], (INTERRUPTED, LOST))
             found = np.asarray(condition(chunk))
             if found.shape != (chunk.count,) or found.dtype != bool:
-                raise InputError(f"a condition must give {chunk.count} booleans, one a member, got"
-                                 f" {found.dtype} of shape {found.shape}")  # fmt: skip
+                raise InputError(
+                    f"a condition must give {chunk.count} booleans, one a member, got"
+                    f" {found.dtype} of shape {found.shape}"
+                )
             count += int(np.sum(found & tried))
             trials += int(np.sum(tried))
         return Fraction(count, trials, *interval(count, trials, level), level)
@@ -256,16 +258,23 @@ class Ensemble:
         known = {c.id: c for c in self.system.statements.claims}
         relations = {c.relation for c in known[claim].comparisons}
         if len(relations) > 1 or "==" in relations:
-            raise InputError(f"claim {claim!r} has no single constant: it is an identity or has"
-                             " conclusions in both directions")  # fmt: skip
+            raise InputError(
+                f"claim {claim!r} has no single constant: it is an identity or has"
+                " conclusions in both directions"
+            )
         sense = 1.0 if relations == {"<="} else -1.0
         constants = self[f"{claim}_constant"]
         if np.isnan(constants).all():
             raise InputError(f"no member has a constant of {claim!r}")
         member = int(np.nanargmax(sense * constants))
         when = float(self[f"{claim}_attained_at"][member])
-        return Tightest(float(constants[member]), member, self.seed_of(member), when,
-                        int(np.sum(~np.isnan(constants))))  # fmt: skip
+        return Tightest(
+            float(constants[member]),
+            member,
+            self.seed_of(member),
+            when,
+            int(np.sum(~np.isnan(constants))),
+        )
 
     def _column(self, name: str, columns: slice) -> NDArray[Any]:
         if name not in self.names:

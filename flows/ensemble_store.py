@@ -49,22 +49,30 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"{folder}: expected a folder, got a file; choose another")
     if folder.is_dir() and (folder / MANIFEST).exists():
         old = read_manifest(folder)
-        differ = [k for k in sorted({*old, *manifest})
-                  if k != "chunk_size" and old.get(k) != manifest.get(k)]  # fmt: skip
+        differ = [
+            k
+            for k in sorted({*old, *manifest})
+            if k != "chunk_size" and old.get(k) != manifest.get(k)
+        ]
         if differ:
-            raise InputError(f"{folder} holds another ensemble, which differs in"
-                             f" {', '.join(differ)}; choose another folder")  # fmt: skip
+            raise InputError(
+                f"{folder} holds another ensemble, which differs in"
+                f" {', '.join(differ)}; choose another folder"
+            )
         return old
     if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder}: expected a new or empty folder, or one of this ensemble, got"
-                         " one with other files; choose another")  # fmt: skip
+        raise InputError(
+            f"{folder}: expected a new or empty folder, or one of this ensemble, got"
+            " one with other files; choose another"
+        )
     try:
         folder.mkdir(exist_ok=True)
         text = json.dumps(manifest, indent=1)
         _write(folder / MANIFEST, lambda part: Path(part).write_text(text, encoding="utf-8"))
     except OSError as problem:
-        raise InputError(f"{folder}: cannot be written ({problem.strerror}); choose another"
-                         ) from None  # fmt: skip
+        raise InputError(
+            f"{folder}: cannot be written ({problem.strerror}); choose another"
+        ) from None
     return manifest
 
 
@@ -83,8 +91,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{folder} is not a popflow ensemble, or its {MANIFEST} is damaged; choose"
-                         " another folder") from None  # fmt: skip
+        raise InputError(
+            f"{folder} is not a popflow ensemble, or its {MANIFEST} is damaged; choose"
+            " another folder"
+        ) from None
     return dict(manifest)
 
 
@@ -98,10 +108,19 @@ def save(path: Path, rows: Rows) -> None:
     import xarray
 
     variables = {
-        name: (("member", *(("time", *(f"{name}_{axis}" for axis in range(x.ndim - 2)))
-                            if x.ndim > 1 else ())), x)
+        name: (
+            (
+                "member",
+                *(
+                    ("time", *(f"{name}_{axis}" for axis in range(x.ndim - 2)))
+                    if x.ndim > 1
+                    else ()
+                ),
+            ),
+            x,
+        )
         for name, x in rows.items()
-    }  # fmt: skip
+    }
     about = {"popflow": FORMAT, "names": json.dumps(list(rows)), "digest": digest(rows)}
     data = xarray.Dataset(variables, attrs=about)
     _write(path, lambda part: data.to_netcdf(part, engine="h5netcdf"))
@@ -142,8 +161,9 @@ def digest(rows: Rows) -> str:
         text = values.dtype.kind not in "fi"
         seen.update(name.encode())
         seen.update(repr(values.shape).encode())
-        seen.update(json.dumps(values.tolist()).encode() if text
-                    else np.ascontiguousarray(values).tobytes())  # fmt: skip
+        seen.update(
+            json.dumps(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes()
+        )
     return seen.hexdigest()
 
 

@@ -82,5 +82,9 @@ def finished(
 
 def _processes(workers: int) -> Pool:
     # Ctrl-C reaches the whole group: a worker ends at once instead of reporting half a chunk.
-    return Pool(workers, multiprocessing.get_context("spawn"), signal.signal,
-                (signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+    return Pool(
+        workers,
+        multiprocessing.get_context("spawn"),
+        signal.signal,
+        (signal.SIGINT, signal.SIG_DFL),
+    )

@@ -228,12 +228,33 @@ def phase_portrait(t_end: float = 1e4) -> Figure:
     h, z = np.meshgrid(np.linspace(-0.6, 1.2, 28), np.linspace(0.02, 1.0, 20))
     pairs = np.stack([np.stack([h, z], -1), np.stack([h, -z], -1)], -2)
     field = -np.array([[system.gradient(pair)[0] for pair in row] for row in pairs])
-    left.streamplot(h, z, field[..., 0], field[..., 1], color=COLOURS[0], linewidth=0.9,
-                    density=0.9, arrowsize=0.9)  # fmt: skip
-    left.plot([0.5], [0.0], marker="*", markersize=12, color=COLOURS[1], linestyle="",
-              clip_on=False, label="minimum, $2w = v$")  # fmt: skip
-    left.set(xlabel="$h = h_1 = h_2$", ylabel="$z = z_1 = -z_2$", title="mirror pairs",
-             xlim=(-0.6, 1.2), ylim=(0.0, 1.0))  # fmt: skip
+    left.streamplot(
+        h,
+        z,
+        field[..., 0],
+        field[..., 1],
+        color=COLOURS[0],
+        linewidth=0.9,
+        density=0.9,
+        arrowsize=0.9,
+    )
+    left.plot(
+        [0.5],
+        [0.0],
+        marker="*",
+        markersize=12,
+        color=COLOURS[1],
+        linestyle="",
+        clip_on=False,
+        label="minimum, $2w = v$",
+    )
+    left.set(
+        xlabel="$h = h_1 = h_2$",
+        ylabel="$z = z_1 = -z_2$",
+        title="mirror pairs",
+        xlim=(-0.6, 1.2),
+        ylim=(0.0, 1.0),
+    )
     left.legend(loc="upper right", frameon=True, handlelength=1.0)
 
     for seed, (colour, marker) in enumerate(zip(COLOURS, "osD^v", strict=False)):
@@ -332,8 +353,14 @@ def _phase_names(axes: Axes, marks: Array) -> None:
     low, high = axes.get_xlim()
     for phase, (a, b) in enumerate(itertools.pairwise(np.clip([0, *marks, np.inf], low, high)), 1):
         if a < b:
-            axes.text(np.sqrt(a * b), 1.0, f"phase {phase}", ha="center", va="bottom",
-                      transform=axes.get_xaxis_transform())  # fmt: skip
+            axes.text(
+                np.sqrt(a * b),
+                1.0,
+                f"phase {phase}",
+                ha="center",
+                va="bottom",
+                transform=axes.get_xaxis_transform(),
+            )
 
 
 def _note(axes: Axes, text: str) -> None:

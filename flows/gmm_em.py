@@ -83,12 +83,15 @@ class GMMEM(MixtureSystem):
         given = np.full(self.n, 1 / self.n) if self.weights is None else self.weights
         w = finite(given, (int(self.n),), "weights")
         if not (w > 0).all():
-            raise InputError(f"weights must be positive, got {w.min():g}; leave out a component"
-                             " that has none")  # fmt: skip
+            raise InputError(
+                f"weights must be positive, got {w.min():g}; leave out a component that has none"
+            )
         excess = float(np.sum(w)) - 1
         if abs(excess) > SUM_TOLERANCE:
-            raise InputError(f"weights must sum to 1, these sum to 1 {excess:+.6g};"
-                             f" divide them by {1 + excess:.10g}")  # fmt: skip
+            raise InputError(
+                f"weights must sum to 1, these sum to 1 {excess:+.6g};"
+                f" divide them by {1 + excess:.10g}"
+            )
         if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
             w = w / np.sum(w)
         object.__setattr__(self, "weights", tuple(w.tolist()))

@@ -131,10 +131,23 @@ def means_figure(run: Trajectory) -> Figure:
     steps = np.linspace(length[0], length[last], MOMENTS)
     for axes, target in zip(panels, steps, strict=True):
         index = min(int(np.argmax(length <= target)), last) if target < length[0] else 0
-        axes.contour(grid, grid, _density(x, means[index], weights), levels, colors=COLOURS[0],
-                     linewidths=0.9)  # fmt: skip
-        axes.contour(grid, grid, _density(x, np.zeros((1, 2)), np.ones(1)), levels, colors="0.5",
-                     linewidths=0.7, linestyles="--")  # fmt: skip
+        axes.contour(
+            grid,
+            grid,
+            _density(x, means[index], weights),
+            levels,
+            colors=COLOURS[0],
+            linewidths=0.9,
+        )
+        axes.contour(
+            grid,
+            grid,
+            _density(x, np.zeros((1, 2)), np.ones(1)),
+            levels,
+            colors="0.5",
+            linewidths=0.7,
+            linestyles="--",
+        )
         for path in means[: index + 1].swapaxes(0, 1):
             axes.plot(*path.T, color=COLOURS[1], linewidth=0.9)
             axes.plot(*path[-1], marker="o", color=COLOURS[1], linestyle="")
@@ -212,8 +225,9 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
         out = np.flatnonzero(length < 10)
         left = f"left by {_number(run.t[out[0]])}" if len(out) else "not left"
         style: dict[str, Any] = {**_style(index), "marker": ""}
-        axes.plot(run.t[1:], length[1:], **style,
-                  label=f"d = {d}: {left}, claimed {np.exp(d) / 30:.2g}")  # fmt: skip
+        axes.plot(
+            run.t[1:], length[1:], **style, label=f"d = {d}: {left}, claimed {np.exp(d) / 30:.2g}"
+        )
         axes.plot([np.exp(d) / 30], [12], marker="v", color=style["color"], linestyle="")
     axes.axhline(10, color=BLACK, linestyle=DASHES[2])
     axes.set_ylabel(r"$\max_i |\mu_i| / \sqrt{d}$")

@@ -42,41 +42,55 @@ def cases() -> tuple[Case, ...]:
         LYAPUNOV: figure.lyapunov_figure,
     }
     (projection,) = known["projection"].conclusions
-    three_times = replace(known["projection"],
-                          conclusions=(replace(projection, constant=sp.Integer(-3)),))
+    three_times = replace(
+        known["projection"], conclusions=(replace(projection, constant=sp.Integer(-3)),)
+    )
     return (
         Case(
             "Three components, equal weights",
             "Over-parameterised: the loss falls like t⁻², far faster than the proven bound.",
-            equal, equal.initial(1.0, 0), "--n 3 --d 2 --scale 1 --seed 0",
+            equal,
+            equal.initial(1.0, 0),
+            "--n 3 --d 2 --scale 1 --seed 0",
             figures=drawn,
             broken=(
                 replace(known["loss_upper"], exponent=3),
                 replace(known["gradient_lower"], exponent=2),
                 three_times,
             ),
-            t_end=1e8, power=2,
+            t_end=1e8,
+            power=2,
         ),
         Case(
             "Three components, unequal weights",
             "The mean is slaved to the deviations; the exponent is the same.",
-            unequal, unequal.initial(1.0, 0),
+            unequal,
+            unequal.initial(1.0, 0),
             "--weights 0.2,0.3,0.5 --d 2 --scale 1 --seed 0",
-            figures=drawn, t_end=1e8, power=2,
+            figures=drawn,
+            t_end=1e8,
+            power=2,
         ),
         Case(
             "One component",
             "Exactly parameterised: L(t) = L(0) exp(-2t).",
-            GMMEM(1, 2), GMMEM(1, 2).initial(1.0, 0), "--n 1 --d 2 --scale 1 --seed 0",
-            figures={LOSS: figure.loss_figure}, t_end=300.0, power=2,
+            GMMEM(1, 2),
+            GMMEM(1, 2).initial(1.0, 0),
+            "--n 1 --d 2 --scale 1 --seed 0",
+            figures={LOSS: figure.loss_figure},
+            t_end=300.0,
+            power=2,
         ),
         Case(
             "Bad region",
             "Two opposite components at distance 12, a third one at the target: the field is about"
             " exp(-18), and the region is left only after a time of 10⁷.",
-            GMMEM(3, 1), np.array([[12.0], [-12.0], [0.0]]), "--initial bad.json",
+            GMMEM(3, 1),
+            np.array([[12.0], [-12.0], [0.0]]),
+            "--initial bad.json",
             f"echo '{bad}' > bad.json",
             {LOSS: figure.loss_figure, LYAPUNOV: figure.lyapunov_figure},
-            t_end=1e12, power=2,
+            t_end=1e12,
+            power=2,
         ),
-    )  # fmt: skip
+    )

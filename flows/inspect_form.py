@@ -26,13 +26,18 @@ __all__ = ["Field", "command", "fields", "parsed", "place_of", "title"]
 ARRAYS = ("initial", "teacher", "target")
 # Ends of sliders, for people; the fields beside them take any value.
 SLIDERS: dict[str, tuple[float, float, float]] = {
-    "n": (1, 20, 1), "d": (1, 30, 1), "seed": (0, 100, 1), "depth": (2, 6, 1),
-    "regularization": (0, 50, 0.5), "noise_time": (0, 4, 0.1),
-}  # fmt: skip
+    "n": (1, 20, 1),
+    "d": (1, 30, 1),
+    "seed": (0, 100, 1),
+    "depth": (2, 6, 1),
+    "regularization": (0, 50, 0.5),
+    "noise_time": (0, 4, 0.1),
+}
 # The same for the decimal logarithm.
 LOG_SLIDERS: dict[str, tuple[float, float, float]] = {
-    "scale": (-9, 1, 0.1), "t_end": (0, 15, 0.25),
-}  # fmt: skip
+    "scale": (-9, 1, 0.1),
+    "t_end": (0, 15, 0.25),
+}
 LABELS = {"n": "n", "d": "d", "t_end": "horizon T", "t_eval": "output times"}
 USUAL = {**DEFAULTS, "t_end": T_END, "depth": 4, "regularization": 5.0, "noise_time": 0.0}
 # Options that have no meaning for a system although they are everybody's.
@@ -99,18 +104,37 @@ def fields(given: Options) -> list[Field]:
         systems = tuple(s for s in SYSTEMS if name in _known(s))
         value: Any = USUAL.get(name, "") if given.get(name) is None else given[name]
         choices = tuple(getattr(option.type, "choices", METHODS if name == "method" else ()))
-        kind = ("array" if name in ARRAYS else "flag" if option.is_flag else "choice" if choices
-                else "number" if name in SLIDERS or name in LOG_SLIDERS else "text")  # fmt: skip
+        kind = (
+            "array"
+            if name in ARRAYS
+            else "flag"
+            if option.is_flag
+            else "choice"
+            if choices
+            else "number"
+            if name in SLIDERS or name in LOG_SLIDERS
+            else "text"
+        )
         ends = LOG_SLIDERS.get(name, SLIDERS.get(name))
         slider = None
         if ends is not None:
             number = float(value)
             at = math.log10(number) if name in LOG_SLIDERS and number > 0 else number
             slider = (*ends, min(max(at, ends[0]), ends[1]))
-        made.append(Field(
-            name, LABELS.get(name, name.replace("_", " ")), _words(option.help or "", kind), kind,
-            _text(value), systems, choices, slider, name in LOG_SLIDERS, name in RARE,
-        ))  # fmt: skip
+        made.append(
+            Field(
+                name,
+                LABELS.get(name, name.replace("_", " ")),
+                _words(option.help or "", kind),
+                kind,
+                _text(value),
+                systems,
+                choices,
+                slider,
+                name in LOG_SLIDERS,
+                name in RARE,
+            )
+        )
     return made
 
 

@@ -33,9 +33,12 @@ MAX_BYTES = 8 * 2**20
 
 
 def serve(
-    job: Job, given: Options, port: int | None = None, browser: bool = True,
+    job: Job,
+    given: Options,
+    port: int | None = None,
+    browser: bool = True,
     say: Callable[[str], Any] = print,
-) -> None:  # fmt: skip
+) -> None:
     """Serve the inspector until Ctrl-C.
 
     Parameters
@@ -69,9 +72,12 @@ def serve(
 
 
 async def _serve(
-    made: Application, found: socket.socket, browser: bool, say: Callable[[str], Any],
+    made: Application,
+    found: socket.socket,
+    browser: bool,
+    say: Callable[[str], Any],
     number: int,
-) -> None:  # fmt: skip
+) -> None:
     server = HTTPServer(made, max_buffer_size=MAX_BYTES)
     server.add_socket(found)
     address = f"http://{HOST}:{number}/"
@@ -90,8 +96,9 @@ def _listen(port: int | None) -> socket.socket:
     except OSError as error:
         if port is None:
             return _listen(0)
-        raise InputError(f"--port: expected a port that is free, got {port}"
-                         f" ({error.strerror}); choose another") from None  # fmt: skip
+        raise InputError(
+            f"--port: expected a port that is free, got {port} ({error.strerror}); choose another"
+        ) from None
 
 
 def application(desk: Desk, job: Job, given: Options, port: int) -> Application:
@@ -108,8 +115,12 @@ def application(desk: Desk, job: Job, given: Options, port: int) -> Application:
     port : int
         At which it is reached: requests by another name are refused.
     """
-    shared = {"desk": desk, "job": job, "given": given,
-              "hosts": {f"{name}:{port}" for name in (HOST, "localhost")}}  # fmt: skip
+    shared = {
+        "desk": desk,
+        "job": job,
+        "given": given,
+        "hosts": {f"{name}:{port}" for name in (HOST, "localhost")},
+    }
     return Application([("/", _Page, shared), ("/run", _Run, shared)])
 
 
@@ -134,10 +145,16 @@ class _Local(RequestHandler):
 
 class _Page(_Local):
     def get(self) -> None:
-        self.finish(html.render(
-            "inspector.html", systems=list(SYSTEMS), system=self.job.system or next(iter(SYSTEMS)),
-            fields=fields(self.given), file=self.job.file, bokeh=html.bokeh(),
-        ))  # fmt: skip
+        self.finish(
+            html.render(
+                "inspector.html",
+                systems=list(SYSTEMS),
+                system=self.job.system or next(iter(SYSTEMS)),
+                fields=fields(self.given),
+                file=self.job.file,
+                bokeh=html.bokeh(),
+            )
+        )
 
 
 class _Run(_Local):

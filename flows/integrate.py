@@ -122,16 +122,31 @@ def integrate(
         if method == "reference":
             found = _follow_exactly(system, frame, state, times, max_steps, show)
         else:
-            found = _follow(system.at_tolerance(rtol), frame, state, times,
-                            solver_for(method, system), rtol, atol, max_steps, show)  # fmt: skip
+            found = _follow(
+                system.at_tolerance(rtol),
+                frame,
+                state,
+                times,
+                solver_for(method, system),
+                rtol,
+                atol,
+                max_steps,
+                show,
+            )
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return _trajectory(system, initial, times, found, method, request, begun)
 
 
 def course(
-    system: System, start: ArrayLike, t_end: float, t_eval: Sequence[float] | Array | None,
-    method: str, rtol: float, atol: float | None, max_steps: int,
-) -> Generator[Problem, Piece, Trajectory]:  # fmt: skip
+    system: System,
+    start: ArrayLike,
+    t_end: float,
+    t_eval: Sequence[float] | Array | None,
+    method: str,
+    rtol: float,
+    atol: float | None,
+    max_steps: int,
+) -> Generator[Problem, Piece, Trajectory]:
     """Run of :func:`integrate` whose pieces are solved by whoever drives it.
 
     Yields
@@ -154,16 +169,22 @@ def course(
     times = output_times(t_end, t_eval)
     check_options(method, rtol, atol, max_steps)
     frame, state = system.reduce(initial)
-    found = yield from _pieces(system.at_tolerance(rtol), frame, state, times, rtol, atol,
-                               max_steps, _silent)  # fmt: skip
+    found = yield from _pieces(
+        system.at_tolerance(rtol), frame, state, times, rtol, atol, max_steps, _silent
+    )
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return _trajectory(system, initial, times, found, method, request, begun)
 
 
 def _trajectory(
-    system: System, initial: Any, times: Array, found: _Course, method: str,
-    request: dict[str, Any], begun: float,
-) -> Trajectory:  # fmt: skip
+    system: System,
+    initial: Any,
+    times: Array,
+    found: _Course,
+    method: str,
+    request: dict[str, Any],
+    begun: float,
+) -> Trajectory:
     return Trajectory(
         system=system,
         t=np.concatenate([[0.0], times])[: len(found.states)],
@@ -191,9 +212,16 @@ class _Course(NamedTuple):
 
 
 def _follow(
-    system: System, frame: Any, state: Any, times: Array, solver: Callable[[Problem], Piece],
-    rtol: float, atol: float | None, max_steps: int, show: Callable[[float], None],
-) -> _Course:  # fmt: skip
+    system: System,
+    frame: Any,
+    state: Any,
+    times: Array,
+    solver: Callable[[Problem], Piece],
+    rtol: float,
+    atol: float | None,
+    max_steps: int,
+    show: Callable[[float], None],
+) -> _Course:
     """Let ``solver`` solve piece after piece."""
     pieces = _pieces(system, frame, state, times, rtol, atol, max_steps, show)
     problem, found = answer(pieces, None)
@@ -211,9 +239,15 @@ def answer(pieces: Generator[Problem, Piece, Any], piece: Piece | None) -> tuple
 
 
 def _pieces(
-    system: System, frame: Any, state: Any, times: Array, rtol: float, atol: float | None,
-    max_steps: int, show: Callable[[float], None],
-) -> Generator[Problem, Piece, _Course]:  # fmt: skip
+    system: System,
+    frame: Any,
+    state: Any,
+    times: Array,
+    rtol: float,
+    atol: float | None,
+    max_steps: int,
+    show: Callable[[float], None],
+) -> Generator[Problem, Piece, _Course]:
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
@@ -236,8 +270,10 @@ def _pieces(
             break
         chart = system.chart(frame, state, now)
         if chart.x0.size > MAX_UNKNOWNS and not chart.krylov:
-            raise InputError(f"this start has {chart.x0.size} unknowns in its span; the dense "
-                             f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons")  # fmt: skip
+            raise InputError(
+                f"this start has {chart.x0.size} unknowns in its span; the dense "
+                f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons"
+            )
         relative = ATOL_PER_RTOL * rtol if atol is None else atol
         problem = Problem(
             rhs=chart.rhs,
@@ -274,15 +310,20 @@ def _pieces(
 
 
 def _follow_exactly(
-    system: System, frame: Any, state: Any, times: Array, max_steps: int,
+    system: System,
+    frame: Any,
+    state: Any,
+    times: Array,
+    max_steps: int,
     show: Callable[[float], None],
-) -> _Course:  # fmt: skip
+) -> _Course:
     """With many digits, in plain coordinates, as far as the flow is smooth."""
     from flows.solver_reference import solve_reference
 
     smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
-    found = solve_reference(smooth.field, smooth.jacobian, smooth.x0, times.tolist(),
-                            REFERENCE_DIGITS, max_steps, show)  # fmt: skip
+    found = solve_reference(
+        smooth.field, smooth.jacobian, smooth.x0, times.tolist(), REFERENCE_DIGITS, max_steps, show
+    )
     states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
     stats = {**found.stats, "pieces": 1}
     return _Course(frame, type(state).join(states), found.status, found.message, stats, ())
@@ -318,8 +359,10 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
         raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
     if not MIN_END <= t_end <= MAX_END:
-        raise InputError(f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps "
-                         f"are doubles, got {t_end:g}")  # fmt: skip
+        raise InputError(
+            f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps "
+            f"are doubles, got {t_end:g}"
+        )
     if t_eval is None:
         first = min(FIRST_TIME, float(t_end) / 10)
         decades = math.log10(float(t_end) / first)
@@ -352,8 +395,9 @@ def solver_for(method: str, system: System) -> Callable[[Problem], Piece]:
         from flows import solver_rodas
 
         if system.name != "relu_neuron":
-            raise InputError(f"method Rodas5P knows relu_neuron only, got {system.name}; choose "
-                             "another")  # fmt: skip
+            raise InputError(
+                f"method Rodas5P knows relu_neuron only, got {system.name}; choose another"
+            )
         return solver_rodas.solve
     if method == "CVODE":
         from flows import solver_sundials
@@ -372,9 +416,11 @@ def _auto(problem: Problem, system: System) -> Piece:
     for method, fraction in order:
         margin = 1.0 if tight else fraction
         attempt = replace(
-            problem, rtol=margin * problem.rtol, atol=margin * problem.atol,
+            problem,
+            rtol=margin * problem.rtol,
+            atol=margin * problem.atol,
             max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
-        )  # fmt: skip
+        )
         piece = solver_for(method, system)(attempt)
         spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
         if piece.status not in (NONFINITE, SOLVER_FAILED):
@@ -392,9 +438,7 @@ def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], Non
 
 
 @contextlib.contextmanager
-def _bar(
-    progress: bool | Callable[[float], None], end: float
-) -> Iterator[Callable[[float], None]]:
+def _bar(progress: bool | Callable[[float], None], end: float) -> Iterator[Callable[[float], None]]:
     """Progress bar in decades of time, what the caller does with the time, or nothing."""
     if not isinstance(progress, bool):
         yield progress

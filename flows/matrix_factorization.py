@@ -249,8 +249,9 @@ class MatrixFactorization(System):
         if not np.isfinite(array).all():
             raise InputError(f"{label} must be finite; it holds NaN or infinity")
         if np.abs(array).max() ** self.depth > LARGEST:
-            raise InputError(f"{label} must stay below {LARGEST ** (1 / self.depth):.3g}, or the"
-                             " loss overflows")  # fmt: skip
+            raise InputError(
+                f"{label} must stay below {LARGEST ** (1 / self.depth):.3g}, or the loss overflows"
+            )
         return array
 
     # Sound coordinates -------------------------------------------------------------------
@@ -383,8 +384,10 @@ class MatrixFactorization(System):
         Accuracy: that of `Sigma - W` and of the defects in doubles.
         """
         point = self._point(state)
-        return float(chains.square(point.residual) / 2
-                     + self.regularization / 4 * chains.square(point.defects, 3))  # fmt: skip
+        return float(
+            chains.square(point.residual) / 2
+            + self.regularization / 4 * chains.square(point.defects, 3)
+        )
 
     def gradient(self, state: ArrayLike) -> NDArray[Any]:
         """Gradient of the loss, shape (depth, d, d); `d/dRe + i d/dIm` for complex layers."""

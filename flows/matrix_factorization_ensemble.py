@@ -115,5 +115,15 @@ def probability(found: Convergence) -> Verdict:
     )
     message = f"{count} of {trials} converge, {LEVEL:.0%} interval [{low:.3f}, {high:.3f}]: {signs}"
     error = max(high - fraction, fraction - low)
-    return Verdict("convergence_probability", outcome, fraction, expected, error, hypotheses,
-                   PROBABILITY, None, None, message)  # fmt: skip
+    return Verdict(
+        "convergence_probability",
+        outcome,
+        fraction,
+        expected,
+        error,
+        hypotheses,
+        PROBABILITY,
+        None,
+        None,
+        message,
+    )

@@ -224,13 +224,15 @@ def tangent(point: Point, step: Point, strength: float) -> Point:
     )
     motion = _defect_motion(dw, ascent) + _defect_motion(w, d_ascent)
     return Point(
-        size_e * d_descent + d_size_e * descent
+        size_e * d_descent
+        + d_size_e * descent
         - strength * (size_d * d_ascent + d_size_d * ascent),
         d_fall_e[..., None, None] * f + fall_e[..., None, None] * df - d_moved.sum(axis=-3),
-        d_fall_d[..., None, None, None] * d + fall_d[..., None, None, None] * dd
+        d_fall_d[..., None, None, None] * d
+        + fall_d[..., None, None, None] * dd
         - strength * motion,
         np.stack([d_fall_e, d_fall_d], axis=-1),
-    )  # fmt: skip
+    )
 
 
 def raw(

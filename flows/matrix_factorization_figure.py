@@ -62,13 +62,21 @@ def stages_figure(run: Run) -> Figure:
     ends = t[-1] if len(marks) < 2 else min(t[-1], SHOWN_AFTER * max(marks))
     shown = (t > 0) & (t <= ends)
     several = (
-        (("loss_fit", "$L_{ori}$"), ("loss_balance", "$L_{reg}$"),
-         ("loss_error", "rounding error of $L$")),
-        (("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
-         ("main_term", r"main term $\sigma_{\min}(A + R)$")),
-        (("balance_defect", r"$|\Delta|_F$"), ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
-         ("layer_min", r"$\min_j \sigma_{\min}(W_j)$")),
-    )  # fmt: skip
+        (
+            ("loss_fit", "$L_{ori}$"),
+            ("loss_balance", "$L_{reg}$"),
+            ("loss_error", "rounding error of $L$"),
+        ),
+        (
+            ("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
+            ("main_term", r"main term $\sigma_{\min}(A + R)$"),
+        ),
+        (
+            ("balance_defect", r"$|\Delta|_F$"),
+            ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
+            ("layer_min", r"$\min_j \sigma_{\min}(W_j)$"),
+        ),
+    )
     for panel, curves in zip((axes[0], axes[2], axes[3]), several, strict=True):
         for index, (name, label) in enumerate(curves):
             value = np.maximum(quantities[name], FLOOR)[shown]
@@ -172,11 +180,15 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
     """
     figure = Figure(figsize=(6.8, 3.2), layout="constrained")
     axes = figure.subplots()
-    found = [convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4)
-             for a in strengths]  # fmt: skip
-    groups = (("det W(0) > 0", [x.converged[x.positive] for x in found]),
-              ("det W(0) < 0", [x.converged[~x.positive] for x in found]),
-              ("all", [x.converged for x in found]))  # fmt: skip
+    found = [
+        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4)
+        for a in strengths
+    ]
+    groups = (
+        ("det W(0) > 0", [x.converged[x.positive] for x in found]),
+        ("det W(0) < 0", [x.converged[~x.positive] for x in found]),
+        ("all", [x.converged for x in found]),
+    )
     for index, (label, hits) in enumerate(groups):
         middle = np.array([h.mean() for h in hits])
         ends = np.array([interval(int(h.sum()), len(h)) for h in hits])
@@ -186,8 +198,11 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
         axes.errorbar(shifted, middle, bars, capsize=3, label=label, **style)
     axes.axhline(0.5, color=BLACK, linestyle=DASHES[2])
     _logarithmic(axes, "x")
-    axes.set(xlabel="regularisation $a$, for $\\sigma_1 = 1$", ylabel="fraction that converges",
-             ylim=(-0.04, 1.04))  # fmt: skip
+    axes.set(
+        xlabel="regularisation $a$, for $\\sigma_1 = 1$",
+        ylabel="fraction that converges",
+        ylim=(-0.04, 1.04),
+    )
     axes.legend()
     return figure
 
@@ -226,5 +241,11 @@ def _name_stages(axes: Axes, marks: Sequence[float]) -> None:
     ends = np.clip([0.0, *marks, np.inf], low, high)
     for name, begin, end in zip(STAGES, ends, ends[1:], strict=False):
         if end > begin:
-            axes.text(np.sqrt(begin * end), 1.02, name, ha="center", fontsize=8,
-                      transform=axes.get_xaxis_transform())  # fmt: skip
+            axes.text(
+                np.sqrt(begin * end),
+                1.02,
+                name,
+                ha="center",
+                fontsize=8,
+                transform=axes.get_xaxis_transform(),
+            )

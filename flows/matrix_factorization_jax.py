@@ -50,11 +50,13 @@ def _field(depth: int, d: int, is_complex: int) -> Callable[[Any, Any], Any]:
         fall_e = _quotient(_square(descent), _square(f))
         fall_d = 2 * strength * _quotient(_square(ascent), _square(defects))
         half = ascent[:-1] @ _adjoint(w[:-1]) - _adjoint(w[1:]) @ ascent[1:]
-        velocity = jnp.concatenate([
-            size_e * descent - strength * size_d * ascent,
-            (fall_e * f - jnp.sum(outer @ descent @ inside, axis=0))[None],
-            fall_d * defects - strength * (half + _adjoint(half)),
-        ]).ravel()  # fmt: skip
+        velocity = jnp.concatenate(
+            [
+                size_e * descent - strength * size_d * ascent,
+                (fall_e * f - jnp.sum(outer @ descent @ inside, axis=0))[None],
+                fall_d * defects - strength * (half + _adjoint(half)),
+            ]
+        ).ravel()
         if is_complex:
             velocity = jnp.stack([velocity.real, velocity.imag], axis=-1).ravel()
         return jnp.concatenate([velocity, jnp.stack([fall_e, fall_d])])
@@ -75,8 +77,9 @@ def _products(layers: Any) -> tuple[Any, Any]:
 def _balance_ascent(layers: Any, defects: Any) -> Any:
     """``Delta_{j,j+1} W_j - W_j Delta_{j-1,j}``."""
     nothing = jnp.zeros_like(layers[:1])
-    return (jnp.concatenate([defects @ layers[:-1], nothing])
-            - jnp.concatenate([nothing, layers[1:] @ defects]))  # fmt: skip
+    return jnp.concatenate([defects @ layers[:-1], nothing]) - jnp.concatenate(
+        [nothing, layers[1:] @ defects]
+    )
 
 
 def _adjoint(matrix: Any) -> Any:

@@ -81,9 +81,11 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
     fit = square(residual) / 2, -square(descent, 3)
     balance = strength / 4 * square(defect, 3), -square(ascent, 3)
     numbers["loss"] = fit[0] + balance[0], -square(velocity, 3)
-    features = {"gradient_norm": np.sqrt(square(velocity, 3)),
-                "fit_speed": np.sqrt(square(descent, 3)),
-                "balance_speed": np.sqrt(square(ascent, 3))}  # fmt: skip
+    features = {
+        "gradient_norm": np.sqrt(square(velocity, 3)),
+        "fit_speed": np.sqrt(square(descent, 3)),
+        "balance_speed": np.sqrt(square(ascent, 3)),
+    }
     for name, (value, rate) in numbers.items():
         features[name], features[f"{name}_dot"] = value, rate
     return features
@@ -228,8 +230,7 @@ def _singular(matrix: Matrices, rate: Matrices) -> tuple[Array, Array]:
 
 def _defect_velocity(layers: Matrices, velocity: Matrices) -> Matrices:
     """Rate of the defects when the layers move."""
-    half = (velocity[:, :-1] @ adjoint(layers[:, :-1])
-            - adjoint(layers[:, 1:]) @ velocity[:, 1:])  # fmt: skip
+    half = velocity[:, :-1] @ adjoint(layers[:, :-1]) - adjoint(layers[:, 1:]) @ velocity[:, 1:]
     return half + adjoint(half)
 
 
@@ -239,6 +240,7 @@ def _determinant(layers: Matrices, velocity: Matrices, turn: complex) -> tuple[A
     value = turn * each.prod(axis=-1)
     u, s, v_h = np.linalg.svd(layers)
     with np.errstate(all="ignore"):
-        trace = np.trace(adjoint(v_h) / s[..., None, :] @ adjoint(u) @ velocity,
-                         axis1=-2, axis2=-1).sum(axis=-1)  # fmt: skip
+        trace = np.trace(
+            adjoint(v_h) / s[..., None, :] @ adjoint(u) @ velocity, axis1=-2, axis2=-1
+        ).sum(axis=-1)
         return np.real(value), np.real(value * trace)

@@ -37,7 +37,8 @@ def cases() -> tuple[Case, ...]:
         _random(
             "Real layers, strong balancing",
             "The layers align, leave the saddle one singular value after the other, and converge.",
-            20.0, 2,
+            20.0,
+            2,
             broken=(
                 replace(known["orthogonal_parts"], exponent=3),
                 replace(known["balance_conserved"], hypotheses=()),
@@ -48,29 +49,35 @@ def cases() -> tuple[Case, ...]:
         _random(
             "Real layers, negative determinant",
             "With a >> sigma_1 the determinant keeps its sign, and L stays at sigma_d²/2.",
-            20.0, 0,
+            20.0,
+            0,
         ),
         _random(
             "Weak balancing",
             "The same start with a = 1/2: the determinant changes its sign, and the flow converges."
             " No contradiction: the theorem is about a >> sigma_1.",
-            0.5, 0,
+            0.5,
+            0,
         ),
         _random(
             "Complex layers",
             "No sign stands in the way: almost every start converges.",
-            20.0, 0, "complex",
+            20.0,
+            0,
+            "complex",
         ),
         _random(
             "Balanced start, negative determinant",
             "Theorem 2: the flow of a balanced real chain never crosses det W = 0.",
-            5.0, 1, balanced=True,
+            5.0,
+            1,
+            balanced=True,
             broken=(
                 replace(known["real_failure"], sign=-1),
                 replace(known["skew_monotone"], sign=-1),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _random(
@@ -85,7 +92,12 @@ def _random(
     system = MatrixFactorization(3, field, strength)
     options = f"--d 3 --field {field} --regularization {strength:g} --scale 0.2 --seed {seed}"
     return Case(
-        title, text, system, system.initial(0.2, seed, balanced),
-        options + " --balanced" * balanced, figures={STAGES: figure.stages_figure}, broken=broken,
+        title,
+        text,
+        system,
+        system.initial(0.2, seed, balanced),
+        options + " --balanced" * balanced,
+        figures={STAGES: figure.stages_figure},
+        broken=broken,
         t_end=T_END,
-    )  # fmt: skip
+    )

@@ -133,8 +133,10 @@ class MixtureSystem(System):
         away = means if self.origin is None else means / 2 - self.origin / 2  # cannot overflow
         size = float(np.max(np.abs(away)))
         if size > LONGEST:
-            raise InputError(f"start has a mean at a distance of {2 * size:.3g} or more from the"
-                             f" target, above {LONGEST:g}")  # fmt: skip
+            raise InputError(
+                f"start has a mean at a distance of {2 * size:.3g} or more from the"
+                f" target, above {LONGEST:g}"
+            )
         return means
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:
@@ -204,9 +206,15 @@ class MixtureSystem(System):
         means = pieces.components(frame, sound)
         found = expect(self.law, means, tolerance or pieces.accuracy(means))
         gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
-        return Expectations(self.of(found.kl, found.fisher), found.kl, found.fisher,
-                            gradient[frame.member], found.error, len(found.rule),
-                            found.rule.label)  # fmt: skip
+        return Expectations(
+            self.of(found.kl, found.fisher),
+            found.kl,
+            found.fisher,
+            gradient[frame.member],
+            found.error,
+            len(found.rule),
+            found.rule.label,
+        )
 
     def loss(self, state: ArrayLike) -> float:
         """Loss of means ``state``, shape (n, d); its error is in :meth:`expectations`."""

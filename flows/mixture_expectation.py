@@ -94,11 +94,17 @@ def expect(law: str, means: Means, tolerance: float) -> Expected:
 # The pieces of a run ask for the same state up to three times in a row.
 @functools.lru_cache(maxsize=4)
 def _expect(
-    law: str, mu_: bytes, deviation_: bytes, mean_: bytes, weight_: bytes, form: int,
+    law: str,
+    mu_: bytes,
+    deviation_: bytes,
+    mean_: bytes,
+    weight_: bytes,
+    form: int,
     tolerance: float,
-) -> Expected:  # fmt: skip
-    mu, deviation, mean, weight = (np.frombuffer(x).copy() for x in (mu_, deviation_, mean_,
-                                                                     weight_))  # fmt: skip
+) -> Expected:
+    mu, deviation, mean, weight = (
+        np.frombuffer(x).copy() for x in (mu_, deviation_, mean_, weight_)
+    )
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
@@ -222,9 +228,11 @@ def _together(means: Means, parts: list[Estimate]) -> Expected:
     constant = means.constant
     rule = max((p.rule for p in parts), key=len)
     if len(parts) > 1:
-        rule = Rule(np.concatenate([p.rule.nodes for p in parts]),
-                    np.concatenate([p.rule.weights for p in parts]),
-                    f"{len(parts)} x {rule.label}")  # fmt: skip
+        rule = Rule(
+            np.concatenate([p.rule.nodes for p in parts]),
+            np.concatenate([p.rule.weights for p in parts]),
+            f"{len(parts)} x {rule.label}",
+        )
     return Expected(
         kl=float(kl[0]) + constant[0],
         fisher=float(fisher[0]) + constant[1],

@@ -81,8 +81,9 @@ def _row(law: str, frame: Frame, state: Sound, more: Callable[[Sample], Row]) ->
     velocity = -gradient(frame, means, found.pull)
     length = np.linalg.norm(means.mu, axis=1)
     safe = np.where(length > 0, length, 1.0)[:, None]
-    length_dot = np.where(length > 0, np.sum(means.mu / safe * velocity, axis=1),
-                          np.linalg.norm(velocity, axis=1))  # fmt: skip
+    length_dot = np.where(
+        length > 0, np.sum(means.mu / safe * velocity, axis=1), np.linalg.norm(velocity, axis=1)
+    )
     return {
         **more(Sample(frame, means, found, velocity)),
         "spread": longest(means.deviation),

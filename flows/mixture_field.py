@@ -35,9 +35,14 @@ def pack(weight: Array, rate: Array, rule: Rule) -> Array:
 
 
 def _raw(
-    law: str, x: Array, constants: Array, shape: NDArray[np.int64], out: Array, jacobian: Array,
+    law: str,
+    x: Array,
+    constants: Array,
+    shape: NDArray[np.int64],
+    out: Array,
+    jacobian: Array,
     want_jacobian: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Raw field and its exact Jacobian, for :func:`flows.self_similar.wrap_plain`.
 
     Parameters
@@ -74,8 +79,9 @@ def _raw(
             jacobian[:] = (-rate[:, None, None, None] * curve).reshape(k * r, k * r)
         return
     mean, deviation = from_blocks(blocks, weight, rate)
-    found = moments(law, Means(mean + deviation, deviation, mean, weight, kind), rule,
-                    want_jacobian)  # fmt: skip
+    found = moments(
+        law, Means(mean + deviation, deviation, mean, weight, kind), rule, want_jacobian
+    )
     share = weight * rate
     q = np.sum(share)
 

@@ -117,9 +117,13 @@ class Layout(NamedTuple):
 
 
 def reduce(
-    means: Array, weights: Array, merge: bool = True, target: Array | None = None,
-    scale: float = 1.0, speed: float = 1.0,
-) -> tuple[Frame, Sound]:  # fmt: skip
+    means: Array,
+    weights: Array,
+    merge: bool = True,
+    target: Array | None = None,
+    scale: float = 1.0,
+    speed: float = 1.0,
+) -> tuple[Frame, Sound]:
     """Bring means into sound coordinates.
 
     Parameters
@@ -238,13 +242,17 @@ def failure(law: str, frame: Frame, state: Sound, tolerance: float) -> str:
     # Equal values of all rules may still be noise where nothing is left to compare.
     field = float(np.max(np.abs(gradient(frame, means, found.pull))))
     if field < UNDERFLOW and means.form == FAR:
-        return (f"the field underflows: with means of length {longest(means.mu):.4g} it is below"
-                f" {UNDERFLOW:g}; start nearer to the target")  # fmt: skip
+        return (
+            f"the field underflows: with means of length {longest(means.mu):.4g} it is below"
+            f" {UNDERFLOW:g}; start nearer to the target"
+        )
     if found.error > tolerance:
         advice = "allow a larger rtol" if found.error < COARSE else "start nearer to the target"
-        return (f"quadrature error {found.error:.2g} with {len(found.rule)} nodes in"
-                f" {len(means.mean)} dimensions, above the tolerance {tolerance:.2g};"
-                f" {advice}")  # fmt: skip
+        return (
+            f"quadrature error {found.error:.2g} with {len(found.rule)} nodes in"
+            f" {len(means.mean)} dimensions, above the tolerance {tolerance:.2g};"
+            f" {advice}"
+        )
     return ""
 
 
@@ -323,9 +331,13 @@ def decode(frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
 
 
 def watch(
-    law: str, frame: Frame, state: Sound, chart: Chart, tolerance: float,
+    law: str,
+    frame: Frame,
+    state: Sound,
+    chart: Chart,
+    tolerance: float,
     landmark: Landmark = lambda time, means, found, velocity: None,
-) -> Watch:  # fmt: skip
+) -> Watch:
     """End the chart where its rule is not good enough, too good, or another form is better.
 
     It also ends where ``landmark``, what a person wants to be told, has changed.

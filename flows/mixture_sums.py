@@ -145,9 +145,20 @@ def _sums(law: str) -> Callable[..., None]:
     curve_parts = lower(LAWS[law].hessian_integrands(), mixture_node.HESSIAN, "numba")
 
     def sums(  # type: ignore[no-untyped-def]
-        mu, deviation, mean, weight, nodes, node_weight, form, home, want_curve,
-        scalars, pull, curve, pair,
-    ):  # fmt: skip
+        mu,
+        deviation,
+        mean,
+        weight,
+        nodes,
+        node_weight,
+        form,
+        home,
+        want_curve,
+        scalars,
+        pull,
+        curve,
+        pair,
+    ):
         k, r = mu.shape
         l, g, rho, hv = np.empty(k), np.empty(k), np.empty(k), np.empty(k)  # noqa: E741
         u, v, b, common = np.empty(r), np.empty(r), np.empty(r), np.empty(r)
@@ -290,10 +301,21 @@ def _sums(law: str) -> Callable[..., None]:
                     for a in range(r):
                         for c in range(r):
                             outer, own = curve_parts(
-                                rho[i], rho[j], v[a], v[c], hv[i], hv[j], hh[i, j], away[i, a],
-                                away[i, c], away[j, c], h[i, c], h[j, a], s[a, c],
+                                rho[i],
+                                rho[j],
+                                v[a],
+                                v[c],
+                                hv[i],
+                                hv[j],
+                                hh[i, j],
+                                away[i, a],
+                                away[i, c],
+                                away[j, c],
+                                h[i, c],
+                                h[j, a],
+                                s[a, c],
                                 1.0 if a == c else 0.0,
-                            )  # fmt: skip
+                            )
                             both = weight[j] * outer
                             if i == j:
                                 both += own
@@ -335,7 +357,20 @@ def moments(law: str, means: Means, rule: Rule, curve: bool = False) -> Moments:
     scalars, pull, pair = np.zeros((2, 3)), np.zeros((k, r)), np.zeros((k, k))
     matrix = np.zeros((k * r, k * r))
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
-    _sums(law)(mu, deviation, mean, means.weight, rule.nodes, rule.weights, means.form, means.home,
-               curve, scalars, pull, matrix, pair)  # fmt: skip
+    _sums(law)(
+        mu,
+        deviation,
+        mean,
+        means.weight,
+        rule.nodes,
+        rule.weights,
+        means.form,
+        means.home,
+        curve,
+        scalars,
+        pull,
+        matrix,
+        pair,
+    )
     kl, fisher, _ = scalars[0].tolist()
     return Moments(kl, fisher, pull, scalars[1], matrix.reshape(k, r, k, r))

@@ -23,8 +23,16 @@ from symbolic.blocks import Explicit
 from symbolic.lower import lower
 from symbolic.program import gradient, tangent
 
-__all__ = ["Estimate", "Loss", "Numeric", "estimate", "field_of", "numeric", "pack_rule",
-           "unpack_rule"]  # fmt: skip
+__all__ = [
+    "Estimate",
+    "Loss",
+    "Numeric",
+    "estimate",
+    "field_of",
+    "numeric",
+    "pack_rule",
+    "unpack_rule",
+]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 200_000
@@ -54,9 +62,11 @@ class Numeric(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def numeric(
-    expression: sp.Expr, y: tuple[sp.Symbol, ...], x: tuple[sp.Symbol, ...] = (),
+    expression: sp.Expr,
+    y: tuple[sp.Symbol, ...],
+    x: tuple[sp.Symbol, ...] = (),
     backend: Any = "numpy",
-) -> Numeric:  # fmt: skip
+) -> Numeric:
     """Differentiate and compile an expression.
 
     Raises

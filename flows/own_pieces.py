@@ -102,5 +102,7 @@ def failure(loss: Loss, y: Array, tolerance: float) -> str:
     found = estimate(loss, y, RESERVE * tolerance)
     if found.error <= max(tolerance, found.floor):
         return ""
-    return (f"the expectation is known to {found.error:.2g} only, {tolerance:.2g} was asked for:"
-            " take a larger rtol, fewer dimensions, or a closed form")  # fmt: skip
+    return (
+        f"the expectation is known to {found.error:.2g} only, {tolerance:.2g} was asked for:"
+        " take a larger rtol, fewer dimensions, or a closed form"
+    )

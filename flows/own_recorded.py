@@ -72,11 +72,19 @@ class RecordedSystem(System):
     def statements(self) -> Statements:
         """Names of the potentials; their expressions and the claims are not in the file."""
         own: tuple[str, ...] = self._own  # type: ignore[attr-defined]
-        return Statements(tuple(
-            Potential(name, rf"\mathrm{{{name}}}".replace("_", r"\_"),
-                      single(name, "state", symbol(name), None), symbol(name), "recorded", FILE)
-            for name in own
-        ))  # fmt: skip
+        return Statements(
+            tuple(
+                Potential(
+                    name,
+                    rf"\mathrm{{{name}}}".replace("_", r"\_"),
+                    single(name, "state", symbol(name), None),
+                    symbol(name),
+                    "recorded",
+                    FILE,
+                )
+                for name in own
+            )
+        )
 
     def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
         """What the states carry, by name."""
@@ -96,8 +104,10 @@ class RecordedSystem(System):
         return found
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise InputError(f"{self.name} is an own system, whose loss a file cannot carry; build it"
-                         " and read the file with flows.load(path, system=...)")  # fmt: skip
+        raise InputError(
+            f"{self.name} is an own system, whose loss a file cannot carry; build it"
+            " and read the file with flows.load(path, system=...)"
+        )
 
     initial = check_start = reduce = begin = chart = decode = watch = restart = _refuse
     exact_flow = loss = gradient = hessian = _refuse

@@ -109,16 +109,24 @@ class OwnSystem(System):
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
         if not is_word(self.name) or self.name in SYSTEMS:
-            raise InputError(f"name must be a plain word that is not {', '.join(SYSTEMS)}, got"
-                             f" {self.name!r}")  # fmt: skip
-        for label, convert in (("blocks", tuple), ("claims", tuple), ("marks", tuple),
-                               ("potentials", _pairs), ("decay", _pairs),
-                               ("constants", _pairs)):  # fmt: skip
+            raise InputError(
+                f"name must be a plain word that is not {', '.join(SYSTEMS)}, got {self.name!r}"
+            )
+        for label, convert in (
+            ("blocks", tuple),
+            ("claims", tuple),
+            ("marks", tuple),
+            ("potentials", _pairs),
+            ("decay", _pairs),
+            ("constants", _pairs),
+        ):
             try:
                 object.__setattr__(self, label, convert(getattr(self, label)))
             except TypeError:
-                raise InputError(f"{label} must be a {'mapping' if convert is _pairs else 'list'},"
-                                 f" got {getattr(self, label)!r}") from None  # fmt: skip
+                raise InputError(
+                    f"{label} must be a {'mapping' if convert is _pairs else 'list'},"
+                    f" got {getattr(self, label)!r}"
+                ) from None
         object.__setattr__(self, "expression", _frozen(self.expression))
         frozen = tuple((name, _frozen(potential)) for name, potential in self.potentials)
         object.__setattr__(self, "potentials", frozen)
@@ -129,16 +137,20 @@ class OwnSystem(System):
                     raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
         for name, value in self.constants:
             if name not in CONSTANTS or not _real(value):
-                raise InputError(f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
-                                 f" got {name!r}: {value!r}")  # fmt: skip
+                raise InputError(
+                    f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
+                    f" got {name!r}: {value!r}"
+                )
         for block, power in self.decay:
             if block not in self.blocks or not _real(power) or power < 0:
                 raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
         _compiled("the loss", self.name, lambda: _loss(self.blocks, self.expression).check())
         for name, potential in self.potentials:
             if not is_name(name):
-                raise InputError(f"potential {name!r} needs another name: a plain word, without the"
-                                 " endings _dot, _0, _end, _T1, _T2, and not reserved")  # fmt: skip
+                raise InputError(
+                    f"potential {name!r} needs another name: a plain word, without the"
+                    " endings _dot, _0, _end, _T1, _T2, and not reserved"
+                )
             derive = functools.partial(_potential, self.blocks, potential)
             _compiled(f"potential {name!r}", self.name, derive)
 
@@ -146,21 +158,26 @@ class OwnSystem(System):
         names = [getattr(block, "name", None) for block in self.blocks]
         for block, name in zip(self.blocks, names, strict=True):
             if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
-                raise InputError(f"blocks must be Symbols or MatrixSymbols with plain names, got"
-                                 f" {block!r}")  # fmt: skip
+                raise InputError(
+                    f"blocks must be Symbols or MatrixSymbols with plain names, got {block!r}"
+                )
             if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):
                 raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
         if not names or len(set(names)) < len(names):
             raise InputError(f"blocks must have names of their own, got {names}")
         if len(self._entries) > MAX_ENTRIES:
-            raise InputError(f"blocks have {len(self._entries)} entries, at most {MAX_ENTRIES} are"
-                             " possible; take smaller ones")  # fmt: skip
+            raise InputError(
+                f"blocks have {len(self._entries)} entries, at most {MAX_ENTRIES} are"
+                " possible; take smaller ones"
+            )
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """Refuse: plain values cannot hold a loss."""
-        raise InputError("the loss of an own system is code, which a file cannot carry; build the"
-                         " system and give it: flows.load(path, system=...)")  # fmt: skip
+        raise InputError(
+            "the loss of an own system is code, which a file cannot carry; build the"
+            " system and give it: flows.load(path, system=...)"
+        )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -179,13 +196,16 @@ class OwnSystem(System):
         found = []
         for name, expression in self.potentials:
             sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
-            names = MappingProxyType({
-                name: sp.latex(expression),
-                f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
-            })  # fmt: skip
+            names = MappingProxyType(
+                {
+                    name: sp.latex(expression),
+                    f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
+                }
+            )
             terms = single(name, "state", symbol(name), None)
-            found.append(Potential(name, sign, terms, symbol(name), "where it is smooth", HERE,
-                                   names))  # fmt: skip
+            found.append(
+                Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names)
+            )
         return Statements(tuple(found), (), self.claims, self.marks)
 
     @property
@@ -216,8 +236,9 @@ class OwnSystem(System):
             except (ValueError, TypeError):
                 raise InputError(f"block {block.name} must hold real numbers") from None
             if part.shape != shape(block):
-                raise InputError(f"block {block.name} must have shape {shape(block)}, got"
-                                 f" {part.shape}")  # fmt: skip
+                raise InputError(
+                    f"block {block.name} must have shape {shape(block)}, got {part.shape}"
+                )
             parts.append(part.ravel())
         return np.concatenate(parts)
 
@@ -267,8 +288,10 @@ class OwnSystem(System):
             raise InputError("a state must be an array; its rows differ") from None
         size = len(self._entries)
         if array.dtype.kind not in "iuf" or array.shape != (size,):
-            raise InputError(f"a state must be {size} real numbers, or arrays by block, got"
-                             f" {array.dtype} of shape {array.shape}")  # fmt: skip
+            raise InputError(
+                f"a state must be {size} real numbers, or arrays by block, got"
+                f" {array.dtype} of shape {array.shape}"
+            )
         return array.astype(float)
 
     def loss(self, state: Any) -> float:

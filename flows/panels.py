@@ -127,11 +127,17 @@ def exponent_panel(run: Run) -> Panel:
     quantities = Quantities(run)
     seen = (quantities["t"] > 0) & (quantities["loss"] > FLOOR)
     exponent = np.where(seen, local_exponent(run, "loss"), np.nan)
-    powers = {-float(c.exponent) for c in run.statements.claims
-              if isinstance(c, UpperBound | LowerBound)
-              and c.exponent and c.asymptotic}  # fmt: skip
-    return Panel("Local exponent of the loss", "t L'/L", (Series("t L'/L", exponent),),
-                 levels=tuple(sorted(powers)))  # fmt: skip
+    powers = {
+        -float(c.exponent)
+        for c in run.statements.claims
+        if isinstance(c, UpperBound | LowerBound) and c.exponent and c.asymptotic
+    }
+    return Panel(
+        "Local exponent of the loss",
+        "t L'/L",
+        (Series("t L'/L", exponent),),
+        levels=tuple(sorted(powers)),
+    )
 
 
 def potential_panels(run: Run, name: str) -> tuple[Panel, Panel]:
@@ -202,8 +208,10 @@ def claim_panels(run: Run, claim: Claim) -> tuple[Panel, Panel]:
         worst = (rows, np.nanargmin(gap[rows], axis=1))
         mark = f" ({number})" if several else ""
         kind = "measured" if comparison.asymptotic else "stated"
-        ends = (f"left side {RELATIONS[comparison.relation]}{mark}",
-                f"right side{mark}, {kind} constant {constant:.3g}")  # fmt: skip
+        ends = (
+            f"left side {RELATIONS[comparison.relation]}{mark}",
+            f"right side{mark}, {kind} constant {constant:.3g}",
+        )
         for side, end in zip((lhs, rhs), ends, strict=True):
             sides.append(Series(end, _scattered(len(t), rows, side[worst])))
         slacks.append(Series(f"slack{mark}", _scattered(len(t), rows, gap[worst])))
@@ -232,8 +240,11 @@ def claim_about(run: Run, name: str) -> Claim | None:
 def _bounds(run: Run) -> Iterator[tuple[Claim, Comparison, float]]:
     """Comparisons of upper and lower bounds that can be solved for the loss, with constants."""
     for claim in run.statements.claims:
-        about = [c for c in claim.comparisons
-                 if symbol("loss") in c.lhs.free_symbols and c.over == "state"]  # fmt: skip
+        about = [
+            c
+            for c in claim.comparisons
+            if symbol("loss") in c.lhs.free_symbols and c.over == "state"
+        ]
         if not isinstance(claim, UpperBound | LowerBound) or not about:
             continue
         # A bound that speaks of other starts, and fails here, would look like a contradiction.

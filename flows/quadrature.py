@@ -261,8 +261,9 @@ def random(r: int, power: int, replicate: int) -> Rule:
 
 def _relative(a: Values, b: Values) -> float:
     """Largest difference relative to the largest entry, of each array; the worst of them."""
-    return max(_ratio(np.abs(x - y), np.maximum(np.abs(x), np.abs(y)))
-               for x, y in zip(a, b, strict=True))  # fmt: skip
+    return max(
+        _ratio(np.abs(x - y), np.maximum(np.abs(x), np.abs(y))) for x, y in zip(a, b, strict=True)
+    )
 
 
 def _ratio(difference: Array, size: Array) -> float:
@@ -369,8 +370,7 @@ def _refine_tensor(
         if best <= tolerance or stalled == STALLED:
             break
         share = tolerance / len(rungs)
-        higher = tuple(min(k + (e > share), LAST_RUNG)
-                       for k, e in zip(rungs, errors, strict=True))  # fmt: skip
+        higher = tuple(min(k + (e > share), LAST_RUNG) for k, e in zip(rungs, errors, strict=True))
         improved = at(higher) if higher != rungs else None
         if improved is None:
             break
@@ -416,6 +416,5 @@ def _refine_random(
         if error <= tolerance:
             break
     nodes = np.concatenate([rule.nodes for rule in rules])
-    together = Rule(nodes, np.full(len(nodes), 1 / len(nodes)),
-                    f"{REPLICATES} x {rules[0].label}")  # fmt: skip
+    together = Rule(nodes, np.full(len(nodes), 1 / len(nodes)), f"{REPLICATES} x {rules[0].label}")
     return Estimate(values, error, together)

@@ -10,8 +10,16 @@ from flows.errors import InputError
 from flows.observe import Quantities, Run
 from flows.self_similar import Array
 
-__all__ = ["DRIFT", "LogCorrected", "TailConstant", "Window", "asymptotic_window",
-           "local_exponent", "log_corrected", "tail_constant"]  # fmt: skip
+__all__ = [
+    "DRIFT",
+    "LogCorrected",
+    "TailConstant",
+    "Window",
+    "asymptotic_window",
+    "local_exponent",
+    "log_corrected",
+    "tail_constant",
+]
 
 #: In the asymptotic window a local exponent stays within this of its median in the last decade.
 DRIFT = 0.05

@@ -206,9 +206,7 @@ class ReLUNeuron(System):
         """
         from flows import relu_neuron_exact
 
-        return relu_neuron_exact.adaptive_gradient(
-            self.check_start(state).tolist(), self.teacher
-        )
+        return relu_neuron_exact.adaptive_gradient(self.check_start(state).tolist(), self.teacher)
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.

@@ -116,8 +116,9 @@ def steepest(
 
     best, where = np.inf, starts[0]
     for x in starts:
-        found = scipy.optimize.minimize(on_sphere, x, jac=True, method="L-BFGS-B",
-                                        options={"ftol": 1e-13, "gtol": 1e-10})  # fmt: skip
+        found = scipy.optimize.minimize(
+            on_sphere, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-13, "gtol": 1e-10}
+        )
         if found.fun < best:
             best, where = float(found.fun), found.x / np.linalg.norm(found.x)
     return best, where

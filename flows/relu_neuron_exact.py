@@ -45,8 +45,11 @@ class _Pair(NamedTuple):
 def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """Pair energy, flow and Hessian coefficients as mpmath functions."""
     sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
-    expressions = ((relu_neuron.pair_energy(),), relu_neuron_flow.pair_flow(),
-                   relu_neuron.pair_hessian())  # fmt: skip
+    expressions = (
+        (relu_neuron.pair_energy(),),
+        relu_neuron_flow.pair_flow(),
+        relu_neuron.pair_hessian(),
+    )
     energy, flow, hessian = (lower.lower(e, sizes, "mpmath") for e in expressions)
     return energy, flow, hessian
 
@@ -78,8 +81,11 @@ def _pairs(
         for (i, j), side in zip(pairs, sides or [0] * len(pairs), strict=True):
             if squares[i] and squares[j]:
                 dot = mp.fdot(vectors[i], vectors[j])
-                area = (side * _area(vectors[i], vectors[j]) if side else
-                        mp.sqrt(max(squares[i] * squares[j] - dot * dot, 0)))  # fmt: skip
+                area = (
+                    side * _area(vectors[i], vectors[j])
+                    if side
+                    else mp.sqrt(max(squares[i] * squares[j] - dot * dot, 0))
+                )
                 geometry[i, j] = (norms[i], norms[j], dot, area)
     result = {}
     for key, (a, b, dot, area) in geometry.items():
@@ -103,15 +109,19 @@ def _residual(vectors: list[list[Number]], mu: Sequence[Number]) -> list[Number]
 def _loss(vectors: list[list[Number]], mu: Sequence[Number]) -> Number:
     energy = _lowered()[0]
     r = _residual(vectors, mu)
-    terms = [mu[i] * mu[j] * energy(*pair.norms, pair.theta)[0]
-             for (i, j), pair in _pairs(vectors, len(vectors) - 1).items()]  # fmt: skip
+    terms = [
+        mu[i] * mu[j] * energy(*pair.norms, pair.theta)[0]
+        for (i, j), pair in _pairs(vectors, len(vectors) - 1).items()
+    ]
     return mp.fdot(r, r) / 4 + mp.fsum(terms)
 
 
 def _gradient(
-    vectors: list[list[Number]], mu: Sequence[Number], count: int,
+    vectors: list[list[Number]],
+    mu: Sequence[Number],
+    count: int,
     sides: Sequence[int] | None = None,
-) -> list[list[Number]]:  # fmt: skip
+) -> list[list[Number]]:
     """Gradient of each of the first `count` neurons; `mu` counts the coincident ones."""
     pair_flow = _lowered()[1]
     # The gradient is a combination of the vectors themselves.
@@ -279,9 +289,7 @@ def adaptive_loss(neurons: Sequence[Vector], teacher: Vector, accuracy: float = 
     return float(adaptive(lambda digits: [loss(neurons, teacher, digits)], accuracy)[0])
 
 
-def adaptive_gradient(
-    neurons: Sequence[Vector], teacher: Vector, accuracy: float = 1e-14
-) -> Array:
+def adaptive_gradient(neurons: Sequence[Vector], teacher: Vector, accuracy: float = 1e-14) -> Array:
     """Gradient, shape (n, d), right to ``accuracy`` times its largest entry."""
 
     def flat(digits: int) -> list[Number]:
@@ -411,8 +419,10 @@ def crossings(teacher: Vector) -> Callable[[Vector], list[Number]] | None:
     def sines(x: Vector) -> list[Number]:
         rows = [*_exact([x[k : k + 2] for k in range(0, len(x), 2)]), v]
         sizes = [mp.norm(row) or mp.inf for row in rows]
-        return [_area(rows[i], rows[j]) / (sizes[i] * sizes[j])
-                for i, j in itertools.combinations(range(len(rows)), 2)]  # fmt: skip
+        return [
+            _area(rows[i], rows[j]) / (sizes[i] * sizes[j])
+            for i, j in itertools.combinations(range(len(rows)), 2)
+        ]
 
     return sines
 
@@ -479,10 +489,14 @@ def least_slope(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) ->
         starts += [[-x for x in u] for u in starts]
         slopes = [slope_at_zero(u, rows[:-1], teacher)[0] for u in starts]
         return min(
-            _polished(lambda u: slope_at_zero(u, rows[:-1], teacher), starts[k], slopes[k],
-                      max(aside(starts[k]), reach))
+            _polished(
+                lambda u: slope_at_zero(u, rows[:-1], teacher),
+                starts[k],
+                slopes[k],
+                max(aside(starts[k]), reach),
+            )
             for k in np.argsort(slopes)[:POLISHED]
-        )  # fmt: skip
+        )
 
 
 def _polished(

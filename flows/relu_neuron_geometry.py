@@ -120,9 +120,14 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, Sound]:
     weighted = dd.multiply(along, dd.exact(mu))
     r_along = dd.add(dd.total(weighted, axis=0), dd.exact(np.array(-1.0)))
     live = ~flat
-    across_sum = dd.total(
-        dd.multiply(dd.Pair(across.high[live], across.low[live]), dd.exact(mu[live, None])), axis=0
-    ).high if live.any() else np.zeros_like(teacher)  # fmt: skip
+    across_sum = (
+        dd.total(
+            dd.multiply(dd.Pair(across.high[live], across.low[live]), dd.exact(mu[live, None])),
+            axis=0,
+        ).high
+        if live.any()
+        else np.zeros_like(teacher)
+    )
     r = np.concatenate([[r_along.high], basis.T @ across_sum / unit])
     return Frame(teacher, basis, mu, member), Sound(along.high, z, r)
 
@@ -245,8 +250,9 @@ def energy(multiplicity: Array, state: Sound) -> tuple[Array, Array]:
     off_axis = np.linalg.norm(g.units[..., 1:], axis=-1)
     angle_error = 8 * eps * (off_axis[..., :, None] + off_axis[..., None, :])
     slope = np.abs(weight) * g.theta * np.sin(g.theta) / (2 * np.pi)
-    error = (16 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1)))
-             + np.sum(slope * angle_error, axis=(-2, -1)))  # fmt: skip
+    error = 16 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1))) + np.sum(
+        slope * angle_error, axis=(-2, -1)
+    )
     return value, error
 
 
@@ -318,13 +324,16 @@ def features(frame: Frame, state: Sound) -> dict[str, Array]:
     distance, distance_dot = _length(z[:, i] - z[:, j], z_dot[:, i] - z_dot[:, j])
     reach = np.where(zeta > np.finfo(float).tiny, zeta, np.nan)[..., None]
     along, along_dot = z / reach, z_dot / reach
-    kappa, kappa_dot = _angle(along[:, i] - along[:, j], along[:, i] + along[:, j],
-                              along_dot[:, i], along_dot[:, j])  # fmt: skip
+    kappa, kappa_dot = _angle(
+        along[:, i] - along[:, j], along[:, i] + along[:, j], along_dot[:, i], along_dot[:, j]
+    )
     s = g.sign[:, m]
     same = (s[:, i] * s[:, j] > 0)[..., None]
     minus, plus = g.minus[:, m[i], m[j]], g.plus[:, m[i], m[j]]
-    minus, plus = s[:, i, None] * np.where(same, minus, plus), s[:, i, None] * np.where(
-        same, plus, minus)  # fmt: skip
+    minus, plus = (
+        s[:, i, None] * np.where(same, minus, plus),
+        s[:, i, None] * np.where(same, plus, minus),
+    )
     w_dot = slope[:, m] / live[..., None]
     theta_pair, theta_pair_dot = _angle(minus, plus, w_dot[:, i], w_dot[:, j])
     return out | {

@@ -61,8 +61,9 @@ def make_field(lanes: int) -> Callable[..., None]:
     import numba
 
     arc = _polynomial([Fraction((-1) ** k, 2 * k + 1) for k in range(ARC_TERMS)])
-    cubic = _polynomial([Fraction((-1) ** k, math.factorial(2 * k + 1))
-                         for k in range(1, SINE_TERMS + 1)])  # fmt: skip
+    cubic = _polynomial(
+        [Fraction((-1) ** k, math.factorial(2 * k + 1)) for k in range(1, SINE_TERMS + 1)]
+    )
     sine, theta = sp.Symbol("sine"), relu_neuron.THETA
     expressions = [e.subs(SinMinusArg(theta), sine) for e in relu_neuron.pair_gradient()]
     pair = lower.lower(expressions, (relu_neuron.ALPHA, relu_neuron.BETA, theta, sine), "numba")
@@ -84,8 +85,14 @@ def make_field(lanes: int) -> Callable[..., None]:
         minus = work[(k + 1) * (q + 2) : (k + 1) * (q + 2) + q]
         rest = work[(k + 1) * (q + 2) + q :]
         mass, total, mean, chord2, antichord2, turn, pull = (
-            rest[0], rest[1], rest[2], rest[3], rest[4], rest[5], rest[6]
-        )  # fmt: skip
+            rest[0],
+            rest[1],
+            rest[2],
+            rest[3],
+            rest[4],
+            rest[5],
+            rest[6],
+        )
         for e in range(lanes):
             mass[e] = 0.0
         for i in range(k):

@@ -112,9 +112,7 @@ def chart(frame: Frame, state: Sound, time: float) -> Chart:
     )
 
 
-def _parallel_chart(
-    frame: Frame, state: Sound, time: float, alive: NDArray[np.intp]
-) -> Chart:
+def _parallel_chart(frame: Frame, state: Sound, time: float, alive: NDArray[np.intp]) -> Chart:
     """Chart of neurons that all lie along the teacher; relative accuracy for ever."""
     mu, h = frame.multiplicity[alive], state.h[alive]
     opposed = h < 0
@@ -200,8 +198,11 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
 
     # Plain numbers: it is asked after every step.
     clock, first, mass, limits = (
-        chart.clock, float(chart.clock.decay[0]), float(np.sum(mu)), limit[1:].tolist()
-    )  # fmt: skip
+        chart.clock,
+        float(chart.clock.decay[0]),
+        float(np.sum(mu)),
+        limit[1:].tolist(),
+    )
 
     def alarm(tau: float, y: Array) -> float:
         if asleep:
@@ -253,8 +254,9 @@ def watch(d: int, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watc
             value, where = _descent(d, frame, now, descent.where)
             descent.note(tau, value, where)
             if value < -unsure(tau):
-                when = _first(lambda t: _descent(d, frame, at(t), where)[0] < -unsure(t),
-                              before, tau)  # fmt: skip
+                when = _first(
+                    lambda t: _descent(d, frame, at(t), where)[0] < -unsure(t), before, tau
+                )
                 return Stop(when, interpolant(when))
         return None
 
@@ -323,9 +325,7 @@ def _dying(
     return ((across < inward) | (length < shaken)) & (left < stretch)
 
 
-def _descent(
-    d: int, frame: Frame, now: Sound, guess: Array | None = None
-) -> tuple[float, Array]:
+def _descent(d: int, frame: Frame, now: Sound, guess: Array | None = None) -> tuple[float, Array]:
     """Minimum of ``D`` relative to its terms, noise counted as zero, and where it is."""
     value, where = collapse.steepest(frame.multiplicity, now, d > now.r.shape[0], guess)
     relative = value / collapse.terms_size(frame.multiplicity, now)
@@ -357,8 +357,9 @@ def _wake(
     if event is not None:
         event = event._replace(detail=f"{event.detail} and {fate}")
     elif leaves or time == 0:
-        event = Event(time, "departure" if leaves else "rest",
-                      f"neuron {_names(users)} at zero {fate}")  # fmt: skip
+        event = Event(
+            time, "departure" if leaves else "rest", f"neuron {_names(users)} at zero {fate}"
+        )
     return Restart(frame, state, time, () if event is None else (event,))
 
 

@@ -75,5 +75,6 @@ def _given(title: str, text: str, stem: str, start: list[list[float]]) -> Case:
     """Case with a start that is written out."""
     prepare = f"echo {shlex.quote(str(start))} > {stem}.json"
     system = ReLUNeuron(n=len(start), d=len(start[0]))
-    return Case(title, text, system, start, f"--initial {stem}.json", prepare,
-                {LOSS: figure.loss_figure})  # fmt: skip
+    return Case(
+        title, text, system, start, f"--initial {stem}.json", prepare, {LOSS: figure.loss_figure}
+    )

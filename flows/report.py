@@ -70,9 +70,11 @@ class Page:
 
 
 def write(
-    names: Sequence[str], out: str | Path, force: bool = False,
+    names: Sequence[str],
+    out: str | Path,
+    force: bool = False,
     tell: Callable[[Path], object] = lambda path: None,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Write one page a system, an ``index.html``, and the static figures below ``figures/``.
 
     Parameters
@@ -137,8 +139,9 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     claims = potentials.claims(name)
     draw = _Drawing(name, folder)
     about = _about(SYSTEMS[name])
-    papers = tuple(dict.fromkeys(
-        f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims))  # fmt: skip
+    papers = tuple(
+        dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
+    )
     evidence = Counter(str(step.finding.evidence) for step in steps if step.finding)
     portraits = [
         draw(drawn(), caption, f"portrait-{_slug(_of(drawn))}")
@@ -150,16 +153,29 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     ]
     first = runs[0]["figures"][0]
     return Page(
-        name, about,
+        name,
+        about,
         html.render(
-            "report.html", name=name, about=about, papers=papers, claims=claims,
-            marks=potentials.marks(name), potentials=potentials.potentials(name),
-            derivations=document.derivations, evidence=dict(sorted(evidence.items())),
-            portraits=portraits, runs=runs, bokeh=html.bokeh(),
+            "report.html",
+            name=name,
+            about=about,
+            papers=papers,
+            claims=claims,
+            marks=potentials.marks(name),
+            potentials=potentials.potentials(name),
+            derivations=document.derivations,
+            evidence=dict(sorted(evidence.items())),
+            portraits=portraits,
+            runs=runs,
+            bokeh=html.bokeh(),
         ),
-        papers, first["image"], first["caption"], dict(sorted(evidence.items())),
-        _counted([str(v) for run in runs for v in run["of"].values()]), len(runs),
-    )  # fmt: skip
+        papers,
+        first["image"],
+        first["caption"],
+        dict(sorted(evidence.items())),
+        _counted([str(v) for run in runs for v in run["of"].values()]),
+        len(runs),
+    )
 
 
 @dataclass(frozen=True)
@@ -190,10 +206,12 @@ def _run(case: Case, draw: _Drawing, number: int) -> dict[str, Any]:
         **shown(run, case.power),
         "case": case,
         "broken": verdict_rows(case.broken, [check(run, claim)[0] for claim in case.broken]),
-        "figures": [draw(one(run), caption, f"{stem}-{_slug(_of(one))}")
-                    for caption, one in case.figures.items()],
+        "figures": [
+            draw(one(run), caption, f"{stem}-{_slug(_of(one))}")
+            for caption, one in case.figures.items()
+        ],
         "files": _potential_files(run, draw, stem),
-    }  # fmt: skip
+    }
 
 
 def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> dict[str, list[str]]:

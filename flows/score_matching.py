@@ -100,8 +100,7 @@ class ScoreMatching(MixtureSystem):
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
         """System of ``n``, ``d``, ``noise_time`` and ``target``."""
-        return cls(parameters["n"], parameters["d"], parameters["noise_time"],
-                   parameters["target"])  # fmt: skip
+        return cls(parameters["n"], parameters["d"], parameters["noise_time"], parameters["target"])
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -126,8 +125,9 @@ class ScoreMatching(MixtureSystem):
 
     def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""
-        return pieces.reduce(means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit,
-                             2 / self.unit**2)  # fmt: skip
+        return pieces.reduce(
+            means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
+        )
 
     def of(self, kl: float, fisher: float) -> float:
         """Return ``E|v|^2``."""

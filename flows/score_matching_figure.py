@@ -59,8 +59,15 @@ def _events(run: Trajectory, *panels: Axes) -> None:
     for time, kinds in told.items():
         for axes in panels:
             axes.axvline(time, color="0.5", linestyle=DASHES[3], linewidth=1.0)
-        panels[0].text(time, 1.01, ", ".join(kinds), ha="center", va="bottom", fontsize=8,
-                       transform=panels[0].get_xaxis_transform())  # fmt: skip
+        panels[0].text(
+            time,
+            1.01,
+            ", ".join(kinds),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            transform=panels[0].get_xaxis_transform(),
+        )
 
 
 @_styled
@@ -182,11 +189,17 @@ def far_figure(run: Trajectory) -> Figure:
     below.plot(t, local_exponent(run)[late], **_style(0), label=r"$t\,\dot L/L$, from the state")
     below.plot(t, -1 - 1 / np.log(time[late]), **_style(1), label=r"$-1 - 1/\log t$")
     if np.isfinite(fit.exponent):
-        words = (f"fit $t^{{-a}} (\\log t)^{{-b}}$: $a$ = {fit.exponent:.3f} ± {fit.errors[0]:.2g},"
-                 f" $b$ = {fit.log_exponent:.2f} ± {fit.errors[1]:.2g}")  # fmt: skip
+        words = (
+            f"fit $t^{{-a}} (\\log t)^{{-b}}$: $a$ = {fit.exponent:.3f} ± {fit.errors[0]:.2g},"
+            f" $b$ = {fit.log_exponent:.2f} ± {fit.errors[1]:.2g}"
+        )
         fitted = t >= fit.window.t_start
-        below.plot(t[fitted], -fit.exponent - fit.log_exponent / np.log(t[fitted]), **_style(2),
-                   label=words)  # fmt: skip
+        below.plot(
+            t[fitted],
+            -fit.exponent - fit.log_exponent / np.log(t[fitted]),
+            **_style(2),
+            label=words,
+        )
     below.axhline(-1, color="0.5", linestyle=DASHES[2])
     below.set_ylabel("local exponent of $L$")
     below.set_ylim(-1.5, -0.9)

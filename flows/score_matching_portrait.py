@@ -55,8 +55,13 @@ def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) ->
         slope = local_exponent(run)[-1]
         late = run.t >= 0.03 * t_end
         guide = 3 * run["loss"][-1] * (run.t[late] / t_end) ** slope
-        loss.plot(run.t[late], guide, color=BLACK, linestyle=DASHES[2],
-                  label=f"slope at the end: {slope:.2f}")  # fmt: skip
+        loss.plot(
+            run.t[late],
+            guide,
+            color=BLACK,
+            linestyle=DASHES[2],
+            label=f"slope at the end: {slope:.2f}",
+        )
         loss.legend()
         for axes in (length, loss):
             _logarithmic(axes, "y")
@@ -94,8 +99,9 @@ def threshold_figure(
     left, right = figure.subplots(1, 2)
     sizes = np.array(noises)
     kinds: tuple[tuple[type[MixtureSystem], str, float], ...] = (
-        (ScoreMatching, "score matching", 1.0), (GMMEM, "gradient EM", 2.0)
-    )  # fmt: skip
+        (ScoreMatching, "score matching", 1.0),
+        (GMMEM, "gradient EM", 2.0),
+    )
     for index, (system, words, power) in enumerate(kinds):
         brackets = np.array([threshold(n, d, x, system=system) for x in noises])
         law = power * np.log(1 / sizes)
@@ -104,8 +110,13 @@ def threshold_figure(
         for axes, values in ((left, brackets), (right, brackets**2 - law[:, None])):
             middle, half = values.mean(axis=1), np.ptp(values, axis=1) / 2
             axes.errorbar(sizes, middle, half, capsize=3, label=words, **style)
-        left.plot(sizes, np.sqrt(law), color=COLOURS[index], linestyle=DASHES[1 + index],
-                  label=f"$\\sqrt{{{factor}\\log(1/\\sigma)}}$")  # fmt: skip
+        left.plot(
+            sizes,
+            np.sqrt(law),
+            color=COLOURS[index],
+            linestyle=DASHES[1 + index],
+            label=f"$\\sqrt{{{factor}\\log(1/\\sigma)}}$",
+        )
     left.set_ylabel("threshold in $M$")
     left.set_ylim(bottom=0)
     left.legend()

@@ -34,22 +34,32 @@ FAR = (
     " correction."
 )
 
-PORTRAITS: dict[str, Callable[[], Figure]] = {
+PAPER = (
     "The paper's experiment: five components in three dimensions, offsets of 1e-7 around a point at"
-    " distance M. From M = 4 all converge; from M = 6 one does, and the others recede.":
-    portrait.paper_figure,
+    " distance M. From M = 4 all converge; from M = 6 one does, and the others recede."
+)
+THRESHOLD = (
     "Threshold in M between the regimes, by bisection, for offsets of size sigma (five components"
     " on a line: only offsets along the mean are amplified). Its square is log(1/sigma), with"
     " gradient EM 2 log(1/sigma), and a constant. With gradient EM nobody recedes: as parted count"
-    " runs in which a component waits beyond 4 when another one has arrived.":
-    portrait.threshold_figure,
+    " runs in which a component waits beyond 4 when another one has arrived."
+)
+LANDSCAPE = (
     "Landscape along the line through the stationary point of Theorem 3.1. Dots: the root s* of the"
-    " derived condition; beyond it the loss falls again, and components recede.":
-    portrait.landscape_figure,
+    " derived condition; beyond it the loss falls again, and components recede."
+)
+COMPARISON = (
     "The same cluster (M = 5, offsets 1e-7) under both flows. Score matching amplifies offsets by"
     " exp(M²), gradient EM by exp(M²/2): here the one parts, and the KL divergence, which it does"
-    " not see, stays large; the other converges.": portrait.comparison_figure,
-}  # fmt: skip
+    " not see, stays large; the other converges."
+)
+
+PORTRAITS: dict[str, Callable[[], Figure]] = {
+    PAPER: portrait.paper_figure,
+    THRESHOLD: portrait.threshold_figure,
+    LANDSCAPE: portrait.landscape_figure,
+    COMPARISON: portrait.comparison_figure,
+}
 
 
 def cases() -> tuple[Case, ...]:
@@ -60,54 +70,91 @@ def cases() -> tuple[Case, ...]:
     rest = portrait.opposite(3, math.ceil(1e6 * stationary_point(3).point) / 1e6)
     noisy = ScoreMatching(3, 2, noise_time=2.0)
     return (
-        _paper(4.0, "all converge", "The cluster arrives together, and the loss falls like t⁻²;"
-               " the starts of the theorem for this regime are much shorter.", pair, 1e8, 2,
-               (_slower(known["cluster_growth"]),)),
-        _paper(6.0, "one survives", "One component arrives first, the others recede: the loss falls"
-               " like 1/(t log t).", pair, 1e4, None,
-               (_slower(known["cluster_growth"]),
-                _scaled(known["far_rate"], 0, sp.Rational(3, 2)))),
+        _paper(
+            4.0,
+            "all converge",
+            "The cluster arrives together, and the loss falls like t⁻²;"
+            " the starts of the theorem for this regime are much shorter.",
+            pair,
+            1e8,
+            2,
+            (_slower(known["cluster_growth"]),),
+        ),
+        _paper(
+            6.0,
+            "one survives",
+            "One component arrives first, the others recede: the loss falls like 1/(t log t).",
+            pair,
+            1e4,
+            None,
+            (_slower(known["cluster_growth"]), _scaled(known["far_rate"], 0, sp.Rational(3, 2))),
+        ),
         Case(
             "Far regime",
             "Three components on a line, all far away: one comes home, the two others recede.",
-            ScoreMatching(3, 1), far, "--initial far.json", _echo(far, "far.json"),
+            ScoreMatching(3, 1),
+            far,
+            "--initial far.json",
+            _echo(far, "far.json"),
             {LOSS: figure.loss_figure, FAR: figure.far_figure},
-            (replace(known["one_survives"], exponent=sp.Rational(6, 5)),
-             replace(known["one_survives_lower"], exponent=sp.Rational(9, 10)),
-             _scaled(known["far_rate"], 0, sp.Rational(3, 2))),
+            (
+                replace(known["one_survives"], exponent=sp.Rational(6, 5)),
+                replace(known["one_survives_lower"], exponent=sp.Rational(9, 10)),
+                _scaled(known["far_rate"], 0, sp.Rational(3, 2)),
+            ),
             t_end=1e8,
         ),
         Case(
             "Stationary point",
             "Two opposite components just beyond the distance s*, one at the target: the gradient"
             " is nearly zero, the loss is not, and waits on a plateau until the two recede.",
-            ScoreMatching(3, 1), rest, "--initial rest.json", _echo(rest.tolist(), "rest.json"),
+            ScoreMatching(3, 1),
+            rest,
+            "--initial rest.json",
+            _echo(rest.tolist(), "rest.json"),
             {LOSS: figure.loss_figure},
-            (_scaled(known["stationary_point"], 1, sp.Integer(2)),), t_end=1e6,
+            (_scaled(known["stationary_point"], 1, sp.Integer(2)),),
+            t_end=1e6,
         ),
         Case(
             "Large noise",
             "The start of Theorem 2.1: a noise time s = 2 brings the components within 1/(3n), all"
             " converge, and time runs exp(2s) times slower.",
-            noisy, noisy.initial(0.5, 0), "--n 3 --d 2 --noise-time 2 --scale 0.5 --seed 0",
+            noisy,
+            noisy.initial(0.5, 0),
+            "--n 3 --d 2 --noise-time 2 --scale 0.5 --seed 0",
             figures={LOSS: figure.loss_figure},
-            broken=(replace(known["large_noise"], exponent=3),), t_end=1e11, power=2,
+            broken=(replace(known["large_noise"], exponent=3),),
+            t_end=1e11,
+            power=2,
         ),
-    )  # fmt: skip
+    )
 
 
 def _paper(
-    distance: float, regime: str, text: str, figures: dict[str, Callable[..., Figure]],
-    t_end: float, power: float | None, broken: tuple[Claim, ...],
-) -> Case:  # fmt: skip
+    distance: float,
+    regime: str,
+    text: str,
+    figures: dict[str, Callable[..., Figure]],
+    t_end: float,
+    power: float | None,
+    broken: tuple[Claim, ...],
+) -> Case:
     """Start of the paper's experiment: near 0, so that the offsets keep all digits."""
     target = [-distance, 0.0, 0.0]
     system = ScoreMatching(portrait.COMPONENTS, portrait.DIMENSIONS, target=target)
     return Case(
-        f"M = {distance:g}: {regime}", text, system, system.initial(portrait.OFFSET, 0),
+        f"M = {distance:g}: {regime}",
+        text,
+        system,
+        system.initial(portrait.OFFSET, 0),
         f"--n {system.n} --d {system.d} --scale {portrait.OFFSET:g} --seed 0 --target target.json",
-        _echo(target, "target.json"), figures, broken, t_end, power,
-    )  # fmt: skip
+        _echo(target, "target.json"),
+        figures,
+        broken,
+        t_end,
+        power,
+    )
 
 
 def _echo(numbers: object, name: str) -> str:

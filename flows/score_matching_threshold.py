@@ -93,9 +93,13 @@ def parted(run: Trajectory) -> bool | None:
 
 
 def threshold(
-    n: int, d: int, noise: float, seed: int = 0, system: type[MixtureSystem] = ScoreMatching,
+    n: int,
+    d: int,
+    noise: float,
+    seed: int = 0,
+    system: type[MixtureSystem] = ScoreMatching,
     width: float = 0.05,
-) -> tuple[float, float]:  # fmt: skip
+) -> tuple[float, float]:
     """Find the distance between the two regimes of a cluster, by bisection.
 
     Parameters
@@ -130,8 +134,9 @@ def threshold(
         raise InputError(f"offsets of {noise:g} do not part at distance {high:g}")
     while high - low > width:
         middle = (low + high) / 2
-        low, high = (low, middle) if _parts(flow, start(n, d, middle, noise, seed)) else (
-            middle, high)  # fmt: skip
+        low, high = (
+            (low, middle) if _parts(flow, start(n, d, middle, noise, seed)) else (middle, high)
+        )
     return low, high
 
 

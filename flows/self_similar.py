@@ -150,8 +150,18 @@ class Chart:
         """Right-hand side ``dy/dtau``."""
         out = np.empty(y.shape[0])
         clock = self.clock
-        self.field(tau, y, clock.exponential, clock.offset, clock.decay, self.weights, self.shape,
-                   out, _NO_JACOBIAN, False)  # fmt: skip
+        self.field(
+            tau,
+            y,
+            clock.exponential,
+            clock.offset,
+            clock.decay,
+            self.weights,
+            self.shape,
+            out,
+            _NO_JACOBIAN,
+            False,
+        )
         return out
 
     def jacobian(self, tau: float, y: Array) -> Array:
@@ -159,8 +169,18 @@ class Chart:
         size = y.shape[0]
         out, matrix = np.empty(size), np.zeros((size, size))
         clock = self.clock
-        self.field(tau, y, clock.exponential, clock.offset, clock.decay, self.weights, self.shape,
-                   out, matrix, True)  # fmt: skip
+        self.field(
+            tau,
+            y,
+            clock.exponential,
+            clock.offset,
+            clock.decay,
+            self.weights,
+            self.shape,
+            out,
+            matrix,
+            True,
+        )
         return matrix
 
 
@@ -221,8 +241,7 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
             else:
                 scale[i] = math.exp(-FROZEN)
             x[i] = scale[i] * y[i]
-        compiled(x.ctypes, weights.ctypes, shape.ctypes, out.ctypes, jacobian.ctypes,
-                 want_jacobian)  # fmt: skip
+        compiled(x.ctypes, weights.ctypes, shape.ctypes, out.ctypes, jacobian.ctypes, want_jacobian)
         for i in range(size):
             rate = decay[i] / base
             frozen = exponential and decay[i] * since >= FROZEN

@@ -65,5 +65,7 @@ def require_x64(what: str) -> None:
         With one line that says how to switch.
     """
     if not jax.config.read("jax_enable_x64"):
-        raise InputError(f"{what} needs 64-bit numbers in JAX: set JAX_ENABLE_X64=1 in the "
-                         "environment, or jax.config.update('jax_enable_x64', True)")  # fmt: skip
+        raise InputError(
+            f"{what} needs 64-bit numbers in JAX: set JAX_ENABLE_X64=1 in the "
+            "environment, or jax.config.update('jax_enable_x64', True)"
+        )

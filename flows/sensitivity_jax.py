@@ -92,8 +92,10 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
     run = integrate(system, start, t, t_eval=[t], rtol=rtol)
     if run.events:
         first = run.events[0]
-        raise InputError(f"the loss is not differentiable by this start: {first.detail}, "
-                         f"t = {first.time:g}; choose an earlier time")  # fmt: skip
+        raise InputError(
+            f"the loss is not differentiable by this start: {first.detail}, "
+            f"t = {first.time:g}; choose an earlier time"
+        )
     if not run.completed:
         return _unknown(run.start.shape, run.status, run.message)
     frame, state = run.frame, run.states.at(0)
@@ -102,15 +104,25 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
     clock = _clock(neurons, mu)
     weights = relu.Weights(mu, np.asarray(1.0))
     tau = clock.tau(t)
-    loss, slope, result = jax.device_get(_differentiate(
-        neurons, SelfSimilarField(relu.field, clock.exponential), tau,
-        jax.tree.map(np.asarray, arguments(clock, weights)), clock.scale(0.0), clock.scale(tau),
-        np.asarray(rtol), np.asarray(ATOL_PER_RTOL * rtol),
-    ))  # fmt: skip
+    loss, slope, result = jax.device_get(
+        _differentiate(
+            neurons,
+            SelfSimilarField(relu.field, clock.exponential),
+            tau,
+            jax.tree.map(np.asarray, arguments(clock, weights)),
+            clock.scale(0.0),
+            clock.scale(tau),
+            np.asarray(rtol),
+            np.asarray(ATOL_PER_RTOL * rtol),
+        )
+    )
     if result != diffrax.RESULTS.successful:
         budget = bool(result == diffrax.RESULTS.max_steps_reached)
-        return _unknown(run.start.shape, STEP_BUDGET if budget else SOLVER_FAILED,
-                        "the solver of the derivatives did not reach the end")  # fmt: skip
+        return _unknown(
+            run.start.shape,
+            STEP_BUDGET if budget else SOLVER_FAILED,
+            "the solver of the derivatives did not reach the end",
+        )
     slope = slope / frame.multiplicity[:, None]
     user = slope[:, :1] * frame.teacher + frame.unit * (slope[:, 1:] @ frame.basis.T)
     return Sensitivity(float(loss) * frame.unit**2, user[frame.member], COMPLETED, run.message)
@@ -129,18 +141,32 @@ def _clock(neurons: Array, mu: Array) -> Clock:
 
 @eqx.filter_jit
 def _differentiate(
-    neurons: Any, field: SelfSimilarField, tau: Any, numbers: Arguments, first: Any, last: Any,
-    rtol: Any, atol: Any,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+    neurons: Any,
+    field: SelfSimilarField,
+    tau: Any,
+    numbers: Arguments,
+    first: Any,
+    last: Any,
+    rtol: Any,
+    atol: Any,
+) -> tuple[Any, Any, Any]:
     """Loss at ``tau``, its derivative by the neurons, and how the solver ended."""
 
     def final_loss(neurons: Any) -> tuple[Any, tuple[Any, Any]]:
         y0 = relu.residual_blocks(neurons, numbers.raw.mu).ravel() / first
         run = diffrax.diffeqsolve(
-            diffrax.ODETerm(field), solver_of(METHOD, rtol, 1.0), 0.0, tau, FIRST_STEP, y0, numbers,
+            diffrax.ODETerm(field),
+            solver_of(METHOD, rtol, 1.0),
+            0.0,
+            tau,
+            FIRST_STEP,
+            y0,
+            numbers,
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-            max_steps=MAX_STEPS, adjoint=diffrax.ForwardMode(), throw=False,
-        )  # fmt: skip
+            max_steps=MAX_STEPS,
+            adjoint=diffrax.ForwardMode(),
+            throw=False,
+        )
         loss = relu.energy(run.ys[-1] * last, numbers.raw)
         return loss, (loss, run.result)
 

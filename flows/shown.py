@@ -51,8 +51,11 @@ def verdict_rows(
     """Verdicts, with what they measure and the constants that their claims state, None if open."""
     rows = []
     for claim, verdict in zip(claims, verdicts, strict=True):
-        exponent = (claim.exponent is not None and claim.asymptotic
-                    and verdict.bound == float(claim.exponent))  # fmt: skip
+        exponent = (
+            claim.exponent is not None
+            and claim.asymptotic
+            and verdict.bound == float(claim.exponent)
+        )
         what = "" if verdict.measured is None else "exponent" if exponent else "both sides"
         stated = [None if c.constant is None else float(c.constant) for c in claim.comparisons]
         rows.append((verdict, what, list(dict.fromkeys(stated))))

@@ -257,5 +257,6 @@ def finish(recorder: Recorder, outcome: Stop | str, message: str, stats: dict[st
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
-    return Piece(states, status, message or explain[status], stop,
-                 {"steps": recorder.steps, **stats})  # fmt: skip
+    return Piece(
+        states, status, message or explain[status], stop, {"steps": recorder.steps, **stats}
+    )

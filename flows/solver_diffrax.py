@@ -175,13 +175,28 @@ def solver_of(method: str, rtol: Any, size: Any) -> diffrax.AbstractSolver[Any]:
 
 @eqx.filter_jit
 def _attempt(
-    method: str, field: SelfSimilarField, tau: Any, end: Any, step: Any, y: Any, numbers: Any,
-    rtol: Any, atol: Any,
-) -> Attempts:  # fmt: skip
+    method: str,
+    field: SelfSimilarField,
+    tau: Any,
+    end: Any,
+    step: Any,
+    y: Any,
+    numbers: Any,
+    rtol: Any,
+    atol: Any,
+) -> Attempts:
     """Up to ``ATTEMPTS`` steps from ``tau`` towards ``end``."""
     found = diffrax.diffeqsolve(
-        diffrax.ODETerm(field), solver_of(method, rtol, abs(y) + atol), tau, end, step, y, numbers,
-        saveat=diffrax.SaveAt(steps=True), max_steps=ATTEMPTS, throw=False,
+        diffrax.ODETerm(field),
+        solver_of(method, rtol, abs(y) + atol),
+        tau,
+        end,
+        step,
+        y,
+        numbers,
+        saveat=diffrax.SaveAt(steps=True),
+        max_steps=ATTEMPTS,
+        throw=False,
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-    )  # fmt: skip
+    )
     return Attempts(found.ts, found.ys, found.stats["num_accepted_steps"], found.stats["num_steps"])

@@ -82,8 +82,11 @@ def _attempts(field: SelfSimilarField, rtol: Any, lane: Lane) -> tuple[Any, Any,
             tau, ahead, y, y1, lane.numbers, error, order, memory
         )
         accepted = keep & tried
-        carry = (jnp.where(accepted, ahead, tau), jnp.where(accepted, y1, y),
-                 jnp.where(tried, end - begin, step))  # fmt: skip
+        carry = (
+            jnp.where(accepted, ahead, tau),
+            jnp.where(accepted, y1, y),
+            jnp.where(tried, end - begin, step),
+        )
         return carry, Steps(ahead, y1, dense["k"], tried, accepted)
 
     (tau, y, step), steps = jax.lax.scan(

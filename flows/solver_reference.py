@@ -201,10 +201,12 @@ def collocate(
         stats["field_evaluations"] += stages
         columns = list(zip(*slopes, strict=True))
         defect = [
-            [x0 + step * mp.fdot(row, column) - x
-             for x0, x, column in zip(start, value, columns, strict=True)]
+            [
+                x0 + step * mp.fdot(row, column) - x
+                for x0, x, column in zip(start, value, columns, strict=True)
+            ]
             for row, value in zip(table.integral, values, strict=True)
-        ]  # fmt: skip
+        ]
         worst = max(abs(x) for row in defect for x in row)
         if not mp.isfinite(worst):
             return None
@@ -320,12 +322,15 @@ def solve_reference(
                 if stats["steps"] + stats["rejected"] >= max_steps:
                     return end(STEP_BUDGET, f"stopped after {max_steps} steps, its budget")
                 if step < SMALLEST_STEP:
-                    return end(SOLVER_FAILED, f"the step size became zero at t = "
-                               f"{float(mp.expm1(tau)):.6g}")  # fmt: skip
+                    return end(
+                        SOLVER_FAILED,
+                        f"the step size became zero at t = {float(mp.expm1(tau)):.6g}",
+                    )
                 step = min(step, taus[-1] - tau)
                 # Beyond its step the last polynomial predicts this one.
-                guess = [polynomial(coefficients, last + (1 + c) * step / before)
-                         for c in table.nodes]  # fmt: skip
+                guess = [
+                    polynomial(coefficients, last + (1 + c) * step / before) for c in table.nodes
+                ]
                 found = collocate(rhs, rhs_jacobian, tau, x, step, guess, table, rounding, stats)
                 if found is None:
                     # The prediction may lie beyond a kink; the start of the step does not.
@@ -333,16 +338,17 @@ def solve_reference(
                     coefficients, step, last = [[y] for y in x], step / 4, mp.one
                     continue
                 columns = list(zip(x, *found, strict=True))
-                resolved = [[mp.fdot(row, column) for row in table.transform]
-                            for column in columns]  # fmt: skip
+                resolved = [[mp.fdot(row, column) for row in table.transform] for column in columns]
                 sizes = [max(abs(y) for y in column) for column in columns]
                 floor = 1000 * rounding / goal * max(sizes)
                 estimate = max(
                     max(abs(c[-1]), abs(c[-2])) / max(size, floor, mp.mpf(10) ** -1000)
                     for c, size in zip(resolved, sizes, strict=True)
                 )
-                grow = min(3.0, max(0.25, 0.8 * float(goal / max(estimate, goal * rounding))
-                                    ** (1 / stages)))  # fmt: skip
+                grow = min(
+                    3.0,
+                    max(0.25, 0.8 * float(goal / max(estimate, goal * rounding)) ** (1 / stages)),
+                )
                 if estimate > goal:
                     stats["rejected"] += 1
                     step = step * min(grow, 0.8)
@@ -356,8 +362,9 @@ def solve_reference(
                 after = tau + step * (1 + last) / 2
                 while len(states) < len(taus) and taus[len(states)] <= after:
                     at = taus[len(states)]
-                    states.append(reached if at == after else
-                                  polynomial(resolved, 2 * (at - tau) / step - 1))  # fmt: skip
+                    states.append(
+                        reached if at == after else polynomial(resolved, 2 * (at - tau) / step - 1)
+                    )
                 tau, x, coefficients, before = after, reached, resolved, step
                 advance(float(mp.expm1(tau)))
                 step = step * grow

@@ -58,8 +58,9 @@ def solve_many(problems: Sequence[Problem]) -> list[Piece]:
         chart = problem.chart
         if chart is None or chart.lanes is None:
             none = {"field_evaluations": 0, "jacobian_evaluations": 0}
-            pieces[k] = finish(Recorder(problem), SOLVER_FAILED, "Rodas5P needs a compiled field",
-                               none)  # fmt: skip
+            pieces[k] = finish(
+                Recorder(problem), SOLVER_FAILED, "Rodas5P needs a compiled field", none
+            )
         else:
             key = (chart.field, chart.lanes, tuple(chart.shape), chart.clock.exponential)
             alike[key].append(k)
@@ -106,17 +107,40 @@ class _Group:
                         self._enter(lane, self.waiting.popleft())
                 done = np.zeros(len(self.owner), np.int64)
                 before, start = self.tau.copy(), self.y.copy()
-                self.steps(self.live, self.tau, self.y, self.end, self.h, self.rtol, self.atol,
-                           self.exponential, self.offset, self.decay, self.weights, self.shape,
-                           self.work, taus, states, curves, done, self.attempts)  # fmt: skip
+                self.steps(
+                    self.live,
+                    self.tau,
+                    self.y,
+                    self.end,
+                    self.h,
+                    self.rtol,
+                    self.atol,
+                    self.exponential,
+                    self.offset,
+                    self.decay,
+                    self.weights,
+                    self.shape,
+                    self.work,
+                    taus,
+                    states,
+                    curves,
+                    done,
+                    self.attempts,
+                )
                 for lane, k in enumerate(self.owner):
                     if k is None:
                         continue
                     count = done[lane]
                     # Copies: what is recorded must not be overwritten by the next steps.
-                    self._look(lane, k, float(before[lane]), start[:, lane],
-                               taus[:count, lane].copy(), states[:count, :, lane].copy(),
-                               curves[:count, :, :, lane])  # fmt: skip
+                    self._look(
+                        lane,
+                        k,
+                        float(before[lane]),
+                        start[:, lane],
+                        taus[:count, lane].copy(),
+                        states[:count, :, lane].copy(),
+                        curves[:count, :, :, lane],
+                    )
         except KeyboardInterrupt:
             return True
         return False

@@ -134,20 +134,42 @@ def make_steps(
                 x[i, e] /= matrix[i, i, e]
 
     def advance(  # type: ignore[no-untyped-def]
-        live, tau, y, end, h, rtol, atol, exponential, offset, decay, weights, shape, work, taus,
-        states, curves, done, attempts,
-    ):  # fmt: skip
+        live,
+        tau,
+        y,
+        end,
+        h,
+        rtol,
+        atol,
+        exponential,
+        offset,
+        decay,
+        weights,
+        shape,
+        work,
+        taus,
+        states,
+        curves,
+        done,
+        attempts,
+    ):
         size = y.shape[0]
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
         pivots, x, scale = np.empty((size, lanes), np.int64), np.empty_like(y), np.empty_like(y)
         slope, ahead, f, inside = (
-            np.empty_like(y), np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        )  # fmt: skip
+            np.empty_like(y),
+            np.empty_like(y),
+            np.empty_like(y),
+            np.empty_like(y),
+        )
         u, room = np.empty((stages, size, lanes)), np.empty((4, lanes))
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
         one_y, one_decay, one_weight, one_slope = (
-            np.empty(size), np.empty(size), np.empty(weights.shape[0]), np.empty(size)
-        )  # fmt: skip
+            np.empty(size),
+            np.empty(size),
+            np.empty(weights.shape[0]),
+            np.empty(size),
+        )
         one_jacobian = np.empty((size, size))
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
         for _ in range(taus.shape[0]):
@@ -161,8 +183,18 @@ def make_steps(
                 for i in range(weights.shape[0]):
                     one_weight[i] = weights[i, e]
                 one_jacobian[:, :] = 0.0
-                field(tau[e], one_y, exponential, offset[e], one_decay, one_weight, shape,
-                      one_slope, one_jacobian, True)  # fmt: skip
+                field(
+                    tau[e],
+                    one_y,
+                    exponential,
+                    offset[e],
+                    one_decay,
+                    one_weight,
+                    shape,
+                    one_slope,
+                    one_jacobian,
+                    True,
+                )
                 for i in range(size):
                     for j in range(size):
                         jacobian[i, j, e] = one_jacobian[i, j]
@@ -178,8 +210,9 @@ def make_steps(
                     for r in range(s):
                         for e in range(lanes):
                             inside[i, e] += a[s, r] * u[r, i, e]
-                evaluate(at, inside, exponential, offset, decay, weights, shape, f, x, scale, room,
-                         work)  # fmt: skip
+                evaluate(
+                    at, inside, exponential, offset, decay, weights, shape, f, x, scale, room, work
+                )
                 if call == 0:
                     slope[:] = f
                     continue

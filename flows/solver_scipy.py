@@ -48,9 +48,14 @@ def solve(problem: Problem, method: str) -> Piece:
         # SciPy announces a failed LSODA step by a warning; here it becomes the status.
         warnings.simplefilter("ignore")
         solver = METHODS[method](
-            problem.rhs, problem.tau0, problem.y0, float(problem.taus[-1]),
-            rtol=problem.rtol, atol=problem.atol, jac=problem.jacobian,
-        )  # fmt: skip
+            problem.rhs,
+            problem.tau0,
+            problem.y0,
+            float(problem.taus[-1]),
+            rtol=problem.rtol,
+            atol=problem.atol,
+            jac=problem.jacobian,
+        )
         try:
             while outcome is None:
                 failure = solver.step()

@@ -53,12 +53,21 @@ def solve(problem: Problem) -> Piece:
     outcome: Stop | str | None = None
     message = ""
     try:
-        linear = {"linsolver": "gmres", "krylov_dim": KRYLOV_DIM} if problem.krylov else {
-            "jacfn": jacobian}  # fmt: skip
+        linear = (
+            {"linsolver": "gmres", "krylov_dim": KRYLOV_DIM}
+            if problem.krylov
+            else {"jacfn": jacobian}
+        )
         solver = CVODE(
-            rhs, rtol=problem.rtol, atol=problem.atol, method="BDF",
-            max_num_steps=problem.max_steps, eventsfn=alarm, num_events=1, **linear,
-        )  # fmt: skip
+            rhs,
+            rtol=problem.rtol,
+            atol=problem.atol,
+            method="BDF",
+            max_num_steps=problem.max_steps,
+            eventsfn=alarm,
+            num_events=1,
+            **linear,
+        )
         solver.init_step(problem.tau0, problem.y0)
 
         def interpolant(at: float) -> Array:

@@ -174,8 +174,10 @@ class System(abc.ABC):
 
     def ball_flow(self, start: Array) -> BallFlow:
         """Flow from a start in ball arithmetic, from which certificates are made."""
-        raise InputError(f"certify: {self.name} has no certificates; certify relu_neuron,"
-                         " matrix_factorization or gmm_em")  # fmt: skip
+        raise InputError(
+            f"certify: {self.name} has no certificates; certify relu_neuron,"
+            " matrix_factorization or gmm_em"
+        )
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

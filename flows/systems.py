@@ -55,8 +55,10 @@ def recall(name: str, parameters: dict[str, Any], system: System | None = None) 
     seen = ("fingerprint",) if own else tuple(parameters)
     theirs = {key: parameters[key] for key in seen}
     if system.name != name or any(system.parameters.get(k) != v for k, v in theirs.items()):
-        raise InputError(f"the file holds a run of another system, {name!r} with the parameters"
-                         f" {_short(parameters)}, not of {system.name!r} as given")  # fmt: skip
+        raise InputError(
+            f"the file holds a run of another system, {name!r} with the parameters"
+            f" {_short(parameters)}, not of {system.name!r} as given"
+        )
     return system
 
 

@@ -227,8 +227,11 @@ class Trajectory:
         }
         for name, values in (("start", self.start), ("final_state", self.state_at(-1))):
             # NetCDF has no complex numbers.
-            parts = {"": values} if np.isrealobj(values) else {"_real": values.real,
-                                                               "_imag": values.imag}  # fmt: skip
+            parts = (
+                {"": values}
+                if np.isrealobj(values)
+                else {"_real": values.real, "_imag": values.imag}
+            )
             for suffix, part in parts.items():
                 variables[f"{name}{suffix}"] = (_dims("start", part), part)
         for name in self.names:

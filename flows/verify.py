@@ -18,9 +18,11 @@ FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
 #: Equations of each system, by themselves.
-SYSTEMS = {"relu_neuron": ("flows.verify_relu_neuron", "Neurons"),
-           "matrix_factorization": ("flows.verify_matrix_factorization", "Layers"),
-           "gmm_em": ("flows.verify_gmm_em", "Means")}  # fmt: skip
+SYSTEMS = {
+    "relu_neuron": ("flows.verify_relu_neuron", "Neurons"),
+    "matrix_factorization": ("flows.verify_matrix_factorization", "Layers"),
+    "gmm_em": ("flows.verify_gmm_em", "Means"),
+}
 MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
 
 
@@ -130,9 +132,14 @@ def verify(
         parameters, w = exact(data["parameters"]), numbers(data["start"])
         end = number(data["t_end"])
         require(0 < w.size <= MOST and end > 0, "start and end do not fit")
-        require(system is None or (system.name == data["system"] and all(
-            system.parameters[key] == value for key, value in parameters.items())),
-                "it is about another system")  # fmt: skip
+        require(
+            system is None
+            or (
+                system.name == data["system"]
+                and all(system.parameters[key] == value for key, value in parameters.items())
+            ),
+            "it is about another system",
+        )
         require(start is None or np.array_equal(start, w), "it is about another start")
         require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
@@ -147,14 +154,23 @@ def verify(
         return Verification(str(reason))
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError,
-            MemoryError) as error:  # fmt: skip
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         return Verification(f"a part of it is missing or malformed: {error!r}")
     finally:
         ctx.prec = before
 
 
 def _within(bits: Any) -> int:
-    require(isinstance(bits, int) and 64 <= bits <= MAX_BITS,
-            f"a precision is not between 64 and {MAX_BITS} bits")  # fmt: skip
+    require(
+        isinstance(bits, int) and 64 <= bits <= MAX_BITS,
+        f"a precision is not between 64 and {MAX_BITS} bits",
+    )
     return int(bits)

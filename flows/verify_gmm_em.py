@@ -87,10 +87,16 @@ class Means(Problem):
 
     def __init__(self, parameters: Any, means: Any) -> None:
         weights = numbers(parameters["weights"])
-        require(parameters["d"] == 1 and weights.shape == (parameters["n"],) and (weights > 0).all()
-                and means.shape == (len(weights), 1), "means and weights do not fit")  # fmt: skip
-        self.weights, self.start = (np.array([arb(c) for c in row.ravel().tolist()])
-                                    for row in (weights, means))  # fmt: skip
+        require(
+            parameters["d"] == 1
+            and weights.shape == (parameters["n"],)
+            and (weights > 0).all()
+            and means.shape == (len(weights), 1),
+            "means and weights do not fit",
+        )
+        self.weights, self.start = (
+            np.array([arb(c) for c in row.ravel().tolist()]) for row in (weights, means)
+        )
 
     def posteriors(self, mu: Any, x: Any) -> Any:
         """One row a point: components are compared to the one that is the largest in the middle."""

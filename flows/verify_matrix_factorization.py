@@ -20,10 +20,16 @@ class Layers(Problem):
     def __init__(self, parameters: Any, layers: Any) -> None:
         self.d, depth, strength = (parameters[key] for key in ("d", "depth", "regularization"))
         target, field = numbers(parameters["target"]), parameters["field"]
-        require(layers.shape == (depth, self.d, self.d) and target.shape == layers.shape[1:]
-                and depth > 1 and strength >= 0 and field in ("real", "complex")
-                and {layers.dtype, target.dtype} <= {np.dtype(complex if field == "complex" else
-                float)}, "layers and target do not fit")  # fmt: skip
+        require(
+            layers.shape == (depth, self.d, self.d)
+            and target.shape == layers.shape[1:]
+            and depth > 1
+            and strength >= 0
+            and field in ("real", "complex")
+            and {layers.dtype, target.dtype}
+            <= {np.dtype(complex if field == "complex" else float)},
+            "layers and target do not fit",
+        )
         self.parts, self.strength = 2 if field == "complex" else 1, arb(strength)
         self.start, (self.target,) = _balls(layers), self.matrices(_balls(target))
 
@@ -33,8 +39,10 @@ class Layers(Problem):
         real, imaginary = shaped[..., 0], shaped[..., -1]
         if self.parts == 1:
             return real
-        return np.concatenate([np.concatenate([real, -imaginary], axis=2),
-                               np.concatenate([imaginary, real], axis=2)], axis=1)  # fmt: skip
+        return np.concatenate(
+            [np.concatenate([real, -imaginary], axis=2), np.concatenate([imaginary, real], axis=2)],
+            axis=1,
+        )
 
     def around(self, w: Any) -> tuple[list[Any], list[Any], Any, list[Any]]:
         """Products of the layers above and below each, residual, defects."""

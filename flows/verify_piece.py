@@ -83,13 +83,15 @@ def check(problem: Problem, end: float, bits: int, pieces: Any) -> tuple[float, 
     for index, stated in enumerate(pieces):
         try:
             first, last = last, int(stated["end"], 16)
-            p = np.array([[arb((int(c, 16), -bits)) for c in row]
-                          for row in stated["coefficients"]])  # fmt: skip
+            p = np.array(
+                [[arb((int(c, 16), -bits)) for c in row] for row in stated["coefficients"]]
+            )
             fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
             require(fits, "it has a wrong shape")
             one = Piece(p, arb((first, -bits)), arb((last, -bits)), stated["signs"])
-            rho, defect, tube, after = (arb(number(stated[key]))
-                                        for key in ("rho", "defect", "tube", "error"))  # fmt: skip
+            rho, defect, tube, after = (
+                arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
+            )
             parts = len(stated["growth"])
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
             error += norm(at(p, arb(-1)) - state)

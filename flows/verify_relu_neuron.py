@@ -56,6 +56,7 @@ class Neurons(Problem):
                 require(psi <= 1, "a pair is on the wrong side")
                 total += piece.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
         return total
+
     def hessian(self, x: Any) -> Any:
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
         w, eye = _vectors(self.v, x), np.eye(len(self.v), dtype=object)
@@ -91,8 +92,10 @@ def _angle(size: Any, dot: Any) -> Any:
     flat = abs(dot.real.mid()) >= abs(size.real.mid())
     ratio = size / dot if flat else dot / size
     require(dot.real > 0 or dot.real < 0 if flat else size.real > 0, "an angle is not determined")
-    require(not isinstance(ratio, acb) or ratio.abs_upper() < 1 or not ratio.real.contains(0),
-            "the field may not be analytic")  # fmt: skip
+    require(
+        not isinstance(ratio, acb) or ratio.abs_upper() < 1 or not ratio.real.contains(0),
+        "the field may not be analytic",
+    )
     return ratio.atan() + (0 if dot.real > 0 else arb.pi()) if flat else arb.pi() / 2 - ratio.atan()
 
 

@@ -162,8 +162,10 @@ def worst_case(
         starts = [law.start(system, k) for k in range(law.size)]
         random = np.array([search.looseness(start) for start in starts])
         if search.best is None:
-            raise InputError(f"no random start of {law.size} has a constant of {chosen.id!r} that"
-                             " counts; take another scale or t_end, or beyond=True")  # fmt: skip
+            raise InputError(
+                f"no random start of {law.size} has a constant of {chosen.id!r} that"
+                " counts; take another scale or t_end, or beyond=True"
+            )
         bounds = scale / spread, scale * spread
         order = np.argsort(random, kind="stable")[: min(FINALISTS, np.isfinite(random).sum())]
         for k in order:
@@ -173,10 +175,16 @@ def worst_case(
     constant, start, verdict = search.best
     assert verdict.attained_at is not None
     return WorstCase(
-        chosen.id, constant, verdict.attained_at, start, verdict,
+        chosen.id,
+        constant,
+        verdict.attained_at,
+        start,
+        verdict,
         -sense * float(np.median(random[np.isfinite(random)])),
-        search.count, search.failures, law.seed,
-    )  # fmt: skip
+        search.count,
+        search.failures,
+        law.seed,
+    )
 
 
 class _Search:
@@ -226,10 +234,18 @@ def _descend(search: _Search, start: Array, budget: int, low: float, high: float
         bounded = x * (min(max(_size(x), low), high) / max(_size(x), TINY))
         return search.looseness(bounded.view(start.dtype).reshape(start.shape))
 
-    minimize(objective, x, method="Nelder-Mead", options={
-        "initial_simplex": x + SIMPLEX * unit * np.vstack([np.zeros(len(x)), np.eye(len(x))]),
-        "adaptive": True, "maxfev": budget, "xatol": XATOL * unit, "fatol": math.inf,
-    })  # fmt: skip
+    minimize(
+        objective,
+        x,
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": x + SIMPLEX * unit * np.vstack([np.zeros(len(x)), np.eye(len(x))]),
+            "adaptive": True,
+            "maxfev": budget,
+            "xatol": XATOL * unit,
+            "fatol": math.inf,
+        },
+    )
 
 
 def _size(x: Array) -> float:
@@ -240,8 +256,10 @@ def _sense(claim: Claim) -> float:
     """1 where a larger constant is tighter, -1 where a smaller one is."""
     relations = [c.relation for c in claim.comparisons]
     if len(relations) != 1 or relations[0] == "==":
-        raise InputError(f"claim {claim.id!r} has no single constant: it is an identity or has"
-                         " several conclusions")  # fmt: skip
+        raise InputError(
+            f"claim {claim.id!r} has no single constant: it is an identity or has"
+            " several conclusions"
+        )
     return 1.0 if relations[0] == "<=" else -1.0
 
 

@@ -74,8 +74,10 @@ for name, symbolic_constant in (
     ("loss_lower_constant", bounds.LOSS_LOWER),
 ):
     (verdict,) = flows.check(run[3], name)
-    print(f"{name:28}{symbolic_constant!s:26}{float(symbolic_constant):10.4g}  this run needs"
-          f" {verdict.constant:.4g}: {verdict.verdict}")
+    print(
+        f"{name:28}{symbolic_constant!s:26}{float(symbolic_constant):10.4g}  this run needs"
+        f" {verdict.constant:.4g}: {verdict.verdict}"
+    )
 
 # %% [markdown]
 # **The constant of the rate.** For a mirror pair ($n = 2$, symmetric about the teacher) the loss is

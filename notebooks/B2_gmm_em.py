@@ -36,8 +36,10 @@ Math(squares.latex() + r", \qquad " + squares.lie_latex())
 
 # %%
 value, rate = run.potential("squared_norm_sum")
-print(f"largest relative difference of dU/dt and -2 E|v|^2:"
-      f" {np.max(np.abs(rate / (-2 * run['fisher']) - 1)):.0e}")
+print(
+    f"largest relative difference of dU/dt and -2 E|v|^2:"
+    f" {np.max(np.abs(rate / (-2 * run['fisher']) - 1)):.0e}"
+)
 figure.lyapunov_figure(run)
 
 # %%
@@ -62,8 +64,10 @@ figure.loss_figure(run)
 for n, d in ((2, 1), (3, 2), (5, 2), (4, 1)):
     one = flows.GMMEM(n=n, d=d)
     tail = tail_constant(flows.integrate(one, one.initial(1.0, seed=0), t_end=1e8), exponent=2)
-    print(f"n = {n}, d = {d}: t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
-          f" r n^2/16 = {min(n - 1, d) * n * n / 16:.6f}")
+    print(
+        f"n = {n}, d = {d}: t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
+        f" r n^2/16 = {min(n - 1, d) * n * n / 16:.6f}"
+    )
 
 # %% [markdown]
 # **One component is exponential**, with $L(t) = L(0) e^{-2t}$ to the last digit:

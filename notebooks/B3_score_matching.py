@@ -27,8 +27,10 @@ def cluster(distance, t_end):
 near, far = cluster(4.0, 1e6), cluster(6.0, 1e4)
 for distance, run in ((4, near), (6, far)):
     norms = np.sort(run.features["norm"][-1])
-    print(f"M = {distance}: {run.status}, loss {run['loss'][-1]:.2e}, distances to the target"
-          f" from {norms[0]:.1e} to {norms[-1]:.1e}")
+    print(
+        f"M = {distance}: {run.status}, loss {run['loss'][-1]:.2e}, distances to the target"
+        f" from {norms[0]:.1e} to {norms[-1]:.1e}"
+    )
 
 # %%
 for event in far.events:
@@ -55,8 +57,10 @@ for label, run in (("M = 4", near), ("M = 6", far)):
 # %%
 for sigma in (1e-3, 1e-7, 1e-12):
     low, high = threshold(5, 1, sigma, width=0.1)
-    print(f"sigma = {sigma:.0e}: threshold between {low:.3f} and {high:.3f};"
-          f" M^2 - log(1/sigma) = {((low + high) / 2) ** 2 - np.log(1 / sigma):.1f}")
+    print(
+        f"sigma = {sigma:.0e}: threshold between {low:.3f} and {high:.3f};"
+        f" M^2 - log(1/sigma) = {((low + high) / 2) ** 2 - np.log(1 / sigma):.1f}"
+    )
 
 # %%
 figure.amplification_figure(near)
@@ -71,8 +75,10 @@ lone = flows.integrate(flows.ScoreMatching(n=3, d=1), [[6.0], [7.0], [7.5]], t_e
 for time in (1e4, 1e8, 1e12):
     k = np.searchsorted(lone.t, time * 0.999)
     t, loss, reach = lone.t[k], lone["loss"][k], lone.features["norm"][k].max()
-    print(f"t = {t:.0e}: t log t L/(2 (n-1)) = {t * np.log(t) * loss / 4:.4f},"
-          f" t R^2 L/(16 (n-1)) = {t * reach**2 * loss / 32:.4f}")
+    print(
+        f"t = {t:.0e}: t log t L/(2 (n-1)) = {t * np.log(t) * loss / 4:.4f},"
+        f" t R^2 L/(16 (n-1)) = {t * reach**2 * loss / 32:.4f}"
+    )
 
 # %%
 figure.far_figure(lone)

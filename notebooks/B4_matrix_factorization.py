@@ -19,8 +19,10 @@ system = flows.MatrixFactorization(d=3, regularization=20.0)
 runs = {}
 for seed in (2, 0):
     runs[seed] = run = flows.integrate(system, system.initial(0.2, seed), t_end=1e6)
-    print(f"seed {seed}: sign of det W(0) {np.sign(run['determinant'][0]):+.0f},"
-          f" loss at the end {run['loss'][-1]:.3g}")
+    print(
+        f"seed {seed}: sign of det W(0) {np.sign(run['determinant'][0]):+.0f},"
+        f" loss at the end {run['loss'][-1]:.3g}"
+    )
 
 # %%
 figure.stages_figure(runs[2])
@@ -44,8 +46,10 @@ for seed, run in runs.items():
 # %%
 for a in (0.5, 2.0, 20.0):
     found = convergence(flows.MatrixFactorization(1, "real", a), 0.2, range(30), 1e3)
-    print(f"a = {a:4}: converge with det W(0) > 0: {found.fraction(True):.2f},"
-          f" with det W(0) < 0: {found.fraction(False):.2f}, all: {found.converged.mean():.2f}")
+    print(
+        f"a = {a:4}: converge with det W(0) > 0: {found.fraction(True):.2f},"
+        f" with det W(0) < 0: {found.fraction(False):.2f}, all: {found.converged.mean():.2f}"
+    )
 
 # %% [markdown]
 # **Two layers do not know the one half.** At the same strength $a = 20$ and from the same law, two
@@ -55,8 +59,10 @@ for a in (0.5, 2.0, 20.0):
 for depth in (2, 3, 4):
     layers = flows.MatrixFactorization(d=2, depth=depth, regularization=20.0)
     found = convergence(layers, 0.3, range(8), 1e3)
-    print(f"depth {depth}: converge with det W(0) > 0: {found.fraction(True):.2f},"
-          f" with det W(0) < 0: {found.fraction(False):.2f}")
+    print(
+        f"depth {depth}: converge with det W(0) > 0: {found.fraction(True):.2f},"
+        f" with det W(0) < 0: {found.fraction(False):.2f}"
+    )
 
 # %% [markdown]
 # **Off balance the skew error can grow.** Along a balanced chain of even depth it never increases
@@ -83,8 +89,10 @@ def growth(depth, balanced, regularization):
 for depth, balanced, a in ((4, True, 5.0), (4, False, 0.0), (3, True, 5.0)):
     found = growth(depth, balanced, a)
     kind = "balanced" if balanced else "random"
-    print(f"depth {depth}, {kind} start: grows somewhere in {np.sum(found > 1e-6)} of"
-          f" {len(found)} runs, rate at most {found.max():+.2g}")
+    print(
+        f"depth {depth}, {kind} start: grows somewhere in {np.sum(found > 1e-6)} of"
+        f" {len(found)} runs, rate at most {found.max():+.2g}"
+    )
 
 # %% [markdown]
 # **The balance is conserved to rounding.** Without the balancing term every

@@ -41,16 +41,38 @@ loss = Expectation((sum(s**2 for s in student) - x[0, 0] ** 2) ** 2, x) / 2
 L, U, t = symbol("loss"), symbol("transverse"), symbol("t")
 late = (t, 1 - 100 * U)  # near the optimum
 claims = (
-    UpperBound(id="upper", statement="L <= C t^-2", source=HERE, exponent=sp.Integer(2),
-               conclusions=(Comparison(L, "<=", t**-EXPONENT, None, late),)),
-    LowerBound(id="lower", statement="L >= c t^-2", source=HERE, exponent=sp.Integer(2),
-               conclusions=(Comparison(L, ">=", t**-EXPONENT, None, late),)),
-    Inequality(id="slow", statement="dU/dt >= -11 U^2", source=HERE, exponent=sp.Integer(2),
-               conclusions=(Comparison(-symbol("transverse_dot"), "<=", U**EXPONENT,
-                                       sp.Integer(11), late),)),
+    UpperBound(
+        id="upper",
+        statement="L <= C t^-2",
+        source=HERE,
+        exponent=sp.Integer(2),
+        conclusions=(Comparison(L, "<=", t**-EXPONENT, None, late),),
+    ),
+    LowerBound(
+        id="lower",
+        statement="L >= c t^-2",
+        source=HERE,
+        exponent=sp.Integer(2),
+        conclusions=(Comparison(L, ">=", t**-EXPONENT, None, late),),
+    ),
+    Inequality(
+        id="slow",
+        statement="dU/dt >= -11 U^2",
+        source=HERE,
+        exponent=sp.Integer(2),
+        conclusions=(
+            Comparison(-symbol("transverse_dot"), "<=", U**EXPONENT, sp.Integer(11), late),
+        ),
+    ),
 )
-neuron = flows.OwnSystem("quadratic_neuron", [a, B], loss, decay={B: sp.Rational(1, 2)},
-                         potentials={"transverse": sp.trace(B.T * B)}, claims=claims)
+neuron = flows.OwnSystem(
+    "quadratic_neuron",
+    [a, B],
+    loss,
+    decay={B: sp.Rational(1, 2)},
+    potentials={"transverse": sp.trace(B.T * B)},
+    claims=claims,
+)
 
 # %% [markdown]
 # The expectation of a polynomial is brought into closed form by symbolic moments. The rest is as
@@ -60,9 +82,11 @@ neuron = flows.OwnSystem("quadratic_neuron", [a, B], loss, decay={B: sp.Rational
 # %%
 start = neuron.initial(scale=0.1, seed=0)
 run = flows.integrate(neuron, start, t_end=1e6)
-print(f"{run.status}: loss {run['loss'][-1]:.4g}, exponents: loss"
-      f" {flows.local_exponent(run)[-1]:.4f},"
-      f" transverse {flows.local_exponent(run, 'transverse')[-1]:.4f}")
+print(
+    f"{run.status}: loss {run['loss'][-1]:.4g}, exponents: loss"
+    f" {flows.local_exponent(run)[-1]:.4f},"
+    f" transverse {flows.local_exponent(run, 'transverse')[-1]:.4f}"
+)
 for verdict in flows.check(run):
     print(f"{verdict.claim:8}{verdict.verdict:10}constant {verdict.constant:.4f}")
 
@@ -73,9 +97,11 @@ figure.loss_figure(run)
 # A check that cannot fail says nothing. The same claims, broken:
 
 # %%
-for claim, change in ((claims[0], {"exponent": sp.Integer(3)}),
-                      (claims[1], {"exponent": sp.Integer(1)}),
-                      (claims[2], {"sign": -1})):
+for claim, change in (
+    (claims[0], {"exponent": sp.Integer(3)}),
+    (claims[1], {"exponent": sp.Integer(1)}),
+    (claims[2], {"sign": -1}),
+):
     (verdict,) = flows.check(run, replace(claim, **change))
     print(f"{claim.id} with {change}: {verdict.verdict}")
 
@@ -95,8 +121,10 @@ for claim, change in ((claims[0], {"exponent": sp.Integer(3)}),
 # %%
 tail = tail_constant(run, exponent=2)
 r = min(n - 1, d - 1)
-print(f"t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
-      f" 3 r/(64 (3 + r)) = {3 * r / (64 * (3 + r)):.6f}")
+print(
+    f"t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
+    f" 3 r/(64 (3 + r)) = {3 * r / (64 * (3 + r)):.6f}"
+)
 
 # %% [markdown]
 # With unlike starts the eigenvalues become equal slowly, and in an ensemble one sees how slowly:
@@ -117,9 +145,12 @@ for k in (-31, -1):
 V, W = sp.MatrixSymbol("V", 2, 2), sp.MatrixSymbol("W", 2, 2)
 residual, defect = sp.diag(2, 1) - W * V, V * V.T - W.T * W
 fit, balance = sp.trace(residual.T * residual) / 2, sp.trace(defect.T * defect)
-constant = Conserved(id="balance", statement="the balance is conserved", source=HERE,
-                     conclusions=(Comparison(symbol("defect"), "==", symbol("defect_0"),
-                                             sp.S.One),))
+constant = Conserved(
+    id="balance",
+    statement="the balance is conserved",
+    source=HERE,
+    conclusions=(Comparison(symbol("defect"), "==", symbol("defect_0"), sp.S.One),),
+)
 own = flows.OwnSystem("two_layers", [V, W], fit, {"defect": balance}, [constant])
 built_in = flows.MatrixFactorization(d=2, depth=2, target=np.diag([2.0, 1.0]), regularization=0.0)
 start = built_in.initial(0.3, seed=2)
@@ -153,12 +184,16 @@ mixture = flows.OwnSystem("two_gaussians", [mu], Expectation(-sp.log(density), z
 built_in = flows.GMMEM(n=2, d=1)
 state = np.array([1.2, -0.4])
 found = mixture.expectation(state)
-print(f"KL {found.loss:.12f}, error {found.error:.0e} with {len(found.rule)} nodes;"
-      f" built in: {built_in.loss(state[:, None]):.12f}")
+print(
+    f"KL {found.loss:.12f}, error {found.error:.0e} with {len(found.rule)} nodes;"
+    f" built in: {built_in.loss(state[:, None]):.12f}"
+)
 run = flows.integrate(mixture, state, t_end=1e4, rtol=1e-8)
 worst = run.features["expectation_error"].max()
-print(f"{run.status}: largest error of an expectation {worst:.0e},"
-      f" exponent {flows.local_exponent(run)[-1]:.3f}")
+print(
+    f"{run.status}: largest error of an expectation {worst:.0e},"
+    f" exponent {flows.local_exponent(run)[-1]:.3f}"
+)
 
 # %% [markdown]
 # A saved run shows times, states and observables to everybody. A file cannot carry the loss, which

@@ -56,10 +56,13 @@ def execute(name: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder, "PYTHONHASHSEED": "0"}
         client = NotebookClient(
-            notebook, timeout=TIMEOUT, kernel_name=KERNEL["name"], record_timing=False,
+            notebook,
+            timeout=TIMEOUT,
+            kernel_name=KERNEL["name"],
+            record_timing=False,
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
-        )  # fmt: skip
+        )
         client.execute(env={**os.environ, **settings})
     for cell in notebook.cells:
         cell.metadata = {}

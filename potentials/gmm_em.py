@@ -64,21 +64,46 @@ def _dot(x: sp.Symbol) -> sp.Symbol:
 
 
 POTENTIALS: tuple[Potential, ...] = (
-    Potential("squared_norm_sum", "U", single("squares", "neuron", norm**2, "sum"),
-              symbol("squares"), "everywhere", _xu_fazel_du("proof of the main theorem",
-              "definition"), NAMES),
-    Potential("fisher", r"E \lvert v \rvert^2", single("fisher", "state", fisher, None), fisher,
-              "everywhere", _xu_fazel_du("proof of the main theorem", "definition"), NAMES),
-    Potential("max_norm", r"\mu_{\max}", single("max_norm", "neuron", norm, "max"), max_norm,
-              "everywhere; differentiable where one component attains it",
-              _xu_fazel_du("main theorem", "definition"), NAMES),
-)  # fmt: skip
+    Potential(
+        "squared_norm_sum",
+        "U",
+        single("squares", "neuron", norm**2, "sum"),
+        symbol("squares"),
+        "everywhere",
+        _xu_fazel_du("proof of the main theorem", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "fisher",
+        r"E \lvert v \rvert^2",
+        single("fisher", "state", fisher, None),
+        fisher,
+        "everywhere",
+        _xu_fazel_du("proof of the main theorem", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "max_norm",
+        r"\mu_{\max}",
+        single("max_norm", "neuron", norm, "max"),
+        max_norm,
+        "everywhere; differentiable where one component attains it",
+        _xu_fazel_du("main theorem", "definition"),
+        NAMES,
+    ),
+)
 
 AUXILIARIES: tuple[Potential, ...] = (
-    Potential("norm_sum", r"\sum_i \lvert \mu_i \rvert", single("norm_sum", "neuron", norm, "sum"),
-              symbol("norm_sum"), "everywhere; differentiable where no mean is zero",
-              _xu_fazel_du("theorem on bad regions", "definition"), NAMES),
-)  # fmt: skip
+    Potential(
+        "norm_sum",
+        r"\sum_i \lvert \mu_i \rvert",
+        single("norm_sum", "neuron", norm, "sum"),
+        symbol("norm_sum"),
+        "everywhere; differentiable where no mean is zero",
+        _xu_fazel_du("theorem on bad regions", "definition"),
+        NAMES,
+    ),
+)
 
 MARKS: tuple[Mark, ...] = ()
 
@@ -98,13 +123,19 @@ _BAD_START = (
     Hypothesis("equal weights", weight_min, ">=", (1 - ROUNDING) / n),
     # Lengths of at most R = 12 sqrt(d), of sum 2 R and squares of sum 2 R^2, are R, R, 0, ..., 0.
     Hypothesis("no mean longer than 12 sqrt(d)", max_norm_0, "<=", (1 + ROUNDING) * _RADIUS),
-    Hypothesis("sum |mu_i(0)| = 24 sqrt(d)", sp.Abs(norm_sum_0 - 2 * _RADIUS), "<=",
-               ROUNDING * _RADIUS),
-    Hypothesis("sum |mu_i(0)|^2 = 288 d", sp.Abs(U_0 - 2 * _RADIUS**2), "<=",
-               ROUNDING * _RADIUS**2),
-    Hypothesis("the means sum to zero: two are opposite, the others at the target", mean_norm_0,
-               "<=", ROUNDING * _RADIUS),
-)  # fmt: skip
+    Hypothesis(
+        "sum |mu_i(0)| = 24 sqrt(d)", sp.Abs(norm_sum_0 - 2 * _RADIUS), "<=", ROUNDING * _RADIUS
+    ),
+    Hypothesis(
+        "sum |mu_i(0)|^2 = 288 d", sp.Abs(U_0 - 2 * _RADIUS**2), "<=", ROUNDING * _RADIUS**2
+    ),
+    Hypothesis(
+        "the means sum to zero: two are opposite, the others at the target",
+        mean_norm_0,
+        "<=",
+        ROUNDING * _RADIUS,
+    ),
+)
 
 # gamma of the main theorem without its constant; exp(-16 U(0)) stands on the left side, where it
 # underflows instead of overflowing.
@@ -141,8 +172,7 @@ CLAIMS: tuple[Claim, ...] = (
         "/ (n^2 d^2 (1 + mu_max(0) sqrt(d n))^4); exponents in gamma recalled, C unspecified",
         source=_xu_fazel_du("main theorem", "upper"),
         conclusions=(
-            Comparison(loss * sp.exp(-8 * U_0), "<=",
-                       t**-EXPONENT / sp.sqrt(_GAMMA_REST)),
+            Comparison(loss * sp.exp(-8 * U_0), "<=", t**-EXPONENT / sp.sqrt(_GAMMA_REST)),
         ),
         exponent=sp.Rational(1, 2),
         names=NAMES,

@@ -92,9 +92,7 @@ residual, skew, even = (symbol(name) for name in ("residual", "skew", "even"))
 loss_balance, skew_error, main_term = (
     symbol(name) for name in ("loss_balance", "skew_error", "main_term")
 )
-value_max, layer_max, layer_min = (
-    symbol(name) for name in ("value_max", "layer_max", "layer_min")
-)
+value_max, layer_max, layer_min = (symbol(name) for name in ("value_max", "layer_max", "layer_min"))
 imbalance, T1, T2 = (symbol(name) for name in ("imbalance", "T1", "T2"))
 
 
@@ -127,41 +125,125 @@ _DEFINED = "W_2 ... W_{N/2} invertible (odd N: W_2 ... W_{N-1})"
 _SIMPLE = "everywhere; differentiable where this singular value is simple and not zero"
 
 POTENTIALS: tuple[Potential, ...] = (
-    Potential("loss_fit", r"L_{ori}", (Term("square", "state", residual**2),),
-              symbol("square") / 2, "everywhere", _paper("section 2", "definition"), NAMES),
-    Potential("loss_balance", r"L_{reg}", _SQUARES, a / 4 * symbol("squares"), "everywhere",
-              _paper("section 2", "definition"), NAMES),
-    Potential("balance_defect", r"\lvert \Delta \rvert_F", _SQUARES, sp.sqrt(symbol("squares")),
-              "everywhere; differentiable where it is not zero",
-              _paper("section 2", "definition"), NAMES),
-    Potential("skew_error", "S", (Term("square", "state", skew**2),), symbol("square"), _DEFINED,
-              _paper("Theorems 4, 33 and 34", "definition"), NAMES),
-    _single("main_term", r"\sigma_{\min}(A + R)", "neuron", "main", "min", _DEFINED,
-            _paper("Theorem 5", "definition")),
-    _single("singular_values", r"\sigma_i(W)", "neuron", "singular_value", None, _SIMPLE,
-            _paper("section 2", "definition")),
-    _single("layer_max", r"\max_j \sigma_{\max}(W_j)", "neuron", "layer_value", "max", _SIMPLE,
-            _paper("Theorem 7", "definition")),
-    _single("layer_min", r"\min_j \sigma_{\min}(W_j)", "neuron", "layer_value", "min", _SIMPLE,
-            _paper("Theorem 7", "definition")),
-    _single("determinant", r"\operatorname{Re} \det W", "state", "determinant", None,
-            "everywhere; the sign matters for real layers only", _paper("Theorem 2", "definition")),
+    Potential(
+        "loss_fit",
+        r"L_{ori}",
+        (Term("square", "state", residual**2),),
+        symbol("square") / 2,
+        "everywhere",
+        _paper("section 2", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "loss_balance",
+        r"L_{reg}",
+        _SQUARES,
+        a / 4 * symbol("squares"),
+        "everywhere",
+        _paper("section 2", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "balance_defect",
+        r"\lvert \Delta \rvert_F",
+        _SQUARES,
+        sp.sqrt(symbol("squares")),
+        "everywhere; differentiable where it is not zero",
+        _paper("section 2", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "skew_error",
+        "S",
+        (Term("square", "state", skew**2),),
+        symbol("square"),
+        _DEFINED,
+        _paper("Theorems 4, 33 and 34", "definition"),
+        NAMES,
+    ),
+    _single(
+        "main_term",
+        r"\sigma_{\min}(A + R)",
+        "neuron",
+        "main",
+        "min",
+        _DEFINED,
+        _paper("Theorem 5", "definition"),
+    ),
+    _single(
+        "singular_values",
+        r"\sigma_i(W)",
+        "neuron",
+        "singular_value",
+        None,
+        _SIMPLE,
+        _paper("section 2", "definition"),
+    ),
+    _single(
+        "layer_max",
+        r"\max_j \sigma_{\max}(W_j)",
+        "neuron",
+        "layer_value",
+        "max",
+        _SIMPLE,
+        _paper("Theorem 7", "definition"),
+    ),
+    _single(
+        "layer_min",
+        r"\min_j \sigma_{\min}(W_j)",
+        "neuron",
+        "layer_value",
+        "min",
+        _SIMPLE,
+        _paper("Theorem 7", "definition"),
+    ),
+    _single(
+        "determinant",
+        r"\operatorname{Re} \det W",
+        "state",
+        "determinant",
+        None,
+        "everywhere; the sign matters for real layers only",
+        _paper("Theorem 2", "definition"),
+    ),
 )
 
 AUXILIARIES: tuple[Potential, ...] = (
-    _single("value_max", r"\sigma_{\max}(W)", "neuron", "singular_value", "max", _SIMPLE,
-            _paper("Theorem 5", "definition")),
-    _single("value_min", r"\sigma_{\min}(W)", "neuron", "singular_value", "min", _SIMPLE,
-            _paper("Theorem 11", "definition")),
+    _single(
+        "value_max",
+        r"\sigma_{\max}(W)",
+        "neuron",
+        "singular_value",
+        "max",
+        _SIMPLE,
+        _paper("Theorem 5", "definition"),
+    ),
+    _single(
+        "value_min",
+        r"\sigma_{\min}(W)",
+        "neuron",
+        "singular_value",
+        "min",
+        _SIMPLE,
+        _paper("Theorem 11", "definition"),
+    ),
 )
 
 MARKS: tuple[Mark, ...] = (
-    Mark("T1", even / 10 - skew, "from",
-         "end of alignment: |(A - R) Sigma^(1/2)|_F <= |(A + R) Sigma^(1/2)|_F/10 from then on"),
-    Mark("T2", sigma_min / 2 - residual, "from",
-         "end of saddle avoidance, begin of local convergence: |Sigma - W|_F <= sigma_d/2 from"
-         " then on"),
-)  # fmt: skip
+    Mark(
+        "T1",
+        even / 10 - skew,
+        "from",
+        "end of alignment: |(A - R) Sigma^(1/2)|_F <= |(A + R) Sigma^(1/2)|_F/10 from then on",
+    ),
+    Mark(
+        "T2",
+        sigma_min / 2 - residual,
+        "from",
+        "end of saddle avoidance, begin of local convergence: |Sigma - W|_F <= sigma_d/2 from"
+        " then on",
+    ),
+)
 
 #: Of the claim about probabilities, which takes an ensemble (`flows`) instead of one run.
 PROBABILITY = _paper("Theorem 1", "rate")
@@ -177,14 +259,20 @@ VANISHED = sp.Rational(1, 10**6)
 
 _ISOTROPIC = Hypothesis(
     "Sigma = sigma_1 I (singular values equal to 1e-12; bases may be turned)",
-    sigma_min, ">=", sigma_max * (1 - sp.Rational(1, 10**12)),
+    sigma_min,
+    ">=",
+    sigma_max * (1 - sp.Rational(1, 10**12)),
 )
-_FOUR = (Hypothesis("N = 4", depth, "<=", sp.Integer(4)),
-         Hypothesis("N = 4", depth, ">=", sp.Integer(4)))  # fmt: skip
+_FOUR = (
+    Hypothesis("N = 4", depth, "<=", sp.Integer(4)),
+    Hypothesis("N = 4", depth, ">=", sp.Integer(4)),
+)
 _STRONG = Hypothesis("a >> sigma_1, read as a >= 10 sigma_1", a, ">=", STRONG * sigma_max)
 _SMALL_START = Hypothesis(
     "eps small, read as |W_j(0)| <= sigma_1^(1/4) for every layer",
-    symbol("layer_max_0"), "<=", sigma_max ** sp.Rational(1, 4),
+    symbol("layer_max_0"),
+    "<=",
+    sigma_max ** sp.Rational(1, 4),
 )
 _CHAIN_BALANCED = Hypothesis(
     "balanced: |Delta|_F <= 1e-9 sum_j |W_j|_F^2", imbalance, "<=", BALANCED
@@ -192,7 +280,9 @@ _CHAIN_BALANCED = Hypothesis(
 _EVEN_DEPTH = Hypothesis("N even", depth / 2 - sp.floor(depth / 2), "<=", sp.S.Zero)
 _CONNECTED = Hypothesis(
     "complex layers, or det W(0) > 0 (relative to Sigma)",
-    sp.Max(is_complex, sp.sign(symbol("orientation_0"))), ">", sp.S.Zero,
+    sp.Max(is_complex, sp.sign(symbol("orientation_0"))),
+    ">",
+    sp.S.Zero,
 )
 _INVERTIBLE = Hypothesis("Sigma invertible", sigma_min, ">", sp.S.Zero)
 
@@ -207,8 +297,12 @@ CLAIMS: tuple[Claim, ...] = (
         "|grad L_reg|^2",
         source=_paper("derived in symbolic/matrix_factorization_calculus.py", "identity"),
         conclusions=(
-            Comparison(gradient_norm**EXPONENT, "==",
-                       symbol("fit_speed") ** 2 + symbol("balance_speed") ** 2, sp.S.One),
+            Comparison(
+                gradient_norm**EXPONENT,
+                "==",
+                symbol("fit_speed") ** 2 + symbol("balance_speed") ** 2,
+                sp.S.One,
+            ),
         ),
         exponent=sp.Integer(2),
         names=NAMES,
@@ -220,8 +314,12 @@ CLAIMS: tuple[Claim, ...] = (
         source=_paper("Theorem 7", "identity"),
         hypotheses=(Hypothesis("a = 0", a, "<=", sp.S.Zero),),
         conclusions=(
-            Comparison(sp.Abs(symbol("layer_defect") - symbol("layer_defect_0")), "<=",
-                       symbol("layer_square"), sp.Rational(1, 10**7)),
+            Comparison(
+                sp.Abs(symbol("layer_defect") - symbol("layer_defect_0")),
+                "<=",
+                symbol("layer_square"),
+                sp.Rational(1, 10**7),
+            ),
         ),
         names=NAMES,
     ),
@@ -240,8 +338,12 @@ CLAIMS: tuple[Claim, ...] = (
             Hypothesis("Delta(0) != 0", symbol("balance_defect_0"), ">", sp.S.Zero),
         ),
         conclusions=(
-            Comparison(-_dot(loss_balance), ">=",
-                       4 * a * layer_min**2 / (2 + _SPREAD**2) * loss_balance, sp.S.One),
+            Comparison(
+                -_dot(loss_balance),
+                ">=",
+                4 * a * layer_min**2 / (2 + _SPREAD**2) * loss_balance,
+                sp.S.One,
+            ),
         ),
         names=NAMES,
     ),
@@ -251,11 +353,18 @@ CLAIMS: tuple[Claim, ...] = (
         "as L(t_end) <= 1e-6 L(0); the real event of probability near 1/2 is det W(0) > 0",
         source=_paper("Theorem 1", "upper"),
         hypotheses=(
-            _ISOTROPIC, *_FOUR, _SMALL_START, _STRONG,
+            _ISOTROPIC,
+            *_FOUR,
+            _SMALL_START,
+            _STRONG,
             _CONNECTED,
-            Hypothesis("the run is long enough to leave the saddle, read as "
-                       "t_end >= 100/(sigma_1 sigma_min(A + R)^2) at t = 0",
-                       symbol("t_end"), ">=", 100 / (sigma_max * symbol("main_term_0") ** 2)),
+            Hypothesis(
+                "the run is long enough to leave the saddle, read as "
+                "t_end >= 100/(sigma_1 sigma_min(A + R)^2) at t = 0",
+                symbol("t_end"),
+                ">=",
+                100 / (sigma_max * symbol("main_term_0") ** 2),
+            ),
         ),
         conclusions=(
             # At t = 0: both sides are numbers of the whole run.
@@ -272,8 +381,7 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(
             Hypothesis("real layers", is_complex, "<=", sp.S.Zero),
             _CHAIN_BALANCED,
-            Hypothesis("det W(0) < 0 (relative to Sigma)", symbol("orientation_0"), "<",
-                       sp.S.Zero),
+            Hypothesis("det W(0) < 0 (relative to Sigma)", symbol("orientation_0"), "<", sp.S.Zero),
             _INVERTIBLE,
         ),
         conclusions=(Comparison(loss, ">=", sigma_min**2, sp.Rational(1, 4)),),
@@ -286,8 +394,13 @@ CLAIMS: tuple[Claim, ...] = (
         source=_paper("Theorems 4, 33 and 34; off balance it can grow", "inequality"),
         hypotheses=(_EVEN_DEPTH, _CHAIN_BALANCED),
         conclusions=(
-            Comparison(-_dot(skew_error), ">=", sp.S.Zero, sp.S.One,
-                       (t, skew_error - symbol("skew_error_0") / 10**6)),
+            Comparison(
+                -_dot(skew_error),
+                ">=",
+                sp.S.Zero,
+                sp.S.One,
+                (t, skew_error - symbol("skew_error_0") / 10**6),
+            ),
         ),
         names=NAMES,
     ),
@@ -298,9 +411,13 @@ CLAIMS: tuple[Claim, ...] = (
         source=_paper("Theorem 5", "inequality"),
         hypotheses=(_ISOTROPIC, *_FOUR, _CHAIN_BALANCED, _CONNECTED),
         conclusions=(
-            Comparison(_dot(main_term), ">=", sp.S.Zero, sp.S.One,
-                       (t, sp.Rational(99, 100) * sigma_max - value_max,
-                        main_term - layer_max / 10**9)),
+            Comparison(
+                _dot(main_term),
+                ">=",
+                sp.S.Zero,
+                sp.S.One,
+                (t, sp.Rational(99, 100) * sigma_max - value_max, main_term - layer_max / 10**9),
+            ),
         ),
         names=NAMES,
     ),
@@ -310,13 +427,19 @@ CLAIMS: tuple[Claim, ...] = (
         "the theorem has L_ori(T2), which L(T2) exceeds by what is left of L_reg",
         source=_paper("Theorem 11", "upper"),
         hypotheses=(
-            _ISOTROPIC, *_FOUR, _STRONG,
+            _ISOTROPIC,
+            *_FOUR,
+            _STRONG,
             Hypothesis("aligned before: T1 <= T2", T1, "<=", T2),
         ),
         conclusions=(
-            Comparison(loss, "<=",
-                       symbol("loss_T2") * sp.exp(-(sigma_max**EXPONENT) * (t - T2)), sp.S.One,
-                       (t - T2 - sp.Rational(1, 10**9),)),
+            Comparison(
+                loss,
+                "<=",
+                symbol("loss_T2") * sp.exp(-(sigma_max**EXPONENT) * (t - T2)),
+                sp.S.One,
+                (t - T2 - sp.Rational(1, 10**9),),
+            ),
         ),
         exponent=sp.Rational(3, 2),
         names=NAMES,

@@ -65,9 +65,7 @@ t, n, d, v = (symbol(name) for name in ("t", "n", "d", "teacher_norm"))
 h, zeta, norm, theta = (symbol(name) for name in ("h", "zeta", "norm", "theta"))
 distance, kappa, theta_pair = (symbol(name) for name in ("distance", "kappa", "theta_pair"))
 loss, rho, gradient_norm = (symbol(name) for name in ("loss", "rho", "gradient_norm"))
-Z, H, V = (
-    symbol(name) for name in ("pairwise_distance", "residual_projection", "angle_potential")
-)
+Z, H, V = (symbol(name) for name in ("pairwise_distance", "residual_projection", "angle_potential"))
 kappa_max, angle_max, balance = (symbol(name) for name in ("kappa_max", "angle_max", "balance"))
 sigma_0, kappa_0, T1, T2 = (symbol(name) for name in ("sigma_0", "kappa_max_0", "T1", "T2"))
 
@@ -109,37 +107,100 @@ def _single(
 _BALANCE = single("h_max", "neuron", h, "max") + single("h_min", "neuron", h, "min")
 
 POTENTIALS: tuple[Potential, ...] = (
-    _single("pairwise_distance", "Z", "pair", distance, "sum",
-            "everywhere; differentiable where z_i != z_j for every pair",
-            _xu_du("Section 5", "definition")),
-    _single("kappa_max", r"\kappa_{\max}", "pair", kappa, "max",
-            "at least two z_i not zero; pairs with a zero z_i are left out",
-            _xu_du("Section 5", "definition")),
-    _single("angle_max", r"\theta_{\max}", "neuron", theta, "max",
-            "no w_i zero; differentiable where one neuron attains it",
-            _xu_du("Section 3", "definition")),
-    Potential("residual_projection", "H", single("rho", "state", rho, None), -symbol("rho"),
-              "everywhere", _xu_du("Theorem 5", "definition"), NAMES),
-    _single("angle_potential", "V", "neuron", sp.sin(theta / 2) ** 2, "sum",
-            "no w_i zero", _xu_du("Theorem 5", "definition")),
-    Potential("balance", r"\max_i h_i / \min_i h_i", _BALANCE,
-              symbol("h_max") / symbol("h_min"), "min h_i not zero; a bound only where it is > 0",
-              _xu_du("Theorem 5", "definition"), NAMES),
-    _single("norms", r"\lvert w_i \rvert", "neuron", norm, None,
-            "everywhere; differentiable where w_i is not zero", _xu_du("Section 3", "definition")),
-    _single("h", "h_i", "neuron", h, None,
-            "everywhere", _xu_du("Section 3", "definition")),
-    _single("z_norms", r"\lvert z_i \rvert", "neuron", zeta, None,
-            "everywhere; differentiable where z_i is not zero", _xu_du("Section 5", "definition")),
+    _single(
+        "pairwise_distance",
+        "Z",
+        "pair",
+        distance,
+        "sum",
+        "everywhere; differentiable where z_i != z_j for every pair",
+        _xu_du("Section 5", "definition"),
+    ),
+    _single(
+        "kappa_max",
+        r"\kappa_{\max}",
+        "pair",
+        kappa,
+        "max",
+        "at least two z_i not zero; pairs with a zero z_i are left out",
+        _xu_du("Section 5", "definition"),
+    ),
+    _single(
+        "angle_max",
+        r"\theta_{\max}",
+        "neuron",
+        theta,
+        "max",
+        "no w_i zero; differentiable where one neuron attains it",
+        _xu_du("Section 3", "definition"),
+    ),
+    Potential(
+        "residual_projection",
+        "H",
+        single("rho", "state", rho, None),
+        -symbol("rho"),
+        "everywhere",
+        _xu_du("Theorem 5", "definition"),
+        NAMES,
+    ),
+    _single(
+        "angle_potential",
+        "V",
+        "neuron",
+        sp.sin(theta / 2) ** 2,
+        "sum",
+        "no w_i zero",
+        _xu_du("Theorem 5", "definition"),
+    ),
+    Potential(
+        "balance",
+        r"\max_i h_i / \min_i h_i",
+        _BALANCE,
+        symbol("h_max") / symbol("h_min"),
+        "min h_i not zero; a bound only where it is > 0",
+        _xu_du("Theorem 5", "definition"),
+        NAMES,
+    ),
+    _single(
+        "norms",
+        r"\lvert w_i \rvert",
+        "neuron",
+        norm,
+        None,
+        "everywhere; differentiable where w_i is not zero",
+        _xu_du("Section 3", "definition"),
+    ),
+    _single("h", "h_i", "neuron", h, None, "everywhere", _xu_du("Section 3", "definition")),
+    _single(
+        "z_norms",
+        r"\lvert z_i \rvert",
+        "neuron",
+        zeta,
+        None,
+        "everywhere; differentiable where z_i is not zero",
+        _xu_du("Section 5", "definition"),
+    ),
 )
 
 AUXILIARIES: tuple[Potential, ...] = (
-    Potential("sigma", r"\sigma", single("squares", "neuron", norm**2, "sum"),
-              sp.sqrt(symbol("squares") / (n * d)),
-              "everywhere; at the start, the root mean square entry of w",
-              _xu_du("Section 3", "definition"), NAMES),
-    _single("z_min", r"\min_i \lvert z_i \rvert", "neuron", zeta, "min",
-            "everywhere", _xu_du("Theorem 14", "definition")),
+    Potential(
+        "sigma",
+        r"\sigma",
+        single("squares", "neuron", norm**2, "sum"),
+        sp.sqrt(symbol("squares") / (n * d)),
+        "everywhere; at the start, the root mean square entry of w",
+        _xu_du("Section 3", "definition"),
+        NAMES,
+    ),
+    _single(
+        "z_min",
+        r"\min_i \lvert z_i \rvert",
+        "neuron",
+        zeta,
+        "min",
+        "everywhere",
+        _xu_du("Theorem 14", "definition"),
+    ),
 )
 
 MARKS: tuple[Mark, ...] = (
@@ -156,16 +217,28 @@ _LOG_SCALE = sp.log(sigma_0 * sp.sqrt(d) / v) / sp.log(10)
 _SMALL_START = Hypothesis(
     "sigma = O(n^-4226 d^-1/2 |v|), in log10, the constant read as 1/100; "
     "sigma is the root mean square entry of the start",
-    _LOG_SCALE, "<=", sp.log(SMALL) / sp.log(10) - 4226 * sp.log(n) / sp.log(10),
+    _LOG_SCALE,
+    "<=",
+    sp.log(SMALL) / sp.log(10) - 4226 * sp.log(n) / sp.log(10),
 )
 _LARGE_DIMENSION = Hypothesis(
     "d >= C log(n/delta), read with C = 1 and delta = 1/100", d, ">=", sp.log(n / SMALL)
 )
 _WIDE_START = (
-    Hypothesis("every theta_i(0) >= pi/3 (the event that a large d makes likely)",
-               symbol("theta_0"), ">=", sp.pi / 3, "neuron"),
-    Hypothesis("every theta_i(0) <= 2 pi/3 (the event that a large d makes likely)",
-               symbol("theta_0"), "<=", 2 * sp.pi / 3, "neuron"),
+    Hypothesis(
+        "every theta_i(0) >= pi/3 (the event that a large d makes likely)",
+        symbol("theta_0"),
+        ">=",
+        sp.pi / 3,
+        "neuron",
+    ),
+    Hypothesis(
+        "every theta_i(0) <= 2 pi/3 (the event that a large d makes likely)",
+        symbol("theta_0"),
+        "<=",
+        2 * sp.pi / 3,
+        "neuron",
+    ),
 )
 _SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
 _TRANSVERSE = Hypothesis("every z_i(0) != 0", symbol("zeta_0"), ">", sp.S.Zero, "neuron")
@@ -203,7 +276,8 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD),
         conclusions=(
             Comparison(
-                loss ** (-1 / EXPONENT) - symbol("loss_T2") ** (-1 / EXPONENT), "<=",
+                loss ** (-1 / EXPONENT) - symbol("loss_T2") ** (-1 / EXPONENT),
+                "<=",
                 n ** sp.Rational(17, 3) / (kappa_0**2 * v ** (2 * _THIRD)) * (t - T2),
                 where=_PHASE_3,
             ),
@@ -265,9 +339,12 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         conclusions=(
             Comparison(
-                sp.sin(kappa) * _dot(kappa), ">=",
-                (sp.pi - theta_pair) / sp.pi * sp.sin(kappa) ** 2, sp.S.One,
-                where=(kappa - kappa_max, sp.pi / 2 - kappa_max), over="pair",
+                sp.sin(kappa) * _dot(kappa),
+                ">=",
+                (sp.pi - theta_pair) / sp.pi * sp.sin(kappa) ** 2,
+                sp.S.One,
+                where=(kappa - kappa_max, sp.pi / 2 - kappa_max),
+                over="pair",
             ),
         ),
         names=NAMES,
@@ -296,10 +373,13 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=_INITIALISATION,
         conclusions=(
             Comparison(
-                sp.sin(theta / 2) ** 2 - _EPS1_SQUARED, "<=",
+                sp.sin(theta / 2) ** 2 - _EPS1_SQUARED,
+                "<=",
                 (1 + t * v / (2 * sigma_0 * sp.sqrt(d))) ** (-EXPONENT)
                 * (sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED),
-                sp.S.One, _PHASE_1, "neuron",
+                sp.S.One,
+                _PHASE_1,
+                "neuron",
             ),
         ),
         exponent=sp.Rational(1, 24),
@@ -312,8 +392,9 @@ CLAIMS: tuple[Claim, ...] = (
         source=_xu_du("Theorem 5", "inequality"),
         hypotheses=_INITIALISATION,
         conclusions=(
-            Comparison(sp.Abs(_dot(H) + n * EXPONENT * H), "<=", n * angle_max * v, sp.S.One,
-                       _PHASE_2),
+            Comparison(
+                sp.Abs(_dot(H) + n * EXPONENT * H), "<=", n * angle_max * v, sp.S.One, _PHASE_2
+            ),
             Comparison(_dot(V), "<=", n * V, sp.Integer(10), _PHASE_2),
         ),
         exponent=sp.Rational(1, 2),
@@ -326,7 +407,9 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=_BALANCED,
         conclusions=(
             Comparison(
-                gradient_norm, ">=", loss**EXPONENT / (n ** (2 * _THIRD) * v**_THIRD),
+                gradient_norm,
+                ">=",
+                loss**EXPONENT / (n ** (2 * _THIRD) * v**_THIRD),
                 where=(*_PHASE_3, v**2 / n**14 - loss),
             ),
         ),
@@ -344,12 +427,13 @@ CLAIMS: tuple[Claim, ...] = (
             Hypothesis(
                 "every theta_i <= 2.86, that is h_i >= cos(2.86) |w_i|; not in the lemma, which "
                 "fails beyond, e.g. for n = 1, |w| > 2|v| anti-parallel",
-                h, ">=", sp.cos(sp.Rational(286, 100)) * norm, "neuron",
+                h,
+                ">=",
+                sp.cos(sp.Rational(286, 100)) * norm,
+                "neuron",
             ),
         ),
-        conclusions=(
-            Comparison(norm**2 * theta**EXPONENT, "<=", loss, 30 * sp.pi, over="neuron"),
-        ),
+        conclusions=(Comparison(norm**2 * theta**EXPONENT, "<=", loss, 30 * sp.pi, over="neuron"),),
         exponent=sp.Integer(3),
         names=NAMES,
     ),
@@ -358,8 +442,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="|z_i|^3 <= 6 pi |w_i| L at every state: the sharp form of Lemma 20",
         source=_derived("Lemma 20", "inequality"),
         conclusions=(
-            Comparison(zeta**EXPONENT, "<=", norm * loss, bounds.TRANSVERSE_VS_LOSS,
-                       over="neuron"),
+            Comparison(zeta**EXPONENT, "<=", norm * loss, bounds.TRANSVERSE_VS_LOSS, over="neuron"),
         ),
         exponent=sp.Integer(3),
         names=NAMES,
@@ -370,8 +453,13 @@ CLAIMS: tuple[Claim, ...] = (
         source=_derived("eq. 66", "inequality"),
         hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
         conclusions=(
-            Comparison(-_dot(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT,
-                       bounds.DISTANCE_DECAY, _PHASE_3),
+            Comparison(
+                -_dot(Z),
+                "<=",
+                n**4 / (kappa_0**2 * v) * Z**EXPONENT,
+                bounds.DISTANCE_DECAY,
+                _PHASE_3,
+            ),
         ),
         exponent=sp.Integer(2),
         names=NAMES,
@@ -395,11 +483,15 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
         conclusions=(
             Comparison(
-                loss ** (-1 / EXPONENT), "<=",
-                bounds.LOSS_LOWER * n ** sp.Rational(17, 3) / (kappa_0**2 * v ** (2 * _THIRD))
+                loss ** (-1 / EXPONENT),
+                "<=",
+                bounds.LOSS_LOWER
+                * n ** sp.Rational(17, 3)
+                / (kappa_0**2 * v ** (2 * _THIRD))
                 * (t - T2)
                 + (n**5 * v / bounds.DISTANCE_VS_LOSS) ** _THIRD / symbol("pairwise_distance_T2"),
-                sp.S.One, _PHASE_3,
+                sp.S.One,
+                _PHASE_3,
             ),
         ),
         exponent=sp.Integer(3),

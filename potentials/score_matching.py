@@ -68,23 +68,55 @@ def _paper(locator: str, kind: str) -> Source:
 
 _SMOOTH = "everywhere; differentiable where one component attains it, away from the target"
 POTENTIALS: tuple[Potential, ...] = (
-    Potential("max_norm", r"\mu_{\max}", single("max_norm", "neuron", norm, "max"), max_norm,
-              _SMOOTH, _paper("Theorem 2.1", "definition"), NAMES),
-    Potential("min_norm", r"\mu_{\min}", single("min_norm", "neuron", norm, "min"),
-              symbol("min_norm"), _SMOOTH, _paper("Theorem 3.5", "definition"), NAMES),
-    Potential("squared_norm_sum", "U", single("squares", "neuron", norm**2, "sum"),
-              symbol("squares"), "everywhere", _paper("Theorem 3.1", "definition"), NAMES),
-)  # fmt: skip
+    Potential(
+        "max_norm",
+        r"\mu_{\max}",
+        single("max_norm", "neuron", norm, "max"),
+        max_norm,
+        _SMOOTH,
+        _paper("Theorem 2.1", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "min_norm",
+        r"\mu_{\min}",
+        single("min_norm", "neuron", norm, "min"),
+        symbol("min_norm"),
+        _SMOOTH,
+        _paper("Theorem 3.5", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "squared_norm_sum",
+        "U",
+        single("squares", "neuron", norm**2, "sum"),
+        symbol("squares"),
+        "everywhere",
+        _paper("Theorem 3.1", "definition"),
+        NAMES,
+    ),
+)
 
 AUXILIARIES: tuple[Potential, ...] = (
-    Potential("norm_sum", r"\sum_i \lvert \mu_i \rvert", single("norm_sum", "neuron", norm, "sum"),
-              symbol("norm_sum"), "everywhere; differentiable where no component is at the target",
-              _paper("Theorem 3.1", "definition"), NAMES),
-    Potential("near_count", "N", single("near_count", "neuron", sp.exp(-norm**2), "sum"),
-              symbol("near_count"),
-              "everywhere; the number of converged components once the others are far",
-              _paper("Theorem 3.5; this form of the count is derived here", "definition"), NAMES),
-)  # fmt: skip
+    Potential(
+        "norm_sum",
+        r"\sum_i \lvert \mu_i \rvert",
+        single("norm_sum", "neuron", norm, "sum"),
+        symbol("norm_sum"),
+        "everywhere; differentiable where no component is at the target",
+        _paper("Theorem 3.1", "definition"),
+        NAMES,
+    ),
+    Potential(
+        "near_count",
+        "N",
+        single("near_count", "neuron", sp.exp(-(norm**2)), "sum"),
+        symbol("near_count"),
+        "everywhere; the number of converged components once the others are far",
+        _paper("Theorem 3.5; this form of the count is derived here", "definition"),
+        NAMES,
+    ),
+)
 
 MARKS: tuple[Mark, ...] = (
     # Beyond the stationary point of Theorem 3.1 for every n below a thousand.
@@ -114,14 +146,21 @@ def _start(text: str, lhs: sp.Expr, rhs: sp.Expr, scale: sp.Expr) -> Hypothesis:
 
 _SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
 _LONG_ENOUGH = (
-    Hypothesis("the run is long enough to converge, read as "
-               "exp(-2 s) t_end >= 4 n^2 (1 + 1/max |mu_i(0)|^2)",
-               _SPEED * t_end, ">=", 4 * n**2 * (1 + 1 / max_norm_0**2)),
+    Hypothesis(
+        "the run is long enough to converge, read as "
+        "exp(-2 s) t_end >= 4 n^2 (1 + 1/max |mu_i(0)|^2)",
+        _SPEED * t_end,
+        ">=",
+        4 * n**2 * (1 + 1 / max_norm_0**2),
+    ),
     # A cluster of spread r waits at a loss near r^4 until t is near n/(8 r^2).
-    Hypothesis("... and for the spread r to matter, read as exp(-2 s) t_end r(t_end)^2 >= n/16, or "
-               "r = 0", sp.Max(_SPEED * t_end * spread_end**2, n * (1 - sp.sign(spread_end))),
-               ">=", n / 16),
-)  # fmt: skip
+    Hypothesis(
+        "... and for the spread r to matter, read as exp(-2 s) t_end r(t_end)^2 >= n/16, or r = 0",
+        sp.Max(_SPEED * t_end * spread_end**2, n * (1 - sp.sign(spread_end))),
+        ">=",
+        n / 16,
+    ),
+)
 _NEAR_TARGET = Hypothesis("|mu_i(0)| <= 1/(3 n)", max_norm_0, "<=", 1 / (3 * n))
 _OPPOSITE = (
     Hypothesis("n >= 3", n, ">=", sp.Integer(3)),
@@ -130,38 +169,63 @@ _OPPOSITE = (
     _start("sum |mu_i(0)| = 2 max |mu_i(0)|", symbol("norm_sum_0"), 2 * max_norm_0, max_norm_0),
     _start("sum |mu_i(0)|^2 = 2 max |mu_i(0)|^2", U_0, 2 * max_norm_0**2, max_norm_0**2),
     _start("the components sum to zero", mean_norm_0, sp.S.Zero, max_norm_0),
-    Hypothesis("the length is s*, read as a length at rest at t = 0: |d/dt max |mu_i|| <= "
-               "1e-7 exp(-2 s) max |mu_i|",
-               sp.Abs(symbol("max_norm_dot_0")), "<=", _SPEED * max_norm_0 / 10**7),
-)  # fmt: skip
+    Hypothesis(
+        "the length is s*, read as a length at rest at t = 0: |d/dt max |mu_i|| <= "
+        "1e-7 exp(-2 s) max |mu_i|",
+        sp.Abs(symbol("max_norm_dot_0")),
+        "<=",
+        _SPEED * max_norm_0 / 10**7,
+    ),
+)
 _NEAR_ORIGIN = Hypothesis(
     "|mu_i(0) - A(0)| <= |m(0) - A(0)| + |mu_i(0) - m(0)| <= exp(-106 n d M0^3)/(108 n d)",
-    sp.sqrt(_off_line(_M0, "_0")) + spread_0, "<=",
+    sp.sqrt(_off_line(_M0, "_0")) + spread_0,
+    "<=",
     sp.exp(-106 * n * d * _M0**3) / (108 * n * d),
-)  # fmt: skip
+)
 _LEAD = sp.exp(-_M0 / 100)
 _ONE_AHEAD = (
     _SEVERAL,
     Hypothesis("M0 large, read as M0 >= 3", _M0, ">=", sp.Integer(3)),
     # The last two say that sum |nu_i|^2 exp(-2 s) = exp(-M0/50): all of it is in the nearest.
     _start("min |mu_i(0)| = M0 - exp(-M0/100)", symbol("min_norm_0"), _M0 - _LEAD, _M0),
-    _start("m(0) is exp(-M0/100)/n from nu = 0 towards the target", symbol("mean_along_0"),
-           _M0 - _LEAD / n, _M0),
-    _start("sum |mu_i(0)|^2 = (n - 1) M0^2 + (M0 - exp(-M0/100))^2", U_0,
-           (n - 1) * _M0**2 + (_M0 - _LEAD) ** 2, n * _M0**2),
-    Hypothesis("the run is long enough to part, read as exp(-2 s) t_end >= 10 n",
-               _SPEED * t_end, ">=", 10 * n),
-)  # fmt: skip
+    _start(
+        "m(0) is exp(-M0/100)/n from nu = 0 towards the target",
+        symbol("mean_along_0"),
+        _M0 - _LEAD / n,
+        _M0,
+    ),
+    _start(
+        "sum |mu_i(0)|^2 = (n - 1) M0^2 + (M0 - exp(-M0/100))^2",
+        U_0,
+        (n - 1) * _M0**2 + (_M0 - _LEAD) ** 2,
+        n * _M0**2,
+    ),
+    Hypothesis(
+        "the run is long enough to part, read as exp(-2 s) t_end >= 10 n",
+        _SPEED * t_end,
+        ">=",
+        10 * n,
+    ),
+)
 _DRAWN_FAR = (
     _SEVERAL,
     Hypothesis("|mu - mu*| huge, read as |m(0)| >= 6", mean_norm_0, ">=", sp.Integer(6)),
-    Hypothesis("mu_i(0) drawn from N(mu, I), read as a spread of at least 1/10", spread_0, ">=",
-               sp.Rational(1, 10)),
+    Hypothesis(
+        "mu_i(0) drawn from N(mu, I), read as a spread of at least 1/10",
+        spread_0,
+        ">=",
+        sp.Rational(1, 10),
+    ),
     Hypothesis("... and of at most |m(0)|/2", spread_0, "<=", mean_norm_0 / 2),
-    Hypothesis("the run is long enough for the farthest component to move, read as "
-               "exp(-2 s) t_end >= 10 exp(max |mu_i(0)|^2/8)",
-               _SPEED * t_end, ">=", 10 * sp.exp(max_norm_0**2 / 8)),
-)  # fmt: skip
+    Hypothesis(
+        "the run is long enough for the farthest component to move, read as "
+        "exp(-2 s) t_end >= 10 exp(max |mu_i(0)|^2/8)",
+        _SPEED * t_end,
+        ">=",
+        10 * sp.exp(max_norm_0**2 / 8),
+    ),
+)
 _CLUSTER = (
     _SEVERAL,
     Hypothesis("the components do not all coincide", spread_0, ">", sp.S.Zero),
@@ -173,9 +237,10 @@ _FAR = (
     _SEVERAL,
     Hypothesis("R(t_end) >= 8", max_norm_end, ">=", sp.Integer(8)),
     Hypothesis("R(t_end)^2 >= R(T1)^2 + 40", max_norm_end**2, ">=", _MOVED),
-    Hypothesis("the far ones are level at the end", (n - 1) * max_norm_end**2 - U_end, "<=",
-               _LEVEL),
-)  # fmt: skip
+    Hypothesis(
+        "the far ones are level at the end", (n - 1) * max_norm_end**2 - U_end, "<=", _LEVEL
+    ),
+)
 
 # --- conclusions --------------------------------------------------------------------------------
 
@@ -204,9 +269,14 @@ _IS_LINEAR = LINEAR - spread * (1 + mean_norm_0)
 _GROWS = (
     Comparison(spread, "<=", _GROWTH, sp.Rational(101, 100), (_IS_LINEAR,)),
     # The start is always selected: a claim without a time to look at would be void for d >= 2.
-    Comparison(spread, ">=", _GROWTH, sp.Rational(99, 100),
-               (_IS_LINEAR, sp.Max(sp.Min(1 - d, mean_norm - spread), -t))),
-)  # fmt: skip
+    Comparison(
+        spread,
+        ">=",
+        _GROWTH,
+        sp.Rational(99, 100),
+        (_IS_LINEAR, sp.Max(sp.Min(1 - d, mean_norm - spread), -t)),
+    ),
+)
 _IS_FAR = (t - T1, max_norm - 8, max_norm**2 - _MOVED, _LEVEL - ((n - 1) * max_norm**2 - U))
 _FAR_LOSS = (_SPEED * (t - T1)) ** EXPONENT * loss * max_norm**2 / (16 * (n - 1))
 _LIMIT = (

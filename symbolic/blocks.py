@@ -46,8 +46,11 @@ def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
     if isinstance(block, sp.Symbol):
         return (sp.Symbol(f"{letter}_{block.name}", real=True),)
     rows, columns = block.shape
-    return tuple(sp.Symbol(f"{letter}{i}_{j}_{block.name}", real=True)
-                 for i in range(rows) for j in range(columns))  # fmt: skip
+    return tuple(
+        sp.Symbol(f"{letter}{i}_{j}_{block.name}", real=True)
+        for i in range(rows)
+        for j in range(columns)
+    )
 
 
 def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
@@ -114,8 +117,10 @@ def _written(expression: Any, known: dict[Any, Any]) -> Any:
 def _scalar(expression: Any) -> sp.Expr:
     if getattr(expression, "is_Matrix", False):
         if expression.shape != (1, 1):
-            raise ValueError(f"expected a scalar, got a matrix of shape {expression.shape};"
-                             " take its trace or an entry")  # fmt: skip
+            raise ValueError(
+                f"expected a scalar, got a matrix of shape {expression.shape};"
+                " take its trace or an entry"
+            )
         expression = expression.as_explicit()[0, 0]
     if not isinstance(expression, sp.Expr):
         raise ValueError(f"expected an expression, got {type(expression).__name__}")
@@ -130,21 +135,27 @@ def _merged(
     left = scalar.xreplace(stands)
     slopes = {node: sp.diff(left, stand) for node, stand in stands.items()}
     if any(slope.has(*stands.values()) for slope in slopes.values()):
-        raise ValueError("expected a loss that is linear in its expectations, got a function or"
-                         " a product of them")  # fmt: skip
+        raise ValueError(
+            "expected a loss that is linear in its expectations, got a function or"
+            " a product of them"
+        )
     common: tuple[sp.Symbol, ...] = max((x for _, x in parts.values()), key=len, default=())
-    integrand = sp.Add(*(
-        slopes[node] * f.xreplace(dict(zip(x, common, strict=False)))
-        for node, (f, x) in parts.items()
-    ))  # fmt: skip
+    integrand = sp.Add(
+        *(
+            slopes[node] * f.xreplace(dict(zip(x, common, strict=False)))
+            for node, (f, x) in parts.items()
+        )
+    )
     return left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero)), integrand, common
 
 
 def _check(expressions: Sequence[sp.Expr], allowed: set[Any]) -> None:
     for e in expressions:
         if unknown := sorted(str(s) for s in e.free_symbols - allowed):
-            raise ValueError(f"expected blocks and numbers only, got {', '.join(unknown)};"
-                             " name it as a block or put in its value")  # fmt: skip
+            raise ValueError(
+                f"expected blocks and numbers only, got {', '.join(unknown)};"
+                " name it as a block or put in its value"
+            )
         if functions := sorted(str(f.func) for f in e.atoms(sp.core.function.AppliedUndef)):
             raise ValueError(f"expected functions that are known, got {', '.join(functions)}")
         if e.has(sp.I, sp.nan, sp.oo, -sp.oo, sp.zoo):

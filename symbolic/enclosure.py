@@ -102,8 +102,7 @@ def _one_sign(differences: list[sp.Expr], domain: Domain) -> str | None:
     if {s for s, _, _ in intervals} != free or any(hi == sp.oo for _, _, hi in intervals):
         return None
     compiled = lower(differences, [s for s, _, _ in intervals], "ball")
-    ends = [[_ball(x) for x in lower((lo, hi), [], "ball")()]
-            for _, lo, hi in intervals]  # fmt: skip
+    ends = [[_ball(x) for x in lower((lo, hi), [], "ball")()] for _, lo, hi in intervals]
     # Boxes in fractions of the intervals, so that no point of the domain is rounded away.
     waiting = deque([tuple((Fraction(0), Fraction(1)) for _ in ends)])
     done = 0

@@ -117,9 +117,9 @@ def _mean(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
     # The first factor against the rest: for a square these are equal.
     one = _hermite(factors[0], tuple(x))
     rest = _hermite(sp.Mul(*factors[1:]), tuple(x))
-    found = sp.Add(*(
-        sp.prod(map(factorial, a)) * one[a] * rest[a] for a in sorted(one.keys() & rest.keys())
-    ))  # fmt: skip
+    found = sp.Add(
+        *(sp.prod(map(factorial, a)) * one[a] * rest[a] for a in sorted(one.keys() & rest.keys()))
+    )
     return sp.Mul(*outside, found)
 
 

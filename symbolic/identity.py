@@ -133,9 +133,7 @@ def _entries(side: Any) -> list[sp.Expr]:
     return [e.doit(integrals=False) for e in entries]
 
 
-def _proved(
-    left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation
-) -> bool:
+def _proved(left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation) -> bool:
     differences = [a - b for a, b in zip(left, right, strict=True)]
     if relation == "==":
         return all(_reduces_to_zero(d) for d in differences)

@@ -100,8 +100,9 @@ def _is_zero(side: Any) -> bool:
 def _broken(side: Any) -> Iterator[tuple[str, Any]]:
     yield "sign", -side
     yield "factor 2", 2 * side
-    sums = (part for entry in _entries(side) for part in sp.preorder_traversal(entry)
-            if part.is_Add)  # fmt: skip
+    sums = (
+        part for entry in _entries(side) for part in sp.preorder_traversal(entry) if part.is_Add
+    )
     total = next(sums, None)
     if total is not None:
         first, *rest = total.args

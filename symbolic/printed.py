@@ -48,8 +48,9 @@ def printed_forms() -> tuple[Printed, ...]:
     steps = {(d.name, s.rule): s for d in derive().derivations for s in d.steps}
 
     def step(derivation: str, begin: str) -> Step:
-        (found,) = (s for (d, rule), s in steps.items()
-                    if d == derivation and rule.startswith(begin))  # fmt: skip
+        (found,) = (
+            s for (d, rule), s in steps.items() if d == derivation and rule.startswith(begin)
+        )
         return found
 
     flow, decay = "flow of z, h, theta and r", "decay of the pairwise distance"
@@ -71,7 +72,8 @@ def printed_forms() -> tuple[Printed, ...]:
         Printed(f"{PAPER}, flow of z_i", step(flow, "the part orthogonal to v of a neuron's")),
         Printed(f"{PAPER}, Lemma 17", step("separation of the z directions", "Lemma 17")),
         Printed(
-            f"{PAPER}, Lemma 20", lemma_20,
+            f"{PAPER}, Lemma 20",
+            lemma_20,
             step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
         ),
         Printed(f"{PAPER}, equation 66, C = 342 pi^2", step(decay, "dZ/dt >= -342")),
@@ -83,4 +85,4 @@ def printed_forms() -> tuple[Printed, ...]:
             f"{PAPER}, Theorem 14, C = 342 pi^2 (24 pi)^(1/3)",
             step("lower bound of the loss", "L^(-1/3) <="),
         ),
-    )  # fmt: skip
+    )

@@ -94,42 +94,52 @@ def derive_transverse_bound() -> Derivation:
         f"{PAPER}, Lemma 20",
         (
             _lemma(
-                (own + rest) ** 2, ">=", own**2,
+                (own + rest) ** 2,
+                ">=",
+                own**2,
                 "where v.x < 0 the integrand is at least neuron i's own square",
                 "a = relu(w_i.x) >= 0, b = sum of the other neurons >= 0, relu(v.x) = 0",
             ),
+            _lemma(sp.Integral(radial, (RADIUS, 0, sp.oo)), "==", sp.Integer(2), "radial integral"),
             _lemma(
-                sp.Integral(radial, (RADIUS, 0, sp.oo)), "==", sp.Integer(2), "radial integral"
-            ),
-            _lemma(
-                integral / 2, "==", floor,
+                integral / 2,
+                "==",
+                floor,
                 "(1/2) E[relu(w.x)^2, v.x < 0] over the sector -pi/2 < phi < theta - pi/2",
                 "w along phi = 0, v along phi = theta",
                 domain=ANGLES,
             ),
             _lemma(
-                wedge, ">=", sp.Rational(2, 3) * sp.sin(THETA) ** 3,
-                "theta - sin(theta) cos(theta) against sin^3", domain=ANGLES,
+                wedge,
+                ">=",
+                sp.Rational(2, 3) * sp.sin(THETA) ** 3,
+                "theta - sin(theta) cos(theta) against sin^3",
+                domain=ANGLES,
             ),
             _lemma(
-                floor, ">=", (ALPHA * sp.sin(THETA)) ** 3 / (TRANSVERSE_VS_LOSS * ALPHA),
-                "L >= |z|^3/(6 pi |w|)", "|z| = |w| sin(theta)", domain=ANGLES,
-                uses=("(1/2) E[relu(w.x)^2, v.x < 0] over the sector"
-                      " -pi/2 < phi < theta - pi/2",),
+                floor,
+                ">=",
+                (ALPHA * sp.sin(THETA)) ** 3 / (TRANSVERSE_VS_LOSS * ALPHA),
+                "L >= |z|^3/(6 pi |w|)",
+                "|z| = |w| sin(theta)",
+                domain=ANGLES,
+                uses=("(1/2) E[relu(w.x)^2, v.x < 0] over the sector -pi/2 < phi < theta - pi/2",),
             ),
             _lemma(
-                wedge / THETA**3, ">=", 1 / sp.pi**2,
-                "(theta - sin(theta) cos(theta))/theta^3 falls to its value at pi", domain=ANGLES,
+                wedge / THETA**3,
+                ">=",
+                1 / sp.pi**2,
+                "(theta - sin(theta) cos(theta))/theta^3 falls to its value at pi",
+                domain=ANGLES,
             ),
+            *_multiplied(1 / sp.pi**2, ANGLES, "L >= |w|^2 theta^3/(4 pi^3), for every angle"),
             *_multiplied(
-                1 / sp.pi**2, ANGLES, "L >= |w|^2 theta^3/(4 pi^3), for every angle"
-            ),
-            *_multiplied(
-                sp.Rational(2, 15), UP_TO_286,
+                sp.Rational(2, 15),
+                UP_TO_286,
                 "L >= |w|^2 theta^3/(30 pi), the printed constant, for theta <= 2.86",
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _multiplied(least: sp.Expr, domain: Domain, rule: str) -> tuple[Step, Step]:
@@ -177,114 +187,167 @@ def derive_distance_decay() -> Derivation:
         f"{PAPER}, equations 60 to 66; the constant is derived here",
         (
             _lemma(
-                sp.Derivative(length, t), "==",
+                sp.Derivative(length, t),
+                "==",
                 (first * first.diff(t) + second * second.diff(t)) / length,
                 "Lie derivative of a distance: d|x|/dt = <x, x'>/|x|, so Z' = sum of these",
                 "z_i != z_j; two coordinates stand for any number",
             ),
             _lemma(
-                -own * z_i - other * z_j, "==",
+                -own * z_i - other * z_j,
+                "==",
                 -z_j / 2
-                + THETA / (2 * sp.pi) * z_j - BETA * sp.sin(THETA) / (2 * sp.pi * ALPHA) * z_i,
+                + THETA / (2 * sp.pi) * z_j
+                - BETA * sp.sin(THETA) / (2 * sp.pi * ALPHA) * z_i,
                 "neuron j's pull on z_i is -z_j/2 plus a term that is small with the angle",
                 "with neuron i's own -z_i/2 the halves add up to the same vector for every i: "
                 "they cancel in z_i' - z_j'",
                 domain=ANGLES,
             ),
             _lemma(
-                directions[0].dot(directions[1]) - sp.cos(t_i + t_j), "==",
+                directions[0].dot(directions[1]) - sp.cos(t_i + t_j),
+                "==",
                 sp.sin(t_i) * sp.sin(t_j) * (1 + sp.cos(KAPPA)),
-                "cos theta_ij against cos(theta_i + theta_j)", "v along the first vector",
+                "cos theta_ij against cos(theta_i + theta_j)",
+                "v along the first vector",
                 domain=corners,
             ),
             Step(
-                sp.sin(t_i) * sp.sin(t_j) * (1 + sp.cos(KAPPA)), sp.S.Zero,
-                "hence theta_ij <= theta_i + theta_j <= 2 theta", (), corners, relation=">=",
+                sp.sin(t_i) * sp.sin(t_j) * (1 + sp.cos(KAPPA)),
+                sp.S.Zero,
+                "hence theta_ij <= theta_i + theta_j <= 2 theta",
+                (),
+                corners,
+                relation=">=",
             ),
             _lemma(
-                (x + y) ** 2, ">=", x**2 + y**2 + 2 * x * y * sp.cos(gamma),
-                "triangle inequality |x + y| <= |x| + |y|", "gamma: angle of the vectors x and y",
+                (x + y) ** 2,
+                ">=",
+                x**2 + y**2 + 2 * x * y * sp.cos(gamma),
+                "triangle inequality |x + y| <= |x| + |y|",
+                "gamma: angle of the vectors x and y",
                 domain=angle,
             ),
             _lemma(
-                (2 * THETA * P) * (ZETA * Q), "<=", 2 * THETA * ZETA, "each term theta_ij |z_j|",
-                "theta_ij = 2 theta p, |z_j| = zeta q", domain=FRACTIONS,
+                (2 * THETA * P) * (ZETA * Q),
+                "<=",
+                2 * THETA * ZETA,
+                "each term theta_ij |z_j|",
+                "theta_ij = 2 theta p, |z_j| = zeta q",
+                domain=FRACTIONS,
             ),
             _lemma(sp.sin(THETA), "<=", THETA, "sin(theta) <= theta", domain=ANGLES),
             _lemma(
-                heavy * P / (light * (1 + slack)) * (2 * THETA * Q) * ZETA, "<=",
+                heavy * P / (light * (1 + slack)) * (2 * THETA * Q) * ZETA,
+                "<=",
                 HEAVIEST / LIGHTEST * 2 * THETA * ZETA,
-                "each term |w_j| sin(theta_ij) |z_i|/|w_i|", PHASE_3,
+                "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
+                PHASE_3,
                 domain=(*FRACTIONS, *NEURONS),
             ),
             _lemma(
-                V / (light * (1 + slack)) * (THETA * Q) * ZETA, "<=", N / LIGHTEST * THETA * ZETA,
-                "the term |v| sin(theta_i) |z_i|/|w_i|", PHASE_3,
+                V / (light * (1 + slack)) * (THETA * Q) * ZETA,
+                "<=",
+                N / LIGHTEST * THETA * ZETA,
+                "the term |v| sin(theta_i) |z_i|/|w_i|",
+                PHASE_3,
                 domain=(*FRACTIONS[1:], *NEURONS),
             ),
             _lemma(
-                (sp.Sum(2 * THETA * ZETA, (j, 1, N - 1))
-                 + sp.Sum(HEAVIEST / LIGHTEST * 2 * THETA * ZETA, (j, 1, N - 1))
-                 + N / LIGHTEST * THETA * ZETA) / (2 * sp.pi), "==", error,
+                (
+                    sp.Sum(2 * THETA * ZETA, (j, 1, N - 1))
+                    + sp.Sum(HEAVIEST / LIGHTEST * 2 * THETA * ZETA, (j, 1, N - 1))
+                    + N / LIGHTEST * THETA * ZETA
+                )
+                / (2 * sp.pi),
+                "==",
+                error,
                 "the small terms of z_i', n - 1 neurons and the teacher",
                 "|e_i| <= (1/2pi) [sum theta_ij |z_j| + (sum |w_j| sin theta_ij"
-                " + |v| sin theta_i) |z_i|/|w_i|]", domain=NEURONS,
-                uses=("each term theta_ij |z_j|", "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
-                      "the term |v| sin(theta_i) |z_i|/|w_i|"),
+                " + |v| sin theta_i) |z_i|/|w_i|]",
+                domain=NEURONS,
+                uses=(
+                    "each term theta_ij |z_j|",
+                    "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
+                    "the term |v| sin(theta_i) |z_i|/|w_i|",
+                ),
             ),
             Step(error, rough, "n - 1 <= n", (), NEURONS, relation="<="),
             _lemma(
-                sp.sin(THETA), ">=", 2 * THETA / sp.pi, "Jordan: sin(theta) >= 2 theta/pi",
+                sp.sin(THETA),
+                ">=",
+                2 * THETA / sp.pi,
+                "Jordan: sin(theta) >= 2 theta/pi",
                 domain=QUARTER,
             ),
             _lemma(
-                light * (1 + slack) * sp.sin(THETA), ">=",
-                THETA * V / (2 * sp.pi * N), "zeta >= |z_i| = |w_i| sin(theta_i) at the largest"
-                " angle, so theta <= 2 pi n zeta/|v|", PHASE_3, domain=(*QUARTER, *NEURONS),
+                light * (1 + slack) * sp.sin(THETA),
+                ">=",
+                THETA * V / (2 * sp.pi * N),
+                "zeta >= |z_i| = |w_i| sin(theta_i) at the largest"
+                " angle, so theta <= 2 pi n zeta/|v|",
+                PHASE_3,
+                domain=(*QUARTER, *NEURONS),
                 uses=("Jordan: sin(theta) >= 2 theta/pi",),
             ),
             _lemma(
-                rough.subs(THETA, 2 * sp.pi * N * ZETA / V * P), "<=", pull,
-                "|e_i| <= 38 n^2 zeta^2/|v|", "theta = p 2 pi n zeta/|v|",
+                rough.subs(THETA, 2 * sp.pi * N * ZETA / V * P),
+                "<=",
+                pull,
+                "|e_i| <= 38 n^2 zeta^2/|v|",
+                "theta = p 2 pi n zeta/|v|",
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
-            _lemma(
-                x * sp.cos(gamma), ">=", -x, "<u, e> >= -|e| for a unit vector u", domain=angle
-            ),
+            _lemma(x * sp.cos(gamma), ">=", -x, "<u, e> >= -|e| for a unit vector u", domain=angle),
             _lemma(pairs, "==", N * (N - 1) / 2, "number of pairs", domain=NEURONS),
             _lemma(
-                -2 * pull * pairs, ">=", -PULL * N**4 * ZETA**2 / V,
-                "Z' >= -sum (|e_i| + |e_j|)", domain=NEURONS, uses=("number of pairs",),
+                -2 * pull * pairs,
+                ">=",
+                -PULL * N**4 * ZETA**2 / V,
+                "Z' >= -sum (|e_i| + |e_j|)",
+                domain=NEURONS,
+                uses=("number of pairs",),
             ),
             _lemma(
-                x**2 + y**2 - 2 * x * y * sp.cos(gamma), "==",
+                x**2 + y**2 - 2 * x * y * sp.cos(gamma),
+                "==",
                 (x * sp.sin(gamma)) ** 2 + (y - x * sp.cos(gamma)) ** 2,
-                "a distance is at least |x| sin(gamma)", domain=angle,
+                "a distance is at least |x| sin(gamma)",
+                domain=angle,
             ),
             _lemma(
-                x**2 + y**2 + 2 * x * y * sp.sin(gamma), ">=", x**2,
-                "and at least |x| beyond a right angle", "gamma counted from the right angle",
+                x**2 + y**2 + 2 * x * y * sp.sin(gamma),
+                ">=",
+                x**2,
+                "and at least |x| beyond a right angle",
+                "gamma counted from the right angle",
                 domain=((gamma, sp.S.Zero, sp.pi / 2),),
             ),
             _lemma(
-                sp.sin(KAPPA / 2), ">=", KAPPA / sp.pi,
+                sp.sin(KAPPA / 2),
+                ">=",
+                KAPPA / sp.pi,
                 "one of the pair at kappa_max is at least kappa/2 away from the longest z",
                 "the triangle inequality for angles, above; Jordan",
                 domain=((KAPPA, sp.S.Zero, sp.pi),),
             ),
             _lemma(
-                ZETA * (kappa_0 / 3 + slack) / sp.pi, ">=", ZETA * kappa_0 / (3 * sp.pi),
+                ZETA * (kappa_0 / 3 + slack) / sp.pi,
+                ">=",
+                ZETA * kappa_0 / (3 * sp.pi),
                 "Z >= zeta kappa_max/pi >= zeta kappa_max(0)/(3 pi)",
                 "kappa_max(t) >= kappa_max(0)/3 (Lemma 30)",
             ),
             _lemma(
-                (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far * P), ">=",
+                (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far * P),
+                ">=",
                 -DISTANCE_DECAY * N**4 / (kappa_0**2 * V) * big_z**2,
                 "dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
-                "zeta = p 3 pi Z/kappa_max(0)", domain=(*FRACTIONS[:1], *NEURONS),
+                "zeta = p 3 pi Z/kappa_max(0)",
+                domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def derive_distance_vs_loss() -> Derivation:
@@ -307,29 +370,44 @@ def derive_distance_vs_loss() -> Derivation:
         f"{PAPER}, equation 68; the constant is derived here",
         (
             _lemma(
-                (x + y) ** 2, ">=", x**2 + y**2 - 2 * x * y * sp.cos(gamma),
-                "|z_i - z_j| <= |z_i| + |z_j| <= 2 zeta", domain=((gamma, sp.S.Zero, sp.pi),),
+                (x + y) ** 2,
+                ">=",
+                x**2 + y**2 - 2 * x * y * sp.cos(gamma),
+                "|z_i - z_j| <= |z_i| + |z_j| <= 2 zeta",
+                domain=((gamma, sp.S.Zero, sp.pi),),
             ),
             _lemma(
-                sp.Sum(sp.Sum(2 * ZETA, (j, i + 1, N)), (i, 1, N)), "==", N * (N - 1) * ZETA,
-                "Z <= n (n - 1) zeta, pair by pair", domain=NEURONS,
+                sp.Sum(sp.Sum(2 * ZETA, (j, i + 1, N)), (i, 1, N)),
+                "==",
+                N * (N - 1) * ZETA,
+                "Z <= n (n - 1) zeta, pair by pair",
+                domain=NEURONS,
             ),
             _lemma(
-                TRANSVERSE_VS_LOSS * (heavy * P) * loss, "<=", cube,
-                "zeta^3 <= 6 pi |w_i| L <= 24 pi |v| L/n", PHASE_3,
+                TRANSVERSE_VS_LOSS * (heavy * P) * loss,
+                "<=",
+                cube,
+                "zeta^3 <= 6 pi |w_i| L <= 24 pi |v| L/n",
+                PHASE_3,
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
             _lemma(
-                bound, "<=", N**5 * V * loss / DISTANCE_VS_LOSS,
-                "Z^3 <= n^3 (n - 1)^3 zeta^3 <= 24 pi n^5 |v| L", domain=NEURONS,
+                bound,
+                "<=",
+                N**5 * V * loss / DISTANCE_VS_LOSS,
+                "Z^3 <= n^3 (n - 1)^3 zeta^3 <= 24 pi n^5 |v| L",
+                domain=NEURONS,
             ),
             _lemma(
-                DISTANCE_VS_LOSS / (N**5 * V) * (N**5 * V * loss / DISTANCE_VS_LOSS * P), "<=",
-                loss, "L >= Z^3/(24 pi n^5 |v|)", "Z^3 = p 24 pi n^5 |v| L",
+                DISTANCE_VS_LOSS / (N**5 * V) * (N**5 * V * loss / DISTANCE_VS_LOSS * P),
+                "<=",
+                loss,
+                "L >= Z^3/(24 pi n^5 |v|)",
+                "Z^3 = p 24 pi n^5 |v| L",
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def derive_lower_rate() -> Derivation:
@@ -354,35 +432,44 @@ def derive_lower_rate() -> Derivation:
         f"{PAPER}, Theorem 14; the constant is derived here",
         (
             _lemma(
-                sp.Derivative(1 / z_of_t, t), "==", -sp.Derivative(z_of_t, t) / z_of_t**2,
+                sp.Derivative(1 / z_of_t, t),
+                "==",
+                -sp.Derivative(z_of_t, t) / z_of_t**2,
                 "d(1/Z)/dt",
             ),
             _lemma(
-                -(-rate * big_z**2 + slack) / big_z**2, "<=", rate,
+                -(-rate * big_z**2 + slack) / big_z**2,
+                "<=",
+                rate,
                 "dZ/dt >= -C Z^2 makes 1/Z grow at most like C t",
                 "dZ/dt = -C Z^2 + s, s >= 0",
             ),
             _lemma(
-                sp.Derivative(1 / (1 / start + rate * t), t), "==",
+                sp.Derivative(1 / (1 / start + rate * t), t),
+                "==",
                 -rate * (1 / (1 / start + rate * t)) ** 2,
                 "equality is attained by Z = 1/(1/Z(T) + C t)",
                 domain=((t, sp.S.Zero, sp.oo),),
             ),
             _lemma(
-                (1 + slack) ** -third * size / big_z, "<=", size / big_z,
+                (1 + slack) ** -third * size / big_z,
+                "<=",
+                size / big_z,
                 "L >= Z^3/(24 pi n^5 |v|), to the power -1/3",
                 "L = (1 + s) Z^3/(24 pi n^5 |v|), s >= 0",
                 domain=((slack, sp.S.Zero, sp.oo), *NEURONS),
             ),
             _lemma(
-                size * (1 / start + decay * passed), "==",
+                size * (1 / start + decay * passed),
+                "==",
                 LOSS_LOWER * N ** sp.Rational(17, 3) / (kappa_0**2 * V ** (2 * third)) * passed
                 + size / start,
                 "L^(-1/3) <= 342 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T)"
-                " + gamma", domain=NEURONS,
+                " + gamma",
+                domain=NEURONS,
             ),
         ),
-    )  # fmt: skip
+    )
 
 
 def derive_descent() -> Derivation:
@@ -410,22 +497,27 @@ def derive_descent() -> Derivation:
         f"{PAPER}, Lemma 8, the identity",
         (
             _lemma(
-                sp.Derivative(f + (1 - s) * sp.Derivative(f, s), s), "==",
+                sp.Derivative(f + (1 - s) * sp.Derivative(f, s), s),
+                "==",
                 (1 - s) * sp.Derivative(f, (s, 2)),
                 "Taylor with integral remainder: f(1) = f(0) + f'(0) + int (1 - s) f''(s) ds",
                 "f(s) = L(w - s eta g); the bracket is f(1) at s = 1, f(0) + f'(0) at s = 0",
             ),
             _lemma(
-                sp.Derivative(segment, s), "==", -eta * g.dot(gradient),
+                sp.Derivative(segment, s),
+                "==",
+                -eta * g.dot(gradient),
                 "f'(s) = -eta <g, grad L>, at s = 0: -eta |g|^2",
                 "chain rule on exponentials, in which both sides are linear",
                 shown=r"f'(s) = -\eta \langle g, \nabla L(w - s \eta g) \rangle",
             ),
             _lemma(
-                sp.Derivative(segment, (s, 2)), "==", eta**2 * (g.T * hessian * g)[0, 0],
+                sp.Derivative(segment, (s, 2)),
+                "==",
+                eta**2 * (g.T * hessian * g)[0, 0],
                 "f''(s) = eta^2 g^T H g",
                 "chain rule on exponentials, in which both sides are linear",
                 shown=r"f''(s) = \eta^2\, g^T H(w - s \eta g)\, g",
             ),
         ),
-    )  # fmt: skip
+    )

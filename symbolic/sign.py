@@ -96,8 +96,11 @@ def _by_structure(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> in
         product = 1
         for factor in expr.args:
             # A sum among the factors is smaller than the product: any rule may be tried on it.
-            found = (_sign(factor, domain, depth, known) if factor.is_Add
-                     else _by_structure(factor, domain, depth, known))  # fmt: skip
+            found = (
+                _sign(factor, domain, depth, known)
+                if factor.is_Add
+                else _by_structure(factor, domain, depth, known)
+            )
             if found is None:
                 return None
             product *= found
@@ -129,7 +132,10 @@ def _of_wave(wave: sp.Expr, domain: Domain) -> int | None:
 
 
 def _by_calculus(
-    expr: sp.Expr, domain: Domain, interval: tuple[sp.Symbol, sp.Expr, sp.Expr], depth: int,
+    expr: sp.Expr,
+    domain: Domain,
+    interval: tuple[sp.Symbol, sp.Expr, sp.Expr],
+    depth: int,
     known: Known,
 ) -> int | None:
     """Monotone and concave functions of one bounded symbol."""
@@ -154,7 +160,12 @@ def _by_calculus(
 
 
 def _end(
-    expr: sp.Expr, symbol: sp.Symbol, end: sp.Expr, side: str, rest: Domain, depth: int,
+    expr: sp.Expr,
+    symbol: sp.Symbol,
+    end: sp.Expr,
+    side: str,
+    rest: Domain,
+    depth: int,
     known: Known,
 ) -> int | None:
     """Sign at an end of the interval; a value of zero counts as either, returned as 0."""

@@ -42,9 +42,9 @@ def time_limit(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        used = (left if 0 < left < seconds else seconds) - signal.setitimer(
-            signal.ITIMER_REAL, 0
-        )[0]
+        used = (left if 0 < left < seconds else seconds) - signal.setitimer(signal.ITIMER_REAL, 0)[
+            0
+        ]
         signal.signal(signal.SIGALRM, before)
         if left:
             signal.setitimer(signal.ITIMER_REAL, max(left - used, 1e-3))

@@ -82,8 +82,10 @@ def site(tmp_path_factory):
     (out / "notebooks").symlink_to(ROOT / "notebooks")
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", out / "docs", out / "html"],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr
     return out / "html"
 
@@ -129,7 +131,7 @@ def test_pages_load_nothing_from_a_network(site):
         (r"\left[\begin{matrix}a & b\\c & d\end{matrix}\right]", ("<mtable", "<mi>d</mi>")),
         (r"\tfrac12 x", ("<mfrac", "<mn>2</mn>")),
     ],
-)  # fmt: skip
+)
 def test_formulas_become_mathml(latex, signs):
     import mathml
 

@@ -11,8 +11,14 @@ sys.path.insert(0, str(FOLDER))
 
 import refresh  # noqa: E402
 
-EXPECTED = ("A0_quickstart", "B1_relu_neuron", "B2_gmm_em", "B3_score_matching",
-            "B4_matrix_factorization", "C0_your_own_system")  # fmt: skip
+EXPECTED = (
+    "A0_quickstart",
+    "B1_relu_neuron",
+    "B2_gmm_em",
+    "B3_score_matching",
+    "B4_matrix_factorization",
+    "C0_your_own_system",
+)
 # Numbers of a kind that other processors and libraries round otherwise.
 AGREEMENT = 1e-2
 # What is printed below this is rounding, or an error estimate.
@@ -24,8 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 def printed(notebook):
     """All text that cells print, in order."""
-    return [output.text for cell in notebook.cells for output in cell.get("outputs", ())
-            if output.output_type == "stream"]  # fmt: skip
+    return [
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.output_type == "stream"
+    ]
 
 
 def same_text(one, other):
@@ -71,8 +81,14 @@ def test_a_notebook_holds_no_path_no_widget_and_no_error_and_is_small(name):
 
 @pytest.mark.parametrize(
     ("new", "alike"),
-    [("loss 1.000", True), ("loss 1.005", True), ("loss 1.1", False), ("gain 1.000", False),
-     ("loss 1.000 2", False), ("loss nan", False)],
-)  # fmt: skip
+    [
+        ("loss 1.000", True),
+        ("loss 1.005", True),
+        ("loss 1.1", False),
+        ("gain 1.000", False),
+        ("loss 1.000 2", False),
+        ("loss nan", False),
+    ],
+)
 def test_a_stale_output_is_seen(new, alike):
     assert same_text(new, "loss 1.0") == alike

@@ -66,10 +66,18 @@ def test_imports_go_from_symbolic_to_potentials_to_flows(path):
 
 @pytest.mark.parametrize(
     "source",
-    ["eval('1')", "exec(text)", "import pickle", "from dill import loads", "sp.sympify(text)",
-     "sp.sympify(text, strict=False)", "sp.S('x')", "np.load(f, allow_pickle=True)",
-     "parse_expr(text)"],
-)  # fmt: skip
+    [
+        "eval('1')",
+        "exec(text)",
+        "import pickle",
+        "from dill import loads",
+        "sp.sympify(text)",
+        "sp.sympify(text, strict=False)",
+        "sp.S('x')",
+        "np.load(f, allow_pickle=True)",
+        "parse_expr(text)",
+    ],
+)
 def test_scan_sees_what_it_forbids(source):
     assert unsafe(source) != []
 

@@ -18,11 +18,21 @@ from flows.prose import prose
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
 MODULES = (
-    "symbolic.derivation", "symbolic.identity", "symbolic.program", "symbolic.expectation",
-    "symbolic.blocks", "symbolic.lower", "symbolic.printed", "potentials.notation",
-    "flows.system", "flows.self_similar", "flows.rate", "flows.observe", "flows.quadrature",
+    "symbolic.derivation",
+    "symbolic.identity",
+    "symbolic.program",
+    "symbolic.expectation",
+    "symbolic.blocks",
+    "symbolic.lower",
+    "symbolic.printed",
+    "potentials.notation",
+    "flows.system",
+    "flows.self_similar",
+    "flows.rate",
+    "flows.observe",
+    "flows.quadrature",
     "flows.figure",
-)  # fmt: skip
+)
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 TITLES = {
@@ -73,9 +83,12 @@ def heading(text, line="="):
 
 def package_page(package):
     """Reference of all public names of a package."""
-    parts = [heading(package.__name__), inspect.getdoc(package) or "",
-             f"\n.. py:module:: {package.__name__}\n   :no-index:\n",
-             f".. currentmodule:: {package.__name__}\n"]  # fmt: skip
+    parts = [
+        heading(package.__name__),
+        inspect.getdoc(package) or "",
+        f"\n.. py:module:: {package.__name__}\n   :no-index:\n",
+        f".. currentmodule:: {package.__name__}\n",
+    ]
     for name in package.__all__:
         found = getattr(package, name)
         if inspect.isclass(found):
@@ -163,8 +176,11 @@ def potential(p):
 
 def claim(c):
     """Statement, conclusion, hypotheses and source of a claim."""
-    parts = [f"### {c.id}", f"*{c.kind}.* {typeset(c.statement)}.",
-             *(display(x.latex(c.names)) for x in c.comparisons)]  # fmt: skip
+    parts = [
+        f"### {c.id}",
+        f"*{c.kind}.* {typeset(c.statement)}.",
+        *(display(x.latex(c.names)) for x in c.comparisons),
+    ]
     if c.hypotheses:
         parts.append("Hypotheses:")
         parts.append("\n".join(dict.fromkeys(f"- {typeset(h.text)}" for h in c.hypotheses)))
@@ -190,16 +206,25 @@ def gallery(notebooks, folder):
     parts = ["# Gallery", "Every figure of the notebooks; a click leads to the code that draws it."]
     for path in sorted(notebooks.glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        title = next(c.source.splitlines()[0].lstrip("# ") for c in notebook.cells
-                     if c.cell_type == "markdown")  # fmt: skip
+        title = next(
+            c.source.splitlines()[0].lstrip("# ")
+            for c in notebook.cells
+            if c.cell_type == "markdown"
+        )
         parts += [f"## {title}", "::::{grid} 1 2 2 2\n:gutter: 3"]
-        images = (o.data["image/png"] for c in notebook.cells for o in c.get("outputs", ())
-                  if "image/png" in o.get("data", {}))  # fmt: skip
+        images = (
+            o.data["image/png"]
+            for c in notebook.cells
+            for o in c.get("outputs", ())
+            if "image/png" in o.get("data", {})
+        )
         for number, image in enumerate(images, 1):
             name = f"{path.stem}-{number}.png"
             (folder / name).write_bytes(base64.b64decode(image))
-            parts.append(f":::{{grid-item-card}}\n:link: notebooks/{path.stem}\n:link-type: doc\n"
-                         f":link-alt: {path.stem}\n:class-card: gallery\n\n"
-                         f"![figure {number} of {path.stem}](gallery/{name})\n:::")  # fmt: skip
+            parts.append(
+                f":::{{grid-item-card}}\n:link: notebooks/{path.stem}\n:link-type: doc\n"
+                f":link-alt: {path.stem}\n:class-card: gallery\n\n"
+                f"![figure {number} of {path.stem}](gallery/{name})\n:::"
+            )
         parts.append("::::")
     return "\n\n".join(parts) + "\n"

@@ -42,8 +42,10 @@ def inline(translator, node):
 def block(translator, node):
     """Write a displayed formula, with its source for those who cannot see it."""
     label = html.escape(" ".join(node.astext().split()))
-    translator.body.append(f'<div class="math" role="math" aria-label="{label}" tabindex="0">'
-                           f"{mathml(node.astext(), 'block')}</div>")  # fmt: skip
+    translator.body.append(
+        f'<div class="math" role="math" aria-label="{label}" tabindex="0">'
+        f"{mathml(node.astext(), 'block')}</div>"
+    )
     raise nodes.SkipNode
 
 

@@ -9,9 +9,15 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # As root in a container, and silent: nothing but the page may ask for anything.
 ARGUMENTS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 DESKTOP = {"width": 1280, "height": 900}
 DRAWN = "[data-drawn=yes]"
 PATIENCE = 180_000  # milliseconds: no test is about speed

@@ -24,9 +24,11 @@ def serve():
     def begin(*words):
         process = subprocess.Popen(
             [sys.executable, "-m", "flows", "inspect", *words, "--port", "0", "--no-browser"],
-            stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
+        )
         started.append(process)
         return re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline()).group()
 

@@ -27,8 +27,9 @@ BROKEN = "<!DOCTYPE html><html lang='en'><title>x</title><main><h1>x</h1><img sr
 
 def made(folder, system, start, figure):
     """A page with one run, and the index that leads to it: their addresses."""
-    case = Case("One run", "A small one.", system, start, OPTIONS,
-                figures={"the loss": figure}, t_end=T_END)  # fmt: skip
+    case = Case(
+        "One run", "A small one.", system, start, OPTIONS, figures={"the loss": figure}, t_end=T_END
+    )
     with pytest.MonkeyPatch.context() as patch:  # a derivation that is quickly verified
         patch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
         page = report.page(system.name, [case])
@@ -74,12 +75,15 @@ def values(seen, panel):
 
 def place_of(seen, panel, t, y):
     """Point of the screen where a panel draws a point."""
-    return explored(seen, f"""
+    return explored(
+        seen,
+        f"""
         const {{view}} = e.charts.get("{panel}"), {{frame}} = view;
         const area = view.el.shadowRoot.querySelector(".bk-Canvas, canvas") ?? view.el;
         const box = (view.canvas_view?.el ?? area).getBoundingClientRect();
         return [box.left + frame.x_scale.compute({t!r}), box.top + frame.y_scale.compute({y!r})];
-    """)  # fmt: skip
+    """,
+    )
 
 
 def test_a_page_opens_without_complaints_and_asks_nobody_for_anything(explorer):
@@ -139,16 +143,26 @@ def test_hovering_shows_the_value_of_the_point_and_moves_the_cursor(explorer, ru
 
 
 def test_the_slider_moves_the_means_and_every_cursor(explorer, run):
-    heads = ("return [...e.charts.get('plane').figure.renderers].map(r => r.data_source.data)"
-             ".filter(d => 't' in d).map(d => [d.x[0], d.y[0]])")  # fmt: skip
+    heads = (
+        "return [...e.charts.get('plane').figure.renderers].map(r => r.data_source.data)"
+        ".filter(d => 't' in d).map(d => [d.x[0], d.y[0]])"
+    )
     slider = explorer.page.get_by_label("Time", exact=True)
     seen = []
     for index in (0, 50):
         slider.fill(str(index))
-        assert len({
-            *explored(explorer, "return [...e.charts.values()].filter(c => c.range).map(c => "
-                      "c.figure.center.filter(x => x.dimension === 'height').at(-1).location)")
-        }) == 1  # fmt: skip
+        assert (
+            len(
+                {
+                    *explored(
+                        explorer,
+                        "return [...e.charts.values()].filter(c => c.range).map(c => "
+                        "c.figure.center.filter(x => x.dimension === 'height').at(-1).location)",
+                    )
+                }
+            )
+            == 1
+        )
         seen.append(explored(explorer, heads))
         # A projection to the plane of two components keeps their lengths.
         lengths = np.linalg.norm(run.state[index + 1], axis=1)
@@ -167,8 +181,9 @@ def test_a_curve_can_be_switched_off_and_on(explorer):
 
 
 def test_zooming_one_panel_zooms_all(explorer):
-    ranges = ("return [...e.charts.values()].filter(c => c.range)"
-              ".map(c => [c.range.start, c.range.end])")  # fmt: skip
+    ranges = (
+        "return [...e.charts.values()].filter(c => c.range).map(c => [c.range.start, c.range.end])"
+    )
     whole = explored(explorer, ranges)
     assert len({tuple(x) for x in whole}) == 1
     explored(explorer, "e.charts.get('rate').range.setv({start: 1, end: 100})")
@@ -201,8 +216,15 @@ def test_the_keyboard_reaches_everything_and_works_it(explorer):
         seen.append(page.evaluate(focused))
     controls = page.locator(".explorer :is(input, select, button)").all()
     assert len(controls) > 12
-    for name in ("Zoom in", "Zoom out", "Whole run", "explorer-1-potential", "explorer-1-claim",
-                 "Box Zoom", "Reset"):  # fmt: skip
+    for name in (
+        "Zoom in",
+        "Zoom out",
+        "Whole run",
+        "explorer-1-potential",
+        "explorer-1-claim",
+        "Box Zoom",
+        "Reset",
+    ):
         assert any(name in x for x in seen), name
     slider = page.locator(".bar input")
     slider.focus()
@@ -218,9 +240,15 @@ def test_the_keyboard_reaches_everything_and_works_it(explorer):
     assert explored(explorer, "return e.window[0] > e.view.t[0]")
 
 
-@pytest.mark.parametrize("how", [
-    {"scheme": "light"}, {"scheme": "dark"}, {"viewport": PHONE, "is_mobile": True},
-], ids=["light", "dark", "phone"])  # fmt: skip
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"scheme": "light"},
+        {"scheme": "dark"},
+        {"viewport": PHONE, "is_mobile": True},
+    ],
+    ids=["light", "dark", "phone"],
+)
 def test_axe_finds_no_fault(visit, address, how):
     with visit(address, **how) as seen:
         seen.page.locator(".explorer").scroll_into_view_if_needed()
@@ -228,11 +256,15 @@ def test_axe_finds_no_fault(visit, address, how):
         assert seen.axe() == []
 
 
-@pytest.mark.parametrize(("system", "figure"), [
-    (flows.ReLUNeuron(2, 2), relu_neuron_figure),
-    (flows.ScoreMatching(2, 2), score_matching_figure),
-    (flows.MatrixFactorization(2), stages_figure),
-], ids=lambda x: getattr(x, "name", ""))  # fmt: skip
+@pytest.mark.parametrize(
+    ("system", "figure"),
+    [
+        (flows.ReLUNeuron(2, 2), relu_neuron_figure),
+        (flows.ScoreMatching(2, 2), score_matching_figure),
+        (flows.MatrixFactorization(2), stages_figure),
+    ],
+    ids=lambda x: getattr(x, "name", ""),
+)
 def test_axe_finds_no_fault_on_the_page_of_any_system_or_the_index(visit, tmp_path, system, figure):
     for place in made(tmp_path, system, system.initial(0.1, 0), figure):
         with visit(place) as seen:
@@ -273,8 +305,10 @@ def test_a_phone_needs_no_scrolling_sideways(visit, address):
         seen.drawn(PANELS)
         wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert seen.page.evaluate(wide) == 0
-        seen.page.evaluate("document.body.append(Object.assign(document.createElement('div'),"
-                           " {style: 'width: 500px; height: 1px'}))")  # fmt: skip
+        seen.page.evaluate(
+            "document.body.append(Object.assign(document.createElement('div'),"
+            " {style: 'width: 500px; height: 1px'}))"
+        )
         assert seen.page.evaluate(wide) > 0
 
 

@@ -85,8 +85,9 @@ def reference(name):
     field, switches = textbook_field(system.teacher, system.d == 2)
     # The Jacobian steers Newton's method and decides no digit.
     _, jacobian = exact.flow([1.0] * system.n, system.teacher, DIGITS)
-    found = solve_reference(field, jacobian, start.ravel(), TIMES, DIGITS, tolerance=KEPT,
-                            switches=switches)  # fmt: skip
+    found = solve_reference(
+        field, jacobian, start.ravel(), TIMES, DIGITS, tolerance=KEPT, switches=switches
+    )
     assert found.status == "completed"
     return found.states
 
@@ -129,15 +130,21 @@ def test_planted_false_inequalities_with_margin_1e_20_are_never_proved():
     for t, x in list(zip(TIMES, reference("span"), strict=True))[::3]:
         rows = [x[k : k + system.d] for k in range(0, len(x), system.d)]
         with mp.workdps(DIGITS):
-            true = [exact.loss(rows, system.teacher, DIGITS), *(mp.norm(row) for row in rows),
-                    mp.norm([mp.fsum(c) for c in zip(*rows, strict=True)])]  # fmt: skip
+            true = [
+                exact.loss(rows, system.teacher, DIGITS),
+                *(mp.norm(row) for row in rows),
+                mp.norm([mp.fsum(c) for c in zip(*rows, strict=True)]),
+            ]
         for digits in (8, 14, 30):
             made = certificate("span", digits)
             with precision(400):
                 state = made.state(float(t))
                 total = [sum(c[1:], c[0]) for c in zip(*state, strict=True)]
-                enclosed = [made.loss(float(t)), *(proof.norm(row) for row in state),
-                            proof.norm(total)]  # fmt: skip
+                enclosed = [
+                    made.loss(float(t)),
+                    *(proof.norm(row) for row in state),
+                    proof.norm(total),
+                ]
                 pairs += [(ball(a), b, digits) for a, b in zip(true, enclosed, strict=True)]
     outcomes = []
     with precision(400):
@@ -145,12 +152,20 @@ def test_planted_false_inequalities_with_margin_1e_20_are_never_proved():
             value, enclosed, digits = pairs[index]
             relation = "<=" if generator.random() < 0.5 else ">="
             margin = MARGIN * 10 ** generator.uniform(0, 4) * (1 if relation == "<=" else -1)
-            outcomes.append((digits, compared(enclosed, relation, value * (1 - arb(margin))),
-                             compared(enclosed, relation, value * (1 + arb(margin)))))  # fmt: skip
+            outcomes.append(
+                (
+                    digits,
+                    compared(enclosed, relation, value * (1 - arb(margin))),
+                    compared(enclosed, relation, value * (1 + arb(margin))),
+                )
+            )
     assert not any(false is Proof.PROVED for _, false, _ in outcomes)
     # The control: the finest enclosure refutes them, and proves what is true by that margin.
-    assert all(false is Proof.REFUTED and true is Proof.PROVED
-               for digits, false, true in outcomes if digits == 30)  # fmt: skip
+    assert all(
+        false is Proof.REFUTED and true is Proof.PROVED
+        for digits, false, true in outcomes
+        if digits == 30
+    )
     assert all(false is Proof.UNDECIDED for digits, false, _ in outcomes if digits == 8)
 
 
@@ -166,13 +181,18 @@ def test_the_stated_defect_holds_between_the_nodes(name):
             worst = arb(0)
             for s in np.random.default_rng(index).uniform(-1, 1, size=5):
                 values, rates = _evaluated(made, index, s)
-                x = [mp.mpf(str(c.mid().str(70, radius=False)))
-                     for row in flow.restore(values) for c in row]  # fmt: skip
+                x = [
+                    mp.mpf(str(c.mid().str(70, radius=False)))
+                    for row in flow.restore(values)
+                    for c in row
+                ]
                 sides = _sides(system, x)
                 speed = (span.centre + span.half * arb(s)).exp()
                 velocity = [c for row in flow.restore(rates) for c in row]
-                gap = [v / span.half - speed * ball(f)
-                       for v, f in zip(velocity, field(x, sides), strict=True)]  # fmt: skip
+                gap = [
+                    v / span.half - speed * ball(f)
+                    for v, f in zip(velocity, field(x, sides), strict=True)
+                ]
                 worst = worst.max(proof.norm(gap))
             assert worst <= piece.defect
             assert worst > piece.defect * 1e-12  # nor is the bound empty
@@ -189,10 +209,14 @@ def _evaluated(made, index, s):
     """Polynomial and derivative by their definition, ``T_k(cos u) = cos(k u)``."""
     u = arb(s).acos()
     rows = made.pieces[index].rows
-    values = [sum((arb((c, -made.bits)) * (k * u).cos() for k, c in enumerate(row)), arb(0))
-              for row in rows]  # fmt: skip
-    rates = [sum((arb((c, -made.bits)) * k * (k * u).sin() / u.sin()
-                  for k, c in enumerate(row)), arb(0)) for row in rows]  # fmt: skip
+    values = [
+        sum((arb((c, -made.bits)) * (k * u).cos() for k, c in enumerate(row)), arb(0))
+        for row in rows
+    ]
+    rates = [
+        sum((arb((c, -made.bits)) * k * (k * u).sin() / u.sin() for k, c in enumerate(row)), arb(0))
+        for row in rows
+    ]
     return values, rates
 
 
@@ -207,9 +231,14 @@ def test_field_and_loss_in_the_span_are_those_of_the_user(n, d):
         true = [c for row in exact.gradient(w.tolist(), v.tolist(), 60) for c in row]
         assert all(abs(a + ball(b)) < SAME for a, b in zip(found, true, strict=True))
         assert abs(flow.loss(flow.start) - ball(exact.loss(w.tolist(), v.tolist(), 60))) < SAME
-        assert all(abs(a - c) < SAME for a, c in zip(
-            [c for row in flow.restore(flow.start) for c in row], map(arb, w.ravel()), strict=True
-        ))  # fmt: skip
+        assert all(
+            abs(a - c) < SAME
+            for a, c in zip(
+                [c for row in flow.restore(flow.start) for c in row],
+                map(arb, w.ravel()),
+                strict=True,
+            )
+        )
         if signs:  # the other branch is another field
             other = flow.restore(flow.field(flow.start, [-s for s in signs]))
             moved = [c for row in other for c in row]
@@ -230,12 +259,17 @@ def test_a_box_of_hessians_contains_those_of_its_states(aligned):
         for _ in range(20):
             moved = w + width * generator.uniform(-1, 1, size=w.shape)
             true = np.array(exact.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
-            assert all(c.contains(x) or abs(c - x) < ROUNDED
-                       for row, line in zip(box, true, strict=True)
-                       for c, x in zip(row, line, strict=True))  # fmt: skip
+            assert all(
+                c.contains(x) or abs(c - x) < ROUNDED
+                for row, line in zip(box, true, strict=True)
+                for c, x in zip(row, line, strict=True)
+            )
         far = np.array(exact.hessian((w + 0.1).tolist(), v.tolist(), 30), dtype=float)
-        assert not all(c.contains(x) for row, line in zip(box, far, strict=True)
-                       for c, x in zip(row, line, strict=True))  # fmt: skip
+        assert not all(
+            c.contains(x)
+            for row, line in zip(box, far, strict=True)
+            for c, x in zip(row, line, strict=True)
+        )
 
 
 def test_positive_pivots_are_found_of_positive_matrices_only():
@@ -287,8 +321,12 @@ def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
 
 def test_a_start_may_have_any_dimension_and_few_directions():
     # Rank one: teacher and neurons on one line, where all angles are zero.
-    line = flows.certify(flows.ReLUNeuron(n=2, d=3, teacher=[1.0, 2.0, 2.0]),
-                         [[0.125, 0.25, 0.25], [0.25, 0.5, 0.5]], 1.0, digits=8)  # fmt: skip
+    line = flows.certify(
+        flows.ReLUNeuron(n=2, d=3, teacher=[1.0, 2.0, 2.0]),
+        [[0.125, 0.25, 0.25], [0.25, 0.5, 0.5]],
+        1.0,
+        digits=8,
+    )
     with precision(100):
         rest = (3 - 1.125) * arb(-1).exp()  # of the distance |v| - |w_1| - |w_2|
         assert abs(line.loss(1.0) - rest * rest / 4) < 1e-6
@@ -308,8 +346,12 @@ def test_a_start_may_have_any_dimension_and_few_directions():
     ],
 )
 def test_bad_input_is_one_clear_line(arguments, message):
-    given = {"system": flows.ReLUNeuron(n=2, d=2), "start": [[0.1, 0.2], [0.3, -0.1]],
-             "t_end": 1.0, **arguments}  # fmt: skip
+    given = {
+        "system": flows.ReLUNeuron(n=2, d=2),
+        "start": [[0.1, 0.2], [0.3, -0.1]],
+        "t_end": 1.0,
+        **arguments,
+    }
     with pytest.raises(flows.InputError, match=message):
         flows.certify(**given)
 

@@ -22,11 +22,37 @@ END = 8.0
 ROUNDED = 1e-9
 # Output times of the run that is compared are so dense that a constant is attained near one.
 DENSE, SAMPLED = 400, 1e-3
-NAMES = ("loss", "loss_dot", "gradient_norm", "rho", "rho_dot", "h", "h_dot", "zeta", "zeta_dot",
-         "norm", "norm_dot", "theta", "theta_dot", "distance", "distance_dot", "kappa", "kappa_dot",
-         "theta_pair", "pairwise_distance", "pairwise_distance_dot", "kappa_max", "angle_max",
-         "residual_projection", "residual_projection_dot", "angle_potential", "angle_potential_dot",
-         "balance", "sigma", "z_min")  # fmt: skip
+NAMES = (
+    "loss",
+    "loss_dot",
+    "gradient_norm",
+    "rho",
+    "rho_dot",
+    "h",
+    "h_dot",
+    "zeta",
+    "zeta_dot",
+    "norm",
+    "norm_dot",
+    "theta",
+    "theta_dot",
+    "distance",
+    "distance_dot",
+    "kappa",
+    "kappa_dot",
+    "theta_pair",
+    "pairwise_distance",
+    "pairwise_distance_dot",
+    "kappa_max",
+    "angle_max",
+    "residual_projection",
+    "residual_projection_dot",
+    "angle_potential",
+    "angle_potential_dot",
+    "balance",
+    "sigma",
+    "z_min",
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +86,23 @@ def test_quantities_on_a_box_contain_those_of_a_run(made, run):
                 balls = box[name] if isinstance(box[name], list) else [box[name]]
                 true = np.atleast_1d(quantities[name][row])
                 assert len(balls) == len(true)
-                assert all(abs(b.mid() - x) <= b.rad() + ROUNDED * abs(x)
-                           for b, x in zip(balls, true, strict=True)), name  # fmt: skip
+                assert all(
+                    abs(b.mid() - x) <= b.rad() + ROUNDED * abs(x)
+                    for b, x in zip(balls, true, strict=True)
+                ), name
             if beyond is not None:
                 assert not beyond["loss"].contains(quantities["loss"][row])
 
 
 @pytest.mark.parametrize(
-    "claim", ["transverse_vs_loss", "distance_vs_loss_constant",
-              "distance_decay_constant", "loss_lower_constant"],
-)  # fmt: skip
+    "claim",
+    [
+        "transverse_vs_loss",
+        "distance_vs_loss_constant",
+        "distance_decay_constant",
+        "loss_lower_constant",
+    ],
+)
 def test_true_claims_are_proved_and_their_converses_refuted(made, claim):
     found = verdict(made, claim)
     assert found.verdict is Proof.PROVED
@@ -102,8 +135,9 @@ def test_a_constant_at_a_mark_where_both_sides_vanish_is_enclosed(made, run):
 
 def statement(lhs, relation, rhs, where=(), constant=sp.S.One):
     comparison = Comparison(lhs, relation, rhs, constant, where or (symbol("t"),))
-    return Inequality(id="planted", statement="", source=Source("", 2023, "", "", ""),
-                      conclusions=(comparison,))  # fmt: skip
+    return Inequality(
+        id="planted", statement="", source=Source("", 2023, "", "", ""), conclusions=(comparison,)
+    )
 
 
 def test_planted_bounds_at_the_very_value_of_the_loss_are_never_proved_beyond_it(made):

@@ -46,8 +46,9 @@ def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp
     data["pieces"][0]["defect"] = "0x0p0"
     (tmp_path / "broken.json").write_text(json.dumps(data))
     assert popflow("verify", tmp_path / "broken.json")[:2] == (
-        1, "REFUSED: piece 0: the defect is larger\n",
-    )  # fmt: skip
+        1,
+        "REFUSED: piece 0: the defect is larger\n",
+    )
     code, text, _ = popflow("verify", tmp_path / "broken.json", "--json")
     assert code == 1
     assert json.loads(text)["checked"]["refused"] == "piece 0: the defect is larger"
@@ -55,9 +56,12 @@ def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(("--seed", "1"), "another start"), (("--n", "3"), "another system"),
-     (("--t-end", "0.6"), "another end")],
-)  # fmt: skip
+    [
+        (("--seed", "1"), "another start"),
+        (("--n", "3"), "another system"),
+        (("--t-end", "0.6"), "another end"),
+    ],
+)
 def test_a_certificate_of_another_problem_is_refused(popflow, path, options, reason):
     about = {"--n": "2", "--d": "3", **dict([options])}
     code, text, _ = popflow("verify", path, *(x for item in about.items() for x in item))
@@ -106,9 +110,20 @@ def test_where_no_proof_is_found_nothing_is_written(popflow, tmp_path):
     out = tmp_path / "c.json"
     # Two neurons that start at one point outside the plane stay aligned.
     (tmp_path / "start.json").write_text("[[0.25, 0.1, 0.0], [0.25, 0.1, 0.0], [0.0, 0.0, 0.1]]")
-    code, text, noise = popflow("certify", "relu_neuron", "--initial", tmp_path / "start.json",
-                                "--teacher", tmp_path / "teacher.json", "--t-end", "1",
-                                "--digits", "8", "--out", out)  # fmt: skip
+    code, text, noise = popflow(
+        "certify",
+        "relu_neuron",
+        "--initial",
+        tmp_path / "start.json",
+        "--teacher",
+        tmp_path / "teacher.json",
+        "--t-end",
+        "1",
+        "--digits",
+        "8",
+        "--out",
+        out,
+    )
     assert (code, text) == (4, "")
     assert noise.startswith("popflow: UNDECIDED beyond t = 0")
     assert not out.exists()

@@ -68,8 +68,9 @@ def textbook_field(weights):
         with precision(160):
             mu, total = [ball(c) for c in x], [arb(0)] * len(x)
             for at, weight in legendre(14, 30, 12):
-                p = [w * (-((at - m) * (at - m)) / 2).exp()
-                     for w, m in zip(weights, mu, strict=True)]  # fmt: skip
+                p = [
+                    w * (-((at - m) * (at - m)) / 2).exp() for w, m in zip(weights, mu, strict=True)
+                ]
                 share = weight / sum(p, arb(0))
                 total = [t + share * q * (at - m) for t, q, m in zip(total, p, mu, strict=True)]
             return [number(t) for t in total]
@@ -104,8 +105,14 @@ def reference(name):
     """States at TIMES by a solver, a field and a quadrature that certificates do not use."""
     system, start = problem(name)
     weights = list(system.weights)
-    found = solve_reference(textbook_field(weights), textbook_jacobian(weights), start.ravel(),
-                            TIMES, DIGITS, tolerance=KEPT)  # fmt: skip
+    found = solve_reference(
+        textbook_field(weights),
+        textbook_jacobian(weights),
+        start.ravel(),
+        TIMES,
+        DIGITS,
+        tolerance=KEPT,
+    )
     assert found.status == "completed"
     return found.states
 
@@ -146,15 +153,22 @@ def test_the_stated_defect_holds_between_the_nodes():
             for s in np.random.default_rng(index).uniform(-1, 1, size=5):
                 u = arb(s).acos()  # T_k(cos u) = cos(k u)
                 values, rates = (
-                    [sum((arb((c, -made.bits)) * of(k) for k, c in enumerate(row)), arb(0))
-                     for row in piece.rows]
-                    for of in (lambda k, u=u: (k * u).cos(),
-                               lambda k, u=u: k * (k * u).sin() / u.sin())
-                )  # fmt: skip
+                    [
+                        sum((arb((c, -made.bits)) * of(k) for k, c in enumerate(row)), arb(0))
+                        for row in piece.rows
+                    ]
+                    for of in (
+                        lambda k, u=u: (k * u).cos(),
+                        lambda k, u=u: k * (k * u).sin() / u.sin(),
+                    )
+                )
                 speed = (span.centre + span.half * arb(s)).exp()
                 f = field([number(c) for c in values])
-                worst = worst.max(proof.norm([v / span.half - speed * ball(g)
-                                              for v, g in zip(rates, f, strict=True)]))  # fmt: skip
+                worst = worst.max(
+                    proof.norm(
+                        [v / span.half - speed * ball(g) for v, g in zip(rates, f, strict=True)]
+                    )
+                )
             assert worst <= piece.defect
             assert worst > piece.defect * 1e-12  # nor is the bound empty
 
@@ -167,8 +181,10 @@ def integrated(name):
         mu, total = [mp.mpf(c) for c in start.ravel()], mp.fsum(system.weights)
 
         def shares(x):
-            p = [w / total * mp.exp(m * x - m * m / 2)
-                 for w, m in zip(system.weights, mu, strict=True)]  # fmt: skip
+            p = [
+                w / total * mp.exp(m * x - m * m / 2)
+                for w, m in zip(system.weights, mu, strict=True)
+            ]
             return [c / mp.fsum(p) for c in p], mp.fsum(p)
 
         def average(f):
@@ -182,9 +198,11 @@ def integrated(name):
             return f
 
         every = range(len(mu))
-        return (average(lambda x: -mp.log(shares(x)[1])),
-                [average(lambda x, i=i: shares(x)[0][i] * (mu[i] - x)) for i in every],
-                [[average(entry(i, j)) for j in every] for i in every])  # fmt: skip
+        return (
+            average(lambda x: -mp.log(shares(x)[1])),
+            [average(lambda x, i=i: shares(x)[0][i] * (mu[i] - x)) for i in every],
+            [[average(entry(i, j)) for j in every] for i in every],
+        )
 
 
 @pytest.mark.parametrize("name", ["two", "three"])
@@ -195,8 +213,9 @@ def test_field_hessian_and_loss_are_those_of_the_system_to_forty_digits(name):
         flow = system.ball_flow(start)
         found = flow.hessian(flow.start).tolist()
         assert abs(flow.loss(flow.start) - ball(loss)) < SAME
-        assert all(abs(a + ball(b)) < SAME
-                   for a, b in zip(flow.field(flow.start), gradient, strict=True))  # fmt: skip
+        assert all(
+            abs(a + ball(b)) < SAME for a, b in zip(flow.field(flow.start), gradient, strict=True)
+        )
         assert all(
             abs(a - ball(b)) < SAME
             for r, t in zip(found, hessian, strict=True)
@@ -205,8 +224,10 @@ def test_field_hessian_and_loss_are_those_of_the_system_to_forty_digits(name):
         # What certificates work with may not be wider than what they compare.
         assert all(c.rad() < SAME for c in flow.field(flow.start))
         check = checker.Means(system.parameters, start)
-        assert all(a.overlaps(b) and b.rad() < SAME for a, b in zip(
-            flow.field(flow.start), check.field(check.start, ()), strict=True))  # fmt: skip
+        assert all(
+            a.overlaps(b) and b.rad() < SAME
+            for a, b in zip(flow.field(flow.start), check.field(check.start, ()), strict=True)
+        )
         assert all(
             a.overlaps(b) and b.rad() < SAME
             for r, t in zip(found, check.hessian(check.start), strict=True)
@@ -215,8 +236,11 @@ def test_field_hessian_and_loss_are_those_of_the_system_to_forty_digits(name):
         doubles = np.array([[float(c) for c in row] for row in found])
         assert np.allclose(doubles, system.hessian(start), atol=ROUNDED)
         assert np.allclose(flow.steering(flow.start), doubles, atol=1e-15)
-        assert np.allclose([-float(c) for c in flow.field(flow.start)],
-                           system.gradient(start).ravel(), atol=ROUNDED)  # fmt: skip
+        assert np.allclose(
+            [-float(c) for c in flow.field(flow.start)],
+            system.gradient(start).ravel(),
+            atol=ROUNDED,
+        )
         assert float(flow.loss(flow.start)) == pytest.approx(system.loss(start), rel=ROUNDED)
 
 
@@ -233,12 +257,17 @@ def test_a_box_contains_what_its_states_have(name, width):
         corners = [np.sign(generator.uniform(-1, 1, size=len(box))) for _ in range(8)]
         inner = [generator.uniform(-1, 1, size=len(box)) for _ in range(8)]
         for side in corners + inner:
-            x = [arb(c) + arb(float(s)) * (1 - 1e-9) * width
-                 for c, s in zip(start.ravel(), side, strict=True)]  # fmt: skip
+            x = [
+                arb(c) + arb(float(s)) * (1 - 1e-9) * width
+                for c, s in zip(start.ravel(), side, strict=True)
+            ]
             # They are balls as well, of the rule's error.
             true = np.array(flow.hessian(x).tolist())
-            assert all(a.contains(b.mid()) for whole in wholes
-                       for a, b in zip(whole.ravel(), true.ravel(), strict=True))  # fmt: skip
+            assert all(
+                a.contains(b.mid())
+                for whole in wholes
+                for a, b in zip(whole.ravel(), true.ravel(), strict=True)
+            )
             assert all(a.contains(b.mid()) for a, b in zip(slopes, flow.field(x), strict=True))
             assert loss.contains(flow.loss(x).mid())
         far = np.array(flow.hessian([c + 10 * width for c in flow.start]).tolist())
@@ -261,16 +290,20 @@ def test_rules_are_as_wrong_as_they_say_at_most(reach):
     for bits in (64, 72, 96, 128):
         with precision(bits):
             flow = system.ball_flow(start)
-            found = [*flow.field(flow.start), flow.loss(flow.start),
-                     *flow.hessian(flow.start).entries()]  # fmt: skip
+            found = [
+                *flow.field(flow.start),
+                flow.loss(flow.start),
+                *flow.hessian(flow.start).entries(),
+            ]
             error = balls.rule_for(flow.start).error
             assert error < 2.0 ** (balls.SPARE + 8 - bits)
             check = checker.Means(system.parameters, start)
             other = [*check.field(check.start, ()), *check.hessian(check.start).ravel()]
         with precision(300):
             assert all(a.contains(b.mid()) for a, b in zip(found, true, strict=True))
-            assert all(a.contains(b.mid())
-                       for a, b in zip(other, [*true[:3], *true[4:]], strict=True))  # fmt: skip
+            assert all(
+                a.contains(b.mid()) for a, b in zip(other, [*true[:3], *true[4:]], strict=True)
+            )
             off = max(float(abs(a.mid() - b)) for a, b in zip(found, true, strict=True))
             largest = max(largest, off / float(error))
     assert largest > 1e-5  # nor is the bound empty
@@ -296,8 +329,10 @@ def test_the_sum_that_is_continued_is_near_the_field_of_all_real_states_of_its_b
             found, off = balls.rule_for(box), flow.deviation(box)
             whole = flow.field(box)
             for _ in range(5):
-                x = [arb(c + side * u) for c, u in zip(start.ravel(), generator.uniform(-1, 1, 3),
-                                                       strict=True)]  # fmt: skip
+                x = [
+                    arb(c + side * u)
+                    for c, u in zip(start.ravel(), generator.uniform(-1, 1, 3), strict=True)
+                ]
                 psi = flow.posteriors(x, found)
                 total = [-balls.dot(row, x) for row in balls.averaged(psi, psi, found).tolist()]
                 assert all(a.contains(b) for a, b in zip(whole, total, strict=True))
@@ -315,9 +350,12 @@ def test_boxes_in_which_posteriors_may_have_poles_are_refused():
         wide = [acb(c + arb(0, 2), arb(0, 2)) for c in (0.5, -0.5)]
         for field, points, refusal in (
             (flow.field, balls.rule_for([acb(0)] * 2).points, Singular),
-            (lambda box: check.field(np.array(box), ()), checker.sum_of([acb(0)] * 2).points,
-             Refused),
-        ):  # fmt: skip
+            (
+                lambda box: check.field(np.array(box), ()),
+                checker.sum_of([acb(0)] * 2).points,
+                Refused,
+            ),
+        ):
             a = [arb.pi() / 2 / points[k] + arb(0, 1e-9) for k in (-1, -9)]
             near = [[acb(arb(0, 1e-9), c), acb(arb(0, 1e-9), -c)] for c in a]
             for box in (*near, wide):
@@ -378,8 +416,11 @@ def test_what_was_made_is_accepted_with_its_bounds(name, tmp_path):
     again = flows.load_certificate(tmp_path / "c.json")
     assert again.pieces == made.pieces
     assert again.system == made.system
-    other = flows.GMMEM(n=made.system.n, d=1, weights=np.arange(1, made.system.n + 1) / sum(
-        range(1, made.system.n + 1)))  # fmt: skip
+    other = flows.GMMEM(
+        n=made.system.n,
+        d=1,
+        weights=np.arange(1, made.system.n + 1) / sum(range(1, made.system.n + 1)),
+    )
     assert "another system" in flows.verify(tmp_path / "c.json", other).refused
 
 
@@ -395,31 +436,41 @@ def _shifted(amount):
 
 CORRUPTIONS = {
     "a mean that is off by ten times the bound": (
-        _shifted(lambda data: 10 * float.fromhex(data["pieces"][3]["tube"])), "piece 3: the"),
+        _shifted(lambda data: 10 * float.fromhex(data["pieces"][3]["tube"])),
+        "piece 3: the",
+    ),
     "a mean far off": (_shifted(lambda data: 1.0), "piece 3: posteriors may be unbounded"),
     "a mean beyond all sums": (_shifted(lambda data: 1e8), "piece 3: a mean is too far away"),
     "means very far apart": (_shifted(lambda data: 1e5), "piece 3: its means are too far apart"),
     "a smaller defect": (put("pieces", 2, "defect", to=scaled(1e-3)), "piece 2: the defect"),
     "faster contraction": (
-        put("pieces", 2, "growth", to=lambda g: ["-0x1p0" for _ in g]), "piece 2: errors"),
+        put("pieces", 2, "growth", to=lambda g: ["-0x1p0" for _ in g]),
+        "piece 2: errors",
+    ),
     "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
     "a wide tube": (put("pieces", 2, "tube", to="0x1p-2"), "piece 2: errors may grow"),
     "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
     "an ellipse that is too large": (
-        put("pieces", 2, "rho", to=scaled(1e3)), "piece 2: posteriors may be unbounded"),
+        put("pieces", 2, "rho", to=scaled(1e3)),
+        "piece 2: posteriors may be unbounded",
+    ),
     "a branch where there is none": (put("pieces", 2, "signs", to=[1]), "piece 2: wrong signs"),
     "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
     "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),
     "another start": (
-        put("start", 0, 0, to=scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
+        put("start", 0, 0, to=scaled(1 + 1e-6)),
+        "piece 0: the flow may leave the tube",
+    ),
     "another weight": (put("parameters", "weights", 0, to=scaled(1 + 1e-6)), "piece 0: "),
     "a weight that is zero": (put("parameters", "weights", 0, to="0x0p0"), "do not fit"),
     "a weight too few": (lambda data: data["parameters"]["weights"].pop(), "do not fit"),
     "another dimension": (put("parameters", "d", to=2), "do not fit"),
     "means in a row": (
-        lambda data: data.update(start=[[x for (x,) in data["start"]]]), "do not fit"),
+        lambda data: data.update(start=[[x for (x,) in data["start"]]]),
+        "do not fit",
+    ),
     "no weights": (lambda data: data["parameters"].pop("weights"), "missing or malformed"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -436,8 +487,20 @@ def test_a_corrupted_certificate_is_refused_with_the_reason(name, tmp_path):
 
 # Along a trajectory -------------------------------------------------------------------------
 
-NAMES = ("loss", "loss_dot", "gradient_norm", "norm", "norm_dot", "fisher", "spread", "mean_norm",
-         "squared_norm_sum", "squared_norm_sum_dot", "max_norm", "norm_sum")  # fmt: skip
+NAMES = (
+    "loss",
+    "loss_dot",
+    "gradient_norm",
+    "norm",
+    "norm_dot",
+    "fisher",
+    "spread",
+    "mean_norm",
+    "squared_norm_sum",
+    "squared_norm_sum_dot",
+    "max_norm",
+    "norm_sum",
+)
 # Of quantities along a run, relative to the largest, beside the width of the balls.
 RUN = 1e-8
 CLAIM = {c.id: c for c in CLAIMS}
@@ -446,8 +509,9 @@ CLAIM = {c.id: c for c in CLAIMS}
 def test_quantities_on_a_box_contain_those_of_a_run():
     made = certificate("three", 14)
     times = np.geomspace(1e-2, made.t_end, 30)
-    run = flows.integrate(made.system, made.start, t_end=made.t_end, t_eval=times.tolist(),
-                          rtol=1e-11)  # fmt: skip
+    run = flows.integrate(
+        made.system, made.start, t_end=made.t_end, t_eval=times.tolist(), rtol=1e-11
+    )
     quantities = Quantities(run)
     with precision(made.precision):
         scene = Scene(made)
@@ -461,10 +525,12 @@ def test_quantities_on_a_box_contain_those_of_a_run():
                 true = np.atleast_1d(quantities[name][row])
                 assert len(found) == len(true)
                 slack = RUN * np.abs(true).max()
-                assert all(abs(b.mid() - x) <= b.rad() + slack
-                           for b, x in zip(found, true, strict=True)), name  # fmt: skip
-                assert not all(b.contains(1.1 * x + 1e-9)
-                               for b, x in zip(found, true, strict=True)), name  # fmt: skip
+                assert all(
+                    abs(b.mid() - x) <= b.rad() + slack for b, x in zip(found, true, strict=True)
+                ), name
+                assert not all(
+                    b.contains(1.1 * x + 1e-9) for b, x in zip(found, true, strict=True)
+                ), name
 
 
 @pytest.mark.parametrize("claim", ["norms_shrink", "loss_quadratic"])
@@ -493,8 +559,12 @@ def test_the_command_certifies_means_on_a_line_and_no_others(tmp_path, capfd):
     (tmp_path / "start.json").write_text("[[0.75], [-0.5]]")
     initial = ["--initial", str(tmp_path / "start.json")]
     path, claim = str(tmp_path / "c.json"), ["--claim", "norms_shrink"]
-    assert main(["certify", "gmm_em", *initial, "--t-end", "10", "--digits", "8", "--out", path,
-                 *claim]) == 0  # fmt: skip
+    assert (
+        main(
+            ["certify", "gmm_em", *initial, "--t-end", "10", "--digits", "8", "--out", path, *claim]
+        )
+        == 0
+    )
     assert main(["verify", path, *initial, *claim, "--json"]) == 0
     text = capfd.readouterr().out
     assert json.loads(text[text.index("{") :])["verdicts"][0]["verdict"] == "PROVED"

@@ -26,11 +26,13 @@ from potentials.matrix_factorization import CLAIMS
 
 # Two layers, four complex ones, and a target that is neither diagonal nor Hermitian.
 PROBLEMS = {
-    "real": flows.MatrixFactorization(d=2, depth=2, regularization=1.0,
-                                      target=[[1.0, 0.5], [-0.25, 2.0]]),
-    "complex": flows.MatrixFactorization(d=1, field="complex", regularization=3.0,
-                                         target=[[0.5 + 1.5j]]),
-}  # fmt: skip
+    "real": flows.MatrixFactorization(
+        d=2, depth=2, regularization=1.0, target=[[1.0, 0.5], [-0.25, 2.0]]
+    ),
+    "complex": flows.MatrixFactorization(
+        d=1, field="complex", regularization=3.0, target=[[0.5 + 1.5j]]
+    ),
+}
 SCALE, SEED = 0.7, 3
 SETTINGS = (8, 10, 12, 14)  # digits asked for, coarse ones included
 TIMES = np.geomspace(1e-3, 5.0, 130)
@@ -51,16 +53,19 @@ def textbook_field(system):
 
     def field(x):
         entries = [mp.mpc(*x[k : k + 2]) for k in range(0, len(x), 2)] if is_complex else x
-        w = [mp.matrix([entries[k + d * i : k + d * (i + 1)] for i in range(d)])
-             for k in range(0, len(entries), d * d)]  # fmt: skip
+        w = [
+            mp.matrix([entries[k + d * i : k + d * (i + 1)] for i in range(d)])
+            for k in range(0, len(entries), d * d)
+        ]
         whole = functools.reduce(lambda below, layer: layer * below, w, mp.eye(d))
         delta = [mp.zeros(d), *(v * v.H - u.H * u for v, u in pairwise(w)), mp.zeros(d)]
         rates = []
         for j, layer in enumerate(w):
             above = functools.reduce(lambda m, v: v * m, w[j + 1 :], mp.eye(d))
             below = functools.reduce(lambda m, v: v * m, w[:j], mp.eye(d))
-            rates.append(above.H * (target - whole) * below.H
-                         - a * (delta[j + 1] * layer - layer * delta[j]))  # fmt: skip
+            rates.append(
+                above.H * (target - whole) * below.H - a * (delta[j + 1] * layer - layer * delta[j])
+            )
         flat = [m[i, k] for m in rates for i in range(d) for k in range(d)]
         return [part for c in flat for part in (c.real, c.imag)] if is_complex else flat
 
@@ -85,11 +90,18 @@ def reference(name):
     system = PROBLEMS[name]
 
     def jacobian(x):  # it steers Newton's method and decides no digit
-        return -system.hessian(np.array([float(c) for c in x]).view(start(name).dtype)
-                               .reshape(start(name).shape))  # fmt: skip
+        return -system.hessian(
+            np.array([float(c) for c in x]).view(start(name).dtype).reshape(start(name).shape)
+        )
 
-    found = solve_reference(textbook_field(system), jacobian, start(name).ravel().view(float),
-                            TIMES, DIGITS, tolerance=KEPT)  # fmt: skip
+    found = solve_reference(
+        textbook_field(system),
+        jacobian,
+        start(name).ravel().view(float),
+        TIMES,
+        DIGITS,
+        tolerance=KEPT,
+    )
     assert found.status == "completed"
     return found.states
 
@@ -111,8 +123,9 @@ def test_enclosures_contain_independent_trajectories_at_every_time_and_setting(n
                 misses += not all(a.contains(b) for a, b in zip(state, true, strict=True))
                 combinations += 1
                 # The control: nothing is contained that is ten times the bound away.
-                assert not any(a.contains(b + 10 * found.error)
-                               for a, b in zip(state, true, strict=True))  # fmt: skip
+                assert not any(
+                    a.contains(b + 10 * found.error) for a, b in zip(state, true, strict=True)
+                )
     assert misses == 0
     assert combinations * len(PROBLEMS) >= 1000
 
@@ -181,14 +194,18 @@ CORRUPTIONS = {
     "a start of real numbers": (put("start", to=lambda x: x["real"]), "do not fit"),
     "a smaller defect": (put("pieces", 1, "defect", to=scaled(1e-3)), "piece 1: the defect"),
     "contraction where errors grow": (
-        put("pieces", 1, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 1: errors"),
+        put("pieces", 1, "growth", to=lambda g: ["-0x1p4" for _ in g]),
+        "piece 1: errors",
+    ),
     "growth that may be anything": (
-        put("pieces", 1, "growth", to=lambda g: ["0x1p9" for _ in g]), "piece 1: the flow may"),
+        put("pieces", 1, "growth", to=lambda g: ["0x1p9" for _ in g]),
+        "piece 1: the flow may",
+    ),
     "a branch where there is none": (put("pieces", 1, "signs", to=[1]), "piece 1: wrong signs"),
     "a tube of any width": (put("pieces", 1, "tube", to="0x1p9"), "piece 1: errors"),
     "an ellipse that is too large": (put("pieces", 1, "rho", to="0x1p99"), "piece 1: the defect"),
     "a piece too few": (lambda data: data["pieces"].pop(1), "piece 1: the"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -225,21 +242,53 @@ def decaying():
     return flows.certify(system, system.initial(0.7, 1), 3.0, digits=12)
 
 
-NAMES = ("loss", "loss_dot", "gradient_norm", "residual", "residual_dot", "layer_defect",
-         "layer_defect_dot", "imbalance", "imbalance_dot", "layer_square", "layer_square_dot",
-         "fit_speed", "balance_speed", "singular_value", "layer_value", "determinant",
-         "orientation", "skew", "skew_dot", "even", "even_dot", "main", "loss_fit", "loss_fit_dot",
-         "loss_balance", "loss_balance_dot", "skew_error", "skew_error_dot", "main_term",
-         "main_term_dot", "layer_min", "layer_max", "value_max", "value_min",
-         "defect", "defect_dot")  # fmt: skip
+NAMES = (
+    "loss",
+    "loss_dot",
+    "gradient_norm",
+    "residual",
+    "residual_dot",
+    "layer_defect",
+    "layer_defect_dot",
+    "imbalance",
+    "imbalance_dot",
+    "layer_square",
+    "layer_square_dot",
+    "fit_speed",
+    "balance_speed",
+    "singular_value",
+    "layer_value",
+    "determinant",
+    "orientation",
+    "skew",
+    "skew_dot",
+    "even",
+    "even_dot",
+    "main",
+    "loss_fit",
+    "loss_fit_dot",
+    "loss_balance",
+    "loss_balance_dot",
+    "skew_error",
+    "skew_error_dot",
+    "main_term",
+    "main_term_dot",
+    "layer_min",
+    "layer_max",
+    "value_max",
+    "value_min",
+    "defect",
+    "defect_dot",
+)
 
 
 @pytest.mark.parametrize("made", [conserved, decaying])
 def test_quantities_on_a_box_contain_those_of_a_run(made):
     made = made()
     times_ = np.geomspace(1e-2, made.t_end, 30)
-    run = flows.integrate(made.system, made.start, t_end=made.t_end, t_eval=times_.tolist(),
-                          rtol=1e-11)  # fmt: skip
+    run = flows.integrate(
+        made.system, made.start, t_end=made.t_end, t_eval=times_.tolist(), rtol=1e-11
+    )
     quantities = Quantities(run)
     with precision(made.precision):
         scene = Scene(made)
@@ -254,8 +303,10 @@ def test_quantities_on_a_box_contain_those_of_a_run(made):
                     true = np.atleast_1d(quantities[name][row])
                     assert len(balls) == len(true)
                     slack = RUN * np.abs(true).max() + LAYERS
-                    assert all(abs(b.mid() - x) <= b.rad() + slack
-                               for b, x in zip(balls, true, strict=True)), name  # fmt: skip
+                    assert all(
+                        abs(b.mid() - x) <= b.rad() + slack
+                        for b, x in zip(balls, true, strict=True)
+                    ), name
             assert not box["loss"].contains(2 * quantities["loss"][row])
 
 
@@ -264,9 +315,13 @@ CLAIM = {c.id: c for c in CLAIMS}
 
 @pytest.mark.parametrize(
     ("made", "claim"),
-    [(balanced, "skew_monotone"), (balanced, "main_term_grows"), (conserved, "balance_conserved"),
-     (decaying, "balance_decays")],
-)  # fmt: skip
+    [
+        (balanced, "skew_monotone"),
+        (balanced, "main_term_grows"),
+        (conserved, "balance_conserved"),
+        (decaying, "balance_decays"),
+    ],
+)
 def test_true_claims_are_proved_and_their_converses_refuted(made, claim):
     (found,) = verdicts(made(), claim)
     assert found.verdict is Proof.PROVED
@@ -289,25 +344,34 @@ def test_what_is_not_enclosed_is_undecided():
 
 def test_a_product_of_polynomials_is_that_of_their_values():
     generator = np.random.default_rng(0)
-    rows = [[[[int(c) for c in generator.integers(-99, 99, 6)] for _ in range(2)]
-             for _ in range(2)] for _ in range(3)]  # fmt: skip
+    rows = [
+        [[[int(c) for c in generator.integers(-99, 99, 6)] for _ in range(2)] for _ in range(2)]
+        for _ in range(3)
+    ]
     rows[0][0][0][-1] = rows[0][0][1][-1] = 0  # the highest terms of a row of the product vanish
     bits, s = 5, 0.3
-    values = [np.array([[np.polynomial.chebyshev.chebval(s, row) for row in line] for line in m])
-              / 2**bits for m in rows]  # fmt: skip
+    values = [
+        np.array([[np.polynomial.chebyshev.chebval(s, row) for row in line] for line in m])
+        / 2**bits
+        for m in rows
+    ]
     a, b, c = ([[doubled(row) for row in line] for line in m] for m in rows)
     with precision(100):
         series = Series.of(times(a, times(b, c)), 3, 5, bits, arb_mat([[1, 0], [0, 1]]))
         found = series.on(arb(s), arb(0), arb(0)).tolist()
         true = values[0] @ values[1] @ values[2] + np.eye(2)
-        off = [abs(x - y) for p, q in zip(found, true, strict=True)
-               for x, y in zip(p, q, strict=True)]  # fmt: skip
+        off = [
+            abs(x - y) for p, q in zip(found, true, strict=True) for x, y in zip(p, q, strict=True)
+        ]
         assert all(c < ROUNDED * np.abs(true).max() for c in off)
         wide = series.on(arb(s), arb(0.125), arb(0)).tolist()
         for t in np.linspace(s - 0.125, s + 0.125, 9):
             inner = series.on(arb(float(t)), arb(0), arb(0)).tolist()
-            assert all(x.contains(y) for p, q in zip(wide, inner, strict=True)
-                       for x, y in zip(p, q, strict=True))  # fmt: skip
+            assert all(
+                x.contains(y)
+                for p, q in zip(wide, inner, strict=True)
+                for x, y in zip(p, q, strict=True)
+            )
 
 
 @pytest.mark.parametrize("values", [(3.0, 1.0, 0.25), (2.0, 2.0, 2.0), (1.0, 0.5, 0.0)])
@@ -318,8 +382,9 @@ def test_singular_values_and_the_rate_of_the_least_are_enclosed(values):
     with precision(150):
         exact = arb_mat(matrix.tolist())
         found = singular_values(exact)
-        assert all(abs(a - b) < ROUNDED and a.rad() < ROUNDED
-                   for a, b in zip(found, values, strict=True))  # fmt: skip
+        assert all(
+            abs(a - b) < ROUNDED and a.rad() < ROUNDED for a, b in zip(found, values, strict=True)
+        )
         box = [[c + arb(0, 0.01) for c in row] for row in matrix.tolist()]
         wide = singular_values(arb_mat(box))
         moved = np.linalg.svd(matrix + 0.01 * np.sign(step), compute_uv=False)
@@ -329,8 +394,9 @@ def test_singular_values_and_the_rate_of_the_least_are_enclosed(values):
         rate = least_rate(square, slope)
         h = 1e-7
         least = [np.linalg.svd(matrix + k * h * step, compute_uv=False)[-1] ** 2 for k in (0, 1)]
-        assert rate.contains((least[1] - least[0]) / h) or abs(
-            rate - (least[1] - least[0]) / h) < 1e-5  # fmt: skip
+        assert (
+            rate.contains((least[1] - least[0]) / h) or abs(rate - (least[1] - least[0]) / h) < 1e-5
+        )
         if values[1] > values[2]:
             assert rate.rad() < ROUNDED
 
@@ -342,8 +408,23 @@ def test_the_command_certifies_verifies_and_shows_proofs_beside_verdicts(tmp_pat
     path = str(tmp_path / "c.json")
     about = ["--d", "1", "--field", "complex", "--scale", "1", "--seed", "1"]
     claim = ["--claim", "global_convergence"]
-    assert main(["certify", "matrix_factorization", *about, "--t-end", END, "--digits", "8",
-                 "--out", path, *claim]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "certify",
+                "matrix_factorization",
+                *about,
+                "--t-end",
+                END,
+                "--digits",
+                "8",
+                "--out",
+                path,
+                *claim,
+            ]
+        )
+        == 0
+    )
     assert main(["verify", path, *about, *claim]) == 0
     assert main(["verify", path, *about[:-1], "2"]) == 1
     assert "another start" in capfd.readouterr().out
@@ -385,9 +466,12 @@ def scalars(*layers, end):
 
 @pytest.mark.parametrize(
     ("claim", "start", "end"),
-    [("local_rate", (0.5, 0.75, 0.5, 0.5), 4.0), ("global_convergence", (0.5, 0.75, 0.5, 0.5), 6.0),
-     ("real_failure", (-0.5, 0.5, 0.5, 0.5), 10.0)],
-)  # fmt: skip
+    [
+        ("local_rate", (0.5, 0.75, 0.5, 0.5), 4.0),
+        ("global_convergence", (0.5, 0.75, 0.5, 0.5), 6.0),
+        ("real_failure", (-0.5, 0.5, 0.5, 0.5), 10.0),
+    ],
+)
 def test_what_is_claimed_of_limits_is_proved_and_its_converse_refuted(claim, start, end):
     made = scalars(*start, end=end)
     (found,) = verdicts(made, claim)
@@ -399,8 +483,10 @@ def test_what_is_claimed_of_limits_is_proved_and_its_converse_refuted(claim, sta
 def test_singular_values_closer_than_doubles_tell_apart_are_sorted_exactly():
     with precision(200):
         tiny = arb(2) ** -80
-        low, high = (singular_values(arb_mat([[1 + a, 0], [0, 1 + b]]))
-                     for a, b in ((tiny, arb(0)), (arb(0), tiny)))  # fmt: skip
+        low, high = (
+            singular_values(arb_mat([[1 + a, 0], [0, 1 + b]]))
+            for a, b in ((tiny, arb(0)), (arb(0), tiny))
+        )
         for found in (low, high):
             assert found[0].contains(1 + tiny)
             assert found[1].contains(1)

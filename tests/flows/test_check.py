@@ -60,17 +60,26 @@ def power_run(v=1.0, end=1e9, **changes):
 
     h, theta = (1 - 0.999 * fast) * v / 2, 1.2 / s
     features = {
-        "loss": v**2 * s**-3, "loss_dot": -3 * v**2 * s**-4,
+        "loss": v**2 * s**-3,
+        "loss_dot": -3 * v**2 * s**-4,
         "gradient_norm": np.sqrt(3) * v * s**-2,
-        "rho": -0.999 * v * fast, "rho_dot": 0.999 * v * fast,
-        "h": both(h), "h_dot": both(0.999 * v * fast / 2),
-        "zeta": both(0.01 * v / s), "zeta_dot": both(-0.01 * v * s**-2),
-        "norm": both(h), "norm_dot": both(0.999 * v * fast / 2),
-        "theta": both(theta), "theta_dot": both(-1.2 * s**-2),
-        "distance": column(0.02 * v / s), "distance_dot": column(-0.02 * v * s**-2),
-        "kappa": column(1.2 * one), "kappa_dot": column(one),
-        "theta_pair": column(theta), "theta_pair_dot": column(-1.2 * s**-2),
-    }  # fmt: skip
+        "rho": -0.999 * v * fast,
+        "rho_dot": 0.999 * v * fast,
+        "h": both(h),
+        "h_dot": both(0.999 * v * fast / 2),
+        "zeta": both(0.01 * v / s),
+        "zeta_dot": both(-0.01 * v * s**-2),
+        "norm": both(h),
+        "norm_dot": both(0.999 * v * fast / 2),
+        "theta": both(theta),
+        "theta_dot": both(-1.2 * s**-2),
+        "distance": column(0.02 * v / s),
+        "distance_dot": column(-0.02 * v * s**-2),
+        "kappa": column(1.2 * one),
+        "kappa_dot": column(one),
+        "theta_pair": column(theta),
+        "theta_pair_dot": column(-1.2 * s**-2),
+    }
     return Measured(
         t, features, {"system": "relu_neuron", "n": 2, "d": 6, "teacher_norm": v}, **changes
     )
@@ -113,22 +122,40 @@ def test_the_measured_exponent_is_the_claimed_one_within_its_error(claim):
 @pytest.mark.parametrize(
     ("claim", "exponent"),
     [
-        ("loss_upper", 4), ("loss_upper", sp.Rational(31, 10)), ("loss_lower", 2),
-        ("distance_decay", 3), ("distance_vs_loss", 2), ("gradient_lower", sp.Rational(1, 3)),
-        ("angle_vs_loss", 1), ("phase1_angles", -1), ("phase2_residual", 5),
-        ("transverse_vs_loss", 1), ("distance_decay_constant", 3),
-        ("distance_vs_loss_constant", 1), ("loss_lower_constant", 1),
+        ("loss_upper", 4),
+        ("loss_upper", sp.Rational(31, 10)),
+        ("loss_lower", 2),
+        ("distance_decay", 3),
+        ("distance_vs_loss", 2),
+        ("gradient_lower", sp.Rational(1, 3)),
+        ("angle_vs_loss", 1),
+        ("phase1_angles", -1),
+        ("phase2_residual", 5),
+        ("transverse_vs_loss", 1),
+        ("distance_decay_constant", 3),
+        ("distance_vs_loss_constant", 1),
+        ("loss_lower_constant", 1),
     ],
-)  # fmt: skip
+)
 def test_a_broken_exponent_is_violated(claim, exponent):
     assert verdict(power_run(), bare(claim, exponent=sp.sympify(exponent))).verdict == "VIOLATED"
 
 
 @pytest.mark.parametrize(
-    "claim", ["kappa_persists", "separation", "balance", "phase1_angles", "angle_vs_loss",
-              "phase2_residual", "transverse_vs_loss", "distance_decay_constant",
-              "distance_vs_loss_constant", "loss_lower_constant"]
-)  # fmt: skip
+    "claim",
+    [
+        "kappa_persists",
+        "separation",
+        "balance",
+        "phase1_angles",
+        "angle_vs_loss",
+        "phase2_residual",
+        "transverse_vs_loss",
+        "distance_decay_constant",
+        "distance_vs_loss_constant",
+        "loss_lower_constant",
+    ],
+)
 def test_a_changed_sign_is_violated(claim):
     assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.VIOLATED
 
@@ -250,8 +277,9 @@ def test_identities_and_conserved_quantities_are_equal_within_error_or_violated(
     dissipation = Comparison(symbol("loss_dot"), "==", -(symbol("gradient_norm") ** 2), sp.S.One)
     wrong = replace(dissipation, rhs=dissipation.rhs * sp.Rational(1001, 1000))
     for c, outcome in ((dissipation, Outcome.HOLDS), (wrong, Outcome.VIOLATED)):
-        claim = Identity(id="energy", statement="dL/dt = -|grad L|^2", source=SOURCE,
-                         conclusions=(c,))  # fmt: skip
+        claim = Identity(
+            id="energy", statement="dL/dt = -|grad L|^2", source=SOURCE, conclusions=(c,)
+        )
         assert verdict(power_run(), claim).verdict == outcome
     for name, outcome in (("kappa_max", Outcome.HOLDS), ("loss", Outcome.VIOLATED)):
         same = Comparison(symbol(name), "==", symbol(f"{name}_0"), sp.S.One)

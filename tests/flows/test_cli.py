@@ -100,7 +100,8 @@ BAD = {
     "teacher missing": ((*RUN, "--teacher", "{}/nothing.json"), "cannot be read"),
     "teacher zero": ((*RUN, "--teacher", "{}/zero.json"), "zero vector"),
     "teacher too long": (
-        (*RUN, "--initial", "{}/start.json", "--teacher", "{}/teacher3.json"), "got 3",
+        (*RUN, "--initial", "{}/start.json", "--teacher", "{}/teacher3.json"),
+        "got 3",
     ),
     "teacher not of size d": ((*RUN, "--teacher", "{}/teacher3.json", "--d", "2"), "got 3"),
     "output exists": ((*RUN, "--out", "{}/good.nc"), "--force"),
@@ -110,12 +111,14 @@ BAD = {
     "output below a file": ((*RUN, "--out", "{}/text.nc/run.nc"), "create it first"),
     "latex exists": (("derive", "relu_neuron", "--latex", "{}/text.nc"), "--force"),
     "picture of no kind": (
-        ("inspect", "{}/good.nc", "--potential", "kappa_max", "--out", "{}/k.bmp"), ".png",
+        ("inspect", "{}/good.nc", "--potential", "kappa_max", "--out", "{}/k.bmp"),
+        ".png",
     ),
     "picture of no potential": (("inspect", "{}/good.nc", "--out", "{}/x.png"), "--potential"),
     "inspector of an unknown system": (("inspect", "relu"), "did you mean relu_neuron?"),
     "inspector with another system's option": (
-        ("inspect", "gmm_em", "--depth", "3"), "not an option of",
+        ("inspect", "gmm_em", "--depth", "3"),
+        "not an option of",
     ),
     "inspector of a file and n": (("inspect", "{}/good.nc", "--n", "3"), "--n does not apply"),
     "inspector at no port": (("inspect", "gmm_em", "--port", "70000"), "70000 is not in the range"),
@@ -127,7 +130,7 @@ BAD = {
     "result and n": (("check", "{}/good.nc", "--n", "3"), "--n does not apply"),
     "result and unknown claim": (("check", "{}/good.nc", "--claim", "x"), "unknown claim"),
     "report without folder": (("report", "relu_neuron"), "--out"),
-}  # fmt: skip
+}
 
 
 def _content(folder):
@@ -180,10 +183,25 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(popflow, folder, mo
 
 def test_good_input_is_accepted_where_its_broken_neighbour_is_not(popflow, folder):
     code, out, err = popflow(
-        "run", "relu_neuron", "--initial", folder / "start.json", "--teacher",
-        folder / "teacher.json", "--t-end", 10, "--t-eval", "1,2.5,10", "--rtol", 1e-8, "--method",
-        "BDF", "--out", folder / "good.nc", "--force", "--json",
-    )  # fmt: skip
+        "run",
+        "relu_neuron",
+        "--initial",
+        folder / "start.json",
+        "--teacher",
+        folder / "teacher.json",
+        "--t-end",
+        10,
+        "--t-eval",
+        "1,2.5,10",
+        "--rtol",
+        1e-8,
+        "--method",
+        "BDF",
+        "--out",
+        folder / "good.nc",
+        "--force",
+        "--json",
+    )
     result = json.loads(out)
     assert (code, err) == (0, "")
     assert result["t"] == [0.0, 1.0, 2.5, 10.0]
@@ -202,9 +220,17 @@ def test_run_json_is_one_object_with_the_documented_keys(popflow):
     assert (code, err, out.count("\n")) == (0, "", 1)
     result = json.loads(out, parse_constant=_refuse_constant)
     assert {
-        "system", "parameters", "t", "loss", "observables", "final_state", "status", "message",
-        "stats", "provenance",
-    } <= set(result)  # fmt: skip
+        "system",
+        "parameters",
+        "t",
+        "loss",
+        "observables",
+        "final_state",
+        "status",
+        "message",
+        "stats",
+        "provenance",
+    } <= set(result)
     assert result["system"] == "relu_neuron"
     assert result["status"] == "completed"
     names = {potential.name for potential in potentials.potentials("relu_neuron")}
@@ -233,8 +259,14 @@ def test_check_json_adds_verdicts(popflow, result_file):
     }
     for verdict in result["verdicts"]:
         assert {
-            "claim", "verdict", "measured", "bound", "error", "hypotheses", "source",
-        } <= set(verdict)  # fmt: skip
+            "claim",
+            "verdict",
+            "measured",
+            "bound",
+            "error",
+            "hypotheses",
+            "source",
+        } <= set(verdict)
     bad = {v["verdict"] for v in result["verdicts"]} - {"HOLDS", "HOLDS_BEYOND"}
     assert code == (1 if "VIOLATED" in bad else 3 if bad else 0)
 
@@ -334,8 +366,9 @@ def test_no_arguments_say_what_to_do_next(popflow):
         assert f"\n  {command} " in known
 
 
-@pytest.mark.parametrize("command", ["list", "derive", "run", "check", "inspect", "report",
-                                     "ensemble"])  # fmt: skip
+@pytest.mark.parametrize(
+    "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble"]
+)
 def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
     _, out, _ = popflow(command, "--help")
     examples = re.findall(r"^    popflow (.*)$", out.split("Examples:")[1], re.MULTILINE)
@@ -345,33 +378,50 @@ def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
         cli.commands.commands[name].make_context(name, words)
 
 
-@pytest.mark.parametrize(("words", "meant"), [
-    (("inspct",), "inspect"), (("run", "relu_neurn", "--t-end", "1"), "relu_neuron"),
-    (("run", "gmm-em", "--t-end", "1"), "gmm_em"), ((*RUN, "--t-edn", "1"), "--t-end"),
-    ((*RUN, "--method", "lsoda"), "LSODA"), ((*CHECK, "--claim", "los_lower"), "loss_lower"),
-    (("inspect", "relu_neuron", "--potential", "kapa"), "kappa_max"),
-    (("derive", "mixtur"), "mixture"), (("report", "score", "--out", "x"), "score_matching"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("inspct",), "inspect"),
+        (("run", "relu_neurn", "--t-end", "1"), "relu_neuron"),
+        (("run", "gmm-em", "--t-end", "1"), "gmm_em"),
+        ((*RUN, "--t-edn", "1"), "--t-end"),
+        ((*RUN, "--method", "lsoda"), "LSODA"),
+        ((*CHECK, "--claim", "los_lower"), "loss_lower"),
+        (("inspect", "relu_neuron", "--potential", "kapa"), "kappa_max"),
+        (("derive", "mixtur"), "mixture"),
+        (("report", "score", "--out", "x"), "score_matching"),
+    ],
+)
 def test_an_error_names_what_was_probably_meant(popflow, words, meant):
     code, _, err = popflow(*words)
     assert code == 2
     assert re.search(rf"(?i)did you mean[^?]*{meant}\b", err)
 
 
-@pytest.mark.parametrize(("words", "found"), [
-    ("popflow in", {"inspect"}), ("popflow run gm", {"gmm_em"}),
-    ("popflow check relu_neuron --claim loss_l", {"loss_lower", "loss_lower_constant"}),
-    ("popflow inspect gmm_em --potential m", {"max_norm"}),
-    ("popflow run gmm_em --we", {"--weights"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("popflow in", {"inspect"}),
+        ("popflow run gm", {"gmm_em"}),
+        ("popflow check relu_neuron --claim loss_l", {"loss_lower", "loss_lower_constant"}),
+        ("popflow inspect gmm_em --potential m", {"max_norm"}),
+        ("popflow run gmm_em --we", {"--weights"}),
+    ],
+)
 def test_a_shell_completes_names(words, found):
     program = "import sys; from flows.cli import main; sys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "_POPFLOW_COMPLETE": "bash_complete", "COMP_WORDS": words,
-             "COMP_CWORD": str(words.count(" "))},
-    )  # fmt: skip
+        env={
+            **os.environ,
+            "_POPFLOW_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        },
+    )
     told = {line.split(",")[1] for line in done.stdout.splitlines() if line.startswith("plain,")}
     assert told == found
 
@@ -381,8 +431,17 @@ def test_inspect_serves_the_system_with_its_options_and_files_written_out(
 ):
     served = []
     monkeypatch.setattr(inspector, "serve", lambda *words: served.append(words))
-    code, _, err = popflow("inspect", "relu_neuron", "--initial", folder / "start.json",
-                           "--t-end", "100", "--no-browser", "--port", "0")  # fmt: skip
+    code, _, err = popflow(
+        "inspect",
+        "relu_neuron",
+        "--initial",
+        folder / "start.json",
+        "--t-end",
+        "100",
+        "--no-browser",
+        "--port",
+        "0",
+    )
     assert (code, err) == (0, "")
     job, given, port, browser, _ = served.pop()
     assert (job.system, port, browser) == ("relu_neuron", 0, False)
@@ -401,8 +460,11 @@ def _imported(*commands):
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
     return HEAVY & set(done.stderr.split())
 
 
@@ -417,8 +479,10 @@ def test_python_m_flows_is_the_same_command():
     def answer(*words):
         done = subprocess.run(
             [sys.executable, "-m", "flows", *words],
-            capture_output=True, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
         return done.returncode, done.stdout, done.stderr
 
     assert answer("--help")[:2] == (0, answer("-h")[1])

@@ -42,8 +42,10 @@ def exactly(system, start, step_size, steps):
         losses = [exact.loss(w, teacher, 40)]
         for _ in range(steps):
             slopes = exact.gradient(w, teacher, 40)
-            w = [[x - mp.mpf(step_size) * g for x, g in zip(row, slope, strict=True)]
-                 for row, slope in zip(w, slopes, strict=True)]  # fmt: skip
+            w = [
+                [x - mp.mpf(step_size) * g for x, g in zip(row, slope, strict=True)]
+                for row, slope in zip(w, slopes, strict=True)
+            ]
             losses.append(exact.loss(w, teacher, 40))
     return losses
 
@@ -52,13 +54,16 @@ TEACHERS = [None, (0.3, -1.5, 2.0)]
 
 
 @pytest.mark.parametrize("teacher", TEACHERS)
-@pytest.mark.parametrize("start", [
-    np.random.default_rng(1).normal(size=(3, 3)),             # the direct chart
-    [[0.5, 0.1, 0.0], [0.3, -0.1, 0.1], [0.3, 0.1, 0.1]],     # the residual chart
-    [[0.2, 0.1, 0.1], [0.2, 0.1, 0.1], [0.1, -0.2, 0.3]],     # coincident neurons
-    [[0.0, 0.0, 0.0], [0.4, 0.1, 0.0], [0.4, -0.1, 0.3]],     # a neuron at zero: gradient zero
-    COLLAPSING,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "start",
+    [
+        np.random.default_rng(1).normal(size=(3, 3)),  # the direct chart
+        [[0.5, 0.1, 0.0], [0.3, -0.1, 0.1], [0.3, 0.1, 0.1]],  # the residual chart
+        [[0.2, 0.1, 0.1], [0.2, 0.1, 0.1], [0.1, -0.2, 0.3]],  # coincident neurons
+        [[0.0, 0.0, 0.0], [0.4, 0.1, 0.0], [0.4, -0.1, 0.3]],  # a neuron at zero: gradient zero
+        COLLAPSING,
+    ],
+)
 def test_it_takes_the_steps_of_plain_gradient_descent(start, teacher):
     system = ReLUNeuron(3, 3, teacher)
     run = descend(system, start, step_size=0.2, steps=40)
@@ -70,11 +75,14 @@ def test_it_takes_the_steps_of_plain_gradient_descent(start, teacher):
 
 
 @pytest.mark.parametrize("step_size", [0.1, 0.9])
-@pytest.mark.parametrize("start", [
-    [[-0.05], [0.7], [0.1], [0.0]],      # opposed, and crosses the zero
-    [[0.7], [0.8], [0.01], [0.02]],      # too much: small ones turn around
-    [[-0.3], [-0.3], [-0.2], [-0.01]],   # all opposed
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "start",
+    [
+        [[-0.05], [0.7], [0.1], [0.0]],  # opposed, and crosses the zero
+        [[0.7], [0.8], [0.01], [0.02]],  # too much: small ones turn around
+        [[-0.3], [-0.3], [-0.2], [-0.01]],  # all opposed
+    ],
+)
 def test_neurons_along_the_teacher_step_across_zero_like_any_other(start, step_size):
     system = ReLUNeuron(4, 1)
     run = descend(system, start, step_size, steps=30)
@@ -116,8 +124,10 @@ def test_through_a_collapse_it_converges_to_the_continued_flow_at_first_order():
     assert [e.kind for e in flow.events] == ["collapse"]
     assert order(system, COLLAPSING, 4.0, 0.01) == HALVES
     # The neuron that is at zero in the flow chatters at the size of the step.
-    stray = [np.linalg.norm(descend(system, COLLAPSING, eta, round(4 / eta)).state[-1, 0])
-             for eta in (0.04, 0.01, 0.0025)]  # fmt: skip
+    stray = [
+        np.linalg.norm(descend(system, COLLAPSING, eta, round(4 / eta)).state[-1, 0])
+        for eta in (0.04, 0.01, 0.0025)
+    ]
     assert all(0 < x < eta for x, eta in zip(stray, (0.04, 0.01, 0.0025), strict=True))
 
 
@@ -183,11 +193,21 @@ def test_recorded_step_counts_are_geometric_and_end_with_the_last(steps):
     assert (later[1:] / later[:-1] < 10**0.125).all()
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("step_size", 0.0), ("step_size", -0.1), ("step_size", np.nan), ("step_size", np.inf),
-    ("step_size", "0.1"), ("step_size", True),
-    ("steps", 0), ("steps", -5), ("steps", 2.5), ("steps", True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("step_size", 0.0),
+        ("step_size", -0.1),
+        ("step_size", np.nan),
+        ("step_size", np.inf),
+        ("step_size", "0.1"),
+        ("step_size", True),
+        ("steps", 0),
+        ("steps", -5),
+        ("steps", 2.5),
+        ("steps", True),
+    ],
+)
 def test_bad_input_is_one_clear_line(option, value):
     with pytest.raises(InputError, match=option):
         descend(ReLUNeuron(1, 2), [[0.1, 0.2]], **{option: value})

@@ -29,9 +29,11 @@ MORE = {"observables": ("loss", "norms"), "claims": ("loss_upper", "distance_dec
 def same(one, other):
     """Whether two ensembles are equal bit for bit."""
     return one.names == other.names and all(
-        one[name].tolist() == other[name].tolist() if one[name].dtype == object
-        else one[name].tobytes() == other[name].tobytes() for name in one.names
-    )  # fmt: skip
+        one[name].tolist() == other[name].tolist()
+        if one[name].dtype == object
+        else one[name].tobytes() == other[name].tobytes()
+        for name in one.names
+    )
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +77,9 @@ def test_rows_do_not_depend_on_chunks(whole, chunk_size):
 
 
 def test_rows_do_not_depend_on_the_order(whole):
-    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=4,
-                               executor=Backwards(4))  # fmt: skip
+    found = integrate_ensemble(
+        SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=4, executor=Backwards(4)
+    )
     assert same(whole, found)
 
 
@@ -249,18 +252,29 @@ def test_there_is_memory_to_measure():
     assert 10**7 < ensemble_memory.available() < 10**14
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"t_end": -1.0}, "t_end"), ({"t_eval": [2.0, 1.0]}, "increasing"),
-    ({"method": "RK45"}, "RK45"), ({"rtol": 2.0}, "rtol"), ({"rtol": "small"}, "rtol"),
-    ({"atol": -1.0}, "atol"),
-    ({"max_steps": 0}, "max_steps"), ({"workers": 0}, "workers"), ({"workers": 1.5}, "workers"),
-    ({"chunk_size": 0}, "chunk_size"), ({"observables": ["los"]}, "unknown observable 'los'"),
-    ({"claims": ["loss"]}, "unknown claim 'loss'"),
-    ({"starts": np.zeros((3, 2, 5))}, r"\(members, 2, 2\)"), ({"starts": [[1.0]]}, "members, 2, 2"),
-    ({"starts": np.zeros((0, 2, 2))}, "members"), ({"starts": [["a"]]}, "numbers"),
-    ({"starts": [[[1.0, 2.0], [3.0]]]}, "rows differ"),
-    ({"starts": Law(size=2, scale=-1.0)}, "scale"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"t_end": -1.0}, "t_end"),
+        ({"t_eval": [2.0, 1.0]}, "increasing"),
+        ({"method": "RK45"}, "RK45"),
+        ({"rtol": 2.0}, "rtol"),
+        ({"rtol": "small"}, "rtol"),
+        ({"atol": -1.0}, "atol"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"workers": 0}, "workers"),
+        ({"workers": 1.5}, "workers"),
+        ({"chunk_size": 0}, "chunk_size"),
+        ({"observables": ["los"]}, "unknown observable 'los'"),
+        ({"claims": ["loss"]}, "unknown claim 'loss'"),
+        ({"starts": np.zeros((3, 2, 5))}, r"\(members, 2, 2\)"),
+        ({"starts": [[1.0]]}, "members, 2, 2"),
+        ({"starts": np.zeros((0, 2, 2))}, "members"),
+        ({"starts": [["a"]]}, "numbers"),
+        ({"starts": [[[1.0, 2.0], [3.0]]]}, "rows differ"),
+        ({"starts": Law(size=2, scale=-1.0)}, "scale"),
+    ],
+)
 def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path, change, word):
     given = {"starts": LAW, **OPTIONS, **change}
     with pytest.raises(InputError, match=word) as refusal:
@@ -269,9 +283,16 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path, change, wo
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("law", [
-    {"size": 0}, {"size": 2.5}, {"size": True}, {"size": 3, "seed": -1}, {"size": 3, "seed": "1"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "law",
+    [
+        {"size": 0},
+        {"size": 2.5},
+        {"size": True},
+        {"size": 3, "seed": -1},
+        {"size": 3, "seed": "1"},
+    ],
+)
 def test_a_bad_law_is_refused(law):
     with pytest.raises(InputError, match="must be an integer"):
         Law(**law)

@@ -13,11 +13,22 @@ SMALL = ("ensemble", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "50", "--
 
 
 def test_json_has_what_the_library_finds(popflow, tmp_path):
-    code, text, noise = popflow(*SMALL, "--size", 5, "--seed", 3, "--claim", "gradient_lower",
-                                "--out", tmp_path / "e", "--json")  # fmt: skip
+    code, text, noise = popflow(
+        *SMALL,
+        "--size",
+        5,
+        "--seed",
+        3,
+        "--claim",
+        "gradient_lower",
+        "--out",
+        tmp_path / "e",
+        "--json",
+    )
     data = json.loads(text)
-    e = integrate_ensemble(ReLUNeuron(2, 2), Law(5, seed=3), 50.0, rtol=1e-5,
-                           claims=["gradient_lower"])  # fmt: skip
+    e = integrate_ensemble(
+        ReLUNeuron(2, 2), Law(5, seed=3), 50.0, rtol=1e-5, claims=["gradient_lower"]
+    )
     assert (code, noise) == (0, "") and data["status"] == {"completed": 5}
     assert data["quantiles"]["loss"]["0.5"] == e.quantiles("loss", [0.5])[0].tolist()
     assert data["claims"]["gradient_lower"]["seed"] == e.tightest("gradient_lower").seed
@@ -33,11 +44,31 @@ def test_the_seed_of_a_member_reproduces_it_alone(popflow):
 
 
 def test_tables_show_members_quantiles_and_claims(popflow):
-    code, text, _ = popflow(*SMALL, "--size", 3, "--claim", "gradient_lower", "--claim", "balance",
-                            "--observable", "kappa_max", "--below", "0.5")  # fmt: skip
+    code, text, _ = popflow(
+        *SMALL,
+        "--size",
+        3,
+        "--claim",
+        "gradient_lower",
+        "--claim",
+        "balance",
+        "--observable",
+        "kappa_max",
+        "--below",
+        "0.5",
+    )
     assert code == 0
-    for word in ("3 completed", "loss(T) <= 0.5 loss(0)", "3 of 3", "99% interval", "loss 50%",
-                 "loss_exponent 50%", "kappa_max 95%", "gradient_lower", "balance"):  # fmt: skip
+    for word in (
+        "3 completed",
+        "loss(T) <= 0.5 loss(0)",
+        "3 of 3",
+        "99% interval",
+        "loss 50%",
+        "loss_exponent 50%",
+        "kappa_max 95%",
+        "gradient_lower",
+        "balance",
+    ):
         assert word in text
 
 
@@ -53,8 +84,20 @@ def test_starts_from_a_file_and_one_that_is_refused(popflow, tmp_path):
 
 
 def test_options_of_a_system_reach_it(popflow):
-    code, text, _ = popflow("ensemble", "matrix_factorization", "--d", "1", "--t-end", "1",
-                            "--size", "2", "--balanced", "--depth", "3", "--json")  # fmt: skip
+    code, text, _ = popflow(
+        "ensemble",
+        "matrix_factorization",
+        "--d",
+        "1",
+        "--t-end",
+        "1",
+        "--size",
+        "2",
+        "--balanced",
+        "--depth",
+        "3",
+        "--json",
+    )
     about = json.loads(text)
     assert code == 0 and about["parameters"]["depth"] == 3
     assert about["provenance"]["starts"]["options"] == {"balanced": True}
@@ -78,12 +121,15 @@ BAD = {
     "one start": (("ensemble", "relu_neuron", "--initial", "{}/flat.json"), "(members, n, d)"),
     "file and size": (
         ("ensemble", "relu_neuron", "--initial", "{}/flat.json", "--size", "2"),
-        "no --size beside"),
+        "no --size beside",
+    ),
     "file and n": (
-        ("ensemble", "relu_neuron", "--initial", "{}/flat.json", "--n", "2"), "no --n beside"),
+        ("ensemble", "relu_neuron", "--initial", "{}/flat.json", "--n", "2"),
+        "no --n beside",
+    ),
     "too large": ((*SMALL, "--size", "1000000000000"), "GB"),
     "folder of others": ((*SMALL, "--size", "2", "--out", "{}"), "one with other files"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

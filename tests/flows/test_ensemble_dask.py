@@ -19,8 +19,15 @@ PATIENCE = 60.0  # seconds until a worker must be there
 
 
 def ensemble(law=LAW, **options):
-    return integrate_ensemble(ReLUNeuron(n=2, d=2), law, t_end=300.0, rtol=1e-5,
-                              claims=["loss_upper"], chunk_size=1, **options)  # fmt: skip
+    return integrate_ensemble(
+        ReLUNeuron(n=2, d=2),
+        law,
+        t_end=300.0,
+        rtol=1e-5,
+        claims=["loss_upper"],
+        chunk_size=1,
+        **options,
+    )
 
 
 def content(found):
@@ -37,11 +44,15 @@ def client(tmp_path_factory):
     spawn = {"distributed.worker.multiprocessing-method": "spawn"}
     with (
         dask.config.set(spawn),
-        distributed.LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True,
-                                 dashboard_address="127.0.0.1:0",  # any free port
-                                 local_directory=tmp_path_factory.mktemp("dask")) as cluster,
+        distributed.LocalCluster(
+            n_workers=WORKERS,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",  # any free port
+            local_directory=tmp_path_factory.mktemp("dask"),
+        ) as cluster,
         distributed.Client(cluster) as found,
-    ):  # fmt: skip
+    ):
         yield found
 
 

@@ -37,13 +37,13 @@ def test_a_row_is_the_descent_alone(n, d, scale):
 # Short: a neuron that is carried past zero amplifies rounding.
 def test_starts_of_every_kind_walk_together():
     starts = [
-        [[0.5, 0.1, 0.0], [0.3, -0.1, 0.1], [0.3, 0.1, 0.1]],     # the residual chart
-        [[0.2, 0.1, 0.1], [0.2, 0.1, 0.1], [0.1, -0.2, 0.3]],     # coincident neurons
-        [[0.0, 0.0, 0.0], [0.4, 0.1, 0.0], [0.4, -0.1, 0.3]],     # a neuron at zero
-        [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]], # one that passes near zero
-        [[0.5, 0.0, 0.0], [-0.1, 0.0, 0.0], [0.2, 0.0, 0.0]],     # all along the teacher
+        [[0.5, 0.1, 0.0], [0.3, -0.1, 0.1], [0.3, 0.1, 0.1]],  # the residual chart
+        [[0.2, 0.1, 0.1], [0.2, 0.1, 0.1], [0.1, -0.2, 0.3]],  # coincident neurons
+        [[0.0, 0.0, 0.0], [0.4, 0.1, 0.0], [0.4, -0.1, 0.3]],  # a neuron at zero
+        [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]],  # one that passes near zero
+        [[0.5, 0.0, 0.0], [-0.1, 0.0, 0.0], [0.2, 0.0, 0.0]],  # all along the teacher
         [[-0.9, 0.3, 0.1], [-0.5, 0.3, 0.2], [-0.3, -0.5, 0.1]],  # obtuse angles
-    ]  # fmt: skip
+    ]
     system = ReLUNeuron(3, 3)
     found = descend_ensemble(system, starts, step_size=0.1, steps=30)
     assert agrees(found, [descend(system, start, 0.1, 30) for start in starts])
@@ -97,9 +97,15 @@ def test_it_goes_on_from_a_folder(tmp_path):
         descend_ensemble(system, law, steps=51, out=tmp_path / "e")
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("step_size", -0.1), ("step_size", "0.1"), ("steps", 0), ("steps", 2.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("step_size", -0.1),
+        ("step_size", "0.1"),
+        ("steps", 0),
+        ("steps", 2.5),
+    ],
+)
 def test_bad_input_is_one_clear_line(option, value):
     with pytest.raises(InputError, match=option):
         descend_ensemble(ReLUNeuron(1, 2), Law(size=2), **{option: value})

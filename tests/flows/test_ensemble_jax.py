@@ -21,8 +21,11 @@ LAW = Law(size=7, scale=0.3, seed=4)
 STARTS = np.array([LAW.start(SYSTEM, k) for k in range(LAW.size)])
 # Few lanes compile as fast as many, and steps in them are cheap.
 JAX = {"engine": "jax", "lanes": 8}
-LONG = {"t_end": 1e9, "observables": ("loss", "kappa_max"),
-        "claims": ("gradient_lower", "distance_decay")}  # fmt: skip
+LONG = {
+    "t_end": 1e9,
+    "observables": ("loss", "kappa_max"),
+    "claims": ("gradient_lower", "distance_decay"),
+}
 SHORT = {"t_end": 30.0, "rtol": 1e-6}
 # Promise of integrate: at rtol 1e-10 the loss is right to 1e-8 at every output time.
 PROMISED = 1e-8
@@ -257,8 +260,26 @@ def test_numbers_of_32_bits_are_refused_before_anything_is_written(tmp_path):
 
 
 def test_the_command_line_finds_what_the_library_finds(capfd, tmp_path):
-    command = ["ensemble", "relu_neuron", "--n", "3", "--d", "3", "--size", "7", "--scale", "0.3",
-               "--seed", "4", "--t-end", "30", "--rtol", "1e-6", "--engine", "jax"]  # fmt: skip
+    command = [
+        "ensemble",
+        "relu_neuron",
+        "--n",
+        "3",
+        "--d",
+        "3",
+        "--size",
+        "7",
+        "--scale",
+        "0.3",
+        "--seed",
+        "4",
+        "--t-end",
+        "30",
+        "--rtol",
+        "1e-6",
+        "--engine",
+        "jax",
+    ]
     assert main([*command, "--lanes", "8", "--json"]) == 0
     data = json.loads(capfd.readouterr().out)
     found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)

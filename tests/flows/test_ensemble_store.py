@@ -31,9 +31,11 @@ def content(folder):
 
 def same(one, other):
     return one.names == other.names and all(
-        one[name].tolist() == other[name].tolist() if one[name].dtype == object
-        else one[name].tobytes() == other[name].tobytes() for name in one.names
-    )  # fmt: skip
+        one[name].tolist() == other[name].tolist()
+        if one[name].dtype == object
+        else one[name].tobytes() == other[name].tobytes()
+        for name in one.names
+    )
 
 
 @pytest.fixture(scope="module")
@@ -158,14 +160,19 @@ def test_nothing_is_computed_again_where_nothing_is_damaged(copy, whole, compute
     assert same(run(copy), whole[1]) and computed == []
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"t_end": 301.0}, "procedure, t"), ({"rtol": 1e-6}, "procedure"),
-    ({"starts": Law(size=7, scale=0.3, seed=6)}, "starts"),
-    ({"starts": Law(size=8, scale=0.3, seed=5)}, "starts"),
-    ({"starts": np.ones((7, 2, 2))}, "starts"),
-    ({"observables": ("loss",)}, "shapes"), ({"claims": ()}, "claims"),
-    ({"system": ReLUNeuron(2, 2, (0.0, 2.0))}, "parameters"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"t_end": 301.0}, "procedure, t"),
+        ({"rtol": 1e-6}, "procedure"),
+        ({"starts": Law(size=7, scale=0.3, seed=6)}, "starts"),
+        ({"starts": Law(size=8, scale=0.3, seed=5)}, "starts"),
+        ({"starts": np.ones((7, 2, 2))}, "starts"),
+        ({"observables": ("loss",)}, "shapes"),
+        ({"claims": ()}, "claims"),
+        ({"system": ReLUNeuron(2, 2, (0.0, 2.0))}, "parameters"),
+    ],
+)
 def test_the_folder_of_another_ensemble_is_refused_and_stays(copy, computed, change, word):
     before = content(copy)
     with pytest.raises(InputError, match=f"holds another ensemble, which differs in {word}"):
@@ -181,11 +188,15 @@ def test_given_starts_are_told_apart_by_their_numbers(tmp_path):
         run(tmp_path / "e", starts=np.nextafter(starts, 1.0))
 
 
-@pytest.mark.parametrize(("name", "text", "word"), [
-    ("other.txt", "mine", "one with other files"),
-    ("manifest.json", "{", "damaged"), ("manifest.json", "[]", "damaged"),
-    ("manifest.json", '{"format": "other-1"}', "has the format 'other-1'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("other.txt", "mine", "one with other files"),
+        ("manifest.json", "{", "damaged"),
+        ("manifest.json", "[]", "damaged"),
+        ("manifest.json", '{"format": "other-1"}', "has the format 'other-1'"),
+    ],
+)
 def test_a_folder_that_is_not_an_ensembles_is_refused_and_stays(tmp_path, name, text, word):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=word):

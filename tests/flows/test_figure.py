@@ -45,8 +45,10 @@ def unlabelled(axes):
 
 def looks(lines):
     """What a black-and-white print shows of lines: dashes (with their widths) and markers."""
-    return [(line.get_linestyle(), line._unscaled_dash_pattern, line.get_marker(), line.get_lw())
-            for line in lines]  # fmt: skip
+    return [
+        (line.get_linestyle(), line._unscaled_dash_pattern, line.get_marker(), line.get_lw())
+        for line in lines
+    ]
 
 
 def test_every_panel_carries_labels_and_time_its_unit(drawn):

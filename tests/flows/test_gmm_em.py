@@ -139,8 +139,9 @@ def test_the_jacobian_of_both_charts_is_the_derivative_of_their_field(scale, coi
     np.testing.assert_allclose(chart.jacobian(0.7, y), numerical.T, atol=DIFFERENCE)
     velocity = chart.rhs(0.0, y) - chart.clock.decay / chart.clock.offset * y
     moved = system.decode(frame, state, chart, chart.x0 + velocity * chart.clock.scale(0.0))
-    np.testing.assert_allclose(system.restore(frame, moved) - means, -system.gradient(means),
-                               atol=1e-11)  # fmt: skip
+    np.testing.assert_allclose(
+        system.restore(frame, moved) - means, -system.gradient(means), atol=1e-11
+    )
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -171,8 +172,13 @@ def test_a_run_agrees_with_fifty_digits(method):
 
 def reference(kept={}):  # noqa: B006
     if not kept:
-        run = flows.integrate(flows.GMMEM(2, 1, [0.4, 0.6]), [[0.6], [-0.3]], 10.0,
-                              t_eval=[0.1, 1.0, 10.0], method="reference")  # fmt: skip
+        run = flows.integrate(
+            flows.GMMEM(2, 1, [0.4, 0.6]),
+            [[0.6], [-0.3]],
+            10.0,
+            t_eval=[0.1, 1.0, 10.0],
+            method="reference",
+        )
         assert run.completed
         kept.update({name: run[name] for name in run.names})
     return kept
@@ -235,9 +241,16 @@ def test_a_quadrature_that_is_not_good_enough_is_told_and_a_loose_tolerance_is_m
 
 @pytest.mark.parametrize(
     ("weights", "words"),
-    [([0.5, 0.6], "sum to 1 \\+0.1"), ([0.5, 0.3], "sum to 1 -0.2"), ([1.5, -0.5], "positive"),
-     ([1.0, 0.0], "positive"), ([0.5, np.nan], "NaN"), ([1.0], "shape"), (["a", "b"], "real")],
-)  # fmt: skip
+    [
+        ([0.5, 0.6], "sum to 1 \\+0.1"),
+        ([0.5, 0.3], "sum to 1 -0.2"),
+        ([1.5, -0.5], "positive"),
+        ([1.0, 0.0], "positive"),
+        ([0.5, np.nan], "NaN"),
+        ([1.0], "shape"),
+        (["a", "b"], "real"),
+    ],
+)
 def test_bad_weights_are_refused_in_one_line(weights, words):
     with pytest.raises(InputError, match=words) as caught:
         flows.GMMEM(2, 1, weights)
@@ -246,9 +259,14 @@ def test_bad_weights_are_refused_in_one_line(weights, words):
 
 @pytest.mark.parametrize(
     ("start", "words"),
-    [([[1.0], [np.nan]], "NaN"), ([[1.0]], "shape"), ([[1.0], [1e7]], "distance"),
-     ([[1.0], [1.0, 2.0]], "rows differ"), ([["a"], ["b"]], "real")],
-)  # fmt: skip
+    [
+        ([[1.0], [np.nan]], "NaN"),
+        ([[1.0]], "shape"),
+        ([[1.0], [1e7]], "distance"),
+        ([[1.0], [1.0, 2.0]], "rows differ"),
+        ([["a"], ["b"]], "real"),
+    ],
+)
 def test_bad_starts_are_refused_in_one_line(start, words):
     with pytest.raises(InputError, match=words):
         flows.integrate(flows.GMMEM(2, 1), start, 1.0)
@@ -289,11 +307,16 @@ def test_the_measured_exponents_are_those_of_the_asymptote(run):
 
 @pytest.mark.parametrize(
     ("claim", "change"),
-    [("loss_upper", {"exponent": 3}), ("fisher_lower", {"exponent": 3}),
-     ("gradient_lower", {"exponent": 2}), ("loss_quadratic", {"sign": -1}),
-     ("norms_shrink", {"sign": -1}), ("exact_param_rate", {"hypotheses": ()}),
-     ("bad_region", {"hypotheses": ()})],
-)  # fmt: skip
+    [
+        ("loss_upper", {"exponent": 3}),
+        ("fisher_lower", {"exponent": 3}),
+        ("gradient_lower", {"exponent": 2}),
+        ("loss_quadratic", {"sign": -1}),
+        ("norms_shrink", {"sign": -1}),
+        ("exact_param_rate", {"hypotheses": ()}),
+        ("bad_region", {"hypotheses": ()}),
+    ],
+)
 def test_broken_claims_are_violated(run, claim, change):
     assert verdict(run, replace(CLAIMS[claim], **change)) == "VIOLATED"
 
@@ -340,21 +363,32 @@ def test_the_bad_region_holds_far_longer_than_claimed_and_is_left(d):
 
 
 def test_the_command_line_runs_weights_and_prints_one_object(capsys):
-    assert main(["run", "gmm_em", "--weights", "0.2,0.3,0.5", "--d", "2", "--t-end", "10",
-                 "--json"]) == 0  # fmt: skip
+    assert (
+        main(["run", "gmm_em", "--weights", "0.2,0.3,0.5", "--d", "2", "--t-end", "10", "--json"])
+        == 0
+    )
     data = json.loads(capsys.readouterr().out)
     assert data["parameters"]["weights"] == [0.2, 0.3, 0.5]
-    assert set(data["observables"]) == {"loss", "gradient_norm", "squared_norm_sum", "fisher",
-                                        "max_norm"}  # fmt: skip
+    assert set(data["observables"]) == {
+        "loss",
+        "gradient_norm",
+        "squared_norm_sum",
+        "fisher",
+        "max_norm",
+    }
     assert np.shape(data["final_state"]) == (3, 2)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--weights", "0.5,0.6"], "divide them by 1.1"), (["--weights", "x"], "like 0.2,0.3,0.5"),
-     (["--weights", "0.5,0.5", "--n", "3"], "expected 3 numbers"),
-     (["--weights", "1.5,-0.5"], "must be positive"), (["--teacher", "v.npy"], "not an option")],
-)  # fmt: skip
+    [
+        (["--weights", "0.5,0.6"], "divide them by 1.1"),
+        (["--weights", "x"], "like 0.2,0.3,0.5"),
+        (["--weights", "0.5,0.5", "--n", "3"], "expected 3 numbers"),
+        (["--weights", "1.5,-0.5"], "must be positive"),
+        (["--teacher", "v.npy"], "not an option"),
+    ],
+)
 def test_bad_options_are_one_line_and_exit_code_two(capsys, words, said):
     assert main(["run", "gmm_em", "--t-end", "1", *words]) == 2
     shown = capsys.readouterr()

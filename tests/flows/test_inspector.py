@@ -53,11 +53,16 @@ def test_texts_mean_what_they_mean_on_the_command_line(tmp_path):
     assert start.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
-@pytest.mark.parametrize(("texts", "word"), [
-    ({"n": "0"}, "not in the range"), ({"n": "two"}, "not a valid int"),
-    ({"weights": "a"}, "separated by commas"), ({"t_eval": "1,b"}, "separated by commas"),
-    ({"n": "1 --method=BDF"}, "not a valid int"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        ({"n": "0"}, "not in the range"),
+        ({"n": "two"}, "not a valid int"),
+        ({"weights": "a"}, "separated by commas"),
+        ({"t_eval": "1,b"}, "separated by commas"),
+        ({"n": "1 --method=BDF"}, "not a valid int"),
+    ],
+)
 def test_bad_texts_are_refused_as_on_the_command_line(tmp_path, capsys, texts, word):
     with pytest.raises(InputError, match=word) as error:
         inspect_form.parsed("gmm_em", texts, tmp_path)
@@ -68,11 +73,17 @@ def test_bad_texts_are_refused_as_on_the_command_line(tmp_path, capsys, texts, w
     assert str(error.value).rstrip(".") in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("message", "name"), [
-    ("scale must be positive, got -1", "scale"), ("t_end must be finite", "t_end"),
-    ("--noise-time: expected a number", "noise_time"), ("initial.json: bad", "initial"),
-    ("unknown method 'x'; known: auto", "method"), ("nothing of the kind", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("scale must be positive, got -1", "scale"),
+        ("t_end must be finite", "t_end"),
+        ("--noise-time: expected a number", "noise_time"),
+        ("initial.json: bad", "initial"),
+        ("unknown method 'x'; known: auto", "method"),
+        ("nothing of the kind", None),
+    ],
+)
 def test_a_message_finds_its_field(message, name):
     assert inspect_form.place_of(message) == name
 
@@ -89,8 +100,12 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch, capsys):
     assert cli.main(["run", *rest, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["t"] == [0.0, 1.0, 2.0, 10.0]
-    assert told["final_state"] == flows.integrate(
-        flows.GMMEM(2, 1), [[1.0], [-0.5]], 10.0, t_eval=[1, 2, 10]).state[-1].tolist()  # fmt: skip
+    assert (
+        told["final_state"]
+        == flows.integrate(flows.GMMEM(2, 1), [[1.0], [-0.5]], 10.0, t_eval=[1, 2, 10])
+        .state[-1]
+        .tolist()
+    )
 
 
 @pytest.mark.parametrize("content", [None, b"not a result"])
@@ -213,9 +228,12 @@ def ask(method="GET", path="/run", headers=None, body=None, host=None):
         if host:
             sent["Host"] = host.replace("PORT", str(port))
         answer = await AsyncHTTPClient().fetch(
-            f"http://127.0.0.1:{port}{path}", method=method, headers=sent, body=body,
+            f"http://127.0.0.1:{port}{path}",
+            method=method,
+            headers=sent,
+            body=body,
             raise_error=False,
-        )  # fmt: skip
+        )
         server.stop()
         await server.close_all_connections()
         return answer
@@ -247,19 +265,22 @@ def test_a_run_is_begun_watched_and_cancelled():
     assert (code, fake.cancelled) == (200, 1)
 
 
-@pytest.mark.parametrize(("asked", "code"), [
-    ({"host": "evil.example:PORT"}, 403),
-    ({"host": "127.0.0.1:1"}, 403),
-    ({"headers": {**JSON, "Origin": "http://evil.example"}}, 403),
-    ({"headers": {"Content-Type": "text/plain"}}, 415),
-    ({"headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 415),
-    ({"body": "not json"}, 400),
-    ({"body": "[]"}, 400),
-    ({"body": json.dumps({"system": "../etc/passwd"})}, 400),
-    ({"body": json.dumps({"system": "gmm_em", "texts": {"n": 2}})}, 400),
-    ({"host": "localhost:PORT"}, 200),
-    ({"headers": {**JSON, "Origin": "http://127.0.0.1:PORT"}}, 200),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"host": "evil.example:PORT"}, 403),
+        ({"host": "127.0.0.1:1"}, 403),
+        ({"headers": {**JSON, "Origin": "http://evil.example"}}, 403),
+        ({"headers": {"Content-Type": "text/plain"}}, 415),
+        ({"headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 415),
+        ({"body": "not json"}, 400),
+        ({"body": "[]"}, 400),
+        ({"body": json.dumps({"system": "../etc/passwd"})}, 400),
+        ({"body": json.dumps({"system": "gmm_em", "texts": {"n": 2}})}, 400),
+        ({"host": "localhost:PORT"}, 200),
+        ({"headers": {**JSON, "Origin": "http://127.0.0.1:PORT"}}, 200),
+    ],
+)
 def test_only_its_own_page_is_answered(asked, code):
     found, _, fake = ask("POST", **{"headers": JSON, "body": RUN, **asked})
     assert found == code

@@ -161,8 +161,7 @@ def test_a_saved_run_comes_back_whole(tmp_path):
         assert np.array_equal(again[name], run[name], equal_nan=True)
     assert np.array_equal(again.state, run.state)
     assert again.parameters == run.parameters
-    assert (again.status, again.stats, again.provenance) == (
-        run.status, run.stats, run.provenance)  # fmt: skip
+    assert (again.status, again.stats, again.provenance) == (run.status, run.stats, run.provenance)
 
 
 def test_a_file_is_not_overwritten_unless_asked(tmp_path):

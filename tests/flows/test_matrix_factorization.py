@@ -155,8 +155,9 @@ def near_optimum(system, size, seed=4):
     return root + size * random(root.shape, system.field, seed)
 
 
-@pytest.mark.parametrize("field, a, depth", [("real", 5.0, 2), ("complex", 1.0, 2),
-                                             ("real", 1e4, 2)])  # fmt: skip
+@pytest.mark.parametrize(
+    "field, a, depth", [("real", 5.0, 2), ("complex", 1.0, 2), ("real", 1e4, 2)]
+)
 def test_losses_agree_with_fifty_digits_to_the_promised_accuracy(field, a, depth):
     system = flows.MatrixFactorization(2, field, a, depth=depth)
     start = near_optimum(system, 0.1)
@@ -248,8 +249,10 @@ def test_turning_the_bases_of_target_and_start_turns_the_run():
     start = plain.initial(0.4, seed=0)
     other = start.copy()
     other[0], other[-1] = start[0] @ v.conj().T, u @ start[-1]
-    runs = [flows.integrate(s, x, 20.0, [1.0, 5.0, 20.0])
-            for s, x in ((plain, start), (turned, other), (turned, start))]  # fmt: skip
+    runs = [
+        flows.integrate(s, x, 20.0, [1.0, 5.0, 20.0])
+        for s, x in ((plain, start), (turned, other), (turned, start))
+    ]
     for name in ("loss", "singular_values", "skew_error", "main_term"):
         assert np.allclose(runs[0][name], runs[1][name], rtol=PROMISED)
         assert not np.allclose(runs[0][name], runs[2][name], rtol=VISIBLE)
@@ -316,8 +319,18 @@ def test_clocks_around_a_plain_field_are_those_around_a_compiled_one(exponential
     frozen = 800.0 if exponential else 3.0  # beyond the range of doubles, a component rests
     for wrapped in (wrap(raw_pair), wrap_plain(plain_pair)):
         out, jacobian = np.empty(2), np.zeros((2, 2))
-        wrapped(1.3, np.array([0.7, 0.2]), exponential, 1.5, np.array([0.5, frozen]),
-                np.array([2.0]), np.array([0], dtype=np.int64), out, jacobian, True)  # fmt: skip
+        wrapped(
+            1.3,
+            np.array([0.7, 0.2]),
+            exponential,
+            1.5,
+            np.array([0.5, frozen]),
+            np.array([2.0]),
+            np.array([0], dtype=np.int64),
+            out,
+            jacobian,
+            True,
+        )
         found.append((out, jacobian))
     for compiled, plain in zip(*found, strict=True):
         assert np.allclose(compiled, plain, rtol=ROUNDING)

@@ -33,9 +33,10 @@ def seed_of(sign, **options):
     balanced = options.pop("balanced", False)
     system = flows.MatrixFactorization(2, **options)
     return next(
-        k for k in range(50)
+        k
+        for k in range(50)
         if np.sign(np.linalg.det(system.initial(SCALE, k, balanced)).prod()) == sign
-    )  # fmt: skip
+    )
 
 
 PLUS, MINUS = seed_of(1), seed_of(-1)
@@ -116,9 +117,8 @@ BROKEN = {
     "real_failure": (lambda: run_of(5.0, MINUS_BALANCED, balanced=True), {"sign": -1}),
     "skew_monotone": (lambda: run_of(20.0, PLUS_BALANCED, balanced=True), {"sign": -1}),
     "main_term_grows": (lambda: run_of(20.0, PLUS_BALANCED, balanced=True), {"sign": -1}),
-    "local_rate": (lambda: run_of(40.0, PLUS_BALANCED, balanced=True, target=2.0),
-                   {"exponent": 6}),
-}  # fmt: skip
+    "local_rate": (lambda: run_of(40.0, PLUS_BALANCED, balanced=True, target=2.0), {"exponent": 6}),
+}
 
 
 def test_every_claim_is_broken_once():
@@ -135,8 +135,10 @@ def test_broken_claim_is_violated_where_the_claim_is_not(claim):
 
 @pytest.mark.parametrize("claim", ["global_convergence", "real_failure"])
 def test_without_its_hypotheses_a_theorem_is_refuted(claim):
-    run = {"global_convergence": lambda: run_of(20.0, MINUS),
-           "real_failure": lambda: run_of(0.3, MINUS)}[claim]()  # fmt: skip
+    run = {
+        "global_convergence": lambda: run_of(20.0, MINUS),
+        "real_failure": lambda: run_of(0.3, MINUS),
+    }[claim]()
     assert outcome(run, claim, hypotheses=()) is Outcome.VIOLATED
 
 
@@ -152,10 +154,14 @@ def test_other_depths_are_beyond_the_theorems_or_outside(depth):
     assert even.holds == (depth % 2 == 0)
 
 
-@pytest.mark.parametrize("a, field, expected", [
-    (100.0, "real", Outcome.HOLDS), (0.3, "real", Outcome.HYPOTHESIS_NOT_MET),
-    (100.0, "complex", Outcome.HOLDS),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "a, field, expected",
+    [
+        (100.0, "real", Outcome.HOLDS),
+        (0.3, "real", Outcome.HYPOTHESIS_NOT_MET),
+        (100.0, "complex", Outcome.HOLDS),
+    ],
+)
 def test_probability_one_half_needs_strong_balancing(a, field, expected):
     found = convergence(flows.MatrixFactorization(1, field, a), 0.3, range(30), 1e4)
     verdict = probability(found)

@@ -34,26 +34,45 @@ t, loss, transverse = symbol("t"), symbol("loss"), symbol("transverse")
 def claims():
     """Four statements about quadratic neurons, true of a generic start; r = min(n - 1, d - 1)."""
     slow = Inequality(
-        id="transverse_slow", source=HERE,
+        id="transverse_slow",
+        source=HERE,
         statement="dU/dt >= -11 U^2 near the optimum, 32/3 at it",
-        conclusions=(Comparison(-symbol("transverse_dot"), "<=", transverse**EXPONENT,
-                                sp.Integer(11), (t, 1 - 100 * transverse)),),
+        conclusions=(
+            Comparison(
+                -symbol("transverse_dot"),
+                "<=",
+                transverse**EXPONENT,
+                sp.Integer(11),
+                (t, 1 - 100 * transverse),
+            ),
+        ),
         exponent=sp.Integer(2),
-    )  # fmt: skip
+    )
     upper = UpperBound(
-        id="loss_upper", statement="L <= C t^-2", source=HERE, exponent=sp.Integer(2),
-        conclusions=(Comparison(loss, "<=", t**-EXPONENT, None, (t - 1,)),),
-    )  # fmt: skip
-    lower = LowerBound(
-        id="loss_lower", statement="L >= c t^-2", source=HERE, exponent=sp.Integer(2),
-        conclusions=(Comparison(loss, ">=", t**-EXPONENT, None, (t - 1,)),),
-    )  # fmt: skip
-    ordered = Inequality(
-        id="loss_vs_transverse", statement="L >= U^2/8 near the optimum", source=HERE,
-        conclusions=(Comparison(loss, ">=", transverse**EXPONENT, sp.Rational(1, 8),
-                                (t, 1 - 100 * transverse)),),
+        id="loss_upper",
+        statement="L <= C t^-2",
+        source=HERE,
         exponent=sp.Integer(2),
-    )  # fmt: skip
+        conclusions=(Comparison(loss, "<=", t**-EXPONENT, None, (t - 1,)),),
+    )
+    lower = LowerBound(
+        id="loss_lower",
+        statement="L >= c t^-2",
+        source=HERE,
+        exponent=sp.Integer(2),
+        conclusions=(Comparison(loss, ">=", t**-EXPONENT, None, (t - 1,)),),
+    )
+    ordered = Inequality(
+        id="loss_vs_transverse",
+        statement="L >= U^2/8 near the optimum",
+        source=HERE,
+        conclusions=(
+            Comparison(
+                loss, ">=", transverse**EXPONENT, sp.Rational(1, 8), (t, 1 - 100 * transverse)
+            ),
+        ),
+        exponent=sp.Integer(2),
+    )
     return (slow, upper, lower, ordered)
 
 
@@ -89,9 +108,21 @@ def test_gradient_and_hessian_are_those_of_differences_with_fifty_digits():
 
         size = range(len(y))
         slope = [float((shifted((k, 1)) - shifted((k, -1))) / (2 * h)) for k in size]
-        second = [[float((shifted((j, 1), (k, 1)) - shifted((j, 1), (k, -1))
-                          - shifted((j, -1), (k, 1)) + shifted((j, -1), (k, -1))) / (4 * h**2))
-                   for k in size] for j in size]  # fmt: skip
+        second = [
+            [
+                float(
+                    (
+                        shifted((j, 1), (k, 1))
+                        - shifted((j, 1), (k, -1))
+                        - shifted((j, -1), (k, 1))
+                        + shifted((j, -1), (k, -1))
+                    )
+                    / (4 * h**2)
+                )
+                for k in size
+            ]
+            for j in size
+        ]
     assert neuron().loss(y) == pytest.approx(float(exact_loss(exact)), rel=ROUNDING)
     assert neuron().gradient(y) == pytest.approx(np.array(slope), rel=ROUNDING, abs=ROUNDING)
     assert neuron().hessian(y) == pytest.approx(np.array(second), rel=ROUNDING, abs=ROUNDING)
@@ -126,24 +157,29 @@ def chain(regularization):
     fit, balance = (sp.trace(m.T * m) for m in (gap, defect))
     expression = fit / 2 + sp.Rational(regularization) / 4 * balance
     conserved = Conserved(
-        id="balance", statement="the balance is conserved", source=HERE,
+        id="balance",
+        statement="the balance is conserved",
+        source=HERE,
         conclusions=(Comparison(symbol("defect"), "==", symbol("defect_0"), sp.S.One),),
-    )  # fmt: skip
-    return flows.OwnSystem("chain", [v, w], expression,
-                           {"fit": fit / 2, "defect": balance}, [conserved])  # fmt: skip
+    )
+    return flows.OwnSystem(
+        "chain", [v, w], expression, {"fit": fit / 2, "defect": balance}, [conserved]
+    )
 
 
 @pytest.mark.parametrize("regularization", [0, 5])
 def test_a_factorisation_rebuilt_is_the_built_in_one(regularization):
     own = chain(regularization)
-    built = flows.MatrixFactorization(d=2, depth=2, target=np.diag([2.0, 1.0]),
-                                      regularization=regularization)  # fmt: skip
+    built = flows.MatrixFactorization(
+        d=2, depth=2, target=np.diag([2.0, 1.0]), regularization=regularization
+    )
     start = built.initial(0.4, seed=2)
     assert own.loss(start.ravel()) == pytest.approx(built.loss(start), rel=ROUNDING)
     assert own.gradient(start.ravel()) == pytest.approx(built.gradient(start).ravel(), abs=ROUNDING)
     assert own.hessian(start.ravel()) == pytest.approx(built.hessian(start), abs=ROUNDING)
-    mine, theirs = (flows.integrate(s, x, t_end=3.0) for s, x in
-                    ((own, start.ravel()), (built, start)))  # fmt: skip
+    mine, theirs = (
+        flows.integrate(s, x, t_end=3.0) for s, x in ((own, start.ravel()), (built, start))
+    )
     assert mine["loss"] == pytest.approx(theirs["loss"], rel=FLOWS)
     assert mine["fit"] == pytest.approx(theirs["loss_fit"], rel=FLOWS)
     assert mine.state == pytest.approx(theirs.state.reshape(len(theirs.t), -1), abs=FLOWS)
@@ -202,10 +238,15 @@ def test_every_claim_holds():
 
 @pytest.mark.parametrize(
     ("claim", "change"),
-    [("transverse_slow", {"sign": -1}), ("transverse_slow", {"exponent": sp.Integer(3)}),
-     ("loss_upper", {"exponent": sp.Integer(3)}), ("loss_lower", {"exponent": sp.Integer(1)}),
-     ("loss_vs_transverse", {"sign": -1}), ("loss_vs_transverse", {"exponent": sp.Integer(1)})],
-)  # fmt: skip
+    [
+        ("transverse_slow", {"sign": -1}),
+        ("transverse_slow", {"exponent": sp.Integer(3)}),
+        ("loss_upper", {"exponent": sp.Integer(3)}),
+        ("loss_lower", {"exponent": sp.Integer(1)}),
+        ("loss_vs_transverse", {"sign": -1}),
+        ("loss_vs_transverse", {"exponent": sp.Integer(1)}),
+    ],
+)
 def test_a_broken_claim_is_violated(claim, change):
     broken = next(replace(c, **change) for c in claims() if c.id == claim)
     (verdict,) = flows.check(run(), broken)
@@ -288,8 +329,10 @@ def test_a_chart_has_the_jacobian_of_its_field():
     frame, state = system.reduce(system.initial(0.5, seed=0))
     piece = system.chart(frame, state, 7.0)
     y, step = piece.y0, 1e-6
-    slopes = [(piece.rhs(0.5, y + step * e) - piece.rhs(0.5, y - step * e)) / (2 * step)
-              for e in np.eye(len(y))]  # fmt: skip
+    slopes = [
+        (piece.rhs(0.5, y + step * e) - piece.rhs(0.5, y - step * e)) / (2 * step)
+        for e in np.eye(len(y))
+    ]
     # Central differences: rounding 1e-16 / step, of numbers of order ten.
     assert piece.jacobian(0.5, y) == pytest.approx(np.array(slopes).T, abs=1e-7)
 
@@ -321,9 +364,13 @@ def test_descent_and_ensembles_take_the_system(tmp_path):
     flow = flows.integrate(neuron(), start, t_end=2.0, t_eval=[2.0])
     assert steps["loss"][-1] == pytest.approx(flow["loss"][-1], rel=0.05)  # first order in eta
     many = flows.integrate_ensemble(
-        neuron(), flows.Law(size=3, scale=0.3), t_end=1e4, observables=("loss", "transverse"),
-        claims=("loss_upper",), out=tmp_path / "many",
-    )  # fmt: skip
+        neuron(),
+        flows.Law(size=3, scale=0.3),
+        t_end=1e4,
+        observables=("loss", "transverse"),
+        claims=("loss_upper",),
+        out=tmp_path / "many",
+    )
     assert many.completed == 3
     again = flows.load_ensemble(tmp_path / "many")
     assert np.array_equal(again["transverse"], many["transverse"])
@@ -382,9 +429,16 @@ def test_a_file_of_another_loss_is_refused(saved):
 
 
 @pytest.mark.parametrize(
-    "harm", [{"features": ["loss", "__import__('os')", "x"]}, {"blocks": {"W": [-1]}},
-             {"blocks": {"a b": [1]}}, {"features": []}, {"blocks": [1]}, {"features": "loss"}]
-)  # fmt: skip
+    "harm",
+    [
+        {"features": ["loss", "__import__('os')", "x"]},
+        {"blocks": {"W": [-1]}},
+        {"blocks": {"a b": [1]}},
+        {"features": []},
+        {"blocks": [1]},
+        {"features": "loss"},
+    ],
+)
 def test_a_file_with_harmful_names_is_refused(saved, tmp_path, harm):
     import xarray
 
@@ -427,15 +481,17 @@ A = sp.Symbol("a")
         (("s", [A], "a**2"), "cannot be used"),
         (("s", [A], A**2, {"loss": A}), "needs another name"),
         (("s", [A], A**2, {"x_dot": A}), "needs another name"),
-        (("s", [A], A**2, {"p": Expectation(sp.exp(A * sp.Symbol("x")), sp.Symbol("x"))}),
-         "only the loss may take quadrature"),
+        (
+            ("s", [A], A**2, {"p": Expectation(sp.exp(A * sp.Symbol("x")), sp.Symbol("x"))}),
+            "only the loss may take quadrature",
+        ),
         (("s", [A], A**2, 5), "mapping"),
         (("s", [A], A**2, {}, ["claim"]), "Claim objects"),
         (("s", [A], A**2, {}, (), {sp.Symbol("b"): 1}), "decay must give a block"),
         (("s", [A], A**2, {}, (), {A: -1}), "power >= 0"),
         (("s", [A], A**2, {}, (), {}, (), {"speed": 1}), "constants must be numbers"),
     ],
-)  # fmt: skip
+)
 def test_bad_definitions_are_told_in_one_line(arguments, message):
     with pytest.raises(InputError, match=message) as told:
         flows.OwnSystem(*arguments)
@@ -444,10 +500,16 @@ def test_bad_definitions_are_told_in_one_line(arguments, message):
 
 @pytest.mark.parametrize(
     ("start", "message"),
-    [([1.0], "9 real numbers"), ([np.nan] * 9, "finite"), ({"V": np.zeros(9)}, "blocks W"),
-     ({"W": np.zeros(9)}, r"shape \(3, 3\)"), ([1j] * 9, "real"), ({"W": "x"}, "real numbers"),
-     ([[1.0], [1.0, 2.0]], "rows differ")],
-)  # fmt: skip
+    [
+        ([1.0], "9 real numbers"),
+        ([np.nan] * 9, "finite"),
+        ({"V": np.zeros(9)}, "blocks W"),
+        ({"W": np.zeros(9)}, r"shape \(3, 3\)"),
+        ([1j] * 9, "real"),
+        ({"W": "x"}, "real numbers"),
+        ([[1.0], [1.0, 2.0]], "rows differ"),
+    ],
+)
 def test_bad_starts_are_told(start, message):
     with pytest.raises(InputError, match=message):
         flows.integrate(neuron(), start, t_end=1.0)

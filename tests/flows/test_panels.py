@@ -24,8 +24,10 @@ def runs():
         "score_matching": (flows.ScoreMatching(2, 2, target=[1.0, 0.0]), 0.1),
         "matrix_factorization": (flows.MatrixFactorization(2, "complex", 20.0), 0.2),
     }
-    return {name: flows.integrate(system, system.initial(scale, 0), 1e5)
-            for name, (system, scale) in systems.items()}  # fmt: skip
+    return {
+        name: flows.integrate(system, system.initial(scale, 0), 1e5)
+        for name, (system, scale) in systems.items()
+    }
 
 
 @pytest.fixture(scope="module", params=potentials.SYSTEMS)

@@ -64,8 +64,9 @@ def test_a_far_tail_is_found():
     f = logistic(12.0)
     found = refine(summed(lambda x: f(x[:, 0] - 5.7) ** 2), [12.0], 12.0, TOLERANCE)
     with mp.workdps(30):
-        value = mp.quad(lambda x: mp.npdf(x) / (1 + mp.exp(-12 * (x - 6))) ** 2,
-                        [-5, 3, 5, 6, 7, 9, 20])  # fmt: skip
+        value = mp.quad(
+            lambda x: mp.npdf(x) / (1 + mp.exp(-12 * (x - 6))) ** 2, [-5, 3, 5, 6, 7, 9, 20]
+        )
     assert float(value) < 1e-8
     assert float(found.values[0][0]) == pytest.approx(float(value), rel=1e-11)
     short = tensor((12,), 0.0)  # the same step without the reach
@@ -74,8 +75,9 @@ def test_a_far_tail_is_found():
 
 def test_axes_with_near_means_get_few_nodes():
     f = logistic(6.0)
-    found = refine(summed(lambda x: f(x[:, 0]) * np.exp(0.01 * x[:, 1])), [6.0, 0.01], 6.0,
-                   TOLERANCE)  # fmt: skip
+    found = refine(
+        summed(lambda x: f(x[:, 0]) * np.exp(0.01 * x[:, 1])), [6.0, 0.01], 6.0, TOLERANCE
+    )
     expected = by_mpmath(6.0) * math.exp(0.01**2 / 2)
     assert float(found.values[0][0]) == pytest.approx(expected, rel=TOLERANCE * HONEST)
     assert len(np.unique(found.rule.nodes[:, 1])) <= 6 < len(np.unique(found.rule.nodes[:, 0]))
@@ -91,8 +93,9 @@ def test_tensor_rules_integrate_products(r):
 
 @pytest.mark.parametrize("reach", [0.0, 5.0, 60.0, 1000.0])
 def test_a_tensor_rule_is_the_product_without_what_is_negligible(reach):
-    (x, w), (y, u) = ((rule.nodes[:, 0], rule.weights)
-                      for rule in (tensor((9,), reach), tensor((11,), reach)))  # fmt: skip
+    (x, w), (y, u) = (
+        (rule.nodes[:, 0], rule.weights) for rule in (tensor((9,), reach), tensor((11,), reach))
+    )
     full = {(a, b): p * q for a, p in zip(x, w, strict=True) for b, q in zip(y, u, strict=True)}
     rule = tensor((9, 11), reach)
     for node, weight in zip(rule.nodes, rule.weights, strict=True):
@@ -138,8 +141,9 @@ def test_steep_functions_of_many_coordinates_get_a_confidence_interval():
 
 def test_an_impossible_tolerance_is_not_claimed():
     f = logistic(6.0)
-    found = refine(summed(lambda x: f(x.sum(axis=1) / math.sqrt(5))), [3.0] * 5, 6.0, 1e-12,
-                   budget=20_000)  # fmt: skip
+    found = refine(
+        summed(lambda x: f(x.sum(axis=1) / math.sqrt(5))), [3.0] * 5, 6.0, 1e-12, budget=20_000
+    )
     assert found.error > 1e-12
     jump = lambda x: (x[:, 0] > 0.3).astype(float)  # noqa: E731
     assert refine(summed(jump), [6.0], 6.0, 1e-9).error > 1e-9

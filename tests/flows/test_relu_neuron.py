@@ -87,10 +87,13 @@ def test_gradient_and_hessian_are_fifty_digit_differences_of_the_loss(seed):
         ups = [exact.gradient(shifted(k, 1), v.tolist()) for k in range(n * d)]
         downs = [exact.gradient(shifted(k, -1), v.tolist()) for k in range(n * d)]
         columns = [
-            [(a - b) / (2 * STEP) for up, down in zip(u, e, strict=True)
-             for a, b in zip(up, down, strict=True)]
+            [
+                (a - b) / (2 * STEP)
+                for up, down in zip(u, e, strict=True)
+                for a, b in zip(up, down, strict=True)
+            ]
             for u, e in zip(ups, downs, strict=True)
-        ]  # fmt: skip
+        ]
     assert np.allclose(system.gradient(w).ravel(), np.array(slopes, float), rtol=0, atol=1e-14)
     assert np.allclose(system.hessian(w), np.array(columns, float).T, rtol=0, atol=1e-13)
 

@@ -123,8 +123,9 @@ SOLVERS = 1e-5
 def test_a_neuron_that_leaves_zero_and_returns_is_seen_whatever_the_solver():
     losses = []
     for method in ("auto", "LSODA", "BDF", "Radau"):
-        run = flows.integrate(flows.ReLUNeuron(8, 5), RETURNING, 3.0, method=method, rtol=1e-8,
-                              max_steps=STEPS)  # fmt: skip
+        run = flows.integrate(
+            flows.ReLUNeuron(8, 5), RETURNING, 3.0, method=method, rtol=1e-8, max_steps=STEPS
+        )
         assert run.completed and [event.kind for event in run.events] == ["collapse"] * 2
         losses.append(run["loss"][-1])
     assert np.ptp(losses) < SOLVERS * losses[0]

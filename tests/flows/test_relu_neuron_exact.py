@@ -187,8 +187,10 @@ def test_a_branch_goes_on_smoothly_where_a_neuron_passes_the_teacher_or_its_oppo
         sides = [1 if g > 0 else -1 for g in exact.crossings(v)(states[-1])]
         branch, folded = [field(x, sides) for x in states], [field(x) for x in states]
         # The branch is the field on its side, and not on the other one.
-        apart = [max(abs(a - b) for a, b in zip(*pair, strict=True))
-                 for pair in zip(branch, folded, strict=True)]  # fmt: skip
+        apart = [
+            max(abs(a - b) for a, b in zip(*pair, strict=True))
+            for pair in zip(branch, folded, strict=True)
+        ]
         assert max(apart[2:]) < SAME < 1e-8 < min(apart[:2])
 
         def third(values):
@@ -200,8 +202,10 @@ def test_a_branch_goes_on_smoothly_where_a_neuron_passes_the_teacher_or_its_oppo
         assert third(folded) > 0.1 * step**2
 
         beyond = np.array(states[0])
-        columns = [field(beyond + e, sides) - np.array(field(beyond - e, sides))
-                   for e in STEP * np.eye(4, dtype=int)]  # fmt: skip
+        columns = [
+            field(beyond + e, sides) - np.array(field(beyond - e, sides))
+            for e in STEP * np.eye(4, dtype=int)
+        ]
         expected = (np.array(columns).T / (2 * STEP)).astype(float)
         # Doubles of order one.
         assert np.abs(jacobian(beyond, sides) - expected).max() < 1e-14

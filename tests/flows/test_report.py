@@ -22,11 +22,19 @@ LOSS_LOWER = next(c for c in potentials.claims("relu_neuron") if c.id == "loss_l
 def case(**more):
     system = flows.ReLUNeuron(n=2, d=2)
     start = [[0.2, 0.1], [0.2, -0.1]]
-    return Case(**{
-        "title": "pair", "text": "two neurons", "system": system, "start": start,
-        "options": "--initial pair.json", "figures": {"the loss": figure.loss_figure},
-        "broken": (replace(LOSS_LOWER, exponent=2),), "t_end": 1e6, **more,
-    })  # fmt: skip
+    return Case(
+        **{
+            "title": "pair",
+            "text": "two neurons",
+            "system": system,
+            "start": start,
+            "options": "--initial pair.json",
+            "figures": {"the loss": figure.loss_figure},
+            "broken": (replace(LOSS_LOWER, exponent=2),),
+            "t_end": 1e6,
+            **more,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +110,14 @@ def test_verdicts_and_their_numbers_are_those_of_the_check(page):
         ).group()
         (claim,) = (c for c in potentials.claims("relu_neuron") if c.id == verdict.claim)
         stated = dict.fromkeys(c.constant for c in claim.comparisons)
-        values = (verdict.measured, verdict.bound, verdict.error, verdict.constant, *stated,
-                  verdict.attained_at)  # fmt: skip
+        values = (
+            verdict.measured,
+            verdict.bound,
+            verdict.error,
+            verdict.constant,
+            *stated,
+            verdict.attained_at,
+        )
         assert Reader(row).numbers == [float(v) for v in values if v is not None]
         assert (">open<" in row) == (None in stated)
         assert re.search(rf'class="verdict {verdict.verdict}">\S+ {verdict.verdict}<', row)
@@ -152,8 +166,10 @@ def test_provenance_is_on_the_page(page):
 def test_hostile_text_is_shown_as_text():
     broken = replace(LOSS_LOWER, id=HOSTILE)
     words = {HOSTILE: figure.loss_figure}
-    text = report.page("relu_neuron", [case(title=HOSTILE, text=HOSTILE, options=HOSTILE,
-                                            figures=words, broken=(broken,))]).text  # fmt: skip
+    text = report.page(
+        "relu_neuron",
+        [case(title=HOSTILE, text=HOSTILE, options=HOSTILE, figures=words, broken=(broken,))],
+    ).text
     assert HOSTILE not in text
     assert text.count("&lt;script&gt;") >= 6
 
@@ -161,8 +177,17 @@ def test_hostile_text_is_shown_as_text():
 @pytest.fixture
 def quick(monkeypatch):
     """Pages without content: what is tested here is where they go."""
-    made = report.Page("relu_neuron", "neurons", "<!DOCTYPE html>", ("a paper",), "data:,", "loss",
-                       {"PROVED": 96}, {"HOLDS": 3, "VIOLATED": 1}, 2)  # fmt: skip
+    made = report.Page(
+        "relu_neuron",
+        "neurons",
+        "<!DOCTYPE html>",
+        ("a paper",),
+        "data:,",
+        "loss",
+        {"PROVED": 96},
+        {"HOLDS": 3, "VIOLATED": 1},
+        2,
+    )
     monkeypatch.setattr(report, "page", lambda name, folder: made)
 
 
@@ -175,8 +200,14 @@ def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
     text = paths[1].read_text("utf-8")
     assert foreign(text) == []
     assert Reader(text).links == ["#main", "relu_neuron.html"]
-    for word in ("a paper", "96 PROVED", "3 HOLDS", "1 VIOLATED", "2 runs",
-                 "popflow report relu_neuron --out DIR"):  # fmt: skip
+    for word in (
+        "a paper",
+        "96 PROVED",
+        "3 HOLDS",
+        "1 VIOLATED",
+        "2 runs",
+        "popflow report relu_neuron --out DIR",
+    ):
         assert word in text
 
 
@@ -205,13 +236,23 @@ def test_bad_requests_are_refused_before_any_work(tmp_path, monkeypatch):
 def test_figures_for_a_paper_lie_beside_the_page_and_are_linked(tmp_path, monkeypatch):
     monkeypatch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
     system = flows.GMMEM(2, 1)
-    one = Case("pair", "two", system, [[1.0], [-0.5]], "--initial pair.json",
-               figures={"the loss": gmm_em_figure.loss_figure}, t_end=100.0)  # fmt: skip
+    one = Case(
+        "pair",
+        "two",
+        system,
+        [[1.0], [-0.5]],
+        "--initial pair.json",
+        figures={"the loss": gmm_em_figure.loss_figure},
+        t_end=100.0,
+    )
     text = report.page("gmm_em", [one], tmp_path).text
     files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     stems = {"loss", *(p.name.replace("_", "-") for p in potentials.potentials("gmm_em"))}
-    assert files == {f"figures/gmm_em/run-1-{stem}.{suffix}"
-                     for stem in stems for suffix in ("pdf", "svg", "png")}  # fmt: skip
+    assert files == {
+        f"figures/gmm_em/run-1-{stem}.{suffix}"
+        for stem in stems
+        for suffix in ("pdf", "svg", "png")
+    }
     assert files <= set(Reader(text).links)
     assert foreign(text) == []
 

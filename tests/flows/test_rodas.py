@@ -75,8 +75,9 @@ class Coefficients:
         factor = self.beta if len(tree) == 1 else self.alpha
         total = mp.matrix([1] * tableau.STAGES)
         for branch in tree:
-            total = mp.matrix([x * y for x, y in zip(total, factor * self.weight(branch),
-                                                     strict=True)])  # fmt: skip
+            total = mp.matrix(
+                [x * y for x, y in zip(total, factor * self.weight(branch), strict=True)]
+            )
         return total
 
     def defect(self, weights, order, s=1):
@@ -165,9 +166,15 @@ def test_order_five_is_what_equal_steps_show_also_between_them():
     @jax.jit
     def solved(step):
         run = diffrax.diffeqsolve(
-            diffrax.ODETerm(clocked), Rodas5P(), 0.0, 2.0, step, start, max_steps=4096,
+            diffrax.ODETerm(clocked),
+            Rodas5P(),
+            0.0,
+            2.0,
+            step,
+            start,
+            max_steps=4096,
             saveat=diffrax.SaveAt(ts=times),
-        )  # fmt: skip
+        )
         return jnp.column_stack([run.ys["a"], run.ys["b"]])
 
     assert solved(2 / 1024)[:, 0] == pytest.approx(1 / (1 + np.sin(times)), abs=1e-12)
@@ -184,9 +191,15 @@ def test_jit_vmap_grad_and_the_way_back_in_time():
     @jax.value_and_grad
     def decayed(rate):
         run = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, rate: -rate * (y - jnp.cos(t))), Rodas5P(), 1.0, 0.0, None,
-            jnp.array([2.0]), rate, stepsize_controller=diffrax.PIDController(1e-10, 1e-12),
-        )  # fmt: skip
+            diffrax.ODETerm(lambda t, y, rate: -rate * (y - jnp.cos(t))),
+            Rodas5P(),
+            1.0,
+            0.0,
+            None,
+            jnp.array([2.0]),
+            rate,
+            stepsize_controller=diffrax.PIDController(1e-10, 1e-12),
+        )
         return run.ys[-1, 0]
 
     def exact(rate):
@@ -209,14 +222,25 @@ def test_a_stiff_problem_ends_where_radau_ends():
 
     mu, end = 100.0, 80.0
     run = diffrax.diffeqsolve(
-        diffrax.ODETerm(van_der_pol), Rodas5P(), 0.0, end, 1e-6, jnp.array([2.0, 0.0]), mu,
-        stepsize_controller=diffrax.PIDController(1e-11, 1e-13), max_steps=20_000,
-    )  # fmt: skip
+        diffrax.ODETerm(van_der_pol),
+        Rodas5P(),
+        0.0,
+        end,
+        1e-6,
+        jnp.array([2.0, 0.0]),
+        mu,
+        stepsize_controller=diffrax.PIDController(1e-11, 1e-13),
+        max_steps=20_000,
+    )
     truth = scipy.integrate.solve_ivp(
-        lambda t, y: [y[1], mu * ((1 - y[0] ** 2) * y[1]) - y[0]], (0, end), [2.0, 0.0], "Radau",
-        rtol=1e-12, atol=1e-14,
+        lambda t, y: [y[1], mu * ((1 - y[0] ** 2) * y[1]) - y[0]],
+        (0, end),
+        [2.0, 0.0],
+        "Radau",
+        rtol=1e-12,
+        atol=1e-14,
         jac=lambda t, y: [[0, 1], [-2 * mu * y[0] * y[1] - 1, mu * (1 - y[0] ** 2)]],
-    )  # fmt: skip
+    )
     assert run.ys[-1] == pytest.approx(truth.y[:, -1], rel=STIFF)
     assert run.ys[-1] != pytest.approx(truth.y[:, -2], rel=STIFF)
     # An explicit method would need some thousand steps per unit of time.
@@ -236,8 +260,15 @@ def test_a_step_factors_one_matrix():
 
 def test_a_field_that_is_not_a_number_is_refused():
     run = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: jnp.nan * y), Rodas5P(), 0.0, 1.0, 0.1, jnp.ones(1),
-        stepsize_controller=diffrax.PIDController(1e-6, 1e-8), max_steps=16, throw=False,
-    )  # fmt: skip
+        diffrax.ODETerm(lambda t, y, args: jnp.nan * y),
+        Rodas5P(),
+        0.0,
+        1.0,
+        0.1,
+        jnp.ones(1),
+        stepsize_controller=diffrax.PIDController(1e-6, 1e-8),
+        max_steps=16,
+        throw=False,
+    )
     assert run.result != diffrax.RESULTS.successful
     assert run.stats["num_accepted_steps"] == 0

@@ -143,8 +143,9 @@ def test_the_jacobian_of_every_chart_is_the_derivative_of_its_field():
         np.testing.assert_allclose(chart.jacobian(0.7, y), np.transpose(numerical), atol=1e-5)
         velocity = chart.rhs(0.0, y) - chart.clock.decay / chart.clock.offset * y
         moved = system.decode(frame, state, chart, chart.x0 + velocity * chart.clock.scale(0.0))
-        np.testing.assert_allclose(system.restore(frame, moved) - means, -system.gradient(means),
-                                   atol=1e-11)  # fmt: skip
+        np.testing.assert_allclose(
+            system.restore(frame, moved) - means, -system.gradient(means), atol=1e-11
+        )
 
 
 # --- runs -----------------------------------------------------------------------------------------
@@ -227,8 +228,10 @@ def test_noise_makes_time_slower_and_coordinates_shorter():
     plain = flows.integrate(flows.ScoreMatching(3, 2), start, 10.0, t_eval=[1.0, 10.0])
     noisy = flows.integrate(
         flows.ScoreMatching(3, 2, noise_time=s, target=target),
-        np.exp(s) * start + target, 10.0 * np.exp(2 * s), t_eval=np.exp(2 * s) * plain.t[1:],
-    )  # fmt: skip
+        np.exp(s) * start + target,
+        10.0 * np.exp(2 * s),
+        t_eval=np.exp(2 * s) * plain.t[1:],
+    )
     np.testing.assert_allclose(noisy["loss"], plain["loss"], rtol=1e-8)
     np.testing.assert_allclose((noisy.state - target) * np.exp(-s), plain.state, atol=1e-9)
 
@@ -270,8 +273,9 @@ def test_a_mean_at_home_falls_until_the_tails_of_the_far_one_hold_it(far):
     run = flows.integrate(flows.ScoreMatching(2, 1), [[-2.85], [-far]], 1e4)
     with mp.workdps(40):
         share = lambda x: 1 / (1 + mp.exp(far * (far / 2 + x)))  # noqa: E731
-        tails = mp.quad(lambda x: mp.npdf(x) * (far * share(x)) ** 2,
-                        [-far / 2 + k for k in (-9, -2, 0, 2, 9)])  # fmt: skip
+        tails = mp.quad(
+            lambda x: mp.npdf(x) * (far * share(x)) ** 2, [-far / 2 + k for k in (-9, -2, 0, 2, 9)]
+        )
     assert run.completed
     assert run["loss"][-1] == pytest.approx(float(tails), rel=1e-6)
     assert (np.diff(run["loss"]) <= 1e-8 * run["loss"][:-1]).all()
@@ -314,10 +318,15 @@ def test_a_saved_run_is_the_same_run(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [({"n": 0}, "positive integer"), ({"noise_time": -1}, "between 0 and 50"),
-     ({"noise_time": np.nan}, "between 0 and 50"), ({"noise_time": "x"}, "must be a number"),
-     ({"target": [1.0]}, "shape"), ({"target": [1.0, np.inf]}, "NaN or infinity")],
-)  # fmt: skip
+    [
+        ({"n": 0}, "positive integer"),
+        ({"noise_time": -1}, "between 0 and 50"),
+        ({"noise_time": np.nan}, "between 0 and 50"),
+        ({"noise_time": "x"}, "must be a number"),
+        ({"target": [1.0]}, "shape"),
+        ({"target": [1.0, np.inf]}, "NaN or infinity"),
+    ],
+)
 def test_bad_parameters_are_refused_in_one_line(arguments, words):
     with pytest.raises(InputError, match=words) as caught:
         flows.ScoreMatching(**arguments)
@@ -327,20 +336,43 @@ def test_bad_parameters_are_refused_in_one_line(arguments, words):
 def test_the_command_line_runs_noise_and_target_and_prints_one_object(capsys, tmp_path):
     target = tmp_path / "target.json"
     target.write_text("[1.0, 0.0]")
-    assert main(["run", "score_matching", "--noise-time", "0.5", "--target", str(target),
-                 "--t-end", "10", "--json"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "run",
+                "score_matching",
+                "--noise-time",
+                "0.5",
+                "--target",
+                str(target),
+                "--t-end",
+                "10",
+                "--json",
+            ]
+        )
+        == 0
+    )
     data = json.loads(capsys.readouterr().out)
     assert data["parameters"]["noise_time"] == 0.5 and data["parameters"]["target"] == [1.0, 0.0]
-    assert set(data["observables"]) == {"loss", "gradient_norm", "max_norm", "min_norm",
-                                        "squared_norm_sum"}  # fmt: skip
+    assert set(data["observables"]) == {
+        "loss",
+        "gradient_norm",
+        "max_norm",
+        "min_norm",
+        "squared_norm_sum",
+    }
     assert np.shape(data["final_state"]) == (3, 2)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--noise-time", "-1"], "between 0 and 50"), (["--noise-time", "x"], "not a valid float"),
-     (["--weights", "0.5,0.5"], "not an option"), (["--target", "no.json"], "no.json")],
-)  # fmt: skip
+    [
+        (["--noise-time", "-1"], "between 0 and 50"),
+        (["--noise-time", "x"], "not a valid float"),
+        (["--weights", "0.5,0.5"], "not an option"),
+        (["--target", "no.json"], "no.json"),
+    ],
+)
 def test_bad_options_are_one_line_and_exit_code_two(capsys, words, said):
     assert main(["run", "score_matching", "--t-end", "1", *words]) == 2
     shown = capsys.readouterr()

@@ -15,8 +15,11 @@ from flows.verdict import Outcome
 
 CLAIMS = {c.id: c for c in potentials.claims("score_matching")}
 HOLDS, VIOLATED, BEYOND, NOT_MET = (
-    Outcome.HOLDS, Outcome.VIOLATED, Outcome.HOLDS_BEYOND, Outcome.HYPOTHESIS_NOT_MET
-)  # fmt: skip
+    Outcome.HOLDS,
+    Outcome.VIOLATED,
+    Outcome.HOLDS_BEYOND,
+    Outcome.HYPOTHESIS_NOT_MET,
+)
 # Two runs of one flow in other units: ten times the global error that they report.
 SAME = 1e-7
 
@@ -76,8 +79,9 @@ def at_rest(n, factor=1.0, noise_time=0.0, target=None):
 PLANE = (1.0, -2.0)
 RUNS = {
     "near": lambda: integrate(column(0.1, -0.12), 1e6),
-    "near, noise": lambda: integrate(np.array([[0.1, 0], [-0.1, 0.03], [0.02, -0.07]]), 1e6, 0.5,
-                                     PLANE),
+    "near, noise": lambda: integrate(
+        np.array([[0.1, 0], [-0.1, 0.03], [0.02, -0.07]]), 1e6, 0.5, PLANE
+    ),
     "single": lambda: integrate(column(0.3), 1e3),
     "origin": lambda: near_origin(column(1e-5, -0.5e-5), 0.3),
     "origin, noise": lambda: near_origin(np.array([[2e-5, 0], [-1e-5, 1e-5]]), 0.2, 0.5),
@@ -93,7 +97,7 @@ RUNS = {
     "M = 4": lambda: integrate(column(4.0, 4.0 + 1e-7), 1e7),
     "M = 4, plane": lambda: integrate(np.array([[4.0, 0], [4.0, 1e-6], [4.0 + 1e-7, 0]]), 10.0),
     "M = 6": lambda: integrate(column(6.0, 6.0 + 1e-7), 1e5, 0.5, [2.0]),
-}  # fmt: skip
+}
 
 
 @functools.cache
@@ -117,14 +121,25 @@ def scaled(claim, index, factor):
 EXPECTED = {
     "near": {"large_noise": HOLDS, "one_survives": NOT_MET, "one_survives_lower": NOT_MET},
     "near, noise": {"large_noise": HOLDS, "small_init": NOT_MET, "small_init_needed": NOT_MET},
-    "single": {"large_noise": HOLDS, "stationary_point": NOT_MET, "small_init_needed": NOT_MET,
-               "one_survives": NOT_MET, "cluster_growth": NOT_MET, "far_rate": NOT_MET},
+    "single": {
+        "large_noise": HOLDS,
+        "stationary_point": NOT_MET,
+        "small_init_needed": NOT_MET,
+        "one_survives": NOT_MET,
+        "cluster_growth": NOT_MET,
+        "far_rate": NOT_MET,
+    },
     "origin": {"small_init": HOLDS, "large_noise": BEYOND, "cluster_growth": HOLDS},
     "origin, noise": {"small_init": HOLDS, "large_noise": BEYOND, "cluster_growth": HOLDS},
     "saddle": {"stationary_point": HOLDS, "large_noise": NOT_MET},
     "saddle, noise": {"stationary_point": HOLDS, "one_survives": NOT_MET},
-    "ahead": {"small_init_needed": HOLDS, "one_survives": BEYOND, "one_survives_lower": BEYOND,
-              "small_init": NOT_MET, "far_rate": HOLDS},
+    "ahead": {
+        "small_init_needed": HOLDS,
+        "one_survives": BEYOND,
+        "one_survives_lower": BEYOND,
+        "small_init": NOT_MET,
+        "far_rate": HOLDS,
+    },
     "ahead, noise": {"small_init_needed": HOLDS, "large_noise": NOT_MET, "far_rate": HOLDS},
     "ahead, too near": {"small_init_needed": NOT_MET, "large_noise": BEYOND},
     "drawn": {"one_survives": HOLDS, "one_survives_lower": HOLDS, "far_rate": HOLDS},
@@ -134,7 +149,7 @@ EXPECTED = {
     "M = 4": {"cluster_growth": HOLDS, "large_noise": BEYOND, "one_survives": NOT_MET},
     "M = 4, plane": {"cluster_growth": HOLDS, "large_noise": NOT_MET, "far_rate": NOT_MET},
     "M = 6": {"cluster_growth": HOLDS, "one_survives": BEYOND, "large_noise": NOT_MET},
-}  # fmt: skip
+}
 
 
 def test_every_run_has_expectations():
@@ -150,43 +165,71 @@ def test_verdicts_are_those_that_the_run_deserves(name):
 
 # Exponents: too fast a decay above, too slow a one below; signs; constants of the conclusions.
 BROKEN = {
-    "large_noise": [("near", {"exponent": 3}), ("near", {"sign": -1}),
-                    ("near", scaled("large_noise", 1, 1e-4)),
-                    ("near", scaled("large_noise", 2, 1e-4))],
+    "large_noise": [
+        ("near", {"exponent": 3}),
+        ("near", {"sign": -1}),
+        ("near", scaled("large_noise", 1, 1e-4)),
+        ("near", scaled("large_noise", 2, 1e-4)),
+    ],
     "stationary_point": [("saddle", {"sign": -1}), ("saddle", scaled("stationary_point", 1, 2))],
-    "small_init": [("origin", {"exponent": 3}), ("origin", {"sign": -1}),
-                   ("origin", scaled("small_init", 3, 1e-10)),
-                   ("origin", scaled("small_init", 4, 1e-4))],
-    "small_init_needed": [("ahead", {"sign": -1}),
-                          ("ahead", scaled("small_init_needed", 0, 1e-7)),
-                          ("ahead, too near", {"hypotheses": ()})],
-    "one_survives": [("drawn", {"exponent": 1.3}), ("drawn", {"sign": -1}),
-                     ("drawn", scaled("one_survives", 1, 1e-8)), ("M = 4", {"hypotheses": ()})],
+    "small_init": [
+        ("origin", {"exponent": 3}),
+        ("origin", {"sign": -1}),
+        ("origin", scaled("small_init", 3, 1e-10)),
+        ("origin", scaled("small_init", 4, 1e-4)),
+    ],
+    "small_init_needed": [
+        ("ahead", {"sign": -1}),
+        ("ahead", scaled("small_init_needed", 0, 1e-7)),
+        ("ahead, too near", {"hypotheses": ()}),
+    ],
+    "one_survives": [
+        ("drawn", {"exponent": 1.3}),
+        ("drawn", {"sign": -1}),
+        ("drawn", scaled("one_survives", 1, 1e-8)),
+        ("M = 4", {"hypotheses": ()}),
+    ],
     # Its converse is also false, by a logarithm, which no run of this length shows.
-    "one_survives_lower": [("drawn", {"exponent": 0.9}), ("drawn", {"exponent": 1.3, "sign": -1}),
-                           ("M = 4", {"hypotheses": ()})],
-    "cluster_growth": [("M = 4", {"sign": -1}), ("M = 4", scaled("cluster_growth", 0, 0.98)),
-                       ("M = 4", scaled("cluster_growth", 1, 1.02))],
-    "far_rate": [("drawn", {"exponent": 2}), ("drawn", {"exponent": 0.5}), ("drawn", {"sign": -1}),
-                 ("drawn", scaled("far_rate", 0, 1.2)), ("drawn", scaled("far_rate", 1, 0.9))],
-}  # fmt: skip
+    "one_survives_lower": [
+        ("drawn", {"exponent": 0.9}),
+        ("drawn", {"exponent": 1.3, "sign": -1}),
+        ("M = 4", {"hypotheses": ()}),
+    ],
+    "cluster_growth": [
+        ("M = 4", {"sign": -1}),
+        ("M = 4", scaled("cluster_growth", 0, 0.98)),
+        ("M = 4", scaled("cluster_growth", 1, 1.02)),
+    ],
+    "far_rate": [
+        ("drawn", {"exponent": 2}),
+        ("drawn", {"exponent": 0.5}),
+        ("drawn", {"sign": -1}),
+        ("drawn", scaled("far_rate", 0, 1.2)),
+        ("drawn", scaled("far_rate", 1, 0.9)),
+    ],
+}
 
 
 def test_every_claim_is_broken():
     assert BROKEN.keys() == CLAIMS.keys()
 
 
-@pytest.mark.parametrize("claim, name, broken", [
-    (claim, name, broken) for claim, cases in BROKEN.items() for name, broken in cases
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "claim, name, broken",
+    [(claim, name, broken) for claim, cases in BROKEN.items() for name, broken in cases],
+)
 def test_a_broken_claim_is_violated_where_the_claim_is_not(claim, name, broken):
     assert outcome(run_of(name), claim, **broken) is VIOLATED
     assert outcome(run_of(name), claim) is not VIOLATED
 
 
-@pytest.mark.parametrize("claim, name", [
-    ("cluster_growth", "M = 6"), ("far_rate", "drawn, noise"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "claim, name",
+    [
+        ("cluster_growth", "M = 6"),
+        ("far_rate", "drawn, noise"),
+    ],
+)
 def test_the_noise_time_slows_the_flow_and_a_run_that_conceals_it_is_caught(claim, name):
     run = run_of(name)
     forged = replace(run, system=replace(run.system, noise_time=0.0))
@@ -196,8 +239,10 @@ def test_the_noise_time_slows_the_flow_and_a_run_that_conceals_it_is_caught(clai
 
 def test_verdicts_measure_the_same_in_other_units():
     mu, times = np.array([[7.0, 0.4], [6.4, -1.0]]), np.geomspace(1.0, 1e6, 61)
-    runs = (integrate(mu, 1e6, 0.5, PLANE, times),
-            integrate(mu[::-1, ::-1] * [1.0, -1.0], 1e6, t_eval=times))  # fmt: skip
+    runs = (
+        integrate(mu, 1e6, 0.5, PLANE, times),
+        integrate(mu[::-1, ::-1] * [1.0, -1.0], 1e6, t_eval=times),
+    )
     for a, b in zip(*map(flows.check, runs), strict=True):
         assert a.verdict is b.verdict
         if a.claim in ("one_survives", "far_rate"):

@@ -78,8 +78,9 @@ def test_nodes_of_half_the_step_change_nothing():
             for parts in (1, 2)
         ]
         assert abs(sums[0] - sums[1]) < SAME
-        coarse = mp.fsum(2 * w / (1 + mp.exp(5 * x)) ** 2
-                         for x, w in gmm_em_exact.nodes(means, 30)[::2])  # fmt: skip
+        coarse = mp.fsum(
+            2 * w / (1 + mp.exp(5 * x)) ** 2 for x, w in gmm_em_exact.nodes(means, 30)[::2]
+        )
         assert abs(coarse - sums[1]) > 1e3 * SAME
 
 

@@ -176,6 +176,8 @@ def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
 
 def test_the_page_has_all_portraits():
     assert set(score_matching_report.PORTRAITS.values()) == {
-        portrait.paper_figure, portrait.threshold_figure, portrait.landscape_figure,
+        portrait.paper_figure,
+        portrait.threshold_figure,
+        portrait.landscape_figure,
         portrait.comparison_figure,
-    }  # fmt: skip
+    }

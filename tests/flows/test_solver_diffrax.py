@@ -121,9 +121,16 @@ def test_a_field_that_is_not_a_number_ends_a_run_with_the_status_of_a_failure():
     frame, state = SYSTEM.reduce(START)
     chart = SYSTEM.chart(frame, state, 0.0)
     problem = Problem(
-        chart.rhs, chart.jacobian, 0.0, chart.y0, np.array([0.5, 1.0]), 1e-8,
-        np.full(chart.x0.size, 1e-10), 10_000, chart=chart,
-    )  # fmt: skip
+        chart.rhs,
+        chart.jacobian,
+        0.0,
+        chart.y0,
+        np.array([0.5, 1.0]),
+        1e-8,
+        np.full(chart.x0.size, 1e-10),
+        10_000,
+        chart=chart,
+    )
 
     def linear(factor):
         field = decay, np.asarray(factor)
@@ -208,9 +215,13 @@ def test_a_cpu_run_imports_no_jax_and_nobody_switches_its_precision():
         "import jax; print(jax.config.read('jax_enable_x64'))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env={"JAX_PLATFORMS": "cpu"},
-        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        env={"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
     assert done.stdout.split() == ["False", "refused", "False"]
 
 

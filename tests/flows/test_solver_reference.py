@@ -48,8 +48,14 @@ def _march(stages, count, damage=1):
             found = solver_reference.collocate(
                 lambda tau, x: [-mp.exp(tau) * y * y for y in x],
                 lambda tau, x: [[-2 * mp.exp(tau) * x[0]]],
-                k * step, x, step, [x] * stages, table, mp.mpf(10) ** -DIGITS, stats,
-            )  # fmt: skip
+                k * step,
+                x,
+                step,
+                [x] * stages,
+                table,
+                mp.mpf(10) ** -DIGITS,
+                stats,
+            )
             x = found[-1]
         return abs(x[0] * mp.e - 1)
 
@@ -154,8 +160,9 @@ def test_a_budget_that_is_spent_is_reported():
 
 
 def test_a_solution_that_explodes_is_a_failure_and_not_a_number():
-    run = _solve(lambda x: [x[0] ** 2], lambda x: [[2 * x[0]]], [1.0], [0.5, 2.0], stages=6,
-                 tolerance=1e-6)  # fmt: skip
+    run = _solve(
+        lambda x: [x[0] ** 2], lambda x: [[2 * x[0]]], [1.0], [0.5, 2.0], stages=6, tolerance=1e-6
+    )
     assert run.status in (SOLVER_FAILED, STEP_BUDGET)
     assert len(run.states) == 1
     assert abs(run.states[0][0] - 2) < 1e-5

@@ -20,8 +20,9 @@ def follow(system, start, t_end, rtol, max_steps=10_000):
     """Course of a run that this solver takes."""
     frame, state = system.reduce(system.check_start(start))
     times = output_times(t_end)
-    return _follow(system, frame, state, times, solver_rodas.solve, rtol, None, max_steps,
-                   lambda t: None)  # fmt: skip
+    return _follow(
+        system, frame, state, times, solver_rodas.solve, rtol, None, max_steps, lambda t: None
+    )
 
 
 def losses(system, course):
@@ -34,10 +35,17 @@ def problem(steps=None, **change):
     frame, state = system.reduce(system.initial(0.5, seed=1))
     chart = system.chart(frame, state, 0.0)
     given = {
-        "rhs": chart.rhs, "jacobian": chart.jacobian, "tau0": 0.0, "y0": chart.y0,
-        "taus": np.linspace(0, 0.4, 1 + (steps or 1))[1:], "rtol": 1e-8,
-        "atol": np.full(chart.x0.size, 1e-10), "max_steps": 10_000, "chart": chart, **change,
-    }  # fmt: skip
+        "rhs": chart.rhs,
+        "jacobian": chart.jacobian,
+        "tau0": 0.0,
+        "y0": chart.y0,
+        "taus": np.linspace(0, 0.4, 1 + (steps or 1))[1:],
+        "rtol": 1e-8,
+        "atol": np.full(chart.x0.size, 1e-10),
+        "max_steps": 10_000,
+        "chart": chart,
+        **change,
+    }
     return Problem(**given)
 
 
@@ -79,12 +87,26 @@ def one_step(chart, tau, end, state):
     live, done = np.ones(lanes, bool), np.zeros(lanes, np.int64)
     arrived, times = column.copy(), np.full(lanes, tau)
     # Loose tolerances and a long first step: it is the whole way.
-    steps(live, times, arrived, np.full(lanes, end), np.full(lanes, 1e3), np.full(lanes, 1e9),
-          np.ones_like(column), chart.clock.exponential, np.full(lanes, chart.clock.offset),
-          np.repeat(chart.clock.decay[:, None], lanes, axis=1),
-          np.repeat(chart.weights[:, None], lanes, axis=1), chart.shape,
-          np.empty((chart.lanes.workspace(chart.shape), lanes)), np.empty((1, lanes)),
-          np.empty((1, size, lanes)), np.empty((1, 3, size, lanes)), done, done.copy())  # fmt: skip
+    steps(
+        live,
+        times,
+        arrived,
+        np.full(lanes, end),
+        np.full(lanes, 1e3),
+        np.full(lanes, 1e9),
+        np.ones_like(column),
+        chart.clock.exponential,
+        np.full(lanes, chart.clock.offset),
+        np.repeat(chart.clock.decay[:, None], lanes, axis=1),
+        np.repeat(chart.weights[:, None], lanes, axis=1),
+        chart.shape,
+        np.empty((chart.lanes.workspace(chart.shape), lanes)),
+        np.empty((1, lanes)),
+        np.empty((1, size, lanes)),
+        np.empty((1, 3, size, lanes)),
+        done,
+        done.copy(),
+    )
     assert (times == end).all() and (done == 1).all() and not live.any()
     assert (arrived == arrived[:, :1]).all()
     return arrived[:, 0]
@@ -231,10 +253,18 @@ def recorder(taus, alarms=True, **change):
     def alarm(tau, y):
         return -1.0 if 0.3 < tau < 0.5 or tau > 1.2 else 1.0
 
-    watch = Watch(alarm, check, (lambda t, y: np.array([alarm(x, None) for x in t])) if alarms
-                  else None)  # fmt: skip
-    given = {"tau0": 0.0, "y0": np.zeros(2), "rtol": 1e-6, "atol": np.ones(2), "max_steps": 1000,
-             "watch": watch, **change}  # fmt: skip
+    watch = Watch(
+        alarm, check, (lambda t, y: np.array([alarm(x, None) for x in t])) if alarms else None
+    )
+    given = {
+        "tau0": 0.0,
+        "y0": np.zeros(2),
+        "rtol": 1e-6,
+        "atol": np.ones(2),
+        "max_steps": 1000,
+        "watch": watch,
+        **change,
+    }
     return Recorder(Problem(lambda t, y: y, lambda t, y: y, taus=taus, **given))
 
 
@@ -292,8 +322,9 @@ def test_alarms_of_many_states_are_the_alarms_of_each(name):
 def loosely(law, member, rtol):
     """A run of a few dozen smooth steps, with the budget that many would exceed."""
     system = ReLUNeuron(3, 3)
-    return integrate(system, law.start(system, member), 1e9, method="Rodas5P", rtol=rtol,
-                     max_steps=300)  # fmt: skip
+    return integrate(
+        system, law.start(system, member), 1e9, method="Rodas5P", rtol=rtol, max_steps=300
+    )
 
 
 def kinds(run):

@@ -22,8 +22,15 @@ ROOT = Path(__file__).parents[2]
 # Of the exact field with 60 digits, and of Hessians in doubles.
 SAME, ROUNDED = 1e-40, 1e-12
 # Tokens that are no code.
-NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.INDENT,
-           tokenize.DEDENT, tokenize.ENDMARKER}
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.ENCODING,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
 CROSSING = (2, 2, 3, 2.0)  # n, d, seed, end: two pairs of the plane align on the way
 
 
@@ -49,8 +56,9 @@ def test_what_was_made_is_accepted_with_its_bounds(made, outside_the_plane, tmp_
     before = ctx.prec
     for certificate in (made, outside_the_plane):
         certificate.save(tmp_path / "c.json", force=True)
-        found = flows.verify(tmp_path / "c.json", certificate.system, certificate.start,
-                             certificate.t_end)  # fmt: skip
+        found = flows.verify(
+            tmp_path / "c.json", certificate.system, certificate.start, certificate.t_end
+        )
         assert found.accepted
         assert found.refused == ""
         assert found.error == certificate.error < 1e-6
@@ -87,38 +95,50 @@ def _ten_errors(data):
 
 CORRUPTIONS = {
     "a coefficient that is off by ten times the bound": (
-        _coefficients(_ten_errors), "piece 3: the"),
+        _coefficients(_ten_errors),
+        "piece 3: the",
+    ),
     "a coefficient far off": (_coefficients(lambda data: 1 << data["bits"]), "piece 3: the"),
     "a smaller defect": (put("pieces", 2, "defect", to=scaled(1e-3)), "piece 2: the defect"),
     "slower growth": (
-        put("pieces", 2, "growth", to=lambda g: [scaled(0.5)(x) for x in g]), "piece 2: errors"),
+        put("pieces", 2, "growth", to=lambda g: [scaled(0.5)(x) for x in g]),
+        "piece 2: errors",
+    ),
     "contraction where errors grow": (
-        put("pieces", 2, "growth", to=lambda g: ["-0x1p4" for _ in g]), "piece 2: errors"),
+        put("pieces", 2, "growth", to=lambda g: ["-0x1p4" for _ in g]),
+        "piece 2: errors",
+    ),
     "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
     "a wide tube": (put("pieces", 2, "tube", to="0x1p0"), "piece 2: errors may grow"),
     "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
     "an ellipse that is too large": (
-        put("pieces", 2, "rho", to=scaled(1e6)), "piece 2: an angle is not determined"),
+        put("pieces", 2, "rho", to=scaled(1e6)),
+        "piece 2: an angle is not determined",
+    ),
     "an ellipse that is none": (put("pieces", 2, "rho", to="0x1p0"), "piece 2: an ellipse"),
     "another branch": (put("pieces", 2, "signs", 0, to=lambda s: -s), "piece 2: "),
     "no branch": (put("pieces", 2, "signs", to=[]), "piece 2: wrong signs"),
     "a sign that is none": (put("pieces", 2, "signs", 0, to=0), "piece 2: wrong signs"),
     "a piece that ends elsewhere": (
         put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"),
-        "piece 2: the defect"),
+        "piece 2: the defect",
+    ),
     "a piece that goes back": (put("pieces", 2, "end", to="1"), "piece 2: it has a wrong shape"),
     "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
     "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),
     "no pieces": (put("pieces", to=[]), "do not reach the end"),
     "a later end": (put("t_end", to=scaled(1.01)), "do not reach the end"),
     "another start": (
-        put("start", 0, 0, to=scaled(1 + 1e-6)), "piece 0: the flow may leave the tube"),
+        put("start", 0, 0, to=scaled(1 + 1e-6)),
+        "piece 0: the flow may leave the tube",
+    ),
     "another teacher": (put("parameters", "teacher", 0, to=scaled(1 + 1e-3)), "piece 0: "),
-    "a teacher that is zero": (
-        put("parameters", "teacher", to=["0x0p0", "0x0p0"]), "do not fit"),
+    "a teacher that is zero": (put("parameters", "teacher", to=["0x0p0", "0x0p0"]), "do not fit"),
     "another size": (put("parameters", "n", to=3), "do not fit"),
     "a component too few": (
-        lambda data: data["pieces"][0]["coefficients"].pop(), "piece 0: it has a wrong shape"),
+        lambda data: data["pieces"][0]["coefficients"].pop(),
+        "piece 0: it has a wrong shape",
+    ),
     "a defect that is no number": (put("pieces", 0, "defect", to="nan"), "is not finite"),
     "a tube that is infinite": (put("pieces", 0, "tube", to="inf"), "is not finite"),
     "growth that is no number": (put("pieces", 0, "growth", 0, to="nan"), "is not finite"),
@@ -126,12 +146,14 @@ CORRUPTIONS = {
     "a precision too high": (put("precision", to=10**9), "precision is not between"),
     "too low a precision": (put("precision", to=8), "precision is not between"),
     "another system": (
-        put("system", to="score_matching"), "its system is not one of relu_neuron, "),
+        put("system", to="score_matching"),
+        "its system is not one of relu_neuron, ",
+    ),
     "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
     "text for a number": (put("t_end", to="soon"), "missing or malformed"),
     "a list for an object": (put("pieces", 0, to=[]), "missing or malformed"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -166,9 +188,9 @@ def test_what_is_no_certificate_at_all_is_bad_input(tmp_path):
         with pytest.raises(flows.InputError, match="name"):
             flows.verify(tmp_path / name)
     for value in (None, [], 3, "x", {}):
-        assert "missing or malformed" in flows.verify(
-            written(tmp_path / "value.json", value)
-        ).refused  # fmt: skip
+        assert (
+            "missing or malformed" in flows.verify(written(tmp_path / "value.json", value)).refused
+        )
     for name in ("missing.json", "text.json", "value.json"):
         with pytest.raises(flows.InputError, match="expected a certificate"):
             flows.load_certificate(tmp_path / name)
@@ -178,8 +200,11 @@ def lines_of_code(file):
     """Numbers of the lines that are not blank, comments or docstrings."""
     with file.open("rb") as stream:
         tokens = [t for t in tokenize.tokenize(stream.readline) if t.type not in NO_CODE]
-    statements = {t.start[0] for t, before in zip(tokens[1:], tokens, strict=False)
-                  if t.type != tokenize.STRING or before.end[0] == t.start[0]}  # fmt: skip
+    statements = {
+        t.start[0]
+        for t, before in zip(tokens[1:], tokens, strict=False)
+        if t.type != tokenize.STRING or before.end[0] == t.start[0]
+    }
     return {line for t in tokens for line in (t.start[0], t.end[0]) if t.start[0] in statements}
 
 
@@ -197,8 +222,20 @@ def test_the_checker_is_short_and_shares_no_code_with_what_it_checks(system):
                 imported.add(node.module)
     own = {name for name in imported if name.split(".")[0] in ("flows", "symbolic", "potentials")}
     assert own == {"flows.errors", "flows.verify", "flows.verify_piece"}
-    assert imported - own <= {"__future__", "abc", "functools", "importlib", "itertools", "json",
-                              "math", "os", "pathlib", "typing", "numpy", "flint"}  # fmt: skip
+    assert imported - own <= {
+        "__future__",
+        "abc",
+        "functools",
+        "importlib",
+        "itertools",
+        "json",
+        "math",
+        "os",
+        "pathlib",
+        "typing",
+        "numpy",
+        "flint",
+    }
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -232,8 +269,11 @@ def test_the_checkers_field_and_hessian_are_those_derived(n, q):
 
 def test_the_checkers_frame_keeps_inner_products():
     generator = np.random.default_rng(0)
-    for rows in (generator.normal(size=(3, 5)), generator.normal(size=(4, 2)),
-                 np.outer([1.0, 2.0, 0.0], [0.5, 0.25])):  # fmt: skip
+    for rows in (
+        generator.normal(size=(3, 5)),
+        generator.normal(size=(4, 2)),
+        np.outer([1.0, 2.0, 0.0], [0.5, 0.25]),
+    ):
         with precision(300):
             x = checker._coordinates(rows)
             exact_rows = np.array([[arb(c) for c in row] for row in rows.tolist()])

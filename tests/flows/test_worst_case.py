@@ -40,9 +40,12 @@ def planted(relation="<=", hypotheses=()):
     distance = sp.log(size / SIZE) ** 2 + (angle - ANGLE) ** 2
     tight = 2 - distance if relation == "<=" else 2 + distance
     return Inequality(
-        id="planted", statement="", source=CLAIMS["separation"].source,
-        conclusions=(Comparison(tight, relation, sp.S.One),), hypotheses=hypotheses,
-    )  # fmt: skip
+        id="planted",
+        statement="",
+        source=CLAIMS["separation"].source,
+        conclusions=(Comparison(tight, relation, sp.S.One),),
+        hypotheses=hypotheses,
+    )
 
 
 def features(start):
@@ -101,7 +104,12 @@ def test_the_result_is_reproducible_bit_for_bit_and_depends_on_the_seed():
     one, two = (worst_case(SYSTEM, "distance_decay", **SEARCH, evaluations=50) for _ in range(2))
     assert one.start.tobytes() == two.start.tobytes() and one.verdict == two.verdict
     assert (one.constant, one.attained_at, one.typical, one.evaluations, one.failures) == (
-        two.constant, two.attained_at, two.typical, two.evaluations, two.failures)  # fmt: skip
+        two.constant,
+        two.attained_at,
+        two.typical,
+        two.evaluations,
+        two.failures,
+    )
     other = worst_case(SYSTEM, "distance_decay", **{**SEARCH, "seed": 4}, evaluations=50)
     assert other.constant != one.constant and other.seed == 4
 
@@ -139,8 +147,16 @@ def test_an_error_of_the_program_is_raised(monkeypatch):
 
 def test_complex_starts_are_searched_too():
     system = MatrixFactorization(d=2, field="complex")
-    found = worst_case(system, "balance_decays", t_end=3.0, rtol=1e-4, size=3, scale=0.5,
-                       evaluations=60, beyond=True)  # fmt: skip
+    found = worst_case(
+        system,
+        "balance_decays",
+        t_end=3.0,
+        rtol=1e-4,
+        size=3,
+        scale=0.5,
+        evaluations=60,
+        beyond=True,
+    )
     # What was found is none of the random starts.
     random = [Law(size=3, scale=0.5).start(system, k) for k in range(3)]
     assert not any(np.array_equal(found.start, start) for start in random)
@@ -149,8 +165,9 @@ def test_complex_starts_are_searched_too():
 
 
 def test_a_claim_without_a_single_constant_is_refused_in_one_line():
-    identity = next(c for c in potentials.claims("matrix_factorization")
-                    if c.comparisons[0].relation == "==")  # fmt: skip
+    identity = next(
+        c for c in potentials.claims("matrix_factorization") if c.comparisons[0].relation == "=="
+    )
     for system, claim in ((MatrixFactorization(d=2), identity), (SYSTEM, CLAIMS["balance"])):
         with pytest.raises(InputError, match="no single constant") as refusal:
             worst_case(system, claim, t_end=1.0)
@@ -164,14 +181,24 @@ def test_no_start_that_counts_is_told_in_one_line():
     assert "\n" not in str(no.value)
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"claim": "loss"}, "unknown claim 'loss'"), ({"t_end": -1.0}, "t_end"),
-    ({"size": 0}, "size"), ({"seed": -1}, "seed"), ({"scale": -1.0}, "scale"),
-    ({"evaluations": -1}, "evaluations"), ({"evaluations": 2.5}, "evaluations"),
-    ({"spread": 0.5}, "spread"), ({"spread": math.nan}, "spread"),
-    ({"method": "RK45"}, "RK45"), ({"rtol": 2.0}, "rtol"), ({"max_steps": 0}, "max_steps"),
-    ({"max_steps": 0}, "max_steps"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"claim": "loss"}, "unknown claim 'loss'"),
+        ({"t_end": -1.0}, "t_end"),
+        ({"size": 0}, "size"),
+        ({"seed": -1}, "seed"),
+        ({"scale": -1.0}, "scale"),
+        ({"evaluations": -1}, "evaluations"),
+        ({"evaluations": 2.5}, "evaluations"),
+        ({"spread": 0.5}, "spread"),
+        ({"spread": math.nan}, "spread"),
+        ({"method": "RK45"}, "RK45"),
+        ({"rtol": 2.0}, "rtol"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"max_steps": 0}, "max_steps"),
+    ],
+)
 def test_bad_input_is_one_clear_line(change, word):
     with pytest.raises(InputError, match=word) as refusal:
         worst_case(SYSTEM, **{"claim": "distance_decay", **SEARCH, **change})

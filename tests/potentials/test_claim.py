@@ -57,8 +57,9 @@ def test_a_changed_exponent_changes_the_expressions_and_the_latex(claim):
 def test_a_changed_sign_is_the_converse():
     for claim in CLAIMS:
         turned = replace(claim, sign=-1).comparisons
-        relations = [(a.relation, b.relation) for a, b in zip(claim.comparisons, turned,
-                                                              strict=True)]  # fmt: skip
+        relations = [
+            (a.relation, b.relation) for a, b in zip(claim.comparisons, turned, strict=True)
+        ]
         assert all(pair in {("<=", ">="), (">=", "<=")} for pair in relations)
 
 

@@ -47,16 +47,26 @@ def test_an_extremum_moves_with_the_index_that_attains_it():
 def test_without_pairs_the_distance_is_zero_and_the_largest_angle_undefined():
     none = np.zeros((2, 0))
     values = {name: none for name in ("distance", "distance_dot", "kappa", "kappa_dot")}
-    found = {p.name: evaluate(p, values)[0] for p in ALL if p.name in
-             ("pairwise_distance", "kappa_max")}  # fmt: skip
+    found = {
+        p.name: evaluate(p, values)[0] for p in ALL if p.name in ("pairwise_distance", "kappa_max")
+    }
     assert (found["pairwise_distance"] == 0).all()
     assert np.isnan(found["kappa_max"]).all()
 
 
 def test_names_are_those_of_the_public_interface():
     names = {p.name for p in potentials.potentials("relu_neuron")}
-    assert names >= {"pairwise_distance", "kappa_max", "angle_max", "residual_projection",
-                     "angle_potential", "balance", "norms", "h", "z_norms"}  # fmt: skip
+    assert names >= {
+        "pairwise_distance",
+        "kappa_max",
+        "angle_max",
+        "residual_projection",
+        "angle_potential",
+        "balance",
+        "norms",
+        "h",
+        "z_norms",
+    }
 
 
 @pytest.mark.parametrize("potential", ALL, ids=lambda p: p.name)

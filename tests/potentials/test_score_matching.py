@@ -111,16 +111,24 @@ def start(nu, target, noise_time=0.0, speed=0.0):
         "mean_along": mean @ towards,
         "mean_across": np.linalg.norm(mean - (mean @ towards) * (size > 0) * towards),
     }
-    parameters = {"system": SYSTEM, "n": len(mu), "d": mu.shape[1], "noise_time": noise_time,
-                  "target_norm": size}  # fmt: skip
+    parameters = {
+        "system": SYSTEM,
+        "n": len(mu),
+        "d": mu.shape[1],
+        "noise_time": noise_time,
+        "target_norm": size,
+    }
     return Start(parameters, {k: np.array([x]) for k, x in features.items()})
 
 
 def unmet(claim, run):
     """Hypotheses about the start that are not met; how long the run is does not count."""
     (verdict,) = check(run, claim)
-    return [h.text for h in verdict.hypotheses if not h.holds and "r = 0" not in h.text
-            and "long enough" not in h.text]  # fmt: skip
+    return [
+        h.text
+        for h in verdict.hypotheses
+        if not h.holds and "r = 0" not in h.text and "long enough" not in h.text
+    ]
 
 
 S = 0.5

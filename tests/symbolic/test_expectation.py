@@ -10,9 +10,14 @@ from symbolic.expectation import Expectation, mean
 A, B, X, Y = sp.symbols("a b x y", real=True)
 VECTOR, NOISE = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
 POLYNOMIALS = [
-    X**6, X**5, (A * X + B * Y) ** 4, (X**2 - A) ** 3 * (Y - B) ** 2, A * X**2 * Y**2 - B * X * Y,
-    (A * X**2 + B) ** 2 * (Y**4 - 1), (X + Y) ** 2 + 3 * A - B * X**4,
-]  # fmt: skip
+    X**6,
+    X**5,
+    (A * X + B * Y) ** 4,
+    (X**2 - A) ** 3 * (Y - B) ** 2,
+    A * X**2 * Y**2 - B * X * Y,
+    (A * X**2 + B) ** 2 * (Y**4 - 1),
+    (X + Y) ** 2 + 3 * A - B * X**4,
+]
 # Rounding of a Gauss rule of 8 x 8 nodes, exact for these degrees.
 QUADRATURE = 1e-13
 

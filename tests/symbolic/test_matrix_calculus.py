@@ -33,8 +33,9 @@ VISIBLE = 1e-3
 def matrices(seed, d=3, names=(A, B, C, X, H), field="complex"):
     generator = np.random.default_rng(seed)
     imaginary = 1j if field == "complex" else 0
-    return {n: generator.normal(size=(d, d)) + imaginary * generator.normal(size=(d, d))
-            for n in names}  # fmt: skip
+    return {
+        n: generator.normal(size=(d, d)) + imaginary * generator.normal(size=(d, d)) for n in names
+    }
 
 
 def test_adjoint_reverses_products_conjugates_scalars_and_is_an_involution():

@@ -152,8 +152,11 @@ def scalar_gradient(part, matrices, target, j, field):
 def wrong_gradients(ws, j):
     """A sign, a swapped index, a missing adjoint: for each part."""
     outer, inside, error = chain(ws[j + 1 :]), chain(ws[:j]), TARGET - chain(ws)
-    padded = (sp.S.Zero, *(w * adjoint(w) - adjoint(v) * v for w, v in itertools.pairwise(ws)),
-              sp.S.Zero)  # fmt: skip
+    padded = (
+        sp.S.Zero,
+        *(w * adjoint(w) - adjoint(v) * v for w, v in itertools.pairwise(ws)),
+        sp.S.Zero,
+    )
     fit = [
         adjoint(outer) * error * adjoint(inside),
         -adjoint(inside) * error * adjoint(outer),

@@ -247,10 +247,21 @@ def test_the_hessian_has_the_expectation_of_the_definition_in_every_form(plane, 
         pair = pairs(g[:, i], g[:, j], rho[:, i], rho[:, j], delta_0)[FORMS.index(form)]
         s_ac = np.sum(p.psi * h[:, :, a] * h[:, :, c], axis=1)
         outer, own = parts(
-            rho[:, i], rho[:, j], v[:, a], v[:, c], np.sum(h[:, i] * v, axis=1),
-            np.sum(h[:, j] * v, axis=1), np.sum(h[:, i] * h[:, j], axis=1), p.away[:, i, a],
-            p.away[:, i, c], p.away[:, j, c], h[:, i, c], h[:, j, a], s_ac, float(a == c),
-        )  # fmt: skip
+            rho[:, i],
+            rho[:, j],
+            v[:, a],
+            v[:, c],
+            np.sum(h[:, i] * v, axis=1),
+            np.sum(h[:, j] * v, axis=1),
+            np.sum(h[:, i] * h[:, j], axis=1),
+            p.away[:, i, a],
+            p.away[:, i, c],
+            p.away[:, j, c],
+            h[:, i, c],
+            h[:, j, a],
+            s_ac,
+            float(a == c),
+        )
         both = p.w @ pair + (form != "far")
         diagonal = factor * WEIGHTS[i] * (p.w @ own)
         found = factor * WEIGHTS[i] * WEIGHTS[j] * ((a == c) * both + p.w @ outer)

@@ -46,7 +46,10 @@ def test_equality_is_broken_by_sign_factor_term_and_index():
 
 def test_exchange_of_symmetric_indices_is_no_mutant():
     assert kinds(Step((X + Y) ** 2, X**2 + 2 * X * Y + Y**2, "square", fresh=True)) == [
-        "sign", "factor 2", "one term's sign"]  # fmt: skip
+        "sign",
+        "factor 2",
+        "one term's sign",
+    ]
 
 
 def test_step_whose_right_side_is_zero_is_broken_on_the_left():

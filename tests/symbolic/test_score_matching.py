@@ -61,10 +61,21 @@ def test_the_hessian_integrands_are_differences_of_those_of_the_gradient(i, j):
         for a, c in np.ndindex(2, 2):
             s_ac = mp.fsum(p * row[a] * row[c] for p, row in zip(psi, h, strict=True))
             outer, own = parts(
-                rho[i], rho[j], v[a], v[c], mp.fdot(h[i], v), mp.fdot(h[j], v),
-                mp.fdot(h[i], h[j]), away[i][a], away[i][c], away[j][c], h[i][c], h[j][a], s_ac,
+                rho[i],
+                rho[j],
+                v[a],
+                v[c],
+                mp.fdot(h[i], v),
+                mp.fdot(h[j], v),
+                mp.fdot(h[i], h[j]),
+                away[i][a],
+                away[i][c],
+                away[j][c],
+                h[i][c],
+                h[j][a],
+                s_ac,
                 int(a == c),
-            )  # fmt: skip
+            )
             found = w[i] * (w[j] * ((a == c) * rho[i] * rho[j] + outer) + (i == j) * own)
             up, down = (
                 half_gradient(moved(means, j, c, sign * DIFFERENCE), i, a) for sign in (1, -1)

@@ -1,7 +1,7 @@
 # Each target works alone, on a machine that has only Python >= 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := symbolic potentials flows tests benchmarks notebooks docs
+SOURCES := symbolic potentials flows popflow tests benchmarks notebooks docs
 
 .DEFAULT_GOAL := help
 .PHONY: help report test lint types bench docs notebooks clean

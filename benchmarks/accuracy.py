@@ -1,6 +1,6 @@
 """How accurate the loss is at every output time up to t = 1e12, against a high-precision reference.
 
-For random starts the loss of `flows.integrate` is compared with that of `flows.solver_reference`
+For random starts the loss of `flows.integrate` is compared with that of `flows.solvers.reference`
 (40 digits, or 200 for one neuron, whose loss falls to 1e-300), which starts from the user's own
 numbers and shares only the symbolic source. It takes neurons through their collapses by itself,
 and at every output it searches the sphere for a direction in which one at zero would leave. With
@@ -32,10 +32,10 @@ from rich.progress import track
 from rich.table import Table
 
 import flows
-from flows import relu_neuron_exact as exact
-from flows.integrate import output_times
-from flows.solver import SOLVER_FAILED
-from flows.solver_reference import solve_reference
+from flows.core.problem import SOLVER_FAILED
+from flows.runs.integrate import output_times
+from flows.solvers.reference import solve_reference
+from flows.systems.relu_neuron import exact
 
 T_END = 1e12
 # The errors that the README promises, by the tolerance asked for.

@@ -1,7 +1,7 @@
 """What a certificate costs and how narrow it is; it must agree with an independent solver.
 
 Each start is certified, written, checked by `flows.verify`, and compared at 20 times with
-`flows.solver_reference`, which shares only the symbolic source. Printed: CPU seconds of each, the
+`flows.solvers.reference`, which shares only the symbolic source. Printed: CPU seconds of each, the
 bound of the distance between flow and polynomial in the user's parameters, the distance found, and
 the loss at the end with its error (of neurons `t^3 L`). Exits with 1 if a certificate is refused,
 misses the reference, or is wider than promised. Run
@@ -27,10 +27,10 @@ from machine import describe
 from mpmath import mp
 
 import flows
-from flows import relu_neuron_exact as exact
-from flows.certify_chebyshev import precision
-from flows.certify_claims import verdicts
-from flows.solver_reference import solve_reference
+from flows.certificates.chebyshev import precision
+from flows.certificates.verdicts import verdicts
+from flows.solvers.reference import solve_reference
+from flows.systems.relu_neuron import exact
 
 # The promise: bound of the error at every time.
 PROMISED = 1e-25

@@ -22,7 +22,7 @@ from rich.table import Table
 from solvers import T_END, TIGHT, largest_error
 
 import flows
-from flows.integrate import JAX_METHODS
+from flows.runs.integrate import JAX_METHODS
 
 RTOLS = (1e-6, 1e-8, 1e-10)
 # The best of so many runs counts: another process may take a core.
@@ -88,7 +88,7 @@ def runs(n: int, d: int, rtols: tuple[float, ...]) -> Table:
 
 def gradients(n: int, d: int) -> Table:
     """Table of the gradient by the start: through the solver, and by differences of runs."""
-    from flows.sensitivity_jax import sensitivity
+    from flows.runs.sensitivity import sensitivity
 
     system = flows.ReLUNeuron(n, d)
     start = system.initial(0.1, seed=0)

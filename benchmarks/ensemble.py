@@ -27,9 +27,9 @@ from rich.table import Table
 from scipy.integrate import solve_ivp
 
 import flows
-from flows.ensemble import Ensemble, Law, integrate_ensemble
-from flows.ensemble_descend import CHUNK, descend_ensemble
-from flows.relu_neuron_exact import adaptive_loss
+from flows.ensembles.descend import CHUNK, descend_ensemble
+from flows.ensembles.integrate import Ensemble, Law, integrate_ensemble
+from flows.systems.relu_neuron.exact import adaptive_loss
 
 N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
 # A tolerance at which the other methods are as right as they need to be.
@@ -226,8 +226,8 @@ def engines(size: int, cpu_size: int) -> Table:
     """One JAX program for all members, against the CPU engine: one process, seconds of its CPU."""
     import jax
 
-    from flows.ensemble_jax import batch
-    from flows.ensemble_member import Flow
+    from flows.ensembles.batch_jax import batch
+    from flows.ensembles.member import Flow
 
     jax.config.update("jax_enable_x64", True)  # this process is ours
     device = jax.default_backend()

@@ -18,10 +18,10 @@ import time
 from collections import Counter
 
 import symbolic
-from symbolic.derivation import Derivation, Document
-from symbolic.identity import Evidence
-from symbolic.mutation import controls
-from symbolic.printed import printed_forms
+from symbolic.evidence.derivation import Derivation, Document
+from symbolic.evidence.identity import Evidence
+from symbolic.evidence.mutation import controls
+from symbolic.systems.relu_neuron.printed import printed_forms
 
 BAD = {Evidence.REFUTED, Evidence.OPEN}
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows.descend import descend
+from flows.runs.descend import descend
 
 SIGMA, STEP_SIZE, STEPS = 0.1, 0.05, 50_000
 NEURONS = (1, 2, 5, 10)

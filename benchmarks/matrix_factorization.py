@@ -14,8 +14,8 @@ import numpy as np
 from machine import describe
 
 import flows
-from flows import matrix_factorization_field as chains
-from flows.matrix_factorization_ensemble import convergence, probability
+from flows.ensembles.convergence import convergence, probability
+from flows.systems.matrix_factorization import field as chains
 
 
 def seconds(call: Callable[[], object], repeat: int = 3) -> float:

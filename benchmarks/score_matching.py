@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows import score_matching_exact
-from flows.score_matching_threshold import linear_spread, start, threshold
+from flows.ensembles.threshold import linear_spread, start, threshold
+from flows.systems.score_matching import exact as score_matching_exact
 
 EXPECTATION, FORMS, SMALL_LOSS = 1e-8, 1e-10, 1e-6
 # The linearised flow leaves out a part of about spread (1 + |m|); a run adds its own error.

@@ -24,9 +24,9 @@ from rich.table import Table
 from scipy.integrate import LSODA
 
 import flows
-from flows.descend import descend
-from flows.integrate import JAX_METHODS, integrate
-from flows.self_similar import Clock
+from flows.core.chart import Clock
+from flows.runs.descend import descend
+from flows.runs.integrate import JAX_METHODS, integrate
 
 T_END = 1e12
 RTOL = 1e-10

@@ -32,7 +32,7 @@ from scipy.integrate import solve_ivp
 from scipy.special import logsumexp
 
 import flows
-from flows.score_matching_threshold import start as cluster
+from flows.ensembles.threshold import start as cluster
 
 RTOL, TIGHT = 1e-8, 1e-11
 ATOL = 1e-14

@@ -27,10 +27,10 @@ from rich.table import Table
 
 import flows
 import potentials
-from flows.worst_case import WorstCase, worst_case
+from flows.ensembles.worst_case import WorstCase, worst_case
 from potentials.claim import Claim
 from potentials.notation import symbol
-from symbolic import relu_neuron_bounds as bounds
+from symbolic.systems.relu_neuron import bounds
 
 # A run takes about a thousand steps; the few that need many more would cost most of the time.
 MAX_STEPS = 4000

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import flows
-from flows.figure import save
+from flows.report.figure import save
 
 NUMBERS, COLOURS, DASHES = (1, 2, 3), ("#0072B2", "#D55E00", "#009E73"), ("-", "--", ":")
 T_END = 1e12

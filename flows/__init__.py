@@ -5,57 +5,71 @@ Public names are imported on first use, so that ``import flows`` and ``popflow -
 
 from __future__ import annotations
 
-import importlib
-import sys
-import types
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal to the table below
+    from flows.certificates.certificate import Certificate as Certificate
+    from flows.certificates.certificate import load_certificate as load_certificate
+    from flows.certificates.certify import certify as certify
+    from flows.certificates.verifier.verify import verify as verify
+    from flows.core.errors import InputError as InputError
+    from flows.ensembles.descend import descend_ensemble as descend_ensemble
+    from flows.ensembles.integrate import Ensemble as Ensemble
+    from flows.ensembles.integrate import Law as Law
+    from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
+    from flows.ensembles.integrate import load_ensemble as load_ensemble
+    from flows.ensembles.worst_case import worst_case as worst_case
+    from flows.runs.check import check as check
+    from flows.runs.descend import descend as descend
+    from flows.runs.integrate import METHODS as METHODS
+    from flows.runs.integrate import integrate as integrate
+    from flows.runs.rates import local_exponent as local_exponent
+    from flows.runs.sensitivity import sensitivity as sensitivity
+    from flows.runs.trajectory import Trajectory as Trajectory
+    from flows.runs.trajectory import load as load
+    from flows.systems.gmm_em.system import GMMEM as GMMEM
+    from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
+    from flows.systems.own.system import OwnSystem as OwnSystem
+    from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
+    from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
 
 _HOME = {
-    "Certificate": "certificate",
-    "Ensemble": "ensemble",
-    "GMMEM": "gmm_em",
-    "InputError": "errors",
-    "Law": "ensemble",
-    "METHODS": "integrate",
-    "MatrixFactorization": "matrix_factorization",
-    "OwnSystem": "own_system",
-    "ReLUNeuron": "relu_neuron",
-    "ScoreMatching": "score_matching",
-    "Trajectory": "trajectory",
-    "certify": "certify",
-    "check": "check",
-    "descend": "descend",
-    "descend_ensemble": "ensemble_descend",
-    "integrate": "integrate",
-    "integrate_ensemble": "ensemble",
-    "load": "trajectory",
-    "load_certificate": "certificate",
-    "load_ensemble": "ensemble",
-    "local_exponent": "rate",
-    "sensitivity": "sensitivity_jax",
-    "verify": "verify",
-    "worst_case": "worst_case",
+    "Certificate": "flows.certificates.certificate",
+    "Ensemble": "flows.ensembles.integrate",
+    "GMMEM": "flows.systems.gmm_em.system",
+    "InputError": "flows.core.errors",
+    "Law": "flows.ensembles.integrate",
+    "METHODS": "flows.runs.integrate",
+    "MatrixFactorization": "flows.systems.matrix_factorization.system",
+    "OwnSystem": "flows.systems.own.system",
+    "ReLUNeuron": "flows.systems.relu_neuron.system",
+    "ScoreMatching": "flows.systems.score_matching.system",
+    "Trajectory": "flows.runs.trajectory",
+    "certify": "flows.certificates.certify",
+    "check": "flows.runs.check",
+    "descend": "flows.runs.descend",
+    "descend_ensemble": "flows.ensembles.descend",
+    "integrate": "flows.runs.integrate",
+    "integrate_ensemble": "flows.ensembles.integrate",
+    "load": "flows.runs.trajectory",
+    "load_certificate": "flows.certificates.certificate",
+    "load_ensemble": "flows.ensembles.integrate",
+    "local_exponent": "flows.runs.rates",
+    "sensitivity": "flows.runs.sensitivity",
+    "verify": "flows.certificates.verifier.verify",
+    "worst_case": "flows.ensembles.worst_case",
 }
 
 __all__ = sorted(_HOME)
-
-
-class _Package(types.ModuleType):
-    """Keeps ``flows.check`` the function when the module of the same name is imported."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
 
 
 def __dir__() -> list[str]:

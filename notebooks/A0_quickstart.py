@@ -14,7 +14,7 @@ from IPython.display import Math
 import flows
 import potentials
 import symbolic
-from flows import figure
+from flows.report import figure
 
 # %% [markdown]
 # ## Integrate

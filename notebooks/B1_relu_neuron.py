@@ -15,8 +15,8 @@ from IPython.display import Math
 
 import flows
 import potentials
-from flows import figure
-from flows.rate import tail_constant
+from flows.report import figure
+from flows.runs.rates import tail_constant
 
 system = {n: flows.ReLUNeuron(n=n, d=5) for n in (1, 2, 3)}
 run = {n: flows.integrate(s, s.initial(0.1, seed=0), t_end=1e12) for n, s in system.items()}
@@ -65,7 +65,7 @@ figure.phases_figure(run[3])
 # them through, and they hold with room to spare:
 
 # %%
-from symbolic import relu_neuron_bounds as bounds
+from symbolic.systems.relu_neuron import bounds
 
 stated = {c.id: c for c in potentials.claims("relu_neuron")}
 for name, symbolic_constant in (
@@ -93,7 +93,7 @@ print(f"t^3 L -> {limit.value:.9f} +- {limit.error:.1g}; pi^2/6 = {np.pi**2 / 6:
 # one, which holds with another constant:
 
 # %%
-from symbolic.printed import printed_forms
+from symbolic.systems.relu_neuron.printed import printed_forms
 
 for printed in printed_forms():
     finding = printed.form.verify().finding

@@ -14,8 +14,8 @@ from IPython.display import Math
 
 import flows
 import potentials
-from flows import gmm_em_figure as figure
-from flows.rate import tail_constant
+from flows.report.figures import gmm_em as figure
+from flows.runs.rates import tail_constant
 
 system = flows.GMMEM(n=3, d=2)
 run = flows.integrate(system, system.initial(1.0, seed=0), t_end=1e8)

@@ -12,10 +12,10 @@
 import numpy as np
 
 import flows
-from flows import score_matching_figure as figure
-from flows import score_matching_portrait as portrait
-from flows.score_matching_exact import stationary_point
-from flows.score_matching_threshold import threshold
+from flows.ensembles.threshold import threshold
+from flows.report.figures import score_matching as figure
+from flows.report.figures import score_matching_paper as portrait
+from flows.systems.score_matching.exact import stationary_point
 
 
 def cluster(distance, t_end):

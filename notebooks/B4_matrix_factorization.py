@@ -12,8 +12,8 @@
 import numpy as np
 
 import flows
-from flows import matrix_factorization_figure as figure
-from flows.matrix_factorization_ensemble import convergence
+from flows.ensembles.convergence import convergence
+from flows.report.figures import matrix_factorization as figure
 
 system = flows.MatrixFactorization(d=3, regularization=20.0)
 runs = {}

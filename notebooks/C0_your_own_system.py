@@ -14,8 +14,8 @@ import sympy as sp
 from IPython.display import Math
 
 import flows
-from flows import figure
-from flows.rate import tail_constant
+from flows.report import figure
+from flows.runs.rates import tail_constant
 from potentials import Comparison, Conserved, Inequality, LowerBound, Source, UpperBound
 from potentials.claim import EXPONENT
 from potentials.notation import symbol

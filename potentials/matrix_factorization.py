@@ -295,7 +295,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="orthogonal_parts",
         statement="<grad L_ori, grad L_reg> = 0, measured as |grad L|^2 = |grad L_ori|^2 + "
         "|grad L_reg|^2",
-        source=_paper("derived in symbolic/matrix_factorization_calculus.py", "identity"),
+        source=_paper("derived in symbolic/systems/matrix_factorization/calculus.py", "identity"),
         conclusions=(
             Comparison(
                 gradient_norm**EXPONENT,

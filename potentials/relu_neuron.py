@@ -30,7 +30,7 @@ from potentials.claim import (
 from potentials.notation import symbol
 from potentials.potential import Over, Potential, Reduce, single
 from potentials.source import Source
-from symbolic import relu_neuron_bounds as bounds
+from symbolic.systems.relu_neuron import bounds
 
 __all__ = ["AUXILIARIES", "CLAIMS", "MARKS", "NAMES", "POTENTIALS"]
 
@@ -76,7 +76,7 @@ def _xu_du(locator: str, kind: str) -> Source:
 
 def _derived(locator: str, kind: str) -> Source:
     """Return the source of a form of the paper's statement that this toolkit derives."""
-    return _xu_du(f"{locator}; constant derived in symbolic/relu_neuron_bounds.py", kind)
+    return _xu_du(f"{locator}; constant derived in symbolic/systems/relu_neuron/bounds.py", kind)
 
 
 def _dot(x: sp.Symbol) -> sp.Symbol:

@@ -350,7 +350,9 @@ CLAIMS: tuple[Claim, ...] = (
         statement="while |mu_i - m| <= 1e-3/(1 + |m(0)|) offsets along the mean grow by "
         "exp(|m(0)|^2 (1 - exp(-4 exp(-2 s) t/n))), others stay: the spread is at most 1% above "
         "its start times this, and for d = 1, while |m| exceeds it, at most 1% below",
-        source=_paper("linearised flow, symbolic/score_matching_flow.py", "derived here"),
+        source=_paper(
+            "linearised flow, symbolic/systems/score_matching/cluster.py", "derived here"
+        ),
         hypotheses=_CLUSTER,
         conclusions=_GROWS,
         names=NAMES,
@@ -361,7 +363,7 @@ CLAIMS: tuple[Claim, ...] = (
         "R = max |mu_i|: t L R^2/(16 (n - 1)) -> 1, read as a value from 1 to 1 + 32/R^2 with "
         "exp(-2 s) (t - T1) for t, where R >= 8 and R^2 >= R(T1)^2 + 40",
         # Far away L is a sum of sqrt(pi/8) R exp(-R^2/8), hence dL/dt = -R^2 L^2/(16 (n - 1)).
-        source=_paper("far regime, symbolic/score_matching_tail.py", "derived here"),
+        source=_paper("far regime, symbolic/systems/score_matching/tail.py", "derived here"),
         hypotheses=_FAR,
         conclusions=_LIMIT,
         exponent=sp.S.One,

@@ -6,21 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symbolic.derivation import Document
-    from symbolic.expectation import Expectation
+    from symbolic.evidence.derivation import Document
+    from symbolic.language.expectation import Expectation
 
 __all__ = ["DOCUMENTS", "Expectation", "derive"]
 
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
-    "relu_neuron": "relu_neuron",
-    "gmm_em": "gmm_em",
-    "score_matching": "score_matching",
-    "matrix_factorization": "matrix_factorization",
-    "activations": "activation_flow",
-    "gaussian": "gaussian",
-    "mixture": "mixture",
-    "mixture_frame": "mixture_frame",
+    "relu_neuron": "systems.relu_neuron.pair",
+    "gmm_em": "systems.gmm_em",
+    "score_matching": "systems.score_matching.calculus",
+    "matrix_factorization": "systems.matrix_factorization.chain",
+    "activations": "lemmas.activation_flow",
+    "gaussian": "lemmas.gaussian",
+    "mixture": "lemmas.mixture",
+    "mixture_frame": "lemmas.mixture_frame",
 }
 
 
@@ -57,4 +57,4 @@ def __getattr__(name: str) -> Any:
     """Import `Expectation`, with SymPy, on first use."""
     if name != "Expectation":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("symbolic.expectation").Expectation
+    return import_module("symbolic.language.expectation").Expectation

@@ -12,7 +12,7 @@ def popflow(capfd):
     """Run the command in this process: exit code, standard output, standard error."""
 
     def run(*arguments):
-        from flows.cli import main
+        from flows.cli.main import main
 
         capfd.readouterr()
         code = main([str(argument) for argument in arguments])

@@ -13,25 +13,25 @@ import nbformat
 import flows
 import potentials
 import symbolic
-from flows.prose import prose
+from flows.report.formulas import prose
 
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
 MODULES = (
-    "symbolic.derivation",
-    "symbolic.identity",
-    "symbolic.program",
-    "symbolic.expectation",
-    "symbolic.blocks",
-    "symbolic.lower",
-    "symbolic.printed",
+    "symbolic.evidence.derivation",
+    "symbolic.evidence.identity",
+    "symbolic.language.program",
+    "symbolic.language.expectation",
+    "symbolic.language.blocks",
+    "symbolic.language.lower",
+    "symbolic.systems.relu_neuron.printed",
     "potentials.notation",
-    "flows.system",
-    "flows.self_similar",
-    "flows.rate",
-    "flows.observe",
-    "flows.quadrature",
-    "flows.figure",
+    "flows.core.system",
+    "flows.core.chart",
+    "flows.runs.rates",
+    "flows.runs.quantities",
+    "flows.core.quadrature",
+    "flows.report.figure",
 )
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")

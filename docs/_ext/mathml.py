@@ -6,7 +6,7 @@ import re
 from docutils import nodes
 from latex2mathml.converter import convert
 
-from flows.html import ARGUMENT, FUNCTION
+from flows.report.html import ARGUMENT, FUNCTION
 
 # Bars come in pairs; told which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"\\lvert ?(.+?) ?\\rvert")

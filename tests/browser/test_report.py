@@ -7,13 +7,13 @@ import pytest
 
 import flows
 import symbolic
-from flows import html, report
-from flows.case import Case
-from flows.cli import main
-from flows.figure import loss_figure as relu_neuron_figure
-from flows.gmm_em_figure import loss_figure
-from flows.matrix_factorization_figure import stages_figure
-from flows.score_matching_figure import loss_figure as score_matching_figure
+from flows.cli.main import main
+from flows.report import html, report
+from flows.report.case import Case
+from flows.report.figure import loss_figure as relu_neuron_figure
+from flows.report.figures.gmm_em import loss_figure
+from flows.report.figures.matrix_factorization import stages_figure
+from flows.report.figures.score_matching import loss_figure as score_matching_figure
 
 PHONE = {"width": 390, "height": 844}
 OPTIONS = "--n 2 --d 2 --scale 1 --seed 0"

@@ -23,7 +23,7 @@ TABLE = {
     "phase2_residual": ("Inequality", sp.Rational(1, 2)),
     "gradient_lower": ("Inequality", sp.Rational(2, 3)),
     "angle_vs_loss": ("Inequality", 3),
-    # The same statements with the constants that `symbolic.relu_neuron_bounds` derives.
+    # The same statements with the constants that `symbolic.systems.relu_neuron.bounds` derives.
     "transverse_vs_loss": ("Inequality", 3),
     "distance_decay_constant": ("Inequality", 2),
     "distance_vs_loss_constant": ("Inequality", 3),

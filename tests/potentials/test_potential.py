@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import potentials
-from flows.observe import evaluate
+from flows.runs.quantities import evaluate
 from potentials.notation import symbol, total_derivative
 
 N, D, TIMES = 4, 3, 5

@@ -7,8 +7,8 @@ import pytest
 import sympy as sp
 
 import potentials
-from flows.check import check
-from flows.observe import evaluate
+from flows.runs.check import check
+from flows.runs.quantities import evaluate
 from potentials.claim import EXPONENT
 
 SYSTEM = "score_matching"

@@ -1,0 +1,235 @@
+r"""Quantities of potentials and claims along an enclosed trajectory, as balls.
+
+A box is a stretch of one piece; every quantity on it is a ball that holds its values along the true
+flow there. States are polynomials plus the tube. Rates are the polynomials' derivatives: the flow's
+own velocity differs from ``p'`` by at most ``|H| tube e^tau + defect``. The loss decreases, so that
+on a box it lies between its values at the ends. What a system measures is in
+``flows/certify_features_<system>.py``.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import sympy as sp
+from flint import arb, arb_mat
+
+import potentials
+from flows.certificates import chebyshev
+from flows.certificates.certificate import Certificate
+from flows.certificates.chebyshev import Row
+from flows.core.balls import Singular, dot
+from potentials.notation import FROZEN
+from potentials.potential import Over, Potential, Term
+from symbolic.language.lower import lower
+
+Ball = Any  # flint.arb
+Vector = list[Ball]
+
+
+@functools.cache
+def lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Callable[..., Any]]:
+    """Names of the quantities in expressions, and the function of balls that evaluates them."""
+    symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
+    return tuple(s.name for s in symbols), lower(expressions, symbols, "ball")
+
+
+class Scene:
+    """A certificate with what its boxes share. All methods need the certificate's precision."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        self.flow: Any = certificate.flow()  # a BallFlow of the system that is measured
+        system = certificate.system
+        known = (*potentials.potentials(system.name), *potentials.auxiliaries(system.name))
+        self.potentials = {p.name: p for p in known}
+        self.quantities: type[Quantities] = importlib.import_module(
+            f"flows.certificates.features.{system.name}"
+        ).Features
+        self.count = self.quantities.count(self)
+        self.constants = {
+            **{
+                key: arb(value)
+                for key, value in system.parameters.items()
+                if isinstance(value, int | float)
+            },
+            "t_end": arb(certificate.t_end),
+            **self.quantities.constants(self),
+        }
+        self.frozen: dict[str, Quantities] = {}
+        self.cache: dict[int, Any] = {}  # of each piece, what features want to keep
+        self._losses: dict[tuple[int, float], Ball] = {}
+        self._polynomials: dict[int, Any] = {}
+
+    def polynomials(self, index: int) -> tuple[Any, Vector]:
+        """State and its combinations, and the derivatives of all: rows of balls.
+
+        Beside them bounds of their derivatives.
+        """
+        if index not in self._polynomials:
+            rows = self.certificate.pieces[index].rows
+            values = [*rows, *self.quantities.combined(self, rows)]
+            values += [chebyshev.differentiated(row) for row in values]
+            bits = self.certificate.bits
+            bounds = [arb((sum(map(abs, chebyshev.differentiated(row))), -bits)) for row in values]
+            self._polynomials[index] = chebyshev.column(values, bits).transpose(), bounds
+        return self._polynomials[index]
+
+    def loss(self, index: int, s: float) -> Ball:
+        """Loss at one point of a piece."""
+        if (index, s) not in self._losses:
+            piece = self.certificate.pieces[index]
+            x = chebyshev.evaluated(piece.rows, arb(s), self.certificate.bits)
+            self._losses[index, s] = self.flow.loss([c + arb(0, piece.tube) for c in x])
+        return self._losses[index, s]
+
+    def box(self, index: int, low: float, high: float) -> Quantities:
+        """Quantities on a stretch of a piece."""
+        return self.quantities(self, index, low, high)
+
+
+class Quantities(dict[str, Any], abc.ABC):
+    """Quantities on a box by name: balls, or lists of them over neurons or pairs.
+
+    Subclasses say what a system measures: `names`, and how to :meth:`fill` them.
+    """
+
+    #: Quantities without their rates.
+    names: ClassVar[frozenset[str]] = frozenset()
+
+    @staticmethod
+    def count(scene: Scene) -> dict[Over, int]:
+        """Indices of each kind, where no quantity has them."""
+        return {"state": 1, "neuron": 1, "pair": 0}
+
+    @staticmethod
+    def constants(scene: Scene) -> dict[str, Ball]:
+        """Constants that doubles do not state."""
+        return {}
+
+    @staticmethod
+    def combined(scene: Scene, rows: Sequence[Row]) -> list[Row]:
+        """Sums and differences of components, of their exact coefficients."""
+        return []
+
+    def __init__(self, scene: Scene, index: int, low: float, high: float) -> None:
+        super().__init__(scene.constants)
+        self.scene, self.index, self.low, self.high = scene, index, low, high
+        certificate, states = scene.certificate, scene.flow.size
+        middle, radius = arb(low + high) / 2, arb(high - low) / 2
+        span, tube = certificate.span(index), arb(certificate.pieces[index].tube)
+        table, bounds = scene.polynomials(index)
+        at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
+        middles, half = [row[0] for row in (table * at).tolist()], len(bounds) // 2
+        # To second order, where the derivative is known, and to first order.
+        reach = [
+            radius * abs(slope) + radius * radius / 2 * bend
+            for slope, bend in zip(middles[half:], bounds[half:], strict=True)
+        ]
+        reach += [radius * bound for bound in bounds[half:]]
+        values = [v + arb(0, 1) * r for v, r in zip(middles, reach, strict=True)]
+        self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)
+        self["t"] = self.tau.expm1().nonnegative_part()
+        self.speeds = [v / span.half for v in values[half:]]
+        self.known = [v + arb(0, 1) * r for v, r in zip(values, self._off(tube), strict=False)]
+        self.x = self.known[:states]
+
+    def _off(self, tube: Ball) -> Vector:
+        """How far components and combinations may be from the flow: these of up to n terms."""
+        states, half = self.scene.flow.size, len(self.speeds)
+        return [tube] * states + [self.scene.count["neuron"] * tube] * (half - states)
+
+    def __missing__(self, name: str) -> Any:
+        """Evaluate a quantity and keep it."""
+        base = name.removesuffix("_dot")
+        for suffix in FROZEN:
+            if name.endswith(suffix):
+                self[name] = self.scene.frozen[suffix[1:]][name.removesuffix(suffix)]
+                return self[name]
+        # A potential may have the name of a quantity, and then is that.
+        if name in ("loss", "loss_dot", "gradient_norm"):
+            self._fill_loss(name)
+        elif base in self.names:
+            self.fill(base, rates=name != base)
+        elif base in self.scene.potentials:
+            self[base], self[f"{base}_dot"] = _evaluated(self.scene.potentials[base], self)
+        elif name in self.scene.frozen:
+            self[name] = self.scene.frozen[name]["t"]
+        if name not in self:
+            raise KeyError(f"unknown quantity {name!r}")
+        return self[name]
+
+    @abc.abstractmethod
+    def fill(self, base: str, rates: bool) -> None:
+        """Evaluate one of `names`, or its rate, and whatever comes with it."""
+
+    @functools.cached_property
+    def velocity(self) -> Vector:
+        """Time derivatives of the components and their combinations."""
+        piece = self.scene.certificate.pieces[self.index]
+        entries = [c for row in self.scene.flow.hessian(self.x).tolist() for c in row]
+        stiff = dot(entries, entries).nonnegative_part().sqrt() * self.tau.exp()
+        off = self._off(stiff * piece.tube + piece.defect)
+        slow = (-self.tau).exp()
+        return [(v + arb(0, 1) * r) * slow for v, r in zip(self.speeds, off, strict=True)]
+
+    def _fill_loss(self, name: str) -> None:
+        scene = self.scene
+        if name == "loss":
+            early, late = (scene.loss(self.index, s) for s in (self.low, self.high))
+            self["loss"] = early.union(late).nonnegative_part()
+        else:
+            moving = self.velocity[: scene.flow.size]
+            square = dot(moving, moving).nonnegative_part()
+            self["loss_dot"], self["gradient_norm"] = -square, square.sqrt()
+
+    def at(self, expressions: Sequence[sp.Expr], over: Over) -> list[tuple[Ball, ...]]:
+        """Evaluate expressions at each index; balls that are not finite where undefined."""
+        names, function = lowered(tuple(expressions))
+        values = [self[name] for name in names]
+        lists = [len(v) for v in values if isinstance(v, list)]
+        count = lists[0] if lists else self.scene.count[over]
+        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
+        return [tuple(arb(x) for x in function(*row)) for row in rows]
+
+
+def _evaluated(potential: Potential, box: Quantities) -> tuple[Any, Any]:
+    """Value and Lie derivative of a potential on a box."""
+    lie = potential.lie_derivative()
+    terms: dict[str, Any] = {}
+    for term, rate in zip(potential.terms, lie.rates, strict=True):
+        values = [v for (v,) in box.at((term.expression,), term.over)]
+        try:
+            rates = [v for (v,) in box.at((rate,), term.over)]
+        except Singular:
+            rates = [arb.nan()] * len(values)
+        terms[term.name], terms[f"{term.name}_dot"] = _reduced(term, values, rates)
+    value, rate = (_outer(e, terms, box) for e in (potential.expression, lie.expression))
+    return value, rate
+
+
+def _outer(expression: sp.Expr, terms: dict[str, Any], box: Quantities) -> Any:
+    """Outer expression of a potential: a ball, or a list of them where a term is one."""
+    names, function = lowered((expression,))
+    arguments = [terms[name] if name in terms else box[name] for name in names]
+    lists = [a for a in arguments if isinstance(a, list)]
+    if not lists:
+        return arb(function(*arguments)[0])
+    rows = ([a[k] if isinstance(a, list) else a for a in arguments] for k in range(len(lists[0])))
+    return [arb(function(*row)[0]) for row in rows]
+
+
+def _reduced(term: Term, values: Vector, rates: Vector) -> tuple[Any, Any]:
+    """Remove the index of a term; an extremum has the rate of an index that may attain it."""
+    if term.reduce is None:
+        return (values[0], rates[0]) if term.over == "state" else (values, rates)
+    if term.reduce == "sum" or not values:
+        return sum(values, arb(0)), sum(rates, arb(0))
+    sign = 1 if term.reduce == "max" else -1
+    best = functools.reduce(lambda a, b: a.max(b), [sign * v for v in values])
+    able = [r for v, r in zip(values, rates, strict=True) if not sign * v < best]
+    return sign * best, functools.reduce(lambda a, b: a.union(b), able)

@@ -1,0 +1,286 @@
+"""A certificate: a piecewise polynomial, and for each piece the bounds that make it a proof.
+
+It is a claim until :func:`flows.verify` has checked it. All numbers in its file are exact: doubles
+in hexadecimal, coefficients as hexadecimal multiples of a power of two.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flint import arb
+
+from flows.certificates import chebyshev
+from flows.certificates.chebyshev import Row, precision
+from flows.certificates.proof import Span
+from flows.core.balls import BallFlow, dot
+from flows.core.chart import Array
+from flows.core.errors import InputError
+from flows.core.system import System
+from flows.runs.trajectory import plain, unplain
+
+Ball = Any  # flint.arb
+
+FORMAT = "popflow certificate 1"
+#: Parameters that make a system, in its file.
+STATED = {
+    "relu_neuron": ("n", "d", "teacher"),
+    "matrix_factorization": ("d", "field", "regularization", "target", "depth"),
+    "gmm_em": ("n", "d", "weights"),
+}
+MAX_BYTES = 256 * 2**20
+
+
+class Piece(NamedTuple):
+    """A polynomial on a piece of log-time, with what is proved of it.
+
+    Parameters
+    ----------
+    end : int
+        Where it ends, ``tau = end 2^-bits``; it begins where the last one ended.
+    signs : tuple of int
+        In the plane, the sign of the area of each pair: the branch of the field.
+    rho : float
+        Parameter of the ellipse on which the field is bounded.
+    defect : float
+        Bound of ``|p' - e^tau f(p)|``.
+    growth : tuple of float
+        Bound of the logarithmic norm on each of equal parts.
+    tube : float
+        Bound of the distance between flow and polynomial on the whole piece.
+    error : float
+        Bound of this distance at the end.
+    rows : tuple of lists of int
+        Chebyshev coefficients of each component, multiples of ``2^-bits``.
+    """
+
+    end: int
+    signs: tuple[int, ...]
+    rho: float
+    defect: float
+    growth: tuple[float, ...]
+    tube: float
+    error: float
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    r"""Enclosure of the flow from one start: ``|w(t) - p(log(1 + t))| <= tube`` up to ``t_end``.
+
+    Parameters
+    ----------
+    system : System
+        The flow.
+    start : ndarray
+        User's parameters at ``t = 0``; its doubles are the exact start.
+    t_end : float
+        Where it ends.
+    bits : int
+        Coefficients are multiples of ``2^-bits``.
+    precision : int
+        Working precision of balls, in bits.
+    pieces : tuple of Piece
+        The pieces in order.
+
+    Notes
+    -----
+    Distances are Euclidean, in the user's parameters. Balls are `flint.arb`.
+    """
+
+    system: System
+    start: Array
+    t_end: float
+    bits: int
+    precision: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def error(self) -> float:
+        """Bound of the distance between flow and polynomial at every time."""
+        return max(piece.tube for piece in self.pieces)
+
+    @property
+    def final_error(self) -> float:
+        """Bound of this distance at the end."""
+        return self.pieces[-1].error
+
+    def flow(self) -> BallFlow:
+        """Flow in ball arithmetic, of the current precision."""
+        return self.system.ball_flow(self.start)
+
+    def span(self, index: int) -> Span:
+        """Log-time of a piece."""
+        first = self.pieces[index - 1].end if index else 0
+        return Span.between(first, self.pieces[index].end, self.bits)
+
+    def locate(self, t: float) -> int:
+        """Index of the piece that contains a time.
+
+        Raises
+        ------
+        InputError
+            For a time that is not in ``[0, t_end]``.
+        """
+        if not 0 <= t <= self.t_end:
+            raise InputError(f"time: expected a number in [0, {self.t_end:g}], got {t!r}")
+        with precision(self.precision):
+            tau = chebyshev.rounded(arb(t).log1p(), self.bits)
+            ends = [piece.end for piece in self.pieces]
+            return min(bisect.bisect_left(ends, tau), len(ends) - 1)
+
+    def coordinates(self, t: float) -> list[Ball]:
+        """Coordinates of the flow at a time in the frame of :meth:`flow`, as balls."""
+        index = self.locate(t)
+        with precision(self.precision):
+            span = self.span(index)
+            s = (arb(t).log1p() - span.centre) / span.half
+            piece = self.pieces[index]
+            values = chebyshev.evaluated(piece.rows, s, self.bits)
+            return [x + arb(0, piece.tube) for x in values]
+
+    def state(self, t: float) -> list[list[Ball]]:
+        """User's parameters at a time, balls that contain the flow, nested like the start."""
+        with precision(self.precision):
+            return self.flow().restore(self.coordinates(t))
+
+    def loss(self, t: float) -> Ball:
+        """Ball that contains the loss at a time."""
+        with precision(self.precision):
+            return self.flow().loss(self.coordinates(t))
+
+    def local_exponent(self, t: float) -> Ball:
+        """Ball that contains ``-d log L / d log t = t |grad L|^2 / L`` at a time."""
+        with precision(self.precision):
+            x, flow = self.coordinates(t), self.flow()
+            velocity = flow.field(x, self.pieces[self.locate(t)].signs)
+            return arb(t) * dot(velocity, velocity) / flow.loss(x)
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Write the certificate as JSON.
+
+        Raises
+        ------
+        InputError
+            If the file exists and ``force`` is not given.
+        """
+        from flows.cli.output import check_output, write_file
+
+        check_output(os.fspath(path), force)
+        text = json.dumps(self.to_json(), separators=(",", ":"))
+        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds."""
+        parameters = {key: self.system.parameters[key] for key in STATED[self.system.name]}
+        return {
+            "format": FORMAT,
+            "system": self.system.name,
+            "parameters": _hexadecimal(parameters),
+            "start": _hexadecimal(plain(self.start)),
+            "t_end": self.t_end.hex(),
+            "bits": self.bits,
+            "precision": self.precision,
+            "pieces": [
+                {
+                    "end": f"{piece.end:x}",
+                    "signs": list(piece.signs),
+                    "rho": piece.rho.hex(),
+                    "defect": piece.defect.hex(),
+                    "growth": _hexadecimal(list(piece.growth)),
+                    "tube": piece.tube.hex(),
+                    "error": piece.error.hex(),
+                    "coefficients": [[f"{c:x}" for c in row] for row in piece.rows],
+                }
+                for piece in self.pieces
+            ],
+        }
+
+
+def _hexadecimal(value: Any) -> Any:
+    """Hexadecimal text for doubles, in lists and objects; integers and words stay."""
+    if isinstance(value, dict):
+        return {key: _hexadecimal(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hexadecimal(part) for part in value]
+    return value.hex() if isinstance(value, float) else value
+
+
+def _doubles(value: Any) -> Any:
+    """Inverse of :func:`_hexadecimal`."""
+    if isinstance(value, dict):
+        return {key: _doubles(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_doubles(part) for part in value]
+    hexadecimal = isinstance(value, str) and value.lstrip("-").startswith("0x")
+    return float.fromhex(value) if hexadecimal else value
+
+
+def load_certificate(path: str | os.PathLike[str]) -> Certificate:
+    """Read a certificate; nothing is checked but its form.
+
+    Parameters
+    ----------
+    path : path
+        File that ``popflow certify --out`` or :meth:`Certificate.save` wrote.
+
+    Returns
+    -------
+    Certificate
+        As it was saved; :func:`flows.verify` says whether it proves anything.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not a certificate.
+    """
+    from flows.systems.registry import make
+
+    name = os.fspath(path)
+    wanted = f"{name}: expected a certificate that popflow certify --out wrote"
+    if not Path(name).is_file():
+        raise InputError(f"{wanted}, got no file; name one")
+    if Path(name).stat().st_size > MAX_BYTES:
+        raise InputError(f"{wanted}, got more than {MAX_BYTES} bytes; name another")
+    try:
+        data = json.loads(Path(name).read_text("ascii"))
+        if data["format"] != FORMAT:
+            raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
+        number = float.fromhex
+        pieces = tuple(
+            Piece(
+                int(p["end"], 16),
+                tuple(p["signs"]),
+                number(p["rho"]),
+                number(p["defect"]),
+                tuple(map(number, p["growth"])),
+                number(p["tube"]),
+                number(p["error"]),
+                tuple([int(c, 16) for c in row] for row in p["coefficients"]),
+            )
+            for p in data["pieces"]
+        )
+        system = make(data["system"], _doubles(data["parameters"]))
+        start = system.check_start(unplain(_doubles(data["start"])))
+        return Certificate(
+            system, start, number(data["t_end"]), int(data["bits"]), int(data["precision"]), pieces
+        )
+    except InputError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise InputError(
+            f"{wanted}, got something else ({type(error).__name__}: {error}); name another"
+        ) from error

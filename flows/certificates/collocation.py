@@ -1,0 +1,121 @@
+r"""Approximate pieces of a trajectory: collocation in log-time, no rigour needed.
+
+The polynomial starts where the last one ended and satisfies ``dp/dtau = e^tau f(p)`` at all
+Chebyshev points of its piece but the first, which makes the method stiffly accurate. Residuals have
+all digits; Newton's corrections are solved in doubles, and each gains some digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from flint import arb_mat
+
+from flows.certificates import chebyshev
+from flows.certificates.chebyshev import Row
+from flows.certificates.proof import Span
+from flows.core.balls import BallFlow, Singular
+
+Ball = Any  # flint.arb
+Matrix = Any  # flint.arb_mat
+
+NEWTON_STEPS = 40
+#: A correction that shrinks more slowly than this asks for new Jacobians.
+SLOW = 0.05
+
+
+def constant(flow: BallFlow, start: Sequence[Ball], count: int) -> Matrix:
+    """Return the first guess: the start at all points."""
+    return arb_mat([list(start)] * count)
+
+
+def continued(
+    rows: Sequence[Row], before: Span, after: Span, nodes: Sequence[Ball], bits: int
+) -> Matrix:
+    """Return a guess: the last polynomial, beyond its piece."""
+    places = [(after.centre + after.half * s - before.centre) / before.half for s in nodes]
+    values = arb_mat([chebyshev.at(place, len(rows[0]) - 1) for place in places])
+    return (values * chebyshev.column(rows, bits)).mid()
+
+
+def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
+    """LU factors of Newton's matrix."""
+    size = flow.size
+    matrix = np.kron(derivative, np.eye(size))
+    for i, (x, speed) in enumerate(zip(states, speeds, strict=True)):
+        block = slice(i * size, (i + 1) * size)
+        matrix[block, block] += float(speed) * flow.steering(x)
+    return scipy.linalg.lu_factor(matrix)
+
+
+def collocate(
+    flow: BallFlow,
+    start: Sequence[Ball],
+    span: Span,
+    signs: Sequence[int],
+    guess: Matrix,
+    bits: int,
+    prec: int,
+) -> list[Row] | None:
+    """Solve for the coefficients of a piece, None if Newton's method does not converge.
+
+    Parameters
+    ----------
+    flow : BallFlow
+        The flow.
+    start : list of balls
+        State at the beginning.
+    span : Span
+        Log-time of the piece.
+    signs : list of int
+        Branch of the field.
+    guess : arb_mat, shape (N+1, size)
+        First values at the points; the first row is replaced by the start.
+    bits, prec : int
+        Coefficients are rounded to multiples of ``2^-bits``; working precision.
+    """
+    degree = guess.nrows() - 1
+    table = chebyshev.table(degree, prec)
+    values = [[x.mid() for x in start], *guess.tolist()[1:]]
+    speeds = [(span.centre + span.half * s).exp().mid() for s in table.nodes[1:]]
+    slopes = np.array([[float(c) for c in row[1:]] for row in table.derivative.tolist()[1:]])
+    slopes /= float(span.half)
+    floor = 2.0 ** (4 - bits)
+    factors, last = None, np.inf
+    for _ in range(NEWTON_STEPS):
+        rates = (table.derivative * arb_mat(values)).tolist()[1:]
+        try:
+            gaps = [
+                (rate / span.half - speed * f).mid()
+                for row, speed, x in zip(rates, speeds, values[1:], strict=True)
+                for rate, f in zip(row, flow.field(x, signs), strict=True)
+            ]
+            if factors is None:
+                factors = _factors(flow, values[1:], speeds, slopes)
+        except (Singular, ValueError):  # ValueError: the matrix is not finite
+            return None
+        scale = max(map(abs, gaps)).mid()
+        if not scale.is_finite():
+            return None
+        if scale > 0:
+            scaled = np.array([float(g / scale) for g in gaps])
+            solved = scipy.linalg.lu_solve(factors, scaled)
+            change = float(scale) * float(np.abs(solved).max())
+            corrections = iter(solved.tolist())
+            values[1:] = [
+                [(x - scale * next(corrections)).mid() for x in row] for row in values[1:]
+            ]
+        else:
+            change = 0.0
+        if change <= floor:
+            coefficients = (table.transform * arb_mat(values)).transpose().tolist()
+            return [[chebyshev.rounded(c, bits) for c in row] for row in coefficients]
+        if not change < last:
+            return None
+        if change > SLOW * last:
+            factors = None
+        last = change
+    return None

@@ -1,0 +1,1 @@
+"""What certificates evaluate of each system in boxes: potentials, spectra, series."""

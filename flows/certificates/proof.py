@@ -1,0 +1,274 @@
+r"""What makes a polynomial a proof: defect, growth, comparison. All bounds are rounded outwards.
+
+A piece ``p(tau)`` approximates the flow ``dx/dtau = F(tau, x) = e^tau f(x)``, ``tau = log(1+t)``.
+
+*Defect.* ``D = p' - F(tau, p)`` is evaluated at the ``N+1`` Chebyshev points of the piece. Between
+them ``|D| <= (1 + (2/pi) log(N+1)) max_nodes |D| + 4 M rho^{-N} / (rho - 1)``, where ``M`` bounds
+``F(tau, p(tau))`` on the Bernstein ellipse ``E_rho`` around the piece, on which it is analytic: one
+evaluation on a complex box. (Trefethen, Approximation Theory and Approximation Practice, Theorems
+8.2 and 15.2; the polynomial ``p'`` is its own interpolant.) Where a flow bounds an analytic
+function instead that differs from the real field by ``d``, this costs ``2 + (2/pi) log(N+1)``
+times ``e^tau d``.
+
+*Growth.* On each part of a piece, and for every state within the radius of the tube around it,
+``nu`` bounds the logarithmic norm of ``F``: ``e^tau H + nu`` is positive definite for the Hessian
+``H`` of the loss, which an elimination in balls proves by its positive pivots.
+
+*Comparison.* The distance ``e`` of the flow from ``p`` then obeys ``e' <= nu e + |D|``. As long as
+this keeps it inside the tube, it is inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import acb, arb
+
+from flows.certificates import chebyshev
+from flows.certificates.chebyshev import Row
+from flows.core.balls import BallFlow, Singular, dot
+
+Ball = Any  # flint.arb
+
+#: Ellipses that are tried.
+ELLIPSES = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 16.0, 32.0, 128.0, 1024.0)
+#: Stated bounds exceed what was computed by this factor, so that other roundings agree with them.
+ROOM = 1.0 + 2.0**-10
+#: And bounds that depend on how a formula is written by more: the defect by this factor, growth by
+#: this part of the width of the Hessian. On an ellipse larger by a factor all is analytic too.
+SPARE, MARGIN, CLEARANCE = 4.0, 0.25, 1.25
+#: Sums and products of positive doubles are right to this factor, if none is below this number.
+UP, TINY = 1.0 + 1e-9, 1e-200
+
+
+class Span(NamedTuple):
+    """Log-time of a piece: ``centre + half s``, ``-1 <= s <= 1``."""
+
+    centre: Ball
+    half: Ball
+
+    @classmethod
+    def between(cls, first: int, last: int, bits: int) -> Span:
+        """Span of two multiples of ``2^-bits``."""
+        return cls(arb((first + last, -bits - 1)), arb((last - first, -bits - 1)))
+
+    def part(self, index: int, parts: int) -> Ball:
+        """Log-time of one of equal parts, as a ball."""
+        middle = self.centre + self.half * (2 * index + 1 - parts) / parts
+        return middle + arb(0, 1) * (self.half / parts)
+
+
+class Bounds(NamedTuple):
+    """What is stated of a piece, in doubles that are exact upper bounds."""
+
+    rho: float
+    defect: float
+    growth: tuple[float, ...]
+    tube: float
+    error: float
+
+
+def above(x: Ball) -> float:
+    """Return a double above the ball, with :data:`ROOM`."""
+    return math.nextafter(float((x * ROOM).upper()), math.inf)
+
+
+def norm(vector: Sequence[Ball]) -> Ball:
+    """Euclidean norm of balls."""
+    return dot(vector, vector).nonnegative_part().sqrt()
+
+
+def _larger(a: Ball, b: Ball) -> Ball:
+    return a.max(b)
+
+
+def lebesgue(degree: int) -> Ball:
+    """Bound the Lebesgue constant of the Chebyshev points."""
+    return 1 + 2 / arb.pi() * arb(degree + 1).log()
+
+
+def interpolated(
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, prec: int
+) -> Ball:
+    """Bound the interpolant of the defect on a piece."""
+    degree = len(rows[0]) - 1
+    table = chebyshev.table(degree, prec)
+    values = (table.values * chebyshev.column(rows, bits)).tolist()
+    slopes = [chebyshev.differentiated(row) for row in rows]
+    rates = (table.values * chebyshev.column(slopes, bits)).tolist()
+    worst = arb(0)
+    for s, x, rate in zip(table.nodes, values, rates, strict=True):
+        speed = (span.centre + span.half * s).exp()
+        gaps = [r / span.half - speed * f for r, f in zip(rate, flow.field(x, signs), strict=True)]
+        worst = _larger(worst, norm(gaps))
+    return worst * lebesgue(degree)
+
+
+def remainder(
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, rho: float
+) -> Ball:
+    """Bound what interpolation leaves of the field, from its size on the ellipse."""
+    outer = arb(rho)
+    sizes = [(outer**k + outer**-k) / 2 for k in range(len(rows[0]))]  # of T_k on the ellipse
+    box = []
+    for row in rows:
+        radius = dot([arb((abs(c), -bits)) for c in row[1:]], sizes[1:])
+        side = arb(0, 1) * radius
+        box.append(acb(arb((row[0], -bits)) + side, side))
+    along, across = span.half * sizes[1], span.half * (outer - 1 / outer) / 2
+    speed = acb(span.centre + arb(0, 1) * along, arb(0, 1) * across).exp()
+    values = [(speed * f).abs_upper() for f in flow.field(box, signs)]
+    size = norm(values)
+    if not size.is_finite():
+        raise Singular("the field is not bounded on the ellipse")
+    left = 4 * size * outer ** (1 - len(rows[0])) / (outer - 1)
+    # Interpolated is the defect of the analytic field: it is off at the points and between them.
+    off = (1 + lebesgue(len(rows[0]) - 1)) * flow.deviation(box) * speed.abs_upper()
+    return left + off
+
+
+def best_ellipse(
+    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int
+) -> tuple[float, Ball]:
+    """Ellipse of the smallest remainder, infinity if the field is not analytic on any."""
+    best = 1.0, arb.pos_inf()
+    for rho in ELLIPSES:
+        try:
+            bound = remainder(flow, rows, span, signs, bits, rho)
+            remainder(flow, rows, span, signs, bits, CLEARANCE * rho)
+        except Singular:
+            break  # so it is on larger ones
+        if bound > best[1]:
+            break
+        best = rho, bound
+    return best
+
+
+def boxes(rows: Sequence[Row], parts: int, bits: int, prec: int, radius: Ball) -> list[list[Ball]]:
+    """Boxes that contain all states within ``radius`` of each part of a piece."""
+    middles = (
+        chebyshev.at_middles(len(rows[0]) - 1, parts, prec) * chebyshev.column(rows, bits)
+    ).tolist()
+    slopes = [sum(map(abs, chebyshev.differentiated(row))) for row in rows]
+    sides = [arb(0, 1) * (arb((c, -bits)) / parts + radius) for c in slopes]
+    return [[x + side for x, side in zip(middle, sides, strict=True)] for middle in middles]
+
+
+def crossing(
+    flow: BallFlow,
+    rows: Sequence[Row],
+    span: Span,
+    signs: Sequence[int],
+    bits: int,
+    parts: int,
+    prec: int,
+) -> Ball:
+    """Bound how far the branch of the field is from the field itself, along a piece."""
+    total = arb(0)
+    if not signs:
+        return total
+    nothing = arb(0)
+    slopes = [chebyshev.differentiated(row) for row in rows]
+    rates = boxes(slopes, parts, bits, prec, nothing)
+    for index, box in enumerate(boxes(rows, parts, bits, prec, nothing)):
+        areas = flow.areas(box)
+        if all(a * s >= 0 for a, s in zip(areas, signs, strict=True)):
+            continue
+        ends = [
+            chebyshev.evaluated(rows, arb(2 * (index + k) - parts) / parts, bits) for k in (0, 1)
+        ]
+        beyond = arb(0)
+        for pair, sign in enumerate(signs):
+            if not areas[pair] * sign >= 0:
+                lowest = flow.lowest_area(pair, sign, box, rates[index], ends)
+                if not lowest >= 0:
+                    beyond += flow.beyond(box, pair, -lowest)
+        total += span.part(index, parts).exp() * beyond
+    return total
+
+
+def spread(matrix: list[list[Ball]]) -> float:
+    """Bound the spectral norm of all symmetric matrices of these radii.
+
+    A symmetric matrix ``R >= 0`` has the norm ``max_i (R y)_i / y_i`` at most, for every ``y > 0``
+    (Collatz and Wielandt).
+    """
+    radius = np.array([[float(c.rad()) for c in row] for row in matrix]) + TINY
+    if not np.isfinite(radius).all():
+        return math.inf
+    radius = np.maximum(radius, radius.T)
+    y = np.ones(len(radius))
+    for _ in range(3):
+        y = radius @ y
+        y = y / y.max() + 1e-3
+    return float((radius @ y / y).max() * UP)
+
+
+def is_positive(matrix: list[list[Ball]]) -> bool:
+    """Whether every symmetric matrix in the box is proved to be positive definite.
+
+    Its middle, less what the radii may do, has positive pivots. Eliminating the balls themselves
+    loses small eigenvalues among many.
+    """
+    size, least = len(matrix), spread(matrix)
+    if not math.isfinite(least):
+        return False
+    rows = [
+        [c.mid() - least if i == j else c.mid() for j, c in enumerate(row)]
+        for i, row in enumerate(matrix)
+    ]
+    for k in range(size):
+        pivot = rows[k][k]
+        if not pivot > 0:
+            return False
+        for i in range(k + 1, size):
+            factor = rows[k][i] / pivot
+            for j in range(i, size):
+                rows[i][j] -= factor * rows[k][j]
+    return True
+
+
+def growth(
+    flow: BallFlow, rows: Sequence[Row], span: Span, bits: int, parts: int, prec: int, tube: Ball
+) -> tuple[tuple[float, ...], float]:
+    """Bounds of the logarithmic norm on each part, and how much of their mean is not sharp."""
+    bounds, excess = [], 0.0
+    for index, box in enumerate(boxes(rows, parts, bits, prec, tube)):
+        slow = (-span.part(index, parts)).exp()
+        hessian = flow.hessian(box).tolist()
+        speed = 1 / float(slow.mid())
+        if not math.isfinite(wide := spread(hessian)):
+            raise Singular("the Hessian is not bounded")
+        middle = np.array([[float(c.mid()) for c in row] for row in hessian])
+        values = np.linalg.eigvalsh((middle + middle.T) / 2)
+        sharp = -speed * float(values[0])
+        wide += abs(sharp) * float(slow.rad())
+        slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
+        for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
+            nu = sharp + factor * slack
+            shifted = [
+                [c + nu * slow if a == b else c for b, c in enumerate(row)]
+                for a, row in enumerate(hessian)
+            ]
+            if is_positive(shifted):
+                break
+        else:
+            raise Singular("no bound of the growth of errors is found")
+        bounds.append(nu + MARGIN * slack)
+        excess += (bounds[-1] - sharp) / parts
+    return tuple(bounds), excess
+
+
+def compared(start: Ball, defect: Ball, bounds: Sequence[float], span: Span) -> tuple[Ball, Ball]:
+    """Largest distance from the polynomial on a piece, and the distance at its end."""
+    error, largest = start, start
+    length = 2 * span.half / len(bounds)
+    for nu in bounds:
+        factor = (nu * length).exp()
+        gain = _larger(arb(1), factor)
+        largest = _larger(largest, gain * (error + defect * length))
+        error = (factor * error + gain * defect * length).upper()
+    return largest.upper(), error

@@ -1,0 +1,143 @@
+r"""Independent check of the pieces of a certificate; shares only python-flint with its maker.
+
+Polynomials ``p`` approximate a gradient flow ``dx/dtau = -e^tau grad L(x)``, ``tau = log(1+t)``.
+For each piece, in ball arithmetic:
+
+1. the exact start, or the end of the last piece, differs from ``p`` by so much;
+2. the defect ``|p' - field(p)|`` is at most ``1 + (2/pi) log(N+1)`` times its largest value at the
+   points ``cos(pi j/N)``, plus ``4 M rho^-N/(rho-1)``, where ``|field(p)| <= M`` on the Bernstein
+   ellipse (Trefethen, Approximation Theory and Approximation Practice, Theorems 15.2 and 8.2),
+   plus, where the field has kinks, what a branch of it differs from the field;
+3. ``H + nu e^-tau`` is positive definite for the Hessians ``H`` of all states within the tube;
+4. so ``e' <= nu e + defect`` for the distance ``e`` of flow and ``p``, and ``e`` stays in the tube.
+"""
+
+import abc
+from typing import Any
+
+import numpy as np
+from flint import acb, arb, fmpq
+
+from flows.certificates.verifier.verify import MOST, Refused, number, require
+
+UNIT = arb(0, 1)  # the interval [-1, 1]
+
+
+class Problem(abc.ABC):
+    """A flow and its exact start, in coordinates that keep distances; of each system its own."""
+
+    start: Any
+
+    @abc.abstractmethod
+    def field(self, x: Any, signs: Any) -> Any:
+        """Minus the gradient; refused on a complex box on which it may not be analytic."""
+
+    @abc.abstractmethod
+    def hessian(self, x: Any) -> Any:
+        """Hessian of the loss; on a box all Hessians."""
+
+    def branching(self, piece: "Piece", parts: int) -> arb:
+        """Bound what the branch of the stated signs is off; refused if the signs are wrong."""
+        require(not piece.signs, "wrong signs of areas")
+        return arb(0)
+
+
+class Piece:
+    """``p(centre + half s)``, ``-1 <= s <= 1``: Chebyshev coefficients, one row a component."""
+
+    def __init__(self, p: Any, first: arb, last: arb, signs: Any = ()) -> None:
+        self.p, self.signs = p, signs
+        self.centre, self.half = (first + last) / 2, (last - first) / 2
+        self.slope = np.polynomial.chebyshev.chebder(p, axis=1)
+
+    def time(self, part: int, parts: int) -> arb:
+        """Log-time of one of equal parts."""
+        return self.centre + self.half * (2 * part + 1 - parts + UNIT) / parts
+
+    def box(self, part: int, parts: int) -> Any:
+        """All values on this part."""
+        middle = at(self.p, arb(2 * part + 1 - parts) / parts)
+        return middle + np.abs(self.slope).sum(axis=1) / parts * UNIT
+
+    def defect(self, problem: Problem, rho: arb) -> arb:
+        """Bound of the defect on the piece, by interpolation."""
+        count, worst = self.p.shape[1], arb(0)
+        for j in range(count):
+            s = arb.cos_pi_fmpq(fmpq(j, count - 1))
+            speed = (self.centre + self.half * s).exp()
+            gap = at(self.slope, s) / self.half - speed * problem.field(at(self.p, s), self.signs)
+            worst = worst.max(norm(gap))
+        tops = np.array([(rho**k + rho**-k) / 2 for k in range(count)])  # of T_k on the ellipse
+        side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
+        box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
+        across = self.half * (rho - 1 / rho) / 2 * UNIT
+        fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
+        most = norm(np.array([(fast * f).abs_upper() for f in problem.field(box, self.signs)]))
+        lebesgue = 1 + 2 / arb.pi() * arb(count).log()
+        return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
+
+
+def check(problem: Problem, end: float, bits: int, pieces: Any) -> tuple[float, float]:
+    """Return the error at every time and at the end, or refuse."""
+    state, error, largest, last = problem.start, arb(0), arb(0), 0
+    for index, stated in enumerate(pieces):
+        try:
+            first, last = last, int(stated["end"], 16)
+            p = np.array(
+                [[arb((int(c, 16), -bits)) for c in row] for row in stated["coefficients"]]
+            )
+            fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
+            require(fits, "it has a wrong shape")
+            one = Piece(p, arb((first, -bits)), arb((last, -bits)), stated["signs"])
+            rho, defect, tube, after = (
+                arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
+            )
+            parts = len(stated["growth"])
+            require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
+            error += norm(at(p, arb(-1)) - state)
+            branching = problem.branching(one, parts)
+            require(one.defect(problem, rho) + branching <= defect, "the defect is larger")
+            for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
+                box, slow = one.box(part, parts) + tube * UNIT, (-one.time(part, parts)).exp()
+                require(_positive(problem.hessian(box), nu * slow), "errors may grow faster")
+                factor, step = (nu * 2 * one.half / parts).exp(), defect * 2 * one.half / parts
+                most = factor.max(arb(1))
+                require(most * (error + step) <= tube, "the flow may leave the tube")
+                error = (factor * error + most * step).upper()
+            require(error <= after, "the error at its end is larger")
+        except Refused as reason:
+            raise Refused(f"piece {index}: {reason}") from None
+        state, error, largest = at(p, arb(1)), after, largest.max(tube)
+    require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
+    return float(largest), float(error)
+
+
+def _positive(matrix: Any, shift: arb) -> bool:
+    """Whether all symmetric matrices of a box are positive definite, this much added.
+
+    Seen by the pivots of their middle, less a bound of the norm of the radii ``R``: the largest
+    ``(R y)_i / y_i``, for any positive ``y``. Doubles serve, as nothing is subtracted.
+    """
+    middle = matrix.copy()
+    radius, y = np.zeros(matrix.shape), np.ones(len(matrix))
+    for k, c in np.ndenumerate(matrix):
+        middle[k], radius[k] = c.mid(), float(c.rad()) + 1e-200
+    require(np.isfinite(radius).all(), "errors may grow faster")
+    radius = np.maximum(radius, radius.T)
+    for _ in range(3):
+        y = 1e-3 + radius @ y / (radius @ y).max()
+    least = float((radius @ y / y).max() * (1 + 1e-9))
+    m = middle + (shift - least).lower() * np.eye(len(y), dtype=object)
+    while len(m) and m[0, 0] > 0:
+        m = m[1:, 1:] - np.outer(m[0, 1:], m[0, 1:] / m[0, 0])
+    return not len(m)
+
+
+def at(p: Any, s: arb) -> Any:
+    """Value of all components."""
+    return p @ np.array([s.chebyshev_t(k) for k in range(p.shape[1])])
+
+
+def norm(vector: Any) -> arb:
+    """Euclidean norm."""
+    return (vector @ vector).nonnegative_part().sqrt()

@@ -1,0 +1,120 @@
+"""Equations of the ReLU neuron, typed anew for the check of certificates."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from flint import acb, arb, fmpq
+
+from flows.certificates.verifier.piece import UNIT, Piece, Problem, at, norm
+from flows.certificates.verifier.verify import require
+
+
+class Neurons(Problem):
+    """Neurons in orthonormal coordinates of the span of teacher and start; vector n is the teacher.
+
+    Pairs that align on the way are followed in the plane only, on the stated branch of the field.
+    """
+
+    def __init__(self, parameters: Any, w: Any) -> None:
+        v, shape = np.array(parameters["teacher"]), (parameters["n"], parameters["d"])
+        require(w.shape == shape == (len(w), len(v)) and v.any(), "teacher and start do not fit")
+        rows = _coordinates(np.vstack([v, w]))
+        self.v, self.n, self.start = rows[0], len(w), rows[1:].ravel()
+        self.pairs = list(combinations(range(self.n + 1), 2))
+
+    def field(self, x: Any, signs: Any) -> Any:
+        """Equation 4 of Xu & Du; areas with these signs stand for the sines."""
+        w = _vectors(self.v, x)
+        gram, mu = w @ w.T, [1] * self.n + [-1]
+        rate = np.tile((self.v - w[:-1].sum(axis=0)) / 2, (self.n, 1))
+        for (i, j), sign in zip(self.pairs, signs or [1] * len(self.pairs), strict=True):
+            size = sign * _area(w[i], w[j])
+            theta = _angle(size, gram[i, j])
+            for a, b in ((i, j), (j, i)):
+                if a < self.n:
+                    turned = size / gram[a, a] * w[a] - theta * w[b]
+                    rate[a] -= mu[b] * turned / (2 * arb.pi())
+        return rate.ravel()
+
+    def branching(self, piece: Piece, parts: int) -> arb:
+        """Bound ``|b| psi^2`` for each gradient, ``psi`` the angle's distance from 0 or pi."""
+        total, plane = arb(0), len(self.v) == 2
+        right = len(piece.signs) == plane * len(self.pairs) and {*piece.signs} <= {-1, 1}
+        require(right, "wrong signs of areas")
+        still = Piece(piece.slope, arb(-1), arb(1))
+        for part in range(parts * plane):
+            w = _vectors(self.v, piece.box(part, parts))
+            y = _vectors(0 * self.v, still.box(part, parts))
+            edges = (arb(2 * k - parts) / parts for k in (part, part + 1))
+            ends = [_vectors(self.v, at(piece.p, s)) for s in edges]
+            for (i, j), sign in zip(self.pairs, piece.signs, strict=True):
+                lowest, rate = sign * _area(w[i], w[j]), _area(y[i], w[j]) + _area(w[i], y[j])
+                if rate > 0 or rate < 0:  # least at an end
+                    lowest = arb.min(*(sign * _area(x[i], x[j]) for x in ends))
+                psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (norm(w[i]) * norm(w[j]))
+                require(psi <= 1, "a pair is on the wrong side")
+                total += piece.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
+        return total
+
+    def hessian(self, x: Any) -> Any:
+        """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
+        w, eye = _vectors(self.v, x), np.eye(len(self.v), dtype=object)
+        gram, unit = w @ w.T, np.array([u / norm(u) for u in w])
+        blocks = np.array([[eye / 2] * self.n] * self.n)
+        for i, j in self.pairs:
+            size = abs(_area(w[i], w[j]))
+            theta = arb.atan2(size, gram[i, j])
+            for a, b, mu in ((i, j, -1 if j == self.n else 1), (j, i, 1)):
+                if a < self.n:
+                    normal = _projector(unit[b] - theta.cos() * unit[a], theta.sin())
+                    zeta = eye - np.outer(unit[a], unit[a]) + normal
+                    blocks[a, a] += mu * size / (2 * arb.pi() * gram[a, a]) * zeta
+                if max(a, b) < self.n:
+                    sums = _projector(unit[a] + unit[b], 2 * (theta / 2).cos())
+                    gaps = _projector(unit[a] - unit[b], 2 * (theta / 2).sin())
+                    blocks[a, b] += (theta.sin() * (sums - gaps) - theta * eye) / (2 * arb.pi())
+        return np.block([list(row) for row in blocks])
+
+
+def _area(a: Any, b: Any) -> Any:
+    """Area of two vectors, signed in the plane; a complex one only where it is analytic."""
+    minors = [a[k] * b[m] - a[m] * b[k] for k, m in combinations(range(len(a)), 2)]
+    if len(minors) == 1:
+        return minors[0]
+    square = sum((x * x for x in minors[1:]), minors[0] * minors[0])
+    require(not isinstance(square, acb) or square.real > 0, "the field may not be analytic")
+    return square.sqrt() if isinstance(square, acb) else square.nonnegative_part().sqrt()
+
+
+def _angle(size: Any, dot: Any) -> Any:
+    """Angle of this sine and cosine, up to a factor, analytic across 0 and pi."""
+    flat = abs(dot.real.mid()) >= abs(size.real.mid())
+    ratio = size / dot if flat else dot / size
+    require(dot.real > 0 or dot.real < 0 if flat else size.real > 0, "an angle is not determined")
+    require(
+        not isinstance(ratio, acb) or ratio.abs_upper() < 1 or not ratio.real.contains(0),
+        "the field may not be analytic",
+    )
+    return ratio.atan() + (0 if dot.real > 0 else arb.pi()) if flat else arb.pi() / 2 - ratio.atan()
+
+
+def _projector(vector: Any, length: arb) -> Any:
+    """Projector on a vector of this length; its entries are in [-1, 1] where that may vanish."""
+    entries = np.outer(vector / length, vector / length)
+    return np.vectorize(lambda x: x if x.is_finite() and x.rad() < 1 else UNIT, "O")(entries)
+
+
+def _coordinates(rows: Any) -> Any:
+    """Coordinates in an orthonormal frame of their span: Cholesky's factor of the Gram matrix."""
+    exact = np.array([[fmpq(*x.as_integer_ratio()) for x in row] for row in rows.tolist()])
+    gram, columns = exact @ exact.T, []
+    for k in range(len(gram)):
+        if pivot := gram[k, k]:  # zero: this row depends on those before
+            columns.append([arb(x) / arb(pivot).sqrt() for x in gram[k]])
+            gram = gram - np.outer(gram[k], gram[k]) / pivot
+    return np.array(columns if len(columns) > 1 else [*columns, [arb(0)] * len(rows)]).T
+
+
+def _vectors(v: Any, x: Any) -> Any:
+    return np.vstack([x.reshape(-1, len(v)), v])

@@ -1,0 +1,177 @@
+"""Read a certificate and have it checked by code that shares nothing with what made it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from math import isfinite
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import ctx
+
+from flows.core.errors import InputError
+
+FORMAT = "popflow certificate 1"
+MAX_BYTES = 256 * 2**20
+MAX_BITS = 4096
+#: Equations of each system, by themselves.
+SYSTEMS = {
+    "relu_neuron": ("flows.certificates.verifier.relu_neuron", "Neurons"),
+    "matrix_factorization": ("flows.certificates.verifier.matrix_factorization", "Layers"),
+    "gmm_em": ("flows.certificates.verifier.gmm_em", "Means"),
+}
+MOST = 4096  # numbers of a start, coefficients of a polynomial, parts of a piece
+
+
+class Refused(ValueError):
+    """What is wrong with a certificate."""
+
+
+def require(condition: Any, reason: str) -> None:
+    """Refuse unless a condition holds; one on balls holds only where it is certain."""
+    if not condition:
+        raise Refused(reason)
+
+
+def number(text: str) -> float:
+    """Exact double of its hexadecimal form."""
+    require(isfinite(value := float.fromhex(text)), "a number is not finite")
+    return value
+
+
+def exact(value: Any) -> Any:
+    """Doubles of hexadecimal text, in lists and objects; other words and integers stay."""
+    if isinstance(value, dict):
+        return {key: exact(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [exact(part) for part in value]
+    return number(value) if isinstance(value, str) and value.lstrip("-").startswith("0x") else value
+
+
+def numbers(value: Any) -> Any:
+    """Array of doubles, of complex numbers where real and imaginary parts are stated."""
+    value = exact(value)
+    if isinstance(value, dict):
+        made = np.array(value["real"], dtype=complex)
+        made.imag = value["imag"]
+        return made
+    return np.array(value, dtype=float)
+
+
+class Verification(NamedTuple):
+    """What a check found.
+
+    Parameters
+    ----------
+    refused : str
+        Why the certificate proves nothing; empty if it is accepted.
+    error : float
+        Bound of the distance of flow and polynomial at every time.
+    final_error : float
+        Bound of this distance at the end.
+    pieces : int
+        Pieces that were checked.
+    """
+
+    refused: str
+    error: float = float("inf")
+    final_error: float = float("inf")
+    pieces: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the enclosure is a theorem."""
+        return not self.refused
+
+
+def verify(
+    path: str | os.PathLike[str],
+    system: Any = None,
+    start: Any = None,
+    t_end: float | None = None,
+) -> Verification:
+    """Check a certificate from its file alone, by :mod:`flows.certificates.verifier.piece`.
+
+    Parameters
+    ----------
+    path : path
+        File that ``popflow certify`` or :meth:`flows.certificates.certificate.Certificate.save`
+        wrote.
+    system : System, optional
+        The certificate must be about this system.
+    start : array_like, optional
+        The certificate must be about this start, to the last bit.
+    t_end : float, optional
+        The certificate must reach to this time exactly.
+
+    Returns
+    -------
+    Verification
+        Accepted, or refused with the reason.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not JSON.
+
+    Notes
+    -----
+    The working precision of python-flint, which is global, is put back.
+    """
+    from flows.certificates.verifier.piece import check
+
+    before = ctx.prec
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
+        data = json.loads(Path(path).read_text("ascii"))
+        require(data["format"] == FORMAT, "its format is unknown")
+        require(data["system"] in SYSTEMS, f"its system is not one of {', '.join(SYSTEMS)}")
+        parameters, w = exact(data["parameters"]), numbers(data["start"])
+        end = number(data["t_end"])
+        require(0 < w.size <= MOST and end > 0, "start and end do not fit")
+        require(
+            system is None
+            or (
+                system.name == data["system"]
+                and all(system.parameters[key] == value for key, value in parameters.items())
+            ),
+            "it is about another system",
+        )
+        require(start is None or np.array_equal(start, w), "it is about another start")
+        require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
+        bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
+        module, name = SYSTEMS[data["system"]]
+        problem = getattr(importlib.import_module(module), name)(parameters, w)
+        return Verification("", *check(problem, end, bits, data["pieces"]), len(data["pieces"]))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise InputError(f"{path}: expected a certificate, got no JSON; name another") from None
+    except Refused as reason:
+        return Verification(str(reason))
+    except InputError:
+        raise
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        return Verification(f"a part of it is missing or malformed: {error!r}")
+    finally:
+        ctx.prec = before
+
+
+def _within(bits: Any) -> int:
+    require(
+        isinstance(bits, int) and 64 <= bits <= MAX_BITS,
+        f"a precision is not between 64 and {MAX_BITS} bits",
+    )
+    return int(bits)

@@ -1,0 +1,245 @@
+"""``popflow certify`` and ``popflow verify``: rigorous enclosures, and their independent check."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.cli import help as help_of
+from flows.cli import output
+from flows.cli.options import FLOW, flow_options, one_of
+from flows.cli.systems import SYSTEMS, Options
+from flows.core.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.certificates.certificate import Certificate
+    from flows.certificates.verdicts import Proven, RigorousVerdict
+    from flows.core.system import System
+    from flows.runs.trajectory import Trajectory
+
+# Decimal digits of a ball that are printed.
+DIGITS = 20
+# Options that say nothing about the problem.
+SHOWN = ("t_end", "t_eval")
+
+_claim = click.option(
+    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Decide only this claim."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command(epilog=help_of.CERTIFY)
+@help_of.system
+@flow_options
+@click.option(
+    "--digits",
+    metavar="D",
+    type=int,
+    default=30,
+    show_default=True,
+    help="Aim at an error of about 10^-D.",
+)
+@click.option("--out", metavar="CERT.json", help="Write the certificate.")
+@_claim
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@_json
+def certify(
+    system: str,
+    digits: int,
+    out: str | None,
+    claim: str | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
+
+    Loss and local exponent are enclosed at the times of --t-eval and at --t-end.
+
+    Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
+    UNDECIDED; 4: no proof to --t-end.
+    """
+    from flows.certificates.certify import Uncertified
+    from flows.certificates.certify import certify as prove
+    from flows.runs.integrate import _bar, output_times
+    from potentials import claims
+
+    one_of("system", system, SYSTEMS)
+    one_of("claim", claim, (c.id for c in claims(system)))
+    _refuse(options, ("rtol", "method"))
+    if options["t_end"] is None:
+        raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
+    output_times(options["t_end"])  # or its message
+    output.check_output(out, force)
+    made, start = _problem(system, options)
+    times = _times(options["t_eval"], options["t_end"])
+    try:
+        with _bar(sys.stderr.isatty(), options["t_end"]) as show:
+            certificate = prove(made, start, options["t_end"], digits, advance=show)
+    except Uncertified as reason:
+        click.echo(f"popflow: {reason}", err=True)
+        return 4
+    if out is not None:
+        certificate.save(out, force=force)
+    return _show(certificate, times, claim, as_json, {"checked": None})
+
+
+@click.command(epilog=help_of.VERIFY)
+@click.argument("path", metavar="CERT.json")
+@flow_options
+@_claim
+@_json
+def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
+    """Check a certificate from its file alone, by code that shares nothing with what made it.
+
+    With options of a flow, it must be about that start, teacher and --t-end. What it says of the
+    claims is shown if it is accepted.
+
+    Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
+    --claim is UNDECIDED.
+    """
+    from flows.certificates.certificate import STATED, load_certificate
+    from flows.certificates.verifier.verify import verify as checked
+    from potentials import claims
+
+    one_of("claim", claim, (c.id for system in STATED for c in claims(system)))
+    _refuse(options, ("rtol", "method"))
+    asked = any(value is not None for key, value in options.items() if key not in SHOWN)
+    name = load_certificate(path).system.name if asked else ""
+    made, start = _problem(name, options) if asked else (None, None)
+    found = checked(path, made, start, options["t_end"])
+    summary = {"accepted": found.accepted, "refused": found.refused or None, "pieces": found.pieces}
+    if not found.accepted:
+        if as_json:
+            output.print_json({"checked": summary})
+        else:
+            click.echo(f"REFUSED: {found.refused}")
+        return 1
+    certificate = load_certificate(path)
+    times = _times(options["t_eval"], certificate.t_end)
+    return _show(certificate, times, claim, as_json, {"checked": summary})
+
+
+def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
+    """Check a certificate of the start of a run; what it proves of the claims."""
+    from flows.certificates.certificate import load_certificate
+    from flows.certificates.verdicts import Proven, verdicts
+    from flows.certificates.verifier.verify import verify as checked
+
+    found = checked(path, run.system, run.start)
+    if not found.accepted:
+        raise InputError(
+            f"{path}: REFUSED: {found.refused}; make it with popflow certify for this start"
+        )
+    certificate = load_certificate(path)
+    return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
+
+
+def _problem(name: str, options: Options) -> tuple[System, Any]:
+    """System and start that the options ask for."""
+    given = [key for key, value in options.items() if value is not None]
+    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
+        raise InputError(
+            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
+        )
+    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
+    if "initial" in given and twice:
+        raise InputError(f"--initial: expected no --{twice[0]} beside it; give one of them")
+    return SYSTEMS[name].prepare(options)
+
+
+def _refuse(options: Options, names: Sequence[str]) -> None:
+    for name in names:
+        if options[name] is not None:
+            raise InputError(f"--{name}: a certificate has none; leave it out")
+
+
+def _times(asked: Sequence[float] | None, end: float) -> list[float]:
+    """Times at which enclosures are shown."""
+    times = [*(asked or ()), end]
+    for t in times:
+        if not 0 < t <= end:
+            raise InputError(f"--t-eval: expected times in (0, {end:g}], got {t:g}")
+    return sorted(set(times))
+
+
+def _show(
+    certificate: Certificate,
+    times: Sequence[float],
+    claim: str | None,
+    as_json: bool,
+    extra: dict[str, Any],
+) -> int:
+    """Print what a certificate says; return the exit code."""
+    from flows.certificates.decide import Proof
+    from flows.certificates.verdicts import exit_code, verdicts
+    from flows.runs.trajectory import plain
+
+    found = verdicts(certificate, claim)
+    enclosures = [
+        {
+            "t": t,
+            "loss": certificate.loss(t).str(DIGITS),
+            "local_exponent": certificate.local_exponent(t).str(DIGITS),
+        }
+        for t in times
+    ]
+    if as_json:
+        output.print_json(
+            {
+                "system": certificate.system.name,
+                "parameters": certificate.system.parameters,
+                "start": plain(certificate.start),
+                "t_end": certificate.t_end,
+                "error": certificate.error,
+                "final_error": certificate.final_error,
+                "pieces": len(certificate.pieces),
+                "enclosures": enclosures,
+                "verdicts": [v.to_json() for v in found],
+                **extra,
+            }
+        )
+    else:
+        output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
+    if claim is not None and found[0].verdict is Proof.UNDECIDED:
+        return 3
+    return exit_code(found)
+
+
+def _tables(
+    certificate: Certificate,
+    enclosures: Sequence[dict[str, Any]],
+    found: Sequence[RigorousVerdict],
+    checked: dict[str, Any] | None,
+) -> list[Any]:
+    parameters = certificate.system.parameters.items()
+    rows = [
+        ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters)),
+        ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
+        (
+            "distance from the polynomial",
+            f"at most {certificate.error:.3g} at every time,"
+            f" {certificate.final_error:.3g} at the end",
+        ),
+        ("independent check", "accepted" if checked else "not made; popflow verify makes it"),
+    ]
+    return [
+        output.table(("certificate", certificate.system.name), rows),
+        output.table(
+            ("t", "loss", "local exponent"),
+            [(e["t"], e["loss"], e["local_exponent"]) for e in enclosures],
+        ),
+        output.table(
+            ("claim", "verdict", "", "hypotheses"),
+            [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found],
+        ),
+    ]
+
+
+def _counted(verdict: RigorousVerdict) -> str:
+    """How many hypotheses are proved, refuted and undecided."""
+    proofs = [str(proof) for _, proof in verdict.hypotheses]
+    return ", ".join(f"{proofs.count(p)} {p}" for p in dict.fromkeys(proofs))

@@ -1,0 +1,258 @@
+"""``popflow ensemble``: from options to an ensemble, and what is printed of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.cli import help as help_of
+from flows.cli import output
+from flows.cli.options import FLOW, T_END, flow_options, one_of
+from flows.cli.systems import SYSTEMS, Options, chosen
+from flows.core.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.core.system import System
+    from flows.ensembles.result import Ensemble
+
+#: Quantiles that are printed.
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Rows of failed members that a terminal shows.
+SHOWN = 5
+
+
+@click.command(epilog=help_of.ENSEMBLE)
+@help_of.system
+@click.option("--size", metavar="N", type=int, help="Number of random starts.")
+@flow_options
+@click.option(
+    "--observable",
+    "observables",
+    metavar="NAME",
+    multiple=True,
+    default=("loss",),
+    show_default=True,
+    help="Keep this of each member; may be repeated.",
+)
+@click.option(
+    "--claim",
+    "claims",
+    metavar="ID",
+    multiple=True,
+    help="Check this claim on each member; may be repeated.",
+)
+@click.option(
+    "--below",
+    metavar="R",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Count members with loss(T) <= R loss(0).",
+)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="cpu",
+    show_default=True,
+    help="cpu: one member after the other; jax: one program for many, on CPU or GPU.",
+)
+@click.option(
+    "--lanes",
+    metavar="L",
+    type=int,
+    help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU.",
+)
+@click.option("--workers", metavar="W", type=int, default=1, show_default=True, help="Processes.")
+@click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def ensemble(
+    system: str,
+    size: int | None,
+    observables: tuple[str, ...],
+    claims: tuple[str, ...],
+    below: float,
+    engine: str,
+    lanes: int | None,
+    workers: int,
+    out: str | None,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Integrate the flow of SYSTEM from many starts, to t = 1e9 unless told otherwise.
+
+    The starts are --size random ones, each with a seed of its own that --seed determines, or those
+    of --initial, one along the first axis.
+
+    Exit code 4 if some member stops before its end.
+    """
+    from flows.ensembles.integrate import integrate_ensemble
+
+    if not 0 < below < 1:
+        raise InputError(f"--below: expected a number between 0 and 1, got {below:g}")
+    made, starts = _starts(system, size, options)
+    names = tuple(dict.fromkeys(("loss", *observables)))
+    result = integrate_ensemble(
+        made,
+        starts,
+        t_end=T_END if options["t_end"] is None else options["t_end"],
+        t_eval=options["t_eval"],
+        method=chosen(options, "method"),
+        rtol=chosen(options, "rtol"),
+        engine=engine,
+        lanes=lanes,
+        observables=names,
+        claims=claims,
+        workers=workers,
+        out=out,
+        progress=sys.stderr.isatty(),
+    )
+    summary = summarise(result, below)
+    if as_json:
+        output.print_json(summary)
+    else:
+        output.console().print(*tables(result, summary))
+    return 0 if result.completed == len(result) else 4
+
+
+def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
+    """System and starts that the options ask for."""
+    from flows.core.starts import read_array
+    from flows.ensembles.integrate import Law
+
+    one_of("system", name, SYSTEMS)
+    given = [key for key, value in options.items() if value is not None]
+    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
+        raise InputError(
+            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
+        )
+    if options["initial"] is None:
+        if size is None:
+            raise InputError("--size: expected a number of starts, got none; give --size 100")
+        law = Law(
+            size,
+            chosen(options, "scale"),
+            chosen(options, "seed"),
+            {"balanced": True} if options.get("balanced") else {},
+        )
+        return SYSTEMS[name].prepare(options)[0], law
+    twice = [key for key in ("n", "d", "scale", "seed", "balanced") if key in given]
+    if size is not None or twice:
+        flag = "size" if size is not None else twice[0]
+        raise InputError(f"--initial: expected no --{flag} beside it; give one of them")
+    axes = ("depth", "d", "d") if "depth" in SYSTEMS[name].options else ("n", "d")
+    starts = read_array(options["initial"], ("members", *axes), options.get("field") == "complex")
+    sizes = dict(zip(axes, starts.shape[1:], strict=True))
+    return SYSTEMS[name].prepare({**options, **sizes, "initial": None})[0], starts
+
+
+def summarise(result: Ensemble, below: float) -> dict[str, Any]:
+    """Reductions of an ensemble as plain values."""
+    ends = result.fraction(lambda c: c["loss"][:, -1] <= below * c["loss"][:, 0])
+    status = result.status
+    failed = [k for k in range(len(result)) if status[k] != "completed"]
+    message = result["message"]
+    scalars = [name for name, shape in result.shapes.items() if shape == ()]
+    found: dict[str, Any] = {
+        "system": result.system.name,
+        "parameters": result.system.parameters,
+        "members": len(result),
+        "t": result.t.tolist(),
+        "status": dict(Counter(status.tolist())),
+        "not_completed": [
+            {"member": k, "seed": result.seed_of(k), "status": status[k], "message": message[k]}
+            for k in failed
+        ],
+        "below": {
+            "ratio": below,
+            "count": ends.count,
+            "trials": ends.trials,
+            "fraction": ends.value,
+            "low": ends.low,
+            "high": ends.high,
+            "level": ends.level,
+        },
+        "quantiles": {
+            name: dict(zip(map(str, LEVELS), result.quantiles(name, LEVELS).tolist(), strict=True))
+            for name in scalars
+        },
+        "claims": {claim: _claim(result, claim) for claim in result.claims},
+        "provenance": result.provenance,
+    }
+    return found
+
+
+def _claim(result: Ensemble, claim: str) -> dict[str, Any]:
+    verdicts = dict(Counter(v for v in result[f"{claim}_verdict"].tolist() if v))
+    try:
+        tightest = result.tightest(claim)
+    except InputError as reason:
+        return {"verdicts": verdicts, "constant": None, "note": str(reason)}
+    return {
+        "verdicts": verdicts,
+        "constant": tightest.constant,
+        "member": tightest.member,
+        "seed": tightest.seed,
+        "attained_at": tightest.attained_at,
+        "constants": tightest.count,
+    }
+
+
+def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
+    """What a terminal shows."""
+    ends = summary["below"]
+    status = ", ".join(f"{count} {name}" for name, count in summary["status"].items())
+    shown = [
+        (
+            f"member {row['member']}",
+            f"{row['status']}: {row['message']}"
+            + ("" if row["seed"] is None else f" (seed {row['seed']})"),
+        )
+        for row in summary["not_completed"][:SHOWN]
+    ]
+    share = (
+        f"{ends['count']} of {ends['trials']} = {ends['fraction']:.4g},"
+        f" {ends['level']:.0%} interval [{ends['low']:.4g}, {ends['high']:.4g}]"
+    )
+    made = [
+        output.table(
+            ("ensemble", result.system.name),
+            [
+                ("members", str(len(result))),
+                ("status", status),
+                (f"loss(T) <= {ends['ratio']:g} loss(0)", share),
+                *shown,
+            ],
+        )
+    ]
+    last = len(result.t) - 1
+    rows = [*range(0, last, max(1, last // output.ROWS)), last]
+    for name, quantiles in summary["quantiles"].items():
+        if name.endswith("_exponent") and name != "loss_exponent":
+            continue
+        made.append(
+            output.table(
+                ("t", *(f"{name} {float(q):.0%}" for q in quantiles)),
+                [(result.t[row], *(values[row] for values in quantiles.values())) for row in rows],
+            )
+        )
+    if result.claims:
+        made.append(
+            output.table(
+                ("claim", "verdicts", "tightest constant", "member", "seed", "at t"),
+                [
+                    (
+                        claim,
+                        ", ".join(f"{n} {v}" for v, n in one["verdicts"].items()),
+                        one["constant"],
+                        str(one.get("member", "")),
+                        str(one.get("seed") or ""),
+                        one.get("attained_at"),
+                    )
+                    for claim, one in summary["claims"].items()
+                ],
+            )
+        )
+    return made

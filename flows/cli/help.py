@@ -1,0 +1,117 @@
+"""Help of the command line: what to do next, examples, completion by a shell."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from flows.cli.systems import SYSTEMS
+
+__all__ = ["COMPLETION", "NEXT", "claim_names", "potential_names", "subject", "system"]
+
+#: What `_POPFLOW_COMPLETE` tells click; set while a shell asks.
+COMPLETION = "_POPFLOW_COMPLETE"
+
+NEXT = """\
+popflow follows the training of over-parameterised models as a continuous-time ODE.
+
+What next:
+  popflow inspect relu_neuron              choose a run and look at it in the browser
+  popflow check relu_neuron --t-end 1e12   what the theorems claim, and what this run says
+  popflow report --out report              the whole story: one page a system
+  popflow list                             systems, potentials and claims with their sources
+  popflow COMMAND --help                   examples of each command
+"""
+
+
+def _examples(*lines: str) -> str:
+    """Epilog that click prints as it is."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+POPFLOW = """\b
+Begin with:
+  popflow inspect relu_neuron
+
+\b
+Completion by the shell (bash; zsh and fish have their own word):
+  eval "$(_POPFLOW_COMPLETE=bash_source popflow)"
+"""
+LIST = _examples("popflow list")
+DERIVE = _examples(
+    "popflow derive relu_neuron",
+    "popflow derive gaussian --controls        break every step: is each error seen?",
+    "popflow derive gmm_em --latex gmm_em.tex",
+)
+RUN = _examples(
+    "popflow run relu_neuron --t-end 1e12 --out run.nc",
+    "popflow run gmm_em --weights 0.2,0.3,0.5 --scale 1 --t-end 1e8",
+    "popflow run matrix_factorization --d 2 --field complex --t-end 1e4 --json",
+)
+CHECK = _examples(
+    "popflow check run.nc",
+    "popflow check relu_neuron --n 5 --t-end 1e12",
+    "popflow check gmm_em --claim loss_upper --json",
+    "popflow check relu_neuron --n 2 --d 2 --certificate cert.json",
+)
+INSPECT = _examples(
+    "popflow inspect relu_neuron --n 3 --d 5",
+    "popflow inspect run.nc --no-browser --port 9000",
+    "popflow inspect run.nc --potential pairwise_distance --out distance.png",
+)
+REPORT = _examples("popflow report --out report", "popflow report gmm_em --out gmm_em --force")
+CERTIFY = _examples(
+    "popflow certify relu_neuron --n 2 --d 2 --t-end 1e12 --out cert.json",
+    "popflow certify matrix_factorization --d 2 --t-end 20 --claim skew_monotone",
+    "popflow certify gmm_em --d 1 --n 2 --t-end 1e6 --json",
+)
+VERIFY = _examples(
+    "popflow verify cert.json",
+    "popflow verify cert.json --n 2 --d 2 --t-end 1e12    it must be about this flow",
+)
+ENSEMBLE = _examples(
+    "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
+    "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
+)
+
+
+def _systems(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in SYSTEMS if name.startswith(incomplete)]
+
+
+def _subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [*_systems(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
+
+
+def potential_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Potentials of the system that stands before."""
+    from potentials import potentials
+
+    return _named(ctx, incomplete, lambda name: [p.name for p in potentials(name)])
+
+
+def claim_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Claims about the system that stands before."""
+    from potentials import claims
+
+    return _named(ctx, incomplete, lambda name: [c.id for c in claims(name)])
+
+
+def _named(ctx: click.Context, incomplete: str, names: Any) -> list[CompletionItem]:
+    # Where the last word is an option without its value, click has parsed nothing.
+    typed = os.environ.get("COMP_WORDS", "").split()
+    chosen = [word for word in typed if word in SYSTEMS] or SYSTEMS
+    found = dict.fromkeys(name for system in chosen for name in names(system))
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=_subjects)
+system = click.argument("system", shell_complete=_systems)
+systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)

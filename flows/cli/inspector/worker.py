@@ -1,0 +1,197 @@
+"""The process in which the inspector's runs are computed, one at a time."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import shlex
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Desk", "Job", "Progress"]
+
+#: Seconds after which a run that does not heed its cancellation is ended from outside.
+GRACE = 10.0
+#: Seconds between two messages about progress.
+PAUSE = 0.1
+
+
+class Job(NamedTuple):
+    """What to compute: a system with the texts of the form, or a saved run."""
+
+    system: str = ""
+    texts: Mapping[str, str] = {}
+    file: str = ""
+
+
+@dataclass
+class Progress:
+    """How a run is getting on.
+
+    Parameters
+    ----------
+    number : int
+        Of the run.
+    status : str
+        ``idle``, ``running``, ``done``, ``failed`` or ``cancelled``.
+    fraction : float
+        Part that is done, in decades of time.
+    message : str
+        One line for a person.
+    field : str or None
+        What the message is about.
+    html : str
+        What is shown of the run, once it is done.
+    """
+
+    number: int = 0
+    status: str = "idle"
+    fraction: float = 0.0
+    message: str = ""
+    field: str | None = None
+    html: str = ""
+
+
+@dataclass
+class Desk:
+    """Hands jobs to the process, and knows how the last one is getting on."""
+
+    progress: Progress = field(default_factory=Progress)
+    _deadline: float = float("inf")
+
+    def __post_init__(self) -> None:
+        """Start the process; it imports what it needs while nobody waits."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._stop = context.Event()
+        self._process = context.Process(target=_serve, args=(other, self._stop), daemon=True)
+        self._process.start()
+        other.close()
+
+    def start(self, job: Job) -> int:
+        """Begin a run; only one goes on at a time.
+
+        Returns
+        -------
+        int
+            Its number, or 0 if another one is not done yet.
+        """
+        if self.poll().status == "running":
+            return 0
+        self._stop.clear()
+        self._deadline = float("inf")
+        self.progress = Progress(self.progress.number + 1, "running", message="preparing")
+        self._pipe.send(job)
+        return self.progress.number
+
+    def poll(self) -> Progress:
+        """Take in what the process has told since."""
+        try:
+            while self.progress.status == "running" and self._pipe.poll():
+                told = self._pipe.recv()
+                if told.get("fraction") == 1.0:  # it has stopped: what it has is worth the wait
+                    self._deadline = float("inf")
+                for name, value in told.items():
+                    setattr(self.progress, name, value)
+        except (EOFError, OSError):
+            self._renew("failed", "the process that computes has ended; try a smaller run")
+        if self.progress.status == "running" and time.monotonic() > self._deadline:
+            self._renew("cancelled", "cancelled")
+        return self.progress
+
+    def cancel(self) -> None:
+        """Ask the run to stop; what it has computed by then is checked and shown.
+
+        Asked again while it is checked, the process is ended after the grace.
+        """
+        if self.poll().status == "running":
+            self._stop.set()
+            self._deadline = time.monotonic() + GRACE
+            self.progress.message = "stopping"
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.close()
+        self._process.terminate()
+        self._process.join()
+
+    def _renew(self, status: str, message: str) -> None:
+        self.close()
+        self.progress.status, self.progress.message = status, message
+        self.__post_init__()
+
+
+def _serve(pipe: Connection, stop: Any) -> None:
+    """Compute one job after the other until the other end is closed."""
+    # Ctrl-C in the terminal is for the server; runs are stopped by the event.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from flows.cli.main import start_fast
+
+    start_fast()
+    from flows.systems import registry as systems  # noqa: F401  (imported while nobody waits)
+
+    while True:
+        try:
+            pipe.send(_answer(pipe.recv(), pipe, stop))
+        except (EOFError, BrokenPipeError):  # the server has gone
+            return
+
+
+def _answer(job: Job, pipe: Connection, stop: Any) -> dict[str, Any]:
+    from flows.cli.inspector.form import place_of
+    from flows.core.errors import InputError
+
+    try:
+        made = _html(job, pipe, stop)
+        return {"status": "done", "fraction": 1.0, "message": "done", "html": made}
+    except KeyboardInterrupt:
+        return {"status": "cancelled", "message": "cancelled"}
+    except InputError as error:
+        line = " ".join(str(error).split())
+        return {"status": "failed", "message": line, "field": place_of(line)}
+    except MemoryError:
+        line = "expected a problem that fits into memory; choose a smaller n or d"
+        return {"status": "failed", "message": line, "field": "n"}
+
+
+def _html(job: Job, pipe: Connection, stop: Any) -> str:
+    """Integrate or load, check, and make the part of the page that shows it."""
+    from flows.cli.inspector import form as inspect_form
+    from flows.cli.options import integrated
+    from flows.report import html
+    from flows.report.run_page import shown
+    from flows.runs.trajectory import load
+
+    last = 0.0
+
+    def advance(t: float) -> None:
+        nonlocal last
+        if stop.is_set():
+            raise KeyboardInterrupt
+        if time.monotonic() - last > PAUSE:
+            last = time.monotonic()
+            fraction = math.log1p(t) / math.log1p(end)
+            pipe.send({"fraction": fraction, "message": f"t = {t:.3g}"})
+
+    if job.file:
+        run = load(job.file)
+        command, title = f"popflow check {shlex.quote(job.file)}", job.file
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            options = inspect_form.parsed(job.system, job.texts, Path(folder))
+            end = options["t_end"] or 1.0
+            try:
+                run = integrated(job.system, options, advance)
+            except ValueError as error:
+                # A file stands for a field here.
+                raise type(error)(str(error).replace(f"{folder}/", "")) from None
+        command = inspect_form.command(job.system, job.texts)
+        title = inspect_form.title(job.system, job.texts)
+    pipe.send({"fraction": 1.0, "message": "checking the claims"})
+    return html.render("inspected.html", command=command, title=title, **shown(run))

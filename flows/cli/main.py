@@ -1,0 +1,311 @@
+"""Command line: reads options, calls the packages, prints; computes nothing.
+
+Every other module is imported inside a command, so that ``popflow --help`` starts at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flows.cli import help as help_of
+from flows.cli import output
+from flows.cli.certify import certified, certify, verify
+from flows.cli.ensemble import ensemble
+from flows.cli.options import (
+    flow_options,
+    integrated,
+    loaded_or_integrated,
+    one_of,
+    result_file,
+    written_out,
+)
+from flows.cli.systems import SYSTEMS
+from flows.core.errors import InputError
+
+PICTURES = (".png", ".pdf", ".svg")
+
+_force = click.option("--force", is_flag=True, help="Replace an existing output file.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group(epilog=help_of.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="popflow")
+def commands() -> None:
+    """Derive, integrate, check and show population gradient flows."""
+
+
+@commands.command("list", epilog=help_of.LIST)
+def list_() -> None:
+    """List systems, their potentials and claims, with sources."""
+    from potentials import claims, potentials
+
+    console = output.console()
+    for name in SYSTEMS:
+        console.print(name, style="bold")
+        rows = [(p.name, str(p.source)) for p in potentials(name)]
+        console.print(output.table(("potential", "source"), rows))
+        rows = [(c.id, f"{c.statement}\n{c.source}") for c in claims(name)]
+        console.print(output.table(("claim", "statement and source"), rows))
+
+
+@commands.command(epilog=help_of.DERIVE)
+@help_of.system
+@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
+@_force
+@_json
+def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
+    """Derive SYSTEM, each step with its evidence.
+
+    Besides the systems: activations, gaussian, mixture.
+
+    Exit code 1 if a step is refuted, or an error that --controls puts in is not.
+    """
+    import symbolic
+
+    one_of("system", system, symbolic.DOCUMENTS)
+    output.check_output(latex, force)
+    document = symbolic.derive(system).verify()
+    data = document.to_json()
+    if latex is not None:
+        text = document.latex()
+        output.write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+    evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
+    unseen = []
+    if as_json:
+        output.print_json(data)
+    else:
+        output.console().print(*(output.derivation_table(d) for d in document.derivations))
+        counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
+        click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
+    if controls:
+        from symbolic.evidence.mutation import controls as broken
+
+        found = broken(document)
+        unseen = [c for c in found if not c.caught]
+        click.echo(
+            f"{len(found) - len(unseen)} of {len(found)} errors put in were refuted", err=as_json
+        )
+        for c in unseen:
+            click.echo(f"  {c.evidence}: {c.derivation}: {c.rule}: {c.mutation}", err=as_json)
+    return int("REFUTED" in evidence or bool(unseen))
+
+
+@commands.command(epilog=help_of.RUN)
+@help_of.system
+@flow_options
+@click.option("--out", metavar="FILE.nc", help="Write the result as NetCDF.")
+@_force
+@_json
+def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any) -> int:
+    """Integrate the flow of SYSTEM.
+
+    Exit code 4 if it stops before the end.
+    """
+    output.check_output(out, force)
+    result = integrated(system, options)
+    if out is not None:
+        result.save(out, force=force)
+    if as_json:
+        output.print_json(result.to_json())
+    else:
+        output.console().print(output.run_table(result))
+    return 0 if result.completed else 4
+
+
+@commands.command(epilog=help_of.CHECK)
+@help_of.subject
+@flow_options
+@click.option(
+    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Check only this claim."
+)
+@click.option(
+    "--certificate",
+    metavar="CERT.json",
+    help="Check it too, and show beside each verdict what it proves.",
+)
+@_json
+def check(
+    subject: str, claim: str | None, certificate: str | None, as_json: bool, **options: Any
+) -> int:
+    """Check the claims along a run, to t = 1e9 unless told otherwise.
+
+    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED, or REFUTED by the
+    certificate where the hypotheses are PROVED; 3: otherwise; 4: the run stopped before its end.
+    """
+    from flows.runs.check import check as verdicts_of
+    from flows.runs.verdict import exit_code
+
+    result = loaded_or_integrated(
+        subject,
+        options,
+        lambda stated: one_of(
+            "claim", claim if stated.claims else None, (c.id for c in stated.claims)
+        ),
+    )
+    proven = certified(certificate, result, claim) if certificate is not None else None
+    verdicts = verdicts_of(result, claim)
+    if as_json:
+        output.print_json(
+            {
+                **result.to_json(),
+                "verdicts": [v.to_json() for v in verdicts],
+                **({"certificate": proven.to_json()} if proven else {}),
+            }
+        )
+    else:
+        tables = [output.run_table(result), output.verdict_table(verdicts, proven)]
+        tables += [output.proof_table(proven)] if proven else []
+        unmet = output.unmet_table(verdicts)
+        output.console().print(*tables, *([unmet] if unmet.row_count else []))
+    if proven and proven.refutes:
+        return 1
+    return exit_code(verdicts) if result.completed else 4
+
+
+@commands.command(epilog=help_of.INSPECT)
+@help_of.subject
+@click.option(
+    "--potential",
+    metavar="NAME",
+    shell_complete=help_of.potential_names,
+    help="Show only this, in the terminal; its name in `popflow list`.",
+)
+@flow_options
+@click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="P",
+    help="Serve the page here [default: 8765, or any free one].",
+)
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+@_force
+def inspect(
+    subject: str,
+    potential: str | None,
+    out: str | None,
+    port: int | None,
+    no_browser: bool,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Look at a run, to t = 1e9 unless told otherwise.
+
+    Serves a page on this machine: choose start and horizon, see loss, exponent, potentials,
+    claims, and the parameters in the plane. With --potential it prints, and with --out it draws,
+    one potential and its derivative.
+
+    Exit code 4 if the run stopped before its end.
+    """
+    if potential is None:
+        if out is not None:
+            raise InputError("--out: expected --potential beside it, got none; name what to draw")
+        return _serve(subject, options, port, not no_browser)
+    if out is not None and Path(out).suffix not in PICTURES:
+        raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
+    output.check_output(out, force)
+    result = loaded_or_integrated(
+        subject,
+        options,
+        lambda stated: one_of("potential", potential, (p.name for p in stated.potentials)),
+    )
+    if out is not None:
+        from flows.report.figure import potential_figure
+
+        output.write_file(out, potential_figure(result, potential).savefig)
+    output.console().print(output.course_table(result, potential))
+    return 0 if result.completed else 4
+
+
+def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:
+    """Serve the inspector, beginning with what the command line says."""
+    from flows.cli.inspector.server import serve
+    from flows.cli.inspector.worker import Job
+
+    if subject in SYSTEMS:
+        job, given = Job(subject), written_out(subject, options)
+    else:
+        from flows.runs.trajectory import load
+
+        job, given = Job(file=result_file(subject, options)), {}
+        load(subject)  # or its message, before a page is served
+    serve(job, given, port, browser, click.echo)
+    return 0
+
+
+@commands.command(epilog=help_of.REPORT)
+@help_of.systems
+@click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
+@_force
+def report(systems: tuple[str, ...], out: str, force: bool) -> int:
+    """Derive, integrate, check, draw: one HTML page a system, by default of all."""
+    for name in systems:
+        one_of("system", name, SYSTEMS)
+    from flows.report.report import write
+
+    write(systems or tuple(SYSTEMS), out, force=force, tell=click.echo)
+    return 0
+
+
+def start_fast(many: bool = False) -> None:
+    """Set up a process that runs one command: unless it makes many runs, it mostly compiles."""
+    if not many:
+        os.environ.setdefault("NUMBA_OPT", "1")
+        os.environ.setdefault("NUMBA_LOOP_VECTORIZE", "0")
+    # JAX, if a method asks for it, reads this when it is imported: 32 bits are of no use here.
+    os.environ.setdefault("JAX_ENABLE_X64", "1")
+    # Imports and compilation make millions of objects that live on: looking at them takes 0.2 s.
+    gc.set_threshold(1_000_000, 50, 100)
+
+
+for _command in (ensemble, certify, verify):
+    commands.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What stands after ``popflow``; the process's own by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 success, 1 a violated claim or a refuted step, 2 bad input, 3 other verdicts,
+        4 a run that stopped before its end, 130 Ctrl-C outside a run.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words and help_of.COMPLETION not in os.environ:
+        click.echo(help_of.NEXT, nl=False)
+        return 0
+    start_fast(many=words[:1] == ["ensemble"])
+    try:
+        return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
+    except click.Abort:
+        return _fail("stopped by Ctrl-C", 130)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "popflow"
+        text = error.format_message().rstrip(".")
+        return _fail(f"{text}{' ' if text.endswith(('?', ')')) else '; '}see {command} --help")
+    except InputError as error:
+        return _fail(str(error))
+    except MemoryError:
+        return _fail("expected a problem that fits into memory; choose a smaller --n or --d")
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}; choose another")
+
+
+def _fail(line: str, code: int = 2) -> int:
+    click.echo("popflow: error: " + " ".join(line.split()), err=True)
+    return code

@@ -1,0 +1,98 @@
+"""What a flow needs to be certified: field, Hessian and loss in ball arithmetic."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from flows.core.chart import Array
+
+Ball = Any  # flint.arb or flint.acb
+Rational = Any  # flint.fmpq
+
+
+class Singular(ArithmeticError):
+    """A box on which the field is not known to be analytic."""
+
+
+def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    """Inner product of balls or of rationals."""
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total += x * y
+    return total
+
+
+class BallFlow(abc.ABC):
+    """A gradient flow in coordinates in which distances are those of the user's parameters.
+
+    States are lists of balls; `start` contains the user's exact start. All methods follow the
+    working precision (:func:`flows.certificates.chebyshev.precision`).
+    """
+
+    start: list[Ball]
+    #: Typical length of a state, to which errors are compared.
+    unit: float
+
+    @property
+    def size(self) -> int:
+        """Length of a state."""
+        return len(self.start)
+
+    @abc.abstractmethod
+    def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
+        """Minus the gradient, also of complex balls, where it must be analytic.
+
+        ``signs``, one for each of :meth:`areas`, select the branch.
+        """
+
+    @abc.abstractmethod
+    def hessian(self, x: Sequence[Ball]) -> Any:
+        """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
+
+    @abc.abstractmethod
+    def loss(self, x: Sequence[Ball]) -> Ball:
+        """Population loss."""
+
+    @abc.abstractmethod
+    def restore(self, x: Sequence[Ball]) -> list[Any]:
+        """User's parameters, nested lists of their shape."""
+
+    def steering(self, x: Sequence[Ball]) -> Array:
+        """Hessian in doubles, for Newton's method: it decides no digit."""
+        return np.array([[float(c) for c in row] for row in self.hessian(x).tolist()])
+
+    def deviation(self, x: Sequence[Ball]) -> Ball:
+        """Bound how far the field of real states in a complex box is from what is bounded there.
+
+        The field itself is, unless a flow has to replace it by a function that is analytic.
+        """
+        return arb(0)
+
+    # Kinks of the field: none, unless a flow says where.
+
+    def areas(self, x: Sequence[Ball]) -> list[Ball]:
+        """Numbers that vanish at kinks of the field."""
+        return []
+
+    def lowest_area(
+        self,
+        pair: int,
+        sign: int,
+        box: Sequence[Ball],
+        rates: Sequence[Ball],
+        ends: Sequence[Sequence[Ball]],
+    ) -> Ball:
+        """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
+
+        ``rates`` are those of ``box``, the states between ``ends``.
+        """
+        raise NotImplementedError  # nothing asks where `areas` has none
+
+    def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
+        """Bound how far the branch is from the true field where ``|area| <= overshoot``."""
+        raise NotImplementedError  # nothing asks where `areas` has none

@@ -1,0 +1,262 @@
+"""What every solver adapter sees and gives back; it knows no system.
+
+An adapter is a function ``solve(problem) -> Piece``. It steps with its library, asks
+``problem.watch`` on the way and records the state at the requested times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.chart import Array, Chart
+from flows.solvers.rodas_tableau import dense_output
+
+COMPLETED = "completed"
+STEP_BUDGET = "step_budget"
+SOLVER_FAILED = "solver_failed"
+NONFINITE = "nonfinite"
+INTERRUPTED = "interrupted"
+FIELD_FAILED = "field_failed"
+
+# Absolute tolerance of a step: self-similar variables are of order one, so this suffices for their
+# zeros.
+ATOL_PER_RTOL = 1e-2
+
+#: What a watch can meet in one problem; where many are solved together, the others go on.
+BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
+
+Interpolant = Callable[[float], Array]
+
+
+class Stop(NamedTuple):
+    """Where a watch ends a piece: solver time and state, and what it tells the restart."""
+
+    tau: float
+    y: Array
+    told: Any = None
+
+
+def _quiet(tau: float, y: Array) -> float:
+    return 1.0
+
+
+def _nothing(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What ends a piece before its last output time.
+
+    Parameters
+    ----------
+    alarm : callable
+        ``alarm(tau, y)``: continuous and cheap; not positive where ``check`` must be asked.
+    check : callable
+        ``check(tau_before, tau, y, interpolant)`` after a step: a :class:`Stop` ends the piece.
+    alarms : callable, optional
+        ``alarm`` of many steps at once: ``alarms(taus, states)``, shapes (S,) and (S, N) to (S,).
+        Without it, steps are looked at one by one.
+    """
+
+    alarm: Callable[[float, Array], float] = _quiet
+    check: Callable[[float, float, Array, Interpolant], Stop | None] = _nothing
+    alarms: Callable[[Array, Array], Array] | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One smooth initial value problem ``dy/dtau = rhs(tau, y)``.
+
+    Parameters
+    ----------
+    rhs, jacobian : callable
+        Field and exact Jacobian.
+    tau0 : float
+        Start.
+    y0 : ndarray, shape (N,)
+        State at the start.
+    taus : ndarray, shape (T,)
+        Output times, increasing, all above ``tau0``; the last one ends the piece.
+    rtol : float
+        Relative tolerance of a step.
+    atol : ndarray, shape (N,)
+        Absolute tolerances of a step.
+    max_steps : int
+        Budget; a solver that needs more stops with the status ``step_budget``.
+    watch : Watch
+        What ends the piece early.
+    krylov : bool
+        Whether linear systems are to be solved by iteration, without the Jacobian.
+    advance : callable
+        Told the solver time now and then, for a progress bar.
+    chart : Chart, optional
+        Where the field comes from, for a solver that compiles it in its own way.
+    """
+
+    rhs: Callable[[float, Array], Array]
+    jacobian: Callable[[float, Array], Array]
+    tau0: float
+    y0: Array
+    taus: Array
+    rtol: float
+    atol: Array
+    max_steps: int
+    watch: Watch = Watch()
+    advance: Callable[[float], None] = lambda tau: None
+    krylov: bool = False
+    chart: Chart | None = None
+
+
+@dataclass
+class Recorder:
+    """Collects the outputs of one piece while an adapter steps."""
+
+    problem: Problem
+    states: list[Array] = field(default_factory=list)
+    steps: int = 0
+
+    def accept(
+        self, before: float, tau: float, y: Array, interpolant: Interpolant
+    ) -> Stop | str | None:
+        """Record what the step from ``before`` to ``tau`` covers.
+
+        Returns
+        -------
+        Stop, status or None
+            A reason to end the piece, if there is one.
+        """
+        self.steps += 1
+        if not math.isfinite(y.sum()):
+            return NONFINITE
+        watch = self.problem.watch
+        stop = watch.check(before, tau, y, interpolant) if watch.alarm(tau, y) <= 0 else None
+        end = tau if stop is None else stop.tau
+        taus = self.problem.taus
+        while len(self.states) < len(taus) and taus[len(self.states)] <= end:
+            at = float(taus[len(self.states)])
+            value = y if at == tau else interpolant(at)
+            if not np.isfinite(value).all():
+                return NONFINITE
+            self.states.append(np.array(value))
+        self.problem.advance(end)
+        if stop is not None:
+            return stop
+        if len(self.states) == len(taus):
+            return COMPLETED
+        return STEP_BUDGET if self.steps >= self.problem.max_steps else None
+
+    def accept_steps(
+        self, tau: float, y: Array, taus: Array, states: Array, k: Array
+    ) -> Stop | str | None:
+        """Do the same as :meth:`accept` for many steps of Rodas5P, most of them at once.
+
+        Parameters
+        ----------
+        tau, y : float, ndarray
+            Where the first step begins.
+        taus, states : ndarray, shape (S,) and (S, N)
+            Where the steps end.
+        k : ndarray, shape (S, 3, N)
+            Their dense output, :func:`flows.solvers.rodas_tableau.dense_output`.
+        """
+        begun, before = np.append(tau, taus[:-1]), np.vstack([y, states[:-1]])
+        alarms = self.problem.watch.alarms
+        alone = np.full(len(taus), True)
+        if alarms is not None:
+            alone = np.array(alarms(taus, states) <= 0) | ~np.isfinite(states).all(axis=1)
+        alone[max(0, self.problem.max_steps - self.steps - 1) :] = True
+        first = 0
+        for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
+            outcome: Stop | str | None = self._accept_quiet(
+                *(x[first:i] for x in (begun, before, taus, states, k))
+            )
+            if outcome is None and i < len(taus):
+                start, end = float(begun[i]), float(taus[i])
+                inside = _inside(start, end, before[i], states[i], k[i])
+                outcome = self.accept(start, end, states[i], inside)
+            if outcome is not None:
+                return outcome
+            first = i + 1
+        return None
+
+    def _accept_quiet(
+        self, begun: Array, before: Array, taus: Array, states: Array, k: Array
+    ) -> str | None:
+        """Record what steps cover that end nothing but, perhaps, the last one the piece."""
+        if not len(taus):
+            return None
+        at = self.problem.taus[len(self.states) :]
+        at = at[: np.searchsorted(at, taus[-1], side="right")]
+        # The step that ends at an output time has it, not the one that begins there.
+        step = np.searchsorted(taus, at)
+        s = (at - begun[step]) / (taus[step] - begun[step])
+        found = dense_output(s[:, None], before[step], states[step], k[step])
+        finite = np.isfinite(found).all(axis=1)
+        if not finite.all():
+            self.states.extend(found[: np.argmin(finite)])
+            self.steps += int(step[np.argmin(finite)]) + 1
+            return NONFINITE
+        self.states.extend(found)
+        complete = len(self.states) == len(self.problem.taus)
+        last = int(step[-1]) if complete else len(taus) - 1
+        self.steps += last + 1
+        self.problem.advance(float(taus[last]))
+        return COMPLETED if complete else None
+
+
+def _inside(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:
+    """Interpolant of a step of Rodas5P."""
+
+    def at(tau: float) -> Array:
+        found: Array = dense_output((tau - start) / (end - start), y0, y1, k)
+        return found
+
+    return at
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What an adapter returns.
+
+    Parameters
+    ----------
+    states : ndarray, shape (K, N)
+        States at the first ``K`` output times, all of them where the status is ``completed``.
+    status : str
+        ``completed`` or why it ended before.
+    message : str
+        One line for a person.
+    stop : Stop or None
+        Where the watch ended the piece.
+    stats : dict
+        ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
+    """
+
+    states: Array
+    status: str
+    message: str
+    stop: Stop | None
+    stats: dict[str, int]
+
+
+def finish(recorder: Recorder, outcome: Stop | str, message: str, stats: dict[str, int]) -> Piece:
+    """Build the :class:`Piece` of a recorder that has ended with ``outcome``."""
+    stop = outcome if isinstance(outcome, Stop) else None
+    status = COMPLETED if isinstance(outcome, Stop) else outcome
+    explain = {
+        COMPLETED: "reached the end",
+        STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
+        NONFINITE: "the solver returned a state that is not finite",
+        INTERRUPTED: "interrupted; what was computed is kept",
+        SOLVER_FAILED: "the solver failed",
+    }
+    states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
+    return Piece(
+        states, status, message or explain[status], stop, {"steps": recorder.steps, **stats}
+    )

@@ -1,0 +1,420 @@
+r"""Expectations over `N(0, I_r)` of functions on arrays, with a measured error.
+
+.. math:: E f(x) \approx \sum_j w_j f(x_j)
+
+Posteriors of a Gaussian mixture are analytic in each coordinate up to poles at the distance
+`b = pi/D` from the real line, `D` the largest distance of two means along it. So rules that
+converge exponentially are used, and each for what it does best (`q = -log(tolerance)`):
+
+* Gauss-Hermite, about `(q D / 2 pi)^2` nodes: few for small means, far too many for large ones;
+* the trapezoidal rule, a composite rule whose error `exp(-2 pi b / h)` depends on its step alone:
+  it reaches as far as it is told, and has nodes where components far from the origin take over;
+* up to four dimensions, tensor products of these, each axis with its own number of nodes;
+* beyond, sparse grids (Smolyak's combination of Gauss-Hermite rules) while the means are small, and
+  otherwise scrambled Sobol points, whose error is a confidence interval.
+
+The error of a rule is the difference to a finer one, never a formula; :func:`refine` makes it
+small.
+
+Sources: Trefethen & Weideman 2014, SIAM Review 56(3) (trapezoidal rule); Wasilkowski & Wozniakowski
+1995, J. Complexity 11 (combination formula); Owen 1995 (scrambling).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.special
+from scipy.stats import qmc
+
+from flows.core.chart import Array
+
+__all__ = ["TENSOR_DIMENSIONS", "Estimate", "Rule", "gauss", "random", "refine", "sparse", "tensor"]
+
+#: Tensor rules up to this dimension.
+TENSOR_DIMENSIONS = 4
+#: More nodes than this are not tried: a field with them takes about a second.
+BUDGET = 4_000_000
+
+# The ladder of an axis: Gauss-Hermite rules of these sizes, then trapezoidal rules of steps
+# 1/2, 1/2^(3/2), ...
+GAUSS = (4, 6, 8, 12, 16, 24, 32)
+FIRST_STEP = 0.5
+LAST_RUNG = len(GAUSS) + 20
+# Nodes end where the density is below exp(-40) of what it is where the integrand lives, and those
+# of tensor products are left out where their weight is, by the number of nodes that may be.
+NEGLIGIBLE, LEFT_OUT = 40.0, 1e-4
+# ... and is looked for below this: above, something small has not been seen yet.
+STALLED, ROUNDED = 3, 1e-9
+# Larger rules are not kept for the next state: making one takes less time than using it.
+KEPT = 200_000
+# A ball has at least this part of the cube around it, in up to TENSOR_DIMENSIONS dimensions.
+BALL = 0.3
+SPARSE_LEVELS = range(2, 9)
+REPLICATES = 8
+SOBOL_POWERS = range(8, 18)
+# Standard errors of the mean of REPLICATES that make an interval of confidence 99.9 %
+# (Student's t with seven degrees of freedom).
+CONFIDENCE = 5.4
+
+Values = tuple[Array, ...]
+
+
+class Rule(NamedTuple):
+    """Nodes and weights of a rule for `N(0, I_r)`.
+
+    Parameters
+    ----------
+    nodes : ndarray, shape (M, r)
+        Nodes.
+    weights : ndarray, shape (M,)
+        Weights, of sum one (up to the tail that is left out).
+    label : str
+        What it is, for people.
+    """
+
+    nodes: Array
+    weights: Array
+    label: str
+
+    def __len__(self) -> int:
+        """Return the number of nodes."""
+        return len(self.weights)
+
+
+class Estimate(NamedTuple):
+    """Expectations with their error.
+
+    Parameters
+    ----------
+    values : tuple of ndarray
+        What the integrand returned, summed by ``rule``.
+    error : float
+        Measured relative error: of each array, the largest difference to a finer rule (or the
+        half-width of the confidence interval) relative to its largest entry; the worst of them.
+    rule : Rule
+        The rule.
+    """
+
+    values: Values
+    error: float
+    rule: Rule
+
+
+@functools.cache
+def gauss(size: int) -> tuple[Array, Array]:
+    """Gauss-Hermite nodes and weights for `N(0, 1)`, symmetric to the last bit.
+
+    Parameters
+    ----------
+    size : int
+        Number of nodes; exact for polynomials of degree ``2 size - 1``.
+    """
+    x, w = np.polynomial.hermite_e.hermegauss(size)
+    x, w = (x - x[::-1]) / 2, (w + w[::-1]) / 2
+    return x, w / np.sum(w)
+
+
+@functools.cache
+def _trapezoid(rung: int, reach: float) -> tuple[Array, Array]:
+    """Trapezoidal rule number ``rung`` on `[-end, end]`, beyond which weights are negligible."""
+    step = FIRST_STEP * 2 ** (-rung / 2)
+    end = min(math.sqrt(2 * NEGLIGIBLE + reach**2 / 4), math.sqrt(-2 * math.log(_least(reach))))
+    last = math.ceil(end / step)
+    x: Array = step * np.arange(-last, last + 1, dtype=np.float64)
+    return x, step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+
+
+def _axis(rung: int, reach: float, window: tuple[float, float]) -> tuple[Array, Array]:
+    """Rule of one coordinate, number ``rung`` of the ladder, without what is left out anyway."""
+    x, w = gauss(GAUSS[rung]) if rung < len(GAUSS) else _trapezoid(rung - len(GAUSS), reach)
+    inside = (x >= window[0]) & (x <= window[1]) & (w > _least(reach))
+    return x[inside], w[inside]
+
+
+def _axes(
+    rungs: tuple[int, ...], reach: float, window: tuple[float, float]
+) -> list[tuple[Array, Array]]:
+    """Rules of all coordinates; the window is one of the first."""
+    windows = [window, *[(-math.inf, math.inf)] * (len(rungs) - 1)]
+    return [_axis(rung, reach, w) for rung, w in zip(rungs, windows, strict=True)]
+
+
+def _least(reach: float) -> float:
+    """Weight below which a node is left out."""
+    # Halfway to the longest mean the density is exp(-reach^2/8), and fields are that small.
+    return LEFT_OUT * math.exp(-NEGLIGIBLE - min(reach, 70.0) ** 2 / 8)
+
+
+def tensor(
+    rungs: tuple[int, ...], reach: float, window: tuple[float, float] = (-math.inf, math.inf)
+) -> Rule:
+    """Tensor product of the rules ``rungs`` of the ladder, without nodes of negligible weight.
+
+    Parameters
+    ----------
+    rungs : tuple of int
+        Number on the ladder, for each coordinate: Gauss-Hermite first, then trapezoidal rules.
+    reach : float
+        Length of the longest mean; components take over at half of it.
+    window : tuple of float
+        Nodes outside of it, along the first coordinate, are left out.
+
+    Returns
+    -------
+    Rule
+        Its error is exponentially small in the number of nodes along each axis.
+    """
+    kept = _most(rungs, reach, window) <= KEPT
+    return (_tensor if kept else _tensor.__wrapped__)(rungs, reach, window)
+
+
+@functools.lru_cache(maxsize=32)
+def _tensor(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> Rule:
+    """Rule of :func:`tensor`."""
+    nodes, weights, least = np.zeros((1, 0)), np.ones(1), _least(reach)
+    for x, w in _axes(rungs, reach, window):
+        products = (weights[:, None] * w).ravel()
+        kept = np.flatnonzero(products > least)
+        before, here = np.divmod(kept, max(len(x), 1))
+        nodes, weights = np.column_stack([nodes[before], x[here]]), products[kept]
+    return Rule(np.ascontiguousarray(nodes), weights, f"tensor {rungs}")
+
+
+def _most(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> int:
+    """Most nodes that a tensor product can have, before it is made."""
+    return math.prod(len(x) for x, _ in _axes(rungs, reach, window))
+
+
+@functools.lru_cache(maxsize=16)
+def sparse(r: int, level: int) -> Rule:
+    r"""Smolyak's sparse grid of Gauss-Hermite rules, exact for total degree ``2 level - 1``.
+
+    .. math:: \sum_{|k| = level + r - 1 - j} (-1)^j \binom{r - 1}{j} Q_{k_1} \otimes \dots
+              \otimes Q_{k_r}, \qquad k_i \geq 1
+
+    Parameters
+    ----------
+    r : int
+        Dimension.
+    level : int
+        At least 1.
+
+    Returns
+    -------
+    Rule
+        Weights of both signs.
+    """
+    found: dict[bytes, tuple[Array, float]] = {}
+    for j in range(min(r, level)):
+        sign = (-1) ** j * math.comb(r - 1, j)
+        for excess in _compositions(level - 1 - j, r):
+            live = [i for i, e in enumerate(excess) if e]
+            axes = [gauss(excess[i] + 1) for i in live]
+            for picked in itertools.product(*(range(excess[i] + 1) for i in live)):
+                node = np.zeros(r)
+                weight = float(sign)
+                for i, (x, w), k in zip(live, axes, picked, strict=True):
+                    node[i] = x[k]
+                    weight *= w[k]
+                key = (node + 0.0).tobytes()
+                found[key] = (node, found.get(key, (node, 0.0))[1] + weight)
+    nodes, weights = zip(*found.values(), strict=True)
+    return Rule(np.array(nodes), np.array(weights), f"sparse level {level}")
+
+
+def _compositions(total: int, parts: int) -> Iterable[tuple[int, ...]]:
+    """Tuples of ``parts`` non-negative integers of the given sum."""
+    for bars in itertools.combinations(range(total + parts - 1), parts - 1):
+        edges = (-1, *bars, total + parts - 1)
+        yield tuple(b - a - 1 for a, b in itertools.pairwise(edges))
+
+
+@functools.lru_cache(maxsize=32)
+def random(r: int, power: int, replicate: int) -> Rule:
+    """Scrambled Sobol points, ``2^power`` of them; replicates are independent.
+
+    Parameters
+    ----------
+    r : int
+        Dimension.
+    power : int
+        Binary logarithm of the number of points.
+    replicate : int
+        Seed of the scrambling.
+
+    Returns
+    -------
+    Rule
+        Equal weights.
+    """
+    uniform = qmc.Sobol(r, seed=np.random.default_rng(replicate)).random_base2(power)
+    inside = np.clip(uniform, 2.0**-54, 1 - 2.0**-53)  # a scrambled point may round to an end
+    size = 2**power
+    return Rule(scipy.special.ndtri(inside), np.full(size, 1 / size), f"Sobol 2^{power}")
+
+
+def _relative(a: Values, b: Values) -> float:
+    """Largest difference relative to the largest entry, of each array; the worst of them."""
+    return max(
+        _ratio(np.abs(x - y), np.maximum(np.abs(x), np.abs(y))) for x, y in zip(a, b, strict=True)
+    )
+
+
+def _ratio(difference: Array, size: Array) -> float:
+    worst = float(np.max(difference, initial=0.0))
+    if not math.isfinite(worst):
+        return math.inf
+    return worst / float(np.max(size)) if worst else 0.0
+
+
+def refine(
+    evaluate: Callable[[Rule], Values],
+    distances: Sequence[float],
+    reach: float,
+    tolerance: float,
+    budget: int = BUDGET,
+    window: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
+    """Choose a rule whose measured error is below ``tolerance``.
+
+    Parameters
+    ----------
+    evaluate : callable
+        From a rule to sums over its nodes: a tuple of arrays.
+    distances : sequence of float
+        Largest distance of two means along each coordinate, from which the first guess is made;
+        its length is the dimension `r`.
+    reach : float
+        Length of the longest mean.
+    tolerance : float
+        Relative error asked for.
+    budget : int
+        Most nodes of a rule.
+    window : tuple of float
+        Outside of it, along the first coordinate, there is nothing to see; for tensor rules.
+
+    Returns
+    -------
+    Estimate
+        With the error reached, which is above ``tolerance`` if the budget does not allow for it.
+    """
+    # Rounded, so that runs whose means move a little use the same rule.
+    reach = 2.0 * math.ceil(reach / 2)
+    if len(distances) <= TENSOR_DIMENSIONS:
+        return _refine_tensor(evaluate, distances, reach, tolerance, budget, window)
+    found = _refine_sparse(evaluate, len(distances), tolerance, budget)
+    if found.error <= tolerance:
+        return found
+    other = _refine_random(evaluate, len(distances), tolerance, budget)
+    return other if other.error < found.error else found
+
+
+def _first_rung(distance: float, tolerance: float) -> int:
+    """Rung that theory expects to do, a little too low."""
+    decay = -math.log(tolerance) / (2 * math.pi)
+    gauss_size = (decay * distance) ** 2
+    if gauss_size <= GAUSS[-1]:
+        return max(0, int(np.searchsorted(GAUSS, gauss_size)) - 1)
+    step = math.pi / distance / decay
+    return min(len(GAUSS) + max(0, math.floor(2 * math.log2(FIRST_STEP / step))), LAST_RUNG)
+
+
+def _refine_tensor(
+    evaluate: Callable[[Rule], Values],
+    distances: Sequence[float],
+    reach: float,
+    tolerance: float,
+    budget: int,
+    window: tuple[float, float],
+) -> Estimate:
+    """Raise the rungs of those axes on which the next rung still changes the result."""
+    known: dict[tuple[int, ...], Values] = {}
+
+    def at(rungs: tuple[int, ...]) -> Values | None:
+        if rungs not in known:
+            if BALL * _most(rungs, reach, window) > budget:
+                return None
+            rule = tensor(rungs, reach, window)
+            if len(rule) > budget:
+                return None
+            known[rungs] = evaluate(rule)
+        return known[rungs]
+
+    rungs = tuple(_first_rung(d, tolerance) for d in distances)
+    while (values := at(rungs)) is None and any(rungs):
+        rungs = tuple(max(0, k - 1) for k in rungs)
+    assert values is not None  # the lowest rungs of four axes are 256 nodes
+    best, stalled = math.inf, 0
+    while True:
+        errors, before = [], best
+        for axis in range(len(rungs)):
+            finer = at(tuple(k + (i == axis) for i, k in enumerate(rungs)))
+            errors.append(math.inf if finer is None else _relative(values, finer))
+        best = sum(errors)
+        if math.isinf(best):  # no room for a finer rule
+            if math.isfinite(before) or not any(rungs):
+                best = before  # that of the coarser one
+                break
+            rungs = tuple(max(0, k - 1) for k in rungs)
+            values = at(rungs)
+            assert values is not None
+            continue
+        # An error that no longer halves is rounding.
+        stalled = stalled + 1 if best > before / 2 and best < ROUNDED else 0
+        if best <= tolerance or stalled == STALLED:
+            break
+        share = tolerance / len(rungs)
+        higher = tuple(min(k + (e > share), LAST_RUNG) for k, e in zip(rungs, errors, strict=True))
+        improved = at(higher) if higher != rungs else None
+        if improved is None:
+            break
+        rungs, values = higher, improved
+    return Estimate(values, best, tensor(rungs, reach, window))
+
+
+def _refine_sparse(
+    evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int
+) -> Estimate:
+    """Raise the level as long as it pays: for large means sparse grids do not converge."""
+    rule = sparse(r, SPARSE_LEVELS[0])
+    values, error = evaluate(rule), math.inf
+    for level in SPARSE_LEVELS[1:]:
+        # A level costs about this much more than the one before.
+        if len(rule) * (2 * r) / level > budget / 20:
+            break
+        finer = sparse(r, level)
+        found = evaluate(finer)
+        change = _relative(values, found)
+        if change <= tolerance:
+            return Estimate(values, change, rule)
+        if change > error:
+            break
+        rule, values, error = finer, found, change
+    return Estimate(values, error, rule)
+
+
+def _refine_random(
+    evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int
+) -> Estimate:
+    """Double the points until the confidence interval is narrow enough."""
+    for power in SOBOL_POWERS:
+        if REPLICATES * 2 ** (power + 1) > budget:
+            break
+        rules = [random(r, power, k) for k in range(REPLICATES)]
+        samples = [evaluate(rule) for rule in rules]
+        values = tuple(np.mean(parts, axis=0) for parts in zip(*samples, strict=True))
+        error = max(
+            _ratio(CONFIDENCE * np.std(parts, axis=0, ddof=1) / math.sqrt(REPLICATES), np.abs(mean))
+            for parts, mean in zip(zip(*samples, strict=True), values, strict=True)
+        )
+        if error <= tolerance:
+            break
+    nodes = np.concatenate([rule.nodes for rule in rules])
+    together = Rule(nodes, np.full(len(nodes), 1 / len(nodes)), f"{REPLICATES} x {rules[0].label}")
+    return Estimate(values, error, together)

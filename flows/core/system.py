@@ -1,0 +1,196 @@
+"""What a flow needs to be integrated: the one interface between the systems and the machinery.
+
+A system brings a user's start into *sound coordinates* (rounding stays relative, cost depends on
+the span of the data only), gives the solver a :class:`~flows.core.chart.Chart` at a time, and
+translates back. States in sound coordinates are :class:`State` objects: frozen dataclasses of
+arrays in which leading axes are times.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+import potentials
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import Stop
+from potentials import Statements
+
+if TYPE_CHECKING:
+    from flows.core.balls import BallFlow
+
+
+@dataclass(frozen=True)
+class State:
+    """A state, or states at several times, in a system's sound coordinates.
+
+    Subclasses declare arrays; ``rank`` says how many trailing axes belong to one state.
+    """
+
+    rank: ClassVar[dict[str, int]]
+
+    def at(self, index: Any) -> Self:
+        """State(s) at ``index`` along the leading axis."""
+        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def __len__(self) -> int:
+        """Return the length of the leading axis."""
+        return len(getattr(self, fields(self)[0].name))
+
+    @classmethod
+    def join(cls, parts: list[Self]) -> Self:
+        """Concatenate along time; a shorter axis of an earlier part is filled with zeros."""
+        joined = {}
+        for f in fields(cls):
+            arrays = [getattr(part, f.name) for part in parts]
+            shapes = [a.shape[1:] for a in arrays]
+            if len(set(shapes)) > 1:
+                shape = np.max(shapes, axis=0)
+                arrays = [
+                    np.pad(a, [(0, 0), *((0, s - m) for s, m in zip(shape, own, strict=True))])
+                    for a, own in zip(arrays, shapes, strict=True)
+                ]
+            joined[f.name] = np.concatenate(arrays)
+        return cls(**joined)
+
+
+class Event(NamedTuple):
+    """Something that happened on the way.
+
+    Parameters
+    ----------
+    time : float
+        When.
+    kind : str
+        What, for example ``collapse``.
+    detail : str
+        One line for a person.
+    """
+
+    time: float
+    kind: str
+    detail: str
+
+
+class Smooth(NamedTuple):
+    """A flow in arithmetic with many digits: field, Jacobian, start, and the way back."""
+
+    field: Callable[[list[Any]], list[Any]]
+    jacobian: Callable[[list[Any]], Array]
+    x0: list[Any]
+    decode: Callable[[list[Any]], Any]
+
+
+class Restart(NamedTuple):
+    """How a run goes on after a stop: frame, state, time, what happened, why it cannot go on."""
+
+    frame: Any
+    state: Any
+    time: float
+    events: tuple[Event, ...] = ()
+    failure: str = ""
+
+
+class System(abc.ABC):
+    """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
+
+    name: ClassVar[str]
+    #: Whether raw coordinates of charts are linear in the user's parameters.
+    linear_charts: ClassVar[bool] = True
+    #: Types of the frame and of the states, dataclasses of arrays.
+    containers: ClassVar[tuple[type, type]]
+    #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
+    #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
+    #: faster and more accurate (``benchmarks/solvers.py``).
+    auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
+
+    @classmethod
+    @abc.abstractmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of these :attr:`parameters`."""
+
+    @property
+    @abc.abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Parameters as plain JSON values."""
+
+    def recorded(self, states: Any) -> Any:
+        """States of a file, with what this system observes there."""
+        return states
+
+    def at_tolerance(self, rtol: float) -> Self:
+        """System whose fields are at least as accurate as steps of this tolerance need."""
+        return self
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims that runs are measured and checked by."""
+        return potentials.statements(self.name)
+
+    @abc.abstractmethod
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start of the paper's law."""
+
+    @abc.abstractmethod
+    def check_start(self, start: Any) -> Array:
+        """Start as an array, or an :class:`~flows.core.errors.InputError`."""
+
+    @abc.abstractmethod
+    def reduce(self, start: Array) -> tuple[Any, Any]:
+        """Frame (what translates back) and state in sound coordinates."""
+
+    @abc.abstractmethod
+    def restore(self, frame: Any, state: Any) -> Array:
+        """User's parameters of the state(s)."""
+
+    @abc.abstractmethod
+    def begin(self, frame: Any, state: Any) -> Restart:
+        """First state of a run at time 0; degenerate starts are resolved here."""
+
+    @abc.abstractmethod
+    def chart(self, frame: Any, state: Any, time: float) -> Chart:
+        """Smooth piece that begins with this state."""
+
+    @abc.abstractmethod
+    def decode(self, frame: Any, state: Any, chart: Chart, raw: Array) -> Any:
+        """State(s) of raw chart coordinates, shape (..., N)."""
+
+    @abc.abstractmethod
+    def watch(self, frame: Any, state: Any, chart: Chart, rtol: float) -> Any:
+        """Say when the chart that begins with ``state`` ends (:data:`flows.core.problem.Watch`)."""
+
+    @abc.abstractmethod
+    def restart(self, frame: Any, state: Any, chart: Chart, stop: Stop) -> Restart:
+        """What follows the stop of the chart that began with ``state``."""
+
+    @abc.abstractmethod
+    def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
+        """Flow from one state with many digits, by formulas of its own."""
+
+    def ball_flow(self, start: Array) -> BallFlow:
+        """Flow from a start in ball arithmetic, from which certificates are made."""
+        raise InputError(
+            f"certify: {self.name} has no certificates; certify relu_neuron,"
+            " matrix_factorization or gmm_em"
+        )
+
+    @abc.abstractmethod
+    def features(self, frame: Any, states: Any) -> dict[str, Array]:
+        """Numbers from which potentials and claims are evaluated, with their rates."""
+
+    @abc.abstractmethod
+    def loss(self, state: Array) -> float:
+        """Population loss of a user's state."""
+
+    @abc.abstractmethod
+    def gradient(self, state: Array) -> Array:
+        """Gradient of the loss, of the state's shape."""
+
+    @abc.abstractmethod
+    def hessian(self, state: Array) -> Array:
+        """Hessian of the loss, of shape (size, size)."""

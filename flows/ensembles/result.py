@@ -1,0 +1,284 @@
+"""What an ensemble gives: rows by name, and reductions that never hold all trajectories."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.chart import Array
+from flows.core.errors import InputError
+from flows.core.problem import COMPLETED, INTERRUPTED
+from flows.core.system import System
+from flows.ensembles import store
+from flows.ensembles.member import LOST, Law, Rows
+from flows.ensembles.proportion import LEVEL, interval
+
+# Numbers that a reduction holds at once: 128 MB.
+BLOCK = 16_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Consecutive members: ``chunk[name]`` has their rows.
+
+    Parameters
+    ----------
+    first, count : int
+        Which members.
+    source : dict or Path
+        The rows, or the file that has them.
+    """
+
+    first: int
+    count: int
+    source: Rows | Path
+
+    def read(self, name: str, columns: slice = slice(None)) -> NDArray[Any]:
+        """Rows of a quantity at some of the times."""
+        if isinstance(self.source, Path):
+            return store.load(self.source, [name], columns)[name]
+        values = self.source[name]
+        return values[:, columns] if values.ndim > 1 else values
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Rows of a quantity."""
+        return self.read(name)
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """How many members fulfil a condition.
+
+    Parameters
+    ----------
+    count, trials : int
+        Members that fulfil it, and all that were computed.
+    low, high : float
+        Clopper-Pearson interval of the probability.
+    level : float
+        Its confidence.
+    """
+
+    count: int
+    trials: int
+    low: float
+    high: float
+    level: float
+
+    @property
+    def value(self) -> float:
+        """The fraction; NaN without any member."""
+        return self.count / self.trials if self.trials else np.nan
+
+
+@dataclass(frozen=True)
+class Tightest:
+    """The member for which a claim is tightest.
+
+    Parameters
+    ----------
+    constant : float
+        The constant that serves all members: the largest for ``<=``, the smallest for ``>=``.
+    member : int
+        Whose it is.
+    seed : int or None
+        Its seed for ``system.initial``; None if the starts were given.
+    attained_at : float
+        The time at which it is attained.
+    count : int
+        Members that have a constant.
+    """
+
+    constant: float
+    member: int
+    seed: int | None
+    attained_at: float
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Result of :func:`flows.ensembles.integrate.integrate_ensemble`.
+
+    ``e[name]`` has one row a member: an observable or its local exponent ``NAME_exponent`` of shape
+    (members, times), NaN after the end of a run that stopped early; ``status``, ``message``,
+    ``steps``, ``field_evaluations``, ``jacobian_evaluations``; and of a claim ``ID_verdict``,
+    ``ID_constant``, ``ID_attained_at``.
+
+    Parameters
+    ----------
+    system : System
+        What was integrated.
+    t : ndarray, shape (times,)
+        Times, 0 first.
+    law : Law or None
+        Law of the starts; None if they were given.
+    chunks : tuple of Chunk
+        The members in order.
+    shapes : dict
+        Trailing shapes of the quantities that depend on time.
+    claims : tuple of str
+        Claims that were checked.
+    provenance : dict
+        Versions, procedure, starts.
+    """
+
+    system: System
+    t: Array
+    law: Law | None
+    chunks: tuple[Chunk, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    claims: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of members."""
+        return sum(chunk.count for chunk in self.chunks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all quantities."""
+        claims = (f"{c}_{x}" for c in self.claims for x in ("verdict", "constant", "attained_at"))
+        work = ("steps", "field_evaluations", "jacobian_evaluations")
+        return (*self.shapes, *claims, *work, "status", "message")
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Quantity ``name`` of all members, in memory."""
+        return self._column(name, slice(None))
+
+    @property
+    def status(self) -> NDArray[Any]:
+        """Status of each member.
+
+        As of a :class:`~flows.Trajectory`, or ``input_error`` (its start was refused), ``failed``,
+        ``worker_lost``.
+        """
+        return self["status"]
+
+    @property
+    def completed(self) -> int:
+        """Number of members that reached their end."""
+        return int(np.sum(self.status == COMPLETED))
+
+    def seed_of(self, member: int) -> int | None:
+        """Seed with which ``system.initial`` gives the member's start; None if it was given."""
+        return None if self.law is None else self.law.seed_of(member)
+
+    def quantiles(self, name: str = "loss", q: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
+        """Quantiles over the members at each time, of those that reached it.
+
+        Exact (linear between neighbours): the chunks are read in passes, each over as many
+        columns of time as fit into 128 MB.
+
+        Parameters
+        ----------
+        name : str
+            An observable or its local exponent.
+        q : sequence of float
+            Probabilities in [0, 1].
+
+        Returns
+        -------
+        ndarray, shape (len(q), times, ...)
+            NaN where no member has a value.
+
+        Raises
+        ------
+        InputError
+            For a name that is not there, or a probability outside [0, 1].
+        """
+        levels = np.asarray(q, dtype=float)
+        if not (levels.size and (levels >= 0).all() and (levels <= 1).all()):
+            raise InputError(f"q must hold probabilities in [0, 1], got {q!r}")
+        if name not in self.shapes:
+            raise InputError(f"no quantiles of {name!r}; there are: {', '.join(self.shapes)}")
+        width = max(1, BLOCK // (len(self) * max(1, int(np.prod(self.shapes[name])))))
+        parts = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a time that nobody reached
+            for first in range(0, len(self.t), width):
+                block = self._column(name, slice(first, first + width))
+                parts.append(np.nanquantile(block, levels, axis=0))
+        return np.concatenate(parts, axis=1)
+
+    def fraction(self, condition: Callable[[Chunk], Any], level: float = LEVEL) -> Fraction:
+        """Fraction of the members that fulfil a condition, with its Clopper-Pearson interval.
+
+        Parameters
+        ----------
+        condition : callable
+            From a :class:`Chunk` to a boolean for each of its members. NaN compares as false, so
+            that a run that stopped early fulfils no condition on its end.
+        level : float
+            Confidence.
+
+        Returns
+        -------
+        Fraction
+            Of the members that were computed, those that failed included.
+
+        Raises
+        ------
+        InputError
+            If the condition does not give one boolean a member.
+
+        Examples
+        --------
+        ``e.fraction(lambda c: c["loss"][:, -1] < 1e-6 * c["loss"][:, 0])``
+        """
+        count = trials = 0
+        for chunk in self.chunks:
+            tried = ~np.isin(chunk["status"], (INTERRUPTED, LOST))
+            found = np.asarray(condition(chunk))
+            if found.shape != (chunk.count,) or found.dtype != bool:
+                raise InputError(
+                    f"a condition must give {chunk.count} booleans, one a member, got"
+                    f" {found.dtype} of shape {found.shape}"
+                )
+            count += int(np.sum(found & tried))
+            trials += int(np.sum(tried))
+        return Fraction(count, trials, *interval(count, trials, level), level)
+
+    def tightest(self, claim: str) -> Tightest:
+        """Find the tightest constant of a claim over the members, and whose it is.
+
+        Raises
+        ------
+        InputError
+            If the claim was not checked, has conclusions in both directions, or no member has a
+            constant.
+        """
+        if claim not in self.claims:
+            checked = ", ".join(self.claims) or "none"
+            raise InputError(f"claim {claim!r} was not checked; checked: {checked}")
+        known = {c.id: c for c in self.system.statements.claims}
+        relations = {c.relation for c in known[claim].comparisons}
+        if len(relations) > 1 or "==" in relations:
+            raise InputError(
+                f"claim {claim!r} has no single constant: it is an identity or has"
+                " conclusions in both directions"
+            )
+        sense = 1.0 if relations == {"<="} else -1.0
+        constants = self[f"{claim}_constant"]
+        if np.isnan(constants).all():
+            raise InputError(f"no member has a constant of {claim!r}")
+        member = int(np.nanargmax(sense * constants))
+        when = float(self[f"{claim}_attained_at"][member])
+        return Tightest(
+            float(constants[member]),
+            member,
+            self.seed_of(member),
+            when,
+            int(np.sum(~np.isnan(constants))),
+        )
+
+    def _column(self, name: str, columns: slice) -> NDArray[Any]:
+        if name not in self.names:
+            raise InputError(f"unknown quantity {name!r}; known: {', '.join(self.names)}")
+        return np.concatenate([chunk.read(name, columns) for chunk in self.chunks])

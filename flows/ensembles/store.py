@@ -1,0 +1,193 @@
+"""An ensemble on disk: a folder with a manifest and one NetCDF file a chunk, all atomic.
+
+A chunk file carries the digest of its numbers, so that one that was cut off or changed is seen
+and computed again. The manifest says what the chunks are of: only the same ensemble goes on in
+the same folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flows.core.errors import InputError
+from flows.ensembles.member import Rows
+
+FORMAT = "popflow-ensemble-1"
+MANIFEST = "manifest.json"
+
+
+def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Begin an ensemble in ``folder``, or go on with the one that is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+    manifest : dict
+        Plain values that say what is computed.
+
+    Returns
+    -------
+    dict
+        The manifest that counts: the one on disk keeps its ``chunk_size``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something else, or cannot be written. Nothing is changed then.
+    """
+    manifest = json.loads(json.dumps({"format": FORMAT, **manifest}))
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder, got a file; choose another")
+    if folder.is_dir() and (folder / MANIFEST).exists():
+        old = read_manifest(folder)
+        differ = [
+            k
+            for k in sorted({*old, *manifest})
+            if k != "chunk_size" and old.get(k) != manifest.get(k)
+        ]
+        if differ:
+            raise InputError(
+                f"{folder} holds another ensemble, which differs in"
+                f" {', '.join(differ)}; choose another folder"
+            )
+        return old
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{folder}: expected a new or empty folder, or one of this ensemble, got"
+            " one with other files; choose another"
+        )
+    try:
+        folder.mkdir(exist_ok=True)
+        text = json.dumps(manifest, indent=1)
+        _write(folder / MANIFEST, lambda part: Path(part).write_text(text, encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(
+            f"{folder}: cannot be written ({problem.strerror}); choose another"
+        ) from None
+    return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Manifest of the ensemble in ``folder``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise InputError(f"{folder} has the format {manifest['format']!r}, expected {FORMAT!r}")
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{folder} is not a popflow ensemble, or its {MANIFEST} is damaged; choose"
+            " another folder"
+        ) from None
+    return dict(manifest)
+
+
+def chunk_path(folder: Path, number: int) -> Path:
+    """File of one chunk."""
+    return folder / f"chunk-{number:06d}.nc"
+
+
+def save(path: Path, rows: Rows) -> None:
+    """Write a chunk: all of it or nothing, also if the machine stops."""
+    import xarray
+
+    variables = {
+        name: (
+            (
+                "member",
+                *(
+                    ("time", *(f"{name}_{axis}" for axis in range(x.ndim - 2)))
+                    if x.ndim > 1
+                    else ()
+                ),
+            ),
+            x,
+        )
+        for name, x in rows.items()
+    }
+    about = {"popflow": FORMAT, "names": json.dumps(list(rows)), "digest": digest(rows)}
+    data = xarray.Dataset(variables, attrs=about)
+    _write(path, lambda part: data.to_netcdf(part, engine="h5netcdf"))
+
+
+def load(path: Path, names: list[str] | None = None, columns: slice = slice(None)) -> Rows:
+    """Read quantities of a chunk, all of them by default, at some of the times."""
+    import h5py  # type: ignore[import-untyped]
+
+    rows = {}
+    with h5py.File(path) as data:
+        for name in json.loads(data.attrs["names"]) if names is None else names:
+            found = data[name].asstr() if h5py.check_string_dtype(data[name].dtype) else data[name]
+            rows[name] = found[:, columns] if data[name].ndim > 1 else found[:]
+    return rows
+
+
+def intact(path: Path, count: int) -> bool:
+    """Whether a chunk of ``count`` members is there, whole, and as it was written."""
+    import h5py
+
+    if not path.exists():
+        return False
+    try:
+        with h5py.File(path) as data:
+            written = data.attrs["digest"]
+        rows = load(path)
+        return bool(digest(rows) == written) and len(rows["status"]) == count
+    except Exception:  # a damaged file can fail anywhere between HDF5 and the decoding of text
+        return False
+
+
+def digest(rows: Rows) -> str:
+    """SHA-256 of names and values."""
+    seen = hashlib.sha256()
+    for name in sorted(rows):
+        values = rows[name]
+        text = values.dtype.kind not in "fi"
+        seen.update(name.encode())
+        seen.update(repr(values.shape).encode())
+        seen.update(
+            json.dumps(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes()
+        )
+    return seen.hexdigest()
+
+
+def _write(target: Path, write: Callable[[str], object]) -> None:
+    """Write under a temporary name, force it to the disk, and give it its name."""
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    try:
+        write(part)
+        # 0o600 is mkstemp's; results may be read by whom the umask allows.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)
+        _sync(part)
+        os.replace(part, target)
+    except BaseException:
+        os.unlink(part)
+        raise
+    _sync(target.parent)
+
+
+def _sync(path: str | Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,154 @@
+r"""What decides between the two regimes of a cluster: how its offsets grow, where it parts.
+
+A cluster at distance `M` of the target moves there. To first order in its offsets, those along the
+mean `m` grow while the others stay,
+
+.. math:: x_i(t)_\parallel = x_i(0)_\parallel \, e^{M^2 (1 - e^{-4 t/n})}, \qquad
+          m(t) = m(0) e^{-2 t/n},
+
+so an offset `sigma` reaches order one on the way if `M > sqrt(log(1/sigma))`; then one component
+arrives first and the others recede. With gradient EM it grows to `sigma exp(M^2/2)` only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flows.core.chart import Array
+from flows.core.errors import InputError
+from flows.core.starts import seeded
+from flows.runs.integrate import integrate
+from flows.runs.trajectory import Trajectory
+from flows.systems.mixture.system import MixtureSystem
+from flows.systems.score_matching.system import ScoreMatching
+
+__all__ = ["linear_spread", "parted", "start", "threshold"]
+
+# Shorter than this all converge: the stationary point of Theorem 3.1 is longer for every n.
+SHORT = 1.0
+# Longer than this a component is beyond it for every n below a thousand.
+FAR = 4.0
+# A cluster reaches the target by 20 n: gradient EM, the slower one, takes exp(-t/n).
+ARRIVED, LATEST = 20.0, 1e6
+# Where a run ends is told by this tolerance; in a cluster it is relative to the offsets.
+RTOL = 1e-8
+# Thresholds are sought between these: longer ones belong to offsets below the rounding of a mean.
+NEAREST, FARTHEST = 0.0, 10.0
+
+
+def linear_spread(run: Trajectory) -> Array:
+    """Longest offset from the mean over time by the linearised flow, from the run's start.
+
+    Parameters
+    ----------
+    run : Trajectory
+        A run of `score_matching` that begins as a cluster away from the target.
+
+    Returns
+    -------
+    ndarray, shape (T,)
+        To be compared with the feature ``spread`` while that is small next to `1/(1 + |m|)`.
+
+    Notes
+    -----
+    Source: `symbolic/systems/score_matching/cluster.py`, derived here.
+    """
+    means = run.states.mu[0]
+    weight = run.frame.weight[:, None]
+    # The frame's own offsets: those of `means` have lost the digits that the distance takes.
+    offset = run.states.offset[0] - np.sum(weight * run.states.offset[0], axis=0)
+    mean = np.sum(weight * means, axis=0)
+    square = float(mean @ mean)
+    along = offset @ mean / np.sqrt(square)
+    across = np.sum(offset**2, axis=1) - along**2
+    slowed = 2 * run.t * float(run.frame.rate[0])
+    growth = np.exp(-square * np.expm1(-slowed))
+    return np.sqrt(np.max(across + (along * growth[:, None]) ** 2, axis=1))
+
+
+def start(n: int, d: int, distance: float, noise: float, seed: int = 0) -> Array:
+    """Cluster of the paper's experiment: `mu_i = distance e_1 + noise N(0, I)`, shape (n, d)."""
+    means = noise * seeded(noise, seed).normal(size=(n, d))
+    means[:, 0] += distance
+    return means
+
+
+def parted(run: Trajectory) -> bool | None:
+    """Whether a run ends with one component at the target and another one far away.
+
+    Parameters
+    ----------
+    run : Trajectory
+        A run of a mixture.
+
+    Returns
+    -------
+    bool or None
+        False if all components end within 1 of the target, None if neither is so yet.
+    """
+    length = run.features["norm"][-1]
+    if length.max() <= SHORT:
+        return False
+    return True if length.min() <= SHORT and length.max() >= FAR else None
+
+
+def threshold(
+    n: int,
+    d: int,
+    noise: float,
+    seed: int = 0,
+    system: type[MixtureSystem] = ScoreMatching,
+    width: float = 0.05,
+) -> tuple[float, float]:
+    """Find the distance between the two regimes of a cluster, by bisection.
+
+    Parameters
+    ----------
+    n, d : int
+        Components and dimensions; at least two components.
+    noise : float
+        Standard deviation of the offsets, positive.
+    seed : int
+        Seed of the offsets, the same at every distance.
+    system : type
+        ``ScoreMatching`` or ``GMMEM``. Under gradient EM no component recedes: those that have
+        parted wait far away, for a time like `exp(R^2/8)`.
+    width : float
+        Width of the bracket, positive.
+
+    Returns
+    -------
+    low, high : float
+        From `low` all components reach the target together, from `high` they part.
+
+    Raises
+    ------
+    InputError
+        If runs do not part at a distance of 10, or one cannot be followed to its decision.
+    """
+    if not (np.isfinite(noise) and noise > 0 and np.isfinite(width) and width > 0):
+        raise InputError(f"noise and width must be positive, got {noise!r} and {width!r}")
+    flow = system(n, d)  # type: ignore[call-arg]
+    low, high = NEAREST, FARTHEST
+    if not _parts(flow, start(n, d, high, noise, seed)):
+        raise InputError(f"offsets of {noise:g} do not part at distance {high:g}")
+    while high - low > width:
+        middle = (low + high) / 2
+        low, high = (
+            (low, middle) if _parts(flow, start(n, d, middle, noise, seed)) else (middle, high)
+        )
+    return low, high
+
+
+def _parts(flow: MixtureSystem, means: Array) -> bool:
+    """Whether a start's run ends parted, followed as long as it takes to tell."""
+    end = ARRIVED * flow.n
+    while end <= LATEST * flow.n:
+        run = integrate(flow, means, end, [end], rtol=RTOL)
+        if not run.completed:
+            raise InputError(f"a run from {means.tolist()} stopped: {run.message}")
+        found = parted(run)
+        if found is not None:
+            return found
+        end *= 10
+    raise InputError(f"a run from {means.tolist()} is undecided at t = {end:g}")

@@ -1,0 +1,65 @@
+"""A run on a report's page: a system, a start, and how to draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from flows.core.system import System
+from flows.runs.trajectory import Trajectory
+from potentials.claim import Claim
+
+__all__ = ["Case", "Draw"]
+
+T_END = 1e12
+
+Draw = Callable[[Trajectory], Figure]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of a report.
+
+    Parameters
+    ----------
+    title, text : str
+        What the run shows.
+    system : System
+        The flow.
+    start : array_like
+        User's start.
+    options : str
+        Options of the command line that give this system and start; ``--initial`` has the file
+        that ``prepare`` writes.
+    prepare : str
+        Shell command that must come before, or nothing.
+    figures : dict
+        Functions that draw the run, by caption.
+    broken : tuple of Claim
+        Deliberately wrong claims that this run must refute.
+    t_end : float
+        End of the run.
+    power : float or None
+        The limit of `t^power` times the loss is shown; by default the exponent of the upper bound.
+    """
+
+    title: str
+    text: str
+    system: System
+    start: ArrayLike
+    options: str
+    prepare: str = ""
+    figures: Mapping[str, Draw] = field(default_factory=dict)
+    broken: tuple[Claim, ...] = ()
+    t_end: float = T_END
+    power: float | None = None
+
+    @property
+    def command(self) -> str:
+        """Command line that repeats run and verdicts."""
+        name = self.system.name
+        run = f"popflow check {name} {self.options} --t-end {self.t_end:g}"
+        return f"{self.prepare} &&\n{run}" if self.prepare else run

@@ -1,0 +1,96 @@
+"""The runs on the report page of gradient EM, and its figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import sympy as sp
+from matplotlib.figure import Figure
+
+import potentials
+from flows.report.case import Case
+from flows.report.figures import gmm_em as figure
+from flows.systems.gmm_em.system import GMMEM
+
+LOSS = (
+    "Loss, the proven bound with its recalled exponents, and how loose it is; the local exponent; "
+    "the nodes that the observables took."
+)
+MEANS = "The means in the plane with contours of the density (dashed: those of the target)."
+LYAPUNOV = (
+    "The Lyapunov function and its derivative, as a sum over components and as an expectation; "
+    "their relative difference."
+)
+
+PORTRAITS: dict[str, Callable[[], Figure]] = {
+    "Loss and local exponent for 2, 5 and 10 components in the plane.": figure.paper_figure,
+    "The plateau of the bad region in one to three dimensions. Triangles: the time exp(d)/30 up to"
+    " which the theorem speaks.": figure.bad_region_figure,
+}
+
+
+def cases() -> tuple[Case, ...]:
+    """Return the runs: equal and unequal weights, one component, the bad region."""
+    known = {claim.id: claim for claim in potentials.claims("gmm_em")}
+    equal, unequal = GMMEM(3, 2), GMMEM(3, 2, [0.2, 0.3, 0.5])
+    bad = "[[12.0], [-12.0], [0.0]]"
+    drawn = {
+        LOSS: figure.loss_figure,
+        MEANS: figure.means_figure,
+        LYAPUNOV: figure.lyapunov_figure,
+    }
+    (projection,) = known["projection"].conclusions
+    three_times = replace(
+        known["projection"], conclusions=(replace(projection, constant=sp.Integer(-3)),)
+    )
+    return (
+        Case(
+            "Three components, equal weights",
+            "Over-parameterised: the loss falls like t⁻², far faster than the proven bound.",
+            equal,
+            equal.initial(1.0, 0),
+            "--n 3 --d 2 --scale 1 --seed 0",
+            figures=drawn,
+            broken=(
+                replace(known["loss_upper"], exponent=3),
+                replace(known["gradient_lower"], exponent=2),
+                three_times,
+            ),
+            t_end=1e8,
+            power=2,
+        ),
+        Case(
+            "Three components, unequal weights",
+            "The mean is slaved to the deviations; the exponent is the same.",
+            unequal,
+            unequal.initial(1.0, 0),
+            "--weights 0.2,0.3,0.5 --d 2 --scale 1 --seed 0",
+            figures=drawn,
+            t_end=1e8,
+            power=2,
+        ),
+        Case(
+            "One component",
+            "Exactly parameterised: L(t) = L(0) exp(-2t).",
+            GMMEM(1, 2),
+            GMMEM(1, 2).initial(1.0, 0),
+            "--n 1 --d 2 --scale 1 --seed 0",
+            figures={LOSS: figure.loss_figure},
+            t_end=300.0,
+            power=2,
+        ),
+        Case(
+            "Bad region",
+            "Two opposite components at distance 12, a third one at the target: the field is about"
+            " exp(-18), and the region is left only after a time of 10⁷.",
+            GMMEM(3, 1),
+            np.array([[12.0], [-12.0], [0.0]]),
+            "--initial bad.json",
+            f"echo '{bad}' > bad.json",
+            {LOSS: figure.loss_figure, LYAPUNOV: figure.lyapunov_figure},
+            t_end=1e12,
+            power=2,
+        ),
+    )

@@ -1,0 +1,80 @@
+"""The runs on the report page of the ReLU neuron, and its figures beside them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+
+from matplotlib.figure import Figure
+
+import potentials
+from flows.report import figure
+from flows.report.case import Case
+from flows.systems.relu_neuron.system import ReLUNeuron
+
+LOSS = (
+    "Loss with the bounds of the claims, at their constants or, where these are open, at those that"
+    " this run measures (drawn in phase 3, where the claims speak); below, the local exponent."
+)
+
+PORTRAITS: dict[str, Callable[[], Figure]] = {
+    "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
+    " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
+    " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
+    " line.": figure.phase_portrait
+}
+
+
+def cases() -> tuple[Case, ...]:
+    """Return the runs: the theorem, contrast cases, broken claims."""
+    known = {claim.id: claim for claim in potentials.claims("relu_neuron")}
+    system = ReLUNeuron(n=3, d=5)
+    return (
+        Case(
+            "Three neurons, one teacher",
+            "A random start of the paper's law: over-parameterised, so the loss falls like t⁻³,"
+            " no faster and no slower.",
+            system,
+            system.initial(scale=0.1, seed=0),
+            "--n 3 --d 5 --scale 0.1 --seed 0",
+            figures={
+                LOSS: figure.loss_figure,
+                "Angles, balance and residual through the three phases. Dotted: end of phase 1 and"
+                " begin of phase 3, read off the run.": figure.phases_figure,
+            },
+            broken=(
+                replace(known["loss_lower"], exponent=2),
+                replace(known["distance_decay"], exponent=3),
+                replace(known["kappa_persists"], sign=-1),
+            ),
+        ),
+        _given(
+            "Mirror pair",
+            "Two neurons that mirror each other in the teacher: t³ L tends to π²/6.",
+            "mirror",
+            [[0.2, 0.1], [0.2, -0.1]],
+        ),
+        _given(
+            "One neuron",
+            "Exactly parameterised: the loss decays exponentially, faster than t⁻³.",
+            "one",
+            [[0.05, 0.1]],
+        ),
+        _given(
+            "Parallel to the teacher",
+            "Three neurons along the teacher stay there; the rate is linear, and the hypotheses of"
+            " the lower bound (z_i(0) not zero) are not met.",
+            "parallel",
+            [[0.1, 0.0], [0.05, 0.0], [0.02, 0.0]],
+        ),
+    )
+
+
+def _given(title: str, text: str, stem: str, start: list[list[float]]) -> Case:
+    """Case with a start that is written out."""
+    prepare = f"echo {shlex.quote(str(start))} > {stem}.json"
+    system = ReLUNeuron(n=len(start), d=len(start[0]))
+    return Case(
+        title, text, system, start, f"--initial {stem}.json", prepare, {LOSS: figure.loss_figure}
+    )

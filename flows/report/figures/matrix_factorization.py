@@ -1,0 +1,251 @@
+"""Figures of matrix factorisation: the stages of a run, and what changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from flows.ensembles.convergence import convergence
+from flows.ensembles.proportion import interval
+from flows.report.figure import (
+    BLACK,
+    DASHES,
+    _curves,
+    _logarithmic,
+    _panels,
+    _style,
+    _styled,
+    _time_axis,
+)
+from flows.runs.integrate import integrate
+from flows.runs.quantities import Quantities, Run, marked_times
+from flows.runs.rates import FLOOR
+from flows.systems.matrix_factorization.system import MatrixFactorization
+
+__all__ = ["depths_figure", "fields_figure", "stages_figure", "strengths_figure"]
+
+STAGES = ("alignment", "saddle", "local")
+SHOWN_AFTER = 10.0  # multiple of the last stage's begin where the figure ends
+STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
+MEMBERS = 24
+SCALE, SEED = 0.25, 0
+BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
+LEAST = 1e-3  # part of a panel's top down to which it reaches at least
+ROUNDED = 1e-9  # of the layers: a main term below it has no digits
+
+
+@_styled
+def stages_figure(run: Run) -> Figure:
+    """Losses, singular values, skew error and main term of a run, with its stages.
+
+    Parameters
+    ----------
+    run : Run
+        A trajectory of `matrix_factorization`.
+
+    Returns
+    -------
+    Figure
+        Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
+        (begin of local convergence), read off the run. The main term has a gap where it is
+        rounding.
+    """
+    figure, axes = _panels(4, (6.8, 8.4))
+    quantities = Quantities(run)
+    marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
+    t = quantities["t"]
+    ends = t[-1] if len(marks) < 2 else min(t[-1], SHOWN_AFTER * max(marks))
+    shown = (t > 0) & (t <= ends)
+    several = (
+        (
+            ("loss_fit", "$L_{ori}$"),
+            ("loss_balance", "$L_{reg}$"),
+            ("loss_error", "rounding error of $L$"),
+        ),
+        (
+            ("skew_error", r"skew error $|(A - R)\,\Sigma^{1/2}|_F^2$"),
+            ("main_term", r"main term $\sigma_{\min}(A + R)$"),
+        ),
+        (
+            ("balance_defect", r"$|\Delta|_F$"),
+            ("layer_max", r"$\max_j \sigma_{\max}(W_j)$"),
+            ("layer_min", r"$\min_j \sigma_{\min}(W_j)$"),
+        ),
+    )
+    for panel, curves in zip((axes[0], axes[2], axes[3]), several, strict=True):
+        for index, (name, label) in enumerate(curves):
+            value = np.maximum(quantities[name], FLOOR)[shown]
+            if name == "main_term":
+                digits = value > ROUNDED * quantities["layer_max"][shown]
+                value = np.where(digits, value, np.nan)
+            if (value > FLOOR).any():
+                panel.plot(t[shown], value, **_style(index), label=label)
+        _decades(panel)
+        panel.legend()
+    _curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
+    axes[1].set_ylabel(r"$\sigma_i(W)$")
+    for panel in axes:
+        for mark in marks:
+            panel.axvline(mark, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
+    _time_axis(axes[-1])
+    _name_stages(axes[0], marks)
+    return figure
+
+
+@_styled
+def fields_figure(t_end: float = 1e4) -> Figure:
+    """Real starts of both signs of the determinant beside a complex one, at a = 20.
+
+    Parameters
+    ----------
+    t_end : float
+        End of the runs.
+
+    Returns
+    -------
+    Figure
+        Loss and least singular value over time.
+    """
+    signs = {1: "real, det W(0) > 0", -1: "real, det W(0) < 0"}
+    real = MatrixFactorization(2, "real", 20.0)
+    cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]] = {}
+    for seed in range(100):
+        start = real.initial(SCALE, seed)
+        sign = int(np.sign(np.linalg.det(start).prod()))
+        cases.setdefault(signs[sign], (real, start))
+    field = MatrixFactorization(2, "complex", 20.0)
+    cases["complex"] = (field, field.initial(SCALE, SEED))
+    figure, (above, below) = _panels(2, (6.8, 5.2))
+    _loss_and_least(above, below, cases, t_end)
+    _label_losses(above, below)
+    return figure
+
+
+@_styled
+def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figure:
+    """Depths side by side, equal and unequal singular values of the target.
+
+    Parameters
+    ----------
+    depths : sequence of int
+        Numbers of layers.
+    t_end : float
+        End of the runs.
+
+    Returns
+    -------
+    Figure
+        One column a depth: loss above, least singular value below, over time; each target from two
+        real starts, one of each sign of the determinant.
+    """
+    figure = Figure(figsize=(6.8, 5.2), layout="constrained")
+    columns = figure.subplots(2, len(depths), sharex=True, sharey="row", squeeze=False).T
+    for depth, (above, below) in zip(depths, columns, strict=True):
+        cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]] = {}
+        for target, name in ((np.eye(2), "I"), (np.diag([2.0, 0.5]), "diag(2, 1/2)")):
+            system = MatrixFactorization(2, "real", 20.0, target, depth)
+            starts = [system.initial(SCALE, seed) for seed in range(30)]
+            first = {np.sign(np.linalg.det(x).prod()): x for x in reversed(starts)}
+            for sign, word in ((1.0, ">"), (-1.0, "<")):
+                cases[f"$\\Sigma$ = {name}, det W(0) {word} 0"] = (system, first[sign])
+        _loss_and_least(above, below, cases, t_end)
+        above.set_title(f"N = {depth}", fontsize=9)
+    _label_losses(*columns[0])
+    for _, below in columns[1:]:
+        _time_axis(below)
+    figure.legend(*columns[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@_styled
+def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMBERS) -> Figure:
+    """Fraction of real starts that converges against the regularisation, by sign of `det W(0)`.
+
+    Parameters
+    ----------
+    strengths : sequence of float
+        Values of `a`, for `sigma_1 = 1`.
+    members : int
+        Random starts at each, of 1 x 1 layers.
+
+    Returns
+    -------
+    Figure
+        Fractions with 99% intervals; the theorem's one half is about `a >> 1`.
+    """
+    figure = Figure(figsize=(6.8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    found = [
+        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4)
+        for a in strengths
+    ]
+    groups = (
+        ("det W(0) > 0", [x.converged[x.positive] for x in found]),
+        ("det W(0) < 0", [x.converged[~x.positive] for x in found]),
+        ("all", [x.converged for x in found]),
+    )
+    for index, (label, hits) in enumerate(groups):
+        middle = np.array([h.mean() for h in hits])
+        ends = np.array([interval(int(h.sum()), len(h)) for h in hits])
+        bars = np.abs(ends - middle[:, None]).T
+        style = {k: v for k, v in _style(index).items() if k != "markevery"}
+        shifted = np.array(strengths) * 1.06 ** (index - 1)
+        axes.errorbar(shifted, middle, bars, capsize=3, label=label, **style)
+    axes.axhline(0.5, color=BLACK, linestyle=DASHES[2])
+    _logarithmic(axes, "x")
+    axes.set(
+        xlabel="regularisation $a$, for $\\sigma_1 = 1$",
+        ylabel="fraction that converges",
+        ylim=(-0.04, 1.04),
+    )
+    axes.legend()
+    return figure
+
+
+def _loss_and_least(
+    above: Axes,
+    below: Axes,
+    cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]],
+    t_end: float,
+) -> None:
+    """Loss above, least singular value below, one line a case."""
+    for index, (name, (system, start)) in enumerate(cases.items()):
+        run = integrate(system, start, t_end)
+        for axes, value in ((above, run["loss"]), (below, run["singular_values"][:, -1])):
+            axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **_style(index), label=name)
+    for axes in (above, below):
+        _decades(axes)
+
+
+def _label_losses(above: Axes, below: Axes) -> None:
+    above.set_ylabel("loss $L$")
+    below.set_ylabel(r"$\sigma_{\min}(W)$")
+    _time_axis(below)
+
+
+def _decades(axes: Axes) -> None:
+    """Logarithmic axis around what is drawn, that neither a decay to zero nor a constant spoils."""
+    _logarithmic(axes, "y")
+    low, high = axes.dataLim.intervaly
+    axes.set_ylim(max(BOTTOM, min(low / 3, LEAST * high)), 3 * high)
+
+
+def _name_stages(axes: Axes, marks: Sequence[float]) -> None:
+    """Write the stages between their marks, along the top of a panel."""
+    low, high = axes.get_xlim()
+    ends = np.clip([0.0, *marks, np.inf], low, high)
+    for name, begin, end in zip(STAGES, ends, ends[1:], strict=False):
+        if end > begin:
+            axes.text(
+                np.sqrt(begin * end),
+                1.02,
+                name,
+                ha="center",
+                fontsize=8,
+                transform=axes.get_xaxis_transform(),
+            )

@@ -1,0 +1,114 @@
+"""HTML: templates, mathematics as MathML, numbers for people, figures inside a page."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markupsafe import Markup
+
+from flows.report.formulas import prose
+
+__all__ = ["SIGNS", "bokeh", "image", "render"]
+
+# Bars come in pairs; told which one opens, MathML spaces and stretches them.
+BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
+# ... and a function's name keeps a distance to what stands beside it.
+NAMES = "sinh?|cosh?|tanh?|log|operatorname"
+FUNCTION = re.compile(rf"(?<!^)(?<![({{\[])\\({NAMES})\b")
+ARGUMENT = re.compile(rf"\\((?:{NAMES})\b(?: ?\^ ?(?:\w|{{[^{{}}]*}}))?) ?(?=\w|\\(?!left|,))")
+RELATION = re.compile(r" (=|\\le|\\ge) ")
+PLACE = Path(__file__).parent / "templates"
+# A verdict is told by its word and sign, the colour only repeats them.
+SIGNS = {
+    "HOLDS": "✓",
+    "HOLDS_BEYOND": "✓⁺",
+    "VIOLATED": "✗",
+    "HYPOTHESIS_NOT_MET": "○",
+    "INCONCLUSIVE": "?",
+}
+
+
+def render(template: str, **values: Any) -> str:
+    """Text of a template; what it is given is shown as text, never as markup."""
+    return _environment().get_template(template).render(**values)
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("flows.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"math": _math, "number": _number, "prose": prose}
+    environment.globals |= {
+        "sign": lambda verdict: SIGNS[str(verdict)],
+        "signs": SIGNS,
+        "asset": lambda name: Markup(PLACE.joinpath(name).read_text("utf-8")),
+    }
+    return environment
+
+
+@functools.cache
+def bokeh() -> Markup:
+    """BokehJS, to stand inside a page, which then needs no network."""
+    from bokeh.resources import Resources
+
+    parts = Resources(mode="inline", log_level="error", components=["bokeh", "bokeh-api"]).js_raw
+    return Markup("\n").join(Markup(part) for part in parts)
+
+
+def image(drawn: Any) -> str:
+    """Figure of matplotlib as an SVG data address."""
+    import matplotlib
+
+    from flows.report.figure import STYLE
+
+    text = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        drawn.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(text.getvalue()).decode("ascii")
+
+
+def write_page(path: str | Path, text: str) -> None:
+    """Write a page, all of it or nothing."""
+    from flows.cli.output import write_file
+
+    write_file(str(path), lambda part: Path(part).write_text(text, "utf-8"))
+
+
+def _math(latex: str) -> Markup:
+    """MathML, one row a formula, cut before its relation so that a narrow screen can wrap it."""
+    rows = []
+    paired = BARS.sub(r"\\left|\1\\right|", latex)
+    spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
+    for formula in spaced.split(r" \qquad "):
+        cut = RELATION.search(formula)
+        left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")
+        parts = [left, right] if right and left.count("{") == left.count("}") else [formula]
+        row = Markup("").join(Markup(convert(part, display="block")) for part in parts)
+        rows.append(Markup('<div class="math">{}</div>').format(row))
+    return Markup("\n").join(rows)
+
+
+def _number(x: float | None) -> Markup:
+    """Five digits for people, all of them in the attribute."""
+    if x is None:
+        return Markup("&ndash;")
+    if math.isnan(x):
+        return Markup("undefined")
+    digits, _, power = f"{x:.5g}".partition("e")
+    factor = "" if digits == "1" else f"{digits} &times; "
+    shown = f"{factor}10<sup>{int(power)}</sup>" if power else digits
+    html = Markup(shown.replace("-", "&minus;"))
+    return Markup('<data value="{}">{}</data>').format(repr(float(x)), html)

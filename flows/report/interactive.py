@@ -1,0 +1,101 @@
+"""Everything that an interactive view shows of a run, as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.chart import Array
+from flows.report import curves as panels
+from flows.report.curves import Panel
+from flows.report.formulas import prose
+from flows.report.plane import plane
+from flows.runs.check import check
+from flows.runs.quantities import marked_times
+from flows.runs.trajectory import Trajectory
+from flows.runs.verdict import Verdict
+
+__all__ = ["view"]
+
+
+def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, Any]:
+    """Panels of a run for ``templates/explore.js``.
+
+    Parameters
+    ----------
+    run : Trajectory
+        The run.
+    verdicts : list of Verdict, optional
+        What ``check`` says of it, if that is known already.
+
+    Returns
+    -------
+    dict
+        ``t``, the output times after 0; ``loss``, ``exponent``; ``potentials``, each with its
+        value, its derivative and the claim about it; ``claims``, each with its statement as HTML,
+        its verdict, both sides and the slack; ``plane``, where the parameters are; ``marks``, times
+        that are told apart. Numbers that are undefined are null.
+    """
+    rows = np.flatnonzero(run.t > 0)
+    told = {v.claim: v for v in (check(run) if verdicts is None else verdicts)}
+    return {
+        "t": run.t[rows].tolist(),
+        "loss": _panel(panels.loss_panel(run), rows),
+        "exponent": _panel(panels.exponent_panel(run), rows),
+        "potentials": [
+            {
+                "name": p.name,
+                "panels": [_panel(x, rows) for x in panels.potential_panels(run, p.name)],
+                "claim": about.id if (about := panels.claim_about(run, p.name)) else None,
+            }
+            for p in run.statements.potentials
+        ],
+        "claims": [
+            {
+                "id": claim.id,
+                "verdict": str(told[claim.id].verdict),
+                "statement": str(prose(claim.statement)),
+                "panels": [_panel(x, rows) for x in panels.claim_panels(run, claim)],
+            }
+            for claim in run.statements.claims
+        ],
+        "plane": _plane(run, rows),
+        "marks": _marks(run),
+    }
+
+
+def _panel(panel: Panel, rows: NDArray[np.intp]) -> dict[str, Any]:
+    return {
+        "title": panel.title,
+        "label": panel.label,
+        "logarithmic": panel.logarithmic,
+        "levels": list(panel.levels),
+        "note": panel.note,
+        "series": [{"label": s.label, "values": _plain(s.values[rows])} for s in panel.series],
+    }
+
+
+def _plane(run: Trajectory, rows: NDArray[np.intp]) -> dict[str, Any]:
+    seen = plane(run)
+    paths = seen.paths[rows]
+    return {
+        "title": seen.title,
+        "labels": list(seen.labels),
+        "bodies": [
+            {"label": body, "x": _plain(paths[:, k, 0]), "y": _plain(paths[:, k, 1])}
+            for k, body in enumerate(seen.bodies)
+        ],
+        "goals": [{"label": name, "x": x, "y": y} for name, x, y in seen.goals],
+    }
+
+
+def _marks(run: Trajectory) -> list[dict[str, Any]]:
+    """Times that claims refer to, and what happened on the way."""
+    found = [*marked_times(run).items(), *((e.kind, e.time) for e in run.events)]
+    return [{"label": name, "t": float(t)} for name, t in found if 0 < t < np.inf]
+
+
+def _plain(values: Array) -> list[float | None]:
+    return [x if np.isfinite(x) else None for x in values.tolist()]

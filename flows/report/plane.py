@@ -1,0 +1,132 @@
+"""Where the parameters of a run are in a plane, as plain data: neurons, means, eigenvalues."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from flows.core.chart import Array
+from flows.runs.trajectory import Trajectory
+
+__all__ = ["Plane", "plane"]
+
+#: More bodies than this make a crowd; the first ones are drawn.
+MOST_BODIES = 40
+#: Distance from a line, relative to the length of the points, that is rounding.
+ON_LINE = 1e-14
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Bodies that move in a plane.
+
+    Parameters
+    ----------
+    title : str
+        What the bodies are.
+    labels : tuple of str
+        Of the two axes.
+    paths : ndarray, shape (T, bodies, 2)
+        Their places at the output times.
+    bodies : tuple of str
+        Their names.
+    goals : tuple of (str, float, float)
+        Fixed points to compare with, by name.
+    """
+
+    title: str
+    labels: tuple[str, str]
+    paths: Array
+    bodies: tuple[str, ...]
+    goals: tuple[tuple[str, float, float], ...]
+
+
+def plane(run: Trajectory) -> Plane:
+    """Project a run to a plane.
+
+    Vectors (neurons, means) are seen along the teacher or target, if there is one that is not
+    zero, and along the principal direction across it; otherwise along two principal directions. Of
+    layers one sees the eigenvalues of their product `W_N ... W_1` in the complex plane.
+
+    Parameters
+    ----------
+    run : Trajectory
+        The trajectory.
+    """
+    state = run.state
+    return _eigenvalues(run, state) if state.ndim == 4 else _vectors(run, state)
+
+
+def _vectors(run: Trajectory, state: NDArray[Any]) -> Plane:
+    places = state.reshape(len(state), state.shape[1], -1)[:, :MOST_BODIES].real
+    if places.shape[2] == 1:
+        places = np.concatenate([places, np.zeros_like(places)], axis=2)
+    name, goal = _goal(run)
+    goal = np.zeros(places.shape[2]) if goal is None else np.resize(goal, places.shape[2])
+    length = float(np.linalg.norm(goal))
+    cloud = places.reshape(-1, places.shape[2])
+    if length:
+        first = goal / length
+        basis = np.stack([first, _across(cloud, first)])
+        labels = (f"along the {name}", "across it")
+    else:
+        first = _principal(cloud)
+        basis = np.stack([first, _across(cloud, first)])
+        labels = ("first principal direction", "second principal direction")
+    word = "neuron" if name == "teacher" else "mean"
+    bodies = tuple(f"{word} {k + 1}" for k in range(places.shape[1]))
+    title = f"The {word}s in the plane"
+    return Plane(title, labels, places @ basis.T, bodies, ((name, length, 0.0),))
+
+
+def _eigenvalues(run: Trajectory, state: NDArray[Any]) -> Plane:
+    """Eigenvalues of the product, each one followed from time to time."""
+    product = state[:, 0]
+    for layer in range(1, state.shape[1]):
+        product = state[:, layer] @ product
+    values = np.linalg.eigvals(product).astype(complex)
+    for now, (before, after) in enumerate(itertools.pairwise(values), 1):
+        distance = np.abs(before[:, None] - after[None, :])
+        values[now] = after[linear_sum_assignment(distance)[1]]
+    values = values[:, :MOST_BODIES]
+    _, target = _goal(run)
+    size = product.shape[-1]
+    goals = np.linalg.eigvals(np.eye(size) if target is None else target).astype(complex)
+    return Plane(
+        "Eigenvalues of the product of the layers",
+        ("real part", "imaginary part"),
+        np.stack([values.real, values.imag], axis=-1),
+        tuple(f"eigenvalue {k + 1}" for k in range(values.shape[1])),
+        tuple(("of the target", float(g.real), float(g.imag)) for g in dict.fromkeys(goals)),
+    )
+
+
+def _goal(run: Trajectory) -> tuple[str, NDArray[Any] | None]:
+    """What the parameters should find, in the user's coordinates."""
+    for name in ("teacher", "target"):
+        value = getattr(run.system, name, None)
+        if value is not None:
+            return name, np.array(value)
+    return "target", None
+
+
+def _principal(cloud: Array) -> Array:
+    """Principal direction of points around 0; its sign, which is free, makes an entry positive."""
+    direction: Array = np.linalg.svd(cloud, full_matrices=False)[2][0]
+    return direction * (np.sign(direction[np.abs(direction).argmax()]) or 1.0)
+
+
+def _across(cloud: Array, first: Array) -> Array:
+    """Principal direction across another one; any one where no point lies off its line."""
+    rest = cloud - np.outer(cloud @ first, first)
+    if np.linalg.norm(rest) <= ON_LINE * np.linalg.norm(cloud):
+        rest = np.eye(len(first))[[np.abs(first).argmin()]]
+    direction = _principal(rest)
+    direction = direction - (direction @ first) * first
+    unit: Array = direction / np.linalg.norm(direction)
+    return unit

@@ -1,0 +1,312 @@
+r"""Gradient descent with a step size, the discrete algorithm of the papers.
+
+.. math:: w_{k+1} = w_k - \eta \nabla L(w_k)
+
+The raw coordinates of a chart (:mod:`flows.core.chart`) are linear in the parameters, so that
+an Euler step of the raw field *is* a step of gradient descent, with the rounding of the sound
+coordinates: the tail keeps its digits.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time as clock
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
+from flows.core.system import System
+from flows.runs.integrate import POINTS_PER_DECADE, _bar
+from flows.runs.trajectory import Trajectory, provenance
+
+# Compiled code cannot be interrupted, so it returns after this many steps.
+LONGEST_STRIDE = 1000
+# In units of the target; squares must not overflow, and from here nothing comes back.
+DIVERGED = 1e100
+
+
+def descend(
+    system: System,
+    start: ArrayLike,
+    step_size: float = 0.05,
+    steps: int = 50_000,
+    progress: bool = False,
+) -> Trajectory:
+    r"""Follow gradient descent ``w <- w - step_size * grad L(w)`` from ``start``.
+
+    Parameters
+    ----------
+    system : System
+        The loss.
+    start : array_like
+        User's parameters before the first step.
+    step_size : float
+        The step size ``eta``, positive.
+    steps : int
+        Number of steps, at least 1.
+    progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Trajectory
+        At geometric step counts, 0 and the last one included, about 10 a decade. Its ``status`` is
+        ``nonfinite`` if the iterates diverged, and then it ends before.
+
+    Raises
+    ------
+    InputError
+        For a start, step size or number of steps that cannot be used.
+
+    Notes
+    -----
+    Units: ``t = step_size * steps``, the time of the gradient flow. Rates (``loss_dot``, local
+    exponents) are those of the flow at the state.
+    A neuron exactly at zero has the gradient zero, and stays there. Ctrl-C ends the run with the
+    status ``interrupted`` and keeps what is done.
+
+    Accuracy
+    --------
+    The iterates are those of exact arithmetic up to rounding: against 40 digits the loss is right
+    to 1e-14 relative throughout 1000 steps of one to three neurons.
+
+    Examples
+    --------
+    >>> import flows
+    >>> run = descend(flows.ReLUNeuron(n=1, d=1), [[0.5]], step_size=0.5, steps=2)
+    >>> run.state[:, 0, 0].tolist()
+    [0.5, 0.625, 0.71875]
+    """
+    begun = clock.perf_counter()
+    eta, counts = descent(system, step_size, steps)
+    walk = Walk.begin(system, start)
+    interrupted = False
+    try:
+        with _bar(progress, eta * steps) as show:
+            strides = walk.strides(counts, LONGEST_STRIDE)
+            stride = answer(strides, None)
+            while stride is not None:
+                stride = answer(strides, take(stride, eta))
+                show(eta * walk.stats["steps"])
+    except KeyboardInterrupt:
+        interrupted = True
+    about = provenance("descend", {"step_size": eta, "steps": int(steps)})
+    return walk.trajectory(eta, counts, interrupted, clock.perf_counter() - begun, about)
+
+
+def descent(system: System, step_size: float, steps: int) -> tuple[float, NDArray[np.int64]]:
+    """Step size and the numbers of steps that are recorded, or an :class:`InputError`."""
+    if not system.linear_charts:
+        raise InputError(
+            f"descend steps in coordinates that are linear in the parameters, which"
+            f" {system.name} does not have; integrate its flow"
+        )
+    real = isinstance(step_size, (int, float, np.number)) and not isinstance(step_size, bool)
+    if not (real and math.isfinite(step_size) and step_size > 0):
+        raise InputError(f"step_size must be a positive finite number, got {step_size!r}")
+    return float(step_size), step_counts(steps)
+
+
+def step_counts(steps: int) -> NDArray[np.int64]:
+    """Numbers of steps after which a run of ``steps`` steps is recorded.
+
+    Parameters
+    ----------
+    steps : int
+        The last one, at least 1.
+
+    Returns
+    -------
+    ndarray
+        0 and about 10 a decade up to ``steps``.
+
+    Raises
+    ------
+    InputError
+        If ``steps`` is not an integer, or is below 1.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise InputError(f"steps must be an integer >= 1, got {steps!r}")
+    grid = np.geomspace(1, steps, 1 + math.ceil(POINTS_PER_DECADE * math.log10(steps)))
+    grid[-1] = steps
+    return np.unique(np.concatenate([[0], np.round(grid)])).astype(np.int64)
+
+
+class Stride(NamedTuple):
+    """Steps to be taken from the raw state ``x`` of a chart."""
+
+    chart: Chart
+    x: Array
+    steps: int
+
+
+Strides = Generator[Stride, Array | None, None]
+
+
+def answer(strides: Strides, ahead: Array | None) -> Stride | None:
+    """Hand over the raw state after a stride; the next stride, or None at the end."""
+    try:
+        return strides.send(ahead)
+    except StopIteration:
+        return None
+
+
+def take(stride: Stride, eta: float) -> Array | None:
+    """Raw state after a stride, or None where the iterates diverge."""
+    ahead, chart = stride.x.copy(), stride.chart
+    # Decay zero: the solver's state is the raw state.
+    bounded = _advance(chart.field)(
+        ahead, eta, stride.steps, np.zeros_like(ahead), chart.weights, chart.shape
+    )
+    return ahead if bounded else None
+
+
+@dataclass
+class Walk:
+    """One descent under way: it asks for strides, somebody else takes the steps.
+
+    Parameters
+    ----------
+    system : System
+        The loss.
+    initial : ndarray
+        User's start.
+    frame, state : object
+        Frame and sound state of the start.
+    """
+
+    system: System
+    initial: Array
+    frame: Any
+    state: Any
+    reached: list[Any] = field(default_factory=list)
+    stats: dict[str, int] = field(
+        default_factory=lambda: {
+            "steps": 0,
+            "field_evaluations": 0,
+            "jacobian_evaluations": 0,
+            "pieces": 1,
+        }
+    )
+
+    @classmethod
+    def begin(cls, system: System, start: ArrayLike) -> Walk:
+        """Descent that has not taken a step."""
+        initial = system.check_start(start)
+        return cls(system, initial, *system.reduce(initial))
+
+    def strides(self, counts: NDArray[np.int64], longest: int) -> Strides:
+        """Ask for strides and record the states after ``counts`` steps.
+
+        Each is answered by the raw state after it, or by None where the iterates diverged. A
+        stride across which the system would change its chart is walked again in halves, down to
+        the step at which it does.
+        """
+        system, frame, stats = self.system, self.frame, self.stats
+        state = now = self.state
+        self.reached.append(state)
+        chart = system.chart(frame, state, 0.0)
+        x, stride = chart.x0, 1
+        wall: int | None = None  # where the chart is known to have changed
+        for target in counts[1:]:
+            while stats["steps"] < target:
+                count = int(min(stride, target - stats["steps"]))
+                if wall is not None:
+                    count = min(count, max(1, (wall - stats["steps"]) // 2))
+                ahead = yield Stride(chart, x, count)
+                stats["field_evaluations"] += count
+                if ahead is None:
+                    return
+                there = system.decode(frame, state, chart, ahead)
+                other = system.chart(frame, there, 0.0)
+                same = _alike(chart, other) and (
+                    not chart.clock.exponential or self._same_sides(now, there)
+                )
+                if not same and count > 1:
+                    wall = stats["steps"] + count
+                    continue
+                if same:
+                    # A stride that was cut short says nothing about longer ones.
+                    x, stride = ahead, min(2 * stride, longest) if count == stride else stride
+                else:
+                    state, chart, x = there, other, other.x0
+                    stats["pieces"] += 1
+                now = there
+                stats["steps"] += count
+                wall = None if wall is None or stats["steps"] >= wall else wall
+            self.reached.append(now)
+
+    def _same_sides(self, before: Any, after: Any) -> bool:
+        """Whether no parameter has crossed zero: a linear chart may depend on their signs."""
+        one, other = (self.system.restore(self.frame, state) for state in (before, after))
+        return np.array_equal(np.sign(one), np.sign(other))
+
+    def trajectory(
+        self,
+        eta: float,
+        counts: NDArray[np.int64],
+        interrupted: bool,
+        seconds: float,
+        about: dict[str, Any],
+    ) -> Trajectory:
+        """Run as far as it was walked."""
+        done = len(self.reached)
+        parts = {
+            f.name: [getattr(state, f.name) for state in self.reached] for f in fields(self.state)
+        }
+        status, message = COMPLETED, "reached the end"
+        if interrupted:
+            status, message = INTERRUPTED, "interrupted; what was computed is kept"
+        elif done < len(counts):
+            status = NONFINITE
+            message = f"diverged before step {counts[done]}; a smaller step_size may help"
+        return Trajectory(
+            system=self.system,
+            t=eta * counts[:done].astype(np.float64),
+            frame=self.frame,
+            states=type(self.state)(**{name: np.stack(part) for name, part in parts.items()}),
+            start=self.initial,
+            status=status,
+            message=message,
+            stats={**self.stats, "seconds": seconds},
+            events=(),
+            rtol=float(np.finfo(float).eps),
+            provenance=about,
+        )
+
+
+def _alike(chart: Chart, other: Chart) -> bool:
+    """Whether a raw state reads the same in both charts."""
+    return np.array_equal(chart.shape, other.shape) and np.array_equal(chart.weights, other.weights)
+
+
+@functools.cache
+def _advance(field: Callable[..., None]) -> Callable[..., bool]:
+    """Steps of a wrapped field, compiled if the field is (:func:`flows.core.chart.wrap`).
+
+    The result moves ``x`` in place and tells whether it remained bounded.
+    """
+    import numba
+
+    bound = DIVERGED
+
+    def advance(x, eta, count, decay, weights, shape):  # type: ignore[no-untyped-def]
+        slope = np.empty_like(x)
+        unused = np.zeros((1, 1))
+        for _ in range(count):
+            field(0.0, x, True, 1.0, decay, weights, shape, slope, unused, False)
+            for i in range(x.shape[0]):
+                x[i] += eta * slope[i]
+                if not abs(x[i]) <= bound:
+                    return False
+        return True
+
+    compiled = hasattr(field, "py_func")
+    return numba.njit(error_model="numpy")(advance) if compiled else advance

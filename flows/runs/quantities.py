@@ -1,0 +1,223 @@
+"""Quantities along a run, from the state: potentials, Lie derivatives, marked times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import sympy as sp
+
+from flows.core.chart import Array
+from potentials import Statements
+from potentials.notation import CONSTANTS, FROZEN
+from potentials.potential import Over, Potential, Term
+from symbolic.language.lower import lower
+
+__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times"]
+
+
+class Run(Protocol):
+    """What measuring needs of a trajectory."""
+
+    @property
+    def t(self) -> Array:
+        """Output times, shape (T,), beginning with 0."""
+
+    @property
+    def features(self) -> Mapping[str, Array]:
+        """Numbers of each state and their rates: shapes (T,), (T, n) or (T, pairs)."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """`system`, `n`, `d`, `teacher_norm`."""
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims of the run's system."""
+
+    @property
+    def status(self) -> str:
+        """`completed`, or why the run stopped early."""
+
+    def error(self, name: str) -> float:
+        """Relative numerical error of a quantity."""
+
+
+@cache
+def _lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Any]:
+    symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
+    return tuple(s.name for s in symbols), lower(expressions, symbols, "numpy")
+
+
+def evaluate_expressions(
+    expressions: Sequence[sp.Expr], values: Mapping[str, Any]
+) -> tuple[Array, ...]:
+    """Evaluate expressions on arrays that are found by the names of their symbols.
+
+    Parameters
+    ----------
+    expressions : sequence of Expr
+        In symbols whose names `values` knows.
+    values : mapping
+        Arrays that broadcast against each other.
+
+    Returns
+    -------
+    tuple of ndarray
+        Undefined operations (0/0, log 0) give NaN or infinity without a warning.
+    """
+    names, function = _lowered(tuple(expressions))
+    with np.errstate(all="ignore"):
+        return tuple(np.asarray(x, dtype=float) for x in function(*(values[k] for k in names)))
+
+
+def _reduced(term: Term, value: Array, rate: Array) -> tuple[Array, Array]:
+    """Remove the index of a term; the rate of an extremum is that of the index attaining it."""
+    if term.reduce is None:
+        return value, rate
+    if term.reduce == "sum":
+        return value.sum(axis=-1), rate.sum(axis=-1)
+    if value.shape[-1] == 0:
+        undefined = np.full(value.shape[:-1], np.nan)
+        return undefined, undefined
+    # NaN marks an index where the quantity is undefined; it never attains the extremum.
+    worst = -np.inf if term.reduce == "max" else np.inf
+    ranked = np.where(np.isnan(value), worst, value)
+    pick = (ranked.argmax if term.reduce == "max" else ranked.argmin)(axis=-1)[..., None]
+    return (
+        np.take_along_axis(value, pick, axis=-1)[..., 0],
+        np.take_along_axis(rate, pick, axis=-1)[..., 0],
+    )
+
+
+def evaluate(potential: Potential, features: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Evaluate a potential and its Lie derivative from the features of states.
+
+    Parameters
+    ----------
+    potential : Potential
+        What to evaluate.
+    features : mapping
+        Arrays of shape (T,), (T, n) or (T, pairs), and constants, by name.
+
+    Returns
+    -------
+    value, lie_derivative : ndarray
+        Shape (T,), or (T, n) for a potential with a value for each neuron.
+        NaN where the potential is undefined.
+    """
+    lie = potential.lie_derivative()
+    terms: dict[str, Array] = {}
+    for term, inner_rate in zip(potential.terms, lie.rates, strict=True):
+        value, rate = np.broadcast_arrays(
+            *evaluate_expressions((term.expression, inner_rate), features)
+        )
+        terms[term.name], terms[f"{term.name}_dot"] = _reduced(term, value, rate)
+    outer = evaluate_expressions((potential.expression, lie.expression), {**features, **terms})
+    value, rate = np.broadcast_arrays(*outer)
+    return value, rate
+
+
+class Quantities(dict[str, Any]):
+    """Every quantity of a run by name, evaluated when it is first asked for.
+
+    Names are the constants, the features, the potentials and auxiliaries of the system, and the
+    marks. `<name>_dot` is the rate along the flow, `<name>_0` the value at the start,
+    `<name>_T2` the value at the mark `T2` (NaN if the run has no such time).
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+
+    Raises
+    ------
+    KeyError
+        For a name that is none of these.
+    """
+
+    def __init__(self, run: Run) -> None:
+        stated = run.statements
+        known = (*stated.potentials, *stated.auxiliaries)
+        self._potentials = {p.name: p for p in known}
+        self._marks = {mark.name: mark for mark in stated.marks}
+        features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
+        constants = {k: float(run.parameters[k]) for k in CONSTANTS if k in run.parameters}
+        t = np.asarray(run.t, dtype=float)
+        super().__init__({**features, **constants, "t": t, "t_end": t[-1]})
+
+    def __missing__(self, name: str) -> Any:
+        """Evaluate a quantity and keep it."""
+        base = name.removesuffix("_dot")
+        if base in self._potentials:
+            self[base], self[f"{base}_dot"] = evaluate(self._potentials[base], self)
+            return self[name]
+        if name in self._marks:
+            self[name] = self["t"][i] if (i := self._index(name)) is not None else np.nan
+            return self[name]
+        for suffix in FROZEN:
+            if name.endswith(suffix):
+                value = np.asarray(self[name.removesuffix(suffix)])
+                ends = {"_0": 0, "_end": len(self["t"]) - 1}
+                index = ends[suffix] if suffix in ends else self._index(suffix[1:])
+                row = value[:1] if index is None else value[index : index + 1]
+                self[name] = np.full_like(row, np.nan) if index is None else row
+                return self[name]
+        raise KeyError(f"unknown quantity {name!r}")
+
+    def _index(self, name: str) -> int | None:
+        """Index of the output time that a mark's rule selects."""
+        mark = self._marks[name]
+        (condition,) = evaluate_expressions((mark.condition,), self)
+        broken = np.flatnonzero(~(condition >= 0))
+        if mark.when == "until":
+            last = broken[0] - 1 if len(broken) else len(condition) - 1
+            return max(int(last), 0)
+        first = broken[-1] + 1 if len(broken) else 0
+        return int(first) if first < len(condition) else None
+
+    def at(self, expressions: Sequence[sp.Expr], over: Over) -> tuple[Array, ...]:
+        """Evaluate expressions at each time and index.
+
+        Parameters
+        ----------
+        expressions : sequence of Expr
+            In quantities by name.
+        over : {"state", "neuron", "pair"}
+            The index of the result.
+
+        Returns
+        -------
+        tuple of ndarray
+            Shape (T,) over states, (T, n) or (T, pairs) otherwise.
+        """
+        width = None
+        if over != "state":
+            n = int(self["n"])
+            width = n if over == "neuron" else n * (n - 1) // 2
+        names = set().union(*(e.free_symbols for e in expressions))
+        values = {s.name: np.asarray(self[s.name]) for s in names}
+        shape: tuple[int, ...] = self["t"].shape
+        if width is not None:
+            values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
+            shape = (*shape, width)
+        return tuple(np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values))
+
+
+def marked_times(run: Run) -> dict[str, float]:
+    """Return the times that the claims refer to, NaN for one that the run does not reach.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+
+    Returns
+    -------
+    dict
+        For `relu_neuron`: `T1`, the end of phase 1, and `T2`, the begin of phase 3.
+    """
+    quantities = Quantities(run)
+    return {m.name: float(quantities[m.name]) for m in run.statements.marks}

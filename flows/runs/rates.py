@@ -1,0 +1,257 @@
+"""Rates of decay: local exponents from the state, asymptotic windows, constants with an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.core.chart import Array
+from flows.core.errors import InputError
+from flows.runs.quantities import Quantities, Run
+
+__all__ = [
+    "DRIFT",
+    "LogCorrected",
+    "TailConstant",
+    "Window",
+    "asymptotic_window",
+    "local_exponent",
+    "log_corrected",
+    "tail_constant",
+]
+
+#: In the asymptotic window a local exponent stays within this of its median in the last decade.
+DRIFT = 0.05
+#: Fewer decades than this do not show a power law.
+DECADES = 1.0
+#: A constant is fitted on the last decades only: before, more than one correction is at work.
+FIT_DECADES = 3.0
+#: ... and a fit of three numbers takes so many output times.
+FIT_POINTS = 6
+#: Below this a double has lost digits or is about to: the quantity carries no more information.
+FLOOR = 1e-280
+
+
+def local_exponent(run: Run, name: str = "loss") -> Array:
+    r"""Local exponent of a quantity, `p(t) = t d log|Phi| / dt`, evaluated from the state.
+
+    .. math:: p(t) = t \, \dot\Phi / \Phi, \qquad \text{for the loss} \quad -t |\nabla L|^2 / L
+
+    so that `Phi ~ t^-3` gives `-3`. No output is differenced.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A potential of the system.
+
+    Returns
+    -------
+    ndarray, shape (T,) or (T, n)
+        NaN where the quantity is zero or undefined.
+
+    Raises
+    ------
+    InputError
+        For a name that is not a potential of the system.
+    """
+    quantities = Quantities(run)
+    value, rate = _potential(quantities, name)
+    t = quantities["t"] if value.ndim == 1 else quantities["t"][:, None]
+    with np.errstate(all="ignore"):
+        return np.where(np.abs(value) > FLOOR, t * (rate / value), np.nan)
+
+
+def _potential(quantities: Quantities, name: str) -> tuple[Array, Array]:
+    try:
+        return quantities[name], quantities[f"{name}_dot"]
+    except KeyError:
+        raise InputError(f"unknown potential {name!r} of a run; see `popflow list`") from None
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of output times, `run.t[start:stop]`.
+
+    Parameters
+    ----------
+    start, stop : int
+        Slice of the output times.
+    t_start, t_end : float
+        Its first and last time; NaN if it is empty.
+    steady : bool
+        Whether a power law is seen: at least a decade on which the exponent is nearly constant.
+    """
+
+    start: int
+    stop: int
+    t_start: float
+    t_end: float
+    steady: bool
+
+    @property
+    def decades(self) -> float:
+        """Length in decades."""
+        return float(np.log10(self.t_end / self.t_start)) if self.stop > self.start else 0.0
+
+
+def asymptotic_window(run: Run, name: str = "loss", drift: float = DRIFT) -> Window:
+    """Find the asymptotic window: the last stretch on which the local exponent stands still.
+
+    The rule: go back from the last time at which the quantity carries information (above 1e-280)
+    as long as the local exponent stays within `drift` of its median over the last decade. The
+    window is `steady` if it covers at least one decade and four times.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A scalar potential of the system.
+    drift : float
+        Largest distance from that median.
+
+    Returns
+    -------
+    Window
+        The window; where it is not steady the limit is not reached, or there is no power law.
+    """
+    t = np.asarray(run.t, dtype=float)
+    exponent = local_exponent(run, name)
+    known = np.flatnonzero(np.isfinite(exponent) & (t > 0))
+    if not len(known):
+        return Window(0, 0, np.nan, np.nan, False)
+    last = first = int(known[-1])
+    level = np.median(exponent[known[t[known] >= t[last] / 10]])
+    while first - 1 in known and abs(exponent[first - 1] - level) <= drift:
+        first -= 1
+    long = t[last] >= 10**DECADES * t[first] and last - first >= 3
+    return Window(first, last + 1, float(t[first]), float(t[last]), bool(long))
+
+
+@dataclass(frozen=True)
+class TailConstant:
+    """A limit `lim t^p Phi(t)` with its error.
+
+    Parameters
+    ----------
+    value, error : float
+        The limit and its absolute error; NaN and infinity without a steady window.
+    exponent : float
+        The power `p`.
+    window : Window
+        Where it was measured.
+    """
+
+    value: float
+    error: float
+    exponent: float
+    window: Window
+
+
+def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailConstant:
+    r"""Estimate `lim t^p Phi(t)`.
+
+    .. math:: c_\infty = c_3 - \frac{(c_3 - c_2)^2}{(c_3 - c_2) - (c_2 - c_1)}
+
+    `c(t) = t^p Phi(t)` is read at four times that are equally spaced in `log t` over the last
+    three decades of the asymptotic window. Aitken's extrapolation of the last three is exact for
+    one correction `a t^-q` of any `q` (corrections to the loss with `q` about 1/3 occur). The
+    error is the difference to the extrapolation of the first three, plus a tenth of the
+    extrapolated step, plus the numerical error of the run.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A scalar potential of the system.
+    exponent : float
+        The power `p`; 3 for the loss of more than one ReLU neuron.
+
+    Returns
+    -------
+    TailConstant
+        The limit with its error.
+    """
+    window = asymptotic_window(run, name)
+    if not window.steady:
+        return TailConstant(np.nan, np.inf, exponent, window)
+    quantities = Quantities(run)
+    span = slice(window.start, window.stop)
+    log_t = np.log(quantities["t"][span])
+    scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
+    first = max(log_t[0], log_t[-1] - FIT_DECADES * np.log(10))
+    nodes = np.interp(np.linspace(first, log_t[-1], 4), log_t, scaled)
+    numerical = run.error(name) * abs(nodes[-1])
+    early, late = (_aitken(nodes[part], numerical) for part in (slice(3), slice(1, 4)))
+    error = abs(late - early) + 0.1 * abs(late - nodes[-1]) + numerical
+    return TailConstant(float(late), float(error), exponent, window)
+
+
+def _aitken(c: Array, noise: float) -> float:
+    """Limit of three terms of a geometric approach; the last term where they do not approach."""
+    before, after = c[1] - c[0], c[2] - c[1]
+    if abs(before) <= noise or abs(after) >= abs(before):
+        return float(c[2])
+    return float(c[2] - after**2 / (after - before))
+
+
+@dataclass(frozen=True)
+class LogCorrected:
+    """A fit `Phi = c t^-a (log t)^-b` with its errors.
+
+    Parameters
+    ----------
+    exponent, log_exponent, constant : float
+        `a`, `b` and `c`; NaN without a steady window of enough output times.
+    errors : tuple of float
+        Absolute errors of `a`, `b` and `c`, in this order; infinite where they are NaN.
+    window : Window
+        Where they were fitted.
+    """
+
+    exponent: float
+    log_exponent: float
+    constant: float
+    errors: tuple[float, float, float]
+    window: Window
+
+
+def log_corrected(run: Run, name: str = "loss") -> LogCorrected:
+    r"""Fit a power of time with a power of its logarithm, by least squares.
+
+    .. math:: \log \Phi = \log c - a \log t - b \log \log t
+
+    over the output times `t > e` of the asymptotic window. The error is the difference between the
+    fits of its halves, which shows what the form leaves out, plus the numerical error of the run.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    name : str
+        A scalar potential of the system.
+
+    Returns
+    -------
+    LogCorrected
+        The three numbers with their errors.
+    """
+    window = asymptotic_window(run, name)
+    quantities = Quantities(run)
+    span = np.arange(window.start, window.stop)
+    span = span[quantities["t"][span] > np.e]
+    if not window.steady or len(span) < 2 * FIT_POINTS:
+        return LogCorrected(np.nan, np.nan, np.nan, (np.inf,) * 3, window)
+    x = np.log(quantities["t"][span])
+    y = np.log(_potential(quantities, name)[0][span])
+    design, half = np.stack([-x, -np.log(x), np.ones_like(x)], axis=1), len(x) // 2
+    inverse = np.linalg.pinv(design)
+    early, late = (np.linalg.pinv(design[k]) @ y[k] for k in (slice(half), slice(half, None)))
+    a, b, log_c = map(float, inverse @ y)
+    error = np.abs(late - early) + run.error(name) * np.abs(inverse).sum(axis=1)
+    c, (error_a, error_b, error_log_c) = float(np.exp(log_c)), map(float, error)
+    return LogCorrected(a, b, c, (error_a, error_b, c * error_log_c), window)

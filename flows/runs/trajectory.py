@@ -1,0 +1,371 @@
+"""A trajectory: what was computed, how far, and how it came about."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.chart import Array
+from flows.core.errors import InputError, unknown
+from flows.core.problem import COMPLETED
+from flows.core.system import Event, System
+from potentials import Statements
+
+# What a result depends on.
+PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
+
+FORMAT = "popflow-trajectory-1"
+# Elements of the largest intermediate array of the features, so that memory stays bounded.
+CHUNK = 2_000_000
+# Local tolerances are not global errors; over twelve decades the runs of the accuracy benchmark
+# stay within this factor of the tolerance.
+ERROR_FACTOR = 100.0
+
+
+class Observables(Mapping[str, Array]):
+    """Observables of a run by name, computed on demand."""
+
+    def __init__(self, run: Trajectory) -> None:
+        """Observe ``run``."""
+        self._run = run
+
+    def __getitem__(self, name: str) -> Array:
+        """Values at the run's times, shape (T,), or (T, n) for one number a neuron."""
+        return self._run[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self._run.names)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._run.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Result of :func:`flows.integrate`.
+
+    Parameters
+    ----------
+    system : System
+        What was integrated.
+    t : ndarray, shape (T,)
+        Times reached, 0 first. Units: time of ``dw/dt = -grad L``.
+    frame : object
+        Frame of the sound coordinates.
+    states : State
+        States in sound coordinates, leading axis ``T``.
+    start : ndarray
+        User's start.
+    status : str
+        ``completed``, or ``step_budget``, ``solver_failed``, ``field_failed`` (the system cannot
+        compute its field), ``nonfinite``, ``interrupted``: then ``t`` ends before the end.
+    message : str
+        One line for a person.
+    stats : dict
+        ``steps``, ``field_evaluations``, ``jacobian_evaluations``, ``seconds``, ``pieces``.
+    events : tuple of Event
+        What happened on the way, for example collapsed neurons.
+    rtol : float
+        Relative tolerance of the solver's steps.
+    provenance : dict
+        Versions, method and request.
+    """
+
+    system: System
+    t: Array
+    frame: Any
+    states: Any
+    start: NDArray[Any]
+    status: str
+    message: str
+    stats: dict[str, Any]
+    events: tuple[Event, ...]
+    rtol: float
+    provenance: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the system, and its name."""
+        return {"system": self.system.name, **self.system.parameters}
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims of the system."""
+        return self.system.statements
+
+    @property
+    def completed(self) -> bool:
+        """Whether the run reached its end."""
+        return self.status == COMPLETED
+
+    @functools.cached_property
+    def state(self) -> Array:
+        """User's parameters at every time, shape (T, ...).
+
+        Rounded to doubles near the optimum, so that ``system.loss(run.state[-1])`` is the loss of
+        the rounded parameters; ``run["loss"]`` is that of the trajectory.
+        """
+        return self.system.restore(self.frame, self.states)
+
+    def state_at(self, index: int) -> Array:
+        """User's parameters at one time; cheaper than ``state`` for large systems."""
+        return self.system.restore(self.frame, self.states.at(index))
+
+    @functools.cached_property
+    def features(self) -> dict[str, Array]:
+        """What potentials and claims are evaluated from (see ``System.features``)."""
+        one = self.states.at(0)
+        size = max(getattr(one, f.name).size for f in fields(one)) ** 2
+        step = max(1, CHUNK // max(1, size))
+        parts = [
+            self.system.features(self.frame, self.states.at(slice(i, i + step)))
+            for i in range(0, len(self.t), step)
+        ]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the observables."""
+        return ("loss", "gradient_norm", *(p.name for p in self.statements.potentials))
+
+    def __getitem__(self, name: str) -> Array:
+        """Observable ``name`` at every time."""
+        if name in ("loss", "gradient_norm"):
+            return self.features[name]
+        return self.potential(name)[0]
+
+    def potential(self, name: str) -> tuple[Array, Array]:
+        """Potential ``name`` and its derivative along the flow, from the state at every time."""
+        from flows.runs.quantities import evaluate
+
+        for p in self.statements.potentials:
+            if p.name == name:
+                return evaluate(p, {**self.features, "t": self.t, **_numbers(self.parameters)})
+        raise unknown("observable", name, self.names)
+
+    @property
+    def observables(self) -> Observables:
+        """All observables by name."""
+        return Observables(self)
+
+    def error(self, name: str = "loss") -> float:
+        """Estimated relative error of an observable, from the tolerance.
+
+        Where the system measures the rounding of its states, the largest one is added. Local
+        tolerances are not global errors: compare two tolerances before quoting digits.
+        """
+        rounding = float(self.features["rounding"].max()) if "rounding" in self.features else 0.0
+        return ERROR_FACTOR * self.rtol + rounding if name else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values in the layout of ``popflow run --json``."""
+        return {
+            "system": self.system.name,
+            "parameters": self.system.parameters,
+            "t": self.t.tolist(),
+            "loss": self["loss"].tolist(),
+            "observables": {name: self[name].tolist() for name in self.names},
+            "final_state": plain(self.state_at(-1)),
+            "status": self.status,
+            "message": self.message,
+            "stats": self.stats,
+            "events": [e._asdict() for e in self.events],
+            "provenance": self.provenance,
+        }
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> Path:
+        """Write the run as NetCDF, atomically.
+
+        Parameters
+        ----------
+        path : path
+            Where; conventionally ``*.nc``.
+        force : bool
+            Replace an existing file.
+
+        Raises
+        ------
+        InputError
+            If the file exists (without ``force``) or cannot be written; nothing is left behind.
+        """
+        target = Path(path)
+        if target.exists() and not force:
+            raise InputError(f"{target} exists; choose another name or force the overwrite")
+        data = self._dataset()
+        try:
+            handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            os.close(handle)
+            try:
+                data.to_netcdf(name, engine="h5netcdf")
+                os.replace(name, target)
+            except BaseException:
+                os.unlink(name)
+                raise
+        except OSError as problem:
+            raise InputError(f"cannot write {target}: {problem.strerror or problem}") from None
+        return target
+
+    def _dataset(self) -> Any:
+        import xarray
+
+        variables: dict[str, Any] = {
+            "t": ("time", self.t),
+            "loss": ("time", self["loss"]),
+        }
+        for name, values in (("start", self.start), ("final_state", self.state_at(-1))):
+            # NetCDF has no complex numbers.
+            parts = (
+                {"": values}
+                if np.isrealobj(values)
+                else {"_real": values.real, "_imag": values.imag}
+            )
+            for suffix, part in parts.items():
+                variables[f"{name}{suffix}"] = (_dims("start", part), part)
+        for name in self.names:
+            values = self[name]
+            variables[name] = (("time", *_dims(name, values[0])), values)
+        for prefix, part, lead in (("frame", self.frame, 0), ("sound", self.states, 1)):
+            for f in fields(part):
+                values = np.asarray(getattr(part, f.name))
+                dims = _dims(f"{prefix}_{f.name}", values)
+                variables[f"{prefix}_{f.name}"] = (("time", *dims[1:]) if lead else dims, values)
+        about = {
+            "format": FORMAT,
+            "parameters": self.parameters,
+            "status": self.status,
+            "message": self.message,
+            "stats": self.stats,
+            "events": [list(e) for e in self.events],
+            "rtol": self.rtol,
+            "provenance": self.provenance,
+        }
+        return xarray.Dataset(variables, attrs={"popflow": json.dumps(about)})
+
+
+def _dims(name: str, values: Array) -> tuple[str, ...]:
+    return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
+
+
+def plain(values: Array) -> Any:
+    """Nested lists; of complex numbers one for the real and one for the imaginary parts."""
+    if np.isrealobj(values):
+        return values.tolist()
+    return {"real": values.real.tolist(), "imag": values.imag.tolist()}
+
+
+def unplain(values: Any) -> Array:
+    """Array of what :func:`plain` made."""
+    if not isinstance(values, dict):
+        return np.array(values)
+    made = np.array(values["real"], dtype=complex)
+    made.imag = values["imag"]
+    return made
+
+
+def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in parameters.items() if isinstance(v, (int, float))}
+
+
+def load(path: str | os.PathLike[str], system: System | None = None) -> Trajectory:
+    """Read a run that :meth:`Trajectory.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    system : System, optional
+        Of a run of an :class:`~flows.OwnSystem`: that system, since a file cannot carry its loss.
+        It may have other potentials and claims than when it was run. Without it such a run shows
+        its times, states and observables, and cannot be checked.
+
+    Returns
+    -------
+    Trajectory
+        As it was saved.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or not a popflow trajectory, or of another system.
+    """
+    import xarray
+
+    from flows.systems.registry import recall
+
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    foreign = f"{path} is not a popflow trajectory, or is damaged; write one with run --out"
+    try:
+        with xarray.open_dataset(path, engine="h5netcdf") as data:
+            about = json.loads(data.attrs["popflow"])
+            arrays = {str(name): data[name].values for name in data.variables}
+        if about["format"] != FORMAT:
+            raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
+        parameters = dict(about["parameters"])
+        system = recall(parameters.pop("system"), parameters, system)
+        frame_type, state_type = system.containers
+        run = Trajectory(
+            system=system,
+            t=arrays["t"],
+            frame=_collect(frame_type, "frame", arrays),
+            states=system.recorded(_collect(state_type, "sound", arrays)),
+            start=(
+                arrays["start"]
+                if "start" in arrays
+                else arrays["start_real"] + 1j * arrays["start_imag"]
+            ),
+            status=str(about["status"]),
+            message=str(about["message"]),
+            stats=dict(about["stats"]),
+            events=tuple(Event(float(t), str(k), str(d)) for t, k, d in about["events"]),
+            rtol=float(about["rtol"]),
+            provenance=dict(about["provenance"]),
+        )
+        consistent = len(run.t) == len(run["loss"]) and np.isfinite(run.t).all()
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError):
+        raise InputError(foreign) from None
+    if not consistent:
+        raise InputError(foreign)
+    return run
+
+
+def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:
+    return kind(**{f.name: arrays[f"{prefix}_{f.name}"] for f in fields(kind)})
+
+
+def provenance(method: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Versions, platform, method and request of a run, as plain values."""
+    return {
+        "method": method,
+        "request": request,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": dict(_versions()),
+    }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Versions of what computes."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

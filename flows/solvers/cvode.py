@@ -1,0 +1,93 @@
+"""Adapter of SUNDIALS CVODE (variable-order BDF) through scikit-sundae."""
+
+from __future__ import annotations
+
+import numpy as np
+from sksundae.cvode import CVODE
+
+from flows.core.chart import Array
+from flows.core.problem import (
+    INTERRUPTED,
+    SOLVER_FAILED,
+    STEP_BUDGET,
+    Piece,
+    Problem,
+    Recorder,
+    Stop,
+    finish,
+)
+
+# Vectors that GMRES keeps before it begins anew.
+KRYLOV_DIM = 30
+
+
+def solve(problem: Problem) -> Piece:
+    """Solve ``problem`` by CVODE: in one go to each output, step by step while there is an alarm.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to solve.
+
+    Returns
+    -------
+    Piece
+        States at the output times; the status tells the truth about the end.
+    """
+    count = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0}
+
+    def rhs(tau: float, y: Array, out: Array) -> None:
+        count["field_evaluations"] += 1
+        out[:] = problem.rhs(tau, y.copy())  # CVODE's arrays are read-only
+
+    def jacobian(tau: float, y: Array, out: Array, matrix: Array) -> None:
+        count["jacobian_evaluations"] += 1
+        matrix[:] = problem.jacobian(tau, y.copy())
+
+    def alarm(tau: float, y: Array, out: Array) -> None:
+        # CVODE looks for roots after every step, which is also where steps can be counted.
+        count["steps"] += 1
+        out[0] = problem.watch.alarm(tau, y)
+
+    recorder = Recorder(problem)
+    outcome: Stop | str | None = None
+    message = ""
+    try:
+        linear = (
+            {"linsolver": "gmres", "krylov_dim": KRYLOV_DIM}
+            if problem.krylov
+            else {"jacfn": jacobian}
+        )
+        solver = CVODE(
+            rhs,
+            rtol=problem.rtol,
+            atol=problem.atol,
+            method="BDF",
+            max_num_steps=problem.max_steps,
+            eventsfn=alarm,
+            num_events=1,
+            **linear,
+        )
+        solver.init_step(problem.tau0, problem.y0)
+
+        def interpolant(at: float) -> Array:
+            return np.array(solver.step(at, method="normal").y)
+
+        before, y = problem.tau0, problem.y0
+        while outcome is None:
+            target = float(problem.taus[len(recorder.states)])
+            alarmed = problem.watch.alarm(before, y) <= 0
+            result = solver.step(target, method="onestep" if alarmed else "normal")
+            if not result.success:
+                budget = count["steps"] >= problem.max_steps
+                outcome = STEP_BUDGET if budget else SOLVER_FAILED
+                message = "" if budget else str(result.message)
+                break
+            tau, y = float(result.t), np.array(result.y)
+            outcome = recorder.accept(before, tau, y, interpolant)
+            before = tau
+    except KeyboardInterrupt:
+        outcome = INTERRUPTED
+    except RuntimeError as failure:
+        outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
+    return finish(recorder, outcome, message, count)

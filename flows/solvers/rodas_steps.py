@@ -1,0 +1,289 @@
+"""Compiled steps of Rodas5P, for many problems side by side.
+
+The innermost loop of everything runs over lanes, one problem each, so that the processor works on
+several at a time. Every lane has its own time and step, and what happens in one does not change a
+bit in another. Formula and coefficients: :mod:`flows.solvers.rodas_tableau`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from flows.core.chart import FROZEN
+from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
+
+# The step may change by these factors, and aims at this fraction of the one that just serves.
+SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
+# Below this fraction of the time a step is rounding.
+SMALLEST = 1e-14
+# Step of the difference quotient by time, which enters a step in second order only.
+NUDGE = 1e-7
+
+
+@functools.cache
+def make_steps(
+    field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
+) -> Callable[..., None]:
+    """Compile the steps of one kind of chart.
+
+    Parameters
+    ----------
+    field : Numba function
+        A wrapped field (:func:`flows.core.chart.wrap`), for its Jacobian.
+    make_lanes : callable
+        Compiles the raw field for a number of lanes, as
+        :func:`flows.systems.relu_neuron.field_lanes.make_field`; its arrays are those of
+        ``advance``.
+    lanes : int
+        Number of problems side by side.
+
+    Returns
+    -------
+    Numba function
+        ``advance(live, tau, y, end, h, rtol, atol, exponential, offset, decay, weights, shape,
+        work, taus, states, curves, done, attempts)``. Axes end with the lane: ``live``, ``tau``,
+        ``end``, ``h``, ``rtol``, ``offset``, ``done``, ``attempts`` (lanes,); ``y``, ``atol``,
+        ``decay`` (N, lanes). It attempts as many steps as ``taus`` (B, lanes) has rows, leaves
+        time, state and next step in ``tau``, ``y``, ``h``, and the ``done`` accepted steps of a
+        lane with their dense output in ``taus``, ``states`` (B, N, lanes), ``curves``
+        (B, 3, N, lanes). A lane at its end, or whose step became zero, is not ``live``.
+    """
+    import numba
+
+    stages, gamma = STAGES, GAMMA
+    nodes, a, c, d, m, dense = NODES, A, C, D, M, H
+    shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
+    # No fused multiply-add: the compiler might fuse in one lane and not in another.
+    compiled: Any = functools.partial(numba.njit, error_model="numpy")
+    raw = make_lanes(lanes)
+
+    @compiled
+    def evaluate(  # type: ignore[no-untyped-def]
+        tau, y, exponential, offset, decay, weights, shape, out, x, scale, clock, work
+    ):
+        """Field at the lanes' times and states; ``x``, ``scale`` and ``clock`` are room."""
+        size = y.shape[0]
+        since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
+        for e in range(lanes):
+            since[e] = tau[e] if exponential else math.expm1(tau[e])
+            base[e] = 1.0 if exponential else offset[e] + since[e]
+            inverse[e] = 1.0 / base[e]
+            speed[e] = 1.0 if exponential else 1.0 + since[e]
+        for i in range(size):
+            plain = not exponential
+            for e in range(lanes):
+                plain = plain and (decay[i, e] == 0.0 or decay[i, e] == 1.0)
+            if plain:  # neither powers, which are not vectorised, nor quotients, which are slow
+                for e in range(lanes):
+                    x[i, e] = (inverse[e] if decay[i, e] == 1.0 else 1.0) * y[i, e]
+                    scale[i, e] = base[e] if decay[i, e] == 1.0 else 1.0
+            else:
+                for e in range(lanes):
+                    held = min(decay[i, e] * since[e], FROZEN)
+                    scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
+                    x[i, e] = y[i, e] / scale[i, e]
+        raw(x, weights, shape, out, work)
+        for i in range(size):
+            for e in range(lanes):
+                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
+                frozen = exponential and decay[i, e] * since[e] >= FROZEN
+                out[i, e] = 0.0 if frozen else moved
+
+    @compiled
+    def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
+        size = matrix.shape[0]
+        for k in range(size):
+            for e in range(lanes):
+                p = k
+                for i in range(k + 1, size):
+                    if abs(matrix[i, k, e]) > abs(matrix[p, k, e]):
+                        p = i
+                pivots[k, e] = p
+                if p != k:
+                    for j in range(size):
+                        matrix[k, j, e], matrix[p, j, e] = matrix[p, j, e], matrix[k, j, e]
+            for i in range(k + 1, size):
+                for e in range(lanes):
+                    ratio[e] = matrix[i, k, e] / matrix[k, k, e]
+                    matrix[i, k, e] = ratio[e]
+                for j in range(k + 1, size):
+                    for e in range(lanes):
+                        matrix[i, j, e] -= ratio[e] * matrix[k, j, e]
+
+    @compiled
+    def substitute(matrix, pivots, x):  # type: ignore[no-untyped-def]
+        size = matrix.shape[0]
+        for k in range(size):
+            for e in range(lanes):
+                p = pivots[k, e]
+                if p != k:
+                    x[k, e], x[p, e] = x[p, e], x[k, e]
+        for i in range(size):
+            for j in range(i):
+                for e in range(lanes):
+                    x[i, e] -= matrix[i, j, e] * x[j, e]
+        for i in range(size - 1, -1, -1):
+            for j in range(i + 1, size):
+                for e in range(lanes):
+                    x[i, e] -= matrix[i, j, e] * x[j, e]
+            for e in range(lanes):
+                x[i, e] /= matrix[i, i, e]
+
+    def advance(  # type: ignore[no-untyped-def]
+        live,
+        tau,
+        y,
+        end,
+        h,
+        rtol,
+        atol,
+        exponential,
+        offset,
+        decay,
+        weights,
+        shape,
+        work,
+        taus,
+        states,
+        curves,
+        done,
+        attempts,
+    ):
+        size = y.shape[0]
+        jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
+        pivots, x, scale = np.empty((size, lanes), np.int64), np.empty_like(y), np.empty_like(y)
+        slope, ahead, f, inside = (
+            np.empty_like(y),
+            np.empty_like(y),
+            np.empty_like(y),
+            np.empty_like(y),
+        )
+        u, room = np.empty((stages, size, lanes)), np.empty((4, lanes))
+        step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
+        one_y, one_decay, one_weight, one_slope = (
+            np.empty(size),
+            np.empty(size),
+            np.empty(weights.shape[0]),
+            np.empty(size),
+        )
+        one_jacobian = np.empty((size, size))
+        fresh, last = live.copy(), np.zeros(lanes, np.bool_)
+        for _ in range(taus.shape[0]):
+            if not live.any():
+                break
+            for e in range(lanes):
+                if not (fresh[e] and live[e]):
+                    continue
+                for i in range(size):
+                    one_y[i], one_decay[i] = y[i, e], decay[i, e]
+                for i in range(weights.shape[0]):
+                    one_weight[i] = weights[i, e]
+                one_jacobian[:, :] = 0.0
+                field(
+                    tau[e],
+                    one_y,
+                    exponential,
+                    offset[e],
+                    one_decay,
+                    one_weight,
+                    shape,
+                    one_slope,
+                    one_jacobian,
+                    True,
+                )
+                for i in range(size):
+                    for j in range(size):
+                        jacobian[i, j, e] = one_jacobian[i, j]
+            # Fields at the start, a little later, and at stages 1, 2, ...: one call, compiled once.
+            for call in range(stages + 1):
+                s = max(0, call - 1)
+                for e in range(lanes):
+                    nudged = nudge * max(1.0, abs(tau[e])) if call == 1 else 0.0
+                    at[e] = tau[e] + (nudged if call < 2 else nodes[s] * step[e])
+                for i in range(size):
+                    for e in range(lanes):
+                        inside[i, e] = y[i, e]
+                    for r in range(s):
+                        for e in range(lanes):
+                            inside[i, e] += a[s, r] * u[r, i, e]
+                evaluate(
+                    at, inside, exponential, offset, decay, weights, shape, f, x, scale, room, work
+                )
+                if call == 0:
+                    slope[:] = f
+                    continue
+                if call == 1:
+                    for i in range(size):
+                        for e in range(lanes):
+                            ahead[i, e] = (f[i, e] - slope[i, e]) / (at[e] - tau[e])
+                    f[:] = slope
+                    for e in range(lanes):
+                        if live[e] and h[e] == 0.0:
+                            # A hundredth of the time in which the state changes by its own size.
+                            length, speed = 0.0, 0.0
+                            for i in range(size):
+                                weight = atol[i, e] + rtol[e] * abs(y[i, e])
+                                length += (y[i, e] / weight) ** 2
+                                speed += (slope[i, e] / weight) ** 2
+                            moves = 0.0 < length < speed
+                            h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
+                        last[e] = tau[e] + h[e] >= end[e]
+                        # A lane without a problem stays where it is.
+                        step[e] = 0.0 if not live[e] else end[e] - tau[e] if last[e] else h[e]
+                    for i in range(size):
+                        for j in range(size):
+                            for e in range(lanes):
+                                matrix[i, j, e] = -step[e] * jacobian[i, j, e]
+                        for e in range(lanes):
+                            matrix[i, i, e] += 1.0 / gamma
+                    factor(matrix, pivots, ratio)
+                for i in range(size):
+                    for e in range(lanes):
+                        u[s, i, e] = step[e] * (f[i, e] + d[s] * step[e] * ahead[i, e])
+                    for r in range(s):
+                        for e in range(lanes):
+                            u[s, i, e] += c[s, r] * u[r, i, e]
+                substitute(matrix, pivots, u[s])
+            for e in range(lanes):
+                error[e] = 0.0
+            for i in range(size):
+                for e in range(lanes):
+                    inside[i, e] = y[i, e]
+                for r in range(stages):
+                    for e in range(lanes):
+                        inside[i, e] += m[r] * u[r, i, e]
+                for e in range(lanes):
+                    weight = atol[i, e] + rtol[e] * max(abs(y[i, e]), abs(inside[i, e]))
+                    error[e] += (u[stages - 1, i, e] / weight) ** 2
+            for e in range(lanes):
+                if not live[e]:
+                    continue
+                attempts[e] += 1
+                wrong = math.sqrt(error[e] / size)
+                # A NaN is refused like an error that is too large.
+                fresh[e] = wrong <= 1.0
+                change = grow if wrong == 0.0 else safety * wrong**-0.2
+                change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
+                if fresh[e]:
+                    tau[e] = end[e] if last[e] else tau[e] + step[e]
+                    k = done[e]
+                    taus[k, e] = tau[e]
+                    for i in range(size):
+                        y[i, e] = states[k, i, e] = inside[i, e]
+                        for q in range(3):
+                            total = 0.0
+                            for r in range(stages):
+                                total += dense[q, r] * u[r, i, e]
+                            curves[k, q, i, e] = total
+                    done[e] += 1
+                h[e] = step[e] * change
+                zero = h[e] < smallest * max(1e-3, abs(tau[e]))
+                live[e] = not (zero or (fresh[e] and last[e]))
+
+    made: Callable[..., None] = compiled(advance)
+    return made

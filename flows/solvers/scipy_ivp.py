@@ -1,0 +1,84 @@
+"""Adapter of SciPy's implicit solvers: LSODA, BDF, Radau."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import scipy.integrate
+
+from flows.core.chart import Array
+from flows.core.problem import (
+    INTERRUPTED,
+    SOLVER_FAILED,
+    Interpolant,
+    Piece,
+    Problem,
+    Recorder,
+    Stop,
+    finish,
+)
+
+METHODS = {
+    "LSODA": scipy.integrate.LSODA,
+    "BDF": scipy.integrate.BDF,
+    "Radau": scipy.integrate.Radau,
+}
+
+
+def solve(problem: Problem, method: str) -> Piece:
+    """Solve ``problem`` by one of :data:`METHODS`.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to solve.
+    method : str
+        A key of :data:`METHODS`.
+
+    Returns
+    -------
+    Piece
+        States at the output times; the status tells the truth about the end.
+    """
+    recorder = Recorder(problem)
+    outcome: Stop | str | None = None
+    message = ""
+    with warnings.catch_warnings():
+        # SciPy announces a failed LSODA step by a warning; here it becomes the status.
+        warnings.simplefilter("ignore")
+        solver = METHODS[method](
+            problem.rhs,
+            problem.tau0,
+            problem.y0,
+            float(problem.taus[-1]),
+            rtol=problem.rtol,
+            atol=problem.atol,
+            jac=problem.jacobian,
+        )
+        try:
+            while outcome is None:
+                failure = solver.step()
+                if solver.status == "failed":
+                    outcome, message = SOLVER_FAILED, str(failure or "the step size became zero")
+                    break
+                outcome = recorder.accept(solver.t_old, solver.t, solver.y, _interpolant(solver))
+        except KeyboardInterrupt:
+            outcome = INTERRUPTED
+        except (ValueError, np.linalg.LinAlgError) as failure:
+            # BDF and Radau meet a matrix that is not finite or not regular.
+            outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
+    stats = {"field_evaluations": int(solver.nfev), "jacobian_evaluations": int(solver.njev)}
+    return finish(recorder, outcome, message, stats)
+
+
+def _interpolant(solver: scipy.integrate.OdeSolver) -> Interpolant:
+    """Interpolant of the last step, built only if somebody asks."""
+    built: list[Interpolant] = []
+
+    def interpolate(tau: float) -> Array:
+        if not built:
+            built.append(solver.dense_output())
+        return built[0](tau)
+
+    return interpolate

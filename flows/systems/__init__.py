@@ -1,0 +1,5 @@
+"""What flows: one folder a system, and `registry`, which lists them.
+
+A folder knows everything about its system: coordinates, field in each arithmetic, exact oracle,
+options of the command line. It knows no solver, no certificate and no figure.
+"""

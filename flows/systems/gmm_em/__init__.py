@@ -1,0 +1,1 @@
+"""Gradient EM of a Gaussian mixture."""

@@ -1,0 +1,178 @@
+r"""One Gaussian learnt by a Gaussian mixture with gradient EM, as a gradient flow.
+
+.. math:: L(\mu) = KL(N(0, I_d) \,\|\, p), \qquad p = \sum_i \pi_i N(\mu_i, I_d),
+          \qquad \dot \mu = -\nabla L(\mu)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from flows.core.chart import Array
+from flows.core.errors import InputError
+from flows.core.system import Smooth
+from flows.systems.mixture import pieces
+from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.sums import FAR
+from flows.systems.mixture.system import MixtureSystem, check_size, finite
+
+if TYPE_CHECKING:
+    from flows.systems.gmm_em.field_balls import MixtureFlow
+
+# Weights are typed with this accuracy at least; they are then divided by their sum.
+SUM_TOLERANCE = 1e-9
+# Nodes at a time where arrays over nodes are made.
+CHUNK = 100_000
+
+
+@dataclass(frozen=True)
+class GMMEM(MixtureSystem):
+    r"""Gradient EM flow of an ``n``-component mixture towards ``N(0, I_d)``.
+
+    .. math:: \nabla_i L = E[\psi_i v], \qquad
+              \psi_i = \frac{\pi_i e^{\mu_i \cdot x - |\mu_i|^2/2}}{\sum_k \pi_k
+              e^{\mu_k \cdot x - |\mu_k|^2/2}}, \qquad v = \sum_k \psi_k \mu_k,
+              \qquad x \sim N(0, I_d)
+
+    Parameters
+    ----------
+    n : int
+        Number of components.
+    d : int
+        Dimension.
+    weights : array_like, shape (n,), optional
+        Weights of the components, positive and of sum one; equal by default.
+
+    Raises
+    ------
+    InputError
+        For ``n`` or ``d`` that are not positive integers, and for weights that are not ``n``
+        positive numbers of sum one.
+
+    Notes
+    -----
+    Units: ``t`` is the time of ``dmu/dt = -grad L``; gradient EM with step ``eta`` reaches
+    ``t = eta * steps``. The loss has no factor. The target stands at 0; for ``N(mu*, I)`` give
+    means less ``mu*``.
+    Source: Xu, Fazel & Du, NeurIPS 2024, arXiv 2407.00490.
+    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to two
+    dimensions, and to 1e-10 in three; :meth:`expectations` says how accurate a value is.
+
+    Examples
+    --------
+    >>> system = GMMEM(n=1, d=2)
+    >>> system.loss([[1.0, 0.0]])
+    0.5
+    """
+
+    n: int = 3
+    d: int = 2
+    weights: Any = None
+    tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
+
+    name: ClassVar[str] = "gmm_em"
+    law: ClassVar[str] = "gmm_em"
+
+    def __post_init__(self) -> None:
+        """Check the parameters; the weights become a tuple of sum one."""
+        check_size(self.n, self.d)
+        given = np.full(self.n, 1 / self.n) if self.weights is None else self.weights
+        w = finite(given, (int(self.n),), "weights")
+        if not (w > 0).all():
+            raise InputError(
+                f"weights must be positive, got {w.min():g}; leave out a component that has none"
+            )
+        excess = float(np.sum(w)) - 1
+        if abs(excess) > SUM_TOLERANCE:
+            raise InputError(
+                f"weights must sum to 1, these sum to 1 {excess:+.6g};"
+                f" divide them by {1 + excess:.10g}"
+            )
+        if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
+            w = w / np.sum(w)
+        object.__setattr__(self, "weights", tuple(w.tolist()))
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of ``n``, ``d`` and ``weights``."""
+        return cls(parameters["n"], parameters["d"], parameters["weights"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """``n``, ``d``, ``weights`` and ``weight_min``."""
+        return {
+            "n": int(self.n),
+            "d": int(self.d),
+            "weights": list(self.weights),
+            "weight_min": min(self.weights),
+        }
+
+    @property
+    def unit(self) -> float:
+        """One, since the user's means are those of the mixture."""
+        return 1.0
+
+    @property
+    def origin(self) -> None:
+        """The target stands at 0."""
+        return
+
+    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's means."""
+        return pieces.reduce(means, np.array(self.weights), merge)
+
+    def of(self, kl: float, fisher: float) -> float:
+        """Return the KL divergence."""
+        return kl
+
+    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, for means on a line."""
+        from flows.systems.gmm_em import exact as gmm_em_exact
+
+        return gmm_em_exact.flow(frame, state, digits)
+
+    def ball_flow(self, start: Array) -> MixtureFlow:
+        """Flow of means on a line in ball arithmetic."""
+        from flows.systems.gmm_em.field_balls import MixtureFlow
+
+        return MixtureFlow.of(self, start)
+
+    def more(self, sample: Sample) -> Row:
+        """Loss, gradient, ``fisher``, and the length ``em_norm`` of the EM update by definition."""
+        square = float(np.sum(sample.share * sample.velocity**2))
+        turn = sample.frame.rate[:, None] * sample.turn(self.law)
+        return {
+            "loss": sample.found.kl,
+            "loss_dot": -square,
+            # Its rate is left out: t times the rate of the slaved mean would be rounding.
+            "gradient_norm": float(np.sqrt(square)),
+            "fisher": sample.found.fisher,
+            # fisher = sum <grad_i, mu_i>, so its rate is sum <turn_i, mu_i> - |grad|^2.
+            "fisher_dot": float(np.sum(sample.share * turn * sample.means.mu)) - square,
+            "em_norm": _em_norm(sample),
+        }
+
+
+def _em_norm(sample: Sample) -> float:
+    """Length of the EM update `E psi_i (x - mu_i)`, summed as it is defined."""
+    frame, mu = sample.frame, sample.means.mu
+    share = sample.share
+    if len(mu) == 1:
+        return float(frame.rate[0] * np.linalg.norm(mu) * np.sqrt(share[0, 0]))
+    rule, step = sample.found.rule, np.zeros_like(mu)
+    home = sample.means.home if sample.means.form == FAR else None
+    if home is not None:
+        step[home] = -mu[home]
+    for first in range(0, len(rule), CHUNK):
+        x, w = rule.nodes[first : first + CHUNK], rule.weights[first : first + CHUNK]
+        logs = x @ mu.T - 0.5 * np.sum(mu**2, axis=1)
+        psi = frame.weight * np.exp(logs - np.max(logs, axis=1, keepdims=True))
+        psi *= (w / np.sum(psi, axis=1))[:, None]
+        if home is not None:  # nodes are where others take over: E(x - mu) is known
+            psi[:, home] -= w
+        step += psi.T @ x - np.sum(psi, axis=0)[:, None] * mu
+    return float(np.sqrt(np.sum(share * (step / share) ** 2)))

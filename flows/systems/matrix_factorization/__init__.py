@@ -1,0 +1,1 @@
+"""Deep matrix factorisation, real and complex."""

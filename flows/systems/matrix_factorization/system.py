@@ -1,0 +1,418 @@
+r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
+
+.. math:: L = \tfrac12 |\Sigma - W_N \cdots W_1|_F^2
+          + \tfrac{a}{4} \sum_{j=1}^{N-1} |W_j W_j^H - W_{j+1}^H W_{j+1}|_F^2,
+          \qquad \dot W_j = -\nabla_j L
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flows.core.chart import Array, Chart, Clock, wrap_plain
+from flows.core.errors import InputError
+from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.starts import seeded
+from flows.core.system import Restart, Smooth, State, System
+from flows.runs.trajectory import plain, unplain
+from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+
+if TYPE_CHECKING:
+    from flows.systems.matrix_factorization.field_balls import ChainFlow
+
+FIELDS = ("real", "complex")
+# exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
+GONE = 340.0
+# The rounding of a residual that stays, as at a saddle, moves the layers in the time t by 1e-16 t:
+# from this time on the tolerance, relative to which it is counted, must let it pass.
+LONG = 1e5
+DRIFT = 1e-4
+# Defects of a balanced start are rounding of this relative order, and are zero.
+ROUNDING = 4 * np.finfo(float).eps
+# More unknowns than this make factoring a Jacobian slower than iterating.
+DENSE = 200
+LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
+DEEPEST = 30
+_FIELD = wrap_plain(chains.raw)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Singular vectors of the target `Sigma = U S V^H`; the identity if it is diagonal already.
+
+    Parameters
+    ----------
+    left, right : ndarray, shape (d, d) or (d, 2 d)
+        `U` and `V`; of complex matrices real and imaginary parts in turn.
+    values : ndarray, shape (d,)
+        The diagonal `S`.
+    rounding : ndarray, shape (2,)
+        Rounding of the residual and of the defects of the start, in units of their first
+        magnitudes (absolute where they are zero).
+    """
+
+    left: Array
+    right: Array
+    values: Array
+    rounding: Array
+
+
+@dataclass(frozen=True)
+class Sound(State):
+    """Layers, residual and defects as the solver's raw numbers.
+
+    Parameters
+    ----------
+    x : ndarray, shape (..., M)
+        See :func:`flows.systems.matrix_factorization.field.unpack`; the target is diagonal.
+    """
+
+    x: Array
+
+    rank: ClassVar[dict[str, int]] = {"x": 1}
+
+
+@dataclass(frozen=True)
+class MatrixFactorization(System):
+    r"""Gradient flow of `N` matrices in `F^{d x d}` whose product is fitted to a target.
+
+    .. math:: L = \tfrac12 |\Sigma - W_N \cdots W_1|_F^2 + \tfrac{a}{4} \sum_j |\Delta_{j,j+1}|_F^2,
+              \qquad \Delta_{j,j+1} = W_j W_j^H - W_{j+1}^H W_{j+1}
+
+    Parameters
+    ----------
+    d : int
+        Size of the matrices.
+    field : {"real", "complex"}
+        The numbers `F`.
+    regularization : float
+        The strength `a >= 0` of the balancing term.
+    target : array_like, shape (d, d), optional
+        `Sigma`, of any singular values; the identity by default.
+    depth : int
+        Number `N >= 2` of layers.
+
+    Raises
+    ------
+    InputError
+        For sizes that are not positive integers, an unknown field, a negative strength, and a
+        target of another shape or field.
+
+    Notes
+    -----
+    Units: `t` is the time of `dW/dt = -grad L`, with the gradient `d/dRe + i d/dIm` for complex
+    layers; `L_ori` carries the factor 1/2, `L_reg` the factor a/4.
+    Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, section 2.
+    Accuracy: along a run both parts of the loss keep their relative accuracy down to 1e-290, and
+    the features `loss_fit_error`, `loss_balance_error` and `loss_error` tell their rounding;
+    `loss` of a given state has the rounding of `Sigma - W`.
+
+    Examples
+    --------
+    >>> system = MatrixFactorization(d=2)
+    >>> system.loss(np.stack([np.eye(2)] * 4))
+    0.0
+    """
+
+    d: int = 3
+    field: str = "real"
+    regularization: float = 5.0
+    target: Any = None
+    depth: int = 4
+
+    name: ClassVar[str] = "matrix_factorization"
+    linear_charts: ClassVar[bool] = False
+    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
+    # ten times the tolerance of a step.
+    auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
+
+    def __post_init__(self) -> None:
+        """Check the parameters; the target becomes a tuple of tuples."""
+        for label, value, least in (("d", self.d, 1), ("depth", self.depth, 2)):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not (whole and value >= least):
+                raise InputError(f"{label} must be an integer >= {least}, got {value!r}")
+        if self.depth > DEEPEST:
+            raise InputError(f"depth must be at most {DEEPEST}, got {self.depth}")
+        if self.field not in FIELDS:
+            raise InputError(f"field must be one of {', '.join(FIELDS)}, got {self.field!r}")
+        a = self.regularization
+        if (
+            isinstance(a, bool)
+            or not isinstance(a, (int, float, np.number))
+            or not (np.isfinite(a) and a >= 0)
+        ):
+            raise InputError(f"regularization must be a finite number >= 0, got {a!r}")
+        given = np.eye(self.d) if self.target is None else self.target
+        target = self._checked(given, (self.d, self.d), "target")
+        object.__setattr__(self, "regularization", float(a))
+        object.__setattr__(self, "target", tuple(tuple(row) for row in target.tolist()))
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of ``d``, ``field``, ``regularization``, ``target`` and ``depth``."""
+        names, target = ("d", "field", "regularization", "depth"), unplain(parameters["target"])
+        return cls(target=target, **{name: parameters[name] for name in names})
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters, the extreme singular values of the target, and 1 for complex layers."""
+        target = self._target
+        sigma = np.linalg.svd(target, compute_uv=False)
+        return {
+            "d": int(self.d),
+            "field": self.field,
+            "regularization": self.regularization,
+            "target": plain(target),
+            "depth": int(self.depth),
+            "is_complex": int(self._complex),
+            "sigma_max": float(sigma[0]),
+            "sigma_min": float(sigma[-1]),
+        }
+
+    @property
+    def _complex(self) -> bool:
+        return self.field == "complex"
+
+    @property
+    def _target(self) -> NDArray[Any]:
+        return np.array(self.target)
+
+    @property
+    def _shape(self) -> NDArray[np.int64]:
+        return np.array([self.depth, self.d, self._complex], dtype=np.int64)
+
+    def initial(self, scale: float = 0.1, seed: int = 0, balanced: bool = False) -> NDArray[Any]:
+        """Random start: independent Gaussian entries times ``scale``, or its balanced law.
+
+        Parameters
+        ----------
+        scale : float
+            Standard deviation of an entry, non-negative; real and imaginary parts of a complex
+            entry share the variance equally.
+        seed : int
+            Seed; the same seed gives the same start.
+        balanced : bool
+            All defects are zero: `W_j = F_j S F_{j-1}^H` with independent uniform unitary
+            `F_0, ..., F_N` and the singular values `S` of one Gaussian matrix, so that each layer
+            by itself is still Gaussian.
+
+        Returns
+        -------
+        ndarray, shape (depth, d, d)
+            The start.
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        generator = seeded(scale, seed)
+
+        def gaussian(count: int) -> NDArray[Any]:
+            shape = (count, self.d, self.d)
+            if not self._complex:
+                return generator.normal(size=shape)
+            return (generator.normal(size=shape) + 1j * generator.normal(size=shape)) / np.sqrt(2)
+
+        if not balanced:
+            return scale * gaussian(self.depth)
+        values = np.linalg.svd(gaussian(1)[0], compute_uv=False)
+        q, r = np.linalg.qr(gaussian(self.depth + 1))
+        # QR is unique up to these phases, and Householder's choice is not uniform.
+        phases = np.diagonal(r, axis1=-2, axis2=-1)
+        unitary = q * (phases / np.abs(phases))[:, None, :]
+        return scale * (unitary[1:] * values) @ chains.adjoint(unitary[:-1])
+
+    def check_start(self, start: ArrayLike) -> NDArray[Any]:
+        """Start as an array of shape (depth, d, d), or an :class:`InputError`."""
+        return self._checked(start, (self.depth, self.d, self.d), "start")
+
+    def _checked(self, values: ArrayLike, shape: tuple[int, ...], label: str) -> NDArray[Any]:
+        try:
+            array = np.asarray(values)
+        except ValueError:
+            raise InputError(f"{label} must be an array of shape {shape}; rows differ") from None
+        if array.dtype.kind == "c" and not self._complex:
+            raise InputError(f"{label} is complex, but the field is real; choose field='complex'")
+        if array.dtype.kind not in "iufc":
+            raise InputError(f"{label} must hold numbers, got {array.dtype}")
+        if array.shape != shape:
+            raise InputError(f"{label} must have shape {shape}, got {array.shape}")
+        array = array.astype(complex if self._complex else float)
+        if not np.isfinite(array).all():
+            raise InputError(f"{label} must be finite; it holds NaN or infinity")
+        if np.abs(array).max() ** self.depth > LARGEST:
+            raise InputError(
+                f"{label} must stay below {LARGEST ** (1 / self.depth):.3g}, or the loss overflows"
+            )
+        return array
+
+    # Sound coordinates -------------------------------------------------------------------
+
+    def reduce(self, start: NDArray[Any]) -> tuple[Frame, Sound]:
+        """Turn the target diagonal; residual and defects become variables of their own."""
+        target = self._target
+        left = right = np.eye(self.d, dtype=target.dtype)
+        diagonal = np.diagonal(target)
+        if (target != np.diag(np.abs(diagonal))).any():
+            left, diagonal, right_h = np.linalg.svd(target)
+            right = chains.adjoint(right_h)
+        layers = start.copy()
+        layers[0] = layers[0] @ right
+        layers[-1] = chains.adjoint(left) @ layers[-1]
+        residual = np.diag(diagonal) - chains.chain(layers)
+        defects = chains.defects(layers)
+        defects[np.abs(defects).max(axis=(1, 2)) <= ROUNDING * chains.square(layers, 3)] = 0
+        decay = np.zeros(2)
+        for k, part in enumerate((residual, defects)):
+            if size := float(np.linalg.norm(part)):
+                decay[k] = -np.log(size)
+                part /= size
+        point = chains.Point(layers, residual, defects, decay)
+        values = np.abs(diagonal)
+        rounding = start_rounding(layers, values) * np.exp(decay)
+        return Frame(_reals(left), _reals(right), values, rounding), Sound(chains.pack(point))
+
+    def restore(self, frame: Frame, state: Sound) -> NDArray[Any]:
+        """User's layers, shape (..., depth, d, d)."""
+        layers = np.array(chains.unpack(state.x, self._shape).layers)
+        layers[..., 0, :, :] = layers[..., 0, :, :] @ chains.adjoint(self._numbers(frame.right))
+        layers[..., -1, :, :] = self._numbers(frame.left) @ layers[..., -1, :, :]
+        return layers
+
+    def _numbers(self, reals: Array) -> NDArray[Any]:
+        return np.ascontiguousarray(reals).view(complex) if self._complex else reals
+
+    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+        """See `monitors` and `loss_errors` in `features.py`."""
+        # The determinant is the user's, whose layers are turned.
+        turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
+        point = chains.unpack(states.x, self._shape)
+        return {
+            **monitors(point, self.regularization, frame.values, turn),
+            **loss_errors(point, self.regularization, frame.rounding),
+        }
+
+    # The pieces of a run -----------------------------------------------------------------
+
+    def begin(self, frame: Frame, state: Sound) -> Restart:
+        """Nothing is degenerate: a chain at zero stays there."""
+        return Restart(frame, state, 0.0)
+
+    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+        """Chart in log-time until residual or defects leave the range of doubles, or a decade."""
+        size = np.ones_like(state.x)
+        point = chains.unpack(state.x, self._shape)
+        entries = point.layers.size * (1 + self._complex)
+        largest = float(np.abs(point.layers).max())
+        left = float(np.exp(-point.decay[0]) * np.linalg.norm(point.residual))
+        noise = DRIFT * time * left * largest ** (self.depth - 1)
+        size[:-2] = max(1.0, noise)
+        # Near zero the layers are small for a long time, and matter all the same.
+        size[:entries] = max(min(1.0, largest or 1.0), noise)
+        return Chart(
+            clock=Clock(time, np.zeros_like(state.x)),
+            x0=state.x,
+            size=size,
+            field=_FIELD,
+            weights=np.array([self.regularization]),
+            shape=self._shape,
+            layout=None,
+            krylov=state.x.size > DENSE,
+        )
+
+    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
+        """State(s) of raw chart coordinates, shape (..., M)."""
+        return Sound(raw)
+
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+        """End the chart where residual or defects have decayed to nothing, or after a decade."""
+        moves = chains.unpack(state.x, self._shape).residual.any()
+        end = float(np.log1p(max(LONG, 9 * chart.clock.t_start))) if moves else np.inf
+
+        def alarm(tau: float, y: Array) -> float:
+            return min(GONE - float(y[-2:].max()), end - tau)
+
+        def alarms(taus: Array, y: Array) -> Array:
+            return np.minimum(GONE - y[:, -2:].max(axis=1), end - taus)
+
+        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            return Stop(tau, y)
+
+        return Watch(alarm, check, alarms)
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on without what has decayed to nothing."""
+        point = chains.unpack(stop.y.copy(), self._shape)
+        for k, part in enumerate((point.residual, point.defects)):
+            if point.decay[k] >= GONE:
+                part[...] = 0.0
+                point.decay[k] = GONE - 1.0  # the size of what is left out, and it stays there
+        return Restart(frame, Sound(chains.pack(point)), float(chart.clock.time(stop.tau)))
+
+    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow of the plain layers with ``digits`` digits, by formulas of its own."""
+        from flows.systems.matrix_factorization import exact as matrix_factorization_exact
+
+        reduced = replace(self, target=np.diag(frame.values))
+        return matrix_factorization_exact.smooth(reduced, frame.values, state, digits)
+
+    def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
+        """Flow of the layers themselves in ball arithmetic."""
+        from flows.systems.matrix_factorization.field_balls import ChainFlow
+
+        return ChainFlow.of(self, start)
+
+    # Functions of a user's state ---------------------------------------------------------
+
+    def _point(self, state: ArrayLike) -> chains.Point:
+        """Layers with residual and defects as they are, in the user's basis."""
+        layers = self.check_start(state)
+        residual = self._target - chains.chain(layers)
+        return chains.Point(layers, residual, chains.defects(layers), np.zeros(2))
+
+    def loss(self, state: ArrayLike) -> float:
+        """Loss `L_ori + L_reg` of layers ``state``, shape (depth, d, d).
+
+        Accuracy: that of `Sigma - W` and of the defects in doubles.
+        """
+        point = self._point(state)
+        return float(
+            chains.square(point.residual) / 2
+            + self.regularization / 4 * chains.square(point.defects, 3)
+        )
+
+    def gradient(self, state: ArrayLike) -> NDArray[Any]:
+        """Gradient of the loss, shape (depth, d, d); `d/dRe + i d/dIm` for complex layers."""
+        return -chains.field(self._point(state), self.regularization).layers
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss by the real numbers of ``state.ravel().view(float)``.
+
+        Returns
+        -------
+        ndarray, shape (M, M)
+            `M` is `depth d^2` for real layers; twice that for complex ones, where the real and the
+            imaginary part of an entry follow each other.
+        """
+        point = self._point(state)
+        layers, size = point.layers, point.layers.size * (1 + self._complex)
+        steps = self._numbers(np.eye(size)).reshape(size, *layers.shape)
+        before, after = layers[:-1], layers[1:]
+        cross = steps[:, :-1] @ chains.adjoint(before) - chains.adjoint(after) @ steps[:, 1:]
+        moved = chains.Point(
+            steps, -chains.moved(layers, steps), cross + chains.adjoint(cross), np.zeros((size, 2))
+        )
+        second = -chains.tangent(point, moved, self.regularization).layers
+        return _reals(second.reshape(size, -1))
+
+
+def _reals(matrix: NDArray[Any]) -> Array:
+    return np.ascontiguousarray(matrix).view(float)

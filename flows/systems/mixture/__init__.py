@@ -1,0 +1,1 @@
+"""What the two mixtures share: sound coordinates, expectations over the mixture, kernels."""

@@ -1,0 +1,243 @@
+"""Expectations of a Gaussian mixture with a measured error, by nodes where they are needed."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from flows.core.chart import Array
+from flows.core.quadrature import Estimate, Rule, Values, refine
+from flows.systems.mixture.sums import FAR, NEAR, Means, moments
+
+# A component is at home if its posterior weight at the target is at least this.
+CERTAIN = 0.99
+# exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
+SEEN = 54.0
+# Nodes are left out where every component but that at home has less than this part of its largest
+# contribution.
+DROPPED = 1e-18
+# A part whose largest value is exp of less than this is zero in doubles, whatever multiplies it.
+VANISHED = -1000.0
+# Averages of terms below this are zero: their digits are lost to underflow.
+UNDERFLOW = 1e-250
+TINY = np.finfo(float).tiny
+
+
+class Expected(NamedTuple):
+    """Expectations at a state.
+
+    Parameters
+    ----------
+    kl, fisher : float
+        KL divergence and ``E|v|^2``.
+    pull : ndarray, shape (k, r)
+        Pulls, without their linear part.
+    size : float
+        Magnitude of what is averaged in the pulls.
+    error : float
+        Measured relative error: of each, relative to the magnitude of what is averaged; the worst.
+    rule : Rule
+        Nodes.
+    """
+
+    kl: float
+    fisher: float
+    pull: Array
+    size: float
+    error: float
+    rule: Rule
+
+
+def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
+    """Leave out nodes that add nothing: far means live where one component takes over.
+
+    With an ``owner``, a component that is not at home, only its part of each node is kept: its
+    posterior weight over that of all that are not at home.
+    """
+    if means.form != FAR or not len(rule):
+        return rule
+    mu, home = means.mu, means.home
+    logs = rule.nodes @ mu.T - 0.5 * np.sum(mu**2, axis=1) + np.log(means.weight)
+    logs -= np.max(logs, axis=1, keepdims=True)
+    share = np.exp(logs)
+    share *= (rule.weights / np.sum(share, axis=1))[:, None]
+    weights = rule.weights
+    share[:, home] = 0.0
+    if owner is not None:
+        total = np.sum(share, axis=1)
+        part = np.divide(share[:, owner], total, out=np.zeros_like(total), where=total > 0)
+        share *= part[:, None]
+        weights = weights * part
+    kept = (share > DROPPED * np.max(share, axis=0)).any(axis=1)
+    return Rule(np.ascontiguousarray(rule.nodes[kept]), weights[kept], rule.label)
+
+
+def expect(law: str, means: Means, tolerance: float) -> Expected:
+    """Both losses and the pulls of one, by a rule that reaches ``tolerance`` if one can.
+
+    Parameters
+    ----------
+    law : str
+        One of :data:`flows.systems.mixture.sums.LAWS`.
+    means : Means
+        Components.
+    tolerance : float
+        Relative error asked for.
+    """
+    return _expect(law, *(x.tobytes() for x in means[:4]), means.form, tolerance)
+
+
+# The pieces of a run ask for the same state up to three times in a row.
+@functools.lru_cache(maxsize=4)
+def _expect(
+    law: str,
+    mu_: bytes,
+    deviation_: bytes,
+    mean_: bytes,
+    weight_: bytes,
+    form: int,
+    tolerance: float,
+) -> Expected:
+    mu, deviation, mean, weight = (
+        np.frombuffer(x).copy() for x in (mu_, deviation_, mean_, weight_)
+    )
+    mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
+    means = Means(mu, deviation, mean, weight, form)
+    none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
+    if len(weight) == 1:
+        square = float(np.sum(mean**2))
+        return Expected(square / 2, square, np.zeros_like(mu), 0.0, 0.0, none)
+
+    def part_of(part: Part) -> Estimate:
+        if part.peak < VANISHED:
+            # The size of what is averaged stands last; that of nothing is one.
+            nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
+            return Estimate(nothing, 0.0, none)
+        size: list[Array] = []
+
+        def evaluate(rule: Rule) -> Values:
+            found = moments(law, means, part.rule(rule, means))
+            # What an error is relative to stands last; any rule knows it well enough.
+            size.append(np.where(found.size > UNDERFLOW, found.size, 1.0))
+            sums = (np.array(found.kl), np.array(found.fisher), found.pull)
+            return tuple(np.append(x, y) for x, y in zip(sums, size[0], strict=True))
+
+        found = refine(evaluate, part.distances, _reach(means), tolerance, window=part.window)
+        return found._replace(rule=part.rule(found.rule, means))
+
+    return _together(means, [part_of(part) for part in _parts(means)])
+
+
+def _reach(means: Means) -> float:
+    """Length of the longest mean, or twice the distance at which one takes over from home."""
+    lengths = np.linalg.norm(means.mu, axis=1)
+    if means.form != FAR:
+        return float(np.max(lengths))
+    logs = np.log(means.weight) - 0.5 * lengths**2
+    steps = np.linalg.norm(means.mu - means.mu[means.home], axis=1)
+    apart = steps > 0
+    layers = (logs[means.home] - logs[apart]) / steps[apart]
+    return float(max(np.max(lengths), 2 * np.max(np.abs(layers))))
+
+
+class Part(NamedTuple):
+    """A part of an expectation with nodes of its own: `N(0, I)` does not change under rotations.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (r, r)
+        Orthonormal rows, along which the nodes are.
+    distances : list of float
+        Largest distance of two means along each, as far as it matters.
+    owner : int or None
+        Component whose share of each node this is, see `trimmed`.
+    window : tuple of float
+        Where nodes matter along the first axis.
+    peak : float
+        Logarithm of the largest value that the owner's weight times the density has, or more.
+    """
+
+    axes: Array
+    distances: list[float]
+    owner: int | None = None
+    window: tuple[float, float] = (-math.inf, math.inf)
+    peak: float = 0.0
+
+    def rule(self, rule: Rule, means: Means) -> Rule:
+        """Nodes of a rule that matter, along the axes."""
+        nodes = np.ascontiguousarray(rule.nodes @ self.axes)
+        return trimmed(Rule(nodes, rule.weights, rule.label), means, self.owner)
+
+
+def _parts(means: Means) -> list[Part]:
+    """Nodes for all, or, where one component is at home and others are far, for each of those.
+
+    What is far lives in a thin layer about the plane where its density is that at home, and hardly
+    depends on the coordinates along the plane: nodes are dense across it only.
+    """
+    mu, home = means.mu, means.home
+    if means.form == FAR and mu.shape[1] > 1:
+        posterior = means.weight * np.exp(-0.5 * np.sum(mu**2, axis=1))
+        if posterior[home] >= CERTAIN * np.sum(posterior):
+            return [_across(means, k) for k in range(len(mu)) if k != home]
+    # In the near form a mean also enters by itself, not only by its distance to the others.
+    others = np.vstack([mu, 0 * means.mean]) if means.form == NEAR else means.deviation
+    axes = scipy.linalg.svd(others)[2]
+    return [Part(axes, np.ptp(others @ axes.T, axis=0).tolist())]
+
+
+def _across(means: Means, owner: int) -> Part:
+    """Axes across and along the layer of a component."""
+    mu, home = means.mu, means.home
+    step = mu[owner] - mu[home]
+    length = float(np.linalg.norm(step))
+    logs = np.log(means.weight) - 0.5 * np.sum(mu**2, axis=1)
+    centre = (logs[home] - logs[owner]) / length**2 * step
+    # A third component that takes over at the distance b of the layer's centre is seen with the
+    # weight exp(-b^2/2) only: so much less of its distance has to be resolved.
+    rest = np.delete(mu, [home, owner], axis=0) - mu[owner]
+    gap = logs[owner] - np.delete(logs, [home, owner]) - rest @ centre
+    b = gap / np.maximum(np.linalg.norm(rest, axis=1), np.finfo(float).tiny)
+    rest -= np.outer(rest @ step, step) / length**2
+    rest *= np.clip(1 - np.maximum(b, 0.0) ** 2 / SEEN, 0.0, 1.0)[:, None]
+    rest = np.vstack([rest, np.zeros_like(step)])
+    axes = np.linalg.qr(np.vstack([step, scipy.linalg.svd(rest)[2]]).T)[0].T
+    axes[0] = step / length
+    # exp(-z^2/2) min(1, exp(length (z - layer))) is below DROPPED of its largest value outside.
+    layer = float(axes[0] @ centre)
+    decay = -2 * math.log(DROPPED)
+    window = (length - math.sqrt((length - layer) ** 2 + decay), math.sqrt(layer**2 + decay))
+    distances = [length, *np.ptp(rest @ axes[1:].T, axis=0).tolist()]
+    highest = min(max(layer, 0.0), length)  # of -z^2/2 + length (z - layer) on this side
+    peak = -(highest**2) / 2 - length * (max(layer, 0.0) - highest)
+    return Part(axes, distances, owner, window, peak)
+
+
+def _together(means: Means, parts: list[Estimate]) -> Expected:
+    """Sum of the parts, with the constants."""
+    kl, fisher, pull = (sum(arrays) for arrays in zip(*(p.values for p in parts), strict=True))
+    # Parts of one sum: each error is relative to the size of its own part.
+    error = max(
+        sum(p.error * p.values[i][-1] for p in parts if p.error) / max(total[-1], TINY)
+        for i, total in enumerate((kl, fisher, pull))
+    )
+    constant = means.constant
+    rule = max((p.rule for p in parts), key=len)
+    if len(parts) > 1:
+        rule = Rule(
+            np.concatenate([p.rule.nodes for p in parts]),
+            np.concatenate([p.rule.weights for p in parts]),
+            f"{len(parts)} x {rule.label}",
+        )
+    return Expected(
+        kl=float(kl[0]) + constant[0],
+        fisher=float(fisher[0]) + constant[1],
+        pull=pull[:-1].reshape(means.mu.shape),
+        size=float(pull[-1]),
+        error=float(error),
+        rule=rule,
+    )

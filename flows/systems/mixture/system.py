@@ -1,0 +1,255 @@
+"""What all flows of a Gaussian mixture have in common, as systems."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import Stop, Watch
+from flows.core.starts import seeded
+from flows.core.system import Restart, Smooth, System
+from flows.systems.mixture import pieces
+from flows.systems.mixture.expectation import expect
+from flows.systems.mixture.features import Row, Sample, features
+from flows.systems.mixture.pieces import Frame, Sound
+
+# Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
+LONGEST = 1e6
+
+
+class Expectations(NamedTuple):
+    """Expectations at a state with their error.
+
+    Parameters
+    ----------
+    loss : float
+        Loss of the system.
+    kl : float
+        KL divergence from the target to the mixture.
+    fisher : float
+        ``E|v|^2``, the relative Fisher information.
+    gradient : ndarray, shape (n, d)
+        Gradient of the loss.
+    error : float
+        Measured relative error of each, relative to the magnitude of what is averaged.
+    nodes : int
+        Nodes of the rule.
+    rule : str
+        Which rule.
+    """
+
+    loss: float
+    kl: float
+    fisher: float
+    gradient: Array
+    error: float
+    nodes: int
+    rule: str
+
+
+class MixtureSystem(System):
+    """A gradient flow of ``n`` means in ``d`` dimensions towards one Gaussian.
+
+    Concrete systems are dataclasses with the fields ``n``, ``d`` and ``tolerance``.
+    """
+
+    #: One of :data:`flows.systems.mixture.sums.LAWS`.
+    law: ClassVar[str]
+    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    n: int
+    d: int
+    #: Relative error of the field that steps of a run can bear.
+    tolerance: float
+
+    # What differs ------------------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def unit(self) -> float:
+        """Length of the user's means over that in which the target has unit variance."""
+
+    @property
+    @abc.abstractmethod
+    def origin(self) -> Array | None:
+        """Target's mean in the user's coordinates, None for 0."""
+
+    @abc.abstractmethod
+    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+        """Bring the user's means into sound coordinates, see `mixture_pieces.reduce`."""
+
+    @abc.abstractmethod
+    def of(self, kl: float, fisher: float) -> float:
+        """Loss, of the two."""
+
+    @abc.abstractmethod
+    def more(self, sample: Sample) -> Row:
+        """Features of this system alone."""
+
+    def landmark(
+        self, time: float, means: Any, found: Any, velocity: Array
+    ) -> object:  # numpydoc ignore=RT01
+        """Return what ends a piece once it changes, so that it can be told."""
+        return None
+
+    # What does not -----------------------------------------------------------------------
+
+    def at_tolerance(self, rtol: float) -> Self:
+        """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
+        tolerance = max(0.1 * rtol, min(rtol, pieces.EXACT))
+        return replace(self, tolerance=tolerance)  # type: ignore[type-var]
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start, the user's means of law ``N(0, scale^2 I_d)``.
+
+        Parameters
+        ----------
+        scale : float
+            Standard deviation of each entry, non-negative.
+        seed : int
+            Seed; the same seed gives the same start.
+
+        Returns
+        -------
+        ndarray, shape (n, d)
+            The start.
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return scale * seeded(scale, seed).normal(size=(self.n, self.d))
+
+    def check_start(self, start: ArrayLike) -> Array:
+        """Start as an array of shape (n, d), or an :class:`InputError`."""
+        means = finite(start, (int(self.n), int(self.d)), "start")
+        away = means if self.origin is None else means / 2 - self.origin / 2  # cannot overflow
+        size = float(np.max(np.abs(away)))
+        if size > LONGEST:
+            raise InputError(
+                f"start has a mean at a distance of {2 * size:.3g} or more from the"
+                f" target, above {LONGEST:g}"
+            )
+        return means
+
+    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's means."""
+        return self.bring(start, True)
+
+    def restore(self, frame: Frame, state: Sound) -> Array:
+        """User's means, shape (..., n, d)."""
+        means = self.unit * pieces.restore(frame, state)
+        return means if self.origin is None else means + self.origin
+
+    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+        """See :func:`flows.systems.mixture.features.features`."""
+        return features(self.law, frame, states, self.more)
+
+    def begin(self, frame: Frame, state: Sound) -> Restart:
+        """Say at once if no rule is good enough at the start."""
+        failure = pieces.failure(self.law, frame, state, self.tolerance)
+        return Restart(frame, state, 0.0, (), failure)
+
+    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+        """Choose coordinates, rule and clock for the piece that begins with ``state``."""
+        return pieces.chart(self.law, frame, state, time, self.tolerance)
+
+    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
+        return pieces.decode(frame, state, chart, raw)
+
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+        """End the chart where its rule or its coordinates should be chosen anew."""
+        return pieces.watch(self.law, frame, state, chart, self.tolerance, self.landmark)
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on after a stop with a new choice of rule and coordinates."""
+        return pieces.restart(self.law, frame, state, chart, stop, self.tolerance)
+
+    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, for means on a line.
+
+        Raises
+        ------
+        InputError
+            If the means span more than a line: too many nodes.
+        """
+        if len(state.centre) > 1:
+            raise InputError("method 'reference' follows means on a line only; choose another")
+        return self.exact_line(frame, state, digits)
+
+    @abc.abstractmethod
+    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, for means on a line."""
+
+    # Functions of a user's state ---------------------------------------------------------
+
+    def expectations(self, state: ArrayLike, tolerance: float | None = None) -> Expectations:
+        """Both losses and the gradient, with their measured error.
+
+        Parameters
+        ----------
+        state : array_like, shape (n, d)
+            Means.
+        tolerance : float, optional
+            Relative error asked for; 1e-12 by default, 1e-10 in three dimensions for means longer
+            than 2, and in more. ``error`` says what was reached.
+        """
+        frame, sound = self.reduce(self.check_start(state))
+        means = pieces.components(frame, sound)
+        found = expect(self.law, means, tolerance or pieces.accuracy(means))
+        gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
+        return Expectations(
+            self.of(found.kl, found.fisher),
+            found.kl,
+            found.fisher,
+            gradient[frame.member],
+            found.error,
+            len(found.rule),
+            found.rule.label,
+        )
+
+    def loss(self, state: ArrayLike) -> float:
+        """Loss of means ``state``, shape (n, d); its error is in :meth:`expectations`."""
+        return self.expectations(state).loss
+
+    def gradient(self, state: ArrayLike) -> Array:
+        """Gradient of the loss, shape (n, d); see :meth:`expectations` for its error."""
+        return self.expectations(state).gradient
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
+
+        Coincident components are told apart: the Hessian is that of ``n`` free means.
+        """
+        return pieces.hessian(self.law, *self.bring(self.check_start(state), False))
+
+
+def check_size(n: object, d: object) -> None:
+    """Refuse ``n`` and ``d`` that are not positive integers."""
+    for label, value in (("n", n), ("d", d)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{label} must be a positive integer, got {value!r}")
+
+
+def finite(values: ArrayLike | Sequence[float], shape: tuple[int, ...], label: str) -> Array:
+    """Array of doubles of this shape with finite entries, or one clear line."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
+    if array.shape != shape:
+        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
+    array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise InputError(f"{label} must be finite; it holds NaN or infinity")
+    return array

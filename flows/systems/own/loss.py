@@ -1,0 +1,280 @@
+r"""A loss given as an expression, on arrays: value, gradient, Hessian; expectations by quadrature.
+
+.. math:: L(y) = A(y) + \sum_j \omega_j f(y, x_j)
+
+The program of the gradient is derived backwards, that of its directional derivative forwards
+(:mod:`symbolic.language.program`); both cost a few evaluations of the loss, whatever the number of
+entries.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from flows.core.chart import Array, wrap_plain
+from flows.core.quadrature import Rule, refine
+from symbolic.language.blocks import Explicit
+from symbolic.language.lower import lower
+from symbolic.language.program import gradient, tangent
+
+__all__ = [
+    "Estimate",
+    "Loss",
+    "Numeric",
+    "estimate",
+    "field_of",
+    "numeric",
+    "pack_rule",
+    "unpack_rule",
+]
+
+# Numbers of an array over directions and nodes.
+BLOCK = 200_000
+# Where components of size one take over, or oscillate: a first guess that is then refined.
+DISTANCE = 1.0
+#: Rules reach at least this far beyond what the size of the blocks asks for.
+WIDER = 8.0
+#: Rounding of a sum over nodes, relative to the sum of absolute values.
+ROUNDING = 1e-14
+BUDGET = 200_000
+
+
+class Numeric(NamedTuple):
+    """One expression compiled: `value(*y, *x)`, and with its gradient, and a direction's rates.
+
+    Parameters
+    ----------
+    value, both, rates : callable
+        `both` gives the value and `N` derivatives; `rates(*y, *dy, *x)` the derivatives of these
+        `1 + N` numbers in the direction `dy`. They broadcast.
+    """
+
+    value: Callable[..., Any]
+    both: Callable[..., Any]
+    rates: Callable[..., Any]
+
+
+@functools.lru_cache(maxsize=64)
+def numeric(
+    expression: sp.Expr,
+    y: tuple[sp.Symbol, ...],
+    x: tuple[sp.Symbol, ...] = (),
+    backend: Any = "numpy",
+) -> Numeric:
+    """Differentiate and compile an expression.
+
+    Raises
+    ------
+    symbolic.language.program.NotSmooth
+        For an expression with kinks.
+    """
+    forward = gradient(expression, y)
+    directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
+    moved = tangent(forward, y, directions)
+    value = forward.results[:1]
+    return Numeric(
+        lower(value, (*y, *x), backend, forward.steps),
+        lower(forward.results, (*y, *x), backend, forward.steps),
+        lower(moved.results, (*y, *directions, *x), backend, moved.steps),
+    )
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss in the entries `y`.
+
+    Parameters
+    ----------
+    y : tuple of Symbol
+        The entries.
+    form : Explicit
+        The expression.
+    fingerprint : str
+        Hash of both.
+    """
+
+    y: tuple[sp.Symbol, ...]
+    form: Explicit
+    fingerprint: str
+
+    def check(self) -> None:
+        """Derive and compile everything, or raise what prevents it."""
+        _ = self.plain, self.averaged and self.integrand
+
+    @property
+    def averaged(self) -> bool:
+        """Whether quadrature is needed."""
+        return bool(self.form.integrand != 0)
+
+    @property
+    def plain(self) -> Numeric:
+        """The part without expectations."""
+        return numeric(self.form.plain, self.y)
+
+    @property
+    def integrand(self) -> Numeric:
+        """What is averaged."""
+        return numeric(self.form.integrand, self.y, self.form.x)
+
+    def at(self, y: Array) -> tuple[Array, Array]:
+        """Loss and gradient of states, shapes (...) and (..., N), of a loss without quadrature."""
+        if y.ndim == 1:
+            # Python's numbers are three times as fast as NumPy's, but raise where these are not
+            # finite.
+            try:
+                both = np.array(_quietly(self.plain.both, *y.tolist()), dtype=float)
+                return both[0], both[1:]
+            except (ArithmeticError, TypeError, ValueError):
+                pass
+        both = _stacked(_quietly(self.plain.both, *_columns(y)), y.shape[:-1])
+        return both[..., 0], both[..., 1:]
+
+    def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
+        """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
+        total = _stacked(_quietly(self.plain.both, *y), ())
+        size = np.abs(total)
+        for nodes, weights in _chunks(rule, 1 + len(y)):
+            each = _quietly(self.integrand.both, *y, *nodes.T)
+            values = _stacked(each, weights.shape)
+            total = total + weights @ values
+            size = size + np.abs(weights) @ np.abs(values)
+        return total, size
+
+    def hessian(self, y: Array, rule: Rule | None = None) -> Array:
+        """Hessian of one state, shape (N, N)."""
+        n = len(y)
+        axes = np.eye(n)
+        rates = _quietly(self.plain.rates, *y, *axes)
+        found = _stacked(rates, (n,))[:, 1:]
+        if rule is not None:
+            for nodes, weights in _chunks(rule, n * (1 + n)):
+                each = _quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
+                found = found + np.stack(
+                    [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
+                )
+        return found
+
+
+def _columns(y: Array) -> list[Any]:
+    return [y[..., k] for k in range(y.shape[-1])]
+
+
+def _quietly(function: Callable[..., Any], *args: Any) -> Any:
+    """Overflow in a solver's trial step is infinite and no warning."""
+    with np.errstate(all="ignore"):
+        return function(*args)
+
+
+def _stacked(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
+    """Values along a last axis; constants are repeated."""
+    if not shape:
+        return np.array(values, dtype=float)
+    return np.stack([np.broadcast_to(v, shape) for v in values], axis=-1).astype(float)
+
+
+def _chunks(rule: Rule, width: int) -> Any:
+    step = max(1, BLOCK // width)
+    for first in range(0, len(rule), step):
+        part = slice(first, first + step)
+        yield rule.nodes[part], rule.weights[part]
+
+
+class Estimate(NamedTuple):
+    """Loss and gradient of one state by quadrature.
+
+    Parameters
+    ----------
+    loss : float
+        The loss.
+    gradient : ndarray, shape (N,)
+        Its gradient.
+    error : float
+        Measured relative error of the two (of the gradient relative to its largest entry): the
+        difference to finer and to wider rules.
+    floor : float
+        The rounding of their sums, in the same units: no rule is better than this.
+    rule : Rule
+        Nodes and weights.
+    """
+
+    loss: float
+    gradient: Array
+    error: float
+    floor: float
+    rule: Rule
+
+
+def estimate(loss: Loss, y: Array, tolerance: float) -> Estimate:
+    """Average over `x` to a measured error.
+
+    Parameters
+    ----------
+    loss : Loss
+        With an integrand.
+    y : ndarray, shape (N,)
+        The state.
+    tolerance : float
+        Relative error asked for.
+
+    Returns
+    -------
+    Estimate
+        With the error reached, which is above `tolerance` where the rounding of the sums, or the
+        number of nodes, does not allow for it.
+    """
+    axes = [DISTANCE] * len(loss.form.x)
+    reach = 2 * float(np.abs(y).max(initial=0.0))
+
+    def evaluate(rule: Rule) -> tuple[Array, ...]:
+        total, _ = loss.summed(y, rule)
+        return total[:1], total[1:]
+
+    found = refine(evaluate, axes, reach, tolerance, BUDGET)
+    wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
+    total, size = loss.summed(y, found.rule)
+    scale = np.array([abs(total[0]), *[np.abs(total[1:]).max(initial=0.0)] * len(y)])
+    scale = np.where(scale > 0, scale, 1.0)
+    other = np.concatenate(wider.values)
+    error = max(found.error, float(np.max(np.abs(total - other) / scale)))
+    floor = ROUNDING * float(np.max(size / scale))
+    return Estimate(float(total[0]), total[1:], error, floor, found.rule)
+
+
+@functools.lru_cache(maxsize=32)
+def field_of(loss: Loss) -> Callable[..., None]:
+    """Field and Jacobian of a chart, with its clock.
+
+    The rule of an expectation comes in the constant arguments, see :func:`pack_rule`.
+    """
+
+    def field(
+        x: Array, weights: Array, shape: Any, out: Array, jacobian: Array, want_jacobian: bool
+    ) -> None:
+        rule = unpack_rule(weights, shape) if loss.averaged else None
+        out[:] = -(loss.at(x)[1] if rule is None else loss.summed(x, rule)[0][1:])
+        if want_jacobian:
+            jacobian[:] = -loss.hessian(x, rule)
+
+    return wrap_plain(field)
+
+
+def pack_rule(size: int, rule: Rule | None) -> tuple[Array, NDArray[np.int64]]:
+    """Constant arguments `weights` and `shape` of a chart: nodes and weights, and their numbers."""
+    if rule is None:
+        return np.zeros(0), np.array([size, 0, 0])
+    weights = np.concatenate([rule.nodes.ravel(), rule.weights])
+    return weights, np.array([size, *rule.nodes.shape])
+
+
+def unpack_rule(weights: Array, shape: Any) -> Rule:
+    """Rule of a chart's constant arguments."""
+    _, count, dimension = (int(k) for k in shape)
+    nodes = weights[: count * dimension].reshape(count, dimension)
+    return Rule(nodes, weights[count * dimension :], "of the chart")

@@ -1,0 +1,446 @@
+r"""A loss of your own as a system: its gradient flow, potentials and claims, by the same machinery.
+
+.. math:: L(y) = A(y) + E f(y, x), \qquad x \sim N(0, I), \qquad \dot y = -\nabla L(y)
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import sympy as sp
+
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import Stop, Watch
+from flows.core.starts import seeded
+from flows.core.system import Restart, Smooth, System
+from flows.systems.own import pieces
+from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word, observe
+from flows.systems.own.loss import Estimate, Loss, Numeric, estimate, numeric
+from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
+from potentials.notation import CONSTANTS, symbol
+from potentials.potential import single
+from symbolic.language.blocks import Block, entries, explicit, shape
+
+__all__ = ["OwnSystem"]
+
+LARGEST = 1e100  # of an entry
+FINEST = 1e-13  # an expectation is never asked for less error
+MAX_ENTRIES = 500
+HERE = Source("this system", 2026, "", "its own definition", "definition")
+
+
+@dataclass(frozen=True)
+class OwnSystem(System):
+    r"""Gradient flow of a loss that is given as a SymPy expression over named blocks.
+
+    .. math:: \dot y = -\nabla L(y), \qquad \frac{d}{dt} \Phi(y) = -\nabla \Phi \cdot \nabla L
+
+    Gradient, Jacobian and Lie derivatives are derived from the expressions.
+
+    Parameters
+    ----------
+    name : str
+        Name of the system, none of the built-in ones.
+    blocks : sequence of Symbol or MatrixSymbol
+        What moves: scalars, vectors (one column), matrices. A state is the flat array of their
+        entries, in this order and row by row; see :meth:`pack` and :meth:`unpack`.
+    expression : Expr
+        The loss, in the blocks, their entries and products. `symbolic.Expectation(f, x)` is a
+        Gaussian expectation: that of a polynomial in `x` is brought into closed form, any other
+        one is computed by quadrature with a measured error.
+    potentials : mapping of str to Expr, optional
+        Functions of the blocks that are observed, with their derivatives along the flow.
+    claims : sequence of Claim, optional
+        Statements in the symbols of these names (`potentials.notation.symbol`), for
+        :func:`flows.check`.
+    decay : mapping of Block to float, optional
+        `{block: p}` for a block that tends to zero like `t^-p`: it is scaled by that, and the
+        solver sees it of order one for ever.
+    marks : sequence of Mark, optional
+        Times `T1` and `T2` that the claims refer to.
+    constants : mapping of str to float, optional
+        Numbers that the claims refer to, by names of `potentials.notation.CONSTANTS`.
+
+    Raises
+    ------
+    InputError
+        For names that cannot be used, other symbols in an expression, a loss with kinks, and one
+        that is not linear in expectations without a closed form.
+
+    Notes
+    -----
+    Units: ``t`` is the time of ``dy/dt = -grad L``.
+    Accuracy: that of the expressions in doubles, and it is measured: a loss, gradient or potential
+    that the last bits of the entries change by more than a part in 1e6 is reported as 0, and the
+    largest change along a run adds to ``run.error()``. Blocks that tend to zero keep their digits,
+    so write deviations where twelve decades count. Where the flow is stiff, a rate holds the square
+    of the solver's error across it: for quadratic neurons at ``rtol = 1e-10`` the local exponent is
+    right to 3e-4 up to t = 1e6, where the loss is right to 2e-9; at ``1e-12`` to 2e-8.
+    The derived code grows with the number of entries, which is at most 500.
+
+    Examples
+    --------
+    >>> y = sp.Symbol("y")
+    >>> system = OwnSystem("quartic", [y], y**4 / 4, potentials={"square": y**2})
+    >>> system.loss([2.0]), system.gradient([2.0]).tolist(), system.hessian([2.0]).tolist()
+    (4.0, [8.0], [[12.0]])
+    """
+
+    name: str  # type: ignore[misc]
+    blocks: Any
+    expression: Any
+    potentials: Any = ()
+    claims: Any = ()
+    decay: Any = ()
+    marks: Any = ()
+    constants: Any = ()
+    tolerance: float = field(default=1e-12, compare=False, repr=False)
+
+    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+
+    def __post_init__(self) -> None:
+        """Check everything and derive what the flow needs; mappings become tuples."""
+        if not is_word(self.name) or self.name in SYSTEMS:
+            raise InputError(
+                f"name must be a plain word that is not {', '.join(SYSTEMS)}, got {self.name!r}"
+            )
+        for label, convert in (
+            ("blocks", tuple),
+            ("claims", tuple),
+            ("marks", tuple),
+            ("potentials", _pairs),
+            ("decay", _pairs),
+            ("constants", _pairs),
+        ):
+            try:
+                object.__setattr__(self, label, convert(getattr(self, label)))
+            except TypeError:
+                raise InputError(
+                    f"{label} must be a {'mapping' if convert is _pairs else 'list'},"
+                    f" got {getattr(self, label)!r}"
+                ) from None
+        object.__setattr__(self, "expression", _frozen(self.expression))
+        frozen = tuple((name, _frozen(potential)) for name, potential in self.potentials)
+        object.__setattr__(self, "potentials", frozen)
+        self._check_blocks()
+        for label, known, kind in (("claims", self.claims, Claim), ("marks", self.marks, Mark)):
+            for one in known:
+                if not isinstance(one, kind):
+                    raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
+        for name, value in self.constants:
+            if name not in CONSTANTS or not _real(value):
+                raise InputError(
+                    f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
+                    f" got {name!r}: {value!r}"
+                )
+        for block, power in self.decay:
+            if block not in self.blocks or not _real(power) or power < 0:
+                raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
+        _compiled("the loss", self.name, lambda: _loss(self.blocks, self.expression).check())
+        for name, potential in self.potentials:
+            if not is_name(name):
+                raise InputError(
+                    f"potential {name!r} needs another name: a plain word, without the"
+                    " endings _dot, _0, _end, _T1, _T2, and not reserved"
+                )
+            derive = functools.partial(_potential, self.blocks, potential)
+            _compiled(f"potential {name!r}", self.name, derive)
+
+    def _check_blocks(self) -> None:
+        names = [getattr(block, "name", None) for block in self.blocks]
+        for block, name in zip(self.blocks, names, strict=True):
+            if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
+                raise InputError(
+                    f"blocks must be Symbols or MatrixSymbols with plain names, got {block!r}"
+                )
+            if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):
+                raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"blocks must have names of their own, got {names}")
+        if len(self._entries) > MAX_ENTRIES:
+            raise InputError(
+                f"blocks have {len(self._entries)} entries, at most {MAX_ENTRIES} are"
+                " possible; take smaller ones"
+            )
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """Refuse: plain values cannot hold a loss."""
+        raise InputError(
+            "the loss of an own system is code, which a file cannot carry; build the"
+            " system and give it: flows.load(path, system=...)"
+        )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
+        return {
+            "blocks": {block.name: list(shape(block)) for block in self.blocks},
+            "formula": str(self.expression),
+            "fingerprint": self._loss.fingerprint,
+            "features": list(feature_names([n for n, _ in self.potentials], self._loss.averaged)),
+            **{name: float(value) for name, value in self.constants},
+        }
+
+    @property
+    def statements(self) -> Statements:
+        """The system's own potentials and claims."""
+        found = []
+        for name, expression in self.potentials:
+            sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
+            names = MappingProxyType(
+                {
+                    name: sp.latex(expression),
+                    f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
+                }
+            )
+            terms = single(name, "state", symbol(name), None)
+            found.append(
+                Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names)
+            )
+        return Statements(tuple(found), (), self.claims, self.marks)
+
+    @property
+    def _entries(self) -> tuple[sp.Symbol, ...]:
+        return tuple(s for block in self.blocks for s in entries(block))
+
+    @property
+    def _loss(self) -> Loss:
+        return _loss(self.blocks, self.expression)
+
+    # States of the user ------------------------------------------------------------------
+
+    def pack(self, values: Mapping[str, Any]) -> Array:
+        """Flat state of arrays by the names of the blocks; the inverse of :meth:`unpack`.
+
+        Raises
+        ------
+        InputError
+            For other names, or an array of another shape.
+        """
+        names = [block.name for block in self.blocks]
+        if set(values) != set(names):
+            raise InputError(f"expected the blocks {', '.join(names)}, got {', '.join(values)}")
+        parts = []
+        for block in self.blocks:
+            try:
+                part = np.asarray(values[block.name], dtype=float)
+            except (ValueError, TypeError):
+                raise InputError(f"block {block.name} must hold real numbers") from None
+            if part.shape != shape(block):
+                raise InputError(
+                    f"block {block.name} must have shape {shape(block)}, got {part.shape}"
+                )
+            parts.append(part.ravel())
+        return np.concatenate(parts)
+
+    def unpack(self, state: Any) -> dict[str, Array]:
+        """Arrays of the blocks by name, of a state or of states with leading axes.
+
+        Examples
+        --------
+        >>> w = sp.MatrixSymbol("w", 2, 2)
+        >>> OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
+        """
+        y, found, first = np.asarray(state, dtype=float), {}, 0
+        for block in self.blocks:
+            size = math.prod(shape(block))
+            part = y[..., first : first + size]
+            found[str(block.name)] = part.reshape((*y.shape[:-1], *shape(block)))
+            first += size
+        return found
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start: independent Gaussian entries times ``scale``, shape (N,).
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return scale * seeded(scale, seed).normal(size=len(self._entries))
+
+    def check_start(self, start: Any) -> Array:
+        """Start as a flat array; a mapping of blocks is packed."""
+        array = self._flat(start)
+        if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
+            raise InputError(f"start must be finite and below {LARGEST:g}")
+        if not np.isfinite(self.gradient(array)).all():
+            raise InputError("the gradient at the start is not finite; start elsewhere")
+        return array
+
+    def _flat(self, state: Any) -> Array:
+        """State as a flat array; a mapping of blocks is packed."""
+        if isinstance(state, Mapping):
+            state = self.pack(state)
+        try:
+            array = np.asarray(state)
+        except ValueError:
+            raise InputError("a state must be an array; its rows differ") from None
+        size = len(self._entries)
+        if array.dtype.kind not in "iuf" or array.shape != (size,):
+            raise InputError(
+                f"a state must be {size} real numbers, or arrays by block, got"
+                f" {array.dtype} of shape {array.shape}"
+            )
+        return array.astype(float)
+
+    def loss(self, state: Any) -> float:
+        """Loss of a state, shape (N,); of expectations see :meth:`expectation`."""
+        return float(self._value(state)[0])
+
+    def gradient(self, state: Any) -> Array:
+        """Gradient of the loss, shape (N,)."""
+        return self._value(state)[1]
+
+    def _value(self, state: Any) -> tuple[Any, Array]:
+        if not self._loss.averaged:
+            return self._loss.at(self._flat(state))
+        found = self.expectation(state)
+        return found.loss, found.gradient
+
+    def expectation(self, state: Any) -> Estimate:
+        """Loss and gradient with their measured error, of a loss that takes quadrature."""
+        if not self._loss.averaged:
+            raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
+        return estimate(self._loss, self._flat(state), self.tolerance)
+
+    def hessian(self, state: Any) -> Array:
+        """Hessian of the loss, shape (N, N)."""
+        y = self._flat(state)
+        return self._loss.hessian(y, self.expectation(y).rule if self._loss.averaged else None)
+
+    # The pieces of a run -----------------------------------------------------------------
+
+    def at_tolerance(self, rtol: float) -> Self:
+        """Ask expectations for a tenth of the error of a step."""
+        return replace(self, tolerance=max(pieces.RESERVE * rtol, FINEST))
+
+    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+        """Entries as they are, with what is observed there."""
+        return Frame(), self._sound(start)
+
+    def restore(self, frame: Frame, state: Sound) -> Array:
+        """Entries, shape (..., N)."""
+        return state.x
+
+    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+        """What the states carry, by name."""
+        return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
+
+    def _sound(self, y: Array) -> Sound:
+        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
+        return Sound(y, observe(self._loss, known, y, self.tolerance))
+
+    def recorded(self, states: Sound) -> Sound:
+        """Observe the states of a file anew: potentials may be others than when they were run."""
+        return self._sound(states.x)
+
+    def begin(self, frame: Frame, state: Sound) -> Restart:
+        """Say at once if no rule is good enough at the start."""
+        return Restart(frame, state, 0.0, (), pieces.failure(self._loss, state.x, self.tolerance))
+
+    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+        """Chart in log-time with the slow blocks scaled, and a rule for the expectation."""
+        sizes = [math.prod(shape(block)) for block in self.blocks]
+        powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
+        return pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
+
+    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
+        """State(s) of raw chart coordinates, shape (..., N)."""
+        return self._sound(raw)
+
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+        """End the chart where entries have grown, after a decade, or where its rule is bad."""
+        return pieces.watch(self._loss, state.x, chart, self.tolerance)
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on with tolerances, and a rule, that fit the new state."""
+        now = chart.raw(stop.tau, stop.y)
+        problem = pieces.failure(self._loss, now, self.tolerance)
+        time = float(chart.clock.time(stop.tau))
+        return Restart(frame, self._sound(now), time, (), problem)
+
+    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, of a loss in closed form.
+
+        Raises
+        ------
+        InputError
+            For a loss that takes quadrature.
+        """
+        if self._loss.averaged:
+            raise InputError("method 'reference' needs a loss in closed form; choose another")
+        exact = numeric(self._loss.form.plain, self._entries, (), "mpmath")
+        size = len(state.x)
+        axes = np.eye(size, dtype=int).tolist()
+
+        def velocity(x: list[Any]) -> list[Any]:
+            return [-g for g in exact.both(*x)[1:]]
+
+        def jacobian(x: list[Any]) -> Array:
+            return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
+
+        def decode(x: list[Any]) -> Sound:
+            return self._sound(np.array(x, dtype=float))
+
+        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+
+
+def _pairs(given: Any) -> tuple[tuple[Any, Any], ...]:
+    if isinstance(given, Mapping):
+        return tuple(given.items())
+    if given is None or isinstance(given, str):
+        raise TypeError
+    return tuple((key, value) for key, value in given)
+
+
+def _frozen(expression: Any) -> Any:
+    """Expression that can be a key: a matrix cannot while it may change."""
+    mutable = isinstance(expression, sp.MatrixBase)
+    return sp.ImmutableMatrix(expression) if mutable else expression
+
+
+def _real(value: Any) -> bool:
+    number = isinstance(value, (int, float, sp.Number)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _compiled(label: str, name: str, derive: Any) -> None:
+    """Derive, or tell in one line why that is not possible."""
+    try:
+        derive()
+    # What SymPy raises for what is no expression, or cannot be differentiated or printed.
+    except (ValueError, TypeError, AttributeError, NotImplementedError) as problem:
+        line = " ".join(str(problem).split())
+        raise InputError(f"{label} of {name} cannot be used: {line}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss:
+    symbols = tuple(s for block in blocks for s in entries(block))
+    form = explicit(expression, blocks)
+    text = sp.srepr((symbols, *form))
+    return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _potential(blocks: tuple[Block, ...], expression: Any) -> Numeric:
+    return numeric(_closed(blocks, expression), tuple(s for b in blocks for s in entries(b)))
+
+
+@functools.lru_cache(maxsize=256)
+def _closed(blocks: tuple[Block, ...], expression: Any) -> sp.Expr:
+    """Potential in the entries."""
+    form = explicit(expression, blocks)
+    if form.integrand != 0:
+        raise ValueError("its expectation has no closed form; only the loss may take quadrature")
+    return form.plain

@@ -1,0 +1,1 @@
+"""One ReLU neuron as teacher, `n` as students: coordinates, pieces, collapse, fields."""

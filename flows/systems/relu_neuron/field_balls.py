@@ -1,0 +1,280 @@
+r"""The ReLU neuron in ball arithmetic: exact frame, field, Hessian, kinks.
+
+The flow stays in the span of teacher and start. Gram and Schmidt, in exact rational numbers, give
+orthogonal vectors ``g_a`` (``g_0`` is the teacher); only their lengths are rounded, outwards. The
+state are the coordinates ``x_{ia} = <w_i, g_a> / |g_a|``, in which distances are those of the
+user's own parameters.
+
+In the plane angles are signed by the areas of the pairs, and the field goes on analytically where
+a pair aligns; where a sign is wrong, :meth:`SpanFlow.beyond` bounds what the true field differs by.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flint import acb, arb, arb_mat, fmpq
+
+from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
+from symbolic.language import lower, primitives
+from symbolic.systems.relu_neuron import flow as relu_neuron_flow
+from symbolic.systems.relu_neuron import pair as relu_neuron
+
+
+@functools.cache
+def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    """Flow, Hessian coefficients and energy of a pair, as functions of balls."""
+    sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
+    energy = (primitives.definition(relu_neuron.pair_energy()),)
+    expressions = (relu_neuron_flow.pair_flow(), relu_neuron.pair_hessian(), energy)
+    flow, hessian, loss = (lower.lower(e, sizes, "ball") for e in expressions)
+    return flow, hessian, loss
+
+
+def rational(x: float) -> Rational:
+    """Return the double as the rational number that it is."""
+    return fmpq(*x.as_integer_ratio())
+
+
+def orthogonal(vectors: Sequence[Sequence[Rational]]) -> list[list[Rational]]:
+    """Orthogonal basis of the span by Gram and Schmidt, in the vectors' order, exact."""
+    basis: list[list[Rational]] = []
+    for vector in vectors:
+        rest = list(vector)
+        for g in basis:
+            share = dot(vector, g) / dot(g, g)
+            rest = [x - share * y for x, y in zip(rest, g, strict=True)]
+        if any(rest):
+            basis.append(rest)
+    return basis
+
+
+def _sqrt(square: Ball) -> Ball:
+    """Square root, of a complex ball only where it is analytic."""
+    if isinstance(square, acb) and not square.real > 0:
+        raise Singular("a length may vanish")
+    return square.sqrt()
+
+
+def _angle(area: Ball, cosine: Ball, product: Ball) -> Ball:
+    """Angle whose sine is ``area/product`` and cosine ``cosine/product``, analytic across 0, pi."""
+    acute = cosine.real.mid() >= 0
+    half = area / (product + cosine if acute else product - cosine)
+    if not half.is_finite():
+        raise Singular("an angle is not determined")
+    if isinstance(half, acb) and not (half.abs_upper() < 1 or not half.real.contains(0)):
+        raise Singular("an angle may leave its branch")
+    return 2 * half.atan() if acute else arb.pi() - 2 * half.atan()
+
+
+@dataclass(frozen=True)
+class SpanFlow(BallFlow):
+    """The flow of ``n`` neurons in the span of teacher and start.
+
+    Parameters
+    ----------
+    basis : list of vectors of fmpq
+        Orthogonal, exact; the first is the teacher.
+    teacher : list of q balls
+        ``(|v|, 0, ..., 0)``.
+    start : list of n q balls
+        Coordinates of the start.
+    """
+
+    basis: list[list[Rational]]
+    teacher: list[Ball]
+    start: list[Ball]
+
+    @classmethod
+    def of(cls, start: Sequence[Sequence[float]], teacher: Sequence[float]) -> SpanFlow:
+        """Flow from the user's start; doubles are taken as exact numbers."""
+        vectors = [[rational(x) for x in row] for row in (teacher, *start)]
+        basis = orthogonal(vectors)
+        lengths = [arb(dot(g, g)).sqrt() for g in basis]
+
+        def coordinates(w: Sequence[Rational]) -> list[Ball]:
+            x = [arb(dot(w, g)) / size for g, size in zip(basis, lengths, strict=True)]
+            return x if len(x) > 1 else [*x, arb(0)]  # a plane at least
+
+        rows = [coordinates(w) for w in vectors]
+        return cls(basis, rows[0], [x for row in rows[1:] for x in row])
+
+    @property
+    def q(self) -> int:
+        """Dimension of the span, at least 2."""
+        return len(self.teacher)
+
+    @property
+    def unit(self) -> float:  # type: ignore[override]
+        """Length of the teacher."""
+        return float(self.teacher[0].mid())
+
+    def rows(self, x: Sequence[Ball]) -> list[Sequence[Ball]]:
+        """Neurons, and the teacher as the last one."""
+        return [*(x[k : k + self.q] for k in range(0, len(x), self.q)), self.teacher]
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Pairs ``i < j`` in which at least one moves; ``n`` is the teacher."""
+        n = self.size // self.q
+        return [(i, j) for i in range(n) for j in range(i + 1, n + 1)]
+
+    def restore(self, x: Sequence[Ball]) -> list[list[Ball]]:
+        """Neurons in the user's coordinates."""
+        lengths = [arb(dot(g, g)).sqrt() for g in self.basis]
+        columns = list(zip(*self.basis, strict=True))
+        scaled = [
+            [a / size for a, size in zip(row, lengths, strict=False)] for row in self.rows(x)[:-1]
+        ]
+        return [[dot(row, [arb(g) for g in column]) for column in columns] for row in scaled]
+
+    def _area(self, a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
+        """Area of two vectors, signed in the plane."""
+        if self.q == 2:
+            return a[0] * b[1] - a[1] * b[0]
+        minors = [a[k] * b[m] - a[m] * b[k] for k in range(self.q) for m in range(k)]
+        return _sqrt(dot(minors, minors))
+
+    def areas(self, x: Sequence[Ball]) -> list[Ball]:
+        """Signed areas of all pairs, whose zeros are kinks; none beyond the plane."""
+        rows = self.rows(x)
+        return [self._area(rows[i], rows[j]) for i, j in self.pairs()] if self.q == 2 else []
+
+    def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
+        """Minus the gradient; ``signs``, one a pair in the plane, select the analytic branch."""
+        flow, n = _lowered()[0], self.size // self.q
+        rows = self.rows(x)
+        norms = [_sqrt(dot(w, w)) for w in rows]
+        mu = [1] * n + [-1]
+        # The velocity of each neuron is a combination of all vectors.
+        weights = [[arb(0)] * (n + 1) for _ in range(n)]
+        for i in range(n):
+            weights[i][i] = arb(-0.5)
+        for k, (i, j) in enumerate(self.pairs()):
+            area = self._area(rows[i], rows[j]) * (signs[k] if signs else 1)
+            theta = _angle(area, dot(rows[i], rows[j]), norms[i] * norms[j])
+            for a, b in ((i, j), (j, i)):
+                if a < n:
+                    own, other = flow(norms[a], norms[b], theta)
+                    weights[a][a] -= mu[b] * own
+                    weights[a][b] = -mu[b] * other
+        columns = list(zip(*rows, strict=True))
+        return [dot(row, column) for row in weights for column in columns]
+
+    def lowest_area(
+        self,
+        pair: int,
+        sign: int,
+        box: Sequence[Ball],
+        rates: Sequence[Ball],
+        ends: Sequence[Sequence[Ball]],
+    ) -> Ball:
+        """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
+
+        ``rates`` are those of ``box``, the states between ``ends``.
+        """
+        i, j = self.pairs()[pair]
+
+        def area(x: Sequence[Ball], y: Sequence[Ball] | None = None) -> Ball:
+            rows = self.rows(x)
+            if y is None:
+                return sign * self._area(rows[i], rows[j])
+            slopes = [*self.rows(y)[:-1], [arb(0)] * self.q]
+            return sign * (self._area(slopes[i], rows[j]) + self._area(rows[i], slopes[j]))
+
+        rate = area(box, rates)
+        if rate >= 0 or rate <= 0:
+            return area(ends[0]).min(area(ends[1])).lower()
+        return area(box).lower()
+
+    def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
+        r"""Bound how far the branch is from the true field where ``|area| <= overshoot``.
+
+        With ``s`` the sine and ``psi <= pi/2 s`` the distance of the angle from 0 or pi, each of
+        the two gradients differs by ``(1/pi) | |b| s abar -+ psi b | <= |b| psi^2``.
+        """
+        i, j = self.pairs()[pair]
+        a, b = (dot(w, w).sqrt() for w in (self.rows(x)[i], self.rows(x)[j]))
+        psi = arb.pi() / 2 * overshoot / (a * b)
+        if not psi <= 1:
+            raise Singular("a pair is far beyond its kink")
+        return (a + b) * psi * psi
+
+    def hessian(self, x: Sequence[Ball]) -> Any:
+        """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians, kinks included."""
+        coefficients, q, n = _lowered()[1], self.q, self.size // self.q
+        rows = self.rows(x)
+        squares = [dot(w, w) for w in rows]
+        if not all(s > 0 for s in squares):
+            raise Singular("a neuron may be at zero")
+        norms = [s.sqrt() for s in squares]
+        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
+        zero = arb(0)
+        blocks = [[[[zero] * q for _ in range(q)] for _ in range(n)] for _ in range(n)]
+        for i in range(n):
+            for j in range(n):
+                for a in range(q):
+                    blocks[i][j][a][a] = arb(0.5)
+        for i, j in self.pairs():
+            minors = [
+                rows[i][k] * rows[j][m] - rows[i][m] * rows[j][k]
+                for k in range(q)
+                for m in range(k)
+            ]
+            area = abs(minors[0]) if q == 2 else dot(minors, minors).nonnegative_part().sqrt()
+            theta = arb.atan2(area, dot(rows[i], rows[j]))
+            # Projectors on the bisectors of the pair, s s^T and c c^T; their sum is on its plane.
+            sums = _projector(
+                [a + b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).cos()
+            )
+            gaps = _projector(
+                [a - b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).sin()
+            )
+            for a, b, mu in ((i, j, -1 if j == n else 1), (j, i, 1)):
+                if a == n:
+                    continue
+                spread, shift, twist = coefficients(norms[a], norms[b], theta)
+                own, other = blocks[a][a], blocks[a][b] if b < n else None
+                for k in range(q):
+                    own[k][k] += mu * spread
+                    if other is not None:
+                        other[k][k] += shift
+                    for m in range(q):
+                        s, c = sums[k][m], gaps[k][m]
+                        own[k][m] += mu * spread * (s + c - 2 * units[a][k] * units[a][m])
+                        if other is not None:
+                            other[k][m] += twist * (s - c)
+        return arb_mat(
+            [
+                [blocks[i][j][a][b] for j in range(n) for b in range(q)]
+                for i in range(n)
+                for a in range(q)
+            ]
+        )
+
+    def loss(self, x: Sequence[Ball]) -> Ball:
+        """Population loss on a box."""
+        rows, n, energy = self.rows(x), self.size // self.q, _lowered()[2]
+        residual = [sum(column[:-1], -column[-1]) for column in zip(*rows, strict=True)]
+        norms = [dot(w, w).sqrt() for w in rows]
+        total = dot(residual, residual) / 4
+        for i, j in self.pairs():
+            area = abs(self._area(rows[i], rows[j]))
+            theta = arb.atan2(area, dot(rows[i], rows[j]))
+            # The energy grows with the angle: its ends lose no digits to a wide ball.
+            low, high = theta.lower().max(arb(0)), theta.upper()
+            bent = energy(1, 1, low)[0].union(energy(1, 1, high)[0])
+            total += (-1 if j == n else 1) * norms[i] * norms[j] * bent
+        return total
+
+
+def _projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:
+    """Projector on a vector of this length; entries lie in [-1, 1] also where it is lost."""
+    whole = arb(0, 1)
+    rows = []
+    for x in vector:
+        row = [x / length * (y / length) for y in vector]
+        rows.append([c if c.is_finite() and c.rad() < 1 else whole for c in row])
+    return rows

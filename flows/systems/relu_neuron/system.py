@@ -1,0 +1,241 @@
+r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
+
+.. math:: L(w) = \tfrac12 E (\sum_i \mathrm{relu}(w_i \cdot x) - \mathrm{relu}(v \cdot x))^2,
+          \qquad x \sim N(0, I_d), \qquad \dot w = -\nabla L(w)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import Stop, Watch
+from flows.core.starts import seeded
+from flows.core.system import Restart, Smooth, System
+from flows.systems.relu_neuron import geometry, pieces
+from flows.systems.relu_neuron.geometry import Frame, Sound
+
+if TYPE_CHECKING:
+    from flows.systems.relu_neuron.field_balls import SpanFlow
+
+
+@dataclass(frozen=True)
+class ReLUNeuron(System):
+    r"""Gradient flow of ``n`` ReLU neurons towards one teacher neuron ``v`` in ``R^d``.
+
+    .. math:: L(w) = \tfrac14 |r|^2 + \tfrac12 \sum_{jl} \mu_j \mu_l
+              \frac{|w_j||w_l|}{2\pi} (\sin\theta_{jl} - \theta_{jl}\cos\theta_{jl}),
+              \qquad r = \sum_i w_i - v
+
+    where the sums run over neurons (``mu = 1``) and teacher (``mu = -1``).
+
+    Parameters
+    ----------
+    n : int
+        Number of neurons.
+    d : int
+        Dimension.
+    teacher : array_like, shape (d,), optional
+        The teacher ``v``, not zero; ``e_1`` by default.
+
+    Raises
+    ------
+    InputError
+        For ``n`` or ``d`` that are not positive integers, and for a teacher that is not a finite
+        non-zero vector of length ``d``.
+
+    Notes
+    -----
+    Units: ``t`` is the time of ``dw/dt = -grad L``; gradient descent with step ``eta`` reaches
+    ``t = eta * steps``. The loss carries the factor 1/2.
+    Source: Xu & Du, COLT 2023, arXiv 2302.10034.
+    Accuracy: loss and gradient are right to 1e-12 relative at any state that doubles can hold.
+
+    Examples
+    --------
+    >>> system = ReLUNeuron(n=2, d=3)
+    >>> system.loss([[0.5, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    0.0
+    """
+
+    n: int
+    d: int
+    teacher: Any = None
+
+    name: ClassVar[str] = "relu_neuron"
+    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+
+    def __post_init__(self) -> None:
+        """Check the parameters; the teacher becomes a tuple."""
+        for label, value in (("n", self.n), ("d", self.d)):
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise InputError(f"{label} must be a positive integer, got {value!r}")
+        teacher: ArrayLike = np.eye(1, self.d)[0] if self.teacher is None else self.teacher
+        v = _finite(teacher, (self.d,), "teacher")
+        if not v.any():
+            raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
+        object.__setattr__(self, "teacher", tuple(float(x) for x in v))
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of ``n``, ``d`` and ``teacher``."""
+        return cls(parameters["n"], parameters["d"], parameters["teacher"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """``n``, ``d``, ``teacher`` and ``teacher_norm``."""
+        return {
+            "n": int(self.n),
+            "d": int(self.d),
+            "teacher": list(self.teacher),
+            "teacher_norm": float(np.linalg.norm(self.teacher)),
+        }
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start ``w_i ~ N(0, scale^2 I_d)``, the paper's initial law with ``sigma = scale``.
+
+        Parameters
+        ----------
+        scale : float
+            Standard deviation of each entry, non-negative.
+        seed : int
+            Seed; the same seed gives the same start.
+
+        Returns
+        -------
+        ndarray, shape (n, d)
+            The start.
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return scale * seeded(scale, seed).normal(size=(self.n, self.d))
+
+    def check_start(self, start: ArrayLike) -> Array:
+        """Start as an array of shape (n, d), or an :class:`InputError`."""
+        return _finite(start, (self.n, self.d), "start")
+
+    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's neurons."""
+        return geometry.reduce(start, np.array(self.teacher))
+
+    def restore(self, frame: Frame, state: Sound) -> Array:
+        """User's neurons, shape (..., n, d)."""
+        return geometry.restore(frame, state)
+
+    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+        """See :func:`flows.systems.relu_neuron.geometry.features`."""
+        return geometry.features(frame, states)
+
+    # The pieces of a run -----------------------------------------------------------------
+
+    def begin(self, frame: Frame, state: Sound) -> Restart:
+        """Let neurons that start at zero leave along the steepest descent, where there is one."""
+        return pieces.begin(self.d, frame, state)
+
+    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+        """Choose coordinates and clock for the piece that begins with ``state``."""
+        return pieces.chart(frame, state, time)
+
+    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
+        return pieces.decode(frame, state, chart, raw)
+
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+        """End the chart where the residual gets short, a neuron collapses, or one can leave."""
+        return pieces.watch(self.d, frame, state, chart, rtol)
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on after a stop: collapsed neurons are put to zero, or leave it at once."""
+        return pieces.restart(self.d, frame, state, chart, stop)
+
+    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow in plain coordinates with ``digits`` digits, from the reduced start."""
+        from mpmath import mp
+
+        from flows.systems.relu_neuron import exact as relu_neuron_exact
+
+        q, mu = state.r.shape[0], frame.multiplicity
+        teacher = [1.0] + [0.0] * (q - 1)
+        field, jacobian = relu_neuron_exact.flow(mu.tolist(), teacher, digits)
+
+        def decode(x: list[Any]) -> Sound:
+            with mp.workdps(digits):
+                residual = [mp.fdot(mu.tolist(), x[a::q]) - teacher[a] for a in range(q)]
+            rows = np.array(x, dtype=float).reshape(-1, q)
+            return Sound(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
+
+        x0 = np.column_stack([state.h, state.z]).ravel().tolist()
+        return Smooth(field, jacobian, x0, decode)
+
+    def ball_flow(self, start: Array) -> SpanFlow:
+        """Flow in the span of teacher and start, in ball arithmetic."""
+        from flows.systems.relu_neuron.field_balls import SpanFlow
+
+        return SpanFlow.of(start.tolist(), self.teacher)
+
+    # Functions of a user's state ---------------------------------------------------------
+
+    def loss(self, state: ArrayLike) -> float:
+        """Population loss ``L`` (with its factor 1/2) of neurons ``state``, shape (n, d).
+
+        Accuracy: 1e-12 relative at any state; where doubles do not suffice it is evaluated with
+        as many digits as it takes.
+        """
+        start = self.check_start(state)
+        frame, sound = self.reduce(start)
+        value, error = geometry.energy(frame.multiplicity, sound)
+        if error <= 1e-13 * abs(value):
+            return float(value) * frame.unit**2
+        from flows.systems.relu_neuron import exact as relu_neuron_exact
+
+        return float(relu_neuron_exact.adaptive_loss(start.tolist(), self.teacher))
+
+    def gradient(self, state: ArrayLike) -> Array:
+        """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
+
+        Accuracy: 1e-12 relative to the norm of the gradient, at any state.
+        """
+        from flows.systems.relu_neuron import exact as relu_neuron_exact
+
+        return relu_neuron_exact.adaptive_gradient(self.check_start(state).tolist(), self.teacher)
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
+
+        Raises
+        ------
+        InputError
+            If a neuron is at zero, where the loss has no second derivative.
+        """
+        from flows.systems.relu_neuron import exact as relu_neuron_exact
+
+        start = self.check_start(state)
+        if not np.linalg.norm(start, axis=1).all():
+            raise InputError("the loss has no Hessian where a neuron is zero")
+        return relu_neuron_exact.adaptive_hessian(start.tolist(), self.teacher)
+
+
+def _finite(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:
+    """Array of doubles of this shape with finite entries, or one clear line."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
+    if array.shape != shape:
+        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
+    array = array.astype(float)
+    if not np.isfinite(array).all():
+        raise InputError(f"{label} must be finite; it holds NaN or infinity")
+    if np.abs(array).max() > 1e150:
+        raise InputError(f"{label} must stay below 1e150, or its square overflows")
+    return array

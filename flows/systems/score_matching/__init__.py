@@ -1,0 +1,1 @@
+"""Score matching of a Gaussian mixture."""

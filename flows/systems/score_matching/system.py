@@ -1,0 +1,211 @@
+r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient flow.
+
+.. math:: L(\mu) = E_{x \sim N(0, I_d)} |v(x)|^2, \qquad v = \sum_i \psi_i(x) \mu_i,
+          \qquad \mu_i = e^{-s} (\nu_i - \nu^*), \qquad \dot \nu = -\nabla_\nu L
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from flows.core.chart import Array, Chart
+from flows.core.errors import InputError
+from flows.core.problem import Stop
+from flows.core.system import Event, Restart, Smooth
+from flows.systems.mixture import pieces
+from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
+from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.sums import Means
+from flows.systems.mixture.system import MixtureSystem, check_size, finite
+
+# Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
+LATEST = 50.0
+# A component at home is locked on the target within 1/(3n), the radius of Theorem 2.1.
+RADIUS = 1 / 3
+# A plateau: the loss changes by less than this part of itself in the time that has passed ...
+SLOW = 0.05
+# ... told if that lasted for this many relaxation times of the mean.
+LONG = 10.0
+
+
+@dataclass(frozen=True)
+class ScoreMatching(MixtureSystem):
+    r"""Score-matching flow of an ``n``-component mixture of equal weights towards ``N(nu*, I_d)``.
+
+    .. math:: \nabla_{\mu_i} L = 2 E\left[\psi_i v
+              + \psi_i ((\mu_i - v) \cdot v)(x - \mu_i)\right], \qquad
+              \psi_i = \frac{e^{\mu_i \cdot x - |\mu_i|^2/2}}{\sum_k
+              e^{\mu_k \cdot x - |\mu_k|^2/2}}, \qquad x \sim N(0, I_d)
+
+    Parameters
+    ----------
+    n : int
+        Number of components.
+    d : int
+        Dimension.
+    noise_time : float
+        Time ``s >= 0`` of the forward Ornstein-Uhlenbeck process at which scores are matched.
+    target : array_like, shape (d,), optional
+        Mean ``nu*`` of the data; 0 by default. With it, a start near 0 is that of Theorem 3.2.
+
+    Raises
+    ------
+    InputError
+        For ``n`` or ``d`` that are not positive integers, a noise time that is negative or above
+        50, and a target that is not ``d`` finite numbers.
+
+    Notes
+    -----
+    Units: the user's means are ``nu``, before the noise, and ``t`` is the time of
+    ``dnu/dt = -grad_nu L``; so ``dmu/dt = -exp(-2s) grad_mu L``. The loss has no factor 1/2.
+    Distances and other features are those of ``mu``.
+    Source: Zhang, Xu, Zhou, Fazel & Du 2026, arXiv 2511.22069, section 2 and Lemma 2.2.
+    Accuracy: loss and gradient are right to 1e-12 relative where the means span up to two
+    dimensions, and to 1e-10 in three; :meth:`expectations` says how accurate a value is. Offsets
+    within a cluster keep their digits, however small they are and wherever the cluster is.
+
+    Examples
+    --------
+    >>> system = ScoreMatching(n=1, d=2)
+    >>> system.loss([[1.0, 0.0]])
+    1.0
+    """
+
+    n: int = 3
+    d: int = 2
+    noise_time: float = 0.0
+    target: Any = None
+    tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
+
+    name: ClassVar[str] = "score_matching"
+    law: ClassVar[str] = "score_matching"
+
+    def __post_init__(self) -> None:
+        """Check the parameters; the target becomes a tuple."""
+        check_size(self.n, self.d)
+        s = self.noise_time
+        if isinstance(s, bool) or not isinstance(s, (int, float, np.number)):
+            raise InputError(f"noise time must be a number, got {s!r}")
+        if not 0 <= s <= LATEST:
+            raise InputError(f"noise time must be between 0 and {LATEST:g}, got {s:g}")
+        object.__setattr__(self, "noise_time", float(s))
+        if self.target is not None:
+            point = finite(self.target, (int(self.d),), "target")
+            object.__setattr__(self, "target", tuple(point.tolist()))
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of ``n``, ``d``, ``noise_time`` and ``target``."""
+        return cls(parameters["n"], parameters["d"], parameters["noise_time"], parameters["target"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """``n``, ``d``, ``noise_time``, ``target`` and its length ``target_norm``."""
+        return {
+            "n": int(self.n),
+            "d": int(self.d),
+            "noise_time": self.noise_time,
+            "target": None if self.target is None else list(self.target),
+            "target_norm": 0.0 if self.target is None else float(np.linalg.norm(self.target)),
+        }
+
+    @property
+    def unit(self) -> float:
+        """By how much the noise shrinks the user's means, ``exp(s)``."""
+        return float(np.exp(self.noise_time))
+
+    @property
+    def origin(self) -> Array | None:
+        """Target's mean."""
+        return None if self.target is None else np.array(self.target)
+
+    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's means."""
+        return pieces.reduce(
+            means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
+        )
+
+    def of(self, kl: float, fisher: float) -> float:
+        """Return ``E|v|^2``."""
+        return fisher
+
+    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, for means on a line."""
+        from flows.systems.score_matching import exact as score_matching_exact
+
+        return score_matching_exact.flow(frame, state, digits)
+
+    def more(self, sample: Sample) -> Row:
+        """Loss, gradient (by ``nu``), ``kl``, and where the mean is.
+
+        ``mean_along`` is the mean's component from the target towards the user's origin, along
+        which the reference point ``A(t)`` of Theorem 3.2 moves, ``mean_across`` the length of the
+        rest.
+        """
+        square = float(np.sum(sample.share * (self.unit * sample.velocity) ** 2))
+        mean = sample.frame.basis @ sample.means.mean
+        along = 0.0 if self.target is None else -self._direction() @ mean
+        rest = mean if self.target is None else mean + along * self._direction()
+        return {
+            "loss": sample.found.fisher,
+            "loss_dot": -square,
+            # Its rate is left out: t times the rate of the slaved mean would be rounding.
+            "gradient_norm": float(np.sqrt(square)),
+            "kl": sample.found.kl,
+            "mean_along": float(along),
+            "mean_across": float(np.linalg.norm(rest)),
+        }
+
+    def _direction(self) -> Array:
+        """Direction of the target; zero if it stands at 0."""
+        point = np.array(self.target)
+        return np.asarray(point / (np.linalg.norm(point) or 1.0))
+
+    # What is told ------------------------------------------------------------------------
+
+    def landmark(
+        self, time: float, means: Means, found: Expected, velocity: Array
+    ) -> tuple[frozenset[int], frozenset[int], bool]:
+        """Components on the target, components that recede from it, and whether the loss waits."""
+        length = np.linalg.norm(means.mu, axis=1)
+        outward = np.sum(means.mu * velocity, axis=1) > 0
+        posterior = means.weight * np.exp(-(length**2) / 2)
+        certain = posterior >= CERTAIN * np.sum(posterior)
+        locked = frozenset(np.flatnonzero(certain & (length <= RADIUS / self.n)).tolist())
+        receding = outward & ~certain & bool(locked)
+        square = float(np.sum(np.round(self.n * means.weight)[:, None] * velocity**2))
+        waits = self.unit**2 * square * time <= SLOW * found.fisher and found.fisher > UNDERFLOW
+        return locked, frozenset(np.flatnonzero(receding).tolist()), waits
+
+    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
+        """Go on after a stop, and tell what has changed."""
+        found = super().restart(frame, state, chart, stop)
+        if found.failure:
+            return found
+        begun = chart.clock.t_start
+        old, new = (
+            pieces.noticed(self.law, frame, at, time, self.tolerance, self.landmark)
+            for at, time in ((state, begun), (found.state, found.time))
+        )
+        return found._replace(events=self._events(frame, found.time, old, new))
+
+    def _events(self, frame: Frame, time: float, old: Any, new: Any) -> tuple[Event, ...]:
+        """Return what a person should know of, when landmarks change."""
+
+        def users(found: frozenset[int]) -> str:
+            members = np.flatnonzero(np.isin(frame.member, list(found)))
+            return ", ".join(str(i + 1) for i in members)
+
+        told = [
+            Event(time, kind, f"component {users(new[k] - old[k])} {what}")
+            for k, kind, what in ((0, "locked", "is on the target"), (1, "diverging", "recedes"))
+            if new[k] - old[k]
+        ]
+        if new[2] != old[2] and time * float(np.min(frame.rate)) > LONG:
+            words = ("plateau", "the loss waits") if new[2] else ("escape", "the plateau ends")
+            told.append(Event(time, *words))
+        return tuple(told)

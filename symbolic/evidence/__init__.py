@@ -1,0 +1,1 @@
+"""Derivations, their steps, and what is found for or against each step."""

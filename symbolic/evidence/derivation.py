@@ -1,0 +1,219 @@
+"""A derivation: ordered equations, each with the rule that was used and the evidence for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy as sp
+
+from symbolic.evidence.identity import Domain, Finding, Relation, examine
+
+__all__ = ["Derivation", "Document", "Step"]
+
+# Characters of LaTeX that fit on a line.
+LINE = 200
+RELATION_LATEX = {"==": "=", "<=": r"\le", ">=": r"\ge"}
+
+
+@dataclass(frozen=True)
+class Step:
+    r"""One line `lhs = rhs` of a derivation, or `lhs <= rhs`, `lhs >= rhs`.
+
+    Parameters
+    ----------
+    lhs, rhs : Expr or Matrix
+        The two sides.
+    rule : str
+        What turns the left side into the right side, in a few words.
+    assumptions : tuple of str
+        What the rule needs and the symbols do not say.
+    domain : tuple of (Symbol, low, high)
+        Where the bounded symbols live; others are sampled from their own assumptions.
+    fresh : bool
+        True when the step starts a new chain instead of continuing from the previous right side.
+    shown : str
+        LaTeX in vector notation, displayed where the two sides in components would fill a page.
+    relation : {"==", "<=", ">="}
+        How the sides compare.
+    uses : tuple of str
+        Rules of earlier steps of the derivation whose conclusions this step rests on. A side of
+        each must occur in this step, so that a lemma that changes breaks what uses it.
+    finding : Finding or None
+        The evidence, once `verify` has looked for it.
+    seconds : float
+        What looking for it took.
+    """
+
+    lhs: Any
+    rhs: Any
+    rule: str
+    assumptions: tuple[str, ...] = ()
+    domain: Domain = ()
+    fresh: bool = False
+    shown: str = ""
+    relation: Relation = "=="
+    uses: tuple[str, ...] = ()
+    finding: Finding | None = None
+    seconds: float = 0.0
+
+    @property
+    def equation(self) -> str:
+        """LaTeX of `lhs = rhs`, or what is `shown` in its place."""
+        sides = sp.latex(self.lhs), sp.latex(self.rhs)
+        return self.shown or f" {RELATION_LATEX[self.relation]} ".join(sides)
+
+    @property
+    def displayed(self) -> str:
+        """LaTeX of the step for a page: cut before the relation where one line is too short."""
+        if self.shown or len(self.equation) < LINE:
+            return self.equation
+        left, right = sp.latex(self.lhs), sp.latex(self.rhs)
+        relation = RELATION_LATEX[self.relation]
+        return rf"\begin{{gathered}} {left} \\ {relation} {right} \end{{gathered}}"
+
+    def verify(self) -> Step:
+        """Return the step with freshly computed evidence."""
+        begin = time.perf_counter()
+        finding = examine(self.lhs, self.rhs, self.domain, self.relation)
+        return replace(self, finding=finding, seconds=time.perf_counter() - begin)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the step as plain data: rule, equation, evidence, seconds."""
+        return {
+            "rule": self.rule,
+            "equation": self.equation,
+            "evidence": str(self.finding.evidence) if self.finding else "OPEN",
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A named chain of steps.
+
+    Parameters
+    ----------
+    name : str
+        What is derived.
+    source : str
+        Where the result is stated.
+    steps : tuple of Step
+        In order; a step that is not `fresh` starts where the previous one ended.
+
+    Raises
+    ------
+    ValueError
+        If there is no step, if a step does not continue the previous one, or if one uses a step
+        that does not stand before it or that concludes nothing which occurs in it.
+    """
+
+    name: str
+    source: str
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        """Check the chain."""
+        if not self.steps or not self.steps[0].fresh:
+            raise ValueError(f"derivation {self.name!r} must begin with a fresh step")
+        for before, step in zip(self.steps, self.steps[1:], strict=False):
+            if not step.fresh and step.lhs != before.rhs:
+                raise ValueError(
+                    f"derivation {self.name!r}: step {step.rule!r} does not continue the previous"
+                )
+        for place, step in enumerate(self.steps):
+            known = {before.rule: before for before in self.steps[:place]}
+            for rule in step.uses:
+                if rule not in known:
+                    raise ValueError(
+                        f"derivation {self.name!r}: step {step.rule!r} uses {rule!r}, "
+                        "which does not stand before it"
+                    )
+                if not _rests_on(step, known[rule]):
+                    raise ValueError(
+                        f"derivation {self.name!r}: neither side of {rule!r} occurs in step "
+                        f"{step.rule!r}, which uses it"
+                    )
+
+    @property
+    def result(self) -> Any:
+        """The right side of the last step."""
+        return self.steps[-1].rhs
+
+    def verify(self) -> Derivation:
+        """Return the derivation with the evidence of every step computed anew."""
+        return replace(self, steps=tuple(step.verify() for step in self.steps))
+
+    def latex(self) -> str:
+        """LaTeX of the steps, one displayed equation each, with rule and evidence."""
+        lines = [rf"\section*{{{_text(self.name)}}}", _text(self.source) + "."]
+        for step in self.steps:
+            notes = [step.rule, *step.assumptions]
+            if step.finding:
+                notes.append(str(step.finding.evidence).lower())
+            lines += [r"\paragraph{}" + _text("; ".join(notes)) + ".", rf"\[{step.displayed}\]"]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return name, source and steps as plain data."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "steps": [step.to_json() for step in self.steps],
+        }
+
+
+@dataclass(frozen=True)
+class Document:
+    """All derivations of one system.
+
+    Parameters
+    ----------
+    system : str
+        Name of the system.
+    derivations : tuple of Derivation
+        In reading order.
+    """
+
+    system: str
+    derivations: tuple[Derivation, ...]
+
+    def verify(self) -> Document:
+        """Return the document with the evidence of every step computed anew."""
+        return replace(self, derivations=tuple(d.verify() for d in self.derivations))
+
+    def latex(self) -> str:
+        """Return a complete LaTeX document."""
+        body = "\n\n".join(d.latex() for d in self.derivations)
+        return "\n".join(
+            [
+                r"\documentclass{article}",
+                r"\usepackage[T1]{fontenc}",  # in the default encoding < and | print as others
+                r"\usepackage{amsmath,amssymb}",
+                r"\usepackage[margin=2cm]{geometry}",
+                r"\begin{document}",
+                rf"\title{{Derivation: {_text(self.system)}}}\date{{}}\maketitle",
+                body,
+                r"\end{document}",
+                "",
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `popflow derive --json` prints."""
+        return {
+            "system": self.system,
+            "derivations": [derivation.to_json() for derivation in self.derivations],
+        }
+
+
+def _rests_on(step: Step, lemma: Step) -> bool:
+    """Whether a side of the lemma is a part of a side of the step."""
+    parts = {part for side in (step.lhs, step.rhs) for part in sp.preorder_traversal(side)}
+    return lemma.lhs in parts or lemma.rhs in parts
+
+
+def _text(words: str) -> str:
+    """Escape what LaTeX would read as a command in running text."""
+    return "".join(rf"\{c}" if c in "_&%#${}" else r"\^{}" if c == "^" else c for c in words)

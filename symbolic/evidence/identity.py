@@ -1,0 +1,162 @@
+"""Evidence that two expressions are equal, or that one is never above the other.
+
+A numerical refutation is tried first, because it is cheap and comes with a counterexample; then a
+proof; then an enclosure. What is neither refuted nor proved nor enclosed is `SAMPLED` if numbers
+could be compared, `OPEN` if not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sympy as sp
+
+from symbolic.evidence.enclosure import enclose
+from symbolic.evidence.sampling import Domain, Relation, sample
+from symbolic.evidence.sign import sign
+from symbolic.evidence.time_limit import OutOfTime, time_limit
+from symbolic.language.primitives import definition
+
+__all__ = ["Domain", "Evidence", "Finding", "Relation", "equals", "examine"]
+
+# Differences with more operations than this are not given to SymPy's rules.
+PROOF_SIZE = 400
+# Seconds that sampling, proof and enclosure of one statement may each take.
+PATIENCE = 20.0
+
+
+class Evidence(StrEnum):
+    """How well a relation is known, strongest first."""
+
+    PROVED = "PROVED"
+    ENCLOSED = "ENCLOSED"
+    SAMPLED = "SAMPLED"
+    REFUTED = "REFUTED"
+    OPEN = "OPEN"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Evidence, and what it rests on.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The level reached.
+    counterexample : tuple of (str, str)
+        Symbol and value pairs, then `("lhs", ...)` and `("rhs", ...)`; empty unless refuted.
+    detail : str
+        What was enclosed, or which attempt ran out of time.
+    """
+
+    evidence: Evidence
+    counterexample: tuple[tuple[str, str], ...] = ()
+    detail: str = ""
+
+
+def examine(
+    lhs: Any,
+    rhs: Any,
+    domain: Domain = (),
+    relation: Relation = "==",
+    patience: float = PATIENCE,
+) -> Finding:
+    """Look for evidence that `lhs relation rhs` holds on the domain.
+
+    Parameters
+    ----------
+    lhs, rhs : Expr or Matrix
+        The sides; unevaluated derivatives and limits are evaluated, integrals are done numerically
+        for the sampling and symbolically for the proof. Non-commuting symbols stand for matrices.
+    domain : tuple of (Symbol, low, high)
+        Open intervals of the bounded symbols (`high` may be `oo`); for an integer symbol the values
+        at which it is sampled, while a proof is for all.
+    relation : {"==", "<=", ">="}
+        How the sides compare, entry by entry.
+    patience : float
+        Seconds that each of the three attempts may take.
+
+    Returns
+    -------
+    Finding
+        `PROVED`: SymPy reduces the difference to zero, or the rules of `symbolic.evidence.sign`
+        give its sign. `ENCLOSED`: ball arithmetic, see `symbolic.evidence.enclosure.enclose`.
+        `SAMPLED`: holds to 50 digits at random points and near the ends of the domain. `REFUTED`:
+        with a counterexample. `OPEN`: nothing could be evaluated.
+    """
+    left, right = _entries(lhs), _entries(rhs)
+    if len(left) != len(right):
+        return Finding(
+            Evidence.REFUTED, (("lhs", f"{len(left)} entries"), ("rhs", f"{len(right)} entries"))
+        )
+    late: list[str] = []
+
+    def within(name: str, attempt: Any, *arguments: Any) -> Any:
+        try:
+            with time_limit(patience):
+                return attempt(left, right, domain, relation, *arguments)
+        except OutOfTime:
+            late.append(f"{name} stopped after {patience:g} s")
+            return False
+
+    sampled = within("sampling", sample)
+    if isinstance(sampled, tuple):
+        return Finding(Evidence.REFUTED, sampled)
+    if within("proof", _proved):
+        return Finding(Evidence.PROVED)
+    if enclosed := within("enclosure", enclose):
+        return Finding(Evidence.ENCLOSED, detail="; ".join([enclosed, *late]))
+    return Finding(Evidence.SAMPLED if sampled else Evidence.OPEN, detail="; ".join(late))
+
+
+def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
+    """Return True if the equality is proved, False if refuted, None if it stays open.
+
+    Parameters
+    ----------
+    lhs, rhs, domain
+        As in `examine`.
+
+    Returns
+    -------
+    bool or None
+        Sampling or enclosing random boxes alone never gives True.
+    """
+    evidence = examine(lhs, rhs, domain).evidence
+    return {Evidence.PROVED: True, Evidence.REFUTED: False}.get(evidence)
+
+
+def _entries(side: Any) -> list[sp.Expr]:
+    entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side, strict=True)]
+    return [e.doit(integrals=False) for e in entries]
+
+
+def _proved(left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation) -> bool:
+    differences = [a - b for a, b in zip(left, right, strict=True)]
+    if relation == "==":
+        return all(_reduces_to_zero(d) for d in differences)
+    wanted = 1 if relation == ">=" else -1
+    # A proof is for every integer, not only for those that are sampled.
+    bounds = tuple(
+        (s, sp.Integer(0) + lo, sp.oo if s.is_integer else sp.Integer(0) + hi)
+        for s, lo, hi in domain
+    )
+    return all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
+
+
+def _reduces_to_zero(difference: sp.Expr) -> bool:
+    """Whether SymPy's rules take the difference to zero, cheapest rules first."""
+    if difference.count_ops() > PROOF_SIZE:
+        return False
+    expr = sp.expand(definition(difference.doit()))
+    if expr == 0:
+        return True
+    if any(not s.is_commutative for s in expr.free_symbols):
+        return False  # expansion is the normal form of matrices; the other rules assume numbers
+    # A rational function of sines, cosines and symbols is one of exponentials, which expands to 0.
+    numerator = sp.fraction(sp.together(expr.rewrite(sp.exp)))[0]
+    if sp.expand(numerator) == 0 or sp.factor(expr) == 0:
+        return True
+    return bool(sp.simplify(expr) == 0)

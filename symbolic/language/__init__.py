@@ -1,0 +1,1 @@
+"""Expressions beyond SymPy's own, and how they become compiled functions."""

@@ -1,0 +1,162 @@
+"""Expressions over named blocks (scalars, vectors, matrices), written out in their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import sympy as sp
+
+from symbolic.language.expectation import Expectation, mean
+
+__all__ = ["Block", "Explicit", "entries", "explicit", "shape"]
+
+#: A scalar, or a matrix of known shape; one column is a vector.
+Block: TypeAlias = sp.Symbol | sp.MatrixSymbol
+
+
+class Explicit(NamedTuple):
+    """An expression in entries: `plain + E integrand`, `x ~ N(0, I)`.
+
+    Parameters
+    ----------
+    plain : Expr
+        The part without expectations, or with those that have a closed form.
+    integrand : Expr
+        Zero if there is none.
+    x : tuple of Symbol
+        The Gaussian numbers of the integrand.
+    """
+
+    plain: sp.Expr
+    integrand: sp.Expr
+    x: tuple[sp.Symbol, ...]
+
+
+def shape(block: Block) -> tuple[int, ...]:
+    """Shape of a block as an array: () of a scalar, (d,) of a column, (n, d) of a matrix."""
+    if isinstance(block, sp.Symbol):
+        return ()
+    rows, columns = (int(size) for size in block.shape)
+    return (rows,) if columns == 1 else (rows, columns)
+
+
+def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
+    """Real symbols of the entries, row by row, with plain names; no two blocks share one."""
+    if isinstance(block, sp.Symbol):
+        return (sp.Symbol(f"{letter}_{block.name}", real=True),)
+    rows, columns = block.shape
+    return tuple(
+        sp.Symbol(f"{letter}{i}_{j}_{block.name}", real=True)
+        for i in range(rows)
+        for j in range(columns)
+    )
+
+
+def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
+    """Write an expression out in the entries of its blocks.
+
+    Parameters
+    ----------
+    expression : Expr, or Matrix of shape (1, 1)
+        In the blocks, their entries and products, and :class:`~symbolic.Expectation`.
+    blocks : sequence of Symbol or MatrixSymbol
+        What it depends on.
+
+    Returns
+    -------
+    Explicit
+        Expectations of polynomials are in closed form.
+
+    Raises
+    ------
+    ValueError
+        For other symbols in it, unknown functions, an expression that is not a real scalar, or
+        one that is not linear in the expectations that have no closed form.
+
+    Examples
+    --------
+    >>> w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    >>> explicit(Expectation((w.T * x)[0, 0] ** 2, x), (w,)).plain
+    y0_0_w**2 + y1_0_w**2
+    """
+    known = {block: _entrywise(block, "y") for block in blocks}
+    scalar = _scalar(_written(expression, known))
+    nodes = sorted(scalar.atoms(Expectation), key=sp.default_sort_key)
+    closed: dict[Any, Any] = {}
+    open_: dict[Any, tuple[sp.Expr, tuple[sp.Symbol, ...]]] = {}
+    for node in nodes:
+        x = _entrywise(node.x, "x")
+        integrand = _scalar(_written(node.integrand, {node.x: x}))
+        numbers = tuple(x) if isinstance(x, sp.MatrixBase) else (x,)
+        found = mean(integrand, numbers)
+        if found is None:
+            open_[node] = integrand, numbers
+        else:
+            closed[node] = found
+    scalar = scalar.xreplace(closed)
+    plain, integrand, x = _merged(scalar, open_)
+    own = {symbol for block in blocks for symbol in entries(block)}
+    _check((plain, integrand), own | set(x))
+    return Explicit(plain, integrand, x)
+
+
+def _entrywise(block: Any, letter: str) -> Any:
+    """The block as a matrix of its entries' symbols; a scalar as its symbol."""
+    symbols = entries(block, letter)
+    return symbols[0] if isinstance(block, sp.Symbol) else sp.ImmutableMatrix(*block.shape, symbols)
+
+
+def _written(expression: Any, known: dict[Any, Any]) -> Any:
+    """Put entries in place of blocks, except of a Gaussian variable of the same name."""
+    if isinstance(expression, sp.MatrixBase):
+        expression = sp.ImmutableMatrix(expression)
+    return sp.sympify(expression, strict=True).xreplace(known).doit()
+
+
+def _scalar(expression: Any) -> sp.Expr:
+    if getattr(expression, "is_Matrix", False):
+        if expression.shape != (1, 1):
+            raise ValueError(
+                f"expected a scalar, got a matrix of shape {expression.shape};"
+                " take its trace or an entry"
+            )
+        expression = expression.as_explicit()[0, 0]
+    if not isinstance(expression, sp.Expr):
+        raise ValueError(f"expected an expression, got {type(expression).__name__}")
+    return expression
+
+
+def _merged(
+    scalar: sp.Expr, parts: dict[Any, tuple[sp.Expr, tuple[sp.Symbol, ...]]]
+) -> tuple[sp.Expr, sp.Expr, tuple[sp.Symbol, ...]]:
+    """Expectations as one: their integrands share the Gaussian numbers, entry by entry."""
+    stands = {node: sp.Dummy(real=True) for node in parts}
+    left = scalar.xreplace(stands)
+    slopes = {node: sp.diff(left, stand) for node, stand in stands.items()}
+    if any(slope.has(*stands.values()) for slope in slopes.values()):
+        raise ValueError(
+            "expected a loss that is linear in its expectations, got a function or"
+            " a product of them"
+        )
+    common: tuple[sp.Symbol, ...] = max((x for _, x in parts.values()), key=len, default=())
+    integrand = sp.Add(
+        *(
+            slopes[node] * f.xreplace(dict(zip(x, common, strict=False)))
+            for node, (f, x) in parts.items()
+        )
+    )
+    return left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero)), integrand, common
+
+
+def _check(expressions: Sequence[sp.Expr], allowed: set[Any]) -> None:
+    for e in expressions:
+        if unknown := sorted(str(s) for s in e.free_symbols - allowed):
+            raise ValueError(
+                f"expected blocks and numbers only, got {', '.join(unknown)};"
+                " name it as a block or put in its value"
+            )
+        if functions := sorted(str(f.func) for f in e.atoms(sp.core.function.AppliedUndef)):
+            raise ValueError(f"expected functions that are known, got {', '.join(functions)}")
+        if e.has(sp.I, sp.nan, sp.oo, -sp.oo, sp.zoo):
+            raise ValueError("expected a finite real expression, got an imaginary or infinite part")

@@ -1,0 +1,1 @@
+"""What stands alone and several systems use: kernels, Gaussians, mixtures."""

@@ -1,0 +1,1 @@
+"""The derivations of each system, by the system's name."""

@@ -1,0 +1,1 @@
+"""Matrix factorisation: the chain of layers, its calculus, balanced chains."""

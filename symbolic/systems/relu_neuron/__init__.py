@@ -1,0 +1,1 @@
+"""One ReLU neuron: the pair's kernel, its calculus, flow and bounds."""

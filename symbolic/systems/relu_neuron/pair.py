@@ -1,0 +1,169 @@
+r"""One ReLU neuron learnt by `n`: loss, gradient, Hessian and flow, derived from the pair kernel.
+
+Everything is symbolic at the level of one pair of vectors `a`, `b`, in `ALPHA = |a|`, `BETA = |b|`
+and the angle `THETA`; sums over neurons belong to whoever has arrays. The teacher `v` enters as one
+more neuron with multiplicity `-1`, and `r = sum_i w_i - v`.
+
+Source: Xu & Du, COLT 2023, arXiv 2302.10034.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import sympy as sp
+
+from symbolic.evidence.derivation import Document
+from symbolic.language.primitives import SinMinusArg, definition
+from symbolic.lemmas.dual_kernel import ALPHA, BETA, RELU, THETA, derive_kernel
+
+__all__ = [
+    "ALPHA",
+    "BETA",
+    "THETA",
+    "chain_rule",
+    "derive",
+    "first_derivatives",
+    "kernel",
+    "pair_energy",
+    "pair_gradient",
+    "pair_hessian",
+    "second_derivatives",
+]
+
+PAPER = "Xu & Du 2023, arXiv 2302.10034"
+INVARIANTS = (ALPHA**2, BETA**2, ALPHA * BETA * sp.cos(THETA))  # A = a.a, B = b.b, C = a.b
+
+
+def kernel() -> sp.Expr:
+    """Return `k(a,b) = E relu(a.x) relu(b.x)` in `ALPHA`, `BETA`, `THETA`, as integrated."""
+    return derive_kernel(RELU).result
+
+
+@cache
+def pair_energy() -> sp.Expr:
+    """Return `e(a,b) = k(a,b) - a.b/2`, the part of the kernel that is not bilinear."""
+    return sp.expand(kernel() - INVARIANTS[2] / 2)
+
+
+@cache
+def chain_rule() -> sp.Matrix:
+    """Return the derivatives of ALPHA, BETA, THETA (columns) by A, B, C (rows).
+
+    Returns
+    -------
+    Matrix
+        The inverse of the derivatives of `A = a.a`, `B = b.b`, `C = a.b`, for `0 < THETA < pi`.
+    """
+    jacobian = sp.Matrix(INVARIANTS).jacobian([ALPHA, BETA, THETA])  # lower triangular
+    return jacobian.lower_triangular_solve(sp.eye(3)).T
+
+
+def _by_invariant(f: sp.Expr, row: int) -> sp.Expr:
+    """Differentiate `f(ALPHA, BETA, THETA)` by the invariant A (0), B (1) or C (2)."""
+    chain = chain_rule()
+    parts = (chain[row, k] * f.diff(s) for k, s in enumerate((ALPHA, BETA, THETA)))
+    return _normal(sp.Add(*parts))
+
+
+def _normal(expr: sp.Expr) -> sp.Expr:
+    """Expand with `cos^2 = 1 - sin^2`, so that quotients by `sin` cancel."""
+    expr = sp.expand(definition(expr))
+    return sp.expand(expr.subs(sp.cos(THETA) ** 2, 1 - sp.sin(THETA) ** 2))
+
+
+@cache
+def first_derivatives() -> tuple[sp.Expr, sp.Expr]:
+    """Return the derivatives of `e` by `A = a.a` and `C = a.b`."""
+    return _by_invariant(pair_energy(), 0), _by_invariant(pair_energy(), 2)
+
+
+@cache
+def second_derivatives() -> tuple[sp.Expr, ...]:
+    """Return the second derivatives of `e` by AA, AB, AC, BC, CC."""
+    e_a, e_c = first_derivatives()
+    return (*(_by_invariant(e_a, k) for k in range(3)), *(_by_invariant(e_c, k) for k in (1, 2)))
+
+
+@cache
+def pair_gradient() -> tuple[sp.Expr, sp.Expr]:
+    r"""Return `(unit, chord)` with `d e(a,b)/da = unit*abar + chord*(abar - bbar)`.
+
+    Returns
+    -------
+    unit, chord : Expr
+        In `ALPHA`, `BETA`, `THETA` and safe primitives; `abar = a/|a|`.
+
+    Notes
+    -----
+    Source: equation 4, one summand, rearranged so that each term is small at aligned vectors.
+    """
+    e_a, e_c = first_derivatives()
+    # 2 e_A a + e_C b, with b = |b| (abar - (abar - bbar)).
+    unit = sp.expand(2 * e_a * ALPHA + e_c * BETA)
+    chord = sp.expand(-e_c * BETA)
+    return _safe_sine(unit), chord
+
+
+def _safe_sine(expr: sp.Expr) -> sp.Expr:
+    """Write `sin` through `sin t - t`, which absorbs the cancelling linear term."""
+    return sp.expand(expr.subs(sp.sin(THETA), SinMinusArg(THETA) + THETA))
+
+
+@cache
+def pair_hessian() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    r"""Return `(spread, shift, twist)`, the coefficients of the two Hessian blocks of `e(a,b)`.
+
+    `d2e/dada = spread*(I - abar abar^T + n n^T)` with `n = unit(bbar - cos(theta) abar)`;
+    `d2e/dadb = shift*I + twist*(s s^T - c c^T)` with `s = unit(abar + bbar)` and
+    `c = unit(abar - bbar)`, regular at aligned and at opposite vectors.
+
+    Returns
+    -------
+    spread, shift, twist : Expr
+        In `ALPHA`, `BETA`, `THETA`.
+
+    Notes
+    -----
+    Source: equation 51, whose off-diagonal block is 0/0 at aligned vectors and this one is not.
+    """
+    e_a, e_c = first_derivatives()
+    _, e_ab, e_ac, e_bc, e_cc = second_derivatives()
+    # d2e/dada = 2 e_A I + ..., where the dots lie in the plane of a and b.
+    spread = _normal(2 * e_a)
+    # The part of d2e/dadb in the plane, 4 e_AB a b^T + 2 e_AC a a^T + 2 e_BC b b^T + e_CC b a^T,
+    # taken twice with s: abar.s = bbar.s = cos(theta/2), whose square is (1 + cos)/2.
+    along = 4 * e_ab * ALPHA * BETA + 2 * e_ac * ALPHA**2 + 2 * e_bc * BETA**2
+    twist = _normal((along + e_cc * ALPHA * BETA) * (1 + sp.cos(THETA)) / 2)
+    return spread, e_c, twist
+
+
+def derive() -> Document:
+    """Return every derivation of the system, in reading order.
+
+    Returns
+    -------
+    Document
+        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair; the chain to the lower
+        bound with its constants; the descent identity.
+    """
+    # Imported here to keep the written-out derivations out of a solver's start-up.
+    from symbolic.systems.relu_neuron import bounds, calculus, flow
+
+    return Document(
+        "relu_neuron",
+        (
+            derive_kernel(RELU),
+            calculus.derive_loss(),
+            calculus.derive_gradient(),
+            calculus.derive_hessian(),
+            flow.derive_flow(),
+            flow.derive_separation(),
+            flow.derive_mirror_pair(),
+            bounds.derive_transverse_bound(),
+            bounds.derive_distance_decay(),
+            bounds.derive_distance_vs_loss(),
+            bounds.derive_lower_rate(),
+            bounds.derive_descent(),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Score matching: calculus, the cluster, the tail, the stationary point."""

@@ -1,0 +1,283 @@
+import ast
+import copy
+import json
+import math
+import tokenize
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flint import arb, ctx
+from mpmath import mp
+from oracles import put, scaled
+
+import flows
+from flows.certificates.chebyshev import precision
+from flows.certificates.verifier import relu_neuron as checker
+from flows.certificates.verifier.piece import UNIT
+from flows.certificates.verifier.verify import SYSTEMS
+from flows.systems.relu_neuron import exact
+
+ROOT = Path(__file__).parents[4]
+# Of the exact field with 60 digits, and of Hessians in doubles.
+SAME, ROUNDED = 1e-40, 1e-12
+# Tokens that are no code.
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.ENCODING,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
+CROSSING = (2, 2, 3, 2.0)  # n, d, seed, end: two pairs of the plane align on the way
+
+
+@pytest.fixture(scope="module")
+def made():
+    n, d, seed, end = CROSSING
+    system = flows.ReLUNeuron(n=n, d=d)
+    return flows.certify(system, system.initial(0.1, seed), end, digits=8)
+
+
+@pytest.fixture(scope="module")
+def outside_the_plane():
+    system = flows.ReLUNeuron(n=2, d=3, teacher=[1.0, 2.0, -0.5])
+    return flows.certify(system, system.initial(0.3, 1), 0.25, digits=8)
+
+
+def written(path, data):
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_what_was_made_is_accepted_with_its_bounds(made, outside_the_plane, tmp_path):
+    before = ctx.prec
+    for certificate in (made, outside_the_plane):
+        certificate.save(tmp_path / "c.json", force=True)
+        found = flows.verify(
+            tmp_path / "c.json", certificate.system, certificate.start, certificate.t_end
+        )
+        assert found.accepted
+        assert found.refused == ""
+        assert found.error == certificate.error < 1e-6
+        assert found.final_error == certificate.final_error
+        assert found.pieces == len(certificate.pieces)
+    assert ctx.prec == before
+    assert len({piece.signs for piece in made.pieces}) == 3
+
+
+def test_a_file_gives_the_certificate_back(made, tmp_path):
+    made.save(tmp_path / "c.json")
+    again = flows.load_certificate(tmp_path / "c.json")
+    assert again.pieces == made.pieces
+    assert (again.start == made.start).all()
+    assert again.system == made.system
+    assert again.loss(1.0).overlaps(made.loss(1.0))
+    with pytest.raises(flows.InputError, match="exists"):
+        made.save(tmp_path / "c.json")
+
+
+def _coefficients(shift):
+    """Add to the constant of a component, in units of the last bit."""
+
+    def change(data):
+        row = data["pieces"][3]["coefficients"][1]
+        row[0] = f"{int(row[0], 16) + shift(data):x}"
+
+    return change
+
+
+def _ten_errors(data):
+    return int(10 * float.fromhex(data["pieces"][3]["tube"]) * 2.0 ** data["bits"])
+
+
+CORRUPTIONS = {
+    "a coefficient that is off by ten times the bound": (
+        _coefficients(_ten_errors),
+        "piece 3: the",
+    ),
+    "a coefficient far off": (_coefficients(lambda data: 1 << data["bits"]), "piece 3: the"),
+    "a smaller defect": (put("pieces", 2, "defect", to=scaled(1e-3)), "piece 2: the defect"),
+    "slower growth": (
+        put("pieces", 2, "growth", to=lambda g: [scaled(0.5)(x) for x in g]),
+        "piece 2: errors",
+    ),
+    "contraction where errors grow": (
+        put("pieces", 2, "growth", to=lambda g: ["-0x1p4" for _ in g]),
+        "piece 2: errors",
+    ),
+    "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
+    "a wide tube": (put("pieces", 2, "tube", to="0x1p0"), "piece 2: errors may grow"),
+    "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
+    "an ellipse that is too large": (
+        put("pieces", 2, "rho", to=scaled(1e6)),
+        "piece 2: an angle is not determined",
+    ),
+    "an ellipse that is none": (put("pieces", 2, "rho", to="0x1p0"), "piece 2: an ellipse"),
+    "another branch": (put("pieces", 2, "signs", 0, to=lambda s: -s), "piece 2: "),
+    "no branch": (put("pieces", 2, "signs", to=[]), "piece 2: wrong signs"),
+    "a sign that is none": (put("pieces", 2, "signs", 0, to=0), "piece 2: wrong signs"),
+    "a piece that ends elsewhere": (
+        put("pieces", 2, "end", to=lambda e: f"{int(e, 16) * 101 // 100:x}"),
+        "piece 2: the defect",
+    ),
+    "a piece that goes back": (put("pieces", 2, "end", to="1"), "piece 2: it has a wrong shape"),
+    "a piece too few": (lambda data: data["pieces"].pop(2), "piece 2: the"),
+    "an end that is not reached": (lambda data: data["pieces"].pop(), "do not reach the end"),
+    "no pieces": (put("pieces", to=[]), "do not reach the end"),
+    "a later end": (put("t_end", to=scaled(1.01)), "do not reach the end"),
+    "another start": (
+        put("start", 0, 0, to=scaled(1 + 1e-6)),
+        "piece 0: the flow may leave the tube",
+    ),
+    "another teacher": (put("parameters", "teacher", 0, to=scaled(1 + 1e-3)), "piece 0: "),
+    "a teacher that is zero": (put("parameters", "teacher", to=["0x0p0", "0x0p0"]), "do not fit"),
+    "another size": (put("parameters", "n", to=3), "do not fit"),
+    "a component too few": (
+        lambda data: data["pieces"][0]["coefficients"].pop(),
+        "piece 0: it has a wrong shape",
+    ),
+    "a defect that is no number": (put("pieces", 0, "defect", to="nan"), "is not finite"),
+    "a tube that is infinite": (put("pieces", 0, "tube", to="inf"), "is not finite"),
+    "growth that is no number": (put("pieces", 0, "growth", 0, to="nan"), "is not finite"),
+    "no growth": (put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
+    "a precision too high": (put("precision", to=10**9), "precision is not between"),
+    "too low a precision": (put("precision", to=8), "precision is not between"),
+    "another system": (
+        put("system", to="score_matching"),
+        "its system is not one of relu_neuron, ",
+    ),
+    "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
+    "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
+    "text for a number": (put("t_end", to="soon"), "missing or malformed"),
+    "a list for an object": (put("pieces", 0, to=[]), "missing or malformed"),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_corrupted_certificate_is_refused_with_the_reason(made, tmp_path, name):
+    change, reason = CORRUPTIONS[name]
+    data = copy.deepcopy(made.to_json())
+    change(data)
+    found = flows.verify(written(tmp_path / "c.json", data))
+    assert not found.accepted
+    assert reason in found.refused
+    assert found.error == math.inf
+
+
+def test_a_certificate_of_another_problem_is_refused(made, tmp_path):
+    made.save(path := tmp_path / "c.json")
+    other = flows.ReLUNeuron(n=2, d=2, teacher=[1.0, 2.0**-50])
+    nearly = made.start.copy()
+    nearly[0, 0] = np.nextafter(nearly[0, 0], 1.0)
+    for asked, reason in (
+        ({"system": other}, "another system"),
+        ({"system": flows.GMMEM(n=2, d=2)}, "another system"),
+        ({"start": nearly}, "another start"),
+        ({"t_end": 2.0 + 1e-9}, "another end, t = 2"),
+    ):
+        assert reason in flows.verify(path, **asked).refused
+
+
+def test_what_is_no_certificate_at_all_is_bad_input(tmp_path):
+    (tmp_path / "text.json").write_text("{not json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    for name in ("missing.json", "text.json", "bytes.json"):
+        with pytest.raises(flows.InputError, match="name"):
+            flows.verify(tmp_path / name)
+    for value in (None, [], 3, "x", {}):
+        assert (
+            "missing or malformed" in flows.verify(written(tmp_path / "value.json", value)).refused
+        )
+    for name in ("missing.json", "text.json", "value.json"):
+        with pytest.raises(flows.InputError, match="expected a certificate"):
+            flows.load_certificate(tmp_path / name)
+
+
+def lines_of_code(file):
+    """Numbers of the lines that are not blank, comments or docstrings."""
+    with file.open("rb") as stream:
+        tokens = [t for t in tokenize.tokenize(stream.readline) if t.type not in NO_CODE]
+    statements = {
+        t.start[0]
+        for t, before in zip(tokens[1:], tokens, strict=False)
+        if t.type != tokenize.STRING or before.end[0] == t.start[0]
+    }
+    return {line for t in tokens for line in (t.start[0], t.end[0]) if t.start[0] in statements}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_checker_is_short_and_shares_no_code_with_what_it_checks(system):
+    names = ("verify_piece.py", f"verify_{system}.py", "verify.py")
+    files = [ROOT / "flows" / name for name in names]
+    assert sum(len(lines_of_code(file)) for file in files[:2]) <= 200
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+    own = {name for name in imported if name.split(".")[0] in ("flows", "symbolic", "potentials")}
+    assert own == {"flows.core.errors", "flows.verify", "flows.certificates.verifier.piece"}
+    assert imported - own <= {
+        "__future__",
+        "abc",
+        "functools",
+        "importlib",
+        "itertools",
+        "json",
+        "math",
+        "os",
+        "pathlib",
+        "typing",
+        "numpy",
+        "flint",
+    }
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("q", [2, 3, 4])
+def test_the_checkers_field_and_hessian_are_those_derived(n, q):
+    generator = np.random.default_rng(10 * n + q)
+    w, v = generator.normal(size=(n, q)), np.eye(q)[0] * 1.5
+    with precision(200):
+        rows = [[arb(x) for x in row] for row in [*w, v]]
+        plane = q == 2
+        areas = [a[0] * b[1] - a[1] * b[0] for i, a in enumerate(rows) for b in rows[i + 1 :]]
+        signs = [1 if a > 0 else -1 for a in areas] if plane else []
+        start = np.array(rows[:-1]).ravel()
+        problem = checker.Neurons({"n": n, "d": q, "teacher": v.tolist()}, w)
+        # In its own frame: here that of the teacher and the axes.
+        problem.v = np.array(rows[-1])
+        true = [x for row in exact.gradient(w.tolist(), v.tolist(), 60) for x in row]
+        for found, x in zip(problem.field(start, signs), true, strict=True):
+            sign, man, exponent, _ = x._mpf_
+            assert abs(found + arb(((-1) ** sign * int(man), int(exponent)))) < SAME
+        box = problem.hessian(start + UNIT * 1e-4)
+        for _ in range(5):
+            moved = w + 1e-4 * generator.uniform(-1, 1, size=w.shape)
+            with mp.workdps(30):
+                hessian = np.array(exact.hessian(moved.tolist(), v.tolist(), 30), dtype=float)
+            inside = np.vectorize(lambda c, x: c.contains(x) or abs(c - x) < ROUNDED)(box, hessian)
+            assert inside.all()
+        far = np.array(exact.hessian((w + 0.01).tolist(), v.tolist(), 30), dtype=float)
+        assert not np.vectorize(lambda c, x: c.contains(x))(box, far).all()
+
+
+def test_the_checkers_frame_keeps_inner_products():
+    generator = np.random.default_rng(0)
+    for rows in (
+        generator.normal(size=(3, 5)),
+        generator.normal(size=(4, 2)),
+        np.outer([1.0, 2.0, 0.0], [0.5, 0.25]),
+    ):
+        with precision(300):
+            x = checker._coordinates(rows)
+            exact_rows = np.array([[arb(c) for c in row] for row in rows.tolist()])
+            gram = exact_rows @ exact_rows.T - x @ x.T
+            assert all(abs(c) < SAME for c in gram.ravel())
+            assert all(c == 0 for c in x[0, 1:])  # the teacher is along the first axis
+            assert x.shape[1] >= 2

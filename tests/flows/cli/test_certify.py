@@ -1,0 +1,129 @@
+"""``popflow certify`` and ``popflow verify``: options in, tables or JSON out, exit codes."""
+
+import json
+
+import pytest
+from flint import arb
+
+import flows
+from flows.cli.main import main
+
+SMALL = ("certify", "relu_neuron", "--n", "2", "--d", "3", "--t-end", "0.5", "--digits", "8")
+ABOUT = ("--n", "2", "--d", "3", "--t-end", "0.5")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("certificates") / "c.json"
+    arguments = [*SMALL, "--t-eval", "0.25", "--claim", "transverse_vs_loss", "--out", str(path)]
+    assert main(arguments) == 0
+    return path
+
+
+def test_certificate_and_verdicts_are_written_and_then_accepted(popflow, path):
+    code, text, noise = popflow("verify", path, *ABOUT, "--claim", "transverse_vs_loss", "--json")
+    data = json.loads(text)
+    assert (code, noise) == (0, "")
+    assert data["checked"] == {"accepted": True, "refused": None, "pieces": data["pieces"]}
+    assert data["verdicts"][0]["claim"] == "transverse_vs_loss"
+    assert data["verdicts"][0]["verdict"] == "PROVED"
+    assert data["error"] < 1e-6
+    system = flows.ReLUNeuron(n=2, d=3)
+    run = flows.integrate(system, system.initial(), t_end=0.5, rtol=1e-12)
+    assert data["start"] == run.start.tolist()
+    assert abs(arb(data["enclosures"][-1]["loss"]).mid() - run["loss"][-1]) < 1e-8
+
+
+def test_tables_show_enclosures_and_verdicts(popflow, path):
+    code, text, _ = popflow("verify", path, "--t-eval", "0.25", "--claim", "distance_vs_loss")
+    assert code == 3  # phase 3 has not begun
+    for word in ("accepted", "distance_vs_loss", "UNDECIDED", "+/-", "0.25"):
+        assert word in text
+
+
+def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp_path):
+    data = json.loads(path.read_text())
+    data["pieces"][0]["defect"] = "0x0p0"
+    (tmp_path / "broken.json").write_text(json.dumps(data))
+    assert popflow("verify", tmp_path / "broken.json")[:2] == (
+        1,
+        "REFUSED: piece 0: the defect is larger\n",
+    )
+    code, text, _ = popflow("verify", tmp_path / "broken.json", "--json")
+    assert code == 1
+    assert json.loads(text)["checked"]["refused"] == "piece 0: the defect is larger"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--seed", "1"), "another start"),
+        (("--n", "3"), "another system"),
+        (("--t-end", "0.6"), "another end"),
+    ],
+)
+def test_a_certificate_of_another_problem_is_refused(popflow, path, options, reason):
+    about = {"--n": "2", "--d": "3", **dict([options])}
+    code, text, _ = popflow("verify", path, *(x for item in about.items() for x in item))
+    assert code == 1
+    assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("certify", "relu", "--t-end", "1"), "unknown system 'relu'; did you mean relu_neuron"),
+        (("certify", "score_matching", "--t-end", "1"), "score_matching has no certificates"),
+        ((*SMALL[:-2], "--digits", "99"), "digits: expected an integer from 8 to 60, got 99"),
+        (("certify", "relu_neuron"), "--t-end: expected a time to prove to"),
+        (("certify", "relu_neuron", "--t-end", "nan"), "t_end must be a positive finite number"),
+        ((*SMALL, "--claim", "loss_uper"), "unknown claim 'loss_uper'"),
+        ((*SMALL, "--rtol", "1e-3"), "--rtol: a certificate has none"),
+        ((*SMALL, "--weights", "1,2"), "--weights is not an option of relu_neuron"),
+        ((*SMALL, "--t-eval", "0.7"), "--t-eval: expected times in (0, 0.5], got 0.7"),
+        ((*SMALL, "--out", "missing/c.json"), "expected an existing folder"),
+        (("verify", "missing.json"), "missing.json: cannot be read"),
+        (("verify", "missing.json", "--claim", "x"), "unknown claim 'x'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(popflow, arguments, message):
+    code, text, noise = popflow(*arguments)
+    assert (code, text) == (2, "")
+    assert noise.startswith("popflow: error: ")
+    assert noise.count("\n") == 1
+    assert message in noise
+
+
+def test_an_existing_file_is_kept_unless_forced(popflow, path, tmp_path):
+    (kept := tmp_path / "kept.json").write_text("mine")
+    code, _, noise = popflow(*SMALL, "--out", kept)
+    assert code == 2
+    assert "--force" in noise
+    assert kept.read_text() == "mine"
+    arguments = [*SMALL, "--out", kept, "--force", "--claim", "angle_vs_loss"]
+    assert popflow(*arguments)[0] == 0
+    assert kept.read_text() == path.read_text()  # the same problem, the same bits
+
+
+def test_where_no_proof_is_found_nothing_is_written(popflow, tmp_path):
+    (tmp_path / "teacher.json").write_text("[0.5, 0.5, 0.0]")
+    out = tmp_path / "c.json"
+    # Two neurons that start at one point outside the plane stay aligned.
+    (tmp_path / "start.json").write_text("[[0.25, 0.1, 0.0], [0.25, 0.1, 0.0], [0.0, 0.0, 0.1]]")
+    code, text, noise = popflow(
+        "certify",
+        "relu_neuron",
+        "--initial",
+        tmp_path / "start.json",
+        "--teacher",
+        tmp_path / "teacher.json",
+        "--t-end",
+        "1",
+        "--digits",
+        "8",
+        "--out",
+        out,
+    )
+    assert (code, text) == (4, "")
+    assert noise.startswith("popflow: UNDECIDED beyond t = 0")
+    assert not out.exists()

@@ -1,0 +1,308 @@
+"""Ensembles in one JAX program: the rows of the CPU engine, whoever stands in the other lanes."""
+
+import json
+import operator
+import pickle
+from concurrent.futures import Executor, Future
+
+import jax
+import numpy as np
+import pytest
+
+import flows
+from flows.cli.main import main
+from flows.core.errors import InputError
+from flows.ensembles import batch_jax as ensemble_jax
+from flows.ensembles.integrate import Law, integrate_ensemble, load_ensemble
+from flows.solvers import chart_jax as self_similar_jax
+from flows.solvers.diffrax_lanes import Lane
+from flows.systems.relu_neuron import field_jax as relu_neuron_jax
+
+SYSTEM = flows.ReLUNeuron(3, 3)
+LAW = Law(size=7, scale=0.3, seed=4)
+STARTS = np.array([LAW.start(SYSTEM, k) for k in range(LAW.size)])
+# Few lanes compile as fast as many, and steps in them are cheap.
+JAX = {"engine": "jax", "lanes": 8}
+LONG = {
+    "t_end": 1e9,
+    "observables": ("loss", "kappa_max"),
+    "claims": ("gradient_lower", "distance_decay"),
+}
+SHORT = {"t_end": 30.0, "rtol": 1e-6}
+# Promise of integrate: at rtol 1e-10 the loss is right to 1e-8 at every output time.
+PROMISED = 1e-8
+COLLAPSING = [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]]
+FROM_ZERO = [[0.0, 0.0, 0.0], [0.5, 0.3, -0.1], [0.4, -0.2, 0.3]]
+PARALLEL = [[0.1, 0.0, 0.0], [0.2, 0.0, 0.0], [0.3, 0.0, 0.0]]
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return integrate_ensemble(SYSTEM, LAW, **LONG, method="LSODA", rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def short():
+    with jax.enable_x64(True):
+        return integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+
+
+def error(found, truth, name="loss"):
+    """Largest relative difference over members and times."""
+    return float(np.abs(found[name] / truth[name] - 1).max())
+
+
+def same(one, other, rows=slice(None)):
+    """Whether these rows of one ensemble are all rows of the other, bit for bit."""
+    return all(one[name][rows].tolist() == other[name].tolist() for name in one.names)
+
+
+def test_rows_are_those_of_the_cpu_engine(truth):
+    found = integrate_ensemble(SYSTEM, LAW, **LONG, **JAX)
+    assert found.completed == truth.completed == 7
+    assert np.array_equal(found.t, truth.t) and found.names == truth.names
+    assert error(found, truth) < PROMISED and error(found, truth, "kappa_max") < PROMISED
+    assert found["loss_exponent"] == pytest.approx(truth["loss_exponent"], rel=1e-6, abs=1e-9)
+    for claim in LONG["claims"]:
+        assert found[f"{claim}_verdict"].tolist() == truth[f"{claim}_verdict"].tolist()
+        constants = found[f"{claim}_constant"], truth[f"{claim}_constant"]
+        assert constants[0] == pytest.approx(constants[1], rel=1e-6)
+    # Fewer would not reach the tolerance, and more would be a step size that does not grow.
+    assert (found["steps"] > 300).all() and (found["steps"] < 3000).all()
+    assert (found["field_evaluations"] >= 8 * found["steps"]).all()
+
+
+def test_the_comparison_sees_a_loose_tolerance(truth):
+    loose = integrate_ensemble(SYSTEM, LAW, **LONG, **JAX, rtol=1e-5)
+    assert loose.completed == 7 and error(loose, truth) > PROMISED
+
+
+@pytest.mark.parametrize("broken", ["field", "clock"])
+def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken):
+    if broken == "field":
+        field = relu_neuron_jax.field
+        monkeypatch.setattr(relu_neuron_jax, "field", lambda x, w: (1 + 1e-3) * field(x, w))
+    else:
+        clock = self_similar_jax.arguments
+
+        def shifted(given, raw):
+            return clock(given, raw)._replace(offset=1.001 * given.offset)
+
+        monkeypatch.setattr(ensemble_jax, "arguments", shifted)
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+    truth = integrate_ensemble(SYSTEM, LAW, **SHORT)
+    assert error(short, truth) < 1e-4 < error(found, truth)
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3])
+def test_rows_depend_neither_on_chunks_nor_on_the_order(short, chunk_size):
+    order = np.array([3, 6, 0, 5, 1, 4, 2])
+    found = integrate_ensemble(SYSTEM, STARTS[order], **SHORT, **JAX, chunk_size=chunk_size)
+    assert same(short, found, order) and not same(short, found)
+
+
+def test_there_may_be_more_members_than_lanes_and_pieces_of_several_calls(short, monkeypatch):
+    sizes = []
+    advance = ensemble_jax.advance
+
+    def counted(field, lanes, rtol):
+        sizes.append(len(lanes.tau))
+        return advance(field, lanes, rtol)
+
+    monkeypatch.setattr(ensemble_jax, "advance", counted)
+    many = integrate_ensemble(SYSTEM, np.concatenate([STARTS, STARTS, STARTS]), **SHORT, **JAX)
+    assert same(many, short, slice(7)) and same(many, short, slice(14, 21))
+    assert len(sizes) > 4 and set(sizes) == {8}
+
+
+def test_a_member_that_is_refused_leaves_the_others_as_they_are(short):
+    starts = STARTS.copy()
+    starts[2, 0, 1] = np.nan
+    found = integrate_ensemble(SYSTEM, starts, **SHORT, **JAX)
+    assert found.status.tolist() == ["completed"] * 2 + ["input_error"] + ["completed"] * 4
+    assert "NaN" in found["message"][2] and np.isnan(found["loss"][2]).all()
+    others = np.arange(7) != 2
+    assert np.array_equal(found["loss"][others], short["loss"][others])
+
+
+def test_a_member_whose_field_is_not_a_number_fails_alone(short, monkeypatch):
+    raw_field = relu_neuron_jax.raw_field
+
+    def poisoned(chart):
+        raw, numbers = raw_field(chart)
+        ill = chart.clock.t_start == 0 and chart.x0[0] < bad
+        return raw, numbers._replace(mu=numbers.mu * (np.nan if ill else 1.0))
+
+    def first(start):
+        frame, state = SYSTEM.reduce(start)
+        return SYSTEM.chart(frame, state, 0.0).x0[0]
+
+    firsts = np.sort([first(start) for start in STARTS])
+    bad = firsts[:2].mean()
+    monkeypatch.setattr(relu_neuron_jax, "raw_field", poisoned)
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+    ill = found.status == "solver_failed"
+    assert ill.sum() == 1 and (found.status[~ill] == "completed").all()
+    assert "32 steps in a row were refused" in found["message"][ill][0]
+    assert np.isfinite(found["loss"][ill, 0]) and np.isnan(found["loss"][ill, -1])
+    assert np.array_equal(found["loss"][~ill], short["loss"][~ill])
+
+
+def test_a_member_out_of_steps_keeps_what_it_has(short):
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, max_steps=40)
+    assert set(found.status) == {"step_budget"} and (found["steps"] == 40).all()
+    reached = np.isfinite(found["loss"])
+    assert reached[:, 5].all() and not reached[:, -1].any()
+    assert np.array_equal(found["loss"][reached], short["loss"][reached])
+
+
+def test_collapses_departures_and_neurons_along_the_teacher_are_followed():
+    starts = np.array([COLLAPSING, FROM_ZERO, PARALLEL, STARTS[0]])
+    options = {"t_end": 1e3, "rtol": 1e-10, "observables": ("loss", "norms")}
+    found = integrate_ensemble(SYSTEM, starts, **options, **JAX)
+    truth = integrate_ensemble(SYSTEM, starts, **{**options, "rtol": 1e-12}, method="Radau")
+    assert found.completed == truth.completed == 4
+    seen = truth["loss"] > 1e-250  # the parallel ones decay to the end of the range of doubles
+    assert found["loss"][seen] == pytest.approx(truth["loss"][seen], rel=1e-6, abs=0)
+    assert found["norms"][0, -1].min() == 0.0 and found["norms"][1, 1].min() > 0.0
+    assert 0 < seen[2].sum() < len(found.t)
+
+
+def test_an_ensemble_on_disk_goes_on_where_it_was(short, tmp_path):
+    out = tmp_path / "e"
+    options = {**SHORT, **JAX, "out": out, "chunk_size": 3}
+    assert same(short, integrate_ensemble(SYSTEM, LAW, **options))
+    lost = sorted(out.glob("chunk-*.nc"))[1]
+    lost.unlink()
+    assert load_ensemble(out).status.tolist().count("interrupted") == 3
+    assert same(short, integrate_ensemble(SYSTEM, LAW, **options)) and lost.exists()
+    for other in ({"engine": "cpu", "lanes": None}, {"lanes": 16}):
+        with pytest.raises(InputError, match="another ensemble, which differs in procedure"):
+            integrate_ensemble(SYSTEM, LAW, **{**options, **other})
+
+
+def test_an_interrupt_keeps_the_chunks_that_are_done(short, monkeypatch):
+    advance, calls = ensemble_jax.advance, []
+
+    def interrupted(field, lanes, rtol):
+        calls.append(lanes)
+        if len(calls) > 8:
+            raise KeyboardInterrupt
+        return advance(field, lanes, rtol)
+
+    monkeypatch.setattr(ensemble_jax, "advance", interrupted)
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, chunk_size=1)
+    done = found.status == "completed"
+    assert 0 < done.sum() < 7 and set(found.status[~done]) == {"interrupted"}
+    assert np.array_equal(found["loss"][done], short["loss"][done])
+
+
+def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
+    def broken(field, lanes, rtol):
+        raise TypeError("an error of the program")
+
+    monkeypatch.setattr(ensemble_jax, "advance", broken)
+    with pytest.raises(TypeError, match="an error of the program"):
+        integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+
+
+def traced(raw):
+    """The program around a raw field, before it is compiled."""
+    frame, state = SYSTEM.reduce(STARTS[0])
+    chart = SYSTEM.chart(frame, state, 0.0)
+    numbers = self_similar_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
+    lane = Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, numbers)
+    lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * 8), lane)
+    field = self_similar_jax.SelfSimilarField(raw, False)
+    program = jax.jit(lambda lanes: ensemble_jax.advance(field, lanes, 1e-8))
+    return program.trace(lanes)
+
+
+def test_the_program_exists_for_a_gpu_and_calls_nobody_back():
+    def calling(x, weights):
+        jax.debug.callback(print, x)
+        return relu_neuron_jax.field(x, weights)
+
+    program = traced(relu_neuron_jax.field)
+    assert "cusolver" in program.lower(lowering_platforms=("cuda",)).as_text()
+    assert "callback" not in str(program.jaxpr) and "callback" in str(traced(calling).jaxpr)
+
+
+REFUSED = {
+    "engine": ({"engine": "gpu"}, "unknown engine 'gpu'; known: cpu, jax"),
+    "method": ({"engine": "jax", "method": "diffrax-kvaerno5"}, "method diffrax-rodas5p, got"),
+    "lanes": ({"engine": "jax", "lanes": 0}, "lanes must be an integer >= 1"),
+    "lanes of the cpu": ({"lanes": 4}, "lanes are those of the engine jax"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_requests_are_refused_with_one_line(case):
+    options, answer = REFUSED[case]
+    with pytest.raises(InputError, match=answer) as refused:
+        integrate_ensemble(SYSTEM, LAW, **SHORT, **options)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_system_without_a_field_in_jax_is_refused():
+    with pytest.raises(InputError, match="no field of gmm_em in JAX"):
+        integrate_ensemble(flows.GMMEM(2, 2), Law(size=2), 1.0, engine="jax")
+
+
+def test_numbers_of_32_bits_are_refused_before_anything_is_written(tmp_path):
+    with jax.enable_x64(False), pytest.raises(InputError, match="JAX_ENABLE_X64=1 in the env"):
+        integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, out=tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+
+
+def test_the_command_line_finds_what_the_library_finds(capfd, tmp_path):
+    command = [
+        "ensemble",
+        "relu_neuron",
+        "--n",
+        "3",
+        "--d",
+        "3",
+        "--size",
+        "7",
+        "--scale",
+        "0.3",
+        "--seed",
+        "4",
+        "--t-end",
+        "30",
+        "--rtol",
+        "1e-6",
+        "--engine",
+        "jax",
+    ]
+    assert main([*command, "--lanes", "8", "--json"]) == 0
+    data = json.loads(capfd.readouterr().out)
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+    assert data["quantiles"]["loss"]["0.5"] == found.quantiles("loss", [0.5])[0].tolist()
+    procedure = data["provenance"]["procedure"]
+    assert (procedure["kind"], procedure["lanes"], procedure["device"]) == ("Batch", 8, "cpu")
+    with jax.enable_x64(False):
+        assert main([*command, "--out", str(tmp_path / "e")]) == 2
+    noise = capfd.readouterr().err
+    assert noise.count("\n") == 1 and "JAX_ENABLE_X64=1" in noise and not list(tmp_path.iterdir())
+
+
+class Elsewhere(Executor):
+    """Calls that travel as they do to another process."""
+
+    def submit(self, task, /, *arguments):
+        future = Future()
+        future.set_result(operator.call(*pickle.loads(pickle.dumps((task, *arguments)))))
+        return future
+
+
+def test_chunks_can_be_computed_elsewhere(short):
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, workers=2, executor=Elsewhere())
+    assert same(short, found) and len(found.chunks) == 2

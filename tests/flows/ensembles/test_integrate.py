@@ -1,0 +1,315 @@
+"""Ensembles: rows that depend on nothing but their member, and what is made of them."""
+
+import json
+import operator
+import os
+import sys
+from concurrent.futures import BrokenExecutor, Executor, Future
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from flows.core.errors import InputError
+from flows.ensembles import memory as ensemble_memory
+from flows.ensembles import result as ensemble_result
+from flows.ensembles.integrate import Law, integrate_ensemble
+from flows.ensembles.workers import finished
+from flows.runs.check import check
+from flows.runs.integrate import integrate
+from flows.runs.rates import local_exponent
+from flows.systems.relu_neuron.system import ReLUNeuron
+
+SYSTEM = ReLUNeuron(n=2, d=2)
+LAW = Law(size=7, scale=0.3, seed=5)
+# Coarse and short: what is tested is bookkeeping.
+OPTIONS = {"t_end": 300.0, "rtol": 1e-5}
+MORE = {"observables": ("loss", "norms"), "claims": ("loss_upper", "distance_decay")}
+
+
+def same(one, other):
+    """Whether two ensembles are equal bit for bit."""
+    return one.names == other.names and all(
+        one[name].tolist() == other[name].tolist()
+        if one[name].dtype == object
+        else one[name].tobytes() == other[name].tobytes()
+        for name in one.names
+    )
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE)
+
+
+class Backwards(Executor):
+    """Runs nothing before the last call has come, and then the last call first."""
+
+    def __init__(self, calls):
+        self.calls, self.held = calls, []
+
+    def submit(self, task, /, *arguments):
+        self.held.append((Future(), task, arguments))
+        if len(self.held) == self.calls:
+            for future, held, given in reversed(self.held):
+                future.set_result(held(*given))
+        return self.held[-1][0]
+
+
+def test_a_row_is_the_run_of_its_seed(whole):
+    for k in (0, 6):
+        run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, whole.seed_of(k)), **OPTIONS)
+        assert np.array_equal(whole.t, run.t)
+        assert np.array_equal(whole["loss"][k], run["loss"])
+        assert np.array_equal(whole["norms"][k], run["norms"])
+        exponent = local_exponent(run, "loss")
+        assert np.array_equal(whole["loss_exponent"][k], exponent, equal_nan=True)
+        assert whole["steps"][k] == run.stats["steps"]
+        (verdict,) = check(run, "loss_upper")
+        assert whole["loss_upper_constant"][k] == verdict.constant
+        assert whole["loss_upper_verdict"][k] == verdict.verdict
+    assert whole["loss"].shape == (7, len(whole.t)) and whole.completed == 7
+    assert not np.array_equal(whole["loss"][0], whole["loss"][6])
+
+
+@pytest.mark.parametrize("chunk_size", [1, 3, 100])
+def test_rows_do_not_depend_on_chunks(whole, chunk_size):
+    assert same(whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=chunk_size))
+
+
+def test_rows_do_not_depend_on_the_order(whole):
+    found = integrate_ensemble(
+        SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=4, executor=Backwards(4)
+    )
+    assert same(whole, found)
+
+
+def test_rows_do_not_depend_on_the_number_of_processes(whole):
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=2)
+    assert same(whole, found)
+
+
+def test_a_progress_bar_changes_nothing_but_standard_error(whole, capfd, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, progress=True)
+    out, noise = capfd.readouterr()
+    assert same(whole, found) and out == "" and "7/7" in noise and "members/s" in noise
+
+
+def test_the_comparison_sees_another_seed(whole):
+    other = Law(size=7, scale=0.3, seed=6)
+    assert not same(whole, integrate_ensemble(SYSTEM, other, **OPTIONS, **MORE))
+
+
+def test_a_larger_ensemble_begins_with_the_smaller_one(whole):
+    found = integrate_ensemble(SYSTEM, Law(size=2, scale=0.3, seed=5), **OPTIONS, **MORE)
+    assert np.array_equal(found["loss"], whole["loss"][:2])
+    seeds = [Law(size=50, seed=s).seed_of(k) for s in range(20) for k in range(50)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_starts_can_be_given(whole):
+    starts = np.array([LAW.start(SYSTEM, k) for k in range(7)])
+    found = integrate_ensemble(SYSTEM, starts, **OPTIONS, **MORE)
+    assert same(whole, found) and found.seed_of(3) is None
+
+
+def test_a_member_that_fails_is_a_status_in_its_row(whole):
+    starts = np.array([LAW.start(SYSTEM, k) for k in range(7)])
+    starts[2, 0, 1] = np.nan
+    found = integrate_ensemble(SYSTEM, starts, **OPTIONS, **MORE)
+    assert found.status.tolist() == ["completed"] * 2 + ["input_error"] + ["completed"] * 4
+    assert "NaN" in found["message"][2] and np.isnan(found["loss"][2]).all()
+    assert found["loss_upper_verdict"][2] == "" and np.isnan(found["loss_upper_constant"][2])
+    others = np.arange(7) != 2
+    assert np.array_equal(found["loss"][others], whole["loss"][others])
+
+
+def test_a_solver_that_stops_leaves_the_rest_of_its_row_empty(whole):
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, max_steps=20)
+    assert set(found.status) == {"step_budget"} and found.completed == 0
+    reached = np.isfinite(found["loss"])
+    assert reached[:, 0].all() and not reached[:, -1].any()
+    assert np.array_equal(found["loss"][reached], whole["loss"][reached])
+    assert found.fraction(lambda c: c["loss"][:, -1] < np.inf).count == 0
+
+
+def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
+    def broken(*given, **options):
+        raise TypeError("an error of the program")
+
+    monkeypatch.setattr(sys.modules["flows.ensembles.member"], "integrate", broken)
+    with pytest.raises(TypeError, match="an error of the program"):
+        integrate_ensemble(SYSTEM, LAW, **OPTIONS)
+
+
+def test_a_call_that_kills_its_process_is_lost_alone():
+    calls = [(abs, -1), (os._exit, 1), (abs, -3), (abs, -4)]
+    found = dict(finished(operator.call, calls, workers=2))
+    assert isinstance(found.pop(1), BrokenExecutor)
+    assert found == {0: 1, 2: 3, 3: 4}
+
+
+def test_an_error_in_a_process_is_raised():
+    with pytest.raises(TypeError, match="bad operand"):
+        list(finished(operator.call, [(abs, "-1")], workers=2))
+
+
+class Losing(Executor):
+    """An executor of somebody else that loses every second call."""
+
+    def __init__(self):
+        self.count = 0
+
+    def submit(self, task, /, *arguments):
+        self.count += 1
+        future = Future()
+        if self.count % 2:
+            future.set_result(task(*arguments))
+        else:
+            future.set_exception(RuntimeError("the machine went away"))
+        return future
+
+
+def test_what_an_executor_loses_has_the_status_worker_lost(whole):
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=1, executor=Losing())
+    assert found.status.tolist() == ["completed", "worker_lost"] * 3 + ["completed"]
+    assert "the machine went away" in found["message"][1] and found["message"][0] != ""
+    assert np.array_equal(found["loss"][::2], whole["loss"][::2])
+    assert np.isnan(found["loss"][1::2]).all()
+
+
+@pytest.mark.parametrize("block", [1, 20, 10**9])
+def test_quantiles_by_columns_are_those_of_the_whole(whole, monkeypatch, block):
+    monkeypatch.setattr(ensemble_result, "BLOCK", block)
+    levels = (0.0, 0.3, 1.0)
+    for name in ("loss", "norms"):
+        found = whole.quantiles(name, levels)
+        assert np.array_equal(found, np.quantile(whole[name], levels, axis=0))
+        assert not np.array_equal(found, np.quantile(whole[name], (0, 0.4, 1.0), axis=0))
+
+
+def test_quantiles_are_of_those_that_reached_a_time(whole):
+    starts = np.array([LAW.start(SYSTEM, k) for k in range(7)])
+    starts[0] = np.nan
+    found = integrate_ensemble(SYSTEM, starts, **OPTIONS)
+    assert np.array_equal(found.quantiles("loss", [0.5])[0], np.median(whole["loss"][1:], axis=0))
+    starts[:] = np.nan
+    assert np.isnan(integrate_ensemble(SYSTEM, starts, **OPTIONS).quantiles()).all()
+
+
+@pytest.mark.parametrize("wanted", [0, 3, 7])
+def test_a_fraction_has_the_interval_of_an_exact_binomial_test(whole, wanted):
+    bound = np.append(np.sort(whole["loss"][:, -1]), np.inf)[wanted]
+    found = whole.fraction(lambda c: c["loss"][:, -1] < bound, level=0.9)
+    oracle = binomtest(wanted, 7).proportion_ci(0.9, "exact")
+    assert (found.count, found.trials, found.value) == (wanted, 7, wanted / 7)
+    # Two roots of the same equation.
+    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
+    assert found.low != pytest.approx(binomtest(wanted, 8).proportion_ci(0.9).low) or wanted == 0
+
+
+def test_a_condition_that_is_not_one_boolean_a_member_is_refused(whole):
+    for condition in (lambda c: c["loss"], lambda c: c["loss"][:, 0], lambda c: True):
+        with pytest.raises(InputError, match="booleans, one a member"):
+            whole.fraction(condition)
+
+
+def test_the_tightest_constant_comes_with_the_seed_that_attains_it(whole):
+    found = whole.tightest("loss_upper")
+    assert found.constant == whole["loss_upper_constant"].max() and found.count == 7
+    run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, found.seed), **OPTIONS)
+    (verdict,) = check(run, "loss_upper")
+    assert (verdict.constant, verdict.attained_at) == (found.constant, found.attained_at)
+    with pytest.raises(InputError, match="was not checked"):
+        whole.tightest("separation")
+
+
+def test_the_tightest_constant_of_a_lower_bound_is_the_smallest():
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, claims=["gradient_lower"])
+    assert found.tightest("gradient_lower").constant == found["gradient_lower_constant"].min()
+    assert found.tightest("gradient_lower").constant < found["gradient_lower_constant"].max()
+
+
+def test_a_request_that_does_not_fit_is_refused_with_the_number(monkeypatch, tmp_path):
+    monkeypatch.setattr(ensemble_memory, "available", lambda: 2_000_000_000)
+    with pytest.raises(InputError, match=r"needs \d+\.\d\d GB of memory and 1\.80 GB are"):
+        integrate_ensemble(SYSTEM, Law(size=10**7), **OPTIONS)
+    with pytest.raises(InputError, match="GB of memory"):
+        integrate_ensemble(SYSTEM, Law(size=10), **OPTIONS, workers=100, out=tmp_path / "e")
+    assert not (tmp_path / "e").exists()
+    assert len(integrate_ensemble(SYSTEM, Law(size=1), **OPTIONS)) == 1
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_runs(monkeypatch, tmp_path):
+    room = type("Room", (), {"free": 1000})
+    monkeypatch.setattr(ensemble_memory.shutil, "disk_usage", lambda path: room)
+    with pytest.raises(InputError, match=r"GB on disk and 0\.00 GB are free"):
+        integrate_ensemble(SYSTEM, LAW, **OPTIONS, out=tmp_path / "e")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_is_memory_to_measure():
+    assert 10**7 < ensemble_memory.available() < 10**14
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"t_end": -1.0}, "t_end"),
+        ({"t_eval": [2.0, 1.0]}, "increasing"),
+        ({"method": "RK45"}, "RK45"),
+        ({"rtol": 2.0}, "rtol"),
+        ({"rtol": "small"}, "rtol"),
+        ({"atol": -1.0}, "atol"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"workers": 0}, "workers"),
+        ({"workers": 1.5}, "workers"),
+        ({"chunk_size": 0}, "chunk_size"),
+        ({"observables": ["los"]}, "unknown observable 'los'"),
+        ({"claims": ["loss"]}, "unknown claim 'loss'"),
+        ({"starts": np.zeros((3, 2, 5))}, r"\(members, 2, 2\)"),
+        ({"starts": [[1.0]]}, "members, 2, 2"),
+        ({"starts": np.zeros((0, 2, 2))}, "members"),
+        ({"starts": [["a"]]}, "numbers"),
+        ({"starts": [[[1.0, 2.0], [3.0]]]}, "rows differ"),
+        ({"starts": Law(size=2, scale=-1.0)}, "scale"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path, change, word):
+    given = {"starts": LAW, **OPTIONS, **change}
+    with pytest.raises(InputError, match=word) as refusal:
+        integrate_ensemble(SYSTEM, out=tmp_path / "e", **given)
+    assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        {"size": 0},
+        {"size": 2.5},
+        {"size": True},
+        {"size": 3, "seed": -1},
+        {"size": 3, "seed": "1"},
+    ],
+)
+def test_a_bad_law_is_refused(law):
+    with pytest.raises(InputError, match="must be an integer"):
+        Law(**law)
+
+
+def test_unknown_quantities_are_refused_with_the_known_ones(whole):
+    with pytest.raises(InputError, match="unknown quantity 'angle_max'; known: loss"):
+        whole["angle_max"]
+    with pytest.raises(InputError, match="no quantiles of 'status'"):
+        whole.quantiles("status")
+    with pytest.raises(InputError, match="probabilities"):
+        whole.quantiles("loss", [1.5])
+
+
+def test_the_provenance_is_plain_and_complete(whole):
+    about = json.loads(json.dumps(whole.provenance))
+    assert about["starts"] == {"size": 7, "scale": 0.3, "seed": 5, "options": {}}
+    assert about["procedure"]["rtol"] == 1e-5 and about["system"] == "relu_neuron"
+    assert "popflow" in about["software"]["versions"]

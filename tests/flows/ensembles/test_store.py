@@ -1,0 +1,237 @@
+"""Ensembles on disk: interrupted, damaged, foreign, and gone on with."""
+
+import json
+import multiprocessing
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from flows.core.errors import InputError
+from flows.ensembles import store
+from flows.ensembles.integrate import Law, integrate_ensemble, load_ensemble
+from flows.ensembles.member import Job
+from flows.systems.relu_neuron.system import ReLUNeuron
+
+SYSTEM = ReLUNeuron(n=2, d=2)
+LAW = Law(size=7, scale=0.3, seed=5)
+KEPT = {"observables": ("loss", "norms"), "claims": ("loss_upper",)}
+OPTIONS = {"t_end": 300.0, "rtol": 1e-5, **KEPT}
+
+
+def run(out, **change):
+    given = {"system": SYSTEM, "starts": LAW, "chunk_size": 2, **OPTIONS, **change}
+    return integrate_ensemble(out=out, **given)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def same(one, other):
+    return one.names == other.names and all(
+        one[name].tolist() == other[name].tolist()
+        if one[name].dtype == object
+        else one[name].tobytes() == other[name].tobytes()
+        for name in one.names
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ensembles") / "whole"
+    return folder, run(folder)
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """First members of the chunks that are computed from here on."""
+    firsts, compute = [], Job.__call__
+
+    def counted(self, starts, first, count):
+        firsts.append(first)
+        return compute(self, starts, first, count)
+
+    monkeypatch.setattr(Job, "__call__", counted)
+    return firsts
+
+
+def test_on_disk_and_in_memory_are_the_same(whole):
+    folder, found = whole
+    assert same(found, run(None)) and not same(found, run(None, rtol=1e-6))
+    assert sorted(content(folder)) == [*(f"chunk-00000{k}.nc" for k in range(4)), "manifest.json"]
+
+
+def test_it_can_be_read_again(whole):
+    folder, found = whole
+    again = load_ensemble(folder)
+    assert same(found, again) and again.system == SYSTEM
+    assert again.seed_of(3) == found.seed_of(3) == LAW.seed_of(3)
+    assert again.tightest("loss_upper") == found.tightest("loss_upper")
+
+
+def test_after_ctrl_c_the_finished_chunks_are_kept_and_it_goes_on(
+    whole, tmp_path, monkeypatch, computed
+):
+    folder, expected = whole
+    save, saved = store.save, []
+
+    def interrupted(path, rows):
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+        saved.append(path)
+        save(path, rows)
+
+    monkeypatch.setattr(store, "save", interrupted)
+    found = run(tmp_path / "e")
+    assert found.status.tolist() == ["completed"] * 4 + ["interrupted"] * 3
+    assert np.isnan(found["loss"][4:]).all()
+    assert np.array_equal(found["loss"][:4], expected["loss"][:4])
+    assert load_ensemble(tmp_path / "e").status.tolist() == found.status.tolist()
+    # What was not computed is no evidence.
+    always = found.fraction(lambda c: np.full(c.count, True))
+    assert (always.count, always.trials) == (4, 4)
+    monkeypatch.setattr(store, "save", save)
+    computed.clear()
+    # The folder keeps its chunks, whatever is asked for now.
+    assert same(run(tmp_path / "e", chunk_size=5), expected)
+    assert computed == [4, 6]
+    assert content(tmp_path / "e") == content(folder)
+
+
+def test_an_interrupted_run_is_not_a_row(tmp_path, monkeypatch):
+    module = sys.modules["flows.ensembles.member"]
+    integrate = module.integrate
+
+    def interrupted(*given, **options):
+        found = integrate(*given, **options)
+        object.__setattr__(found, "status", "interrupted")
+        return found
+
+    monkeypatch.setattr(module, "integrate", interrupted)
+    assert set(run(tmp_path / "e").status) == {"interrupted"}
+    assert list(content(tmp_path / "e")) == ["manifest.json"]
+
+
+def test_killed_workers_change_nothing(whole, tmp_path, monkeypatch):
+    folder, expected = whole
+    save, killed = store.save, []
+
+    def save_and_kill(path, rows):
+        save(path, rows)
+        if not killed:
+            killed.extend(multiprocessing.active_children())
+            for process in killed:
+                process.kill()
+
+    monkeypatch.setattr(store, "save", save_and_kill)
+    found = run(tmp_path / "e", chunk_size=2, workers=2)
+    assert len(killed) == 2 and same(found, expected)
+    assert content(tmp_path / "e") == content(folder)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone", "flipped", "short", "text"])
+def test_a_damaged_chunk_is_computed_again(whole, copy, computed, damage):
+    folder, expected = whole
+    path = copy / "chunk-000001.nc"
+    data = path.read_bytes()
+    if damage == "flipped":
+        position = data.index(expected["loss"][2].tobytes()) + 3
+        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+    elif damage == "short":
+        shutil.copy(copy / "chunk-000003.nc", path)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": data[:-100], "empty": b"", "text": b"chunk"}[damage])
+    assert load_ensemble(copy).status.tolist().count("interrupted") == 2
+    assert same(run(copy), expected)
+    assert computed == [2] and content(copy) == content(folder)
+
+
+def test_nothing_is_computed_again_where_nothing_is_damaged(copy, whole, computed):
+    assert same(run(copy), whole[1]) and computed == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"t_end": 301.0}, "procedure, t"),
+        ({"rtol": 1e-6}, "procedure"),
+        ({"starts": Law(size=7, scale=0.3, seed=6)}, "starts"),
+        ({"starts": Law(size=8, scale=0.3, seed=5)}, "starts"),
+        ({"starts": np.ones((7, 2, 2))}, "starts"),
+        ({"observables": ("loss",)}, "shapes"),
+        ({"claims": ()}, "claims"),
+        ({"system": ReLUNeuron(2, 2, (0.0, 2.0))}, "parameters"),
+    ],
+)
+def test_the_folder_of_another_ensemble_is_refused_and_stays(copy, computed, change, word):
+    before = content(copy)
+    with pytest.raises(InputError, match=f"holds another ensemble, which differs in {word}"):
+        run(copy, **change)
+    assert content(copy) == before and computed == []
+
+
+def test_given_starts_are_told_apart_by_their_numbers(tmp_path):
+    starts = np.array([LAW.start(SYSTEM, k) for k in range(3)])
+    found = run(tmp_path / "e", starts=starts)
+    assert same(run(tmp_path / "e", starts=starts.copy()), found)
+    with pytest.raises(InputError, match="differs in starts"):
+        run(tmp_path / "e", starts=np.nextafter(starts, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("other.txt", "mine", "one with other files"),
+        ("manifest.json", "{", "damaged"),
+        ("manifest.json", "[]", "damaged"),
+        ("manifest.json", '{"format": "other-1"}', "has the format 'other-1'"),
+    ],
+)
+def test_a_folder_that_is_not_an_ensembles_is_refused_and_stays(tmp_path, name, text, word):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=word):
+        run(tmp_path)
+    assert content(tmp_path) == {name: text.encode()}
+
+
+def test_what_cannot_be_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="expected a folder, got a file"):
+        run(tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be written"):
+        run(tmp_path / "missing" / "e")
+    with pytest.raises(InputError, match="is not a popflow ensemble"):
+        load_ensemble(tmp_path)
+    assert list(content(tmp_path)) == ["file"]
+
+
+def test_a_damaged_manifest_is_told_when_it_is_read(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    del manifest["starts"]
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"damaged manifest\.json"):
+        load_ensemble(copy)
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "chunk.nc"
+    monkeypatch.setattr(store.os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        store.save(path, {"loss": np.zeros((2, 3))})
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    store.save(path, {"loss": np.zeros((2, 3)), "status": np.array(["a", "b"], dtype=object)})
+    assert store.intact(path, 2) and not store.intact(path, 3)

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+import flows
+import potentials
+from flows.core.errors import InputError
+from flows.report import curves as panels
+from flows.report.interactive import view
+from flows.report.plane import plane
+
+# A bound with the tightest constant of a run touches the loss, up to rounding.
+TOUCH = 1e-9
+# Slacks of the proven claims are not negative, up to what a tolerance of 1e-10 leaves.
+SLACK = 1e-7
+
+
+@pytest.fixture(scope="module")
+def runs():
+    systems = {
+        "relu_neuron": (flows.ReLUNeuron(2, 3), 0.1),
+        "gmm_em": (flows.GMMEM(2, 2), 1.0),
+        "score_matching": (flows.ScoreMatching(2, 2, target=[1.0, 0.0]), 0.1),
+        "matrix_factorization": (flows.MatrixFactorization(2, "complex", 20.0), 0.2),
+    }
+    return {
+        name: flows.integrate(system, system.initial(scale, 0), 1e5)
+        for name, (system, scale) in systems.items()
+    }
+
+
+@pytest.fixture(scope="module", params=potentials.SYSTEMS)
+def run(request, runs):
+    return runs[request.param]
+
+
+def test_bounds_lie_on_their_side_of_the_loss(run):
+    loss, *bounds = panels.loss_panel(run).series
+    seen = np.isfinite(loss.values)
+    assert loss.values[seen] == pytest.approx(run["loss"][seen])
+    for bound in bounds:
+        ratio = bound.values / loss.values
+        ratio = ratio[np.isfinite(ratio)]
+        assert len(ratio)
+        gap = (ratio - 1) * (1 if bound.label.startswith("upper") else -1)
+        assert gap.min() > -TOUCH, bound.label
+        if "measured" in bound.label:
+            assert gap.min() < TOUCH, bound.label
+
+
+def test_a_bound_that_is_about_other_starts_and_fails_is_not_drawn():
+    system = flows.MatrixFactorization(2, "real", 20.0)
+    positive = next(s for k in range(20) if np.linalg.det(s := system.initial(0.2, k)).prod() > 0)
+    run = flows.integrate(system, positive, 1e4)
+    (verdict,) = flows.check(run, "real_failure")
+    assert verdict.verdict == "HYPOTHESIS_NOT_MET"
+    assert not any("real_failure" in s.label for s in panels.loss_panel(run).series)
+
+
+def test_curves_of_a_potential_are_its_value_and_derivative(run):
+    for potential in potentials.potentials(run.system.name):
+        drawn = panels.potential_panels(run, potential.name)
+        for panel, values in zip(drawn, run.potential(potential.name), strict=True):
+            columns = values.reshape(len(run.t), -1).T
+            for series, column in zip(panel.series, columns, strict=True):
+                shown = np.isfinite(series.values)
+                assert (series.values[shown] == column[shown]).all()
+
+
+def test_slack_is_negative_where_a_claim_fails_and_nowhere_else(run):
+    verdicts = {v.claim: v for v in flows.check(run)}
+    decided = 0
+    for claim in potentials.claims(run.system.name):
+        verdict, (_, slack) = verdicts[claim.id], panels.claim_panels(run, claim)
+        least = min((np.nanmin(s.values) for s in slack.series), default=np.nan)
+        if any(c.relation == "==" for c in claim.comparisons) or np.isnan(least):
+            continue
+        if verdict.verdict in ("HOLDS", "HOLDS_BEYOND"):
+            assert least > -SLACK, claim.id
+            decided += 1
+        elif "fails" in verdict.message and len(slack.series) == len(claim.comparisons):
+            assert least < 0, claim.id
+    assert decided
+
+
+def test_a_claim_that_a_run_breaks_has_a_negative_slack(runs):
+    (claim,) = (c for c in potentials.claims("gmm_em") if c.id == "bad_region")
+    _, slack = panels.claim_panels(runs["gmm_em"], claim)
+    assert np.nanmin(slack.series[0].values) < -0.5
+
+
+def test_levels_are_the_claimed_powers_of_time(runs):
+    levels = {name: panels.exponent_panel(run).levels for name, run in runs.items()}
+    assert levels["relu_neuron"] == (-3.0,)
+    assert levels["gmm_em"] == (-0.5,)
+    assert levels["matrix_factorization"] == ()
+
+
+def test_an_undefined_potential_is_said_to_be_undefined():
+    run = flows.integrate(flows.ReLUNeuron(1, 2), [[0.05, 0.1]], 10.0)
+    (panel, _) = panels.potential_panels(run, "kappa_max")
+    assert not panel.series and "undefined" in panel.note
+
+
+def test_an_unknown_potential_is_refused_with_the_nearest(runs):
+    with pytest.raises(InputError, match="did you mean kappa_max"):
+        panels.potential_panels(runs["relu_neuron"], "kapa_max")
+
+
+def test_a_view_is_json_with_the_numbers_of_the_run(run):
+    seen = json.loads(json.dumps(view(run), allow_nan=False))
+    assert seen["t"] == run.t[1:].tolist()
+    assert seen["loss"]["series"][0]["values"] == [x or None for x in run["loss"][1:].tolist()]
+    assert [p["name"] for p in seen["potentials"]] == list(run.names[2:])
+    assert {c["id"]: c["verdict"] for c in seen["claims"]} == {
+        v.claim: str(v.verdict) for v in flows.check(run)
+    }
+
+
+def test_a_plane_keeps_the_lengths_of_what_lies_in_it():
+    system = flows.ReLUNeuron(3, 2, teacher=[3.0, 4.0])
+    run = flows.integrate(system, system.initial(0.5, 0), 100.0)
+    seen = plane(run)
+    assert np.linalg.norm(seen.paths, axis=2) == pytest.approx(np.linalg.norm(run.state, axis=2))
+    assert seen.paths[..., 0] == pytest.approx(run.state @ [0.6, 0.8])
+    assert seen.goals == (("teacher", 5.0, 0.0),)
+
+
+def test_bodies_on_a_line_have_a_plane_all_the_same():
+    run = flows.integrate(flows.ReLUNeuron(2, 3), [[0.1, 0, 0], [0.2, 0, 0]], 100.0)
+    assert np.abs(plane(run).paths[..., 1]).max() == 0
+    line = flows.GMMEM(2, 1)
+    run = flows.integrate(line, [[1.0], [-0.5]], 100.0)
+    assert np.abs(plane(run).paths[..., 0]) == pytest.approx(np.abs(run.state[..., 0]))
+
+
+def test_eigenvalues_are_those_of_the_product_and_move_without_jumps(runs):
+    run = runs["matrix_factorization"]
+    seen = plane(run)
+    values = seen.paths[..., 0] + 1j * seen.paths[..., 1]
+    w = run.state
+    product = w[:, 3] @ w[:, 2] @ w[:, 1] @ w[:, 0]
+    scale = np.abs(values).max()
+    assert values.prod(axis=1) == pytest.approx(np.linalg.det(product), abs=1e-12 * scale)
+    assert values.sum(axis=1) == pytest.approx(np.trace(product, axis1=1, axis2=2), abs=1e-12)
+    steps = np.abs(np.diff(values, axis=0))
+    swapped = np.abs(values[1:, ::-1] - values[:-1])
+    assert (steps.sum(axis=1) <= swapped.sum(axis=1)).all()
+    assert [goal[1:] for goal in seen.goals] == [(1.0, 0.0)]

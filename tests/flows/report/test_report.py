@@ -1,0 +1,267 @@
+import base64
+import importlib
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+import flows
+import potentials
+import symbolic
+from flows.core.errors import InputError
+from flows.report import figure, html, report
+from flows.report.case import Case
+from flows.report.cases import relu_neuron as relu_neuron_report
+from flows.report.figures import gmm_em as gmm_em_figure
+
+LARGEST = 5e6  # bytes of a page that opens at once on a phone
+HOSTILE = "<script>alert('x')</script>"
+LOSS_LOWER = next(c for c in potentials.claims("relu_neuron") if c.id == "loss_lower")
+
+
+def case(**more):
+    system = flows.ReLUNeuron(n=2, d=2)
+    start = [[0.2, 0.1], [0.2, -0.1]]
+    return Case(
+        **{
+            "title": "pair",
+            "text": "two neurons",
+            "system": system,
+            "start": start,
+            "options": "--initial pair.json",
+            "figures": {"the loss": figure.loss_figure},
+            "broken": (replace(LOSS_LOWER, exponent=2),),
+            "t_end": 1e6,
+            **more,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def page():
+    return report.page("relu_neuron", [case()]).text
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would load, the numbers, and tags that are not closed."""
+
+    VOID = ("meta", "img", "br", "link", "input")
+
+    def __init__(self, text):
+        super().__init__()
+        self.loaded, self.links, self.numbers, self.open, self.tags = [], [], [], [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        # A link is followed by a person; all else is loaded with the page.
+        keys = {"a": (), "data": ()}.get(tag, ("src", "href", "srcset", "data", "action"))
+        self.loaded += [v for k, v in attrs if k in keys]
+        self.links += [v for k, v in attrs if tag == "a" and k == "href"]
+        self.numbers += [float(v) for k, v in attrs if tag == "data" and k == "value"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def foreign(text):
+    """Addresses outside the page; the names of XML namespaces are not loaded by anything."""
+    inside = ("#", "data:")
+    shown = re.sub(r"base64,[\w+/=]+|<script>.*?</script>", "", text, flags=re.DOTALL)
+    styled = re.findall(r"url\([^)]*\)|@import", shown)
+    return [x for x in Reader(text).loaded if not x.startswith(inside)] + styled
+
+
+def test_a_page_loads_nothing_from_elsewhere(page):
+    assert foreign(page) == []
+    assert "default-src 'none'" in page  # and the browser holds it to that
+    assert {link for link in Reader(page).links if not link.startswith("#")} == {"index.html"}
+
+
+def test_a_link_to_elsewhere_is_noticed():
+    assert foreign('<img src="https://example.org/x.png"><p style="background:url(x)"></p>')
+
+
+def test_tags_are_balanced_and_the_page_is_small(page):
+    assert Reader(page).open == []
+    assert len(page.encode()) < LARGEST
+
+
+def test_an_open_tag_is_noticed():
+    assert Reader("<p><b></b>").open == ["p"]
+
+
+def test_figures_are_vector_images_with_a_caption(page):
+    encoded = re.search(r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="the loss"', page)
+    drawing = ET.fromstring(base64.b64decode(encoded[1]))
+    assert drawing.tag.endswith("svg")
+    assert not any(element.tag.endswith("image") for element in drawing.iter())  # no pixels
+
+
+def test_verdicts_and_their_numbers_are_those_of_the_check(page):
+    one = case()
+    run = flows.integrate(one.system, one.start, one.t_end)
+    numbers = Reader(page).numbers
+    for verdict in flows.check(run):
+        row = re.search(
+            rf"<tr class=.of.><th scope=.row.>{verdict.claim}</th>.*?</tr>", page, re.DOTALL
+        ).group()
+        (claim,) = (c for c in potentials.claims("relu_neuron") if c.id == verdict.claim)
+        stated = dict.fromkeys(c.constant for c in claim.comparisons)
+        values = (
+            verdict.measured,
+            verdict.bound,
+            verdict.error,
+            verdict.constant,
+            *stated,
+            verdict.attained_at,
+        )
+        assert Reader(row).numbers == [float(v) for v in values if v is not None]
+        assert (">open<" in row) == (None in stated)
+        assert re.search(rf'class="verdict {verdict.verdict}">\S+ {verdict.verdict}<', row)
+    assert float(run["loss"][-1]) in numbers
+    assert float(run["loss"][-1]) * (1 + 1e-15) not in numbers
+
+
+def test_a_broken_claim_is_shown_as_violated(page):
+    honest, control = page.split("Negative control", 1)
+    assert "VIOLATED</b>" in control
+    assert "VIOLATED</b>" not in honest
+
+
+def test_every_claim_potential_and_step_is_on_the_page(page):
+    for claim in potentials.claims("relu_neuron"):
+        assert f'<h3 id="claim-{claim.id}">{claim.id}</h3>' in page
+        assert f'href="#claim-{claim.id}"' in page
+    for potential in potentials.potentials("relu_neuron"):
+        assert f"<h3>{potential.name}</h3>" in page
+    steps = [s for d in symbolic.derive("relu_neuron").derivations for s in d.steps]
+    assert page.count("(PROVED)") == len(steps)
+    assert "REFUTED" not in page
+
+
+def test_formulas_are_mathml_without_left_over_latex(page):
+    formulas = re.findall(r"<math.*?</math>", page, re.DOTALL)
+    assert len(formulas) > 100
+    for formula in formulas:
+        assert "\\" not in formula
+        ET.fromstring(formula.replace("&", "&amp;"))
+    assert "\\" in html._math(r"\unknowncommand x")  # what such a remnant would look like
+
+
+def test_the_command_of_a_run_repeats_it():
+    for one in relu_neuron_report.cases():
+        assert one.command.splitlines()[-1].startswith("popflow check relu_neuron --")
+        assert one.command.endswith("--t-end 1e+12")
+        assert ("--initial" in one.options) == bool(one.prepare)
+
+
+def test_provenance_is_on_the_page(page):
+    for word in ("numpy", "rtol = 1e-10", "field_evaluations = ", "popflow report relu_neuron"):
+        assert word in page
+
+
+def test_hostile_text_is_shown_as_text():
+    broken = replace(LOSS_LOWER, id=HOSTILE)
+    words = {HOSTILE: figure.loss_figure}
+    text = report.page(
+        "relu_neuron",
+        [case(title=HOSTILE, text=HOSTILE, options=HOSTILE, figures=words, broken=(broken,))],
+    ).text
+    assert HOSTILE not in text
+    assert text.count("&lt;script&gt;") >= 6
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pages without content: what is tested here is where they go."""
+    made = report.Page(
+        "relu_neuron",
+        "neurons",
+        "<!DOCTYPE html>",
+        ("a paper",),
+        "data:,",
+        "loss",
+        {"PROVED": 96},
+        {"HOLDS": 3, "VIOLATED": 1},
+        2,
+    )
+    monkeypatch.setattr(report, "page", lambda name, folder: made)
+
+
+def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
+    out = tmp_path / "new" / "folder"
+    told = []
+    paths = report.write(["relu_neuron"], out, tell=told.append)
+    assert told == paths == [out / "relu_neuron.html", out / "index.html"]
+    assert sorted(paths) == sorted(out.iterdir())  # and nothing else is left
+    text = paths[1].read_text("utf-8")
+    assert foreign(text) == []
+    assert Reader(text).links == ["#main", "relu_neuron.html"]
+    for word in (
+        "a paper",
+        "96 PROVED",
+        "3 HOLDS",
+        "1 VIOLATED",
+        "2 runs",
+        "popflow report relu_neuron --out DIR",
+    ):
+        assert word in text
+
+
+@pytest.mark.parametrize("existing", ["relu_neuron.html", "index.html"])
+def test_existing_pages_are_kept_unless_forced(tmp_path, quick, existing):
+    (tmp_path / existing).write_text("mine")
+    with pytest.raises(InputError, match="exists; give --force"):
+        report.write(["relu_neuron"], tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [existing]
+    assert (tmp_path / existing).read_text() == "mine"
+    report.write(["relu_neuron"], tmp_path, force=True)
+    assert (tmp_path / existing).read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_bad_requests_are_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "page", lambda name, folder: pytest.fail("worked"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="unknown system 'relu'; did you mean relu_neuron"):
+        report.write(["relu_neuron", "relu"], tmp_path / "out")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="expected a folder"):
+            report.write(["relu_neuron"], folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_figures_for_a_paper_lie_beside_the_page_and_are_linked(tmp_path, monkeypatch):
+    monkeypatch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
+    system = flows.GMMEM(2, 1)
+    one = Case(
+        "pair",
+        "two",
+        system,
+        [[1.0], [-0.5]],
+        "--initial pair.json",
+        figures={"the loss": gmm_em_figure.loss_figure},
+        t_end=100.0,
+    )
+    text = report.page("gmm_em", [one], tmp_path).text
+    files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    stems = {"loss", *(p.name.replace("_", "-") for p in potentials.potentials("gmm_em"))}
+    assert files == {
+        f"figures/gmm_em/run-1-{stem}.{suffix}"
+        for stem in stems
+        for suffix in ("pdf", "svg", "png")
+    }
+    assert files <= set(Reader(text).links)
+    assert foreign(text) == []
+
+
+@pytest.mark.parametrize("name", potentials.SYSTEMS)
+def test_every_system_says_what_its_page_shows(name):
+    content = importlib.import_module(f"flows.report.cases.{name}")
+    assert content.PORTRAITS
+    for one in content.cases():
+        assert one.system.name == name and one.figures

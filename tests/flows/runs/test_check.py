@@ -1,0 +1,353 @@
+"""Verdicts: right claims hold, broken ones are violated, and nothing is claimed without ground."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import potentials
+from flows import ReLUNeuron, integrate
+from flows.core.errors import InputError
+from flows.runs.check import check
+from flows.runs.quantities import marked_times
+from flows.runs.rates import local_exponent, tail_constant
+from flows.runs.verdict import Outcome, exit_code
+from potentials.claim import Comparison, Conserved, Hypothesis, Identity, Inequality
+from potentials.notation import symbol
+from potentials.source import Source
+
+CLAIMS = {c.id: c for c in potentials.claims("relu_neuron")}
+ASYMPTOTIC = [i for i, c in CLAIMS.items() if c.asymptotic and i != "exact_param_rate"]
+# Exponents are fitted on three decades that end at 1e9, where corrections are below 1e-5.
+EXPONENT_TOLERANCE = 1e-4
+SOURCE = Source("nobody", 2000, "0000.00000", "a test", "identity")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run given by closed forms: tails like a flow's, exact rates, not a solution."""
+
+    t: np.ndarray
+    features: dict
+    parameters: dict
+    status: str = "completed"
+    rtol: float = 1e-10
+
+    @property
+    def statements(self):
+        return potentials.statements(self.parameters["system"])
+
+    def error(self, name):
+        return 100 * self.rtol
+
+
+def times(end):
+    return np.concatenate([[0.0], np.geomspace(1e-3, end, 10 * round(np.log10(end / 1e-3)) + 1)])
+
+
+def power_run(v=1.0, end=1e9, **changes):
+    """Two neurons with `L ~ t^-3`, `z ~ t^-1`, `theta ~ t^-1`, `H = e^-t`, small at the start."""
+    t = times(end)
+    s, one, fast = 1 + t, np.ones_like(t), np.exp(-t)
+
+    def both(x):
+        return np.stack([x, x], axis=1)
+
+    def column(x):
+        return x[:, None]
+
+    h, theta = (1 - 0.999 * fast) * v / 2, 1.2 / s
+    features = {
+        "loss": v**2 * s**-3,
+        "loss_dot": -3 * v**2 * s**-4,
+        "gradient_norm": np.sqrt(3) * v * s**-2,
+        "rho": -0.999 * v * fast,
+        "rho_dot": 0.999 * v * fast,
+        "h": both(h),
+        "h_dot": both(0.999 * v * fast / 2),
+        "zeta": both(0.01 * v / s),
+        "zeta_dot": both(-0.01 * v * s**-2),
+        "norm": both(h),
+        "norm_dot": both(0.999 * v * fast / 2),
+        "theta": both(theta),
+        "theta_dot": both(-1.2 * s**-2),
+        "distance": column(0.02 * v / s),
+        "distance_dot": column(-0.02 * v * s**-2),
+        "kappa": column(1.2 * one),
+        "kappa_dot": column(one),
+        "theta_pair": column(theta),
+        "theta_pair_dot": column(-1.2 * s**-2),
+    }
+    return Measured(
+        t, features, {"system": "relu_neuron", "n": 2, "d": 6, "teacher_norm": v}, **changes
+    )
+
+
+def exponential_run(n=1, end=1e9):
+    """The residual of one neuron: `L = e^-t/4`, `|grad L| = e^(-t/2)/2`."""
+    run = power_run(end=end)
+    r = np.exp(-run.t / 2)
+    tail = {"loss": r**2 / 4, "loss_dot": -(r**2) / 4, "gradient_norm": r / 2}
+    features = {k: x[:, :n] if x.ndim == 2 else x for k, x in (run.features | tail).items()}
+    pairs = ("distance", "kappa", "theta_pair")
+    if n == 1:
+        features |= {k + e: np.zeros((len(r), 0)) for k in pairs for e in ("", "_dot")}
+    return replace(run, features=features, parameters=run.parameters | {"n": n})
+
+
+def verdict(run, claim):
+    (found,) = check(run, claim)
+    return found
+
+
+def bare(claim, **changes):
+    """The claim without hypotheses, possibly broken: what the conclusion alone gives."""
+    return replace(CLAIMS[claim], hypotheses=(), **changes)
+
+
+@pytest.mark.parametrize("claim", [i for i in CLAIMS if i != "exact_param_rate"])
+def test_every_conclusion_of_the_table_holds_on_a_power_tail(claim):
+    assert verdict(power_run(), bare(claim)).verdict == Outcome.HOLDS
+
+
+@pytest.mark.parametrize("claim", ASYMPTOTIC)
+def test_the_measured_exponent_is_the_claimed_one_within_its_error(claim):
+    found = verdict(power_run(), claim)
+    assert found.measured == pytest.approx(found.bound, abs=EXPONENT_TOLERANCE)
+    assert abs(found.measured - found.bound) <= found.error < EXPONENT_TOLERANCE * 10
+
+
+@pytest.mark.parametrize(
+    ("claim", "exponent"),
+    [
+        ("loss_upper", 4),
+        ("loss_upper", sp.Rational(31, 10)),
+        ("loss_lower", 2),
+        ("distance_decay", 3),
+        ("distance_vs_loss", 2),
+        ("gradient_lower", sp.Rational(1, 3)),
+        ("angle_vs_loss", 1),
+        ("phase1_angles", -1),
+        ("phase2_residual", 5),
+        ("transverse_vs_loss", 1),
+        ("distance_decay_constant", 3),
+        ("distance_vs_loss_constant", 1),
+        ("loss_lower_constant", 1),
+    ],
+)
+def test_a_broken_exponent_is_violated(claim, exponent):
+    assert verdict(power_run(), bare(claim, exponent=sp.sympify(exponent))).verdict == "VIOLATED"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "kappa_persists",
+        "separation",
+        "balance",
+        "phase1_angles",
+        "angle_vs_loss",
+        "phase2_residual",
+        "transverse_vs_loss",
+        "distance_decay_constant",
+        "distance_vs_loss_constant",
+        "loss_lower_constant",
+    ],
+)
+def test_a_changed_sign_is_violated(claim):
+    assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.VIOLATED
+
+
+@pytest.mark.parametrize(
+    "claim", ["loss_upper", "loss_lower", "distance_decay", "distance_vs_loss", "gradient_lower"]
+)
+def test_the_reverse_of_a_tight_bound_with_an_open_constant_is_true(claim):
+    # On an exact power tail both directions hold, so here a changed sign breaks nothing.
+    assert verdict(power_run(), bare(claim, sign=-1)).verdict == Outcome.HOLDS
+
+
+def test_a_broken_constant_is_violated():
+    claim = CLAIMS["kappa_persists"]
+    (c,) = claim.conclusions
+    broken = replace(claim, conclusions=(replace(c, constant=sp.Integer(3)),))
+    assert verdict(power_run(), broken).verdict == Outcome.VIOLATED
+
+
+def test_a_weaker_exponent_still_holds():
+    assert verdict(power_run(), bare("loss_upper", exponent=sp.Integer(2))).verdict == "HOLDS"
+    assert verdict(power_run(), bare("loss_lower", exponent=sp.Integer(4))).verdict == "HOLDS"
+
+
+def test_exponential_decay_is_told_from_a_power():
+    assert verdict(exponential_run(), "exact_param_rate").verdict == Outcome.HOLDS
+    assert verdict(exponential_run(), "exact_param_rate").constant == pytest.approx(1.0)
+    broken = bare("exact_param_rate", exponent=sp.Rational(1, 2))
+    assert verdict(exponential_run(), broken).verdict == Outcome.VIOLATED
+    assert verdict(power_run(), bare("exact_param_rate")).verdict == Outcome.VIOLATED
+    assert verdict(power_run(), "exact_param_rate").verdict == Outcome.HYPOTHESIS_NOT_MET
+
+
+def test_an_exponential_rate_breaks_the_lower_bound_unless_its_hypotheses_exclude_it():
+    run = exponential_run(n=2)
+    assert verdict(run, "loss_lower").verdict == Outcome.VIOLATED
+    parallel = replace(run, features=run.features | {"zeta": 0 * run.features["zeta"]})
+    assert verdict(parallel, "loss_lower").verdict == Outcome.HYPOTHESIS_NOT_MET
+    assert verdict(parallel, "loss_upper").verdict == Outcome.HOLDS_BEYOND
+
+
+def test_nobody_meets_the_small_start_and_the_numbers_say_so():
+    found = verdict(power_run(), "loss_upper")
+    assert found.verdict == Outcome.HOLDS_BEYOND and "outside the theorem" in found.message
+    (small,) = (h for h in found.hypotheses if "4226" in h.text)
+    assert not small.holds and small.needed == pytest.approx(-2 - 4226 * np.log10(2))
+    assert small.value == pytest.approx(np.log10(5e-4 * np.sqrt(2 / 12) * np.sqrt(6)))
+    broken = replace(CLAIMS["loss_upper"], exponent=sp.Integer(4))
+    assert verdict(power_run(), broken).verdict == Outcome.HYPOTHESIS_NOT_MET
+
+
+def test_a_run_that_ended_early_decides_nothing_asymptotic():
+    stopped = power_run(status="step_budget")
+    for claim in ASYMPTOTIC:
+        assert verdict(stopped, bare(claim, exponent=sp.Integer(9))).verdict == "INCONCLUSIVE"
+    assert verdict(stopped, "kappa_persists").verdict == Outcome.HOLDS
+
+
+def test_a_short_run_does_not_refute_a_true_bound():
+    for end in (3.0, 1e1, 3e1, 1e2, 1e3):
+        for claim in ASYMPTOTIC:
+            assert verdict(power_run(end=end), bare(claim)).verdict != Outcome.VIOLATED
+
+
+def test_a_margin_below_the_error_is_inconclusive():
+    assert verdict(power_run(rtol=1.0), bare("kappa_persists")).verdict == Outcome.INCONCLUSIVE
+    assert verdict(power_run(), bare("kappa_persists")).verdict == Outcome.HOLDS
+
+
+def test_values_that_disagree_with_their_rates_are_inconclusive():
+    run = power_run()
+    noisy = replace(run, features=run.features | {"loss_dot": 1.2 * run.features["loss_dot"]})
+    assert verdict(noisy, "loss_lower").verdict == Outcome.INCONCLUSIVE
+    assert "disagree" in verdict(noisy, "loss_lower").message
+
+
+def test_an_inequality_with_zero_on_its_small_side_holds_trivially():
+    run = power_run()
+    zero = {k: 0 * run.features[k] for k in ("distance", "distance_dot")}
+    found = verdict(replace(run, features=run.features | zero), "distance_vs_loss")
+    assert found.verdict == Outcome.HOLDS and "trivially" in found.message
+    assert "trivially" not in verdict(run, "distance_vs_loss").message
+
+
+def test_a_claim_that_selects_nothing_is_void_not_true():
+    run = exponential_run(n=1)
+    for claim in ("separation", "kappa_persists", "distance_decay"):
+        assert verdict(run, claim).verdict == Outcome.HYPOTHESIS_NOT_MET
+        assert verdict(run, bare(claim)).verdict == Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("claim", ASYMPTOTIC)
+def test_constants_do_not_depend_on_the_length_of_the_teacher(claim):
+    # The flow is homogeneous, so a constant that moves is a wrong power of |v| in the claim.
+    one, large = (verdict(power_run(v=v), claim) for v in (1.0, 1e6))
+    assert large.constant == pytest.approx(one.constant, rel=1e-9)
+    assert large.verdict == one.verdict
+
+
+def test_the_tightest_constant_is_the_largest_ratio_with_its_time():
+    found = verdict(power_run(), "distance_decay")
+    # -Z'/Z^2 = 1/0.02 throughout, times kappa_max(0)^2/n^4.
+    assert found.constant == pytest.approx(50 * 1.2**2 / 16)
+    found = verdict(power_run(), "kappa_persists")
+    assert found.constant == pytest.approx(1.0)
+
+
+def test_marks_are_the_first_and_last_times_of_their_rules():
+    run = power_run()
+    marks = marked_times(run)
+    step = 10**0.1
+    assert -np.log(0.9) / step <= marks["T1"] <= -np.log(0.9)
+    assert np.log(10) / step <= marks["T2"] <= np.log(10) * step
+    never = replace(run, features=run.features | {"rho": -1 + 0 * run.features["rho"]})
+    assert marked_times(never)["T1"] == run.t[-1] and np.isnan(marked_times(never)["T2"])
+
+
+def test_identities_and_conserved_quantities_are_equal_within_error_or_violated():
+    dissipation = Comparison(symbol("loss_dot"), "==", -(symbol("gradient_norm") ** 2), sp.S.One)
+    wrong = replace(dissipation, rhs=dissipation.rhs * sp.Rational(1001, 1000))
+    for c, outcome in ((dissipation, Outcome.HOLDS), (wrong, Outcome.VIOLATED)):
+        claim = Identity(
+            id="energy", statement="dL/dt = -|grad L|^2", source=SOURCE, conclusions=(c,)
+        )
+        assert verdict(power_run(), claim).verdict == outcome
+    for name, outcome in (("kappa_max", Outcome.HOLDS), ("loss", Outcome.VIOLATED)):
+        same = Comparison(symbol(name), "==", symbol(f"{name}_0"), sp.S.One)
+        claim = Conserved(id="same", statement="constant", source=SOURCE, conclusions=(same,))
+        assert verdict(power_run(), claim).verdict == outcome
+    with pytest.raises(ValueError, match="cannot claim '=='"):
+        Inequality(id="x", statement="", source=SOURCE, conclusions=(dissipation,))
+
+
+def test_an_undefined_hypothesis_is_not_met():
+    h = Hypothesis("sqrt(-loss) >= 0", sp.sqrt(-symbol("loss")), ">=", sp.S.Zero)
+    claim = replace(CLAIMS["kappa_persists"], hypotheses=(h,))
+    found = verdict(power_run(), claim)
+    assert found.verdict == Outcome.HOLDS_BEYOND and not found.hypotheses[0].holds
+
+
+def test_verdicts_are_json_with_the_public_keys_and_the_exit_code_counts_them():
+    verdicts = check(power_run())
+    assert [v.claim for v in verdicts] == list(CLAIMS)
+    for v in verdicts:
+        plain = json.loads(json.dumps(v.to_json(), allow_nan=False))
+        assert {"claim", "verdict", "measured", "bound", "error", "hypotheses", "source"} <= set(
+            plain
+        )
+    outcomes = {o: [replace(verdicts[0], verdict=o)] for o in Outcome}
+    assert exit_code(outcomes[Outcome.HOLDS] + outcomes[Outcome.HOLDS_BEYOND]) == 0
+    assert exit_code(outcomes[Outcome.VIOLATED] + outcomes[Outcome.INCONCLUSIVE]) == 1
+    assert exit_code(outcomes[Outcome.HOLDS] + outcomes[Outcome.INCONCLUSIVE]) == 3
+    assert exit_code(outcomes[Outcome.HYPOTHESIS_NOT_MET]) == 3
+
+
+def test_an_unknown_claim_is_one_clear_line():
+    with pytest.raises(InputError, match="unknown claim 'nope'; known: loss_upper"):
+        check(power_run(), "nope")
+
+
+# --- runs of the flow itself ---------------------------------------------------------------------
+
+
+def run_from(start, end=1e6):
+    start = np.array(start, dtype=float)
+    return integrate(ReLUNeuron(n=start.shape[0], d=start.shape[1]), start, t_end=end)
+
+
+def test_a_mirror_pair_has_the_exponent_three_and_a_constant_within_its_error():
+    run = run_from([[0.5, 0.1], [0.5, -0.1]])
+    assert local_exponent(run)[-1] == pytest.approx(-3.0, abs=EXPONENT_TOLERANCE)
+    # theta' = -theta^2/pi and L = theta^3/(6 pi) to leading order: t^3 L -> pi^2/6.
+    found = tail_constant(run)
+    assert abs(found.value - np.pi**2 / 6) <= found.error < 1e-4
+    assert verdict(run, "loss_lower").verdict == Outcome.HOLDS
+    assert verdict(run, "loss_upper").verdict == Outcome.HOLDS_BEYOND
+    assert verdict(run, replace(CLAIMS["loss_lower"], exponent=sp.Integer(2))).verdict == "VIOLATED"
+    assert verdict(run, bare("loss_upper", exponent=sp.Integer(4))).verdict == Outcome.VIOLATED
+
+
+def test_a_parallel_start_has_a_linear_rate_and_contradicts_nothing():
+    run = run_from([[0.2, 0.0], [0.1, 0.0]])
+    found = {v.claim: v.verdict for v in check(run)}
+    assert found["exact_param_rate"] == found["loss_upper"] == Outcome.HOLDS_BEYOND
+    assert found["loss_lower"] == Outcome.HYPOTHESIS_NOT_MET
+    assert Outcome.VIOLATED not in found.values()
+
+
+def test_a_close_pair_separates_and_random_starts_violate_no_claim():
+    close = run_from([[0.02, 0.1, 0.0], [0.03, 0.1, 0.02]])
+    assert verdict(close, "separation").verdict == Outcome.HOLDS
+    assert verdict(close, replace(CLAIMS["separation"], sign=-1)).verdict == Outcome.VIOLATED
+    for n, seed in ((1, 0), (2, 1), (3, 2), (5, 3)):
+        start = ReLUNeuron(n=n, d=5).initial(scale=0.1, seed=seed)
+        assert Outcome.VIOLATED not in {v.verdict for v in check(run_from(start, 1e5))}

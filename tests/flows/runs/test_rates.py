@@ -1,0 +1,150 @@
+"""Rates: local exponents from the state, asymptotic windows, constants with their error."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+import potentials
+from flows.core.errors import InputError
+from flows.runs.rates import asymptotic_window, local_exponent, log_corrected, tail_constant
+
+# Exponents of closed forms: rounding of one product and one quotient.
+ROUNDING = 1e-12
+# A fit amplifies the rounding of log L by the norm of its inverse, a few hundred.
+FITTED = 1e-10
+
+
+@dataclass(frozen=True)
+class Decay:
+    """A run that knows only its loss, given in closed form with its rate."""
+
+    t: np.ndarray
+    features: dict
+    parameters: dict = field(
+        default_factory=lambda: {"system": "relu_neuron", "n": 2, "d": 2, "teacher_norm": 1.0}
+    )
+    status: str = "completed"
+    rtol: float = 1e-10
+
+    @property
+    def statements(self):
+        return potentials.statements(self.parameters["system"])
+
+    def error(self, name):
+        return 100 * self.rtol
+
+
+def times(end):
+    return np.concatenate([[0.0], np.geomspace(1e-2, end, 10 * round(np.log10(end / 1e-2)) + 1)])
+
+
+def power(c=2.0, p=3.0, correction=0.0, q=1.0, end=1e9):
+    """`c (1+t)^-p (1 + correction (1+t)^-q)`."""
+    s = 1 + times(end)
+    loss = c * s**-p * (1 + correction * s**-q)
+    rate = -c * s ** (-p - 1) * (p + correction * (p + q) * s**-q)
+    return Decay(s - 1, {"loss": loss, "loss_dot": rate})
+
+
+def logarithmic(c=2.0, a=1.0, b=1.0, end=1e9):
+    """`c t^-a (log t)^-b`."""
+    t = np.geomspace(10.0, end, 10 * round(np.log10(end)) - 9)
+    loss = c * t**-a * np.log(t) ** -b
+    return Decay(t, {"loss": loss, "loss_dot": -loss / t * (a + b / np.log(t))})
+
+
+def exponential(c=1.0, end=1e6):
+    t = times(end)
+    loss = np.exp(-c * t)
+    return Decay(t, {"loss": loss, "loss_dot": -c * loss})
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0, 2.5])
+def test_local_exponent_of_a_shifted_power_is_exact_at_every_time(p):
+    run = power(p=p)
+    exact = -p * run.t / (1 + run.t)
+    assert local_exponent(run) == pytest.approx(exact, abs=ROUNDING)
+    assert local_exponent(run) != pytest.approx(exact * 1.001, abs=ROUNDING)
+
+
+def test_local_exponent_of_an_exponential_is_minus_c_t_until_the_loss_is_lost():
+    run = exponential(c=2.0)
+    alive = run.features["loss"] > 1e-280
+    assert local_exponent(run)[alive] == pytest.approx(-2.0 * run.t[alive], rel=ROUNDING)
+    assert np.isnan(local_exponent(run)[~alive]).all() and (~alive).any()
+
+
+def test_the_window_of_a_power_begins_where_the_exponent_has_arrived():
+    window = asymptotic_window(power())
+    # |p(t) + 3| = 3/(1 + t) <= 0.05 from t = 59 on; output times are a tenth of a decade apart.
+    assert window.steady and 59 <= window.t_start <= 59 * 10**0.1
+    assert window.t_end == pytest.approx(1e9) and window.decades > 7
+
+
+def test_an_exponential_and_a_transient_have_no_steady_window():
+    assert not asymptotic_window(exponential()).steady
+    assert not asymptotic_window(power(end=1e1)).steady
+    assert asymptotic_window(power(end=1e4)).steady
+
+
+def test_a_loss_that_is_zero_throughout_has_an_empty_window():
+    t = times(10.0)
+    window = asymptotic_window(Decay(t, {"loss": 0 * t, "loss_dot": 0 * t}))
+    assert (window.start, window.stop, window.steady, window.decades) == (0, 0, False, 0.0)
+
+
+@pytest.mark.parametrize(("correction", "q"), [(0.0, 1.0), (5.0, 1.0), (-0.4, 1 / 3), (0.5, 0.5)])
+def test_the_constant_lies_within_its_error(correction, q):
+    found = tail_constant(power(c=2.0, correction=correction, q=q))
+    assert abs(found.value - 2.0) <= found.error < 1e-3 * 2.0
+
+
+def test_with_a_wrong_exponent_the_constant_is_zero_or_drowned_by_its_error():
+    low, high = (tail_constant(power(), exponent=p) for p in (2.0, 4.0))
+    assert abs(low.value) <= max(low.error, 1e-6)
+    assert high.error > 0.5 * high.value
+    assert tail_constant(power(), exponent=3.0).error < 1e-4  # the right one is not
+
+
+def test_without_a_window_the_constant_says_so():
+    found = tail_constant(exponential())
+    assert np.isnan(found.value) and found.error == np.inf
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (1.1, 0.0), (2.0, -0.5)])
+def test_a_power_with_a_power_of_the_logarithm_is_recovered(a, b):
+    found = log_corrected(logarithmic(a=a, b=b))
+    fit = (found.exponent, found.log_exponent, found.constant)
+    assert fit == pytest.approx((a, b, 2.0), abs=FITTED)
+    assert fit != pytest.approx((a, b + 1e-6, 2.0), abs=FITTED)
+    assert max(found.errors) < 1e-3 and found.window.steady
+
+
+def test_a_logarithm_is_told_from_a_power_that_is_slightly_larger():
+    log, power_law = log_corrected(logarithmic()), log_corrected(logarithmic(a=1.1, b=0.0))
+    # Both have local exponents near -1.1 at t = 1e5, and the fit keeps them apart.
+    assert abs(log.exponent - power_law.exponent) > 10 * (log.errors[0] + power_law.errors[0])
+    assert abs(log.log_exponent - 1) <= log.errors[1] < 0.01
+    assert abs(power_law.log_exponent) <= power_law.errors[1] < 0.01
+
+
+def test_what_the_form_leaves_out_is_in_the_error():
+    run = logarithmic()
+    # L = 2/(t (log t + 5)): neither exponent is exact on a finite window.
+    factor = np.log(run.t) / (np.log(run.t) + 5)
+    loss = run.features["loss"] * factor
+    rate = -loss / run.t * (1 + 1 / (np.log(run.t) + 5))
+    found = log_corrected(Decay(run.t, {"loss": loss, "loss_dot": rate}))
+    assert 0.01 < abs(found.log_exponent - 1) < 5 * found.errors[1]
+
+
+def test_without_a_window_a_fit_says_so():
+    found = log_corrected(exponential())
+    assert np.isnan([found.exponent, found.log_exponent, found.constant]).all()
+    assert found.errors == (np.inf,) * 3
+
+
+def test_an_unknown_potential_is_one_clear_line():
+    with pytest.raises(InputError, match="unknown potential 'nope'"):
+        local_exponent(power(), "nope")

@@ -1,0 +1,128 @@
+"""Derivations: chained, with evidence, and refuted when mutated."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+
+import symbolic
+from symbolic.evidence.derivation import Derivation, Step
+from symbolic.evidence.identity import Evidence
+from symbolic.lemmas.dual_kernel import THETA
+
+DOCUMENT = symbolic.derive("relu_neuron")
+STEPS = [(d.name, s) for d in DOCUMENT.derivations for s in d.steps]
+X = sp.Symbol("x", real=True)
+# LaTeX characters that still set within a few lines.
+LINE_LENGTH = 1500
+
+
+# sin(theta) alone does not notice the exchange of theta and pi - theta; these right sides do.
+TURNED = [
+    pytest.param(s, id=f"{name}: {s.rule[:40]}")
+    for name, s in STEPS
+    if s.relation == "==" and THETA in s.rhs.subs(sp.sin(THETA), 0).free_symbols
+]
+
+
+@pytest.fixture(scope="module")
+def verified():
+    return DOCUMENT.verify()
+
+
+def test_every_step_is_proved(verified):
+    counts = Counter(s.finding.evidence for d in verified.derivations for s in d.steps)
+    assert set(counts) == {Evidence.PROVED}
+
+
+def test_no_step_of_the_document_says_that_a_thing_equals_itself():
+    assert [s.rule for _, s in STEPS if s.lhs == s.rhs] == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "one summand of equation 4",
+        "off-diagonal block of equation 51",
+        "zeta(a, b) of equation 51",
+        "the form stated in the paper",
+    ],
+)
+def test_equations_of_the_paper_are_proved(verified, rule):
+    (step,) = (s for d in verified.derivations for s in d.steps if s.rule.startswith(rule))
+    assert step.finding.evidence is Evidence.PROVED
+
+
+@pytest.mark.parametrize("step", TURNED)
+def test_step_with_the_supplementary_angle_is_refuted(step):
+    turned = step.rhs.subs(THETA, sp.pi - THETA)
+    assert replace(step, rhs=turned).verify().finding.evidence is Evidence.REFUTED
+
+
+def test_there_are_steps_for_the_supplementary_angle():
+    assert len(TURNED) > 4
+
+
+def test_json_has_the_documented_shape(verified):
+    data = json.loads(json.dumps(verified.to_json()))
+    assert data["system"] == "relu_neuron"
+    for derivation in data["derivations"]:
+        assert set(derivation) == {"name", "source", "steps"}
+        for step in derivation["steps"]:
+            assert set(step) == {"rule", "equation", "evidence", "seconds"}
+            assert step["evidence"] == "PROVED"
+            assert step["seconds"] >= 0
+
+
+def test_unverified_step_is_open():
+    step = DOCUMENT.to_json()["derivations"][0]["steps"][0]
+    assert step["evidence"] == "OPEN"
+
+
+def test_latex_is_a_document_with_every_equation(verified):
+    text = verified.latex()
+    assert text.startswith(r"\documentclass")
+    assert text.rstrip().endswith(r"\end{document}")
+    assert text.count(r"\[") == text.count(r"\]") == len(STEPS)
+    assert "SinMinus" not in text
+
+
+def test_no_equation_fills_a_page(verified):
+    longest = max(len(s["equation"]) for d in verified.to_json()["derivations"] for s in d["steps"])
+    assert longest < LINE_LENGTH
+
+
+def test_chain_that_does_not_continue_is_refused():
+    good = Step(X + X, 2 * X, "sum", fresh=True)
+    assert Derivation("d", "s", (good, Step(2 * X, 4 * X / 2, "again"))).result == 2 * X
+    with pytest.raises(ValueError, match="does not continue"):
+        Derivation("d", "s", (good, Step(3 * X, 3 * X, "again")))
+    with pytest.raises(ValueError, match="begin with a fresh step"):
+        Derivation("d", "s", ())
+
+
+def test_step_that_uses_a_lemma_needs_it_before_and_inside():
+    lemma = Step(sp.sin(2 * X), 2 * sp.sin(X) * sp.cos(X), "double angle", fresh=True)
+    use = Step(
+        sp.sin(2 * X) / sp.cos(X), 2 * sp.sin(X), "cancel", fresh=True, uses=("double angle",)
+    )
+    assert Derivation("d", "s", (lemma, use)).steps[1].uses == ("double angle",)
+    with pytest.raises(ValueError, match="which does not stand before it"):
+        Derivation("d", "s", (use, lemma))
+    changed = replace(lemma, lhs=sp.cos(2 * X), rhs=1 - 2 * sp.sin(X) ** 2)
+    with pytest.raises(ValueError, match="neither side of 'double angle' occurs"):
+        Derivation("d", "s", (changed, use))
+
+
+def test_inequality_is_shown_and_verified_as_one():
+    step = Step(X**2 + 1, 2 * X, "square", fresh=True, relation=">=")
+    assert step.equation == r"x^{2} + 1 \ge 2 x"
+    assert step.verify().finding.evidence is Evidence.PROVED
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "relu_neuron_flow", "../relu_neuron"])
+def test_unknown_system_is_refused_in_one_line(name):
+    with pytest.raises(ValueError, match=r"^unknown system '.*'; known: relu_neuron, "):
+        symbolic.derive(name)

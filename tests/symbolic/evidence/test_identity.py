@@ -1,0 +1,110 @@
+"""Levels of evidence."""
+
+import pytest
+import sympy as sp
+
+from symbolic.evidence.identity import Evidence, equals, examine
+
+T = sp.Symbol("theta", nonnegative=True)
+X = sp.Symbol("x", real=True)
+DOMAIN = ((T, sp.S.Zero, sp.pi),)
+F = sp.Function("F", real=True)
+
+
+def test_identity_that_sympy_reduces_is_proved():
+    assert examine(sp.sin(2 * T), 2 * sp.sin(T) * sp.cos(T), DOMAIN).evidence is Evidence.PROVED
+
+
+def test_identity_that_sympy_cannot_reduce_is_enclosed_and_not_called_equal():
+    # The branch is right on the domain only, which the rewriting rules do not know.
+    left, right = sp.acos(sp.cos(T)), T
+    finding = examine(left, right, DOMAIN)
+    assert finding.evidence is Evidence.ENCLOSED
+    assert "64 random boxes" in finding.detail
+    assert equals(left, right, DOMAIN) is None
+
+
+def test_identity_without_proof_and_without_balls_is_sampled():
+    # SymPy's rules leave the reflection formula alone, and its digamma has no ball here.
+    left = sp.polygamma(0, 1 - X / 9) - sp.polygamma(0, X / 9)
+    right = sp.pi * sp.cos(sp.pi * X / 9) / sp.sin(sp.pi * X / 9)
+    assert examine(left, right, ((X, sp.Rational(1, 9), 2),)).evidence is Evidence.SAMPLED
+
+
+def test_attempt_that_runs_out_of_time_leaves_what_the_others_found():
+    finding = examine(sp.acos(sp.cos(T)), T, DOMAIN, patience=1e-4)
+    assert finding.evidence in (Evidence.OPEN, Evidence.SAMPLED)
+    assert "stopped after 0.0001 s" in finding.detail
+
+
+def test_inequality_is_proved_and_its_converse_refuted():
+    assert examine(T, sp.sin(T), DOMAIN, ">=").evidence is Evidence.PROVED
+    finding = examine(T, sp.sin(T), DOMAIN, "<=")
+    assert finding.evidence is Evidence.REFUTED
+    shown = {name: float(value) for name, value in finding.counterexample}
+    assert shown["lhs"] > shown["rhs"]
+
+
+def test_inequality_that_no_rule_proves_is_enclosed():
+    hill = 2 + sp.sin(T) ** 3 - sp.exp(-T) * sp.cos(3 * T) ** 2
+    finding = examine(hill, sp.S.Half, DOMAIN, ">=")
+    assert finding.evidence is Evidence.ENCLOSED
+    assert "cover the domain" in finding.detail
+
+
+def test_inequality_that_fails_in_a_corner_is_refuted():
+    a, b = sp.symbols("a b", nonnegative=True)
+    corner = ((a, sp.S.Zero, sp.S.One), (b, sp.S.Zero, sp.S.One))
+    finding = examine(a + (1 - b), sp.Rational(1, 10**5), corner, ">=")
+    assert finding.evidence is Evidence.REFUTED
+
+
+def test_identity_of_indexed_sums_is_proved_for_every_length_and_its_mutant_refuted():
+    n, i = sp.symbols("n i", integer=True, positive=True)
+    x = sp.IndexedBase("x", real=True)
+    domain = ((n, 2, 4),)
+    left = sp.Sum(2 * x[i], (i, 1, n)) - sp.Sum(x[i], (i, 1, n))
+    assert examine(left, sp.Sum(x[i], (i, 1, n)), domain).evidence is Evidence.PROVED
+    assert examine(left, sp.Sum(-x[i], (i, 1, n)), domain).evidence is Evidence.REFUTED
+    shorter = sp.Sum(x[i], (i, 2, n))
+    assert examine(left, shorter, domain).evidence is Evidence.REFUTED
+
+
+def test_false_identity_is_refuted_with_a_counterexample():
+    finding = examine(sp.cos(2 * T), 2 * sp.cos(T) ** 2 + 1, DOMAIN)
+    assert finding.evidence is Evidence.REFUTED
+    shown = dict(finding.counterexample)
+    theta = float(shown["theta"])
+    assert float(shown["lhs"]) == pytest.approx(float(sp.cos(2 * theta)))
+    assert float(shown["rhs"]) == pytest.approx(float(sp.cos(2 * theta)) + 2)
+
+
+def test_identity_that_fails_only_near_alignment_is_refuted():
+    near = sp.Rational(1, 10**4)
+    bent = sp.Piecewise((T**2, sp.Lt(T, near)), (T, True))
+    assert examine(bent, T, DOMAIN).evidence is Evidence.REFUTED
+
+
+def test_statement_that_cannot_be_evaluated_is_open():
+    unknown = sp.Limit(F(X), X, sp.oo)
+    assert examine(unknown, sp.S.Zero).evidence is Evidence.OPEN
+    assert equals(unknown, sp.S.Zero) is None
+
+
+def test_rule_for_undefined_functions_is_proved_and_its_mutant_refuted():
+    g = sp.Function("g", real=True)
+    left = sp.Derivative(F(X) * g(X), X)
+    right = F(X).diff(X) * g(X) + F(X) * g(X).diff(X)
+    assert equals(left, right) is True
+    assert equals(left, right - 2 * F(X) * g(X).diff(X)) is False
+
+
+def test_matrices_of_different_size_are_refuted():
+    assert examine(sp.zeros(2, 1), sp.zeros(3, 1)).evidence is Evidence.REFUTED
+
+
+def test_function_of_a_variable_of_integration_is_no_constant():
+    r = sp.Symbol("r", positive=True)
+    x = sp.Symbol("x", real=True)
+    left = sp.Integral(F(x).diff(x), (x, -r, r))
+    assert examine(left, F(r) - F(-r)).evidence is not Evidence.REFUTED

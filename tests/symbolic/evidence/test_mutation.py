@@ -1,0 +1,73 @@
+"""Negative controls of the derivations."""
+
+import pytest
+import sympy as sp
+
+import symbolic
+from symbolic.evidence.derivation import Derivation, Document, Step
+from symbolic.evidence.identity import Evidence
+from symbolic.evidence.mutation import controls, mutants
+
+DERIVATIONS = [
+    pytest.param(d, id=f"{name}: {d.name}")
+    for name in symbolic.DOCUMENTS
+    for d in symbolic.derive(name).derivations
+]
+X, Y = sp.symbols("x y", positive=True)
+
+
+def kinds(step):
+    return [kind for kind, _ in mutants(step)]
+
+
+@pytest.mark.parametrize("one", DERIVATIONS)
+def test_every_mutant_of_every_derivation_is_refuted(one):
+    found = controls(Document("one", (one,)))
+    assert [c for c in found if not c.caught] == []
+    # An inequality has one mutant, an equality two at least.
+    assert len(found) >= sum(1 if s.relation != "==" else 2 for s in one.steps if s.rhs != s.lhs)
+
+
+@pytest.mark.parametrize("one", DERIVATIONS)
+def test_no_step_of_any_derivation_is_refuted_open_or_only_sampled(one):
+    evidence = {s.rule: s.finding.evidence for s in one.verify().steps}
+    assert set(evidence.values()) <= {Evidence.PROVED, Evidence.ENCLOSED}, evidence
+
+
+def test_every_derivation_is_there_once():
+    names = [p.id for p in DERIVATIONS]
+    assert len(names) == len(set(names)) > 30
+
+
+def test_equality_is_broken_by_sign_factor_term_and_index():
+    step = Step(X**2 + X * Y, X * (X + Y), "factor", fresh=True)
+    assert kinds(step) == ["sign", "factor 2", "one term's sign", "x and y exchanged"]
+
+
+def test_exchange_of_symmetric_indices_is_no_mutant():
+    assert kinds(Step((X + Y) ** 2, X**2 + 2 * X * Y + Y**2, "square", fresh=True)) == [
+        "sign",
+        "factor 2",
+        "one term's sign",
+    ]
+
+
+def test_step_whose_right_side_is_zero_is_broken_on_the_left():
+    step = Step(X * (X + Y) - X**2 - X * Y, sp.S.Zero, "cancel", fresh=True)
+    assert "sign" not in kinds(step)
+    assert len(kinds(step)) > 0
+
+
+def test_inequality_is_turned_round():
+    step = Step((X + Y) ** 2, X**2, "drop", fresh=True, relation=">=")
+    assert kinds(step) == ["reversed"]
+
+
+def test_mutant_that_goes_unseen_is_reported():
+    # No number and no proof can be had of this limit, so its mutants stay open.
+    unknown = sp.Limit(sp.Function("F", real=True)(X), X, sp.oo)
+    document = Document("s", (Derivation("d", "s", (Step(unknown, Y, "?", fresh=True),)),))
+    found = controls(document)
+    assert found
+    assert not any(c.caught for c in found)
+    assert {c.evidence for c in found} == {Evidence.OPEN}

@@ -1,0 +1,64 @@
+"""A limit on time."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from symbolic.evidence.time_limit import OutOfTime, time_limit
+
+# Long enough for a loaded machine to enter the block, short enough to wait for.
+SHORT, LONG = 0.05, 60.0
+
+
+def busy():
+    while True:
+        sum(range(1000))
+
+
+def test_computation_that_takes_too_long_is_stopped():
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        busy()
+
+
+def test_handler_of_ordinary_exceptions_does_not_swallow_the_stop():
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        try:
+            busy()
+        except Exception:
+            pytest.fail("swallowed")
+
+
+def test_inner_limit_ends_no_later_than_the_outer():
+    with pytest.raises(OutOfTime), time_limit(SHORT), time_limit(LONG):
+        busy()
+
+
+def test_outer_limit_goes_on_after_an_inner_one():
+    with pytest.raises(OutOfTime), time_limit(4 * SHORT):
+        with pytest.raises(OutOfTime), time_limit(SHORT):
+            busy()
+        busy()
+
+
+def test_nothing_is_left_behind():
+    before = signal.getsignal(signal.SIGALRM)
+    with time_limit(LONG):
+        time.sleep(0)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_another_thread_runs_without_a_limit():
+    done = []
+
+    def work():
+        with time_limit(SHORT):
+            time.sleep(2 * SHORT)
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]

@@ -72,7 +72,7 @@ def numeric(
 
     Raises
     ------
-    symbolic.language.program.NotSmooth
+    symbolic.NotSmooth
         For an expression with kinks.
     """
     forward = gradient(expression, y)

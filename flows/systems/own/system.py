@@ -59,7 +59,7 @@ class OwnSystem(System):
     potentials : mapping of str to Expr, optional
         Functions of the blocks that are observed, with their derivatives along the flow.
     claims : sequence of Claim, optional
-        Statements in the symbols of these names (`potentials.notation.symbol`), for
+        Statements in the symbols of these names (`potentials.symbol`), for
         :func:`flows.check`.
     decay : mapping of Block to float, optional
         `{block: p}` for a block that tends to zero like `t^-p`: it is scaled by that, and the
@@ -67,7 +67,7 @@ class OwnSystem(System):
     marks : sequence of Mark, optional
         Times `T1` and `T2` that the claims refer to.
     constants : mapping of str to float, optional
-        Numbers that the claims refer to, by names of `potentials.notation.CONSTANTS`.
+        Numbers that the claims refer to, by names of `potentials.CONSTANTS`.
 
     Raises
     ------

@@ -30,9 +30,9 @@ start_fast()
 mark("import the command line")
 import sympy
 mark("import sympy")
-from symbolic import relu_neuron as relu
+from symbolic.systems.relu_neuron import pair
 mark("import symbolic")
-exprs = (relu.kernel(), relu.pair_energy(), *relu.pair_gradient(), *relu.pair_hessian())
+exprs = (pair.kernel(), pair.pair_energy(), *pair.pair_gradient(), *pair.pair_hessian())
 mark("derive kernel, gradient, Hessian")
 import numba
 mark("import numba")

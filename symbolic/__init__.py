@@ -13,14 +13,14 @@ __all__ = ["DOCUMENTS", "Expectation", "derive"]
 
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
-    "relu_neuron": "systems.relu_neuron.pair",
-    "gmm_em": "systems.gmm_em",
-    "score_matching": "systems.score_matching.calculus",
-    "matrix_factorization": "systems.matrix_factorization.chain",
-    "activations": "lemmas.activation_flow",
-    "gaussian": "lemmas.gaussian",
-    "mixture": "lemmas.mixture",
-    "mixture_frame": "lemmas.mixture_frame",
+    "relu_neuron": "symbolic.systems.relu_neuron.document",
+    "gmm_em": "symbolic.systems.gmm_em",
+    "score_matching": "symbolic.systems.score_matching.document",
+    "matrix_factorization": "symbolic.systems.matrix_factorization.document",
+    "activations": "symbolic.lemmas.activation_flow",
+    "gaussian": "symbolic.lemmas.gaussian",
+    "mixture": "symbolic.lemmas.mixture",
+    "mixture_frame": "symbolic.lemmas.mixture_frame",
 }
 
 
@@ -49,7 +49,7 @@ def derive(name: str) -> Document:
     """
     if name not in DOCUMENTS:
         raise ValueError(f"unknown system {name!r}; known: {', '.join(DOCUMENTS)}")
-    document: Document = import_module(f"symbolic.{DOCUMENTS[name]}").derive()
+    document: Document = import_module(DOCUMENTS[name]).derive()
     return document
 
 

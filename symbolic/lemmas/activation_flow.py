@@ -32,10 +32,10 @@ from symbolic.lemmas.dual_kernel import (
     Activation,
     Erf,
     Homogeneous,
+    chain_rule,
     derive_kernel,
     leaky_relu,
 )
-from symbolic.systems.relu_neuron.pair import chain_rule
 
 __all__ = ["derive", "derive_pair_gradient"]
 

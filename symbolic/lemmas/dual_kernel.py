@@ -24,6 +24,7 @@ from symbolic.language.primitives import SinMinusArgCos
 __all__ = [
     "ALPHA",
     "BETA",
+    "DOT_VALUES",
     "ERF",
     "LINEAR",
     "QUADRATIC",
@@ -33,6 +34,7 @@ __all__ = [
     "Activation",
     "Erf",
     "Homogeneous",
+    "chain_rule",
     "derive_kernel",
     "leaky_relu",
 ]
@@ -48,6 +50,7 @@ ANGLES: Domain = ((THETA, sp.S.Zero, sp.pi),)
 # A = a.a, B = b.b, C = a.b; C is sampled inside |C| < sqrt(A B) for every A and B that are.
 DOTS = (*sp.symbols("A B", positive=True), sp.Symbol("C", real=True))
 INSIDE: Domain = ((DOTS[2], -sp.Rational(1, 5), sp.Rational(1, 5)),)
+#: `a.a`, `b.b`, `a.b`.
 DOT_VALUES = (ALPHA**2, BETA**2, ALPHA * BETA * sp.cos(THETA))
 
 
@@ -109,6 +112,19 @@ ERF = Erf()
 def leaky_relu(slope: Any) -> Homogeneous:
     """Return the leaky ReLU with the given slope (number or symbol) on the negative half-line."""
     return Homogeneous("leaky ReLU", sp.S.One, sp.sympify(slope, strict=True))
+
+
+@cache
+def chain_rule() -> sp.Matrix:
+    """Return the derivatives of ALPHA, BETA, THETA (columns) by A, B, C (rows).
+
+    Returns
+    -------
+    Matrix
+        The inverse of the derivatives of `A = a.a`, `B = b.b`, `C = a.b`, for `0 < THETA < pi`.
+    """
+    jacobian = sp.Matrix(DOT_VALUES).jacobian([ALPHA, BETA, THETA])  # lower triangular
+    return jacobian.lower_triangular_solve(sp.eye(3)).T
 
 
 @cache

@@ -44,6 +44,7 @@ __all__ = [
     "derive",
     "derive_by_mean",
     "derive_posterior",
+    "projection_step",
     "step",
 ]
 
@@ -116,6 +117,19 @@ def step(
     free = lhs.free_symbols | rhs.free_symbols
     domain = tuple(entry for entry in SAMPLED if entry[0] in free)
     return Step(lhs, rhs, rule, assumptions, domain, fresh, shown)
+
+
+def projection_step() -> Step:
+    """Return the step `sum_i psi_i v_a mu_ia = v_a^2`, which ties both losses of a mixture."""
+    v_a = ANY.v(A)
+    return step(
+        sp.Sum(ANY.posterior(K) * v_a * MU[K, A], (K, 1, N)),
+        v_a**2,
+        "sum <grad_i, mu_i> = E|v|^2, with grad_i = E psi_i v of the KL divergence",
+        "omega_k = w_k(x)",
+        "integrands, one coordinate; both sides are summed over a",
+        shown=r"\sum_i \psi_i v_a \mu_{ia} = v_a^2",
+    )
 
 
 def derive_posterior() -> Derivation:

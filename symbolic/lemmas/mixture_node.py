@@ -63,6 +63,7 @@ __all__ = [
     "L",
     "Q",
     "common_integrands",
+    "kl_gradient_integrands",
     "kl_integrands",
     "pair_integrands",
     "relative_density",
@@ -140,6 +141,19 @@ def pair_integrands() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
         G_I + G_J + G_I * G_J,
         RHO_I * RHO_J,
     )
+
+
+def kl_gradient_integrands() -> tuple[sp.Expr, sp.Expr]:
+    """Return the integrands of the gradient of the KL divergence by `mu_ia`, `(psi_i/W_i) v_a`.
+
+    Returns
+    -------
+    near : Expr
+        Of `NEAR_GRADIENT`; `m_a` is added to its expectation.
+    cluster : Expr
+        Of `GRADIENT`; in the cluster form `m_a` is added to its expectation, the far one has none.
+    """
+    return G_I * (U_A - DELTA_0 * M_A) - DELTA_0 * U_A, WEIGHT_I * V_A + COMMON_A
 
 
 def kl_integrands() -> tuple[sp.Expr, sp.Expr, sp.Expr]:

@@ -11,24 +11,31 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Derivation, Document, Step
+from symbolic.evidence.derivation import Derivation, Document
 from symbolic.lemmas.gaussian import A, B, D, U, X
-from symbolic.lemmas.mixture import ANY, DELTA_0, EM_PAPER, MIXTURE, MU, OWN, UNDER_E, K, N, step
+from symbolic.lemmas.mixture import (
+    ANY,
+    EM_PAPER,
+    MIXTURE,
+    MU,
+    OWN,
+    UNDER_E,
+    K,
+    N,
+    projection_step,
+    step,
+)
 from symbolic.lemmas.mixture_frame import derive_kl, gradient_steps
 from symbolic.lemmas.mixture_node import (
-    COMMON_A,
-    G_I,
     H_IC,
     H_JA,
-    M_A,
     RHO_I,
     RHO_J,
     S_AC,
     SAME,
-    U_A,
     V_A,
     V_C,
-    WEIGHT_I,
+    kl_gradient_integrands,
 )
 
 __all__ = [
@@ -41,7 +48,6 @@ __all__ = [
     "gradient_integrand",
     "hessian_integrands",
     "near_gradient_integrand",
-    "projection_step",
 ]
 
 
@@ -54,7 +60,7 @@ def gradient_integrand() -> sp.Expr:
         The gradient by `mu_ia` is `pi_i` times its expectation, in the cluster form after `m_a` has
         been added.
     """
-    return WEIGHT_I * V_A + COMMON_A
+    return kl_gradient_integrands()[1]
 
 
 def near_gradient_integrand() -> sp.Expr:
@@ -65,7 +71,7 @@ def near_gradient_integrand() -> sp.Expr:
     Expr
         The gradient by `mu_ia` is `pi_i` times its expectation, after `m_a` has been added.
     """
-    return G_I * (U_A - DELTA_0 * M_A) - DELTA_0 * U_A
+    return kl_gradient_integrands()[0]
 
 
 def hessian_integrands() -> tuple[sp.Expr, sp.Expr]:
@@ -211,19 +217,6 @@ def derive_hessian() -> Derivation:
                 r" + \psi_i (s_{ac} - v_a v_c)",
             ),
         ),
-    )
-
-
-def projection_step() -> Step:
-    """Return the step `sum_i psi_i v_a mu_ia = v_a^2`, which ties both losses of a mixture."""
-    v_a = ANY.v(A)
-    return step(
-        sp.Sum(ANY.posterior(K) * v_a * MU[K, A], (K, 1, N)),
-        v_a**2,
-        "sum <grad_i, mu_i> = E|v|^2, with grad_i = E psi_i v of the KL divergence",
-        "omega_k = w_k(x)",
-        "integrands, one coordinate; both sides are summed over a",
-        shown=r"\sum_i \psi_i v_a \mu_{ia} = v_a^2",
     )
 
 

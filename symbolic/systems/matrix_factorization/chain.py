@@ -16,7 +16,6 @@ from itertools import pairwise
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Document
 from symbolic.language.matrix_calculus import adjoint, letters, squared_norm
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "chain",
     "defect",
     "defects",
-    "derive",
     "down",
     "fit_gradient",
     "fit_gradient_at",
@@ -229,30 +227,3 @@ def down(ws: Sequence[sp.Symbol], gradients: Sequence[sp.Expr]) -> dict[sp.Symbo
         Velocity of each layer.
     """
     return {w: -g for w, g in zip(ws, gradients, strict=True)}
-
-
-def derive() -> Document:
-    """Derive gradients, conserved quantities, dissipation, and the balanced flow.
-
-    Returns
-    -------
-    Document
-        In the order of the paper.
-    """
-    # Imported here to keep the written-out derivations out of a solver's start-up.
-    from symbolic.systems.matrix_factorization import balanced, calculus
-
-    return Document(
-        "matrix_factorization",
-        (
-            calculus.derive_fit_gradient(),
-            calculus.derive_balance_gradient(),
-            calculus.derive_gauge(),
-            calculus.derive_orthogonality(),
-            calculus.derive_dissipation(),
-            calculus.derive_balance(),
-            balanced.derive_balanced_flow(),
-            balanced.derive_skew_error(),
-            balanced.derive_main_term(),
-        ),
-    )

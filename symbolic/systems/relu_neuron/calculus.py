@@ -12,11 +12,18 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.language.primitives import definition
-from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, RELU, THETA, derive_kernel
-from symbolic.systems.relu_neuron.pair import (
-    INVARIANTS,
-    PAPER,
+from symbolic.lemmas.dual_kernel import (
+    ALPHA,
+    ANGLES,
+    BETA,
+    DOT_VALUES,
+    RELU,
+    THETA,
     chain_rule,
+    derive_kernel,
+)
+from symbolic.systems.relu_neuron.pair import (
+    PAPER,
     first_derivatives,
     kernel,
     pair_energy,
@@ -65,8 +72,8 @@ def derive_loss() -> Derivation:
         return sp.Add(*(mu[i] * mu[j] * at(i, j) for i in range(3) for j in range(3)))
 
     integrated = derive_kernel(RELU).steps[-1].lhs  # before the safe primitives
-    split = summed(INVARIANTS[2]) / 4 + summed(pair_energy()) / 2
-    stated = summed(INVARIANTS[2]) / 4 + sp.Add(
+    split = summed(DOT_VALUES[2]) / 4 + summed(pair_energy()) / 2
+    stated = summed(DOT_VALUES[2]) / 4 + sp.Add(
         *(
             mu[i] * mu[j] * (sp.sin(t) - t * sp.cos(t)) * norms[i] * norms[j]
             for (i, j), t in angles.items()
@@ -78,7 +85,7 @@ def derive_loss() -> Derivation:
         f"{PAPER}, section 2",
         (
             Step(
-                sp.Add(kernel(), -INVARIANTS[2] / 2, evaluate=False),
+                sp.Add(kernel(), -DOT_VALUES[2] / 2, evaluate=False),
                 pair_energy(),
                 "k(a,b) - a.b/2 = e(a,b)",
                 domain=ANGLES,

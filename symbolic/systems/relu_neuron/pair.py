@@ -13,16 +13,21 @@ from functools import cache
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Document
 from symbolic.language.primitives import SinMinusArg, definition
-from symbolic.lemmas.dual_kernel import ALPHA, BETA, RELU, THETA, derive_kernel
+from symbolic.lemmas.dual_kernel import (
+    ALPHA,
+    BETA,
+    DOT_VALUES,
+    RELU,
+    THETA,
+    chain_rule,
+    derive_kernel,
+)
 
 __all__ = [
     "ALPHA",
     "BETA",
     "THETA",
-    "chain_rule",
-    "derive",
     "first_derivatives",
     "kernel",
     "pair_energy",
@@ -32,7 +37,6 @@ __all__ = [
 ]
 
 PAPER = "Xu & Du 2023, arXiv 2302.10034"
-INVARIANTS = (ALPHA**2, BETA**2, ALPHA * BETA * sp.cos(THETA))  # A = a.a, B = b.b, C = a.b
 
 
 def kernel() -> sp.Expr:
@@ -43,24 +47,11 @@ def kernel() -> sp.Expr:
 @cache
 def pair_energy() -> sp.Expr:
     """Return `e(a,b) = k(a,b) - a.b/2`, the part of the kernel that is not bilinear."""
-    return sp.expand(kernel() - INVARIANTS[2] / 2)
+    return sp.expand(kernel() - DOT_VALUES[2] / 2)
 
 
-@cache
-def chain_rule() -> sp.Matrix:
-    """Return the derivatives of ALPHA, BETA, THETA (columns) by A, B, C (rows).
-
-    Returns
-    -------
-    Matrix
-        The inverse of the derivatives of `A = a.a`, `B = b.b`, `C = a.b`, for `0 < THETA < pi`.
-    """
-    jacobian = sp.Matrix(INVARIANTS).jacobian([ALPHA, BETA, THETA])  # lower triangular
-    return jacobian.lower_triangular_solve(sp.eye(3)).T
-
-
-def _by_invariant(f: sp.Expr, row: int) -> sp.Expr:
-    """Differentiate `f(ALPHA, BETA, THETA)` by the invariant A (0), B (1) or C (2)."""
+def _by_dot(f: sp.Expr, row: int) -> sp.Expr:
+    """Differentiate `f(ALPHA, BETA, THETA)` by the dot product A (0), B (1) or C (2)."""
     chain = chain_rule()
     parts = (chain[row, k] * f.diff(s) for k, s in enumerate((ALPHA, BETA, THETA)))
     return _normal(sp.Add(*parts))
@@ -75,14 +66,14 @@ def _normal(expr: sp.Expr) -> sp.Expr:
 @cache
 def first_derivatives() -> tuple[sp.Expr, sp.Expr]:
     """Return the derivatives of `e` by `A = a.a` and `C = a.b`."""
-    return _by_invariant(pair_energy(), 0), _by_invariant(pair_energy(), 2)
+    return _by_dot(pair_energy(), 0), _by_dot(pair_energy(), 2)
 
 
 @cache
 def second_derivatives() -> tuple[sp.Expr, ...]:
     """Return the second derivatives of `e` by AA, AB, AC, BC, CC."""
     e_a, e_c = first_derivatives()
-    return (*(_by_invariant(e_a, k) for k in range(3)), *(_by_invariant(e_c, k) for k in (1, 2)))
+    return (*(_by_dot(e_a, k) for k in range(3)), *(_by_dot(e_c, k) for k in (1, 2)))
 
 
 @cache
@@ -136,34 +127,3 @@ def pair_hessian() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
     along = 4 * e_ab * ALPHA * BETA + 2 * e_ac * ALPHA**2 + 2 * e_bc * BETA**2
     twist = _normal((along + e_cc * ALPHA * BETA) * (1 + sp.cos(THETA)) / 2)
     return spread, e_c, twist
-
-
-def derive() -> Document:
-    """Return every derivation of the system, in reading order.
-
-    Returns
-    -------
-    Document
-        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair; the chain to the lower
-        bound with its constants; the descent identity.
-    """
-    # Imported here to keep the written-out derivations out of a solver's start-up.
-    from symbolic.systems.relu_neuron import bounds, calculus, flow
-
-    return Document(
-        "relu_neuron",
-        (
-            derive_kernel(RELU),
-            calculus.derive_loss(),
-            calculus.derive_gradient(),
-            calculus.derive_hessian(),
-            flow.derive_flow(),
-            flow.derive_separation(),
-            flow.derive_mirror_pair(),
-            bounds.derive_transverse_bound(),
-            bounds.derive_distance_decay(),
-            bounds.derive_distance_vs_loss(),
-            bounds.derive_lower_rate(),
-            bounds.derive_descent(),
-        ),
-    )

@@ -12,7 +12,8 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Step
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
-from symbolic.systems.relu_neuron.pair import PAPER, derive, kernel
+from symbolic.systems.relu_neuron.document import derive
+from symbolic.systems.relu_neuron.pair import PAPER, kernel
 
 __all__ = ["Printed", "printed_forms"]
 

@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Derivation, Document
+from symbolic.evidence.derivation import Derivation
 from symbolic.lemmas.gaussian import A, B, D, X, exponent
-from symbolic.lemmas.mixture import ANY, IN_X, MIXTURE, MU, OWN, SCORE_PAPER, C, Mixture, step
+from symbolic.lemmas.mixture import (
+    ANY,
+    IN_X,
+    MIXTURE,
+    MU,
+    OWN,
+    SCORE_PAPER,
+    C,
+    Mixture,
+    projection_step,
+    step,
+)
 from symbolic.lemmas.mixture_frame import gradient_steps
 from symbolic.lemmas.mixture_node import (
     A_IA,
@@ -31,11 +42,10 @@ from symbolic.lemmas.mixture_node import (
     V_A,
     V_C,
     WEIGHT_I,
+    kl_gradient_integrands,
 )
-from symbolic.systems import gmm_em
 
 __all__ = [
-    "derive",
     "derive_score_gradient",
     "derive_score_hessian",
     "derive_score_loss",
@@ -55,7 +65,7 @@ def gradient_integrand() -> sp.Expr:
         The gradient of `E|v|^2` by `mu_ia` is `2 W_i` times its expectation, in the cluster form
         after `m_a` has been added.
     """
-    return gmm_em.gradient_integrand() + RHO_I * HV_I * A_IA
+    return kl_gradient_integrands()[1] + RHO_I * HV_I * A_IA
 
 
 def near_gradient_integrand() -> sp.Expr:
@@ -68,7 +78,7 @@ def near_gradient_integrand() -> sp.Expr:
         term `(dev_i.m) x_a`, larger than the sum and of expectation zero, is left out.
     """
     turn = G_I * (DM_I + HU_I) * A_IA + HU_I * A_IA - DM_I * MU_IA
-    return gmm_em.near_gradient_integrand() + turn
+    return kl_gradient_integrands()[0] + turn
 
 
 def hessian_integrands() -> tuple[sp.Expr, sp.Expr]:
@@ -150,7 +160,7 @@ def derive_score_loss() -> Derivation:
                 "the posterior weights depend on x - t and mu_k - t only",
                 shown=r"\sum_k \psi_k (\mu_k - t) = v - t",
             ),
-            gmm_em.projection_step(),
+            projection_step(),
         ),
     )
 
@@ -263,37 +273,5 @@ def derive_score_hessian() -> Derivation:
                 r" + \delta_{ij} \psi_i \big[(v_a + (h_i \cdot v) a_{ia}) a_{ic} + a_{ia} v_c"
                 r" - \delta_{ac}\, h_i \cdot v\big]",
             ),
-        ),
-    )
-
-
-def derive() -> Document:
-    """Return the derivations of score matching, in reading order.
-
-    Returns
-    -------
-    Document
-        Loss, gradient, Hessian, noise time, a cluster's flow, long means, a stationary point.
-    """
-    from symbolic.systems.score_matching.cluster import (
-        derive_cluster,
-        derive_coincident,
-        derive_noise_time,
-    )
-    from symbolic.systems.score_matching.stationary import derive_stationary
-    from symbolic.systems.score_matching.tail import derive_far_loss, derive_far_rate
-
-    return Document(
-        "score_matching",
-        (
-            derive_score_loss(),
-            derive_score_gradient(),
-            derive_score_hessian(),
-            derive_noise_time(),
-            derive_coincident(),
-            derive_cluster(),
-            derive_far_loss(),
-            derive_far_rate(),
-            derive_stationary(),
         ),
     )

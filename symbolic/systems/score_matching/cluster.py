@@ -19,10 +19,10 @@ from symbolic.lemmas.mixture_node import (
     RHO_I,
     V_A,
     WEIGHT_I,
+    kl_gradient_integrands,
     relative_posterior,
 )
-from symbolic.systems import gmm_em
-from symbolic.systems.score_matching import calculus as score_matching
+from symbolic.systems.score_matching.calculus import gradient_integrand
 
 __all__ = ["derive_cluster", "derive_coincident", "derive_noise_time"]
 
@@ -158,7 +158,7 @@ def derive_cluster() -> Derivation:
                 r" E[v - S v] = -\tfrac{2}{n} \left(m + E u - E S v\right)",
             ),
             step(
-                first_order(score_matching.gradient_integrand()),
+                first_order(gradient_integrand()),
                 p * m_a + dot * (x_a - m_a),
                 "the pull on a component, to first order in its deviation",
                 *orders,
@@ -176,7 +176,7 @@ def derive_cluster() -> Derivation:
                 r" = -2 (y \cdot m)\, m \;\Longrightarrow\; \dot y = \tfrac{4}{n} (y \cdot m)\, m",
             ),
             step(
-                first_order(gmm_em.gradient_integrand()),
+                first_order(kl_gradient_integrands()[1]),
                 p * m_a,
                 "the same for gradient EM",
                 *orders,

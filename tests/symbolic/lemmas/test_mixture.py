@@ -8,18 +8,17 @@ import pytest
 import sympy as sp
 from mpmath import mp
 
+import symbolic
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import lower
-from symbolic.lemmas import mixture, mixture_frame
+from symbolic.lemmas import mixture
 from symbolic.lemmas.gaussian import A, D, X
 from symbolic.lemmas.mixture import MIXTURE, MU, OWN, PI, C, N
-from symbolic.systems import gmm_em
 from symbolic.systems.gmm_em import em_gradient
-from symbolic.systems.score_matching import calculus as score_matching
 from symbolic.systems.score_matching.calculus import score_gradient
 
-DOCUMENTS = [module.derive() for module in (mixture, mixture_frame, gmm_em, score_matching)]
-STEPS = [s for document in DOCUMENTS for d in document.derivations for s in d.steps]
+DOCUMENTS = ("mixture", "mixture_frame", "gmm_em", "score_matching")
+STEPS = [s for name in DOCUMENTS for d in symbolic.derive(name).derivations for s in d.steps]
 NONZERO = [s for s in STEPS if s.rhs != 0]
 COMPONENTS, DIMENSION = 3, 2
 ENTRIES = [(i, a) for i in range(COMPONENTS) for a in range(DIMENSION)]

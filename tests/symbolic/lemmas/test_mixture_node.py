@@ -9,9 +9,9 @@ from mpmath import mp
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node as node
 from symbolic.systems import gmm_em
-from symbolic.systems.score_matching import calculus as score_matching
+from symbolic.systems.score_matching import calculus
 
-LAWS = {"gmm_em": (gmm_em, 1), "score_matching": (score_matching, 2)}
+LAWS = {"gmm_em": (gmm_em, 1), "score_matching": (calculus, 2)}
 FORMS = ["near", "cluster", "far"]
 # Four units in the last place.
 UNITS = 1e-15

@@ -16,11 +16,11 @@ from symbolic.systems.matrix_factorization.chain import (
     balance_loss,
     chain,
     defects,
-    derive,
     fit_gradient,
     fit_loss,
     layers,
 )
+from symbolic.systems.matrix_factorization.document import derive
 
 DIGITS = 60
 # Central differences with step 10^-15 in 60 digits: truncation 1e-30, rounding 1e-45.

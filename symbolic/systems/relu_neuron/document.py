@@ -1,0 +1,45 @@
+"""The derivations of the single ReLU neuron, in reading order."""
+
+from __future__ import annotations
+
+from symbolic.evidence.derivation import Document
+from symbolic.lemmas.dual_kernel import RELU, derive_kernel
+from symbolic.systems.relu_neuron.bounds import (
+    derive_descent,
+    derive_distance_decay,
+    derive_distance_vs_loss,
+    derive_lower_rate,
+    derive_transverse_bound,
+)
+from symbolic.systems.relu_neuron.calculus import derive_gradient, derive_hessian, derive_loss
+from symbolic.systems.relu_neuron.flow import derive_flow, derive_mirror_pair, derive_separation
+
+__all__ = ["derive"]
+
+
+def derive() -> Document:
+    """Return every derivation of the system.
+
+    Returns
+    -------
+    Document
+        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair; the chain to the lower
+        bound with its constants; the descent identity.
+    """
+    return Document(
+        "relu_neuron",
+        (
+            derive_kernel(RELU),
+            derive_loss(),
+            derive_gradient(),
+            derive_hessian(),
+            derive_flow(),
+            derive_separation(),
+            derive_mirror_pair(),
+            derive_transverse_bound(),
+            derive_distance_decay(),
+            derive_distance_vs_loss(),
+            derive_lower_rate(),
+            derive_descent(),
+        ),
+    )

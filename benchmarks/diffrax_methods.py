@@ -22,7 +22,7 @@ from rich.table import Table
 from solvers import T_END, TIGHT, largest_error
 
 import flows
-from flows.runs.integrate import JAX_METHODS
+from flows.solvers.choice import JAX_METHODS
 
 RTOLS = (1e-6, 1e-8, 1e-10)
 # The best of so many runs counts: another process may take a core.

@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 import flows
-from flows.runs.integrate import JAX_METHODS
+from flows.solvers.choice import JAX_METHODS
 
 T_END = 1e12
 RTOLS = (1e-6, 1e-8, 1e-10, 1e-12, 1e-13)

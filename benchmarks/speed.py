@@ -26,7 +26,8 @@ from scipy.integrate import LSODA
 import flows
 from flows.core.chart import Clock
 from flows.runs.descend import descend
-from flows.runs.integrate import JAX_METHODS, integrate
+from flows.runs.integrate import integrate
+from flows.solvers.choice import JAX_METHODS
 
 T_END = 1e12
 RTOL = 1e-10

@@ -22,12 +22,12 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
-    from flows.runs.integrate import METHODS as METHODS
     from flows.runs.integrate import integrate as integrate
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.sensitivity import sensitivity as sensitivity
     from flows.runs.trajectory import Trajectory as Trajectory
     from flows.runs.trajectory import load as load
+    from flows.solvers.choice import METHODS as METHODS
     from flows.systems.gmm_em.system import GMMEM as GMMEM
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
     from flows.systems.own.system import OwnSystem as OwnSystem
@@ -40,7 +40,7 @@ _HOME = {
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
     "Law": "flows.ensembles.integrate",
-    "METHODS": "flows.runs.integrate",
+    "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
     "OwnSystem": "flows.systems.own.system",
     "ReLUNeuron": "flows.systems.relu_neuron.system",

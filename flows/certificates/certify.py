@@ -53,7 +53,7 @@ def certify(
     start: Any,
     t_end: float,
     digits: int = DIGITS,
-    advance: Callable[[float], None] = lambda t: None,
+    advance: Callable[[float], None] | None = None,
 ) -> Certificate:
     r"""Prove an enclosure of the flow ``dw/dt = -grad L(w)`` from ``start`` to ``t_end``.
 
@@ -69,8 +69,8 @@ def certify(
         End, positive and at most 1e18.
     digits : int
         The error aimed at is about ``10^-digits``; 8 to 60.
-    advance : callable
-        Told the time after each piece.
+    advance : callable, optional
+        Called with the time after each piece.
 
     Returns
     -------
@@ -112,7 +112,8 @@ def certify(
         steps = _Steps(flow, bits, digits)
         while steps.time < end:
             pieces.append(steps.piece(end))
-            advance(math.expm1(min(steps.time / 2**bits, 100.0)))
+            if advance is not None:
+                advance(math.expm1(min(steps.time / 2**bits, 100.0)))
     return Certificate(system, initial, float(t_end), bits, bits + BALL_GUARD, tuple(pieces))
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.chart import Array, Chart
-from flows.solvers.rodas_tableau import dense_output
 
 COMPLETED = "completed"
 STEP_BUDGET = "step_budget"
@@ -34,19 +33,11 @@ Interpolant = Callable[[float], Array]
 
 
 class Stop(NamedTuple):
-    """Where a watch ends a piece: solver time and state, and what it tells the restart."""
+    """Where a watch ends a piece: solver time and state, and the cause, which a restart reads."""
 
     tau: float
     y: Array
-    told: Any = None
-
-
-def _quiet(tau: float, y: Array) -> float:
-    return 1.0
-
-
-def _nothing(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-    return None
+    cause: Any = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +55,8 @@ class Watch:
         Without it, steps are looked at one by one.
     """
 
-    alarm: Callable[[float, Array], float] = _quiet
-    check: Callable[[float, float, Array, Interpolant], Stop | None] = _nothing
+    alarm: Callable[[float, Array], float]
+    check: Callable[[float, float, Array, Interpolant], Stop | None]
     alarms: Callable[[Array, Array], Array] | None = None
 
 
@@ -89,12 +80,12 @@ class Problem:
         Absolute tolerances of a step.
     max_steps : int
         Budget; a solver that needs more stops with the status ``step_budget``.
-    watch : Watch
+    watch : Watch, optional
         What ends the piece early.
     krylov : bool
         Whether linear systems are to be solved by iteration, without the Jacobian.
-    advance : callable
-        Told the solver time now and then, for a progress bar.
+    progress : callable, optional
+        Called with the solver time after each step, for a progress bar.
     chart : Chart, optional
         Where the field comes from, for a solver that compiles it in its own way.
     """
@@ -107,8 +98,8 @@ class Problem:
     rtol: float
     atol: Array
     max_steps: int
-    watch: Watch = Watch()
-    advance: Callable[[float], None] = lambda tau: None
+    watch: Watch | None = None
+    progress: Callable[[float], None] | None = None
     krylov: bool = False
     chart: Chart | None = None
 
@@ -135,7 +126,9 @@ class Recorder:
         if not math.isfinite(y.sum()):
             return NONFINITE
         watch = self.problem.watch
-        stop = watch.check(before, tau, y, interpolant) if watch.alarm(tau, y) <= 0 else None
+        stop = None
+        if watch is not None and watch.alarm(tau, y) <= 0:
+            stop = watch.check(before, tau, y, interpolant)
         end = tau if stop is None else stop.tau
         taus = self.problem.taus
         while len(self.states) < len(taus) and taus[len(self.states)] <= end:
@@ -144,80 +137,13 @@ class Recorder:
             if not np.isfinite(value).all():
                 return NONFINITE
             self.states.append(np.array(value))
-        self.problem.advance(end)
+        if self.problem.progress is not None:
+            self.problem.progress(end)
         if stop is not None:
             return stop
         if len(self.states) == len(taus):
             return COMPLETED
         return STEP_BUDGET if self.steps >= self.problem.max_steps else None
-
-    def accept_steps(
-        self, tau: float, y: Array, taus: Array, states: Array, k: Array
-    ) -> Stop | str | None:
-        """Do the same as :meth:`accept` for many steps of Rodas5P, most of them at once.
-
-        Parameters
-        ----------
-        tau, y : float, ndarray
-            Where the first step begins.
-        taus, states : ndarray, shape (S,) and (S, N)
-            Where the steps end.
-        k : ndarray, shape (S, 3, N)
-            Their dense output, :func:`flows.solvers.rodas_tableau.dense_output`.
-        """
-        begun, before = np.append(tau, taus[:-1]), np.vstack([y, states[:-1]])
-        alarms = self.problem.watch.alarms
-        alone = np.full(len(taus), True)
-        if alarms is not None:
-            alone = np.array(alarms(taus, states) <= 0) | ~np.isfinite(states).all(axis=1)
-        alone[max(0, self.problem.max_steps - self.steps - 1) :] = True
-        first = 0
-        for i in [*np.flatnonzero(alone).tolist(), len(taus)]:
-            outcome: Stop | str | None = self._accept_quiet(
-                *(x[first:i] for x in (begun, before, taus, states, k))
-            )
-            if outcome is None and i < len(taus):
-                start, end = float(begun[i]), float(taus[i])
-                inside = _inside(start, end, before[i], states[i], k[i])
-                outcome = self.accept(start, end, states[i], inside)
-            if outcome is not None:
-                return outcome
-            first = i + 1
-        return None
-
-    def _accept_quiet(
-        self, begun: Array, before: Array, taus: Array, states: Array, k: Array
-    ) -> str | None:
-        """Record what steps cover that end nothing but, perhaps, the last one the piece."""
-        if not len(taus):
-            return None
-        at = self.problem.taus[len(self.states) :]
-        at = at[: np.searchsorted(at, taus[-1], side="right")]
-        # The step that ends at an output time has it, not the one that begins there.
-        step = np.searchsorted(taus, at)
-        s = (at - begun[step]) / (taus[step] - begun[step])
-        found = dense_output(s[:, None], before[step], states[step], k[step])
-        finite = np.isfinite(found).all(axis=1)
-        if not finite.all():
-            self.states.extend(found[: np.argmin(finite)])
-            self.steps += int(step[np.argmin(finite)]) + 1
-            return NONFINITE
-        self.states.extend(found)
-        complete = len(self.states) == len(self.problem.taus)
-        last = int(step[-1]) if complete else len(taus) - 1
-        self.steps += last + 1
-        self.problem.advance(float(taus[last]))
-        return COMPLETED if complete else None
-
-
-def _inside(start: float, end: float, y0: Array, y1: Array, k: Array) -> Interpolant:
-    """Interpolant of a step of Rodas5P."""
-
-    def at(tau: float) -> Array:
-        found: Array = dense_output((tau - start) / (end - start), y0, y1, k)
-        return found
-
-    return at
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 import potentials
-from flows.core.chart import Array, Chart
+from flows.core.chart import Array, Chart, Lanes
 from flows.core.errors import InputError
 from flows.core.problem import Stop
 from potentials import Statements
@@ -77,13 +77,22 @@ class Event(NamedTuple):
     detail: str
 
 
-class Smooth(NamedTuple):
-    """A flow in arithmetic with many digits: field, Jacobian, start, and the way back."""
+#: From a chart to its raw field in JAX and the arguments of that: ``field(x, arguments)``.
+JaxField = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
 
-    field: Callable[[list[Any]], list[Any]]
-    jacobian: Callable[[list[Any]], Array]
+
+class Smooth(NamedTuple):
+    """A flow in arithmetic with many digits: field, Jacobian, start, and the way back.
+
+    Where the field has kinks, they are the zeros of ``switches(x)``; field and Jacobian then take
+    the signs of these as a second argument, and are smooth for each choice of them.
+    """
+
+    field: Callable[..., list[Any]]
+    jacobian: Callable[..., Array]
     x0: list[Any]
     decode: Callable[[list[Any]], Any]
+    switches: Callable[[list[Any]], list[Any]] | None = None
 
 
 class Restart(NamedTuple):
@@ -108,6 +117,9 @@ class System(abc.ABC):
     #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
     #: faster and more accurate (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
+
+    #: The raw field of its charts for many members at once, where it is written so.
+    lanes: ClassVar[Lanes | None] = None
 
     @classmethod
     @abc.abstractmethod
@@ -171,6 +183,10 @@ class System(abc.ABC):
     @abc.abstractmethod
     def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
         """Flow from one state with many digits, by formulas of its own."""
+
+    def jax_field(self) -> JaxField | None:
+        """Raw field in JAX; None for a system whose field is not written in JAX."""
+        return None
 
     def ball_flow(self, start: Array) -> BallFlow:
         """Flow from a start in ball arithmetic, from which certificates are made."""

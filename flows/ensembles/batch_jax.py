@@ -19,13 +19,14 @@ import numpy as np
 from flows.core.chart import Array
 from flows.core.errors import InputError
 from flows.core.problem import BREAKDOWNS, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
-from flows.core.system import System
+from flows.core.system import JaxField, System
 from flows.ensembles.member import FAILURES, Flow
 from flows.runs.integrate import answer, course
 from flows.runs.trajectory import Trajectory
 from flows.solvers.chart_jax import SelfSimilarField, arguments, require_x64
-from flows.solvers.diffrax_ivp import FIRST_STEP, MakeRaw, raw_field
+from flows.solvers.diffrax_ivp import FIRST_STEP, jax_field
 from flows.solvers.diffrax_lanes import ATTEMPTS, Lane, advance
+from flows.solvers.rodas_recorder import accept_steps
 from flows.solvers.rodas_tableau import STAGES
 
 METHOD = "diffrax-rodas5p"
@@ -63,7 +64,7 @@ class Batch:
         Its statistics have ``lane_use`` too: the share of all attempts that were somebody's.
         """
         require_x64("the engine jax")
-        crowd = _Crowd(raw_field(self.method, system.name), self.rtol, self.lanes)
+        crowd = _Crowd(jax_field(self.method, system), self.rtol, self.lanes)
         for member, start in enumerate(starts):
             try:
                 crowd.begin(
@@ -107,7 +108,7 @@ def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
             " or take the engine cpu"
         )
     require_x64("the engine jax")
-    raw_field(METHOD, system.name)
+    jax_field(METHOD, system)  # or its message
     device = jax.default_backend()
     if lanes is None:
         lanes = CPU_LANES if device == "cpu" else GPU_LANES
@@ -122,7 +123,7 @@ class _Walker:
         member: int,
         pieces: Generator[Problem, Piece, Trajectory],
         problem: Problem,
-        make_raw: MakeRaw,
+        make_raw: JaxField,
     ) -> None:
         chart = problem.chart
         assert chart is not None
@@ -155,7 +156,7 @@ class _Walker:
 class _Crowd:
     """All members of a chunk: who walks, and who has arrived."""
 
-    def __init__(self, make_raw: MakeRaw, rtol: float, lanes: int) -> None:
+    def __init__(self, make_raw: JaxField, rtol: float, lanes: int) -> None:
         self.make_raw, self.rtol, self.lanes = make_raw, np.asarray(rtol), lanes
         self.waiting: dict[Any, deque[_Walker]] = defaultdict(deque)
         self.ended: dict[int, Trajectory | Exception] = {}
@@ -213,7 +214,8 @@ class _Crowd:
                 yield walker, SOLVER_FAILED, f"{ATTEMPTS} steps in a row were refused"
                 continue
             try:
-                outcome = walker.recorder.accept_steps(
+                outcome = accept_steps(
+                    walker.recorder,
                     float(walker.lane.tau),
                     walker.lane.y,
                     steps.tau[i][kept],

@@ -15,9 +15,10 @@ from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
 from flows.runs.check import check
-from flows.runs.integrate import answer, course, integrate, solver_for
+from flows.runs.integrate import answer, course, integrate
 from flows.runs.rates import local_exponent
 from flows.runs.trajectory import Trajectory
+from flows.solvers.choice import solver_for
 
 Rows = dict[str, NDArray[Any]]
 

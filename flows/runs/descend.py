@@ -94,7 +94,8 @@ def descend(
             stride = answer(strides, None)
             while stride is not None:
                 stride = answer(strides, take(stride, eta))
-                show(eta * walk.stats["steps"])
+                if show is not None:
+                    show(eta * walk.stats["steps"])
     except KeyboardInterrupt:
         interrupted = True
     about = provenance("descend", {"step_size": eta, "steps": int(steps)})

@@ -6,7 +6,6 @@ import contextlib
 import math
 import time as clock
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,25 +17,14 @@ from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
     FIELD_FAILED,
-    NONFINITE,
-    SOLVER_FAILED,
     STEP_BUDGET,
     Piece,
     Problem,
 )
 from flows.core.system import Event, System
 from flows.runs.trajectory import Trajectory, provenance
+from flows.solvers.choice import METHODS, solver_for
 
-#: Methods that compute with JAX.
-JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
-#: Methods of :func:`integrate`.
-METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JAX_METHODS)
-# Below this tolerance the rounding of the many steps of LSODA and CVODE is larger than what was
-# asked for, and auto tries these.
-TIGHT = 1e-11
-AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
-# Only CVODE solves linear systems by iteration.
-AUTO_KRYLOV = (("CVODE", 0.1),)
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
 POINTS_PER_DECADE = 10
@@ -75,12 +63,12 @@ def integrate(
         Times of the result after ``t = 0``, increasing, in ``(0, t_end]``. Without it the output
         is geometric, at least 8 points a decade.
     method : str
-        One of :data:`METHODS`. ``auto`` is the first of ``system.auto``, or Radau for
+        One of :data:`flows.METHODS`. ``auto`` is the first of ``system.auto``, or Radau for
         ``rtol < 1e-11``, and the next one where one fails. ``reference`` computes with 50
         digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
         ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 4 s to compile, then fast, for many
         runs.
-        :data:`JAX_METHODS` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
+        Those called ``diffrax-`` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
         ``ReLUNeuron`` and ``MatrixFactorization``, and compile for some seconds.
     rtol : float
         Relative tolerance of a step, at least 1e-14.
@@ -170,7 +158,7 @@ def course(
     check_options(method, rtol, atol, max_steps)
     frame, state = system.reduce(initial)
     found = yield from _pieces(
-        system.at_tolerance(rtol), frame, state, times, rtol, atol, max_steps, _silent
+        system.at_tolerance(rtol), frame, state, times, rtol, atol, max_steps, None
     )
     request = {"t_end": float(t_end), "rtol": float(rtol), "atol": atol, "max_steps": max_steps}
     return _trajectory(system, initial, times, found, method, request, begun)
@@ -220,7 +208,7 @@ def _follow(
     rtol: float,
     atol: float | None,
     max_steps: int,
-    show: Callable[[float], None],
+    show: Callable[[float], None] | None,
 ) -> _Course:
     """Let ``solver`` solve piece after piece."""
     pieces = _pieces(system, frame, state, times, rtol, atol, max_steps, show)
@@ -246,7 +234,7 @@ def _pieces(
     rtol: float,
     atol: float | None,
     max_steps: int,
-    show: Callable[[float], None],
+    show: Callable[[float], None] | None,
 ) -> Generator[Problem, Piece, _Course]:
     """Chart after chart, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
@@ -287,7 +275,7 @@ def _pieces(
             watch=system.watch(frame, state, chart, rtol),
             krylov=chart.krylov,
             chart=chart,
-            advance=_silent if show is _silent else _shown(show, chart.clock),
+            progress=None if show is None else _shown(show, chart.clock),
         )
         piece = yield problem
         for key, value in piece.stats.items():
@@ -315,14 +303,21 @@ def _follow_exactly(
     state: Any,
     times: Array,
     max_steps: int,
-    show: Callable[[float], None],
+    show: Callable[[float], None] | None,
 ) -> _Course:
     """With many digits, in plain coordinates, as far as the flow is smooth."""
     from flows.solvers.reference import solve_reference
 
     smooth = system.exact_flow(frame, state, REFERENCE_DIGITS)
     found = solve_reference(
-        smooth.field, smooth.jacobian, smooth.x0, times.tolist(), REFERENCE_DIGITS, max_steps, show
+        smooth.field,
+        smooth.jacobian,
+        smooth.x0,
+        times.tolist(),
+        REFERENCE_DIGITS,
+        max_steps=max_steps,
+        progress=show,
+        switches=smooth.switches,
     )
     states = [state.at(None), *(smooth.decode(x).at(None) for x in found.states)]
     stats = {**found.stats, "pieces": 1}
@@ -383,68 +378,21 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     return times
 
 
-def solver_for(method: str, system: System) -> Callable[[Problem], Piece]:
-    """Adapter of ``method`` for a system; its library is imported only when chosen."""
-    if method == "auto":
-        return lambda problem: _auto(problem, system)
-    if method in JAX_METHODS:
-        from flows.solvers import diffrax_ivp as solver_diffrax
-
-        return solver_diffrax.adapter(method, system.name)
-    if method == "Rodas5P":
-        from flows.solvers import rodas as solver_rodas
-
-        if system.name != "relu_neuron":
-            raise InputError(
-                f"method Rodas5P knows relu_neuron only, got {system.name}; choose another"
-            )
-        return solver_rodas.solve
-    if method == "CVODE":
-        from flows.solvers import cvode as solver_sundials
-
-        return solver_sundials.solve
-    from flows.solvers import scipy_ivp as solver_scipy
-
-    return lambda problem: solver_scipy.solve(problem, method)
-
-
-def _auto(problem: Problem, system: System) -> Piece:
-    """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
-    spent: dict[str, int] = {}
-    tight = problem.rtol < TIGHT
-    order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else system.auto
-    for method, fraction in order:
-        margin = 1.0 if tight else fraction
-        attempt = replace(
-            problem,
-            rtol=margin * problem.rtol,
-            atol=margin * problem.atol,
-            max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
-        )
-        piece = solver_for(method, system)(attempt)
-        spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
-        if piece.status not in (NONFINITE, SOLVER_FAILED):
-            break
-    return replace(piece, stats=spent)
-
-
-def _silent(time: float) -> None:
-    """Show nothing: called after every step, so that it costs something all the same."""
-
-
 def _shown(show: Callable[[float], None], clock: Clock) -> Callable[[float], None]:
     """Show the time of a solver time."""
     return lambda tau: show(float(clock.time(tau)))
 
 
 @contextlib.contextmanager
-def _bar(progress: bool | Callable[[float], None], end: float) -> Iterator[Callable[[float], None]]:
+def _bar(
+    progress: bool | Callable[[float], None], end: float
+) -> Iterator[Callable[[float], None] | None]:
     """Progress bar in decades of time, what the caller does with the time, or nothing."""
     if not isinstance(progress, bool):
         yield progress
         return
     if not progress:
-        yield _silent
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -47,9 +47,9 @@ def solve(problem: Problem) -> Piece:
     def alarm(tau: float, y: Array, out: Array) -> None:
         # CVODE looks for roots after every step, which is also where steps can be counted.
         count["steps"] += 1
-        out[0] = problem.watch.alarm(tau, y)
+        out[0] = 1.0 if watch is None else watch.alarm(tau, y)
 
-    recorder = Recorder(problem)
+    watch, recorder = problem.watch, Recorder(problem)
     outcome: Stop | str | None = None
     message = ""
     try:
@@ -76,7 +76,7 @@ def solve(problem: Problem) -> Piece:
         before, y = problem.tau0, problem.y0
         while outcome is None:
             target = float(problem.taus[len(recorder.states)])
-            alarmed = problem.watch.alarm(before, y) <= 0
+            alarmed = watch is not None and watch.alarm(before, y) <= 0
             result = solver.step(target, method="onestep" if alarmed else "normal")
             if not result.success:
                 budget = count["steps"] >= problem.max_steps

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +11,7 @@ import jax
 import numpy as np
 import optimistix
 
-from flows.core.chart import Array, Chart
+from flows.core.chart import Array
 from flows.core.errors import InputError
 from flows.core.problem import (
     INTERRUPTED,
@@ -25,6 +23,7 @@ from flows.core.problem import (
     Stop,
     finish,
 )
+from flows.core.system import JaxField, System
 from flows.solvers.chart_jax import SelfSimilarField, arguments, require_x64
 from flows.solvers.diffrax_rodas import Rodas5P
 from flows.solvers.rodas_tableau import STAGES
@@ -61,11 +60,8 @@ class Attempts(NamedTuple):
     attempted: Any
 
 
-MakeRaw = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
-
-
-def adapter(method: str, name: str) -> Callable[[Problem], Piece]:
-    """Adapter of ``method`` for the system ``name``, whose field is in ``flows.<name>_jax``.
+def adapter(method: str, system: System) -> Callable[[Problem], Piece]:
+    """Adapter of ``method`` for a system whose field exists in JAX.
 
     Raises
     ------
@@ -73,26 +69,25 @@ def adapter(method: str, name: str) -> Callable[[Problem], Piece]:
         For a system without that field, or where JAX computes with 32 bits.
     """
     require_x64(f"method {method}")
-    make_raw = raw_field(method, name)
+    make_raw = jax_field(method, system)
     return lambda problem: solve(problem, method, make_raw)
 
 
-def raw_field(method: str, name: str) -> MakeRaw:
-    """What makes the raw fields of the system ``name`` in JAX: ``flows.<name>_jax.raw_field``.
+def jax_field(method: str, system: System) -> JaxField:
+    """Raw field in JAX of a system, from a chart, for ``method``.
 
     Raises
     ------
     InputError
         For a system without one.
     """
-    module = f"flows.systems.{name}.field_jax"
-    if importlib.util.find_spec(module) is None:
-        raise InputError(f"method {method} knows no field of {name} in JAX; choose another")
-    found: MakeRaw = importlib.import_module(module).raw_field
+    found = system.jax_field()
+    if found is None:
+        raise InputError(f"method {method} knows no field of {system.name} in JAX; choose another")
     return found
 
 
-def solve(problem: Problem, method: str, make_raw: MakeRaw) -> Piece:
+def solve(problem: Problem, method: str, make_raw: JaxField) -> Piece:
     """Solve ``problem``, which has a chart, by one of :data:`SOLVERS`.
 
     Parameters

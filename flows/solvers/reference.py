@@ -10,36 +10,31 @@ is computed with all digits; Newton's corrections are solved in doubles, with th
 stage. Each correction then gains up to 16 digits, and none of the error of a double survives.
 
 A step is accepted when its polynomial is resolved: its last Legendre coefficients are below the
-tolerance, relative to each component. Output is the polynomial itself. Where the caller tells of
-kinks (``switches``), a step sees one smooth branch of the field and ends where the branch does.
+tolerance, relative to each component. Output is the polynomial itself. Where the caller names
+the kinks (``switches``), a step sees one smooth branch of the field and ends where the branch does.
 
 Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.5.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
-import scipy.special
 from mpmath import mp
 
 from flows.core.chart import Array
 from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
+from flows.solvers.radau_tableau import GUARD, Number, Tableau, Vector, polynomial, tableau
 
-Number = Any  # mpmath.mpf
-Vector = list[Number]
 Field = Callable[[Number, Vector], Vector]
 Jacobian = Callable[[Number, Vector], Any]
 
 STAGES = 20
 FIRST_STEP = 1e-2
 SMALLEST_STEP = 1e-12
-# Digits beyond the requested ones, for the rounding of sums over stages.
-GUARD = 10
 # Halvings of the interval around a kink: the wrong branch costs the cube of the length left.
 BISECTIONS = 50
 NEWTON_STEPS = 20
@@ -47,16 +42,12 @@ NEWTON_STEPS = 20
 SLOW = 1e-3
 
 
-class Tableau(NamedTuple):
-    """Collocation on ``[-1, 1]``: ``s`` Radau nodes, of which the last is 1.
+class Step(NamedTuple):
+    """Where a step begins, in log-time and state, and how long it is."""
 
-    ``integral`` (s rows of s) integrates from -1 to a node on the unit step, the matrix ``A``;
-    ``transform`` (s+1 rows of s+1) turns start and stages into Legendre coefficients.
-    """
-
-    nodes: Vector
-    integral: list[Vector]
-    transform: list[Vector]
+    tau: Number
+    start: Vector
+    length: Number
 
 
 class Reference(NamedTuple):
@@ -87,53 +78,12 @@ class Reference(NamedTuple):
     state: Vector
 
 
-def legendre(x: Number, count: int) -> Vector:
-    """Values ``P_0(x), ..., P_{count-1}(x)``."""
-    values = [mp.one, mp.mpf(x)]
-    for m in range(1, count - 1):
-        values.append(((2 * m + 1) * x * values[m] - m * values[m - 1]) / (m + 1))
-    return values[:count]
-
-
-@functools.cache
-def tableau(stages: int, digits: int) -> Tableau:
-    """Radau IIA tableau of ``stages`` (at least 2) stages, right to ``digits``."""
-    with mp.workdps(digits + GUARD):
-        nodes = []
-        # The roots of P_s - P_{s-1}: these, and 1.
-        for guess in scipy.special.roots_jacobi(stages - 1, 1, 0)[0]:
-            x = mp.mpf(float(guess))
-            for _ in range(digits.bit_length() + 2):  # Newton doubles the digits
-                below, q, p = legendre(x, stages + 1)[-3:]
-                # (x^2 - 1) P_m' = m (x P_m - P_{m-1})
-                slope = (stages * (x * p - q) - (stages - 1) * (x * q - below)) / (x * x - 1)
-                x -= (p - q) / slope
-            nodes.append(x)
-        nodes.append(mp.one)
-
-        basis = mp.matrix([legendre(x, stages) for x in nodes])
-        integrals = mp.zeros(stages)
-        for k, x in enumerate(nodes):
-            values = legendre(x, stages + 1)
-            integrals[k, 0] = (x + 1) / 2
-            for m in range(1, stages):
-                integrals[k, m] = (values[m + 1] - values[m - 1]) / (2 * (2 * m + 1))
-        integral = integrals * mp.inverse(basis)
-        with_start = mp.matrix([legendre(x, stages + 1) for x in (-mp.one, *nodes)])
-        return Tableau(nodes, integral.tolist(), mp.inverse(with_start).tolist())
-
-
-def polynomial(coefficients: list[Vector], x: Number) -> Vector:
-    """Values at ``x`` of polynomials given by their Legendre coefficients, one list each."""
-    values = legendre(x, len(coefficients[0]))
-    return [mp.fdot(c, values) for c in coefficients]
-
-
 def leave_branch(
     switches: Callable[[Vector], Vector],
     sides: list[int],
     coefficients: list[Vector],
     nodes: Vector,
+    stages: list[Vector],
     noise: Number,
 ) -> tuple[Number, list[int]]:
     """First place in ``(-1, 1]`` where a switch has changed its sign, and the signs from there on.
@@ -142,17 +92,19 @@ def leave_branch(
     back between two of them goes unseen.
     """
 
-    def wrong(at: Number) -> list[bool]:
-        values = switches(polynomial(coefficients, at))
-        return [s * g < -noise for s, g in zip(sides, values, strict=True)]
+    def changed(x: Vector) -> list[bool]:
+        return [s * g < -noise for s, g in zip(sides, switches(x), strict=True)]
+
+    def between(at: Number) -> list[bool]:
+        return changed(polynomial(coefficients, at))
 
     low = -mp.one
-    for high in nodes:
-        if any(wrong(high)):
+    for high, x in zip(nodes, stages, strict=True):
+        if any(changed(x)):
             for _ in range(BISECTIONS):
                 middle = (low + high) / 2
-                low, high = (low, middle) if any(wrong(middle)) else (middle, high)
-            return high, [-s if w else s for s, w in zip(sides, wrong(high), strict=True)]
+                low, high = (low, middle) if any(between(middle)) else (middle, high)
+            return high, [-s if c else s for s, c in zip(sides, between(high), strict=True)]
         low = high
     return mp.one, sides
 
@@ -160,11 +112,10 @@ def leave_branch(
 def collocate(
     field: Field,
     jacobian: Jacobian,
-    tau: Number,
-    start: Vector,
-    step: Number,
+    step: Step,
     guess: list[Vector],
     table: Tableau,
+    *,
     tolerance: Number,
     stats: dict[str, int],
 ) -> list[Vector] | None:
@@ -174,8 +125,8 @@ def collocate(
     ----------
     field, jacobian : callable
         ``F(tau, x)`` and its derivative by ``x``.
-    tau, start, step
-        Where the step begins and its length.
+    step : Step
+        What is to be covered.
     guess : list of vectors
         First values of the stages.
     table : Tableau
@@ -190,10 +141,10 @@ def collocate(
     list of vectors, or None
         The stages, the last one being the end of the step; None if Newton did not converge.
     """
-    stages, size = len(table.nodes), len(start)
-    times = [tau + step * (1 + x) / 2 for x in table.nodes]
+    stages, size = len(table.nodes), len(step.start)
+    times = [step.tau + step.length * (1 + x) / 2 for x in table.nodes]
     values = guess
-    weights = np.array([[float(step * a) for a in row] for row in table.integral])
+    weights = np.array([[float(step.length * a) for a in row] for row in table.integral])
     factors = None
     last = mp.inf
     for _ in range(NEWTON_STEPS):
@@ -202,8 +153,8 @@ def collocate(
         columns = list(zip(*slopes, strict=True))
         defect = [
             [
-                x0 + step * mp.fdot(row, column) - x
-                for x0, x, column in zip(start, value, columns, strict=True)
+                x0 + step.length * mp.fdot(row, column) - x
+                for x0, x, column in zip(step.start, value, columns, strict=True)
             ]
             for row, value in zip(table.integral, values, strict=True)
         ]
@@ -244,8 +195,9 @@ def solve_reference(
     x0: Sequence[Any],
     times: Sequence[Any],
     digits: int = 50,
+    *,
     max_steps: int = 10_000,
-    advance: Callable[[float], None] = lambda t: None,
+    progress: Callable[[float], None] | None = None,
     tolerance: float | None = None,
     stages: int = STAGES,
     switches: Callable[[Vector], Vector] | None = None,
@@ -266,16 +218,16 @@ def solve_reference(
         Working precision.
     max_steps : int
         Budget of steps, accepted or not.
-    advance : callable
-        Told the time after each step.
+    progress : callable, optional
+        Called with the time after each step.
     tolerance : float, optional
         Bound of the estimated error of a step relative to each component;
         ``10^-(digits/2)`` by default.
     stages : int
         Stages ``s`` of a step, at least 2.
     switches : callable, optional
-        Functions of the state at whose zeros the field has kinks. Field and Jacobian are then
-        told their signs, ``sides``, and go on smoothly beyond a zero; a step ends there.
+        Functions of the state at whose zeros the field has kinks. Field and Jacobian then get
+        their signs, ``sides``, and go on smoothly beyond a zero; a step ends there.
 
     Returns
     -------
@@ -331,7 +283,15 @@ def solve_reference(
                 guess = [
                     polynomial(coefficients, last + (1 + c) * step / before) for c in table.nodes
                 ]
-                found = collocate(rhs, rhs_jacobian, tau, x, step, guess, table, rounding, stats)
+                found = collocate(
+                    rhs,
+                    rhs_jacobian,
+                    Step(tau, x, step),
+                    guess,
+                    table,
+                    tolerance=rounding,
+                    stats=stats,
+                )
                 if found is None:
                     # The prediction may lie beyond a kink; the start of the step does not.
                     stats["rejected"] += 1
@@ -357,7 +317,7 @@ def solve_reference(
                 error += float(estimate)
                 last, reached = mp.one, found[-1]
                 if switches:
-                    last, sides = leave_branch(switches, sides, resolved, table.nodes, noise)
+                    last, sides = leave_branch(switches, sides, resolved, table.nodes, found, noise)
                     reached = polynomial(resolved, last)
                 after = tau + step * (1 + last) / 2
                 while len(states) < len(taus) and taus[len(states)] <= after:
@@ -366,7 +326,8 @@ def solve_reference(
                         reached if at == after else polynomial(resolved, 2 * (at - tau) / step - 1)
                     )
                 tau, x, coefficients, before = after, reached, resolved, step
-                advance(float(mp.expm1(tau)))
+                if progress is not None:
+                    progress(float(mp.expm1(tau)))
                 step = step * grow
     except KeyboardInterrupt:
         return end(INTERRUPTED, "interrupted; what was computed is kept")

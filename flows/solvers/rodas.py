@@ -23,6 +23,7 @@ from flows.core.problem import (
     Stop,
     finish,
 )
+from flows.solvers.rodas_recorder import accept_steps
 from flows.solvers.rodas_steps import make_steps
 
 # Attempts between two looks of the watch.
@@ -172,7 +173,7 @@ class _Group:
         message = ""
         try:
             if len(taus):
-                outcome = self.recorders[k].accept_steps(tau, y, taus, states, curves)
+                outcome = accept_steps(self.recorders[k], tau, y, taus, states, curves)
             if outcome is None and not self.live[lane]:
                 outcome, message = SOLVER_FAILED, "the step size became zero"
         except BREAKDOWNS as problem:

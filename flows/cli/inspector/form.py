@@ -95,7 +95,7 @@ def fields(given: Options) -> list[Field]:
     given : mapping
         Values that the command line gives; of arrays, their text.
     """
-    from flows.runs.integrate import METHODS
+    from flows.solvers.choice import METHODS
 
     parameters = {p.name: p for p in _flow.params if isinstance(p, click.Option)}
     made = []

@@ -17,7 +17,7 @@ from flows.core.chart import Array, Chart, Clock, wrap_plain
 from flows.core.errors import InputError
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.starts import seeded
-from flows.core.system import Restart, Smooth, State, System
+from flows.core.system import JaxField, Restart, Smooth, State, System
 from flows.runs.trajectory import plain, unplain
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
@@ -363,6 +363,12 @@ class MatrixFactorization(System):
 
         reduced = replace(self, target=np.diag(frame.values))
         return matrix_factorization_exact.smooth(reduced, frame.values, state, digits)
+
+    def jax_field(self) -> JaxField:
+        """Raw field in JAX of a chart."""
+        from flows.systems.matrix_factorization import field_jax
+
+        return field_jax.raw_field
 
     def ball_flow(self, start: NDArray[Any]) -> ChainFlow:
         """Flow of the layers themselves in ball arithmetic."""

@@ -337,14 +337,14 @@ def watch(
     chart: Chart,
     tolerance: float,
     landmark: Landmark = lambda time, means, found, velocity: None,
-) -> Watch:
+) -> Watch | None:
     """End the chart where its rule is not good enough, too good, or another form is better.
 
     It also ends where ``landmark``, what a person wants to be told, has changed.
     """
     layout: Layout = chart.layout
     if layout.kind == LINEAR:
-        return Watch()
+        return None
     reach, squares = longest(state.mu), np.sum(state.mu**2, axis=1)
     settled = float(np.min(squares)) <= SETTLED**2
     seen = noticed(law, frame, state, chart.clock.t_start, tolerance, landmark)

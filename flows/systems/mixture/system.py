@@ -165,7 +165,7 @@ class MixtureSystem(System):
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
         return pieces.decode(frame, state, chart, raw)
 
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
+    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch | None:
         """End the chart where its rule or its coordinates should be chosen anew."""
         return pieces.watch(self.law, frame, state, chart, self.tolerance, self.landmark)
 

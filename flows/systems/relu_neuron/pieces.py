@@ -270,12 +270,12 @@ def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Res
     alive = chart.layout.alive
     start = np.minimum(1.0, np.hypot(state.h, np.linalg.norm(state.z, axis=1)))
     norms = np.hypot(now.h, np.linalg.norm(now.z, axis=1))
-    told = stop.told
-    if told is None:
+    collapsed = stop.cause
+    if collapsed is None:
         near = alive[norms[alive] <= np.maximum(1e-2 * start[alive], DUST)]
         dying = near[_dying(frame, now, near, LAST_STRETCH)]
     else:
-        dying = told.which
+        dying = collapsed.which
     if not len(dying):
         return _wake(d, frame, now, time, None)
     slope = -geometry.gradient(frame.multiplicity, now)
@@ -290,7 +290,8 @@ def restart(d: int, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Res
     later = _without(frame, Sound(h, z, now.r + step * (mu @ slope)), which)
     users = [int(i) for i in np.flatnonzero(np.isin(frame.member, which))]
     event = Event(time + step, "collapse", f"neuron {_names(users)} reached zero")
-    return _wake(d, frame, later, time + step, event, 0.0 if told is None else told.unsure)
+    unsure = 0.0 if collapsed is None else collapsed.unsure
+    return _wake(d, frame, later, time + step, event, unsure)
 
 
 def _without(frame: Frame, state: Sound, which: NDArray[np.intp]) -> Sound:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array, Chart
+from flows.core.chart import Array, Chart, Lanes
 from flows.core.errors import InputError
 from flows.core.problem import Stop, Watch
 from flows.core.starts import seeded
-from flows.core.system import Restart, Smooth, System
+from flows.core.system import JaxField, Restart, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
+from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, Sound
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class ReLUNeuron(System):
     teacher: Any = None
 
     name: ClassVar[str] = "relu_neuron"
+    lanes: ClassVar[Lanes] = LANES
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
 
     def __post_init__(self) -> None:
@@ -160,11 +162,11 @@ class ReLUNeuron(System):
         """Flow in plain coordinates with ``digits`` digits, from the reduced start."""
         from mpmath import mp
 
-        from flows.systems.relu_neuron import exact as relu_neuron_exact
+        from flows.systems.relu_neuron import exact
 
         q, mu = state.r.shape[0], frame.multiplicity
         teacher = [1.0] + [0.0] * (q - 1)
-        field, jacobian = relu_neuron_exact.flow(mu.tolist(), teacher, digits)
+        field, jacobian = exact.flow(mu.tolist(), teacher, digits)
 
         def decode(x: list[Any]) -> Sound:
             with mp.workdps(digits):
@@ -173,7 +175,13 @@ class ReLUNeuron(System):
             return Sound(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
 
         x0 = np.column_stack([state.h, state.z]).ravel().tolist()
-        return Smooth(field, jacobian, x0, decode)
+        return Smooth(field, jacobian, x0, decode, exact.crossings(teacher))
+
+    def jax_field(self) -> JaxField:
+        """Raw field in JAX of a chart."""
+        from flows.systems.relu_neuron import field_jax
+
+        return field_jax.raw_field
 
     def ball_flow(self, start: Array) -> SpanFlow:
         """Flow in the span of teacher and start, in ball arithmetic."""

@@ -14,7 +14,7 @@ from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.ensembles import batch_jax as ensemble_jax
 from flows.ensembles.integrate import Law, integrate_ensemble, load_ensemble
-from flows.solvers import chart_jax as self_similar_jax
+from flows.solvers import chart_jax
 from flows.solvers.diffrax_lanes import Lane
 from flows.systems.relu_neuron import field_jax as relu_neuron_jax
 
@@ -89,7 +89,7 @@ def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken)
         field = relu_neuron_jax.field
         monkeypatch.setattr(relu_neuron_jax, "field", lambda x, w: (1 + 1e-3) * field(x, w))
     else:
-        clock = self_similar_jax.arguments
+        clock = chart_jax.arguments
 
         def shifted(given, raw):
             return clock(given, raw)._replace(offset=1.001 * given.offset)
@@ -216,10 +216,10 @@ def traced(raw):
     """The program around a raw field, before it is compiled."""
     frame, state = SYSTEM.reduce(STARTS[0])
     chart = SYSTEM.chart(frame, state, 0.0)
-    numbers = self_similar_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
+    numbers = chart_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
     lane = Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, numbers)
     lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * 8), lane)
-    field = self_similar_jax.SelfSimilarField(raw, False)
+    field = chart_jax.SelfSimilarField(raw, False)
     program = jax.jit(lambda lanes: ensemble_jax.advance(field, lanes, 1e-8))
     return program.trace(lanes)
 

@@ -161,7 +161,7 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
     system = ReLUNeuron(2, 3)
     start = system.initial(0.1, seed=0)
     whole = descend(system, start, steps=1000)
-    module = sys.modules["flows.descend"]  # the package calls its function by that name
+    module = sys.modules["flows.runs.descend"]
     compiled, calls = module._advance, iter(range(20))
 
     def interrupted(field):

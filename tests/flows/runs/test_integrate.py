@@ -6,6 +6,7 @@ import pytest
 import flows
 from flows.core.errors import InputError
 from flows.runs.integrate import output_times
+from flows.systems.relu_neuron import exact
 
 SYSTEM = flows.ReLUNeuron(3, 4)
 START = SYSTEM.initial(0.3, seed=2)
@@ -139,19 +140,33 @@ def test_an_interrupt_keeps_what_is_done(method, monkeypatch):
 
 def test_the_next_solver_takes_over_where_one_fails(monkeypatch):
     from flows.core.problem import SOLVER_FAILED, Recorder, finish
-    from flows.solvers import scipy_ivp as solver_scipy
+    from flows.solvers import scipy_ivp
 
-    honest = solver_scipy.solve
+    honest = scipy_ivp.solve
 
     def failing(problem, method):
         if method == "LSODA":
             return finish(Recorder(problem), SOLVER_FAILED, "made to fail", {})
         return honest(problem, method)
 
-    monkeypatch.setattr(solver_scipy, "solve", failing)
+    monkeypatch.setattr(scipy_ivp, "solve", failing)
     assert flows.integrate(SYSTEM, START, 1e6).completed
     alone = flows.integrate(SYSTEM, START, 1e6, method="LSODA")
     assert alone.status == "solver_failed" and alone.message == "made to fail"
+
+
+def test_the_reference_ends_a_step_where_two_neurons_pass_each_other(monkeypatch):
+    system, start = flows.ReLUNeuron(2, 2), [[2.04, -2.56], [0.42, -0.57]]
+
+    def run():
+        return flows.integrate(system, start, 0.2, [0.2], method="reference")
+
+    truth = flows.integrate(system, start, 0.2, [0.2], rtol=1e-13)
+    through = run()
+    assert through["loss"][-1] == pytest.approx(truth["loss"][-1], rel=PROMISED_TIGHT)
+    monkeypatch.setattr(exact, "crossings", lambda teacher: None)
+    # One that does not see the kink is refused step after step, until they are short enough.
+    assert 10 * through.stats["rejected"] < run().stats["rejected"]
 
 
 def test_a_saved_run_comes_back_whole(tmp_path):

@@ -13,10 +13,10 @@ import pytest
 import flows
 from flows.core.errors import InputError
 from flows.core.problem import Problem
-from flows.runs.integrate import JAX_METHODS
 from flows.runs.sensitivity import sensitivity
-from flows.solvers import diffrax_ivp as solver_diffrax
+from flows.solvers import diffrax_ivp
 from flows.solvers.chart_jax import SelfSimilarField, arguments
+from flows.solvers.choice import JAX_METHODS
 from flows.systems.relu_neuron import field_jax as relu_neuron_jax
 
 SYSTEM = flows.ReLUNeuron(3, 3)
@@ -135,7 +135,7 @@ def test_a_field_that_is_not_a_number_ends_a_run_with_the_status_of_a_failure():
 
     def linear(factor):
         field = decay, np.asarray(factor)
-        return solver_diffrax.solve(problem, "diffrax-rodas5p", lambda chart: field)
+        return diffrax_ivp.solve(problem, "diffrax-rodas5p", lambda chart: field)
 
     failed, fine = linear(np.nan), linear(-1.0)
     assert (failed.status, len(failed.states)) == ("solver_failed", 0)

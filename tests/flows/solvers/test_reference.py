@@ -3,7 +3,8 @@ import pytest
 from mpmath import mp
 
 from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
-from flows.solvers import reference as solver_reference
+from flows.solvers import reference
+from flows.solvers.radau_tableau import tableau
 from flows.systems.relu_neuron import exact
 
 DIGITS = 30
@@ -13,7 +14,7 @@ PAIR = [0.3, 0.4, 0.6, -0.2]
 
 
 def _solve(field, jacobian, start, times, **options):
-    return solver_reference.solve_reference(field, jacobian, start, times, digits=DIGITS, **options)
+    return reference.solve_reference(field, jacobian, start, times, digits=DIGITS, **options)
 
 
 def _square(x):
@@ -25,7 +26,7 @@ def _square_jacobian(x):
 
 
 def test_nodes_of_three_stages_are_those_of_the_book():
-    nodes, integral, _ = solver_reference.tableau(3, DIGITS)
+    nodes, integral, _ = tableau(3, DIGITS)
     with mp.workdps(DIGITS):
         root = mp.sqrt(6)
         book = [(4 - root) / 10, (4 + root) / 10, mp.one]
@@ -38,23 +39,21 @@ def test_nodes_of_three_stages_are_those_of_the_book():
 
 def _march(stages, count, damage=1):
     """End of x' = -x^2 from 1 at tau = 1, where x = exp(-tau), in equal steps."""
-    table = solver_reference.tableau(stages, DIGITS)
+    table = tableau(stages, DIGITS)
     last = [damage * a for a in table.integral[-1]]
     table = table._replace(integral=[*table.integral[:-1], last])
     stats = {"field_evaluations": 0, "jacobian_evaluations": 0}
     with mp.workdps(DIGITS + 10):
         x, step = [mp.one], mp.one / count
         for k in range(count):
-            found = solver_reference.collocate(
+            found = reference.collocate(
                 lambda tau, x: [-mp.exp(tau) * y * y for y in x],
                 lambda tau, x: [[-2 * mp.exp(tau) * x[0]]],
-                k * step,
-                x,
-                step,
+                reference.Step(k * step, x, step),
                 [x] * stages,
                 table,
-                mp.mpf(10) ** -DIGITS,
-                stats,
+                tolerance=mp.mpf(10) ** -DIGITS,
+                stats=stats,
             )
             x = found[-1]
         return abs(x[0] * mp.e - 1)
@@ -137,18 +136,18 @@ def test_another_number_of_stages_and_a_tighter_tolerance_give_the_same_loss():
     assert np.abs(losses(coarse) / losses(tight) - 1).max() > 3 * SOLVED
 
 
-def test_progress_is_told_and_an_interruption_keeps_what_is_done():
-    told = []
+def test_progress_is_reported_and_an_interruption_keeps_what_is_done():
+    times = []
 
     def interrupt(t):
-        told.append(t)
+        times.append(t)
         if t > 5:
             raise KeyboardInterrupt
 
-    run = _solve(_square, _square_jacobian, [1.0], [0.1, 1.0, 1e6], advance=interrupt)
+    run = _solve(_square, _square_jacobian, [1.0], [0.1, 1.0, 1e6], progress=interrupt)
     assert run.status == INTERRUPTED
     assert len(run.states) == 2
-    assert told == sorted(told)
+    assert times == sorted(times)
 
 
 def test_a_budget_that_is_spent_is_reported():
@@ -202,7 +201,7 @@ def test_a_neuron_at_zero_stays_exactly_there_while_the_others_move():
 
 
 def _kinked(x, sides=None):
-    """x' = -1 from 1, y' = |x|: a kink at t = 1, told by the sign of x."""
+    """x' = -1 from 1, y' = |x|: a kink at t = 1, where x changes its sign."""
     side = sides[0] if sides else (1 if x[0] >= 0 else -1)
     return [-mp.one, side * x[0]]
 
@@ -212,16 +211,16 @@ def _kinked_jacobian(x, sides=None):
     return [[0, 0], [side, 0]]
 
 
-def test_a_step_ends_at_a_kink_that_a_switch_tells_of():
+def test_a_step_ends_at_a_kink_where_a_switch_changes_its_sign():
     def kinked(switches):
         return _solve(_kinked, _kinked_jacobian, [1.0, 0.0], [0.5, 1.5, 3.0], switches=switches)
 
-    told, untold = kinked(lambda x: [x[0]]), kinked(None)
-    for y, expected in zip(told.states, (0.375, 0.625, 2.5), strict=True):
+    switched, unaware = kinked(lambda x: [x[0]]), kinked(None)
+    for y, expected in zip(switched.states, (0.375, 0.625, 2.5), strict=True):
         assert abs(y[1] - expected) < SOLVED
     # Whoever never changes sides goes on with y' = x.
     assert abs(kinked(lambda x: [mp.one]).states[1][1] - 0.375) < SOLVED
-    assert 2 * sum(told.stats[k] for k in ("steps", "rejected")) < untold.stats["rejected"]
+    assert 2 * sum(switched.stats[k] for k in ("steps", "rejected")) < unaware.stats["rejected"]
 
 
 # In each, two vectors pass each other: at the angle 0, and at the angle pi.
@@ -238,12 +237,12 @@ def test_passing_neurons_give_the_same_with_and_without_switches(start, t):
         run = _solve(*exact.flow([1, 1], v), start, [t], switches=switches, **options)
         return run.states[0], run.stats
 
-    (through, few), (told, many), (stubborn, _) = (
+    (through, few), (unaware, many), (stubborn, _) = (
         end(s) for s in (crossings, None, lambda x: first)
     )
     passed = [a * b < 0 for a, b in zip(first, crossings(through), strict=True)]
     assert sum(passed) == 1
     # Some ten steps of 1e-11.
-    assert max(abs(a - b) for a, b in zip(through, told, strict=True)) < 1e-10
-    assert max(abs(a - b) for a, b in zip(stubborn, told, strict=True)) > 1e-7
+    assert max(abs(a - b) for a, b in zip(through, unaware, strict=True)) < 1e-10
+    assert max(abs(a - b) for a, b in zip(stubborn, unaware, strict=True)) > 1e-7
     assert few["rejected"] < many["rejected"]

@@ -6,8 +6,8 @@ import pytest
 from flows.core.problem import Problem, Recorder, Stop, Watch
 from flows.ensembles.integrate import Law
 from flows.runs.integrate import _follow, integrate, output_times
-from flows.solvers import rodas as solver_rodas
-from flows.solvers import rodas_tableau
+from flows.solvers import rodas, rodas_tableau
+from flows.solvers.rodas_recorder import accept_steps
 from flows.solvers.rodas_steps import make_steps
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
@@ -21,13 +21,15 @@ def follow(system, start, t_end, rtol, max_steps=10_000):
     """Course of a run that this solver takes."""
     frame, state = system.reduce(system.check_start(start))
     times = output_times(t_end)
-    return _follow(
-        system, frame, state, times, solver_rodas.solve, rtol, None, max_steps, lambda t: None
-    )
+    return _follow(system, frame, state, times, rodas.solve, rtol, None, max_steps, None)
 
 
 def losses(system, course):
     return system.features(course.frame, course.states)["loss"]
+
+
+def ends_nothing(before, tau, y, interpolant):
+    return None
 
 
 def problem(steps=None, **change):
@@ -69,7 +71,7 @@ def test_the_coefficients_meet_the_conditions_of_order_three():
 
 
 def test_the_error_falls_with_the_fifth_power_of_the_step():
-    truth = solver_rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15))).states[-1]
+    truth = rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15))).states[-1]
     errors = []
     for steps in (4, 8):
         state = problem().y0
@@ -82,7 +84,7 @@ def test_the_error_falls_with_the_fifth_power_of_the_step():
 
 def one_step(chart, tau, end, state):
     """One step in every lane, the same in each."""
-    lanes, size = solver_rodas.LANES, state.size
+    lanes, size = rodas.LANES, state.size
     column = np.repeat(state[:, None], lanes, axis=1)
     steps = make_steps(chart.field, chart.lanes.make_field, lanes)
     live, done = np.ones(lanes, bool), np.zeros(lanes, np.int64)
@@ -114,8 +116,8 @@ def one_step(chart, tau, end, state):
 
 
 def test_between_steps_it_is_of_fourth_order():
-    coarse, fine = (solver_rodas.solve(problem(steps, rtol=1e-6)) for steps in (1, 50))
-    truth = solver_rodas.solve(problem(50, rtol=1e-12, atol=np.full(6, 1e-14)))
+    coarse, fine = (rodas.solve(problem(steps, rtol=1e-6)) for steps in (1, 50))
+    truth = rodas.solve(problem(50, rtol=1e-12, atol=np.full(6, 1e-14)))
     assert fine.stats["steps"] == coarse.stats["steps"] < 50
     assert fine.states == pytest.approx(truth.states, abs=1e-6 * FACTOR)
     assert fine.states != pytest.approx(truth.states[::-1], abs=1e-6 * FACTOR)
@@ -162,10 +164,10 @@ def test_the_status_tells_the_truth():
 
 
 def test_a_field_that_is_not_a_number_ends_it():
-    found = solver_rodas.solve(problem(y0=np.full(6, np.nan)))
+    found = rodas.solve(problem(y0=np.full(6, np.nan)))
     assert (found.status, len(found.states)) == ("solver_failed", 0)
     assert "step size" in found.message
-    assert solver_rodas.solve(problem()).status == "completed"
+    assert rodas.solve(problem()).status == "completed"
 
 
 def test_an_interrupt_keeps_what_is_done(monkeypatch):
@@ -174,10 +176,10 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
             raise KeyboardInterrupt
         return 1.0
 
-    whole = solver_rodas.solve(problem(40))
-    monkeypatch.setattr(solver_rodas, "BATCH", 2)
-    several = [problem(40, watch=Watch(alarm=interrupt)), *[problem(40)] * solver_rodas.LANES]
-    found = solver_rodas.solve_many(several)
+    whole = rodas.solve(problem(40))
+    monkeypatch.setattr(rodas, "BATCH", 2)
+    several = [problem(40, watch=Watch(interrupt, ends_nothing)), *[problem(40)] * rodas.LANES]
+    found = rodas.solve_many(several)
     assert {piece.status for piece in found} == {"interrupted"}
     assert 0 < len(found[0].states) < 40 and len(found[-1].states) == 0
     assert (found[0].states == whole.states[: len(found[0].states)]).all()
@@ -186,13 +188,13 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
 def test_a_piece_does_not_depend_on_who_is_beside_it():
     system = ReLUNeuron(3, 4)
     several = []
-    for seed in range(2 * solver_rodas.LANES + 3):
+    for seed in range(2 * rodas.LANES + 3):
         frame, state = system.reduce(system.initial(0.5, seed))
         chart = system.chart(frame, state, 0.0)
         several.append(problem(5, y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10)))
-    together = solver_rodas.solve_many(several)
+    together = rodas.solve_many(several)
     for k, piece in enumerate(together):
-        alone = solver_rodas.solve(several[k])
+        alone = rodas.solve(several[k])
         assert (alone.states == piece.states).all() and alone.stats == piece.stats
     assert (together[0].states != together[1].states).any()
 
@@ -205,34 +207,34 @@ def test_after_an_interrupt_no_other_chart_is_begun():
     frame, state = system.reduce(system.initial(0.5, seed=1))
     chart = system.chart(frame, state, 0.0)
     other = problem(y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10))
-    first = problem(watch=Watch(alarm=interrupt))
-    found = solver_rodas.solve_many([first, other])
+    first = problem(watch=Watch(interrupt, ends_nothing))
+    found = rodas.solve_many([first, other])
     assert [piece.status for piece in found] == ["interrupted", "interrupted"]
     assert found[1].stats["jacobian_evaluations"] == 0
-    assert solver_rodas.solve(other).status == "completed"
+    assert rodas.solve(other).status == "completed"
 
 
 def test_a_watch_that_breaks_down_ends_its_own_problem_only():
     def broken(tau, y):
         raise np.linalg.LinAlgError("singular")
 
-    found = solver_rodas.solve_many([problem(), problem(watch=Watch(alarm=broken)), problem()])
+    found = rodas.solve_many([problem(), problem(watch=Watch(broken, ends_nothing)), problem()])
     assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
     assert found[1].message == "LinAlgError: singular"
 
 
 def test_a_neighbour_that_is_not_a_number_disturbs_nobody():
     broken = problem(y0=np.full(6, np.nan))
-    found = solver_rodas.solve_many([problem(), broken, problem()])
-    alone = solver_rodas.solve(problem())
+    found = rodas.solve_many([problem(), broken, problem()])
+    alone = rodas.solve(problem())
     assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
     assert (found[0].states == alone.states).all() and (found[2].states == alone.states).all()
 
 
 def test_many_unknowns_are_solved_one_by_one_with_the_same_result(monkeypatch):
-    truth = solver_rodas.solve(problem(5)).states
-    monkeypatch.setattr(solver_rodas, "SMALL", 1)
-    assert solver_rodas.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)
+    truth = rodas.solve(problem(5)).states
+    monkeypatch.setattr(rodas, "SMALL", 1)
+    assert rodas.solve(problem(5)).states == pytest.approx(truth, rel=1e-9)
 
 
 def steps(count, seed=0):
@@ -283,7 +285,7 @@ def test_steps_recorded_together_are_those_recorded_one_by_one(case):
     elif case == "late outputs":
         outputs = outputs[outputs > 1.1]
     one, many = recorder(outputs, alarms=False, **change), recorder(outputs, **change)
-    results = [r.accept_steps(0.0, np.zeros(2), taus, states, k) for r in (one, many)]
+    results = [accept_steps(r, 0.0, np.zeros(2), taus, states, k) for r in (one, many)]
     assert one.steps == many.steps < 20
     assert np.array_equal(one.states, many.states)
     if case in ("stop", "late outputs"):
@@ -295,6 +297,23 @@ def test_steps_recorded_together_are_those_recorded_one_by_one(case):
     # The step that ends at an output time has exactly its end there.
     if case == "stop":
         assert np.array_equal(many.states[np.searchsorted(outputs, taus[2])], states[2])
+
+
+def test_where_nothing_is_watched_steps_are_recorded_together_too():
+    taus, states, k = steps(20)
+    outputs = taus[-1] * np.linspace(0.01, 1, 30)
+    alone, together = (recorder(outputs, watch=w) for w in (Watch(never, ends_nothing), None))
+    for one in (alone, together):
+        assert accept_steps(one, 0.0, np.zeros(2), taus, states, k) == "completed"
+    assert np.array_equal(alone.states, together.states) and alone.steps == together.steps == 20
+    states[4, 1] = np.nan
+    broken = recorder(outputs, watch=None)
+    assert accept_steps(broken, 0.0, np.zeros(2), taus, states, k) == "nonfinite"
+    assert broken.steps == 5
+
+
+def never(tau, y):
+    return 1.0
 
 
 SEVERAL = {

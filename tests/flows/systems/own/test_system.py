@@ -517,7 +517,7 @@ def test_bad_starts_are_told(start, message):
 
 def test_methods_that_know_one_system_only_say_so():
     jax = pytest.importorskip("jax")
-    with pytest.raises(InputError, match="knows relu_neuron only"):
+    with pytest.raises(InputError, match="no field of quadratic_neuron in lanes"):
         flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="Rodas5P")
     with jax.enable_x64(True), pytest.raises(InputError, match="knows no field"):
         flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="diffrax-kvaerno5")

@@ -1,0 +1,86 @@
+"""Which solver: the adapter of a method by its name, and what the method ``auto`` tries in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flows.core.errors import InputError
+from flows.core.problem import NONFINITE, SOLVER_FAILED, Piece, Problem
+from flows.core.system import System
+
+#: Methods that compute with JAX.
+JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
+#: Methods of :func:`flows.integrate`.
+METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JAX_METHODS)
+# Below this tolerance the rounding of the many steps of LSODA and CVODE is larger than what was
+# asked for, and auto tries these.
+TIGHT = 1e-11
+AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
+# Only CVODE solves linear systems by iteration.
+AUTO_KRYLOV = (("CVODE", 0.1),)
+
+Solver = Callable[[Problem], Piece]
+
+
+def solver_for(method: str, system: System) -> Solver:
+    """Adapter of ``method`` for a system; its library is imported only when chosen.
+
+    Parameters
+    ----------
+    method : str
+        One of :data:`METHODS` but ``reference``, which solves no :class:`Problem`.
+    system : System
+        The flow.
+
+    Returns
+    -------
+    callable
+        ``solve(problem)``.
+
+    Raises
+    ------
+    InputError
+        For a method that needs a field which the system does not have.
+    """
+    if method == "auto":
+        return lambda problem: _first_that_succeeds(problem, system)
+    if method in JAX_METHODS:
+        from flows.solvers import diffrax_ivp
+
+        return diffrax_ivp.adapter(method, system)
+    if method == "Rodas5P":
+        from flows.solvers import rodas
+
+        if system.lanes is None:
+            raise InputError(
+                f"method Rodas5P knows no field of {system.name} in lanes; choose another"
+            )
+        return rodas.solve
+    if method == "CVODE":
+        from flows.solvers import cvode
+
+        return cvode.solve
+    from flows.solvers import scipy_ivp
+
+    return lambda problem: scipy_ivp.solve(problem, method)
+
+
+def _first_that_succeeds(problem: Problem, system: System) -> Piece:
+    """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
+    spent: dict[str, int] = {}
+    tight = problem.rtol < TIGHT
+    order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else system.auto
+    for method, fraction in order:
+        margin = 1.0 if tight else fraction
+        attempt = replace(
+            problem,
+            rtol=margin * problem.rtol,
+            atol=margin * problem.atol,
+            max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
+        )
+        piece = solver_for(method, system)(attempt)
+        spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
+        if piece.status not in (NONFINITE, SOLVER_FAILED):
+            break
+    return replace(piece, stats=spent)

@@ -27,8 +27,8 @@ from machine import describe
 from mpmath import mp
 
 import flows
-from flows.certificates.chebyshev import precision
 from flows.certificates.verdicts import verdicts
+from flows.core.balls import precision
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 

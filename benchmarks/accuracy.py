@@ -38,7 +38,7 @@ from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from oracles.relu_neuron import coordinates, least_slope  # noqa: E402
+from oracles.relu_neuron import coordinates, least_slope
 
 T_END = 1e12
 # The errors that the README promises, by the tolerance asked for.

@@ -33,7 +33,7 @@ from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from oracles.relu_neuron import coordinates  # noqa: E402
+from oracles.relu_neuron import coordinates
 
 # The promise: bound of the error at every time.
 PROMISED = 1e-25

@@ -162,7 +162,7 @@ def _polished(
     """Local minimum of `slope` on the sphere, from the unit vector `centre` in steps of `size`."""
     unit = abs(value) or mp.one
 
-    def scaled(y: Array) -> tuple[float, Array]:
+    def scaled(y: Any) -> tuple[float, Any]:
         x = [c + size * mp.mpf(a) for c, a in zip(centre, y.tolist(), strict=True)]
         u = _unit(x)
         value, gradient = slope(u)

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from certified import layers, means, neurons
+from oracles.certified import layers, means, neurons
 
 import flows
 from flows.certificates.certificate import certifiable

@@ -1,9 +1,9 @@
 import math
 
 import pytest
-from certified import layers, means, neurons
 from flint import arb, ctx
-from oracles import ball
+from oracles.certificates import ball
+from oracles.certified import layers, means, neurons
 
 import flows
 from flows.certificates.certify import Uncertified

@@ -1,8 +1,8 @@
 import numpy as np
-from certified import neurons
 from flint import arb
 from mpmath import mp
-from oracles import ball
+from oracles.certificates import ball
+from oracles.certified import neurons
 
 from flows.certificates import proof
 from flows.certificates.decide import Proof, compared

@@ -2,10 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
-from certified import means, neurons
 from flint import arb
 from mpmath import mp
-from oracles import ball
+from oracles.certificates import ball
+from oracles.certified import means, neurons
 
 from flows.certificates import proof
 from flows.core.balls import Singular, precision

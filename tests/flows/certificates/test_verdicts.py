@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
-from certified import layers, means
+from oracles.certified import layers, means
 
 import flows
 import potentials

@@ -1,6 +1,6 @@
 import numpy as np
-from certified.means import certificate
 from flint import arb
+from oracles.certified.means import certificate
 
 import flows
 from flows.certificates.features.registry import enclosure

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from certified.layers import conserved, decaying
 from flint import arb
+from oracles.certified.layers import conserved, decaying
 
 import flows
 from flows.certificates.features.registry import enclosure

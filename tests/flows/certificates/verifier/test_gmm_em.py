@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from certified.means import PROBLEMS, certificate
-from oracles import put, scaled
+from oracles.certificates import put, scaled
+from oracles.certified.means import PROBLEMS, certificate
 
 import flows
 

@@ -3,8 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from certified.layers import PROBLEMS, certificate
-from oracles import put, scaled
+from oracles.certificates import put, scaled
+from oracles.certified.layers import PROBLEMS, certificate
 
 import flows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flint import ctx
-from oracles import put, scaled
+from oracles.certificates import put, scaled
 
 import flows
 from flows.certificates.certificate import certifiable

@@ -2,10 +2,10 @@ import functools
 
 import numpy as np
 import pytest
-from certified.means import PROBLEMS, problem
 from flint import acb, arb, fmpq
 from mpmath import mp
-from oracles import ball
+from oracles.certificates import ball
+from oracles.certified.means import PROBLEMS, problem
 
 import flows
 from flows.certificates import proof

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from certified.layers import PROBLEMS, start, textbook_field
 from flint import arb
 from mpmath import mp
-from oracles import ball
+from oracles.certificates import ball
+from oracles.certified.layers import PROBLEMS, start, textbook_field
 
 from flows.certificates.verifier import matrix_factorization as checker
 from flows.core.balls import precision

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 from flint import arb
-from oracles import ball
+from oracles.certificates import ball
 
 from flows.certificates import proof
 from flows.core.balls import precision

@@ -5,11 +5,11 @@ import functools
 import numpy as np
 from flint import arb
 from mpmath import mp
-from oracles import ball
 
 import flows
 from flows.core.balls import precision
 from flows.solvers.reference import solve_reference
+from oracles.certificates import ball
 
 # Means and weights of the containment test.
 PROBLEMS = {

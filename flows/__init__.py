@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
     from flows.ensembles.integrate import load_ensemble as load_ensemble
     from flows.ensembles.worst_case import worst_case as worst_case
+    from flows.report import figures as figures
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.integrate import integrate as integrate
@@ -61,11 +62,16 @@ _HOME = {
     "worst_case": "flows.ensembles.worst_case",
 }
 
-__all__ = sorted(_HOME)
+# Names that are modules.
+_MODULES = {"figures": "flows.report.figures"}
+
+__all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name]), name)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from textwrap import indent
 
 import nbformat
 
@@ -29,7 +30,9 @@ MODULES = (
     "flows.runs.quantities",
     "flows.core.quadrature",
     "flows.report.figure",
+    *flows.figures.MODULES.values(),
 )
+INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 TITLES = {
@@ -92,6 +95,8 @@ def package_page(package):
             parts.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
         elif inspect.isroutine(found):
             parts.append(f".. autofunction:: {name}\n")
+        elif inspect.ismodule(found):
+            parts.append(f".. py:data:: {name}\n\n{indent(comment(package, name), INDENT)}\n")
         else:
             text = comment(package, name)
             parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{listed(found)}``\n")
@@ -99,7 +104,10 @@ def package_page(package):
 
 
 def comment(package, name):
-    """Text of the `#:` line above a constant, wherever in the package it is defined."""
+    """Text of the `#:` line above a constant, wherever in the package; the text of a module."""
+    found = getattr(package, name)
+    if inspect.ismodule(found):
+        return inspect.getdoc(found)
     line = re.compile(rf"^#: (.*)\n{name} ?[:=]", re.MULTILINE)
     files = Path(inspect.getsourcefile(package)).parent.rglob("*.py")
     found = [line.search(path.read_text()) for path in files]

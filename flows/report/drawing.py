@@ -18,8 +18,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
+from flows.core.files import write_file
 from flows.report.curves import SPREAD, Panel
 from flows.runs.rates import FLOOR
 from flows.runs.trajectory import Trajectory
@@ -88,8 +89,9 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if target.suffix not in undated:
         raise InputError(f"{target}: expected a name ending in {', '.join(undated)}; choose one")
+    metadata = undated[target.suffix]
     with matplotlib.rc_context(STYLE):
-        figure.savefig(target, dpi=200, metadata=undated[target.suffix])
+        write_file(target, lambda part: figure.savefig(part, dpi=200, metadata=metadata))
     return target
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.report.drawing import BLACK, COLOURS, DASHES, draw_curves, styled, time_axis
 from flows.runs.integrate import FIRST_TIME, integrate
 from flows.runs.quantities import Quantities, Run, marked_times

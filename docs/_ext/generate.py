@@ -17,6 +17,7 @@ from flows.report.formulas import prose
 
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
+FIGURES = [getattr(flows.figures, name) for name in flows.figures.__all__]
 MODULES = (
     "symbolic.evidence.identity",
     "symbolic.language.program",
@@ -30,7 +31,7 @@ MODULES = (
     "flows.runs.quantities",
     "flows.core.quadrature",
     "flows.report.figure",
-    *flows.figures.MODULES.values(),
+    *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )
 INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.

@@ -25,7 +25,7 @@ _HOME = {
     "potential_figure": "flows.report.figure",
     "save": "flows.report.drawing",
 }
-MODULES = {
+_MODULES = {
     "gmm_em": "flows.report.figures.gmm_em",
     "matrix_factorization": "flows.report.figures.matrix_factorization",
     "relu_neuron": "flows.report.figures.relu_neuron",
@@ -33,13 +33,14 @@ MODULES = {
     "score_matching_paper": "flows.report.figures.score_matching_paper",
 }
 
-__all__ = sorted([*_HOME, *MODULES])
+if not TYPE_CHECKING:  # as in `flows`
+    __all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name, or a module, on first use."""
-    if name in MODULES:
-        return import_module(MODULES[name])
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name]), name)
@@ -48,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Public names."""
-    return __all__
+    return sorted([*_HOME, *_MODULES])

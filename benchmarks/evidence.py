@@ -18,10 +18,8 @@ import time
 from collections import Counter
 
 import symbolic
-from symbolic.evidence.derivation import Derivation, Document
-from symbolic.evidence.identity import Evidence
+from symbolic import Derivation, Document, Evidence
 from symbolic.evidence.mutation import controls
-from symbolic.systems.relu_neuron.printed import printed_forms
 
 BAD = {Evidence.REFUTED, Evidence.OPEN}
 
@@ -62,7 +60,7 @@ def main() -> int:
         f"{time.process_time() - begun:.0f} s"
     )
     print("\n| printed | evidence | corrected |\n|---|---|---|")
-    for printed in printed_forms():
+    for printed in symbolic.printed_forms("relu_neuron"):
         found = printed.form.verify().finding
         where = ", ".join(f"{name} = {value}" for name, value in found.counterexample)
         corrected = printed.corrected.rule if printed.corrected else ""

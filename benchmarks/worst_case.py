@@ -28,8 +28,7 @@ from rich.table import Table
 import flows
 import potentials
 from flows.ensembles.worst_case import WorstCase, worst_case
-from potentials.claim import Claim
-from potentials.notation import symbol
+from potentials import Claim, symbol
 from symbolic.systems.relu_neuron import bounds
 
 # A run takes about a thousand steps; the few that need many more would cost most of the time.

@@ -15,6 +15,7 @@ from IPython.display import Math
 
 import flows
 import potentials
+import symbolic
 from flows.report import figure
 from flows.runs.rates import tail_constant
 
@@ -65,19 +66,12 @@ figure.phases_figure(run[3])
 # them through, and they hold with room to spare:
 
 # %%
-from symbolic.systems.relu_neuron import bounds
-
 stated = {c.id: c for c in potentials.claims("relu_neuron")}
-for name, symbolic_constant in (
-    ("distance_decay_constant", bounds.DISTANCE_DECAY),
-    ("distance_vs_loss_constant", bounds.DISTANCE_VS_LOSS),
-    ("loss_lower_constant", bounds.LOSS_LOWER),
-):
+for name in ("distance_decay_constant", "distance_vs_loss_constant", "loss_lower_constant"):
     (verdict,) = flows.check(run[3], name)
-    print(
-        f"{name:28}{symbolic_constant!s:26}{float(symbolic_constant):10.4g}  this run needs"
-        f" {verdict.constant:.4g}: {verdict.verdict}"
-    )
+    constant = stated[name].comparisons[0].constant
+    print(stated[name].statement)
+    print(f"    this run needs {verdict.constant:.4g} in place of {constant}: {verdict.verdict}")
 
 # %% [markdown]
 # **The constant of the rate.** For a mirror pair ($n = 2$, symmetric about the teacher) the loss is
@@ -93,9 +87,7 @@ print(f"t^3 L -> {limit.value:.9f} +- {limit.error:.1g}; pi^2/6 = {np.pi**2 / 6:
 # one, which holds with another constant:
 
 # %%
-from symbolic.systems.relu_neuron.printed import printed_forms
-
-for printed in printed_forms():
+for printed in symbolic.printed_forms("relu_neuron"):
     finding = printed.form.verify().finding
     print(f"{finding.evidence:9}{printed.source.split('2302.10034, ')[1]}")
     if printed.corrected is not None:

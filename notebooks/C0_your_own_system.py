@@ -16,9 +16,16 @@ from IPython.display import Math
 import flows
 from flows.report import figure
 from flows.runs.rates import tail_constant
-from potentials import Comparison, Conserved, Inequality, LowerBound, Source, UpperBound
-from potentials.claim import EXPONENT
-from potentials.notation import symbol
+from potentials import (
+    EXPONENT,
+    Comparison,
+    Conserved,
+    Inequality,
+    LowerBound,
+    Source,
+    UpperBound,
+    symbol,
+)
 from symbolic import Expectation
 
 HERE = Source("this notebook", 2026, "", "derived here", "inequality")

@@ -6,6 +6,7 @@ from importlib import import_module
 from types import ModuleType
 
 from potentials.claim import (
+    EXPONENT,
     Claim,
     Comparison,
     Conserved,
@@ -18,11 +19,14 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
+from potentials.notation import CONSTANTS, symbol
 from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
 from potentials.statements import Statements
 
 __all__ = [
+    "CONSTANTS",
+    "EXPONENT",
     "SYSTEMS",
     "Claim",
     "Comparison",
@@ -45,16 +49,24 @@ __all__ = [
     "marks",
     "potentials",
     "statements",
+    "symbol",
 ]
 
+_MODULES = {
+    "relu_neuron": "potentials.relu_neuron",
+    "gmm_em": "potentials.gmm_em",
+    "score_matching": "potentials.score_matching",
+    "matrix_factorization": "potentials.matrix_factorization",
+}
+
 #: Systems with a file in this package.
-SYSTEMS = ("relu_neuron", "gmm_em", "score_matching", "matrix_factorization")
+SYSTEMS = tuple(_MODULES)
 
 
 def _module(system: str) -> ModuleType:
     if system not in SYSTEMS:
         raise ValueError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
-    return import_module(f"potentials.{system}")
+    return import_module(_MODULES[system])
 
 
 def potentials(system: str) -> tuple[Potential, ...]:

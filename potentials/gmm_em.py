@@ -25,7 +25,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import symbol
+from potentials.notation import symbol, total_derivative
 from potentials.potential import Potential, single
 from potentials.source import Source
 
@@ -57,10 +57,6 @@ spread_0, mean_norm_0 = symbol("spread_0"), symbol("mean_norm_0")
 
 def _xu_fazel_du(locator: str, kind: str) -> Source:
     return Source("Xu, Fazel & Du", 2024, "2407.00490", locator, kind)
-
-
-def _dot(x: sp.Symbol) -> sp.Symbol:
-    return symbol(f"{x.name}_dot")
 
 
 POTENTIALS: tuple[Potential, ...] = (
@@ -156,14 +152,14 @@ CLAIMS: tuple[Claim, ...] = (
         id="projection",
         statement="sum <grad_i, mu_i> = E|v|^2, that is dU/dt = -2 E|v|^2",
         source=_xu_fazel_du("proof of the main theorem", "identity"),
-        conclusions=(Comparison(_dot(U), "==", fisher, sp.Integer(-2)),),
+        conclusions=(Comparison(total_derivative(U), "==", fisher, sp.Integer(-2)),),
         names=NAMES,
     ),
     Inequality(
         id="norms_shrink",
         statement="U = sum |mu_i|^2 never increases",
         source=_xu_fazel_du("proof of the main theorem", "inequality"),
-        conclusions=(Comparison(_dot(U), "<=", sp.S.Zero, sp.S.One),),
+        conclusions=(Comparison(total_derivative(U), "<=", sp.S.Zero, sp.S.One),),
         names=NAMES,
     ),
     UpperBound(
@@ -207,7 +203,7 @@ CLAIMS: tuple[Claim, ...] = (
         "than some power of t",
         source=_xu_fazel_du("abstract", "rate"),
         hypotheses=(_SEVERAL, _APART),
-        conclusions=(Comparison(-t * _dot(loss), "<=", loss, where=(t,)),),
+        conclusions=(Comparison(-t * total_derivative(loss), "<=", loss, where=(t,)),),
         names=NAMES,
     ),
     Identity(
@@ -215,7 +211,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="n = 1: dL/dt = -2 L, that is L(t) = L(0) exp(-2 t)",
         source=_xu_fazel_du("Section 2", "identity"),
         hypotheses=(Hypothesis("n = 1", n, "<=", sp.S.One),),
-        conclusions=(Comparison(_dot(loss), "==", loss, sp.Integer(-2)),),
+        conclusions=(Comparison(total_derivative(loss), "==", loss, sp.Integer(-2)),),
         names=NAMES,
     ),
     Invariant(

@@ -29,7 +29,7 @@ from potentials.claim import (
     Mark,
     UpperBound,
 )
-from potentials.notation import symbol
+from potentials.notation import symbol, total_derivative
 from potentials.potential import Over, Potential, Reduce, Term, single
 from potentials.source import Source
 
@@ -98,10 +98,6 @@ imbalance, T1, T2 = (symbol(name) for name in ("imbalance", "T1", "T2"))
 
 def _paper(locator: str, kind: str) -> Source:
     return Source("Luo, Xu, Gao, Fazel & Du", 2025, "2511.09925", locator, kind)
-
-
-def _dot(x: sp.Symbol) -> sp.Symbol:
-    return symbol(f"{x.name}_dot")
 
 
 # --- potentials ---------------------------------------------------------------------------------
@@ -339,7 +335,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         conclusions=(
             Comparison(
-                -_dot(loss_balance),
+                -total_derivative(loss_balance),
                 ">=",
                 4 * a * layer_min**2 / (2 + _SPREAD**2) * loss_balance,
                 sp.S.One,
@@ -395,7 +391,7 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(_EVEN_DEPTH, _CHAIN_BALANCED),
         conclusions=(
             Comparison(
-                -_dot(skew_error),
+                -total_derivative(skew_error),
                 ">=",
                 sp.S.Zero,
                 sp.S.One,
@@ -412,7 +408,7 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(_ISOTROPIC, *_FOUR, _CHAIN_BALANCED, _CONNECTED),
         conclusions=(
             Comparison(
-                _dot(main_term),
+                total_derivative(main_term),
                 ">=",
                 sp.S.Zero,
                 sp.S.One,

@@ -8,6 +8,7 @@ A symbol's name says what is measured. Suffixes: `<name>_dot` is the rate of cha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import sympy as sp
 
@@ -38,7 +39,24 @@ FROZEN = {"_0": "0", "_end": r"t_{\mathrm{end}}", "_T1": "T_1", "_T2": "T_2"}
 
 
 def symbol(name: str) -> sp.Symbol:
-    """Return the real symbol of the quantity `name`."""
+    """Return the real symbol of a quantity, as it stands in claims and potentials.
+
+    Parameters
+    ----------
+    name : str
+        Name of an observable or a constant. `<name>_dot` is its rate along the flow, `<name>_0`
+        its value at the start, `<name>_end` at the end, `<name>_T2` at the mark `T2`.
+
+    Returns
+    -------
+    Symbol
+        Equal for equal names.
+
+    Examples
+    --------
+    >>> symbol("loss_dot") + 2 * symbol("loss")
+    2*loss + loss_dot
+    """
     return sp.Symbol(name, real=True)
 
 
@@ -49,6 +67,7 @@ def rate_symbol(name: str) -> sp.Expr:
     return sp.S.One if name == "t" else symbol(name + "_dot")
 
 
+@cache
 def total_derivative(expression: sp.Expr) -> sp.Expr:
     """Differentiate along the flow: the sum of `d expression / dx` times the rate of `x`.
 

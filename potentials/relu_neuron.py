@@ -27,7 +27,7 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.notation import symbol
+from potentials.notation import symbol, total_derivative
 from potentials.potential import Over, Potential, Reduce, single
 from potentials.source import Source
 from symbolic.systems.relu_neuron import bounds
@@ -77,10 +77,6 @@ def _xu_du(locator: str, kind: str) -> Source:
 def _derived(locator: str, kind: str) -> Source:
     """Return the source of a form of the paper's statement that this toolkit derives."""
     return _xu_du(f"{locator}; constant derived in symbolic/systems/relu_neuron/bounds.py", kind)
-
-
-def _dot(x: sp.Symbol) -> sp.Symbol:
-    return symbol(f"{x.name}_dot")
 
 
 def _positive(x: sp.Expr) -> sp.Expr:
@@ -294,7 +290,7 @@ CLAIMS: tuple[Claim, ...] = (
             Hypothesis("w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron"),
             Hypothesis("w(0) not anti-parallel to v", symbol("theta_0"), "<", sp.pi, "neuron"),
         ),
-        conclusions=(Comparison(-_dot(loss), ">=", loss**EXPONENT, where=_PHASE_3),),
+        conclusions=(Comparison(-total_derivative(loss), ">=", loss**EXPONENT, where=_PHASE_3),),
         exponent=sp.S.One,
         names=NAMES,
     ),
@@ -304,7 +300,9 @@ CLAIMS: tuple[Claim, ...] = (
         source=_xu_du("eq. 66", "inequality"),
         hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED),
         conclusions=(
-            Comparison(-_dot(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT, where=_PHASE_3),
+            Comparison(
+                -total_derivative(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT, where=_PHASE_3
+            ),
         ),
         exponent=sp.Integer(2),
         names=NAMES,
@@ -339,7 +337,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         conclusions=(
             Comparison(
-                sp.sin(kappa) * _dot(kappa),
+                sp.sin(kappa) * total_derivative(kappa),
                 ">=",
                 (sp.pi - theta_pair) / sp.pi * sp.sin(kappa) ** 2,
                 sp.S.One,
@@ -393,9 +391,13 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=_INITIALISATION,
         conclusions=(
             Comparison(
-                sp.Abs(_dot(H) + n * EXPONENT * H), "<=", n * angle_max * v, sp.S.One, _PHASE_2
+                sp.Abs(total_derivative(H) + n * EXPONENT * H),
+                "<=",
+                n * angle_max * v,
+                sp.S.One,
+                _PHASE_2,
             ),
-            Comparison(_dot(V), "<=", n * V, sp.Integer(10), _PHASE_2),
+            Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), _PHASE_2),
         ),
         exponent=sp.Rational(1, 2),
         names=NAMES,
@@ -454,7 +456,7 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
         conclusions=(
             Comparison(
-                -_dot(Z),
+                -total_derivative(Z),
                 "<=",
                 n**4 / (kappa_0**2 * v) * Z**EXPONENT,
                 bounds.DISTANCE_DECAY,

@@ -1,15 +1,35 @@
-"""Exact mathematics in SymPy: expressions, their derivations, and their compiled form."""
+"""Exact mathematics in SymPy: expressions, their derivations, and their compiled form.
+
+Public names are imported on first use, so that ``import symbolic`` does not import SymPy.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from symbolic.evidence.derivation import Document
-    from symbolic.language.expectation import Expectation
+if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME` lists
+    from symbolic.evidence.derivation import Derivation as Derivation
+    from symbolic.evidence.derivation import Document as Document
+    from symbolic.evidence.derivation import Step as Step
+    from symbolic.evidence.identity import Evidence as Evidence
+    from symbolic.evidence.identity import Finding as Finding
+    from symbolic.language.expectation import Expectation as Expectation
+    from symbolic.language.program import NotSmooth as NotSmooth
+    from symbolic.systems.relu_neuron.printed import PrintedForm as PrintedForm
 
-__all__ = ["DOCUMENTS", "Expectation", "derive"]
+_HOME = {
+    "Derivation": "symbolic.evidence.derivation",
+    "Document": "symbolic.evidence.derivation",
+    "Evidence": "symbolic.evidence.identity",
+    "Expectation": "symbolic.language.expectation",
+    "Finding": "symbolic.evidence.identity",
+    "NotSmooth": "symbolic.language.program",
+    "PrintedForm": "symbolic.systems.relu_neuron.printed",
+    "Step": "symbolic.evidence.derivation",
+}
+
+__all__ = sorted([*_HOME, "DOCUMENTS", "derive", "printed_forms"])
 
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
@@ -22,6 +42,9 @@ DOCUMENTS = {
     "mixture": "symbolic.lemmas.mixture",
     "mixture_frame": "symbolic.lemmas.mixture_frame",
 }
+
+# Systems whose paper's formulas are put to the machine.
+_PRINTED = {"relu_neuron": "symbolic.systems.relu_neuron.printed"}
 
 
 def derive(name: str) -> Document:
@@ -47,14 +70,52 @@ def derive(name: str) -> Document:
     >>> derive("relu_neuron").derivations[0].name
     'dual kernel of the ReLU activation'
     """
-    if name not in DOCUMENTS:
-        raise ValueError(f"unknown system {name!r}; known: {', '.join(DOCUMENTS)}")
-    document: Document = import_module(DOCUMENTS[name]).derive()
+    document: Document = _module(name, DOCUMENTS).derive()
     return document
 
 
+def printed_forms(system: str) -> tuple[PrintedForm, ...]:
+    """Return the formulas that a system's paper prints, as steps which are proved or refuted.
+
+    Parameters
+    ----------
+    system : str
+        `relu_neuron`; of the other systems no formulas are listed.
+
+    Returns
+    -------
+    tuple of PrintedForm
+        In the order of the paper; `form.verify()` says whether a formula holds, and `corrected` is
+        what holds instead where it does not.
+
+    Raises
+    ------
+    ValueError
+        For any other system.
+
+    Examples
+    --------
+    >>> [p.source for p in printed_forms("relu_neuron") if p.corrected]
+    ['Xu & Du 2023, arXiv 2302.10034, Lemma 20']
+    """
+    forms: tuple[PrintedForm, ...] = _module(system, _PRINTED).printed_forms()
+    return forms
+
+
+def _module(name: str, known: dict[str, str]) -> Any:
+    if name not in known:
+        raise ValueError(f"unknown system {name!r}; known: {', '.join(known)}")
+    return import_module(known[name])
+
+
 def __getattr__(name: str) -> Any:
-    """Import `Expectation`, with SymPy, on first use."""
-    if name != "Expectation":
+    """Import a public name from its module."""
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module("symbolic.language.expectation").Expectation
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return __all__

@@ -1,7 +1,6 @@
 """Pages made from the packages and the notebooks: nothing on them is typed twice."""
 
 import base64
-import importlib
 import inspect
 import os
 import re
@@ -18,13 +17,11 @@ from flows.report.formulas import prose
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
 MODULES = (
-    "symbolic.evidence.derivation",
     "symbolic.evidence.identity",
     "symbolic.language.program",
     "symbolic.language.expectation",
     "symbolic.language.blocks",
     "symbolic.language.lower",
-    "symbolic.systems.relu_neuron.printed",
     "potentials.notation",
     "flows.core.system",
     "flows.core.chart",
@@ -93,23 +90,30 @@ def package_page(package):
         found = getattr(package, name)
         if inspect.isclass(found):
             parts.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
-        elif callable(found):
+        elif inspect.isroutine(found):
             parts.append(f".. autofunction:: {name}\n")
         else:
             text = comment(package, name)
-            parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{list(found)}``\n")
+            parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{listed(found)}``\n")
     return "\n".join(parts)
 
 
 def comment(package, name):
-    """Text of the `#:` line above a constant, wherever it is defined."""
-    home = getattr(package, "_HOME", {}).get(name)
-    module = importlib.import_module(f"{package.__name__}.{home}") if home else package
-    lines = Path(inspect.getsourcefile(module)).read_text()
-    found = re.search(rf"^#: (.*)\n{name}\b", lines, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"{package.__name__}.{name} has no '#:' line that says what it is")
-    return found.group(1)
+    """Text of the `#:` line above a constant, wherever in the package it is defined."""
+    line = re.compile(rf"^#: (.*)\n{name} ?[:=]", re.MULTILINE)
+    files = Path(inspect.getsourcefile(package)).parent.rglob("*.py")
+    found = [line.search(path.read_text()) for path in files]
+    texts = [match.group(1) for match in found if match]
+    if len(texts) != 1:
+        raise ValueError(f"{package.__name__}.{name} needs one '#:' line, has {len(texts)}")
+    return texts[0]
+
+
+def listed(value):
+    """A constant as it is shown: a table by its names, a set in order."""
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return list(value) if isinstance(value, tuple | dict) else value
 
 
 def module_page(module):

@@ -30,10 +30,15 @@ PATIENCE = 20.0
 class Evidence(StrEnum):
     """How well a relation is known, strongest first."""
 
+    #: By algebra, or by rules of calculus for an inequality.
     PROVED = "PROVED"
+    #: By ball arithmetic, on the boxes that the finding names.
     ENCLOSED = "ENCLOSED"
+    #: Numbers agree wherever they were compared.
     SAMPLED = "SAMPLED"
+    #: There is a counterexample.
     REFUTED = "REFUTED"
+    #: Nothing is known.
     OPEN = "OPEN"
 
 

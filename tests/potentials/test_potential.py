@@ -89,6 +89,15 @@ def test_constants_and_frozen_values_do_not_move():
     assert total_derivative(symbol("loss")) == symbol("loss_dot") != 0
 
 
+def test_a_potential_is_differentiated_once():
+    first = [p.lie_derivative() for p in ALL]
+    differentiated = total_derivative.cache_info().misses
+    assert [p.lie_derivative() for p in ALL] == first
+    assert total_derivative.cache_info().misses == differentiated
+    total_derivative(symbol("a_quantity_that_nothing_else_names") ** 2)
+    assert total_derivative.cache_info().misses == differentiated + 1  # the check can fail
+
+
 def test_unknown_system_is_one_clear_line():
     for function in (potentials.potentials, potentials.claims):
         with pytest.raises(ValueError, match="unknown system 'nope'; known: relu_neuron"):

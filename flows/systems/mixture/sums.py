@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.quadrature import Rule
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node

@@ -15,11 +15,11 @@ from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
 from symbolic.systems.relu_neuron.document import derive
 from symbolic.systems.relu_neuron.pair import PAPER, kernel
 
-__all__ = ["Printed", "printed_forms"]
+__all__ = ["PrintedForm", "printed_forms"]
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedForm:
     """A formula of a paper.
 
     Parameters
@@ -37,12 +37,12 @@ class Printed:
     corrected: Step | None = None
 
 
-def printed_forms() -> tuple[Printed, ...]:
+def printed_forms() -> tuple[PrintedForm, ...]:
     """Return the printed formulas of the single ReLU neuron that are algebra.
 
     Returns
     -------
-    tuple of Printed
+    tuple of PrintedForm
         In the order of the paper. Statements about phases and probabilities are no algebra; they
         are claims, which `flows.check` measures.
     """
@@ -60,29 +60,29 @@ def printed_forms() -> tuple[Printed, ...]:
         one_neuron,
         ALPHA**2 * THETA**3 / (30 * sp.pi),
         "L >= |w|^2 theta^3/(30 pi), for every angle",
-        ("n = 1: alpha = |w|, beta = |v|",),
-        ANGLES,
-        True,
+        assumptions=("n = 1: alpha = |w|, beta = |v|",),
+        domain=ANGLES,
+        fresh=True,
         relation=">=",
     )
     return (
-        Printed(f"{PAPER}, section 2, loss", step("loss", "the form stated in the paper")),
-        Printed(f"{PAPER}, equation 4", step("gradient", "one summand of equation 4")),
-        Printed(f"{PAPER}, equation 51, zeta", step("Hessian", "zeta(a, b) of equation 51")),
-        Printed(f"{PAPER}, equation 51, H_ij", step("Hessian", "off-diagonal block")),
-        Printed(f"{PAPER}, flow of z_i", step(flow, "the part orthogonal to v of a neuron's")),
-        Printed(f"{PAPER}, Lemma 17", step("separation of the z directions", "Lemma 17")),
-        Printed(
+        PrintedForm(f"{PAPER}, section 2, loss", step("loss", "the form stated in the paper")),
+        PrintedForm(f"{PAPER}, equation 4", step("gradient", "one summand of equation 4")),
+        PrintedForm(f"{PAPER}, equation 51, zeta", step("Hessian", "zeta(a, b) of equation 51")),
+        PrintedForm(f"{PAPER}, equation 51, H_ij", step("Hessian", "off-diagonal block")),
+        PrintedForm(f"{PAPER}, flow of z_i", step(flow, "the part orthogonal to v of a neuron's")),
+        PrintedForm(f"{PAPER}, Lemma 17", step("separation of the z directions", "Lemma 17")),
+        PrintedForm(
             f"{PAPER}, Lemma 20",
             lemma_20,
             step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
         ),
-        Printed(f"{PAPER}, equation 66, C = 342 pi^2", step(decay, "dZ/dt >= -342")),
-        Printed(
+        PrintedForm(f"{PAPER}, equation 66, C = 342 pi^2", step(decay, "dZ/dt >= -342")),
+        PrintedForm(
             f"{PAPER}, equation 68, c = 1/(24 pi)",
             step("distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),
         ),
-        Printed(
+        PrintedForm(
             f"{PAPER}, Theorem 14, C = 342 pi^2 (24 pi)^(1/3)",
             step("lower bound of the loss", "L^(-1/3) <="),
         ),

@@ -2,10 +2,9 @@
 
 import pytest
 
-from symbolic.evidence.identity import Evidence
-from symbolic.systems.relu_neuron.printed import printed_forms
+from symbolic import Evidence, printed_forms
 
-FORMS = printed_forms()
+FORMS = printed_forms("relu_neuron")
 REFUTED = {"Lemma 20"}
 
 
@@ -26,3 +25,8 @@ def test_counterexample_of_lemma_20_is_an_angle_beyond_2_86():
     point = dict(lemma.form.verify().finding.counterexample)
     assert float(point["theta"]) > 2.86
     assert float(point["lhs"]) < float(point["rhs"])
+
+
+def test_a_system_without_printed_forms_is_refused():
+    with pytest.raises(ValueError, match=r"^unknown system 'gmm_em'; known: relu_neuron$"):
+        printed_forms("gmm_em")

@@ -39,15 +39,15 @@ class SelfSimilarField(eqx.Module):
         """Value at the solver time ``tau``; ``args`` are :func:`arguments` of the clock."""
         # No quotients: their derivatives would hold the square of what may be 1e-304.
         if self.exponential:
-            faded = args.decay * tau
-            limited = jnp.minimum(faded, FROZEN)
+            exponent = args.decay * tau
+            limited = jnp.minimum(exponent, FROZEN)
             slope = args.decay * y + self.raw(jnp.exp(-limited) * y, args.raw) * jnp.exp(limited)
-            return jnp.where(faded >= FROZEN, 0.0, slope)
+            return jnp.where(exponent >= FROZEN, 0.0, slope)
         since = jnp.expm1(tau)
         base = args.offset + since
         # One logarithm for all components.
-        faded = args.decay * jnp.log(base)
-        slope = self.raw(jnp.exp(-faded) * y, args.raw) * jnp.exp(faded)
+        exponent = args.decay * jnp.log(base)
+        slope = self.raw(jnp.exp(-exponent) * y, args.raw) * jnp.exp(exponent)
         return (1.0 + since) * (args.decay / base * y + slope)
 
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.chart import FROZEN, Array
+from flows.core.arrays import Array
+from flows.core.chart import FROZEN
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
 
 # The step may change by these factors, and aims at this fraction of the one that just serves.
@@ -107,8 +108,8 @@ def make_steps(
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
-    # No fused multiply-add: the compiler might fuse in one lane and not in another. There is nothing
-    # that Numba's rewrites would find, and they take their time.
+    # No fused multiply-add: the compiler might fuse in one lane and not in another.
+    # Numba's rewrites would find nothing here, and take their time.
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     raw = make_lanes(lanes)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 from mpmath import mp
-from oracles import ball
+from oracles.certificates import ball
 
 import flows
 from flows.certificates import proof

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flint import acb, arb, fmpq
 from mpmath import mp
-from oracles import ball, put, scaled
+from oracles.certificates import ball, put, scaled
 
 import flows
 from flows.certificates import proof

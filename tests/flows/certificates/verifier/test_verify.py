@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 from mpmath import mp
-from oracles import put, scaled
+from oracles.certificates import put, scaled
 
 import flows
 from flows.certificates.chebyshev import precision

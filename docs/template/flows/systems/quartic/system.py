@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 from mpmath import mp
 from numpy.typing import ArrayLike
+from symbolic.systems.quartic import SQUARE, loss
 
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.chart import Chart, Clock, wrap_plain
@@ -21,12 +22,11 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, State, System
 from symbolic.language.lower import lower
-from symbolic.systems.quartic import SQUARE, loss
 
 
 @functools.cache
 def _lowered(backend: Any = "numpy") -> Callable[..., tuple[Any, Any, Any]]:
-    """Loss, and the coefficients of gradient ``a y`` and Hessian ``a I + b y y^T``, from `symbolic`."""
+    """Loss, and what gradient ``a y`` and Hessian ``a I + b y y^T`` are made of; derived."""
     slope, curve = 2 * sp.diff(loss(), SQUARE), 4 * sp.diff(loss(), SQUARE, 2)
     return lower((loss(), slope, curve), (SQUARE,), backend)
 
@@ -131,7 +131,7 @@ class Quartic(System):
         return Restart(frame, state, 0.0)
 
     def piece(self, frame: Frame, state: Point, time: float) -> Whole:
-        """Log-time with ``y`` scaled by its decay ``t^(-1/2)``: what the solver sees stands still."""
+        """Log-time, with ``y`` scaled by its decay ``t^(-1/2)``: the solver sees it stand still."""
         square = float(state.y @ state.y)
         offset = 1 / (2 * square) if square else 1.0
         size = np.full(self.d, np.sqrt(square) or 1.0)

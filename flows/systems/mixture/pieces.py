@@ -22,7 +22,8 @@ from flows.core.quadrature import Rule
 from flows.core.system import Restart, State
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
-from flows.systems.mixture.sums import CLUSTER, FAR, NEAR, Means, moments
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.sums import moments
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.

@@ -97,7 +97,7 @@ def sizes(largest: int) -> None:
         if d > largest:
             break
         system = flows.MatrixFactorization(d)
-        chart = system.chart(*system.reduce(system.initial(0.35 / np.sqrt(d), 0)), 0.0)
+        chart = system.piece(*system.reduce(system.initial(0.35 / np.sqrt(d), 0)), 0.0).chart
         each = seconds(lambda c=chart: c.rhs(0.1, c.y0), 9)  # type: ignore[misc]
         growth = f", {each / before:.1f} times" if np.isfinite(before) else ""
         print(f"  d = {d:<4} {chart.x0.size:7} unknowns, {1e3 * each:8.3f} ms{growth}")

@@ -104,7 +104,7 @@ def by_hand(n: int, d: int, start: Array, cap: float) -> Timing:
 def plain_time(system: flows.ReLUNeuron, start: Array, cap: float) -> Timing:
     """Integrate sound coordinates with the compiled field and Jacobian, but in plain time."""
     run = integrate(system, start, 100.0, t_eval=[100.0])
-    chart = system.chart(run.frame, run.states.at(-1), 0.0)
+    chart = system.piece(run.frame, run.states.at(-1), 0.0).chart
     clock = Clock(0.0, np.zeros_like(chart.x0), exponential=True)
     plain = replace(chart, clock=clock)
     return capped(

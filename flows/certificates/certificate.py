@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates import chebyshev
-from flows.certificates.chebyshev import Row, precision
+from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
-from flows.core.balls import BallFlow, dot
-from flows.core.chart import Array
+from flows.core.arrays import Array, plain, unplain
+from flows.core.balls import BallFlow, dot, precision
 from flows.core.errors import InputError
+from flows.core.files import check_output, write_file
 from flows.core.system import System
-from flows.runs.trajectory import plain, unplain
 
 Ball = Any  # flint.arb
 
@@ -169,8 +169,6 @@ class Certificate:
         InputError
             If the file exists and ``force`` is not given.
         """
-        from flows.cli.output import check_output, write_file
-
         check_output(os.fspath(path), force)
         text = json.dumps(self.to_json(), separators=(",", ":"))
         write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))

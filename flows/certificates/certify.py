@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates import chebyshev, proof
 from flows.certificates.certificate import Certificate, Piece
-from flows.certificates.chebyshev import Row, precision
+from flows.certificates.chebyshev import Row
 from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.proof import Span, above
-from flows.core.balls import BallFlow, Singular
+from flows.core.balls import BallFlow, Singular, precision
 from flows.core.errors import InputError
 from flows.core.system import System
 

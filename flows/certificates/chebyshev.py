@@ -7,25 +7,14 @@ A piece of a trajectory is ``p_j(s) = 2^{-b} \sum_k a_{jk} T_k(s)``, ``-1 <= s <
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flint import arb, arb_mat, ctx, fmpq
+from flint import arb, arb_mat, fmpq
 
-Ball = Any  # flint.arb
+from flows.core.balls import Ball, precision
+
 Row = list[int]
-
-
-@contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Set the working precision of balls, which is global to a thread, and put it back."""
-    before = ctx.prec
-    ctx.prec = bits
-    try:
-        yield
-    finally:
-        ctx.prec = before
 
 
 class Table(NamedTuple):

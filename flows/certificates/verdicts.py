@@ -17,8 +17,8 @@ from typing import Any
 
 import potentials
 from flows.certificates.certificate import Certificate
-from flows.certificates.chebyshev import precision
 from flows.certificates.decide import Proof, Trajectory
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from potentials.claim import Claim
 

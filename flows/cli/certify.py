@@ -13,6 +13,7 @@ from flows.cli import output
 from flows.cli.options import FLOW, flow_options, one_of
 from flows.cli.systems import SYSTEMS, Options
 from flows.core.errors import InputError
+from flows.core.files import check_output
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
@@ -73,7 +74,7 @@ def certify(
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     output_times(options["t_end"])  # or its message
-    output.check_output(out, force)
+    check_output(out, force)
     made, start = _problem(system, options)
     times = _times(options["t_eval"], options["t_end"])
     try:
@@ -176,7 +177,7 @@ def _show(
     """Print what a certificate says; return the exit code."""
     from flows.certificates.decide import Proof
     from flows.certificates.verdicts import exit_code, verdicts
-    from flows.runs.trajectory import plain
+    from flows.core.arrays import plain
 
     found = verdicts(certificate, claim)
     enclosures = [

@@ -5,7 +5,6 @@ Every other module is imported inside a command, so that ``popflow --help`` star
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -26,8 +25,10 @@ from flows.cli.options import (
     result_file,
     written_out,
 )
+from flows.cli.process import start_fast
 from flows.cli.systems import SYSTEMS
 from flows.core.errors import InputError
+from flows.core.files import check_output, write_file
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -71,12 +72,12 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     import symbolic
 
     one_of("system", system, symbolic.DOCUMENTS)
-    output.check_output(latex, force)
+    check_output(latex, force)
     document = symbolic.derive(system).verify()
     data = document.to_json()
     if latex is not None:
         text = document.latex()
-        output.write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
     evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
     unseen = []
     if as_json:
@@ -109,7 +110,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 
     Exit code 4 if it stops before the end.
     """
-    output.check_output(out, force)
+    check_output(out, force)
     result = integrated(system, options)
     if out is not None:
         result.save(out, force=force)
@@ -211,7 +212,7 @@ def inspect(
         return _serve(subject, options, port, not no_browser)
     if out is not None and Path(out).suffix not in PICTURES:
         raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
-    output.check_output(out, force)
+    check_output(out, force)
     result = loaded_or_integrated(
         subject,
         options,
@@ -220,7 +221,7 @@ def inspect(
     if out is not None:
         from flows.report.figure import potential_figure
 
-        output.write_file(out, potential_figure(result, potential).savefig)
+        write_file(out, potential_figure(result, potential).savefig)
     output.console().print(output.course_table(result, potential))
     return 0 if result.completed else 4
 
@@ -253,17 +254,6 @@ def report(systems: tuple[str, ...], out: str, force: bool) -> int:
 
     write(systems or tuple(SYSTEMS), out, force=force, tell=click.echo)
     return 0
-
-
-def start_fast(many: bool = False) -> None:
-    """Set up a process that runs one command: unless it makes many runs, it mostly compiles."""
-    if not many:
-        os.environ.setdefault("NUMBA_OPT", "1")
-        os.environ.setdefault("NUMBA_LOOP_VECTORIZE", "0")
-    # JAX, if a method asks for it, reads this when it is imported: 32 bits are of no use here.
-    os.environ.setdefault("JAX_ENABLE_X64", "1")
-    # Imports and compilation make millions of objects that live on: looking at them takes 0.2 s.
-    gc.set_threshold(1_000_000, 50, 100)
 
 
 for _command in (ensemble, certify, verify):

@@ -172,7 +172,7 @@ def written_out(name: str, options: Options) -> dict[str, Any]:
 
         import numpy as np
 
-        from flows.runs.trajectory import plain
+        from flows.core.arrays import plain
 
         system, start = SYSTEMS[name].prepare(options)
         for key in files:

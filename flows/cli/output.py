@@ -1,19 +1,14 @@
-"""What the command line writes: files, all of it or nothing; JSON; tables."""
+"""What the command line prints: JSON and tables."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from flows.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,43 +21,6 @@ if TYPE_CHECKING:
 
 DERIVATION_WIDTH = 92  # of rule and equation: with evidence and time, 120 columns
 ROWS = 16  # of a table that shows a function of time
-
-
-def check_output(path: str | None, force: bool) -> None:
-    """Refuse an output file that could not be written, before the work is done.
-
-    Raises
-    ------
-    InputError
-        If the folder is missing or cannot be written, the name is a folder's, or the file exists
-        and ``force`` is not given.
-    """
-    if path is None:
-        return
-    target = Path(path)
-    folder = target.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: expected an existing folder, got {folder}; create it first")
-    if target.is_dir() or not target.name:
-        raise InputError(f"{path or '--out'}: expected a file name, got a folder; name a file")
-    if target.exists() and not force:
-        raise InputError(f"{path}: expected a new file, got one that exists; give --force")
-    try:
-        # Permission bits do not tell: root ignores them, and a mount can be read-only.
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise InputError(
-            f"{path}: expected a writable folder, got {folder} ({error.strerror}); choose another"
-        ) from error
-
-
-def write_file(path: str, write: Callable[[str], object]) -> None:
-    """Let ``write`` make a file beside ``path`` and move it there: all of it or nothing."""
-    target = Path(path)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".popflow-") as folder:
-        part = os.path.join(folder, target.name)
-        write(part)
-        os.replace(part, target)
 
 
 def print_json(value: Any) -> None:

@@ -14,7 +14,7 @@ import click
 from flows.core.errors import InputError
 
 if TYPE_CHECKING:
-    from flows.core.chart import Array
+    from flows.core.arrays import Array
     from flows.core.system import System
 
 Options = Mapping[str, Any]

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, ctx
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 Ball = Any  # flint.arb or flint.acb
 Rational = Any  # flint.fmpq
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Set the working precision of balls, which is global to a thread, and put it back."""
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
 
 
 class Singular(ArithmeticError):
@@ -31,7 +43,7 @@ class BallFlow(abc.ABC):
     """A gradient flow in coordinates in which distances are those of the user's parameters.
 
     States are lists of balls; `start` contains the user's exact start. All methods follow the
-    working precision (:func:`flows.certificates.chebyshev.precision`).
+    working precision (:func:`precision`).
     """
 
     start: list[Ball]

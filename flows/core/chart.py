@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from flows.core.arrays import Array
 
 # exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
 # overflowing the inverse scale.
@@ -119,8 +119,6 @@ class Chart:
         Compiled raw field wrapped by :func:`wrap`.
     weights, shape : ndarray
         Constant arguments of the raw field.
-    layout : object
-        What the system needs to read the raw state.
     krylov : bool
         Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
     lanes : Lanes, optional
@@ -133,7 +131,6 @@ class Chart:
     field: Callable[..., None]
     weights: Array
     shape: NDArray[np.int64]
-    layout: Any
     krylov: bool = False
     lanes: Lanes | None = None
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 _SPLIT = 134217729.0  # 2^27 + 1
 

@@ -1,6 +1,6 @@
 """What every solver adapter sees and gives back; it knows no system.
 
-An adapter is a function ``solve(problem) -> Piece``. It steps with its library, asks
+An adapter is a function ``solve(problem) -> Solution``. It steps with its library, asks
 ``problem.watch`` on the way and records the state at the requested times.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array, Chart
+from flows.core.arrays import Array
+from flows.core.chart import Chart
 
 COMPLETED = "completed"
 STEP_BUDGET = "step_budget"
@@ -33,7 +34,7 @@ Interpolant = Callable[[float], Array]
 
 
 class Stop(NamedTuple):
-    """Where a watch ends a piece: solver time and state, and the cause, which a restart reads."""
+    """Where a watch ends a piece: solver time and state, and the cause, for the restart."""
 
     tau: float
     y: Array
@@ -147,7 +148,7 @@ class Recorder:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Solution:
     """What an adapter returns.
 
     Parameters
@@ -171,8 +172,10 @@ class Piece:
     stats: dict[str, int]
 
 
-def finish(recorder: Recorder, outcome: Stop | str, message: str, stats: dict[str, int]) -> Piece:
-    """Build the :class:`Piece` of a recorder that has ended with ``outcome``."""
+def finish(
+    recorder: Recorder, outcome: Stop | str, message: str, stats: dict[str, int]
+) -> Solution:
+    """Build the :class:`Solution` of a recorder that has ended with ``outcome``."""
     stop = outcome if isinstance(outcome, Stop) else None
     status = COMPLETED if isinstance(outcome, Stop) else outcome
     explain = {
@@ -183,6 +186,6 @@ def finish(recorder: Recorder, outcome: Stop | str, message: str, stats: dict[st
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
-    return Piece(
+    return Solution(
         states, status, message or explain[status], stop, {"steps": recorder.steps, **stats}
     )

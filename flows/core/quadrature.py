@@ -32,7 +32,7 @@ import numpy as np
 import scipy.special
 from scipy.stats import qmc
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 __all__ = ["TENSOR_DIMENSIONS", "Refined", "Rule", "gauss", "random", "refine", "sparse", "tensor"]
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 import potentials
-from flows.core.chart import Array, Chart, Lanes
+from flows.core.arrays import Array
+from flows.core.chart import Chart, Lanes
 from flows.core.errors import InputError
-from flows.core.problem import Stop
+from flows.core.piece import Piece, Restart
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -59,24 +60,6 @@ class State:
         return cls(**joined)
 
 
-class Event(NamedTuple):
-    """Something that happened on the way.
-
-    Parameters
-    ----------
-    time : float
-        When.
-    kind : str
-        What, for example ``collapse``.
-    detail : str
-        One line for a person.
-    """
-
-    time: float
-    kind: str
-    detail: str
-
-
 #: From a chart to its raw field in JAX and the arguments of that: ``field(x, arguments)``.
 JaxField = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
 
@@ -93,16 +76,6 @@ class Smooth(NamedTuple):
     x0: list[Any]
     decode: Callable[[list[Any]], Any]
     switches: Callable[[list[Any]], list[Any]] | None = None
-
-
-class Restart(NamedTuple):
-    """How a run goes on after a stop: frame, state, time, what happened, why it cannot go on."""
-
-    frame: Any
-    state: Any
-    time: float
-    events: tuple[Event, ...] = ()
-    failure: str = ""
 
 
 class System(abc.ABC):
@@ -165,20 +138,8 @@ class System(abc.ABC):
         """First state of a run at time 0; degenerate starts are resolved here."""
 
     @abc.abstractmethod
-    def chart(self, frame: Any, state: Any, time: float) -> Chart:
-        """Smooth piece that begins with this state."""
-
-    @abc.abstractmethod
-    def decode(self, frame: Any, state: Any, chart: Chart, raw: Array) -> Any:
-        """State(s) of raw chart coordinates, shape (..., N)."""
-
-    @abc.abstractmethod
-    def watch(self, frame: Any, state: Any, chart: Chart, rtol: float) -> Any:
-        """Say when the chart that begins with ``state`` ends (:data:`flows.core.problem.Watch`)."""
-
-    @abc.abstractmethod
-    def restart(self, frame: Any, state: Any, chart: Chart, stop: Stop) -> Restart:
-        """What follows the stop of the chart that began with ``state``."""
+    def piece(self, frame: Any, state: Any, time: float) -> Piece:
+        """Smooth piece of a run that begins with this state."""
 
     @abc.abstractmethod
     def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:

@@ -16,9 +16,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.problem import BREAKDOWNS, SOLVER_FAILED, Piece, Problem, Recorder, Stop, finish
+from flows.core.problem import BREAKDOWNS, SOLVER_FAILED, Problem, Recorder, Solution, Stop, finish
 from flows.core.system import JaxField, System
 from flows.ensembles.member import FAILURES, Flow
 from flows.runs.integrate import answer, course
@@ -121,7 +121,7 @@ class _Walker:
     def __init__(
         self,
         member: int,
-        pieces: Generator[Problem, Piece, Trajectory],
+        pieces: Generator[Problem, Solution, Trajectory],
         problem: Problem,
         make_raw: JaxField,
     ) -> None:
@@ -163,7 +163,10 @@ class _Crowd:
         self.calls = self.used = 0
 
     def begin(
-        self, member: int, pieces: Generator[Problem, Piece, Trajectory], last: Piece | None = None
+        self,
+        member: int,
+        pieces: Generator[Problem, Solution, Trajectory],
+        last: Solution | None = None,
     ) -> None:
         """Let the next piece of a member wait for a lane, or keep the run that has ended."""
         try:

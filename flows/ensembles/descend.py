@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.system import System
 from flows.ensembles.integrate import Ensemble, Law, follow
 from flows.ensembles.member import FAILURES
@@ -66,10 +66,11 @@ def descend_ensemble(
     InputError
         As :func:`flows.ensembles.integrate.integrate_ensemble`.
 
-    Accuracy -------- Members of ``relu_neuron`` walk side by side
-    (:mod:`flows.systems.relu_neuron.field_lanes`): rounding differs from that of ``descend``, and
-    does not depend on who walks beside whom. A neuron that is carried past zero amplifies rounding,
-    so that later losses can differ in all digits.
+    Accuracy
+    --------
+    Members of ``relu_neuron`` walk side by side (``field_lanes``): rounding differs from that of
+    ``descend``, and does not depend on who walks beside whom. A neuron that is carried past zero
+    amplifies rounding, so that later losses can differ in all digits.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import INTERRUPTED
 from flows.core.system import System

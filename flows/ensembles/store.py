@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flows.core.errors import InputError
+from flows.core.files import write_file
 from flows.ensembles.member import Rows
 
 FORMAT = "popflow-ensemble-1"
@@ -68,7 +66,11 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     try:
         folder.mkdir(exist_ok=True)
         text = json.dumps(manifest, indent=1)
-        _write(folder / MANIFEST, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        write_file(
+            folder / MANIFEST,
+            lambda part: Path(part).write_text(text, encoding="utf-8"),
+            durable=True,
+        )
     except OSError as problem:
         raise InputError(
             f"{folder}: cannot be written ({problem.strerror}); choose another"
@@ -123,7 +125,7 @@ def save(path: Path, rows: Rows) -> None:
     }
     about = {"popflow": FORMAT, "names": json.dumps(list(rows)), "digest": digest(rows)}
     data = xarray.Dataset(variables, attrs=about)
-    _write(path, lambda part: data.to_netcdf(part, engine="h5netcdf"))
+    write_file(path, lambda part: data.to_netcdf(part, engine="h5netcdf"), durable=True)
 
 
 def load(path: Path, names: list[str] | None = None, columns: slice = slice(None)) -> Rows:
@@ -165,29 +167,3 @@ def digest(rows: Rows) -> str:
             json.dumps(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes()
         )
     return seen.hexdigest()
-
-
-def _write(target: Path, write: Callable[[str], object]) -> None:
-    """Write under a temporary name, force it to the disk, and give it its name."""
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
-    os.close(handle)
-    try:
-        write(part)
-        # 0o600 is mkstemp's; results may be read by whom the umask allows.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(part, 0o666 & ~mask)
-        _sync(part)
-        os.replace(part, target)
-    except BaseException:
-        os.unlink(part)
-        raise
-    _sync(target.parent)
-
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

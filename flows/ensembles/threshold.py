@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.starts import seeded
 from flows.runs.integrate import integrate

@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import unknown
 from flows.runs.check import check, selected
 from flows.runs.quantities import Quantities, Run

@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError, unknown
 from flows.report.curves import SPREAD, Panel, claim_about, claim_panels, exponent_panel, loss_panel
 from flows.runs.integrate import FIRST_TIME, integrate

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from flows.core.files import write_file
 from flows.report.formulas import prose
 
 __all__ = ["SIGNS", "bokeh", "image", "render"]
@@ -82,8 +83,6 @@ def image(drawn: Any) -> str:
 
 def write_page(path: str | Path, text: str) -> None:
     """Write a page, all of it or nothing."""
-    from flows.cli.output import write_file
-
     write_file(str(path), lambda part: Path(part).write_text(text, "utf-8"))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.report import curves as panels
 from flows.report.curves import Panel
 from flows.report.formulas import prose

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.runs.trajectory import Trajectory
 
 __all__ = ["Plane", "plane"]

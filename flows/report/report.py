@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 import potentials
 import symbolic
-from flows.cli.output import check_output
 from flows.core.errors import InputError, unknown
+from flows.core.files import check_output
 from flows.report import figure, html, paper
 from flows.report.case import Case
 from flows.report.run_page import shown, verdict_rows

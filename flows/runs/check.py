@@ -26,7 +26,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError, unknown
 from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR, asymptotic_window

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.chart import Array, Chart
+from flows.core.arrays import Array
+from flows.core.chart import Chart
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
 from flows.core.system import System
@@ -213,22 +214,22 @@ class Walk:
         system, frame, stats = self.system, self.frame, self.stats
         state = now = self.state
         self.reached.append(state)
-        chart = system.chart(frame, state, 0.0)
-        x, stride = chart.x0, 1
+        piece = system.piece(frame, state, 0.0)
+        x, stride = piece.chart.x0, 1
         wall: int | None = None  # where the chart is known to have changed
         for target in counts[1:]:
             while stats["steps"] < target:
                 count = int(min(stride, target - stats["steps"]))
                 if wall is not None:
                     count = min(count, max(1, (wall - stats["steps"]) // 2))
-                ahead = yield Stride(chart, x, count)
+                ahead = yield Stride(piece.chart, x, count)
                 stats["field_evaluations"] += count
                 if ahead is None:
                     return
-                there = system.decode(frame, state, chart, ahead)
-                other = system.chart(frame, there, 0.0)
-                same = _alike(chart, other) and (
-                    not chart.clock.exponential or self._same_sides(now, there)
+                there = piece.decode(ahead)
+                other = system.piece(frame, there, 0.0)
+                same = _alike(piece.chart, other.chart) and (
+                    not piece.chart.clock.exponential or self._same_sides(now, there)
                 )
                 if not same and count > 1:
                     wall = stats["steps"] + count
@@ -237,7 +238,7 @@ class Walk:
                     # A stride that was cut short says nothing about longer ones.
                     x, stride = ahead, min(2 * stride, longest) if count == stride else stride
                 else:
-                    state, chart, x = there, other, other.x0
+                    piece, x = other, other.chart.x0
                     stats["pieces"] += 1
                 now = there
                 stats["steps"] += count

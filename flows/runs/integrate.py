@@ -11,17 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array, Clock
+from flows.core.arrays import Array
+from flows.core.chart import Clock
 from flows.core.errors import InputError, unknown
+from flows.core.piece import Event
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
     FIELD_FAILED,
     STEP_BUDGET,
-    Piece,
     Problem,
+    Solution,
 )
-from flows.core.system import Event, System
+from flows.core.system import System
 from flows.runs.trajectory import Trajectory, provenance
 from flows.solvers.choice import METHODS, solver_for
 
@@ -134,7 +136,7 @@ def course(
     rtol: float,
     atol: float | None,
     max_steps: int,
-) -> Generator[Problem, Piece, Trajectory]:
+) -> Generator[Problem, Solution, Trajectory]:
     """Run of :func:`integrate` whose pieces are solved by whoever drives it.
 
     Yields
@@ -204,7 +206,7 @@ def _follow(
     frame: Any,
     state: Any,
     times: Array,
-    solver: Callable[[Problem], Piece],
+    solver: Callable[[Problem], Solution],
     rtol: float,
     atol: float | None,
     max_steps: int,
@@ -218,10 +220,10 @@ def _follow(
     return found
 
 
-def answer(pieces: Generator[Problem, Piece, Any], piece: Piece | None) -> tuple[Any, Any]:
+def answer(pieces: Generator[Problem, Solution, Any], solution: Solution | None) -> tuple[Any, Any]:
     """Send a solution, at first None; the next problem, or None and what the pieces return."""
     try:
-        return (next(pieces) if piece is None else pieces.send(piece)), None
+        return (next(pieces) if solution is None else pieces.send(solution)), None
     except StopIteration as end:
         return None, end.value
 
@@ -235,8 +237,8 @@ def _pieces(
     atol: float | None,
     max_steps: int,
     show: Callable[[float], None] | None,
-) -> Generator[Problem, Piece, _Course]:
-    """Chart after chart, until the last time is reached or a solver gives up."""
+) -> Generator[Problem, Solution, _Course]:
+    """Piece after piece, until the last time is reached or a solver gives up."""
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
     events = list(new)
@@ -256,7 +258,8 @@ def _pieces(
         if stats["steps"] >= max_steps:
             status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
             break
-        chart = system.chart(frame, state, now)
+        piece = system.piece(frame, state, now)
+        chart = piece.chart
         if chart.x0.size > MAX_UNKNOWNS and not chart.krylov:
             raise InputError(
                 f"this start has {chart.x0.size} unknowns in its span; the dense "
@@ -272,26 +275,25 @@ def _pieces(
             rtol=rtol,
             atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
             max_steps=max_steps - stats["steps"],
-            watch=system.watch(frame, state, chart, rtol),
+            watch=piece.watch(rtol),
             krylov=chart.krylov,
             chart=chart,
             progress=None if show is None else _shown(show, chart.clock),
         )
-        piece = yield problem
-        for key, value in piece.stats.items():
+        solution = yield problem
+        for key, value in solution.stats.items():
             stats[key] += value
         stats["pieces"] += 1
-        reached = len(piece.states)
-        raw = chart.raw(problem.taus[:reached], piece.states)
-        collected.append(system.decode(frame, state, chart, raw))
+        reached = len(solution.states)
+        collected.append(piece.at(problem.taus[:reached], solution.states))
         done += reached
-        status, message = piece.status, piece.message
-        if piece.stop is None:
+        status, message = solution.status, solution.message
+        if solution.stop is None:
             break
         if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, new, failure = system.restart(frame, state, chart, piece.stop)
+        frame, state, now, new, failure = piece.restart(solution.stop)
         events.extend(new)
         status, message = COMPLETED, "reached the end"
     return _Course(frame, type(state).join(collected), status, message, stats, tuple(events))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import sympy as sp
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from potentials import Statements
 from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term

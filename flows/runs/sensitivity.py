@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array, Clock
+from flows.core.arrays import Array
+from flows.core.chart import Clock
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, SOLVER_FAILED, STEP_BUDGET
 from flows.core.system import System

@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array, plain
 from flows.core.errors import InputError, unknown
+from flows.core.files import write_file
+from flows.core.piece import Event
 from flows.core.problem import COMPLETED
-from flows.core.system import Event, System
+from flows.core.system import System
 from potentials import Statements
 
 # What a result depends on.
@@ -206,14 +207,7 @@ class Trajectory:
             raise InputError(f"{target} exists; choose another name or force the overwrite")
         data = self._dataset()
         try:
-            handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-            os.close(handle)
-            try:
-                data.to_netcdf(name, engine="h5netcdf")
-                os.replace(name, target)
-            except BaseException:
-                os.unlink(name)
-                raise
+            write_file(target, lambda part: data.to_netcdf(part, engine="h5netcdf"))
         except OSError as problem:
             raise InputError(f"cannot write {target}: {problem.strerror or problem}") from None
         return target
@@ -257,22 +251,6 @@ class Trajectory:
 
 def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
-
-
-def plain(values: Array) -> Any:
-    """Nested lists; of complex numbers one for the real and one for the imaginary parts."""
-    if np.isrealobj(values):
-        return values.tolist()
-    return {"real": values.real.tolist(), "imag": values.imag.tolist()}
-
-
-def unplain(values: Any) -> Array:
-    """Array of what :func:`plain` made."""
-    if not isinstance(values, dict):
-        return np.array(values)
-    made = np.array(values["real"], dtype=complex)
-    made.imag = values["imag"]
-    return made
 
 
 def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flows.core.errors import InputError
-from flows.core.problem import NONFINITE, SOLVER_FAILED, Piece, Problem
+from flows.core.problem import NONFINITE, SOLVER_FAILED, Problem, Solution
 from flows.core.system import System
 
 #: Methods that compute with JAX.
@@ -20,7 +20,7 @@ AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
 # Only CVODE solves linear systems by iteration.
 AUTO_KRYLOV = (("CVODE", 0.1),)
 
-Solver = Callable[[Problem], Piece]
+Solver = Callable[[Problem], Solution]
 
 
 def solver_for(method: str, system: System) -> Solver:
@@ -66,7 +66,7 @@ def solver_for(method: str, system: System) -> Solver:
     return lambda problem: scipy_ivp.solve(problem, method)
 
 
-def _first_that_succeeds(problem: Problem, system: System) -> Piece:
+def _first_that_succeeds(problem: Problem, system: System) -> Solution:
     """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
     tight = problem.rtol < TIGHT

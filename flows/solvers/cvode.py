@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from sksundae.cvode import CVODE
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.problem import (
     INTERRUPTED,
     SOLVER_FAILED,
     STEP_BUDGET,
-    Piece,
     Problem,
     Recorder,
+    Solution,
     Stop,
     finish,
 )
@@ -21,7 +21,7 @@ from flows.core.problem import (
 KRYLOV_DIM = 30
 
 
-def solve(problem: Problem) -> Piece:
+def solve(problem: Problem) -> Solution:
     """Solve ``problem`` by CVODE: in one go to each output, step by step while there is an alarm.
 
     Parameters
@@ -31,7 +31,7 @@ def solve(problem: Problem) -> Piece:
 
     Returns
     -------
-    Piece
+    Solution
         States at the output times; the status tells the truth about the end.
     """
     count = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0}

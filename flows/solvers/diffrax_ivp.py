@@ -11,15 +11,15 @@ import jax
 import numpy as np
 import optimistix
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import (
     INTERRUPTED,
     SOLVER_FAILED,
     Interpolant,
-    Piece,
     Problem,
     Recorder,
+    Solution,
     Stop,
     finish,
 )
@@ -60,7 +60,7 @@ class Attempts(NamedTuple):
     attempted: Any
 
 
-def adapter(method: str, system: System) -> Callable[[Problem], Piece]:
+def adapter(method: str, system: System) -> Callable[[Problem], Solution]:
     """Adapter of ``method`` for a system whose field exists in JAX.
 
     Raises
@@ -87,7 +87,7 @@ def jax_field(method: str, system: System) -> JaxField:
     return found
 
 
-def solve(problem: Problem, method: str, make_raw: JaxField) -> Piece:
+def solve(problem: Problem, method: str, make_raw: JaxField) -> Solution:
     """Solve ``problem``, which has a chart, by one of :data:`SOLVERS`.
 
     Parameters
@@ -101,7 +101,7 @@ def solve(problem: Problem, method: str, make_raw: JaxField) -> Piece:
 
     Returns
     -------
-    Piece
+    Solution
         States at the output times; the status tells the truth about the end. Refused steps and
         those to output times count among the evaluations. For the Kvaerno methods they are a
         lower bound: diffrax does not tell how often Newton's method has iterated.

@@ -25,7 +25,7 @@ import numpy as np
 import scipy.linalg
 from mpmath import mp
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
 from flows.solvers.radau_tableau import GUARD, Number, Tableau, Vector, polynomial, tableau
 
@@ -58,7 +58,7 @@ class Reference(NamedTuple):
     states : list of lists of mpf
         States at the first output times, at all of them where the status is ``completed``.
     status, message : str
-        As in :class:`flows.core.problem.Piece`.
+        As in :class:`flows.core.problem.Solution`.
     stats : dict
         ``steps``, ``rejected``, ``field_evaluations``, ``jacobian_evaluations``.
     error : float

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.problem import (
     BREAKDOWNS,
     INTERRUPTED,
     SOLVER_FAILED,
-    Piece,
     Problem,
     Recorder,
+    Solution,
     Stop,
     finish,
 )
@@ -34,12 +34,12 @@ LANES = 16
 SMALL = 64
 
 
-def solve(problem: Problem) -> Piece:
+def solve(problem: Problem) -> Solution:
     """Solve ``problem`` by Rodas5P; see :func:`solve_many`."""
     return solve_many([problem])[0]
 
 
-def solve_many(problems: Sequence[Problem]) -> list[Piece]:
+def solve_many(problems: Sequence[Problem]) -> list[Solution]:
     """Solve problems by Rodas5P, side by side where their charts are alike.
 
     Parameters
@@ -49,17 +49,17 @@ def solve_many(problems: Sequence[Problem]) -> list[Piece]:
 
     Returns
     -------
-    list of Piece
+    list of Solution
         States at the output times; each status tells the truth about the end. Nothing in a piece
         depends on the other problems. After Ctrl-C those that had not ended are ``interrupted``.
     """
-    pieces: dict[int, Piece] = {}
+    solutions: dict[int, Solution] = {}
     alike: dict[Any, deque[int]] = defaultdict(deque)
     for k, problem in enumerate(problems):
         chart = problem.chart
         if chart is None or chart.lanes is None:
             none = {"field_evaluations": 0, "jacobian_evaluations": 0}
-            pieces[k] = finish(
+            solutions[k] = finish(
                 Recorder(problem), SOLVER_FAILED, "Rodas5P needs a compiled field", none
             )
         else:
@@ -67,20 +67,20 @@ def solve_many(problems: Sequence[Problem]) -> list[Piece]:
             alike[key].append(k)
     interrupted = False
     for waiting in alike.values():
-        group = _Group(problems, waiting, pieces)
+        group = _Group(problems, waiting, solutions)
         interrupted = interrupted or group.run()
         if interrupted:
             group.give_up()
-    return [pieces[k] for k in range(len(problems))]
+    return [solutions[k] for k in range(len(problems))]
 
 
 class _Group:
     """Problems in charts of one kind, as many as there are lanes at a time."""
 
     def __init__(
-        self, problems: Sequence[Problem], waiting: deque[int], pieces: dict[int, Piece]
+        self, problems: Sequence[Problem], waiting: deque[int], solutions: dict[int, Solution]
     ) -> None:
-        self.problems, self.waiting, self.pieces = problems, waiting, pieces
+        self.problems, self.waiting, self.solutions = problems, waiting, solutions
         chart = problems[waiting[0]].chart
         assert chart is not None and chart.lanes is not None
         self.shape, self.exponential = chart.shape, chart.clock.exponential
@@ -188,4 +188,4 @@ class _Group:
         recorder = self.recorders.pop(k)
         # With those beyond a stop: a batch begins with the piece, so that their number is its own.
         stats = {"field_evaluations": 9 * attempts, "jacobian_evaluations": attempts}
-        self.pieces[k] = finish(recorder, outcome, message, stats)
+        self.solutions[k] = finish(recorder, outcome, message, stats)

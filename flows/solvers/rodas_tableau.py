@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 STAGES = 8
 GAMMA = 0.21193756319429014

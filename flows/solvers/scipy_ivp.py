@@ -7,14 +7,14 @@ import warnings
 import numpy as np
 import scipy.integrate
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.problem import (
     INTERRUPTED,
     SOLVER_FAILED,
     Interpolant,
-    Piece,
     Problem,
     Recorder,
+    Solution,
     Stop,
     finish,
 )
@@ -26,7 +26,7 @@ METHODS = {
 }
 
 
-def solve(problem: Problem, method: str) -> Piece:
+def solve(problem: Problem, method: str) -> Solution:
     """Solve ``problem`` by one of :data:`METHODS`.
 
     Parameters
@@ -38,7 +38,7 @@ def solve(problem: Problem, method: str) -> Piece:
 
     Returns
     -------
-    Piece
+    Solution
         States at the output times; the status tells the truth about the end.
     """
     recorder = Recorder(problem)

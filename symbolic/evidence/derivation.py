@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -49,6 +49,7 @@ class Step:
     lhs: Any
     rhs: Any
     rule: str
+    _: KW_ONLY
     assumptions: tuple[str, ...] = ()
     domain: Domain = ()
     fresh: bool = False

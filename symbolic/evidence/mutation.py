@@ -10,11 +10,11 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.derivation import Document, Step
-from symbolic.evidence.identity import Evidence, examine
+from symbolic.evidence.identity import Evidence, Relation, examine
 
 __all__ = ["Control", "controls", "mutants"]
 
-CONVERSE = {"<=": ">=", ">=": "<="}
+CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -20,7 +20,7 @@ from symbolic.language.lower import lower
 __all__ = ["Counterexample", "Domain", "Relation", "instances", "sample"]
 
 Domain = tuple[tuple[sp.Symbol, Any, Any], ...]
-Relation = str  # "==", "<=" or ">="
+Relation = Literal["==", "<=", ">="]
 Counterexample = tuple[tuple[str, str], ...]
 
 WORKING_DIGITS = 80

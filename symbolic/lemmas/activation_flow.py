@@ -93,9 +93,9 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 sp.Matrix(3, 3, lambda i, j: sp.Derivative(in_dots[j], DOTS[i])),
                 chain.subs(dict(zip(sizes, in_dots, strict=True))),
                 "derivatives of |a|, |b|, theta (columns) by A = a.a, B = b.b, C = a.b (rows)",
-                ("|C| < sqrt(A B)",),
-                INSIDE,
-                True,
+                assumptions=("|C| < sqrt(A B)",),
+                domain=INSIDE,
+                fresh=True,
             )
         )
     rates = sp.Matrix([sp.Derivative(k, size) for size in sizes])
@@ -114,7 +114,7 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
             sp.Matrix([sp.Derivative(direct, x) for x in vector]),
             by_own * vector + by_other * sp.Matrix([BETA, 0, 0]),
             "dk/da = 2 k_A a + k_C b against direct differentiation in components",
-            ("d = 3", "basis: b along the first vector"),
+            assumptions=("d = 3", "basis: b along the first vector"),
             fresh=True,
             shown=r"\frac{\partial k}{\partial a} = 2 \frac{\partial k}{\partial A} a"
             r" + \frac{\partial k}{\partial C} b",
@@ -129,7 +129,7 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
             sp.Matrix(ends),
             limits,
             "part of dk/da across a, in the plane of a and b, as theta tends to 0 and to pi",
-            (
+            assumptions=(
                 "zero: dk/da is continuous at aligned and opposite vectors, so k is differentiable"
                 if limits.is_zero_matrix
                 else "not zero: dk/da turns round when b crosses the line of a, so it exists at"
@@ -145,13 +145,19 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 sp.Add(*(sp.Mul(*f, evaluate=False) for f in products), evaluate=False),
                 activation.degree * kernel.result,
                 "Euler: a.(dk/da) = p k, because k is homogeneous of degree p in a",
-                (f"p = {activation.degree}",),
-                ANGLES,
-                True,
+                assumptions=(f"p = {activation.degree}",),
+                domain=ANGLES,
+                fresh=True,
             )
         )
     steps.append(
-        Step(raw, found, "chain rule: coefficients 2 k_A of a and k_C of b", (), domain, True)
+        Step(
+            raw,
+            found,
+            "chain rule: coefficients 2 k_A of a and k_C of b",
+            domain=domain,
+            fresh=True,
+        )
     )
     if isinstance(activation, Erf):
         steps.append(
@@ -159,9 +165,8 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
                 found.applyfunc(lambda f: sp.Subs(f, DOTS, DOT_VALUES)),
                 coefficients,
                 "A = |a|^2, B = |b|^2, C = |a||b| cos(theta) put in",
-                (),
-                ANGLES,
-                True,
+                domain=ANGLES,
+                fresh=True,
             )
         )
     return Derivation(

@@ -164,7 +164,9 @@ def _to_the_plane() -> Step:
         sp.Integral(density, (X, -sp.oo, sp.oo)),
         sp.S.One,
         "every coordinate orthogonal to the plane of a and b integrates to one",
-        ("N(0, I) is a product in any orthonormal basis; one has a along its first vector",),
+        assumptions=(
+            "N(0, I) is a product in any orthonormal basis; one has a along its first vector",
+        ),
         fresh=True,
     )
 
@@ -184,7 +186,18 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         shown: str = "",
         uses: tuple[str, ...] = (),
     ) -> Any:
-        steps.append(Step(lhs, rhs, rule, assumptions, domain, fresh, shown, uses=uses))
+        steps.append(
+            Step(
+                lhs,
+                rhs,
+                rule,
+                assumptions=assumptions,
+                domain=domain,
+                fresh=fresh,
+                shown=shown,
+                uses=uses,
+            )
+        )
         return rhs
 
     # Polar coordinates, x = (rho cos phi, rho sin phi).
@@ -332,17 +345,17 @@ def _by_price() -> Derivation:
                 gauss.subs({X: back[0], Y: back[1]}) * back.jacobian([U, V]).det(),
                 density_by_det,
                 "density p of u = a.x = A^(1/2) x, v = b.x = (C x + Delta^(1/2) y)/A^(1/2)",
-                (named,),
+                assumptions=(named,),
                 fresh=True,
             ),
             Step(
                 f * g * sp.Derivative(density, c),
                 crossed,
                 "dp/dC = d^2p/du dv",
-                (named,),
-                INSIDE,
-                True,
-                r"f g \frac{\partial p}{\partial C} ="
+                assumptions=(named,),
+                domain=INSIDE,
+                fresh=True,
+                shown=r"f g \frac{\partial p}{\partial C} ="
                 r" f g \frac{\partial^2 p}{\partial u\, \partial v}",
             ),
             Step(
@@ -351,8 +364,8 @@ def _by_price() -> Derivation:
                 + sp.Derivative(f * g * sp.Derivative(density, V), U)
                 - sp.Derivative(f_u * g * density, V),
                 "by parts; over the plane, Price's theorem: d/dC E f(u) g(v) = E f'(u) g'(v)",
-                ("f, f', g are bounded: the divergence integrates to zero",),
-                INSIDE,
+                assumptions=("f, f', g are bounded: the divergence integrates to zero",),
+                domain=INSIDE,
                 shown=r"f g \frac{\partial^2 p}{\partial u\, \partial v} = f' g' p +"
                 r" \frac{\partial}{\partial u} \left(f g \frac{\partial p}{\partial v}\right) -"
                 r" \frac{\partial}{\partial v} \left(f' g p\right)",
@@ -361,12 +374,19 @@ def _by_price() -> Derivation:
                 sp.Derivative(sp.erf(U), U) * sp.Derivative(sp.erf(V), V) * density_by_det,
                 rate.subs(by_det) * _density(narrowed),
                 "f = g = erf: f' g' p is a constant, dk/dC, times another Gaussian density",
-                (named, "Sigma = [[A, C], [C, B]] is the covariance of (u, v)"),
+                assumptions=(named, "Sigma = [[A, C], [C, B]] is the covariance of (u, v)"),
                 fresh=True,
                 shown=r"\mathrm{erf}'(u)\, \mathrm{erf}'(v)\, p_\Sigma = \frac{4}{\pi"
                 r" \sqrt{\det(I + 2 \Sigma)}}\, p_{\Sigma (I + 2 \Sigma)^{-1}}",
             ),
-            Step(sp.Derivative(k, c), rate, "antiderivative in C", (named,), INSIDE, True),
+            Step(
+                sp.Derivative(k, c),
+                rate,
+                "antiderivative in C",
+                assumptions=(named,),
+                domain=INSIDE,
+                fresh=True,
+            ),
             Step(
                 sp.Subs(at_zero, U, -U),
                 -at_zero,
@@ -378,9 +398,9 @@ def _by_price() -> Derivation:
                 sp.Subs(k, DOTS, DOT_VALUES),
                 k.subs(dict(zip(DOTS, DOT_VALUES, strict=True))),
                 "k(a,b): same derivative in C, same value at C = 0",
-                (named,),
-                ANGLES,
-                True,
+                assumptions=(named,),
+                domain=ANGLES,
+                fresh=True,
             ),
         ),
     )

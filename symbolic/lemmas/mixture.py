@@ -116,7 +116,7 @@ def step(
     """Return a step about a mixture, with the domain of those symbols that it contains."""
     free = lhs.free_symbols | rhs.free_symbols
     domain = tuple(entry for entry in SAMPLED if entry[0] in free)
-    return Step(lhs, rhs, rule, assumptions, domain, fresh, shown)
+    return Step(lhs, rhs, rule, assumptions=assumptions, domain=domain, fresh=fresh, shown=shown)
 
 
 def projection_step() -> Step:
@@ -259,9 +259,9 @@ def derive_by_mean() -> Derivation:
                 + psi * (h_i[A] - v[A])
                 + psi * away * sp.Sum(h_j[B] * (h_i[B] - v[B]), (B, 1, D)),
                 "derivative of h_i.v by one mean, with that of v",
-                ("mu_ja moves by t, a_ja = x_a - mu_ja",),
-                COORDINATES,
-                True,
+                assumptions=("mu_ja moves by t, a_ja = x_a - mu_ja",),
+                domain=COORDINATES,
+                fresh=True,
                 shown=r"\partial_{\mu_{ja}} (h_i \cdot v) = \delta_{ij} v_a + \psi_j"
                 r" \left[h_{ia} - v_a + a_{ja}\, h_j \cdot (h_i - v)\right]",
             ),

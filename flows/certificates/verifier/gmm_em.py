@@ -26,7 +26,7 @@ import numpy as np
 from flint import acb, arb, ctx
 
 from flows.certificates.verifier.piece import UNIT, Piece, Problem
-from flows.certificates.verifier.verify import numbers, require
+from flows.certificates.verifier.reading import numbers, require
 
 UNUSED = 40  # bits of the precision that sums need not keep: fewer than their maker leaves
 LARGEST = 2**20  # points of a sum

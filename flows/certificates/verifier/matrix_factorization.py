@@ -7,7 +7,7 @@ import numpy as np
 from flint import arb
 
 from flows.certificates.verifier.piece import Problem
-from flows.certificates.verifier.verify import numbers, require
+from flows.certificates.verifier.reading import numbers, require
 
 
 class Layers(Problem):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.verify import MOST, Refused, number, require
+from flows.certificates.verifier.reading import MOST, Refused, number, require
 
 UNIT = arb(0, 1)  # the interval [-1, 1]
 

@@ -7,7 +7,7 @@ import numpy as np
 from flint import acb, arb, fmpq
 
 from flows.certificates.verifier.piece import UNIT, Piece, Problem, at, norm
-from flows.certificates.verifier.verify import require
+from flows.certificates.verifier.reading import require
 
 
 class Neurons(Problem):

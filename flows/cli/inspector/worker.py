@@ -131,7 +131,7 @@ def _serve(pipe: Connection, stop: Any) -> None:
     """Compute one job after the other until the other end is closed."""
     # Ctrl-C in the terminal is for the server; runs are stopped by the event.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from flows.cli.main import start_fast
+    from flows.cli.process import start_fast
 
     start_fast()
     from flows.systems import registry as systems  # noqa: F401  (imported while nobody waits)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import potentials
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.report.figure import (
     BLACK,
     COLOURS,

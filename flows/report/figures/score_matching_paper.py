@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.ensembles.threshold import start, threshold
 from flows.report.figure import BLACK, COLOURS, DASHES, _curves, _logarithmic, _style, _styled
 from flows.report.figures.score_matching import _events, _time_axis

@@ -31,9 +31,8 @@ from typing import Any, NamedTuple, Self
 
 from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq
 
-from flows.certificates.chebyshev import precision
-from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
-from flows.core.chart import Array
+from flows.core.arrays import Array
+from flows.core.balls import Ball, BallFlow, Rational, Singular, dot, precision
 from flows.core.errors import InputError
 from flows.core.system import System
 

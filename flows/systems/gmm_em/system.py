@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
 from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, Sound
-from flows.systems.mixture.system import MixtureSystem, check_size, finite
+from flows.systems.mixture.system import MixtureSystem
 
 if TYPE_CHECKING:
     from flows.systems.gmm_em.field_balls import MixtureFlow
@@ -79,9 +79,10 @@ class GMMEM(MixtureSystem):
 
     def __post_init__(self) -> None:
         """Check the parameters; the weights become a tuple of sum one."""
-        check_size(self.n, self.d)
+        check_integer(self.n, "n")
+        check_integer(self.d, "d")
         given = np.full(self.n, 1 / self.n) if self.weights is None else self.weights
-        w = finite(given, (int(self.n),), "weights")
+        w = checked(given, (int(self.n),), "weights")
         if not (w > 0).all():
             raise InputError(
                 f"weights must be positive, got {w.min():g}; leave out a component that has none"
@@ -121,19 +122,19 @@ class GMMEM(MixtureSystem):
         """The target stands at 0."""
         return
 
-    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(means, np.array(self.weights), merge)
 
-    def of(self, kl: float, fisher: float) -> float:
+    def loss_from(self, kl: float, fisher: float) -> float:
         """Return the KL divergence."""
         return kl
 
     def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.gmm_em import exact as gmm_em_exact
+        from flows.systems.gmm_em import exact
 
-        return gmm_em_exact.flow(frame, state, digits)
+        return exact.flow(frame, state, digits)
 
     def ball_flow(self, start: Array) -> MixtureFlow:
         """Flow of means on a line in ball arithmetic."""
@@ -141,7 +142,7 @@ class GMMEM(MixtureSystem):
 
         return MixtureFlow.of(self, start)
 
-    def more(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Row:
         """Loss, gradient, ``fisher``, and the length ``em_norm`` of the EM update by definition."""
         square = float(np.sum(sample.share * sample.velocity**2))
         turn = sample.frame.rate[:, None] * sample.turn(self.law)

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from mpmath import mp
+from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.system import Smooth
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.state import Sound
 from symbolic.language import matrix_calculus
 from symbolic.systems.matrix_factorization import chain as symbols
-
-if TYPE_CHECKING:
-    from flows.systems.matrix_factorization.system import MatrixFactorization, Sound
 
 __all__ = ["smooth"]
 
 
-def smooth(system: MatrixFactorization, target: Array, state: Sound, digits: int) -> Smooth:
+def smooth(
+    shape: NDArray[np.int64],
+    strength: float,
+    target: Array,
+    state: Sound,
+    hessian: Callable[[NDArray[Any]], Array],
+    digits: int,
+) -> Smooth:
     """Flow of the plain layers of one state.
 
     Parameters
     ----------
-    system : MatrixFactorization
-        The flow, with the diagonal target of the state.
+    shape : ndarray
+        Depth, size, and whether the layers are complex.
+    strength : float
+        Strength of the balancing term.
     target : ndarray, shape (d,)
-        That diagonal.
+        The diagonal target of the state.
     state : Sound
         The start.
+    hessian : callable
+        Hessian of the loss at layers in doubles; it steers Newton's method and decides no digit.
     digits : int
         Working precision of what is decoded.
 
@@ -39,7 +50,7 @@ def smooth(system: MatrixFactorization, target: Array, state: Sound, digits: int
     Smooth
         Its numbers are the entries of the layers, of complex ones real and imaginary part in turn.
     """
-    depth, d, is_complex = system.depth, system.d, system.field == "complex"
+    depth, d, is_complex = int(shape[0]), int(shape[1]), bool(shape[2])
     letters = symbols.layers(depth)
     gradients = [
         fit + balance
@@ -47,7 +58,7 @@ def smooth(system: MatrixFactorization, target: Array, state: Sound, digits: int
             symbols.fit_gradient(letters), symbols.balance_gradient(letters), strict=True
         )
     ]
-    known = {symbols.TARGET: mp.diag(target.tolist()), symbols.STRENGTH: system.regularization}
+    known = {symbols.TARGET: mp.diag(target.tolist()), symbols.STRENGTH: strength}
 
     def matrices(x: list[Any]) -> list[Any]:
         entries = [mp.mpc(*x[k : k + 2]) for k in range(0, len(x), 2)] if is_complex else x
@@ -68,7 +79,7 @@ def smooth(system: MatrixFactorization, target: Array, state: Sound, digits: int
         return numbers([-matrix_calculus.evaluate(g, values) for g in gradients])
 
     def jacobian(x: list[Any]) -> Array:
-        return -system.hessian(doubles(matrices(x)))
+        return -hessian(doubles(matrices(x)))
 
     def decode(x: list[Any]) -> Any:
         with mp.workdps(digits):
@@ -85,7 +96,7 @@ def smooth(system: MatrixFactorization, target: Array, state: Sound, digits: int
                 for group, size in zip(groups, sizes, strict=True)
             ]
         point = chains.Point(doubles(layers), directions[0][0], directions[1], decay)
-        return type(state)(chains.pack(point))
+        return Sound(chains.pack(point))
 
-    layers = np.ascontiguousarray(chains.unpack(state.x, (depth, d, int(is_complex))).layers)
+    layers = np.ascontiguousarray(chains.unpack(state.x, shape).layers)
     return Smooth(field, jacobian, layers.view(float).ravel().tolist(), decode)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.systems.matrix_factorization.field import (
     Matrices,
     Point,

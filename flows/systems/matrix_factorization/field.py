@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 Matrices = NDArray[Any]  # real or complex, the matrices in the last two axes
 

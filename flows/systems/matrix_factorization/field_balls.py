@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 from flint import acb, acb_mat, arb, arb_mat
 
+from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow
-from flows.core.chart import Array
 
 Matrix = Any  # flint.arb_mat or flint.acb_mat
 ZERO = arb(0)

@@ -13,68 +13,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.chart import Array, Chart, Clock, wrap_plain
+from flows.core.arrays import Array, check_integer, checked, plain, unplain
 from flows.core.errors import InputError
-from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.piece import Restart
 from flows.core.starts import seeded
-from flows.core.system import JaxField, Restart, Smooth, State, System
-from flows.runs.trajectory import plain, unplain
+from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+from flows.systems.matrix_factorization.pieces import ChainPiece, piece
+from flows.systems.matrix_factorization.state import Frame, Sound
 
 if TYPE_CHECKING:
     from flows.systems.matrix_factorization.field_balls import ChainFlow
 
 FIELDS = ("real", "complex")
-# exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
-GONE = 340.0
-# The rounding of a residual that stays, as at a saddle, moves the layers in the time t by 1e-16 t:
-# from this time on the tolerance, relative to which it is counted, must let it pass.
-LONG = 1e5
-DRIFT = 1e-4
 # Defects of a balanced start are rounding of this relative order, and are zero.
 ROUNDING = 4 * np.finfo(float).eps
-# More unknowns than this make factoring a Jacobian slower than iterating.
-DENSE = 200
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
 DEEPEST = 30
-_FIELD = wrap_plain(chains.raw)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Singular vectors of the target `Sigma = U S V^H`; the identity if it is diagonal already.
-
-    Parameters
-    ----------
-    left, right : ndarray, shape (d, d) or (d, 2 d)
-        `U` and `V`; of complex matrices real and imaginary parts in turn.
-    values : ndarray, shape (d,)
-        The diagonal `S`.
-    rounding : ndarray, shape (2,)
-        Rounding of the residual and of the defects of the start, in units of their first
-        magnitudes (absolute where they are zero).
-    """
-
-    left: Array
-    right: Array
-    values: Array
-    rounding: Array
-
-
-@dataclass(frozen=True)
-class Sound(State):
-    """Layers, residual and defects as the solver's raw numbers.
-
-    Parameters
-    ----------
-    x : ndarray, shape (..., M)
-        See :func:`flows.systems.matrix_factorization.field.unpack`; the target is diagonal.
-    """
-
-    x: Array
-
-    rank: ClassVar[dict[str, int]] = {"x": 1}
 
 
 @dataclass(frozen=True)
@@ -134,10 +90,8 @@ class MatrixFactorization(System):
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple of tuples."""
-        for label, value, least in (("d", self.d, 1), ("depth", self.depth, 2)):
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not (whole and value >= least):
-                raise InputError(f"{label} must be an integer >= {least}, got {value!r}")
+        check_integer(self.d, "d")
+        check_integer(self.depth, "depth", 2)
         if self.depth > DEEPEST:
             raise InputError(f"depth must be at most {DEEPEST}, got {self.depth}")
         if self.field not in FIELDS:
@@ -235,19 +189,13 @@ class MatrixFactorization(System):
         return self._checked(start, (self.depth, self.d, self.d), "start")
 
     def _checked(self, values: ArrayLike, shape: tuple[int, ...], label: str) -> NDArray[Any]:
-        try:
-            array = np.asarray(values)
-        except ValueError:
-            raise InputError(f"{label} must be an array of shape {shape}; rows differ") from None
-        if array.dtype.kind == "c" and not self._complex:
-            raise InputError(f"{label} is complex, but the field is real; choose field='complex'")
-        if array.dtype.kind not in "iufc":
-            raise InputError(f"{label} must hold numbers, got {array.dtype}")
-        if array.shape != shape:
-            raise InputError(f"{label} must have shape {shape}, got {array.shape}")
-        array = array.astype(complex if self._complex else float)
-        if not np.isfinite(array).all():
-            raise InputError(f"{label} must be finite; it holds NaN or infinity")
+        array = checked(values, shape, label, complex_numbers=True)
+        if not self._complex:
+            if np.iscomplexobj(values):
+                raise InputError(
+                    f"{label} is complex, but the field is real; choose field='complex'"
+                )
+            array = np.ascontiguousarray(array.real)
         if np.abs(array).max() ** self.depth > LARGEST:
             raise InputError(
                 f"{label} must stay below {LARGEST ** (1 / self.depth):.3g}, or the loss overflows"
@@ -306,63 +254,18 @@ class MatrixFactorization(System):
         """Nothing is degenerate: a chain at zero stays there."""
         return Restart(frame, state, 0.0)
 
-    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
-        """Chart in log-time until residual or defects leave the range of doubles, or a decade."""
-        size = np.ones_like(state.x)
-        point = chains.unpack(state.x, self._shape)
-        entries = point.layers.size * (1 + self._complex)
-        largest = float(np.abs(point.layers).max())
-        left = float(np.exp(-point.decay[0]) * np.linalg.norm(point.residual))
-        noise = DRIFT * time * left * largest ** (self.depth - 1)
-        size[:-2] = max(1.0, noise)
-        # Near zero the layers are small for a long time, and matter all the same.
-        size[:entries] = max(min(1.0, largest or 1.0), noise)
-        return Chart(
-            clock=Clock(time, np.zeros_like(state.x)),
-            x0=state.x,
-            size=size,
-            field=_FIELD,
-            weights=np.array([self.regularization]),
-            shape=self._shape,
-            layout=None,
-            krylov=state.x.size > DENSE,
-        )
-
-    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-        """State(s) of raw chart coordinates, shape (..., M)."""
-        return Sound(raw)
-
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
-        """End the chart where residual or defects have decayed to nothing, or after a decade."""
-        moves = chains.unpack(state.x, self._shape).residual.any()
-        end = float(np.log1p(max(LONG, 9 * chart.clock.t_start))) if moves else np.inf
-
-        def alarm(tau: float, y: Array) -> float:
-            return min(GONE - float(y[-2:].max()), end - tau)
-
-        def alarms(taus: Array, y: Array) -> Array:
-            return np.minimum(GONE - y[:, -2:].max(axis=1), end - taus)
-
-        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-            return Stop(tau, y)
-
-        return Watch(alarm, check, alarms)
-
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on without what has decayed to nothing."""
-        point = chains.unpack(stop.y.copy(), self._shape)
-        for k, part in enumerate((point.residual, point.defects)):
-            if point.decay[k] >= GONE:
-                part[...] = 0.0
-                point.decay[k] = GONE - 1.0  # the size of what is left out, and it stays there
-        return Restart(frame, Sound(chains.pack(point)), float(chart.clock.time(stop.tau)))
+    def piece(self, frame: Frame, state: Sound, time: float) -> ChainPiece:
+        """Piece in log-time until residual or defects leave the range of doubles, or a decade."""
+        return piece(self._shape, self.regularization, frame, state, time)
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow of the plain layers with ``digits`` digits, by formulas of its own."""
-        from flows.systems.matrix_factorization import exact as matrix_factorization_exact
+        from flows.systems.matrix_factorization.exact import smooth
 
         reduced = replace(self, target=np.diag(frame.values))
-        return matrix_factorization_exact.smooth(reduced, frame.values, state, digits)
+        return smooth(
+            self._shape, self.regularization, frame.values, state, reduced.hessian, digits
+        )
 
     def jax_field(self) -> JaxField:
         """Raw field in JAX of a chart."""

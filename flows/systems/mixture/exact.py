@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from mpmath import mp
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.system import Smooth
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, Sound, components

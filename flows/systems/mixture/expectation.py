@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.quadrature import Refined, Rule, Values, refine
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sums import moments

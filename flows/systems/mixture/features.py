@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, Sound, accuracy, components, gradient, longest

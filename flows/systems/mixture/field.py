@@ -22,7 +22,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.chart import Array, wrap_plain
+from flows.core.arrays import Array
+from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.sums import moments

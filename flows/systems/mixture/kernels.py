@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from flows.core.chart import Array, uncollected
+from flows.core.arrays import Array
+from flows.core.chart import uncollected
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
 from symbolic.systems import gmm_em

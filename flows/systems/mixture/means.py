@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 
 FAR, NEAR, CLUSTER = 1, 2, 3
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
 from flows.core import double_double as dd
-from flows.core.chart import Array, Chart, Clock
+from flows.core.arrays import Array
+from flows.core.chart import Chart, Clock
+from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.quadrature import Rule
-from flows.core.system import Restart, State
+from flows.core.system import State
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
@@ -105,16 +107,137 @@ class Sound(State):
         return self.offset + self.centre[..., None, :]
 
 
-#: From time, components, their expectations and velocities to what a person wants to be told of.
-Landmark = Callable[[float, Means, Expected, Array], object]
+class Regimes(NamedTuple):
+    """Regimes of a run, a change of which ends a piece, so that an event can say so.
+
+    ``at(time, means, expected, velocity)`` is the regime of a state, which can be compared;
+    ``events(frame, time, before, after)`` are those of a change.
+    """
+
+    at: Callable[[float, Means, Expected, Array], Any]
+    events: Callable[[Frame, float, Any, Any], tuple[Event, ...]]
 
 
-class Layout(NamedTuple):
-    """How a chart's raw state reads: the order of the components, the chart, its rule."""
+@dataclass(frozen=True)
+class MixturePiece(Piece):
+    """Piece of a run of means.
 
-    order: NDArray[np.intp]
+    Parameters
+    ----------
+    law : str
+        Which flow, one of :data:`flows.systems.mixture.sums.LAWS`.
+    tolerance : float
+        Relative error of the field that steps can bear.
+    regimes : Regimes or None
+        What regimes there are; None where a run has but one.
+    frame : Frame
+        What translates back.
+    state : Sound
+        The first state.
+    chart : Chart
+        What the solver follows.
+    kind : int
+        ``NEAR``, ``CLUSTER``, ``FAR`` or ``LINEAR``: the form of the raw state.
+    order : ndarray
+        Components in the order of the raw state.
+    rule : Rule
+        Quadrature of the piece.
+    """
+
+    law: str
+    tolerance: float
+    regimes: Regimes | None
+    frame: Frame
+    state: Sound
+    chart: Chart
     kind: int
+    order: NDArray[np.intp]
     rule: Rule
+
+    def decode(self, raw: Array) -> Sound:
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
+        blocks = raw.reshape(*raw.shape[:-1], *self.state.offset.shape)
+        if self.kind == LINEAR:
+            return Sound(np.zeros_like(blocks), blocks[..., 0, :])
+        if self.kind == FAR:
+            centre, moved = np.zeros_like(blocks[..., 0, :]), blocks
+        else:
+            weight, rate = self.frame.weight[self.order], self.frame.rate[self.order]
+            centre, moved = from_blocks(blocks, weight, rate)
+        offset = np.empty_like(blocks)
+        offset[..., self.order, :] = moved
+        return Sound(offset, centre)
+
+    def watch(self, rtol: float) -> Watch | None:
+        """End the piece where its rule is not good enough, too good, or another form is better.
+
+        It also ends where the regime has changed.
+        """
+        if self.kind == LINEAR:
+            return None
+        regime = self.regime_of(self.state, self.time(0.0))
+        compared = [0.0]
+
+        def alarm(tau: float, y: Array) -> float:
+            return -1.0 if self.outgrown(self.at(tau, y)) else compared[0] + COMPARE_AFTER - tau
+
+        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            now = self.at(tau, y)
+            if self.outgrown(now):
+                return Stop(tau, y)
+            compared[0] = tau
+            changed = self.regime_of(now, self.time(tau)) != regime
+            return Stop(tau, y) if changed or self.coarse(now) else None
+
+        return Watch(alarm, check)
+
+    def outgrown(self, now: Sound) -> bool:
+        """Whether another form, clock or rule serves this state better."""
+        squares = np.sum(self.state.mu**2, axis=1)
+        means = components(self.frame, now)
+        length, spread = longest(means.mu), longest(means.deviation)
+        if self.kind == NEAR:
+            return length >= SHORT / HYSTERESIS
+        if length <= HYSTERESIS * SHORT:
+            return True
+        if self.kind == CLUSTER:
+            return spread >= SHORT / HYSTERESIS
+        changed = float(np.max(np.abs(squares - np.sum(means.mu**2, axis=1)))) / 8
+        settled = float(np.min(squares)) <= SETTLED**2
+        if spread <= HYSTERESIS * SHORT or (settled and changed > FASTER):
+            return True
+        return len(self.rule) > CHEAP and length < SHRUNK * longest(self.state.mu)
+
+    def coarse(self, now: Sound) -> bool:
+        """Whether the rule is not good enough for this state, by comparison with a finer one."""
+        means = components(self.frame, now)
+        exact = expect(self.law, means, self.tolerance)
+        pull = moments(self.law, means._replace(form=self.kind), self.rule).pull
+        wrong = float(np.max(np.abs(pull - exact.pull)))
+        return wrong > self.tolerance * exact.size
+
+    def regime_of(self, state: Sound, time: float) -> object:
+        """Regime of a state at a time."""
+        if self.regimes is None:
+            return None
+        means = components(self.frame, state)
+        found = expect(self.law, means, self.tolerance)
+        return self.regimes.at(time, means, found, -gradient(self.frame, means, found.pull))
+
+    def restart(self, stop: Stop) -> Restart:
+        """Go on after a stop with a new choice of rule and coordinates."""
+        now = self.at(stop.tau, stop.y)
+        means = components(self.frame, now)
+        if means.form == FAR:
+            now = Sound(now.mu, np.zeros_like(now.centre))
+        elif self.kind == FAR:
+            now = Sound(means.deviation, means.mean)
+        time = self.time(stop.tau)
+        failing = failure(self.law, self.frame, now, self.tolerance)
+        if failing or self.regimes is None:
+            return Restart(self.frame, now, time, (), failing)
+        old, new = self.regime_of(self.state, self.time(0.0)), self.regime_of(now, time)
+        return Restart(self.frame, now, time, self.regimes.events(self.frame, time, old, new))
 
 
 def reduce(
@@ -257,20 +380,28 @@ def failure(law: str, frame: Frame, state: Sound, tolerance: float) -> str:
     return ""
 
 
-def chart(law: str, frame: Frame, state: Sound, time: float, tolerance: float) -> Chart:
+def piece(
+    law: str,
+    frame: Frame,
+    state: Sound,
+    time: float,
+    tolerance: float,
+    regimes: Regimes | None = None,
+) -> MixturePiece:
     """Choose coordinates, rule and clock for the piece that begins with ``state``."""
     k, r = state.offset.shape
     means = components(frame, state)
     if k == 1:
-        return Chart(
+        chart = Chart(
             clock=Clock(time, np.full(r, frame.rate[0]), 1.0, True),
             x0=means.mean.copy(),
             size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
             field=field(law),
             weights=np.concatenate([frame.weight, frame.rate]),
             shape=np.array([k, r, 0, LINEAR]),
-            layout=Layout(np.array([0]), LINEAR, Rule(np.zeros((0, r)), np.zeros(0), "exact")),
         )
+        alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
+        return MixturePiece(law, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
@@ -305,107 +436,12 @@ def chart(law: str, frame: Frame, state: Sound, time: float, tolerance: float) -
         else:
             decay = np.zeros_like(mu)
             size[0] = 1.0
-    return Chart(
+    chart = Chart(
         clock=Clock(time, decay.ravel(), offset),
         x0=blocks.ravel(),
         size=size.ravel(),
         field=field(law),
         weights=pack(weight, rate, rule),
         shape=np.array([k, r, len(rule), kind]),
-        layout=Layout(order, kind, rule),
     )
-
-
-def decode(frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-    """Sound state(s) of raw chart coordinates, shape (..., N)."""
-    order, kind, _ = chart.layout
-    blocks = raw.reshape(*raw.shape[:-1], *state.offset.shape)
-    if kind == LINEAR:
-        return Sound(np.zeros_like(blocks), blocks[..., 0, :])
-    if kind == FAR:
-        centre, moved = np.zeros_like(blocks[..., 0, :]), blocks
-    else:
-        centre, moved = from_blocks(blocks, frame.weight[order], frame.rate[order])
-    offset = np.empty_like(blocks)
-    offset[..., order, :] = moved
-    return Sound(offset, centre)
-
-
-def watch(
-    law: str,
-    frame: Frame,
-    state: Sound,
-    chart: Chart,
-    tolerance: float,
-    landmark: Landmark = lambda time, means, found, velocity: None,
-) -> Watch | None:
-    """End the chart where its rule is not good enough, too good, or another form is better.
-
-    It also ends where ``landmark``, what a person wants to be told, has changed.
-    """
-    layout: Layout = chart.layout
-    if layout.kind == LINEAR:
-        return None
-    reach, squares = longest(state.mu), np.sum(state.mu**2, axis=1)
-    settled = float(np.min(squares)) <= SETTLED**2
-    seen = noticed(law, frame, state, chart.clock.t_start, tolerance, landmark)
-    compared = [0.0]
-
-    def outgrown(now: Sound) -> bool:
-        means = components(frame, now)
-        length, spread = longest(means.mu), longest(means.deviation)
-        if layout.kind == NEAR:
-            return length >= SHORT / HYSTERESIS
-        if length <= HYSTERESIS * SHORT:
-            return True
-        if layout.kind == CLUSTER:
-            return spread >= SHORT / HYSTERESIS
-        changed = float(np.max(np.abs(squares - np.sum(means.mu**2, axis=1)))) / 8
-        if spread <= HYSTERESIS * SHORT or (settled and changed > FASTER):
-            return True
-        return len(layout.rule) > CHEAP and length < SHRUNK * reach
-
-    def at(tau: float, y: Array) -> Sound:
-        return decode(frame, state, chart, chart.raw(tau, y))
-
-    def alarm(tau: float, y: Array) -> float:
-        return -1.0 if outgrown(at(tau, y)) else compared[0] + COMPARE_AFTER - tau
-
-    def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
-        now = at(tau, y)
-        if outgrown(now):
-            return Stop(tau, y)
-        compared[0] = tau
-        means = components(frame, now)._replace(form=layout.kind)
-        pull = moments(law, means, layout.rule).pull
-        exact = expect(law, means, tolerance)
-        wrong = float(np.max(np.abs(pull - exact.pull)))
-        time = float(chart.clock.time(tau))
-        changed = noticed(law, frame, now, time, tolerance, landmark) != seen
-        worse = wrong > tolerance * exact.size
-        return Stop(tau, y) if changed or worse else None
-
-    return Watch(alarm, check)
-
-
-def noticed(
-    law: str, frame: Frame, state: Sound, time: float, tolerance: float, landmark: Landmark
-) -> object:
-    """Return the landmark of a state."""
-    means = components(frame, state)
-    found = expect(law, means, tolerance)
-    return landmark(time, means, found, -gradient(frame, means, found.pull))
-
-
-def restart(
-    law: str, frame: Frame, state: Sound, chart: Chart, stop: Stop, tolerance: float
-) -> Restart:
-    """Go on after a stop with a new choice of rule and coordinates."""
-    now = decode(frame, state, chart, chart.raw(stop.tau, stop.y))
-    means = components(frame, now)
-    if means.form == FAR:
-        now = Sound(now.mu, np.zeros_like(now.centre))
-    elif chart.layout.kind == FAR:
-        now = Sound(means.deviation, means.mean)
-    time = float(chart.clock.time(stop.tau))
-    return Restart(frame, now, time, (), failure(law, frame, now, tolerance))
+    return MixturePiece(law, tolerance, regimes, frame, state, chart, kind, order, rule)

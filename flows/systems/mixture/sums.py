@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.quadrature import Rule
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array, Chart
+from flows.core.arrays import Array, checked
 from flows.core.errors import InputError
-from flows.core.problem import Stop, Watch
+from flows.core.piece import Restart
 from flows.core.starts import seeded
-from flows.core.system import Restart, Smooth, System
+from flows.core.system import Smooth, System
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Row, Sample, features
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.pieces import Frame, MixturePiece, Sound
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
 LONGEST = 1e6
@@ -81,22 +80,16 @@ class MixtureSystem(System):
         """Target's mean in the user's coordinates, None for 0."""
 
     @abc.abstractmethod
-    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
-        """Bring the user's means into sound coordinates, see `mixture_pieces.reduce`."""
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+        """Frame and sound state of the user's means; see `pieces.reduce`."""
 
     @abc.abstractmethod
-    def of(self, kl: float, fisher: float) -> float:
-        """Loss, of the two."""
+    def loss_from(self, kl: float, fisher: float) -> float:
+        """Loss, which is one of the two."""
 
     @abc.abstractmethod
-    def more(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Row:
         """Features of this system alone."""
-
-    def landmark(
-        self, time: float, means: Any, found: Any, velocity: Array
-    ) -> object:  # numpydoc ignore=RT01
-        """Return what ends a piece once it changes, so that it can be told."""
-        return None
 
     # What does not -----------------------------------------------------------------------
 
@@ -129,7 +122,7 @@ class MixtureSystem(System):
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
-        means = finite(start, (int(self.n), int(self.d)), "start")
+        means = checked(start, (int(self.n), int(self.d)), "start")
         away = means if self.origin is None else means / 2 - self.origin / 2  # cannot overflow
         size = float(np.max(np.abs(away)))
         if size > LONGEST:
@@ -141,7 +134,7 @@ class MixtureSystem(System):
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""
-        return self.bring(start, True)
+        return self.sound(start, True)
 
     def restore(self, frame: Frame, state: Sound) -> Array:
         """User's means, shape (..., n, d)."""
@@ -150,28 +143,16 @@ class MixtureSystem(System):
 
     def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
-        return features(self.law, frame, states, self.more)
+        return features(self.law, frame, states, self.own_features)
 
     def begin(self, frame: Frame, state: Sound) -> Restart:
         """Say at once if no rule is good enough at the start."""
         failure = pieces.failure(self.law, frame, state, self.tolerance)
         return Restart(frame, state, 0.0, (), failure)
 
-    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+    def piece(self, frame: Frame, state: Sound, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock for the piece that begins with ``state``."""
-        return pieces.chart(self.law, frame, state, time, self.tolerance)
-
-    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-        """Sound state(s) of raw chart coordinates, shape (..., N)."""
-        return pieces.decode(frame, state, chart, raw)
-
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch | None:
-        """End the chart where its rule or its coordinates should be chosen anew."""
-        return pieces.watch(self.law, frame, state, chart, self.tolerance, self.landmark)
-
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on after a stop with a new choice of rule and coordinates."""
-        return pieces.restart(self.law, frame, state, chart, stop, self.tolerance)
+        return pieces.piece(self.law, frame, state, time, self.tolerance)
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line.
@@ -207,7 +188,7 @@ class MixtureSystem(System):
         found = expect(self.law, means, tolerance or pieces.accuracy(means))
         gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(
-            self.of(found.kl, found.fisher),
+            self.loss_from(found.kl, found.fisher),
             found.kl,
             found.fisher,
             gradient[frame.member],
@@ -229,27 +210,4 @@ class MixtureSystem(System):
 
         Coincident components are told apart: the Hessian is that of ``n`` free means.
         """
-        return pieces.hessian(self.law, *self.bring(self.check_start(state), False))
-
-
-def check_size(n: object, d: object) -> None:
-    """Refuse ``n`` and ``d`` that are not positive integers."""
-    for label, value in (("n", n), ("d", d)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{label} must be a positive integer, got {value!r}")
-
-
-def finite(values: ArrayLike | Sequence[float], shape: tuple[int, ...], label: str) -> Array:
-    """Array of doubles of this shape with finite entries, or one clear line."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
-    if array.shape != shape:
-        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
-    array = array.astype(float)
-    if not np.isfinite(array).all():
-        raise InputError(f"{label} must be finite; it holds NaN or infinity")
-    return array
+        return pieces.hessian(self.law, *self.sound(self.check_start(state), False))

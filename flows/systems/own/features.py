@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import sympy as sp
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.system import State
 from flows.systems.own.loss import Loss, estimate, numeric
 from potentials.notation import CONSTANTS, FROZEN

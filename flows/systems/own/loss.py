@@ -18,7 +18,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.chart import Array, wrap_plain
+from flows.core.arrays import Array
+from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
 from symbolic.language.blocks import Explicit
 from symbolic.language.lower import lower

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from flows.core.chart import Array, Chart, Clock
+from flows.core.arrays import Array
+from flows.core.chart import Chart, Clock
+from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
+from flows.systems.own.features import Frame, Sound
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
-__all__ = ["RESERVE", "chart", "failure", "watch"]
+__all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
 
 # Entries that have grown by this factor want another absolute tolerance.
 GROWN = 10.0
@@ -21,6 +27,46 @@ RESERVE = 0.1
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
 EPSILON = float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class OwnPiece(Piece):
+    """Piece of a run of an own system.
+
+    Parameters
+    ----------
+    loss : Loss
+        The loss.
+    observed : callable
+        State of entries, shape (..., N), with what is observed there.
+    tolerance : float
+        Relative error asked of expectations.
+    frame, state : Frame, Sound
+        Where it began.
+    chart : Chart
+        What the solver follows.
+    """
+
+    loss: Loss
+    observed: Callable[[Array], Sound]
+    tolerance: float
+    frame: Frame
+    state: Sound
+    chart: Chart
+
+    def decode(self, raw: Array) -> Sound:
+        """State(s) of raw chart coordinates, shape (..., N)."""
+        return self.observed(raw)
+
+    def watch(self, rtol: float) -> Watch:
+        """End the piece where entries have grown, after a decade, or where its rule is bad."""
+        return watch(self.loss, self.state.x, self.chart, self.tolerance)
+
+    def restart(self, stop: Stop) -> Restart:
+        """Go on with tolerances, and a rule, that fit the new state."""
+        now = self.chart.raw(stop.tau, stop.y)
+        failing = failure(self.loss, now, self.tolerance)
+        return Restart(self.frame, self.observed(now), self.time(stop.tau), (), failing)
 
 
 def chart(
@@ -64,30 +110,29 @@ def chart(
         field=field_of(loss),
         weights=weights,
         shape=shape,
-        layout=None,
     )
 
 
-def watch(loss: Loss, y: Array, piece: Chart, tolerance: float) -> Watch:
+def watch(loss: Loss, y: Array, chart: Chart, tolerance: float) -> Watch:
     """End the chart where entries have grown, after a decade, or where its rule is bad."""
-    end = float(piece.clock.tau(max(LONG, 10 * piece.clock.t_start)))
+    end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
     seen = [y]
 
     def alarm(tau: float, state: Array) -> float:
-        now = piece.raw(tau, state)
-        room = min(1 - float(np.max(np.abs(now) / piece.size)) / GROWN, end - tau)
+        now = chart.raw(tau, state)
+        room = min(1 - float(np.max(np.abs(now) / chart.size)) / GROWN, end - tau)
         if loss.averaged:
             far = float(np.max(np.abs(now - seen[0]))) / float(np.abs(seen[0]).max() or 1.0)
             room = min(room, 1 - far / MOVED)
         return room
 
     def check(before: float, tau: float, state: Array, interpolant: Interpolant) -> Stop | None:
-        now = piece.raw(tau, state)
-        if tau >= end or (np.abs(now) >= GROWN * piece.size).any():
+        now = chart.raw(tau, state)
+        if tau >= end or (np.abs(now) >= GROWN * chart.size).any():
             return Stop(tau, state)
         seen[0] = now
         found = estimate(loss, now, RESERVE * tolerance)
-        total, _ = loss.summed(now, unpack_rule(piece.weights, piece.shape))
+        total, _ = loss.summed(now, unpack_rule(chart.weights, chart.shape))
         wrong = float(np.max(np.abs(total[1:] - found.gradient)))
         allowed = max(tolerance, found.floor) * float(np.abs(found.gradient).max())
         return Stop(tau, state) if wrong > allowed else None

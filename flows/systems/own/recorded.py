@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word
@@ -109,5 +109,5 @@ class RecordedSystem(System):
             " and read the file with flows.load(path, system=...)"
         )
 
-    initial = check_start = reduce = begin = chart = decode = watch = restart = _refuse
+    initial = check_start = reduce = begin = piece = _refuse
     exact_flow = loss = gradient = hessian = _refuse

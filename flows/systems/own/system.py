@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import sympy as sp
 
-from flows.core.chart import Array, Chart
+from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.problem import Stop, Watch
+from flows.core.piece import Restart
 from flows.core.starts import seeded
-from flows.core.system import Restart, Smooth, System
+from flows.core.system import Smooth, System
 from flows.systems.own import pieces
 from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word, observe
 from flows.systems.own.loss import Estimate, Loss, Numeric, estimate, numeric
@@ -349,26 +349,12 @@ class OwnSystem(System):
         """Say at once if no rule is good enough at the start."""
         return Restart(frame, state, 0.0, (), pieces.failure(self._loss, state.x, self.tolerance))
 
-    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
-        """Chart in log-time with the slow blocks scaled, and a rule for the expectation."""
+    def piece(self, frame: Frame, state: Sound, time: float) -> pieces.OwnPiece:
+        """Piece in log-time with the slow blocks scaled, and a rule for the expectation."""
         sizes = [math.prod(shape(block)) for block in self.blocks]
         powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
-        return pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
-
-    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-        """State(s) of raw chart coordinates, shape (..., N)."""
-        return self._sound(raw)
-
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
-        """End the chart where entries have grown, after a decade, or where its rule is bad."""
-        return pieces.watch(self._loss, state.x, chart, self.tolerance)
-
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on with tolerances, and a rule, that fit the new state."""
-        now = chart.raw(stop.tau, stop.y)
-        problem = pieces.failure(self._loss, now, self.tolerance)
-        time = float(chart.clock.time(stop.tau))
-        return Restart(frame, self._sound(now), time, (), problem)
+        chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
+        return pieces.OwnPiece(self._loss, self._sound, self.tolerance, frame, state, chart)
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.

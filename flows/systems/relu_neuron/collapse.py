@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.optimize
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.systems.relu_neuron.geometry import Sound, lowered, signed
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.

@@ -18,7 +18,7 @@ import scipy.optimize
 from mpmath import mp
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron

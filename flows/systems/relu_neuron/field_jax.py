@@ -58,9 +58,9 @@ def raw_field(chart: Chart) -> tuple[Callable[[Any, Any], Any], Any]:
         ``field(x, arguments)``, shape (k q,): always one of two functions, so that compiled code
         is used again; direct and residual charts share one.
     """
-    if chart.layout.kind == PARALLEL:
+    if chart.shape[2] == PARALLEL:
         return parallel_field, chart.weights
-    return field, Weights(chart.weights, float(chart.layout.kind == RESIDUAL))
+    return field, Weights(chart.weights, float(chart.shape[2] == RESIDUAL))
 
 
 def parallel_field(x: Any, mass: Any) -> Any:

@@ -16,7 +16,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from flows.core import double_double as dd
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.system import State
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron

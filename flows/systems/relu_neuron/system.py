@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.chart import Array, Chart, Lanes
+from flows.core.arrays import Array, check_integer, checked
+from flows.core.chart import Lanes
 from flows.core.errors import InputError
-from flows.core.problem import Stop, Watch
+from flows.core.piece import Restart
 from flows.core.starts import seeded
-from flows.core.system import JaxField, Restart, Smooth, System
+from flows.core.system import JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
     from flows.systems.relu_neuron.field_balls import SpanFlow
@@ -74,11 +76,10 @@ class ReLUNeuron(System):
 
     def __post_init__(self) -> None:
         """Check the parameters; the teacher becomes a tuple."""
-        for label, value in (("n", self.n), ("d", self.d)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{label} must be a positive integer, got {value!r}")
+        check_integer(self.n, "n")
+        check_integer(self.d, "d")
         teacher: ArrayLike = np.eye(1, self.d)[0] if self.teacher is None else self.teacher
-        v = _finite(teacher, (self.d,), "teacher")
+        v = _vectors(teacher, (self.d,), "teacher")
         if not v.any():
             raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
         object.__setattr__(self, "teacher", tuple(float(x) for x in v))
@@ -122,7 +123,7 @@ class ReLUNeuron(System):
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
-        return _finite(start, (self.n, self.d), "start")
+        return _vectors(start, (self.n, self.d), "start")
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's neurons."""
@@ -142,21 +143,9 @@ class ReLUNeuron(System):
         """Let neurons that start at zero leave along the steepest descent, where there is one."""
         return pieces.begin(self.d, frame, state)
 
-    def chart(self, frame: Frame, state: Sound, time: float) -> Chart:
+    def piece(self, frame: Frame, state: Sound, time: float) -> NeuronPiece:
         """Choose coordinates and clock for the piece that begins with ``state``."""
-        return pieces.chart(frame, state, time)
-
-    def decode(self, frame: Frame, state: Sound, chart: Chart, raw: Array) -> Sound:
-        """Sound state(s) of raw chart coordinates, shape (..., N)."""
-        return pieces.decode(frame, state, chart, raw)
-
-    def watch(self, frame: Frame, state: Sound, chart: Chart, rtol: float) -> Watch:
-        """End the chart where the residual gets short, a neuron collapses, or one can leave."""
-        return pieces.watch(self.d, frame, state, chart, rtol)
-
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on after a stop: collapsed neurons are put to zero, or leave it at once."""
-        return pieces.restart(self.d, frame, state, chart, stop)
+        return pieces.piece(self.d, frame, state, time)
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow in plain coordinates with ``digits`` digits, from the reduced start."""
@@ -202,18 +191,18 @@ class ReLUNeuron(System):
         value, error = geometry.energy(frame.multiplicity, sound)
         if error <= 1e-13 * abs(value):
             return float(value) * frame.unit**2
-        from flows.systems.relu_neuron import exact as relu_neuron_exact
+        from flows.systems.relu_neuron import exact
 
-        return float(relu_neuron_exact.adaptive_loss(start.tolist(), self.teacher))
+        return float(exact.adaptive_loss(start.tolist(), self.teacher))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
 
         Accuracy: 1e-12 relative to the norm of the gradient, at any state.
         """
-        from flows.systems.relu_neuron import exact as relu_neuron_exact
+        from flows.systems.relu_neuron import exact
 
-        return relu_neuron_exact.adaptive_gradient(self.check_start(state).tolist(), self.teacher)
+        return exact.adaptive_gradient(self.check_start(state).tolist(), self.teacher)
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
@@ -223,27 +212,17 @@ class ReLUNeuron(System):
         InputError
             If a neuron is at zero, where the loss has no second derivative.
         """
-        from flows.systems.relu_neuron import exact as relu_neuron_exact
+        from flows.systems.relu_neuron import exact
 
         start = self.check_start(state)
         if not np.linalg.norm(start, axis=1).all():
             raise InputError("the loss has no Hessian where a neuron is zero")
-        return relu_neuron_exact.adaptive_hessian(start.tolist(), self.teacher)
+        return exact.adaptive_hessian(start.tolist(), self.teacher)
 
 
-def _finite(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:
-    """Array of doubles of this shape with finite entries, or one clear line."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise InputError(f"{label} must be an array of shape {shape}; its rows differ") from None
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{label} must hold real numbers, got {array.dtype}")
-    if array.shape != shape:
-        raise InputError(f"{label} must have shape {shape}, got {array.shape}")
-    array = array.astype(float)
-    if not np.isfinite(array).all():
-        raise InputError(f"{label} must be finite; it holds NaN or infinity")
+def _vectors(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:
+    """Array of this shape whose squares are doubles, or one clear line."""
+    array = checked(values, shape, label)
     if np.abs(array).max() > 1e150:
         raise InputError(f"{label} must stay below 1e150, or its square overflows")
     return array

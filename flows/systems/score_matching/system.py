@@ -7,20 +7,20 @@ r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from flows.core.chart import Array, Chart
+from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
-from flows.core.problem import Stop
-from flows.core.system import Event, Restart, Smooth
+from flows.core.piece import Event
+from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import Frame, Sound
-from flows.systems.mixture.system import MixtureSystem, check_size, finite
+from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, Sound
+from flows.systems.mixture.system import MixtureSystem
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
@@ -28,7 +28,7 @@ LATEST = 50.0
 RADIUS = 1 / 3
 # A plateau: the loss changes by less than this part of itself in the time that has passed ...
 SLOW = 0.05
-# ... told if that lasted for this many relaxation times of the mean.
+# ... an event if that lasted for this many relaxation times of the mean.
 LONG = 10.0
 
 
@@ -86,7 +86,8 @@ class ScoreMatching(MixtureSystem):
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
-        check_size(self.n, self.d)
+        check_integer(self.n, "n")
+        check_integer(self.d, "d")
         s = self.noise_time
         if isinstance(s, bool) or not isinstance(s, (int, float, np.number)):
             raise InputError(f"noise time must be a number, got {s!r}")
@@ -94,7 +95,7 @@ class ScoreMatching(MixtureSystem):
             raise InputError(f"noise time must be between 0 and {LATEST:g}, got {s:g}")
         object.__setattr__(self, "noise_time", float(s))
         if self.target is not None:
-            point = finite(self.target, (int(self.d),), "target")
+            point = checked(self.target, (int(self.d),), "target")
             object.__setattr__(self, "target", tuple(point.tolist()))
 
     @classmethod
@@ -123,23 +124,23 @@ class ScoreMatching(MixtureSystem):
         """Target's mean."""
         return None if self.target is None else np.array(self.target)
 
-    def bring(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
         )
 
-    def of(self, kl: float, fisher: float) -> float:
+    def loss_from(self, kl: float, fisher: float) -> float:
         """Return ``E|v|^2``."""
         return fisher
 
     def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
-        from flows.systems.score_matching import exact as score_matching_exact
+        from flows.systems.score_matching import exact
 
-        return score_matching_exact.flow(frame, state, digits)
+        return exact.flow(frame, state, digits)
 
-    def more(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Row:
         """Loss, gradient (by ``nu``), ``kl``, and where the mean is.
 
         ``mean_along`` is the mean's component from the target towards the user's origin, along
@@ -165,12 +166,15 @@ class ScoreMatching(MixtureSystem):
         point = np.array(self.target)
         return np.asarray(point / (np.linalg.norm(point) or 1.0))
 
-    # What is told ------------------------------------------------------------------------
+    # Regimes -----------------------------------------------------------------------------
 
-    def landmark(
-        self, time: float, means: Means, found: Expected, velocity: Array
-    ) -> tuple[frozenset[int], frozenset[int], bool]:
-        """Components on the target, components that recede from it, and whether the loss waits."""
+    def piece(self, frame: Frame, state: Sound, time: float) -> MixturePiece:
+        """Choose coordinates, rule and clock; a change of the regime ends the piece."""
+        regimes = Regimes(self.regime, _events)
+        return pieces.piece(self.law, frame, state, time, self.tolerance, regimes)
+
+    def regime(self, time: float, means: Means, found: Expected, velocity: Array) -> Regime:
+        """Regime of a state: who is on the target, who recedes, whether the loss waits."""
         length = np.linalg.norm(means.mu, axis=1)
         outward = np.sum(means.mu * velocity, axis=1) > 0
         posterior = means.weight * np.exp(-(length**2) / 2)
@@ -179,33 +183,33 @@ class ScoreMatching(MixtureSystem):
         receding = outward & ~certain & bool(locked)
         square = float(np.sum(np.round(self.n * means.weight)[:, None] * velocity**2))
         waits = self.unit**2 * square * time <= SLOW * found.fisher and found.fisher > UNDERFLOW
-        return locked, frozenset(np.flatnonzero(receding).tolist()), waits
+        return Regime(locked, frozenset(np.flatnonzero(receding).tolist()), waits)
 
-    def restart(self, frame: Frame, state: Sound, chart: Chart, stop: Stop) -> Restart:
-        """Go on after a stop, and tell what has changed."""
-        found = super().restart(frame, state, chart, stop)
-        if found.failure:
-            return found
-        begun = chart.clock.t_start
-        old, new = (
-            pieces.noticed(self.law, frame, at, time, self.tolerance, self.landmark)
-            for at, time in ((state, begun), (found.state, found.time))
+
+class Regime(NamedTuple):
+    """Components on the target, components that recede from it, and whether the loss waits."""
+
+    locked: frozenset[int]
+    receding: frozenset[int]
+    waits: bool
+
+
+def _events(frame: Frame, time: float, old: Regime, new: Regime) -> tuple[Event, ...]:
+    """Events of a change of regime."""
+
+    def users(found: frozenset[int]) -> str:
+        members = np.flatnonzero(np.isin(frame.member, list(found)))
+        return ", ".join(str(i + 1) for i in members)
+
+    events = [
+        Event(time, kind, f"component {users(after - before)} {what}")
+        for before, after, kind, what in (
+            (old.locked, new.locked, "locked", "is on the target"),
+            (old.receding, new.receding, "diverging", "recedes"),
         )
-        return found._replace(events=self._events(frame, found.time, old, new))
-
-    def _events(self, frame: Frame, time: float, old: Any, new: Any) -> tuple[Event, ...]:
-        """Return what a person should know of, when landmarks change."""
-
-        def users(found: frozenset[int]) -> str:
-            members = np.flatnonzero(np.isin(frame.member, list(found)))
-            return ", ".join(str(i + 1) for i in members)
-
-        told = [
-            Event(time, kind, f"component {users(new[k] - old[k])} {what}")
-            for k, kind, what in ((0, "locked", "is on the target"), (1, "diverging", "recedes"))
-            if new[k] - old[k]
-        ]
-        if new[2] != old[2] and time * float(np.min(frame.rate)) > LONG:
-            words = ("plateau", "the loss waits") if new[2] else ("escape", "the plateau ends")
-            told.append(Event(time, *words))
-        return tuple(told)
+        if after - before
+    ]
+    if new.waits != old.waits and time * float(np.min(frame.rate)) > LONG:
+        words = ("plateau", "the loss waits") if new.waits else ("escape", "the plateau ends")
+        events.append(Event(time, *words))
+    return tuple(events)

@@ -14,8 +14,8 @@ from symbolic.systems.matrix_factorization.chain import (
     TARGET,
     chain,
     defects,
-    down,
     fit_gradient,
+    gradient_flow,
     layers,
 )
 
@@ -71,7 +71,7 @@ def derive_balanced_flow() -> Derivation:
     d12, d23, d34 = defects(ws)
     r = w2**-1 * adjoint(w3) * adjoint(w4)
     r_h = adjoint(r)
-    flow = down(ws, fit_gradient(ws))
+    flow = gradient_flow(ws, fit_gradient(ws))
     error = TARGET - chain(ws)
     closed_error = TARGET - r_h * w1 * adjoint(w1) * w1
     field_a, field_r = balanced_field(w1, r)
@@ -91,7 +91,7 @@ def derive_balanced_flow() -> Derivation:
                 chain(ws),
                 r_h * w1 * adjoint(w1) * w1 - shift,
                 "W = R^H A A^H A if Delta = 0",
-                ("A = W_1, R = W_2^-1 W_3^H W_4^H", *exact),
+                assumptions=("A = W_1, R = W_2^-1 W_3^H W_4^H", *exact),
                 fresh=True,
                 shown=r"W = R^H A A^H A - R^H \Delta_{12} A",
             ),
@@ -102,7 +102,7 @@ def derive_balanced_flow() -> Derivation:
                 - inverse * (d23 * gram + gram * d23 - d23**2) * inverse_h
                 - inverse * adjoint(w3) * d34 * w3 * inverse_h,
                 "R R^H = A A^H if Delta = 0",
-                exact,
+                assumptions=exact,
                 fresh=True,
                 shown=r"R R^H = A A^H - \Delta_{12} - W_2^{-1} \left(\Delta_{23} W_2 W_2^H + W_2"
                 r" W_2^H \Delta_{23} - \Delta_{23}^2 + W_3^H \Delta_{34} W_3\right) W_2^{-H}",
@@ -111,7 +111,7 @@ def derive_balanced_flow() -> Derivation:
                 w4 * adjoint(w4),
                 r_h * r + outer,
                 "W_4 W_4^H = R^H R if Delta = 0",
-                exact,
+                assumptions=exact,
                 fresh=True,
                 shown=r"W_4 W_4^H = R^H R + W_4 W_3^{-H} \Delta_{23} W_2^{-H} R",
             ),
@@ -119,7 +119,7 @@ def derive_balanced_flow() -> Derivation:
                 differential(w1, flow),
                 field_a + w1 * adjoint(w1) * r * shift - d12 * r * error,
                 "flow of A: closed if Delta = 0",
-                exact,
+                assumptions=exact,
                 fresh=True,
                 shown=r"\dot A = A A^H R \left(E + R^H \Delta_{12} A\right)"
                 r" - \Delta_{12} R (\Sigma - W), \quad E = \Sigma - R^H A A^H A",
@@ -133,7 +133,7 @@ def derive_balanced_flow() -> Derivation:
                 + w1 * adjoint(error) * outer
                 + middle * w1 * adjoint(error),
                 "flow of R: closed if Delta = 0",
-                exact,
+                assumptions=exact,
                 fresh=True,
                 shown=r"\dot R = A A^H A E^H + A E^H R^H R - R E A^H R"
                 r" + \text{terms with a factor } \Delta_{12} \text{ or } \Delta_{23}",
@@ -142,7 +142,7 @@ def derive_balanced_flow() -> Derivation:
                 error,
                 closed_error + shift,
                 "the error that drives both",
-                exact,
+                assumptions=exact,
                 fresh=True,
                 shown=r"\Sigma - W = E + R^H \Delta_{12} A",
             ),
@@ -173,7 +173,10 @@ def derive_skew_error() -> Derivation:
                 - 2 * squared_norm(adjoint(C) * C * adjoint(C) * gap * T)
                 - squared_norm(turn),
                 "the rate of the skew error is minus a sum of squares",
-                ("Sigma = T T^H, A A^H = R R^H = C C^H", "the flow of A and R in reduced form"),
+                assumptions=(
+                    "Sigma = T T^H, A A^H = R R^H = C C^H",
+                    "the flow of A and R in reduced form",
+                ),
                 fresh=True,
                 shown=r"\frac{d}{dt} \operatorname{tr}\left((A - R) \Sigma (A - R)^H\right) ="
                 r" -2 |C^H (A - R) \Sigma|_F^2 - 2 |C^H C C^H (A - R) T|_F^2"
@@ -210,7 +213,7 @@ def derive_main_term() -> Derivation:
                 + turn * adjoint(turn) / sigma
                 - (turn * drift - drift * turn) / 2,
                 "the square of the main term grows, apart from a turn that keeps its eigenvalues",
-                (
+                assumptions=(
                     "Sigma = sigma_1 I, A A^H = R R^H = C C^H = M",
                     "the flow of A and R in reduced form",
                 ),

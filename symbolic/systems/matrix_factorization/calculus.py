@@ -30,10 +30,10 @@ from symbolic.systems.matrix_factorization.chain import (
     balance_loss,
     chain,
     defect,
-    down,
     fit_gradient,
     fit_gradient_at,
     fit_loss,
+    gradient_flow,
     layers,
 )
 
@@ -81,12 +81,12 @@ def derive_fit_gradient() -> Derivation:
                 differential(loss, {X: H}),
                 inner(stated, H),
                 "dL_ori = <grad L_ori, dX> for every direction dX = H, <G, H> = Re tr(G^H H)",
-                AROUND,
+                assumptions=AROUND,
                 fresh=True,
                 shown=r"d\,\tfrac12 |\Sigma - A X B|_F^2 = \operatorname{Re}\operatorname{tr}"
                 r"\left(G^H H\right), \quad G = -A^H (\Sigma - A X B) B^H",
             ),
-            Step(gradient(loss, X), stated, "the gradient", AROUND, fresh=True),
+            Step(gradient(loss, X), stated, "the gradient", assumptions=AROUND, fresh=True),
             *_written_out(
                 "all layers written out",
                 r"\nabla_j L_{\mathrm{ori}} = -(W_N \cdots W_{j+1})^H (\Sigma - W)"
@@ -117,12 +117,12 @@ def derive_balance_gradient() -> Derivation:
                 inner(stated, H),
                 "dL_reg = <grad L_reg, dX> for every direction dX = H; the other pairs are free"
                 " of X",
-                NEAR,
+                assumptions=NEAR,
                 fresh=True,
                 shown=r"d L_{\mathrm{reg}} = \operatorname{Re}\operatorname{tr}\left(\Gamma^H H"
                 r"\right), \quad \Gamma = a_0 (X X^H - Y^H Y) X - a_- X (Z Z^H - X^H X)",
             ),
-            Step(gradient(loss, X), stated, "the gradient", NEAR, fresh=True),
+            Step(gradient(loss, X), stated, "the gradient", assumptions=NEAR, fresh=True),
             *_written_out(
                 "all layers written out",
                 r"\nabla_j L_{\mathrm{reg}} = a \Delta_{j,j+1} W_j - a W_j \Delta_{j-1,j}",
@@ -152,14 +152,17 @@ def derive_gauge() -> Derivation:
                 sp.Subs(sp.Derivative(sp.expand(moved), time), time, 0),
                 eta * X - X * xi,
                 "infinitesimal gauge move: derivative of g_{j+1} X g_j^-1 at g = 1 + t xi",
-                ("xi_1 = dg_j/dt, xi_2 = dg_{j+1}/dt", "(1 + t xi)^-1 = 1 - t xi + O(t^2)"),
+                assumptions=(
+                    "xi_1 = dg_j/dt, xi_2 = dg_{j+1}/dt",
+                    "(1 + t xi)^-1 = 1 - t xi + O(t^2)",
+                ),
                 fresh=True,
             ),
             Step(
                 -balance_gradient_at(Z, X, Y, BEFORE, HERE),
                 _gauge(-HERE * defect(X, Y), X, -BEFORE * defect(Z, X)),
                 "-grad L_reg is a gauge move with dg_{j+1}/dt = -a Delta_{j,j+1}",
-                NEAR,
+                assumptions=NEAR,
                 fresh=True,
             ),
             Step(
@@ -167,14 +170,14 @@ def derive_gauge() -> Derivation:
                 _gauge(zeta, Y * X, xi),
                 "the product of two neighbours moves by the outer generators alone; by induction"
                 " W moves by those of its ends, which are zero",
-                ("X, Y: layers or products of neighbouring layers",),
+                assumptions=("X, Y: layers or products of neighbouring layers",),
                 fresh=True,
             ),
             *_written_out(
                 "W rests under the flow of L_reg",
                 r"\frac{d}{dt} W_N \cdots W_1 = 0 \quad\text{along}\quad \dot W_j ="
                 r" -\nabla_j L_{\mathrm{reg}}",
-                lambda ws: differential(chain(ws), down(ws, balance_gradient(ws))),
+                lambda ws: differential(chain(ws), gradient_flow(ws, balance_gradient(ws))),
                 lambda ws: sp.S.Zero,
                 DEPTHS[1:],  # for N = 2 SymPy cancels the two terms by itself
             ),
@@ -202,7 +205,7 @@ def derive_orthogonality() -> Derivation:
                 X * adjoint(here),
                 adjoint(after) * Y,
                 "exchange of neighbours: W_j (grad_j L_ori)^H = (grad_{j+1} L_ori)^H W_{j+1}",
-                ("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
+                assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
                 fresh=True,
                 shown=r"X \left(-(A Y)^H (\Sigma - A Y X B) B^H\right)^H"
                 r" = \left(-A^H (\Sigma - A Y X B) (X B)^H\right)^H Y",
@@ -213,7 +216,7 @@ def derive_orthogonality() -> Derivation:
                 - BEFORE * Trace(defect(Z, X) * adjoint(g) * X),
                 "one layer's share: T_j - T_{j-1} with T_j = a_j tr(Delta_{j,j+1} W_j"
                 " (grad_j L_ori)^H), by the exchange of neighbours",
-                ("G = grad_j L_ori", *NEAR),
+                assumptions=("G = grad_j L_ori", *NEAR),
                 fresh=True,
             ),
             Step(
@@ -260,7 +263,7 @@ def derive_dissipation() -> Derivation:
                 -squared_norm(stated) - inner(stated, other),
                 "one layer's share of dL_ori/dt along dX/dt = -grad_j L_ori - G, G = grad_j"
                 " L_reg: the last term sums to zero over the layers",
-                AROUND,
+                assumptions=AROUND,
                 fresh=True,
                 shown=r"\left\langle \nabla_j L_{\mathrm{ori}}, \dot W_j \right\rangle ="
                 r" -|\nabla_j L_{\mathrm{ori}}|_F^2"
@@ -270,7 +273,7 @@ def derive_dissipation() -> Derivation:
                 differential(_pairs(Z, X, Y, BEFORE, HERE), {X: -pushed - other}),
                 -squared_norm(pushed) - inner(pushed, other),
                 "one layer's share of dL_reg/dt, G = grad_j L_ori",
-                NEAR,
+                assumptions=NEAR,
                 fresh=True,
                 shown=r"\left\langle \nabla_j L_{\mathrm{reg}}, \dot W_j \right\rangle ="
                 r" -|\nabla_j L_{\mathrm{reg}}|_F^2"
@@ -320,7 +323,7 @@ def derive_balance() -> Derivation:
                 differential(X * adjoint(X), fit),
                 differential(adjoint(Y) * Y, fit),
                 "Delta_{j,j+1} is conserved by the flow of L_ori (a = 0)",
-                ("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
+                assumptions=("X = W_j, Y = W_{j+1}, A = W_N ... W_{j+2}, B = W_{j-1} ... W_1",),
                 fresh=True,
                 shown=r"\frac{d}{dt} X X^H = \frac{d}{dt} Y^H Y \quad\text{along}\quad"
                 r" \dot X = (A Y)^H (\Sigma - W) B^H,\; \dot Y = A^H (\Sigma - W) (X B)^H",
@@ -329,7 +332,7 @@ def derive_balance() -> Derivation:
                 differential(here, push),
                 law,
                 "under the flow of L_reg: linear in the defects, so a balanced chain stays so",
-                (*NEAR, "U = W_{j+2}"),
+                assumptions=(*NEAR, "U = W_{j+2}"),
                 fresh=True,
                 shown=r"\dot\Delta_{j,j+1} = -a_0 \left\{\Delta_{j,j+1}, X X^H + Y^H Y\right\}"
                 r" + 2 a_- X \Delta_{j-1,j} X^H + 2 a_+ Y^H \Delta_{j+1,j+2} Y",
@@ -368,7 +371,9 @@ def _gauge(left: sp.Expr, layer: sp.Expr, right: sp.Expr) -> sp.Expr:
 
 
 def _whole_flow(ws: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Expr]:
-    return down(ws, [f + b for f, b in zip(fit_gradient(ws), balance_gradient(ws), strict=True)])
+    return gradient_flow(
+        ws, [f + b for f, b in zip(fit_gradient(ws), balance_gradient(ws), strict=True)]
+    )
 
 
 def _column(entries: Iterable[sp.Expr]) -> sp.Matrix:

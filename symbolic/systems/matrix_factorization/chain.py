@@ -28,10 +28,10 @@ __all__ = [
     "chain",
     "defect",
     "defects",
-    "down",
     "fit_gradient",
     "fit_gradient_at",
     "fit_loss",
+    "gradient_flow",
     "layers",
 ]
 
@@ -211,7 +211,9 @@ def balance_gradient_at(
     return weight * defect(layer, after) * layer - weight_before * layer * defect(before, layer)
 
 
-def down(ws: Sequence[sp.Symbol], gradients: Sequence[sp.Expr]) -> dict[sp.Symbol, sp.Expr]:
+def gradient_flow(
+    ws: Sequence[sp.Symbol], gradients: Sequence[sp.Expr]
+) -> dict[sp.Symbol, sp.Expr]:
     """Velocities of the layers down their gradients.
 
     Parameters

@@ -18,7 +18,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
-from symbolic.evidence.identity import Domain
+from symbolic.evidence.identity import Domain, Relation
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, PHI, RADIUS, THETA
 from symbolic.systems.relu_neuron.flow import pair_flow
 from symbolic.systems.relu_neuron.pair import PAPER
@@ -67,9 +67,11 @@ FLOOR = ALPHA**2 * WEDGE / (4 * sp.pi)
 PHASE_3 = "phase 3: |v|/(4n) <= |w_i| <= 4|v|/n, theta_i <= pi/2"
 
 
-def _lemma(lhs: Any, relation: str, rhs: Any, rule: str, *assumptions: str, **options: Any) -> Step:
+def _lemma(
+    lhs: Any, relation: Relation, rhs: Any, rule: str, *assumptions: str, **options: Any
+) -> Step:
     """Return a step that starts a chain."""
-    return Step(lhs, rhs, rule, assumptions, fresh=True, relation=relation, **options)
+    return Step(lhs, rhs, rule, assumptions=assumptions, fresh=True, relation=relation, **options)
 
 
 def derive_transverse_bound() -> Derivation:
@@ -147,8 +149,8 @@ def _multiplied(least: sp.Expr, domain: Domain, rule: str) -> tuple[Step, Step]:
     product = ALPHA**2 * THETA**3 / (4 * sp.pi) * (WEDGE / THETA**3 - least)
     difference = FLOOR - ALPHA**2 * THETA**3 * least / (4 * sp.pi)
     return (
-        Step(difference, product, f"difference of the sides of {rule}", (), domain, fresh=True),
-        Step(product, sp.S.Zero, rule, (), domain, relation=">="),
+        Step(difference, product, f"difference of the sides of {rule}", domain=domain, fresh=True),
+        Step(product, sp.S.Zero, rule, domain=domain, relation=">="),
     )
 
 
@@ -216,8 +218,7 @@ def derive_distance_decay() -> Derivation:
                 sp.sin(t_i) * sp.sin(t_j) * (1 + sp.cos(KAPPA)),
                 sp.S.Zero,
                 "hence theta_ij <= theta_i + theta_j <= 2 theta",
-                (),
-                corners,
+                domain=corners,
                 relation=">=",
             ),
             _lemma(
@@ -272,7 +273,7 @@ def derive_distance_decay() -> Derivation:
                     "the term |v| sin(theta_i) |z_i|/|w_i|",
                 ),
             ),
-            Step(error, rough, "n - 1 <= n", (), NEURONS, relation="<="),
+            Step(error, rough, "n - 1 <= n", domain=NEURONS, relation="<="),
             _lemma(
                 sp.sin(THETA),
                 ">=",

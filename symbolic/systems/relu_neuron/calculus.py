@@ -96,13 +96,13 @@ def derive_loss() -> Derivation:
                 summed(integrated) / 2,
                 split,
                 "L = 1/2 sum mu_i mu_j k(w_i, w_j) = |r|^2/4 + 1/2 sum mu_i mu_j e(w_i, w_j)",
-                (
+                assumptions=(
                     "mu = 1 for neurons, -1 for the teacher; w_1, w_2, v stand for norms",
                     "n = 2; more neurons add pairs of the same kinds",
                 ),
-                domain,
-                True,
-                r"\frac12 \sum_{i,j} \mu_i \mu_j k(w_i, w_j)"
+                domain=domain,
+                fresh=True,
+                shown=r"\frac12 \sum_{i,j} \mu_i \mu_j k(w_i, w_j)"
                 r" = \frac14 |r|^2 + \frac12 \sum_{i,j} \mu_i \mu_j e(w_i, w_j)",
             ),
             Step(
@@ -161,10 +161,10 @@ def derive_gradient() -> Derivation:
                 sp.Matrix([sp.Derivative(angle, x) for x in (big_a, big_b, big_c)]),
                 chain[:, 2].subs(roots, simultaneous=True),
                 "derivatives of theta by A = a.a, B = b.b, C = a.b: inverse function",
-                ("|C| < sqrt(A B)",),
+                assumptions=("|C| < sqrt(A B)",),
                 # Inside |C| < sqrt(A B) for every A and B that are sampled.
-                ((big_c, -sp.Rational(1, 5), sp.Rational(1, 5)),),
-                True,
+                domain=((big_c, -sp.Rational(1, 5), sp.Rational(1, 5)),),
+                fresh=True,
             ),
             Step(
                 chain.extract([0, 2], [0, 1, 2]) * unevaluated,
@@ -177,15 +177,15 @@ def derive_gradient() -> Derivation:
                 sp.Matrix([2 * ALPHA * e_a + BETA * e_c, -BETA * e_c]),
                 sp.Matrix([unit, chord]),
                 "coefficients of abar and of abar - bbar in de/da = 2 e_A a + e_C b",
-                ("b = |b|(abar - (abar - bbar))",),
-                ANGLES,
-                True,
+                assumptions=("b = |b|(abar - (abar - bbar))",),
+                domain=ANGLES,
+                fresh=True,
             ),
             Step(
                 sp.Matrix([sp.Derivative(direct, x) for x in a]).subs(AXIS),
                 _gradient_in_components().subs(AXIS),
                 "the same gradient by direct differentiation in components",
-                ("d = 3", "basis: b along the first vector"),
+                assumptions=("d = 3", "basis: b along the first vector"),
                 fresh=True,
                 shown=r"\frac{\partial e}{\partial a} = \frac{|b|}{2\pi} \left[(\sin\theta -"
                 r" \theta) \bar a + \theta (\bar a - \bar b)\right]",
@@ -194,15 +194,15 @@ def derive_gradient() -> Derivation:
                 unit * A_BAR + chord * (A_BAR - B_BAR),
                 BETA * (sp.sin(THETA) * A_BAR - THETA * B_BAR) / (2 * sp.pi),
                 "one summand of equation 4",
-                (IN_FRAME,),
-                ANGLES,
-                True,
+                assumptions=(IN_FRAME,),
+                domain=ANGLES,
+                fresh=True,
             ),
             Step(
                 sp.Derivative((w + rest) ** 2 / 4, w),
                 (w + rest) / 2,
                 "the gradient of |r|^2/4 is r/2, component by component",
-                ("r = w_i + rest",),
+                assumptions=("r = w_i + rest",),
                 fresh=True,
             ),
             Step(
@@ -259,27 +259,27 @@ def derive_hessian() -> Derivation:
                 own,
                 "zeta(a, b) of equation 51: d2e/dada = 2 e_A I + 4 e_AA a a^T"
                 " + 2 e_AC (a b^T + b a^T) + e_CC b b^T",
-                ("n = unit(bbar - cos(theta) abar)", IN_FRAME),
-                ANGLES,
-                True,
-                rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
+                assumptions=("n = unit(bbar - cos(theta) abar)", IN_FRAME),
+                domain=ANGLES,
+                fresh=True,
+                shown=rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
             ),
             Step(
                 one / 2 + cross_raw,
                 cross,
                 "regular form of d2k/dadb = I/2 + e_C I + 4 e_AB a b^T + 2 e_AC a a^T"
                 " + 2 e_BC b b^T + e_CC b a^T",
-                ("s = unit(abar + bbar), c = unit(abar - bbar)", IN_FRAME),
-                ANGLES,
-                True,
-                rf"\frac{{\partial^2 k}}{{\partial a\,\partial b}} = \frac12 I {SHOWN_CROSS}",
+                assumptions=("s = unit(abar + bbar), c = unit(abar - bbar)", IN_FRAME),
+                domain=ANGLES,
+                fresh=True,
+                shown=rf"\frac{{\partial^2 k}}{{\partial a\,\partial b}} = \frac12 I {SHOWN_CROSS}",
             ),
             Step(
                 cross,
                 block_51,
                 "off-diagonal block of equation 51",
-                ("nbar_ab = unit(abar - cos(theta) bbar)", IN_FRAME),
-                ANGLES,
+                assumptions=("nbar_ab = unit(abar - cos(theta) bbar)", IN_FRAME),
+                domain=ANGLES,
                 shown=rf"\frac12 I {SHOWN_CROSS} = \frac{{1}}{{2\pi}} \left[(\pi - \theta) I"
                 r" + \bar n_{ab} \bar b^T + \bar n_{ba} \bar a^T\right]",
             ),
@@ -288,9 +288,9 @@ def derive_hessian() -> Derivation:
                 own_raw * A_BAR,
                 sp.zeros(3, 1),
                 "homogeneity: (d2e/dada) a = 0",
-                (IN_FRAME,),
-                ANGLES,
-                True,
+                assumptions=(IN_FRAME,),
+                domain=ANGLES,
+                fresh=True,
             ),
             *_limits(own, "d2e/dada", sp.zeros(3), sp.zeros(3)),
             *_limits(cross, "d2k/dadb", one / 2, sp.zeros(3)),
@@ -316,7 +316,7 @@ def _by_components() -> tuple[Step, Step]:
             gradient.jacobian(a).subs(AXIS),
             (spread * (one - a_bar * a_bar.T + n * n.T)).subs(AXIS),
             f"d2e/dada {rule}",
-            basis,
+            assumptions=basis,
             fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a^2}} = {SHOWN_OWN}",
         ),
@@ -324,7 +324,7 @@ def _by_components() -> tuple[Step, Step]:
             gradient.jacobian(b).subs(AXIS),
             (shift * one + twist * (middle - across)).subs(AXIS),
             f"d2e/dadb {rule}",
-            basis,
+            assumptions=basis,
             fresh=True,
             shown=rf"\frac{{\partial^2 e}}{{\partial a\,\partial b}} = {SHOWN_CROSS}",
         ),
@@ -341,6 +341,6 @@ def _limits(block: sp.Matrix, name: str, aligned: sp.Matrix, opposite: sp.Matrix
         lhs = block.applyfunc(lambda x: sp.Limit(x, THETA, end, side) if x != 0 else x)
         shown = rf"\lim_{{\theta \to {sp.latex(end)}}} {symbol} = {sp.latex(value)}"
         rule = f"limit of {name}, theta to {end}"
-        return Step(lhs, value, rule, (IN_FRAME,), fresh=True, shown=shown)
+        return Step(lhs, value, rule, assumptions=(IN_FRAME,), fresh=True, shown=shown)
 
     return [step(sp.S.Zero, "+", aligned), step(sp.pi, "-", opposite)]

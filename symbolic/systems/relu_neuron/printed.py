@@ -60,9 +60,9 @@ def printed_forms() -> tuple[PrintedForm, ...]:
         one_neuron,
         ALPHA**2 * THETA**3 / (30 * sp.pi),
         "L >= |w|^2 theta^3/(30 pi), for every angle",
-        ("n = 1: alpha = |w|, beta = |v|",),
-        ANGLES,
-        True,
+        assumptions=("n = 1: alpha = |w|, beta = |v|",),
+        domain=ANGLES,
+        fresh=True,
         relation=">=",
     )
     return (

@@ -169,10 +169,10 @@ def derive_cluster() -> Derivation:
                 tilt * m[A] + along * (X[A] - m[A]),
                 -2 * along * m[A] + (away * m[A] + along * X[A]),
                 "its expectation, as E x = 0",
-                ("dev_i = y",),
-                COORDINATES,
-                True,
-                r"E\left[(y \cdot (x - m))\, m + (y \cdot m)(x - m)\right]"
+                assumptions=("dev_i = y",),
+                domain=COORDINATES,
+                fresh=True,
+                shown=r"E\left[(y \cdot (x - m))\, m + (y \cdot m)(x - m)\right]"
                 r" = -2 (y \cdot m)\, m \;\Longrightarrow\; \dot y = \tfrac{4}{n} (y \cdot m)\, m",
             ),
             step(
@@ -186,10 +186,10 @@ def derive_cluster() -> Derivation:
                 tilt * m[A],
                 -along * m[A] + away * m[A],
                 "its expectation, as E x = 0: half as much, by the rate of the mean",
-                ("dev_i = y",),
-                COORDINATES,
-                True,
-                r"E\left[(y \cdot (x - m))\, m\right] = -(y \cdot m)\, m"
+                assumptions=("dev_i = y",),
+                domain=COORDINATES,
+                fresh=True,
+                shown=r"E\left[(y \cdot (x - m))\, m\right] = -(y \cdot m)\, m"
                 r" \;\Longrightarrow\; \dot y = \tfrac{1}{n} (y \cdot m)\, m",
             ),
             step(

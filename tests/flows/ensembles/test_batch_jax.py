@@ -141,7 +141,7 @@ def test_a_member_whose_field_is_not_a_number_fails_alone(short, monkeypatch):
 
     def first(start):
         frame, state = SYSTEM.reduce(start)
-        return SYSTEM.chart(frame, state, 0.0).x0[0]
+        return SYSTEM.piece(frame, state, 0.0).chart.x0[0]
 
     firsts = np.sort([first(start) for start in STARTS])
     bad = firsts[:2].mean()
@@ -215,7 +215,7 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
 def traced(raw):
     """The program around a raw field, before it is compiled."""
     frame, state = SYSTEM.reduce(STARTS[0])
-    chart = SYSTEM.chart(frame, state, 0.0)
+    chart = SYSTEM.piece(frame, state, 0.0).chart
     numbers = chart_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
     lane = Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, numbers)
     lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * 8), lane)

@@ -7,6 +7,7 @@ import flows
 from flows.core.errors import InputError
 from flows.runs.integrate import output_times
 from flows.systems.relu_neuron import exact
+from flows.systems.relu_neuron.pieces import NeuronPiece
 
 SYSTEM = flows.ReLUNeuron(3, 4)
 START = SYSTEM.initial(0.3, seed=2)
@@ -118,10 +119,10 @@ def test_a_run_out_of_steps_says_so_and_keeps_what_it_has(method):
 @pytest.mark.parametrize("method", ["LSODA", "CVODE"])
 def test_an_interrupt_keeps_what_is_done(method, monkeypatch):
     calls = 0
-    field = flows.ReLUNeuron.watch
+    begin = NeuronPiece.watch
 
-    def interrupted(self, frame, state, chart, rtol):
-        watch = field(self, frame, state, chart, rtol)
+    def interrupted(self, rtol):
+        watch = begin(self, rtol)
 
         def alarm(tau, y):
             nonlocal calls
@@ -132,7 +133,7 @@ def test_an_interrupt_keeps_what_is_done(method, monkeypatch):
 
         return type(watch)(alarm, watch.check)
 
-    monkeypatch.setattr(flows.ReLUNeuron, "watch", interrupted)
+    monkeypatch.setattr(NeuronPiece, "watch", interrupted)
     run = flows.integrate(SYSTEM, START, 1e12, method=method)
     assert run.status == "interrupted" and not run.completed
     assert len(run.t) > 5

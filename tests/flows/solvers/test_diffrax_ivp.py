@@ -18,6 +18,7 @@ from flows.solvers import diffrax_ivp
 from flows.solvers.chart_jax import SelfSimilarField, arguments
 from flows.solvers.choice import JAX_METHODS
 from flows.systems.relu_neuron import field_jax as relu_neuron_jax
+from flows.systems.relu_neuron.pieces import NeuronPiece
 
 SYSTEM = flows.ReLUNeuron(3, 3)
 START = SYSTEM.initial(0.3, seed=2)
@@ -99,10 +100,10 @@ def test_a_run_out_of_steps_says_so_and_keeps_what_it_has(truth):
 
 def test_an_interrupt_keeps_what_is_done(monkeypatch):
     calls = 0
-    watch = flows.ReLUNeuron.watch
+    watch = NeuronPiece.watch
 
-    def watched(self, frame, state, chart, rtol):
-        given = watch(self, frame, state, chart, rtol)
+    def watched(self, rtol):
+        given = watch(self, rtol)
 
         def alarm(tau, y):
             nonlocal calls
@@ -113,14 +114,14 @@ def test_an_interrupt_keeps_what_is_done(monkeypatch):
 
         return replace(given, alarm=alarm)
 
-    monkeypatch.setattr(flows.ReLUNeuron, "watch", watched)
+    monkeypatch.setattr(NeuronPiece, "watch", watched)
     run = flows.integrate(SYSTEM, START, 1e12, method="diffrax-rodas5p")
     assert run.status == "interrupted" and len(run.t) > 5
 
 
 def test_a_field_that_is_not_a_number_ends_a_run_with_the_status_of_a_failure():
     frame, state = SYSTEM.reduce(START)
-    chart = SYSTEM.chart(frame, state, 0.0)
+    chart = SYSTEM.piece(frame, state, 0.0).chart
     problem = Problem(
         chart.rhs,
         chart.jacobian,
@@ -153,7 +154,7 @@ def test_field_and_jacobian_are_those_of_the_compiled_chart(t):
     if t:
         run = flows.integrate(SYSTEM, START, t, t_eval=[t])
         frame, state = run.frame, run.states.at(-1)
-    chart = SYSTEM.chart(frame, state, t)
+    chart = SYSTEM.piece(frame, state, t).chart
     raw, numbers = relu_neuron_jax.raw_field(chart)
     field = SelfSimilarField(raw, chart.clock.exponential)
     given = (0.5, chart.y0, arguments(chart.clock, numbers))

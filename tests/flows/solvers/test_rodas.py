@@ -36,7 +36,7 @@ def problem(steps=None, **change):
     """Chart of two neurons in the transient; with ``steps`` it is walked in so many equal ones."""
     system = ReLUNeuron(2, 3)
     frame, state = system.reduce(system.initial(0.5, seed=1))
-    chart = system.chart(frame, state, 0.0)
+    chart = system.piece(frame, state, 0.0).chart
     given = {
         "rhs": chart.rhs,
         "jacobian": chart.jacobian,
@@ -190,7 +190,7 @@ def test_a_piece_does_not_depend_on_who_is_beside_it():
     several = []
     for seed in range(2 * rodas.LANES + 3):
         frame, state = system.reduce(system.initial(0.5, seed))
-        chart = system.chart(frame, state, 0.0)
+        chart = system.piece(frame, state, 0.0).chart
         several.append(problem(5, y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10)))
     together = rodas.solve_many(several)
     for k, piece in enumerate(together):
@@ -205,7 +205,7 @@ def test_after_an_interrupt_no_other_chart_is_begun():
 
     system = ReLUNeuron(1, 2)
     frame, state = system.reduce(system.initial(0.5, seed=1))
-    chart = system.chart(frame, state, 0.0)
+    chart = system.piece(frame, state, 0.0).chart
     other = problem(y0=chart.y0, chart=chart, atol=np.full(chart.x0.size, 1e-10))
     first = problem(watch=Watch(interrupt, ends_nothing))
     found = rodas.solve_many([first, other])
@@ -329,8 +329,8 @@ SEVERAL = {
 def test_alarms_of_many_states_are_the_alarms_of_each(name):
     system, start = SEVERAL[name]
     frame, state = system.reduce(system.check_start(start))
-    chart = system.chart(frame, state, 0.0)
-    watch = system.watch(frame, state, chart, 1e-8)
+    piece = system.piece(frame, state, 0.0)
+    chart, watch = piece.chart, piece.watch(1e-8)
     taus = np.linspace(0.0, 2.0, 9)
     states = chart.y0 * np.random.default_rng(0).uniform(0.5, 1.5, (9, chart.y0.size))
     each = [watch.alarm(tau, y) for tau, y in zip(taus, states, strict=True)]

@@ -130,15 +130,16 @@ def test_the_jacobian_of_both_charts_is_the_derivative_of_their_field(scale, coi
     means = np.random.default_rng(4).normal(size=(4, 3)) * scale / 2
     means[3] = means[0] if coincide else means[3]
     frame, state = system.reduce(means)
-    chart = system.chart(frame, state, 0.0)
-    assert chart.layout.kind == (NEAR if scale < 1 else FAR)
+    piece = system.piece(frame, state, 0.0)
+    chart = piece.chart
+    assert piece.kind == (NEAR if scale < 1 else FAR)
     assert len(frame.weight) == (3 if coincide else 4)
     y, h = chart.y0, STEP
     steps = h * np.eye(len(y))
     numerical = np.array([(chart.rhs(0.7, y + e) - chart.rhs(0.7, y - e)) / (2 * h) for e in steps])
     np.testing.assert_allclose(chart.jacobian(0.7, y), numerical.T, atol=DIFFERENCE)
     velocity = chart.rhs(0.0, y) - chart.clock.decay / chart.clock.offset * y
-    moved = system.decode(frame, state, chart, chart.x0 + velocity * chart.clock.scale(0.0))
+    moved = piece.decode(chart.x0 + velocity * chart.clock.scale(0.0))
     np.testing.assert_allclose(
         system.restore(frame, moved) - means, -system.gradient(means), atol=1e-11
     )

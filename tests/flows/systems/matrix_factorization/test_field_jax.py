@@ -35,7 +35,7 @@ def chart_of(depth, field, t=0.0):
     if t:
         run = flows.integrate(system, system.initial(0.6, seed=depth), t, t_eval=[t])
         frame, state = run.frame, run.states.at(-1)
-    return system, system.chart(frame, state, t)
+    return system, system.piece(frame, state, t).chart
 
 
 def loss(layers, target, strength):

@@ -297,7 +297,7 @@ def test_iterated_linear_systems_give_the_run_of_factored_ones(monkeypatch):
     system = flows.MatrixFactorization(3, "real", 5.0)
     start = system.initial(0.3, seed=2)
     dense = flows.integrate(system, start, 30.0)
-    monkeypatch.setattr("flows.systems.matrix_factorization.system.DENSE", 10)
+    monkeypatch.setattr("flows.systems.matrix_factorization.pieces.DENSE", 10)
     iterated = flows.integrate(system, start, 30.0)
     assert iterated.completed
     assert dense.stats["jacobian_evaluations"] > 0 == iterated.stats["jacobian_evaluations"]

@@ -327,7 +327,7 @@ def test_a_loss_that_doubles_do_not_know_is_zero_and_at_a_saddle_it_is_known():
 def test_a_chart_has_the_jacobian_of_its_field():
     system = replace(chain(5), decay={chain(5).blocks[0]: 0.5})
     frame, state = system.reduce(system.initial(0.5, seed=0))
-    piece = system.chart(frame, state, 7.0)
+    piece = system.piece(frame, state, 7.0).chart
     y, step = piece.y0, 1e-6
     slopes = [
         (piece.rhs(0.5, y + step * e) - piece.rhs(0.5, y - step * e)) / (2 * step)

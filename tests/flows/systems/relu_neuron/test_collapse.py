@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows.systems.relu_neuron import collapse
-from flows.systems.relu_neuron import pieces as relu_neuron_pieces
+from flows.systems.relu_neuron import collapse, watch
 
 # One-sided difference quotient with step 1e-7 of a function with bounded second derivative.
 QUOTIENT = 1e-6
@@ -132,7 +131,7 @@ def test_a_neuron_that_leaves_zero_and_returns_is_seen_whatever_the_solver():
 
 
 def test_a_return_closer_to_zero_than_steps_can_aim_is_missed(monkeypatch):
-    monkeypatch.setattr(relu_neuron_pieces, "DUST", 1e-14)
-    monkeypatch.setattr(relu_neuron_pieces, "AIM", 0.0)
+    monkeypatch.setattr(watch, "DUST", 1e-14)
+    monkeypatch.setattr(watch, "AIM", 0.0)
     run = flows.integrate(flows.ReLUNeuron(8, 5), RETURNING, 3.0, rtol=1e-8, max_steps=STEPS)
     assert not run.completed

@@ -113,11 +113,12 @@ def charts() -> list:
 def test_the_compiled_field_of_a_chart_is_minus_the_gradient(w):
     system = flows.ReLUNeuron(*w.shape)
     frame, state = system.reduce(w)
-    chart = system.chart(frame, state, 0.0)
+    piece = system.piece(frame, state, 0.0)
+    chart = piece.chart
     # A chart is linear in the neurons, so the field maps like a small displacement.
     h = 1e-6
     y = chart.y0
-    ahead = system.decode(frame, state, chart, chart.raw(h, y + h * chart.rhs(0.0, y)))
+    ahead = piece.at(h, y + h * chart.rhs(0.0, y))
     moved = system.restore(frame, ahead) - system.restore(frame, state)
     assert np.allclose(moved / h, -system.gradient(w), atol=1e-5)
 
@@ -125,7 +126,7 @@ def test_the_compiled_field_of_a_chart_is_minus_the_gradient(w):
 @pytest.mark.parametrize("w", charts())
 def test_the_jacobian_of_a_chart_is_the_difference_quotient_of_its_field(w):
     system = flows.ReLUNeuron(*w.shape)
-    chart = system.chart(*system.reduce(w), 0.0)
+    chart = system.piece(*system.reduce(w), 0.0).chart
     tau, y, h = 0.3, chart.y0, 1e-6
     for column, e in enumerate(np.eye(len(y))):
         quotient = (chart.rhs(tau, y + h * e) - chart.rhs(tau, y - h * e)) / (2 * h)

@@ -137,13 +137,14 @@ def test_the_jacobian_of_every_chart_is_the_derivative_of_its_field():
         system = flows.ScoreMatching(3, 2)
         means = centre + scale * rng.normal(size=(3, 2)) / 2
         frame, state = system.reduce(means)
-        chart = system.chart(frame, state, 0.0)
-        assert chart.layout.kind == form
+        piece = system.piece(frame, state, 0.0)
+        chart = piece.chart
+        assert piece.kind == form
         y, steps = chart.y0, STEP * np.eye(chart.y0.size)
         numerical = [(chart.rhs(0.7, y + e) - chart.rhs(0.7, y - e)) / (2 * STEP) for e in steps]
         np.testing.assert_allclose(chart.jacobian(0.7, y), np.transpose(numerical), atol=1e-5)
         velocity = chart.rhs(0.0, y) - chart.clock.decay / chart.clock.offset * y
-        moved = system.decode(frame, state, chart, chart.x0 + velocity * chart.clock.scale(0.0))
+        moved = piece.decode(chart.x0 + velocity * chart.clock.scale(0.0))
         np.testing.assert_allclose(
             system.restore(frame, moved) - means, -system.gradient(means), atol=1e-11
         )

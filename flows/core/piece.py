@@ -1,0 +1,66 @@
+"""A piece of a run: what a solver follows between two events, and how the run goes on after it."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+from flows.core.arrays import Array
+from flows.core.chart import Chart
+from flows.core.problem import Stop, Watch
+
+__all__ = ["Event", "Piece", "Restart"]
+
+
+class Event(NamedTuple):
+    """Something that happened on the way.
+
+    Parameters
+    ----------
+    time : float
+        When.
+    kind : str
+        What, for example ``collapse``.
+    detail : str
+        One line for a person.
+    """
+
+    time: float
+    kind: str
+    detail: str
+
+
+class Restart(NamedTuple):
+    """How a run goes on after a stop: frame, state, time, what happened, why it cannot go on."""
+
+    frame: Any
+    state: Any
+    time: float
+    events: tuple[Event, ...] = ()
+    failure: str = ""
+
+
+class Piece(abc.ABC):
+    """Smooth piece of a run. Concrete ones are frozen dataclasses that know where they began."""
+
+    chart: Chart
+
+    @abc.abstractmethod
+    def decode(self, raw: Array) -> Any:
+        """State(s) in sound coordinates of raw chart coordinates, shape (..., N)."""
+
+    @abc.abstractmethod
+    def watch(self, rtol: float) -> Watch | None:
+        """Say when the piece ends, for steps of this relative tolerance; None: never early."""
+
+    @abc.abstractmethod
+    def restart(self, stop: Stop) -> Restart:
+        """What follows the stop of the piece."""
+
+    def at(self, tau: Array | float, y: Array) -> Any:
+        """State(s) in sound coordinates of the solver's state(s) ``y`` at ``tau``."""
+        return self.decode(self.chart.raw(tau, y))
+
+    def time(self, tau: float) -> float:
+        """Time of the solver time ``tau``."""
+        return float(self.chart.clock.time(tau))

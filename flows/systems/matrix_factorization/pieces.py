@@ -1,0 +1,117 @@
+"""The smooth pieces of a chain's run: charts in log-time, and what has decayed to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.core.chart import Chart, Clock, wrap_plain
+from flows.core.piece import Piece, Restart
+from flows.core.problem import Interpolant, Stop, Watch
+from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.state import Frame, Sound
+
+# exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
+GONE = 340.0
+# The rounding of a residual that stays, as at a saddle, moves the layers in the time t by 1e-16 t:
+# from this time on the tolerance, relative to which it is counted, must let it pass.
+LONG = 1e5
+DRIFT = 1e-4
+# More unknowns than this make factoring a Jacobian slower than iterating.
+DENSE = 200
+_FIELD = wrap_plain(chains.raw)
+
+
+@dataclass(frozen=True)
+class ChainPiece(Piece):
+    """Piece of a run of layers.
+
+    Parameters
+    ----------
+    frame : Frame
+        What translates back.
+    state : Sound
+        The first state.
+    chart : Chart
+        What the solver follows: layers, residual and defects as they are.
+    """
+
+    frame: Frame
+    state: Sound
+    chart: Chart
+
+    def decode(self, raw: Array) -> Sound:
+        """State(s) of raw chart coordinates, shape (..., M)."""
+        return Sound(raw)
+
+    def watch(self, rtol: float) -> Watch:
+        """End the piece where residual or defects have decayed to nothing, or after a decade."""
+        moves = chains.unpack(self.state.x, self.chart.shape).residual.any()
+        start = self.chart.clock.t_start
+        end = float(np.log1p(max(LONG, 9 * start))) if moves else np.inf
+
+        def alarm(tau: float, y: Array) -> float:
+            return min(GONE - float(y[-2:].max()), end - tau)
+
+        def alarms(taus: Array, y: Array) -> Array:
+            return np.minimum(GONE - y[:, -2:].max(axis=1), end - taus)
+
+        def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            return Stop(tau, y)
+
+        return Watch(alarm, check, alarms)
+
+    def restart(self, stop: Stop) -> Restart:
+        """Go on without what has decayed to nothing."""
+        point = chains.unpack(stop.y.copy(), self.chart.shape)
+        for k, part in enumerate((point.residual, point.defects)):
+            if point.decay[k] >= GONE:
+                part[...] = 0.0
+                point.decay[k] = GONE - 1.0  # the size of what is left out, and it stays there
+        return Restart(self.frame, Sound(chains.pack(point)), self.time(stop.tau))
+
+
+def piece(
+    shape: NDArray[np.int64], strength: float, frame: Frame, state: Sound, time: float
+) -> ChainPiece:
+    """Choose tolerances for the piece that begins with ``state``.
+
+    Parameters
+    ----------
+    shape : ndarray
+        Depth, size, and whether the layers are complex.
+    strength : float
+        Strength of the balancing term.
+    frame, state : Frame, Sound
+        Where it begins.
+    time : float
+        When it begins.
+
+    Returns
+    -------
+    ChainPiece
+        In log-time, until residual or defects leave the range of doubles, or a decade.
+    """
+    depth, is_complex = int(shape[0]), int(shape[2])
+    size = np.ones_like(state.x)
+    point = chains.unpack(state.x, shape)
+    entries = point.layers.size * (1 + is_complex)
+    largest = float(np.abs(point.layers).max())
+    left = float(np.exp(-point.decay[0]) * np.linalg.norm(point.residual))
+    noise = DRIFT * time * left * largest ** (depth - 1)
+    size[:-2] = max(1.0, noise)
+    # Near zero the layers are small for a long time, and matter all the same.
+    size[:entries] = max(min(1.0, largest or 1.0), noise)
+    chart = Chart(
+        clock=Clock(time, np.zeros_like(state.x)),
+        x0=state.x,
+        size=size,
+        field=_FIELD,
+        weights=np.array([strength]),
+        shape=shape,
+        krylov=state.x.size > DENSE,
+    )
+    return ChainPiece(frame, state, chart)

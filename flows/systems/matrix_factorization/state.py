@@ -1,0 +1,45 @@
+"""Sound coordinates of a chain of layers: the target is diagonal, residual and defects are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from flows.core.arrays import Array
+from flows.core.system import State
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Singular vectors of the target `Sigma = U S V^H`; the identity if it is diagonal already.
+
+    Parameters
+    ----------
+    left, right : ndarray, shape (d, d) or (d, 2 d)
+        `U` and `V`; of complex matrices real and imaginary parts in turn.
+    values : ndarray, shape (d,)
+        The diagonal `S`.
+    rounding : ndarray, shape (2,)
+        Rounding of the residual and of the defects of the start, in units of their first
+        magnitudes (absolute where they are zero).
+    """
+
+    left: Array
+    right: Array
+    values: Array
+    rounding: Array
+
+
+@dataclass(frozen=True)
+class Sound(State):
+    """Layers, residual and defects as the solver's raw numbers.
+
+    Parameters
+    ----------
+    x : ndarray, shape (..., M)
+        See :func:`flows.systems.matrix_factorization.field.unpack`; the target is diagonal.
+    """
+
+    x: Array
+
+    rank: ClassVar[dict[str, int]] = {"x": 1}

@@ -1,0 +1,271 @@
+"""When a piece of a ReLU neuron's run ends: the residual gets short, a neuron collapses or leaves.
+
+The questions are asked after every step of a solver, so the first one, the alarm, is cheap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.core.chart import Chart
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL
+from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.zero import descent, dying, without
+
+# The residual becomes a state variable once the residual is this short (in units of |v|).
+RESIDUAL_CHART = 0.5
+# A shrinking neuron is at zero once it is this fraction of what it was when its chart began.
+COLLAPSED = 1e-10
+# A neuron this short that shrinks beside others of order one is at zero: steps cannot aim closer,
+# and would miss one that returns after it has left zero again.
+DUST = 1e-10
+# Below this fraction of the tolerance a neuron that shrinks beside others is at zero, too ...
+AIM = 1.0
+# ... and below this one steps shake it across zero, so that its direction tells nothing; without
+# this a solver crawls there.
+SHAKEN = 0.05
+# Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
+# loose tolerances more, up to the second number.
+LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
+# Solver time after which the question whether a neuron at zero can leave is asked again.
+ASK_AGAIN = 0.25
+ASK_SOON = 0.01
+BISECTIONS = 40
+
+
+class Collapse(NamedTuple):
+    """Which neurons a stop puts to zero, and the error of ``D`` there."""
+
+    which: NDArray[np.intp]
+    unsure: float
+
+
+@dataclass
+class Departure:
+    """When to look again for a way out of zero: sooner the nearer the last two answers point."""
+
+    value: float = np.inf
+    tau: float = -np.inf
+    next: float = -np.inf
+    where: Array | None = None
+
+    def due(self, tau: float) -> bool:
+        """Whether it is time to look."""
+        return tau >= self.next
+
+    def note(self, tau: float, value: float, where: Array) -> None:
+        """Remember an answer."""
+        wait = ASK_AGAIN
+        if value < self.value and np.isfinite(self.value):
+            ahead = value * (tau - self.tau) / (self.value - value)
+            wait = min(wait, max(0.5 * ahead, ASK_SOON))
+        self.value, self.tau, self.next, self.where = value, tau, tau + wait, where
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the questions of one piece are asked of.
+
+    Parameters
+    ----------
+    d : int
+        Dimension of the user's space.
+    frame : Frame
+        Frame of the piece.
+    chart : Chart
+        Its chart.
+    kind : int
+        ``DIRECT``, ``RESIDUAL`` or ``PARALLEL``.
+    alive : ndarray
+        Neurons that are not at zero, in the order of the raw state.
+    at : callable
+        State of the solver's state at a solver time.
+    rtol : float
+        Relative tolerance of a step.
+    start : ndarray
+        Lengths of the neurons alive when the piece began.
+    limit : ndarray
+        Lengths below which they are at zero.
+    shaken : float
+        Length below which steps shake a neuron across zero.
+    side : ndarray
+        Sign of the parallel part of the neurons alive.
+    mortal : ndarray of bool
+        Which of them can reach zero along the teacher.
+    departure : Departure
+        When to look for a way out of zero.
+    """
+
+    d: int
+    frame: Frame
+    chart: Chart
+    kind: int
+    alive: NDArray[np.intp]
+    at: Callable[[Array | float, Array], Sound]
+    rtol: float
+    start: Array
+    limit: Array
+    shaken: float
+    side: Array
+    mortal: NDArray[np.bool_]
+    departure: Departure = field(default_factory=Departure)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether a neuron sits at zero that may leave.
+
+        Along the teacher, ``D`` has the sign of the residual of the near side, which never changes.
+        """
+        return len(self.alive) < len(self.frame.multiplicity) and self.kind != PARALLEL
+
+    def lengths(self, now: Sound) -> Array:
+        """Lengths of the neurons alive, of one or many states."""
+        return np.hypot(now.h, np.linalg.norm(now.z, axis=-1))[..., self.alive]
+
+    def remaining(self, now: Sound) -> Array:
+        """How far the nearest mortal neuron along the teacher is from zero."""
+        left = (self.side * now.h[..., self.alive] - self.limit)[..., self.mortal]
+        nearest: Array = np.min(left, axis=-1, initial=1.0)
+        return nearest
+
+    def unsure(self, tau: float) -> float:
+        """Error of ``D`` that the residual's tolerance allows, where ``D`` is tiny."""
+        if self.kind != RESIDUAL:
+            return 0.0
+        clock = self.chart.clock
+        first = float(clock.decay[0])
+        fading = clock.factor(tau, first) / clock.factor(0.0, first)
+        return ATOL_PER_RTOL * self.rtol * float(self.chart.size[0]) * fading
+
+    def alarms(self, taus: Array | float, states: Array) -> Array:
+        """Alarm of one or many states."""
+        if self.asleep:
+            return np.full(np.shape(taus), -1.0)
+        now = self.at(taus, states)
+        if self.kind == PARALLEL:
+            return self.remaining(now)
+        if self.kind == RESIDUAL:
+            others = np.abs(now.h[..., self.alive[1:]]) - self.limit[1:]
+            return np.asarray(np.min(others, axis=-1, initial=1.0))
+        small = np.min(self.lengths(now) - self.limit, axis=-1)
+        return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
+
+    def alarm(self) -> Callable[[float, Array], float]:
+        """Return the alarm of one state; plain numbers, since it is asked after every step."""
+        if self.asleep:
+            return lambda tau, y: -1.0
+        if self.kind != RESIDUAL:
+            return lambda tau, y: float(self.alarms(tau, y))
+        clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]
+        mass, bounds = float(np.sum(self.frame.multiplicity[self.alive])), limits.tolist()
+        q = len(self.chart.x0) // len(self.alive)
+
+        def alarm(tau: float, y: Array) -> float:
+            # Parallel parts are not scaled, and every neuron but the largest can vanish.
+            mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
+            parts = y[q::q].tolist()
+            return min(1.0, *(abs(p + mean) - b for p, b in zip(parts, bounds, strict=True)), 1.0)
+
+        return alarm
+
+    def check(self, before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+        """Look closely after an alarm."""
+        if self.kind == PARALLEL:
+            # The solver's state is constant, so that a step may jump over a collapse.
+            when = _first(
+                lambda t: bool(self.remaining(self.at(t, interpolant(t))) <= 0), before, tau
+            )
+            return Stop(when, interpolant(when))
+        now = self.at(tau, y)
+        collapsing = self.collapsing(tau, now)
+        if len(collapsing):
+            return Stop(tau, y, Collapse(collapsing, self.unsure(tau)))
+        short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
+        if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
+            return Stop(tau, y)
+        if self.asleep and self.departure.due(tau):
+            return self.leaving(before, tau, now, interpolant)
+        return None
+
+    def collapsing(self, tau: float, now: Sound) -> NDArray[np.intp]:
+        """Which neurons are about to reach zero."""
+        small = self.lengths(now) <= 2 * self.limit
+        which = self.alive[small]
+        if not len(which):
+            return which
+        # The straight line is right up to the square of the time it takes.
+        stretch = max(LAST_STRETCH, min(math.sqrt(self.rtol), LONGEST_STRETCH))
+        ending = which[dying(self.frame, now, which, stretch, self.shaken)]
+        young = self.start[small][np.isin(which, ending)] < self.shaken
+        if len(ending) and young.all():
+            # Steps shake one that has just left zero; it is not to leave again and again.
+            value, _ = descent(self.d, self.frame, without(self.frame, now, ending))
+            ending = ending[:0] if value < -self.unsure(tau) else ending
+        return ending
+
+    def leaving(
+        self, before: float, tau: float, now: Sound, interpolant: Interpolant
+    ) -> Stop | None:
+        """Stop where a neuron at zero can first leave, if it can."""
+        value, where = descent(self.d, self.frame, now, self.departure.where)
+        self.departure.note(tau, value, where)
+        if value >= -self.unsure(tau):
+            return None
+
+        def leaves(t: float) -> bool:
+            there = self.at(t, interpolant(t))
+            return descent(self.d, self.frame, there, where)[0] < -self.unsure(t)
+
+        when = _first(leaves, before, tau)
+        return Stop(when, interpolant(when))
+
+
+def watch(
+    d: int,
+    frame: Frame,
+    state: Sound,
+    chart: Chart,
+    kind: int,
+    alive: NDArray[np.intp],
+    at: Callable[[Array | float, Array], Sound],
+    rtol: float,
+) -> Watch:
+    """End the piece where the residual gets short, a neuron collapses, or one can leave."""
+    start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[alive]
+    limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), DUST)
+    # Steps shake a neuron by their tolerance, also one that was much shorter when the chart began.
+    shake = rtol * min(1.0, float(np.max(start, initial=0.0)))
+    opposed = state.h[alive] < 0
+    # Along the teacher, the last one on the far side decays exponentially, for ever.
+    mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
+    watched = Watched(
+        d,
+        frame,
+        chart,
+        kind,
+        alive,
+        at,
+        rtol,
+        start,
+        np.maximum(limit, AIM * shake),
+        SHAKEN * shake,
+        np.where(opposed, -1.0, 1.0),
+        mortal,
+    )
+    return Watch(watched.alarm(), watched.check, watched.alarms)
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """First time in ``(low, high]`` at which ``holds``, by bisection; it holds at ``high``."""
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high

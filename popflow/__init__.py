@@ -8,17 +8,17 @@ import flows
 
 if TYPE_CHECKING:
     from flows import *  # noqa: F403
-
-__all__ = flows.__all__
+else:
+    __all__ = flows.__all__
 
 
 def __getattr__(name: str) -> Any:
     """Fetch a public name from `flows`."""
-    if name not in __all__:
+    if name not in dir(flows):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(flows, name)
 
 
 def __dir__() -> list[str]:
     """Public names."""
-    return __all__
+    return dir(flows)

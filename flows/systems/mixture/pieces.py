@@ -125,7 +125,7 @@ class MixturePiece(Piece):
     Parameters
     ----------
     law : str
-        Which flow, one of :data:`flows.systems.mixture.sums.LAWS`.
+        Which flow, one of :data:`flows.systems.mixture.kernels.LAWS`.
     tolerance : float
         Relative error of the field that steps can bear.
     regimes : Regimes or None

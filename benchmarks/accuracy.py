@@ -37,6 +37,9 @@ from flows.runs.integrate import output_times
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from oracles.relu_neuron import coordinates, least_slope
+
 T_END = 1e12
 # The errors that the README promises, by the tolerance asked for.
 BOUNDS = {1e-10: 1e-8, 1e-13: 1e-11}
@@ -88,7 +91,7 @@ def leaves(x: list[Any], teacher: list[float], digits: int) -> bool:
     rows = neurons(x, len(teacher))
     if all(any(w) for w in rows):
         return False
-    return bool(exact.least_slope(rows, teacher, digits) < -UNITS * mp.mpf(10) ** -digits)
+    return bool(least_slope(rows, teacher, digits) < -UNITS * mp.mpf(10) ** -digits)
 
 
 def follow(
@@ -141,9 +144,7 @@ def reference(case: Case) -> dict[str, Any]:
     begun = time.perf_counter()
     system = flows.ReLUNeuron(case.n, case.d)
     digits = 200 if case.n == 1 else 40
-    start = exact.coordinates(
-        system.initial(case.scale, case.seed).tolist(), system.teacher, digits
-    )
+    start = coordinates(system.initial(case.scale, case.seed).tolist(), system.teacher, digits)
     q = len(start[0])
     teacher = [1.0] + [0.0] * (q - 1)
     with mp.workdps(digits):

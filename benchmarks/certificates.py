@@ -27,10 +27,13 @@ from machine import describe
 from mpmath import mp
 
 import flows
-from flows.certificates.chebyshev import precision
 from flows.certificates.verdicts import verdicts
+from flows.core.balls import precision
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from oracles.relu_neuron import coordinates
 
 # The promise: bound of the error at every time.
 PROMISED = 1e-25
@@ -105,7 +108,7 @@ def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
         )
         return _states(found)
     # In the span of the teacher, here of length 1, and the start.
-    x = exact.coordinates(start.tolist(), system.teacher, DIGITS)
+    x = coordinates(start.tolist(), system.teacher, DIGITS)
     teacher = [1.0] + [0.0] * (len(x[0]) - 1)
     field, jacobian = exact.flow([1.0] * system.n, teacher, DIGITS)
     found = solve_reference(

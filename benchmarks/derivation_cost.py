@@ -25,7 +25,7 @@ def mark(name):
     now = time.perf_counter()
     marks[name], begin = now - begin, now
 
-from flows.cli import start_fast
+from flows.cli.process import start_fast
 start_fast()
 mark("import the command line")
 import sympy
@@ -36,8 +36,8 @@ exprs = (pair.kernel(), pair.pair_energy(), *pair.pair_gradient(), *pair.pair_he
 mark("derive kernel, gradient, Hessian")
 import numba
 mark("import numba")
-from flows.relu_neuron_field import make_raw
-from flows.self_similar import wrap
+from flows.systems.relu_neuron.field import make_raw
+from flows.core.chart import wrap
 mark("import flows")
 wrap(make_raw())
 mark("lower and compile the solver's field")

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import flows
-from flows.report.figure import save
 
 NUMBERS, COLOURS, DASHES = (1, 2, 3), ("#0072B2", "#D55E00", "#009E73"), ("-", "--", ":")
 T_END = 1e12
@@ -36,7 +35,7 @@ def main() -> None:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    print(save(figure, Path(__file__).parent / "picture.png"))
+    print(flows.figures.save(figure, Path(__file__).parent / "picture.png"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
     from flows.ensembles.integrate import load_ensemble as load_ensemble
     from flows.ensembles.worst_case import worst_case as worst_case
+    from flows.report import figures as figures
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.integrate import integrate as integrate
@@ -60,13 +61,17 @@ _HOME = {
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",
 }
+# Names that are modules.
+_MODULES = {"figures": "flows.report.figures"}
 
 if not TYPE_CHECKING:  # a checker that cannot read the list would take no name for public
-    __all__ = sorted(_HOME)
+    __all__ = sorted([*_HOME, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name]), name)
@@ -75,4 +80,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """Public names."""
-    return sorted(_HOME)
+    return sorted([*_HOME, *_MODULES])

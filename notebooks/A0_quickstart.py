@@ -14,7 +14,6 @@ from IPython.display import Math
 import flows
 import potentials
 import symbolic
-from flows.report import figure
 
 # %% [markdown]
 # ## Integrate
@@ -34,7 +33,7 @@ print(f"local exponent at the end: {flows.local_exponent(run, 'loss')[-1]:.5f}")
 # show: a script in `t` stops after six decades (`python benchmarks/speed.py`).
 
 # %%
-figure.loss_figure(run)
+flows.figures.loss_figure(run)
 
 # %% [markdown]
 # Every potential of the paper is an observable of the run.

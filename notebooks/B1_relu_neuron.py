@@ -16,7 +16,6 @@ from IPython.display import Math
 import flows
 import potentials
 import symbolic
-from flows.report import figure
 from flows.runs.rates import tail_constant
 
 system = {n: flows.ReLUNeuron(n=n, d=5) for n in (1, 2, 3)}
@@ -48,7 +47,7 @@ for verdict in flows.check(run[3]):
         print(f"{verdict.claim:26}{verdict.verdict:14}measured constant {verdict.constant:.4g}")
 
 # %%
-figure.potential_figure(run[3], "pairwise_distance")
+flows.figures.potential_figure(run[3], "pairwise_distance")
 
 # %% [markdown]
 # ## Three phases
@@ -57,7 +56,7 @@ figure.potential_figure(run[3], "pairwise_distance")
 # student's length fills the residual $H$), and the slow tail.
 
 # %%
-figure.phases_figure(run[3])
+flows.figures.relu_neuron.phases_figure(run[3])
 
 # %% [markdown]
 # ## What the paper does not say

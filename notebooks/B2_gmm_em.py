@@ -14,7 +14,6 @@ from IPython.display import Math
 
 import flows
 import potentials
-from flows.report.figures import gmm_em as figure
 from flows.runs.rates import tail_constant
 
 system = flows.GMMEM(n=3, d=2)
@@ -22,7 +21,7 @@ run = flows.integrate(system, system.initial(1.0, seed=0), t_end=1e8)
 print(f"{run.status}: KL {run['loss'][0]:.3g} -> {run['loss'][-1]:.3g}")
 
 # %%
-figure.means_figure(run)
+flows.figures.gmm_em.means_figure(run)
 
 # %% [markdown]
 # ## The proof in one identity
@@ -40,7 +39,7 @@ print(
     f"largest relative difference of dU/dt and -2 E|v|^2:"
     f" {np.max(np.abs(rate / (-2 * run['fisher']) - 1)):.0e}"
 )
-figure.lyapunov_figure(run)
+flows.figures.gmm_em.lyapunov_figure(run)
 
 # %%
 for verdict in flows.check(run):
@@ -52,7 +51,7 @@ for verdict in flows.check(run):
 # **The rate.** The paper proves $L = O(t^{-1/2})$. Every run falls like $t^{-2}$:
 
 # %%
-figure.loss_figure(run)
+flows.figures.gmm_em.loss_figure(run)
 
 # %% [markdown]
 # **Its constant.** With equal weights the limit depends on two numbers only: $n$, and the dimension

@@ -13,8 +13,6 @@ import numpy as np
 
 import flows
 from flows.ensembles.threshold import threshold
-from flows.report.figures import score_matching as figure
-from flows.report.figures import score_matching_paper as portrait
 from flows.systems.score_matching.exact import stationary_point
 
 
@@ -35,7 +33,7 @@ for distance, run in ((4, near), (6, far)):
 # %%
 for event in far.events:
     print(f"t = {event.time:.4g}: {event.kind}, {event.detail}")
-figure.loss_figure(far)
+flows.figures.score_matching.loss_figure(far)
 
 # %% [markdown]
 # ## Checked
@@ -63,7 +61,7 @@ for sigma in (1e-3, 1e-7, 1e-12):
     )
 
 # %%
-figure.amplification_figure(near)
+flows.figures.score_matching.amplification_figure(near)
 
 # %% [markdown]
 # **A logarithm.** In the far regime the loss is not a power: $L \sim 2 (n - 1)/(t \log t)$, because
@@ -81,7 +79,7 @@ for time in (1e4, 1e8, 1e12):
     )
 
 # %%
-figure.far_figure(lone)
+flows.figures.score_matching.far_figure(lone)
 
 # %% [markdown]
 # **The stationary point, to sixteen digits.** Theorem 3.1 says that two opposite components at some
@@ -92,4 +90,4 @@ figure.far_figure(lone)
 for n in (3, 10, 50):
     found = stationary_point(n)
     print(f"n = {n:2}: s* = {float(found.point):.15f}, loss there {float(found.loss):.6f}")
-portrait.landscape_figure((3, 10))
+flows.figures.score_matching_paper.landscape_figure((3, 10))

@@ -13,7 +13,6 @@ import numpy as np
 
 import flows
 from flows.ensembles.convergence import convergence
-from flows.report.figures import matrix_factorization as figure
 
 system = flows.MatrixFactorization(d=3, regularization=20.0)
 runs = {}
@@ -25,7 +24,7 @@ for seed in (2, 0):
     )
 
 # %%
-figure.stages_figure(runs[2])
+flows.figures.matrix_factorization.stages_figure(runs[2])
 
 # %% [markdown]
 # The layers first align (the skew error falls), then leave the saddle at zero one singular value

@@ -14,7 +14,6 @@ import sympy as sp
 from IPython.display import Math
 
 import flows
-from flows.report import figure
 from flows.runs.rates import tail_constant
 from potentials import (
     EXPONENT,
@@ -98,7 +97,7 @@ for verdict in flows.check(run):
     print(f"{verdict.claim:8}{verdict.verdict:10}constant {verdict.constant:.4f}")
 
 # %%
-figure.loss_figure(run)
+flows.figures.loss_figure(run)
 
 # %% [markdown]
 # A check that cannot fail says nothing. The same claims, broken:

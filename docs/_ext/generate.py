@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from textwrap import indent
 
 import nbformat
 
@@ -16,6 +17,7 @@ from flows.report.formulas import prose
 
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
+FIGURES = [getattr(flows.figures, name) for name in flows.figures.__all__]
 MODULES = (
     "symbolic.evidence.identity",
     "symbolic.language.program",
@@ -29,7 +31,9 @@ MODULES = (
     "flows.runs.quantities",
     "flows.core.quadrature",
     "flows.report.figure",
+    *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )
+INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 TITLES = {
@@ -92,6 +96,8 @@ def package_page(package):
             parts.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
         elif inspect.isroutine(found):
             parts.append(f".. autofunction:: {name}\n")
+        elif inspect.ismodule(found):
+            parts.append(f".. py:data:: {name}\n\n{indent(comment(package, name), INDENT)}\n")
         else:
             text = comment(package, name)
             parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{listed(found)}``\n")
@@ -99,7 +105,10 @@ def package_page(package):
 
 
 def comment(package, name):
-    """Text of the `#:` line above a constant, wherever in the package it is defined."""
+    """Text of the `#:` line above a constant, wherever in the package; the text of a module."""
+    found = getattr(package, name)
+    if inspect.ismodule(found):
+        return inspect.getdoc(found)
     line = re.compile(rf"^#: (.*)\n{name} ?[:=]", re.MULTILINE)
     files = Path(inspect.getsourcefile(package)).parent.rglob("*.py")
     found = [line.search(path.read_text()) for path in files]

@@ -252,7 +252,7 @@ def report(systems: tuple[str, ...], out: str, force: bool) -> int:
         one_of("system", name, SYSTEMS)
     from flows.report.report import write
 
-    write(systems or tuple(SYSTEMS), out, force=force, tell=click.echo)
+    write(systems or tuple(SYSTEMS), out, force=force, announce=click.echo)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""What is seen: pages, figures, formulas. It shows numbers and computes none."""
+"""What is shown: pages, figures, formulas. It shows numbers and computes none."""

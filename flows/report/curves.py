@@ -1,4 +1,4 @@
-"""What is seen of a run: panels of curves over one time, as plain data for any way of drawing.
+"""What is shown of a run: panels of curves over one time, as plain data for any way of drawing.
 
 The static figures, the report's pages and the inspector all show these panels.
 """

@@ -89,7 +89,7 @@ def prose(text: str) -> Markup:
     """
     for plain, sign in SIGNS.items():
         text = text.replace(plain, sign)
-    told = str(escape(PRODUCT.sub(r"⟨\1⟩", text)))
+    html = str(escape(PRODUCT.sub(r"⟨\1⟩", text)))
     for pattern, change in CHANGES:
-        told = re.sub(pattern, change, told)
-    return Markup(told)
+        html = re.sub(pattern, change, html)
+    return Markup(html)

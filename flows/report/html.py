@@ -19,7 +19,7 @@ from flows.report.formulas import prose
 
 __all__ = ["SIGNS", "bokeh", "image", "render"]
 
-# Bars come in pairs; told which one opens, MathML spaces and stretches them.
+# Bars come in pairs; if it knows which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
 # ... and a function's name keeps a distance to what stands beside it.
 NAMES = "sinh?|cosh?|tanh?|log|operatorname"
@@ -27,7 +27,7 @@ FUNCTION = re.compile(rf"(?<!^)(?<![({{\[])\\({NAMES})\b")
 ARGUMENT = re.compile(rf"\\((?:{NAMES})\b(?: ?\^ ?(?:\w|{{[^{{}}]*}}))?) ?(?=\w|\\(?!left|,))")
 RELATION = re.compile(r" (=|\\le|\\ge) ")
 PLACE = Path(__file__).parent / "templates"
-# A verdict is told by its word and sign, the colour only repeats them.
+# A word and a sign say the verdict, the colour only repeats them.
 SIGNS = {
     "HOLDS": "✓",
     "HOLDS_BEYOND": "✓⁺",
@@ -73,7 +73,7 @@ def image(drawn: Any) -> str:
     """Figure of matplotlib as an SVG data address."""
     import matplotlib
 
-    from flows.report.figure import STYLE
+    from flows.report.drawing import STYLE
 
     text = io.BytesIO()
     with matplotlib.rc_context(STYLE):

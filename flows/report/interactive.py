@@ -8,8 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.report import curves as panels
-from flows.report.curves import Panel
+from flows.report.curves import (
+    Panel,
+    claim_about,
+    claim_panels,
+    exponent_panel,
+    loss_panel,
+    potential_panels,
+)
 from flows.report.formulas import prose
 from flows.report.plane import plane
 from flows.runs.check import check
@@ -36,28 +42,28 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
         ``t``, the output times after 0; ``loss``, ``exponent``; ``potentials``, each with its
         value, its derivative and the claim about it; ``claims``, each with its statement as HTML,
         its verdict, both sides and the slack; ``plane``, where the parameters are; ``marks``, times
-        that are told apart. Numbers that are undefined are null.
+        that are worth a line. Numbers that are undefined are null.
     """
     rows = np.flatnonzero(run.t > 0)
-    told = {v.claim: v for v in (check(run) if verdicts is None else verdicts)}
+    verdict_of = {v.claim: v for v in (check(run) if verdicts is None else verdicts)}
     return {
         "t": run.t[rows].tolist(),
-        "loss": _panel(panels.loss_panel(run), rows),
-        "exponent": _panel(panels.exponent_panel(run), rows),
+        "loss": _panel(loss_panel(run), rows),
+        "exponent": _panel(exponent_panel(run), rows),
         "potentials": [
             {
                 "name": p.name,
-                "panels": [_panel(x, rows) for x in panels.potential_panels(run, p.name)],
-                "claim": about.id if (about := panels.claim_about(run, p.name)) else None,
+                "panels": [_panel(x, rows) for x in potential_panels(run, p.name)],
+                "claim": about.id if (about := claim_about(run, p.name)) else None,
             }
             for p in run.statements.potentials
         ],
         "claims": [
             {
                 "id": claim.id,
-                "verdict": str(told[claim.id].verdict),
+                "verdict": str(verdict_of[claim.id].verdict),
                 "statement": str(prose(claim.statement)),
-                "panels": [_panel(x, rows) for x in panels.claim_panels(run, claim)],
+                "panels": [_panel(x, rows) for x in claim_panels(run, claim)],
             }
             for claim in run.statements.claims
         ],
@@ -78,16 +84,16 @@ def _panel(panel: Panel, rows: NDArray[np.intp]) -> dict[str, Any]:
 
 
 def _plane(run: Trajectory, rows: NDArray[np.intp]) -> dict[str, Any]:
-    seen = plane(run)
-    paths = seen.paths[rows]
+    drawn = plane(run)
+    paths = drawn.paths[rows]
     return {
-        "title": seen.title,
-        "labels": list(seen.labels),
+        "title": drawn.title,
+        "labels": list(drawn.labels),
         "bodies": [
             {"label": body, "x": _plain(paths[:, k, 0]), "y": _plain(paths[:, k, 1])}
-            for k, body in enumerate(seen.bodies)
+            for k, body in enumerate(drawn.bodies)
         ],
-        "goals": [{"label": name, "x": x, "y": y} for name, x, y in seen.goals],
+        "goals": [{"label": name, "x": x, "y": y} for name, x, y in drawn.goals],
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from flows.report.figure import save
+from flows.report.drawing import save
 
 __all__ = ["COLUMN", "PAGE", "fit", "write_all"]
 

@@ -8,7 +8,6 @@ figures as files for a paper.
 from __future__ import annotations
 
 import functools
-import importlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,11 @@ import potentials
 import symbolic
 from flows.core.errors import InputError, unknown
 from flows.core.files import check_output
-from flows.report import figure, html, paper
+from flows.report import html, paper
 from flows.report.case import Case
-from flows.report.run_page import shown, verdict_rows
+from flows.report.cases import registry
+from flows.report.figure import potential_figure
+from flows.report.run_page import run_values, verdict_rows
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.trajectory import Trajectory
@@ -72,8 +73,9 @@ class Page:
 def write(
     names: Sequence[str],
     out: str | Path,
+    *,
     force: bool = False,
-    tell: Callable[[Path], object] = lambda path: None,
+    announce: Callable[[Path], object] = lambda path: None,
 ) -> list[Path]:
     """Write one page a system, an ``index.html``, and the static figures below ``figures/``.
 
@@ -85,8 +87,8 @@ def write(
         Folder, made if it does not exist.
     force : bool
         Replace existing pages and figures.
-    tell : callable
-        Told each page when it is written; a system takes up to a minute.
+    announce : callable
+        Called with each page when it is written; a system takes up to a minute.
 
     Returns
     -------
@@ -100,8 +102,8 @@ def write(
         before anything is computed.
     """
     for name in names:
-        if name not in SYSTEMS:
-            raise unknown("system", name, SYSTEMS)
+        if name not in registry.CASES:
+            raise unknown("system", name, registry.CASES)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,9 +117,9 @@ def write(
     for name, path in zip(chosen, paths, strict=False):
         pages.append(page(name, folder=folder))
         html.write_page(path, pages[-1].text)
-        tell(path)
+        announce(path)
     html.write_page(paths[-1], html.render("index.html", pages=pages))
-    tell(paths[-1])
+    announce(paths[-1])
     return paths
 
 
@@ -129,11 +131,10 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     name : str
         The system.
     cases : sequence of Case, optional
-        Its runs; those of ``flows/<system>_report.py`` by default, and then its portraits too.
+        Its runs; those of :mod:`flows.report.cases` by default, and then its portraits too.
     folder : Path, optional
         Where the static figures are written, below ``figures/<system>``.
     """
-    content = importlib.import_module(f"flows.report.cases.{name}")
     document = symbolic.derive(name).verify()
     steps = [step for derivation in document.derivations for step in derivation.steps]
     claims = potentials.claims(name)
@@ -145,11 +146,11 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
     evidence = Counter(str(step.finding.evidence) for step in steps if step.finding)
     portraits = [
         draw(drawn(), caption, f"portrait-{_slug(_of(drawn))}")
-        for caption, drawn in (content.PORTRAITS.items() if cases is None else ())
+        for caption, drawn in (registry.portraits(name).items() if cases is None else ())
     ]
     runs = [
         _run(case, draw, number)
-        for number, case in enumerate(content.cases() if cases is None else cases, 1)
+        for number, case in enumerate(registry.cases(name) if cases is None else cases, 1)
     ]
     first = runs[0]["figures"][0]
     return Page(
@@ -203,7 +204,7 @@ def _run(case: Case, draw: _Drawing, number: int) -> dict[str, Any]:
     run = integrate(case.system, case.start, case.t_end)
     stem = f"run-{number}"
     return {
-        **shown(run, case.power),
+        **run_values(run, case.power),
         "case": case,
         "broken": verdict_rows(case.broken, [check(run, claim)[0] for claim in case.broken]),
         "figures": [
@@ -219,7 +220,7 @@ def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> dict[str, li
     if draw.folder is None:
         return {}
     return {
-        p.name: draw.files(figure.potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
+        p.name: draw.files(potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
         for p in potentials.potentials(run.system.name)
     }
 

@@ -12,13 +12,13 @@ from flows.runs.trajectory import Trajectory
 from flows.runs.verdict import Verdict
 from potentials.claim import Claim, UpperBound
 
-__all__ = ["shown", "verdict_rows"]
+__all__ = ["run_values", "verdict_rows"]
 
 #: A limit is shown if its error is at most this part of it: one digit of it is known.
 KNOWN = 0.1
 
 
-def shown(run: Trajectory, power: float | None = None) -> dict[str, Any]:
+def run_values(run: Trajectory, power: float | None = None) -> dict[str, Any]:
     """Values of ``templates/run.html`` for a run.
 
     Parameters

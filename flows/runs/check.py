@@ -55,7 +55,17 @@ ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _Sides:
+    """Both sides of a comparison, the error of their difference, and where they are compared."""
+
+    lhs: Array
+    rhs: Array
+    error: Array
+    chosen: Mask
+
+
+@dataclass(frozen=True)
+class _ComparisonResult:
     """One comparison measured: `holds` is None if undecided; `defined` is False if it is void."""
 
     holds: bool | None
@@ -99,59 +109,56 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
     chosen = list(known.values()) if one is None else [one]
-    quantities = Quantities(run)
-    return [_verdict(run, quantities, c) for c in chosen]
+    return [_verdict(run, c) for c in chosen]
 
 
-def _verdict(run: Run, quantities: Quantities, claim: Claim) -> Verdict:
-    comparisons = claim.comparisons
-    findings = [_measure(run, quantities, claim, c) for c in comparisons]
-    times = np.any(
-        [selected(quantities, c).reshape(len(run.t), -1).any(axis=1) for c in comparisons], axis=0
-    )
-    hypotheses = tuple(_hypothesis(quantities, h, times) for h in claim.hypotheses)
+def _verdict(run: Run, claim: Claim) -> Verdict:
+    chosen = [selected(run.quantities, c) for c in claim.comparisons]
+    times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
+    hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
 
-    finding = _worst(findings)
-    if not finding.defined:
+    worst = _worst(
+        [_measure(run, claim, c, mask) for c, mask in zip(claim.comparisons, chosen, strict=True)]
+    )
+    if not worst.defined:
         outcome = Outcome.INCONCLUSIVE if met else Outcome.HYPOTHESIS_NOT_MET
-    elif finding.holds is None:
+    elif worst.holds is None:
         outcome = Outcome.INCONCLUSIVE
     elif met:
-        outcome = Outcome.HOLDS if finding.holds else Outcome.VIOLATED
+        outcome = Outcome.HOLDS if worst.holds else Outcome.VIOLATED
     else:
-        outcome = Outcome.HOLDS_BEYOND if finding.holds else Outcome.HYPOTHESIS_NOT_MET
+        outcome = Outcome.HOLDS_BEYOND if worst.holds else Outcome.HYPOTHESIS_NOT_MET
     missing = sum(not h.holds for h in hypotheses)
     note = f"; outside the theorem: {missing} of {len(hypotheses)} hypotheses not met"
-    message = finding.message + (note if missing else "")
     return Verdict(
-        claim.id,
-        outcome,
-        finding.measured,
-        finding.bound,
-        finding.error,
-        hypotheses,
-        claim.source,
-        finding.constant,
-        finding.attained_at,
-        message,
+        claim=claim.id,
+        verdict=outcome,
+        measured=worst.measured,
+        bound=worst.bound,
+        error=worst.error,
+        hypotheses=hypotheses,
+        source=claim.source,
+        constant=worst.constant,
+        attained_at=worst.attained_at,
+        message=worst.message + (note if missing else ""),
     )
 
 
-def _worst(findings: Sequence[_Finding]) -> _Finding:
-    """Return the finding that decides a conjunction: a failure, else a void, else an open one."""
+def _worst(results: Sequence[_ComparisonResult]) -> _ComparisonResult:
+    """Return the result that decides a conjunction: a failure, else a void, else an open one."""
 
-    def rank(f: _Finding) -> tuple[int, float]:
-        if f.defined and f.holds is False:
+    def rank(result: _ComparisonResult) -> tuple[int, float]:
+        if result.defined and result.holds is False:
             return 0, 0.0
-        if not f.defined:
+        if not result.defined:
             return 1, 0.0
-        if f.holds is None:
+        if result.holds is None:
             return 2, 0.0
-        scale = abs(f.bound or 0.0)
-        return 3, abs(scale - abs(f.measured or 0.0)) / scale if scale else math.inf
+        scale = abs(result.bound or 0.0)
+        return 3, abs(scale - abs(result.measured or 0.0)) / scale if scale else math.inf
 
-    return min(findings, key=rank)
+    return min(results, key=rank)
 
 
 def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> HypothesisResult:
@@ -174,21 +181,21 @@ def selected(quantities: Quantities, c: Comparison) -> Mask:
     return np.logical_and.reduce([x >= 0 for x in conditions])
 
 
-def _measure(run: Run, quantities: Quantities, claim: Claim, c: Comparison) -> _Finding:
-    chosen = selected(quantities, c)
+def _measure(run: Run, claim: Claim, c: Comparison, chosen: Mask) -> _ComparisonResult:
     constant = sp.S.One if c.constant is None else c.constant
-    difference = c.lhs - constant * c.rhs
-    lhs, rhs, noise = quantities.at((c.lhs, constant * c.rhs, _noise(difference)), c.over)
+    sides = c.lhs, constant * c.rhs
+    lhs, rhs, noise = run.quantities.at((*sides, _noise(c.lhs - constant * c.rhs)), c.over)
     # Below FLOOR a run that converges exponentially has lost its digits.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
-    informative = quantities.at((symbol("loss"),), c.over)[0] > FLOOR
+    informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
     chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
     if not chosen.any():
-        return _Finding(None, False, message="nothing to measure: the claim selects no output time")
+        return _ComparisonResult(
+            None, False, message="nothing to measure: the claim selects no output time"
+        )
     error = run.error("loss") * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
-    if c.asymptotic:
-        return _asymptotic(run, quantities, claim, c, lhs, rhs, error, chosen)
-    return _pointwise(quantities, c, lhs, rhs, error, chosen)
+    measured = _Sides(lhs, rhs, error, chosen)
+    return _asymptotic(run, claim, c, measured) if c.asymptotic else _pointwise(run, c, measured)
 
 
 def _noise(expression: sp.Expr) -> sp.Expr:
@@ -197,12 +204,11 @@ def _noise(expression: sp.Expr) -> sp.Expr:
     return sp.Add(*(sp.Abs(x * sp.diff(expression, x)) for x in moving))
 
 
-def _pointwise(
-    quantities: Quantities, c: Comparison, lhs: Array, rhs: Array, error: Array, selected: Mask
-) -> _Finding:
+def _pointwise(run: Run, c: Comparison, sides: _Sides) -> _ComparisonResult:
     """Compare the margin with its error at every selected point."""
-    t = np.broadcast_to(quantities["t"].reshape(-1, *[1] * (lhs.ndim - 1)), lhs.shape)[selected]
-    lhs, rhs, error = lhs[selected], rhs[selected], error[selected]
+    lhs, rhs, error = (x[sides.chosen] for x in (sides.lhs, sides.rhs, sides.error))
+    times = run.quantities["t"].reshape(-1, *[1] * (sides.lhs.ndim - 1))
+    t = np.broadcast_to(times, sides.lhs.shape)[sides.chosen]
     if c.relation == "==":
         margin = error - np.abs(lhs - rhs)
         worst = int(np.argmin(margin / np.maximum(error, FLOOR)))
@@ -222,7 +228,7 @@ def _pointwise(
     message = (
         f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
     )
-    return _Finding(
+    return _ComparisonResult(
         holds,
         True,
         float(lhs[worst]),
@@ -234,29 +240,22 @@ def _pointwise(
     )
 
 
-def _asymptotic(
-    run: Run,
-    quantities: Quantities,
-    claim: Claim,
-    c: Comparison,
-    lhs: Array,
-    rhs: Array,
-    error: Array,
-    selected: Mask,
-) -> _Finding:
+def _asymptotic(run: Run, claim: Claim, c: Comparison, sides: _Sides) -> _ComparisonResult:
     """Decide whether one constant serves for ever, and find the tightest one of this run."""
-    t = quantities["t"]
+    t, lhs, rhs = run.quantities["t"], sides.lhs, sides.rhs
     ratio = np.divide(lhs, rhs, out=np.full_like(lhs, np.nan), where=rhs != 0)
     sense = 1.0 if c.relation == "<=" else -1.0
     needless = (lhs <= 0) & (rhs >= 0) if sense > 0 else (lhs >= 0) & (rhs == 0)
-    if needless[selected].all():
-        return _Finding(True, True, message="holds trivially: every positive constant serves")
-    usable = selected & np.isfinite(ratio)
+    if needless[sides.chosen].all():
+        return _ComparisonResult(
+            True, True, message="holds trivially: every positive constant serves"
+        )
+    usable = sides.chosen & np.isfinite(ratio)
     extreme = int(np.argmax(np.where(usable, sense * ratio, -np.inf)))
     constant, attained_at = float(ratio[extreme]), float(t[extreme])
-    finding = _Finding(None, True, constant=constant, attained_at=attained_at)
+    result = _ComparisonResult(None, True, constant=constant, attained_at=attained_at)
     if run.status != "completed":
-        return replace(finding, message=f"the run ended early ({run.status})")
+        return replace(result, message=f"the run ended early ({run.status})")
 
     tail = np.flatnonzero(usable & (ratio > 0) & (t > 0))
     window = asymptotic_window(run)
@@ -268,16 +267,16 @@ def _asymptotic(
             first = t[tail[-1]] / 10
         tail = tail[t[tail] >= first]
     if len(tail) < POINTS or t[tail[-1]] < 2 * t[tail[0]]:
-        return replace(finding, message="too few output times in the asymptotic window")
+        return replace(result, message="too few output times in the asymptotic window")
 
-    lhs_slope, rhs_slope = _slopes(quantities, c, tail, lhs, rhs)
+    lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
     slope = lhs_slope - rhs_slope
     half = len(tail) // 2
     early, late = slope[:half].mean(), slope[half:].mean()
     if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
-        return replace(finding, message="values and rates of the run disagree: it is not resolved")
+        return replace(result, message="values and rates of the run disagree: it is not resolved")
     width = np.log(t[tail[-1]] / t[tail[half]])
-    noise = 2 * np.max(error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail]))) / width
+    noise = 2 * np.max(sides.error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail]))) / width
     further = late + CONTINUATION * (late - early)
     if further * late < 0 and early * late > 0:
         further = 0.0  # a slope that dies out ends at zero
@@ -287,7 +286,7 @@ def _asymptotic(
     # A transient can look like anything: to refute takes two steady decades, or an exponential
     # that was followed until doubles are exhausted.
     settled = window.steady and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
-    if low > REFUTATION and (settled or quantities["loss"][-1] <= FLOOR):
+    if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
         holds = False
     found = {
         True: "one constant serves",
@@ -299,13 +298,13 @@ def _asymptotic(
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
     if claim.exponent is None:
-        return replace(finding, holds=holds, message=message)
+        return replace(result, holds=holds, message=message)
     # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
     p, base = float(claim.exponent), rhs_slope[half:].mean()
     measured = p * lhs_slope[half:].mean() / base
     spread = abs(p * (high - low) / base)
     return replace(
-        finding,
+        result,
         holds=holds,
         measured=float(measured),
         bound=p,

@@ -38,6 +38,10 @@ class Run(Protocol):
         """Potentials and claims of the run's system."""
 
     @property
+    def quantities(self) -> Quantities:
+        """All quantities, evaluated once for whoever asks."""
+
+    @property
     def status(self) -> str:
         """`completed`, or why the run stopped early."""
 
@@ -121,7 +125,7 @@ def evaluate(potential: Potential, features: Mapping[str, Any]) -> tuple[Array, 
 
 
 class Quantities(dict[str, Any]):
-    """Every quantity of a run by name, evaluated when it is first asked for.
+    """Every quantity of a run by name, evaluated when it is first asked for; only to be read.
 
     Names are the constants, the features, the potentials and auxiliaries of the system, and the
     marks. `<name>_dot` is the rate along the flow, `<name>_0` the value at the start,
@@ -144,7 +148,7 @@ class Quantities(dict[str, Any]):
         self._potentials = {p.name: p for p in known}
         self._marks = {mark.name: mark for mark in stated.marks}
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
-        constants = {k: float(run.parameters[k]) for k in CONSTANTS if k in run.parameters}
+        constants = {k: float(x) for k, x in run.parameters.items() if k in CONSTANTS}
         t = np.asarray(run.t, dtype=float)
         super().__init__({**features, **constants, "t": t, "t_end": t[-1]})
 
@@ -219,5 +223,4 @@ def marked_times(run: Run) -> dict[str, float]:
     dict
         For `relu_neuron`: `T1`, the end of phase 1, and `T2`, the begin of phase 3.
     """
-    quantities = Quantities(run)
-    return {m.name: float(quantities[m.name]) for m in run.statements.marks}
+    return {m.name: float(run.quantities[m.name]) for m in run.statements.marks}

@@ -57,7 +57,7 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
     InputError
         For a name that is not a potential of the system.
     """
-    quantities = Quantities(run)
+    quantities = run.quantities
     value, rate = _potential(quantities, name)
     t = quantities["t"] if value.ndim == 1 else quantities["t"][:, None]
     with np.errstate(all="ignore"):
@@ -179,7 +179,7 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     window = asymptotic_window(run, name)
     if not window.steady:
         return TailConstant(np.nan, np.inf, exponent, window)
-    quantities = Quantities(run)
+    quantities = run.quantities
     span = slice(window.start, window.stop)
     log_t = np.log(quantities["t"][span])
     scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
@@ -241,7 +241,7 @@ def log_corrected(run: Run, name: str = "loss") -> LogCorrected:
         The three numbers with their errors.
     """
     window = asymptotic_window(run, name)
-    quantities = Quantities(run)
+    quantities = run.quantities
     span = np.arange(window.start, window.stop)
     span = span[quantities["t"][span] > np.e]
     if not window.steady or len(span) < 2 * FIT_POINTS:

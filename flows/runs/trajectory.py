@@ -21,6 +21,7 @@ from flows.core.files import write_file
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED
 from flows.core.system import System
+from flows.runs.quantities import Quantities
 from potentials import Statements
 
 # What a result depends on.
@@ -97,6 +98,10 @@ class Trajectory:
     rtol: float
     provenance: dict[str, Any]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Fields alone: a copy evaluates again what it is asked for."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the system, and its name."""
@@ -137,6 +142,11 @@ class Trajectory:
         ]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
+    @functools.cached_property
+    def quantities(self) -> Quantities:
+        """All quantities by name, which check, rates, curves and figures share."""
+        return Quantities(self)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the observables."""
@@ -150,12 +160,10 @@ class Trajectory:
 
     def potential(self, name: str) -> tuple[Array, Array]:
         """Potential ``name`` and its derivative along the flow, from the state at every time."""
-        from flows.runs.quantities import evaluate
-
-        for p in self.statements.potentials:
-            if p.name == name:
-                return evaluate(p, {**self.features, "t": self.t, **_numbers(self.parameters)})
-        raise unknown("observable", name, self.names)
+        if all(name != p.name for p in self.statements.potentials):
+            raise unknown("observable", name, self.names)
+        # The quantities are shared, and what the caller gets is the caller's.
+        return self.quantities[name].copy(), self.quantities[f"{name}_dot"].copy()
 
     @property
     def observables(self) -> Observables:
@@ -163,13 +171,22 @@ class Trajectory:
         return Observables(self)
 
     def error(self, name: str = "loss") -> float:
-        """Estimated relative error of an observable, from the tolerance.
+        """Estimated relative error of an observable, from the tolerance: the same for all of them.
 
         Where the system measures the rounding of its states, the largest one is added. Local
         tolerances are not global errors: compare two tolerances before quoting digits.
+
+        Raises
+        ------
+        InputError
+            For a name that is no quantity of the run.
         """
+        try:
+            self.quantities[name]
+        except KeyError:
+            raise unknown("observable", name, self.names) from None
         rounding = float(self.features["rounding"].max()) if "rounding" in self.features else 0.0
-        return ERROR_FACTOR * self.rtol + rounding if name else 0.0
+        return ERROR_FACTOR * self.rtol + rounding
 
     def to_json(self) -> dict[str, Any]:
         """Plain values in the layout of ``popflow run --json``."""
@@ -251,10 +268,6 @@ class Trajectory:
 
 def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
-
-
-def _numbers(parameters: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in parameters.items() if isinstance(v, (int, float))}
 
 
 def load(path: str | os.PathLike[str], system: System | None = None) -> Trajectory:

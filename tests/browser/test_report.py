@@ -8,12 +8,9 @@ import pytest
 import flows
 import symbolic
 from flows.cli.main import main
-from flows.report import html, report
+from flows.report import figure, html, report
 from flows.report.case import Case
-from flows.report.figure import loss_figure as relu_neuron_figure
-from flows.report.figures.gmm_em import loss_figure
-from flows.report.figures.matrix_factorization import stages_figure
-from flows.report.figures.score_matching import loss_figure as score_matching_figure
+from flows.report.figures import gmm_em, matrix_factorization, score_matching
 
 PHONE = {"width": 390, "height": 844}
 OPTIONS = "--n 2 --d 2 --scale 1 --seed 0"
@@ -25,10 +22,10 @@ FRAMES = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r))
 BROKEN = "<!DOCTYPE html><html lang='en'><title>x</title><main><h1>x</h1><img src='data:,'></main>"
 
 
-def made(folder, system, start, figure):
+def made(folder, system, start, draw):
     """A page with one run, and the index that leads to it: their addresses."""
     case = Case(
-        "One run", "A small one.", system, start, OPTIONS, figures={"the loss": figure}, t_end=T_END
+        "One run", "A small one.", system, start, OPTIONS, figures={"the loss": draw}, t_end=T_END
     )
     with pytest.MonkeyPatch.context() as patch:  # a derivation that is quickly verified
         patch.setattr(symbolic, "derive", lambda name, derive=symbolic.derive: derive("gaussian"))
@@ -43,7 +40,9 @@ def made(folder, system, start, figure):
 def address(tmp_path_factory):
     """A page with one run."""
     system = flows.GMMEM(2, 2)
-    return made(tmp_path_factory.mktemp("report"), system, system.initial(1.0, 0), loss_figure)[0]
+    return made(
+        tmp_path_factory.mktemp("report"), system, system.initial(1.0, 0), gmm_em.loss_figure
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -257,16 +256,16 @@ def test_axe_finds_no_fault(visit, address, how):
 
 
 @pytest.mark.parametrize(
-    ("system", "figure"),
+    ("system", "draw"),
     [
-        (flows.ReLUNeuron(2, 2), relu_neuron_figure),
-        (flows.ScoreMatching(2, 2), score_matching_figure),
-        (flows.MatrixFactorization(2), stages_figure),
+        (flows.ReLUNeuron(2, 2), figure.loss_figure),
+        (flows.ScoreMatching(2, 2), score_matching.loss_figure),
+        (flows.MatrixFactorization(2), matrix_factorization.stages_figure),
     ],
     ids=lambda x: getattr(x, "name", ""),
 )
-def test_axe_finds_no_fault_on_the_page_of_any_system_or_the_index(visit, tmp_path, system, figure):
-    for place in made(tmp_path, system, system.initial(0.1, 0), figure):
+def test_axe_finds_no_fault_on_the_page_of_any_system_or_the_index(visit, tmp_path, system, draw):
+    for place in made(tmp_path, system, system.initial(0.1, 0), draw):
         with visit(place) as seen:
             if seen.page.locator(".explorer").count():
                 seen.page.locator(".explorer").scroll_into_view_if_needed()

@@ -1,6 +1,7 @@
 """Potentials and claims of score matching: complete, differentiable, printable, breakable."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import sympy as sp
 
 import potentials
 from flows.runs.check import check
-from flows.runs.quantities import evaluate
+from flows.runs.quantities import Quantities, evaluate
 from potentials.claim import EXPONENT
 
 SYSTEM = "score_matching"
@@ -90,6 +91,10 @@ class Start:
     t: np.ndarray = field(default_factory=lambda: np.zeros(1))
     status: str = "completed"
     statements = potentials.statements(SYSTEM)
+
+    @cached_property
+    def quantities(self):
+        return Quantities(self)
 
     def error(self, name):
         return 1e-10

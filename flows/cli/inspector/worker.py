@@ -165,7 +165,7 @@ def _html(job: Job, pipe: Connection, stop: Any) -> str:
     from flows.cli.inspector import form as inspect_form
     from flows.cli.options import integrated
     from flows.report import html
-    from flows.report.run_page import shown
+    from flows.report.run_page import run_values
     from flows.runs.trajectory import load
 
     last = 0.0
@@ -194,4 +194,4 @@ def _html(job: Job, pipe: Connection, stop: Any) -> str:
         command = inspect_form.command(job.system, job.texts)
         title = inspect_form.title(job.system, job.texts)
     pipe.send({"fraction": 1.0, "message": "checking the claims"})
-    return html.render("inspected.html", command=command, title=title, **shown(run))
+    return html.render("inspected.html", command=command, title=title, **run_values(run))

@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.report.case import Case
-from flows.report.figures import gmm_em as figure
+from flows.report.figures.gmm_em import (
+    bad_region_figure,
+    loss_figure,
+    lyapunov_figure,
+    means_figure,
+    paper_figure,
+)
 from flows.systems.gmm_em.system import GMMEM
 
 LOSS = (
@@ -25,9 +31,9 @@ LYAPUNOV = (
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
-    "Loss and local exponent for 2, 5 and 10 components in the plane.": figure.paper_figure,
+    "Loss and local exponent for 2, 5 and 10 components in the plane.": paper_figure,
     "The plateau of the bad region in one to three dimensions. Triangles: the time exp(d)/30 up to"
-    " which the theorem speaks.": figure.bad_region_figure,
+    " which the theorem speaks.": bad_region_figure,
 }
 
 
@@ -37,9 +43,9 @@ def cases() -> tuple[Case, ...]:
     equal, unequal = GMMEM(3, 2), GMMEM(3, 2, [0.2, 0.3, 0.5])
     bad = "[[12.0], [-12.0], [0.0]]"
     drawn = {
-        LOSS: figure.loss_figure,
-        MEANS: figure.means_figure,
-        LYAPUNOV: figure.lyapunov_figure,
+        LOSS: loss_figure,
+        MEANS: means_figure,
+        LYAPUNOV: lyapunov_figure,
     }
     (projection,) = known["projection"].conclusions
     three_times = replace(
@@ -77,7 +83,7 @@ def cases() -> tuple[Case, ...]:
             GMMEM(1, 2),
             GMMEM(1, 2).initial(1.0, 0),
             "--n 1 --d 2 --scale 1 --seed 0",
-            figures={LOSS: figure.loss_figure},
+            figures={LOSS: loss_figure},
             t_end=300.0,
             power=2,
         ),
@@ -89,7 +95,7 @@ def cases() -> tuple[Case, ...]:
             np.array([[12.0], [-12.0], [0.0]]),
             "--initial bad.json",
             f"echo '{bad}' > bad.json",
-            {LOSS: figure.loss_figure, LYAPUNOV: figure.lyapunov_figure},
+            {LOSS: loss_figure, LYAPUNOV: lyapunov_figure},
             t_end=1e12,
             power=2,
         ),

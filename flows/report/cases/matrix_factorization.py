@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.report.case import Case
-from flows.report.figures import matrix_factorization as figure
+from flows.report.figures.matrix_factorization import (
+    depths_figure,
+    fields_figure,
+    stages_figure,
+    strengths_figure,
+)
 from flows.systems.matrix_factorization.system import MatrixFactorization
 
 T_END = 1e6
@@ -21,12 +26,12 @@ STAGES = (
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Real and complex layers, a = 20: a real start with negative determinant keeps one singular"
-    " value at zero.": figure.fields_figure,
+    " value at zero.": fields_figure,
     "Depths 2, 3 and 4 side by side, a = 20: equal and unequal singular values of the target, for"
-    " each a start with positive and one with negative determinant.": figure.depths_figure,
+    " each a start with positive and one with negative determinant.": depths_figure,
     "Fraction of real starts that converges, with 99% intervals, against the regularisation: one"
     " half takes a much larger than sigma_1; below, starts with negative determinant converge"
-    " too.": figure.strengths_figure,
+    " too.": strengths_figure,
 }
 
 
@@ -97,7 +102,7 @@ def _random(
         system,
         system.initial(0.2, seed, balanced),
         options + " --balanced" * balanced,
-        figures={STAGES: figure.stages_figure},
+        figures={STAGES: stages_figure},
         broken=broken,
         t_end=T_END,
     )

@@ -9,8 +9,9 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 import potentials
-from flows.report import figure
 from flows.report.case import Case
+from flows.report.figure import loss_figure
+from flows.report.figures.relu_neuron import phase_portrait, phases_figure
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 LOSS = (
@@ -22,7 +23,7 @@ PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
     " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
     " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
-    " line.": figure.phase_portrait
+    " line.": phase_portrait
 }
 
 
@@ -39,9 +40,9 @@ def cases() -> tuple[Case, ...]:
             system.initial(scale=0.1, seed=0),
             "--n 3 --d 5 --scale 0.1 --seed 0",
             figures={
-                LOSS: figure.loss_figure,
+                LOSS: loss_figure,
                 "Angles, balance and residual through the three phases. Dotted: end of phase 1 and"
-                " begin of phase 3, read off the run.": figure.phases_figure,
+                " begin of phase 3, read off the run.": phases_figure,
             },
             broken=(
                 replace(known["loss_lower"], exponent=2),
@@ -75,6 +76,4 @@ def _given(title: str, text: str, stem: str, start: list[list[float]]) -> Case:
     """Case with a start that is written out."""
     prepare = f"echo {shlex.quote(str(start))} > {stem}.json"
     system = ReLUNeuron(n=len(start), d=len(start[0]))
-    return Case(
-        title, text, system, start, f"--initial {stem}.json", prepare, {LOSS: figure.loss_figure}
-    )
+    return Case(title, text, system, start, f"--initial {stem}.json", prepare, {LOSS: loss_figure})

@@ -13,8 +13,17 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.report.case import Case
-from flows.report.figures import score_matching as figure
-from flows.report.figures import score_matching_paper as portrait
+from flows.report.figures.score_matching import amplification_figure, far_figure, loss_figure
+from flows.report.figures.score_matching_paper import (
+    COMPONENTS,
+    DIMENSIONS,
+    OFFSET,
+    comparison_figure,
+    landscape_figure,
+    opposite,
+    paper_figure,
+    threshold_figure,
+)
 from flows.systems.score_matching.exact import stationary_point
 from flows.systems.score_matching.system import ScoreMatching
 from potentials.claim import Claim
@@ -55,19 +64,19 @@ COMPARISON = (
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
-    PAPER: portrait.paper_figure,
-    THRESHOLD: portrait.threshold_figure,
-    LANDSCAPE: portrait.landscape_figure,
-    COMPARISON: portrait.comparison_figure,
+    PAPER: paper_figure,
+    THRESHOLD: threshold_figure,
+    LANDSCAPE: landscape_figure,
+    COMPARISON: comparison_figure,
 }
 
 
 def cases() -> tuple[Case, ...]:
     """Return the runs: both regimes of the paper, far regime, stationary point, large noise."""
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
-    pair = {LOSS: figure.loss_figure, GROWTH: figure.amplification_figure}
+    pair = {LOSS: loss_figure, GROWTH: amplification_figure}
     far = [[6.0], [7.0], [7.5]]
-    rest = portrait.opposite(3, math.ceil(1e6 * stationary_point(3).point) / 1e6)
+    rest = opposite(3, math.ceil(1e6 * stationary_point(3).point) / 1e6)
     noisy = ScoreMatching(3, 2, noise_time=2.0)
     return (
         _paper(
@@ -96,7 +105,7 @@ def cases() -> tuple[Case, ...]:
             far,
             "--initial far.json",
             _echo(far, "far.json"),
-            {LOSS: figure.loss_figure, FAR: figure.far_figure},
+            {LOSS: loss_figure, FAR: far_figure},
             (
                 replace(known["one_survives"], exponent=sp.Rational(6, 5)),
                 replace(known["one_survives_lower"], exponent=sp.Rational(9, 10)),
@@ -112,7 +121,7 @@ def cases() -> tuple[Case, ...]:
             rest,
             "--initial rest.json",
             _echo(rest.tolist(), "rest.json"),
-            {LOSS: figure.loss_figure},
+            {LOSS: loss_figure},
             (_scaled(known["stationary_point"], 1, sp.Integer(2)),),
             t_end=1e6,
         ),
@@ -123,7 +132,7 @@ def cases() -> tuple[Case, ...]:
             noisy,
             noisy.initial(0.5, 0),
             "--n 3 --d 2 --noise-time 2 --scale 0.5 --seed 0",
-            figures={LOSS: figure.loss_figure},
+            figures={LOSS: loss_figure},
             broken=(replace(known["large_noise"], exponent=3),),
             t_end=1e11,
             power=2,
@@ -142,13 +151,13 @@ def _paper(
 ) -> Case:
     """Start of the paper's experiment: near 0, so that the offsets keep all digits."""
     target = [-distance, 0.0, 0.0]
-    system = ScoreMatching(portrait.COMPONENTS, portrait.DIMENSIONS, target=target)
+    system = ScoreMatching(COMPONENTS, DIMENSIONS, target=target)
     return Case(
         f"M = {distance:g}: {regime}",
         text,
         system,
-        system.initial(portrait.OFFSET, 0),
-        f"--n {system.n} --d {system.d} --scale {portrait.OFFSET:g} --seed 0 --target target.json",
+        system.initial(OFFSET, 0),
+        f"--n {system.n} --d {system.d} --scale {OFFSET:g} --seed 0 --target target.json",
         _echo(target, "target.json"),
         figures,
         broken,

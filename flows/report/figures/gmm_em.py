@@ -11,52 +11,47 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.core.arrays import Array
-from flows.report.figure import (
+from flows.report.drawing import (
     BLACK,
     COLOURS,
     DASHES,
-    FLOOR,
-    _logarithmic,
-    _number,
-    _panels,
-    _style,
-    _styled,
+    line_style,
+    log_axis,
+    number_text,
+    stacked_panels,
+    styled,
+    time_axis,
 )
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.quantities import Quantities
-from flows.runs.rates import local_exponent
+from flows.runs.rates import FLOOR, local_exponent
 from flows.runs.trajectory import Trajectory
 from flows.systems.gmm_em.system import GMMEM
 
 __all__ = ["bad_region_figure", "loss_figure", "lyapunov_figure", "means_figure", "paper_figure"]
 
-TIME = r"$t$   (time of $d\mu/dt = -\nabla L$)"
+FLOW = r"d\mu/dt = -\nabla L"
 # The paper's experiment: numbers of components, here in the plane.
 COMPONENTS = (2, 5, 10)
 MOMENTS = 4  # times at which the density is drawn
 LOWEST = -3.0  # an exponential decay leaves the panel of the local exponent here
 
 
-def _time_axis(axes: Axes) -> None:
-    axes.set_xlabel(TIME)
-    _logarithmic(axes, "x")
-
-
 def _exponents(axes: Axes, runs: Sequence[Trajectory]) -> None:
     for index, run in enumerate(runs):
         seen = (run.t > 0) & (run["loss"] > FLOOR)
-        axes.plot(run.t[seen], local_exponent(run)[seen], **_style(index))
+        axes.plot(run.t[seen], local_exponent(run)[seen], **line_style(index))
     axes.axhline(-2, color=BLACK, linestyle=DASHES[2])
     axes.axhline(-0.5, color="0.5", linestyle=DASHES[2])
     low, _ = axes.get_ylim()
     axes.set_ylim(max(low, LOWEST), 0.2)
     axes.set_ylabel("local exponent of $L$")
     axes.set_title("dotted: $-2$, and $-1/2$ of the proven bound", loc="right")
-    _time_axis(axes)
+    time_axis(axes, FLOW)
 
 
-@_styled
+@styled
 def loss_figure(run: Trajectory) -> Figure:
     """Loss beside the proven bound, the exponent, and the nodes that were used.
 
@@ -71,10 +66,10 @@ def loss_figure(run: Trajectory) -> Figure:
         The bound `1/sqrt(gamma t)` is drawn with its hidden constant read as 1 (recalled) and
         with the smallest one that this run allows.
     """
-    figure, (above, middle, below) = _panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
+    figure, (above, middle, below) = stacked_panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
     t, loss = run.t, run["loss"]
     seen = (t > 0) & (loss > FLOOR)
-    above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
+    above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
     (claim,) = (c for c in potentials.claims("gmm_em") if c.id == "loss_upper")
     (comparison,) = claim.comparisons
     lhs, rhs = Quantities(run).at((comparison.lhs, comparison.rhs), "state")
@@ -84,23 +79,23 @@ def loss_figure(run: Trajectory) -> Figure:
     drawn = seen & np.isfinite(bound)
     if drawn.any() and verdict.constant:
         loosest = float(np.max(bound[drawn] / loss[drawn]))
-        words = f"proven bound, constant 1 (recalled): up to {_number(loosest)} times the loss"
-        above.plot(t[drawn], bound[drawn], **_style(1), label=words)
-        words = f"the same with the smallest constant, {_number(verdict.constant)}"
-        above.plot(t[drawn], verdict.constant * bound[drawn], **_style(2), label=words)
-    _logarithmic(above, "y")
+        words = f"proven bound, constant 1 (recalled): up to {number_text(loosest)} times the loss"
+        above.plot(t[drawn], bound[drawn], **line_style(1), label=words)
+        words = f"the same with the smallest constant, {number_text(verdict.constant)}"
+        above.plot(t[drawn], verdict.constant * bound[drawn], **line_style(2), label=words)
+    log_axis(above, "y")
     above.set_ylabel("KL divergence")
     above.legend()
     _exponents(middle, [run])
     middle.set_xlabel("")
-    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **_style(3))
-    _logarithmic(below, "y")
+    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **line_style(3))
+    log_axis(below, "y")
     below.set_ylabel("nodes")
-    _time_axis(below)
+    time_axis(below, FLOW)
     return figure
 
 
-@_styled
+@styled
 def means_figure(run: Trajectory) -> Figure:
     """Means moving in the plane, with the density of the mixture at several times.
 
@@ -151,7 +146,7 @@ def means_figure(run: Trajectory) -> Figure:
         for path in means[: index + 1].swapaxes(0, 1):
             axes.plot(*path.T, color=COLOURS[1], linewidth=0.9)
             axes.plot(*path[-1], marker="o", color=COLOURS[1], linestyle="")
-        axes.set_title(f"t = {_number(run.t[index])}")
+        axes.set_title(f"t = {number_text(run.t[index])}")
         axes.set_aspect("equal")
         axes.grid(False)
     return figure
@@ -163,7 +158,7 @@ def _density(x: Array, means: Array, weights: Array) -> Array:
     return values
 
 
-@_styled
+@styled
 def lyapunov_figure(run: Trajectory) -> Figure:
     """Lyapunov function `U = sum |mu_i|^2` and its exact derivative `-2 E|v|^2`.
 
@@ -177,22 +172,24 @@ def lyapunov_figure(run: Trajectory) -> Figure:
     Figure
         Both sums are independent: over components, and over nodes. Below, their difference.
     """
-    figure, (above, middle, below) = _panels(3, (6.8, 5.4), height_ratios=(2, 2, 1))
+    figure, (above, middle, below) = stacked_panels(3, (6.8, 5.4), height_ratios=(2, 2, 1))
     value, rate = run.potential("squared_norm_sum")
     fisher = run["fisher"]
     seen = (run.t > 0) & (fisher > FLOOR)
     t = run.t[seen]
-    above.plot(t, value[seen], **_style(0))
+    above.plot(t, value[seen], **line_style(0))
     above.set_ylabel(r"$U = \sum_i |\mu_i|^2$")
-    middle.plot(t, -rate[seen], **_style(0), label=r"$-dU/dt = 2 \sum_i \nabla_i L \cdot \mu_i$")
-    middle.plot(t, 2 * fisher[seen], **_style(1), label=r"$2\,E|v|^2$")
+    middle.plot(
+        t, -rate[seen], **line_style(0), label=r"$-dU/dt = 2 \sum_i \nabla_i L \cdot \mu_i$"
+    )
+    middle.plot(t, 2 * fisher[seen], **line_style(1), label=r"$2\,E|v|^2$")
     middle.legend()
     difference = np.abs(rate[seen] / (2 * fisher[seen]) + 1)
-    below.plot(t, np.maximum(difference, 1e-17), **_style(2))
+    below.plot(t, np.maximum(difference, 1e-17), **line_style(2))
     below.set_ylabel("difference")
     for axes in (above, middle, below):
-        _logarithmic(axes, "y")
-    _time_axis(below)
+        log_axis(axes, "y")
+    time_axis(below, FLOW)
     return figure
 
 
@@ -202,7 +199,7 @@ def _bad_start(d: int) -> Array:
     return start
 
 
-@_styled
+@styled
 def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     """Length of the longest mean after a start in the bad region, in several dimensions.
 
@@ -223,8 +220,8 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
         run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4))
         length = run["max_norm"] / np.sqrt(d)
         out = np.flatnonzero(length < 10)
-        left = f"left by {_number(run.t[out[0]])}" if len(out) else "not left"
-        style: dict[str, Any] = {**_style(index), "marker": ""}
+        left = f"left by {number_text(run.t[out[0]])}" if len(out) else "not left"
+        style: dict[str, Any] = {**line_style(index), "marker": ""}
         axes.plot(
             run.t[1:], length[1:], **style, label=f"d = {d}: {left}, claimed {np.exp(d) / 30:.2g}"
         )
@@ -232,11 +229,11 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     axes.axhline(10, color=BLACK, linestyle=DASHES[2])
     axes.set_ylabel(r"$\max_i |\mu_i| / \sqrt{d}$")
     axes.legend()
-    _time_axis(axes)
+    time_axis(axes, FLOW)
     return figure
 
 
-@_styled
+@styled
 def paper_figure(t_end: float = 1e6) -> Figure:
     """Loss and local exponent for 2, 5 and 10 components in the plane, equal and unequal weights.
 
@@ -255,8 +252,8 @@ def paper_figure(t_end: float = 1e6) -> Figure:
             runs.append(integrate(system, system.initial(1.0, 0), t_end))
         above, below = panels[:, column]
         for index, (n, run) in enumerate(zip(COMPONENTS, runs, strict=True)):
-            above.plot(run.t[1:], run["loss"][1:], **_style(index), label=f"n = {n}")
-        _logarithmic(above, "y")
+            above.plot(run.t[1:], run["loss"][1:], **line_style(index), label=f"n = {n}")
+        log_axis(above, "y")
         words = "equal weights" if equal else r"weights $\pi_i \propto i$"
         above.set_title(words, loc="left")
         _exponents(below, runs)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from flows.ensembles.convergence import convergence
 from flows.ensembles.proportion import interval
-from flows.report.figure import (
+from flows.report.drawing import (
     BLACK,
     DASHES,
-    _curves,
-    _logarithmic,
-    _panels,
-    _style,
-    _styled,
-    _time_axis,
+    draw_curves,
+    line_style,
+    log_axis,
+    stacked_panels,
+    styled,
+    time_axis,
 )
 from flows.runs.integrate import integrate
 from flows.runs.quantities import Quantities, Run, marked_times
@@ -39,7 +39,7 @@ LEAST = 1e-3  # part of a panel's top down to which it reaches at least
 ROUNDED = 1e-9  # of the layers: a main term below it has no digits
 
 
-@_styled
+@styled
 def stages_figure(run: Run) -> Figure:
     """Losses, singular values, skew error and main term of a run, with its stages.
 
@@ -55,7 +55,7 @@ def stages_figure(run: Run) -> Figure:
         (begin of local convergence), read off the run. The main term has a gap where it is
         rounding.
     """
-    figure, axes = _panels(4, (6.8, 8.4))
+    figure, axes = stacked_panels(4, (6.8, 8.4))
     quantities = Quantities(run)
     marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
     t = quantities["t"]
@@ -84,20 +84,20 @@ def stages_figure(run: Run) -> Figure:
                 digits = value > ROUNDED * quantities["layer_max"][shown]
                 value = np.where(digits, value, np.nan)
             if (value > FLOOR).any():
-                panel.plot(t[shown], value, **_style(index), label=label)
+                panel.plot(t[shown], value, **line_style(index), label=label)
         _decades(panel)
         panel.legend()
-    _curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
+    draw_curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
     for panel in axes:
         for mark in marks:
             panel.axvline(mark, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
-    _time_axis(axes[-1])
+    time_axis(axes[-1])
     _name_stages(axes[0], marks)
     return figure
 
 
-@_styled
+@styled
 def fields_figure(t_end: float = 1e4) -> Figure:
     """Real starts of both signs of the determinant beside a complex one, at a = 20.
 
@@ -120,13 +120,13 @@ def fields_figure(t_end: float = 1e4) -> Figure:
         cases.setdefault(signs[sign], (real, start))
     field = MatrixFactorization(2, "complex", 20.0)
     cases["complex"] = (field, field.initial(SCALE, SEED))
-    figure, (above, below) = _panels(2, (6.8, 5.2))
+    figure, (above, below) = stacked_panels(2, (6.8, 5.2))
     _loss_and_least(above, below, cases, t_end)
     _label_losses(above, below)
     return figure
 
 
-@_styled
+@styled
 def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figure:
     """Depths side by side, equal and unequal singular values of the target.
 
@@ -157,12 +157,12 @@ def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figu
         above.set_title(f"N = {depth}", fontsize=9)
     _label_losses(*columns[0])
     for _, below in columns[1:]:
-        _time_axis(below)
+        time_axis(below)
     figure.legend(*columns[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-@_styled
+@styled
 def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMBERS) -> Figure:
     """Fraction of real starts that converges against the regularisation, by sign of `det W(0)`.
 
@@ -193,11 +193,11 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
         middle = np.array([h.mean() for h in hits])
         ends = np.array([interval(int(h.sum()), len(h)) for h in hits])
         bars = np.abs(ends - middle[:, None]).T
-        style = {k: v for k, v in _style(index).items() if k != "markevery"}
+        style = {k: v for k, v in line_style(index).items() if k != "markevery"}
         shifted = np.array(strengths) * 1.06 ** (index - 1)
         axes.errorbar(shifted, middle, bars, capsize=3, label=label, **style)
     axes.axhline(0.5, color=BLACK, linestyle=DASHES[2])
-    _logarithmic(axes, "x")
+    log_axis(axes, "x")
     axes.set(
         xlabel="regularisation $a$, for $\\sigma_1 = 1$",
         ylabel="fraction that converges",
@@ -217,7 +217,7 @@ def _loss_and_least(
     for index, (name, (system, start)) in enumerate(cases.items()):
         run = integrate(system, start, t_end)
         for axes, value in ((above, run["loss"]), (below, run["singular_values"][:, -1])):
-            axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **_style(index), label=name)
+            axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **line_style(index), label=name)
     for axes in (above, below):
         _decades(axes)
 
@@ -225,12 +225,12 @@ def _loss_and_least(
 def _label_losses(above: Axes, below: Axes) -> None:
     above.set_ylabel("loss $L$")
     below.set_ylabel(r"$\sigma_{\min}(W)$")
-    _time_axis(below)
+    time_axis(below)
 
 
 def _decades(axes: Axes) -> None:
     """Logarithmic axis around what is drawn, that neither a decay to zero nor a constant spoils."""
-    _logarithmic(axes, "y")
+    log_axis(axes, "y")
     low, high = axes.dataLim.intervaly
     axes.set_ylim(max(BOTTOM, min(low / 3, LEAST * high)), 3 * high)
 

@@ -13,29 +13,33 @@ from matplotlib.figure import Figure
 import potentials
 from flows.ensembles.threshold import linear_spread, parted
 from flows.report.curves import solved
-from flows.report.figure import DASHES, FLOOR, _logarithmic, _number, _panels, _style, _styled
+from flows.report.drawing import (
+    DASHES,
+    line_style,
+    log_axis,
+    mark_events,
+    number_text,
+    stacked_panels,
+    styled,
+    time_axis,
+)
 from flows.runs.check import check, selected
 from flows.runs.quantities import Quantities
-from flows.runs.rates import local_exponent, log_corrected
+from flows.runs.rates import FLOOR, local_exponent, log_corrected
 from flows.runs.trajectory import Trajectory
 from potentials.score_matching import LINEAR
 
 __all__ = ["amplification_figure", "far_figure", "loss_figure"]
 
-TIME = r"$t$   (time of $d\nu/dt = -\nabla_\nu L$)"
+FLOW = r"d\nu/dt = -\nabla_\nu L"
 LOWEST = -3.0  # an exponential decay leaves the panel of the local exponent here
 # The bounds of each regime, by whether the components have parted.
 BOUNDS = {False: ("large_noise",), True: ("one_survives", "one_survives_lower"), None: ()}
 
 
-def _time_axis(axes: Axes) -> None:
-    axes.set_xlabel(TIME)
-    _logarithmic(axes, "x")
-
-
 def _exponent(axes: Axes, run: Trajectory, lines: Sequence[float] = (-2, -1, -0.5)) -> None:
     seen = (run.t > 0) & (run["loss"] > FLOOR)
-    axes.plot(run.t[seen], local_exponent(run)[seen], **_style(0))
+    axes.plot(run.t[seen], local_exponent(run)[seen], **line_style(0))
     for level in lines:
         axes.axhline(level, color="0.5", linestyle=DASHES[2])
     low, _ = axes.get_ylim()
@@ -43,26 +47,7 @@ def _exponent(axes: Axes, run: Trajectory, lines: Sequence[float] = (-2, -1, -0.
     axes.set_ylabel("local exponent of $L$")
 
 
-def _events(run: Trajectory, *panels: Axes) -> None:
-    """Mark what the run tells of in all panels, in words above the first."""
-    told: dict[float, list[str]] = {}
-    for event in run.events:
-        told.setdefault(event.time, []).append(event.kind)
-    for time, kinds in told.items():
-        for axes in panels:
-            axes.axvline(time, color="0.5", linestyle=DASHES[3], linewidth=1.0)
-        panels[0].text(
-            time,
-            1.01,
-            ", ".join(kinds),
-            ha="center",
-            va="bottom",
-            fontsize=8,
-            transform=panels[0].get_xaxis_transform(),
-        )
-
-
-@_styled
+@styled
 def loss_figure(run: Trajectory) -> Figure:
     """Loss beside the bounds that speak of it, the local exponent, and the nodes that were used.
 
@@ -77,10 +62,10 @@ def loss_figure(run: Trajectory) -> Figure:
         The bounds are those of the regime in which the run ends, with the tightest constants that
         it allows.
     """
-    figure, (above, middle, below) = _panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
+    figure, (above, middle, below) = stacked_panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
     t, loss = run.t, run["loss"]
     seen = (t > 0) & (loss > FLOOR)
-    above.plot(t[seen], loss[seen], **_style(0), label="loss $L$")
+    above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
     quantities = Quantities(run)
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
     for index, name in enumerate(BOUNDS[parted(run)], 1):
@@ -95,23 +80,25 @@ def loss_figure(run: Trajectory) -> Figure:
         drawn = seen & selected(quantities, comparison)
         side = "lower" if isinstance(claim, potentials.LowerBound) else "upper"
         words = f"{side} bound ${{\\propto}}\\, t^{{-{float(claim.exponent or 0):g}}}$"
-        measured = f"measured constant {_number(verdict.constant)}"
-        above.plot(t[drawn], values[drawn], **_style(index), label=f"{words} ({name}), {measured}")
-    _logarithmic(above, "y")
+        measured = f"measured constant {number_text(verdict.constant)}"
+        above.plot(
+            t[drawn], values[drawn], **line_style(index), label=f"{words} ({name}), {measured}"
+        )
+    log_axis(above, "y")
     above.set_ylabel("loss $L$")
     above.legend()
     _exponent(middle, run)
     middle.set_title("dotted: $-1/2$, $-1$, $-2$", loc="right")
-    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **_style(3))
-    _logarithmic(below, "y")
+    below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **line_style(3))
+    log_axis(below, "y")
     below.set_ylim(10, 3 * max(100.0, run.features["nodes"].max()))
     below.set_ylabel("nodes")
-    _events(run, above, middle, below)
-    _time_axis(below)
+    mark_events(run, above, middle, below)
+    time_axis(below, FLOW)
     return figure
 
 
-@_styled
+@styled
 def amplification_figure(run: Trajectory) -> Figure:
     """Growth of a cluster's offsets against the linearised flow.
 
@@ -126,30 +113,30 @@ def amplification_figure(run: Trajectory) -> Figure:
         Spread over its start, the linearised flow, and their relative difference beside
         `spread (1 + |m|)`, below 1e-3 of which the flow is linear.
     """
-    figure, (above, below) = _panels(2, (6.8, 4.6), height_ratios=(2, 1))
+    figure, (above, below) = stacked_panels(2, (6.8, 4.6), height_ratios=(2, 1))
     spread, mean = run.features["spread"], run.features["mean_norm"]
     law = linear_spread(run)
     shown = run.t > 0
     t = run.t[shown]
-    above.plot(t, spread[shown] / spread[0], **_style(0), label="spread / spread at the start")
-    above.plot(t, law[shown] / spread[0], **_style(1), label="linearised flow")
+    above.plot(t, spread[shown] / spread[0], **line_style(0), label="spread / spread at the start")
+    above.plot(t, law[shown] / spread[0], **line_style(1), label="linearised flow")
     words = r"linearised: offsets along $m$ times $e^{M^2 (1 - \exp(-4 e^{-2s} t/n))}$"
-    most = rf",   $e^{{M^2}}$ = {_number(np.exp(mean[0] ** 2))}"
+    most = rf",   $e^{{M^2}}$ = {number_text(np.exp(mean[0] ** 2))}"
     above.set_title(words + most, loc="left", pad=16)
     small = spread * (1 + mean)
     difference = np.abs(spread / law - 1)
-    below.plot(t, difference[shown], **_style(2), label="relative difference")
-    below.plot(t, small[shown], **_style(3), label=r"spread $\cdot\,(1 + |m|)$")
+    below.plot(t, difference[shown], **line_style(2), label="relative difference")
+    below.plot(t, small[shown], **line_style(3), label=r"spread $\cdot\,(1 + |m|)$")
     below.axhline(float(LINEAR), color="0.5", linestyle=DASHES[2])
     for axes in (above, below):
-        _logarithmic(axes, "y")
+        log_axis(axes, "y")
         axes.legend(loc="lower right")
-    _events(run, above, below)
-    _time_axis(below)
+    mark_events(run, above, below)
+    time_axis(below, FLOW)
     return figure
 
 
-@_styled
+@styled
 def far_figure(run: Trajectory) -> Figure:
     """Far regime: the limit `t L R^2/(16 (n - 1))`, and a power with a power of the logarithm.
 
@@ -164,22 +151,24 @@ def far_figure(run: Trajectory) -> Figure:
         Above with `1 + 32/R^2`; below the local exponent, `-1 - 1/log t` of `2 (n - 1)/(t log t)`,
         and that of the fit `t^-a (log t)^-b`.
     """
-    figure, (above, below) = _panels(2, (6.8, 4.8), height_ratios=(1, 1))
+    figure, (above, below) = stacked_panels(2, (6.8, 4.8), height_ratios=(1, 1))
     n, unit = run.system.parameters["n"], run.system.unit  # type: ignore[attr-defined]
     time, reach = run.t / unit**2, run["max_norm"]
     late = time > math.e**2
     t = run.t[late]
     limit = (time * run["loss"] * reach**2 / (16 * (n - 1)))[late]
-    above.plot(t, limit, **_style(0), label=r"$t\,L\,R^2 / (16 (n-1))$")
-    above.plot(t, (1 + 32 / reach**2)[late], **_style(1), label=r"$1 + 32/R^2$")
+    above.plot(t, limit, **line_style(0), label=r"$t\,L\,R^2 / (16 (n-1))$")
+    above.plot(t, (1 + 32 / reach**2)[late], **line_style(1), label=r"$1 + 32/R^2$")
     two_logs = (time * np.log(np.maximum(time, 2)) * run["loss"] / (2 * (n - 1)))[late]
-    above.plot(t, two_logs, **_style(2), label=r"$t\,\log t\,L / (2 (n-1))$")
+    above.plot(t, two_logs, **line_style(2), label=r"$t\,\log t\,L / (2 (n-1))$")
     above.axhline(1, color="0.5", linestyle=DASHES[2])
     above.set_ylim(0, 2)
     above.legend()
     fit = log_corrected(run)
-    below.plot(t, local_exponent(run)[late], **_style(0), label=r"$t\,\dot L/L$, from the state")
-    below.plot(t, -1 - 1 / np.log(time[late]), **_style(1), label=r"$-1 - 1/\log t$")
+    below.plot(
+        t, local_exponent(run)[late], **line_style(0), label=r"$t\,\dot L/L$, from the state"
+    )
+    below.plot(t, -1 - 1 / np.log(time[late]), **line_style(1), label=r"$-1 - 1/\log t$")
     if np.isfinite(fit.exponent):
         words = (
             f"fit $t^{{-a}} (\\log t)^{{-b}}$: $a$ = {fit.exponent:.3f} ± {fit.errors[0]:.2g},"
@@ -189,12 +178,12 @@ def far_figure(run: Trajectory) -> Figure:
         below.plot(
             t[fitted],
             -fit.exponent - fit.log_exponent / np.log(t[fitted]),
-            **_style(2),
+            **line_style(2),
             label=words,
         )
     below.axhline(-1, color="0.5", linestyle=DASHES[2])
     below.set_ylabel("local exponent of $L$")
     below.set_ylim(-1.5, -0.9)
     below.legend()
-    _time_axis(below)
+    time_axis(below, FLOW)
     return figure

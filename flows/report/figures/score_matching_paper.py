@@ -9,8 +9,18 @@ from matplotlib.figure import Figure
 
 from flows.core.arrays import Array
 from flows.ensembles.threshold import start, threshold
-from flows.report.figure import BLACK, COLOURS, DASHES, _curves, _logarithmic, _style, _styled
-from flows.report.figures.score_matching import _events, _time_axis
+from flows.report.drawing import (
+    BLACK,
+    COLOURS,
+    DASHES,
+    draw_curves,
+    line_style,
+    log_axis,
+    mark_events,
+    styled,
+    time_axis,
+)
+from flows.report.figures.score_matching import FLOW
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
 from flows.systems.gmm_em.system import GMMEM
@@ -26,7 +36,7 @@ COMPONENTS, DIMENSIONS, OFFSET = 5, 3, 1e-7
 DIGITS = 8
 
 
-@_styled
+@styled
 def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) -> Figure:
     """Run the paper's experiment: offsets of 1e-7 around a point at distance M, in 3 dimensions.
 
@@ -49,9 +59,9 @@ def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) ->
         run = integrate(system, system.initial(OFFSET, 0), t_end)
         coordinate, length, loss = column
         for index, path in enumerate(run.state[1:, :, 0].T + distance):
-            coordinate.plot(run.t[1:], path, **_style(index))
-        _curves(length, run.t, run.features["norm"], "", "component")
-        loss.plot(run.t[1:], run["loss"][1:], **_style(0))
+            coordinate.plot(run.t[1:], path, **line_style(index))
+        draw_curves(length, run.t, run.features["norm"], "", "component")
+        loss.plot(run.t[1:], run["loss"][1:], **line_style(0))
         slope = local_exponent(run)[-1]
         late = run.t >= 0.03 * t_end
         guide = 3 * run["loss"][-1] * (run.t[late] / t_end) ** slope
@@ -64,10 +74,10 @@ def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) ->
         )
         loss.legend()
         for axes in (length, loss):
-            _logarithmic(axes, "y")
+            log_axis(axes, "y")
         coordinate.set_title(f"M = {distance:g}", loc="left", pad=16)
-        _events(run, *column)
-        _time_axis(loss)
+        mark_events(run, *column)
+        time_axis(loss, FLOW)
     for axes in panels[1, 1:]:
         axes.get_legend().remove()
     words = (r"$\mu_{i1}$", r"$|\mu_i|$", "loss $L$")
@@ -76,7 +86,7 @@ def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) ->
     return figure
 
 
-@_styled
+@styled
 def threshold_figure(
     noises: Sequence[float] = (1e-3, 1e-6, 1e-9, 1e-12), n: int = 5, d: int = 1
 ) -> Figure:
@@ -106,7 +116,7 @@ def threshold_figure(
         brackets = np.array([threshold(n, d, x, system=system) for x in noises])
         law = power * np.log(1 / sizes)
         factor = "" if power == 1 else f"{power:g}\\,"
-        style = {**_style(index), "linestyle": "", "marker": "os"[index], "markevery": 1}
+        style = {**line_style(index), "linestyle": "", "marker": "os"[index], "markevery": 1}
         for axes, values in ((left, brackets), (right, brackets**2 - law[:, None])):
             middle, half = values.mean(axis=1), np.ptp(values, axis=1) / 2
             axes.errorbar(sizes, middle, half, capsize=3, label=words, **style)
@@ -125,11 +135,11 @@ def threshold_figure(
     right.legend()
     for axes in (left, right):
         axes.set_xlabel(r"size $\sigma$ of the offsets")
-        _logarithmic(axes, "x")
+        log_axis(axes, "x")
     return figure
 
 
-@_styled
+@styled
 def landscape_figure(numbers: Sequence[int] = (3, 5, 10, 50)) -> Figure:
     """Loss along the line through the stationary point of Theorem 3.1, for several n.
 
@@ -150,10 +160,10 @@ def landscape_figure(numbers: Sequence[int] = (3, 5, 10, 50)) -> Figure:
         system = ScoreMatching(n, 1)
         loss = [system.loss(opposite(n, s)) for s in lengths]
         found = stationary_point(n, DIGITS)
-        style = {**_style(index), "marker": ""}
+        style = {**line_style(index), "marker": ""}
         axes.plot(lengths, loss, **style, label=f"n = {n}: $s^*$ = {float(found.point):.5f}")
         axes.plot([float(found.point)], [float(found.loss)], marker="o", color=style["color"])
-    _logarithmic(axes, "y")
+    log_axis(axes, "y")
     axes.set_xlabel(r"$s$   ($\mu_1 = s e_1$, $\mu_2 = -s e_1$, the others at the target)")
     axes.set_ylabel("loss $L$")
     axes.legend()
@@ -167,7 +177,7 @@ def opposite(n: int, length: float) -> Array:
     return means
 
 
-@_styled
+@styled
 def comparison_figure(
     distance: float = 5.0, n: int = 5, t_end: float = 1e6, noise: float = OFFSET
 ) -> Figure:
@@ -197,13 +207,13 @@ def comparison_figure(
         names = ("loss", "kl") if system.name == "score_matching" else ("fisher", "loss")
         signs = ("$E|v|^2$", "KL divergence")
         for index, (name, sign) in enumerate(zip(names, signs, strict=True)):
-            above.plot(run.t[1:], run.features[name][1:], **_style(index), label=sign)
+            above.plot(run.t[1:], run.features[name][1:], **line_style(index), label=sign)
         above.set_title(f"{words} decreases {signs[names.index('loss')]}", loc="left", pad=16)
-        _curves(below, run.t, run.features["norm"], "", "component")
+        draw_curves(below, run.t, run.features["norm"], "", "component")
         for axes in (above, below):
-            _logarithmic(axes, "y")
-        _events(run, above, below)
-        _time_axis(below)
+            log_axis(axes, "y")
+        mark_events(run, above, below)
+        time_axis(below, FLOW)
     panels[0, 0].legend()
     panels[0, 0].set_ylabel("losses")
     panels[1, 0].set_ylabel(r"$|\mu_i|$")

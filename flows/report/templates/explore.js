@@ -268,23 +268,23 @@ const popflow = (() => {
       chart?.view?.remove();
     }
 
-    /** Move the cursor to an output time; told: let other runs on the page follow. */
-    move(index, told = false) {
+    /** Move the cursor to an output time; linked: let other runs on the page follow. */
+    move(index, linked = false) {
       this.index = index;
       const t = this.view.t[index];
       this.slider.value = index;
       this.clock.textContent = `t = ${number(t)}`;
       this.slider.setAttribute("aria-valuetext", this.clock.textContent);
       for (const chart of this.charts.values()) chart.move(index);
-      if (told) this.root.dispatchEvent(new CustomEvent("popflow-time", {bubbles: true, detail: t}));
+      if (linked) this.root.dispatchEvent(new CustomEvent("popflow-time", {bubbles: true, detail: t}));
     }
 
     /** Move the cursor to the output time next to t. */
-    near(t, told = true) {
+    near(t, linked = true) {
       if (!(t > 0)) return;
       const distance = this.view.t.map(x => Math.abs(Math.log(x / t)));
       const index = distance.indexOf(Math.min(...distance));
-      if (index !== this.index) this.move(index, told);
+      if (index !== this.index) this.move(index, linked);
     }
 
     /** Same stretch of time in all panels. */

@@ -61,7 +61,7 @@ class TrapezoidalRule(NamedTuple):
     error: Ball
 
 
-def error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball:
+def trapezoidal_error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball:
     """Bound the error of the trapezoidal rule, for ``R``, ``S``, ``h``, ``X``, ``c`` as above."""
     if not (end >= 1 and spread * strip < arb.pi() / 2):
         raise Singular("a rule has no bound of its error")
@@ -83,7 +83,7 @@ def rule(reach: int, spread: int, bits: int) -> TrapezoidalRule:
         points = [k * step for k in range(-count, count + 1)]
         weights = [(-x * x / 2).exp() / (2 * arb.pi()).sqrt() * step for x in points]
         return TrapezoidalRule(
-            step, points, weights, error(longest, widest, step, points[-1], arb(strip))
+            step, points, weights, trapezoidal_error(longest, widest, step, points[-1], arb(strip))
         )
 
 

@@ -76,6 +76,7 @@ class GMMEM(MixtureSystem):
 
     name: ClassVar[str] = "gmm_em"
     law: ClassVar[str] = "gmm_em"
+    stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:
         """Check the parameters; the weights become a tuple of sum one."""

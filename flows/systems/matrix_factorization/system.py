@@ -7,6 +7,7 @@ r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -84,6 +85,7 @@ class MatrixFactorization(System):
     name: ClassVar[str] = "matrix_factorization"
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
@@ -117,17 +119,16 @@ class MatrixFactorization(System):
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters, the extreme singular values of the target, and 1 for complex layers."""
-        target = self._target
-        sigma = np.linalg.svd(target, compute_uv=False)
+        largest, smallest = _extreme_singular_values(self.target, self._complex)
         return {
             "d": int(self.d),
             "field": self.field,
             "regularization": self.regularization,
-            "target": plain(target),
+            "target": plain(self._target),
             "depth": int(self.depth),
             "is_complex": int(self._complex),
-            "sigma_max": float(sigma[0]),
-            "sigma_min": float(sigma[-1]),
+            "sigma_max": largest,
+            "sigma_min": smallest,
         }
 
     @property
@@ -321,6 +322,16 @@ class MatrixFactorization(System):
         )
         second = -chains.tangent(point, moved, self.regularization).layers
         return _reals(second.reshape(size, -1))
+
+
+@functools.lru_cache(maxsize=64)
+def _extreme_singular_values(
+    target: tuple[tuple[complex, ...], ...], is_complex: bool
+) -> tuple[float, float]:
+    sigma = np.linalg.svd(
+        np.array(target, dtype=complex if is_complex else float), compute_uv=False
+    )
+    return float(sigma[0]), float(sigma[-1])
 
 
 def _reals(matrix: NDArray[Any]) -> Array:

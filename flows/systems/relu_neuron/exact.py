@@ -14,24 +14,19 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.optimize
 from mpmath import mp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from symbolic.language import lower
-from symbolic.systems.relu_neuron import flow as relu_neuron_flow
-from symbolic.systems.relu_neuron import pair as relu_neuron
+from symbolic.systems.relu_neuron.flow import pair_flow
+from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA, pair_energy, pair_hessian
 
 Number = Any  # float or mpmath.mpf
 Vector = Sequence[Number]
 
 FIRST_DIGITS = 30
 LAST_DIGITS = 400
-# The search for the least slope at zero looks at this many random directions for each dimension,
-# twice, and polishes the best few.
-RANDOM = 4
-POLISHED = 4
 
 
 class _Pair(NamedTuple):
@@ -46,11 +41,11 @@ class _Pair(NamedTuple):
 @functools.cache
 def _lowered() -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """Pair energy, flow and Hessian coefficients as mpmath functions."""
-    sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
+    sizes = (ALPHA, BETA, THETA)
     expressions = (
-        (relu_neuron.pair_energy(),),
-        relu_neuron_flow.pair_flow(),
-        relu_neuron.pair_hessian(),
+        (pair_energy(),),
+        pair_flow(),
+        pair_hessian(),
     )
     energy, flow, hessian = (lower.lower(e, sizes, "mpmath") for e in expressions)
     return energy, flow, hessian
@@ -310,38 +305,6 @@ def adaptive_hessian(neurons: Sequence[Vector], teacher: Vector, accuracy: float
     return adaptive(flat, accuracy).reshape(size, size)
 
 
-def coordinates(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> list[Vector]:
-    r"""Coordinates of the neurons where the teacher is ``(1, 0, ..., 0)``.
-
-    Parameters
-    ----------
-    neurons, teacher, digits
-        As in :func:`loss`.
-
-    Returns
-    -------
-    list of n lists of q mpf
-        ``<w_i, e_a> / |v|`` in the orthonormal basis ``e_a`` that Gram and Schmidt make of teacher
-        and neurons, ``q <= min(n + 1, d)``. The flow is the same there, the loss is ``|v|^2``
-        times smaller.
-    """
-    with mp.workdps(digits):
-        rows = _exact([teacher, *neurons])
-        unit = mp.norm(rows[0])
-        basis: list[list[Number]] = []
-        for row in rows:
-            rest = row
-            for _ in range(2):  # once more, for what rounding left
-                for e in basis:
-                    c = mp.fdot(rest, e)
-                    rest = [x - c * y for x, y in zip(rest, e, strict=True)]
-            # Shorter than this it is rounding: doubles differ from the span by more.
-            if mp.norm(rest) > mp.norm(row) * mp.mpf(10) ** (5 - digits):
-                size = mp.norm(rest)
-                basis.append([x / size for x in rest])
-        return [[mp.fdot(row, e) / unit for e in basis] for row in rows[1:]]
-
-
 Field = Callable[..., list[Number]]
 Jacobian = Callable[..., Array]
 
@@ -427,97 +390,3 @@ def crossings(teacher: Vector) -> Callable[[Vector], list[Number]] | None:
         ]
 
     return sines
-
-
-def slope_at_zero(
-    direction: Vector, neurons: Sequence[Vector], teacher: Vector
-) -> tuple[Number, list[Number]]:
-    """One-sided derivative ``D(u)`` of the loss along ``s u``, of a neuron at zero.
-
-    Parameters
-    ----------
-    direction : vector
-        ``u``, of length one.
-    neurons, teacher
-        As in :func:`loss`; neurons at zero do not matter.
-
-    Returns
-    -------
-    mpf, list of mpf
-        ``D`` and its derivative by ``u``, with the caller's ``mp.prec``.
-    """
-    vectors, mu = _signed([direction, *neurons], teacher)
-    (gradient,) = _gradient(vectors, [mp.zero, *mu[1:]], 1)
-    # D is homogeneous of degree one.
-    return mp.fdot(gradient, vectors[0]), gradient
-
-
-def least_slope(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> Number:
-    """Minimum of :func:`slope_at_zero` over the unit sphere, as far as a search finds it.
-
-    The curve of maximal slope keeps a neuron at zero while the minimum is not negative, and lets
-    it leave along the minimiser otherwise.
-
-    Parameters
-    ----------
-    neurons, teacher, digits
-        As in :func:`loss`.
-
-    Returns
-    -------
-    mpf
-        The least value found, right to about six digits.
-
-    Notes
-    -----
-    Quasi-Newton searches on the sphere, from the best directions among those of vectors, residual
-    and random ones. Near the optimum ``D`` varies on the scale of the angles between the vectors:
-    each search is scaled by the distance of its start from the line of the teacher.
-    Source: Ambrosio, Gigli & Savare, Gradient Flows (2008), chapter 1.
-    """
-    with mp.workdps(digits):
-        vectors, mu = _signed(neurons, teacher)
-        rows = [w for w in vectors if any(w)]
-        v = _unit(vectors[-1])
-
-        def aside(u: Vector) -> Number:
-            along = mp.fdot(u, v)
-            return mp.norm([x - along * y for x, y in zip(u, v, strict=True)])
-
-        reach = max(aside(_unit(w)) for w in rows) or mp.one
-        random = np.random.default_rng(0).normal(size=(RANDOM * len(v), len(v))).tolist()
-        near = [[x + reach * y for x, y in zip(v, row, strict=True)] for row in random]
-        starts = [_unit(x) for x in (*rows, _residual(vectors, mu), *random, *near) if any(x)]
-        starts += [[-x for x in u] for u in starts]
-        slopes = [slope_at_zero(u, rows[:-1], teacher)[0] for u in starts]
-        return min(
-            _polished(
-                lambda u: slope_at_zero(u, rows[:-1], teacher),
-                starts[k],
-                slopes[k],
-                max(aside(starts[k]), reach),
-            )
-            for k in np.argsort(slopes)[:POLISHED]
-        )
-
-
-def _polished(
-    slope: Callable[[Vector], tuple[Number, list[Number]]],
-    centre: Vector,
-    value: Number,
-    size: Number,
-) -> Number:
-    """Local minimum of `slope` on the sphere, from the unit vector `centre` in steps of `size`."""
-    unit = abs(value) or mp.one
-
-    def scaled(y: Array) -> tuple[float, Array]:
-        x = [c + size * mp.mpf(a) for c, a in zip(centre, y.tolist(), strict=True)]
-        u = _unit(x)
-        value, gradient = slope(u)
-        rate = size / mp.norm(x) / unit
-        across = [float(rate * (g - value * a)) for g, a in zip(gradient, u, strict=True)]
-        return float(value / unit), np.array(across)
-
-    start = np.zeros(len(centre))
-    found = scipy.optimize.minimize(scaled, start, jac=True, method="L-BFGS-B")
-    return min(value, unit * mp.mpf(float(found.fun)))

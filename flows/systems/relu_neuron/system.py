@@ -73,6 +73,7 @@ class ReLUNeuron(System):
     name: ClassVar[str] = "relu_neuron"
     lanes: ClassVar[Lanes] = LANES
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 
     def __post_init__(self) -> None:
         """Check the parameters; the teacher becomes a tuple."""

@@ -6,7 +6,7 @@ import pytest
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.report import curves as panels
+from flows.report.curves import claim_panels, exponent_panel, loss_panel, potential_panels
 from flows.report.interactive import view
 from flows.report.plane import plane
 
@@ -36,7 +36,7 @@ def run(request, runs):
 
 
 def test_bounds_lie_on_their_side_of_the_loss(run):
-    loss, *bounds = panels.loss_panel(run).series
+    loss, *bounds = loss_panel(run).series
     seen = np.isfinite(loss.values)
     assert loss.values[seen] == pytest.approx(run["loss"][seen])
     for bound in bounds:
@@ -55,12 +55,12 @@ def test_a_bound_that_is_about_other_starts_and_fails_is_not_drawn():
     run = flows.integrate(system, positive, 1e4)
     (verdict,) = flows.check(run, "real_failure")
     assert verdict.verdict == "HYPOTHESIS_NOT_MET"
-    assert not any("real_failure" in s.label for s in panels.loss_panel(run).series)
+    assert not any("real_failure" in s.label for s in loss_panel(run).series)
 
 
 def test_curves_of_a_potential_are_its_value_and_derivative(run):
     for potential in potentials.potentials(run.system.name):
-        drawn = panels.potential_panels(run, potential.name)
+        drawn = potential_panels(run, potential.name)
         for panel, values in zip(drawn, run.potential(potential.name), strict=True):
             columns = values.reshape(len(run.t), -1).T
             for series, column in zip(panel.series, columns, strict=True):
@@ -72,7 +72,7 @@ def test_slack_is_negative_where_a_claim_fails_and_nowhere_else(run):
     verdicts = {v.claim: v for v in flows.check(run)}
     decided = 0
     for claim in potentials.claims(run.system.name):
-        verdict, (_, slack) = verdicts[claim.id], panels.claim_panels(run, claim)
+        verdict, (_, slack) = verdicts[claim.id], claim_panels(run, claim)
         least = min((np.nanmin(s.values) for s in slack.series), default=np.nan)
         if any(c.relation == "==" for c in claim.comparisons) or np.isnan(least):
             continue
@@ -86,12 +86,12 @@ def test_slack_is_negative_where_a_claim_fails_and_nowhere_else(run):
 
 def test_a_claim_that_a_run_breaks_has_a_negative_slack(runs):
     (claim,) = (c for c in potentials.claims("gmm_em") if c.id == "bad_region")
-    _, slack = panels.claim_panels(runs["gmm_em"], claim)
+    _, slack = claim_panels(runs["gmm_em"], claim)
     assert np.nanmin(slack.series[0].values) < -0.5
 
 
 def test_levels_are_the_claimed_powers_of_time(runs):
-    levels = {name: panels.exponent_panel(run).levels for name, run in runs.items()}
+    levels = {name: exponent_panel(run).levels for name, run in runs.items()}
     assert levels["relu_neuron"] == (-3.0,)
     assert levels["gmm_em"] == (-0.5,)
     assert levels["matrix_factorization"] == ()
@@ -99,13 +99,13 @@ def test_levels_are_the_claimed_powers_of_time(runs):
 
 def test_an_undefined_potential_is_said_to_be_undefined():
     run = flows.integrate(flows.ReLUNeuron(1, 2), [[0.05, 0.1]], 10.0)
-    (panel, _) = panels.potential_panels(run, "kappa_max")
+    (panel, _) = potential_panels(run, "kappa_max")
     assert not panel.series and "undefined" in panel.note
 
 
 def test_an_unknown_potential_is_refused_with_the_nearest(runs):
     with pytest.raises(InputError, match="did you mean kappa_max"):
-        panels.potential_panels(runs["relu_neuron"], "kapa_max")
+        potential_panels(runs["relu_neuron"], "kapa_max")
 
 
 def test_a_view_is_json_with_the_numbers_of_the_run(run):

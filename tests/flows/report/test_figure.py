@@ -8,9 +8,12 @@ import pytest
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.report import figure
+from flows.report.drawing import line_style, save
+from flows.report.figure import loss_figure, potential_figure
+from flows.report.figures.relu_neuron import phase_portrait, phases_figure
 
 NAMES = [p.name for p in potentials.potentials("relu_neuron")]
+TIME = r"$t$   (time of $dw/dt = -\nabla L$)"
 T_END = 1e6  # the tail is a power law from about 1e3
 
 
@@ -27,15 +30,15 @@ def single():
 
 
 def draw(run):
-    yield "loss", figure.loss_figure(run)
-    yield "phases", figure.phases_figure(run)
+    yield "loss", loss_figure(run)
+    yield "phases", phases_figure(run)
     for name in NAMES:
-        yield name, figure.potential_figure(run, name)
+        yield name, potential_figure(run, name)
 
 
 @pytest.fixture(scope="module")
 def drawn(run, single):
-    return [*draw(run), *draw(single), ("portrait", figure.phase_portrait(t_end=10.0))]
+    return [*draw(run), *draw(single), ("portrait", phase_portrait(t_end=10.0))]
 
 
 def unlabelled(axes):
@@ -56,10 +59,10 @@ def test_every_panel_carries_labels_and_time_its_unit(drawn):
         for axes in picture.axes:
             assert not unlabelled(axes), name
         if name != "portrait":
-            assert picture.axes[-1].get_xlabel() == figure.TIME
+            assert picture.axes[-1].get_xlabel() == TIME
 
 
-def test_a_panel_without_labels_is_noticed():
+def test_a_panel_without_labels_is_found():
     assert unlabelled(matplotlib.figure.Figure().subplots())
 
 
@@ -72,13 +75,13 @@ def test_labelled_lines_of_a_panel_differ_in_more_than_colour(drawn):
 
 
 def test_the_first_twenty_styles_differ_in_dashes_or_markers():
-    styles = [figure._style(k) for k in range(20)]
+    styles = [line_style(k) for k in range(20)]
     assert len({(str(s["linestyle"]), s["marker"]) for s in styles}) == len(styles)
     assert len({s["color"] for s in styles}) < len(styles)  # colour alone would not do
 
 
 def test_the_bounds_in_the_loss_figure_are_those_of_the_check(run):
-    loss, upper, lower, *_ = figure.loss_figure(run).axes[0].lines
+    loss, upper, lower, *_ = loss_figure(run).axes[0].lines
     constants = [flows.check(run, name)[0].constant for name in ("loss_upper", "loss_lower")]
     for constant, bound in zip(constants, (upper, lower), strict=True):
         assert bound.get_label().endswith(f"measured constant {constant:.3g}")
@@ -92,7 +95,7 @@ def test_the_bounds_in_the_loss_figure_are_those_of_the_check(run):
 
 
 def test_slack_is_zero_where_the_measured_constant_is_attained(run):
-    (slack, *_) = figure.potential_figure(run, "pairwise_distance").axes[3].lines
+    (slack, *_) = potential_figure(run, "pairwise_distance").axes[3].lines
     t, values = slack.get_data()
     (verdict,) = flows.check(run, "distance_decay")
     assert t[np.argmin(values)] == verdict.attained_at
@@ -100,55 +103,45 @@ def test_slack_is_zero_where_the_measured_constant_is_attained(run):
     assert values.max() > 1e-3
 
 
-def test_phases_are_marked_at_the_times_of_the_claims(run):
-    times = flows.runs.quantities.marked_times(run)
-    panel = figure.phases_figure(run).axes[0]
-    marked = {line.get_xdata()[0] for line in panel.lines if len(line.get_xdata()) == 2}
-    assert set(times.values()) <= marked
-    assert [t.get_text() for t in panel.texts] == ["phase 1", "phase 2", "phase 3"]
-
-
 def test_zeros_of_the_loss_are_left_out_of_its_figure(single):
     assert single["loss"][-1] == 0.0
-    (loss, *_) = figure.loss_figure(single).axes[0].lines
+    (loss, *_) = loss_figure(single).axes[0].lines
     assert (loss.get_ydata() > 0).all()
     assert len(loss.get_ydata()) < len(single.t)
 
 
 def test_an_undefined_quantity_is_said_to_be_undefined(run, single):
-    (note,) = figure.potential_figure(single, "kappa_max").axes[0].texts
+    (note,) = potential_figure(single, "kappa_max").axes[0].texts
     assert "undefined" in note.get_text()
-    assert not figure.potential_figure(run, "kappa_max").axes[0].texts
+    assert not potential_figure(run, "kappa_max").axes[0].texts
 
 
 def test_an_unknown_potential_is_refused(run):
     with pytest.raises(InputError, match="unknown potential 'energy'; known: pairwise_distance"):
-        figure.potential_figure(run, "energy")
+        potential_figure(run, "energy")
 
 
 def test_a_run_that_stopped_early_is_drawn(run):
     stopped = replace(run, status="step_budget", t=run.t[:40], states=run.states.at(slice(40)))
-    assert figure.loss_figure(stopped).axes[0].lines
-    assert figure.phases_figure(stopped).axes[0].lines
+    assert loss_figure(stopped).axes[0].lines
+    assert phases_figure(stopped).axes[0].lines
 
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone(run):
     before = dict(matplotlib.rcParams)
-    figure.loss_figure(run)
+    loss_figure(run)
     assert dict(matplotlib.rcParams) == before
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])
 def test_the_same_run_gives_the_same_file(run, tmp_path, suffix):
-    one, two = (
-        figure.save(figure.loss_figure(run), tmp_path / f"{k}{suffix}").read_bytes() for k in "ab"
-    )
+    one, two = (save(loss_figure(run), tmp_path / f"{k}{suffix}").read_bytes() for k in "ab")
     assert one == two
-    other = figure.save(figure.phases_figure(run), tmp_path / f"c{suffix}").read_bytes()
+    other = save(phases_figure(run), tmp_path / f"c{suffix}").read_bytes()
     assert other != one
 
 
 def test_another_format_is_refused(run, tmp_path):
     with pytest.raises(InputError, match=r"expected a name ending in \.svg, \.pdf, \.png"):
-        figure.save(figure.loss_figure(run), tmp_path / "loss.gif")
+        save(loss_figure(run), tmp_path / "loss.gif")
     assert not list(tmp_path.iterdir())

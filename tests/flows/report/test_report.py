@@ -1,5 +1,4 @@
 import base64
-import importlib
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -11,10 +10,11 @@ import flows
 import potentials
 import symbolic
 from flows.core.errors import InputError
-from flows.report import figure, html, report
+from flows.report import html, report
 from flows.report.case import Case
-from flows.report.cases import relu_neuron as relu_neuron_report
-from flows.report.figures import gmm_em as gmm_em_figure
+from flows.report.cases import registry
+from flows.report.figure import loss_figure
+from flows.report.figures import gmm_em
 
 LARGEST = 5e6  # bytes of a page that opens at once on a phone
 HOSTILE = "<script>alert('x')</script>"
@@ -31,7 +31,7 @@ def case(**more):
             "system": system,
             "start": start,
             "options": "--initial pair.json",
-            "figures": {"the loss": figure.loss_figure},
+            "figures": {"the loss": loss_figure},
             "broken": (replace(LOSS_LOWER, exponent=2),),
             "t_end": 1e6,
             **more,
@@ -154,7 +154,7 @@ def test_formulas_are_mathml_without_left_over_latex(page):
 
 
 def test_the_command_of_a_run_repeats_it():
-    for one in relu_neuron_report.cases():
+    for one in registry.cases("relu_neuron"):
         assert one.command.splitlines()[-1].startswith("popflow check relu_neuron --")
         assert one.command.endswith("--t-end 1e+12")
         assert ("--initial" in one.options) == bool(one.prepare)
@@ -167,7 +167,7 @@ def test_provenance_is_on_the_page(page):
 
 def test_hostile_text_is_shown_as_text():
     broken = replace(LOSS_LOWER, id=HOSTILE)
-    words = {HOSTILE: figure.loss_figure}
+    words = {HOSTILE: loss_figure}
     text = report.page(
         "relu_neuron",
         [case(title=HOSTILE, text=HOSTILE, options=HOSTILE, figures=words, broken=(broken,))],
@@ -195,9 +195,9 @@ def quick(monkeypatch):
 
 def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
     out = tmp_path / "new" / "folder"
-    told = []
-    paths = report.write(["relu_neuron"], out, tell=told.append)
-    assert told == paths == [out / "relu_neuron.html", out / "index.html"]
+    announced = []
+    paths = report.write(["relu_neuron"], out, announce=announced.append)
+    assert announced == paths == [out / "relu_neuron.html", out / "index.html"]
     assert sorted(paths) == sorted(out.iterdir())  # and nothing else is left
     text = paths[1].read_text("utf-8")
     assert foreign(text) == []
@@ -244,7 +244,7 @@ def test_figures_for_a_paper_lie_beside_the_page_and_are_linked(tmp_path, monkey
         system,
         [[1.0], [-0.5]],
         "--initial pair.json",
-        figures={"the loss": gmm_em_figure.loss_figure},
+        figures={"the loss": gmm_em.loss_figure},
         t_end=100.0,
     )
     text = report.page("gmm_em", [one], tmp_path).text
@@ -261,7 +261,6 @@ def test_figures_for_a_paper_lie_beside_the_page_and_are_linked(tmp_path, monkey
 
 @pytest.mark.parametrize("name", potentials.SYSTEMS)
 def test_every_system_says_what_its_page_shows(name):
-    content = importlib.import_module(f"flows.report.cases.{name}")
-    assert content.PORTRAITS
-    for one in content.cases():
+    assert registry.portraits(name)
+    for one in registry.cases(name):
         assert one.system.name == name and one.figures

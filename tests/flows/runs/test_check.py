@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import potentials
 from flows import ReLUNeuron, integrate
 from flows.core.errors import InputError
 from flows.runs.check import check
-from flows.runs.quantities import marked_times
+from flows.runs.quantities import Quantities, marked_times
 from flows.runs.rates import local_exponent, tail_constant
 from flows.runs.verdict import Outcome, exit_code
 from potentials.claim import Comparison, Conserved, Hypothesis, Identity, Inequality
@@ -38,6 +39,10 @@ class Measured:
     @property
     def statements(self):
         return potentials.statements(self.parameters["system"])
+
+    @cached_property
+    def quantities(self):
+        return Quantities(self)
 
     def error(self, name):
         return 100 * self.rtol

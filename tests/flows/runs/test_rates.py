@@ -1,12 +1,14 @@
 """Rates: local exponents from the state, asymptotic windows, constants with their error."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pytest
 
 import potentials
 from flows.core.errors import InputError
+from flows.runs.quantities import Quantities
 from flows.runs.rates import asymptotic_window, local_exponent, log_corrected, tail_constant
 
 # Exponents of closed forms: rounding of one product and one quotient.
@@ -30,6 +32,10 @@ class Decay:
     @property
     def statements(self):
         return potentials.statements(self.parameters["system"])
+
+    @cached_property
+    def quantities(self):
+        return Quantities(self)
 
     def error(self, name):
         return 100 * self.rtol

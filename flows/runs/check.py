@@ -32,7 +32,7 @@ from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR, asymptotic_window
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 from potentials.claim import Claim, Comparison, Hypothesis
-from potentials.notation import CONSTANTS, rate_symbol, symbol
+from potentials.notation import CONSTANTS, FROZEN, rate_symbol, symbol
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -50,6 +50,8 @@ CONTINUATION = 3.0
 POINTS = 6
 #: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
 SAMPLING = 0.05
+#: Endings of what belongs to another time than the start, where errors may be larger.
+LATER = tuple(ending for ending in FROZEN if ending != "_0")
 #: Rounding of an expression in doubles, relative to its terms.
 ROUNDING = 1e-13
 
@@ -193,7 +195,10 @@ def _measure(run: Run, claim: Claim, c: Comparison, chosen: Mask) -> _Comparison
         return _ComparisonResult(
             None, False, message="nothing to measure: the claim selects no output time"
         )
-    error = run.error("loss") * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
+    relative = run.errors("loss").reshape(-1, *[1] * (lhs.ndim - 1))
+    if any(x.name.endswith(LATER) for x in (c.lhs - c.rhs).free_symbols):
+        relative = relative.max()  # the error of another time enters
+    error = relative * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
     measured = _Sides(lhs, rhs, error, chosen)
     return _asymptotic(run, claim, c, measured) if c.asymptotic else _pointwise(run, c, measured)
 

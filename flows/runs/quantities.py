@@ -46,7 +46,10 @@ class Run(Protocol):
         """`completed`, or why the run stopped early."""
 
     def error(self, name: str) -> float:
-        """Relative numerical error of a quantity."""
+        """Relative numerical error of a quantity, the largest along the run."""
+
+    def errors(self, name: str) -> Array:
+        """Relative numerical error of a quantity at each time, shape (T,)."""
 
 
 @cache

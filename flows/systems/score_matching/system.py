@@ -18,8 +18,8 @@ from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, Sound
-from flows.systems.mixture.sums import Means
 from flows.systems.mixture.system import MixtureSystem
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.

@@ -1,4 +1,4 @@
-"""Sound coordinates of a chain of layers: the target is diagonal, residual and defects are kept."""
+"""SoundState coordinates of a chain of layers: the target is diagonal, residual and defects are kept."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound(State):
+class SoundState(State):
     """Layers, residual and defects as the solver's raw numbers.
 
     Parameters

@@ -1,4 +1,4 @@
-"""SoundState coordinates of a chain of layers: the target is diagonal, residual and defects are kept."""
+"""Sound coordinates of a chain of layers: the target is diagonal, residual and defects are kept."""
 
 from __future__ import annotations
 

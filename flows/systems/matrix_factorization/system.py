@@ -203,7 +203,7 @@ class MatrixFactorization(System):
             )
         return array
 
-    # SoundState coordinates -------------------------------------------------------------------
+    # Sound coordinates -------------------------------------------------------------------
 
     def reduce(self, start: NDArray[Any]) -> tuple[Frame, SoundState]:
         """Turn the target diagonal; residual and defects become variables of their own."""

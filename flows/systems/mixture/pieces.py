@@ -155,7 +155,7 @@ class MixturePiece(Piece):
     rule: Rule
 
     def decode(self, raw: Array) -> SoundState:
-        """SoundState state(s) of raw chart coordinates, shape (..., N)."""
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
         blocks = raw.reshape(*raw.shape[:-1], *self.state.offset.shape)
         if self.kind == LINEAR:
             return SoundState(np.zeros_like(blocks), blocks[..., 0, :])

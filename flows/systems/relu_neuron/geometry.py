@@ -1,4 +1,4 @@
-"""SoundState coordinates of the ReLU neuron: reduction, geometry of the pairs, features.
+"""Sound coordinates of the ReLU neuron: reduction, geometry of the pairs, features.
 
 Units: the teacher has length one and lies along ``e_1``; time does not change, lengths scale by
 ``|v|`` and the loss by ``|v|^2`` (the flow is homogeneous of degree one).

@@ -55,7 +55,7 @@ class NeuronPiece(Piece):
     alive: NDArray[np.intp]
 
     def decode(self, raw: Array) -> SoundState:
-        """SoundState state(s) of raw chart coordinates, shape (..., N)."""
+        """Sound state(s) of raw chart coordinates, shape (..., N)."""
         lead = raw.shape[:-1]
         mu = self.frame.multiplicity[self.alive]
         r = np.zeros((*lead, self.state.r.shape[0]))

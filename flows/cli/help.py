@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from flows.cli.systems import SYSTEMS
+from flows.systems.registry import SYSTEMS
 
 __all__ = ["COMPLETION", "NEXT", "claim_names", "potential_names", "subject", "system"]
 

@@ -26,9 +26,9 @@ from flows.cli.options import (
     written_out,
 )
 from flows.cli.process import start_fast
-from flows.cli.systems import SYSTEMS
 from flows.core.errors import InputError
 from flows.core.files import check_output, write_file
+from flows.systems.registry import SYSTEMS
 
 PICTURES = (".png", ".pdf", ".svg")
 

@@ -19,6 +19,7 @@ import potentials
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Lanes
 from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from potentials import Statements
 
@@ -94,6 +95,36 @@ class System(abc.ABC):
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
 
+    #: What it is called in a heading.
+    title: ClassVar[str] = ""
+    #: Names of the axes of a start.
+    axes: ClassVar[tuple[str, ...]] = ("n", "d")
+    #: Options that a person has beside those of every system, ``flows.core.options.START``.
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    @classmethod
+    def start_axes(cls, members: bool) -> tuple[str, ...]:
+        """Names of the axes of a start, or of several ones."""
+        return ("members", *cls.axes) if members else cls.axes
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[System, Any]:
+        """System and start that a person asks for on the command line or in a form.
+
+        Parameters
+        ----------
+        options : mapping
+            Values of `flows.core.options.START` and of the system's own options.
+        members : bool
+            Whether ``initial`` holds several starts, one along the first axis.
+
+        Raises
+        ------
+        InputError
+            For options that contradict each other or have bad values.
+        """
+        raise InputError(f"{cls.name} has no options; make it in Python")
+
     @classmethod
     @abc.abstractmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -120,6 +151,14 @@ class System(abc.ABC):
     @abc.abstractmethod
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start of the paper's law."""
+
+    def chosen_start(self, options: Options) -> Any:
+        """Random start of the law and the seed that the options say."""
+        return self.initial(
+            scale=chosen(options, "scale"),
+            seed=chosen(options, "seed"),
+            **law_options(self.options, options),
+        )
 
     @abc.abstractmethod
     def check_start(self, start: Any) -> Array:

@@ -19,9 +19,10 @@ from tornado.web import Application, HTTPError, RequestHandler
 
 from flows.cli.inspector.form import fields
 from flows.cli.inspector.worker import Desk, Job
-from flows.cli.systems import SYSTEMS, Options
 from flows.core.errors import InputError
+from flows.core.options import Options
 from flows.report import html
+from flows.systems.registry import SYSTEMS
 
 __all__ = ["HOST", "application", "serve"]
 

@@ -1,24 +1,22 @@
 r"""Quantities of potentials and claims along an enclosed trajectory, as balls.
 
-A box is a stretch of one piece; every quantity on it is a ball that holds its values along the true
-flow there. States are polynomials plus the tube. Rates are the polynomials' derivatives: the flow's
-own velocity differs from ``p'`` by at most ``|H| tube e^tau + defect``. The loss decreases, so that
-on a box it lies between its values at the ends. What a system measures is in
-``flows/certify_features_<system>.py``.
+A box is a stretch of one segment; every quantity on it is a ball that holds its values along the
+true flow there. States are polynomials plus the tube. Rates are the polynomials' derivatives: the
+flow's own velocity differs from ``p'`` by at most ``|H| tube e^tau + defect``. The loss decreases,
+so that on a box it lies between its values at the ends. What a system measures is in
+``flows/certificates/features/<system>.py``.
 """
 
 from __future__ import annotations
 
 import abc
 import functools
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import sympy as sp
 from flint import arb, arb_mat
 
-import potentials
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.chebyshev import Row
@@ -38,19 +36,19 @@ def lowered(expressions: tuple[sp.Expr, ...]) -> tuple[tuple[str, ...], Callable
     return tuple(s.name for s in symbols), lower(expressions, symbols, "ball")
 
 
-class Scene:
+class Enclosure:
     """A certificate with what its boxes share. All methods need the certificate's precision."""
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate, kind: type[Box]) -> None:
         self.certificate = certificate
         self.flow: Any = certificate.flow()  # a BallFlow of the system that is measured
         system = certificate.system
-        known = (*potentials.potentials(system.name), *potentials.auxiliaries(system.name))
+        statements = system.statements
+        known = (*statements.potentials, *statements.auxiliaries)
         self.potentials = {p.name: p for p in known}
-        self.quantities: type[Quantities] = importlib.import_module(
-            f"flows.certificates.features.{system.name}"
-        ).Features
-        self.count = self.quantities.count(self)
+        self.marks = statements.marks
+        self.kind = kind
+        self.count = kind.count(self)
         self.constants = {
             **{
                 key: arb(value)
@@ -58,10 +56,10 @@ class Scene:
                 if isinstance(value, int | float)
             },
             "t_end": arb(certificate.t_end),
-            **self.quantities.constants(self),
+            **kind.constants(self),
         }
-        self.frozen: dict[str, Quantities] = {}
-        self.cache: dict[int, Any] = {}  # of each piece, what features want to keep
+        self.frozen: dict[str, Box] = {}
+        self.cache: dict[int, Any] = {}  # of each segment, what boxes share
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}
 
@@ -72,7 +70,7 @@ class Scene:
         """
         if index not in self._polynomials:
             rows = self.certificate.pieces[index].rows
-            values = [*rows, *self.quantities.combined(self, rows)]
+            values = [*rows, *self.kind.combined(self, rows)]
             values += [chebyshev.differentiated(row) for row in values]
             bits = self.certificate.bits
             bounds = [arb((sum(map(abs, chebyshev.differentiated(row))), -bits)) for row in values]
@@ -80,20 +78,20 @@ class Scene:
         return self._polynomials[index]
 
     def loss(self, index: int, s: float) -> Ball:
-        """Loss at one point of a piece."""
+        """Loss at one point of a segment."""
         if (index, s) not in self._losses:
-            piece = self.certificate.pieces[index]
-            x = chebyshev.evaluated(piece.rows, arb(s), self.certificate.bits)
-            self._losses[index, s] = self.flow.loss([c + arb(0, piece.tube) for c in x])
+            segment = self.certificate.pieces[index]
+            x = chebyshev.evaluated(segment.rows, arb(s), self.certificate.bits)
+            self._losses[index, s] = self.flow.loss([c + arb(0, segment.tube) for c in x])
         return self._losses[index, s]
 
-    def box(self, index: int, low: float, high: float) -> Quantities:
-        """Quantities on a stretch of a piece."""
-        return self.quantities(self, index, low, high)
+    def box(self, index: int, low: float, high: float) -> Box:
+        """Box of a stretch of a segment."""
+        return self.kind(self, index, low, high)
 
 
-class Quantities(dict[str, Any], abc.ABC):
-    """Quantities on a box by name: balls, or lists of them over neurons or pairs.
+class Box(dict[str, Any], abc.ABC):
+    """Quantities on a stretch of a segment by name: balls, or lists of them over neurons or pairs.
 
     Subclasses say what a system measures: `names`, and how to :meth:`fill` them.
     """
@@ -102,27 +100,27 @@ class Quantities(dict[str, Any], abc.ABC):
     names: ClassVar[frozenset[str]] = frozenset()
 
     @staticmethod
-    def count(scene: Scene) -> dict[Over, int]:
+    def count(enclosure: Enclosure) -> dict[Over, int]:
         """Indices of each kind, where no quantity has them."""
         return {"state": 1, "neuron": 1, "pair": 0}
 
     @staticmethod
-    def constants(scene: Scene) -> dict[str, Ball]:
+    def constants(enclosure: Enclosure) -> dict[str, Ball]:
         """Constants that doubles do not state."""
         return {}
 
     @staticmethod
-    def combined(scene: Scene, rows: Sequence[Row]) -> list[Row]:
+    def combined(enclosure: Enclosure, rows: Sequence[Row]) -> list[Row]:
         """Sums and differences of components, of their exact coefficients."""
         return []
 
-    def __init__(self, scene: Scene, index: int, low: float, high: float) -> None:
-        super().__init__(scene.constants)
-        self.scene, self.index, self.low, self.high = scene, index, low, high
-        certificate, states = scene.certificate, scene.flow.size
+    def __init__(self, enclosure: Enclosure, index: int, low: float, high: float) -> None:
+        super().__init__(enclosure.constants)
+        self.enclosure, self.index, self.low, self.high = enclosure, index, low, high
+        certificate, states = enclosure.certificate, enclosure.flow.size
         middle, radius = arb(low + high) / 2, arb(high - low) / 2
         span, tube = certificate.span(index), arb(certificate.pieces[index].tube)
-        table, bounds = scene.polynomials(index)
+        table, bounds = enclosure.polynomials(index)
         at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
         middles, half = [row[0] for row in (table * at).tolist()], len(bounds) // 2
         # To second order, where the derivative is known, and to first order.
@@ -140,25 +138,26 @@ class Quantities(dict[str, Any], abc.ABC):
 
     def _off(self, tube: Ball) -> Vector:
         """How far components and combinations may be from the flow: these of up to n terms."""
-        states, half = self.scene.flow.size, len(self.speeds)
-        return [tube] * states + [self.scene.count["neuron"] * tube] * (half - states)
+        states, half = self.enclosure.flow.size, len(self.speeds)
+        return [tube] * states + [self.enclosure.count["neuron"] * tube] * (half - states)
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
         base = name.removesuffix("_dot")
         for suffix in FROZEN:
             if name.endswith(suffix):
-                self[name] = self.scene.frozen[suffix[1:]][name.removesuffix(suffix)]
+                self[name] = self.enclosure.frozen[suffix[1:]][name.removesuffix(suffix)]
                 return self[name]
         # A potential may have the name of a quantity, and then is that.
         if name in ("loss", "loss_dot", "gradient_norm"):
             self._fill_loss(name)
         elif base in self.names:
             self.fill(base, rates=name != base)
-        elif base in self.scene.potentials:
-            self[base], self[f"{base}_dot"] = _evaluated(self.scene.potentials[base], self)
-        elif name in self.scene.frozen:
-            self[name] = self.scene.frozen[name]["t"]
+        elif base in self.enclosure.potentials:
+            evaluate = _value if name == base else _rate
+            self[name] = evaluate(self.enclosure.potentials[base], self)
+        elif name in self.enclosure.frozen:
+            self[name] = self.enclosure.frozen[name]["t"]
         if name not in self:
             raise KeyError(f"unknown quantity {name!r}")
         return self[name]
@@ -170,20 +169,20 @@ class Quantities(dict[str, Any], abc.ABC):
     @functools.cached_property
     def velocity(self) -> Vector:
         """Time derivatives of the components and their combinations."""
-        piece = self.scene.certificate.pieces[self.index]
-        entries = [c for row in self.scene.flow.hessian(self.x).tolist() for c in row]
+        segment = self.enclosure.certificate.pieces[self.index]
+        entries = [c for row in self.enclosure.flow.hessian(self.x).tolist() for c in row]
         stiff = dot(entries, entries).nonnegative_part().sqrt() * self.tau.exp()
-        off = self._off(stiff * piece.tube + piece.defect)
+        off = self._off(stiff * segment.tube + segment.defect)
         slow = (-self.tau).exp()
         return [(v + arb(0, 1) * r) * slow for v, r in zip(self.speeds, off, strict=True)]
 
     def _fill_loss(self, name: str) -> None:
-        scene = self.scene
+        enclosure = self.enclosure
         if name == "loss":
-            early, late = (scene.loss(self.index, s) for s in (self.low, self.high))
+            early, late = (enclosure.loss(self.index, s) for s in (self.low, self.high))
             self["loss"] = early.union(late).nonnegative_part()
         else:
-            moving = self.velocity[: scene.flow.size]
+            moving = self.velocity[: enclosure.flow.size]
             square = dot(moving, moving).nonnegative_part()
             self["loss_dot"], self["gradient_norm"] = -square, square.sqrt()
 
@@ -192,27 +191,39 @@ class Quantities(dict[str, Any], abc.ABC):
         names, function = lowered(tuple(expressions))
         values = [self[name] for name in names]
         lists = [len(v) for v in values if isinstance(v, list)]
-        count = lists[0] if lists else self.scene.count[over]
+        count = lists[0] if lists else self.enclosure.count[over]
         rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
         return [tuple(arb(x) for x in function(*row)) for row in rows]
 
+    def along(self, expression: sp.Expr, over: Over) -> Vector:
+        """Evaluate an expression at each index."""
+        return [value for (value,) in self.at((expression,), over)]
 
-def _evaluated(potential: Potential, box: Quantities) -> tuple[Any, Any]:
-    """Value and Lie derivative of a potential on a box."""
+
+def _value(potential: Potential, box: Box) -> Any:
+    """Value of a potential on a box."""
+    terms = {
+        term.name: _reduced(term, box.along(term.expression, term.over)) for term in potential.terms
+    }
+    return _outer(potential.expression, terms, box)
+
+
+def _rate(potential: Potential, box: Box) -> Any:
+    """Lie derivative of a potential on a box."""
     lie = potential.lie_derivative()
     terms: dict[str, Any] = {}
     for term, rate in zip(potential.terms, lie.rates, strict=True):
-        values = [v for (v,) in box.at((term.expression,), term.over)]
+        values = box.along(term.expression, term.over)
         try:
-            rates = [v for (v,) in box.at((rate,), term.over)]
+            rates = box.along(rate, term.over)
         except Singular:
             rates = [arb.nan()] * len(values)
-        terms[term.name], terms[f"{term.name}_dot"] = _reduced(term, values, rates)
-    value, rate = (_outer(e, terms, box) for e in (potential.expression, lie.expression))
-    return value, rate
+        terms[term.name] = _reduced(term, values)
+        terms[f"{term.name}_dot"] = _reduced_rate(term, values, rates)
+    return _outer(lie.expression, terms, box)
 
 
-def _outer(expression: sp.Expr, terms: dict[str, Any], box: Quantities) -> Any:
+def _outer(expression: sp.Expr, terms: dict[str, Any], box: Box) -> Any:
     """Outer expression of a potential: a ball, or a list of them where a term is one."""
     names, function = lowered((expression,))
     arguments = [terms[name] if name in terms else box[name] for name in names]
@@ -223,13 +234,23 @@ def _outer(expression: sp.Expr, terms: dict[str, Any], box: Quantities) -> Any:
     return [arb(function(*row)[0]) for row in rows]
 
 
-def _reduced(term: Term, values: Vector, rates: Vector) -> tuple[Any, Any]:
-    """Remove the index of a term; an extremum has the rate of an index that may attain it."""
+def _reduced(term: Term, values: Vector) -> Any:
+    """Remove the index of a term."""
     if term.reduce is None:
-        return (values[0], rates[0]) if term.over == "state" else (values, rates)
+        return values[0] if term.over == "state" else values
     if term.reduce == "sum" or not values:
-        return sum(values, arb(0)), sum(rates, arb(0))
-    sign = 1 if term.reduce == "max" else -1
-    best = functools.reduce(lambda a, b: a.max(b), [sign * v for v in values])
-    able = [r for v, r in zip(values, rates, strict=True) if not sign * v < best]
-    return sign * best, functools.reduce(lambda a, b: a.union(b), able)
+        return sum(values, arb(0))
+    return functools.reduce(lambda a, b: a.max(b) if term.reduce == "max" else a.min(b), values)
+
+
+def _reduced_rate(term: Term, values: Vector, rates: Vector) -> Any:
+    """Remove the index of a rate; an extremum has that of an index that may attain it."""
+    if term.reduce in (None, "sum") or not values:
+        return _reduced(term, rates)
+    best = _reduced(term, values)
+    able = [
+        r
+        for v, r in zip(values, rates, strict=True)
+        if not (v < best if term.reduce == "max" else v > best)
+    ]
+    return functools.reduce(lambda a, b: a.union(b), able)

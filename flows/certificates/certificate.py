@@ -1,4 +1,4 @@
-"""A certificate: a piecewise polynomial, and for each piece the bounds that make it a proof.
+"""A certificate: a piecewise polynomial, and for each segment the bounds that make it a proof.
 
 It is a claim until :func:`flows.verify` has checked it. All numbers in its file are exact: doubles
 in hexadecimal, coefficients as hexadecimal multiples of a power of two.
@@ -27,17 +27,11 @@ from flows.core.system import System
 Ball = Any  # flint.arb
 
 FORMAT = "popflow certificate 1"
-#: Parameters that make a system, in its file.
-STATED = {
-    "relu_neuron": ("n", "d", "teacher"),
-    "matrix_factorization": ("d", "field", "regularization", "target", "depth"),
-    "gmm_em": ("n", "d", "weights"),
-}
 MAX_BYTES = 256 * 2**20
 
 
-class Piece(NamedTuple):
-    """A polynomial on a piece of log-time, with what is proved of it.
+class Segment(NamedTuple):
+    """A polynomial on a segment of log-time, with what is proved of it.
 
     Parameters
     ----------
@@ -52,7 +46,7 @@ class Piece(NamedTuple):
     growth : tuple of float
         Bound of the logarithmic norm on each of equal parts.
     tube : float
-        Bound of the distance between flow and polynomial on the whole piece.
+        Bound of the distance between flow and polynomial on the whole segment.
     error : float
         Bound of this distance at the end.
     rows : tuple of lists of int
@@ -85,8 +79,8 @@ class Certificate:
         Coefficients are multiples of ``2^-bits``.
     precision : int
         Working precision of balls, in bits.
-    pieces : tuple of Piece
-        The pieces in order.
+    pieces : tuple of Segment
+        The polynomial pieces in order.
 
     Notes
     -----
@@ -98,12 +92,12 @@ class Certificate:
     t_end: float
     bits: int
     precision: int
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Segment, ...]
 
     @property
     def error(self) -> float:
         """Bound of the distance between flow and polynomial at every time."""
-        return max(piece.tube for piece in self.pieces)
+        return max(segment.tube for segment in self.pieces)
 
     @property
     def final_error(self) -> float:
@@ -115,12 +109,12 @@ class Certificate:
         return self.system.ball_flow(self.start)
 
     def span(self, index: int) -> Span:
-        """Log-time of a piece."""
+        """Log-time of a segment."""
         first = self.pieces[index - 1].end if index else 0
         return Span.between(first, self.pieces[index].end, self.bits)
 
     def locate(self, t: float) -> int:
-        """Index of the piece that contains a time.
+        """Index of the segment that contains a time.
 
         Raises
         ------
@@ -131,7 +125,7 @@ class Certificate:
             raise InputError(f"time: expected a number in [0, {self.t_end:g}], got {t!r}")
         with precision(self.precision):
             tau = chebyshev.rounded(arb(t).log1p(), self.bits)
-            ends = [piece.end for piece in self.pieces]
+            ends = [segment.end for segment in self.pieces]
             return min(bisect.bisect_left(ends, tau), len(ends) - 1)
 
     def coordinates(self, t: float) -> list[Ball]:
@@ -140,9 +134,9 @@ class Certificate:
         with precision(self.precision):
             span = self.span(index)
             s = (arb(t).log1p() - span.centre) / span.half
-            piece = self.pieces[index]
-            values = chebyshev.evaluated(piece.rows, s, self.bits)
-            return [x + arb(0, piece.tube) for x in values]
+            segment = self.pieces[index]
+            values = chebyshev.evaluated(segment.rows, s, self.bits)
+            return [x + arb(0, segment.tube) for x in values]
 
     def state(self, t: float) -> list[list[Ball]]:
         """User's parameters at a time, balls that contain the flow, nested like the start."""
@@ -175,27 +169,27 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""
-        parameters = {key: self.system.parameters[key] for key in STATED[self.system.name]}
+        parameters = self.system.parameters
         return {
             "format": FORMAT,
             "system": self.system.name,
-            "parameters": _hexadecimal(parameters),
+            "parameters": _hexadecimal({key: parameters[key] for key in self.system.stated}),
             "start": _hexadecimal(plain(self.start)),
             "t_end": self.t_end.hex(),
             "bits": self.bits,
             "precision": self.precision,
             "pieces": [
                 {
-                    "end": f"{piece.end:x}",
-                    "signs": list(piece.signs),
-                    "rho": piece.rho.hex(),
-                    "defect": piece.defect.hex(),
-                    "growth": _hexadecimal(list(piece.growth)),
-                    "tube": piece.tube.hex(),
-                    "error": piece.error.hex(),
-                    "coefficients": [[f"{c:x}" for c in row] for row in piece.rows],
+                    "end": f"{segment.end:x}",
+                    "signs": list(segment.signs),
+                    "rho": segment.rho.hex(),
+                    "defect": segment.defect.hex(),
+                    "growth": _hexadecimal(list(segment.growth)),
+                    "tube": segment.tube.hex(),
+                    "error": segment.error.hex(),
+                    "coefficients": [[f"{c:x}" for c in row] for row in segment.rows],
                 }
-                for piece in self.pieces
+                for segment in self.pieces
             ],
         }
 
@@ -219,6 +213,13 @@ def _doubles(value: Any) -> Any:
     return float.fromhex(value) if hexadecimal else value
 
 
+def certifiable() -> list[str]:
+    """Names of the systems whose flows can be certified: those that say what fixes them."""
+    from flows.systems.registry import SYSTEMS  # loads all systems: not before they are asked for
+
+    return [name for name, system in SYSTEMS.items() if system.stated]
+
+
 def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     """Read a certificate; nothing is checked but its form.
 
@@ -237,7 +238,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
     InputError
         If the file is missing or is not a certificate.
     """
-    from flows.systems.registry import make
+    from flows.systems.registry import make  # loads all systems
 
     name = os.fspath(path)
     wanted = f"{name}: expected a certificate that popflow certify --out wrote"
@@ -251,7 +252,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
             raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
         number = float.fromhex
         pieces = tuple(
-            Piece(
+            Segment(
                 int(p["end"], 16),
                 tuple(p["signs"]),
                 number(p["rho"]),

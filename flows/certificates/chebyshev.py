@@ -1,7 +1,8 @@
 r"""Polynomials in Chebyshev form with exact integer coefficients, and their tables in balls.
 
-A piece of a trajectory is ``p_j(s) = 2^{-b} \sum_k a_{jk} T_k(s)``, ``-1 <= s <= 1``, with integers
-``a_{jk}``; the derivative, the values at the ends and bounds of the sizes are then exact too.
+A segment of a trajectory is ``p_j(s) = 2^{-b} \sum_k a_{jk} T_k(s)``, ``-1 <= s <= 1``, with
+integers ``a_{jk}``; the derivative, the values at the ends and bounds of the sizes are then exact
+too.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-r"""Approximate pieces of a trajectory: collocation in log-time, no rigour needed.
+r"""Approximate segments of a trajectory: collocation in log-time, no rigour needed.
 
 The polynomial starts where the last one ended and satisfies ``dp/dtau = e^tau f(p)`` at all
-Chebyshev points of its piece but the first, which makes the method stiffly accurate. Residuals have
-all digits; Newton's corrections are solved in doubles, and each gains some digits.
+Chebyshev points of its segment but the first, which makes the method stiffly accurate. Residuals
+have all digits; Newton's corrections are solved in doubles, and each gains some digits.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from flint import arb_mat
+from flint import arb_mat, ctx
 
 from flows.certificates import chebyshev
-from flows.certificates.chebyshev import Row
-from flows.certificates.proof import Span
+from flows.certificates.proof import Approximant, Span
 from flows.core.balls import BallFlow, Singular
 
 Ball = Any  # flint.arb
@@ -27,18 +26,16 @@ NEWTON_STEPS = 40
 SLOW = 0.05
 
 
-def constant(flow: BallFlow, start: Sequence[Ball], count: int) -> Matrix:
+def constant(start: Sequence[Ball], count: int) -> Matrix:
     """Return the first guess: the start at all points."""
     return arb_mat([list(start)] * count)
 
 
-def continued(
-    rows: Sequence[Row], before: Span, after: Span, nodes: Sequence[Ball], bits: int
-) -> Matrix:
-    """Return a guess: the last polynomial, beyond its piece."""
-    places = [(after.centre + after.half * s - before.centre) / before.half for s in nodes]
-    values = arb_mat([chebyshev.at(place, len(rows[0]) - 1) for place in places])
-    return (values * chebyshev.column(rows, bits)).mid()
+def continued(last: Approximant, span: Span, nodes: Sequence[Ball]) -> Matrix:
+    """Return a guess: the last polynomial, beyond its segment."""
+    places = [(span.centre + span.half * s - last.span.centre) / last.span.half for s in nodes]
+    values = arb_mat([chebyshev.at(place, last.degree) for place in places])
+    return (values * chebyshev.column(last.rows, last.bits)).mid()
 
 
 def _factors(flow: BallFlow, states: list[list[Ball]], speeds: list[Ball], derivative: Any) -> Any:
@@ -55,12 +52,12 @@ def collocate(
     flow: BallFlow,
     start: Sequence[Ball],
     span: Span,
-    signs: Sequence[int],
     guess: Matrix,
+    *,
+    signs: Sequence[int],
     bits: int,
-    prec: int,
-) -> list[Row] | None:
-    """Solve for the coefficients of a piece, None if Newton's method does not converge.
+) -> Approximant | None:
+    """Solve for the polynomial of a segment, None if Newton's method does not converge.
 
     Parameters
     ----------
@@ -69,16 +66,16 @@ def collocate(
     start : list of balls
         State at the beginning.
     span : Span
-        Log-time of the piece.
-    signs : list of int
-        Branch of the field.
+        Log-time of the segment.
     guess : arb_mat, shape (N+1, size)
         First values at the points; the first row is replaced by the start.
-    bits, prec : int
-        Coefficients are rounded to multiples of ``2^-bits``; working precision.
+    signs : list of int
+        Branch of the field.
+    bits : int
+        Coefficients are rounded to multiples of ``2^-bits``.
     """
     degree = guess.nrows() - 1
-    table = chebyshev.table(degree, prec)
+    table = chebyshev.table(degree, ctx.prec)
     values = [[x.mid() for x in start], *guess.tolist()[1:]]
     speeds = [(span.centre + span.half * s).exp().mid() for s in table.nodes[1:]]
     slopes = np.array([[float(c) for c in row[1:]] for row in table.derivative.tolist()[1:]])
@@ -112,7 +109,8 @@ def collocate(
             change = 0.0
         if change <= floor:
             coefficients = (table.transform * arb_mat(values)).transpose().tolist()
-            return [[chebyshev.rounded(c, bits) for c in row] for row in coefficients]
+            rows = [[chebyshev.rounded(c, bits) for c in row] for row in coefficients]
+            return Approximant(rows, span, signs, bits)
         if not change < last:
             return None
         if change > SLOW * last:

@@ -1,16 +1,16 @@
 r"""What makes a polynomial a proof: defect, growth, comparison. All bounds are rounded outwards.
 
-A piece ``p(tau)`` approximates the flow ``dx/dtau = F(tau, x) = e^tau f(x)``, ``tau = log(1+t)``.
+A segment ``p(tau)`` approximates the flow ``dx/dtau = F(tau, x) = e^tau f(x)``, ``tau = log(1+t)``.
 
-*Defect.* ``D = p' - F(tau, p)`` is evaluated at the ``N+1`` Chebyshev points of the piece. Between
-them ``|D| <= (1 + (2/pi) log(N+1)) max_nodes |D| + 4 M rho^{-N} / (rho - 1)``, where ``M`` bounds
-``F(tau, p(tau))`` on the Bernstein ellipse ``E_rho`` around the piece, on which it is analytic: one
-evaluation on a complex box. (Trefethen, Approximation Theory and Approximation Practice, Theorems
-8.2 and 15.2; the polynomial ``p'`` is its own interpolant.) Where a flow bounds an analytic
-function instead that differs from the real field by ``d``, this costs ``2 + (2/pi) log(N+1)``
-times ``e^tau d``.
+*Defect.* ``D = p' - F(tau, p)`` is evaluated at the ``N+1`` Chebyshev points of the segment.
+Between them ``|D| <= (1 + (2/pi) log(N+1)) max_nodes |D| + 4 M rho^{-N} / (rho - 1)``, where ``M``
+bounds ``F(tau, p(tau))`` on the Bernstein ellipse ``E_rho`` around the segment, on which it is
+analytic: one evaluation on a complex box. (Trefethen, Approximation Theory and Approximation
+Practice, Theorems 8.2 and 15.2; the polynomial ``p'`` is its own interpolant.) Where a flow bounds
+an analytic function instead that differs from the real field by ``d``, this costs
+``2 + (2/pi) log(N+1)`` times ``e^tau d``.
 
-*Growth.* On each part of a piece, and for every state within the radius of the tube around it,
+*Growth.* On each part of a segment, and for every state within the radius of the tube around it,
 ``nu`` bounds the logarithmic norm of ``F``: ``e^tau H + nu`` is positive definite for the Hessian
 ``H`` of the loss, which an elimination in balls proves by its positive pivots.
 
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import acb, arb
+from flint import acb, arb, ctx
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
@@ -45,7 +45,7 @@ UP, TINY = 1.0 + 1e-9, 1e-200
 
 
 class Span(NamedTuple):
-    """Log-time of a piece: ``centre + half s``, ``-1 <= s <= 1``."""
+    """Log-time of a segment: ``centre + half s``, ``-1 <= s <= 1``."""
 
     centre: Ball
     half: Ball
@@ -61,14 +61,34 @@ class Span(NamedTuple):
         return middle + arb(0, 1) * (self.half / parts)
 
 
-class Bounds(NamedTuple):
-    """What is stated of a piece, in doubles that are exact upper bounds."""
+class Approximant(NamedTuple):
+    """A polynomial that may be near the flow on a segment; nothing is proved of it.
 
-    rho: float
-    defect: float
-    growth: tuple[float, ...]
-    tube: float
-    error: float
+    Parameters
+    ----------
+    rows : sequence of lists of int
+        Chebyshev coefficients of each component, multiples of ``2^-bits``.
+    span : Span
+        Log-time of the segment.
+    signs : sequence of int
+        Branch of the field.
+    bits : int
+        Unit of the coefficients.
+    """
+
+    rows: Sequence[Row]
+    span: Span
+    signs: Sequence[int]
+    bits: int
+
+    @property
+    def degree(self) -> int:
+        """Degree of all components."""
+        return len(self.rows[0]) - 1
+
+    def slopes(self) -> list[Row]:
+        """Coefficients of the derivatives."""
+        return [chebyshev.differentiated(row) for row in self.rows]
 
 
 def above(x: Ball) -> float:
@@ -81,64 +101,54 @@ def norm(vector: Sequence[Ball]) -> Ball:
     return dot(vector, vector).nonnegative_part().sqrt()
 
 
-def _larger(a: Ball, b: Ball) -> Ball:
-    return a.max(b)
-
-
 def lebesgue(degree: int) -> Ball:
     """Bound the Lebesgue constant of the Chebyshev points."""
     return 1 + 2 / arb.pi() * arb(degree + 1).log()
 
 
-def interpolated(
-    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, prec: int
-) -> Ball:
-    """Bound the interpolant of the defect on a piece."""
-    degree = len(rows[0]) - 1
-    table = chebyshev.table(degree, prec)
-    values = (table.values * chebyshev.column(rows, bits)).tolist()
-    slopes = [chebyshev.differentiated(row) for row in rows]
-    rates = (table.values * chebyshev.column(slopes, bits)).tolist()
+def interpolated(flow: BallFlow, p: Approximant) -> Ball:
+    """Bound the interpolant of the defect on a segment."""
+    span, table = p.span, chebyshev.table(p.degree, ctx.prec)
+    values = (table.values * chebyshev.column(p.rows, p.bits)).tolist()
+    rates = (table.values * chebyshev.column(p.slopes(), p.bits)).tolist()
     worst = arb(0)
     for s, x, rate in zip(table.nodes, values, rates, strict=True):
         speed = (span.centre + span.half * s).exp()
-        gaps = [r / span.half - speed * f for r, f in zip(rate, flow.field(x, signs), strict=True)]
-        worst = _larger(worst, norm(gaps))
-    return worst * lebesgue(degree)
+        gaps = [
+            r / span.half - speed * f for r, f in zip(rate, flow.field(x, p.signs), strict=True)
+        ]
+        worst = worst.max(norm(gaps))
+    return worst * lebesgue(p.degree)
 
 
-def remainder(
-    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int, rho: float
-) -> Ball:
+def remainder(flow: BallFlow, p: Approximant, rho: float) -> Ball:
     """Bound what interpolation leaves of the field, from its size on the ellipse."""
     outer = arb(rho)
-    sizes = [(outer**k + outer**-k) / 2 for k in range(len(rows[0]))]  # of T_k on the ellipse
+    sizes = [(outer**k + outer**-k) / 2 for k in range(p.degree + 1)]  # of T_k on the ellipse
     box = []
-    for row in rows:
-        radius = dot([arb((abs(c), -bits)) for c in row[1:]], sizes[1:])
+    for row in p.rows:
+        radius = dot([arb((abs(c), -p.bits)) for c in row[1:]], sizes[1:])
         side = arb(0, 1) * radius
-        box.append(acb(arb((row[0], -bits)) + side, side))
-    along, across = span.half * sizes[1], span.half * (outer - 1 / outer) / 2
-    speed = acb(span.centre + arb(0, 1) * along, arb(0, 1) * across).exp()
-    values = [(speed * f).abs_upper() for f in flow.field(box, signs)]
+        box.append(acb(arb((row[0], -p.bits)) + side, side))
+    along, across = p.span.half * sizes[1], p.span.half * (outer - 1 / outer) / 2
+    speed = acb(p.span.centre + arb(0, 1) * along, arb(0, 1) * across).exp()
+    values = [(speed * f).abs_upper() for f in flow.field(box, p.signs)]
     size = norm(values)
     if not size.is_finite():
         raise Singular("the field is not bounded on the ellipse")
-    left = 4 * size * outer ** (1 - len(rows[0])) / (outer - 1)
+    left = 4 * size * outer**-p.degree / (outer - 1)
     # Interpolated is the defect of the analytic field: it is off at the points and between them.
-    off = (1 + lebesgue(len(rows[0]) - 1)) * flow.deviation(box) * speed.abs_upper()
+    off = (1 + lebesgue(p.degree)) * flow.deviation(box) * speed.abs_upper()
     return left + off
 
 
-def best_ellipse(
-    flow: BallFlow, rows: Sequence[Row], span: Span, signs: Sequence[int], bits: int
-) -> tuple[float, Ball]:
+def best_ellipse(flow: BallFlow, p: Approximant) -> tuple[float, Ball]:
     """Ellipse of the smallest remainder, infinity if the field is not analytic on any."""
     best = 1.0, arb.pos_inf()
     for rho in ELLIPSES:
         try:
-            bound = remainder(flow, rows, span, signs, bits, rho)
-            remainder(flow, rows, span, signs, bits, CLEARANCE * rho)
+            bound = remainder(flow, p, rho)
+            remainder(flow, p, CLEARANCE * rho)
         except Singular:
             break  # so it is on larger ones
         if bound > best[1]:
@@ -147,46 +157,36 @@ def best_ellipse(
     return best
 
 
-def boxes(rows: Sequence[Row], parts: int, bits: int, prec: int, radius: Ball) -> list[list[Ball]]:
-    """Boxes that contain all states within ``radius`` of each part of a piece."""
-    middles = (
-        chebyshev.at_middles(len(rows[0]) - 1, parts, prec) * chebyshev.column(rows, bits)
-    ).tolist()
+def boxes(rows: Sequence[Row], parts: int, bits: int, radius: Ball) -> list[list[Ball]]:
+    """Boxes that contain all states within ``radius`` of each part of a segment."""
+    table = chebyshev.at_middles(len(rows[0]) - 1, parts, ctx.prec)
+    middles = (table * chebyshev.column(rows, bits)).tolist()
     slopes = [sum(map(abs, chebyshev.differentiated(row))) for row in rows]
     sides = [arb(0, 1) * (arb((c, -bits)) / parts + radius) for c in slopes]
     return [[x + side for x, side in zip(middle, sides, strict=True)] for middle in middles]
 
 
-def crossing(
-    flow: BallFlow,
-    rows: Sequence[Row],
-    span: Span,
-    signs: Sequence[int],
-    bits: int,
-    parts: int,
-    prec: int,
-) -> Ball:
-    """Bound how far the branch of the field is from the field itself, along a piece."""
+def crossing(flow: BallFlow, p: Approximant, parts: int) -> Ball:
+    """Bound how far the branch of the field is from the field itself, along a segment."""
     total = arb(0)
-    if not signs:
+    if not p.signs:
         return total
-    nothing = arb(0)
-    slopes = [chebyshev.differentiated(row) for row in rows]
-    rates = boxes(slopes, parts, bits, prec, nothing)
-    for index, box in enumerate(boxes(rows, parts, bits, prec, nothing)):
+    rates = boxes(p.slopes(), parts, p.bits, arb(0))
+    for index, box in enumerate(boxes(p.rows, parts, p.bits, arb(0))):
         areas = flow.areas(box)
-        if all(a * s >= 0 for a, s in zip(areas, signs, strict=True)):
+        if all(a * s >= 0 for a, s in zip(areas, p.signs, strict=True)):
             continue
         ends = [
-            chebyshev.evaluated(rows, arb(2 * (index + k) - parts) / parts, bits) for k in (0, 1)
+            chebyshev.evaluated(p.rows, arb(2 * (index + k) - parts) / parts, p.bits)
+            for k in (0, 1)
         ]
         beyond = arb(0)
-        for pair, sign in enumerate(signs):
+        for pair, sign in enumerate(p.signs):
             if not areas[pair] * sign >= 0:
                 lowest = flow.lowest_area(pair, sign, box, rates[index], ends)
                 if not lowest >= 0:
                     beyond += flow.beyond(box, pair, -lowest)
-        total += span.part(index, parts).exp() * beyond
+        total += p.span.part(index, parts).exp() * beyond
     return total
 
 
@@ -232,12 +232,12 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
 
 
 def growth(
-    flow: BallFlow, rows: Sequence[Row], span: Span, bits: int, parts: int, prec: int, tube: Ball
+    flow: BallFlow, p: Approximant, parts: int, tube: Ball
 ) -> tuple[tuple[float, ...], float]:
     """Bounds of the logarithmic norm on each part, and how much of their mean is not sharp."""
     bounds, excess = [], 0.0
-    for index, box in enumerate(boxes(rows, parts, bits, prec, tube)):
-        slow = (-span.part(index, parts)).exp()
+    for index, box in enumerate(boxes(p.rows, parts, p.bits, tube)):
+        slow = (-p.span.part(index, parts)).exp()
         hessian = flow.hessian(box).tolist()
         speed = 1 / float(slow.mid())
         if not math.isfinite(wide := spread(hessian)):
@@ -262,13 +262,13 @@ def growth(
     return tuple(bounds), excess
 
 
-def compared(start: Ball, defect: Ball, bounds: Sequence[float], span: Span) -> tuple[Ball, Ball]:
-    """Largest distance from the polynomial on a piece, and the distance at its end."""
+def propagated(start: Ball, defect: Ball, bounds: Sequence[float], span: Span) -> tuple[Ball, Ball]:
+    """Bound the distance from the polynomial on a segment, and at its end."""
     error, largest = start, start
     length = 2 * span.half / len(bounds)
     for nu in bounds:
         factor = (nu * length).exp()
-        gain = _larger(arb(1), factor)
-        largest = _larger(largest, gain * (error + defect * length))
+        gain = arb(1).max(factor)
+        largest = largest.max(gain * (error + defect * length))
         error = (factor * error + gain * defect * length).upper()
     return largest.upper(), error

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import potentials
 from flows.certificates.certificate import Certificate
-from flows.certificates.decide import Proof, Trajectory
+from flows.certificates.cover import Cover
+from flows.certificates.decide import Proof, decide, hypothesis
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from potentials.claim import Claim
 
-__all__ = ["Proven", "RigorousVerdict", "exit_code", "verdicts"]
+__all__ = ["Proven", "RigorousVerdict", "refutes", "verdicts"]
 
 
 @dataclass(frozen=True)
@@ -84,26 +84,26 @@ def verdicts(certificate: Certificate, claim: Claim | str | None = None) -> list
     InputError
         For an unknown id.
     """
-    known = {c.id: c for c in potentials.claims(certificate.system.name)}
+    known = {c.id: c for c in certificate.system.statements.claims}
     if isinstance(claim, str) and claim not in known:
         raise InputError(f"unknown claim {claim!r}; known: {', '.join(known)}")
     one = known[claim] if isinstance(claim, str) else claim
     with precision(certificate.precision):
-        trajectory = Trajectory(certificate)
-        return [_verdict(trajectory, c) for c in (known.values() if one is None else [one])]
+        cover = Cover(certificate)
+        return [_verdict(cover, c) for c in (known.values() if one is None else [one])]
 
 
-def _verdict(trajectory: Trajectory, claim: Claim) -> RigorousVerdict:
-    findings = [trajectory.decide(c) for c in claim.comparisons]
-    hypotheses = tuple((h.text, trajectory.hypothesis(h, claim)) for h in claim.hypotheses)
+def _verdict(cover: Cover, claim: Claim) -> RigorousVerdict:
+    decisions = [decide(cover, c) for c in claim.comparisons]
+    hypotheses = tuple((h.text, hypothesis(cover, h, claim)) for h in claim.hypotheses)
     order = [Proof.REFUTED, Proof.UNDECIDED, Proof.ENCLOSED, Proof.PROVED]
-    worst = min(findings, key=lambda f: order.index(f.proof))
+    worst = min(decisions, key=lambda d: order.index(d.proof))
     return RigorousVerdict(
         claim.id,
         worst.proof,
         hypotheses,
         worst.constant,
-        sum(f.boxes for f in findings),
+        sum(d.boxes for d in decisions),
         worst.message,
     )
 
@@ -129,7 +129,7 @@ class Proven:
     @property
     def refutes(self) -> bool:
         """Whether a claim is REFUTED although its hypotheses are PROVED."""
-        return exit_code(self.verdicts) == 1
+        return refutes(self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -137,11 +137,9 @@ class Proven:
         return {"t_end": self.t_end, "error": self.error, "verdicts": found}
 
 
-def exit_code(found: Sequence[RigorousVerdict]) -> int:
-    """Return 1 if a claim is REFUTED and all its hypotheses are PROVED, 0 otherwise."""
-    return int(
-        any(
-            v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
-            for v in found
-        )
+def refutes(found: Sequence[RigorousVerdict]) -> bool:
+    """Whether a claim is REFUTED although all its hypotheses are PROVED."""
+    return any(
+        v.verdict is Proof.REFUTED and all(h is Proof.PROVED for _, h in v.hypotheses)
+        for v in found
     )

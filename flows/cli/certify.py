@@ -102,11 +102,11 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
     --claim is UNDECIDED.
     """
-    from flows.certificates.certificate import STATED, load_certificate
+    from flows.certificates.certificate import certifiable, load_certificate
     from flows.certificates.verifier.verify import verify as checked
     from potentials import claims
 
-    one_of("claim", claim, (c.id for system in STATED for c in claims(system)))
+    one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
     _refuse(options, ("rtol", "method"))
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
     name = load_certificate(path).system.name if asked else ""
@@ -176,7 +176,7 @@ def _show(
 ) -> int:
     """Print what a certificate says; return the exit code."""
     from flows.certificates.decide import Proof
-    from flows.certificates.verdicts import exit_code, verdicts
+    from flows.certificates.verdicts import refutes, verdicts
     from flows.core.arrays import plain
 
     found = verdicts(certificate, claim)
@@ -207,7 +207,7 @@ def _show(
         output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
-    return exit_code(found)
+    return int(refutes(found))
 
 
 def _tables(

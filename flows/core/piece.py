@@ -49,13 +49,13 @@ class Piece(abc.ABC):
     def decode(self, raw: Array) -> Any:
         """State(s) in sound coordinates of raw chart coordinates, shape (..., N)."""
 
-    @abc.abstractmethod
     def watch(self, rtol: float) -> Watch | None:
         """Say when the piece ends, for steps of this relative tolerance; None: never early."""
+        return None
 
-    @abc.abstractmethod
     def restart(self, stop: Stop) -> Restart:
         """What follows the stop of the piece."""
+        raise NotImplementedError  # only the watch of a piece ends it early
 
     def at(self, tau: Array | float, y: Array) -> Any:
         """State(s) in sound coordinates of the solver's state(s) ``y`` at ``tau``."""

@@ -87,6 +87,8 @@ class System(abc.ABC):
     linear_charts: ClassVar[bool] = True
     #: Types of the frame and of the states, dataclasses of arrays.
     containers: ClassVar[tuple[type, type]]
+    #: Parameters that fix the system, which its certificates state; none if it has no certificates.
+    stated: ClassVar[tuple[str, ...]] = ()
     #: What the method ``auto`` tries, in this order, each at this fraction of the tolerance. LSODA
     #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
     #: faster and more accurate (``benchmarks/solvers.py``).
@@ -190,10 +192,7 @@ class System(abc.ABC):
 
     def ball_flow(self, start: Array) -> BallFlow:
         """Flow from a start in ball arithmetic, from which certificates are made."""
-        raise InputError(
-            f"certify: {self.name} has no certificates; certify relu_neuron,"
-            " matrix_factorization or gmm_em"
-        )
+        raise InputError(f"certify: {self.name} has no certificates; certify another system")
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

@@ -39,15 +39,15 @@ class SelfSimilarField(eqx.Module):
         """Value at the solver time ``tau``; ``args`` are :func:`arguments` of the clock."""
         # No quotients: their derivatives would hold the square of what may be 1e-304.
         if self.exponential:
-            worn = args.decay * tau
-            held = jnp.minimum(worn, FROZEN)
-            slope = args.decay * y + self.raw(jnp.exp(-held) * y, args.raw) * jnp.exp(held)
-            return jnp.where(worn >= FROZEN, 0.0, slope)
+            exponent = args.decay * tau
+            limited = jnp.minimum(exponent, FROZEN)
+            slope = args.decay * y + self.raw(jnp.exp(-limited) * y, args.raw) * jnp.exp(limited)
+            return jnp.where(exponent >= FROZEN, 0.0, slope)
         since = jnp.expm1(tau)
         base = args.offset + since
         # One logarithm for all components.
-        worn = args.decay * jnp.log(base)
-        slope = self.raw(jnp.exp(-worn) * y, args.raw) * jnp.exp(worn)
+        exponent = args.decay * jnp.log(base)
+        slope = self.raw(jnp.exp(-exponent) * y, args.raw) * jnp.exp(exponent)
         return (1.0 + since) * (args.decay / base * y + slope)
 
 

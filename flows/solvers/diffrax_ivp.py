@@ -25,6 +25,7 @@ from flows.core.problem import (
 )
 from flows.core.system import JaxField, System
 from flows.solvers.chart_jax import SelfSimilarField, arguments, require_x64
+from flows.solvers.diffrax_lanes import Lane
 from flows.solvers.diffrax_rodas import Rodas5P
 from flows.solvers.rodas_tableau import STAGES
 
@@ -115,13 +116,14 @@ def solve(problem: Problem, method: str, make_raw: JaxField) -> Solution:
     attempted = 0
     tau, y, step = problem.tau0, problem.y0, FIRST_STEP
     constant = jax.tree.map(
-        np.asarray, (arguments(problem.chart.clock, raw_arguments), problem.rtol, problem.atol)
+        np.asarray, (problem.atol, arguments(problem.chart.clock, raw_arguments))
     )
+    rtol = np.asarray(problem.rtol)
 
     def attempt(tau: float, end: float, step: float, y: Array) -> Attempts:
         nonlocal attempted
         moving = map(np.asarray, (tau, end, min(step, end - tau), y))
-        found = jax.device_get(_attempt(method, field, *moving, *constant))
+        found = jax.device_get(_attempt(method, field, Lane(*moving, *constant), rtol))
         attempted += int(found.attempted)
         return found
 
@@ -169,29 +171,19 @@ def solver_of(method: str, rtol: Any, size: Any) -> diffrax.AbstractSolver[Any]:
 
 
 @eqx.filter_jit
-def _attempt(
-    method: str,
-    field: SelfSimilarField,
-    tau: Any,
-    end: Any,
-    step: Any,
-    y: Any,
-    numbers: Any,
-    rtol: Any,
-    atol: Any,
-) -> Attempts:
-    """Up to ``ATTEMPTS`` steps from ``tau`` towards ``end``."""
+def _attempt(method: str, field: SelfSimilarField, lane: Lane, rtol: Any) -> Attempts:
+    """Up to ``ATTEMPTS`` steps from ``lane.tau`` towards ``lane.end``."""
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
-        solver_of(method, rtol, abs(y) + atol),
-        tau,
-        end,
-        step,
-        y,
-        numbers,
+        solver_of(method, rtol, abs(lane.y) + lane.atol),
+        lane.tau,
+        lane.end,
+        lane.step,
+        lane.y,
+        lane.numbers,
         saveat=diffrax.SaveAt(steps=True),
         max_steps=ATTEMPTS,
         throw=False,
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=lane.atol),
     )
     return Attempts(found.ts, found.ys, found.stats["num_accepted_steps"], found.stats["num_steps"])

@@ -1,8 +1,8 @@
 """Steps of many members side by side: Rodas5P of diffrax under ``vmap``, compiled once a shape.
 
 A lane is one smooth piece of one member. The program takes a fixed number of attempts in a fixed
-number of lanes: nobody waits for the slowest, whose next attempts are in a later call, and who
-stands beside whom changes no digit.
+number of lanes: no piece waits for the slowest, whose next attempts are in a later call, and which
+pieces share a call changes no digit.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from flows.core.problem import (
     finish,
 )
 from flows.solvers.rodas_recorder import accept_steps
-from flows.solvers.rodas_steps import make_steps
+from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
 
 # Attempts between two looks of the watch.
 BATCH = 64
@@ -83,108 +83,99 @@ class _Group:
         self.problems, self.waiting, self.solutions = problems, waiting, solutions
         chart = problems[waiting[0]].chart
         assert chart is not None and chart.lanes is not None
-        self.shape, self.exponential = chart.shape, chart.clock.exponential
         size = chart.x0.size
         lanes = LANES if size <= SMALL else 1
-        self.steps = make_steps(chart.field, chart.lanes.make_field, lanes)
+        self.advance = make_steps(chart.field, chart.lanes.make_field, lanes)
         self.owner: list[int | None] = [None] * lanes
         self.recorders: dict[int, Recorder] = {}
-        self.live = np.zeros(lanes, np.bool_)
-        self.attempts = np.zeros(lanes, np.int64)
-        self.tau, self.end, self.h, self.rtol, self.offset = np.ones((5, lanes))
-        self.y, self.atol, self.decay = np.ones((3, size, lanes))
-        self.weights = np.ones((chart.weights.size, lanes))
+        self.lane = Lane(
+            live=np.zeros(lanes, np.bool_),
+            tau=np.ones(lanes),
+            y=np.ones((size, lanes)),
+            end=np.ones(lanes),
+            step=np.ones(lanes),
+            rtol=np.ones(lanes),
+            atol=np.ones((size, lanes)),
+            attempts=np.zeros(lanes, np.int64),
+        )
+        self.parameters = Parameters(
+            exponential=chart.clock.exponential,
+            offset=np.ones(lanes),
+            decay=np.ones((size, lanes)),
+            weights=np.ones((chart.weights.size, lanes)),
+            shape=chart.shape,
+        )
         self.work = np.empty((chart.lanes.workspace(chart.shape), lanes))
 
     def run(self) -> bool:
-        """Fill lanes, take steps, look, until nobody waits; tell whether Ctrl-C came before."""
-        taus = np.empty((BATCH, len(self.owner)))
-        states = np.empty((BATCH, *self.y.shape))
-        curves = np.empty((BATCH, 3, *self.y.shape))
+        """Take steps until no problem is left; tell whether Ctrl-C came before."""
+        lane, count = self.lane, len(self.owner)
+        steps = Steps(
+            tau=np.empty((BATCH, count)),
+            y=np.empty((BATCH, *lane.y.shape)),
+            k=np.empty((BATCH, 3, *lane.y.shape)),
+            done=np.zeros(count, np.int64),
+        )
         try:
             while self.waiting or any(k is not None for k in self.owner):
-                for lane in range(len(self.owner)):
-                    if self.owner[lane] is None and self.waiting:
-                        self._enter(lane, self.waiting.popleft())
-                done = np.zeros(len(self.owner), np.int64)
-                before, start = self.tau.copy(), self.y.copy()
-                self.steps(
-                    self.live,
-                    self.tau,
-                    self.y,
-                    self.end,
-                    self.h,
-                    self.rtol,
-                    self.atol,
-                    self.exponential,
-                    self.offset,
-                    self.decay,
-                    self.weights,
-                    self.shape,
-                    self.work,
-                    taus,
-                    states,
-                    curves,
-                    done,
-                    self.attempts,
-                )
-                for lane, k in enumerate(self.owner):
-                    if k is None:
-                        continue
-                    count = done[lane]
-                    # Copies: what is recorded must not be overwritten by the next steps.
-                    self._look(
-                        lane,
-                        k,
-                        float(before[lane]),
-                        start[:, lane],
-                        taus[:count, lane].copy(),
-                        states[:count, :, lane].copy(),
-                        curves[:count, :, :, lane],
-                    )
+                for e in range(count):
+                    if self.owner[e] is None and self.waiting:
+                        self._enter(e, self.waiting.popleft())
+                steps.done[:] = 0
+                tau, y = lane.tau.copy(), lane.y.copy()
+                self.advance(lane, self.parameters, steps, self.work)
+                for e, k in enumerate(self.owner):
+                    if k is not None:
+                        self._record(e, k, float(tau[e]), y[:, e], steps)
         except KeyboardInterrupt:
             return True
         return False
 
     def give_up(self) -> None:
-        """End whoever has not arrived, with what is done."""
-        for lane, k in enumerate(self.owner):
+        """End the problems that are left, with what is done."""
+        for e, k in enumerate(self.owner):
             if k is not None:
-                self._leave(lane, k, INTERRUPTED)
+                self._leave(e, k, INTERRUPTED)
         for k in self.waiting:
             self.recorders[k] = Recorder(self.problems[k])
             self._leave(None, k, INTERRUPTED)
 
-    def _enter(self, lane: int, k: int) -> None:
-        problem = self.problems[k]
+    def _enter(self, e: int, k: int) -> None:
+        """Put a problem into a lane that is free."""
+        problem, lane, parameters = self.problems[k], self.lane, self.parameters
         chart = problem.chart
         assert chart is not None
-        self.owner[lane], self.recorders[k] = k, Recorder(problem)
-        self.live[lane], self.attempts[lane], self.h[lane] = True, 0, 0.0
-        self.tau[lane], self.end[lane] = problem.tau0, problem.taus[-1]
-        self.rtol[lane], self.offset[lane] = problem.rtol, chart.clock.offset
-        self.y[:, lane], self.atol[:, lane] = problem.y0, problem.atol
-        self.decay[:, lane], self.weights[:, lane] = chart.clock.decay, chart.weights
+        self.owner[e], self.recorders[k] = k, Recorder(problem)
+        lane.live[e], lane.attempts[e], lane.step[e] = True, 0, 0.0
+        lane.tau[e], lane.end[e] = problem.tau0, problem.taus[-1]
+        lane.y[:, e], lane.rtol[e], lane.atol[:, e] = problem.y0, problem.rtol, problem.atol
+        parameters.offset[e], parameters.decay[:, e] = chart.clock.offset, chart.clock.decay
+        parameters.weights[:, e] = chart.weights
 
-    def _look(
-        self, lane: int, k: int, tau: float, y: Array, taus: Array, states: Array, curves: Array
-    ) -> None:
+    def _record(self, e: int, k: int, tau: float, y: Array, steps: Steps) -> None:
+        """Record the steps of a lane from ``tau`` and ``y``, and free it where its piece ends."""
         outcome: Stop | str | None = None
         message = ""
+        done = steps.done[e]
         try:
-            if len(taus):
-                outcome = accept_steps(self.recorders[k], tau, y, taus, states, curves)
-            if outcome is None and not self.live[lane]:
+            if done:
+                # Copies: what is recorded must not be overwritten by the next steps.
+                taus, states = steps.tau[:done, e].copy(), steps.y[:done, :, e].copy()
+                outcome = accept_steps(
+                    self.recorders[k], tau, y, taus, states, steps.k[:done, :, :, e]
+                )
+            if outcome is None and not self.lane.live[e]:
                 outcome, message = SOLVER_FAILED, "the step size became zero"
         except BREAKDOWNS as problem:
             outcome, message = SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
         if outcome is not None:
-            self._leave(lane, k, outcome, message)
+            self._leave(e, k, outcome, message)
 
-    def _leave(self, lane: int | None, k: int, outcome: Stop | str, message: str = "") -> None:
-        attempts = 0 if lane is None else int(self.attempts[lane])
-        if lane is not None:
-            self.owner[lane], self.live[lane] = None, False
+    def _leave(self, e: int | None, k: int, outcome: Stop | str, message: str = "") -> None:
+        """End the piece of a problem, in a lane or none yet."""
+        attempts = 0 if e is None else int(self.lane.attempts[e])
+        if e is not None:
+            self.owner[e], self.lane.live[e] = None, False
         recorder = self.recorders.pop(k)
         # With those beyond a stop: a batch begins with the piece, so that their number is its own.
         stats = {"field_evaluations": 9 * attempts, "jacobian_evaluations": attempts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.chart import Array
+from flows.core.arrays import Array
 from flows.core.problem import COMPLETED, NONFINITE, Interpolant, Recorder, Stop
 from flows.solvers.rodas_tableau import dense_output
 

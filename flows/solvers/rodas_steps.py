@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.core.arrays import Array
 from flows.core.chart import FROZEN
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
 
@@ -25,10 +26,64 @@ SMALLEST = 1e-14
 NUDGE = 1e-7
 
 
+class Lane(NamedTuple):
+    """Where the pieces stand, one a lane: the last axis of every array is that of the lanes.
+
+    ``live``: whether a lane has a step to take; ``tau``, ``y`` (N, lanes), ``end``, ``step``:
+    solver time, state, where the piece ends, and the length of the next step, 0 before the first
+    one; ``rtol``, ``atol`` (N, lanes): tolerances of a step; ``attempts`` since the piece began.
+    """
+
+    live: Any
+    tau: Any
+    y: Any
+    end: Any
+    step: Any
+    rtol: Any
+    atol: Any
+    attempts: Any
+
+
+class Parameters(NamedTuple):
+    """What the fields of the lanes depend on besides time and state.
+
+    ``exponential`` and ``shape`` are those of all lanes; ``offset`` (lanes,), ``decay`` (N, lanes)
+    and ``weights`` (M, lanes) are of each, as in :class:`flows.core.chart.Chart`.
+    """
+
+    exponential: Any
+    offset: Any
+    decay: Any
+    weights: Any
+    shape: Any
+
+
+class Steps(NamedTuple):
+    """Accepted steps: the first ``done`` (lanes,) rows of a lane.
+
+    ``tau`` (B, lanes) and ``y`` (B, N, lanes) at the end of each, ``k`` (B, 3, N, lanes) its dense
+    output.
+    """
+
+    tau: Any
+    y: Any
+    k: Any
+    done: Any
+
+
+class _Room(NamedTuple):
+    """Room for one evaluation of the fields."""
+
+    x: Any
+    scale: Any
+    clock: Any
+    work: Any
+
+
 @functools.cache
 def make_steps(
     field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
-) -> Callable[..., None]:
+) -> Callable[[Lane, Parameters, Steps, Array], None]:
     """Compile the steps of one kind of chart.
 
     Parameters
@@ -36,22 +91,17 @@ def make_steps(
     field : Numba function
         A wrapped field (:func:`flows.core.chart.wrap`), for its Jacobian.
     make_lanes : callable
-        Compiles the raw field for a number of lanes, as
-        :func:`flows.systems.relu_neuron.field_lanes.make_field`; its arrays are those of
-        ``advance``.
+        Compiles the raw field for a number of lanes (:class:`flows.core.chart.Lanes`).
     lanes : int
         Number of problems side by side.
 
     Returns
     -------
     Numba function
-        ``advance(live, tau, y, end, h, rtol, atol, exponential, offset, decay, weights, shape,
-        work, taus, states, curves, done, attempts)``. Axes end with the lane: ``live``, ``tau``,
-        ``end``, ``h``, ``rtol``, ``offset``, ``done``, ``attempts`` (lanes,); ``y``, ``atol``,
-        ``decay`` (N, lanes). It attempts as many steps as ``taus`` (B, lanes) has rows, leaves
-        time, state and next step in ``tau``, ``y``, ``h``, and the ``done`` accepted steps of a
-        lane with their dense output in ``taus``, ``states`` (B, N, lanes), ``curves``
-        (B, 3, N, lanes). A lane at its end, or whose step became zero, is not ``live``.
+        ``advance(lane, parameters, steps, work)`` attempts as many steps as ``steps`` has rows,
+        leaves there those that were accepted, and in ``lane`` where the pieces stand after them;
+        one at its end, or whose step became zero, is not ``live``. ``work`` is room for the raw
+        field.
     """
     import numba
 
@@ -59,14 +109,15 @@ def make_steps(
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
     # No fused multiply-add: the compiler might fuse in one lane and not in another.
-    compiled: Any = functools.partial(numba.njit, error_model="numpy")
+    # Numba's rewrites would find nothing here, and take their time.
+    compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     raw = make_lanes(lanes)
 
     @compiled
-    def evaluate(  # type: ignore[no-untyped-def]
-        tau, y, exponential, offset, decay, weights, shape, out, x, scale, clock, work
-    ):
-        """Field at the lanes' times and states; ``x``, ``scale`` and ``clock`` are room."""
+    def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
+        """Field at the lanes' times and states."""
+        exponential, offset, decay, weights, shape = parameters
+        x, scale, clock, work = room
         size = y.shape[0]
         since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
         for e in range(lanes):
@@ -134,36 +185,20 @@ def make_steps(
             for e in range(lanes):
                 x[i, e] /= matrix[i, i, e]
 
-    def advance(  # type: ignore[no-untyped-def]
-        live,
-        tau,
-        y,
-        end,
-        h,
-        rtol,
-        atol,
-        exponential,
-        offset,
-        decay,
-        weights,
-        shape,
-        work,
-        taus,
-        states,
-        curves,
-        done,
-        attempts,
-    ):
+    def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
+        live, tau, y, end, h, rtol, atol, attempts = lane
+        exponential, offset, decay, weights, shape = parameters
         size = y.shape[0]
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
-        pivots, x, scale = np.empty((size, lanes), np.int64), np.empty_like(y), np.empty_like(y)
+        pivots = np.empty((size, lanes), np.int64)
         slope, ahead, f, inside = (
             np.empty_like(y),
             np.empty_like(y),
             np.empty_like(y),
             np.empty_like(y),
         )
-        u, room = np.empty((stages, size, lanes)), np.empty((4, lanes))
+        u = np.empty((stages, size, lanes))
+        room = _Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
         one_y, one_decay, one_weight, one_slope = (
             np.empty(size),
@@ -173,7 +208,7 @@ def make_steps(
         )
         one_jacobian = np.empty((size, size))
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
-        for _ in range(taus.shape[0]):
+        for _ in range(steps.tau.shape[0]):
             if not live.any():
                 break
             for e in range(lanes):
@@ -211,9 +246,7 @@ def make_steps(
                     for r in range(s):
                         for e in range(lanes):
                             inside[i, e] += a[s, r] * u[r, i, e]
-                evaluate(
-                    at, inside, exponential, offset, decay, weights, shape, f, x, scale, room, work
-                )
+                evaluate(at, inside, parameters, f, room)
                 if call == 0:
                     slope[:] = f
                     continue
@@ -271,19 +304,19 @@ def make_steps(
                 change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
                 if fresh[e]:
                     tau[e] = end[e] if last[e] else tau[e] + step[e]
-                    k = done[e]
-                    taus[k, e] = tau[e]
+                    k = steps.done[e]
+                    steps.tau[k, e] = tau[e]
                     for i in range(size):
-                        y[i, e] = states[k, i, e] = inside[i, e]
+                        y[i, e] = steps.y[k, i, e] = inside[i, e]
                         for q in range(3):
                             total = 0.0
                             for r in range(stages):
                                 total += dense[q, r] * u[r, i, e]
-                            curves[k, q, i, e] = total
-                    done[e] += 1
+                            steps.k[k, q, i, e] = total
+                    steps.done[e] += 1
                 h[e] = step[e] * change
                 zero = h[e] < smallest * max(1e-3, abs(tau[e]))
                 live[e] = not (zero or (fresh[e] and last[e]))
 
-    made: Callable[..., None] = compiled(advance)
+    made: Callable[[Lane, Parameters, Steps, Array], None] = compiled(advance)
     return made

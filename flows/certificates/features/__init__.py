@@ -1,1 +1,1 @@
-"""What certificates evaluate of each system in boxes: potentials, spectra, series."""
+"""What is measured of each system on a box, and its rates; the series and spectra for it."""

@@ -7,25 +7,25 @@ from typing import ClassVar
 
 from flint import arb
 
-from flows.certificates.boxes import Ball, Quantities, Scene, Vector
+from flows.certificates.boxes import Ball, Box, Enclosure, Vector
 from flows.core.balls import Singular, dot
 from potentials.potential import Over
 
 
-class Features(Quantities):
+class MeanBox(Box):
     """Quantities of :func:`flows.systems.mixture.features.features`, in balls."""
 
     names: ClassVar[frozenset[str]] = frozenset({"norm", "fisher", "spread", "mean_norm"})
 
     @staticmethod
-    def count(scene: Scene) -> dict[Over, int]:
+    def count(enclosure: Enclosure) -> dict[Over, int]:
         """Components."""
-        return {"state": 1, "neuron": scene.flow.size, "pair": 0}
+        return {"state": 1, "neuron": enclosure.flow.size, "pair": 0}
 
     @staticmethod
-    def constants(scene: Scene) -> dict[str, Ball]:
+    def constants(enclosure: Enclosure) -> dict[str, Ball]:
         """Least of the weights that sum to one exactly."""
-        return {"weight_min": arb(min(scene.flow.weights))}
+        return {"weight_min": arb(min(enclosure.flow.weights))}
 
     def fill(self, base: str, rates: bool) -> None:
         """Evaluate a quantity, or its rate."""
@@ -54,4 +54,4 @@ class Features(Quantities):
         return functools.reduce(lambda a, b: a.max(b), [abs(mu - mean) for mu in self.x])
 
     def _mean(self) -> Ball:
-        return dot([arb(w) for w in self.scene.flow.weights], self.x)
+        return dot([arb(w) for w in self.enclosure.flow.weights], self.x)

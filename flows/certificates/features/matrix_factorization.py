@@ -15,10 +15,10 @@ from typing import ClassVar
 
 from flint import arb, arb_mat
 
-from flows.certificates.boxes import Ball, Quantities, Scene, Vector
+from flows.certificates.boxes import Ball, Box, Enclosure, Vector
 from flows.certificates.features.series import (
+    MatrixSeries,
     Polynomials,
-    Series,
     doubled,
     minus,
     times,
@@ -26,10 +26,10 @@ from flows.certificates.features.series import (
 )
 from flows.certificates.features.spectrum import least_rate, singular_values
 from flows.core.balls import Singular, dot
-from flows.systems.matrix_factorization.field_balls import Matrix, Moving, defects, product
+from flows.systems.matrix_factorization.field_balls import Jet, Matrix, defects, product
 
 
-class Features(Quantities):
+class LayerBox(Box):
     """Quantities of :func:`flows.systems.matrix_factorization.features.monitors`, in balls."""
 
     names: ClassVar[frozenset[str]] = frozenset(
@@ -54,9 +54,9 @@ class Features(Quantities):
     )
 
     @staticmethod
-    def constants(scene: Scene) -> dict[str, Ball]:
+    def constants(enclosure: Enclosure) -> dict[str, Ball]:
         """Extreme singular values of the target."""
-        values = singular_values(scene.flow.target)
+        values = singular_values(enclosure.flow.target)
         return {"sigma_max": values[0], "sigma_min": values[-1]}
 
     def fill(self, base: str, rates: bool) -> None:
@@ -70,14 +70,14 @@ class Features(Quantities):
     @functools.cached_property
     def layers(self) -> list[Matrix]:
         """Layers."""
-        return self.scene.flow.matrices(self.x)
+        return self.enclosure.flow.matrices(self.x)
 
     @functools.cached_property
-    def small(self) -> tuple[Matrix, list[Matrix], Matrix]:
+    def differences(self) -> tuple[Matrix, list[Matrix], Matrix]:
         """Residual, defects, and ``W_m ... W_1 - (W_N ... W_{m+1})^T``, relatively sharp."""
         made, middle, radius = self._series(), arb(self.low + self.high) / 2, self.high - self.low
         sizes = [self._size([w]) for w in self.layers]
-        tube = arb(self.scene.certificate.pieces[self.index].tube)
+        tube = arb(self.enclosure.certificate.pieces[self.index].tube)
         # A product of factors moves by each factor's part in turn, the others anywhere in the tube.
         fit, *deltas, half = (partial(series.on, middle, arb(radius) / 2) for series in made)
         return (
@@ -89,41 +89,45 @@ class Features(Quantities):
             half(tube * _half_share(sizes)),
         )
 
-    def _series(self) -> list[Series]:
-        """Polynomials of :attr:`small` on this piece."""
-        cache, certificate = self.scene.cache, self.scene.certificate
+    def _series(self) -> list[MatrixSeries]:
+        """Polynomials of :attr:`differences` on this segment."""
+        cache, certificate = self.enclosure.cache, self.enclosure.certificate
         if self.index not in cache:
             rows, bits = certificate.pieces[self.index].rows, certificate.bits
-            w, degree = self.scene.flow.rows([doubled(row) for row in rows]), len(rows[0]) - 1
-            made = [Series.of(_negative(_product(w)), len(w), degree, bits, self.scene.flow.target)]
+            w, degree = self.enclosure.flow.rows([doubled(row) for row in rows]), len(rows[0]) - 1
+            made = [
+                MatrixSeries.of(
+                    _negative(_product(w)), len(w), degree, bits, self.enclosure.flow.target
+                )
+            ]
             for a, b in pairwise(w):
                 delta = minus(times(a, transposed(a)), times(transposed(b), b))
-                made.append(Series.of(delta, 2, degree, bits))
+                made.append(MatrixSeries.of(delta, 2, degree, bits))
             half = len(w) // 2
             between = minus(_product(w[:half]), transposed(_product(w[-half:])))
-            made.append(Series.of(between, half, degree, bits))
+            made.append(MatrixSeries.of(between, half, degree, bits))
             cache[self.index] = made
         return cache[self.index]
 
     @functools.cached_property
     def descent(self) -> list[Matrix]:
         """``-grad L_ori``."""
-        return self.scene.flow.fit_descent(self.layers, self.small[0])
+        return self.enclosure.flow.fit_descent(self.layers, self.differences[0])
 
     @functools.cached_property
     def ascent(self) -> list[Matrix]:
         """``grad L_reg``."""
-        return self.scene.flow.balance_ascent(self.layers, self.small[1])
+        return self.enclosure.flow.balance_ascent(self.layers, self.differences[1])
 
-    def _moving(self, rates: Sequence[Matrix]) -> list[Moving]:
-        return [Moving(w, v) for w, v in zip(self.layers, rates, strict=True)]
+    def _jets(self, rates: Sequence[Matrix]) -> list[Jet]:
+        return [Jet(w, v) for w, v in zip(self.layers, rates, strict=True)]
 
     def _size(self, matrices: Sequence[Matrix]) -> Ball:
-        return self.scene.flow.square(matrices).sqrt()
+        return self.enclosure.flow.square(matrices).sqrt()
 
     def _slope(self, values: Sequence[Matrix], speeds: Sequence[Matrix]) -> Ball:
         """Rate of the norm of matrices together; no more than the norm of the rates."""
-        numbers, most = self.scene.flow.numbers, arb(0, 1) * self._size(speeds).upper()
+        numbers, most = self.enclosure.flow.numbers, arb(0, 1) * self._size(speeds).upper()
         slope = dot(numbers(values), numbers(speeds)) / self._size(values)
         return slope.intersection(most) if slope.is_finite() and slope.overlaps(most) else most
 
@@ -144,26 +148,26 @@ class Features(Quantities):
 
     def _residual(self, rates: bool) -> Ball:
         if not rates:
-            return self._size(self.small[:1])
+            return self._size(self.differences[:1])
         # Balancing does not move the product.
-        return self._slope(self.small[:1], [-product(self._moving(self.descent)).rate])
+        return self._slope(self.differences[:1], [-product(self._jets(self.descent)).rate])
 
     def _defect(self, rates: bool) -> Vector:
-        deltas = self.small[1]
+        deltas = self.differences[1]
         if not rates:
             return [self._size([delta]) for delta in deltas]
         return [self._slope([a], [b]) for a, b in zip(deltas, self._defect_speeds(), strict=True)]
 
     def _layer_defect(self, rates: bool) -> Ball:
-        deltas = self.small[1]
+        deltas = self.differences[1]
         return self._slope(deltas, self._defect_speeds()) if rates else self._size(deltas)
 
     def _defect_speeds(self) -> list[Matrix]:
         """Rates of the defects, which fitting does not move."""
-        return [d.rate for d in defects(self._moving([-up for up in self.ascent]))]
+        return [d.rate for d in defects(self._jets([-up for up in self.ascent]))]
 
     def _layer_square(self, rates: bool) -> Ball:
-        numbers = self.scene.flow.numbers
+        numbers = self.enclosure.flow.numbers
         if rates:
             moves = [a - b for a, b in zip(self.descent, self.ascent, strict=True)]
             return 2 * dot(self.x, numbers(moves))
@@ -195,13 +199,13 @@ class Features(Quantities):
     def _values(self, matrices: Sequence[Matrix], rates: bool) -> Vector:
         if rates:
             raise Singular("rates of singular values are not enclosed")
-        step = 2 if self.scene.flow.is_complex else 1  # each twice in a real matrix
+        step = 2 if self.enclosure.flow.is_complex else 1  # each twice in a real matrix
         return [s for m in matrices for s in singular_values(m)[::step]]
 
     def _determinant(self, rates: bool) -> Ball:
         if rates:
             raise Singular("rates of determinants are not enclosed")
-        dets = [self.scene.flow.determinant(w) for w in self.layers]
+        dets = [self.enclosure.flow.determinant(w) for w in self.layers]
         return functools.reduce(lambda a, b: a * b, dets).real
 
     def _orientation(self, rates: bool) -> Ball:
@@ -226,29 +230,29 @@ class Features(Quantities):
         square = total.value.transpose() * total.value
         least = least_rate(square, slope + slope.transpose()) / (2 * self["main"][-1])
         # Only the least is claimed about.
-        return [arb.nan()] * (self.scene.flow.system.d - 1) + [least]
+        return [arb.nan()] * (self.enclosure.flow.system.d - 1) + [least]
 
-    def _two_matrices(self) -> tuple[Moving, Moving, Matrix]:
+    def _two_matrices(self) -> tuple[Jet, Jet, Matrix]:
         """``A - R``, ``A + R``, ``Sigma^(1/2)``, where ``A = W_1``.
 
         ``R = (W_m ... W_2)^-1 (W_N ... W_{m+1})^H``.
         """
         root = self._diagonal()
-        moving = self._moving([a - b for a, b in zip(self.descent, self.ascent, strict=True)])
-        half, odd = divmod(len(moving), 2)
+        jets = self._jets([a - b for a, b in zip(self.descent, self.ascent, strict=True)])
+        half, odd = divmod(len(jets), 2)
         if odd:
             raise Singular("of odd depths R is not enclosed")
-        a, r = moving[0], product(moving[half:]).transpose()
-        sharp = self.small[2]
+        a, r = jets[0], product(jets[half:]).transpose()
+        sharp = self.differences[2]
         if half > 1:
-            inverse = product(moving[1:half]).inverse()
+            inverse = product(jets[1:half]).inverse()
             r, sharp = inverse * r, inverse.value * sharp
         difference = a - r
-        return Moving(sharp, difference.rate), a + r, root
+        return Jet(sharp, difference.rate), a + r, root
 
     def _diagonal(self) -> Matrix:
         """Root of the target, if it is diagonal and not negative."""
-        rows = self.scene.flow.target.tolist()
+        rows = self.enclosure.flow.target.tolist()
         for i, row in enumerate(rows):
             if not all(c == 0 or (i == j and c >= 0) for j, c in enumerate(row)):
                 raise Singular("the target is not diagonal and not negative")

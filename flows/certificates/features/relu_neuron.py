@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from flint import arb
 
-from flows.certificates.boxes import Ball, Quantities, Scene, Vector
+from flows.certificates.boxes import Ball, Box, Enclosure, Vector
 from flows.certificates.chebyshev import Row
 from flows.core.balls import dot
 from potentials.potential import Over
@@ -16,26 +16,26 @@ _NEURONS = {"h", "zeta", "norm", "theta"}
 _PAIRS = {"distance", "kappa", "theta_pair"}
 
 
-class Features(Quantities):
+class NeuronBox(Box):
     """Quantities of `n` neurons in the frame of the system's `field_balls.SpanFlow`."""
 
     names: ClassVar[frozenset[str]] = frozenset({"rho", *_NEURONS, *_PAIRS})
 
     @staticmethod
-    def count(scene: Scene) -> dict[Over, int]:
+    def count(enclosure: Enclosure) -> dict[Over, int]:
         """Neurons, and their pairs."""
-        n = scene.flow.size // scene.flow.q
+        n = enclosure.flow.size // enclosure.flow.q
         return {"state": 1, "neuron": n, "pair": n * (n - 1) // 2}
 
     @staticmethod
-    def constants(scene: Scene) -> dict[str, Ball]:
+    def constants(enclosure: Enclosure) -> dict[str, Ball]:
         """Length of the teacher, which is a double only by rounding."""
-        return {"teacher_norm": scene.flow.teacher[0]}
+        return {"teacher_norm": enclosure.flow.teacher[0]}
 
     @staticmethod
-    def combined(scene: Scene, rows: Sequence[Row]) -> list[Row]:
+    def combined(enclosure: Enclosure, rows: Sequence[Row]) -> list[Row]:
         """Differences of neurons, and their sum."""
-        q = scene.flow.q
+        q = enclosure.flow.q
         neurons = [rows[k : k + q] for k in range(0, len(rows), q)]
         apart = [
             [x - y for x, y in zip(a, b, strict=True)]
@@ -48,12 +48,12 @@ class Features(Quantities):
         ]
         return [*apart, *total]
 
-    def __init__(self, scene: Scene, index: int, low: float, high: float) -> None:
-        super().__init__(scene, index, low, high)
-        self.q, self.pairs = scene.flow.q, _pairs(scene.count["neuron"])
+    def __init__(self, enclosure: Enclosure, index: int, low: float, high: float) -> None:
+        super().__init__(enclosure, index, low, high)
+        self.q, self.pairs = enclosure.flow.q, _pairs(enclosure.count["neuron"])
         total = self.known[len(self.speeds) - self.q :]
         self.apart = _rows(self.known[len(self.x) : len(self.speeds) - self.q], self.q)
-        self.residual = [a - b for a, b in zip(total, scene.flow.teacher, strict=True)]
+        self.residual = [a - b for a, b in zip(total, enclosure.flow.teacher, strict=True)]
         self.w = _rows(self.x, self.q)
 
     def fill(self, base: str, rates: bool) -> None:

@@ -45,7 +45,7 @@ def transposed(a: Polynomials) -> Polynomials:
 
 
 @dataclass(frozen=True)
-class Series:
+class MatrixSeries:
     """A matrix of Chebyshev polynomials, evaluated on stretches of [-1, 1].
 
     Parameters
@@ -73,7 +73,7 @@ class Series:
         degree: int,
         bits: int,
         constant: Matrix | None = None,
-    ) -> Series:
+    ) -> MatrixSeries:
         """From products of so many :func:`doubled` rows of this degree; a constant is added."""
         entries, centre = [p for line in matrix for p in line], factors * degree
         rows = [[int(p[centre + k]) << (k > 0) for k in range(centre + 1)] for p in entries]

@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import acb, arb, ctx
 
-from flows.certificates.verifier.piece import UNIT, Piece, Problem
 from flows.certificates.verifier.reading import numbers, require
+from flows.certificates.verifier.segment import UNIT, Equations, Segment
 
 UNUSED = 40  # bits of the precision that sums need not keep: fewer than their maker leaves
 LARGEST = 2**20  # points of a sum
@@ -82,7 +82,7 @@ def _above(lengths: Any) -> float:
     return bound
 
 
-class Means(Problem):
+class Means(Equations):
     """The means of a mixture; only the ratios of its weights matter."""
 
     def __init__(self, parameters: Any, means: Any) -> None:
@@ -118,12 +118,12 @@ class Means(Problem):
         psi = self.posteriors(x, found.points)
         return -found.weights @ (psi * (psi @ x)[:, None])
 
-    def branching(self, piece: Piece, parts: int) -> arb:
+    def branching(self, segment: Segment, parts: int) -> arb:
         """Bound what the sum for an ellipse costs instead of the field."""
-        count, size = piece.p.shape
-        lebesgue, speed = 1 + 2 / arb.pi() * arb(size).log(), (piece.centre + piece.half).exp()
+        count, size = segment.p.shape
+        lebesgue, speed = 1 + 2 / arb.pi() * arb(size).log(), (segment.centre + segment.half).exp()
         off = (1 + lebesgue) * arb(count).sqrt() * slack() * speed
-        return super().branching(piece, parts) + off
+        return super().branching(segment, parts) + off
 
     def hessian(self, x: Any) -> Any:
         """Hessians of a box: that of its middle, and what the third derivatives add."""

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.piece import Problem
 from flows.certificates.verifier.reading import numbers, require
+from flows.certificates.verifier.segment import Equations
 
 
-class Layers(Problem):
+class Layers(Equations):
     """Layers ``W_1, ..., W_N``, row by row; of complex entries real and imaginary part in turn.
 
     Complex matrices are computed with as real ones, ``X + iY -> [[X, -Y], [Y, X]]``, whose loss is

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.piece import UNIT, Piece, Problem, at, norm
 from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
 
 
-class Neurons(Problem):
+class Neurons(Equations):
     """Neurons in orthonormal coordinates of the span of teacher and start; vector n is the teacher.
 
     Pairs that align on the way are followed in the plane only, on the stated branch of the field.
@@ -37,24 +37,24 @@ class Neurons(Problem):
                     rate[a] -= mu[b] * turned / (2 * arb.pi())
         return rate.ravel()
 
-    def branching(self, piece: Piece, parts: int) -> arb:
+    def branching(self, segment: Segment, parts: int) -> arb:
         """Bound ``|b| psi^2`` for each gradient, ``psi`` the angle's distance from 0 or pi."""
         total, plane = arb(0), len(self.v) == 2
-        right = len(piece.signs) == plane * len(self.pairs) and {*piece.signs} <= {-1, 1}
+        right = len(segment.signs) == plane * len(self.pairs) and {*segment.signs} <= {-1, 1}
         require(right, "wrong signs of areas")
-        still = Piece(piece.slope, arb(-1), arb(1))
+        still = Segment(segment.slope, arb(-1), arb(1))
         for part in range(parts * plane):
-            w = _vectors(self.v, piece.box(part, parts))
+            w = _vectors(self.v, segment.box(part, parts))
             y = _vectors(0 * self.v, still.box(part, parts))
             edges = (arb(2 * k - parts) / parts for k in (part, part + 1))
-            ends = [_vectors(self.v, at(piece.p, s)) for s in edges]
-            for (i, j), sign in zip(self.pairs, piece.signs, strict=True):
+            ends = [_vectors(self.v, at(segment.p, s)) for s in edges]
+            for (i, j), sign in zip(self.pairs, segment.signs, strict=True):
                 lowest, rate = sign * _area(w[i], w[j]), _area(y[i], w[j]) + _area(w[i], y[j])
                 if rate > 0 or rate < 0:  # least at an end
                     lowest = arb.min(*(sign * _area(x[i], x[j]) for x in ends))
                 psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (norm(w[i]) * norm(w[j]))
                 require(psi <= 1, "a pair is on the wrong side")
-                total += piece.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
+                total += segment.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
         return total
 
     def hessian(self, x: Any) -> Any:

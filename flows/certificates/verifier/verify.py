@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from flint import ctx
 
-from flows.certificates.verifier.piece import check
+from flows.certificates.verifier.gmm_em import Means
+from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.reading import MOST, Refused, exact, number, numbers, require
+from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.segment import Equations, check
 from flows.core.errors import InputError
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
-#: Equations of each system, by themselves.
-SYSTEMS = {
-    "relu_neuron": ("flows.certificates.verifier.relu_neuron", "Neurons"),
-    "matrix_factorization": ("flows.certificates.verifier.matrix_factorization", "Layers"),
-    "gmm_em": ("flows.certificates.verifier.gmm_em", "Means"),
+EQUATIONS: dict[str, Callable[[Any, Any], Equations]] = {
+    "relu_neuron": Neurons,
+    "matrix_factorization": Layers,
+    "gmm_em": Means,
 }
 
 
@@ -58,7 +60,7 @@ def verify(
     start: Any = None,
     t_end: float | None = None,
 ) -> Verification:
-    """Check a certificate from its file alone, by :mod:`flows.certificates.verifier.piece`.
+    """Check a certificate from its file alone, by :mod:`flows.certificates.verifier.segment`.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def verify(
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = json.loads(Path(path).read_text("ascii"))
         require(data["format"] == FORMAT, "its format is unknown")
-        require(data["system"] in SYSTEMS, f"its system is not one of {', '.join(SYSTEMS)}")
+        require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
         parameters, w = exact(data["parameters"]), numbers(data["start"])
         end = number(data["t_end"])
         require(0 < w.size <= MOST and end > 0, "start and end do not fit")
@@ -107,9 +109,9 @@ def verify(
         require(start is None or np.array_equal(start, w), "it is about another start")
         require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
-        module, name = SYSTEMS[data["system"]]
-        problem = getattr(importlib.import_module(module), name)(parameters, w)
-        return Verification("", *check(problem, end, bits, data["pieces"]), len(data["pieces"]))
+        equations, stated = EQUATIONS[data["system"]](parameters, w), data["pieces"]
+        error, final_error = check(equations, end, bits, stated)
+        return Verification("", error, final_error, len(stated))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):

@@ -52,7 +52,7 @@ TIGHT = 2.0**-20
 STEERING = 64 + SPARE
 
 
-class Rule(NamedTuple):
+class TrapezoidalRule(NamedTuple):
     """Points ``-K h, ..., K h`` and weights, and how far the sum is from an expectation at most."""
 
     step: Ball
@@ -61,7 +61,7 @@ class Rule(NamedTuple):
     error: Ball
 
 
-def error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball:
+def trapezoidal_error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball:
     """Bound the error of the trapezoidal rule, for ``R``, ``S``, ``h``, ``X``, ``c`` as above."""
     if not (end >= 1 and spread * strip < arb.pi() / 2):
         raise Singular("a rule has no bound of its error")
@@ -71,7 +71,7 @@ def error(reach: Ball, spread: Ball, step: Ball, end: Ball, strip: Ball) -> Ball
 
 
 @functools.lru_cache(maxsize=256)
-def rule(reach: int, spread: int, bits: int) -> Rule:
+def rule(reach: int, spread: int, bits: int) -> TrapezoidalRule:
     """Rule for ``R`` and ``S`` of these levels at most, for balls of these bits."""
     with precision(bits):
         longest, widest = (arb(2) ** (arb(level) / FINENESS) for level in (reach, spread))
@@ -82,10 +82,12 @@ def rule(reach: int, spread: int, bits: int) -> Rule:
         count = math.ceil(math.sqrt(2 * decay + 20) / float(step))
         points = [k * step for k in range(-count, count + 1)]
         weights = [(-x * x / 2).exp() / (2 * arb.pi()).sqrt() * step for x in points]
-        return Rule(step, points, weights, error(longest, widest, step, points[-1], arb(strip)))
+        return TrapezoidalRule(
+            step, points, weights, trapezoidal_error(longest, widest, step, points[-1], arb(strip))
+        )
 
 
-def rule_for(means: Sequence[Ball]) -> Rule:
+def rule_for(means: Sequence[Ball]) -> TrapezoidalRule:
     """Rule of the working precision for means, of complex ones for their real parts."""
     gaps = [(a - b) / 2 for a, b in combinations(means, 2)]
     if not all(abs(gap.imag) < 1 for gap in gaps):  # no rule would be of use
@@ -134,7 +136,7 @@ class MixtureFlow(BallFlow):
         total = sum(given, fmpq(0))
         return cls(system, [arb(x) for x in start[:, 0].tolist()], [w / total for w in given])
 
-    def odds(self, means: Sequence[Ball], found: Rule) -> Iterator[list[Ball]]:
+    def odds(self, means: Sequence[Ball], found: TrapezoidalRule) -> Iterator[list[Ball]]:
         """``w_k/w_m`` at each point, for an ``m``; of tight balls by geometric sequences."""
         if isinstance(means[0], acb) or not all(m.rad() < TIGHT for m in means):
             for x in found.points:
@@ -164,7 +166,7 @@ class MixtureFlow(BallFlow):
             for k, (mu, w) in enumerate(zip(means, self.weights, strict=True))
         ]
 
-    def posteriors(self, means: Sequence[Ball], found: Rule) -> list[list[Ball]]:
+    def posteriors(self, means: Sequence[Ball], found: TrapezoidalRule) -> list[list[Ball]]:
         """``psi_k``, a row a point."""
         rows = []
         for odds in self.odds(means, found):
@@ -199,7 +201,7 @@ class MixtureFlow(BallFlow):
                     matrix[a, b] += third * SIDES * x[c].rad()
         return arb_mat([[matrix[i, j] + SIDES * found.error for j in every] for i in every])
 
-    def hermite(self, means: Sequence[Ball], found: Rule) -> Any:
+    def hermite(self, means: Sequence[Ball], found: TrapezoidalRule) -> Any:
         """``r_k1``, ``r_k2``, ``r_k3``, each a row a point."""
         result: tuple[list[Any], ...] = ([], [], [])
         for point, psi in zip(found.points, self.posteriors(means, found), strict=True):
@@ -210,7 +212,9 @@ class MixtureFlow(BallFlow):
             result[2].append([p * c * (c * c - 3) for p, c in zip(psi, y, strict=True)])
         return result
 
-    def _thirds(self, found: Rule, box: Sequence[Ball]) -> dict[tuple[int, int, int], Ball]:
+    def _thirds(
+        self, found: TrapezoidalRule, box: Sequence[Ball]
+    ) -> dict[tuple[int, int, int], Ball]:
         """Third derivatives of the rule's loss on a box, ``i <= j <= k``."""
         first, second, third = self.hermite(box, found)
         pairs = list(combinations_with_replacement(range(self.size), 2))
@@ -248,13 +252,13 @@ class MixtureFlow(BallFlow):
         return [[c] for c in x]
 
 
-def averaged(left: Sequence[Any], right: Sequence[Any], found: Rule) -> Matrix:
+def averaged(left: Sequence[Any], right: Sequence[Any], found: TrapezoidalRule) -> Matrix:
     """``E left_i right_j`` by the rule; both a row a point."""
     weighted = [[c * w for c in row] for row, w in zip(right, found.weights, strict=True)]
     kind = acb_mat if isinstance(left[0][0], acb) else arb_mat
     return kind(left).transpose() * kind(weighted)
 
 
-def averages(rows: Sequence[Any], found: Rule) -> list[Ball]:
+def averages(rows: Sequence[Any], found: TrapezoidalRule) -> list[Ball]:
     """``E row_k`` by the rule."""
     return list((arb_mat([found.weights]) * arb_mat(rows)).entries())

@@ -81,6 +81,7 @@ class GMMEM(MixtureSystem):
     title: ClassVar[str] = "Gradient EM"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     law: ClassVar[str] = "gmm_em"
+    stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:
         """Check the parameters; the weights become a tuple of sum one."""

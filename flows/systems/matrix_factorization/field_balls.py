@@ -134,7 +134,7 @@ class ChainFlow(BallFlow):
         columns = []
         for k in range(self.size):
             steps = self.matrices([arb(int(k == j)) for j in range(self.size)])
-            moved = [Moving(w, s) for w, s in zip(layers, steps, strict=True)]
+            moved = [Jet(w, s) for w, s in zip(layers, steps, strict=True)]
             columns.append([-c for c in self.numbers([v.rate for v in self.velocity(moved)])])
         return arb_mat(columns)
 
@@ -181,38 +181,38 @@ class ChainFlow(BallFlow):
 
 
 @dataclass(frozen=True)
-class Moving:
+class Jet:
     """A matrix and its derivative along a direction; sums and products by their rules."""
 
     value: Matrix
     rate: Matrix
 
-    def __add__(self, other: Moving) -> Moving:
+    def __add__(self, other: Jet) -> Jet:
         """Sum."""
-        return Moving(self.value + other.value, self.rate + other.rate)
+        return Jet(self.value + other.value, self.rate + other.rate)
 
-    def __sub__(self, other: Moving) -> Moving:
+    def __sub__(self, other: Jet) -> Jet:
         """Difference."""
-        return Moving(self.value - other.value, self.rate - other.rate)
+        return Jet(self.value - other.value, self.rate - other.rate)
 
-    def __rsub__(self, fixed: Matrix) -> Moving:
+    def __rsub__(self, fixed: Matrix) -> Jet:
         """Difference of a constant and this."""
-        return Moving(fixed - self.value, -self.rate)
+        return Jet(fixed - self.value, -self.rate)
 
-    def __mul__(self, other: Moving | Ball) -> Moving:
+    def __mul__(self, other: Jet | Ball) -> Jet:
         """Product with another one, or with a constant number."""
-        if not isinstance(other, Moving):
-            return Moving(self.value * other, self.rate * other)
-        return Moving(self.value * other.value, self.rate * other.value + self.value * other.rate)
+        if not isinstance(other, Jet):
+            return Jet(self.value * other, self.rate * other)
+        return Jet(self.value * other.value, self.rate * other.value + self.value * other.rate)
 
-    def transpose(self) -> Moving:
+    def transpose(self) -> Jet:
         """Transpose."""
-        return Moving(self.value.transpose(), self.rate.transpose())
+        return Jet(self.value.transpose(), self.rate.transpose())
 
-    def inverse(self) -> Moving:
+    def inverse(self) -> Jet:
         """Inverse, and its rate; an error of python-flint where the matrix may be singular."""
         inverse = self.value.inv()
-        return Moving(inverse, -(inverse * self.rate * inverse))
+        return Jet(inverse, -(inverse * self.rate * inverse))
 
 
 def product(layers: Sequence[Matrix]) -> Matrix:

@@ -90,6 +90,7 @@ class MatrixFactorization(System):
     axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))

@@ -77,6 +77,7 @@ class ReLUNeuron(System):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 
     def __post_init__(self) -> None:
         """Check the parameters; the teacher becomes a tuple."""

@@ -127,3 +127,43 @@ def test_where_no_proof_is_found_nothing_is_written(popflow, tmp_path):
     assert (code, text) == (4, "")
     assert noise.startswith("popflow: UNDECIDED beyond t = 0")
     assert not out.exists()
+
+
+def test_means_on_a_line_are_certified_and_no_others(popflow, tmp_path):
+    (tmp_path / "start.json").write_text("[[0.75], [-0.5]]")
+    initial = ("--initial", tmp_path / "start.json")
+    path, claim = tmp_path / "c.json", ("--claim", "norms_shrink")
+    made = ("certify", "gmm_em", *initial, "--t-end", "10", "--digits", "8", "--out", path)
+    assert popflow(*made, *claim)[0] == 0
+    code, text, _ = popflow("verify", path, *initial, *claim, "--json")
+    assert code == 0
+    assert json.loads(text)["verdicts"][0]["verdict"] == "PROVED"
+    code, _, noise = popflow("certify", "gmm_em", "--n", "2", "--d", "2", "--t-end", "1")
+    assert code == 2
+    assert "on a line only, got d = 2" in noise
+
+
+LOST = "8"  # where the loss of the layers has lost six digits
+
+
+def test_proofs_about_layers_are_shown_beside_the_verdicts_of_a_run(popflow, tmp_path):
+    path, claim = tmp_path / "c.json", ("--claim", "global_convergence")
+    about = ("--d", "1", "--field", "complex", "--scale", "1", "--seed", "1")
+    made = ("certify", "matrix_factorization", *about, "--t-end", LOST, "--digits", "8")
+    assert popflow(*made, "--out", path, *claim)[0] == 0
+    assert popflow("verify", path, *about, *claim)[0] == 0
+    code, text, _ = popflow("verify", path, *about[:-1], "2")
+    assert code == 1
+    assert "another start" in text
+    checked = ("check", "matrix_factorization", *about, "--t-end", LOST, *claim)
+    code, text, _ = popflow(*checked, "--certificate", path, "--json")
+    data = json.loads(text)
+    assert code == 0
+    assert data["certificate"]["verdicts"][0]["verdict"] == "PROVED"
+    assert data["verdicts"][0]["verdict"] in ("HOLDS", "HOLDS_BEYOND")
+    code, text, _ = popflow(*checked, "--certificate", path)
+    assert code == 0
+    assert f"certified to t = {LOST}" in text
+    code, _, noise = popflow("check", "relu_neuron", "--t-end", "1", "--certificate", path)
+    assert code == 2
+    assert "another system" in noise

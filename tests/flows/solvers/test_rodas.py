@@ -8,7 +8,7 @@ from flows.ensembles.integrate import Law
 from flows.runs.integrate import _follow, integrate, output_times
 from flows.solvers import rodas, rodas_tableau
 from flows.solvers.rodas_recorder import accept_steps
-from flows.solvers.rodas_steps import make_steps
+from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -86,33 +86,35 @@ def one_step(chart, tau, end, state):
     """One step in every lane, the same in each."""
     lanes, size = rodas.LANES, state.size
     column = np.repeat(state[:, None], lanes, axis=1)
-    steps = make_steps(chart.field, chart.lanes.make_field, lanes)
-    live, done = np.ones(lanes, bool), np.zeros(lanes, np.int64)
-    arrived, times = column.copy(), np.full(lanes, tau)
+    advance = make_steps(chart.field, chart.lanes.make_field, lanes)
     # Loose tolerances and a long first step: it is the whole way.
-    steps(
-        live,
-        times,
-        arrived,
-        np.full(lanes, end),
-        np.full(lanes, 1e3),
-        np.full(lanes, 1e9),
-        np.ones_like(column),
+    lane = Lane(
+        live=np.ones(lanes, bool),
+        tau=np.full(lanes, tau),
+        y=column.copy(),
+        end=np.full(lanes, end),
+        step=np.full(lanes, 1e3),
+        rtol=np.full(lanes, 1e9),
+        atol=np.ones_like(column),
+        attempts=np.zeros(lanes, np.int64),
+    )
+    parameters = Parameters(
         chart.clock.exponential,
         np.full(lanes, chart.clock.offset),
         np.repeat(chart.clock.decay[:, None], lanes, axis=1),
         np.repeat(chart.weights[:, None], lanes, axis=1),
         chart.shape,
-        np.empty((chart.lanes.workspace(chart.shape), lanes)),
+    )
+    taken = Steps(
         np.empty((1, lanes)),
         np.empty((1, size, lanes)),
         np.empty((1, 3, size, lanes)),
-        done,
-        done.copy(),
+        np.zeros(lanes, np.int64),
     )
-    assert (times == end).all() and (done == 1).all() and not live.any()
-    assert (arrived == arrived[:, :1]).all()
-    return arrived[:, 0]
+    advance(lane, parameters, taken, np.empty((chart.lanes.workspace(chart.shape), lanes)))
+    assert (lane.tau == end).all() and (taken.done == 1).all() and not lane.live.any()
+    assert (lane.y == lane.y[:, :1]).all()
+    return lane.y[:, 0]
 
 
 def test_between_steps_it_is_of_fourth_order():

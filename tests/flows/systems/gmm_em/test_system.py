@@ -413,3 +413,11 @@ def test_gradient_em_with_a_step_size_agrees_with_thirty_digits():
             means = [m - s / 2 for m, s in zip(means, slope, strict=True)]
     assert run.completed
     np.testing.assert_allclose(run.state[-1][:, 0], np.array(means, dtype=float), rtol=1e-12)
+
+
+def test_weights_of_a_file_stay_as_they_are():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        weights = generator.dirichlet(np.ones(int(generator.integers(2, 8)))) + 1e-3
+        system = flows.GMMEM(n=len(weights), d=1, weights=weights / weights.sum())
+        assert flows.GMMEM.from_parameters(system.parameters) == system

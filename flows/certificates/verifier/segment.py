@@ -1,9 +1,9 @@
-r"""Independent check of the pieces of a certificate; shares only python-flint with its maker.
+r"""Independent check of the segments of a certificate; shares only python-flint with its maker.
 
 Polynomials ``p`` approximate a gradient flow ``dx/dtau = -e^tau grad L(x)``, ``tau = log(1+t)``.
-For each piece, in ball arithmetic:
+For each segment, in ball arithmetic:
 
-1. the exact start, or the end of the last piece, differs from ``p`` by so much;
+1. the exact start, or the end of the last segment, differs from ``p`` by so much;
 2. the defect ``|p' - field(p)|`` is at most ``1 + (2/pi) log(N+1)`` times its largest value at the
    points ``cos(pi j/N)``, plus ``4 M rho^-N/(rho-1)``, where ``|field(p)| <= M`` on the Bernstein
    ellipse (Trefethen, Approximation Theory and Approximation Practice, Theorems 15.2 and 8.2),
@@ -23,7 +23,7 @@ from flows.certificates.verifier.reading import MOST, Refused, number, require
 UNIT = arb(0, 1)  # the interval [-1, 1]
 
 
-class Problem(abc.ABC):
+class Equations(abc.ABC):
     """A flow and its exact start, in coordinates that keep distances; of each system its own."""
 
     start: Any
@@ -36,13 +36,13 @@ class Problem(abc.ABC):
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
 
-    def branching(self, piece: "Piece", parts: int) -> arb:
+    def branching(self, segment: "Segment", parts: int) -> arb:
         """Bound what the branch of the stated signs is off; refused if the signs are wrong."""
-        require(not piece.signs, "wrong signs of areas")
+        require(not segment.signs, "wrong signs of areas")
         return arb(0)
 
 
-class Piece:
+class Segment:
     """``p(centre + half s)``, ``-1 <= s <= 1``: Chebyshev coefficients, one row a component."""
 
     def __init__(self, p: Any, first: arb, last: arb, signs: Any = ()) -> None:
@@ -59,27 +59,27 @@ class Piece:
         middle = at(self.p, arb(2 * part + 1 - parts) / parts)
         return middle + np.abs(self.slope).sum(axis=1) / parts * UNIT
 
-    def defect(self, problem: Problem, rho: arb) -> arb:
-        """Bound of the defect on the piece, by interpolation."""
+    def defect(self, equations: Equations, rho: arb) -> arb:
+        """Bound of the defect on the segment, by interpolation."""
         count, worst = self.p.shape[1], arb(0)
         for j in range(count):
             s = arb.cos_pi_fmpq(fmpq(j, count - 1))
             speed = (self.centre + self.half * s).exp()
-            gap = at(self.slope, s) / self.half - speed * problem.field(at(self.p, s), self.signs)
+            gap = at(self.slope, s) / self.half - speed * equations.field(at(self.p, s), self.signs)
             worst = worst.max(norm(gap))
         tops = np.array([(rho**k + rho**-k) / 2 for k in range(count)])  # of T_k on the ellipse
         side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
         box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
         across = self.half * (rho - 1 / rho) / 2 * UNIT
         fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
-        most = norm(np.array([(fast * f).abs_upper() for f in problem.field(box, self.signs)]))
+        most = norm(np.array([(fast * f).abs_upper() for f in equations.field(box, self.signs)]))
         lebesgue = 1 + 2 / arb.pi() * arb(count).log()
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 
 
-def check(problem: Problem, end: float, bits: int, pieces: Any) -> tuple[float, float]:
+def check(equations: Equations, end: float, bits: int, pieces: Any) -> tuple[float, float]:
     """Return the error at every time and at the end, or refuse."""
-    state, error, largest, last = problem.start, arb(0), arb(0), 0
+    state, error, largest, last = equations.start, arb(0), arb(0), 0
     for index, stated in enumerate(pieces):
         try:
             first, last = last, int(stated["end"], 16)
@@ -88,19 +88,21 @@ def check(problem: Problem, end: float, bits: int, pieces: Any) -> tuple[float, 
             )
             fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
             require(fits, "it has a wrong shape")
-            one = Piece(p, arb((first, -bits)), arb((last, -bits)), stated["signs"])
+            segment = Segment(p, arb((first, -bits)), arb((last, -bits)), stated["signs"])
             rho, defect, tube, after = (
                 arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
             )
             parts = len(stated["growth"])
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
             error += norm(at(p, arb(-1)) - state)
-            branching = problem.branching(one, parts)
-            require(one.defect(problem, rho) + branching <= defect, "the defect is larger")
+            length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
+            require(segment.defect(equations, rho) + branching <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
-                box, slow = one.box(part, parts) + tube * UNIT, (-one.time(part, parts)).exp()
-                require(_positive(problem.hessian(box), nu * slow), "errors may grow faster")
-                factor, step = (nu * 2 * one.half / parts).exp(), defect * 2 * one.half / parts
+                box, slow = segment.box(part, parts) + tube * UNIT, -segment.time(part, parts)
+                require(
+                    _positive(equations.hessian(box), nu * slow.exp()), "errors may grow faster"
+                )
+                factor, step = (nu * length).exp(), defect * length
                 most = factor.max(arb(1))
                 require(most * (error + step) <= tube, "the flow may leave the tube")
                 error = (factor * error + most * step).upper()

@@ -1,0 +1,1 @@
+"""The quartic well, the smallest complete system."""

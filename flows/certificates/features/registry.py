@@ -1,0 +1,20 @@
+"""The kind of box of each system that can be certified."""
+
+from __future__ import annotations
+
+from flows.certificates.boxes import Box, Enclosure
+from flows.certificates.certificate import Certificate
+from flows.certificates.features.gmm_em import MeanBox
+from flows.certificates.features.matrix_factorization import LayerBox
+from flows.certificates.features.relu_neuron import NeuronBox
+
+BOXES: dict[str, type[Box]] = {
+    "relu_neuron": NeuronBox,
+    "matrix_factorization": LayerBox,
+    "gmm_em": MeanBox,
+}
+
+
+def enclosure(certificate: Certificate) -> Enclosure:
+    """Enclosure of a certificate, with the boxes of its system."""
+    return Enclosure(certificate, BOXES[certificate.system.name])

@@ -1,0 +1,113 @@
+import itertools
+
+import numpy as np
+import pytest
+from flint import arb
+from mpmath import mp
+from oracles.certificates import ball
+from oracles.certified import means, neurons
+
+from flows.certificates import proof
+from flows.core.balls import Singular, precision
+
+
+@pytest.mark.parametrize("name", neurons.PROBLEMS)
+def test_the_stated_defect_of_neurons_holds_between_the_nodes(name):
+    system, _ = neurons.problem(name)
+    made = neurons.certificate(name, 12)
+    field, _ = neurons.textbook_field(system.teacher, system.d == 2)
+    flow = made.flow()
+    with precision(300), mp.workdps(60):
+        for index in range(0, len(made.pieces), 7):
+            piece, span = made.pieces[index], made.span(index)
+            worst = arb(0)
+            for s in np.random.default_rng(index).uniform(-1, 1, size=5):
+                values, rates = _evaluated(made, index, s)
+                x = [
+                    mp.mpf(str(c.mid().str(70, radius=False)))
+                    for row in flow.restore(values)
+                    for c in row
+                ]
+                sides = _sides(system, x)
+                speed = (span.centre + span.half * arb(s)).exp()
+                velocity = [c for row in flow.restore(rates) for c in row]
+                gap = [
+                    v / span.half - speed * ball(f)
+                    for v, f in zip(velocity, field(x, sides), strict=True)
+                ]
+                worst = worst.max(proof.norm(gap))
+            assert worst <= piece.defect
+            assert worst > piece.defect * 1e-12  # nor is the bound empty
+
+
+def _sides(system, x):
+    if system.d > 2:
+        return None
+    rows = [*(x[k : k + 2] for k in range(0, len(x), 2)), [mp.mpf(c) for c in system.teacher]]
+    return [1 if a[0] * b[1] >= a[1] * b[0] else -1 for a, b in itertools.combinations(rows, 2)]
+
+
+def _evaluated(made, index, s):
+    """Polynomial and derivative by their definition, ``T_k(cos u) = cos(k u)``."""
+    u = arb(s).acos()
+    rows = made.pieces[index].rows
+    values = [
+        sum((arb((c, -made.bits)) * (k * u).cos() for k, c in enumerate(row)), arb(0))
+        for row in rows
+    ]
+    rates = [
+        sum((arb((c, -made.bits)) * k * (k * u).sin() / u.sin() for k, c in enumerate(row)), arb(0))
+        for row in rows
+    ]
+    return values, rates
+
+
+def test_the_stated_defect_of_means_holds_between_the_nodes():
+    system, _ = means.problem("three")
+    made = means.certificate("three", 11)
+    field = means.textbook_field(system.weights)
+    with precision(300), mp.workdps(60):
+        for index in range(0, len(made.pieces), 5):
+            piece, span = made.pieces[index], made.span(index)
+            worst = arb(0)
+            for s in np.random.default_rng(index).uniform(-1, 1, size=5):
+                u = arb(s).acos()  # T_k(cos u) = cos(k u)
+                values, rates = (
+                    [
+                        sum((arb((c, -made.bits)) * of(k) for k, c in enumerate(row)), arb(0))
+                        for row in piece.rows
+                    ]
+                    for of in (
+                        lambda k, u=u: (k * u).cos(),
+                        lambda k, u=u: k * (k * u).sin() / u.sin(),
+                    )
+                )
+                speed = (span.centre + span.half * arb(s)).exp()
+                f = field([means.number(c) for c in values])
+                worst = worst.max(
+                    proof.norm(
+                        [v / span.half - speed * ball(g) for v, g in zip(rates, f, strict=True)]
+                    )
+                )
+            assert worst <= piece.defect
+            assert worst > piece.defect * 1e-12  # nor is the bound empty
+
+
+def test_positive_pivots_are_found_of_positive_matrices_only():
+    positive = [[arb(2), arb(1)], [arb(1), arb(2)]]
+    assert proof.is_positive(positive)
+    assert not proof.is_positive([[arb(1), arb(2)], [arb(2), arb(1)]])
+    assert not proof.is_positive([[arb(2, 3), arb(1)], [arb(1), arb(2)]])  # not all of the box
+    assert not proof.is_positive([[arb.nan(), arb(0)], [arb(0), arb(1)]])
+
+
+def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
+    made = neurons.certificate("plane", 8)
+    piece = made.pieces[5]
+    with precision(made.precision):
+        span = made.span(5)
+        wide = proof.Span(span.centre, 100 * span.half)
+        p = proof.Approximant(piece.rows, span, piece.signs, made.bits)
+        assert proof.remainder(made.flow(), p, piece.rho) <= piece.defect
+        with pytest.raises(Singular):
+            proof.remainder(made.flow(), p._replace(span=wide), 1e6)

@@ -1,0 +1,1 @@
+"""Certificates that tests share, and the same trajectories by what certificates do not use."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import help as help_of
-from flows.cli import output
-from flows.cli.options import T_END, check_given, flow_options, solver
+from flows.cli import arguments, examples, output
+from flows.cli.options import T_END, check_given, flow_options
+from flows.cli.runs import solver
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen, law_options
 from flows.systems.registry import OPTIONS, SYSTEMS
@@ -25,8 +25,8 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SHOWN = 5
 
 
-@click.command(epilog=help_of.ENSEMBLE)
-@help_of.system
+@click.command(epilog=examples.ENSEMBLE)
+@arguments.system
 @click.option("--size", metavar="N", type=int, help="Number of random starts.")
 @flow_options
 @click.option(

@@ -21,6 +21,7 @@ from flows.core.chart import Chart, Lanes
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
+from flows.core.starts import given_array
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -110,8 +111,10 @@ class System(abc.ABC):
         return ("members", *cls.axes) if members else cls.axes
 
     @classmethod
-    def from_options(cls, options: Options, *, members: bool = False) -> tuple[System, Any]:
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Any]:
         """System and start that a person asks for on the command line or in a form.
+
+        Here, the sizes of a start and the own options, none of them an array, are the parameters.
 
         Parameters
         ----------
@@ -125,7 +128,14 @@ class System(abc.ABC):
         InputError
             For options that contradict each other or have bad values.
         """
-        raise InputError(f"{cls.name} has no options; make it in Python")
+        start = given_array(options, "initial", cls.start_axes(members))
+        if start is None:
+            sizes = {axis: chosen(options, axis) for axis in cls.axes}
+        else:
+            sizes = dict(zip(cls.axes, start.shape[members:], strict=True))
+        own = {option.name: options[option.name] for option in cls.options if not option.of_start}
+        system = cls(**sizes, **{k: v for k, v in own.items() if v is not None})
+        return system, system.chosen_start(options) if start is None else start
 
     @classmethod
     @abc.abstractmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,29 +37,26 @@ _ENTRIES = {
 }
 
 
-@dataclass(frozen=True)
 class _Classes(Mapping[str, "type[System]"]):
     """Classes by name, each imported when it is asked for."""
 
-    entries: Mapping[str, _Entry]
-
     def __getitem__(self, name: str) -> type[System]:
-        entry = self.entries[name]
+        entry = _ENTRIES[name]
         found: type[System] = getattr(import_module(entry.module), entry.class_name)
         return found
 
     def __contains__(self, name: object) -> bool:
-        return name in self.entries
+        return name in _ENTRIES
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.entries)
+        return iter(_ENTRIES)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(_ENTRIES)
 
 
 #: The built-in systems.
-SYSTEMS: Mapping[str, type[System]] = _Classes(_ENTRIES)
+SYSTEMS: Mapping[str, type[System]] = _Classes()
 #: Options of each system beside those of every system, :data:`flows.core.options.START`.
 OPTIONS = {name: entry.options for name, entry in _ENTRIES.items()}
 

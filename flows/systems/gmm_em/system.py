@@ -16,12 +16,12 @@ from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
+from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.pieces import Frame, Sound
 from flows.systems.mixture.sums import FAR
 from flows.systems.mixture.system import MixtureSystem
-from flows.systems.gmm_em.options import OPTIONS
 
 if TYPE_CHECKING:
     from flows.systems.gmm_em.field_balls import MixtureFlow

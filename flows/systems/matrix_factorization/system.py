@@ -22,9 +22,9 @@ from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import ChainPiece, piece
 from flows.systems.matrix_factorization.state import Frame, Sound
-from flows.systems.matrix_factorization.options import OPTIONS, matrices
 
 if TYPE_CHECKING:
     from flows.systems.matrix_factorization.field_balls import ChainFlow

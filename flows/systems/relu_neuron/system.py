@@ -22,8 +22,8 @@ from flows.core.system import JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, Sound
-from flows.systems.relu_neuron.pieces import NeuronPiece
 from flows.systems.relu_neuron.options import OPTIONS
+from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
     from flows.systems.relu_neuron.field_balls import SpanFlow

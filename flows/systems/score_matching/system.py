@@ -14,8 +14,8 @@ import numpy as np
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
-from flows.core.starts import given_array, vector_sizes
 from flows.core.piece import Event
+from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected

@@ -33,7 +33,7 @@ from rich.table import Table
 
 import flows
 from flows.core.problem import SOLVER_FAILED
-from flows.runs.integrate import output_times
+from flows.runs.request import output_times
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 

@@ -28,7 +28,9 @@ from scipy.integrate import solve_ivp
 
 import flows
 from flows.ensembles.descend import CHUNK, descend_ensemble
-from flows.ensembles.integrate import Ensemble, Law, integrate_ensemble
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
+from flows.ensembles.result import Ensemble
 from flows.systems.relu_neuron.exact import adaptive_loss
 
 N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8

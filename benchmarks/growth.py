@@ -30,7 +30,9 @@ from rich.progress import track
 from rich.table import Table
 
 import flows
-from flows.ensembles.integrate import Ensemble, Law, integrate_ensemble
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
+from flows.ensembles.result import Ensemble
 
 T_END, RTOL = 1e9, 1e-8
 NEURONS = (2, 4, 8, 16, 32, 64)

@@ -31,7 +31,8 @@ from rich.progress import track
 from rich.table import Table
 
 import flows
-from flows.ensembles.integrate import Law, integrate_ensemble
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
 
 RTOLS = (1e-8, 1e-10)
 TIGHT = 1e-13

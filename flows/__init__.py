@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.verifier.verify import verify as verify
     from flows.core.errors import InputError as InputError
     from flows.ensembles.descend import descend_ensemble as descend_ensemble
-    from flows.ensembles.integrate import Ensemble as Ensemble
-    from flows.ensembles.integrate import Law as Law
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
-    from flows.ensembles.integrate import load_ensemble as load_ensemble
+    from flows.ensembles.member import Law as Law
+    from flows.ensembles.result import Ensemble as Ensemble
+    from flows.ensembles.run import load_ensemble as load_ensemble
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.report import figures as figures
     from flows.runs.check import check as check
@@ -37,10 +37,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
 
 _HOME = {
     "Certificate": "flows.certificates.certificate",
-    "Ensemble": "flows.ensembles.integrate",
+    "Ensemble": "flows.ensembles.result",
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
-    "Law": "flows.ensembles.integrate",
+    "Law": "flows.ensembles.member",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
     "OwnSystem": "flows.systems.own.system",
@@ -55,7 +55,7 @@ _HOME = {
     "integrate_ensemble": "flows.ensembles.integrate",
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
-    "load_ensemble": "flows.ensembles.integrate",
+    "load_ensemble": "flows.ensembles.run",
     "local_exponent": "flows.runs.rates",
     "sensitivity": "flows.runs.sensitivity",
     "verify": "flows.certificates.verifier.verify",

@@ -65,7 +65,8 @@ def certify(
     from flows.certificates.certify import Uncertified
     from flows.certificates.certify import certify as prove
     from flows.core.files import check_output
-    from flows.runs.integrate import _bar, output_times
+    from flows.core.progress import time_bar
+    from flows.runs.request import output_times
     from potentials import claims
 
     one_of("system", system, SYSTEMS)
@@ -78,7 +79,7 @@ def certify(
     made, start = problem(system, options)
     times = _times(options["t_eval"], options["t_end"])
     try:
-        with _bar(sys.stderr.isatty(), options["t_end"]) as show:
+        with time_bar(sys.stderr.isatty(), options["t_end"]) as show:
             certificate = prove(made, start, options["t_end"], digits, advance=show)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)

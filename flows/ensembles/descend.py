@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
+from flows.core.chart import Lanes
 from flows.core.system import System
-from flows.ensembles.integrate import Ensemble, Law, follow
-from flows.ensembles.member import FAILURES
-from flows.runs.descend import DIVERGED, Stride, Walk, answer, descent, take
-from flows.runs.trajectory import Trajectory, provenance
-from flows.systems.relu_neuron import field_lanes as lanes
+from flows.ensembles.member import FAILURES, Law
+from flows.ensembles.result import Ensemble
+from flows.ensembles.run import EnsembleRequest, run_ensemble
+from flows.runs.descend import DIVERGED, DescentPlan, Iterates, Stride, next_stride, take_steps
+from flows.runs.trajectory import Trajectory
 
 # Between two looks at the charts; a group of ten neurons walks so far in half a second.
 LONGEST_STRIDE = 10_000
@@ -52,9 +53,9 @@ def descend_ensemble(
     starts : Law or array_like, shape (members, ...)
         A law of random starts, or the starts.
     step_size, steps
-        As for :func:`flows.descend.descend`.
+        As for :func:`flows.descend`.
     observables, claims, workers, executor, out, chunk_size, progress
-        As for :func:`flows.ensembles.integrate.integrate_ensemble`.
+        As for :func:`flows.integrate_ensemble`.
 
     Returns
     -------
@@ -64,13 +65,14 @@ def descend_ensemble(
     Raises
     ------
     InputError
-        As :func:`flows.ensembles.integrate.integrate_ensemble`.
+        As :func:`flows.integrate_ensemble`.
 
     Accuracy
     --------
-    Members of ``relu_neuron`` walk side by side (``field_lanes``): rounding differs from that of
-    ``descend``, and does not depend on who walks beside whom. A neuron that is carried past zero
-    amplifies rounding, so that later losses can differ in all digits.
+    Members of a system that has ``lanes``, such as ``ReLUNeuron``, take their steps side by side:
+    rounding differs from that of ``descend``, and does not depend on which members are beside each
+    other. A neuron that is carried past zero amplifies rounding, so that later losses can differ in
+    all digits.
 
     Examples
     --------
@@ -79,31 +81,25 @@ def descend_ensemble(
     >>> e["loss"].shape == (3, len(e.t)), float(e.t[-1])
     (True, 5.0)
     """
-    eta, counts = descent(system, step_size, steps)
-    return follow(
-        system,
-        starts,
-        Descent(eta, int(steps)),
-        eta * counts.astype(float),
-        observables=observables,
-        claims=claims,
-        workers=workers,
-        executor=executor,
-        out=out,
-        chunk_size=chunk_size,
-        progress=progress,
-    )
+    plan = DescentPlan(step_size, steps)
+    plan.check(system)
+    request = EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress)
+    return run_ensemble(system, starts, Descent(plan), plan.times, request)
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Members follow gradient descent (:func:`flows.descend.descend`)."""
+    """Members follow gradient descent (:func:`flows.descend`)."""
 
-    step_size: float
-    steps: int
+    plan: DescentPlan
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest of an ensemble keeps."""
+        return asdict(self.plan)
 
     def chunk_size(self, size: int, workers: int) -> int:
-        """Members of a chunk, where nobody says how many."""
+        """Members of a chunk, where the caller does not say how many."""
         return CHUNK
 
     def runs_at_once(self, chunk: int) -> int:
@@ -115,65 +111,62 @@ class Descent:
     ) -> Iterator[Trajectory | Exception]:
         """One run, or what prevented it, for each start."""
         begun = clock.perf_counter()
-        eta, counts = descent(system, self.step_size, self.steps)
-        walks: list[Walk | Exception] = []
+        descents: list[Iterates | Exception] = []
         for start in starts:
             try:
-                walks.append(Walk.begin(system, start()))
+                descents.append(Iterates.begin(system, start(), self.plan))
             except FAILURES as problem:
-                walks.append(problem)
+                descents.append(problem)
         members = {
-            k: (walk, walk.strides(counts, LONGEST_STRIDE))
-            for k, walk in enumerate(walks)
-            if isinstance(walk, Walk)
+            k: (iterates, iterates.strides(LONGEST_STRIDE))
+            for k, iterates in enumerate(descents)
+            if isinstance(iterates, Iterates)
         }
-        asked = {k: answer(strides, None) for k, (_, strides) in members.items()}
+        asked = {k: next_stride(strides, None) for k, (_, strides) in members.items()}
         while waiting := {k: stride for k, stride in asked.items() if stride is not None}:
             # All meet again at each record, so that long strides are taken side by side.
             records = {k: len(members[k][0].reached) for k in waiting}
             last = min(records.values())
             behind = {k: stride for k, stride in waiting.items() if records[k] == last}
-            for k, ahead in _walk(system.name, behind, eta).items():
-                asked[k] = answer(members[k][1], ahead)
+            for k, ahead in _take_all(behind, self.plan.step_size).items():
+                asked[k] = next_stride(members[k][1], ahead)
         seconds = clock.perf_counter() - begun
-        about = provenance("descend", asdict(self))
-        for walk in walks:
-            yield (
-                walk.trajectory(eta, counts, False, seconds, about)
-                if isinstance(walk, Walk)
-                else walk
-            )
+        for iterates in descents:
+            yield iterates.trajectory(seconds) if isinstance(iterates, Iterates) else iterates
 
 
-def _walk(name: str, strides: dict[int, Stride], eta: float) -> dict[int, Array | None]:
-    """Take every stride: in groups of one chart and like length, or one by one."""
-    if name != "relu_neuron":
-        return {k: take(stride, eta) for k, stride in strides.items()}
-    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    # Whoever walks beside a longer stride waits for it.
-    for k in sorted(strides, key=lambda k: strides[k].steps):
-        alike[tuple(strides[k].chart.shape)].append(k)
+def _take_all(strides: dict[int, Stride], eta: float) -> dict[int, Array | None]:
+    """Take every stride: in groups of one kind of chart and like length, or one by one."""
     reached: dict[int, Array | None] = {}
-    for members in alike.values():
+    alike: dict[tuple[Lanes, tuple[int, ...]], list[int]] = defaultdict(list)
+    # Whatever is beside a longer stride waits for it.
+    for k in sorted(strides, key=lambda k: strides[k].steps):
+        chart = strides[k].chart
+        if chart.lanes is None:
+            reached[k] = take_steps(strides[k], eta)
+        else:
+            alike[chart.lanes, tuple(chart.shape)].append(k)
+    for (lanes, _), members in alike.items():
         for first in range(0, len(members), LANES):
             group = members[first : first + LANES]
-            reached.update(zip(group, _side_by_side([strides[k] for k in group], eta), strict=True))
+            ends = _side_by_side(lanes, [strides[k] for k in group], eta)
+            reached.update(zip(group, ends, strict=True))
     return reached
 
 
-def _side_by_side(group: list[Stride], eta: float) -> list[Array | None]:
+def _side_by_side(lanes: Lanes, group: list[Stride], eta: float) -> list[Array | None]:
     filled = group + [group[0]] * (LANES - len(group))
     x = np.stack([stride.x for stride in filled], axis=1)
     weights = np.stack([stride.chart.weights for stride in filled], axis=1)
     counts = np.array([stride.steps for stride in filled])
     shape = group[0].chart.shape
     work = np.empty((lanes.workspace(shape), LANES))
-    bounded = _advance()(x, eta, counts, weights, shape, work)
+    bounded = _advance(lanes)(x, eta, counts, weights, shape, work)
     return [x[:, e].copy() if bounded[e] else None for e in range(len(group))]
 
 
 @functools.cache
-def _advance() -> Callable[..., Array]:
+def _advance(lanes: Lanes) -> Callable[..., Array]:
     """Steps of many members, each up to its own count; tells which remained bounded."""
     import numba
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
 from flows.runs.check import check
-from flows.runs.integrate import answer, course, integrate
+from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.rates import local_exponent
+from flows.runs.request import Request, check_count
 from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import solver_for
 
@@ -28,6 +29,9 @@ CHUNKS_PER_WORKER = 8
 # Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
 TOGETHER = 128
 
+# What a single start can cause; anything else is an error of the program, and is shown as one.
+FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
+
 #: Status of a member that could not begin: its start was refused.
 INPUT_ERROR = "input_error"
 #: Status of a member whose computation broke down.
@@ -35,7 +39,7 @@ FAILED = "failed"
 #: Status of a member whose worker process was lost.
 LOST = "worker_lost"
 
-#: Numbers of a member's run that do not depend on the machine's mood.
+#: Numbers of a member's run that do not depend on the load of the machine.
 WORK = ("steps", "field_evaluations", "jacobian_evaluations")
 
 
@@ -74,11 +78,8 @@ class Law:
     def __post_init__(self) -> None:
         """Check size and seed."""
         for name, least in (("size", 1), ("seed", 0)):
-            value = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or value < least:
-                raise InputError(f"{name} must be an integer >= {least}, got {value!r}")
-            object.__setattr__(self, name, int(value))
+            check_count(name, getattr(self, name), least)
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     def seed_of(self, index: int) -> int:
         """Seed of one member: ``system.initial(scale, seed_of(index))`` is its start."""
@@ -92,17 +93,17 @@ class Law:
 
 @dataclass(frozen=True)
 class Flow:
-    """Members follow the gradient flow (:func:`flows.integrate.integrate`)."""
+    """Members follow the gradient flow (:func:`flows.integrate`), each as the request says."""
 
-    t_end: float
-    t_eval: tuple[float, ...] | None
-    method: str
-    rtol: float
-    atol: float | None
-    max_steps: int
+    request: Request
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest of an ensemble keeps."""
+        return asdict(self.request)
 
     def chunk_size(self, size: int, workers: int) -> int:
-        """Members of a chunk, where nobody says how many."""
+        """Members of a chunk, where the caller does not say how many."""
         if self._together:
             return min(TOGETHER, math.ceil(size / workers))
         return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
@@ -113,7 +114,7 @@ class Flow:
 
     @property
     def _together(self) -> bool:
-        return self.method == "Rodas5P"
+        return self.request.method == "Rodas5P"
 
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
@@ -124,70 +125,48 @@ class Flow:
             return
         for start in starts:
             try:
-                yield integrate(
-                    system,
-                    start(),
-                    self.t_end,
-                    self.t_eval,
-                    self.method,
-                    self.rtol,
-                    self.atol,
-                    max_steps=self.max_steps,
-                )
+                yield follow(system, start(), self.request)
             except FAILURES as problem:
                 yield problem
 
     def _follow_together(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
-        """All runs at once: in each round the next piece of everybody who has not arrived."""
+        """All runs at once: in each round the next piece of every run that has not ended."""
         from flows.solvers.rodas import solve_many
 
-        solver_for(self.method, system)  # or its message
-        arrived: dict[int, Trajectory | Exception] = {}
+        solver_for(self.request.method, system)  # or its message
+        ended: dict[int, Trajectory | Exception] = {}
         waiting: dict[int, tuple[Any, Any]] = {}
 
         def go_on(member: int, pieces: Any, last: Any) -> None:
             try:
-                problem, run = answer(pieces, last)
+                problem, run = next_problem(pieces, last)
             except FAILURES as failure:
-                arrived[member] = failure
+                ended[member] = failure
                 return
             if problem is None:
-                arrived[member] = run
+                ended[member] = run
             else:
                 waiting[member] = pieces, problem
 
         for member, start in enumerate(starts):
             try:
-                pieces = course(
-                    system,
-                    start(),
-                    self.t_end,
-                    self.t_eval,
-                    self.method,
-                    self.rtol,
-                    self.atol,
-                    self.max_steps,
-                )
+                pieces = follow_in_pieces(system, start(), self.request)
             except FAILURES as failure:
-                arrived[member] = failure
+                ended[member] = failure
             else:
                 go_on(member, pieces, None)
         while waiting:
             now, waiting = waiting, {}
             solved = solve_many([problem for _, problem in now.values()])
-            for (member, (pieces, _)), piece in zip(now.items(), solved, strict=True):
-                go_on(member, pieces, piece)
-        yield from (arrived.pop(member) for member in sorted(arrived))
-
-
-# What a single start can cause; anything else is an error of the program, and is shown as one.
-FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
+            for (member, (pieces, _)), solution in zip(now.items(), solved, strict=True):
+                go_on(member, pieces, solution)
+        yield from (ended.pop(member) for member in sorted(ended))
 
 
 @dataclass(frozen=True)
-class Job:
+class ChunkTask:
     """Everything that a worker needs for any chunk.
 
     Parameters
@@ -291,9 +270,9 @@ def empty_rows(
     return rows
 
 
-def missing_rows(job: Job, count: int, status: str, message: str) -> Rows:
+def missing_rows(task: ChunkTask, count: int, status: str, message: str) -> Rows:
     """Rows of a chunk that was not computed; NaN takes no memory."""
-    one = empty_rows(1, job.times, job.shapes, job.claims)
+    one = empty_rows(1, task.times, task.shapes, task.claims)
     rows = {name: np.broadcast_to(x, (count, *x.shape[1:])) for name, x in one.items()}
     rows["status"] = np.full(count, status, dtype=object)
     rows["message"] = np.full(count, message, dtype=object)

@@ -1,4 +1,4 @@
-"""What an ensemble will need, told before anything runs."""
+"""What memory and disk an ensemble will need, known before anything runs."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Tightest:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Result of :func:`flows.ensembles.integrate.integrate_ensemble`.
+    """Result of :func:`flows.integrate_ensemble`.
 
     ``e[name]`` has one row a member: an observable or its local exponent ``NAME_exponent`` of shape
     (members, times), NaN after the end of a run that stopped early; ``status``, ``message``,
@@ -201,7 +201,7 @@ class Ensemble:
         width = max(1, BLOCK // (len(self) * max(1, int(np.prod(self.shapes[name])))))
         parts = []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a time that nobody reached
+            warnings.simplefilter("ignore", RuntimeWarning)  # a time that no member reached
             for first in range(0, len(self.t), width):
                 block = self._column(name, slice(first, first + width))
                 parts.append(np.nanquantile(block, levels, axis=0))

@@ -1,4 +1,4 @@
-"""Run chunks in this process, in processes of our own, or on anybody's executor."""
+"""Run chunks in this process, in processes of our own, or on a given executor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def finished(
         Number of processes, started by spawn; 1 is this process. With an executor, how many
         workers it has.
     executor : Executor, optional
-        Somebody's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
+        The caller's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
 
     Yields
     ------

@@ -5,14 +5,13 @@ For a claim ``lhs <= C rhs`` (or ``lhs >= c rhs``) a run from the start ``w`` ne
 .. math:: C(w) = \max_t \frac{\mathrm{lhs}}{\mathrm{rhs}} \quad\text{or}\quad
           c(w) = \min_t \frac{\mathrm{lhs}}{\mathrm{rhs}},
 
-which :func:`flows.check.check` reports. Tighter is larger for ``<=`` and smaller for ``>=``.
+which :func:`flows.check` reports. Tighter is larger for ``<=`` and smaller for ``>=``.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,8 @@ from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
 from flows.ensembles.member import FAILURES, Law
 from flows.runs.check import check
-from flows.runs.integrate import check_options, integrate, output_times
+from flows.runs.integrate import follow
+from flows.runs.request import Request, check_count
 from flows.runs.verdict import Verdict
 from potentials.claim import Claim
 
@@ -113,7 +113,7 @@ def worst_case(
     beyond : bool
         Whether starts count that do not fulfil the claim's hypotheses.
     method, rtol, max_steps
-        As for :func:`flows.integrate.integrate`.
+        As for :func:`flows.integrate`.
 
     Returns
     -------
@@ -151,12 +151,10 @@ def worst_case(
     sense = _sense(chosen)
     law = Law(size, scale, seed)
     _check_search(evaluations, spread)
-    check_options(method, rtol, None, max_steps)
-    output_times(t_end)
+    request = Request(t_end, method=method, rtol=rtol, max_steps=max_steps)
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    options = {"t_end": t_end, "method": method, "rtol": rtol, "max_steps": max_steps}
-    search = _Search(system, chosen, sense, beyond, options)
+    search = _Search(system, chosen, sense, beyond, request)
     # One thread of BLAS: products round alike everywhere.
     with threadpool_limits(1):
         starts = [law.start(system, k) for k in range(law.size)]
@@ -169,9 +167,9 @@ def worst_case(
         bounds = scale / spread, scale * spread
         order = np.argsort(random, kind="stable")[: min(FINALISTS, np.isfinite(random).sum())]
         for k in order:
-            _descend(search, starts[k], evaluations // (2 * len(order)), *bounds)
+            _search_from(search, starts[k], evaluations // (2 * len(order)), *bounds)
         # A fresh simplex at the best of them: simplices of many dimensions stagnate.
-        _descend(search, search.best[1], law.size + evaluations - search.count, *bounds)
+        _search_from(search, search.best[1], law.size + evaluations - search.count, *bounds)
     constant, start, verdict = search.best
     assert verdict.attained_at is not None
     return WorstCase(
@@ -191,10 +189,10 @@ class _Search:
     """Runs from starts, and the best of them: the optimiser's objective has a memory."""
 
     def __init__(
-        self, system: System, claim: Claim, sense: float, beyond: bool, options: dict[str, Any]
+        self, system: System, claim: Claim, sense: float, beyond: bool, request: Request
     ) -> None:
         self.system, self.claim, self.sense = system, claim, sense
-        self.beyond, self.options = beyond, options
+        self.beyond, self.request = beyond, request
         self.count = self.failures = 0
         self.best: tuple[float, Array, Verdict] | None = None
 
@@ -211,7 +209,7 @@ class _Search:
 
     def _verdict(self, start: Array) -> Verdict | None:
         try:
-            run = integrate(self.system, start, **self.options)
+            run = follow(self.system, start, self.request)
             if run.status == INTERRUPTED:
                 raise KeyboardInterrupt
             (verdict,) = check(run, self.claim)
@@ -221,7 +219,7 @@ class _Search:
         return verdict if counts and run.status == COMPLETED else None
 
 
-def _descend(search: _Search, start: Array, budget: int, low: float, high: float) -> None:
+def _search_from(search: _Search, start: Array, budget: int, low: float, high: float) -> None:
     """Nelder-Mead from one start, in real entries, with the size kept between two bounds."""
     from scipy.optimize import minimize
 
@@ -264,8 +262,6 @@ def _sense(claim: Claim) -> float:
 
 
 def _check_search(evaluations: int, spread: float) -> None:
-    whole = isinstance(evaluations, (int, np.integer)) and not isinstance(evaluations, bool)
-    if not whole or evaluations < 0:
-        raise InputError(f"evaluations must be an integer >= 0, got {evaluations!r}")
+    check_count("evaluations", evaluations, least=0)
     if not (math.isfinite(spread) and spread >= 1):
         raise InputError(f"spread must be a finite number >= 1, got {spread!r}")

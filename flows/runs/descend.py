@@ -13,7 +13,7 @@ import functools
 import math
 import time as clock
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,9 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
+from flows.core.progress import time_bar
 from flows.core.system import System
-from flows.runs.integrate import POINTS_PER_DECADE, _bar
+from flows.runs.request import POINTS_PER_DECADE, check_count
 from flows.runs.trajectory import Trajectory, provenance
 
 # Compiled code cannot be interrupted, so it returns after this many steps.
@@ -38,6 +39,7 @@ def descend(
     start: ArrayLike,
     step_size: float = 0.05,
     steps: int = 50_000,
+    *,
     progress: bool = False,
 ) -> Trajectory:
     r"""Follow gradient descent ``w <- w - step_size * grad L(w)`` from ``start``.
@@ -86,34 +88,70 @@ def descend(
     [0.5, 0.625, 0.71875]
     """
     begun = clock.perf_counter()
-    eta, counts = descent(system, step_size, steps)
-    walk = Walk.begin(system, start)
+    plan = DescentPlan(step_size, steps)
+    plan.check(system)
+    iterates = Iterates.begin(system, start, plan)
     interrupted = False
     try:
-        with _bar(progress, eta * steps) as show:
-            strides = walk.strides(counts, LONGEST_STRIDE)
-            stride = answer(strides, None)
+        with time_bar(progress, plan.step_size * plan.steps) as show:
+            strides = iterates.strides(LONGEST_STRIDE)
+            stride = next_stride(strides, None)
             while stride is not None:
-                stride = answer(strides, take(stride, eta))
+                stride = next_stride(strides, take_steps(stride, plan.step_size))
                 if show is not None:
-                    show(eta * walk.stats["steps"])
+                    show(plan.step_size * iterates.stats["steps"])
     except KeyboardInterrupt:
         interrupted = True
-    about = provenance("descend", {"step_size": eta, "steps": int(steps)})
-    return walk.trajectory(eta, counts, interrupted, clock.perf_counter() - begun, about)
+    return iterates.trajectory(clock.perf_counter() - begun, interrupted)
 
 
-def descent(system: System, step_size: float, steps: int) -> tuple[float, NDArray[np.int64]]:
-    """Step size and the numbers of steps that are recorded, or an :class:`InputError`."""
-    if not system.linear_charts:
-        raise InputError(
-            f"descend steps in coordinates that are linear in the parameters, which"
-            f" {system.name} does not have; integrate its flow"
-        )
-    real = isinstance(step_size, (int, float, np.number)) and not isinstance(step_size, bool)
-    if not (real and math.isfinite(step_size) and step_size > 0):
-        raise InputError(f"step_size must be a positive finite number, got {step_size!r}")
-    return float(step_size), step_counts(steps)
+@dataclass(frozen=True)
+class DescentPlan:
+    """What is asked of a descent.
+
+    Parameters
+    ----------
+    step_size : float
+        The step size ``eta``, positive.
+    steps : int
+        Number of steps, at least 1.
+
+    Raises
+    ------
+    InputError
+        For numbers that are none of these.
+    """
+
+    step_size: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Check both numbers; they become plain ones."""
+        eta = self.step_size
+        real = isinstance(eta, (int, float, np.number)) and not isinstance(eta, bool)
+        if not (real and math.isfinite(eta) and eta > 0):
+            raise InputError(f"step_size must be a positive finite number, got {eta!r}")
+        step_counts(self.steps)
+        object.__setattr__(self, "step_size", float(eta))
+        object.__setattr__(self, "steps", int(self.steps))
+
+    def check(self, system: System) -> None:
+        """Refuse a system in whose coordinates a step is none of gradient descent."""
+        if not system.linear_charts:
+            raise InputError(
+                f"descend steps in coordinates that are linear in the parameters, which"
+                f" {system.name} does not have; integrate its flow"
+            )
+
+    @functools.cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Numbers of steps after which a run is recorded, 0 first."""
+        return step_counts(self.steps)
+
+    @property
+    def times(self) -> Array:
+        """Times of the gradient flow at these."""
+        return self.step_size * self.counts.astype(np.float64)
 
 
 def step_counts(steps: int) -> NDArray[np.int64]:
@@ -134,8 +172,7 @@ def step_counts(steps: int) -> NDArray[np.int64]:
     InputError
         If ``steps`` is not an integer, or is below 1.
     """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise InputError(f"steps must be an integer >= 1, got {steps!r}")
+    check_count("steps", steps)
     grid = np.geomspace(1, steps, 1 + math.ceil(POINTS_PER_DECADE * math.log10(steps)))
     grid[-1] = steps
     return np.unique(np.concatenate([[0], np.round(grid)])).astype(np.int64)
@@ -152,7 +189,7 @@ class Stride(NamedTuple):
 Strides = Generator[Stride, Array | None, None]
 
 
-def answer(strides: Strides, ahead: Array | None) -> Stride | None:
+def next_stride(strides: Strides, ahead: Array | None) -> Stride | None:
     """Hand over the raw state after a stride; the next stride, or None at the end."""
     try:
         return strides.send(ahead)
@@ -160,7 +197,7 @@ def answer(strides: Strides, ahead: Array | None) -> Stride | None:
         return None
 
 
-def take(stride: Stride, eta: float) -> Array | None:
+def take_steps(stride: Stride, eta: float) -> Array | None:
     """Raw state after a stride, or None where the iterates diverge."""
     ahead, chart = stride.x.copy(), stride.chart
     # Decay zero: the solver's state is the raw state.
@@ -171,8 +208,8 @@ def take(stride: Stride, eta: float) -> Array | None:
 
 
 @dataclass
-class Walk:
-    """One descent under way: it asks for strides, somebody else takes the steps.
+class Iterates:
+    """Iterates of one descent under way: it asks for strides, and the caller takes the steps.
 
     Parameters
     ----------
@@ -182,12 +219,15 @@ class Walk:
         User's start.
     frame, state : object
         Frame and sound state of the start.
+    plan : DescentPlan
+        How far the iterates go.
     """
 
     system: System
     initial: Array
     frame: Any
     state: Any
+    plan: DescentPlan
     reached: list[Any] = field(default_factory=list)
     stats: dict[str, int] = field(
         default_factory=lambda: {
@@ -199,16 +239,16 @@ class Walk:
     )
 
     @classmethod
-    def begin(cls, system: System, start: ArrayLike) -> Walk:
+    def begin(cls, system: System, start: ArrayLike, plan: DescentPlan) -> Iterates:
         """Descent that has not taken a step."""
         initial = system.check_start(start)
-        return cls(system, initial, *system.reduce(initial))
+        return cls(system, initial, *system.reduce(initial), plan)
 
-    def strides(self, counts: NDArray[np.int64], longest: int) -> Strides:
-        """Ask for strides and record the states after ``counts`` steps.
+    def strides(self, longest: int) -> Strides:
+        """Ask for strides of at most ``longest`` steps and record the states of the plan.
 
         Each is answered by the raw state after it, or by None where the iterates diverged. A
-        stride across which the system would change its chart is walked again in halves, down to
+        stride across which the system would change its chart is taken again in halves, down to
         the step at which it does.
         """
         system, frame, stats = self.system, self.frame, self.stats
@@ -217,7 +257,7 @@ class Walk:
         piece = system.piece(frame, state, 0.0)
         x, stride = piece.chart.x0, 1
         wall: int | None = None  # where the chart is known to have changed
-        for target in counts[1:]:
+        for target in self.plan.counts[1:]:
             while stats["steps"] < target:
                 count = int(min(stride, target - stats["steps"]))
                 if wall is not None:
@@ -250,16 +290,9 @@ class Walk:
         one, other = (self.system.restore(self.frame, state) for state in (before, after))
         return np.array_equal(np.sign(one), np.sign(other))
 
-    def trajectory(
-        self,
-        eta: float,
-        counts: NDArray[np.int64],
-        interrupted: bool,
-        seconds: float,
-        about: dict[str, Any],
-    ) -> Trajectory:
-        """Run as far as it was walked."""
-        done = len(self.reached)
+    def trajectory(self, seconds: float, interrupted: bool = False) -> Trajectory:
+        """Run as far as the iterates got, in so many seconds."""
+        done, counts = len(self.reached), self.plan.counts
         parts = {
             f.name: [getattr(state, f.name) for state in self.reached] for f in fields(self.state)
         }
@@ -271,7 +304,7 @@ class Walk:
             message = f"diverged before step {counts[done]}; a smaller step_size may help"
         return Trajectory(
             system=self.system,
-            t=eta * counts[:done].astype(np.float64),
+            t=self.plan.times[:done],
             frame=self.frame,
             states=type(self.state)(**{name: np.stack(part) for name, part in parts.items()}),
             start=self.initial,
@@ -280,7 +313,7 @@ class Walk:
             stats={**self.stats, "seconds": seconds},
             events=(),
             rtol=float(np.finfo(float).eps),
-            provenance=about,
+            provenance=provenance("descend", asdict(self.plan)),
         )
 
 

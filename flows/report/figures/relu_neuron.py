@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from flows.core.arrays import Array
 from flows.report.drawing import BLACK, COLOURS, DASHES, draw_curves, styled, time_axis
-from flows.runs.integrate import FIRST_TIME, integrate
+from flows.runs.integrate import integrate
 from flows.runs.quantities import Quantities, Run, marked_times
+from flows.runs.request import FIRST_TIME
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 __all__ = ["phase_portrait", "phases_figure"]

@@ -19,8 +19,8 @@ from flows.core.system import Smooth
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, Sound
-from flows.systems.mixture.sums import FAR
 from flows.systems.mixture.system import MixtureSystem
 
 if TYPE_CHECKING:

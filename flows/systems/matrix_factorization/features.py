@@ -140,7 +140,7 @@ def loss_errors(point: Point, strength: float, rounding: Array) -> dict[str, Arr
     Notes
     -----
     Estimates: an error of the start is taken to decay like the residual itself. What the tolerance
-    of the solver adds is :meth:`flows.runs.trajectory.Trajectory.error`.
+    of the solver adds is :meth:`flows.Trajectory.error`.
     """
     norms = np.sqrt(np.stack([square(point.residual), square(point.defects, 3)], axis=-1))
     size = np.exp(-point.decay)

@@ -9,8 +9,9 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.expectation import Expected, expect
+from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, Sound, accuracy, components, gradient, longest
-from flows.systems.mixture.sums import Means, moments
+from flows.systems.mixture.sums import moments
 
 Row = dict[str, float | Array]
 
@@ -55,7 +56,7 @@ def features(
     Parameters
     ----------
     law : str
-        One of :data:`flows.systems.mixture.sums.LAWS`.
+        One of :data:`flows.systems.mixture.kernels.LAWS`.
     frame : Frame
         Frame of the run.
     states : Sound

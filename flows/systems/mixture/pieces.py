@@ -24,7 +24,8 @@ from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
-from flows.systems.mixture.sums import CLUSTER, FAR, NEAR, Means, moments
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.sums import moments
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
@@ -124,7 +125,7 @@ class MixturePiece(Piece):
     Parameters
     ----------
     law : str
-        Which flow, one of :data:`flows.systems.mixture.sums.LAWS`.
+        Which flow, one of :data:`flows.systems.mixture.kernels.LAWS`.
     tolerance : float
         Relative error of the field that steps can bear.
     regimes : Regimes or None

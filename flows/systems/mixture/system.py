@@ -59,7 +59,7 @@ class MixtureSystem(System):
     Concrete systems are dataclasses with the fields ``n``, ``d`` and ``tolerance``.
     """
 
-    #: One of :data:`flows.systems.mixture.sums.LAWS`.
+    #: One of :data:`flows.systems.mixture.kernels.LAWS`.
     law: ClassVar[str]
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
     n: int

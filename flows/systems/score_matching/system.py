@@ -20,8 +20,8 @@ from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, Sound
-from flows.systems.mixture.sums import Means
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
 

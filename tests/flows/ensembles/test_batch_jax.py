@@ -12,11 +12,13 @@ import pytest
 import flows
 from flows.cli.main import main
 from flows.core.errors import InputError
-from flows.ensembles import batch_jax as ensemble_jax
-from flows.ensembles.integrate import Law, integrate_ensemble, load_ensemble
+from flows.ensembles import batch_jax
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
+from flows.ensembles.run import load_ensemble
 from flows.solvers import chart_jax
 from flows.solvers.diffrax_lanes import Lane
-from flows.systems.relu_neuron import field_jax as relu_neuron_jax
+from flows.systems.relu_neuron import field_jax
 
 SYSTEM = flows.ReLUNeuron(3, 3)
 LAW = Law(size=7, scale=0.3, seed=4)
@@ -86,15 +88,15 @@ def test_the_comparison_sees_a_loose_tolerance(truth):
 @pytest.mark.parametrize("broken", ["field", "clock"])
 def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken):
     if broken == "field":
-        field = relu_neuron_jax.field
-        monkeypatch.setattr(relu_neuron_jax, "field", lambda x, w: (1 + 1e-3) * field(x, w))
+        field = field_jax.field
+        monkeypatch.setattr(field_jax, "field", lambda x, w: (1 + 1e-3) * field(x, w))
     else:
         clock = chart_jax.arguments
 
         def shifted(given, raw):
             return clock(given, raw)._replace(offset=1.001 * given.offset)
 
-        monkeypatch.setattr(ensemble_jax, "arguments", shifted)
+        monkeypatch.setattr(batch_jax, "arguments", shifted)
     found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
     truth = integrate_ensemble(SYSTEM, LAW, **SHORT)
     assert error(short, truth) < 1e-4 < error(found, truth)
@@ -109,13 +111,13 @@ def test_rows_depend_neither_on_chunks_nor_on_the_order(short, chunk_size):
 
 def test_there_may_be_more_members_than_lanes_and_pieces_of_several_calls(short, monkeypatch):
     sizes = []
-    advance = ensemble_jax.advance
+    advance = batch_jax.advance
 
     def counted(field, lanes, rtol):
         sizes.append(len(lanes.tau))
         return advance(field, lanes, rtol)
 
-    monkeypatch.setattr(ensemble_jax, "advance", counted)
+    monkeypatch.setattr(batch_jax, "advance", counted)
     many = integrate_ensemble(SYSTEM, np.concatenate([STARTS, STARTS, STARTS]), **SHORT, **JAX)
     assert same(many, short, slice(7)) and same(many, short, slice(14, 21))
     assert len(sizes) > 4 and set(sizes) == {8}
@@ -132,7 +134,7 @@ def test_a_member_that_is_refused_leaves_the_others_as_they_are(short):
 
 
 def test_a_member_whose_field_is_not_a_number_fails_alone(short, monkeypatch):
-    raw_field = relu_neuron_jax.raw_field
+    raw_field = field_jax.raw_field
 
     def poisoned(chart):
         raw, numbers = raw_field(chart)
@@ -145,7 +147,7 @@ def test_a_member_whose_field_is_not_a_number_fails_alone(short, monkeypatch):
 
     firsts = np.sort([first(start) for start in STARTS])
     bad = firsts[:2].mean()
-    monkeypatch.setattr(relu_neuron_jax, "raw_field", poisoned)
+    monkeypatch.setattr(field_jax, "raw_field", poisoned)
     found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
     ill = found.status == "solver_failed"
     assert ill.sum() == 1 and (found.status[~ill] == "completed").all()
@@ -188,7 +190,7 @@ def test_an_ensemble_on_disk_goes_on_where_it_was(short, tmp_path):
 
 
 def test_an_interrupt_keeps_the_chunks_that_are_done(short, monkeypatch):
-    advance, calls = ensemble_jax.advance, []
+    advance, calls = batch_jax.advance, []
 
     def interrupted(field, lanes, rtol):
         calls.append(lanes)
@@ -196,7 +198,7 @@ def test_an_interrupt_keeps_the_chunks_that_are_done(short, monkeypatch):
             raise KeyboardInterrupt
         return advance(field, lanes, rtol)
 
-    monkeypatch.setattr(ensemble_jax, "advance", interrupted)
+    monkeypatch.setattr(batch_jax, "advance", interrupted)
     found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, chunk_size=1)
     done = found.status == "completed"
     assert 0 < done.sum() < 7 and set(found.status[~done]) == {"interrupted"}
@@ -207,7 +209,7 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
     def broken(field, lanes, rtol):
         raise TypeError("an error of the program")
 
-    monkeypatch.setattr(ensemble_jax, "advance", broken)
+    monkeypatch.setattr(batch_jax, "advance", broken)
     with pytest.raises(TypeError, match="an error of the program"):
         integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
 
@@ -216,20 +218,20 @@ def traced(raw):
     """The program around a raw field, before it is compiled."""
     frame, state = SYSTEM.reduce(STARTS[0])
     chart = SYSTEM.piece(frame, state, 0.0).chart
-    numbers = chart_jax.arguments(chart.clock, relu_neuron_jax.raw_field(chart)[1])
+    numbers = chart_jax.arguments(chart.clock, field_jax.raw_field(chart)[1])
     lane = Lane(0.0, 1.0, 1e-9, chart.y0, chart.size, numbers)
     lanes = jax.tree.map(lambda x: np.stack([np.asarray(x, dtype=float)] * 8), lane)
     field = chart_jax.SelfSimilarField(raw, False)
-    program = jax.jit(lambda lanes: ensemble_jax.advance(field, lanes, 1e-8))
+    program = jax.jit(lambda lanes: batch_jax.advance(field, lanes, 1e-8))
     return program.trace(lanes)
 
 
 def test_the_program_exists_for_a_gpu_and_calls_nobody_back():
     def calling(x, weights):
         jax.debug.callback(print, x)
-        return relu_neuron_jax.field(x, weights)
+        return field_jax.field(x, weights)
 
-    program = traced(relu_neuron_jax.field)
+    program = traced(field_jax.field)
     assert "cusolver" in program.lower(lowering_platforms=("cuda",)).as_text()
     assert "callback" not in str(program.jaxpr) and "callback" in str(traced(calling).jaxpr)
 

@@ -5,7 +5,7 @@ import pytest
 
 from flows.core.errors import InputError
 from flows.ensembles.descend import LANES, descend_ensemble
-from flows.ensembles.integrate import Law
+from flows.ensembles.member import Law
 from flows.runs.descend import descend
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.relu_neuron.system import ReLUNeuron

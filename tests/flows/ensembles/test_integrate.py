@@ -3,7 +3,6 @@
 import json
 import operator
 import os
-import sys
 from concurrent.futures import BrokenExecutor, Executor, Future
 
 import numpy as np
@@ -11,9 +10,9 @@ import pytest
 from scipy.stats import binomtest
 
 from flows.core.errors import InputError
-from flows.ensembles import memory as ensemble_memory
-from flows.ensembles import result as ensemble_result
-from flows.ensembles.integrate import Law, integrate_ensemble
+from flows.ensembles import member, memory, result
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
 from flows.ensembles.workers import finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
@@ -138,7 +137,7 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
     def broken(*given, **options):
         raise TypeError("an error of the program")
 
-    monkeypatch.setattr(sys.modules["flows.ensembles.member"], "integrate", broken)
+    monkeypatch.setattr(member, "follow", broken)
     with pytest.raises(TypeError, match="an error of the program"):
         integrate_ensemble(SYSTEM, LAW, **OPTIONS)
 
@@ -181,7 +180,7 @@ def test_what_an_executor_loses_has_the_status_worker_lost(whole):
 
 @pytest.mark.parametrize("block", [1, 20, 10**9])
 def test_quantiles_by_columns_are_those_of_the_whole(whole, monkeypatch, block):
-    monkeypatch.setattr(ensemble_result, "BLOCK", block)
+    monkeypatch.setattr(result, "BLOCK", block)
     levels = (0.0, 0.3, 1.0)
     for name in ("loss", "norms"):
         found = whole.quantiles(name, levels)
@@ -232,7 +231,7 @@ def test_the_tightest_constant_of_a_lower_bound_is_the_smallest():
 
 
 def test_a_request_that_does_not_fit_is_refused_with_the_number(monkeypatch, tmp_path):
-    monkeypatch.setattr(ensemble_memory, "available", lambda: 2_000_000_000)
+    monkeypatch.setattr(memory, "available", lambda: 2_000_000_000)
     with pytest.raises(InputError, match=r"needs \d+\.\d\d GB of memory and 1\.80 GB are"):
         integrate_ensemble(SYSTEM, Law(size=10**7), **OPTIONS)
     with pytest.raises(InputError, match="GB of memory"):
@@ -243,14 +242,14 @@ def test_a_request_that_does_not_fit_is_refused_with_the_number(monkeypatch, tmp
 
 def test_a_disk_that_is_too_small_is_told_before_anything_runs(monkeypatch, tmp_path):
     room = type("Room", (), {"free": 1000})
-    monkeypatch.setattr(ensemble_memory.shutil, "disk_usage", lambda path: room)
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda path: room)
     with pytest.raises(InputError, match=r"GB on disk and 0\.00 GB are free"):
         integrate_ensemble(SYSTEM, LAW, **OPTIONS, out=tmp_path / "e")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_there_is_memory_to_measure():
-    assert 10**7 < ensemble_memory.available() < 10**14
+    assert 10**7 < memory.available() < 10**14
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,15 @@
 import json
 import multiprocessing
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
 from flows.core.errors import InputError
-from flows.ensembles import store
-from flows.ensembles.integrate import Law, integrate_ensemble, load_ensemble
-from flows.ensembles.member import Job
+from flows.ensembles import member, store
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import ChunkTask, Law
+from flows.ensembles.run import load_ensemble
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 SYSTEM = ReLUNeuron(n=2, d=2)
@@ -53,13 +53,13 @@ def copy(whole, tmp_path):
 @pytest.fixture
 def computed(monkeypatch):
     """First members of the chunks that are computed from here on."""
-    firsts, compute = [], Job.__call__
+    firsts, compute = [], ChunkTask.__call__
 
     def counted(self, starts, first, count):
         firsts.append(first)
         return compute(self, starts, first, count)
 
-    monkeypatch.setattr(Job, "__call__", counted)
+    monkeypatch.setattr(ChunkTask, "__call__", counted)
     return firsts
 
 
@@ -107,15 +107,14 @@ def test_after_ctrl_c_the_finished_chunks_are_kept_and_it_goes_on(
 
 
 def test_an_interrupted_run_is_not_a_row(tmp_path, monkeypatch):
-    module = sys.modules["flows.ensembles.member"]
-    integrate = module.integrate
+    follow = member.follow
 
     def interrupted(*given, **options):
-        found = integrate(*given, **options)
+        found = follow(*given, **options)
         object.__setattr__(found, "status", "interrupted")
         return found
 
-    monkeypatch.setattr(module, "integrate", interrupted)
+    monkeypatch.setattr(member, "follow", interrupted)
     assert set(run(tmp_path / "e").status) == {"interrupted"}
     assert list(content(tmp_path / "e")) == ["manifest.json"]
 
@@ -228,7 +227,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "chunk.nc"
-    monkeypatch.setattr(store.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
         store.save(path, {"loss": np.zeros((2, 3))})
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """The start at which a claim is tightest: planted ones are found, random ones are beaten."""
 
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,16 +10,16 @@ import sympy as sp
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.ensembles.integrate import Law, integrate_ensemble
+from flows.ensembles.integrate import integrate_ensemble
+from flows.ensembles.member import Law
 from flows.ensembles.worst_case import worst_case
 from flows.runs.check import check
-from flows.runs.integrate import integrate
+from flows.runs.integrate import follow, integrate
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
 from potentials.claim import Comparison, Hypothesis, Inequality
 from potentials.notation import symbol
 
-MODULE = sys.modules[worst_case.__module__]  # in the package its name is the function's
 SYSTEM = ReLUNeuron(n=2, d=3)
 LAW = Law(size=8, scale=0.1, seed=3)
 RUN = {"t_end": 50.0, "rtol": 1e-5}
@@ -128,9 +127,9 @@ def test_runs_that_fail_are_counted_and_do_not_end_the_search(monkeypatch):
         calls.append(1)
         if len(calls) % 3 == 0:
             raise ArithmeticError("a single run broke down")
-        return integrate(*given, **options)
+        return follow(*given, **options)
 
-    monkeypatch.setattr(MODULE, "integrate", fragile)
+    monkeypatch.setattr("flows.ensembles.worst_case.follow", fragile)
     found = worst_case(SYSTEM, "distance_decay", **SEARCH, evaluations=50)
     assert found.failures == len(calls) // 3 and found.evaluations == len(calls)
     assert math.isfinite(found.constant)
@@ -140,7 +139,7 @@ def test_an_error_of_the_program_is_raised(monkeypatch):
     def broken(*given, **options):
         raise TypeError("an error of the program")
 
-    monkeypatch.setattr(MODULE, "integrate", broken)
+    monkeypatch.setattr("flows.ensembles.worst_case.follow", broken)
     with pytest.raises(TypeError, match="an error of the program"):
         worst_case(SYSTEM, "distance_decay", **SEARCH)
 

@@ -5,7 +5,7 @@ import pytest
 
 import flows
 from flows.core.errors import InputError
-from flows.runs.integrate import output_times
+from flows.runs.request import output_times
 from flows.systems.relu_neuron import exact
 from flows.systems.relu_neuron.pieces import NeuronPiece
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from flows.core.problem import Problem, Recorder, Stop, Watch
-from flows.ensembles.integrate import Law
-from flows.runs.integrate import _follow, integrate, output_times
+from flows.ensembles.member import Law
+from flows.runs.integrate import follow_in_pieces, integrate, next_problem
+from flows.runs.request import Request
 from flows.solvers import rodas, rodas_tableau
 from flows.solvers.rodas_recorder import accept_steps
 from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
@@ -18,14 +19,12 @@ COLLAPSING = [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]]
 
 
 def follow(system, start, t_end, rtol, max_steps=10_000):
-    """Course of a run that this solver takes."""
-    frame, state = system.reduce(system.check_start(start))
-    times = output_times(t_end)
-    return _follow(system, frame, state, times, rodas.solve, rtol, None, max_steps, None)
-
-
-def losses(system, course):
-    return system.features(course.frame, course.states)["loss"]
+    """Run whose pieces this solver solves, whatever the system has."""
+    pieces = follow_in_pieces(system, start, Request(t_end, rtol=rtol, max_steps=max_steps))
+    problem, run = next_problem(pieces, None)
+    while problem is not None:
+        problem, run = next_problem(pieces, rodas.solve(problem))
+    return run
 
 
 def ends_nothing(before, tau, y, interpolant):
@@ -130,39 +129,39 @@ def test_between_steps_it_is_of_fourth_order():
 def test_the_loss_is_right_to_the_tolerance_at_every_time(n, rtol):
     system = ReLUNeuron(n, 4)
     start = system.initial(0.1, seed=0)
-    course = follow(system, start, 1e9, rtol)
+    run = follow(system, start, 1e9, rtol)
     truth = integrate(system, start, 1e9, rtol=1e-12)
     known = truth["loss"] > 1e-280
-    error = np.abs(losses(system, course)[known] / truth["loss"][known] - 1)
-    assert course.status == "completed" and error.max() < FACTOR * rtol
+    error = np.abs(run["loss"][known] / truth["loss"][known] - 1)
+    assert run.status == "completed" and error.max() < FACTOR * rtol
     # A tolerance that is four orders coarser would be seen.
     assert error.max() > 1e-4 * rtol
 
 
 def test_a_collapse_is_the_same_event():
     system = ReLUNeuron(3, 3)
-    course, truth = follow(system, COLLAPSING, 10.0, 1e-9), integrate(system, COLLAPSING, 10.0)
-    assert [e.kind for e in course.events] == [e.kind for e in truth.events] == ["collapse"]
-    assert course.events[0].time == pytest.approx(truth.events[0].time, rel=1e-7)
-    assert losses(system, course) == pytest.approx(truth["loss"], rel=1e-6)
+    run, truth = follow(system, COLLAPSING, 10.0, 1e-9), integrate(system, COLLAPSING, 10.0)
+    assert [e.kind for e in run.events] == [e.kind for e in truth.events] == ["collapse"]
+    assert run.events[0].time == pytest.approx(truth.events[0].time, rel=1e-7)
+    assert run["loss"] == pytest.approx(truth["loss"], rel=1e-6)
 
 
 def test_neurons_along_the_teacher_decay_to_the_smallest_double():
     system = ReLUNeuron(2, 1)
-    course = follow(system, [[0.3], [-0.2]], 1e4, 1e-8)
+    run = follow(system, [[0.3], [-0.2]], 1e4, 1e-8)
     truth = integrate(system, [[0.3], [-0.2]], 1e4)
-    assert course.status == "completed" and losses(system, course)[-1] < 1e-250
+    assert run.status == "completed" and run["loss"][-1] < 1e-250
     known = truth["loss"] > 1e-280
-    assert losses(system, course)[known] == pytest.approx(truth["loss"][known], rel=1e-6, abs=0)
+    assert run["loss"][known] == pytest.approx(truth["loss"][known], rel=1e-6, abs=0)
 
 
 def test_the_status_tells_the_truth():
     system = ReLUNeuron(2, 3)
-    course = follow(system, system.initial(0.1, seed=0), 1e9, 1e-8, max_steps=20)
-    assert course.status == "step_budget" and 1 < len(course.states) < 50
+    run = follow(system, system.initial(0.1, seed=0), 1e9, 1e-8, max_steps=20)
+    assert run.status == "step_budget" and 1 < len(run.t) < 50
     matrices = MatrixFactorization(2)
-    course = follow(matrices, matrices.initial(0.1, seed=0), 1.0, 1e-8)
-    assert course.status == "solver_failed" and "compiled field" in course.message
+    run = follow(matrices, matrices.initial(0.1, seed=0), 1.0, 1e-8)
+    assert run.status == "solver_failed" and "compiled field" in run.message
 
 
 def test_a_field_that_is_not_a_number_ends_it():

@@ -1,0 +1,234 @@
+"""Run an ensemble of any procedure chunk by chunk, on processes or an executor, or read one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.core.problem import INTERRUPTED
+from flows.core.system import System
+from flows.ensembles import memory, store
+from flows.ensembles.member import LOST, ChunkTask, Law, missing_rows, shapes
+from flows.ensembles.result import Chunk, Ensemble
+from flows.ensembles.workers import AHEAD, finished
+from flows.runs.request import check_count
+from flows.runs.trajectory import provenance
+
+__all__ = ["EnsembleRequest", "load_ensemble", "run_ensemble"]
+
+
+@dataclass(frozen=True)
+class EnsembleRequest:
+    """What is kept of the members, and where they are computed.
+
+    The parameters are those of :func:`flows.integrate_ensemble` after ``lanes``.
+    """
+
+    observables: Sequence[str] = ("loss",)
+    claims: Sequence[str] = ()
+    workers: int = 1
+    executor: Executor | None = None
+    out: str | os.PathLike[str] | None = None
+    chunk_size: int | None = None
+    progress: bool = False
+
+
+def run_ensemble(
+    system: System,
+    starts: Law | ArrayLike,
+    procedure: Any,
+    t: Array,
+    request: EnsembleRequest,
+) -> Ensemble:
+    """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
+    workers, chunk_size = request.workers, request.chunk_size
+    check_count("workers", workers)
+    size, given = _checked_starts(system, starts)
+    known = {c.id for c in system.statements.claims}
+    if unknown := [c for c in request.claims if c not in known]:
+        raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    if chunk_size is None:
+        chunk_size = procedure.chunk_size(size, workers)
+    check_count("chunk_size", chunk_size)
+    task = ChunkTask(
+        system,
+        procedure,
+        len(t),
+        shapes(system, dict.fromkeys(request.observables)),
+        tuple(dict.fromkeys(request.claims)),
+    )
+    folder = None if request.out is None else Path(request.out)
+    _fits(task, size, min(chunk_size, size), workers, folder)
+
+    manifest = {**_manifest(task, given, t), "chunk_size": int(chunk_size)}
+    if folder is not None:
+        manifest = store.prepare(folder, manifest)
+    step = manifest["chunk_size"]
+    spans = [(first, min(step, size - first)) for first in range(0, size, step)]
+    chunks = [
+        Chunk(first, count, missing_rows(task, count, INTERRUPTED, "not computed"))
+        for first, count in spans
+    ]
+    paths = [None if folder is None else store.chunk_path(folder, k) for k in range(len(spans))]
+    pending = []
+    for k, (path, (first, count)) in enumerate(zip(paths, spans, strict=True)):
+        if path is not None and store.intact(path, count):
+            chunks[k] = Chunk(first, count, path)
+        else:
+            pending.append(k)
+    calls = [(_part(given, *spans[k]), *spans[k]) for k in pending]
+    there = size - sum(count for _, _, count in calls)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        _member_bar(request.progress, there, size) as advance,
+    ):
+        for position, rows in finished(task, calls, workers, request.executor):
+            k = pending[position]
+            first, count = spans[k]
+            path = paths[k]
+            if isinstance(rows, BaseException):
+                problem = f"the worker was lost: {type(rows).__name__}: {rows}"
+                chunks[k] = Chunk(first, count, missing_rows(task, count, LOST, problem))
+            elif path is None:
+                chunks[k] = Chunk(first, count, rows)
+            else:
+                store.save(path, rows)
+                chunks[k] = Chunk(first, count, path)
+            advance(count)
+    law = given if isinstance(given, Law) else None
+    return Ensemble(system, t, law, tuple(chunks), task.shapes, task.claims, manifest)
+
+
+def _manifest(task: ChunkTask, starts: Law | NDArray[Any], t: Array) -> dict[str, Any]:
+    """Plain values that say what an ensemble is."""
+    kind = type(task.procedure).__name__
+    software = provenance(kind, task.procedure.provenance)
+    return {
+        "system": task.system.name,
+        "parameters": task.system.parameters,
+        "procedure": {"kind": kind, **task.procedure.provenance},
+        "t": t.tolist(),
+        "starts": asdict(starts) if isinstance(starts, Law) else _fingerprint(starts),
+        "shapes": {name: list(shape) for name, shape in task.shapes.items()},
+        "claims": list(task.claims),
+        "software": {key: software[key] for key in ("python", "machine", "versions")},
+    }
+
+
+def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) -> Ensemble:
+    """Read what an ensemble has written so far.
+
+    Parameters
+    ----------
+    folder : path
+        The ensemble's ``out``.
+    system : System, optional
+        Its :class:`~flows.OwnSystem`, if it is one, for what takes the claims.
+
+    Returns
+    -------
+    Ensemble
+        Members whose chunk is missing or damaged have the status ``interrupted``.
+
+    Raises
+    ------
+    InputError
+        If the folder is not an ensemble's.
+    """
+    from flows.systems.registry import recall
+
+    path = Path(folder)
+    manifest = store.read_manifest(path)
+    try:
+        system = recall(manifest["system"], manifest["parameters"], system)
+        starts = manifest["starts"]
+        law = Law(**starts) if "seed" in starts else None
+        size, step = int(starts["size"]), int(manifest["chunk_size"])
+        found = {name: tuple(shape) for name, shape in manifest["shapes"].items()}
+        t, claims = np.array(manifest["t"], dtype=float), tuple(manifest["claims"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise InputError(f"{folder} has a damaged {store.MANIFEST}: {problem}") from None
+    task = ChunkTask(system, None, len(t), found, claims)
+    chunks = []
+    for k, first in enumerate(range(0, size, step)):
+        count, file = min(step, size - first), store.chunk_path(path, k)
+        whole = store.intact(file, count)
+        lacking = None if whole else missing_rows(task, count, INTERRUPTED, "not computed")
+        chunks.append(Chunk(first, count, file if lacking is None else lacking))
+    return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
+
+
+def _checked_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | NDArray[Any]]:
+    """Number of members, and the law or an array that is right in all but single members."""
+    if isinstance(starts, Law):
+        starts.start(system, 0)
+        return starts.size, starts
+    try:
+        array = np.array(starts)
+    except ValueError:
+        raise InputError("starts must be an array, one start a member; its rows differ") from None
+    shape = system.initial().shape
+    if array.dtype.kind not in "iufc" or array.shape[1:] != shape or not len(array):
+        raise InputError(
+            f"starts must be a Law or numbers of shape (members, "
+            f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
+            f" {array.shape}"
+        )
+    return len(array), array
+
+
+def _fingerprint(array: NDArray[Any]) -> dict[str, Any]:
+    seen = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return {
+        "size": len(array),
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "sha256": seen,
+    }
+
+
+def _part(starts: Law | NDArray[Any], first: int, count: int) -> Law | NDArray[Any]:
+    return starts if isinstance(starts, Law) else starts[first : first + count]
+
+
+def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | None) -> None:
+    row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
+    _, state = task.system.reduce(task.system.initial())
+    unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
+    run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, task.times)
+    kept = size if folder is None else AHEAD * workers * chunk
+    memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
+
+
+@contextlib.contextmanager
+def _member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int], None]]:
+    """Progress bar in members, with rate and time left, or nothing."""
+    if not progress:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    class Rate(TextColumn):
+        def render(self, task: Any) -> Any:
+            from rich.text import Text
+
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.3g} members/s")
+
+    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), Rate(""), Remaining()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("ensemble", total=size, completed=there)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,137 @@
+"""What is asked of a run: its output times, its method, its tolerances, its budget of steps."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError, unknown
+from flows.solvers.choice import METHODS
+
+__all__ = ["MAX_STEPS", "POINTS_PER_DECADE", "Request", "check_count", "output_times"]
+
+# Below this relative tolerance steps of a double-precision solver are rounding.
+MIN_RTOL = 1e-14
+POINTS_PER_DECADE = 10
+FIRST_TIME = 1e-3
+MAX_STEPS = 200_000
+# A tail t^-3 leaves the range of doubles at t = 1e102; solvers stall on steps of 1e-200.
+MIN_END, MAX_END = 1e-100, 1e100
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a run, as for :func:`flows.integrate`.
+
+    Parameters
+    ----------
+    t_end : float
+        End.
+    t_eval : sequence of float, optional
+        Times of the result; kept as a tuple.
+    method : str
+        One of :data:`flows.METHODS`.
+    rtol, atol : float
+        Tolerances of a step; None is the default of ``atol``.
+    max_steps : int
+        Step budget of the whole run.
+
+    Raises
+    ------
+    InputError
+        For times, a method, tolerances or a budget that cannot be used.
+    """
+
+    t_end: float
+    t_eval: Sequence[float] | Array | None = None
+    method: str = "auto"
+    rtol: float = 1e-10
+    atol: float | None = None
+    max_steps: int = MAX_STEPS
+
+    def __post_init__(self) -> None:
+        """Check what is asked; numbers become plain ones."""
+        times = output_times(self.t_end, self.t_eval)
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+        rtol, atol = self.rtol, self.atol
+        if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
+            raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
+        if atol is not None and not (math.isfinite(atol) and atol > 0):
+            raise InputError(f"atol must be a positive number, got {atol!r}")
+        if self.max_steps < 1:
+            raise InputError(f"max_steps must be positive, got {self.max_steps!r}")
+        object.__setattr__(self, "t_end", float(self.t_end))
+        object.__setattr__(self, "rtol", float(rtol))
+        if self.t_eval is not None:
+            object.__setattr__(self, "t_eval", tuple(times.tolist()))
+
+    @functools.cached_property
+    def times(self) -> Array:
+        """Output times after ``t = 0``."""
+        return output_times(self.t_end, self.t_eval)
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the provenance of a run keeps beside its method and its times."""
+        return {
+            "t_end": self.t_end,
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_steps": self.max_steps,
+        }
+
+
+def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) -> Array:
+    """Output times after ``t = 0``: ``t_eval`` checked, or a geometric grid that ends at ``t_end``.
+
+    Raises
+    ------
+    InputError
+        For an end that is not positive and finite, or times that are not increasing in
+        ``(0, t_end]``.
+    """
+    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+        raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
+    if not MIN_END <= t_end <= MAX_END:
+        raise InputError(
+            f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps "
+            f"are doubles, got {t_end:g}"
+        )
+    if t_eval is None:
+        first = min(FIRST_TIME, float(t_end) / 10)
+        decades = math.log10(float(t_end) / first)
+        grid = np.geomspace(first, float(t_end), 1 + math.ceil(POINTS_PER_DECADE * decades))
+        grid[-1] = float(t_end)
+        return grid
+    times = np.asarray(t_eval, dtype=float)
+    if times.ndim != 1 or times.size == 0:
+        raise InputError("t_eval must be a list of at least one time")
+    if not np.isfinite(times).all():
+        raise InputError("t_eval must be finite; it holds NaN or infinity")
+    if times[0] <= 0:
+        raise InputError(f"t_eval must be positive, got {times[0]:g}; t = 0 is always included")
+    if (np.diff(times) <= 0).any():
+        raise InputError("t_eval must be strictly increasing")
+    if times[-1] > t_end:
+        raise InputError(f"t_eval must not exceed t_end = {t_end:g}, got {times[-1]:g}")
+    return times
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is not an integer of at least this size.
+
+    Raises
+    ------
+    InputError
+        With the name, what was expected and what came.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise InputError(f"{name} must be an integer >= {least}, got {value!r}")

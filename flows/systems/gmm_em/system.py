@@ -13,7 +13,10 @@ import numpy as np
 
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
+from flows.core.options import Option, Options
+from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
+from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import FAR
@@ -75,6 +78,8 @@ class GMMEM(MixtureSystem):
     tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "gmm_em"
+    title: ClassVar[str] = "Gradient EM"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     law: ClassVar[str] = "gmm_em"
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
@@ -97,6 +102,16 @@ class GMMEM(MixtureSystem):
         if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
             w = w / np.sum(w)
         object.__setattr__(self, "weights", tuple(w.tolist()))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``n``, ``d`` or ``initial``, and of ``weights``."""
+        initial = given_array(options, "initial", cls.start_axes(members))
+        weights = options["weights"]
+        why = "one a component"
+        n, d = vector_sizes(options, initial, weights, along="n", flag="--weights", why=why)
+        system = cls(n=n, d=d, weights=weights)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array, check_integer, checked, plain, unplain
 from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import ChainPiece, piece
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
@@ -83,6 +85,9 @@ class MatrixFactorization(System):
     depth: int = 4
 
     name: ClassVar[str] = "matrix_factorization"
+    title: ClassVar[str] = "Matrix factorisation"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
+    axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
@@ -109,6 +114,27 @@ class MatrixFactorization(System):
         target = self._checked(given, (self.d, self.d), "target")
         object.__setattr__(self, "regularization", float(a))
         object.__setattr__(self, "target", tuple(tuple(row) for row in target.tolist()))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, NDArray[Any]]:
+        """System and start of ``d`` and ``depth`` or ``initial``, and of the own options."""
+        initial = matrices(options, "initial", cls.start_axes(members))
+        target = matrices(options, "target", ("d", "d"))
+        names = ("field", "regularization", "depth")
+        given = {name: options[name] for name in names if options[name] is not None}
+        if initial is not None:
+            given.setdefault("depth", initial.shape[-3])
+            d = initial.shape[-2]
+        elif target is not None and options["d"] is None:
+            d = len(target)
+        else:
+            d = chosen(options, "d")
+        if target is not None and target.shape != (d, d):
+            raise InputError(
+                f"--target: expected shape ({d}, {d}), as the layers have, got {target.shape}"
+            )
+        system = cls(d=d, target=target, **given)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

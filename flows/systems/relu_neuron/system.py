@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
+from flows.core.options import Option, Options
 from flows.core.piece import Restart
-from flows.core.starts import seeded
+from flows.core.starts import given_array, seeded, vector_sizes
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class ReLUNeuron(System):
     teacher: Any = None
 
     name: ClassVar[str] = "relu_neuron"
+    title: ClassVar[str] = "One ReLU neuron"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
@@ -84,6 +88,16 @@ class ReLUNeuron(System):
         if not v.any():
             raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
         object.__setattr__(self, "teacher", tuple(float(x) for x in v))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``n``, ``d`` or ``initial``, and of ``teacher``."""
+        initial = given_array(options, "initial", cls.start_axes(members))
+        teacher = given_array(options, "teacher", ("d",))
+        why = "as many as a neuron has"
+        n, d = vector_sizes(options, initial, teacher, along="d", flag="--teacher", why=why)
+        system = cls(n=n, d=d, teacher=teacher)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:

@@ -19,7 +19,9 @@ import potentials
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, Lanes
 from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
+from flows.core.starts import given_array
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -127,6 +129,45 @@ class System(abc.ABC):
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
 
+    #: What it is called in a heading.
+    title: ClassVar[str] = ""
+    #: Names of the axes of a start.
+    axes: ClassVar[tuple[str, ...]] = ("n", "d")
+    #: Options that a person has beside those of every system, ``flows.core.options.START``.
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    @classmethod
+    def start_axes(cls, members: bool) -> tuple[str, ...]:
+        """Names of the axes of a start, or of several ones."""
+        return ("members", *cls.axes) if members else cls.axes
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Any]:
+        """System and start that a person asks for on the command line or in a form.
+
+        Here, the sizes of a start and the own options, none of them an array, are the parameters.
+
+        Parameters
+        ----------
+        options : mapping
+            Values of `flows.core.options.START` and of the system's own options.
+        members : bool
+            Whether ``initial`` holds several starts, one along the first axis.
+
+        Raises
+        ------
+        InputError
+            For options that contradict each other or have bad values.
+        """
+        start = given_array(options, "initial", cls.start_axes(members))
+        if start is None:
+            sizes = {axis: chosen(options, axis) for axis in cls.axes}
+        else:
+            sizes = dict(zip(cls.axes, start.shape[members:], strict=True))
+        own = {option.name: options[option.name] for option in cls.options if not option.of_start}
+        system = cls(**sizes, **{k: v for k, v in own.items() if v is not None})
+        return system, system.chosen_start(options) if start is None else start
+
     @classmethod
     @abc.abstractmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -153,6 +194,14 @@ class System(abc.ABC):
     @abc.abstractmethod
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start of the paper's law."""
+
+    def chosen_start(self, options: Options) -> Any:
+        """Random start of the law and the seed that the options say."""
+        return self.initial(
+            scale=chosen(options, "scale"),
+            seed=chosen(options, "seed"),
+            **law_options(self.options, options),
+        )
 
     @abc.abstractmethod
     def check_start(self, start: Any) -> Array:

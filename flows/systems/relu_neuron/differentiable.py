@@ -10,12 +10,12 @@ from flows.core.arrays import Array
 from flows.core.chart import Clock
 from flows.core.system import DifferentiableFlow
 from flows.systems.relu_neuron.field_jax import Weights, energy, field, residual_blocks
-from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.geometry import Frame, SoundState
 
 __all__ = ["differentiable"]
 
 
-def differentiable(frame: Frame, state: Sound) -> DifferentiableFlow:
+def differentiable(frame: Frame, state: SoundState) -> DifferentiableFlow:
     """Flow in the residual chart, whose blocks are smooth functions of the start.
 
     By symmetry nothing changes to first order orthogonally to the span, and coincident neurons

@@ -18,7 +18,7 @@ from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.piece import Restart
 from flows.core.starts import given_array, seeded, vector_sizes
-from flows.core.system import JaxField, Smooth, System
+from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, SoundState
@@ -186,6 +186,12 @@ class ReLUNeuron(System):
         from flows.systems.relu_neuron import field_jax
 
         return field_jax.raw_field
+
+    def differentiable(self, frame: Frame, state: SoundState) -> DifferentiableFlow:
+        """Run from one state in the residual chart, to be differentiated by its start."""
+        from flows.systems.relu_neuron.differentiable import differentiable
+
+        return differentiable(frame, state)
 
     def ball_flow(self, start: Array) -> SpanFlow:
         """Flow in the span of teacher and start, in ball arithmetic."""

@@ -175,7 +175,9 @@ def _entries(side: Any) -> list[sp.Expr]:
 
 def _definition(side: Any) -> Any:
     """The side with safe primitives written out, nothing else done to it."""
-    return definition(side.as_immutable() if isinstance(side, sp.MatrixBase) else sp.sympify(side))
+    return definition(
+        side.as_immutable() if isinstance(side, sp.MatrixBase) else sp.sympify(side, strict=True)
+    )
 
 
 def _proved(

@@ -25,7 +25,8 @@ import flows
 from flows.core.quadrature import GAUSS, tensor
 from flows.systems.gmm_em import exact as gmm_em_exact
 from flows.systems.mixture import pieces
-from flows.systems.mixture.sums import NEAR, moments
+from flows.systems.mixture.means import NEAR
+from flows.systems.mixture.sums import moments
 
 EXPECTATION, ALONG_A_RUN, SECONDS = 1e-9, 1e-6, 5.0
 SCALES = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 6.0)

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import help as help_of
-from flows.cli import output
-from flows.cli.options import FLOW, flow_options, one_of
-from flows.cli.systems import SYSTEMS, Options
+from flows.cli import arguments, examples, output
+from flows.cli.options import flow_options, one_of
+from flows.cli.runs import problem
 from flows.core.errors import InputError
-from flows.core.files import check_output
+from flows.core.options import Options
+from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.verdicts import Proven, RigorousVerdict
     from flows.certificates.verifier.verify import Verification
-    from flows.core.system import System
     from flows.runs.trajectory import Trajectory
 
 # Decimal digits of a ball that are printed.
@@ -28,13 +27,13 @@ DIGITS = 20
 SHOWN = ("t_end", "t_eval")
 
 _claim = click.option(
-    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Decide only this claim."
+    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command(epilog=help_of.CERTIFY)
-@help_of.system
+@click.command(epilog=examples.CERTIFY)
+@arguments.system
 @flow_options
 @click.option(
     "--digits",
@@ -66,6 +65,7 @@ def certify(
     """
     from flows.certificates.certify import Uncertified
     from flows.certificates.certify import certify as prove
+    from flows.core.files import check_output
     from flows.core.progress import time_bar
     from flows.runs.request import output_times
     from potentials import claims
@@ -77,7 +77,7 @@ def certify(
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     output_times(options["t_end"])  # or its message
     check_output(out, force)
-    made, start = _problem(system, options)
+    made, start = problem(system, options)
     times = _times(options["t_eval"], options["t_end"])
     try:
         with time_bar(sys.stderr.isatty(), options["t_end"]) as show:
@@ -90,7 +90,7 @@ def certify(
     return _show(certificate, times, claim, as_json)
 
 
-@click.command(epilog=help_of.VERIFY)
+@click.command(epilog=examples.VERIFY)
 @click.argument("path", metavar="CERT.json")
 @flow_options
 @_claim
@@ -112,7 +112,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     _refuse(options, ("rtol", "method"))
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
     name = load_certificate(path).system.name if asked else ""
-    made, start = _problem(name, options) if asked else (None, None)
+    made, start = problem(name, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
     if not found.accepted:
         if as_json:
@@ -138,19 +138,6 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
         )
     certificate = load_certificate(path)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
-
-
-def _problem(name: str, options: Options) -> tuple[System, Any]:
-    """System and start that the options ask for."""
-    given = [key for key, value in options.items() if value is not None]
-    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(
-            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
-        )
-    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
-    if "initial" in given and twice:
-        raise InputError(f"--initial: expected no --{twice[0]} beside it; give one of them")
-    return SYSTEMS[name].prepare(options)
 
 
 def _refuse(options: Options, names: Sequence[str]) -> None:

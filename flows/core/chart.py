@@ -185,7 +185,7 @@ _NO_JACOBIAN = np.zeros((1, 1))
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No garbage collection, which would walk through all that SymPy holds again and again."""
     enabled = gc.isenabled()
     gc.disable()
@@ -196,7 +196,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@_uncollected()
+@uncollected()
 def wrap(raw: Callable[..., None]) -> Callable[..., None]:
     """Compile ``raw`` together with the clocks.
 

@@ -34,7 +34,7 @@ from scipy.stats import qmc
 
 from flows.core.arrays import Array
 
-__all__ = ["TENSOR_DIMENSIONS", "Estimate", "Rule", "gauss", "random", "refine", "sparse", "tensor"]
+__all__ = ["TENSOR_DIMENSIONS", "Refined", "Rule", "gauss", "random", "refine", "sparse", "tensor"]
 
 #: Tensor rules up to this dimension.
 TENSOR_DIMENSIONS = 4
@@ -87,7 +87,7 @@ class Rule(NamedTuple):
         return len(self.weights)
 
 
-class Estimate(NamedTuple):
+class Refined(NamedTuple):
     """Expectations with their error.
 
     Parameters
@@ -280,7 +280,7 @@ def refine(
     tolerance: float,
     budget: int = BUDGET,
     window: tuple[float, float] = (-math.inf, math.inf),
-) -> Estimate:
+) -> Refined:
     """Choose a rule whose measured error is below ``tolerance``.
 
     Parameters
@@ -301,7 +301,7 @@ def refine(
 
     Returns
     -------
-    Estimate
+    Refined
         With the error reached, which is above ``tolerance`` if the budget does not allow for it.
     """
     # Rounded, so that runs whose means move a little use the same rule.
@@ -332,7 +332,7 @@ def _refine_tensor(
     tolerance: float,
     budget: int,
     window: tuple[float, float],
-) -> Estimate:
+) -> Refined:
     """Raise the rungs of those axes on which the next rung still changes the result."""
     known: dict[tuple[int, ...], Values] = {}
 
@@ -375,12 +375,12 @@ def _refine_tensor(
         if improved is None:
             break
         rungs, values = higher, improved
-    return Estimate(values, best, tensor(rungs, reach, window))
+    return Refined(values, best, tensor(rungs, reach, window))
 
 
 def _refine_sparse(
     evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int
-) -> Estimate:
+) -> Refined:
     """Raise the level as long as it pays: for large means sparse grids do not converge."""
     rule = sparse(r, SPARSE_LEVELS[0])
     values, error = evaluate(rule), math.inf
@@ -392,16 +392,16 @@ def _refine_sparse(
         found = evaluate(finer)
         change = _relative(values, found)
         if change <= tolerance:
-            return Estimate(values, change, rule)
+            return Refined(values, change, rule)
         if change > error:
             break
         rule, values, error = finer, found, change
-    return Estimate(values, error, rule)
+    return Refined(values, error, rule)
 
 
 def _refine_random(
     evaluate: Callable[[Rule], Values], r: int, tolerance: float, budget: int
-) -> Estimate:
+) -> Refined:
     """Double the points until the confidence interval is narrow enough."""
     for power in SOBOL_POWERS:
         if REPLICATES * 2 ** (power + 1) > budget:
@@ -417,4 +417,4 @@ def _refine_random(
             break
     nodes = np.concatenate([rule.nodes for rule in rules])
     together = Rule(nodes, np.full(len(nodes), 1 / len(nodes)), f"{REPLICATES} x {rules[0].label}")
-    return Estimate(values, error, together)
+    return Refined(values, error, together)

@@ -185,55 +185,98 @@ def make_steps(
             for e in range(lanes):
                 x[i, e] /= matrix[i, i, e]
 
-    def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
-        live, tau, y, end, h, rtol, atol, attempts = lane
+    @compiled
+    def linearise(lane, parameters, fresh, jacobian):  # type: ignore[no-untyped-def]
+        """Jacobians of the lanes that have moved."""
         exponential, offset, decay, weights, shape = parameters
+        size, count = lane.y.shape[0], weights.shape[0]
+        one_y, one_decay, one_slope = np.empty(size), np.empty(size), np.empty(size)
+        one_weight, one_jacobian = np.empty(count), np.empty((size, size))
+        for e in range(lanes):
+            if not (fresh[e] and lane.live[e]):
+                continue
+            for i in range(size):
+                one_y[i], one_decay[i] = lane.y[i, e], decay[i, e]
+            for i in range(count):
+                one_weight[i] = weights[i, e]
+            one_jacobian[:, :] = 0.0
+            field(
+                lane.tau[e],
+                one_y,
+                exponential,
+                offset[e],
+                one_decay,
+                one_weight,
+                shape,
+                one_slope,
+                one_jacobian,
+                True,
+            )
+            for i in range(size):
+                for j in range(size):
+                    jacobian[i, j, e] = one_jacobian[i, j]
+
+    @compiled
+    def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
+        """Length of this attempt, and whether it is the last one of the piece."""
+        tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
+        for e in range(lanes):
+            if lane.live[e] and h[e] == 0.0:
+                # A hundredth of the time in which the state changes by its own size.
+                length, speed = 0.0, 0.0
+                for i in range(y.shape[0]):
+                    weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
+                    length += (y[i, e] / weight) ** 2
+                    speed += (slope[i, e] / weight) ** 2
+                moves = 0.0 < length < speed
+                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
+            last[e] = tau[e] + h[e] >= end[e]
+            # A lane without a problem stays where it is.
+            step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
+
+    @compiled
+    def conclude(lane, steps, u, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
+        """Accept or refuse the attempts, and choose the lengths of the next ones."""
+        tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
+        for e in range(lanes):
+            if not lane.live[e]:
+                continue
+            lane.attempts[e] += 1
+            wrong = math.sqrt(error[e] / size)
+            # A NaN is refused like an error that is too large.
+            fresh[e] = wrong <= 1.0
+            change = grow if wrong == 0.0 else safety * wrong**-0.2
+            change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
+            if fresh[e]:
+                tau[e] = lane.end[e] if last[e] else tau[e] + step[e]
+                k = steps.done[e]
+                steps.tau[k, e] = tau[e]
+                for i in range(size):
+                    y[i, e] = steps.y[k, i, e] = y1[i, e]
+                    for q in range(3):
+                        total = 0.0
+                        for r in range(stages):
+                            total += dense[q, r] * u[r, i, e]
+                        steps.k[k, q, i, e] = total
+                steps.done[e] += 1
+            h[e] = step[e] * change
+            zero = h[e] < smallest * max(1e-3, abs(tau[e]))
+            lane.live[e] = not (zero or (fresh[e] and last[e]))
+
+    def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
+        live, tau, y, rtol, atol = lane.live, lane.tau, lane.y, lane.rtol, lane.atol
         size = y.shape[0]
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
-        pivots = np.empty((size, lanes), np.int64)
-        slope, ahead, f, inside = (
-            np.empty_like(y),
-            np.empty_like(y),
-            np.empty_like(y),
-            np.empty_like(y),
-        )
-        u = np.empty((stages, size, lanes))
+        pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
+        slope, ahead, f = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        inside = np.empty_like(y)
         room = _Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
-        one_y, one_decay, one_weight, one_slope = (
-            np.empty(size),
-            np.empty(size),
-            np.empty(weights.shape[0]),
-            np.empty(size),
-        )
-        one_jacobian = np.empty((size, size))
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
         for _ in range(steps.tau.shape[0]):
             if not live.any():
                 break
-            for e in range(lanes):
-                if not (fresh[e] and live[e]):
-                    continue
-                for i in range(size):
-                    one_y[i], one_decay[i] = y[i, e], decay[i, e]
-                for i in range(weights.shape[0]):
-                    one_weight[i] = weights[i, e]
-                one_jacobian[:, :] = 0.0
-                field(
-                    tau[e],
-                    one_y,
-                    exponential,
-                    offset[e],
-                    one_decay,
-                    one_weight,
-                    shape,
-                    one_slope,
-                    one_jacobian,
-                    True,
-                )
-                for i in range(size):
-                    for j in range(size):
-                        jacobian[i, j, e] = one_jacobian[i, j]
+            linearise(lane, parameters, fresh, jacobian)
             # Fields at the start, a little later, and at stages 1, 2, ...: one call, compiled once.
             for call in range(stages + 1):
                 s = max(0, call - 1)
@@ -255,19 +298,7 @@ def make_steps(
                         for e in range(lanes):
                             ahead[i, e] = (f[i, e] - slope[i, e]) / (at[e] - tau[e])
                     f[:] = slope
-                    for e in range(lanes):
-                        if live[e] and h[e] == 0.0:
-                            # A hundredth of the time in which the state changes by its own size.
-                            length, speed = 0.0, 0.0
-                            for i in range(size):
-                                weight = atol[i, e] + rtol[e] * abs(y[i, e])
-                                length += (y[i, e] / weight) ** 2
-                                speed += (slope[i, e] / weight) ** 2
-                            moves = 0.0 < length < speed
-                            h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
-                        last[e] = tau[e] + h[e] >= end[e]
-                        # A lane without a problem stays where it is.
-                        step[e] = 0.0 if not live[e] else end[e] - tau[e] if last[e] else h[e]
+                    set_step(lane, slope, step, last)
                     for i in range(size):
                         for j in range(size):
                             for e in range(lanes):
@@ -293,30 +324,7 @@ def make_steps(
                 for e in range(lanes):
                     weight = atol[i, e] + rtol[e] * max(abs(y[i, e]), abs(inside[i, e]))
                     error[e] += (u[stages - 1, i, e] / weight) ** 2
-            for e in range(lanes):
-                if not live[e]:
-                    continue
-                attempts[e] += 1
-                wrong = math.sqrt(error[e] / size)
-                # A NaN is refused like an error that is too large.
-                fresh[e] = wrong <= 1.0
-                change = grow if wrong == 0.0 else safety * wrong**-0.2
-                change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
-                if fresh[e]:
-                    tau[e] = end[e] if last[e] else tau[e] + step[e]
-                    k = steps.done[e]
-                    steps.tau[k, e] = tau[e]
-                    for i in range(size):
-                        y[i, e] = steps.y[k, i, e] = inside[i, e]
-                        for q in range(3):
-                            total = 0.0
-                            for r in range(stages):
-                                total += dense[q, r] * u[r, i, e]
-                            steps.k[k, q, i, e] = total
-                    steps.done[e] += 1
-                h[e] = step[e] * change
-                zero = h[e] < smallest * max(1e-3, abs(tau[e]))
-                live[e] = not (zero or (fresh[e] and last[e]))
+            conclude(lane, steps, u, inside, step, last, error, fresh)
 
     made: Callable[[Lane, Parameters, Steps, Array], None] = compiled(advance)
     return made

@@ -10,8 +10,9 @@ import numpy as np
 import scipy.linalg
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Estimate, Rule, Values, refine
-from flows.systems.mixture.sums import FAR, NEAR, Means, moments
+from flows.core.quadrature import Refined, Rule, Values, refine
+from flows.systems.mixture.means import FAR, NEAR, Means
+from flows.systems.mixture.sums import moments
 
 # A component is at home if its posterior weight at the target is at least this.
 CERTAIN = 0.99
@@ -82,7 +83,7 @@ def expect(law: str, means: Means, tolerance: float) -> Expected:
     Parameters
     ----------
     law : str
-        One of :data:`flows.systems.mixture.sums.LAWS`.
+        One of :data:`flows.systems.mixture.kernels.LAWS`.
     means : Means
         Components.
     tolerance : float
@@ -112,11 +113,11 @@ def _expect(
         square = float(np.sum(mean**2))
         return Expected(square / 2, square, np.zeros_like(mu), 0.0, 0.0, none)
 
-    def part_of(part: Part) -> Estimate:
+    def part_of(part: Part) -> Refined:
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
             nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
-            return Estimate(nothing, 0.0, none)
+            return Refined(nothing, 0.0, none)
         size: list[Array] = []
 
         def evaluate(rule: Rule) -> Values:
@@ -217,7 +218,7 @@ def _across(means: Means, owner: int) -> Part:
     return Part(axes, distances, owner, window, peak)
 
 
-def _together(means: Means, parts: list[Estimate]) -> Expected:
+def _together(means: Means, parts: list[Refined]) -> Expected:
     """Sum of the parts, with the constants."""
     kl, fisher, pull = (sum(arrays) for arrays in zip(*(p.values for p in parts), strict=True))
     # Parts of one sum: each error is relative to the size of its own part.

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule
-from flows.systems.mixture.sums import FAR, Means, moments
+from flows.systems.mixture.means import FAR, Means
+from flows.systems.mixture.sums import moments
 
 LINEAR = 0
 
@@ -49,7 +50,7 @@ def _raw(
     Parameters
     ----------
     law : str
-        One of `LAWS`.
+        One of :data:`flows.systems.mixture.kernels.LAWS`.
     x : ndarray, shape (k r,)
         Raw state.
     constants : ndarray

@@ -2,7 +2,7 @@
 
 With `psi_i` the posterior of a component at the node `x`, `v = sum_k psi_k mu_k` and
 `J_i = dv/dmu_i = psi_i (1 + (mu_i - v)(x - mu_i))`, the loss is `E v^2`, its gradient `2 E v J_i`,
-and its Hessian `2 E[J_i J_j + v dJ_i/dmu_j]`, by the rule of :mod:`flows.systems.gmm_em.exact`.
+and its Hessian `2 E[J_i J_j + v dJ_i/dmu_j]`, by the rule of :mod:`flows.systems.mixture.exact`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from mpmath import mp
 
 from flows.core.errors import InputError
 from flows.core.system import Smooth
-from flows.systems.gmm_em.exact import GUARD, line_flow, nodes
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.exact import GUARD, line_flow, nodes
+from flows.systems.mixture.pieces import Frame, SoundState
 from symbolic.language.lower import lower
 from symbolic.systems.score_matching.stationary import POINT, stationary_loss, stationary_slope
 
@@ -70,7 +70,7 @@ def expectations(
         return loss, slope, curve
 
 
-def flow(frame: Frame, state: Sound, digits: int) -> Smooth:
+def flow(frame: Frame, state: SoundState, digits: int) -> Smooth:
     """Flow of the distinct components on a line; see :class:`flows.core.system.Smooth`."""
     return line_flow(frame, state, digits, expectations, FACTOR)
 

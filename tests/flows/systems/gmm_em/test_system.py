@@ -13,7 +13,7 @@ import potentials
 from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.systems.gmm_em import exact as gmm_em_exact
-from flows.systems.mixture.sums import FAR, NEAR
+from flows.systems.mixture.means import FAR, NEAR
 from potentials.notation import symbol
 
 CLAIMS = {c.id: c for c in potentials.claims("gmm_em")}

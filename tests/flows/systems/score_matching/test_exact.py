@@ -7,6 +7,7 @@ from mpmath import mp
 import flows
 from flows.core.errors import InputError
 from flows.systems.gmm_em import exact as gmm_em_exact
+from flows.systems.mixture import exact as mixture_exact
 from flows.systems.score_matching import exact
 from symbolic.language.lower import lower
 from symbolic.systems.score_matching.tail import FAR, NEAR, R, far_loss
@@ -74,12 +75,12 @@ def test_nodes_of_half_the_step_change_nothing():
     with mp.workdps(30):
         means = numbers(["3", "-2"])
         sums = [
-            mp.fsum(w / (1 + mp.exp(5 * x)) ** 2 for x, w in gmm_em_exact.nodes(means, 30, parts))
+            mp.fsum(w / (1 + mp.exp(5 * x)) ** 2 for x, w in mixture_exact.nodes(means, 30, parts))
             for parts in (1, 2)
         ]
         assert abs(sums[0] - sums[1]) < SAME
         coarse = mp.fsum(
-            2 * w / (1 + mp.exp(5 * x)) ** 2 for x, w in gmm_em_exact.nodes(means, 30)[::2]
+            2 * w / (1 + mp.exp(5 * x)) ** 2 for x, w in mixture_exact.nodes(means, 30)[::2]
         )
         assert abs(coarse - sums[1]) > 1e3 * SAME
 

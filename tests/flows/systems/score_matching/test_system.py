@@ -11,7 +11,7 @@ from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.systems.mixture import expectation as mixture_expectation
 from flows.systems.mixture import pieces
-from flows.systems.mixture.sums import CLUSTER, FAR, NEAR
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from flows.systems.score_matching import exact as score_matching_exact
 
 # What the values promise where they are compared with 40 digits.

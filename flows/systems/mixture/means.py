@@ -1,0 +1,80 @@
+"""Components of a Gaussian mixture in the form in which they are summed without cancellation.
+
+``k`` distinct components in ``r`` dimensions; component ``i`` has the weight ``W_i``, and the
+gradient of a loss by its mean is ``pull_i`` times its weight,
+
+    pull_i = linear_i + E[...]
+
+Three forms, each for the means where it has no terms that cancel:
+
+* near, all means short: ``linear_i`` is the mean ``m = sum_i W_i mu_i``, the rest of third order;
+* cluster, all means close to each other: the same, with densities relative to ``N(m, I)``, so that
+  offsets of any size keep their relative accuracy;
+* far, means apart: ``linear`` is the mean of the component at *home* (that which the target takes
+  for its own), and the rest lives where other components take over, however far out that is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from flows.core.arrays import Array
+
+FAR, NEAR, CLUSTER = 1, 2, 3
+
+
+class Means(NamedTuple):
+    """Distinct components, in the form in which they are summed.
+
+    Parameters
+    ----------
+    mu, deviation : ndarray, shape (k, r)
+        Means, and means less ``mean``.
+    mean : ndarray, shape (r,)
+        ``sum_i W_i mu_i``.
+    weight : ndarray, shape (k,)
+        ``W_i``.
+    form : int
+        ``NEAR``, ``CLUSTER`` or ``FAR``.
+    """
+
+    mu: Array
+    deviation: Array
+    mean: Array
+    weight: Array
+    form: int
+
+    @property
+    def home(self) -> int:
+        """Component with the largest density at the target."""
+        return int((np.log(self.weight) - 0.5 * (self.mu**2).sum(axis=1)).argmax())
+
+    @property
+    def constant(self) -> tuple[float, float]:
+        """What the KL divergence and ``E|v|^2`` are if no node counts."""
+        if self.form == FAR:
+            square = float(np.sum(self.mu[self.home] ** 2))
+            return square / 2 - math.log(self.weight[self.home]), square
+        return float(np.sum(self.mean**2)) / 2 * (self.form == CLUSTER), 0.0
+
+    @property
+    def linear(self) -> Array:
+        """Linear part of the pulls, shape (k, r)."""
+        if self.form != FAR:
+            return np.broadcast_to(self.mean, self.mu.shape)
+        home = self.home
+        part = np.zeros_like(self.mu)
+        part[home] = self.mu[home] / self.weight[home]
+        return part
+
+    @property
+    def linear_curve(self) -> Array:
+        """Derivative of ``linear_i`` by ``mu_j``, shape (k, k), the same in each coordinate."""
+        if self.form != FAR:
+            return np.broadcast_to(self.weight, (len(self.weight),) * 2)
+        part = np.zeros((len(self.weight),) * 2)
+        part[self.home, self.home] = 1 / self.weight[self.home]
+        return part

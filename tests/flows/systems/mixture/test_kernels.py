@@ -1,0 +1,65 @@
+"""Three kernels, one expectation: each form's sums are those of the others where all are good."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from flows.core.quadrature import Rule, tensor
+from flows.systems.mixture.kernels import BLOCK, LAWS
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.sums import moments
+
+FORMS = (NEAR, CLUSTER, FAR)
+MU, WEIGHT = np.array([[0.6, -0.4], [-0.2, 0.5], [0.1, 0.2]]), np.array([0.2, 0.3, 0.5])
+# Rounding of sums of order one over a few hundred nodes; the rule below has no error to see.
+ROUNDING = 1e-13
+# A sum that leaves out what its form takes apart is another number by more than this.
+OTHER = 1e-3
+
+
+def means(form):
+    mean = WEIGHT @ MU
+    return Means(MU, MU - mean, mean, WEIGHT, form)
+
+
+@pytest.fixture(scope="module")
+def rule():
+    found = tensor((6, 6), 2.0)
+    assert len(found) > 2 * BLOCK  # blocks are opened and closed
+    return found
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_three_forms_have_the_same_losses_pulls_and_curvature(law, rule):
+    found = {}
+    for form in FORMS:
+        part, sums = means(form), moments(law, means(form), rule, curve=True)
+        losses = np.array([sums.kl, sums.fisher]) + part.constant
+        curve = sums.curve + np.einsum("ij,ac->iajc", part.linear_curve, np.eye(2))
+        found[form] = losses, part.linear + sums.pull, curve
+    for one, other in combinations(FORMS, 2):
+        for x, y in zip(found[one], found[other], strict=True):
+            np.testing.assert_allclose(x, y, atol=ROUNDING)
+    # Without the linear part the far form is another sum.
+    bare = moments(law, means(FAR), rule).pull
+    assert np.max(np.abs(bare - found[NEAR][1])) > OTHER
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("law", LAWS)
+def test_second_derivatives_are_there_only_where_they_were_asked_for(law, form, rule):
+    plain, curved = (moments(law, means(form), rule, curve=want) for want in (False, True))
+    assert not plain.curve.any() and curved.curve.any()
+    for x, y in zip(plain[:4], curved[:4], strict=True):
+        assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sizes_are_magnitudes_of_terms_and_no_node_is_no_sum(form, rule):
+    none = Rule(np.zeros((0, 2)), np.zeros(0), "")
+    assert all(not np.any(x) for x in moments("gmm_em", means(form), none, curve=True))
+    one = Rule(rule.nodes[:1].copy(), -np.ones(1), "")
+    found = moments("gmm_em", means(form), one)
+    assert found.size[0] == abs(found.kl) > 0
+    assert found.size[2] == np.max(np.abs(found.pull)) > np.min(np.abs(found.pull))

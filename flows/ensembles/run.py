@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -20,8 +19,9 @@ from flows.core.problem import INTERRUPTED
 from flows.core.progress import member_bar
 from flows.core.system import System
 from flows.ensembles import memory, store
-from flows.ensembles.member import LOST, ChunkTask, Law, missing_rows, shapes
+from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
+from flows.ensembles.starts import Law, check_starts, fingerprint, part
 from flows.ensembles.workers import AHEAD, finished
 from flows.runs.request import check_count
 from flows.runs.trajectory import provenance
@@ -55,7 +55,7 @@ def run_ensemble(
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
     workers, chunk_size = request.workers, request.chunk_size
     check_count("workers", workers)
-    size, given = _checked_starts(system, starts)
+    size, given = check_starts(system, starts)
     known = {c.id for c in system.statements.claims}
     if unknown := [c for c in request.claims if c not in known]:
         raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
@@ -88,7 +88,7 @@ def run_ensemble(
             chunks[k] = Chunk(first, count, path)
         else:
             pending.append(k)
-    calls = [(_part(given, *spans[k]), *spans[k]) for k in pending]
+    calls = [(part(given, *spans[k]), *spans[k]) for k in pending]
     there = size - sum(count for _, _, count in calls)
     with (
         contextlib.suppress(KeyboardInterrupt),
@@ -120,7 +120,7 @@ def _manifest(task: ChunkTask, starts: Law | NDArray[Any], t: Array) -> dict[str
         "parameters": task.system.parameters,
         "procedure": {"kind": kind, **task.procedure.provenance},
         "t": t.tolist(),
-        "starts": asdict(starts) if isinstance(starts, Law) else _fingerprint(starts),
+        "starts": asdict(starts) if isinstance(starts, Law) else fingerprint(starts),
         "shapes": {name: list(shape) for name, shape in task.shapes.items()},
         "claims": list(task.claims),
         "software": {key: software[key] for key in ("python", "machine", "versions")},
@@ -168,39 +168,6 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
         lacking = None if whole else missing_rows(task, count, INTERRUPTED, "not computed")
         chunks.append(Chunk(first, count, file if lacking is None else lacking))
     return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
-
-
-def _checked_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | NDArray[Any]]:
-    """Number of members, and the law or an array that is right in all but single members."""
-    if isinstance(starts, Law):
-        starts.start(system, 0)
-        return starts.size, starts
-    try:
-        array = np.array(starts)
-    except ValueError:
-        raise InputError("starts must be an array, one start a member; its rows differ") from None
-    shape = system.initial().shape
-    if array.dtype.kind not in "iufc" or array.shape[1:] != shape or not len(array):
-        raise InputError(
-            f"starts must be a Law or numbers of shape (members, "
-            f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
-            f" {array.shape}"
-        )
-    return len(array), array
-
-
-def _fingerprint(array: NDArray[Any]) -> dict[str, Any]:
-    seen = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {
-        "size": len(array),
-        "shape": list(array.shape),
-        "dtype": str(array.dtype),
-        "sha256": seen,
-    }
-
-
-def _part(starts: Law | NDArray[Any], first: int, count: int) -> Law | NDArray[Any]:
-    return starts if isinstance(starts, Law) else starts[first : first + count]
 
 
 def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | None) -> None:

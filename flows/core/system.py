@@ -17,7 +17,7 @@ import numpy as np
 
 import potentials
 from flows.core.arrays import Array
-from flows.core.chart import Chart, Lanes
+from flows.core.chart import Chart, Clock, Lanes
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
@@ -64,6 +64,37 @@ class State:
 
 #: From a chart to its raw field in JAX and the arguments of that: ``field(x, arguments)``.
 JaxField = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
+
+
+class DifferentiableFlow(NamedTuple):
+    """A whole run in one chart, as a function in JAX of the variables in which it starts.
+
+    Parameters
+    ----------
+    variables : ndarray
+        What is differentiated by.
+    clock : Clock
+        Of the chart, from time 0.
+    field : callable
+        Raw field, ``field(x, arguments)``.
+    arguments : object
+        Arguments of the three functions.
+    start : callable
+        Raw state at time 0, ``start(variables, arguments)``.
+    loss : callable
+        Loss of a raw state, ``loss(x, arguments)``.
+    user : callable
+        From this loss and its gradient by the variables to the user's loss and the gradient by the
+        user's start.
+    """
+
+    variables: Array
+    clock: Clock
+    field: Callable[[Any, Any], Any]
+    arguments: Any
+    start: Callable[[Any, Any], Any]
+    loss: Callable[[Any, Any], Any]
+    user: Callable[[float, Array], tuple[float, Array]]
 
 
 class Smooth(NamedTuple):
@@ -198,6 +229,10 @@ class System(abc.ABC):
 
     def jax_field(self) -> JaxField | None:
         """Raw field in JAX; None for a system whose field is not written in JAX."""
+        return None
+
+    def differentiable(self, frame: Any, state: Any) -> DifferentiableFlow | None:
+        """Run from one state, to be differentiated by its start; None where it is not written."""
         return None
 
     def ball_flow(self, start: Array) -> BallFlow:

@@ -20,7 +20,7 @@ from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class GMMEM(MixtureSystem):
         """The target stands at 0."""
         return
 
-    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(means, np.array(self.weights), merge)
 
@@ -146,7 +146,7 @@ class GMMEM(MixtureSystem):
         """Return the KL divergence."""
         return kl
 
-    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
         from flows.systems.gmm_em import exact
 

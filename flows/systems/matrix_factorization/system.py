@@ -24,7 +24,7 @@ from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import ChainPiece, piece
-from flows.systems.matrix_factorization.state import Frame, Sound
+from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.systems.matrix_factorization.field_balls import ChainFlow
@@ -89,7 +89,7 @@ class MatrixFactorization(System):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
     linear_charts: ClassVar[bool] = False
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
@@ -231,7 +231,7 @@ class MatrixFactorization(System):
 
     # Sound coordinates -------------------------------------------------------------------
 
-    def reduce(self, start: NDArray[Any]) -> tuple[Frame, Sound]:
+    def reduce(self, start: NDArray[Any]) -> tuple[Frame, SoundState]:
         """Turn the target diagonal; residual and defects become variables of their own."""
         target = self._target
         left = right = np.eye(self.d, dtype=target.dtype)
@@ -253,9 +253,9 @@ class MatrixFactorization(System):
         point = chains.Point(layers, residual, defects, decay)
         values = np.abs(diagonal)
         rounding = start_rounding(layers, values) * np.exp(decay)
-        return Frame(_reals(left), _reals(right), values, rounding), Sound(chains.pack(point))
+        return Frame(_reals(left), _reals(right), values, rounding), SoundState(chains.pack(point))
 
-    def restore(self, frame: Frame, state: Sound) -> NDArray[Any]:
+    def restore(self, frame: Frame, state: SoundState) -> NDArray[Any]:
         """User's layers, shape (..., depth, d, d)."""
         layers = np.array(chains.unpack(state.x, self._shape).layers)
         layers[..., 0, :, :] = layers[..., 0, :, :] @ chains.adjoint(self._numbers(frame.right))
@@ -265,7 +265,7 @@ class MatrixFactorization(System):
     def _numbers(self, reals: Array) -> NDArray[Any]:
         return np.ascontiguousarray(reals).view(complex) if self._complex else reals
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See `monitors` and `loss_errors` in `features.py`."""
         # The determinant is the user's, whose layers are turned.
         turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
@@ -277,15 +277,15 @@ class MatrixFactorization(System):
 
     # The pieces of a run -----------------------------------------------------------------
 
-    def begin(self, frame: Frame, state: Sound) -> Restart:
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Nothing is degenerate: a chain at zero stays there."""
         return Restart(frame, state, 0.0)
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> ChainPiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> ChainPiece:
         """Piece in log-time until residual or defects leave the range of doubles, or a decade."""
         return piece(self._shape, self.regularization, frame, state, time)
 
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow of the plain layers with ``digits`` digits, by formulas of its own."""
         from flows.systems.matrix_factorization.exact import smooth
 

@@ -21,7 +21,7 @@ from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, Sound
+from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
 
@@ -140,7 +140,7 @@ class ScoreMatching(MixtureSystem):
         """Target's mean."""
         return None if self.target is None else np.array(self.target)
 
-    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
@@ -150,7 +150,7 @@ class ScoreMatching(MixtureSystem):
         """Return ``E|v|^2``."""
         return fisher
 
-    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
         from flows.systems.score_matching import exact
 
@@ -184,7 +184,7 @@ class ScoreMatching(MixtureSystem):
 
     # Regimes -----------------------------------------------------------------------------
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> MixturePiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock; a change of the regime ends the piece."""
         regimes = Regimes(self.regime, _events)
         return pieces.piece(self.law, frame, state, time, self.tolerance, regimes)

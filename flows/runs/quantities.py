@@ -39,7 +39,7 @@ class Run(Protocol):
 
     @property
     def quantities(self) -> Quantities:
-        """All quantities, evaluated once for whoever asks."""
+        """All quantities, evaluated once and shared."""
 
     @property
     def status(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import INTERRUPTED
+from flows.core.progress import member_bar
 from flows.core.system import System
 from flows.ensembles import memory, store
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
@@ -91,7 +92,7 @@ def run_ensemble(
     there = size - sum(count for _, _, count in calls)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        _member_bar(request.progress, there, size) as advance,
+        member_bar(request.progress, there, size) as advance,
     ):
         for position, rows in finished(task, calls, workers, request.executor):
             k = pending[position]
@@ -176,26 +177,3 @@ def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | N
     run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, task.times)
     kept = size if folder is None else AHEAD * workers * chunk
     memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
-
-
-@contextlib.contextmanager
-def _member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Progress bar in members, with rate and time left, or nothing."""
-    if not progress:
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    class Rate(TextColumn):
-        def render(self, task: Any) -> Any:
-            from rich.text import Text
-
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.3g} members/s")
-
-    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), Rate(""), Remaining()]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("ensemble", total=size, completed=there)
-        yield lambda count: bar.advance(task, count)

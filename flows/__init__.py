@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.convergence import convergence as convergence
     from flows.ensembles.descend import descend_ensemble as descend_ensemble
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
-    from flows.ensembles.member import Law as Law
     from flows.ensembles.result import Ensemble as Ensemble
     from flows.ensembles.run import load_ensemble as load_ensemble
+    from flows.ensembles.starts import Law as Law
     from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.report import figures as figures
@@ -43,7 +43,7 @@ _HOME = {
     "Ensemble": "flows.ensembles.result",
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
-    "Law": "flows.ensembles.member",
+    "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
     "OwnSystem": "flows.systems.own.system",

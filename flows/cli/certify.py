@@ -18,6 +18,7 @@ from flows.systems.registry import SYSTEMS
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.verdicts import Proven, RigorousVerdict
+    from flows.certificates.verifier.verify import Verification
     from flows.runs.trajectory import Trajectory
 
 # Decimal digits of a ball that are printed.
@@ -86,7 +87,7 @@ def certify(
         return 4
     if out is not None:
         certificate.save(out, force=force)
-    return _show(certificate, times, claim, as_json, {"checked": None})
+    return _show(certificate, times, claim, as_json)
 
 
 @click.command(epilog=examples.VERIFY)
@@ -97,8 +98,8 @@ def certify(
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check a certificate from its file alone, by code that shares nothing with what made it.
 
-    With options of a flow, it must be about that start, teacher and --t-end. What it says of the
-    claims is shown if it is accepted.
+    With options of a flow, it must be about that start, teacher and --t-end. System and start that
+    were verified are shown if it is accepted, and what it says of the claims.
 
     Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
     --claim is UNDECIDED.
@@ -113,16 +114,15 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     name = load_certificate(path).system.name if asked else ""
     made, start = problem(name, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
-    summary = {"accepted": found.accepted, "refused": found.refused or None, "pieces": found.pieces}
     if not found.accepted:
         if as_json:
-            output.print_json({"checked": summary})
+            output.print_json({"checked": _summary(found)})
         else:
             click.echo(f"REFUSED: {found.refused}")
         return 1
     certificate = load_certificate(path)
     times = _times(options["t_eval"], certificate.t_end)
-    return _show(certificate, times, claim, as_json, {"checked": summary})
+    return _show(certificate, times, claim, as_json, found)
 
 
 def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
@@ -160,9 +160,9 @@ def _show(
     times: Sequence[float],
     claim: str | None,
     as_json: bool,
-    extra: dict[str, Any],
+    checked: Verification | None = None,
 ) -> int:
-    """Print what a certificate says; return the exit code."""
+    """Print what a certificate says, and what was checked of it; return the exit code."""
     from flows.certificates.decide import Proof
     from flows.certificates.verdicts import refutes, verdicts
     from flows.core.arrays import plain
@@ -188,25 +188,45 @@ def _show(
                 "pieces": len(certificate.pieces),
                 "enclosures": enclosures,
                 "verdicts": [v.to_json() for v in found],
-                **extra,
+                "checked": None if checked is None else _summary(checked),
             }
         )
     else:
-        output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
+        output.console().print(*_tables(certificate, enclosures, found, checked))
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
     return int(refutes(found))
+
+
+def _summary(checked: Verification) -> dict[str, Any]:
+    """What the checker found, and the problem that it verified; no problem if it refused."""
+    from flows.core.arrays import plain
+
+    return {
+        "accepted": checked.accepted,
+        "refused": checked.refused or None,
+        "pieces": checked.pieces,
+        "system": checked.system or None,
+        "parameters": checked.parameters,
+        "start": None if checked.start is None else plain(checked.start),
+        "t_end": checked.t_end if checked.accepted else None,
+    }
 
 
 def _tables(
     certificate: Certificate,
     enclosures: Sequence[dict[str, Any]],
     found: Sequence[RigorousVerdict],
-    checked: dict[str, Any] | None,
+    checked: Verification | None,
 ) -> list[Any]:
-    parameters = certificate.system.parameters.items()
+    from flows.core.arrays import plain
+
+    parameters, start = certificate.system.parameters, certificate.start
+    if checked is not None:  # as the checker read them
+        parameters, start = checked.parameters or {}, checked.start
     rows = [
-        ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters)),
+        ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
+        ("start", str(plain(start))),
         ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
         (
             "distance from the polynomial",

@@ -119,7 +119,7 @@ def ensemble(
 
 def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
     """System and starts that the options ask for."""
-    from flows.ensembles.member import Law
+    from flows.ensembles.starts import Law
 
     if options["initial"] is None:
         check_given(name, options)

@@ -30,7 +30,7 @@ SHORT = 1.0
 FAR = 4.0
 # A cluster reaches the target by 20 n: gradient EM, the slower one, takes exp(-t/n).
 ARRIVED, LATEST = 20.0, 1e6
-# Where a run ends is told by this tolerance; in a cluster it is relative to the offsets.
+# This tolerance suffices to see where a run ends; in a cluster it is relative to the offsets.
 RTOL = 1e-8
 # Thresholds are sought between these: longer ones belong to offsets below the rounding of a mean.
 NEAREST, FARTHEST = 0.0, 10.0

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import unknown
-from flows.runs.check import check, selected
+from flows.runs.check import check
+from flows.runs.comparison import selected
 from flows.runs.quantities import Run
 from flows.runs.rates import FLOOR, local_exponent
 from flows.runs.verdict import Outcome

@@ -23,7 +23,8 @@ from flows.report.drawing import (
     styled,
     time_axis,
 )
-from flows.runs.check import check, selected
+from flows.runs.check import check
+from flows.runs.comparison import selected
 from flows.runs.rates import FLOOR, local_exponent, log_corrected
 from flows.runs.trajectory import Trajectory
 from potentials.score_matching import LINEAR

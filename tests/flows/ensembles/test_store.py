@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from flows.core.errors import InputError
-from flows.ensembles import member, store
+from flows.ensembles import store
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import ChunkTask, Law
+from flows.ensembles.member import ChunkTask
 from flows.ensembles.run import load_ensemble
+from flows.ensembles.starts import Law
+from flows.runs.integrate import follow
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 SYSTEM = ReLUNeuron(n=2, d=2)
@@ -108,14 +110,13 @@ def test_after_ctrl_c_the_finished_chunks_are_kept_and_it_goes_on(
 
 
 def test_an_interrupted_run_is_not_a_row(tmp_path, monkeypatch):
-    follow = member.follow
 
     def interrupted(*given, **options):
         found = follow(*given, **options)
         object.__setattr__(found, "status", "interrupted")
         return found
 
-    monkeypatch.setattr(member, "follow", interrupted)
+    monkeypatch.setattr("flows.ensembles.integrate.follow", interrupted)
     assert set(run(tmp_path / "e").status) == {"interrupted"}
     assert list(content(tmp_path / "e")) == ["manifest.json"]
 

@@ -29,8 +29,8 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.ensembles.descend import CHUNK, descend_ensemble
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
 from flows.ensembles.result import Ensemble
+from flows.ensembles.starts import Law
 from flows.systems.relu_neuron.exact import adaptive_loss
 
 N, D, SCALE, T_END, RTOL = 3, 5, 0.1, 1e9, 1e-8
@@ -229,7 +229,7 @@ def engines(size: int, cpu_size: int) -> Table:
     import jax
 
     from flows.ensembles.batch_jax import batch
-    from flows.ensembles.member import Flow
+    from flows.runs.request import Request
 
     jax.config.update("jax_enable_x64", True)  # this process is ours
     device = jax.default_backend()
@@ -271,7 +271,7 @@ def engines(size: int, cpu_size: int) -> Table:
         )
 
     def used(rtol: float, count: int) -> str:
-        procedure = batch(Flow(T_END, None, "auto", rtol, None, 100_000), system, None)
+        procedure = batch(Request(T_END, rtol=rtol, max_steps=100_000), system, None)
         law = Law(procedure.chunk_size(count, 1), SCALE)
         starts = (functools.partial(law.start, system, k) for k in range(law.size))
         (share, *_) = [

@@ -31,8 +31,8 @@ from rich.table import Table
 
 import flows
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
 from flows.ensembles.result import Ensemble
+from flows.ensembles.starts import Law
 
 T_END, RTOL = 1e9, 1e-8
 NEURONS = (2, 4, 8, 16, 32, 64)

@@ -14,7 +14,7 @@ import numpy as np
 from machine import describe
 
 import flows
-from flows.ensembles.convergence import convergence, probability
+from flows.ensembles.convergence import check_probability, convergence
 from flows.systems.matrix_factorization import field as chains
 
 
@@ -118,7 +118,7 @@ def ensemble(members: int) -> None:
     print(f"probability to converge, {members} starts (d = 2, eps = 0.25)")
     for field in ("real", "complex"):
         for a in (0.1, 1.0, 10.0, 100.0):
-            verdict = probability(
+            verdict = check_probability(
                 convergence(flows.MatrixFactorization(2, field, a), 0.25, range(members), 1e5)
             )
             print(f"  {field:8} a = {a:<5g} {verdict.verdict}: {verdict.message}")

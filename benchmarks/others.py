@@ -32,7 +32,7 @@ from rich.table import Table
 
 import flows
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 
 RTOLS = (1e-8, 1e-10)
 TIGHT = 1e-13

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import flows
-from flows.ensembles.threshold import linear_spread, start, threshold
+from flows.ensembles.threshold import cluster_start, linear_spread, threshold
 from flows.systems.score_matching import exact as score_matching_exact
 
 EXPECTATION, FORMS, SMALL_LOSS = 1e-8, 1e-10, 1e-6
@@ -93,7 +93,7 @@ def configurations(r: int) -> Iterator[tuple[str, np.ndarray]]:
         for offset in (1e-7, 1e-12):
             yield (
                 f"cluster at {distance:g}, offsets {offset:g}",
-                start(COMPONENTS, r, distance, offset, r),
+                cluster_start(COMPONENTS, r, distance, offset, r),
             )
     for scale in (1e-2, 0.3, 1.0, 3.0):
         yield f"spread {scale:g}", scale * normal / np.abs(normal).max()
@@ -177,7 +177,7 @@ def speed(console: Console) -> bool:
     system = flows.ScoreMatching(5, 3)
     # Compiled before the clock runs.
     flows.integrate(flows.ScoreMatching(2, 1), [[1.0], [2.0]], 1.0)
-    collapse = flows.integrate(system, start(5, 3, 4.0, 1e-7), 1e4)
+    collapse = flows.integrate(system, cluster_start(5, 3, 4.0, 1e-7), 1e4)
     console.print(
         f"n = 5, d = 3 from (4, 0, 0) + 1e-7 to t = 1e4: {collapse.stats['seconds']:.2f}"
         f" s, longest mean {collapse['max_norm'][-1]:.2g}, "
@@ -196,7 +196,7 @@ def speed(console: Console) -> bool:
 
 def small_losses(console: Console, reference: bool) -> bool:
     """Loss down to 1e-20 and below, along a run against 50 digits."""
-    system, means, end = flows.ScoreMatching(3, 2), start(3, 2, 4.0, 1e-7), 1e12
+    system, means, end = flows.ScoreMatching(3, 2), cluster_start(3, 2, 4.0, 1e-7), 1e12
     run = flows.integrate(system, means, end)
     console.print(
         f"n = 3, d = 2 from (4, 0) + 1e-7 to t = {end:g}: loss {run['loss'][-1]:.3e}, "

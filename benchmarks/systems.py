@@ -32,7 +32,7 @@ from scipy.integrate import solve_ivp
 from scipy.special import logsumexp
 
 import flows
-from flows.ensembles.threshold import start as cluster
+from flows.ensembles.threshold import cluster_start
 
 RTOL, TIGHT = 1e-8, 1e-11
 ATOL = 1e-14
@@ -164,7 +164,7 @@ def cases(members: int) -> list[Case]:
             "score_matching, n = 5, d = 3, cluster at 4",
             flows.ScoreMatching(5, 3),
             score_matching,
-            [cluster(5, 3, 4.0, 1e-7)],
+            [cluster_start(5, 3, 4.0, 1e-7)],
             1e4,
         ),
         Case(

@@ -14,17 +14,20 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certify import certify as certify
     from flows.certificates.verifier.verify import verify as verify
     from flows.core.errors import InputError as InputError
+    from flows.ensembles.convergence import convergence as convergence
     from flows.ensembles.descend import descend_ensemble as descend_ensemble
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
-    from flows.ensembles.member import Law as Law
     from flows.ensembles.result import Ensemble as Ensemble
     from flows.ensembles.run import load_ensemble as load_ensemble
+    from flows.ensembles.starts import Law as Law
+    from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.report import figures as figures
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.integrate import integrate as integrate
     from flows.runs.rates import local_exponent as local_exponent
+    from flows.runs.rates import tail_constant as tail_constant
     from flows.runs.sensitivity import sensitivity as sensitivity
     from flows.runs.trajectory import Trajectory as Trajectory
     from flows.runs.trajectory import load as load
@@ -40,7 +43,7 @@ _HOME = {
     "Ensemble": "flows.ensembles.result",
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
-    "Law": "flows.ensembles.member",
+    "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
     "OwnSystem": "flows.systems.own.system",
@@ -49,6 +52,7 @@ _HOME = {
     "Trajectory": "flows.runs.trajectory",
     "certify": "flows.certificates.certify",
     "check": "flows.runs.check",
+    "convergence": "flows.ensembles.convergence",
     "descend": "flows.runs.descend",
     "descend_ensemble": "flows.ensembles.descend",
     "integrate": "flows.runs.integrate",
@@ -58,6 +62,8 @@ _HOME = {
     "load_ensemble": "flows.ensembles.run",
     "local_exponent": "flows.runs.rates",
     "sensitivity": "flows.runs.sensitivity",
+    "tail_constant": "flows.runs.rates",
+    "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",
     "worst_case": "flows.ensembles.worst_case",
 }

@@ -16,7 +16,6 @@ from IPython.display import Math
 import flows
 import potentials
 import symbolic
-from flows.runs.rates import tail_constant
 
 system = {n: flows.ReLUNeuron(n=n, d=5) for n in (1, 2, 3)}
 run = {n: flows.integrate(s, s.initial(0.1, seed=0), t_end=1e12) for n, s in system.items()}
@@ -78,7 +77,7 @@ for name in ("distance_decay_constant", "distance_vs_loss_constant", "loss_lower
 
 # %%
 pair = flows.integrate(flows.ReLUNeuron(n=2, d=2), [[0.3, 0.2], [0.3, -0.2]], t_end=1e12)
-limit = tail_constant(pair, exponent=3)
+limit = flows.tail_constant(pair, exponent=3)
 print(f"t^3 L -> {limit.value:.9f} +- {limit.error:.1g}; pi^2/6 = {np.pi**2 / 6:.9f}")
 
 # %% [markdown]

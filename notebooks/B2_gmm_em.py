@@ -14,7 +14,6 @@ from IPython.display import Math
 
 import flows
 import potentials
-from flows.runs.rates import tail_constant
 
 system = flows.GMMEM(n=3, d=2)
 run = flows.integrate(system, system.initial(1.0, seed=0), t_end=1e8)
@@ -62,7 +61,8 @@ flows.figures.gmm_em.loss_figure(run)
 # %%
 for n, d in ((2, 1), (3, 2), (5, 2), (4, 1)):
     one = flows.GMMEM(n=n, d=d)
-    tail = tail_constant(flows.integrate(one, one.initial(1.0, seed=0), t_end=1e8), exponent=2)
+    late = flows.integrate(one, one.initial(1.0, seed=0), t_end=1e8)
+    tail = flows.tail_constant(late, exponent=2)
     print(
         f"n = {n}, d = {d}: t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"
         f" r n^2/16 = {min(n - 1, d) * n * n / 16:.6f}"

@@ -12,7 +12,6 @@
 import numpy as np
 
 import flows
-from flows.ensembles.threshold import threshold
 from flows.systems.score_matching.exact import stationary_point
 
 
@@ -54,7 +53,7 @@ for label, run in (("M = 4", near), ("M = 6", far)):
 
 # %%
 for sigma in (1e-3, 1e-7, 1e-12):
-    low, high = threshold(5, 1, sigma, width=0.1)
+    low, high = flows.threshold(5, 1, sigma, width=0.1)
     print(
         f"sigma = {sigma:.0e}: threshold between {low:.3f} and {high:.3f};"
         f" M^2 - log(1/sigma) = {((low + high) / 2) ** 2 - np.log(1 / sigma):.1f}"

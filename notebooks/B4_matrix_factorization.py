@@ -12,7 +12,6 @@
 import numpy as np
 
 import flows
-from flows.ensembles.convergence import convergence
 
 system = flows.MatrixFactorization(d=3, regularization=20.0)
 runs = {}
@@ -44,7 +43,7 @@ for seed, run in runs.items():
 
 # %%
 for a in (0.5, 2.0, 20.0):
-    found = convergence(flows.MatrixFactorization(1, "real", a), 0.2, range(30), 1e3)
+    found = flows.convergence(flows.MatrixFactorization(1, "real", a), 0.2, range(30), 1e3)
     print(
         f"a = {a:4}: converge with det W(0) > 0: {found.fraction(True):.2f},"
         f" with det W(0) < 0: {found.fraction(False):.2f}, all: {found.converged.mean():.2f}"
@@ -57,7 +56,7 @@ for a in (0.5, 2.0, 20.0):
 # %%
 for depth in (2, 3, 4):
     layers = flows.MatrixFactorization(d=2, depth=depth, regularization=20.0)
-    found = convergence(layers, 0.3, range(8), 1e3)
+    found = flows.convergence(layers, 0.3, range(8), 1e3)
     print(
         f"depth {depth}: converge with det W(0) > 0: {found.fraction(True):.2f},"
         f" with det W(0) < 0: {found.fraction(False):.2f}"

@@ -14,7 +14,6 @@ import sympy as sp
 from IPython.display import Math
 
 import flows
-from flows.runs.rates import tail_constant
 from potentials import (
     EXPONENT,
     Comparison,
@@ -125,7 +124,7 @@ for claim, change in (
 # $t^{-2}$ instead of the ReLU's $t^{-3}$.
 
 # %%
-tail = tail_constant(run, exponent=2)
+tail = flows.tail_constant(run, exponent=2)
 r = min(n - 1, d - 1)
 print(
     f"t^2 L -> {tail.value:.6f} +- {tail.error:.0e};"

@@ -14,6 +14,7 @@ import flows
 import potentials
 import symbolic
 from flows.report.formulas import prose
+from flows.systems.registry import SYSTEMS
 
 PACKAGES = (symbolic, potentials, flows)
 # Modules beyond the public names of the packages that scripts use.
@@ -36,18 +37,6 @@ MODULES = (
 INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
-TITLES = {
-    "relu_neuron": "One ReLU neuron",
-    "gmm_em": "Gradient EM",
-    "score_matching": "Score matching",
-    "matrix_factorization": "Matrix factorisation",
-}
-NOTEBOOKS = {
-    "relu_neuron": "B1_relu_neuron",
-    "gmm_em": "B2_gmm_em",
-    "score_matching": "B3_score_matching",
-    "matrix_factorization": "B4_matrix_factorization",
-}
 
 
 def everything(target, notebooks):
@@ -70,7 +59,7 @@ def everything(target, notebooks):
     for module in MODULES:
         (target / "api" / f"{module}.rst").write_text(module_page(module))
     for system in potentials.SYSTEMS:
-        (target / "theory" / f"{system}.md").write_text(theory_page(system))
+        (target / "theory" / f"{system}.md").write_text(theory_page(system, notebooks))
     (target / "gallery.md").write_text(gallery(notebooks, target / "gallery"))
 
 
@@ -133,8 +122,12 @@ def module_page(module):
 # Theory -----------------------------------------------------------------------------------
 
 
-def theory_page(system):
+def theory_page(system, notebooks):
     """Potentials, claims and derivations of a system, with their sources."""
+    opening = "This page"
+    for notebook in notebooks.glob(f"*_{system}.ipynb"):
+        link = f"[{notebook.stem}](../notebooks/{notebook.name})"
+        opening = f"The notebook {link} tells the story; this page"
     stated = potentials.statements(system)
     paper = stated.claims[0].source
     document = symbolic.derive(system)
@@ -142,10 +135,9 @@ def theory_page(system):
         document = document.verify()
     steps = sum(len(d.steps) for d in document.derivations)
     parts = [
-        f"# {TITLES[system]}",
+        f"# {SYSTEMS[system].title}",
         f"{paper.authors} {paper.year}, [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
-        f" The notebook [{NOTEBOOKS[system]}](../notebooks/{NOTEBOOKS[system]}.ipynb) tells the"
-        " story; this page lists what the packages know, generated from their expressions.",
+        f" {opening} lists what the packages know, generated from their expressions.",
         "## Potentials",
         *(potential(p) for p in stated.potentials),
         "## Claims",

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import help as help_of
-from flows.cli import output
-from flows.cli.options import FLOW, flow_options, one_of
-from flows.cli.systems import SYSTEMS, Options
+from flows.cli import arguments, examples, output
+from flows.cli.options import flow_options, one_of
+from flows.cli.runs import problem
 from flows.core.errors import InputError
-from flows.core.files import check_output
+from flows.core.options import Options
+from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.verdicts import Proven, RigorousVerdict
-    from flows.core.system import System
+    from flows.certificates.verifier.verify import Verification
     from flows.runs.trajectory import Trajectory
 
 # Decimal digits of a ball that are printed.
@@ -27,13 +27,13 @@ DIGITS = 20
 SHOWN = ("t_end", "t_eval")
 
 _claim = click.option(
-    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Decide only this claim."
+    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command(epilog=help_of.CERTIFY)
-@help_of.system
+@click.command(epilog=examples.CERTIFY)
+@arguments.system
 @flow_options
 @click.option(
     "--digits",
@@ -65,6 +65,7 @@ def certify(
     """
     from flows.certificates.certify import Uncertified
     from flows.certificates.certify import certify as prove
+    from flows.core.files import check_output
     from flows.core.progress import time_bar
     from flows.runs.request import output_times
     from potentials import claims
@@ -76,7 +77,7 @@ def certify(
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     output_times(options["t_end"])  # or its message
     check_output(out, force)
-    made, start = _problem(system, options)
+    made, start = problem(system, options)
     times = _times(options["t_eval"], options["t_end"])
     try:
         with time_bar(sys.stderr.isatty(), options["t_end"]) as show:
@@ -86,10 +87,10 @@ def certify(
         return 4
     if out is not None:
         certificate.save(out, force=force)
-    return _show(certificate, times, claim, as_json, {"checked": None})
+    return _show(certificate, times, claim, as_json)
 
 
-@click.command(epilog=help_of.VERIFY)
+@click.command(epilog=examples.VERIFY)
 @click.argument("path", metavar="CERT.json")
 @flow_options
 @_claim
@@ -97,8 +98,8 @@ def certify(
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check a certificate from its file alone, by code that shares nothing with what made it.
 
-    With options of a flow, it must be about that start, teacher and --t-end. What it says of the
-    claims is shown if it is accepted.
+    With options of a flow, it must be about that start, teacher and --t-end. System and start that
+    were verified are shown if it is accepted, and what it says of the claims.
 
     Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
     --claim is UNDECIDED.
@@ -111,18 +112,17 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     _refuse(options, ("rtol", "method"))
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
     name = load_certificate(path).system.name if asked else ""
-    made, start = _problem(name, options) if asked else (None, None)
+    made, start = problem(name, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
-    summary = {"accepted": found.accepted, "refused": found.refused or None, "pieces": found.pieces}
     if not found.accepted:
         if as_json:
-            output.print_json({"checked": summary})
+            output.print_json({"checked": _summary(found)})
         else:
             click.echo(f"REFUSED: {found.refused}")
         return 1
     certificate = load_certificate(path)
     times = _times(options["t_eval"], certificate.t_end)
-    return _show(certificate, times, claim, as_json, {"checked": summary})
+    return _show(certificate, times, claim, as_json, found)
 
 
 def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
@@ -138,19 +138,6 @@ def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
         )
     certificate = load_certificate(path)
     return Proven(certificate.t_end, certificate.error, tuple(verdicts(certificate, claim)))
-
-
-def _problem(name: str, options: Options) -> tuple[System, Any]:
-    """System and start that the options ask for."""
-    given = [key for key, value in options.items() if value is not None]
-    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(
-            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
-        )
-    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
-    if "initial" in given and twice:
-        raise InputError(f"--initial: expected no --{twice[0]} beside it; give one of them")
-    return SYSTEMS[name].prepare(options)
 
 
 def _refuse(options: Options, names: Sequence[str]) -> None:
@@ -173,9 +160,9 @@ def _show(
     times: Sequence[float],
     claim: str | None,
     as_json: bool,
-    extra: dict[str, Any],
+    checked: Verification | None = None,
 ) -> int:
-    """Print what a certificate says; return the exit code."""
+    """Print what a certificate says, and what was checked of it; return the exit code."""
     from flows.certificates.decide import Proof
     from flows.certificates.verdicts import refutes, verdicts
     from flows.core.arrays import plain
@@ -201,25 +188,45 @@ def _show(
                 "pieces": len(certificate.pieces),
                 "enclosures": enclosures,
                 "verdicts": [v.to_json() for v in found],
-                **extra,
+                "checked": None if checked is None else _summary(checked),
             }
         )
     else:
-        output.console().print(*_tables(certificate, enclosures, found, extra["checked"]))
+        output.console().print(*_tables(certificate, enclosures, found, checked))
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
     return int(refutes(found))
+
+
+def _summary(checked: Verification) -> dict[str, Any]:
+    """What the checker found, and the problem that it verified; no problem if it refused."""
+    from flows.core.arrays import plain
+
+    return {
+        "accepted": checked.accepted,
+        "refused": checked.refused or None,
+        "pieces": checked.pieces,
+        "system": checked.system or None,
+        "parameters": checked.parameters,
+        "start": None if checked.start is None else plain(checked.start),
+        "t_end": checked.t_end if checked.accepted else None,
+    }
 
 
 def _tables(
     certificate: Certificate,
     enclosures: Sequence[dict[str, Any]],
     found: Sequence[RigorousVerdict],
-    checked: dict[str, Any] | None,
+    checked: Verification | None,
 ) -> list[Any]:
-    parameters = certificate.system.parameters.items()
+    from flows.core.arrays import plain
+
+    parameters, start = certificate.system.parameters, certificate.start
+    if checked is not None:  # as the checker read them
+        parameters, start = checked.parameters or {}, checked.start
     rows = [
-        ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters)),
+        ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
+        ("start", str(plain(start))),
         ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
         (
             "distance from the polynomial",

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import help as help_of
-from flows.cli import output
-from flows.cli.options import FLOW, T_END, flow_options, one_of
-from flows.cli.systems import SYSTEMS, Options, chosen
+from flows.cli import arguments, examples, output
+from flows.cli.options import T_END, check_given, flow_options
+from flows.cli.runs import solver
 from flows.core.errors import InputError
+from flows.core.options import Options, chosen, law_options
+from flows.systems.registry import OPTIONS, SYSTEMS
 
 if TYPE_CHECKING:
     from flows.core.system import System
@@ -24,8 +25,8 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SHOWN = 5
 
 
-@click.command(epilog=help_of.ENSEMBLE)
-@help_of.system
+@click.command(epilog=examples.ENSEMBLE)
+@arguments.system
 @click.option("--size", metavar="N", type=int, help="Number of random starts.")
 @flow_options
 @click.option(
@@ -99,8 +100,7 @@ def ensemble(
         starts,
         t_end=T_END if options["t_end"] is None else options["t_end"],
         t_eval=options["t_eval"],
-        method=chosen(options, "method"),
-        rtol=chosen(options, "rtol"),
+        **solver(options),
         engine=engine,
         lanes=lanes,
         observables=names,
@@ -119,33 +119,19 @@ def ensemble(
 
 def _starts(name: str, size: int | None, options: Options) -> tuple[System, Any]:
     """System and starts that the options ask for."""
-    from flows.core.starts import read_array
-    from flows.ensembles.member import Law
+    from flows.ensembles.starts import Law
 
-    one_of("system", name, SYSTEMS)
-    given = [key for key, value in options.items() if value is not None]
-    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(
-            f"--{foreign[0].replace('_', '-')} is not an option of {name}; leave it out"
-        )
     if options["initial"] is None:
+        check_given(name, options)
         if size is None:
             raise InputError("--size: expected a number of starts, got none; give --size 100")
-        law = Law(
-            size,
-            chosen(options, "scale"),
-            chosen(options, "seed"),
-            {"balanced": True} if options.get("balanced") else {},
-        )
-        return SYSTEMS[name].prepare(options)[0], law
-    twice = [key for key in ("n", "d", "scale", "seed", "balanced") if key in given]
-    if size is not None or twice:
-        flag = "size" if size is not None else twice[0]
-        raise InputError(f"--initial: expected no --{flag} beside it; give one of them")
-    axes = ("depth", "d", "d") if "depth" in SYSTEMS[name].options else ("n", "d")
-    starts = read_array(options["initial"], ("members", *axes), options.get("field") == "complex")
-    sizes = dict(zip(axes, starts.shape[1:], strict=True))
-    return SYSTEMS[name].prepare({**options, **sizes, "initial": None})[0], starts
+        shape = law_options(OPTIONS[name], options)
+        law = Law(size, chosen(options, "scale"), chosen(options, "seed"), shape)
+        return SYSTEMS[name].from_options(options)[0], law
+    if size is not None:
+        raise InputError("--initial: expected no --size beside it; give one of them")
+    check_given(name, options)
+    return SYSTEMS[name].from_options(options, members=True)
 
 
 def summarise(result: Ensemble, below: float) -> dict[str, Any]:

@@ -13,22 +13,15 @@ from typing import Any
 
 import click
 
-from flows.cli import help as help_of
-from flows.cli import output
+from flows.cli import arguments, examples, output
+from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
-from flows.cli.options import (
-    flow_options,
-    integrated,
-    loaded_or_integrated,
-    one_of,
-    result_file,
-    written_out,
-)
+from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
-from flows.cli.systems import SYSTEMS
+from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
 from flows.core.errors import InputError
-from flows.core.files import check_output, write_file
+from flows.systems.registry import SYSTEMS
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -36,13 +29,13 @@ _force = click.option("--force", is_flag=True, help="Replace an existing output 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(epilog=help_of.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(epilog=examples.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="popflow")
 def commands() -> None:
     """Derive, integrate, check and show population gradient flows."""
 
 
-@commands.command("list", epilog=help_of.LIST)
+@commands.command("list", epilog=examples.LIST)
 def list_() -> None:
     """List systems, their potentials and claims, with sources."""
     from potentials import claims, potentials
@@ -56,8 +49,8 @@ def list_() -> None:
         console.print(output.table(("claim", "statement and source"), rows))
 
 
-@commands.command(epilog=help_of.DERIVE)
-@help_of.system
+@commands.command(epilog=examples.DERIVE)
+@arguments.system
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
@@ -67,9 +60,13 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
 
     Besides the systems: activations, gaussian, mixture.
 
-    Exit code 1 if a step is refuted, or an error that --controls puts in is not.
+    Exit code 1 if a step is refuted, or an error that --controls puts in is not; 3 if a step is
+    OPEN or only SAMPLED.
     """
     import symbolic
+    from flows.core.files import check_output, write_file
+    from symbolic.evidence.derivation import counted
+    from symbolic.evidence.identity import Evidence
 
     one_of("system", system, symbolic.DOCUMENTS)
     check_output(latex, force)
@@ -78,14 +75,15 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     if latex is not None:
         text = document.latex()
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
-    evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
     unseen = []
     if as_json:
         output.print_json(data)
     else:
         output.console().print(*(output.derivation_table(d) for d in document.derivations))
-        counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
-        click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
+        click.echo(counted(document.steps))
+        for step in document.steps:
+            if step.reason:
+                click.echo(f"  {step.evidence}: {step.rule}: {step.reason}")
     if controls:
         from symbolic.evidence.mutation import controls as broken
 
@@ -96,11 +94,14 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
         )
         for c in unseen:
             click.echo(f"  {c.evidence}: {c.derivation}: {c.rule}: {c.mutation}", err=as_json)
-    return int("REFUTED" in evidence or bool(unseen))
+    evidence = {step.evidence for step in document.steps}
+    if Evidence.REFUTED in evidence or unseen:
+        return 1
+    return 3 if evidence & {Evidence.OPEN, Evidence.SAMPLED} else 0
 
 
-@commands.command(epilog=help_of.RUN)
-@help_of.system
+@commands.command(epilog=examples.RUN)
+@arguments.system
 @flow_options
 @click.option("--out", metavar="FILE.nc", help="Write the result as NetCDF.")
 @_force
@@ -110,6 +111,8 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
 
     Exit code 4 if it stops before the end.
     """
+    from flows.core.files import check_output
+
     check_output(out, force)
     result = integrated(system, options)
     if out is not None:
@@ -121,11 +124,11 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     return 0 if result.completed else 4
 
 
-@commands.command(epilog=help_of.CHECK)
-@help_of.subject
+@commands.command(epilog=examples.CHECK)
+@arguments.subject
 @flow_options
 @click.option(
-    "--claim", metavar="ID", shell_complete=help_of.claim_names, help="Check only this claim."
+    "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Check only this claim."
 )
 @click.option(
     "--certificate",
@@ -171,12 +174,12 @@ def check(
     return exit_code(verdicts) if result.completed else 4
 
 
-@commands.command(epilog=help_of.INSPECT)
-@help_of.subject
+@commands.command(epilog=examples.INSPECT)
+@arguments.subject
 @click.option(
     "--potential",
     metavar="NAME",
-    shell_complete=help_of.potential_names,
+    shell_complete=arguments.potential_names,
     help="Show only this, in the terminal; its name in `popflow list`.",
 )
 @flow_options
@@ -206,6 +209,8 @@ def inspect(
 
     Exit code 4 if the run stopped before its end.
     """
+    from flows.core.files import check_output, write_file
+
     if potential is None:
         if out is not None:
             raise InputError("--out: expected --potential beside it, got none; name what to draw")
@@ -229,21 +234,21 @@ def inspect(
 def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:
     """Serve the inspector, beginning with what the command line says."""
     from flows.cli.inspector.server import serve
-    from flows.cli.inspector.worker import Job
+    from flows.cli.inspector.worker import Selection
 
     if subject in SYSTEMS:
-        job, given = Job(subject), written_out(subject, options)
+        selection, given = Selection(subject), written_out(subject, options)
     else:
         from flows.runs.trajectory import load
 
-        job, given = Job(file=result_file(subject, options)), {}
+        selection, given = Selection(file=result_file(subject, options)), {}
         load(subject)  # or its message, before a page is served
-    serve(job, given, port, browser, click.echo)
+    serve(selection, given, port=port, browser=browser, announce=click.echo)
     return 0
 
 
-@commands.command(epilog=help_of.REPORT)
-@help_of.systems
+@commands.command(epilog=examples.REPORT)
+@arguments.systems
 @click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
 @_force
 def report(systems: tuple[str, ...], out: str, force: bool) -> int:
@@ -275,8 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         4 a run that stopped before its end, 130 Ctrl-C outside a run.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words and help_of.COMPLETION not in os.environ:
-        click.echo(help_of.NEXT, nl=False)
+    if not words and COMPLETION not in os.environ:
+        click.echo(examples.NEXT, nl=False)
         return 0
     start_fast(many=words[:1] == ["ensemble"])
     try:

@@ -1,53 +1,111 @@
-"""From the options of the command line to a run; those of one system are in `cli_systems`."""
+"""The options of a flow on the command line, made from what the systems say of theirs."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import click
 
-from flows.cli.systems import DEFAULTS, SYSTEMS, Command, Options, chosen, comma_separated
-from flows.core.errors import InputError, nearest, unknown
+from flows.core.errors import InputError, unknown
+from flows.core.options import RANDOM_START, START, Option, Options, Slider
+from flows.systems.registry import OPTIONS, SYSTEMS
 
-if TYPE_CHECKING:
-    from flows.runs.trajectory import Trajectory
-    from potentials import Statements
+Command = Callable[..., Any]
 
 T_END = 1e9  # where `check` and `inspect` stop unless told otherwise
+RTOL, METHOD = 1e-10, "auto"
 SIZE = click.IntRange(1, 10**7)  # far beyond any memory, but n d is a number NumPy can count to
-
-
-def _option(flag: str, metavar: str, text: str, **more: Any) -> Callable[[Command], Command]:
-    default = DEFAULTS.get(flag.removeprefix("--"))
-    note = "" if default is None else f" [default: {default}]"
-    return click.option(flag, metavar=metavar, help=f"{text}{note}.", **more)
-
-
-FLOW = {
-    "t_end": _option("--t-end", "T", "Integrate to this time", type=float),
-    "n": _option("--n", "N", "Number of neurons or components", type=SIZE),
-    "d": _option("--d", "D", "Dimension", type=SIZE),
-    "scale": _option("--scale", "S", "Size of the random start", type=float),
-    "seed": _option("--seed", "K", "Seed of the random start", type=int),
-    "initial": _option("--initial", "FILE", "Start, .npy or JSON lists; replaces the four above"),
-    "t_eval": _option(
-        "--t-eval",
-        "T1,T2,..",
-        "Output times, else geometric",
-        callback=comma_separated("times", "1,10,100"),
+#: Options of every run: its end, start and solver.
+FLOW = (
+    Option(
+        "t_end",
+        "number",
+        "Integrate to this time",
+        "T",
+        label="horizon T",
+        slider=Slider(0, 15, 0.25, logarithmic=True),
     ),
-    "rtol": _option("--rtol", "R", "Relative tolerance of a step", type=float),
-    "method": _option("--method", "M", "Solver"),
-}
+    *START,
+    Option(
+        "t_eval",
+        "numbers",
+        "Output times, else geometric",
+        "T1,T2,..",
+        example="1,10,100",
+        plural="times",
+        label="output times",
+        rare=True,
+    ),
+    Option("rtol", "number", "Relative tolerance of a step", "R", RTOL, rare=True),
+    Option("method", "text", "Solver", "M", METHOD, rare=True),
+)
+
+
+def all_options() -> list[Option]:
+    """Options of every run, then those that systems add; those of one name are joined."""
+    own = [option for options in OPTIONS.values() for option in options if not option.refused]
+    names = dict.fromkeys(option.name for option in own)
+    return [*FLOW, *(_joined([o for o in own if o.name == name]) for name in names)]
+
+
+def _joined(same: Sequence[Option]) -> Option:
+    """One option for those of one name, which says what it means for each system."""
+    if len(same) == 1:
+        return same[0]
+    meanings = sorted(option.meaning_and_default for option in same)
+    return replace(same[0], meaning=", or ".join(meanings), default=None)
+
+
+def options_of(system: str) -> dict[str, Option]:
+    """Options that a system has, by name."""
+    known = {option.name: option for option in (*FLOW, *OPTIONS[system])}
+    return {name: option for name, option in known.items() if not option.refused}
+
+
+def comma_separated(plural: str, example: str) -> Callable[..., list[float] | None]:
+    """Click callback that reads numbers with commas between them, such as those of ``example``."""
+
+    def read(
+        context: click.Context, option: click.Parameter, text: str | None
+    ) -> list[float] | None:
+        try:
+            return None if text is None else [float(part) for part in text.split(",")]
+        except ValueError as error:
+            raise InputError(
+                f"{option.opts[0]}: expected {plural} separated by commas, like"
+                f" {example}, got {text!r}"
+            ) from error
+
+    return read
+
+
+def _parser(option: Option) -> dict[str, Any]:
+    """Arguments of click that say how the value of an option is read."""
+    match option.kind:
+        case "size":
+            return {"type": SIZE}
+        case "integer":
+            return {"type": int}
+        case "number":
+            return {"type": float}
+        case "numbers":
+            return {"callback": comma_separated(option.plural, option.example)}
+        case "choice":
+            return {"type": click.Choice(option.choices)}
+        case "flag":
+            return {"is_flag": True, "default": None}
+        case _:
+            return {}
 
 
 def flow_options(command: Command) -> Command:
     """Give a command the options of a flow, then those of each system."""
-    own = {name: option for entry in SYSTEMS.values() for name, option in entry.options.items()}
-    for decorate in reversed([*FLOW.values(), *own.values()]):
+    for option in reversed(all_options()):
+        decorate = click.option(
+            option.flag, metavar=option.metavar, help=option.text, **_parser(option)
+        )
         command = decorate(command)
     return command
 
@@ -65,134 +123,42 @@ def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
         raise unknown(what, name, names)
 
 
-def integrated(
-    name: str, options: Options, progress: bool | Callable[[float], None] | None = None
-) -> Trajectory:
-    """Run of system ``name`` that the options ask for.
+def given(options: Options) -> list[str]:
+    """Names of the options that are given."""
+    return [name for name, value in options.items() if value is not None]
+
+
+def check_given(name: str, options: Options) -> None:
+    """Refuse options of another system, and two that exclude each other.
 
     Parameters
     ----------
     name : str
         The system.
     options : mapping
-        Options of `FLOW` and of the systems.
-    progress : bool or callable, optional
-        As in :func:`flows.integrate`; by default a bar where standard error is a terminal.
+        All options.
 
     Raises
     ------
     InputError
-        For options that exclude each other, are another system's, or have bad values.
+        For one option that should not be given.
     """
-    from flows.runs.integrate import integrate
-
     one_of("system", name, SYSTEMS)
-    _check_given(name, _given(options))
-    if options["t_end"] is None:
-        raise InputError("--t-end: expected a time to integrate to, got none; give --t-end 1e9")
-    system, start = SYSTEMS[name].prepare(options)
-    return integrate(
-        system,
-        start,
-        t_end=options["t_end"],
-        t_eval=options["t_eval"],
-        method=chosen(options, "method"),
-        rtol=chosen(options, "rtol"),
-        progress=sys.stderr.isatty() if progress is None else progress,
-    )
+    names, known = given(options), options_of(name)
+    if foreign := [key for key in names if key not in known]:
+        reasons = {option.name: option.refused for option in OPTIONS[name]}
+        advice = reasons.get(foreign[0]) or "leave it out"
+        raise InputError(f"{flag(foreign[0])} is not an option of {name}; {advice}")
+    twice = [key for key in names if key in law_names(name)]
+    if "initial" in names and twice:
+        raise InputError(f"--initial: expected no {flag(twice[0])} beside it; give one of them")
 
 
-def loaded_or_integrated(
-    target: str, options: Options, look: Callable[[Statements], object]
-) -> Trajectory:
-    """Run of a result file, or of a system to ``T_END`` unless the options say otherwise.
-
-    Parameters
-    ----------
-    target : str
-        Name of a system or of a file.
-    options : mapping
-        Options of `FLOW` and of the systems; none may be given with a file.
-    look : callable
-        Gets the system's statements before anything is integrated, to refuse what does not fit.
-
-    Raises
-    ------
-    InputError
-        For a target that is neither, a damaged file, and bad options.
-    """
-    if target in SYSTEMS:
-        from potentials import statements
-
-        look(statements(target))
-        t_end = T_END if options["t_end"] is None else options["t_end"]
-        return integrated(target, {**options, "t_end": t_end})
-    result_file(target, options)
-    from flows.runs.trajectory import load
-
-    run = load(target)
-    look(run.statements)
-    return run
+def law_names(name: str) -> list[str]:
+    """Names of the options of a system that determine a random start."""
+    return [o.name for o in RANDOM_START] + [o.name for o in OPTIONS[name] if o.of_start]
 
 
-def result_file(target: str, options: Options) -> str:
-    """Name of a result file, with which no option may be given.
-
-    Raises
-    ------
-    InputError
-        For a name that is neither a system's nor a file's, and for options.
-    """
-    if not (target.endswith(".nc") or os.path.exists(target)):
-        near = nearest(target, SYSTEMS)
-        hint = f" did you mean {near}?" if near else ""
-        raise InputError(
-            f"unknown system or file {target!r};{hint} expected {', '.join(SYSTEMS)}, or a file"
-            " that popflow run --out wrote"
-        )
-    if given := _given(options):
-        raise InputError(f"{_flag(given[0])} does not apply to a result file; leave it out")
-    return target
-
-
-def written_out(name: str, options: Options) -> dict[str, Any]:
-    """Options of a system after a check, with the numbers of files in place of their names.
-
-    Raises
-    ------
-    InputError
-        For options of another system, and files that cannot be used.
-    """
-    given = _given(options)
-    _check_given(name, given)
-    written = {key: options[key] for key in given}
-    files = {"initial", "teacher", "target"} & set(given)
-    if files:
-        import json
-
-        import numpy as np
-
-        from flows.core.arrays import plain
-
-        system, start = SYSTEMS[name].prepare(options)
-        for key in files:
-            value = start if key == "initial" else np.array(getattr(system, key))
-            written[key] = json.dumps(plain(value))
-    return written
-
-
-def _check_given(name: str, given: Iterable[str]) -> None:
-    """Refuse options of another system, and two that exclude each other."""
-    if foreign := [key for key in given if key not in {*FLOW, *SYSTEMS[name].options}]:
-        raise InputError(f"{_flag(foreign[0])} is not an option of {name}; leave it out")
-    twice = [key for key in given if key in ("n", "d", "scale", "seed")]
-    if "initial" in given and twice:
-        raise InputError(f"--initial: expected no {_flag(twice[0])} beside it; give one of them")
-
-
-def _given(options: Options) -> list[str]:
-    return [name for name, value in options.items() if value is not None]
-
-
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """Option of this name on the command line."""
     return "--" + name.replace("_", "-")

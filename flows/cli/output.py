@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,8 @@ ROWS = 16  # of a table that shows a function of time
 
 def print_json(value: Any) -> None:
     """Print one JSON object; a number that is not finite becomes null, which JSON has."""
+    import json  # not at the top: a help text is there at once
+
     click.echo(json.dumps(_plain(value), allow_nan=False))
 
 

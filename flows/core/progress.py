@@ -1,4 +1,4 @@
-"""Progress of a run on standard error."""
+"""Progress of a run or of an ensemble on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["time_bar"]
+__all__ = ["member_bar", "time_bar"]
 
 
 @contextlib.contextmanager
@@ -42,3 +42,41 @@ def time_bar(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("flow", total=math.log1p(end), t=0.0)
         yield lambda t: bar.update(task, completed=math.log1p(t), t=t)
+
+
+@contextlib.contextmanager
+def member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int], None]]:
+    """Progress bar in members of an ensemble, with rate and time left, or nothing.
+
+    Parameters
+    ----------
+    progress : bool
+        Whether a bar is shown.
+    there : int
+        Members that are there at the begin.
+    size : int
+        Members at which the bar is full.
+
+    Yields
+    ------
+    callable
+        To be called with the number of members that are new.
+    """
+    if not progress:
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    class Rate(TextColumn):
+        def render(self, task: Any) -> Any:
+            from rich.text import Text
+
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.3g} members/s")
+
+    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), Rate(""), Remaining()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("ensemble", total=size, completed=there)
+        yield lambda count: bar.advance(task, count)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.errors import InputError
+from flows.core.options import Options, chosen
 
 MAX_BYTES = 64 * 2**20  # eight million doubles; asked before anything is read
 
@@ -92,12 +93,59 @@ def read_array(
         )
     if array.ndim != len(axes) or 0 in array.shape:
         raise InputError(f"{name}: {wanted}, got shape {array.shape}; reshape it")
-    with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite, told below
+    with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite, see below
         result = np.array(array, dtype=complex if is_complex else float, order="C")
     if not np.isfinite(result).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
         raise InputError(f"{name}: expected finite numbers, got {result[where]} at {list(where)}")
     return result
+
+
+def given_array(
+    options: Options, name: str, axes: Sequence[str], is_complex: bool = False
+) -> NDArray[Any] | None:
+    """Array in the file that an option names; None if the option is not given."""
+    return None if options[name] is None else read_array(options[name], axes, is_complex)
+
+
+def vector_sizes(
+    options: Options,
+    start: NDArray[Any] | None,
+    vector: Sized | None,
+    *,
+    along: str,
+    flag: str,
+    why: str,
+) -> tuple[int, int]:
+    """Sizes n and d of a start of vectors, where one more vector is as long as one of them.
+
+    Parameters
+    ----------
+    options : mapping
+        ``n`` and ``d``; they count if there is no start.
+    start : ndarray, shape (..., n, d), optional
+        The start, if it is given.
+    vector : sized, optional
+        The other vector; it counts where nothing else says its size.
+    along : {"n", "d"}
+        The size that it has.
+    flag, why : str
+        Its option, and words for why it has this size.
+
+    Raises
+    ------
+    InputError
+        For a vector of another size.
+    """
+    names = ("n", "d")
+    given = [chosen(options, name) for name in names] if start is None else start.shape[-2:]
+    sizes = dict(zip(names, given, strict=True))
+    if vector is not None:
+        if start is None and options[along] is None:
+            sizes[along] = len(vector)
+        if len(vector) != sizes[along]:
+            raise InputError(f"{flag}: expected {sizes[along]} numbers, {why}, got {len(vector)}")
+    return sizes["n"], sizes["d"]
 
 
 def _read_npy(name: str) -> NDArray[np.generic]:

@@ -17,9 +17,11 @@ import numpy as np
 
 import potentials
 from flows.core.arrays import Array
-from flows.core.chart import Chart, Lanes
+from flows.core.chart import Chart, Clock, Lanes
 from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
+from flows.core.starts import given_array
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -64,6 +66,37 @@ class State:
 JaxField = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
 
 
+class DifferentiableFlow(NamedTuple):
+    """A whole run in one chart, as a function in JAX of the variables in which it starts.
+
+    Parameters
+    ----------
+    variables : ndarray
+        What is differentiated by.
+    clock : Clock
+        Of the chart, from time 0.
+    field : callable
+        Raw field, ``field(x, arguments)``.
+    arguments : object
+        Arguments of the three functions.
+    start : callable
+        Raw state at time 0, ``start(variables, arguments)``.
+    loss : callable
+        Loss of a raw state, ``loss(x, arguments)``.
+    user : callable
+        From this loss and its gradient by the variables to the user's loss and the gradient by the
+        user's start.
+    """
+
+    variables: Array
+    clock: Clock
+    field: Callable[[Any, Any], Any]
+    arguments: Any
+    start: Callable[[Any, Any], Any]
+    loss: Callable[[Any, Any], Any]
+    user: Callable[[float, Array], tuple[float, Array]]
+
+
 class Smooth(NamedTuple):
     """A flow in arithmetic with many digits: field, Jacobian, start, and the way back.
 
@@ -95,6 +128,45 @@ class System(abc.ABC):
 
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
+
+    #: What it is called in a heading.
+    title: ClassVar[str] = ""
+    #: Names of the axes of a start.
+    axes: ClassVar[tuple[str, ...]] = ("n", "d")
+    #: Options that a person has beside those of every system, ``flows.core.options.START``.
+    options: ClassVar[tuple[Option, ...]] = ()
+
+    @classmethod
+    def start_axes(cls, members: bool) -> tuple[str, ...]:
+        """Names of the axes of a start, or of several ones."""
+        return ("members", *cls.axes) if members else cls.axes
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Any]:
+        """System and start that a person asks for on the command line or in a form.
+
+        Here, the sizes of a start and the own options, none of them an array, are the parameters.
+
+        Parameters
+        ----------
+        options : mapping
+            Values of `flows.core.options.START` and of the system's own options.
+        members : bool
+            Whether ``initial`` holds several starts, one along the first axis.
+
+        Raises
+        ------
+        InputError
+            For options that contradict each other or have bad values.
+        """
+        start = given_array(options, "initial", cls.start_axes(members))
+        if start is None:
+            sizes = {axis: chosen(options, axis) for axis in cls.axes}
+        else:
+            sizes = dict(zip(cls.axes, start.shape[members:], strict=True))
+        own = {option.name: options[option.name] for option in cls.options if not option.of_start}
+        system = cls(**sizes, **{k: v for k, v in own.items() if v is not None})
+        return system, system.chosen_start(options) if start is None else start
 
     @classmethod
     @abc.abstractmethod
@@ -130,6 +202,14 @@ class System(abc.ABC):
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start of the paper's law."""
 
+    def chosen_start(self, options: Options) -> Any:
+        """Random start of the law and the seed that the options say."""
+        return self.initial(
+            scale=chosen(options, "scale"),
+            seed=chosen(options, "seed"),
+            **law_options(self.options, options),
+        )
+
     @abc.abstractmethod
     def check_start(self, start: Any) -> Array:
         """Start as an array, or an :class:`~flows.core.errors.InputError`."""
@@ -156,6 +236,10 @@ class System(abc.ABC):
 
     def jax_field(self) -> JaxField | None:
         """Raw field in JAX; None for a system whose field is not written in JAX."""
+        return None
+
+    def differentiable(self, frame: Any, state: Any) -> DifferentiableFlow | None:
+        """Run from one state, to be differentiated by its start; None where it is not written."""
         return None
 
     def ball_flow(self, start: Array) -> BallFlow:

@@ -20,7 +20,7 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import BREAKDOWNS, SOLVER_FAILED, Problem, Recorder, Solution, Stop, finish
 from flows.core.system import JaxField, System
-from flows.ensembles.member import FAILURES, Flow
+from flows.ensembles.member import FAILURES
 from flows.runs.integrate import follow_in_pieces, next_problem
 from flows.runs.request import Request
 from flows.runs.trajectory import Trajectory
@@ -87,8 +87,8 @@ class Batch:
             )
 
 
-def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
-    """Procedure of the engine ``jax`` that does what ``flow`` does one by one.
+def batch(request: Request, system: System, lanes: int | None) -> Batch:
+    """Procedure of the engine ``jax`` that meets ``request``.
 
     Raises
     ------
@@ -96,9 +96,9 @@ def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
         For another method than ``auto`` and :data:`METHOD`, a system whose field is not known in
         JAX, or where JAX computes with 32 bits.
     """
-    if flow.request.method not in ("auto", METHOD):
+    if request.method not in ("auto", METHOD):
         raise InputError(
-            f"the engine jax has the method {METHOD}, got {flow.request.method}; leave it out,"
+            f"the engine jax has the method {METHOD}, got {request.method}; leave it out,"
             " or take the engine cpu"
         )
     require_x64("the engine jax")
@@ -106,7 +106,7 @@ def batch(flow: Flow, system: System, lanes: int | None) -> Batch:
     device = jax.default_backend()
     if lanes is None:
         lanes = CPU_LANES if device == "cpu" else GPU_LANES
-    return Batch(replace(flow.request, method=METHOD), int(lanes), device)
+    return Batch(replace(request, method=METHOD), int(lanes), device)
 
 
 class _ActivePiece:

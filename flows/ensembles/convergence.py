@@ -1,4 +1,4 @@
-"""How often deep linear chains converge: a fraction of random starts with its interval."""
+"""Which random starts of a matrix factorisation converge, and the theorem on how many do."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from potentials.matrix_factorization import PROBABILITY, STRONG, VANISHED
 
-__all__ = ["Convergence", "convergence", "probability"]
+__all__ = ["Convergence", "check_probability", "convergence"]
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """Which random starts converged.
+    """Which random starts of a matrix factorisation converged.
 
     Parameters
     ----------
@@ -46,9 +46,12 @@ def convergence(
     scale: float,
     seeds: Iterable[int],
     t_end: float = 1e6,
+    *,
     rtol: float = 1e-8,
 ) -> Convergence:
-    """Integrate random starts and see which converge.
+    r"""Integrate random starts of a matrix factorisation and see which converge.
+
+    .. math:: L(t_{end}) \le 10^{-6} L(0)
 
     Parameters
     ----------
@@ -66,7 +69,26 @@ def convergence(
     Returns
     -------
     Convergence
-        A run that stopped early has not converged.
+        With the sign of the determinant of each start. A run that stopped early has not converged.
+
+    Raises
+    ------
+    InputError
+        For a scale, seed, time or tolerance that cannot be used.
+
+    Notes
+    -----
+    Real starts whose product has a negative determinant cannot reach a target with a positive one.
+    Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, Theorem 1, on the probability
+    (:func:`flows.ensembles.convergence.check_probability`).
+
+    Examples
+    --------
+    >>> import flows
+    >>> system = flows.MatrixFactorization(d=1, regularization=50.0)
+    >>> found = flows.convergence(system, 0.3, range(4), t_end=1e4)
+    >>> found.positive.tolist() == found.converged.tolist()
+    True
     """
     positive, converged = [], []
     for seed in seeds:
@@ -77,7 +99,7 @@ def convergence(
     return Convergence(system, np.array(positive), np.array(converged))
 
 
-def probability(found: Convergence) -> Verdict:
+def check_probability(found: Convergence) -> Verdict:
     """Check Theorem 1: the probability to converge is near 1/2 (real) or 1 (complex).
 
     Parameters

@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.chart import Lanes
 from flows.core.system import System
-from flows.ensembles.member import FAILURES, Law
+from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
 from flows.ensembles.run import EnsembleRequest, run_ensemble
-from flows.runs.descend import DIVERGED, DescentPlan, Iterates, Stride, next_stride, take_steps
+from flows.ensembles.starts import Law
+from flows.runs.descend import DIVERGED, Iterates, Stride, next_stride, take_steps
+from flows.runs.request import DescentRequest
 from flows.runs.trajectory import Trajectory
 
-# Between two looks at the charts; a group of ten neurons walks so far in half a second.
+# Between two looks at the charts; a group of ten neurons gets so far in half a second.
 LONGEST_STRIDE = 10_000
 # Members side by side: the loops are long enough to pay, and ten neurons fit into the cache.
 LANES = 64
@@ -81,22 +83,27 @@ def descend_ensemble(
     >>> e["loss"].shape == (3, len(e.t)), float(e.t[-1])
     (True, 5.0)
     """
-    plan = DescentPlan(step_size, steps)
-    plan.check(system)
-    request = EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress)
-    return run_ensemble(system, starts, Descent(plan), plan.times, request)
+    request = DescentRequest(step_size, steps)
+    request.check(system)
+    return run_ensemble(
+        system,
+        starts,
+        Descent(request),
+        request.times,
+        EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress),
+    )
 
 
 @dataclass(frozen=True)
 class Descent:
     """Members follow gradient descent (:func:`flows.descend`)."""
 
-    plan: DescentPlan
+    request: DescentRequest
 
     @property
     def provenance(self) -> dict[str, Any]:
         """What the manifest of an ensemble keeps."""
-        return asdict(self.plan)
+        return asdict(self.request)
 
     def chunk_size(self, size: int, workers: int) -> int:
         """Members of a chunk, where the caller does not say how many."""
@@ -114,7 +121,7 @@ class Descent:
         descents: list[Iterates | Exception] = []
         for start in starts:
             try:
-                descents.append(Iterates.begin(system, start(), self.plan))
+                descents.append(Iterates.begin(system, start(), self.request))
             except FAILURES as problem:
                 descents.append(problem)
         members = {
@@ -128,7 +135,7 @@ class Descent:
             records = {k: len(members[k][0].reached) for k in waiting}
             last = min(records.values())
             behind = {k: stride for k, stride in waiting.items() if records[k] == last}
-            for k, ahead in _take_all(behind, self.plan.step_size).items():
+            for k, ahead in _take_all(behind, self.request.step_size).items():
                 asked[k] = next_stride(members[k][1], ahead)
         seconds = clock.perf_counter() - begun
         for iterates in descents:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,22 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
-from flows.ensembles.member import Flow, Law
+from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
 from flows.ensembles.run import EnsembleRequest, run_ensemble
+from flows.ensembles.starts import Law
+from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.request import MAX_STEPS, Request, check_count
+from flows.runs.trajectory import Trajectory
+from flows.solvers.choice import solver_for
 
-__all__ = ["integrate_ensemble"]
+__all__ = ["Flow", "integrate_ensemble"]
+
+# A chunk is what an interruption can lose, and its file costs about 20 ms.
+LARGEST_CHUNK = 64
+CHUNKS_PER_WORKER = 8
+# Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
+TOGETHER = 128
 
 #: Engines of :func:`integrate_ensemble`.
 ENGINES = ("cpu", "jax")
@@ -120,7 +132,7 @@ def integrate_ensemble(
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 
-        procedure = batch(procedure, system, lanes)
+        procedure = batch(request, system, lanes)
     return run_ensemble(
         system,
         starts,
@@ -128,3 +140,77 @@ def integrate_ensemble(
         np.concatenate([[0.0], request.times]),
         EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress),
     )
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Members follow the gradient flow (:func:`flows.integrate`), each as the request says."""
+
+    request: Request
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the manifest of an ensemble keeps."""
+        return asdict(self.request)
+
+    def chunk_size(self, size: int, workers: int) -> int:
+        """Members of a chunk, where the caller does not say how many."""
+        if self._together:
+            return min(TOGETHER, math.ceil(size / workers))
+        return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
+
+    def runs_at_once(self, chunk: int) -> int:
+        """How many runs of a chunk are in memory."""
+        return chunk if self._together else 1
+
+    @property
+    def _together(self) -> bool:
+        return self.request.method == "Rodas5P"
+
+    def follow(
+        self, system: System, starts: Iterable[Callable[[], Array]]
+    ) -> Iterator[Trajectory | Exception]:
+        """One run, or what prevented it, for each start."""
+        if self._together:
+            yield from self._follow_together(system, starts)
+            return
+        for start in starts:
+            try:
+                yield follow(system, start(), self.request)
+            except FAILURES as problem:
+                yield problem
+
+    def _follow_together(
+        self, system: System, starts: Iterable[Callable[[], Array]]
+    ) -> Iterator[Trajectory | Exception]:
+        """All runs at once: in each round the next piece of every run that has not ended."""
+        from flows.solvers.rodas import solve_many
+
+        solver_for(self.request.method, system)  # or its message
+        ended: dict[int, Trajectory | Exception] = {}
+        waiting: dict[int, tuple[Any, Any]] = {}
+
+        def go_on(member: int, pieces: Any, last: Any) -> None:
+            try:
+                problem, run = next_problem(pieces, last)
+            except FAILURES as failure:
+                ended[member] = failure
+                return
+            if problem is None:
+                ended[member] = run
+            else:
+                waiting[member] = pieces, problem
+
+        for member, start in enumerate(starts):
+            try:
+                pieces = follow_in_pieces(system, start(), self.request)
+            except FAILURES as failure:
+                ended[member] = failure
+            else:
+                go_on(member, pieces, None)
+        while waiting:
+            now, waiting = waiting, {}
+            solved = solve_many([problem for _, problem in now.values()])
+            for (member, (pieces, _)), solution in zip(now.items(), solved, strict=True):
+                go_on(member, pieces, solution)
+        yield from (ended.pop(member) for member in sorted(ended))

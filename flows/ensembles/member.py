@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,12 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
+from flows.ensembles.starts import Law
 from flows.runs.check import check
-from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.rates import local_exponent
-from flows.runs.request import Request, check_count
 from flows.runs.trajectory import Trajectory
-from flows.solvers.choice import solver_for
 
 Rows = dict[str, NDArray[Any]]
-
-# A chunk is what an interruption can lose, and its file costs about 20 ms.
-LARGEST_CHUNK = 64
-CHUNKS_PER_WORKER = 8
-# Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
-TOGETHER = 128
 
 # What a single start can cause; anything else is an error of the program, and is shown as one.
 FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
@@ -41,128 +33,6 @@ LOST = "worker_lost"
 
 #: Numbers of a member's run that do not depend on the load of the machine.
 WORK = ("steps", "field_evaluations", "jacobian_evaluations")
-
-
-@dataclass(frozen=True)
-class Law:
-    """Random starts: those of the system's law, one for each pair of seed and index.
-
-    Parameters
-    ----------
-    size : int
-        Number of members, at least 1.
-    scale : float
-        Size of a start, as in ``system.initial``.
-    seed : int
-        Seed of the ensemble, at least 0.
-    options : dict
-        Further arguments of ``system.initial``, such as ``balanced=True``.
-
-    Raises
-    ------
-    InputError
-        For a size or seed that is not such an integer.
-
-    Examples
-    --------
-    >>> law = Law(size=2, seed=7)
-    >>> law.seed_of(1) == Law(size=100, seed=7).seed_of(1) != law.seed_of(0)
-    True
-    """
-
-    size: int
-    scale: float = 0.1
-    seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check size and seed."""
-        for name, least in (("size", 1), ("seed", 0)):
-            check_count(name, getattr(self, name), least)
-            object.__setattr__(self, name, int(getattr(self, name)))
-
-    def seed_of(self, index: int) -> int:
-        """Seed of one member: ``system.initial(scale, seed_of(index))`` is its start."""
-        sequence = np.random.SeedSequence(self.seed, spawn_key=(index,))
-        return int(sequence.generate_state(1, np.uint64)[0])
-
-    def start(self, system: System, index: int) -> Array:
-        """Start of one member."""
-        return system.initial(self.scale, self.seed_of(index), **self.options)
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Members follow the gradient flow (:func:`flows.integrate`), each as the request says."""
-
-    request: Request
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What the manifest of an ensemble keeps."""
-        return asdict(self.request)
-
-    def chunk_size(self, size: int, workers: int) -> int:
-        """Members of a chunk, where the caller does not say how many."""
-        if self._together:
-            return min(TOGETHER, math.ceil(size / workers))
-        return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
-
-    def runs_at_once(self, chunk: int) -> int:
-        """How many runs of a chunk are in memory."""
-        return chunk if self._together else 1
-
-    @property
-    def _together(self) -> bool:
-        return self.request.method == "Rodas5P"
-
-    def follow(
-        self, system: System, starts: Iterable[Callable[[], Array]]
-    ) -> Iterator[Trajectory | Exception]:
-        """One run, or what prevented it, for each start."""
-        if self._together:
-            yield from self._follow_together(system, starts)
-            return
-        for start in starts:
-            try:
-                yield follow(system, start(), self.request)
-            except FAILURES as problem:
-                yield problem
-
-    def _follow_together(
-        self, system: System, starts: Iterable[Callable[[], Array]]
-    ) -> Iterator[Trajectory | Exception]:
-        """All runs at once: in each round the next piece of every run that has not ended."""
-        from flows.solvers.rodas import solve_many
-
-        solver_for(self.request.method, system)  # or its message
-        ended: dict[int, Trajectory | Exception] = {}
-        waiting: dict[int, tuple[Any, Any]] = {}
-
-        def go_on(member: int, pieces: Any, last: Any) -> None:
-            try:
-                problem, run = next_problem(pieces, last)
-            except FAILURES as failure:
-                ended[member] = failure
-                return
-            if problem is None:
-                ended[member] = run
-            else:
-                waiting[member] = pieces, problem
-
-        for member, start in enumerate(starts):
-            try:
-                pieces = follow_in_pieces(system, start(), self.request)
-            except FAILURES as failure:
-                ended[member] = failure
-            else:
-                go_on(member, pieces, None)
-        while waiting:
-            now, waiting = waiting, {}
-            solved = solve_many([problem for _, problem in now.values()])
-            for (member, (pieces, _)), solution in zip(now.items(), solved, strict=True):
-                go_on(member, pieces, solution)
-        yield from (ended.pop(member) for member in sorted(ended))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,10 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import INTERRUPTED
+from flows.core.progress import member_bar
 from flows.core.system import System
 from flows.ensembles import memory, store
-from flows.ensembles.member import LOST, ChunkTask, Law, missing_rows, shapes
+from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
+from flows.ensembles.starts import Law, check_starts, fingerprint, part
 from flows.ensembles.workers import AHEAD, finished
 from flows.runs.request import check_count
 from flows.runs.trajectory import provenance
@@ -54,7 +55,7 @@ def run_ensemble(
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
     workers, chunk_size = request.workers, request.chunk_size
     check_count("workers", workers)
-    size, given = _checked_starts(system, starts)
+    size, given = check_starts(system, starts)
     known = {c.id for c in system.statements.claims}
     if unknown := [c for c in request.claims if c not in known]:
         raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
@@ -87,11 +88,11 @@ def run_ensemble(
             chunks[k] = Chunk(first, count, path)
         else:
             pending.append(k)
-    calls = [(_part(given, *spans[k]), *spans[k]) for k in pending]
+    calls = [(part(given, *spans[k]), *spans[k]) for k in pending]
     there = size - sum(count for _, _, count in calls)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        _member_bar(request.progress, there, size) as advance,
+        member_bar(request.progress, there, size) as advance,
     ):
         for position, rows in finished(task, calls, workers, request.executor):
             k = pending[position]
@@ -119,7 +120,7 @@ def _manifest(task: ChunkTask, starts: Law | NDArray[Any], t: Array) -> dict[str
         "parameters": task.system.parameters,
         "procedure": {"kind": kind, **task.procedure.provenance},
         "t": t.tolist(),
-        "starts": asdict(starts) if isinstance(starts, Law) else _fingerprint(starts),
+        "starts": asdict(starts) if isinstance(starts, Law) else fingerprint(starts),
         "shapes": {name: list(shape) for name, shape in task.shapes.items()},
         "claims": list(task.claims),
         "software": {key: software[key] for key in ("python", "machine", "versions")},
@@ -169,39 +170,6 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
 
 
-def _checked_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | NDArray[Any]]:
-    """Number of members, and the law or an array that is right in all but single members."""
-    if isinstance(starts, Law):
-        starts.start(system, 0)
-        return starts.size, starts
-    try:
-        array = np.array(starts)
-    except ValueError:
-        raise InputError("starts must be an array, one start a member; its rows differ") from None
-    shape = system.initial().shape
-    if array.dtype.kind not in "iufc" or array.shape[1:] != shape or not len(array):
-        raise InputError(
-            f"starts must be a Law or numbers of shape (members, "
-            f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
-            f" {array.shape}"
-        )
-    return len(array), array
-
-
-def _fingerprint(array: NDArray[Any]) -> dict[str, Any]:
-    seen = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {
-        "size": len(array),
-        "shape": list(array.shape),
-        "dtype": str(array.dtype),
-        "sha256": seen,
-    }
-
-
-def _part(starts: Law | NDArray[Any], first: int, count: int) -> Law | NDArray[Any]:
-    return starts if isinstance(starts, Law) else starts[first : first + count]
-
-
 def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | None) -> None:
     row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
     _, state = task.system.reduce(task.system.initial())
@@ -209,26 +177,3 @@ def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | N
     run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, task.times)
     kept = size if folder is None else AHEAD * workers * chunk
     memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
-
-
-@contextlib.contextmanager
-def _member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Progress bar in members, with rate and time left, or nothing."""
-    if not progress:
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    class Rate(TextColumn):
-        def render(self, task: Any) -> Any:
-            from rich.text import Text
-
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.3g} members/s")
-
-    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), Rate(""), Remaining()]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("ensemble", total=size, completed=there)
-        yield lambda count: bar.advance(task, count)

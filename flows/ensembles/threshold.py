@@ -1,4 +1,4 @@
-r"""What decides between the two regimes of a cluster: how its offsets grow, where it parts.
+r"""Mixtures that begin as a cluster: how far away its components part on the way to the target.
 
 A cluster at distance `M` of the target moves there. To first order in its offsets, those along the
 mean `m` grow while the others stay,
@@ -22,7 +22,7 @@ from flows.runs.trajectory import Trajectory
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.system import ScoreMatching
 
-__all__ = ["linear_spread", "parted", "start", "threshold"]
+__all__ = ["cluster_start", "linear_spread", "parted", "threshold"]
 
 # Shorter than this all converge: the stationary point of Theorem 3.1 is longer for every n.
 SHORT = 1.0
@@ -30,7 +30,7 @@ SHORT = 1.0
 FAR = 4.0
 # A cluster reaches the target by 20 n: gradient EM, the slower one, takes exp(-t/n).
 ARRIVED, LATEST = 20.0, 1e6
-# Where a run ends is told by this tolerance; in a cluster it is relative to the offsets.
+# This tolerance suffices to see where a run ends; in a cluster it is relative to the offsets.
 RTOL = 1e-8
 # Thresholds are sought between these: longer ones belong to offsets below the rounding of a mean.
 NEAREST, FARTHEST = 0.0, 10.0
@@ -66,7 +66,7 @@ def linear_spread(run: Trajectory) -> Array:
     return np.sqrt(np.max(across + (along * growth[:, None]) ** 2, axis=1))
 
 
-def start(n: int, d: int, distance: float, noise: float, seed: int = 0) -> Array:
+def cluster_start(n: int, d: int, distance: float, noise: float, seed: int = 0) -> Array:
     """Cluster of the paper's experiment: `mu_i = distance e_1 + noise N(0, I)`, shape (n, d)."""
     means = noise * seeded(noise, seed).normal(size=(n, d))
     means[:, 0] += distance
@@ -96,11 +96,16 @@ def threshold(
     n: int,
     d: int,
     noise: float,
+    *,
     seed: int = 0,
     system: type[MixtureSystem] = ScoreMatching,
     width: float = 0.05,
 ) -> tuple[float, float]:
-    """Find the distance between the two regimes of a cluster, by bisection.
+    """Find the distance from which a cluster of components parts on its way, by bisection.
+
+    Components that begin near each other, at this distance from the target, reach it together if
+    the distance is small (score matching or gradient EM); from the threshold on, one arrives first
+    and the others recede.
 
     Parameters
     ----------
@@ -124,18 +129,33 @@ def threshold(
     Raises
     ------
     InputError
-        If runs do not part at a distance of 10, or one cannot be followed to its decision.
+        For sizes, a noise or a width that cannot be used, if runs do not part at a distance of 10,
+        or if one cannot be followed to its decision.
+
+    Notes
+    -----
+    To first order in the offsets the threshold of score matching is ``sqrt(log(1 / noise))``.
+    Source: ``symbolic/systems/score_matching/cluster.py``, derived here.
+
+    Examples
+    --------
+    >>> import flows
+    >>> low, high = flows.threshold(2, 1, 1e-3, width=1.0)
+    >>> low < high <= low + 1.0
+    True
     """
     if not (np.isfinite(noise) and noise > 0 and np.isfinite(width) and width > 0):
         raise InputError(f"noise and width must be positive, got {noise!r} and {width!r}")
     flow = system(n, d)  # type: ignore[call-arg]
     low, high = NEAREST, FARTHEST
-    if not _parts(flow, start(n, d, high, noise, seed)):
+    if not _parts(flow, cluster_start(n, d, high, noise, seed)):
         raise InputError(f"offsets of {noise:g} do not part at distance {high:g}")
     while high - low > width:
         middle = (low + high) / 2
         low, high = (
-            (low, middle) if _parts(flow, start(n, d, middle, noise, seed)) else (middle, high)
+            (low, middle)
+            if _parts(flow, cluster_start(n, d, middle, noise, seed))
+            else (middle, high)
         )
     return low, high
 

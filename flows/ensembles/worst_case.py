@@ -19,7 +19,8 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
-from flows.ensembles.member import FAILURES, Law
+from flows.ensembles.member import FAILURES
+from flows.ensembles.starts import Law
 from flows.runs.check import check
 from flows.runs.integrate import follow
 from flows.runs.request import Request, check_count

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import unknown
-from flows.runs.check import check, selected
-from flows.runs.quantities import Quantities, Run
+from flows.runs.check import check
+from flows.runs.comparison import selected
+from flows.runs.quantities import Run
 from flows.runs.rates import FLOOR, local_exponent
 from flows.runs.verdict import Outcome
 from potentials.claim import Claim, Comparison, LowerBound, UpperBound
@@ -96,7 +97,7 @@ def loss_panel(run: Run) -> Panel:
         this one; its constant is the stated one, or the tightest one along the run where the source
         leaves it unspecified.
     """
-    quantities = Quantities(run)
+    quantities = run.quantities
     t, loss = quantities["t"], quantities["loss"]
     seen = (t > 0) & (loss > FLOOR)
     series = [Series("loss", np.where(seen, loss, np.nan))]
@@ -124,7 +125,7 @@ def exponent_panel(run: Run) -> Panel:
     Panel
         Levels are the powers of `t` of the upper and lower bounds.
     """
-    quantities = Quantities(run)
+    quantities = run.quantities
     seen = (quantities["t"] > 0) & (quantities["loss"] > FLOOR)
     exponent = np.where(seen, local_exponent(run, "loss"), np.nan)
     powers = {
@@ -163,7 +164,7 @@ def potential_panels(run: Run, name: str) -> tuple[Panel, Panel]:
     known = {p.name: p for p in run.statements.potentials}
     if name not in known:
         raise unknown("potential", name, known)
-    quantities = Quantities(run)
+    quantities = run.quantities
     value, rate = quantities[name], quantities[f"{name}_dot"]
     return (
         _curves(quantities["t"], value, name, name),
@@ -188,7 +189,7 @@ def claim_panels(run: Run, claim: Claim) -> tuple[Panel, Panel]:
         negative (of an equality: the relative difference). Of several neurons or pairs, the one
         with the least slack.
     """
-    quantities = Quantities(run)
+    quantities = run.quantities
     t = quantities["t"]
     sides, slacks = [], []
     several = len(claim.comparisons) > 1

@@ -19,7 +19,7 @@ from flows.report.drawing import (
     time_axis,
     write_note,
 )
-from flows.runs.quantities import Quantities, Run
+from flows.runs.quantities import Run
 from potentials.claim import Claim
 
 __all__ = ["loss_figure", "potential_figure"]
@@ -92,7 +92,7 @@ def potential_figure(run: Run, name: str) -> Figure:
         raise unknown("potential", name, known)
     potential = known[name]
     claim = claim_about(run, name)
-    quantities = Quantities(run)
+    quantities = run.quantities
     t, value, rate = (quantities[x] for x in ("t", name, f"{name}_dot"))
     sign = _plain(potential.latex_symbol)
     figure, axes = stacked_panels(2 if claim is None else 4, (6.8, 3.6 if claim is None else 7.2))
@@ -114,7 +114,7 @@ def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     for axes, panel, first, step in ((sides, both, 0, 1), (slack, gaps, 1, 2)):
         if panel.note:
             write_note(axes, panel.note)
-        draw_panel(axes, t, panel, first, step)
+        draw_panel(axes, t, panel, first=first, step=step)
     if both.logarithmic:
         log_axis(sides, "y")
     if both.series:

@@ -1,83 +1,27 @@
 """Check claims on a run: Claim x Trajectory -> Verdict.
 
-How a conclusion is decided:
-
-*Explicit constant*: the margin is compared with its numerical error at every selected time and
-index. The error is propagated from the run's relative error through the derivatives of both sides.
-
-*Unspecified constant*: on a finite run some constant always serves, the tightest one is reported.
-Decided is whether it serves for ever: the slope of `log(lhs/rhs)` against `log t` must not be
-positive for `<=` (negative for `>=`) as `t` grows. The slope is taken from the state where the
-rates of both sides are known, and from the values otherwise, in the two halves of the asymptotic
-window; the interval for its limit continues the change between the halves three times (a slope
-that dies out: to zero), widened by the numerical error. To refute, the window must be steady for
-two decades, or the loss exponential down to the end of doubles. Values and rates must agree.
-
-Hypotheses and conclusion together give the verdict, see `Outcome`.
+How a single comparison is decided stands in :mod:`flows.runs.comparison`. Hypotheses and conclusion
+together give the verdict, see `Outcome`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-import sympy as sp
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
 from flows.core.errors import InputError, unknown
+from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run
-from flows.runs.rates import FIT_DECADES, FLOOR, asymptotic_window
+from flows.runs.regime import Regime, late_regime
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
-from potentials.claim import Claim, Comparison, Hypothesis
-from potentials.notation import CONSTANTS, FROZEN, rate_symbol, symbol
+from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
-Index = NDArray[np.intp]
 
-__all__ = ["check", "selected"]
-
-#: Exponents of papers are fractions; a slope below this is that of a constant.
-RESOLUTION = 0.01
-#: A slope above this, over at least so many steady decades, refutes a constant.
-REFUTATION = 0.05
-REFUTATION_DECADES = 2.0
-#: How many times the change between two half-windows is continued towards infinity.
-CONTINUATION = 3.0
-#: Fewer output times than this in the window decide nothing.
-POINTS = 6
-#: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
-SAMPLING = 0.05
-#: Endings of what belongs to another time than the start, where errors may be larger.
-LATER = tuple(ending for ending in FROZEN if ending != "_0")
-#: Rounding of an expression in doubles, relative to its terms.
-ROUNDING = 1e-13
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """Both sides of a comparison, the error of their difference, and where they are compared."""
-
-    lhs: Array
-    rhs: Array
-    error: Array
-    chosen: Mask
-
-
-@dataclass(frozen=True)
-class _ComparisonResult:
-    """One comparison measured: `holds` is None if undecided; `defined` is False if it is void."""
-
-    holds: bool | None
-    defined: bool
-    measured: float | None = None
-    bound: float | None = None
-    error: float | None = None
-    constant: float | None = None
-    attained_at: float | None = None
-    message: str = ""
+__all__ = ["check"]
 
 
 def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
@@ -111,17 +55,26 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
     chosen = list(known.values()) if one is None else [one]
-    return [_verdict(run, c) for c in chosen]
+    # One regime for all claims; a run is looked at only if some claim asks.
+    regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
+    return [_verdict(run, c, regime) for c in chosen]
 
 
-def _verdict(run: Run, claim: Claim) -> Verdict:
+def _asks_for_regime(claim: Claim) -> bool:
+    return any(c.asymptotic or c.at_infinity for c in claim.comparisons)
+
+
+def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
     chosen = [selected(run.quantities, c) for c in claim.comparisons]
     times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
 
     worst = _worst(
-        [_measure(run, claim, c, mask) for c, mask in zip(claim.comparisons, chosen, strict=True)]
+        [
+            measure(run, claim, c, mask, regime)
+            for c, mask in zip(claim.comparisons, chosen, strict=True)
+        ]
     )
     if not worst.defined:
         outcome = Outcome.INCONCLUSIVE if met else Outcome.HYPOTHESIS_NOT_MET
@@ -147,10 +100,10 @@ def _verdict(run: Run, claim: Claim) -> Verdict:
     )
 
 
-def _worst(results: Sequence[_ComparisonResult]) -> _ComparisonResult:
+def _worst(results: Sequence[ComparisonResult]) -> ComparisonResult:
     """Return the result that decides a conjunction: a failure, else a void, else an open one."""
 
-    def rank(result: _ComparisonResult) -> tuple[int, float]:
+    def rank(result: ComparisonResult) -> tuple[int, float]:
         if result.defined and result.holds is False:
             return 0, 0.0
         if not result.defined:
@@ -175,173 +128,3 @@ def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> Hypothesi
     worst = int(np.argmin(np.where(np.isnan(gap), -np.inf, gap)))
     holds = bool(gap[worst] > 0 or (gap[worst] == 0 and h.relation.endswith("=")))
     return HypothesisResult(h.text, holds, float(lhs[worst]), float(rhs[worst]), h.relation)
-
-
-def selected(quantities: Quantities, c: Comparison) -> Mask:
-    """Where a comparison is made: shape (T,), (T, n) or (T, pairs)."""
-    conditions = quantities.at(c.where, c.over)
-    return np.logical_and.reduce([x >= 0 for x in conditions])
-
-
-def _measure(run: Run, claim: Claim, c: Comparison, chosen: Mask) -> _ComparisonResult:
-    constant = sp.S.One if c.constant is None else c.constant
-    sides = c.lhs, constant * c.rhs
-    lhs, rhs, noise = run.quantities.at((*sides, _noise(c.lhs - constant * c.rhs)), c.over)
-    # Below FLOOR a run that converges exponentially has lost its digits.
-    known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
-    informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
-    chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
-    if not chosen.any():
-        return _ComparisonResult(
-            None, False, message="nothing to measure: the claim selects no output time"
-        )
-    relative = run.errors("loss").reshape(-1, *[1] * (lhs.ndim - 1))
-    if any(x.name.endswith(LATER) for x in (c.lhs - c.rhs).free_symbols):
-        relative = relative.max()  # the error of another time enters
-    error = relative * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
-    measured = _Sides(lhs, rhs, error, chosen)
-    return _asymptotic(run, claim, c, measured) if c.asymptotic else _pointwise(run, c, measured)
-
-
-def _noise(expression: sp.Expr) -> sp.Expr:
-    """Sum of `|x d expression/dx|`: what a relative error one of all quantities moves it by."""
-    moving = [x for x in expression.free_symbols if x.name not in CONSTANTS and x.name != "t"]
-    return sp.Add(*(sp.Abs(x * sp.diff(expression, x)) for x in moving))
-
-
-def _pointwise(run: Run, c: Comparison, sides: _Sides) -> _ComparisonResult:
-    """Compare the margin with its error at every selected point."""
-    lhs, rhs, error = (x[sides.chosen] for x in (sides.lhs, sides.rhs, sides.error))
-    times = run.quantities["t"].reshape(-1, *[1] * (sides.lhs.ndim - 1))
-    t = np.broadcast_to(times, sides.lhs.shape)[sides.chosen]
-    if c.relation == "==":
-        margin = error - np.abs(lhs - rhs)
-        worst = int(np.argmin(margin / np.maximum(error, FLOOR)))
-        holds: bool | None = bool(margin[worst] >= 0)
-    else:
-        margin = rhs - lhs if c.relation == "<=" else lhs - rhs
-        worst = int(np.argmin(margin / np.maximum(np.abs(lhs), np.abs(rhs))))
-        violated, decided = margin < -error, margin > error
-        holds = False if violated.any() else (True if decided.all() else None)
-        if violated.any():
-            worst = int(np.argmin(np.where(violated, margin / error, np.inf)))
-    tightest = None
-    if c.relation != "==" and (rhs > 0).all():
-        ratios = lhs / rhs * float(c.constant)  # type: ignore[arg-type]
-        tightest = float(ratios.max() if c.relation == "<=" else ratios.min())
-    found = {True: "holds", False: "fails", None: "margin below its error"}[holds]
-    message = (
-        f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
-    )
-    return _ComparisonResult(
-        holds,
-        True,
-        float(lhs[worst]),
-        float(rhs[worst]),
-        float(error[worst]),
-        tightest,
-        float(t[worst]),
-        message,
-    )
-
-
-def _asymptotic(run: Run, claim: Claim, c: Comparison, sides: _Sides) -> _ComparisonResult:
-    """Decide whether one constant serves for ever, and find the tightest one of this run."""
-    t, lhs, rhs = run.quantities["t"], sides.lhs, sides.rhs
-    ratio = np.divide(lhs, rhs, out=np.full_like(lhs, np.nan), where=rhs != 0)
-    sense = 1.0 if c.relation == "<=" else -1.0
-    needless = (lhs <= 0) & (rhs >= 0) if sense > 0 else (lhs >= 0) & (rhs == 0)
-    if needless[sides.chosen].all():
-        return _ComparisonResult(
-            True, True, message="holds trivially: every positive constant serves"
-        )
-    usable = sides.chosen & np.isfinite(ratio)
-    extreme = int(np.argmax(np.where(usable, sense * ratio, -np.inf)))
-    constant, attained_at = float(ratio[extreme]), float(t[extreme])
-    result = _ComparisonResult(None, True, constant=constant, attained_at=attained_at)
-    if run.status != "completed":
-        return replace(result, message=f"the run ended early ({run.status})")
-
-    tail = np.flatnonzero(usable & (ratio > 0) & (t > 0))
-    window = asymptotic_window(run)
-    if len(tail):
-        first = t[tail[-1]] / 10**FIT_DECADES
-        if window.steady:
-            first = max(first, min(window.t_start, t[tail[-1]] / 10))
-        else:
-            first = t[tail[-1]] / 10
-        tail = tail[t[tail] >= first]
-    if len(tail) < POINTS or t[tail[-1]] < 2 * t[tail[0]]:
-        return replace(result, message="too few output times in the asymptotic window")
-
-    lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
-    slope = lhs_slope - rhs_slope
-    half = len(tail) // 2
-    early, late = slope[:half].mean(), slope[half:].mean()
-    if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
-        return replace(result, message="values and rates of the run disagree: it is not resolved")
-    width = np.log(t[tail[-1]] / t[tail[half]])
-    noise = 2 * np.max(sides.error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail]))) / width
-    further = late + CONTINUATION * (late - early)
-    if further * late < 0 and early * late > 0:
-        further = 0.0  # a slope that dies out ends at zero
-    low, high = min(late, further) - noise, max(late, further) + noise
-    low, high = (low, high) if sense > 0 else (-high, -low)
-    holds = True if high <= RESOLUTION else None
-    # A transient can look like anything: to refute takes two steady decades, or an exponential
-    # that was followed until doubles are exhausted.
-    settled = window.steady and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
-    if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
-        holds = False
-    found = {
-        True: "one constant serves",
-        False: "no constant serves for ever",
-        None: "the trend is not settled",
-    }[holds]
-    message = (
-        f"{found}: lhs/rhs goes like t^{late:+.4g} on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
-        f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
-    )
-    if claim.exponent is None:
-        return replace(result, holds=holds, message=message)
-    # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
-    p, base = float(claim.exponent), rhs_slope[half:].mean()
-    measured = p * lhs_slope[half:].mean() / base
-    spread = abs(p * (high - low) / base)
-    return replace(
-        result,
-        holds=holds,
-        measured=float(measured),
-        bound=p,
-        error=float(spread),
-        message=message,
-    )
-
-
-def _slopes(
-    quantities: Quantities, c: Comparison, tail: Index, lhs: Array, rhs: Array
-) -> tuple[Array, Array]:
-    """Local slopes of `log lhs` and `log rhs` against `log t`, from the state if it is known."""
-    lhs, rhs, log_t = lhs[tail], rhs[tail], np.log(quantities["t"][tail])
-    try:
-        return _log_slope(quantities, c.lhs, tail) / lhs, _log_slope(quantities, c.rhs, tail) / rhs
-    except KeyError:  # the rate of a rate is not known: slopes of the values themselves
-        return np.gradient(np.log(np.abs(lhs)), log_t), np.gradient(np.log(np.abs(rhs)), log_t)
-
-
-def _log_slope(quantities: Quantities, expression: sp.Expr, tail: Index) -> Array:
-    """Differentiate by `log t`, as `sum_x (x d/dx) (t x_dot/x)`, where powers do not overflow."""
-    total = np.zeros(len(tail))
-    for x in sorted(expression.free_symbols, key=str):
-        if rate := rate_symbol(x.name):
-            weight, velocity = quantities.at((x * sp.diff(expression, x), rate / x), "state")
-            total = total + weight[tail] * (quantities["t"][tail] * velocity[tail])
-    return total
-
-
-def _consistent(slope: Array, log_t: Array, log_ratio: Array) -> bool:
-    """Whether slopes from the state add up to the change of the values, an independent number."""
-    steps = np.diff(log_t)
-    change = log_ratio[-1] - log_ratio[0]
-    doubt = abs(np.sum(steps * (slope[1:] + slope[:-1]) / 2) - change)
-    return bool(doubt <= RESOLUTION * steps.sum() + SAMPLING * abs(change))

@@ -10,22 +10,20 @@ coordinates: the tail keeps its digits.
 from __future__ import annotations
 
 import functools
-import math
 import time as clock
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
 from flows.core.progress import time_bar
 from flows.core.system import System
-from flows.runs.request import POINTS_PER_DECADE, check_count
+from flows.runs.request import DescentRequest
 from flows.runs.trajectory import Trajectory, provenance
 
 # Compiled code cannot be interrupted, so it returns after this many steps.
@@ -88,94 +86,21 @@ def descend(
     [0.5, 0.625, 0.71875]
     """
     begun = clock.perf_counter()
-    plan = DescentPlan(step_size, steps)
-    plan.check(system)
-    iterates = Iterates.begin(system, start, plan)
+    request = DescentRequest(step_size, steps)
+    request.check(system)
+    iterates = Iterates.begin(system, start, request)
     interrupted = False
     try:
-        with time_bar(progress, plan.step_size * plan.steps) as show:
+        with time_bar(progress, request.step_size * request.steps) as show:
             strides = iterates.strides(LONGEST_STRIDE)
             stride = next_stride(strides, None)
             while stride is not None:
-                stride = next_stride(strides, take_steps(stride, plan.step_size))
+                stride = next_stride(strides, take_steps(stride, request.step_size))
                 if show is not None:
-                    show(plan.step_size * iterates.stats["steps"])
+                    show(request.step_size * iterates.stats["steps"])
     except KeyboardInterrupt:
         interrupted = True
     return iterates.trajectory(clock.perf_counter() - begun, interrupted)
-
-
-@dataclass(frozen=True)
-class DescentPlan:
-    """What is asked of a descent.
-
-    Parameters
-    ----------
-    step_size : float
-        The step size ``eta``, positive.
-    steps : int
-        Number of steps, at least 1.
-
-    Raises
-    ------
-    InputError
-        For numbers that are none of these.
-    """
-
-    step_size: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        """Check both numbers; they become plain ones."""
-        eta = self.step_size
-        real = isinstance(eta, (int, float, np.number)) and not isinstance(eta, bool)
-        if not (real and math.isfinite(eta) and eta > 0):
-            raise InputError(f"step_size must be a positive finite number, got {eta!r}")
-        step_counts(self.steps)
-        object.__setattr__(self, "step_size", float(eta))
-        object.__setattr__(self, "steps", int(self.steps))
-
-    def check(self, system: System) -> None:
-        """Refuse a system in whose coordinates a step is none of gradient descent."""
-        if not system.linear_charts:
-            raise InputError(
-                f"descend steps in coordinates that are linear in the parameters, which"
-                f" {system.name} does not have; integrate its flow"
-            )
-
-    @functools.cached_property
-    def counts(self) -> NDArray[np.int64]:
-        """Numbers of steps after which a run is recorded, 0 first."""
-        return step_counts(self.steps)
-
-    @property
-    def times(self) -> Array:
-        """Times of the gradient flow at these."""
-        return self.step_size * self.counts.astype(np.float64)
-
-
-def step_counts(steps: int) -> NDArray[np.int64]:
-    """Numbers of steps after which a run of ``steps`` steps is recorded.
-
-    Parameters
-    ----------
-    steps : int
-        The last one, at least 1.
-
-    Returns
-    -------
-    ndarray
-        0 and about 10 a decade up to ``steps``.
-
-    Raises
-    ------
-    InputError
-        If ``steps`` is not an integer, or is below 1.
-    """
-    check_count("steps", steps)
-    grid = np.geomspace(1, steps, 1 + math.ceil(POINTS_PER_DECADE * math.log10(steps)))
-    grid[-1] = steps
-    return np.unique(np.concatenate([[0], np.round(grid)])).astype(np.int64)
 
 
 class Stride(NamedTuple):
@@ -219,7 +144,7 @@ class Iterates:
         User's start.
     frame, state : object
         Frame and sound state of the start.
-    plan : DescentPlan
+    request : DescentRequest
         How far the iterates go.
     """
 
@@ -227,7 +152,7 @@ class Iterates:
     initial: Array
     frame: Any
     state: Any
-    plan: DescentPlan
+    request: DescentRequest
     reached: list[Any] = field(default_factory=list)
     stats: dict[str, int] = field(
         default_factory=lambda: {
@@ -239,13 +164,13 @@ class Iterates:
     )
 
     @classmethod
-    def begin(cls, system: System, start: ArrayLike, plan: DescentPlan) -> Iterates:
+    def begin(cls, system: System, start: ArrayLike, request: DescentRequest) -> Iterates:
         """Descent that has not taken a step."""
         initial = system.check_start(start)
-        return cls(system, initial, *system.reduce(initial), plan)
+        return cls(system, initial, *system.reduce(initial), request)
 
     def strides(self, longest: int) -> Strides:
-        """Ask for strides of at most ``longest`` steps and record the states of the plan.
+        """Ask for strides of at most ``longest`` steps and record the states that are asked for.
 
         Each is answered by the raw state after it, or by None where the iterates diverged. A
         stride across which the system would change its chart is taken again in halves, down to
@@ -257,7 +182,7 @@ class Iterates:
         piece = system.piece(frame, state, 0.0)
         x, stride = piece.chart.x0, 1
         wall: int | None = None  # where the chart is known to have changed
-        for target in self.plan.counts[1:]:
+        for target in self.request.counts[1:]:
             while stats["steps"] < target:
                 count = int(min(stride, target - stats["steps"]))
                 if wall is not None:
@@ -292,7 +217,7 @@ class Iterates:
 
     def trajectory(self, seconds: float, interrupted: bool = False) -> Trajectory:
         """Run as far as the iterates got, in so many seconds."""
-        done, counts = len(self.reached), self.plan.counts
+        done, counts = len(self.reached), self.request.counts
         parts = {
             f.name: [getattr(state, f.name) for state in self.reached] for f in fields(self.state)
         }
@@ -304,7 +229,7 @@ class Iterates:
             message = f"diverged before step {counts[done]}; a smaller step_size may help"
         return Trajectory(
             system=self.system,
-            t=self.plan.times[:done],
+            t=self.request.times[:done],
             frame=self.frame,
             states=type(self.state)(**{name: np.stack(part) for name, part in parts.items()}),
             start=self.initial,
@@ -313,7 +238,7 @@ class Iterates:
             stats={**self.stats, "seconds": seconds},
             events=(),
             rtol=float(np.finfo(float).eps),
-            provenance=provenance("descend", asdict(self.plan)),
+            provenance=provenance("descend", asdict(self.request)),
         )
 
 

@@ -39,11 +39,19 @@ class Run(Protocol):
 
     @property
     def quantities(self) -> Quantities:
-        """All quantities, evaluated once for whoever asks."""
+        """All quantities, evaluated once and shared."""
 
     @property
     def status(self) -> str:
         """`completed`, or why the run stopped early."""
+
+    @property
+    def events(self) -> Sequence[Any]:
+        """What happened on the way, each with its `time`."""
+
+    @property
+    def curvatures(self) -> Array | None:
+        """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
 
     def error(self, name: str) -> float:
         """Relative numerical error of a quantity, the largest along the run."""

@@ -97,7 +97,7 @@ class Window:
         return float(np.log10(self.t_end / self.t_start)) if self.stop > self.start else 0.0
 
 
-def asymptotic_window(run: Run, name: str = "loss", drift: float = DRIFT) -> Window:
+def asymptotic_window(run: Run, name: str = "loss", *, drift: float = DRIFT) -> Window:
     """Find the asymptotic window: the last stretch on which the local exponent stands still.
 
     The rule: go back from the last time at which the quantity carries information (above 1e-280)
@@ -174,7 +174,27 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     Returns
     -------
     TailConstant
-        The limit with its error.
+        The limit with its error; NaN and infinity where no power law is seen.
+
+    Raises
+    ------
+    InputError
+        For a name that is not a potential of the system.
+
+    Notes
+    -----
+    Units: `t` is the time of `dw/dt = -grad L`.
+
+    Examples
+    --------
+    Two neurons that mirror each other: `t^3 L` tends to `pi^2/6`.
+
+    >>> import flows
+    >>> system = flows.ReLUNeuron(n=2, d=2)
+    >>> run = flows.integrate(system, [[0.5, 0.1], [0.5, -0.1]], t_end=1e6)
+    >>> found = flows.tail_constant(run, exponent=3)
+    >>> bool(abs(found.value - np.pi**2 / 6) <= found.error < 1e-4)
+    True
     """
     window = asymptotic_window(run, name)
     if not window.steady:

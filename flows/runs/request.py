@@ -1,4 +1,4 @@
-"""What is asked of a run: its output times, its method, its tolerances, its budget of steps."""
+"""What is asked of a run: times, method and tolerances, or a step size and a number of steps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError, unknown
+from flows.core.system import System
 from flows.solvers.choice import METHODS
 
-__all__ = ["MAX_STEPS", "POINTS_PER_DECADE", "Request", "check_count", "output_times"]
+__all__ = ["MAX_STEPS", "DescentRequest", "Request", "check_count", "output_times", "step_counts"]
 
 # Below this relative tolerance steps of a double-precision solver are rounding.
 MIN_RTOL = 1e-14
@@ -88,6 +90,55 @@ class Request:
         }
 
 
+@dataclass(frozen=True)
+class DescentRequest:
+    """What is asked of a descent, as for :func:`flows.descend`.
+
+    Parameters
+    ----------
+    step_size : float
+        The step size ``eta``, positive.
+    steps : int
+        Number of steps, at least 1.
+
+    Raises
+    ------
+    InputError
+        For numbers that are none of these.
+    """
+
+    step_size: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Check both numbers; they become plain ones."""
+        eta = self.step_size
+        real = isinstance(eta, (int, float, np.number)) and not isinstance(eta, bool)
+        if not (real and math.isfinite(eta) and eta > 0):
+            raise InputError(f"step_size must be a positive finite number, got {eta!r}")
+        step_counts(self.steps)
+        object.__setattr__(self, "step_size", float(eta))
+        object.__setattr__(self, "steps", int(self.steps))
+
+    def check(self, system: System) -> None:
+        """Refuse a system in whose coordinates a step is none of gradient descent."""
+        if not system.linear_charts:
+            raise InputError(
+                f"descend steps in coordinates that are linear in the parameters, which"
+                f" {system.name} does not have; integrate its flow"
+            )
+
+    @functools.cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Numbers of steps after which a run is recorded, 0 first."""
+        return step_counts(self.steps)
+
+    @property
+    def times(self) -> Array:
+        """Times of the gradient flow at these."""
+        return self.step_size * self.counts.astype(np.float64)
+
+
 def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) -> Array:
     """Output times after ``t = 0``: ``t_eval`` checked, or a geometric grid that ends at ``t_end``.
 
@@ -122,6 +173,30 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
     if times[-1] > t_end:
         raise InputError(f"t_eval must not exceed t_end = {t_end:g}, got {times[-1]:g}")
     return times
+
+
+def step_counts(steps: int) -> NDArray[np.int64]:
+    """Numbers of steps after which a run of ``steps`` steps is recorded.
+
+    Parameters
+    ----------
+    steps : int
+        The last one, at least 1.
+
+    Returns
+    -------
+    ndarray
+        0 and about 10 a decade up to ``steps``.
+
+    Raises
+    ------
+    InputError
+        If ``steps`` is not an integer, or is below 1.
+    """
+    check_count("steps", steps)
+    grid = np.geomspace(1, steps, 1 + math.ceil(POINTS_PER_DECADE * math.log10(steps)))
+    grid[-1] = steps
+    return np.unique(np.concatenate([[0], np.round(grid)])).astype(np.int64)
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax
 import equinox as eqx
@@ -12,15 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
-from flows.core.chart import Clock
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, SOLVER_FAILED, STEP_BUDGET
 from flows.core.system import System
 from flows.runs.integrate import ATOL_PER_RTOL, integrate
 from flows.solvers.chart_jax import Arguments, SelfSimilarField, arguments, require_x64
 from flows.solvers.diffrax_ivp import FIRST_STEP, solver_of
-from flows.systems.relu_neuron import field_jax as relu
-from flows.systems.relu_neuron.system import ReLUNeuron
 
 # Newton's method gives a solution whose derivative needs no second derivative of the field: it
 # compiles in half of the time that Rodas5P takes.
@@ -48,16 +46,16 @@ class Sensitivity:
     message: str
 
 
-def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10) -> Sensitivity:
+def sensitivity(system: System, start: ArrayLike, t: float, *, rtol: float = 1e-10) -> Sensitivity:
     r"""Gradient of the loss at time ``t`` with respect to the start.
 
     .. math:: \nabla_{w(0)} L(w(t)), \qquad \dot w = -\nabla L(w)
 
     Parameters
     ----------
-    system : ReLUNeuron
-        The flow.
-    start : array_like, shape (n, d)
+    system : System
+        The flow; ``ReLUNeuron`` has what this needs (``System.differentiable``).
+    start : array_like
         User's parameters at ``t = 0``.
     t : float
         Time, positive.
@@ -77,10 +75,10 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
 
     Notes
     -----
-    The whole run is one piece in the residual chart, whose blocks are smooth functions of the
-    start; derivatives go forward through every step, one direction for each of the unknowns in
-    the span. By symmetry nothing changes to first order orthogonally to the span, and coincident
-    neurons share their derivative.
+    The whole run is one piece in a chart in which it is a smooth function of the start;
+    derivatives go forward through every step, one direction for each of the unknowns. Of neurons
+    these are those in the span: by symmetry nothing changes to first order orthogonally to it, and
+    coincident neurons share their derivative.
 
     Accuracy
     --------
@@ -88,8 +86,13 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
     ``t = 1e9``.
     """
     require_x64("sensitivity")
-    if not isinstance(system, ReLUNeuron):
-        raise InputError(f"sensitivity knows ReLUNeuron only, got {type(system).__name__}")
+    frame, state = system.reduce(system.check_start(start))
+    flow = system.differentiable(frame, state)
+    if flow is None:
+        raise InputError(
+            f"sensitivity knows no run of {system.name} that JAX differentiates;"
+            " choose another system"
+        )
     run = integrate(system, start, t, t_eval=[t], rtol=rtol)
     if run.events:
         first = run.events[0]
@@ -99,22 +102,16 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
         )
     if not run.completed:
         return _unknown(run.start.shape, run.status, run.message)
-    frame, state = run.frame, run.states.at(0)
-    neurons = np.column_stack([state.h, state.z])
-    mu = np.append(frame.multiplicity, -1.0)
-    clock = _clock(neurons, mu)
-    weights = relu.Weights(mu, np.asarray(1.0))
-    tau = clock.tau(t)
+    tau = flow.clock.tau(t)
     loss, slope, result = jax.device_get(
         _differentiate(
-            neurons,
-            SelfSimilarField(relu.field, clock.exponential),
-            tau,
-            jax.tree.map(np.asarray, arguments(clock, weights)),
-            clock.scale(0.0),
-            clock.scale(tau),
-            np.asarray(rtol),
-            np.asarray(ATOL_PER_RTOL * rtol),
+            flow.variables,
+            SelfSimilarField(flow.field, flow.clock.exponential),
+            flow.start,
+            flow.loss,
+            jax.tree.map(np.asarray, arguments(flow.clock, flow.arguments)),
+            _Span(tau, flow.clock.scale(0.0), flow.clock.scale(tau)),
+            _Tolerance(np.asarray(rtol), np.asarray(ATOL_PER_RTOL * rtol)),
         )
     )
     if result != diffrax.RESULTS.successful:
@@ -124,55 +121,54 @@ def sensitivity(system: System, start: ArrayLike, t: float, rtol: float = 1e-10)
             STEP_BUDGET if budget else SOLVER_FAILED,
             "the solver of the derivatives did not reach the end",
         )
-    slope = slope / frame.multiplicity[:, None]
-    user = slope[:, :1] * frame.teacher + frame.unit * (slope[:, 1:] @ frame.basis.T)
-    return Sensitivity(float(loss) * frame.unit**2, user[frame.member], COMPLETED, run.message)
+    value, gradient = flow.user(float(loss), slope)
+    return Sensitivity(value, gradient, COMPLETED, run.message)
 
 
-def _clock(neurons: Array, mu: Array) -> Clock:
-    """Clock in which the residual chart of these neurons is of order one."""
-    k, q = neurons.shape
-    if k == 1:  # the residual decays like exp(-m t/2)
-        return Clock(0.0, np.full(q, mu[0] / 2), exponential=True)
-    reach = min(1.0, float(np.max(np.linalg.norm(neurons[:, 1:], axis=1)))) or 1.0
-    decay = np.ones((k, q))
-    decay[1:, 0] = 0.0
-    return Clock(0.0, decay.ravel(), 1.0 / reach)
+class _Span(NamedTuple):
+    """Where the piece ends, and the scales of the solver's state at its begin and end."""
+
+    end: Any
+    first: Any
+    last: Any
+
+
+class _Tolerance(NamedTuple):
+    rtol: Any
+    atol: Any
 
 
 @eqx.filter_jit
 def _differentiate(
-    neurons: Any,
+    variables: Any,
     field: SelfSimilarField,
-    tau: Any,
+    start: Callable[[Any, Any], Any],
+    loss: Callable[[Any, Any], Any],
     numbers: Arguments,
-    first: Any,
-    last: Any,
-    rtol: Any,
-    atol: Any,
+    span: _Span,
+    tolerance: _Tolerance,
 ) -> tuple[Any, Any, Any]:
-    """Loss at ``tau``, its derivative by the neurons, and how the solver ended."""
+    """Loss at the end, its derivative by the variables, and how the solver ended."""
 
-    def final_loss(neurons: Any) -> tuple[Any, tuple[Any, Any]]:
-        y0 = relu.residual_blocks(neurons, numbers.raw.mu).ravel() / first
+    def final_loss(variables: Any) -> tuple[Any, tuple[Any, Any]]:
         run = diffrax.diffeqsolve(
             diffrax.ODETerm(field),
-            solver_of(METHOD, rtol, 1.0),
+            solver_of(METHOD, tolerance.rtol, 1.0),
             0.0,
-            tau,
+            span.end,
             FIRST_STEP,
-            y0,
+            start(variables, numbers.raw) / span.first,
             numbers,
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+            stepsize_controller=diffrax.PIDController(rtol=tolerance.rtol, atol=tolerance.atol),
             max_steps=MAX_STEPS,
             adjoint=diffrax.ForwardMode(),
             throw=False,
         )
-        loss = relu.energy(run.ys[-1] * last, numbers.raw)
-        return loss, (loss, run.result)
+        reached = loss(run.ys[-1] * span.last, numbers.raw)
+        return reached, (reached, run.result)
 
-    slope, (loss, result) = jax.jacfwd(final_loss, has_aux=True)(neurons)
-    return loss, slope, result
+    slope, (reached, result) = jax.jacfwd(final_loss, has_aux=True)(variables)
+    return reached, slope, result
 
 
 def _unknown(shape: tuple[int, ...], status: str, message: str) -> Sensitivity:

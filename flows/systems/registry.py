@@ -1,20 +1,64 @@
-"""The systems by name."""
+"""The systems by name: their options at once, each class when it is first asked for."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flows.core.errors import InputError, unknown
-from flows.core.system import System
-from flows.systems.gmm_em.system import GMMEM
-from flows.systems.matrix_factorization.system import MatrixFactorization
-from flows.systems.own.recorded import RecordedSystem
-from flows.systems.relu_neuron.system import ReLUNeuron
-from flows.systems.score_matching.system import ScoreMatching
+from flows.core.options import Option
+from flows.systems.gmm_em.options import OPTIONS as GMM_EM
+from flows.systems.matrix_factorization.options import OPTIONS as MATRIX_FACTORIZATION
+from flows.systems.relu_neuron.options import OPTIONS as RELU_NEURON
+from flows.systems.score_matching.options import OPTIONS as SCORE_MATCHING
 
-SYSTEMS: dict[str, type[System]] = {
-    system.name: system for system in (ReLUNeuron, GMMEM, ScoreMatching, MatrixFactorization)
+if TYPE_CHECKING:
+    from flows.core.system import System
+
+__all__ = ["OPTIONS", "SYSTEMS", "make", "recall"]
+
+
+class _Entry(NamedTuple):
+    options: tuple[Option, ...]
+    module: str
+    class_name: str
+
+
+_ENTRIES = {
+    "relu_neuron": _Entry(RELU_NEURON, "flows.systems.relu_neuron.system", "ReLUNeuron"),
+    "gmm_em": _Entry(GMM_EM, "flows.systems.gmm_em.system", "GMMEM"),
+    "score_matching": _Entry(
+        SCORE_MATCHING, "flows.systems.score_matching.system", "ScoreMatching"
+    ),
+    "matrix_factorization": _Entry(
+        MATRIX_FACTORIZATION, "flows.systems.matrix_factorization.system", "MatrixFactorization"
+    ),
 }
+
+
+class _Classes(Mapping[str, "type[System]"]):
+    """Classes by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[System]:
+        entry = _ENTRIES[name]
+        found: type[System] = getattr(import_module(entry.module), entry.class_name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in _ENTRIES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ENTRIES)
+
+    def __len__(self) -> int:
+        return len(_ENTRIES)
+
+
+#: The built-in systems.
+SYSTEMS: Mapping[str, type[System]] = _Classes()
+#: Options of each system beside those of every system, :data:`flows.core.options.START`.
+OPTIONS = {name: entry.options for name, entry in _ENTRIES.items()}
 
 
 def make(name: str, parameters: dict[str, Any]) -> System:
@@ -31,7 +75,7 @@ def make(name: str, parameters: dict[str, Any]) -> System:
 
 
 def recall(name: str, parameters: dict[str, Any], system: System | None = None) -> System:
-    """System of a file: a built-in one, the given own one, or what the file tells of it.
+    """System of a file: a built-in one, the given own one, or what the file says of it.
 
     Parameters
     ----------
@@ -49,8 +93,12 @@ def recall(name: str, parameters: dict[str, Any], system: System | None = None) 
         If it is another system.
     """
     own = "fingerprint" in parameters and name not in SYSTEMS
+    if system is None and own:
+        from flows.systems.own.recorded import RecordedSystem
+
+        return RecordedSystem(name, parameters)
     if system is None:
-        return RecordedSystem(name, parameters) if own else make(name, parameters)
+        return make(name, parameters)
     # The loss counts and the blocks, which its hash includes; of a built-in system everything.
     seen = ("fingerprint",) if own else tuple(parameters)
     theirs = {key: parameters[key] for key in seen}

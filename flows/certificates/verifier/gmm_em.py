@@ -85,6 +85,8 @@ def _above(lengths: Any) -> float:
 class Means(Equations):
     """The means of a mixture; only the ratios of its weights matter."""
 
+    stated = ("n", "d", "weights")
+
     def __init__(self, parameters: Any, means: Any) -> None:
         weights = numbers(parameters["weights"])
         require(

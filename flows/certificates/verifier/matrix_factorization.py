@@ -17,20 +17,23 @@ class Layers(Equations):
     twice theirs; adjoints are then transposes.
     """
 
+    stated = ("d", "field", "regularization", "target", "depth")
+
     def __init__(self, parameters: Any, layers: Any) -> None:
-        self.d, depth, strength = (parameters[key] for key in ("d", "depth", "regularization"))
-        target, field = numbers(parameters["target"]), parameters["field"]
+        self.d, depth, field = (parameters[key] for key in ("d", "depth", "field"))
+        target, strength = (numbers(parameters[key]) for key in ("target", "regularization"))
         require(
             layers.shape == (depth, self.d, self.d)
             and target.shape == layers.shape[1:]
             and depth > 1
+            and strength.shape == ()
             and strength >= 0
             and field in ("real", "complex")
             and {layers.dtype, target.dtype}
             <= {np.dtype(complex if field == "complex" else float)},
             "layers and target do not fit",
         )
-        self.parts, self.strength = 2 if field == "complex" else 1, arb(strength)
+        self.parts, self.strength = 2 if field == "complex" else 1, arb(float(strength))
         self.start, (self.target,) = _balls(layers), self.matrices(_balls(target))
 
     def matrices(self, x: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
 
 
@@ -16,8 +16,10 @@ class Neurons(Equations):
     Pairs that align on the way are followed in the plane only, on the stated branch of the field.
     """
 
+    stated = ("n", "d", "teacher")
+
     def __init__(self, parameters: Any, w: Any) -> None:
-        v, shape = np.array(parameters["teacher"]), (parameters["n"], parameters["d"])
+        v, shape = numbers(parameters["teacher"]), (parameters["n"], parameters["d"])
         require(w.shape == shape == (len(w), len(v)) and v.any(), "teacher and start do not fit")
         rows = _coordinates(np.vstack([v, w]))
         self.v, self.n, self.start = rows[0], len(w), rows[1:].ravel()

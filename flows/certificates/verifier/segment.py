@@ -13,12 +13,12 @@ For each segment, in ball arithmetic:
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.reading import MOST, Refused, number, require
+from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
 
 UNIT = arb(0, 1)  # the interval [-1, 1]
 
@@ -26,7 +26,11 @@ UNIT = arb(0, 1)  # the interval [-1, 1]
 class Equations(abc.ABC):
     """A flow and its exact start, in coordinates that keep distances; of each system its own."""
 
+    stated: ClassVar[tuple[str, ...]]  # names of the parameters, all of which it reads
     start: Any
+
+    @abc.abstractmethod
+    def __init__(self, parameters: Any, start: Any) -> None: ...
 
     @abc.abstractmethod
     def field(self, x: Any, signs: Any) -> Any:
@@ -82,13 +86,14 @@ def check(equations: Equations, end: float, bits: int, pieces: Any) -> tuple[flo
     state, error, largest, last = equations.start, arb(0), arb(0), 0
     for index, stated in enumerate(pieces):
         try:
-            first, last = last, int(stated["end"], 16)
+            first, last = last, integer(stated["end"])
             p = np.array(
-                [[arb((int(c, 16), -bits)) for c in row] for row in stated["coefficients"]]
+                [[arb((integer(c), -bits)) for c in row] for row in stated["coefficients"]]
             )
             fits = p.ndim == 2 and len(p) == len(state) and 2 < p.shape[1] <= MOST and last > first
             require(fits, "it has a wrong shape")
-            segment = Segment(p, arb((first, -bits)), arb((last, -bits)), stated["signs"])
+            signs = exact(stated["signs"])
+            segment = Segment(p, arb((first, -bits)), arb((last, -bits)), signs)
             rho, defect, tube, after = (
                 arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
             )

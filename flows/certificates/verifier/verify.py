@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,15 @@ from flint import ctx
 
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
-from flows.certificates.verifier.reading import MOST, Refused, exact, number, numbers, require
+from flows.certificates.verifier.reading import (
+    MOST,
+    Refused,
+    exact,
+    number,
+    numbers,
+    parsed,
+    require,
+)
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import Equations, check
 from flows.core.errors import InputError
@@ -21,7 +28,7 @@ from flows.core.errors import InputError
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
 MAX_BITS = 4096
-EQUATIONS: dict[str, Callable[[Any, Any], Equations]] = {
+EQUATIONS: dict[str, type[Equations]] = {
     "relu_neuron": Neurons,
     "matrix_factorization": Layers,
     "gmm_em": Means,
@@ -41,12 +48,24 @@ class Verification(NamedTuple):
         Bound of this distance at the end.
     pieces : int
         Pieces that were checked.
+    system : str
+        Name of the system that the accepted certificate is about; empty if it is refused.
+    parameters : dict
+        What fixes this system, exactly; None if the certificate is refused.
+    start : ndarray
+        The start that was verified, exactly; None if the certificate is refused.
+    t_end : float
+        Up to this time the enclosure is a theorem.
     """
 
     refused: str
     error: float = float("inf")
     final_error: float = float("inf")
     pieces: int = 0
+    system: str = ""
+    parameters: dict[str, Any] | None = None
+    start: Any = None
+    t_end: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -92,10 +111,13 @@ def verify(
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
-        data = json.loads(Path(path).read_text("ascii"))
+        data = parsed(Path(path).read_text("ascii"))
         require(data["format"] == FORMAT, "its format is unknown")
         require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
-        parameters, w = exact(data["parameters"]), numbers(data["start"])
+        kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
+        expected = ", ".join(kind.stated)
+        require({*parameters} == {*kind.stated}, f"its parameters are not {expected}")
+        w = numbers(exact(data["start"]))
         end = number(data["t_end"])
         require(0 < w.size <= MOST and end > 0, "start and end do not fit")
         require(
@@ -107,11 +129,11 @@ def verify(
             "it is about another system",
         )
         require(start is None or np.array_equal(start, w), "it is about another start")
-        require(t_end is None or float(t_end) == end, f"it is about another end, t = {end:g}")
+        require(t_end is None or t_end == end, f"it is about another end, t = {end:g}")
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
-        equations, stated = EQUATIONS[data["system"]](parameters, w), data["pieces"]
-        error, final_error = check(equations, end, bits, stated)
-        return Verification("", error, final_error, len(stated))
+        stated = data["pieces"]
+        error, final_error = check(kind(parameters, w), end, bits, stated)
+        return Verification("", error, final_error, len(stated), data["system"], parameters, w, end)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):

@@ -16,33 +16,12 @@ from typing import Any
 
 import click
 
-from flows.cli.options import FLOW, T_END, flow_options
-from flows.cli.systems import DEFAULTS, SYSTEMS, Options
+from flows.cli.options import METHOD, T_END, all_options, flow_options, options_of
 from flows.core.errors import InputError
+from flows.core.options import RANDOM_START, Option, Options, Slider
+from flows.systems.registry import SYSTEMS
 
-__all__ = ["Field", "command", "fields", "parsed", "place_of", "title"]
-
-# Options that are files on the command line; here one writes the numbers.
-ARRAYS = ("initial", "teacher", "target")
-# Ends of sliders, for people; the fields beside them take any value.
-SLIDERS: dict[str, tuple[float, float, float]] = {
-    "n": (1, 20, 1),
-    "d": (1, 30, 1),
-    "seed": (0, 100, 1),
-    "depth": (2, 6, 1),
-    "regularization": (0, 50, 0.5),
-    "noise_time": (0, 4, 0.1),
-}
-# The same for the decimal logarithm.
-LOG_SLIDERS: dict[str, tuple[float, float, float]] = {
-    "scale": (-9, 1, 0.1),
-    "t_end": (0, 15, 0.25),
-}
-LABELS = {"n": "n", "d": "d", "t_end": "horizon T", "t_eval": "output times"}
-USUAL = {**DEFAULTS, "t_end": T_END, "depth": 4, "regularization": 5.0, "noise_time": 0.0}
-# Options that have no meaning for a system although they are everybody's.
-FOREIGN = {"matrix_factorization": ("n",)}
-RARE = ("initial", "t_eval", "rtol", "method")
+__all__ = ["Field", "command", "field_of", "fields", "parsed", "title"]
 
 
 @dataclass(frozen=True)
@@ -87,55 +66,58 @@ def _flow(**options: Any) -> Options:
     return options
 
 
-def fields(given: Options) -> list[Field]:
+def fields(options: Options) -> list[Field]:
     """Fields of all options, those of one system alone last.
 
     Parameters
     ----------
-    given : mapping
+    options : mapping
         Values that the command line gives; of arrays, their text.
     """
+    known = {name: options_of(name) for name in SYSTEMS}
+    made = []
+    for option in all_options():
+        systems = tuple(name for name in SYSTEMS if option.name in known[name])
+        made.append(_field(option, options.get(option.name), systems))
+    return made
+
+
+def _field(option: Option, value: Any, systems: tuple[str, ...]) -> Field:
+    """Field of an option that these systems have."""
     from flows.solvers.choice import METHODS
 
-    parameters = {p.name: p for p in _flow.params if isinstance(p, click.Option)}
-    made = []
-    for name, option in parameters.items():
-        assert name is not None
-        systems = tuple(s for s in SYSTEMS if name in _known(s))
-        value: Any = USUAL.get(name, "") if given.get(name) is None else given[name]
-        choices = tuple(getattr(option.type, "choices", METHODS if name == "method" else ()))
-        kind = (
-            "array"
-            if name in ARRAYS
-            else "flag"
-            if option.is_flag
-            else "choice"
-            if choices
-            else "number"
-            if name in SLIDERS or name in LOG_SLIDERS
-            else "text"
-        )
-        ends = LOG_SLIDERS.get(name, SLIDERS.get(name))
-        slider = None
-        if ends is not None:
-            number = float(value)
-            at = math.log10(number) if name in LOG_SLIDERS and number > 0 else number
-            slider = (*ends, min(max(at, ends[0]), ends[1]))
-        made.append(
-            Field(
-                name,
-                LABELS.get(name, name.replace("_", " ")),
-                _words(option.help or "", kind),
-                kind,
-                _text(value),
-                systems,
-                choices,
-                slider,
-                name in LOG_SLIDERS,
-                name in RARE,
-            )
-        )
-    return made
+    choices = tuple(METHODS) if option.name == "method" else option.choices
+    kind = (
+        "choice"
+        if choices
+        else option.kind
+        if option.kind in ("array", "flag")
+        else "number"
+        if option.slider
+        else "text"
+    )
+    if value is None:
+        usual = T_END if option.name == "t_end" else option.default
+        value = usual if isinstance(usual, int | float) or option.name == "method" else ""
+    return Field(
+        option.name,
+        option.label or option.name.replace("_", " "),
+        _form_help(option.text, kind),
+        kind,
+        _text(value),
+        systems,
+        choices,
+        option.slider and _placed(option.slider, float(value)),
+        bool(option.slider and option.slider.logarithmic),
+        option.rare,
+    )
+
+
+def _placed(slider: Slider, number: float) -> tuple[float, float, float, float]:
+    """Ends and step of a slider, and where it stands for a number."""
+    place = math.log10(number) if slider.logarithmic and number > 0 else number
+    least, largest = slider.least, slider.largest
+    return least, largest, slider.step, min(max(place, least), largest)
 
 
 def parsed(system: str, texts: Mapping[str, str], folder: Path) -> Options:
@@ -155,16 +137,17 @@ def parsed(system: str, texts: Mapping[str, str], folder: Path) -> Options:
     InputError
         With the words of the command line.
     """
-    words = []
-    for name, text in _asked(system, texts).items():
-        if name == "balanced":
-            words.append("--balanced")
+    words, known = [], options_of(system)
+    for name, text in _filled(system, texts).items():
+        option = known[name]
+        if option.kind == "flag":
+            words.append(option.flag)
             continue
-        if name in ARRAYS:
+        if option.kind == "array":
             path = folder / f"{name}.json"
             path.write_text(text, "utf-8")
             text = str(path)
-        words.append(f"{_flag(name)}={text}")
+        words.append(f"{option.flag}={text}")
     try:
         options: Options = _flow.main(words, prog_name="popflow", standalone_mode=False)
     except click.ClickException as error:
@@ -175,27 +158,29 @@ def parsed(system: str, texts: Mapping[str, str], folder: Path) -> Options:
 def command(system: str, texts: Mapping[str, str]) -> str:
     """Command line that repeats a run and its verdicts."""
     words, files = [f"popflow check {system}"], []
-    for name, text in _asked(system, texts).items():
-        if name == "balanced":
-            words.append("--balanced")
-        elif name in ARRAYS:
+    known = options_of(system)
+    for name, text in _filled(system, texts).items():
+        option = known[name]
+        if option.kind == "flag":
+            words.append(option.flag)
+        elif option.kind == "array":
             files.append(f"echo {shlex.quote(' '.join(text.split()))} > {name}.json &&\n")
-            words.append(f"--{name} {name}.json")
+            words.append(f"{option.flag} {name}.json")
         else:
-            words.append(f"{_flag(name)} {shlex.quote(text)}")
+            words.append(f"{option.flag} {shlex.quote(text)}")
     return "".join(files) + " ".join(words)
 
 
 def title(system: str, texts: Mapping[str, str]) -> str:
-    """What tells a run from others."""
-    asked = _asked(system, texts)
-    end = [f"T = {asked.pop('t_end')}"] if "t_end" in asked else []
-    short = [f"{name} = {asked[name]}" for name in asked if name not in (*ARRAYS, *RARE)]
-    written = [f"{name} given" for name in ARRAYS if name in asked]
-    return ", ".join((system, *short, *written, *end))
+    """What distinguishes a run from others."""
+    known, filled = options_of(system), _filled(system, texts)
+    end = [f"T = {filled.pop('t_end')}"] if "t_end" in filled else []
+    arrays = [name for name in filled if known[name].kind == "array"]
+    short = [f"{k} = {v}" for k, v in filled.items() if k not in arrays and not known[k].rare]
+    return ", ".join((system, *short, *(f"{name} given" for name in arrays), *end))
 
 
-def place_of(message: str) -> str | None:
+def field_of(message: str) -> str | None:
     """Name of the field that a message is about, if it says so."""
     names = {p.name for p in _flow.params}
     found = re.search(r"--([a-z][a-z-]*)", message) or re.match(r"\W*(\w+)", message)
@@ -206,24 +191,15 @@ def place_of(message: str) -> str | None:
     return first[1] if first and first[1] in names else None
 
 
-def _asked(system: str, texts: Mapping[str, str]) -> dict[str, str]:
+def _filled(system: str, texts: Mapping[str, str]) -> dict[str, str]:
     """Texts that say something for this system; a start replaces the law of random ones."""
-    asked = {k: v.strip() for k, v in texts.items() if k in _known(system) and v.strip()}
-    if "initial" in asked:
-        for name in ("n", "d", "scale", "seed"):
-            asked.pop(name, None)
-    if asked.get("method") == DEFAULTS["method"]:
-        del asked["method"]
-    return asked
-
-
-def _known(system: str) -> set[str]:
-    """Names of the options that a system has."""
-    return {*FLOW, *SYSTEMS[system].options} - {*FOREIGN.get(system, ())}
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    filled = {k: v.strip() for k, v in texts.items() if k in options_of(system) and v.strip()}
+    if "initial" in filled:
+        for option in RANDOM_START:
+            filled.pop(option.name, None)
+    if filled.get("method") == METHOD:
+        del filled["method"]
+    return filled
 
 
 def _text(value: Any) -> str:
@@ -237,7 +213,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _words(text: str, kind: str) -> str:
+def _form_help(text: str, kind: str) -> str:
     """Help of an option without what only the command line has."""
     if kind == "array":
         text = text.replace(".npy or JSON", "JSON")

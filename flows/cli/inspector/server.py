@@ -18,10 +18,11 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, HTTPError, RequestHandler
 
 from flows.cli.inspector.form import fields
-from flows.cli.inspector.worker import Desk, Job
-from flows.cli.systems import SYSTEMS, Options
+from flows.cli.inspector.worker import Runner, Selection
 from flows.core.errors import InputError
+from flows.core.options import Options
 from flows.report import html
+from flows.systems.registry import SYSTEMS
 
 __all__ = ["HOST", "application", "serve"]
 
@@ -33,26 +34,27 @@ MAX_BYTES = 8 * 2**20
 
 
 def serve(
-    job: Job,
-    given: Options,
+    selection: Selection,
+    options: Options,
+    *,
     port: int | None = None,
     browser: bool = True,
-    say: Callable[[str], Any] = print,
+    announce: Callable[[str], Any] = print,
 ) -> None:
     """Serve the inspector until Ctrl-C.
 
     Parameters
     ----------
-    job : Job
+    selection : Selection
         The first run: it is begun at once.
-    given : mapping
+    options : mapping
         Options of the command line, for the form.
     port : int, optional
         Where to listen on 127.0.0.1; 0 for any free port. By default 8765, or any free one.
     browser : bool
         Open a browser.
-    say : callable
-        Told where the page is.
+    announce : callable
+        Called with the address of the page.
 
     Raises
     ------
@@ -61,27 +63,31 @@ def serve(
     """
     found = _listen(port)
     number = found.getsockname()[1]
-    desk = Desk()
+    runner = Runner()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
-        asyncio.run(_serve(application(desk, job, given, number), found, browser, say, number))
+        asyncio.run(
+            _serve(
+                application(runner, selection, options, number), found, browser, announce, number
+            )
+        )
     except KeyboardInterrupt:
-        say("stopped")
+        announce("stopped")
     finally:
-        desk.close()
+        runner.close()
 
 
 async def _serve(
     made: Application,
     found: socket.socket,
     browser: bool,
-    say: Callable[[str], Any],
+    announce: Callable[[str], Any],
     number: int,
 ) -> None:
     server = HTTPServer(made, max_buffer_size=MAX_BYTES)
     server.add_socket(found)
     address = f"http://{HOST}:{number}/"
-    say(f"{address}   (Ctrl-C ends it)")
+    announce(f"{address}   (Ctrl-C ends it)")
     if browser:
         webbrowser.open(address)
     await asyncio.Event().wait()
@@ -101,24 +107,24 @@ def _listen(port: int | None) -> socket.socket:
         ) from None
 
 
-def application(desk: Desk, job: Job, given: Options, port: int) -> Application:
+def application(runner: Runner, selection: Selection, options: Options, port: int) -> Application:
     """Make the application: the page, and runs.
 
     Parameters
     ----------
-    desk : Desk
+    runner : Runner
         Computes.
-    job : Job
+    selection : Selection
         The first run.
-    given : mapping
+    options : mapping
         Options of the command line.
     port : int
         At which it is reached: requests by another name are refused.
     """
     shared = {
-        "desk": desk,
-        "job": job,
-        "given": given,
+        "runner": runner,
+        "selection": selection,
+        "given": options,
         "hosts": {f"{name}:{port}" for name in (HOST, "localhost")},
     }
     return Application([("/", _Page, shared), ("/run", _Run, shared)])
@@ -127,8 +133,10 @@ def application(desk: Desk, job: Job, given: Options, port: int) -> Application:
 class _Local(RequestHandler):
     """Refuses what another site's page sends here."""
 
-    def initialize(self, desk: Desk, job: Job, given: Options, hosts: set[str]) -> None:
-        self.desk, self.job, self.given, self.hosts = desk, job, given, hosts
+    def initialize(
+        self, runner: Runner, selection: Selection, given: Options, hosts: set[str]
+    ) -> None:
+        self.runner, self.selection, self.given, self.hosts = runner, selection, given, hosts
 
     def prepare(self) -> None:
         origin = self.request.headers.get("Origin")
@@ -149,9 +157,9 @@ class _Page(_Local):
             html.render(
                 "inspector.html",
                 systems=list(SYSTEMS),
-                system=self.job.system or next(iter(SYSTEMS)),
+                system=self.selection.system or next(iter(SYSTEMS)),
                 fields=fields(self.given),
-                file=self.job.file,
+                file=self.selection.file,
                 bokeh=html.bokeh(),
             )
         )
@@ -160,26 +168,26 @@ class _Page(_Local):
 class _Run(_Local):
     def get(self) -> None:
         """How the run is getting on."""
-        self.finish(asdict(self.desk.poll()))
+        self.finish(asdict(self.runner.poll()))
 
     def post(self) -> None:
         """Begin a run: ``{"system": name, "texts": {field: text}}``, or the file's if empty."""
         # A form of another site cannot send JSON without asking first.
         if self.request.headers.get("Content-Type", "").split(";")[0] != "application/json":
             raise HTTPError(415)
-        number = self.desk.start(_job(self.request.body, self.job))
+        number = self.runner.start(_selection(self.request.body, self.selection))
         if not number:
             self.set_status(409)
         self.finish({"number": number})
 
     def delete(self) -> None:
         """Cancel the run."""
-        self.desk.cancel()
-        self.finish(asdict(self.desk.progress))
+        self.runner.cancel()
+        self.finish(asdict(self.runner.progress))
 
 
-def _job(body: bytes, first: Job) -> Job:
-    """Job that a request asks for; a file is only the one that the command line named."""
+def _selection(body: bytes, first: Selection) -> Selection:
+    """Selection that a request makes; a file is only the one that the command line named."""
     try:
         asked = json.loads(body)
         system, texts = asked.get("system", ""), asked.get("texts", {})
@@ -188,4 +196,4 @@ def _job(body: bytes, first: Job) -> Job:
         good = False
     if not good or (system and system not in SYSTEMS):
         raise HTTPError(400)
-    return Job(system, texts) if system else Job(file=first.file)
+    return Selection(system, texts) if system else Selection(file=first.file)

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Desk", "Job", "Progress"]
+__all__ = ["Progress", "Runner", "Selection"]
 
 #: Seconds after which a run that does not heed its cancellation is ended from outside.
 GRACE = 10.0
@@ -22,8 +22,8 @@ GRACE = 10.0
 PAUSE = 0.1
 
 
-class Job(NamedTuple):
-    """What to compute: a system with the texts of the form, or a saved run."""
+class Selection(NamedTuple):
+    """What a person has chosen: a system with the texts of the form, or a saved run."""
 
     system: str = ""
     texts: Mapping[str, str] = {}
@@ -59,14 +59,14 @@ class Progress:
 
 
 @dataclass
-class Desk:
-    """Hands jobs to the process, and knows how the last one is getting on."""
+class Runner:
+    """Gives selected runs to the process, one at a time, and knows the progress of the last."""
 
     progress: Progress = field(default_factory=Progress)
     _deadline: float = float("inf")
 
     def __post_init__(self) -> None:
-        """Start the process; it imports what it needs while nobody waits."""
+        """Start the process; it imports what it needs before the first run is asked for."""
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
         self._stop = context.Event()
@@ -74,7 +74,7 @@ class Desk:
         self._process.start()
         other.close()
 
-    def start(self, job: Job) -> int:
+    def start(self, selection: Selection) -> int:
         """Begin a run; only one goes on at a time.
 
         Returns
@@ -87,17 +87,17 @@ class Desk:
         self._stop.clear()
         self._deadline = float("inf")
         self.progress = Progress(self.progress.number + 1, "running", message="preparing")
-        self._pipe.send(job)
+        self._pipe.send(selection)
         return self.progress.number
 
     def poll(self) -> Progress:
-        """Take in what the process has told since."""
+        """Receive what the process has sent since."""
         try:
             while self.progress.status == "running" and self._pipe.poll():
-                told = self._pipe.recv()
-                if told.get("fraction") == 1.0:  # it has stopped: what it has is worth the wait
+                update = self._pipe.recv()
+                if update.get("fraction") == 1.0:  # it has stopped, and is checking
                     self._deadline = float("inf")
-                for name, value in told.items():
+                for name, value in update.items():
                     setattr(self.progress, name, value)
         except (EOFError, OSError):
             self._renew("failed", "the process that computes has ended; try a smaller run")
@@ -128,13 +128,15 @@ class Desk:
 
 
 def _serve(pipe: Connection, stop: Any) -> None:
-    """Compute one job after the other until the other end is closed."""
+    """Compute one selection after the other until the other end is closed."""
     # Ctrl-C in the terminal is for the server; runs are stopped by the event.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from flows.cli.process import start_fast
 
     start_fast()
-    from flows.systems import registry as systems  # noqa: F401  (imported while nobody waits)
+    from flows.systems.registry import SYSTEMS
+
+    tuple(SYSTEMS.values())  # imports them before the first run is asked for
 
     while True:
         try:
@@ -143,27 +145,27 @@ def _serve(pipe: Connection, stop: Any) -> None:
             return
 
 
-def _answer(job: Job, pipe: Connection, stop: Any) -> dict[str, Any]:
-    from flows.cli.inspector.form import place_of
+def _answer(selection: Selection, pipe: Connection, stop: Any) -> dict[str, Any]:
+    from flows.cli.inspector.form import field_of
     from flows.core.errors import InputError
 
     try:
-        made = _html(job, pipe, stop)
+        made = _html(selection, pipe, stop)
         return {"status": "done", "fraction": 1.0, "message": "done", "html": made}
     except KeyboardInterrupt:
         return {"status": "cancelled", "message": "cancelled"}
     except InputError as error:
         line = " ".join(str(error).split())
-        return {"status": "failed", "message": line, "field": place_of(line)}
+        return {"status": "failed", "message": line, "field": field_of(line)}
     except MemoryError:
         line = "expected a problem that fits into memory; choose a smaller n or d"
         return {"status": "failed", "message": line, "field": "n"}
 
 
-def _html(job: Job, pipe: Connection, stop: Any) -> str:
+def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
     """Integrate or load, check, and make the part of the page that shows it."""
-    from flows.cli.inspector import form as inspect_form
-    from flows.cli.options import integrated
+    from flows.cli.inspector import form
+    from flows.cli.runs import integrated
     from flows.report import html
     from flows.report.run_page import run_values
     from flows.runs.trajectory import load
@@ -179,19 +181,19 @@ def _html(job: Job, pipe: Connection, stop: Any) -> str:
             fraction = math.log1p(t) / math.log1p(end)
             pipe.send({"fraction": fraction, "message": f"t = {t:.3g}"})
 
-    if job.file:
-        run = load(job.file)
-        command, title = f"popflow check {shlex.quote(job.file)}", job.file
+    if selection.file:
+        run = load(selection.file)
+        command, title = f"popflow check {shlex.quote(selection.file)}", selection.file
     else:
         with tempfile.TemporaryDirectory() as folder:
-            options = inspect_form.parsed(job.system, job.texts, Path(folder))
+            options = form.parsed(selection.system, selection.texts, Path(folder))
             end = options["t_end"] or 1.0
             try:
-                run = integrated(job.system, options, advance)
+                run = integrated(selection.system, options, advance)
             except ValueError as error:
                 # A file stands for a field here.
                 raise type(error)(str(error).replace(f"{folder}/", "")) from None
-        command = inspect_form.command(job.system, job.texts)
-        title = inspect_form.title(job.system, job.texts)
+        command = form.command(selection.system, selection.texts)
+        title = form.title(selection.system, selection.texts)
     pipe.send({"fraction": 1.0, "message": "checking the claims"})
     return html.render("inspected.html", command=command, title=title, **run_values(run))

@@ -24,7 +24,6 @@ from flows.report.drawing import (
 )
 from flows.runs.check import check
 from flows.runs.integrate import integrate
-from flows.runs.quantities import Quantities
 from flows.runs.rates import FLOOR, local_exponent
 from flows.runs.trajectory import Trajectory
 from flows.systems.gmm_em.system import GMMEM
@@ -72,7 +71,7 @@ def loss_figure(run: Trajectory) -> Figure:
     above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
     (claim,) = (c for c in potentials.claims("gmm_em") if c.id == "loss_upper")
     (comparison,) = claim.comparisons
-    lhs, rhs = Quantities(run).at((comparison.lhs, comparison.rhs), "state")
+    lhs, rhs = run.quantities.at((comparison.lhs, comparison.rhs), "state")
     with np.errstate(all="ignore"):
         bound = loss * (rhs / lhs)
     (verdict,) = check(run, claim)

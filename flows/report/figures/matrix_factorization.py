@@ -23,7 +23,7 @@ from flows.report.drawing import (
     time_axis,
 )
 from flows.runs.integrate import integrate
-from flows.runs.quantities import Quantities, Run, marked_times
+from flows.runs.quantities import Run, marked_times
 from flows.runs.rates import FLOOR
 from flows.systems.matrix_factorization.system import MatrixFactorization
 
@@ -56,7 +56,7 @@ def stages_figure(run: Run) -> Figure:
         rounding.
     """
     figure, axes = stacked_panels(4, (6.8, 8.4))
-    quantities = Quantities(run)
+    quantities = run.quantities
     marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
     t = quantities["t"]
     ends = t[-1] if len(marks) < 2 else min(t[-1], SHOWN_AFTER * max(marks))

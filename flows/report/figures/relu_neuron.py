@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from flows.core.arrays import Array
 from flows.report.drawing import BLACK, COLOURS, DASHES, draw_curves, styled, time_axis
 from flows.runs.integrate import integrate
-from flows.runs.quantities import Quantities, Run, marked_times
+from flows.runs.quantities import Run, marked_times
 from flows.runs.request import FIRST_TIME
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -37,7 +37,7 @@ def phases_figure(run: Run) -> Figure:
     """
     figure = Figure(figsize=(6.8, 5.6), layout="constrained")
     axes: list[Axes] = list(figure.subplots(2, 2, sharex=True).flat)
-    quantities = Quantities(run)
+    quantities = run.quantities
     marks = np.nan_to_num(list(marked_times(run).values()), nan=np.inf)
     marks = marks[marks < np.inf]
     t = quantities["t"]

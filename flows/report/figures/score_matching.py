@@ -23,8 +23,8 @@ from flows.report.drawing import (
     styled,
     time_axis,
 )
-from flows.runs.check import check, selected
-from flows.runs.quantities import Quantities
+from flows.runs.check import check
+from flows.runs.comparison import selected
 from flows.runs.rates import FLOOR, local_exponent, log_corrected
 from flows.runs.trajectory import Trajectory
 from potentials.score_matching import LINEAR
@@ -66,7 +66,7 @@ def loss_figure(run: Trajectory) -> Figure:
     t, loss = run.t, run["loss"]
     seen = (t > 0) & (loss > FLOOR)
     above.plot(t[seen], loss[seen], **line_style(0), label="loss $L$")
-    quantities = Quantities(run)
+    quantities = run.quantities
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
     for index, name in enumerate(BOUNDS[parted(run)], 1):
         claim = known[name]

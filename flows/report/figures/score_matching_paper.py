@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flows.core.arrays import Array
-from flows.ensembles.threshold import start, threshold
+from flows.ensembles.threshold import cluster_start, threshold
 from flows.report.drawing import (
     BLACK,
     COLOURS,
@@ -203,7 +203,7 @@ def comparison_figure(
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
     systems = ((ScoreMatching(n, 1), "score matching"), (GMMEM(n, 1), "gradient EM"))
     for (above, below), (system, words) in zip(panels.T, systems, strict=True):
-        run = integrate(system, start(n, 1, distance, noise), t_end)
+        run = integrate(system, cluster_start(n, 1, distance, noise), t_end)
         names = ("loss", "kl") if system.name == "score_matching" else ("fisher", "loss")
         signs = ("$E|v|^2$", "KL divergence")
         for index, (name, sign) in enumerate(zip(names, signs, strict=True)):

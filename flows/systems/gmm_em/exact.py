@@ -13,7 +13,7 @@ from mpmath import mp
 
 from flows.core.system import Smooth
 from flows.systems.mixture.exact import GUARD, line_flow, nodes
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.pieces import Frame, SoundState
 
 __all__ = ["expectations", "flow"]
 
@@ -57,6 +57,6 @@ def expectations(
         return loss, slope, curve
 
 
-def flow(frame: Frame, state: Sound, digits: int) -> Smooth:
+def flow(frame: Frame, state: SoundState, digits: int) -> Smooth:
     """Flow of the distinct components on a line; see :class:`flows.core.system.Smooth`."""
     return line_flow(frame, state, digits, expectations, 1)

@@ -13,11 +13,14 @@ import numpy as np
 
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
+from flows.core.options import Option, Options
+from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
+from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 
 if TYPE_CHECKING:
@@ -75,6 +78,8 @@ class GMMEM(MixtureSystem):
     tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "gmm_em"
+    title: ClassVar[str] = "Gradient EM"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     law: ClassVar[str] = "gmm_em"
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
@@ -97,6 +102,16 @@ class GMMEM(MixtureSystem):
         if abs(excess) > w.size * np.finfo(float).eps:  # else they stay, so that stored ones do
             w = w / np.sum(w)
         object.__setattr__(self, "weights", tuple(w.tolist()))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``n``, ``d`` or ``initial``, and of ``weights``."""
+        initial = given_array(options, "initial", cls.start_axes(members))
+        weights = options["weights"]
+        why = "one a component"
+        n, d = vector_sizes(options, initial, weights, along="n", flag="--weights", why=why)
+        system = cls(n=n, d=d, weights=weights)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -123,7 +138,7 @@ class GMMEM(MixtureSystem):
         """The target stands at 0."""
         return
 
-    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(means, np.array(self.weights), merge)
 
@@ -131,7 +146,7 @@ class GMMEM(MixtureSystem):
         """Return the KL divergence."""
         return kl
 
-    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
         from flows.systems.gmm_em import exact
 

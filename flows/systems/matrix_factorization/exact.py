@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.system import Smooth
 from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.state import Sound
+from flows.systems.matrix_factorization.state import SoundState
 from symbolic.language import matrix_calculus
 from symbolic.systems.matrix_factorization import chain as symbols
 
@@ -24,7 +24,7 @@ def smooth(
     shape: NDArray[np.int64],
     strength: float,
     target: Array,
-    state: Sound,
+    state: SoundState,
     hessian: Callable[[NDArray[Any]], Array],
     digits: int,
 ) -> Smooth:
@@ -38,7 +38,7 @@ def smooth(
         Strength of the balancing term.
     target : ndarray, shape (d,)
         The diagonal target of the state.
-    state : Sound
+    state : SoundState
         The start.
     hessian : callable
         Hessian of the loss at layers in doubles; it steers Newton's method and decides no digit.
@@ -96,7 +96,7 @@ def smooth(
                 for group, size in zip(groups, sizes, strict=True)
             ]
         point = chains.Point(doubles(layers), directions[0][0], directions[1], decay)
-        return Sound(chains.pack(point))
+        return SoundState(chains.pack(point))
 
     layers = np.ascontiguousarray(chains.unpack(state.x, shape).layers)
     return Smooth(field, jacobian, layers.view(float).ravel().tolist(), decode)

@@ -12,7 +12,7 @@ from flows.core.chart import Chart, Clock, wrap_plain
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.state import Frame, Sound
+from flows.systems.matrix_factorization.state import Frame, SoundState
 
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
 GONE = 340.0
@@ -33,19 +33,19 @@ class ChainPiece(Piece):
     ----------
     frame : Frame
         What translates back.
-    state : Sound
+    state : SoundState
         The first state.
     chart : Chart
         What the solver follows: layers, residual and defects as they are.
     """
 
     frame: Frame
-    state: Sound
+    state: SoundState
     chart: Chart
 
-    def decode(self, raw: Array) -> Sound:
+    def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., M)."""
-        return Sound(raw)
+        return SoundState(raw)
 
     def watch(self, rtol: float) -> Watch:
         """End the piece where residual or defects have decayed to nothing, or after a decade."""
@@ -71,11 +71,11 @@ class ChainPiece(Piece):
             if point.decay[k] >= GONE:
                 part[...] = 0.0
                 point.decay[k] = GONE - 1.0  # the size of what is left out, and it stays there
-        return Restart(self.frame, Sound(chains.pack(point)), self.time(stop.tau))
+        return Restart(self.frame, SoundState(chains.pack(point)), self.time(stop.tau))
 
 
 def piece(
-    shape: NDArray[np.int64], strength: float, frame: Frame, state: Sound, time: float
+    shape: NDArray[np.int64], strength: float, frame: Frame, state: SoundState, time: float
 ) -> ChainPiece:
     """Choose tolerances for the piece that begins with ``state``.
 
@@ -85,7 +85,7 @@ def piece(
         Depth, size, and whether the layers are complex.
     strength : float
         Strength of the balancing term.
-    frame, state : Frame, Sound
+    frame, state : Frame, SoundState
         Where it begins.
     time : float
         When it begins.

@@ -31,7 +31,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound(State):
+class SoundState(State):
     """Layers, residual and defects as the solver's raw numbers.
 
     Parameters

@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array, check_integer, checked, plain, unplain
 from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import ChainPiece, piece
-from flows.systems.matrix_factorization.state import Frame, Sound
+from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.systems.matrix_factorization.field_balls import ChainFlow
@@ -83,8 +85,11 @@ class MatrixFactorization(System):
     depth: int = 4
 
     name: ClassVar[str] = "matrix_factorization"
+    title: ClassVar[str] = "Matrix factorisation"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
+    axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
     linear_charts: ClassVar[bool] = False
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
@@ -109,6 +114,27 @@ class MatrixFactorization(System):
         target = self._checked(given, (self.d, self.d), "target")
         object.__setattr__(self, "regularization", float(a))
         object.__setattr__(self, "target", tuple(tuple(row) for row in target.tolist()))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, NDArray[Any]]:
+        """System and start of ``d`` and ``depth`` or ``initial``, and of the own options."""
+        initial = matrices(options, "initial", cls.start_axes(members))
+        target = matrices(options, "target", ("d", "d"))
+        names = ("field", "regularization", "depth")
+        given = {name: options[name] for name in names if options[name] is not None}
+        if initial is not None:
+            given.setdefault("depth", initial.shape[-3])
+            d = initial.shape[-2]
+        elif target is not None and options["d"] is None:
+            d = len(target)
+        else:
+            d = chosen(options, "d")
+        if target is not None and target.shape != (d, d):
+            raise InputError(
+                f"--target: expected shape ({d}, {d}), as the layers have, got {target.shape}"
+            )
+        system = cls(d=d, target=target, **given)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -205,7 +231,7 @@ class MatrixFactorization(System):
 
     # Sound coordinates -------------------------------------------------------------------
 
-    def reduce(self, start: NDArray[Any]) -> tuple[Frame, Sound]:
+    def reduce(self, start: NDArray[Any]) -> tuple[Frame, SoundState]:
         """Turn the target diagonal; residual and defects become variables of their own."""
         target = self._target
         left = right = np.eye(self.d, dtype=target.dtype)
@@ -227,9 +253,9 @@ class MatrixFactorization(System):
         point = chains.Point(layers, residual, defects, decay)
         values = np.abs(diagonal)
         rounding = start_rounding(layers, values) * np.exp(decay)
-        return Frame(_reals(left), _reals(right), values, rounding), Sound(chains.pack(point))
+        return Frame(_reals(left), _reals(right), values, rounding), SoundState(chains.pack(point))
 
-    def restore(self, frame: Frame, state: Sound) -> NDArray[Any]:
+    def restore(self, frame: Frame, state: SoundState) -> NDArray[Any]:
         """User's layers, shape (..., depth, d, d)."""
         layers = np.array(chains.unpack(state.x, self._shape).layers)
         layers[..., 0, :, :] = layers[..., 0, :, :] @ chains.adjoint(self._numbers(frame.right))
@@ -239,7 +265,7 @@ class MatrixFactorization(System):
     def _numbers(self, reals: Array) -> NDArray[Any]:
         return np.ascontiguousarray(reals).view(complex) if self._complex else reals
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See `monitors` and `loss_errors` in `features.py`."""
         # The determinant is the user's, whose layers are turned.
         turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
@@ -251,15 +277,15 @@ class MatrixFactorization(System):
 
     # The pieces of a run -----------------------------------------------------------------
 
-    def begin(self, frame: Frame, state: Sound) -> Restart:
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Nothing is degenerate: a chain at zero stays there."""
         return Restart(frame, state, 0.0)
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> ChainPiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> ChainPiece:
         """Piece in log-time until residual or defects leave the range of doubles, or a decade."""
         return piece(self._shape, self.regularization, frame, state, time)
 
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow of the plain layers with ``digits`` digits, by formulas of its own."""
         from flows.systems.matrix_factorization.exact import smooth
 

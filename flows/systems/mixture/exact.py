@@ -15,7 +15,7 @@ from mpmath import mp
 from flows.core.arrays import Array
 from flows.core.system import Smooth
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.pieces import Frame, Sound, components
+from flows.systems.mixture.pieces import Frame, SoundState, components
 
 __all__ = ["GUARD", "LineLoss", "line_flow", "nodes"]
 
@@ -54,12 +54,12 @@ def nodes(means: Sequence[Any], digits: int, parts: int = 1) -> list[tuple[Any, 
     return [(j * step, step * mp.npdf(j * step)) for j in range(-count, count + 1)]
 
 
-def line_flow(frame: Frame, state: Sound, digits: int, loss: LineLoss, factor: int) -> Smooth:
+def line_flow(frame: Frame, state: SoundState, digits: int, loss: LineLoss, factor: int) -> Smooth:
     """Flow of the distinct components on a line, for one loss.
 
     Parameters
     ----------
-    frame, state : Frame, Sound
+    frame, state : Frame, SoundState
         Start; components of the frame are copies of equal weight.
     digits : int
         Digits of the flow.
@@ -81,13 +81,13 @@ def line_flow(frame: Frame, state: Sound, digits: int, loss: LineLoss, factor: i
         curve = np.array(loss(x, weights, 15, True)[2], dtype=float)
         return np.array(-curve * np.array(share, dtype=float)[:, None])
 
-    def decode(x: list[Any]) -> Sound:
+    def decode(x: list[Any]) -> SoundState:
         with mp.workdps(digits):
             mean = mp.fsum(w * m for w, m in zip(weights, x, strict=True)) / mp.fsum(weights)
             offset = np.array([[float(m - mean)] for m in x])
-        found = Sound(offset, np.array([float(mean)]))
+        found = SoundState(offset, np.array([float(mean)]))
         if components(frame, found).form == FAR:  # apart, each mean keeps its own digits
-            return Sound(np.array([[float(m)] for m in x]), np.zeros(1))
+            return SoundState(np.array([[float(m)] for m in x]), np.zeros(1))
         return found
 
     return Smooth(field, jacobian, x0, decode)

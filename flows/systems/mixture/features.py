@@ -10,7 +10,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import Frame, Sound, accuracy, components, gradient, longest
+from flows.systems.mixture.pieces import Frame, SoundState, accuracy, components, gradient, longest
 from flows.systems.mixture.sums import moments
 
 Row = dict[str, float | Array]
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
 
 
 def features(
-    law: str, frame: Frame, states: Sound, more: Callable[[Sample], Row]
+    law: str, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
 ) -> dict[str, Array]:
     """Features at several times.
 
@@ -59,7 +59,7 @@ def features(
         One of :data:`flows.systems.mixture.kernels.LAWS`.
     frame : Frame
         Frame of the run.
-    states : Sound
+    states : SoundState
         States at ``T`` times.
     more : callable
         What a system adds.
@@ -76,7 +76,7 @@ def features(
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _row(law: str, frame: Frame, state: Sound, more: Callable[[Sample], Row]) -> Row:
+def _row(law: str, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
     means = components(frame, state)
     found = expect(law, means, accuracy(means))
     velocity = -gradient(frame, means, found.pull)

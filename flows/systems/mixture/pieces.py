@@ -85,7 +85,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound(State):
+class SoundState(State):
     """State(s) in sound coordinates, for ``k`` distinct components.
 
     Parameters
@@ -132,7 +132,7 @@ class MixturePiece(Piece):
         What regimes there are; None where a run has but one.
     frame : Frame
         What translates back.
-    state : Sound
+    state : SoundState
         The first state.
     chart : Chart
         What the solver follows.
@@ -148,17 +148,17 @@ class MixturePiece(Piece):
     tolerance: float
     regimes: Regimes | None
     frame: Frame
-    state: Sound
+    state: SoundState
     chart: Chart
     kind: int
     order: NDArray[np.intp]
     rule: Rule
 
-    def decode(self, raw: Array) -> Sound:
+    def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
         blocks = raw.reshape(*raw.shape[:-1], *self.state.offset.shape)
         if self.kind == LINEAR:
-            return Sound(np.zeros_like(blocks), blocks[..., 0, :])
+            return SoundState(np.zeros_like(blocks), blocks[..., 0, :])
         if self.kind == FAR:
             centre, moved = np.zeros_like(blocks[..., 0, :]), blocks
         else:
@@ -166,7 +166,7 @@ class MixturePiece(Piece):
             centre, moved = from_blocks(blocks, weight, rate)
         offset = np.empty_like(blocks)
         offset[..., self.order, :] = moved
-        return Sound(offset, centre)
+        return SoundState(offset, centre)
 
     def watch(self, rtol: float) -> Watch | None:
         """End the piece where its rule is not good enough, too good, or another form is better.
@@ -191,7 +191,7 @@ class MixturePiece(Piece):
 
         return Watch(alarm, check)
 
-    def outgrown(self, now: Sound) -> bool:
+    def outgrown(self, now: SoundState) -> bool:
         """Whether another form, clock or rule serves this state better."""
         squares = np.sum(self.state.mu**2, axis=1)
         means = components(self.frame, now)
@@ -208,15 +208,16 @@ class MixturePiece(Piece):
             return True
         return len(self.rule) > CHEAP and length < SHRUNK * longest(self.state.mu)
 
-    def coarse(self, now: Sound) -> bool:
+    def coarse(self, now: SoundState) -> bool:
         """Whether the rule is not good enough for this state, by comparison with a finer one."""
-        means = components(self.frame, now)
+        # Both in the form of the piece: pulls of two forms differ by their linear parts.
+        means = components(self.frame, now)._replace(form=self.kind)
         exact = expect(self.law, means, self.tolerance)
-        pull = moments(self.law, means._replace(form=self.kind), self.rule).pull
+        pull = moments(self.law, means, self.rule).pull
         wrong = float(np.max(np.abs(pull - exact.pull)))
         return wrong > self.tolerance * exact.size
 
-    def regime_of(self, state: Sound, time: float) -> object:
+    def regime_of(self, state: SoundState, time: float) -> object:
         """Regime of a state at a time."""
         if self.regimes is None:
             return None
@@ -229,9 +230,9 @@ class MixturePiece(Piece):
         now = self.at(stop.tau, stop.y)
         means = components(self.frame, now)
         if means.form == FAR:
-            now = Sound(now.mu, np.zeros_like(now.centre))
+            now = SoundState(now.mu, np.zeros_like(now.centre))
         elif self.kind == FAR:
-            now = Sound(means.deviation, means.mean)
+            now = SoundState(means.deviation, means.mean)
         time = self.time(stop.tau)
         failing = failure(self.law, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
@@ -247,7 +248,7 @@ def reduce(
     target: Array | None = None,
     scale: float = 1.0,
     speed: float = 1.0,
-) -> tuple[Frame, Sound]:
+) -> tuple[Frame, SoundState]:
     """Bring means into sound coordinates.
 
     Parameters
@@ -267,7 +268,7 @@ def reduce(
 
     Returns
     -------
-    Frame, Sound
+    Frame, SoundState
         ``r <= min(n, d)`` dimensions, at least one; cost ``n^2 d``. Offsets in a cluster are those
         of the user's numbers to the last bit, wherever the cluster is.
     """
@@ -286,9 +287,9 @@ def reduce(
     centre = scale * ((mean.high - origin) + mean.low)
     basis = _basis(deviation, centre)
     frame = Frame(basis, weight, speed * rate, member)
-    state = Sound(deviation @ basis, centre @ basis)
+    state = SoundState(deviation @ basis, centre @ basis)
     if components(frame, state).form == FAR:
-        state = Sound(scale * (distinct - origin) @ basis, np.zeros(basis.shape[1]))
+        state = SoundState(scale * (distinct - origin) @ basis, np.zeros(basis.shape[1]))
     return frame, state
 
 
@@ -306,12 +307,12 @@ def _basis(deviation: Array, mean: Array) -> Array:
     return axes if axes.shape[1] else np.eye(len(mean), 1)
 
 
-def restore(frame: Frame, state: Sound) -> Array:
+def restore(frame: Frame, state: SoundState) -> Array:
     """User's means less the target, times the scale, shape (..., n, d), of sound state(s)."""
     return (state.mu @ frame.basis.T)[..., frame.member, :]
 
 
-def components(frame: Frame, state: Sound) -> Means:
+def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
     shift = frame.weight @ state.offset
     deviation, mean = state.offset - shift, state.centre + shift
@@ -336,7 +337,7 @@ def gradient(frame: Frame, means: Means, pull: Array) -> Array:
     return frame.rate[:, None] * (means.linear + pull)
 
 
-def hessian(law: str, frame: Frame, state: Sound) -> Array:
+def hessian(law: str, frame: Frame, state: SoundState) -> Array:
     """Derivative of minus the velocities by the user's means, shape (n d, n d).
 
     :func:`reduce` must not have merged any components.
@@ -345,7 +346,7 @@ def hessian(law: str, frame: Frame, state: Sound) -> Array:
     d, r = basis.shape
     inside = d == r
     if not inside:  # all directions across the span are alike: one of them stands for all
-        state = Sound(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
+        state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
     means = components(frame, state)
     # Second derivatives ask for a little more than first ones.
     found = moments(law, means, expect(law, means, MARGIN * accuracy(means)).rule, curve=True)
@@ -357,7 +358,7 @@ def hessian(law: str, frame: Frame, state: Sound) -> Array:
     return full.reshape(len(frame.rate) * d, len(frame.rate) * d)
 
 
-def failure(law: str, frame: Frame, state: Sound, tolerance: float) -> str:
+def failure(law: str, frame: Frame, state: SoundState, tolerance: float) -> str:
     """Why a run cannot go on from ``state``, or nothing."""
     if len(frame.weight) == 1:
         return ""
@@ -383,7 +384,7 @@ def failure(law: str, frame: Frame, state: Sound, tolerance: float) -> str:
 def piece(
     law: str,
     frame: Frame,
-    state: Sound,
+    state: SoundState,
     time: float,
     tolerance: float,
     regimes: Regimes | None = None,
@@ -417,7 +418,7 @@ def piece(
         if np.sum(np.linalg.norm(mu - means.mu[means.home], axis=1) <= SHORT) == 1:
             still = means.mu.copy()
             still[means.home] = 0.0
-            tails = expect(law, components(frame, Sound(still, 0 * state.centre)), COARSE)
+            tails = expect(law, components(frame, SoundState(still, 0 * state.centre)), COARSE)
             matters = np.clip(np.sqrt(tails.fisher), FALLEN, float(size.max()))
             size[np.argmax(order == means.home)] = matters
     else:

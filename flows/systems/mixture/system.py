@@ -17,7 +17,7 @@ from flows.core.system import Smooth, System
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Row, Sample, features
-from flows.systems.mixture.pieces import Frame, MixturePiece, Sound
+from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
 LONGEST = 1e6
@@ -61,7 +61,7 @@ class MixtureSystem(System):
 
     #: One of :data:`flows.systems.mixture.kernels.LAWS`.
     law: ClassVar[str]
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     n: int
     d: int
     #: Relative error of the field that steps of a run can bear.
@@ -80,7 +80,7 @@ class MixtureSystem(System):
         """Target's mean in the user's coordinates, None for 0."""
 
     @abc.abstractmethod
-    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means; see `pieces.reduce`."""
 
     @abc.abstractmethod
@@ -132,29 +132,29 @@ class MixtureSystem(System):
             )
         return means
 
-    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return self.sound(start, True)
 
-    def restore(self, frame: Frame, state: Sound) -> Array:
+    def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's means, shape (..., n, d)."""
         means = self.unit * pieces.restore(frame, state)
         return means if self.origin is None else means + self.origin
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
         return features(self.law, frame, states, self.own_features)
 
-    def begin(self, frame: Frame, state: Sound) -> Restart:
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
         failure = pieces.failure(self.law, frame, state, self.tolerance)
         return Restart(frame, state, 0.0, (), failure)
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> MixturePiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock for the piece that begins with ``state``."""
         return pieces.piece(self.law, frame, state, time, self.tolerance)
 
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line.
 
         Raises
@@ -167,7 +167,7 @@ class MixtureSystem(System):
         return self.exact_line(frame, state, digits)
 
     @abc.abstractmethod
-    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
 
     # Functions of a user's state ---------------------------------------------------------

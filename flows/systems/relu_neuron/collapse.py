@@ -17,7 +17,7 @@ import numpy as np
 import scipy.optimize
 
 from flows.core.arrays import Array
-from flows.systems.relu_neuron.geometry import Sound, lowered, signed
+from flows.systems.relu_neuron.geometry import SoundState, lowered, signed
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.
 NOISE = 1e-13
@@ -26,7 +26,7 @@ RANDOM_PER_DIMENSION = 8
 POLISHED = 3
 
 
-def slope(u: Array, mu: Array, state: Sound) -> tuple[Array, Array]:
+def slope(u: Array, mu: Array, state: SoundState) -> tuple[Array, Array]:
     """``D`` and its gradient at ``u`` (any length; ``D`` is homogeneous of degree one).
 
     Parameters
@@ -35,7 +35,7 @@ def slope(u: Array, mu: Array, state: Sound) -> tuple[Array, Array]:
         Directions; coordinates beyond ``1 + p`` are orthogonal to everything in the state.
     mu : ndarray, shape (k,)
         Multiplicities.
-    state : Sound
+    state : SoundState
         One state.
 
     Returns
@@ -69,7 +69,7 @@ def _wider(vectors: Array, extra: int) -> Array:
 
 
 def steepest(
-    mu: Array, state: Sound, room: bool, guess: Array | None = None
+    mu: Array, state: SoundState, room: bool, guess: Array | None = None
 ) -> tuple[float, Array]:
     """Minimum of ``D`` over the unit sphere and where it is attained.
 
@@ -124,7 +124,7 @@ def steepest(
     return best, where
 
 
-def terms_size(mu: Array, state: Sound) -> float:
+def terms_size(mu: Array, state: SoundState) -> float:
     """Size of the terms of ``D``, the yardstick of its rounding."""
     norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
     return float(np.sum(mu * norms) + 1.0)

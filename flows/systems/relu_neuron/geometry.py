@@ -59,7 +59,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound(State):
+class SoundState(State):
     """State(s) in sound coordinates, for ``k`` distinct neurons.
 
     Parameters
@@ -79,7 +79,7 @@ class Sound(State):
     r: Array
 
 
-def reduce(neurons: Array, teacher: Array) -> tuple[Frame, Sound]:
+def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     """Bring neurons into sound coordinates, in double-double arithmetic where digits cancel.
 
     Parameters
@@ -91,7 +91,7 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, Sound]:
 
     Returns
     -------
-    Frame, Sound
+    Frame, SoundState
         ``p <= min(n, d - 1)`` transverse dimensions; cost ``n^2 d``.
 
     Accuracy
@@ -130,7 +130,7 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, Sound]:
         else np.zeros_like(teacher)
     )
     r = np.concatenate([[r_along.high], basis.T @ across_sum / unit])
-    return Frame(teacher, basis, mu, member), Sound(along.high, z, r)
+    return Frame(teacher, basis, mu, member), SoundState(along.high, z, r)
 
 
 def _coordinates(transverse: Array, direction: Array) -> tuple[Array, Array]:
@@ -151,7 +151,7 @@ def _coordinates(transverse: Array, direction: Array) -> tuple[Array, Array]:
     return basis, z
 
 
-def restore(frame: Frame, state: Sound) -> Array:
+def restore(frame: Frame, state: SoundState) -> Array:
     """User's neurons, shape (..., n, d), of sound state(s)."""
     basis = frame.basis[:, : state.z.shape[-1]]
     neurons = state.h[..., None] * frame.teacher + (state.z @ basis.T) * frame.unit
@@ -177,7 +177,7 @@ class Pairs(NamedTuple):
     sign: Array
 
 
-def pairs(state: Sound) -> Pairs:
+def pairs(state: SoundState) -> Pairs:
     """Geometry of ``state`` without cancellation; a neuron at zero has the unit vector zero."""
     shape = state.h.shape[:-1]
     h = np.concatenate([state.h, np.ones((*shape, 1))], axis=-1)
@@ -196,7 +196,7 @@ def pairs(state: Sound) -> Pairs:
     return Pairs(units, norms, minus, plus, theta, sign)
 
 
-def flipped_residual(multiplicity: Array, state: Sound) -> Array:
+def flipped_residual(multiplicity: Array, state: SoundState) -> Array:
     """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
     weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
     neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
@@ -216,7 +216,7 @@ def signed(multiplicity: Array) -> Array:
     return np.append(multiplicity, -1.0)
 
 
-def gradient(multiplicity: Array, state: Sound, geometry: Pairs | None = None) -> Array:
+def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = None) -> Array:
     """Gradient of each distinct neuron, shape (..., k, q); zero where a neuron is at zero.
 
     ``grad_i = r/4 + s_i [ r~/4 + sum_j mu_j de(w~_i, w~_j)/dw~_i ]`` with the flipped neurons
@@ -233,7 +233,7 @@ def gradient(multiplicity: Array, state: Sound, geometry: Pairs | None = None) -
     return np.where(g.norms[..., :k, None] > 0, total, 0.0)
 
 
-def energy(multiplicity: Array, state: Sound) -> tuple[Array, Array]:
+def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     """Loss in units of ``|v|^2``, and a bound of its rounding error, both of shape (...).
 
     ``L = (|r|^2 + |r~|^2)/8 + 1/2 sum_jl mu_j mu_l e(w~_j, w~_l)``, see :class:`Pairs`. The bound
@@ -257,7 +257,7 @@ def energy(multiplicity: Array, state: Sound) -> tuple[Array, Array]:
     return value, error
 
 
-def rounding(multiplicity: Array, state: Sound) -> Array:
+def rounding(multiplicity: Array, state: SoundState) -> Array:
     """Relative error of the loss from the rounding of neurons that hardly differ, shape (...).
 
     The loss ends at a multiple of the cube of the distances between neurons, which are known to
@@ -276,14 +276,14 @@ def rounding(multiplicity: Array, state: Sound) -> Array:
     return np.where(known, np.expm1(3 * np.log1p(error)), 0.0)
 
 
-def features(frame: Frame, state: Sound) -> dict[str, Array]:
+def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     """Features of potentials and claims at several times, with their rates along the flow.
 
     Parameters
     ----------
     frame : Frame
         Frame of the run.
-    state : Sound
+    state : SoundState
         States at ``T`` times.
 
     Returns

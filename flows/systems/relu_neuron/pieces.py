@@ -19,7 +19,7 @@ from flows.core.problem import Stop, Watch
 from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.watch import DUST, LAST_STRETCH, RESIDUAL_CHART, watch
 from flows.systems.relu_neuron.zero import dying, names, wake, without
 
@@ -37,7 +37,7 @@ class NeuronPiece(Piece):
         Dimension of the user's space.
     frame : Frame
         What translates back.
-    state : Sound
+    state : SoundState
         The first state.
     chart : Chart
         What the solver follows.
@@ -49,12 +49,12 @@ class NeuronPiece(Piece):
 
     d: int
     frame: Frame
-    state: Sound
+    state: SoundState
     chart: Chart
     kind: int
     alive: NDArray[np.intp]
 
-    def decode(self, raw: Array) -> Sound:
+    def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
         lead = raw.shape[:-1]
         mu = self.frame.multiplicity[self.alive]
@@ -64,7 +64,7 @@ class NeuronPiece(Piece):
         if self.kind == PARALLEL:
             r[..., 0] = np.sum(raw, axis=-1)
             h[..., self.alive] = self._parallel(raw)
-            return Sound(h, z, r)
+            return SoundState(h, z, r)
         blocks = raw.reshape(*lead, len(mu), 1 + int(self.chart.shape[1]))
         if self.kind == RESIDUAL:
             r[...] = blocks[..., 0, :]
@@ -74,7 +74,7 @@ class NeuronPiece(Piece):
             r[..., 0] -= 1.0
         h[..., self.alive] = blocks[..., 0]
         z[..., self.alive, :] = blocks[..., 1:]
-        return Sound(h, z, r)
+        return SoundState(h, z, r)
 
     def _parallel(self, raw: Array) -> Array:
         """Parallel parts of the neurons alive, where all lie along the teacher."""
@@ -116,19 +116,19 @@ class NeuronPiece(Piece):
         # The last stretch is a straight line up to O(step^2).
         h, z = now.h + step * slope[:, 0], now.z + step * slope[:, 1:]
         mu = frame.multiplicity
-        later = without(frame, Sound(h, z, now.r + step * (mu @ slope)), which)
+        later = without(frame, SoundState(h, z, now.r + step * (mu @ slope)), which)
         users = [int(i) for i in np.flatnonzero(np.isin(frame.member, which))]
         event = Event(time + step, "collapse", f"neuron {names(users)} reached zero")
         unsure = 0.0 if collapse is None else collapse.unsure
         return wake(self.d, frame, later, time + step, event, unsure)
 
 
-def begin(d: int, frame: Frame, state: Sound) -> Restart:
+def begin(d: int, frame: Frame, state: SoundState) -> Restart:
     """Let neurons that start at zero leave along the steepest descent, where there is one."""
     return wake(d, frame, state, 0.0, None)
 
 
-def piece(d: int, frame: Frame, state: Sound, time: float) -> NeuronPiece:
+def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
     mu = frame.multiplicity
@@ -173,7 +173,7 @@ def piece(d: int, frame: Frame, state: Sound, time: float) -> NeuronPiece:
     return NeuronPiece(d, frame, state, chart, kind, alive)
 
 
-def _parallel_chart(frame: Frame, state: Sound, time: float, alive: NDArray[np.intp]) -> Chart:
+def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
     """Chart of neurons that all lie along the teacher; relative accuracy for ever."""
     mu, h = frame.multiplicity[alive], state.h[alive]
     opposed = h < 0

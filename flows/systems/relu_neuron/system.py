@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
+from flows.core.options import Option, Options
 from flows.core.piece import Restart
-from flows.core.starts import seeded
-from flows.core.system import JaxField, Smooth, System
+from flows.core.starts import given_array, seeded, vector_sizes
+from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
@@ -71,8 +73,10 @@ class ReLUNeuron(System):
     teacher: Any = None
 
     name: ClassVar[str] = "relu_neuron"
+    title: ClassVar[str] = "One ReLU neuron"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 
     def __post_init__(self) -> None:
@@ -84,6 +88,16 @@ class ReLUNeuron(System):
         if not v.any():
             raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
         object.__setattr__(self, "teacher", tuple(float(x) for x in v))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``n``, ``d`` or ``initial``, and of ``teacher``."""
+        initial = given_array(options, "initial", cls.start_axes(members))
+        teacher = given_array(options, "teacher", ("d",))
+        why = "as many as a neuron has"
+        n, d = vector_sizes(options, initial, teacher, along="d", flag="--teacher", why=why)
+        system = cls(n=n, d=d, teacher=teacher)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -126,29 +140,29 @@ class ReLUNeuron(System):
         """Start as an array of shape (n, d), or an :class:`InputError`."""
         return _vectors(start, (self.n, self.d), "start")
 
-    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's neurons."""
         return geometry.reduce(start, np.array(self.teacher))
 
-    def restore(self, frame: Frame, state: Sound) -> Array:
+    def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's neurons, shape (..., n, d)."""
         return geometry.restore(frame, state)
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.features`."""
         return geometry.features(frame, states)
 
     # The pieces of a run -----------------------------------------------------------------
 
-    def begin(self, frame: Frame, state: Sound) -> Restart:
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Let neurons that start at zero leave along the steepest descent, where there is one."""
         return pieces.begin(self.d, frame, state)
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> NeuronPiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         """Choose coordinates and clock for the piece that begins with ``state``."""
         return pieces.piece(self.d, frame, state, time)
 
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow in plain coordinates with ``digits`` digits, from the reduced start."""
         from mpmath import mp
 
@@ -158,11 +172,11 @@ class ReLUNeuron(System):
         teacher = [1.0] + [0.0] * (q - 1)
         field, jacobian = exact.flow(mu.tolist(), teacher, digits)
 
-        def decode(x: list[Any]) -> Sound:
+        def decode(x: list[Any]) -> SoundState:
             with mp.workdps(digits):
                 residual = [mp.fdot(mu.tolist(), x[a::q]) - teacher[a] for a in range(q)]
             rows = np.array(x, dtype=float).reshape(-1, q)
-            return Sound(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
+            return SoundState(rows[:, 0], rows[:, 1:], np.array(residual, dtype=float))
 
         x0 = np.column_stack([state.h, state.z]).ravel().tolist()
         return Smooth(field, jacobian, x0, decode, exact.crossings(teacher))
@@ -172,6 +186,12 @@ class ReLUNeuron(System):
         from flows.systems.relu_neuron import field_jax
 
         return field_jax.raw_field
+
+    def differentiable(self, frame: Frame, state: SoundState) -> DifferentiableFlow:
+        """Run from one state in the residual chart, to be differentiated by its start."""
+        from flows.systems.relu_neuron.differentiable import differentiable
+
+        return differentiable(frame, state)
 
     def ball_flow(self, start: Array) -> SpanFlow:
         """Flow in the span of teacher and start, in ball arithmetic."""

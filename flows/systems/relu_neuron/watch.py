@@ -17,7 +17,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL
-from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.zero import descent, dying, without
 
 # The residual becomes a state variable once the residual is this short (in units of |v|).
@@ -109,7 +109,7 @@ class Watched:
     chart: Chart
     kind: int
     alive: NDArray[np.intp]
-    at: Callable[[Array | float, Array], Sound]
+    at: Callable[[Array | float, Array], SoundState]
     rtol: float
     start: Array
     limit: Array
@@ -126,11 +126,11 @@ class Watched:
         """
         return len(self.alive) < len(self.frame.multiplicity) and self.kind != PARALLEL
 
-    def lengths(self, now: Sound) -> Array:
+    def lengths(self, now: SoundState) -> Array:
         """Lengths of the neurons alive, of one or many states."""
         return np.hypot(now.h, np.linalg.norm(now.z, axis=-1))[..., self.alive]
 
-    def remaining(self, now: Sound) -> Array:
+    def remaining(self, now: SoundState) -> Array:
         """How far the nearest mortal neuron along the teacher is from zero."""
         left = (self.side * now.h[..., self.alive] - self.limit)[..., self.mortal]
         nearest: Array = np.min(left, axis=-1, initial=1.0)
@@ -195,7 +195,7 @@ class Watched:
             return self.leaving(before, tau, now, interpolant)
         return None
 
-    def collapsing(self, tau: float, now: Sound) -> NDArray[np.intp]:
+    def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
         small = self.lengths(now) <= 2 * self.limit
         which = self.alive[small]
@@ -212,7 +212,7 @@ class Watched:
         return ending
 
     def leaving(
-        self, before: float, tau: float, now: Sound, interpolant: Interpolant
+        self, before: float, tau: float, now: SoundState, interpolant: Interpolant
     ) -> Stop | None:
         """Stop where a neuron at zero can first leave, if it can."""
         value, where = descent(self.d, self.frame, now, self.departure.where)
@@ -231,11 +231,11 @@ class Watched:
 def watch(
     d: int,
     frame: Frame,
-    state: Sound,
+    state: SoundState,
     chart: Chart,
     kind: int,
     alive: NDArray[np.intp],
-    at: Callable[[Array | float, Array], Sound],
+    at: Callable[[Array | float, Array], SoundState],
     rtol: float,
 ) -> Watch:
     """End the piece where the residual gets short, a neuron collapses, or one can leave."""

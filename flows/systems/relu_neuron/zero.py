@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.piece import Event, Restart
 from flows.systems.relu_neuron import collapse, geometry
-from flows.systems.relu_neuron.geometry import Frame, Sound
+from flows.systems.relu_neuron.geometry import Frame, SoundState
 
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
 
 
 def wake(
-    d: int, frame: Frame, state: Sound, time: float, event: Event | None, unsure: float = 0.0
+    d: int, frame: Frame, state: SoundState, time: float, event: Event | None, unsure: float = 0.0
 ) -> Restart:
     """Let the neurons at zero leave along the minimiser of ``D``, if ``D`` is negative there.
 
@@ -40,7 +40,7 @@ def wake(
         u = SPROUT * u[: state.r.shape[0]]
         h, z = state.h.copy(), state.z.copy()
         h[zero], z[zero] = u[0], u[1:]
-        state = Sound(h, z, state.r + np.sum(mu[zero]) * u)
+        state = SoundState(h, z, state.r + np.sum(mu[zero]) * u)
     fate = "leaves along the steepest descent" if leaves else "stays there"
     if event is not None:
         event = event._replace(detail=f"{event.detail} and {fate}")
@@ -52,7 +52,7 @@ def wake(
 
 
 def dying(
-    frame: Frame, now: Sound, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
+    frame: Frame, now: SoundState, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
 ) -> NDArray[np.bool_]:
     """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
     slope = geometry.gradient(frame.multiplicity, now)[which]
@@ -66,19 +66,21 @@ def dying(
     return ((across < inward) | (length < shaken)) & (left < stretch)
 
 
-def descent(d: int, frame: Frame, now: Sound, guess: Array | None = None) -> tuple[float, Array]:
+def descent(
+    d: int, frame: Frame, now: SoundState, guess: Array | None = None
+) -> tuple[float, Array]:
     """Minimum of ``D`` relative to its terms, noise counted as zero, and where it is."""
     value, where = collapse.steepest(frame.multiplicity, now, d > now.r.shape[0], guess)
     relative = value / collapse.terms_size(frame.multiplicity, now)
     return (relative if relative < -collapse.NOISE else max(relative, 0.0)), where
 
 
-def without(frame: Frame, state: Sound, which: NDArray[np.intp]) -> Sound:
+def without(frame: Frame, state: SoundState, which: NDArray[np.intp]) -> SoundState:
     """State in which neurons are at zero."""
     h, z = state.h.copy(), state.z.copy()
     gone = frame.multiplicity[which] @ np.column_stack([h, z])[which]
     h[which], z[which] = 0.0, 0.0
-    return Sound(h, z, state.r - gone)
+    return SoundState(h, z, state.r - gone)
 
 
 def names(users: Sequence[int]) -> str:
@@ -86,12 +88,12 @@ def names(users: Sequence[int]) -> str:
     return ", ".join(str(i + 1) for i in users)
 
 
-def _extend(frame: Frame, state: Sound) -> tuple[Frame, Sound]:
+def _extend(frame: Frame, state: SoundState) -> tuple[Frame, SoundState]:
     """Add one dimension, orthogonal to teacher and basis."""
     known = np.column_stack([frame.teacher / frame.unit, frame.basis])
     # The coordinate axis that is farthest from the span has the largest remainder.
     rest = np.eye(len(frame.teacher)) - known @ known.T
     axis = rest[:, int(np.argmax(np.linalg.norm(rest, axis=0)))]
     basis = np.column_stack([frame.basis, axis / np.linalg.norm(axis)])
-    wider = Sound(state.h, np.pad(state.z, [(0, 0), (0, 1)]), np.append(state.r, 0.0))
+    wider = SoundState(state.h, np.pad(state.z, [(0, 0), (0, 1)]), np.append(state.r, 0.0))
     return replace(frame, basis=basis), wider

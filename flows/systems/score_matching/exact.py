@@ -15,7 +15,7 @@ from mpmath import mp
 from flows.core.errors import InputError
 from flows.core.system import Smooth
 from flows.systems.mixture.exact import GUARD, line_flow, nodes
-from flows.systems.mixture.pieces import Frame, Sound
+from flows.systems.mixture.pieces import Frame, SoundState
 from symbolic.language.lower import lower
 from symbolic.systems.score_matching.stationary import POINT, stationary_loss, stationary_slope
 
@@ -70,7 +70,7 @@ def expectations(
         return loss, slope, curve
 
 
-def flow(frame: Frame, state: Sound, digits: int) -> Smooth:
+def flow(frame: Frame, state: SoundState, digits: int) -> Smooth:
     """Flow of the distinct components on a line; see :class:`flows.core.system.Smooth`."""
     return line_flow(frame, state, digits, expectations, FACTOR)
 

@@ -13,14 +13,17 @@ import numpy as np
 
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.errors import InputError
+from flows.core.options import Option, Options
 from flows.core.piece import Event
+from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, Sound
+from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
+from flows.systems.score_matching.options import OPTIONS
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
@@ -82,6 +85,8 @@ class ScoreMatching(MixtureSystem):
     tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "score_matching"
+    title: ClassVar[str] = "Score matching"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     law: ClassVar[str] = "score_matching"
 
     def __post_init__(self) -> None:
@@ -97,6 +102,17 @@ class ScoreMatching(MixtureSystem):
         if self.target is not None:
             point = checked(self.target, (int(self.d),), "target")
             object.__setattr__(self, "target", tuple(point.tolist()))
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``n``, ``d`` or ``initial``, of ``noise_time`` and ``target``."""
+        initial = given_array(options, "initial", cls.start_axes(members))
+        target = given_array(options, "target", ("d",))
+        why = "as many as a mean has"
+        n, d = vector_sizes(options, initial, target, along="d", flag="--target", why=why)
+        noise_time = 0.0 if options["noise_time"] is None else options["noise_time"]
+        system = cls(n=n, d=d, noise_time=noise_time, target=target)
+        return system, system.chosen_start(options) if initial is None else initial
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
@@ -124,7 +140,7 @@ class ScoreMatching(MixtureSystem):
         """Target's mean."""
         return None if self.target is None else np.array(self.target)
 
-    def sound(self, means: Array, merge: bool) -> tuple[Frame, Sound]:
+    def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
         return pieces.reduce(
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
@@ -134,7 +150,7 @@ class ScoreMatching(MixtureSystem):
         """Return ``E|v|^2``."""
         return fisher
 
-    def exact_line(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
         from flows.systems.score_matching import exact
 
@@ -168,7 +184,7 @@ class ScoreMatching(MixtureSystem):
 
     # Regimes -----------------------------------------------------------------------------
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> MixturePiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock; a change of the regime ends the piece."""
         regimes = Regimes(self.regime, _events)
         return pieces.piece(self.law, frame, state, time, self.tolerance, regimes)

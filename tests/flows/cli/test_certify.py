@@ -24,7 +24,15 @@ def test_certificate_and_verdicts_are_written_and_then_accepted(popflow, path):
     code, text, noise = popflow("verify", path, *ABOUT, "--claim", "transverse_vs_loss", "--json")
     data = json.loads(text)
     assert (code, noise) == (0, "")
-    assert data["checked"] == {"accepted": True, "refused": None, "pieces": data["pieces"]}
+    assert data["checked"] == {
+        "accepted": True,
+        "refused": None,
+        "pieces": data["pieces"],
+        "system": "relu_neuron",
+        "parameters": {"n": 2, "d": 3, "teacher": [1.0, 0.0, 0.0]},
+        "start": flows.ReLUNeuron(n=2, d=3).initial().tolist(),
+        "t_end": 0.5,
+    }
     assert data["verdicts"][0]["claim"] == "transverse_vs_loss"
     assert data["verdicts"][0]["verdict"] == "PROVED"
     assert data["error"] < 1e-6
@@ -39,6 +47,9 @@ def test_tables_show_enclosures_and_verdicts(popflow, path):
     assert code == 3  # phase 3 has not begun
     for word in ("accepted", "distance_vs_loss", "UNDECIDED", "+/-", "0.25"):
         assert word in text
+    assert "n = 2, d = 3, teacher = [1.0, 0.0, 0.0] " in text
+    for number in flows.ReLUNeuron(n=2, d=3).initial().ravel().tolist():
+        assert repr(number) in text  # of the start, every digit
 
 
 def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp_path):
@@ -51,7 +62,18 @@ def test_a_refused_certificate_is_exit_code_1_with_the_reason(popflow, path, tmp
     )
     code, text, _ = popflow("verify", tmp_path / "broken.json", "--json")
     assert code == 1
-    assert json.loads(text)["checked"]["refused"] == "piece 0: the defect is larger"
+    checked = json.loads(text)["checked"]
+    assert checked["refused"] == "piece 0: the defect is larger"
+    assert checked["start"] is checked["system"] is checked["t_end"] is None
+
+
+def test_a_second_start_in_the_file_is_refused_with_the_reason(popflow, path, tmp_path):
+    start = json.dumps(json.loads(path.read_text())["start"])
+    again = path.read_text().replace('"t_end":', f'"start":{start},"t_end":')
+    (tmp_path / "twice.json").write_text(again)
+    for about in ((), ABOUT):
+        code, text, _ = popflow("verify", tmp_path / "twice.json", *about)
+        assert (code, text) == (1, "REFUSED: the key 'start' occurs twice\n")
 
 
 @pytest.mark.parametrize(

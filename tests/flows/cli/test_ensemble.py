@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 SMALL = ("ensemble", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "50", "--rtol", "1e-5")

@@ -12,16 +12,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 import xarray
 
 import potentials
-from flows.cli import main as cli
-from flows.cli.inspector import server as inspector
-from flows.cli.main import main
+import symbolic
+from flows.cli.inspector import server
+from flows.cli.main import commands, main
+from symbolic.evidence.derivation import Derivation, Document, Step
 
+X = sp.Symbol("x", positive=True)
+# A relation that holds, for which SymPy has no rule and the project no balls.
+LEGENDRE = (
+    sp.elliptic_e(X / 4) * sp.elliptic_k(1 - X / 4)
+    + sp.elliptic_e(1 - X / 4) * sp.elliptic_k(X / 4)
+    - sp.elliptic_k(X / 4) * sp.elliptic_k(1 - X / 4)
+)
 SMALL = ("run", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 CHECK = ("check", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
-HEAVY = {"jax", "diffrax", "numba", "sympy", "scipy", "matplotlib", "xarray", "bokeh", "tornado"}
+HEAVY = {
+    "jax",
+    "diffrax",
+    "numba",
+    "numpy",
+    "sympy",
+    "scipy",
+    "matplotlib",
+    "xarray",
+    "bokeh",
+    "tornado",
+}
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +182,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_run(popflow, fold
         raise AssertionError("integrated before the output was checked")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    monkeypatch.setattr(cli, "integrated", run_anyway)
+    monkeypatch.setattr("flows.cli.main.integrated", run_anyway)
     code, out, err = popflow(*SMALL, "--out", folder / "new.nc")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
@@ -170,11 +190,11 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_run(popflow, fold
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(popflow, folder, monkeypatch):
-    def full(self, *arguments, **options):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = _content(folder)
-    monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
+    monkeypatch.setattr("os.fsync", full)
     code, out, err = popflow(*SMALL, "--out", folder / "new.nc")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
@@ -280,7 +300,7 @@ def test_one_claim_is_checked_alone(popflow, result_file):
 def test_a_run_that_stops_early_is_printed_and_exits_with_4(popflow, monkeypatch):
     code, out, _ = popflow(*SMALL, "--json")
     assert (code, json.loads(out)["status"]) == (0, "completed")
-    module = importlib.import_module("flows.integrate")
+    module = importlib.import_module("flows.runs.integrate")
     hurried = functools.partial(module.integrate, max_steps=5)
     monkeypatch.setattr(module, "integrate", hurried)
     for arguments in (SMALL, CHECK):
@@ -335,6 +355,33 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
     assert path.read_text().startswith(r"\documentclass")
 
 
+@pytest.mark.parametrize(
+    "lhs, rhs, code, evidence",
+    [
+        ((X + 1) ** 2, X**2 + 2 * X + 1, 0, "PROVED"),
+        (sp.acos(sp.cos(X)), X, 0, "ENCLOSED"),
+        (LEGENDRE, sp.pi / 2, 3, "SAMPLED"),
+        (sp.Limit(sp.Function("f")(X), X, sp.oo), X, 3, "OPEN"),
+        (X, 2 * X, 1, "REFUTED"),
+    ],
+    ids=str,
+)
+def test_derive_exits_by_the_evidence_and_says_why(popflow, monkeypatch, lhs, rhs, code, evidence):
+    good = Step(sp.sin(X) ** 2, 1 - sp.cos(X) ** 2, "good", fresh=True)
+    step = Step(lhs, rhs, "tried", fresh=True, domain=((X, sp.Integer(1), sp.Integer(3)),))
+    document = Document("d", (Derivation("d", "s", (good, step)),))
+    monkeypatch.setattr(symbolic, "derive", lambda name: document)
+    found, out, err = popflow("derive", "gaussian", "--json")
+    assert (found, err) == (code, "")
+    steps = json.loads(out)["derivations"][0]["steps"]
+    assert [one["evidence"] for one in steps] == ["PROVED", evidence]
+    assert (steps[1]["reason"] is None) == (evidence == "PROVED")
+    found, out, _ = popflow("derive", "gaussian")
+    assert found == code
+    assert "2 distinct steps of 2" in out
+    assert (f"  {evidence}: tried: " in out) == (evidence != "PROVED")
+
+
 def test_derive_prints_a_table_and_says_how_many_errors_were_seen(popflow):
     code, out, _ = popflow("derive", "gaussian", "--controls")
     assert code == 0
@@ -376,7 +423,7 @@ def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
     assert examples
     for line in examples:
         name, *words = re.split(r"\s{2,}", line)[0].split()
-        cli.commands.commands[name].make_context(name, words)
+        commands.commands[name].make_context(name, words)
 
 
 @pytest.mark.parametrize(
@@ -423,15 +470,17 @@ def test_a_shell_completes_names(words, found):
             "COMP_CWORD": str(words.count(" ")),
         },
     )
-    told = {line.split(",")[1] for line in done.stdout.splitlines() if line.startswith("plain,")}
-    assert told == found
+    completed = {
+        line.split(",")[1] for line in done.stdout.splitlines() if line.startswith("plain,")
+    }
+    assert completed == found
 
 
 def test_inspect_serves_the_system_with_its_options_and_files_written_out(
     popflow, folder, monkeypatch
 ):
     served = []
-    monkeypatch.setattr(inspector, "serve", lambda *words: served.append(words))
+    monkeypatch.setattr(server, "serve", lambda *words, **more: served.append((words, more)))
     code, _, err = popflow(
         "inspect",
         "relu_neuron",
@@ -444,12 +493,13 @@ def test_inspect_serves_the_system_with_its_options_and_files_written_out(
         "0",
     )
     assert (code, err) == (0, "")
-    job, given, port, browser, _ = served.pop()
-    assert (job.system, port, browser) == ("relu_neuron", 0, False)
+    (selection, given), more = served.pop()
+    assert (selection.system, more["port"], more["browser"]) == ("relu_neuron", 0, False)
     assert given == {"t_end": 100.0, "initial": "[[0.1, 0.2], [0.3, -0.1]]"}
     popflow("inspect", folder / "good.nc")
-    job, given, port, browser, _ = served.pop()
-    assert (Path(job.file).name, given, port, browser) == ("good.nc", {}, None, True)
+    (selection, given), more = served.pop()
+    assert (Path(selection.file).name, given) == ("good.nc", {})
+    assert (more["port"], more["browser"]) == (None, True)
 
 
 def _imported(*commands):
@@ -470,7 +520,7 @@ def _imported(*commands):
 
 
 def test_help_imports_no_heavy_module_and_a_run_no_jax():
-    assert _imported(["--help"]) == set()
+    assert _imported(["--help"], ["run", "--help"]) == set()
     imported = _imported(list(SMALL))
     assert "numba" in imported, "the control: an import is seen"
     assert not imported & {"jax", "diffrax", "matplotlib", "bokeh", "tornado"}

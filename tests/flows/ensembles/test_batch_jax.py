@@ -1,4 +1,4 @@
-"""Ensembles in one JAX program: the rows of the CPU engine, whoever stands in the other lanes."""
+"""Ensembles in one JAX program: the rows of the CPU engine, whatever is in the other lanes."""
 
 import json
 import operator
@@ -14,8 +14,8 @@ from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.ensembles import batch_jax
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
 from flows.ensembles.run import load_ensemble
+from flows.ensembles.starts import Law
 from flows.solvers import chart_jax
 from flows.solvers.diffrax_lanes import Lane
 from flows.systems.relu_neuron import field_jax

@@ -1,11 +1,11 @@
-"""Descents side by side: the iterates of one descent, whoever walks beside it."""
+"""Descents side by side: the iterates of one descent, whatever is beside it."""
 
 import numpy as np
 import pytest
 
 from flows.core.errors import InputError
 from flows.ensembles.descend import LANES, descend_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.runs.descend import descend
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.relu_neuron.system import ReLUNeuron

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binomtest
 
 from flows.core.errors import InputError
-from flows.ensembles import member, memory, result
+from flows.ensembles import memory, result
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.ensembles.workers import finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
@@ -137,7 +137,7 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
     def broken(*given, **options):
         raise TypeError("an error of the program")
 
-    monkeypatch.setattr(member, "follow", broken)
+    monkeypatch.setattr("flows.ensembles.integrate.follow", broken)
     with pytest.raises(TypeError, match="an error of the program"):
         integrate_ensemble(SYSTEM, LAW, **OPTIONS)
 
@@ -155,7 +155,7 @@ def test_an_error_in_a_process_is_raised():
 
 
 class Losing(Executor):
-    """An executor of somebody else that loses every second call."""
+    """A foreign executor that loses every second call."""
 
     def __init__(self):
         self.count = 0

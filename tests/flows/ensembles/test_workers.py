@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 import pytest
 
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.ensembles.store import digest
 from flows.systems.relu_neuron.system import ReLUNeuron
 

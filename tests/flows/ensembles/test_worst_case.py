@@ -11,7 +11,7 @@ import flows
 import potentials
 from flows.core.errors import InputError
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.ensembles.worst_case import worst_case
 from flows.runs.check import check
 from flows.runs.integrate import follow, integrate

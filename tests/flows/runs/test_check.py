@@ -23,7 +23,7 @@ CLAIMS = {c.id: c for c in potentials.claims("relu_neuron")}
 ASYMPTOTIC = [i for i, c in CLAIMS.items() if c.asymptotic and i != "exact_param_rate"]
 # Exponents are fitted on three decades that end at 1e9, where corrections are below 1e-5.
 EXPONENT_TOLERANCE = 1e-4
-SOURCE = Source("nobody", 2000, "0000.00000", "a test", "identity")
+SOURCE = Source("no author", 2000, "0000.00000", "a test", "identity")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Measured:
     parameters: dict
     status: str = "completed"
     rtol: float = 1e-10
+    events: tuple = ()
+    curvatures: np.ndarray | None = None
 
     @property
     def statements(self):

@@ -1,4 +1,4 @@
-"""Quantities of a run: evaluated once, shared by whoever asks, and nobody else's to change."""
+"""Quantities of a run: evaluated once, shared, and not to be changed from outside."""
 
 import pickle
 from collections import Counter
@@ -42,7 +42,7 @@ def test_check_rates_and_observables_evaluate_each_potential_once(run, evaluatio
         run.potential(name)
     assert set(run.names[2:]) - set(run.features) <= set(evaluations)
     assert set(evaluations.values()) == {1}
-    Quantities(run)["pairwise_distance"]  # those of nobody else are evaluated anew
+    Quantities(run)["pairwise_distance"]  # quantities of one's own are evaluated anew
     assert evaluations["pairwise_distance"] == 2
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flows.core.problem import Problem, Recorder, Stop, Watch
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
 from flows.solvers import rodas, rodas_tableau

@@ -5,7 +5,6 @@ from oracles.certified.means import certificate
 import flows
 from flows.certificates.features.registry import enclosure
 from flows.core.balls import precision
-from flows.runs.check import Quantities
 
 NAMES = (
     "loss",
@@ -31,7 +30,7 @@ def test_quantities_on_a_box_contain_those_of_a_run():
     run = flows.integrate(
         made.system, made.start, t_end=made.t_end, t_eval=times.tolist(), rtol=1e-11
     )
-    quantities = Quantities(run)
+    quantities = run.quantities
     with precision(made.precision):
         enclosed = enclosure(made)
         for row in (3, 20, 29):

@@ -6,7 +6,6 @@ from oracles.certified.layers import conserved, decaying
 import flows
 from flows.certificates.features.registry import enclosure
 from flows.core.balls import precision
-from flows.runs.check import Quantities
 
 # Of quantities along a run, relative to their size and of layers in doubles, beside the balls.
 RUN, LAYERS = 1e-8, 1e-11
@@ -57,7 +56,7 @@ def test_quantities_on_a_box_contain_those_of_a_run(made):
     run = flows.integrate(
         made.system, made.start, t_end=made.t_end, t_eval=times_.tolist(), rtol=1e-11
     )
-    quantities = Quantities(run)
+    quantities = run.quantities
     with precision(made.precision):
         enclosed = enclosure(made)
         for row in (3, 20, 29):

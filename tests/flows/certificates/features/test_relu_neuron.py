@@ -5,7 +5,6 @@ from flint import arb
 import flows
 from flows.certificates.features.registry import enclosure
 from flows.core.balls import precision
-from flows.runs.check import Quantities
 
 END = 8.0
 # Of quantities along a run of doubles, beside the width of the balls.
@@ -56,7 +55,7 @@ def run(made):
 
 
 def test_quantities_on_a_box_contain_those_of_a_run(made, run):
-    quantities = Quantities(run)
+    quantities = run.quantities
     with precision(made.precision):
         enclosed = enclosure(made)
         for row in (10, 200, 399):

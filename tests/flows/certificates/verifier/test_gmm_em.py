@@ -73,7 +73,10 @@ CORRUPTIONS = {
         lambda data: data.update(start=[[x for (x,) in data["start"]]]),
         "do not fit",
     ),
-    "no weights": (lambda data: data["parameters"].pop("weights"), "missing or malformed"),
+    "no weights": (
+        lambda data: data["parameters"].pop("weights"),
+        "its parameters are not n, d, weights",
+    ),
 }
 
 

@@ -23,13 +23,14 @@ LINES = 200
 LIBRARIES = {
     "__future__",
     "abc",
-    "collections.abc",
+    "fractions",
     "functools",
     "itertools",
     "json",
     "math",
     "os",
     "pathlib",
+    "re",
     "typing",
     "numpy",
     "flint",
@@ -143,9 +144,18 @@ CORRUPTIONS = {
         lambda data: data["pieces"][0]["coefficients"].pop(),
         "piece 0: it has a wrong shape",
     ),
-    "a defect that is no number": (put("pieces", 0, "defect", to="nan"), "is not finite"),
-    "a tube that is infinite": (put("pieces", 0, "tube", to="inf"), "is not finite"),
-    "growth that is no number": (put("pieces", 0, "growth", 0, to="nan"), "is not finite"),
+    "a defect that is no number": (
+        put("pieces", 0, "defect", to="nan"),
+        "is not a double in hexadecimal",
+    ),
+    "a tube that is infinite": (
+        put("pieces", 0, "tube", to="inf"),
+        "is not a double in hexadecimal",
+    ),
+    "growth that is no number": (
+        put("pieces", 0, "growth", 0, to="nan"),
+        "is not a double in hexadecimal",
+    ),
     "no growth": (put("pieces", 0, "growth", to=[]), "an ellipse or growth is missing"),
     "a precision too high": (put("precision", to=10**9), "precision is not between"),
     "too low a precision": (put("precision", to=8), "precision is not between"),
@@ -155,7 +165,7 @@ CORRUPTIONS = {
     ),
     "another format": (put("format", to="popflow certificate 0"), "its format is unknown"),
     "a missing part": (lambda data: data.pop("start"), "missing or malformed"),
-    "text for a number": (put("t_end", to="soon"), "missing or malformed"),
+    "text for a number": (put("t_end", to="soon"), "'soon' is not a double"),
     "a list for an object": (put("pieces", 0, to=[]), "missing or malformed"),
 }
 

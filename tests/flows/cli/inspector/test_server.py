@@ -14,23 +14,21 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 
 import flows
-from flows.cli import main as cli
-from flows.cli.inspector import form as inspect_form
-from flows.cli.inspector import server as inspector
-from flows.cli.inspector import worker as inspect_worker
-from flows.cli.inspector.worker import Desk, Job, Progress
+from flows.cli.inspector import form, server, worker
+from flows.cli.inspector.worker import Progress, Runner, Selection
+from flows.cli.main import main
 from flows.cli.options import FLOW
-from flows.cli.systems import SYSTEMS
 from flows.core.errors import InputError
+from flows.systems.registry import OPTIONS, SYSTEMS
 
 PATIENCE = 120  # seconds: no test is about speed
 SMALL = {"n": "2", "d": "1", "scale": "1", "seed": "0", "t_end": "10"}
 
 
 def test_the_form_has_a_field_for_every_option_of_every_system():
-    made = {field.name: field for field in inspect_form.fields({})}
-    for name, entry in SYSTEMS.items():
-        for option in (*FLOW, *entry.options):
+    made = {field.name: field for field in form.fields({})}
+    for name, own in OPTIONS.items():
+        for option in {o.name for o in (*FLOW, *own)}:
             for_it = (name, option) != ("matrix_factorization", "n")
             assert (name in made[option].systems) == for_it
     assert made["t_end"].value == "1e9"
@@ -39,20 +37,20 @@ def test_the_form_has_a_field_for_every_option_of_every_system():
 
 def test_what_the_command_line_gives_stands_in_the_form():
     given = {"n": 7, "scale": 0.25, "weights": [0.25, 0.75], "balanced": True, "rtol": 1e-8}
-    made = {field.name: field.value for field in inspect_form.fields(given)}
+    made = {field.name: field.value for field in form.fields(given)}
     assert (made["n"], made["scale"], made["weights"]) == ("7", "0.25", "0.25,0.75")
     assert (made["balanced"], made["rtol"]) == ("yes", "1e-8")
 
 
 def test_texts_mean_what_they_mean_on_the_command_line(tmp_path):
     texts = {**SMALL, "weights": "0.3,0.7", "depth": "9", "rtol": ""}
-    options = inspect_form.parsed("gmm_em", texts, tmp_path)
+    options = form.parsed("gmm_em", texts, tmp_path)
     assert (options["n"], options["t_end"], options["weights"]) == (2, 10.0, [0.3, 0.7])
     assert options["depth"] is None and options["rtol"] is None
-    _, start = SYSTEMS["gmm_em"].prepare(options)
+    _, start = SYSTEMS["gmm_em"].from_options(options)
     assert (start == flows.GMMEM(2, 1, [0.3, 0.7]).initial(1.0, 0)).all()
     texts = {**SMALL, "initial": "[[1, 2], [3, 4]]"}
-    _, start = SYSTEMS["gmm_em"].prepare(inspect_form.parsed("gmm_em", texts, tmp_path))
+    _, start = SYSTEMS["gmm_em"].from_options(form.parsed("gmm_em", texts, tmp_path))
     assert start.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
@@ -68,11 +66,11 @@ def test_texts_mean_what_they_mean_on_the_command_line(tmp_path):
 )
 def test_bad_texts_are_refused_as_on_the_command_line(tmp_path, capsys, texts, word):
     with pytest.raises(InputError, match=word) as error:
-        inspect_form.parsed("gmm_em", texts, tmp_path)
+        form.parsed("gmm_em", texts, tmp_path)
     (name,) = texts
-    assert inspect_form.place_of(str(error.value)) == name
+    assert form.field_of(str(error.value)) == name
     flag = "--" + name.replace("_", "-")
-    assert cli.main(["run", "gmm_em", "--t-end", "1", f"{flag}={texts[name]}"]) == 2
+    assert main(["run", "gmm_em", "--t-end", "1", f"{flag}={texts[name]}"]) == 2
     assert str(error.value).rstrip(".") in capsys.readouterr().err
 
 
@@ -88,23 +86,23 @@ def test_bad_texts_are_refused_as_on_the_command_line(tmp_path, capsys, texts, w
     ],
 )
 def test_a_message_finds_its_field(message, name):
-    assert inspect_form.place_of(message) == name
+    assert form.field_of(message) == name
 
 
 def test_the_command_repeats_the_run(tmp_path, monkeypatch, capsys):
     texts = {**SMALL, "t_eval": "1,2 ,10", "initial": "[[1.0],\n [-0.5]]"}
-    echo, command = inspect_form.command("gmm_em", texts).split(" &&\n")
+    echo, command = form.command("gmm_em", texts).split(" &&\n")
     assert "--n" not in command
     monkeypatch.chdir(tmp_path)
     words = shlex.split(echo)
     (tmp_path / words[-1]).write_text(words[1])
     program, _, *rest = shlex.split(command)
     assert program == "popflow"
-    assert cli.main(["run", *rest, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["t"] == [0.0, 1.0, 2.0, 10.0]
+    assert main(["run", *rest, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["t"] == [0.0, 1.0, 2.0, 10.0]
     assert (
-        told["final_state"]
+        printed["final_state"]
         == flows.integrate(flows.GMMEM(2, 1), [[1.0], [-0.5]], 10.0, t_eval=[1, 2, 10])
         .state[-1]
         .tolist()
@@ -115,35 +113,35 @@ def test_the_command_repeats_the_run(tmp_path, monkeypatch, capsys):
 def test_a_file_that_cannot_be_read_is_refused_before_a_page_is_served(
     tmp_path, capsys, monkeypatch, content
 ):
-    monkeypatch.setattr(inspector, "serve", lambda *given: pytest.fail("served"))
+    monkeypatch.setattr(server, "serve", lambda *given: pytest.fail("served"))
     path = tmp_path / "run.nc"
     if content is not None:
         path.write_bytes(content)
-    assert cli.main(["inspect", str(path), "--no-browser"]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("popflow: error: ") and told.count("\n") == 1
+    assert main(["inspect", str(path), "--no-browser"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("popflow: error: ") and printed.count("\n") == 1
 
 
 @pytest.fixture(scope="module")
-def desk():
-    made = Desk()
+def runner():
+    made = Runner()
     yield made
     made.close()
 
 
-def ended(desk):
+def ended(runner):
     """Wait for the end of a run."""
     last = time.monotonic() + PATIENCE
-    while desk.poll().status == "running":
+    while runner.poll().status == "running":
         assert time.monotonic() < last
         time.sleep(0.02)
-    return desk.progress
+    return runner.progress
 
 
-def test_a_run_is_computed_checked_and_shown(desk):
-    assert desk.start(Job("gmm_em", SMALL)) == desk.progress.number
-    assert desk.start(Job("gmm_em", SMALL)) == 0, "one at a time"
-    done = ended(desk)
+def test_a_run_is_computed_checked_and_shown(runner):
+    assert runner.start(Selection("gmm_em", SMALL)) == runner.progress.number
+    assert runner.start(Selection("gmm_em", SMALL)) == 0, "one at a time"
+    done = ended(runner)
     assert (done.status, done.fraction) == ("done", 1.0)
     system = flows.GMMEM(2, 1)
     run = flows.integrate(system, system.initial(1.0, 0), 10.0)
@@ -151,57 +149,61 @@ def test_a_run_is_computed_checked_and_shown(desk):
     assert "popflow check gmm_em --n 2" in done.html.replace("--t-end 10 ", "")
 
 
-def test_bad_input_comes_back_with_its_field(desk):
-    desk.start(Job("gmm_em", {**SMALL, "scale": "-1"}))
-    failed = ended(desk)
+def test_bad_input_comes_back_with_its_field(runner):
+    runner.start(Selection("gmm_em", {**SMALL, "scale": "-1"}))
+    failed = ended(runner)
     assert (failed.status, failed.field) == ("failed", "scale")
-    desk.start(Job("gmm_em", {**SMALL, "initial": "[[1], [2, 3]]"}))
-    failed = ended(desk)
+    runner.start(Selection("gmm_em", {**SMALL, "initial": "[[1], [2, 3]]"}))
+    failed = ended(runner)
     assert (failed.status, failed.field) == ("failed", "initial")
     assert failed.message.startswith("initial.json: expected JSON nested lists")
 
 
-def test_a_cancelled_run_keeps_what_it_has(desk):
-    desk.start(Job("relu_neuron", {**SMALL, "d": "3", "t_end": "1e12", "method": "reference"}))
-    while "t =" not in desk.poll().message:
-        assert desk.progress.status == "running"
+def test_a_cancelled_run_keeps_what_it_has(runner):
+    runner.start(
+        Selection("relu_neuron", {**SMALL, "d": "3", "t_end": "1e12", "method": "reference"})
+    )
+    while "t =" not in runner.poll().message:
+        assert runner.progress.status == "running"
         time.sleep(0.02)
-    assert 0 <= desk.progress.fraction < 1
-    desk.cancel()
-    done = ended(desk)
+    assert 0 <= runner.progress.fraction < 1
+    runner.cancel()
+    done = ended(runner)
     assert done.status == "done"
     assert "interrupted" in done.html
 
 
-def test_a_run_that_does_not_heed_is_ended_and_the_next_one_runs(desk, monkeypatch):
-    monkeypatch.setattr(inspect_worker, "GRACE", 0.0)
-    desk.start(Job("relu_neuron", {**SMALL, "d": "3", "t_end": "1e12", "method": "reference"}))
-    desk.cancel()
-    assert ended(desk).status == "cancelled"
-    desk.start(Job("gmm_em", SMALL))
-    assert ended(desk).status == "done"
+def test_a_run_that_does_not_heed_is_ended_and_the_next_one_runs(runner, monkeypatch):
+    monkeypatch.setattr(worker, "GRACE", 0.0)
+    runner.start(
+        Selection("relu_neuron", {**SMALL, "d": "3", "t_end": "1e12", "method": "reference"})
+    )
+    runner.cancel()
+    assert ended(runner).status == "cancelled"
+    runner.start(Selection("gmm_em", SMALL))
+    assert ended(runner).status == "done"
 
 
-def test_a_process_that_ended_is_told_and_replaced(desk):
-    desk.start(Job("gmm_em", SMALL))
-    os.kill(desk._process.pid, signal.SIGKILL)
-    assert ended(desk).status == "failed"
-    assert "has ended" in desk.progress.message
-    desk.start(Job("gmm_em", SMALL))
-    assert ended(desk).status == "done"
+def test_a_process_that_ended_is_reported_and_replaced(runner):
+    runner.start(Selection("gmm_em", SMALL))
+    os.kill(runner._process.pid, signal.SIGKILL)
+    assert ended(runner).status == "failed"
+    assert "has ended" in runner.progress.message
+    runner.start(Selection("gmm_em", SMALL))
+    assert ended(runner).status == "done"
 
 
-def test_hostile_text_is_shown_as_text(desk):
-    desk.start(Job("gmm_em", {**SMALL, "t_eval": "1,2", "seed": " 0 "}))
-    assert ended(desk).status == "done"
-    desk.start(Job(file="<script>alert(1)</script>.nc"))
-    failed = ended(desk)
+def test_hostile_text_is_shown_as_text(runner):
+    runner.start(Selection("gmm_em", {**SMALL, "t_eval": "1,2", "seed": " 0 "}))
+    assert ended(runner).status == "done"
+    runner.start(Selection(file="<script>alert(1)</script>.nc"))
+    failed = ended(runner)
     assert failed.status == "failed" and "no such file" in failed.message
     assert failed.html == ""
 
 
 class Fake:
-    """A desk that only remembers."""
+    """A runner that only remembers."""
 
     def __init__(self):
         self.jobs, self.cancelled, self.progress = [], 0, Progress()
@@ -218,15 +220,15 @@ class Fake:
 
 
 def ask(method="GET", path="/run", headers=None, body=None, host=None):
-    """Status and text that a server gives, and its desk."""
+    """Status and text that a server gives, and its runner."""
     fake = Fake()
 
     async def request():
-        bound = inspector._listen(0)
+        bound = server._listen(0)
         name, port = bound.getsockname()
         assert name == "127.0.0.1"
-        server = HTTPServer(inspector.application(fake, Job("gmm_em"), {}, port))
-        server.add_socket(bound)
+        http = HTTPServer(server.application(fake, Selection("gmm_em"), {}, port))
+        http.add_socket(bound)
         sent = {k: v.replace("PORT", str(port)) for k, v in (headers or {}).items()}
         if host:
             sent["Host"] = host.replace("PORT", str(port))
@@ -237,8 +239,8 @@ def ask(method="GET", path="/run", headers=None, body=None, host=None):
             body=body,
             raise_error=False,
         )
-        server.stop()
-        await server.close_all_connections()
+        http.stop()
+        await http.close_all_connections()
         return answer
 
     # A thread of its own: a browser's tests may have left a running loop in this one.
@@ -261,7 +263,7 @@ def test_the_page_has_the_form_and_needs_nothing_else():
 def test_a_run_is_begun_watched_and_cancelled():
     code, text, fake = ask("POST", headers=JSON, body=RUN)
     assert (code, json.loads(text)) == (200, {"number": 1})
-    assert fake.jobs == [Job("gmm_em", {"n": "2"})]
+    assert fake.jobs == [Selection("gmm_em", {"n": "2"})]
     code, text, _ = ask()
     assert (code, json.loads(text)["status"]) == (200, "idle")
     code, _, fake = ask("DELETE")
@@ -291,19 +293,21 @@ def test_only_its_own_page_is_answered(asked, code):
 
 
 def test_a_file_is_only_the_one_of_the_command_line():
-    assert inspector._job(b'{"file": "/etc/passwd"}', Job(file="run.nc")) == Job(file="run.nc")
+    assert server._selection(b'{"file": "/etc/passwd"}', Selection(file="run.nc")) == Selection(
+        file="run.nc"
+    )
 
 
-def test_a_port_that_is_taken_is_told_or_another_one_found():
+def test_a_port_that_is_taken_is_reported_or_another_one_found():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port: expected a port that is free, got {port}"):
-            inspector._listen(port)
+            server._listen(port)
 
 
 def test_the_usual_port_gives_way(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(inspector, "PORT", taken.getsockname()[1])
-        found = inspector._listen(None)
-        assert found.getsockname()[1] != inspector.PORT
+        monkeypatch.setattr(server, "PORT", taken.getsockname()[1])
+        found = server._listen(None)
+        assert found.getsockname()[1] != server.PORT
         found.close()

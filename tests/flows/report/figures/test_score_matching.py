@@ -36,7 +36,9 @@ def y(curve):
 @pytest.fixture(scope="module")
 def together():
     """All converge."""
-    return flows.integrate(flows.ScoreMatching(3, 1), threshold.start(3, 1, 3.0, NOISE), 1e6)
+    return flows.integrate(
+        flows.ScoreMatching(3, 1), threshold.cluster_start(3, 1, 3.0, NOISE), 1e6
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,9 @@ def test_a_bracket_contains_the_change_of_regime_and_follows_the_law():
         low, high = found[noise] = threshold.threshold(3, 1, noise)
         assert 0 < high - low <= 0.05
         ends = [
-            flows.integrate(flows.ScoreMatching(3, 1), threshold.start(3, 1, m, noise), 600.0)
+            flows.integrate(
+                flows.ScoreMatching(3, 1), threshold.cluster_start(3, 1, m, noise), 600.0
+            )
             for m in (low, high)
         ]
         assert [threshold.parted(run) for run in ends] == [False, True]
@@ -132,7 +136,7 @@ def test_gradient_em_keeps_a_cluster_together_for_longer():
 
 
 def test_a_run_on_its_way_is_not_decided():
-    run = flows.integrate(flows.ScoreMatching(3, 1), threshold.start(3, 1, 3.0, NOISE), 0.5)
+    run = flows.integrate(flows.ScoreMatching(3, 1), threshold.cluster_start(3, 1, 3.0, NOISE), 0.5)
     assert threshold.parted(run) is None
 
 

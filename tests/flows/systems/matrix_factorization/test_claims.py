@@ -8,7 +8,7 @@ import pytest
 
 import flows
 import potentials
-from flows.ensembles.convergence import convergence, probability
+from flows.ensembles.convergence import check_probability, convergence
 from flows.ensembles.proportion import interval
 from flows.runs.quantities import marked_times
 from flows.runs.verdict import Outcome
@@ -164,7 +164,7 @@ def test_other_depths_are_beyond_the_theorems_or_outside(depth):
 )
 def test_probability_one_half_needs_strong_balancing(a, field, expected):
     found = convergence(flows.MatrixFactorization(1, field, a), 0.3, range(30), 1e4)
-    verdict = probability(found)
+    verdict = check_probability(found)
     assert verdict.verdict is expected
     if field == "real":
         assert found.fraction(positive=True) == 1
@@ -175,7 +175,7 @@ def test_a_fraction_that_is_far_from_one_half_is_a_violation():
     found = convergence(flows.MatrixFactorization(1, "real", 100.0), 0.3, range(2), 10.0)
     for fraction, expected in ((1.0, Outcome.VIOLATED), (0.5, Outcome.HOLDS)):
         forged = replace(found, converged=np.arange(30) < 30 * fraction, positive=np.arange(30) < 9)
-        assert probability(forged).verdict is expected
+        assert check_probability(forged).verdict is expected
 
 
 def test_intervals_cover_the_probability_as_often_as_they_say():

@@ -9,7 +9,7 @@ import pytest
 
 import flows
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import Law
+from flows.ensembles.starts import Law
 from flows.solvers.chart_jax import SelfSimilarField, arguments
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization import field_jax as matrix_factorization_jax

@@ -14,14 +14,16 @@ import numpy as np
 import sympy as sp
 from mpmath import mp
 from numpy.typing import ArrayLike
-from symbolic.systems.quartic import SQUARE, loss
 
 from flows.core.arrays import Array, check_integer, checked
 from flows.core.chart import Chart, Clock, wrap_plain
+from flows.core.options import Option
 from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, State, System
+from flows.systems.quartic.options import OPTIONS
 from symbolic.language.lower import lower
+from symbolic.systems.quartic import SQUARE, loss
 
 
 @functools.cache
@@ -94,6 +96,9 @@ class Quartic(System):
     d: int = 2
 
     name: ClassVar[str] = "quartic"
+    title: ClassVar[str] = "Quartic well"
+    axes: ClassVar[tuple[str, ...]] = ("d",)
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
     containers: ClassVar[tuple[type, type]] = (Frame, Point)
 
     def __post_init__(self) -> None:

@@ -1,19 +1,6 @@
-"""Help of the command line: what to do next, examples, completion by a shell."""
+"""What the help texts end with: what to do next, and examples."""
 
 from __future__ import annotations
-
-import os
-from typing import Any
-
-import click
-from click.shell_completion import CompletionItem
-
-from flows.cli.systems import SYSTEMS
-
-__all__ = ["COMPLETION", "NEXT", "claim_names", "potential_names", "subject", "system"]
-
-#: What `_POPFLOW_COMPLETE` tells click; set while a shell asks.
-COMPLETION = "_POPFLOW_COMPLETE"
 
 NEXT = """\
 popflow follows the training of over-parameterised models as a continuous-time ODE.
@@ -76,42 +63,3 @@ ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )
-
-
-def _systems(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in SYSTEMS if name.startswith(incomplete)]
-
-
-def _subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [*_systems(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
-
-
-def potential_names(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Potentials of the system that stands before."""
-    from potentials import potentials
-
-    return _named(ctx, incomplete, lambda name: [p.name for p in potentials(name)])
-
-
-def claim_names(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Claims about the system that stands before."""
-    from potentials import claims
-
-    return _named(ctx, incomplete, lambda name: [c.id for c in claims(name)])
-
-
-def _named(ctx: click.Context, incomplete: str, names: Any) -> list[CompletionItem]:
-    # Where the last word is an option without its value, click has parsed nothing.
-    typed = os.environ.get("COMP_WORDS", "").split()
-    chosen = [word for word in typed if word in SYSTEMS] or SYSTEMS
-    found = dict.fromkeys(name for system in chosen for name in names(system))
-    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
-
-
-subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=_subjects)
-system = click.argument("system", shell_complete=_systems)
-systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)

@@ -1,0 +1,303 @@
+"""Compare two sides along a run: whether the comparison holds, with which margin and constant.
+
+*Explicit constant*: the margin is compared with its numerical error at every selected time and
+index. The error is propagated from the run's relative error at that time through the derivatives of
+both sides.
+
+*Unspecified constant*: on a finite run some constant always serves, the tightest one is reported.
+Decided is whether it goes on serving: the slope of `log(lhs/rhs)` against `log t` must not be
+positive for `<=` (negative for `>=`) as `t` grows; where the right side is negative, the other way
+round. That has a meaning in the late regime only (:mod:`flows.runs.regime`); before it, nothing is
+decided. The slope is taken from the state where the rates of both sides are known, and from the
+values otherwise, in the two halves of the last stretch of the late regime; the interval for its
+limit continues the change between the halves three times (a slope that dies out: to zero), widened
+by the numerical error. To refute takes two decades of the late regime, or a loss that has fallen to
+the end of doubles. Values and rates must agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.runs.quantities import Quantities, Run
+from flows.runs.rates import FIT_DECADES, FLOOR
+from flows.runs.regime import Regime
+from potentials.claim import Claim, Comparison
+from potentials.notation import CONSTANTS, FROZEN, rate_symbol, symbol
+
+Mask = NDArray[np.bool_]
+Index = NDArray[np.intp]
+
+__all__ = ["ComparisonResult", "measure", "selected"]
+
+#: Exponents of papers are fractions; a slope below this is that of a constant.
+RESOLUTION = 0.01
+#: A slope above this, over at least so many steady decades, refutes a constant.
+REFUTATION = 0.05
+REFUTATION_DECADES = 2.0
+#: How many times the change between two half-windows is continued towards infinity.
+CONTINUATION = 3.0
+#: Fewer output times than this in the window decide nothing.
+POINTS = 6
+#: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
+SAMPLING = 0.05
+#: Endings of what belongs to another time than the start, where errors may be larger.
+LATER = tuple(ending for ending in FROZEN if ending != "_0")
+#: Rounding of an expression in doubles, relative to its terms.
+ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Both sides of a comparison, the error of their difference, and where they are compared."""
+
+    lhs: Array
+    rhs: Array
+    error: Array
+    chosen: Mask
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """One comparison measured: `holds` is None if undecided; `defined` is False if it is void."""
+
+    holds: bool | None
+    defined: bool
+    measured: float | None = None
+    bound: float | None = None
+    error: float | None = None
+    constant: float | None = None
+    attained_at: float | None = None
+    message: str = ""
+
+
+def selected(quantities: Quantities, c: Comparison) -> Mask:
+    """Where a comparison is made: shape (T,), (T, n) or (T, pairs)."""
+    conditions = quantities.at(c.where, c.over)
+    return np.logical_and.reduce([x >= 0 for x in conditions])
+
+
+def measure(
+    run: Run, claim: Claim, c: Comparison, chosen: Mask, regime: Regime
+) -> ComparisonResult:
+    """Decide one comparison of a claim where it is made (:func:`selected`)."""
+    constant = sp.S.One if c.constant is None else c.constant
+    # Factors that do not move only scale an open constant, and can leave the range of doubles.
+    (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
+        (_split(x) if c.asymptotic else (sp.S.One, x)) for x in (c.lhs, constant * c.rhs)
+    )
+    sides = lhs_moving, rhs_moving
+    lhs, rhs, noise = run.quantities.at((*sides, _noise(lhs_moving - rhs_moving)), c.over)
+    # Below FLOOR a run that converges exponentially has lost its digits.
+    known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
+    informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
+    chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
+    if not chosen.any():
+        return ComparisonResult(
+            None, False, message="nothing to measure: the claim selects no output time"
+        )
+    relative = run.errors("loss").reshape(-1, *[1] * (lhs.ndim - 1))
+    if any(x.name.endswith(LATER) for x in (lhs_moving - rhs_moving).free_symbols):
+        relative = relative.max()  # the error of another time enters
+    error = relative * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
+    measured = _Sides(lhs, rhs, error, chosen)
+    if not c.asymptotic:
+        found = _pointwise(run, c, measured)
+        if c.at_infinity and found.holds and not regime.begun:
+            return replace(found, holds=None, message=_waiting(regime))
+        return found
+    found = _asymptotic(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
+    (scale,) = run.quantities.at(
+        (sp.expand_log(sp.log(lhs_scale / rhs_scale), force=True),), "state"
+    )
+    if found.constant is None:
+        return found
+    with np.errstate(over="ignore", under="ignore"):
+        return replace(found, constant=float(found.constant * np.exp(scale[0])))
+
+
+def _split(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Positive factors that are frozen or constant, and the rest, which moves along the flow."""
+    fixed, moving = sp.S.One, sp.S.One
+    for factor in sp.Mul.make_args(expression):
+        still = not sp.sympify(_moving(factor), strict=True)
+        if still and factor.free_symbols and not factor.could_extract_minus_sign():
+            fixed *= factor
+        else:
+            moving *= factor
+    return fixed, moving
+
+
+def _moving(expression: sp.Expr) -> bool:
+    """Whether an expression changes along the flow."""
+    return any(x.name == "t" or rate_symbol(x.name) != 0 for x in expression.free_symbols)
+
+
+def _waiting(regime: Regime) -> str:
+    """Why a claim about later times is not decided."""
+    when = f"; not before t = {regime.not_before:.3g}" if np.isfinite(regime.not_before) else ""
+    return f"the late regime has not begun: {regime.reason}{when}"
+
+
+def _noise(expression: sp.Expr) -> sp.Expr:
+    """Sum of `|x d expression/dx|`: what a relative error one of all quantities moves it by."""
+    moving = [x for x in expression.free_symbols if x.name not in CONSTANTS and x.name != "t"]
+    return sp.Add(*(sp.Abs(x * sp.diff(expression, x)) for x in moving))
+
+
+def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
+    """Compare the margin with its error at every selected point."""
+    lhs, rhs, error = (x[sides.chosen] for x in (sides.lhs, sides.rhs, sides.error))
+    times = run.quantities["t"].reshape(-1, *[1] * (sides.lhs.ndim - 1))
+    t = np.broadcast_to(times, sides.lhs.shape)[sides.chosen]
+    if c.relation == "==":
+        margin = error - np.abs(lhs - rhs)
+        worst = int(np.argmin(margin / np.maximum(error, FLOOR)))
+        holds: bool | None = bool(margin[worst] >= 0)
+    else:
+        margin = rhs - lhs if c.relation == "<=" else lhs - rhs
+        worst = int(np.argmin(margin / np.maximum(np.abs(lhs), np.abs(rhs))))
+        violated, decided = margin < -error, margin > error
+        holds = False if violated.any() else (True if decided.all() else None)
+        if violated.any():
+            worst = int(np.argmin(np.where(violated, margin / error, np.inf)))
+    tightest = None
+    if c.relation != "==" and (rhs > 0).all():
+        ratios = lhs / rhs * float(c.constant)  # type: ignore[arg-type]
+        tightest = float(ratios.max() if c.relation == "<=" else ratios.min())
+    found = {True: "holds", False: "fails", None: "margin below its error"}[holds]
+    message = (
+        f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
+    )
+    return ComparisonResult(
+        holds,
+        True,
+        float(lhs[worst]),
+        float(rhs[worst]),
+        float(error[worst]),
+        tightest,
+        float(t[worst]),
+        message,
+    )
+
+
+def _asymptotic(
+    run: Run, claim: Claim, c: Comparison, sides: _Sides, regime: Regime
+) -> ComparisonResult:
+    """Decide whether one constant goes on serving, and find the tightest one of this run."""
+    t, lhs, rhs, chosen = run.quantities["t"], sides.lhs, sides.rhs, sides.chosen
+    signs = np.sign(rhs[chosen])
+    if (signs > 0).any() and (signs < 0).any():
+        return ComparisonResult(None, True, message="the right side changes its sign")
+    # lhs <= C rhs with rhs < 0 says lhs/rhs >= C.
+    upper = (c.relation == "<=") == (not (signs < 0).any())
+    sense = 1.0 if upper else -1.0
+    ratio = np.divide(lhs, rhs, out=np.full_like(lhs, np.nan), where=rhs != 0)
+    needless = np.where(
+        rhs == 0, (lhs <= 0) if c.relation == "<=" else (lhs >= 0), upper & (ratio <= 0)
+    )
+    if needless[chosen].all():
+        return ComparisonResult(
+            True, True, message="holds trivially: every positive constant serves"
+        )
+    usable = chosen & np.isfinite(ratio)
+    extreme = int(np.argmax(np.where(usable, sense * ratio, -np.inf)))
+    constant, attained_at = float(ratio[extreme]), float(t[extreme])
+    result = ComparisonResult(None, True, constant=constant, attained_at=attained_at)
+    wrong = usable & ~upper & (ratio < 0) & (np.abs(lhs) > sides.error)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        message = (
+            f"no positive constant serves at t = {t[first]:.4g}: lhs/rhs is {ratio[first]:.4g}"
+        )
+        return replace(result, holds=False, attained_at=float(t[first]), message=message)
+    if not regime.begun:
+        return replace(result, message=_waiting(regime))
+
+    tail = np.flatnonzero(usable & (ratio > 0) & (t > 0))
+    if len(tail):
+        first = max(t[tail[-1]] / 10**FIT_DECADES, min(regime.since, t[tail[-1]] / 10))
+        tail = tail[t[tail] >= first]
+    if len(tail) < POINTS or t[tail[-1]] < 2 * t[tail[0]]:
+        return replace(result, message="too few output times in the late regime")
+
+    lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
+    slope = lhs_slope - rhs_slope
+    half = len(tail) // 2
+    early, late = slope[:half].mean(), slope[half:].mean()
+    if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
+        return replace(result, message="values and rates of the run disagree: it is not resolved")
+    width = np.log(t[tail[-1]] / t[tail[half]])
+    noise = 2 * np.max(sides.error[tail] / np.maximum(np.abs(lhs[tail]), np.abs(rhs[tail]))) / width
+    further = late + CONTINUATION * (late - early)
+    if further * late < 0 and early * late > 0:
+        further = 0.0  # a slope that dies out ends at zero
+    low, high = min(late, further) - noise, max(late, further) + noise
+    low, high = (low, high) if sense > 0 else (-high, -low)
+    holds = True if high <= RESOLUTION else None
+    # A transient can look like anything: to refute takes two decades, or an exponential that was
+    # followed until doubles are exhausted.
+    settled = (
+        regime.settled
+        and regime.kind != "exponential"
+        and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
+    )
+    if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
+        holds = False
+    found = {
+        True: "one constant serves",
+        False: "no constant goes on serving",
+        None: "the trend is not settled",
+    }[holds]
+    message = (
+        f"{found}: lhs/rhs goes like t^{late:+.4g} on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
+        f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
+    )
+    if claim.exponent is None:
+        return replace(result, holds=holds, message=message)
+    # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
+    p, base = float(claim.exponent), rhs_slope[half:].mean()
+    measured = p * lhs_slope[half:].mean() / base
+    spread = abs(p * (high - low) / base)
+    return replace(
+        result,
+        holds=holds,
+        measured=float(measured),
+        bound=p,
+        error=float(spread),
+        message=message,
+    )
+
+
+def _slopes(
+    quantities: Quantities, c: Comparison, tail: Index, lhs: Array, rhs: Array
+) -> tuple[Array, Array]:
+    """Local slopes of `log lhs` and `log rhs` against `log t`, from the state if it is known."""
+    lhs, rhs, log_t = lhs[tail], rhs[tail], np.log(quantities["t"][tail])
+    try:
+        return _log_slope(quantities, c.lhs, tail) / lhs, _log_slope(quantities, c.rhs, tail) / rhs
+    except KeyError:  # the rate of a rate is not known: slopes of the values themselves
+        return np.gradient(np.log(np.abs(lhs)), log_t), np.gradient(np.log(np.abs(rhs)), log_t)
+
+
+def _log_slope(quantities: Quantities, expression: sp.Expr, tail: Index) -> Array:
+    """Differentiate by `log t`, as `sum_x (x d/dx) (t x_dot/x)`, where powers do not overflow."""
+    total = np.zeros(len(tail))
+    for x in sorted(expression.free_symbols, key=str):
+        if rate := rate_symbol(x.name):
+            weight, velocity = quantities.at((x * sp.diff(expression, x), rate / x), "state")
+            total = total + weight[tail] * (quantities["t"][tail] * velocity[tail])
+    return total
+
+
+def _consistent(slope: Array, log_t: Array, log_ratio: Array) -> bool:
+    """Whether slopes from the state add up to the change of the values, an independent number."""
+    steps = np.diff(log_t)
+    change = log_ratio[-1] - log_ratio[0]
+    doubt = abs(np.sum(steps * (slope[1:] + slope[:-1]) / 2) - change)
+    return bool(doubt <= RESOLUTION * steps.sum() + SAMPLING * abs(change))

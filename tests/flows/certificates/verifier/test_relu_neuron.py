@@ -152,33 +152,54 @@ def test_projectors_on_a_vector_that_may_vanish_are_within_their_bounds():
     assert all(c.lower() <= -1 < 1 <= c.upper() and c.rad() < 1.1 for c in wide)
 
 
-def branching(ends, sign, centre=1.0, parts=1):
+def branching(ends, sign, teacher=1.0, parts=1):
     """Cost of a branch for one neuron that goes from one point of the plane to another."""
-    problem = checker.Neurons({"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[1.0, 0.5]]))
+    problem = checker.Neurons({"n": 1, "d": 2, "teacher": [teacher, 0.0]}, np.array([[1.0, 0.5]]))
     a, b = np.array(ends)
-    rows = np.array(
-        [[arb(x), arb(y), arb(0)] for x, y in zip((a + b) / 2, (b - a) / 2, strict=True)]
-    )
-    time = arb(centre)
-    return problem.branching(Segment(rows, time - 2.0**-20, time + 2.0**-20, [sign]), parts)
+    rows = [[arb(x), arb(y), arb(0)] for x, y in zip((a + b) / 2, (b - a) / 2, strict=True)]
+    return problem.branching(short(rows, [sign]), parts)
 
 
+def short(rows, signs):
+    """Segment on which the speed of time is e."""
+    return Segment(np.array(rows), 1 - arb(2) ** -20, 1 + arb(2) ** -20, signs)
+
+
+def cost(wrong, first, second):
+    """Cost for an area that is wrong by so much, of vectors of these lengths."""
+    psi = np.pi / 2 * wrong / (first * second)
+    return np.e * (first + second) * psi**2
+
+
+@pytest.mark.parametrize("teacher", [1.0, 4.0])
 @pytest.mark.parametrize("turn", [1, -1])
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_branch_costs_the_square_of_the_angle_by_which_it_is_exceeded(turn, backwards):
+def test_a_branch_costs_the_square_of_the_angle_by_which_it_is_exceeded(turn, backwards, teacher):
     # The area of neuron and teacher is -y: the neuron begins or ends at the wrong side, by 1e-3.
-    wrong, ends = 1e-3, [(2.0, -turn * 0.01), (2.0, turn * 1e-3)]
-    found = branching(ends[::-1] if backwards else ends, turn)
-    psi = np.pi / 2 * wrong / 2  # of lengths 2 and 1
-    assert LESS <= found / (np.e * (2 + 1) * psi**2) <= MORE
-    shorter = branching([(2.0, -turn * 0.01), (2.0, -turn * 1e-3)], turn)
-    assert shorter <= 0 + 1e-30
+    ends = [(2.0, -turn * 0.01), (2.0, turn * 1e-3)]
+    found = branching(ends[::-1] if backwards else ends, turn, teacher)
+    assert LESS <= found / cost(1e-3 * teacher, 2, teacher) <= MORE
+    assert branching([(2.0, -turn * 0.01), (2.0, -turn * 1e-3)], turn, teacher) < 1e-30
 
 
-def test_a_branch_costs_on_each_part_of_a_segment():
-    one = branching([(2.0, 1e-3), (2.0, 1.001e-3)], 1)
-    three = branching([(2.0, 1e-3), (2.0, 1.001e-3)], 1, parts=3)
-    assert abs(three / one - 3) < 0.1
+def test_a_branch_costs_on_each_part_of_a_segment_where_it_is_worst_there():
+    # From 3e-3 at the wrong side to 3e-3 at the right one, in six parts.
+    for parts, wrong in ((1, [3e-3]), (2, [3e-3, 0]), (6, [3e-3, 2e-3, 1e-3, 0, 0, 0])):
+        for ends in ([(2.0, 3e-3), (2.0, -3e-3)], [(2.0, -3e-3), (2.0, 3e-3)]):
+            found = branching(ends, 1, parts=parts)
+            assert LESS <= found / sum(cost(x, 2, 1) for x in wrong) <= MORE
+
+
+def test_an_area_that_is_least_within_a_part_costs_what_it_does_there():
+    # Neurons (1, -a s) and (1, -a s + c (2 s^2 - 1)): their area is c (2 s^2 - 1), boxes know 2 a.
+    wrong, slope = 2.0**-10, 2.5 * 2.0**-10
+    start = np.array([[1.0, 0.125], [1.0, 0.25]])
+    problem = checker.Neurons({"n": 2, "d": 2, "teacher": [0.0, 1.0]}, start)
+    problem.v = np.array([arb(0), arb(1)])  # not in its own frame
+    rows = [[1, 0, 0], [0, -slope, 0], [1, 0, 0], [0, -slope, wrong]]
+    signs = [1, 1, 1]
+    found = problem.branching(short([[arb(x) for x in row] for row in rows], signs), 1)
+    assert cost(wrong, 1, 1) <= found.upper() <= cost(11 * wrong, 1, 1)
 
 
 def test_a_branch_that_is_far_off_or_no_branch_is_refused():

@@ -124,7 +124,7 @@ def write(
     return paths
 
 
-def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = None) -> Page:
+def page(name: str, cases: Sequence[Case] | None = None, *, folder: Path | None = None) -> Page:
     """Make the page of a system.
 
     Parameters

@@ -251,7 +251,7 @@ def test_figures_for_a_paper_lie_beside_the_page_and_are_linked(tmp_path, monkey
         figures={"the loss": gmm_em.loss_figure},
         t_end=100.0,
     )
-    text = report.page("gmm_em", [one], tmp_path).text
+    text = report.page("gmm_em", [one], folder=tmp_path).text
     files = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     stems = {"loss", *(p.name.replace("_", "-") for p in potentials.potentials("gmm_em"))}
     assert files == {

@@ -311,9 +311,12 @@ def _end(
     known: Known,
 ) -> int | None:
     """Sign at an end of the interval; a value of zero counts as either, returned as 0."""
-    value = sp.nan if end == sp.oo else sp.simplify(expr.subs(symbol, end))
-    if value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds):
-        value = sp.limit(expr, symbol, end, side)
+    try:
+        value = sp.nan if end == sp.oo else sp.simplify(expr.subs(symbol, end))
+        if value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds):
+            value = sp.limit(expr, symbol, end, side)
+    except (NotImplementedError, TypeError, ValueError):  # SymPy's, for limits that it cannot take
+        return None
     if value.has(sp.AccumBounds):
         return None
     if value == 0:

@@ -107,3 +107,14 @@ def test_sign_that_does_not_hold_is_not_proved(name):
     expr, domain = UNPROVED[name]
     assert sign(expr, domain) is None
     assert sign(-expr, domain) is None
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, ValueError, TypeError])
+def test_limit_that_sympy_cannot_take_proves_nothing(error, monkeypatch):
+    def refused(*_):
+        raise error
+
+    expr, domain, expected = PROVED["quotient below its limit"]
+    assert sign(expr, domain) == expected
+    monkeypatch.setattr(sp, "limit", refused)
+    assert sign(expr, domain) is None

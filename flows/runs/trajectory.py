@@ -28,6 +28,8 @@ from potentials import Statements
 PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
 
 FORMAT = "popflow-trajectory-1"
+# A Hessian of so many rows takes less time than the run.
+MOST_CURVATURES = 40
 # Elements of the largest intermediate array of the features, so that memory stays bounded.
 CHUNK = 2_000_000
 # Local tolerances are not global errors; over twelve decades the runs of the accuracy benchmark
@@ -141,6 +143,21 @@ class Trajectory:
             for i in range(0, len(self.t), step)
         ]
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    @functools.cached_property
+    def curvatures(self) -> Array | None:
+        """Eigenvalues of the Hessian of the loss at the end, increasing, shape (N,).
+
+        None where there are more than `MOST_CURVATURES`, or the loss has no Hessian there.
+        """
+        last = self.state_at(-1)
+        if last.size * (1 + np.iscomplexobj(last)) > MOST_CURVATURES:
+            return None
+        try:
+            found = np.asarray(np.linalg.eigvalsh(self.system.hessian(last)), dtype=float)
+        except (InputError, np.linalg.LinAlgError):  # a neuron at zero, a loss that a file lacks
+            return None
+        return found
 
     @functools.cached_property
     def quantities(self) -> Quantities:

@@ -4,11 +4,12 @@ BIN := .venv/bin
 SOURCES := symbolic potentials flows popflow tests benchmarks notebooks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint types bench docs notebooks clean
+.PHONY: help report test fuzz lint types bench docs notebooks clean
 
 help:
 	@echo "make report   derive, integrate, check, draw: ./report/*.html"
 	@echo "make test     the tests        make lint    ruff"
+	@echo "make fuzz     500 random runs: no verdict turns round with end, tolerance, times or order"
 	@echo "make bench    the benchmarks   make types   mypy"
 	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
 	@echo "make notebooks   execute the notebooks anew and store what comes out"
@@ -20,6 +21,9 @@ report: .venv/installed
 # A file's tests share one process, and so what they made; files in order: the last ones are quick.
 test: .venv/installed
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+
+fuzz: .venv/installed
+	POPFLOW_FUZZ=500 $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py
 
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)

@@ -18,32 +18,33 @@ import time
 from collections import Counter
 
 import symbolic
-from symbolic import Derivation, Document, Evidence
+from symbolic import Derivation, Document, Evidence, Step
+from symbolic.evidence.derivation import counted
 from symbolic.evidence.mutation import controls
 
 BAD = {Evidence.REFUTED, Evidence.OPEN}
 
 
-def row(derivation: Derivation) -> tuple[str, bool, Counter[str], int, int]:
-    """Line of the table, whether all is well, evidence, errors seen and errors put in."""
+def row(derivation: Derivation) -> tuple[str, bool, tuple[Step, ...], int, int]:
+    """Line of the table, whether all is well, the steps, errors seen and errors put in."""
     begun = time.process_time()
     steps = derivation.verify().steps
     seconds = time.process_time() - begun
-    evidence = Counter(str(s.finding.evidence) for s in steps if s.finding)
+    evidence = Counter(step.evidence for step in steps)
     found = controls(Document("one", (derivation,)))
     seen = sum(c.caught for c in found)
-    good = seen == len(found) and not BAD & {Evidence(e) for e in evidence}
-    counts = ", ".join(f"{evidence[str(e)]} {e}" for e in Evidence if evidence[str(e)])
+    good = seen == len(found) and not BAD & set(evidence)
+    counts = ", ".join(f"{evidence[e]} {e}" for e in Evidence if evidence[e])
     controlled = f"{seen} of {len(found)}"
     cells = (derivation.name, derivation.source, counts, controlled, f"{seconds:.1f}")
-    return f"| {' | '.join(cells)} |", good, evidence, seen, len(found)
+    return f"| {' | '.join(cells)} |", good, steps, seen, len(found)
 
 
 def main() -> int:
     """Print the tables and their sums."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="derivations, all by default")
-    total: Counter[str] = Counter()
+    total: list[Step] = []
     seen = put_in = 0
     good = True
     begun = time.process_time()
@@ -51,12 +52,12 @@ def main() -> int:
         print(f"\n{name}\n\n| derivation | source | evidence | errors refuted | s |")
         print("|---|---|---|---|---|")
         for derivation in symbolic.derive(name).derivations:
-            line, fine, evidence, caught, errors = row(derivation)
+            line, fine, steps, caught, errors = row(derivation)
             print(line, flush=True)
-            total += evidence
+            total += steps
             seen, put_in, good = seen + caught, put_in + errors, good and fine
     print(
-        f"\n{sum(total.values())} steps: {dict(total)}; {seen} of {put_in} errors refuted; "
+        f"\n{counted(total)}; {seen} of {put_in} errors refuted; "
         f"{time.process_time() - begun:.0f} s"
     )
     print("\n| printed | evidence | corrected |\n|---|---|---|")

@@ -3,7 +3,7 @@
 Every claim has the form "if the hypotheses hold then, at the times and indices that `where`
 selects, `lhs <= C rhs`" (or `>=`, `==`). The constant `C` is explicit, or the paper leaves it
 unspecified. On a finite run an unspecified constant always exists; what can fail is that one
-constant serves for ever, so such a comparison is decided by its growth in the asymptotic window
+constant goes on serving, so such a comparison is decided by its growth in the late regime
 (see `flows.check`).
 """
 
@@ -108,6 +108,9 @@ class Comparison:
         The comparison is made where all of these are not negative.
     over : {"state", "neuron", "pair"}
         The index over which the comparison is made.
+    at_infinity : bool
+        Whether it is about the limit: that it holds at the times of a run says something only once
+        the late regime has begun.
     """
 
     lhs: sp.Expr
@@ -116,10 +119,11 @@ class Comparison:
     constant: sp.Expr | None = None
     where: tuple[sp.Expr, ...] = (symbol("t"),)
     over: Over = "state"
+    at_infinity: bool = False
 
     @property
     def asymptotic(self) -> bool:
-        """Whether the constant is unspecified, so that only growth for ever can fail."""
+        """Whether the constant is unspecified, so that only its growth can fail."""
         return self.constant is None
 
     def latex(self, names: Mapping[str, str]) -> str:

@@ -380,7 +380,7 @@ CLAIMS: tuple[Claim, ...] = (
             Hypothesis("det W(0) < 0 (relative to Sigma)", symbol("orientation_0"), "<", sp.S.Zero),
             _INVERTIBLE,
         ),
-        conclusions=(Comparison(loss, ">=", sigma_min**2, sp.Rational(1, 4)),),
+        conclusions=(Comparison(loss, ">=", sigma_min**2, sp.Rational(1, 4), at_infinity=True),),
         names=NAMES,
     ),
     Inequality(

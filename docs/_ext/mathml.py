@@ -8,7 +8,7 @@ from latex2mathml.converter import convert
 
 from flows.report.html import ARGUMENT, FUNCTION
 
-# Bars come in pairs; told which one opens, MathML spaces and stretches them.
+# Bars come in pairs; if it knows which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"\\lvert ?(.+?) ?\\rvert")
 # Environments that only lay out lines, and line breaks of LaTeX.
 LAYOUT = re.compile(r"\\(?:begin|end)\{(?:split|aligned|gathered|gather\*?)\}|(?<!\\)&")

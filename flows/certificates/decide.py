@@ -20,6 +20,7 @@ from flint import arb
 from flows.certificates.cover import UNKNOWN, Cover, Stretch
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
 from potentials.notation import symbol, total_derivative
+from symbolic.language.lower import NoBall
 
 Ball = Any  # flint.arb
 
@@ -81,7 +82,7 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
 def _at_the_start(cover: Cover, h: Hypothesis) -> Proof:
     try:
         sides = cover.enclosure.frozen["0"].at((h.lhs, h.rhs), h.over)
-    except (*UNKNOWN, KeyError):
+    except (*UNKNOWN, KeyError, NoBall):
         return Proof.UNDECIDED
     proofs = {compared(a, h.relation[0] + "=", b, "=" not in h.relation) for a, b in sides}
     if Proof.REFUTED in proofs:
@@ -98,6 +99,8 @@ def decide(cover: Cover, c: Comparison, strict: bool = False) -> Decision:
         return _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
     except KeyError as missing:
         return Decision(Proof.UNDECIDED, 0, f"{missing.args[0]}: not reached or not enclosed")
+    except NoBall as refused:
+        return Decision(Proof.UNDECIDED, 0, str(refused))
 
 
 def _everywhere(cover: Cover, c: Comparison, strict: bool) -> Decision:

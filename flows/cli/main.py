@@ -60,10 +60,13 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
 
     Besides the systems: activations, gaussian, mixture.
 
-    Exit code 1 if a step is refuted, or an error that --controls puts in is not.
+    Exit code 1 if a step is refuted, or an error that --controls puts in is not; 3 if a step is
+    OPEN or only SAMPLED.
     """
     import symbolic
     from flows.core.files import check_output, write_file
+    from symbolic.evidence.derivation import counted
+    from symbolic.evidence.identity import Evidence
 
     one_of("system", system, symbolic.DOCUMENTS)
     check_output(latex, force)
@@ -72,14 +75,15 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     if latex is not None:
         text = document.latex()
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
-    evidence = [step["evidence"] for one in data["derivations"] for step in one["steps"]]
     unseen = []
     if as_json:
         output.print_json(data)
     else:
         output.console().print(*(output.derivation_table(d) for d in document.derivations))
-        counts = (f"{evidence.count(level)} {level}" for level in sorted(set(evidence)))
-        click.echo(f"{len(evidence)} steps: {', '.join(counts)}")
+        click.echo(counted(document.steps))
+        for step in document.steps:
+            if step.reason:
+                click.echo(f"  {step.evidence}: {step.rule}: {step.reason}")
     if controls:
         from symbolic.evidence.mutation import controls as broken
 
@@ -90,7 +94,10 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
         )
         for c in unseen:
             click.echo(f"  {c.evidence}: {c.derivation}: {c.rule}: {c.mutation}", err=as_json)
-    return int("REFUTED" in evidence or bool(unseen))
+    evidence = {step.evidence for step in document.steps}
+    if Evidence.REFUTED in evidence or unseen:
+        return 1
+    return 3 if evidence & {Evidence.OPEN, Evidence.SAMPLED} else 0
 
 
 @commands.command(epilog=examples.RUN)

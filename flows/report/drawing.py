@@ -149,7 +149,7 @@ def draw_curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> 
         axes.legend()
 
 
-def draw_panel(axes: Axes, t: Array, panel: Panel, first: int = 0, step: int = 1) -> None:
+def draw_panel(axes: Axes, t: Array, panel: Panel, *, first: int = 0, step: int = 1) -> None:
     """Draw the curves of a panel, beginning with this style and leaving out some."""
     for index, series in enumerate(panel.series):
         drawn = np.isfinite(series.values)

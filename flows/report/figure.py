@@ -114,7 +114,7 @@ def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     for axes, panel, first, step in ((sides, both, 0, 1), (slack, gaps, 1, 2)):
         if panel.note:
             write_note(axes, panel.note)
-        draw_panel(axes, t, panel, first, step)
+        draw_panel(axes, t, panel, first=first, step=step)
     if both.logarithmic:
         log_axis(sides, "y")
     if both.series:

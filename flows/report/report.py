@@ -30,6 +30,7 @@ from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.trajectory import Trajectory
 from flows.systems.registry import SYSTEMS
+from symbolic.evidence.derivation import counted, distinct
 
 __all__ = ["FIGURES", "Page", "page", "write"]
 
@@ -54,7 +55,7 @@ class Page:
     picture, caption : str
         A figure, as a data address.
     evidence, verdicts : dict
-        Steps of the derivation by their evidence, verdicts by their outcome.
+        Distinct steps of the derivation by their evidence, verdicts by their outcome.
     runs : int
         Number of runs.
     """
@@ -123,7 +124,7 @@ def write(
     return paths
 
 
-def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = None) -> Page:
+def page(name: str, cases: Sequence[Case] | None = None, *, folder: Path | None = None) -> Page:
     """Make the page of a system.
 
     Parameters
@@ -136,14 +137,13 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
         Where the static figures are written, below ``figures/<system>``.
     """
     document = symbolic.derive(name).verify()
-    steps = [step for derivation in document.derivations for step in derivation.steps]
     claims = potentials.claims(name)
     draw = _Drawing(name, folder)
     about = _about(SYSTEMS[name])
     papers = tuple(
         dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
     )
-    evidence = Counter(str(step.finding.evidence) for step in steps if step.finding)
+    evidence = Counter(str(step.evidence) for step in distinct(document.steps))
     portraits = [
         draw(drawn(), caption, f"portrait-{_slug(_of(drawn))}")
         for caption, drawn in (registry.portraits(name).items() if cases is None else ())
@@ -165,7 +165,7 @@ def page(name: str, cases: Sequence[Case] | None = None, folder: Path | None = N
             marks=potentials.marks(name),
             potentials=potentials.potentials(name),
             derivations=document.derivations,
-            evidence=dict(sorted(evidence.items())),
+            counted=counted(document.steps),
             portraits=portraits,
             runs=runs,
             bokeh=html.bokeh(),

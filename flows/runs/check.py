@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run
+from flows.runs.regime import Regime, late_regime
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 from potentials.claim import Claim, Hypothesis
 
@@ -54,17 +55,26 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
     chosen = list(known.values()) if one is None else [one]
-    return [_verdict(run, c) for c in chosen]
+    # One regime for all claims; a run is looked at only if some claim asks.
+    regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
+    return [_verdict(run, c, regime) for c in chosen]
 
 
-def _verdict(run: Run, claim: Claim) -> Verdict:
+def _asks_for_regime(claim: Claim) -> bool:
+    return any(c.asymptotic or c.at_infinity for c in claim.comparisons)
+
+
+def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
     chosen = [selected(run.quantities, c) for c in claim.comparisons]
     times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
 
     worst = _worst(
-        [measure(run, claim, c, mask) for c, mask in zip(claim.comparisons, chosen, strict=True)]
+        [
+            measure(run, claim, c, mask, regime)
+            for c, mask in zip(claim.comparisons, chosen, strict=True)
+        ]
     )
     if not worst.defined:
         outcome = Outcome.INCONCLUSIVE if met else Outcome.HYPOTHESIS_NOT_MET

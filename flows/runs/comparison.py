@@ -4,12 +4,14 @@
 index. The error is propagated from the run's relative error through the derivatives of both sides.
 
 *Unspecified constant*: on a finite run some constant always serves, the tightest one is reported.
-Decided is whether it serves for ever: the slope of `log(lhs/rhs)` against `log t` must not be
-positive for `<=` (negative for `>=`) as `t` grows. The slope is taken from the state where the
-rates of both sides are known, and from the values otherwise, in the two halves of the asymptotic
-window; the interval for its limit continues the change between the halves three times (a slope
-that dies out: to zero), widened by the numerical error. To refute, the window must be steady for
-two decades, or the loss exponential down to the end of doubles. Values and rates must agree.
+Decided is whether it goes on serving: the slope of `log(lhs/rhs)` against `log t` must not be
+positive for `<=` (negative for `>=`) as `t` grows; where the right side is negative, the other way
+round. That has a meaning in the late regime only (:mod:`flows.runs.regime`); before it, nothing is
+decided. The slope is taken from the state where the rates of both sides are known, and from the
+values otherwise, in the two halves of the last stretch of the late regime; the interval for its
+limit continues the change between the halves three times (a slope that dies out: to zero), widened
+by the numerical error. To refute takes two decades of the late regime, or a loss that has fallen to
+the end of doubles. Values and rates must agree.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.runs.quantities import Quantities, Run
-from flows.runs.rates import FIT_DECADES, FLOOR, asymptotic_window
+from flows.runs.rates import FIT_DECADES, FLOOR
+from flows.runs.regime import Regime
 from potentials.claim import Claim, Comparison
 from potentials.notation import CONSTANTS, rate_symbol, symbol
 
@@ -76,11 +79,17 @@ def selected(quantities: Quantities, c: Comparison) -> Mask:
     return np.logical_and.reduce([x >= 0 for x in conditions])
 
 
-def measure(run: Run, claim: Claim, c: Comparison, chosen: Mask) -> ComparisonResult:
+def measure(
+    run: Run, claim: Claim, c: Comparison, chosen: Mask, regime: Regime
+) -> ComparisonResult:
     """Decide one comparison of a claim where it is made (:func:`selected`)."""
     constant = sp.S.One if c.constant is None else c.constant
-    sides = c.lhs, constant * c.rhs
-    lhs, rhs, noise = run.quantities.at((*sides, _noise(c.lhs - constant * c.rhs)), c.over)
+    # Factors that do not move only scale an open constant, and can leave the range of doubles.
+    (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
+        (_split(x) if c.asymptotic else (sp.S.One, x)) for x in (c.lhs, constant * c.rhs)
+    )
+    sides = lhs_moving, rhs_moving
+    lhs, rhs, noise = run.quantities.at((*sides, _noise(lhs_moving - rhs_moving)), c.over)
     # Below FLOOR a run that converges exponentially has lost its digits.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
     informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
@@ -91,7 +100,42 @@ def measure(run: Run, claim: Claim, c: Comparison, chosen: Mask) -> ComparisonRe
         )
     error = run.error("loss") * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
     measured = _Sides(lhs, rhs, error, chosen)
-    return _asymptotic(run, claim, c, measured) if c.asymptotic else _pointwise(run, c, measured)
+    if not c.asymptotic:
+        found = _pointwise(run, c, measured)
+        if c.at_infinity and found.holds and not regime.begun:
+            return replace(found, holds=None, message=_waiting(regime))
+        return found
+    found = _asymptotic(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
+    (scale,) = run.quantities.at(
+        (sp.expand_log(sp.log(lhs_scale / rhs_scale), force=True),), "state"
+    )
+    if found.constant is None:
+        return found
+    with np.errstate(over="ignore", under="ignore"):
+        return replace(found, constant=float(found.constant * np.exp(scale[0])))
+
+
+def _split(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Positive factors that are frozen or constant, and the rest, which moves along the flow."""
+    fixed, moving = sp.S.One, sp.S.One
+    for factor in sp.Mul.make_args(expression):
+        still = not sp.sympify(_moving(factor), strict=True)
+        if still and factor.free_symbols and not factor.could_extract_minus_sign():
+            fixed *= factor
+        else:
+            moving *= factor
+    return fixed, moving
+
+
+def _moving(expression: sp.Expr) -> bool:
+    """Whether an expression changes along the flow."""
+    return any(x.name == "t" or rate_symbol(x.name) != 0 for x in expression.free_symbols)
+
+
+def _waiting(regime: Regime) -> str:
+    """Why a claim about later times is not decided."""
+    when = f"; not before t = {regime.not_before:.3g}" if np.isfinite(regime.not_before) else ""
+    return f"the late regime has not begun: {regime.reason}{when}"
 
 
 def _noise(expression: sp.Expr) -> sp.Expr:
@@ -136,34 +180,45 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     )
 
 
-def _asymptotic(run: Run, claim: Claim, c: Comparison, sides: _Sides) -> ComparisonResult:
-    """Decide whether one constant serves for ever, and find the tightest one of this run."""
-    t, lhs, rhs = run.quantities["t"], sides.lhs, sides.rhs
+def _asymptotic(
+    run: Run, claim: Claim, c: Comparison, sides: _Sides, regime: Regime
+) -> ComparisonResult:
+    """Decide whether one constant goes on serving, and find the tightest one of this run."""
+    t, lhs, rhs, chosen = run.quantities["t"], sides.lhs, sides.rhs, sides.chosen
+    signs = np.sign(rhs[chosen])
+    if (signs > 0).any() and (signs < 0).any():
+        return ComparisonResult(None, True, message="the right side changes its sign")
+    # lhs <= C rhs with rhs < 0 says lhs/rhs >= C.
+    upper = (c.relation == "<=") == (not (signs < 0).any())
+    sense = 1.0 if upper else -1.0
     ratio = np.divide(lhs, rhs, out=np.full_like(lhs, np.nan), where=rhs != 0)
-    sense = 1.0 if c.relation == "<=" else -1.0
-    needless = (lhs <= 0) & (rhs >= 0) if sense > 0 else (lhs >= 0) & (rhs == 0)
-    if needless[sides.chosen].all():
+    needless = np.where(
+        rhs == 0, (lhs <= 0) if c.relation == "<=" else (lhs >= 0), upper & (ratio <= 0)
+    )
+    if needless[chosen].all():
         return ComparisonResult(
             True, True, message="holds trivially: every positive constant serves"
         )
-    usable = sides.chosen & np.isfinite(ratio)
+    usable = chosen & np.isfinite(ratio)
     extreme = int(np.argmax(np.where(usable, sense * ratio, -np.inf)))
     constant, attained_at = float(ratio[extreme]), float(t[extreme])
     result = ComparisonResult(None, True, constant=constant, attained_at=attained_at)
-    if run.status != "completed":
-        return replace(result, message=f"the run ended early ({run.status})")
+    wrong = usable & ~upper & (ratio < 0) & (np.abs(lhs) > sides.error)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        message = (
+            f"no positive constant serves at t = {t[first]:.4g}: lhs/rhs is {ratio[first]:.4g}"
+        )
+        return replace(result, holds=False, attained_at=float(t[first]), message=message)
+    if not regime.begun:
+        return replace(result, message=_waiting(regime))
 
     tail = np.flatnonzero(usable & (ratio > 0) & (t > 0))
-    window = asymptotic_window(run)
     if len(tail):
-        first = t[tail[-1]] / 10**FIT_DECADES
-        if window.steady:
-            first = max(first, min(window.t_start, t[tail[-1]] / 10))
-        else:
-            first = t[tail[-1]] / 10
+        first = max(t[tail[-1]] / 10**FIT_DECADES, min(regime.since, t[tail[-1]] / 10))
         tail = tail[t[tail] >= first]
     if len(tail) < POINTS or t[tail[-1]] < 2 * t[tail[0]]:
-        return replace(result, message="too few output times in the asymptotic window")
+        return replace(result, message="too few output times in the late regime")
 
     lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
     slope = lhs_slope - rhs_slope
@@ -179,14 +234,18 @@ def _asymptotic(run: Run, claim: Claim, c: Comparison, sides: _Sides) -> Compari
     low, high = min(late, further) - noise, max(late, further) + noise
     low, high = (low, high) if sense > 0 else (-high, -low)
     holds = True if high <= RESOLUTION else None
-    # A transient can look like anything: to refute takes two steady decades, or an exponential
-    # that was followed until doubles are exhausted.
-    settled = window.steady and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
+    # A transient can look like anything: to refute takes two decades, or an exponential that was
+    # followed until doubles are exhausted.
+    settled = (
+        regime.settled
+        and regime.kind != "exponential"
+        and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
+    )
     if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
         holds = False
     found = {
         True: "one constant serves",
-        False: "no constant serves for ever",
+        False: "no constant goes on serving",
         None: "the trend is not settled",
     }[holds]
     message = (

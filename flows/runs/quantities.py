@@ -45,6 +45,14 @@ class Run(Protocol):
     def status(self) -> str:
         """`completed`, or why the run stopped early."""
 
+    @property
+    def events(self) -> Sequence[Any]:
+        """What happened on the way, each with its `time`."""
+
+    @property
+    def curvatures(self) -> Array | None:
+        """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
+
     def error(self, name: str) -> float:
         """Relative numerical error of a quantity."""
 

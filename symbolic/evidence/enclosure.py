@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.sampling import SEED, Domain, Relation, instances
-from symbolic.language.lower import Undecided, lower
+from symbolic.language.lower import NoBall, Undecided, lower
 from symbolic.language.primitives import definition
 
 __all__ = ["enclose"]
@@ -45,6 +45,11 @@ def enclose(
         the whole domain, all of whose symbols must be bounded, and the difference has one sign on
         each. For an equality, the difference contains zero and is narrower than `NARROW` on random
         boxes of relative radius `2**-RADIUS_BITS`: rigorous for these boxes, not for the domain.
+
+    Raises
+    ------
+    NoBall
+        For a function that has no ball arithmetic.
     """
     from flint import ctx
 
@@ -55,8 +60,10 @@ def enclose(
         if relation == "==":
             return _narrow_everywhere(differences, domain)
         return _one_sign(differences if relation == ">=" else [-d for d in differences], domain)
+    except NoBall:
+        raise
     except (Undecided, TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
-        return None  # a function without a ball, a condition that a box does not decide
+        return None  # a condition that a box does not decide, a sum that does not end
     finally:
         ctx.prec = before
 

@@ -14,16 +14,17 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.enclosure import enclose
-from symbolic.evidence.sampling import Domain, Relation, sample
+from symbolic.evidence.sampling import AGREEMENT, Domain, Relation, sample
 from symbolic.evidence.sign import sign
 from symbolic.evidence.time_limit import OutOfTime, time_limit
+from symbolic.language.lower import NoBall
 from symbolic.language.primitives import definition
 
-__all__ = ["Domain", "Evidence", "Finding", "Relation", "equals", "examine"]
+__all__ = ["Basis", "Domain", "Evidence", "Finding", "Relation", "equals", "examine"]
 
 # Differences with more operations than this are not given to SymPy's rules.
 PROOF_SIZE = 400
-# Seconds that sampling, proof and enclosure of one statement may each take.
+# Seconds of processor time that sampling, proof and enclosure of one statement may each take.
 PATIENCE = 20.0
 
 
@@ -42,6 +43,19 @@ class Evidence(StrEnum):
     OPEN = "OPEN"
 
 
+class Basis(StrEnum):
+    """What a proof takes, least first."""
+
+    #: Nothing: both sides are one expression once safe primitives are written out.
+    DEFINITION = "definition"
+    #: Derivatives, limits and substitutions carried out: then both sides are one expression.
+    EVALUATION = "evaluation"
+    #: SymPy's rules for expressions take the difference to zero.
+    ALGEBRA = "algebra"
+    #: The rules of `symbolic.evidence.sign` give the sign of the difference.
+    CALCULUS = "calculus"
+
+
 @dataclass(frozen=True)
 class Finding:
     """Evidence, and what it rests on.
@@ -53,12 +67,25 @@ class Finding:
     counterexample : tuple of (str, str)
         Symbol and value pairs, then `("lhs", ...)` and `("rhs", ...)`; empty unless refuted.
     detail : str
-        What was enclosed, or which attempt ran out of time.
+        Why it is not proved, and what speaks for it: boxes, points, the time that was over. Empty
+        if proved or refuted.
+    basis : Basis or None
+        What the proof takes; None unless proved.
     """
 
     evidence: Evidence
     counterexample: tuple[tuple[str, str], ...] = ()
     detail: str = ""
+    basis: Basis | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not proved, in words; empty if it is."""
+        if not self.counterexample:
+            return self.detail
+        return "it fails for " + ", ".join(
+            f"{name} = {value}" for name, value in self.counterexample
+        )
 
 
 def examine(
@@ -81,7 +108,7 @@ def examine(
     relation : {"==", "<=", ">="}
         How the sides compare, entry by entry.
     patience : float
-        Seconds that each of the three attempts may take.
+        Seconds of processor time that each of the three attempts may take.
 
     Returns
     -------
@@ -96,24 +123,32 @@ def examine(
         return Finding(
             Evidence.REFUTED, (("lhs", f"{len(left)} entries"), ("rhs", f"{len(right)} entries"))
         )
-    late: list[str] = []
 
-    def within(name: str, attempt: Any, *arguments: Any) -> Any:
+    def within(attempt: Any, failure: str) -> tuple[Any, str]:
         try:
             with time_limit(patience):
-                return attempt(left, right, domain, relation, *arguments)
+                return attempt(left, right, domain, relation), failure
         except OutOfTime:
-            late.append(f"{name} stopped after {patience:g} s")
-            return False
+            return None, f"{failure} within {patience:g} s of processor time"
+        except NoBall as refused:
+            return None, str(refused)
 
-    sampled = within("sampling", sample)
-    if isinstance(sampled, tuple):
-        return Finding(Evidence.REFUTED, sampled)
-    if within("proof", _proved):
-        return Finding(Evidence.PROVED)
-    if enclosed := within("enclosure", enclose):
-        return Finding(Evidence.ENCLOSED, detail="; ".join([enclosed, *late]))
-    return Finding(Evidence.SAMPLED if sampled else Evidence.OPEN, detail="; ".join(late))
+    points, numbers = within(sample, "no number could be had")
+    if isinstance(points, tuple):
+        return Finding(Evidence.REFUTED, points)
+    rules = "SymPy" if relation == "==" else "the rules of calculus"
+    basis, proof = within(_proved, f"{rules} did not decide")
+    if basis:
+        plain = relation == "==" and _definition(lhs) == _definition(rhs)
+        return Finding(Evidence.PROVED, basis=Basis.DEFINITION if plain else basis)
+    boxes, enclosure = within(enclose, "ball arithmetic did not decide")
+    if boxes:
+        return Finding(Evidence.ENCLOSED, detail=f"{proof}; {boxes}")
+    if points:
+        compared = f"{AGREEMENT} digits agree" if relation == "==" else "it holds"
+        numbers = f"{compared} at {points} points"
+    evidence = Evidence.SAMPLED if points else Evidence.OPEN
+    return Finding(evidence, detail="; ".join((proof, enclosure, numbers)))
 
 
 def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
@@ -138,17 +173,30 @@ def _entries(side: Any) -> list[sp.Expr]:
     return [e.doit(integrals=False) for e in entries]
 
 
-def _proved(left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation) -> bool:
+def _definition(side: Any) -> Any:
+    """The side with safe primitives written out, nothing else done to it."""
+    return definition(
+        side.as_immutable() if isinstance(side, sp.MatrixBase) else sp.sympify(side, strict=True)
+    )
+
+
+def _proved(
+    left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation
+) -> Basis | None:
     differences = [a - b for a, b in zip(left, right, strict=True)]
     if relation == "==":
-        return all(_reduces_to_zero(d) for d in differences)
+        if not all(_reduces_to_zero(d) for d in differences):
+            return None
+        same = all(definition(a) == definition(b) for a, b in zip(left, right, strict=True))
+        return Basis.EVALUATION if same else Basis.ALGEBRA
     wanted = 1 if relation == ">=" else -1
     # A proof is for every integer, not only for those that are sampled.
     bounds = tuple(
         (s, sp.Integer(0) + lo, sp.oo if s.is_integer else sp.Integer(0) + hi)
         for s, lo, hi in domain
     )
-    return all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
+    signs = all(sign(d, bounds) == wanted or _reduces_to_zero(d) for d in differences)
+    return Basis.CALCULUS if signs else None
 
 
 def _reduces_to_zero(difference: sp.Expr) -> bool:

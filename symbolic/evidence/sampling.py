@@ -112,7 +112,7 @@ def _points(symbols: list[sp.Symbol], domain: Domain, random_points: int) -> lis
 
 def sample(
     left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation = "=="
-) -> bool | Counterexample:
+) -> int | Counterexample:
     """Compare both sides in numbers.
 
     Parameters
@@ -126,38 +126,39 @@ def sample(
 
     Returns
     -------
-    bool or tuple
-        True: it holds wherever sampled. False: no number could be had. Otherwise the point at which
-        it fails with the values of both sides.
+    int or tuple
+        At how many points it holds, if it holds wherever sampled; 0 if no number could be had.
+        Otherwise the point at which it fails with the values of both sides.
     """
     if any(not s.is_commutative for e in (*left, *right) for s in e.free_symbols):
         return _sample_matrices(left, right)
-    compared = True
+    counts = []
     for both in instances([*left, *right], domain):
         outcome = _sample_instance(both[: len(left)], both[len(left) :], domain, relation)
         if isinstance(outcome, tuple):
             return outcome
-        compared = compared and outcome
-    return compared
+        counts.append(outcome)
+    return sum(counts) if all(counts) else 0
 
 
 def _sample_instance(
     left: list[sp.Expr], right: list[sp.Expr], domain: Domain, relation: Relation
-) -> bool | Counterexample:
+) -> int | Counterexample:
     from mpmath import mp
 
     both = [*left, *right]
     if any(e.has(sp.zoo, sp.nan) for e in both):
-        return False
+        return 0
     symbols = sorted(set().union(*(e.free_symbols for e in both)), key=str)
     try:
         with mp.workdps(WORKING_DIGITS):
             compiled = lower(both, symbols, "mpmath")
-            for point in _points(symbols, domain, RANDOM_POINTS[relation]):
+            points = _points(symbols, domain, RANDOM_POINTS[relation])
+            for point in points:
                 values = [mp.mpmathify(v) for v in compiled(*point)]
                 for a, b in zip(values[: len(left)], values[len(left) :], strict=True):
                     if not (mp.isfinite(a) and mp.isfinite(b)):
-                        return False
+                        return 0
                     slack = mp.mpf(10) ** -AGREEMENT * max(abs(a), abs(b))
                     slack += mp.mpf(10) ** (5 - WORKING_DIGITS)
                     excess = {"==": abs(a - b), "<=": a - b, ">=": b - a}[relation]
@@ -167,11 +168,11 @@ def _sample_instance(
                         ]
                         return (*shown, ("lhs", mp.nstr(a, 17)), ("rhs", mp.nstr(b, 17)))
     except (TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
-        return False  # no number at this point (a pole, no rule to evaluate): no evidence from it
-    return True
+        return 0  # no number at this point (a pole, no rule to evaluate): no evidence from it
+    return len(points)
 
 
-def _sample_matrices(left: list[sp.Expr], right: list[sp.Expr]) -> bool | Counterexample:
+def _sample_matrices(left: list[sp.Expr], right: list[sp.Expr]) -> int | Counterexample:
     """Compare with random complex matrices for non-commuting symbols, random reals for others."""
     from mpmath import mp, mpc, mpf
 
@@ -197,7 +198,7 @@ def _sample_matrices(left: list[sp.Expr], right: list[sp.Expr]) -> bool | Counte
             if _magnitude(first - second) > mp.mpf(10) ** -AGREEMENT * size:
                 shown = [(f"{MATRIX_SIZE} x {MATRIX_SIZE} matrices", f"random, seed {SEED}")]
                 return (*shown, ("lhs", mp.nstr(first, 6)), ("rhs", mp.nstr(second, 6)))
-    return True
+    return 1
 
 
 def _magnitude(value: Any) -> Any:

@@ -1,50 +1,73 @@
-"""A limit on how long a computation may take."""
+"""A limit on the processor time that a computation may take."""
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 __all__ = ["OutOfTime", "time_limit"]
+
+# Seconds until an alarm is asked for again, at least.
+SOON = 1e-3
 
 
 class OutOfTime(BaseException):
     """The time is over; not an `Exception`, so that no handler on the way swallows it."""
 
 
+class _Alarm:
+    """Handler of the signal: raises once the thread's own clock has reached the deadline."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+
+    def __call__(self, *_: object) -> None:
+        if time.thread_time() >= self.deadline:
+            raise OutOfTime
+        if self.deadline < math.inf:
+            self.arm()  # other threads have used the rest of the time of the process
+
+    def arm(self) -> None:
+        """Ask for the signal when the process has used what the thread has left."""
+        signal.setitimer(signal.ITIMER_PROF, max(self.deadline - time.thread_time(), SOON))
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTime` inside the block once it has run for `seconds`.
+    """Raise `OutOfTime` inside the block once it has computed for `seconds`.
 
     Parameters
     ----------
     seconds : float
-        Wall-clock time. Limits nest: an inner one ends no later than the outer one.
+        Processor time of the thread, so that a busy machine changes nothing. Limits nest: an inner
+        one ends no later than the outer one.
 
     Notes
     -----
-    By an alarm signal, which interrupts pure Python such as SymPy at the next bytecode. Outside the
-    main thread, and on systems without that signal, there is no limit.
+    By a signal of the profiling timer, which interrupts pure Python such as SymPy at the next
+    bytecode. Outside the main thread, and on systems without that signal, there is no limit.
     """
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+    if not hasattr(signal, "SIGPROF") or threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def ring(*_: object) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
-    left = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
-    if 0 < left < seconds:
-        signal.setitimer(signal.ITIMER_REAL, left)
+    before: Any = signal.getsignal(signal.SIGPROF)
+    outer = before.deadline if isinstance(before, _Alarm) else math.inf
+    alarm = _Alarm(min(time.thread_time() + seconds, outer))
+    signal.signal(signal.SIGPROF, alarm)
+    timer = signal.getitimer(signal.ITIMER_PROF)
+    alarm.arm()
     try:
         yield
     finally:
-        used = (left if 0 < left < seconds else seconds) - signal.setitimer(signal.ITIMER_REAL, 0)[
-            0
-        ]
-        signal.signal(signal.SIGALRM, before)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - used, 1e-3))
+        alarm.deadline = math.inf  # a signal that comes late finds nothing to do
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+        if isinstance(before, _Alarm):
+            before.arm()
+        elif timer[0]:
+            signal.setitimer(signal.ITIMER_PROF, *timer)  # of someone else

@@ -7,7 +7,6 @@ place for every argument in `[0, pi]` (and finite for every other).
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import factorial
@@ -16,7 +15,10 @@ from typing import Any, Literal
 import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
-__all__ = ["Backend", "Undecided", "lower"]
+from symbolic.language import balls
+from symbolic.language.balls import NoBall, Undecided
+
+__all__ = ["Backend", "NoBall", "Undecided", "lower"]
 
 Backend = Literal["numpy", "numba", "jax", "mpmath", "ball"]
 
@@ -42,43 +44,6 @@ def _horner(name: str, square: str) -> str:
     for c in reversed(rest):
         text = f"({c} + {square}*{text})"
     return text
-
-
-class Undecided(ArithmeticError):
-    """A condition holds on a part of a ball and fails on another."""
-
-
-class _BallPrinter(PythonCodePrinter):
-    """Code for balls: no number is rounded on the way in, and no condition is guessed."""
-
-    def _print_Rational(self, expr: sp.Rational) -> str:
-        return f"(ball({expr.p})/{expr.q})"
-
-    def _print_Float(self, expr: sp.Float) -> str:
-        return f"ball({str(expr)!r})"
-
-    def _print_Pi(self, expr: sp.Expr) -> str:
-        return "pi()"
-
-    def _print_Exp1(self, expr: sp.Expr) -> str:
-        return "exp(ball(1))"
-
-    def _print_Pow(self, expr: sp.Expr, rational: bool = False) -> str:
-        base, power = (self._print(a) for a in expr.args)
-        if expr.exp == sp.S.Half:
-            return f"sqrt(ball({base}))"
-        return f"(ball({base})**({power}))"
-
-    def _print_Relational(self, expr: Any) -> str:
-        left, right = self._print(expr.lhs), self._print(expr.rhs)
-        return f"decide(ball({left}) - ball({right}), {expr.rel_op!r})"
-
-    def _print_Function(self, expr: sp.Expr) -> str:
-        inside = ", ".join(f"ball({self._print(a)})" for a in expr.args)
-        return f"{type(expr).__name__}({inside})"
-
-    _print_sin = _print_cos = _print_tan = _print_exp = _print_log = _print_acos = _print_Function
-    _print_asin = _print_atan = _print_atan2 = _print_Abs = _print_erf = _print_Function
 
 
 class _ScalarPrinter(PythonCodePrinter):
@@ -223,30 +188,6 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
     }
 
 
-def _ball_table() -> dict[str, Callable[..., Any]]:
-    from flint import acb, arb
-
-    def ball(x: Any) -> Any:
-        return x if isinstance(x, arb | acb) else arb(x)
-
-    def decide(difference: Any, relation: str) -> bool:
-        if relation in ("==", "!=") or not (difference > 0 or difference < 0):
-            raise Undecided
-        return bool((difference > 0) == (relation in (">", ">=")))
-
-    # Methods of the argument: of a complex ball its own.
-    names = ("sin", "cos", "tan", "exp", "log", "sqrt", "acos", "asin", "atan", "erf")
-    methods = {name: operator.methodcaller(name) for name in names}
-    return {
-        **methods,
-        "atan2": arb.atan2,
-        "Abs": abs,
-        "pi": arb.pi,
-        "ball": ball,
-        "decide": decide,
-    }
-
-
 def lower(
     exprs: Sequence[sp.Expr],
     args: Sequence[sp.Symbol],
@@ -265,7 +206,8 @@ def lower(
         `numpy` broadcasts over arrays (a constant expression stays a scalar), and so does `jax`,
         in the precision that JAX is set to; `numba` takes scalars and can be called from other
         compiled code; `mpmath` follows `mp.prec`; `ball` takes and gives enclosures (`flint.arb` or
-        `flint.acb`, following `flint.ctx.prec`), of textbook formulas.
+        `flint.acb`, following `flint.ctx.prec`), of textbook formulas, see
+        :mod:`symbolic.language.balls`.
     steps : sequence of (Symbol, Expr)
         Assignments that come first, such as those of a :class:`~symbolic.language.program.Program`;
         without any, common subexpressions are found.
@@ -279,6 +221,8 @@ def lower(
     ------
     ValueError
         For an unknown backend, or an expression with symbols that are not in `args`.
+    NoBall
+        By `ball`, for an expression that contains what has no ball arithmetic.
     Undecided
         By the compiled function of `ball`, where a ball does not decide a condition.
 
@@ -302,8 +246,10 @@ def lower(
     if backend == "mpmath":
         return sp.lambdify(args, exprs, modules=[_mpmath_table(), "mpmath"], cse=cse)
     if backend == "ball":
-        exact = _BallPrinter({"fully_qualified_modules": False, "inline": True})
-        return sp.lambdify(args, exprs, modules=[_ball_table()], printer=exact, cse=cse)
+        exact = balls.BallPrinter()
+        return balls.in_balls(
+            sp.lambdify(args, exprs, modules=[balls.table()], printer=exact, cse=cse)
+        )
     if backend == "numba":
         from numba import njit
 

@@ -113,18 +113,18 @@ def test_every_panel_shows_ink(explorer):
 
 def test_values_at_the_cursor_are_those_of_the_command_line(explorer, capsys):
     main(["run", "gmm_em", *OPTIONS.split(), "--t-end", str(T_END), "--json"])
-    told = json.loads(capsys.readouterr().out)
-    for index in (1, 40, len(told["t"]) - 1):
+    printed = json.loads(capsys.readouterr().out)
+    for index in (1, 40, len(printed["t"]) - 1):
         explored(explorer, f"e.move({index - 1})")  # the view begins after t = 0
         assert float(explorer.page.locator(".clock").inner_text()[4:]) == pytest.approx(
-            told["t"][index], rel=DIGITS, abs=0
+            printed["t"][index], rel=DIGITS, abs=0
         )
         shown = float(values(explorer, "loss")["loss"])
-        assert shown == pytest.approx(told["loss"][index], rel=DIGITS, abs=0)
-        assert shown != pytest.approx(told["loss"][index - 1], rel=DIGITS, abs=0)
+        assert shown == pytest.approx(printed["loss"][index], rel=DIGITS, abs=0)
+        assert shown != pytest.approx(printed["loss"][index - 1], rel=DIGITS, abs=0)
         (value,) = values(explorer, "value").values()
         assert float(value) == pytest.approx(
-            told["observables"]["squared_norm_sum"][index], rel=DIGITS, abs=0
+            printed["observables"]["squared_norm_sum"][index], rel=DIGITS, abs=0
         )
 
 
@@ -293,7 +293,7 @@ def test_dark_and_light_differ_and_follow_the_reader(visit, address):
             inks[scheme] = explored(seen, ink)
             other = {"light": "dark", "dark": "light"}[scheme]
             seen.page.emulate_media(color_scheme=other)
-            seen.page.evaluate(FRAMES)  # a page is told of it with the next frame
+            seen.page.evaluate(FRAMES)  # a page learns of it with the next frame
             inks[f"then {other}"] = explored(seen, ink)
     assert inks["light"] == inks["then light"] != inks["dark"] == inks["then dark"]
 

@@ -206,3 +206,21 @@ def test_what_is_claimed_of_limits_is_proved_and_its_converse_refuted(claim, sta
     assert found.verdict is Proof.PROVED
     (broken,) = verdicts(made, replace(CLAIMS[claim], sign=-1))
     assert broken.verdict is Proof.REFUTED
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_functions_of_a_claim_are_balls_and_no_doubles(made, number):
+    # A double of tanh is as often below its value as above; the margin is far below its rounding.
+    value = sp.tanh(sp.Rational(number, 7), evaluate=False)
+    margin, bound = sp.Rational(1, 10**25), sp.Rational(sp.N(value, 60))
+    assert verdict(made, statement(value, "<=", bound + margin)).verdict is not Proof.REFUTED
+    assert verdict(made, statement(value, "<=", bound - margin)).verdict is not Proof.PROVED
+    coarse = sp.Rational(1, 100)
+    assert verdict(made, statement(value, "<=", bound + coarse)).verdict is Proof.PROVED
+    assert verdict(made, statement(value, "<=", bound - coarse)).verdict is Proof.REFUTED
+
+
+def test_a_function_without_balls_is_undecided_and_named(made):
+    found = verdict(made, statement(symbol("loss"), "<=", 100 * sp.zeta(2 + symbol("t"))))
+    assert found.verdict is Proof.UNDECIDED
+    assert "there is no ball arithmetic for zeta" in found.message

@@ -12,12 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 import xarray
 
 import potentials
+import symbolic
 from flows.cli.inspector import server
 from flows.cli.main import commands, main
+from symbolic.evidence.derivation import Derivation, Document, Step
 
+X = sp.Symbol("x", positive=True)
+# A relation that holds, for which SymPy has no rule and the project no balls.
+LEGENDRE = (
+    sp.elliptic_e(X / 4) * sp.elliptic_k(1 - X / 4)
+    + sp.elliptic_e(1 - X / 4) * sp.elliptic_k(X / 4)
+    - sp.elliptic_k(X / 4) * sp.elliptic_k(1 - X / 4)
+)
 SMALL = ("run", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 CHECK = ("check", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 HEAVY = {
@@ -180,11 +190,11 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_run(popflow, fold
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(popflow, folder, monkeypatch):
-    def full(self, *arguments, **options):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = _content(folder)
-    monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
+    monkeypatch.setattr("os.fsync", full)
     code, out, err = popflow(*SMALL, "--out", folder / "new.nc")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
@@ -343,6 +353,33 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
             assert {"rule", "equation", "evidence", "seconds"} <= set(step)
             assert step["evidence"] != "REFUTED"
     assert path.read_text().startswith(r"\documentclass")
+
+
+@pytest.mark.parametrize(
+    "lhs, rhs, code, evidence",
+    [
+        ((X + 1) ** 2, X**2 + 2 * X + 1, 0, "PROVED"),
+        (sp.acos(sp.cos(X)), X, 0, "ENCLOSED"),
+        (LEGENDRE, sp.pi / 2, 3, "SAMPLED"),
+        (sp.Limit(sp.Function("f")(X), X, sp.oo), X, 3, "OPEN"),
+        (X, 2 * X, 1, "REFUTED"),
+    ],
+    ids=str,
+)
+def test_derive_exits_by_the_evidence_and_says_why(popflow, monkeypatch, lhs, rhs, code, evidence):
+    good = Step(sp.sin(X) ** 2, 1 - sp.cos(X) ** 2, "good", fresh=True)
+    step = Step(lhs, rhs, "tried", fresh=True, domain=((X, sp.Integer(1), sp.Integer(3)),))
+    document = Document("d", (Derivation("d", "s", (good, step)),))
+    monkeypatch.setattr(symbolic, "derive", lambda name: document)
+    found, out, err = popflow("derive", "gaussian", "--json")
+    assert (found, err) == (code, "")
+    steps = json.loads(out)["derivations"][0]["steps"]
+    assert [one["evidence"] for one in steps] == ["PROVED", evidence]
+    assert (steps[1]["reason"] is None) == (evidence == "PROVED")
+    found, out, _ = popflow("derive", "gaussian")
+    assert found == code
+    assert "2 distinct steps of 2" in out
+    assert (f"  {evidence}: tried: " in out) == (evidence != "PROVED")
 
 
 def test_derive_prints_a_table_and_says_how_many_errors_were_seen(popflow):

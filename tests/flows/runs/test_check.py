@@ -35,6 +35,8 @@ class Measured:
     parameters: dict
     status: str = "completed"
     rtol: float = 1e-10
+    events: tuple = ()
+    curvatures: np.ndarray | None = None
 
     @property
     def statements(self):

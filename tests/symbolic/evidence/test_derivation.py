@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 
 import symbolic
-from symbolic.evidence.derivation import Derivation, Step
+from symbolic.evidence.derivation import Derivation, Document, Step, counted, distinct
 from symbolic.evidence.identity import Evidence
 from symbolic.lemmas.dual_kernel import THETA
 
@@ -71,14 +71,45 @@ def test_json_has_the_documented_shape(verified):
     for derivation in data["derivations"]:
         assert set(derivation) == {"name", "source", "steps"}
         for step in derivation["steps"]:
-            assert set(step) == {"rule", "equation", "evidence", "seconds"}
+            assert set(step) == {*("rule", "equation", "evidence", "basis", "reason", "seconds")}
             assert step["evidence"] == "PROVED"
+            assert step["basis"] in ("definition", "evaluation", "algebra", "calculus")
+            assert step["reason"] is None
             assert step["seconds"] >= 0
 
 
 def test_unverified_step_is_open():
     step = DOCUMENT.to_json()["derivations"][0]["steps"][0]
     assert step["evidence"] == "OPEN"
+    assert step["basis"] is None
+    assert step["reason"] == "no evidence has been looked for"
+
+
+def test_json_says_why_a_step_is_not_proved():
+    step = Step(sp.acos(sp.cos(THETA)), THETA, "branch", fresh=True, domain=((THETA, 0, sp.pi),))
+    data = step.verify().to_json()
+    assert data["evidence"] == "ENCLOSED"
+    assert data["basis"] is None
+    assert data["reason"].startswith("SymPy did not decide; 64 random boxes")
+
+
+def test_counts_name_distinct_steps_and_what_takes_next_to_nothing():
+    square = Step((X + 1) ** 2, X**2 + 2 * X + 1, "square", fresh=True)
+    slope = Step(sp.Derivative(X**2, X), 2 * X, "slope", fresh=True)
+    column = Step(sp.Matrix([X, X]), sp.Matrix([X, X]), "itself", fresh=True)
+    bound = replace(square, rhs=2 * X, relation=">=")
+    steps = (square, replace(square, rule="again"), slope, column, column, bound)
+    assert distinct(steps) == (square, slope, column, bound)
+    verified = Document("d", (Derivation("d", "s", steps),)).verify()
+    assert counted(verified.steps) == (
+        "4 distinct steps of 6: 4 PROVED (1 by definition, 1 by evaluation)"
+    )
+    assert counted((square, slope)) == "2 distinct steps of 2: 2 OPEN"
+
+
+def test_lemmas_that_are_repeated_count_once():
+    assert len(distinct([*DOCUMENT.steps, *DOCUMENT.steps])) == len(distinct(DOCUMENT.steps))
+    assert len(distinct(DOCUMENT.steps)) <= len(STEPS)
 
 
 def test_latex_is_a_document_with_every_equation(verified):

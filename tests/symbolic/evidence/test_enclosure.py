@@ -4,7 +4,7 @@ import pytest
 import sympy as sp
 
 from symbolic.evidence.enclosure import enclose
-from symbolic.language.lower import Undecided, lower
+from symbolic.language.lower import NoBall, Undecided, lower
 
 T = sp.Symbol("theta", nonnegative=True)
 X = sp.Symbol("x", real=True)
@@ -41,8 +41,21 @@ def test_inequality_in_an_unbounded_symbol_is_not_enclosed():
     assert enclose([X**2 + 1], [sp.S.Zero], (), ">=") is None
 
 
-def test_statement_without_balls_is_not_enclosed():
-    assert enclose([sp.gamma(X + 1)], [X * sp.gamma(X)], ()) is None
+def test_statement_without_balls_is_refused_and_named():
+    with pytest.raises(NoBall, match="zeta"):
+        enclose([sp.zeta(X + 1) * X], [sp.zeta(X)], ())
+
+
+def test_functional_equation_of_gamma_is_enclosed_and_a_false_one_is_not():
+    assert enclose([sp.gamma(X + 1)], [X * sp.gamma(X)], ()) is not None
+    assert enclose([sp.gamma(X + 1)], [X * sp.gamma(X) * (1 + TINY)], ()) is None
+
+
+def test_equality_that_fails_by_less_than_a_double_is_not_enclosed():
+    # tanh, sinh and cosh as doubles of radius zero agree or differ by rounding alone.
+    left, right = sp.tanh(X), sp.sinh(X) / sp.cosh(X)
+    assert enclose([left], [right], ()) is not None
+    assert enclose([left], [right + TINY], ()) is None
 
 
 def test_ball_contains_the_value_at_every_point_of_its_argument():

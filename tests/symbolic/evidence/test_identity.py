@@ -1,9 +1,14 @@
 """Levels of evidence."""
 
+import re
+import time
+
 import pytest
 import sympy as sp
 
-from symbolic.evidence.identity import Evidence, equals, examine
+from symbolic.evidence import identity
+from symbolic.evidence.identity import Basis, Evidence, equals, examine
+from symbolic.language.primitives import SinMinusArg
 
 T = sp.Symbol("theta", nonnegative=True)
 X = sp.Symbol("x", real=True)
@@ -24,17 +29,60 @@ def test_identity_that_sympy_cannot_reduce_is_enclosed_and_not_called_equal():
     assert equals(left, right, DOMAIN) is None
 
 
-def test_identity_without_proof_and_without_balls_is_sampled():
-    # SymPy's rules leave the reflection formula alone, and its digamma has no ball here.
-    left = sp.polygamma(0, 1 - X / 9) - sp.polygamma(0, X / 9)
-    right = sp.pi * sp.cos(sp.pi * X / 9) / sp.sin(sp.pi * X / 9)
-    assert examine(left, right, ((X, sp.Rational(1, 9), 2),)).evidence is Evidence.SAMPLED
+def test_identity_without_proof_and_without_balls_is_sampled_and_says_why():
+    # Legendre's relation: SymPy has no rule for it, and elliptic integrals have no balls here.
+    (first, second), (k, e) = (X, 1 - X), (sp.elliptic_k, sp.elliptic_e)
+    left = e(first) * k(second) + e(second) * k(first) - k(first) * k(second)
+    finding = examine(left, sp.pi / 2, ((X, sp.S.Zero, sp.S.One),))
+    assert finding.evidence is Evidence.SAMPLED
+    assert finding.basis is None
+    assert re.fullmatch(
+        r"SymPy did not decide; there is no ball arithmetic for elliptic_\w, as in .*; "
+        r"50 digits agree at 6 points",
+        finding.reason,
+    )
 
 
-def test_attempt_that_runs_out_of_time_leaves_what_the_others_found():
-    finding = examine(sp.acos(sp.cos(T)), T, DOMAIN, patience=1e-4)
-    assert finding.evidence in (Evidence.OPEN, Evidence.SAMPLED)
-    assert "stopped after 0.0001 s" in finding.detail
+def test_attempt_that_runs_out_of_time_leaves_what_the_others_found(monkeypatch):
+    def forever(*_):
+        while True:
+            sum(range(1000))
+
+    monkeypatch.setattr(identity, "_proved", forever)
+    finding = examine(sp.acos(sp.cos(T)), T, DOMAIN, patience=0.5)
+    assert finding.evidence is Evidence.ENCLOSED
+    assert "SymPy did not decide within 0.5 s of processor time; 64 random boxes" in finding.reason
+
+
+def test_patience_is_for_processor_time_and_not_for_a_busy_machine(monkeypatch):
+    proved = identity._proved
+
+    def held_up(*arguments):
+        time.sleep(3 * patience)  # as if other processes had the processor
+        return proved(*arguments)
+
+    patience = 0.5
+    monkeypatch.setattr(identity, "_proved", held_up)
+    finding = examine((X + 1) ** 2, X**2 + 2 * X + 1, patience=patience)
+    assert finding.evidence is Evidence.PROVED
+
+
+@pytest.mark.parametrize(
+    "left, right, relation, basis",
+    [
+        (X * (X + 1), X * (X + 1), "==", Basis.DEFINITION),
+        (SinMinusArg(X), sp.sin(X) - X, "==", Basis.DEFINITION),
+        (sp.Matrix([X, 1]), sp.Matrix([X, 1]), "==", Basis.DEFINITION),
+        (sp.Derivative(sp.sin(X), X), sp.cos(X), "==", Basis.EVALUATION),
+        (sp.Matrix([sp.Limit(sp.sin(X) / X, X, 0), X]), sp.Matrix([1, X]), "==", Basis.EVALUATION),
+        (sp.Derivative(X**2 / 2 + X, X), (X**2 + X) / X, "==", Basis.ALGEBRA),
+        ((X + 1) ** 2, X**2 + 2 * X + 1, "==", Basis.ALGEBRA),
+        (X**2, sp.S.Zero, ">=", Basis.CALCULUS),
+    ],
+)
+def test_proof_says_what_it_takes(left, right, relation, basis):
+    finding = examine(left, right, relation=relation)
+    assert (finding.evidence, finding.basis, finding.reason) == (Evidence.PROVED, basis, "")
 
 
 def test_inequality_is_proved_and_its_converse_refuted():
@@ -73,6 +121,7 @@ def test_identity_of_indexed_sums_is_proved_for_every_length_and_its_mutant_refu
 def test_false_identity_is_refuted_with_a_counterexample():
     finding = examine(sp.cos(2 * T), 2 * sp.cos(T) ** 2 + 1, DOMAIN)
     assert finding.evidence is Evidence.REFUTED
+    assert finding.reason.startswith("it fails for theta = ")
     shown = dict(finding.counterexample)
     theta = float(shown["theta"])
     assert float(shown["lhs"]) == pytest.approx(float(sp.cos(2 * theta)))
@@ -88,6 +137,7 @@ def test_identity_that_fails_only_near_alignment_is_refuted():
 def test_statement_that_cannot_be_evaluated_is_open():
     unknown = sp.Limit(F(X), X, sp.oo)
     assert examine(unknown, sp.S.Zero).evidence is Evidence.OPEN
+    assert examine(unknown, sp.S.Zero).reason.endswith("no number could be had")
     assert equals(unknown, sp.S.Zero) is None
 
 

@@ -1,4 +1,4 @@
-"""A limit on time."""
+"""A limit on processor time."""
 
 import signal
 import threading
@@ -43,11 +43,41 @@ def test_outer_limit_goes_on_after_an_inner_one():
 
 
 def test_nothing_is_left_behind():
-    before = signal.getsignal(signal.SIGALRM)
-    with time_limit(LONG):
+    before = signal.getsignal(signal.SIGPROF)
+    with time_limit(LONG), time_limit(LONG):
         time.sleep(0)
-    assert signal.getsignal(signal.SIGALRM) is before
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGPROF) is before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+
+
+def test_time_in_which_others_have_the_processor_does_not_count():
+    # What a loaded machine does to a computation: it stands still for much longer than its limit.
+    with time_limit(SHORT):
+        time.sleep(4 * SHORT)
+    begin = time.thread_time()
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        time.sleep(4 * SHORT)
+        busy()
+    assert time.thread_time() - begin >= SHORT
+
+
+def test_time_of_another_thread_of_the_process_does_not_count():
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begin = time.thread_time()
+    try:
+        with pytest.raises(OutOfTime), time_limit(4 * SHORT):
+            busy()
+        assert time.thread_time() - begin >= 4 * SHORT
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_another_thread_runs_without_a_limit():

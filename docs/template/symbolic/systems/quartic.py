@@ -27,20 +27,17 @@ def derive() -> Document:
     """
     y = sp.Symbol("y", real=True)
     r = sp.Symbol("r", nonnegative=True)
-    whole = loss().subs(SQUARE, y**2 + r)
-    slope = (2 * sp.diff(loss(), SQUARE)).subs(SQUARE, y**2 + r)
+    s = y**2 + r
+    whole, slope = loss().subs(SQUARE, s), 2 * sp.diff(loss(), SQUARE).subs(SQUARE, s)
     gradient = Derivation(
         "gradient of the quartic well",
         SOURCE,
-        (
-            Step(sp.diff(whole, y), slope * y, "chain rule in one entry of y", fresh=True),
-            Step(slope * y, (y**2 + r) * y, "dL/ds = s/2"),
-        ),
+        (Step(sp.Derivative(whole, y), slope * y, "chain rule in one entry of y", fresh=True),),
     )
-    velocity = -2 * sp.diff(loss(), SQUARE)  # dy/dt = velocity y
+    # dy/dt = -slope y for each entry, so that its square changes by -2 slope y^2.
     law = Derivation(
         "flow of the squared length",
         SOURCE,
-        (Step(2 * velocity * SQUARE, -2 * SQUARE**2, "ds/dt = 2 <y, dy/dt>", fresh=True),),
+        (Step(-2 * slope * y**2 - 2 * slope * r, -2 * s**2, "ds/dt, entry and rest", fresh=True),),
     )
     return Document("quartic", (gradient, law))

@@ -1,0 +1,165 @@
+r"""The late regime: whether a run has reached the law that it follows to infinity, and since when.
+
+On a finite run nothing proves a law for all later times, but a run can show that it has *not*
+begun. Four things look still and are not late: the time before anything has happened (the loss
+moves in a time longer than the run), a plateau beside a saddle, an exponential fall onto a slower
+tail that is still below it, and the stretch before the last change of regime. So a late regime is
+
+*power*: the local exponent ``p = -t L'/L`` stands still for a decade at a value away from zero, or
+it is away from zero and every eigenvalue of the Hessian times ``t`` says that its time has passed
+(then it still changes, and no constant is refuted);
+
+*limit*: the loss itself stands still, and the gradient falls like a power of time for two decades
+(``L - L*`` does then, with ``L* > 0``);
+
+*exponential*: every eigenvalue of the Hessian times ``t`` is large, so that nothing slower can
+follow, or the loss has fallen to the end of doubles;
+
+and in each case no event lies in the stretch, and no eigenvalue of the Hessian says that the state
+is beside a saddle which the run leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.runs.quantities import Run
+from flows.runs.rates import DRIFT, FLOOR, Window, asymptotic_window, local_exponent
+
+__all__ = ["Regime", "late_regime"]
+
+#: A law's exponent is larger than this. Before the slow time ``T``, ``p`` grows like ``t/T``: it
+#: stands still, within `DRIFT`, only where it is smaller.
+MOVED = 2 * DRIFT
+#: The gradient of a loss that tends to a positive limit falls faster than this power of time ...
+GRADIENT = 0.5
+#: ... for so many decades.
+LIMIT_DECADES = 2.0
+#: An eigenvalue ``l`` of the Hessian is fast once ``l t`` is larger. In a power law the slow ones
+#: have ``l t`` of order one: (p - 1)/(p - 2) for a leading form of degree p.
+FAST = 10.0
+#: ... and has passed its own time once ``l t`` is larger.
+PASSED = 0.3
+#: A saddle's unstable eigenvalue times the time it has had; in a power law ``l t`` stays above -1.
+UNSTABLE = -5.0
+#: Fewer output times than this in the last decade show nothing.
+FEWEST = 2
+#: Rounding of the Hessian at a state in doubles, relative to its largest eigenvalue.
+ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Whether the late regime has begun.
+
+    Parameters
+    ----------
+    kind : {"power", "limit", "exponential", ""}
+        Which one, nothing if none has begun.
+    since : float
+        Time from which it is seen; NaN if none has begun.
+    settled : bool
+        Whether its exponent stands still, so that an open constant can be refuted.
+    reason : str
+        Why it has not begun.
+    not_before : float
+        A time before which it does not begin, where one can be estimated; NaN otherwise.
+    """
+
+    kind: str
+    since: float = np.nan
+    settled: bool = True
+    reason: str = ""
+    not_before: float = np.nan
+
+    @property
+    def begun(self) -> bool:
+        """Whether a verdict about later times means something."""
+        return bool(self.kind)
+
+
+def late_regime(run: Run) -> Regime:
+    """Look for the late regime of a run.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+
+    Returns
+    -------
+    Regime
+        Its kind and beginning, or the reason why it is not seen.
+    """
+    if run.status != "completed":
+        return Regime("", reason=f"the run ended early ({run.status})")
+    t, loss = np.asarray(run.t, dtype=float), run.quantities["loss"]
+    if loss[-1] <= FLOOR:
+        known = np.flatnonzero(loss > FLOOR)
+        return Regime("exponential", float(t[known[-1]]) / 10 if len(known) else 0.0)
+    window = asymptotic_window(run)
+    exponent = local_exponent(run)
+    last = np.isfinite(exponent) & (t >= t[-1] / 10)
+    if np.count_nonzero(last) < FEWEST or t[-1] == 0:
+        return _not_yet("there are too few output times", np.nan)
+    level = float(np.median(exponent[last]))
+    unstable, slow, passed = _spectrum(run)
+    late = max(_last_event(run), window.t_start)
+    if unstable:
+        return _not_yet("the run is beside a saddle, which it leaves", t[-1])
+    if window.steady and abs(level) <= MOVED:
+        return _limit(run, t, float(exponent[-1]))
+    if window.steady and t[-1] >= 10 * late:
+        return Regime("power", late)
+    if window.steady:
+        return _not_yet("the regime has just changed", 10 * late)
+    if _exponential(exponent, t, window):
+        if not slow:
+            return Regime("exponential", float(t[-1]) / 10)
+        return _not_yet("the loss falls exponentially, and a slower tail can follow", np.nan)
+    if passed and exponent[-1] < -MOVED and t[-1] >= 10 * _last_event(run):
+        return Regime("power", float(t[-1]) / 10, settled=False)
+    return _not_yet("the exponent of the loss still changes", np.nan)
+
+
+def _not_yet(reason: str, not_before: float) -> Regime:
+    return Regime("", reason=reason, not_before=float(not_before))
+
+
+def _limit(run: Run, t: Array, exponent: float) -> Regime:
+    """Regime of a loss that stands still: it has a positive limit, or nothing has happened yet."""
+    gradient = run.quantities["gradient_norm"]
+    last = (t > 0) & (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
+    if np.count_nonzero(last) > 3 and t[last][0] <= 1.5 * t[-1] / 10**LIMIT_DECADES:
+        slope = np.gradient(np.log(gradient[last]), np.log(t[last]))
+        middle = float(np.median(slope))
+        if middle < -GRADIENT and np.abs(slope - middle).max() <= DRIFT:
+            return Regime("limit", max(float(t[last][0]), _last_event(run)))
+    # At its present speed the loss changes in this time.
+    return _not_yet("the loss stands still", t[-1] / max(abs(exponent), 1e-300))
+
+
+def _last_event(run: Run) -> float:
+    """Time of the last event, 0 if nothing has happened."""
+    return max((float(event.time) for event in run.events), default=0.0)
+
+
+def _exponential(exponent: Array, t: Array, window: Window) -> bool:
+    """Whether the rate ``p/t`` stands still over the last factor of two of the time."""
+    last = (t >= t[-1] / 2) & np.isfinite(exponent)
+    rate = exponent[last] / t[last]
+    return bool(len(rate) > 1 and (rate < 0).all() and np.ptp(rate) <= DRIFT * abs(rate[-1]))
+
+
+def _spectrum(run: Run) -> tuple[bool, bool, bool]:
+    """Whether the state is beside a saddle, one direction is not fast, all have had their time."""
+    eigenvalues = run.curvatures
+    if eigenvalues is None:
+        return False, True, False
+    t = float(run.t[-1])
+    noise = ROUNDING * float(np.abs(eigenvalues).max(initial=0.0)) * t
+    least = float(eigenvalues.min(initial=np.inf)) * t
+    return least < UNSTABLE - noise, least < FAST, least > PASSED

@@ -1,0 +1,166 @@
+"""The late regime: which closed forms have begun it, and which only look still."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from flows.core.piece import Event
+from flows.runs.check import check
+from flows.runs.quantities import Quantities
+from flows.runs.regime import late_regime
+from potentials import Comparison, Inequality, Source, Statements, symbol
+
+SOURCE = Source("nobody", 2000, "0000.00000", "a test", "inequality")
+
+
+@dataclass(frozen=True)
+class Fall:
+    """A loss in closed form with its exact rate, as if a gradient flow had it."""
+
+    t: np.ndarray
+    loss: np.ndarray
+    loss_dot: np.ndarray
+    curvatures: np.ndarray | None = None
+    events: tuple = ()
+    status: str = "completed"
+
+    @property
+    def features(self):
+        gradient = np.sqrt(-self.loss_dot)
+        return {"loss": self.loss, "loss_dot": self.loss_dot, "gradient_norm": gradient}
+
+    @property
+    def parameters(self):
+        return {"system": "closed form"}
+
+    @property
+    def statements(self):
+        return Statements((), (), ())
+
+    @cached_property
+    def quantities(self):
+        return Quantities(self)
+
+    def error(self, name):
+        return 1e-8
+
+
+def fall(expression, end, **changes):
+    """Run with this loss, an expression in the time."""
+    t = sp.Symbol("t", positive=True)
+    loss = expression(t)
+    at = np.concatenate([[0.0], np.geomspace(1e-3, end, 10 * round(np.log10(end / 1e-3)) + 1)])
+    with np.errstate(under="ignore"):
+        value, rate = (
+            np.array(sp.lambdify(t, x, "numpy")(at) + 0 * at) for x in (loss, sp.diff(loss, t))
+        )
+    return Fall(at, value, rate, **changes)
+
+
+def power(t):
+    return (1 + t) ** -3
+
+
+def two_regimes(t):
+    return sp.exp(-t) + sp.Rational(1, 10**12) * (1 + t / 10**6) ** -2
+
+
+FAST, SLOW = np.array([0.5, 0.5]), np.array([1e-9, 0.5])
+SEEN = {
+    "a power": (power, 1e6, {}, "power"),
+    "a power to a positive limit": (lambda t: sp.S.Half + (1 + t) ** -2 / 4, 1e8, {}, "limit"),
+    "an exponential, all directions fast": (
+        lambda t: sp.exp(-t),
+        40.0,
+        {"curvatures": FAST},
+        "exponential",
+    ),
+    "an exponential to the end of doubles": (lambda t: sp.exp(-t), 1e4, {}, "exponential"),
+    "one over t log t": (lambda t: 1 / ((t + 3) * sp.log(t + 3)), 1e6, {}, "power"),
+    "a power that still changes, in its time": (
+        lambda t: (1 + t / 1000) ** -2,
+        1e4,
+        {"curvatures": np.array([1e-4, 0.3])},
+        "power",
+    ),
+}
+NOT_SEEN = {
+    "nothing has happened": (lambda t: (1 + t / 10**9) ** -3, 1e4, {}, "stands still"),
+    "a plateau": (lambda t: 1 + sp.exp(-t), 1e3, {}, "stands still"),
+    "an exponential onto a slower tail": (two_regimes, 20.0, {"curvatures": SLOW}, "slower tail"),
+    "an exponential of unknown curvature": (lambda t: sp.exp(-t), 40.0, {}, "slower tail"),
+    "the tail begins": (two_regimes, 1e4, {}, "stands still"),
+    "a power that still changes": (lambda t: (1 + t / 1000) ** -2, 1e4, {}, "still changes"),
+    "a saddle": (power, 1e6, {"curvatures": np.array([-1e-4, 1.0])}, "saddle"),
+    "an event a moment ago": (power, 1e6, {"events": (Event(5e5, "escape", ""),)}, "just changed"),
+    "too short": (power, 5.0, {}, "still changes"),
+    "an early end": (power, 1e6, {"status": "step_budget"}, "ended early"),
+}
+
+
+@pytest.mark.parametrize("case", SEEN)
+def test_a_late_regime_is_seen(case):
+    form, end, more, kind = SEEN[case]
+    found = late_regime(fall(form, end, **more))
+    assert found.begun and found.kind == kind and found.since <= end / 10
+
+
+@pytest.mark.parametrize("case", NOT_SEEN)
+def test_what_only_looks_still_is_no_late_regime(case):
+    form, end, more, reason = NOT_SEEN[case]
+    found = late_regime(fall(form, end, **more))
+    assert not found.begun and reason in found.reason
+
+
+def test_the_time_before_which_a_law_does_not_begin_is_estimated():
+    found = late_regime(fall(lambda t: (1 + t / 10**9) ** -3, 1e4))
+    assert 1e8 < found.not_before < 1e9  # the loss changes by its own size in a third of 1e9
+
+
+# Claims about the flow of y^4/4, L = 1/(16 t^2): which are true with some constant C > 0.
+t, loss, loss_dot = symbol("t"), symbol("loss"), symbol("loss_dot")
+WRITTEN = {
+    "dL/dt <= -C L": (Comparison(loss_dot, "<=", -loss, where=(t - 1,)), False),
+    "-dL/dt >= C L": (Comparison(-loss_dot, ">=", loss, where=(t - 1,)), False),
+    "t dL/dt <= -C t L": (Comparison(t * loss_dot, "<=", -t * loss, where=(t - 1,)), False),
+    "dL/dt <= -C L^2": (Comparison(loss_dot, "<=", -(loss**2), where=(t - 1,)), True),
+    "-dL/dt >= C L^2": (Comparison(-loss_dot, ">=", loss**2, where=(t - 1,)), True),
+    "dL/dt >= -C L": (Comparison(loss_dot, ">=", -loss, where=(t - 1,)), True),
+    "-dL/dt <= C L": (Comparison(-loss_dot, "<=", loss, where=(t - 1,)), True),
+    "dL/dt >= C L": (Comparison(loss_dot, ">=", loss, where=(t - 1,)), False),
+    "-dL/dt <= -C L": (Comparison(-loss_dot, "<=", -loss, where=(t - 1,)), False),
+    "-L <= C t^-9": (Comparison(-loss, "<=", t**-9, where=(t - 1,)), True),
+    "L exp(-900) <= C t^-2.1": (
+        Comparison(
+            loss * sp.exp(-900 * symbol("loss_0")), "<=", t ** sp.Rational(-21, 10), where=(t - 1,)
+        ),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_the_same_claim_has_the_same_verdict_however_it_is_written(text):
+    comparison, true = WRITTEN[text]
+    run = fall(lambda t: (4 + 2 * t) ** -2 / 4, 1e8)
+    claim = Inequality(id="own", statement=text, source=SOURCE, conclusions=(comparison,))
+    (found,) = check(run, claim)
+    assert found.verdict == ("HOLDS" if true else "VIOLATED"), found.message
+
+
+def test_a_right_side_that_changes_its_sign_decides_nothing():
+    mixed = Comparison(loss_dot, "<=", (t - 100) * loss, where=(t - 1,))
+    claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(mixed,))
+    (found,) = check(fall(power, 1e8), claim)
+    assert found.verdict == "INCONCLUSIVE" and "changes its sign" in found.message
+
+
+def test_no_message_speaks_of_ever():
+    claim = Inequality(
+        id="own", statement="", source=SOURCE, conclusions=(WRITTEN["dL/dt <= -C L"][0],)
+    )
+    for run in (fall(power, 1e8), fall(power, 5.0), replace(fall(power, 1e8), status="nonfinite")):
+        assert "for ever" not in check(run, claim)[0].message

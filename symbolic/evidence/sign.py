@@ -6,6 +6,9 @@ proved (given that SymPy differentiates, takes limits and compares constants cor
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import sympy as sp
 from sympy.simplify.fu import TR5, TR6
 
@@ -20,6 +23,29 @@ Known = dict[tuple[sp.Expr, Domain, int], int | None]
 DEPTH = 4
 # Larger expressions would keep SymPy's factorisation busy for minutes.
 SIZE = 200
+# Functions that are real and smooth for every real argument.
+SMOOTH = (
+    *(sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.asinh, sp.atan),
+    *(sp.erf, sp.erfc, sp.erfi),
+)
+# Functions that are real where they are defined, but jump or bend.
+REAL = (*SMOOTH, sp.tan, sp.cot, sp.sec, sp.csc, sp.coth, sp.csch, sp.Abs, sp.sign, sp.Max, sp.Min)
+# What is positive where a function of one argument is real and smooth; elsewhere it need not be.
+NEEDS: dict[Any, Callable[[sp.Expr], sp.Expr]] = {
+    sp.log: lambda x: x,
+    sp.loggamma: lambda x: x,
+    sp.gamma: lambda x: x,
+    sp.asin: lambda x: 1 - x**2,
+    sp.acos: lambda x: 1 - x**2,
+    sp.atanh: lambda x: 1 - x**2,
+    sp.acosh: lambda x: x - 1,
+    sp.tan: lambda x: sp.cos(x) ** 2,
+    sp.sec: lambda x: sp.cos(x) ** 2,
+    sp.cot: lambda x: sp.sin(x) ** 2,
+    sp.csc: lambda x: sp.sin(x) ** 2,
+    sp.coth: lambda x: x**2,
+    sp.csch: lambda x: x**2,
+}
 
 
 def sign(expr: sp.Expr, domain: Domain = ()) -> int | None:
@@ -30,20 +56,134 @@ def sign(expr: sp.Expr, domain: Domain = ()) -> int | None:
     expr : Expr
         In real symbols.
     domain : tuple of (Symbol, low, high)
-        Intervals of the bounded symbols, which are independent of each other; `high` may be `oo`.
+        Open intervals of the bounded symbols, which are independent of each other; `high` may be
+        `oo`. An integer symbol takes the integers from low to high.
 
     Returns
     -------
     {1, -1, None}
-        1: `expr >= 0` throughout, -1: `expr <= 0` throughout, None: neither was proved.
+        1: `expr >= 0` wherever it is defined, -1: `expr <= 0` there, None: neither was proved, or
+        it may take values that are not real.
 
     Notes
     -----
     The rules: the assumptions on symbols; sums of terms and products of factors with a sign;
     `sin` and `cos` where their argument keeps to one sign's interval; monotone: `f(low) >= 0` and
-    `f' >= 0` (and its mirror images); concave: `f(low) >= 0`, `f(high) >= 0` and `f'' <= 0`.
+    `f' >= 0` (and its mirror images); concave: `f(low) >= 0`, `f(high) >= 0` and `f'' <= 0`. The
+    last two are for functions that are smooth inside the interval: no pole, jump or kink.
     """
-    return _sign(expr, domain, DEPTH, {})
+    # Calculus is for real numbers: what holds at integers alone may not enter it.
+    whole = {s: _real_twin(s, low) for s, low, _ in domain if s.is_integer}
+    twins = tuple((whole.get(s, s), low, high) for s, low, high in domain)
+    known: Known = {}
+    if not _is_real(expr, domain, known):
+        return None
+    found = _sign(expr, domain, 0, known) if whole else None
+    return found or _sign(expr.xreplace(whole), twins, DEPTH, known)
+
+
+def _real_twin(symbol: sp.Symbol, low: sp.Expr) -> sp.Symbol:
+    """A real symbol in place of one for integers."""
+    return sp.Dummy(symbol.name, real=True, nonnegative=low.is_nonnegative or None)
+
+
+def _is_real(expr: sp.Expr, domain: Domain, known: Known) -> bool:
+    """Whether an expression is a real number wherever it is defined."""
+    if expr.is_extended_real or expr in [s for s, _, _ in domain]:
+        return True
+    if not isinstance(expr, sp.Expr) or not expr.args:
+        return False
+    if not all(_is_real(e, domain, known) for e in _operands(expr)):
+        return False
+    if expr.is_Add or expr.is_Mul or isinstance(expr, (sp.Piecewise, *REAL)):
+        return True
+    if expr.is_Pow and expr.exp.is_integer:
+        return True
+    inside = _inside(expr)
+    return inside is not None and _sign(inside, domain, DEPTH, known) == 1
+
+
+def _operands(expr: sp.Expr) -> list[sp.Expr]:
+    return [e for e, _ in expr.args] if isinstance(expr, sp.Piecewise) else list(expr.args)
+
+
+def _inside(expr: sp.Expr) -> sp.Expr | None:
+    """What must be positive for a power or a function to be smooth; None if nothing is known."""
+    if expr.is_Pow:
+        return expr.base**2 if expr.exp.is_integer else expr.base
+    needs = NEEDS.get(expr.func)
+    return needs(expr.args[0]) if needs else None
+
+
+def _is_smooth(expr: sp.Expr, symbol: sp.Symbol, domain: Domain, depth: int, known: Known) -> bool:
+    """Whether an expression has all derivatives by the symbol inside the domain."""
+    if symbol not in expr.free_symbols or expr == symbol:
+        return True
+    if not all(_is_smooth(e, symbol, domain, depth, known) for e in expr.args):
+        return False
+    if expr.is_Add or expr.is_Mul or isinstance(expr, SMOOTH):
+        return True
+    if expr.is_Pow and expr.exp.is_Integer and expr.exp.is_nonnegative:
+        return True
+    inside = _inside(expr)
+    return inside is not None and _strict(inside, domain, depth, known) == 1
+
+
+def _strict(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
+    """Sign of an expression that has no zero inside the domain; None if that is not known."""
+    if expr.is_positive:
+        return 1
+    if expr.is_negative:
+        return -1
+    if expr.is_Symbol:  # the intervals are open
+        return next((_of_interval(lo, hi) for s, lo, hi in domain if s == expr), None)
+    if isinstance(expr, sp.sin | sp.cos):
+        return _of_wave(expr, domain)
+    if expr.is_Pow and expr.exp.is_Rational:
+        base = _strict(expr.base, domain, depth, known)
+        if expr.exp.is_Integer:
+            return base and (base if expr.exp % 2 else 1)
+        return 1 if base == 1 else None
+    if expr.is_Mul:
+        product = 1
+        for factor in expr.args:
+            found = _strict(factor, domain, depth, known)
+            if found is None:
+                return None
+            product *= found
+        return product
+    if expr.is_Add:
+        for wanted in (1, -1):
+            if all(_by_structure(e, domain, 0, known) == wanted for e in expr.args) and any(
+                _strict(e, domain, depth, known) == wanted for e in expr.args
+            ):
+                return wanted
+        for interval in domain if depth else ():
+            if interval[0] in expr.free_symbols:
+                found = _strictly_monotone(expr, domain, interval, depth - 1, known)
+                if found is not None:
+                    return found
+    return None
+
+
+def _strictly_monotone(
+    expr: sp.Expr,
+    domain: Domain,
+    interval: tuple[sp.Symbol, sp.Expr, sp.Expr],
+    depth: int,
+    known: Known,
+) -> int | None:
+    """Strict sign of what leaves zero, or a sign, at an end of the interval with a strict slope."""
+    symbol, low, high = interval
+    if not _is_smooth(expr, symbol, domain, depth, known):
+        return None
+    slope = _strict(sp.diff(expr, symbol), domain, depth, known)
+    rest = tuple(entry for entry in domain if entry[0] != symbol)
+    if slope and _end(expr, symbol, low, "+", rest, depth, known) in (0, slope):
+        return slope
+    if slope and _end(expr, symbol, high, "-", rest, depth, known) in (0, -slope):
+        return -slope
+    return None
 
 
 def _sign(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
@@ -126,7 +266,7 @@ def _of_wave(wave: sp.Expr, domain: Domain) -> int | None:
             shift = sp.S.Half if isinstance(wave, sp.cos) else sp.S.Zero
             ends = (scale * low / sp.pi + shift, scale * high / sp.pi + shift)
             half_period = sp.floor(ends[0])
-            if ends[1] <= half_period + 1:
+            if (half_period + 1 - ends[1]).is_nonnegative:
                 return 1 if half_period % 2 == 0 else -1
     return None
 
@@ -140,6 +280,8 @@ def _by_calculus(
 ) -> int | None:
     """Monotone and concave functions of one bounded symbol."""
     symbol, low, high = interval
+    if not _is_smooth(expr, symbol, domain, depth, known):
+        return None
     rest = tuple(entry for entry in domain if entry[0] != symbol)
     at_low = _end(expr, symbol, low, "+", rest, depth, known)
     at_high = _end(expr, symbol, high, "-", rest, depth, known)
@@ -169,9 +311,14 @@ def _end(
     known: Known,
 ) -> int | None:
     """Sign at an end of the interval; a value of zero counts as either, returned as 0."""
-    value = sp.nan if end == sp.oo else sp.simplify(expr.subs(symbol, end))
-    if value.has(sp.nan, sp.zoo, sp.oo):
-        value = sp.limit(expr, symbol, end, side)
+    try:
+        value = sp.nan if end == sp.oo else sp.simplify(expr.subs(symbol, end))
+        if value.has(sp.nan, sp.zoo, sp.oo, sp.AccumBounds):
+            value = sp.limit(expr, symbol, end, side)
+    except (NotImplementedError, TypeError, ValueError):  # SymPy's, for limits that it cannot take
+        return None
+    if value.has(sp.AccumBounds):
+        return None
     if value == 0:
         return 0
     if not value.is_finite and not value.free_symbols:

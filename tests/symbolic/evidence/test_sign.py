@@ -16,6 +16,15 @@ SQUARE = ((P, sp.S.Zero, sp.S.One), (Q, sp.S.Zero, sp.S.One))
 RAY = ((T, sp.S.Zero, sp.oo),)
 CHORDAL = (T - sp.sin(T) * sp.cos(T)) / T**3
 
+# Symbols of which only the domain says where they are.
+U, V, W = sp.symbols("U V W", real=True)
+UNIT = ((U, sp.S.Zero, sp.S.One), (V, sp.S.Zero, sp.S.One))
+BELOW = ((W, -sp.S.One, sp.S.Zero), *UNIT)
+AROUND = ((W, -sp.S.One, sp.S.One),)
+N = sp.Symbol("n", integer=True, positive=True)
+COUNT = ((N, sp.S.One, sp.oo),)
+THIRD, MIDDLE = sp.Rational(1, 3), sp.S.Half
+
 PROVED = {
     "monotone from a zero": (T - sp.sin(T), FULL, 1),
     "monotone, negative": (sp.log(1 + T) - T, RAY, -1),
@@ -27,6 +36,26 @@ PROVED = {
     "square": (A**2 - 2 * A * B + B**2, (), 1),
     "two bounded symbols": (1 - P * Q, SQUARE, 1),
     "unbounded interval": (sp.exp(T) - 1 - T, RAY, 1),
+    "above its limit at infinity": (1 - sp.erf(T), RAY, 1),
+    "product of bounded symbols": (V * (1 - U), UNIT, 1),
+    "product with a symbol below zero": (W * V * (1 - U), BELOW, -1),
+    "odd power below zero": (W**3, BELOW, -1),
+    "odd power of a quotient below zero": (W**-3, BELOW, -1),
+    "two symbols below zero": (W * (W - V), BELOW, 1),
+    "rational power of a bounded symbol": (U ** sp.Rational(3, 2) * V**-THIRD, UNIT, 1),
+    "rational power of a product": ((U * (1 - V)) ** THIRD, UNIT, 1),
+    "square of a root": ((sp.sqrt(U) - 2 * V) ** 2, UNIT, 1),
+    "root that rises": (sp.sqrt(U) - U, UNIT, 1),
+    "root below one": (sp.sqrt(U) - 1, UNIT, -1),
+    "quotient without a pole": (1 / (1 + U) - MIDDLE, UNIT, 1),
+    "quotient whose pole is an end": (1 / (1 - U) - 1, UNIT, 1),
+    "logarithm without a zero of its argument": (sp.log(1 + W) - 1, AROUND, -1),
+    "arc sine inside its interval": (sp.asin(U) - U, UNIT, 1),
+    "tangent inside its interval": (sp.tan(U) - U, UNIT, 1),
+    "tangent of hyperbola": (U - sp.tanh(U), UNIT, 1),
+    "real everywhere though it bends": (sp.Abs(W) * sp.Max(W, 1), AROUND, 1),
+    "integers": (N**2 - N, COUNT, 1),
+    "rising over the integers": (1 - 1 / N**2, COUNT, 1),
 }
 UNPROVED = {
     "changes sign": (sp.cos(T), FULL),
@@ -36,6 +65,29 @@ UNPROVED = {
     "wave on an unbounded interval": (sp.sin(T), RAY),
     "odd power of anything": (X**3, ()),
     "quotient above a value in its range": (CHORDAL - sp.Rational(1, 2), FULL),
+    "factor that changes sign on the square": (V * (1 - 2 * U), UNIT),
+    "symbol that changes sign": (W, AROUND),
+    "cube of what changes sign": (W**3, AROUND),
+    "rational power of what changes sign": (W**THIRD, AROUND),
+    "even rational power of what changes sign": (W ** sp.Rational(2, 3), AROUND),
+    "rational power of what is below zero": (W**THIRD, BELOW),
+    "root of what is below zero": (sp.sqrt(W), BELOW),
+    "rational power of anything": (X**THIRD, ()),
+    "square of what is not real": (((U - MIDDLE) ** THIRD + 1) ** 2, UNIT),
+    "square of a logarithm of what changes sign": (sp.log(U - MIDDLE) ** 2, UNIT),
+    "square of an arc cosine beyond one": (sp.acos(3 * U) ** 2, UNIT),
+    "square of an undefined function that may be complex": (sp.Function("f")(U) ** 2, UNIT),
+    "pole inside": (1 / (U - MIDDLE), UNIT),
+    "pole of even order inside": (10 - (U - MIDDLE) ** -2, UNIT),
+    "tangent with a pole inside": (sp.tan(4 * U), UNIT),
+    "jump of an arc tangent": (sp.atan(1 / (U - MIDDLE)), UNIT),
+    "jump of a piece": (sp.Piecewise((1, U < MIDDLE), (-1, True)), UNIT),
+    "kink": (THIRD - sp.Piecewise((MIDDLE - U, U < MIDDLE), (U - MIDDLE, True)), UNIT),
+    "kink of an absolute value": (sp.Abs(U - MIDDLE) - THIRD, UNIT),
+    "step": (MIDDLE - sp.floor(U + MIDDLE), UNIT),
+    "sign that turns": (sp.sign(U - MIDDLE), UNIT),
+    "wave whose ends are symbols": (sp.sin(A * T), FULL),
+    "zero between the integers": ((N - MIDDLE) * (N - 3), COUNT),
 }
 
 
@@ -56,3 +108,14 @@ def test_sign_that_does_not_hold_is_not_proved(name):
     expr, domain = UNPROVED[name]
     assert sign(expr, domain) is None
     assert sign(-expr, domain) is None
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, ValueError, TypeError])
+def test_limit_that_sympy_cannot_take_proves_nothing(error, monkeypatch):
+    def refused(*_):
+        raise error
+
+    expr, domain, expected = PROVED["above its limit at infinity"]
+    assert sign(expr, domain) == expected
+    monkeypatch.setattr(sp, "limit", refused)
+    assert sign(expr, domain) is None

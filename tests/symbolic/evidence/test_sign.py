@@ -3,7 +3,7 @@
 import pytest
 import sympy as sp
 
-from symbolic.evidence.sign import sign
+from symbolic.evidence.sign import DEPTH, _strict, sign
 
 T = sp.Symbol("theta", nonnegative=True)
 K = sp.Symbol("kappa", nonnegative=True)
@@ -119,3 +119,31 @@ def test_limit_that_sympy_cannot_take_proves_nothing(error, monkeypatch):
     assert sign(expr, domain) == expected
     monkeypatch.setattr(sp, "limit", refused)
     assert sign(expr, domain) is None
+
+
+@pytest.mark.parametrize(
+    "expr, domain, expected",
+    [
+        (W**2, BELOW, 1),
+        (W**3, BELOW, -1),
+        (U**THIRD, UNIT, 1),
+        (1 + U, UNIT, 1),
+        (-1 - U * V, UNIT, -1),
+        (1 + W, AROUND, 1),
+        (W - 1, AROUND, -1),
+        (sp.sin(U), UNIT, 1),
+        (V + sp.tan(U), UNIT, 1),
+        (sp.sqrt(W), BELOW, None),
+        (U - MIDDLE, UNIT, None),
+        ((U - MIDDLE) ** 2, UNIT, None),
+        ((U - MIDDLE) ** 2 + (V - MIDDLE) ** 2, UNIT, None),
+        (-((U - MIDDLE) ** 2) - (V - MIDDLE) ** 2, UNIT, None),
+        (V * (U - MIDDLE), UNIT, None),
+        (P, (), None),
+        (V + sp.tan(4 * U), UNIT, None),  # rises from 0, to a pole
+        (1 - 2 * U * V, UNIT, None),
+    ],
+    ids=str,
+)
+def test_what_may_be_zero_inside_the_domain_has_no_strict_sign(expr, domain, expected):
+    assert _strict(expr, domain, DEPTH, {}) == expected

@@ -12,7 +12,6 @@
 import numpy as np
 
 import flows
-from flows.systems.score_matching.exact import stationary_point
 
 
 def cluster(distance, t_end):
@@ -87,6 +86,6 @@ flows.figures.score_matching.far_figure(lone)
 
 # %%
 for n in (3, 10, 50):
-    found = stationary_point(n)
+    found = flows.ScoreMatching(n, 1).stationary_point()
     print(f"n = {n:2}: s* = {float(found.point):.15f}, loss there {float(found.loss):.6f}")
 flows.figures.score_matching_paper.landscape_figure((3, 10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -9,7 +10,40 @@ from pathlib import Path
 
 from flows.core.errors import InputError
 
-__all__ = ["check_output", "write_file"]
+__all__ = ["check_output", "checked_path", "is_remnant", "write_file"]
+
+# A folder of this name holds a file that is being written.
+PREFIX = ".popflow-"
+# Characters of a path that a message shows.
+SHOWN = 80
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Path that the system can be asked about, whether or not something is there.
+
+    Raises
+    ------
+    InputError
+        For what is no path, holds a NUL character or is too long.
+    """
+    try:
+        name = os.fsdecode(path)
+    except TypeError:
+        raise InputError(f"expected a path, got {path!r}; name a file or a folder") from None
+    shown = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+    try:
+        os.stat(name)
+    except ValueError:
+        raise InputError(f"{shown}: expected a path, got a NUL character; choose another") from None
+    except OSError as problem:
+        if problem.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{shown}: the name is too long; choose a shorter one") from None
+    return Path(name)
+
+
+def is_remnant(path: Path) -> bool:
+    """Whether this is what a writer leaves that is killed: half a file under another name."""
+    return path.name.startswith(PREFIX) or path.suffix == ".part"
 
 
 def check_output(path: str | os.PathLike[str] | None, force: bool) -> None:
@@ -30,7 +64,7 @@ def check_output(path: str | os.PathLike[str] | None, force: bool) -> None:
     """
     if path is None:
         return
-    target = Path(path)
+    target = checked_path(path)
     folder = target.parent
     if not folder.is_dir():
         raise InputError(f"{path}: expected an existing folder, got {folder}; create it first")
@@ -61,16 +95,25 @@ def write_file(
         Writes the file of the name that it is given, with the suffix of ``path``.
     durable : bool
         Whether the file must be on the disk, and not in a cache, before it gets its name.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, for example on a full disk; nothing is left behind then.
     """
-    target = Path(path)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".popflow-") as folder:
-        part = os.path.join(folder, target.name)
-        write(part)
-        if durable:
-            _sync(part)
-        os.replace(part, target)
-        if durable:
-            _sync(target.parent)
+    target = checked_path(path)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=PREFIX) as folder:
+            part = os.path.join(folder, target.name)
+            write(part)
+            if durable:
+                _sync(part)
+            os.replace(part, target)
+            if durable:
+                _sync(target.parent)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise InputError(f"{target}: cannot be written ({reason}); choose another") from None
 
 
 def _sync(path: str | Path) -> None:

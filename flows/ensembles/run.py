@@ -22,7 +22,7 @@ from flows.ensembles import memory, store
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
-from flows.ensembles.workers import AHEAD, finished
+from flows.ensembles.workers import AHEAD, finished, leave_if_unguarded
 from flows.runs.request import check_count
 from flows.runs.trajectory import provenance
 
@@ -55,6 +55,8 @@ def run_ensemble(
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
     workers, chunk_size = request.workers, request.chunk_size
     check_count("workers", workers)
+    if workers > 1 and request.executor is None:
+        leave_if_unguarded()
     size, given = check_starts(system, starts)
     known = {c.id for c in system.statements.claims}
     if unknown := [c for c in request.claims if c not in known]:

@@ -7,15 +7,13 @@ the same folder.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flows.core.errors import InputError
-from flows.core.files import write_file
+from flows.core.files import is_remnant, write_file
+from flows.core.netcdf import digest, write_netcdf
 from flows.ensembles.member import Rows
 
 FORMAT = "popflow-ensemble-1"
@@ -58,23 +56,29 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
                 f" {', '.join(differ)}; choose another folder"
             )
         return old
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not all(map(is_remnant, folder.iterdir())):
         raise InputError(
             f"{folder}: expected a new or empty folder, or one of this ensemble, got"
             " one with other files; choose another"
         )
+    begun = not folder.exists()
     try:
         folder.mkdir(exist_ok=True)
-        text = json.dumps(manifest, indent=1)
+    except OSError as problem:
+        raise InputError(
+            f"{folder}: cannot be written ({problem.strerror}); choose another"
+        ) from None
+    text = json.dumps(manifest, indent=1)
+    try:
         write_file(
             folder / MANIFEST,
             lambda part: Path(part).write_text(text, encoding="utf-8"),
             durable=True,
         )
-    except OSError as problem:
-        raise InputError(
-            f"{folder}: cannot be written ({problem.strerror}); choose another"
-        ) from None
+    except InputError:
+        if begun:
+            folder.rmdir()
+        raise
     return manifest
 
 
@@ -107,8 +111,6 @@ def chunk_path(folder: Path, number: int) -> Path:
 
 def save(path: Path, rows: Rows) -> None:
     """Write a chunk: all of it or nothing, also if the machine stops."""
-    import xarray
-
     variables = {
         name: (
             (
@@ -124,8 +126,7 @@ def save(path: Path, rows: Rows) -> None:
         for name, x in rows.items()
     }
     about = {"popflow": FORMAT, "names": json.dumps(list(rows)), "digest": digest(rows)}
-    data = xarray.Dataset(variables, attrs=about)
-    write_file(path, lambda part: data.to_netcdf(part, engine="h5netcdf"), durable=True)
+    write_netcdf(path, variables, about)
 
 
 def load(path: Path, names: list[str] | None = None, columns: slice = slice(None)) -> Rows:
@@ -150,20 +151,7 @@ def intact(path: Path, count: int) -> bool:
         with h5py.File(path) as data:
             written = data.attrs["digest"]
         rows = load(path)
-        return bool(digest(rows) == written) and len(rows["status"]) == count
+        same = written in (digest(rows), digest(rows, types=False))
+        return same and len(rows["status"]) == count
     except Exception:  # a damaged file can fail anywhere between HDF5 and the decoding of text
         return False
-
-
-def digest(rows: Rows) -> str:
-    """SHA-256 of names and values."""
-    seen = hashlib.sha256()
-    for name in sorted(rows):
-        values = rows[name]
-        text = values.dtype.kind not in "fi"
-        seen.update(name.encode())
-        seen.update(repr(values.shape).encode())
-        seen.update(
-            json.dumps(values.tolist()).encode() if text else np.ascontiguousarray(values).tobytes()
-        )
-    return seen.hexdigest()

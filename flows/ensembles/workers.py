@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from concurrent.futures import ProcessPoolExecutor as Pool
 from typing import Any
 
+from flows.core.errors import InputError
+
+# Exit code of a process that was started to work and runs the script that started it instead.
+UNGUARDED = 97
 # Chunks handed out for each worker: one that it works on, one that it begins next.
 AHEAD = 2
 
@@ -41,12 +46,15 @@ def finished(
 
     Raises
     ------
+    InputError
+        If no process of our own can begin, as for a script without a main guard.
     Exception
         What ``task`` raises in this process or in one of our own.
     """
     if executor is None and workers == 1:
         yield from ((k, task(*a)) for k, a in enumerate(arguments))
         return
+    begun = executor is not None
     waiting, suspects = deque(range(len(arguments))), deque[int]()
     running: dict[Future[Any], int] = {}
     pool = _processes(workers) if executor is None else executor
@@ -61,12 +69,16 @@ def finished(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 k, problem = running.pop(future), future.exception()
                 if problem is None:
+                    begun = True
                     yield k, future.result()
                 elif executor is not None or (alone and isinstance(problem, BrokenExecutor)):
                     yield k, problem
                 elif not isinstance(problem, BrokenExecutor):
                     raise problem
                 lost += [k] * isinstance(problem, BrokenExecutor)
+            if lost and not begun:
+                _check_processes()
+                begun = True
             if lost and executor is None:
                 # With one process all futures of the pool end; who is to blame shows alone.
                 suspects += [] if alone else [*lost, *running.values()]
@@ -78,6 +90,32 @@ def finished(
             future.cancel()
         if executor is None:
             pool.shutdown(cancel_futures=True)
+
+
+def leave_if_unguarded() -> None:
+    """End this process silently if it should work and runs its script again instead.
+
+    Python starts a process by importing the script, without its ``if __name__ == "__main__":``.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(UNGUARDED)
+
+
+def _check_processes() -> None:
+    """Refuse to go on if a process that has nothing to do does not even begin."""
+    process = multiprocessing.get_context("spawn").Process(target=int)
+    process.start()
+    process.join()
+    if process.exitcode == UNGUARDED:
+        raise InputError(
+            "workers are processes that import this script, which starts workers again; put the"
+            ' call below `if __name__ == "__main__":`'
+        )
+    if process.exitcode:
+        raise InputError(
+            "processes cannot import this script, so none can work; write it into a file, with the"
+            ' call below `if __name__ == "__main__":`, or take workers=1'
+        )
 
 
 def _processes(workers: int) -> Pool:

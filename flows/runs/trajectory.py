@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
 from flows.core.errors import InputError, unknown
-from flows.core.files import write_file
+from flows.core.files import checked_path
+from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED
 from flows.core.system import System
@@ -236,19 +237,18 @@ class Trajectory:
         InputError
             If the file exists (without ``force``) or cannot be written; nothing is left behind.
         """
-        target = Path(path)
+        target = checked_path(path)
         if target.exists() and not force:
             raise InputError(f"{target} exists; choose another name or force the overwrite")
-        data = self._dataset()
-        try:
-            write_file(target, lambda part: data.to_netcdf(part, engine="h5netcdf"))
-        except OSError as problem:
-            raise InputError(f"cannot write {target}: {problem.strerror or problem}") from None
+        variables, about = self._content()
+        values = {name: np.asarray(value) for name, (_, value) in variables.items()}
+        write_netcdf(
+            target, variables, {"popflow": about, "digest": digest(_digested(values, about))}
+        )
         return target
 
-    def _dataset(self) -> Any:
-        import xarray
-
+    def _content(self) -> tuple[dict[str, Any], str]:
+        """Variables of the file, and what it says about them."""
         variables: dict[str, Any] = {
             "t": ("time", self.t),
             "loss": ("time", self["loss"]),
@@ -280,7 +280,12 @@ class Trajectory:
             "rtol": self.rtol,
             "provenance": self.provenance,
         }
-        return xarray.Dataset(variables, attrs={"popflow": json.dumps(about)})
+        return variables, json.dumps(about)
+
+
+def _digested(arrays: dict[str, Any], about: str) -> dict[str, Any]:
+    """Everything in a file that must not change."""
+    return {**arrays, "popflow": np.array(about)}
 
 
 def _dims(name: str, values: Array) -> tuple[str, ...]:
@@ -309,17 +314,21 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
     InputError
         If the file is missing, truncated or not a popflow trajectory, or of another system.
     """
-    import xarray
-
     from flows.systems.registry import recall
 
-    if not Path(path).is_file():
+    if not checked_path(path).is_file():
         raise InputError(f"{path}: no such file")
     foreign = f"{path} is not a popflow trajectory, or is damaged; write one with run --out"
     try:
-        with xarray.open_dataset(path, engine="h5netcdf") as data:
-            about = json.loads(data.attrs["popflow"])
-            arrays = {str(name): data[name].values for name in data.variables}
+        arrays, attributes = read_netcdf(path)
+    except Exception:  # HDF5 fails on a damaged file in many ways
+        raise InputError(foreign) from None
+    try:
+        text = attributes["popflow"]
+        # Files from before have no digest.
+        if attributes.get("digest") not in (None, digest(_digested(arrays, text))):
+            raise InputError(f"{path} is damaged: its numbers are not those that were written")
+        about = json.loads(text)
         if about["format"] != FORMAT:
             raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
         parameters = dict(about["parameters"])

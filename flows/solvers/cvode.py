@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from sksundae.cvode import CVODE
 
@@ -68,16 +73,16 @@ def solve(problem: Problem) -> Solution:
             num_events=1,
             **linear,
         )
-        solver.init_step(problem.tau0, problem.y0)
+        _silent(solver.init_step, problem.tau0, problem.y0)
 
         def interpolant(at: float) -> Array:
-            return np.array(solver.step(at, method="normal").y)
+            return np.array(_silent(solver.step, at, method="normal").y)
 
         before, y = problem.tau0, problem.y0
         while outcome is None:
             target = float(problem.taus[len(recorder.states)])
             alarmed = watch is not None and watch.alarm(before, y) <= 0
-            result = solver.step(target, method="onestep" if alarmed else "normal")
+            result = _silent(solver.step, target, method="onestep" if alarmed else "normal")
             if not result.success:
                 budget = count["steps"] >= problem.max_steps
                 outcome = STEP_BUDGET if budget else SOLVER_FAILED
@@ -91,3 +96,9 @@ def solve(problem: Problem) -> Solution:
     except RuntimeError as failure:
         outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
     return finish(recorder, outcome, message, count)
+
+
+def _silent(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Result of a call; what CVODE prints of a failure is in the status of the run."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return call(*arguments, **options)

@@ -24,7 +24,6 @@ from flows.report.figures.score_matching_paper import (
     paper_figure,
     threshold_figure,
 )
-from flows.systems.score_matching.exact import stationary_point
 from flows.systems.score_matching.system import ScoreMatching
 from potentials.claim import Claim
 from potentials.notation import symbol
@@ -76,7 +75,7 @@ def cases() -> tuple[Case, ...]:
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
     pair = {LOSS: loss_figure, GROWTH: amplification_figure}
     far = [[6.0], [7.0], [7.5]]
-    rest = opposite(3, math.ceil(1e6 * stationary_point(3).point) / 1e6)
+    rest = opposite(3, math.ceil(1e6 * ScoreMatching(3, 1).stationary_point().point) / 1e6)
     noisy = ScoreMatching(3, 2, noise_time=2.0)
     return (
         _paper(

@@ -25,7 +25,6 @@ from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.mixture.system import MixtureSystem
-from flows.systems.score_matching.exact import stationary_point
 from flows.systems.score_matching.system import ScoreMatching
 
 __all__ = ["comparison_figure", "landscape_figure", "paper_figure", "threshold_figure"]
@@ -159,7 +158,7 @@ def landscape_figure(numbers: Sequence[int] = (3, 5, 10, 50)) -> Figure:
     for index, n in enumerate(numbers):
         system = ScoreMatching(n, 1)
         loss = [system.loss(opposite(n, s)) for s in lengths]
-        found = stationary_point(n, DIGITS)
+        found = ScoreMatching(n, 1).stationary_point(DIGITS)
         style = {**line_style(index), "marker": ""}
         axes.plot(lengths, loss, **style, label=f"n = {n}: $s^*$ = {float(found.point):.5f}")
         axes.plot([float(found.point)], [float(found.loss)], marker="o", color=style["color"])

@@ -7,7 +7,7 @@ r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
+
+if TYPE_CHECKING:
+    from flows.systems.score_matching.exact import Stationary
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
@@ -149,6 +152,28 @@ class ScoreMatching(MixtureSystem):
     def loss_from(self, kl: float, fisher: float) -> float:
         """Return ``E|v|^2``."""
         return fisher
+
+    def stationary_point(self, digits: int = 15) -> Stationary:
+        """Find the stationary point of Theorem 3.1: the maximum of the loss on a line.
+
+        Parameters
+        ----------
+        digits : int
+            Digits of the point.
+
+        Returns
+        -------
+        Stationary
+            The point with its measured error, in units of the noised means.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than 3 components.
+        """
+        from flows.systems.score_matching.exact import stationary_point
+
+        return stationary_point(int(self.n), digits)
 
     def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""

@@ -190,11 +190,11 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_run(popflow, fold
 
 
 def test_a_disk_that_fills_up_is_one_line_and_leaves_nothing(popflow, folder, monkeypatch):
-    def full(self, *arguments, **options):
+    def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = _content(folder)
-    monkeypatch.setattr(xarray.Dataset, "to_netcdf", full)
+    monkeypatch.setattr("os.fsync", full)
     code, out, err = popflow(*SMALL, "--out", folder / "new.nc")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1

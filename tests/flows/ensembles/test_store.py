@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import shutil
 
 import numpy as np
@@ -204,6 +205,60 @@ def test_a_folder_that_is_not_an_ensembles_is_refused_and_stays(tmp_path, name, 
     assert content(tmp_path) == {name: text.encode()}
 
 
+@pytest.mark.parametrize("name", [".popflow-ab12/manifest.json", "manifest.json.ab12.part"])
+def test_a_folder_with_only_half_a_file_of_a_killed_writer_is_begun(tmp_path, name):
+    remnant = tmp_path / name
+    remnant.parent.mkdir(exist_ok=True)
+    remnant.write_text("{")
+    assert set(run(tmp_path).status) == {"completed"}
+    assert same(load_ensemble(tmp_path), run(tmp_path)) and remnant.exists()
+
+
+def test_a_folder_that_cannot_be_begun_is_not_left_behind(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space"):
+        run(tmp_path / "e")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_one_line_and_keeps_the_chunks_before(
+    whole, tmp_path, monkeypatch, computed
+):
+    sync, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 4:  # of a file and of its folder, for the manifest and one chunk
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space"):
+        run(tmp_path / "e")
+    assert sorted(content(tmp_path / "e")) == ["chunk-000000.nc", "manifest.json"]
+    monkeypatch.setattr("os.fsync", sync)
+    computed.clear()
+    assert same(run(tmp_path / "e"), whole[1]) and computed == [2, 4, 6]
+
+
+def test_a_chunk_with_the_digest_from_before_is_intact(copy, monkeypatch, computed):
+    digest = store.digest
+    monkeypatch.setattr(store, "digest", lambda rows, types=False: digest(rows, types))
+    path = copy / "chunk-000000.nc"
+    rows = store.load(path)
+    store.save(path, rows)
+    before = path.read_bytes()
+    monkeypatch.undo()
+    assert store.intact(path, 2)
+    changed = rows | {"loss": rows["loss"].view(np.int64)}
+    store.save(path, changed)
+    assert path.read_bytes() != before and store.intact(path, 2)
+    assert store.digest(changed) != store.digest(rows)
+
+
 def test_what_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="expected a folder, got a file"):
@@ -229,7 +284,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
     path = tmp_path / "chunk.nc"
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(InputError, match="No space"):
         store.save(path, {"loss": np.zeros((2, 3))})
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()

@@ -6,9 +6,9 @@ from concurrent.futures import Executor
 
 import pytest
 
+from flows.core.netcdf import digest
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.starts import Law
-from flows.ensembles.store import digest
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 dask = pytest.importorskip("dask")  # the extra `cluster`

@@ -1,0 +1,108 @@
+"""NetCDF files that are built in memory, written whole, and carry a digest of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.files import write_file
+
+__all__ = ["digest", "read_netcdf", "write_netcdf"]
+
+# How the name of a dimension without values begins in HDF5.
+DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write_netcdf(
+    path: str | os.PathLike[str],
+    variables: Mapping[str, tuple[Any, NDArray[Any]]],
+    about: Mapping[str, str],
+) -> None:
+    """Write arrays with named dimensions, all of them or nothing, also if the machine stops.
+
+    Parameters
+    ----------
+    path : path
+        Where the file is to be; one that is there is replaced.
+    variables : mapping
+        Dimensions and values by name, as :class:`xarray.Dataset` has them.
+    about : mapping
+        Attributes of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; nothing is left behind then.
+    """
+    import xarray
+
+    # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
+    content = xarray.Dataset(dict(variables), attrs=dict(about)).to_netcdf(engine="h5netcdf")
+
+    def write(part: str) -> None:
+        with open(part, "wb") as file:
+            file.write(content)
+
+    write_file(path, write, durable=True)
+
+
+def read_netcdf(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Values by name, and the attributes of a file.
+
+    Raises
+    ------
+    Exception
+        Of any kind for a file that is damaged.
+    """
+    import h5py  # type: ignore[import-untyped]
+
+    with h5py.File(path) as file:
+        found = {name: _values(file[name]) for name in file if not _is_dimension(file[name])}
+        return found, {name: file.attrs[name] for name in file.attrs if name[:1] != "_"}
+
+
+def _is_dimension(entry: Any) -> bool:
+    """Whether HDF5 shows a dimension of NetCDF, which is no variable, as an array."""
+    return bytes(entry.attrs.get("NAME", b"")).startswith(DIMENSION)
+
+
+def _values(entry: Any) -> NDArray[Any]:
+    import h5py
+
+    text = h5py.check_string_dtype(entry.dtype)
+    values = np.asarray((entry.asstr() if text else entry)[()])
+    # NetCDF has no truth values: xarray writes small integers and says so.
+    return values.astype(bool) if entry.attrs.get("dtype") == "bool" else values
+
+
+def digest(values: Arrays, types: bool = True) -> str:
+    """SHA-256 of names, shapes, types and values.
+
+    Parameters
+    ----------
+    values : mapping
+        Arrays by name.
+    types : bool
+        Whether numbers other than doubles are told apart from them: not so in files from before.
+    """
+    seen = hashlib.sha256()
+    for name in sorted(values):
+        array = np.asarray(values[name])
+        seen.update(name.encode())
+        seen.update(repr(array.shape).encode())
+        if array.dtype.kind in "fi":
+            native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+            if types and native.dtype != np.float64:
+                seen.update(native.dtype.name.encode())
+            seen.update(native.tobytes())
+        else:
+            seen.update(json.dumps(array.tolist()).encode())
+    return seen.hexdigest()

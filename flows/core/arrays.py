@@ -96,8 +96,8 @@ def check_shape(shape: tuple[int, ...]) -> None:
     count = math.prod(map(int, shape))
     if count > LARGEST_START:
         raise InputError(
-            f"a start of shape {tuple(map(int, shape))} has {count:.3g} numbers, above"
-            f" {LARGEST_START:.0e}; choose a smaller one"
+            f"a start of shape {tuple(map(int, shape))} has {count:.3g} numbers, too many for the"
+            f" memory of a run, at most {LARGEST_START:.0e}; choose a smaller one"
         )
 
 

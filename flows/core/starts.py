@@ -73,7 +73,8 @@ def read_array(
         If the file is missing, larger than 64 MiB, of another format, type or dimension, or holds
         a number that is not finite.
     """
-    name = os.fspath(checked_path(path))
+    checked_path(path)
+    name = os.fsdecode(path)
     kind = "numbers" if is_complex else "real numbers"
     wanted = f"expected {kind} of shape ({', '.join(axes)}{',' * (len(axes) == 1)})"
     try:

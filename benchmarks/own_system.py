@@ -89,11 +89,11 @@ def accuracy(console: Console) -> None:
         "loss",
         "relative error",
         "of it rounding, measured",
-        title="n = 3, d = 4, rtol 1e-10 (0: doubles do not know it)",
+        title="n = 3, d = 4, rtol 1e-10 (nan: doubles do not know it)",
     )
     rounding = run.features["rounding"]
     for k in range(1, len(run.t)):
-        known = run["loss"][k] > 0 and exact["loss"][k] > 0
+        known = np.isfinite(run["loss"][k]) and np.isfinite(exact["loss"][k])
         error = f"{abs(run['loss'][k] / exact['loss'][k] - 1):.0e}" if known else ""
         table.add_row(f"{run.t[k]:.0e}", f"{run['loss'][k]:.4e}", error, f"{rounding[k]:.0e}")
     console.print(table)

@@ -82,7 +82,7 @@ neuron = flows.OwnSystem(
 # %% [markdown]
 # The expectation of a polynomial is brought into closed form by symbolic moments. The rest is as
 # for any system. Digits end where the residual of $a$ is the rounding of $a$, near $t = 10^7$;
-# beyond, the loss is reported as 0.
+# beyond, the loss is NaN: it is not known.
 
 # %%
 start = neuron.initial(scale=0.1, seed=0)

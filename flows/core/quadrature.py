@@ -99,11 +99,14 @@ class Refined(NamedTuple):
         half-width of the confidence interval) relative to its largest entry; the worst of them.
     rule : Rule
         The rule.
+    changes : tuple of float
+        The same differences, of each array, as they are: absolute errors.
     """
 
     values: Values
     error: float
     rule: Rule
+    changes: tuple[float, ...]
 
 
 @functools.cache
@@ -266,6 +269,11 @@ def _relative(a: Values, b: Values) -> float:
     )
 
 
+def _changes(a: Values, b: Values) -> tuple[float, ...]:
+    """Largest difference of each array."""
+    return tuple(float(np.max(np.abs(x - y), initial=0.0)) for x, y in zip(a, b, strict=True))
+
+
 def _ratio(difference: Array, size: Array) -> float:
     worst = float(np.max(difference, initial=0.0))
     if not math.isfinite(worst):
@@ -351,15 +359,17 @@ def _refine_tensor(
         rungs = tuple(max(0, k - 1) for k in rungs)
     assert values is not None  # the lowest rungs of four axes are 256 nodes
     best, stalled = math.inf, 0
+    changes: tuple[float, ...] = (math.inf,) * len(values)
     while True:
-        errors, before = [], best
+        errors, before, coarser, parts = [], best, changes, []
         for axis in range(len(rungs)):
             finer = at(tuple(k + (i == axis) for i, k in enumerate(rungs)))
             errors.append(math.inf if finer is None else _relative(values, finer))
-        best = sum(errors)
+            parts.append(changes if finer is None else _changes(values, finer))
+        best, changes = sum(errors), tuple(map(sum, zip(*parts, strict=True)))
         if math.isinf(best):  # no room for a finer rule
             if math.isfinite(before) or not any(rungs):
-                best = before  # that of the coarser one
+                best, changes = before, coarser  # those of the coarser one
                 break
             rungs = tuple(max(0, k - 1) for k in rungs)
             values = at(rungs)
@@ -375,7 +385,7 @@ def _refine_tensor(
         if improved is None:
             break
         rungs, values = higher, improved
-    return Refined(values, best, tensor(rungs, reach, window))
+    return Refined(values, best, tensor(rungs, reach, window), changes)
 
 
 def _refine_sparse(
@@ -384,6 +394,7 @@ def _refine_sparse(
     """Raise the level as long as it pays: for large means sparse grids do not converge."""
     rule = sparse(r, SPARSE_LEVELS[0])
     values, error = evaluate(rule), math.inf
+    changes: tuple[float, ...] = (math.inf,) * len(values)
     for level in SPARSE_LEVELS[1:]:
         # A level costs about this much more than the one before.
         if len(rule) * (2 * r) / level > budget / 20:
@@ -392,11 +403,12 @@ def _refine_sparse(
         found = evaluate(finer)
         change = _relative(values, found)
         if change <= tolerance:
-            return Refined(values, change, rule)
+            return Refined(values, change, rule, _changes(values, found))
         if change > error:
             break
+        changes = _changes(values, found)
         rule, values, error = finer, found, change
-    return Refined(values, error, rule)
+    return Refined(values, error, rule, changes)
 
 
 def _refine_random(
@@ -409,12 +421,14 @@ def _refine_random(
         rules = [random(r, power, k) for k in range(REPLICATES)]
         samples = [evaluate(rule) for rule in rules]
         values = tuple(np.mean(parts, axis=0) for parts in zip(*samples, strict=True))
-        error = max(
-            _ratio(CONFIDENCE * np.std(parts, axis=0, ddof=1) / math.sqrt(REPLICATES), np.abs(mean))
-            for parts, mean in zip(zip(*samples, strict=True), values, strict=True)
-        )
+        widths = [
+            CONFIDENCE * np.std(parts, axis=0, ddof=1) / math.sqrt(REPLICATES)
+            for parts in zip(*samples, strict=True)
+        ]
+        error = max(_ratio(w, np.abs(mean)) for w, mean in zip(widths, values, strict=True))
         if error <= tolerance:
             break
     nodes = np.concatenate([rule.nodes for rule in rules])
     together = Rule(nodes, np.full(len(nodes), 1 / len(nodes)), f"{REPLICATES} x {rules[0].label}")
-    return Refined(values, error, together)
+    changes = tuple(float(np.max(width, initial=0.0)) for width in widths)
+    return Refined(values, error, together, changes)

@@ -182,9 +182,16 @@ class System(abc.ABC):
         """States of a file, with what this system observes there."""
         return states
 
-    def at_tolerance(self, rtol: float) -> Self:
-        """System whose fields are at least as accurate as steps of this tolerance need."""
+    def at_tolerance(self, rtol: float, atol: float, damped: bool) -> Self:
+        """System whose fields are at least as accurate as steps of these tolerances need.
+
+        `damped` says whether the steps damp their errors where the flow is stiff.
+        """
         return self
+
+    def remark(self, frame: Any, states: Any, t: Array) -> str:
+        """What a person is told about the states of a run besides how it ended, or nothing."""
+        return ""
 
     @property
     def statements(self) -> Statements:

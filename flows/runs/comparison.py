@@ -1,7 +1,8 @@
 """Compare two sides along a run: whether the comparison holds, with which margin and constant.
 
 *Explicit constant*: the margin is compared with its numerical error at every selected time and
-index. The error is propagated from the run's relative error through the derivatives of both sides.
+index. The error is propagated from the run's relative error at that time through the derivatives of
+both sides.
 
 *Unspecified constant*: on a finite run some constant always serves, the tightest one is reported.
 Decided is whether it goes on serving: the slope of `log(lhs/rhs)` against `log t` must not be
@@ -28,7 +29,7 @@ from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR
 from flows.runs.regime import Regime
 from potentials.claim import Claim, Comparison
-from potentials.notation import CONSTANTS, rate_symbol, symbol
+from potentials.notation import CONSTANTS, FROZEN, rate_symbol, symbol
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -46,6 +47,8 @@ CONTINUATION = 3.0
 POINTS = 6
 #: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
 SAMPLING = 0.05
+#: Endings of what belongs to another time than the start, where errors may be larger.
+LATER = tuple(ending for ending in FROZEN if ending != "_0")
 #: Rounding of an expression in doubles, relative to its terms.
 ROUNDING = 1e-13
 
@@ -99,7 +102,10 @@ def measure(
         return ComparisonResult(
             None, False, message="nothing to measure: the claim selects no output time"
         )
-    error = run.error("loss") * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
+    relative = run.errors("loss").reshape(-1, *[1] * (lhs.ndim - 1))
+    if any(x.name.endswith(LATER) for x in (lhs_moving - rhs_moving).free_symbols):
+        relative = relative.max()  # the error of another time enters
+    error = relative * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
     measured = _Sides(lhs, rhs, error, chosen)
     if not c.asymptotic:
         found = _pointwise(run, c, measured)

@@ -25,7 +25,7 @@ from flows.core.progress import time_bar
 from flows.core.system import System
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
-from flows.solvers.choice import Solver, solver_for
+from flows.solvers.choice import UNDAMPED, Solver, solver_for
 
 REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
@@ -171,14 +171,16 @@ class _Reached(NamedTuple):
 def _trajectory(
     system: System, initial: Array, request: Request, reached: _Reached, begun: float
 ) -> Trajectory:
+    t = np.concatenate([[0.0], request.times])[: len(reached.states)]
+    remark = system.remark(reached.frame, reached.states, t)
     return Trajectory(
         system=system,
-        t=np.concatenate([[0.0], request.times])[: len(reached.states)],
+        t=t,
         frame=reached.frame,
         states=reached.states,
         start=initial,
         status=reached.status,
-        message=reached.message,
+        message=f"{reached.message}; {remark}" if remark else reached.message,
         stats={**reached.stats, "seconds": clock.perf_counter() - begun},
         events=reached.events,
         rtol=request.rtol,
@@ -203,9 +205,9 @@ def _pieces(
     show: Callable[[float], None] | None = None,
 ) -> Generator[Problem, Solution, _Reached]:
     """Piece after piece, until the last time is reached or a solver gives up."""
-    system = system.at_tolerance(request.rtol)
     times, rtol = request.times, request.rtol
     relative = ATOL_PER_RTOL * rtol if request.atol is None else request.atol
+    system = system.at_tolerance(rtol, relative, request.method not in UNDAMPED)
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
     events = list(new)

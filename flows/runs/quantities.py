@@ -55,7 +55,10 @@ class Run(Protocol):
         """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
 
     def error(self, name: str) -> float:
-        """Relative numerical error of a quantity."""
+        """Relative numerical error of a quantity, the largest along the run."""
+
+    def errors(self, name: str) -> Array:
+        """Relative numerical error of a quantity at each time, shape (T,)."""
 
 
 @cache

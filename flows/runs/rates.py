@@ -205,7 +205,7 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
     first = max(log_t[0], log_t[-1] - FIT_DECADES * np.log(10))
     nodes = np.interp(np.linspace(first, log_t[-1], 4), log_t, scaled)
-    numerical = run.error(name) * abs(nodes[-1])
+    numerical = float(run.errors(name)[span].max()) * abs(nodes[-1])
     early, late = (_aitken(nodes[part], numerical) for part in (slice(3), slice(1, 4)))
     error = abs(late - early) + 0.1 * abs(late - nodes[-1]) + numerical
     return TailConstant(float(late), float(error), exponent, window)
@@ -272,6 +272,7 @@ def log_corrected(run: Run, name: str = "loss") -> LogCorrected:
     inverse = np.linalg.pinv(design)
     early, late = (np.linalg.pinv(design[k]) @ y[k] for k in (slice(half), slice(half, None)))
     a, b, log_c = map(float, inverse @ y)
-    error = np.abs(late - early) + run.error(name) * np.abs(inverse).sum(axis=1)
+    numerical = float(run.errors(name)[span].max())
+    error = np.abs(late - early) + numerical * np.abs(inverse).sum(axis=1)
     c, (error_a, error_b, error_log_c) = float(np.exp(log_c)), map(float, error)
     return LogCorrected(a, b, c, (error_a, error_b, c * error_log_c), window)

@@ -189,10 +189,23 @@ class Trajectory:
         return Observables(self)
 
     def error(self, name: str = "loss") -> float:
-        """Estimated relative error of an observable, from the tolerance: the same for all of them.
+        """Estimated relative error of an observable, the largest along the run.
 
-        Where the system measures the rounding of its states, the largest one is added. Local
-        tolerances are not global errors: compare two tolerances before quoting digits.
+        See :meth:`errors`, which tells it at each time.
+        """
+        return float(self.errors(name).max())
+
+    def errors(self, name: str = "loss") -> Array:
+        """Estimated relative error of an observable at each time, the same for all of them.
+
+        It comes from the tolerance. Where the system measures the errors of its states, that of
+        the time is added. Local tolerances are not global errors: compare two tolerances before
+        quoting digits.
+
+        Returns
+        -------
+        ndarray, shape (T,)
+            What is NaN at a time is not known there, whatever its error.
 
         Raises
         ------
@@ -203,7 +216,7 @@ class Trajectory:
             self.quantities[name]
         except KeyError:
             raise unknown("observable", name, self.names) from None
-        rounding = float(self.features["rounding"].max()) if "rounding" in self.features else 0.0
+        rounding = self.features.get("rounding", np.zeros(len(self.t)))
         return ERROR_FACTOR * self.rtol + rounding
 
     def to_json(self) -> dict[str, Any]:

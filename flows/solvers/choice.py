@@ -17,6 +17,8 @@ METHODS = ("auto", "LSODA", "BDF", "Radau", "CVODE", "Rodas5P", "reference", *JA
 # asked for, and auto tries these.
 TIGHT = 1e-11
 AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
+#: Methods whose steps leave errors of the size of their tolerance also where the flow is stiff.
+UNDAMPED = ("CVODE",)
 # Only CVODE solves linear systems by iteration.
 AUTO_KRYLOV = (("CVODE", 0.1),)
 

@@ -231,7 +231,7 @@ def _by_structure(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> in
     if expr.is_Pow and expr.exp.is_Integer:
         return 1 if expr.exp % 2 == 0 else _by_structure(expr.base, domain, depth, known)
     if expr.is_Pow and expr.exp.is_Rational:
-        return 1 if _by_structure(expr.base, domain, depth, known) == 1 else None
+        return 1  # it is real, so its base is not below zero
     if expr.is_Mul:
         product = 1
         for factor in expr.args:

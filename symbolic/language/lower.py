@@ -98,6 +98,14 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
         y = np.asarray(y, dtype=float)
         return np.where(y == 0.0, 0.0, np.divide(x, np.where(y == 0.0, 1.0, y)))[()]
 
+    def special(name: str) -> Callable[[Any], Any]:
+        def evaluate(t: Any) -> Any:
+            import scipy.special  # not before it is needed: it takes a tenth of a second
+
+            return getattr(scipy.special, name)(t)
+
+        return evaluate
+
     def norm(*x: Any) -> Any:
         total: Any = 0.0
         for c in x:
@@ -111,6 +119,9 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
         "AngleBetween": lambda chord, antichord: 2.0 * np.arctan2(chord, antichord),
         "SafeRatio": ratio,
         "SafeNorm": norm,
+        # SymPy would take these from `math`, where no array is known.
+        "erf": special("erf"),
+        "erfc": special("erfc"),
     }
 
 
@@ -118,7 +129,7 @@ def _jax_table() -> dict[str, Callable[..., Any]]:
     """Return the primitives with derivatives of their own, exact and finite of every order at 0."""
     import jax
     import jax.numpy as jnp
-    from jax.scipy.special import erf
+    from jax.scipy.special import erf, erfc
 
     def with_slope(value: Callable[..., Any], slope: Callable[..., Any]) -> Callable[..., Any]:
         function = jax.custom_jvp(value)
@@ -160,7 +171,9 @@ def _jax_table() -> dict[str, Callable[..., Any]]:
         "AngleBetween": lambda chord, antichord: 2.0 * jnp.arctan2(chord, antichord),
         "SafeRatio": ratio,
         "SafeNorm": with_slope(length, lambda out, *x: tuple(ratio(c, out) for c in x)),
-        "erf": erf,  # which SymPy would take from `math`, where no array is known
+        # SymPy would take these from `math`, where no array is known.
+        "erf": erf,
+        "erfc": erfc,
     }
 
 

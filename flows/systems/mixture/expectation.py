@@ -117,7 +117,7 @@ def _expect(
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
             nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
-            return Refined(nothing, 0.0, none)
+            return Refined(nothing, 0.0, none, (0.0,) * len(nothing))
         size: list[Array] = []
 
         def evaluate(rule: Rule) -> Values:

@@ -6,27 +6,26 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import scipy.linalg
 import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.system import State
-from flows.systems.own.loss import Loss, estimate, numeric
+from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from potentials.notation import CONSTANTS, FROZEN
 
 __all__ = ["Frame", "Sound", "feature_names", "is_name", "is_word", "observe"]
 
 # Names that potentials cannot have.
 RESERVED = {"loss", "gradient_norm", "t", "t_end", "rounding", "expectation_error", *CONSTANTS}
-# A value is given where moving every entry by its last bit changes it by less than this; below it
-# is zero: doubles do not know it.
-TRUSTED = 1e-6
-# So many ways to move the last bits are tried.
-PATTERNS = 4
-# Rates below this are none: an unknown gradient matters where it may be larger.
-STANDSTILL = 1e-15
+# A value is given where its error is below this part of it, so that its first digit is known.
+TRUSTED = 0.1
+# So many ways to move the last bits are tried, each a bit farther: sums of large terms are
+# multiples of their last bit, and may not change in one.
+PATTERNS = 8
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -44,13 +43,27 @@ class Sound(State):
     x : ndarray, shape (..., N)
         Entries.
     seen : ndarray, shape (..., K)
-        Numbers in the order of :func:`feature_names`.
+        Numbers in the order of :func:`feature_names`; NaN is not known.
+    error : ndarray, shape (..., N), optional
+        Absolute error of the entries that the steps of a solver leave, before the flow damps it;
+        none of a state that was given.
+    time : ndarray, shape (..., N), optional
+        When it arose: the flow contracts it the faster, in log-time, the later that is.
     """
 
     x: Array
     seen: Array
+    error: Any = None
+    time: Any = None
 
-    rank: ClassVar[dict[str, int]] = {"x": 1, "seen": 1}
+    rank: ClassVar[dict[str, int]] = {"x": 1, "seen": 1, "error": 1, "time": 1}
+
+    def __post_init__(self) -> None:
+        """A state that was given has no error."""
+        if self.error is None:
+            object.__setattr__(self, "error", np.zeros_like(self.x))
+        if self.time is None:
+            object.__setattr__(self, "time", np.zeros_like(self.x))
 
 
 def is_word(name: Any) -> bool:
@@ -79,7 +92,14 @@ def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
     return ("loss", "loss_dot", "gradient_norm", "rounding", *own, *error)
 
 
-def observe(loss: Loss, potentials: Mapping[str, sp.Expr], y: Array, tolerance: float) -> Array:
+def observe(
+    loss: Loss,
+    potentials: Mapping[str, sp.Expr],
+    y: Array,
+    tolerance: float,
+    error: Array | None = None,
+    time: Array | None = None,
+) -> Array:
     """Loss, rates, potentials of states, in the order of :func:`feature_names`.
 
     Parameters
@@ -92,15 +112,19 @@ def observe(loss: Loss, potentials: Mapping[str, sp.Expr], y: Array, tolerance: 
         Entries.
     tolerance : float
         Relative error asked of expectations.
+    error, time : ndarray, shape (..., N), optional
+        Absolute error of the entries and when it arose, see :class:`Sound`.
 
     Returns
     -------
     ndarray, shape (..., K)
-        A number that the last bits of the entries decide is zero; `rounding` is the largest
-        relative change of the others when these bits move.
+        A number whose error is a tenth of it, or more, is NaN: it is not known. Errors are those
+        of the entries, of their last bits and of quadrature; `rounding` is the largest of them,
+        relative to what is known.
     """
     flat = y.reshape(-1, y.shape[-1])
-    value, slope, error, floor = _losses(loss, flat, tolerance)
+    averages = [estimate(loss, state, tolerance) for state in flat] if loss.averaged else []
+    value, slope, levels = _losses(loss, flat, averages)
     speed = np.linalg.norm(slope, axis=-1)
     columns = {"loss": value, "loss_dot": -(speed**2), "gradient_norm": speed}
     for name, expression in potentials.items():
@@ -108,8 +132,7 @@ def observe(loss: Loss, potentials: Mapping[str, sp.Expr], y: Array, tolerance: 
         columns[name] = found[:, 0]
         columns[f"{name}_dot"] = -np.sum(found[:, 1:] * slope, axis=-1)
 
-    levels = {"loss": floor * np.abs(value), "gradient_norm": floor * speed}
-    noise = {**dict.fromkeys(potentials, np.zeros(len(flat))), **levels}
+    noise = {**{name: np.zeros(len(flat)) for name in potentials}, **levels}
     for moved in _neighbours(flat):
         if not loss.averaged:
             other, slant = loss.at(moved)
@@ -117,21 +140,34 @@ def observe(loss: Loss, potentials: Mapping[str, sp.Expr], y: Array, tolerance: 
             _raise(noise, "gradient_norm", np.linalg.norm(slant, axis=-1) - speed)
         for name, expression in potentials.items():
             _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
-    rounding = np.where(np.isfinite(error), error, 0.0)
+    if error is not None and time is not None and error.any():
+        rules = [found.rule for found in averages]
+        errors, times = error.reshape(flat.shape), time.reshape(flat.shape)
+        doubt = _damped(loss, flat, slope, errors, times, rules)
+        noise["loss"] = noise["loss"] + doubt.loss
+        noise["gradient_norm"] = noise["gradient_norm"] + doubt.slope
+        for moved in doubt.moved:
+            for name, expression in potentials.items():
+                _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
+
+    rounding, known = np.zeros(len(flat)), {}
     for name, level in noise.items():
         size = np.abs(columns[name])
-        known = level <= TRUSTED * size
-        columns[name] = np.where(known, columns[name], 0.0)
-        relative = np.divide(level, size, out=np.zeros_like(size), where=known & (size > 0))
+        known[name] = level <= TRUSTED * size
+        relative = np.divide(level, size, out=np.zeros_like(size), where=known[name] & (size > 0))
         rounding = np.maximum(rounding, relative)
-    # Where the gradient is not known, at a saddle nothing moves; near an optimum nobody knows.
-    largest = np.maximum(speed, noise["gradient_norm"] / TRUSTED)
-    unknown = (columns["gradient_norm"] == 0) & (largest**2 > STANDSTILL * columns["loss"])
-    columns["loss"] = np.where(unknown, 0.0, columns["loss"])
-    for name in potentials:
-        columns[f"{name}_dot"] = np.where(unknown, np.nan, columns[f"{name}_dot"])
-    columns["rounding"], columns["expectation_error"] = rounding, error
-    columns["loss_dot"] = -(columns["gradient_norm"] ** 2)
+        columns[name] = np.where(known[name], columns[name], np.nan)
+    # Nobody knows how anything moves where the gradient is not known.
+    for name in ("loss", *potentials):
+        rate = columns[f"{name}_dot"]
+        columns[f"{name}_dot"] = np.where(known["gradient_norm"], rate, np.nan)
+    columns["rounding"] = rounding
+    worst = [
+        np.where(known[name], levels[name] / np.where(columns[name] == 0, 1, columns[name]), -1)
+        for name in levels
+    ]
+    average = np.max(np.abs(worst), axis=0, where=np.array(worst) >= 0, initial=-1)
+    columns["expectation_error"] = np.where(average < 0, np.nan, average)
     names = feature_names(tuple(potentials), loss.averaged)
     seen = np.stack([columns[name] for name in names], axis=-1)
     return seen.reshape(*y.shape[:-1], len(names))
@@ -144,25 +180,75 @@ def _both(expression: sp.Expr, y: Sequence[sp.Symbol], states: Array) -> Array:
     return np.stack([np.broadcast_to(v, len(states)) for v in values], axis=-1).astype(float)
 
 
-def _losses(loss: Loss, states: Array, tolerance: float) -> tuple[Array, Array, Array, Array]:
-    """Losses, gradients, errors of quadrature and the rounding of its sums."""
-    nothing = np.zeros(len(states))
+def _losses(
+    loss: Loss, states: Array, averages: Sequence[Estimate]
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Losses, gradients, and how far quadrature knows them."""
     if not loss.averaged:
-        return (*loss.at(states), nothing, nothing)
-    found = [estimate(loss, state, tolerance) for state in states]
+        nothing = np.zeros(len(states))
+        return *loss.at(states), {"loss": nothing, "gradient_norm": nothing}
     return (
-        np.array([e.loss for e in found]),
-        np.array([e.gradient for e in found]),
-        np.array([e.error for e in found]),
-        np.array([e.floor for e in found]),
+        np.array([e.loss for e in averages]),
+        np.array([e.gradient for e in averages]).reshape(states.shape),
+        {
+            "loss": np.array([e.loss_error for e in averages]),
+            "gradient_norm": np.array([e.gradient_error for e in averages]),
+        },
     )
+
+
+class _Doubt(NamedTuple):
+    """What errors of the entries do: to losses and slopes, shape (T,), and states that they reach.
+
+    Parameters
+    ----------
+    loss, slope : ndarray, shape (T,)
+        Absolute errors of the loss and of the length of its gradient.
+    moved : list of ndarray, shape (T, N)
+        States at the distance of the error.
+    """
+
+    loss: Array
+    slope: Array
+    moved: list[Array]
+
+
+def _damped(
+    loss: Loss, states: Array, slope: Array, error: Array, time: Array, rules: Sequence[Any]
+) -> _Doubt:
+    """Damp what steps in log-time leave by `1 + (1 + t) |h|` along a direction of curvature `h`.
+
+    A solver's error is renewed in each step, and the flow contracts it at the rate `h`. So a state
+    near a valley is known far better across the valley than along it.
+    """
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
+    losses, slopes = np.zeros(len(states)), np.zeros(len(states))
+    moved = np.repeat(states[None], PATTERNS, axis=0)
+    rows = np.flatnonzero(error.any(axis=-1)).tolist()
+    curvatures: Any = (
+        [loss.hessian(states[k], rules[k]) for k in rows]
+        if loss.averaged
+        else loss.hessians(states[rows])
+    )
+    for k, matrix in zip(rows, curvatures, strict=True):
+        if not np.isfinite(matrix).all():
+            losses[k] = slopes[k] = np.inf
+            continue
+        # NumPy's would wake all threads for each of these small matrices.
+        h, axes = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
+        stiff = 1 + np.outer(np.abs(h), 1 + time[k])
+        far = (np.abs(axes.T) / stiff) @ error[k]
+        losses[k] = np.abs(slope[k] @ axes) @ far + np.abs(h) @ far**2 / 2
+        slopes[k] = np.linalg.norm(h * far)
+        moved[:, k] += (signs * far) @ axes.T
+    return _Doubt(losses, slopes, list(moved))
 
 
 def _neighbours(states: Array) -> list[Array]:
     """States whose entries differ in their last bits."""
     generator = np.random.default_rng(0)
     signs = generator.choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
-    return [states * (1 + EPSILON * sign) for sign in signs]
+    return [states * (1 + EPSILON * many * sign) for many, sign in enumerate(signs, 1)]
 
 
 def _raise(levels: dict[str, Array], name: str, change: Array) -> None:

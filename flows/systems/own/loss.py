@@ -29,6 +29,7 @@ __all__ = [
     "Estimate",
     "Loss",
     "Numeric",
+    "check_doubles",
     "estimate",
     "field_of",
     "numeric",
@@ -38,12 +39,19 @@ __all__ = [
 
 # Numbers of an array over directions and nodes.
 BLOCK = 200_000
+# Numbers of an array over states and directions: each step of a program makes one.
+TOGETHER = 1000
 # Where components of size one take over, or oscillate: a first guess that is then refined.
 DISTANCE = 1.0
 #: Rules reach at least this far beyond what the size of the blocks asks for.
 WIDER = 8.0
 #: Rounding of a sum over nodes, relative to the sum of absolute values.
 ROUNDING = 1e-14
+#: Rounding of the integrand against what two moves of the last bits of the entries show of it.
+SPREAD = 4.0
+EPSILON = float(np.finfo(float).eps)
+# Numbers of an expression lie between these: nothing is 0 or infinite that should not be.
+SMALLEST, LARGEST = 1e-300, 1e300
 BUDGET = 200_000
 
 
@@ -87,6 +95,50 @@ def numeric(
     )
 
 
+def check_doubles(expression: sp.Expr, compiled: Numeric, entries: int, averaged: int = 0) -> None:
+    """Evaluate an expression and its derivatives once, or tell what doubles cannot compute.
+
+    Parameters
+    ----------
+    expression : Expr
+        The expression.
+    compiled : Numeric
+        The same, compiled.
+    entries, averaged : int
+        Numbers of its entries and of its Gaussian numbers.
+
+    Raises
+    ------
+    ValueError
+        For a number out of the range of doubles, or a function that is not known for arrays.
+    """
+    constants = (e for e in expression.atoms(sp.Number, sp.Pow, sp.Function) if e.is_number)
+    for number in sorted(constants, key=sp.default_sort_key):
+        size = abs(number.evalf(5))
+        if size.is_Float and not (size == 0 or SMALLEST <= size <= LARGEST):
+            raise ValueError(f"expected numbers that are doubles, got one of size {size.n(3)}")
+    point = [np.full(2, 0.5)] * (entries + averaged)
+    try:
+        _stacked(_quietly(compiled.both, *point), (2,))
+        _stacked(_quietly(compiled.rates, *point[:entries], *point), (2,))
+    except (NameError, TypeError, AttributeError, ValueError, ArithmeticError) as problem:
+        unknown = sorted({str(f.func) for f in expression.atoms(sp.Function) if not _computed(f)})
+        expected = "expected functions that doubles compute"
+        reason = f"{expected}, got {', '.join(unknown)}" if unknown else str(problem)
+        raise ValueError(reason) from None
+
+
+def _computed(function: sp.Expr) -> bool:
+    """Whether a function can be evaluated on arrays, whatever its arguments are."""
+    names = [a if a.is_number else sp.Symbol(f"a{k}") for k, a in enumerate(function.args)]
+    symbols = [a for a in names if isinstance(a, sp.Symbol)]
+    try:
+        _quietly(lower([function.func(*names)], symbols), *[np.full(2, 0.5)] * len(symbols))
+    except (NameError, TypeError, AttributeError, ValueError, ArithmeticError):
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss in the entries `y`.
@@ -107,7 +159,9 @@ class Loss:
 
     def check(self) -> None:
         """Derive and compile everything, or raise what prevents it."""
-        _ = self.plain, self.averaged and self.integrand
+        check_doubles(self.form.plain, self.plain, len(self.y))
+        if self.averaged:
+            check_doubles(self.form.integrand, self.integrand, len(self.y), len(self.form.x))
 
     @property
     def averaged(self) -> bool:
@@ -147,6 +201,16 @@ class Loss:
             total = total + weights @ values
             size = size + np.abs(weights) @ np.abs(values)
         return total, size
+
+    def hessians(self, states: Array) -> Array:
+        """Hessians of many states of a loss without quadrature, shape (T, N, N)."""
+        size = states.shape[-1]
+        parts, step = [np.zeros((0, size, size))], max(1, TOGETHER // size)
+        for first in range(0, len(states), step):
+            some = states[first : first + step]
+            rates = _quietly(self.plain.rates, *some.T[:, :, None], *np.eye(size))
+            parts.append(_stacked(rates, (len(some), size))[..., 1:])
+        return np.concatenate(parts)
 
     def hessian(self, y: Array, rule: Rule | None = None) -> Array:
         """Hessian of one state, shape (N, N)."""
@@ -203,6 +267,9 @@ class Estimate(NamedTuple):
         The rounding of their sums, in the same units: no rule is better than this.
     rule : Rule
         Nodes and weights.
+    loss_error, gradient_error : float
+        Absolute errors of the loss and of the length of the gradient, which vanishes at a minimum
+        whatever the loss is there.
     """
 
     loss: float
@@ -210,9 +277,11 @@ class Estimate(NamedTuple):
     error: float
     floor: float
     rule: Rule
+    loss_error: float
+    gradient_error: float
 
 
-def estimate(loss: Loss, y: Array, tolerance: float) -> Estimate:
+def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) -> Estimate:
     """Average over `x` to a measured error.
 
     Parameters
@@ -223,6 +292,8 @@ def estimate(loss: Loss, y: Array, tolerance: float) -> Estimate:
         The state.
     tolerance : float
         Relative error asked for.
+    careful : bool
+        Also measure what cancels in the integrand where the tolerance is reached.
 
     Returns
     -------
@@ -233,19 +304,45 @@ def estimate(loss: Loss, y: Array, tolerance: float) -> Estimate:
     axes = [DISTANCE] * len(loss.form.x)
     reach = 2 * float(np.abs(y).max(initial=0.0))
 
+    rounded: list[Array] = []
+
     def evaluate(rule: Rule) -> tuple[Array, ...]:
-        total, _ = loss.summed(y, rule)
-        return total[:1], total[1:]
+        total, size = loss.summed(y, rule)
+        # The last entries are the same in all rules: what is rounding, where sums vanish, is not
+        # refined.
+        rounded.append(ROUNDING / tolerance * size)
+        least = rounded[0]
+        return np.append(total[:1], least[0]), np.append(total[1:], least[1:].max(initial=0.0))
 
     found = refine(evaluate, axes, reach, tolerance, BUDGET)
     wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
     total, size = loss.summed(y, found.rule)
     scale = np.array([abs(total[0]), *[np.abs(total[1:]).max(initial=0.0)] * len(y)])
     scale = np.where(scale > 0, scale, 1.0)
-    other = np.concatenate(wider.values)
+    other = np.concatenate([values[:-1] for values in wider.values])
     error = max(found.error, float(np.max(np.abs(total - other) / scale)))
-    floor = ROUNDING * float(np.max(size / scale))
-    return Estimate(float(total[0]), total[1:], error, floor, found.rule)
+    rounding = ROUNDING * size
+    if careful or error > tolerance:
+        rounding = rounding + SPREAD * _last_bits(loss, y, found.rule, total)
+    floor = float(np.max(rounding / scale))
+    changes = np.repeat(found.changes, [1, len(y)])
+    doubt = np.maximum(np.maximum(changes, np.abs(total - other)), rounding)
+    return Estimate(
+        float(total[0]),
+        total[1:],
+        error,
+        floor,
+        found.rule,
+        float(doubt[0]),
+        float(np.linalg.norm(doubt[1:])),
+    )
+
+
+def _last_bits(loss: Loss, y: Array, rule: Rule, total: Array) -> Array:
+    """Change of the sums where the last bits of the entries move: what cancels in the integrand."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(2, len(y)))
+    moved = [loss.summed(y * (1 + EPSILON * sign), rule)[0] for sign in signs]
+    return np.max(np.abs(np.array(moved) - total), axis=0)
 
 
 @functools.lru_cache(maxsize=32)

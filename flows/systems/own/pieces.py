@@ -24,6 +24,9 @@ LONG = 1e3
 MOVED = 0.05
 #: A rule is chosen this much better than it has to be, and used until it is worse.
 RESERVE = 0.1
+# What the steps of a solver leave in the entries, relative to its tolerances: for LSODA and Radau
+# it was 10 at the most, for BDF and CVODE less than this.
+LEFT = 100.0
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
 EPSILON = float(np.finfo(float).eps)
@@ -38,25 +41,61 @@ class OwnPiece(Piece):
     loss : Loss
         The loss.
     observed : callable
-        State of entries, shape (..., N), with what is observed there.
+        State of entries, shape (..., N), with what is observed there; also of their errors and
+        times.
     tolerance : float
         Relative error asked of expectations.
+    steps : tuple
+        Relative and absolute tolerance of the solver's steps, and whether stiff ones damp.
     frame, state : Frame, Sound
         Where it began.
     chart : Chart
         What the solver follows.
+    blocks : list of int
+        Sizes of the blocks.
     """
 
     loss: Loss
-    observed: Callable[[Array], Sound]
+    observed: Callable[..., Sound]
     tolerance: float
+    steps: tuple[float, float, bool]
     frame: Frame
     state: Sound
     chart: Chart
+    blocks: list[int]
 
     def decode(self, raw: Array) -> Sound:
         """State(s) of raw chart coordinates, shape (..., N)."""
         return self.observed(raw)
+
+    def at(self, tau: Array | float, y: Array) -> Sound:
+        """State(s) of the solver's state(s), with the error that its steps leave there.
+
+        Where a block decays below what a step can resolve, its relative error stays: the error of
+        the state from which the piece began decays with the block, and no faster.
+        """
+        raw, begun = self.chart.raw(tau, y), self.state
+        (rtol, atol, damped), clock = self.steps, self.chart.clock
+        least = self.chart.size * clock.scale(tau) / clock.scale(0.0)
+        fresh = LEFT * (rtol * np.abs(raw) + atol * least)
+        before, size = self._sizes(begun.x), self._sizes(raw)
+        shrunk = np.divide(size, before, out=np.ones_like(size), where=size < before)
+        kept = begun.error * shrunk
+        # Where nothing has moved, as at a saddle, there is no error.
+        still = (raw == begun.x).all(axis=-1, keepdims=True)
+        old = still | (kept > fresh)
+        since = clock.time(tau) if damped else np.zeros_like(tau)
+        now = np.broadcast_to(np.asarray(since, dtype=float)[..., None], raw.shape)
+        # What a block that stays has kept is damped like what is new.
+        ago = np.maximum(begun.time, shrunk * now)
+        error, time = np.where(old, kept, fresh), np.where(old, ago, now)
+        return self.observed(raw, error, time)
+
+    def _sizes(self, x: Array) -> Array:
+        """Largest entry of each block, at each of its entries."""
+        parts = np.split(np.abs(x), np.cumsum(self.blocks)[:-1], axis=-1)
+        sizes = [np.broadcast_to(p.max(axis=-1, keepdims=True), p.shape) for p in parts]
+        return np.concatenate(sizes, axis=-1)
 
     def watch(self, rtol: float) -> Watch:
         """End the piece where entries have grown, after a decade, or where its rule is bad."""
@@ -66,7 +105,7 @@ class OwnPiece(Piece):
         """Go on with tolerances, and a rule, that fit the new state."""
         now = self.chart.raw(stop.tau, stop.y)
         failing = failure(self.loss, now, self.tolerance)
-        return Restart(self.frame, self.observed(now), self.time(stop.tau), (), failing)
+        return Restart(self.frame, self.at(stop.tau, stop.y), self.time(stop.tau), (), failing)
 
 
 def chart(
@@ -98,7 +137,7 @@ def chart(
     largest = float(np.abs(y).max()) or 1.0
     sizes = np.repeat([float(np.abs(part).max()) or largest for part in parts], blocks)
     powers = np.repeat(np.array(decay, dtype=float), blocks)
-    rule = estimate(loss, y, RESERVE * tolerance).rule if loss.averaged else None
+    rule = estimate(loss, y, RESERVE * tolerance, careful=False).rule if loss.averaged else None
     # The last bits of all entries move a slow block by this much in a unit of log-time.
     drift = EPSILON * (1 + time) * np.abs(loss.hessian(y, rule)) @ np.abs(y)
     noise = np.where(powers > 0, drift * RESERVE / (FINEST * tolerance), 0.0)
@@ -131,7 +170,7 @@ def watch(loss: Loss, y: Array, chart: Chart, tolerance: float) -> Watch:
         if tau >= end or (np.abs(now) >= GROWN * chart.size).any():
             return Stop(tau, state)
         seen[0] = now
-        found = estimate(loss, now, RESERVE * tolerance)
+        found = estimate(loss, now, RESERVE * tolerance, careful=False)
         total, _ = loss.summed(now, unpack_rule(chart.weights, chart.shape))
         wrong = float(np.max(np.abs(total[1:] - found.gradient)))
         allowed = max(tolerance, found.floor) * float(np.abs(found.gradient).max())
@@ -144,7 +183,7 @@ def failure(loss: Loss, y: Array, tolerance: float) -> str:
     """Why the field cannot be computed here, or nothing."""
     if not loss.averaged:
         return ""
-    found = estimate(loss, y, RESERVE * tolerance)
+    found = estimate(loss, y, RESERVE * tolerance, careful=False)
     if found.error <= max(tolerance, found.floor):
         return ""
     return (

@@ -23,7 +23,7 @@ from flows.core.starts import seeded
 from flows.core.system import Smooth, System
 from flows.systems.own import pieces
 from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word, observe
-from flows.systems.own.loss import Estimate, Loss, Numeric, estimate, numeric
+from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
@@ -79,9 +79,11 @@ class OwnSystem(System):
     -----
     Units: ``t`` is the time of ``dy/dt = -grad L``.
     Accuracy: that of the expressions in doubles, and it is measured: a loss, gradient or potential
-    that the last bits of the entries change by more than a part in 1e6 is reported as 0, and the
-    largest change along a run adds to ``run.error()``. Blocks that tend to zero keep their digits,
-    so write deviations where twelve decades count. Where the flow is stiff, a rate holds the square
+    is NaN where its error is a tenth of it or more, and below that the error adds to
+    ``run.errors()``. It is the change by the last bits of the entries, by what the steps of the
+    solver leave in them (a hundredfold of their tolerances, less where the flow is stiff), and that
+    of quadrature. Blocks that tend to zero keep their digits under ``decay``, so write deviations
+    where twelve decades count. Where the flow is stiff, a rate holds the square
     of the solver's error across it: for quadratic neurons at ``rtol = 1e-10`` the local exponent is
     right to 3e-4 up to t = 1e6, where the loss is right to 2e-9; at ``1e-12`` to 2e-8.
     The derived code grows with the number of entries, which is at most 500.
@@ -103,6 +105,7 @@ class OwnSystem(System):
     marks: Any = ()
     constants: Any = ()
     tolerance: float = field(default=1e-12, compare=False, repr=False)
+    steps: tuple[float, float, bool] = field(default=(0.0, 0.0, True), compare=False, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, Sound)
 
@@ -145,6 +148,14 @@ class OwnSystem(System):
             if block not in self.blocks or not _real(power) or power < 0:
                 raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
         _compiled("the loss", self.name, lambda: _loss(self.blocks, self.expression).check())
+        for label, pairs in (
+            ("potentials", self.potentials),
+            ("decay", self.decay),
+            ("constants", self.constants),
+        ):
+            keys = [str(key) for key, _ in pairs]
+            if len(set(keys)) < len(keys):
+                raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
         for name, potential in self.potentials:
             if not is_name(name):
                 raise InputError(
@@ -321,9 +332,10 @@ class OwnSystem(System):
 
     # The pieces of a run -----------------------------------------------------------------
 
-    def at_tolerance(self, rtol: float) -> Self:
-        """Ask expectations for a tenth of the error of a step."""
-        return replace(self, tolerance=max(pieces.RESERVE * rtol, FINEST))
+    def at_tolerance(self, rtol: float, atol: float, damped: bool) -> Self:
+        """Ask expectations for a tenth of the error of a step, and know what steps leave."""
+        finer = max(pieces.RESERVE * rtol, FINEST)
+        return replace(self, tolerance=finer, steps=(rtol, atol, damped))
 
     def reduce(self, start: Array) -> tuple[Frame, Sound]:
         """Entries as they are, with what is observed there."""
@@ -337,13 +349,27 @@ class OwnSystem(System):
         """What the states carry, by name."""
         return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
-    def _sound(self, y: Array) -> Sound:
+    def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> Sound:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        return Sound(y, observe(self._loss, known, y, self.tolerance))
+        return Sound(y, observe(self._loss, known, y, self.tolerance, error, time), error, time)
+
+    def remark(self, frame: Frame, states: Sound, t: Array) -> str:
+        """Say from when on the loss, or its gradient, is not known."""
+        names, lost = self.parameters["features"], []
+        for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
+            unknown = np.isnan(states.seen[:, names.index(name)])
+            if unknown.any():
+                lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
+        if not lost:
+            return ""
+        return (
+            f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
+            " than a tenth of it"
+        )
 
     def recorded(self, states: Sound) -> Sound:
         """Observe the states of a file anew: potentials may be others than when they were run."""
-        return self._sound(states.x)
+        return self._sound(states.x, states.error, states.time)
 
     def begin(self, frame: Frame, state: Sound) -> Restart:
         """Say at once if no rule is good enough at the start."""
@@ -354,7 +380,9 @@ class OwnSystem(System):
         sizes = [math.prod(shape(block)) for block in self.blocks]
         powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
         chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
-        return pieces.OwnPiece(self._loss, self._sound, self.tolerance, frame, state, chart)
+        return pieces.OwnPiece(
+            self._loss, self._sound, self.tolerance, self.steps, frame, state, chart, sizes
+        )
 
     def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.
@@ -406,7 +434,7 @@ def _compiled(label: str, name: str, derive: Any) -> None:
     try:
         derive()
     # What SymPy raises for what is no expression, or cannot be differentiated or printed.
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as problem:
+    except (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError) as problem:
         line = " ".join(str(problem).split())
         raise InputError(f"{label} of {name} cannot be used: {line}") from None
 
@@ -420,7 +448,10 @@ def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss:
 
 
 def _potential(blocks: tuple[Block, ...], expression: Any) -> Numeric:
-    return numeric(_closed(blocks, expression), tuple(s for b in blocks for s in entries(b)))
+    closed, symbols = _closed(blocks, expression), tuple(s for b in blocks for s in entries(b))
+    found = numeric(closed, symbols)
+    check_doubles(closed, found, len(symbols))
+    return found
 
 
 @functools.lru_cache(maxsize=256)

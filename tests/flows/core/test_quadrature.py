@@ -167,3 +167,19 @@ def test_random_points_of_different_replicates_differ():
 
 def test_a_rule_of_no_nodes_has_length_zero():
     assert len(Rule(np.zeros((0, 1)), np.zeros(0), "")) == 0
+
+
+@pytest.mark.parametrize(("r", "tolerance"), [(1, 1e-6), (2, 1e-6), (5, 1e-4), (6, 1e-2)])
+def test_each_array_has_an_absolute_error_of_its_own(r, tolerance):
+    # The second array is a thousand times the first one.
+    def evaluate(rule):
+        x = rule.nodes[:, 0]
+        first, second = rule.weights @ np.exp(x / 4), rule.weights @ np.exp(x)
+        return np.array([first]), 1e3 * np.array([second, 1.0])
+
+    found = refine(evaluate, [1.0] * r, 1.0, tolerance)
+    wrong = abs(found.values[0][0] - math.exp(1 / 32)), abs(found.values[1][0] - 1e3 * math.e**0.5)
+    assert wrong[0] <= HONEST * max(found.changes[0], ROUNDING)
+    assert wrong[1] <= HONEST * max(found.changes[1], 1e3 * ROUNDING)
+    # Control: the error of the first does not serve for the second.
+    assert wrong[1] > HONEST * found.changes[0]

@@ -49,6 +49,9 @@ class Measured:
     def error(self, name):
         return 100 * self.rtol
 
+    def errors(self, name):
+        return np.full(len(self.t), self.error(name))
+
 
 def times(end):
     return np.concatenate([[0.0], np.geomspace(1e-3, end, 10 * round(np.log10(end / 1e-3)) + 1)])

@@ -40,6 +40,9 @@ class Decay:
     def error(self, name):
         return 100 * self.rtol
 
+    def errors(self, name):
+        return np.full(len(self.t), self.error(name))
+
 
 def times(end):
     return np.concatenate([[0.0], np.geomspace(1e-2, end, 10 * round(np.log10(end / 1e-2)) + 1)])

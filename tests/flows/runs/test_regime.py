@@ -47,6 +47,9 @@ class Fall:
     def error(self, name):
         return 1e-8
 
+    def errors(self, name):
+        return np.full(len(self.t), self.error(name))
+
 
 def fall(expression, end, **changes):
     """Run with this loss, an expression in the time."""

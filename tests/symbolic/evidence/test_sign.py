@@ -3,7 +3,7 @@
 import pytest
 import sympy as sp
 
-from symbolic.evidence.sign import sign
+from symbolic.evidence.sign import DEPTH, _strict, sign
 
 T = sp.Symbol("theta", nonnegative=True)
 K = sp.Symbol("kappa", nonnegative=True)
@@ -36,6 +36,10 @@ PROVED = {
     "square": (A**2 - 2 * A * B + B**2, (), 1),
     "two bounded symbols": (1 - P * Q, SQUARE, 1),
     "unbounded interval": (sp.exp(T) - 1 - T, RAY, 1),
+    "sine of the second half period": (sp.sin(X), ((X, sp.pi, 2 * sp.pi),), -1),
+    "sine of the third half period": (sp.sin(2 * X), ((X, sp.pi, 3 * sp.pi / 2),), 1),
+    "cosine of the second half period": (sp.cos(X), ((X, sp.pi / 2, 3 * sp.pi / 2),), -1),
+    "cosine before zero": (sp.cos(X), ((X, -sp.pi / 2, sp.pi / 2),), 1),
     "above its limit at infinity": (1 - sp.erf(T), RAY, 1),
     "product of bounded symbols": (V * (1 - U), UNIT, 1),
     "product with a symbol below zero": (W * V * (1 - U), BELOW, -1),
@@ -77,6 +81,7 @@ UNPROVED = {
     "square of a logarithm of what changes sign": (sp.log(U - MIDDLE) ** 2, UNIT),
     "square of an arc cosine beyond one": (sp.acos(3 * U) ** 2, UNIT),
     "square of an undefined function that may be complex": (sp.Function("f")(U) ** 2, UNIT),
+    "sine over more than a half period": (sp.sin(X), ((X, sp.pi, sp.Rational(13, 2)),)),
     "pole inside": (1 / (U - MIDDLE), UNIT),
     "pole of even order inside": (10 - (U - MIDDLE) ** -2, UNIT),
     "tangent with a pole inside": (sp.tan(4 * U), UNIT),
@@ -119,3 +124,31 @@ def test_limit_that_sympy_cannot_take_proves_nothing(error, monkeypatch):
     assert sign(expr, domain) == expected
     monkeypatch.setattr(sp, "limit", refused)
     assert sign(expr, domain) is None
+
+
+@pytest.mark.parametrize(
+    "expr, domain, expected",
+    [
+        (W**2, BELOW, 1),
+        (W**3, BELOW, -1),
+        (U**THIRD, UNIT, 1),
+        (1 + U, UNIT, 1),
+        (-1 - U * V, UNIT, -1),
+        (1 + W, AROUND, 1),
+        (W - 1, AROUND, -1),
+        (sp.sin(U), UNIT, 1),
+        (V + sp.tan(U), UNIT, 1),
+        (sp.sqrt(W), BELOW, None),
+        (U - MIDDLE, UNIT, None),
+        ((U - MIDDLE) ** 2, UNIT, None),
+        ((U - MIDDLE) ** 2 + (V - MIDDLE) ** 2, UNIT, None),
+        (-((U - MIDDLE) ** 2) - (V - MIDDLE) ** 2, UNIT, None),
+        (V * (U - MIDDLE), UNIT, None),
+        (P, (), None),
+        (V + sp.tan(4 * U), UNIT, None),  # rises from 0, to a pole
+        (1 - 2 * U * V, UNIT, None),
+    ],
+    ids=str,
+)
+def test_what_may_be_zero_inside_the_domain_has_no_strict_sign(expr, domain, expected):
+    assert _strict(expr, domain, DEPTH, {}) == expected

@@ -216,3 +216,14 @@ def test_unknown_backend_and_unbound_symbol_are_refused_in_one_line():
 def test_text_is_refused_instead_of_evaluated():
     with pytest.raises(sp.SympifyError):
         lower(["__import__('os').getcwd()"], [], "numpy")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("function", [sp.erf, sp.erfc])
+def test_error_functions_take_arrays(backend, function):
+    points = np.array([-3.0, 0.0, 0.3, 5.0])
+    with jax.enable_x64(True):
+        (found,) = lower([function(T)], [T], backend)(points)
+    exact = [float(function(sp.Float(x, 40)).evalf(30)) for x in points]
+    # jax's function is an approximation of its own.
+    assert np.asarray(found) == pytest.approx(exact, rel=1e-14)

@@ -227,7 +227,8 @@ def test_one_quadratic_neuron_converges_exponentially():
     single = flows.OwnSystem("one", [w], Expectation(((w * x)[0, 0] ** 2 - x[0, 0] ** 2) ** 2, x))
     done = flows.integrate(single, [0.5, 0.5], t_end=100.0)
     assert done["loss"][done.t < 3][-1] < 1e-8
-    assert done["loss"][-1] == 0.0  # below the rounding of its parameters
+    assert np.isnan(done["loss"][-1])  # below what the steps and the parameters resolve
+    assert "NaN is not known: the loss" in done.message
 
 
 def test_every_claim_holds():
@@ -275,7 +276,10 @@ def test_order_of_blocks_does_not_matter():
     two = flows.OwnSystem("two", [b, a], expression)
     start = {"a": [0.3, -0.4], "b": 2.0}
     runs = [flows.integrate(s, start, t_end=50.0) for s in (one, two)]
-    assert runs[0]["loss"] == pytest.approx(runs[1]["loss"], rel=FLOWS, abs=1e-20)
+    known = np.maximum(*(r.errors() for r in runs))
+    gap = np.abs(runs[0]["loss"] - runs[1]["loss"]) / runs[0]["loss"]
+    assert (gap <= 2 * known)[np.isfinite(gap)].all()
+    assert np.isfinite(gap[runs[0].t < 5]).all()
     states = [s.unpack(r.state) for s, r in zip((one, two), runs, strict=True)]
     assert states[0]["a"] == pytest.approx(states[1]["a"], abs=FLOWS)
 
@@ -313,15 +317,21 @@ def test_slow_blocks_scaled_by_their_decay_give_the_same_flow():
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_a_loss_that_doubles_do_not_know_is_zero_and_at_a_saddle_it_is_known():
+def test_a_loss_that_doubles_do_not_know_is_nan_and_at_a_saddle_it_is_known():
     a = sp.Symbol("a")
     system = flows.OwnSystem("well", [a], (a**2 - 1) ** 2 / 4)
-    below = system.features(*system.reduce(np.array([1 + 1e-12])))
-    assert below["loss"] == 0.0
+    below = system.features(*system.reduce(np.array([1 + 1e-15])))
+    assert np.isnan([below[name] for name in ("loss", "gradient_norm", "loss_dot")]).all()
+    almost = system.features(*system.reduce(np.array([1 + 1e-12])))
+    # A last bit is 2e-16 of the entry, and 2e-4 of its distance: twice that of the loss. Up to
+    # eight bits are moved.
+    assert almost["loss"] == pytest.approx(1e-24, rel=almost["rounding"])
+    assert 4e-4 < almost["rounding"] < 8e-3
     known = system.features(*system.reduce(np.array([1 + 1e-3])))
     assert known["loss"] == pytest.approx((2e-3) ** 2 / 4, rel=1e-2)
     saddle = flows.integrate(system, [0.0], t_end=1e3)
     assert (saddle["loss"] == 0.25).all()
+    assert (saddle["gradient_norm"] == 0).all()
 
 
 def test_a_chart_has_the_jacobian_of_its_field():

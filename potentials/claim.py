@@ -13,7 +13,7 @@ from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import sympy as sp
 
@@ -44,6 +44,13 @@ EXPONENT = symbol("exponent")
 
 _CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<=", "==": "=="}
 _RELATION_LATEX = {"<=": r"\le", ">=": r"\ge", "==": "="}
+
+
+def _expression(value: Any, name: str) -> sp.Expr:
+    """Expression of a number or expression; a string is neither."""
+    if isinstance(value, bool) or not isinstance(value, (sp.Expr, int, float)):
+        raise ValueError(f"{name} must be an expression or a number, got {value!r}")
+    return sp.sympify(value)
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,12 @@ class Comparison:
     at_infinity : bool
         Whether it is about the limit: that it holds at the times of a run says something only once
         the late regime has begun.
+
+    Raises
+    ------
+    ValueError
+        For sides that are no expressions, an unknown relation or index, an empty `where`, a
+        constant that is no number, and an open constant for each neuron or pair.
     """
 
     lhs: sp.Expr
@@ -120,6 +133,35 @@ class Comparison:
     where: tuple[sp.Expr, ...] = (symbol("t"),)
     over: Over = "state"
     at_infinity: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what is compared; numbers become expressions and `where` a tuple."""
+        for name in ("lhs", "rhs"):
+            object.__setattr__(self, name, _expression(getattr(self, name), name))
+        if self.relation not in _CONVERSE:
+            raise ValueError(f"relation must be <=, >= or ==, got {self.relation!r}")
+        if self.over not in get_args(Over):
+            raise ValueError(f"over must be state, neuron or pair, got {self.over!r}")
+        if not isinstance(self.where, (tuple, list)) or not self.where:
+            raise ValueError(
+                "where must be a tuple of at least one expression, for example (t,) for all times,"
+                f" got {self.where!r}"
+            )
+        where = tuple(_expression(x, "an entry of where") for x in self.where)
+        object.__setattr__(self, "where", where)
+        if self.constant is not None:
+            constant = _expression(self.constant, "constant")
+            if not (constant.is_number and constant.is_extended_real and constant.is_finite):
+                raise ValueError(
+                    f"constant must be a finite real number, or None for one that is open, got"
+                    f" {constant}; a factor that depends on quantities belongs to rhs"
+                )
+            object.__setattr__(self, "constant", constant)
+        elif self.over != "state":
+            raise ValueError(
+                f"a comparison over each {self.over} needs a constant, since whether one serves is"
+                " read off a single course; compare a maximum or minimum, or give the constant"
+            )
 
     @property
     def asymptotic(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows.core.errors import InputError
 
-__all__ = ["Array", "check_integer", "checked", "plain", "unplain"]
+__all__ = [
+    "Array",
+    "check_integer",
+    "check_masks",
+    "check_shape",
+    "checked",
+    "is_real",
+    "plain",
+    "unplain",
+]
 
 Array = NDArray[np.float64]
+
+# Numbers of the largest start, 80 MB: ten times what a file may hold.
+LARGEST_START = 10_000_000
 
 
 def checked(
@@ -38,8 +51,9 @@ def checked(
     Raises
     ------
     InputError
-        For another shape, another kind, NaN or infinity.
+        For another shape, another kind, a masked entry, NaN or infinity.
     """
+    check_masks(values, label)
     try:
         array = np.asarray(values)
     except ValueError:
@@ -53,6 +67,48 @@ def checked(
     if not np.isfinite(array).all():
         raise InputError(f"{label} must be finite; it holds NaN or infinity")
     return array
+
+
+def check_masks(values: object, label: str) -> None:
+    """Refuse masked entries, at any depth of lists: NumPy would show what they hide.
+
+    Raises
+    ------
+    InputError
+        If an entry is masked.
+    """
+    if isinstance(values, (list, tuple)):
+        for value in values:
+            if isinstance(value, (list, tuple, np.ma.MaskedArray)):
+                check_masks(value, label)
+    elif np.ma.is_masked(values):
+        raise InputError(f"{label} must have no masked entries; fill them or leave them out")
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Refuse a start of so many numbers that not even it could be handled.
+
+    Raises
+    ------
+    InputError
+        For more than ten million numbers.
+    """
+    count = math.prod(map(int, shape))
+    if count > LARGEST_START:
+        raise InputError(
+            f"a start of shape {tuple(map(int, shape))} has {count:.3g} numbers, too many for the"
+            f" memory of a run, at most {LARGEST_START:.0e}; choose a smaller one"
+        )
+
+
+def is_real(value: object) -> bool:
+    """Whether this is a finite real number that a double can hold; a truth value is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def check_integer(value: object, label: str, least: int = 1) -> None:

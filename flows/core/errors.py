@@ -16,14 +16,14 @@ class InputError(ValueError):
     """
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
     """Error for a name that is not known: the nearest one that is, and all of them.
 
     Parameters
     ----------
     what : str
         What it should be the name of.
-    name : str
+    name : object
         What came.
     known : iterable of str
         The names there are.
@@ -34,7 +34,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
     unknown system 'relu'; did you mean relu_neuron? known: relu_neuron, gmm_em
     """
     names = list(known)
-    near = nearest(name, names)
+    near = nearest(name, names) if isinstance(name, str) else None
     hint = f" did you mean {near}?" if near else ""
     return InputError(f"unknown {what} {name!r};{hint} known: {', '.join(names)}")
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.core.arrays import check_integer, is_real
 from flows.core.errors import InputError
+from flows.core.files import checked_path
 from flows.core.options import Options, chosen
 
 MAX_BYTES = 64 * 2**20  # eight million doubles; asked before anything is read
@@ -35,12 +37,11 @@ def seeded(scale: float, seed: int) -> np.random.Generator:
     Raises
     ------
     InputError
-        For a scale that is negative or not finite, or a negative seed.
+        For a scale that is no number, negative or not finite, or a seed that is no integer >= 0.
     """
-    if not (np.isfinite(scale) and scale >= 0):
+    if not (is_real(scale) and scale >= 0):
         raise InputError(f"scale must be a finite number >= 0, got {scale!r}")
-    if seed < 0:
-        raise InputError(f"seed must be an integer >= 0, got {seed!r}")
+    check_integer(seed, "seed", 0)
     return np.random.default_rng(seed)
 
 
@@ -72,7 +73,8 @@ def read_array(
         If the file is missing, larger than 64 MiB, of another format, type or dimension, or holds
         a number that is not finite.
     """
-    name = os.fspath(path)
+    checked_path(path)
+    name = os.fsdecode(path)
     kind = "numbers" if is_complex else "real numbers"
     wanted = f"expected {kind} of shape ({', '.join(axes)}{',' * (len(axes) == 1)})"
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
+from flows.core.files import checked_path
 from flows.core.problem import INTERRUPTED
 from flows.core.progress import member_bar
 from flows.core.system import System
@@ -57,6 +58,9 @@ def run_ensemble(
     check_count("workers", workers)
     if workers > 1 and request.executor is None:
         leave_if_unguarded()
+    for label, names in (("observables", request.observables), ("claims", request.claims)):
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InputError(f"{label} must be a list of names, got {names!r}")
     size, given = check_starts(system, starts)
     known = {c.id for c in system.statements.claims}
     if unknown := [c for c in request.claims if c not in known]:
@@ -71,7 +75,7 @@ def run_ensemble(
         shapes(system, dict.fromkeys(request.observables)),
         tuple(dict.fromkeys(request.claims)),
     )
-    folder = None if request.out is None else Path(request.out)
+    folder = None if request.out is None else checked_path(request.out)
     _fits(task, size, min(chunk_size, size), workers, folder)
 
     manifest = {**_manifest(task, given, t), "chunk_size": int(chunk_size)}
@@ -151,7 +155,7 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     """
     from flows.systems.registry import recall
 
-    path = Path(folder)
+    path = checked_path(folder)
     manifest = store.read_manifest(path)
     try:
         system = recall(manifest["system"], manifest["parameters"], system)

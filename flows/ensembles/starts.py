@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, check_masks, is_real
 from flows.core.errors import InputError
 from flows.core.system import System
 from flows.runs.request import check_count
@@ -35,7 +36,8 @@ class Law:
     Raises
     ------
     InputError
-        For a size or seed that is not such an integer.
+        For a size or seed that is not such an integer, a scale that is no number, or options that
+        are no arguments by name.
 
     Examples
     --------
@@ -50,10 +52,18 @@ class Law:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check size and seed."""
+        """Check what is given; numbers become plain ones."""
         for name, least in (("size", 1), ("seed", 0)):
             check_count(name, getattr(self, name), least)
             object.__setattr__(self, name, int(getattr(self, name)))
+        if not (is_real(self.scale) and self.scale >= 0):
+            raise InputError(f"scale must be a finite number >= 0, got {self.scale!r}")
+        options = self.options
+        if not (isinstance(options, dict) and all(isinstance(name, str) for name in options)):
+            raise InputError(
+                f"options must be arguments of system.initial by name, got {options!r};"
+                ' for example {"balanced": True}'
+            )
 
     def seed_of(self, index: int) -> int:
         """Seed of one member: ``system.initial(scale, seed_of(index))`` is its start."""
@@ -62,6 +72,10 @@ class Law:
 
     def start(self, system: System, index: int) -> Array:
         """Start of one member."""
+        try:
+            inspect.signature(system.initial).bind(self.scale, 0, **self.options)
+        except TypeError as problem:
+            raise InputError(f"{system.name} has no start with these options: {problem}") from None
         return system.initial(self.scale, self.seed_of(index), **self.options)
 
 
@@ -70,6 +84,7 @@ def check_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | ND
     if isinstance(starts, Law):
         starts.start(system, 0)
         return starts.size, starts
+    check_masks(starts, "starts")
     try:
         array = np.array(starts)
     except ValueError:

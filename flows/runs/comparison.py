@@ -24,6 +24,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.errors import InputError
 from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR
 from flows.runs.regime import Regime
@@ -281,7 +282,7 @@ def _slopes(
     lhs, rhs, log_t = lhs[tail], rhs[tail], np.log(quantities["t"][tail])
     try:
         return _log_slope(quantities, c.lhs, tail) / lhs, _log_slope(quantities, c.rhs, tail) / rhs
-    except KeyError:  # the rate of a rate is not known: slopes of the values themselves
+    except InputError:  # the rate of a rate is not known: slopes of the values themselves
         return np.gradient(np.log(np.abs(lhs)), log_t), np.gradient(np.log(np.abs(rhs)), log_t)
 
 

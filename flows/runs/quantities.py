@@ -10,6 +10,7 @@ import numpy as np
 import sympy as sp
 
 from flows.core.arrays import Array
+from flows.core.errors import InputError, unknown
 from potentials import Statements
 from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term
@@ -193,6 +194,13 @@ class Quantities(dict[str, Any]):
         first = broken[-1] + 1 if len(broken) else 0
         return int(first) if first < len(condition) else None
 
+    def _known(self, name: str) -> Any:
+        """Quantity ``name``, or one line that says which there are."""
+        try:
+            return self[name]
+        except KeyError:
+            raise unknown("quantity", name, sorted({*self, *self._potentials})) from None
+
     def at(self, expressions: Sequence[sp.Expr], over: Over) -> tuple[Array, ...]:
         """Evaluate expressions at each time and index.
 
@@ -207,18 +215,31 @@ class Quantities(dict[str, Any]):
         -------
         tuple of ndarray
             Shape (T,) over states, (T, n) or (T, pairs) otherwise.
+
+        Raises
+        ------
+        InputError
+            For an unknown quantity, and for one with values of another index.
         """
         width = None
         if over != "state":
             n = int(self["n"])
             width = n if over == "neuron" else n * (n - 1) // 2
         names = set().union(*(e.free_symbols for e in expressions))
-        values = {s.name: np.asarray(self[s.name]) for s in names}
+        values = {s.name: np.asarray(self._known(s.name)) for s in names}
         shape: tuple[int, ...] = self["t"].shape
         if width is not None:
             values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
             shape = (*shape, width)
-        return tuple(np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values))
+        try:
+            return tuple(
+                np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values)
+            )
+        except ValueError:
+            raise InputError(
+                f"{', '.join(sorted(values))}: expected values for each {over}, got"
+                " those of another index; say over which one the comparison is made"
+            ) from None
 
 
 def marked_times(run: Run) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, check_masks, is_real
 from flows.core.errors import InputError, unknown
 from flows.core.system import System
 from flows.solvers.choice import METHODS
@@ -60,17 +60,18 @@ class Request:
     def __post_init__(self) -> None:
         """Check what is asked; numbers become plain ones."""
         times = output_times(self.t_end, self.t_eval)
-        if self.method not in METHODS:
+        if not isinstance(self.method, str) or self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         rtol, atol = self.rtol, self.atol
-        if not (isinstance(rtol, (int, float)) and math.isfinite(rtol) and MIN_RTOL <= rtol < 1):
+        if not (is_real(rtol) and MIN_RTOL <= float(rtol) < 1):
             raise InputError(f"rtol must lie in [{MIN_RTOL:g}, 1), got {rtol!r}")
-        if atol is not None and not (math.isfinite(atol) and atol > 0):
+        if atol is not None and not (is_real(atol) and atol > 0):
             raise InputError(f"atol must be a positive number, got {atol!r}")
-        if self.max_steps < 1:
-            raise InputError(f"max_steps must be positive, got {self.max_steps!r}")
+        check_count("max_steps", self.max_steps)
         object.__setattr__(self, "t_end", float(self.t_end))
         object.__setattr__(self, "rtol", float(rtol))
+        object.__setattr__(self, "atol", None if atol is None else float(atol))
+        object.__setattr__(self, "max_steps", int(self.max_steps))
         if self.t_eval is not None:
             object.__setattr__(self, "t_eval", tuple(times.tolist()))
 
@@ -113,8 +114,7 @@ class DescentRequest:
     def __post_init__(self) -> None:
         """Check both numbers; they become plain ones."""
         eta = self.step_size
-        real = isinstance(eta, (int, float, np.number)) and not isinstance(eta, bool)
-        if not (real and math.isfinite(eta) and eta > 0):
+        if not (is_real(eta) and eta > 0):
             raise InputError(f"step_size must be a positive finite number, got {eta!r}")
         step_counts(self.steps)
         object.__setattr__(self, "step_size", float(eta))
@@ -148,20 +148,28 @@ def output_times(t_end: float, t_eval: Sequence[float] | Array | None = None) ->
         For an end that is not positive and finite, or times that are not increasing in
         ``(0, t_end]``.
     """
-    if not (isinstance(t_end, (int, float, np.number)) and math.isfinite(t_end) and t_end > 0):
+    if not (is_real(t_end) and t_end > 0):
         raise InputError(f"t_end must be a positive finite number, got {t_end!r}")
+    t_end = float(t_end)
     if not MIN_END <= t_end <= MAX_END:
         raise InputError(
             f"t_end must lie in [{MIN_END:g}, {MAX_END:g}], where losses and steps "
             f"are doubles, got {t_end:g}"
         )
     if t_eval is None:
-        first = min(FIRST_TIME, float(t_end) / 10)
-        decades = math.log10(float(t_end) / first)
-        grid = np.geomspace(first, float(t_end), 1 + math.ceil(POINTS_PER_DECADE * decades))
-        grid[-1] = float(t_end)
+        first = min(FIRST_TIME, t_end / 10)
+        decades = math.log10(t_end / first)
+        grid = np.geomspace(first, t_end, 1 + math.ceil(POINTS_PER_DECADE * decades))
+        grid[-1] = t_end
         return grid
-    times = np.asarray(t_eval, dtype=float)
+    check_masks(t_eval, "t_eval")
+    try:
+        given = np.asarray(t_eval)
+        if given.dtype.kind not in "iufO":
+            raise TypeError
+        times = given.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("t_eval must be a list of times, real numbers") from None
     if times.ndim != 1 or times.size == 0:
         raise InputError("t_eval must be a list of at least one time")
     if not np.isfinite(times).all():

@@ -6,7 +6,8 @@ import pytest
 import sympy as sp
 
 import potentials
-from potentials.claim import EXPONENT, Claim
+from potentials.claim import EXPONENT, Claim, Comparison
+from potentials.notation import symbol
 
 CLAIMS = potentials.claims("relu_neuron")
 # theory table: id -> (kind, exponent)
@@ -65,3 +66,39 @@ def test_a_changed_sign_is_the_converse():
 
 def test_the_abstract_claim_is_not_instantiated_by_the_table():
     assert all(type(c) is not Claim and isinstance(c, Claim) for c in CLAIMS)
+
+
+SOUND = {"lhs": symbol("loss"), "relation": "<=", "rhs": sp.S.One, "constant": sp.S.Half}
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"where": ()}, "where must be"),
+        ({"where": symbol("t")}, "where must be"),
+        ({"where": ("t",)}, "an entry of where"),
+        ({"constant": symbol("n")}, "constant must be"),
+        ({"constant": symbol("t")}, "constant must be"),
+        ({"constant": sp.oo}, "constant must be"),
+        ({"constant": sp.I}, "constant must be"),
+        ({"constant": "2"}, "constant must be"),
+        ({"constant": None, "over": "neuron"}, "over each neuron needs a constant"),
+        ({"constant": None, "over": "pair"}, "over each pair needs a constant"),
+        ({"over": "states"}, "over must be"),
+        ({"relation": "<"}, "relation must be"),
+        ({"lhs": "loss"}, "lhs must be"),
+        ({"rhs": None}, "rhs must be"),
+        ({"rhs": True}, "rhs must be"),
+    ],
+)
+def test_a_comparison_that_says_nothing_is_refused_with_one_line(given, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        Comparison(**{**SOUND, **given})
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_a_comparison_become_expressions():
+    plain = Comparison(symbol("loss"), "<=", 1, 2)
+    assert plain == Comparison(symbol("loss"), "<=", sp.S.One, sp.Integer(2))
+    assert Comparison(**SOUND, over="neuron").constant == sp.S.Half
+    assert Comparison(**{**SOUND, "constant": None}).asymptotic

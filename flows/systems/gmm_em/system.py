@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from flows.core.arrays import Array, check_integer, checked
+from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.starts import given_array, vector_sizes
@@ -87,6 +87,7 @@ class GMMEM(MixtureSystem):
         """Check the parameters; the weights become a tuple of sum one."""
         check_integer(self.n, "n")
         check_integer(self.d, "d")
+        check_shape((self.n, self.d))
         given = np.full(self.n, 1 / self.n) if self.weights is None else self.weights
         w = checked(given, (int(self.n),), "weights")
         if not (w > 0).all():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flows.core.arrays import Array, check_integer, checked, plain, unplain
+from flows.core.arrays import Array, check_integer, check_shape, checked, plain, unplain
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
@@ -101,6 +101,7 @@ class MatrixFactorization(System):
         check_integer(self.depth, "depth", 2)
         if self.depth > DEEPEST:
             raise InputError(f"depth must be at most {DEEPEST}, got {self.depth}")
+        check_shape((self.depth, self.d, self.d))
         if self.field not in FIELDS:
             raise InputError(f"field must be one of {', '.join(FIELDS)}, got {self.field!r}")
         a = self.regularization

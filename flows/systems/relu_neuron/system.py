@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flows.core.arrays import Array, check_integer, checked
+from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
@@ -27,6 +27,10 @@ from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
     from flows.systems.relu_neuron.field_balls import SpanFlow
+
+# Squares of sizes stay doubles, and so do losses at any time that is run.
+SMALLEST = 1e-140
+SMALLEST_TEACHER, LARGEST_TEACHER = 1e-100, 1e100
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,17 @@ class ReLUNeuron(System):
         """Check the parameters; the teacher becomes a tuple."""
         check_integer(self.n, "n")
         check_integer(self.d, "d")
+        check_shape((self.n, self.d))
         teacher: ArrayLike = np.eye(1, self.d)[0] if self.teacher is None else self.teacher
         v = _vectors(teacher, (self.d,), "teacher")
         if not v.any():
             raise InputError("teacher must not be the zero vector; give a vector v with |v| > 0")
+        size = float(np.abs(v).max())
+        if not SMALLEST_TEACHER <= size <= LARGEST_TEACHER:
+            raise InputError(
+                f"teacher must have its largest entry in [{SMALLEST_TEACHER:g},"
+                f" {LARGEST_TEACHER:g}], where losses are doubles, got {size:g}"
+            )
         object.__setattr__(self, "teacher", tuple(float(x) for x in v))
 
     @classmethod
@@ -138,7 +149,14 @@ class ReLUNeuron(System):
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or an :class:`InputError`."""
-        return _vectors(start, (self.n, self.d), "start")
+        neurons = _vectors(start, (self.n, self.d), "start")
+        size = np.abs(neurons).max(axis=1)
+        if ((size > 0) & (size < SMALLEST)).any():
+            raise InputError(
+                f"start must have neurons that are zero or have an entry of {SMALLEST:g} at least,"
+                f" or their squares underflow; got {size[size > 0].min():g}"
+            )
+        return neurons
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's neurons."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from flows.core.arrays import Array, check_integer, checked
+from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.piece import Event
@@ -96,6 +96,7 @@ class ScoreMatching(MixtureSystem):
         """Check the parameters; the target becomes a tuple."""
         check_integer(self.n, "n")
         check_integer(self.d, "d")
+        check_shape((self.n, self.d))
         s = self.noise_time
         if isinstance(s, bool) or not isinstance(s, (int, float, np.number)):
             raise InputError(f"noise time must be a number, got {s!r}")

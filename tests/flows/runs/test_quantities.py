@@ -5,12 +5,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 from flows.core.errors import InputError
 from flows.runs import quantities
 from flows.runs.quantities import Quantities
 from flows.runs.rates import local_exponent, tail_constant
+from potentials import Source
+from potentials.claim import Comparison, UpperBound
+from potentials.notation import symbol
 
 SYSTEM = flows.ReLUNeuron(3, 4)
 CHAIN = flows.MatrixFactorization(2, regularization=3.5)
@@ -90,3 +94,25 @@ def test_the_error_is_that_of_a_quantity_of_the_run(run):
     assert run.error("pairwise_distance") == run.error("loss") == run.error() > 0
     with pytest.raises(InputError, match="unknown observable 'lost'; did you mean loss"):
         run.error("lost")
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"lhs": symbol("residue")}, "unknown quantity 'residue'"),
+        ({"where": (symbol("t") - symbol("T9"),)}, "unknown quantity 'T9'"),
+        ({"lhs": symbol("loss_T9")}, "unknown quantity 'loss_T9'"),
+        ({"lhs": symbol("norm")}, "norm: expected values for each state"),
+    ],
+)
+def test_a_claim_in_other_quantities_is_refused_with_one_line(run, given, word):
+    sides = {"lhs": symbol("loss"), "relation": "<=", "rhs": sp.S.One, "constant": sp.Integer(9)}
+    assert flows.check(run, planted(Comparison(**sides)))[0].verdict.name == "HOLDS"
+    with pytest.raises(InputError, match=word) as caught:
+        flows.check(run, planted(Comparison(**{**sides, **given})))
+    assert "\n" not in str(caught.value)
+
+
+def planted(comparison):
+    source = Source("no author", 2000, "0000.00000", "a test", "identity")
+    return UpperBound(id="own", statement="own", source=source, conclusions=(comparison,))

@@ -42,16 +42,40 @@ def test_a_request_is_a_value():
         ("rtol", 1e-15),
         ("rtol", "small"),
         ("atol", -1.0),
+        ("rtol", None),
+        ("atol", "small"),
+        ("atol", [1e-9]),
         ("max_steps", 0),
+        ("max_steps", None),
+        ("max_steps", 1.5),
+        ("max_steps", True),
+        ("method", None),
+        ("method", []),
         ("t_eval", [2.0, 1.0]),
+        ("t_eval", "abc"),
+        ("t_eval", ["1.0", "2.0"]),
+        ("t_eval", [1j]),
+        ("t_eval", [[1.0], [1.0, 2.0]]),
+        ("t_eval", np.ma.array([1.0, 2.0], mask=[True, False])),
         ("t_end", np.nan),
+        ("t_end", True),
+        ("t_end", 10**400),
+        ("t_end", np.complex128(3.0)),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused(option, value):
     good = {"t_end": 3.0, "t_eval": [1.0, 2.0]}
     Request(**good)
-    with pytest.raises(InputError, match=option):
+    with pytest.raises(InputError, match=option) as caught:
         Request(**{**good, option: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_numpy_are_plain_ones():
+    asked = Request(np.float32(3.0), rtol=np.float32(1e-6), atol=np.float64(1e-9))
+    plain = (asked.t_end, asked.rtol, asked.atol)
+    assert [type(x) for x in plain] == [float] * 3
+    assert type(Request(3.0, max_steps=np.int64(7)).max_steps) is int
 
 
 @pytest.mark.parametrize(

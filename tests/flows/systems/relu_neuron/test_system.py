@@ -270,6 +270,9 @@ def test_an_exactly_anti_parallel_neuron_goes_to_the_saddle_at_zero():
         (2, 2, [1, 2, 3], "shape"),
         (2, 2, [1, np.nan], "finite"),
         (2, 2, ["a", "b"], "real numbers"),
+        (2, 2, [1e-300, 0], "where losses are doubles"),
+        (2, 2, [0, 1e150], "where losses are doubles"),
+        (2, 10**9, None, "choose a smaller one"),
     ],
 )
 def test_bad_parameters_are_refused_with_one_line(n, d, teacher, words):
@@ -286,11 +289,21 @@ def test_bad_parameters_are_refused_with_one_line(n, d, teacher, words):
         ([[1.0, 2.0], [3.0]], "rows differ"),
         ([[1.0, 1j], [0, 0]], "real numbers"),
         ([[1e200, 0], [0, 0]], "1e150"),
+        ([[1e-160, 0], [0, 0]], "1e-140"),
+        (np.ma.array(np.ones((2, 2)), mask=[[True, False], [False, False]]), "masked"),
     ],
 )
 def test_bad_starts_are_refused_with_one_line(start, words):
     with pytest.raises(InputError, match=words):
         flows.integrate(flows.ReLUNeuron(2, 2), start, 1.0)
+
+
+def test_the_smallest_start_and_the_extreme_teachers_run():
+    for size, start in ((1e-100, 1.0), (1e100, 1.0), (1.0, 1e-140)):
+        run = flows.integrate(
+            flows.ReLUNeuron(2, 2, (size, 0.0)), [[start, 0.0], [0.0, start]], 10.0, rtol=1e-6
+        )
+        assert run.completed
 
 
 def test_the_rounding_bound_of_the_energy_covers_its_error():

@@ -17,7 +17,7 @@ from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from potentials.notation import CONSTANTS, FROZEN
 
-__all__ = ["Frame", "Sound", "feature_names", "is_name", "is_word", "observe"]
+__all__ = ["Frame", "SoundState", "feature_names", "is_name", "is_word", "observe"]
 
 # Names that potentials cannot have.
 RESERVED = {"loss", "gradient_norm", "t", "t_end", "rounding", "expectation_error", *CONSTANTS}
@@ -35,7 +35,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Sound(State):
+class SoundState(State):
     """Entries of the blocks, with what is observed there, so that a file can show it.
 
     Parameters
@@ -113,7 +113,7 @@ def observe(
     tolerance : float
         Relative error asked of expectations.
     error, time : ndarray, shape (..., N), optional
-        Absolute error of the entries and when it arose, see :class:`Sound`.
+        Absolute error of the entries and when it arose, see :class:`SoundState`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.systems.own.features import Frame, Sound
+from flows.systems.own.features import Frame, SoundState
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
@@ -47,7 +47,7 @@ class OwnPiece(Piece):
         Relative error asked of expectations.
     steps : tuple
         Relative and absolute tolerance of the solver's steps, and whether stiff ones damp.
-    frame, state : Frame, Sound
+    frame, state : Frame, SoundState
         Where it began.
     chart : Chart
         What the solver follows.
@@ -56,19 +56,19 @@ class OwnPiece(Piece):
     """
 
     loss: Loss
-    observed: Callable[..., Sound]
+    observed: Callable[..., SoundState]
     tolerance: float
     steps: tuple[float, float, bool]
     frame: Frame
-    state: Sound
+    state: SoundState
     chart: Chart
     blocks: list[int]
 
-    def decode(self, raw: Array) -> Sound:
+    def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., N)."""
         return self.observed(raw)
 
-    def at(self, tau: Array | float, y: Array) -> Sound:
+    def at(self, tau: Array | float, y: Array) -> SoundState:
         """State(s) of the solver's state(s), with the error that its steps leave there.
 
         Where a block decays below what a step can resolve, its relative error stays: the error of

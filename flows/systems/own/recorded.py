@@ -10,7 +10,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
-from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word
+from flows.systems.own.features import Frame, SoundState, feature_names, is_name, is_word
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single
@@ -42,7 +42,7 @@ class RecordedSystem(System):
     name: str  # type: ignore[misc]
     about: Any
 
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
 
     def __post_init__(self) -> None:
         """Believe the file only as far as its names are harmless."""
@@ -86,11 +86,11 @@ class RecordedSystem(System):
             )
         )
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, by name."""
         return dict(zip(self.about["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
-    def restore(self, frame: Frame, state: Sound) -> Array:
+    def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
         return state.x
 

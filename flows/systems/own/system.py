@@ -22,7 +22,7 @@ from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
 from flows.systems.own import pieces
-from flows.systems.own.features import Frame, Sound, feature_names, is_name, is_word, observe
+from flows.systems.own.features import Frame, SoundState, feature_names, is_name, is_word, observe
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
@@ -107,7 +107,7 @@ class OwnSystem(System):
     tolerance: float = field(default=1e-12, compare=False, repr=False)
     steps: tuple[float, float, bool] = field(default=(0.0, 0.0, True), compare=False, repr=False)
 
-    containers: ClassVar[tuple[type, type]] = (Frame, Sound)
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
@@ -337,23 +337,25 @@ class OwnSystem(System):
         finer = max(pieces.RESERVE * rtol, FINEST)
         return replace(self, tolerance=finer, steps=(rtol, atol, damped))
 
-    def reduce(self, start: Array) -> tuple[Frame, Sound]:
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""
         return Frame(), self._sound(start)
 
-    def restore(self, frame: Frame, state: Sound) -> Array:
+    def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
         return state.x
 
-    def features(self, frame: Frame, states: Sound) -> dict[str, Array]:
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, by name."""
         return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
-    def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> Sound:
+    def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> SoundState:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        return Sound(y, observe(self._loss, known, y, self.tolerance, error, time), error, time)
+        return SoundState(
+            y, observe(self._loss, known, y, self.tolerance, error, time), error, time
+        )
 
-    def remark(self, frame: Frame, states: Sound, t: Array) -> str:
+    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
         names, lost = self.parameters["features"], []
         for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
@@ -367,15 +369,15 @@ class OwnSystem(System):
             " than a tenth of it"
         )
 
-    def recorded(self, states: Sound) -> Sound:
+    def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
         return self._sound(states.x, states.error, states.time)
 
-    def begin(self, frame: Frame, state: Sound) -> Restart:
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
         return Restart(frame, state, 0.0, (), pieces.failure(self._loss, state.x, self.tolerance))
 
-    def piece(self, frame: Frame, state: Sound, time: float) -> pieces.OwnPiece:
+    def piece(self, frame: Frame, state: SoundState, time: float) -> pieces.OwnPiece:
         """Piece in log-time with the slow blocks scaled, and a rule for the expectation."""
         sizes = [math.prod(shape(block)) for block in self.blocks]
         powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
@@ -384,7 +386,7 @@ class OwnSystem(System):
             self._loss, self._sound, self.tolerance, self.steps, frame, state, chart, sizes
         )
 
-    def exact_flow(self, frame: Frame, state: Sound, digits: int) -> Smooth:
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.
 
         Raises
@@ -404,7 +406,7 @@ class OwnSystem(System):
         def jacobian(x: list[Any]) -> Array:
             return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
 
-        def decode(x: list[Any]) -> Sound:
+        def decode(x: list[Any]) -> SoundState:
             return self._sound(np.array(x, dtype=float))
 
         return Smooth(velocity, jacobian, state.x.tolist(), decode)

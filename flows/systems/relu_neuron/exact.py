@@ -94,11 +94,6 @@ def _pairs(
     return result
 
 
-def _unit(w: Vector) -> list[Number]:
-    size = mp.norm(w)
-    return [x / size for x in w]
-
-
 def _residual(vectors: list[list[Number]], mu: Sequence[Number]) -> list[Number]:
     return [mp.fdot(mu, column) for column in zip(*vectors, strict=True)]
 

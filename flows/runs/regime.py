@@ -97,16 +97,20 @@ def late_regime(run: Run) -> Regime:
     if run.status != "completed":
         return Regime("", reason=f"the run ended early ({run.status})")
     t, loss = np.asarray(run.t, dtype=float), run.quantities["loss"]
-    if loss[-1] <= FLOOR:
-        known = np.flatnonzero(loss > FLOOR)
-        return Regime("exponential", float(t[known[-1]]) / 10 if len(known) else 0.0)
+    known = np.flatnonzero(np.isfinite(loss))
+    if not len(known):
+        return _not_yet("the loss is not known", np.nan)
+    if loss[known[-1]] <= FLOOR:
+        larger = np.flatnonzero(loss > FLOOR)
+        return Regime("exponential", float(t[larger[-1]]) / 10 if len(larger) else 0.0)
+    t = t[: known[-1] + 1]  # what comes later is not known
     window = asymptotic_window(run)
-    exponent = local_exponent(run)
+    exponent = local_exponent(run)[: len(t)]
     last = np.isfinite(exponent) & (t >= t[-1] / 10)
     if np.count_nonzero(last) < FEWEST or t[-1] == 0:
         return _not_yet("there are too few output times", np.nan)
     level = float(np.median(exponent[last]))
-    unstable, slow, passed = _spectrum(run)
+    unstable, slow, passed = _spectrum(run, t[-1])
     late = max(_last_event(run), window.t_start)
     if unstable:
         return _not_yet("the run is beside a saddle, which it leaves", t[-1])
@@ -131,7 +135,7 @@ def _not_yet(reason: str, not_before: float) -> Regime:
 
 def _limit(run: Run, t: Array, exponent: float) -> Regime:
     """Regime of a loss that stands still: it has a positive limit, or nothing has happened yet."""
-    gradient = run.quantities["gradient_norm"]
+    gradient = run.quantities["gradient_norm"][: len(t)]
     last = (t > 0) & (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
     if np.count_nonzero(last) > 3 and t[last][0] <= 1.5 * t[-1] / 10**LIMIT_DECADES:
         slope = np.gradient(np.log(gradient[last]), np.log(t[last]))
@@ -154,12 +158,11 @@ def _exponential(exponent: Array, t: Array, window: Window) -> bool:
     return bool(len(rate) > 1 and (rate < 0).all() and np.ptp(rate) <= DRIFT * abs(rate[-1]))
 
 
-def _spectrum(run: Run) -> tuple[bool, bool, bool]:
+def _spectrum(run: Run, t: float) -> tuple[bool, bool, bool]:
     """Whether the state is beside a saddle, one direction is not fast, all have had their time."""
     eigenvalues = run.curvatures
     if eigenvalues is None:
         return False, True, False
-    t = float(run.t[-1])
     noise = ROUNDING * float(np.abs(eigenvalues).max(initial=0.0)) * t
     least = float(eigenvalues.min(initial=np.inf)) * t
     return least < UNSTABLE - noise, least < FAST, least > PASSED

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -375,7 +375,10 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
 
 
 def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:
-    return kind(**{f.name: arrays[f"{prefix}_{f.name}"] for f in fields(kind)})
+    names = {f.name: f"{prefix}_{f.name}" for f in fields(kind)}
+    # A field with a default may be missing in files from before.
+    known = {f.name for f in fields(kind) if f.default is MISSING or names[f.name] in arrays}
+    return kind(**{name: arrays[names[name]] for name in names if name in known})
 
 
 def provenance(method: str, request: dict[str, Any]) -> dict[str, Any]:

@@ -162,12 +162,12 @@ def observe(
         rate = columns[f"{name}_dot"]
         columns[f"{name}_dot"] = np.where(known["gradient_norm"], rate, np.nan)
     columns["rounding"] = rounding
-    worst = [
-        np.where(known[name], levels[name] / np.where(columns[name] == 0, 1, columns[name]), -1)
-        for name in levels
+    nothing = np.full(len(flat), np.nan)
+    averaging = [
+        np.divide(level, np.abs(columns[name]), out=nothing.copy(), where=known[name] & (level > 0))
+        for name, level in levels.items()
     ]
-    average = np.max(np.abs(worst), axis=0, where=np.array(worst) >= 0, initial=-1)
-    columns["expectation_error"] = np.where(average < 0, np.nan, average)
+    columns["expectation_error"] = np.fmax.reduce(averaging)
     names = feature_names(tuple(potentials), loss.averaged)
     seen = np.stack([columns[name] for name in names], axis=-1)
     return seen.reshape(*y.shape[:-1], len(names))

@@ -118,6 +118,14 @@ def test_what_only_looks_still_is_no_late_regime(case):
     assert not found.begun and reason in found.reason
 
 
+def test_what_is_not_known_at_the_end_is_left_out():
+    run = fall(lambda t: sp.exp(-t), 40.0, curvatures=FAST)
+    unknown = replace(run, loss=np.where(run.t > 30, np.nan, run.loss))
+    assert late_regime(unknown).kind == "exponential"
+    nothing = replace(run, loss=np.nan * run.loss)
+    assert "not known" in late_regime(nothing).reason
+
+
 def test_the_time_before_which_a_law_does_not_begin_is_estimated():
     found = late_regime(fall(lambda t: (1 + t / 10**9) ** -3, 1e4))
     assert 1e8 < found.not_before < 1e9  # the loss changes by its own size in a third of 1e9

@@ -114,6 +114,14 @@ def test_a_minimum_that_is_not_zero_keeps_its_loss_and_loses_its_gradient(loss, 
     assert run.features["expectation_error"][-1] < AVERAGED
 
 
+def test_a_negative_loss_has_its_error_too():
+    system = flows.OwnSystem("averaged", [A], -Expectation(sp.exp(-((A - X) ** 2)), X))
+    run = flows.integrate(system, [1.0], t_end=1e4)
+    assert run.completed
+    assert run["loss"][-1] == pytest.approx(-1 / np.sqrt(3), rel=AVERAGED)
+    assert 0 < run.features["expectation_error"][-1] < AVERAGED
+
+
 def test_an_ensemble_does_not_count_what_is_not_known_as_converged():
     many = flows.integrate_ensemble(
         flows.OwnSystem("averaged", [A], SOFTPLUS), flows.Law(size=2, scale=1.0), t_end=1e3
@@ -188,6 +196,22 @@ def test_a_file_knows_what_is_not_known_also_of_new_potentials(tmp_path):
     assert np.isnan(again["place"][-1])
     assert again["place"][1] == pytest.approx(np.exp(-2 * again.t[1]), rel=1e-8)
     assert flows.check(again)[0].verdict == "HOLDS"
+
+
+def test_a_file_from_before_errors_were_kept_is_read(tmp_path):
+    import xarray
+
+    path, before = saved_run().save(tmp_path / "run.nc"), tmp_path / "before.nc"
+    with xarray.open_dataset(path, engine="h5netcdf") as data:
+        data = data.load().drop_vars(["sound_error", "sound_time"])
+    del data.attrs["digest"]
+    data.to_netcdf(before, engine="h5netcdf")
+    again = flows.load(before)
+    assert np.array_equal(again["loss"], saved_run()["loss"], equal_nan=True)
+    # Control: what has no default is missed.
+    data.drop_vars("sound_x").to_netcdf(before, engine="h5netcdf")
+    with pytest.raises(InputError, match="damaged"):
+        flows.load(before)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from flows.core.files import write_file
 
-__all__ = ["digest", "read_netcdf", "write_netcdf"]
+__all__ = ["digest", "is_damaged", "read_netcdf", "write_netcdf"]
 
 # How the name of a dimension without values begins in HDF5.
 DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
+
+# What follows HDF5's own bytes, which HDF5 never reads, with the digest of these.
+SEAL = b"\npopflow-sha256:"
+DIGITS = 64
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -47,11 +52,26 @@ def write_netcdf(
     # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
     content = xarray.Dataset(dict(variables), attrs=dict(about)).to_netcdf(engine="h5netcdf")
 
+    seal = SEAL + hashlib.sha256(content).hexdigest().encode()
+
     def write(part: str) -> None:
         with open(part, "wb") as file:
             file.write(content)
+            file.write(seal)
 
     write_file(path, write, durable=True)
+
+
+def is_damaged(path: str | os.PathLike[str]) -> bool:
+    """Whether the bytes of a file are not those that were written; False for one from before.
+
+    HDF5 can run for ever on a damaged file, so it is asked first.
+    """
+    content = memoryview(Path(path).read_bytes())
+    end = len(content) - len(SEAL) - DIGITS
+    if end < 0 or content[end:-DIGITS] != SEAL:
+        return False
+    return hashlib.sha256(content[:end]).hexdigest().encode() != content[-DIGITS:]
 
 
 def read_netcdf(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -64,6 +84,8 @@ def read_netcdf(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
     """
     import h5py  # type: ignore[import-untyped]
 
+    if is_damaged(path):
+        raise ValueError("damaged")
     with h5py.File(path) as file:
         found = {name: _values(file[name]) for name in file if not _is_dimension(file[name])}
         return found, {name: file.attrs[name] for name in file.attrs if name[:1] != "_"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from flows.core.errors import InputError
 from flows.core.files import is_remnant, write_file
-from flows.core.netcdf import digest, write_netcdf
+from flows.core.netcdf import digest, is_damaged, write_netcdf
 from flows.ensembles.member import Rows
 
 FORMAT = "popflow-ensemble-1"
@@ -148,6 +148,8 @@ def intact(path: Path, count: int) -> bool:
     if not path.exists():
         return False
     try:
+        if is_damaged(path):
+            return False
         with h5py.File(path) as data:
             written = data.attrs["digest"]
         rows = load(path)

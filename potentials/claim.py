@@ -50,7 +50,7 @@ def _expression(value: Any, name: str) -> sp.Expr:
     """Expression of a number or expression; a string is neither."""
     if isinstance(value, bool) or not isinstance(value, (sp.Expr, int, float)):
         raise ValueError(f"{name} must be an expression or a number, got {value!r}")
-    return sp.sympify(value)
+    return sp.sympify(value, strict=True)
 
 
 @dataclass(frozen=True)

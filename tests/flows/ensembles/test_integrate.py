@@ -272,7 +272,6 @@ def test_there_is_memory_to_measure():
         ({"starts": np.zeros((0, 2, 2))}, "members"),
         ({"starts": [["a"]]}, "numbers"),
         ({"starts": [[[1.0, 2.0], [3.0]]]}, "rows differ"),
-        ({"starts": Law(size=2, scale=-1.0)}, "scale"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(tmp_path, change, word):

@@ -17,6 +17,7 @@ the end of doubles. Values and rates must agree.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,7 +91,7 @@ def measure(
     constant = sp.S.One if c.constant is None else c.constant
     # Factors that do not move only scale an open constant, and can leave the range of doubles.
     (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
-        (_split(x) if c.asymptotic else (sp.S.One, x)) for x in (c.lhs, constant * c.rhs)
+        (_split(run, x) if c.asymptotic else (0.0, x)) for x in (c.lhs, constant * c.rhs)
     )
     sides = lhs_moving, rhs_moving
     lhs, rhs, noise = run.quantities.at((*sides, _noise(lhs_moving - rhs_moving)), c.over)
@@ -113,25 +114,22 @@ def measure(
             return replace(found, holds=None, message=_waiting(regime))
         return found
     found = _asymptotic(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
-    (scale,) = run.quantities.at(
-        (sp.expand_log(sp.log(lhs_scale / rhs_scale), force=True),), "state"
-    )
     if found.constant is None:
         return found
     with np.errstate(over="ignore", under="ignore"):
-        return replace(found, constant=float(found.constant * np.exp(scale[0])))
+        return replace(found, constant=float(found.constant * np.exp(lhs_scale - rhs_scale)))
 
 
-def _split(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Positive factors that are frozen or constant, and the rest, which moves along the flow."""
-    fixed, moving = sp.S.One, sp.S.One
-    for factor in sp.Mul.make_args(expression):
-        still = not sp.sympify(_moving(factor), strict=True)
-        if still and factor.free_symbols and not factor.could_extract_minus_sign():
-            fixed *= factor
-        else:
-            moving *= factor
-    return fixed, moving
+def _split(run: Run, expression: sp.Expr) -> tuple[float, sp.Expr]:
+    """Logarithm of the positive factors that do not move along the flow, and the rest."""
+    factors = sp.Mul.make_args(expression)
+    still = [x for x in factors if x.free_symbols and not _moving(x)]
+    scale = sp.expand_log(sp.log(sp.Mul(*still)), force=True)
+    value = float(run.quantities.at((scale,), "state")[0].flat[0])
+    # A negative factor, or one that is not defined on this run, has no logarithm: it stays.
+    if not math.isfinite(value):
+        return 0.0, expression
+    return value, sp.Mul(*(x for x in factors if x not in still))
 
 
 def _moving(expression: sp.Expr) -> bool:

@@ -153,6 +153,20 @@ WRITTEN = {
 }
 
 
+def test_a_frozen_factor_that_is_negative_turns_an_inequality_round():
+    run = fall(lambda t: (4 + 2 * t) ** -2 / 4, 1e8)
+    falling = symbol("loss_dot_0")  # negative, and it does not move
+    for factor, true in ((falling, True), (falling**2, False), (symbol("loss_0"), False)):
+        claim = Inequality(
+            id="own",
+            statement="",
+            source=SOURCE,
+            conclusions=(Comparison(factor * -loss_dot, ">=", factor * loss, where=(t - 1,)),),
+        )
+        (found,) = check(run, claim)
+        assert found.verdict == ("HOLDS" if true else "VIOLATED"), found.message
+
+
 @pytest.mark.parametrize("text", WRITTEN)
 def test_the_same_claim_has_the_same_verdict_however_it_is_written(text):
     comparison, true = WRITTEN[text]

@@ -77,13 +77,13 @@ def printed_forms() -> tuple[PrintedForm, ...]:
             lemma_20,
             step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
         ),
-        PrintedForm(f"{PAPER}, equation 66, C = 342 pi^2", step(decay, "dZ/dt >= -342")),
+        PrintedForm(f"{PAPER}, equation 66, C = 152 pi^2", step(decay, "dZ/dt >= -152")),
         PrintedForm(
             f"{PAPER}, equation 68, c = 1/(24 pi)",
             step("distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),
         ),
         PrintedForm(
-            f"{PAPER}, Theorem 14, C = 342 pi^2 (24 pi)^(1/3)",
+            f"{PAPER}, Theorem 14, C = 152 pi^2 (24 pi)^(1/3)",
             step("lower bound of the loss", "L^(-1/3) <="),
         ),
     )

@@ -19,6 +19,7 @@ from symbolic.systems.relu_neuron.phase_3 import (
     derive_hessian_bound,
     derive_movement,
     derive_sizes,
+    derive_upper_rate,
 )
 from symbolic.systems.relu_neuron.toy import derive_equal, derive_parallel
 
@@ -52,6 +53,7 @@ def derive() -> Document:
             derive_transverse_bound(),
             derive_sizes(),
             derive_movement(),
+            derive_upper_rate(),
             derive_hessian_bound(),
             derive_distance_decay(),
             derive_reach(),

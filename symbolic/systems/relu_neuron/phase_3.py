@@ -40,6 +40,7 @@ __all__ = [
     "derive_hessian_bound",
     "derive_movement",
     "derive_sizes",
+    "derive_upper_rate",
 ]
 
 #: `|r|^2 <= RESIDUAL_VS_LOSS n L` where `|w_i| >= |v|/(4n)`.
@@ -222,6 +223,58 @@ def derive_movement() -> Derivation:
                 domain=(*FRACTIONS, *NEURONS),
                 fresh=True,
                 relation="<=",
+            ),
+        ),
+    )
+
+
+def derive_upper_rate() -> Derivation:
+    r"""Derive the `t^-3` upper bound from Theorem 7: Corollary 12 with its powers of n and |v|.
+
+    Returns
+    -------
+    Derivation
+        `L <= (27/c^6) n^4 |v|^2/t^3`, with the constant `c` of Theorem 7.
+    """
+    t = sp.Symbol("t", real=True)
+    loss = sp.Function("L", positive=True)(t)
+    c, begin, passed = sp.symbols("c L_T tau", positive=True)
+    third = sp.Rational(1, 3)
+    least = c * LOSS ** (2 * third) / (N ** (2 * third) * V**third)
+    rate = c**2 / (3 * N ** (4 * third) * V ** (2 * third))
+    return Derivation(
+        "upper bound of the loss",
+        f"{PAPER}, Corollary 12; derived here from Theorem 7",
+        (
+            Step(
+                sp.Derivative(loss**-third, t),
+                -sp.Derivative(loss, t) / (3 * loss ** (4 * third)),
+                "rate of L^(-1/3); along the flow L' = -G^2 with G = |grad L|",
+                fresh=True,
+            ),
+            Step(
+                (least * (1 + SLACK)) ** 2 / (3 * LOSS ** (4 * third)),
+                rate,
+                "Theorem 7: L^(-1/3) grows at least like (c^2/3) n^(-4/3) |v|^(-2/3) t",
+                assumptions=("G = (1 + s) c L^(2/3)/(n^(2/3) |v|^(1/3)), s >= 0",),
+                domain=((SLACK, sp.S.Zero, sp.oo), *NEURONS),
+                fresh=True,
+                relation=">=",
+            ),
+            Step(
+                (begin + rate * passed) ** -3,
+                (rate * passed) ** -3,
+                "L = (L(T)^(-1/3) + ...)^(-3), without the start",
+                assumptions=("L_T stands for L(T)^(-1/3)",),
+                domain=NEURONS,
+                fresh=True,
+                relation="<=",
+            ),
+            Step(
+                (rate * passed) ** -3,
+                27 / c**6 * N**4 * V**2 / passed**3,
+                "L <= (27/c^6) n^4 |v|^2/t^3",
+                domain=NEURONS,
             ),
         ),
     )

@@ -96,8 +96,9 @@ limit = flows.tail_constant(pair, exponent=3)
 print(f"t^3 L -> {limit.value:.9f} +- {limit.error:.1g}; pi^2/6 = {np.pi**2 / 6:.9f}")
 
 # %% [markdown]
-# **A printed lemma that is false.** Put to the machine, the paper's formulas are proved, all but
-# one, which holds with another constant:
+# **What is printed, and what holds.** Put to the machine, the paper's formulas are proved, all but
+# three. Lemma 20 holds with another constant. Of the toy examples in appendix A, read without a
+# direction, neurons opposite to the teacher have no linear rate; towards it they have one:
 
 # %%
 for printed in symbolic.printed_forms("relu_neuron"):

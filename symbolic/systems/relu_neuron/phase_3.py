@@ -263,18 +263,12 @@ def derive_upper_rate() -> Derivation:
             ),
             Step(
                 (begin + rate * passed) ** -3,
-                (rate * passed) ** -3,
-                "L = (L(T)^(-1/3) + ...)^(-3), without the start",
-                assumptions=("L_T stands for L(T)^(-1/3)",),
+                27 / c**6 * N**4 * V**2 / passed**3,
+                "L <= (27/c^6) n^4 |v|^2/t^3",
+                assumptions=("L = (L(T)^(-1/3) + ...)^(-3); L_T stands for L(T)^(-1/3)",),
                 domain=NEURONS,
                 fresh=True,
                 relation="<=",
-            ),
-            Step(
-                (rate * passed) ** -3,
-                27 / c**6 * N**4 * V**2 / passed**3,
-                "L <= (27/c^6) n^4 |v|^2/t^3",
-                domain=NEURONS,
             ),
         ),
     )

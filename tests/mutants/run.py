@@ -93,7 +93,8 @@ def outcomes(file: str, count: int, session: Path) -> Iterator[Outcome]:
         work.set_multiple_results(others, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
         execute(work, config)
         for item, result in work.completed_work_items:
-            if result.worker_outcome is not WorkerOutcome.SKIPPED:
+            # Cosmic Ray cannot change all that it wants to, such as an exception with a dot.
+            if result.worker_outcome is WorkerOutcome.NORMAL:
                 lines = [x[1:].strip() for x in result.diff.splitlines() if x.startswith("+")]
                 place = f"{file}:{item.mutations[0].start_pos[0]}"
                 changed = " ".join(lines[1:]).strip()

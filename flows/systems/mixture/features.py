@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.expectation import Expected, expect
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, SoundState, accuracy, components, gradient, longest
 from flows.systems.mixture.sums import moments
@@ -41,22 +42,22 @@ class Sample(NamedTuple):
         """How many of the user's components each one stands for, shape (k, 1)."""
         return self.frame.multiplicity[:, None]
 
-    def turn(self, law: str) -> Array:
+    def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls, shape (k, r)."""
-        curve = moments(law, self.means, self.found.rule, curve=True).curve
+        curve = moments(calculus, self.means, self.found.rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
 
 
 def features(
-    law: str, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
+    calculus: Calculus, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
 ) -> dict[str, Array]:
     """Features at several times.
 
     Parameters
     ----------
-    law : str
-        One of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The loss's derived integrands.
     frame : Frame
         Frame of the run.
     states : SoundState
@@ -72,13 +73,13 @@ def features(
         of KL divergence, ``E|v|^2`` and gradient (``quadrature_error``). ``X_dot`` is the
         derivative of ``X`` by time, from the state.
     """
-    rows = [_row(law, frame, states.at(t), more) for t in range(len(states))]
+    rows = [_row(calculus, frame, states.at(t), more) for t in range(len(states))]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _row(law: str, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
+def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
     means = components(frame, state)
-    found = expect(law, means, accuracy(means))
+    found = expect(calculus, means, accuracy(means))
     velocity = -gradient(frame, means, found.pull)
     length = np.linalg.norm(means.mu, axis=1)
     safe = np.where(length > 0, length, 1.0)[:, None]

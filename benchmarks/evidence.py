@@ -4,8 +4,8 @@ Run
 
     python benchmarks/evidence.py [NAME ...]
 
-It verifies every step of every derivation anew, breaks each step (a sign, a factor 2, one term's
-sign, two indices exchanged; an inequality turned round) and prints the tables of the README;
+It verifies every step of every derivation anew, breaks each step (a sign, a factor 1.001, one
+term's sign, two indices exchanged; an inequality turned round) and prints the tables of the README;
 then the formulas as the papers print them, with the form that corrects one which does not hold.
 Exits with 1 if a step is refuted or open, or an error is not seen.
 """

@@ -34,6 +34,8 @@ ROUNDING = mp.mpf("1e-50")
 VISIBLE = mp.mpf("1e-3")
 # One wrong term among dozens, relative to their sum, in degree up to fourteen.
 SEEN = mp.mpf("1e-6")
+# What is wrong is wrong by this factor: a slip in the third digit.
+A_LITTLE = sp.Rational(1001, 1000)
 A_VALUE = 1.7
 DOCUMENT = derive()
 STEPS = [
@@ -84,7 +86,7 @@ def equal(lhs, rhs):
 
 
 def mutants(step):
-    """Sides with a sign changed, a factor 2, two letters exchanged, or an adjoint left out."""
+    """Sides with a sign changed, a factor 1.001, two letters exchanged, or an adjoint left out."""
     zero = step.rhs == 0
     whole, other = (step.lhs, step.rhs) if zero else (step.rhs, step.lhs)
     term = sp.Add.make_args(entries(whole)[0])[0]
@@ -96,7 +98,11 @@ def mutants(step):
     if not zero:  # of zero these are no errors
         names = sorted((x for x in whole.free_symbols if not x.is_commutative), key=str)
         swaps = [{a: b, b: a} for a, b in itertools.pairwise(names)]
-        broken += [-whole, 2 * whole, *(whole.subs(swap, simultaneous=True) for swap in swaps)]
+        broken += [
+            -whole,
+            A_LITTLE * whole,
+            *(whole.subs(swap, simultaneous=True) for swap in swaps),
+        ]
     return [(m, other) for m in broken if not equal(m, whole)]
 
 

@@ -536,7 +536,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         hypotheses=(
             *_LOCAL,
-            Hypothesis("Delta(0) != 0", symbol("balance_defect_0"), ">", sp.S.Zero),
+            Hypothesis("L_reg(T2) != 0 in doubles", symbol("loss_balance_T2"), ">", sp.S.Zero),
         ),
         conclusions=(
             Comparison(

@@ -104,9 +104,13 @@ def run_table(run: Trajectory) -> Table:
 
 def verdict_table(verdicts: Sequence[Verdict], proven: Proven | None = None) -> Table:
     """One row a verdict, with what a certificate proves of the same claim."""
-    heading = ("claim", "verdict", "measured", "bound", "error", "constant", "at t")
+    heading = ("claim", "verdict", "measured", "bound", "error", "resolution", "constant", "at t")
     rows = [
-        (v.claim, str(v.verdict), v.measured, v.bound, v.error, v.constant, v.attained_at)
+        (
+            v.claim,
+            str(v.verdict),
+            *(v.measured, v.bound, v.error, v.resolution, v.constant, v.attained_at),
+        )
         for v in verdicts
     ]
     if proven is None:

@@ -97,6 +97,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
         constant=worst.constant,
         attained_at=worst.attained_at,
         message=worst.message + (note if missing else ""),
+        resolution=worst.resolution,
     )
 
 

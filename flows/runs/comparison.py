@@ -11,8 +11,12 @@ round. That has a meaning in the late regime only (:mod:`flows.runs.regime`); be
 decided. The slope is taken from the state where the rates of both sides are known, and from the
 values otherwise, in the two halves of the last stretch of the late regime; the interval for its
 limit continues the change between the halves three times (a slope that dies out: to zero), widened
-by the numerical error. To refute takes two decades of the late regime, or a loss that has fallen to
-the end of doubles. Values and rates must agree.
+by the numerical error. A slope of the wrong sign that stands still is none that dies out: then
+nothing holds, and a smaller one refutes. To refute takes two decades of the late regime, or a loss
+that has fallen to the end of doubles. Values and rates must agree.
+
+What holds comes with its *resolution*: by so much could the exponent or, relative to it, the
+constant be wrong, and the run would not tell.
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ RESOLUTION = 0.01
 #: A slope above this, over at least so many steady decades, refutes a constant.
 REFUTATION = 0.05
 REFUTATION_DECADES = 2.0
+#: ... and a smaller one, if all that is known of it lies within this part of it.
+REFUTATION_STILL = 0.02
+STILL = 0.1
 #: How many times the change between two half-windows is continued towards infinity.
 CONTINUATION = 3.0
 #: Fewer output times than this in the window decide nothing.
@@ -76,6 +83,7 @@ class ComparisonResult:
     constant: float | None = None
     attained_at: float | None = None
     message: str = ""
+    resolution: float | None = None
 
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
@@ -238,7 +246,11 @@ def _asymptotic(
         further = 0.0  # a slope that dies out ends at zero
     low, high = min(late, further) - noise, max(late, further) + noise
     low, high = (low, high) if sense > 0 else (-high, -low)
-    holds = True if high <= RESOLUTION else None
+    late *= sense
+    still = low > 0 and high - low <= STILL * late
+    holds = True if high <= RESOLUTION and not still else None
+    # With a slope that is larger by this, the answer would be another one.
+    unseen = min(RESOLUTION - high, max(-low, (high - low) / STILL - late))
     # A transient can look like anything: to refute takes two decades, or an exponential that was
     # followed until doubles are exhausted.
     settled = (
@@ -246,7 +258,9 @@ def _asymptotic(
         and regime.kind != "exponential"
         and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
     )
-    if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
+    if low > (REFUTATION_STILL if still else REFUTATION) and (
+        settled or run.quantities["loss"][-1] <= FLOOR
+    ):
         holds = False
     found = {
         True: "one constant serves",
@@ -254,23 +268,22 @@ def _asymptotic(
         None: "the trend is not settled",
     }[holds]
     message = (
-        f"{found}: lhs/rhs goes like t^{late:+.4g} on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
+        f"{found}: lhs/rhs goes like t^{sense * late:+.4g} "
+        f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
-    if claim.exponent is None:
-        return replace(result, holds=holds, message=message)
-    # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
-    p, base = float(claim.exponent), rhs_slope[half:].mean()
-    measured = p * lhs_slope[half:].mean() / base
-    spread = abs(p * (high - low) / base)
-    return replace(
-        result,
-        holds=holds,
-        measured=float(measured),
-        bound=p,
-        error=float(spread),
-        message=message,
-    )
+    scale = 1.0
+    if claim.exponent is not None:
+        # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
+        p, base = float(claim.exponent), float(rhs_slope[half:].mean())
+        scale = abs(p / base)
+        measured = float(p * lhs_slope[half:].mean() / base)
+        result = replace(result, measured=measured, bound=p, error=float(scale * (high - low)))
+    if holds:
+        resolution = float(scale * unseen)
+        message += f"; an exponent that is sharper by less than {resolution:.2g} holds as well"
+        result = replace(result, resolution=resolution)
+    return replace(result, holds=holds, message=message)
 
 
 def _slopes(

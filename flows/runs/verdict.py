@@ -88,6 +88,9 @@ class Verdict:
         The time at which the constant (or the smallest margin) is attained.
     message : str
         One line for a person.
+    resolution : float or None
+        Where the conclusion holds: by less than this the exponent or, relative to both sides, the
+        constant could be sharper, and the run would not tell.
     """
 
     claim: str
@@ -100,6 +103,7 @@ class Verdict:
     constant: float | None
     attained_at: float | None
     message: str
+    resolution: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""
@@ -109,6 +113,7 @@ class Verdict:
             "measured": _plain(self.measured),
             "bound": _plain(self.bound),
             "error": _plain(self.error),
+            "resolution": _plain(self.resolution),
             "hypotheses": [h.to_json() for h in self.hypotheses],
             "source": self.source.to_json(),
             "constant": _plain(self.constant),

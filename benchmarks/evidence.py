@@ -61,7 +61,8 @@ def main() -> int:
         f"{time.process_time() - begun:.0f} s"
     )
     print("\n| printed | evidence | corrected |\n|---|---|---|")
-    for printed in symbolic.printed_forms("relu_neuron"):
+    forms = (symbolic.printed_forms(name) for name in ("relu_neuron", "matrix_factorization"))
+    for printed in (form for some in forms for form in some):
         found = printed.form.verify().finding
         where = ", ".join(f"{name} = {value}" for name, value in found.counterexample)
         corrected = printed.corrected.rule if printed.corrected else ""

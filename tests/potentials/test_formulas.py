@@ -77,6 +77,7 @@ def matrix_factorization(x):
     strong = (a, ">=", 10 * s)
     chain = (x.imbalance, "<=", 1e-9)
     sign = (x.orientation_0 > 0) - (x.orientation_0 < 0)
+    local, after = [isotropic, *four, strong, (x.T1, "<=", x.T2)], [t - x.T2 - 1e-9]
     connected = (max(x.is_complex, sign), ">", 0)
     return {
         "orthogonal_parts": [
@@ -104,8 +105,34 @@ def matrix_factorization(x):
                 [t, 0.99 * s - x.value_max, x.main_term - 1e-9 * x.layer_max],
             )
         ],
-        "local_rate": [(x.loss, "<=", x.loss_T2 * exp(-(s**1.5) * (t - x.T2)), [t - x.T2 - 1e-9])],
+        "local_rate": [(x.loss, "<=", x.loss_T2 * exp(-(s**1.5) * (t - x.T2)), after)],
+        "parts_dissipate": [(-x.loss_fit_dot, "==", x.fit_speed**2, [t])],
+        "singular_value_flow": [(x.nuclear_norm_dot, "==", x.depth * x.singular_speed, [t])],
+        "fit_decays": [
+            (
+                -x.loss_fit_dot,
+                ">=",
+                1.998 * x.depth * x.layer_min ** (2 * x.depth - 2) * x.loss_fit,
+                [t],
+            )
+        ],
+        "layers_local": [
+            (x.layer_min, ">=", s**0.25 / sqrt(2), [t - x.T2]),
+            (x.layer_max, "<=", s**0.25 * sqrt(2), [t - x.T2]),
+        ],
+        "balance_rate": [
+            (
+                x.loss_balance,
+                "<=",
+                x.loss_balance_T2 * exp(-a / 3 * sqrt(s) * (t - x.T2)),
+                after,
+            )
+        ],
     }, {
+        "singular_value_flow": [chain],
+        "fit_decays": [(x.layer_min, ">", 0)],
+        "layers_local": local,
+        "balance_rate": [*local, (x.loss_balance_T2, ">", 0)],
         "balance_conserved": [(a, "<=", 0)],
         "balance_decays": [
             (a, ">", 0),
@@ -129,7 +156,7 @@ def matrix_factorization(x):
         ],
         "skew_monotone": [(x.depth / 2 % 1, "<=", 0), chain],
         "main_term_grows": [isotropic, *four, chain, connected],
-        "local_rate": [isotropic, *four, strong, (x.T1, "<=", x.T2)],
+        "local_rate": local,
     }
 
 
@@ -256,7 +283,9 @@ def relu_neuron(x):
         (math.log10(scale / v), "<=", -2 - 4226 * math.log10(n)),
     ]
     small = (scale / v) ** (1 / 24)
-    constant = 342 * pi**2
+    constant = 152 * pi**2
+    third, reach = (n**2 * v) ** (1 / 3), x.z_max
+    rate_of_one = (1 - x.angle_max / pi) ** 2 * math.cos(x.angle_max / 2) ** 2
     slope = n ** (17 / 3) / (k0**2 * v ** (2 / 3)) * (t - x.T2)
     return {
         "loss_upper": [(x.loss, "<=", n**4 * v**2 / (t - x.T2) ** 3, late)],
@@ -264,7 +293,7 @@ def relu_neuron(x):
         "exact_param_rate": [(-x.loss_dot, ">=", x.loss, late)],
         "distance_decay": [(-x.pairwise_distance_dot, "<=", n**4 * z**2 / (k0**2 * v), late)],
         "distance_vs_loss": [(x.loss, ">=", z**3 / (n**5 * v), late)],
-        "kappa_persists": [(x.kappa_max, ">=", k0 / 3, [t, positive(x.z_min)])],
+        "kappa_persists": [(x.kappa_max, ">=", min(k0, pi / 2), [positive(t), positive(x.z_min)])],
         "separation": [
             (
                 sin(x.kappa) * x.kappa_dot,
@@ -320,9 +349,50 @@ def relu_neuron(x):
                 late,
             )
         ],
+        "phase_times": [(x.T2 * n, "<=", 9 * log(n), [-t])],
+        "residual_vs_loss": [(x.residual_norm**2, "<=", 36 * n * x.loss, late)],
+        "gradient_upper": [(x.gradient_norm**2, "<=", 1.001 * n * x.loss, [t])],
+        "finite_movement": [
+            (
+                -x.loss_dot / (3 * x.loss ** (2 / 3)),
+                ">=",
+                x.gradient_norm / third,
+                [*late, v**2 / n**14 - x.loss],
+            )
+        ],
+        "hessian_bounds": [
+            (x.curvature, "<=", (1 / 2 + 16 / pi) * n, late),
+            (x.curvature, ">=", -4 / pi * n, late),
+        ],
+        "distance_vs_reach": [
+            (z, ">=", sin(min(x.kappa_max, pi / 2)) * reach, [t, positive(x.z_min)])
+        ],
+        "angle_vs_reach": [(x.angle_max, "<=", 2 * pi * n * reach / v, late)],
+        "mirror_pair": [
+            (x.loss, "<=", v**2 / t**3, [positive(t)]),
+            (x.loss, ">=", v**2 / t**3, [positive(t)]),
+        ],
+        "parallel_rate": [(-x.loss_dot, "==", n * x.loss, [t])],
+        "equal_rate": [(-x.loss_dot, ">=", 0.999 * n * rate_of_one * x.loss, [t])],
     }, {
         "loss_upper": start,
-        "loss_lower": [several, transverse, spread],
+        "loss_lower": [several, transverse, spread, *start],
+        "phase_times": [several, *start],
+        "residual_vs_loss": balanced[:1],
+        "finite_movement": balanced,
+        "hessian_bounds": balanced,
+        "distance_vs_reach": [several, transverse],
+        "angle_vs_reach": [balanced[0], acute, (x.z_max_0, ">", 0)],
+        "mirror_pair": [
+            several,
+            (n, "<=", 2),
+            (x.balance_0, "<=", 1 + 1e-12),
+            (x.residual_norm_0**2 - x.rho_0**2, "<=", 1e-12 * v**2),
+            transverse,
+            (x.h_0, ">", 0),
+        ],
+        "parallel_rate": [(x.zeta_0, "<=", 0), (x.h_0, ">", 0)],
+        "equal_rate": [(x.distance_0, "<=", 0), (x.theta_pair_0, "<=", 0)],
         "exact_param_rate": [(n, "<=", 1), (x.norm_0, ">", 0), (x.theta_0, "<", pi)],
         "distance_decay": [several, transverse, spread, *balanced],
         "distance_vs_loss": [several, *balanced],
@@ -459,6 +529,7 @@ DEFINED = {
         "z_norms": lambda f: f["zeta"],
         "sigma": lambda f: np.sqrt((f["norm"] ** 2).sum(axis=1) / (f["n"] * f["d"])),
         "z_min": lambda f: f["zeta"].min(axis=1),
+        "z_max": lambda f: f["zeta"].max(axis=1),
     },
     "gmm_em": {
         "squared_norm_sum": lambda f: (f["norm"] ** 2).sum(axis=1),
@@ -483,6 +554,7 @@ DEFINED = {
         "layer_max": lambda f: f["layer_value"].max(axis=1),
         "layer_min": lambda f: f["layer_value"].min(axis=1),
         "determinant": lambda f: f["determinant"],
+        "nuclear_norm": lambda f: f["singular_value"].sum(axis=1),
         "value_max": lambda f: f["singular_value"].max(axis=1),
         "value_min": lambda f: f["singular_value"].min(axis=1),
     },

@@ -1,12 +1,14 @@
 """Deep linear chains against scalar differentiation and against chains in numbers."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import sympy as sp
 from mpmath import mp
 
+from symbolic import Evidence
 from symbolic.language.matrix_calculus import adjoint, differential, evaluate, letters
 from symbolic.systems.matrix_factorization.balanced import balanced_field
 from symbolic.systems.matrix_factorization.chain import (
@@ -40,8 +42,10 @@ STEPS = [
     pytest.param(step, id=f"{derivation.name}: {step.rule}")
     for derivation in DOCUMENT.derivations
     for step in derivation.steps
+    if step.relation == "=="
 ]
-MATRIX_STEPS = [p for p in STEPS if not p.values[0].lhs.has(sp.Sum)]
+INEQUALITIES = [s for s in DOCUMENT.steps if s.relation != "=="]
+MATRIX_STEPS = [p for p in STEPS if not p.values[0].lhs.has(sp.Sum, sp.Derivative)]
 
 
 def entries(side):
@@ -106,6 +110,13 @@ def mutants(step):
 def test_step_is_proved_by_expansion(step):
     assert equal(step.lhs, step.rhs)
     assert any(a != 0 for a in entries(step.lhs))
+
+
+@pytest.mark.parametrize("step", INEQUALITIES, ids=lambda s: s.rule)
+def test_an_inequality_of_numbers_is_proved_and_its_converse_refuted(step):
+    assert step.verify().evidence is Evidence.PROVED
+    converse = {"<=": ">=", ">=": "<="}[step.relation]
+    assert replace(step, relation=converse).verify().evidence is Evidence.REFUTED
 
 
 @pytest.mark.parametrize("step", MATRIX_STEPS)

@@ -15,8 +15,8 @@ by the numerical error. A slope of the wrong sign that stands still is none that
 nothing holds, and a smaller one refutes. To refute takes two decades of the late regime, or a loss
 that has fallen to the end of doubles. Values and rates must agree.
 
-What holds comes with its *resolution*: by so much could the exponent or, relative to it, the
-constant be wrong, and the run would not tell.
+What holds comes with its *resolution*: what is claimed does not hold with an exponent, or relative
+to both sides with a constant, that is sharper by more.
 """
 
 from __future__ import annotations
@@ -181,6 +181,10 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     message = (
         f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
     )
+    size = max(abs(lhs[worst]), abs(rhs[worst]))
+    resolution = float(error[worst] / size) if holds else None
+    if holds:
+        message += f"; a constant that is sharper by less than {resolution:.1e} is not told apart"
     return ComparisonResult(
         holds,
         True,
@@ -190,6 +194,7 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         tightest,
         float(t[worst]),
         message,
+        resolution,
     )
 
 
@@ -236,7 +241,8 @@ def _asymptotic(
     lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
     slope = lhs_slope - rhs_slope
     half = len(tail) // 2
-    early, late = slope[:half].mean(), slope[half:].mean()
+    # Above zero, the ratio leaves every constant behind.
+    early, late = sense * slope[:half].mean(), sense * slope[half:].mean()
     if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
         return replace(result, message="values and rates of the run disagree: it is not resolved")
     width = np.log(t[tail[-1]] / t[tail[half]])
@@ -245,12 +251,11 @@ def _asymptotic(
     if further * late < 0 and early * late > 0:
         further = 0.0  # a slope that dies out ends at zero
     low, high = min(late, further) - noise, max(late, further) + noise
-    low, high = (low, high) if sense > 0 else (-high, -low)
-    late *= sense
-    still = low > 0 and high - low <= STILL * late
+    change = CONTINUATION * abs(late - early) + 2 * noise
+    still = late > 0 and change <= STILL * late
     holds = True if high <= RESOLUTION and not still else None
-    # With a slope that is larger by this, the answer would be another one.
-    unseen = min(RESOLUTION - high, max(-low, (high - low) / STILL - late))
+    # With a slope that is larger by this it does not hold, whatever the change between the halves.
+    unseen = min(RESOLUTION - noise, change / STILL) - late
     # A transient can look like anything: to refute takes two decades, or an exponential that was
     # followed until doubles are exhausted.
     settled = (
@@ -281,7 +286,7 @@ def _asymptotic(
         result = replace(result, measured=measured, bound=p, error=float(scale * (high - low)))
     if holds:
         resolution = float(scale * unseen)
-        message += f"; an exponent that is sharper by less than {resolution:.2g} holds as well"
+        message += f"; an exponent that is sharper by less than {resolution:.2g} may hold as well"
         result = replace(result, resolution=resolution)
     return replace(result, holds=holds, message=message)
 

@@ -89,8 +89,8 @@ class Verdict:
     message : str
         One line for a person.
     resolution : float or None
-        Where the conclusion holds: by less than this the exponent or, relative to both sides, the
-        constant could be sharper, and the run would not tell.
+        Where the conclusion holds: with an exponent, or relative to both sides with a constant,
+        that is sharper by more it would not. What is smaller the run may not tell.
     """
 
     claim: str

@@ -15,8 +15,9 @@ by the numerical error. A slope of the wrong sign that stands still is none that
 nothing holds, and a smaller one refutes. To refute takes two decades of the late regime, or a loss
 that has fallen to the end of doubles. Values and rates must agree.
 
-What holds comes with its *resolution*: what is claimed does not hold with an exponent, or relative
-to both sides with a constant, that is sharper by more.
+What holds comes with its *resolution*. With an open constant it is a power of time: what is claimed
+does not hold if it is sharper by a larger one. With an explicit constant it is the error, relative
+to both sides: a constant that is sharper than the tightest one by more is refuted.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     size = max(abs(lhs[worst]), abs(rhs[worst]))
     resolution = float(error[worst] / size) if holds else None
     if holds:
-        message += f"; a constant that is sharper by less than {resolution:.1e} is not told apart"
+        message += f"; a constant that differs by less than {resolution:.1e} is not told apart"
     return ComparisonResult(
         holds,
         True,
@@ -277,18 +278,23 @@ def _asymptotic(
         f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
-    scale = 1.0
-    if claim.exponent is not None:
-        # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
-        p, base = float(claim.exponent), float(rhs_slope[half:].mean())
-        scale = abs(p / base)
-        measured = float(p * lhs_slope[half:].mean() / base)
-        result = replace(result, measured=measured, bound=p, error=float(scale * (high - low)))
     if holds:
-        resolution = float(scale * unseen)
-        message += f"; an exponent that is sharper by less than {resolution:.2g} may hold as well"
-        result = replace(result, resolution=resolution)
-    return replace(result, holds=holds, message=message)
+        message += f"; it would not hold if it were sharper by more than t^{unseen:.1e}"
+        result = replace(result, resolution=float(unseen))
+    if claim.exponent is None:
+        return replace(result, holds=holds, message=message)
+    # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
+    p, base = float(claim.exponent), rhs_slope[half:].mean()
+    measured = p * lhs_slope[half:].mean() / base
+    spread = abs(p * (high - low) / base)
+    return replace(
+        result,
+        holds=holds,
+        measured=float(measured),
+        bound=p,
+        error=float(spread),
+        message=message,
+    )
 
 
 def _slopes(

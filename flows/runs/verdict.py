@@ -89,8 +89,9 @@ class Verdict:
     message : str
         One line for a person.
     resolution : float or None
-        Where the conclusion holds: with an exponent, or relative to both sides with a constant,
-        that is sharper by more it would not. What is smaller the run may not tell.
+        Where the conclusion holds: what the run may not tell. With an unspecified constant: the
+        power of time by which the claim can be sharper and may still hold. Otherwise: the relative
+        difference of constants that are not told apart.
     """
 
     claim: str

@@ -199,9 +199,7 @@ def test_an_exponent_a_little_beyond_the_attained_one_is_violated(claim, name):
     (found,) = flows.check(run_of(name), replace(CLAIMS[claim], conclusions=first, hypotheses=()))
     sharper = BEYOND_ATTAINED[claim, name] * (1 if first[0].relation == "<=" else -1)
     broken = {"conclusions": first, "hypotheses": (), "exponent": found.measured + sharper}
-    assert found.verdict is HOLDS and found.resolution <= abs(
-        found.measured + sharper - found.bound
-    )
+    assert found.verdict is HOLDS
     assert outcome(run_of(name), claim, **broken) is VIOLATED
 
 

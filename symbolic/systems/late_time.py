@@ -106,7 +106,8 @@ def layers(
     -------
     Point, tuple of Matrix
         The generators turn one layer's rows and the next one's columns against each other: by any
-        matrix without the balancing term, by rotations with it.
+        matrix without the balancing term, by rotations with it. For a multiple of the identity,
+        rotations of the first layer's columns with the last one's rows are among them.
     """
     d, depth = target.rows, len(at)
     blocks = [sp.MatrixSymbol(f"w{j + 1}", d, d) for j in range(depth)]
@@ -121,27 +122,28 @@ def layers(
     symbols = tuple(s for block in blocks for s in entries(block))
     values = tuple(e for w in at for e in w)
     point = Point(symbols, loss, sp.S.Zero, (), values)
-    return point, tuple(_turns(d, depth, regularization == 0))
+    outer = target == target[0, 0] * sp.eye(d)
+    return point, tuple(_turns(d, depth, regularization == 0, outer))
 
 
-def _turns(d: int, depth: int, every: bool) -> list[sp.ImmutableMatrix]:
+def _turns(d: int, depth: int, every: bool, outer: bool) -> list[sp.ImmutableMatrix]:
     """Generators ``W_j -> A W_j``, ``W_(j+1) -> -W_(j+1) A`` as matrices on all entries."""
-    size, found = d * d, []
-    unit = sp.eye(d)
-    for j in range(depth - 1):
+    size, found, unit = d * d, [], sp.eye(d)
+    for j in range(depth if outer else depth - 1):
+        after = (j + 1) % depth
         for p in range(d):
-            for q in range(d) if every else range(p):
+            for q in range(d) if every and after else range(p):
                 a = sp.zeros(d, d)
                 a[p, q] = 1
-                if not every:
+                if not (every and after):
                     a[q, p] = -1
                 x = sp.zeros(depth * size, depth * size)
-                x[j * size : (j + 1) * size, j * size : (j + 1) * size] = sp.kronecker_product(
-                    a, unit
+                rows, columns = (
+                    slice(j * size, (j + 1) * size),
+                    slice(after * size, (after + 1) * size),
                 )
-                x[
-                    (j + 1) * size : (j + 2) * size, (j + 1) * size : (j + 2) * size
-                ] = -sp.kronecker_product(unit, a.T)
+                x[rows, rows] = sp.kronecker_product(a, unit)
+                x[columns, columns] = -sp.kronecker_product(unit, a.T)
                 found.append(sp.ImmutableMatrix(x))
     return found
 

@@ -17,6 +17,7 @@ from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
+from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
@@ -261,7 +262,7 @@ def report(systems: tuple[str, ...], out: str, force: bool) -> int:
     return 0
 
 
-for _command in (ensemble, certify, verify):
+for _command in (ensemble, certify, verify, law):
     commands.add_command(_command)
 
 

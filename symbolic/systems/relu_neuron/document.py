@@ -21,7 +21,7 @@ from symbolic.systems.relu_neuron.phase_3 import (
     derive_sizes,
     derive_upper_rate,
 )
-from symbolic.systems.relu_neuron.toy import derive_equal, derive_parallel
+from symbolic.systems.relu_neuron.toy import derive_equal, derive_mirror_bounds, derive_parallel
 
 __all__ = ["derive"]
 
@@ -47,6 +47,7 @@ def derive() -> Document:
             derive_separation(),
             derive_persistence(),
             derive_mirror_pair(),
+            derive_mirror_bounds(),
             derive_parallel(),
             derive_equal(),
             derive_phase_2(),

@@ -1,6 +1,7 @@
-r"""Toy examples of appendix A with a linear rate: neurons along the teacher, and equal neurons.
+r"""Toy examples of appendix A: neurons along the teacher, equal neurons, a mirror pair.
 
-The mirror pair, which falls like `t^-3`, is `symbolic.systems.relu_neuron.flow.derive_mirror_pair`.
+The first two have a linear rate. The mirror pair falls like `t^-3`; here it is bounded from both
+sides at all times, its limit is in `symbolic.systems.relu_neuron.flow.derive_mirror_pair`.
 
 Source: Xu & Du, COLT 2023, arXiv 2302.10034, appendix A; the rate of one neuron with its constant
 is this toolkit's.
@@ -11,12 +12,13 @@ from __future__ import annotations
 import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
+from symbolic.evidence.identity import Domain
 from symbolic.language.primitives import definition
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
-from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, N, P, V
+from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, WEDGE, N, P, V
 from symbolic.systems.relu_neuron.pair import PAPER, kernel, pair_energy, pair_gradient
 
-__all__ = ["derive_equal", "derive_parallel", "rate_of_one"]
+__all__ = ["derive_equal", "derive_mirror_bounds", "derive_parallel", "rate_of_one"]
 
 
 def rate_of_one(angle: sp.Expr) -> sp.Expr:
@@ -197,6 +199,98 @@ def derive_equal() -> Derivation:
                 domain=ANGLES,
                 fresh=True,
                 relation="<=",
+            ),
+        ),
+    )
+
+
+def derive_mirror_bounds() -> Derivation:
+    r"""Bound the loss of a mirror pair from both sides at all times.
+
+    Returns
+    -------
+    Derivation
+        On `h = |v|/2`, in units of the teacher, from `theta_T <= 1/2` on: `L` is at least
+        `theta_T^3/(6 pi (1 + theta_T tau/pi)^3)` and at most
+        `2 theta_T^3/(9 pi (1 + 5 theta_T tau/(6 pi))^3)`, with `tau = t - T`.
+    """
+    begin, tau = sp.symbols("theta_T tau", positive=True)
+    t = sp.Symbol("t", real=True)
+    of_time = sp.Function("theta", positive=True)(t)
+    slow: Domain = ((THETA, sp.S.Zero, sp.S.Half),)
+    length = 1 / (2 * sp.cos(THETA))  # |w_i| where h = 1/2
+    energy = definition(pair_energy())
+    pair = energy.subs({ALPHA: length, BETA: length, THETA: 2 * THETA}, simultaneous=True)
+    teacher = energy.subs({ALPHA: length, BETA: 1}, simultaneous=True)
+    loss = WEDGE / (4 * sp.pi * sp.cos(THETA) ** 2)
+    speed = THETA * sp.sin(2 * THETA) / (2 * sp.pi)
+    cubed = THETA**3 / (6 * sp.pi)
+    least = sp.Rational(5, 6)
+    return Derivation(
+        "a mirror pair from both sides",
+        f"{PAPER}, appendix A; the constants are derived here",
+        (
+            Step(
+                pair - 2 * teacher,
+                loss,
+                "the loss on h = 1/2, where r = 0",
+                assumptions=("|v| = 1; w_2 the mirror image of w_1 in v, at the angle 2 theta",),
+                domain=((THETA, sp.S.Zero, sp.pi / 2),),
+                fresh=True,
+            ),
+            Step(loss, cubed, "L >= theta^3/(6 pi)", domain=slow, fresh=True, relation=">="),
+            Step(
+                WEDGE,
+                sp.Rational(2, 3) * THETA**3,
+                "theta - sin(theta) cos(theta) <= (2/3) theta^3",
+                domain=slow,
+                fresh=True,
+                relation="<=",
+            ),
+            Step(
+                sp.cos(THETA) ** 2,
+                sp.Rational(3, 4),
+                "cos(theta)^2 >= 3/4, so L <= 2 theta^3/(9 pi)",
+                domain=slow,
+                fresh=True,
+                relation=">=",
+            ),
+            Step(
+                sp.Derivative(1 / of_time, t),
+                -sp.Derivative(of_time, t) / of_time**2,
+                "rate of 1/theta; theta' = -theta sin(2 theta)/(2 pi), see 'mirror pair'",
+                fresh=True,
+            ),
+            Step(
+                speed / THETA**2,
+                1 / sp.pi,
+                "it is at most 1/pi",
+                domain=slow,
+                fresh=True,
+                relation="<=",
+            ),
+            Step(
+                speed,
+                least / sp.pi * THETA**2,
+                "and at least 5/(6 pi)",
+                assumptions=("theta <= 1/2; times theta^2",),
+                domain=slow,
+                fresh=True,
+                relation=">=",
+            ),
+            Step(
+                sp.Subs(cubed, THETA, 1 / (1 / begin + tau / sp.pi)),
+                begin**3 / (6 * sp.pi * (1 + begin * tau / sp.pi) ** 3),
+                "so L >= theta_T^3/(6 pi (1 + theta_T tau/pi)^3)",
+                assumptions=("1/theta <= 1/theta_T + tau/pi",),
+                fresh=True,
+            ),
+            Step(
+                sp.Subs(cubed * sp.Rational(4, 3), THETA, 1 / (1 / begin + least * tau / sp.pi)),
+                2 * begin**3 / (9 * sp.pi * (1 + least * begin * tau / sp.pi) ** 3),
+                "and L <= 2 theta_T^3/(9 pi (1 + 5 theta_T tau/(6 pi))^3)",
+                assumptions=("1/theta >= 1/theta_T + 5 tau/(6 pi)",),
+                fresh=True,
             ),
         ),
     )

@@ -10,6 +10,7 @@ import sympy as sp
 import flows
 import potentials
 from flows.systems.relu_neuron import geometry
+from potentials.notation import symbol
 from symbolic.systems.relu_neuron import phase_3, toy
 
 CLAIMS = {c.id: c for c in potentials.claims("relu_neuron")}
@@ -187,3 +188,29 @@ def test_the_rate_of_one_neuron_is_below_the_quotient_at_random_states_and_sharp
             quotient = np.sum(system.gradient(w) ** 2) / system.loss(w)
             assert rate(angle) <= quotient <= 1 + ROUNDING
     assert 1 - rate(1e-4) < 1e-4
+
+
+def test_the_largest_angle_may_fall_beyond_a_right_angle_and_lemma_30_needs_its_cap():
+    system = flows.ReLUNeuron(n=3, d=4)
+    wide = flows.integrate(system, system.initial(0.3, seed=4), t_end=1e3)
+    assert wide["kappa_max"][0] > wide["kappa_max"].min() > np.pi / 2
+    (capped,) = flows.check(wide, "kappa_persists")
+    claim = CLAIMS["kappa_persists"]
+    without = replace(claim.conclusions[0], rhs=symbol("kappa_max_0"))
+    (bare,) = flows.check(wide, replace(claim, conclusions=(without,)))
+    assert (capped.verdict, bare.verdict) == ("HOLDS", "VIOLATED")
+
+
+def test_a_mirror_pair_lies_between_the_two_bounds_at_all_times():
+    # On h = |v|/2, which the flow keeps, from theta = 1/2.
+    system = flows.ReLUNeuron(n=2, d=2)
+    side = 0.5 * np.tan(0.5)
+    pair = flows.integrate(system, [[0.5, side], [0.5, -side]], t_end=1e9)
+    theta, t, loss = 0.5, pair.t, pair["loss"]
+    lower = theta**3 / (6 * np.pi * (1 + theta * t / np.pi) ** 3)
+    upper = 2 * theta**3 / (9 * np.pi * (1 + 5 * theta * t / (6 * np.pi)) ** 3)
+    assert (lower <= loss).all() and (loss <= upper).all()
+    # 1/theta grows by 1/pi in the limit, so a slope that is off by a thousandth crosses the loss.
+    slope = theta * t / np.pi * (1 - 1e-3)
+    assert (theta**3 / (6 * np.pi * (1 + slope) ** 3) > loss).any()
+    assert loss[0] / upper[0] > 0.9

@@ -45,7 +45,7 @@ def list_() -> None:
         console.print(name, style="bold")
         rows = [(p.name, str(p.source)) for p in potentials(name)]
         console.print(output.table(("potential", "source"), rows))
-        rows = [(c.id, f"{c.statement}\n{c.source}") for c in claims(name)]
+        rows = [(c.id, f"{c.text}\n{c.source}") for c in claims(name)]
         console.print(output.table(("claim", "statement and source"), rows))
 
 

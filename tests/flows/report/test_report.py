@@ -20,7 +20,11 @@ from symbolic.evidence.derivation import distinct
 
 LARGEST = 5e6  # bytes of a page that opens at once on a phone
 HOSTILE = "<script>alert('x')</script>"
-LOSS_LOWER = next(c for c in potentials.claims("relu_neuron") if c.id == "loss_lower")
+(LOSS_LOWER,) = (
+    replace(c, hypotheses=())  # nobody has the small start
+    for c in potentials.claims("relu_neuron")
+    if c.id == "loss_lower"
+)
 
 
 def case(**more):

@@ -99,6 +99,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
         message=worst.message
         + (note if missing else "")
         + (f"; {claim.reading}" if claim.reading else ""),
+        resolution=worst.resolution,
     )
 
 

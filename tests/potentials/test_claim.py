@@ -131,3 +131,49 @@ def test_numbers_of_a_comparison_become_expressions():
     assert plain == Comparison(symbol("loss"), "<=", sp.S.One, sp.Integer(2))
     assert Comparison(**SOUND, over="neuron").constant == sp.S.Half
     assert Comparison(**{**SOUND, "constant": None}).asymptotic
+
+
+def test_a_claim_compares_as_its_conclusions_say():
+    for claim in CLAIMS:
+        for made, stated in zip(claim.comparisons, claim.conclusions, strict=True):
+            assert made.relation == stated.relation
+            assert (made.constant, made.where, made.over) == (
+                stated.constant,
+                stated.where,
+                stated.over,
+            )
+
+
+@pytest.mark.parametrize(
+    ("comparison", "latex"),
+    [
+        (Comparison(symbol("loss"), "<=", symbol("t")), r"L \le C \cdot t"),
+        (Comparison(symbol("loss"), ">=", symbol("t")), r"L \ge c \cdot t"),
+        (Comparison(symbol("loss"), "<=", sp.S.One), r"L \le C"),
+        (Comparison(symbol("loss"), ">=", sp.Integer(2)), r"L \ge c \cdot 2"),
+        (Comparison(symbol("loss"), "<=", symbol("t"), sp.Integer(3)), r"L \le 3 t"),
+        (Comparison(symbol("loss"), "==", symbol("t"), sp.S.Half), r"L = \frac{t}{2}"),
+    ],
+)
+def test_latex_shows_relation_and_constant(comparison, latex):
+    assert comparison.latex({"loss": "L"}) == latex
+
+
+def test_an_exponent_and_a_sign_are_put_into_every_conclusion():
+    one = Comparison(symbol("loss"), "<=", symbol("t") ** EXPONENT)
+    other = Comparison(symbol("loss") ** EXPONENT, ">=", symbol("t"), sp.Integer(2))
+    claim = replace(CLAIMS[-1], conclusions=(one, other), exponent=0.5, sign=-1)
+    first, second = claim.comparisons
+    assert (first.lhs, first.relation, first.rhs) == (one.lhs, ">=", symbol("t") ** sp.S.Half)
+    assert (second.lhs, second.relation) == (symbol("loss") ** sp.S.Half, "<=")
+    assert (second.rhs, second.constant) == (symbol("t"), 2)
+    assert claim.asymptotic and not replace(claim, conclusions=(other,)).asymptotic
+    assert replace(claim, exponent=None, sign=1).comparisons == (one, other)
+
+
+def test_a_claim_can_be_sent_to_another_process():
+    import copy
+
+    claim = CLAIMS[0]
+    assert type(claim.__getstate__()["names"]) is dict
+    assert copy.deepcopy(claim) == claim

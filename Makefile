@@ -44,7 +44,7 @@ notebooks: .venv/installed
 	$(BIN)/python notebooks/refresh.py
 
 bench: .venv/installed
-	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
+	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture report; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
 	@set -e; for script in ensemble others growth systems certificates; do \
 	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done

@@ -53,19 +53,18 @@ _EQUAL = (
     Hypothesis("all z_i(0) are equal", symbol("distance_0"), "<=", sp.S.Zero, "pair"),
     Hypothesis("all w_i(0) have one direction", symbol("theta_pair_0"), "<=", sp.S.Zero, "pair"),
 )
+# Along the teacher |r|^2 is <r, vbar>^2, and the rest is |z_1 + z_2|^2.
+_OFF_MIRROR = symbol("residual_norm_0") ** 2 - symbol("rho_0") ** 2
 _MIRRORED = (
     SEVERAL,
     Hypothesis("n = 2", n, "<=", sp.Integer(2)),
     Hypothesis("h_1(0) = h_2(0)", symbol("balance_0"), "<=", 1 + ROUNDING),
-    Hypothesis(
-        "z_1(0) = -z_2(0), that is |r|^2 = <r, vbar>^2",
-        symbol("residual_norm_0") ** 2 - symbol("rho_0") ** 2,
-        "<=",
-        ROUNDING * v**2,
-    ),
+    Hypothesis("z_1(0) = -z_2(0)", _OFF_MIRROR, "<=", ROUNDING * v**2),
     TRANSVERSE,
     Hypothesis("h_i(0) > 0", symbol("h_0"), ">", sp.S.Zero, "neuron"),
 )
+# Of other starts the toy example says nothing, so nothing is measured there.
+_ON_MIRROR = (positive(t), 2 - n, ROUNDING * v**2 - _OFF_MIRROR)
 
 LEMMAS: tuple[Claim, ...] = (
     Inequality(
@@ -124,7 +123,9 @@ LEMMAS: tuple[Claim, ...] = (
     ),
     Inequality(
         id="distance_vs_reach",
-        statement="Z >= sin(min(kappa_max, pi/2)) max |z_i| while no z_i is zero",
+        statement="Z >= sin(min(kappa_max, pi/2)) max |z_i| while no z_i is zero; a thousandth is "
+        "left for the numerical error, because two neurons attain it where z_1 - z_2 is at a right "
+        "angle to one of them",
         source=derived("between eqs 60 and 66, the part of Lemma 31", "inequality", "persistence"),
         hypotheses=(SEVERAL, TRANSVERSE),
         conclusions=(
@@ -132,7 +133,7 @@ LEMMAS: tuple[Claim, ...] = (
                 Z,
                 ">=",
                 sp.sin(sp.Min(kappa_max, sp.pi / 2)) * z_max**EXPONENT,
-                sp.S.One,
+                1 - ROOM,
                 (t, positive(symbol("z_min"))),
             ),
         ),
@@ -160,8 +161,8 @@ LEMMAS: tuple[Claim, ...] = (
         source=derived("appendix A", "upper and lower", "flow"),
         hypotheses=_MIRRORED,
         conclusions=(
-            Comparison(loss, "<=", v**2 * t**-EXPONENT, where=(positive(t),)),
-            Comparison(loss, ">=", v**2 * t**-EXPONENT, where=(positive(t),)),
+            Comparison(loss, "<=", v**2 * t**-EXPONENT, where=_ON_MIRROR),
+            Comparison(loss, ">=", v**2 * t**-EXPONENT, where=_ON_MIRROR),
         ),
         exponent=sp.Integer(3),
         names=NAMES,

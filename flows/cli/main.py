@@ -251,14 +251,31 @@ def _serve(subject: str, options: dict[str, Any], port: int | None, browser: boo
 @commands.command(epilog=examples.REPORT)
 @arguments.systems
 @click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
+@click.option(
+    "--figures",
+    metavar="F1,F2,..",
+    default="",
+    help="Also write each figure for a paper: pdf, svg, png.",
+)
 @_force
-def report(systems: tuple[str, ...], out: str, force: bool) -> int:
-    """Derive, integrate, check, draw: one HTML page a system, by default of all."""
+def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int:
+    """Derive, integrate, check, draw: one HTML page a system, by default of all.
+
+    Each page can be opened when its name is printed, while the others are made.
+    """
     for name in systems:
         one_of("system", name, SYSTEMS)
     from flows.report.report import write
 
-    write(systems or tuple(SYSTEMS), out, force=force, announce=click.echo)
+    formats = [word.strip() for word in figures.split(",") if word.strip()]
+    write(
+        systems or tuple(SYSTEMS),
+        out,
+        force=force,
+        figures=formats,
+        progress=sys.stderr.isatty(),
+        announce=click.echo,
+    )
     return 0
 
 

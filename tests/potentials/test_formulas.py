@@ -107,7 +107,14 @@ def matrix_factorization(x):
         ],
         "local_rate": [(x.loss, "<=", x.loss_T2 * exp(-(s**1.5) * (t - x.T2)), after)],
         "parts_dissipate": [(-x.loss_fit_dot, "==", x.fit_speed**2, [t])],
-        "singular_value_flow": [(x.nuclear_norm_dot, "==", x.depth * x.singular_speed, [t])],
+        "singular_value_flow": [
+            (
+                abs(x.nuclear_norm_dot - x.depth * x.singular_speed),
+                "<=",
+                1e-7 * x.depth * x.value_max ** (2 - 2 / x.depth) * x.residual,
+                [t],
+            )
+        ],
         "fit_decays": [
             (
                 -x.loss_fit_dot,
@@ -286,6 +293,7 @@ def relu_neuron(x):
     constant = 152 * pi**2
     third, reach = (n**2 * v) ** (1 / 3), x.z_max
     rate_of_one = (1 - x.angle_max / pi) ** 2 * math.cos(x.angle_max / 2) ** 2
+    mirror = [positive(t), 2 - n, 1e-12 * v**2 - (x.residual_norm_0**2 - x.rho_0**2)]
     slope = n ** (17 / 3) / (k0**2 * v ** (2 / 3)) * (t - x.T2)
     return {
         "loss_upper": [(x.loss, "<=", n**4 * v**2 / (t - x.T2) ** 3, late)],
@@ -365,12 +373,12 @@ def relu_neuron(x):
             (x.curvature, ">=", -4 / pi * n, late),
         ],
         "distance_vs_reach": [
-            (z, ">=", sin(min(x.kappa_max, pi / 2)) * reach, [t, positive(x.z_min)])
+            (z, ">=", 0.999 * sin(min(x.kappa_max, pi / 2)) * reach, [t, positive(x.z_min)])
         ],
         "angle_vs_reach": [(x.angle_max, "<=", 2 * pi * n * reach / v, late)],
         "mirror_pair": [
-            (x.loss, "<=", v**2 / t**3, [positive(t)]),
-            (x.loss, ">=", v**2 / t**3, [positive(t)]),
+            (x.loss, "<=", v**2 / t**3, mirror),
+            (x.loss, ">=", v**2 / t**3, mirror),
         ],
         "parallel_rate": [(-x.loss_dot, "==", n * x.loss, [t])],
         "equal_rate": [(-x.loss_dot, ">=", 0.999 * n * rate_of_one * x.loss, [t])],

@@ -133,7 +133,6 @@ A_THOUSANDTH = sp.Rational(1, 1000)
     ("claim", "balanced", "constant"),
     [
         ("parts_dissipate", True, 1 + A_THOUSANDTH),
-        ("singular_value_flow", True, 1 + A_THOUSANDTH),
         ("fit_decays", True, 2 * (1 + A_THOUSANDTH)),
         ("layers_local", False, None),
         ("balance_rate", False, None),
@@ -148,6 +147,15 @@ def test_a_constant_that_is_off_by_a_thousandth_is_violated(claim, balanced, con
         constant = sp.Float(found.constant) * (1 - A_THOUSANDTH)
     known[-1] = replace(known[-1], constant=constant)
     assert outcome(run, claim, conclusions=tuple(known)) is Outcome.VIOLATED
+
+
+def test_a_speed_of_singular_values_that_is_off_by_a_thousandth_is_violated():
+    run = run_of(20.0, PLUS_BALANCED, balanced=True)
+    assert outcome(run, "singular_value_flow") is Outcome.HOLDS
+    (known,) = CLAIMS["singular_value_flow"].conclusions
+    speed = potentials.symbol("singular_speed")
+    broken = replace(known, lhs=known.lhs.subs(speed, speed * (1 + A_THOUSANDTH)))
+    assert outcome(run, "singular_value_flow", conclusions=(broken,)) is Outcome.VIOLATED
 
 
 def test_a_claim_about_the_local_stage_says_how_its_times_are_read():

@@ -178,6 +178,48 @@ def test_the_same_claim_has_the_same_verdict_however_it_is_written(text):
     assert found.verdict == ("HOLDS" if true else "VIOLATED"), found.message
 
 
+def decided(run, relation, rhs):
+    claim = Inequality(
+        id="own",
+        statement="",
+        source=SOURCE,
+        conclusions=(Comparison(loss, relation, rhs, where=(t - 1,)),),
+    )
+    (found,) = check(run, claim)
+    return found
+
+
+def test_the_slope_is_that_of_the_late_regime_and_two_decades_of_it_refute():
+    for time, verdict in ((1e7, "VIOLATED"), (2e7, "INCONCLUSIVE"), (1e8, "INCONCLUSIVE")):
+        run = fall(power, 1e9, events=(Event(time, "escape", ""),))
+        found = decided(run, "<=", t ** sp.Rational(-31, 10))
+        assert found.verdict == verdict
+        begin = float(found.message.split("[")[1].split(",")[0])
+        assert time <= begin <= 1.3 * time  # the first output time since then
+    assert "[1e+06, 1e+09]" in decided(fall(power, 1e9), "<=", t**-3).message
+
+
+@pytest.mark.parametrize(
+    ("power_of_t", "power_of_log", "verdict"),
+    [
+        (0.2, 1, "VIOLATED"),  # the slope falls to a fifth, slowly
+        (0.03, 0, "VIOLATED"),
+        (0.015, 0, "INCONCLUSIVE"),
+        (0.001, 0, "INCONCLUSIVE"),
+        (0, 1, "INCONCLUSIVE"),  # 1/log t: no constant serves, but no run shows it
+        (0, 0, "HOLDS"),
+        (-0.001, 0, "HOLDS"),
+        (-0.2, 1, "HOLDS"),
+    ],
+)
+def test_a_ratio_that_grows_is_refuted_by_a_still_or_a_large_slope(
+    power_of_t, power_of_log, verdict
+):
+    growth = t ** sp.Float(power_of_t) * sp.log(t) ** power_of_log
+    assert decided(fall(power, 1e9), "<=", t**-3 / growth).verdict == verdict
+    assert decided(fall(power, 1e9), ">=", t**-3 * growth).verdict == verdict
+
+
 def test_a_right_side_that_changes_its_sign_decides_nothing():
     mixed = Comparison(loss_dot, "<=", (t - 100) * loss, where=(t - 1,))
     claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(mixed,))

@@ -25,7 +25,7 @@ from symbolic.evidence.derivation import Step
 __all__ = ["Valley", "valleys"]
 
 #: To this degree the reduced loss is expanded, and so many terms of a branch are taken.
-ORDER, TERMS = 16, 4
+ORDER, TERMS = 16, 3
 
 THEOREM = (
     "Kurdyka, Mostowski & Parusinski 2000: along a run of an analytic loss, L - L* has a limit"

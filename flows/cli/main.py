@@ -21,6 +21,7 @@ from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
+from flows.cli.verdicts import verdict_lines
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
@@ -80,7 +81,7 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     if as_json:
         output.print_json(data)
     else:
-        output.console().print(*(output.derivation_table(d) for d in document.derivations))
+        output.show(*(output.derivation_table(d) for d in document.derivations))
         click.echo(counted(document.steps))
         for step in document.steps:
             if step.reason:
@@ -121,7 +122,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     if as_json:
         output.print_json(result.to_json())
     else:
-        output.console().print(output.run_table(result))
+        output.show(output.run_table(result))
     return 0 if result.completed else 4
 
 
@@ -142,8 +143,12 @@ def check(
 ) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
-    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED, or REFUTED by the
-    certificate where the hypotheses are PROVED; 3: otherwise; 4: the run stopped before its end.
+    Exit code 0: nothing is VIOLATED and nothing INCONCLUSIVE; 1: some VIOLATED, or REFUTED by the
+    certificate where the hypotheses are PROVED; 3: some INCONCLUSIVE; 4: the run stopped before its
+    end.
+
+    With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
+    verdicts.
     """
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
@@ -158,18 +163,15 @@ def check(
     proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
     if as_json:
-        output.print_json(
-            {
-                **result.to_json(),
-                "verdicts": [v.to_json() for v in verdicts],
-                **({"certificate": proven.to_json()} if proven else {}),
-            }
-        )
+        certificate_of = {"certificate": proven.to_json()} if proven else {}
+        if claim is None:
+            about = {**result.to_json(), "verdicts": [v.to_json() for v in verdicts]}
+        else:
+            ended = {"t_end": float(result.t[-1]), "status": str(result.status)}
+            about = {"system": result.parameters["system"], **ended, **verdicts[0].to_json()}
+        output.print_json({**about, **certificate_of})
     else:
-        tables = [output.run_table(result), output.verdict_table(verdicts, proven)]
-        tables += [output.proof_table(proven)] if proven else []
-        unmet = output.unmet_table(verdicts)
-        output.console().print(*tables, *([unmet] if unmet.row_count else []))
+        output.show(output.run_table(result), verdict_lines(verdicts, proven))
     if proven and proven.refutes:
         return 1
     return exit_code(verdicts) if result.completed else 4
@@ -228,7 +230,7 @@ def inspect(
         from flows.report.figure import potential_figure
 
         write_file(out, potential_figure(result, potential).savefig)
-    output.console().print(output.course_table(result, potential))
+    output.show(output.course_table(result, potential))
     return 0 if result.completed else 4
 
 

@@ -14,7 +14,7 @@ __all__ = ["Table", "labelled", "width", "wrapped"]
 
 #: Columns where there is no terminal to ask, and the fewest that are used.
 WIDE, NARROW = 100, 40
-GAP = 3
+GAP = 2
 #: Of the labels in front of lines.
 LABEL = 12
 
@@ -37,8 +37,11 @@ def wrapped(text: str, columns: int, indent: str = "") -> list[str]:
 
 
 def labelled(label: str, text: str, columns: int, indent: str = "  ") -> list[str]:
-    """Label and text beside it; the text's further lines begin below its first one."""
-    lines = wrapped(text, columns - len(indent) - LABEL)
+    """Label and text beside it, or below it where a word is too long for that."""
+    room = columns - len(indent) - LABEL
+    if max(map(len, text.split()), default=0) > room:
+        return [*([indent + label] if label else []), *wrapped(text, columns, 2 * indent)]
+    lines = wrapped(text, room)
     return [f"{indent}{label if k == 0 else '':<{LABEL}}{x}" for k, x in enumerate(lines)]
 
 

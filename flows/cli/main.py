@@ -21,7 +21,6 @@ from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
-from flows.cli.verdicts import verdict_lines
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
@@ -38,17 +37,13 @@ def commands() -> None:
 
 
 @commands.command("list", epilog=examples.LIST)
-def list_() -> None:
-    """List systems, their potentials and claims, with sources."""
-    from potentials import claims, potentials
+@arguments.one_system
+def list_(system: str | None) -> None:
+    """List the systems; with SYSTEM, its potentials and claims, each with its source."""
+    from flows.cli.listing import in_full, overview
 
-    console = output.console()
-    for name in SYSTEMS:
-        console.print(name, style="bold")
-        rows = [(p.name, str(p.source)) for p in potentials(name)]
-        console.print(output.table(("potential", "source"), rows))
-        rows = [(c.id, f"{c.text}\n{c.source}") for c in claims(name)]
-        console.print(output.table(("claim", "statement and source"), rows))
+    one_of("system", system, SYSTEMS)
+    output.show(overview(tuple(SYSTEMS)) if system is None else in_full(system))
 
 
 @commands.command(epilog=examples.DERIVE)
@@ -150,6 +145,7 @@ def check(
     With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
     verdicts.
     """
+    from flows.cli.verdicts import verdict_lines
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
 
@@ -183,7 +179,7 @@ def check(
     "--potential",
     metavar="NAME",
     shell_complete=arguments.potential_names,
-    help="Show only this, in the terminal; its name in `popflow list`.",
+    help="Show only this, in the terminal; its name in `popflow list SYSTEM`.",
 )
 @flow_options
 @click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")

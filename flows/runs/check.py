@@ -16,7 +16,7 @@ from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run
 from flows.runs.regime import Regime, late_regime
-from flows.runs.verdict import HypothesisResult, Outcome, Verdict
+from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 __all__ = ["check"]
 
 
-def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
+def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
     """Check claims on a run.
 
     Parameters
@@ -37,7 +37,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        One a claim, in the order of `run.statements.claims`.
+        One a claim, in the order of `run.statements.claims`; it prints one line each.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     chosen = list(known.values()) if one is None else [one]
     # One regime for all claims; a run is looked at only if some claim asks.
     regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
-    return [_verdict(run, c, regime) for c in chosen]
+    return Verdicts(_verdict(run, c, regime) for c in chosen)
 
 
 def _asks_for_regime(claim: Claim) -> bool:

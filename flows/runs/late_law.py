@@ -239,6 +239,10 @@ class LateLaw:
         """Return one line a law, or the reason why there is none."""
         return str(self.derived)
 
+    def __repr__(self) -> str:
+        """Say the same."""
+        return str(self)
+
     def _repr_html_(self) -> str:
         lines = str(self).replace("&", "&amp;").replace("<", "&lt;").splitlines()
         return "<pre>" + "\n".join(lines) + "</pre>"

@@ -253,7 +253,7 @@ def _sides(margin: float) -> tuple[tuple[str, Relation, float], ...]:
 
 
 def late_time_law(
-    subject: System | Trajectory, at: Any = None, *, confined: bool = False
+    subject: System | Trajectory, at: Any = None, *, confined: bool = False, valleys: bool = False
 ) -> LateLaw:
     r"""Derive the late-time law of a system at a minimiser, or of a run.
 
@@ -269,6 +269,8 @@ def late_time_law(
     confined : bool
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
         layers that fail to factorise, without a balancing term.
+    valleys : bool
+        Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
 
     Returns
     -------
@@ -302,10 +304,10 @@ def late_time_law(
         return _of_run(subject, confined)
     if not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
-    return _at(subject, at, confined)
+    return _at(subject, at, confined, valleys)
 
 
-def _at(system: System, at: Any, confined: bool) -> LateLaw:
+def _at(system: System, at: Any, confined: bool, valleys: bool = False) -> LateLaw:
     try:
         minimiser = system.minimiser(at)
     except NoLaw as reason:
@@ -314,7 +316,9 @@ def _at(system: System, at: Any, confined: bool) -> LateLaw:
     if minimiser.point is None:
         derived = _numerical(system, minimiser)
     else:
-        derived = law_at(minimiser.point, confined=confined, symmetries=minimiser.symmetries)
+        derived = law_at(
+            minimiser.point, confined=confined, valleys=valleys, symmetries=minimiser.symmetries
+        )
         derived = _in_units(derived, minimiser)
     return LateLaw(
         system.name, system.parameters, minimiser.where, derived, notes=minimiser.remarks

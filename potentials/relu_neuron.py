@@ -378,6 +378,8 @@ CLAIMS: tuple[Claim, ...] = (
                 sp.S.One,
                 _PHASE_1,
                 "neuron",
+                # Below eps1 there is nothing to decay, and a bound of nearly one holds for any flow.
+                says=(sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED,),
             ),
         ),
         exponent=sp.Rational(1, 24),
@@ -396,6 +398,8 @@ CLAIMS: tuple[Claim, ...] = (
                 n * angle_max * v,
                 sp.S.One,
                 _PHASE_2,
+                # With a slack above n/2 |H| the bound holds for an H that does not decay.
+                says=(EXPONENT * sp.Abs(H) - angle_max * v,),
             ),
             Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), _PHASE_2),
         ),

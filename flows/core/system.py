@@ -250,6 +250,31 @@ class System(abc.ABC):
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
 
+    def errors(
+        self, states: Any, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Absolute errors of features beside the relative one of the solver's tolerance.
+
+        Here, the features that are named ``X_error``: how far the rounding of the state, sums whose
+        terms cancel, and quadrature leave ``X`` unknown.
+
+        Parameters
+        ----------
+        states : State
+            States at ``T`` times.
+        features : dict
+            What :meth:`features` gives there.
+        t, tolerance : ndarray, shape (T,)
+            The times, and the relative error that the tolerance leaves in the sound coordinates.
+
+        Returns
+        -------
+        dict
+            By the features' names, of their shapes.
+        """
+        end = "_error"
+        return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
+
     @abc.abstractmethod
     def loss(self, state: Array) -> float:
         """Population loss of a user's state."""

@@ -16,6 +16,7 @@ from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run
 from flows.runs.regime import Regime, late_regime
+from flows.runs.uncertainty import Uncertainty
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 from potentials.claim import Claim, Hypothesis
 
@@ -57,14 +58,15 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     chosen = list(known.values()) if one is None else [one]
     # One regime for all claims; a run is looked at only if some claim asks.
     regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
-    return [_verdict(run, c, regime) for c in chosen]
+    uncertainty = Uncertainty(run)
+    return [_verdict(run, c, regime, uncertainty) for c in chosen]
 
 
 def _asks_for_regime(claim: Claim) -> bool:
     return any(c.asymptotic or c.at_infinity for c in claim.comparisons)
 
 
-def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
+def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -> Verdict:
     chosen = [selected(run.quantities, c) for c in claim.comparisons]
     times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
@@ -72,7 +74,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
 
     worst = _worst(
         [
-            measure(run, claim, c, mask, regime)
+            measure(run, claim, c, mask, regime=regime, uncertainty=uncertainty)
             for c, mask in zip(claim.comparisons, chosen, strict=True)
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -59,6 +59,14 @@ class Run(Protocol):
 
     def errors(self, name: str) -> Array:
         """Relative numerical error of a quantity at each time, shape (T,)."""
+
+    @property
+    def tolerance(self) -> Array:
+        """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+
+    @property
+    def feature_errors(self) -> Mapping[str, Array]:
+        """Absolute errors of features beside that, by name, of the features' shapes."""
 
 
 @cache
@@ -175,11 +183,7 @@ class Quantities(dict[str, Any]):
             return self[name]
         for suffix in FROZEN:
             if name.endswith(suffix):
-                value = np.asarray(self[name.removesuffix(suffix)])
-                ends = {"_0": 0, "_end": len(self["t"]) - 1}
-                index = ends[suffix] if suffix in ends else self._index(suffix[1:])
-                row = value[:1] if index is None else value[index : index + 1]
-                self[name] = np.full_like(row, np.nan) if index is None else row
+                self[name] = self.frozen(np.asarray(self[name.removesuffix(suffix)]), suffix)
                 return self[name]
         raise KeyError(f"unknown quantity {name!r}")
 
@@ -221,25 +225,63 @@ class Quantities(dict[str, Any]):
         InputError
             For an unknown quantity, and for one with values of another index.
         """
-        width = None
+        values, shape = self.arguments({s.name for e in expressions for s in e.free_symbols}, over)
+        return tuple(np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values))
+
+    def arguments(
+        self, names: Iterable[str], over: Over
+    ) -> tuple[dict[str, Array], tuple[int, ...]]:
+        """Quantities as arrays that broadcast to one number at each time and index.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Which.
+        over : {"state", "neuron", "pair"}
+            The index.
+
+        Returns
+        -------
+        values : dict
+            Arrays by name.
+        shape : tuple of int
+            That to which they broadcast.
+
+        Raises
+        ------
+        InputError
+            For an unknown quantity, and for one with values of another index.
+        """
+        values = {name: np.asarray(self._known(name)) for name in names}
+        shape: tuple[int, ...] = self["t"].shape
         if over != "state":
             n = int(self["n"])
-            width = n if over == "neuron" else n * (n - 1) // 2
-        names = set().union(*(e.free_symbols for e in expressions))
-        values = {s.name: np.asarray(self._known(s.name)) for s in names}
-        shape: tuple[int, ...] = self["t"].shape
-        if width is not None:
             values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
-            shape = (*shape, width)
-        try:
-            return tuple(
-                np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values)
-            )
-        except ValueError:
-            raise InputError(
-                f"{', '.join(sorted(values))}: expected values for each {over}, got"
-                " those of another index; say over which one the comparison is made"
-            ) from None
+            shape = (*shape, n if over == "neuron" else n * (n - 1) // 2)
+        for x in values.values():
+            if any(have not in (1, want) for have, want in zip(x.shape[::-1], shape[::-1])) or (
+                x.ndim > len(shape)
+            ):
+                raise InputError(
+                    f"{', '.join(sorted(values))}: expected values for each {over}, got"
+                    " those of another index; say over which one the comparison is made"
+                )
+        return values, shape
+
+    def potential(self, name: str) -> Potential | None:
+        """Potential or auxiliary of this name."""
+        return self._potentials.get(name)
+
+    def exact(self, name: str) -> bool:
+        """Whether a quantity has no error: times, marks and parameters."""
+        return name in CONSTANTS or name == "t" or name in self._marks
+
+    def frozen(self, values: Array, suffix: str) -> Array:
+        """Row of values at the time that a suffix of names means; NaN if the run has none."""
+        ends = {"_0": 0, "_end": len(self["t"]) - 1}
+        index = ends[suffix] if suffix in ends else self._index(suffix[1:])
+        row = values[:1] if index is None else values[index : index + 1]
+        return np.full_like(row, np.nan) if index is None else row
 
 
 def marked_times(run: Run) -> dict[str, float]:

@@ -18,12 +18,14 @@ from flows.core.arrays import Array, check_integer, check_shape, checked, plain,
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
+from flows.core.problem import ATOL_PER_RTOL
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
-from flows.systems.matrix_factorization.pieces import ChainPiece, piece
+from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
+from flows.systems.matrix_factorization.sensitivity import feature_errors
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
@@ -274,6 +276,25 @@ class MatrixFactorization(System):
         return {
             **monitors(point, self.regularization, frame.values, turn),
             **loss_errors(point, self.regularization, frame.rounding),
+        }
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Rounding of the losses, and what errors of the layers do to everything else."""
+        # The start is exact; later, layers have moved under the loosest tolerance so far.
+        relative = np.where(t > 0, tolerance, 0.0)
+        largest = features["layer_value"].max(axis=1)
+        noise = np.where(
+            t > LONG, DRIFT * t * features["residual"] * largest ** (self.depth - 1), 0.0
+        )
+        absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
+        values = np.linalg.svd(self._target, compute_uv=False)
+        return {
+            **super().errors(states, features, t, tolerance),
+            **feature_errors(
+                int(self.depth), self.regularization, values, features, relative, absolute
+            ),
         }
 
     # The pieces of a run -----------------------------------------------------------------

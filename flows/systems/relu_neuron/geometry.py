@@ -257,12 +257,16 @@ def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     return value, error
 
 
-def rounding(multiplicity: Array, state: SoundState) -> Array:
-    """Relative error of the loss from the rounding of neurons that hardly differ, shape (...).
+def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
+    """Error of the distances between neurons from the rounding of the neurons.
 
-    The loss ends at a multiple of the cube of the distances between neurons, which are known to
-    the rounding of the neurons: ``x = C eps max |z_i| / max |w_i - w|``, with the mean ``w``, for
-    the distances and ``(1 + x)^3 - 1`` for the loss.
+    Neurons that hardly differ are known to `d = C eps max |z_i|`, and what their distances from
+    the mean `w` determine, such as the end of a run, to `x = d / max |w_i - w|` of itself.
+
+    Returns
+    -------
+    absolute, relative : ndarray, shape (...)
+        `d` and `x`, in units of ``|v|``; zero where nothing can be told apart.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
     neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
@@ -271,9 +275,52 @@ def rounding(multiplicity: Array, state: SoundState) -> Array:
     apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
     reach = np.max(np.linalg.norm(state.z, axis=-1), axis=-1)
     known = (np.sum(mu > 0, axis=-1) > 1) & (apart > 0)
-    error = ROUNDINGS * np.finfo(float).eps * reach / np.where(known, apart, 1.0)
+    error = ROUNDINGS * np.finfo(float).eps * reach
     error = np.where(apart < COINCIDENT * reach, UNFOLLOWED * error, error)
-    return np.where(known, np.expm1(3 * np.log1p(error)), 0.0)
+    error = np.where(known, error, 0.0)
+    return error, error / np.where(known, apart, 1.0)
+
+
+def errors(count: int, features: dict[str, Array], unit: float) -> dict[str, Array]:
+    r"""Absolute errors of features from the rounding of the distances between neurons.
+
+    With `d` and `x` of :func:`rounding`: the loss moves by `|\nabla L| d + n d^2/2` at most, since
+    its Hessian is at most `n`, and once the distances determine it, where it is cubic in them, by
+    `(1 + x)^3 - 1` of itself; the smaller one counts. Rates and gradients likewise.
+
+    Parameters
+    ----------
+    count : int
+        The number of neurons `n`.
+    features : dict
+        What :func:`features` gives at ``T`` times.
+    unit : float
+        The length ``|v|``.
+    """
+    absolute, relative = features["rounding_absolute"] * unit, features["rounding_relative"]
+    slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
+
+    def part(name: str, power: int, most: Array) -> Array:
+        """Error of a quantity that distances determine as a power, at most this."""
+        value = np.abs(features[name])
+        grown = np.expm1(power * np.log1p(relative)).reshape(-1, *[1] * (value.ndim - 1))
+        most = most.reshape(-1, *[1] * (value.ndim - 1))
+        return np.minimum(grown * value, most)
+
+    turned = absolute[:, None] / np.maximum(features["zeta"], np.finfo(float).tiny)
+    pairs = turned[:, i] + turned[:, j]
+    return {
+        "loss": part("loss", 3, (slope + count * absolute / 2) * absolute),
+        "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
+        "gradient_norm": part("gradient_norm", 2, count * absolute),
+        "rho": part("rho", 2, absolute),
+        "rho_dot": part("rho_dot", 2, count * absolute),
+        "residual_norm": part("residual_norm", 2, absolute),
+        "distance": np.broadcast_to(absolute[:, None], pairs.shape),
+        "distance_dot": np.broadcast_to(count * absolute[:, None], pairs.shape),
+        "kappa": pairs,
+        "kappa_dot": count * pairs,
+    }
 
 
 def features(frame: Frame, state: SoundState) -> dict[str, Array]:
@@ -304,8 +351,8 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "rho": state.r[..., 0] * unit,
         "rho_dot": np.sum(frame.multiplicity * slope[..., 0], axis=-1) * unit,
         "residual_norm": size * unit,
-        "rounding": rounding(frame.multiplicity, state),
     }
+    out["rounding_absolute"], out["rounding_relative"] = rounding(frame.multiplicity, state)
     m = frame.member
     h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]

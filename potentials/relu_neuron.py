@@ -378,7 +378,7 @@ CLAIMS: tuple[Claim, ...] = (
                 sp.S.One,
                 _PHASE_1,
                 "neuron",
-                # Below eps1 there is nothing to decay, and a bound of nearly one holds for any flow.
+                # Below eps1 there is nothing to decay, and a bound near one holds for any flow.
                 says=(sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED,),
             ),
         ),

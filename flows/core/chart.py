@@ -36,8 +36,8 @@ from flows.core.arrays import Array
 # exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
 # overflowing the inverse scale.
 FROZEN = 700.0
-# A slaved block falls faster than the power that scales it: what matters of it, relative to its first
-# size, shrinks like the root of time, and after so long a time the tolerance is above it.
+# A slaved block falls faster than the power that scales it: what matters of it, relative to its
+# first size, shrinks like the root of time, and after so long a time the tolerance is above it.
 LASTS = 1e14
 # The raw state of N numbers is the head of an array of ROOM N numbers, where a raw field works:
 # arrays of its own would cost a cold start 0.15 s.

@@ -258,15 +258,15 @@ class Quantities(dict[str, Any]):
             n = int(self["n"])
             values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
             shape = (*shape, n if over == "neuron" else n * (n - 1) // 2)
-        for x in values.values():
-            if any(have not in (1, want) for have, want in zip(x.shape[::-1], shape[::-1])) or (
-                x.ndim > len(shape)
-            ):
-                raise InputError(
-                    f"{', '.join(sorted(values))}: expected values for each {over}, got"
-                    " those of another index; say over which one the comparison is made"
-                )
-        return values, shape
+        try:
+            if np.broadcast_shapes(shape, *(x.shape for x in values.values())) == shape:
+                return values, shape
+        except ValueError:
+            pass
+        raise InputError(
+            f"{', '.join(sorted(values))}: expected values for each {over}, got"
+            " those of another index; say over which one the comparison is made"
+        )
 
     def potential(self, name: str) -> Potential | None:
         """Potential or auxiliary of this name."""

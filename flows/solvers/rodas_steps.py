@@ -111,9 +111,13 @@ def make_steps(
     # No fused multiply-add: the compiler might fuse in one lane and not in another.
     # Numba's rewrites would find nothing here, and take their time.
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
+    # Called by compiled code only, and they make no array: no wrappers, nothing to be counted.
+    inner: Any = functools.partial(
+        compiled, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
     raw = make_lanes(lanes)
 
-    @compiled
+    @inner
     def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
         """Field at the lanes' times and states."""
         exponential, offset, decay, weights, shape = parameters
@@ -145,7 +149,7 @@ def make_steps(
                 frozen = exponential and decay[i, e] * since[e] >= FROZEN
                 out[i, e] = 0.0 if frozen else moved
 
-    @compiled
+    @inner
     def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
         size = matrix.shape[0]
         for k in range(size):
@@ -166,7 +170,7 @@ def make_steps(
                     for e in range(lanes):
                         matrix[i, j, e] -= ratio[e] * matrix[k, j, e]
 
-    @compiled
+    @inner
     def substitute(matrix, pivots, x):  # type: ignore[no-untyped-def]
         size = matrix.shape[0]
         for k in range(size):
@@ -216,7 +220,7 @@ def make_steps(
                 for j in range(size):
                     jacobian[i, j, e] = one_jacobian[i, j]
 
-    @compiled
+    @inner
     def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
         """Length of this attempt, and whether it is the last one of the piece."""
         tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
@@ -234,7 +238,7 @@ def make_steps(
             # A lane without a problem stays where it is.
             step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
 
-    @compiled
+    @inner
     def conclude(lane, steps, u, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]

@@ -19,9 +19,11 @@ from flows.core.system import Smooth
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.features import ROUNDING, Row, Sample, root_error
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
+from symbolic.systems import gmm_em
 
 if TYPE_CHECKING:
     from flows.systems.gmm_em.field_balls import MixtureFlow
@@ -80,7 +82,7 @@ class GMMEM(MixtureSystem):
     name: ClassVar[str] = "gmm_em"
     title: ClassVar[str] = "Gradient EM"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
-    law: ClassVar[str] = "gmm_em"
+    calculus: ClassVar[Calculus] = gmm_em
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:
@@ -164,7 +166,7 @@ class GMMEM(MixtureSystem):
         square, doubt = sample.square
         kl_error, fisher_error = sample.losses()
         share, mu = sample.share, sample.means.mu
-        turn = sample.frame.rate[:, None] * sample.turn(self.law)
+        turn = sample.frame.rate[:, None] * sample.turn(self.calculus)
         reach = np.linalg.norm(mu, axis=1) * sample.frame.rate * share[:, 0]
         speed = np.linalg.norm(sample.velocity, axis=1)
         distance, distance_error = _em_distance(sample)

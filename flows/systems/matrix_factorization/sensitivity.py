@@ -22,7 +22,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["feature_errors"]
+__all__ = ["balance_left", "feature_errors"]
 
 EPSILON = float(np.finfo(float).eps)
 # Rounding of a product or a decomposition, in units of the norms of its factors.
@@ -78,12 +78,13 @@ def feature_errors(
     # A = W_1 and R = Z^-1 B, of the layers in the middle and of the outer ones.
     half = depth // 2 if depth % 2 == 0 else depth - 1
     inverse = 1 / least[:, 1:half].prod(axis=1)
-    (z, z_error), (b, b_error) = (
-        (
-            size[:, k].prod(axis=1),
-            size[:, k].prod(axis=1) * np.expm1(np.log1p(part[:, k]).sum(axis=1)),
-        )
-        for k in (slice(1, half), slice(half, None))
+    middle, outer = slice(1, half), slice(half, None)
+    b, z_error, b_error = (
+        size[:, outer].prod(axis=1),
+        *(
+            size[:, k].prod(axis=1) * np.expm1(np.log1p(part[:, k]).sum(axis=1))
+            for k in (middle, outer)
+        ),
     )
     # At odd depth the unitary polar factor of Z takes the place of Z^-1.
     r = inverse * b if depth % 2 == 0 else b
@@ -91,10 +92,10 @@ def feature_errors(
     r_error = bound * b_error + inverse * z_error * r
     pair = delta[:, 0] + r_error
     # Velocities of Z and B, at most, and their errors.
-    z_dot, b_dot = slope * _slopes(size[:, 1:half]), slope * _slopes(size[:, half:])
+    z_dot, b_dot = (slope * _slopes(size[:, k]) for k in (middle, outer))
     z_doubt, b_doubt = (
         slope_error * _slopes(size[:, k]) + slope * _slopes(size[:, k]) * part[:, k].sum(axis=1)
-        for k in (slice(1, half), slice(half, None))
+        for k in (middle, outer)
     )
     r_dot = bound * b_dot + inverse * z_dot * r
     r_doubt = bound * b_doubt + inverse * (
@@ -121,6 +122,31 @@ def feature_errors(
         turned = np.minimum(1.0, root * pair / features[name])
         errors[f"{name}_dot"] = root * (doubt + 2 * moving * np.nan_to_num(turned, nan=1.0))
     return errors
+
+
+def balance_left(depth: int, strength: float, values: Array, t: Array) -> Array:
+    """What is left at most of a balancing loss that is not followed, as a part of its start.
+
+    At every state it decays at the rate `4 a m^2 / (2 + (M/m)^2)` at least, with the least and the
+    largest singular value of all layers (claim `balance_decays`, for `N <= 5`).
+
+    Parameters
+    ----------
+    depth : int
+        Number of layers `N`.
+    strength : float
+        The regularisation `a`.
+    values : ndarray, shape (T, N d)
+        Singular values of the layers.
+    t : ndarray, shape (T,)
+        Times; between two of them the smaller rate is taken.
+    """
+    if depth > 5:
+        return np.ones(len(t))
+    least, largest = values.min(axis=1), values.max(axis=1)
+    rate = 4 * strength * least**4 / np.maximum(2 * least**2 + largest**2, np.finfo(float).tiny)
+    passed = np.minimum(rate[1:], rate[:-1]) * np.diff(t)
+    return np.exp(-np.concatenate([[0.0], np.cumsum(passed)]))
 
 
 def _total(parts: Array) -> Array:

@@ -25,7 +25,7 @@ from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
-from flows.systems.matrix_factorization.sensitivity import feature_errors
+from flows.systems.matrix_factorization.sensitivity import balance_left, feature_errors
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
@@ -290,11 +290,16 @@ class MatrixFactorization(System):
         )
         absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
         values = np.linalg.svd(self._target, compute_uv=False)
+        depth, strength = int(self.depth), self.regularization
+        found = super().errors(states, features, t, tolerance)
+        if not features["defect"].any():
+            # Defects of a balanced start are rounding that no variable follows.
+            left = balance_left(depth, strength, features["layer_value"], t)
+            found["loss_balance"] = found["loss_balance"] * left
+            found["loss"] = found["loss_fit"] + found["loss_balance"]
         return {
-            **super().errors(states, features, t, tolerance),
-            **feature_errors(
-                int(self.depth), self.regularization, values, features, relative, absolute
-            ),
+            **found,
+            **feature_errors(depth, strength, values, features, relative, absolute),
         }
 
     # The pieces of a run -----------------------------------------------------------------

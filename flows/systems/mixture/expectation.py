@@ -11,6 +11,7 @@ import scipy.linalg
 
 from flows.core.arrays import Array
 from flows.core.quadrature import Refined, Rule, Values, refine
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 
@@ -80,25 +81,25 @@ def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
     return Rule(np.ascontiguousarray(rule.nodes[kept]), weights[kept], rule.label)
 
 
-def expect(law: str, means: Means, tolerance: float) -> Expected:
+def expect(calculus: Calculus, means: Means, tolerance: float) -> Expected:
     """Both losses and the pulls of one, by a rule that reaches ``tolerance`` if one can.
 
     Parameters
     ----------
-    law : str
-        One of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The loss's derived integrands.
     means : Means
         Components.
     tolerance : float
         Relative error asked for.
     """
-    return _expect(law, *(x.tobytes() for x in means[:4]), means.form, tolerance)
+    return _expect(calculus, *(x.tobytes() for x in means[:4]), means.form, tolerance)
 
 
 # The pieces of a run ask for the same state up to three times in a row.
 @functools.lru_cache(maxsize=4)
 def _expect(
-    law: str,
+    calculus: Calculus,
     mu_: bytes,
     deviation_: bytes,
     mean_: bytes,
@@ -124,7 +125,7 @@ def _expect(
         size: list[Array] = []
 
         def evaluate(rule: Rule) -> Values:
-            found = moments(law, means, part.rule(rule, means))
+            found = moments(calculus, means, part.rule(rule, means))
             # What an error is relative to stands last; any rule knows it well enough.
             size.append(np.where(found.size > UNDERFLOW, found.size, 1.0))
             sums = (np.array(found.kl), np.array(found.fisher), found.pull)

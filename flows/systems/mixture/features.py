@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.expectation import Expected, expect
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, SoundState, accuracy, components, gradient, longest
 from flows.systems.mixture.sums import moments
@@ -60,22 +61,22 @@ class Sample(NamedTuple):
         kl, fisher = (relative * size for size in self.found.sizes)
         return kl, fisher
 
-    def turn(self, law: str) -> Array:
+    def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls, shape (k, r)."""
-        curve = moments(law, self.means, self.found.rule, curve=True).curve
+        curve = moments(calculus, self.means, self.found.rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
 
 
 def features(
-    law: str, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
+    calculus: Calculus, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
 ) -> dict[str, Array]:
     """Features at several times.
 
     Parameters
     ----------
-    law : str
-        One of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The loss's derived integrands.
     frame : Frame
         Frame of the run.
     states : SoundState
@@ -88,18 +89,18 @@ def features(
     dict
         ``X_error`` is the absolute error of ``X`` from rounding and quadrature at the state: means
         are sums of offsets and a centre, velocities of a linear part and the pulls, which can
-        cancel. ``norm`` of shape (T, n), and of shape (T,): the length of the longest deviation ``spread``
-        and of the mean ``mean_norm``, what was spent (``nodes``) and the measured relative error
-        of KL divergence, ``E|v|^2`` and gradient (``quadrature_error``). ``X_dot`` is the
-        derivative of ``X`` by time, from the state.
+        cancel. ``norm`` of shape (T, n), and of shape (T,): the length of the longest deviation
+        ``spread`` and of the mean ``mean_norm``, what was spent (``nodes``) and the measured
+        relative error of KL divergence, ``E|v|^2`` and gradient (``quadrature_error``). ``X_dot``
+        is the derivative of ``X`` by time, from the state.
     """
-    rows = [_row(law, frame, states.at(t), more) for t in range(len(states))]
+    rows = [_row(calculus, frame, states.at(t), more) for t in range(len(states))]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _row(law: str, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
+def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
     means = components(frame, state)
-    found = expect(law, means, accuracy(means))
+    found = expect(calculus, means, accuracy(means))
     velocity = -gradient(frame, means, found.pull)
     parts = np.linalg.norm(means.linear, axis=1) + np.linalg.norm(found.pull, axis=1)
     doubt = frame.rate * (ROUNDING * parts + found.error * found.size)

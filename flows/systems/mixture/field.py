@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.sums import moments
 
@@ -37,7 +38,7 @@ def pack(weight: Array, rate: Array, rule: Rule) -> Array:
 
 
 def _raw(
-    law: str,
+    calculus: Calculus,
     x: Array,
     constants: Array,
     shape: NDArray[np.int64],
@@ -49,8 +50,8 @@ def _raw(
 
     Parameters
     ----------
-    law : str
-        One of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The loss's derived integrands.
     x : ndarray, shape (k r,)
         Raw state.
     constants : ndarray
@@ -74,7 +75,7 @@ def _raw(
     if kind == FAR:
         mean = weight @ blocks
         means = Means(blocks, blocks - mean, mean, weight, FAR)
-        found = moments(law, means, rule, want_jacobian)
+        found = moments(calculus, means, rule, want_jacobian)
         out[:] = (-rate[:, None] * (means.linear + found.pull)).ravel()
         if want_jacobian:
             curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r))
@@ -82,7 +83,7 @@ def _raw(
         return
     mean, deviation = from_blocks(blocks, weight, rate)
     found = moments(
-        law, Means(mean + deviation, deviation, mean, weight, kind), rule, want_jacobian
+        calculus, Means(mean + deviation, deviation, mean, weight, kind), rule, want_jacobian
     )
     share = weight * rate
     q = np.sum(share)
@@ -123,6 +124,6 @@ def from_blocks(blocks: Array, weight: Array, rate: Array) -> tuple[Array, Array
 
 
 @functools.cache
-def field(law: str) -> Callable[..., None]:
+def field(calculus: Calculus) -> Callable[..., None]:
     """Raw field with the clocks around it, the same object every time."""
-    return wrap_plain(functools.partial(_raw, law))
+    return wrap_plain(functools.partial(_raw, calculus))

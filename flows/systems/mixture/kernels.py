@@ -14,26 +14,36 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, Protocol
 
 import numba
 import numpy as np
+import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
-from symbolic.systems import gmm_em
-from symbolic.systems.score_matching import calculus as score_matching
 
-#: The integrands of a loss: of its gradient, and of its second derivatives.
-LAWS: dict[str, Any] = {"gmm_em": gmm_em, "score_matching": score_matching}
 # Nodes are summed in blocks: most have weights that a sum of order one would not feel one by one.
 BLOCK = 256
 # Rows of `Sums.terms`, and its columns.
 CLOSED, OPEN, SIZE = 0, 1, 2
 KL, FISHER, PULL = 0, 1, 2
+
+
+class Calculus(Hashable, Protocol):
+    """The module that derives a loss, as far as sums need it: what they average at a node."""
+
+    def gradient_integrand(self) -> sp.Expr:
+        """Return the integrand of the gradient, a function of ``mixture_node.GRADIENT``."""
+
+    def near_gradient_integrand(self) -> sp.Expr:
+        """Return the same in the near form, a function of ``mixture_node.NEAR_GRADIENT``."""
+
+    def hessian_integrands(self) -> tuple[sp.Expr, sp.Expr]:
+        """Return those of the second derivatives, functions of ``mixture_node.HESSIAN``."""
 
 
 class Components(NamedTuple):
@@ -219,9 +229,9 @@ def add_fisher(w: float, v: Array, terms: Array) -> None:
 
 
 @functools.cache
-def curve_adder(law: str) -> Callable[..., None]:
+def curve_adder(calculus: Calculus) -> Callable[..., None]:
     """What adds the second derivatives of a loss at a node, but for the pairs of posteriors."""
-    integrands = lower(LAWS[law].hessian_integrands(), mixture_node.HESSIAN, "numba")
+    integrands = lower(calculus.hessian_integrands(), mixture_node.HESSIAN, "numba")
 
     @helper
     def add_curve(w, x, mu, weight, rho, v, h, hv, s, curve):  # type: ignore[no-untyped-def]
@@ -268,13 +278,13 @@ def curve_adder(law: str) -> Callable[..., None]:
 
 @functools.cache
 @uncollected()
-def near(law: str) -> Kernel:
-    """Sums of a law in the near form."""
+def near(calculus: Calculus) -> Kernel:
+    """Sums of a loss in the near form."""
     divergence = lower((mixture_node.kl_integrands()[0],), (mixture_node.DELTA_0,), "numba")
     tilted = lower((mixture_node.tilted(),), mixture_node.TILT, "numba")
     pair = lower((mixture_node.pair_integrands()[0],), mixture_node.PAIR, "numba")
-    pull = lower((LAWS[law].near_gradient_integrand(),), mixture_node.NEAR_GRADIENT, "numba")
-    add_curve = curve_adder(law)
+    pull = lower((calculus.near_gradient_integrand(),), mixture_node.NEAR_GRADIENT, "numba")
+    add_curve = curve_adder(calculus)
 
     @kernel
     def near(components, nodes, node_weight, want_curve, sums):  # type: ignore[no-untyped-def]
@@ -322,13 +332,13 @@ def near(law: str) -> Kernel:
 
 @functools.cache
 @uncollected()
-def cluster(law: str) -> Kernel:
-    """Sums of a law in the cluster form."""
+def cluster(calculus: Calculus) -> Kernel:
+    """Sums of a loss in the cluster form."""
     log_density = (mixture_node.LOG_0, mixture_node.DELTA)
     divergence = lower((mixture_node.kl_integrands()[1],), log_density, "numba")
     pair = lower((mixture_node.pair_integrands()[1],), mixture_node.PAIR, "numba")
-    pull = lower((LAWS[law].gradient_integrand(),), mixture_node.GRADIENT, "numba")
-    add_curve = curve_adder(law)
+    pull = lower((calculus.gradient_integrand(),), mixture_node.GRADIENT, "numba")
+    add_curve = curve_adder(calculus)
 
     @kernel
     def cluster(components, nodes, node_weight, want_curve, sums):  # type: ignore[no-untyped-def]
@@ -365,14 +375,14 @@ def cluster(law: str) -> Kernel:
 
 @functools.cache
 @uncollected()
-def far(law: str) -> Kernel:
-    """Sums of a law in the far form."""
+def far(calculus: Calculus) -> Kernel:
+    """Sums of a loss in the far form."""
     _, beside, away = mixture_node.kl_integrands()
     beside_home = lower((beside,), (mixture_node.LOG_0, mixture_node.DELTA), "numba")
     away_from_home = lower((away,), (mixture_node.PEAK, mixture_node.TOTAL), "numba")
     pair = lower((mixture_node.pair_integrands()[2],), mixture_node.PAIR, "numba")
-    pull = lower((LAWS[law].gradient_integrand(),), mixture_node.GRADIENT, "numba")
-    add_curve = curve_adder(law)
+    pull = lower((calculus.gradient_integrand(),), mixture_node.GRADIENT, "numba")
+    add_curve = curve_adder(calculus)
 
     @kernel
     def far(components, nodes, node_weight, want_curve, sums):  # type: ignore[no-untyped-def]

@@ -25,6 +25,7 @@ from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 
@@ -127,8 +128,8 @@ class MixturePiece(Piece):
 
     Parameters
     ----------
-    law : str
-        Which flow, one of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The derived integrands of the loss whose flow it is.
     tolerance : float
         Relative error of the field that steps can bear.
     regimes : Regimes or None
@@ -147,7 +148,7 @@ class MixturePiece(Piece):
         Quadrature of the piece.
     """
 
-    law: str
+    calculus: Calculus
     tolerance: float
     regimes: Regimes | None
     frame: Frame
@@ -218,8 +219,8 @@ class MixturePiece(Piece):
         """Whether the rule is not good enough for this state, by comparison with a finer one."""
         # Both in the form of the piece: pulls of two forms differ by their linear parts.
         means = components(self.frame, now)._replace(form=self.kind)
-        exact = expect(self.law, means, self.tolerance)
-        pull = moments(self.law, means, self.rule).pull
+        exact = expect(self.calculus, means, self.tolerance)
+        pull = moments(self.calculus, means, self.rule).pull
         wrong = float(np.max(np.abs(pull - exact.pull)))
         return wrong > self.tolerance * exact.size
 
@@ -228,7 +229,7 @@ class MixturePiece(Piece):
         if self.regimes is None:
             return None
         means = components(self.frame, state)
-        found = expect(self.law, means, self.tolerance)
+        found = expect(self.calculus, means, self.tolerance)
         return self.regimes.at(time, means, found, -gradient(self.frame, means, found.pull))
 
     def restart(self, stop: Stop) -> Restart:
@@ -240,7 +241,7 @@ class MixturePiece(Piece):
         elif self.kind == FAR:
             now = SoundState(means.deviation, means.mean)
         time = self.time(stop.tau)
-        failing = failure(self.law, self.frame, now, self.tolerance)
+        failing = failure(self.calculus, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
             return Restart(self.frame, now, time, (), failing)
         old, new = self.regime_of(self.state, self.time(0.0)), self.regime_of(now, time)
@@ -345,7 +346,7 @@ def gradient(frame: Frame, means: Means, pull: Array) -> Array:
     return frame.rate[:, None] * (means.linear + pull)
 
 
-def hessian(law: str, frame: Frame, state: SoundState) -> Array:
+def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     """Derivative of minus the velocities by the user's means, shape (n d, n d).
 
     :func:`reduce` must not have merged any components.
@@ -357,7 +358,9 @@ def hessian(law: str, frame: Frame, state: SoundState) -> Array:
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
     means = components(frame, state)
     # Second derivatives ask for a little more than first ones.
-    found = moments(law, means, expect(law, means, MARGIN * accuracy(means)).rule, curve=True)
+    found = moments(
+        calculus, means, expect(calculus, means, MARGIN * accuracy(means)).rule, curve=True
+    )
     curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
     curve *= frame.rate[:, None, None, None]
     full = np.einsum("pa,iajc,qc->ipjq", basis, curve[:, :r, :, :r], basis)
@@ -366,12 +369,12 @@ def hessian(law: str, frame: Frame, state: SoundState) -> Array:
     return full.reshape(len(frame.rate) * d, len(frame.rate) * d)
 
 
-def failure(law: str, frame: Frame, state: SoundState, tolerance: float) -> str:
+def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: float) -> str:
     """Why a run cannot go on from ``state``, or nothing."""
     if len(frame.weight) == 1:
         return ""
     means = components(frame, state)
-    found = expect(law, means, MARGIN * tolerance)
+    found = expect(calculus, means, MARGIN * tolerance)
     # Equal values of all rules may still be noise where nothing is left to compare.
     field = float(np.max(np.abs(gradient(frame, means, found.pull))))
     if field < UNDERFLOW and means.form == FAR:
@@ -390,7 +393,7 @@ def failure(law: str, frame: Frame, state: SoundState, tolerance: float) -> str:
 
 
 def piece(
-    law: str,
+    calculus: Calculus,
     frame: Frame,
     state: SoundState,
     time: float,
@@ -405,16 +408,16 @@ def piece(
             clock=Clock(time, np.full(r, frame.rate[0]), 1.0, True),
             x0=means.mean.copy(),
             size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
-            field=field(law),
+            field=field(calculus),
             weights=np.concatenate([frame.weight, frame.rate]),
             shape=np.array([k, r, 0, LINEAR]),
         )
         alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
-        return MixturePiece(law, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
+        return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
-    found = expect(law, means, MARGIN * tolerance)
+    found = expect(calculus, means, MARGIN * tolerance)
     rule, kind = found.rule, means.form
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
@@ -426,7 +429,7 @@ def piece(
         if np.sum(np.linalg.norm(mu - means.mu[means.home], axis=1) <= SHORT) == 1:
             still = means.mu.copy()
             still[means.home] = 0.0
-            tails = expect(law, components(frame, SoundState(still, 0 * state.centre)), COARSE)
+            tails = expect(calculus, components(frame, SoundState(still, 0 * state.centre)), COARSE)
             matters = np.clip(np.sqrt(tails.fisher), FALLEN, float(size.max()))
             size[np.argmax(order == means.home)] = matters
     else:
@@ -449,8 +452,8 @@ def piece(
         clock=Clock(time, decay.ravel(), offset),
         x0=blocks.ravel(),
         size=size.ravel(),
-        field=field(law),
+        field=field(calculus),
         weights=pack(weight, rate, rule),
         shape=np.array([k, r, len(rule), kind]),
     )
-    return MixturePiece(law, tolerance, regimes, frame, state, chart, kind, order, rule)
+    return MixturePiece(calculus, tolerance, regimes, frame, state, chart, kind, order, rule)

@@ -8,6 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.quadrature import Rule
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 
 
@@ -34,13 +35,13 @@ class Moments(NamedTuple):
     curve: Array
 
 
-def moments(law: str, means: Means, rule: Rule, curve: bool = False) -> Moments:
+def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -> Moments:
     """Sum the integrands over the nodes of a rule.
 
     Parameters
     ----------
-    law : str
-        One of :data:`flows.systems.mixture.kernels.LAWS`.
+    calculus : Calculus
+        The loss's derived integrands.
     means : Means
         Components.
     rule : Rule
@@ -50,7 +51,7 @@ def moments(law: str, means: Means, rule: Rule, curve: bool = False) -> Moments:
     """
     from flows.systems.mixture import kernels  # Numba loads where it is first needed
 
-    kernel = {NEAR: kernels.near, CLUSTER: kernels.cluster, FAR: kernels.far}[means.form](law)
+    kernel = {NEAR: kernels.near, CLUSTER: kernels.cluster, FAR: kernels.far}[means.form](calculus)
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     home = means.home if means.form == FAR else 0
     k, r = mu.shape

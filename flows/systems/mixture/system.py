@@ -17,6 +17,7 @@ from flows.core.system import Smooth, System
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Row, Sample, features
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
@@ -59,8 +60,8 @@ class MixtureSystem(System):
     Concrete systems are dataclasses with the fields ``n``, ``d`` and ``tolerance``.
     """
 
-    #: One of :data:`flows.systems.mixture.kernels.LAWS`.
-    law: ClassVar[str]
+    #: The module that derives the loss.
+    calculus: ClassVar[Calculus]
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     n: int
     d: int
@@ -143,16 +144,16 @@ class MixtureSystem(System):
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
-        return features(self.law, frame, states, self.own_features)
+        return features(self.calculus, frame, states, self.own_features)
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
-        failure = pieces.failure(self.law, frame, state, self.tolerance)
+        failure = pieces.failure(self.calculus, frame, state, self.tolerance)
         return Restart(frame, state, 0.0, (), failure)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock for the piece that begins with ``state``."""
-        return pieces.piece(self.law, frame, state, time, self.tolerance)
+        return pieces.piece(self.calculus, frame, state, time, self.tolerance)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line.
@@ -185,7 +186,7 @@ class MixtureSystem(System):
         """
         frame, sound = self.reduce(self.check_start(state))
         means = pieces.components(frame, sound)
-        found = expect(self.law, means, tolerance or pieces.accuracy(means))
+        found = expect(self.calculus, means, tolerance or pieces.accuracy(means))
         gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(
             self.loss_from(found.kl, found.fisher),
@@ -210,4 +211,4 @@ class MixtureSystem(System):
 
         Coincident components are told apart: the Hessian is that of ``n`` free means.
         """
-        return pieces.hessian(self.law, *self.sound(self.check_start(state), False))
+        return pieces.hessian(self.calculus, *self.sound(self.check_start(state), False))

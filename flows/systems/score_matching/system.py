@@ -20,10 +20,12 @@ from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
 from flows.systems.mixture.features import Row, Sample, root_error
+from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
+from symbolic.systems.score_matching import calculus
 
 if TYPE_CHECKING:
     from flows.systems.score_matching.exact import Stationary
@@ -90,7 +92,7 @@ class ScoreMatching(MixtureSystem):
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
-    law: ClassVar[str] = "score_matching"
+    calculus: ClassVar[Calculus] = calculus
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
@@ -218,7 +220,7 @@ class ScoreMatching(MixtureSystem):
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock; a change of the regime ends the piece."""
         regimes = Regimes(self.regime, _events)
-        return pieces.piece(self.law, frame, state, time, self.tolerance, regimes)
+        return pieces.piece(self.calculus, frame, state, time, self.tolerance, regimes)
 
     def regime(self, time: float, means: Means, found: Expected, velocity: Array) -> Regime:
         """Regime of a state: who is on the target, who recedes, whether the loss waits."""

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from flows.core.quadrature import Rule, tensor
-from flows.systems.mixture.kernels import BLOCK, LAWS
+from flows.systems.mixture.kernels import BLOCK
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
+from symbolic.systems import gmm_em
+from symbolic.systems.score_matching import calculus as score_matching
 
+LOSSES = (gmm_em, score_matching)
 FORMS = (NEAR, CLUSTER, FAR)
 MU, WEIGHT = np.array([[0.6, -0.4], [-0.2, 0.5], [0.1, 0.2]]), np.array([0.2, 0.3, 0.5])
 # Rounding of sums of order one over a few hundred nodes; the rule below has no error to see.
@@ -30,11 +33,11 @@ def rule():
     return found
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_the_three_forms_have_the_same_losses_pulls_and_curvature(law, rule):
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
+def test_the_three_forms_have_the_same_losses_pulls_and_curvature(loss, rule):
     found = {}
     for form in FORMS:
-        part, sums = means(form), moments(law, means(form), rule, curve=True)
+        part, sums = means(form), moments(loss, means(form), rule, curve=True)
         losses = np.array([sums.kl, sums.fisher]) + part.constant
         curve = sums.curve + np.einsum("ij,ac->iajc", part.linear_curve, np.eye(2))
         found[form] = losses, part.linear + sums.pull, curve
@@ -42,14 +45,14 @@ def test_the_three_forms_have_the_same_losses_pulls_and_curvature(law, rule):
         for x, y in zip(found[one], found[other], strict=True):
             np.testing.assert_allclose(x, y, atol=ROUNDING)
     # Without the linear part the far form is another sum.
-    bare = moments(law, means(FAR), rule).pull
+    bare = moments(loss, means(FAR), rule).pull
     assert np.max(np.abs(bare - found[NEAR][1])) > OTHER
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("law", LAWS)
-def test_second_derivatives_are_there_only_where_they_were_asked_for(law, form, rule):
-    plain, curved = (moments(law, means(form), rule, curve=want) for want in (False, True))
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
+def test_second_derivatives_are_there_only_where_they_were_asked_for(loss, form, rule):
+    plain, curved = (moments(loss, means(form), rule, curve=want) for want in (False, True))
     assert not plain.curve.any() and curved.curve.any()
     for x, y in zip(plain[:4], curved[:4], strict=True):
         assert np.array_equal(x, y)
@@ -58,8 +61,8 @@ def test_second_derivatives_are_there_only_where_they_were_asked_for(law, form, 
 @pytest.mark.parametrize("form", FORMS)
 def test_sizes_are_magnitudes_of_terms_and_no_node_is_no_sum(form, rule):
     none = Rule(np.zeros((0, 2)), np.zeros(0), "")
-    assert all(not np.any(x) for x in moments("gmm_em", means(form), none, curve=True))
+    assert all(not np.any(x) for x in moments(gmm_em, means(form), none, curve=True))
     one = Rule(rule.nodes[:1].copy(), -np.ones(1), "")
-    found = moments("gmm_em", means(form), one)
+    found = moments(gmm_em, means(form), one)
     assert found.size[0] == abs(found.kl) > 0
     assert found.size[2] == np.max(np.abs(found.pull)) > np.min(np.abs(found.pull))

@@ -13,6 +13,7 @@ from flows.systems.mixture import expectation as mixture_expectation
 from flows.systems.mixture import pieces
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from flows.systems.score_matching import exact as score_matching_exact
+from symbolic.systems.score_matching import calculus
 
 # What the values promise where they are compared with 40 digits.
 ACCURACY = 1e-10
@@ -64,7 +65,7 @@ def test_offsets_of_1e_minus_12_keep_their_digits_in_the_velocity():
     exact = score_matching_exact.expectations(line.tolist(), [1 / 3] * 3, 40)[1]
     frame, state = flows.ScoreMatching(3, 1).reduce(line[:, None])
     means = pieces.components(frame, state)
-    velocity = -frame.rate[:, None] * pieces.expect("score_matching", means, 1e-12).pull
+    velocity = -frame.rate[:, None] * pieces.expect(calculus, means, 1e-12).pull
     found = velocity[:, 0] - velocity[:, 0].mean()
     with mp.workdps(40):
         slopes = -np.array([float(s - mp.fsum(exact) / 3) for s in exact])

@@ -157,6 +157,8 @@ def _waiting(regime: Regime) -> str:
     return f"the late regime has not begun: {regime.reason}{when}"
 
 
+# Errors of zero and infinite ones leave quotients undefined where they are not looked at.
+@np.errstate(all="ignore")
 def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     """Compare the margin with its error at every selected point that has digits."""
     lhs, rhs, error, chosen = sides.lhs, sides.rhs, sides.error, sides.chosen
@@ -167,32 +169,25 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     margin = -np.abs(gap) if equal else gap
     violated = chosen & (margin < -error)
     resolved = chosen & (error < (RESOLVED if equal else 1.0) * size)
-    undecided = resolved & ((margin < -error) if equal else (margin <= error))
+    undecided = resolved & (margin <= error) & (not equal)
     count = np.count_nonzero(resolved.reshape(len(resolved), -1).any(axis=1))
-    enough = (
-        count >= FEWEST or -symbol("t") in c.where
-    )  # numbers of the whole run are compared once
 
-    holds, reason = True, "holds"
+    holds, looked, urgency = None, undecided, margin / error
     if violated.any():
-        holds, reason, looked, urgency = False, "fails", violated, margin / error
+        holds, reason, looked = False, "fails", violated
     elif not resolved.any():
-        holds, reason, looked, urgency = (
-            None,
-            "both sides are below their error",
-            chosen,
-            size / error,
-        )
+        reason, looked, urgency = "both sides are below their error", chosen, size / error
     elif undecided.any():
-        holds, reason, looked, urgency = None, "margin below its error", undecided, margin / error
+        reason = "margin below its error"
     else:
         looked, urgency = resolved, margin / (error if equal else size)
-        if not enough:
-            holds, reason = None, f"too few output times to say so: {count}, at least {FEWEST}"
-    with np.errstate(all="ignore"):
-        worst = np.unravel_index(
-            int(np.argmin(np.where(looked & ~np.isnan(urgency), urgency, np.inf))), lhs.shape
-        )
+        # What compares numbers of the whole run is measured once, at its start.
+        if count >= FEWEST or -symbol("t") in c.where:
+            holds, reason = True, "holds"
+        else:
+            reason = f"too few output times to tell: {count}, at least {FEWEST}"
+    urgency = np.where(looked & ~np.isnan(urgency), urgency, np.inf)
+    worst = np.unravel_index(int(np.argmin(urgency)), lhs.shape)
     tightest = None
     kept = resolved if resolved.any() else chosen
     if not equal and (rhs[kept] > 0).all():

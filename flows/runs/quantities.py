@@ -54,9 +54,6 @@ class Run(Protocol):
     def curvatures(self) -> Array | None:
         """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
 
-    def error(self, name: str) -> float:
-        """Relative numerical error of a quantity, the largest along the run."""
-
     def errors(self, name: str) -> Array:
         """Relative numerical error of a quantity at each time, shape (T,)."""
 

@@ -33,7 +33,7 @@ ROUNDING = 8.0
 def feature_errors(
     depth: int,
     strength: float,
-    target: Array,
+    sigma: float,
     features: dict[str, Array],
     relative: Array,
     absolute: Array,
@@ -46,8 +46,8 @@ def feature_errors(
         Number of layers `N`.
     strength : float
         The regularisation `a`.
-    target : ndarray, shape (d,)
-        The diagonal of the target.
+    sigma : float
+        Largest singular value of the target.
     features : dict
         :func:`flows.systems.matrix_factorization.features.monitors` at `T` times.
     relative, absolute : ndarray, shape (T,)
@@ -103,7 +103,7 @@ def feature_errors(
     )
     moving, doubt = slope + r_dot, speed[:, 0] + r_doubt
 
-    root = float(np.sqrt(target.max()))
+    root = float(np.sqrt(sigma))
     errors = {
         "fit_speed": _total(fit),
         "balance_speed": _total(balance),

@@ -289,7 +289,7 @@ class MatrixFactorization(System):
             t > LONG, DRIFT * t * features["residual"] * largest ** (self.depth - 1), 0.0
         )
         absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
-        values = np.linalg.svd(self._target, compute_uv=False)
+        sigma, _ = _extreme_singular_values(self.target, self._complex)
         depth, strength = int(self.depth), self.regularization
         found = super().errors(states, features, t, tolerance)
         if not features["defect"].any():
@@ -299,7 +299,7 @@ class MatrixFactorization(System):
             found["loss"] = found["loss_fit"] + found["loss_balance"]
         return {
             **found,
-            **feature_errors(depth, strength, values, features, relative, absolute),
+            **feature_errors(depth, strength, sigma, features, relative, absolute),
         }
 
     # The pieces of a run -----------------------------------------------------------------

@@ -258,15 +258,15 @@ def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
 
 
 def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
-    """Error of the distances between neurons from the rounding of the neurons.
+    """How far neurons are apart, and the relative error of that from the rounding of the neurons.
 
-    Neurons that hardly differ are known to `d = C eps max |z_i|`, and what their distances from
-    the mean `w` determine, such as the end of a run, to `x = d / max |w_i - w|` of itself.
+    Neurons that hardly differ are known to `C eps max |z_i|`, and their distances from the mean `w`
+    to `x = C eps max |z_i| / max |w_i - w|`.
 
     Returns
     -------
-    absolute, relative : ndarray, shape (...)
-        `d` and `x`, in units of ``|v|``; zero where nothing can be told apart.
+    apart, relative : ndarray, shape (...)
+        `max |w_i - w|` in units of ``|v|``, and `x`; zero where nothing can be told apart.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
     neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
@@ -277,16 +277,16 @@ def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     known = (np.sum(mu > 0, axis=-1) > 1) & (apart > 0)
     error = ROUNDINGS * np.finfo(float).eps * reach
     error = np.where(apart < COINCIDENT * reach, UNFOLLOWED * error, error)
-    error = np.where(known, error, 0.0)
-    return error, error / np.where(known, apart, 1.0)
+    return apart, np.where(known, error / np.where(known, apart, 1.0), 0.0)
 
 
-def errors(count: int, features: dict[str, Array], unit: float) -> dict[str, Array]:
+def errors(count: int, features: dict[str, Array]) -> dict[str, Array]:
     r"""Absolute errors of features from the rounding of the distances between neurons.
 
-    With `d` and `x` of :func:`rounding`: the loss moves by `|\nabla L| d + n d^2/2` at most, since
-    its Hessian is at most `n`, and once the distances determine it, where it is cubic in them, by
-    `(1 + x)^3 - 1` of itself; the smaller one counts. Rates and gradients likewise.
+    With the largest `x` of :func:`rounding` so far, since the flow keeps relative errors of
+    distances, these are known to `d = x max |w_i - w|`. The loss moves by `|grad L| d + n d^2/2` at
+    most, since its Hessian is at most `n`; once the distances determine it, where it is cubic in
+    them, by `(1 + x)^3 - 1` of itself. The smaller one counts; rates and gradients likewise.
 
     Parameters
     ----------
@@ -294,10 +294,9 @@ def errors(count: int, features: dict[str, Array], unit: float) -> dict[str, Arr
         The number of neurons `n`.
     features : dict
         What :func:`features` gives at ``T`` times.
-    unit : float
-        The length ``|v|``.
     """
-    absolute, relative = features["rounding_absolute"] * unit, features["rounding_relative"]
+    relative = np.maximum.accumulate(features["rounding"])
+    absolute = relative * features["apart"]
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
     def part(name: str, power: int, most: Array) -> Array:
@@ -352,7 +351,8 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "rho_dot": np.sum(frame.multiplicity * slope[..., 0], axis=-1) * unit,
         "residual_norm": size * unit,
     }
-    out["rounding_absolute"], out["rounding_relative"] = rounding(frame.multiplicity, state)
+    apart, out["rounding"] = rounding(frame.multiplicity, state)
+    out["apart"] = apart * unit
     m = frame.member
     h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME` lists
+    from symbolic.asymptotics.derive import late_time_law as late_time_law
+    from symbolic.asymptotics.law import LateTimeLaw as LateTimeLaw
     from symbolic.evidence.derivation import Derivation as Derivation
     from symbolic.evidence.derivation import Document as Document
     from symbolic.evidence.derivation import Step as Step
@@ -24,9 +26,11 @@ _HOME = {
     "Evidence": "symbolic.evidence.identity",
     "Expectation": "symbolic.language.expectation",
     "Finding": "symbolic.evidence.identity",
+    "LateTimeLaw": "symbolic.asymptotics.law",
     "NotSmooth": "symbolic.language.program",
     "PrintedForm": "symbolic.systems.relu_neuron.printed",
     "Step": "symbolic.evidence.derivation",
+    "late_time_law": "symbolic.asymptotics.derive",
 }
 
 __all__ = sorted([*_HOME, "DOCUMENTS", "derive", "printed_forms"])

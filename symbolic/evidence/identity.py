@@ -202,7 +202,7 @@ def _proved(
 def _reduces_to_zero(difference: sp.Expr) -> bool:
     """Whether SymPy's rules take the difference to zero, cheapest rules first."""
     if difference.count_ops() > PROOF_SIZE:
-        return False
+        return _zero_polynomial(difference)
     expr = sp.expand(definition(difference.doit()))
     if expr == 0:
         return True
@@ -213,3 +213,12 @@ def _reduces_to_zero(difference: sp.Expr) -> bool:
     if sp.expand(numerator) == 0 or sp.factor(expr) == 0:
         return True
     return bool(sp.simplify(expr) == 0)
+
+
+def _zero_polynomial(difference: sp.Expr) -> bool:
+    """Whether an expression is the polynomial zero: its normal form decides at any size."""
+    symbols = sorted(difference.free_symbols, key=str)
+    exact = not difference.has(sp.Float) and all(s.is_commutative for s in symbols)
+    if not symbols or not exact or not difference.is_polynomial(*symbols):
+        return False
+    return bool(sp.Poly(difference, *symbols).is_zero)

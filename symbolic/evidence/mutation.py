@@ -90,7 +90,7 @@ def controls(document: Document) -> tuple[Control, ...]:
 
 
 def _evidence(step: Step) -> Evidence:
-    return examine(step.lhs, step.rhs, step.domain, step.relation).evidence
+    return step.verify().evidence
 
 
 def _is_zero(side: Any) -> bool:

@@ -1,0 +1,238 @@
+r"""The equations of a critical direction, square and regular although its orbit is a continuum.
+
+.. math:: \nabla \ell - \lambda G z + \sum_a \mu_a G X_a z + \sum_c \nu_c Q_c z = 0, \qquad
+          z'Gz = 1, \qquad z_j = 0 \; (j \in \text{pins}), \qquad z'Q_c z = 0
+
+The `X_a` rotate an orbit of critical directions, and as many entries are pinned to zero. The `Q_c`
+are conserved, and the cone on which they vanish is invariant. A solution has ``mu = 0``: the form
+does not change along the orbit, so that the first equation times ``X_b z`` says ``Gram mu = 0``;
+likewise ``nu = 0``. So every solution is a critical direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic.asymptotics.signs import Signed
+from symbolic.asymptotics.sphere import Form, Vector
+from symbolic.language.lower import lower
+from symbolic.language.program import gradient, tangent
+
+__all__ = ["Bordered", "border"]
+
+# An entry is pinned if Newton's method gets there and the value of the form stays the same.
+SAME = 1e-9
+PASSES = 30
+# Singular values of orbits' tangents above this are not zero.
+INDEPENDENT = 1e-6
+
+
+@dataclass(frozen=True)
+class Bordered:
+    """The equations for one direction.
+
+    Parameters
+    ----------
+    form : Expr
+        The form, without other symbols than `z`.
+    z : tuple of Symbol
+        The variables.
+    metric : Matrix
+        `G`.
+    rotations : tuple of Matrix
+        The `X_a`.
+    pins : tuple of int
+        Entries that are zero.
+    cone : tuple of Matrix
+        The `Q_c`.
+    """
+
+    form: sp.Expr
+    z: tuple[sp.Symbol, ...]
+    metric: sp.ImmutableMatrix
+    rotations: tuple[sp.ImmutableMatrix, ...] = ()
+    pins: tuple[int, ...] = ()
+    cone: tuple[sp.ImmutableMatrix, ...] = ()
+    known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Gradient and Hessian of the form: functions of `z` and of its signs there."""
+        if backend not in self.known:
+            signed = Signed.of(self.form)
+            first = gradient(signed.expression, self.z)
+            steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in self.z)
+            second = tangent(first, self.z, steps)
+            arguments = (*self.z, *signed.signs)
+            self.known[backend] = (
+                lower(first.results, arguments, backend, first.steps),
+                lower(second.results, (*arguments, *steps), backend, second.steps),
+                lower(signed.arguments, self.z, backend) if signed.signs else lambda *_: (),
+            )
+        values, rates, inner = self.known[backend]
+
+        def signs(z: Sequence[Any]) -> list[int]:
+            found = []
+            for a in inner(*z):
+                if not (a > 0 or a < 0):
+                    raise ArithmeticError("a kink of the form lies on the direction")
+                found.append(1 if a > 0 else -1)
+            return found
+
+        def both(z: Sequence[Any]) -> Any:
+            return values(*z, *signs(z))
+
+        def second_derivatives(z: Sequence[Any], one: Any) -> list[list[Any]]:
+            n, sign = len(self.z), signs(z)
+            axes = [[one * int(i == j) for i in range(n)] for j in range(n)]
+            return [list(rates(*z, *sign, *axis))[1:] for axis in axes]
+
+        return both, second_derivatives
+
+    def equations(self, backend: Any, u: Sequence[Any], one: Any) -> tuple[list[Any], list[Any]]:
+        """Residual and Jacobian at ``u = (z, lambda, mu, nu)``; `one` is the number type's one."""
+        n = len(self.z)
+        z, multipliers = list(u[:n]), list(u[n:])
+        matrices = [-self.metric]
+        matrices += [self.metric * x for x in self.rotations] + list(self.cone)
+        numbers = [[[_number(e, one) for e in m.row(i)] for i in range(n)] for m in matrices]
+        both, second = self.compiled(backend)
+        slope, curved = list(both(z))[1:], second(z, one)
+        images = [[_dot(row, z) for row in m] for m in numbers]
+        first = [
+            slope[i] + _sum(multipliers[k] * images[k][i] for k in range(len(images)))
+            for i in range(n)
+        ]
+        zero = one * 0
+        jacobian = [
+            [
+                curved[j][i] + _sum(multipliers[k] * numbers[k][i][j] for k in range(len(numbers)))
+                for j in range(n)
+            ]
+            + [images[k][i] for k in range(len(images))]
+            for i in range(n)
+        ]
+        residual = [*first, (-_dot(images[0], z) - one) / 2]
+        empty = [zero] * len(images)
+        jacobian.append([-e for e in images[0]] + empty)
+        for j in self.pins:
+            residual.append(z[j])
+            jacobian.append([one * int(i == j) for i in range(n)] + empty)
+        for k in range(len(images) - len(self.cone), len(images)):
+            residual.append(_dot(images[k], z) / 2)
+            jacobian.append(list(images[k]) + empty)
+        return residual, jacobian
+
+    def solved(self, u: Vector) -> Vector | None:
+        """Newton's method in doubles from `u`; None where it does not converge."""
+        for _ in range(PASSES):
+            try:
+                residual, jacobian = self.equations("numpy", list(u), 1.0)
+            except ArithmeticError:
+                return None
+            f, j = np.array(residual, dtype=float), np.array(jacobian, dtype=float)
+            if not (np.isfinite(f).all() and np.isfinite(j).all()):
+                return None
+            step = np.linalg.lstsq(j, f, rcond=1e-10)[0]
+            u = u - step
+            if np.linalg.norm(step) < 1e-14 * np.linalg.norm(u):
+                return u
+        return u if np.linalg.norm(f) < 1e-11 else None
+
+
+def border(
+    form: sp.Expr,
+    z: tuple[sp.Symbol, ...],
+    metric: sp.ImmutableMatrix,
+    numerical: Form,
+    direction: Vector,
+    rotations: Sequence[sp.ImmutableMatrix],
+    cone: Sequence[sp.ImmutableMatrix],
+) -> tuple[Bordered, Vector]:
+    """Choose rotations and pins for a direction, and turn it so that the pins are zero.
+
+    As many entries as possible are brought to zero, so that what is left is often a number that
+    can be recognised.
+    """
+    g = np.array(metric, dtype=float)
+    chosen = _independent([np.array(x, dtype=float) for x in rotations], direction)
+    picked = tuple(rotations[k] for k in chosen)
+    value, n = numerical.value(direction)[0], len(z)
+    u = np.concatenate(
+        [direction, [float(numerical.degree) * value], np.zeros(len(picked) + len(cone))]
+    )
+    pins: list[int] = []
+    found = Bordered(form, z, metric, picked, (), tuple(cone))
+    for _ in range(len(picked)):
+        for j in np.argsort(np.abs(u[:n])):
+            if j in pins:
+                continue
+            trial = replace(found, pins=(*pins, int(j)))  # it shares what is compiled
+            turned = _pinned(picked, u[:n], [*pins, int(j)], g)
+            if turned is None:
+                continue
+            solved = trial.solved(np.concatenate([turned, u[n:]]))
+            if solved is None or abs(numerical.value(solved[:n])[0] - value) > SAME * abs(value):
+                continue
+            if not _fixed(picked, solved[:n], trial.pins):
+                continue
+            u = solved
+            pins.append(int(j))
+            break
+    return replace(found, pins=tuple(pins)), u
+
+
+def _independent(matrices: Sequence[Vector], z: Vector) -> list[int]:
+    """Rotations whose tangents at `z` are a basis of all of them."""
+    from scipy.linalg import qr
+
+    if not matrices:
+        return []
+    tangents = np.stack([x @ z for x in matrices], axis=1)
+    _, r, order = qr(tangents, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    return sorted(int(k) for k in order[: int((size > INDEPENDENT).sum())])
+
+
+def _fixed(rotations: Sequence[sp.ImmutableMatrix], z: Vector, pins: Sequence[int]) -> bool:
+    """Whether each pin takes one freedom away from the orbit."""
+    tangents = np.stack([np.array(x, dtype=float) @ z for x in rotations], axis=1)[list(pins)]
+    return bool(np.linalg.svd(tangents, compute_uv=False).min() > INDEPENDENT)
+
+
+def _pinned(
+    rotations: Sequence[sp.ImmutableMatrix], z: Vector, pins: Sequence[int], g: Vector
+) -> Vector | None:
+    """Turn `z` by its rotations until the pinned entries are zero."""
+    from scipy.linalg import expm
+
+    generators = [np.array(x, dtype=float) for x in rotations]
+    for _ in range(PASSES):
+        if np.abs(z[list(pins)]).max() < 1e-13:
+            return z
+        tangents = np.stack([x @ z for x in generators], axis=1)[list(pins)]
+        angles = np.linalg.lstsq(tangents, -z[list(pins)], rcond=1e-8)[0]
+        angles *= min(1.0, 1.0 / (np.abs(angles).max() + 1e-300))
+        z = expm(sum(a * x for a, x in zip(angles, generators, strict=True))) @ z
+        if not np.isfinite(z).all():
+            return None
+    return z if np.abs(z[list(pins)]).max() < 1e-9 else None
+
+
+def _number(e: sp.Expr, one: Any) -> Any:
+    return one * int(e.p) / int(e.q)
+
+
+def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    return _sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _sum(terms: Any) -> Any:
+    total = None
+    for term in terms:
+        total = term if total is None else total + term
+    return total

@@ -1,0 +1,74 @@
+r"""From a leading form to a law: radius and direction of ``z' = -G^-1 grad ell_p``.
+
+With ``z = rho omega``, ``rho' = -p ell rho^(p-1)`` and ``omega' = -rho^(p-2) grad_S ell``: the
+direction settles at a local minimum, and the radius follows a power law.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from symbolic.evidence.derivation import Step
+
+__all__ = ["THEOREM", "constant", "constant_in_balls", "exponent", "gamma", "polar_steps"]
+
+#: What the reduction to the leading form rests on, with its hypotheses.
+THEOREM = (
+    "Adams & Simon 1988 and Choi & Hung 2024 (arXiv 2405.17510): where the Hessian has constant"
+    " rank along the family, is positive across its kernel, and the leading form has a"
+    " non-degenerate minimum on the sphere, the flow follows that of the leading form"
+)
+
+
+def exponent(p: sp.Expr) -> sp.Expr:
+    """Exponent of the loss, ``p/(p-2)``."""
+    return p / (p - 2)
+
+
+def constant(p: sp.Expr, ell: sp.Expr) -> sp.Expr:
+    """Return `C` in ``L - L* ~ C t^(-p/(p-2))``."""
+    return (p * (p - 2)) ** (-p / (p - 2)) * ell ** (-2 / (p - 2))
+
+
+def constant_in_balls(p: sp.Rational, ell: Any) -> Any:
+    """Return `C` of a ball (`flint.arb`)."""
+    from flint import arb
+
+    degree = arb(int(p.p)) / int(p.q)
+    q = 1 / (degree - 2)
+    return (degree * (degree - 2)) ** (-degree * q) * ell ** (-2 * q)
+
+
+def gamma(p: float, ell: float, curvature: float) -> float:
+    """Exponent with which a deviation of the direction dies out, ``curvature = kappa - p ell``."""
+    return curvature / (p * (p - 2) * ell)
+
+
+def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
+    """Steps from the flow of the leading form to its law, for one degree."""
+    t, ell, kappa = sp.symbols("t ell kappa", positive=True)
+    radius = (p * (p - 2) * ell * t) ** (-1 / (p - 2))
+    g = (kappa - p * ell) / (p * (p - 2) * ell)
+    return (
+        Step(
+            sp.Derivative(radius, t),
+            -p * ell * radius ** (p - 1),
+            "polar form: radius of the slow variables along an attracting direction",
+            assumptions=(THEOREM,),
+            fresh=True,
+        ),
+        Step(
+            ell * radius**p,
+            constant(p, ell) * t ** (-exponent(p)),
+            "polar form: loss at that radius",
+            fresh=True,
+        ),
+        Step(
+            sp.Derivative(t**-g, t),
+            -(radius ** (p - 2)) * (kappa - p * ell) * t**-g,
+            "polar form: a deviation of the direction dies out like t^-gamma",
+            fresh=True,
+        ),
+    )

@@ -1,0 +1,187 @@
+r"""Slaving: fast variables follow the slow ones, and a leading form remains.
+
+.. math:: y = y^* + N z + F s, \qquad \partial_s L = 0 \Rightarrow s = S(z) = O(|z|^2),
+          \qquad \ell(z) = L(z, S(z)) - L^* = \ell_p(z) + o(|z|^p)
+
+`S` is found order by order: each pass of the fixed point `s <- -A^-1 dR/ds`, with the quadratic
+part `A` and the rest `R`, adds one power of ``eps``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+from sympy.polys.rings import PolyElement
+
+from symbolic.asymptotics.kernel import Split
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.series import Series, SeriesRing
+
+__all__ = ["HIGHEST", "Reduced", "reduce"]
+
+#: Leading forms of a higher degree are not looked for.
+HIGHEST = 12
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The leading form of a loss on its slow variables.
+
+    Parameters
+    ----------
+    z : tuple of Symbol
+        The slow variables.
+    degree : Rational
+        Degree `p` of the form.
+    form : Expr
+        `ell_p(z)`, homogeneous.
+    metric : Matrix
+        `G = N'N`.
+    slaved : tuple of Expr
+        Leading parts of the fast variables that the form feels, in `z`.
+    smooth : bool
+        Whether the form is a polynomial.
+    """
+
+    z: tuple[sp.Symbol, ...]
+    degree: sp.Rational
+    form: sp.Expr
+    metric: sp.ImmutableMatrix
+    slaved: tuple[sp.Expr, ...]
+    smooth: bool
+
+
+def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
+    """Find the leading form.
+
+    Parameters
+    ----------
+    point : Point
+        The loss at a critical point.
+    parts : Split
+        Slow and fast directions.
+    quadratic : Matrix
+        The Hessian.
+
+    Raises
+    ------
+    NoLaw
+        Where the form vanishes to order `HIGHEST`.
+    """
+    slow, fast = parts.slow, parts.fast
+    z = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.cols))
+    s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(fast.cols))
+    form_of_fast = (fast.T * quadratic * fast).applyfunc(sp.cancel)
+    inverse = form_of_fast.inv() if fast.cols else form_of_fast
+    slow_directions = [(v, 1, list(slow[:, k])) for k, v in enumerate(z)]
+    # A kink of degree above two begins there; a smooth loss can have any degree above two.
+    for order in (3, 4, 6, 8, HIGHEST):
+        directions = slow_directions + [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
+        ring, series = point.series(directions, order)
+        if any(w <= 2 and w > 0 for w in series):
+            raise NoLaw("the slow directions are not in the kernel of the Hessian")
+        slaved = _slaved(ring, series, s, inverse)
+        reduced = ring.reduced(_substituted(ring, series, s, slaved))
+        found = {w: part for w, part in reduced.items() if w > 0}
+        if not found:
+            continue
+        degree = min(found)
+        form = found[degree]
+        smooth = ring.smooth(form)
+        felt = [{w: p for w, p in x.items() if 2 * w <= degree} for x in slaved]
+        return Reduced(
+            z,
+            sp.Rational(degree.numerator, degree.denominator),
+            sp.factor_terms(ring.expression(form)) if smooth else ring.expression(form),
+            sp.ImmutableMatrix(slow.T * slow),
+            tuple(sp.Add(*(ring.expression(p) for p in x.values())) for x in felt),
+            smooth,
+        )
+    raise NoLaw(
+        f"the loss does not grow along {slow.cols} directions of the kernel up to order {HIGHEST}:"
+        " the critical points form a larger family; name its tangents"
+    )
+
+
+def _slaved(
+    ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], inverse: sp.MatrixBase
+) -> list[Series]:
+    if not s:
+        return []
+    first = ring.variables.index(s[0])
+    gradients = []
+    for k in range(len(s)):
+        slope: Series = {}
+        for w, part in series.items():
+            if d := part.diff(ring.ring.gens[first + k]):
+                slope[w - 2] = d  # the variable's own weight is gone
+        gradients.append(slope)
+    # The part that is linear in s with constant coefficients is the quadratic form's.
+    rest = [_without_linear(ring, g, first, len(s)) for g in gradients]
+    found: list[Series] = [{} for _ in s]
+    while True:
+        pull = [_substituted(ring, g, s, found) for g in rest]
+        new = [
+            ring.reduced(
+                ring.add(
+                    [ring.scaled(p, -inverse[k, j]) for j, p in enumerate(pull) if inverse[k, j]]
+                )
+            )
+            for k in range(len(s))
+        ]
+        # Beyond half of the order, a slaved part is not felt.
+        new = [{w: p for w, p in x.items() if 2 * w <= ring.order} for x in new]
+        if new == found:
+            return found
+        found = new
+
+
+def _without_linear(ring: SeriesRing, slope: Series, first: int, count: int) -> Series:
+    out: Series = {}
+    for w, part in slope.items():
+        kept = ring.ring.zero
+        for monomial, c in part.terms():
+            if sum(monomial) != 1 or sum(monomial[first : first + count]) != 1:
+                kept += ring.ring({monomial: c})
+        if kept:
+            out[w] = kept
+    return out
+
+
+def _substituted(
+    ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], values: list[Series]
+) -> Series:
+    """Series with `values` in place of the variables `s`."""
+    if not s:
+        return series
+    first = ring.variables.index(s[0])
+    places = range(first, first + len(s))
+    groups: dict[tuple[int, ...], PolyElement] = {}
+    for part in series.values():
+        for monomial, c in part.terms():
+            powers = tuple(monomial[k] for k in places)
+            rest = tuple(0 if k in places else e for k, e in enumerate(monomial))
+            term = ring.ring({rest: c})
+            groups[powers] = groups[powers] + term if powers in groups else term
+    known: dict[tuple[int, int], Series] = {}
+    total = []
+    for powers, polynomial in groups.items():
+        product = _by_weight(ring, polynomial)
+        for k, e in enumerate(powers):
+            if e:
+                if (k, e) not in known:
+                    known[k, e] = ring.power(values[k], e)
+                product = ring.times(product, known[k, e])
+        total.append(product)
+    return ring.add(total)
+
+
+def _by_weight(ring: SeriesRing, polynomial: PolyElement) -> Series:
+    found: dict[Fraction, PolyElement] = {}
+    for monomial, c in polynomial.terms():
+        w, term = ring.weight(monomial), ring.ring({monomial: c})
+        found[w] = found[w] + term if w in found else term
+    return found

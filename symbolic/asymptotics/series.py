@@ -1,0 +1,498 @@
+r"""Truncated one-sided series: a loss along ``y* + eps u_1 + eps^2 u_2 + ...``, ``eps -> 0+``.
+
+Each variable has a weight, the power of ``eps`` that it carries. A series is a list of parts, each
+homogeneous in that weight, so ``eps`` itself need not be written. A part is a polynomial in the
+variables and in *roots and signs* of earlier forms: because ``eps`` is positive,
+``|u| = sign(u_m) u`` and ``u^q = u_m^q (1 + (u - u_m)/u_m)^q`` with the leading part ``u_m``. So a
+loss with kinks of degree above two, such as ``|x|^3``, has a series too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+from sympy.polys.constructor import construct_domain
+from sympy.polys.polyerrors import CoercionFailed
+from sympy.polys.rings import PolyElement, PolyRing
+
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.language.primitives import definition
+
+__all__ = ["Atom", "Series", "SeriesRing", "expand"]
+
+#: Homogeneous parts by weight; a part that is zero is left out.
+Series = dict[Fraction, PolyElement]
+
+# How often the domain of the coefficients may grow by a number that it lacks.
+ATTEMPTS = 6
+
+
+class _Lacks(Exception):
+    """The domain of the coefficients lacks a number."""
+
+    def __init__(self, number: sp.Expr) -> None:
+        super().__init__(str(number))
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Atom:
+    """A generator that stands for ``form^power``, or for the sign of the form (power 0)."""
+
+    form: PolyElement
+    power: Fraction
+
+
+class SeriesRing:
+    """Arithmetic of series up to an order.
+
+    Parameters
+    ----------
+    weights : mapping of Symbol to number
+        The variables. Weight 0 is for Gaussian numbers, which are averaged out later.
+    order : number
+        Parts of a larger weight are dropped.
+    constants : sequence of Expr
+        Numbers and parameters that coefficients are made of.
+    spare : int
+        How many roots and signs may come up.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[sp.Symbol, Any],
+        order: Any,
+        constants: Sequence[sp.Expr] = (),
+        spare: int = 0,
+    ) -> None:
+        self.order = Fraction(order)
+        self.variables = tuple(weights)
+        self.domain = (
+            construct_domain(list(constants), field=True, extension=True)[0] if constants else sp.QQ
+        )
+        # A weight is of the monomial: those of atoms are filled in when they come up.
+        self._weights = [Fraction(w) for w in weights.values()] + [Fraction(0)] * spare
+        names = [*weights, *(sp.Dummy(f"atom{k}", real=True) for k in range(spare))]
+        self.ring = PolyRing(names, self.domain)
+        self.atoms: list[Atom] = []
+
+    # Numbers and variables ----------------------------------------------------------------
+
+    def number(self, value: sp.Expr) -> Series:
+        """Constant series."""
+        try:
+            c = self.domain.from_sympy(sp.sympify(value, strict=True))
+        except (CoercionFailed, ValueError, NotImplementedError):
+            raise _Lacks(value) from None
+        return {Fraction(0): self.ring.ground_new(c)} if c else {}
+
+    def variable(self, symbol: sp.Symbol) -> Series:
+        """Series of one variable."""
+        k = self.variables.index(symbol)
+        return {self._weights[k]: self.ring.gens[k]}
+
+    def known(self, polynomial: PolyElement) -> Series:
+        """Parts of a polynomial in the variables, by weight."""
+        found: Series = {}
+        for monomial, c in polynomial.terms():
+            w = self.weight(monomial)
+            if w <= self.order:
+                term = self.ring({monomial: c})
+                found[w] = found[w] + term if w in found else term
+        return _nonzero(found)
+
+    def weight(self, monomial: Sequence[int]) -> Fraction:
+        """Weight of a monomial."""
+        return sum((k * w for k, w in zip(monomial, self._weights, strict=True) if k), Fraction(0))
+
+    # Arithmetic ---------------------------------------------------------------------------
+
+    def add(self, parts: Sequence[Series]) -> Series:
+        """Sum."""
+        total: Series = {}
+        for series in parts:
+            for w, p in series.items():
+                total[w] = total[w] + p if w in total else p
+        return _nonzero(total)
+
+    def times(self, a: Series, b: Series) -> Series:
+        """Truncated product."""
+        total: Series = {}
+        for w, p in a.items():
+            for v, q in b.items():
+                if w + v <= self.order:
+                    total[w + v] = total[w + v] + p * q if w + v in total else p * q
+        return _nonzero(total)
+
+    def scaled(self, a: Series, c: sp.Expr) -> Series:
+        """Product with a number."""
+        return self.times(self.number(c), a)
+
+    def power(self, a: Series, k: int) -> Series:
+        """Power with a natural exponent."""
+        found = self.number(sp.S.One)
+        while k:
+            if k & 1:
+                found = self.times(found, a)
+            k >>= 1
+            if k:
+                a = self.times(a, a)
+        return found
+
+    def compose(self, coefficient: Callable[[int], sp.Expr], small: Series) -> Series:
+        """Sum of ``coefficient(k) small^k`` for a series without constant part."""
+        found, power = self.number(coefficient(0)), self.number(sp.S.One)
+        for k in range(1, int(self.order / min(small, default=self.order + 1)) + 1):
+            power = self.times(power, small)
+            found = self.add([found, self.scaled(power, coefficient(k))])
+        return found
+
+    def split(self, a: Series) -> tuple[sp.Expr, Series]:
+        """Constant, as an expression, and the rest."""
+        constant = a.get(Fraction(0), self.ring.zero)
+        if not constant.is_ground:
+            raise NoLaw(
+                "an expectation cannot be expanded coefficient by coefficient: at the minimiser its"
+                " integrand is not a polynomial"
+            )
+        value = self.domain.to_sympy(constant.coeff(1)) if constant else sp.S.Zero
+        return value, {w: p for w, p in a.items() if w}
+
+    # Roots and signs ----------------------------------------------------------------------
+
+    def sign(self, a: Series) -> Series:
+        """Sign of a series, of its leading part."""
+        constant, rest = self.split(a)
+        if constant != 0:
+            return self.number(_sign(constant))
+        if not rest:
+            raise NoLaw("a kink of the loss stays undecided to the order of the expansion")
+        return self._atom(rest[min(rest)], Fraction(0), Fraction(0))
+
+    def root(self, a: Series, exponent: Fraction, nonnegative: bool) -> Series:
+        """Power with a fractional exponent."""
+        constant, rest = self.split(a)
+        q = sp.Rational(exponent.numerator, exponent.denominator)
+        if constant != 0:
+            _positive(constant)
+            ratio = self.scaled(rest, 1 / constant)
+            return self.scaled(self.compose(lambda k: sp.binomial(q, k), ratio), constant**q)
+        if not rest:
+            if exponent > 0:
+                return {}
+            raise NoLaw("the loss is not finite at the minimiser")
+        m = min(rest)
+        if exponent < 0:
+            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+        if not nonnegative and (m.denominator != 1 or m.numerator % 2):
+            raise NoLaw("the loss is not defined on both sides of the minimiser: an odd root")
+        whole, part = divmod(exponent, 1)
+        found = self._atom(rest[m], part, m * part)
+        found = self.times(found, self.power({m: rest[m]}, int(whole)))
+        higher = {w: p for w, p in rest.items() if w > m}
+        if not higher or min(found) + min(higher) - m > self.order:
+            return found
+        inverse = self._atom(rest[m], Fraction(-1), -m)
+        small: Series = {}
+        for w, p in higher.items():
+            if w - m <= self.order:
+                small[w - m] = p * inverse[-m]
+        return self.times(found, self.compose(lambda k: sp.binomial(q, k), small))
+
+    def _atom(self, form: PolyElement, power: Fraction, weight: Fraction) -> Series:
+        atom = Atom(form, power)
+        if atom not in self.atoms:
+            if len(self.variables) + len(self.atoms) >= len(self._weights):
+                raise NoLaw("the loss has more kinks than were counted")
+            self._weights[len(self.variables) + len(self.atoms)] = weight
+            self.atoms.append(atom)
+        k = len(self.variables) + self.atoms.index(atom)
+        return {self._weights[k]: self.ring.gens[k]}
+
+    def reduced(self, a: Series) -> Series:
+        """Normal form: powers of roots and signs as low as their relations allow."""
+        return _nonzero({w: self._reduced(p) for w, p in a.items()})
+
+    def _reduced(self, p: PolyElement) -> PolyElement:
+        first = len(self.variables)
+        for k, atom in enumerate(self.atoms):
+            relation = self._relation(atom)
+            if relation is None:
+                p = self._cancelled(p, first + k, atom)
+                continue
+            degree, value = relation
+            powers = {0: self.ring.one}
+            while any(m[first + k] >= degree for m in p.itermonoms()):
+                total = self.ring.zero
+                for monomial, c in p.terms():
+                    times, left = divmod(monomial[first + k], degree)
+                    if times not in powers:
+                        powers[times] = value**times
+                    rest = (*monomial[: first + k], left, *monomial[first + k + 1 :])
+                    total += self.ring({rest: c}) * powers[times]
+                p = total
+        return p
+
+    def _relation(self, atom: Atom) -> tuple[int, PolyElement] | None:
+        if atom.power < 0:
+            return None
+        if atom.power == 0:
+            return 2, self.ring.one
+        return atom.power.denominator, atom.form**atom.power.numerator
+
+    def _cancelled(self, p: PolyElement, k: int, atom: Atom) -> PolyElement:
+        """Cancel ``form * (1/form)`` in the highest power of an inverse, as long as it divides."""
+        while (top := max((m[k] for m in p.itermonoms()), default=0)) > 0:
+            head, rest = self.ring.zero, self.ring.zero
+            for monomial, c in p.terms():
+                if monomial[k] == top:
+                    head += self.ring({(*monomial[:k], 0, *monomial[k + 1 :]): c})
+                else:
+                    rest += self.ring({monomial: c})
+            quotient, remainder = head.div(atom.form)
+            if remainder:
+                return p
+            p = rest + quotient * self.ring.gens[k] ** (top - 1)
+        return p
+
+    def smooth(self, p: PolyElement) -> bool:
+        """Whether a part is a polynomial in the variables."""
+        first = len(self.variables)
+        return not any(any(m[first:]) for m in p.itermonoms())
+
+    def average(self, a: Series, x: Sequence[sp.Symbol]) -> Series:
+        """Expectation over independent standard normal numbers, monomial by monomial."""
+        places = [self.variables.index(s) for s in x]
+        found: Series = {}
+        for w, p in a.items():
+            total = self.ring.zero
+            for monomial, c in p.terms():
+                moment = 1
+                for k in places:
+                    moment *= 0 if monomial[k] % 2 else int(sp.factorial2(monomial[k] - 1))
+                if moment:
+                    rest = tuple(0 if k in places else e for k, e in enumerate(monomial))
+                    total += self.ring({rest: c * moment})
+            found[w] = total
+        return _nonzero(found)
+
+    def expression(self, p: PolyElement) -> sp.Expr:
+        """Part as an expression in the variables; quadratic forms under a root are sums of squares.
+
+        An expanded sum of squares would cancel where it is small.
+        """
+        first = len(self.variables)
+        groups: dict[tuple[int, ...], PolyElement] = {}
+        for monomial, c in p.terms():
+            plain = (*monomial[:first], *[0] * (len(monomial) - first))
+            term, key = self.ring({plain: c}), tuple(monomial[first:])
+            groups[key] = groups[key] + term if key in groups else term
+        return sp.Add(*(self._group(key, groups[key]) for key in sorted(groups, reverse=True)))
+
+    def _group(self, powers: Sequence[int], polynomial: PolyElement) -> sp.Expr:
+        """Polynomial times powers of atoms; whole powers of a radicand go back under its root."""
+        factors = []
+        for atom, e in zip(self.atoms, powers, strict=False):
+            q = sp.Rational(atom.power.numerator, atom.power.denominator)
+            if not e:
+                continue
+            form = sum_of_squares(self.expression(atom.form), self.variables)
+            exponent = q * e
+            while q > 0 and not (found := polynomial.div(atom.form))[1]:
+                polynomial, exponent = found[0], exponent + 1
+            factors.append(form**exponent if q else sp.sign(form) ** e)
+        names = self.variables
+        terms = [
+            sp.Mul(self.domain.to_sympy(c), *(s**e for s, e in zip(names, m, strict=False) if e))
+            for m, c in sorted(polynomial.terms(), key=lambda term: term[0], reverse=True)
+        ]
+        return sp.Mul(sp.Add(*terms), *factors)
+
+
+def _nonzero(series: Series) -> Series:
+    return {w: p for w, p in series.items() if p}
+
+
+def _sign(constant: sp.Expr) -> sp.Expr:
+    if constant.is_positive:
+        return sp.S.One
+    if constant.is_negative:
+        return sp.S.NegativeOne
+    raise NoLaw(f"the sign of {constant} is not known; give numbers or positive symbols")
+
+
+def _positive(constant: sp.Expr) -> None:
+    if _sign(constant) != 1:
+        raise NoLaw(f"the loss takes a root of {constant}, which is negative")
+
+
+def sum_of_squares(form: sp.Expr, variables: Sequence[sp.Symbol]) -> sp.Expr:
+    """Write a quadratic form as a sum of squares of linear forms; any other form as it is.
+
+    Parameters
+    ----------
+    form : Expr
+        A polynomial in the variables.
+    variables : sequence of Symbol
+        In this order they are eliminated.
+
+    Returns
+    -------
+    Expr
+        Equal to the form.
+    """
+    used = [v for v in variables if form.has(v)]
+    if not used or not form.is_polynomial(*used):
+        return form
+    poly = sp.Poly(form, *used)
+    if poly.total_degree() != 2 or not poly.is_homogeneous:
+        return form
+    terms = []
+    rest = poly
+    for v in used:
+        if (c := rest.coeff_monomial(v**2)) == 0:
+            continue
+        line = sp.cancel(sp.diff(rest.as_expr(), v) / (2 * c))
+        terms.append(c * line**2)
+        rest = sp.Poly(sp.expand(sp.cancel(rest.as_expr() - c * line**2)), *used)
+    return sp.Add(*terms) if rest.is_zero else form
+
+
+def expand(
+    expression: sp.Expr,
+    values: Callable[[SeriesRing], Mapping[sp.Symbol, Series]],
+    weights: Mapping[sp.Symbol, Any],
+    order: Any,
+    *,
+    constants: Sequence[sp.Expr] = (),
+    integrand: sp.Expr = sp.S.Zero,
+    x: Sequence[sp.Symbol] = (),
+) -> tuple[SeriesRing, Series]:
+    """Expand ``expression + E integrand`` with a series in place of each entry.
+
+    Parameters
+    ----------
+    expression, integrand : Expr
+        In the entries; the integrand also in Gaussian numbers `x`.
+    values : callable
+        Gives the series of each entry in the ring.
+    weights : mapping
+        Variables of the series.
+    order : number
+        Up to which weight.
+    constants : sequence of Expr
+        Numbers and parameters that the values bring in.
+    x : sequence of Symbol
+        The Gaussian numbers.
+
+    Returns
+    -------
+    SeriesRing, Series
+        The ring, and the series in normal form.
+
+    Raises
+    ------
+    NoLaw
+        For a loss that has no such series.
+    """
+    plain, averaged = definition(expression), definition(integrand)
+    kinks = (sp.Abs, sp.Max, sp.Min, sp.sign)
+    spare = sum(
+        2
+        for e in {*sp.preorder_traversal(plain), *sp.preorder_traversal(averaged)}
+        if isinstance(e, kinks) or (isinstance(e, sp.Pow) and not e.exp.is_Integer)
+    )
+    found = set(constants)
+    every: dict[sp.Symbol, Any] = {**weights, **dict.fromkeys(x, 0)}
+    for attempt in range(ATTEMPTS + 1):
+        ring = SeriesRing(every, order, sorted(found, key=sp.default_sort_key), spare)
+        if attempt == ATTEMPTS:
+            ring = SeriesRing(every, order, [sp.sqrt(2) + sp.pi + sp.E], spare)
+        try:
+            known = {**values(ring), **{s: ring.variable(s) for s in x}}
+            walk = _Walk(ring, known)
+            total = walk(plain)
+            if averaged != 0:
+                total = ring.add([total, ring.average(walk(averaged), x)])
+            return ring, ring.reduced(total)
+        except _Lacks as lack:
+            found.add(lack.number)
+    raise NoLaw("the numbers of the loss have no exact arithmetic")
+
+
+class _Walk:
+    """Series of an expression, each part once."""
+
+    def __init__(self, ring: SeriesRing, known: Mapping[sp.Symbol, Series]) -> None:
+        self.ring = ring
+        self.found: dict[Any, Series] = dict(known)
+
+    def __call__(self, e: sp.Expr) -> Series:
+        if e not in self.found:
+            self.found[e] = self._series(e)
+        return self.found[e]
+
+    def _series(self, e: sp.Expr) -> Series:
+        ring = self.ring
+        if e.is_number or (e.is_Symbol and e not in self.found):
+            if e.has(sp.zoo, sp.oo, sp.nan, -sp.oo):
+                raise NoLaw("the loss is not finite at the minimiser")
+            return ring.number(e)
+        if e.is_Add:
+            return ring.add([self(a) for a in e.args])
+        if e.is_Mul:
+            found = self(e.args[0])
+            for a in e.args[1:]:
+                found = ring.times(found, self(a))
+            return found
+        if e.is_Pow and e.exp.is_Integer:
+            if e.exp > 0:
+                return ring.power(self(e.base), int(e.exp))
+            return ring.power(self._inverse(self(e.base)), -int(e.exp))
+        if e.is_Pow and e.exp.is_Rational:
+            exponent = Fraction(int(e.exp.p), int(e.exp.q))
+            return ring.root(self(e.base), exponent, bool(e.base.is_nonnegative))
+        if e.is_Pow and not (e.base.is_number and e.base == sp.E):
+            return self(sp.exp(e.exp * sp.log(e.base), evaluate=False))
+        if isinstance(e, sp.Abs):
+            inner = self(e.args[0])
+            return ring.times(ring.sign(inner), inner) if ring.reduced(inner) else {}
+        if isinstance(e, sp.sign):
+            return ring.sign(ring.reduced(self(e.args[0])))
+        if isinstance(e, sp.Max | sp.Min) and len(e.args) == 2:
+            a, b = e.args
+            way = 1 if isinstance(e, sp.Max) else -1
+            return self((a + b + way * sp.Abs(a - b)) / 2)
+        if isinstance(e, sp.Function | sp.exp) and len(e.args) == 1:
+            return self._function(e.func, self(e.args[0]))
+        raise NoLaw(f"no series of {e.func.__name__} is known")
+
+    def _inverse(self, a: Series) -> Series:
+        constant, rest = self.ring.split(a)
+        if constant == 0:
+            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+        small = self.ring.scaled(rest, 1 / constant)
+        series = self.ring.compose(lambda k: sp.Integer((-1) ** k), small)
+        return self.ring.scaled(series, 1 / constant)
+
+    def _function(self, function: Any, a: Series) -> Series:
+        constant, rest = self.ring.split(a)
+        t = sp.Dummy("t", real=True)
+        derivatives = [function(t)]
+
+        def coefficient(k: int) -> sp.Expr:
+            while len(derivatives) <= k:
+                derivatives.append(sp.diff(derivatives[-1], t))
+            value = derivatives[k].subs(t, constant)
+            name = getattr(function, "__name__", str(function))
+            if value.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside):
+                raise NoLaw(f"{name} is not analytic at {constant}")
+            if not value.is_finite and value.is_finite is not None:
+                raise NoLaw(f"{name} is not analytic at {constant}")
+            return value / sp.factorial(k)
+
+        return self.ring.compose(coefficient, rest)

@@ -1,0 +1,219 @@
+r"""Local minima of a homogeneous form on the sphere ``z'Gz = 1``, found in doubles.
+
+In a slow time the direction of the slow variables follows the gradient flow of the form on the
+sphere, so its local minima attract. Minima of one value are taken for one class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from symbolic.asymptotics.signs import Signed
+from symbolic.language.lower import lower
+from symbolic.language.program import gradient, tangent
+
+__all__ = ["Form", "Minimum", "minima"]
+
+Vector = NDArray[np.float64]
+
+# Starts of the search: so many, and more for each variable.
+STARTS, MORE = 40, 6
+SEED = 7
+# Values of the form that agree to this are those of one class; a gradient below it is none.
+SAME, FLAT = 1e-8, 1e-9
+NEWTON = 40
+# Far below the square of any entry.
+TINY = 1e-200
+
+
+class Form:
+    """A homogeneous form with its metric, on arrays; cone forms are zero where it is looked at.
+
+    Parameters
+    ----------
+    form : Expr
+        Homogeneous of degree `p` in `z`, without other symbols.
+    z : sequence of Symbol
+        The variables.
+    degree : float
+        `p`.
+    metric : Matrix
+        `G`.
+    cone : sequence of Matrix
+        Symmetric `Q`: only directions with ``z'Qz = 0`` for each are looked at.
+    """
+
+    def __init__(
+        self,
+        form: sp.Expr,
+        z: Sequence[sp.Symbol],
+        degree: float,
+        metric: sp.MatrixBase,
+        cone: Sequence[sp.MatrixBase] = (),
+    ) -> None:
+        signed = Signed.of(_lifted(form))
+        first = gradient(signed.expression, tuple(z))
+        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in z)
+        second = tangent(first, tuple(z), steps)
+        self.size, self.degree = len(z), float(degree)
+        self.metric = np.array(metric, dtype=float)
+        self.cone = [np.array(q, dtype=float) for q in cone]
+        self._signs = signed.compiled(z)
+        self._first = lower(first.results, (*z, *signed.signs), "numpy", first.steps)
+        self._second = lower(second.results, (*z, *signed.signs, *steps), "numpy", second.steps)
+
+    def value(self, z: Vector) -> tuple[float, Vector]:
+        """Value and gradient."""
+        with np.errstate(all="ignore"):
+            found = self._first(*z.tolist(), *self._signs(*z))
+        return float(found[0]), np.array(found[1:], dtype=float)
+
+    def hessian(self, z: Vector) -> Vector:
+        """Hessian."""
+        n = self.size
+        with np.errstate(all="ignore"):
+            rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
+        return np.stack([np.broadcast_to(r, (n,)) for r in rows], axis=-1)
+
+    def normalised(self, z: Vector) -> Vector:
+        """Point of the sphere."""
+        return z / np.sqrt(z @ self.metric @ z)
+
+    def normals(self, z: Vector) -> Vector:
+        """Normals of sphere and cone, as columns."""
+        return np.stack([self.metric @ z, *(q @ z for q in self.cone)], axis=1)
+
+    def on_cone(self, z: Vector) -> Vector:
+        """Nearest point of the cone on the sphere, by Gauss and Newton."""
+        for _ in range(NEWTON if self.cone else 0):
+            values = np.array([z @ q @ z / 2 for q in self.cone])
+            z = z - np.linalg.pinv(self.normals(z)[:, 1:].T) @ values
+        return self.normalised(z)
+
+    def transverse(self, z: Vector) -> Vector:
+        """Orthonormal (in the metric) basis of the tangents of sphere and cone, as columns."""
+        normals = self.normals(z)
+        root = np.linalg.cholesky(self.metric).T
+        inner = np.linalg.solve(root.T, normals)
+        u, s, _ = np.linalg.svd(inner)
+        count = int((s > 1e-10 * s[0]).sum())
+        return np.asarray(np.linalg.solve(root, u[:, count:]))
+
+    def curvatures(self, z: Vector) -> Vector:
+        """Eigenvalues of the form's Hessian on the sphere (and cone), ``kappa - p ell``."""
+        basis = self.transverse(z)
+        shift = self.degree * self.value(z)[0]
+        found = np.linalg.eigvalsh(basis.T @ self.hessian(z) @ basis) - shift
+        return np.asarray(found, dtype=float)
+
+    def slope(self, z: Vector) -> float:
+        """Length of the gradient on the sphere (and cone)."""
+        return float(np.linalg.norm(self.transverse(z).T @ self.value(z)[1]))
+
+    def descended(self, z: Vector) -> Vector:
+        """Where the gradient flow on the sphere leads."""
+        from scipy.optimize import minimize
+
+        root = np.linalg.cholesky(self.metric).T
+        back = np.linalg.inv(root)
+
+        def quotient(w: Vector) -> tuple[float, Vector]:
+            length = float(np.linalg.norm(w))
+            value, slope = self.value(back @ w)
+            scale = length**-self.degree
+            return value * scale, scale * (back.T @ slope - self.degree * value * w / length**2)
+
+        z = self.on_cone(z)
+        if not self.cone:
+            z = back @ minimize(quotient, root @ z, jac=True, method="BFGS", tol=1e-12).x
+            return self._polished(self.normalised(z))
+        step = 0.1
+        value = self.value(z)[0]
+        for _ in range(5000):
+            basis = self.transverse(z)
+            slope = basis @ (basis.T @ self.value(z)[1])
+            trial = self.on_cone(z - step * slope)
+            new = self.value(trial)[0]
+            if new < value:
+                z, value, step = trial, new, 1.3 * step
+            else:
+                step /= 2
+            if step < 1e-12 or np.linalg.norm(slope) < 1e-6:
+                break
+        return self._polished(z)
+
+    def _polished(self, z: Vector) -> Vector:
+        """Newton's method on the sphere, along orbits by least squares."""
+        for _ in range(NEWTON):
+            basis = self.transverse(z)
+            value, slope = self.value(z)
+            along = basis.T @ slope
+            if not np.isfinite(along).all() or np.linalg.norm(along) < 1e-15:
+                break
+            curved = basis.T @ self.hessian(z) @ basis - self.degree * value * np.eye(len(along))
+            step = np.linalg.lstsq(curved, along, rcond=1e-9)[0]
+            trial = self.on_cone(z - basis @ step)
+            if not self.slope(trial) < np.linalg.norm(along):
+                break
+            z = trial
+        return z
+
+
+def _lifted(form: sp.Expr) -> sp.Expr:
+    """Form whose roots have derivatives in doubles where they vanish: 0 instead of 0/0."""
+    tiny = sp.Float(TINY)
+    return form.replace(
+        lambda e: e.is_Pow and e.exp.is_Rational and not e.exp.is_Integer and e.base.free_symbols,
+        lambda e: (e.base + tiny) ** e.exp,
+    )
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A local minimum on the sphere.
+
+    Parameters
+    ----------
+    direction : ndarray
+        On the sphere.
+    value : float
+        The form there.
+    share : float
+        Part of the random starts that lead to this value.
+    """
+
+    direction: Vector
+    value: float
+    share: float
+
+
+def minima(form: Form) -> tuple[Minimum, ...]:
+    """Local minima from random starts, one of each value, smallest value first."""
+    generator = np.random.default_rng(SEED)
+    starts = generator.normal(size=(STARTS + MORE * form.size, form.size))
+    found: list[list[Vector]] = []
+    values: list[float] = []
+    scale = max(abs(form.value(form.normalised(z))[0]) for z in starts[:STARTS])
+    for start in starts:
+        z = form.descended(start)
+        value = form.value(z)[0]
+        if not np.isfinite(value) or form.slope(z) > FLAT**0.5 * scale:
+            continue
+        if form.curvatures(z).min(initial=0.0) < -1e-5 * scale:
+            continue
+        near = [k for k, v in enumerate(values) if abs(v - value) <= SAME * scale]
+        if near:
+            found[near[0]].append(z)
+        else:
+            values.append(value)
+            found.append([z])
+    total = sum(map(len, found))
+    order = np.argsort(values)
+    return tuple(
+        Minimum(min(found[k], key=form.slope), values[k], len(found[k]) / total) for k in order
+    )

@@ -1,0 +1,186 @@
+"""The steps of a late-time law: each is a statement of its own, looked at by other means.
+
+Where the loss is a smooth expression of moderate size, a step holds SymPy's own derivatives of it,
+which know nothing of the series that the law was derived by. Otherwise the step is computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+from symbolic.asymptotics.family import Family
+from symbolic.asymptotics.kernel import Split
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.reduction import Reduced, reduce
+from symbolic.asymptotics.series import sum_of_squares
+from symbolic.evidence.derivation import Step
+from symbolic.evidence.identity import Basis, Evidence, Finding
+
+__all__ = ["DIFFERENTIABLE", "recomputed", "smooth_loss", "steps_of_point", "steps_of_reduction"]
+
+#: SymPy differentiates expressions of up to so many entries and operations for a step.
+DIFFERENTIABLE = 16, 700
+
+
+def smooth_loss(point: Point) -> bool:
+    """Whether SymPy's derivatives of the loss exist as expressions, and are not too large."""
+    kinks = any(not e.exp.is_Integer and e.has(*point.y) for e in point.plain.atoms(sp.Pow))
+    kinks = kinks or point.plain.has(sp.Abs, sp.sign, sp.Max, sp.Min)
+    entries, operations = DIFFERENTIABLE
+    return (
+        point.integrand == 0
+        and not kinks
+        and len(point.y) <= entries
+        and point.plain.count_ops() <= operations
+    )
+
+
+def recomputed(again: Callable[[], Any], level: Evidence) -> Callable[[Any, Any], Finding]:
+    """Check of a right side against what a computation gives anew."""
+
+    def check(_: Any, rhs: Any) -> Finding:
+        found = again()
+        gap = found - rhs
+        entries = list(gap) if isinstance(gap, sp.MatrixBase) else [gap]
+        if any(sp.simplify(e) != 0 for e in entries):
+            return Finding(Evidence.REFUTED, (("lhs", str(found)), ("rhs", str(rhs))))
+        if level is Evidence.PROVED:
+            return Finding(level, basis=Basis.ALGEBRA)
+        return Finding(level, detail="computed anew")
+
+    return check
+
+
+def _path(point: Point, *moves: tuple[Any, sp.MatrixBase]) -> sp.Expr:
+    """Loss at the point moved by ``scale * vector`` each."""
+    where = {y: a for y, a in zip(point.y, point.at, strict=True)}
+    for scale, vector in moves:
+        where = {y: where[y] + scale * vector[k] for k, y in enumerate(point.y)}
+    return point.plain.xreplace(where)
+
+
+def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...]:
+    """Critical point, Hessian, and family."""
+    smooth, n = smooth_loss(point), len(point.y)
+    at = tuple(zip(point.y, point.at, strict=True))
+    zero = sp.ImmutableMatrix.zeros(n, 1)
+    steps = []
+    if smooth:
+        gradient = sp.ImmutableMatrix(
+            [
+                sp.Subs(sp.Derivative(point.plain, y), [a for a, _ in at], [b for _, b in at])
+                for y in point.y
+            ]
+        )
+        steps.append(Step(gradient, zero, "critical point", fresh=True))
+    else:
+        names = sp.ImmutableMatrix([sp.Symbol(f"g_{y}") for y in point.y])
+        again = recomputed(
+            lambda: Point(*_fields(point)).quadratic.gradient.as_immutable(), Evidence.PROVED
+        )
+        steps.append(Step(names, zero, "critical point", fresh=True, check=again))
+    steps.append(_hessian_step(point, parts, smooth))
+    y = sp.Matrix(list(point.y))
+    for x in found.generators:
+        moved = x * y
+        if smooth:
+            rate = sp.Add(
+                *(
+                    sp.Derivative(point.plain, v) * moved[i]
+                    for i, v in enumerate(point.y)
+                    if moved[i] != 0
+                )
+            )
+            steps.append(Step(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
+    if found.lines.cols and point.integrand == 0:
+        names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(found.lines.cols)]
+        loss = _path(point, *((q, found.lines[:, k]) for k, q in enumerate(names)))
+        steps.append(
+            Step(
+                loss, point.quadratic.value, "family: the loss is constant along lines", fresh=True
+            )
+        )
+    return tuple(steps)
+
+
+def _fields(point: Point) -> tuple[Any, ...]:
+    return point.y, point.plain, point.integrand, point.x, point.at
+
+
+def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
+    """Second derivative along all of the kernel and its complement, as squares of the latter."""
+    slow = sp.ImmutableMatrix(sp.Matrix.hstack(parts.tangent, parts.slow))
+    z = [sp.Symbol(f"k{j + 1}", real=True) for j in range(slow.cols)]
+    s = [sp.Symbol(f"s{j + 1}", real=True) for j in range(parts.fast.cols)]
+    column = sp.Matrix(s)
+    quadratic = parts.fast.T * point.quadratic.hessian * parts.fast / 2
+    form = sp.expand((column.T * quadratic * column)[0, 0]) if s else sp.S.Zero
+    squares = sum_of_squares(form, s)
+    rule = "Hessian: zero on the kernel, a sum of squares across it"
+    eps = sp.Symbol("epsilon", real=True)
+    if smooth:
+        moves = [(eps * v, m[:, j]) for v, m, j in _columns(z, slow, s, parts.fast)]
+        second = sp.Derivative(_path(point, *moves), (eps, 2)) / 2
+        return Step(sp.Subs(second, eps, 0), squares, rule, fresh=True)
+
+    def again() -> sp.Expr:
+        hessian = Point(*_fields(point)).quadratic.hessian
+        vector = sum(
+            (v * m[:, j] for v, m, j in _columns(z, slow, s, parts.fast)),
+            sp.zeros(len(point.y), 1),
+        )
+        return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
+
+    return Step(
+        sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=recomputed(again, Evidence.PROVED)
+    )
+
+
+def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[Any]:
+    return [(v, slow, j) for j, v in enumerate(z)] + [(v, fast, j) for j, v in enumerate(s)]
+
+
+def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[Step, ...]:
+    """Slaving and leading form."""
+    p, z, eps = reduced.degree, reduced.z, sp.Symbol("epsilon", positive=True)
+    steps = []
+    if smooth_loss(point) and p.is_Integer and p <= 6:
+        s = [sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols)]
+        moves = [(eps * v, parts.slow[:, k]) for k, v in enumerate(z)]
+        free = [(eps**2 * v, parts.fast[:, k]) for k, v in enumerate(s)]
+        order = sp.Derivative(_path(point, *moves, *free), (eps, int(p))) / sp.factorial(p)
+        values = [x if p <= 4 else None for x in reduced.slaved]
+        if p == 4 and s and all(v is not None for v in values):
+            slopes = sp.ImmutableMatrix(
+                [sp.Subs(sp.Derivative(order, v), [eps, *s], [0, *values]) for v in s]
+            )
+            steps.append(
+                Step(
+                    slopes,
+                    sp.ImmutableMatrix.zeros(len(s), 1),
+                    "slaving: the fast variables are stationary",
+                    fresh=True,
+                )
+            )
+        if p <= 4:
+            lhs = sp.Subs(order, [eps, *s], [0, *values]) if s else sp.Subs(order, eps, 0)
+            steps.append(Step(lhs, reduced.form, "leading form", fresh=True))
+            return tuple(steps)
+
+    def again() -> sp.Expr:
+        return reduce(Point(*_fields(point)), parts, point.quadratic.hessian).form
+
+    name = sp.Function("ell")(*z)
+    check = recomputed(again, Evidence.PROVED)
+    assumptions = (
+        ("expectation and expansion may be exchanged: the integrand grows like a Gaussian",)
+        if point.integrand != 0
+        else ()
+    )
+    steps.append(
+        Step(name, reduced.form, "leading form", assumptions=assumptions, fresh=True, check=check)
+    )
+    return tuple(steps)

@@ -1,0 +1,207 @@
+r"""Linear symmetries of a function, by linear algebra: matrices `X` with ``grad L . X y = 0``.
+
+Then ``X y*`` is a tangent of the family of minimisers, and ``y'X y`` is conserved by the gradient
+flow if `X` is symmetric: its rate is ``-2 grad L . X y``. Candidates are the null vectors of these
+linear equations at random points; each is then proved, or left out.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+from sympy.polys.constructor import construct_domain
+from sympy.polys.polyerrors import CoercionFailed
+from sympy.polys.rings import PolyElement, PolyRing
+
+from symbolic.asymptotics.signs import Signed
+from symbolic.language.lower import lower
+from symbolic.language.program import gradient
+
+__all__ = [
+    "MOST",
+    "conserved",
+    "generators",
+    "invariant",
+    "numerical_gradient",
+    "rotations",
+    "sampled",
+]
+
+#: Functions of more variables are not searched: the equations have as many unknowns as a square.
+MOST = 40
+# Entries of a generator are fractions with denominators up to this.
+DENOMINATOR = 60
+# Null vectors of equations in doubles: an eigenvalue per equation, whose rows have length one; and
+# what rounding makes of a fraction.
+NULL, ROUNDING = 1e-13, 1e-6
+SEED = 20
+
+#: Entries of a matrix that are equal up to their signs.
+Shape = tuple[tuple[tuple[int, int], int], ...]
+Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def numerical_gradient(f: sp.Expr, y: Sequence[sp.Symbol]) -> Gradient:
+    """Gradient in doubles, of points along the last axis."""
+    signed = Signed.of(f)
+    found = gradient(signed.expression, y)
+    compiled = lower(found.results[1:], (*y, *signed.signs), "numpy", found.steps)
+    signs = signed.compiled(y)
+
+    def at(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = np.moveaxis(points, -1, 0)
+        columns = compiled(*rows, *signs(*rows))
+        return np.stack([np.broadcast_to(c, points.shape[:-1]) for c in columns], axis=-1)
+
+    return at
+
+
+def generators(f: sp.Expr, y: Sequence[sp.Symbol]) -> tuple[sp.ImmutableMatrix, ...]:
+    """All `X` with ``grad f . X y = 0``, proved.
+
+    Parameters
+    ----------
+    f : Expr
+        A polynomial in `y`.
+    y : sequence of Symbol
+        At most `MOST`.
+
+    Returns
+    -------
+    tuple of Matrix
+        A basis; empty for more variables, and where entries are no simple fractions.
+    """
+    n = len(y)
+    return _proved(f, y, [(((i, j), 1),) for i in range(n) for j in range(n)])
+
+
+def conserved(f: sp.Expr, y: Sequence[sp.Symbol]) -> tuple[sp.ImmutableMatrix, ...]:
+    """The symmetric ones: ``y'X y`` does not change along the gradient flow of `f`."""
+    n = len(y)
+    shapes = [
+        (((i, j), 1), ((j, i), 1)) if i < j else (((i, i), 1),)
+        for i in range(n)
+        for j in range(i, n)
+    ]
+    return _proved(f, y, shapes)
+
+
+def rotations(
+    f: sp.Expr, y: Sequence[sp.Symbol], metric: sp.MatrixBase | None = None
+) -> tuple[sp.ImmutableMatrix, ...]:
+    """The ones with `G X` antisymmetric: rotations of the metric `G` that leave `f` alone."""
+    n = len(y)
+    shapes = [(((i, j), 1), ((j, i), -1)) for i in range(n) for j in range(i + 1, n)]
+    return _proved(f, y, shapes, None if metric is None else metric.inv())
+
+
+def _proved(
+    f: sp.Expr,
+    y: Sequence[sp.Symbol],
+    shapes: Sequence[Shape],
+    inverse: sp.MatrixBase | None = None,
+) -> tuple[sp.ImmutableMatrix, ...]:
+    """Of the combinations of `shapes`, times `inverse`, those that leave `f` alone."""
+    if len(y) > MOST or not shapes:
+        return ()
+    points = np.random.default_rng(SEED).normal(size=(len(shapes) + len(y) + 20, len(y)))
+    slopes = numerical_gradient(_sampled(f, y), y)(points)
+    if inverse is not None:
+        slopes = slopes @ np.array(inverse, dtype=float)
+    slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)
+    rows = np.stack(
+        [sum(c * slopes[:, i] * points[:, j] for (i, j), c in shape) for shape in shapes], axis=-1
+    )
+    eigenvalues, vectors = np.linalg.eigh(rows.T @ rows)
+    null = vectors[:, eigenvalues <= NULL * len(points)]
+    found = []
+    for vector in _simple(null):
+        x = sp.zeros(len(y), len(y))
+        for c, shape in zip(vector, shapes, strict=True):
+            for (i, j), sign in shape if c else ():
+                x[i, j] += sign * c
+        x = x if inverse is None else inverse * x
+        if invariant(f, y, x):
+            found.append(sp.ImmutableMatrix(x))
+    return tuple(found)
+
+
+def _simple(basis: NDArray[np.float64]) -> list[list[sp.Rational]]:
+    """Echelon form of a basis, in fractions; vectors that have none are left out."""
+    from scipy.linalg import qr
+
+    if not basis.shape[1]:
+        return []
+    _, _, pivots = qr(basis.T, pivoting=True, mode="economic")
+    chosen = sorted(pivots[: basis.shape[1]])
+    echelon = basis @ np.linalg.inv(basis[chosen])
+    found = []
+    for column in echelon.T:
+        fractions = [sp.Rational(float(c)).limit_denominator(DENOMINATOR) for c in column]
+        if np.abs(column - np.array(fractions, dtype=float)).max() < ROUNDING:
+            found.append(fractions)
+    return found
+
+
+def invariant(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
+    """Whether ``grad f . X y`` is zero: proved by normal forms of polynomials.
+
+    Signs do not change nearby; of roots in `f`, each radicand must be invariant by itself.
+    """
+    f = Signed.of(f).expression
+    roots = [e for e in f.atoms(sp.Pow) if e.has(*y) and not e.exp.is_Integer]
+    outer = [e for e in roots if not any(e != o and o.has(e) for o in roots)]
+    rest = f.xreplace({e: sp.Symbol(f"root{k}", real=True) for k, e in enumerate(outer)})
+    return all(_still(part, y, x) for part in (rest, *(e.base for e in outer)))
+
+
+def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
+    slopes = _slopes(f, tuple(y))
+    if slopes is None:
+        return False
+    total = slopes[0].ring.zero
+    for i in range(x.rows):
+        for j in range(x.cols):
+            if x[i, j] != 0:
+                total += slopes[i] * slopes[i].ring.gens[j] * _coefficient(slopes[i].ring, x[i, j])
+    return not total
+
+
+@functools.lru_cache(maxsize=16)
+def _slopes(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[PolyElement, ...] | None:
+    """Derivatives of a polynomial; None of anything else."""
+    others = sorted(f.free_symbols - set(y), key=str)
+    constants = {e for e in f.atoms(sp.NumberSymbol, sp.Pow) if e.is_number} | set(others)
+    if not f.is_polynomial(*y):
+        return None
+    domain = (
+        construct_domain(sorted(constants, key=str), field=True, extension=True)[0]
+        if constants
+        else sp.QQ
+    )
+    ring = PolyRing(y, domain)
+    try:
+        polynomial = ring.from_expr(f)
+    except (ValueError, CoercionFailed):
+        return None
+    return tuple(polynomial.diff(g) for g in ring.gens)
+
+
+def _coefficient(ring: PolyRing, value: sp.Expr) -> Any:
+    return ring.domain.from_sympy(value)
+
+
+def sampled(parameters: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Rational]:
+    """Numbers in place of parameters, of sum below one while they are few."""
+    return {s: sp.Rational(2 + k, 7 + 6 * k) for k, s in enumerate(parameters)}
+
+
+def _sampled(f: sp.Expr, y: Sequence[sp.Symbol]) -> sp.Expr:
+    """Numbers in place of parameters."""
+    others = sorted(f.free_symbols - set(y), key=str)
+    return f.subs(sampled(others))

@@ -1,0 +1,244 @@
+"""Laws of the worked cases: closed forms, and flows that know nothing of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+from oracles.late_time import measured_constant
+from oracles.losses import (
+    mixture,
+    quadratic_neurons,
+    relu_neurons,
+    scalar_chain,
+    symmetric_factorization,
+    x,
+    y,
+)
+
+from symbolic import late_time_law
+from symbolic.asymptotics.family import family
+from symbolic.asymptotics.kernel import split
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.reduction import reduce
+from symbolic.asymptotics.steps import steps_of_reduction
+from symbolic.evidence.identity import Evidence
+from symbolic.language.blocks import entries, explicit
+
+R = sp.Rational
+THIRD = [R(1, 3)] * 3
+PI = sp.pi
+
+#: Losses with exponent and constant of their law, and exponents gamma where they are known.
+CASES = {
+    "quartic": ((y**4 / 4, [y], {y: 0}), 2, R(1, 16), ()),
+    "kink of degree three": ((sp.Abs(x) ** 3 + y**2, [x, y], {x: 0, y: 0}), 3, R(1, 27), ()),
+    "kink of degree 5/2": (
+        (sp.Abs(x) ** R(5, 2) + y**2, [x, y], {x: 0, y: 0}),
+        5,
+        R(1024, 3125),
+        (),
+    ),
+    "symmetric 3 x 3, rank 1": (symmetric_factorization(3, 3, 1), 2, R(1, 8), (1, 1)),
+    "symmetric 3 x 2, rank 1": (symmetric_factorization(3, 2, 1), 2, R(1, 16), ()),
+    "quadratic neurons": (quadratic_neurons(3, 3), 2, R(3 * 2, 64 * 5), (R(3, 5), R(3, 5))),
+    "gradient EM on a line": (mixture(3, 1, THIRD), 2, R(9, 16), ()),
+    "gradient EM in the plane": (mixture(3, 2, THIRD), 2, R(18, 16), (1, 1)),
+    # (sum 1/pi^2 - 2 sum 1/pi + n^2)/16 for as many dimensions as the means can span
+    "gradient EM, other weights": (
+        mixture(3, 2, [R(1, 2), R(1, 4), R(1, 4)]),
+        2,
+        R(36 - 20 + 9, 16),
+        (1, R(25, 24)),
+    ),
+    "score matching near": (mixture(3, 2, THIRD, score=True), 2, R(18, 64), (1, 1)),
+    "two ReLU neurons": (
+        relu_neurons([R(1, 3), R(2, 3)], 2),
+        3,
+        R(8, 3) * PI**2 * R(2, 9) ** 2,
+        (),
+    ),
+    "three equal ReLU neurons": (
+        relu_neurons(THIRD, 3),
+        3,
+        (2 * PI / (3 - sp.sqrt(3))) ** 2 / 27,
+        (R(1, 2), R(1, 2)),
+    ),
+}
+# Doubles of gamma.
+CLOSE = 1e-9
+
+
+@pytest.mark.parametrize(("case", "exponent", "constant", "gamma"), CASES.values(), ids=CASES)
+def test_the_law_of_a_worked_case(case, exponent, constant, gamma):
+    found = late_time_law(*case)
+    (law,) = found.laws
+    assert law.kind == "power" and law.exponent == exponent
+    assert sp.simplify(law.constant_exact - constant) == 0
+    assert law.constant == pytest.approx(float(constant), rel=1e-15)
+    assert np.allclose(law.gamma, [float(g) for g in gamma], atol=CLOSE)
+    weak = {name for name, level in law.evidence.items() if level is Evidence.SAMPLED}
+    assert weak == {"all attractors"}
+    assert {step.evidence for step in found.derivation.steps} <= {
+        Evidence.PROVED,
+        Evidence.ENCLOSED,
+    }
+
+
+def test_two_relu_neurons_have_a_closed_form_in_their_share():
+    h = sp.Symbol("h", positive=True)
+    (law,) = late_time_law(*relu_neurons([h, 1 - h], 3)).laws
+    assert sp.simplify(law.constant_exact - R(8, 3) * PI**2 * (h * (1 - h)) ** 2) == 0
+    assert law.constant is None
+
+
+def test_an_algebraic_direction_of_high_degree_is_enclosed():
+    (law,) = late_time_law(*relu_neurons([R(1, 2), R(3, 10), R(1, 5)], 3)).laws
+    assert law.constant_exact is None and law.evidence["direction"] is Evidence.ENCLOSED
+    # From three runs of the neurons' flow to t = 1e14, see tests/flows/runs/test_late_law.py.
+    assert law.constant == pytest.approx(0.9542929826670, rel=1e-12)
+    assert 0 < law.constant_radius < 1e-14
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_balanced_scalars_of_any_depth(depth):
+    n = R(depth)
+    (law,) = late_time_law(*scalar_chain(depth, 0), confined=True).laws
+    assert law.exponent == n / (n - 1)
+    assert sp.simplify(law.constant_exact - (2 * n - 2) ** (-n / (n - 1)) / 2) == 0
+
+
+@pytest.mark.parametrize(("depth", "target"), [(3, 1), (4, 2), (5, 1)])
+def test_a_failing_chain_of_any_depth(depth, target):
+    n = R(depth)
+    found = late_time_law(*scalar_chain(depth, target), confined=True)
+    (law,) = found.laws
+    assert found.limit == R(target**2, 2) and law.exponent == n / (n - 2)
+    constant = (n - 2) ** (-n / (n - 2)) * target ** (-2 / (n - 2))
+    assert sp.simplify(law.constant_exact - constant) == 0
+    assert "no minimum" in found.notes[0]
+
+
+def test_an_exponential_law_has_twice_the_smallest_eigenvalue_across_the_family():
+    (law,) = late_time_law((x * y - 2) ** 2 / 2, [x, y], {x: 1, y: 2}).laws
+    assert law.kind == "exponential" and law.rate == 10.0 and law.rate_exact == 10
+    (law,) = late_time_law(x**2 + x * y + y**2, [x, y], {x: 0, y: 0}).laws
+    assert law.rate_exact == 2 and law.evidence["rate"] is Evidence.PROVED
+
+
+# Between these times the flow has the law up to log t/t^2, and doubles still resolve the loss.
+TIMES = (1e4, 3e4)
+NEAR = 2e-4
+FLOWS = {
+    "slaved": (((x - y**2) ** 2 + y**4 + x * y**2, [x, y], {x: 0, y: 0}), [0.3, 0.5]),
+    "metric": ((x**2 + 3 * x * y + R(9, 4) * y**2 + y**4, [x, y], {x: 0, y: 0}), [0.4, 0.5]),
+    "symmetric": (symmetric_factorization(2, 2, 1), [1.1, 0.2, -0.1, 0.5]),
+    "not polynomial": (
+        (sp.sin(x**2) ** 2 / sp.exp(x**2) + sp.log(1 + y**2), [x, y], {x: 0, y: 0}),
+        [1, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize(("case", "start"), FLOWS.values(), ids=FLOWS)
+def test_a_flow_follows_the_derived_law(case, start):
+    loss, blocks, _ = case
+    (law,) = late_time_law(*case).laws
+    symbols = [s for block in blocks for s in entries(block)]
+    plain = explicit(loss, blocks).plain
+    measured = measured_constant(plain, symbols, start, TIMES, float(law.exponent))
+    assert abs(measured / law.constant - 1) < NEAR
+    # An exponent off by 0.1 and a constant off by 1e-3 are seen.
+    wrong = measured_constant(plain, symbols, start, TIMES, float(law.exponent) + 0.1)
+    assert abs(wrong / law.constant - 1) > 100 * NEAR
+    assert abs(measured / (1.001 * law.constant) - 1) > 4 * NEAR
+
+
+def reduced(case):
+    loss, blocks, at = case
+    symbols = tuple(s for block in blocks for s in entries(block))
+    point = Point(
+        symbols, explicit(loss, blocks).plain, sp.S.Zero, (), tuple(map(sp.sympify, at.values()))
+    )
+    hessian = point.quadratic.hessian
+    parts = split(hessian, family(point).tangents)
+    return point, parts, reduce(point, parts, hessian)
+
+
+def test_a_sign_changed_in_a_slaved_term_is_refuted():
+    point, parts, form = reduced(FLOWS["slaved"][0])
+    assert {s.verify().evidence for s in steps_of_reduction(point, parts, form)} == {
+        Evidence.PROVED
+    }
+    broken = replace(form, slaved=tuple(-s for s in form.slaved))
+    assert {s.verify().evidence for s in steps_of_reduction(point, parts, broken)} == {
+        Evidence.REFUTED
+    }
+
+
+def test_a_metric_that_is_dropped_changes_the_constant():
+    _, _, form = reduced(FLOWS["metric"][0])
+    (z,) = form.z
+    value = form.form.subs(z, 1)
+    right, wrong = value / form.metric[0, 0] ** 2, value
+    assert late_time_law(*FLOWS["metric"][0]).laws[0].constant_exact == 1 / (64 * right)
+    assert right != wrong
+
+
+@pytest.mark.parametrize("name", ["three equal ReLU neurons", "symmetric 3 x 3, rank 1"])
+@pytest.mark.parametrize("factor", [R(1001, 1000), -1])
+def test_a_constant_that_is_off_is_refuted_by_its_step(name, factor):
+    step = late_time_law(*CASES[name][0]).derivation.steps[-1]
+    assert replace(step, rhs=factor * step.rhs).verify().evidence is Evidence.REFUTED
+
+
+def test_a_rate_that_is_off_is_refuted_by_its_step():
+    step = late_time_law(x**2 + x * y + y**2, [x, y], {x: 0, y: 0}).derivation.steps[-1]
+    assert step.verify().evidence is Evidence.PROVED
+    assert replace(step, rhs=step.rhs * R(1001, 1000)).verify().evidence is Evidence.REFUTED
+
+
+REFUSED = {
+    "not critical": (y**4 / 4, {y: 1}, "the point is not critical: the derivative by y is 1"),
+    "kink": (sp.Abs(x) + y**2, {x: 0, y: 0}, "a kink of degree 1"),
+    "kink of degree 3/2": (sp.Abs(x) ** R(3, 2) + y**2, {x: 0, y: 0}, "a kink of degree 3/2"),
+    "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "not analytic"),
+    "a cross": (x**2 * y**2, {x: 0, y: 0}, "rank of the Hessian changes"),
+    "two degrees": (x**4 + y**6, {x: 0, y: 0}, "vanishes in some direction"),
+    "odd": (x**3 + y**2, {x: 0, y: 0}, "odd degree 3"),
+    "saddle": (x**2 - y**2, {x: 0, y: 0}, "negative eigenvalue"),
+    "flat saddle": (x**4 - y**4, {x: 0, y: 0}, "no minimum"),
+    "family that is not known": ((y - x**2) ** 2, {x: 0, y: 0}, "name its tangents"),
+    "constant": (0 * x + 1, {x: 0}, "constant around the point"),
+}
+
+
+@pytest.mark.parametrize(("loss", "at", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_has_no_law_is_refused_with_its_reason(loss, at, reason):
+    found = late_time_law(loss, list(at), at)
+    assert found.laws == () and reason in found.reason
+    assert found.to_json() == {"laws": [], "reason": found.reason}
+
+
+def test_a_named_tangent_is_tested():
+    curved, zero = (y - x**2) ** 2, {x: 0, y: 0}
+    (law,) = late_time_law(curved, [x, y], zero, tangents=[{x: 1, y: 0}]).laws
+    assert law.rate == 4.0 and law.evidence["family"] is Evidence.SAMPLED
+    grows = late_time_law(x**4 + y**2, [x, y], zero, tangents=[{x: 1, y: 0}])
+    assert "the loss grows along it, with degree 4" in grows.reason
+    across = late_time_law(x**4 + y**2, [x, y], zero, tangents=[{x: 0, y: 1}])
+    assert "not in the kernel" in across.reason
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        ({x: float("nan"), y: 0}, "must be finite"),
+        ({x: sp.oo, y: 0}, "must be finite"),
+        ({x: [0, 1], y: 0}, "must have shape"),
+        ({x: 0}, "expected values of x, y"),
+    ],
+)
+def test_a_point_that_is_none_is_an_error(at, words):
+    with pytest.raises(ValueError, match=words):
+        late_time_law(x**2 + y**4, [x, y], at)

@@ -296,9 +296,19 @@ class MatrixFactorization(System):
             # Defects of a balanced start are rounding that no variable follows.
             left = balance_left(depth, strength, features["layer_value"], t)
             found["loss_balance"] = found["loss_balance"] * left
-            found["loss"] = found["loss_fit"] + found["loss_balance"]
+        # Magnitudes are exponentials of g and q, which are known relative to themselves.
+        doubts = relative[:, None] * np.abs(states.x[:, -2:])
+        parts = {
+            "loss_fit": features["residual"] ** 2 / 2,
+            "loss_balance": strength / 4 * (features["defect"] ** 2).sum(axis=1),
+        }
+        for k, (name, value) in enumerate(parts.items()):
+            found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
+        found["loss"] = found["loss_fit"] + found["loss_balance"]
         return {
             **found,
+            "residual": features["residual"] * np.expm1(doubts[:, 0]),
+            "defect": features["defect"] * np.expm1(doubts[:, 1:]),
             **feature_errors(depth, strength, sigma, features, relative, absolute),
         }
 

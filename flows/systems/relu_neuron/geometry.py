@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flows.core import double_double as dd
 from flows.core.arrays import Array
+from flows.core.problem import ATOL_PER_RTOL
 from flows.core.system import State
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -280,13 +281,15 @@ def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     return apart, np.where(known, error / np.where(known, apart, 1.0), 0.0)
 
 
-def errors(count: int, features: dict[str, Array]) -> dict[str, Array]:
-    r"""Absolute errors of features from the rounding of the distances between neurons.
+def errors(count: int, features: dict[str, Array], tolerance: Array) -> dict[str, Array]:
+    r"""Absolute errors of features: rounding of distances, and what steps leave in the residual.
 
     With the largest `x` of :func:`rounding` so far, since the flow keeps relative errors of
     distances, these are known to `d = x max |w_i - w|`. The loss moves by `|grad L| d + n d^2/2` at
     most, since its Hessian is at most `n`; once the distances determine it, where it is cubic in
-    them, by `(1 + x)^3 - 1` of itself. The smaller one counts; rates and gradients likewise.
+    them, by `(1 + x)^3 - 1` of itself. The smaller one counts; rates and gradients likewise. The
+    residual is followed as far as it matters for the loss, not relative to itself: its absolute
+    tolerance is below that of neurons of the length `max |w_i - w|`.
 
     Parameters
     ----------
@@ -294,6 +297,8 @@ def errors(count: int, features: dict[str, Array]) -> dict[str, Array]:
         The number of neurons `n`.
     features : dict
         What :func:`features` gives at ``T`` times.
+    tolerance : ndarray, shape (T,)
+        Relative error that the tolerance of the steps leaves.
     """
     relative = np.maximum.accumulate(features["rounding"])
     absolute = relative * features["apart"]
@@ -306,15 +311,16 @@ def errors(count: int, features: dict[str, Array]) -> dict[str, Array]:
         most = most.reshape(-1, *[1] * (value.ndim - 1))
         return np.minimum(grown * value, most)
 
+    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, features["apart"])
     turned = absolute[:, None] / np.maximum(features["zeta"], np.finfo(float).tiny)
     pairs = turned[:, i] + turned[:, j]
     return {
         "loss": part("loss", 3, (slope + count * absolute / 2) * absolute),
         "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
         "gradient_norm": part("gradient_norm", 2, count * absolute),
-        "rho": part("rho", 2, absolute),
-        "rho_dot": part("rho_dot", 2, count * absolute),
-        "residual_norm": part("residual_norm", 2, absolute),
+        "rho": part("rho", 2, absolute) + left,
+        "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
+        "residual_norm": part("residual_norm", 2, absolute) + left,
         "distance": np.broadcast_to(absolute[:, None], pairs.shape),
         "distance_dot": np.broadcast_to(count * absolute[:, None], pairs.shape),
         "kappa": pairs,

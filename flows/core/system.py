@@ -18,7 +18,7 @@ import numpy as np
 import potentials
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, Lanes
-from flows.core.errors import InputError
+from flows.core.errors import InputError, of_kind
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
@@ -109,6 +109,14 @@ class Smooth(NamedTuple):
     x0: list[Any]
     decode: Callable[[list[Any]], Any]
     switches: Callable[[list[Any]], list[Any]] | None = None
+
+
+def checked_system(system: Any) -> System:
+    """System, or an :class:`~flows.core.errors.InputError` for what is none."""
+    found: System = of_kind(
+        "system", system, System, "make one, such as flows.ReLUNeuron(n=2, d=3)"
+    )
+    return found
 
 
 class System(abc.ABC):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
-from flows.runs.quantities import Quantities, Run
+from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
 from flows.runs.uncertainty import Uncertainty
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
@@ -45,6 +46,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     InputError
         For an unknown id, and for a system without claims.
     """
+    quantities_of(run)
     known = {c.id: c for c in run.statements.claims}
     if not known and not isinstance(claim, Claim):
         name = run.parameters["system"]
@@ -52,6 +54,8 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
             f"no claims about {name} are known; give the system its claims, and with a"
             " file the system: flows.load(path, system=...)"
         )
+    if not isinstance(claim, (Claim, str, NoneType)):
+        raise InputError(f"claim must be the id of one, or a Claim, got {claim!r:.60}")
     if isinstance(claim, str) and claim not in known:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim

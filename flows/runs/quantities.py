@@ -16,7 +16,7 @@ from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term
 from symbolic.language.lower import lower
 
-__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times"]
+__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times", "quantities_of"]
 
 
 class Run(Protocol):
@@ -113,6 +113,14 @@ def _reduced(term: Term, value: Array, rate: Array) -> tuple[Array, Array]:
     )
 
 
+def quantities_of(run: Any) -> Quantities:
+    """Quantities of a run, or an :class:`~flows.core.errors.InputError` for what is no run."""
+    found = getattr(run, "quantities", None)
+    if isinstance(found, Quantities):
+        return found
+    raise InputError(f"run must be a trajectory, got {run!r:.60}; make one with flows.integrate")
+
+
 def evaluate(potential: Potential, features: Mapping[str, Any]) -> tuple[Array, Array]:
     """Evaluate a potential and its Lie derivative from the features of states.
 
@@ -171,6 +179,8 @@ class Quantities(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
+        if not isinstance(name, str):
+            raise KeyError(f"unknown quantity {name!r}")
         base = name.removesuffix("_dot")
         if base in self._potentials:
             self[base], self[f"{base}_dot"] = evaluate(self._potentials[base], self)

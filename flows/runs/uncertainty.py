@@ -29,7 +29,7 @@ __all__ = ["Uncertainty", "propagated"]
 #: Errors above this part of a quantity are no longer small: their products count.
 SMALL = 1e-3
 
-Errors = Mapping[str, Array | None]
+Errors = Mapping[str, Any]
 
 
 def propagated(
@@ -79,10 +79,7 @@ def propagated(
         stacks[k][2 * i + 2] -= error
     ndim = max(x.ndim for x in stacks.values())
     found, measured = evaluated(stacks)
-    large = any(
-        (np.asarray(errors[k]) > SMALL * np.abs(values[k])).any()  # type: ignore[operator]
-        for k in moving
-    )
+    large = any((np.asarray(errors[k]) > SMALL * np.abs(values[k])).any() for k in moving)
     doubts = []
     for which, moved in enumerate(measured):
         if moved.ndim < ndim:  # none of the moving ones occurs in it
@@ -94,7 +91,7 @@ def propagated(
             upwards = np.where(change[:, 0] >= change[:, 1], 1.0, -1.0)
             for sense in (upwards, -upwards):
                 corner = evaluated(
-                    {k: values[k] + s * errors[k] for k, s in zip(moving, sense, strict=True)}  # type: ignore[operator]
+                    {k: values[k] + s * errors[k] for k, s in zip(moving, sense, strict=True)}
                 )[1][which]
                 error = np.maximum(error, np.abs(_change(corner, moved[0])))
         doubts.append(error)

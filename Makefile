@@ -4,12 +4,13 @@ BIN := .venv/bin
 SOURCES := symbolic potentials flows popflow tests benchmarks notebooks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help report test fuzz lint types bench docs notebooks clean
+.PHONY: help report test fuzz mutants lint types bench docs notebooks clean
 
 help:
 	@echo "make report   derive, integrate, check, draw: ./report/*.html"
 	@echo "make test     the tests        make lint    ruff"
 	@echo "make fuzz     500 random runs: no verdict turns round with end, tolerance, times or order"
+	@echo "make mutants  break the files that decide a little: do their tests notice? (SAMPLE=0: all)"
 	@echo "make bench    the benchmarks   make types   mypy"
 	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
 	@echo "make notebooks   execute the notebooks anew and store what comes out"
@@ -25,6 +26,10 @@ test: .venv/installed
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py
 
+# In a copy of the tree, one mutant at a time; about half an hour for the sample.
+mutants: .venv/installed
+	$(BIN)/python tests/mutants/run.py $(if $(SAMPLE),--sample $(SAMPLE))
+
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -39,7 +44,7 @@ notebooks: .venv/installed
 	$(BIN)/python notebooks/refresh.py
 
 bench: .venv/installed
-	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture; do \
+	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture report; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
 	@set -e; for script in ensemble others growth systems certificates; do \
 	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done

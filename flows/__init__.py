@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.integrate import integrate as integrate
+    from flows.runs.late_law import LateLaw as LateLaw
+    from flows.runs.late_law import late_time_law as late_time_law
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.rates import tail_constant as tail_constant
     from flows.runs.sensitivity import sensitivity as sensitivity
@@ -43,6 +45,7 @@ _HOME = {
     "Ensemble": "flows.ensembles.result",
     "GMMEM": "flows.systems.gmm_em.system",
     "InputError": "flows.core.errors",
+    "LateLaw": "flows.runs.late_law",
     "Law": "flows.ensembles.starts",
     "METHODS": "flows.solvers.choice",
     "MatrixFactorization": "flows.systems.matrix_factorization.system",
@@ -57,6 +60,7 @@ _HOME = {
     "descend_ensemble": "flows.ensembles.descend",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
+    "late_time_law": "flows.runs.late_law",
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",

@@ -206,6 +206,9 @@ class Claim(ABC):
         Replaces `EXPONENT` in the conclusions; `dataclasses.replace(claim, exponent=4)` breaks one.
     sign : {1, -1}
         -1 turns every inequality round: the converse claim.
+    reading : str
+        What stands here for something that the source has otherwise or leaves open, such as the
+        times between its phases; verdicts repeat it.
     names : mapping
         LaTeX of the quantities.
 
@@ -222,6 +225,7 @@ class Claim(ABC):
     hypotheses: tuple[Hypothesis, ...] = ()
     exponent: sp.Expr | None = None
     sign: Literal[1, -1] = 1
+    reading: str = ""
     names: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
@@ -242,6 +246,11 @@ class Claim(ABC):
     def kind(self) -> str:
         """The kind of claim, the name of its class."""
         return type(self).__name__
+
+    @property
+    def text(self) -> str:
+        """The statement with its reading."""
+        return f"{self.statement}; {self.reading}" if self.reading else self.statement
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -266,8 +275,8 @@ class Claim(ABC):
         return r" \qquad ".join(c.latex(self.names) for c in self.comparisons)
 
     def __str__(self) -> str:
-        """Return one line: id, kind, statement, source."""
-        return f"{self.id} ({self.kind}): {self.statement}  [{self.source}]"
+        """Return one line: id, kind, statement, reading, source."""
+        return f"{self.id} ({self.kind}): {self.text}  [{self.source}]"
 
 
 class UpperBound(Claim):

@@ -32,6 +32,7 @@ from potentials.claim import (
 from potentials.notation import symbol, total_derivative
 from potentials.potential import Over, Potential, Reduce, Term, single
 from potentials.source import Source
+from symbolic.systems.matrix_factorization import local
 
 __all__ = [
     "AUXILIARIES",
@@ -49,6 +50,8 @@ NAMES = MappingProxyType(
         "residual": r"\lvert \Sigma - W \rvert_F",
         "defect": r"\lvert \Delta_i \rvert_F",
         "singular_value": r"\sigma_i(W)",
+        "singular_speed": r"\sum_i \sigma_i^{2 - 2/N} u_i^H (\Sigma - W) v_i",
+        "nuclear_norm": r"\sum_i \sigma_i(W)",
         "layer_value": r"\sigma_i(W_1, \dots, W_N)",
         "skew": r"\lvert (A - R) \Sigma^{1/2} \rvert_F",
         "even": r"\lvert (A + R) \Sigma^{1/2} \rvert_F",
@@ -94,6 +97,7 @@ loss_balance, skew_error, main_term = (
 )
 value_max, layer_max, layer_min = (symbol(name) for name in ("value_max", "layer_max", "layer_min"))
 imbalance, T1, T2 = (symbol(name) for name in ("imbalance", "T1", "T2"))
+loss_fit, nuclear_norm = symbol("loss_fit"), symbol("nuclear_norm")
 
 
 def _paper(locator: str, kind: str) -> Source:
@@ -206,6 +210,15 @@ POTENTIALS: tuple[Potential, ...] = (
 
 AUXILIARIES: tuple[Potential, ...] = (
     _single(
+        "nuclear_norm",
+        r"\sum_i \sigma_i(W)",
+        "neuron",
+        "singular_value",
+        "sum",
+        _SIMPLE,
+        _paper("section 4", "definition"),
+    ),
+    _single(
         "value_max",
         r"\sigma_{\max}(W)",
         "neuron",
@@ -239,6 +252,11 @@ MARKS: tuple[Mark, ...] = (
         "end of saddle avoidance, begin of local convergence: |Sigma - W|_F <= sigma_d/2 from"
         " then on",
     ),
+)
+
+READ_TIMES = (
+    "T1 is read at |(A - R) Sigma^(1/2)|_F = |(A + R) Sigma^(1/2)|_F/10 and T2 is read at "
+    "|Sigma - W|_F = sigma_d/2, where the paper has times with open constants"
 )
 
 #: Of the claim about probabilities, which takes an ensemble (`flows`) instead of one run.
@@ -285,6 +303,15 @@ _INVERTIBLE = Hypothesis("Sigma invertible", sigma_min, ">", sp.S.Zero)
 # --- claims -------------------------------------------------------------------------------------
 
 _SPREAD = layer_max / layer_min
+_THEOREM_11 = "Theorem 11, in the place of its other conclusions, which were not at hand"
+#: Room for the numerical error of a bound that is attained in the limit.
+_ROOM = sp.Rational(1, 1000)
+_LOCAL = (
+    _ISOTROPIC,
+    *_FOUR,
+    _STRONG,
+    Hypothesis("aligned before: T1 <= T2", T1, "<=", T2),
+)
 
 CLAIMS: tuple[Claim, ...] = (
     Identity(
@@ -422,12 +449,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="after alignment and saddle avoidance L <= L(T2) exp(-sigma_1^(3/2) (t - T2)); "
         "the theorem has L_ori(T2), which L(T2) exceeds by what is left of L_reg",
         source=_paper("Theorem 11", "upper"),
-        hypotheses=(
-            _ISOTROPIC,
-            *_FOUR,
-            _STRONG,
-            Hypothesis("aligned before: T1 <= T2", T1, "<=", T2),
-        ),
+        hypotheses=_LOCAL,
         conclusions=(
             Comparison(
                 loss,
@@ -438,6 +460,100 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         ),
         exponent=sp.Rational(3, 2),
+        reading=READ_TIMES,
+        names=NAMES,
+    ),
+    Identity(
+        id="parts_dissipate",
+        statement="dL_ori/dt = -|grad L_ori|^2 along the flow of the whole loss, so |Sigma - W|_F "
+        "never increases, and dL_reg/dt = -|grad L_reg|^2",
+        source=_paper("derived in symbolic/systems/matrix_factorization/calculus.py", "identity"),
+        conclusions=(
+            Comparison(
+                -total_derivative(loss_fit), "==", symbol("fit_speed") ** EXPONENT, sp.S.One
+            ),
+        ),
+        exponent=sp.Integer(2),
+        names=NAMES,
+    ),
+    Inequality(
+        id="singular_value_flow",
+        statement="balanced chains: d sigma_i(W)/dt = N sigma_i^(2 - 2/N) (u_i^H Sigma v_i - "
+        "sigma_i), with the singular vectors u_i, v_i of W; measured on the sum over i, to 1e-7 of "
+        "N |W|^(2 - 2/N) |Sigma - W|_F, the numerical error of singular values near zero",
+        source=_paper(
+            "section 4, in the place of eq. 11, which was not at hand; derived in "
+            "symbolic/systems/matrix_factorization/local.py",
+            "identity",
+        ),
+        hypotheses=(_CHAIN_BALANCED,),
+        conclusions=(
+            Comparison(
+                sp.Abs(total_derivative(nuclear_norm) - depth * symbol("singular_speed")),
+                "<=",
+                depth * value_max ** (2 - 2 / depth) * residual,
+                sp.Rational(1, 10**7),
+            ),
+        ),
+        names=NAMES,
+    ),
+    Inequality(
+        id="fit_decays",
+        statement="-dL_ori/dt >= 2 N delta^(2 N - 2) L_ori at every state, delta the least "
+        "singular value of all layers; a thousandth is left for the numerical error, because the "
+        "limit attains it",
+        source=_paper(
+            "Theorem 11; derived in symbolic/systems/matrix_factorization/local.py", "upper"
+        ),
+        hypotheses=(Hypothesis("every layer invertible", layer_min, ">", sp.S.Zero),),
+        conclusions=(
+            Comparison(
+                -total_derivative(loss_fit),
+                ">=",
+                depth * layer_min ** (EXPONENT * (depth - 1)) * loss_fit,
+                2 * (1 - _ROOM),
+            ),
+        ),
+        exponent=sp.Integer(2),
+        names=NAMES,
+    ),
+    Invariant(
+        id="layers_local",
+        statement="local convergence: all singular values of the layers stay between "
+        "sigma_1^(1/4)/sqrt(2) and sqrt(2) sigma_1^(1/4)",
+        source=_paper(_THEOREM_11, "invariant"),
+        hypotheses=_LOCAL,
+        conclusions=(
+            Comparison(layer_min, ">=", sigma_max**EXPONENT, 1 / local.WIDEST, where=(t - T2,)),
+            Comparison(layer_max, "<=", sigma_max**EXPONENT, local.WIDEST, where=(t - T2,)),
+        ),
+        exponent=sp.Rational(1, 4),
+        reading=READ_TIMES,
+        names=NAMES,
+    ),
+    UpperBound(
+        id="balance_rate",
+        statement="local convergence: L_reg <= L_reg(T2) exp(-(a/3) sqrt(sigma_1) (t - T2)) while "
+        "the singular values of the layers stay in the window of `layers_local`",
+        source=_paper(
+            f"{_THEOREM_11}; derived in symbolic/systems/matrix_factorization/local.py", "upper"
+        ),
+        hypotheses=(
+            *_LOCAL,
+            Hypothesis("L_reg(T2) != 0 in doubles", symbol("loss_balance_T2"), ">", sp.S.Zero),
+        ),
+        conclusions=(
+            Comparison(
+                loss_balance,
+                "<=",
+                symbol("loss_balance_T2")
+                * sp.exp(-local.BALANCE_RATE * a * sigma_max**EXPONENT * (t - T2)),
+                sp.S.One,
+                (t - T2 - sp.Rational(1, 10**9),),
+            ),
+        ),
+        exponent=sp.S.Half,
+        reading=READ_TIMES,
         names=NAMES,
     ),
 )

@@ -4,14 +4,14 @@ Students `w_1, ..., w_n`, teacher `v`, `r = sum_i w_i - v`, loss with the factor
 `dw/dt = -grad L`. `h_i = <w_i, vbar>` and `z_i = w_i - h_i vbar` are the parts along and across the
 teacher, `theta_i` the angle to the teacher, `kappa_ij` the angle of `z_i` and `z_j`.
 
-The paper's phases are bounded by times with unspecified constants. Here they are read off the
-run (`MARKS`), from the residual along the teacher `H = |v| - sum_i h_i`, which falls from about
-`|v|` to zero: phase 1 lasts while `H >= (9/10)|v|`, phase 3 begins when `|H| <= |v|/10` for good.
+The paper's phases are bounded by times with unspecified constants and by thresholds such as
+`36 n^-14 |v|`, which no start that can be run reaches early. Here the times are read off the run
+(`MARKS`), from the residual along the teacher `H = |v| - sum_i h_i`, which falls from about `|v|`
+to zero: phase 1 lasts while `H >= (9/10)|v|`, phase 3 begins when `|H| <= |v|/10` for good. Each
+claim that uses a time says so in its `reading`.
 """
 
 from __future__ import annotations
-
-from types import MappingProxyType
 
 import sympy as sp
 
@@ -29,60 +29,52 @@ from potentials.claim import (
 )
 from potentials.notation import symbol, total_derivative
 from potentials.potential import Over, Potential, Reduce, single
+from potentials.relu_neuron_lemmas import LEMMAS
+from potentials.relu_neuron_notation import (
+    ACUTE,
+    BALANCED,
+    INITIALISATION,
+    NAMES,
+    PHASE_1,
+    PHASE_2,
+    PHASE_3,
+    READ_T1,
+    READ_T2,
+    READ_TIMES,
+    SEVERAL,
+    SPREAD,
+    T2,
+    TRANSVERSE,
+    H,
+    V,
+    Z,
+    angle_max,
+    balance,
+    d,
+    derived,
+    distance,
+    gradient_norm,
+    h,
+    kappa,
+    kappa_0,
+    kappa_max,
+    loss,
+    n,
+    norm,
+    positive,
+    rho,
+    sigma_0,
+    t,
+    theta,
+    theta_pair,
+    v,
+    xu_du,
+    zeta,
+)
 from potentials.source import Source
 from symbolic.systems.relu_neuron import bounds
 
 __all__ = ["AUXILIARIES", "CLAIMS", "MARKS", "NAMES", "POTENTIALS"]
-
-NAMES = MappingProxyType(
-    {
-        "h": "h_i",
-        "zeta": r"\lvert z_i \rvert",
-        "norm": r"\lvert w_i \rvert",
-        "theta": r"\theta_i",
-        "distance": r"\lvert z_i - z_j \rvert",
-        "kappa": r"\kappa_{ij}",
-        "theta_pair": r"\theta_{ij}",
-        "loss": "L",
-        "rho": r"\langle r, \bar v \rangle",
-        "teacher_norm": r"\lvert v \rvert",
-        "gradient_norm": r"\lvert \nabla L \rvert",
-        "pairwise_distance": "Z",
-        "kappa_max": r"\kappa_{\max}",
-        "angle_max": r"\theta_{\max}",
-        "residual_projection": "H",
-        "angle_potential": "V",
-        "balance": r"\frac{\max_i h_i}{\min_i h_i}",
-        "sigma": r"\sigma",
-        "z_min": r"\min_i \lvert z_i \rvert",
-        "T1": "T_1",
-        "T2": "T_2",
-    }
-)
-
-# Features and constants, by the names of `flows`.
-t, n, d, v = (symbol(name) for name in ("t", "n", "d", "teacher_norm"))
-h, zeta, norm, theta = (symbol(name) for name in ("h", "zeta", "norm", "theta"))
-distance, kappa, theta_pair = (symbol(name) for name in ("distance", "kappa", "theta_pair"))
-loss, rho, gradient_norm = (symbol(name) for name in ("loss", "rho", "gradient_norm"))
-Z, H, V = (symbol(name) for name in ("pairwise_distance", "residual_projection", "angle_potential"))
-kappa_max, angle_max, balance = (symbol(name) for name in ("kappa_max", "angle_max", "balance"))
-sigma_0, kappa_0, T1, T2 = (symbol(name) for name in ("sigma_0", "kappa_max_0", "T1", "T2"))
-
-
-def _xu_du(locator: str, kind: str) -> Source:
-    return Source("Xu & Du", 2023, "2302.10034", locator, kind)
-
-
-def _derived(locator: str, kind: str) -> Source:
-    """Return the source of a form of the paper's statement that this toolkit derives."""
-    return _xu_du(f"{locator}; constant derived in symbolic/systems/relu_neuron/bounds.py", kind)
-
-
-def _positive(x: sp.Expr) -> sp.Expr:
-    """Turn `x > 0` into an expression that is not negative exactly then."""
-    return sp.sign(x) - 1
-
 
 # --- potentials ---------------------------------------------------------------------------------
 
@@ -110,7 +102,7 @@ POTENTIALS: tuple[Potential, ...] = (
         distance,
         "sum",
         "everywhere; differentiable where z_i != z_j for every pair",
-        _xu_du("Section 5", "definition"),
+        xu_du("Section 5", "definition"),
     ),
     _single(
         "kappa_max",
@@ -119,7 +111,7 @@ POTENTIALS: tuple[Potential, ...] = (
         kappa,
         "max",
         "at least two z_i not zero; pairs with a zero z_i are left out",
-        _xu_du("Section 5", "definition"),
+        xu_du("Section 5", "definition"),
     ),
     _single(
         "angle_max",
@@ -128,7 +120,7 @@ POTENTIALS: tuple[Potential, ...] = (
         theta,
         "max",
         "no w_i zero; differentiable where one neuron attains it",
-        _xu_du("Section 3", "definition"),
+        xu_du("Section 3", "definition"),
     ),
     Potential(
         "residual_projection",
@@ -136,7 +128,7 @@ POTENTIALS: tuple[Potential, ...] = (
         single("rho", "state", rho, None),
         -symbol("rho"),
         "everywhere",
-        _xu_du("Theorem 5", "definition"),
+        xu_du("Theorem 5", "definition"),
         NAMES,
     ),
     _single(
@@ -146,7 +138,7 @@ POTENTIALS: tuple[Potential, ...] = (
         sp.sin(theta / 2) ** 2,
         "sum",
         "no w_i zero",
-        _xu_du("Theorem 5", "definition"),
+        xu_du("Theorem 5", "definition"),
     ),
     Potential(
         "balance",
@@ -154,7 +146,7 @@ POTENTIALS: tuple[Potential, ...] = (
         _BALANCE,
         symbol("h_max") / symbol("h_min"),
         "min h_i not zero; a bound only where it is > 0",
-        _xu_du("Theorem 5", "definition"),
+        xu_du("Theorem 5", "definition"),
         NAMES,
     ),
     _single(
@@ -164,9 +156,9 @@ POTENTIALS: tuple[Potential, ...] = (
         norm,
         None,
         "everywhere; differentiable where w_i is not zero",
-        _xu_du("Section 3", "definition"),
+        xu_du("Section 3", "definition"),
     ),
-    _single("h", "h_i", "neuron", h, None, "everywhere", _xu_du("Section 3", "definition")),
+    _single("h", "h_i", "neuron", h, None, "everywhere", xu_du("Section 3", "definition")),
     _single(
         "z_norms",
         r"\lvert z_i \rvert",
@@ -174,7 +166,7 @@ POTENTIALS: tuple[Potential, ...] = (
         zeta,
         None,
         "everywhere; differentiable where z_i is not zero",
-        _xu_du("Section 5", "definition"),
+        xu_du("Section 5", "definition"),
     ),
 )
 
@@ -185,8 +177,17 @@ AUXILIARIES: tuple[Potential, ...] = (
         single("squares", "neuron", norm**2, "sum"),
         sp.sqrt(symbol("squares") / (n * d)),
         "everywhere; at the start, the root mean square entry of w",
-        _xu_du("Section 3", "definition"),
+        xu_du("Section 3", "definition"),
         NAMES,
+    ),
+    _single(
+        "z_max",
+        r"\max_i \lvert z_i \rvert",
+        "neuron",
+        zeta,
+        "max",
+        "everywhere",
+        xu_du("section 5", "definition"),
     ),
     _single(
         "z_min",
@@ -195,62 +196,27 @@ AUXILIARIES: tuple[Potential, ...] = (
         zeta,
         "min",
         "everywhere",
-        _xu_du("Theorem 14", "definition"),
+        xu_du("Theorem 14", "definition"),
     ),
 )
 
 MARKS: tuple[Mark, ...] = (
-    Mark("T1", H - sp.Rational(9, 10) * v, "until", "end of phase 1: H >= (9/10)|v| until then"),
-    Mark("T2", v / 10 - sp.Abs(H), "from", "begin of phase 3: |H| <= |v|/10 from then on"),
-)
-
-# --- hypotheses ---------------------------------------------------------------------------------
-
-#: What is read into an unspecified "sufficiently small" constant.
-SMALL = sp.Rational(1, 100)
-
-_LOG_SCALE = sp.log(sigma_0 * sp.sqrt(d) / v) / sp.log(10)
-_SMALL_START = Hypothesis(
-    "sigma = O(n^-4226 d^-1/2 |v|), in log10, the constant read as 1/100; "
-    "sigma is the root mean square entry of the start",
-    _LOG_SCALE,
-    "<=",
-    sp.log(SMALL) / sp.log(10) - 4226 * sp.log(n) / sp.log(10),
-)
-_LARGE_DIMENSION = Hypothesis(
-    "d >= C log(n/delta), read with C = 1 and delta = 1/100", d, ">=", sp.log(n / SMALL)
-)
-_WIDE_START = (
-    Hypothesis(
-        "every theta_i(0) >= pi/3 (the event that a large d makes likely)",
-        symbol("theta_0"),
-        ">=",
-        sp.pi / 3,
-        "neuron",
+    Mark(
+        "T1",
+        H - sp.Rational(9, 10) * v,
+        "until",
+        "end of phase 1: H >= (9/10)|v| until then; the paper has a time with open constants",
     ),
-    Hypothesis(
-        "every theta_i(0) <= 2 pi/3 (the event that a large d makes likely)",
-        symbol("theta_0"),
-        "<=",
-        2 * sp.pi / 3,
-        "neuron",
+    Mark(
+        "T2",
+        v / 10 - sp.Abs(H),
+        "from",
+        "begin of phase 3: |H| <= |v|/10 from then on; the paper has 36 n^-14 |v|",
     ),
 )
-_SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
-_TRANSVERSE = Hypothesis("every z_i(0) != 0", symbol("zeta_0"), ">", sp.S.Zero, "neuron")
-_SPREAD = Hypothesis("kappa_max(0) > 0", kappa_0, ">", sp.S.Zero)
-_BALANCED = (
-    Hypothesis("|w_i| >= |v|/(4n) in the window", norm, ">=", v / (4 * n), "neuron"),
-    Hypothesis("|w_i| <= 4|v|/n in the window", norm, "<=", 4 * v / n, "neuron"),
-)
-_ACUTE = Hypothesis("every theta_i <= pi/2 in the window", h, ">=", sp.S.Zero, "neuron")
-_INITIALISATION = (_LARGE_DIMENSION, *_WIDE_START, _SMALL_START)
 
 # --- claims -------------------------------------------------------------------------------------
 
-_PHASE_1 = (_positive(t), T1 - t)
-_PHASE_2 = (t - T1, T2 - t)
-_PHASE_3 = (t - T2,)
 _EPS1_SQUARED = (sigma_0 * sp.sqrt(d) / v) ** sp.Rational(1, 24)
 _THIRD = sp.Rational(1, 3)
 
@@ -258,27 +224,30 @@ CLAIMS: tuple[Claim, ...] = (
     UpperBound(
         id="loss_upper",
         statement="L(T2 + T) <= C n^4 |v|^2 / T^3 for all T > 0",
-        source=_xu_du("Corollary 12", "upper"),
-        hypotheses=_INITIALISATION,
-        conclusions=(Comparison(loss, "<=", n**4 * v**2 / (t - T2) ** EXPONENT, where=_PHASE_3),),
+        source=xu_du("Corollary 12", "upper"),
+        hypotheses=INITIALISATION,
+        conclusions=(Comparison(loss, "<=", n**4 * v**2 / (t - T2) ** EXPONENT, where=PHASE_3),),
         exponent=sp.Integer(3),
+        reading=READ_T2,
         names=NAMES,
     ),
     LowerBound(
         id="loss_lower",
         statement="L(t)^(-1/3) <= C n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T2) + gamma, that is "
         "L >= c t^-3; gamma is read as L(T2)^(-1/3)",
-        source=_xu_du("Theorem 14", "lower"),
-        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD),
+        source=xu_du("Theorem 14", "lower"),
+        # It is about phase 3, which the theorem reaches from the same small start as Corollary 12.
+        hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *INITIALISATION),
         conclusions=(
             Comparison(
                 loss ** (-1 / EXPONENT) - symbol("loss_T2") ** (-1 / EXPONENT),
                 "<=",
                 n ** sp.Rational(17, 3) / (kappa_0**2 * v ** (2 * _THIRD)) * (t - T2),
-                where=_PHASE_3,
+                where=PHASE_3,
             ),
         ),
         exponent=sp.Integer(3),
+        reading=READ_T2,
         names=NAMES,
     ),
     Rate(
@@ -290,39 +259,54 @@ CLAIMS: tuple[Claim, ...] = (
             Hypothesis("w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron"),
             Hypothesis("w(0) not anti-parallel to v", symbol("theta_0"), "<", sp.pi, "neuron"),
         ),
-        conclusions=(Comparison(-total_derivative(loss), ">=", loss**EXPONENT, where=_PHASE_3),),
+        conclusions=(Comparison(-total_derivative(loss), ">=", loss**EXPONENT, where=PHASE_3),),
         exponent=sp.S.One,
+        reading=READ_T2,
         names=NAMES,
     ),
     Inequality(
         id="distance_decay",
         statement="phase 3: dZ/dt >= -C n^4/(kappa_max(0)^2 |v|) Z^2",
-        source=_xu_du("eq. 66", "inequality"),
-        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED),
+        source=xu_du("eq. 66", "inequality"),
+        hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED),
         conclusions=(
             Comparison(
-                -total_derivative(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT, where=_PHASE_3
+                -total_derivative(Z), "<=", n**4 / (kappa_0**2 * v) * Z**EXPONENT, where=PHASE_3
             ),
         ),
         exponent=sp.Integer(2),
+        reading=READ_T2,
         names=NAMES,
     ),
     Inequality(
         id="distance_vs_loss",
         statement="phase 3: L >= c Z^3/(n^5 |v|)",
-        source=_xu_du("eq. 68", "inequality"),
-        hypotheses=(_SEVERAL, *_BALANCED),
-        conclusions=(Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), where=_PHASE_3),),
+        source=xu_du("eq. 68", "inequality"),
+        hypotheses=(SEVERAL, *BALANCED),
+        conclusions=(Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), where=PHASE_3),),
         exponent=sp.Integer(3),
+        reading=READ_T2,
         names=NAMES,
     ),
     Invariant(
         id="kappa_persists",
-        statement="for all t: some z_i = 0 or kappa_max(t) >= kappa_max(0)/3",
-        source=_xu_du("Lemma 30", "invariant"),
-        hypotheses=(_SEVERAL, _SPREAD),
+        statement="for all t > 0: some z_i = 0 or kappa_max(t) >= min(kappa_max(0), pi/2), which "
+        "is at least kappa_max(0)/2; the paper prints kappa_max(0)/3, and its proof mixes /2 and "
+        "/3",
+        source=xu_du(
+            "Lemma 30; the form without a factor derived in "
+            "symbolic/systems/relu_neuron/persistence.py",
+            "invariant",
+        ),
+        hypotheses=(SEVERAL, SPREAD),
         conclusions=(
-            Comparison(kappa_max, ">=", kappa_0, _THIRD, where=(t, _positive(symbol("z_min")))),
+            Comparison(
+                kappa_max,
+                ">=",
+                sp.Min(kappa_0, sp.pi / 2),
+                sp.S.One,
+                where=(positive(t), positive(symbol("z_min"))),
+            ),
         ),
         names=NAMES,
     ),
@@ -330,9 +314,9 @@ CLAIMS: tuple[Claim, ...] = (
         id="separation",
         statement="at a pair attaining kappa_max < pi/2: "
         "d/dt cos kappa_ij <= -((pi - theta_ij)/pi)(1 - cos^2 kappa_ij)",
-        source=_xu_du("Lemma 17", "inequality"),
+        source=xu_du("Lemma 17", "inequality"),
         hypotheses=(
-            _SEVERAL,
+            SEVERAL,
             Hypothesis("0 < kappa_max(0) < pi/2", sp.Abs(kappa_0 - sp.pi / 4), "<", sp.pi / 4),
         ),
         conclusions=(
@@ -351,15 +335,16 @@ CLAIMS: tuple[Claim, ...] = (
         id="balance",
         statement="phase 2: h_i <= 2 h_j and s_1/2 <= h_i <= 2|v|/n with s_1 = sigma sqrt(d)/2; "
         "phase 3: |v|/(4n) <= |w_i| <= 4|v|/n",
-        source=_xu_du("Theorems 5 and 6", "invariant"),
-        hypotheses=_INITIALISATION,
+        source=xu_du("Theorems 5 and 6", "invariant"),
+        hypotheses=INITIALISATION,
         conclusions=(
-            Comparison(balance, "<=", sp.S.One, sp.Integer(2), _PHASE_2),
-            Comparison(h, ">=", sigma_0 * sp.sqrt(d), sp.Rational(1, 4), _PHASE_2, "neuron"),
-            Comparison(h, "<=", v / n, sp.Integer(2), _PHASE_2, "neuron"),
-            Comparison(norm, ">=", v / n, sp.Rational(1, 4), _PHASE_3, "neuron"),
-            Comparison(norm, "<=", v / n, sp.Integer(4), _PHASE_3, "neuron"),
+            Comparison(balance, "<=", sp.S.One, sp.Integer(2), PHASE_2),
+            Comparison(h, ">=", sigma_0 * sp.sqrt(d), sp.Rational(1, 4), PHASE_2, "neuron"),
+            Comparison(h, "<=", v / n, sp.Integer(2), PHASE_2, "neuron"),
+            Comparison(norm, ">=", v / n, sp.Rational(1, 4), PHASE_3, "neuron"),
+            Comparison(norm, "<=", v / n, sp.Integer(4), PHASE_3, "neuron"),
         ),
+        reading=READ_TIMES,
         names=NAMES,
     ),
     Inequality(
@@ -367,8 +352,8 @@ CLAIMS: tuple[Claim, ...] = (
         statement="phase 1: sin^2(theta_i/2) - eps1^2 <= "
         "(1 + t|v|/s_2)^(-1/24) (sin^2(theta_i(0)/2) - eps1^2), s_2 = 2 sigma sqrt(d), with the "
         "smallest eps1 that the theorem allows, eps1^48 = sigma sqrt(d)/|v| (constant read as 1)",
-        source=_xu_du("Theorem 4", "inequality"),
-        hypotheses=_INITIALISATION,
+        source=xu_du("Theorem 4", "inequality"),
+        hypotheses=INITIALISATION,
         conclusions=(
             Comparison(
                 sp.sin(theta / 2) ** 2 - _EPS1_SQUARED,
@@ -376,57 +361,78 @@ CLAIMS: tuple[Claim, ...] = (
                 (1 + t * v / (2 * sigma_0 * sp.sqrt(d))) ** (-EXPONENT)
                 * (sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED),
                 sp.S.One,
-                _PHASE_1,
+                PHASE_1,
                 "neuron",
                 # Below eps1 there is nothing to decay, and a bound near one holds for any flow.
                 says=(sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED,),
             ),
         ),
         exponent=sp.Rational(1, 24),
+        reading=READ_T1,
         names=NAMES,
     ),
     Inequality(
         id="phase2_residual",
         statement="phase 2: H decays like exp(-n t/2) up to O(eps2 |v|), read as "
         "|dH/dt + (n/2) H| <= n eps2 |v| with eps2 = theta_max(t); and dV/dt <= 10 n V",
-        source=_xu_du("Theorem 5", "inequality"),
-        hypotheses=_INITIALISATION,
+        source=xu_du("Theorem 5", "inequality"),
+        hypotheses=INITIALISATION,
         conclusions=(
             Comparison(
                 sp.Abs(total_derivative(H) + n * EXPONENT * H),
                 "<=",
                 n * angle_max * v,
                 sp.S.One,
-                _PHASE_2,
+                PHASE_2,
                 # With a slack above n/2 |H| the bound holds for an H that does not decay.
                 says=(EXPONENT * sp.Abs(H) - angle_max * v,),
             ),
-            Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), _PHASE_2),
+            Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), PHASE_2),
         ),
         exponent=sp.Rational(1, 2),
+        reading=READ_TIMES,
+        names=NAMES,
+    ),
+    Inequality(
+        id="phase_times",
+        statement="T2 = O(log n/n), read as T2 <= 9 log(n)/n: exp(-n t/2) falls from 1 to 1/10 in "
+        "2 log(10)/n, which is at most 6.65 log(n)/n for n >= 2; a third more is allowed, because "
+        "T2 is an output time. To the paper's threshold it takes 28 log(n)/n",
+        source=xu_du(
+            "Theorem 5 and Corollary 12; the constant derived in "
+            "symbolic/systems/relu_neuron/phase_2.py",
+            "upper",
+        ),
+        hypotheses=(SEVERAL, *INITIALISATION),
+        conclusions=(
+            # At t = 0: both sides are numbers of the whole run.
+            Comparison(T2 * n, "<=", sp.log(n), sp.Integer(9), where=(-t,)),
+        ),
+        reading=READ_T2,
         names=NAMES,
     ),
     Inequality(
         id="gradient_lower",
         statement="phase 3, L <= |v|^2/n^14: |grad L| >= c L^(2/3)/(n^(2/3) |v|^(1/3))",
-        source=_xu_du("Theorem 7", "inequality"),
-        hypotheses=_BALANCED,
+        source=xu_du("Theorem 7", "inequality"),
+        hypotheses=BALANCED,
         conclusions=(
             Comparison(
                 gradient_norm,
                 ">=",
                 loss**EXPONENT / (n ** (2 * _THIRD) * v**_THIRD),
-                where=(*_PHASE_3, v**2 / n**14 - loss),
+                where=(*PHASE_3, v**2 / n**14 - loss),
             ),
         ),
         exponent=2 * _THIRD,
+        reading=READ_T2,
         names=NAMES,
     ),
     Inequality(
         id="angle_vs_loss",
         statement="|w_i|^2 theta_i^3 <= 30 pi L (both sides scale like |v|^2, so the lemma's "
         "|v| = 1 is no restriction)",
-        source=_xu_du("Lemma 20", "inequality"),
+        source=xu_du("Lemma 20", "inequality"),
         # L >= (1/2) E[relu(w.x)^2, v.x < 0] = |w|^2 (theta - sin theta cos theta)/(4 pi), which
         # is at least |w|^2 theta^3/(30 pi) for theta <= 2.86. Written in h, it holds for w_i = 0.
         hypotheses=(
@@ -446,7 +452,7 @@ CLAIMS: tuple[Claim, ...] = (
     Inequality(
         id="transverse_vs_loss",
         statement="|z_i|^3 <= 6 pi |w_i| L at every state: the sharp form of Lemma 20",
-        source=_derived("Lemma 20", "inequality"),
+        source=derived("Lemma 20", "inequality"),
         conclusions=(
             Comparison(zeta**EXPONENT, "<=", norm * loss, bounds.TRANSVERSE_VS_LOSS, over="neuron"),
         ),
@@ -455,38 +461,40 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Inequality(
         id="distance_decay_constant",
-        statement="phase 3: dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
-        source=_derived("eq. 66", "inequality"),
-        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
+        statement="phase 3: dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+        source=derived("eq. 66", "inequality"),
+        hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),
         conclusions=(
             Comparison(
                 -total_derivative(Z),
                 "<=",
                 n**4 / (kappa_0**2 * v) * Z**EXPONENT,
                 bounds.DISTANCE_DECAY,
-                _PHASE_3,
+                PHASE_3,
             ),
         ),
         exponent=sp.Integer(2),
+        reading=READ_T2,
         names=NAMES,
     ),
     Inequality(
         id="distance_vs_loss_constant",
         statement="phase 3: L >= Z^3/(24 pi n^5 |v|)",
-        source=_derived("eq. 68", "inequality"),
-        hypotheses=(_SEVERAL, *_BALANCED),
+        source=derived("eq. 68", "inequality"),
+        hypotheses=(SEVERAL, *BALANCED),
         conclusions=(
-            Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), bounds.DISTANCE_VS_LOSS, _PHASE_3),
+            Comparison(loss, ">=", Z**EXPONENT / (n**5 * v), bounds.DISTANCE_VS_LOSS, PHASE_3),
         ),
         exponent=sp.Integer(3),
+        reading=READ_T2,
         names=NAMES,
     ),
     LowerBound(
         id="loss_lower_constant",
-        statement="phase 3: L(t)^(-1/3) <= 342 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
+        statement="phase 3: L(t)^(-1/3) <= 152 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
         "|v|^(2/3)) (t - T2) + (24 pi n^5 |v|)^(1/3)/Z(T2)",
-        source=_derived("Theorem 14", "lower"),
-        hypotheses=(_SEVERAL, _TRANSVERSE, _SPREAD, *_BALANCED, _ACUTE),
+        source=derived("Theorem 14", "lower"),
+        hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),
         conclusions=(
             Comparison(
                 loss ** (-1 / EXPONENT),
@@ -497,10 +505,12 @@ CLAIMS: tuple[Claim, ...] = (
                 * (t - T2)
                 + (n**5 * v / bounds.DISTANCE_VS_LOSS) ** _THIRD / symbol("pairwise_distance_T2"),
                 sp.S.One,
-                _PHASE_3,
+                PHASE_3,
             ),
         ),
         exponent=sp.Integer(3),
+        reading=READ_T2,
         names=NAMES,
     ),
+    *LEMMAS,
 )

@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.evidence.derivation import Step as Step
     from symbolic.evidence.identity import Evidence as Evidence
     from symbolic.evidence.identity import Finding as Finding
+    from symbolic.evidence.printed import PrintedForm as PrintedForm
     from symbolic.language.expectation import Expectation as Expectation
     from symbolic.language.program import NotSmooth as NotSmooth
-    from symbolic.systems.relu_neuron.printed import PrintedForm as PrintedForm
 
 _HOME = {
     "Derivation": "symbolic.evidence.derivation",
@@ -28,7 +28,7 @@ _HOME = {
     "Finding": "symbolic.evidence.identity",
     "LateTimeLaw": "symbolic.asymptotics.law",
     "NotSmooth": "symbolic.language.program",
-    "PrintedForm": "symbolic.systems.relu_neuron.printed",
+    "PrintedForm": "symbolic.evidence.printed",
     "Step": "symbolic.evidence.derivation",
     "late_time_law": "symbolic.asymptotics.derive",
 }
@@ -48,7 +48,10 @@ DOCUMENTS = {
 }
 
 # Systems whose paper's formulas are put to the machine.
-_PRINTED = {"relu_neuron": "symbolic.systems.relu_neuron.printed"}
+_PRINTED = {
+    "relu_neuron": "symbolic.systems.relu_neuron.printed",
+    "matrix_factorization": "symbolic.systems.matrix_factorization.printed",
+}
 
 
 def derive(name: str) -> Document:
@@ -84,7 +87,7 @@ def printed_forms(system: str) -> tuple[PrintedForm, ...]:
     Parameters
     ----------
     system : str
-        `relu_neuron`; of the other systems no formulas are listed.
+        `relu_neuron` or `matrix_factorization`; of the other systems no formulas are listed.
 
     Returns
     -------
@@ -99,8 +102,8 @@ def printed_forms(system: str) -> tuple[PrintedForm, ...]:
 
     Examples
     --------
-    >>> [p.source for p in printed_forms("relu_neuron") if p.corrected]
-    ['Xu & Du 2023, arXiv 2302.10034, Lemma 20']
+    >>> [p.source for p in printed_forms("relu_neuron") if p.corrected][0]
+    'Xu & Du 2023, arXiv 2302.10034, Lemma 20'
     """
     forms: tuple[PrintedForm, ...] = _module(system, _PRINTED).printed_forms()
     return forms

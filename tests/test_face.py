@@ -17,9 +17,9 @@ import symbolic
 ROOT = Path(__file__).parents[1]
 # Whoever adds a name here promises to keep it.
 PUBLIC = {
-    flows: """Certificate Ensemble GMMEM InputError Law METHODS MatrixFactorization OwnSystem
-        ReLUNeuron ScoreMatching Trajectory certify check convergence descend
-        descend_ensemble figures integrate integrate_ensemble load load_certificate
+    flows: """Certificate Ensemble GMMEM InputError LateLaw Law METHODS MatrixFactorization
+        OwnSystem ReLUNeuron ScoreMatching Trajectory certify check convergence descend
+        descend_ensemble figures integrate integrate_ensemble late_time_law load load_certificate
         load_ensemble local_exponent sensitivity tail_constant threshold verify
         worst_case""",
     symbolic: """DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth

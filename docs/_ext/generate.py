@@ -183,7 +183,7 @@ def claim(c):
     """Statement, conclusion, hypotheses and source of a claim."""
     parts = [
         f"### {c.id}",
-        f"*{c.kind}.* {typeset(c.statement)}.",
+        f"*{c.kind}.* {typeset(c.text)}.",
         *(display(x.latex(c.names)) for x in c.comparisons),
     ]
     if c.hypotheses:

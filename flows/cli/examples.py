@@ -59,6 +59,11 @@ VERIFY = _examples(
     "popflow verify cert.json",
     "popflow verify cert.json --n 2 --d 2 --t-end 1e12    it must be about this flow",
 )
+LAW = _examples(
+    "popflow law relu_neuron --at neurons.json        [[0.25, 0], [0.75, 0]]",
+    "popflow law gmm_em --n 3 --d 2 --weights 0.2,0.3,0.5",
+    "popflow law run.nc --json",
+)
 ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",

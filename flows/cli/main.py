@@ -17,6 +17,7 @@ from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
+from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
@@ -45,7 +46,7 @@ def list_() -> None:
         console.print(name, style="bold")
         rows = [(p.name, str(p.source)) for p in potentials(name)]
         console.print(output.table(("potential", "source"), rows))
-        rows = [(c.id, f"{c.statement}\n{c.source}") for c in claims(name)]
+        rows = [(c.id, f"{c.text}\n{c.source}") for c in claims(name)]
         console.print(output.table(("claim", "statement and source"), rows))
 
 
@@ -250,18 +251,35 @@ def _serve(subject: str, options: dict[str, Any], port: int | None, browser: boo
 @commands.command(epilog=examples.REPORT)
 @arguments.systems
 @click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
+@click.option(
+    "--figures",
+    metavar="F1,F2,..",
+    default="",
+    help="Also write each figure for a paper: pdf, svg, png.",
+)
 @_force
-def report(systems: tuple[str, ...], out: str, force: bool) -> int:
-    """Derive, integrate, check, draw: one HTML page a system, by default of all."""
+def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int:
+    """Derive, integrate, check, draw: one HTML page a system, by default of all.
+
+    Each page can be opened when its name is printed, while the others are made.
+    """
     for name in systems:
         one_of("system", name, SYSTEMS)
     from flows.report.report import write
 
-    write(systems or tuple(SYSTEMS), out, force=force, announce=click.echo)
+    formats = [word.strip() for word in figures.split(",") if word.strip()]
+    write(
+        systems or tuple(SYSTEMS),
+        out,
+        force=force,
+        figures=formats,
+        progress=sys.stderr.isatty(),
+        announce=click.echo,
+    )
     return 0
 
 
-for _command in (ensemble, certify, verify):
+for _command in (ensemble, certify, verify, law):
     commands.add_command(_command)
 
 

@@ -43,7 +43,7 @@ def console() -> Console:
     """Console that prints text as it is; wide where there is no terminal to ask."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 120
+    width = None if sys.stdout.isatty() else 132
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
@@ -62,6 +62,11 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_text(v) for v in value[:5]) + ", ..." * (len(value) > 5) + "]"
     return f"{value:.6g}" if isinstance(value, float | int) else str(value or "")
+
+
+def _short(value: float | None) -> str:
+    """Two digits of an error."""
+    return "" if value is None else f"{value:.1e}"
 
 
 def derivation_table(derivation: Derivation) -> Table:
@@ -104,9 +109,14 @@ def run_table(run: Trajectory) -> Table:
 
 def verdict_table(verdicts: Sequence[Verdict], proven: Proven | None = None) -> Table:
     """One row a verdict, with what a certificate proves of the same claim."""
-    heading = ("claim", "verdict", "measured", "bound", "error", "constant", "at t")
+    heading = ("claim", "verdict", "measured", "bound", "error", "resolution", "constant", "at t")
     rows = [
-        (v.claim, str(v.verdict), v.measured, v.bound, v.error, v.constant, v.attained_at)
+        (
+            v.claim,
+            str(v.verdict),
+            *(v.measured, v.bound, _short(v.error), _short(v.resolution), v.constant),
+            v.attained_at,
+        )
         for v in verdicts
     ]
     if proven is None:

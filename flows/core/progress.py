@@ -1,4 +1,4 @@
-"""Progress of a run or of an ensemble on standard error."""
+"""Progress of a run, of an ensemble or of a report on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.core.errors import InputError
 
-__all__ = ["member_bar", "time_bar"]
+__all__ = ["member_bar", "part_bar", "time_bar"]
 
 
 @contextlib.contextmanager
@@ -84,3 +84,32 @@ def member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("ensemble", total=size, completed=there)
         yield lambda count: bar.advance(task, count)
+
+
+@contextlib.contextmanager
+def part_bar(progress: bool, size: int) -> Iterator[Callable[[str], None]]:
+    """Progress bar in parts of a report, which names the part made last, or nothing.
+
+    Parameters
+    ----------
+    progress : bool
+        Whether a bar is shown.
+    size : int
+        Parts at which the bar is full.
+
+    Yields
+    ------
+    callable
+        To be called with each part that is made, in words.
+    """
+    if not progress:
+        yield lambda words: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    last = TextColumn("{task.fields[last]}")
+    columns: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), last]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("report", total=size, last="")
+        yield lambda words: bar.update(task, advance=1, last=f"made: {words}")

@@ -26,6 +26,7 @@ from potentials import Statements
 
 if TYPE_CHECKING:
     from flows.core.balls import BallFlow
+    from flows.core.minimiser import Approach, Minimiser
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,22 @@ class System(abc.ABC):
     def ball_flow(self, start: Array) -> BallFlow:
         """Flow from a start in ball arithmetic, from which certificates are made."""
         raise InputError(f"certify: {self.name} has no certificates; certify another system")
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Minimiser at which a late-time law is derived; the system's own one where it has one.
+
+        Raises
+        ------
+        InputError
+            If none is given and the system has several, and for an array of another shape.
+        NoLaw
+            If the point is no minimiser.
+        """
+        raise InputError(f"{self.name} has no late-time law; ask for another system")
+
+    def approach(self, frame: Any, state: Any) -> Approach | None:
+        """Minimiser that a run is near to, and by how much it is off; None where not known."""
+        return None
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

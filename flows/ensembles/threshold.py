@@ -30,7 +30,7 @@ SHORT = 1.0
 FAR = 4.0
 # A cluster reaches the target by 20 n: gradient EM, the slower one, takes exp(-t/n).
 ARRIVED, LATEST = 20.0, 1e6
-# This tolerance suffices to see where a run ends; in a cluster it is relative to the offsets.
+# This tolerance suffices to see where a run ends.
 RTOL = 1e-8
 # Thresholds are sought between these: longer ones belong to offsets below the rounding of a mean.
 NEAREST, FARTHEST = 0.0, 10.0
@@ -100,6 +100,7 @@ def threshold(
     seed: int = 0,
     system: type[MixtureSystem] = ScoreMatching,
     width: float = 0.05,
+    rtol: float = RTOL,
 ) -> tuple[float, float]:
     """Find the distance from which a cluster of components parts on its way, by bisection.
 
@@ -120,6 +121,8 @@ def threshold(
         parted wait far away, for a time like `exp(R^2/8)`.
     width : float
         Width of the bracket, positive.
+    rtol : float
+        Tolerance of the runs; in a cluster it is relative to the offsets.
 
     Returns
     -------
@@ -148,23 +151,23 @@ def threshold(
         raise InputError(f"noise and width must be positive, got {noise!r} and {width!r}")
     flow = system(n, d)  # type: ignore[call-arg]
     low, high = NEAREST, FARTHEST
-    if not _parts(flow, cluster_start(n, d, high, noise, seed)):
+    if not _parts(flow, cluster_start(n, d, high, noise, seed), rtol):
         raise InputError(f"offsets of {noise:g} do not part at distance {high:g}")
     while high - low > width:
         middle = (low + high) / 2
         low, high = (
             (low, middle)
-            if _parts(flow, cluster_start(n, d, middle, noise, seed))
+            if _parts(flow, cluster_start(n, d, middle, noise, seed), rtol)
             else (middle, high)
         )
     return low, high
 
 
-def _parts(flow: MixtureSystem, means: Array) -> bool:
+def _parts(flow: MixtureSystem, means: Array, rtol: float) -> bool:
     """Whether a start's run ends parted, followed as long as it takes to tell."""
     end = ARRIVED * flow.n
     while end <= LATEST * flow.n:
-        run = integrate(flow, means, end, [end], rtol=RTOL)
+        run = integrate(flow, means, end, [end], rtol=rtol)
         if not run.completed:
             raise InputError(f"a run from {means.tolist()} stopped: {run.message}")
         found = parted(run)

@@ -266,10 +266,12 @@ def _constant(run: Run, claim: Claim, comparison: Comparison) -> float | None:
 
 
 def solved(comparison: Comparison, constant: float) -> sp.Expr:
-    """Where both sides of a comparison are equal, solved for the loss."""
-    loss = sp.Dummy("loss", positive=True)
-    equation = (comparison.lhs - constant * comparison.rhs).subs(symbol("loss"), loss)
-    return sp.solve(equation, loss)[0]
+    """Loss at which both sides of a comparison `a L^p + b >= C rhs` are equal."""
+    loss = symbol("loss")
+    rest, term = comparison.lhs.as_independent(loss, as_Add=True)
+    factor, power = term.as_independent(loss, as_Add=False)
+    _, exponent = power.as_base_exp()
+    return ((constant * comparison.rhs - rest) / factor) ** (1 / exponent)
 
 
 def _own(potential: Potential) -> set[sp.Symbol]:

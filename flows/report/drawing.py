@@ -29,6 +29,7 @@ __all__ = [
     "BLACK",
     "COLOURS",
     "DASHES",
+    "PICTURE",
     "STYLE",
     "draw_curves",
     "draw_panel",
@@ -36,6 +37,7 @@ __all__ = [
     "log_axis",
     "mark_events",
     "number_text",
+    "power_text",
     "save",
     "stacked_panels",
     "styled",
@@ -59,6 +61,9 @@ STYLE: Any = {
 BLACK = "#000000"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+#: Tolerance of runs that are only drawn: far below the width of a line.
+PICTURE = 1e-6
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12
 MOST_LABELS = 6  # more entries than this make a legend a list
@@ -123,6 +128,17 @@ def log_axis(axes: Axes, which: str) -> None:
     """Logarithmic axis without a crowd of minor ticks."""
     getattr(axes, f"set_{which}scale")("log")
     axes.minorticks_off()
+    # As plain text: setting formulas takes most of the time of a figure.
+    getattr(axes, f"{which}axis").set_major_formatter(lambda value, place: power_text(value))
+
+
+def power_text(x: float) -> str:
+    """Positive number in three digits, with its power of ten in raised digits if it has one."""
+    digits, _, power = f"{x:.2e}".partition("e")
+    if -1 <= int(power) <= 1 and not (digits == "1.00" and x < 1):
+        return f"{x:.3g}"
+    raised = "10" + str(int(power)).translate(RAISED)
+    return raised if digits == "1.00" else f"{float(digits):g} \N{MULTIPLICATION SIGN} {raised}"
 
 
 def draw_curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> None:

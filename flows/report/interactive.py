@@ -62,7 +62,7 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
             {
                 "id": claim.id,
                 "verdict": str(verdict_of[claim.id].verdict),
-                "statement": str(prose(claim.statement)),
+                "statement": str(prose(claim.text)),
                 "panels": [_panel(x, rows) for x in claim_panels(run, claim)],
             }
             for claim in run.statements.claims

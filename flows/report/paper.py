@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from matplotlib.text import Text
 
 from flows.report.drawing import save
 
-__all__ = ["COLUMN", "PAGE", "fit", "write_all"]
+__all__ = ["COLUMN", "FORMATS", "PAGE", "fit", "write_all"]
 
 #: Widths in inches, of one column and of both.
 COLUMN, PAGE = 3.25, 6.75
@@ -22,7 +23,8 @@ SMALL = 6.5
 SHORTER = 0.62
 #: Letters of such text in a line.
 LETTERS = 38
-SUFFIXES = (".pdf", ".svg", ".png")
+#: Formats of the files.
+FORMATS = ("pdf", "svg", "png")
 MATH = re.compile(r"\$[^$]*\$")
 GLUE = "\N{NO-BREAK SPACE}"
 
@@ -64,8 +66,10 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(whole, LETTERS, break_long_words=False).replace(GLUE, " ")
 
 
-def write_all(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
-    """Write a figure as PDF, SVG and PNG; it is fitted to a paper first.
+def write_all(
+    figure: Figure, stem: str | os.PathLike[str], formats: Sequence[str] = FORMATS
+) -> list[Path]:
+    """Write a figure in some formats; it is fitted to a paper first.
 
     Parameters
     ----------
@@ -73,6 +77,8 @@ def write_all(figure: Figure, stem: str | os.PathLike[str]) -> list[Path]:
         Changed in place.
     stem : path
         Without a suffix.
+    formats : sequence of str
+        Some of :data:`FORMATS`.
     """
     fit(figure)
-    return [save(figure, f"{os.fspath(stem)}{suffix}") for suffix in SUFFIXES]
+    return [save(figure, f"{os.fspath(stem)}.{suffix}") for suffix in formats]

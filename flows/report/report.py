@@ -1,41 +1,31 @@
 """HTML report: derive, integrate, check, draw; one self-contained page a system, and an index.
 
 A page needs no network: its mathematics is MathML, its static figures are vector images inside it,
-its interactive ones are drawn by BokehJS, which is inside it too. Beside the pages lie the static
-figures as files for a paper.
+its interactive ones are drawn by BokehJS, which is inside it too. On request the static figures lie
+beside the pages as files for a paper.
 """
 
 from __future__ import annotations
 
-import functools
-import re
-from collections import Counter
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 import potentials
-import symbolic
 from flows.core.errors import InputError, unknown
 from flows.core.files import check_output
-from flows.report import html, paper
+from flows.core.progress import part_bar
+from flows.ensembles.workers import finished
+from flows.report import html
 from flows.report.case import Case
 from flows.report.cases import registry
-from flows.report.figure import potential_figure
-from flows.report.run_page import run_values, verdict_rows
-from flows.runs.check import check
-from flows.runs.integrate import integrate
-from flows.runs.trajectory import Trajectory
+from flows.report.paper import FORMATS
+from flows.report.parts import Derived, Drawing, Part, Picture, Shown, derived, make, parts, shown
 from flows.systems.registry import SYSTEMS
-from symbolic.evidence.derivation import counted, distinct
 
-__all__ = ["FIGURES", "Page", "page", "write"]
-
-#: Folder of the static figures, beside the pages.
-FIGURES = "figures"
+__all__ = ["Page", "page", "write"]
 
 
 @dataclass(frozen=True)
@@ -76,9 +66,12 @@ def write(
     out: str | Path,
     *,
     force: bool = False,
+    figures: Sequence[str] = (),
+    workers: int | None = None,
+    progress: bool = False,
     announce: Callable[[Path], object] = lambda path: None,
 ) -> list[Path]:
-    """Write one page a system, an ``index.html``, and the static figures below ``figures/``.
+    """Write one page a system and an ``index.html``.
 
     Parameters
     ----------
@@ -88,8 +81,15 @@ def write(
         Folder, made if it does not exist.
     force : bool
         Replace existing pages and figures.
+    figures : sequence of str
+        Formats in which figures for a paper are written too, below ``figures/<system>``:
+        ``"pdf"``, ``"svg"``, ``"png"``.
+    workers : int, optional
+        Processes that make the parts of the pages side by side; one a core by default.
+    progress : bool
+        Whether standard error shows what is being made, and how much is left.
     announce : callable
-        Called with each page when it is written; a system takes up to a minute.
+        Called with each page when it is written, while the others are made.
 
     Returns
     -------
@@ -99,33 +99,53 @@ def write(
     Raises
     ------
     InputError
-        For an unknown system, a folder that cannot be used, or existing pages without ``force``;
-        before anything is computed.
+        For an unknown system or format, a folder that cannot be used, or existing pages without
+        ``force``; before anything is computed.
     """
     for name in names:
         if name not in registry.CASES:
             raise unknown("system", name, registry.CASES)
+    for suffix in figures:
+        if suffix not in FORMATS:
+            raise unknown("format of figures", suffix, FORMATS)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise InputError(f"{out}: expected a folder ({problem.strerror}); choose another") from None
     chosen = tuple(dict.fromkeys(names))
-    paths = [folder / f"{stem}.html" for stem in (*chosen, "index")]
-    for path in paths:
+    paths = {stem: folder / f"{stem}.html" for stem in (*chosen, "index")}
+    for path in paths.values():
         check_output(str(path), force)
-    pages = []
-    for name, path in zip(chosen, paths, strict=False):
-        pages.append(page(name, folder=folder))
-        html.write_page(path, pages[-1].text)
-        announce(path)
-    html.write_page(paths[-1], html.render("index.html", pages=pages))
-    announce(paths[-1])
-    return paths
+    todo = [part for name in chosen for part in parts(name)]
+    made: dict[Part, Any] = {}
+    pages: dict[str, Page] = {}
+    count = min(os.cpu_count() or 1 if workers is None else workers, len(todo))
+    with part_bar(progress, len(todo)) as advance:
+        for k, result in finished(make, [(part, folder, tuple(figures)) for part in todo], count):
+            if isinstance(result, BaseException):
+                raise result
+            part = todo[k]
+            made[part] = result
+            advance(str(part))
+            own = [one for one in todo if one.system == part.system]
+            if all(one in made for one in own):
+                pages[part.system] = _assembled(part.system, [made[one] for one in own])
+                html.write_page(paths[part.system], pages[part.system].text)
+                announce(paths[part.system])
+    html.write_page(paths["index"], html.render("index.html", pages=[pages[x] for x in chosen]))
+    announce(paths["index"])
+    return list(paths.values())
 
 
-def page(name: str, cases: Sequence[Case] | None = None, *, folder: Path | None = None) -> Page:
-    """Make the page of a system.
+def page(
+    name: str,
+    cases: Sequence[Case] | None = None,
+    *,
+    folder: Path | None = None,
+    figures: Sequence[str] = (),
+) -> Page:
+    """Make the page of a system, in this process.
 
     Parameters
     ----------
@@ -134,110 +154,57 @@ def page(name: str, cases: Sequence[Case] | None = None, *, folder: Path | None 
     cases : sequence of Case, optional
         Its runs; those of :mod:`flows.report.cases` by default, and then its portraits too.
     folder : Path, optional
-        Where the static figures are written, below ``figures/<system>``.
+        Where figures for a paper are written, below ``figures/<system>``.
+    figures : sequence of str
+        Their formats.
     """
-    document = symbolic.derive(name).verify()
+    if cases is None:
+        return _assembled(name, [make(part, folder, figures) for part in parts(name)])
+    draw = Drawing(name, folder, figures)
+    runs = [shown(case, draw, number) for number, case in enumerate(cases, 1)]
+    return _assembled(name, [derived(name), *runs])
+
+
+def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
+    """Put the parts of a page together."""
     claims = potentials.claims(name)
-    draw = _Drawing(name, folder)
     about = _about(SYSTEMS[name])
     papers = tuple(
         dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
     )
-    evidence = Counter(str(step.evidence) for step in distinct(document.steps))
-    portraits = [
-        draw(drawn(), caption, f"portrait-{_slug(_of(drawn))}")
-        for caption, drawn in (registry.portraits(name).items() if cases is None else ())
-    ]
-    runs = [
-        _run(case, draw, number)
-        for number, case in enumerate(registry.cases(name) if cases is None else cases, 1)
-    ]
-    first = runs[0]["figures"][0]
+    (derivation,) = (part for part in made if isinstance(part, Derived))
+    runs = [part for part in made if isinstance(part, Shown)]
+    text = html.render(
+        "report.html",
+        name=name,
+        about=about,
+        papers=papers,
+        claims=claims,
+        marks=potentials.marks(name),
+        potentials=potentials.potentials(name),
+        derivation=derivation.text,
+        portraits=[part for part in made if isinstance(part, Picture)],
+        runs=runs,
+        bokeh=html.bokeh(),
+    )
+    first = runs[0].first
+    verdicts = _counted([verdict for run in runs for verdict in run.of.values()])
     return Page(
         name,
         about,
-        html.render(
-            "report.html",
-            name=name,
-            about=about,
-            papers=papers,
-            claims=claims,
-            marks=potentials.marks(name),
-            potentials=potentials.potentials(name),
-            derivations=document.derivations,
-            counted=counted(document.steps),
-            portraits=portraits,
-            runs=runs,
-            bokeh=html.bokeh(),
-        ),
+        text,
         papers,
-        first["image"],
-        first["caption"],
-        dict(sorted(evidence.items())),
-        _counted([str(v) for run in runs for v in run["of"].values()]),
+        first.image,
+        first.caption,
+        derivation.evidence,
+        verdicts,
         len(runs),
     )
-
-
-@dataclass(frozen=True)
-class _Drawing:
-    """Puts figures into a page, and writes them for a paper."""
-
-    name: str
-    folder: Path | None
-
-    def __call__(self, drawn: Figure, caption: str, stem: str) -> dict[str, Any]:
-        """Image, caption, and files for a paper."""
-        return {"image": html.image(drawn), "caption": caption, "files": self.files(drawn, stem)}
-
-    def files(self, drawn: Figure, stem: str) -> list[str]:
-        """Write a figure below the folder, if there is one: names as seen from the page."""
-        if self.folder is None:
-            return []
-        place = self.folder / FIGURES / self.name
-        place.mkdir(parents=True, exist_ok=True)
-        return [p.relative_to(self.folder).as_posix() for p in paper.write_all(drawn, place / stem)]
-
-
-def _run(case: Case, draw: _Drawing, number: int) -> dict[str, Any]:
-    """Integrate, check and draw a case: what the template shows of it."""
-    run = integrate(case.system, case.start, case.t_end)
-    stem = f"run-{number}"
-    return {
-        **run_values(run, case.power),
-        "case": case,
-        "broken": verdict_rows(case.broken, [check(run, claim)[0] for claim in case.broken]),
-        "figures": [
-            draw(one(run), caption, f"{stem}-{_slug(_of(one))}")
-            for caption, one in case.figures.items()
-        ],
-        "files": _potential_files(run, draw, stem),
-    }
-
-
-def _potential_files(run: Trajectory, draw: _Drawing, stem: str) -> dict[str, list[str]]:
-    """Figure of each potential, for a paper; on the page one chooses it."""
-    if draw.folder is None:
-        return {}
-    return {
-        p.name: draw.files(potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
-        for p in potentials.potentials(run.system.name)
-    }
 
 
 def _counted(verdicts: list[str]) -> dict[str, int]:
     """Verdicts by outcome, in the order of their signs."""
     return {level: verdicts.count(level) for level in html.SIGNS if level in verdicts}
-
-
-def _of(draw: Callable[..., Figure]) -> str:
-    """Name of what a function draws."""
-    inner = draw.func if isinstance(draw, functools.partial) else draw
-    return inner.__name__.removesuffix("_figure")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-")
 
 
 def _about(system: type) -> str:

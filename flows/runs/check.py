@@ -102,7 +102,10 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         source=claim.source,
         constant=worst.constant,
         attained_at=worst.attained_at,
-        message=worst.message + (note if missing else ""),
+        message=worst.message
+        + (note if missing else "")
+        + (f"; {claim.reading}" if claim.reading else ""),
+        resolution=worst.resolution,
     )
 
 

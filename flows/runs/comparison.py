@@ -13,8 +13,13 @@ round. That has a meaning in the late regime only (:mod:`flows.runs.regime`); be
 decided. The slope is taken from the state where the rates of both sides are known, and from the
 values otherwise, in the two halves of the last stretch of the late regime; the interval for its
 limit continues the change between the halves three times (a slope that dies out: to zero), widened
-by the numerical error. To refute takes two decades of the late regime, or a loss that has fallen to
-the end of doubles. Values and rates must agree.
+by the numerical error. A slope of the wrong sign that stands still is none that dies out: then
+nothing holds, and a smaller one refutes. To refute takes two decades of the late regime, or a loss
+that has fallen to the end of doubles. Values and rates must agree.
+
+What holds comes with its *resolution*. With an open constant it is a power of time: what is claimed
+does not hold if it is sharper by a larger one. With an explicit constant it is the error, relative
+to both sides: a constant that is sharper than the tightest one by more is refuted.
 """
 
 from __future__ import annotations
@@ -45,6 +50,9 @@ RESOLUTION = 0.01
 #: A slope above this, over at least so many steady decades, refutes a constant.
 REFUTATION = 0.05
 REFUTATION_DECADES = 2.0
+#: ... and a smaller one, if all that is known of it lies within this part of it.
+REFUTATION_STILL = 0.02
+STILL = 0.1
 #: How many times the change between two half-windows is continued towards infinity.
 CONTINUATION = 3.0
 #: Fewer output times than this in the window decide nothing.
@@ -81,6 +89,7 @@ class ComparisonResult:
     constant: float | None = None
     attained_at: float | None = None
     message: str = ""
+    resolution: float | None = None
 
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
@@ -199,6 +208,10 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         f"{reason}, tightest at t = {times[worst]:.4g}: "
         f"{lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}{note if left and resolved.any() else ''}"
     )
+    size = max(abs(lhs[worst]), abs(rhs[worst]))
+    resolution = float(error[worst] / size) if holds else None
+    if holds:
+        message += f"; a constant that differs by less than {resolution:.1e} is not told apart"
     return ComparisonResult(
         holds,
         True,
@@ -208,6 +221,7 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         tightest,
         float(times[worst]),
         message,
+        resolution,
     )
 
 
@@ -256,7 +270,8 @@ def _asymptotic(
     lhs_slope, rhs_slope = _slopes(run.quantities, c, tail, lhs, rhs)
     slope = lhs_slope - rhs_slope
     half = len(tail) // 2
-    early, late = slope[:half].mean(), slope[half:].mean()
+    # Above zero, the ratio leaves every constant behind.
+    early, late = sense * slope[:half].mean(), sense * slope[half:].mean()
     if not _consistent(slope, np.log(t[tail]), np.log(ratio[tail])):
         return replace(result, message="values and rates of the run disagree: it is not resolved")
     width = np.log(t[tail[-1]] / t[tail[half]])
@@ -265,8 +280,11 @@ def _asymptotic(
     if further * late < 0 and early * late > 0:
         further = 0.0  # a slope that dies out ends at zero
     low, high = min(late, further) - noise, max(late, further) + noise
-    low, high = (low, high) if sense > 0 else (-high, -low)
-    holds = True if high <= RESOLUTION else None
+    change = CONTINUATION * abs(late - early) + 2 * noise
+    still = late > 0 and change <= STILL * late
+    holds = True if high <= RESOLUTION and not still else None
+    # With a slope that is larger by this it does not hold, whatever the change between the halves.
+    unseen = min(RESOLUTION - noise, change / STILL) - late
     # A transient can look like anything: to refute takes two decades, or an exponential that was
     # followed until doubles are exhausted.
     settled = (
@@ -274,7 +292,9 @@ def _asymptotic(
         and regime.kind != "exponential"
         and t[tail[-1]] >= 10**REFUTATION_DECADES * t[tail[0]]
     )
-    if low > REFUTATION and (settled or run.quantities["loss"][-1] <= FLOOR):
+    if low > (REFUTATION_STILL if still else REFUTATION) and (
+        settled or run.quantities["loss"][-1] <= FLOOR
+    ):
         holds = False
     found = {
         True: "one constant serves",
@@ -282,9 +302,13 @@ def _asymptotic(
         None: "the trend is not settled",
     }[holds]
     message = (
-        f"{found}: lhs/rhs goes like t^{late:+.4g} on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
+        f"{found}: lhs/rhs goes like t^{sense * late:+.4g} "
+        f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )
+    if holds:
+        message += f"; it would not hold if it were sharper by more than t^{unseen:.1e}"
+        result = replace(result, resolution=float(unseen))
     if claim.exponent is None:
         return replace(result, holds=holds, message=message)
     # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.

@@ -9,8 +9,8 @@ tail that is still below it, and the stretch before the last change of regime. S
 it is away from zero and every eigenvalue of the Hessian times ``t`` says that its time has passed
 (then it still changes, and no constant is refuted);
 
-*limit*: the loss itself stands still, and the gradient falls like a power of time for two decades
-(``L - L*`` does then, with ``L* > 0``);
+*limit*: the loss itself stands still, and the gradient falls like a power of time for two decades,
+so fast that less than the loss is left to fall (``L - L* ~ t^-q`` with ``q > p``, so ``L* > 0``);
 
 *exponential*: every eigenvalue of the Hessian times ``t`` is large, so that nothing slower can
 follow, or the loss has fallen to the end of doubles;
@@ -34,9 +34,7 @@ __all__ = ["Regime", "late_regime"]
 #: A law's exponent is larger than this. Before the slow time ``T``, ``p`` grows like ``t/T``: it
 #: stands still, within `DRIFT`, only where it is smaller.
 MOVED = 2 * DRIFT
-#: The gradient of a loss that tends to a positive limit falls faster than this power of time ...
-GRADIENT = 0.5
-#: ... for so many decades.
+#: The gradient of a loss that tends to a positive limit falls like a power of time for so long.
 LIMIT_DECADES = 2.0
 #: An eigenvalue ``l`` of the Hessian is fast once ``l t`` is larger. In a power law the slow ones
 #: have ``l t`` of order one: (p - 1)/(p - 2) for a leading form of degree p.
@@ -107,7 +105,7 @@ def late_regime(run: Run) -> Regime:
     window = asymptotic_window(run)
     exponent = local_exponent(run)[: len(t)]
     last = np.isfinite(exponent) & (t >= t[-1] / 10)
-    if np.count_nonzero(last) < FEWEST or t[-1] == 0:
+    if np.count_nonzero(last) < FEWEST:
         return _not_yet("there are too few output times", np.nan)
     level = float(np.median(exponent[last]))
     unstable, slow, passed = _spectrum(run, t[-1])
@@ -136,11 +134,13 @@ def _not_yet(reason: str, not_before: float) -> Regime:
 def _limit(run: Run, t: Array, exponent: float) -> Regime:
     """Regime of a loss that stands still: it has a positive limit, or nothing has happened yet."""
     gradient = run.quantities["gradient_norm"][: len(t)]
-    last = (t > 0) & (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
+    last = (t >= t[-1] / 10**LIMIT_DECADES) & (gradient > 0)
     if np.count_nonzero(last) > 3 and t[last][0] <= 1.5 * t[-1] / 10**LIMIT_DECADES:
         slope = np.gradient(np.log(gradient[last]), np.log(t[last]))
         middle = float(np.median(slope))
-        if middle < -GRADIENT and np.abs(slope - middle).max() <= DRIFT:
+        # L - L* ~ t^-fall has |dL/dt| ~ t^-(fall + 1), and |p|/fall of L is still to fall: not all.
+        fall = -2 * middle - 1
+        if fall - 2 * DRIFT > abs(exponent) and np.abs(slope - middle).max() <= DRIFT:
             return Regime("limit", max(float(t[last][0]), _last_event(run)))
     # At its present speed the loss changes in this time.
     return _not_yet("the loss stands still", t[-1] / max(abs(exponent), 1e-300))

@@ -88,6 +88,10 @@ class Verdict:
         The time at which the constant (or the smallest margin) is attained.
     message : str
         One line for a person.
+    resolution : float or None
+        Where the conclusion holds: what the run may not tell. With an unspecified constant: the
+        power of time by which the claim can be sharper and may still hold. Otherwise: the relative
+        difference of constants that are not told apart.
     """
 
     claim: str
@@ -100,6 +104,7 @@ class Verdict:
     constant: float | None
     attained_at: float | None
     message: str
+    resolution: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""
@@ -109,6 +114,7 @@ class Verdict:
             "measured": _plain(self.measured),
             "bound": _plain(self.bound),
             "error": _plain(self.error),
+            "resolution": _plain(self.resolution),
             "hypotheses": [h.to_json() for h in self.hypotheses],
             "source": self.source.to_json(),
             "constant": _plain(self.constant),

@@ -20,6 +20,7 @@ import sympy as sp
 
 from symbolic.asymptotics.signs import Signed
 from symbolic.asymptotics.sphere import Form, Vector
+from symbolic.asymptotics.terms import Terms
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient, tangent
 
@@ -63,17 +64,22 @@ class Bordered:
     def compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Gradient and Hessian of the form: functions of `z` and of its signs there."""
         if backend not in self.known:
-            signed = Signed.of(self.form)
-            first = gradient(signed.expression, self.z)
-            steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in self.z)
-            second = tangent(first, self.z, steps)
-            arguments = (*self.z, *signed.signs)
+            terms = Terms.of(self.form, self.z)
             self.known[backend] = (
-                lower(first.results, arguments, backend, first.steps),
-                lower(second.results, (*arguments, *steps), backend, second.steps),
-                lower(signed.arguments, self.z, backend) if signed.signs else lambda *_: (),
+                self._compiled(backend) if terms is None else _by_terms(terms, backend)
             )
-        values, rates, inner = self.known[backend]
+        found: tuple[Callable[..., Any], Callable[..., Any]] = self.known[backend]
+        return found
+
+    def _compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        signed = Signed.of(self.form)
+        first = gradient(signed.expression, self.z)
+        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in self.z)
+        second = tangent(first, self.z, steps)
+        arguments = (*self.z, *signed.signs)
+        values = lower(first.results, arguments, backend, first.steps)
+        rates = lower(second.results, (*arguments, *steps), backend, second.steps)
+        inner = lower(signed.arguments, self.z, backend) if signed.signs else lambda *_: ()
 
         def signs(z: Sequence[Any]) -> list[int]:
             found = []
@@ -221,6 +227,14 @@ def _pinned(
         if not np.isfinite(z).all():
             return None
     return z if np.abs(z[list(pins)]).max() < 1e-9 else None
+
+
+def _by_terms(terms: Terms, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    numbers = terms.numbers(backend)
+    return (
+        lambda z: terms.gradient(z, numbers, z[0] * 0),
+        lambda z, one: terms.hessian(z, numbers, one * 0),
+    )
 
 
 def _number(e: sp.Expr, one: Any) -> Any:

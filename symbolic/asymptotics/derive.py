@@ -33,7 +33,7 @@ from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.language.blocks import Block, entries, explicit
 
-__all__ = ["late_time_law", "law_at"]
+__all__ = ["late_time_law", "law_at", "point_of"]
 
 SOURCE = "Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; derived here"
 # A value of the leading form this small, relative to its size on the sphere, is a zero.
@@ -106,22 +106,26 @@ def late_time_law(
     no law: the point is not critical: the derivative by y is 1
     """
     blocks = tuple(blocks)
-    form = explicit(loss, blocks)
-    y = tuple(s for block in blocks for s in entries(block))
-    plain, integrand = (exact(e) for e in (form.plain, form.integrand))
-    point = Point(y, plain, integrand, form.x, tuple(flat(blocks, at)))
+    point = point_of(loss, blocks, at)
     named = None
     if tangents is not None:
         named = sp.ImmutableMatrix([flat(blocks, t) for t in tangents]).T
     return law_at(point, named, confined=confined)
 
 
+def point_of(loss: Any, blocks: Sequence[Block], at: Mapping[Block, Any]) -> Point:
+    """Loss at a point, in exact numbers."""
+    form = explicit(loss, blocks)
+    y = tuple(s for block in blocks for s in entries(block))
+    return Point(y, exact(form.plain), exact(form.integrand), form.x, tuple(flat(blocks, at)))
+
+
 def law_at(
     point: Point,
     tangents: sp.MatrixBase | None = None,
-    lemmas: Sequence[Step] = (),
     *,
     confined: bool = False,
+    symmetries: Sequence[sp.ImmutableMatrix] = (),
 ) -> LateTimeLaw:
     """Late-time law of a loss at a point, or the reason why there is none.
 
@@ -131,29 +135,31 @@ def law_at(
         The loss at the point.
     tangents : Matrix, optional
         Columns.
-    lemmas : sequence of Step
-        Steps that come first.
     confined : bool
         As in `late_time_law`.
+    symmetries : sequence of Matrix
+        Linear symmetries that are known, as in `family`.
     """
     try:
-        return _law(point, tangents, tuple(lemmas), confined)
+        critical(point)
+        return _law(point, family(point, tangents, confined=confined, symmetries=symmetries))
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
 
 
-def _law(
-    point: Point, tangents: sp.MatrixBase | None, lemmas: tuple[Step, ...], confined: bool
-) -> LateTimeLaw:
-    quadratic = point.quadratic
-    for y, slope in zip(point.y, quadratic.gradient, strict=True):
+def critical(point: Point) -> None:
+    """Refuse a point at which the gradient is not zero."""
+    for y, slope in zip(point.y, point.quadratic.gradient, strict=True):
         if sp.cancel(slope) != 0:
             name = str(y).removeprefix("y_")
             shown = slope if slope.is_Rational and len(str(slope)) < 12 else slope.evalf(6)
             raise NoLaw(f"the point is not critical: the derivative by {name} is {shown}")
-    found = family(point, tangents, confined=confined)
+
+
+def _law(point: Point, found: Family) -> LateTimeLaw:
+    quadratic = point.quadratic
     parts = split(quadratic.hessian, found.tangents)
-    steps = (*lemmas, *steps_of_point(point, parts, found))
+    steps = steps_of_point(point, parts, found)
     dimensions = (parts.tangent.cols, parts.slow.cols, parts.fast.cols)
     if not parts.slow.cols:
         return _exponential(point, parts, found, steps, dimensions)
@@ -299,7 +305,9 @@ def _attractors(
         notes.append(
             f"on the cone of {len(cone)} conserved quantities, which every run that arrives keeps"
         )
-    turning = rotations(form, z, reduced.metric)
+    turning = rotations(
+        form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
+    )
     found = []
     for m in positive:
         attractor = sharpen(

@@ -17,6 +17,7 @@ import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered, border
 from symbolic.asymptotics.sphere import Form, Minimum, Vector
+from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import NoBall, Undecided, lower
 
@@ -208,10 +209,14 @@ def _exact_value(
     smooth = _without_flat_roots(form, z, point)
     column = sp.Matrix(list(exact))
     square = sp.expand((column.T * metric * column)[0, 0])
-    value = smooth.subs(point)
+    terms = Terms.of(smooth, z)
+    if terms is not None:
+        value, *slope = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)
+    else:
+        value, slope = smooth.subs(point), [sp.diff(smooth, v).subs(point) for v in z]
     pull = metric * column
-    for i, v in enumerate(z):
-        gap = sp.diff(smooth, v).subs(point) * square - degree * value * pull[i]
+    for i in range(len(z)):
+        gap = slope[i] * square - degree * value * pull[i]
         if not vanishes(gap):
             return None
     return sp.radsimp(sp.simplify(value / square ** (degree / 2)))
@@ -257,14 +262,17 @@ def _eigenvalues_prove(
     """
     if len(z) == 1:
         return True
-    if cones or value.free_symbols or not form.is_polynomial(*z):
+    if cones or value.free_symbols:
         return False
     point = dict(zip(z, exact, strict=True))
     smooth = _without_flat_roots(form, z, point)
     column = sp.Matrix(list(exact))
     square = sp.expand((column.T * metric * column)[0, 0])
-    at = smooth.subs(point)
-    hessian = sp.hessian(smooth, list(z)).subs(point)
+    terms = Terms.of(smooth, z)
+    if terms is None:
+        return False
+    at = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)[0]
+    hessian = sp.Matrix(terms.hessian(list(exact), terms.coefficients, sp.S.Zero))
     # In units of the value at the point, kappa becomes kappa * square / value.
     scaled = (hessian * square / at).applyfunc(lambda e: sp.radsimp(sp.simplify(e)))
     if not all(e.is_Rational for e in scaled):

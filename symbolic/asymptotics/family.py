@@ -11,7 +11,7 @@ from symbolic.asymptotics.kernel import Split, nullspace, rank, spanned, split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import HIGHEST, reduce
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.symmetries import MOST, conserved, generators, rotations
+from symbolic.asymptotics.symmetries import MOST, conserved, generators, invariant, rotations
 from symbolic.evidence.identity import Evidence
 
 __all__ = ["Family", "family"]
@@ -46,7 +46,13 @@ class Family:
     evidence: Evidence
 
 
-def family(point: Point, given: sp.MatrixBase | None = None, *, confined: bool = False) -> Family:
+def family(
+    point: Point,
+    given: sp.MatrixBase | None = None,
+    *,
+    confined: bool = False,
+    symmetries: Sequence[sp.ImmutableMatrix] = (),
+) -> Family:
     """Find the family of critical points.
 
     Parameters
@@ -58,6 +64,8 @@ def family(point: Point, given: sp.MatrixBase | None = None, *, confined: bool =
     confined : bool
         Whether conserved quantities are looked for. Lines on which the loss is constant are none
         of the family then, if the conserved quantities differ along them.
+    symmetries : sequence of Matrix
+        Linear symmetries that are known; each is proved, and no others are sought.
 
     Raises
     ------
@@ -76,7 +84,9 @@ def family(point: Point, given: sp.MatrixBase | None = None, *, confined: bool =
     moving: list[sp.ImmutableMatrix] = []
     if polynomial and any(v != 0 for v in y):
         found = (
-            generators(point.plain, point.y)
+            tuple(x for x in symmetries if invariant(point.plain, point.y, x))
+            if symmetries
+            else generators(point.plain, point.y)
             if n <= ALL
             else (*rotations(point.plain, point.y), *(still or conserved(point.plain, point.y)))
         )

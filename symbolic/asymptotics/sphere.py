@@ -14,6 +14,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symbolic.asymptotics.signs import Signed
+from symbolic.asymptotics.terms import Terms, tensor
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient, tangent
 
@@ -56,29 +57,47 @@ class Form:
         metric: sp.MatrixBase,
         cone: Sequence[sp.MatrixBase] = (),
     ) -> None:
-        signed = Signed.of(_lifted(form))
-        first = gradient(signed.expression, tuple(z))
-        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in z)
-        second = tangent(first, tuple(z), steps)
         self.size, self.degree = len(z), float(degree)
         self.metric = np.array(metric, dtype=float)
         self.cone = [np.array(q, dtype=float) for q in cone]
+        terms = Terms.of(form, z)
+        self._tensor = None if terms is None else tensor(terms, round(self.degree))
+        if self._tensor is None:
+            self._compile(form, tuple(z))
+
+    def _compile(self, form: sp.Expr, z: tuple[sp.Symbol, ...]) -> None:
+        signed = Signed.of(_lifted(form))
+        first = gradient(signed.expression, z)
+        steps = tuple(sp.Symbol(f"d{v.name}", real=True) for v in z)
+        second = tangent(first, z, steps)
         self._signs = signed.compiled(z)
         self._first = lower(first.results, (*z, *signed.signs), "numpy", first.steps)
         self._second = lower(second.results, (*z, *signed.signs, *steps), "numpy", second.steps)
 
     def value(self, z: Vector) -> tuple[float, Vector]:
         """Value and gradient."""
+        if self._tensor is not None:
+            slope = self._contracted(z, 1)
+            return float(slope @ z), self.degree * slope
         with np.errstate(all="ignore"):
             found = self._first(*z.tolist(), *self._signs(*z))
         return float(found[0]), np.array(found[1:], dtype=float)
 
     def hessian(self, z: Vector) -> Vector:
         """Hessian."""
+        if self._tensor is not None:
+            return self.degree * (self.degree - 1) * self._contracted(z, 2)
         n = self.size
         with np.errstate(all="ignore"):
             rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
         return np.stack([np.broadcast_to(r, (n,)) for r in rows], axis=-1)
+
+    def _contracted(self, z: Vector, left: int) -> Vector:
+        """Tensor of the coefficients times `z`, with so many axes left."""
+        found = np.asarray(self._tensor)
+        while found.ndim > left:
+            found = found @ z
+        return found
 
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""

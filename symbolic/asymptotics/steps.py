@@ -97,10 +97,16 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
             steps.append(Step(rate, sp.S.Zero, "symmetry: tangent X y*", fresh=True))
     if found.lines.cols and point.integrand == 0:
         names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(found.lines.cols)]
-        loss = _path(point, *((q, found.lines[:, k]) for k, q in enumerate(names)))
+        where = [
+            a + sum((q * found.lines[i, k] for k, q in enumerate(names)), sp.S.Zero)
+            for i, a in enumerate(point.at)
+        ]
         steps.append(
             Step(
-                loss, point.quadratic.value, "family: the loss is constant along lines", fresh=True
+                sp.Subs(point.plain, list(point.y), where),
+                point.quadratic.value,
+                "family: the loss is constant along lines",
+                fresh=True,
             )
         )
     return tuple(steps)

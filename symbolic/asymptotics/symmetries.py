@@ -92,12 +92,15 @@ def conserved(f: sp.Expr, y: Sequence[sp.Symbol]) -> tuple[sp.ImmutableMatrix, .
 
 
 def rotations(
-    f: sp.Expr, y: Sequence[sp.Symbol], metric: sp.MatrixBase | None = None
+    f: sp.Expr,
+    y: Sequence[sp.Symbol],
+    metric: sp.MatrixBase | None = None,
+    slopes: Gradient | None = None,
 ) -> tuple[sp.ImmutableMatrix, ...]:
     """The ones with `G X` antisymmetric: rotations of the metric `G` that leave `f` alone."""
     n = len(y)
     shapes = [(((i, j), 1), ((j, i), -1)) for i in range(n) for j in range(i + 1, n)]
-    return _proved(f, y, shapes, None if metric is None else metric.inv())
+    return _proved(f, y, shapes, None if metric is None else metric.inv(), slopes)
 
 
 def _proved(
@@ -105,12 +108,13 @@ def _proved(
     y: Sequence[sp.Symbol],
     shapes: Sequence[Shape],
     inverse: sp.MatrixBase | None = None,
+    gradient_of: Gradient | None = None,
 ) -> tuple[sp.ImmutableMatrix, ...]:
     """Of the combinations of `shapes`, times `inverse`, those that leave `f` alone."""
     if len(y) > MOST or not shapes:
         return ()
     points = np.random.default_rng(SEED).normal(size=(len(shapes) + len(y) + 20, len(y)))
-    slopes = numerical_gradient(_sampled(f, y), y)(points)
+    slopes = (gradient_of or numerical_gradient(_sampled(f, y), y))(points)
     if inverse is not None:
         slopes = slopes @ np.array(inverse, dtype=float)
     slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)

@@ -14,6 +14,8 @@ from symbolic.evidence.identity import Evidence, Relation, examine
 
 __all__ = ["Control", "controls", "mutants"]
 
+# As small as a slip in a constant, and far above the digits that are compared.
+FACTOR = sp.Rational(1001, 1000)
 CONVERSE: dict[Relation, Relation] = {"<=": ">=", ">=": "<="}
 
 
@@ -43,7 +45,7 @@ class Control:
 
 
 def mutants(step: Step) -> Iterator[tuple[str, Step]]:
-    """Yield the step with one error each: a sign, a factor 2, one term's sign, two indices.
+    """Yield the step with one error each: a sign, a factor 1.001, one term's sign, two indices.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def mutants(step: Step) -> Iterator[tuple[str, Step]]:
     side = "lhs" if _is_zero(step.rhs) else "rhs"
     whole = getattr(step, side)
     for mutation, broken in _broken(whole):
-        harmless = side == "lhs" and mutation in ("sign", "factor 2")  # zero stays zero
+        harmless = side == "lhs" and mutation in ("sign", "factor 1.001")  # zero stays zero
         if not harmless and examine(whole, broken, step.domain).evidence is not Evidence.PROVED:
             yield mutation, replace(step, **{side: broken})
 
@@ -99,7 +101,7 @@ def _is_zero(side: Any) -> bool:
 
 def _broken(side: Any) -> Iterator[tuple[str, Any]]:
     yield "sign", -side
-    yield "factor 2", 2 * side
+    yield "factor 1.001", FACTOR * side
     sums = (
         part for entry in _entries(side) for part in sp.preorder_traversal(entry) if part.is_Add
     )

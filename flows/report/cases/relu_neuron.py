@@ -45,7 +45,9 @@ def cases() -> tuple[Case, ...]:
                 " begin of phase 3, read off the run.": phases_figure,
             },
             broken=(
-                replace(known["loss_lower"], exponent=2),
+                replace(
+                    known["loss_lower"], exponent=2, hypotheses=()
+                ),  # nobody has its small start
                 replace(known["distance_decay"], exponent=3),
                 replace(known["kappa_persists"], sign=-1),
             ),

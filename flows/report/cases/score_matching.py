@@ -63,7 +63,6 @@ COMPARISON = (
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
-    PAPER: paper_figure,
     THRESHOLD: threshold_figure,
     LANDSCAPE: landscape_figure,
     COMPARISON: comparison_figure,
@@ -73,7 +72,7 @@ PORTRAITS: dict[str, Callable[[], Figure]] = {
 def cases() -> tuple[Case, ...]:
     """Return the runs: both regimes of the paper, far regime, stationary point, large noise."""
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
-    pair = {LOSS: loss_figure, GROWTH: amplification_figure}
+    drawn = {LOSS: loss_figure, PAPER: paper_figure, GROWTH: amplification_figure}
     far = [[6.0], [7.0], [7.5]]
     rest = opposite(3, math.ceil(1e6 * ScoreMatching(3, 1).stationary_point().point) / 1e6)
     noisy = ScoreMatching(3, 2, noise_time=2.0)
@@ -83,7 +82,7 @@ def cases() -> tuple[Case, ...]:
             "all converge",
             "The cluster arrives together, and the loss falls like t⁻²;"
             " the starts of the theorem for this regime are much shorter.",
-            pair,
+            drawn,
             1e8,
             2,
             (_slower(known["cluster_growth"]),),
@@ -92,7 +91,7 @@ def cases() -> tuple[Case, ...]:
             6.0,
             "one survives",
             "One component arrives first, the others recede: the loss falls like 1/(t log t).",
-            pair,
+            drawn,
             1e4,
             None,
             (_slower(known["cluster_growth"]), _scaled(known["far_rate"], 0, sp.Rational(3, 2))),

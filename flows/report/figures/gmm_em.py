@@ -15,6 +15,7 @@ from flows.report.drawing import (
     BLACK,
     COLOURS,
     DASHES,
+    PICTURE,
     line_style,
     log_axis,
     number_text,
@@ -216,7 +217,7 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     figure = Figure(figsize=(6.8, 3.4), layout="constrained")
     axes = figure.subplots()
     for index, d in enumerate(dimensions):
-        run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4))
+        run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4), rtol=PICTURE)
         length = run["max_norm"] / np.sqrt(d)
         out = np.flatnonzero(length < 10)
         left = f"left by {number_text(run.t[out[0]])}" if len(out) else "not left"
@@ -248,7 +249,7 @@ def paper_figure(t_end: float = 1e6) -> Figure:
         for n in COMPONENTS:
             rising = np.arange(1, n + 1) / (n * (n + 1) / 2)
             system = GMMEM(n, 2, None if equal else rising)
-            runs.append(integrate(system, system.initial(1.0, 0), t_end))
+            runs.append(integrate(system, system.initial(1.0, 0), t_end, rtol=PICTURE))
         above, below = panels[:, column]
         for index, (n, run) in enumerate(zip(COMPONENTS, runs, strict=True)):
             above.plot(run.t[1:], run["loss"][1:], **line_style(index), label=f"n = {n}")

@@ -15,6 +15,7 @@ from flows.ensembles.proportion import interval
 from flows.report.drawing import (
     BLACK,
     DASHES,
+    PICTURE,
     draw_curves,
     line_style,
     log_axis,
@@ -181,7 +182,7 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
     figure = Figure(figsize=(6.8, 3.2), layout="constrained")
     axes = figure.subplots()
     found = [
-        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4)
+        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4, rtol=PICTURE)
         for a in strengths
     ]
     groups = (
@@ -215,7 +216,7 @@ def _loss_and_least(
 ) -> None:
     """Loss above, least singular value below, one line a case."""
     for index, (name, (system, start)) in enumerate(cases.items()):
-        run = integrate(system, start, t_end)
+        run = integrate(system, start, t_end, rtol=PICTURE)
         for axes, value in ((above, run["loss"]), (below, run["singular_values"][:, -1])):
             axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **line_style(index), label=name)
     for axes in (above, below):

@@ -1,4 +1,4 @@
-"""Figures of score matching that make their own runs: the regimes, their threshold, landscape."""
+"""Figures of score matching for its paper: the regimes, their threshold, the landscape."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from flows.report.drawing import (
     BLACK,
     COLOURS,
     DASHES,
+    PICTURE,
     draw_curves,
     line_style,
     log_axis,
     mark_events,
+    stacked_panels,
     styled,
     time_axis,
 )
 from flows.report.figures.score_matching import FLOW
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
+from flows.runs.trajectory import Trajectory
 from flows.systems.gmm_em.system import GMMEM
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.system import ScoreMatching
@@ -36,52 +39,44 @@ DIGITS = 8
 
 
 @styled
-def paper_figure(t_end: float = 1e4, distances: Sequence[float] = (4.0, 6.0)) -> Figure:
-    """Run the paper's experiment: offsets of 1e-7 around a point at distance M, in 3 dimensions.
+def paper_figure(run: Trajectory, latest: float = 1e4) -> Figure:
+    """Show a run of the paper's experiment: a cluster at distance M, in 3 dimensions.
 
     Parameters
     ----------
-    t_end : float
-        End of the runs.
-    distances : sequence of float
-        Distances M, a column each.
+    run : Trajectory
+        A run of score matching that begins near 0.
+    latest : float
+        Time up to which it is shown.
 
     Returns
     -------
     Figure
-        First coordinates, lengths, and loss with its slope at the end; events are marked.
+        First coordinates less the target's, lengths, and loss with its slope at the end; events are
+        marked.
     """
-    figure = Figure(figsize=(6.8, 6.6), layout="constrained")
-    panels = figure.subplots(3, len(distances), sharex=True, sharey="row", squeeze=False)
-    for column, distance in zip(panels.T, distances, strict=True):
-        system = ScoreMatching(COMPONENTS, DIMENSIONS, target=(-distance, 0, 0))
-        run = integrate(system, system.initial(OFFSET, 0), t_end)
-        coordinate, length, loss = column
-        for index, path in enumerate(run.state[1:, :, 0].T + distance):
-            coordinate.plot(run.t[1:], path, **line_style(index))
-        draw_curves(length, run.t, run.features["norm"], "", "component")
-        loss.plot(run.t[1:], run["loss"][1:], **line_style(0))
-        slope = local_exponent(run)[-1]
-        late = run.t >= 0.03 * t_end
-        guide = 3 * run["loss"][-1] * (run.t[late] / t_end) ** slope
-        loss.plot(
-            run.t[late],
-            guide,
-            color=BLACK,
-            linestyle=DASHES[2],
-            label=f"slope at the end: {slope:.2f}",
-        )
-        loss.legend()
-        for axes in (length, loss):
-            log_axis(axes, "y")
-        coordinate.set_title(f"M = {distance:g}", loc="left", pad=16)
-        mark_events(run, *column)
-        time_axis(loss, FLOW)
-    for axes in panels[1, 1:]:
-        axes.get_legend().remove()
-    words = (r"$\mu_{i1}$", r"$|\mu_i|$", "loss $L$")
-    for axes, name in zip(panels[:, 0], words, strict=True):
+    figure, panels = stacked_panels(3, (6.8, 6.0))
+    coordinate, length, loss = panels
+    home = float(np.asarray(run.parameters["target"])[0])
+    shown = (run.t > 0) & (run.t <= latest)
+    t, value = run.t[shown], run["loss"][shown]
+    for index, path in enumerate(run.state[shown, :, 0].T - home):
+        coordinate.plot(t, path, **line_style(index))
+    draw_curves(length, t, run.features["norm"][shown], "", "component")
+    loss.plot(t, value, **line_style(0))
+    slope = local_exponent(run)[shown][-1]
+    late = t >= 0.03 * t[-1]
+    guide = 3 * value[-1] * (t[late] / t[-1]) ** slope
+    label = f"slope at the end: {slope:.2f}"
+    loss.plot(t[late], guide, color=BLACK, linestyle=DASHES[2], label=label)
+    loss.legend()
+    words = (r"$\mu_{i1} - \mu^*_1$", r"$|\mu_i - \mu^*|$", "loss $L$")
+    for axes, name in zip(panels, words, strict=True):
         axes.set_ylabel(name)
+    for axes in (length, loss):
+        log_axis(axes, "y")
+    mark_events(run, *panels)
+    time_axis(loss, FLOW)
     return figure
 
 
@@ -112,7 +107,7 @@ def threshold_figure(
         (GMMEM, "gradient EM", 2.0),
     )
     for index, (system, words, power) in enumerate(kinds):
-        brackets = np.array([threshold(n, d, x, system=system) for x in noises])
+        brackets = np.array([threshold(n, d, x, system=system, rtol=PICTURE) for x in noises])
         law = power * np.log(1 / sizes)
         factor = "" if power == 1 else f"{power:g}\\,"
         style = {**line_style(index), "linestyle": "", "marker": "os"[index], "markevery": 1}
@@ -202,7 +197,7 @@ def comparison_figure(
     panels = figure.subplots(2, 2, sharex=True, sharey="row")
     systems = ((ScoreMatching(n, 1), "score matching"), (GMMEM(n, 1), "gradient EM"))
     for (above, below), (system, words) in zip(panels.T, systems, strict=True):
-        run = integrate(system, cluster_start(n, 1, distance, noise), t_end)
+        run = integrate(system, cluster_start(n, 1, distance, noise), t_end, rtol=PICTURE)
         names = ("loss", "kl") if system.name == "score_matching" else ("fisher", "loss")
         signs = ("$E|v|^2$", "KL divergence")
         for index, (name, sign) in enumerate(zip(names, signs, strict=True)):

@@ -51,9 +51,10 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
         By name, and `<name>_dot` for the rate: `residual` `|Sigma - W|_F`; `defect`
         `|Delta_{j,j+1}|_F` (T, N-1); `layer_defect`, the norm of all defects as computed from the
         layers; `imbalance`, that of the defects over the squared norm of the layers;
-        `singular_value` of `W` (T, d) and `layer_value` of the layers (T, N d); `skew` and `main`
-        (T, d), see :func:`two_matrices`; `determinant`, its real part; the losses with their
-        gradients.
+        `singular_value` of `W` (T, d), `singular_speed`, the sum of
+        `sigma_i^(2 - 2/N) u_i^H (Sigma - W) v_i` over its singular vectors, and `layer_value` of
+        the layers (T, N d); `skew` and `main` (T, d), see :func:`two_matrices`; `determinant`, its
+        real part; the losses with their gradients.
     """
     size_e, size_d = np.moveaxis(np.exp(-point.decay), -1, 0)[..., None, None]
     w = point.layers
@@ -81,10 +82,13 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
     fit = square(residual) / 2, -square(descent, 3)
     balance = strength / 4 * square(defect, 3), -square(ascent, 3)
     numbers["loss"] = fit[0] + balance[0], -square(velocity, 3)
+    # What moves the singular values of a balanced chain: u_i^H (Sigma - W) v_i.
+    drive, power = _singular(chain(w), residual)[1], 2 - 2 / w.shape[-3]
     features = {
         "gradient_norm": np.sqrt(square(velocity, 3)),
         "fit_speed": np.sqrt(square(descent, 3)),
         "balance_speed": np.sqrt(square(ascent, 3)),
+        "singular_speed": np.sum(numbers["singular_value"][0] ** power * drive, axis=-1),
     }
     for name, (value, rate) in numbers.items():
         features[name], features[f"{name}_dot"] = value, rate

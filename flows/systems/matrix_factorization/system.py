@@ -29,6 +29,7 @@ from flows.systems.matrix_factorization.sensitivity import balance_left, feature
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
+    from flows.core.minimiser import Approach, Minimiser
     from flows.systems.matrix_factorization.field_balls import ChainFlow
 
 FIELDS = ("real", "complex")
@@ -342,6 +343,20 @@ class MatrixFactorization(System):
         from flows.systems.matrix_factorization.field_balls import ChainFlow
 
         return ChainFlow.of(self, start)
+
+    def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
+        """Layers whose product is the target, or others at which the gradient vanishes."""
+        from flows.systems.matrix_factorization.late_time import balanced, minimiser
+
+        where = balanced(self._target, self.depth) if at is None else self.check_start(at)
+        return minimiser(where, self._target, self.regularization, self._complex)
+
+    def approach(self, frame: Frame, state: SoundState) -> Approach:
+        """The layers themselves: a run that converges does so faster than any power of time."""
+        from flows.core.minimiser import Approach
+
+        where = self.restore(frame, state)
+        return Approach(where, np.zeros(where.size * (1 + self._complex)))
 
     # Functions of a user's state ---------------------------------------------------------
 

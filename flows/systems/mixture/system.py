@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array, checked
 from flows.core.errors import InputError
+from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
-from flows.systems.mixture import pieces
+from flows.systems.mixture import late_time, pieces
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Row, Sample, features
 from flows.systems.mixture.kernels import Calculus
@@ -170,6 +171,24 @@ class MixtureSystem(System):
     @abc.abstractmethod
     def exact_line(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line."""
+
+    def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
+        """All means at the target."""
+        origin = np.zeros(self.d) if self.origin is None else self.origin
+        where = np.tile(origin, (self.n, 1)) if at is None else self.check_start(at)
+        return late_time.minimiser(
+            where, origin, self._weights, noise_time=getattr(self, "noise_time", None)
+        )
+
+    @property
+    def _weights(self) -> tuple[float, ...]:
+        """Weight of each component."""
+        return getattr(self, "weights", None) or (1 / self.n,) * self.n
+
+    def approach(self, frame: Frame, state: SoundState) -> Approach:
+        """Means less the target."""
+        origin = np.zeros(self.d) if self.origin is None else self.origin
+        return late_time.approach(frame, state, origin)
 
     # Functions of a user's state ---------------------------------------------------------
 

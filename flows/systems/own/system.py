@@ -18,6 +18,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
+from flows.core.minimiser import Minimiser
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
@@ -27,6 +28,7 @@ from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estim
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
+from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import Block, entries, explicit, shape
 
 __all__ = ["OwnSystem"]
@@ -329,6 +331,17 @@ class OwnSystem(System):
         """Hessian of the loss, shape (N, N)."""
         y = self._flat(state)
         return self._loss.hessian(y, self.expectation(y).rule if self._loss.averaged else None)
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Loss at a point, whose numbers are taken for the fractions that they are written as."""
+        if at is None:
+            raise InputError(f"at: expected a minimiser of {self.name}, got none; give its entries")
+        y = self._flat(at)
+        values = dict(zip(self.blocks, self._parts(y), strict=True))
+        return Minimiser(y, point_of(self.expression, self.blocks, values))
+
+    def _parts(self, y: Array) -> list[Any]:
+        return [part.tolist() for part in self.unpack(y).values()]
 
     # The pieces of a run -----------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.system import State
+from flows.systems.relu_neuron.curvature import curvature
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 
@@ -197,6 +198,13 @@ def pairs(state: SoundState) -> Pairs:
     return Pairs(units, norms, minus, plus, theta, sign)
 
 
+def unflipped(g: Pairs) -> tuple[Array, Array]:
+    """Differences and sums of the unit vectors as they are, (..., k+1, k+1, q)."""
+    sign = g.sign[..., :, None, None]
+    same = sign * g.sign[..., None, :, None] > 0
+    return sign * np.where(same, g.minus, g.plus), sign * np.where(same, g.plus, g.minus)
+
+
 def flipped_residual(multiplicity: Array, state: SoundState) -> Array:
     """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
     weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
@@ -359,6 +367,9 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
     apart, out["rounding"] = rounding(frame.multiplicity, state)
     out["apart"] = apart * unit
+    minus, plus = unflipped(g)
+    units = g.sign[..., None] * g.units
+    out["curvature"] = curvature(frame.multiplicity, g.norms, units, minus, plus, slope)
     m = frame.member
     h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]
@@ -381,15 +392,10 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     kappa, kappa_dot = _angle(
         along[:, i] - along[:, j], along[:, i] + along[:, j], along_dot[:, i], along_dot[:, j]
     )
-    s = g.sign[:, m]
-    same = (s[:, i] * s[:, j] > 0)[..., None]
-    minus, plus = g.minus[:, m[i], m[j]], g.plus[:, m[i], m[j]]
-    minus, plus = (
-        s[:, i, None] * np.where(same, minus, plus),
-        s[:, i, None] * np.where(same, plus, minus),
-    )
     w_dot = slope[:, m] / live[..., None]
-    theta_pair, theta_pair_dot = _angle(minus, plus, w_dot[:, i], w_dot[:, j])
+    theta_pair, theta_pair_dot = _angle(
+        minus[:, m[i], m[j]], plus[:, m[i], m[j]], w_dot[:, i], w_dot[:, j]
+    )
     return out | {
         "distance": distance * unit,
         "distance_dot": distance_dot * unit,

@@ -26,6 +26,7 @@ from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 
 if TYPE_CHECKING:
+    from flows.core.minimiser import Approach, Minimiser
     from flows.systems.relu_neuron.field_balls import SpanFlow
 
 # Squares of sizes stay doubles, and so do losses at any time that is run.
@@ -222,6 +223,24 @@ class ReLUNeuron(System):
         from flows.systems.relu_neuron.field_balls import SpanFlow
 
         return SpanFlow.of(start.tolist(), self.teacher)
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Neurons along the teacher that sum to it; a single one needs no telling."""
+        from flows.systems.relu_neuron.late_time import minimiser
+
+        if at is None and self.n > 1:
+            raise InputError(
+                f"at: expected {self.n} neurons along the teacher that sum to it, got none; give"
+                " them (--at FILE), since the law depends on their shares"
+            )
+        where = np.array([self.teacher]) if at is None else self.check_start(at)
+        return minimiser(np.array(self.teacher), where)
+
+    def approach(self, frame: Frame, state: SoundState) -> Approach:
+        """Shares of the teacher, and transverse parts."""
+        from flows.systems.relu_neuron.late_time import approach
+
+        return approach(np.array(self.teacher), frame, state, self.restore(frame, state))
 
     # Functions of a user's state ---------------------------------------------------------
 

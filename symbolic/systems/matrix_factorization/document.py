@@ -16,6 +16,10 @@ from symbolic.systems.matrix_factorization.calculus import (
     derive_gauge,
     derive_orthogonality,
 )
+from symbolic.systems.matrix_factorization.local import (
+    derive_local_rates,
+    derive_singular_values,
+)
 
 __all__ = ["derive"]
 
@@ -26,7 +30,7 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Gradients, conserved quantities, dissipation, and the balanced flow.
+        Gradients, conserved quantities, dissipation, the balanced flow, and local convergence.
     """
     return Document(
         "matrix_factorization",
@@ -40,5 +44,7 @@ def derive() -> Document:
             derive_balanced_flow(),
             derive_skew_error(),
             derive_main_term(),
+            derive_singular_values(),
+            derive_local_rates(),
         ),
     )

@@ -2,7 +2,7 @@ r"""The inequalities behind the `t^-3` lower bound, with every constant made exp
 
 The paper states `dZ/dt >= -C n^4/(kappa_max(0)^2 |v|) Z^2` (equations 60 to 66) and
 `L >= c Z^3/(n^5 |v|)` (equation 68) up to absolute constants; here they are derived with
-`C = 342 pi^2` and `c = 1/(24 pi)`, which makes Theorem 14's constant `342 pi^2 (24 pi)^(1/3)`.
+`C = 152 pi^2` and `c = 1/(24 pi)`, which makes Theorem 14's constant `152 pi^2 (24 pi)^(1/3)`.
 
 In phase 3, `|v|/(4n) <= |w_i| <= 4|v|/n` and `theta_i <= pi/2`. A quantity that is bounded by
 another is written as a fraction `p` or `q` in `(0, 1)` of it, so that every step is a relation of
@@ -28,6 +28,7 @@ __all__ = [
     "DISTANCE_DECAY",
     "DISTANCE_VS_LOSS",
     "LOSS_LOWER",
+    "PERSISTENCE",
     "TRANSVERSE_VS_LOSS",
     "derive_descent",
     "derive_distance_decay",
@@ -47,8 +48,10 @@ TRANSVERSE_VS_LOSS = 6 * sp.pi
 DISTANCE_VS_LOSS = 1 / (TRANSVERSE_VS_LOSS * HEAVIEST)
 #: `|z_i'| <= PULL n^2 zeta^2/|v|` in phase 3, up to a vector that is the same for all neurons.
 PULL = (2 + 2 * HEAVIEST / LIGHTEST + 1 / LIGHTEST) / (2 * LIGHTEST * 2)
+#: `kappa_max(t) >= min(kappa_max(T), pi/2) >= PERSISTENCE kappa_max(T)` (Lemma 30 prints 1/3).
+PERSISTENCE = sp.Rational(1, 2)
 #: `dZ/dt >= -DISTANCE_DECAY n^4/(kappa_max(0)^2 |v|) Z^2` in phase 3, equation 66.
-DISTANCE_DECAY = PULL * (3 * sp.pi) ** 2
+DISTANCE_DECAY = PULL * (sp.pi / PERSISTENCE) ** 2
 #: `L^(-1/3) <= LOSS_LOWER n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T) + gamma`, Theorem 14.
 LOSS_LOWER = DISTANCE_DECAY * DISTANCE_VS_LOSS ** -sp.Rational(1, 3)
 
@@ -155,12 +158,13 @@ def _multiplied(least: sp.Expr, domain: Domain, rule: str) -> tuple[Step, Step]:
 
 
 def derive_distance_decay() -> Derivation:
-    r"""Derive `dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2` for `Z = sum |z_i - z_j|`.
+    r"""Derive `dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2` for `Z = sum |z_i - z_j|`.
 
     Returns
     -------
     Derivation
-        Equations 60 to 66 with their constants. Uses `kappa_max(t) >= kappa_max(0)/3` (Lemma 30).
+        Equations 60 to 66 with their constants. Uses `kappa_max(t) >= kappa_max(0)/2` (Lemma 30,
+        `symbolic.systems.relu_neuron.persistence`).
     """
     own, other = pair_flow()
     z_i, z_j = sp.symbols("z_i z_j", real=True)
@@ -183,7 +187,7 @@ def derive_distance_decay() -> Derivation:
     rough = THETA * ZETA * N * (2 + 2 * HEAVIEST / LIGHTEST + 1 / LIGHTEST) / (2 * sp.pi)
     pull = PULL * N**2 * ZETA**2 / V
     pairs = sp.Sum(sp.Sum(1, (j, i + 1, N)), (i, 1, N))
-    far = 3 * sp.pi * big_z / kappa_0  # the largest zeta that Z allows
+    far = sp.pi * big_z / (PERSISTENCE * kappa_0)  # the largest zeta that Z allows
     return Derivation(
         "decay of the pairwise distance",
         f"{PAPER}, equations 60 to 66; the constant is derived here",
@@ -333,18 +337,18 @@ def derive_distance_decay() -> Derivation:
                 domain=((KAPPA, sp.S.Zero, sp.pi),),
             ),
             _lemma(
-                ZETA * (kappa_0 / 3 + slack) / sp.pi,
+                ZETA * (PERSISTENCE * kappa_0 + slack) / sp.pi,
                 ">=",
-                ZETA * kappa_0 / (3 * sp.pi),
-                "Z >= zeta kappa_max/pi >= zeta kappa_max(0)/(3 pi)",
-                "kappa_max(t) >= kappa_max(0)/3 (Lemma 30)",
+                ZETA * PERSISTENCE * kappa_0 / sp.pi,
+                "Z >= zeta kappa_max/pi >= zeta kappa_max(0)/(2 pi)",
+                "kappa_max(t) = kappa_max(0)/2 + s, s >= 0 (Lemma 30)",
             ),
             _lemma(
                 (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far * P),
                 ">=",
                 -DISTANCE_DECAY * N**4 / (kappa_0**2 * V) * big_z**2,
-                "dZ/dt >= -342 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
-                "zeta = p 3 pi Z/kappa_max(0)",
+                "dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+                "zeta = p 2 pi Z/kappa_max(0)",
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
@@ -465,7 +469,7 @@ def derive_lower_rate() -> Derivation:
                 "==",
                 LOSS_LOWER * N ** sp.Rational(17, 3) / (kappa_0**2 * V ** (2 * third)) * passed
                 + size / start,
-                "L^(-1/3) <= 342 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T)"
+                "L^(-1/3) <= 152 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T)"
                 " + gamma",
                 domain=NEURONS,
             ),

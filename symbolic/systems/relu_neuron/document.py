@@ -13,6 +13,15 @@ from symbolic.systems.relu_neuron.bounds import (
 )
 from symbolic.systems.relu_neuron.calculus import derive_gradient, derive_hessian, derive_loss
 from symbolic.systems.relu_neuron.flow import derive_flow, derive_mirror_pair, derive_separation
+from symbolic.systems.relu_neuron.persistence import derive_persistence, derive_reach
+from symbolic.systems.relu_neuron.phase_2 import derive_phase_2
+from symbolic.systems.relu_neuron.phase_3 import (
+    derive_hessian_bound,
+    derive_movement,
+    derive_sizes,
+    derive_upper_rate,
+)
+from symbolic.systems.relu_neuron.toy import derive_equal, derive_mirror_bounds, derive_parallel
 
 __all__ = ["derive"]
 
@@ -23,8 +32,9 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Kernel, loss, gradient, Hessian, flow, Lemma 17, the mirror pair; the chain to the lower
-        bound with its constants; the descent identity.
+        Kernel, loss, gradient, Hessian, flow, Lemmas 17 and 30, the toy examples; what phases 2 and
+        3 of the upper bound rest on; the chain to the lower bound with its constants; the descent
+        identity.
     """
     return Document(
         "relu_neuron",
@@ -35,9 +45,19 @@ def derive() -> Document:
             derive_hessian(),
             derive_flow(),
             derive_separation(),
+            derive_persistence(),
             derive_mirror_pair(),
+            derive_mirror_bounds(),
+            derive_parallel(),
+            derive_equal(),
+            derive_phase_2(),
             derive_transverse_bound(),
+            derive_sizes(),
+            derive_movement(),
+            derive_upper_rate(),
+            derive_hessian_bound(),
             derive_distance_decay(),
+            derive_reach(),
             derive_distance_vs_loss(),
             derive_lower_rate(),
             derive_descent(),

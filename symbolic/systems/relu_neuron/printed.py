@@ -1,40 +1,17 @@
-"""Formulas as a paper prints them, put to the machine: which hold, and what corrects the others.
-
-A printed formula that a derivation arrives at is that derivation's step. One that does not hold is
-a step of its own, which comes back refuted, with the step that replaces it.
-"""
+"""Formulas as Xu & Du print them, put to the machine: which hold, and what corrects the others."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import sympy as sp
 
 from symbolic.evidence.derivation import Step
+from symbolic.evidence.printed import PrintedForm
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
+from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, N, P, V
 from symbolic.systems.relu_neuron.document import derive
 from symbolic.systems.relu_neuron.pair import PAPER, kernel
 
-__all__ = ["PrintedForm", "printed_forms"]
-
-
-@dataclass(frozen=True)
-class PrintedForm:
-    """A formula of a paper.
-
-    Parameters
-    ----------
-    source : str
-        Where it is printed.
-    form : Step
-        The formula; `form.verify()` says whether it holds.
-    corrected : Step or None
-        What holds instead, where the printed form does not.
-    """
-
-    source: str
-    form: Step
-    corrected: Step | None = None
+__all__ = ["printed_forms"]
 
 
 def printed_forms() -> tuple[PrintedForm, ...]:
@@ -54,9 +31,58 @@ def printed_forms() -> tuple[PrintedForm, ...]:
         )
         return found
 
+    def holds(where: str, derivation: str, begin: str) -> PrintedForm:
+        return PrintedForm(f"{PAPER}, {where}", step(derivation, begin))
+
     flow, decay = "flow of z, h, theta and r", "decay of the pairwise distance"
+    return (
+        holds("section 2, loss", "loss", "the form stated in the paper"),
+        holds("equation 4", "gradient", "one summand of equation 4"),
+        holds("equation 51, zeta", "Hessian", "zeta(a, b) of equation 51"),
+        holds("equation 51, H_ij", "Hessian", "off-diagonal block"),
+        holds("flow of z_i", flow, "the part orthogonal to v of a neuron's"),
+        holds(
+            "T2 = O(log n/n), to 36 n^-14 |v|, C = 28",
+            "fall of the residual along the teacher",
+            "exp(-n t/2) falls to n^-14",
+        ),
+        holds(
+            "Corollary 12, n^4 from Theorem 7",
+            "upper bound of the loss",
+            "L <= (27/c^6) n^4 |v|^2/t^3",
+        ),
+        holds("Lemma 17", "separation of the z directions", "Lemma 17"),
+        PrintedForm(
+            f"{PAPER}, Lemma 20",
+            _lemma_20(),
+            step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
+        ),
+        holds(
+            "Lemma 30, the factor 1/3",
+            "persistence of the largest angle",
+            "Lemma 30 as printed",
+        ),
+        holds("equation 66, C = 152 pi^2", decay, "dZ/dt >= -152"),
+        holds("equation 68, c = 1/(24 pi)", "distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),
+        holds("Theorem 14, C = 152 pi^2 (24 pi)^(1/3)", "lower bound of the loss", "L^(-1/3) <="),
+        holds("appendix A, mirror pair", "mirror pair", "t^3 L = (t theta)^3 (L/theta^3)"),
+        PrintedForm(
+            f"{PAPER}, appendix A, neurons parallel to v, read with either sign",
+            _parallel(),
+            step("neurons along the teacher", "dL/dt = (dL/drho) rho'"),
+        ),
+        PrintedForm(
+            f"{PAPER}, appendix A, equal neurons, read with any direction",
+            _equal(),
+            step("equal neurons", "so |grad L|^2 >= c L"),
+        ),
+    )
+
+
+def _lemma_20() -> Step:
+    """Lemma 20 for one neuron."""
     one_neuron = (ALPHA**2 + BETA**2) / 4 - kernel()  # k(a, a) = |a|^2/2
-    lemma_20 = Step(
+    return Step(
         one_neuron,
         ALPHA**2 * THETA**3 / (30 * sp.pi),
         "L >= |w|^2 theta^3/(30 pi), for every angle",
@@ -65,25 +91,30 @@ def printed_forms() -> tuple[PrintedForm, ...]:
         fresh=True,
         relation=">=",
     )
-    return (
-        PrintedForm(f"{PAPER}, section 2, loss", step("loss", "the form stated in the paper")),
-        PrintedForm(f"{PAPER}, equation 4", step("gradient", "one summand of equation 4")),
-        PrintedForm(f"{PAPER}, equation 51, zeta", step("Hessian", "zeta(a, b) of equation 51")),
-        PrintedForm(f"{PAPER}, equation 51, H_ij", step("Hessian", "off-diagonal block")),
-        PrintedForm(f"{PAPER}, flow of z_i", step(flow, "the part orthogonal to v of a neuron's")),
-        PrintedForm(f"{PAPER}, Lemma 17", step("separation of the z directions", "Lemma 17")),
-        PrintedForm(
-            f"{PAPER}, Lemma 20",
-            lemma_20,
-            step("what an angle costs", "L >= |w|^2 theta^3/(4 pi^3)"),
-        ),
-        PrintedForm(f"{PAPER}, equation 66, C = 342 pi^2", step(decay, "dZ/dt >= -342")),
-        PrintedForm(
-            f"{PAPER}, equation 68, c = 1/(24 pi)",
-            step("distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),
-        ),
-        PrintedForm(
-            f"{PAPER}, Theorem 14, C = 342 pi^2 (24 pi)^(1/3)",
-            step("lower bound of the loss", "L^(-1/3) <="),
-        ),
+
+
+def _parallel() -> Step:
+    """A linear rate of neurons on the other side of the teacher, which are all blind to it."""
+    size = sp.Symbol("S", positive=True)
+    return Step(
+        N * size**2 / 4,
+        P * (V**2 + size**2) / 4,
+        "a linear rate, -dL/dt >= c L, for neurons parallel to v",
+        assumptions=("all h_i < 0, S = sum |h_i|, S' = -(n/2) S; c = p",),
+        domain=(*FRACTIONS[:1], *NEURONS),
+        fresh=True,
+        relation=">=",
+    )
+
+
+def _equal() -> Step:
+    """A linear rate of equal neurons that are opposite to the teacher."""
+    return Step(
+        ALPHA**2 / 4,
+        P * (ALPHA**2 + BETA**2) / 4,
+        "a linear rate, |grad L|^2 >= c L, for equal neurons",
+        assumptions=("theta = pi: alpha = n |w_i|, beta = |v|; c = p",),
+        domain=FRACTIONS[:1],
+        fresh=True,
+        relation=">=",
     )

@@ -2,18 +2,23 @@ import json
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.report.curves import claim_panels, exponent_panel, loss_panel, potential_panels
+from flows.report.curves import claim_panels, exponent_panel, loss_panel, potential_panels, solved
 from flows.report.interactive import view
 from flows.report.plane import plane
+from potentials.claim import LowerBound, UpperBound
+from potentials.notation import symbol
 
 # A bound with the tightest constant of a run touches the loss, up to rounding.
 TOUCH = 1e-9
 # Slacks of the proven claims are not negative, up to what a tolerance of 1e-10 leaves.
 SLACK = 1e-7
+# Of expressions with a constant in doubles.
+ROUNDING = 1e-12
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +153,26 @@ def test_eigenvalues_are_those_of_the_product_and_move_without_jumps(runs):
     swapped = np.abs(values[1:, ::-1] - values[:-1])
     assert (steps.sum(axis=1) <= swapped.sum(axis=1)).all()
     assert [goal[1:] for goal in seen.goals] == [(1.0, 0.0)]
+
+
+BOUNDS = [
+    pytest.param(comparison, id=f"{name}-{claim.id}")
+    for name in potentials.SYSTEMS
+    for claim in potentials.claims(name)
+    if isinstance(claim, UpperBound | LowerBound)
+    for comparison in claim.comparisons
+    if symbol("loss") in comparison.lhs.free_symbols and comparison.over == "state"
+]
+
+
+@pytest.mark.parametrize("comparison", BOUNDS)
+def test_a_bound_solved_for_the_loss_makes_both_sides_equal(comparison):
+    bound = solved(comparison, 0.7)
+    assert symbol("loss") not in bound.free_symbols
+    names = sorted((comparison.lhs - comparison.rhs).free_symbols - {symbol("loss")}, key=str)
+    numbers = {name: sp.Rational(k + 3, 2 * k + 5) for k, name in enumerate(names)}
+    if symbol("t") in numbers:
+        numbers[symbol("t")] = sp.Integer(7)
+    left = comparison.lhs.subs(symbol("loss"), bound).subs(numbers).evalf(30)
+    right = (0.7 * comparison.rhs).subs(numbers).evalf(30)
+    assert abs(left / right - 1) < ROUNDING

@@ -8,7 +8,7 @@ import pytest
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.report.drawing import line_style, save
+from flows.report.drawing import line_style, power_text, save
 from flows.report.figure import loss_figure, potential_figure
 from flows.report.figures.relu_neuron import phase_portrait, phases_figure
 
@@ -145,3 +145,15 @@ def test_another_format_is_refused(run, tmp_path):
     with pytest.raises(InputError, match=r"expected a name ending in \.svg, \.pdf, \.png"):
         save(loss_figure(run), tmp_path / "loss.gif")
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_on_an_axis_have_raised_powers_of_ten():
+    shown = {
+        1e-12: "10⁻¹²",
+        1.0: "1",
+        0.1: "10⁻¹",
+        20.0: "20",
+        1e3: "10³",
+        3e-5: "3 \N{MULTIPLICATION SIGN} 10⁻⁵",
+    }
+    assert {x: power_text(x) for x in shown} == shown

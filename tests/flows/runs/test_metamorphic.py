@@ -64,9 +64,9 @@ def test_a_verdict_that_turns_round_is_seen():
     run = flows.integrate(system, system.initial(0.1, 0), 1e9)
     verdicts = flows.check(run)
     assert turned([verdicts, verdicts]) == {}
-    (held,) = (v for v in verdicts if v.claim == "loss_lower")
+    (held,) = (v for v in verdicts if v.claim == "loss_lower_constant")
     broken = [held.__class__(**{**held.__dict__, "verdict": "VIOLATED"})]
-    assert turned([verdicts, broken]) == {"loss_lower": {"HOLDS", "VIOLATED"}}
+    assert turned([verdicts, broken]) == {"loss_lower_constant": {"HOLDS", "VIOLATED"}}
 
 
 # Starts at which the late regime had not begun, and verdicts were false: what, from where, to when.
@@ -110,7 +110,7 @@ def test_a_late_run_of_the_same_start_is_decided():
         verdicts = {
             v.claim: str(v.verdict) for v in flows.check(flows.integrate(system, start, 1e12))
         }
-        bound = {"gmm_em": "loss_upper", "relu_neuron": "loss_lower"}.get(system.name)
+        bound = {"gmm_em": "loss_upper", "relu_neuron": "distance_decay"}.get(system.name)
         assert bound is None or verdicts[bound] == "HOLDS"
         assert "VIOLATED" not in verdicts.values()
 

@@ -10,7 +10,7 @@ import sympy as sp
 from flows.core.piece import Event
 from flows.runs.check import check
 from flows.runs.quantities import Quantities
-from flows.runs.regime import late_regime
+from flows.runs.regime import _spectrum, late_regime
 from potentials import Comparison, Inequality, Source, Statements, symbol
 
 SOURCE = Source("nobody", 2000, "0000.00000", "a test", "inequality")
@@ -194,3 +194,136 @@ def test_no_message_speaks_of_ever():
     )
     for run in (fall(power, 1e8), fall(power, 5.0), replace(fall(power, 1e8), status="nonfinite")):
         assert "for ever" not in check(run, claim)[0].message
+
+
+# --- the rules one by one, on numbers at their thresholds -----------------------------------------
+
+
+def at(times, loss, **changes):
+    """Run with these output times and this loss."""
+    t = sp.Symbol("t", positive=True)
+    times = np.array(times, dtype=float)
+    value, rate = (
+        np.array(sp.lambdify(t, x, "numpy")(times) + 0 * times)
+        for x in (loss(t), sp.diff(loss(t), t))
+    )
+    return Fall(times, value, rate, **changes)
+
+
+@pytest.mark.parametrize(
+    ("times", "enough"),
+    [
+        ([0, 1e5, 1e6], True),  # the last decade has its begin
+        ([0, 1, 0.99e5, 1e6], False),
+        ([0, 1, 1e3, 1e6], False),
+        ([0], False),
+        ([0, 1], False),
+    ],
+)
+def test_two_output_times_of_the_last_decade_are_needed(times, enough):
+    assert ("too few output times" in late_regime(at(times, power)).reason) is not enough
+
+
+def test_a_regime_is_seen_from_a_tenth_of_the_last_time_that_is_known():
+    run = fall(lambda t: sp.exp(-t), 40.0, curvatures=FAST)
+    assert late_regime(run).since == run.t[-1] / 10
+    shorter = replace(run, loss=np.where(run.t > 30, np.nan, run.loss))
+    assert late_regime(shorter).since == run.t[run.t <= 30][-1] / 10
+    changing = fall(*SEEN["a power that still changes, in its time"][:2], curvatures=np.ones(2))
+    assert late_regime(changing).since == 1e3 and not late_regime(changing).settled
+
+
+def test_a_tenth_of_the_time_must_have_passed_without_an_event():
+    for time, begun in ((1e5, True), (1.01e5, False)):
+        found = late_regime(fall(power, 1e6, events=(Event(time, "escape", ""),)))
+        assert found.begun is begun and found.since == pytest.approx(
+            time if begun else np.nan, nan_ok=True
+        )
+        assert begun or found.not_before == 10 * time
+        # Also where the exponent still changes.
+        form, end, more, _ = SEEN["a power that still changes, in its time"]
+        late = late_regime(fall(form, end, **more, events=(Event(time / 100, "escape", ""),)))
+        assert late.begun is begun
+
+
+def test_an_exponent_that_has_come_to_rest_near_zero_is_no_power():
+    for exponent, kind in ((0.12, "power"), (0.08, "")):
+        found = late_regime(fall(lambda t, p=exponent: (1 + t) ** -sp.Float(p), 1e8))
+        assert found.kind == kind
+
+
+def test_the_last_exponent_says_whether_the_loss_still_moves():
+    form, end, more, _ = SEEN["a power that still changes, in its time"]
+    run = fall(form, end, **more)
+    for place, kind in ((-1, ""), (-2, "power")):
+        rate = run.loss_dot.copy()
+        rate[place] /= 1e3
+        assert late_regime(replace(run, loss_dot=rate)).kind == kind
+
+
+STILL = {  # output times from the hundredth part of the end on, and whether they are enough
+    (1e-2, 5e-2, 2e-1, 1): True,
+    (1.4e-2, 5e-2, 2e-1, 1): True,
+    (1.6e-2, 5e-2, 2e-1, 1): False,
+    (1e-2, 2e-1, 1): False,
+    (0.9e-2, 5e-2, 2e-1, 1): False,
+    (7e-2, 1e-1, 2e-1, 5e-1, 1): False,
+}
+
+
+def limited(parts, slope=1.0, end=1.0, **changes):
+    """Loss that stands still, and its gradient falls like this power of time."""
+    t = np.array([0, *(end * x for x in (1e-4, 3e-4, 1e-3, 3e-3)), *(end * x for x in parts)])
+    rate = -((1e-3 * (1e-9 * end + t) ** -slope) ** 2) / end
+    return Fall(t, np.ones_like(t), rate * 1e-3, **changes)
+
+
+@pytest.mark.parametrize("parts", STILL)
+def test_two_decades_of_the_gradient_show_that_the_loss_has_a_limit(parts):
+    found = late_regime(limited(parts))
+    assert found.kind == ("limit" if STILL[parts] else "")
+    if STILL[parts]:
+        assert found.since == parts[0]
+        later = late_regime(limited(parts, events=(Event(0.1, "escape", ""),)))
+        assert later.since == 0.1
+
+
+def test_the_gradient_must_fall_faster_than_the_root_of_time():
+    for slope, kind in ((0.56, "limit"), (0.54, "")):  # faster by the drift of an exponent
+        assert late_regime(limited((1e-2, 5e-2, 2e-1, 1), slope)).kind == kind
+    # Over both decades: not only over the last one.
+    run = limited((1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1))
+    early = np.where(run.t < 0.1, run.loss_dot[run.t == 0.1], run.loss_dot)
+    assert late_regime(replace(run, loss_dot=early)).kind == ""
+
+
+def test_an_exponential_needs_two_times_in_the_second_half():
+    # With one, all that is known is that every direction has had its time.
+    for parts, kind, settled in (((0.5, 1), "exponential", True), ((0.49, 1), "power", False)):
+        times = [0, *(40 * x for x in (0.1, 0.2, 0.3, *parts))]
+        found = late_regime(at(times, lambda t: sp.exp(-t), curvatures=FAST))
+        assert (found.kind, found.settled) == (kind, settled)
+
+
+@pytest.mark.parametrize(
+    ("eigenvalues", "found"),
+    [
+        ([10.0, 20.0], (False, False, True)),
+        ([9.99, 20.0], (False, True, True)),
+        ([0.3, 1.0], (False, True, False)),
+        ([0.31, 1.0], (False, True, True)),
+        ([-5.0, 1.0], (False, True, False)),
+        ([-5.01, 1.0], (True, True, False)),
+        # Rounding of the Hessian, relative to its largest eigenvalue.
+        ([-5.01, 1e12], (False, True, False)),
+        ([-5.01, 1e10], (True, True, False)),
+    ],
+)
+def test_eigenvalues_times_the_time_say_what_has_passed(eigenvalues, found):
+    run = fall(power, 1e3, curvatures=np.array(eigenvalues))
+    assert _spectrum(run, 1.0) == found
+    assert _spectrum(replace(run, curvatures=np.array(eigenvalues) / 4), 4.0) == found
+
+
+def test_without_eigenvalues_nothing_has_passed_and_one_direction_may_be_slow():
+    assert _spectrum(fall(power, 1e3), 1.0) == (False, True, False)

@@ -1,13 +1,16 @@
 """Ball arithmetic: what it encloses, and what it refuses to."""
 
+import random
+
 import pytest
 import sympy as sp
 
-from symbolic.evidence.enclosure import enclose
+from symbolic.evidence import enclosure
+from symbolic.evidence.enclosure import _random_ball, enclose
 from symbolic.language.lower import NoBall, Undecided, lower
 
 T = sp.Symbol("theta", nonnegative=True)
-X = sp.Symbol("x", real=True)
+X, Y = sp.symbols("x y", real=True)
 FULL = ((T, sp.S.Zero, sp.pi),)
 # Far below the width of the boxes, far above 256-bit rounding: only an exact zero passes.
 TINY = sp.Rational(1, 10**25)
@@ -82,3 +85,97 @@ def test_rational_numbers_are_not_rounded_on_the_way_in():
     third = lower([sp.Rational(1, 3)], [], "ball")()[0]
     assert (3 * third).contains(1)
     assert third.rad() < 1e-15
+
+
+def test_the_precision_is_put_back_also_after_a_failure():
+    from flint import ctx
+
+    before = ctx.prec
+    for left in (X, sp.Piecewise((X, X < 1), (X**2, True))):
+        enclose([left], [left + TINY], ())
+        assert ctx.prec == before
+    with pytest.raises(NoBall):
+        enclose([sp.zeta(X + 1)], [X], ())
+    assert ctx.prec == before
+
+
+@pytest.mark.parametrize("place", [0, 0.25, 0.5, 0.75, 1])
+def test_no_place_of_the_domain_is_left_out(place):
+    # |x - place| is below a thousandth somewhere in [-1, 3] only if place is.
+    box = ((X, -sp.S.One, sp.Integer(3)),)
+    at = 4 * sp.Rational(place) - 1
+    dip = (X - at) ** 2 * 10**6 + 1
+    assert enclose([dip], [sp.Rational(101, 100)], box, ">=") is None
+    assert enclose([dip], [sp.Rational(99, 100)], box, ">=") is not None
+    assert enclose([-dip], [-sp.Rational(99, 100)], box, "<=") is not None
+
+
+def test_every_entry_of_an_inequality_counts():
+    assert enclose([HILL, T], [sp.S.Half, T + 1], FULL, ">=") is None
+    assert enclose([HILL, T + 1], [sp.S.Half, T], FULL, ">=") is not None
+
+
+def test_boxes_are_counted_and_their_number_is_limited(monkeypatch):
+    line = enclose([T + 1], [sp.S.Half], FULL, ">=")
+    assert line == "boxes that cover the domain (1 looked at), one sign on each"
+    wavy = sp.sin(T) ** 2 + sp.cos(T) ** 2  # 1, which a wide box does not see
+    words = enclose([wavy], [sp.S.Half], FULL, ">=")
+    looked = int(words.split("(")[1].split()[0])
+    assert looked % 2 == 1 and looked > 3  # halves come in pairs
+    monkeypatch.setattr(enclosure, "BUDGET", looked)
+    assert enclose([wavy], [sp.S.Half], FULL, ">=") == words
+    monkeypatch.setattr(enclosure, "BUDGET", looked - 1)
+    assert enclose([wavy], [sp.S.Half], FULL, ">=") is None
+
+
+def test_the_widest_side_of_a_box_is_halved():
+    # In y nothing happens: to halve it, too, would take the square of the number of boxes.
+    square = ((X, sp.S.Zero, sp.S.One), (Y, sp.S.Zero, sp.S.One))
+    words = enclose([(X - sp.Rational(1, 3)) ** 2 + Y / 10], [-TINY * 10**22], square, ">=")
+    assert 3 < int(words.split("(")[1].split()[0]) < 1000
+
+
+def test_ends_that_are_no_doubles_belong_to_the_domain():
+    # x >= 1/3 and x <= pi hold there with equality.
+    box = ((X, sp.Rational(1, 3), sp.pi),)
+    assert enclose([X], [sp.Rational(1, 3) - TINY], box, ">=") is not None
+    assert enclose([X], [sp.Rational(1, 3) + TINY], box, ">=") is None
+    assert enclose([X], [sp.pi + TINY], box, "<=") is not None
+    assert enclose([X], [sp.pi - TINY], box, "<=") is None
+
+
+def test_a_symbol_without_an_interval_or_end_leaves_nothing_covered():
+    assert enclose([X + Y], [-sp.S.One], ((X, sp.S.Zero, sp.S.One),), ">=") is None
+    assert enclose([X], [-sp.S.One], ((X, sp.S.Zero, sp.oo),), ">=") is None
+    # What does not occur needs no interval.
+    one = ((X, sp.S.Zero, sp.S.One), (Y, sp.S.Zero, sp.oo))
+    assert enclose([X], [-sp.S.One], one, ">=") is not None
+
+
+@pytest.mark.parametrize(
+    ("domain", "low", "high"),
+    [
+        ((), -4.0, 4.0),
+        (((X, sp.Integer(5), sp.oo),), 5.2, 9.0),
+        (((X, sp.Integer(2), sp.Integer(3)),), 2.001, 2.999),
+    ],
+)
+def test_random_boxes_of_an_equality_are_thin_and_in_the_domain(domain, low, high):
+    generator = random.Random(0)
+    found = [_random_ball(X, domain, generator) for _ in range(200)]
+    middles = [float(x.mid()) for x in found]
+    assert low <= min(middles) and max(middles) <= high
+    assert max(middles) - min(middles) > 0.9 * (high - low)
+    for x in found:
+        assert x.rad() <= abs(x.mid()) * 2.0**-127
+        assert x.rad() >= abs(x.mid()) * 2.0**-129
+    if not domain:
+        assert min(abs(m) for m in middles) >= 0.2 and sum(m < 0 for m in middles) > 50
+        positive = [float(_random_ball(T, (), generator).mid()) for _ in range(100)]
+        assert min(positive) >= 0.2
+
+
+def test_an_equality_is_enclosed_for_each_instance_of_its_integers():
+    n = sp.Symbol("n", integer=True, positive=True)
+    words = enclose([sp.acos(sp.cos(T)) * n], [T * n], (*FULL, (n, 1, 3)))
+    assert words == "192 random boxes, difference below 1e-30 on each"

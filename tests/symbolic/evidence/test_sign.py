@@ -3,7 +3,7 @@
 import pytest
 import sympy as sp
 
-from symbolic.evidence.sign import DEPTH, _strict, sign
+from symbolic.evidence.sign import DEPTH, NEEDS, _strict, sign
 
 T = sp.Symbol("theta", nonnegative=True)
 K = sp.Symbol("kappa", nonnegative=True)
@@ -152,3 +152,48 @@ def test_limit_that_sympy_cannot_take_proves_nothing(error, monkeypatch):
 )
 def test_what_may_be_zero_inside_the_domain_has_no_strict_sign(expr, domain, expected):
     assert _strict(expr, domain, DEPTH, {}) == expected
+
+
+# Where a function may be smooth that only is not negative: gamma is so between its poles, too.
+SUFFICIENT = {sp.gamma, sp.loggamma}
+POLES = {
+    **{f: sp.pi / 2 for f in (sp.tan, sp.sec)},
+    **{f: sp.S.Zero for f in (sp.cot, sp.csc, sp.coth, sp.csch)},
+}
+
+
+@pytest.mark.parametrize("function", NEEDS, ids=lambda f: f.__name__)
+def test_what_a_function_needs_is_positive_exactly_where_it_is_real_and_smooth(function):
+    for k in range(-60, 61):
+        x = sp.Rational(2 * k + 1, 40)  # between the ends of all intervals, and beside them
+        needed = NEEDS[function](x) > 0
+        value = complex(function(x).evalf(30))
+        assert not needed or abs(value.imag) < 1e-20
+        assert needed or function in SUFFICIENT or abs(value.imag) > 1e-20
+    if function in POLES:
+        assert NEEDS[function](POLES[function]) == 0
+
+
+def test_a_sum_has_the_strict_sign_of_its_terms_without_any_derivative():
+    assert _strict(U + V, UNIT, 0, {}) == 1
+    assert _strict(-U - V, UNIT, 0, {}) == -1
+    assert _strict(U - V, UNIT, 0, {}) is None
+    assert _strict(U + (V - MIDDLE) ** 2, UNIT, 0, {}) == 1  # one term may vanish
+
+
+def test_derivatives_are_looked_at_so_often_and_no_more():
+    def remainder(order):
+        return sp.exp(T) - sum(T**k / sp.factorial(k) for k in range(order))
+
+    assert sign(remainder(DEPTH), RAY) == 1
+    assert sign(remainder(DEPTH + 1), RAY) is None
+    # Of what no rule decides, derivatives would go on without end.
+    wave = U * sp.cos(4 * U)
+    assert _strict(wave + MIDDLE, UNIT, DEPTH, {}) is None
+    assert _strict(U * (wave + MIDDLE) + V, UNIT, 0, {}) is None
+
+
+def test_what_holds_at_integers_alone_does_not_enter_calculus():
+    # Its derivative N - 1 is not negative at positive integers; its value at 1 is below zero.
+    valley = (N - 1) ** 2 / 2 - sp.Rational(1, 4)
+    assert sign(valley, ((N, sp.S.Zero, sp.oo),)) is None

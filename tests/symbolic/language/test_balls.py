@@ -282,3 +282,47 @@ def test_complex_balls_keep_their_arithmetic():
     assert abs(found[0] - (z.exp() + arb.pi())) > 0.1
     assert found[1].overlaps(abs(z))
     assert found[2].overlaps((z.log() * 2 / 3).exp())
+
+
+FORMS = [
+    X / 2,
+    -X / 2,
+    -X,
+    -2 * X / Y,
+    2 * X / Y,
+    5 * X / (4 * Y),
+    Y / X**2,
+    X**-3 * Y,
+    X**-2,
+    1 / (X * Y),
+    2 / (X**2 * Y),
+    -(X**-2),
+    Y * X ** sp.Rational(-3, 2),
+    X ** sp.Rational(3, 2) / Y ** sp.Rational(1, 3),
+    X**Y,
+    X + sp.Float("-0.375"),
+    sp.Float("-1.5") * X * Y,
+    X**2 - Y**2 - 7,
+    -X * Y - 3,
+    (X - Y) ** 5,
+]
+
+
+@pytest.mark.parametrize("expr", FORMS, ids=str)
+def test_sums_products_and_powers_enclose_their_exact_values(expr):
+    at = {X: sp.Rational(11, 8), Y: sp.Rational(5, 4)}
+    (found,) = lower([expr], [X, Y], "ball")(1.375, 1.25)
+    exact = sp.nsimplify(expr, rational=True).xreplace(at)
+    assert abs(found - arb(str(sp.N(exact, REFERENCE_DIGITS)))) < 1e-30
+    ctx.prec = HIGH
+    assert found.overlaps(arb(str(sp.N(exact, 2 * REFERENCE_DIGITS))))
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4, 7, 8, 101])
+def test_powers_of_a_wide_ball_hold_those_of_its_points_and_little_more(power):
+    (found,) = lower([(X + Y) ** power], [X, Y], "ball")(arb(0, 2), 0)
+    ends = (-(2**power) if power % 2 else 0, 2**power)
+    assert all(found.contains(end) for end in ends)
+    assert found.is_finite()
+    assert found.upper() <= 2**power * 1.01
+    assert found.lower() >= -(2**power) * 1.01

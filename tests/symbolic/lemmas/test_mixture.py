@@ -82,9 +82,12 @@ def test_stein_lemma_without_its_derivative_is_refuted():
     assert replace(step, rhs=broken).verify().finding.evidence is Evidence.REFUTED
 
 
-def test_kl_integrand_with_half_the_square_is_refuted():
+def test_kl_integrand_that_is_off_by_a_thousandth_is_refuted():
     step = with_rule("the new integrand")
-    assert replace(step, rhs=step.rhs / 2).verify().finding.evidence is Evidence.REFUTED
+    assert (
+        replace(step, rhs=step.rhs * sp.Rational(1001, 1000)).verify().finding.evidence
+        is Evidence.REFUTED
+    )
 
 
 # --- an oracle that shares no code ----------------------------------------------------------------

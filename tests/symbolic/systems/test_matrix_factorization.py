@@ -1,12 +1,14 @@
 """Deep linear chains against scalar differentiation and against chains in numbers."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import sympy as sp
 from mpmath import mp
 
+from symbolic import Evidence
 from symbolic.language.matrix_calculus import adjoint, differential, evaluate, letters
 from symbolic.systems.matrix_factorization.balanced import balanced_field
 from symbolic.systems.matrix_factorization.chain import (
@@ -32,14 +34,18 @@ ROUNDING = mp.mpf("1e-50")
 VISIBLE = mp.mpf("1e-3")
 # One wrong term among dozens, relative to their sum, in degree up to fourteen.
 SEEN = mp.mpf("1e-6")
+# What is wrong is wrong by this factor: a slip in the third digit.
+A_LITTLE = sp.Rational(1001, 1000)
 A_VALUE = 1.7
 DOCUMENT = derive()
 STEPS = [
     pytest.param(step, id=f"{derivation.name}: {step.rule}")
     for derivation in DOCUMENT.derivations
     for step in derivation.steps
+    if step.relation == "=="
 ]
-MATRIX_STEPS = [p for p in STEPS if not p.values[0].lhs.has(sp.Sum)]
+INEQUALITIES = [s for s in DOCUMENT.steps if s.relation != "=="]
+MATRIX_STEPS = [p for p in STEPS if not p.values[0].lhs.has(sp.Sum, sp.Derivative)]
 
 
 def entries(side):
@@ -80,7 +86,7 @@ def equal(lhs, rhs):
 
 
 def mutants(step):
-    """Sides with a sign changed, a factor 2, two letters exchanged, or an adjoint left out."""
+    """Sides with a sign changed, a factor 1.001, two letters exchanged, or an adjoint left out."""
     zero = step.rhs == 0
     whole, other = (step.lhs, step.rhs) if zero else (step.rhs, step.lhs)
     term = sp.Add.make_args(entries(whole)[0])[0]
@@ -92,7 +98,11 @@ def mutants(step):
     if not zero:  # of zero these are no errors
         names = sorted((x for x in whole.free_symbols if not x.is_commutative), key=str)
         swaps = [{a: b, b: a} for a, b in itertools.pairwise(names)]
-        broken += [-whole, 2 * whole, *(whole.subs(swap, simultaneous=True) for swap in swaps)]
+        broken += [
+            -whole,
+            A_LITTLE * whole,
+            *(whole.subs(swap, simultaneous=True) for swap in swaps),
+        ]
     return [(m, other) for m in broken if not equal(m, whole)]
 
 
@@ -100,6 +110,13 @@ def mutants(step):
 def test_step_is_proved_by_expansion(step):
     assert equal(step.lhs, step.rhs)
     assert any(a != 0 for a in entries(step.lhs))
+
+
+@pytest.mark.parametrize("step", INEQUALITIES, ids=lambda s: s.rule)
+def test_an_inequality_of_numbers_is_proved_and_its_converse_refuted(step):
+    assert step.verify().evidence is Evidence.PROVED
+    converse = {"<=": ">=", ">=": "<="}[step.relation]
+    assert replace(step, relation=converse).verify().evidence is Evidence.REFUTED
 
 
 @pytest.mark.parametrize("step", MATRIX_STEPS)

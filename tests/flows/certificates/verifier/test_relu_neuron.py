@@ -209,3 +209,44 @@ def test_a_branch_that_is_far_off_or_no_branch_is_refused():
     for sign in (0, 2, -2):
         with pytest.raises(Refused, match="wrong signs"):
             branching([(1.0, 1.5), (1.0, 1.5)], sign)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "w"),
+    [
+        ({"n": 2, "d": 2, "teacher": [1.0, 0.0]}, np.ones((1, 2))),
+        ({"n": 1, "d": 3, "teacher": [1.0, 0.0]}, np.ones((1, 2))),
+        ({"n": 1, "d": 2, "teacher": [1.0, 0.0, 0.0]}, np.ones((1, 2))),
+        ({"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.ones((1, 2, 1))),
+        ({"n": 1, "d": 2, "teacher": [0.0, 0.0]}, np.ones((1, 2))),
+    ],
+)
+def test_teacher_and_start_that_do_not_fit_are_refused(parameters, w):
+    with pytest.raises(Refused, match="do not fit"):
+        checker.Neurons(parameters, w)
+
+
+def test_the_start_is_every_neuron_in_the_frame_of_the_teacher():
+    generator = np.random.default_rng(5)
+    w, v = generator.normal(size=(3, 4)), generator.normal(size=4)
+    problem = checker.Neurons({"n": 3, "d": 4, "teacher": v.tolist()}, w)
+    assert problem.n == 3 and len(problem.start) == 3 * 4
+    rows = np.vstack(
+        [np.vectorize(float)(problem.start).reshape(3, 4), [float(x) for x in problem.v]]
+    )
+    every = np.vstack([w, v])
+    assert np.abs(rows @ rows.T - every @ every.T).max() < ROUNDED
+
+
+def test_the_hessian_of_a_point_has_all_its_digits():
+    generator = np.random.default_rng(6)
+    for n, q in ((2, 2), (2, 3), (3, 4)):
+        w = generator.normal(size=(n, q))
+        problem = checker.Neurons({"n": n, "d": q, "teacher": [1.0] * q}, w)
+        assert all(c.rad() < ROUNDED for c in problem.hessian(problem.start).ravel())
+
+
+def test_an_entry_of_a_projector_that_is_wider_than_its_bounds_is_replaced_by_them():
+    for length, radius in ((0.9, 0.81), (1.1, 1.0), (1.35, 1.0)):
+        (found,) = checker._projector(np.array([arb(0, length)]), arb(1)).ravel()
+        assert radius <= found.rad() < radius * (1 + 1e-6)

@@ -8,7 +8,6 @@ import pytest
 import flows
 from flows.core.errors import InputError
 from flows.ensembles import threshold
-from flows.report import report
 from flows.report.cases.score_matching import PORTRAITS, cases
 from flows.report.figures.score_matching import amplification_figure, far_figure, loss_figure
 from flows.report.figures.score_matching_paper import (
@@ -100,14 +99,18 @@ def test_the_far_regime_is_drawn_with_its_limit_and_its_fit(apart):
     assert exponent[-1] < -1.04  # a power alone would be seen
 
 
-def test_the_regimes_of_the_paper_are_drawn_side_by_side():
-    panels = np.array(paper_figure(30.0).axes).reshape(3, 2)
-    for column, ends in zip(panels.T, ((0.0, 1.0), (4.0, 7.0)), strict=True):
-        coordinate, length, loss = ([y(curve) for curve in axes.lines] for axes in column)
-        assert ends[0] < max(curve[-1] for curve in length[:5]) < ends[1]
+def test_a_run_of_the_paper_is_drawn_with_its_components_and_events():
+    for case, (least, most) in zip(cases()[:2], ((0.0, 1.0), (4.0, 7.0)), strict=True):
+        run = flows.integrate(case.system, case.start, 30.0, rtol=1e-6)
+        panels = paper_figure(run).axes
+        coordinate, length, loss = ([y(curve) for curve in axes.lines] for axes in panels)
+        assert least < max(curve[-1] for curve in length[:5]) < most
         np.testing.assert_array_less(np.abs(coordinate[:5]), np.array(length[:5]) + 1e-9)
         assert (np.diff(loss[0]) < 0).all()
-    assert [text.get_text() for text in panels[0, 1].texts] == ["locked, diverging"]
+        assert coordinate[0][0] == pytest.approx(4.0 if most == 1.0 else 6.0, rel=1e-3)
+        early = paper_figure(run, latest=3.0).axes[2].lines[0].get_xdata()
+        assert early[-1] <= 3.0 < run.t[-1]
+    assert [text.get_text() for text in panels[0].texts] == ["locked, diverging"]
 
 
 def test_a_bracket_contains_the_change_of_regime_and_follows_the_law():
@@ -171,22 +174,20 @@ def test_each_flow_decreases_its_own_loss_from_the_same_start():
 
 def test_the_runs_of_the_page_refute_what_is_broken_and_nothing_else():
     own = cases()
-    draw = report._Drawing("score_matching", None)
-    for number, case in enumerate(own, 1):
+    for case in own:
         assert case.command.splitlines()[-1].startswith("popflow check score_matching --")
         if "M = 6" in case.title:  # many nodes; the same controls as M = 4 and the far regime
             continue
-        shown = report._run(case, draw, number)
-        assert shown["run"].completed
-        assert {str(v.verdict) for v, *_ in shown["broken"]} == {"VIOLATED"}
-        assert "VIOLATED" not in {str(v.verdict) for v, *_ in shown["verdicts"]}
-        assert len(shown["figures"]) == len(case.figures)
+        run = flows.integrate(case.system, case.start, case.t_end)
+        assert run.completed
+        assert {str(flows.check(run, c)[0].verdict) for c in case.broken} == {"VIOLATED"}
+        assert "VIOLATED" not in {str(v.verdict) for v in flows.check(run)}
+        assert all(draw(run).axes for draw in case.figures.values())
     assert len(own) == 5
 
 
 def test_the_page_has_all_portraits():
     assert set(PORTRAITS.values()) == {
-        paper_figure,
         threshold_figure,
         landscape_figure,
         comparison_figure,

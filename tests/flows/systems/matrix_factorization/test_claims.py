@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 import potentials
@@ -118,7 +119,50 @@ BROKEN = {
     "skew_monotone": (lambda: run_of(20.0, PLUS_BALANCED, balanced=True), {"sign": -1}),
     "main_term_grows": (lambda: run_of(20.0, PLUS_BALANCED, balanced=True), {"sign": -1}),
     "local_rate": (lambda: run_of(40.0, PLUS_BALANCED, balanced=True, target=2.0), {"exponent": 6}),
+    "parts_dissipate": (lambda: run_of(20.0, PLUS), {"exponent": sp.Rational(21, 10)}),
+    "singular_value_flow": (lambda: run_of(20.0, PLUS), {"hypotheses": ()}),
+    "fit_decays": (lambda: run_of(20.0, PLUS), {"exponent": sp.Rational(19, 10)}),
+    "layers_local": (lambda: run_of(20.0, PLUS), {"sign": -1}),
+    "balance_rate": (lambda: run_of(20.0, PLUS), {"sign": -1}),
 }
+# Constants are broken by a thousandth: the claim's own, or the tightest one of the run.
+A_THOUSANDTH = sp.Rational(1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("claim", "balanced", "constant"),
+    [
+        ("parts_dissipate", True, 1 + A_THOUSANDTH),
+        ("fit_decays", True, 2 * (1 + A_THOUSANDTH)),
+        ("layers_local", False, None),
+        ("balance_rate", False, None),
+    ],
+)
+def test_a_constant_that_is_off_by_a_thousandth_is_violated(claim, balanced, constant):
+    run = run_of(20.0, PLUS_BALANCED if balanced else PLUS, balanced=balanced)
+    assert outcome(run, claim) is Outcome.HOLDS
+    known = list(CLAIMS[claim].conclusions)
+    if constant is None:
+        (found,) = flows.check(run, replace(CLAIMS[claim], conclusions=tuple(known[-1:])))
+        constant = sp.Float(found.constant) * (1 - A_THOUSANDTH)
+    known[-1] = replace(known[-1], constant=constant)
+    assert outcome(run, claim, conclusions=tuple(known)) is Outcome.VIOLATED
+
+
+def test_a_speed_of_singular_values_that_is_off_by_a_thousandth_is_violated():
+    run = run_of(20.0, PLUS_BALANCED, balanced=True)
+    assert outcome(run, "singular_value_flow") is Outcome.HOLDS
+    (known,) = CLAIMS["singular_value_flow"].conclusions
+    speed = potentials.symbol("singular_speed")
+    broken = replace(known, lhs=known.lhs.subs(speed, speed * (1 + A_THOUSANDTH)))
+    assert outcome(run, "singular_value_flow", conclusions=(broken,)) is Outcome.VIOLATED
+
+
+def test_a_claim_about_the_local_stage_says_how_its_times_are_read():
+    for claim in CLAIMS.values():
+        used = {str(s) for c in claim.comparisons for s in c.rhs.free_symbols}
+        used |= {str(s) for c in claim.comparisons for x in c.where for s in x.free_symbols}
+        assert any(name.endswith("T2") for name in used) is ("T2 is read at" in claim.reading)
 
 
 def test_every_claim_is_broken_once():

@@ -21,10 +21,10 @@ def test_the_document_has_the_derivations_of_the_system_in_order():
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [
-        # Growth by the square, not by the square root, of what gradient EM has.
-        ("until the cluster has reached the target", sp.Rational(1, 2), sp.S.One),
-        # A far loss of exp(-R^2/4), not exp(-R^2/8).
-        ("pull on the far components, leading order", sp.Rational(-1, 8), sp.Rational(-1, 4)),
+        # Growth by the power 3/5, not by the square root, of what gradient EM has.
+        ("until the cluster has reached the target", sp.Rational(1, 2), sp.Rational(3, 5)),
+        # A far loss of exp(-9 R^2/40), not exp(-R^2/8).
+        ("pull on the far components, leading order", sp.Rational(-1, 8), sp.Rational(-9, 40)),
     ],
 )
 def test_another_exponent_is_refuted(rule, old, new):

@@ -1,0 +1,116 @@
+"""``popflow law``: how the loss goes to its limit, derived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.cli import arguments, examples, output
+from flows.cli.options import flow_options, given
+from flows.cli.runs import check_given, result_file
+from flows.core.errors import InputError
+from flows.systems.registry import SYSTEMS
+
+if TYPE_CHECKING:
+    from flows.runs.late_law import LateLaw
+
+# Options that say nothing about a minimiser.
+OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
+
+
+@click.command(epilog=examples.LAW)
+@arguments.subject
+@click.option(
+    "--at",
+    metavar="FILE",
+    help="Minimiser, .npy or JSON lists: neurons along the teacher, means, layers.",
+)
+@click.option(
+    "--confined",
+    is_flag=True,
+    help="The law on the cone of conserved quantities, such as balanced layers.",
+)
+@flow_options
+@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def law(
+    subject: str,
+    at: str | None,
+    confined: bool,
+    latex: str | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Derive how the loss goes to its limit: rate, constant, and how fast.
+
+    Of SYSTEM at a minimiser (--at; n and d are read from it), or of the run in a file, whose
+    minimiser is read off. Without --at the system's own one is used where one point serves.
+
+    Exit code 3: there is no law of this kind, and why.
+    """
+    from flows.core.files import check_output, write_file
+    from symbolic.evidence.derivation import Document
+
+    check_output(latex, force)
+    found = _derived(subject, at, confined, options)
+    if latex is not None and found.derivation is not None:
+        text = Document(f"late-time law of {found.system}", (found.derivation,)).latex()
+        write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+    if as_json:
+        output.print_json(found.to_json())
+    elif found.laws:
+        _show(found)
+    if not found.laws:
+        click.echo(f"popflow: no law: {found.reason}", err=True)
+        return 3
+    return 0
+
+
+def _derived(subject: str, at: str | None, confined: bool, options: dict[str, Any]) -> LateLaw:
+    from flows.runs.late_law import late_time_law
+
+    if subject not in SYSTEMS:
+        result_file(subject, options)
+        if at is not None:
+            raise InputError("--at does not apply to a result file; leave it out")
+        from flows.runs.trajectory import load
+
+        return late_time_law(load(subject), confined=confined)
+    for name in given(options):
+        if name in OF_RUNS:
+            raise InputError(
+                f"--{name.replace('_', '-')}: a minimiser has none; leave it out, or give the file"
+                " of a run"
+            )
+    check_given(subject, options)
+    system, where = SYSTEMS[subject].from_options({**options, "initial": at})
+    return late_time_law(system, None if at is None else where, confined=confined)
+
+
+def _show(found: LateLaw) -> None:
+    rows = []
+    for k, one in enumerate(found.laws):
+        weak = sorted({str(level) for level in one.evidence.values()})
+        rows.append(
+            (
+                "this run" if k == found.chosen and len(found.laws) > 1 else "",
+                str(one),
+                list(one.gamma),
+                f"{one.share:.0%}",
+                ", ".join(weak),
+            )
+        )
+    tables = [
+        output.table(
+            ("", f"late-time law of {found.system}", "gamma", "share of starts", "evidence"), rows
+        )
+    ]
+    if found.derivation is not None:
+        tables.append(output.derivation_table(found.derivation))
+    output.console().print(*tables)
+    for note in (*found.derived.notes, *found.notes):
+        click.echo(f"  {note}")

@@ -1,0 +1,154 @@
+"""The systems' losses at a minimiser, as points from which a late-time law is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import sympy as sp
+
+from symbolic.asymptotics.point import Point
+from symbolic.language.blocks import Block, entries, explicit
+from symbolic.language.expectation import Expectation
+from symbolic.language.primitives import definition
+from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA, pair_energy
+
+__all__ = ["layers", "means", "neurons"]
+
+
+def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
+    r"""Neurons `h_i e_1` of the ReLU loss with the teacher `e_1`.
+
+    .. math:: L = \tfrac14 |r|^2 + \sum_{i<j} e(w_i, w_j) - \sum_i e(w_i, v)
+
+    with the pair energy `e` of acute angles, ``theta = atan(area/dot)``, where ``area = |a||b| sin
+    theta``.
+
+    Parameters
+    ----------
+    shares : sequence of Expr
+        The `h_i`.
+    d : int
+        Dimension.
+    """
+    w = sp.MatrixSymbol("w", len(shares), d)
+    rows = [[w[i, j] for j in range(d)] for i in range(len(shares))]
+    teacher = [sp.Integer(j == 0) for j in range(d)]
+    residual = [sum(row[j] for row in rows) - teacher[j] for j in range(d)]
+    pairs = [_energy(a, b) for i, a in enumerate(rows) for b in rows[:i]]
+    with_teacher = [_energy(a, teacher) for a in rows]
+    loss = sp.Add(*(c**2 for c in residual)) / 4 + sp.Add(*pairs) - sp.Add(*with_teacher)
+    at = [h * e for h in shares for e in teacher]
+    return _point(loss, [w], at)
+
+
+def _energy(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:
+    """Pair energy, from its closed form in lengths and angle."""
+    dot = sp.Add(*(p * q for p, q in zip(a, b, strict=True)))
+    planes = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in range(len(a)) for j in range(i)]
+    area = sp.sqrt(sp.Add(*planes))
+    lengths = {
+        sp.sin(THETA): sp.Symbol("area") / (ALPHA * BETA),
+        sp.cos(THETA): sp.Symbol("dot") / (ALPHA * BETA),
+    }
+    energy = sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
+    return energy.subs({sp.Symbol("area"): area, sp.Symbol("dot"): dot, THETA: sp.atan(area / dot)})
+
+
+def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:
+    r"""Means at zero, of the mixture's KL divergence or of its score-matching loss.
+
+    .. math:: L = -E \log \sum_i \pi_i e^{\mu_i \cdot x - |\mu_i|^2/2}
+              \quad \text{or} \quad L = E |v|^2, \qquad v = \sum_i \psi_i \mu_i
+
+    Parameters
+    ----------
+    weights : sequence of Expr
+        The `pi_i`, of sum one.
+    d : int
+        Dimension.
+    score : bool
+        Which loss.
+    """
+    n = len(weights)
+    mu, x = sp.MatrixSymbol("mu", n, d), sp.MatrixSymbol("x", d, 1)
+    rows = [[mu[i, j] for j in range(d)] for i in range(n)]
+    parts = [
+        w * sp.exp(sp.Add(*(m * x[j, 0] - m**2 / 2 for j, m in enumerate(row))))
+        for w, row in zip(weights, rows, strict=True)
+    ]
+    total = sp.Add(*parts)
+    if score:
+        v = [
+            sp.Add(*(p * r[j] for p, r in zip(parts, rows, strict=True))) / total for j in range(d)
+        ]
+        loss = Expectation(sp.Add(*(c**2 for c in v)), x)
+    else:
+        loss = Expectation(-sp.log(total), x)
+    return _point(loss, [mu], [sp.S.Zero] * (n * d))
+
+
+def layers(
+    at: Sequence[sp.MatrixBase], target: sp.MatrixBase, regularization: sp.Expr
+) -> tuple[Point, tuple[sp.ImmutableMatrix, ...]]:
+    """Real layers, and the linear symmetries of their loss.
+
+    Parameters
+    ----------
+    at : sequence of Matrix
+        `W_1, ..., W_N`.
+    target : Matrix
+        `Sigma`.
+    regularization : Expr
+        The strength `a` of the balancing term.
+
+    Returns
+    -------
+    Point, tuple of Matrix
+        The generators turn one layer's rows and the next one's columns against each other: by any
+        matrix without the balancing term, by rotations with it. For a multiple of the identity,
+        rotations of the first layer's columns with the last one's rows are among them.
+    """
+    d, depth = target.rows, len(at)
+    blocks = [sp.MatrixSymbol(f"w{j + 1}", d, d) for j in range(depth)]
+    factors = [sp.Matrix(d, d, entries(block)) for block in blocks]
+    product = sp.eye(d)
+    for w in factors:
+        product = w * product
+    loss = sp.Add(*(e**2 for e in target - product)) / 2
+    for before, after in pairwise(factors):
+        gap = before * before.T - after.T * after
+        loss += regularization / 4 * sp.Add(*(e**2 for e in gap))
+    symbols = tuple(s for block in blocks for s in entries(block))
+    values = tuple(e for w in at for e in w)
+    point = Point(symbols, loss, sp.S.Zero, (), values)
+    outer = target == target[0, 0] * sp.eye(d)
+    return point, tuple(_turns(d, depth, regularization == 0, outer))
+
+
+def _turns(d: int, depth: int, every: bool, outer: bool) -> list[sp.ImmutableMatrix]:
+    """Generators ``W_j -> A W_j``, ``W_(j+1) -> -W_(j+1) A`` as matrices on all entries."""
+    size, found, unit = d * d, [], sp.eye(d)
+    for j in range(depth if outer else depth - 1):
+        after = (j + 1) % depth
+        for p in range(d):
+            for q in range(d) if every and after else range(p):
+                a = sp.zeros(d, d)
+                a[p, q] = 1
+                if not (every and after):
+                    a[q, p] = -1
+                x = sp.zeros(depth * size, depth * size)
+                rows, columns = (
+                    slice(j * size, (j + 1) * size),
+                    slice(after * size, (after + 1) * size),
+                )
+                x[rows, rows] = sp.kronecker_product(a, unit)
+                x[columns, columns] = -sp.kronecker_product(unit, a.T)
+                found.append(sp.ImmutableMatrix(x))
+    return found
+
+
+def _point(loss: sp.Expr, blocks: Sequence[Block], at: Sequence[sp.Expr]) -> Point:
+    form = explicit(loss, blocks)
+    symbols = tuple(s for block in blocks for s in entries(block))
+    return Point(symbols, form.plain, form.integrand, form.x, tuple(at))

@@ -1,0 +1,112 @@
+"""The checker is short, and shares nothing with what it checks."""
+
+import ast
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import flows
+from flows.certificates.certificate import certifiable
+from flows.certificates.features.registry import BOXES
+from flows.certificates.verifier.verify import EQUATIONS
+
+ROOT = Path(__file__).parents[4]
+VERIFIER = ROOT / "flows" / "certificates" / "verifier"
+# One can read so much in an evening: the argument of a segment and the equations of one system.
+LINES = 200
+# What the checker may use: Python, arrays, balls.
+LIBRARIES = {
+    "__future__",
+    "abc",
+    "fractions",
+    "functools",
+    "itertools",
+    "json",
+    "math",
+    "os",
+    "pathlib",
+    "re",
+    "typing",
+    "numpy",
+    "flint",
+}
+# Tokens that are no code.
+NO_CODE = {
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.ENCODING,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}
+
+
+def test_what_is_no_certificate_is_not_loaded_as_one(tmp_path):
+    (tmp_path / "text.json").write_text("{not json")
+    (tmp_path / "value.json").write_text("{}")
+    for name in ("missing.json", "text.json", "value.json"):
+        with pytest.raises(flows.InputError, match="expected a certificate"):
+            flows.load_certificate(tmp_path / name)
+
+
+def lines_of_code(file):
+    """Numbers of the lines that are not blank, comments or docstrings."""
+    with file.open("rb") as stream:
+        tokens = [t for t in tokenize.tokenize(stream.readline) if t.type not in NO_CODE]
+    statements = {
+        t.start[0]
+        for t, before in zip(tokens[1:], tokens, strict=False)
+        if t.type != tokenize.STRING or before.end[0] == t.start[0]
+    }
+    return {line for t in tokens for line in (t.start[0], t.end[0]) if t.start[0] in statements}
+
+
+@pytest.mark.parametrize("system", EQUATIONS)
+def test_the_mathematics_of_the_checker_is_short(system):
+    files = [VERIFIER / "segment.py", VERIFIER / f"{system}.py"]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) <= LINES
+
+
+def imported(source):
+    """Modules that a file imports anywhere."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add("." * node.level + (node.module or ""))
+    return found
+
+
+def foreign(source):
+    """What a file of the checker imports and may not."""
+    room = ".".join(VERIFIER.relative_to(ROOT).parts)
+    beside = {f"{room}.{file.stem}" for file in VERIFIER.glob("*.py")}
+    return imported(source) - LIBRARIES - beside - {"flows.core.errors"}
+
+
+@pytest.mark.parametrize("file", sorted(VERIFIER.glob("*.py")), ids=lambda file: file.stem)
+def test_the_checker_shares_no_code_with_what_it_checks(file):
+    assert foreign(file.read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from flows.certificates.proof import norm",
+        "def f():\n    import flows.core.balls",
+        "from flows.certificates import chebyshev",
+        "from .. import proof",
+        "import importlib",
+        "import sympy",
+    ],
+)
+def test_the_scan_of_imports_sees_what_is_shared(source):
+    assert foreign(source) != set()
+
+
+def test_every_system_that_can_be_certified_can_be_checked():
+    assert set(certifiable()) == set(EQUATIONS) == set(BOXES)
+    assert "score_matching" not in certifiable()

@@ -1,0 +1,63 @@
+"""`popflow law`: what it prints, its exit codes, its errors."""
+
+import json
+
+import pytest
+
+from flows.cli.main import main
+
+
+@pytest.fixture
+def at(tmp_path):
+    def write(value):
+        path = tmp_path / "at.json"
+        path.write_text(json.dumps(value))
+        return str(path)
+
+    return write
+
+
+def asked(capsys, *words):
+    code = main(["law", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_json_has_the_laws_with_their_evidence(capsys, at):
+    code, out, _ = asked(capsys, "relu_neuron", "--at", at([[0.25, 0], [0.75, 0]]), "--json")
+    found = json.loads(out)
+    assert code == 0 and found["chosen"] == 0 and found["limit_loss"] == 0
+    (law,) = found["laws"]
+    assert (law["kind"], law["exponent"], law["constant_exact"]) == ("power", "3", "3*pi**2/32")
+    assert law["constant"] == pytest.approx(0.92527541260, rel=1e-10)
+    assert law["evidence"]["direction"] == "PROVED"
+    assert {step["evidence"] for step in found["steps"]} == {"PROVED"}
+
+
+def test_a_refusal_has_a_reason_no_number_and_exit_code_3(capsys, at):
+    code, out, err = asked(capsys, "relu_neuron", "--at", at([[0.5, 0], [0.4, 0]]), "--json")
+    found = json.loads(out)
+    assert code == 3 and found["laws"] == [] and "sum to 0.9" in found["reason"]
+    assert err.startswith("popflow: no law: the point is no minimiser")
+
+
+def test_options_of_the_system_and_a_latex_document(capsys, tmp_path):
+    path = tmp_path / "law.tex"
+    words = ("gmm_em", "--n", "3", "--d", "1", "--weights", "0.25,0.25,0.5")
+    code, out, _ = asked(capsys, *words, "--latex", str(path))
+    assert code == 0 and "L - L* ~" in out and "leading form" in out
+    assert r"\begin{document}" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("relu_neuron",), "give them (--at FILE)"),
+        (("gmm_em", "--t-end", "3"), "--t-end: a minimiser has none"),
+        (("gmm_em", "--depth", "3"), "--depth is not an option of gmm_em"),
+        (("relu",), "unknown system or file 'relu'"),
+    ],
+)
+def test_a_bad_request_is_one_line_and_exit_code_2(capsys, words, message):
+    code, out, err = asked(capsys, *words)
+    assert code == 2 and out == "" and message in err and err.count("\n") == 1

@@ -1,0 +1,184 @@
+"""The laws of the systems, and of runs, which know nothing of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.core.errors import InputError
+from flows.runs.verdict import Outcome
+from symbolic.evidence.identity import Evidence
+
+END = 1e12
+# At the end of a run the loss differs from its law by corrections: of the direction, t^-2gamma, and
+# log t/t. They are below this for the starts that are taken.
+NEAR = 1e-4
+
+
+def scaled(run, law):
+    """`t^p L / C` at the end of a run."""
+    one = law.laws[law.chosen]
+    return float(run.t[-1] ** float(one.exponent) * run["loss"][-1] / one.constant)
+
+
+@pytest.fixture(scope="module")
+def neurons():
+    system = flows.ReLUNeuron(n=3, d=3, teacher=[2, 0, 0])
+    run = flows.integrate(system, system.initial(scale=0.2, seed=0), t_end=END)
+    return run, flows.late_time_law(run)
+
+
+def test_a_run_of_neurons_chooses_one_of_several_laws_and_follows_it(neurons):
+    run, law = neurons
+    assert len(law.laws) >= 1 and law.chosen is not None
+    assert abs(scaled(run, law) - 1) < NEAR
+    others = [one.constant for k, one in enumerate(law.laws) if k != law.chosen]
+    assert all(abs(law.laws[law.chosen].constant / c - 1) > 10 * NEAR for c in others)
+    assert law.laws[law.chosen].evidence["this run"] is Evidence.SAMPLED
+    assert law.laws[law.chosen].evidence["direction"] is not Evidence.SAMPLED
+
+
+def test_the_claims_of_a_law_hold_and_an_exponent_or_a_constant_that_is_off_is_violated(neurons):
+    run, law = neurons
+    upper, lower = law.claims()
+
+    def verdict(claim):
+        return flows.check(run, claim)[0].verdict
+
+    assert verdict(upper) is verdict(lower) is Outcome.HOLDS
+    assert verdict(replace(lower, exponent=sp.Rational(298, 100))) is Outcome.VIOLATED
+    assert verdict(replace(upper, exponent=sp.Rational(31, 10))) is Outcome.VIOLATED
+    for claim, factor in ((upper, 0.999), (lower, 1.001)):
+        (c,) = claim.conclusions
+        off = replace(claim, conclusions=(replace(c, constant=factor * c.constant),))
+        assert verdict(off) is Outcome.VIOLATED
+
+
+def test_two_neurons_have_the_constant_of_their_shares_and_teacher():
+    system = flows.ReLUNeuron(n=2, d=4, teacher=[0, 3, 0, 4])
+    run = flows.integrate(system, system.initial(seed=1), t_end=END)
+    law = flows.late_time_law(run)
+    h = run.state[-1] @ np.array([0, 3, 0, 4]) / 25
+    assert law.laws[0].constant == pytest.approx(
+        8 * np.pi**2 / 3 * (h[0] * h[1] / sum(h) ** 2) ** 2 * 25, rel=1e-12
+    )
+    assert abs(scaled(run, law) - 1) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("system", "constant"),
+    [
+        (flows.GMMEM(n=3, d=2), 9 / 8),
+        (flows.GMMEM(n=3, d=2, weights=[0.2, 0.3, 0.5]), 16 / 9),
+        (flows.GMMEM(n=3, d=1, weights=[0.2, 0.3, 0.5]), None),
+        (flows.ScoreMatching(n=3, d=2, noise_time=0.5, target=[1, 2]), 9 * np.e**2 / 32),
+    ],
+    ids=["equal weights", "other weights", "other weights on a line", "score matching"],
+)
+def test_a_run_of_a_mixture_follows_the_law_of_its_weights(system, constant):
+    origin = np.zeros(system.d) if system.origin is None else system.origin
+    start = np.random.default_rng(3).normal(size=(system.n, system.d)) / 10 + origin
+    run = flows.integrate(system, start, t_end=1e10)
+    law = flows.late_time_law(run)
+    if constant is not None:
+        assert law.laws[0].constant == pytest.approx(constant, rel=1e-12)
+    assert abs(scaled(run, law) - 1) < NEAR
+    wrong = [v.verdict for c in law.claims() for v in flows.check(run, replace(c, exponent=1.9))]
+    assert Outcome.VIOLATED in wrong
+
+
+def test_a_factorisation_converges_with_the_rate_of_its_law():
+    system = flows.MatrixFactorization(d=2, target=np.diag([1.0, 0.5]))
+    start = np.stack([np.diag([1.0, 0.9])] * 4) + 0.05 * system.initial(scale=1, seed=1)
+    run = flows.integrate(system, start, t_end=40)
+    law = flows.late_time_law(run)
+    (one,) = law.laws
+    assert one.kind == "exponential" and one.evidence["rate"] is Evidence.SAMPLED
+    assert -run.quantities["loss_dot"][-1] / run["loss"][-1] == pytest.approx(one.rate, rel=1e-6)
+    assert {v.verdict for c in law.claims() for v in flows.check(run, c)} == {Outcome.HOLDS}
+    broken = replace(law, derived=replace(law.derived, laws=(replace(one, rate=1.001 * one.rate),)))
+    assert Outcome.VIOLATED in {v.verdict for c in broken.claims() for v in flows.check(run, c)}
+
+
+def test_a_failing_factorisation_has_a_power_law_on_the_balanced_cone():
+    system = flows.MatrixFactorization(d=1, regularization=0)
+    law = flows.late_time_law(system, at=np.zeros((4, 1, 1)), confined=True)
+    (one,) = law.laws
+    assert law.derived.limit == sp.Rational(1, 2)
+    assert (one.exponent, one.constant_exact) == (2, sp.Rational(1, 4))
+
+
+def test_a_run_that_stays_at_a_saddle_of_its_form_goes_to_no_attractor():
+    # Four neurons in two coincident pairs: between the pairs the form has a saddle.
+    system = flows.ReLUNeuron(n=4, d=3)
+    pair = np.array([[0.3, 0.1, 0.0], [0.2, -0.1, 0.0]])
+    run = flows.integrate(system, np.repeat(pair, 2, axis=0), t_end=1e8)
+    law = flows.late_time_law(run)
+    assert law.laws and law.chosen is None and "saddle" in law.notes[-1]
+    with pytest.raises(InputError, match="claims: expected one law"):
+        law.claims()
+
+
+def test_a_run_near_a_saddle_is_told_when_it_will_have_left():
+    system = flows.ReLUNeuron(n=4, d=3)
+    pair = np.repeat([[0.3, 0.1, 0.0], [0.2, -0.1, 0.0]], 2, axis=0)
+    start = pair + 1e-4 * np.random.default_rng(0).normal(size=pair.shape)
+    early = flows.late_time_law(flows.integrate(system, start, t_end=1e7))
+    assert early.chosen is not None and "beside a saddle" in early.notes[-1]
+    assert early.arrives > 1e7
+    later = flows.late_time_law(flows.integrate(system, start, t_end=100 * early.arrives))
+    assert later.arrives == 0.0
+    assert early.laws[early.chosen].constant == pytest.approx(
+        later.laws[later.chosen].constant, rel=1e-3
+    )
+
+
+def test_a_run_before_its_late_regime_has_no_law():
+    system = flows.ReLUNeuron(n=3, d=3)
+    law = flows.late_time_law(flows.integrate(system, system.initial(seed=0), t_end=10))
+    assert not law.laws and law.reason.startswith("the run has not reached its late regime")
+
+
+REFUSED = {
+    "sum": ([[0.5, 0], [0.4, 0]], "sum to 0.9 times the teacher"),
+    "line": ([[0.5, 0.1], [0.5, -0.1]], "neuron 1 is not along the teacher"),
+    "side": ([[1.5, 0], [-0.5, 0]], "neuron 2 points away"),
+}
+
+
+@pytest.mark.parametrize(("at", "reason"), REFUSED.values(), ids=REFUSED)
+def test_neurons_that_are_no_minimiser_are_refused(at, reason):
+    law = flows.late_time_law(flows.ReLUNeuron(n=2, d=2), at=at)
+    assert law.laws == () and reason in law.reason
+    assert set(law.to_json()) == {"system", "parameters", "at", "laws", "reason"}
+
+
+def test_dead_neurons_are_left_out():
+    at = [[0.5, 0, 0], [0, 0, 0], [0.5, 0, 0]]
+    law = flows.late_time_law(flows.ReLUNeuron(n=3, d=3), at=at)
+    assert law.laws[0].constant_exact == sp.pi**2 / 6
+    assert law.notes == ("1 neurons at zero are left out",)
+
+
+def test_an_own_loss_has_the_law_of_its_expression():
+    y = sp.Symbol("y")
+    law = flows.late_time_law(flows.OwnSystem("quartic", [y], y**4 / 4), at=[0.0])
+    assert str(law) == "L - L* ~ 0.0625 t^-2, C = 1/16"
+    with pytest.raises(InputError, match="expected a minimiser of quartic"):
+        flows.late_time_law(flows.OwnSystem("quartic", [y], y**4 / 4))
+
+
+@pytest.mark.parametrize(
+    ("subject", "at", "words"),
+    [
+        (flows.ReLUNeuron(n=2, d=2), None, "depends on their shares"),
+        (flows.ReLUNeuron(n=2, d=2), [[1, 0]], "shape"),
+        (flows.ReLUNeuron(n=2, d=2), [[np.nan, 0], [1, 0]], "finite"),
+        ("relu_neuron", None, "expected a system or a run"),
+    ],
+)
+def test_what_is_no_minimiser_or_no_system_is_an_error(subject, at, words):
+    with pytest.raises(InputError, match=words):
+        flows.late_time_law(subject, at=at)

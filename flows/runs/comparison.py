@@ -69,12 +69,16 @@ ROUNDING = 1e-13
 
 @dataclass(frozen=True)
 class _Sides:
-    """Both sides of a comparison, the error of their difference, and where they are compared."""
+    """Both sides of a comparison, the error of their difference, and where they are compared.
+
+    `once` says that they are to be compared at the start alone.
+    """
 
     lhs: Array
     rhs: Array
     error: Array
     chosen: Mask
+    once: bool
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ def measure(
     (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
         (_split(run, x) if c.asymptotic else (0.0, x)) for x in (c.lhs, constant * c.rhs)
     )
+    # What is said of the start, or compares numbers of the whole run, selects the start alone.
+    once = not chosen[1:].any()
     lhs, rhs, error = uncertainty.compared(lhs_moving, rhs_moving, c.over)
     # Below FLOOR a run that converges exponentially has lost its digits.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
@@ -125,7 +131,7 @@ def measure(
     if not chosen.any():
         return _nothing("the statement is empty, its slack exceeds what it bounds")
     error = error + ROUNDING * (np.abs(lhs) + np.abs(rhs))
-    measured = _Sides(lhs, rhs, error, chosen)
+    measured = _Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
         found = _pointwise(run, c, measured)
         if c.at_infinity and found.holds and not regime.begun:
@@ -190,8 +196,7 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         reason = "margin below its error"
     else:
         looked, urgency = resolved, margin / (error if equal else size)
-        # What compares numbers of the whole run is measured once, at its start.
-        if count >= FEWEST or -symbol("t") in c.where:
+        if count >= FEWEST or sides.once:
             holds, reason = True, "holds"
         else:
             reason = f"too few output times to tell: {count}, at least {FEWEST}"

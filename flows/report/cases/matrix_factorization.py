@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -102,14 +103,17 @@ def _random(
     matrix = target * np.eye(3)
     system = MatrixFactorization(3, field, strength, matrix)
     options = f"--d 3 --field {field} --regularization {strength:g} --scale 0.2 --seed {seed}"
+    prepare = ""
     if target != 1:
-        options += f" --target FILE with {json.dumps(matrix.tolist())}"
+        options += " --target target.json"
+        prepare = f"echo {shlex.quote(json.dumps(matrix.tolist()))} > target.json"
     return Case(
         title,
         text,
         system,
         system.initial(0.2, seed, balanced),
         options + " --balanced" * balanced,
+        prepare,
         figures={STAGES: stages_figure},
         broken=broken,
         t_end=T_END,

@@ -109,6 +109,11 @@ def _show(found: LateLaw) -> None:
             ("", f"late-time law of {found.system}", "gamma", "share of starts", "evidence"), rows
         )
     ]
+    if bounds := found.bounds():
+        said = [
+            (b.claim, b.outcome, f"t^{b.slack}" if b.slack else "", str(b.source)) for b in bounds
+        ]
+        tables.append(output.table(("theorem", "by the law", "room", "source"), said))
     if found.derivation is not None:
         tables.append(output.derivation_table(found.derivation))
     output.console().print(*tables)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from symbolic.asymptotics.point import Point
 
-__all__ = ["Approach", "Minimiser", "fraction"]
+__all__ = ["Approach", "Escape", "Minimiser", "flattened", "fraction"]
 
 #: A number of a user is on the family of minimisers if it is as near as this, relative to its size.
 NEAR = 1e-9
@@ -62,6 +62,31 @@ class Approach:
 
     where: NDArray[Any]
     deviation: Array
+
+
+@dataclass(frozen=True)
+class Escape:
+    """A run that goes to infinity.
+
+    Parameters
+    ----------
+    loss : Expr
+        As a function of the radius, to leading order.
+    radius : Symbol
+        The distance.
+    mass : Expr
+        How many entries move together.
+    time_unit : Expr
+        As of a `Minimiser`.
+    remarks : tuple of str
+        What a person is told.
+    """
+
+    loss: sp.Expr
+    radius: sp.Symbol
+    mass: sp.Expr
+    time_unit: sp.Expr = sp.S.One
+    remarks: tuple[str, ...] = ()
 
 
 def fraction(value: float) -> sp.Rational:

@@ -26,7 +26,7 @@ from potentials import Statements
 
 if TYPE_CHECKING:
     from flows.core.balls import BallFlow
-    from flows.core.minimiser import Approach, Minimiser
+    from flows.core.minimiser import Approach, Escape, Minimiser
 
 
 @dataclass(frozen=True)
@@ -266,6 +266,10 @@ class System(abc.ABC):
             If the point is no minimiser.
         """
         raise InputError(f"{self.name} has no late-time law; ask for another system")
+
+    def escape(self, frame: Any, state: Any) -> Escape | None:
+        """How a run goes to infinity; None where it does not."""
+        return None
 
     def approach(self, frame: Any, state: Any) -> Approach | None:
         """Minimiser that a run is near to, and by how much it is off; None where not known."""

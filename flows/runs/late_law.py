@@ -10,6 +10,7 @@ to a given accuracy.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import plain
 from flows.core.errors import InputError
-from flows.core.minimiser import Minimiser
+from flows.core.minimiser import Escape, Minimiser
 from flows.core.system import System
+from flows.runs.law_bounds import JUDGED, Bound, judged
 from flows.runs.leading_flow import Course, follow
 from flows.runs.rates import FLOOR
 from flows.runs.regime import late_regime
 from flows.runs.trajectory import Trajectory
+from potentials import claims as stated
 from potentials.claim import (
     EXPONENT,
     Claim,
@@ -38,6 +41,7 @@ from potentials.claim import (
 from potentials.notation import symbol
 from potentials.source import Source
 from symbolic.asymptotics.derive import law_at
+from symbolic.asymptotics.escape import escape_law
 from symbolic.asymptotics.law import LateTimeLaw, Law
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.derivation import Derivation
@@ -166,6 +170,11 @@ class LateLaw:
                 )
                 for name, relation, factor in _sides(margin)
             )
+        if law.kind == "logarithmic":
+            raise InputError(
+                "claims: expected a power law, got a logarithmic one, which no run comes near: its"
+                " corrections die out like log log t / log t"
+            )
         if law.constant is None or law.exponent is None:
             raise InputError("claims: expected a law with a number, got symbols; put in numbers")
         begin = SINCE if math.isnan(begin) else begin
@@ -190,6 +199,26 @@ class LateLaw:
             for name, relation, factor in _sides(margin)
         )
 
+    def bounds(self, claims: Sequence[Claim] | None = None) -> tuple[Bound, ...]:
+        """What the law says of the theorems' bounds: tight, loose by a power of time, or refuted.
+
+        Parameters
+        ----------
+        claims : sequence of Claim, optional
+            By default those of the system about this regime.
+
+        Returns
+        -------
+        tuple of Bound
+            Empty where the law is no power.
+        """
+        if not self.laws or self.derived.degree is None:
+            return ()
+        if claims is None:
+            about = JUDGED.get(self.system, ())
+            claims = [c for c in stated(self.system) if c.id in about] if about else []
+        return judged(self.derived.degree, claims)
+
     def to_json(self) -> dict[str, Any]:
         """Return the object that `popflow law --json` prints."""
         about = {"system": self.system, "parameters": self.parameters, "at": plain(self.at)}
@@ -202,6 +231,7 @@ class LateLaw:
             "chosen": self.chosen,
             "since": self.since,
             "arrives": self.arrives,
+            "bounds": [bound.to_json() for bound in self.bounds()],
             "notes": [*found["notes"], *self.notes],
         }
 
@@ -305,7 +335,15 @@ def _in_units(derived: LateTimeLaw, minimiser: Minimiser) -> LateTimeLaw:
         if exact is not None:
             number = float(exact.evalf(30))
         radius = law.constant_radius * float(factor)
-        return replace(law, constant=number, constant_exact=exact, constant_radius=radius)
+        ball = law.constant_ball if factor == 1 else ""
+        return replace(
+            law,
+            constant=number,
+            constant_exact=exact,
+            constant_radius=radius,
+            constant_ball=ball,
+            log_term=None if law.log_term is None else law.log_term / clock,
+        )
 
     limit = None if derived.limit is None else derived.limit * unit
     return replace(derived, laws=tuple(map(scaled, derived.laws)), limit=limit)
@@ -356,7 +394,13 @@ def _of_run(run: Trajectory, confined: bool) -> LateLaw:
         place = run.state_at(-1) if where is None else where
         return LateLaw(system.name, system.parameters, place, LateTimeLaw((), reason))
 
-    approach = system.approach(run.frame, run.states.at(-1))
+    last = run.states.at(-1)
+    if (gone := system.escape(run.frame, last)) is not None:
+        return _escaping(system, run.state_at(-1), gone)
+    try:
+        approach = system.approach(run.frame, last)
+    except NoLaw as reason:
+        return refused(str(reason))
     if approach is None:
         return refused(f"the minimiser of a run of {system.name} is not read off; give it with at")
     # An exponential fall looks the same before a slower tail: the law at the limit says if one can
@@ -382,7 +426,10 @@ def _of_run(run: Trajectory, confined: bool) -> LateLaw:
     # The law's own corrections, log t/t, are small from SINCE on; those of the direction and of the
     # origin of time are seen by following an earlier state.
     early = int(np.searchsorted(run.t, max(regime.since, end * EARLIER)))
-    before = system.approach(run.frame, run.states.at(early))
+    try:
+        before = system.approach(run.frame, run.states.at(early))
+    except NoLaw:  # then the run was still far away
+        before = None
     earlier = follow(law, before.deviation, clock * float(run.t[early])) if before else None
     since = math.inf if earlier is None else max(SINCE, earlier.since / clock)
     return replace(_on_course(found, course, clock, end), since=since)
@@ -396,6 +443,14 @@ def _seen(laws: tuple[Law, ...], chosen: int | None) -> tuple[Law, ...]:
         else law
         for k, law in enumerate(laws)
     )
+
+
+def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
+    """Law of a run that goes to infinity."""
+    derived = escape_law(gone.loss, gone.radius, gone.mass)
+    # log(time_unit t) ~ log t
+    derived = _in_units(derived, Minimiser(where, None, time_unit=gone.time_unit))
+    return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
 
 
 def _rate(run: Trajectory) -> float:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.direction import Attractor, sharpen
+from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family, family
 from symbolic.asymptotics.given import exact, flat
 from symbolic.asymptotics.kernel import Split, split
-from symbolic.asymptotics.law import LateTimeLaw, Law
+from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
+from symbolic.asymptotics.next_term import log_term
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.polar import (
     constant,
@@ -36,10 +38,10 @@ from symbolic.language.blocks import Block, entries, explicit
 __all__ = ["late_time_law", "law_at", "point_of"]
 
 SOURCE = "Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; derived here"
+# Digits of an enclosure that are shown, and the relative rounding of a double.
+SHOWN, DOUBLE = 30, 4e-16
 # A value of the leading form this small, relative to its size on the sphere, is a zero.
 ZERO = 1e-7
-# The strongest evidence first; a law is as good as its weakest step.
-ORDER = (Evidence.PROVED, Evidence.ENCLOSED, Evidence.SAMPLED, Evidence.OPEN, Evidence.REFUTED)
 
 
 def late_time_law(
@@ -179,7 +181,8 @@ def _law(point: Point, found: Family) -> LateTimeLaw:
     laws, more = [], []
     for attractor in attractors:
         law, step = _power(reduced, parts, attractor, weakest)
-        laws.append(law)
+        beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
+        laws.append(replace(law, log_term=beta))
         more.append(step.verify())
     return LateTimeLaw(
         tuple(laws),
@@ -333,20 +336,18 @@ def _power(
     reduced: Reduced, parts: Split, attractor: Attractor, known: Mapping[str, Evidence]
 ) -> tuple[Law, Step]:
     """Law of one attracting direction, and the step for its constant."""
-    from flint import arb
-
     p = reduced.degree
     closed: sp.Expr | None = None
     number: float | None = None
-    radius = math.nan
+    radius, text = math.nan, ""
     value = _value(attractor)
     if attractor.value is not None:
         closed = sp.simplify(constant(p, attractor.value))
         if not closed.free_symbols:
             number, radius = float(closed.evalf(30)), 0.0
     elif attractor.enclosure is not None:
-        ball = constant_in_balls(p, attractor.enclosure)
-        number, radius = float(ball.mid()), float(ball.rad())
+        ball = precisely(lambda: constant_in_balls(p, attractor.enclosure))
+        number, radius, text = float(ball.mid()), float(ball.rad()), ball.str(SHOWN)
     else:
         number = float(constant(p, sp.Float(value, 17)))
     gammas = tuple(gamma(float(p), value, c) for c in attractor.curvatures)
@@ -361,14 +362,14 @@ def _power(
         if closed is not None:
             same = sp.simplify(constant(p, attractor.value) - rhs) == 0
         elif attractor.enclosure is not None:
-            ball = constant_in_balls(p, attractor.enclosure)
-            same = bool(abs(ball - arb(float(rhs))) < 1e-15 * abs(ball) + ball.rad())
+            near = precisely(lambda: abs(constant_in_balls(p, attractor.enclosure) - float(rhs)))
+            same = bool(near < DOUBLE * float(rhs)) if rhs > 0 else False
         else:
             size = float(constant(p, sp.Float(value, 17)))
             same = abs(size - float(rhs)) <= 1e-9 * abs(size)
         if not same:
             return Finding(Evidence.REFUTED, (("rhs", str(rhs)),))
-        level = max(attractor.critical, attractor.attracts, key=ORDER.index)
+        level = weakest(attractor.critical, attractor.attracts)
         if level is Evidence.PROVED:
             return Finding(level, basis=Basis.ALGEBRA)
         return Finding(level, detail="the direction is " + str(level).lower())
@@ -392,6 +393,7 @@ def _power(
         constant=number,
         constant_exact=closed,
         constant_radius=radius,
+        constant_ball=text,
         gamma=gammas,
         share=attractor.share,
         direction=tuple((slow @ attractor.direction).tolist()),
@@ -421,9 +423,7 @@ def _evidence(steps: Sequence[Step], found: Family) -> dict[str, Evidence]:
     known: dict[str, Evidence] = {}
     for step in steps:
         name = step.rule.partition(":")[0]
-        levels = (known.get(name, Evidence.PROVED), step.evidence)
-        known[name] = max(levels, key=ORDER.index)
+        known[name] = weakest(known.get(name, Evidence.PROVED), step.evidence)
     if found.tangents.cols:
-        levels = (known.get("family", Evidence.PROVED), found.evidence)
-        known["family"] = max(levels, key=ORDER.index)
+        known["family"] = weakest(known.get("family", Evidence.PROVED), found.evidence)
     return known

@@ -21,7 +21,7 @@ from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import NoBall, Undecided, lower
 
-__all__ = ["Attractor", "sharpen"]
+__all__ = ["Attractor", "precisely", "sharpen"]
 
 BITS = 320
 # Radius of the box in Krawczyk's test; Newton's method is far below it by then.
@@ -148,7 +148,7 @@ def sharpen(
     )
 
 
-def _precisely(action: Any) -> Any:
+def precisely(action: Any) -> Any:
     """Do it with many bits; None where balls do not decide."""
     from flint import ctx
 
@@ -176,7 +176,7 @@ def _newton(bordered: Bordered, u: Vector) -> list[Any] | None:
         residual, _ = bordered.equations("ball", point, arb(1))
         return point if all(abs(r) < RADIUS**1.2 for r in residual) else None
 
-    found: list[Any] | None = _precisely(solve)
+    found: list[Any] | None = precisely(solve)
     return found
 
 
@@ -308,20 +308,20 @@ def _krawczyk(bordered: Bordered, point: Sequence[Any]) -> list[Any] | None:
         inside = all(b.contains_interior(i) for b, i in zip(box, image, strict=True))
         return image if inside else None
 
-    found: list[Any] | None = _precisely(test)
+    found: list[Any] | None = precisely(test)
     return found
 
 
 def _value_in_balls(bordered: Bordered, box: Sequence[Any], degree: sp.Rational) -> Any:
     """Value of the form: the multiplier is ``p ell``, but the form itself is narrower."""
-    return _precisely(lambda: bordered.compiled("ball")[0](box[: len(bordered.z)])[0])
+    return precisely(lambda: bordered.compiled("ball")[0](box[: len(bordered.z)])[0])
 
 
 def _ball_direction(exact: Sequence[sp.Expr], metric: sp.MatrixBase) -> list[Any] | None:
     """Exact direction on the sphere, in balls."""
     column = sp.Matrix(list(exact))
     square = sp.expand((column.T * metric * column)[0, 0])
-    found: list[Any] | None = _precisely(
+    found: list[Any] | None = precisely(
         lambda: list(lower([e / sp.sqrt(square) for e in exact], [], "ball")())
     )
     return found
@@ -371,7 +371,7 @@ def _cholesky_proves(
         form = v.transpose() * (hessian - g * (p * value)) * v
         return _positive_definite(form)
 
-    return bool(_precisely(test))
+    return bool(precisely(test))
 
 
 def _positive_definite(matrix: Any) -> bool:

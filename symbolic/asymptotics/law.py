@@ -12,7 +12,16 @@ import sympy as sp
 from symbolic.evidence.derivation import Derivation
 from symbolic.evidence.identity import Evidence
 
-__all__ = ["LateTimeLaw", "Law"]
+__all__ = ["LateTimeLaw", "Law", "weakest"]
+
+# The strongest evidence first.
+_ORDER = (Evidence.PROVED, Evidence.ENCLOSED, Evidence.SAMPLED, Evidence.OPEN, Evidence.REFUTED)
+
+
+def weakest(*levels: Evidence) -> Evidence:
+    """Weakest of several levels: a law is as good as its weakest step."""
+    return max(levels, key=_ORDER.index)
+
 
 Kind = Literal["power", "exponential", "logarithmic"]
 
@@ -26,19 +35,25 @@ class Law:
     kind : {"power", "exponential", "logarithmic"}
         Which one.
     exponent : Rational or None
-        Of a power law.
+        Of a power law, and of the power of time in a logarithmic one.
+    log_exponent : Rational or None
+        `q` of a logarithmic law ``C t^-exponent (log t)^-q``.
     constant : float or None
         `C`, in doubles.
     constant_exact : Expr or None
         `C` in closed form, where there is one.
     constant_radius : float
         Half the width of the enclosure of `C`; NaN where there is none, 0 of a closed form.
+    constant_ball : str
+        The enclosure of `C` to thirty digits; empty where there is none.
     rate : float or None
         Of an exponential law.
     rate_exact : Expr or None
         The rate in closed form.
     gamma : tuple of float
         Deviations of the direction die out like ``t^-gamma``; in the loss they are squared.
+    log_term : Expr or None
+        `beta` in ``L - L* = C t^-exponent (1 + beta log t/t + O(1/t))``, where it is derived.
     share : float
         Part of random directions from which the flow goes there.
     direction : tuple of float
@@ -49,12 +64,15 @@ class Law:
 
     kind: Kind
     exponent: sp.Rational | None = None
+    log_exponent: sp.Rational | None = None
     constant: float | None = None
     constant_exact: sp.Expr | None = None
     constant_radius: float = float("nan")
+    constant_ball: str = ""
     rate: float | None = None
     rate_exact: sp.Expr | None = None
     gamma: tuple[float, ...] = ()
+    log_term: sp.Expr | None = None
     share: float = 1.0
     direction: tuple[float, ...] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=lambda: MappingProxyType({}))
@@ -68,12 +86,15 @@ class Law:
         return {
             "kind": self.kind,
             "exponent": None if self.exponent is None else str(self.exponent),
+            "log_exponent": None if self.log_exponent is None else str(self.log_exponent),
             "constant": self.constant,
             "constant_exact": None if self.constant_exact is None else str(self.constant_exact),
             "constant_radius": self.constant_radius,
+            "constant_ball": self.constant_ball or None,
             "rate": self.rate,
             "rate_exact": None if self.rate_exact is None else str(self.rate_exact),
             "gamma": list(self.gamma),
+            "log_term": None if self.log_term is None else float(self.log_term),
             "share": self.share,
             "evidence": {step: str(level) for step, level in self.evidence.items()},
         }
@@ -85,7 +106,8 @@ class Law:
             return f"log(L - L*) ~ -{self.rate:.6g} t{exact}"
         exact = "" if self.constant_exact is None else f", C = {self.constant_exact}"
         number = "C" if self.constant is None else f"{self.constant:.8g}"
-        return f"L - L* ~ {number} t^-{self.exponent}{exact}"
+        logarithm = f" (log t)^-{self.log_exponent}" if self.log_exponent else ""
+        return f"L - L* ~ {number} t^-{self.exponent}{logarithm}{exact}"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.series import Series, SeriesRing
 
-__all__ = ["HIGHEST", "Reduced", "reduce"]
+__all__ = ["HIGHEST", "Reduced", "reduce", "slaved_series", "substituted"]
 
 #: Leading forms of a higher degree are not looked for.
 HIGHEST = 12
@@ -83,8 +83,8 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
         ring, series = point.series(directions, order)
         if any(w <= 2 and w > 0 for w in series):
             raise NoLaw("the slow directions are not in the kernel of the Hessian")
-        slaved = _slaved(ring, series, s, inverse)
-        reduced = ring.reduced(_substituted(ring, series, s, slaved))
+        slaved = slaved_series(ring, series, s, inverse)
+        reduced = ring.reduced(substituted(ring, series, s, slaved))
         found = {w: part for w, part in reduced.items() if w > 0}
         if not found:
             continue
@@ -106,9 +106,10 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
     )
 
 
-def _slaved(
+def slaved_series(
     ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], inverse: sp.MatrixBase
 ) -> list[Series]:
+    """Series of the fast variables `s`, which minimise the loss; `inverse` is of its Hessian."""
     if not s:
         return []
     first = ring.variables.index(s[0])
@@ -123,7 +124,7 @@ def _slaved(
     rest = [_without_linear(ring, g, first, len(s)) for g in gradients]
     found: list[Series] = [{} for _ in s]
     while True:
-        pull = [_substituted(ring, g, s, found) for g in rest]
+        pull = [substituted(ring, g, s, found) for g in rest]
         new = [
             ring.reduced(
                 ring.add(
@@ -151,7 +152,7 @@ def _without_linear(ring: SeriesRing, slope: Series, first: int, count: int) -> 
     return out
 
 
-def _substituted(
+def substituted(
     ring: SeriesRing, series: Series, s: tuple[sp.Symbol, ...], values: list[Series]
 ) -> Series:
     """Series with `values` in place of the variables `s`."""

@@ -171,6 +171,8 @@ class SeriesRing:
             return self.number(_sign(constant))
         if not rest:
             raise NoLaw("a kink of the loss stays undecided to the order of the expansion")
+        if (one := self._positive_monomial(rest[min(rest)])) is not None:
+            return self.number(_sign(one[0]))
         return self._atom(rest[min(rest)], Fraction(0), Fraction(0))
 
     def root(self, a: Series, exponent: Fraction, nonnegative: bool) -> Series:
@@ -191,17 +193,39 @@ class SeriesRing:
         if not nonnegative and (m.denominator != 1 or m.numerator % 2):
             raise NoLaw("the loss is not defined on both sides of the minimiser: an odd root")
         whole, part = divmod(exponent, 1)
-        found = self._atom(rest[m], part, m * part)
+        found = self._monomial_root(rest[m], part) or self._atom(rest[m], part, m * part)
         found = self.times(found, self.power({m: rest[m]}, int(whole)))
         higher = {w: p for w, p in rest.items() if w > m}
         if not higher or min(found) + min(higher) - m > self.order:
             return found
-        inverse = self._atom(rest[m], Fraction(-1), -m)
         small: Series = {}
         for w, p in higher.items():
             if w - m <= self.order:
-                small[w - m] = p * inverse[-m]
+                quotient, remainder = p.div(rest[m])
+                inverse = self._atom(rest[m], Fraction(-1), -m) if remainder else {}
+                small[w - m] = p * inverse[-m] if remainder else quotient
         return self.times(found, self.compose(lambda k: sp.binomial(q, k), small))
+
+    def _positive_monomial(self, form: PolyElement) -> tuple[sp.Expr, tuple[int, ...]] | None:
+        """Coefficient and powers of a form of one term, whose variables are all positive."""
+        if len(form) != 1:
+            return None
+        ((monomial, c),) = form.terms()
+        used = [k for k, e in enumerate(monomial) if e]
+        if any(k >= len(self.variables) or not self.variables[k].is_positive for k in used):
+            return None
+        return self.domain.to_sympy(c), tuple(monomial)
+
+    def _monomial_root(self, form: PolyElement, power: Fraction) -> Series | None:
+        """Power of such a form, where its exponents stay whole."""
+        one = self._positive_monomial(form)
+        if one is None or any((e * power).denominator != 1 for e in one[1]):
+            return None
+        c, powers = one
+        _positive(c)
+        found = self.number(c ** sp.Rational(power.numerator, power.denominator))
+        term = self.ring({tuple(int(e * power) for e in powers): self.domain.one})
+        return self.times(found, self.known(term))
 
     def _atom(self, form: PolyElement, power: Fraction, weight: Fraction) -> Series:
         atom = Atom(form, power)

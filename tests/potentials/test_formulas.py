@@ -486,18 +486,13 @@ def found(system, claim):
     return words
 
 
-IDS = [
-    (system, claim)
-    for system, typed in TYPED.items()
-    for claim in potentials.claims(system)
-    if claim.id in typed(Numbers(seed=0))[0]
-]
+IDS = [(system, claim) for system in TYPED for claim in potentials.claims(system)]
 
 
 @pytest.mark.parametrize("system", TYPED)
 def test_what_is_typed_is_claimed(system):
     conclusions, hypotheses = TYPED[system](Numbers(seed=0))
-    assert hypotheses.keys() <= conclusions.keys() <= {c.id for c in potentials.claims(system)}
+    assert hypotheses.keys() <= conclusions.keys() == {c.id for c in potentials.claims(system)}
 
 
 @pytest.mark.parametrize(("system", "claim"), IDS, ids=lambda x: getattr(x, "id", x))
@@ -585,7 +580,7 @@ class Features(dict):
 @pytest.mark.parametrize("system", DEFINED)
 def test_a_potential_is_what_its_definition_says_in_another_hand(system):
     known = {p.name: p for p in (*potentials.potentials(system), *potentials.auxiliaries(system))}
-    assert DEFINED[system].keys() <= known.keys()
+    assert DEFINED[system].keys() == known.keys()
     for name, typed in DEFINED[system].items():
         features = Features(NUMBERS)
         value, _ = evaluate(known[name], features)

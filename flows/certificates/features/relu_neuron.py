@@ -19,7 +19,7 @@ _PAIRS = {"distance", "kappa", "theta_pair"}
 class NeuronBox(Box):
     """Quantities of `n` neurons in the frame of the system's `field_balls.SpanFlow`."""
 
-    names: ClassVar[frozenset[str]] = frozenset({"rho", *_NEURONS, *_PAIRS})
+    names: ClassVar[frozenset[str]] = frozenset({"rho", "residual_norm", *_NEURONS, *_PAIRS})
 
     @staticmethod
     def count(enclosure: Enclosure) -> dict[Over, int]:
@@ -62,6 +62,11 @@ class NeuronBox(Box):
             self["rho"] = self.residual[0]
             if rates:
                 self["rho_dot"] = self.velocity[-self.q]
+        elif base == "residual_norm":
+            self["residual_norm"] = _length(self.residual)
+            if rates:
+                along = dot(self.residual, self.velocity[-self.q :])
+                self["residual_norm_dot"] = along / self["residual_norm"]
         elif base in _NEURONS:
             self._fill_neurons(rates)
         else:

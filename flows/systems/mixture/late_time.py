@@ -16,6 +16,8 @@ from symbolic.systems.late_time import means
 __all__ = ["approach", "minimiser"]
 
 # A weight this near to a fraction with a small denominator is that fraction.
+# A run whose means are farther out is not in the regime of the law.
+FARTHEST = 0.5
 ROUNDING, DENOMINATOR = 4e-16, 10**6
 
 
@@ -54,8 +56,16 @@ def dimension(n: int, d: int) -> int:
 
 
 def approach(frame: Frame, state: SoundState, origin: Array) -> Approach:
-    """Limit and deviation of a state in sound coordinates."""
+    """Limit and deviation of a state in sound coordinates.
+
+    Raises
+    ------
+    NoLaw
+        Where the means are not near the target.
+    """
     mu = state.mu[frame.member]
+    if (farthest := float(np.linalg.norm(mu, axis=1).max())) > FARTHEST:
+        raise NoLaw(f"the run is not near the target: a mean is {farthest:.3g} away from it")
     n, d = len(mu), len(origin)
     weight = frame.weight[frame.member] / frame.multiplicity[frame.member]
     across = flattened(mu - (weight / weight.sum()) @ mu, dimension(n, d))

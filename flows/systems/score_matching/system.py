@@ -28,6 +28,7 @@ from flows.systems.score_matching.options import OPTIONS
 from symbolic.systems.score_matching import calculus
 
 if TYPE_CHECKING:
+    from flows.core.minimiser import Escape
     from flows.systems.score_matching.exact import Stationary
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
@@ -214,6 +215,12 @@ class ScoreMatching(MixtureSystem):
         """Direction of the target; zero if it stands at 0."""
         point = np.array(self.target)
         return np.asarray(point / (np.linalg.norm(point) or 1.0))
+
+    def escape(self, frame: Frame, state: SoundState) -> Escape | None:
+        """Loss of far components, if one is at the target and the others are far out."""
+        from flows.systems.score_matching.late_time import escape
+
+        return escape(frame, state, self.noise_time)
 
     # Regimes -----------------------------------------------------------------------------
 

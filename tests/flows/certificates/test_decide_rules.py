@@ -23,7 +23,7 @@ END = 2.0
 class Line:
     """Two segments on which the time goes from 0 to 1 and from 1 to 2; ``loss = (t - 1)^2 + 1``."""
 
-    def __init__(self, marks=(), t1=None):
+    def __init__(self, marks=(), t1=None, rate=True):
         self.start = Stretch(0, -1.0, -1.0)
         frozen = {"0": SimpleNamespace(at=lambda sides, over: self.values(self.start, sides, over))}
         self.enclosure = SimpleNamespace(
@@ -33,6 +33,7 @@ class Line:
             frozen=frozen,
         )
         self.known = {} if t1 is None else {"T1": t1}
+        self.rate = rate
         self.seen = []
 
     def stretches(self):
@@ -48,7 +49,7 @@ class Line:
         self.seen.append(place)
         at = self.ball(place)
         known = {"t": at, "loss": (at - 1) ** 2 + 1, "loss_0": arb(2), "n": arb(3), **self.known}
-        known |= {"loss_dot": 2 * (at - 1), "loss_T1": arb(1)}
+        known |= {"loss_T1": arb(1)} | ({"loss_dot": 2 * (at - 1)} if self.rate else {})
         rows = []
         for shift in range(2) if over == "neuron" else range(1):
             symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
@@ -206,6 +207,29 @@ def test_where_both_sides_vanish_at_a_mark_their_slopes_decide():
     assert rules._slopes(Comparison(t - T1, "<=", t - T1), (mark,)) is None
 
 
+def test_slopes_take_the_place_of_a_quotient_that_is_not_defined():
+    mark = Mark("T1", 1 - t, "until", "until t = 1")
+    line = Line((mark,), arb(1, 2.0**-40))
+    # sin(u)/(2 u) from 1/2 on, u = t - T1.
+    wave = Comparison(sp.sin(t - T1), "<=", 2 * (t - T1), where=(t - T1,))
+    low, high = (float(x) for x in decide(line, wave).constant.strip("[]").split(", "))
+    assert low <= 0.5 <= high < 0.51
+    # Where a slope is not known, nothing is.
+    falls = Comparison(loss - symbol("loss_T1"), "<=", (t - T1) ** 2, where=(t - T1,))
+    for rate in (True, False):
+        found = decide(Line((mark,), arb(1, 2.0**-40), rate), falls)
+        assert found.proof is Proof.UNDECIDED
+        assert found.message.startswith("unbounded at t = ")
+
+
+def test_boxes_that_were_looked_at_are_counted():
+    flat = decide(Line(), Comparison(2 * loss, "<=", loss))
+    assert (flat.proof, flat.boxes) == (Proof.ENCLOSED, 8)
+    assert one(t, ">=", sp.S.Zero).message.startswith("open at t = ")
+    assert "proved before" not in one(t, ">=", sp.S.Zero).message
+    assert one(t, "<=", sp.Integer(2)).message == "open at t = 2, proved before"
+
+
 def test_a_condition_that_a_quantity_is_positive_is_strict():
     conditions, strict = rules._conditions((sp.sign(loss) - 1, t))
     assert (conditions, strict) == ((loss, t), (True, False))
@@ -213,6 +237,8 @@ def test_a_condition_that_a_quantity_is_positive_is_strict():
     for where, count in (((t,), True), ((sp.sign(t) - 1,), False)):
         (found,) = rules._inside(Line(), Stretch(0, -1.0, -1.0), Comparison(t, "<=", t, 1, where))
         assert found is count
+    inside = Comparison(t, "<=", t, 1, (sp.sign(t) - 1,))
+    assert rules._inside(Line(), Stretch(0, -0.5, 0.0), inside) == [True]
     wide = Stretch(0, -1.0, 0.0)
     for where, found in (
         ((t - 1,), [False]),

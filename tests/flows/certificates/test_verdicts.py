@@ -44,6 +44,10 @@ def verdict(made, claim):
         "distance_vs_loss_constant",
         "distance_decay_constant",
         "loss_lower_constant",
+        "residual_vs_loss",
+        "gradient_upper",
+        "distance_vs_reach",
+        "angle_vs_reach",
     ],
 )
 def test_true_claims_are_proved_and_their_converses_refuted(made, claim):

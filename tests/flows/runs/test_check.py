@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from oracles.claims import sharpened
 import potentials
 from flows import ReLUNeuron, integrate
 from flows.core.errors import InputError
-from flows.runs.check import check
+from flows.runs.check import _worst, check
+from flows.runs.comparison import ComparisonResult
 from flows.runs.quantities import Quantities, marked_times
 from flows.runs.rates import local_exponent, tail_constant
 from flows.runs.verdict import Outcome, exit_code
@@ -364,6 +366,43 @@ def test_verdicts_are_json_with_the_public_keys_and_the_exit_code_counts_them():
 def test_an_unknown_claim_is_one_clear_line():
     with pytest.raises(InputError, match="unknown claim 'nope'; known: loss_upper"):
         check(power_run(), "nope")
+
+
+def test_a_conjunction_is_decided_by_its_worst_part_in_any_order():
+    def part(holds, defined=True, measured=1.0, bound=2.0):
+        return ComparisonResult(holds, defined, measured, bound)
+
+    fails, void, opened = part(False), part(None, False), part(None)
+    tight, slack, zero = part(True, measured=1.99), part(True), part(True, bound=0.0)
+    ranked = [fails, void, opened, tight, slack, zero]
+    for k, worst in enumerate(ranked):
+        for some in permutations(ranked[k:], min(3, len(ranked) - k)):
+            if worst in some:
+                assert _worst(some) is worst
+    negative = part(True, measured=-1.9, bound=-2.0)
+    assert _worst([slack, negative]) is negative
+
+
+def test_a_hypothesis_is_compared_where_the_claim_is_and_else_at_the_start():
+    run, loss, t = power_run(), symbol("loss"), symbol("t")
+
+    def compared(where, lhs, relation, rhs):
+        h = Hypothesis("own", lhs, relation, sp.sympify(rhs))
+        c = Comparison(loss, "<=", sp.S.One, sp.S.One, where)
+        claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(c,), hypotheses=(h,))
+        return verdict(run, claim).hypotheses[0]
+
+    never, always, late = (-t - 1,), (t,), (t - 100,)
+    assert compared(never, loss, ">", 0).value == run.features["loss"][0]
+    assert compared(always, loss, ">", 0).value == run.features["loss"][-1]
+    assert compared(always, loss, "<", 1).value == run.features["loss"][0]
+    assert compared(late, t, ">=", 0).value == run.t[run.t >= 100][0]
+    # Equality is within a relation that says so, and no undefined side passes.
+    for relation, holds in (("<=", True), ("<", False), (">=", True), (">", False)):
+        assert compared(always, t - t + 2, relation, 2).holds is holds
+    partly = compared(always, sp.sqrt(100 - t), ">=", 0)
+    assert not partly.holds and np.isnan(partly.value)
+    assert compared((100 - t,), sp.sqrt(100 - t), ">=", 0).holds
 
 
 # --- broken by little -----------------------------------------------------------------------------

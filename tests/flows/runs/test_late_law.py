@@ -141,6 +141,31 @@ def test_a_run_before_its_late_regime_has_no_law():
     assert not law.laws and law.reason.startswith("the run has not reached its late regime")
 
 
+def test_a_component_that_escapes_has_a_logarithmic_law():
+    system = flows.ScoreMatching(n=2, d=1, noise_time=0.5)
+    start = np.exp(0.5) * np.array([[5.9], [6.05]])
+    ratios = []
+    for end in (1e6, 1e15):
+        run = flows.integrate(system, start, t_end=end)
+        law = flows.late_time_law(run)
+        (one,) = law.laws
+        assert (one.kind, one.exponent, one.log_exponent) == ("logarithmic", 1, 1)
+        assert sp.simplify(one.constant_exact - 2 * sp.E) == 0
+        # The clock of the noised means is slower by exp(-2 s) = 1/e.
+        ratios.append(end * np.log(end / np.e) * run["loss"][-1] / one.constant)
+    # The corrections die out like log log t / log t only.
+    assert 0.8 < ratios[0] < ratios[1] < 1
+    with pytest.raises(InputError, match="log log t"):
+        law.claims()
+
+
+def test_means_that_are_not_near_have_no_law_yet():
+    system = flows.GMMEM(n=3, d=1)
+    run = flows.integrate(system, [[0.0], [30.0], [-30.0]], t_end=1e3)
+    law = flows.late_time_law(run)
+    assert law.laws == () and law.reason
+
+
 REFUSED = {
     "sum": ([[0.5, 0], [0.4, 0]], "sum to 0.9 times the teacher"),
     "line": ([[0.5, 0.1], [0.5, -0.1]], "neuron 1 is not along the teacher"),

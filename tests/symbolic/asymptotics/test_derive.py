@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
-from oracles.late_time import measured_constant
+from oracles.late_time import measured_constant, scaled_loss
 from oracles.losses import (
     mixture,
     quadratic_neurons,
@@ -152,6 +152,34 @@ def test_a_flow_follows_the_derived_law(case, start):
     wrong = measured_constant(plain, symbols, start, TIMES, float(law.exponent) + 0.1)
     assert abs(wrong / law.constant - 1) > 100 * NEAR
     assert abs(measured / (1.001 * law.constant) - 1) > 4 * NEAR
+
+
+#: Coefficients of log t/t; without one, forms of odd degree push the direction.
+LOG_TERMS = {
+    "two means on a line": (mixture(2, 1, [R(1, 2)] * 2), 4),
+    "two ReLU neurons": (relu_neurons([R(1, 3), R(2, 3)], 2), 0),
+    "quartic and sextic": ((y**4 + y**6, [y], {y: 0}), -R(3, 8)),
+    "cubic and quartic": ((sp.Abs(y) ** 3 + y**4, [y], {y: 0}), -R(4, 3)),
+    "slaved": (FLOWS["slaved"][0], R(1, 7)),
+    "odd degree": ((y**4 + y**5, [y], {y: 0}), None),
+}
+
+
+@pytest.mark.parametrize(("case", "beta"), LOG_TERMS.values(), ids=LOG_TERMS)
+def test_the_next_term_is_a_logarithm_with_this_coefficient(case, beta):
+    (law,) = late_time_law(*case).laws
+    assert law.log_term == beta
+
+
+@pytest.mark.parametrize("name", ["slaved", "quartic and sextic"])
+def test_a_flow_has_the_logarithm(name):
+    (loss, blocks, at), beta = LOG_TERMS[name]
+    (law,) = late_time_law(loss, blocks, at).laws
+    # t (L t^2/C - 1) = beta log t + O(1), up to log^2 t/t.
+    times = np.array([1e3, 1e4])
+    rest = times * (scaled_loss(loss, blocks, [0.3, 0.5][-len(blocks) :], times) / law.constant - 1)
+    slope = (rest[1] - rest[0]) / np.log(times[1] / times[0])
+    assert slope == pytest.approx(float(beta), abs=0.02)
 
 
 def reduced(case):

@@ -110,6 +110,14 @@ def test_no_place_of_the_domain_is_left_out(place):
     assert enclose([-dip], [-sp.Rational(99, 100)], box, "<=") is not None
 
 
+def test_a_condition_that_a_box_does_not_decide_is_looked_at_on_smaller_ones():
+    # x^2 - x is at most 0 on the unit interval, and a wide box says at most 1.
+    unit = ((X, sp.S.Zero, sp.S.One),)
+    branch = sp.Piecewise((X + 1, sp.Lt(X**2 - X, sp.S.Half)), (-sp.S.One, True))
+    assert enclose([branch], [sp.S.Half], unit, ">=") is not None
+    assert enclose([branch], [sp.Integer(2)], unit, ">=") is None
+
+
 def test_every_entry_of_an_inequality_counts():
     assert enclose([HILL, T], [sp.S.Half, T + 1], FULL, ">=") is None
     assert enclose([HILL, T + 1], [sp.S.Half, T], FULL, ">=") is not None

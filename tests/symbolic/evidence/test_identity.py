@@ -93,6 +93,62 @@ def test_inequality_is_proved_and_its_converse_refuted():
     assert shown["lhs"] > shown["rhs"]
 
 
+@pytest.mark.parametrize(
+    ("difference", "domain", "relation", "proved"),
+    [
+        (X - 1, ((X, 1, 2),), ">=", True),
+        (X - 1, ((X, 1, 2),), "<=", False),
+        (1 - X, ((X, 1, 2),), "<=", True),
+        (2 - X, ((X, 1, 2),), ">=", True),
+        (sp.Rational(199, 100) - X, ((X, 1, 2),), ">=", False),
+        (X - sp.Rational(101, 100), ((X, 1, 2),), ">=", False),
+        (T - sp.sin(T), DOMAIN, ">=", True),
+        (T - sp.sin(T), DOMAIN, "<=", False),
+        # Of integers every one counts, not those alone that are sampled.
+        (sp.Symbol("n", integer=True, positive=True) - 4, "n", "<=", False),
+        (sp.Symbol("n", integer=True, positive=True) - 1, "n", ">=", True),
+    ],
+)
+def test_rules_of_calculus_prove_one_direction_on_the_domain(difference, domain, relation, proved):
+    # Directly: a false statement is refuted before it comes to a proof.
+    bounds = ((*difference.free_symbols, 1, 3),) if domain == "n" else domain
+    found = identity._proved([difference], [sp.S.Zero], bounds, relation)
+    assert found is (Basis.CALCULUS if proved else None)
+
+
+def test_every_entry_must_be_proved():
+    one, two = sp.S.One, sp.Integer(2)
+    for left, proved in (([two, two], True), ([two, one], True), ([two, one / 2], False)):
+        found = identity._proved(left, [one, one], (), ">=")
+        assert found is (Basis.CALCULUS if proved else None)
+        equal = identity._proved(left, [two, two], (), "==")
+        assert (equal is not None) is (left == [two, two])
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [sp.S.One, -sp.S.One, 1 / X, -1 / X, (X**2 - 1) / ((X - 1) * (X + 1)), sp.sin(X), X - 1],
+    ids=str,
+)
+def test_what_is_not_zero_does_not_reduce_to_zero(expr):
+    assert not identity._reduces_to_zero(expr)
+    assert not identity._reduces_to_zero(-expr)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        sp.S.Zero,
+        (X + 1) ** 2 - X**2 - 2 * X - 1,
+        sp.sin(X) ** 2 + sp.cos(X) ** 2 - 1,
+        1 / (X + 1) + 1 / (X - 1) - 2 * X / (X**2 - 1),
+    ],
+    ids=str,
+)
+def test_what_is_zero_reduces_to_zero(expr):
+    assert identity._reduces_to_zero(expr)
+
+
 def test_inequality_that_no_rule_proves_is_enclosed():
     hill = 2 + sp.sin(T) ** 3 - sp.exp(-T)
     finding = examine(hill, sp.S.Half, DOMAIN, ">=", patience=2.0)

@@ -100,6 +100,13 @@ def test_every_entry_counts():
         assert float(shown["lhs"]) - float(shown["rhs"]) == pytest.approx(1)
 
 
+def test_a_counterexample_has_the_digits_of_a_double():
+    shown = sample([sp.pi], [sp.E], ())
+    assert shown == (("lhs", "3.1415926535897932"), ("rhs", "2.7182818284590452"))
+    ((name, x), *_) = sample([X], [X + 1], UNIT)
+    assert (name, len(x.lstrip("0."))) == ("x", 17)
+
+
 def test_values_that_are_no_numbers_are_no_evidence():
     assert sample([sp.log(X - 1) * sp.oo], [X], UNIT) == 0
     assert sample([sp.zoo + X], [X], ()) == 0

@@ -16,6 +16,7 @@ NAMES = (
     "gradient_norm",
     "rho",
     "rho_dot",
+    "residual_norm",
     "h",
     "h_dot",
     "zeta",
@@ -40,6 +41,7 @@ NAMES = (
     "balance",
     "sigma",
     "z_min",
+    "z_max",
 )
 
 

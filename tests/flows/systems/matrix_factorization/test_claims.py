@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.claims import sharpened
 
 import flows
 import potentials
@@ -112,7 +113,7 @@ def test_skew_error_off_balance_grows_and_the_verdict_says_why():
 
 # A run on which a claim holds and its break: a wrong exponent, sign, or a hypothesis too few.
 BROKEN = {
-    "orthogonal_parts": (lambda: run_of(20.0, PLUS), {"exponent": 3}),
+    "orthogonal_parts": (lambda: run_of(20.0, PLUS), {"exponent": sp.Rational(2001, 1000)}),
     "balance_conserved": (lambda: run_of(20.0, PLUS), {"hypotheses": ()}),
     "balance_decays": (lambda: run_of(20.0, PLUS), {"sign": -1}),
     "global_convergence": (lambda: run_of(20.0, PLUS), {"sign": -1}),
@@ -126,6 +127,15 @@ BROKEN = {
     "layers_local": (lambda: run_of(20.0, PLUS), {"sign": -1}),
     "balance_rate": (lambda: run_of(20.0, PLUS), {"sign": -1}),
 }
+SHARPENED = ("balance_conserved", "balance_decays", "real_failure", "local_rate")
+
+
+@pytest.mark.parametrize("claim", SHARPENED)
+def test_a_constant_that_is_a_thousandth_sharper_than_the_tightest_is_violated(claim):
+    make, _ = BROKEN[claim]
+    assert list(sharpened(make(), CLAIMS[claim])) == [(0, "HOLDS", "VIOLATED")]
+
+
 # Constants are broken by a thousandth: the claim's own, or the tightest one of the run.
 A_THOUSANDTH = sp.Rational(1, 1000)
 

@@ -1,0 +1,139 @@
+"""A theorem's bound against the derived law: tight, loose by a power of time, or refuted.
+
+Each quantity of a claim falls like a known power of time once the law holds. So does each side, and
+an open constant goes on serving if and only if the sides are ordered as the claim says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from potentials.claim import Claim, Comparison
+from potentials.notation import CONSTANTS, FROZEN
+from potentials.source import Source
+
+__all__ = ["JUDGED", "Bound", "judged", "orders"]
+
+#: Claims about the regime of the law; others are about starts from which another one is reached.
+JUDGED: Mapping[str, tuple[str, ...]] = {
+    "relu_neuron": (
+        *("loss_upper", "loss_lower", "loss_lower_constant"),
+        *("gradient_lower", "distance_decay", "distance_vs_loss"),
+    ),
+    "gmm_em": ("loss_upper", "fisher_lower", "gradient_lower", "loss_quadratic", "sublinear"),
+    "score_matching": ("large_noise", "small_init"),
+}
+#: Quantities of the size of the slow variables, and those of the size of the loss.
+SLOW = ("pairwise_distance", "max_norm", "z_max", "angle_max", "zeta")
+LIKE_LOSS = ("loss", "fisher", "kl")
+# Powers of time are compared between two times so large that nothing but the leading one counts.
+EARLY, LATE = 200, 400
+DIGITS = 60
+# Exponents of papers are fractions with small denominators.
+DENOMINATOR, RESOLUTION = 1000, 1e-9
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What the law says of a claim.
+
+    Parameters
+    ----------
+    claim : str
+        Its id.
+    outcome : {"tight", "loose", "REFUTED"}
+        Whether both sides fall with one power of time, the bound with a slower one, or the bound
+        fails for every constant.
+    slack : Fraction
+        By which power of time the bound is loose; negative if it is refuted.
+    source : Source
+        Of the claim.
+    """
+
+    claim: str
+    outcome: str
+    slack: Fraction
+    source: Source
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "claim": self.claim,
+            "outcome": self.outcome,
+            "slack": str(self.slack),
+            "source": str(self.source),
+        }
+
+
+def orders(degree: sp.Rational) -> dict[str, Fraction]:
+    """Exponents of time of the quantities where the leading form has this degree."""
+    p = Fraction(int(degree.p), int(degree.q))
+    loss, slow = -p / (p - 2), -1 / (p - 2)
+    known = {name: loss for name in LIKE_LOSS} | {name: slow for name in SLOW}
+    known |= {f"{name}_dot": power - 1 for name, power in known.items()}
+    return {**known, "gradient_norm": (loss - 1) / 2, "t": Fraction(1)}
+
+
+def judged(degree: sp.Rational, claims: Sequence[Claim]) -> tuple[Bound, ...]:
+    """Judge claims by the powers of time of a law; a constant that they state is not compared.
+
+    Parameters
+    ----------
+    degree : Rational
+        Of the leading form, which fixes the exponents.
+    claims : sequence of Claim
+        Those with other quantities than `orders` knows are left out.
+
+    Returns
+    -------
+    tuple of Bound
+        In order.
+    """
+    known, found = orders(degree), []
+    for claim in claims:
+        slacks = [_slack(c, known) for c in claim.comparisons if _decided(c, known)]
+        if slacks and None not in slacks:
+            slack = min(s for s in slacks if s is not None)
+            outcome = "tight" if slack == 0 else "loose" if slack > 0 else "REFUTED"
+            found.append(Bound(claim.id, outcome, slack, claim.source))
+    return tuple(found)
+
+
+def _decided(c: Comparison, known: Mapping[str, Fraction]) -> bool:
+    """Whether a comparison is an inequality about later times and known quantities."""
+    names = {s.name for s in (c.lhs - c.rhs).free_symbols}
+    moving = {n for n in names if n not in CONSTANTS and not n.endswith(tuple(FROZEN))}
+    return c.relation != "==" and bool(moving) and moving <= set(known)
+
+
+def _slack(c: Comparison, known: Mapping[str, Fraction]) -> Fraction | None:
+    """Power of time by which the comparison has room; None where a side has no power."""
+    left, right = (_order(side, known) for side in (c.lhs, c.rhs))
+    if left is None or right is None:
+        return None
+    return right - left if c.relation == "<=" else left - right
+
+
+def _order(side: sp.Expr, known: Mapping[str, Fraction]) -> Fraction | None:
+    """Exponent of a side as a function of time, between two late times."""
+    logs = []
+    for decade in (EARLY, LATE):
+        values = {}
+        for s in side.free_symbols:
+            power = known.get(s.name)
+            rate = s.name.endswith("_dot")
+            # Numbers that do not move are of order one; rates of what falls are negative.
+            size = sp.Integer(10) ** sp.Rational(str((power or 0) * decade)) if power else sp.S.Half
+            values[s] = -size if rate else size
+        number = side.subs(values).evalf(DIGITS)
+        if not number.is_number or number == 0 or not number.is_real:
+            return None
+        logs.append(sp.log(abs(number), 10).evalf(DIGITS))
+    slope = float((logs[1] - logs[0]) / (LATE - EARLY))
+    power = Fraction(slope).limit_denominator(DENOMINATOR)
+    return power if abs(float(power) - slope) < RESOLUTION else None

@@ -175,7 +175,7 @@ class ReLUNeuron(System):
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.errors`."""
-        return geometry.errors(int(self.n), features, tolerance)
+        return geometry.errors(int(self.n), features, t, tolerance)
 
     # The pieces of a run -----------------------------------------------------------------
 

@@ -278,6 +278,10 @@ class Claim(ABC):
         """Return one line: id, kind, statement, reading, source."""
         return f"{self.id} ({self.kind}): {self.text}  [{self.source}]"
 
+    def __repr__(self) -> str:
+        """Return the same line."""
+        return str(self)
+
 
 class UpperBound(Claim):
     """The loss stays below a multiple of an explicit function of time."""

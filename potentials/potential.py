@@ -150,6 +150,10 @@ class Potential:
         """Return one line: name, definition, source."""
         return f"{self.name}: {self.latex()}  [{self.source}]"
 
+    def __repr__(self) -> str:
+        """Return the same line."""
+        return str(self)
+
 
 def single(name: str, over: Over, expression: sp.Expr, reduce: Reduce | None) -> tuple[Term, ...]:
     """Return the terms of a potential that is one reduction, named like the potential."""

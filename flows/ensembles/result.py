@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.card import Card, described
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
@@ -137,6 +139,35 @@ class Ensemble:
     shapes: Mapping[str, tuple[int, ...]]
     claims: tuple[str, ...]
     provenance: dict[str, Any]
+
+    @property
+    def card(self) -> Card:
+        """What it introduces itself with: system, how the members ended, times, last losses."""
+        statuses = sorted(Counter(map(str, self.status)).items())
+        low, middle, high = (f"{x:.3g}" for x in self._last_losses())
+        parameters = {"system": self.system.name, **self.system.parameters}
+        return Card(
+            f"{len(self)} runs of {described(parameters)}",
+            (
+                ("status", ", ".join(f"{count} {status}" for status, count in statuses)),
+                ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
+                ("loss", f"{middle} in the median at the end, 5% to 95%: {low} to {high}"),
+                ("next", 'e["loss"], e.quantiles("loss"), e.fraction(condition), e.status'),
+            ),
+        )
+
+    def _last_losses(self) -> Array:
+        """Quantiles of the loss at the last time, of the members that reached it."""
+        last = self._column("loss", slice(-1, None))
+        known = last[np.isfinite(last)]
+        return np.quantile(known, (0.05, 0.5, 0.95)) if len(known) else np.full(3, np.nan)
+
+    def __repr__(self) -> str:
+        """Five lines."""
+        return str(self.card)
+
+    def _repr_html_(self) -> str:
+        return self.card.html()
 
     def __len__(self) -> int:
         """Return the number of members."""

@@ -1,4 +1,4 @@
-"""A run on a report's page: a system, a start, and how to draw it."""
+"""What a report's page tells: a story, and runs, each a system, a start, and how to draw it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,33 @@ from flows.core.system import System
 from flows.runs.trajectory import Trajectory
 from potentials.claim import Claim
 
-__all__ = ["Case", "Draw"]
+__all__ = ["Case", "Draw", "Story"]
 
 T_END = 1e12
 
 Draw = Callable[[Trajectory], Figure]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a page tells before its verdicts.
+
+    Parameters
+    ----------
+    title : str
+        What the page shows, in a sentence.
+    problem : tuple of (str, str)
+        The formulas of the problem in LaTeX, each with what its symbols are.
+    result : str
+        What the first run and its figure show.
+    found : tuple of str
+        What the machine found that the paper does not say.
+    """
+
+    title: str
+    problem: tuple[tuple[str, str], ...]
+    result: str
+    found: tuple[str, ...]
 
 
 @dataclass(frozen=True)

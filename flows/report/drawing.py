@@ -42,6 +42,7 @@ __all__ = [
     "stacked_panels",
     "styled",
     "time_axis",
+    "time_label",
     "write_note",
 ]
 
@@ -67,6 +68,8 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12
 MOST_LABELS = 6  # more entries than this make a legend a list
+
+FLOW = r"dw/dt = -\nabla L"
 
 P = ParamSpec("P")
 
@@ -118,10 +121,15 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def time_axis(axes: Axes, flow: str = r"dw/dt = -\nabla L") -> None:
+def time_axis(axes: Axes, flow: str = FLOW) -> None:
     """Logarithmic axis of time, whose unit the equation of the flow tells."""
-    axes.set_xlabel(f"$t$   (time of ${flow}$)")
+    time_label(axes, flow)
     log_axis(axes, "x")
+
+
+def time_label(axes: Axes, flow: str = FLOW) -> None:
+    """Name the axis of time, whose unit the equation of the flow tells."""
+    axes.set_xlabel(f"$t$   (time of ${flow}$)")
 
 
 def log_axis(axes: Axes, which: str) -> None:

@@ -13,10 +13,12 @@ from flows.report.drawing import (
     DASHES,
     draw_curves,
     draw_panel,
+    line_style,
     log_axis,
     stacked_panels,
     styled,
     time_axis,
+    time_label,
     write_note,
 )
 from flows.runs.quantities import Run
@@ -24,12 +26,13 @@ from potentials.claim import Claim
 
 __all__ = ["loss_figure", "potential_figure"]
 
-LOWEST_EXPONENT = -5.0  # an exponential decay leaves the panel of the local exponent here
+# Below this local exponent at its end a loss falls faster than every power.
+LOWEST_EXPONENT = -5.0
 
 
 @styled
 def loss_figure(run: Run) -> Figure:
-    """Loss with the bounds of its claims; below it the local exponent.
+    """Loss with the bounds of its claims; below it the local exponent, or the rate.
 
     Parameters
     ----------
@@ -39,7 +42,9 @@ def loss_figure(run: Run) -> Figure:
     Returns
     -------
     Figure
-        Two panels over the same time, `flows.report.curves.loss_panel` and `exponent_panel`.
+        Two panels over the same time, `flows.report.curves.loss_panel` and `exponent_panel`. Where
+        the loss falls faster than every power, the time is linear, the loss a straight line, and
+        below it stands `d log L/dt`.
     """
     figure, (above, below) = stacked_panels(2, (6.8, 5.2), height_ratios=(2, 1))
     t = np.asarray(run.t)
@@ -49,18 +54,24 @@ def loss_figure(run: Run) -> Figure:
     above.set_ylabel("loss $L$")
     above.legend()
 
-    draw_panel(below, t, exponent)
-    for power in exponent.levels:
-        below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
     (curve,) = exponent.series
-    seen = curve.values[np.isfinite(curve.values)]
-    if seen.min(initial=0.0) < LOWEST_EXPONENT:
-        below.set_ylim(LOWEST_EXPONENT, 0.4)
-    if len(seen) and seen[-1] < LOWEST_EXPONENT:
-        below.set_title("the exponent falls without bound: faster than every power", loc="right")
-    below.set_ylabel("local exponent of $L$")
+    known = np.flatnonzero(np.isfinite(curve.values))
+    if len(known) and curve.values[known[-1]] < LOWEST_EXPONENT:
+        rate = curve.values[known] / t[known]
+        below.plot(t[known], rate, **line_style(0), label=r"$d \log L/dt$")
+        below.set_xlim(0.0, t[known[-1]])
+        below.set_ylim(top=max(0.0, rate.max()))
+        below.set_ylabel(r"$d \log L/dt$")
+        time_label(below)
+    else:
+        draw_panel(below, t, exponent)
+        for power in exponent.levels:
+            below.axhline(power, color=BLACK, linestyle=DASHES[2], label=f"${power:g}$, as claimed")
+        if curve.values[known].min(initial=0.0) < LOWEST_EXPONENT:
+            below.set_ylim(LOWEST_EXPONENT, 0.4)
+        below.set_ylabel("local exponent of $L$")
+        time_axis(below)
     below.legend()
-    time_axis(below)
     return figure
 
 

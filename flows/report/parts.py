@@ -96,6 +96,8 @@ class Shown:
         What it shows.
     text : Markup
         Its section of the page.
+    outcome : Markup
+        Where the run ended.
     of : dict
         Verdicts by claim.
     first : Picture
@@ -104,6 +106,7 @@ class Shown:
 
     title: str
     text: Markup
+    outcome: Markup
     of: Mapping[str, str]
     first: Picture
 
@@ -207,7 +210,8 @@ def shown(case: Case, draw: Drawing, number: int) -> Shown:
         },
     )
     of = {claim: str(verdict) for claim, verdict in values["of"].items()}
-    return Shown(case.title, Markup(text), of, figures[0])
+    outcome = html.render("outcome.html", r=values)
+    return Shown(case.title, Markup(text), Markup(outcome), of, figures[0])
 
 
 def _of(draw: Callable[..., Figure]) -> str:

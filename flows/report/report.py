@@ -177,7 +177,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     text = html.render(
         "report.html",
         name=name,
-        about=about,
+        story=registry.story(name),
         papers=papers,
         claims=claims,
         marks=potentials.marks(name),

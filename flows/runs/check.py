@@ -18,7 +18,7 @@ from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
 from flows.runs.uncertainty import Uncertainty
-from flows.runs.verdict import HypothesisResult, Outcome, Verdict
+from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 __all__ = ["check"]
 
 
-def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
+def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
     """Check claims on a run.
 
     Parameters
@@ -39,7 +39,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     Returns
     -------
     list of Verdict
-        One a claim, in the order of `run.statements.claims`.
+        One a claim, in the order of `run.statements.claims`; it prints one line each.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def check(run: Run, claim: Claim | str | None = None) -> list[Verdict]:
     # One regime for all claims; a run is looked at only if some claim asks.
     regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
     uncertainty = Uncertainty(run)
-    return [_verdict(run, c, regime, uncertainty) for c in chosen]
+    return Verdicts(_verdict(run, c, regime, uncertainty) for c in chosen)
 
 
 def _asks_for_regime(claim: Claim) -> bool:

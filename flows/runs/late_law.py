@@ -239,6 +239,10 @@ class LateLaw:
         """Return one line a law, or the reason why there is none."""
         return str(self.derived)
 
+    def __repr__(self) -> str:
+        """Say the same."""
+        return str(self)
+
     def _repr_html_(self) -> str:
         lines = str(self).replace("&", "&amp;").replace("<", "&lt;").splitlines()
         return "<pre>" + "\n".join(lines) + "</pre>"
@@ -249,7 +253,7 @@ def _sides(margin: float) -> tuple[tuple[str, Relation, float], ...]:
 
 
 def late_time_law(
-    subject: System | Trajectory, at: Any = None, *, confined: bool = False
+    subject: System | Trajectory, at: Any = None, *, confined: bool = False, valleys: bool = False
 ) -> LateLaw:
     r"""Derive the late-time law of a system at a minimiser, or of a run.
 
@@ -265,6 +269,8 @@ def late_time_law(
     confined : bool
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
         layers that fail to factorise, without a balancing term.
+    valleys : bool
+        Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
 
     Returns
     -------
@@ -298,10 +304,10 @@ def late_time_law(
         return _of_run(subject, confined)
     if not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
-    return _at(subject, at, confined)
+    return _at(subject, at, confined, valleys)
 
 
-def _at(system: System, at: Any, confined: bool) -> LateLaw:
+def _at(system: System, at: Any, confined: bool, valleys: bool = False) -> LateLaw:
     try:
         minimiser = system.minimiser(at)
     except NoLaw as reason:
@@ -310,7 +316,9 @@ def _at(system: System, at: Any, confined: bool) -> LateLaw:
     if minimiser.point is None:
         derived = _numerical(system, minimiser)
     else:
-        derived = law_at(minimiser.point, confined=confined, symmetries=minimiser.symmetries)
+        derived = law_at(
+            minimiser.point, confined=confined, valleys=valleys, symmetries=minimiser.symmetries
+        )
         derived = _in_units(derived, minimiser)
     return LateLaw(
         system.name, system.parameters, minimiser.where, derived, notes=minimiser.remarks

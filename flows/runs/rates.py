@@ -9,6 +9,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.runs.quantities import Quantities, Run, quantities_of
+from symbolic.asymptotics.law import Law
 
 __all__ = [
     "DRIFT",
@@ -29,6 +30,8 @@ DECADES = 1.0
 FIT_DECADES = 3.0
 #: ... and a fit of three numbers takes so many output times.
 FIT_POINTS = 6
+#: With a law: so many decades, so many slow corrections, and when columns are taken for dependent.
+LAW_DECADES, LAW_POWERS, CONDITION = 3.0, 3, 1e-9
 #: Below this a double has lost digits or is about to: the quantity carries no more information.
 FLOOR = 1e-280
 
@@ -151,7 +154,9 @@ class TailConstant:
     window: Window
 
 
-def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailConstant:
+def tail_constant(
+    run: Run, name: str = "loss", exponent: float = 3.0, *, law: Law | None = None
+) -> TailConstant:
     r"""Estimate `lim t^p Phi(t)`.
 
     .. math:: c_\infty = c_3 - \frac{(c_3 - c_2)^2}{(c_3 - c_2) - (c_2 - c_1)}
@@ -162,6 +167,11 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     error is the difference to the extrapolation of the first three, plus a tenth of the
     extrapolated step, plus the numerical error of the run.
 
+    With a derived `law` its own corrections are fitted in place of one pure power, which a
+    logarithm is not: `t^-2gamma` of the slow directions, `log t/t` and `1/t`, linearly by least
+    squares over the last three decades. The error is then the difference between the fits of the
+    two halves, plus what the numerical error of the run does to the fit.
+
     Parameters
     ----------
     run : Run
@@ -170,6 +180,8 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
         A scalar potential of the system.
     exponent : float
         The power `p`; 3 for the loss of more than one ReLU neuron.
+    law : Law, optional
+        One of :func:`flows.late_time_law`, for the loss; it says the exponent too.
 
     Returns
     -------
@@ -197,10 +209,14 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     True
     """
     window = asymptotic_window(run, name)
+    if law is not None and law.exponent is not None:
+        exponent = float(law.exponent)
     if not window.steady:
         return TailConstant(np.nan, np.inf, exponent, window)
     quantities = quantities_of(run)
     span = slice(window.start, window.stop)
+    if law is not None:
+        return _fitted(run, name, exponent, law, window)
     log_t = np.log(quantities["t"][span])
     scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
     first = max(log_t[0], log_t[-1] - FIT_DECADES * np.log(10))
@@ -209,6 +225,30 @@ def tail_constant(run: Run, name: str = "loss", exponent: float = 3.0) -> TailCo
     early, late = (_aitken(nodes[part], numerical) for part in (slice(3), slice(1, 4)))
     error = abs(late - early) + 0.1 * abs(late - nodes[-1]) + numerical
     return TailConstant(float(late), float(error), exponent, window)
+
+
+def _fitted(run: Run, name: str, exponent: float, law: Law, window: Window) -> TailConstant:
+    """Constant by least squares with the corrections of a law."""
+    rows = np.arange(window.start, window.stop)
+    t = run.quantities["t"][rows]
+    rows = rows[t >= t[-1] / 10**LAW_DECADES]
+    t = run.quantities["t"][rows]
+    powers = sorted({round(2 * g, 6) for g in law.gamma if 2 * g < 1.5})[:LAW_POWERS]
+    columns = [np.ones_like(t), *((t / t[0]) ** -q for q in powers), t[0] / t]
+    if law.log_term is None or law.log_term != 0:
+        columns.append(np.log(t) / t * t[0] / np.log(t[0]))
+    design, half = np.stack(columns, axis=1), len(t) // 2
+    scaled = t**exponent * _potential(run.quantities, name)[0][rows]
+    if half < design.shape[1]:
+        return TailConstant(np.nan, np.inf, exponent, window)
+    early, late = (
+        np.linalg.lstsq(design[part], scaled[part], rcond=CONDITION)[0][0]
+        for part in (slice(half), slice(half, None))
+    )
+    inverse = np.linalg.pinv(design, rcond=CONDITION)
+    value = float(inverse[0] @ scaled)
+    numerical = float(run.errors(name)[rows].max()) * abs(value) * float(np.abs(inverse[0]).sum())
+    return TailConstant(value, abs(late - early) + numerical, exponent, window)
 
 
 def _aitken(c: Array, noise: float) -> float:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
+from flows.core.card import Card, described, loss_line
 from flows.core.errors import InputError, unknown
 from flows.core.files import checked_path
 from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
-from flows.core.problem import COMPLETED
+from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import System
 from flows.runs.quantities import Quantities
 from flows.runs.uncertainty import Uncertainty
@@ -34,6 +35,8 @@ FORMAT = "popflow-trajectory-1"
 MOST_CURVATURES = 40
 # Elements of the largest intermediate array of the features, so that memory stays bounded.
 CHUNK = 2_000_000
+# What a person may do about a run that ended early.
+MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrate again"}
 # Local tolerances are not global errors; over twelve decades the runs of the accuracy benchmark
 # stay within this factor of the tolerance.
 ERROR_FACTOR = 100.0
@@ -105,6 +108,27 @@ class Trajectory:
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def card(self) -> Card:
+        """What it introduces itself with: system, how it ended, times, last loss, what next."""
+        stopped = "" if self.completed else f"it ended early{MENDED.get(self.status, '')}; "
+        return Card(
+            f"run of {described(self.parameters)}",
+            (
+                ("status", f"{self.status}: {self.message}"),
+                ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
+                ("loss", loss_line(self)),
+                ("next", f'{stopped}run["loss"], flows.check(run), run.save("run.nc")'),
+            ),
+        )
+
+    def __repr__(self) -> str:
+        """Five lines."""
+        return str(self.card)
+
+    def _repr_html_(self) -> str:
+        return self.card.html()
 
     @property
     def parameters(self) -> dict[str, Any]:

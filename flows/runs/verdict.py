@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from potentials.source import Source
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "exit_code"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code"]
 
 
 class Outcome(StrEnum):
@@ -106,6 +107,13 @@ class Verdict:
     message: str
     resolution: float | None = None
 
+    def __repr__(self) -> str:
+        """One line: outcome, claim, what was found, source."""
+        return f"{self.verdict} {self.claim}: {self.message} [{self.source}]"
+
+    def _repr_html_(self) -> str:
+        return _table([self])
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""
         return {
@@ -121,6 +129,30 @@ class Verdict:
             "attained_at": _plain(self.attained_at),
             "message": self.message,
         }
+
+
+class Verdicts(list[Verdict]):
+    """Verdicts in the order of the claims: a list that shows itself line by line."""
+
+    def __repr__(self) -> str:
+        """One line a verdict."""
+        return "\n".join(map(repr, self)) if self else "no verdicts"
+
+    def _repr_html_(self) -> str:
+        return _table(self)
+
+
+def _table(verdicts: Iterable[Verdict]) -> str:
+    """Table for a notebook, one row a verdict."""
+
+    def row(cells: Iterable[object], tag: str = "td") -> str:
+        style = 'style="text-align:left"'
+        each = "".join(f"<{tag} {style}>{html.escape(str(cell))}</{tag}>" for cell in cells)
+        return f"<tr>{each}</tr>"
+
+    rows = [row((v.claim, v.verdict, v.message, v.source)) for v in verdicts]
+    head = row(("claim", "verdict", "found", "source"), "th")
+    return f"<table>{head}{''.join(rows)}</table>"
 
 
 def _plain(x: float | None) -> float | None:

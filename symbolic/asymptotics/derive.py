@@ -31,6 +31,8 @@ from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.sphere import Form, minima
 from symbolic.asymptotics.steps import steps_of_point, steps_of_reduction
 from symbolic.asymptotics.symmetries import rotations, sampled
+from symbolic.asymptotics.valley import Valley
+from symbolic.asymptotics.valley import valleys as valleys_of
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.language.blocks import Block, entries, explicit
@@ -51,6 +53,7 @@ def late_time_law(
     *,
     tangents: Sequence[Mapping[Block, Any]] | None = None,
     confined: bool = False,
+    valleys: bool = False,
 ) -> LateTimeLaw:
     r"""Derive how the gradient flow of a loss approaches one of its minimisers.
 
@@ -75,6 +78,9 @@ def late_time_law(
         Whether to derive the law on the invariant cone on which the loss's conserved quadratic
         forms have the values of the minimiser, such as balanced layers. A run that arrives is on
         it; nearby ones pass by, so that this is asked for.
+    valleys : bool
+        Whether zeros of the leading form are followed along the bottom of their valley, for two
+        slow variables. Which valley a run takes is not decided.
 
     Returns
     -------
@@ -112,7 +118,7 @@ def late_time_law(
     named = None
     if tangents is not None:
         named = sp.ImmutableMatrix([flat(blocks, t) for t in tangents]).T
-    return law_at(point, named, confined=confined)
+    return law_at(point, named, confined=confined, valleys=valleys)
 
 
 def point_of(loss: Any, blocks: Sequence[Block], at: Mapping[Block, Any]) -> Point:
@@ -127,6 +133,7 @@ def law_at(
     tangents: sp.MatrixBase | None = None,
     *,
     confined: bool = False,
+    valleys: bool = False,
     symmetries: Sequence[sp.ImmutableMatrix] = (),
 ) -> LateTimeLaw:
     """Late-time law of a loss at a point, or the reason why there is none.
@@ -137,14 +144,15 @@ def law_at(
         The loss at the point.
     tangents : Matrix, optional
         Columns.
-    confined : bool
+    confined, valleys : bool
         As in `late_time_law`.
     symmetries : sequence of Matrix
         Linear symmetries that are known, as in `family`.
     """
     try:
         critical(point)
-        return _law(point, family(point, tangents, confined=confined, symmetries=symmetries))
+        found = family(point, tangents, confined=confined, symmetries=symmetries)
+        return _law(point, found, valleys)
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
 
@@ -158,7 +166,7 @@ def critical(point: Point) -> None:
             raise NoLaw(f"the point is not critical: the derivative by {name} is {shown}")
 
 
-def _law(point: Point, found: Family) -> LateTimeLaw:
+def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
     quadratic = point.quadratic
     parts = split(quadratic.hessian, found.tangents)
     steps = steps_of_point(point, parts, found)
@@ -174,16 +182,21 @@ def _law(point: Point, found: Family) -> LateTimeLaw:
             " point is no minimum"
         )
     steps += steps_of_reduction(point, parts, reduced)
-    attractors, notes = _attractors(reduced, cone)
+    attractors, notes, flat = _attractors(reduced, cone, follow)
+    bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
     checked = tuple(step.verify() for step in steps)
-    weakest = _evidence(checked, found)
+    known = _evidence(checked, found)
     laws, more = [], []
     for attractor in attractors:
-        law, step = _power(reduced, parts, attractor, weakest)
+        law, step = _power(reduced, parts, attractor, known)
         beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
         laws.append(replace(law, log_term=beta))
         more.append(step.verify())
+    for valley in bottoms:
+        seen = tuple(step.verify() for step in valley.steps)
+        laws.append(_valley_law(valley, {**known, **_evidence(seen, found)}))
+        more += seen
     return LateTimeLaw(
         tuple(laws),
         limit=quadratic.value,
@@ -270,9 +283,9 @@ def _cone(found: Family, parts: Split) -> tuple[sp.ImmutableMatrix, ...]:
 
 
 def _attractors(
-    reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...]
-) -> tuple[list[Attractor], tuple[str, ...]]:
-    """Local minima of the leading form on the sphere, of a positive value."""
+    reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...], follow: bool
+) -> tuple[list[Attractor], tuple[str, ...], bool]:
+    """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
     numerical = Form(
@@ -289,15 +302,16 @@ def _attractors(
         for v in generator.normal(size=(40, len(z)))
     ]
     scale = max(sizes)
-    if any(abs(m.value) <= ZERO * scale for m in classes):
+    flat = [m for m in classes if abs(m.value) <= ZERO * scale]
+    if flat and not follow:
         raise NoLaw(
             f"the leading form, of degree {reduced.degree}, vanishes in some direction: the rate"
-            " depends on higher orders there, unless conserved quantities confine the run"
-            " (confined=True)"
+            " depends on higher orders there (valleys=True), unless conserved quantities confine"
+            " the run (confined=True)"
         )
-    positive = [m for m in classes if m.value > 0]
+    positive = [m for m in classes if m.value > ZERO * scale]
     notes = []
-    if len(positive) < len(classes):
+    if len(positive) + len(flat) < len(classes):
         if not positive:
             raise NoLaw(
                 f"the leading form, of degree {reduced.degree}, is negative at its minima on the"
@@ -325,11 +339,11 @@ def _attractors(
             )
         else:
             found.append(attractor)
-    if not found:
+    if not found and not flat:
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    return found, tuple(notes)
+    return found, tuple(notes), bool(flat)
 
 
 def _power(
@@ -400,6 +414,20 @@ def _power(
         evidence=MappingProxyType(evidence),
     )
     return law, step
+
+
+def _valley_law(valley: Valley, known: Mapping[str, Evidence]) -> Law:
+    """Law along the bottom of a valley."""
+    closed = sp.simplify(constant(valley.degree, valley.value))
+    return Law(
+        "power",
+        exponent=exponent(valley.degree),
+        constant=float(closed.evalf(30)),
+        constant_exact=closed,
+        constant_radius=0.0,
+        share=math.nan,
+        evidence=MappingProxyType({**known, "all attractors": Evidence.SAMPLED}),
+    )
 
 
 def _value(attractor: Attractor) -> float:

@@ -167,3 +167,7 @@ class LateTimeLaw:
     def __str__(self) -> str:
         """Return one line a law, or the reason why there is none."""
         return "\n".join(map(str, self.laws)) if self.laws else f"no law: {self.reason}"
+
+    def __repr__(self) -> str:
+        """Say the same."""
+        return str(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ __all__ = ["Derivation", "Document", "Step", "counted", "distinct"]
 
 # Characters of LaTeX that fit on a line.
 LINE = 200
+UNVERIFIED = "not verified yet"
 RELATION_LATEX = {"==": "=", "<=": r"\le", ">=": r"\ge"}
 
 
@@ -99,6 +101,14 @@ class Step:
         """Why the step is not proved, in words; empty if it is."""
         return self.finding.reason if self.finding else "no evidence has been looked for"
 
+    def __repr__(self) -> str:
+        """One line: rule and evidence; the equation is in `equation`."""
+        found = f"{self.evidence}" if self.finding else UNVERIFIED
+        return f"<Step {self.rule!r}: {found}>"
+
+    def _repr_html_(self) -> str:
+        return _rows([self])
+
     def verify(self) -> Step:
         """Return the step with freshly computed evidence."""
         begin = time.perf_counter()
@@ -171,6 +181,14 @@ class Derivation:
                         f"{step.rule!r}, which uses it"
                     )
 
+    def __repr__(self) -> str:
+        """One line: name, and how many steps have which evidence."""
+        return f"<Derivation {self.name!r}: {_counted(self.steps)}>"
+
+    def _repr_html_(self) -> str:
+        heading = f"<b>{html.escape(self.name)}</b> ({html.escape(self.source)})"
+        return f"<p>{heading}: {_counted(self.steps)}</p>{_rows(self.steps)}"
+
     @property
     def result(self) -> Any:
         """The right side of the last step."""
@@ -213,6 +231,19 @@ class Document:
 
     system: str
     derivations: tuple[Derivation, ...]
+
+    def __repr__(self) -> str:
+        """One line for the document, and one for each of its derivations."""
+        heading = f"derivations of {self.system}: {_counted(self.steps)}"
+        return "\n".join([heading, *(f"  {derivation!r}" for derivation in self.derivations)])
+
+    def _repr_html_(self) -> str:
+        parts = "".join(
+            f"<details><summary>{html.escape(d.name)}: {_counted(d.steps)}</summary>"
+            f"{_rows(d.steps)}</details>"
+            for d in self.derivations
+        )
+        return f"<p><b>{html.escape(self.system)}</b>: {_counted(self.steps)}</p>{parts}"
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -289,6 +320,23 @@ def counted(steps: Iterable[Step]) -> str:
     if little:
         levels[0] += f" ({', '.join(little)})"
     return f"{len(once)} distinct steps of {len(steps)}: {', '.join(levels)}"
+
+
+def _counted(steps: tuple[Step, ...]) -> str:
+    """How many steps there are with which evidence, as far as it was looked for."""
+    verified = any(step.finding for step in steps)
+    return counted(steps) if verified else f"{len(steps)} steps, {UNVERIFIED}"
+
+
+def _rows(steps: Iterable[Step]) -> str:
+    """Table of steps for a notebook, which sets what stands between dollars."""
+    cell = '<td style="text-align:left">'
+    rows = "".join(
+        f"<tr>{cell}{html.escape(step.rule)}</td>{cell}${html.escape(step.displayed)}$</td>"
+        f"{cell}{step.evidence if step.finding else UNVERIFIED}</td></tr>"
+        for step in steps
+    )
+    return f"<table>{rows}</table>"
 
 
 def _rests_on(step: Step, lemma: Step) -> bool:

@@ -10,7 +10,7 @@ import sympy as sp
 from matplotlib.figure import Figure
 
 import potentials
-from flows.report.case import Case
+from flows.report.case import Case, Story
 from flows.report.figures.gmm_em import (
     bad_region_figure,
     loss_figure,
@@ -28,6 +28,37 @@ MEANS = "The means in the plane with contours of the density (dashed: those of t
 LYAPUNOV = (
     "The Lyapunov function and its derivative, as a sum over components and as an expectation; "
     "their relative difference."
+)
+
+STORY = Story(
+    title="Gradient EM with too many components: the loss falls like t⁻², faster than its bound",
+    problem=(
+        (
+            r"L = \mathrm{KL} \left( N(0, I) \,\|\, \sum_{i=1}^{n} \pi_i N(\mu_i, I) \right)",
+            "A mixture of n Gaussians with means mu_i and fixed weights pi_i is fitted to one"
+            " Gaussian in R^d, whose mean is 0 by translation.",
+        ),
+        (
+            r"\frac{d \mu_i}{d t} = -\nabla_{\mu_i} L = -\mathbb{E} [\psi_i v]",
+            "Gradient EM is the gradient flow of L; psi_i(x) is the posterior weight of a"
+            " component, and v(x) is the sum of all psi_i mu_i.",
+        ),
+        (
+            r"U = \sum_{i=1}^{n} |\mu_i|^2",
+            "The potential of the theorem never increases: its derivative is -2 E|v|^2.",
+        ),
+    ),
+    result=(
+        "The theorem bounds the loss by a multiple of t^(-1/2). From this random start it falls"
+        " like t⁻², and more than one component rules out an exponential rate. One component"
+        " (Run 3) has L = L(0) exp(-2t)."
+    ),
+    found=(
+        "With equal weights t^2 L has the limit r n^2/16, where r is the smaller one of d and"
+        " n - 1 (Run 1).",
+        "The bad region (Run 4) is left at a time of about 10⁷, far beyond the time exp(d)/30 up to"
+        " which the theorem speaks.",
+    ),
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {

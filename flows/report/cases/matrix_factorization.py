@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import potentials
-from flows.report.case import Case
+from flows.report.case import Case, Story
 from flows.report.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
@@ -25,6 +25,40 @@ STAGES = (
     "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
     " and main term, where it is not rounding; defects and layers. Dotted: end of alignment and"
     " begin of local convergence, read off the run."
+)
+
+STORY = Story(
+    title="Layers that fit a matrix: complex starts converge, and half of the real ones do not",
+    problem=(
+        (
+            r"L = \frac{1}{2} |\Sigma - W|_F^2 + \frac{a}{4} \sum_{j=1}^{N-1} |\Delta_j|_F^2",
+            "The product W of N square layers W_j is fitted to a target Sigma; the second term, of"
+            " strength a, keeps the layers balanced.",
+        ),
+        (
+            r"W = W_N \cdots W_2 W_1",
+            "The layers are real or complex; the paper has N = 4.",
+        ),
+        (
+            r"\Delta_j = W_j W_j^H - W_{j+1}^H W_{j+1}",
+            "The defects of balance vanish for balanced layers, and the flow keeps them so.",
+        ),
+        (
+            r"\frac{d W_j}{d t} = -\nabla_{W_j} L",
+            "The layers follow the gradient flow; that of complex ones is d/dRe + i d/dIm.",
+        ),
+    ),
+    result=(
+        "With strong balancing the singular vectors align first, then the flow leaves the saddle at"
+        " 0, then the loss falls exponentially. A real start with a negative determinant (Run 2)"
+        " stays away from the target; a complex one (Run 4) does not."
+    ),
+    found=(
+        "With weak balancing a real start with a negative determinant converges too (Run 3): the"
+        " one half of the theorem takes a much larger than sigma_1.",
+        "The monotone skew error (Theorem 34) fails off balance, and the main term of Theorem 5"
+        " needs |W| <= sigma_1: each has a counterexample and a form that is proved.",
+    ),
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {

@@ -7,9 +7,9 @@ from importlib import import_module
 
 from matplotlib.figure import Figure
 
-from flows.report.case import Case
+from flows.report.case import Case, Story
 
-__all__ = ["CASES", "cases", "portraits"]
+__all__ = ["CASES", "cases", "portraits", "story"]
 
 CASES = {
     "relu_neuron": "flows.report.cases.relu_neuron",
@@ -22,6 +22,12 @@ CASES = {
 def cases(name: str) -> tuple[Case, ...]:
     """Runs on the page of a system."""
     found: tuple[Case, ...] = import_module(CASES[name]).cases()
+    return found
+
+
+def story(name: str) -> Story:
+    """What the page of a system tells before its verdicts."""
+    found: Story = import_module(CASES[name]).STORY
     return found
 
 

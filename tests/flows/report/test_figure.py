@@ -157,3 +157,11 @@ def test_numbers_on_an_axis_have_raised_powers_of_ten():
         3e-5: "3 \N{MULTIPLICATION SIGN} 10⁻⁵",
     }
     assert {x: power_text(x) for x in shown} == shown
+
+
+def test_an_exponential_decay_is_a_straight_line_over_linear_time(single, run):
+    above, below = loss_figure(single).axes
+    assert above.get_xscale() == "linear" and above.get_yscale() == "log"
+    (rate,) = (np.asarray(line.get_ydata()) for line in below.lines)
+    assert rate[-1] == pytest.approx(-1.0, abs=1e-9)  # one neuron: L ~ exp(-t)
+    assert loss_figure(run).axes[0].get_xscale() == "log"

@@ -290,8 +290,19 @@ def test_parts_can_be_sent_between_processes():
     assert len(set(own)) == len(own) == 1 + count
 
 
+def test_a_page_begins_with_problem_result_and_findings_and_then_decides(page):
+    story = registry.story("relu_neuron")
+    marks = [f'id="{x}"' for x in ("problem", "result", "found", "verdicts", "run-1", "claims")]
+    places = [page.index(mark) for mark in marks]
+    assert places == sorted(places)
+    told = page[: places[3]]
+    assert f"<h1>{story.title}</h1>" in told
+    assert told.count("<math") >= len(story.problem) and "<figure" in told
+    assert told.count("<li>") >= len(story.found)
+
+
 @pytest.mark.parametrize("name", potentials.SYSTEMS)
 def test_every_system_says_what_its_page_shows(name):
-    assert registry.portraits(name)
+    assert registry.portraits(name) and registry.story(name).found
     for one in registry.cases(name):
         assert one.system.name == name and one.figures

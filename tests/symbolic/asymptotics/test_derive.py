@@ -1,5 +1,6 @@
 """Laws of the worked cases: closed forms, and flows that know nothing of them."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +42,7 @@ CASES = {
     ),
     "symmetric 3 x 3, rank 1": (symmetric_factorization(3, 3, 1), 2, R(1, 8), (1, 1)),
     "symmetric 3 x 2, rank 1": (symmetric_factorization(3, 2, 1), 2, R(1, 16), ()),
-    "quadratic neurons": (quadratic_neurons(3, 3), 2, R(3 * 2, 64 * 5), (R(3, 5), R(3, 5))),
+    "quadratic neurons": (quadratic_neurons(2, 3), 2, R(3, 64 * 4), ()),
     "gradient EM on a line": (mixture(3, 1, THIRD), 2, R(9, 16), ()),
     "gradient EM in the plane": (mixture(3, 2, THIRD), 2, R(18, 16), (1, 1)),
     # (sum 1/pi^2 - 2 sum 1/pi + n^2)/16 for as many dimensions as the means can span
@@ -69,9 +70,15 @@ CASES = {
 CLOSE = 1e-9
 
 
-@pytest.mark.parametrize(("case", "exponent", "constant", "gamma"), CASES.values(), ids=CASES)
-def test_the_law_of_a_worked_case(case, exponent, constant, gamma):
-    found = late_time_law(*case)
+@functools.cache
+def derived(name):
+    return late_time_law(*CASES[name][0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_law_of_a_worked_case(name):
+    _, exponent, constant, gamma = CASES[name]
+    found = derived(name)
     (law,) = found.laws
     assert law.kind == "power" and law.exponent == exponent
     assert sp.simplify(law.constant_exact - constant) == 0
@@ -216,7 +223,7 @@ def test_a_metric_that_is_dropped_changes_the_constant():
 @pytest.mark.parametrize("name", ["three equal ReLU neurons", "symmetric 3 x 3, rank 1"])
 @pytest.mark.parametrize("factor", [R(1001, 1000), -1])
 def test_a_constant_that_is_off_is_refuted_by_its_step(name, factor):
-    step = late_time_law(*CASES[name][0]).derivation.steps[-1]
+    step = derived(name).derivation.steps[-1]
     assert replace(step, rhs=factor * step.rhs).verify().evidence is Evidence.REFUTED
 
 

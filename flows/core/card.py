@@ -1,0 +1,99 @@
+"""A card: the few lines in which a result introduces itself, as text and for a notebook."""
+
+from __future__ import annotations
+
+import html
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flows.core.errors import InputError
+
+__all__ = ["Card", "described", "loss_line"]
+
+# A value with more characters than this is told by its shape, and a line is cut.
+MOST_VALUE, MOST_LINE = 24, 160
+
+
+@dataclass(frozen=True)
+class Card:
+    """A heading and lines of a label and a text each.
+
+    Parameters
+    ----------
+    heading : str
+        What the result is.
+    lines : tuple of (str, str)
+        Labels and texts.
+    """
+
+    heading: str
+    lines: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        """Text with aligned labels, one line each."""
+        width = max(len(label) for label, _ in self.lines)
+        rows = [f"  {label:<{width}}  {_cut(text)}" for label, text in self.lines]
+        return "\n".join([_cut(self.heading), *rows])
+
+    def html(self) -> str:
+        """Table for a notebook."""
+        cell = '<td style="text-align:left">'
+        rows = "".join(
+            f"<tr>{cell}{html.escape(label)}</td>{cell}{html.escape(_cut(text))}</td></tr>"
+            for label, text in self.lines
+        )
+        return f"<div><b>{html.escape(_cut(self.heading))}</b><table>{rows}</table></div>"
+
+
+def described(parameters: Mapping[str, Any]) -> str:
+    """System and parameters in one line; an array is told by its shape.
+
+    Parameters
+    ----------
+    parameters : mapping
+        `system` and its parameters, as plain values.
+
+    Examples
+    --------
+    >>> described({"system": "relu_neuron", "n": 3, "teacher": [[1.0, 0.0]] * 9})
+    'relu_neuron, n = 3, teacher of shape (9, 2)'
+    """
+    words = [str(parameters["system"])]
+    for name, value in parameters.items():
+        if name not in ("system", "fingerprint", "features"):
+            text = _value(value)
+            words.append(f"{name} {text}" if text.startswith("of shape") else f"{name} = {text}")
+    return ", ".join(words)
+
+
+def loss_line(run: Any) -> str:
+    """Last loss of a run with its error, or why there is none."""
+    try:
+        loss, error = float(run["loss"][-1]), float(run.errors("loss")[-1])
+    except InputError as reason:  # of a file that lacks its system: a card never fails
+        return f"not known: {reason}"
+    if not np.isfinite(loss):
+        return "NaN at the end: it is not known there, see run.errors()"
+    return f"{loss:.6g} at the end, relative error about {error:.1e} (estimated)"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, numbers.Real):
+        return f"{value:.6g}" if not isinstance(value, numbers.Integral) else str(value)
+    if isinstance(value, Mapping) and set(value) == {"real", "imag"}:
+        return f"of shape {np.shape(value['real'])}, complex"
+    if isinstance(value, list):
+        short = f"[{', '.join(map(_value, value))}]" if np.ndim(value) == 1 else ""
+        return short if 0 < len(short) <= MOST_VALUE else f"of shape {np.shape(value)}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {tuple(shape)}" for key, shape in value.items())
+    return str(value)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_LINE else f"{line[: MOST_LINE - 1]}…"

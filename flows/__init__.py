@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flows.core.views import VIEWS
+
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal to the table below
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
@@ -76,6 +78,16 @@ _MODULES = {"figures": "flows.report.figures"}
 
 if not TYPE_CHECKING:  # a checker that cannot read the list would take no name for public
     __all__ = sorted([*_HOME, *_MODULES])
+
+
+def _plot(run: Any) -> Any:
+    """Draw the loss of a run; the method `plot` of a run, whose room knows no figures."""
+    from flows.report.figure import loss_figure
+
+    return loss_figure(run)
+
+
+VIEWS["plot"] = _plot
 
 
 def __getattr__(name: str) -> Any:

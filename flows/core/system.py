@@ -142,6 +142,8 @@ class System(abc.ABC):
     title: ClassVar[str] = ""
     #: Names of the axes of a start.
     axes: ClassVar[tuple[str, ...]] = ("n", "d")
+    #: What these axes run over, in labelled arrays.
+    dimensions: ClassVar[tuple[str, ...]] = ("neuron", "coordinate")
     #: Options that a person has beside those of every system, ``flows.core.options.START``.
     options: ClassVar[tuple[Option, ...]] = ()
 

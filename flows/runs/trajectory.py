@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,16 @@ from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import System
+from flows.core.views import VIEWS
 from flows.runs.quantities import Quantities
+from flows.runs.tables import labelled, observable_axes, state_axes, tabled
 from flows.runs.uncertainty import Uncertainty
 from potentials import Statements
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+    import xarray
+    from matplotlib.figure import Figure
 
 # What a result depends on.
 PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
@@ -119,7 +126,7 @@ class Trajectory:
                 ("status", f"{self.status}: {self.message}"),
                 ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
                 ("loss", loss_line(self)),
-                ("next", f'{stopped}run["loss"], flows.check(run), run.save("run.nc")'),
+                ("next", f'{stopped}run["loss"], run.plot(), run.to_xarray(), flows.check(run)'),
             ),
         )
 
@@ -281,6 +288,47 @@ class Trajectory:
             "provenance": self.provenance,
         }
 
+    def to_xarray(self) -> xarray.Dataset:
+        """Observables and state as labelled arrays over the coordinate `t`.
+
+        Returns
+        -------
+        xarray.Dataset
+            Every observable; `state`, the user's parameters, with the system's names of its axes;
+            `relative_error`, that of :meth:`errors`.
+
+        Examples
+        --------
+        ``run.to_xarray()["loss"].sel(t=1e3, method="nearest")``
+        """
+        return labelled(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Observables as a table over `t`, one column each, and one for each neuron of `norms`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With `relative_error`, that of :meth:`errors`.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        return tabled(self)
+
+    def plot(self) -> Figure:
+        """Loss with the bounds of its claims; below it the local exponent.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            That of :func:`flows.figures.loss_figure`.
+        """
+        drawn: Figure = VIEWS["plot"](self)
+        return drawn
+
     def save(self, path: str | os.PathLike[str], force: bool = False) -> Path:
         """Write the run as NetCDF, atomically.
 
@@ -309,10 +357,11 @@ class Trajectory:
     def _content(self) -> tuple[dict[str, Any], str]:
         """Variables of the file, and what it says about them."""
         variables: dict[str, Any] = {
-            "t": ("time", self.t),
-            "loss": ("time", self["loss"]),
+            "t": ("t", self.t),
+            "loss": ("t", self["loss"]),
         }
-        for name, values in (("start", self.start), ("final_state", self.state_at(-1))):
+        last = self.state_at(-1)
+        for name, values in (("start", self.start), ("final_state", last)):
             # NetCDF has no complex numbers.
             parts = (
                 {"": values}
@@ -320,15 +369,16 @@ class Trajectory:
                 else {"_real": values.real, "_imag": values.imag}
             )
             for suffix, part in parts.items():
-                variables[f"{name}{suffix}"] = (_dims("start", part), part)
+                variables[f"{name}{suffix}"] = (state_axes(self.system, part), part)
         for name in self.names:
             values = self[name]
-            variables[name] = (("time", *_dims(name, values[0])), values)
+            axes = observable_axes(self.system, last, name, values[0])
+            variables[name] = (("t", *axes), values)
         for prefix, part, lead in (("frame", self.frame, 0), ("sound", self.states, 1)):
             for f in fields(part):
                 values = np.asarray(getattr(part, f.name))
                 dims = _dims(f"{prefix}_{f.name}", values)
-                variables[f"{prefix}_{f.name}"] = (("time", *dims[1:]) if lead else dims, values)
+                variables[f"{prefix}_{f.name}"] = (("t", *dims[1:]) if lead else dims, values)
         about = {
             "format": FORMAT,
             "parameters": self.parameters,

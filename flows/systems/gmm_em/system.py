@@ -84,6 +84,7 @@ class GMMEM(MixtureSystem):
 
     name: ClassVar[str] = "gmm_em"
     title: ClassVar[str] = "Gradient EM"
+    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = gmm_em
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")

@@ -91,6 +91,7 @@ class MatrixFactorization(System):
     title: ClassVar[str] = "Matrix factorisation"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
+    dimensions: ClassVar[tuple[str, ...]] = ("layer", "row", "column")
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")

@@ -110,6 +110,7 @@ class OwnSystem(System):
     steps: tuple[float, float, bool] = field(default=(0.0, 0.0, True), compare=False, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    dimensions: ClassVar[tuple[str, ...]] = ("entry",)
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""

@@ -92,6 +92,7 @@ class ScoreMatching(MixtureSystem):
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
+    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
 

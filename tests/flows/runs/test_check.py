@@ -374,7 +374,8 @@ def test_a_conjunction_is_decided_by_its_worst_part_in_any_order():
 
     fails, void, opened = part(False), part(None, False), part(None)
     tight, slack, zero = part(True, measured=1.99), part(True), part(True, bound=0.0)
-    ranked = [fails, void, opened, tight, slack, zero]
+    exact, large = part(True, measured=2.0), part(True, measured=99.9, bound=100.0)
+    ranked = [fails, void, opened, exact, large, tight, slack, zero]
     for k, worst in enumerate(ranked):
         for some in permutations(ranked[k:], min(3, len(ranked) - k)):
             if worst in some:

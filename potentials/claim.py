@@ -9,15 +9,16 @@ constant goes on serving, so such a comparison is decided by its growth in the l
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 import sympy as sp
 
-from potentials.notation import symbol, to_latex
+from potentials.notation import symbol, to_latex, to_text
 from potentials.potential import Over
 from potentials.source import Source
 
@@ -90,6 +91,11 @@ class Hypothesis:
         How they are compared.
     over : {"state", "neuron", "pair"}
         The index it must hold for; it must hold for all.
+    unmet : str
+        What is said where it does not hold, with `{value}` and `{needed}` for the numbers of the
+        run; by default the two sides as they are compared.
+    value : Expr or None
+        What `{value}` shows where a reader looks at something else than `lhs`.
     """
 
     text: str
@@ -97,6 +103,16 @@ class Hypothesis:
     relation: Literal["<=", ">=", "<", ">"]
     rhs: sp.Expr
     over: Over = "state"
+    _: KW_ONLY
+    unmet: str = ""
+    value: sp.Expr | None = None
+
+    def failure(self, value: float, needed: float) -> str:
+        """Say in one line that it is not met, with the numbers of a run."""
+        text = self.unmet or f"{to_text(self.lhs)} = {{value}}, not {self.relation} {{needed}}"
+        for name, number in (("{value}", value), ("{needed}", needed)):
+            text = text.replace(name, "undefined" if math.isnan(number) else f"{number:.4g}")
+        return text
 
 
 @dataclass(frozen=True)

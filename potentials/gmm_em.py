@@ -111,25 +111,51 @@ RESOLVED = sp.Rational(1, 10**5)
 ROUNDING = sp.Rational(1, 10**9)
 
 _SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
-_APART = Hypothesis("the means do not all coincide", spread_0, ">", sp.S.Zero)
+_APART = Hypothesis(
+    "the means do not all coincide", spread_0, ">", sp.S.Zero, unmet="all means coincide"
+)
 _NEAR = (NEAR - max_norm,)
 _RADIUS = 12 * sp.sqrt(d)
 _BAD_START = (
     Hypothesis("n >= 3", n, ">=", sp.Integer(3)),
-    Hypothesis("equal weights", weight_min, ">=", (1 - ROUNDING) / n),
-    # Lengths of at most R = 12 sqrt(d), of sum 2 R and squares of sum 2 R^2, are R, R, 0, ..., 0.
-    Hypothesis("no mean longer than 12 sqrt(d)", max_norm_0, "<=", (1 + ROUNDING) * _RADIUS),
     Hypothesis(
-        "sum |mu_i(0)| = 24 sqrt(d)", sp.Abs(norm_sum_0 - 2 * _RADIUS), "<=", ROUNDING * _RADIUS
+        "equal weights",
+        weight_min,
+        ">=",
+        (1 - ROUNDING) / n,
+        unmet="the smallest weight is {value}, not 1/n = {needed}",
+    ),
+    # Lengths of at most R = 12 sqrt(d), of sum 2 R and squares of sum 2 R^2, are R, R, 0, ..., 0.
+    Hypothesis(
+        "no mean longer than 12 sqrt(d)",
+        max_norm_0,
+        "<=",
+        (1 + ROUNDING) * _RADIUS,
+        unmet="max |mu_i(0)| = {value}, not <= 12 sqrt(d) = {needed}",
     ),
     Hypothesis(
-        "sum |mu_i(0)|^2 = 288 d", sp.Abs(U_0 - 2 * _RADIUS**2), "<=", ROUNDING * _RADIUS**2
+        "sum |mu_i(0)| = 24 sqrt(d)",
+        sp.Abs(norm_sum_0 - 2 * _RADIUS),
+        "<=",
+        ROUNDING * _RADIUS,
+        unmet="sum |mu_i(0)| = {value}, not 24 sqrt(d)",
+        value=norm_sum_0,
+    ),
+    Hypothesis(
+        "sum |mu_i(0)|^2 = 288 d",
+        sp.Abs(U_0 - 2 * _RADIUS**2),
+        "<=",
+        ROUNDING * _RADIUS**2,
+        unmet="sum |mu_i(0)|^2 = {value}, not 288 d",
+        value=U_0,
     ),
     Hypothesis(
         "the means sum to zero: two are opposite, the others at the target",
         mean_norm_0,
         "<=",
         ROUNDING * _RADIUS,
+        unmet="the mean of the mu_i(0) has length {value}, not 0: no two are opposite with the "
+        "others at the target",
     ),
 )
 
@@ -210,7 +236,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="exact_param_rate",
         statement="n = 1: dL/dt = -2 L, that is L(t) = L(0) exp(-2 t)",
         source=_xu_fazel_du("Section 2", "identity"),
-        hypotheses=(Hypothesis("n = 1", n, "<=", sp.S.One),),
+        hypotheses=(Hypothesis("n = 1", n, "<=", sp.S.One, unmet="n = {value}, not 1"),),
         conclusions=(Comparison(total_derivative(loss), "==", loss, sp.Integer(-2)),),
         names=NAMES,
     ),

@@ -116,6 +116,6 @@ def _show(found: LateLaw) -> None:
         tables.append(output.table(("theorem", "by the law", "room", "source"), said))
     if found.derivation is not None:
         tables.append(output.derivation_table(found.derivation))
-    output.console().print(*tables)
+    output.show(*tables)
     for note in (*found.derived.notes, *found.notes):
         click.echo(f"  {note}")

@@ -107,6 +107,11 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
         + (note if missing else "")
         + (f"; {claim.reading}" if claim.reading else ""),
         resolution=worst.resolution,
+        statement=claim.statement,
+        reading=claim.reading,
+        relation=worst.relation,
+        compared=worst.compared,
+        conclusion=worst.holds if worst.defined else None,
     )
 
 
@@ -128,13 +133,15 @@ def _worst(results: Sequence[ComparisonResult]) -> ComparisonResult:
 
 def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> HypothesisResult:
     """Compare at the times that the claim selects, at the start if it selects none."""
-    lhs, rhs = quantities.at((h.lhs, h.rhs), h.over)
+    sides = h.lhs, h.rhs, h.lhs if h.value is None else h.value
     rows = times if times.any() else np.arange(len(times)) == 0
-    lhs, rhs = lhs[rows].ravel(), rhs[rows].ravel()
+    lhs, rhs, seen = (x[rows].ravel() for x in quantities.at(sides, h.over))
     if not len(lhs):
         return HypothesisResult(h.text, True, np.nan, np.nan, h.relation)
     gap = lhs - rhs if h.relation[0] == ">" else rhs - lhs
     # An undefined side fails the hypothesis: NaN must not pass for a small gap.
     worst = int(np.argmin(np.where(np.isnan(gap), -np.inf, gap)))
     holds = bool(gap[worst] > 0 or (gap[worst] == 0 and h.relation.endswith("=")))
-    return HypothesisResult(h.text, holds, float(lhs[worst]), float(rhs[worst]), h.relation)
+    value, needed = float(lhs[worst]), float(rhs[worst])
+    unmet = "" if holds else h.failure(float(seen[worst]), needed)
+    return HypothesisResult(h.text, holds, value, needed, h.relation, unmet)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import sympy as sp
@@ -85,6 +86,8 @@ class ComparisonResult:
     attained_at: float | None = None
     message: str = ""
     resolution: float | None = None
+    relation: str = ""
+    compared: Literal["sides", "exponents", ""] = ""
 
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
@@ -196,6 +199,8 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         float(t[worst]),
         message,
         resolution,
+        c.relation,
+        "sides",
     )
 
 
@@ -285,6 +290,8 @@ def _asymptotic(
         return replace(result, holds=holds, message=message)
     # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
     p, base = float(claim.exponent), rhs_slope[half:].mean()
+    # Where the right side falls, an upper bound asks for a larger power.
+    relation = ">=" if sense * base * p < 0 else "<="
     measured = p * lhs_slope[half:].mean() / base
     spread = abs(p * (high - low) / base)
     return replace(
@@ -294,6 +301,8 @@ def _asymptotic(
         bound=p,
         error=float(spread),
         message=message,
+        relation=relation,
+        compared="exponents",
     )
 
 

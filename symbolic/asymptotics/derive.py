@@ -197,6 +197,7 @@ def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
         seen = tuple(step.verify() for step in valley.steps)
         laws.append(_valley_law(valley, {**known, **_evidence(seen, found)}))
         more += seen
+    _sound((*checked, *more))
     return LateTimeLaw(
         tuple(laws),
         limit=quadratic.value,
@@ -208,6 +209,13 @@ def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
         derivation=Derivation("late-time law", SOURCE, (*checked, *more)),
         notes=notes,
     )
+
+
+def _sound(steps: Sequence[Step]) -> None:
+    """Give no law of which a step is refuted."""
+    for step in steps:
+        if step.evidence is Evidence.REFUTED:
+            raise NoLaw(f"a step of the derivation is refuted: {step.rule}; please report it")
 
 
 def _positive(hessian: sp.MatrixBase, parts: Split) -> None:
@@ -253,6 +261,7 @@ def _exponential(
         ),
     )
     checked = tuple(step.verify() for step in steps)
+    _sound(checked)
     known = {**_evidence(checked, found), "rate": checked[-1].evidence}
     law = Law(
         "exponential",

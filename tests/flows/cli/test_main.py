@@ -79,6 +79,7 @@ BAD = {
     "option of another system": ((*RUN, "--noise-time", "1"), "is not an option of"),
     "no system": (("run",), "Missing argument"),
     "unknown system": (("run", "relu", "--t-end", "1"), "unknown system 'relu'"),
+    "unknown system to list": (("list", "relu"), "did you mean relu_neuron?"),
     "unknown system to derive": (("derive", "relu"), "unknown system"),
     "unknown system to report": (("report", "relu", "--out", "{}/report"), "unknown system"),
     "unknown target to check": (("check", "relu"), "unknown system or file"),
@@ -288,13 +289,8 @@ def test_check_json_adds_verdicts(popflow, result_file):
             "hypotheses",
             "source",
         } <= set(verdict)
-    bad = {v["verdict"] for v in result["verdicts"]} - {"HOLDS", "HOLDS_BEYOND"}
-    assert code == (1 if "VIOLATED" in bad else 3 if bad else 0)
-
-
-def test_one_claim_is_checked_alone(popflow, result_file):
-    _, out, _ = popflow("check", result_file, "--claim", "kappa_persists", "--json")
-    assert [v["claim"] for v in json.loads(out)["verdicts"]] == ["kappa_persists"]
+    found = {v["verdict"] for v in result["verdicts"]}
+    assert code == (1 if "VIOLATED" in found else 3 if "INCONCLUSIVE" in found else 0)
 
 
 def test_a_run_that_stops_early_is_printed_and_exits_with_4(popflow, monkeypatch):
@@ -319,16 +315,6 @@ def test_tables_are_for_people(popflow, result_file):
     code, out, _ = popflow("inspect", result_file, "--potential", "norms")
     assert code == 0
     assert "norms" in out
-
-
-def test_list_names_every_potential_and_claim(popflow):
-    code, out, err = popflow("list")
-    assert (code, err) == (0, "")
-    for potential in potentials.potentials("relu_neuron"):
-        assert potential.name in out
-    for claim in potentials.claims("relu_neuron"):
-        assert claim.id in out
-    assert "2302.10034" in out
 
 
 @pytest.mark.parametrize(

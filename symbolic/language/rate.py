@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
 
 __all__ = ["D"]
+
+MUL = PRECEDENCE["Mul"]
 
 
 class D(sp.Function):
@@ -46,4 +49,4 @@ class D(sp.Function):
         return sp.S.Zero if x.is_number else None
 
     def _latex(self, printer: Any) -> str:
-        return rf"\frac{{d}}{{dt}} {printer.parenthesize(self.args[0], 1000)}"
+        return rf"\frac{{d}}{{dt}} {printer.parenthesize(self.args[0], MUL)}"

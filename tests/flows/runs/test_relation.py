@@ -39,6 +39,7 @@ def test_a_rate_stays_as_it_is_written():
     assert str(D(PHI) <= -C * PHI**2) == "D(Phi) <= -C*Phi**2"
     assert D(sp.Integer(3)) == 0 and D(PHI).is_real
     assert sp.latex(D(PHI)) == r"\frac{d}{dt} \Phi"
+    assert sp.latex(D(PHI + T)).count(r"\left(") == 1
     with pytest.raises(TypeError):
         D(PHI, T)
 

@@ -78,11 +78,8 @@ def labelled(run: Labelled) -> xarray.Dataset:
         )
         for name in run.names
     }
-    variables["relative_error"] = (
-        "t",
-        run.errors("loss"),
-        {"of": "loss, estimated; run.errors(name) for others"},
-    )
+    errors = np.stack([run.errors(name) for name in run.names], axis=-1)
+    variables["relative_error"] = (("t", "observable"), errors, {"kind": "estimated"})
     variables["state"] = (("t", *state_axes(run.system, first)), run.state)
     attributes = {
         "system": run.system.name,

@@ -295,7 +295,7 @@ class Trajectory:
         -------
         xarray.Dataset
             Every observable; `state`, the user's parameters, with the system's names of its axes;
-            `relative_error`, that of :meth:`errors`.
+            `relative_error`, that of :meth:`errors` for each `observable`.
 
         Examples
         --------
@@ -309,7 +309,7 @@ class Trajectory:
         Returns
         -------
         pandas.DataFrame
-            With `relative_error`, that of :meth:`errors`.
+            With `relative_error[NAME]`, that of :meth:`errors`.
 
         Raises
         ------

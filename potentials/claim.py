@@ -134,6 +134,9 @@ class Comparison:
     at_infinity : bool
         Whether it is about the limit: that it holds at the times of a run says something only once
         the late regime has begun.
+    says : tuple of Expr
+        The comparison says something only where all of these are positive: elsewhere it holds
+        whatever the flow does, for example because its slack exceeds what it bounds.
 
     Raises
     ------
@@ -149,6 +152,7 @@ class Comparison:
     where: tuple[sp.Expr, ...] = (symbol("t"),)
     over: Over = "state"
     at_infinity: bool = False
+    says: tuple[sp.Expr, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what is compared; numbers become expressions and `where` a tuple."""
@@ -165,6 +169,8 @@ class Comparison:
             )
         where = tuple(_expression(x, "an entry of where") for x in self.where)
         object.__setattr__(self, "where", where)
+        says = tuple(_expression(x, "an entry of says") for x in self.says)
+        object.__setattr__(self, "says", says)
         if self.constant is not None:
             constant = _expression(self.constant, "constant")
             if not (constant.is_number and constant.is_extended_real and constant.is_finite):
@@ -277,7 +283,8 @@ class Claim(ABC):
         if self.exponent is None:
             return replace(c, relation=relation)
         put = {EXPONENT: sp.nsimplify(self.exponent, rational=True)}
-        return replace(c, lhs=c.lhs.subs(put), rhs=c.rhs.subs(put), relation=relation)
+        says = tuple(x.subs(put) for x in c.says)
+        return replace(c, lhs=c.lhs.subs(put), rhs=c.rhs.subs(put), relation=relation, says=says)
 
     def latex(self) -> str:
         """Return the measurable conclusion in LaTeX, derived from the expressions that run."""

@@ -36,7 +36,7 @@ NAMES = MappingProxyType(
         "norm": r"\lvert \mu_i \rvert",
         "loss": "L",
         "gradient_norm": r"\lvert \nabla L \rvert",
-        "em_norm": r"\lvert E \psi (x - \mu) \rvert",
+        "em_distance": r"\lvert E \psi (x - \mu) + \nabla L \rvert",
         "fisher": r"E \lvert v \rvert^2",
         "squared_norm_sum": "U",
         "max_norm": r"\mu_{\max}",
@@ -49,7 +49,7 @@ NAMES = MappingProxyType(
 
 t, n, d, weight_min = (symbol(name) for name in ("t", "n", "d", "weight_min"))
 norm, loss, fisher = (symbol(name) for name in ("norm", "loss", "fisher"))
-gradient_norm, em_norm = symbol("gradient_norm"), symbol("em_norm")
+gradient_norm, em_distance = symbol("gradient_norm"), symbol("em_distance")
 U, max_norm = symbol("squared_norm_sum"), symbol("max_norm")
 U_0, max_norm_0, norm_sum_0 = (symbol(f"{x}_0") for x in (U.name, max_norm.name, "norm_sum"))
 spread_0, mean_norm_0 = symbol("spread_0"), symbol("mean_norm_0")
@@ -166,11 +166,18 @@ _GAMMA_REST = weight_min**4 / (n**2 * d**2 * (1 + max_norm_0 * sp.sqrt(d * n)) *
 CLAIMS: tuple[Claim, ...] = (
     Identity(
         id="em_is_gradient",
-        statement="the EM update E psi_i (x - mu_i) is -grad_i L; lengths are compared while "
-        "|grad L| >= 1e-5, where the definition still has its digits",
+        statement="the EM update E psi_i (x - mu_i) is -grad_i L: their distance, over all "
+        "coordinates, is zero beside |grad L|, while |grad L| >= 1e-5, where the definition still "
+        "has its digits",
         source=_xu_fazel_du("Section 2", "identity"),
         conclusions=(
-            Comparison(em_norm, "==", gradient_norm, sp.S.One, (gradient_norm - RESOLVED,)),
+            Comparison(
+                gradient_norm + em_distance,
+                "==",
+                gradient_norm,
+                sp.S.One,
+                (gradient_norm - RESOLVED,),
+            ),
         ),
         names=NAMES,
     ),

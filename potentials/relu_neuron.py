@@ -379,6 +379,8 @@ CLAIMS: tuple[Claim, ...] = (
                 sp.S.One,
                 PHASE_1,
                 "neuron",
+                # Below eps1 there is nothing to decay, and a bound near one holds for any flow.
+                says=(sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED,),
             ),
         ),
         exponent=sp.Rational(1, 24),
@@ -398,6 +400,8 @@ CLAIMS: tuple[Claim, ...] = (
                 n * angle_max * v,
                 sp.S.One,
                 PHASE_2,
+                # With a slack above n/2 |H| the bound holds for an H that does not decay.
+                says=(EXPONENT * sp.Abs(H) - angle_max * v,),
             ),
             Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), PHASE_2),
         ),

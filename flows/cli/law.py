@@ -71,7 +71,7 @@ def law(
 
 
 def _derived(subject: str, at: str | None, confined: bool, options: dict[str, Any]) -> LateLaw:
-    from flows.runs.late_law import late_time_law
+    from flows.runs.find_law import late_time_law
 
     if subject not in SYSTEMS:
         result_file(subject, options)

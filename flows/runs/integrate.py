@@ -22,7 +22,7 @@ from flows.core.problem import (
     Solution,
 )
 from flows.core.progress import time_bar
-from flows.core.system import System
+from flows.core.system import System, checked_system
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
 from flows.solvers.choice import UNDAMPED, Solver, solver_for
@@ -109,7 +109,7 @@ def follow(
 ) -> Trajectory:
     """Run of :func:`integrate` as ``request`` asks for it."""
     begun = clock.perf_counter()
-    initial = system.check_start(start)
+    initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
     with time_bar(progress, float(request.times[-1])) as show:
         if request.method == "reference":
@@ -141,7 +141,7 @@ def follow_in_pieces(
         As :func:`integrate`.
     """
     begun = clock.perf_counter()
-    initial = system.check_start(start)
+    initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
     reached = yield from _pieces(system, frame, state, request)
     return _trajectory(system, initial, request, reached, begun)

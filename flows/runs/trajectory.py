@@ -26,6 +26,7 @@ from flows.core.system import System
 from flows.core.views import VIEWS
 from flows.runs.quantities import Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
+from flows.runs.uncertainty import Uncertainty
 from potentials import Statements
 
 if TYPE_CHECKING:
@@ -227,16 +228,17 @@ class Trajectory:
         return float(self.errors(name).max())
 
     def errors(self, name: str = "loss") -> Array:
-        """Estimated relative error of an observable at each time, the same for all of them.
+        """Estimated relative error of an observable at each time.
 
-        It comes from the tolerance. Where the system measures the errors of its states, that of
-        the time is added. Local tolerances are not global errors: compare two tolerances before
-        quoting digits.
+        It is what the tolerance leaves in every quantity, and what the system knows of this one:
+        the rounding of the state, and where terms cancel (:meth:`flows.core.system.System.errors`).
+        Local tolerances are not global errors: compare two tolerances before quoting digits.
 
         Returns
         -------
         ndarray, shape (T,)
-            What is NaN at a time is not known there, whatever its error.
+            Of an observable for each neuron, that of the worst one; infinite at zeros that are not
+            exact. What is NaN at a time is not known there, whatever its error.
 
         Raises
         ------
@@ -244,11 +246,31 @@ class Trajectory:
             For a name that is no quantity of the run.
         """
         try:
-            self.quantities[name]
+            value = np.abs(self.quantities[name])
         except KeyError:
             raise unknown("observable", name, self.names) from None
-        rounding = self.features.get("rounding", np.zeros(len(self.t)))
-        return ERROR_FACTOR * self.rtol + rounding
+        beside = self._uncertainty.beside(name)
+        if beside is None:
+            return self.tolerance
+        relative = np.divide(beside, value, out=np.full(value.shape, np.inf), where=value > 0)
+        relative[(value == 0) & (beside == 0)] = 0.0
+        relative[np.isnan(value)] = 0.0
+        return self.tolerance + relative.reshape(len(self.t), -1).max(axis=1, initial=0.0)
+
+    @property
+    def tolerance(self) -> Array:
+        """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+        asked = self.provenance.get("request", {}).get("atol")
+        return np.full(len(self.t), ERROR_FACTOR * max(self.rtol, asked or 0.0))
+
+    @functools.cached_property
+    def feature_errors(self) -> dict[str, Array]:
+        """Absolute errors of features beside that of the tolerance, by name."""
+        return self.system.errors(self.states, self.features, self.t, self.tolerance)
+
+    @functools.cached_property
+    def _uncertainty(self) -> Uncertainty:
+        return Uncertainty(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values in the layout of ``popflow run --json``."""
@@ -273,7 +295,7 @@ class Trajectory:
         -------
         xarray.Dataset
             Every observable; `state`, the user's parameters, with the system's names of its axes;
-            `relative_error`, that of :meth:`errors`.
+            `relative_error`, that of :meth:`errors` for each `observable`.
 
         Examples
         --------
@@ -287,7 +309,7 @@ class Trajectory:
         Returns
         -------
         pandas.DataFrame
-            With `relative_error`, that of :meth:`errors`.
+            With `relative_error[NAME]`, that of :meth:`errors`.
 
         Raises
         ------

@@ -363,6 +363,12 @@ class OwnSystem(System):
         """What the states carry, by name."""
         return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance, the part ``rounding`` of everything, see `observe`."""
+        return {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+
     def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> SoundState:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}
         return SoundState(

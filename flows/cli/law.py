@@ -106,7 +106,7 @@ def _show(found: LateLaw) -> None:
                 ", ".join(weak),
             )
         )
-    tables = [
+    tables: list[Any] = [
         output.table(
             ("", f"late-time law of {found.system}", "gamma", "share of starts", "evidence"), rows
         )

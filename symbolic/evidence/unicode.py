@@ -39,7 +39,7 @@ def _textbook(expr: Any) -> sp.Expr:
     return sp.Add(*terms, evaluate=False)
 
 
-class _Pretty(PrettyPrinter):  # type: ignore[misc]
+class _Pretty(PrettyPrinter):
     """SymPy's printer, with Greek indexed symbols and the primitives as textbook formulas."""
 
     def _print_SinMinusArg(self, expr: Any) -> Any:
@@ -68,7 +68,7 @@ class _Pretty(PrettyPrinter):  # type: ignore[misc]
         return prettyForm(*inner.left(pretty_symbol(str(expr.base.label))))
 
 
-class _Line(StrPrinter):  # type: ignore[misc]
+class _Line(StrPrinter):
     """The same on one level."""
 
     def _print_Symbol(self, expr: Any) -> str:

@@ -75,7 +75,7 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     check_output(works, force)
     document = symbolic.derive(system).verify()
     data = document.to_json()
-    if latex is not None:
+    if latex is not None and works is not None:
         text = document.latex(Path(latex).stem)
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
         cited = document.bibtex()

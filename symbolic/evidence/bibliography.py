@@ -223,6 +223,6 @@ def with_citations(source: str) -> str:
     """
     for work in WORKS:
         mention = re.escape(work.mention.replace("&", r"\&"))
-        cite = rf"\cite{{{work.key}}}"
-        source = re.sub(mention + r"(?:, arXiv[ :][\d.]*\d)?", lambda _, c=cite: c, source)
+        cite = rf"\\cite{{{work.key}}}"  # in a replacement a backslash is written twice
+        source = re.sub(mention + r"(?:, arXiv[ :][\d.]*\d)?", cite, source)
     return source

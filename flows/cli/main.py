@@ -48,7 +48,11 @@ def list_(system: str | None) -> None:
 
 @commands.command(epilog=examples.DERIVE)
 @arguments.system
-@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option(
+    "--latex",
+    metavar="FILE",
+    help="Write it as an appendix in LaTeX: notation, statements, proofs; works in FILE.bib.",
+)
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
 @_json
@@ -66,12 +70,17 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     from symbolic.evidence.identity import Evidence
 
     one_of("system", system, symbolic.DOCUMENTS)
+    works = None if latex is None else str(Path(latex).with_suffix(".bib"))
     check_output(latex, force)
+    check_output(works, force)
     document = symbolic.derive(system).verify()
     data = document.to_json()
-    if latex is not None:
-        text = document.latex()
+    if latex is not None and works is not None:
+        text = document.latex(Path(latex).stem)
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        cited = document.bibtex()
+        write_file(works, lambda part: Path(part).write_text(cited, encoding="utf-8"))
+        click.echo(f"wrote {latex} and {works}", err=as_json)
     unseen = []
     if as_json:
         output.print_json(data)

@@ -330,7 +330,7 @@ def test_inspect_draws_a_picture(popflow, folder, suffix, magic):
 def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
     path = tmp_path / "derivation.tex"
     code, out, err = popflow("derive", "relu_neuron", "--json", "--latex", path)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"wrote {path} and {path.with_suffix('.bib')}\n")
     result = json.loads(out)
     assert result["system"] == "relu_neuron"
     for derivation in result["derivations"]:
@@ -338,7 +338,8 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
         for step in derivation["steps"]:
             assert {"rule", "equation", "evidence", "seconds"} <= set(step)
             assert step["evidence"] != "REFUTED"
-    assert path.read_text().startswith(r"\documentclass")
+    assert r"\bibliography{derivation}" in path.read_text()
+    assert "@inproceedings{xu-du-2023," in path.with_suffix(".bib").read_text()
 
 
 @pytest.mark.parametrize(

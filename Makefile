@@ -28,7 +28,7 @@ fuzz: .venv/installed
 
 # In a copy of the tree, one mutant at a time; about half an hour for the sample.
 mutants: .venv/installed
-	$(BIN)/python tests/mutants/run.py $(if $(SAMPLE),--sample $(SAMPLE))
+	nice $(BIN)/python tests/mutants/run.py $(if $(SAMPLE),--sample $(SAMPLE))
 
 lint: .venv/installed
 	$(BIN)/ruff check $(SOURCES)

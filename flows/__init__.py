@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from flows.core.views import VIEWS
+
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal to the table below
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
@@ -25,9 +27,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.report import figures as figures
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
+    from flows.runs.find_law import late_time_law as late_time_law
     from flows.runs.integrate import integrate as integrate
     from flows.runs.late_law import LateLaw as LateLaw
-    from flows.runs.late_law import late_time_law as late_time_law
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.rates import tail_constant as tail_constant
     from flows.runs.sensitivity import sensitivity as sensitivity
@@ -60,7 +62,7 @@ _HOME = {
     "descend_ensemble": "flows.ensembles.descend",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
-    "late_time_law": "flows.runs.late_law",
+    "late_time_law": "flows.runs.find_law",
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",
@@ -76,6 +78,16 @@ _MODULES = {"figures": "flows.report.figures"}
 
 if not TYPE_CHECKING:  # a checker that cannot read the list would take no name for public
     __all__ = sorted([*_HOME, *_MODULES])
+
+
+def _plot(run: Any) -> Any:
+    """Draw the loss of a run; the method `plot` of a run, whose room knows no figures."""
+    from flows.report.figure import loss_figure
+
+    return loss_figure(run)
+
+
+VIEWS["plot"] = _plot
 
 
 def __getattr__(name: str) -> Any:

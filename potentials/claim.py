@@ -9,15 +9,16 @@ constant goes on serving, so such a comparison is decided by its growth in the l
 
 from __future__ import annotations
 
+import math
 from abc import ABC
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
 import sympy as sp
 
-from potentials.notation import symbol, to_latex
+from potentials.notation import symbol, to_latex, to_text
 from potentials.potential import Over
 from potentials.source import Source
 
@@ -90,6 +91,11 @@ class Hypothesis:
         How they are compared.
     over : {"state", "neuron", "pair"}
         The index it must hold for; it must hold for all.
+    unmet : str
+        What is said where it does not hold, with `{value}` and `{needed}` for the numbers of the
+        run; by default the two sides as they are compared.
+    value : Expr or None
+        What `{value}` shows where a reader looks at something else than `lhs`.
     """
 
     text: str
@@ -97,6 +103,16 @@ class Hypothesis:
     relation: Literal["<=", ">=", "<", ">"]
     rhs: sp.Expr
     over: Over = "state"
+    _: KW_ONLY
+    unmet: str = ""
+    value: sp.Expr | None = None
+
+    def failure(self, value: float, needed: float) -> str:
+        """Say in one line that it is not met, with the numbers of a run."""
+        text = self.unmet or f"{to_text(self.lhs)} = {{value}}, not {self.relation} {{needed}}"
+        for name, number in (("{value}", value), ("{needed}", needed)):
+            text = text.replace(name, "undefined" if math.isnan(number) else f"{number:.4g}")
+        return text
 
 
 @dataclass(frozen=True)
@@ -118,6 +134,9 @@ class Comparison:
     at_infinity : bool
         Whether it is about the limit: that it holds at the times of a run says something only once
         the late regime has begun.
+    says : tuple of Expr
+        The comparison says something only where all of these are positive: elsewhere it holds
+        whatever the flow does, for example because its slack exceeds what it bounds.
 
     Raises
     ------
@@ -133,6 +152,7 @@ class Comparison:
     where: tuple[sp.Expr, ...] = (symbol("t"),)
     over: Over = "state"
     at_infinity: bool = False
+    says: tuple[sp.Expr, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what is compared; numbers become expressions and `where` a tuple."""
@@ -149,6 +169,8 @@ class Comparison:
             )
         where = tuple(_expression(x, "an entry of where") for x in self.where)
         object.__setattr__(self, "where", where)
+        says = tuple(_expression(x, "an entry of says") for x in self.says)
+        object.__setattr__(self, "says", says)
         if self.constant is not None:
             constant = _expression(self.constant, "constant")
             if not (constant.is_number and constant.is_extended_real and constant.is_finite):
@@ -261,7 +283,8 @@ class Claim(ABC):
         if self.exponent is None:
             return replace(c, relation=relation)
         put = {EXPONENT: sp.nsimplify(self.exponent, rational=True)}
-        return replace(c, lhs=c.lhs.subs(put), rhs=c.rhs.subs(put), relation=relation)
+        says = tuple(x.subs(put) for x in c.says)
+        return replace(c, lhs=c.lhs.subs(put), rhs=c.rhs.subs(put), relation=relation, says=says)
 
     def latex(self) -> str:
         """Return the measurable conclusion in LaTeX, derived from the expressions that run."""

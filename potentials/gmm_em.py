@@ -36,7 +36,7 @@ NAMES = MappingProxyType(
         "norm": r"\lvert \mu_i \rvert",
         "loss": "L",
         "gradient_norm": r"\lvert \nabla L \rvert",
-        "em_norm": r"\lvert E \psi (x - \mu) \rvert",
+        "em_distance": r"\lvert E \psi (x - \mu) + \nabla L \rvert",
         "fisher": r"E \lvert v \rvert^2",
         "squared_norm_sum": "U",
         "max_norm": r"\mu_{\max}",
@@ -49,7 +49,7 @@ NAMES = MappingProxyType(
 
 t, n, d, weight_min = (symbol(name) for name in ("t", "n", "d", "weight_min"))
 norm, loss, fisher = (symbol(name) for name in ("norm", "loss", "fisher"))
-gradient_norm, em_norm = symbol("gradient_norm"), symbol("em_norm")
+gradient_norm, em_distance = symbol("gradient_norm"), symbol("em_distance")
 U, max_norm = symbol("squared_norm_sum"), symbol("max_norm")
 U_0, max_norm_0, norm_sum_0 = (symbol(f"{x}_0") for x in (U.name, max_norm.name, "norm_sum"))
 spread_0, mean_norm_0 = symbol("spread_0"), symbol("mean_norm_0")
@@ -111,25 +111,51 @@ RESOLVED = sp.Rational(1, 10**5)
 ROUNDING = sp.Rational(1, 10**9)
 
 _SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
-_APART = Hypothesis("the means do not all coincide", spread_0, ">", sp.S.Zero)
+_APART = Hypothesis(
+    "the means do not all coincide", spread_0, ">", sp.S.Zero, unmet="all means coincide"
+)
 _NEAR = (NEAR - max_norm,)
 _RADIUS = 12 * sp.sqrt(d)
 _BAD_START = (
     Hypothesis("n >= 3", n, ">=", sp.Integer(3)),
-    Hypothesis("equal weights", weight_min, ">=", (1 - ROUNDING) / n),
-    # Lengths of at most R = 12 sqrt(d), of sum 2 R and squares of sum 2 R^2, are R, R, 0, ..., 0.
-    Hypothesis("no mean longer than 12 sqrt(d)", max_norm_0, "<=", (1 + ROUNDING) * _RADIUS),
     Hypothesis(
-        "sum |mu_i(0)| = 24 sqrt(d)", sp.Abs(norm_sum_0 - 2 * _RADIUS), "<=", ROUNDING * _RADIUS
+        "equal weights",
+        weight_min,
+        ">=",
+        (1 - ROUNDING) / n,
+        unmet="the smallest weight is {value}, not 1/n = {needed}",
+    ),
+    # Lengths of at most R = 12 sqrt(d), of sum 2 R and squares of sum 2 R^2, are R, R, 0, ..., 0.
+    Hypothesis(
+        "no mean longer than 12 sqrt(d)",
+        max_norm_0,
+        "<=",
+        (1 + ROUNDING) * _RADIUS,
+        unmet="max |mu_i(0)| = {value}, not <= 12 sqrt(d) = {needed}",
     ),
     Hypothesis(
-        "sum |mu_i(0)|^2 = 288 d", sp.Abs(U_0 - 2 * _RADIUS**2), "<=", ROUNDING * _RADIUS**2
+        "sum |mu_i(0)| = 24 sqrt(d)",
+        sp.Abs(norm_sum_0 - 2 * _RADIUS),
+        "<=",
+        ROUNDING * _RADIUS,
+        unmet="sum |mu_i(0)| = {value}, not 24 sqrt(d)",
+        value=norm_sum_0,
+    ),
+    Hypothesis(
+        "sum |mu_i(0)|^2 = 288 d",
+        sp.Abs(U_0 - 2 * _RADIUS**2),
+        "<=",
+        ROUNDING * _RADIUS**2,
+        unmet="sum |mu_i(0)|^2 = {value}, not 288 d",
+        value=U_0,
     ),
     Hypothesis(
         "the means sum to zero: two are opposite, the others at the target",
         mean_norm_0,
         "<=",
         ROUNDING * _RADIUS,
+        unmet="the mean of the mu_i(0) has length {value}, not 0: no two are opposite with the "
+        "others at the target",
     ),
 )
 
@@ -140,11 +166,18 @@ _GAMMA_REST = weight_min**4 / (n**2 * d**2 * (1 + max_norm_0 * sp.sqrt(d * n)) *
 CLAIMS: tuple[Claim, ...] = (
     Identity(
         id="em_is_gradient",
-        statement="the EM update E psi_i (x - mu_i) is -grad_i L; lengths are compared while "
-        "|grad L| >= 1e-5, where the definition still has its digits",
+        statement="the EM update E psi_i (x - mu_i) is -grad_i L: their distance, over all "
+        "coordinates, is zero beside |grad L|, while |grad L| >= 1e-5, where the definition still "
+        "has its digits",
         source=_xu_fazel_du("Section 2", "identity"),
         conclusions=(
-            Comparison(em_norm, "==", gradient_norm, sp.S.One, (gradient_norm - RESOLVED,)),
+            Comparison(
+                gradient_norm + em_distance,
+                "==",
+                gradient_norm,
+                sp.S.One,
+                (gradient_norm - RESOLVED,),
+            ),
         ),
         names=NAMES,
     ),
@@ -210,7 +243,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="exact_param_rate",
         statement="n = 1: dL/dt = -2 L, that is L(t) = L(0) exp(-2 t)",
         source=_xu_fazel_du("Section 2", "identity"),
-        hypotheses=(Hypothesis("n = 1", n, "<=", sp.S.One),),
+        hypotheses=(Hypothesis("n = 1", n, "<=", sp.S.One, unmet="n = {value}, not 1"),),
         conclusions=(Comparison(total_derivative(loss), "==", loss, sp.Integer(-2)),),
         names=NAMES,
     ),

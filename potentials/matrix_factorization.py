@@ -276,29 +276,57 @@ _ISOTROPIC = Hypothesis(
     sigma_min,
     ">=",
     sigma_max * (1 - sp.Rational(1, 10**12)),
+    unmet="the singular values of Sigma differ: the smallest is {value}, the largest {needed}",
 )
 _FOUR = (
-    Hypothesis("N = 4", depth, "<=", sp.Integer(4)),
-    Hypothesis("N = 4", depth, ">=", sp.Integer(4)),
+    Hypothesis("N = 4", depth, "<=", sp.Integer(4), unmet="N = {value}, not 4"),
+    Hypothesis("N = 4", depth, ">=", sp.Integer(4), unmet="N = {value}, not 4"),
 )
-_STRONG = Hypothesis("a >> sigma_1, read as a >= 10 sigma_1", a, ">=", STRONG * sigma_max)
+_STRONG = Hypothesis(
+    "a >> sigma_1, read as a >= 10 sigma_1",
+    a,
+    ">=",
+    STRONG * sigma_max,
+    unmet="a = {value}, not >= 10 sigma_1 = {needed}",
+)
 _SMALL_START = Hypothesis(
     "eps small, read as |W_j(0)| <= sigma_1^(1/4) for every layer",
     symbol("layer_max_0"),
     "<=",
     sigma_max ** sp.Rational(1, 4),
+    unmet="the largest |W_j(0)| is {value}, not <= sigma_1^(1/4) = {needed}",
 )
 _CHAIN_BALANCED = Hypothesis(
-    "balanced: |Delta|_F <= 1e-9 sum_j |W_j|_F^2", imbalance, "<=", BALANCED
+    "balanced: |Delta|_F <= 1e-9 sum_j |W_j|_F^2",
+    imbalance,
+    "<=",
+    BALANCED,
+    unmet="|Delta|_F/sum_j |W_j|_F^2 = {value}, not <= 1e-9: the layers are not balanced",
 )
-_EVEN_DEPTH = Hypothesis("N even", depth / 2 - sp.floor(depth / 2), "<=", sp.S.Zero)
+_EVEN_DEPTH = Hypothesis(
+    "N even",
+    depth / 2 - sp.floor(depth / 2),
+    "<=",
+    sp.S.Zero,
+    unmet="N = {value}, not even",
+    value=depth,
+)
 _CONNECTED = Hypothesis(
     "complex layers, or det W(0) > 0 (relative to Sigma)",
     sp.Max(is_complex, sp.sign(symbol("orientation_0"))),
     ">",
     sp.S.Zero,
+    unmet="the layers are real, and det W(0) = {value} (relative to Sigma), not > 0",
+    value=symbol("orientation_0"),
 )
-_INVERTIBLE = Hypothesis("Sigma invertible", sigma_min, ">", sp.S.Zero)
+_INVERTIBLE_LAYERS = Hypothesis(
+    "every layer invertible",
+    layer_min,
+    ">",
+    sp.S.Zero,
+    unmet="the smallest singular value of the layers is {value}, not > 0",
+)
+_INVERTIBLE = Hypothesis("Sigma invertible", sigma_min, ">", sp.S.Zero, unmet="Sigma is singular")
 
 # --- claims -------------------------------------------------------------------------------------
 
@@ -310,7 +338,9 @@ _LOCAL = (
     _ISOTROPIC,
     *_FOUR,
     _STRONG,
-    Hypothesis("aligned before: T1 <= T2", T1, "<=", T2),
+    Hypothesis(
+        "aligned before: T1 <= T2", T1, "<=", T2, unmet="T1 = {value}, not <= T2 = {needed}"
+    ),
 )
 
 CLAIMS: tuple[Claim, ...] = (
@@ -335,7 +365,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="a = 0: every Delta_{j,j+1} is constant; measured on their norm as the layers "
         "give it, to 1e-7 of sum_j |W_j|_F^2, the numerical error",
         source=_paper("Theorem 7", "identity"),
-        hypotheses=(Hypothesis("a = 0", a, "<=", sp.S.Zero),),
+        hypotheses=(Hypothesis("a = 0", a, "<=", sp.S.Zero, unmet="a = {value}, not 0"),),
         conclusions=(
             Comparison(
                 sp.Abs(symbol("layer_defect") - symbol("layer_defect_0")),
@@ -355,10 +385,16 @@ CLAIMS: tuple[Claim, ...] = (
         # dL_reg/dt = -a^2 sum |X_j|^2: from both ends inwards no more than one step for N <= 5.
         source=_paper("Theorems 7 and 31; constant derived here, for N <= 5", "upper"),
         hypotheses=(
-            Hypothesis("a > 0", a, ">", sp.S.Zero),
-            Hypothesis("N <= 5", depth, "<=", sp.Integer(5)),
-            Hypothesis("every layer invertible", layer_min, ">", sp.S.Zero),
-            Hypothesis("Delta(0) != 0", symbol("balance_defect_0"), ">", sp.S.Zero),
+            Hypothesis("a > 0", a, ">", sp.S.Zero, unmet="a = {value}, not > 0"),
+            Hypothesis("N <= 5", depth, "<=", sp.Integer(5), unmet="N = {value}, not <= 5"),
+            _INVERTIBLE_LAYERS,
+            Hypothesis(
+                "Delta(0) != 0",
+                symbol("balance_defect_0"),
+                ">",
+                sp.S.Zero,
+                unmet="Delta(0) = 0: the layers are balanced",
+            ),
         ),
         conclusions=(
             Comparison(
@@ -387,6 +423,8 @@ CLAIMS: tuple[Claim, ...] = (
                 symbol("t_end"),
                 ">=",
                 100 / (sigma_max * symbol("main_term_0") ** 2),
+                unmet="t_end = {value}, not >= 100/(sigma_1 sigma_min(A + R)^2) = {needed}: "
+                "the run may end at the saddle",
             ),
         ),
         conclusions=(
@@ -402,9 +440,17 @@ CLAIMS: tuple[Claim, ...] = (
         "claimed, which leaves room for the numerical error of the limit",
         source=_paper("Theorem 2", "lower"),
         hypotheses=(
-            Hypothesis("real layers", is_complex, "<=", sp.S.Zero),
+            Hypothesis(
+                "real layers", is_complex, "<=", sp.S.Zero, unmet="the layers are complex, not real"
+            ),
             _CHAIN_BALANCED,
-            Hypothesis("det W(0) < 0 (relative to Sigma)", symbol("orientation_0"), "<", sp.S.Zero),
+            Hypothesis(
+                "det W(0) < 0 (relative to Sigma)",
+                symbol("orientation_0"),
+                "<",
+                sp.S.Zero,
+                unmet="det W(0) = {value} (relative to Sigma), not < 0",
+            ),
             _INVERTIBLE,
         ),
         conclusions=(Comparison(loss, ">=", sigma_min**2, sp.Rational(1, 4), at_infinity=True),),
@@ -505,7 +551,7 @@ CLAIMS: tuple[Claim, ...] = (
         source=_paper(
             "Theorem 11; derived in symbolic/systems/matrix_factorization/local.py", "upper"
         ),
-        hypotheses=(Hypothesis("every layer invertible", layer_min, ">", sp.S.Zero),),
+        hypotheses=(_INVERTIBLE_LAYERS,),
         conclusions=(
             Comparison(
                 -total_derivative(loss_fit),
@@ -540,7 +586,13 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         hypotheses=(
             *_LOCAL,
-            Hypothesis("L_reg(T2) != 0 in doubles", symbol("loss_balance_T2"), ">", sp.S.Zero),
+            Hypothesis(
+                "L_reg(T2) != 0 in doubles",
+                symbol("loss_balance_T2"),
+                ">",
+                sp.S.Zero,
+                unmet="L_reg(T2) = {value} in doubles, not > 0",
+            ),
         ),
         conclusions=(
             Comparison(

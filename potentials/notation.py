@@ -12,7 +12,15 @@ from functools import cache
 
 import sympy as sp
 
-__all__ = ["CONSTANTS", "FROZEN", "rate_symbol", "symbol", "to_latex", "total_derivative"]
+__all__ = [
+    "CONSTANTS",
+    "FROZEN",
+    "rate_symbol",
+    "symbol",
+    "to_latex",
+    "to_text",
+    "total_derivative",
+]
 
 #: Quantities that do not move along the flow; `T1` and `T2` are marks.
 CONSTANTS = frozenset(
@@ -97,6 +105,29 @@ def to_latex(expression: sp.Expr, names: Mapping[str, str]) -> str:
     """
     written = {x: _name(x.name, names) for x in expression.free_symbols}
     return str(sp.latex(expression, symbol_names=written))
+
+
+def to_text(expression: sp.Expr) -> str:
+    """Return plain text, with `x(0)`, `x(t_end)` and `x(T2)` for quantities at one time.
+
+    Parameters
+    ----------
+    expression : Expr
+        In symbols made by `symbol`.
+
+    Examples
+    --------
+    >>> to_text(symbol("kappa_max_0") ** 2)
+    'kappa_max(0)^2'
+    """
+    times = {suffix: "t_end" if suffix == "_end" else suffix[1:] for suffix in FROZEN}
+    put = {
+        x: sp.Symbol(f"{x.name[: -len(suffix)]}({time})")
+        for x in expression.free_symbols
+        for suffix, time in times.items()
+        if x.name.endswith(suffix) and x.name not in CONSTANTS
+    }
+    return str(expression.xreplace(put)).replace("**", "^")
 
 
 def _name(name: str, names: Mapping[str, str]) -> str:

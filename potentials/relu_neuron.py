@@ -255,9 +255,18 @@ CLAIMS: tuple[Claim, ...] = (
         statement="n = 1: L decays like exp(-c t); c = |grad L|^2 / L stays away from zero",
         source=Source("Yehudai & Shamir", 2020, "2001.05205", "convergence theorem", "rate"),
         hypotheses=(
-            Hypothesis("n = 1", n, "<=", sp.S.One),
-            Hypothesis("w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron"),
-            Hypothesis("w(0) not anti-parallel to v", symbol("theta_0"), "<", sp.pi, "neuron"),
+            Hypothesis("n = 1", n, "<=", sp.S.One, unmet="n = {value}, not 1"),
+            Hypothesis(
+                "w(0) != 0", symbol("norm_0"), ">", sp.S.Zero, "neuron", unmet="some w_i(0) = 0"
+            ),
+            Hypothesis(
+                "w(0) not anti-parallel to v",
+                symbol("theta_0"),
+                "<",
+                sp.pi,
+                "neuron",
+                unmet="some w_i(0) is anti-parallel to v: theta_i(0) = {value}",
+            ),
         ),
         conclusions=(Comparison(-total_derivative(loss), ">=", loss**EXPONENT, where=PHASE_3),),
         exponent=sp.S.One,
@@ -317,7 +326,14 @@ CLAIMS: tuple[Claim, ...] = (
         source=xu_du("Lemma 17", "inequality"),
         hypotheses=(
             SEVERAL,
-            Hypothesis("0 < kappa_max(0) < pi/2", sp.Abs(kappa_0 - sp.pi / 4), "<", sp.pi / 4),
+            Hypothesis(
+                "0 < kappa_max(0) < pi/2",
+                sp.Abs(kappa_0 - sp.pi / 4),
+                "<",
+                sp.pi / 4,
+                unmet="kappa_max(0) = {value}, not in (0, pi/2)",
+                value=kappa_0,
+            ),
         ),
         conclusions=(
             Comparison(
@@ -363,6 +379,8 @@ CLAIMS: tuple[Claim, ...] = (
                 sp.S.One,
                 PHASE_1,
                 "neuron",
+                # Below eps1 there is nothing to decay, and a bound near one holds for any flow.
+                says=(sp.sin(symbol("theta_0") / 2) ** 2 - _EPS1_SQUARED,),
             ),
         ),
         exponent=sp.Rational(1, 24),
@@ -382,6 +400,8 @@ CLAIMS: tuple[Claim, ...] = (
                 n * angle_max * v,
                 sp.S.One,
                 PHASE_2,
+                # With a slack above n/2 |H| the bound holds for an H that does not decay.
+                says=(EXPONENT * sp.Abs(H) - angle_max * v,),
             ),
             Comparison(total_derivative(V), "<=", n * V, sp.Integer(10), PHASE_2),
         ),
@@ -439,6 +459,7 @@ CLAIMS: tuple[Claim, ...] = (
                 ">=",
                 sp.cos(sp.Rational(286, 100)) * norm,
                 "neuron",
+                unmet="some h_i = {value}, not >= cos(2.86) |w_i| = {needed}",
             ),
         ),
         conclusions=(Comparison(norm**2 * theta**EXPONENT, "<=", loss, 30 * sp.pi, over="neuron"),),

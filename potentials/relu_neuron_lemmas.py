@@ -49,19 +49,48 @@ ROOM = sp.Rational(1, 1000)
 #: Below this part of the teacher, what should vanish counts as rounding of the start.
 ROUNDING = sp.Rational(1, 10**12)
 
+#: Where some neuron is not on the side of the teacher.
+LEAST_H = "the smallest h_i(0) is {value}, not > 0"
+
 _EQUAL = (
-    Hypothesis("all z_i(0) are equal", symbol("distance_0"), "<=", sp.S.Zero, "pair"),
-    Hypothesis("all w_i(0) have one direction", symbol("theta_pair_0"), "<=", sp.S.Zero, "pair"),
+    Hypothesis(
+        "all z_i(0) are equal",
+        symbol("distance_0"),
+        "<=",
+        sp.S.Zero,
+        "pair",
+        unmet="the largest |z_i(0) - z_j(0)| is {value}, not 0",
+    ),
+    Hypothesis(
+        "all w_i(0) have one direction",
+        symbol("theta_pair_0"),
+        "<=",
+        sp.S.Zero,
+        "pair",
+        unmet="the largest angle between w_i(0) and w_j(0) is {value}, not 0",
+    ),
 )
 # Along the teacher |r|^2 is <r, vbar>^2, and the rest is |z_1 + z_2|^2.
 _OFF_MIRROR = symbol("residual_norm_0") ** 2 - symbol("rho_0") ** 2
 _MIRRORED = (
     SEVERAL,
-    Hypothesis("n = 2", n, "<=", sp.Integer(2)),
-    Hypothesis("h_1(0) = h_2(0)", symbol("balance_0"), "<=", 1 + ROUNDING),
-    Hypothesis("z_1(0) = -z_2(0)", _OFF_MIRROR, "<=", ROUNDING * v**2),
+    Hypothesis("n = 2", n, "<=", sp.Integer(2), unmet="n = {value}, not 2"),
+    Hypothesis(
+        "h_1(0) = h_2(0)",
+        symbol("balance_0"),
+        "<=",
+        1 + ROUNDING,
+        unmet="max h_i(0)/min h_i(0) = {value}, not 1",
+    ),
+    Hypothesis(
+        "z_1(0) = -z_2(0)",
+        _OFF_MIRROR,
+        "<=",
+        ROUNDING * v**2,
+        unmet="|sum_i z_i(0)|^2 = {value}, not 0",
+    ),
     TRANSVERSE,
-    Hypothesis("h_i(0) > 0", symbol("h_0"), ">", sp.S.Zero, "neuron"),
+    Hypothesis("h_i(0) > 0", symbol("h_0"), ">", sp.S.Zero, "neuron", unmet=LEAST_H),
 )
 # Of other starts the toy example says nothing, so nothing is measured there.
 _ON_MIRROR = (positive(t), 2 - n, ROUNDING * v**2 - _OFF_MIRROR)
@@ -147,7 +176,9 @@ LEMMAS: tuple[Claim, ...] = (
         hypotheses=(
             BALANCED[0],
             ACUTE,
-            Hypothesis("some z_i(0) != 0", symbol("z_max_0"), ">", sp.S.Zero),
+            Hypothesis(
+                "some z_i(0) != 0", symbol("z_max_0"), ">", sp.S.Zero, unmet="every z_i(0) = 0"
+            ),
         ),
         conclusions=(Comparison(angle_max, "<=", n * (z_max / v) ** EXPONENT, 2 * sp.pi, PHASE_3),),
         exponent=sp.S.One,
@@ -172,13 +203,21 @@ LEMMAS: tuple[Claim, ...] = (
         statement="toy example: neurons along the teacher have a linear rate, dL/dt = -n L",
         source=derived("appendix A", "identity", "toy"),
         hypotheses=(
-            Hypothesis("every z_i(0) = 0", symbol("zeta_0"), "<=", sp.S.Zero, "neuron"),
+            Hypothesis(
+                "every z_i(0) = 0",
+                symbol("zeta_0"),
+                "<=",
+                sp.S.Zero,
+                "neuron",
+                unmet="the largest |z_i(0)| is {value}, not 0",
+            ),
             Hypothesis(
                 "every h_i(0) > 0: on the other side of the teacher L keeps |v|^2/4",
                 symbol("h_0"),
                 ">",
                 sp.S.Zero,
                 "neuron",
+                unmet=LEAST_H,
             ),
         ),
         conclusions=(Comparison(-total_derivative(loss), "==", n * loss**EXPONENT, sp.S.One),),

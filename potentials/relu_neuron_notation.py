@@ -83,9 +83,15 @@ _SMALL_START = Hypothesis(
     _LOG_SCALE,
     "<=",
     sp.log(SMALL) / sp.log(10) - 4226 * sp.log(n) / sp.log(10),
+    unmet="log10(sigma sqrt(d)/|v|) = {value} at the start, not <= {needed}, which is how "
+    "sigma = O(n^-4226 d^-1/2 |v|) is read",
 )
 _LARGE_DIMENSION = Hypothesis(
-    "d >= C log(n/delta), read with C = 1 and delta = 1/100", d, ">=", sp.log(n / SMALL)
+    "d >= C log(n/delta), read with C = 1 and delta = 1/100",
+    d,
+    ">=",
+    sp.log(n / SMALL),
+    unmet="d = {value}, not >= log(100 n) = {needed}",
 )
 _WIDE_START = (
     Hypothesis(
@@ -94,6 +100,7 @@ _WIDE_START = (
         ">=",
         sp.pi / 3,
         "neuron",
+        unmet="the smallest theta_i(0) is {value}, not >= pi/3",
     ),
     Hypothesis(
         "every theta_i(0) <= 2 pi/3 (the event that a large d makes likely)",
@@ -101,16 +108,42 @@ _WIDE_START = (
         "<=",
         2 * sp.pi / 3,
         "neuron",
+        unmet="the largest theta_i(0) is {value}, not <= 2 pi/3",
     ),
 )
 SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
-TRANSVERSE = Hypothesis("every z_i(0) != 0", symbol("zeta_0"), ">", sp.S.Zero, "neuron")
-SPREAD = Hypothesis("kappa_max(0) > 0", kappa_0, ">", sp.S.Zero)
-BALANCED = (
-    Hypothesis("|w_i| >= |v|/(4n) in the window", norm, ">=", v / (4 * n), "neuron"),
-    Hypothesis("|w_i| <= 4|v|/n in the window", norm, "<=", 4 * v / n, "neuron"),
+TRANSVERSE = Hypothesis(
+    "every z_i(0) != 0", symbol("zeta_0"), ">", sp.S.Zero, "neuron", unmet="some z_i(0) = 0"
 )
-ACUTE = Hypothesis("every theta_i <= pi/2 in the window", h, ">=", sp.S.Zero, "neuron")
+SPREAD = Hypothesis(
+    "kappa_max(0) > 0", kappa_0, ">", sp.S.Zero, unmet="kappa_max(0) = {value}, not > 0"
+)
+BALANCED = (
+    Hypothesis(
+        "|w_i| >= |v|/(4n) in the window",
+        norm,
+        ">=",
+        v / (4 * n),
+        "neuron",
+        unmet="the smallest |w_i| in the window is {value}, not >= |v|/(4n) = {needed}",
+    ),
+    Hypothesis(
+        "|w_i| <= 4|v|/n in the window",
+        norm,
+        "<=",
+        4 * v / n,
+        "neuron",
+        unmet="the largest |w_i| in the window is {value}, not <= 4|v|/n = {needed}",
+    ),
+)
+ACUTE = Hypothesis(
+    "every theta_i <= pi/2 in the window",
+    h,
+    ">=",
+    sp.S.Zero,
+    "neuron",
+    unmet="the smallest h_i in the window is {value}, not >= 0: theta_i > pi/2",
+)
 INITIALISATION = (_LARGE_DIMENSION, *_WIDE_START, _SMALL_START)
 
 PHASE_1 = (positive(t), T1 - t)

@@ -139,9 +139,10 @@ def _off_line(length: sp.Expr, time: str = "") -> sp.Expr:
     return (symbol(f"mean_along{time}") - length) ** 2 + symbol(f"mean_across{time}") ** 2
 
 
-def _start(text: str, lhs: sp.Expr, rhs: sp.Expr, scale: sp.Expr) -> Hypothesis:
+def _start(text: str, lhs: sp.Expr, rhs: sp.Expr, scale: sp.Expr, unmet: str = "") -> Hypothesis:
     """Return the hypothesis that two numbers of the start agree up to rounding."""
-    return Hypothesis(text, sp.Abs(lhs - rhs), "<=", ROUNDING * scale)
+    unmet = unmet or text.replace(" = ", " = {value}, not ")
+    return Hypothesis(text, sp.Abs(lhs - rhs), "<=", ROUNDING * scale, unmet=unmet, value=lhs)
 
 
 _SEVERAL = Hypothesis("n >= 2", n, ">=", sp.Integer(2))
@@ -152,6 +153,8 @@ _LONG_ENOUGH = (
         _SPEED * t_end,
         ">=",
         4 * n**2 * (1 + 1 / max_norm_0**2),
+        unmet="the run is too short to converge: exp(-2 s) t_end = {value}, not >= "
+        "4 n^2 (1 + 1/max |mu_i(0)|^2) = {needed}",
     ),
     # A cluster of spread r waits at a loss near r^4 until t is near n/(8 r^2).
     Hypothesis(
@@ -159,22 +162,38 @@ _LONG_ENOUGH = (
         sp.Max(_SPEED * t_end * spread_end**2, n * (1 - sp.sign(spread_end))),
         ">=",
         n / 16,
+        unmet="the run is too short for the spread r to matter: exp(-2 s) t_end r(t_end)^2 = "
+        "{value}, not >= n/16 = {needed}",
     ),
 )
-_NEAR_TARGET = Hypothesis("|mu_i(0)| <= 1/(3 n)", max_norm_0, "<=", 1 / (3 * n))
+_NEAR_TARGET = Hypothesis(
+    "|mu_i(0)| <= 1/(3 n)",
+    max_norm_0,
+    "<=",
+    1 / (3 * n),
+    unmet="max |mu_i(0)| = {value}, not <= 1/(3 n) = {needed}",
+)
 _OPPOSITE = (
     Hypothesis("n >= 3", n, ">=", sp.Integer(3)),
-    Hypothesis("max |mu_i(0)| > 0", max_norm_0, ">", sp.S.Zero),
+    Hypothesis("max |mu_i(0)| > 0", max_norm_0, ">", sp.S.Zero, unmet="every mu_i(0) = 0"),
     # Lengths of at most s, of sum 2 s and squares of sum 2 s^2, are s, s, 0, ..., 0.
     _start("sum |mu_i(0)| = 2 max |mu_i(0)|", symbol("norm_sum_0"), 2 * max_norm_0, max_norm_0),
     _start("sum |mu_i(0)|^2 = 2 max |mu_i(0)|^2", U_0, 2 * max_norm_0**2, max_norm_0**2),
-    _start("the components sum to zero", mean_norm_0, sp.S.Zero, max_norm_0),
+    _start(
+        "the components sum to zero",
+        mean_norm_0,
+        sp.S.Zero,
+        max_norm_0,
+        "the mean of the mu_i(0) has length {value}, not 0",
+    ),
     Hypothesis(
         "the length is s*, read as a length at rest at t = 0: |d/dt max |mu_i|| <= "
         "1e-7 exp(-2 s) max |mu_i|",
         sp.Abs(symbol("max_norm_dot_0")),
         "<=",
         _SPEED * max_norm_0 / 10**7,
+        unmet="|d/dt max |mu_i|| = {value} at t = 0, not <= 1e-7 exp(-2 s) max |mu_i| = "
+        "{needed}: the length is not at rest",
     ),
 )
 _NEAR_ORIGIN = Hypothesis(
@@ -182,11 +201,15 @@ _NEAR_ORIGIN = Hypothesis(
     sp.sqrt(_off_line(_M0, "_0")) + spread_0,
     "<=",
     sp.exp(-106 * n * d * _M0**3) / (108 * n * d),
+    unmet="|m(0) - A(0)| + max |mu_i(0) - m(0)| = {value}, not <= "
+    "exp(-106 n d M0^3)/(108 n d) = {needed}",
 )
 _LEAD = sp.exp(-_M0 / 100)
 _ONE_AHEAD = (
     _SEVERAL,
-    Hypothesis("M0 large, read as M0 >= 3", _M0, ">=", sp.Integer(3)),
+    Hypothesis(
+        "M0 large, read as M0 >= 3", _M0, ">=", sp.Integer(3), unmet="M0 = {value}, not >= 3"
+    ),
     # The last two say that sum |nu_i|^2 exp(-2 s) = exp(-M0/50): all of it is in the nearest.
     _start("min |mu_i(0)| = M0 - exp(-M0/100)", symbol("min_norm_0"), _M0 - _LEAD, _M0),
     _start(
@@ -194,6 +217,7 @@ _ONE_AHEAD = (
         symbol("mean_along_0"),
         _M0 - _LEAD / n,
         _M0,
+        "m(0) is {value} from the target along the line to nu = 0, not M0 - exp(-M0/100)/n",
     ),
     _start(
         "sum |mu_i(0)|^2 = (n - 1) M0^2 + (M0 - exp(-M0/100))^2",
@@ -206,39 +230,80 @@ _ONE_AHEAD = (
         _SPEED * t_end,
         ">=",
         10 * n,
+        unmet="the run is too short to part: exp(-2 s) t_end = {value}, not >= 10 n = {needed}",
     ),
 )
 _DRAWN_FAR = (
     _SEVERAL,
-    Hypothesis("|mu - mu*| huge, read as |m(0)| >= 6", mean_norm_0, ">=", sp.Integer(6)),
+    Hypothesis(
+        "|mu - mu*| huge, read as |m(0)| >= 6",
+        mean_norm_0,
+        ">=",
+        sp.Integer(6),
+        unmet="|m(0)| = {value}, not >= 6",
+    ),
     Hypothesis(
         "mu_i(0) drawn from N(mu, I), read as a spread of at least 1/10",
         spread_0,
         ">=",
         sp.Rational(1, 10),
+        unmet="the spread of the mu_i(0) is {value}, not >= 1/10",
     ),
-    Hypothesis("... and of at most |m(0)|/2", spread_0, "<=", mean_norm_0 / 2),
+    Hypothesis(
+        "... and of at most |m(0)|/2",
+        spread_0,
+        "<=",
+        mean_norm_0 / 2,
+        unmet="the spread of the mu_i(0) is {value}, not <= |m(0)|/2 = {needed}",
+    ),
     Hypothesis(
         "the run is long enough for the farthest component to move, read as "
         "exp(-2 s) t_end >= 10 exp(max |mu_i(0)|^2/8)",
         _SPEED * t_end,
         ">=",
         10 * sp.exp(max_norm_0**2 / 8),
+        unmet="the run is too short for the farthest component to move: exp(-2 s) t_end = {value}, "
+        "not >= 10 exp(max |mu_i(0)|^2/8) = {needed}",
     ),
 )
 _CLUSTER = (
     _SEVERAL,
-    Hypothesis("the components do not all coincide", spread_0, ">", sp.S.Zero),
-    Hypothesis("their spread is small", spread_0, "<=", LINEAR / (1 + mean_norm_0)),
+    Hypothesis(
+        "the components do not all coincide",
+        spread_0,
+        ">",
+        sp.S.Zero,
+        unmet="all components coincide",
+    ),
+    Hypothesis(
+        "their spread is small",
+        spread_0,
+        "<=",
+        LINEAR / (1 + mean_norm_0),
+        unmet="the spread of the mu_i(0) is {value}, not <= {needed}",
+    ),
 )
 # R^2 grows like 8 log t: then the time since T1 is a hundred times what the start is good for.
 _MOVED, _LEVEL = symbol("max_norm_T1") ** 2 + 40, sp.Rational(1, 10)
 _FAR = (
     _SEVERAL,
-    Hypothesis("R(t_end) >= 8", max_norm_end, ">=", sp.Integer(8)),
-    Hypothesis("R(t_end)^2 >= R(T1)^2 + 40", max_norm_end**2, ">=", _MOVED),
     Hypothesis(
-        "the far ones are level at the end", (n - 1) * max_norm_end**2 - U_end, "<=", _LEVEL
+        "R(t_end) >= 8", max_norm_end, ">=", sp.Integer(8), unmet="R(t_end) = {value}, not >= 8"
+    ),
+    Hypothesis(
+        "R(t_end)^2 >= R(T1)^2 + 40",
+        max_norm_end**2,
+        ">=",
+        _MOVED,
+        unmet="R(t_end)^2 = {value}, not >= R(T1)^2 + 40 = {needed}",
+    ),
+    Hypothesis(
+        "the far ones are level at the end",
+        (n - 1) * max_norm_end**2 - U_end,
+        "<=",
+        _LEVEL,
+        unmet="(n - 1) R(t_end)^2 - sum |mu_i(t_end)|^2 = {value}, not <= 1/10: the far ones "
+        "are not level at the end",
     ),
 )
 

@@ -20,7 +20,7 @@ from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.proof import Approximant, Span, above
 from flows.core.balls import BallFlow, Singular, precision
 from flows.core.errors import InputError
-from flows.core.system import System
+from flows.core.system import System, checked_system
 
 Ball = Any  # flint.arb
 
@@ -98,7 +98,7 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    if not system.stated:
+    if not checked_system(system).stated:
         known = ", ".join(certifiable())
         raise InputError(f"certify: {system.name} has no certificates; certify one of {known}")
     initial = system.check_start(start)

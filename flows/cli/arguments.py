@@ -10,7 +10,15 @@ from click.shell_completion import CompletionItem
 
 from flows.systems.registry import SYSTEMS
 
-__all__ = ["COMPLETION", "claim_names", "potential_names", "subject", "system", "systems"]
+__all__ = [
+    "COMPLETION",
+    "claim_names",
+    "one_system",
+    "potential_names",
+    "subject",
+    "system",
+    "systems",
+]
 
 #: Environment variable that is set while a shell asks for completions.
 COMPLETION = "_POPFLOW_COMPLETE"
@@ -54,4 +62,5 @@ def _named(
 
 subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=_subjects)
 system = click.argument("system", shell_complete=_systems)
+one_system = click.argument("system", metavar="[SYSTEM]", required=False, shell_complete=_systems)
 systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)

@@ -192,7 +192,7 @@ def _show(
             }
         )
     else:
-        output.console().print(*_tables(certificate, enclosures, found, checked))
+        output.show(*_tables(certificate, enclosures, found, checked))
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
     return int(refutes(found))

@@ -113,7 +113,7 @@ def ensemble(
     if as_json:
         output.print_json(summary)
     else:
-        output.console().print(*tables(result, summary))
+        output.show(*tables(result, summary))
     return 0 if result.completed == len(result) else 4
 
 

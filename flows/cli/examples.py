@@ -9,7 +9,7 @@ What next:
   popflow inspect relu_neuron              choose a run and look at it in the browser
   popflow check relu_neuron --t-end 1e12   what the theorems claim, and what this run says
   popflow report --out report              the whole story: one page a system
-  popflow list                             systems, potentials and claims with their sources
+  popflow list                             the systems; with SYSTEM, its potentials and claims
   popflow COMMAND --help                   examples of each command
 """
 
@@ -27,7 +27,7 @@ Begin with:
 Completion by the shell (bash; zsh and fish have their own word):
   eval "$(_POPFLOW_COMPLETE=bash_source popflow)"
 """
-LIST = _examples("popflow list")
+LIST = _examples("popflow list", "popflow list relu_neuron")
 DERIVE = _examples(
     "popflow derive relu_neuron",
     "popflow derive gaussian --controls        break every step: is each error seen?",

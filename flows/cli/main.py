@@ -37,22 +37,22 @@ def commands() -> None:
 
 
 @commands.command("list", epilog=examples.LIST)
-def list_() -> None:
-    """List systems, their potentials and claims, with sources."""
-    from potentials import claims, potentials
+@arguments.one_system
+def list_(system: str | None) -> None:
+    """List the systems; with SYSTEM, its potentials and claims, each with its source."""
+    from flows.cli.listing import in_full, overview
 
-    console = output.console()
-    for name in SYSTEMS:
-        console.print(name, style="bold")
-        rows = [(p.name, str(p.source)) for p in potentials(name)]
-        console.print(output.table(("potential", "source"), rows))
-        rows = [(c.id, f"{c.text}\n{c.source}") for c in claims(name)]
-        console.print(output.table(("claim", "statement and source"), rows))
+    one_of("system", system, SYSTEMS)
+    output.show(overview(tuple(SYSTEMS)) if system is None else in_full(system))
 
 
 @commands.command(epilog=examples.DERIVE)
 @arguments.system
-@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option(
+    "--latex",
+    metavar="FILE",
+    help="Write it as an appendix in LaTeX: notation, statements, proofs; works in FILE.bib.",
+)
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
 @_json
@@ -70,17 +70,24 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     from symbolic.evidence.identity import Evidence
 
     one_of("system", system, symbolic.DOCUMENTS)
+    works = None if latex is None else str(Path(latex).with_suffix(".bib"))
     check_output(latex, force)
+    check_output(works, force)
     document = symbolic.derive(system).verify()
     data = document.to_json()
-    if latex is not None:
-        text = document.latex()
+    if latex is not None and works is not None:
+        text = document.latex(Path(latex).stem)
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        cited = document.bibtex()
+        write_file(works, lambda part: Path(part).write_text(cited, encoding="utf-8"))
+        click.echo(f"wrote {latex} and {works}", err=as_json)
     unseen = []
     if as_json:
         output.print_json(data)
     else:
-        output.console().print(*(output.derivation_table(d) for d in document.derivations))
+        from flows.cli.derivation import derivation_lines
+
+        output.show(*(derivation_lines(d) for d in document.derivations))
         click.echo(counted(document.steps))
         for step in document.steps:
             if step.reason:
@@ -121,7 +128,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     if as_json:
         output.print_json(result.to_json())
     else:
-        output.console().print(output.run_table(result))
+        output.show(output.run_table(result))
     return 0 if result.completed else 4
 
 
@@ -142,9 +149,14 @@ def check(
 ) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
-    Exit code 0: every verdict is HOLDS or HOLDS_BEYOND; 1: some VIOLATED, or REFUTED by the
-    certificate where the hypotheses are PROVED; 3: otherwise; 4: the run stopped before its end.
+    Exit code 0: nothing is VIOLATED and nothing INCONCLUSIVE; 1: some VIOLATED, or REFUTED by the
+    certificate where the hypotheses are PROVED; 3: some INCONCLUSIVE; 4: the run stopped before its
+    end.
+
+    With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
+    verdicts.
     """
+    from flows.cli.verdicts import verdict_lines
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
 
@@ -158,18 +170,15 @@ def check(
     proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
     if as_json:
-        output.print_json(
-            {
-                **result.to_json(),
-                "verdicts": [v.to_json() for v in verdicts],
-                **({"certificate": proven.to_json()} if proven else {}),
-            }
-        )
+        certificate_of = {"certificate": proven.to_json()} if proven else {}
+        if claim is None:
+            about = {**result.to_json(), "verdicts": [v.to_json() for v in verdicts]}
+        else:
+            ended = {"t_end": float(result.t[-1]), "status": str(result.status)}
+            about = {"system": result.parameters["system"], **ended, **verdicts[0].to_json()}
+        output.print_json({**about, **certificate_of})
     else:
-        tables = [output.run_table(result), output.verdict_table(verdicts, proven)]
-        tables += [output.proof_table(proven)] if proven else []
-        unmet = output.unmet_table(verdicts)
-        output.console().print(*tables, *([unmet] if unmet.row_count else []))
+        output.show(output.run_table(result), verdict_lines(verdicts, proven))
     if proven and proven.refutes:
         return 1
     return exit_code(verdicts) if result.completed else 4
@@ -181,7 +190,7 @@ def check(
     "--potential",
     metavar="NAME",
     shell_complete=arguments.potential_names,
-    help="Show only this, in the terminal; its name in `popflow list`.",
+    help="Show only this, in the terminal; its name in `popflow list SYSTEM`.",
 )
 @flow_options
 @click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
@@ -228,7 +237,7 @@ def inspect(
         from flows.report.figure import potential_figure
 
         write_file(out, potential_figure(result, potential).savefig)
-    output.console().print(output.course_table(result, potential))
+    output.show(output.course_table(result, potential))
     return 0 if result.completed else 4
 
 

@@ -36,6 +36,9 @@ from flows.core.arrays import Array
 # exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
 # overflowing the inverse scale.
 FROZEN = 700.0
+# A slaved block falls faster than the power that scales it: what matters of it, relative to its
+# first size, shrinks like the root of time, and after so long a time the tolerance is above it.
+LASTS = 1e14
 # The raw state of N numbers is the head of an array of ROOM N numbers, where a raw field works:
 # arrays of its own would cost a cold start 0.15 s.
 ROOM = 10
@@ -76,6 +79,11 @@ class Clock:
         """Time of the solver time ``tau``."""
         since = np.asarray(tau, dtype=float)
         return self.t_start + (since if self.exponential else np.expm1(since))
+
+    @property
+    def outlived(self) -> float:
+        """Solver time after which sizes of blocks that were chosen at the start fit no longer."""
+        return math.inf if self.exponential else math.log1p(LASTS * max(1.0, self.offset))
 
     def factor(self, tau: float, decay: float) -> float:
         """Factor ``x / y`` of one component with this decay exponent."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 # Names of many words are near each other at a lower ratio than difflib's 0.6.
 NEAR = 0.5
+# What came is shown up to so many characters.
+LONGEST = 60
 
 
 class InputError(ValueError):
@@ -37,6 +40,32 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
     near = nearest(name, names) if isinstance(name, str) else None
     hint = f" did you mean {near}?" if near else ""
     return InputError(f"unknown {what} {name!r};{hint} known: {', '.join(names)}")
+
+
+def of_kind(what: str, value: Any, kind: type, advice: str) -> Any:
+    """Value, if it is of a kind; else one line that says what it should be.
+
+    Parameters
+    ----------
+    what : str
+        What the value is.
+    value : object
+        What came.
+    kind : type
+        What it has to be an instance of.
+    advice : str
+        What a person can do.
+
+    Examples
+    --------
+    >>> of_kind("count", 3, int, "give a number")
+    3
+    """
+    if isinstance(value, kind):
+        return value
+    came = value.__name__ if isinstance(value, type) else repr(value)
+    came = came if len(came) <= LONGEST else f"{came[:LONGEST]}..."
+    raise InputError(f"{what} must be a {kind.__name__}, got {came}; {advice}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flows.core.errors import InputError
+
 __all__ = ["member_bar", "part_bar", "time_bar"]
 
 
@@ -29,6 +31,8 @@ def time_bar(
         To be called with the time reached.
     """
     if not isinstance(progress, bool):
+        if not callable(progress):
+            raise InputError(f"progress must be True, False or a function, got {progress!r}")
         yield progress
         return
     if not progress:

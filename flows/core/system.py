@@ -18,7 +18,7 @@ import numpy as np
 import potentials
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, Lanes
-from flows.core.errors import InputError
+from flows.core.errors import InputError, of_kind
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
@@ -112,6 +112,14 @@ class Smooth(NamedTuple):
     switches: Callable[[list[Any]], list[Any]] | None = None
 
 
+def checked_system(system: Any) -> System:
+    """System, or an :class:`~flows.core.errors.InputError` for what is none."""
+    found: System = of_kind(
+        "system", system, System, "make one, such as flows.ReLUNeuron(n=2, d=3)"
+    )
+    return found
+
+
 class System(abc.ABC):
     """A gradient flow. Concrete systems are frozen dataclasses and are never subclassed."""
 
@@ -134,6 +142,8 @@ class System(abc.ABC):
     title: ClassVar[str] = ""
     #: Names of the axes of a start.
     axes: ClassVar[tuple[str, ...]] = ("n", "d")
+    #: What these axes run over, in labelled arrays.
+    dimensions: ClassVar[tuple[str, ...]] = ("neuron", "coordinate")
     #: Options that a person has beside those of every system, ``flows.core.options.START``.
     options: ClassVar[tuple[Option, ...]] = ()
 
@@ -270,6 +280,31 @@ class System(abc.ABC):
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
+
+    def errors(
+        self, states: Any, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Absolute errors of features beside the relative one of the solver's tolerance.
+
+        Here, the features that are named ``X_error``: how far the rounding of the state, sums whose
+        terms cancel, and quadrature leave ``X`` unknown.
+
+        Parameters
+        ----------
+        states : State
+            States at ``T`` times.
+        features : dict
+            What :meth:`features` gives there.
+        t, tolerance : ndarray, shape (T,)
+            The times, and the relative error that the tolerance leaves in the sound coordinates.
+
+        Returns
+        -------
+        dict
+            By the features' names, of their shapes.
+        """
+        end = "_error"
+        return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
 
     @abc.abstractmethod
     def loss(self, state: Array) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array, check_masks, is_real
 from flows.core.errors import InputError
-from flows.core.system import System
+from flows.core.system import System, checked_system
 from flows.runs.request import check_count
 
 __all__ = ["Law", "check_starts", "fingerprint", "part"]
@@ -81,6 +81,7 @@ class Law:
 
 def check_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | NDArray[Any]]:
     """Number of members, and the law or an array that is right in all but single members."""
+    checked_system(system)
     if isinstance(starts, Law):
         starts.start(system, 0)
         return starts.size, starts

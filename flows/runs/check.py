@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
+from sympy.logic.boolalg import Boolean
 
 from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
-from flows.runs.quantities import Quantities, Run
+from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
+from flows.runs.relation import claim_of
+from flows.runs.uncertainty import Uncertainty
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
 
@@ -24,15 +28,17 @@ Mask = NDArray[np.bool_]
 __all__ = ["check"]
 
 
-def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
+def check(run: Run, claim: Claim | Boolean | str | None = None) -> Verdicts:
     """Check claims on a run.
 
     Parameters
     ----------
     run : Run
         A trajectory.
-    claim : Claim or str, optional
-        One claim, or its id; by default every claim about the run's system.
+    claim : Claim, str or Boolean, optional
+        One claim, or its id; by default every claim about the run's system. Or a SymPy relation in
+        the symbols of quantities with one free constant, ``D(Phi) <= -C*Phi**2``: the constant is
+        measured, and the message says from which time on.
 
     Returns
     -------
@@ -42,8 +48,12 @@ def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
     Raises
     ------
     InputError
-        For an unknown id, and for a system without claims.
+        For an unknown id, for a system without claims, and for a relation with an unknown symbol,
+        without a free constant or with several.
     """
+    quantities_of(run)
+    if isinstance(claim, Boolean):
+        claim = claim_of(run, claim)
     known = {c.id: c for c in run.statements.claims}
     if not known and not isinstance(claim, Claim):
         name = run.parameters["system"]
@@ -51,20 +61,23 @@ def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
             f"no claims about {name} are known; give the system its claims, and with a"
             " file the system: flows.load(path, system=...)"
         )
+    if not isinstance(claim, (Claim, str, NoneType)):
+        raise InputError(f"claim must be the id of one, or a Claim, got {claim!r:.60}")
     if isinstance(claim, str) and claim not in known:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim
     chosen = list(known.values()) if one is None else [one]
     # One regime for all claims; a run is looked at only if some claim asks.
     regime = late_regime(run) if any(_asks_for_regime(c) for c in chosen) else Regime("")
-    return Verdicts(_verdict(run, c, regime) for c in chosen)
+    uncertainty = Uncertainty(run)
+    return Verdicts(_verdict(run, c, regime, uncertainty) for c in chosen)
 
 
 def _asks_for_regime(claim: Claim) -> bool:
     return any(c.asymptotic or c.at_infinity for c in claim.comparisons)
 
 
-def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
+def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -> Verdict:
     chosen = [selected(run.quantities, c) for c in claim.comparisons]
     times = np.any([mask.reshape(len(run.t), -1).any(axis=1) for mask in chosen], axis=0)
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
@@ -72,7 +85,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
 
     worst = _worst(
         [
-            measure(run, claim, c, mask, regime)
+            measure(run, claim, c, mask, regime=regime, uncertainty=uncertainty)
             for c, mask in zip(claim.comparisons, chosen, strict=True)
         ]
     )
@@ -100,6 +113,11 @@ def _verdict(run: Run, claim: Claim, regime: Regime) -> Verdict:
         + (note if missing else "")
         + (f"; {claim.reading}" if claim.reading else ""),
         resolution=worst.resolution,
+        statement=claim.statement,
+        reading=claim.reading,
+        relation=worst.relation,
+        compared=worst.compared,
+        conclusion=worst.holds if worst.defined else None,
     )
 
 
@@ -121,13 +139,15 @@ def _worst(results: Sequence[ComparisonResult]) -> ComparisonResult:
 
 def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> HypothesisResult:
     """Compare at the times that the claim selects, at the start if it selects none."""
-    lhs, rhs = quantities.at((h.lhs, h.rhs), h.over)
+    sides = h.lhs, h.rhs, h.lhs if h.value is None else h.value
     rows = times if times.any() else np.arange(len(times)) == 0
-    lhs, rhs = lhs[rows].ravel(), rhs[rows].ravel()
+    lhs, rhs, seen = (x[rows].ravel() for x in quantities.at(sides, h.over))
     if not len(lhs):
         return HypothesisResult(h.text, True, np.nan, np.nan, h.relation)
     gap = lhs - rhs if h.relation[0] == ">" else rhs - lhs
     # An undefined side fails the hypothesis: NaN must not pass for a small gap.
     worst = int(np.argmin(np.where(np.isnan(gap), -np.inf, gap)))
     holds = bool(gap[worst] > 0 or (gap[worst] == 0 and h.relation.endswith("=")))
-    return HypothesisResult(h.text, holds, float(lhs[worst]), float(rhs[worst]), h.relation)
+    value, needed = float(lhs[worst]), float(rhs[worst])
+    unmet = "" if holds else h.failure(float(seen[worst]), needed)
+    return HypothesisResult(h.text, holds, value, needed, h.relation, unmet)

@@ -1,8 +1,10 @@
 """Compare two sides along a run: whether the comparison holds, with which margin and constant.
 
 *Explicit constant*: the margin is compared with its numerical error at every selected time and
-index. The error is propagated from the run's relative error at that time through the derivatives of
-both sides.
+index; a margin below it decides nothing. The error is propagated from those of exactly the
+quantities in it, at that time (:mod:`flows.runs.uncertainty`). A point at which both sides are
+below the error has no digits and is left out, and so is one at which two sides that shall be equal
+are not known to a thousandth; the message counts them. Something said of all times takes some.
 
 *Unspecified constant*: on a finite run some constant always serves, the tightest one is reported.
 Decided is whether it goes on serving: the slope of `log(lhs/rhs)` against `log t` must not be
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import sympy as sp
@@ -34,8 +37,9 @@ from flows.core.errors import InputError
 from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR
 from flows.runs.regime import Regime
+from flows.runs.uncertainty import Uncertainty
 from potentials.claim import Claim, Comparison
-from potentials.notation import CONSTANTS, FROZEN, rate_symbol, symbol
+from potentials.notation import rate_symbol, symbol
 
 Mask = NDArray[np.bool_]
 Index = NDArray[np.intp]
@@ -54,22 +58,28 @@ STILL = 0.1
 CONTINUATION = 3.0
 #: Fewer output times than this in the window decide nothing.
 POINTS = 6
+#: ... and fewer than this show nothing about all times.
+FEWEST = 4
+#: Two sides are compared for equality where their error is below this part of them.
+RESOLVED = 1e-3
 #: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
 SAMPLING = 0.05
-#: Endings of what belongs to another time than the start, where errors may be larger.
-LATER = tuple(ending for ending in FROZEN if ending != "_0")
 #: Rounding of an expression in doubles, relative to its terms.
 ROUNDING = 1e-13
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """Both sides of a comparison, the error of their difference, and where they are compared."""
+    """Both sides of a comparison, the error of their difference, and where they are compared.
+
+    `once` says that they are to be compared at the start alone.
+    """
 
     lhs: Array
     rhs: Array
     error: Array
     chosen: Mask
+    once: bool
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ class ComparisonResult:
     attained_at: float | None = None
     message: str = ""
     resolution: float | None = None
+    relation: str = ""
+    compared: Literal["sides", "exponents", ""] = ""
 
 
 def selected(quantities: Quantities, c: Comparison) -> Mask:
@@ -94,7 +106,13 @@ def selected(quantities: Quantities, c: Comparison) -> Mask:
 
 
 def measure(
-    run: Run, claim: Claim, c: Comparison, chosen: Mask, regime: Regime
+    run: Run,
+    claim: Claim,
+    c: Comparison,
+    chosen: Mask,
+    *,
+    regime: Regime,
+    uncertainty: Uncertainty,
 ) -> ComparisonResult:
     """Decide one comparison of a claim where it is made (:func:`selected`)."""
     constant = sp.S.One if c.constant is None else c.constant
@@ -102,21 +120,21 @@ def measure(
     (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
         (_split(run, x) if c.asymptotic else (0.0, x)) for x in (c.lhs, constant * c.rhs)
     )
-    sides = lhs_moving, rhs_moving
-    lhs, rhs, noise = run.quantities.at((*sides, _noise(lhs_moving - rhs_moving)), c.over)
+    # What is said of the start, or compares numbers of the whole run, selects the start alone.
+    once = not chosen[1:].any()
+    lhs, rhs, error = uncertainty.compared(lhs_moving, rhs_moving, c.over)
     # Below FLOOR a run that converges exponentially has lost its digits.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
     informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
     chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
     if not chosen.any():
-        return ComparisonResult(
-            None, False, message="nothing to measure: the claim selects no output time"
-        )
-    relative = run.errors("loss").reshape(-1, *[1] * (lhs.ndim - 1))
-    if any(x.name.endswith(LATER) for x in (lhs_moving - rhs_moving).free_symbols):
-        relative = relative.max()  # the error of another time enters
-    error = relative * noise + ROUNDING * (np.abs(lhs) + np.abs(rhs))
-    measured = _Sides(lhs, rhs, error, chosen)
+        return _nothing("the claim selects no output time")
+    for x in run.quantities.at(c.says, c.over):
+        chosen = chosen & (x > 0)
+    if not chosen.any():
+        return _nothing("the statement is empty, its slack exceeds what it bounds")
+    error = error + ROUNDING * (np.abs(lhs) + np.abs(rhs))
+    measured = _Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
         found = _pointwise(run, c, measured)
         if c.at_infinity and found.holds and not regime.begun:
@@ -127,6 +145,11 @@ def measure(
         return found
     with np.errstate(over="ignore", under="ignore"):
         return replace(found, constant=float(found.constant * np.exp(lhs_scale - rhs_scale)))
+
+
+def _nothing(reason: str) -> ComparisonResult:
+    """Comparison that is made nowhere."""
+    return ComparisonResult(None, False, message=f"nothing to measure: {reason}")
 
 
 def _split(run: Run, expression: sp.Expr) -> tuple[float, sp.Expr]:
@@ -152,35 +175,46 @@ def _waiting(regime: Regime) -> str:
     return f"the late regime has not begun: {regime.reason}{when}"
 
 
-def _noise(expression: sp.Expr) -> sp.Expr:
-    """Sum of `|x d expression/dx|`: what a relative error one of all quantities moves it by."""
-    moving = [x for x in expression.free_symbols if x.name not in CONSTANTS and x.name != "t"]
-    return sp.Add(*(sp.Abs(x * sp.diff(expression, x)) for x in moving))
-
-
+# Errors of zero and infinite ones leave quotients undefined where they are not looked at.
+@np.errstate(all="ignore")
 def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
-    """Compare the margin with its error at every selected point."""
-    lhs, rhs, error = (x[sides.chosen] for x in (sides.lhs, sides.rhs, sides.error))
-    times = run.quantities["t"].reshape(-1, *[1] * (sides.lhs.ndim - 1))
-    t = np.broadcast_to(times, sides.lhs.shape)[sides.chosen]
-    if c.relation == "==":
-        margin = error - np.abs(lhs - rhs)
-        worst = int(np.argmin(margin / np.maximum(error, FLOOR)))
-        holds: bool | None = bool(margin[worst] >= 0)
+    """Compare the margin with its error at every selected point that has digits."""
+    lhs, rhs, error, chosen = sides.lhs, sides.rhs, sides.error, sides.chosen
+    times = np.broadcast_to(run.quantities["t"].reshape(-1, *[1] * (lhs.ndim - 1)), lhs.shape)
+    equal = c.relation == "=="
+    size = np.maximum(np.abs(lhs), np.abs(rhs))
+    gap = rhs - lhs if c.relation == "<=" else lhs - rhs
+    margin = -np.abs(gap) if equal else gap
+    violated = chosen & (margin < -error)
+    resolved = chosen & (error < (RESOLVED if equal else 1.0) * size)
+    undecided = resolved & (margin <= error) & (not equal)
+    count = np.count_nonzero(resolved.reshape(len(resolved), -1).any(axis=1))
+
+    holds, looked, urgency = None, undecided, margin / error
+    if violated.any():
+        holds, reason, looked = False, "fails", violated
+    elif not resolved.any():
+        reason, looked, urgency = "both sides are below their error", chosen, size / error
+    elif undecided.any():
+        reason = "margin below its error"
     else:
-        margin = rhs - lhs if c.relation == "<=" else lhs - rhs
-        worst = int(np.argmin(margin / np.maximum(np.abs(lhs), np.abs(rhs))))
-        violated, decided = margin < -error, margin > error
-        holds = False if violated.any() else (True if decided.all() else None)
-        if violated.any():
-            worst = int(np.argmin(np.where(violated, margin / error, np.inf)))
+        looked, urgency = resolved, margin / (error if equal else size)
+        if count >= FEWEST or sides.once:
+            holds, reason = True, "holds"
+        else:
+            reason = f"too few output times to tell: {count}, at least {FEWEST}"
+    urgency = np.where(looked & ~np.isnan(urgency), urgency, np.inf)
+    worst = np.unravel_index(int(np.argmin(urgency)), lhs.shape)
     tightest = None
-    if c.relation != "==" and (rhs > 0).all():
-        ratios = lhs / rhs * float(c.constant)  # type: ignore[arg-type]
+    kept = resolved if resolved.any() else chosen
+    if not equal and (rhs[kept] > 0).all():
+        ratios = lhs[kept] / rhs[kept] * float(c.constant)  # type: ignore[arg-type]
         tightest = float(ratios.max() if c.relation == "<=" else ratios.min())
-    found = {True: "holds", False: "fails", None: "margin below its error"}[holds]
+    left = np.count_nonzero(chosen & ~resolved)
+    note = f" (without {left} of {np.count_nonzero(chosen)} points, below their error)"
     message = (
-        f"{found}, tightest at t = {t[worst]:.4g}: {lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}"
+        f"{reason}, tightest at t = {times[worst]:.4g}: "
+        f"{lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}{note if left and resolved.any() else ''}"
     )
     size = max(abs(lhs[worst]), abs(rhs[worst]))
     resolution = float(error[worst] / size) if holds else None
@@ -193,9 +227,11 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         float(rhs[worst]),
         float(error[worst]),
         tightest,
-        float(t[worst]),
+        float(times[worst]),
         message,
         resolution,
+        c.relation,
+        "sides",
     )
 
 
@@ -215,6 +251,8 @@ def _asymptotic(
         rhs == 0, (lhs <= 0) if c.relation == "<=" else (lhs >= 0), upper & (ratio <= 0)
     )
     if needless[chosen].all():
+        if np.count_nonzero(chosen) < FEWEST:
+            return ComparisonResult(None, True, message="too few output times")
         return ComparisonResult(
             True, True, message="holds trivially: every positive constant serves"
         )
@@ -285,6 +323,8 @@ def _asymptotic(
         return replace(result, holds=holds, message=message)
     # rhs is a power x^p: where lhs goes like x^q, the slopes are to each other like q to p.
     p, base = float(claim.exponent), rhs_slope[half:].mean()
+    # Where the right side falls, an upper bound asks for a larger power.
+    relation = ">=" if sense * base * p < 0 else "<="
     measured = p * lhs_slope[half:].mean() / base
     spread = abs(p * (high - low) / base)
     return replace(
@@ -294,6 +334,8 @@ def _asymptotic(
         bound=p,
         error=float(spread),
         message=message,
+        relation=relation,
+        compared="exponents",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term
 from symbolic.language.lower import lower
 
-__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times"]
+__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times", "quantities_of"]
 
 
 class Run(Protocol):
@@ -54,11 +54,16 @@ class Run(Protocol):
     def curvatures(self) -> Array | None:
         """Eigenvalues of the Hessian at the end; None where it is too large or does not exist."""
 
-    def error(self, name: str) -> float:
-        """Relative numerical error of a quantity, the largest along the run."""
-
     def errors(self, name: str) -> Array:
         """Relative numerical error of a quantity at each time, shape (T,)."""
+
+    @property
+    def tolerance(self) -> Array:
+        """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+
+    @property
+    def feature_errors(self) -> Mapping[str, Array]:
+        """Absolute errors of features beside that, by name, of the features' shapes."""
 
 
 @cache
@@ -106,6 +111,14 @@ def _reduced(term: Term, value: Array, rate: Array) -> tuple[Array, Array]:
         np.take_along_axis(value, pick, axis=-1)[..., 0],
         np.take_along_axis(rate, pick, axis=-1)[..., 0],
     )
+
+
+def quantities_of(run: Any) -> Quantities:
+    """Quantities of a run, or an :class:`~flows.core.errors.InputError` for what is no run."""
+    found = getattr(run, "quantities", None)
+    if isinstance(found, Quantities):
+        return found
+    raise InputError(f"run must be a trajectory, got {run!r:.60}; make one with flows.integrate")
 
 
 def evaluate(potential: Potential, features: Mapping[str, Any]) -> tuple[Array, Array]:
@@ -166,6 +179,8 @@ class Quantities(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         """Evaluate a quantity and keep it."""
+        if not isinstance(name, str):
+            raise KeyError(f"unknown quantity {name!r}")
         base = name.removesuffix("_dot")
         if base in self._potentials:
             self[base], self[f"{base}_dot"] = evaluate(self._potentials[base], self)
@@ -175,11 +190,7 @@ class Quantities(dict[str, Any]):
             return self[name]
         for suffix in FROZEN:
             if name.endswith(suffix):
-                value = np.asarray(self[name.removesuffix(suffix)])
-                ends = {"_0": 0, "_end": len(self["t"]) - 1}
-                index = ends[suffix] if suffix in ends else self._index(suffix[1:])
-                row = value[:1] if index is None else value[index : index + 1]
-                self[name] = np.full_like(row, np.nan) if index is None else row
+                self[name] = self.frozen(np.asarray(self[name.removesuffix(suffix)]), suffix)
                 return self[name]
         raise KeyError(f"unknown quantity {name!r}")
 
@@ -221,25 +232,63 @@ class Quantities(dict[str, Any]):
         InputError
             For an unknown quantity, and for one with values of another index.
         """
-        width = None
+        values, shape = self.arguments({s.name for e in expressions for s in e.free_symbols}, over)
+        return tuple(np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values))
+
+    def arguments(
+        self, names: Iterable[str], over: Over
+    ) -> tuple[dict[str, Array], tuple[int, ...]]:
+        """Quantities as arrays that broadcast to one number at each time and index.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Which.
+        over : {"state", "neuron", "pair"}
+            The index.
+
+        Returns
+        -------
+        values : dict
+            Arrays by name.
+        shape : tuple of int
+            That to which they broadcast.
+
+        Raises
+        ------
+        InputError
+            For an unknown quantity, and for one with values of another index.
+        """
+        values = {name: np.asarray(self._known(name)) for name in names}
+        shape: tuple[int, ...] = self["t"].shape
         if over != "state":
             n = int(self["n"])
-            width = n if over == "neuron" else n * (n - 1) // 2
-        names = set().union(*(e.free_symbols for e in expressions))
-        values = {s.name: np.asarray(self._known(s.name)) for s in names}
-        shape: tuple[int, ...] = self["t"].shape
-        if width is not None:
             values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
-            shape = (*shape, width)
+            shape = (*shape, n if over == "neuron" else n * (n - 1) // 2)
         try:
-            return tuple(
-                np.broadcast_to(x, shape) for x in evaluate_expressions(expressions, values)
-            )
+            if np.broadcast_shapes(shape, *(x.shape for x in values.values())) == shape:
+                return values, shape
         except ValueError:
-            raise InputError(
-                f"{', '.join(sorted(values))}: expected values for each {over}, got"
-                " those of another index; say over which one the comparison is made"
-            ) from None
+            pass
+        raise InputError(
+            f"{', '.join(sorted(values))}: expected values for each {over}, got"
+            " those of another index; say over which one the comparison is made"
+        )
+
+    def potential(self, name: str) -> Potential | None:
+        """Potential or auxiliary of this name."""
+        return self._potentials.get(name)
+
+    def exact(self, name: str) -> bool:
+        """Whether a quantity has no error: times, marks and parameters."""
+        return name in CONSTANTS or name == "t" or name in self._marks
+
+    def frozen(self, values: Array, suffix: str) -> Array:
+        """Row of values at the time that a suffix of names means; NaN if the run has none."""
+        ends = {"_0": 0, "_end": len(self["t"]) - 1}
+        index = ends[suffix] if suffix in ends else self._index(suffix[1:])
+        row = values[:1] if index is None else values[index : index + 1]
+        return np.full_like(row, np.nan) if index is None else row
 
 
 def marked_times(run: Run) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.runs.quantities import Quantities, Run
+from flows.runs.quantities import Quantities, Run, quantities_of
 from symbolic.asymptotics.law import Law
 
 __all__ = [
@@ -60,7 +60,7 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
     InputError
         For a name that is not a potential of the system.
     """
-    quantities = run.quantities
+    quantities = quantities_of(run)
     value, rate = _potential(quantities, name)
     t = quantities["t"] if value.ndim == 1 else quantities["t"][:, None]
     with np.errstate(all="ignore"):
@@ -121,8 +121,8 @@ def asymptotic_window(run: Run, name: str = "loss", *, drift: float = DRIFT) -> 
     Window
         The window; where it is not steady the limit is not reached, or there is no power law.
     """
-    t = np.asarray(run.t, dtype=float)
     exponent = local_exponent(run, name)
+    t = np.asarray(run.t, dtype=float)
     known = np.flatnonzero(np.isfinite(exponent) & (t > 0))
     if not len(known):
         return Window(0, 0, np.nan, np.nan, False)
@@ -213,7 +213,7 @@ def tail_constant(
         exponent = float(law.exponent)
     if not window.steady:
         return TailConstant(np.nan, np.inf, exponent, window)
-    quantities = run.quantities
+    quantities = quantities_of(run)
     span = slice(window.start, window.stop)
     if law is not None:
         return _fitted(run, name, exponent, law, window)
@@ -301,7 +301,7 @@ def log_corrected(run: Run, name: str = "loss") -> LogCorrected:
         The three numbers with their errors.
     """
     window = asymptotic_window(run, name)
-    quantities = run.quantities
+    quantities = quantities_of(run)
     span = np.arange(window.start, window.stop)
     span = span[quantities["t"][span] > np.e]
     if not window.steady or len(span) < 2 * FIT_POINTS:

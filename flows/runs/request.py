@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array, check_masks, is_real
 from flows.core.errors import InputError, unknown
-from flows.core.system import System
+from flows.core.system import System, checked_system
 from flows.solvers.choice import METHODS
 
 __all__ = ["MAX_STEPS", "DescentRequest", "Request", "check_count", "output_times", "step_counts"]
@@ -122,7 +122,7 @@ class DescentRequest:
 
     def check(self, system: System) -> None:
         """Refuse a system in whose coordinates a step is none of gradient descent."""
-        if not system.linear_charts:
+        if not checked_system(system).linear_charts:
             raise InputError(
                 f"descend steps in coordinates that are linear in the parameters, which"
                 f" {system.name} does not have; integrate its flow"

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, SOLVER_FAILED, STEP_BUDGET
-from flows.core.system import System
+from flows.core.system import System, checked_system
 from flows.runs.integrate import ATOL_PER_RTOL, integrate
 from flows.solvers.chart_jax import Arguments, SelfSimilarField, arguments, require_x64
 from flows.solvers.diffrax_ivp import FIRST_STEP, solver_of
@@ -86,7 +86,7 @@ def sensitivity(system: System, start: ArrayLike, t: float, *, rtol: float = 1e-
     ``t = 1e9``.
     """
     require_x64("sensitivity")
-    frame, state = system.reduce(system.check_start(start))
+    frame, state = system.reduce(checked_system(system).check_start(start))
     flow = system.differentiable(frame, state)
     if flow is None:
         raise InputError(

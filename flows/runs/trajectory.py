@@ -8,11 +8,12 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
@@ -23,8 +24,17 @@ from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import System
+from flows.core.views import VIEWS
+from flows.runs.given import given_potentials
 from flows.runs.quantities import Quantities
-from potentials import Statements
+from flows.runs.tables import labelled, observable_axes, state_axes, tabled
+from flows.runs.uncertainty import Uncertainty
+from potentials import Potential, Statements
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+    import xarray
+    from matplotlib.figure import Figure
 
 # What a result depends on.
 PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
@@ -90,6 +100,8 @@ class Trajectory:
         Relative tolerance of the solver's steps.
     provenance : dict
         Versions, method and request.
+    given : tuple of Potential
+        Potentials of this run beside those of its system.
     """
 
     system: System
@@ -103,6 +115,7 @@ class Trajectory:
     events: tuple[Event, ...]
     rtol: float
     provenance: dict[str, Any]
+    given: tuple[Potential, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
@@ -118,7 +131,7 @@ class Trajectory:
                 ("status", f"{self.status}: {self.message}"),
                 ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
                 ("loss", loss_line(self)),
-                ("next", f'{stopped}run["loss"], flows.check(run), run.save("run.nc")'),
+                ("next", f'{stopped}run["loss"], run.plot(), run.to_xarray(), flows.check(run)'),
             ),
         )
 
@@ -136,8 +149,9 @@ class Trajectory:
 
     @property
     def statements(self) -> Statements:
-        """Potentials and claims of the system."""
-        return self.system.statements
+        """Potentials and claims of the system, and the potentials that were given to the run."""
+        stated = self.system.statements
+        return replace(stated, potentials=(*stated.potentials, *self.given))
 
     @property
     def completed(self) -> bool:
@@ -220,16 +234,17 @@ class Trajectory:
         return float(self.errors(name).max())
 
     def errors(self, name: str = "loss") -> Array:
-        """Estimated relative error of an observable at each time, the same for all of them.
+        """Estimated relative error of an observable at each time.
 
-        It comes from the tolerance. Where the system measures the errors of its states, that of
-        the time is added. Local tolerances are not global errors: compare two tolerances before
-        quoting digits.
+        It is what the tolerance leaves in every quantity, and what the system knows of this one:
+        the rounding of the state, and where terms cancel (:meth:`flows.core.system.System.errors`).
+        Local tolerances are not global errors: compare two tolerances before quoting digits.
 
         Returns
         -------
         ndarray, shape (T,)
-            What is NaN at a time is not known there, whatever its error.
+            Of an observable for each neuron, that of the worst one; infinite at zeros that are not
+            exact. What is NaN at a time is not known there, whatever its error.
 
         Raises
         ------
@@ -237,11 +252,31 @@ class Trajectory:
             For a name that is no quantity of the run.
         """
         try:
-            self.quantities[name]
+            value = np.abs(self.quantities[name])
         except KeyError:
             raise unknown("observable", name, self.names) from None
-        rounding = self.features.get("rounding", np.zeros(len(self.t)))
-        return ERROR_FACTOR * self.rtol + rounding
+        beside = self._uncertainty.beside(name)
+        if beside is None:
+            return self.tolerance
+        relative = np.divide(beside, value, out=np.full(value.shape, np.inf), where=value > 0)
+        relative[(value == 0) & (beside == 0)] = 0.0
+        relative[np.isnan(value)] = 0.0
+        return self.tolerance + relative.reshape(len(self.t), -1).max(axis=1, initial=0.0)
+
+    @property
+    def tolerance(self) -> Array:
+        """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+        asked = self.provenance.get("request", {}).get("atol")
+        return np.full(len(self.t), ERROR_FACTOR * max(self.rtol, asked or 0.0))
+
+    @functools.cached_property
+    def feature_errors(self) -> dict[str, Array]:
+        """Absolute errors of features beside that of the tolerance, by name."""
+        return self.system.errors(self.states, self.features, self.t, self.tolerance)
+
+    @functools.cached_property
+    def _uncertainty(self) -> Uncertainty:
+        return Uncertainty(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values in the layout of ``popflow run --json``."""
@@ -258,6 +293,47 @@ class Trajectory:
             "events": [e._asdict() for e in self.events],
             "provenance": self.provenance,
         }
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Observables and state as labelled arrays over the coordinate `t`.
+
+        Returns
+        -------
+        xarray.Dataset
+            Every observable; `state`, the user's parameters, with the system's names of its axes;
+            `relative_error`, that of :meth:`errors` for each `observable`.
+
+        Examples
+        --------
+        ``run.to_xarray()["loss"].sel(t=1e3, method="nearest")``
+        """
+        return labelled(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Observables as a table over `t`, one column each, and one for each neuron of `norms`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            With `relative_error[NAME]`, that of :meth:`errors`.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        return tabled(self)
+
+    def plot(self) -> Figure:
+        """Loss with the bounds of its claims; below it the local exponent.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            That of :func:`flows.figures.loss_figure`.
+        """
+        drawn: Figure = VIEWS["plot"](self)
+        return drawn
 
     def save(self, path: str | os.PathLike[str], force: bool = False) -> Path:
         """Write the run as NetCDF, atomically.
@@ -287,10 +363,11 @@ class Trajectory:
     def _content(self) -> tuple[dict[str, Any], str]:
         """Variables of the file, and what it says about them."""
         variables: dict[str, Any] = {
-            "t": ("time", self.t),
-            "loss": ("time", self["loss"]),
+            "t": ("t", self.t),
+            "loss": ("t", self["loss"]),
         }
-        for name, values in (("start", self.start), ("final_state", self.state_at(-1))):
+        last = self.state_at(-1)
+        for name, values in (("start", self.start), ("final_state", last)):
             # NetCDF has no complex numbers.
             parts = (
                 {"": values}
@@ -298,15 +375,16 @@ class Trajectory:
                 else {"_real": values.real, "_imag": values.imag}
             )
             for suffix, part in parts.items():
-                variables[f"{name}{suffix}"] = (_dims("start", part), part)
+                variables[f"{name}{suffix}"] = (state_axes(self.system, part), part)
         for name in self.names:
             values = self[name]
-            variables[name] = (("time", *_dims(name, values[0])), values)
+            axes = observable_axes(self.system, last, name, values[0])
+            variables[name] = (("t", *axes), values)
         for prefix, part, lead in (("frame", self.frame, 0), ("sound", self.states, 1)):
             for f in fields(part):
                 values = np.asarray(getattr(part, f.name))
                 dims = _dims(f"{prefix}_{f.name}", values)
-                variables[f"{prefix}_{f.name}"] = (("time", *dims[1:]) if lead else dims, values)
+                variables[f"{prefix}_{f.name}"] = (("t", *dims[1:]) if lead else dims, values)
         about = {
             "format": FORMAT,
             "parameters": self.parameters,
@@ -329,7 +407,12 @@ def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
 
 
-def load(path: str | os.PathLike[str], system: System | None = None) -> Trajectory:
+def load(
+    path: str | os.PathLike[str],
+    system: System | None = None,
+    *,
+    potentials: Mapping[str, sp.Expr] | None = None,
+) -> Trajectory:
     """Read a run that :meth:`Trajectory.save` wrote.
 
     Parameters
@@ -340,6 +423,9 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
         Of a run of an :class:`~flows.OwnSystem`: that system, since a file cannot carry its loss.
         It may have other potentials and claims than when it was run. Without it such a run shows
         its times, states and observables, and cannot be checked.
+    potentials : mapping of str to Expr, optional
+        Potentials of your own, as for :func:`flows.integrate`: a file has their values, which
+        xarray shows, and not their expressions.
 
     Returns
     -------
@@ -395,7 +481,10 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
         raise InputError(foreign) from None
     if not consistent:
         raise InputError(foreign)
-    return run
+    if potentials is None:
+        return run
+    first = run.states.at(slice(0, 1))
+    return replace(run, given=given_potentials(system, run.frame, first, potentials))
 
 
 def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:

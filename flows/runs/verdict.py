@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from potentials.source import Source
 
@@ -38,6 +38,8 @@ class HypothesisResult:
         Both sides where it holds least; NaN if one is undefined.
     relation : str
         How they are compared.
+    unmet : str
+        Where it does not hold: what a reader sees in its place, with the numbers.
     """
 
     text: str
@@ -45,11 +47,11 @@ class HypothesisResult:
     value: float
     needed: float
     relation: str
+    unmet: str = ""
 
     def __str__(self) -> str:
-        """Return one line with the numbers."""
-        state = "met" if self.holds else "not met"
-        return f"{self.text}: {state} ({self.value:.4g} {self.relation} {self.needed:.4g})"
+        """Return one line: that it is met, or what stands in its place."""
+        return f"{self.text}: met" if self.holds else self.unmet or f"{self.text}: not met"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -59,6 +61,7 @@ class HypothesisResult:
             "value": _plain(self.value),
             "relation": self.relation,
             "needed": _plain(self.needed),
+            "unmet": self.unmet or None,
         }
 
 
@@ -93,6 +96,14 @@ class Verdict:
         Where the conclusion holds: what the run may not tell. With an unspecified constant: the
         power of time by which the claim can be sharper and may still hold. Otherwise: the relative
         difference of constants that are not told apart.
+    statement, reading : str
+        The claim in words and plain formulas, and what stands here for what the source leaves open.
+    relation : {"<=", ">=", "==", ""}
+        How `measured` should compare with `bound`; empty where they are not compared.
+    compared : {"sides", "exponents", ""}
+        What `measured` and `bound` are.
+    conclusion : bool or None
+        Whether the conclusion holds, whatever the hypotheses; None if it is undecided or void.
     """
 
     claim: str
@@ -106,6 +117,11 @@ class Verdict:
     attained_at: float | None
     message: str
     resolution: float | None = None
+    statement: str = ""
+    reading: str = ""
+    relation: str = ""
+    compared: Literal["sides", "exponents", ""] = ""
+    conclusion: bool | None = None
 
     def __repr__(self) -> str:
         """One line: outcome, claim, what was found, source."""
@@ -118,8 +134,13 @@ class Verdict:
         """Return the fields as plain JSON values; a number that is not finite is null."""
         return {
             "claim": self.claim,
+            "statement": self.statement,
+            "reading": self.reading or None,
             "verdict": str(self.verdict),
             "measured": _plain(self.measured),
+            "relation": self.relation or None,
+            "compared": self.compared or None,
+            "conclusion": self.conclusion,
             "bound": _plain(self.bound),
             "error": _plain(self.error),
             "resolution": _plain(self.resolution),
@@ -160,8 +181,8 @@ def _plain(x: float | None) -> float | None:
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return 0 if every verdict HOLDS or HOLDS_BEYOND, 1 if some is VIOLATED, 3 otherwise."""
+    """Return 1 if some verdict is VIOLATED, else 3 if some is INCONCLUSIVE, else 0."""
     outcomes = {v.verdict for v in verdicts}
     if Outcome.VIOLATED in outcomes:
         return 1
-    return 0 if outcomes <= {Outcome.HOLDS, Outcome.HOLDS_BEYOND} else 3
+    return 3 if Outcome.INCONCLUSIVE in outcomes else 0

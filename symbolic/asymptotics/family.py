@@ -149,7 +149,8 @@ def _constant_rank(point: Point, lines: sp.ImmutableMatrix, at_point: int) -> No
     if rank(nearby) != at_point:
         raise NoLaw(
             f"the rank of the Hessian changes along the family, from {at_point} at the point to"
-            f" {rank(nearby)} nearby; take a point where it does not"
+            f" {rank(nearby)} nearby; take a point where it does not, unless conserved quantities"
+            " confine the run (confined=True)"
         )
 
 

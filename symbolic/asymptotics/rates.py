@@ -44,7 +44,7 @@ def smallest_eigenvalue(
     for factor, _ in polynomial.factor_list()[1]:
         for (low, high), _ in factor.intervals(eps=WIDTH):
             middle = (low + high) / 2
-            if factor != sp.Poly(x, x) and (least is None or middle < least[0]):
+            if factor.eval(0) != 0 and (least is None or middle < least[0]):
                 least = middle, factor
     if least is None:
         raise ValueError("a Hessian without positive eigenvalues has no rate")

@@ -41,7 +41,9 @@ def gmm_em(x):
     near = 0.5 - x.max_norm
     at_start = [x.t]
     return {
-        "em_is_gradient": [(x.em_norm, "==", x.gradient_norm, [x.gradient_norm - 1e-5])],
+        "em_is_gradient": [
+            (x.gradient_norm + x.em_distance, "==", x.gradient_norm, [x.gradient_norm - 1e-5])
+        ],
         "projection": [(x.squared_norm_sum_dot, "==", -2 * x.fisher, at_start)],
         "norms_shrink": [(x.squared_norm_sum_dot, "<=", 0, at_start)],
         "loss_upper": [

@@ -96,11 +96,16 @@ class Start:
     def quantities(self):
         return Quantities(self)
 
-    def error(self, name):
-        return 1e-10
+    @property
+    def tolerance(self):
+        return np.full(len(self.t), 1e-10)
+
+    @property
+    def feature_errors(self):
+        return {}
 
     def errors(self, name):
-        return np.full(len(self.t), self.error(name))
+        return self.tolerance
 
 
 def start(nu, target, noise_time=0.0, speed=0.0):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import potentials
@@ -75,9 +78,11 @@ def cases() -> tuple[Case, ...]:
     return (
         _random(
             "Real layers, strong balancing",
-            "The layers align, leave the saddle one singular value after the other, and converge.",
+            "The layers align, leave the saddle one singular value after the other, and converge."
+            " The target is twice the identity, so that the power of sigma_1 in the rate matters.",
             20.0,
-            2,
+            9,
+            target=2.0,
             broken=(
                 replace(known["orthogonal_parts"], exponent=3),
                 replace(known["balance_conserved"], hypotheses=()),
@@ -126,16 +131,23 @@ def _random(
     seed: int,
     field: str = "real",
     balanced: bool = False,
+    target: float = 1.0,
     broken: tuple[potentials.Claim, ...] = (),
 ) -> Case:
-    system = MatrixFactorization(3, field, strength)
+    matrix = target * np.eye(3)
+    system = MatrixFactorization(3, field, strength, matrix)
     options = f"--d 3 --field {field} --regularization {strength:g} --scale 0.2 --seed {seed}"
+    prepare = ""
+    if target != 1:
+        options += " --target target.json"
+        prepare = f"echo {shlex.quote(json.dumps(matrix.tolist()))} > target.json"
     return Case(
         title,
         text,
         system,
         system.initial(0.2, seed, balanced),
         options + " --balanced" * balanced,
+        prepare,
         figures={STAGES: stages_figure},
         broken=broken,
         t_end=T_END,

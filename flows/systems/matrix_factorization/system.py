@@ -18,12 +18,14 @@ from flows.core.arrays import Array, check_integer, check_shape, checked, plain,
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
+from flows.core.problem import ATOL_PER_RTOL
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
-from flows.systems.matrix_factorization.pieces import ChainPiece, piece
+from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
+from flows.systems.matrix_factorization.sensitivity import balance_left, feature_errors
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class MatrixFactorization(System):
     title: ClassVar[str] = "Matrix factorisation"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     axes: ClassVar[tuple[str, ...]] = ("depth", "d", "d")
+    dimensions: ClassVar[tuple[str, ...]] = ("layer", "row", "column")
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
@@ -275,6 +278,40 @@ class MatrixFactorization(System):
         return {
             **monitors(point, self.regularization, frame.values, turn),
             **loss_errors(point, self.regularization, frame.rounding),
+        }
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Rounding of the losses, and what errors of the layers do to everything else."""
+        # The start is exact; later, layers have moved under the loosest tolerance so far.
+        relative = np.where(t > 0, tolerance, 0.0)
+        largest = features["layer_value"].max(axis=1)
+        noise = np.where(
+            t > LONG, DRIFT * t * features["residual"] * largest ** (self.depth - 1), 0.0
+        )
+        absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
+        sigma, _ = _extreme_singular_values(self.target, self._complex)
+        depth, strength = int(self.depth), self.regularization
+        found = super().errors(states, features, t, tolerance)
+        if not features["defect"].any():
+            # Defects of a balanced start are rounding that no variable follows.
+            left = balance_left(depth, strength, features["layer_value"], t)
+            found["loss_balance"] = found["loss_balance"] * left
+        # Magnitudes are exponentials of g and q, which are known relative to themselves.
+        doubts = relative[:, None] * np.abs(states.x[:, -2:])
+        parts = {
+            "loss_fit": features["residual"] ** 2 / 2,
+            "loss_balance": strength / 4 * (features["defect"] ** 2).sum(axis=1),
+        }
+        for k, (name, value) in enumerate(parts.items()):
+            found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
+        found["loss"] = found["loss_fit"] + found["loss_balance"]
+        return {
+            **found,
+            "residual": features["residual"] * np.expm1(doubts[:, 0]),
+            "defect": features["defect"] * np.expm1(doubts[:, 1:]),
+            **feature_errors(depth, strength, sigma, features, relative, absolute),
         }
 
     # The pieces of a run -----------------------------------------------------------------

@@ -40,6 +40,8 @@ class Expected(NamedTuple):
         Pulls, without their linear part.
     size : float
         Magnitude of what is averaged in the pulls.
+    sizes : tuple of float
+        Those of the terms of ``kl`` and ``fisher``.
     error : float
         Measured relative error: of each, relative to the magnitude of what is averaged; the worst.
     rule : Rule
@@ -50,6 +52,7 @@ class Expected(NamedTuple):
     fisher: float
     pull: Array
     size: float
+    sizes: tuple[float, float]
     error: float
     rule: Rule
 
@@ -112,7 +115,7 @@ def _expect(
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
     if len(weight) == 1:
         square = float(np.sum(mean**2))
-        return Expected(square / 2, square, np.zeros_like(mu), 0.0, 0.0, none)
+        return Expected(square / 2, square, np.zeros_like(mu), 0.0, (square / 2, square), 0.0, none)
 
     def part_of(part: Part) -> Refined:
         if part.peak < VANISHED:
@@ -240,6 +243,7 @@ def _together(means: Means, parts: list[Refined]) -> Expected:
         fisher=float(fisher[0]) + constant[1],
         pull=pull[:-1].reshape(means.mu.shape),
         size=float(pull[-1]),
+        sizes=(float(kl[-1]) + abs(constant[0]), float(fisher[-1]) + abs(constant[1])),
         error=float(error),
         rule=rule,
     )

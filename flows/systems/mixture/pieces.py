@@ -7,6 +7,7 @@ than the means now need, the piece ends and the next one chooses its rule by mea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -33,6 +34,8 @@ from flows.systems.mixture.sums import moments
 SHORT = 0.5
 # Offsets in a cluster below this are none: their squares would underflow.
 UNSEEN = 1e-120
+# A weighted sum of offsets below this part of the largest one is rounding.
+SUMMED = 8 * float(np.finfo(float).eps)
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
 # A mean is followed down to this length: its error's square is near the end of doubles.
@@ -172,19 +175,22 @@ class MixturePiece(Piece):
     def watch(self, rtol: float) -> Watch | None:
         """End the piece where its rule is not good enough, too good, or another form is better.
 
-        It also ends where the regime has changed.
+        It also ends where the regime has changed, and where its tolerances are outlived.
         """
         if self.kind == LINEAR:
             return None
+        end = self.chart.clock.outlived if self.kind == NEAR else math.inf
         regime = self.regime_of(self.state, self.time(0.0))
         compared = [0.0]
 
         def alarm(tau: float, y: Array) -> float:
-            return -1.0 if self.outgrown(self.at(tau, y)) else compared[0] + COMPARE_AFTER - tau
+            if tau >= end or self.outgrown(self.at(tau, y)):
+                return -1.0
+            return compared[0] + COMPARE_AFTER - tau
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             now = self.at(tau, y)
-            if self.outgrown(now):
+            if tau >= end or self.outgrown(now):
                 return Stop(tau, y)
             compared[0] = tau
             changed = self.regime_of(now, self.time(tau)) != regime
@@ -316,6 +322,8 @@ def restore(frame: Frame, state: SoundState) -> Array:
 def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
     shift = frame.weight @ state.offset
+    # Offsets from the weighted mean sum to their rounding, which late in a run is above the mean.
+    shift[np.abs(shift) <= SUMMED * np.abs(state.offset).max()] = 0.0
     deviation, mean = state.offset - shift, state.centre + shift
     near, together = longest(state.mu) <= SHORT, longest(deviation) <= SHORT
     form = NEAR if near else CLUSTER if together else FAR

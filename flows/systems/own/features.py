@@ -20,7 +20,10 @@ from potentials.notation import CONSTANTS, FROZEN
 __all__ = ["Frame", "SoundState", "feature_names", "is_name", "is_word", "observe"]
 
 # Names that potentials cannot have.
-RESERVED = {"loss", "gradient_norm", "t", "t_end", "rounding", "expectation_error", *CONSTANTS}
+RESERVED = {
+    *("loss", "gradient_norm", "t", "rounding", "expectation_error", "relative_error"),
+    *("start", "state", "final_state", "entry", "observable", *CONSTANTS),
+}
 # A value is given where its error is below this part of it, so that its first digit is known.
 TRUSTED = 0.1
 # So many ways to move the last bits are tried, each a bit farther: sums of large terms are

@@ -90,6 +90,12 @@ class RecordedSystem(System):
         """What the states carry, by name."""
         return dict(zip(self.about["features"], np.moveaxis(states.seen, -1, 0), strict=True))
 
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance, the part ``rounding`` of everything, see `observe`."""
+        return {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
         return state.x

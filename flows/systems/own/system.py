@@ -110,6 +110,7 @@ class OwnSystem(System):
     steps: tuple[float, float, bool] = field(default=(0.0, 0.0, True), compare=False, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    dimensions: ClassVar[tuple[str, ...]] = ("entry",)
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
@@ -361,6 +362,12 @@ class OwnSystem(System):
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, by name."""
         return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance, the part ``rounding`` of everything, see `observe`."""
+        return {k: features["rounding"] * np.abs(x) for k, x in features.items()}
 
     def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> SoundState:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}

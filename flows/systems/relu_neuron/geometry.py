@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from flows.core import double_double as dd
 from flows.core.arrays import Array
+from flows.core.problem import ATOL_PER_RTOL
 from flows.core.system import State
 from flows.systems.relu_neuron.curvature import curvature
 from symbolic.language import lower
@@ -265,12 +266,16 @@ def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     return value, error
 
 
-def rounding(multiplicity: Array, state: SoundState) -> Array:
-    """Relative error of the loss from the rounding of neurons that hardly differ, shape (...).
+def rounding(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
+    """How far neurons are apart, and the relative error of that from the rounding of the neurons.
 
-    The loss ends at a multiple of the cube of the distances between neurons, which are known to
-    the rounding of the neurons: ``x = C eps max |z_i| / max |w_i - w|``, with the mean ``w``, for
-    the distances and ``(1 + x)^3 - 1`` for the loss.
+    Neurons that hardly differ are known to `C eps max |z_i|`, and their distances from the mean `w`
+    to `x = C eps max |z_i| / max |w_i - w|`.
+
+    Returns
+    -------
+    apart, relative : ndarray, shape (...)
+        `max |w_i - w|` in units of ``|v|``, and `x`; zero where nothing can be told apart.
     """
     mu = multiplicity * ((state.h != 0) | (state.z != 0).any(axis=-1))
     neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
@@ -279,9 +284,59 @@ def rounding(multiplicity: Array, state: SoundState) -> Array:
     apart = np.max(np.where(mu > 0, np.linalg.norm(neurons - mean, axis=-1), 0.0), axis=-1)
     reach = np.max(np.linalg.norm(state.z, axis=-1), axis=-1)
     known = (np.sum(mu > 0, axis=-1) > 1) & (apart > 0)
-    error = ROUNDINGS * np.finfo(float).eps * reach / np.where(known, apart, 1.0)
+    error = ROUNDINGS * np.finfo(float).eps * reach
     error = np.where(apart < COINCIDENT * reach, UNFOLLOWED * error, error)
-    return np.where(known, np.expm1(3 * np.log1p(error)), 0.0)
+    return apart, np.where(known, error / np.where(known, apart, 1.0), 0.0)
+
+
+def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
+    r"""Absolute errors of features: rounding of distances, and what steps leave in the residual.
+
+    With the largest `x` of :func:`rounding` so far, since the flow keeps relative errors of
+    distances, these are known to `d = x max |w_i - w|`. The loss moves by `|grad L| d + n d^2/2` at
+    most, since its Hessian is at most `n`; once the distances determine it, where it is cubic in
+    them, by `(1 + x)^3 - 1` of itself. The smaller one counts; rates and gradients likewise. The
+    residual is followed as far as it matters for the loss, not relative to itself: to the absolute
+    tolerance of neurons of the length `max |w_i - w|`, which the flow damps by `1 + t/2` at least,
+    its rate being `n/2`. (So it was for five solvers and tolerances up to t = 1e14.)
+
+    Parameters
+    ----------
+    count : int
+        The number of neurons `n`.
+    features : dict
+        What :func:`features` gives at ``T`` times.
+    t, tolerance : ndarray, shape (T,)
+        Times, and the relative error that the tolerance of the steps leaves.
+    """
+    relative = np.maximum.accumulate(features["rounding"])
+    absolute = relative * features["apart"]
+    slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
+
+    def part(name: str, power: int, most: Array) -> Array:
+        """Error of a quantity that distances determine as a power, at most this."""
+        value = np.abs(features[name])
+        grown = np.expm1(power * np.log1p(relative)).reshape(-1, *[1] * (value.ndim - 1))
+        most = most.reshape(-1, *[1] * (value.ndim - 1))
+        return np.minimum(grown * value, most)
+
+    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, features["apart"]) / (1 + t / 2)
+    fastest = np.abs(features["distance_dot"]).max(axis=1, initial=0.0)
+    closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
+    turned = absolute[:, None] / np.maximum(features["zeta"], np.finfo(float).tiny)
+    pairs = turned[:, i] + turned[:, j]
+    return {
+        "loss": part("loss", 3, (slope + count * absolute / 2) * absolute),
+        "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
+        "gradient_norm": part("gradient_norm", 2, count * absolute),
+        "rho": part("rho", 2, absolute) + left,
+        "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
+        "residual_norm": part("residual_norm", 2, absolute) + left,
+        "distance": np.broadcast_to(absolute[:, None], pairs.shape),
+        "distance_dot": np.broadcast_to(closing[:, None], pairs.shape),
+        "kappa": pairs,
+        "kappa_dot": count * pairs,
+    }
 
 
 def features(frame: Frame, state: SoundState) -> dict[str, Array]:
@@ -312,8 +367,9 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "rho": state.r[..., 0] * unit,
         "rho_dot": np.sum(frame.multiplicity * slope[..., 0], axis=-1) * unit,
         "residual_norm": size * unit,
-        "rounding": rounding(frame.multiplicity, state),
     }
+    apart, out["rounding"] = rounding(frame.multiplicity, state)
+    out["apart"] = apart * unit
     minus, plus = unflipped(g)
     units = g.sign[..., None] * g.units
     out["curvature"] = curvature(frame.multiplicity, g.norms, units, minus, plus, slope)

@@ -171,6 +171,12 @@ class ReLUNeuron(System):
         """See :func:`flows.systems.relu_neuron.geometry.features`."""
         return geometry.features(frame, states)
 
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """See :func:`flows.systems.relu_neuron.geometry.errors`."""
+        return geometry.errors(int(self.n), features, t, tolerance)
+
     # The pieces of a run -----------------------------------------------------------------
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:

@@ -154,7 +154,8 @@ class Watched:
             return self.remaining(now)
         if self.kind == RESIDUAL:
             others = np.abs(now.h[..., self.alive[1:]]) - self.limit[1:]
-            return np.asarray(np.min(others, axis=-1, initial=1.0))
+            left = self.chart.clock.outlived - np.asarray(taus)
+            return np.minimum(np.min(others, axis=-1, initial=1.0), left)
         small = np.min(self.lengths(now) - self.limit, axis=-1)
         return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
 
@@ -166,13 +167,14 @@ class Watched:
             return lambda tau, y: float(self.alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]
         mass, bounds = float(np.sum(self.frame.multiplicity[self.alive])), limits.tolist()
-        q = len(self.chart.x0) // len(self.alive)
+        q, end = len(self.chart.x0) // len(self.alive), clock.outlived
 
         def alarm(tau: float, y: Array) -> float:
             # Parallel parts are not scaled, and every neuron but the largest can vanish.
             mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
             parts = y[q::q].tolist()
-            return min(1.0, *(abs(p + mean) - b for p, b in zip(parts, bounds, strict=True)), 1.0)
+            room = min(1.0, end - tau)
+            return min(room, *(abs(p + mean) - b for p, b in zip(parts, bounds, strict=True)), 1.0)
 
         return alarm
 
@@ -190,6 +192,8 @@ class Watched:
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau)))
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
+            return Stop(tau, y)
+        if self.kind == RESIDUAL and tau >= self.chart.clock.outlived:
             return Stop(tau, y)
         if self.asleep and self.departure.due(tau):
             return self.leaving(before, tau, now, interpolant)

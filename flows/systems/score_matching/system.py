@@ -19,7 +19,7 @@ from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
-from flows.systems.mixture.features import Row, Sample
+from flows.systems.mixture.features import Row, Sample, root_error
 from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
@@ -92,6 +92,7 @@ class ScoreMatching(MixtureSystem):
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
+    dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
 
@@ -192,16 +193,21 @@ class ScoreMatching(MixtureSystem):
         which the reference point ``A(t)`` of Theorem 3.2 moves, ``mean_across`` the length of the
         rest.
         """
-        square = float(np.sum(sample.share * (self.unit * sample.velocity) ** 2))
+        square, doubt = (self.unit**2 * x for x in sample.square)
+        kl_error, fisher_error = sample.losses()
         mean = sample.frame.basis @ sample.means.mean
         along = 0.0 if self.target is None else -self._direction() @ mean
         rest = mean if self.target is None else mean + along * self._direction()
         return {
             "loss": sample.found.fisher,
+            "loss_error": fisher_error,
             "loss_dot": -square,
+            "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
             "gradient_norm": float(np.sqrt(square)),
+            "gradient_norm_error": root_error(square, doubt),
             "kl": sample.found.kl,
+            "kl_error": kl_error,
             "mean_along": float(along),
             "mean_across": float(np.linalg.norm(rest)),
         }

@@ -44,7 +44,8 @@ def test_the_seed_of_a_member_reproduces_it_alone(popflow):
     assert data["quantiles"]["loss"]["0.5"] == run["loss"]
 
 
-def test_tables_show_members_quantiles_and_claims(popflow):
+def test_tables_show_members_quantiles_and_claims(popflow, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "132")
     code, text, _ = popflow(
         *SMALL,
         "--size",

@@ -37,11 +37,16 @@ class Decay:
     def quantities(self):
         return Quantities(self)
 
-    def error(self, name):
-        return 100 * self.rtol
+    @property
+    def tolerance(self):
+        return np.full(len(self.t), 100 * self.rtol)
+
+    @property
+    def feature_errors(self):
+        return {}
 
     def errors(self, name):
-        return np.full(len(self.t), self.error(name))
+        return self.tolerance
 
 
 def times(end):

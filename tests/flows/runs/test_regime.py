@@ -44,11 +44,16 @@ class Fall:
     def quantities(self):
         return Quantities(self)
 
-    def error(self, name):
-        return 1e-8
+    @property
+    def tolerance(self):
+        return np.full(len(self.t), 1e-8)
+
+    @property
+    def feature_errors(self):
+        return {}
 
     def errors(self, name):
-        return np.full(len(self.t), self.error(name))
+        return self.tolerance
 
 
 def fall(expression, end, **changes):

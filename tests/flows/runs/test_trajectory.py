@@ -97,7 +97,7 @@ def test_a_file_whose_content_was_changed_is_refused(saved, tmp_path, name):
             data["loss"][-1] *= 1 + 1e-15
         elif name == "integers":
             # The same bytes, as numbers of another type.
-            data["loss"] = ("time", data["loss"].values.view(np.int64))
+            data["loss"] = ("t", data["loss"].values.view(np.int64))
         else:
             data.attrs[name] = data.attrs[name].replace('"completed"', '"interrupted"')
 

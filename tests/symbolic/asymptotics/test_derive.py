@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,10 +19,12 @@ from oracles.losses import (
 )
 
 from symbolic import late_time_law
+from symbolic.asymptotics.attractors import attractors_of
+from symbolic.asymptotics.derive import point_of
 from symbolic.asymptotics.family import family
 from symbolic.asymptotics.kernel import split
-from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import reduce
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.steps import steps_of_reduction
 from symbolic.evidence.identity import Evidence
 from symbolic.language.blocks import entries, explicit
@@ -133,6 +136,73 @@ def test_an_exponential_law_has_twice_the_smallest_eigenvalue_across_the_family(
     assert law.rate_exact == 2 and law.evidence["rate"] is Evidence.PROVED
 
 
+@pytest.mark.parametrize("strength", [2, 5])
+def test_a_balancing_term_makes_a_failing_chain_of_depth_four_attract(strength):
+    w = sp.symbols("w1:5", real=True)
+    defects = sum((a**2 - b**2) ** 2 for a, b in pairwise(w))
+    loss = (1 - sp.prod(w)) ** 2 / 2 + R(strength, 4) * defects
+    (law,) = late_time_law(loss, w, dict.fromkeys(w, 0)).laws
+    # Eigenvalues of the path of four layers; the first is positive for a > 1 + 1/sqrt(2).
+    path = np.array([2 - np.sqrt(2), 2, 2 + np.sqrt(2)])
+    assert np.allclose(law.gamma, strength * path - 1, atol=1e-8)
+
+
+@pytest.mark.parametrize("strength", [R(17, 10), R(1, 2)])
+def test_a_weak_balancing_term_does_not(strength):
+    w = sp.symbols("w1:5", real=True)
+    defects = sum((a**2 - b**2) ** 2 for a, b in pairwise(w))
+    loss = (1 - sp.prod(w)) ** 2 / 2 + strength / 4 * defects
+    assert "no minimum" in late_time_law(loss, w, dict.fromkeys(w, 0)).reason
+
+
+@pytest.mark.parametrize(
+    "weights", [(R(1, 5), R(3, 10), R(1, 2)), (R(1, 10), R(1, 5), R(3, 10), R(2, 5))], ids=str
+)
+@pytest.mark.parametrize("d", [1, 2])
+def test_weights_of_a_mixture_enter_by_the_largest_eigenvalues_of_a_matrix(weights, d):
+    (law,) = late_time_law(*mixture(len(weights), d, weights)).laws
+    w = np.array(weights, dtype=float)
+    projection = np.eye(len(w)) - np.sqrt(np.outer(w, w))
+    values = np.linalg.eigvalsh(projection @ np.diag(1 / w) @ projection)
+    assert law.constant == pytest.approx(float((values[-d:] ** 2).sum()) / 16, rel=1e-12)
+
+
+def two_factors(u, v):
+    """`|U V' - diag(1, 0)|^2/2` at diagonal factors."""
+    left, right = sp.MatrixSymbol("U", 2, 2), sp.MatrixSymbol("V", 2, 2)
+    gap = left * right.T - sp.diag(1, 0)
+    return sp.trace(gap.T * gap) / 2, [left, right], {left: sp.diag(*u), right: sp.diag(*v)}
+
+
+@pytest.mark.parametrize("share", [1, 2])
+def test_two_factors_that_are_balanced_at_zero_fall_like_a_scalar_chain(share):
+    case = two_factors((share, 0), (R(1, share), 0))
+    assert "conserved quantities" in late_time_law(*case).reason
+    (law,) = late_time_law(*case, confined=True).laws
+    assert (law.exponent, law.constant_exact) == (2, R(1, 8))
+
+
+def test_two_factors_that_are_unbalanced_at_zero_converge_exponentially():
+    # The small mode (u, 0) has the curvature u^2; the others are 1 and more.
+    (law,) = late_time_law(*two_factors((1, R(1, 2)), (1, 0))).laws
+    assert law.rate_exact == R(1, 2) and law.evidence["rate"] is Evidence.PROVED
+
+
+def test_sensing_with_more_measurements_than_entries_has_its_own_constant():
+    x_ = sp.MatrixSymbol("X", 2, 2)
+    measured = [sp.Matrix(a) for a in ([[1, 0], [0, 0]], [[0, 1], [1, 0]], [[1, 1], [1, 3]])]
+    loss = sum((sp.trace(a * x_ * x_.T) - a[0, 0]) ** 2 for a in measured) / 8
+    (law,) = late_time_law(loss, [x_], {x_: sp.diag(1, 0)}).laws
+    # X X' has z^2 at (2, 2); the other entries share the residual 3 z^2 of three measurements.
+    assert law.constant_exact == 1 / (64 * R(3, 8))
+    assert law.constant == pytest.approx(measured_sensing(loss, x_), rel=NEAR)
+
+
+def measured_sensing(loss, x_):
+    plain = explicit(loss, [x_]).plain
+    return measured_constant(plain, list(entries(x_)), [1.1, 0.05, 0.1, 0.6], TIMES, 2.0)
+
+
 # Between these times the flow has the law up to log t/t^2, and doubles still resolve the loss.
 TIMES = (1e4, 3e4)
 NEAR = 2e-4
@@ -190,11 +260,7 @@ def test_a_flow_has_the_logarithm(name):
 
 
 def reduced(case):
-    loss, blocks, at = case
-    symbols = tuple(s for block in blocks for s in entries(block))
-    point = Point(
-        symbols, explicit(loss, blocks).plain, sp.S.Zero, (), tuple(map(sp.sympify, at.values()))
-    )
+    point = point_of(*case)
     hessian = point.quadratic.hessian
     parts = split(hessian, family(point).tangents)
     return point, parts, reduce(point, parts, hessian)
@@ -211,13 +277,22 @@ def test_a_sign_changed_in_a_slaved_term_is_refuted():
     }
 
 
-def test_a_metric_that_is_dropped_changes_the_constant():
+def test_a_metric_that_is_dropped_is_refuted_by_the_flow():
+    (loss, blocks, _), start = FLOWS["metric"]
     _, _, form = reduced(FLOWS["metric"][0])
-    (z,) = form.z
-    value = form.form.subs(z, 1)
-    right, wrong = value / form.metric[0, 0] ** 2, value
-    assert late_time_law(*FLOWS["metric"][0]).laws[0].constant_exact == 1 / (64 * right)
-    assert right != wrong
+    value = form.form.subs(form.z[0], 1)
+    right, dropped = (1 / (64 * value / g**2) for g in (form.metric[0, 0], 1))
+    measured = measured_constant(loss, blocks, start, TIMES, 2.0)
+    assert abs(measured / right - 1) < NEAR
+    assert abs(measured / dropped - 1) > 0.1
+
+
+def test_a_tangent_that_is_forgotten_leaves_a_zero_of_the_form():
+    point, _, _ = reduced(FLOWS["symmetric"][0])
+    hessian = point.quadratic.hessian
+    parts = split(hessian, sp.zeros(4, 0))
+    with pytest.raises(NoLaw, match="vanishes in some direction"):
+        attractors_of(reduce(point, parts, hessian), (), False)
 
 
 @pytest.mark.parametrize("name", ["three equal ReLU neurons", "symmetric 3 x 3, rank 1"])

@@ -14,6 +14,7 @@ from flows.ensembles.convergence import check_probability, convergence
 from flows.ensembles.proportion import interval
 from flows.runs.quantities import marked_times
 from flows.runs.verdict import Outcome
+from potentials import Comparison, symbol
 
 CLAIMS = {c.id: c for c in potentials.claims("matrix_factorization")}
 T_END = 1e6
@@ -239,3 +240,29 @@ def test_intervals_cover_the_probability_as_often_as_they_say():
     covered = ((ends[:, 0] <= p) & (p <= ends[:, 1])).mean()
     assert level - 0.015 < covered < 1  # standard error 0.005
     assert ((ends[:, 0] <= 0.8) & (ends[:, 1] >= 0.8)).mean() < 0.2
+
+
+@functools.cache
+def doubled_target():
+    """The run of the README: with sigma_1 = 2 a power of sigma_1 can be read off a rate."""
+    system = flows.MatrixFactorization(3, regularization=20.0, target=2 * np.eye(3))
+    return flows.integrate(system, system.initial(0.2, 9), 1e6)
+
+
+def test_the_local_rate_has_the_exponent_three_halves_of_sigma():
+    """`-dL/dt` tends to `8 sigma_1^p L` with `p = 3/2`: 1.4 and 1.6 are off by 7 % in the rate."""
+    run, loss = doubled_target(), symbol("loss")
+    assert outcome(run, "local_rate") is Outcome.HOLDS
+    assert outcome(run, "local_rate", exponent=5) is Outcome.VIOLATED
+    late = (symbol("t") - symbol("T2"), sp.Rational(1, 1000) - symbol("residual"))
+    found = {}
+    for power in (1.4, 1.5, 1.6):
+        rate = 8 * sp.Float(2**power) * loss
+        both = tuple(
+            Comparison(-symbol("loss_dot"), relation, rate, factor, late)
+            for relation, factor in ((">=", sp.Rational(98, 100)), ("<=", sp.Rational(102, 100)))
+        )
+        claim = replace(CLAIMS["balance_decays"], conclusions=both, hypotheses=(), exponent=None)
+        (verdict,) = flows.check(run, claim)
+        found[power] = str(verdict.verdict)
+    assert found == {1.4: "VIOLATED", 1.5: "HOLDS", 1.6: "VIOLATED"}

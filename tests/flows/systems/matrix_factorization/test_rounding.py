@@ -104,8 +104,8 @@ def test_a_run_from_a_start_beside_the_optimum_is_within_its_reported_error():
     run = flows.integrate(system, start, times[-1], times, rtol=TIGHT)
     for name in ("loss_fit", "loss_balance"):
         error = np.abs(run[name] - exact[name])[1:]
-        tolerance = run.error(name) * exact[name][1:]
-        assert (error <= run.features[f"{name}_error"][1:] + tolerance).all()
+        tolerance = run.tolerance[1:] * exact[name][1:]
+        assert (error <= run.errors(name)[1:] * run[name][1:]).all()
         # The tolerance alone does not explain it.
         assert (error > tolerance).any()
 

@@ -1,0 +1,113 @@
+"""A run as labelled arrays: an xarray data set over `t`, or a pandas table."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.core.system import System
+from flows.runs.quantities import Run
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped]
+    import xarray
+
+__all__ = ["labelled", "observable_axes", "state_axes", "tabled"]
+
+
+class Labelled(Run, Protocol):
+    """What tables need of a trajectory beyond what measuring does."""
+
+    @property
+    def system(self) -> System:
+        """What was integrated."""
+
+    @property
+    def message(self) -> str:
+        """How it ended, in one line."""
+
+    @property
+    def rtol(self) -> float:
+        """Relative tolerance of a step."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the observables."""
+
+    @property
+    def state(self) -> Array:
+        """User's parameters at every time."""
+
+    def __getitem__(self, name: str) -> Array:
+        """Observable at every time."""
+
+
+def state_axes(system: System, state: Array) -> tuple[str, ...]:
+    """Names of the axes of one state, numbered where the system has no names for so many."""
+    if len(system.dimensions) == np.ndim(state):
+        return system.dimensions
+    return tuple(f"state_{axis}" for axis in range(np.ndim(state)))
+
+
+def observable_axes(system: System, state: Array, name: str, value: Array) -> tuple[str, ...]:
+    """Names of the axes of an observable at one time: its neurons are those of the state."""
+    each = system.axes[0] == "n" and np.ndim(value) == 1 and len(value) == len(state)
+    if each and len(system.dimensions) == np.ndim(state):
+        return system.dimensions[:1]
+    return tuple(f"{name}_{axis}" for axis in range(np.ndim(value)))
+
+
+def labelled(run: Labelled) -> xarray.Dataset:
+    """Data set of a run, as :meth:`flows.Trajectory.to_xarray` gives it."""
+    import xarray
+
+    about = {
+        p.name: {"latex": p.latex_symbol, "source": str(p.source)}
+        for p in run.statements.potentials
+    }
+    first = run.state[0]
+    variables: dict[str, Any] = {
+        name: (
+            ("t", *observable_axes(run.system, first, name, run[name][0])),
+            run[name],
+            about.get(name, {}),
+        )
+        for name in run.names
+    }
+    errors = np.stack([run.errors(name) for name in run.names], axis=-1)
+    variables["relative_error"] = (("t", "observable"), errors, {"kind": "estimated"})
+    variables["state"] = (("t", *state_axes(run.system, first)), run.state)
+    attributes = {
+        "system": run.system.name,
+        "parameters": json.dumps(run.parameters),
+        "status": run.status,
+        "message": run.message,
+        "rtol": run.rtol,
+    }
+    return xarray.Dataset(
+        variables, coords={"t": run.t, "observable": list(run.names)}, attrs=attributes
+    )
+
+
+def tabled(run: Labelled) -> pandas.DataFrame:
+    """Table of a run, as :meth:`flows.Trajectory.to_dataframe` gives it."""
+    try:
+        import pandas
+    except ImportError:
+        raise InputError(
+            "to_dataframe needs pandas, which is not installed; install it, or use to_xarray"
+        ) from None
+
+    columns = {}
+    for name in run.names:
+        values = run[name]
+        if values.ndim == 1:
+            columns[name] = values
+        else:  # one column for each neuron
+            columns |= {f"{name}[{k}]": column for k, column in enumerate(values.T)}
+    columns |= {f"relative_error[{name}]": run.errors(name) for name in run.names}
+    return pandas.DataFrame(columns, index=pandas.Index(run.t, name="t"))

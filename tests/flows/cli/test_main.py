@@ -336,7 +336,7 @@ def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_p
     loss = (x[0, 0] * y[0, 0] - 1) ** 2 / 2
     gap = x[0, 0] ** 2 - y[0, 0] ** 2
     system = flows.OwnSystem("product", [x, y], loss, potentials={"gap": gap})
-    run = flows.integrate(system, {"x": [[0.5]], "y": [[1.0]]}, t_end=5.0)
+    run = flows.integrate(system, {"x": [0.5], "y": [1.0]}, t_end=5.0)
     file, picture = tmp_path / "own.nc", tmp_path / "gap.png"
     run.save(file)
     code, out, err = popflow("inspect", file, "--potential", "gap", "--out", picture)

@@ -129,6 +129,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
         output.print_json(result.to_json())
     else:
         output.show(output.run_table(result))
+        _wrote(out)
     return 0 if result.completed else 4
 
 
@@ -238,7 +239,14 @@ def inspect(
 
         write_file(out, potential_figure(result, potential).savefig)
     output.show(output.course_table(result, potential))
+    _wrote(out)
     return 0 if result.completed else 4
+
+
+def _wrote(out: str | None) -> None:
+    """Say which file was written."""
+    if out is not None:
+        click.echo(f"\nwrote {out}")
 
 
 def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:

@@ -78,7 +78,7 @@ def labelled(run: Labelled) -> xarray.Dataset:
         )
         for name in run.names
     }
-    variables["relative_error"] = ("t", run.errors("loss"), {"of": "loss, estimated; run.errors(name) for others"})
+    variables["relative_error"] = ("t", run.errors("loss"), {"of": "the loss, estimated"})
     variables["state"] = (("t", *state_axes(run.system, first)), run.state)
     attributes = {
         "system": run.system.name,

@@ -27,9 +27,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.report import figures as figures
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
+    from flows.runs.find_law import late_time_law as late_time_law
     from flows.runs.integrate import integrate as integrate
     from flows.runs.late_law import LateLaw as LateLaw
-    from flows.runs.late_law import late_time_law as late_time_law
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.rates import tail_constant as tail_constant
     from flows.runs.sensitivity import sensitivity as sensitivity
@@ -62,7 +62,7 @@ _HOME = {
     "descend_ensemble": "flows.ensembles.descend",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
-    "late_time_law": "flows.runs.late_law",
+    "late_time_law": "flows.runs.find_law",
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.evidence.printed import PrintedForm as PrintedForm
     from symbolic.language.expectation import Expectation as Expectation
     from symbolic.language.program import NotSmooth as NotSmooth
+    from symbolic.language.rate import D as D
 
 _HOME = {
+    "D": "symbolic.language.rate",
     "Derivation": "symbolic.evidence.derivation",
     "Document": "symbolic.evidence.derivation",
     "Evidence": "symbolic.evidence.identity",

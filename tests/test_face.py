@@ -22,7 +22,7 @@ PUBLIC = {
         descend_ensemble figures integrate integrate_ensemble late_time_law load load_certificate
         load_ensemble local_exponent sensitivity tail_constant threshold verify
         worst_case""",
-    symbolic: """DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
+    symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Step derive late_time_law printed_forms""",
     potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Hypothesis Identity Inequality
         Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements Term

@@ -71,7 +71,7 @@ def law(
 
 
 def _derived(subject: str, at: str | None, confined: bool, options: dict[str, Any]) -> LateLaw:
-    from flows.runs.late_law import late_time_law
+    from flows.runs.find_law import late_time_law
 
     if subject not in SYSTEMS:
         result_file(subject, options)
@@ -92,6 +92,8 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
 
 
 def _show(found: LateLaw) -> None:
+    from flows.cli.derivation import derivation_lines
+
     rows = []
     for k, one in enumerate(found.laws):
         weak = sorted({str(level) for level in one.evidence.values()})
@@ -104,7 +106,7 @@ def _show(found: LateLaw) -> None:
                 ", ".join(weak),
             )
         )
-    tables = [
+    tables: list[Any] = [
         output.table(
             ("", f"late-time law of {found.system}", "gamma", "share of starts", "evidence"), rows
         )
@@ -115,7 +117,7 @@ def _show(found: LateLaw) -> None:
         ]
         tables.append(output.table(("theorem", "by the law", "room", "source"), said))
     if found.derivation is not None:
-        tables.append(output.derivation_table(found.derivation))
+        tables.append(["", *derivation_lines(found.derivation)])
     output.show(*tables)
     for note in (*found.derived.notes, *found.notes):
         click.echo(f"  {note}")

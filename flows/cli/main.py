@@ -76,7 +76,9 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     if as_json:
         output.print_json(data)
     else:
-        output.show(*(output.derivation_table(d) for d in document.derivations))
+        from flows.cli.derivation import derivation_lines
+
+        output.show(*(derivation_lines(d) for d in document.derivations))
         click.echo(counted(document.steps))
         for step in document.steps:
             if step.reason:

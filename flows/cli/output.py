@@ -12,7 +12,6 @@ from flows.cli.layout import Table, width
 
 if TYPE_CHECKING:
     from flows.runs.trajectory import Trajectory
-    from symbolic.evidence.derivation import Derivation
 
 ROWS = 16  # of a table that shows a function of time
 
@@ -54,23 +53,6 @@ def _text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float | int) else str(value or "")
 
 
-def derivation_table(derivation: Derivation) -> Table:
-    """One row a step: rule and equation, evidence, seconds."""
-    return table(
-        ("", derivation.name, "evidence", "s"),
-        [
-            (
-                str(number),
-                f"{step.rule}\n{shortened(f'{step.lhs} {step.relation} {step.rhs}')}",
-                step.to_json()["evidence"],
-                f"{step.seconds:.2f}",
-            )
-            for number, step in enumerate(derivation.steps, 1)
-        ],
-        derivation.source,
-    )
-
-
 def run_table(run: Trajectory) -> Table:
     """Parameters, status, end and work of a run."""
     from flows.runs.rates import local_exponent
@@ -99,8 +81,3 @@ def course_table(run: Trajectory, name: str) -> Table:
         ("t", name, "derivative along the flow"),
         [tuple(x[row].tolist() for x in (run.t, value, rate)) for row in rows],
     )
-
-
-def shortened(text: str, width: int = 160) -> str:
-    """Text for one line of a terminal; ``--latex`` and ``--json`` have the whole of it."""
-    return text if len(text) <= width else f"{text[: width - 4]} ..."

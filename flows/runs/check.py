@@ -12,11 +12,13 @@ from types import NoneType
 
 import numpy as np
 from numpy.typing import NDArray
+from sympy.logic.boolalg import Boolean
 
 from flows.core.errors import InputError, unknown
 from flows.runs.comparison import ComparisonResult, measure, selected
 from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
+from flows.runs.relation import claim_of
 from flows.runs.uncertainty import Uncertainty
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
@@ -26,15 +28,17 @@ Mask = NDArray[np.bool_]
 __all__ = ["check"]
 
 
-def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
+def check(run: Run, claim: Claim | Boolean | str | None = None) -> Verdicts:
     """Check claims on a run.
 
     Parameters
     ----------
     run : Run
         A trajectory.
-    claim : Claim or str, optional
-        One claim, or its id; by default every claim about the run's system.
+    claim : Claim, str or Boolean, optional
+        One claim, or its id; by default every claim about the run's system. Or a SymPy relation in
+        the symbols of quantities with one free constant, ``D(Phi) <= -C*Phi**2``: the constant is
+        measured, and the message says from which time on.
 
     Returns
     -------
@@ -44,9 +48,12 @@ def check(run: Run, claim: Claim | str | None = None) -> Verdicts:
     Raises
     ------
     InputError
-        For an unknown id, and for a system without claims.
+        For an unknown id, for a system without claims, and for a relation with an unknown symbol,
+        without a free constant or with several.
     """
     quantities_of(run)
+    if isinstance(claim, Boolean):
+        claim = claim_of(run, claim)
     known = {c.id: c for c in run.statements.claims}
     if not known and not isinstance(claim, Claim):
         name = run.parameters["system"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
@@ -23,9 +25,11 @@ from flows.core.problem import (
 )
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
+from flows.runs.given import given_potentials
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
 from flows.solvers.choice import UNDAMPED, Solver, solver_for
+from potentials.potential import Potential
 
 REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
@@ -44,6 +48,7 @@ def integrate(
     atol: float | None = None,
     progress: bool | Callable[[float], None] = False,
     max_steps: int = MAX_STEPS,
+    potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Trajectory:
     r"""Follow ``dy/dt = -grad L(y)`` from ``start`` to ``t_end``.
 
@@ -76,6 +81,9 @@ def integrate(
         What it raises as ``KeyboardInterrupt`` ends the run as Ctrl-C does.
     max_steps : int
         Step budget of the whole run.
+    potentials : mapping of str to Expr, optional
+        Potentials of your own, observed beside those of the system: expressions in the symbols of
+        observables (``potentials.symbol("loss")``), constants and ``t``.
 
     Returns
     -------
@@ -85,7 +93,8 @@ def integrate(
     Raises
     ------
     InputError
-        For a start, times, a method or tolerances that cannot be used.
+        For a start, times, a method or tolerances that cannot be used, and for a potential whose
+        name is taken or whose symbols are not known.
 
     Notes
     -----
@@ -97,7 +106,11 @@ def integrate(
     every output time up to 1e12, at ``1e-13`` to 1e-11.
     """
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
-    return follow(system, start, request, progress=progress)
+    given: tuple[Potential, ...] = ()
+    if potentials is not None:  # before the run, which may take long
+        frame, state = system.reduce(system.check_start(start))
+        given = given_potentials(system, frame, state.at(None), potentials)
+    return replace(follow(system, start, request, progress=progress), given=given)
 
 
 def follow(

@@ -78,7 +78,8 @@ def labelled(run: Labelled) -> xarray.Dataset:
         )
         for name in run.names
     }
-    variables["relative_error"] = ("t", run.errors("loss"), {"of": "the loss, estimated"})
+    errors = np.stack([run.errors(name) for name in run.names], axis=-1)
+    variables["relative_error"] = (("t", "observable"), errors, {"kind": "estimated"})
     variables["state"] = (("t", *state_axes(run.system, first)), run.state)
     attributes = {
         "system": run.system.name,
@@ -87,7 +88,9 @@ def labelled(run: Labelled) -> xarray.Dataset:
         "message": run.message,
         "rtol": run.rtol,
     }
-    return xarray.Dataset(variables, coords={"t": run.t}, attrs=attributes)
+    return xarray.Dataset(
+        variables, coords={"t": run.t, "observable": list(run.names)}, attrs=attributes
+    )
 
 
 def tabled(run: Labelled) -> pandas.DataFrame:
@@ -106,5 +109,5 @@ def tabled(run: Labelled) -> pandas.DataFrame:
             columns[name] = values
         else:  # one column for each neuron
             columns |= {f"{name}[{k}]": column for k, column in enumerate(values.T)}
-    columns["relative_error"] = run.errors("loss")
+    columns |= {f"relative_error[{name}]": run.errors(name) for name in run.names}
     return pandas.DataFrame(columns, index=pandas.Index(run.t, name="t"))

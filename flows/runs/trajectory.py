@@ -8,11 +8,12 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
@@ -24,10 +25,11 @@ from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import System
 from flows.core.views import VIEWS
+from flows.runs.given import given_potentials
 from flows.runs.quantities import Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
 from flows.runs.uncertainty import Uncertainty
-from potentials import Statements
+from potentials import Potential, Statements
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
@@ -98,6 +100,8 @@ class Trajectory:
         Relative tolerance of the solver's steps.
     provenance : dict
         Versions, method and request.
+    given : tuple of Potential
+        Potentials of this run beside those of its system.
     """
 
     system: System
@@ -111,6 +115,7 @@ class Trajectory:
     events: tuple[Event, ...]
     rtol: float
     provenance: dict[str, Any]
+    given: tuple[Potential, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
@@ -144,8 +149,9 @@ class Trajectory:
 
     @property
     def statements(self) -> Statements:
-        """Potentials and claims of the system."""
-        return self.system.statements
+        """Potentials and claims of the system, and the potentials that were given to the run."""
+        stated = self.system.statements
+        return replace(stated, potentials=(*stated.potentials, *self.given))
 
     @property
     def completed(self) -> bool:
@@ -295,7 +301,7 @@ class Trajectory:
         -------
         xarray.Dataset
             Every observable; `state`, the user's parameters, with the system's names of its axes;
-            `relative_error`, that of :meth:`errors`.
+            `relative_error`, that of :meth:`errors` for each `observable`.
 
         Examples
         --------
@@ -309,7 +315,7 @@ class Trajectory:
         Returns
         -------
         pandas.DataFrame
-            With `relative_error`, that of :meth:`errors`.
+            With `relative_error[NAME]`, that of :meth:`errors`.
 
         Raises
         ------
@@ -401,7 +407,12 @@ def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
 
 
-def load(path: str | os.PathLike[str], system: System | None = None) -> Trajectory:
+def load(
+    path: str | os.PathLike[str],
+    system: System | None = None,
+    *,
+    potentials: Mapping[str, sp.Expr] | None = None,
+) -> Trajectory:
     """Read a run that :meth:`Trajectory.save` wrote.
 
     Parameters
@@ -412,6 +423,9 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
         Of a run of an :class:`~flows.OwnSystem`: that system, since a file cannot carry its loss.
         It may have other potentials and claims than when it was run. Without it such a run shows
         its times, states and observables, and cannot be checked.
+    potentials : mapping of str to Expr, optional
+        Potentials of your own, as for :func:`flows.integrate`: a file has their values, which
+        xarray shows, and not their expressions.
 
     Returns
     -------
@@ -467,7 +481,10 @@ def load(path: str | os.PathLike[str], system: System | None = None) -> Trajecto
         raise InputError(foreign) from None
     if not consistent:
         raise InputError(foreign)
-    return run
+    if potentials is None:
+        return run
+    first = run.states.at(slice(0, 1))
+    return replace(run, given=given_potentials(system, run.frame, first, potentials))
 
 
 def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:

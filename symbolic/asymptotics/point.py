@@ -10,8 +10,9 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.series import Series, SeriesRing, expand
+from symbolic.asymptotics.series import Series, SeriesRing
 
 __all__ = ["Point", "Quadratic"]
 

@@ -15,7 +15,7 @@ from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, reduce
-from symbolic.asymptotics.series import sum_of_squares
+from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 

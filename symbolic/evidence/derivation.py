@@ -194,6 +194,21 @@ class Derivation:
         """The right side of the last step."""
         return self.steps[-1].rhs
 
+    @property
+    def last_chain(self) -> tuple[Step, ...]:
+        """The steps from the last one that begins anew."""
+        start = max(k for k, step in enumerate(self.steps) if step.fresh)
+        return self.steps[start:]
+
+    @property
+    def conclusion(self) -> tuple[Any, Relation, Any] | None:
+        """Both ends of the last chain and how they compare; None if its steps do not add up."""
+        relations = {step.relation for step in self.last_chain} - {"=="}
+        if len(relations) > 1:
+            return None
+        relation: Relation = relations.pop() if relations else "=="
+        return self.last_chain[0].lhs, relation, self.result
+
     def verify(self) -> Derivation:
         """Return the derivation with the evidence of every step computed anew."""
         return replace(self, steps=tuple(step.verify() for step in self.steps))

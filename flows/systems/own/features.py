@@ -22,7 +22,7 @@ __all__ = ["Frame", "SoundState", "feature_names", "is_name", "is_word", "observ
 # Names that potentials cannot have.
 RESERVED = {
     *("loss", "gradient_norm", "t", "rounding", "expectation_error", "relative_error"),
-    *("start", "state", "final_state", "entry", *CONSTANTS),
+    *("start", "state", "final_state", "entry", "observable", *CONSTANTS),
 }
 # A value is given where its error is below this part of it, so that its first digit is known.
 TRUSTED = 0.1

@@ -45,7 +45,7 @@ def test_every_time_axis_has_the_coordinate_t_and_the_state_the_systems_axes(run
     assert np.array_equal(data.t, run.t) and np.array_equal(data.state, run.state)
     for key in run.names:
         assert np.array_equal(data[key], run[key], equal_nan=True)
-    assert np.array_equal(data.relative_error, run.errors())
+        assert np.array_equal(data.relative_error.sel(observable=key), run.errors(key))
     late = data.sel(t=run.t[-1])
     assert float(late.loss) == run["loss"][-1]
     assert json.loads(data.attrs["parameters"]) == json.loads(json.dumps(run.parameters))
@@ -91,7 +91,7 @@ def test_a_table_has_a_column_for_each_observable_and_each_neuron(runs):
     assert isinstance(table, pandas.DataFrame) and table.index.name == "t"
     assert np.array_equal(table.index, run.t) and np.array_equal(table["loss"], run["loss"])
     assert np.array_equal(table["norms[2]"], run["norms"][:, 2])
-    assert np.array_equal(table["relative_error"], run.errors())
+    assert np.array_equal(table["relative_error[norms]"], run.errors("norms"))
 
 
 def test_without_pandas_one_line_says_what_to_do(runs, monkeypatch):
@@ -109,7 +109,9 @@ def test_a_plot_is_the_figure_of_the_loss(runs):
     assert np.array_equal(line.get_ydata(), run["loss"][1:])
 
 
-@pytest.mark.parametrize("name", ["start", "state", "final_state", "relative_error", "entry"])
+@pytest.mark.parametrize(
+    "name", ["start", "state", "final_state", "relative_error", "entry", "observable"]
+)
 def test_a_potential_cannot_take_the_name_of_something_else_in_a_file(name):
     with pytest.raises(InputError, match="needs another name"):
         flows.OwnSystem("quartic", [x], x[0] ** 4, potentials={name: x[0] ** 2})

@@ -19,10 +19,12 @@ from oracles.losses import (
 )
 
 from symbolic import late_time_law
+from symbolic.asymptotics.attractors import attractors_of
+from symbolic.asymptotics.derive import point_of
 from symbolic.asymptotics.family import family
 from symbolic.asymptotics.kernel import split
-from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import reduce
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.steps import steps_of_reduction
 from symbolic.evidence.identity import Evidence
 from symbolic.language.blocks import entries, explicit
@@ -258,11 +260,7 @@ def test_a_flow_has_the_logarithm(name):
 
 
 def reduced(case):
-    loss, blocks, at = case
-    symbols = tuple(s for block in blocks for s in entries(block))
-    point = Point(
-        symbols, explicit(loss, blocks).plain, sp.S.Zero, (), tuple(map(sp.sympify, at.values()))
-    )
+    point = point_of(*case)
     hessian = point.quadratic.hessian
     parts = split(hessian, family(point).tangents)
     return point, parts, reduce(point, parts, hessian)
@@ -279,13 +277,22 @@ def test_a_sign_changed_in_a_slaved_term_is_refuted():
     }
 
 
-def test_a_metric_that_is_dropped_changes_the_constant():
+def test_a_metric_that_is_dropped_is_refuted_by_the_flow():
+    (loss, blocks, _), start = FLOWS["metric"]
     _, _, form = reduced(FLOWS["metric"][0])
-    (z,) = form.z
-    value = form.form.subs(z, 1)
-    right, wrong = value / form.metric[0, 0] ** 2, value
-    assert late_time_law(*FLOWS["metric"][0]).laws[0].constant_exact == 1 / (64 * right)
-    assert right != wrong
+    value = form.form.subs(form.z[0], 1)
+    right, dropped = (1 / (64 * value / g**2) for g in (form.metric[0, 0], 1))
+    measured = measured_constant(loss, blocks, start, TIMES, 2.0)
+    assert abs(measured / right - 1) < NEAR
+    assert abs(measured / dropped - 1) > 0.1
+
+
+def test_a_tangent_that_is_forgotten_leaves_a_zero_of_the_form():
+    point, _, _ = reduced(FLOWS["symmetric"][0])
+    hessian = point.quadratic.hessian
+    parts = split(hessian, sp.zeros(4, 0))
+    with pytest.raises(NoLaw, match="vanishes in some direction"):
+        attractors_of(reduce(point, parts, hessian), (), False)
 
 
 @pytest.mark.parametrize("name", ["three equal ReLU neurons", "symmetric 3 x 3, rank 1"])

@@ -4,8 +4,9 @@ import mpmath
 import pytest
 import sympy as sp
 
+from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.series import expand, sum_of_squares
+from symbolic.asymptotics.squares import sum_of_squares
 
 x, y = sp.symbols("x y", real=True)
 # The first term that is left out is of one order more; eps is small enough for its coefficient.

@@ -157,3 +157,15 @@ def test_inequality_is_shown_and_verified_as_one():
 def test_unknown_system_is_refused_in_one_line(name):
     with pytest.raises(ValueError, match=r"^unknown system '.*'; known: relu_neuron, "):
         symbolic.derive(name)
+
+
+def test_a_derivation_concludes_with_both_ends_of_its_last_chain():
+    lemma = Step(X + X, 2 * X, "sum", fresh=True)
+    first = Step(X**2, X * X + 1, "more", fresh=True, relation="<=")
+    second = Step(X * X + 1, 2 + X**2, "more again", relation="<=")
+    assert Derivation("d", "s", (lemma,)).conclusion == (2 * X, "==", 2 * X)
+    chain = Derivation("d", "s", (lemma, first, second))
+    assert chain.conclusion == (X**2, "<=", 2 + X**2)
+    assert len(chain.last_chain) == 2
+    turned = replace(second, relation=">=")
+    assert Derivation("d", "s", (lemma, first, turned)).conclusion is None

@@ -1,0 +1,303 @@
+r"""The late-time law of a system at a minimiser, or of a run: which of several it follows.
+
+.. math:: L - L^* \sim C \, t^{-p/(p-2)}
+
+A run is followed from its last state on by the flow of the leading form, ``z' = -G^-1 grad ell_p``:
+that says to which attracting direction it goes, when it gets there, and from when on the law holds
+to a given accuracy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from flows.core.errors import InputError
+from flows.core.minimiser import Escape, Minimiser
+from flows.core.system import System
+from flows.runs.late_law import SINCE, LateLaw
+from flows.runs.leading_flow import Course, follow
+from flows.runs.rates import FLOOR
+from flows.runs.regime import late_regime
+from flows.runs.trajectory import Trajectory
+from symbolic.asymptotics.derive import law_at
+from symbolic.asymptotics.escape import escape_law
+from symbolic.asymptotics.law import LateTimeLaw, Law
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.evidence.identity import Evidence
+
+__all__ = ["late_time_law"]
+
+# A gradient in doubles below this, relative to the Hessian, is that of a critical point.
+CRITICAL = 1e-9
+# Eigenvalues below this, relative to the largest, are those of the kernel.
+KERNEL = 1e-9
+# A rate at the end of a run is that of its law to this.
+RATE = 1e-3
+# Closed forms with more characters are digits, not formulas.
+READABLE = 60
+# Part of a run's time before which it is followed for when its law begins.
+EARLIER = 1e-4
+# The form at the end of a run differs by less than this from its value at the attractor.
+ARRIVED = 1e-3
+
+
+def late_time_law(
+    subject: System | Trajectory, at: Any = None, *, confined: bool = False, valleys: bool = False
+) -> LateLaw:
+    r"""Derive the late-time law of a system at a minimiser, or of a run.
+
+    .. math:: L - L^* \sim C \, t^{-p/(p-2)} \quad \text{or} \quad \log(L - L^*) \sim -2 \lambda t
+
+    Parameters
+    ----------
+    subject : System or Trajectory
+        A system with a minimiser, or a run, whose minimiser is read off.
+    at : array_like, optional
+        The minimiser in the user's parameters: neurons along the teacher, means at the target,
+        layers. Without it the system's own family is used where one point serves.
+    confined : bool
+        The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
+        layers that fail to factorise, without a balancing term.
+    valleys : bool
+        Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
+
+    Returns
+    -------
+    LateLaw
+        Its `laws`, the `chosen` one, and `claims()` for `flows.check`; no laws and a `reason`
+        where none is derived.
+
+    Raises
+    ------
+    InputError
+        For a minimiser of another shape, a system with many minimisers and none given, and a run
+        together with a minimiser.
+
+    Notes
+    -----
+    Units: the user's; `t` is the time of ``dw/dt = -grad L``.
+    Source: Adams & Simon 1988; Choi & Hung 2024, arXiv 2405.17510; the constants are derived here.
+
+    Examples
+    --------
+    >>> import flows
+    >>> system = flows.ReLUNeuron(n=2, d=2)
+    >>> print(flows.late_time_law(system, at=[[0.25, 0], [0.75, 0]]))
+    L - L* ~ 0.92527541 t^-3, C = 3*pi**2/32
+    """
+    if isinstance(subject, Trajectory):
+        if at is not None:
+            raise InputError(
+                "at: expected none beside a run, whose minimiser is read off; leave it"
+            )
+        return _of_run(subject, confined)
+    if not isinstance(subject, System):
+        raise InputError(f"expected a system or a run, got {type(subject).__name__}")
+    return _at(subject, at, confined, valleys)
+
+
+def _at(system: System, at: Any, confined: bool, valleys: bool = False) -> LateLaw:
+    try:
+        minimiser = system.minimiser(at)
+    except NoLaw as reason:
+        where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
+        return LateLaw(system.name, system.parameters, where, LateTimeLaw((), str(reason)))
+    if minimiser.point is None:
+        derived = _numerical(system, minimiser)
+    else:
+        derived = law_at(
+            minimiser.point, confined=confined, valleys=valleys, symmetries=minimiser.symmetries
+        )
+        derived = _in_units(derived, minimiser)
+    return LateLaw(
+        system.name, system.parameters, minimiser.where, derived, notes=minimiser.remarks
+    )
+
+
+def _in_units(derived: LateTimeLaw, minimiser: Minimiser) -> LateTimeLaw:
+    """Laws of the user's loss and time."""
+    unit, clock = minimiser.loss_unit, minimiser.time_unit
+    if (unit == 1 and clock == 1) or not derived.laws:
+        return derived
+
+    def scaled(law: Law) -> Law:
+        if law.kind == "exponential":
+            rate = None if law.rate is None else law.rate * float(clock)
+            exact = None if law.rate_exact is None else law.rate_exact * clock
+            return replace(law, rate=rate, rate_exact=exact)
+        assert law.exponent is not None
+        factor = unit * clock**-law.exponent
+        exact = None if law.constant_exact is None else sp.simplify(law.constant_exact * factor)
+        number = None if law.constant is None else law.constant * float(factor)
+        if exact is not None:
+            number = float(exact.evalf(30))
+        radius = law.constant_radius * float(factor)
+        ball = law.constant_ball if factor == 1 else ""
+        return replace(
+            law,
+            constant=number,
+            constant_exact=exact,
+            constant_radius=radius,
+            constant_ball=ball,
+            log_term=None if law.log_term is None else law.log_term / clock,
+        )
+
+    limit = None if derived.limit is None else derived.limit * unit
+    return replace(derived, laws=tuple(map(scaled, derived.laws)), limit=limit)
+
+
+def _numerical(system: System, minimiser: Minimiser) -> LateTimeLaw:
+    """Rate from the Hessian in doubles, where the dimension of the family is known."""
+    where = minimiser.where
+    slope, values = system.gradient(where), np.linalg.eigvalsh(system.hessian(where))
+    largest = float(np.abs(values).max())
+    if float(np.abs(slope).max()) > CRITICAL * largest * max(1.0, float(np.abs(where).max())):
+        return LateTimeLaw(
+            (), f"the point is not critical: its gradient has an entry {np.abs(slope).max():.3g}"
+        )
+    flat = np.abs(values) <= KERNEL * largest
+    if values[0] < -KERNEL * largest:
+        return LateTimeLaw((), "the Hessian has a negative eigenvalue: the point is a saddle")
+    if int(flat.sum()) != minimiser.tangents:
+        return LateTimeLaw(
+            (),
+            f"the Hessian has a kernel of dimension {int(flat.sum())} in doubles, the family"
+            f" {minimiser.tangents}: give a minimiser in simple fractions",
+        )
+    law = Law(
+        "exponential",
+        rate=2 * float(values[~flat].min()),
+        evidence=MappingProxyType(
+            {
+                "critical point": Evidence.SAMPLED,
+                "Hessian": Evidence.SAMPLED,
+                "rate": Evidence.SAMPLED,
+            }
+        ),
+    )
+    kernel = (int(flat.sum()), 0, int((~flat).sum()))
+    value = system.loss(where)
+    # A loss of the size of a squared rounding is that of a minimiser at zero.
+    limit = sp.S.Zero if value <= CRITICAL**2 * largest else sp.Float(value, 17)
+    notes = ("in doubles: the numbers of the point are no simple fractions",)
+    return LateTimeLaw((law,), limit=limit, kernel=kernel, notes=notes)
+
+
+def _of_run(run: Trajectory, confined: bool) -> LateLaw:
+    """Law at the minimiser that a run is near to, and which of several it is."""
+    system, regime = run.system, late_regime(run)
+
+    def refused(reason: str, where: Any = None) -> LateLaw:
+        place = run.state_at(-1) if where is None else where
+        return LateLaw(system.name, system.parameters, place, LateTimeLaw((), reason))
+
+    last = run.states.at(-1)
+    if (gone := system.escape(run.frame, last)) is not None:
+        return _escaping(system, run.state_at(-1), gone)
+    try:
+        approach = system.approach(run.frame, last)
+    except NoLaw as reason:
+        return refused(str(reason))
+    if approach is None:
+        return refused(f"the minimiser of a run of {system.name} is not read off; give it with at")
+    # An exponential fall looks the same before a slower tail: the law at the limit says if one can
+    # follow.
+    if not regime.begun and "exponentially" not in regime.reason:
+        return refused(f"the run has not reached its late regime: {regime.reason}")
+    found = _readable(_at(system, approach.where, confined))
+    law, end = found.derived, float(run.t[-1])
+    if law.laws and law.form is None:
+        rate, measured = law.laws[0].rate or math.nan, -_rate(run)
+        if abs(measured - rate) <= RATE * rate:
+            return replace(found, since=end / 2)
+        return refused(
+            f"the run has not reached its late regime: the loss falls with the rate {measured:.4g},"
+            f" in the end it will be {rate:.4g}"
+        )
+    if not law.laws:
+        return found
+    if not regime.begun:
+        return refused(f"the run has not reached its late regime: {regime.reason}")
+    clock = float(system.minimiser(approach.where).time_unit)
+    course = follow(law, approach.deviation, clock * end)
+    # The law's own corrections, log t/t, are small from SINCE on; those of the direction and of the
+    # origin of time are seen by following an earlier state.
+    early = int(np.searchsorted(run.t, max(regime.since, end * EARLIER)))
+    try:
+        before = system.approach(run.frame, run.states.at(early))
+    except NoLaw:  # then the run was still far away
+        before = None
+    earlier = follow(law, before.deviation, clock * float(run.t[early])) if before else None
+    since = math.inf if earlier is None else max(SINCE, earlier.since / clock)
+    return replace(_on_course(found, course, clock, end), since=since)
+
+
+def _seen(laws: tuple[Law, ...], chosen: int | None) -> tuple[Law, ...]:
+    """Laws of which the chosen one says how it was chosen."""
+    return tuple(
+        replace(law, evidence=MappingProxyType({**law.evidence, "this run": Evidence.SAMPLED}))
+        if k == chosen
+        else law
+        for k, law in enumerate(laws)
+    )
+
+
+def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
+    """Law of a run that goes to infinity."""
+    derived = escape_law(gone.loss, gone.radius, gone.mass)
+    # log(time_unit t) ~ log t
+    derived = _in_units(derived, Minimiser(where, None, time_unit=gone.time_unit))
+    return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
+
+
+def _rate(run: Trajectory) -> float:
+    """Rate of the loss at the end of a run."""
+    known = np.flatnonzero(run.quantities["loss"] > FLOOR)
+    if not len(known):
+        return math.nan
+    return float(run.quantities["loss_dot"][known[-1]] / run.quantities["loss"][known[-1]])
+
+
+def _readable(found: LateLaw) -> LateLaw:
+    """Law without closed forms that hold the digits of a run."""
+    laws = tuple(
+        replace(law, constant_exact=None, constant_radius=math.nan)
+        if law.constant_exact is not None and len(str(law.constant_exact)) > READABLE
+        else law
+        for law in found.laws
+    )
+    return replace(found, derived=replace(found.derived, laws=laws))
+
+
+def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) -> LateLaw:
+    if course is None:
+        note = "the direction of the run is not resolved, so its law is not chosen"
+        return replace(found, notes=(*found.notes, note))
+    law = found.derived
+    near = [abs(v - course.value) <= ARRIVED * course.value for v in course.values]
+    chosen = near.index(True) if any(near) else None
+    notes = list(found.notes)
+    arrives = course.arrives / clock
+    if chosen is None:
+        notes.append(
+            "the run goes to no attractor: it stays at a saddle of the leading form, as runs with"
+            " coincident or symmetric starts do"
+        )
+    elif course.gap > ARRIVED:
+        notes.append(
+            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form, by"
+            f" {course.gap:.2g} in its value; it will have left by t = {arrives:.3g}"
+        )
+    return replace(
+        found,
+        derived=replace(law, chosen=chosen, laws=_seen(law.laws, chosen)),
+        arrives=0.0 if course.gap <= ARRIVED else arrives,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,213 @@
+"""Attracting directions of a leading form, and the law of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic.asymptotics.direction import Attractor, precisely, sharpen
+from symbolic.asymptotics.family import Family
+from symbolic.asymptotics.kernel import Split
+from symbolic.asymptotics.law import Law, weakest
+from symbolic.asymptotics.polar import (
+    constant,
+    constant_in_balls,
+    exponent,
+    gamma,
+)
+from symbolic.asymptotics.reduction import Reduced
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.sphere import Form, minima
+from symbolic.asymptotics.symmetries import rotations, sampled
+from symbolic.asymptotics.valley import Valley
+from symbolic.evidence.derivation import Step
+from symbolic.evidence.identity import Basis, Evidence, Finding
+
+__all__ = ["attractors_of", "cone_of", "power_law", "valley_law"]
+
+# Digits of an enclosure that are shown, and the relative rounding of a double.
+SHOWN, DOUBLE = 30, 4e-16
+# A value of the leading form this small, relative to its size on the sphere, is a zero.
+ZERO = 1e-7
+
+
+def cone_of(found: Family, parts: Split) -> tuple[sp.ImmutableMatrix, ...]:
+    """Conserved quadratic forms on the slow variables, which are zero along a run that arrives."""
+    forms: list[sp.ImmutableMatrix] = []
+    flat: list[sp.MatrixBase] = []
+    for x in found.conserved:
+        q = sp.ImmutableMatrix(parts.slow.T * x * parts.slow)
+        row = sp.Matrix([list(q)])
+        if any(e != 0 for e in q) and sp.Matrix.vstack(*flat, row).rank() > len(flat):
+            forms.append(q)
+            flat.append(row)
+    return tuple(forms)
+
+
+def attractors_of(
+    reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...], follow: bool
+) -> tuple[list[Attractor], tuple[str, ...], bool]:
+    """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
+    z, form = reduced.z, reduced.form
+    parameters = sampled(sorted(form.free_symbols - set(z), key=str))
+    numerical = Form(
+        form.subs(parameters), z, float(reduced.degree), reduced.metric.subs(parameters), cone
+    )
+    classes = minima(numerical)
+    if not classes:
+        raise NoLaw(
+            "the leading form has no minimum on the sphere at which it is twice differentiable"
+        )
+    generator = np.random.default_rng(0)
+    sizes = [
+        abs(numerical.value(numerical.normalised(v))[0])
+        for v in generator.normal(size=(40, len(z)))
+    ]
+    scale = max(sizes)
+    flat = [m for m in classes if abs(m.value) <= ZERO * scale]
+    if flat and not follow:
+        raise NoLaw(
+            f"the leading form, of degree {reduced.degree}, vanishes in some direction: the rate"
+            " depends on higher orders there (valleys=True), unless conserved quantities confine"
+            " the run (confined=True)"
+        )
+    positive = [m for m in classes if m.value > ZERO * scale]
+    notes = []
+    if len(positive) + len(flat) < len(classes):
+        if not positive:
+            raise NoLaw(
+                f"the leading form, of degree {reduced.degree}, is negative at its minima on the"
+                " sphere: the point is no minimum"
+            )
+        notes.append("the point is no minimum: from other directions the flow leaves it")
+    if cone:
+        notes.append(
+            f"on the cone of {len(cone)} conserved quantities, which every run that arrives keeps"
+        )
+    turning = rotations(
+        form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
+    )
+    found = []
+    for m in positive:
+        attractor = sharpen(
+            form, z, reduced.degree, reduced.metric, numerical, m, turning, cone, parameters
+        )
+        if attractor is None:
+            notes.append(f"a degenerate minimum of value {m.value:.6g} is left out")
+        elif parameters and attractor.value is None:
+            raise NoLaw(
+                "the attracting direction depends on the symbols, and has no closed form here; put"
+                " numbers in their place"
+            )
+        else:
+            found.append(attractor)
+    if not found and not flat:
+        raise NoLaw(
+            "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
+        )
+    return found, tuple(notes), bool(flat)
+
+
+def power_law(
+    reduced: Reduced, parts: Split, attractor: Attractor, known: Mapping[str, Evidence]
+) -> tuple[Law, Step]:
+    """Law of one attracting direction, and the step for its constant."""
+    p = reduced.degree
+    closed: sp.Expr | None = None
+    number: float | None = None
+    radius, text = math.nan, ""
+    value = _value(attractor)
+    if attractor.value is not None:
+        closed = sp.simplify(constant(p, attractor.value))
+        if not closed.free_symbols:
+            number, radius = float(closed.evalf(30)), 0.0
+    elif attractor.enclosure is not None:
+        ball = precisely(lambda: constant_in_balls(p, attractor.enclosure))
+        number, radius, text = float(ball.mid()), float(ball.rad()), ball.str(SHOWN)
+    else:
+        number = float(constant(p, sp.Float(value, 17)))
+    gammas = tuple(gamma(float(p), value, c) for c in attractor.curvatures)
+    evidence = {
+        **known,
+        "direction": attractor.critical,
+        "attracts": attractor.attracts,
+        "all attractors": Evidence.SAMPLED,
+    }
+
+    def check(_: Any, rhs: Any) -> Finding:
+        if closed is not None:
+            same = sp.simplify(constant(p, attractor.value) - rhs) == 0
+        elif attractor.enclosure is not None:
+            near = precisely(lambda: abs(constant_in_balls(p, attractor.enclosure) - float(rhs)))
+            same = bool(near < DOUBLE * float(rhs)) if rhs > 0 else False
+        else:
+            size = float(constant(p, sp.Float(value, 17)))
+            same = abs(size - float(rhs)) <= 1e-9 * abs(size)
+        if not same:
+            return Finding(Evidence.REFUTED, (("rhs", str(rhs)),))
+        level = weakest(attractor.critical, attractor.attracts)
+        if level is Evidence.PROVED:
+            return Finding(level, basis=Basis.ALGEBRA)
+        return Finding(level, detail="the direction is " + str(level).lower())
+
+    right = closed if closed is not None else sp.Float(number, 17)
+    step = Step(
+        sp.Symbol("C"),
+        right,
+        f"constant of the direction with ell = {_text(attractor)}",
+        assumptions=(
+            f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
+            f"no other attractor was found in many starts; {attractor.share:.0%} lead here",
+        ),
+        fresh=True,
+        check=check,
+    )
+    slow = np.array(parts.slow, dtype=float)
+    law = Law(
+        "power",
+        exponent=exponent(p),
+        constant=number,
+        constant_exact=closed,
+        constant_radius=radius,
+        constant_ball=text,
+        gamma=gammas,
+        share=attractor.share,
+        direction=tuple((slow @ attractor.direction).tolist()),
+        evidence=MappingProxyType(evidence),
+    )
+    return law, step
+
+
+def valley_law(valley: Valley, known: Mapping[str, Evidence]) -> Law:
+    """Law along the bottom of a valley."""
+    closed = sp.simplify(constant(valley.degree, valley.value))
+    return Law(
+        "power",
+        exponent=exponent(valley.degree),
+        constant=float(closed.evalf(30)),
+        constant_exact=closed,
+        constant_radius=0.0,
+        share=math.nan,
+        evidence=MappingProxyType({**known, "all attractors": Evidence.SAMPLED}),
+    )
+
+
+def _value(attractor: Attractor) -> float:
+    if attractor.value is not None and not attractor.value.free_symbols:
+        return float(attractor.value.evalf(30))
+    if attractor.enclosure is not None:
+        return float(attractor.enclosure.mid())
+    sample = attractor.bordered
+    point = dict(zip(sample.z, attractor.direction.tolist(), strict=True))
+    return float(sample.form.subs(point))
+
+
+def _text(attractor: Attractor) -> str:
+    if attractor.value is not None:
+        return str(attractor.value)
+    return f"{_value(attractor):.15g}"

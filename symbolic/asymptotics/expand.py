@@ -1,0 +1,154 @@
+"""The series of an expression, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.series import Lacks, Series, SeriesRing
+from symbolic.language.primitives import definition
+
+__all__ = ["expand"]
+
+# How often the domain of the coefficients may grow by a number that it lacks.
+ATTEMPTS = 6
+
+
+def expand(
+    expression: sp.Expr,
+    values: Callable[[SeriesRing], Mapping[sp.Symbol, Series]],
+    weights: Mapping[sp.Symbol, Any],
+    order: Any,
+    *,
+    constants: Sequence[sp.Expr] = (),
+    integrand: sp.Expr = sp.S.Zero,
+    x: Sequence[sp.Symbol] = (),
+) -> tuple[SeriesRing, Series]:
+    """Expand ``expression + E integrand`` with a series in place of each entry.
+
+    Parameters
+    ----------
+    expression, integrand : Expr
+        In the entries; the integrand also in Gaussian numbers `x`.
+    values : callable
+        Gives the series of each entry in the ring.
+    weights : mapping
+        Variables of the series.
+    order : number
+        Up to which weight.
+    constants : sequence of Expr
+        Numbers and parameters that the values bring in.
+    x : sequence of Symbol
+        The Gaussian numbers.
+
+    Returns
+    -------
+    SeriesRing, Series
+        The ring, and the series in normal form.
+
+    Raises
+    ------
+    NoLaw
+        For a loss that has no such series.
+    """
+    plain, averaged = definition(expression), definition(integrand)
+    kinks = (sp.Abs, sp.Max, sp.Min, sp.sign)
+    spare = sum(
+        2
+        for e in {*sp.preorder_traversal(plain), *sp.preorder_traversal(averaged)}
+        if isinstance(e, kinks) or (isinstance(e, sp.Pow) and not e.exp.is_Integer)
+    )
+    found = set(constants)
+    every: dict[sp.Symbol, Any] = {**weights, **dict.fromkeys(x, 0)}
+    for attempt in range(ATTEMPTS + 1):
+        ring = SeriesRing(every, order, sorted(found, key=sp.default_sort_key), spare)
+        if attempt == ATTEMPTS:
+            ring = SeriesRing(every, order, [sp.sqrt(2) + sp.pi + sp.E], spare)
+        try:
+            known = {**values(ring), **{s: ring.variable(s) for s in x}}
+            walk = _Walk(ring, known)
+            total = walk(plain)
+            if averaged != 0:
+                total = ring.add([total, ring.average(walk(averaged), x)])
+            return ring, ring.reduced(total)
+        except Lacks as lack:
+            found.add(lack.number)
+    raise NoLaw("the numbers of the loss have no exact arithmetic")
+
+
+class _Walk:
+    """Series of an expression, each part once."""
+
+    def __init__(self, ring: SeriesRing, known: Mapping[sp.Symbol, Series]) -> None:
+        self.ring = ring
+        self.found: dict[Any, Series] = dict(known)
+
+    def __call__(self, e: sp.Expr) -> Series:
+        if e not in self.found:
+            self.found[e] = self._series(e)
+        return self.found[e]
+
+    def _series(self, e: sp.Expr) -> Series:
+        ring = self.ring
+        if e.is_number or (e.is_Symbol and e not in self.found):
+            if e.has(sp.zoo, sp.oo, sp.nan, -sp.oo):
+                raise NoLaw("the loss is not finite at the minimiser")
+            return ring.number(e)
+        if e.is_Add:
+            return ring.add([self(a) for a in e.args])
+        if e.is_Mul:
+            found = self(e.args[0])
+            for a in e.args[1:]:
+                found = ring.times(found, self(a))
+            return found
+        if e.is_Pow and e.exp.is_Integer:
+            if e.exp > 0:
+                return ring.power(self(e.base), int(e.exp))
+            return ring.power(self._inverse(self(e.base)), -int(e.exp))
+        if e.is_Pow and e.exp.is_Rational:
+            exponent = Fraction(int(e.exp.p), int(e.exp.q))
+            return ring.root(self(e.base), exponent, bool(e.base.is_nonnegative))
+        if e.is_Pow and not (e.base.is_number and e.base == sp.E):
+            return self(sp.exp(e.exp * sp.log(e.base), evaluate=False))
+        if isinstance(e, sp.Abs):
+            inner = self(e.args[0])
+            return ring.times(ring.sign(inner), inner) if ring.reduced(inner) else {}
+        if isinstance(e, sp.sign):
+            return ring.sign(ring.reduced(self(e.args[0])))
+        if isinstance(e, sp.Max | sp.Min) and len(e.args) == 2:
+            a, b = e.args
+            way = 1 if isinstance(e, sp.Max) else -1
+            return self((a + b + way * sp.Abs(a - b)) / 2)
+        if isinstance(e, sp.Function | sp.exp) and len(e.args) == 1:
+            return self._function(e.func, self(e.args[0]))
+        raise NoLaw(f"no series of {e.func.__name__} is known")
+
+    def _inverse(self, a: Series) -> Series:
+        constant, rest = self.ring.split(a)
+        if constant == 0:
+            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+        small = self.ring.scaled(rest, 1 / constant)
+        series = self.ring.compose(lambda k: sp.Integer((-1) ** k), small)
+        return self.ring.scaled(series, 1 / constant)
+
+    def _function(self, function: Any, a: Series) -> Series:
+        constant, rest = self.ring.split(a)
+        t = sp.Dummy("t", real=True)
+        derivatives = [function(t)]
+
+        def coefficient(k: int) -> sp.Expr:
+            while len(derivatives) <= k:
+                derivatives.append(sp.diff(derivatives[-1], t))
+            value = derivatives[k].subs(t, constant)
+            name = getattr(function, "__name__", str(function))
+            if value.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside):
+                raise NoLaw(f"{name} is not analytic at {constant}")
+            if not value.is_finite and value.is_finite is not None:
+                raise NoLaw(f"{name} is not analytic at {constant}")
+            return value / sp.factorial(k)
+
+        return self.ring.compose(coefficient, rest)

@@ -1,0 +1,116 @@
+"""Potentials that are given to a run: values, rates and errors like those of the system's own."""
+
+import pickle
+
+import numpy as np
+import pytest
+import sympy as sp
+import xarray
+
+import flows
+from flows.core.errors import InputError
+from potentials import symbol
+from symbolic import D
+
+SYSTEM = flows.ReLUNeuron(n=3, d=5)
+START = SYSTEM.initial(scale=0.1, seed=0)
+LOSS, T, Z, NORMS = (symbol(name) for name in ("loss", "t", "pairwise_distance", "norms"))
+GIVEN = {"ratio": LOSS / Z**3, "scaled": T**3 * sp.Symbol("loss"), "squares": NORMS**2}
+# y' = -y^3, so that x = |y|^3 has D(x) = -3 x^(5/3).
+Y = sp.Symbol("y")
+QUARTIC = flows.OwnSystem("quartic", [Y], Y**4 / 4, potentials={"Phi": Y**2})
+# One operation more or less of doubles.
+ROUNDING = 1e-12
+# The error of the run is 1e-8, at its tolerance of 1e-10.
+DIGITS = 1e-7
+
+
+@pytest.fixture(scope="module")
+def run():
+    return flows.integrate(SYSTEM, START, 1e6, potentials=GIVEN)
+
+
+def test_values_and_rates_come_from_the_state(run):
+    loss, rate = run["loss"], run.quantities["loss_dot"]
+    distance, fall = run.potential("pairwise_distance")
+    value, change = run.potential("ratio")
+    assert value == pytest.approx(loss / distance**3, rel=ROUNDING)
+    true = rate / distance**3 - 3 * loss * fall / distance**4
+    size = np.abs(rate / distance**3) + np.abs(3 * loss * fall / distance**4)
+    assert (np.abs(change - true) <= ROUNDING * size).all()
+    assert run["scaled"] == pytest.approx(run.t**3 * loss, rel=ROUNDING)
+    assert flows.local_exponent(run, "scaled")[1:] == pytest.approx(
+        3 + flows.local_exponent(run, "loss")[1:], abs=DIGITS
+    )
+    assert np.array_equal(run["squares"], run["norms"] ** 2)
+
+
+def test_it_is_an_observable_like_any_other(run):
+    plain = flows.integrate(SYSTEM, START, 1e6)
+    assert run.names == (*plain.names, *GIVEN)
+    assert np.array_equal(run["loss"], plain["loss"])
+    data = run.to_xarray()
+    assert np.array_equal(data.ratio, run["ratio"]) and data.squares.dims == ("t", "neuron")
+    assert np.array_equal(pickle.loads(pickle.dumps(run))["ratio"], run["ratio"])
+    assert len(flows.check(run)) == len(flows.check(plain))
+
+
+def test_its_error_is_not_below_that_of_its_parts():
+    # Nearly equal neurons: of the distance doubles know few digits.
+    system, name = flows.ReLUNeuron(n=2, d=2), "pairwise_distance"
+    twins = np.array([[0.1, 0.2], [0.1, 0.2 + 1e-12]])
+    given = {"same": Z, "double": 2 * LOSS}
+    run = flows.integrate(system, twins, 1e6, potentials=given)
+    assert np.array_equal(run.errors("same"), run.errors(name))
+    assert run.errors("double") == pytest.approx(run.errors("loss"), rel=DIGITS)
+    assert run.errors("loss")[-1] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("power", "verdict"), [(sp.Rational(5, 3), "HOLDS"), (sp.Rational(47, 30), "VIOLATED")]
+)
+def test_a_relation_about_it_is_decided(power, verdict):
+    cube = symbol("Phi") ** sp.Rational(3, 2)
+    run = flows.integrate(QUARTIC, [1.0], 1e6, potentials={"cube": cube})
+    x = symbol("cube")
+    (found,) = flows.check(run, D(x) <= -sp.Symbol("C") * x**power)
+    assert found.verdict == verdict
+    if verdict == "HOLDS":
+        assert found.constant == pytest.approx(3, rel=DIGITS)
+
+
+def test_a_file_has_its_values_and_takes_its_expression_again(run, tmp_path):
+    path = run.save(tmp_path / "run.nc")
+    with xarray.open_dataset(path) as data:
+        assert np.array_equal(data.ratio, run["ratio"])
+    assert "ratio" not in flows.load(path).names
+    again = flows.load(path, potentials=GIVEN)
+    assert np.array_equal(again["ratio"], run["ratio"]) and again.names == run.names
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"loss": LOSS}, "potential 'loss' needs another name: relu_neuron has one of it"),
+        ({"kappa_max": LOSS}, "'kappa_max' needs another name: relu_neuron has one of it"),
+        ({"h": LOSS}, "'h' needs another name: relu_neuron has one of it"),
+        ({"T2": LOSS}, "'T2' needs another name: relu_neuron has one of it"),
+        ({"neuron": LOSS}, "'neuron' needs another name"),
+        ({"state": LOSS}, "'state' needs another name: a plain word"),
+        ({"sound_h": LOSS}, "'sound_h' needs another name: a plain word"),
+        ({"x_dot": LOSS}, "'x_dot' needs another name: a plain word"),
+        ({3: LOSS}, "potential 3 needs another name"),
+        ({"x": symbol("losss")}, "unknown symbol 'losss'; did you mean loss?"),
+        ({"x": symbol("gradient_norm")}, "the rate of gradient_norm is not known"),
+        ({"x": LOSS * NORMS}, "it mixes them"),
+        ({"x": symbol("n")}, "or holds none"),
+        ({"x": 3}, "must be an expression in quantities, got 3"),
+        ({"x": "loss"}, "must be an expression in quantities, got 'loss'"),
+        ([LOSS], "potentials must be a mapping"),
+    ],
+    ids=lambda x: str(x)[:40],
+)
+def test_what_cannot_be_a_potential_is_one_line_before_anything_is_integrated(given, line):
+    with pytest.raises(InputError) as caught:
+        flows.integrate(SYSTEM, START, 1e12, potentials=given, method="reference")
+    assert line in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,166 @@
+"""A relation that one writes is a claim: its constant is measured, and a broken one is violated."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.core.errors import InputError
+from flows.runs.relation import claim_of
+from potentials import symbol
+from symbolic import D
+
+# y' = -y^3, so that Phi = y^2 has D(Phi) = -2 Phi^2, and L = y^4/4 falls like t^-2/16.
+Y = sp.Symbol("y")
+QUARTIC = flows.OwnSystem("quartic", [Y], Y**4 / 4, potentials={"Phi": Y**2})
+PHI, LOSS, T, Z = (symbol(name) for name in ("Phi", "loss", "t", "pairwise_distance"))
+C, K = sp.symbols("C K")
+# The error of the run is 1e-8, at its tolerance of 1e-10.
+DIGITS = 1e-7
+# What a constant, and an exponent, are broken by.
+OFF, POWER = 1e-3, sp.Rational(1, 10)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return flows.integrate(QUARTIC, [1.0], 1e6)
+
+
+@pytest.fixture(scope="module")
+def neurons():
+    system = flows.ReLUNeuron(n=3, d=5)
+    return flows.integrate(system, system.initial(scale=0.1, seed=0), 1e9)
+
+
+def test_a_rate_stays_as_it_is_written():
+    assert str(D(PHI) <= -C * PHI**2) == "D(Phi) <= -C*Phi**2"
+    assert D(sp.Integer(3)) == 0 and D(PHI).is_real
+    assert sp.latex(D(PHI)) == r"\frac{d}{dt} \Phi"
+    assert sp.latex(D(PHI + T)).count(r"\left(") == 1
+    with pytest.raises(TypeError):
+        D(PHI, T)
+
+
+def test_the_free_constant_and_the_exponent_are_measured(run):
+    (verdict,) = flows.check(run, D(PHI) <= -C * PHI**2)
+    assert verdict.verdict == "HOLDS" and verdict.hypotheses == ()
+    assert verdict.constant == pytest.approx(2, rel=DIGITS)
+    assert verdict.measured == pytest.approx(2, rel=DIGITS) and verdict.bound == 2
+    assert "compared at all times" in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("true", "broken"),
+    [
+        (D(PHI) <= -C * PHI**2, D(PHI) <= -C * PHI ** (2 - POWER)),
+        (D(PHI) >= -C * PHI**2, D(PHI) >= -C * PHI ** (2 + POWER)),
+        (LOSS <= C * T**-2, LOSS <= C * T ** -(2 + POWER)),
+        (LOSS >= C * T**-2, LOSS >= C * T ** -(2 - POWER)),
+        (D(sp.log(LOSS)) <= -C / T, D(sp.log(LOSS)) <= -C * T ** (POWER - 1)),
+    ],
+    ids=str,
+)
+def test_an_exponent_that_is_off_by_a_tenth_is_violated(run, true, broken):
+    assert [flows.check(run, one)[0].verdict for one in (true, broken)] == ["HOLDS", "VIOLATED"]
+
+
+@pytest.mark.parametrize(("relation", "sense"), [("<=", 1), (">=", -1)])
+def test_a_constant_that_is_off_by_a_thousandth_is_violated(run, relation, sense):
+    left, right = D(PHI), -C * PHI**2
+    claim = claim_of(run, left <= right if relation == "<=" else left >= right)
+    (comparison,) = claim.conclusions
+    (verdict,) = flows.check(run, claim)
+    found = []
+    for factor in (1 - sense * OFF, 1 + sense * OFF):
+        stated = replace(comparison, constant=sp.Float(verdict.constant * factor))
+        found += flows.check(run, replace(claim, conclusions=(stated,)))
+    assert [one.verdict for one in found] == ["HOLDS", "VIOLATED"]
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [
+        C * T**-2 >= LOSS,
+        LOSS * T**2 <= C,
+        LOSS - C / T**2 <= 0,
+        C / T**2 - LOSS >= 0,
+        LOSS < C / T**2,
+        sp.Symbol("loss") <= C / sp.Symbol("t") ** 2,
+        16 * LOSS <= 16 * C / T**2,
+    ],
+    ids=str,
+)
+def test_one_statement_in_several_forms_has_one_verdict_and_constant(run, relation):
+    (verdict,) = flows.check(run, relation)
+    assert verdict.verdict == "HOLDS"
+    # L t^2 rises to its limit 1/16, like 1/16 (1 + 1/(2 t))^-2.
+    limit = float(run.t[-1] ** 2 * run["loss"][-1])
+    assert verdict.constant == pytest.approx(limit, rel=DIGITS)
+
+
+@pytest.mark.parametrize(
+    "relation",
+    [D(sp.log(PHI)) <= -C * PHI, D(PHI**2) <= -2 * C * PHI**3, D(T * PHI) <= PHI - C * T * PHI**2],
+    ids=str,
+)
+def test_a_rate_follows_the_chain_rule(run, relation):
+    assert flows.check(run, relation)[0].constant == pytest.approx(2, rel=DIGITS)
+
+
+def test_the_message_says_from_which_time_on_and_with_which_constant(neurons):
+    (verdict,) = flows.check(neurons, D(Z) <= -C * Z**2)
+    distance, rate = neurons.potential("pairwise_distance")
+    assert verdict.verdict == "HOLDS"
+    # At first neurons move apart: no constant serves, until the rate is negative for good.
+    since = neurons.t[np.flatnonzero(rate >= 0)[-1] + 1]
+    assert since > 0 and f"compared from t = {since:.4g} on" in verdict.message
+    later = neurons.t >= since
+    tightest = float((-rate / distance**2)[later].min())
+    assert verdict.constant == pytest.approx(tightest, rel=DIGITS)
+    one, begin = re.search(r"C = (\S+) serves from t = (\S+) on", verdict.message).groups()
+    margin = -rate - float(one) * distance**2
+    first = int(np.argmin(np.abs(neurons.t - float(begin))))
+    assert (margin[first:] >= 0).all() and margin[first - 1] < 0
+    assert float(one) > verdict.constant
+
+
+def test_a_relation_is_checked_where_a_system_has_no_claims(run):
+    assert len(flows.check(run, LOSS <= C * T**-2)) == 1
+    with pytest.raises(InputError, match="no claims about quartic"):
+        flows.check(run)
+
+
+@pytest.mark.parametrize(
+    ("relation", "line"),
+    [
+        (D(PHI) <= -(PHI**2), "no free constant"),
+        (D(PHI) <= -C * K * PHI**2, "several free constants or unknown symbols, C and K"),
+        (C * sp.Symbol("lost") >= LOSS, "unknown symbol 'lost'; did you mean loss?"),
+        (sp.Symbol("Phii") >= LOSS, "unknown symbol 'Phii'; did you mean Phi?"),
+        (LOSS <= C**2, "C must be a factor"),
+        (LOSS <= C + C * T, None),
+        (sp.Eq(LOSS, C), "a relation with <= or >="),
+        (sp.true, "a relation with <= or >="),
+        (sp.And(LOSS <= C, LOSS >= K), "a relation with <= or >="),
+        (D(D(PHI)) <= C, "the rate of a rate is not known"),
+        (D(symbol("gradient_norm")) <= C, "the rate of gradient_norm is not known"),
+    ],
+    ids=str,
+)
+def test_a_relation_that_cannot_be_measured_is_one_line(run, relation, line):
+    if line is None:
+        assert flows.check(run, relation)[0].verdict == "HOLDS"
+        return
+    with pytest.raises(InputError, match=re.escape(line)) as caught:
+        flows.check(run, relation)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_observable_of_each_neuron_is_one_line_with_the_known_names(neurons):
+    with pytest.raises(InputError, match="norms has a value for each neuron") as caught:
+        flows.check(neurons, symbol("norms") <= C)
+    known = str(caught.value).partition("known: ")[2].split(", ")
+    assert {"loss", "pairwise_distance", "t", "n"} <= set(known) and "norms" not in known

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.report import figures as figures
+    from flows.report.inspect import inspect as inspect
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.find_law import late_time_law as late_time_law
@@ -60,6 +61,7 @@ _HOME = {
     "convergence": "flows.ensembles.convergence",
     "descend": "flows.runs.descend",
     "descend_ensemble": "flows.ensembles.descend",
+    "inspect": "flows.report.inspect",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
     "late_time_law": "flows.runs.find_law",

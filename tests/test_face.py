@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {
     flows: """Certificate Ensemble GMMEM InputError LateLaw Law METHODS MatrixFactorization
         OwnSystem ReLUNeuron ScoreMatching Trajectory certify check convergence descend
-        descend_ensemble figures integrate integrate_ensemble late_time_law load load_certificate
+        descend_ensemble figures inspect integrate integrate_ensemble late_time_law load
+        load_certificate
         load_ensemble local_exponent sensitivity tail_constant threshold verify
         worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth

@@ -26,10 +26,10 @@ def derivation_lines(derivation: Derivation) -> list[str]:
     for number, step in enumerate(derivation.steps, 1):
         lines += _step(number, step, columns)
     result = derivation.conclusion
-    if result is None or len(derivation.last_chain) == 1:
+    if result is None or len(derivation.chains[-1]) == 1:
         return [*lines, f"Result: line {len(derivation.steps)}.", ""]
-    lhs, relation, rhs = result
-    return [*lines, "Result:", "", *_equation(equation(lhs, relation, rhs, columns - 4)), ""]
+    ends = equation(result.lhs, result.relation, result.rhs, columns - len(MARGIN))
+    return [*lines, "Result:", "", *_equation(ends), ""]
 
 
 def _step(number: int, step: Step, columns: int) -> list[str]:

@@ -48,7 +48,11 @@ def list_(system: str | None) -> None:
 
 @commands.command(epilog=examples.DERIVE)
 @arguments.system
-@click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
+@click.option(
+    "--latex",
+    metavar="FILE",
+    help="Write it as an appendix in LaTeX: notation, statements, proofs; works in FILE.bib.",
+)
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
 @_force
 @_json
@@ -66,12 +70,17 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     from symbolic.evidence.identity import Evidence
 
     one_of("system", system, symbolic.DOCUMENTS)
+    works = None if latex is None else str(Path(latex).with_suffix(".bib"))
     check_output(latex, force)
+    check_output(works, force)
     document = symbolic.derive(system).verify()
     data = document.to_json()
-    if latex is not None:
-        text = document.latex()
+    if latex is not None and works is not None:
+        text = document.latex(Path(latex).stem)
         write_file(latex, lambda part: Path(part).write_text(text, encoding="utf-8"))
+        cited = document.bibtex()
+        write_file(works, lambda part: Path(part).write_text(cited, encoding="utf-8"))
+        click.echo(f"wrote {latex} and {works}", err=as_json)
     unseen = []
     if as_json:
         output.print_json(data)
@@ -120,6 +129,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
         output.print_json(result.to_json())
     else:
         output.show(output.run_table(result))
+        _wrote(out)
     return 0 if result.completed else 4
 
 
@@ -229,7 +239,14 @@ def inspect(
 
         write_file(out, potential_figure(result, potential).savefig)
     output.show(output.course_table(result, potential))
+    _wrote(out)
     return 0 if result.completed else 4
+
+
+def _wrote(out: str | None) -> None:
+    """Say which file was written."""
+    if out is not None:
+        click.echo(f"\nwrote {out}")
 
 
 def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:

@@ -69,16 +69,14 @@ def _said(v: Verdict) -> Iterator[tuple[str, str]]:
 
 def _measured(v: Verdict) -> str:
     """Both sides with their direction, and where it is tightest."""
-    if v.measured is None or v.bound is None or not v.relation:
-        return v.message.removesuffix(f"; {v.reading}")
+    if v.measured is None or v.bound is None or not v.relation or v.conclusion is None:
+        return v.message.removesuffix(f"; {v.reading}")  # which says why nothing is decided
     error = "" if v.error is None else f"; error {v.error:.1e}"
     relation = v.relation.replace("==", "=")
     if v.compared == "exponents":
         margin = "" if v.error is None else f" ± {v.error:.1e}"
         return f"exponent {v.measured:.6g}{margin}, claimed {relation} {v.bound:.6g}"
     at = f" at t = {v.attained_at:.6g}"
-    if v.conclusion is None:
-        return f"{v.measured:.6g} and {v.bound:.6g}{at}: {relation} is not decided{error}"
     if not v.conclusion:
         return f"{v.measured:.6g}, not {relation} {v.bound:.6g}{at}, where it fails most{error}"
     return f"{v.measured:.6g} {relation} {v.bound:.6g}{at}, where it is tightest{error}"

@@ -51,7 +51,8 @@ def plane(run: Trajectory) -> Plane:
 
     Vectors (neurons, means) are seen along the teacher or target, if there is one that is not
     zero, and along the principal direction across it; otherwise along two principal directions. Of
-    layers one sees the eigenvalues of their product `W_N ... W_1` in the complex plane.
+    layers one sees the eigenvalues of their product `W_N ... W_1` in the complex plane, of a system
+    of one's own the entries.
 
     Parameters
     ----------
@@ -59,7 +60,22 @@ def plane(run: Trajectory) -> Plane:
         The trajectory.
     """
     state = run.state
+    if state.ndim == 2:
+        return _entries(state)
     return _eigenvalues(run, state) if state.ndim == 4 else _vectors(run, state)
+
+
+def _entries(state: Array) -> Plane:
+    """Entries of a state that has no vectors, each at the height of its number."""
+    values = state[:, :MOST_BODIES]
+    numbers = np.arange(1, values.shape[1] + 1)
+    return Plane(
+        "The entries of the state",
+        ("value", "number of the entry"),
+        np.stack(np.broadcast_arrays(values, numbers), axis=-1),
+        tuple(f"entry {k}" for k in numbers),
+        (),
+    )
 
 
 def _vectors(run: Trajectory, state: NDArray[Any]) -> Plane:

@@ -29,8 +29,8 @@ def run_values(run: Trajectory, power: float | None = None) -> dict[str, Any]:
         The limit of `t^power` times the loss is shown; by default the exponent of the first upper
         bound that has one.
     """
-    verdicts = check(run)
     claims = run.statements.claims
+    verdicts = check(run) if claims else []
     exponents = (c.exponent for c in claims if isinstance(c, UpperBound) and c.exponent)
     power = power or next(exponents, 0)
     tail = tail_constant(run, "loss", float(power))

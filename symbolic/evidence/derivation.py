@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import sympy as sp
 
+from symbolic.evidence import latex
+from symbolic.evidence.bibliography import bibtex, with_citations
 from symbolic.evidence.identity import Basis, Domain, Evidence, Finding, Relation, examine
 
 __all__ = ["Derivation", "Document", "Step", "counted", "distinct"]
@@ -195,33 +197,47 @@ class Derivation:
         return self.steps[-1].rhs
 
     @property
-    def last_chain(self) -> tuple[Step, ...]:
-        """The steps from the last one that begins anew."""
-        start = max(k for k, step in enumerate(self.steps) if step.fresh)
-        return self.steps[start:]
+    def chains(self) -> tuple[tuple[Step, ...], ...]:
+        """The steps, cut where one begins anew."""
+        starts = [k for k, step in enumerate(self.steps) if step.fresh]
+        ends = [*starts[1:], len(self.steps)]
+        return tuple(self.steps[i:j] for i, j in zip(starts, ends, strict=True))
 
     @property
-    def conclusion(self) -> tuple[Any, Relation, Any] | None:
+    def conclusion(self) -> Step | None:
         """Both ends of the last chain and how they compare; None if its steps do not add up."""
-        relations = {step.relation for step in self.last_chain} - {"=="}
-        if len(relations) > 1:
-            return None
-        relation: Relation = relations.pop() if relations else "=="
-        return self.last_chain[0].lhs, relation, self.result
+        return _conclusion(self.chains[-1])
 
     def verify(self) -> Derivation:
         """Return the derivation with the evidence of every step computed anew."""
         return replace(self, steps=tuple(step.verify() for step in self.steps))
 
-    def latex(self) -> str:
-        """LaTeX of the steps, one displayed equation each, with rule and evidence."""
-        lines = [rf"\section*{{{_text(self.name)}}}", _text(self.source) + "."]
-        for step in self.steps:
-            notes = [step.rule, *step.assumptions]
-            if step.finding:
-                notes.append(str(step.finding.evidence).lower())
-            lines += [r"\paragraph{}" + _text("; ".join(notes)) + ".", rf"\[{step.displayed}\]"]
-        return "\n".join(lines)
+    def latex(self, label: str = "statement") -> str:
+        """LaTeX of the derivation: notation, what its chains arrive at with the source, proof."""
+        sides = [side for step in self.steps for side in (step.lhs, step.rhs)]
+        agreed = dict.fromkeys(words for step in self.steps for words in step.assumptions)
+        numbers = {step.rule: number for number, step in enumerate(self.steps, 1)}
+        statement, proof, number = [rf"\label{{{label}}}"], [], 0
+        for k, chain in enumerate(self.chains, 1):
+            name = f"{label}-{k}"
+            whole = _conclusion(chain)
+            # What is shown in vector notation has no ends in components that fit on a page.
+            ends = chain[-1] if whole is None or any(step.shown for step in chain) else whole
+            equation = [rf"\label{{{name}}}", ends.displayed]
+            statement += latex.environment("equation", equation)
+            for step in chain:
+                number += 1
+                rule = f"{latex.text(step.rule)}{_after(step, numbers)}."
+                arrived = step is chain[-1]
+                what = rf"Step {number}" + (
+                    rf", which arrives at \eqref{{{name}}}" if arrived else ""
+                )
+                proof.append(rf"\par\noindent {what}: {rule}")
+                proof += [rf"\[{step.displayed}\]"] if step.displayed != ends.displayed else []
+        statement.append(rf"Source: {with_citations(latex.text(self.source))}.")
+        lines = latex.definition(sides, tuple(agreed))
+        lines += latex.environment("statement", statement, latex.text(self.name))
+        return "\n".join([*lines, *latex.environment("proof", proof)])
 
     def to_json(self) -> dict[str, Any]:
         """Return name, source and steps as plain data."""
@@ -269,22 +285,24 @@ class Document:
         """Return the document with the evidence of every step computed anew."""
         return replace(self, derivations=tuple(d.verify() for d in self.derivations))
 
-    def latex(self) -> str:
-        """Return a complete LaTeX document."""
-        body = "\n\n".join(d.latex() for d in self.derivations)
-        return "\n".join(
-            [
-                r"\documentclass{article}",
-                r"\usepackage[T1]{fontenc}",  # in the default encoding < and | print as others
-                r"\usepackage{amsmath,amssymb}",
-                r"\usepackage[margin=2cm]{geometry}",
-                r"\begin{document}",
-                rf"\title{{Derivation: {_text(self.system)}}}\date{{}}\maketitle",
-                body,
-                r"\end{document}",
-                "",
-            ]
-        )
+    def latex(self, bibliography: str = "") -> str:
+        """Return a complete LaTeX document, an appendix with what it takes to print it.
+
+        Parameters
+        ----------
+        bibliography : str
+            Name of the file that has `bibtex`, without its ending; none is read by default.
+        """
+        name = "".join(c if c.isalnum() else "-" for c in self.system)
+        body = [
+            derivation.latex(f"statement:{name}-{number}") + "\n"
+            for number, derivation in enumerate(self.derivations, 1)
+        ]
+        return latex.article(f"Derivation: {self.system}", body, bibliography)
+
+    def bibtex(self) -> str:
+        """Return a BibTeX file of the works that the derivations cite, empty if there are none."""
+        return bibtex(derivation.source for derivation in self.derivations)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `popflow derive --json` prints."""
@@ -354,12 +372,27 @@ def _rows(steps: Iterable[Step]) -> str:
     return f"<table>{rows}</table>"
 
 
+def _conclusion(chain: tuple[Step, ...]) -> Step | None:
+    """Both ends of a chain as one step; None where `<=` and `>=` are mixed."""
+    relations = {step.relation for step in chain} - {"=="}
+    if len(chain) == 1 or len(relations) > 1:
+        return None if len(chain) > 1 else chain[0]
+    relation: Relation = relations.pop() if relations else "=="
+    rule = f"{chain[0].rule} to {chain[-1].rule}"
+    return Step(chain[0].lhs, chain[-1].rhs, rule, fresh=True, relation=relation)
+
+
 def _rests_on(step: Step, lemma: Step) -> bool:
     """Whether a side of the lemma is a part of a side of the step."""
     parts = {part for side in (step.lhs, step.rhs) for part in sp.preorder_traversal(side)}
     return lemma.lhs in parts or lemma.rhs in parts
 
 
-def _text(words: str) -> str:
-    """Escape what LaTeX would read as a command in running text."""
-    return "".join(rf"\{c}" if c in "_&%#${}" else r"\^{}" if c == "^" else c for c in words)
+def _after(step: Step, numbers: Mapping[str, int]) -> str:
+    """LaTeX of what a step rests on, and of the evidence for it."""
+    used = sorted(numbers[rule] for rule in step.uses)
+    notes = [f"by step{'s' * (len(used) > 1)} {', '.join(map(str, used))}"] if used else []
+    if step.finding:
+        basis = f" by {step.finding.basis}" if step.finding.basis else ""
+        notes.append(f"{str(step.evidence).lower()}{basis}")
+    return f" ({'; '.join(notes)})" if notes else ""

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 import symbolic
@@ -318,3 +319,14 @@ def test_paper_has_the_static_figures_and_every_table(visit, address):
         assert seen.page.locator("figure img").first.is_visible()
         assert seen.page.locator("table").count() >= 3
         assert len(seen.page.pdf()) > 10_000
+
+
+@pytest.mark.parametrize("potentials", [{}, {"square": sp.Symbol("y") ** 2}], ids=["none", "one"])
+def test_a_run_of_an_own_system_without_claims_is_drawn(tmp_path, visit, potentials):
+    y = sp.Symbol("y")
+    system = flows.OwnSystem("quartic", [y], y**4 / 4, potentials=potentials)
+    run = flows.integrate(system, [1.0], 100.0, rtol=1e-6)
+    address = flows.inspect(run, out=tmp_path / "run.html", browser=False).as_uri()
+    with visit(address) as visited:
+        visited.drawn(3 + 2 * len(potentials))
+        assert visited.complaints == [] and visited.foreign == []

@@ -87,9 +87,10 @@ const popflow = (() => {
       this.charts = new Map();   // of a place: what moves when time does
       this.hidden = new Set();   // curves that are switched off, by panel and label
       this.window = [view.t[0], view.t[view.t.length - 1]];
-      const {name, claim} = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
-      this.potential = name;
-      this.claim = view.claims.some(c => c.id === claim) ? claim : view.claims[0].id;
+      // A system of one's own may have no potentials, or no claims.
+      const shown = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
+      this.potential = shown?.name;
+      this.claim = (view.claims.find(c => c.id === shown?.claim) ?? view.claims[0])?.id;
       this.build();
       dark.addEventListener("change", () => this.draw());
     }
@@ -116,11 +117,14 @@ const popflow = (() => {
       const place = (...names) => make("div", {class: "grid"}, ...names.map(
         name => this.places[name] = make("div", {class: `panel ${name}`})));
       this.statement = make("p", {class: "faint statement"});
-      this.root.replaceChildren(bar, place("loss", "exponent", "plane"),
+      const potentials = () => [
         chooser("Potential", "potential", this.view.potentials.map(p => [p.name, p.name])),
-        place("value", "rate"),
+        place("value", "rate")];
+      const claims = () => [
         chooser("Claim", "claim", this.view.claims.map(c => [c.id, `${c.id}: ${c.verdict}`])),
-        this.statement, place("sides", "slack"));
+        this.statement, place("sides", "slack")];
+      this.root.replaceChildren(bar, place("loss", "exponent", "plane"),
+        ...(this.potential ? potentials() : []), ...(this.claim ? claims() : []));
       this.draw();
     }
 
@@ -128,8 +132,8 @@ const popflow = (() => {
       this.chart("loss", this.view.loss);
       this.chart("exponent", this.view.exponent);
       this.plane();
-      this.choose("potential", this.potential, false);
-      this.choose("claim", this.claim);
+      if (this.potential) this.choose("potential", this.potential, false);
+      if (this.claim) this.choose("claim", this.claim);
     }
 
     choose(key, name, follow = true) {
@@ -230,7 +234,7 @@ const popflow = (() => {
         ["", "$name"], [plane.labels[0], "@x{%.6g}"], [plane.labels[1], "@y{%.6g}"]],
         formatters: {"@x": "printf", "@y": "printf"}}));
       const outputs = this.legend(box, "plane", plane.bodies, paths.map(p => p.all), true);
-      box.append(make("p", {class: "faint"}, `★: ${plane.goals[0].label}`));
+      if (plane.goals.length) box.append(make("p", {class: "faint"}, `★: ${plane.goals[0].label}`));
       this.charts.set("plane", {figure: fig, move: i => plane.bodies.forEach(({x, y}, k) => {
         paths[k].trail.data = {x: x.slice(0, i + 1), y: y.slice(0, i + 1)};
         paths[k].head.data = {x: [x[i]], y: [y[i]], t: [this.view.t[i]]};

@@ -193,3 +193,13 @@ def test_list_of_a_system_has_every_potential_and_claim_with_its_source(popflow,
         for hypothesis in claim.hypotheses:
             assert hypothesis.text in flat
     assert "gmm_em" not in out
+
+
+def test_what_is_not_decided_says_why_and_shows_no_constant(run):
+    decided = flows.check(run, "kappa_persists")
+    assert "is the sharpest" in said(decided, "kappa_persists")
+    reason = "the late regime has not begun"
+    open_ = [replace(decided[0], verdict=Outcome.INCONCLUSIVE, conclusion=None, message=reason)]
+    text = said(open_, "kappa_persists")
+    assert f"measured {reason} " in text and "is the sharpest" not in text
+    assert "1 INCONCLUSIVE: the run does not decide it" in text

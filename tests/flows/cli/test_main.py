@@ -15,6 +15,7 @@ import pytest
 import sympy as sp
 import xarray
 
+import flows
 import potentials
 import symbolic
 from flows.cli.inspector import server
@@ -322,15 +323,34 @@ def test_tables_are_for_people(popflow, result_file):
 )
 def test_inspect_draws_a_picture(popflow, folder, suffix, magic):
     path = folder / f"kappa.{suffix}"
-    code, _, err = popflow("inspect", folder / "good.nc", "--potential", "kappa_max", "--out", path)
+    words = ("inspect", folder / "good.nc", "--potential", "kappa_max")
+    code, out, err = popflow(*words, "--out", path)
     assert (code, err) == (0, "")
+    assert out.endswith(f"\nwrote {path}\n")
+    assert "wrote" not in popflow(*words)[1]
     assert path.read_bytes().startswith(magic)
+
+
+def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_path):
+    x, y = sp.MatrixSymbol("x", 1, 1), sp.MatrixSymbol("y", 1, 1)
+    loss = (x[0, 0] * y[0, 0] - 1) ** 2 / 2
+    gap = x[0, 0] ** 2 - y[0, 0] ** 2
+    system = flows.OwnSystem("product", [x, y], loss, potentials={"gap": gap})
+    run = flows.integrate(system, {"x": [0.5], "y": [1.0]}, t_end=5.0)
+    file, picture = tmp_path / "own.nc", tmp_path / "gap.png"
+    run.save(file)
+    code, out, err = popflow("inspect", file, "--potential", "gap", "--out", picture)
+    assert (code, err) == (0, "")
+    assert "-0.75" in out and out.endswith(f"\nwrote {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, _, err = popflow("inspect", file, "--potential", "kappa_max")
+    assert code == 2 and "known: gap" in err
 
 
 def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
     path = tmp_path / "derivation.tex"
     code, out, err = popflow("derive", "relu_neuron", "--json", "--latex", path)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"wrote {path} and {path.with_suffix('.bib')}\n")
     result = json.loads(out)
     assert result["system"] == "relu_neuron"
     for derivation in result["derivations"]:
@@ -338,7 +358,8 @@ def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
         for step in derivation["steps"]:
             assert {"rule", "equation", "evidence", "seconds"} <= set(step)
             assert step["evidence"] != "REFUTED"
-    assert path.read_text().startswith(r"\documentclass")
+    assert r"\bibliography{derivation}" in path.read_text()
+    assert "@inproceedings{xu-du-2023," in path.with_suffix(".bib").read_text()
 
 
 @pytest.mark.parametrize(

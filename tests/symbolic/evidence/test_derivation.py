@@ -1,6 +1,7 @@
 """Derivations: chained, with evidence, and refuted when mutated."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -8,8 +9,10 @@ import pytest
 import sympy as sp
 
 import symbolic
+from symbolic.evidence import latex
 from symbolic.evidence.derivation import Derivation, Document, Step, counted, distinct
 from symbolic.evidence.identity import Evidence
+from symbolic.evidence.latex import BEGIN, END
 from symbolic.lemmas.dual_kernel import THETA
 
 DOCUMENT = symbolic.derive("relu_neuron")
@@ -112,12 +115,65 @@ def test_lemmas_that_are_repeated_count_once():
     assert len(distinct(DOCUMENT.steps)) <= len(STEPS)
 
 
-def test_latex_is_a_document_with_every_equation(verified):
-    text = verified.latex()
-    assert text.startswith(r"\documentclass")
-    assert text.rstrip().endswith(r"\end{document}")
-    assert text.count(r"\[") == text.count(r"\]") == len(STEPS)
+def balanced(text):
+    """Whether environments, braces and displays close what they open, in order."""
+    opened = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if kind == "begin":
+            opened.append(name)
+        elif not opened or opened.pop() != name:
+            return False
+    bare = re.sub(r"\\[{}\\]", "", text)
+    depth = 0
+    for c in bare:
+        depth += {"{": 1, "}": -1}.get(c, 0)
+        if depth < 0:
+            return False
+    displays = re.findall(r"(?<!\\)\\[\[\]]", text)
+    return not opened and depth == 0 and displays == [r"\[", r"\]"] * (len(displays) // 2)
+
+
+def test_latex_is_an_appendix_of_notation_statements_and_proofs(verified):
+    text = verified.latex("gaps")
+    assert text.startswith("%") and text.rstrip().endswith(r"\end{document}")
+    appendix = text.partition(BEGIN)[2].partition(END)[0]
+    assert "documentclass" not in appendix and "documentclass" in text
+    count = len(verified.derivations)
+    assert appendix.count(r"\begin{statement}") == appendix.count(r"\begin{proof}") == count
+    assert appendix.count(r"\begin{definition}") == count
+    for step in verified.steps:
+        assert latex.text(step.rule) in appendix
+        assert step.displayed in appendix
     assert "SinMinus" not in text
+    assert "proved by" in appendix
+
+
+def test_latex_is_balanced_and_every_reference_has_its_label(verified):
+    for document in (verified, *map(symbolic.derive, ("mixture", "gmm_em", "gaussian"))):
+        text = document.latex("works")
+        assert balanced(text)
+        labels = re.findall(r"\\label\{([^}]+)\}", text)
+        assert len(labels) == len(set(labels))
+        assert set(re.findall(r"\\eqref\{([^}]+)\}", text)) <= set(labels)
+        keys = re.findall(r"^@\w+\{([^,]+),", document.bibtex(), re.MULTILINE)
+        assert set(re.findall(r"\\cite\{([^}]+)\}", text)) == set(keys) and keys
+        assert balanced(document.bibtex())
+    assert not balanced(text.replace(r"\end{proof}", "", 1))  # the controls
+    assert not balanced(text.replace("}", "", 1))
+    assert not balanced(text.replace(r"\[", "", 1))
+
+
+def test_notation_says_of_a_symbol_what_is_known_of_it():
+    x, same, n = (
+        sp.Symbol("x", positive=True),
+        sp.Symbol("x", real=True),
+        sp.Symbol("n", integer=True),
+    )
+    matrix = sp.Symbol("A", commutative=False)
+    text = " ".join(latex.definition([x + n, same * matrix], ("n is even_",)))
+    assert "$A$ is a matrix." in text and "$n$ is an integer." in text
+    assert "$x$ is real, in some steps positive." in text
+    assert r"\item n is even\_" in text
 
 
 def test_no_equation_fills_a_page(verified):
@@ -163,9 +219,10 @@ def test_a_derivation_concludes_with_both_ends_of_its_last_chain():
     lemma = Step(X + X, 2 * X, "sum", fresh=True)
     first = Step(X**2, X * X + 1, "more", fresh=True, relation="<=")
     second = Step(X * X + 1, 2 + X**2, "more again", relation="<=")
-    assert Derivation("d", "s", (lemma,)).conclusion == (2 * X, "==", 2 * X)
-    chain = Derivation("d", "s", (lemma, first, second))
-    assert chain.conclusion == (X**2, "<=", 2 + X**2)
-    assert len(chain.last_chain) == 2
+    assert Derivation("d", "s", (lemma,)).conclusion == lemma
+    two = Derivation("d", "s", (lemma, first, second))
+    end = two.conclusion
+    assert (end.lhs, end.relation, end.rhs) == (X**2, "<=", 2 + X**2)
+    assert two.chains == ((lemma,), (first, second))
     turned = replace(second, relation=">=")
     assert Derivation("d", "s", (lemma, first, turned)).conclusion is None

@@ -1,0 +1,70 @@
+"""Look at a run in a browser: its interactive figures and verdicts, as one page without network."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import webbrowser
+from pathlib import Path
+
+from flows.core.card import described
+from flows.core.errors import InputError
+from flows.core.files import checked_path
+from flows.report import html
+from flows.report.run_page import run_values
+from flows.runs.trajectory import Trajectory
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    run: Trajectory,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    browser: bool = True,
+) -> Path:
+    """Show a run in a browser: loss, potentials with their rates, verdicts, where parameters are.
+
+    Parameters
+    ----------
+    run : Trajectory
+        Of any system, with potentials of one's own or without.
+    out : path, optional
+        The page; a temporary file by default. It needs no network and can be sent to others.
+    force : bool
+        Replace an existing file.
+    browser : bool
+        Open it in a browser.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError
+        If `run` is no trajectory, or the file exists (without ``force``) or cannot be written.
+
+    Notes
+    -----
+    ``popflow inspect`` serves the same for runs that one chooses in a form.
+    """
+    if not isinstance(run, Trajectory):
+        raise InputError(f"inspect shows a run, got {run!r:.60}; make one with flows.integrate")
+    if out is None:
+        path = Path(tempfile.mkdtemp(prefix="popflow-")) / "run.html"
+    else:
+        path = checked_path(out)
+        if path.exists() and not force:
+            raise InputError(f"{path} exists; choose another name or force the overwrite")
+    title = f"Run of {described(run.parameters)}"
+    values = run_values(run)
+    html.write_page(
+        path,
+        html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values),
+    )
+    if browser:
+        webbrowser.open(path.resolve().as_uri())
+    return path

@@ -10,6 +10,7 @@ import bisect
 import json
 import os
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
+from flows.core.card import Card, described
 from flows.core.errors import InputError
 from flows.core.files import check_output, write_file
 from flows.core.system import System
@@ -28,6 +30,8 @@ Ball = Any  # flint.arb
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
+# Two digits of a bound are a bound only if they are rounded up.
+UPWARDS = Context(prec=2, rounding=ROUND_CEILING)
 
 
 class Segment(NamedTuple):
@@ -93,6 +97,31 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
+
+    @property
+    def card(self) -> Card:
+        """What it introduces itself with: system, what is proved, how, what next."""
+        about = {"system": self.system.name, **self.system.parameters}
+        everywhere, final = (
+            f"{UPWARDS.create_decimal(x):.1e}" for x in (self.error, self.final_error)
+        )
+        proved = f"the flow is within {everywhere} of the polynomials at every time"
+        return Card(
+            f"certificate of a trajectory of {described(about)}",
+            (
+                ("t", f"0 to {self.t_end:.6g}, {len(self.pieces)} pieces"),
+                ("error", f"{proved}, within {final} at the end (enclosed)"),
+                ("balls", f"{self.precision} bits"),
+                ("next", 'c.save("cert.json"), flows.verify("cert.json")'),
+            ),
+        )
+
+    def __repr__(self) -> str:
+        """Five lines."""
+        return str(self.card)
+
+    def _repr_html_(self) -> str:
+        return self.card.html()
 
     @property
     def error(self) -> float:

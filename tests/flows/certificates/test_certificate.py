@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from oracles.certified import layers, means, neurons
@@ -12,6 +13,16 @@ def test_times_outside_the_certificate_are_refused():
     for t in (-1.0, 21.0, math.nan):
         with pytest.raises(flows.InputError, match="time: expected a number in"):
             made.loss(t)
+
+
+def test_a_certificate_prints_five_lines_whose_bounds_are_rounded_up():
+    made = neurons.certificate("plane", 8)
+    lines = repr(made).splitlines()
+    assert len(lines) == 5 and lines[0].startswith("certificate of a trajectory of relu_neuron")
+    shown = [float(x) for x in re.findall(r"within (\S+)", repr(made))]
+    for bound, text in zip((made.error, made.final_error), shown, strict=True):
+        assert bound <= text <= 1.1 * bound
+    assert "<table>" in made._repr_html_()
 
 
 def test_loss_and_exponent_of_the_tail_are_those_of_two_equal_weights():

@@ -62,6 +62,8 @@ def mutants(step: Step) -> Iterator[tuple[str, Step]]:
     if step.relation != "==":
         yield "reversed", replace(step, relation=CONVERSE[step.relation])
         return
+    if _is_zero(step.rhs):
+        yield "a thousandth for zero", replace(step, rhs=_shifted(step.rhs))
     side = "lhs" if _is_zero(step.rhs) else "rhs"
     whole = getattr(step, side)
     for mutation, broken in _broken(whole):
@@ -97,6 +99,12 @@ def _evidence(step: Step) -> Evidence:
 
 def _is_zero(side: Any) -> bool:
     return bool(side.is_zero_matrix if isinstance(side, sp.MatrixBase) else side == 0)
+
+
+def _shifted(zero: Any) -> Any:
+    """A thousandth in each entry."""
+    small = sp.Rational(1, 1000)
+    return zero.applyfunc(lambda _: small) if isinstance(zero, sp.MatrixBase) else small
 
 
 def _broken(side: Any) -> Iterator[tuple[str, Any]]:

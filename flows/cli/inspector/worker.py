@@ -183,7 +183,9 @@ def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
 
     if selection.file:
         run = load(selection.file)
-        command, title = f"popflow check {shlex.quote(selection.file)}", selection.file
+        # The file of a system of one's own has no claims to check.
+        verb = "check" if run.statements.claims else "inspect"
+        command, title = f"popflow {verb} {shlex.quote(selection.file)}", selection.file
     else:
         with tempfile.TemporaryDirectory() as folder:
             options = form.parsed(selection.system, selection.texts, Path(folder))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import xarray
 import flows
 import potentials
 import symbolic
-from flows.cli.inspector import server
+from flows.cli.inspector import server, worker
 from flows.cli.main import commands, main
 from symbolic.evidence.derivation import Derivation, Document, Step
 
@@ -345,6 +346,9 @@ def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_p
     assert picture.read_bytes().startswith(b"\x89PNG")
     code, _, err = popflow("inspect", file, "--potential", "kappa_max")
     assert code == 2 and "known: gap" in err
+    page = worker._html(worker.Selection(file=str(file)), SimpleNamespace(send=print), None)
+    assert f"popflow inspect {file}" in page and "Verdicts" not in page
+    assert page.count('"name": "gap"') == 1
 
 
 def test_derive_prints_json_and_writes_latex(popflow, tmp_path):

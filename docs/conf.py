@@ -1,4 +1,4 @@
-"""Documentation: pages written here, and pages generated from the packages and the notebooks."""
+"""Documentation: pages written here, and pages generated from packages, notebooks, examples."""
 
 import sys
 from importlib.metadata import version as installed
@@ -11,7 +11,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 import generate  # noqa: E402
 
-generate.everything(HERE / "generated", HERE.parent / "notebooks")
+generate.everything(HERE / "generated", HERE.parent / "notebooks", HERE / "gallery")
 
 project = "popflow"
 author = "popflow authors"

@@ -18,6 +18,7 @@ import symbolic
 ROOT = Path(__file__).parents[1]
 PACKAGES = (symbolic, potentials, flows)
 PUBLIC = [(package, name) for package in PACKAGES for name in package.__all__]
+MOST_LINES = 16  # of an example: about ten, and a figure
 GENERATED = ("generated", "_build", "__pycache__")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -112,6 +113,47 @@ def test_the_notebooks_and_the_gallery_are_there_with_their_figures(site):
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"notebooks/{path.stem}.html" in gallery
         assert "<img" in (site / "generated" / "notebooks" / f"{path.stem}.html").read_text()
+
+
+EXAMPLES = sorted((ROOT / "docs" / "gallery").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_a_statement_its_source_a_few_lines_and_its_figure(path):
+    import generate
+
+    text = path.read_text()
+    assert path.stem.split("_")[0] in generate.SECTIONS
+    assert text.startswith("# ") and text.count("\n# ") == 0
+    statement, code, rest = re.split("```pycon\n|\n```\n", text)
+    assert statement.count("$$") == 2 and "\nSource: " in statement
+    assert len(re.findall(r"^(?:>>>|\.\.\.) ", code, re.M)) <= MOST_LINES
+    assert f"(../generated/gallery/{path.stem}.svg)" in rest
+    assert len(rest.split("\n\n")[-1]) > 40  # what the verdict means
+
+
+def test_the_gallery_has_every_example_with_its_figure(site):
+    assert len(EXAMPLES) >= 20
+    cards = (site / "generated" / "gallery.html").read_text()
+    for path in EXAMPLES:
+        assert f"../gallery/{path.stem}.html" in cards and f"{path.stem}.svg" in cards
+        page = (site / "gallery" / f"{path.stem}.html").read_text()
+        assert f"{path.stem}.svg" in page and "<math" in page and "merror" not in page
+
+
+def test_an_example_that_prints_something_else_stops_the_build(tmp_path):
+    import generate
+
+    page = tmp_path / "wrong.md"
+    page.write_text(
+        ">>> from matplotlib.figure import Figure\n>>> figure = Figure()\n>>> 1 + 1\n3\n"
+    )
+    with pytest.raises(ValueError, match="Expected"):
+        generate.draw(page, tmp_path / "wrong.svg")
+    assert not (tmp_path / "wrong.svg").exists()
+    page.write_text(page.read_text().replace("3\n", "2\n"))
+    generate.draw(page, tmp_path / "wrong.svg")
+    assert (tmp_path / "wrong.svg").exists()
 
 
 def test_pages_load_nothing_from_a_network(site):

@@ -1,6 +1,7 @@
-"""Pages made from the packages and the notebooks: nothing on them is typed twice."""
+"""Pages made from packages, notebooks and examples: nothing on them is typed twice."""
 
 import base64
+import doctest
 import inspect
 import os
 import re
@@ -8,11 +9,13 @@ import shutil
 from pathlib import Path
 from textwrap import indent
 
+import matplotlib
 import nbformat
 
 import flows
 import potentials
 import symbolic
+from flows.report.drawing import STYLE
 from flows.report.formulas import prose
 from flows.systems.registry import SYSTEMS
 
@@ -34,13 +37,21 @@ MODULES = (
     "flows.report.figure",
     *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )
+# Sections of the gallery, by the first word of an example's name.
+SECTIONS = {
+    "relu": "One ReLU neuron, learned by several",
+    "gmm": "One Gaussian, fitted by several with gradient EM",
+    "score": "One Gaussian, fitted by several with score matching",
+    "layers": "A matrix, factorised into layers",
+    "own": "Losses of your own",
+}
 INDENT = " " * 3
 # Tags, and what Markdown would read in them and between them.
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 
 
-def everything(target, notebooks):
-    """Write all generated pages anew.
+def everything(target, notebooks, examples):
+    """Write all generated pages and figures anew.
 
     Parameters
     ----------
@@ -48,6 +59,8 @@ def everything(target, notebooks):
         Their folder.
     notebooks : Path
         Where the notebooks are.
+    examples : Path
+        Where the examples of the gallery are.
     """
     shutil.rmtree(target, ignore_errors=True)
     for name in ("api", "theory", "notebooks", "gallery"):
@@ -60,7 +73,7 @@ def everything(target, notebooks):
         (target / "api" / f"{module}.rst").write_text(module_page(module))
     for system in potentials.SYSTEMS:
         (target / "theory" / f"{system}.md").write_text(theory_page(system, notebooks))
-    (target / "gallery.md").write_text(gallery(notebooks, target / "gallery"))
+    (target / "gallery.md").write_text(gallery(examples, notebooks, target / "gallery"))
 
 
 # API --------------------------------------------------------------------------------------
@@ -206,30 +219,77 @@ def derivation(d):
 # Gallery ----------------------------------------------------------------------------------
 
 
-def gallery(notebooks, folder):
-    """Page of all figures that the notebooks draw, each a link to its notebook."""
-    parts = ["# Gallery", "Every figure of the notebooks; a click leads to the code that draws it."]
+def gallery(examples, notebooks, folder):
+    """Page of all figures: first those of the small examples, then those of the notebooks."""
+    pages = sorted(examples.glob("*.md"))
+    parts = [
+        "# Gallery",
+        "Each card is one theorem or law. A click leads to its statement, about ten lines of Python"
+        " with what they print, and the verdict explained. The build of these pages and the tests"
+        " run the lines.",
+    ]
+    for first, title in SECTIONS.items():
+        cards = [example_card(page, folder) for page in pages if page.stem.startswith(f"{first}_")]
+        parts += grid(title, cards)
+    parts += ["## Figures of the notebooks", "A click leads to the code that draws a figure."]
     for path in sorted(notebooks.glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        title = next(
-            c.source.splitlines()[0].lstrip("# ")
-            for c in notebook.cells
-            if c.cell_type == "markdown"
-        )
-        parts += [f"## {title}", "::::{grid} 1 2 2 2\n:gutter: 3"]
-        images = (
-            o.data["image/png"]
-            for c in notebook.cells
-            for o in c.get("outputs", ())
-            if "image/png" in o.get("data", {})
-        )
-        for number, image in enumerate(images, 1):
-            name = f"{path.stem}-{number}.png"
-            (folder / name).write_bytes(base64.b64decode(image))
-            parts.append(
-                f":::{{grid-item-card}}\n:link: notebooks/{path.stem}\n:link-type: doc\n"
-                f":link-alt: {path.stem}\n:class-card: gallery\n\n"
-                f"![figure {number} of {path.stem}](gallery/{name})\n:::"
-            )
-        parts.append("::::")
+        parts += notebook_figures(path, folder)
+    parts += ["```{toctree}\n:hidden:\n:glob:\n\n../gallery/*\n```"]
     return "\n\n".join(parts) + "\n"
+
+
+def grid(title, cards, level="##"):
+    """Section of a page of cards."""
+    return [f"{level} {title}", "::::{grid} 1 2 2 2\n:gutter: 3", *cards, "::::"]
+
+
+def example_card(page, folder):
+    """Card of an example: its title and its figure, which is drawn now."""
+    title = page.read_text().splitlines()[0].removeprefix("# ")
+    draw(page, folder / f"{page.stem}.svg")
+    return (
+        f":::{{grid-item-card}} {title}\n:link: ../gallery/{page.stem}\n:link-type: doc\n"
+        f":link-alt: {title}\n:class-card: gallery\n\n"
+        f"![](gallery/{page.stem}.svg)\n:::"
+    )
+
+
+def draw(page, target):
+    """Run the lines of an example and save its `figure`.
+
+    Raises
+    ------
+    ValueError
+        If the lines print something else than the page says.
+    """
+    example = doctest.DocTestParser().get_doctest(page.read_text(), {}, page.stem, str(page), 0)
+    said = []
+    with matplotlib.rc_context(STYLE):
+        doctest.DocTestRunner().run(example, out=said.append, clear_globs=False)
+    if said:
+        raise ValueError("".join(said))
+    flows.figures.save(example.globs["figure"], target)
+
+
+def notebook_figures(path, folder):
+    """Section of the figures of a notebook, each a link to it."""
+    notebook = nbformat.read(path, as_version=4)
+    title = next(
+        c.source.splitlines()[0].lstrip("# ") for c in notebook.cells if c.cell_type == "markdown"
+    )
+    images = (
+        o.data["image/png"]
+        for c in notebook.cells
+        for o in c.get("outputs", ())
+        if "image/png" in o.get("data", {})
+    )
+    cards = []
+    for number, image in enumerate(images, 1):
+        name = f"{path.stem}-{number}.png"
+        (folder / name).write_bytes(base64.b64decode(image))
+        cards.append(
+            f":::{{grid-item-card}}\n:link: notebooks/{path.stem}\n:link-type: doc\n"
+            f":link-alt: {path.stem}\n:class-card: gallery\n\n"
+            f"![figure {number} of {path.stem}](gallery/{name})\n:::"
+        )
+    return grid(title, cards, "###")

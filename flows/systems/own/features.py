@@ -29,6 +29,8 @@ TRUSTED = 0.1
 # So many ways to move the last bits are tried, each a bit farther: sums of large terms are
 # multiples of their last bit, and may not change in one.
 PATTERNS = 8
+# What cancels is computed with so many digits.
+DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
 
 
@@ -143,6 +145,8 @@ def observe(
             _raise(noise, "gradient_norm", np.linalg.norm(slant, axis=-1) - speed)
         for name, expression in potentials.items():
             _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
+    if not loss.averaged:
+        _look_closely(noise, columns, loss, potentials, flat)
     if error is not None and time is not None and error.any():
         rules = [found.rule for found in averages]
         errors, times = error.reshape(flat.shape), time.reshape(flat.shape)
@@ -174,6 +178,37 @@ def observe(
     names = feature_names(tuple(potentials), loss.averaged)
     seen = np.stack([columns[name] for name in names], axis=-1)
     return seen.reshape(*y.shape[:-1], len(names))
+
+
+def _look_closely(
+    noise: dict[str, Array],
+    columns: Mapping[str, Array],
+    loss: Loss,
+    potentials: Mapping[str, sp.Expr],
+    states: Array,
+) -> None:
+    """Measure with many digits what the last bits of the entries do not move at all.
+
+    It may be exact, or rounding that hides them, as in `1 + x` where `x` is small.
+    """
+    for name, expression in {"loss": loss.form.plain, **potentials}.items():
+        for k in np.flatnonzero((noise[name] == 0) & np.isfinite(columns[name])):
+            exact = _exactly(expression, loss.y, states[k])
+            noise[name][k] = abs(float(exact - sp.Float(columns[name][k], DIGITS)))
+    hidden = (noise["gradient_norm"] == 0) & np.isfinite(columns["gradient_norm"])
+    for k in np.flatnonzero(hidden):
+        slopes = [_exactly(sp.diff(loss.form.plain, x), loss.y, states[k]) for x in loss.y]
+        exact = sp.sqrt(sum(slope**2 for slope in slopes)).evalf(DIGITS)
+        noise["gradient_norm"][k] = abs(
+            float(exact - sp.Float(columns["gradient_norm"][k], DIGITS))
+        )
+
+
+def _exactly(expression: sp.Expr, y: Sequence[sp.Symbol], state: Array) -> sp.Expr:
+    """Value at a state of doubles, in as many digits as cancellation takes."""
+    known = {symbol: sp.Float(x, DIGITS) for symbol, x in zip(y, state.tolist(), strict=True)}
+    value = expression.evalf(DIGITS, subs=known)
+    return sp.Float(value, DIGITS) if value.is_number and value.is_real else sp.nan
 
 
 def _both(expression: sp.Expr, y: Sequence[sp.Symbol], states: Array) -> Array:

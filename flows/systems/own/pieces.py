@@ -137,10 +137,16 @@ def chart(
     largest = float(np.abs(y).max()) or 1.0
     sizes = np.repeat([float(np.abs(part).max()) or largest for part in parts], blocks)
     powers = np.repeat(np.array(decay, dtype=float), blocks)
-    rule = estimate(loss, y, RESERVE * tolerance, careful=False).rule if loss.averaged else None
+    found = estimate(loss, y, RESERVE * tolerance, careful=False) if loss.averaged else None
+    rule = None if found is None else found.rule
+    curvature = np.abs(loss.hessian(y, rule))
     # The last bits of all entries move a slow block by this much in a unit of log-time.
-    drift = EPSILON * (1 + time) * np.abs(loss.hessian(y, rule)) @ np.abs(y)
-    noise = np.where(powers > 0, drift * RESERVE / (FINEST * tolerance), 0.0)
+    drift = np.where(powers > 0, EPSILON * (1 + time) * curvature @ np.abs(y), 0.0)
+    if found is not None:
+        # What quadrature does not know of the gradient does this, where curvature contracts it.
+        blur = found.gradient_error * (1 + time) / (1 + (1 + time) * np.diag(curvature))
+        drift = np.maximum(drift, blur)
+    noise = drift * RESERVE / (FINEST * tolerance)
     weights, shape = pack_rule(len(y), rule)
     return Chart(
         clock=Clock(time, powers, offset=1.0 + time),

@@ -23,6 +23,18 @@ TANH = Expectation((sp.tanh(A * X) - X**2) ** 2, X)
 ERF = Expectation((sp.erf(A * X) - sp.erf(2 * X)) ** 2, X)
 
 
+@pytest.mark.parametrize("size", [1e-20, 1e-12, 1e-9])
+def test_a_loss_whose_rounding_hides_in_a_sum_is_not_known_and_not_zero(size):
+    hidden = flows.OwnSystem("hidden", [A], (1 + A) ** 2 - 2 * (1 + A) + 1)
+    assert np.isnan(flows.integrate(hidden, [size], t_end=1.0)["loss"]).all()
+
+
+def test_an_exact_zero_is_a_zero():
+    run = flows.integrate(flows.OwnSystem("rest", [A], A**2 / 2, {"three": A + 3}), [0.0], 1.0)
+    assert not run["loss"].any() and not run["gradient_norm"].any()
+    assert (run["three"] == 3.0).all()
+
+
 def bound(constant):
     """`L <= constant exp(-4 t)`, at every output time."""
     right = sp.exp(-4 * symbol("t"))

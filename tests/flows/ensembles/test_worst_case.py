@@ -94,7 +94,9 @@ def test_the_constant_is_tighter_than_that_of_every_random_start(claim):
 
 def test_without_an_optimiser_it_is_the_tightest_random_start():
     found = worst_case(SYSTEM, "distance_decay", **SEARCH, evaluations=0)
-    best = integrate_ensemble(SYSTEM, LAW, **RUN, claims=["distance_decay"]).tightest("distance_decay")
+    best = integrate_ensemble(SYSTEM, LAW, **RUN, claims=["distance_decay"]).tightest(
+        "distance_decay"
+    )
     assert (found.constant, found.attained_at) == (best.constant, best.attained_at)
     assert np.array_equal(found.start, LAW.start(SYSTEM, best.member))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -15,15 +13,9 @@ import sympy as sp
 from flows.core.arrays import Array
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
-from potentials.notation import CONSTANTS, FROZEN
 
-__all__ = ["Frame", "SoundState", "feature_names", "is_name", "is_word", "observe"]
+__all__ = ["Frame", "SoundState", "feature_names", "observe"]
 
-# Names that potentials cannot have.
-RESERVED = {
-    *("loss", "gradient_norm", "t", "rounding", "expectation_error", "relative_error"),
-    *("start", "state", "final_state", "entry", "observable", *CONSTANTS),
-}
 # A value is given where its error is below this part of it, so that its first digit is known.
 TRUSTED = 0.1
 # So many ways to move the last bits are tried, each a bit farther: sums of large terms are
@@ -69,17 +61,6 @@ class SoundState(State):
             object.__setattr__(self, "error", np.zeros_like(self.x))
         if self.time is None:
             object.__setattr__(self, "time", np.zeros_like(self.x))
-
-
-def is_word(name: Any) -> bool:
-    """Whether a text is a plain identifier, such as a block's name."""
-    plain = isinstance(name, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) is not None
-    return plain and not keyword.iskeyword(name)
-
-
-def is_name(name: Any) -> bool:
-    """Whether a text can name a potential: a word that is not reserved and has no suffix."""
-    return is_word(name) and name not in RESERVED and not name.endswith(("_dot", *FROZEN))
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
-from flows.systems.own.features import Frame, SoundState, feature_names, is_name, is_word
+from flows.systems.own.features import Frame, SoundState, feature_names
+from flows.systems.own.names import is_name, is_word
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single

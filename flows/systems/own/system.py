@@ -23,8 +23,9 @@ from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
 from flows.systems.own import pieces
-from flows.systems.own.features import Frame, SoundState, feature_names, is_name, is_word, observe
+from flows.systems.own.features import Frame, SoundState, feature_names, observe
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
+from flows.systems.own.names import is_name, is_word
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single

@@ -232,6 +232,8 @@ def _reduced(
     # Another index attains the extremum, within its error.
     known = np.nan_to_num(error, nan=0.0, posinf=np.inf)
     highest, lowest = (ranked + known).max(axis=-1), (ranked - known).max(axis=-1)
+    # Where no index has a value there is no extremum.
+    best = np.where(np.isneginf(best), np.nan, best)
     return (sense * best, np.maximum(highest - best, best - lowest)), (rate, doubt)
 
 

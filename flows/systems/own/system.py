@@ -243,7 +243,8 @@ class OwnSystem(System):
         """
         names = [block.name for block in self.blocks]
         if set(values) != set(names):
-            raise InputError(f"expected the blocks {', '.join(names)}, got {', '.join(values)}")
+            given = (x if isinstance(x, str) else f"{type(x).__name__} {x}" for x in values)
+            raise InputError(f"expected the blocks {', '.join(names)}, got {', '.join(given)}")
         parts = []
         for block in self.blocks:
             try:

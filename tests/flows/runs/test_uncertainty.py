@@ -195,3 +195,10 @@ def test_a_statement_about_all_times_takes_some(count):
     # What compares numbers of the whole run takes one.
     whole = one("<=", symbol("loss_end"), symbol("loss_0"), where=(-symbol("t"),))
     assert verdict(run, whole).verdict == "HOLDS"
+
+
+def test_layers_that_are_all_zero_are_checked_without_a_warning_or_a_verdict_that_fails():
+    run = flows.integrate(flows.MatrixFactorization(2), np.zeros((4, 2, 2)), 1e6)
+    assert run["loss"][-1] == 1.0  # a saddle
+    verdicts = {str(v.verdict) for v in flows.check(run)}
+    assert not verdicts & {"VIOLATED", "HOLDS"}

@@ -565,3 +565,10 @@ def test_a_start_without_a_gradient_is_refused():
     system = flows.OwnSystem("log", [A], sp.log(A))
     with pytest.raises(InputError, match="gradient at the start is not finite"):
         flows.integrate(system, [0.0], t_end=1.0)
+
+
+def test_blocks_named_by_symbols_are_refused_in_one_line():
+    x, y = sp.symbols("x y")
+    own = flows.OwnSystem("saddle", [x, y], x**2 / 2 - y**2 / 2)
+    with pytest.raises(InputError, match="expected the blocks x, y, got Symbol x, Symbol y"):
+        own.loss({x: 0.0, y: 0.0})

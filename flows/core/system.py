@@ -9,8 +9,9 @@ arrays in which leading axes are times.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -134,6 +135,9 @@ class System(abc.ABC):
     #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
     #: faster and more accurate (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
+
+    #: Features that only few ask for, each from the frame and states; never part of `features`.
+    costly: ClassVar[Mapping[str, Callable[[Any, Any], Array]]] = MappingProxyType({})
 
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None

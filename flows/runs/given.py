@@ -57,7 +57,9 @@ def given_potentials(
     """
     if not isinstance(given, Mapping):
         raise InputError(f"potentials must be a mapping of names to expressions, got {given!r:.60}")
-    features = {k: np.asarray(x, dtype=float) for k, x in system.features(frame, state).items()}
+    costly = {k: feature(frame, state) for k, feature in system.costly.items()}
+    found = {**system.features(frame, state), **costly}
+    features = {k: np.asarray(x, dtype=float) for k, x in found.items()}
     constants = {k: float(x) for k, x in system.parameters.items() if k in CONSTANTS}
     values: dict[str, Any] = {**features, **constants, "t": np.zeros(len(state))}
     return tuple(_potential(system, name, given[name], values) for name in given)

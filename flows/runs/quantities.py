@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
 
@@ -16,7 +17,38 @@ from potentials.notation import CONSTANTS, FROZEN
 from potentials.potential import Over, Potential, Term
 from symbolic.language.lower import lower
 
-__all__ = ["Quantities", "Run", "evaluate", "evaluate_expressions", "marked_times", "quantities_of"]
+__all__ = [
+    "Features",
+    "Quantities",
+    "Run",
+    "evaluate",
+    "evaluate_expressions",
+    "marked_times",
+    "quantities_of",
+]
+
+
+class Features(dict[str, Array]):
+    """Features of a run by name; a costly one is evaluated when it is first asked for.
+
+    Parameters
+    ----------
+    values : mapping
+        Arrays that are at hand.
+    costly : mapping
+        What evaluates each of the others.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Array], costly: Mapping[str, Callable[[], Array]]
+    ) -> None:
+        super().__init__(values)
+        self._costly = costly
+
+    def __missing__(self, name: str) -> Array:
+        """Evaluate a costly feature and keep it."""
+        self[name] = self._costly[name]()
+        return self[name]
 
 
 class Run(Protocol):
@@ -172,6 +204,7 @@ class Quantities(dict[str, Any]):
         known = (*stated.potentials, *stated.auxiliaries)
         self._potentials = {p.name: p for p in known}
         self._marks = {mark.name: mark for mark in stated.marks}
+        self._features = run.features
         features = {k: np.asarray(x, dtype=float) for k, x in run.features.items()}
         constants = {k: float(x) for k, x in run.parameters.items() if k in CONSTANTS}
         t = np.asarray(run.t, dtype=float)
@@ -187,6 +220,9 @@ class Quantities(dict[str, Any]):
             return self[name]
         if name in self._marks:
             self[name] = self["t"][i] if (i := self._index(name)) is not None else np.nan
+            return self[name]
+        with suppress(KeyError):
+            self[name] = np.asarray(self._features[name], dtype=float)
             return self[name]
         for suffix in FROZEN:
             if name.endswith(suffix):

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import System
 from flows.core.views import VIEWS
 from flows.runs.given import given_potentials
-from flows.runs.quantities import Quantities
+from flows.runs.quantities import Features, Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
 from flows.runs.uncertainty import Uncertainty
 from potentials import Potential, Statements
@@ -177,11 +177,16 @@ class Trajectory:
         one = self.states.at(0)
         size = max(getattr(one, f.name).size for f in fields(one)) ** 2
         step = max(1, CHUNK // max(1, size))
-        parts = [
-            self.system.features(self.frame, self.states.at(slice(i, i + step)))
-            for i in range(0, len(self.t), step)
-        ]
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+        parts = [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
+        found = [self.system.features(self.frame, part) for part in parts]
+
+        def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
+            return lambda: np.concatenate([feature(self.frame, part) for part in parts])
+
+        return Features(
+            {name: np.concatenate([p[name] for p in found]) for name in found[0]},
+            {name: later(feature) for name, feature in self.system.costly.items()},
+        )
 
     @functools.cached_property
     def curvatures(self) -> Array | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.systems.relu_neuron.geometry import Frame, SoundState, gradient, pairs, unflipped
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 
@@ -22,9 +23,7 @@ def _blocks() -> Callable[..., Any]:
     return lower.lower(relu_neuron.pair_hessian(), sizes, "numpy")
 
 
-def curvature(
-    multiplicity: Array, norms: Array, units: Array, minus: Array, plus: Array, velocity: Array
-) -> Array:
+def curvature(frame: Frame, states: SoundState) -> Array:
     r"""Rayleigh quotient ``<g, H g>/|g|^2`` of the Hessian ``H`` on the velocity ``g``.
 
     .. math:: \langle g, H g \rangle = \tfrac12 |\sum_i g_i|^2 + \sum_{ij} \mu_j \left[ g_i^T
@@ -33,22 +32,27 @@ def curvature(
 
     Parameters
     ----------
-    multiplicity : ndarray, shape (k,)
-        How many coincident neurons each distinct one stands for.
-    norms : ndarray, shape (..., k + 1)
-        Lengths, the teacher's last.
-    units : ndarray, shape (..., k + 1, q)
-        Unit vectors.
-    minus, plus : ndarray, shape (..., k + 1, k + 1, q)
-        Differences and sums of unit vectors.
-    velocity : ndarray, shape (..., k, q)
-        Velocity of one neuron of each kind.
+    frame : Frame
+        Frame of the run.
+    states : SoundState
+        States at ``T`` times.
 
     Returns
     -------
-    ndarray, shape (...)
+    ndarray, shape (T,)
         NaN where a neuron is zero, and where nothing moves.
     """
+    mu, geometry = frame.multiplicity, pairs(states)
+    minus, plus = unflipped(geometry)
+    units = geometry.sign[..., None] * geometry.units
+    velocity = -gradient(mu, states, geometry)
+    return _quotient(mu, geometry.norms, units, minus, plus, velocity)
+
+
+def _quotient(
+    multiplicity: Array, norms: Array, units: Array, minus: Array, plus: Array, velocity: Array
+) -> Array:
+    """Quotient from the geometry of ``k`` distinct neurons and the teacher, and velocities."""
     k = len(multiplicity)
     signed = np.append(multiplicity, -1.0)
     difference, total = minus[..., :k, :, :], plus[..., :k, :, :]

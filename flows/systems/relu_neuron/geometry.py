@@ -19,7 +19,6 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.system import State
-from flows.systems.relu_neuron.curvature import curvature
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 
@@ -371,8 +370,6 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     apart, out["rounding"] = rounding(frame.multiplicity, state)
     out["apart"] = apart * unit
     minus, plus = unflipped(g)
-    units = g.sign[..., None] * g.units
-    out["curvature"] = curvature(frame.multiplicity, g.norms, units, minus, plus, slope)
     m = frame.member
     h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]

@@ -6,7 +6,9 @@ r"""One ReLU neuron learnt by a sum of ReLU neurons, as a gradient flow.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +22,7 @@ from flows.core.piece import Restart
 from flows.core.starts import given_array, seeded, vector_sizes
 from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
+from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.options import OPTIONS
@@ -81,6 +84,9 @@ class ReLUNeuron(System):
     title: ClassVar[str] = "One ReLU neuron"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
+    costly: ClassVar[Mapping[str, Callable[[Any, Any], Array]]] = MappingProxyType(
+        {"curvature": curvature}
+    )
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 

@@ -9,7 +9,7 @@ import sympy as sp
 
 import flows
 import potentials
-from flows.systems.relu_neuron import geometry
+from flows.systems.relu_neuron.curvature import curvature
 from potentials.notation import symbol
 from symbolic.systems.relu_neuron import phase_3, toy
 
@@ -155,7 +155,7 @@ def test_curvature_is_the_hessian_on_the_gradient(n):
         g, hessian = system.gradient(w).ravel(), system.hessian(w)
         frame, state = system.reduce(w)
         one = type(state)(state.h[None], state.z[None], state.r[None])
-        found = geometry.features(frame, one)["curvature"][0]
+        found = curvature(frame, one)[0]
         assert found == pytest.approx(g @ hessian @ g / (g @ g), rel=ROUNDING)
 
 

@@ -116,7 +116,7 @@ class DescentRequest:
         eta = self.step_size
         if not (is_real(eta) and eta > 0):
             raise InputError(f"step_size must be a positive finite number, got {eta!r}")
-        step_counts(self.steps)
+        check_count("steps", self.steps)
         object.__setattr__(self, "step_size", float(eta))
         object.__setattr__(self, "steps", int(self.steps))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flows.cli.layout import labelled, width, wrapped
-from flows.runs.verdict import Outcome
+from flows.runs.verdict import Outcome, not_told_apart
 
 if TYPE_CHECKING:
     from flows.certificates.verdicts import Proven
@@ -84,6 +84,8 @@ def _measured(v: Verdict) -> str:
 
 def _resolution(v: Verdict) -> str:
     """By how much the claim could be sharper."""
+    if v.resolution is None:
+        return ""
     if v.compared == "sides":
-        return f"a constant that differs by less than {v.resolution:.1e} is not told apart"
+        return not_told_apart(v.resolution, v.exponent_resolution)
     return f"it would not hold if it were sharper by more than t^{v.resolution:.1e}"

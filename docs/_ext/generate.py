@@ -152,7 +152,8 @@ def theory_page(system, notebooks):
         f"{paper.authors} {paper.year}, [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
         f" {opening} lists what the packages know, generated from their expressions.",
         "## Potentials",
-        *(potential(p) for p in stated.potentials),
+        *flow_of(system),
+        *(potential(p, potentials.flow(system)) for p in stated.potentials),
         "## Claims",
         "A verdict on each comes from `flows.check(run)`; a constant $C$ or $c$ is one that the"
         " paper leaves open, and it is measured.",
@@ -186,10 +187,17 @@ def escaped(text):
     return re.sub(r"([\\`*_{}\[\]<>$#|~^])", r"\\\1", text)
 
 
-def potential(p):
+def flow_of(system):
+    """The flow in the quantities of the proofs, in which Lie derivatives are written."""
+    lines = potentials.flow(system).latex()
+    found = [part for formula, words in lines for part in (display(formula), typeset(words))]
+    return ["The rates below are written in the flow of these quantities:", *filter(None, found)]
+
+
+def potential(p, flow):
     """Definition, derivative along the flow, domain and source of a potential."""
     where = f"Domain: {typeset(p.domain)}. Source: {escaped(str(p.source))}."
-    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()), where])
+    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex(flow)), where])
 
 
 def claim(c):

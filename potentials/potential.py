@@ -47,7 +47,9 @@ class Term:
         """Return the term in LaTeX."""
         return self._reduced(self.expression, names)
 
-    def rate_latex(self, names: Mapping[str, str], flow: Flow | None = None) -> str:
+    def rate_latex(
+        self, names: Mapping[str, str], flow: Flow | None = None, alone: bool = False
+    ) -> str:
         """Return the rate of the term in LaTeX; of a maximum, that of the index attaining it.
 
         Parameters
@@ -56,11 +58,17 @@ class Term:
             LaTeX of the features.
         flow : Flow, optional
             Puts in the rates that it knows; the others are dots.
+        alone : bool
+            Whether nothing else stands in the formula.
         """
         if flow is None:
             return self._reduced(total_derivative(self.expression), names, rate=True)
         rate = flow.rate(self.expression)
-        return self._reduced(rate, names, rate=True, text=flow.written(rate, names))
+        text = flow.written(rate, names)
+        if alone and self.reduce in ("max", "min"):  # a long line that can be broken
+            index = "(i, j)" if self.over == "pair" else "i"
+            return rf"{text} \quad \text{{where }} {index} \text{{ attains the {self.reduce}imum}}"
+        return self._reduced(rate, names, rate=True, text=text)
 
     def _reduced(
         self, body: sp.Expr, names: Mapping[str, str], rate: bool = False, text: str = ""
@@ -178,7 +186,9 @@ class Potential:
             one = expression.is_Symbol or (term.reduce is None and term.expression.is_Symbol)
             left, right = ("", "") if one else (r"\left(", r"\right)")
             written[term.name] = f"{left}{term.latex(self.names)}{right}"
-            written[f"{term.name}_dot"] = f"{left}{term.rate_latex(self.names, flow)}{right}"
+            written[f"{term.name}_dot"] = (
+                f"{left}{term.rate_latex(self.names, flow, expression.is_Symbol)}{right}"
+            )
         return written
 
     def __str__(self) -> str:

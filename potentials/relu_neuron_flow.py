@@ -65,15 +65,16 @@ FLOW = Flow(
         "norm": _a[I] * norm
         - _over(_b[I, K] * _norm[K] * sp.cos(_theta_pair[I, K]))
         + _b[I] * v * sp.cos(theta),
-        "theta": (
-            _over(_b[I, K] * (_h[K] * sp.sin(theta) - _zeta[K] * sp.cos(theta) * _COSINE[I, K]))
-            - _b[I] * v * sp.sin(theta)
+        "theta": _over(
+            _b[I, K] * (_h[K] * sp.sin(theta) - _zeta[K] * sp.cos(theta) * _COSINE[I, K])
         )
-        / norm,
+        / norm
+        - _b[I] * v * sp.sin(theta) / norm,
         "distance": _a[I] * _along[I]
         - _a[J] * _along[J]
         - _over((_b[I, K] - _b[J, K]) * _along[K]),
-        "kappa": _over(_zeta[K] * (_AT_I + _AT_J)) / sp.sin(_kappa[I, J]),
+        "kappa": _over(_zeta[K] * _AT_I) / sp.sin(_kappa[I, J])
+        + _over(_zeta[K] * _AT_J) / sp.sin(_kappa[I, J]),
     },
     definitions=(
         Definition(

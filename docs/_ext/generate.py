@@ -50,7 +50,7 @@ INDENT = " " * 3
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 
 
-def everything(target, notebooks, examples):
+def everything(target, notebooks, examples, guides=()):
     """Write all generated pages and figures anew.
 
     Parameters
@@ -61,9 +61,11 @@ def everything(target, notebooks, examples):
         Where the notebooks are.
     examples : Path
         Where the examples of the gallery are.
+    guides : sequence of Path
+        Pages whose `figure` is drawn if they show it.
     """
     shutil.rmtree(target, ignore_errors=True)
-    for name in ("api", "theory", "notebooks", "gallery"):
+    for name in ("api", "theory", "notebooks", "gallery", "guides"):
         (target / name).mkdir(parents=True)
     for path in sorted(notebooks.glob("*.ipynb")):
         shutil.copy(path, target / "notebooks")
@@ -73,6 +75,10 @@ def everything(target, notebooks, examples):
         (target / "api" / f"{module}.rst").write_text(module_page(module))
     for system in potentials.SYSTEMS:
         (target / "theory" / f"{system}.md").write_text(theory_page(system, notebooks))
+    for path in guides:
+        drawn = target / "guides" / f"{path.stem}.svg"
+        if f"generated/guides/{drawn.name}" in path.read_text():
+            draw(path, drawn)
     (target / "gallery.md").write_text(gallery(examples, notebooks, target / "gallery"))
 
 

@@ -92,7 +92,9 @@ def descend_ensemble(
         starts,
         Descent(request),
         request.times,
-        EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress, potentials),
+        EnsembleRequest(
+            observables, claims, workers, executor, out, chunk_size, progress, potentials
+        ),
     )
 
 

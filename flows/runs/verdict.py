@@ -53,6 +53,11 @@ class HypothesisResult:
     relation: str
     unmet: str = ""
 
+    @property
+    def known(self) -> bool:
+        """Whether both sides are defined; what is unknown neither holds nor fails."""
+        return not (math.isnan(self.value) or math.isnan(self.needed))
+
     def __str__(self) -> str:
         """Return one line: that it is met, or what stands in its place."""
         return f"{self.text}: met" if self.holds else self.unmet or f"{self.text}: not met"
@@ -80,8 +85,10 @@ class Verdict:
     verdict : Outcome
         HOLDS: hypotheses and conclusion hold. VIOLATED: the hypotheses hold, the conclusion does
         not. HOLDS_BEYOND: the conclusion holds although a hypothesis does not. HYPOTHESIS_NOT_MET:
-        neither holds, or the conclusion has no meaning for this start; no contradiction.
-        INCONCLUSIVE: the margin is below its error, or the run is too short to say.
+        a hypothesis fails, and the conclusion fails as well, is undecided or has no meaning for
+        this start; the claim says nothing about it, whatever a longer run shows. INCONCLUSIVE: the
+        margin is below its error, the run is too short to say, or it is unknown whether the
+        hypotheses hold.
     measured, bound, error : float or None
         With an unspecified constant: the measured exponent, the claimed one, and the error of the
         measured one. Otherwise: left side, constant times right side, and the numerical error of

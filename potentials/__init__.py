@@ -19,11 +19,11 @@ from potentials.claim import (
     Rate,
     UpperBound,
 )
-from potentials.flow import Definition, Flow
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
 from potentials.statements import Statements
+from potentials.substitution import Flow
 
 __all__ = [
     "CONSTANTS",
@@ -32,7 +32,6 @@ __all__ = [
     "Claim",
     "Comparison",
     "Conserved",
-    "Definition",
     "Flow",
     "Hypothesis",
     "Identity",

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.flow import Definition, Flow, I, indexed
 from potentials.gmm_em import NAMES, fisher, n, norm
+from potentials.substitution import Definition, Flow, I, indexed
 
 __all__ = ["FLOW"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.flow import Definition, Flow, K, indexed
 from potentials.matrix_factorization import NAMES, a, depth, residual, skew
 from potentials.notation import symbol
+from potentials.substitution import Definition, Flow, K, indexed
 
 __all__ = ["FLOW"]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import sympy as sp
 
-from potentials.flow import Flow
 from potentials.notation import rate_symbol, to_latex, total_derivative
 from potentials.source import Source
+from potentials.substitution import Flow
 
 __all__ = ["LieDerivative", "Over", "Potential", "Reduce", "Term"]
 
@@ -186,9 +186,8 @@ class Potential:
             one = expression.is_Symbol or (term.reduce is None and term.expression.is_Symbol)
             left, right = ("", "") if one else (r"\left(", r"\right)")
             written[term.name] = f"{left}{term.latex(self.names)}{right}"
-            written[f"{term.name}_dot"] = (
-                f"{left}{term.rate_latex(self.names, flow, expression.is_Symbol)}{right}"
-            )
+            rate = term.rate_latex(self.names, flow, expression.is_Symbol)
+            written[f"{term.name}_dot"] = f"{left}{rate}{right}"
         return written
 
     def __str__(self) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.flow import Definition, Flow, I, J, K, indexed
 from potentials.notation import symbol
 from potentials.relu_neuron_notation import NAMES, h, n, norm, theta, v, zeta
+from potentials.substitution import Definition, Flow, I, J, K, indexed
 from symbolic.systems.relu_neuron.flow import pair_flow
 from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA
 

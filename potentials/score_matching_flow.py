@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.flow import Definition, Flow, I, indexed
 from potentials.notation import symbol
 from potentials.score_matching import NAMES, n, norm
+from potentials.substitution import Definition, Flow, I, indexed
 
 __all__ = ["FLOW"]
 

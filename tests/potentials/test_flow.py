@@ -6,7 +6,7 @@ import sympy as sp
 
 import flows
 import potentials
-from potentials.flow import I, J
+from potentials.substitution import I, J
 
 # A run carries residuals apart from the layers; they agree to some times its tolerance, 1e-10.
 TOLERANCE = 1e-8

@@ -20,6 +20,7 @@ from flows.cli.ensemble import ensemble
 from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
+from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
@@ -296,7 +297,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (ensemble, certify, verify, law):
+for _command in (ensemble, certify, verify, law, prove):
     commands.add_command(_command)
 
 

@@ -287,7 +287,7 @@ class SeriesRing:
     def _divided(self, p: PolyElement, form: PolyElement) -> tuple[PolyElement, PolyElement]:
         """Quotient and remainder; of decimals, whose long division has no end, by one term only."""
         if not self.decimal:
-            return p.div(form)  # type: ignore[no-any-return]
+            return p.div(form)
         if len(form) != 1:
             return self.ring.zero, p
         ((below, divisor),) = form.terms()

@@ -472,6 +472,19 @@ def test_the_command_line_shows_a_file_and_tells_why_it_cannot_check_it(saved, c
     assert "flows.load(path, system=...)" in " ".join(capsys.readouterr().err.split())
 
 
+def test_the_command_line_says_why_a_potential_is_not_known(tmp_path, capsys):
+    from flows.cli.main import main
+
+    a = sp.Symbol("a")
+    for t_end, known in ((1.0, True), (100.0, False)):
+        run = flows.integrate(flows.OwnSystem("s", [a], a**2, {"size": a**2}), [1.0], t_end)
+        run.save(tmp_path / f"{t_end}.nc")
+        assert main(["inspect", str(tmp_path / f"{t_end}.nc"), "--potential", "size"]) == 0
+        out = capsys.readouterr().out
+        assert ("size is unknown where it is nan; the run says: reached" in out) is not known
+        assert ("nan" in out) is not known
+
+
 # Bad input -------------------------------------------------------------------------------
 
 A = sp.Symbol("a")

@@ -74,7 +74,6 @@ neuron = flows.OwnSystem(
     "quadratic_neuron",
     [a, B],
     loss,
-    decay={B: sp.Rational(1, 2)},
     potentials={"transverse": sp.trace(B.T * B)},
     claims=claims,
 )

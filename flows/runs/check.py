@@ -20,7 +20,7 @@ from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
 from flows.runs.relation import claim_of
 from flows.runs.uncertainty import Uncertainty
-from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
+from flows.runs.verdict import OUTSIDE, HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
@@ -89,16 +89,17 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
             for c, mask in zip(claim.comparisons, chosen, strict=True)
         ]
     )
-    if not worst.defined:
-        outcome = Outcome.INCONCLUSIVE if met else Outcome.HYPOTHESIS_NOT_MET
-    elif worst.holds is None:
-        outcome = Outcome.INCONCLUSIVE
-    elif met:
-        outcome = Outcome.HOLDS if worst.holds else Outcome.VIOLATED
+    failed = any(not h.holds and h.known for h in hypotheses)
+    if worst.holds:
+        outcome = Outcome.HOLDS if met else Outcome.HOLDS_BEYOND
+    elif failed or not (met or worst.defined):
+        outcome = Outcome.HYPOTHESIS_NOT_MET  # whatever becomes of the conclusion
+    elif met and worst.holds is False:
+        outcome = Outcome.VIOLATED
     else:
-        outcome = Outcome.HOLDS_BEYOND if worst.holds else Outcome.HYPOTHESIS_NOT_MET
+        outcome = Outcome.INCONCLUSIVE
     missing = sum(not h.holds for h in hypotheses)
-    note = f"; outside the theorem: {missing} of {len(hypotheses)} hypotheses not met"
+    note = f"{OUTSIDE}{missing} of {len(hypotheses)} hypotheses not met"
     return Verdict(
         claim=claim.id,
         verdict=outcome,

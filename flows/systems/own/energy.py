@@ -63,10 +63,11 @@ LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
 EXPONENTIAL = 3.0
 
 
-def first_time(curvature: Array) -> float:
-    """`T0`: time at which the flow begins to move, from the Hessian at the start."""
-    largest = float(np.abs(curvature).max(initial=0.0))
-    return 1 / largest if 1e-200 < largest < math.inf else 1.0
+def first_time(state: Array, slope: Array, curvature: Array) -> float:
+    """`T0`: time in which curvature, or a move by the size of the state, changes the gradient."""
+    size = float(np.abs(state).max(initial=0.0)) or 1.0
+    rate = float(np.abs(curvature).max(initial=0.0) + np.abs(slope).max(initial=0.0) / size)
+    return 1 / rate if 1e-200 < rate < math.inf else 1.0
 
 
 def floor(h: Array, since: float) -> Array:

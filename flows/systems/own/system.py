@@ -400,7 +400,7 @@ class OwnSystem(System):
         if isinstance(nodes, str):
             return Frame(), self._sound(start)
         rule = None if nodes is None else nodes.rule
-        unit = energy.first_time(self._loss.hessian(start, rule))
+        unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
         places = [arb(x) for x in start.tolist()]
         return Frame(unit), self._read([places], np.array([unit]), 0.0, 0.0, nodes).at(0)
 

@@ -306,3 +306,18 @@ def test_every_system_says_what_its_page_shows(name):
     assert registry.portraits(name) and registry.story(name).found
     for one in registry.cases(name):
         assert one.system.name == name and one.figures
+
+
+def test_hypotheses_are_said_in_words(page):
+    table = page.partition('<table class="hypotheses">')[2].partition("</table>")[0]
+    assert "d = 2, not ≥ log(100 n)" in table and "<td>met</td>" in table
+    assert "needed</th>" not in table
+
+
+def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
+    formula = (
+        r"\frac{d}{dt} x = - a x + \left(b - c\right) y - \sum_{k=1}^{n} - b_{k} x_{k} x y z u v"
+    )
+    found = html.pieces(formula)
+    assert len(found) == 4 and "".join(x.removeprefix("{}") for x in found) == formula
+    assert html.pieces("a - b = c - d") == ["a - b", " = c - d"]  # a short one stays

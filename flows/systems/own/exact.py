@@ -49,6 +49,8 @@ SUM_BITS = 2300
 AGREE = 1e-30
 # Spacing and reach of the first fixed rule, how often they are refined, and its largest number.
 SPACING, REACH, FARTHER, REFINED, MOST_NODES = 0.5, 15.0, 4.0, 7, 2000
+# Not a half: a rule and its half would mistake the same oscillations for slow ones.
+FINER = 0.625
 
 
 class Unknown(ValueError):
@@ -232,10 +234,10 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
                 return None
             spacing, before = SPACING, at(SPACING, reach)
             while 2 * reach / spacing <= MOST_NODES:
-                finer = at(spacing / 2, reach)
+                finer = at(FINER * spacing, reach)
                 if near(before, finer):
                     return Nodes(spacing, reach)
-                spacing, before = spacing / 2, finer
+                spacing, before = FINER * spacing, finer
     except (Undecided, NoBall):
         return None
     return None

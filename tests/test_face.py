@@ -25,9 +25,9 @@ PUBLIC = {
         worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",
-    potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Hypothesis Identity Inequality
-        Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements Term
-        UpperBound auxiliaries claims marks potentials statements symbol""",
+    potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
+        Inequality Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements
+        Term UpperBound auxiliaries claims flow marks potentials statements symbol""",
 }
 FACES = {
     flows: ROOT / "flows",

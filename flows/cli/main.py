@@ -31,7 +31,20 @@ _force = click.option("--force", is_flag=True, help="Replace an existing output 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(epilog=examples.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands whose list has the first sentence of each uncut, in as many lines as it needs."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; its first paragraph is what the list says."""
+        cmd.short_help = " ".join((cmd.help or "").partition("\n\n")[0].split())
+        super().add_command(cmd, name)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=examples.POPFLOW,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="popflow")
 def commands() -> None:
     """Derive, integrate, check and show population gradient flows."""

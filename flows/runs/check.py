@@ -20,7 +20,7 @@ from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
 from flows.runs.relation import claim_of
 from flows.runs.uncertainty import Uncertainty
-from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
+from flows.runs.verdict import OUTSIDE, HypothesisResult, Outcome, Verdict, Verdicts
 from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
@@ -99,7 +99,7 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
     else:
         outcome = Outcome.INCONCLUSIVE
     missing = sum(not h.holds for h in hypotheses)
-    note = f"; outside the theorem: {missing} of {len(hypotheses)} hypotheses not met"
+    note = f"{OUTSIDE}{missing} of {len(hypotheses)} hypotheses not met"
     return Verdict(
         claim=claim.id,
         verdict=outcome,

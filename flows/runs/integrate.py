@@ -25,11 +25,10 @@ from flows.core.problem import (
 )
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
-from flows.runs.given import given_potentials
+from flows.runs.given import given_at
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
 from flows.solvers.choice import UNDAMPED, Solver, solver_for
-from potentials.potential import Potential
 
 REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
@@ -106,10 +105,7 @@ def integrate(
     every output time up to 1e12, at ``1e-13`` to 1e-11.
     """
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
-    given: tuple[Potential, ...] = ()
-    if potentials is not None:  # before the run, which may take long
-        frame, state = system.reduce(system.check_start(start))
-        given = given_potentials(system, frame, state.at(None), potentials)
+    given = given_at(checked_system(system), start, potentials)  # before the run, which may be long
     return replace(follow(system, start, request, progress=progress), given=given)
 
 

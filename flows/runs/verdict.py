@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -12,6 +12,10 @@ from typing import Any, Literal
 from potentials.source import Source
 
 __all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code"]
+
+
+#: How a message goes on where hypotheses are not met.
+OUTSIDE = "; outside the theorem: "
 
 
 class Outcome(StrEnum):
@@ -136,6 +140,55 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return _table([self])
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """Labels and texts of what a person wants to know: claimed, measured, not met.
+
+        Yields
+        ------
+        label, text : str
+            The label is empty where the text goes on with the one before.
+        """
+        yield "claimed", self.statement
+        if self.reading:
+            yield "read as", self.reading
+        yield "measured", self._found()
+        if self.constant is not None and self.conclusion:
+            at = "" if self.compared == "sides" else f", needed at t = {self.attained_at:.6g}"
+            yield "constant", f"{self.constant:.6g} is the sharpest that this run allows{at}"
+        if self.resolution is not None:
+            yield "resolution", self._resolved()
+        unmet = [str(h) for h in self.hypotheses if not h.holds]
+        for k, text in enumerate(dict.fromkeys(unmet)):
+            yield "not met" if k == 0 else "", text
+
+    def _found(self) -> str:
+        """Both sides with their direction, and where it is tightest."""
+        if (
+            self.measured is None
+            or self.bound is None
+            or not self.relation
+            or self.conclusion is None
+        ):
+            return self.message.partition(OUTSIDE)[0].removesuffix(f"; {self.reading}")
+        error = "" if self.error is None else f"; error {self.error:.1e}"
+        relation = self.relation.replace("==", "=")
+        if self.compared == "exponents":
+            margin = "" if self.error is None else f" ± {self.error:.1e}"
+            return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
+        at = f" at t = {self.attained_at:.6g}"
+        if not self.conclusion:
+            return (
+                f"{self.measured:.6g}, not {relation} {self.bound:.6g}{at}, where it fails most"
+                f"{error}"
+            )
+        return f"{self.measured:.6g} {relation} {self.bound:.6g}{at}, where it is tightest{error}"
+
+    def _resolved(self) -> str:
+        """By how much the claim could be sharper."""
+        if self.compared == "sides":
+            return f"a constant that differs by less than {self.resolution:.1e} is not told apart"
+        return f"it would not hold if it were sharper by more than t^{self.resolution:.1e}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""

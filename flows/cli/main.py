@@ -255,7 +255,10 @@ def inspect(
         write_file(out, potential_figure(result, potential).savefig)
     output.show(output.course_table(result, potential))
     if any(map(math.isnan, result.potential(potential)[0].ravel().tolist())):
-        click.echo(f"\n{potential} is unknown where it is nan; the run says: {result.message}")
+        click.echo(
+            f"\n{potential} is nan where it is undefined, or where its error exceeds what is left"
+            f" of it; the run: {result.message}"
+        )
     _wrote(out)
     return 0 if result.completed else 4
 

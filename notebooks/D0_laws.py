@@ -149,7 +149,13 @@ compare(
 )
 (law,) = late_time_law((u * v) ** 2 / 2, [u, v], {u: sp.Rational(1, 2), v: 0}).laws
 start = [(0.25 + 0.01) ** 0.5, 0.1]
-compare("u v, unbalanced", "2 |delta|", law, flows.integrate(product, start, 40.0), NONE)
+compare(
+    "u v, unbalanced",
+    "2 |delta|",
+    law,
+    flows.integrate(product, start, 40.0),
+    "Tarmoun et al. 2021",
+)
 
 # %% [markdown]
 # ## Factorisations that fail

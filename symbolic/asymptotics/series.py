@@ -202,7 +202,7 @@ class SeriesRing:
         small: Series = {}
         for w, p in higher.items():
             if w - m <= self.order:
-                quotient, remainder = p.div(rest[m])
+                quotient, remainder = self._divided(p, rest[m])
                 inverse = self._atom(rest[m], Fraction(-1), -m) if remainder else {}
                 small[w - m] = p * inverse[-m] if remainder else quotient
         return self.times(found, self.compose(lambda k: sp.binomial(q, k), small))
@@ -278,11 +278,27 @@ class SeriesRing:
                     head += self.ring({(*monomial[:k], 0, *monomial[k + 1 :]): c})
                 else:
                     rest += self.ring({monomial: c})
-            quotient, remainder = head.div(atom.form)
+            quotient, remainder = self._divided(head, atom.form)
             if remainder:
                 return p
             p = rest + quotient * self.ring.gens[k] ** (top - 1)
         return p
+
+    def _divided(self, p: PolyElement, form: PolyElement) -> tuple[PolyElement, PolyElement]:
+        """Quotient and remainder; of decimals, whose long division has no end, by one term only."""
+        if not self.decimal:
+            return p.div(form)
+        if len(form) != 1:
+            return self.ring.zero, p
+        ((below, divisor),) = form.terms()
+        quotient, rest = self.ring.zero, self.ring.zero
+        for monomial, c in p.terms():
+            powers = tuple(a - b for a, b in zip(monomial, below, strict=True))
+            if min(powers) < 0:
+                rest += self.ring({monomial: c})
+            else:
+                quotient += self.ring({powers: c / divisor})
+        return quotient, rest
 
     def _nonzero(self, series: Series) -> Series:
         """Series without parts that are zero; of decimals, without their rounding."""
@@ -336,7 +352,7 @@ class SeriesRing:
                 continue
             form = sum_of_squares(self.expression(atom.form), self.variables)
             exponent = q * e
-            while q > 0 and not (found := polynomial.div(atom.form))[1]:
+            while q > 0 and not (found := self._divided(polynomial, atom.form))[1]:
                 polynomial, exponent = found[0], exponent + 1
             factors.append(form**exponent if q else sp.sign(form) ** e)
         names = self.variables

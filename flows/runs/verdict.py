@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from potentials.source import Source
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "not_told_apart"]
 
 
 #: How a message goes on where hypotheses are not met.
@@ -107,6 +107,9 @@ class Verdict:
         Where the conclusion holds: what the run may not tell. With an unspecified constant: the
         power of time by which the claim can be sharper and may still hold. Otherwise: the relative
         difference of constants that are not told apart.
+    exponent_resolution : float or None
+        Where the conclusion holds, and the claim has an exponent: the smallest change of it with
+        which the run would not let it hold, to a twentieth; infinite if there is none up to 10.
     statement, reading : str
         The claim in words and plain formulas, and what stands here for what the source leaves open.
     relation : {"<=", ">=", "==", ""}
@@ -128,6 +131,7 @@ class Verdict:
     attained_at: float | None
     message: str
     resolution: float | None = None
+    exponent_resolution: float | None = None
     statement: str = ""
     reading: str = ""
     relation: str = ""
@@ -186,8 +190,9 @@ class Verdict:
 
     def _resolved(self) -> str:
         """By how much the claim could be sharper."""
+        assert self.resolution is not None
         if self.compared == "sides":
-            return f"a constant that differs by less than {self.resolution:.1e} is not told apart"
+            return not_told_apart(self.resolution, self.exponent_resolution)
         return f"it would not hold if it were sharper by more than t^{self.resolution:.1e}"
 
     def to_json(self) -> dict[str, Any]:
@@ -204,6 +209,7 @@ class Verdict:
             "bound": _plain(self.bound),
             "error": _plain(self.error),
             "resolution": _plain(self.resolution),
+            "exponent_resolution": _plain(self.exponent_resolution),
             "hypotheses": [h.to_json() for h in self.hypotheses],
             "source": self.source.to_json(),
             "constant": _plain(self.constant),
@@ -238,6 +244,15 @@ def _table(verdicts: Iterable[Verdict]) -> str:
 
 def _plain(x: float | None) -> float | None:
     return float(x) if x is not None and math.isfinite(x) else None
+
+
+def not_told_apart(constant: float, exponent: float | None) -> str:
+    """Say how far a constant, and an exponent if there is one, could be from those of a claim."""
+    text = f"a constant that differs by less than {constant:.1e} is not told apart"
+    if exponent is None:
+        return text
+    other = f"an exponent that differs by less than {exponent:.2g}"
+    return f"{text}, nor is {other if math.isfinite(exponent) else 'any exponent within ten'}"
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

@@ -257,7 +257,9 @@ def read_formula(f: Any) -> Any:
             not any(b in ("n", "pi") or b[:1] in ("", "_", "~") for b in f["forall"]), "bound name"
         )
         guards = tuple(read_formula(g) for g in f["guards"])
-        return ("all", tuple(f["forall"]), guards, read_formula(f["body"]))
+        body = read_formula(f["body"])
+        need(body[0] == "rel" and all(g[0] != "all" for g in guards), "a quantifier inside another")
+        return ("all", tuple(f["forall"]), guards, body)
     need(f["op"] in (">=", ">", "="), "unknown relation")
     return rel(f["op"], read(f["of"], {}))
 

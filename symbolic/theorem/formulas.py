@@ -20,6 +20,11 @@ class Rel:
     poly: Poly
     op: str
 
+    def __post_init__(self) -> None:
+        """Refuse any other relation, which rules would read as one of these."""
+        if self.op not in (">=", ">", "=") or not isinstance(self.poly, Poly):
+            raise Refused(f"a relation is >=, > or = of a term, came {self.op!r}")
+
 
 @dataclass(frozen=True)
 class Distinct:
@@ -47,6 +52,8 @@ class Forall:
         """Refuse to bind a name that is reserved."""
         if any(name in ("n", "pi") or name[:1] in ("", "_", "~") for name in self.bound):
             raise Refused(f"{self.bound} may not be bound")
+        if not isinstance(self.body, Rel) or any(isinstance(g, Forall) for g in self.guards):
+            raise Refused("a quantifier has a relation as its body, and no other one inside")
 
 
 Formula = Rel | Distinct | Forall

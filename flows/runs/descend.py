@@ -174,7 +174,8 @@ class Iterates:
     def begin(cls, system: System, start: ArrayLike, request: DescentRequest) -> Iterates:
         """Descent that has not taken a step."""
         initial = system.check_start(start)
-        return cls(system, initial, *system.reduce(initial), request)
+        plain = system.in_doubles()
+        return cls(plain, initial, *plain.reduce(initial), request)
 
     def strides(self, longest: int) -> Strides:
         """Ask for strides of at most ``longest`` steps and record the states that are asked for.

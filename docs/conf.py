@@ -11,7 +11,8 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 import generate  # noqa: E402
 
-generate.everything(HERE / "generated", HERE.parent / "notebooks", HERE / "gallery")
+GUIDES = (HERE / "tutorial.md", *sorted((HERE / "howto").glob("*.md")))
+generate.everything(HERE / "generated", HERE.parent / "notebooks", HERE / "gallery", GUIDES)
 
 project = "popflow"
 author = "popflow authors"

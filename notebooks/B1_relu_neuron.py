@@ -75,8 +75,9 @@ for name in ("distance_decay_constant", "distance_vs_loss_constant", "loss_lower
 # **Lemma 30 without its factor.** The constants rest on the angle between the $z_i$ staying away
 # from zero. The paper prints $\kappa_{\max}(t) \geq \kappa_{\max}(0)/3$, and its proof mixes $/2$
 # and $/3$. The argument gives $\kappa_{\max}(t) \geq \min(\kappa_{\max}(0), \pi/2)$, and the right
-# angle is needed: beyond it $\kappa_{\max}$ can fall. That is why the constant above is
-# $152 \pi^2$ and not $342 \pi^2$.
+# angle is needed: beyond it $\kappa_{\max}$ can fall. With it, with both distances from the
+# longest $z_i$, and with the larger one of two opposite pulls instead of their sum, the constant
+# above is $34 \pi^2$ and not $342 \pi^2$.
 
 # %%
 wide = flows.ReLUNeuron(n=3, d=4)

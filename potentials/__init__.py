@@ -23,6 +23,7 @@ from potentials.notation import CONSTANTS, symbol
 from potentials.potential import LieDerivative, Potential, Term
 from potentials.source import Source
 from potentials.statements import Statements
+from potentials.substitution import Flow
 
 __all__ = [
     "CONSTANTS",
@@ -31,6 +32,7 @@ __all__ = [
     "Claim",
     "Comparison",
     "Conserved",
+    "Flow",
     "Hypothesis",
     "Identity",
     "Inequality",
@@ -46,6 +48,7 @@ __all__ = [
     "UpperBound",
     "auxiliaries",
     "claims",
+    "flow",
     "marks",
     "potentials",
     "statements",
@@ -58,6 +61,8 @@ _MODULES = {
     "score_matching": "potentials.score_matching",
     "matrix_factorization": "potentials.matrix_factorization",
 }
+
+_FLOWS = {name: f"{module}_flow" for name, module in _MODULES.items()}
 
 #: Systems with a file in this package.
 SYSTEMS = tuple(_MODULES)
@@ -142,6 +147,29 @@ def claims(system: str) -> tuple[Claim, ...]:
     Xu & Du 2023, arXiv:2302.10034, Theorem 14 (lower)
     """
     found: tuple[Claim, ...] = _module(system).CLAIMS
+    return found
+
+
+def flow(system: str) -> Flow:
+    """Return the flow of a system in the quantities of its proofs.
+
+    Parameters
+    ----------
+    system : str
+        One of `SYSTEMS`.
+
+    Returns
+    -------
+    Flow
+        What the Lie derivatives of the potentials are written in.
+
+    Raises
+    ------
+    ValueError
+        For an unknown system.
+    """
+    _module(system)
+    found: Flow = import_module(_FLOWS[system]).FLOW if system in _FLOWS else Flow()
     return found
 
 

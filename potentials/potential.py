@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import sympy as sp
 
-from potentials.notation import to_latex, total_derivative
+from potentials.notation import rate_symbol, to_latex, total_derivative
 from potentials.source import Source
+from potentials.substitution import Flow
 
 __all__ = ["LieDerivative", "Over", "Potential", "Reduce", "Term"]
 
@@ -46,12 +47,33 @@ class Term:
         """Return the term in LaTeX."""
         return self._reduced(self.expression, names)
 
-    def rate_latex(self, names: Mapping[str, str]) -> str:
-        """Return the rate of the term in LaTeX; of a maximum, that of the index attaining it."""
-        return self._reduced(total_derivative(self.expression), names, rate=True)
+    def rate_latex(
+        self, names: Mapping[str, str], flow: Flow | None = None, alone: bool = False
+    ) -> str:
+        """Return the rate of the term in LaTeX; of a maximum, that of the index attaining it.
 
-    def _reduced(self, body: sp.Expr, names: Mapping[str, str], rate: bool = False) -> str:
-        text = to_latex(body, names)
+        Parameters
+        ----------
+        names : mapping
+            LaTeX of the features.
+        flow : Flow, optional
+            Puts in the rates that it knows; the others are dots.
+        alone : bool
+            Whether nothing else stands in the formula.
+        """
+        if flow is None:
+            return self._reduced(total_derivative(self.expression), names, rate=True)
+        rate = flow.rate(self.expression)
+        text = flow.written(rate, names)
+        if alone and self.reduce in ("max", "min"):  # a long line that can be broken
+            index = "(i, j)" if self.over == "pair" else "i"
+            return rf"{text} \quad \text{{where }} {index} \text{{ attains the {self.reduce}imum}}"
+        return self._reduced(rate, names, rate=True, text=text)
+
+    def _reduced(
+        self, body: sp.Expr, names: Mapping[str, str], rate: bool = False, text: str = ""
+    ) -> str:
+        text = text or to_latex(body, names)
         if self.reduce is None:
             return text
         if rate and self.reduce != "sum":
@@ -131,19 +153,41 @@ class Potential:
         body = to_latex(self.expression, {**self.names, **self._written(self.expression)})
         return f"{self.latex_symbol} = {body}"
 
-    def lie_latex(self) -> str:
-        """Return the Lie derivative in LaTeX."""
-        expression = self.lie_derivative().expression
-        body = to_latex(expression, {**self.names, **self._written(expression)})
-        return rf"\frac{{d}}{{dt}} {self.latex_symbol} = {body}"
+    def lie_latex(self, flow: Flow | None = None) -> str:
+        """Return the Lie derivative in LaTeX.
 
-    def _written(self, expression: sp.Expr) -> dict[str, str]:
+        Parameters
+        ----------
+        flow : Flow, optional
+            The flow in the quantities of the proofs, which is put in for the rates; without it,
+            and where it does not know a rate, a dot is the rate along the flow.
+        """
+        expression = self.lie_derivative().expression
+        symbol = self.latex_symbol
+        bracketed = rf"\left( {symbol} \right)" if "/" in symbol else symbol
+        return rf"\frac{{d}}{{dt}} {bracketed} = {self._rate_written(expression, flow)}"
+
+    def _rate_written(self, expression: sp.Expr, flow: Flow | None) -> str:
+        """LaTeX of the rate; sums that the flow knows are multiplied by what stands before them."""
+        if flow is None:
+            return to_latex(expression, {**self.names, **self._written(expression)})
+        rates = {
+            rate_symbol(term.name): flow.rates.get(term.name, flow.rate(term.expression))
+            for term in self.terms
+            if term.reduce is None or term.name in flow.rates
+        }
+        put = expression.xreplace(rates)
+        return flow.written(put, {**self.names, **self._written(put, flow)})
+
+    def _written(self, expression: sp.Expr, flow: Flow | None = None) -> dict[str, str]:
         """LaTeX of the terms and their rates, in brackets where they meet other factors."""
-        left, right = ("", "") if expression.is_Symbol else (r"\left(", r"\right)")
         written = {}
         for term in self.terms:
+            one = expression.is_Symbol or (term.reduce is None and term.expression.is_Symbol)
+            left, right = ("", "") if one else (r"\left(", r"\right)")
             written[term.name] = f"{left}{term.latex(self.names)}{right}"
-            written[f"{term.name}_dot"] = f"{left}{term.rate_latex(self.names)}{right}"
+            rate = term.rate_latex(self.names, flow, expression.is_Symbol)
+            written[f"{term.name}_dot"] = f"{left}{rate}{right}"
         return written
 
     def __str__(self) -> str:

@@ -478,7 +478,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Inequality(
         id="distance_decay_constant",
-        statement="phase 3: dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+        statement="phase 3: dZ/dt >= -34 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
         source=derived("eq. 66", "inequality"),
         hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),
         conclusions=(
@@ -508,7 +508,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     LowerBound(
         id="loss_lower_constant",
-        statement="phase 3: L(t)^(-1/3) <= 152 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
+        statement="phase 3: L(t)^(-1/3) <= 34 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
         "|v|^(2/3)) (t - T2) + (24 pi n^5 |v|)^(1/3)/Z(T2)",
         source=derived("Theorem 14", "lower"),
         hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.language.expectation import Expectation as Expectation
     from symbolic.language.program import NotSmooth as NotSmooth
     from symbolic.language.rate import D as D
+    from symbolic.theorem.proving import Statement as Statement
 
 _HOME = {
     "D": "symbolic.language.rate",
@@ -31,11 +32,12 @@ _HOME = {
     "LateTimeLaw": "symbolic.asymptotics.law",
     "NotSmooth": "symbolic.language.program",
     "PrintedForm": "symbolic.evidence.printed",
+    "Statement": "symbolic.theorem.proving",
     "Step": "symbolic.evidence.derivation",
     "late_time_law": "symbolic.asymptotics.derive",
 }
 
-__all__ = sorted([*_HOME, "DOCUMENTS", "derive", "printed_forms"])
+__all__ = sorted([*_HOME, "DOCUMENTS", "THEOREMS", "derive", "printed_forms", "theorems"])
 
 #: What can be derived, and the module that does it: systems, and lemmas that stand alone.
 DOCUMENTS = {
@@ -47,6 +49,13 @@ DOCUMENTS = {
     "gaussian": "symbolic.lemmas.gaussian",
     "mixture": "symbolic.lemmas.mixture",
     "mixture_frame": "symbolic.lemmas.mixture_frame",
+}
+
+#: Systems of which theorems are stated, and the module that proves them.
+THEOREMS = {
+    "relu_neuron": "symbolic.systems.relu_neuron.theorems",
+    "gmm_em": "symbolic.systems.gmm_em_theorems",
+    "matrix_factorization": "symbolic.systems.matrix_factorization.theorems",
 }
 
 # Systems whose paper's formulas are put to the machine.
@@ -109,6 +118,33 @@ def printed_forms(system: str) -> tuple[PrintedForm, ...]:
     """
     forms: tuple[PrintedForm, ...] = _module(system, _PRINTED).printed_forms()
     return forms
+
+
+def theorems(system: str) -> tuple[Statement, ...]:
+    """Prove the theorems about a system, from the rules of `symbolic.theorem.kernel`.
+
+    Parameters
+    ----------
+    system : str
+        One of `THEOREMS`.
+
+    Returns
+    -------
+    tuple of Statement
+        Each has a `theorem`, made by the kernel: `theorem.hyps` and `theorem.concl`.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known.
+
+    Examples
+    --------
+    >>> [s.name for s in theorems("gmm_em")]
+    ['squared_norms', 'squared_norms_fall']
+    """
+    proved: tuple[Statement, ...] = _module(system, THEOREMS).theorems()
+    return proved
 
 
 def _module(name: str, known: dict[str, str]) -> Any:

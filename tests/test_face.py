@@ -24,10 +24,10 @@ PUBLIC = {
         load_ensemble local_exponent sensitivity tail_constant threshold verify
         worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
-        PrintedForm Step derive late_time_law printed_forms""",
-    potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Hypothesis Identity Inequality
-        Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements Term
-        UpperBound auxiliaries claims marks potentials statements symbol""",
+        PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",
+    potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity
+        Inequality Invariant LieDerivative LowerBound Mark Potential Rate SYSTEMS Source Statements
+        Term UpperBound auxiliaries claims flow marks potentials statements symbol""",
 }
 FACES = {
     flows: ROOT / "flows",

@@ -19,11 +19,13 @@ ROOMS = {
     "symbolic.evidence": {"symbolic.language"},
     "symbolic.lemmas": {"symbolic.language", "symbolic.evidence"},
     "symbolic.asymptotics": {"symbolic.language", "symbolic.evidence"},
+    "symbolic.theorem": {"symbolic.language", "symbolic.evidence"},
     "symbolic.systems": {
         "symbolic.language",
         "symbolic.evidence",
         "symbolic.lemmas",
         "symbolic.asymptotics",
+        "symbolic.theorem",
     },
     "symbolic": {"symbolic"},
     "potentials": {"symbolic"},

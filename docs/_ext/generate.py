@@ -50,7 +50,7 @@ INDENT = " " * 3
 SEEN = re.compile(r"(<[^>]+>)|([\\`*_{}\[\]$|~^])")
 
 
-def everything(target, notebooks, examples):
+def everything(target, notebooks, examples, guides=()):
     """Write all generated pages and figures anew.
 
     Parameters
@@ -61,9 +61,11 @@ def everything(target, notebooks, examples):
         Where the notebooks are.
     examples : Path
         Where the examples of the gallery are.
+    guides : sequence of Path
+        Pages whose `figure` is drawn if they show it.
     """
     shutil.rmtree(target, ignore_errors=True)
-    for name in ("api", "theory", "notebooks", "gallery"):
+    for name in ("api", "theory", "notebooks", "gallery", "guides"):
         (target / name).mkdir(parents=True)
     for path in sorted(notebooks.glob("*.ipynb")):
         shutil.copy(path, target / "notebooks")
@@ -73,6 +75,10 @@ def everything(target, notebooks, examples):
         (target / "api" / f"{module}.rst").write_text(module_page(module))
     for system in potentials.SYSTEMS:
         (target / "theory" / f"{system}.md").write_text(theory_page(system, notebooks))
+    for path in guides:
+        drawn = target / "guides" / f"{path.stem}.svg"
+        if f"generated/guides/{drawn.name}" in path.read_text():
+            draw(path, drawn)
     (target / "gallery.md").write_text(gallery(examples, notebooks, target / "gallery"))
 
 
@@ -152,7 +158,8 @@ def theory_page(system, notebooks):
         f"{paper.authors} {paper.year}, [arXiv {paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
         f" {opening} lists what the packages know, generated from their expressions.",
         "## Potentials",
-        *(potential(p) for p in stated.potentials),
+        *flow_of(system),
+        *(potential(p, potentials.flow(system)) for p in stated.potentials),
         "## Claims",
         "A verdict on each comes from `flows.check(run)`; a constant $C$ or $c$ is one that the"
         " paper leaves open, and it is measured.",
@@ -186,10 +193,17 @@ def escaped(text):
     return re.sub(r"([\\`*_{}\[\]<>$#|~^])", r"\\\1", text)
 
 
-def potential(p):
+def flow_of(system):
+    """The flow in the quantities of the proofs, in which Lie derivatives are written."""
+    lines = potentials.flow(system).latex()
+    found = [part for formula, words in lines for part in (display(formula), typeset(words))]
+    return ["The rates below are written in the flow of these quantities:", *filter(None, found)]
+
+
+def potential(p, flow):
     """Definition, derivative along the flow, domain and source of a potential."""
     where = f"Domain: {typeset(p.domain)}. Source: {escaped(str(p.source))}."
-    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex()), where])
+    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex(flow)), where])
 
 
 def claim(c):

@@ -64,6 +64,11 @@ LAW = _examples(
     "popflow law gmm_em --n 3 --d 2 --weights 0.2,0.3,0.5",
     "popflow law run.nc --json",
 )
+PROVE = _examples(
+    "popflow prove relu_neuron --theorem loss_lower --trusted",
+    "popflow prove relu_neuron --json theorems.json --latex theorems.tex",
+    "popflow prove --check theorems.json",
+)
 ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",

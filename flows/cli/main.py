@@ -20,6 +20,7 @@ from flows.cli.ensemble import ensemble
 from flows.cli.law import law
 from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
+from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
@@ -30,7 +31,20 @@ _force = click.option("--force", is_flag=True, help="Replace an existing output 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.group(epilog=examples.POPFLOW, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands whose list has the first sentence of each uncut, in as many lines as it needs."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; its first paragraph is what the list says."""
+        cmd.short_help = " ".join((cmd.help or "").partition("\n\n")[0].split())
+        super().add_command(cmd, name)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=examples.POPFLOW,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="popflow")
 def commands() -> None:
     """Derive, integrate, check and show population gradient flows."""
@@ -296,7 +310,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (ensemble, certify, verify, law):
+for _command in (ensemble, certify, verify, law, prove):
     commands.add_command(_command)
 
 

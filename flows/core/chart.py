@@ -63,22 +63,26 @@ class Clock:
         ``T0`` of the power clock.
     exponential : bool
         Which of the two clocks this is.
+    unit : float
+        Time in which the power clock begins to be logarithmic, ``t = t_start + unit expm1(tau)``;
+        compiled clocks (:func:`wrap`) know 1 alone.
     """
 
     t_start: float
     decay: Array
     offset: float = 1.0
     exponential: bool = False
+    unit: float = 1.0
 
     def tau(self, t: Array | float) -> Any:
         """Solver time of the time ``t``."""
         since = np.asarray(t, dtype=float) - self.t_start
-        return since if self.exponential else np.log1p(since)
+        return since if self.exponential else np.log1p(since / self.unit)
 
     def time(self, tau: Array | float) -> Any:
         """Time of the solver time ``tau``."""
         since = np.asarray(tau, dtype=float)
-        return self.t_start + (since if self.exponential else np.expm1(since))
+        return self.t_start + (since if self.exponential else self.unit * np.expm1(since))
 
     @property
     def outlived(self) -> float:
@@ -131,6 +135,9 @@ class Chart:
         Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
     lanes : Lanes, optional
         The raw field for many members at once.
+    auto : tuple of (str, float)
+        What the method ``auto`` tries here, as :attr:`flows.core.system.System.auto`; that of the
+        system where it is empty.
     """
 
     clock: Clock
@@ -141,6 +148,7 @@ class Chart:
     shape: NDArray[np.int64]
     krylov: bool = False
     lanes: Lanes | None = None
+    auto: tuple[tuple[str, float], ...] = ()
 
     @property
     def y0(self) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
@@ -44,6 +44,8 @@ class Piece(abc.ABC):
     """Smooth piece of a run. Concrete ones are frozen dataclasses that know where they began."""
 
     chart: Chart
+    #: Whether it counts against the number of pieces that a run may have.
+    counted: ClassVar[bool] = True
 
     @abc.abstractmethod
     def decode(self, raw: Array) -> Any:

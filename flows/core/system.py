@@ -99,6 +99,24 @@ class DifferentiableFlow(NamedTuple):
     user: Callable[[float, Array], tuple[float, Array]]
 
 
+class Excess(NamedTuple):
+    """Loss above its limit, `L - L*`.
+
+    Parameters
+    ----------
+    value : ndarray, shape (T,)
+        NaN where it is not known.
+    limit : float
+        `L*`; NaN where it is not known.
+    reason : str
+        Why it is not known, or nothing.
+    """
+
+    value: Array
+    limit: float
+    reason: str = ""
+
+
 class Smooth(NamedTuple):
     """A flow in arithmetic with many digits: field, Jacobian, start, and the way back.
 
@@ -197,11 +215,16 @@ class System(abc.ABC):
         """States of a file, with what this system observes there."""
         return states
 
-    def at_tolerance(self, rtol: float, atol: float, damped: bool) -> Self:
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """System whose fields are at least as accurate as steps of these tolerances need.
 
-        `damped` says whether the steps damp their errors where the flow is stiff.
+        `damped` says whether the steps damp their errors where the flow is stiff, `multistep`
+        whether each chart begins with many small steps.
         """
+        return self
+
+    def in_doubles(self) -> Self:
+        """System whose charts hold the user's parameters, linearly and in doubles."""
         return self
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
@@ -309,6 +332,21 @@ class System(abc.ABC):
         """
         end = "_error"
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
+
+    def excess(self, frame: Any, states: Any, t: Array) -> Excess:
+        """Loss above its limit along a run; here above its infimum, which is 0.
+
+        The student can learn its teacher, so that 0 is the limit of a run which learns it. It is
+        not that of a run which ends at a critical point of positive loss.
+
+        Parameters
+        ----------
+        frame, states : object, State
+            Of the run.
+        t : ndarray, shape (T,)
+            The times.
+        """
+        return Excess(self.features(frame, states)["loss"], 0.0)
 
     @abc.abstractmethod
     def loss(self, state: Array) -> float:

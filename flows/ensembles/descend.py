@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import time as clock
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
@@ -45,6 +46,7 @@ def descend_ensemble(
     out: Any = None,
     chunk_size: int = CHUNK,
     progress: bool = False,
+    potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Ensemble:
     r"""Follow gradient descent ``w <- w - step_size * grad L(w)`` from many starts.
 
@@ -56,7 +58,7 @@ def descend_ensemble(
         A law of random starts, or the starts.
     step_size, steps
         As for :func:`flows.descend`.
-    observables, claims, workers, executor, out, chunk_size, progress
+    observables, claims, workers, executor, out, chunk_size, progress, potentials
         As for :func:`flows.integrate_ensemble`.
 
     Returns
@@ -90,7 +92,9 @@ def descend_ensemble(
         starts,
         Descent(request),
         request.times,
-        EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress),
+        EnsembleRequest(
+            observables, claims, workers, executor, out, chunk_size, progress, potentials
+        ),
     )
 
 

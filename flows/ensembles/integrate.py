@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
@@ -55,6 +56,7 @@ def integrate_ensemble(
     out: str | os.PathLike[str] | None = None,
     chunk_size: int | None = None,
     progress: bool = False,
+    potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Ensemble:
     r"""Follow ``dy/dt = -grad L(y)`` from many starts.
 
@@ -90,6 +92,9 @@ def integrate_ensemble(
         Members a chunk. A folder that was begun keeps its own.
     progress : bool
         Show a progress bar on standard error.
+    potentials : mapping of str to Expr, optional
+        Potentials of your own, as for :func:`flows.integrate`; they are kept beside the
+        observables.
 
     Returns
     -------
@@ -138,7 +143,9 @@ def integrate_ensemble(
         starts,
         procedure,
         np.concatenate([[0.0], request.times]),
-        EnsembleRequest(observables, claims, workers, executor, out, chunk_size, progress),
+        EnsembleRequest(
+            observables, claims, workers, executor, out, chunk_size, progress, potentials
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from flows.ensembles.starts import Law
 from flows.runs.check import check
 from flows.runs.rates import local_exponent
 from flows.runs.trajectory import Trajectory
+from potentials import Potential
 
 Rows = dict[str, NDArray[Any]]
 
@@ -51,6 +52,8 @@ class ChunkTask:
         Trailing shape of every quantity by name: observables, and ``NAME_exponent``.
     claims : tuple of str
         Ids of the claims that are checked.
+    given : tuple of Potential
+        Potentials beside those of the system.
     """
 
     system: System
@@ -58,6 +61,7 @@ class ChunkTask:
     times: int
     shapes: dict[str, tuple[int, ...]]
     claims: tuple[str, ...]
+    given: tuple[Potential, ...] = ()
 
     def __call__(self, starts: Law | NDArray[Any], first: int, count: int) -> Rows:
         """Rows of the members ``first, ..., first + count - 1``.
@@ -97,7 +101,7 @@ class ChunkTask:
                 if run.status == INTERRUPTED:
                     raise KeyboardInterrupt
                 try:
-                    self._record(rows, row, run)
+                    self._record(rows, row, replace(run, given=self.given))
                 except FAILURES as problem:
                     self._refuse(rows, row, problem)
         return rows
@@ -155,7 +159,9 @@ def quantity(run: Trajectory, name: str) -> Array:
     return run[name] if base == name else local_exponent(run, base)
 
 
-def shapes(system: System, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def shapes(
+    system: System, names: Iterable[str], given: tuple[Potential, ...] = ()
+) -> dict[str, tuple[int, ...]]:
     """Trailing shapes of observables and of their local exponents, from a start of the law.
 
     Raises
@@ -168,7 +174,7 @@ def shapes(system: System, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     run = Trajectory(
         system, np.zeros(1), frame, state.at(None), start, COMPLETED, "", {}, (), 0.0, {}
     )
-    found: dict[str, tuple[int, ...]] = {}
+    run, found = replace(run, given=given), {}
     for name in names:
         found[name] = run[name].shape[1:]
         try:

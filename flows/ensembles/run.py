@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array
@@ -24,6 +25,7 @@ from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
 from flows.ensembles.workers import AHEAD, finished, leave_if_unguarded
+from flows.runs.given import given_at
 from flows.runs.request import check_count
 from flows.runs.trajectory import provenance
 
@@ -44,6 +46,7 @@ class EnsembleRequest:
     out: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
     progress: bool = False
+    potentials: Mapping[str, sp.Expr] | None = None
 
 
 def run_ensemble(
@@ -68,12 +71,15 @@ def run_ensemble(
     if chunk_size is None:
         chunk_size = procedure.chunk_size(size, workers)
     check_count("chunk_size", chunk_size)
+    own = given_at(system, system.initial(), request.potentials)
+    kept = dict.fromkeys((*request.observables, *(p.name for p in own)))
     task = ChunkTask(
         system,
         procedure,
         len(t),
-        shapes(system, dict.fromkeys(request.observables)),
+        shapes(system, kept, own),
         tuple(dict.fromkeys(request.claims)),
+        own,
     )
     folder = None if request.out is None else checked_path(request.out)
     _fits(task, size, min(chunk_size, size), workers, folder)
@@ -121,7 +127,9 @@ def _manifest(task: ChunkTask, starts: Law | NDArray[Any], t: Array) -> dict[str
     """Plain values that say what an ensemble is."""
     kind = type(task.procedure).__name__
     software = provenance(kind, task.procedure.provenance)
+    own = {p.name: str(p.expression) for p in task.given}
     return {
+        **({"potentials": own} if own else {}),
         "system": task.system.name,
         "parameters": task.system.parameters,
         "procedure": {"kind": kind, **task.procedure.provenance},

@@ -24,16 +24,21 @@ from potentials.notation import CONSTANTS, symbol
 from potentials.potential import Potential
 
 __all__ = [
+    "LOWEST_EXPONENT",
     "Panel",
     "Series",
     "claim_about",
     "claim_panels",
     "exponent_panel",
+    "exponential_until",
     "loss_panel",
     "potential_panels",
+    "rate_panel",
     "solved",
 ]
 
+# Below this local exponent at its end a loss falls faster than every power.
+LOWEST_EXPONENT = -5.0
 SPREAD = 30.0  # values that differ by more than this factor are drawn on a logarithmic axis
 RELATIONS = {"<=": "≤", ">=": "≥", "==": "="}
 
@@ -139,6 +144,29 @@ def exponent_panel(run: Run) -> Panel:
         (Series("t L'/L", exponent),),
         levels=tuple(sorted(powers)),
     )
+
+
+def exponential_until(run: Run) -> float | None:
+    """Time up to which a loss that falls faster than every power is known; None for another one."""
+    (curve,) = exponent_panel(run).series
+    known = np.flatnonzero(np.isfinite(curve.values))
+    if not len(known) or curve.values[known[-1]] >= LOWEST_EXPONENT:
+        return None
+    return float(run.t[known[-1]])
+
+
+def rate_panel(run: Run) -> Panel:
+    """Rate `d log L/dt` of the loss, from the state, for one that falls exponentially.
+
+    Parameters
+    ----------
+    run : Run
+        The trajectory.
+    """
+    (curve,) = exponent_panel(run).series
+    with np.errstate(all="ignore"):
+        rate = curve.values / np.asarray(run.t)
+    return Panel("Rate of the loss", "d log L/dt", (Series("d log L/dt", rate),))
 
 
 def potential_panels(run: Run, name: str) -> tuple[Panel, Panel]:

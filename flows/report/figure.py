@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flows.core.errors import unknown
-from flows.report.curves import claim_about, claim_panels, exponent_panel, loss_panel
+from flows.report.curves import (
+    LOWEST_EXPONENT,
+    claim_about,
+    claim_panels,
+    exponent_panel,
+    exponential_until,
+    loss_panel,
+    rate_panel,
+)
 from flows.report.drawing import (
     BLACK,
     DASHES,
@@ -25,9 +33,6 @@ from flows.runs.quantities import Run
 from potentials.claim import Claim
 
 __all__ = ["loss_figure", "potential_figure"]
-
-# Below this local exponent at its end a loss falls faster than every power.
-LOWEST_EXPONENT = -5.0
 
 
 @styled
@@ -56,10 +61,11 @@ def loss_figure(run: Run) -> Figure:
 
     (curve,) = exponent.series
     known = np.flatnonzero(np.isfinite(curve.values))
-    if len(known) and curve.values[known[-1]] < LOWEST_EXPONENT:
-        rate = curve.values[known] / t[known]
+    until = exponential_until(run)
+    if until is not None:
+        rate = rate_panel(run).series[0].values[known]
         below.plot(t[known], rate, **line_style(0), label=r"$d \log L/dt$")
-        below.set_xlim(0.0, t[known[-1]])
+        below.set_xlim(0.0, until)
         below.set_ylim(top=max(0.0, rate.max()))
         below.set_ylabel(r"$d \log L/dt$")
         time_label(below)

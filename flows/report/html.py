@@ -25,7 +25,18 @@ BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)
 NAMES = "sinh?|cosh?|tanh?|log|operatorname"
 FUNCTION = re.compile(rf"(?<!^)(?<![({{\[])\\({NAMES})\b")
 ARGUMENT = re.compile(rf"\\((?:{NAMES})\b(?: ?\^ ?(?:\w|{{[^{{}}]*}}))?) ?(?=\w|\\(?!left|,))")
-RELATION = re.compile(r" (=|\\le|\\ge) ")
+# Where a formula can be cut, and what must not be.
+OPEN = r"\\left ?(?:\\[A-Za-z]+|\\?.)|\\begin|[{(\[]"
+CLOSE = r"\\right ?(?:\\[A-Za-z]+|\\?.)|\\end|[})\]]"
+RELATIONS = r" (?:=|\\leq?|\\geq?|\\approx|\\implies) "
+TOKEN = r"\\[{{}}]|(?P<open>{})|(?P<close>{})|(?P<cut>(?={}))"
+RELATION = re.compile(TOKEN.format(OPEN, CLOSE, RELATIONS))
+TERM = re.compile(TOKEN.format(OPEN, CLOSE, rf"{RELATIONS}| [+-] | ?\\quad\b"))
+#: A piece that ends so goes on with what comes next.
+OPERATOR = re.compile(r"(?:^|=|\\(?:[lg]eq?|approx|implies|quad|(?:sum|int|prod|lim)\S*))\s*$")
+#: Signs of a formula beyond which it is cut before its terms.
+LONG = 40
+SIGN = re.compile(r"\\[A-Za-z]+|[{}\s]+")
 PLACE = Path(__file__).parent / "templates"
 # A word and a sign say the verdict, the colour only repeats them.
 SIGNS = {
@@ -87,17 +98,45 @@ def write_page(path: str | Path, text: str) -> None:
 
 
 def _math(latex: str) -> Markup:
-    """MathML, one row a formula, cut before its relation so that a narrow screen can wrap it."""
+    """MathML, one row a formula, in pieces so that a narrow screen can wrap it."""
     rows = []
     paired = BARS.sub(r"\\left|\1\\right|", latex)
     spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
     for formula in spaced.split(r" \qquad "):
-        cut = RELATION.search(formula)
-        left, right = (formula[: cut.start()], formula[cut.start() :]) if cut else (formula, "")
-        parts = [left, right] if right and left.count("{") == left.count("}") else [formula]
-        row = Markup("").join(Markup(convert(part, display="block")) for part in parts)
+        row = Markup("").join(Markup(convert(x, display="block")) for x in pieces(formula))
         rows.append(Markup('<div class="math">{}</div>').format(row))
     return Markup("\n").join(rows)
+
+
+def pieces(formula: str) -> list[str]:
+    r"""Cut a formula where a line may end: before a relation, and a long one before its terms too.
+
+    Parameters
+    ----------
+    formula : str
+        LaTeX.
+
+    Returns
+    -------
+    list of str
+        Nothing inside braces, brackets or an environment is cut.
+
+    Examples
+    --------
+    >>> pieces(r"a = \left(b + c\right)")
+    ['a', ' = \\left(b + c\\right)']
+    """
+    rule = TERM if len(SIGN.sub("x", formula)) > LONG else RELATION
+    found, depth, begin = [], 0, 0
+    for token in rule.finditer(formula):
+        depth += bool(token["open"]) - bool(token["close"])
+        before = formula[begin : token.start()]
+        if token["cut"] is not None and depth == 0 and not OPERATOR.search(before):
+            found.append(before)
+            begin = token.start()
+    found.append(formula[begin:])
+    # Behind something, if empty, a sign stands between two terms and is spaced so.
+    return [f"{{}}{x}" if x.startswith((" + ", " - ")) else x for x in found]
 
 
 def _number(x: float | None) -> Markup:

@@ -13,8 +13,10 @@ from flows.report.curves import (
     claim_about,
     claim_panels,
     exponent_panel,
+    exponential_until,
     loss_panel,
     potential_panels,
+    rate_panel,
 )
 from flows.report.formulas import prose
 from flows.report.plane import plane
@@ -39,17 +41,21 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
     Returns
     -------
     dict
-        ``t``, the output times after 0; ``loss``, ``exponent``; ``potentials``, each with its
+        ``t``, the output times after 0; ``loss``, ``exponent``; ``linear_until``, the end of a
+        linear time axis where the loss falls exponentially, and then ``exponent`` is the rate
+        d log L/dt; ``potentials``, each with its
         value, its derivative and the claim about it; ``claims``, each with its statement as HTML,
         its verdict, both sides and the slack; ``plane``, where the parameters are; ``marks``, times
         that are worth a line. Numbers that are undefined are null.
     """
     rows = np.flatnonzero(run.t > 0)
+    until = exponential_until(run)
     verdict_of = {v.claim: v for v in (check(run) if verdicts is None else verdicts)}
     return {
         "t": run.t[rows].tolist(),
         "loss": _panel(loss_panel(run), rows),
-        "exponent": _panel(exponent_panel(run), rows),
+        "exponent": _panel(exponent_panel(run) if until is None else rate_panel(run), rows),
+        "linear_until": until,
         "potentials": [
             {
                 "name": p.name,

@@ -18,6 +18,7 @@ from flows.report import html, paper
 from flows.report.case import Case
 from flows.report.cases import registry
 from flows.report.figure import potential_figure
+from flows.report.late_laws import beside
 from flows.report.run_page import run_values, verdict_rows
 from flows.runs.check import check
 from flows.runs.integrate import integrate
@@ -203,6 +204,8 @@ def shown(case: Case, draw: Drawing, number: int) -> Shown:
             "case": case,
             "broken": verdict_rows(case.broken, [check(run, c)[0] for c in case.broken]),
             "figures": figures,
+            # One run of a page shows what its theorems are worth; a law takes about a second.
+            "law": beside(run) if number == 1 else None,
             "files": {
                 p.name: draw.files(potential_figure(run, p.name), f"{stem}-{_slug(p.name)}")
                 for p in drawn

@@ -181,6 +181,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
         papers=papers,
         claims=claims,
         marks=potentials.marks(name),
+        flow=potentials.flow(name),
         potentials=potentials.potentials(name),
         derivation=derivation.text,
         portraits=[part for part in made if isinstance(part, Picture)],

@@ -20,7 +20,14 @@ from flows.runs.quantities import Quantities, Run, quantities_of
 from flows.runs.regime import Regime, late_regime
 from flows.runs.relation import claim_of
 from flows.runs.uncertainty import Uncertainty
-from flows.runs.verdict import HypothesisResult, Outcome, Verdict, Verdicts
+from flows.runs.verdict import (
+    OUTSIDE,
+    HypothesisResult,
+    Outcome,
+    Verdict,
+    Verdicts,
+    not_told_apart,
+)
 from potentials.claim import Claim, Hypothesis
 
 Mask = NDArray[np.bool_]
@@ -83,22 +90,27 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
     hypotheses = tuple(_hypothesis(run.quantities, h, times) for h in claim.hypotheses)
     met = all(h.holds for h in hypotheses)
 
-    worst = _worst(
-        [
-            measure(run, claim, c, mask, regime=regime, uncertainty=uncertainty)
-            for c, mask in zip(claim.comparisons, chosen, strict=True)
-        ]
-    )
-    if not worst.defined:
-        outcome = Outcome.INCONCLUSIVE if met else Outcome.HYPOTHESIS_NOT_MET
-    elif worst.holds is None:
-        outcome = Outcome.INCONCLUSIVE
-    elif met:
-        outcome = Outcome.HOLDS if worst.holds else Outcome.VIOLATED
+    results = [
+        measure(run, claim, k, mask, regime=regime, uncertainty=uncertainty)
+        for k, mask in enumerate(chosen)
+    ]
+    worst = _worst(results)
+    exponents = [r.exponent_resolution for r in results if r.exponent_resolution is not None]
+    exponent = min(exponents) if worst.holds and exponents else None
+    told = ""
+    if worst.resolution is not None and worst.compared == "sides":
+        told = f"; {not_told_apart(worst.resolution, exponent)}"
+    failed = any(not h.holds and h.known for h in hypotheses)
+    if worst.holds:
+        outcome = Outcome.HOLDS if met else Outcome.HOLDS_BEYOND
+    elif failed or not (met or worst.defined):
+        outcome = Outcome.HYPOTHESIS_NOT_MET  # whatever becomes of the conclusion
+    elif met and worst.holds is False:
+        outcome = Outcome.VIOLATED
     else:
-        outcome = Outcome.HOLDS_BEYOND if worst.holds else Outcome.HYPOTHESIS_NOT_MET
+        outcome = Outcome.INCONCLUSIVE
     missing = sum(not h.holds for h in hypotheses)
-    note = f"; outside the theorem: {missing} of {len(hypotheses)} hypotheses not met"
+    note = f"{OUTSIDE}{missing} of {len(hypotheses)} hypotheses not met"
     return Verdict(
         claim=claim.id,
         verdict=outcome,
@@ -110,9 +122,11 @@ def _verdict(run: Run, claim: Claim, regime: Regime, uncertainty: Uncertainty) -
         constant=worst.constant,
         attained_at=worst.attained_at,
         message=worst.message
+        + told
         + (note if missing else "")
         + (f"; {claim.reading}" if claim.reading else ""),
         resolution=worst.resolution,
+        exponent_resolution=exponent,
         statement=claim.statement,
         reading=claim.reading,
         relation=worst.relation,

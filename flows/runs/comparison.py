@@ -19,7 +19,8 @@ that has fallen to the end of doubles. Values and rates must agree.
 
 What holds comes with its *resolution*. With an open constant it is a power of time: what is claimed
 does not hold if it is sharper by a larger one. With an explicit constant it is the error, relative
-to both sides: a constant that is sharper than the tightest one by more is refuted.
+to both sides: a constant that is sharper than the tightest one by more is refuted. Where the claim
+has an exponent, the smallest change of it that the run refutes is found as well.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from flows.runs.quantities import Quantities, Run
 from flows.runs.rates import FIT_DECADES, FLOOR
 from flows.runs.regime import Regime
 from flows.runs.uncertainty import Uncertainty
-from potentials.claim import Claim, Comparison
+from potentials.claim import EXPONENT, Claim, Comparison
 from potentials.notation import rate_symbol, symbol
 
 Mask = NDArray[np.bool_]
@@ -64,6 +65,10 @@ FEWEST = 4
 RESOLVED = 1e-3
 #: Relative error of the trapezoidal rule on output times, eight a decade, for an exponential.
 SAMPLING = 0.05
+#: Changes of an exponent that are tried; between two of them it is looked more closely.
+CHANGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+#: ... to this factor.
+CLOSELY = 1.05
 #: Rounding of an expression in doubles, relative to its terms.
 ROUNDING = 1e-13
 
@@ -95,6 +100,7 @@ class ComparisonResult:
     attained_at: float | None = None
     message: str = ""
     resolution: float | None = None
+    exponent_resolution: float | None = None
     relation: str = ""
     compared: Literal["sides", "exponents", ""] = ""
 
@@ -108,13 +114,14 @@ def selected(quantities: Quantities, c: Comparison) -> Mask:
 def measure(
     run: Run,
     claim: Claim,
-    c: Comparison,
+    place: int,
     chosen: Mask,
     *,
     regime: Regime,
     uncertainty: Uncertainty,
 ) -> ComparisonResult:
-    """Decide one comparison of a claim where it is made (:func:`selected`)."""
+    """Decide one conclusion of a claim where it is made (:func:`selected`)."""
+    c = claim.comparisons[place]
     constant = sp.S.One if c.constant is None else c.constant
     # Factors that do not move only scale an open constant, and can leave the range of doubles.
     (lhs_scale, lhs_moving), (rhs_scale, rhs_moving) = (
@@ -136,11 +143,13 @@ def measure(
     error = error + ROUNDING * (np.abs(lhs) + np.abs(rhs))
     measured = _Sides(lhs, rhs, error, chosen, once)
     if not c.asymptotic:
-        found = _pointwise(run, c, measured)
+        found = _pointwise(run, claim, place, measured, uncertainty)
         if c.at_infinity and found.holds and not regime.begun:
             return replace(found, holds=None, message=_waiting(regime))
         return found
     found = _asymptotic(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
+    if not _has_exponent(claim, place):
+        found = replace(found, exponent_resolution=None)
     if found.constant is None:
         return found
     with np.errstate(over="ignore", under="ignore"):
@@ -177,14 +186,16 @@ def _waiting(regime: Regime) -> str:
 
 # Errors of zero and infinite ones leave quotients undefined where they are not looked at.
 @np.errstate(all="ignore")
-def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
+def _pointwise(
+    run: Run, claim: Claim, place: int, sides: _Sides, uncertainty: Uncertainty
+) -> ComparisonResult:
     """Compare the margin with its error at every selected point that has digits."""
+    c = claim.comparisons[place]
     lhs, rhs, error, chosen = sides.lhs, sides.rhs, sides.error, sides.chosen
     times = np.broadcast_to(run.quantities["t"].reshape(-1, *[1] * (lhs.ndim - 1)), lhs.shape)
     equal = c.relation == "=="
     size = np.maximum(np.abs(lhs), np.abs(rhs))
-    gap = rhs - lhs if c.relation == "<=" else lhs - rhs
-    margin = -np.abs(gap) if equal else gap
+    margin = _margin(c, lhs, rhs)
     violated = chosen & (margin < -error)
     resolved = chosen & (error < (RESOLVED if equal else 1.0) * size)
     undecided = resolved & (margin <= error) & (not equal)
@@ -207,9 +218,10 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     worst = np.unravel_index(int(np.argmin(urgency)), lhs.shape)
     tightest = None
     kept = resolved if resolved.any() else chosen
-    if not equal and (rhs[kept] > 0).all():
-        ratios = lhs[kept] / rhs[kept] * float(c.constant)  # type: ignore[arg-type]
-        tightest = float(ratios.max() if c.relation == "<=" else ratios.min())
+    stated = rhs[kept] / float(c.constant)  # type: ignore[arg-type]
+    if not equal and ((stated > 0).all() or (stated < 0).all()):
+        upper = (c.relation == "<=") == bool(stated[0] > 0)
+        tightest = float((lhs[kept] / stated).max() if upper else (lhs[kept] / stated).min())
     left = np.count_nonzero(chosen & ~resolved)
     note = f" (without {left} of {np.count_nonzero(chosen)} points, below their error)"
     message = (
@@ -218,8 +230,7 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
     )
     size = max(abs(lhs[worst]), abs(rhs[worst]))
     resolution = float(error[worst] / size) if holds else None
-    if holds:
-        message += f"; a constant that differs by less than {resolution:.1e} is not told apart"
+    exponent = _exponent_resolution(claim, place, resolved, uncertainty) if holds else None
     return ComparisonResult(
         holds,
         True,
@@ -230,9 +241,49 @@ def _pointwise(run: Run, c: Comparison, sides: _Sides) -> ComparisonResult:
         float(times[worst]),
         message,
         resolution,
+        exponent,
         c.relation,
         "sides",
     )
+
+
+def _margin(c: Comparison, lhs: Array, rhs: Array) -> Array:
+    """By how much a comparison holds."""
+    if c.relation == "==":
+        return -np.abs(lhs - rhs)
+    return rhs - lhs if c.relation == "<=" else lhs - rhs
+
+
+def _has_exponent(claim: Claim, place: int) -> bool:
+    """Whether a conclusion depends on the exponent of its claim."""
+    sides = claim.conclusions[place].lhs, claim.conclusions[place].rhs
+    return claim.exponent is not None and any(x.has(EXPONENT) for x in sides)
+
+
+def _exponent_resolution(
+    claim: Claim, place: int, resolved: Mask, uncertainty: Uncertainty
+) -> float | None:
+    """Find the smallest change of the exponent that fails somewhere; None without an exponent."""
+    stated, c = claim.conclusions[place], claim.comparisons[place]
+    if not _has_exponent(claim, place):
+        return None
+    p = float(claim.exponent)  # type: ignore[arg-type]
+
+    def fails(change: float) -> bool:
+        for exponent in (p + change, max(p - change, p / 2)):  # a power stays one
+            put = {EXPONENT.name: exponent}
+            lhs, rhs, error = uncertainty.compared(stated.lhs, c.constant * stated.rhs, c.over, put)
+            error = error + ROUNDING * (np.abs(lhs) + np.abs(rhs))
+            if (resolved & (_margin(c, lhs, rhs) < -error)).any():
+                return True
+        return False
+
+    high = next((x for x in CHANGES if fails(x)), math.inf)
+    low = high / 10
+    while low * CLOSELY < high and math.isfinite(high):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if fails(middle) else (middle, high)
+    return high
 
 
 def _asymptotic(
@@ -330,6 +381,7 @@ def _asymptotic(
     return replace(
         result,
         holds=holds,
+        exponent_resolution=float(abs(p / base) * unseen) if holds else None,
         measured=float(measured),
         bound=p,
         error=float(spread),

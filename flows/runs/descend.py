@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import functools
 import time as clock
-from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import sympy as sp
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
@@ -23,6 +24,7 @@ from flows.core.chart import Chart
 from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
 from flows.core.progress import time_bar
 from flows.core.system import System
+from flows.runs.given import given_at
 from flows.runs.request import DescentRequest
 from flows.runs.trajectory import Trajectory, provenance
 
@@ -39,6 +41,7 @@ def descend(
     steps: int = 50_000,
     *,
     progress: bool = False,
+    potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Trajectory:
     r"""Follow gradient descent ``w <- w - step_size * grad L(w)`` from ``start``.
 
@@ -54,6 +57,8 @@ def descend(
         Number of steps, at least 1.
     progress : bool
         Show a progress bar on standard error.
+    potentials : mapping of str to Expr, optional
+        Potentials of your own, as for :func:`flows.integrate`.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def descend(
     Raises
     ------
     InputError
-        For a start, step size or number of steps that cannot be used.
+        For a start, step size, number of steps or potential that cannot be used.
 
     Notes
     -----
@@ -88,6 +93,7 @@ def descend(
     begun = clock.perf_counter()
     request = DescentRequest(step_size, steps)
     request.check(system)
+    given = given_at(system, start, potentials)
     iterates = Iterates.begin(system, start, request)
     interrupted = False
     try:
@@ -100,7 +106,8 @@ def descend(
                     show(request.step_size * iterates.stats["steps"])
     except KeyboardInterrupt:
         interrupted = True
-    return iterates.trajectory(clock.perf_counter() - begun, interrupted)
+    run = iterates.trajectory(clock.perf_counter() - begun, interrupted)
+    return replace(run, given=given)
 
 
 class Stride(NamedTuple):
@@ -167,7 +174,8 @@ class Iterates:
     def begin(cls, system: System, start: ArrayLike, request: DescentRequest) -> Iterates:
         """Descent that has not taken a step."""
         initial = system.check_start(start)
-        return cls(system, initial, *system.reduce(initial), request)
+        plain = system.in_doubles()
+        return cls(plain, initial, *plain.reduce(initial), request)
 
     def strides(self, longest: int) -> Strides:
         """Ask for strides of at most ``longest`` steps and record the states that are asked for.

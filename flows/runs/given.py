@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import ArrayLike
 
 from flows.core.errors import InputError, unknown
 from flows.core.system import System
@@ -21,11 +22,36 @@ from potentials.notation import CONSTANTS, rate_symbol, symbol
 from potentials.potential import Potential, Term
 from potentials.source import Source
 
-__all__ = ["given_potentials"]
+__all__ = ["given_at", "given_potentials"]
 
-HERE = Source("this run", 2026, "", "given to flows.integrate", "definition")
+HERE = Source("this run", 2026, "", "given with the run", "definition")
 # What begins so names an array of a file.
 FILED = ("frame_", "sound_", "start_", "final_state_")
+
+
+def given_at(
+    system: System, start: ArrayLike, given: Mapping[str, sp.Expr] | None
+) -> tuple[Potential, ...]:
+    """Potentials of expressions by name, checked at a user's start; none for None.
+
+    Parameters
+    ----------
+    system : System
+        Whose quantities the symbols name.
+    start : array_like
+        User's parameters.
+    given : mapping of str to Expr, optional
+        As for :func:`given_potentials`.
+
+    Raises
+    ------
+    InputError
+        As there.
+    """
+    if given is None:
+        return ()
+    frame, state = system.reduce(system.check_start(start))
+    return given_potentials(system, frame, state.at(None), given)
 
 
 def given_potentials(

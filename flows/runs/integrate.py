@@ -25,11 +25,10 @@ from flows.core.problem import (
 )
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
-from flows.runs.given import given_potentials
+from flows.runs.given import given_at
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
-from flows.solvers.choice import UNDAMPED, Solver, solver_for
-from potentials.potential import Potential
+from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
 REFERENCE_DIGITS = 50
 # A dense Jacobian of so many unknowns takes 0.8 GB, and the solvers keep three of them.
@@ -106,10 +105,7 @@ def integrate(
     every output time up to 1e12, at ``1e-13`` to 1e-11.
     """
     request = Request(t_end, t_eval, method, rtol, atol, max_steps)
-    given: tuple[Potential, ...] = ()
-    if potentials is not None:  # before the run, which may take long
-        frame, state = system.reduce(system.check_start(start))
-        given = given_potentials(system, frame, state.at(None), potentials)
+    given = given_at(checked_system(system), start, potentials)  # before the run, which may be long
     return replace(follow(system, start, request, progress=progress), given=given)
 
 
@@ -220,11 +216,12 @@ def _pieces(
     """Piece after piece, until the last time is reached or a solver gives up."""
     times, rtol = request.times, request.rtol
     relative = ATOL_PER_RTOL * rtol if request.atol is None else request.atol
-    system = system.at_tolerance(rtol, relative, request.method not in UNDAMPED)
+    damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
+    system = system.at_tolerance(rtol, relative, damped, multistep)
     collected = [state.at(None)]
     frame, state, now, new, failure = system.begin(frame, state)
     events = list(new)
-    done = 0
+    done = counted = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
     status, message = COMPLETED, "reached the end"
     while done < len(times):
@@ -271,7 +268,8 @@ def _pieces(
         status, message = solution.status, solution.message
         if solution.stop is None:
             break
-        if stats["pieces"] >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
+        counted += piece.counted
+        if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
         frame, state, now, new, failure = piece.restart(solution.stop)

@@ -53,12 +53,16 @@ class Bound:
         By which power of time the bound is loose; negative if it is refuted.
     source : Source
         Of the claim.
+    claimed, derived : Fraction
+        Exponents of time of the bound, and of what it bounds once the law holds.
     """
 
     claim: str
     outcome: str
     slack: Fraction
     source: Source
+    claimed: Fraction
+    derived: Fraction
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -66,6 +70,8 @@ class Bound:
             "claim": self.claim,
             "outcome": self.outcome,
             "slack": str(self.slack),
+            "claimed": str(self.claimed),
+            "derived": str(self.derived),
             "source": str(self.source),
         }
 
@@ -98,9 +104,9 @@ def judged(degree: sp.Rational, claims: Sequence[Claim]) -> tuple[Bound, ...]:
     for claim in claims:
         slacks = [_slack(c, known) for c in claim.comparisons if _decided(c, known)]
         if slacks and None not in slacks:
-            slack = min(s for s in slacks if s is not None)
+            slack, claimed, derived = min(s for s in slacks if s is not None)
             outcome = "tight" if slack == 0 else "loose" if slack > 0 else "REFUTED"
-            found.append(Bound(claim.id, outcome, slack, claim.source))
+            found.append(Bound(claim.id, outcome, slack, claim.source, claimed, derived))
     return tuple(found)
 
 
@@ -111,12 +117,12 @@ def _decided(c: Comparison, known: Mapping[str, Fraction]) -> bool:
     return c.relation != "==" and bool(moving) and moving <= set(known)
 
 
-def _slack(c: Comparison, known: Mapping[str, Fraction]) -> Fraction | None:
-    """Power of time by which the comparison has room; None where a side has no power."""
+def _slack(c: Comparison, known: Mapping[str, Fraction]) -> tuple[Fraction, ...] | None:
+    """Power of time by which there is room, and those of both sides; None if one has no power."""
     left, right = (_order(side, known) for side in (c.lhs, c.rhs))
     if left is None or right is None:
         return None
-    return right - left if c.relation == "<=" else left - right
+    return (right - left if c.relation == "<=" else left - right), right, left
 
 
 def _order(side: sp.Expr, known: Mapping[str, Fraction]) -> Fraction | None:

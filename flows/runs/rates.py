@@ -41,7 +41,8 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
 
     .. math:: p(t) = t \, \dot\Phi / \Phi, \qquad \text{for the loss} \quad -t |\nabla L|^2 / L
 
-    so that `Phi ~ t^-3` gives `-3`. No output is differenced.
+    so that `Phi ~ t^-3` gives `-3`. No output is differenced. Of a run whose limit is known the
+    loss is meant above its limit (:attr:`flows.Trajectory.excess`).
 
     Parameters
     ----------
@@ -68,6 +69,14 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
 
 
 def _potential(quantities: Quantities, name: str) -> tuple[Array, Array]:
+    if name == "loss":  # above its limit, where that is known
+        try:
+            excess = quantities["excess"]
+        except (KeyError, InputError):
+            pass
+        else:
+            if np.isfinite(excess).any():
+                return excess, quantities["loss_dot"]
     try:
         return quantities[name], quantities[f"{name}_dot"]
     except KeyError:

@@ -23,7 +23,7 @@ from flows.core.files import checked_path
 from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
-from flows.core.system import System
+from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.given import given_potentials
 from flows.runs.quantities import Features, Quantities
@@ -183,10 +183,20 @@ class Trajectory:
         def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
-        return Features(
-            {name: np.concatenate([p[name] for p in found]) for name in found[0]},
-            {name: later(feature) for name, feature in self.system.costly.items()},
-        )
+        known = {name: np.concatenate([p[name] for p in found]) for name in found[0]}
+        costly = {name: later(feature) for name, feature in self.system.costly.items()}
+        above = {"excess": lambda: self.excess.value, "excess_dot": lambda: known["loss_dot"]}
+        return Features(known, {**costly, **above})
+
+    @functools.cached_property
+    def excess(self) -> Excess:
+        """Loss above its limit, ``L - L*``: value, limit and, where it is not known, the reason.
+
+        Of a built-in system it is the loss, whose infimum is 0. Of an own one the limit point is
+        found from the last state, with many digits; the limit is not known at a saddle, on the way
+        to infinity, of a flow without a power law, and of states that are doubles.
+        """
+        return self.system.excess(self.frame, self.states, self.t)
 
     @functools.cached_property
     def curvatures(self) -> Array | None:
@@ -215,7 +225,7 @@ class Trajectory:
 
     def __getitem__(self, name: str) -> Array:
         """Observable ``name`` at every time."""
-        if name in ("loss", "gradient_norm"):
+        if name in ("loss", "gradient_norm", "excess"):
             return self.features[name]
         return self.potential(name)[0]
 

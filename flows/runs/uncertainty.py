@@ -175,7 +175,9 @@ class Uncertainty(dict[str, "Array | None"]):
         value, rate = propagated(outer, values, errors)[1]
         return value, rate
 
-    def compared(self, lhs: sp.Expr, rhs: sp.Expr, over: Over) -> tuple[Array, Array, Array]:
+    def compared(
+        self, lhs: sp.Expr, rhs: sp.Expr, over: Over, given: Mapping[str, float] | None = None
+    ) -> tuple[Array, Array, Array]:
         """Both sides of a comparison and the error of their difference, at each time and index.
 
         Parameters
@@ -184,6 +186,8 @@ class Uncertainty(dict[str, "Array | None"]):
             In quantities by name.
         over : {"state", "neuron", "pair"}
             The index of the result.
+        given : mapping, optional
+            Exact numbers that stand for symbols.
 
         Returns
         -------
@@ -195,7 +199,8 @@ class Uncertainty(dict[str, "Array | None"]):
         InputError
             For an unknown quantity, and for one with values of another index.
         """
-        names = _names(lhs) | _names(rhs)
+        given = given or {}
+        names = (_names(lhs) | _names(rhs)) - set(given)
         values, shape = self._quantities.arguments(names, over)
         errors: dict[str, Array | None] = {}
         for k in names:
@@ -203,7 +208,8 @@ class Uncertainty(dict[str, "Array | None"]):
             if error is not None and over != "state" and error.ndim == 1:
                 error = error[:, None]
             errors[k] = error
-        (left, right), (error,) = propagated((lhs, rhs), values, errors, difference=True)
+        known = {k: np.float64(x) for k, x in given.items()}
+        (left, right), (error,) = propagated((lhs, rhs), values | known, errors, difference=True)
         return (
             np.broadcast_to(left, shape),
             np.broadcast_to(right, shape),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 from potentials.source import Source
 
-__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code"]
+__all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "not_told_apart"]
+
+
+#: How a message goes on where hypotheses are not met.
+OUTSIDE = "; outside the theorem: "
 
 
 class Outcome(StrEnum):
@@ -49,6 +53,11 @@ class HypothesisResult:
     relation: str
     unmet: str = ""
 
+    @property
+    def known(self) -> bool:
+        """Whether both sides are defined; what is unknown neither holds nor fails."""
+        return not (math.isnan(self.value) or math.isnan(self.needed))
+
     def __str__(self) -> str:
         """Return one line: that it is met, or what stands in its place."""
         return f"{self.text}: met" if self.holds else self.unmet or f"{self.text}: not met"
@@ -76,8 +85,10 @@ class Verdict:
     verdict : Outcome
         HOLDS: hypotheses and conclusion hold. VIOLATED: the hypotheses hold, the conclusion does
         not. HOLDS_BEYOND: the conclusion holds although a hypothesis does not. HYPOTHESIS_NOT_MET:
-        neither holds, or the conclusion has no meaning for this start; no contradiction.
-        INCONCLUSIVE: the margin is below its error, or the run is too short to say.
+        a hypothesis fails, and the conclusion fails as well, is undecided or has no meaning for
+        this start; the claim says nothing about it, whatever a longer run shows. INCONCLUSIVE: the
+        margin is below its error, the run is too short to say, or it is unknown whether the
+        hypotheses hold.
     measured, bound, error : float or None
         With an unspecified constant: the measured exponent, the claimed one, and the error of the
         measured one. Otherwise: left side, constant times right side, and the numerical error of
@@ -96,6 +107,9 @@ class Verdict:
         Where the conclusion holds: what the run may not tell. With an unspecified constant: the
         power of time by which the claim can be sharper and may still hold. Otherwise: the relative
         difference of constants that are not told apart.
+    exponent_resolution : float or None
+        Where the conclusion holds, and the claim has an exponent: the smallest change of it with
+        which the run would not let it hold, to a twentieth; infinite if there is none up to 10.
     statement, reading : str
         The claim in words and plain formulas, and what stands here for what the source leaves open.
     relation : {"<=", ">=", "==", ""}
@@ -117,6 +131,7 @@ class Verdict:
     attained_at: float | None
     message: str
     resolution: float | None = None
+    exponent_resolution: float | None = None
     statement: str = ""
     reading: str = ""
     relation: str = ""
@@ -129,6 +144,56 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         return _table([self])
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """Labels and texts of what a person wants to know: claimed, measured, not met.
+
+        Yields
+        ------
+        label, text : str
+            The label is empty where the text goes on with the one before.
+        """
+        yield "claimed", self.statement
+        if self.reading:
+            yield "read as", self.reading
+        yield "measured", self._found()
+        if self.constant is not None and self.conclusion:
+            at = "" if self.compared == "sides" else f", needed at t = {self.attained_at:.6g}"
+            yield "constant", f"{self.constant:.6g} is the sharpest that this run allows{at}"
+        if self.resolution is not None:
+            yield "resolution", self._resolved()
+        unmet = [str(h) for h in self.hypotheses if not h.holds]
+        for k, text in enumerate(dict.fromkeys(unmet)):
+            yield "not met" if k == 0 else "", text
+
+    def _found(self) -> str:
+        """Both sides with their direction, and where it is tightest."""
+        if (
+            self.measured is None
+            or self.bound is None
+            or not self.relation
+            or self.conclusion is None
+        ):
+            return self.message.partition(OUTSIDE)[0].removesuffix(f"; {self.reading}")
+        error = "" if self.error is None else f"; error {self.error:.1e}"
+        relation = self.relation.replace("==", "=")
+        if self.compared == "exponents":
+            margin = "" if self.error is None else f" ± {self.error:.1e}"
+            return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
+        at = f" at t = {self.attained_at:.6g}"
+        if not self.conclusion:
+            return (
+                f"{self.measured:.6g}, not {relation} {self.bound:.6g}{at}, where it fails most"
+                f"{error}"
+            )
+        return f"{self.measured:.6g} {relation} {self.bound:.6g}{at}, where it is tightest{error}"
+
+    def _resolved(self) -> str:
+        """By how much the claim could be sharper."""
+        assert self.resolution is not None
+        if self.compared == "sides":
+            return not_told_apart(self.resolution, self.exponent_resolution)
+        return f"it would not hold if it were sharper by more than t^{self.resolution:.1e}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""
@@ -144,6 +209,7 @@ class Verdict:
             "bound": _plain(self.bound),
             "error": _plain(self.error),
             "resolution": _plain(self.resolution),
+            "exponent_resolution": _plain(self.exponent_resolution),
             "hypotheses": [h.to_json() for h in self.hypotheses],
             "source": self.source.to_json(),
             "constant": _plain(self.constant),
@@ -178,6 +244,15 @@ def _table(verdicts: Iterable[Verdict]) -> str:
 
 def _plain(x: float | None) -> float | None:
     return float(x) if x is not None and math.isfinite(x) else None
+
+
+def not_told_apart(constant: float, exponent: float | None) -> str:
+    """Say how far a constant, and an exponent if there is one, could be from those of a claim."""
+    text = f"a constant that differs by less than {constant:.1e} is not told apart"
+    if exponent is None:
+        return text
+    other = f"an exponent that differs by less than {exponent:.2g}"
+    return f"{text}, nor is {other if math.isfinite(exponent) else 'any exponent within ten'}"
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

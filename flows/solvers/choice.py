@@ -19,6 +19,8 @@ TIGHT = 1e-11
 AUTO_TIGHT = (("Radau", 1.0), ("LSODA", 1.0), ("BDF", 1.0))
 #: Methods whose steps leave errors of the size of their tolerance also where the flow is stiff.
 UNDAMPED = ("CVODE",)
+#: Methods of several steps, which begin with the first order and many small steps.
+MULTISTEP = ("BDF", "CVODE", "LSODA")
 # Only CVODE solves linear systems by iteration.
 AUTO_KRYLOV = (("CVODE", 0.1),)
 
@@ -71,8 +73,9 @@ def solver_for(method: str, system: System) -> Solver:
 def _first_that_succeeds(problem: Problem, system: System) -> Solution:
     """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
-    tight = problem.rtol < TIGHT
-    order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else system.auto
+    own = () if problem.chart is None else problem.chart.auto
+    tight = problem.rtol < TIGHT and not own
+    order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else own or system.auto
     for method, fraction in order:
         margin = 1.0 if tight else fraction
         attempt = replace(

@@ -93,9 +93,19 @@ def attractors_of(
         form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
     )
     found = []
+    compiled: dict[str, Any] = {}
     for m in positive:
         attractor = sharpen(
-            form, z, reduced.degree, reduced.metric, numerical, m, turning, cone, parameters
+            form,
+            z,
+            reduced.degree,
+            reduced.metric,
+            numerical,
+            m,
+            turning,
+            cone,
+            parameters,
+            compiled,
         )
         if attractor is None:
             notes.append(f"a degenerate minimum of value {m.value:.6g} is left out")
@@ -202,9 +212,7 @@ def _value(attractor: Attractor) -> float:
         return float(attractor.value.evalf(30))
     if attractor.enclosure is not None:
         return float(attractor.enclosure.mid())
-    sample = attractor.bordered
-    point = dict(zip(sample.z, attractor.direction.tolist(), strict=True))
-    return float(sample.form.subs(point))
+    return float(attractor.bordered.compiled("numpy")[0](attractor.direction.tolist())[0])
 
 
 def _text(attractor: Attractor) -> str:

@@ -11,8 +11,9 @@ likewise ``nu = 0``. So every solution is a critical direction.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ __all__ = ["Bordered", "border"]
 
 # An entry is pinned if Newton's method gets there and the value of the form stays the same.
 SAME = 1e-9
-PASSES = 30
+PASSES, TURNS = 30, 12
 # Singular values of orbits' tangents above this are not zero.
 INDEPENDENT = 1e-6
 
@@ -101,27 +102,24 @@ class Bordered:
 
     def equations(self, backend: Any, u: Sequence[Any], one: Any) -> tuple[list[Any], list[Any]]:
         """Residual and Jacobian at ``u = (z, lambda, mu, nu)``; `one` is the number type's one."""
-        n = len(self.z)
+        n, zero = len(self.z), one * 0
         z, multipliers = list(u[:n]), list(u[n:])
-        matrices = [-self.metric]
-        matrices += [self.metric * x for x in self.rotations] + list(self.cone)
-        numbers = [[[_number(e, one) for e in m.row(i)] for i in range(n)] for m in matrices]
         both, second = self.compiled(backend)
         slope, curved = list(both(z))[1:], second(z, one)
-        images = [[_dot(row, z) for row in m] for m in numbers]
+        images = [[zero] * n for _ in self._matrices]
+        for image, matrix in zip(images, self._matrices, strict=True):
+            for i, j, p, q in matrix:
+                image[i] = image[i] + z[j] * p / q
         first = [
             slope[i] + _sum(multipliers[k] * images[k][i] for k in range(len(images)))
             for i in range(n)
         ]
-        zero = one * 0
-        jacobian = [
-            [
-                curved[j][i] + _sum(multipliers[k] * numbers[k][i][j] for k in range(len(numbers)))
-                for j in range(n)
-            ]
-            + [images[k][i] for k in range(len(images))]
-            for i in range(n)
-        ]
+        jacobian = [[curved[j][i] for j in range(n)] for i in range(n)]
+        for multiplier, matrix in zip(multipliers, self._matrices, strict=True):
+            for i, j, p, q in matrix:
+                jacobian[i][j] = jacobian[i][j] + multiplier * p / q
+        for i in range(n):
+            jacobian[i] += [image[i] for image in images]
         residual = [*first, (-_dot(images[0], z) - one) / 2]
         empty = [zero] * len(images)
         jacobian.append([-e for e in images[0]] + empty)
@@ -132,6 +130,14 @@ class Bordered:
             residual.append(_dot(images[k], z) / 2)
             jacobian.append(list(images[k]) + empty)
         return residual, jacobian
+
+    @functools.cached_property
+    def _matrices(self) -> list[list[tuple[int, int, int, int]]]:
+        """Matrices of the multipliers: places, numerators and denominators of their entries."""
+        whole = [-self.metric, *(self.metric * x for x in self.rotations), *self.cone]
+        return [
+            [(i, j, int(e.p), int(e.q)) for (i, j), e in sorted(m.todok().items())] for m in whole
+        ]
 
     def solved(self, u: Vector) -> Vector | None:
         """Newton's method in doubles from `u`; None where it does not converge."""
@@ -158,38 +164,37 @@ def border(
     direction: Vector,
     rotations: Sequence[sp.ImmutableMatrix],
     cone: Sequence[sp.ImmutableMatrix],
+    known: dict[str, Any] | None = None,
 ) -> tuple[Bordered, Vector]:
     """Choose rotations and pins for a direction, and turn it so that the pins are zero.
 
     As many entries as possible are brought to zero, so that what is left is often a number that
     can be recognised.
     """
-    g = np.array(metric, dtype=float)
-    chosen = _independent([np.array(x, dtype=float) for x in rotations], direction)
-    picked = tuple(rotations[k] for k in chosen)
-    value, n = numerical.value(direction)[0], len(z)
-    u = np.concatenate(
-        [direction, [float(numerical.degree) * value], np.zeros(len(picked) + len(cone))]
-    )
+    generators = [np.array(x, dtype=float) for x in rotations]
+    orbit, n = len(_independent(generators, direction)), len(z)
+    # From the last entry on: of vectors that turn together, one is left with one entry, the next
+    # with two, and so on.
     pins: list[int] = []
-    found = Bordered(form, z, metric, picked, (), tuple(cone))
-    for _ in range(len(picked)):
-        for j in np.argsort(np.abs(u[:n])):
-            if j in pins:
-                continue
-            trial = replace(found, pins=(*pins, int(j)))  # it shares what is compiled
-            turned = _pinned(picked, u[:n], [*pins, int(j)], g)
-            if turned is None:
-                continue
-            solved = trial.solved(np.concatenate([turned, u[n:]]))
-            if solved is None or abs(numerical.value(solved[:n])[0] - value) > SAME * abs(value):
-                continue
-            if not _fixed(picked, solved[:n], trial.pins):
-                continue
-            u = solved
-            pins.append(int(j))
+    turned = direction
+    for j in reversed(range(n)):
+        if len(pins) == orbit:
             break
-    return replace(found, pins=tuple(pins)), u
+        trial = _pinned(generators, turned, [*pins, j])
+        if trial is not None and _fixed(generators, trial, [*pins, j]):
+            turned = trial
+            pins.append(j)
+    picked = tuple(rotations[k] for k in _independent(generators, turned))
+    shared = {} if known is None else known
+    found = Bordered(form, z, metric, picked, tuple(pins), tuple(cone), shared)
+    value = numerical.value(direction)[0]
+    multipliers = np.zeros(1 + len(picked) + len(cone))
+    multipliers[0] = float(numerical.degree) * value
+    u = np.concatenate([turned, multipliers])
+    solved = found.solved(u)
+    if solved is not None and abs(numerical.value(solved[:n])[0] - value) <= SAME * abs(value):
+        u = solved
+    return found, u
 
 
 def _independent(matrices: Sequence[Vector], z: Vector) -> list[int]:
@@ -204,20 +209,17 @@ def _independent(matrices: Sequence[Vector], z: Vector) -> list[int]:
     return sorted(int(k) for k in order[: int((size > INDEPENDENT).sum())])
 
 
-def _fixed(rotations: Sequence[sp.ImmutableMatrix], z: Vector, pins: Sequence[int]) -> bool:
+def _fixed(rotations: Sequence[Vector], z: Vector, pins: Sequence[int]) -> bool:
     """Whether each pin takes one freedom away from the orbit."""
-    tangents = np.stack([np.array(x, dtype=float) @ z for x in rotations], axis=1)[list(pins)]
+    tangents = np.stack([x @ z for x in rotations], axis=1)[list(pins)]
     return bool(np.linalg.svd(tangents, compute_uv=False).min() > INDEPENDENT)
 
 
-def _pinned(
-    rotations: Sequence[sp.ImmutableMatrix], z: Vector, pins: Sequence[int], g: Vector
-) -> Vector | None:
+def _pinned(generators: Sequence[Vector], z: Vector, pins: Sequence[int]) -> Vector | None:
     """Turn `z` by its rotations until the pinned entries are zero."""
     from scipy.linalg import expm
 
-    generators = [np.array(x, dtype=float) for x in rotations]
-    for _ in range(PASSES):
+    for _ in range(TURNS):
         if np.abs(z[list(pins)]).max() < 1e-13:
             return z
         tangents = np.stack([x @ z for x in generators], axis=1)[list(pins)]
@@ -235,10 +237,6 @@ def _by_terms(terms: Terms, backend: Any) -> tuple[Callable[..., Any], Callable[
         lambda z: terms.gradient(z, numbers, z[0] * 0),
         lambda z, one: terms.hessian(z, numbers, one * 0),
     )
-
-
-def _number(e: sp.Expr, one: Any) -> Any:
-    return one * int(e.p) / int(e.q)
 
 
 def _dot(a: Sequence[Any], b: Sequence[Any]) -> Any:

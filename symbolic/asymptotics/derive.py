@@ -174,7 +174,7 @@ def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
     attractors, notes, flat = attractors_of(reduced, cone, follow)
     bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
-    checked = tuple(step.verify() for step in steps)
+    checked = tuple(step if step.finding else step.verify() for step in steps)
     known = _evidence(checked, found)
     laws, more = [], []
     for attractor in attractors:
@@ -249,7 +249,7 @@ def _exponential(
             check=check,
         ),
     )
-    checked = tuple(step.verify() for step in steps)
+    checked = tuple(step if step.finding else step.verify() for step in steps)
     _sound(checked)
     known = {**_evidence(checked, found), "rate": checked[-1].evidence}
     law = Law(

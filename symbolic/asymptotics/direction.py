@@ -20,6 +20,7 @@ from symbolic.asymptotics.sphere import Form, Minimum, Vector
 from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import NoBall, Undecided, lower
+from symbolic.language.program import Program, gradient
 
 __all__ = ["Attractor", "precisely", "sharpen"]
 
@@ -29,6 +30,10 @@ RADIUS = 1e-40
 NEWTON = 8
 # An entry is recognised if a fraction with a denominator up to this agrees to so many digits.
 DENOMINATOR, DIGITS = 20_000, 40
+# Digits of a direction that has no fractions.
+SHOWN = 60
+# A radicand below this on the sphere, in doubles, may be zero.
+VANISHING = 1e-24
 # Curvatures below this, relative to the value, belong to an orbit.
 FLAT = 1e-6
 
@@ -57,6 +62,8 @@ class Attractor:
         Part of the random starts that lead to a direction of this value.
     bordered : Bordered
         Its equations.
+    precise : tuple of Expr or None
+        The direction in fractions where it has some, otherwise to many digits; None if sampled.
     """
 
     direction: Vector
@@ -69,6 +76,7 @@ class Attractor:
     attracts: Evidence
     share: float
     bordered: Bordered
+    precise: tuple[sp.Expr, ...] | None
 
 
 def sharpen(
@@ -81,6 +89,7 @@ def sharpen(
     rotations: Sequence[sp.ImmutableMatrix],
     cone: Sequence[sp.ImmutableMatrix] = (),
     parameters: dict[sp.Symbol, sp.Expr] | None = None,
+    compiled: dict[str, Any] | None = None,
 ) -> Attractor | None:
     """Prove or enclose a local minimum; None if it is degenerate.
 
@@ -96,9 +105,14 @@ def sharpen(
         What leaves the form alone, and conserved forms that vanish.
     parameters : dict
         Numbers in place of the parameters.
+    compiled : dict
+        What is compiled of the form, to be shared by its minima.
     """
     sample = form.subs(parameters or {})
-    bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone)
+    compiled = {} if compiled is None else compiled
+    # In doubles the form is compiled already, for all axes at once.
+    compiled.setdefault("numpy", (numerical.all_of, lambda z, _: numerical.hessian(np.array(z))))
+    bordered, u = border(sample, z, metric, numerical, minimum.direction, rotations, cone, compiled)
     direction = numerical.normalised(np.asarray(u[: len(z)], dtype=float))
     curvatures = np.sort(numerical.curvatures(direction))
     orbit = len(bordered.rotations)
@@ -107,7 +121,8 @@ def sharpen(
     transverse = curvatures[np.argsort(np.abs(curvatures))][orbit:]
     if transverse.min(initial=np.inf) <= FLAT * abs(minimum.value):
         return None
-    precise = _newton(bordered, u)
+    steady = _without_vanishing_roots(bordered, direction)
+    precise = _newton(steady, u)
     exact = _recognised(precise, len(z)) if precise is not None else None
     value = _exact_value(form, z, degree, metric, exact) if exact is not None else None
     critical = attracts = Evidence.SAMPLED
@@ -119,7 +134,7 @@ def sharpen(
             attracts = Evidence.PROVED
     else:
         exact = None
-        if precise is not None and not parameters:
+        if precise is not None and not parameters and steady is bordered:
             box = _krawczyk(bordered, precise)
             if box is not None:
                 critical = Evidence.ENCLOSED
@@ -145,6 +160,7 @@ def sharpen(
         attracts,
         minimum.share,
         bordered,
+        _digits(exact, precise if box is not None else None, len(z)),
     )
 
 
@@ -197,6 +213,18 @@ def _recognised(point: Sequence[Any], n: int) -> tuple[sp.Expr, ...] | None:
     return tuple(found)
 
 
+def _digits(
+    exact: tuple[sp.Expr, ...] | None, precise: Sequence[Any] | None, n: int
+) -> tuple[sp.Expr, ...] | None:
+    """Direction in fractions, or in numbers of many digits in which a zero is exact."""
+    if exact is not None:
+        rational = all(e.is_Rational for e in exact)
+        return exact if rational else tuple(e if e == 0 else e.evalf(SHOWN) for e in exact)
+    if precise is None:
+        return None
+    return tuple(sp.Float(p.str(SHOWN, radius=False), SHOWN) for p in precise[:n])
+
+
 def _exact_value(
     form: sp.Expr,
     z: Sequence[sp.Symbol],
@@ -212,8 +240,10 @@ def _exact_value(
     terms = Terms.of(smooth, z)
     if terms is not None:
         value, *slope = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)
-    else:
+    elif smooth.has(sp.sign, sp.Abs):
         value, slope = smooth.subs(point), [sp.diff(smooth, v).subs(point) for v in z]
+    else:
+        value, *slope = _evaluated(gradient(smooth, z), point)
     pull = metric * column
     for i in range(len(z)):
         gap = slope[i] * square - degree * value * pull[i]
@@ -234,9 +264,28 @@ def _without_flat_roots(f: sp.Expr, z: Sequence[sp.Symbol], point: dict[Any, Any
         and not e.exp.is_Integer
         and e.exp > 1
         and e.has(*z)
-        and sp.expand(e.base.subs(point)) == 0
+        and sp.expand(e.base.xreplace(point)) == 0
     }
     return f.xreplace(flat)
+
+
+def _without_vanishing_roots(bordered: Bordered, direction: Vector) -> Bordered:
+    """Equations without the roots that seem to vanish there, which have no derivatives in balls."""
+    point = dict(zip(bordered.z, map(sp.Float, direction.tolist()), strict=True))
+    flat = {
+        e: sp.S.Zero
+        for e in bordered.form.atoms(sp.Pow)
+        if not e.exp.is_Integer and e.exp > 1 and abs(e.base.xreplace(point)) < VANISHING
+    }
+    return replace(bordered, form=bordered.form.xreplace(flat), known={}) if flat else bordered
+
+
+def _evaluated(program: Program, point: dict[Any, Any]) -> list[sp.Expr]:
+    """Results of a program at an exact point, step by step."""
+    known = dict(point)
+    for symbol, step in program.steps:
+        known[symbol] = sp.expand(step.xreplace(known))
+    return [result.xreplace(known) for result in program.results]
 
 
 def vanishes(e: sp.Expr) -> bool:

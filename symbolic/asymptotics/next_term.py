@@ -1,11 +1,15 @@
 r"""The next term of a power law: a logarithm, from the resonance of degree ``2p - 2``.
 
 Along the attracting direction, with the radius `r`, the loss is ``ell r^p + m r^(2p-2)`` and the
-squared speed ``(1 + a r^2) r'^2``: slaved variables move too, which counts for ``p = 4`` only. Then
-``u = r^-(p-2)`` obeys ``u' = p (p-2) ell (1 + kappa/u)``, ``kappa = (2p-2) m/(p ell) - a``, so that
+squared speed ``(1 + a r^2) r'^2``. Then ``u = r^-(p-2)`` obeys ``u' = p (p-2) ell (1 + kappa/u)``,
+``kappa = (2p-2) m/(p ell) - a``, so that
 
 .. math:: L \, t^{p/(p-2)} = C \, (1 + \beta \log t / t + O(1/t)), \qquad
           \beta = -\frac{\kappa}{(p-2)^2 \ell}
+
+For ``p = 4`` what moves like ``r^2`` counts too. Slaved variables do, and tangents `q` of the
+family: with the term ``b q r^4`` of the loss, ``q = b r^2/(8 ell)`` from the limit on, which adds
+``b^2/(8 ell)`` to `m` and ``b^2/(16 ell^2)`` to `a` (for vectors of length one).
 """
 
 from __future__ import annotations
@@ -15,12 +19,15 @@ from fractions import Fraction
 import sympy as sp
 
 from symbolic.asymptotics.direction import Attractor
-from symbolic.asymptotics.kernel import Split, nullspace
+from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
 from symbolic.asymptotics.refusal import NoLaw
 
 __all__ = ["log_term"]
+
+# A number below this is the rounding of a direction that has no fractions.
+ZERO = 1e-40
 
 
 def log_term(
@@ -28,8 +35,8 @@ def log_term(
 ) -> sp.Expr | None:
     """Coefficient `beta` of ``log t / t``, or None where it is not derived.
 
-    It is derived for directions in closed form and degrees 3 and 4; for degree 4 without a family
-    of minimisers, whose motion would count, and where forms of degree 5 do not push the direction.
+    It is exact for a direction of fractions, otherwise a number of many digits. Degrees 3 and 4
+    are covered; for degree 4, forms of degree 5 must not push the direction.
 
     Parameters
     ----------
@@ -39,20 +46,19 @@ def log_term(
         Where the run goes.
     """
     p = reduced.degree
-    if attractor.exact is None or attractor.value is None or p not in (3, 4):
+    if attractor.precise is None or p not in (3, 4) or reduced.form.free_symbols - set(reduced.z):
         return None
-    if p == 4 and parts.tangent.cols:
-        return None
-    e = sp.Matrix(list(attractor.exact))
-    if p == 4 and not all(x.is_Rational for x in e):
-        return None  # complements in roots take long
-    size = len(reduced.z)
-    across = nullspace((reduced.metric * e).T, size) if p == 4 else sp.ImmutableMatrix(size, 0, [])
+    e = sp.Matrix(list(attractor.precise))
+    metric = reduced.metric
+    across, tangent = _across(metric * e), parts.tangent
     r = sp.Symbol("r", positive=True)
     s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols))
     w = tuple(sp.Symbol(f"w{k + 1}", real=True) for k in range(across.cols))
+    q = tuple(sp.Symbol(f"q{k + 1}", real=True) for k in range(tangent.cols))
     directions = [(r, 1, list(parts.slow * e))]
-    directions += [(v, 2, list(parts.slow * across[:, k])) for k, v in enumerate(w)]
+    if p == 4:
+        directions += [(v, 2, list(parts.slow * across[:, k])) for k, v in enumerate(w)]
+        directions += [(v, 2, list(tangent[:, k])) for k, v in enumerate(q)]
     directions += [(v, 2, list(parts.fast[:, k])) for k, v in enumerate(s)]
     order = 2 * p - 2
     try:
@@ -62,26 +68,45 @@ def log_term(
         along = ring.reduced(substituted(ring, series, s, slaved))
     except NoLaw:
         return None
-    place = ring.variables.index(r)
-    found = {}
-    for weight, part in along.items():
+    found: dict[tuple[sp.Symbol, ...], sp.Expr] = {}
+    for part in along.values():
         for monomial, c in part.terms():
-            others = [k for k, power in enumerate(monomial) if power and k != place]
-            if not others:
-                found[weight] = ring.domain.to_sympy(c)
-            elif p == 4 and sum(monomial) - monomial[place] == 1 and monomial[place] == 4:
-                return None  # a form of degree 5 pushes the direction
-            elif any(k >= len(ring.variables) for k in others):
+            if any(monomial[len(ring.variables) :]):
                 return None  # a root or a sign is left
-    if p == 4 and found.get(Fraction(5), 0) != 0:
-        return None
-    square = sp.expand((e.T * reduced.metric * e)[0, 0])
-    ell, m = found.get(Fraction(int(p)), sp.S.Zero), found.get(Fraction(int(order)), sp.S.Zero)
+            value = ring.domain.to_sympy(c)
+            if not _vanishes(value):
+                powers = zip(ring.variables, monomial, strict=False)
+                found[tuple(v for v, power in powers for _ in range(power))] = value
+    ell, m = (found.pop((r,) * int(k), sp.S.Zero) for k in (p, order))
+    square = (e.T * metric * e)[0, 0]
     kappa = (2 * p - 2) * m / (p * ell)
-    if p == 4 and s:
-        moved = parts.fast * sp.Matrix(
-            [ring.expression(x.get(Fraction(2), ring.ring.zero)).subs(r, 1) for x in slaved]
-        )
-        moved = moved.subs(dict.fromkeys(w, 0))
-        kappa -= 4 * sp.expand((moved.T * moved)[0, 0]) / square
-    return sp.radsimp(sp.simplify(-kappa * square / ((p - 2) ** 2 * ell)))
+    if p == 4:
+        b = sp.Matrix([found.pop((r, r, r, r, v), sp.S.Zero) for v in q])
+        if any(len(key) != 4 or not set(key[2:]) <= set(w) for key in found):
+            return None  # a form of degree 5 pushes, or the leading form's degree varies
+        if q:
+            kappa += (b.T * (tangent.T * tangent).inv() * b)[0, 0] * square / (8 * ell**2)
+        if s:
+            moved = parts.fast * sp.Matrix(
+                [ring.expression(x.get(Fraction(2), ring.ring.zero)).subs(r, 1) for x in slaved]
+            )
+            moved = moved.subs(dict.fromkeys((*w, *q), 0))
+            kappa -= 4 * (moved.T * moved)[0, 0] / square
+    beta = -kappa * square / ((p - 2) ** 2 * ell)
+    return sp.S.Zero if _vanishes(beta) else sp.radsimp(sp.simplify(beta))
+
+
+def _vanishes(value: sp.Expr) -> bool:
+    return bool(value == 0 or (value.is_Float and abs(value) < ZERO))
+
+
+def _across(normal: sp.MatrixBase) -> sp.ImmutableMatrix:
+    """Basis of the vectors at right angles to one."""
+    n = normal.rows
+    k = max(range(n), key=lambda i: abs(normal[i]))
+    columns = [
+        [sp.Integer(i == j) - sp.Integer(i == k) * normal[j] / normal[k] for i in range(n)]
+        for j in range(n)
+        if j != k
+    ]
+    return sp.ImmutableMatrix(n, n - 1, lambda i, j: columns[j][i])

@@ -6,6 +6,7 @@ direction settles at a local minimum, and the radius follows a power law.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import sympy as sp
@@ -46,12 +47,13 @@ def gamma(p: float, ell: float, curvature: float) -> float:
     return curvature / (p * (p - 2) * ell)
 
 
+@functools.cache
 def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
-    """Steps from the flow of the leading form to its law, for one degree."""
+    """Steps from the flow of the leading form to its law, for one degree, verified."""
     t, ell, kappa = sp.symbols("t ell kappa", positive=True)
     radius = (p * (p - 2) * ell * t) ** (-1 / (p - 2))
     g = (kappa - p * ell) / (p * (p - 2) * ell)
-    return (
+    steps = (
         Step(
             sp.Derivative(radius, t),
             -p * ell * radius ** (p - 1),
@@ -72,3 +74,4 @@ def polar_steps(p: sp.Rational) -> tuple[Step, ...]:
             fresh=True,
         ),
     )
+    return tuple(step.verify() for step in steps)

@@ -123,7 +123,7 @@ def slaved_series(
     # The part that is linear in s with constant coefficients is the quadratic form's.
     rest = [_without_linear(ring, g, first, len(s)) for g in gradients]
     found: list[Series] = [{} for _ in s]
-    while True:
+    for _ in range(int(ring.order) + 1):  # decimals never agree to the last digit
         pull = [substituted(ring, g, s, found) for g in rest]
         new = [
             ring.reduced(
@@ -136,8 +136,9 @@ def slaved_series(
         # Beyond half of the order, a slaved part is not felt.
         new = [{w: p for w, p in x.items() if 2 * w <= ring.order} for x in new]
         if new == found:
-            return found
+            break
         found = new
+    return found
 
 
 def _without_linear(ring: SeriesRing, slope: Series, first: int, count: int) -> Series:

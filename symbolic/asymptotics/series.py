@@ -24,6 +24,9 @@ from symbolic.asymptotics.squares import sum_of_squares
 
 __all__ = ["Atom", "Lacks", "Series", "SeriesRing"]
 
+# What rounding leaves of a zero where coefficients are decimals of sixty digits.
+ROUNDING = 1e-45
+
 #: Homogeneous parts by weight; a part that is zero is left out.
 Series = dict[Fraction, PolyElement]
 
@@ -68,9 +71,10 @@ class SeriesRing:
     ) -> None:
         self.order = Fraction(order)
         self.variables = tuple(weights)
-        self.domain = (
-            construct_domain(list(constants), field=True, extension=True)[0] if constants else sp.QQ
-        )
+        decimals = [c for c in constants if c.is_Float]  # beside them, all numbers are decimal
+        self.decimal = bool(decimals)
+        exact = construct_domain(decimals or list(constants), field=True, extension=True)
+        self.domain = exact[0] if constants else sp.QQ
         # A weight is of the monomial: those of atoms are filled in when they come up.
         self._weights = [Fraction(w) for w in weights.values()] + [Fraction(0)] * spare
         names = [*weights, *(sp.Dummy(f"atom{k}", real=True) for k in range(spare))]
@@ -100,7 +104,7 @@ class SeriesRing:
             if w <= self.order:
                 term = self.ring({monomial: c})
                 found[w] = found[w] + term if w in found else term
-        return _nonzero(found)
+        return self._nonzero(found)
 
     def weight(self, monomial: Sequence[int]) -> Fraction:
         """Weight of a monomial."""
@@ -114,7 +118,7 @@ class SeriesRing:
         for series in parts:
             for w, p in series.items():
                 total[w] = total[w] + p if w in total else p
-        return _nonzero(total)
+        return self._nonzero(total)
 
     def times(self, a: Series, b: Series) -> Series:
         """Truncated product."""
@@ -123,7 +127,7 @@ class SeriesRing:
             for v, q in b.items():
                 if w + v <= self.order:
                     total[w + v] = total[w + v] + p * q if w + v in total else p * q
-        return _nonzero(total)
+        return self._nonzero(total)
 
     def scaled(self, a: Series, c: sp.Expr) -> Series:
         """Product with a number."""
@@ -198,7 +202,7 @@ class SeriesRing:
         small: Series = {}
         for w, p in higher.items():
             if w - m <= self.order:
-                quotient, remainder = p.div(rest[m])
+                quotient, remainder = self._divided(p, rest[m])
                 inverse = self._atom(rest[m], Fraction(-1), -m) if remainder else {}
                 small[w - m] = p * inverse[-m] if remainder else quotient
         return self.times(found, self.compose(lambda k: sp.binomial(q, k), small))
@@ -236,7 +240,7 @@ class SeriesRing:
 
     def reduced(self, a: Series) -> Series:
         """Normal form: powers of roots and signs as low as their relations allow."""
-        return _nonzero({w: self._reduced(p) for w, p in a.items()})
+        return self._nonzero({w: self._reduced(p) for w, p in a.items()})
 
     def _reduced(self, p: PolyElement) -> PolyElement:
         first = len(self.variables)
@@ -274,11 +278,36 @@ class SeriesRing:
                     head += self.ring({(*monomial[:k], 0, *monomial[k + 1 :]): c})
                 else:
                     rest += self.ring({monomial: c})
-            quotient, remainder = head.div(atom.form)
+            quotient, remainder = self._divided(head, atom.form)
             if remainder:
                 return p
             p = rest + quotient * self.ring.gens[k] ** (top - 1)
         return p
+
+    def _divided(self, p: PolyElement, form: PolyElement) -> tuple[PolyElement, PolyElement]:
+        """Quotient and remainder; of decimals, whose long division has no end, by one term only."""
+        if not self.decimal:
+            return p.div(form)
+        if len(form) != 1:
+            return self.ring.zero, p
+        ((below, divisor),) = form.terms()
+        quotient, rest = self.ring.zero, self.ring.zero
+        for monomial, c in p.terms():
+            powers = tuple(a - b for a, b in zip(monomial, below, strict=True))
+            if min(powers) < 0:
+                rest += self.ring({monomial: c})
+            else:
+                quotient += self.ring({powers: c / divisor})
+        return quotient, rest
+
+    def _nonzero(self, series: Series) -> Series:
+        """Series without parts that are zero; of decimals, without their rounding."""
+        if self.decimal:
+            series = {
+                w: self.ring.from_dict({m: c for m, c in p.items() if abs(c) > ROUNDING})
+                for w, p in series.items()
+            }
+        return {w: p for w, p in series.items() if p}
 
     def smooth(self, p: PolyElement) -> bool:
         """Whether a part is a polynomial in the variables."""
@@ -299,7 +328,7 @@ class SeriesRing:
                     rest = tuple(0 if k in places else e for k, e in enumerate(monomial))
                     total += self.ring({rest: c * moment})
             found[w] = total
-        return _nonzero(found)
+        return self._nonzero(found)
 
     def expression(self, p: PolyElement) -> sp.Expr:
         """Part as an expression in the variables; quadratic forms under a root are sums of squares.
@@ -323,7 +352,7 @@ class SeriesRing:
                 continue
             form = sum_of_squares(self.expression(atom.form), self.variables)
             exponent = q * e
-            while q > 0 and not (found := polynomial.div(atom.form))[1]:
+            while q > 0 and not (found := self._divided(polynomial, atom.form))[1]:
                 polynomial, exponent = found[0], exponent + 1
             factors.append(form**exponent if q else sp.sign(form) ** e)
         names = self.variables
@@ -332,10 +361,6 @@ class SeriesRing:
             for m, c in sorted(polynomial.terms(), key=lambda term: term[0], reverse=True)
         ]
         return sp.Mul(sp.Add(*terms), *factors)
-
-
-def _nonzero(series: Series) -> Series:
-    return {w: p for w, p in series.items() if p}
 
 
 def _sign(constant: sp.Expr) -> sp.Expr:

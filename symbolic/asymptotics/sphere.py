@@ -83,6 +83,11 @@ class Form:
             found = self._first(*z.tolist(), *self._signs(*z))
         return float(found[0]), np.array(found[1:], dtype=float)
 
+    def all_of(self, z: Sequence[float]) -> list[float]:
+        """Value, then derivatives."""
+        value, slope = self.value(np.array(z))
+        return [value, *slope.tolist()]
+
     def hessian(self, z: Vector) -> Vector:
         """Hessian."""
         if self._tensor is not None:
@@ -149,7 +154,7 @@ class Form:
 
         z = self.on_cone(z)
         if not self.cone:
-            z = back @ minimize(quotient, root @ z, jac=True, method="BFGS", tol=1e-12).x
+            z = back @ minimize(quotient, root @ z, jac=True, method="BFGS", tol=1e-7).x
             return self._polished(self.normalised(z))
         step = 0.1
         value = self.value(z)[0]

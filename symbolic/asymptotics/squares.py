@@ -30,12 +30,19 @@ def sum_of_squares(form: sp.Expr, variables: Sequence[sp.Symbol]) -> sp.Expr:
     poly = sp.Poly(form, *used)
     if poly.total_degree() != 2 or not poly.is_homogeneous:
         return form
-    terms = []
-    rest = poly
-    for v in used:
-        if (c := rest.coeff_monomial(v**2)) == 0:
+    n, terms = len(used), []
+    rest = [[sp.S.Zero] * n for _ in used]
+    for monomial, c in poly.terms():
+        i, j = (k for k, e in enumerate(monomial) for _ in range(e))
+        rest[i][j] += c / 2
+        rest[j][i] += c / 2
+    for k in range(n):
+        if (c := rest[k][k]) == 0:
             continue
-        line = sp.cancel(sp.diff(rest.as_expr(), v) / (2 * c))
+        ratios = [sp.cancel(e / c) for e in rest[k]]
+        line = sp.Add(*(r * u for r, u in zip(ratios, used, strict=True)))
         terms.append(c * line**2)
-        rest = sp.Poly(sp.expand(sp.cancel(rest.as_expr() - c * line**2)), *used)
-    return sp.Add(*terms) if rest.is_zero else form
+        rest = [
+            [sp.cancel(rest[i][j] - c * ratios[i] * ratios[j]) for j in range(n)] for i in range(n)
+        ]
+    return form if any(e != 0 for row in rest for e in row) else sp.Add(*terms)

@@ -17,12 +17,14 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, reduce
 from symbolic.asymptotics.squares import sum_of_squares
 from symbolic.evidence.derivation import Step
-from symbolic.evidence.identity import Basis, Evidence, Finding
+from symbolic.evidence.identity import Basis, Evidence, Finding, examine
 
 __all__ = ["DIFFERENTIABLE", "recomputed", "smooth_loss", "steps_of_point", "steps_of_reduction"]
 
 #: SymPy differentiates expressions of up to so many entries and operations for a step.
 DIFFERENTIABLE = 16, 700
+# What exact arithmetic of series has just computed; `verify` computes it anew.
+EXACT = Finding(Evidence.PROVED, basis=Basis.ALGEBRA)
 
 
 def smooth_loss(point: Point) -> bool:
@@ -81,7 +83,7 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
         again = recomputed(
             lambda: Point(*_fields(point)).quadratic.gradient.as_immutable(), Evidence.PROVED
         )
-        steps.append(Step(names, zero, "critical point", fresh=True, check=again))
+        steps.append(Step(names, zero, "critical point", fresh=True, check=again, finding=EXACT))
     steps.append(_hessian_step(point, parts, smooth))
     y = sp.Matrix(list(point.y))
     for x in found.generators:
@@ -101,12 +103,20 @@ def steps_of_point(point: Point, parts: Split, found: Family) -> tuple[Step, ...
             a + sum((q * found.lines[i, k] for k, q in enumerate(names)), sp.S.Zero)
             for i, a in enumerate(point.at)
         ]
+
+        def along(lhs: Any, rhs: Any) -> Finding:
+            moved = point.plain.xreplace(dict(zip(point.y, where, strict=True)))
+            if sp.expand(moved - rhs) == 0:
+                return Finding(Evidence.PROVED, basis=Basis.ALGEBRA)
+            return examine(lhs, rhs)
+
         steps.append(
             Step(
                 sp.Subs(point.plain, list(point.y), where),
                 point.quadratic.value,
                 "family: the loss is constant along lines",
                 fresh=True,
+                check=along,
             )
         )
     return tuple(steps)
@@ -140,9 +150,8 @@ def _hessian_step(point: Point, parts: Split, smooth: bool) -> Step:
         )
         return sp.expand((vector.T * hessian * vector)[0, 0] / 2)
 
-    return Step(
-        sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=recomputed(again, Evidence.PROVED)
-    )
+    check = recomputed(again, Evidence.PROVED)
+    return Step(sp.Symbol("H(k,s)"), squares, rule, fresh=True, check=check, finding=EXACT)
 
 
 def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[Any]:
@@ -187,6 +196,14 @@ def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[St
         else ()
     )
     steps.append(
-        Step(name, reduced.form, "leading form", assumptions=assumptions, fresh=True, check=check)
+        Step(
+            name,
+            reduced.form,
+            "leading form",
+            assumptions=assumptions,
+            fresh=True,
+            check=check,
+            finding=EXACT,
+        )
     )
     return tuple(steps)

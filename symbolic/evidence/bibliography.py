@@ -1,7 +1,7 @@
 """Works that derivations cite, as BibTeX.
 
-A work has the fields that are known here; two preprints have no title in this list, because it was
-not at hand in print.
+Authors, titles, years, venues and pages were compared with the papers' own pages or with other
+works that cite them.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ WORKS = (
                 "Single Neuron",
             ),
             ("booktitle", "Conference on Learning Theory"),
+            ("pages", "1155--1198"),
             ("year", "2023"),
             *_preprint("2302.10034"),
         ),
@@ -80,9 +81,17 @@ WORKS = (
     Work(
         "Zhang, Xu, Zhou, Fazel & Du 2026",
         "zhang-et-al-2026",
-        "misc",
+        "inproceedings",
         (
-            ("author", "Zhang and Xu and Zhou and Fazel and Du"),
+            (
+                "author",
+                "Zhang, Yiran and Xu, Weihang and Zhou, Mo and Fazel, Maryam and Du, Simon S.",
+            ),
+            (
+                "title",
+                "Convergence Dynamics of Over-Parameterized Score Matching for a Single {Gaussian}",
+            ),
+            ("booktitle", "International Conference on Learning Representations"),
             ("year", "2026"),
             *_preprint("2511.22069"),
         ),
@@ -92,7 +101,14 @@ WORKS = (
         "luo-et-al-2025",
         "misc",
         (
-            ("author", "Luo and Xu and Gao and Fazel and Du"),
+            (
+                "author",
+                "Luo, Minrui and Xu, Weihang and Gao, Xiang and Fazel, Maryam and Du, Simon S.",
+            ),
+            (
+                "title",
+                "Global Convergence of Four-Layer Matrix Factorization under Random Initialization",
+            ),
             ("year", "2025"),
             *_preprint("2511.09925"),
         ),
@@ -105,6 +121,7 @@ WORKS = (
             ("author", "Yehudai, Gilad and Shamir, Ohad"),
             ("title", "Learning a Single Neuron with Gradient Methods"),
             ("booktitle", "Conference on Learning Theory"),
+            ("pages", "3756--3786"),
             ("year", "2020"),
             *_preprint("2001.05205"),
         ),
@@ -120,7 +137,9 @@ WORKS = (
                 "Spurious Local Minima are Common in Two-Layer {ReLU} Neural Networks",
             ),
             ("booktitle", "International Conference on Machine Learning"),
+            ("pages", "4433--4441"),
             ("year", "2018"),
+            *_preprint("1712.08968"),
         ),
     ),
     Work(
@@ -131,6 +150,7 @@ WORKS = (
             ("author", "Cho, Youngmin and Saul, Lawrence K."),
             ("title", "Kernel Methods for Deep Learning"),
             ("booktitle", "Advances in Neural Information Processing Systems"),
+            ("pages", "342--350"),
             ("year", "2009"),
         ),
     ),
@@ -142,6 +162,9 @@ WORKS = (
             ("author", "Price, Robert"),
             ("title", "A Useful Theorem for Nonlinear Devices Having {Gaussian} Inputs"),
             ("journal", "IRE Transactions on Information Theory"),
+            ("volume", "4"),
+            ("number", "2"),
+            ("pages", "69--72"),
             ("year", "1958"),
         ),
     ),
@@ -153,6 +176,7 @@ WORKS = (
             ("author", "Williams, Christopher K. I."),
             ("title", "Computing with Infinite Networks"),
             ("booktitle", "Advances in Neural Information Processing Systems"),
+            ("pages", "295--301"),
             ("year", "1997"),
         ),
     ),
@@ -164,6 +188,9 @@ WORKS = (
             ("author", "Stein, Charles M."),
             ("title", "Estimation of the Mean of a Multivariate Normal Distribution"),
             ("journal", "The Annals of Statistics"),
+            ("volume", "9"),
+            ("number", "6"),
+            ("pages", "1135--1151"),
             ("year", "1981"),
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from symbolic.language.primitives import definition
 from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA, pair_energy
 
 __all__ = ["layers", "means", "neurons"]
+
+AREA, DOT = sp.Symbol("area"), sp.Symbol("dot")
 
 
 def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
@@ -47,12 +50,14 @@ def _energy(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:
     dot = sp.Add(*(p * q for p, q in zip(a, b, strict=True)))
     planes = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in range(len(a)) for j in range(i)]
     area = sp.sqrt(sp.Add(*planes))
-    lengths = {
-        sp.sin(THETA): sp.Symbol("area") / (ALPHA * BETA),
-        sp.cos(THETA): sp.Symbol("dot") / (ALPHA * BETA),
-    }
-    energy = sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
-    return energy.subs({sp.Symbol("area"): area, sp.Symbol("dot"): dot, THETA: sp.atan(area / dot)})
+    return _pair_form().xreplace({AREA: area, DOT: dot, THETA: sp.atan(area / dot)})
+
+
+@functools.cache
+def _pair_form() -> sp.Expr:
+    """Pair energy in area, dot product and angle."""
+    lengths = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): DOT / (ALPHA * BETA)}
+    return sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
 
 
 def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:

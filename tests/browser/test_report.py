@@ -330,3 +330,23 @@ def test_a_run_of_an_own_system_without_claims_is_drawn(tmp_path, visit, potenti
     with visit(address) as visited:
         visited.drawn(3 + 2 * len(potentials))
         assert visited.complaints == [] and visited.foreign == []
+
+
+def test_on_a_phone_formulas_fit_or_can_be_reached_and_verdicts_unfold(visit, address):
+    wide = """() => [...document.querySelectorAll(".math, .wide")].filter(
+        box => box.scrollWidth > box.clientWidth && box.tabIndex !== 0).length"""
+    with visit(address, viewport=PHONE, is_mobile=True, has_touch=True) as seen:
+        folded = seen.page.locator("details.verdicts").first
+        table = folded.locator("table").first
+        assert not table.is_visible()
+        folded.locator("summary").click()
+        seen.page.evaluate(FRAMES)
+        assert table.is_visible()
+        assert seen.page.evaluate(wide) == 0
+        image = seen.page.locator("figure .wide img").first
+        assert image.bounding_box()["width"] > PHONE["width"]  # its text can be read
+        seen.page.evaluate(
+            "document.querySelector('.math').append(Object.assign(document.createElement('div'),"
+            " {style: 'min-width: 900px; height: 1px'}))"
+        )
+        assert seen.page.evaluate(wide) == 1  # the check can fail

@@ -292,7 +292,7 @@ def relu_neuron(x):
         (math.log10(scale / v), "<=", -2 - 4226 * math.log10(n)),
     ]
     small = (scale / v) ** (1 / 24)
-    constant = 152 * pi**2
+    constant = 34 * pi**2
     third, reach = (n**2 * v) ** (1 / 3), x.z_max
     rate_of_one = (1 - x.angle_max / pi) ** 2 * math.cos(x.angle_max / 2) ** 2
     mirror = [positive(t), 2 - n, 1e-12 * v**2 - (x.residual_norm_0**2 - x.rho_0**2)]

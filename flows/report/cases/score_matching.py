@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import shlex
@@ -101,12 +102,13 @@ PORTRAITS: dict[str, Callable[[], Figure]] = {
 }
 
 
+@functools.cache
 def cases() -> tuple[Case, ...]:
     """Return the runs: both regimes of the paper, far regime, stationary point, large noise."""
     known = {claim.id: claim for claim in potentials.claims("score_matching")}
     drawn = {LOSS: loss_figure, PAPER: paper_figure, GROWTH: amplification_figure}
     far = [[6.0], [7.0], [7.5]]
-    rest = opposite(3, math.ceil(1e6 * ScoreMatching(3, 1).stationary_point().point) / 1e6)
+    rest = opposite(3, math.ceil(1e6 * ScoreMatching(3, 1).stationary_point(8).point) / 1e6)
     noisy = ScoreMatching(3, 2, noise_time=2.0)
     return (
         _paper(

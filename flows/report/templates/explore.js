@@ -12,6 +12,7 @@ const popflow = (() => {
   const DASHES = [[], [8, 4], [2, 3], [8, 3, 2, 3]];
   const FEWEST = 1e-280;  // what a logarithmic axis can show with a margin below it
   const WIDTH = 1.8, CURSOR_WIDTH = 1.2, HEIGHT = 250, ZOOM = 4;
+  const SMALLEST = 0.65;  // of a formula that is too wide
   const dark = matchMedia("(prefers-color-scheme: dark)");
   let explorers = 0;
 
@@ -86,7 +87,10 @@ const popflow = (() => {
       this.index = view.loss.series[0].values.findLastIndex(value => value !== null);
       this.charts = new Map();   // of a place: what moves when time does
       this.hidden = new Set();   // curves that are switched off, by panel and label
-      this.window = [view.t[0], view.t[view.t.length - 1]];
+      // A loss that falls exponentially is a straight line over linear time.
+      this.linear = view.linear_until !== null;
+      this.whole = [view.t[0], this.linear ? view.linear_until : view.t[view.t.length - 1]];
+      this.window = this.whole;
       // A system of one's own may have no potentials, or no claims.
       const shown = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
       this.potential = shown?.name;
@@ -156,7 +160,7 @@ const popflow = (() => {
       box.replaceChildren(make("h3", {}, panel.title), drawn);
       if (!panel.series.length) return drawn.append(make("p", {class: "note"}, panel.note));
       const fig = figure({
-        x_axis_type: "log", y_axis_type: panel.logarithmic ? "log" : "linear",
+        x_axis_type: this.linear ? "linear" : "log", y_axis_type: panel.logarithmic ? "log" : "linear",
         x_range: new Bokeh.Range1d({start: this.window[0], end: this.window[1]}),
         x_axis_label: "t", y_axis_label: panel.label, window_axis: "x",
       });
@@ -286,25 +290,25 @@ const popflow = (() => {
     /** Move the cursor to the output time next to t. */
     near(t, linked = true) {
       if (!(t > 0)) return;
-      const distance = this.view.t.map(x => Math.abs(Math.log(x / t)));
+      const distance = this.view.t.map(x => Math.abs(this.linear ? x - t : Math.log(x / t)));
       const index = distance.indexOf(Math.min(...distance));
       if (index !== this.index) this.move(index, linked);
     }
 
     /** Same stretch of time in all panels. */
     share({start, end}) {
-      if (this.sharing || !(start > 0)) return;
+      if (this.sharing || !(start > 0 || this.linear)) return;
       this.sharing = true;
       this.window = [start, end];
       for (const {range} of this.charts.values()) range?.setv({start, end});
       this.sharing = false;
     }
 
-    /** Show a stretch of time around the cursor, longer by a factor in its logarithm. */
+    /** Show a stretch of time around the cursor, longer by a factor, on the axis as it is drawn. */
     zoom(factor) {
-      const {t} = this.view, [first, last] = [t[0], t[t.length - 1]];
+      const {t} = this.view, [first, last] = this.whole;
       const [start, end] = this.window, at = Math.min(Math.max(t[this.index], start), end);
-      const wider = edge => at * (edge / at) ** factor;
+      const wider = edge => this.linear ? at + (edge - at) * factor : at * (edge / at) ** factor;
       this.share(factor === Infinity ? {start: first, end: last}
         : {start: Math.max(first, wider(start)), end: Math.min(last, wider(end))});
     }
@@ -323,10 +327,19 @@ const popflow = (() => {
 
   /** Let the keyboard scroll a formula that is wider than the screen, and no other. */
   function reachable(root) {
-    for (const formula of root.querySelectorAll(".math"))
-      if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-      else formula.removeAttribute("tabindex");
+    for (const box of root.querySelectorAll(".math, .wide")) {
+      // A formula that is a little too wide is set smaller; one that is much too wide scrolls.
+      if (box.classList.contains("math")) {
+        box.style.fontSize = "";
+        const size = Math.max(SMALLEST, box.clientWidth / box.scrollWidth);
+        const full = parseFloat(getComputedStyle(box).fontSize);
+        if (box.clientWidth && size < 1) box.style.fontSize = `${0.99 * size * full}px`;
+      }
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
   }
   addEventListener("resize", () => reachable(document));
+  addEventListener("toggle", () => reachable(document), true); // what is folded has no width
   return {explore, make, reachable};
 })();

@@ -51,7 +51,8 @@ def nodes(means: Sequence[Any], digits: int, parts: int = 1) -> list[tuple[Any, 
     # Without poles, the Gaussian itself asks for exp(-2 pi^2 / h^2).
     step = min(2 * mp.pi * poles / decay, mp.pi * mp.sqrt(2 / decay)) / parts
     count = int(end / step) + 1
-    return [(j * step, step * mp.npdf(j * step)) for j in range(-count, count + 1)]
+    right = [(j * step, step * mp.npdf(j * step)) for j in range(1, count + 1)]
+    return [*((-x, w) for x, w in reversed(right)), (mp.zero, step * mp.npdf(0)), *right]
 
 
 def line_flow(frame: Frame, state: SoundState, digits: int, loss: LineLoss, factor: int) -> Smooth:

@@ -95,7 +95,7 @@ class MixtureSystem(System):
 
     # What does not -----------------------------------------------------------------------
 
-    def at_tolerance(self, rtol: float, atol: float, damped: bool) -> Self:
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
         tolerance = max(0.1 * rtol, min(rtol, pieces.EXACT))
         return replace(self, tolerance=tolerance)  # type: ignore[type-var]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from flows.core.arrays import Array
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 
-__all__ = ["Frame", "SoundState", "feature_names", "observe"]
+__all__ = ["TRUSTED", "Frame", "SoundState", "feature_names", "observe"]
 
 # A value is given where its error is below this part of it, so that its first digit is known.
 TRUSTED = 0.1
@@ -28,7 +29,15 @@ EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Frame:
-    """Nothing: the coordinates are the user's."""
+    """The coordinates are the user's.
+
+    Parameters
+    ----------
+    unit : float
+        `T0`, the time at which the flow begins to move; NaN where states are doubles.
+    """
+
+    unit: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -46,21 +55,51 @@ class SoundState(State):
         none of a state that was given.
     time : ndarray, shape (..., N), optional
         When it arose: the flow contracts it the faster, in log-time, the later that is.
+    low : ndarray, shape (..., N, K), optional
+        What exact entries are beyond the doubles `x`: the sum over the last axis.
+    energy : ndarray, shape (..., 3), optional
+        Of exact states: `t + T0`; their error in units of the energy that is left, along each axis
+        of the Hessian; and the error that directions without curvature keep. NaN where states are
+        doubles; then `error` and `time` tell.
     """
 
     x: Array
     seen: Array
     error: Any = None
     time: Any = None
+    low: Any = None
+    energy: Any = None
 
-    rank: ClassVar[dict[str, int]] = {"x": 1, "seen": 1, "error": 1, "time": 1}
+    rank: ClassVar[dict[str, int]] = {
+        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1}
+    }
 
     def __post_init__(self) -> None:
         """A state that was given has no error."""
-        if self.error is None:
-            object.__setattr__(self, "error", np.zeros_like(self.x))
-        if self.time is None:
-            object.__setattr__(self, "time", np.zeros_like(self.x))
+        for name, missing in (
+            ("error", np.zeros_like(self.x)),
+            ("time", np.zeros_like(self.x)),
+            ("low", np.zeros((*self.x.shape, 1))),
+            ("energy", np.full((*self.x.shape[:-1], 3), np.nan)),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, missing)
+
+    @property
+    def exact(self) -> bool:
+        """Whether entries have more digits than doubles."""
+        return not np.isnan(self.energy).any()
+
+    @property
+    def digits(self) -> Array:
+        """Exact entries as sums of doubles, shape (..., N, 1 + K)."""
+        return np.concatenate([self.x[..., None], self.low], axis=-1)
+
+    def with_doubt(self, doubt: float) -> SoundState:
+        """Return the state with an error of so many units of the energy that is left."""
+        energy = self.energy.copy()
+        energy[..., 1] = doubt
+        return replace(self, energy=energy)
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
 from symbolic.language.blocks import Explicit
 from symbolic.language.lower import lower
-from symbolic.language.program import gradient, tangent
+from symbolic.language.program import Program, gradient, tangent
 
 __all__ = [
     "Estimate",
@@ -84,15 +84,23 @@ def numeric(
     symbolic.NotSmooth
         For an expression with kinks.
     """
-    forward = gradient(expression, y)
-    directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
-    moved = tangent(forward, y, directions)
+    forward, moved, directions = _derived(expression, y)
     value = forward.results[:1]
     return Numeric(
         lower(value, (*y, *x), backend, forward.steps),
         lower(forward.results, (*y, *x), backend, forward.steps),
         lower(moved.results, (*y, *directions, *x), backend, moved.steps),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _derived(
+    expression: sp.Expr, y: tuple[sp.Symbol, ...]
+) -> tuple[Program, Program, tuple[sp.Symbol, ...]]:
+    """Programs of the gradient and of its rates, and the symbols of a direction."""
+    forward = gradient(expression, y)
+    directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
+    return forward, tangent(forward, y, directions), directions
 
 
 def check_doubles(expression: sp.Expr, compiled: Numeric, entries: int, averaged: int = 0) -> None:

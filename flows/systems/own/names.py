@@ -12,7 +12,7 @@ __all__ = ["is_name", "is_word"]
 
 # Names that potentials cannot have.
 RESERVED = {
-    *("loss", "gradient_norm", "t", "rounding", "expectation_error", "relative_error"),
+    *("loss", "excess", "gradient_norm", "t", "rounding", "expectation_error", "relative_error"),
     *("start", "state", "final_state", "entry", "observable", *CONSTANTS),
 }
 

@@ -46,7 +46,8 @@ class OwnPiece(Piece):
     tolerance : float
         Relative error asked of expectations.
     steps : tuple
-        Relative and absolute tolerance of the solver's steps, and whether stiff ones damp.
+        Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
+        they are those of a multistep method.
     frame, state : Frame, SoundState
         Where it began.
     chart : Chart
@@ -58,7 +59,7 @@ class OwnPiece(Piece):
     loss: Loss
     observed: Callable[..., SoundState]
     tolerance: float
-    steps: tuple[float, float, bool]
+    steps: tuple[float, float, bool, bool]
     frame: Frame
     state: SoundState
     chart: Chart
@@ -75,7 +76,7 @@ class OwnPiece(Piece):
         the state from which the piece began decays with the block, and no faster.
         """
         raw, begun = self.chart.raw(tau, y), self.state
-        (rtol, atol, damped), clock = self.steps, self.chart.clock
+        (rtol, atol, damped, _), clock = self.steps, self.chart.clock
         least = self.chart.size * clock.scale(tau) / clock.scale(0.0)
         fresh = LEFT * (rtol * np.abs(raw) + atol * least)
         before, size = self._sizes(begun.x), self._sizes(raw)

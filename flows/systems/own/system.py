@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -15,28 +16,39 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import sympy as sp
+from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.minimiser import Minimiser
-from flows.core.piece import Restart
+from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
-from flows.core.system import Smooth, System
-from flows.systems.own import pieces
-from flows.systems.own.features import Frame, SoundState, feature_names, observe
+from flows.core.system import Excess, Smooth, System
+from flows.systems.own import energy, pieces
+from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width
+from flows.systems.own.features import TRUSTED, Frame, SoundState, feature_names, observe
+from flows.systems.own.limit import Limit, find_limit
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from flows.systems.own.names import is_name, is_word
+from flows.systems.own.reading import observe_exact
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
 from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import Block, entries, explicit, shape
+from symbolic.language.lower import NoBall
 
 __all__ = ["OwnSystem"]
 
 LARGEST = 1e100  # of an entry
 FINEST = 1e-13  # an expectation is never asked for less error
 MAX_ENTRIES = 500
+ARITHMETIC = ("auto", "balls", "doubles")
+# Above, states are doubles unless balls are asked for.
+MOST_EXACT = 150
+# Bits of a difference of two losses.
+BITS_OF_EXCESS = 1400
 HERE = Source("this system", 2026, "", "its own definition", "definition")
 
 
@@ -65,12 +77,21 @@ class OwnSystem(System):
         Statements in the symbols of these names (`potentials.symbol`), for
         :func:`flows.check`.
     decay : mapping of Block to float, optional
-        `{block: p}` for a block that tends to zero like `t^-p`: it is scaled by that, and the
-        solver sees it of order one for ever.
+        Deprecated: ignored where states are exact. In doubles, `{block: p}` scales a block that
+        tends to zero like `t^-p`.
     marks : sequence of Mark, optional
         Times `T1` and `T2` that the claims refer to.
     constants : mapping of str to float, optional
         Numbers that the claims refer to, by names of `potentials.CONSTANTS`.
+
+    arithmetic : {"auto", "balls", "doubles"}
+        How states are kept. `balls`: exact states, of about 160 bits and of more where it takes
+        them, the gradient in ball arithmetic, increments in units of the energy that is left
+        (:mod:`flows.systems.own.energy`); expectations in one dimension by a fixed trapezoidal rule
+        that is right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is `balls`, and
+        `doubles` where those are not possible (an expectation in two or more dimensions, or one
+        that 2000 nodes do not resolve; a function without ball arithmetic), and for more than 150
+        entries, where they are slow.
 
     Raises
     ------
@@ -81,14 +102,11 @@ class OwnSystem(System):
     Notes
     -----
     Units: ``t`` is the time of ``dy/dt = -grad L``.
-    Accuracy: that of the expressions in doubles, and it is measured: a loss, gradient or potential
-    is NaN where its error is a tenth of it or more, and below that the error adds to
-    ``run.errors()``. It is the change by the last bits of the entries, by what the steps of the
-    solver leave in them (a hundredfold of their tolerances, less where the flow is stiff), and that
-    of quadrature. Blocks that tend to zero keep their digits under ``decay``, so write deviations
-    where twelve decades count. Where the flow is stiff, a rate holds the square
-    of the solver's error across it: for quadratic neurons at ``rtol = 1e-10`` the local exponent is
-    right to 3e-4 up to t = 1e6, where the loss is right to 2e-9; at ``1e-12`` to 2e-8.
+    Accuracy: with exact states, at ``rtol = 1e-10``, the loss above its limit is right to 1e-9 up
+    to t = 1e12 on the losses of the tests, down to 1e-290 (averages: 1e-60), where the state stays
+    and what is not known is NaN. In doubles it is that of the expressions, and it is measured: a
+    loss, gradient or potential is NaN where its error is a tenth of it or more, and below that the
+    error adds to ``run.errors()``.
     The derived code grows with the number of entries, which is at most 500.
 
     Examples
@@ -108,7 +126,10 @@ class OwnSystem(System):
     marks: Any = ()
     constants: Any = ()
     tolerance: float = field(default=1e-12, compare=False, repr=False)
-    steps: tuple[float, float, bool] = field(default=(0.0, 0.0, True), compare=False, repr=False)
+    steps: tuple[float, float, bool, bool] = field(
+        default=(0.0, 0.0, True, False), compare=False, repr=False
+    )
+    arithmetic: str = field(default="auto", kw_only=True)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     dimensions: ClassVar[tuple[str, ...]] = ("entry",)
@@ -148,6 +169,10 @@ class OwnSystem(System):
                     f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
                     f" got {name!r}: {value!r}"
                 )
+        if self.arithmetic not in ARITHMETIC:
+            raise InputError(
+                f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {self.arithmetic!r}"
+            )
         for block, power in self.decay:
             if block not in self.blocks or not _real(power) or power < 0:
                 raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
@@ -168,6 +193,13 @@ class OwnSystem(System):
                 )
             derive = functools.partial(_potential, self.blocks, potential)
             _compiled(f"potential {name!r}", self.name, derive)
+
+        if self.decay:
+            warnings.warn(
+                "decay is not needed any more, and is ignored where states are exact; leave it out",
+                DeprecationWarning,
+                stacklevel=3,
+            )
 
     def _check_blocks(self) -> None:
         names = [getattr(block, "name", None) for block in self.blocks]
@@ -348,14 +380,68 @@ class OwnSystem(System):
 
     # The pieces of a run -----------------------------------------------------------------
 
-    def at_tolerance(self, rtol: float, atol: float, damped: bool) -> Self:
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Ask expectations for a tenth of the error of a step, and know what steps leave."""
         finer = max(pieces.RESERVE * rtol, FINEST)
-        return replace(self, tolerance=finer, steps=(rtol, atol, damped))
+        return self._but(tolerance=finer, steps=(rtol, atol, damped, multistep))
+
+    def in_doubles(self) -> Self:
+        """Return the system with states that are doubles."""
+        return self._but(arithmetic="doubles")
+
+    def _but(self, **changes: Any) -> Self:
+        with warnings.catch_warnings():  # of what the user has been told already
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return replace(self, **changes)
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""
-        return Frame(), self._sound(start)
+        nodes = self._nodes(start)
+        if isinstance(nodes, str):
+            return Frame(), self._sound(start)
+        rule = None if nodes is None else nodes.rule
+        unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
+        places = [arb(x) for x in start.tolist()]
+        return Frame(unit), self._read([places], np.array([unit]), 0.0, 0.0, nodes).at(0)
+
+    def _nodes(self, start: Array) -> Nodes | str | None:
+        """Rule with which exact states are evaluated, None without one, or why they are not."""
+        if self.arithmetic == "doubles":
+            return "arithmetic in doubles"
+        told = _no_balls(self.blocks, self.expression, self.potentials)
+        if not told and self.arithmetic == "auto" and len(start) > MOST_EXACT:
+            told = f"more than {MOST_EXACT} entries"
+        nodes = None
+        if not told and self._loss.averaged:
+            nodes = fixed_rule(self._loss, start)
+            told = "" if nodes is not None else "no fixed rule for the expectation"
+        if told and self.arithmetic == "balls":
+            raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
+        return told or nodes
+
+    def _read(
+        self, places: list[list[Any]], since: Array, doubt: float, kept: float, nodes: Nodes | None
+    ) -> SoundState:
+        """Exact states, with what is observed there."""
+        size, shown = len(self._entries), [to_doubles(place) for place in places]
+        x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
+        low = width(size, [digits[:, 1:] for digits in shown])
+        known = np.stack([since, np.full(len(x), doubt), np.full(len(x), kept)], axis=-1)
+        return self._observed_anew(SoundState(x, x, None, None, low, known), places, nodes)
+
+    def _observed_anew(
+        self, states: SoundState, places: list[list[Any]], nodes: Nodes | None
+    ) -> SoundState:
+        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
+        seen = observe_exact(
+            self._loss,
+            balls(self._loss, nodes),
+            known,
+            places,
+            states.energy,
+            None if nodes is None else nodes.rule,
+        )
+        return replace(states, seen=seen)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
@@ -393,14 +479,61 @@ class OwnSystem(System):
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
-        return self._sound(states.x, states.error, states.time)
+        if not states.exact:
+            return self._sound(states.x, states.error, states.time)
+        places = [from_doubles(digits) for digits in states.digits]
+        nodes = self._nodes(states.x[-1])
+        return states if isinstance(nodes, str) else self._observed_anew(states, places, nodes)
+
+    def limit(self, states: SoundState, t: Array) -> Limit | str:
+        """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
+        if not states.exact:
+            return "limit not found: the states of the run are doubles"
+        digits = from_doubles(states.digits[-1])
+        nodes = self._nodes(states.x[-1])
+        if isinstance(nodes, str):
+            return f"limit not found: {nodes}"
+        since = float(states.energy[-1, 0])
+        return find_limit(balls(self._loss, nodes), digits, max(since, float(t[-1])))
+
+    def excess(self, frame: Frame, states: SoundState, t: Array) -> Excess:
+        """Loss above that of the limit point of the run, both with many digits."""
+        unknown = np.full(len(t), np.nan)
+        found = self.limit(states, t)
+        if isinstance(found, str):
+            return Excess(unknown, math.nan, found)
+        nodes = self._nodes(states.x[-1])
+        exact = balls(self._loss, None if isinstance(nodes, str) else nodes)
+        value = unknown.copy()
+        for k, digits in enumerate(states.digits):
+            place = from_doubles(digits)
+            with precision(BITS_OF_EXCESS):
+                above = exact.both(place)[0] - found.loss
+            # A state that stays is off by more than the energy that is left.
+            if states.energy[k, 1] < TRUSTED and float(above.rad()) <= TRUSTED * float(above):
+                value[k] = float(above)
+        return Excess(value, float(found.loss))
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
-        return Restart(frame, state, 0.0, (), pieces.failure(self._loss, state.x, self.tolerance))
+        failing = "" if state.exact else pieces.failure(self._loss, state.x, self.tolerance)
+        return Restart(frame, state, 0.0, (), failing)
 
-    def piece(self, frame: Frame, state: SoundState, time: float) -> pieces.OwnPiece:
-        """Piece in log-time with the slow blocks scaled, and a rule for the expectation."""
+    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
+        """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
+        if state.exact:
+            found = fixed_rule(self._loss, state.x) if self._loss.averaged else None
+            observed = functools.partial(self._read, nodes=found)
+            return energy.energy_piece(
+                self._loss,
+                balls(self._loss, found),
+                found,
+                observed,
+                self.steps,
+                frame,
+                state,
+                time,
+            )
         sizes = [math.prod(shape(block)) for block in self.blocks]
         powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
         chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
@@ -429,7 +562,8 @@ class OwnSystem(System):
             return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
 
         def decode(x: list[Any]) -> SoundState:
-            return self._sound(np.array(x, dtype=float))
+            places = [arb((int((-1) ** sign * man), exp)) for sign, man, exp in map(_parts_of, x)]
+            return self._read([places], np.ones(1), 0.0, 0.0, None).at(0)
 
         return Smooth(velocity, jacobian, state.x.tolist(), decode)
 
@@ -476,6 +610,26 @@ def _potential(blocks: tuple[Block, ...], expression: Any) -> Numeric:
     found = numeric(closed, symbols)
     check_doubles(closed, found, len(symbols))
     return found
+
+
+def _parts_of(x: Any) -> Any:
+    """Sign, mantissa, exponent of a number of mpmath."""
+    return x._mpf_[:3]
+
+
+@functools.lru_cache(maxsize=64)
+def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Any) -> str:
+    """Why balls do not evaluate a loss and its potentials, or nothing."""
+    loss = _loss(blocks, expression)
+    if loss.averaged and len(loss.form.x) > 1:
+        return "an expectation in more than one dimension"
+    try:
+        balls(loss, Nodes(1.0, 1.0) if loss.averaged else None)
+        for _, potential in potentials:
+            numeric(_closed(blocks, potential), loss.y, (), "ball")
+    except NoBall as problem:
+        return str(problem)
+    return ""
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,10 +7,12 @@ and its Hessian `2 E[J_i J_j + v dJ_i/dmu_j]`, by the rule of :mod:`flows.system
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from mpmath import mp
+from scipy.optimize import brentq
 
 from flows.core.errors import InputError
 from flows.core.system import Smooth
@@ -23,6 +25,8 @@ __all__ = ["Stationary", "expectations", "flow", "stationary_point"]
 
 # Half the gradient of coincident components is their weight times the mean.
 FACTOR = 2
+# Digits of the rule that finds a root in doubles, and how near it comes.
+ROUGH, NEARBY = 15, 1e-12
 
 
 def expectations(
@@ -94,6 +98,19 @@ class Stationary(NamedTuple):
     loss: Any
 
 
+def _rough_point(integrand: Callable[..., Any], n: int) -> float:
+    """Zero of the mean slope in doubles."""
+
+    def mean(s: float) -> float:
+        x, w = np.array(nodes([s, -s], ROUGH), dtype=float).T
+        return float(w @ integrand(s, x, n - 3)[0])
+
+    low, high = 1.0, 2.0
+    while mean(high) > 0:
+        low, high = high, 1.5 * high
+    return float(brentq(mean, low, high, xtol=NEARBY))
+
+
 def stationary_point(n: int, digits: int = 15) -> Stationary:
     """Find the stationary point of Theorem 3.1: the maximum of the loss on a line.
 
@@ -121,18 +138,17 @@ def stationary_point(n: int, digits: int = 15) -> Stationary:
     """
     if n < 3:
         raise InputError(f"a stationary point of positive loss needs n >= 3, got {n}")
-    integrand = lower((stationary_slope(), stationary_loss()), POINT, "mpmath")
+    wanted = (stationary_slope(), stationary_loss())
+    integrand = lower(wanted, POINT, "mpmath")
 
     def mean(s: Any, which: int, parts: int) -> Any:
         rule = nodes([s, -s], digits + GUARD, parts)
         return mp.fsum(w * integrand(s, x, n - 3)[which] for x, w in rule)
 
     with mp.workdps(digits + GUARD):
-        low, high = mp.mpf(1), mp.mpf(2)
-        while mean(high, 0, 1) > 0:
-            low, high = high, 1.5 * high
+        near = mp.mpf(_rough_point(lower(wanted[:1], POINT, "numpy"), n))
         first, second = (
-            mp.findroot(lambda s, p=parts: mean(s, 0, p), (low, high), solver="illinois")
+            mp.findroot(lambda s, p=parts: mean(s, 0, p), (near, near * (1 + NEARBY)))
             for parts in (1, 2)
         )
         error = abs(first - second) + mp.mpf(10) ** -(digits + 1)

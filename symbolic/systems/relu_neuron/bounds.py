@@ -2,7 +2,7 @@ r"""The inequalities behind the `t^-3` lower bound, with every constant made exp
 
 The paper states `dZ/dt >= -C n^4/(kappa_max(0)^2 |v|) Z^2` (equations 60 to 66) and
 `L >= c Z^3/(n^5 |v|)` (equation 68) up to absolute constants; here they are derived with
-`C = 152 pi^2` and `c = 1/(24 pi)`, which makes Theorem 14's constant `152 pi^2 (24 pi)^(1/3)`.
+`C = 34 pi^2` and `c = 1/(24 pi)`, which makes Theorem 14's constant `34 pi^2 (24 pi)^(1/3)`.
 
 In phase 3, `|v|/(4n) <= |w_i| <= 4|v|/n` and `theta_i <= pi/2`. A quantity that is bounded by
 another is written as a fraction `p` or `q` in `(0, 1)` of it, so that every step is a relation of
@@ -47,11 +47,11 @@ TRANSVERSE_VS_LOSS = 6 * sp.pi
 #: `L >= DISTANCE_VS_LOSS Z^3/(n^5 |v|)` in phase 3, equation 68.
 DISTANCE_VS_LOSS = 1 / (TRANSVERSE_VS_LOSS * HEAVIEST)
 #: `|z_i'| <= PULL n^2 zeta^2/|v|` in phase 3, up to a vector that is the same for all neurons.
-PULL = (2 + 2 * HEAVIEST / LIGHTEST + 1 / LIGHTEST) / (2 * LIGHTEST * 2)
+PULL = (2 + 2 * HEAVIEST / LIGHTEST) / (2 * LIGHTEST * 2)
 #: `kappa_max(t) >= min(kappa_max(T), pi/2) >= PERSISTENCE kappa_max(T)` (Lemma 30 prints 1/3).
 PERSISTENCE = sp.Rational(1, 2)
 #: `dZ/dt >= -DISTANCE_DECAY n^4/(kappa_max(0)^2 |v|) Z^2` in phase 3, equation 66.
-DISTANCE_DECAY = PULL * (sp.pi / PERSISTENCE) ** 2
+DISTANCE_DECAY = PULL * sp.pi**2
 #: `L^(-1/3) <= LOSS_LOWER n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T) + gamma`, Theorem 14.
 LOSS_LOWER = DISTANCE_DECAY * DISTANCE_VS_LOSS ** -sp.Rational(1, 3)
 
@@ -158,13 +158,14 @@ def _multiplied(least: sp.Expr, domain: Domain, rule: str) -> tuple[Step, Step]:
 
 
 def derive_distance_decay() -> Derivation:
-    r"""Derive `dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2` for `Z = sum |z_i - z_j|`.
+    r"""Derive `dZ/dt >= -34 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2` for `Z = sum |z_i - z_j|`.
 
     Returns
     -------
     Derivation
-        Equations 60 to 66 with their constants. Uses `kappa_max(t) >= kappa_max(0)/2` (Lemma 30,
-        `symbolic.systems.relu_neuron.persistence`).
+        Equations 60 to 66 with their constants. Uses Lemma 30 and `Z >= max |z_i| kappa_max(0)/pi`
+        (`symbolic.systems.relu_neuron.persistence`). The theorem `distance_decay` of
+        `symbolic.systems.relu_neuron.theorems` has the same constant, from rules alone.
     """
     own, other = pair_flow()
     z_i, z_j = sp.symbols("z_i z_j", real=True)
@@ -183,11 +184,11 @@ def derive_distance_decay() -> Derivation:
     )
     light, heavy = LIGHTEST * V / N, HEAVIEST * V / N
     neighbours = (N - 1) * (2 + 2 * HEAVIEST / LIGHTEST)
-    error = THETA * ZETA * (neighbours + N / LIGHTEST) / (2 * sp.pi)
-    rough = THETA * ZETA * N * (2 + 2 * HEAVIEST / LIGHTEST + 1 / LIGHTEST) / (2 * sp.pi)
+    error = THETA * ZETA * neighbours / (2 * sp.pi)
+    rough = THETA * ZETA * N * (2 + 2 * HEAVIEST / LIGHTEST) / (2 * sp.pi)
     pull = PULL * N**2 * ZETA**2 / V
     pairs = sp.Sum(sp.Sum(1, (j, i + 1, N)), (i, 1, N))
-    far = sp.pi * big_z / (PERSISTENCE * kappa_0)  # the largest zeta that Z allows
+    far = sp.pi * big_z / kappa_0  # the largest zeta that Z allows
     return Derivation(
         "decay of the pairwise distance",
         f"{PAPER}, equations 60 to 66; the constant is derived here",
@@ -259,22 +260,29 @@ def derive_distance_decay() -> Derivation:
                 domain=(*FRACTIONS[1:], *NEURONS),
             ),
             _lemma(
+                N / LIGHTEST * THETA * ZETA,
+                "<=",
+                (N - 1) * HEAVIEST / LIGHTEST * 2 * THETA * ZETA,
+                "the teacher's term is the smaller one",
+                "n >= 2; neurons and teacher act on |z_i| in opposite directions, and the"
+                " difference of two numbers >= 0 is at most the larger",
+                domain=((N, 2, 5),),
+            ),
+            _lemma(
                 (
                     sp.Sum(2 * THETA * ZETA, (j, 1, N - 1))
                     + sp.Sum(HEAVIEST / LIGHTEST * 2 * THETA * ZETA, (j, 1, N - 1))
-                    + N / LIGHTEST * THETA * ZETA
                 )
                 / (2 * sp.pi),
                 "==",
                 error,
-                "the small terms of z_i', n - 1 neurons and the teacher",
-                "|e_i| <= (1/2pi) [sum theta_ij |z_j| + (sum |w_j| sin theta_ij"
-                " + |v| sin theta_i) |z_i|/|w_i|]",
+                "the small terms of z_i', n - 1 neurons",
+                "|e_i| <= (1/2pi) [sum theta_ij |z_j| + max(sum |w_j| sin theta_ij,"
+                " |v| sin theta_i) |z_i|/|w_i|]",
                 domain=NEURONS,
                 uses=(
                     "each term theta_ij |z_j|",
                     "each term |w_j| sin(theta_ij) |z_i|/|w_i|",
-                    "the term |v| sin(theta_i) |z_i|/|w_i|",
                 ),
             ),
             Step(error, rough, "n - 1 <= n", domain=NEURONS, relation="<="),
@@ -299,7 +307,7 @@ def derive_distance_decay() -> Derivation:
                 rough.subs(THETA, 2 * sp.pi * N * ZETA / V * P),
                 "<=",
                 pull,
-                "|e_i| <= 38 n^2 zeta^2/|v|",
+                "|e_i| <= 34 n^2 zeta^2/|v|",
                 "theta = p 2 pi n zeta/|v|",
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
@@ -314,41 +322,18 @@ def derive_distance_decay() -> Derivation:
                 uses=("number of pairs",),
             ),
             _lemma(
-                x**2 + y**2 - 2 * x * y * sp.cos(gamma),
-                "==",
-                (x * sp.sin(gamma)) ** 2 + (y - x * sp.cos(gamma)) ** 2,
-                "a distance is at least |x| sin(gamma)",
-                domain=angle,
-            ),
-            _lemma(
-                x**2 + y**2 + 2 * x * y * sp.sin(gamma),
+                ZETA * (kappa_0 + slack) / sp.pi,
                 ">=",
-                x**2,
-                "and at least |x| beyond a right angle",
-                "gamma counted from the right angle",
-                domain=((gamma, sp.S.Zero, sp.pi / 2),),
-            ),
-            _lemma(
-                sp.sin(KAPPA / 2),
-                ">=",
-                KAPPA / sp.pi,
-                "one of the pair at kappa_max is at least kappa/2 away from the longest z",
-                "the triangle inequality for angles, above; Jordan",
-                domain=((KAPPA, sp.S.Zero, sp.pi),),
-            ),
-            _lemma(
-                ZETA * (PERSISTENCE * kappa_0 + slack) / sp.pi,
-                ">=",
-                ZETA * PERSISTENCE * kappa_0 / sp.pi,
-                "Z >= zeta kappa_max/pi >= zeta kappa_max(0)/(2 pi)",
-                "kappa_max(t) = kappa_max(0)/2 + s, s >= 0 (Lemma 30)",
+                ZETA * kappa_0 / sp.pi,
+                "Z >= zeta kappa_max(0)/pi",
+                "'the longest z and the pairwise distance': Z = zeta (kappa_max(0) + s)/pi, s >= 0",
             ),
             _lemma(
                 (-PULL * N**4 * ZETA**2 / V).subs(ZETA, far * P),
                 ">=",
                 -DISTANCE_DECAY * N**4 / (kappa_0**2 * V) * big_z**2,
-                "dZ/dt >= -152 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
-                "zeta = p 2 pi Z/kappa_max(0)",
+                "dZ/dt >= -34 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
+                "zeta = p pi Z/kappa_max(0)",
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
@@ -469,7 +454,7 @@ def derive_lower_rate() -> Derivation:
                 "==",
                 LOSS_LOWER * N ** sp.Rational(17, 3) / (kappa_0**2 * V ** (2 * third)) * passed
                 + size / start,
-                "L^(-1/3) <= 152 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T)"
+                "L^(-1/3) <= 34 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 |v|^(2/3)) (t - T)"
                 " + gamma",
                 domain=NEURONS,
             ),

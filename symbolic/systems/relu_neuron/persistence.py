@@ -16,14 +16,8 @@ import sympy as sp
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Domain
 from symbolic.systems.relu_neuron.bounds import (
-    FRACTIONS,
     KAPPA,
-    NEURONS,
     PERSISTENCE,
-    PULL,
-    N,
-    P,
-    V,
 )
 from symbolic.systems.relu_neuron.pair import PAPER
 
@@ -115,12 +109,11 @@ def derive_reach() -> Derivation:
     Derivation
         The step from `kappa_max` to the pairwise distance. With Lemma 30 it gives
         `Z >= max |z_i| kappa_max(T)/pi`, twice what one distance alone gives, and so a quarter of
-        the constant of `derive_distance_decay`, which keeps to the steps of the paper.
+        the constant of equation 66.
     """
     x, y = sp.symbols("x y", positive=True)
     gamma = sp.Symbol("gamma", nonnegative=True)
     a, b = sp.symbols("a b", nonnegative=True)
-    kappa_0, big_z = sp.symbols("kappa_0 Z", positive=True)
     angle: Domain = ((gamma, sp.S.Zero, sp.pi),)
     sines = sp.sin(a) + sp.sin(b) - sp.sin(a + b)
     # The three factors of the difference, each with its own angle.
@@ -187,16 +180,6 @@ def derive_reach() -> Derivation:
                 "Z >= zeta >= zeta kappa/pi, kappa = kappa_max(T) beyond it",
                 assumptions=("kappa_max(t) >= pi/2 (Lemma 30)",),
                 domain=OBTUSE,
-                fresh=True,
-                relation=">=",
-            ),
-            Step(
-                -PULL * N**4 * (sp.pi * big_z / kappa_0 * P) ** 2 / V,
-                -PULL * sp.pi**2 * N**4 / (kappa_0**2 * V) * big_z**2,
-                "so equation 66 holds with 38 pi^2, where one distance from the longest z gives"
-                " 152 pi^2",
-                assumptions=("zeta = p pi Z/kappa_max(0); phase 3",),
-                domain=(*FRACTIONS[:1], *NEURONS),
                 fresh=True,
                 relation=">=",
             ),

@@ -62,9 +62,9 @@ def printed_forms() -> tuple[PrintedForm, ...]:
             "persistence of the largest angle",
             "Lemma 30 as printed",
         ),
-        holds("equation 66, C = 152 pi^2", decay, "dZ/dt >= -152"),
+        holds("equation 66, C = 34 pi^2", decay, "dZ/dt >= -34"),
         holds("equation 68, c = 1/(24 pi)", "distance against loss", "L >= Z^3/(24 pi n^5 |v|)"),
-        holds("Theorem 14, C = 152 pi^2 (24 pi)^(1/3)", "lower bound of the loss", "L^(-1/3) <="),
+        holds("Theorem 14, C = 34 pi^2 (24 pi)^(1/3)", "lower bound of the loss", "L^(-1/3) <="),
         holds("appendix A, mirror pair", "mirror pair", "t^3 L = (t theta)^3 (L/theta^3)"),
         PrintedForm(
             f"{PAPER}, appendix A, neurons parallel to v, read with either sign",

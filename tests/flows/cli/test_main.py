@@ -427,6 +427,14 @@ def test_no_arguments_say_what_to_do_next(popflow):
         assert f"\n  {command} " in known
 
 
+def test_the_list_of_commands_is_uncut_at_80_columns(popflow, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = popflow("--help")
+    assert "..." not in out.partition("Commands:")[2] and max(map(len, out.splitlines())) <= 80
+    (certify,) = re.findall(r"^  certify +(.*?)^  \w", out, re.M | re.S)
+    assert " ".join(certify.split()).endswith("is true on the way.")
+
+
 @pytest.mark.parametrize(
     "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble"]
 )

@@ -176,3 +176,15 @@ def test_a_bound_solved_for_the_loss_makes_both_sides_equal(comparison):
     left = comparison.lhs.subs(symbol("loss"), bound).subs(numbers).evalf(30)
     right = (0.7 * comparison.rhs).subs(numbers).evalf(30)
     assert abs(left / right - 1) < ROUNDING
+
+
+def test_an_exponential_decay_has_linear_time_and_a_rate_in_its_view():
+    system = flows.ReLUNeuron(n=1, d=2)
+    alone = flows.integrate(system, system.initial(0.1, 0), 1e6)
+    seen = view(alone)
+    rate = [x for x in seen["exponent"]["series"][0]["values"] if x is not None]
+    assert seen["exponent"]["label"] == "d log L/dt"
+    assert 10 < seen["linear_until"] < 1e4
+    assert rate[-1] == pytest.approx(-1.0, abs=0.01)  # the Hessian at the teacher is 1/2
+    slow = flows.ReLUNeuron(n=2, d=2)
+    assert view(flows.integrate(slow, slow.initial(0.1, 0), 1e6))["linear_until"] is None

@@ -3,6 +3,7 @@ import pickle
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -131,6 +132,22 @@ def test_verdicts_and_their_numbers_are_those_of_the_check(page):
         assert re.search(rf'class="verdict {verdict.verdict}">\S+ {verdict.verdict}<', row)
     assert float(run["loss"][-1]) in numbers
     assert float(run["loss"][-1]) * (1 + 1e-15) not in numbers
+
+
+def test_the_derived_law_stands_beside_each_theorem(page):
+    run = flows.integrate(case().system, case().start, case().t_end)
+    law = flows.late_time_law(run)
+    section = page[
+        page.index("<h3>Late-time law") : page.index("A constant that a theorem leaves open is")
+    ]
+    assert str(law.laws[law.chosen]) in unescape(section)
+    value, error = Reader(section).numbers
+    assert abs(value - law.laws[law.chosen].constant) <= error < 1e-3
+    rows = re.findall(
+        r'<th scope="row">(\w+)</th><td class="n">(\S+)</td><td class="n">(\S+)<', section
+    )
+    assert rows == [(b.claim, str(b.claimed), str(b.derived)) for b in law.bounds()]
+    assert ("loss_upper", "-3", "-3") in rows
 
 
 def test_a_broken_claim_is_shown_as_violated(page):
@@ -306,3 +323,18 @@ def test_every_system_says_what_its_page_shows(name):
     assert registry.portraits(name) and registry.story(name).found
     for one in registry.cases(name):
         assert one.system.name == name and one.figures
+
+
+def test_hypotheses_are_said_in_words(page):
+    table = page.partition('<table class="hypotheses">')[2].partition("</table>")[0]
+    assert "d = 2, not ≥ log(100 n)" in table and "<td>met</td>" in table
+    assert "needed</th>" not in table
+
+
+def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
+    formula = (
+        r"\frac{d}{dt} x = - a x + \left(b - c\right) y - \sum_{k=1}^{n} - b_{k} x_{k} x y z u v"
+    )
+    found = html.pieces(formula)
+    assert len(found) == 4 and "".join(x.removeprefix("{}") for x in found) == formula
+    assert html.pieces("a - b = c - d") == ["a - b", " = c - d"]  # a short one stays

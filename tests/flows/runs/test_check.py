@@ -279,8 +279,20 @@ def test_a_margin_below_the_error_is_inconclusive():
 def test_values_that_disagree_with_their_rates_are_inconclusive():
     run = power_run()
     noisy = replace(run, features=run.features | {"loss_dot": 1.2 * run.features["loss_dot"]})
-    assert verdict(noisy, "loss_lower").verdict == Outcome.INCONCLUSIVE
-    assert "disagree" in verdict(noisy, "loss_lower").message
+    assert verdict(noisy, bare("loss_lower")).verdict == Outcome.INCONCLUSIVE
+    assert "disagree" in verdict(noisy, bare("loss_lower")).message
+
+
+def test_where_a_hypothesis_fails_an_undecided_conclusion_is_no_open_question():
+    short = power_run(status="step_budget")
+    found = verdict(short, "loss_lower")
+    assert found.verdict == Outcome.HYPOTHESIS_NOT_MET and found.conclusion is None
+    assert "late regime has not begun" in found.message and "hypotheses not met" in found.message
+    assert verdict(short, bare("loss_lower")).verdict == Outcome.INCONCLUSIVE
+    wide = power_run(rtol=1.0)  # the margin is below the error
+    alone = Hypothesis("n = 1", symbol("n"), "<=", sp.S.One)
+    claim = replace(CLAIMS["kappa_persists"], hypotheses=(alone,))
+    assert verdict(wide, claim).verdict == Outcome.HYPOTHESIS_NOT_MET
 
 
 def test_an_inequality_with_zero_on_its_small_side_holds_trivially():
@@ -346,6 +358,20 @@ def test_an_undefined_hypothesis_is_not_met():
     claim = replace(CLAIMS["kappa_persists"], hypotheses=(h,))
     found = verdict(power_run(), claim)
     assert found.verdict == Outcome.HOLDS_BEYOND and not found.hypotheses[0].holds
+
+
+def test_a_hypothesis_that_is_unknown_excludes_nothing_that_could_be_compared():
+    # Neither met nor failed: a conclusion that fails is then no violation, and no clean bill.
+    unknown = Hypothesis("own", symbol("loss"), ">=", sp.sqrt(-symbol("loss")))
+    failed = Hypothesis("n = 0", symbol("n"), "<=", sp.S.Zero)
+    broken = replace(CLAIMS["kappa_persists"], sign=-1)
+    for hs, outcome in (((unknown,), "INCONCLUSIVE"), ((unknown, failed), "HYPOTHESIS_NOT_MET")):
+        found = verdict(power_run(), replace(broken, hypotheses=hs))
+        assert found.conclusion is False and found.verdict == outcome
+        short = verdict(power_run(rtol=1.0), replace(broken, hypotheses=hs))
+        assert short.conclusion is None and short.verdict == outcome
+        void = verdict(exponential_run(n=1), replace(broken, hypotheses=hs))
+        assert void.conclusion is None and void.verdict == "HYPOTHESIS_NOT_MET"
 
 
 def test_verdicts_are_json_with_the_public_keys_and_the_exit_code_counts_them():

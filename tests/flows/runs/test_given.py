@@ -114,3 +114,35 @@ def test_what_cannot_be_a_potential_is_one_line_before_anything_is_integrated(gi
     with pytest.raises(InputError) as caught:
         flows.integrate(SYSTEM, START, 1e12, potentials=given, method="reference")
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_descent_has_the_values_of_a_flow_at_the_same_states():
+    run = flows.descend(SYSTEM, START, 0.1, 50, potentials=GIVEN)
+    loss, distance = run["loss"], run["pairwise_distance"]
+    assert run["ratio"] == pytest.approx(loss / distance**3, rel=ROUNDING)
+    assert run["scaled"] == pytest.approx(run.t**3 * loss, rel=ROUNDING)
+    assert run["squares"] == pytest.approx(run["norms"] ** 2, rel=ROUNDING)
+
+
+def test_members_keep_potentials_of_ones_own_on_disk_too(tmp_path):
+    law = flows.Law(size=3, scale=0.4)
+    more = {"t_end": 10.0, "rtol": 1e-6, "potentials": GIVEN, "out": tmp_path / "many"}
+    many = flows.integrate_ensemble(SYSTEM, law, chunk_size=2, **more)
+    one = flows.integrate(SYSTEM, law.start(SYSTEM, 1), 10.0, rtol=1e-6, potentials=GIVEN)
+    again = flows.load_ensemble(tmp_path / "many")
+    down = flows.descend_ensemble(SYSTEM, law, 0.1, 20, potentials=GIVEN)
+    for name in GIVEN:
+        assert many[name].shape[:2] == (3, len(many.t))
+        assert many[name][1] == pytest.approx(one[name], rel=ROUNDING)
+        assert np.array_equal(again[name], many[name])
+        assert down[name].shape[:2] == (3, len(down.t)) and np.isfinite(down[name]).all()
+    other = {**more, "potentials": {name: 2 * x for name, x in GIVEN.items()}}
+    with pytest.raises(InputError, match="differs in potentials"):
+        flows.integrate_ensemble(SYSTEM, law, chunk_size=2, **other)
+
+
+@pytest.mark.parametrize("make", [flows.descend, flows.integrate_ensemble, flows.descend_ensemble])
+def test_a_name_that_is_taken_is_refused_before_anything_runs(make):
+    start = START if make is flows.descend else flows.Law(size=2)
+    with pytest.raises(InputError, match="'loss' needs another name"):
+        make(SYSTEM, start, 1.0, potentials={"loss": symbol("loss") ** 2})

@@ -239,6 +239,8 @@ LOG_TERMS = {
     "cubic and quartic": ((sp.Abs(y) ** 3 + y**4, [y], {y: 0}), -R(4, 3)),
     "slaved": (FLOWS["slaved"][0], R(1, 7)),
     "odd degree": ((y**4 + y**5, [y], {y: 0}), None),
+    # (1 + x)^2 - y^2/4 is conserved, so that x = sqrt(1 + y^2/4) - 1 on the way to zero.
+    "a family that moves": (((1 + x) * y**4, [x, y], {x: 0, y: 0}), -R(1, 32)),
 }
 
 
@@ -248,15 +250,31 @@ def test_the_next_term_is_a_logarithm_with_this_coefficient(case, beta):
     assert law.log_term == beta
 
 
-@pytest.mark.parametrize("name", ["slaved", "quartic and sextic"])
+#: Starts of flows that end at the point.
+STARTS = {
+    "slaved": [0.3, 0.5],
+    "quartic and sextic": [0.5],
+    "a family that moves": [(1 + 0.5**2 / 4) ** 0.5 - 1, 0.5],
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
 def test_a_flow_has_the_logarithm(name):
     (loss, blocks, at), beta = LOG_TERMS[name]
     (law,) = late_time_law(loss, blocks, at).laws
     # t (L t^2/C - 1) = beta log t + O(1), up to log^2 t/t.
     times = np.array([1e3, 1e4])
-    rest = times * (scaled_loss(loss, blocks, [0.3, 0.5][-len(blocks) :], times) / law.constant - 1)
+    rest = times * (scaled_loss(loss, blocks, STARTS[name], times) / law.constant - 1)
     slope = (rest[1] - rest[0]) / np.log(times[1] / times[0])
     assert slope == pytest.approx(float(beta), abs=0.02)
+
+
+def test_an_enclosed_direction_has_a_logarithm_too():
+    form = x**4 + x**3 * y + 2 * y**4 - x * y**3
+    law, *_ = late_time_law(form + (x**2 + y**2) ** 3, [x, y], {x: 0, y: 0}).laws
+    assert law.evidence["direction"] is Evidence.ENCLOSED
+    # On the unit circle L = ell r^4 + r^6, C = 1/(64 ell), and beta = -3/(8 ell^2).
+    assert float(law.log_term) == pytest.approx(-3 / 8 * (64 * law.constant) ** 2, rel=1e-12)
 
 
 def reduced(case):

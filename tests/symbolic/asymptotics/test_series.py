@@ -1,11 +1,14 @@
 """One-sided series agree with numbers near the point."""
 
+from fractions import Fraction
+
 import mpmath
 import pytest
 import sympy as sp
 
 from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.series import SeriesRing
 from symbolic.asymptotics.squares import sum_of_squares
 
 x, y = sp.symbols("x y", real=True)
@@ -61,3 +64,14 @@ def test_a_quadratic_form_becomes_a_sum_of_squares():
     assert sp.expand(found - form) == 0
     assert found.has(sp.Pow(x - 3 * y, 2))
     assert sum_of_squares(x**3, (x, y)) == x**3
+
+
+def test_a_root_of_decimals_ends():
+    r = sp.Symbol("r", positive=True)
+    for k in range(1, 60):  # a long division of decimals by themselves may leave a rounding
+        c = sp.Float(k, 60) / 7
+        ring = SeriesRing({r: 1}, 4, [c], 2)
+        square = ring.add([ring.known(ring.ring.from_expr(f)) for f in (c * r**2, r**3 / c)])
+        root = ring.reduced(ring.root(square, Fraction(3, 2), True))
+        value = ring.expression(root[Fraction(4)]).subs(r, 1)
+        assert abs(value - sp.Rational(3, 2) / sp.sqrt(c)) < 1e-50

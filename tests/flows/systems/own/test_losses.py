@@ -1,6 +1,7 @@
 """What an own loss says where it is not known: NaN with a reason, never 0, and errors that hold."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,9 +25,12 @@ ERF = Expectation((sp.erf(A * X) - sp.erf(2 * X)) ** 2, X)
 
 
 @pytest.mark.parametrize("size", [1e-20, 1e-12, 1e-9])
-def test_a_loss_whose_rounding_hides_in_a_sum_is_not_known_and_not_zero(size):
+def test_a_loss_whose_rounding_hides_in_a_sum_is_known_in_balls_and_not_zero_in_doubles(size):
     hidden = flows.OwnSystem("hidden", [A], (1 + A) ** 2 - 2 * (1 + A) + 1)
-    assert np.isnan(flows.integrate(hidden, [size], t_end=1.0)["loss"]).all()
+    run = flows.integrate(hidden, [size], t_end=1.0)
+    assert run["loss"] == pytest.approx(size**2 * np.exp(-4 * run.t), rel=1e-9, abs=0)
+    doubles = replace(hidden, arithmetic="doubles")
+    assert np.isnan(flows.integrate(doubles, [size], t_end=1.0)["loss"]).all()
 
 
 def test_an_exact_zero_is_a_zero():
@@ -83,6 +87,8 @@ FLOWS = {
 @pytest.mark.parametrize("rtol", [1e-6, 1e-10])
 def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method, rtol):
     system, start, exact, t_end = FLOWS[name]
+    # Radau's order is low, and its many steps are slow here.
+    rtol = max(rtol, 1e-8) if method == "Radau" else rtol
     run = flows.integrate(system, start, t_end=t_end, method=method, rtol=rtol)
     known = np.isfinite(run["loss"])
     truth = exact(run.t)
@@ -91,11 +97,11 @@ def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method,
     assert (wrong <= (run.errors() * run["loss"])[known]).all()
     # The error is no excuse: half of the decades of the loss that steps resolve are known.
     assert known[truth > rtol * truth[0]].all()
-    # Control: without the error of the steps that would be false.
+    # Control: the loss of the states as doubles, which an optimum at 1 rounds away.
     plain = np.array([system.loss(y) for y in run.state])
-    assert name != "a square" or (np.abs(plain - truth) > plain / 2)[~known].any()
-    # The last time is far beyond digits, but for the power law.
-    assert name == "a fourth power" or ("NaN is not known" in run.message and not known[-1])
+    assert name != "a square elsewhere" or (np.abs(plain - truth) > plain / 2)[known].any()
+    # The last time is beyond the smallest double where the loss falls so fast.
+    assert ("NaN is not known" in run.message and not known[-1]) == name.startswith("a square")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -103,7 +109,7 @@ def test_a_known_loss_is_right_to_its_error_and_another_one_is_nan(name, method,
 @pytest.mark.parametrize("t_end", [100.0, 1e4])
 def test_a_true_bound_is_not_violated_by_noise_and_a_false_one_is(method, optimum, t_end):
     system = flows.OwnSystem("square", [A], (A - optimum) ** 2, claims=[bound(2)])
-    run = flows.integrate(system, [1.0 + optimum], t_end=t_end, method=method)
+    run = flows.integrate(system, [1.0 + optimum], t_end=t_end, method=method, rtol=1e-8)
     assert flows.check(run)[0].verdict == "HOLDS"
     assert flows.check(run, bound(0.999))[0].verdict == "VIOLATED"
 
@@ -111,7 +117,7 @@ def test_a_true_bound_is_not_violated_by_noise_and_a_false_one_is(method, optimu
 def test_a_coarse_absolute_tolerance_of_the_request_is_part_of_the_error():
     system = flows.OwnSystem("square", [A], A**2)
     fine, coarse = (flows.integrate(system, [1.0], 10.0, atol=a) for a in (1e-12, 1e-5))
-    assert np.isfinite(fine["loss"]).sum() > np.isfinite(coarse["loss"]).sum()
+    assert (fine.errors() < 1e-3 * coarse.errors()).all()
 
 
 @pytest.mark.parametrize(("loss", "least"), [(SOFTPLUS, np.log(2)), (TANH, 3.0)])
@@ -145,7 +151,7 @@ def test_an_ensemble_does_not_count_what_is_not_known_as_converged():
 def test_a_sum_of_squares_that_has_lost_its_digits_is_nan_and_keeps_those_it_has():
     w = sp.MatrixSymbol("W", 3, 2)
     gap = w.T * w - sp.diag(1, 0)
-    system = flows.OwnSystem("squares", [w], sp.trace(gap.T * gap) / 4)
+    system = flows.OwnSystem("squares", [w], sp.trace(gap.T * gap) / 4, arithmetic="doubles")
     run = flows.integrate(system, system.initial(0.3, seed=1), t_end=1e8)
     assert (run["loss"][np.isfinite(run["loss"])] > 0).all()
     assert np.isnan(run["loss"][-1])
@@ -162,7 +168,7 @@ def test_two_tanh_students_of_two_teachers_reach_rounding_and_do_not_fail():
     student = sp.tanh(w[0, 0] * X) + sp.tanh(w[1, 0] * X)
     teacher = sp.tanh(X) + sp.tanh(X / 2)
     system = flows.OwnSystem("committee", [w], Expectation((student - teacher) ** 2, X) / 2)
-    run = flows.integrate(system, [1.2, 0.3], t_end=1e6)
+    run = flows.integrate(replace(system, arithmetic="doubles"), [1.2, 0.3], t_end=1e6)
     assert run.status == "completed"
     assert run.state[-1] == pytest.approx([1.0, 0.5], abs=1e-6)
     assert np.isnan(run["loss"][-1])
@@ -197,7 +203,7 @@ def test_erf_students_have_their_closed_form():
 
 @functools.cache
 def saved_run():
-    return flows.integrate(flows.OwnSystem("square", [A], A**2), [1.0], t_end=100.0)
+    return flows.integrate(flows.OwnSystem("square", [A], A**2), [1.0], t_end=300.0)
 
 
 def test_a_file_knows_what_is_not_known_also_of_new_potentials(tmp_path):

@@ -1,0 +1,335 @@
+r"""Charts in units of energy: twelve decades of any smooth loss, with nothing asked of the user.
+
+The solver follows the increment `u` since the start of the chart, `y = c + Q (size u)`, in the
+eigenbasis `Q` of the Hessian at the exact state `c`,
+
+.. math:: \frac{du_i}{d\tau} = -s \frac{(Q^T \nabla L)_i}{\text{size}_i}, \qquad
+   s = (t_c + T_0) e^\tau, \qquad \text{size}_i = \sqrt{2 E/f_i}, \qquad
+   E = \frac12 \sum_i g_i^2/f_i, \qquad f_i = \max(|h_i|, 1/(t_c + T_0))
+
+`E` is the energy that is left, of the size of `L - L*`, which nobody knows; so the relative
+tolerance of a step is that of the loss, in any coordinates. The floor of `f` makes slow, tangent
+and fast directions one formula. The gradient and both products with `Q` are in balls: a sum
+`c + increment` never rounds what is small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.linalg
+from flint import arb, arb_mat
+
+from flows.core.arrays import Array
+from flows.core.balls import precision
+from flows.core.chart import Chart, Clock
+from flows.core.piece import Event, Piece, Restart
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.systems.own.exact import BITS, MORE, MOST_BITS, Balls, Nodes, from_doubles
+from flows.systems.own.features import Frame, SoundState
+from flows.systems.own.loss import Loss
+from symbolic.language.lower import Undecided
+
+__all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time"]
+
+# Radau keeps exponential tails, where the errors of BDF add up over charts. LSODA is the fastest
+# where nothing is stiff, and begins each chart with small steps, so that its errors add up too: it
+# is asked for more. BDF is for many entries, where an evaluation costs more than a step.
+SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
+# LSODA is asked for no less than this, where `s |h|` is below that; BDF from so many entries.
+LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
+# The field is known to this part of the energy of its chart, a hundredth of which ends the chart.
+FIELD = 1e-16
+# The energy changes by this factor in a chart, and time by this one.
+ENERGY, TIME = 100.0, 100.0
+#: Below this energy a chart would leave the doubles: the state stays.
+UNDERFLOW = 1e-290
+#: Below this one the gradient of a fixed rule, right to 1e-30, is not that of the expectation.
+AVERAGED = 1e-60
+# Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
+# this, and costs more than that in balls for few entries.
+STIFF, FEW = 1e11, 6
+# A state that stays is off by less than this, in units of energy.
+STAYS = 10.0
+# What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
+# method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
+LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
+# Where time grows less than this in a chart, the flow is exponential and keeps relative errors.
+EXPONENTIAL = 3.0
+
+
+def first_time(state: Array, slope: Array, curvature: Array) -> float:
+    """`T0`: time in which curvature, or a move by the size of the state, changes the gradient."""
+    size = float(np.abs(state).max(initial=0.0)) or 1.0
+    rate = float(np.abs(curvature).max(initial=0.0) + np.abs(slope).max(initial=0.0) / size)
+    return 1 / rate if 1e-200 < rate < math.inf else 1.0
+
+
+def floor(h: Array, since: float) -> Array:
+    """Curvature by which an axis is measured: slow and flat ones by the time that has passed."""
+    found: Array = np.maximum(np.abs(h), 1 / since)
+    return found
+
+
+class Increment:
+    """A chart around an exact state: places of increments, and the gradient there in its axes.
+
+    The bits that the field takes are kept from one evaluation to the next.
+
+    Parameters
+    ----------
+    loss : Balls
+        The loss.
+    centre : list of arb
+        The exact state.
+    axes : ndarray, shape (N, N)
+        Orthonormal columns, taken as exact numbers.
+    """
+
+    def __init__(self, loss: Balls, centre: list[Any], axes: Array) -> None:
+        self.loss, self.centre = loss, centre
+        self.bits = float(BITS)
+        size = len(centre)
+        self._axes = arb_mat(size, size, [arb(x) for x in axes.ravel().tolist()])
+        self._back = self._axes.transpose()
+        self._size = [arb(1)] * size
+        self.size, self.allowed = np.ones(size), 0.0
+
+    def measure(self, size: Array, energy: float) -> None:
+        """Set the units of the increment, and the energy to which the field is compared."""
+        self.size, self.allowed = size, FIELD * energy
+        self._size = [arb(x) for x in size.tolist()]
+
+    def place(self, u: Array) -> list[Any]:
+        """Exact state of an increment, at the bits that the field takes."""
+        with precision(int(self.bits)):
+            return [x.mid() for x in self._place(u)]
+
+    def _place(self, u: Array) -> list[Any]:
+        # The balls hold what rounding of the sum leaves, so that too few bits are noticed.
+        moved = [arb(x) * size for x, size in zip(u.tolist(), self._size, strict=True)]
+        steps = (self._axes * arb_mat(len(moved), 1, moved)).entries()
+        return [c + d for c, d in zip(self.centre, steps, strict=True)]
+
+    def gradient(self, u: Array) -> Array:
+        """Gradient along the axes, rounded; NaN where no number of bits tells it."""
+        return self._gradient(u, lambda _, error: bool((error * self.size <= self.allowed).all()))
+
+    def slopes(self, floored: Array) -> Array:
+        """Gradient at the centre, known to a part of the energy that it leaves."""
+        still = np.zeros(len(floored))
+
+        def known(found: Array, error: Array) -> bool:
+            return bool((error**2 / floored).sum() <= FIELD * (found**2 / floored).sum())
+
+        return self._gradient(still, known)
+
+    def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> Array:
+        bits = self.bits
+        while bits <= MOST_BITS and np.isfinite(u).all():
+            with precision(int(bits)), contextlib.suppress(Undecided):
+                slopes = self.loss.both(self._place(u))[1:]
+                turned = (self._back * arb_mat(len(slopes), 1, slopes)).entries()
+                found = np.array([float(x) for x in turned])
+                if known(found, np.array([float(x.rad()) for x in turned])):
+                    self.bits = bits
+                    return found
+            bits *= MORE
+        return np.full(len(u), np.nan)
+
+    def curvature(self, u: Array) -> Array:
+        """Hessian in the user's coordinates, in balls and rounded."""
+        with precision(int(self.bits)):
+            rows = self.loss.hessian(self._place(u))
+        return np.array([[float(x) for x in row] for row in rows])
+
+
+@dataclass(frozen=True)
+class EnergyPiece(Piece):
+    """Piece of a run of an own system in units of energy.
+
+    Parameters
+    ----------
+    observed : callable
+        State of exact places, with what is observed there.
+    frame, state : Frame, SoundState
+        Where it began.
+    chart : Chart
+        What the solver follows.
+    increment : Increment
+        Places and gradients.
+    energy : callable
+        `energy(tau, u)`, by the curvature at the start of the chart.
+    least, most, rests : float
+        Energies at which it ends, and below which the state stays.
+    ends : float
+        Solver time at which it ends.
+    doubt, kept : float
+        Errors of its states, see :class:`SoundState`.
+    """
+
+    observed: Callable[..., SoundState]
+    frame: Frame
+    state: SoundState
+    chart: Chart
+    increment: Increment
+    energy: Callable[[float, Array], float]
+    least: float
+    most: float
+    rests: float
+    ends: float
+    doubt: float
+    kept: float
+
+    counted: ClassVar[bool] = False
+
+    def decode(self, raw: Array) -> SoundState:
+        """States of increments at the start of the chart."""
+        return self.at(0.0, raw)
+
+    def at(self, tau: Array | float, y: Array) -> SoundState:
+        """State(s) of the increment(s) ``y`` at ``tau``, exact."""
+        many = np.atleast_2d(y)
+        since = self.frame.unit + np.broadcast_to(self.chart.clock.time(tau), len(many))
+        found = self.observed([self.increment.place(u) for u in many], since, self.doubt, self.kept)
+        return found if np.ndim(y) > 1 else found.at(0)
+
+    def watch(self, rtol: float) -> Watch:
+        """End the piece where its energy has changed, or its time."""
+
+        def alarm(tau: float, u: Array) -> float:
+            energy = self.energy(tau, u)
+            inside = self.least < energy < self.most and tau < self.ends
+            return 1.0 if inside else -1.0
+
+        def check(before: float, tau: float, u: Array, interpolant: Interpolant) -> Stop:
+            return Stop(tau, u)
+
+        return Watch(alarm, check)
+
+    def restart(self, stop: Stop) -> Restart:
+        """Go on around the new state, or stay there."""
+        state, time = self.at(stop.tau, stop.y), self.time(stop.tau)
+        if self.energy(stop.tau, stop.y) > self.rests:
+            keeps = math.exp(stop.tau) < EXPONENTIAL
+            return Restart(self.frame, state.with_doubt(self.doubt if keeps else 0.0), time)
+        told = f"the energy that is left is below {self.rests:g}; the state stays"
+        return Restart(self.frame, state.with_doubt(STAYS), time, (Event(time, "underflow", told),))
+
+
+def energy_piece(
+    loss: Loss,
+    exact: Balls,
+    nodes: Nodes | None,
+    observed: Callable[..., SoundState],
+    steps: tuple[float, float, bool, bool],
+    frame: Frame,
+    state: SoundState,
+    time: float,
+) -> EnergyPiece:
+    """Piece that begins with an exact state.
+
+    Parameters
+    ----------
+    loss, exact : Loss, Balls
+        The loss in doubles and in balls.
+    nodes : Nodes, optional
+        The rule of its expectation.
+    observed : callable
+        As of :class:`EnergyPiece`.
+    steps : tuple
+        Relative and absolute tolerance of the solver's steps, whether stiff ones damp, and whether
+        they are those of a multistep method.
+    frame, state : Frame, SoundState
+        Where it begins.
+    time : float
+        When.
+    """
+    centre = from_doubles(state.digits)
+    rule = None if nodes is None else nodes.rule
+    size, since = len(centre), time + frame.unit
+    still = np.zeros(size)
+
+    def hessian(increment: Increment, u: Array, s: float) -> Array:
+        if size > FEW:
+            place = np.array([float(x) for x in increment.place(u)])
+            found = loss.hessian(place, rule)
+            if np.isfinite(found).all() and s * np.abs(found).max() < STIFF:
+                return found
+        return increment.curvature(u)
+
+    h, axes = scipy.linalg.eigh(hessian(Increment(exact, centre, np.eye(size)), still, since))
+    increment = Increment(exact, centre, axes)
+    floored = floor(h, since)
+    slopes = increment.slopes(floored)
+    energy = float(slopes @ (slopes / floored)) / 2
+    rtol, atol, _, multistep = steps
+    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY else LEFT
+    left = factor * max(rtol, atol)
+    rests = UNDERFLOW if nodes is None else AVERAGED
+    moving = energy > rests and state.energy[1] < STAYS
+    units = np.sqrt(2 * energy / floored) if moving else np.ones(size)
+    increment.measure(units, energy)
+    last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
+
+    def gradient(tau: float, u: Array) -> Array:
+        before, where, found = last[0]
+        if before != tau or not np.array_equal(where, u):
+            found = increment.gradient(u)
+            last[0] = (tau, u.copy(), found)
+        return found
+
+    def field(  # type: ignore[no-untyped-def]
+        tau, u, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
+    ):
+        if not moving:
+            out[:] = 0.0
+            return
+        s = since * math.exp(tau)
+        with np.errstate(all="ignore"):
+            out[:] = -s * gradient(tau, u) / units
+            if want_jacobian:
+                turned = axes.T @ hessian(increment, u, s) @ axes
+                jacobian[:] = -s * turned * units / units[:, None]
+
+    def left_over(tau: float, u: Array) -> float:
+        # A solver has evaluated its field at the end of the step, or next to it.
+        found = last[0][2] if last[0][0] == tau else gradient(tau, u)
+        return float(found @ (found / floored)) / 2
+
+    stays = not moving and energy > 0
+    kept = max(float(state.energy[2]), left * float(units.max()) if moving else 0.0)
+    return EnergyPiece(
+        observed,
+        frame,
+        state,
+        Chart(
+            clock=Clock(time, np.zeros(size), unit=since),
+            x0=still,
+            # The solver's absolute tolerance is its relative one: increments are of order one.
+            size=np.full(size, max(1.0, rtol / atol) if atol > 0 else 1 / ATOL_PER_RTOL),
+            field=field,
+            weights=np.zeros(0),
+            shape=np.array([size, 0, 0]),
+            auto=_solvers(rtol, size, since * float(np.abs(h).max())),
+        ),
+        increment,
+        left_over,
+        max(energy / ENERGY, rests) if moving else -math.inf,
+        energy * ENERGY if moving else math.inf,
+        rests,
+        math.log(TIME) if moving else math.inf,
+        STAYS if stays else float(state.energy[1]) + (left if moving else 0.0),
+        kept,
+    )
+
+
+def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:
+    """What the method ``auto`` tries on a chart."""
+    gentle = stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
+    return ((*FAST,) if gentle else ()) + ((*LARGE,) if size > MANY else ()) + SLOW

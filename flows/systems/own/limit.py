@@ -1,0 +1,203 @@
+r"""Where a run goes: the limit point of the flow from one late state, the kernel there, the power.
+
+Along a run that follows `L - L* ~ C t^{-p/(p-2)}` the Hessian has eigenvalues with `t h` large
+(fast, F), of order one (slow, N) and near zero (tangent, T). The limit is looked for on the slice
+`c + span(N, F)`, without moving along T: Newton's method in F to convergence, then the step of
+Newton's method for the Schur complement in N *times* `p - 1`, since the gradient along N is
+homogeneous of degree `p - 1` to leading order and `S^{-1} g = r/(p - 1)` on its ray. With
+
+.. math:: q = t \frac{g^T H g}{g^T g} \to \frac{p - 1}{p - 2}, \qquad p = 2 + \frac1{q - 1}
+
+this converges superlinearly. What does not is refused with a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from flint import arb, arb_mat
+
+from flows.core.arrays import Array
+from flows.core.balls import precision
+from flows.systems.own.exact import Balls
+from symbolic.language.lower import Undecided
+
+__all__ = ["Limit", "find_limit"]
+
+# Eigenvalues of `t H`: above, fast; between, slow; below minus the second one, a saddle.
+FAST, TANGENT = 30.0, 0.2
+# A power so near to an integer is that integer; a larger one is none, as of a flow to infinity.
+INTEGER, LARGEST = 0.1, 50.0
+# Bits of the search; moves of either kind; when they have converged, and when they shrink at all.
+BITS, MOVES, INNER = 900, 12, 12
+CONVERGED, SHRINKS, SUPERLINEAR, SMALL = 1e-30, 0.5, 0.1, 1e-9
+# The gradient at the limit, relative to that where the search began.
+FLAT = 1e-20
+NOT_FOUND = "limit not found"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit point of a flow.
+
+    Parameters
+    ----------
+    where : list of arb
+        The point.
+    loss : arb
+        The loss there.
+    power : float
+        `p` of `L - L* ~ |y - y*|^p` along the run; 2 where the approach is exponential.
+    kernel : ndarray, shape (N, K)
+        Orthonormal directions, slow and tangent, in which the Hessian vanishes there.
+    moves : tuple of float
+        Lengths of the steps that led there.
+    """
+
+    where: list[Any]
+    loss: Any
+    power: float
+    kernel: Array
+    moves: tuple[float, ...]
+
+
+def find_limit(loss: Balls, state: Sequence[Any], t: float) -> Limit | str:
+    """Limit of the flow through an exact state at a late time, or why it is not known.
+
+    Parameters
+    ----------
+    loss : Balls
+        The loss.
+    state : sequence of arb
+        Exact entries.
+    t : float
+        The time.
+    """
+    try:
+        with precision(BITS):
+            return _search(loss, list(state), t)
+    except (ArithmeticError, ValueError, Undecided, np.linalg.LinAlgError) as problem:
+        return f"{NOT_FOUND}: {problem or type(problem).__name__}"
+
+
+def _search(loss: Balls, state: list[Any], t: float) -> Limit | str:
+    size = len(state)
+    first = loss.both(state)
+    slope = [x.mid() for x in first[1:]]
+    began = _length(slope)
+    rounded = np.array([[float(x) for x in row] for row in loss.hessian(state)])
+    h, axes = scipy.linalg.eigh((rounded + rounded.T) / 2)
+    if began == 0:
+        return Limit(state, first[0], math.nan, axes[:, np.abs(h) * t < FAST], ())
+    scaled = t * h
+    if scaled.min() < -TANGENT:
+        return f"{NOT_FOUND}: a direction of negative curvature, as at a saddle"
+    fast, slow = scaled > FAST, (scaled >= TANGENT) & (scaled <= FAST)
+    if not (fast | slow).any():
+        return f"{NOT_FOUND}: no direction has curvature yet"
+    direction = np.array([float(x / began) for x in slope])
+    power = 2.0
+    if slow.any():
+        q = float(t * direction @ rounded @ direction)
+        if not q > 1:
+            return f"{NOT_FOUND}: no power law"
+        power = 2 + 1 / (q - 1)
+        if power > LARGEST:
+            return f"{NOT_FOUND}: no power law"
+        power = round(power) if abs(power - round(power)) < INTEGER else power
+    basis = np.concatenate([axes[:, slow], axes[:, fast]], axis=1)
+    turn = arb_mat(size, basis.shape[1], [arb(x) for x in basis.ravel().tolist()])
+    found = _descend(loss, state, turn, int(slow.sum()), power)
+    if isinstance(found, str):
+        return f"{NOT_FOUND}: {found}"
+    where, moves = found
+    last = loss.both(where)
+    ended = _length([x.mid() for x in last[1:]])
+    if not float(ended / began) < FLAT:
+        return f"{NOT_FOUND}: the gradient does not vanish there"
+    if not last[0].mid() <= first[0].mid():
+        return f"{NOT_FOUND}: the loss is larger there"
+    return Limit(where, last[0].mid(), float(power), axes[:, ~fast], tuple(moves))
+
+
+def _descend(
+    loss: Balls, state: list[Any], turn: Any, slow: int, power: float
+) -> tuple[list[Any], list[float]] | str:
+    """Newton's steps on the slice; the lengths of the outer ones."""
+    back = turn.transpose()
+    moves: list[float] = []
+    where = state
+    for _ in range(MOVES):
+        where, failing = _settle(loss, where, turn, slow)
+        if failing:
+            return failing
+        if slow == 0:
+            return where, moves
+        gradient, matrix = _turned(loss, where, turn, back)
+        if all(x.is_zero() for x in gradient):
+            return where, moves
+        # The first entries are the step of the Schur complement; the fast ones follow it.
+        step = [(1 - arb(power)) * x for x in _solved(matrix, gradient)]
+        length = float(_length(step[:slow]))
+        # Beyond convergence steps explode.
+        if moves and not length <= SHRINKS * moves[-1]:
+            break
+        moves.append(length)
+        where = _moved(where, turn, step)
+        if length <= CONVERGED * moves[0]:
+            break
+    # Each step is about the square of the one before, relative to the first.
+    enough = len(moves) > 1 and moves[1] <= SUPERLINEAR * moves[0] and moves[-1] <= SMALL * moves[0]
+    return (where, moves) if enough else "its steps do not shrink fast enough"
+
+
+def _settle(loss: Balls, where: list[Any], turn: Any, slow: int) -> tuple[list[Any], str]:
+    """Newton's method in the fast directions, to convergence."""
+    if turn.ncols() == slow:
+        return where, ""
+    back, first, last = turn.transpose(), None, None
+    for _ in range(INNER):
+        gradient, matrix = _turned(loss, where, turn, back)
+        count = turn.ncols() - slow
+        block = arb_mat(
+            count, count, [matrix[slow + i, slow + k] for i in range(count) for k in range(count)]
+        )
+        step = _solved(block, gradient[slow:])
+        length = _length(step)
+        first = length if first is None else first
+        if last is not None and not length <= SHRINKS * last:
+            return where, "" if last <= CONVERGED * first else "Newton's method does not converge"
+        where = _moved(where, turn, [arb(0)] * slow + [-x for x in step])
+        if length <= CONVERGED * first:
+            break
+        last = length
+    return where, ""
+
+
+def _turned(loss: Balls, where: list[Any], turn: Any, back: Any) -> tuple[list[Any], Any]:
+    """Gradient and Hessian on the slice, as exact numbers."""
+    size = len(where)
+    slope = arb_mat(size, 1, [x.mid() for x in loss.both(where)[1:]])
+    rows = [x.mid() for row in loss.hessian(where) for x in row]
+    matrix = back * arb_mat(size, size, rows) * turn
+    return [x.mid() for x in (back * slope).entries()], matrix
+
+
+def _solved(matrix: Any, right: Sequence[Any]) -> list[Any]:
+    """Solution of a linear system, as exact numbers."""
+    exact = arb_mat(matrix.nrows(), matrix.ncols(), [x.mid() for x in matrix.entries()])
+    return [x.mid() for x in exact.solve(arb_mat(len(right), 1, list(right))).entries()]
+
+
+def _moved(where: list[Any], turn: Any, change: Sequence[Any]) -> list[Any]:
+    steps = (turn * arb_mat(len(change), 1, list(change))).entries()
+    return [(x + d).mid() for x, d in zip(where, steps, strict=True)]
+
+
+def _length(values: Sequence[Any]) -> Any:
+    return sum((x * x for x in values), arb(0)).sqrt().mid()

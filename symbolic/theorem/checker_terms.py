@@ -1,0 +1,273 @@
+"""Terms of the second reader: sparse polynomials with `fmpq` coefficients, read from plain data.
+
+It knows nothing of the kernel. A polynomial is `{monomial: fmpq}`, a monomial a sorted tuple of
+atoms, a vector `{atom: polynomial}`; a bound index is a tuple, so no name can be mistaken for it.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from flint import fmpq
+
+__all__ = [
+    *("TIMED", "Wrong", "angle", "atoms", "dot", "free", "ice", "melt", "minus", "mul", "need"),
+    *("norm", "num", "one", "plus", "put", "rate", "read_formula", "read_value", "rel", "sym"),
+    *("total",),
+]
+
+RATE, TIMED = ("d", "low"), ("s", "v", "dv")
+Q1, FRESH = fmpq(1), count()
+
+
+class Wrong(ValueError):
+    """A step is not what its rule gives; the message says which and why."""
+
+
+def need(condition: Any, why: str) -> None:
+    if not condition:
+        raise Wrong(why)
+
+
+# --- terms: {monomial: fmpq}; a monomial is a sorted tuple of atoms, an atom a tuple ------------
+def tidy(pairs: Any) -> dict[Any, Any]:
+    out: dict[Any, Any] = {}
+    for m, c in pairs:
+        m = tuple(sorted(m, key=repr))
+        out[m] = out.get(m, fmpq(0)) + c
+    return {m: c for m, c in out.items() if c != 0}
+
+
+def num(q: Any) -> Any:
+    return tidy([((), fmpq(q))])
+
+
+def one(*atom: Any) -> Any:
+    return {(atom,): Q1}
+
+
+def sym(name: str) -> Any:
+    return one("s", name, (), "")
+
+
+def plus(*ps: Any) -> Any:
+    return tidy(pair for p in ps for pair in p.items())
+
+
+def mul(*ps: Any) -> Any:
+    out = num(1)
+    for p in ps:
+        out = tidy(((*a, *b), c * d) for a, c in out.items() for b, d in p.items())
+    return out
+
+
+def minus(a: Any, b: Any) -> Any:
+    return plus(a, mul(num(-1), b))
+
+
+def ice(x: Any) -> Any:
+    """A polynomial or vector as a tuple, to stand inside an atom."""
+    if not isinstance(x, dict):
+        return x
+    return (
+        "P",
+        *sorted(((k, ice(c) if isinstance(c, dict) else str(c)) for k, c in x.items()), key=repr),
+    )
+
+
+def melt(x: Any) -> Any:
+    return {k: melt(c) if isinstance(c, tuple) else fmpq(*map(int, c.split("/"))) for k, c in x[1:]}
+
+
+def free(x: Any) -> set[Any]:
+    """Names, of which bound ones are tuples."""
+    if isinstance(x, dict):
+        return free(ice(x))
+    if not isinstance(x, tuple) or not x:
+        return set()
+    if x[0] in TIMED and len(x) == 4 and isinstance(x[1], str):
+        return {x[1], *x[2], *((x[3],) if x[3] else ())}
+    inside = set().union(*map(free, x))
+    return inside - {x[1]} if x[0] == "sum" else inside
+
+
+def atoms(x: Any) -> Any:
+    if isinstance(x, dict):
+        yield from atoms(ice(x))
+    elif isinstance(x, tuple):
+        if x and isinstance(x[0], str) and x[0] != "P":
+            yield x
+        for part in () if x and x[0] in TIMED else x[2:] if x and x[0] == "sum" else x:
+            yield from atoms(part)
+
+
+def total(k: Any, p: Any) -> Any:
+    """Sum over the index k: what does not know it goes out, the rest is bound by its depth."""
+    out, mean = num(0), k[2] if isinstance(k, tuple) else k.startswith("X")
+    for m, c in p.items():
+        inside = [a for a in m if k in free(a)]
+        rest = {tuple(a for a in m if k not in free(a)): c}
+        if not inside:
+            out = plus(out, mul(rest, num(1) if mean else sym("n")))
+            continue
+        depth = 1 + max((a[1][1] for i in inside for a in atoms(i) if a[0] == "sum"), default=-1)
+        (body,) = mul(*(put_atom(a, {k: ("#", depth, mean)}) for a in inside))
+        out = plus(out, mul(rest, one("sum", ("#", depth, mean), body)))
+    return out
+
+
+def vplus(*vs: Any) -> Any:
+    out: dict[Any, Any] = {}
+    for v in vs:
+        for a, c in v.items():
+            out[a] = plus(out.get(a, num(0)), c)
+    return {a: c for a, c in out.items() if c}
+
+
+def vmul(c: Any, v: Any) -> Any:
+    return vplus({a: mul(c, b) for a, b in v.items()})
+
+
+def dot(v: Any, w: Any) -> Any:
+    pairs = ((a, b, c, d) for a, c in v.items() for b, d in w.items())
+    return plus(*(mul(c, d, one("dot", *sorted((a, b), key=repr))) for a, b, c, d in pairs))
+
+
+def norm(v: Any) -> Any:
+    """|v|, one form for v and -v."""
+    both = sorted((ice(v), ice(vmul(num(-1), v))), key=repr)
+    return one("norm", both[0]) if v else num(0)
+
+
+def angle(v: Any, w: Any) -> Any:
+    return one("angle", *sorted((ice(v), ice(w)), key=repr))
+
+
+def put(p: Any, by: Any) -> Any:
+    return plus(*(mul(num(c), *(put_atom(a, by) for a in m)) for m, c in p.items()))
+
+
+def vput(v: Any, by: Any) -> Any:
+    return vplus(*(vmul(put(c, by), put_atom(a, by)) for a, c in v.items()))
+
+
+def put_atom(a: Any, by: Any) -> Any:
+    by, kind = {k: v for k, v in by.items() if v != k}, a[0]
+    if kind in TIMED:
+        _, name, index, time = a
+        new, when = tuple(by.get(i, i) for i in index), by.get(time, time)
+        need(all(not isinstance(i, dict) for i in (*new, when)), "an index becomes a name only")
+        need(kind != "dv" or when == time, "t is replaced under a derivative")
+        if name in by:
+            need(not index and not time, "a function is replaced")
+            value = sym(by[name]) if isinstance(by[name], str) else by[name]
+            vector = any(isinstance(c, dict) for c in value.values())
+            need(vector == (kind != "s") or not value, "a term of another kind")
+            return value
+        atom = (kind, name, new, when)
+        return {(atom,): Q1} if kind == "s" else {atom: num(1)}
+    if kind == "sum":
+        fresh = ("~", next(FRESH), a[1][2])
+        return total(fresh, mul(*(put_atom(b, {**by, a[1]: fresh}) for b in a[2])))
+    if kind in RATE:
+        for name in free(a) & set(by):
+            need(
+                name != "t" and "t" not in free_value(by[name]), "a moving term under a derivative"
+            )
+    if kind == "dot":
+        return dot(put_atom(a[1], by), put_atom(a[2], by))
+    if kind == "norm":
+        return norm(vput(melt(a[1]), by))
+    if kind == "angle":
+        return angle(vput(melt(a[1]), by), vput(melt(a[2]), by))
+    return one(kind, ice(put(melt(a[1]), by)))
+
+
+def free_value(v: Any) -> set[Any]:
+    return free(v) if isinstance(v, dict) else {v}
+
+
+def rate(p: Any) -> Any:
+    parts = ((m, c, k, a) for m, c in p.items() for k, a in enumerate(m))
+    return plus(*(mul({m[:k] + m[k + 1 :]: c}, rate_atom(a)) for m, c, k, a in parts))
+
+
+def rate_atom(a: Any) -> Any:
+    kind = a[0]
+    if "t" not in free(a):
+        return num(0)
+    if a == ("s", "t", (), ""):
+        return num(1)
+    if kind in ("s", "norm"):
+        return one("d", ice({(a,): Q1}))
+    if kind == "dot" and a[1][0] == a[2][0] == "v":
+        ends = [(x, y) for x, y in ((a[1], a[2]), (a[2], a[1])) if x[3] == "t"]
+        return plus(*(dot({("dv", *x[1:]): num(1)}, {y: num(1)}) for x, y in ends))
+    if kind == "sum" and not a[1][2]:
+        fresh = ("~", next(FRESH), False)
+        return total(fresh, rate(mul(*(put_atom(b, {a[1]: fresh}) for b in a[2]))))
+    outer = {"exp": {(a,): Q1}, "sin": one("cos", *a[1:]), "cos": mul(num(-1), one("sin", *a[1:]))}
+    need(kind in outer, f"no derivative of {kind}")
+    return mul(outer[kind], rate(melt(a[1])))
+
+
+# --- reading ------------------------------------------------------------------------------------
+def read(x: Any, env: Any) -> Any:
+    """A term of the file; `env` has the indices that are bound around it."""
+    if "q" in x:
+        return num(fmpq(*map(int, x["q"].split("/"))))
+    if "p" in x:
+        pairs = [(fmpq(*map(int, c.split("/"))), m) for c, m in x["p"]]
+        return plus(num(0), *(mul(num(c), *(read_atom(a, env) for a in m)) for c, m in pairs))
+    return vplus(*(vmul(read(c, env), read_atom(a, env)) for a, c in x["v"]))
+
+
+def read_atom(a: Any, env: Any) -> Any:
+    kind = a[0]
+    if kind in TIMED:
+        need(len(a) == 4 and all(isinstance(s, str) for s in (a[1], a[3], *a[2])), "no symbol")
+        need(a[1][:1] not in ("", "_", "~", "#"), "no name")
+        index = tuple(env.get(i, i) for i in a[2])
+        need(
+            all(not isinstance(i, str) or i[:1] not in ("", "_", "~") for i in index),
+            "a loose index",
+        )
+        return put_atom((kind, a[1], index, a[3]), {})
+    if kind == "sum":
+        fresh = ("~", next(FRESH), "X" in a[1])
+        return total(fresh, mul(*(read_atom(b, {**env, a[1]: fresh}) for b in a[2])))
+    if kind == "dot":
+        return dot(read_atom(a[1], env), read_atom(a[2], env))
+    if kind in ("norm", "angle"):
+        return (norm if kind == "norm" else angle)(*(read(v, env) for v in a[1:]))
+    need(kind in ("sin", "cos", "exp", *RATE) and len(a) == 2, f"unknown term {kind}")
+    return one(kind, ice(read(a[1], env)))
+
+
+def rel(op: str, p: Any) -> Any:
+    return ("rel", op, ice(p))
+
+
+def read_formula(f: Any) -> Any:
+    if "apart" in f:
+        return ("apart", *sorted(f["apart"]))
+    if "forall" in f:
+        need(
+            not any(b in ("n", "pi") or b[:1] in ("", "_", "~") for b in f["forall"]), "bound name"
+        )
+        guards = tuple(read_formula(g) for g in f["guards"])
+        body = read_formula(f["body"])
+        need(body[0] == "rel" and all(g[0] != "all" for g in guards), "a quantifier inside another")
+        return ("all", tuple(f["forall"]), guards, body)
+    need(f["op"] in (">=", ">", "="), "unknown relation")
+    return rel(f["op"], read(f["of"], {}))
+
+
+def read_value(x: Any) -> Any:
+    """An argument of a rule."""
+    if isinstance(x, dict):
+        if "by" in x:
+            return {k: read_value(v) for k, v in x["by"].items()}
+        return read_formula(x) if {"op", "forall", "apart"} & set(x) else read(x, {})
+    return [read_value(v) for v in x] if isinstance(x, list) else x

@@ -1,0 +1,73 @@
+"""`popflow prove`: what it prints, its certificate, its errors."""
+
+import json
+
+import pytest
+
+from flows.cli.main import main
+
+
+def asked(capsys, *words):
+    code = main(["prove", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_theorem_is_printed_with_what_it_rests_on(capsys):
+    code, out, _ = asked(capsys, "matrix_factorization", "--theorem", "balance_decays", "--trusted")
+    assert code == 0
+    assert "R(T) exp(T k - k t) >= R(t)" in out
+    assert "DERIVED (2 hypotheses; 1 axioms) in 5 steps" in out
+    assert "dL_reg/dt = -|grad L_reg|^2" in out and "`k = 0` is the rule of the monotone" in out
+    assert "balance_conserved" not in out
+
+
+def test_a_certificate_is_written_checked_and_refused_once_changed(capsys, tmp_path):
+    path = tmp_path / "theorems.json"
+    code, out, _ = asked(capsys, "gmm_em", "--json", str(path))
+    said = json.loads(out)
+    assert code == 0 and said["system"] == "gmm_em"
+    (rate, _) = said["theorems"]
+    assert rate["outcome"] == "DERIVED" and rate["axioms"] and rate["rules"] and rate["steps"] == 7
+    code, out, _ = asked(capsys, "--check", str(path))
+    assert code == 0 and "ACCEPTED: 2 theorems of gmm_em" in out and rate["statement"] in out
+    text = path.read_text()
+    assert asked(capsys, "gmm_em", "--json", str(path))[0] == 2  # it stands already
+    path.write_text(text.replace("-2 E|v|^2", "-3 E|v|^2"))
+    code, out, err = asked(capsys, "--check", str(path))
+    assert code == 2 and out == "" and "checksum" in err and err.count("\n") == 1
+    path.write_text(text[: len(text) // 2])
+    code, out, err = asked(capsys, "--check", str(path))
+    assert code == 2 and "no whole JSON" in err and err.count("\n") == 1
+
+
+def test_latex_has_the_statement_and_its_proof(capsys, tmp_path):
+    path = tmp_path / "theorems.tex"
+    assert asked(capsys, "relu_neuron", "--theorem", "mirror_upper", "--latex", str(path))[0] == 0
+    text = path.read_text()
+    assert r"48\,\pi^{2}" in text and r"\begin{proof}" in text and "(comparison" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("relu_neuron", "--theorem", "no_such"), "unknown theorem 'no_such'"),
+        (("no_such",), "unknown system"),
+        (("score_matching",), "no theorems are stated"),
+        ((), "expected a system or --check CERT"),
+        (("--check", "no_such.json"), "found no file"),
+        (("gmm_em", "--check", "x.json"), "expected nothing else"),
+        (("--check", "README.md"), "no whole JSON"),
+    ],
+)
+def test_bad_input_gets_one_line(capsys, words, why):
+    code, out, err = asked(capsys, *words)
+    assert code == 2 and out == "" and why in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"format": "popflow theorems 1"}', "[" * 9000])
+def test_a_file_that_is_not_ours_gets_one_line(capsys, tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    code, out, err = asked(capsys, "--check", str(path))
+    assert code == 2 and out == "" and err.count("\n") == 1

@@ -1,0 +1,208 @@
+"""Own losses for twelve decades, against closed forms and 40 digits that popflow did not make."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+from mpmath import mp
+from oracles import own_losses as oracle
+
+import flows
+from flows.core.errors import InputError
+from flows.systems.own import energy
+from flows.systems.own.exact import from_doubles
+from symbolic import Expectation
+
+A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
+TIMES = np.array(oracle.TIMES)
+# Steps of 1e-10, whose errors the flow contracts.
+DIGITS = 1e-9
+TALL = [[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]]
+SQUARE = [[0.4, 0.1, 0.2], [-0.2, 0.5, 0.1], [0.1, -0.3, 0.6]]
+
+
+ROTATION = [[sp.Rational(3, 5), sp.Rational(-4, 5)], [sp.Rational(4, 5), sp.Rational(3, 5)]]
+
+
+def factorization(target, rows, turn=None):
+    """`|O'W'W O - M|^2/4`, `M` diagonal."""
+    w = sp.MatrixSymbol("W", rows, len(target))
+    turned = sp.Matrix(w) * (sp.eye(len(target)) if turn is None else sp.Matrix(turn))
+    gap = turned.T * turned - sp.diag(*target)
+    return flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+
+
+CASES = {
+    "rotated": (factorization((1, 0), 3, ROTATION), TALL, (1, 0), ROTATION),
+    "a negative eigenvalue": (factorization((1, 0, -1), 3), SQUARE, (1, 0, -1), None),
+}
+
+
+def closed(name, t):
+    """Loss of a case at a time, with 60 digits."""
+    _, start, target, turn = CASES[name]
+    with mp.workdps(120):
+        exact_turn = None if turn is None else [[mp.mpf(x.p) / x.q for x in row] for row in turn]
+    return oracle.factorization(start, target, t, exact_turn)
+
+
+@functools.cache
+def followed(name):
+    system, start, *_ = CASES[name]
+    return flows.integrate(system, np.ravel(start), t_end=1e12, t_eval=TIMES)
+
+
+def off(run, truth, name="loss"):
+    """Largest relative error at the output times."""
+    return max(abs(mp.mpf(float(x)) / y - 1) for x, y in zip(run[name][1:], truth, strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_factorisation_keeps_its_digits_to_1e12(name):
+    run = followed(name)
+    truth = [closed(name, t) for t in TIMES]
+    assert run.completed and off(run, truth) < DIGITS
+    least = mp.mpf(1) / 4 if "negative" in name else mp.mpf(0)
+    with mp.workdps(60):
+        above = [x - least for x in truth]
+    assert run.excess.limit == pytest.approx(float(least), abs=1e-200) and not run.excess.reason
+    assert off(run, above, "excess") < DIGITS
+    assert flows.local_exponent(run)[-1] == pytest.approx(-2, abs=1e-6)
+    # Control: a hundred times less is not met.
+    assert off(run, [x * (1 + 100 * DIGITS) for x in above], "excess") > 10 * DIGITS
+
+
+def test_a_valley_and_quadratic_neurons_are_those_of_fifty_digits():
+    u, q = sp.symbols("u q")
+    valley = flows.OwnSystem("valley", [u, q], (u**2 - q**3) ** 2 + q**8)
+    w, x = sp.MatrixSymbol("W", 3, 3), sp.MatrixSymbol("x", 3, 1)
+    student = (x.T * w.T * w * x)[0, 0]
+    neurons = flows.OwnSystem("neurons", [w], Expectation((student - x[0, 0] ** 2) ** 2, x) / 2)
+    for name, system, start in (
+        ("valley", valley, oracle.VALLEY_START),
+        ("neurons", neurons, np.ravel(oracle.NEURONS_START)),
+    ):
+        run = flows.integrate(system, start, t_end=1e12, t_eval=TIMES)
+        assert off(run, oracle.kept(name)) < DIGITS
+
+
+ELSEWHERE = flows.OwnSystem("elsewhere", [A], (A - 1) ** 2)
+
+
+def worst_elsewhere():
+    run = flows.integrate(ELSEWHERE, [2.0], 60.0, [1.0, 10.0, 60.0], max_steps=6000)
+    return np.abs(run["loss"] / np.exp(-4 * run.t) - 1).max() if run.completed else np.inf
+
+
+def test_a_state_that_is_rounded_to_doubles_loses_the_digits(monkeypatch):
+    assert worst_elsewhere() < 10 * DIGITS
+
+    def rounded(doubles):
+        return from_doubles(np.where(np.arange(doubles.shape[-1]) == 0, doubles, 0.0))
+
+    monkeypatch.setattr(energy, "from_doubles", rounded)
+    assert not worst_elsewhere() < 1e3 * DIGITS
+
+
+def test_without_the_floor_an_axis_without_curvature_has_no_size(monkeypatch):
+    # From an inflection point a^2 obeys the logistic equation.
+    well = flows.OwnSystem("well", [A], (A**2 - 1) ** 2 / 4)
+    start, times = np.sqrt(1 / 3), np.array([0.5, 2.0])
+
+    def worst():
+        run = flows.integrate(well, [start], 2.0, times, max_steps=6000)
+        square = 1 / (1 + (start**-2 - 1) * np.exp(-2 * times))
+        if not run.completed:
+            return np.inf
+        return np.abs(run["loss"][1:] / ((square - 1) ** 2 / 4) - 1).max()
+
+    assert worst() < DIGITS
+    monkeypatch.setattr(energy, "floor", lambda h, since: np.maximum(np.abs(h), 1e-300))
+    assert not worst() < 1e3 * DIGITS
+
+
+@pytest.mark.parametrize(
+    ("system", "start", "t_end"),
+    [
+        (flows.OwnSystem("flat", [A], sp.exp(-1 / A**2)), [1.0], 1e9),
+        (flows.OwnSystem("away", [A], sp.log(1 + sp.exp(-A))), [0.0], 1e9),
+        (flows.OwnSystem("saddle", [A, B], (A**2 - 1) ** 2 / 4 + B**2), [1e-9, 1.0], 5.0),
+        (flows.OwnSystem("early", [A], (A - 1) ** 4 / 4 + 3), [2.0], 0.1),
+    ],
+)
+def test_a_limit_that_is_not_known_is_refused_with_a_reason(system, start, t_end):
+    run = flows.integrate(system, start, t_end=t_end)
+    assert np.isnan(run.excess.limit) and np.isnan(run["excess"]).all()
+    assert run.excess.reason.startswith("limit not found: ")
+    # The loss keeps its digits.
+    assert np.isfinite(run["loss"]).all()
+
+
+def test_a_minimum_that_is_not_zero_is_approached_like_its_closed_form():
+    system = flows.OwnSystem("quartic", [A], (A - 1) ** 4 / 4 + 3)
+    run = flows.integrate(system, [2.0], t_end=1e12, t_eval=TIMES)
+    assert run["excess"][1:] == pytest.approx((1 + 2 * TIMES) ** -2 / 4, rel=DIGITS, abs=0)
+    assert run.excess.limit == 3
+    assert flows.local_exponent(run)[-1] == pytest.approx(-2, abs=1e-9)
+    fast = flows.OwnSystem("fast", [A], (A - 1) ** 2 + 3)
+    run = flows.integrate(fast, [2.0], t_end=60.0)
+    assert run["excess"] == pytest.approx(np.exp(-4 * run.t), rel=1e-8, abs=0)
+    built = flows.ReLUNeuron(n=2, d=2)
+    run = flows.integrate(built, built.initial(), t_end=1e3)
+    assert run.excess.limit == 0 and np.array_equal(run["excess"], run["loss"])
+
+
+def test_an_expectation_behaves_like_its_closed_form():
+    # E cosh(a x) = exp(a^2/2), minimal and 1 at a = 0.
+    closed = flows.OwnSystem("closed", [A], sp.exp(A**2 / 2))
+    averaged = flows.OwnSystem("averaged", [A], Expectation(sp.cosh(A * X), X))
+    found, truth = (flows.integrate(s, [1.0], 20.0) for s in (averaged, closed))
+    assert found["excess"] == pytest.approx(truth["excess"], rel=DIGITS, abs=0)
+    assert truth["excess"][-1] < 1e-16
+
+
+def test_a_file_knows_the_loss_as_the_run_did(tmp_path):
+    run = followed("rotated")
+    again = flows.load(run.save(tmp_path / "run.nc"), run.system)
+    assert np.array_equal(again["loss"], run["loss"])
+    assert np.array_equal(again.states.digits, run.states.digits)
+    assert again["excess"] == pytest.approx(run["excess"], rel=1e-14, abs=0)
+    recorded = flows.load(tmp_path / "run.nc")
+    assert np.array_equal(recorded["loss"], run["loss"])
+    # What a double does not hold is in the file too.
+    run = flows.integrate(ELSEWHERE, [2.0], t_end=60.0)
+    again = flows.load(run.save(tmp_path / "elsewhere.nc"), ELSEWHERE)
+    assert again["loss"] == pytest.approx(np.exp(-4 * run.t), rel=10 * DIGITS, abs=0)
+    assert ELSEWHERE.loss(run.state[-1]) == 0.0
+
+
+def test_the_reference_keeps_its_digits_when_it_takes_the_loss():
+    system = flows.OwnSystem("square", [A], (A - 1) ** 2)
+    run = flows.integrate(system, [2.0], t_end=20.0, method="reference")
+    assert run["loss"] == pytest.approx(np.exp(-4 * run.t), rel=1e-14, abs=0)
+
+
+def test_doubles_are_chosen_where_balls_are_not_possible():
+    two = sp.MatrixSymbol("x", 2, 1)
+    plane = flows.OwnSystem("plane", [A], Expectation(sp.tanh(A * two[0, 0] * two[1, 0]) ** 2, two))
+    assert not plane.reduce(np.array([1.0]))[1].exact
+    with pytest.raises(InputError, match="more than one dimension"):
+        replace(plane, arithmetic="balls").reduce(np.array([1.0]))
+    with pytest.raises(InputError, match="arithmetic must be one of"):
+        flows.OwnSystem("plane", [A], A**2, arithmetic="quick")
+
+
+def test_decay_is_ignored_and_deprecated():
+    plain = flows.OwnSystem("quartic", [A], A**4)
+    with pytest.warns(DeprecationWarning, match="decay is not needed"):
+        told = flows.OwnSystem("quartic", [A], A**4, decay={A: 0.5})
+    losses = [flows.integrate(s, [1.0], t_end=1e6)["loss"] for s in (plain, told)]
+    assert np.array_equal(*losses)
+
+
+def test_an_ensemble_has_the_digits_of_its_members():
+    system, start, *_ = CASES["rotated"]
+    many = flows.integrate_ensemble(system, np.ravel(start)[None], t_end=1e12, t_eval=TIMES)
+    assert many["loss"][0] == pytest.approx(followed("rotated")["loss"], rel=1e-14)

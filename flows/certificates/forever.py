@@ -58,8 +58,8 @@ def certify_forever(
     n = len(initial)
     if len(np.unique(initial, axis=0)) < n:
         raise Uncertified(
-            "UNDECIDED: two neurons are equal and stay so, which the late flow does not treat; give a"
-            " start of different neurons"
+            "UNDECIDED: two neurons are equal and stay so, which the late flow does not treat;"
+            " give a start of different neurons"
         )
     if n < 2:
         raise Uncertified("UNDECIDED: one neuron has no tail of t^-3; its loss falls exponentially")

@@ -41,7 +41,7 @@ def certify(
         numbers.
     t_end : float
         End, positive and at most 1e18; ``math.inf`` for two and more neurons: the certificate then
-        has :attr:`Certificate.infinity`, see :mod:`flows.certificates.tail.tail`.
+        has ``infinity``, see ``flows.certificates.tail.tail``.
     digits : int, optional
         The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for three
         neurons and 14 for more.

@@ -54,7 +54,7 @@ def horizons(digits: int) -> list[float]:
 def certify_forever(
     system: System, initial: Any, digits: int | None, advance: Callable[[float], None] | None
 ) -> Certificate:
-    """Prove an enclosure for all times; see :func:`flows.certify`."""
+    """Prove an enclosure for all times; see ``flows.certify``."""
     n = len(initial)
     if len(np.unique(initial, axis=0)) < n:
         raise Uncertified(

@@ -7,6 +7,7 @@
 # others from losses that are written down here.
 
 # %%
+# %matplotlib inline
 from itertools import pairwise
 
 import numpy as np
@@ -66,6 +67,9 @@ t, scaled = run.t, run.t * (run.t**2 * run["loss"] / law.constant - 1)
 at = [int(np.searchsorted(t, one)) for one in (1e4, 1e5, 1e6, 1e7)]
 for i, j in pairwise(at):
     print(f"t = {t[i]:.0e}: {(scaled[j] - scaled[i]) / np.log(t[j] / t[i]):.4f}")
+
+# %%
+flows.figures.loss_figure(run)
 
 # %% [markdown]
 # ## ReLU neurons: shapes that have a closed form

@@ -208,6 +208,12 @@ class Derivation:
         """Both ends of the last chain and how they compare; None if its steps do not add up."""
         return _conclusion(self.chains[-1])
 
+    @property
+    def statements(self) -> tuple[tuple[str, Step], ...]:
+        """What each chain arrives at, as it is shown to a reader, with words where it is a step."""
+        ends = ((chain, _ends(chain)) for chain in self.chains)
+        return tuple((chain[-1].rule if end is chain[-1] else "", end) for chain, end in ends)
+
     def verify(self) -> Derivation:
         """Return the derivation with the evidence of every step computed anew."""
         return replace(self, steps=tuple(step.verify() for step in self.steps))
@@ -220,9 +226,7 @@ class Derivation:
         statement, proof, number = [rf"\label{{{label}}}"], [], 0
         for k, chain in enumerate(self.chains, 1):
             name = f"{label}-{k}"
-            whole = _conclusion(chain)
-            # What is shown in vector notation has no ends in components that fit on a page.
-            ends = chain[-1] if whole is None or any(step.shown for step in chain) else whole
+            ends = _ends(chain)
             equation = [rf"\label{{{name}}}", ends.displayed]
             statement += latex.environment("equation", equation)
             for step in chain:
@@ -310,6 +314,13 @@ class Document:
             "system": self.system,
             "derivations": [derivation.to_json() for derivation in self.derivations],
         }
+
+
+def _ends(chain: tuple[Step, ...]) -> Step:
+    """Both ends of a chain, or its last step where they say less."""
+    whole = _conclusion(chain)
+    # What is shown in vector notation has no ends in components that fit on a page.
+    return chain[-1] if whole is None or any(step.shown for step in chain) else whole
 
 
 def distinct(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -107,6 +107,11 @@ def verify(
     -----
     The working precision of python-flint, which is global, is put back.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "verify reads a file, so that it trusts nothing in memory: expected a path, got"
+            f" {path!r:.60}; write the certificate first, certificate.save(path)"
+        )
     before = ctx.prec
     try:
         if Path(path).stat().st_size > MAX_BYTES:

@@ -338,3 +338,12 @@ def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
     found = html.pieces(formula)
     assert len(found) == 4 and "".join(x.removeprefix("{}") for x in found) == formula
     assert html.pieces("a - b = c - d") == ["a - b", " = c - d"]  # a short one stays
+
+
+def test_a_derivation_is_a_statement_and_a_folded_proof(page):
+    part = page.partition("<h3>separation of the z directions</h3>")[2].partition("<h3>")[0]
+    said, proof = part.split('<details class="proof">')
+    assert "<b>Statement</b>" in said and "Lemma 17" in said
+    (lemma,) = (d for d in symbolic.derive("relu_neuron").derivations if "separation" in d.name)
+    assert f"Proof: {len(lemma.steps)} steps" in proof and proof.count("<li>") == len(lemma.steps)
+    assert said.count('<div class="math">') == len(lemma.chains)

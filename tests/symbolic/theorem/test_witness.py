@@ -26,13 +26,10 @@ def all_hold(th: Theorem, model, env):
     return [f for f in th.hyps if not holds(f, model, env, ROUNDING)]
 
 
-@pytest.fixture(scope="module")
-def neurons():
-    """Three neurons near a third of the teacher, in five dimensions."""
-    generator = np.random.default_rng(4)
+def on_a_run(start, generator):
+    """What the names of the lower bound stand for along the run from a start."""
     system = flows.ReLUNeuron(n=3, d=5)
     e = np.eye(5)[0]
-    start = e / 3 + 0.1 * generator.normal(size=(3, 5))
     run = flows.integrate(system, start, t_end=TIMES[-1], t_eval=TIMES[1:])
     states = {t: np.array(run.state[k]) for k, t in enumerate(run.t) if t in TIMES}
     slopes = {t: -np.array(system.gradient(w)) for t, w in states.items()}
@@ -56,6 +53,21 @@ def neurons():
     rates = {"z": lambda i, t: across(slopes[near(t)][i])}
     model = Model(3, names, rates, TIMES, [generator.normal(size=5) for _ in range(2)])
     return model, names["z"]
+
+
+@pytest.fixture(scope="module")
+def neurons():
+    """Three neurons near a third of the teacher, in five dimensions."""
+    generator = np.random.default_rng(4)
+    return on_a_run(np.eye(5)[0] / 3 + 0.1 * generator.normal(size=(3, 5)), generator)
+
+
+@pytest.fixture(scope="module")
+def cone():
+    """Neurons on one side of the teacher, whose z are at acute angles for a while."""
+    generator = np.random.default_rng(5)
+    side = 0.2 * np.eye(5)[1] + 0.02 * generator.normal(size=(3, 5))
+    return on_a_run(np.eye(5)[0] / 3 + side, generator)
 
 
 def angles(z, t):
@@ -89,19 +101,18 @@ def test_the_lower_bound_speaks_of_a_run_and_is_right_there(neurons, name, t):
     assert holds(th.concl, model, env, ROUNDING)
 
 
-@pytest.mark.parametrize("t", TIMES[1:])
-def test_the_largest_angle_persists_on_a_run(neurons, t):
-    model, z = neurons
+def test_the_largest_angle_persists_on_a_run(cone):
+    model, z = cone
     th = statement("relu_neuron", "persistence").theorem
-    now, _, _ = angles(z, t)
-    # A cone that all pairs are in at time t, and so, by the theorem, at time 0.
-    env = {**environment(z, t), "c": max(0.0, now - 1e-3)}
-    if now > 0:
-        assert all_hold(th, model, env) == []
-        for p, q in ((0, 1), (1, 2), (2, 0)):
-            assert holds(th.concl, model, {**env, "p": p, "q": q}, ROUNDING)
-    else:
-        assert angles(z, 0.0)[0] <= math.cos(math.pi / 2) + ROUNDING or now <= 0
+    now, then = angles(z, 1.0)[0], angles(z, 0.0)[0]
+    assert 0 < now < then  # acute, and the angles have grown
+    # A cone that all pairs are in at time 1, and so, by the theorem, at time 0.
+    env = {**environment(z, 1.0), "c": now - 1e-3}
+    assert all_hold(th, model, env) == []
+    for p, q in ((0, 1), (1, 2), (2, 0)):
+        assert holds(th.concl, model, {**env, "p": p, "q": q}, ROUNDING)
+    # With a cone that they have left, the hypotheses fail.
+    assert all_hold(th, model, {**env, "c": now + 1e-3}) != []
 
 
 def test_a_constant_that_the_run_does_not_allow_fails_there(neurons):

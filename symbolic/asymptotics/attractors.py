@@ -22,7 +22,7 @@ from symbolic.asymptotics.polar import (
 )
 from symbolic.asymptotics.reduction import Reduced
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.sphere import Form, minima
+from symbolic.asymptotics.sphere import form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.derivation import Step
@@ -55,7 +55,7 @@ def attractors_of(
     """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
-    numerical = Form(
+    numerical = form_of(
         form.subs(parameters), z, float(reduced.degree), reduced.metric.subs(parameters), cone
     )
     classes = minima(numerical)

@@ -124,6 +124,7 @@ def law_at(
     confined: bool = False,
     valleys: bool = False,
     symmetries: Sequence[sp.ImmutableMatrix] = (),
+    log_terms: bool = True,
 ) -> LateTimeLaw:
     """Late-time law of a loss at a point, or the reason why there is none.
 
@@ -137,11 +138,13 @@ def law_at(
         As in `late_time_law`.
     symmetries : sequence of Matrix
         Linear symmetries that are known, as in `family`.
+    log_terms : bool
+        Whether the next term is derived.
     """
     try:
         critical(point)
         found = family(point, tangents, confined=confined, symmetries=symmetries)
-        return _law(point, found, valleys)
+        return _law(point, found, valleys, log_terms)
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
 
@@ -155,7 +158,7 @@ def critical(point: Point) -> None:
             raise NoLaw(f"the point is not critical: the derivative by {name} is {shown}")
 
 
-def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
+def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTimeLaw:
     quadratic = point.quadratic
     parts = split(quadratic.hessian, found.tangents)
     steps = steps_of_point(point, parts, found)
@@ -179,8 +182,10 @@ def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
     laws, more = [], []
     for attractor in attractors:
         law, step = power_law(reduced, parts, attractor, known)
-        beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
-        laws.append(replace(law, log_term=beta))
+        if log_terms:
+            beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
+            law = replace(law, log_term=beta)
+        laws.append(law)
         more.append(step.verify())
     for valley in bottoms:
         seen = tuple(step.verify() for step in valley.steps)

@@ -52,8 +52,8 @@ def late_time_law(
     subject: System | Trajectory,
     at: Any = None,
     *,
-    confined: bool = False,
-    valleys: bool = False,
+    confined: bool | None = None,
+    valleys: bool | None = None,
     log_terms: bool = True,
 ) -> LateLaw:
     r"""Derive the late-time law of a system at a minimiser, or of a run.
@@ -67,10 +67,11 @@ def late_time_law(
     at : array_like, optional
         The minimiser in the user's parameters: neurons along the teacher, means at the target,
         layers. Without it the system's own family is used where one point serves.
-    confined : bool
+    confined : bool, optional
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
-        layers that fail to factorise, without a balancing term.
-    valleys : bool
+        layers that fail to factorise, without a balancing term. Of a run it is
+        not decided by itself.
+    valleys : bool, optional
         Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
     log_terms : bool
         Whether the next term of a power law is derived too, which takes a third of the time.
@@ -104,7 +105,7 @@ def late_time_law(
             raise InputError(
                 "at: expected none beside a run, whose minimiser is read off; leave it"
             )
-        return _of_run(subject, confined, log_terms)
+        return _of_run(subject, bool(confined), log_terms)
     if not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
     try:
@@ -116,7 +117,11 @@ def late_time_law(
 
 
 def _at(
-    system: System, minimiser: Minimiser, confined: bool, valleys: bool, log_terms: bool
+    system: System,
+    minimiser: Minimiser,
+    confined: bool | None,
+    valleys: bool | None,
+    log_terms: bool,
 ) -> LateLaw:
     if minimiser.point is None:
         derived = _numerical(system, minimiser)

@@ -19,6 +19,7 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
+from flows.certificates.tail.infinity import Infinity
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
@@ -85,6 +86,8 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
+    infinity : Infinity, optional
+        What continues them for ever.
 
     Notes
     -----
@@ -97,6 +100,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
+    infinity: Infinity | None = None
 
     @property
     def card(self) -> Card:
@@ -220,6 +224,7 @@ class Certificate:
                 }
                 for segment in self.pieces
             ],
+            **({} if self.infinity is None else {"infinity": self.infinity.to_json()}),
         }
 
 
@@ -295,9 +300,9 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         )
         system = make(data["system"], _doubles(data["parameters"]))
         start = system.check_start(unplain(_doubles(data["start"])))
-        return Certificate(
-            system, start, number(data["t_end"]), int(data["bits"]), int(data["precision"]), pieces
-        )
+        end, bits = number(data["t_end"]), int(data["bits"])
+        endless = Infinity.from_json(data["infinity"], bits) if "infinity" in data else None
+        return Certificate(system, start, end, bits, int(data["precision"]), pieces, endless)
     except InputError:
         raise
     except (

@@ -1,9 +1,4 @@
-r"""Certificates: a proof that the flow from one start stays within a stated ball, to a given time.
-
-A step of this file makes a polynomial (:mod:`flows.certificates.collocation`), then proves it
-(:mod:`flows.certificates.proof`). What cannot be proved of a segment is tried with a shorter one;
-where no length serves, there is no certificate.
-"""
+"""Certificates: a proof that the flow from one start stays within a ball, to a given time."""
 
 from __future__ import annotations
 
@@ -11,47 +6,27 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from flint import arb
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from flows.certificates import chebyshev, proof
 from flows.certificates.certificate import Certificate, Segment, certifiable
-from flows.certificates.collocation import collocate, constant, continued
-from flows.certificates.proof import Approximant, Span, above
-from flows.core.balls import BallFlow, Singular, precision
+from flows.certificates.forever import certify_forever
+from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
 
-Ball = Any  # flint.arb
+__all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
-#: Lengths of segments in log-time: the first one tried, the longest, and the one that gives up.
-FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
-#: Parts of a segment on which growth is bounded: at first and at most.
-PARTS, MOST_PARTS = 4, 256
-#: Growth may be overestimated by so much a unit of log-time; beyond that by so much in all, in
-#: logarithms of the error, of which a segment may use this share of what is left.
-EXCESS, ROOM, SHARE = 0.15, 3.0, 0.03
-#: Precision in bits of growth bounds, beyond those of the time.
-GROWTH_BITS = 64
-#: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
-GUARD, BALL_GUARD = 40, 64
-#: Changes of branch that are followed.
-MOST_TURNS = 100
-#: The tube that is tried, in units of the error without growth, and of the error aimed at: an
-#: equilibrium has no error.
-TUBE, ROUNDING = 4.0, 1e-6
-
-
-class Uncertified(ArithmeticError):
-    """No proof was found: the verdict is UNDECIDED from here on."""
+#: Systems whose late flow is understood.
+FOREVER = ("relu_neuron",)
 
 
 def certify(
     system: System,
     start: Any,
     t_end: float,
-    digits: int = DIGITS,
+    digits: int | None = None,
     advance: Callable[[float], None] | None = None,
 ) -> Certificate:
     r"""Prove an enclosure of the flow ``dw/dt = -grad L(w)`` from ``start`` to ``t_end``.
@@ -65,9 +40,11 @@ def certify(
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
     t_end : float
-        End, positive and at most 1e18.
-    digits : int
-        The error aimed at is about ``10^-digits``; 8 to 60.
+        End, positive and at most 1e18; ``math.inf`` for two and more neurons: the certificate then
+        has ``infinity``, see ``flows.certificates.tail.tail``.
+    digits : int, optional
+        The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for three
+        neurons and 14 for more.
     advance : callable, optional
         Called with the time after each segment.
 
@@ -102,180 +79,27 @@ def certify(
         known = ", ".join(certifiable())
         raise InputError(f"certify: {system.name} has no certificates; certify one of {known}")
     initial = system.check_start(start)
-    if not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
+    forever = t_end == math.inf
+    if forever and system.name not in FOREVER:
+        raise InputError(
+            f"t_end: a proof for ever is made of {', '.join(FOREVER)}, not of {system.name}; give a"
+            " finite time"
+        )
+    if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 8 <= digits <= 60:
+    if digits is not None and not _digits(digits):
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
-    bits = math.ceil((digits + math.log10(1 + t_end)) * math.log2(10)) + GUARD
+    if forever:
+        with threadpool_limits(1):
+            return certify_forever(system, initial, digits, advance)
+    digits = DIGITS if digits is None else digits
+    bits = bits_for(digits, t_end)
     segments: list[Segment] = []
     with precision(bits + BALL_GUARD), threadpool_limits(1):
-        flow = system.ball_flow(initial)
-        end = chebyshev.rounded(arb(float(t_end)).log1p(), bits) + 1
-        steps = _Steps(flow, bits, digits)
-        while steps.time < end:
-            segments.append(steps.segment(end))
-            if advance is not None:
-                advance(math.expm1(min(steps.time / 2**bits, 100.0)))
+        Steps(system.ball_flow(initial), bits, digits).extend(segments, float(t_end), advance)
     return Certificate(system, initial, float(t_end), bits, bits + BALL_GUARD, tuple(segments))
 
 
-class _Steps:
-    """State between two segments: time, polynomial, error, and the length to try next."""
-
-    def __init__(self, flow: BallFlow, bits: int, digits: int) -> None:
-        self.flow, self.bits = flow, bits
-        self.degree = math.ceil(1.35 * digits) + 4
-        self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
-        self.goal = 10.0 ** -(digits + 1.5) * flow.unit
-        self.time, self.length = 0, self._ticks(FIRST)
-        self.before: Approximant | None = None
-        self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]
-        self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
-        self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
-        self.turns, self.room = 0, ROOM
-
-    def _exact(self, c: int) -> Ball:
-        return arb((c, -self.bits))
-
-    def _ticks(self, length: float) -> int:
-        return (
-            int(length * 2.0**60) << (self.bits - 60)
-            if self.bits > 60
-            else int(length * 2.0**self.bits)
-        )
-
-    def segment(self, end: int) -> Segment:
-        """Make and prove the next segment; the state moves to its end."""
-        reason = "Newton's method does not converge"
-        while self.length > self._ticks(SHORTEST):
-            last = min(self.time + self.length, end)
-            span = Span.between(self.time, last, self.bits)
-            made = self._collocated(span)
-            if made is None:
-                self.length, self.before = self.length // 4, None
-                continue
-            crossed = self._kink(made, last)
-            if crossed is not None:
-                pair, last = crossed
-                if last - self.time <= self._ticks(SHORTEST):
-                    self._turn(pair)  # aligned at the start, on its way to the other side
-                    continue
-                span = Span.between(self.time, last, self.bits)
-                made = self._collocated(span)
-                if made is None:
-                    self.length, self.before = self.length // 4, None
-                    continue
-            try:
-                segment = self._proved(made, last)
-            except Singular as problem:
-                reason = str(problem)
-                self.length = min(self.length, last - self.time) * 6 // 10
-                self.before = made
-                continue
-            if crossed is not None:
-                self._turn(crossed[0])
-            return segment
-        t = math.expm1(self.time / 2**self.bits)
-        possible = "; a certificate to there can be made" if self.time else ""
-        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {reason}{possible}")
-
-    def _collocated(self, span: Span) -> Approximant | None:
-        guess = (
-            continued(self.before, span, self.table.nodes)
-            if self.before
-            else constant(self.state, self.degree + 1)
-        )
-        signs = tuple(self.signs)
-        return collocate(self.flow, self.state, span, guess, signs=signs, bits=self.bits)
-
-    def _kink(self, made: Approximant, last: int) -> tuple[int, int] | None:
-        """First pair of the plane that aligns on the segment, and when."""
-        if not self.signs:
-            return None
-
-        def wrong(time: int, noise: float) -> list[int]:
-            place = (self._exact(time) - made.span.centre) / made.span.half
-            areas = self.flow.areas(chebyshev.evaluated(made.rows, place, self.bits))
-            return [
-                k
-                for k, (a, s) in enumerate(zip(areas, self.signs, strict=True))
-                if a.mid() * s < -noise
-            ]
-
-        low = self.time
-        for k in range(1, self.degree + 1):
-            high = self.time + (last - self.time) * k // self.degree
-            if wrong(high, 2.0 ** (GUARD // 2 - self.bits)):
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (low, middle) if wrong(middle, 0.0) else (middle, high)
-                return wrong(high, 0.0)[0], high
-            low = high
-        return None
-
-    def _turn(self, pair: int) -> None:
-        """Change the branch of a pair that has aligned."""
-        self.signs[pair] *= -1
-        self.turns += 1
-        if self.turns > MOST_TURNS:
-            raise Uncertified(f"UNDECIDED: pairs align more than {MOST_TURNS} times")
-
-    def _proved(self, made: Approximant, last: int) -> Segment:
-        flow, span = self.flow, made.span
-        rho, left = proof.best_ellipse(flow, made)
-        if not left <= self.goal:
-            raise Singular("the defect cannot be bounded")
-        defect = left + proof.interpolated(flow, made)
-        begin = proof.norm(
-            [
-                x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
-                for x, row in zip(self.state, made.rows, strict=True)
-            ]
-        )
-        start = (self.error + begin).upper()
-        if not defect <= 16 * self.goal:
-            raise Singular("the defect is too large")
-        length = float(2 * span.half)
-        tube = above(TUBE * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
-        fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        growth, excess = self._growth(made, fast, PARTS, arb(tube))
-        # An excess shrinks with the parts, unless it comes from an angle that is lost.
-        allowed = EXCESS + SHARE * self.room / length
-        if excess > allowed:
-            more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
-            growth, excess = self._growth(made, fast, min(more, MOST_PARTS), arb(tube))
-        # Across a kink the branch is not the field itself.
-        crossing = proof.crossing(flow, made, len(growth))
-        defect = arb(above(proof.SPARE * (defect + crossing)))
-        if not defect <= 64 * self.goal:
-            raise Singular("a pair aligns in a way that is not understood")
-        largest, error = proof.propagated(start, defect, growth, span)
-        if not above(largest) < tube:
-            raise Singular("the error grows too fast; ask for more digits")
-        self.error = arb(above(error))
-        self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
-        self._move(made, last, self.goal / max(float(left), 1e-40 * self.goal))
-        return Segment(
-            last,
-            tuple(made.signs),
-            rho,
-            float(defect),
-            growth,
-            above(largest),
-            float(self.error),
-            tuple(made.rows),
-        )
-
-    def _growth(
-        self, made: Approximant, prec: int, parts: int, tube: Ball
-    ) -> tuple[tuple[float, ...], float]:
-        with precision(prec):
-            return proof.growth(self.flow, made, parts, tube)
-
-    def _move(self, made: Approximant, last: int, room: float) -> None:
-        """Go to the end of a proved segment; how much room was left gives the next length."""
-        self.state = [self._exact(sum(row)) for row in made.rows]
-        self.before = made
-        longer = min(1.15, max(0.5, 0.97 * room ** (1 / self.degree)))
-        self.length = min(int(self.length * longer * 2**20) >> 20, self._ticks(LONGEST))
-        self.time = last
+def _digits(digits: Any) -> bool:
+    """Whether it is a number of digits."""
+    return isinstance(digits, int) and not isinstance(digits, bool) and 8 <= digits <= 60

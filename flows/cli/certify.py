@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Decimal digits of a ball that are printed.
 DIGITS = 20
+# The same of limits, and of their middles in JSON, whose radius accounts for the rounding.
+ENDLESS_DIGITS, SHOWN_DIGITS = 40, 40
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
 
@@ -39,9 +43,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     "--digits",
     metavar="D",
     type=int,
-    default=30,
-    show_default=True,
-    help="Aim at an error of about 10^-D.",
+    default=None,
+    help="Aim at an error of about 10^-D [default: 30; to infinity 24 or 14 beyond two neurons].",
 )
 @click.option("--out", metavar="CERT.json", help="Write the certificate.")
 @_claim
@@ -49,7 +52,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 @_json
 def certify(
     system: str,
-    digits: int,
+    digits: int | None,
     out: str | None,
     claim: str | None,
     force: bool,
@@ -75,12 +78,14 @@ def certify(
     _refuse(options, ("rtol", "method"))
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
-    output_times(options["t_end"])  # or its message
+    forever = options["t_end"] == math.inf
+    if not forever:
+        output_times(options["t_end"])  # or its message
     check_output(out, force)
-    made, start = problem(system, options)
+    made, start = problem(system, {**options, "t_end": None} if forever else options)
     times = _times(options["t_eval"], options["t_end"])
     try:
-        with time_bar(sys.stderr.isatty(), options["t_end"]) as show:
+        with time_bar(sys.stderr.isatty() and not forever, options["t_end"]) as show:
             certificate = prove(made, start, options["t_end"], digits, advance=show)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)
@@ -168,6 +173,7 @@ def _show(
     from flows.core.arrays import plain
 
     found = verdicts(certificate, claim)
+    times = sorted({min(t, certificate.t_end) for t in times})
     enclosures = [
         {
             "t": t,
@@ -189,6 +195,7 @@ def _show(
                 "enclosures": enclosures,
                 "verdicts": [v.to_json() for v in found],
                 "checked": None if checked is None else _summary(checked),
+                **({} if certificate.infinity is None else {"infinity": _endless(certificate)}),
             }
         )
     else:
@@ -196,6 +203,63 @@ def _show(
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
     return int(refutes(found))
+
+
+def _endless(certificate: Certificate) -> dict[str, Any]:
+    """What is proved of all times, as the interface names it."""
+    from flows.core.balls import precision
+
+    infinity = certificate.infinity
+    assert infinity is not None
+    lower, upper = infinity.all_times
+    with precision(certificate.precision):
+        limit, *h = (
+            {"value": x.mid().str(SHOWN_DIGITS, radius=False), "radius": _radius(x)}
+            for x in (infinity.constant, *infinity.parts)
+        )
+    return {
+        "exponent": 3,
+        "limit": limit,
+        "h": h,
+        "all_times": {"lower": lower, "upper": upper},
+        "from": certificate.t_end,
+        "steps": len(infinity.steps),
+    }
+
+
+def _radius(x: Any) -> float:
+    """Radius of a ball about the digits that are printed of its middle."""
+    return float((x.rad() + abs(x.mid()) * 10.0 ** (1 - SHOWN_DIGITS)).upper())
+
+
+def _theorem(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
+    """Rows about all times."""
+    from flows.core.balls import precision
+
+    infinity = certificate.infinity
+    if infinity is None:
+        return []
+    lower, upper = infinity.all_times
+    with precision(certificate.precision):
+        rows = [
+            ("t^3 L ->", infinity.constant.str(ENDLESS_DIGITS)),
+            ("h ->", ", ".join(x.str(ENDLESS_DIGITS) for x in infinity.parts)),
+            ("for all t >= 0", f"{_below(lower)} (1+t)^-3 <= L(t) <= {_above(upper)} (1+t)^-3"),
+        ]
+        if checked is not None and checked.endless is not None:
+            low, high = checked.endless.lower, checked.endless.upper
+            bounds = f"{_below(low)} (1+t)^-3 <= L(t) <= {_above(high)} (1+t)^-3 for all t >= 0"
+            theorem = f"the flow exists for all t, these limits hold, and {bounds}"
+            rows.append(("verified theorem", theorem))
+    return rows
+
+
+def _below(x: float) -> str:
+    return f"{Context(prec=6, rounding=ROUND_FLOOR).create_decimal(x):g}"
+
+
+def _above(x: float) -> str:
+    return f"{Context(prec=6, rounding=ROUND_CEILING).create_decimal(x):g}"
 
 
 def _summary(checked: Verification) -> dict[str, Any]:
@@ -210,7 +274,13 @@ def _summary(checked: Verification) -> dict[str, Any]:
         "parameters": checked.parameters,
         "start": None if checked.start is None else plain(checked.start),
         "t_end": checked.t_end if checked.accepted else None,
+        **({} if checked.endless is None else {"infinity": _bounds(checked.endless)}),
     }
+
+
+def _bounds(theorem: Any) -> dict[str, Any]:
+    """What the checker proved of all times, its own bounds."""
+    return {"exponent": 3, "lower": theorem.lower, "upper": theorem.upper}
 
 
 def _tables(
@@ -233,6 +303,7 @@ def _tables(
             f"at most {certificate.error:.3g} at every time,"
             f" {certificate.final_error:.3g} at the end",
         ),
+        *_theorem(certificate, checked),
         ("independent check", "accepted" if checked else "not made; popflow verify makes it"),
     ]
     return [

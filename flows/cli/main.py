@@ -5,6 +5,7 @@ Every other module is imported inside a command, so that ``popflow --help`` star
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -253,6 +254,11 @@ def inspect(
 
         write_file(out, potential_figure(result, potential).savefig)
     output.show(output.course_table(result, potential))
+    if any(map(math.isnan, result.potential(potential)[0].ravel().tolist())):
+        click.echo(
+            f"\n{potential} is nan where it is undefined, or where its error exceeds what is left"
+            f" of it; the run: {result.message}"
+        )
     _wrote(out)
     return 0 if result.completed else 4
 

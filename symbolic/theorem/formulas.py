@@ -84,8 +84,11 @@ def _parts(f: Formula) -> tuple[Any, ...]:
 
 def kinds_of(f: Formula) -> list[Any]:
     """Free names with what they are."""
-    bound = f.bound if isinstance(f, Forall) else ()
-    return [(x, k) for p in _parts(f) for x, k in kinds(p) if x and x not in bound]
+    if isinstance(f, Distinct):
+        return [(f.p, ("index",)), (f.q, ("index",))]
+    if isinstance(f, Rel):
+        return list(kinds(f.poly))
+    return [(x, k) for g in (*f.guards, f.body) for x, k in kinds_of(g) if x not in f.bound]
 
 
 def free(f: Formula) -> set[str]:

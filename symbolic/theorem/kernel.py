@@ -70,6 +70,8 @@ class Theorem:
             if any(name[0] in "_~" for name in free(formula)):
                 raise Refused("a bound index is free")
             for name, kind in kinds_of(formula):
+                if not (isinstance(name, str) and name):
+                    raise Refused("a name has letters; without any it would be overlooked")
                 if seen.setdefault(name, kind) != kind:
                     raise Refused(f"the name {name!r} stands for things of two kinds")
 

@@ -38,6 +38,11 @@ class Poly:
 
     terms: tuple[tuple[tuple[Atom, ...], Fraction], ...]
 
+    def __post_init__(self) -> None:
+        """Refuse what rounds: identities of polynomials are those of exact numbers."""
+        if not all(type(c) is Fraction for _, c in self.terms):
+            raise Refused("the coefficients of a term are fractions")
+
     @cached_property
     def _text(self) -> str:
         return "P" + repr(tuple((m, str(c)) for m, c in self.terms))

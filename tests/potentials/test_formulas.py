@@ -606,3 +606,42 @@ def test_marks_begin_and_end_where_their_rules_say():
         for mark, (name, when, condition) in zip(marks, rules, strict=True):
             assert (mark.name, mark.when) == (name, when)
             assert same(mark.condition, condition, x)
+
+
+def claimed(system, claim):
+    (found,) = (c for c in potentials.claims(system) if c.id == claim)
+    return found
+
+
+def test_thresholds_and_caps_are_where_the_statements_have_them():
+    kappa, z, v, n = (symbol(x) for x in ("kappa_max_0", "z_max", "teacher_norm", "n"))
+    (capped,) = claimed("relu_neuron", "kappa_persists").conclusions
+    assert [capped.rhs.subs(kappa, x) for x in (1, 3)] == [1, sp.pi / 2]
+    reach = replace(claimed("relu_neuron", "angle_vs_reach"), exponent=sp.Integer(2))
+    assert reach.comparisons[0].rhs == n * (z / v) ** 2
+    (empty,) = claimed("relu_neuron", "phase1_angles").comparisons[0].says
+    angle, least = symbol("theta_0"), {symbol("sigma_0"): 1, symbol("d"): 1, v: 2**24}
+    assert empty.subs({**least, angle: sp.pi / 2}) == 0  # sin^2(pi/4) = 2^-1 = eps1^2
+    for c in claimed("relu_neuron", "mirror_pair").conclusions:
+        widest = c.where[-1].subs(v, 10) - c.where[-1].subs(v, 0)
+        assert widest == 100 * (c.where[-1].subs(v, 1) - c.where[-1].subs(v, 0)) > 0
+    spreads = {
+        h.lhs.subs({symbol("spread_end"): 0, n: 5})
+        for c in potentials.claims("score_matching")
+        for h in c.hypotheses
+        if h.text.startswith("... and for the spread")
+    }
+    assert spreads == {5}
+    (equal,) = (
+        h
+        for h in claimed("matrix_factorization", "global_convergence").hypotheses
+        if h.text.startswith("Sigma = sigma_1 I")
+    )
+    assert 1 - equal.rhs.subs(symbol("sigma_max"), 1) == sp.Rational(1, 10**12)
+
+
+def test_no_source_is_older_than_its_number_at_arxiv():
+    for system in potentials.SYSTEMS:
+        for claim in potentials.claims(system):
+            number = claim.source.arxiv
+            assert not number or claim.source.year >= 2000 + int(number[:2])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import ctx
+from flint import arb, ctx
 
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
@@ -16,13 +16,15 @@ from flows.certificates.verifier.reading import (
     MOST,
     Refused,
     exact,
+    integer,
     number,
     numbers,
     parsed,
     require,
 )
 from flows.certificates.verifier.relu_neuron import Neurons
-from flows.certificates.verifier.segment import Equations, check
+from flows.certificates.verifier.segment import UNIT, Equations, check
+from flows.certificates.verifier.tail import Theorem, theorem
 from flows.core.errors import InputError
 
 FORMAT = "popflow certificate 1"
@@ -56,6 +58,8 @@ class Verification(NamedTuple):
         The start that was verified, exactly; None if the certificate is refused.
     t_end : float
         Up to this time the enclosure is a theorem.
+    endless : Theorem, optional
+        What was verified for all times, where the certificate is about them.
     """
 
     refused: str
@@ -66,6 +70,7 @@ class Verification(NamedTuple):
     parameters: dict[str, Any] | None = None
     start: Any = None
     t_end: float = 0.0
+    endless: Theorem | None = None
 
     @property
     def accepted(self) -> bool:
@@ -107,6 +112,11 @@ def verify(
     -----
     The working precision of python-flint, which is global, is put back.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "verify reads a file, so that it trusts nothing in memory: expected a path, got"
+            f" {path!r:.60}; write the certificate first, certificate.save(path)"
+        )
     before = ctx.prec
     try:
         if Path(path).stat().st_size > MAX_BYTES:
@@ -132,8 +142,16 @@ def verify(
         require(t_end is None or t_end == end, f"it is about another end, t = {end:g}")
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
         stated = data["pieces"]
-        error, final_error = check(kind(parameters, w), end, bits, stated)
-        return Verification("", error, final_error, len(stated), data["system"], parameters, w, end)
+        flow = kind(parameters, w)
+        error, final_error = check(flow, end, bits, stated)
+        proved = None
+        if "infinity" in data:
+            if not isinstance(flow, Neurons):
+                raise Refused("there is no proof to infinity of this system")
+            proved = theorem(data["infinity"], flow.v[0], stated, _ends(flow, stated, bits), bits)
+        return Verification(
+            "", error, final_error, len(stated), data["system"], parameters, w, end, proved
+        )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
@@ -154,6 +172,17 @@ def verify(
         return Verification(f"a part of it is missing or malformed: {error!r}")
     finally:
         ctx.prec = before
+
+
+def _ends(flow: Neurons, pieces: Any, bits: int) -> list[Any]:
+    """Neurons at the begin and at the ends of checked pieces, as balls."""
+    shape = (-1, len(flow.v))
+    ends = [flow.start.reshape(shape)]
+    for piece in pieces:
+        rows = ([arb((integer(c), -bits)) for c in row] for row in piece["coefficients"])
+        values = np.array([sum(row, arb(0)) for row in rows])
+        ends.append((values + UNIT * number(piece["error"])).reshape(shape))
+    return ends
 
 
 def _within(bits: Any) -> int:

@@ -8,7 +8,19 @@ import pytest
 from symbolic.theorem import kernel
 from symbolic.theorem.formulas import Distinct, Forall, Rel, eq, ge, gt
 from symbolic.theorem.proving import add, known, times
-from symbolic.theorem.terms import PI, N, Refused, T, Vec, function, number, replaced, symbol, total
+from symbolic.theorem.terms import (
+    PI,
+    N,
+    Poly,
+    Refused,
+    T,
+    Vec,
+    function,
+    number,
+    replaced,
+    symbol,
+    total,
+)
 
 X, A, B, M = symbol("x"), symbol("a"), symbol("b"), symbol("m")
 K = symbol("k")
@@ -434,3 +446,16 @@ def test_bound_indices_do_not_meet():
     assert total("i", inner) != total("k", total("i", symbol("h", "i", "k")))
     doubled = replaced(total("k", function("sin", X * symbol("h", "k"))), {"x": total("k", inner)})
     assert doubled == total("l", function("sin", total("k", inner) * symbol("h", "l")))
+
+
+@pytest.mark.parametrize("name", ["", 0])
+def test_a_name_that_the_rules_would_overlook_is_refused(name):
+    # With it `root` would find x nowhere else, and x^2 = e with x = 5 would give e = 25 for all e.
+    with pytest.raises(Refused, match="letters"):
+        assume(eq(symbol(name) - 5))
+
+
+def test_coefficients_that_round_are_refused():
+    # In doubles x = 3 y and x = (3 + 1e-18) y + w would give w = 0.
+    with pytest.raises(Refused, match="fractions"):
+        Poly((((), 0.5),))

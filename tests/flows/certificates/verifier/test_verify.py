@@ -16,6 +16,7 @@ import flows
 from flows.certificates.verifier import verify as verifier
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.verify import verify
+from flows.core.errors import InputError
 
 BITS, END = 80, 2.0
 SYSTEM = flows.MatrixFactorization(d=1, depth=2, regularization=1.0)
@@ -230,3 +231,9 @@ def test_what_is_no_certificate_at_all_is_bad_input(tmp_path):
         with pytest.raises(flows.InputError) as caught:
             verify(tmp_path / name)
         assert str(caught.value) == f"{tmp_path / name}: {reason}"
+
+
+def test_a_certificate_in_memory_is_refused_in_one_line():
+    for given in (None, 3, object(), [1.0]):
+        with pytest.raises(InputError, match=r"reads a file.*write the certificate first"):
+            verify(given)

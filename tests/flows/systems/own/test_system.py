@@ -478,6 +478,19 @@ def test_the_command_line_shows_a_file_and_tells_why_it_cannot_check_it(saved, c
     assert "flows.load(path, system=...)" in " ".join(capsys.readouterr().err.split())
 
 
+def test_the_command_line_says_why_a_potential_is_not_known(tmp_path, capsys):
+    from flows.cli.main import main
+
+    a = sp.Symbol("a")
+    for name, potential in (("plain", a**2), ("hidden", (1 + a) ** 2 - 2 * (1 + a) + 1)):
+        run = flows.integrate(flows.OwnSystem("s", [a], a**2, {name: potential}), [1e-12], 1.0)
+        run.save(tmp_path / f"{name}.nc")
+        assert main(["inspect", str(tmp_path / f"{name}.nc"), "--potential", name]) == 0
+        out = capsys.readouterr().out
+        assert (f"{name} is nan where it is undefined, or where" in out) is (name == "hidden")
+        assert ("reached the end" in out) is (name == "hidden")
+
+
 # Bad input -------------------------------------------------------------------------------
 
 A = sp.Symbol("a")

@@ -1,0 +1,186 @@
+r"""From a finite certificate to t = infinity: carry, tail, and what follows for all times.
+
+The certificate is made to a horizon; from there the shape is carried in log-time until the
+inequalities of :mod:`flows.certificates.tail.tail` hold. If none of this succeeds, the certificate
+is continued to a later horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from flows.certificates import chebyshev
+from flows.certificates.certificate import Certificate, Segment
+from flows.certificates.features.registry import enclosure
+from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.tail import all_times, start
+from flows.certificates.tail.box import Frame, middle, norm
+from flows.certificates.tail.carry import Carry, carried
+from flows.certificates.tail.infinity import Infinity, Stated
+from flows.certificates.tail.late_flow import helmert
+from flows.certificates.tail.tail import Late, Limits, Open, Tail, check, prove, zero
+from flows.core.balls import precision
+from flows.core.system import System
+
+Ball = Any  # flint.arb
+
+#: The last horizon, and how much later the next one is.
+LAST, LATER = 1e12, 1e3
+#: Digits that are aimed at by the number of neurons, where nobody asks.
+DIGITS = {1: 30, 2: 30, 3: 24}
+FEWER = 14
+#: Log-time that is carried at most, and after a first proof, for sharper limits.
+MOST, AFTER = 100.0, 4.0
+#: A limit is looked for where the shape moves by less than this part of itself.
+STILL = 0.1
+#: Stated radii exceed what was computed by these factors, so that other formulas agree: the checker
+#: has no gradients, by which ``t^3 L`` is sharper.
+ROOM, CONSTANT_ROOM = 8.0, 512.0
+
+
+def horizons(digits: int) -> list[float]:
+    """Times to which the finite part is made, one after the other."""
+    found = [min(LAST, 10.0 ** (0.4 * digits))]
+    while found[-1] < LAST:
+        found.append(min(LAST, found[-1] * LATER))
+    return found
+
+
+def certify_forever(
+    system: System, initial: Any, digits: int | None, advance: Callable[[float], None] | None
+) -> Certificate:
+    """Prove an enclosure for all times; see ``flows.certify``."""
+    n = len(initial)
+    if len(np.unique(initial, axis=0)) < n:
+        raise Uncertified(
+            "UNDECIDED: two neurons are equal and stay so, which the late flow does not treat;"
+            " give a start of different neurons"
+        )
+    if n < 2:
+        raise Uncertified("UNDECIDED: one neuron has no tail of t^-3; its loss falls exponentially")
+    digits = DIGITS.get(n, FEWER) if digits is None else digits
+    ends = horizons(digits)
+    bits = bits_for(digits, ends[-1])
+    segments: list[Segment] = []
+    with precision(bits + BALL_GUARD):
+        steps = Steps(system.ball_flow(initial), bits, digits)
+        reason = "nothing was tried"
+        for end in ends:
+            try:
+                steps.extend(segments, end, advance)
+            except Uncertified as problem:
+                raise Uncertified(f"{problem}; before, {reason}") from None
+            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, tuple(segments))
+            try:
+                return replace(made, infinity=_continued(made))
+            except Open as problem:
+                reason = str(problem)
+    raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
+
+
+def _continued(certificate: Certificate) -> Infinity:
+    """Carry and tail."""
+    late = start.late(certificate, 0.0)
+    try:  # the clock that fits best needs no carry
+        shape = _rounded(zero(late.flow, _frame(late), late.c), certificate.bits)
+        clock = start.clock(certificate, _balls(shape, certificate.bits))
+        fitting = start.late(certificate, clock)
+        tail, _ = prove(fitting, _balls(shape, certificate.bits))
+        return _concluded(certificate, clock, (), shape, tail)
+    except Open:
+        pass
+    carry, found, passed, tried = Carry(late, certificate.bits), None, 0.0, 0.0
+    reason = Open("no limiting shape is near")
+    while passed < MOST and not (found and passed > found[0] + AFTER):
+        try:
+            carry.advance()
+        except Open as problem:
+            if found:
+                break
+            raise Open(f"{problem}; {reason}") from None
+        passed += carry.steps[-1].length
+        if passed < tried + 1 or not carry.speed < STILL * float(norm(carry.late.c)):
+            continue
+        tried = passed
+        try:
+            shape = _rounded(zero(late.flow, _frame(carry.late), carry.late.c), certificate.bits)
+            tail, _ = prove(carry.late, _balls(shape, certificate.bits))
+        except Open as problem:
+            reason = problem
+            continue
+        first = found[0] if found else passed
+        found = first, tuple(carry.steps), shape, tail
+    if not found:
+        raise reason
+    return _concluded(certificate, 0.0, *found[1:])
+
+
+def followed(
+    certificate: Certificate, clock: float, steps: Any, tail: Tail
+) -> tuple[list[tuple[Late, Ball]], Late, Limits]:
+    """State and energy on each step, the state at the end of all, and what the tail says."""
+    late, passed = start.late(certificate, clock), []
+    for step in steps:
+        after, energy = carried(late, step, certificate.bits)
+        passed.append((late, energy))
+        late = after
+    return passed, late, check(late, tail)
+
+
+def _concluded(
+    certificate: Certificate, clock: float, steps: Any, shape: tuple[int, ...], tail: Tail
+) -> Infinity:
+    """State what follows, in the user's units."""
+    passed, last, limits = followed(certificate, clock, steps, tail)
+    flow: Any = certificate.flow()  # a SpanFlow
+    bits, teacher, t0 = certificate.bits, flow.teacher[0], arb(clock)
+    bounds = all_times.on_tail(limits, last.s, t0)
+    ends = [*(late.s for late, _ in passed), last.s][1:]
+    for (late, energy), end in zip(passed, ends, strict=True):
+        bounds = bounds.union(all_times.on_carry(energy, late.s, end, t0))
+    bounds = bounds * teacher**2
+    after = all_times.down(bounds), all_times.up(bounds)
+    after = after[0] * (1 - 1e-9), after[1] * (1 + 1e-9)
+    before = enclosure(certificate)
+    low, high = -all_times.extreme(before, -1), all_times.extreme(before, 1)
+    h = [
+        sum(
+            (column[i] * g for column, g in zip(helmert(last.flow.n), limits.g, strict=True)),
+            arb(0),
+        )
+        + arb(1) / last.flow.n
+        for i in range(last.flow.n)
+    ]
+    return Infinity(
+        bits,
+        clock,
+        tuple(steps),
+        shape,
+        tail,
+        _stated(limits.constant * teacher**2, bits, CONSTANT_ROOM),
+        tuple(_stated(x * teacher, bits) for x in h),
+        after,
+        (min(low, after[0]), max(high, after[1])),
+    )
+
+
+def _stated(x: Ball, bits: int, room: float = ROOM) -> Stated:
+    value = chebyshev.rounded(x, bits)
+    return Stated(value, all_times.up(room * abs(x - arb((value, -bits)))))
+
+
+def _frame(late: Late) -> Frame:
+    return Frame(late.s, late.across, late.along, late.g)
+
+
+def _rounded(c: Any, bits: int) -> tuple[int, ...]:
+    return tuple(chebyshev.rounded(x, bits) for x in middle(c))
+
+
+def _balls(shape: tuple[int, ...], bits: int) -> list[Ball]:
+    return [arb((c, -bits)) for c in shape]

@@ -1,0 +1,77 @@
+"""Bounds of ``(1 + t)^3 L`` for all times: before, on and after the carry."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any
+
+from flint import arb
+
+from flows.certificates.tail.tail import Limits
+
+Ball = Any  # flint.arb
+
+#: Bounds on the finite part are sharp to this relative width, if so many halvings do it.
+SHARP, HALVINGS = 1e-3, 3_000
+#: Parts of the tail, each ending where ``s`` is half of where it began.
+HALVES = 40
+
+
+def down(x: Ball) -> float:
+    """A double below a ball."""
+    nearest = float(x.lower())
+    return nearest if arb(nearest) <= x else math.nextafter(nearest, -math.inf)
+
+
+def up(x: Ball) -> float:
+    """A double above a ball."""
+    return -down(-x)
+
+
+def extreme(enclosure: Any, sign: int) -> float:
+    """Bound ``sign (1+t)^3 L`` from above on ``[0, T]``; ``L`` decreases.
+
+    On a part of log-time it is at most ``(1 + t)^3`` at one end times ``L`` at the other.
+    """
+    certificate = enclosure.certificate
+    known = -math.inf
+    heap: list[tuple[float, int, float, float]] = []
+
+    def growth(index: int, s: float) -> Ball:
+        span = certificate.span(index)
+        return (3 * (span.centre + span.half * arb(s))).exp()
+
+    def look(index: int, low: float, high: float) -> None:
+        nonlocal known
+        late, early = (high, low) if sign > 0 else (low, high)
+        bound = sign * growth(index, late) * enclosure.loss(index, early)
+        known = max(known, down(sign * growth(index, early) * enclosure.loss(index, early)))
+        heapq.heappush(heap, (-up(bound), index, low, high))
+
+    for index in range(len(certificate.pieces)):
+        look(index, -1.0, 1.0)
+    for _ in range(HALVINGS):
+        if -heap[0][0] - known <= SHARP * abs(known):
+            break
+        _, index, low, high = heapq.heappop(heap)
+        look(index, low, (low + high) / 2)
+        look(index, (low + high) / 2, high)
+    return -heap[0][0]
+
+
+def on_carry(energy: Ball, first: Ball, last: Ball, clock: Ball) -> Ball:
+    """``(1+t)^3 L = ((1 + t) s)^3 Lambda`` on a step, ``(1 + t) s = 1 + (1 - t0) s``."""
+    return (1 + (1 - clock) * first.union(last)) ** 3 * energy
+
+
+def on_tail(limits: Limits, first: Ball, clock: Ball) -> Ball:
+    """``(1+t)^3 L`` on the tail, from where its clock is ``first``."""
+    found, s = None, first
+    for k in range(HALVES + 1):
+        last = s / 2 if k < HALVES else arb(0)
+        off = limits.steep * limits.error(s, first) + limits.slide * s.upper()
+        bound = on_carry(limits.constant + arb(0, 1) * off, s, last, clock)
+        found = bound if found is None else found.union(bound)
+        s = last
+    return found

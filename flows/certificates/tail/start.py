@@ -1,0 +1,57 @@
+"""The end of a finite certificate in late variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flint import arb
+
+from flows.certificates.certificate import Certificate
+from flows.certificates.tail.box import middle, norm
+from flows.certificates.tail.late_flow import LateFlow, Vector
+from flows.certificates.tail.tail import Late
+from flows.core.balls import dot
+
+Ball = Any  # flint.arb
+
+
+def rows_at_end(certificate: Certificate) -> list[Vector]:
+    """Neurons at the end, in the certificate's frame, of a teacher of length one."""
+    flow: Any = certificate.flow()  # a SpanFlow
+    last = certificate.pieces[-1]
+    x = [arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows]
+    return [[v / flow.teacher[0] for v in x[k : k + flow.q]] for k in range(0, len(x), flow.q)]
+
+
+def end_time(certificate: Certificate) -> Ball:
+    """Time at which the last piece ends: a little beyond the certificate's end."""
+    return arb((certificate.pieces[-1].end, -certificate.bits)).expm1()
+
+
+def late_flow(certificate: Certificate) -> LateFlow:
+    """Equations of the certificate's neurons."""
+    flow: Any = certificate.flow()  # a SpanFlow
+    return LateFlow(flow.size // flow.q, flow.q - 1)
+
+
+def late(certificate: Certificate, t0: float) -> Late:
+    """The end of a certificate, for a clock ``s = 1/(t0 + t)``."""
+    rows, flow = rows_at_end(certificate), late_flow(certificate)
+    s = 1 / (arb(t0) + end_time(certificate))
+    h, z = [row[0] for row in rows], [row[1:] for row in rows]
+    rho = [sum(column, arb(0)) / (s * s) for column in zip(*z, strict=True)]
+    sigma = (sum(h, arb(0)) - 1) / (s * s)
+    c = [x / s for x in flow.project(z)]
+    shape = middle(c)
+    error = norm([x - y for x, y in zip(c, shape, strict=True)])
+    g = flow.project([[x] for x in h])
+    return Late(flow, s, shape, error, g, norm(rho), abs(sigma).upper())
+
+
+def clock(certificate: Certificate, shape: Vector | None = None) -> float:
+    """``t0`` for which a limiting shape fits the end best: it removes a shift of time."""
+    if shape is None:
+        return 0.0
+    flow = late_flow(certificate)
+    z = middle(flow.project([row[1:] for row in rows_at_end(certificate)]))
+    return float(dot(shape, shape) / dot(z, shape) - end_time(certificate).mid())

@@ -1,0 +1,313 @@
+r"""The tail: from some time on the shape contracts for ever, and what has a limit has it.
+
+Data are a clock ``s_T = 1/(t0 + T)``, a shape ``cbar``, and radii. Let the box hold all ``|c_k -
+cbar_k| <= e + 2 d``, ``|a_k| <= s_T R/n``, ``|r0| <= s_T^2 R0``, ``0 <= X <= s_T^2``, and ``g``
+within ``D`` of where it is at ``T``. If
+
+1. at ``T``, ``|c - cbar| < e``, ``|rho| < R``, ``|sigma| < R0``,
+2. on the box ``|sum B|/2pi < (n/2 - 2 s_T) R`` and ``s_T |sum A|/2pi < (n/2 - 2 s_T) R0``,
+3. ``s_T^2 |G|/2 < D``,
+4. ``<x, DF x> <= -rate |x|^2`` for ``x`` across the rotations of any shape within ``d`` of
+   ``cbar``,
+5. ``|F(cbar)| < rate e``, and at ``s = 0`` ``|F(cbar)| < rate d``,
+
+then the flow stays in the box, up to one rotation of the space across the teacher: a first time of
+exit contradicts one of them. The distance to the rotations of ``cbar`` is what contracts. At ``s =
+0`` the box is invariant under a gradient flow, so it holds a zero ``c*``, within ``d``; and with
+``D+ e <= -rate e + K s`` shapes converge to its rotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+
+from flows.certificates.tail.box import (
+    UNIT,
+    Frame,
+    around,
+    below,
+    eigen,
+    held,
+    middle,
+    moved,
+    norm,
+    symmetric,
+)
+from flows.certificates.tail.late_flow import LateFlow, Point, Rates, Vector
+from flows.core.balls import Singular, dot
+
+Ball = Any  # flint.arb
+
+#: Enlargements of the radii, each by so much beyond what was needed.
+TRIES, ROOM = 16, 1.25
+#: Bounds are stated larger than needed, so that other formulas agree with them.
+SPARE, CLEAR = 1.125, 1.03
+#: So does the field's, which the checker encloses without gradients by the parameters.
+APART, APART_D = 12, 64
+#: The zero of the limiting field is sought so often, and to this size.
+NEWTON = 60
+#: Parts of the slowest rate in the middle that are claimed, one after the other.
+KEPT = (0.92, 0.6, 0.3)
+
+
+class Open(ArithmeticError):
+    """The inequality that failed, with its numbers."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """The flow at some time, in late variables.
+
+    Parameters
+    ----------
+    flow : LateFlow
+        Its equations.
+    s : arb
+        ``1/(t0 + t)``.
+    c : list of arb
+        Exact shape from which the distance is measured.
+    error : arb
+        Bound of the distance to its rotations.
+    g : list of arb
+        Parts along the teacher, as balls.
+    across, along : arb
+        Bounds of ``|rho|`` and ``|sigma|``.
+    """
+
+    flow: LateFlow
+    s: Ball
+    c: Vector
+    error: Ball
+    g: Vector
+    across: Ball
+    along: Ball
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Data of the theorem: doubles and exact numbers, from which all else follows."""
+
+    c: Vector
+    e: float
+    d: float
+    across: float
+    along: float
+    drift: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What follows of a tail, in units of a teacher of length one.
+
+    Parameters
+    ----------
+    constant : arb
+        ``lim t^3 L``.
+    g : list of arb
+        Limits along the teacher, in the basis of what sums to zero.
+    shape : list of arb
+        A zero of the limiting field.
+    rate, begin, push : arb
+        ``e <= max(begin, push s_T/rate)``, and ``e' <= -rate e + push s``.
+    steep, slide : arb
+        ``|Lambda - constant| <= steep e + slide s``.
+    """
+
+    constant: Ball
+    g: Vector
+    shape: Vector
+    rate: Ball
+    begin: Ball
+    push: Ball
+    steep: Ball
+    slide: Ball
+
+    def error(self, s: Ball, first: Ball) -> Ball:
+        """Bound of the distance of the shape from its limit from ``s`` on, after ``first``."""
+        most = self.begin.max(self.push * first / self.rate)
+        if not s > 0:
+            return most
+        x, rate = s / first, self.rate.min(arb(1))
+        return most.min((x**rate * (self.begin - self.push * first * x.log())).upper())
+
+
+def zero(flow: LateFlow, frame: Frame, guess: Sequence[Ball]) -> Vector:
+    """A zero of the limiting field near a shape, by Newton's method with the least step."""
+    c = middle(guess)
+    for _ in range(NEWTON):
+        rates = flow.rates(frame.still(flow, c))
+        values, vectors = eigen(held(flow, symmetric(flow, rates), c))
+        field = [jet.value.mid() for jet in rates.shape]
+        size = float(norm(field))
+        # In the eigenbasis of doubles: linear convergence, at their precision a step.
+        inverse = vectors @ np.diag(1 / values) @ vectors.T
+        step = [
+            sum((arb(float(x)) * f for x, f in zip(row, field, strict=True)), arb(0)).mid()
+            for row in inverse
+        ]
+        if not np.isfinite(size) or float(norm(step)) > 0.5 * float(norm(c)):
+            raise Open("no limiting shape is near: Newton's method leaves")
+        c = [(x - y).mid() for x, y in zip(c, step, strict=True)]
+        if size < 2.0 ** (16 - ctx.prec):
+            break
+    return c
+
+
+def prove(late: Late, c: Sequence[Ball]) -> tuple[Tail, Limits]:
+    """Find radii for which the inequalities hold, and check them.
+
+    Raises
+    ------
+    Open
+        With the inequality that fails.
+    """
+    reason = Open("no part of the rate is tried")
+    for kept in KEPT:
+        try:
+            return _proved(late, c, kept)
+        except Open as problem:
+            reason = problem
+    raise reason
+
+
+def _proved(late: Late, c: Sequence[Ball], kept: float) -> tuple[Tail, Limits]:
+    flow, s = late.flow, late.s.upper()
+    start = late.error + norm([x - y for x, y in zip(late.c, c, strict=True)])
+    stiff = flow.n / arb(2) - 2 * s
+    if not stiff > 0:
+        raise Open(f"n/2 > 2 s fails at s = {float(s):.3g}")
+    rates = flow.rates(Point(list(c), [arb(0)] * flow.p, late.g, arb(0), arb(0)))
+    values, _ = eigen(held(flow, symmetric(flow, rates), c))
+    rate = -kept * float(values.max())
+    if not rate > 0:
+        raise Open(
+            f"the limiting shape near t^3 L = {float(dot(c, c)) / 3:.6g} is a saddle: "
+            f"a rate is {-float(values.max()):.3g}, not positive"
+        )
+    across = ROOM * float(late.across.max(norm([b.value for b in rates.across]) / stiff))
+    along = ROOM * float(late.along.max(s * abs(rates.along.value) / stiff)) + 1e-300
+    drift = ROOM * float(s * s / 2 * norm([x.value for x in rates.drift])) + 1e-300
+    e = ROOM * float(start)
+    tail = Tail(list(c), e, e / 2**20, across, along, drift, rate)
+    reason = ""
+    for _ in range(TRIES):
+        try:
+            return tail, check(late, tail)
+        except Larger as larger:
+            reason, tail = str(larger), replace(tail, **larger.needed)
+        except Singular as problem:
+            raise Open(str(problem)) from None
+    raise Open(reason)
+
+
+class Larger(Open):
+    """A radius that is too small, and what would have served on this box."""
+
+    def __init__(self, message: str, **needed: Any) -> None:
+        super().__init__(message)
+        self.needed: dict[str, Any] = needed
+
+
+def _less(name: str, text: str, need: Ball, bound: Ball, radius: float, unit: Ball) -> None:
+    """Require ``need < bound = unit radius``, with room to spare."""
+    need = SPARE * need
+    if not need < bound:
+        stated = f"{text} fails: {float(need.upper()):.4g} against {float(bound):.4g}"
+        raise Larger(stated, **{name: ROOM * max(radius, float((need / unit).upper()))})
+
+
+def check(late: Late, tail: Tail) -> Limits:
+    """Check the inequalities, and conclude."""
+    flow, s, c = late.flow, late.s.upper(), tail.c
+    one, e, d = arb(1), arb(tail.e), arb(tail.d)
+    start = late.error + norm([x - y for x, y in zip(late.c, c, strict=True)])
+    _less("e", "|c(T) - cbar| < e", start, e, tail.e, one)
+    _less("across", "|rho(T)| < R", late.across, arb(tail.across), tail.across, one)
+    _less("along", "|sigma(T)| < R0", late.along, arb(tail.along), tail.along, one)
+    g = around(late.g, arb(tail.drift))
+    frame = Frame(s, arb(tail.across), arb(tail.along), g)
+    box = flow.rates(frame.point(flow, around(c, e + 2 * d)))
+    stiff = flow.n / arb(2) - 2 * s
+    push = norm([b.value for b in box.across])
+    _less("across", "sup |sum B|/2pi < (n/2 - 2s) R", push, stiff * tail.across, tail.across, stiff)
+    push = s * abs(box.along.value).upper()
+    _less("along", "s sup |sum A|/2pi < (n/2 - 2s) R0", push, stiff * tail.along, tail.along, stiff)
+    drift = s * s / 2 * norm([x.value for x in box.drift])
+    _less("drift", "s^2 sup |G|/2 < D", drift, arb(tail.drift), tail.drift, one)
+    matrix = symmetric(flow, box)
+    if not below(held(flow, matrix, around(c, d)), arb(-CLEAR * tail.rate)):
+        values, _ = eigen(held(flow, matrix, c))
+        raise Open(
+            f"<x, DF x> <= -rate |x|^2 is not proved for rate = {tail.rate:.4g} on the box of "
+            f"e = {tail.e:.3g}: the slowest rate in its middle is {-values.max():.4g}"
+        )
+    rate, m = arb(tail.rate), flow.size
+    still = flow.rates(frame.still(flow, c))
+    defect = norm(
+        [
+            at.value + moved(jet.slope, m, frame.moves(flow))
+            for at, jet in zip(still.shape, box.shape, strict=True)
+        ]
+    )
+    _less("e", "sup |F(cbar)| < rate e", APART * defect, rate * e, tail.e, rate)
+    g_end = [x + s * s / 2 * jet.value for x, jet in zip(late.g, box.drift, strict=True)]
+    off = [x - y for x, y in zip(g_end, middle(g), strict=True)]
+    resting = norm(
+        [
+            at.value + moved(jet.slope, m + flow.p, off)
+            for at, jet in zip(still.shape, box.shape, strict=True)
+        ]
+    )
+    d_needed = (resting / rate).upper()  # smaller than stated
+    _less("d", "|F(cbar)| at s = 0 < rate d", APART_D * d_needed, d, tail.d, one)
+    return _limits(late, tail, frame, box, still, g_end, off, d_needed)
+
+
+def _limits(
+    late: Late,
+    tail: Tail,
+    frame: Frame,
+    box: Rates,
+    still: Rates,
+    g_end: Vector,
+    off: Vector,
+    d: Ball,
+) -> Limits:
+    """Conclude from inequalities that hold; ``c*`` is within ``d`` of ``cbar``."""
+    flow, s, c, m = late.flow, frame.s, tail.c, late.flow.size
+    # |c|^2 - 2 Lambda has the gradient 2 F, so that it is off by d^2 only.
+    steepest = norm([jet.slope[0, k] for jet in box.shape for k in range(m)])
+    energy = still.energy.value + moved(box.energy.slope, m + flow.p, off)
+    constant = dot(c, c) - 2 * energy + UNIT * (2 * (steepest * d) * d)
+    drift = norm([x.value for x in box.drift])
+
+    def slide(jets: Sequence[Any]) -> Ball:
+        """How fast these move with ``s`` by ``a``, ``g``, ``r0`` and ``X``."""
+
+        def size(first: int, count: int) -> Ball:
+            return norm([j.slope[0, k] for j in jets for k in range(first, first + count)])
+
+        p, n = flow.p, flow.n
+        later = size(m + p, n - 1) * drift / 2 + size(m + p + n, 1)
+        return (
+            size(m, p) * frame.across / n + s * (later + size(m + p + n - 1, 1) * frame.along)
+        ).upper()
+
+    begin = late.error + norm([x - y for x, y in zip(late.c, c, strict=True)]) + d
+    residual = (frame.across**2 + frame.along**2) / 4
+    return Limits(
+        constant,
+        g_end,
+        around(c, d),
+        arb(tail.rate),
+        begin.upper(),
+        slide(box.shape),
+        norm([box.energy.slope[0, k] for k in range(m)]),
+        (slide([box.energy]) + residual).upper(),
+    )

@@ -1,0 +1,219 @@
+"""Proofs to t = infinity: what they state, what they never state, and how they fail."""
+
+import math
+
+import numpy as np
+import pytest
+from flint import arb
+
+import flows
+from flows.certificates.certificate import load_certificate
+from flows.certificates.certify import Uncertified
+from flows.certificates.forever import horizons
+from flows.certificates.tail.jet import ASINC, ENERGY, SINC, variables
+from flows.certificates.tail.late_flow import LateFlow, Point, helmert
+from flows.core.balls import Singular, precision
+
+# lim t^3 L and lim h of n = d = 2, seed 0, of a prototype that shares no code.
+LIMIT = "1.63582401713993790103705 +/- 6.8e-24"
+PARTS = ("0.473670512094428985500324 +/- 1e-24", "0.526329487905571014499676 +/- 1e-24")
+PLANTED = 2000
+
+
+@pytest.fixture(scope="module")
+def made():
+    system = flows.ReLUNeuron(n=2, d=2)
+    return flows.certify(system, system.initial(0.1, 0), math.inf, digits=12)
+
+
+def test_the_limits_are_those_of_a_prototype(made):
+    with precision(200):
+        assert made.infinity.constant.overlaps(arb(LIMIT))
+        assert made.infinity.constant.rad() < 1e-10
+        assert all(
+            x.overlaps(arb(part)) for x, part in zip(made.infinity.parts, PARTS, strict=True)
+        )
+
+
+def test_more_digits_make_the_radii_fall(made):
+    sharper = flows.certify(made.system, made.start, math.inf, digits=15)
+    with precision(200):
+        assert sharper.infinity.constant.rad() < 1e-2 * made.infinity.constant.rad()
+        assert made.infinity.constant.contains(sharper.infinity.constant)
+        assert sharper.infinity.constant.overlaps(arb(LIMIT))
+
+
+def test_a_finite_certificate_to_later_times_stays_within_the_bounds(made):
+    later = flows.certify(made.system, made.start, 1e3 * made.t_end, digits=20)
+    low, high = made.infinity.late
+    lowest, highest = made.infinity.all_times
+    with precision(200):
+        for t in np.geomspace(made.t_end, later.t_end, 20):
+            value = (1 + arb(t)) ** 3 * later.loss(t)
+            assert arb(low) <= value <= arb(high)
+        for t in np.geomspace(1e-2, later.t_end, 40):
+            assert arb(lowest) <= (1 + arb(t)) ** 3 * later.loss(t) <= arb(highest)
+    assert high < 1.01 * low
+
+
+def test_planted_statements_that_are_false_are_never_proved(made):
+    random = np.random.default_rng(0)
+    infinity = made.infinity
+    times = np.geomspace(1e-2, 1e6, 3000).tolist()
+    run = flows.integrate(made.system, made.start, t_end=1e6, t_eval=times, rtol=1e-12)
+    scaled = (1 + run.t) ** 3 * run["loss"]
+    for tighter in 1 - 10.0 ** random.uniform(-6, 0, PLANTED):
+        assert not infinity.proves("<=", tighter * scaled.max())
+        assert not infinity.proves(">=", scaled.min() / tighter)
+    with precision(200):
+        true, radius = arb(LIMIT).mid(), infinity.limit.radius
+        for shift in random.uniform(10, 1e6, PLANTED) * random.choice([-1, 1], PLANTED):
+            shifted = true + arb(shift) * radius
+            assert not infinity.proves_limit(shifted + arb(0, radius))
+        assert infinity.proves_limit(true + arb(0, 10 * radius))
+    assert infinity.proves("<=", 1.003 * scaled.max())
+    assert infinity.proves(">=", 0.997 * scaled.min())
+    with pytest.raises(flows.InputError, match="expected <= or >="):
+        infinity.proves("==", 1.0)
+
+
+def test_the_enclosed_constant_contains_the_one_that_the_law_derives(made):
+    with precision(200):
+        h = [float(x.mid()) for x in made.infinity.parts]
+        limit, radius = float(made.infinity.constant.mid()), 1e-9
+    law = flows.late_time_law(made.system, at=np.array([[h[0], 0.0], [1 - h[0], 0.0]]))
+    chosen = law.laws[law.chosen or 0]
+    assert abs(chosen.constant - limit) < radius
+    assert float(chosen.exponent) == 3
+
+
+def test_it_is_the_same_after_it_was_saved(made, tmp_path):
+    made.save(tmp_path / "c.json")
+    again = load_certificate(tmp_path / "c.json")
+    assert again.infinity.to_json() == made.infinity.to_json()
+    assert again.infinity.constant.overlaps(made.infinity.constant)
+
+
+def test_a_longer_teacher_scales_the_limit(made):
+    # w -> 2 w takes solutions to solutions, and the loss to four times the loss.
+    system = flows.ReLUNeuron(n=2, d=2, teacher=[2.0, 0.0])
+    twice = flows.certify(system, 2 * made.start, math.inf, digits=12)
+    with precision(200):
+        assert twice.infinity.constant.overlaps(4 * made.infinity.constant)
+        assert twice.infinity.parts[0].overlaps(2 * made.infinity.parts[0])
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [([[0.1, 0.2]], "one neuron"), ([[0.1, 0.2], [0.1, 0.2]], "two neurons are equal")],
+)
+def test_what_has_no_tail_is_undecided_with_the_reason(start, reason):
+    system = flows.ReLUNeuron(n=len(start), d=2)
+    with pytest.raises(Uncertified, match=reason):
+        flows.certify(system, start, math.inf)
+
+
+def test_other_systems_have_no_proof_for_ever():
+    system = flows.GMMEM(n=2, d=1)
+    with pytest.raises(flows.InputError, match="a proof for ever is made of relu_neuron"):
+        flows.certify(system, [[1.0], [-0.5]], math.inf)
+
+
+def test_horizons_grow_to_the_last_one():
+    assert horizons(30) == [1e12]
+    assert horizons(10) == pytest.approx([1e4, 1e7, 1e10, 1e12])
+
+
+@pytest.mark.parametrize(
+    ("series", "closed"),
+    [
+        (ASINC, lambda x: x.asin() / x),
+        (SINC, lambda x: (x.sin() / x - 1) / x**2),
+        (ENERGY, lambda x: (x.sin() - x * x.cos()) / x**3),
+    ],
+)
+def test_series_are_the_closed_forms_and_refuse_wide_arguments(series, closed):
+    with precision(200):
+        for q in (1e-6, 0.01, 0.2, 0.45):
+            value, slope = series(arb(q))
+            assert value.overlaps(closed(arb(q).sqrt()))
+            assert value.rad() < 1e-7
+            step = arb(2) ** -40
+            change = (closed((q + step).sqrt()) - closed((q - step).sqrt())) / (2 * step)
+            assert abs(change - slope) < 1e-6 * abs(slope) + 1e-15
+        with pytest.raises(Singular):
+            series(arb(0.6))
+
+
+def _raw_field(w):
+    """Minus the gradient, typed from its definition."""
+    teacher = [arb(1)] + [arb(0)] * (len(w[0]) - 1)
+    rows, rates = [*w, teacher], []
+    norms = [sum((x * x for x in row), arb(0)).sqrt() for row in rows]
+    residual = [
+        sum(column, arb(0)) - v for column, v in zip(zip(*w, strict=True), teacher, strict=True)
+    ]
+    for i, a in enumerate(w):
+        rate = [-x / 2 for x in residual]
+        for j, b in enumerate(rows):
+            if i != j:
+                angle = (
+                    sum((x * y for x, y in zip(a, b, strict=True)), arb(0)) / norms[i] / norms[j]
+                ).acos()
+                mu = 1 if j < len(w) else -1
+                for k in range(len(a)):
+                    turn = norms[j] * angle.sin() * a[k] / norms[i] - angle * b[k]
+                    rate[k] -= mu * turn / (2 * arb.pi())
+        rates.append(rate)
+    return rates
+
+
+@pytest.mark.parametrize(("n", "p"), [(2, 1), (3, 1), (3, 2), (4, 3)])
+def test_the_late_flow_is_the_flow(n, p):
+    random = np.random.default_rng(n + p)
+    with precision(300):
+        flow, s = LateFlow(n, p), arb(2) ** -8
+        c, g = ([arb(x) for x in 0.1 * random.normal(size=k)] for k in (flow.size, n - 1))
+        rho, sigma = [arb(x) for x in random.normal(size=p)], arb(0.5)
+        a, r0 = [s * x / n for x in rho], s * s * sigma
+        found = flow.rates(Point(c, a, g, r0, s * s))
+        basis = helmert(n)
+        y = [
+            [sum((basis[k][i] * c[k * p + j] for k in range(n - 1)), a[j]) for j in range(p)]
+            for i in range(n)
+        ]
+        h = [sum((basis[k][i] * g[k] for k in range(n - 1)), (1 + r0) / n) for i in range(n)]
+        field = _raw_field([[h[i], *(s * x for x in y[i])] for i in range(n)])
+        moves = flow.project([row[1:] for row in field])
+        for jet, start, move in zip(found.shape, c, moves, strict=True):
+            assert abs(jet.value - (start + move / (s * s))) < 1e-30
+        for jet, move in zip(found.drift, flow.project([[row[0]] for row in field]), strict=True):
+            assert abs(jet.value - move / s**3) < 1e-30
+
+
+def test_slopes_of_the_late_flow_are_its_differences():
+    flow, step = LateFlow(3, 2), arb(2) ** -60
+    random = np.random.default_rng(1)
+    with precision(300):
+        flat = [
+            arb(x) for x in [*0.3 * random.normal(size=flow.size), 0.1, -0.1, 0.05, 0.1, 0.01, 0.01]
+        ]
+
+        def at(x):
+            return flow.rates(Point(x[:4], x[4:6], x[6:8], x[8], x[9]))
+
+        found = at(flat)
+        for k in range(len(flat)):
+            up, down = ([*flat[:k], flat[k] + sign * step, *flat[k + 1 :]] for sign in (1, -1))
+            for jet, above, below in zip(found.shape, at(up).shape, at(down).shape, strict=True):
+                change = (above.value - below.value) / (2 * step)
+                assert abs(change - jet.slope[0, k]) < 1e-25
+
+
+def test_jets_refuse_what_may_vanish():
+    with precision(64):
+        x, y = variables([arb(0, 1), arb(2)])
+        with pytest.raises(Singular):
+            y / x
+        with pytest.raises(Singular):
+            x.sqrt()

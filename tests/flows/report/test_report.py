@@ -159,8 +159,10 @@ def test_a_broken_claim_is_shown_as_violated(page):
 
 def test_every_claim_potential_and_step_is_on_the_page(page):
     for claim in potentials.claims("relu_neuron"):
-        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(claim.statement)}</h3>'
+        said, _, more = claim.statement.partition("; ")
+        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(said)}</h3>'
         assert heading in page and f"<code>{claim.id}</code>" in page
+        assert f"<p>{prose(more)}</p>" in page or not more
         assert f'href="#claim-{claim.id}"' in page
     for potential in potentials.potentials("relu_neuron"):
         assert f'<h3 class="sentence">{prose(potential.words)}</h3>' in page

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import sympy as sp
 from flint import arb, ctx
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.quadrature import Rule
-from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.loss import Loss, numeric, steps_of
 from symbolic.language.lower import NoBall, Undecided
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "balls",
     "fixed_rule",
     "from_doubles",
+    "is_even",
     "to_doubles",
     "value_of",
     "width",
+    "work",
 ]
 
 #: Bits with which a run begins; more are taken where a result asks for them.
@@ -113,25 +116,42 @@ class Nodes:
         """Nodes on each side of 0."""
         return int(self.reach / self.spacing)
 
-    def at(self, bits: int) -> list[tuple[Any, Any]]:
-        """Nodes and weights in balls."""
-        return _nodes(self, bits)
+    def at(self, bits: int, even: bool = False) -> list[tuple[Any, Any]]:
+        """Nodes and weights in balls; of an even integrand, from 0 on."""
+        return _nodes(self, bits, even)
 
     @property
     def rule(self) -> Rule:
         """The same in doubles."""
-        pairs = [(float(x), float(w)) for x, w in _nodes(self, BITS)]
+        pairs = [(float(x), float(w)) for x, w in _nodes(self, BITS, False)]
         nodes, weights = np.array(pairs).T
         return Rule(nodes[:, None], weights, "fixed")
 
 
 @functools.lru_cache(maxsize=16)
-def _nodes(rule: Nodes, bits: int) -> list[tuple[Any, Any]]:
+def _nodes(rule: Nodes, bits: int, even: bool) -> list[tuple[Any, Any]]:
     with precision(bits):
         step = arb(rule.spacing)
-        places = [j * step for j in range(-rule.count, rule.count + 1)]
         unit = step / (2 * arb.pi()).sqrt()
-        return [(x, unit * (-x * x / 2).exp()) for x in places]
+        pairs = []
+        for j in range(0 if even else -rule.count, rule.count + 1):
+            x = j * step
+            twice = 2 if even and j else 1
+            pairs.append((x, twice * unit * (-x * x / 2).exp()))
+        return pairs
+
+
+@functools.lru_cache(maxsize=64)
+def is_even(loss: Loss) -> bool:
+    """Whether the integrand, in one Gaussian number, is seen to be an even function of it."""
+    integrand, (x,) = loss.form.integrand, loss.form.x
+    return bool(sp.expand(integrand - integrand.subs(x, -x)) == 0)
+
+
+def work(loss: Loss, nodes: Nodes) -> int:
+    """Steps of the program of the gradient that one evaluation by a fixed rule takes."""
+    count = nodes.count + 1 if is_even(loss) else 2 * nodes.count + 1
+    return count * steps_of(loss.form.integrand, loss.y)
 
 
 class Balls(NamedTuple):
@@ -170,10 +190,11 @@ def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
             lambda y, dy: list(plain.rates(*y, *dy)),
         )
     inner = numeric(loss.form.integrand, loss.y, loss.form.x, "ball")
+    even = is_even(loss)
 
     def summed(first: Sequence[Any], evaluate: Callable[[Any], Sequence[Any]]) -> list[Any]:
         total = list(first)
-        for x, weight in nodes.at(ctx.prec):
+        for x, weight in nodes.at(ctx.prec, even):
             total = [t + weight * v for t, v in zip(total, evaluate(x), strict=True)]
         return total
 

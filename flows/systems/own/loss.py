@@ -34,6 +34,7 @@ __all__ = [
     "field_of",
     "numeric",
     "pack_rule",
+    "steps_of",
     "unpack_rule",
 ]
 
@@ -101,6 +102,12 @@ def _derived(
     forward = gradient(expression, y)
     directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
     return forward, tangent(forward, y, directions), directions
+
+
+def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:
+    """Steps of the program of a gradient."""
+    forward, _, _ = _derived(expression, y)
+    return len(forward.steps) + len(forward.results)
 
 
 def check_doubles(expression: sp.Expr, compiled: Numeric, entries: int, averaged: int = 0) -> None:

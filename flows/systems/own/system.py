@@ -26,7 +26,7 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
-from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width
+from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width, work
 from flows.systems.own.features import TRUSTED, Frame, SoundState, feature_names, observe
 from flows.systems.own.limit import Limit, find_limit
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
@@ -47,6 +47,9 @@ MAX_ENTRIES = 500
 ARITHMETIC = ("auto", "balls", "doubles")
 # Above, states are doubles unless balls are asked for.
 MOST_EXACT = 150
+# The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
+# a million steps take a third of a second.
+MOST_WORK = 6000
 # Bits of a difference of two losses.
 BITS_OF_EXCESS = 1400
 HERE = Source("this system", 2026, "", "its own definition", "definition")
@@ -90,8 +93,9 @@ class OwnSystem(System):
         (:mod:`flows.systems.own.energy`); expectations in one dimension by a fixed trapezoidal rule
         that is right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is `balls`, and
         `doubles` where those are not possible (an expectation in two or more dimensions, or one
-        that 2000 nodes do not resolve; a function without ball arithmetic), and for more than 150
-        entries, where they are slow.
+        that 2000 nodes do not resolve; a function without ball arithmetic), and where they are
+        slow: for more than 150 entries, and for an expectation whose gradient takes more than 6000
+        steps of its program, over all nodes.
 
     Raises
     ------
@@ -397,7 +401,8 @@ class OwnSystem(System):
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""
         nodes = self._nodes(start)
-        if isinstance(nodes, str):
+        slow = isinstance(nodes, Nodes) and work(self._loss, nodes) > MOST_WORK
+        if isinstance(nodes, str) or (slow and self.arithmetic == "auto"):
             return Frame(), self._sound(start)
         rule = None if nodes is None else nodes.rule
         unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
@@ -488,7 +493,10 @@ class OwnSystem(System):
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
         if not states.exact:
-            return "limit not found: the states of the run are doubles"
+            return (
+                "limit not found: the states of the run are doubles; where the loss allows for it,"
+                " arithmetic='balls' keeps more digits"
+            )
         digits = from_doubles(states.digits[-1])
         nodes = self._nodes(states.x[-1])
         if isinstance(nodes, str):

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 from mpmath import mp
 from oracles import own_losses as oracle
 
 import flows
+from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.own import energy
+from flows.systems.own import energy, exact, limit
 from flows.systems.own.exact import from_doubles
 from symbolic import Expectation
 
@@ -19,6 +21,8 @@ A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
 TIMES = np.array(oracle.TIMES)
 # Steps of 1e-10, whose errors the flow contracts.
 DIGITS = 1e-9
+# Two fixed rules of an expectation agree to 1e-30.
+RULE = 1e-28
 TALL = [[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]]
 SQUARE = [[0.4, 0.1, 0.2], [-0.2, 0.5, 0.1], [0.1, -0.3, 0.6]]
 
@@ -161,6 +165,84 @@ def test_an_expectation_behaves_like_its_closed_form():
     found, truth = (flows.integrate(s, [1.0], 20.0) for s in (averaged, closed))
     assert found["excess"] == pytest.approx(truth["excess"], rel=DIGITS, abs=0)
     assert truth["excess"][-1] < 1e-16
+
+
+def test_a_softplus_expectation_keeps_its_loss_beside_a_minimum_that_is_not_zero():
+    # Minimal where E x s(a x) = 1/4, s the logistic function; not a number anybody knows.
+    system = flows.OwnSystem("softplus", [A], Expectation(sp.log(1 + sp.exp(A * X)), X) - A / 4)
+    run = flows.integrate(system, [0.3], t_end=1e12)
+    with mp.workdps(50):
+
+        def average(f):
+            return 2 * mp.quad(lambda x: mp.npdf(x) * f(x), [0, 1, 2, 4, 8, 16])
+
+        def logistic(x):
+            return 1 / (1 + mp.exp(-x))
+
+        # Even parts: softplus(z) = z/2 + log(2 cosh(z/2)), s(z) = 1/2 + tanh(z/2)/2.
+        found = system.limit(run.states, run.t)
+        where, lowest = (mp.mpf(x.str(45, radius=False)) for x in (found.where[0], found.loss))
+        slope = average(lambda x: x * mp.tanh(where * x / 2)) / 2 - mp.mpf(1) / 4
+        least = average(lambda x: mp.log(2 * mp.cosh(where * x / 2))) - where / 4
+        bend = average(lambda x: x**2 * logistic(where * x) * logistic(-where * x))
+        assert abs(slope) < RULE and abs(lowest - least) < RULE
+    assert run.completed and run["loss"][-1] == pytest.approx(float(least), rel=1e-15)
+    above = run["excess"]
+    near = np.flatnonzero((above > 1e-48) & (above < 1e-20))
+    fell = np.log(above[near[0]] / above[near[-1]]) / (run.t[near[-1]] - run.t[near[0]])
+    assert fell == pytest.approx(2 * float(bend), rel=DIGITS)
+
+
+def test_a_tanh_expectation_falls_to_its_minimum_by_a_law_to_1e12():
+    # E (tanh^2 - x)^2 = 1 + E tanh^4 ~ 1 + 3 a^4, so that a^2 ~ 1/(24 t).
+    system = flows.OwnSystem("tanh", [A], Expectation((sp.tanh(A * X) ** 2 - X) ** 2, X))
+    run = flows.integrate(system, [0.5], t_end=1e12)
+    assert run.completed and run.excess.limit == pytest.approx(1, abs=1e-15)
+    law = 1 / (192 * run.t[-1] ** 2)
+    assert run["excess"][-1] == pytest.approx(law, rel=DIGITS, abs=0)
+    assert run["excess"][-1] != pytest.approx(1.001 * law, rel=DIGITS, abs=0)
+    assert flows.local_exponent(run)[-1] == pytest.approx(-2, abs=1e-6)
+
+
+def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monkeypatch):
+    # E cosh(a x) = exp(a^2/2).
+    loss = flows.OwnSystem("even", [A], Expectation(sp.cosh(A * X), X))._loss
+    rule = exact.fixed_rule(loss, np.array([1.0]))
+    assert exact.is_even(loss)
+    steps = exact.steps_of(loss.form.integrand, loss.y)
+    assert exact.work(loss, rule) == (rule.count + 1) * steps
+
+    def off():
+        with precision(exact.BITS):
+            return float(abs(exact.balls(loss, rule).both([arb(1)])[0] - arb("0.5").exp()))
+
+    assert off() < RULE
+    # Control: weights with a wrong factor.
+    right = exact._nodes
+    monkeypatch.setattr(exact, "_nodes", lambda *a: [(x, w * arb("1.001")) for x, w in right(*a)])
+    assert off() > 1e-4
+    odd = flows.OwnSystem("odd", [A], Expectation(sp.exp(A * X), X))._loss
+    assert not exact.is_even(odd)
+
+
+def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for():
+    w = sp.MatrixSymbol("w", 3, 1)
+    gap = sum(sp.tanh(w[i, 0] * X) for i in range(3)) - sp.tanh(X) - sp.tanh(2 * X)
+    system = flows.OwnSystem("three", [w], Expectation(gap**2, X) / 2)
+    start = np.array([1.2, 0.3, 2.0])
+    assert not system.reduce(start)[1].exact
+    assert replace(system, arithmetic="balls").reduce(start)[1].exact
+    run = flows.integrate(system, start, t_end=1.0)
+    assert np.isnan(run["excess"]).all() and "arithmetic='balls'" in run.excess.reason
+
+
+def test_a_weaker_rule_accepts_limits_that_are_none(monkeypatch):
+    flat = flows.OwnSystem("flat", [A], sp.exp(-1 / A**2))
+    run = flows.integrate(flat, [1.0], t_end=1e9)
+    assert isinstance(flat.limit(run.states, run.t), str)
+    for name in ("SUPERLINEAR", "SMALL", "FLAT"):
+        monkeypatch.setattr(limit, name, np.inf)
+    assert not isinstance(flat.limit(run.states, run.t), str)
 
 
 def test_a_file_knows_the_loss_as_the_run_did(tmp_path):

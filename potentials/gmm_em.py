@@ -68,6 +68,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         _xu_fazel_du("proof of the main theorem", "definition"),
         NAMES,
+        "The squared distances of the means from the target, summed",
     ),
     Potential(
         "fisher",
@@ -77,6 +78,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         _xu_fazel_du("proof of the main theorem", "definition"),
         NAMES,
+        "The mean square of the weighted mean v, which drives the flow",
     ),
     Potential(
         "max_norm",
@@ -86,6 +88,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere; differentiable where one component attains it",
         _xu_fazel_du("main theorem", "definition"),
         NAMES,
+        "The distance of the farthest mean from the target",
     ),
 )
 

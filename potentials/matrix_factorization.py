@@ -115,9 +115,10 @@ def _single(
     reduce: Reduce | None,
     domain: str,
     source: Source,
+    words: str = "",
 ) -> Potential:
     terms = single(name, over, symbol(feature), reduce)
-    return Potential(name, latex_symbol, terms, symbol(name), domain, source, NAMES)
+    return Potential(name, latex_symbol, terms, symbol(name), domain, source, NAMES, words)
 
 
 _SQUARES = (Term("squares", "neuron", symbol("defect") ** 2, "sum"),)
@@ -133,6 +134,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         _paper("section 2", "definition"),
         NAMES,
+        "The part of the loss that fits the target",
     ),
     Potential(
         "loss_balance",
@@ -142,6 +144,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         _paper("section 2", "definition"),
         NAMES,
+        "The part of the loss that keeps the layers balanced",
     ),
     Potential(
         "balance_defect",
@@ -151,6 +154,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere; differentiable where it is not zero",
         _paper("section 2", "definition"),
         NAMES,
+        "How far the layers are from balance",
     ),
     Potential(
         "skew_error",
@@ -160,6 +164,7 @@ POTENTIALS: tuple[Potential, ...] = (
         _DEFINED,
         _paper("Theorems 4, 33 and 34", "definition"),
         NAMES,
+        "The skew error: how much the matrices A and R of the flow differ",
     ),
     _single(
         "main_term",
@@ -169,6 +174,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "min",
         _DEFINED,
         _paper("Theorem 5", "definition"),
+        "The main term: the least singular value of the sum of A and R",
     ),
     _single(
         "singular_values",
@@ -178,6 +184,7 @@ POTENTIALS: tuple[Potential, ...] = (
         None,
         _SIMPLE,
         _paper("section 2", "definition"),
+        "A singular value of the product of the layers",
     ),
     _single(
         "layer_max",
@@ -187,6 +194,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "max",
         _SIMPLE,
         _paper("Theorem 7", "definition"),
+        "The largest singular value of any layer",
     ),
     _single(
         "layer_min",
@@ -196,6 +204,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "min",
         _SIMPLE,
         _paper("Theorem 7", "definition"),
+        "The least singular value of any layer",
     ),
     _single(
         "determinant",
@@ -205,6 +214,7 @@ POTENTIALS: tuple[Potential, ...] = (
         None,
         "everywhere; the sign matters for real layers only",
         _paper("Theorem 2", "definition"),
+        "The determinant of the product, whose sign decides for real layers",
     ),
 )
 

@@ -120,6 +120,8 @@ class Potential:
         Where it is defined.
     names : mapping
         LaTeX of the features.
+    words : str
+        What it is, as a title.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Potential:
     names: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False
     )
+    words: str = ""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields; a mapping proxy cannot be sent to another process."""

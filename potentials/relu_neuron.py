@@ -87,9 +87,10 @@ def _single(
     reduce: Reduce | None,
     domain: str,
     source: Source,
+    words: str = "",
 ) -> Potential:
     terms = single(name, over, expression, reduce)
-    return Potential(name, latex_symbol, terms, symbol(name), domain, source, NAMES)
+    return Potential(name, latex_symbol, terms, symbol(name), domain, source, NAMES, words)
 
 
 _BALANCE = single("h_max", "neuron", h, "max") + single("h_min", "neuron", h, "min")
@@ -103,6 +104,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "sum",
         "everywhere; differentiable where z_i != z_j for every pair",
         xu_du("Section 5", "definition"),
+        "How far apart the neurons are across the teacher, summed over pairs",
     ),
     _single(
         "kappa_max",
@@ -112,6 +114,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "max",
         "at least two z_i not zero; pairs with a zero z_i are left out",
         xu_du("Section 5", "definition"),
+        "The largest angle between two neurons across the teacher",
     ),
     _single(
         "angle_max",
@@ -121,6 +124,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "max",
         "no w_i zero; differentiable where one neuron attains it",
         xu_du("Section 3", "definition"),
+        "The largest angle of a neuron to the teacher",
     ),
     Potential(
         "residual_projection",
@@ -130,6 +134,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         xu_du("Theorem 5", "definition"),
         NAMES,
+        "What is missing along the teacher",
     ),
     _single(
         "angle_potential",
@@ -139,6 +144,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "sum",
         "no w_i zero",
         xu_du("Theorem 5", "definition"),
+        "The sines of the half angles to the teacher, squared and summed",
     ),
     Potential(
         "balance",
@@ -148,6 +154,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "min h_i not zero; a bound only where it is > 0",
         xu_du("Theorem 5", "definition"),
         NAMES,
+        "How unequal the parts along the teacher are",
     ),
     _single(
         "norms",
@@ -157,8 +164,18 @@ POTENTIALS: tuple[Potential, ...] = (
         None,
         "everywhere; differentiable where w_i is not zero",
         xu_du("Section 3", "definition"),
+        "The length of a neuron",
     ),
-    _single("h", "h_i", "neuron", h, None, "everywhere", xu_du("Section 3", "definition")),
+    _single(
+        "h",
+        "h_i",
+        "neuron",
+        h,
+        None,
+        "everywhere",
+        xu_du("Section 3", "definition"),
+        "The part of a neuron along the teacher",
+    ),
     _single(
         "z_norms",
         r"\lvert z_i \rvert",
@@ -167,6 +184,7 @@ POTENTIALS: tuple[Potential, ...] = (
         None,
         "everywhere; differentiable where z_i is not zero",
         xu_du("Section 5", "definition"),
+        "The length of a neuron's part across the teacher",
     ),
 )
 

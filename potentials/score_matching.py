@@ -76,6 +76,7 @@ POTENTIALS: tuple[Potential, ...] = (
         _SMOOTH,
         _paper("Theorem 2.1", "definition"),
         NAMES,
+        "The distance of the farthest component from the target",
     ),
     Potential(
         "min_norm",
@@ -85,6 +86,7 @@ POTENTIALS: tuple[Potential, ...] = (
         _SMOOTH,
         _paper("Theorem 3.5", "definition"),
         NAMES,
+        "The distance of the nearest component from the target",
     ),
     Potential(
         "squared_norm_sum",
@@ -94,6 +96,7 @@ POTENTIALS: tuple[Potential, ...] = (
         "everywhere",
         _paper("Theorem 3.1", "definition"),
         NAMES,
+        "The squared distances of the components from the target, summed",
     ),
 )
 

@@ -132,6 +132,13 @@ def test_an_example_has_a_statement_its_source_a_few_lines_and_its_figure(path):
     assert len(rest.split("\n\n")[-1]) > 40  # what the verdict means
 
 
+@pytest.mark.parametrize("name", ["choose", "claims", "ensembles", "laws", "own_system", "runs"])
+def test_a_guide_shows_what_it_says_in_a_figure(site, name):
+    page = (site / "howto" / f"{name}.html").read_text()
+    assert re.search(rf'<img alt="[^"]{{20,}}" src="[^"]*{name}\.svg"', page)
+    assert list((site / "_images").glob(f"{name}.svg"))
+
+
 def test_the_gallery_has_every_example_with_its_figure(site):
     assert len(EXAMPLES) >= 20
     cards = (site / "generated" / "gallery.html").read_text()

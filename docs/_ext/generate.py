@@ -203,7 +203,15 @@ def flow_of(system):
 def potential(p, flow):
     """Definition, derivative along the flow, domain and source of a potential."""
     where = f"Domain: {typeset(p.domain)}. Source: {escaped(str(p.source))}."
-    return "\n\n".join([f"### {p.name}", display(p.latex()), display(p.lie_latex(flow)), where])
+    return "\n\n".join(
+        [
+            f"### {p.name}",
+            f"{typeset(p.words)}.",
+            display(p.latex()),
+            display(p.lie_latex(flow)),
+            where,
+        ]
+    )
 
 
 def claim(c):

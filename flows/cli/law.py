@@ -88,7 +88,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
             )
     check_given(subject, options)
     system, where = SYSTEMS[subject].from_options({**options, "initial": at})
-    return late_time_law(system, None if at is None else where, confined=confined)
+    return late_time_law(system, None if at is None else where, confined=confined or None)
 
 
 def _show(found: LateLaw) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "STYLE",
     "draw_curves",
     "draw_panel",
+    "draw_rate",
     "line_style",
     "log_axis",
     "mark_events",
@@ -179,6 +180,15 @@ def draw_panel(axes: Axes, t: Array, panel: Panel, *, first: int = 0, step: int 
         drawn = np.isfinite(series.values)
         style = line_style(first + step * index)
         axes.plot(t[drawn], series.values[drawn], **style, label=series.label)
+
+
+def draw_rate(axes: Axes, t: Array, rate: Panel, until: float) -> None:
+    """Draw the rate of a loss that falls exponentially, over linear time up to an end."""
+    draw_panel(axes, t, rate)
+    axes.set_xlim(0.0, until)
+    axes.set_ylim(top=max(0.0, *(np.nanmax(series.values) for series in rate.series)))
+    axes.set_ylabel(r"$d \log L/dt$")
+    time_label(axes)
 
 
 def write_note(axes: Axes, text: str) -> None:

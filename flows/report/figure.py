@@ -21,12 +21,11 @@ from flows.report.drawing import (
     DASHES,
     draw_curves,
     draw_panel,
-    line_style,
+    draw_rate,
     log_axis,
     stacked_panels,
     styled,
     time_axis,
-    time_label,
     write_note,
 )
 from flows.runs.quantities import Run
@@ -63,12 +62,7 @@ def loss_figure(run: Run) -> Figure:
     known = np.flatnonzero(np.isfinite(curve.values))
     until = exponential_until(run)
     if until is not None:
-        rate = rate_panel(run).series[0].values[known]
-        below.plot(t[known], rate, **line_style(0), label=r"$d \log L/dt$")
-        below.set_xlim(0.0, until)
-        below.set_ylim(top=max(0.0, rate.max()))
-        below.set_ylabel(r"$d \log L/dt$")
-        time_label(below)
+        draw_rate(below, t, rate_panel(run), until)
     else:
         draw_panel(below, t, exponent)
         for power in exponent.levels:

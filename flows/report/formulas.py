@@ -53,6 +53,7 @@ POWER = (
     rf"|({MINUS}\d+/\d+|[+{MINUS}]?\d+(?:\.\d+)?(?:e[+-]?\d+)?|\w)"
 )
 CHANGES: tuple[tuple[str, Change], ...] = (
+    (r"`(\w+)`", r"<code>\1</code>"),
     (rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z]|_\w{{4}})", _letter),
     (r"(?<![A-Za-z])eps(?![a-z])", "ε"),
     (r"\bgrad (?=[A-Z](?:\b|_)|log)|\bgrad(?=_)", "∇"),

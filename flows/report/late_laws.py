@@ -44,7 +44,7 @@ class Beside:
 
 def beside(run: Trajectory) -> Beside:
     """Derive the law of a run and judge its theorems."""
-    found = late_time_law(run)
+    found = late_time_law(run, log_terms=False)  # a page does not show the next term
     notes = (*found.derived.notes, *found.notes)
     if found.chosen is None:
         return Beside(found, "", "", None, found.bounds(), notes)

@@ -49,7 +49,12 @@ ARRIVED = 1e-3
 
 
 def late_time_law(
-    subject: System | Trajectory, at: Any = None, *, confined: bool = False, valleys: bool = False
+    subject: System | Trajectory,
+    at: Any = None,
+    *,
+    confined: bool | None = None,
+    valleys: bool | None = None,
+    log_terms: bool = True,
 ) -> LateLaw:
     r"""Derive the late-time law of a system at a minimiser, or of a run.
 
@@ -62,11 +67,14 @@ def late_time_law(
     at : array_like, optional
         The minimiser in the user's parameters: neurons along the teacher, means at the target,
         layers. Without it the system's own family is used where one point serves.
-    confined : bool
+    confined : bool, optional
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
-        layers that fail to factorise, without a balancing term.
-    valleys : bool
+        layers that fail to factorise, without a balancing term. Of a run it is
+        not decided by itself.
+    valleys : bool, optional
         Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
+    log_terms : bool
+        Whether the next term of a power law is derived too, which takes a third of the time.
 
     Returns
     -------
@@ -97,23 +105,33 @@ def late_time_law(
             raise InputError(
                 "at: expected none beside a run, whose minimiser is read off; leave it"
             )
-        return _of_run(subject, confined)
+        return _of_run(subject, bool(confined), log_terms)
     if not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
-    return _at(subject, at, confined, valleys)
-
-
-def _at(system: System, at: Any, confined: bool, valleys: bool = False) -> LateLaw:
     try:
-        minimiser = system.minimiser(at)
+        minimiser = subject.minimiser(at)
     except NoLaw as reason:
         where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
-        return LateLaw(system.name, system.parameters, where, LateTimeLaw((), str(reason)))
+        return LateLaw(subject.name, subject.parameters, where, LateTimeLaw((), str(reason)))
+    return _at(subject, minimiser, confined, valleys, log_terms)
+
+
+def _at(
+    system: System,
+    minimiser: Minimiser,
+    confined: bool | None,
+    valleys: bool | None,
+    log_terms: bool,
+) -> LateLaw:
     if minimiser.point is None:
         derived = _numerical(system, minimiser)
     else:
         derived = law_at(
-            minimiser.point, confined=confined, valleys=valleys, symmetries=minimiser.symmetries
+            minimiser.point,
+            confined=confined,
+            valleys=valleys,
+            symmetries=minimiser.symmetries,
+            log_terms=log_terms,
         )
         derived = _in_units(derived, minimiser)
     return LateLaw(
@@ -190,7 +208,7 @@ def _numerical(system: System, minimiser: Minimiser) -> LateTimeLaw:
     return LateTimeLaw((law,), limit=limit, kernel=kernel, notes=notes)
 
 
-def _of_run(run: Trajectory, confined: bool) -> LateLaw:
+def _of_run(run: Trajectory, confined: bool, log_terms: bool) -> LateLaw:
     """Law at the minimiser that a run is near to, and which of several it is."""
     system, regime = run.system, late_regime(run)
 
@@ -211,7 +229,11 @@ def _of_run(run: Trajectory, confined: bool) -> LateLaw:
     # follow.
     if not regime.begun and "exponentially" not in regime.reason:
         return refused(f"the run has not reached its late regime: {regime.reason}")
-    found = _readable(_at(system, approach.where, confined))
+    try:
+        minimiser = system.minimiser(approach.where)
+    except NoLaw as reason:
+        return refused(str(reason), approach.where)
+    found = _readable(_at(system, minimiser, confined, False, log_terms))
     law, end = found.derived, float(run.t[-1])
     if law.laws and law.form is None:
         rate, measured = law.laws[0].rate or math.nan, -_rate(run)
@@ -225,7 +247,7 @@ def _of_run(run: Trajectory, confined: bool) -> LateLaw:
         return found
     if not regime.begun:
         return refused(f"the run has not reached its late regime: {regime.reason}")
-    clock = float(system.minimiser(approach.where).time_unit)
+    clock = float(minimiser.time_unit)
     course = follow(law, approach.deviation, clock * end)
     # The law's own corrections, log t/t, are small from SINCE on; those of the direction and of the
     # origin of time are seen by following an earlier state.

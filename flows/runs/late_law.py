@@ -179,14 +179,16 @@ class LateLaw:
         Returns
         -------
         tuple of Bound
-            Empty where the law is no power.
+            Empty where the law is no power, or several have different ones.
         """
-        if not self.laws or self.derived.degree is None:
+        exponents = {law.exponent for law in self.laws if law.exponent is not None}
+        if len(exponents) != 1 or self.derived.degree is None:
             return ()
         if claims is None:
             about = JUDGED.get(self.system, ())
             claims = [c for c in stated(self.system) if c.id in about] if about else []
-        return judged(self.derived.degree, claims)
+        (exponent,) = exponents
+        return judged(2 * exponent / (exponent - 1), claims)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `popflow law --json` prints."""

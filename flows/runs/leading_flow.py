@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from symbolic.asymptotics.law import LateTimeLaw
-from symbolic.asymptotics.sphere import Form
+from symbolic.asymptotics.sphere import form_of
 
 __all__ = ["Course", "follow"]
 
@@ -82,7 +82,7 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         return None
     p = float(law.degree or 0)
     names = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.shape[1]))
-    form = Form(law.form, names, p, law.metric)
+    form = form_of(law.form, names, p, law.metric, ())
     inverse = np.linalg.inv(metric)
 
     def field(_: float, state: Array) -> Array:

@@ -21,15 +21,17 @@ from symbolic.asymptotics.polar import (
     gamma,
 )
 from symbolic.asymptotics.reduction import Reduced
-from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.sphere import Form, minima
+from symbolic.asymptotics.refusal import Degenerate, NoLaw
+from symbolic.asymptotics.sphere import form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 
-__all__ = ["attractors_of", "cone_of", "power_law", "valley_law"]
+__all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "valley_law"]
 
+#: Note of a point that attracts from some directions only.
+LEAVES = "the point is no minimum: from other directions the flow leaves it"
 # Digits of an enclosure that are shown, and the relative rounding of a double.
 SHOWN, DOUBLE = 30, 4e-16
 # A value of the leading form this small, relative to its size on the sphere, is a zero.
@@ -55,7 +57,7 @@ def attractors_of(
     """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
-    numerical = Form(
+    numerical = form_of(
         form.subs(parameters), z, float(reduced.degree), reduced.metric.subs(parameters), cone
     )
     classes = minima(numerical)
@@ -71,10 +73,9 @@ def attractors_of(
     scale = max(sizes)
     flat = [m for m in classes if abs(m.value) <= ZERO * scale]
     if flat and not follow:
-        raise NoLaw(
+        raise Degenerate(
             f"the leading form, of degree {reduced.degree}, vanishes in some direction: the rate"
-            " depends on higher orders there (valleys=True), unless conserved quantities confine"
-            " the run (confined=True)"
+            " depends on higher orders there"
         )
     positive = [m for m in classes if m.value > ZERO * scale]
     notes = []
@@ -84,7 +85,7 @@ def attractors_of(
                 f"the leading form, of degree {reduced.degree}, is negative at its minima on the"
                 " sphere: the point is no minimum"
             )
-        notes.append("the point is no minimum: from other directions the flow leaves it")
+        notes.append(LEAVES)
     if cone:
         notes.append(
             f"on the cone of {len(cone)} conserved quantities, which every run that arrives keeps"

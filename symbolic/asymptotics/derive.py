@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.attractors import attractors_of, cone_of, power_law, valley_law
+from symbolic.asymptotics.attractors import LEAVES, attractors_of, cone_of, power_law, valley_law
 from symbolic.asymptotics.family import Family, family
 from symbolic.asymptotics.given import exact, flat
 from symbolic.asymptotics.kernel import Split, split
@@ -22,7 +22,7 @@ from symbolic.asymptotics.polar import (
 )
 from symbolic.asymptotics.rates import below, smallest_eigenvalue
 from symbolic.asymptotics.reduction import reduce
-from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.steps import steps_of_point, steps_of_reduction
 from symbolic.asymptotics.symmetries import sampled
 from symbolic.asymptotics.valley import valleys as valleys_of
@@ -41,8 +41,8 @@ def late_time_law(
     at: Mapping[Block, Any],
     *,
     tangents: Sequence[Mapping[Block, Any]] | None = None,
-    confined: bool = False,
-    valleys: bool = False,
+    confined: bool | None = None,
+    valleys: bool | None = None,
 ) -> LateTimeLaw:
     r"""Derive how the gradient flow of a loss approaches one of its minimisers.
 
@@ -63,13 +63,15 @@ def late_time_law(
     tangents : sequence of mappings, optional
         Directions of the family of minimisers. Without them, they are sought among the linear
         symmetries of the loss and the lines on which it is constant.
-    confined : bool
+    confined : bool, optional
         Whether to derive the law on the invariant cone on which the loss's conserved quadratic
         forms have the values of the minimiser, such as balanced layers. A run that arrives is on
-        it; nearby ones pass by, so that this is asked for.
-    valleys : bool
+        it; nearby ones pass by. By default it is taken where the leading form has zeros or the
+        Hessian's rank varies, if the form is positive on all of the cone.
+    valleys : bool, optional
         Whether zeros of the leading form are followed along the bottom of their valley, for two
-        slow variables. Which valley a run takes is not decided.
+        slow variables. Which valley a run takes is not decided. By default they are followed where
+        no cone is taken.
 
     Returns
     -------
@@ -121,9 +123,10 @@ def law_at(
     point: Point,
     tangents: sp.MatrixBase | None = None,
     *,
-    confined: bool = False,
-    valleys: bool = False,
+    confined: bool | None = None,
+    valleys: bool | None = None,
     symmetries: Sequence[sp.ImmutableMatrix] = (),
+    log_terms: bool = True,
 ) -> LateTimeLaw:
     """Late-time law of a loss at a point, or the reason why there is none.
 
@@ -137,13 +140,49 @@ def law_at(
         As in `late_time_law`.
     symmetries : sequence of Matrix
         Linear symmetries that are known, as in `family`.
+    log_terms : bool
+        Whether the next term is derived.
     """
+
+    def derived(confine: bool, follow: bool) -> LateTimeLaw:
+        found = family(point, tangents, confined=confine, symmetries=symmetries)
+        return _law(point, found, follow, log_terms)
+
     try:
         critical(point)
-        found = family(point, tangents, confined=confined, symmetries=symmetries)
-        return _law(point, found, valleys)
+        return _decided(derived, confined, valleys)
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
+
+
+def _decided(
+    derived: Callable[[bool, bool], LateTimeLaw], confined: bool | None, valleys: bool | None
+) -> LateTimeLaw:
+    """Law, on the cone or along valleys where the leading form does not decide by itself."""
+    try:
+        return derived(bool(confined), bool(valleys))
+    except Degenerate as reason:
+        first = reason
+    if confined is None:
+        try:
+            on_cone = derived(True, False)
+        except NoLaw:
+            on_cone = None
+        # Where some directions leave, nearby runs do not arrive: that is asked for.
+        if on_cone is not None and LEAVES in on_cone.notes:
+            raise NoLaw(
+                f"{first}; conserved quantities confine the run to a cone, which it leaves from"
+                " some directions (confined=True gives the law of a run that arrives)"
+            )
+        if on_cone is not None:
+            return on_cone
+    if valleys is None:
+        try:
+            return derived(bool(confined), True)
+        except NoLaw as reason:
+            if str(reason) != str(first):
+                raise NoLaw(f"{first}; {reason}") from None
+    raise first
 
 
 def critical(point: Point) -> None:
@@ -155,7 +194,7 @@ def critical(point: Point) -> None:
             raise NoLaw(f"the point is not critical: the derivative by {name} is {shown}")
 
 
-def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
+def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTimeLaw:
     quadratic = point.quadratic
     parts = split(quadratic.hessian, found.tangents)
     steps = steps_of_point(point, parts, found)
@@ -174,13 +213,17 @@ def _law(point: Point, found: Family, follow: bool) -> LateTimeLaw:
     attractors, notes, flat = attractors_of(reduced, cone, follow)
     bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
+    if flat:
+        notes += ("along the valleys in which the leading form vanishes",)
     checked = tuple(step if step.finding else step.verify() for step in steps)
     known = _evidence(checked, found)
     laws, more = [], []
     for attractor in attractors:
         law, step = power_law(reduced, parts, attractor, known)
-        beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
-        laws.append(replace(law, log_term=beta))
+        if log_terms:
+            beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
+            law = replace(law, log_term=beta)
+        laws.append(law)
         more.append(step.verify())
     for valley in bottoms:
         seen = tuple(step.verify() for step in valley.steps)

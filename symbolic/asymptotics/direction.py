@@ -323,9 +323,12 @@ def _eigenvalues_prove(
     at = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)[0]
     hessian = sp.Matrix(terms.hessian(list(exact), terms.coefficients, sp.S.Zero))
     # In units of the value at the point, kappa becomes kappa * square / value.
-    scaled = (hessian * square / at).applyfunc(lambda e: sp.radsimp(sp.simplify(e)))
-    if not all(e.is_Rational for e in scaled):
-        return False
+    entries = []
+    for e in hessian:
+        entries.append(_plain(e * square / at))
+        if not entries[-1].is_Rational:
+            return False
+    scaled = sp.Matrix(*hessian.shape, entries)
     k = sp.Dummy("kappa")
     polynomial = sp.Poly((metric.inv() * scaled).charpoly().all_coeffs(), k)
     multiplicity = 0
@@ -333,6 +336,16 @@ def _eigenvalues_prove(
         polynomial = polynomial.quo(sp.Poly(k - degree, k))
         multiplicity += 1
     return multiplicity == orbit and polynomial.count_roots(sup=degree) == 0
+
+
+def _plain(e: sp.Expr) -> sp.Expr:
+    """Rational number, if it is one; what is far from simple fractions is not simplified."""
+    e = sp.expand(e)
+    if e.is_Rational:
+        return e
+    near = sp.Rational(e.evalf(DIGITS))
+    far = abs(near.limit_denominator(DENOMINATOR) - near) > sp.Rational(1, 10 ** (DIGITS // 2))
+    return e if far else sp.radsimp(sp.simplify(e))
 
 
 def _krawczyk(bordered: Bordered, point: Sequence[Any]) -> list[Any] | None:

@@ -10,7 +10,7 @@ import sympy as sp
 from symbolic.asymptotics.kernel import Split, nullspace, rank, spanned, split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import HIGHEST, reduce
-from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.symmetries import MOST, conserved, generators, invariant, rotations
 from symbolic.evidence.identity import Evidence
 
@@ -147,10 +147,9 @@ def _constant_rank(point: Point, lines: sp.ImmutableMatrix, at_point: int) -> No
     shift = lines * sp.Matrix(names)
     nearby = point.moved(list(shift)).quadratic.hessian
     if rank(nearby) != at_point:
-        raise NoLaw(
+        raise Degenerate(
             f"the rank of the Hessian changes along the family, from {at_point} at the point to"
-            f" {rank(nearby)} nearby; take a point where it does not, unless conserved quantities"
-            " confine the run (confined=True)"
+            f" {rank(nearby)} nearby; take a point where it does not"
         )
 
 

@@ -48,6 +48,15 @@ class Point:
     x: tuple[sp.Symbol, ...]
     at: tuple[sp.Expr, ...]
 
+    @property
+    def smooth(self) -> bool:
+        """Whether no root, modulus or sign of an entry stands in the loss."""
+        parts = (self.plain, self.integrand)
+        roots = (e for part in parts for e in part.atoms(sp.Pow) if not e.exp.is_Integer)
+        return not any(part.has(sp.Abs, sp.sign, sp.Max, sp.Min) for part in parts) and not any(
+            e.base.has(*self.y) for e in roots
+        )
+
     def moved(self, shift: Sequence[sp.Expr]) -> Point:
         """Return the same loss at ``at + shift``."""
         at = tuple(sp.together(a + s) for a, s in zip(self.at, shift, strict=True))

@@ -77,8 +77,8 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
     form_of_fast = (fast.T * quadratic * fast).applyfunc(sp.cancel)
     inverse = form_of_fast.inv() if fast.cols else form_of_fast
     slow_directions = [(v, 1, list(slow[:, k])) for k, v in enumerate(z)]
-    # A kink of degree above two begins there; a smooth loss can have any degree above two.
-    for order in (3, 4, 6, 8, HIGHEST):
+    # A kink of degree three is common, a smooth loss with such a form is seldom at a minimum.
+    for order in (4, 6, 8, HIGHEST) if point.smooth else (3, 4, 6, 8, HIGHEST):
         directions = slow_directions + [(v, 2, list(fast[:, k])) for k, v in enumerate(s)]
         ring, series = point.series(directions, order)
         if any(w <= 2 and w > 0 for w in series):

@@ -6,6 +6,7 @@ sphere, so its local minima attract. Minima of one value are taken for one class
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from symbolic.asymptotics.terms import Terms, tensor
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient, tangent
 
-__all__ = ["Form", "Minimum", "minima"]
+__all__ = ["Form", "Minimum", "form_of", "minima"]
 
 Vector = NDArray[np.float64]
 
@@ -186,6 +187,18 @@ class Form:
                 break
             z = trial
         return z
+
+
+@functools.lru_cache(maxsize=8)
+def form_of(
+    form: sp.Expr,
+    z: tuple[sp.Symbol, ...],
+    degree: float,
+    metric: sp.ImmutableMatrix,
+    cone: tuple[sp.ImmutableMatrix, ...],
+) -> Form:
+    """Form on arrays, compiled once."""
+    return Form(form, z, degree, metric, cone)
 
 
 def _lifted(form: sp.Expr) -> sp.Expr:

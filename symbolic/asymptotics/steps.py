@@ -29,12 +29,10 @@ EXACT = Finding(Evidence.PROVED, basis=Basis.ALGEBRA)
 
 def smooth_loss(point: Point) -> bool:
     """Whether SymPy's derivatives of the loss exist as expressions, and are not too large."""
-    kinks = any(not e.exp.is_Integer and e.has(*point.y) for e in point.plain.atoms(sp.Pow))
-    kinks = kinks or point.plain.has(sp.Abs, sp.sign, sp.Max, sp.Min)
     entries, operations = DIFFERENTIABLE
     return (
         point.integrand == 0
-        and not kinks
+        and point.smooth
         and len(point.y) <= entries
         and point.plain.count_ops() <= operations
     )

@@ -15,6 +15,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 from sympy.polys.constructor import construct_domain
+from sympy.polys.matrices import DomainMatrix
 from sympy.polys.polyerrors import CoercionFailed
 from sympy.polys.rings import PolyElement, PolyRing
 
@@ -129,10 +130,17 @@ def _proved(
         for c, shape in zip(vector, shapes, strict=True):
             for (i, j), sign in shape if c else ():
                 x[i, j] += sign * c
-        x = x if inverse is None else inverse * x
+        x = x if inverse is None else _product(inverse, x)
         if invariant(f, y, x):
             found.append(sp.ImmutableMatrix(x))
     return tuple(found)
+
+
+def _product(a: sp.MatrixBase, b: sp.MatrixBase) -> sp.MatrixBase:
+    """Product of matrices of numbers, in their field."""
+    left, right = (DomainMatrix.from_Matrix(sp.Matrix(m), extension=True) for m in (a, b))
+    left, right = left.unify(right)
+    return (left * right).to_Matrix()
 
 
 def _simple(basis: NDArray[np.float64]) -> list[list[sp.Rational]]:

@@ -6,6 +6,7 @@ derivatives take a minute to make.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +34,7 @@ class Terms:
     @classmethod
     def of(cls, form: sp.Expr, z: Sequence[sp.Symbol]) -> Terms | None:
         """Terms of a polynomial; None of anything else."""
-        if not form.is_polynomial(*z):
-            return None
-        terms = sp.Poly(form, *z).terms()
-        powers = tuple(tuple((k, e) for k, e in enumerate(m) if e) for m, _ in terms)
-        return cls(len(z), tuple(c for _, c in terms), powers)
+        return _terms(form, tuple(z))
 
     def numbers(self, backend: Any) -> list[Any]:
         """Coefficients in the arithmetic of a backend of `lower`."""
@@ -88,6 +85,16 @@ class Terms:
         return table
 
 
+@functools.lru_cache(maxsize=16)
+def _terms(form: sp.Expr, z: tuple[sp.Symbol, ...]) -> Terms | None:
+    if not form.is_polynomial(*z):
+        return None
+    terms = sp.Poly(form, *z).terms()
+    powers = tuple(tuple((k, e) for k, e in enumerate(m) if e) for m, _ in terms)
+    return Terms(len(z), tuple(c for _, c in terms), powers)
+
+
+@functools.lru_cache(maxsize=16)
 def tensor(terms: Terms, degree: int) -> NDArray[np.float64] | None:
     """Symmetric tensor `T` with ``T z ... z`` the form; None where it is too large."""
     if float(terms.size) ** degree > LARGEST:

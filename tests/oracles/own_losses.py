@@ -19,6 +19,7 @@ TIMES = tuple(10.0**k for k in range(13))
 DIGITS = 50
 
 VALLEY_START = (1.2, 0.8)
+COMMITTEE_START = (1.5, 0.25)
 # Rows of W; L = |W'W - e e'|^2 + tr(W'W - e e')^2/2 with e the first axis.
 NEURONS_START = ((0.5, 0.2, -0.1), (0.1, -0.4, 0.3), (-0.3, 0.1, 0.2))
 
@@ -88,12 +89,44 @@ def neurons(x):
     return loss, velocity, jacobian
 
 
+def committee(x):
+    """`E (erf(a z) + erf(b z) - 2 erf(z))^2/2` by Saad & Solla's kernel: loss, velocity, Jacobian.
+
+    The limit `a = b = 1` is degenerate: along `a - b` the loss has no curvature.
+    """
+    a, b = x
+    one = mp.mpf(1)
+
+    def kernel(p, q):
+        return 2 / mp.pi * mp.asin(2 * p * q / mp.sqrt((1 + 2 * p**2) * (1 + 2 * q**2)))
+
+    def slope(p, q):
+        return 4 / mp.pi * q / ((1 + 2 * p**2) * mp.sqrt(1 + 2 * p**2 + 2 * q**2))
+
+    def bend(p, q):
+        r = 1 + 2 * p**2
+        return -slope(p, q) * (4 * p / r + 2 * p / (r + 2 * q**2))
+
+    def mixed(p, q):
+        return 4 / mp.pi / (1 + 2 * p**2 + 2 * q**2) ** mp.mpf("1.5")
+
+    def own(p, q):
+        return bend(p, p) + mixed(p, p) + bend(p, q) - 2 * bend(p, one)
+
+    loss = (kernel(a, a) + kernel(b, b)) / 2 + kernel(a, b) + 2 * kernel(one, one)
+    loss -= 2 * kernel(a, one) + 2 * kernel(b, one)
+    gradient = [slope(p, p) + slope(p, q) - 2 * slope(p, one) for p, q in ((a, b), (b, a))]
+    jacobian = [[-own(a, b), -mixed(a, b)], [-mixed(b, a), -own(b, a)]]
+    return loss, [-g for g in gradient], jacobian
+
+
 def made():
     """Losses of the flows without a closed form, by name."""
     from flows.solvers.reference import solve_reference
 
     flows = {
         "valley": (valley, VALLEY_START),
+        "committee": (committee, COMMITTEE_START),
         "neurons": (neurons, [x for row in NEURONS_START for x in row]),
     }
     found = {}

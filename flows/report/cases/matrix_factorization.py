@@ -24,7 +24,8 @@ T_END = 1e6
 STAGES = (
     "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
     " and main term, where it is not rounding; defects and layers. Dotted: end of alignment and"
-    " begin of local convergence, read off the run."
+    " begin of local convergence, read off the run. Where the loss falls exponentially the time is"
+    " linear, and the last panel is d log L/dt."
 )
 
 STORY = Story(

@@ -16,7 +16,8 @@ from flows.systems.relu_neuron.system import ReLUNeuron
 
 LOSS = (
     "Loss with the bounds of the claims, at their constants or, where these are open, at those that"
-    " this run measures (drawn in phase 3, where the claims speak); below, the local exponent."
+    " this run measures (drawn in phase 3, where the claims speak); below, the local exponent,"
+    " or d log L/dt where the loss falls exponentially."
 )
 
 STORY = Story(

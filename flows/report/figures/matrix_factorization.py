@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from flows.ensembles.convergence import convergence
 from flows.ensembles.proportion import interval
+from flows.report.curves import exponential_until, rate_panel
 from flows.report.drawing import (
     BLACK,
     DASHES,
     PICTURE,
     draw_curves,
+    draw_rate,
     line_style,
     log_axis,
     stacked_panels,
@@ -31,11 +33,11 @@ from flows.systems.matrix_factorization.system import MatrixFactorization
 __all__ = ["depths_figure", "fields_figure", "stages_figure", "strengths_figure"]
 
 STAGES = ("alignment", "saddle", "local")
-SHOWN_AFTER = 10.0  # multiple of the last stage's begin where the figure ends
 STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
 MEMBERS = 24
 SCALE, SEED = 0.25, 0
 BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
+LOWEST = 1e10 * FLOOR  # of a loss over linear time: what is zero stays out of sight
 LEAST = 1e-3  # part of a panel's top down to which it reaches at least
 ROUNDED = 1e-9  # of the layers: a main term below it has no digits
 
@@ -54,13 +56,15 @@ def stages_figure(run: Run) -> Figure:
     Figure
         Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
         (begin of local convergence), read off the run. The main term has a gap where it is
-        rounding.
+        rounding. Where the loss falls exponentially, the time is linear, and a fifth panel shows
+        `d log L/dt`.
     """
-    figure, axes = stacked_panels(4, (6.8, 8.4))
+    until = exponential_until(run)
+    figure, axes = stacked_panels(4 if until is None else 5, (6.8, 8.4 if until is None else 10.0))
     quantities = run.quantities
     marks = [m for m in marked_times(run).values() if np.isfinite(m) and m > 0]
     t = quantities["t"]
-    ends = t[-1] if len(marks) < 2 else min(t[-1], SHOWN_AFTER * max(marks))
+    ends = t[-1] if until is None else until
     shown = (t > 0) & (t <= ends)
     several = (
         (
@@ -78,7 +82,10 @@ def stages_figure(run: Run) -> Figure:
             ("layer_min", r"$\min_j \sigma_{\min}(W_j)$"),
         ),
     )
-    for panel, curves in zip((axes[0], axes[2], axes[3]), several, strict=True):
+    # Over linear time the loss is a straight line to its end.
+    bottoms = (BOTTOM if until is None else LOWEST, BOTTOM, BOTTOM)
+    panels = (axes[0], axes[2], axes[3])
+    for panel, curves, bottom in zip(panels, several, bottoms, strict=True):
         for index, (name, label) in enumerate(curves):
             value = np.maximum(quantities[name], FLOOR)[shown]
             if name == "main_term":
@@ -86,14 +93,17 @@ def stages_figure(run: Run) -> Figure:
                 value = np.where(digits, value, np.nan)
             if (value > FLOOR).any():
                 panel.plot(t[shown], value, **line_style(index), label=label)
-        _decades(panel)
+        _decades(panel, bottom)
         panel.legend()
     draw_curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
     for panel in axes:
         for mark in marks:
             panel.axvline(mark, color=BLACK, linestyle=DASHES[2], linewidth=1.0)
-    time_axis(axes[-1])
+    if until is None:
+        time_axis(axes[-1])
+    else:
+        draw_rate(axes[-1], t, rate_panel(run), until)
     _name_stages(axes[0], marks)
     return figure
 
@@ -229,24 +239,19 @@ def _label_losses(above: Axes, below: Axes) -> None:
     time_axis(below)
 
 
-def _decades(axes: Axes) -> None:
+def _decades(axes: Axes, bottom: float = BOTTOM) -> None:
     """Logarithmic axis around what is drawn, that neither a decay to zero nor a constant spoils."""
     log_axis(axes, "y")
     low, high = axes.dataLim.intervaly
-    axes.set_ylim(max(BOTTOM, min(low / 3, LEAST * high)), 3 * high)
+    axes.set_ylim(max(bottom, min(low / 3, LEAST * high)), 3 * high)
 
 
 def _name_stages(axes: Axes, marks: Sequence[float]) -> None:
     """Write the stages between their marks, along the top of a panel."""
     low, high = axes.get_xlim()
+    to_axes = axes.transData + axes.transAxes.inverted()
     ends = np.clip([0.0, *marks, np.inf], low, high)
     for name, begin, end in zip(STAGES, ends, ends[1:], strict=False):
         if end > begin:
-            axes.text(
-                np.sqrt(begin * end),
-                1.02,
-                name,
-                ha="center",
-                fontsize=8,
-                transform=axes.get_xaxis_transform(),
-            )
+            middle = to_axes.transform([(begin, 1.0), (end, 1.0)])[:, 0].mean()
+            axes.text(middle, 1.02, name, ha="center", fontsize=8, transform=axes.transAxes)

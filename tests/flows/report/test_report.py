@@ -17,6 +17,7 @@ from flows.report.case import Case
 from flows.report.cases import registry
 from flows.report.figure import loss_figure
 from flows.report.figures import gmm_em
+from flows.report.formulas import prose
 from symbolic.evidence.derivation import distinct
 
 LARGEST = 5e6  # bytes of a page that opens at once on a phone
@@ -158,10 +159,14 @@ def test_a_broken_claim_is_shown_as_violated(page):
 
 def test_every_claim_potential_and_step_is_on_the_page(page):
     for claim in potentials.claims("relu_neuron"):
-        assert f'<h3 id="claim-{claim.id}">{claim.id}</h3>' in page
+        said, _, more = claim.statement.partition("; ")
+        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(said)}</h3>'
+        assert heading in page and f"<code>{claim.id}</code>" in page
+        assert f"<p>{prose(more)}</p>" in page or not more
         assert f'href="#claim-{claim.id}"' in page
     for potential in potentials.potentials("relu_neuron"):
-        assert f"<h3>{potential.name}</h3>" in page
+        assert f'<h3 class="sentence">{prose(potential.words)}</h3>' in page
+        assert f"<code>{potential.name}</code>" in page
     steps = symbolic.derive("relu_neuron").steps
     assert len(re.findall(r"\(PROVED by (definition|evaluation|algebra|calculus)\)", page)) == len(
         steps

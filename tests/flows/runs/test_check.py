@@ -353,6 +353,14 @@ def test_identities_and_conserved_quantities_are_equal_within_error_or_violated(
         Inequality(id="x", statement="", source=SOURCE, conclusions=(dissipation,))
 
 
+def test_a_verdict_beyond_its_hypotheses_counts_those_that_are_not_met():
+    n = symbol("n")
+    assumed = tuple(Hypothesis("", n, ">=", sp.Integer(k)) for k in (1, 2, 5))
+    found = verdict(power_run(), replace(CLAIMS["loss_upper"], hypotheses=assumed))
+    assert found.verdict is Outcome.HOLDS_BEYOND
+    assert "1 of 3 hypotheses not met" in found.message
+
+
 def test_an_undefined_hypothesis_is_not_met():
     h = Hypothesis("sqrt(-loss) >= 0", sp.sqrt(-symbol("loss")), ">=", sp.S.Zero)
     claim = replace(CLAIMS["kappa_persists"], hypotheses=(h,))

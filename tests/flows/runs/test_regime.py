@@ -8,10 +8,11 @@ import pytest
 import sympy as sp
 
 from flows.core.piece import Event
+from flows.runs import comparison
 from flows.runs.check import check
 from flows.runs.quantities import Quantities
 from flows.runs.regime import _spectrum, late_regime
-from potentials import Comparison, Inequality, Source, Statements, symbol
+from potentials import EXPONENT, Comparison, Inequality, Source, Statements, symbol
 
 SOURCE = Source("nobody", 2000, "0000.00000", "a test", "inequality")
 
@@ -151,11 +152,20 @@ WRITTEN = {
     "dL/dt >= C L": (Comparison(loss_dot, ">=", loss, where=(t - 1,)), False),
     "-dL/dt <= -C L": (Comparison(-loss_dot, "<=", -loss, where=(t - 1,)), False),
     "-L <= C t^-9": (Comparison(-loss, "<=", t**-9, where=(t - 1,)), True),
-    "L exp(-900) <= C t^-2.1": (
+    # The frozen factor is exp(-1406), below all doubles.
+    "L exp(-9e4 L(0)) <= C t^-2.1": (
         Comparison(
-            loss * sp.exp(-900 * symbol("loss_0")), "<=", t ** sp.Rational(-21, 10), where=(t - 1,)
+            loss * sp.exp(-90000 * symbol("loss_0")),
+            "<=",
+            t ** sp.Rational(-21, 10),
+            where=(t - 1,),
         ),
         False,
+    ),
+    # The right side is zero until t = 100, and negative then: it does not change its sign.
+    "t dL/dt <= -C max(t - 100, 0) L/t": (
+        Comparison(t * loss_dot, "<=", -sp.Max(t - 100, 0) * loss / t, where=(t - 1,)),
+        True,
     ),
 }
 
@@ -230,6 +240,30 @@ def test_a_right_side_that_changes_its_sign_decides_nothing():
     claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(mixed,))
     (found,) = check(fall(power, 1e8), claim)
     assert found.verdict == "INCONCLUSIVE" and "changes its sign" in found.message
+
+
+@pytest.mark.parametrize(("relation", "constant"), [("<=", 1.1), (">=", 1 / 1.1)])
+def test_the_smallest_change_of_the_exponent_that_would_fail_is_found(relation, constant):
+    run = fall(power, 1e6)
+    bound = Comparison(
+        loss, relation, (1 + t) ** -EXPONENT, constant=sp.Float(constant), where=(t - 1,)
+    )
+    claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(bound,), exponent=3)
+    (found,) = check(run, claim)
+    # (1 + t)^change passes 1.1 at the last time.
+    expected = np.log(1.1) / np.log1p(run.t[-1])
+    assert found.verdict == "HOLDS"
+    assert expected <= found.exponent_resolution <= comparison.CLOSELY * expected
+
+
+def test_the_error_of_a_measured_exponent_is_that_of_the_slope_over_the_slope_of_the_base():
+    run = fall(lambda t: (t + sp.Rational(1, 10**9)) ** -6, 1e6)
+    for p in (2, 6):  # the right side is (t^(-6/p))^p
+        bound = Comparison(loss, "<=", (t ** sp.Rational(-6, p)) ** EXPONENT, where=(t - 1,))
+        claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(bound,), exponent=p)
+        (found,) = check(run, claim)
+        # A slope is seen from the tenfold of its error on, which here is rounding alone.
+        assert found.error == pytest.approx(p / 6 * comparison.STILL * found.resolution, rel=1e-3)
 
 
 def test_no_message_speaks_of_ever():

@@ -30,6 +30,7 @@ from symbolic.evidence.identity import Evidence
 from symbolic.language.blocks import entries, explicit
 
 R = sp.Rational
+w = sp.Symbol("w", real=True)
 THIRD = [R(1, 3)] * 3
 PI = sp.pi
 
@@ -177,9 +178,10 @@ def two_factors(u, v):
 @pytest.mark.parametrize("share", [1, 2])
 def test_two_factors_that_are_balanced_at_zero_fall_like_a_scalar_chain(share):
     case = two_factors((share, 0), (R(1, share), 0))
-    assert "conserved quantities" in late_time_law(*case).reason
-    (law,) = late_time_law(*case, confined=True).laws
-    assert (law.exponent, law.constant_exact) == (2, R(1, 8))
+    assert "rank of the Hessian" in late_time_law(*case, confined=False).reason
+    for confined in (None, True):
+        (law,) = late_time_law(*case, confined=confined).laws
+        assert (law.exponent, law.constant_exact) == (2, R(1, 8))
 
 
 def test_two_factors_that_are_unbalanced_at_zero_converge_exponentially():
@@ -331,8 +333,18 @@ REFUSED = {
     "kink": (sp.Abs(x) + y**2, {x: 0, y: 0}, "a kink of degree 1"),
     "kink of degree 3/2": (sp.Abs(x) ** R(3, 2) + y**2, {x: 0, y: 0}, "a kink of degree 3/2"),
     "flat": (sp.exp(-1 / x**2) + y**2, {x: 0, y: 0}, "not analytic"),
-    "a cross": (x**2 * y**2, {x: 0, y: 0}, "rank of the Hessian changes"),
-    "two degrees": (x**4 + y**6, {x: 0, y: 0}, "vanishes in some direction"),
+    "zeros in three dimensions": (
+        x**4 + y**6 + w**8,
+        {x: 0, y: 0, w: 0},
+        "vanishes in some direction: the rate depends on higher orders there; valleys are followed"
+        " for two slow variables",
+    ),
+    "a valley that does not rise": ((x**2 - y**3) ** 2, {x: 0, y: 0}, "does not grow along a zero"),
+    "a chain that others leave": (
+        (1 - x * y * w) ** 2,
+        {x: 0, y: 0, w: 0},
+        "confine the run to a cone, which it leaves from some directions (confined=True",
+    ),
     "odd": (x**3 + y**2, {x: 0, y: 0}, "odd degree 3"),
     "saddle": (x**2 - y**2, {x: 0, y: 0}, "negative eigenvalue"),
     "flat saddle": (x**4 - y**4, {x: 0, y: 0}, "no minimum"),
@@ -346,6 +358,31 @@ def test_what_has_no_law_is_refused_with_its_reason(loss, at, reason):
     found = late_time_law(loss, list(at), at)
     assert found.laws == () and reason in found.reason
     assert found.to_json() == {"laws": [], "reason": found.reason}
+
+
+SWITCHED_OFF = {
+    "a cross": (x**2 * y**2, "rank of the Hessian changes"),
+    "two degrees": (x**4 + y**6, "vanishes in some direction"),
+}
+
+
+@pytest.mark.parametrize(("loss", "reason"), SWITCHED_OFF.values(), ids=SWITCHED_OFF)
+def test_zeros_of_the_leading_form_are_refused_where_cones_and_valleys_are_switched_off(
+    loss, reason
+):
+    found = late_time_law(loss, [x, y], {x: 0, y: 0}, confined=False, valleys=False)
+    assert found.laws == () and reason in found.reason
+
+
+def test_conserved_quantities_that_confine_are_found_by_themselves():
+    loss = x**2 * y**2
+    found = late_time_law(loss, [x, y], {x: 0, y: 0})
+    (law,) = found.laws
+    assert "cone of 1 conserved" in found.notes[0]
+    # x = y is kept, and x' = -2 x^3 there.
+    measured = measured_constant(loss, [x, y], [0.5, 0.5], TIMES, float(law.exponent))
+    assert law.constant_exact == R(1, 16) and measured == pytest.approx(1 / 16, rel=NEAR)
+    assert abs(measured / (1.001 * law.constant) - 1) > 4 * NEAR
 
 
 def test_a_named_tangent_is_tested():

@@ -16,6 +16,8 @@ from flows.report.figures.matrix_factorization import (
 from flows.runs.quantities import marked_times
 from flows.runs.rates import FLOOR
 
+LINE = 1e-6  # a straight line's slope between two outputs, beside its rate at one of them
+
 
 def test_cases_show_what_their_titles_say():
     signs = {c.title: np.sign(np.linalg.det(c.start).prod()) for c in cases()}
@@ -46,6 +48,20 @@ def test_stages_are_marked_where_the_run_has_them(seed, stages):
     assert [text.get_text() for text in panel.texts] == stages
     floor = {line.get_label(): line.get_ydata() for line in panel.lines}["rounding error of $L$"]
     assert np.array_equal(floor, np.maximum(run.features["loss_error"], FLOOR)[1 : 1 + len(floor)])
+
+
+def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate():
+    system = flows.MatrixFactorization(2, regularization=20.0)
+    run = flows.integrate(system, system.initial(0.25, 0), 1e5)
+    figure = stages_figure(run)
+    assert {axes.get_xscale() for axes in figure.axes} == {"linear"}
+    (rate,) = (line for line in figure.axes[-1].lines if line.get_label() == "d log L/dt")
+    known = run["loss"] > FLOOR
+    slope = np.diff(np.log(run["loss"][known])) / np.diff(run.t[known])
+    assert rate.get_ydata()[-1] == pytest.approx(slope[-1], rel=LINE)
+    assert figure.axes[-1].get_xlim()[1] == run.t[known][-1]
+    stays = flows.integrate(system, system.initial(0.25, 2), 1e5)
+    assert {axes.get_xscale() for axes in stages_figure(stays).axes} == {"log"}
 
 
 def test_figures_of_comparisons_show_every_case():

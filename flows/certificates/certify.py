@@ -41,10 +41,11 @@ def certify(
         numbers.
     t_end : float
         End, positive and at most 1e18; ``math.inf`` for two and more neurons: the certificate then
-        has ``infinity``, see ``flows.certificates.tail.tail``.
+        has ``infinity``, see ``flows.certificates.tail.tail``, and :func:`flows.verify` has
+        accepted it.
     digits : int, optional
-        The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for three
-        neurons and 14 for more.
+        The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for two
+        and three neurons, and 14 for more.
     advance : callable, optional
         Called with the time after each segment.
 
@@ -60,7 +61,8 @@ def certify(
         For a system without certificates, and for a start, a time or digits that cannot be used.
     Uncertified
         Where no proof is found: a neuron collapses, neurons align outside the plane, or the error
-        has grown too large. Nothing is claimed then.
+        has grown too large. To infinity also where the independent checker refuses what was made.
+        Nothing is claimed then.
 
     Notes
     -----

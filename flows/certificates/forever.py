@@ -1,14 +1,17 @@
 r"""From a finite certificate to t = infinity: carry, tail, and what follows for all times.
 
 The certificate is made to a horizon; from there the shape is carried in log-time until the
-inequalities of :mod:`flows.certificates.tail.tail` hold. If none of this succeeds, the certificate
-is continued to a later horizon.
+inequalities of :mod:`flows.certificates.tail.tail` hold. If none of this succeeds, or the
+independent checker refuses its file, the certificate is continued to a later horizon. What is
+returned was accepted.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ from flows.certificates.tail.carry import Carry, carried
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Limits, Open, Tail, check, prove, zero
+from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
 
@@ -32,7 +36,7 @@ Ball = Any  # flint.arb
 #: The last horizon, and how much later the next one is.
 LAST, LATER = 1e12, 1e3
 #: Digits that are aimed at by the number of neurons, where nobody asks.
-DIGITS = {1: 30, 2: 30, 3: 24}
+DIGITS = {2: 24, 3: 24}
 FEWER = 14
 #: Log-time that is carried at most, and after a first proof, for sharper limits.
 MOST, AFTER = 100.0, 4.0
@@ -77,10 +81,23 @@ def certify_forever(
                 raise Uncertified(f"{problem}; before, {reason}") from None
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, tuple(segments))
             try:
-                return replace(made, infinity=_continued(made))
+                made = replace(made, infinity=_continued(made))
             except Open as problem:
                 reason = str(problem)
+                continue
+            refused = refusal(made)
+            if not refused:
+                return made
+            reason = f"the independent checker refuses what was made, {refused}"
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
+
+
+def refusal(certificate: Certificate) -> str:
+    """Why the independent checker refuses a certificate's file; empty if it accepts it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "certificate.json"
+        certificate.save(path)
+        return verify(path, certificate.system, certificate.start).refused
 
 
 def _continued(certificate: Certificate) -> Infinity:

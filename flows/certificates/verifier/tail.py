@@ -88,6 +88,18 @@ def rates(y: Any, h: Any, x: arb) -> Rates:
     return Rates(b * unit, a * unit, energy * unit, blocks * unit)
 
 
+def at_most(need: arb, bound: arb, reason: str) -> None:
+    """Refuse with both numbers unless ``need <= bound``."""
+    numbers = f"{float(need.upper()):.4g} against {float(bound.lower()):.4g}"
+    require(need <= bound, f"{reason}: {numbers}")
+
+
+def less(need: arb, bound: arb, reason: str) -> None:
+    """Refuse with both numbers unless ``need < bound``."""
+    at_most(need, bound, reason)
+    require(need < bound, f"{reason}: both are {float(bound):.4g}")
+
+
 def _projector(vector: Any, length: arb) -> Any:
     """Of a vector this long at most; its entries are in [-1, 1] where the length may vanish."""
     rows = (
@@ -128,9 +140,10 @@ class Flow:
         found = rates(self.basis @ c + reach * UNIT, h, x)
         stiff = arb(n) / 2 - 2 * s
         push = norm(found.b.sum(axis=0)).upper(), (s * abs(found.a.sum())).upper()
-        require(stiff > 0 and self.across.max(push[0] / stiff) <= across, "|rho| may exceed R")
-        require(self.along.max(push[1] / stiff) <= along, "|sigma| may exceed R0")
-        require(s * s / 2 * norm(self.basis.T @ found.a) <= drift, "g may move further")
+        less(arb(0), stiff, "n/2 - 2s may not be positive")
+        at_most(self.across.max(push[0] / stiff), across, "|rho| may exceed R")
+        at_most(self.along.max(push[1] / stiff), along, "|sigma| may exceed R0")
+        at_most(s * s / 2 * norm(self.basis.T @ found.a), drift, "g may move further")
         # By the mean value theorem: what a adds to F.
         pull = self.basis.T @ found.blocks.sum(axis=1).transpose(1, 0, 2).reshape(self.p, n, -1)
         self.ahead = push[0] / stiff, push[1] / stiff, reach * norm(pull.ravel())
@@ -156,7 +169,8 @@ class Flow:
             form = form + KAPPA * np.outer(turn, turn)
         form = form + nu * np.eye(len(form), dtype=object)
         values, vectors = np.linalg.eigh(np.vectorize(lambda z: float(z.mid()), "d")(form))
-        require((values > 0).all(), "errors may grow faster")
+        rate = f"{float(nu):.4g}, in the middle {float(nu) - values.min():.4g}"
+        require((values > 0).all(), f"errors may grow faster than {rate}")
         scaled = np.vectorize(arb, "O")(vectors / np.sqrt(values))
         return _positive(scaled.T @ form @ scaled, arb(0))
 
@@ -171,14 +185,15 @@ class Flow:
         curve = b[0] + b[2] / 2 + UNIT * (abs(b[1]) + abs(b[2]) / 2 + abs(b[3]))
         found = self.on(curve + e * UNIT, stated)
         slope = self.derivative(found)
-        require(self.contracts(slope, curve, nu), "errors may grow faster")
+        grows = f"errors may grow faster than {float(nu):.4g}"
+        require(self.contracts(slope, curve, nu), grows)
         speed = (b[1] + UNIT * (2 * abs(b[2]) + 3 * abs(b[3]))).ravel() / half
         bend = (2 * b[2] + UNIT * 6 * abs(b[3])).ravel() / half**2
         defect = norm((b[1] / half - self.field(b[0], self.h, self.x)).ravel())
         defect += half * norm(bend - slope @ speed) + self.ahead[2]
         factor = (nu * length).exp()
         most = factor.max(arb(1))
-        require(most * (error + defect * length) <= e, "the shape may leave its tube")
+        at_most(most * (error + defect * length), e, "the shape may leave its tube")
         self.e = (factor * error + most * defect * length).upper()
         self.c = b[0] + b[1] + b[2] + b[3]
         bounds = self.bounds(found, stated, last, t0)
@@ -225,7 +240,9 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         ("t^3 L", *["h"] * flow.n), (limit, *h), (data["limit"], *data["h"]), strict=True
     ):
         ball = arb((integer(stated["value"]), -bits)) + arb(0, number(stated["radius"]))
-        require(ball.contains(found), f"the limit of {name} is not proved to be where it is stated")
+        where = f"{found.str(20)} against {ball.str(20)}"
+        text = f"the limit of {name} is not proved to be where it is stated: {where}"
+        require(ball.contains(found), text)
     before = _before(teacher, pieces, ends, bits)
     every = [*before, *(x * teacher**2 for x in late)]
     lower, upper = min(x.lower() for x in every), max(x.upper() for x in every)
@@ -242,20 +259,23 @@ def _tail(flow: Flow, stated: Any, t0: arb, bits: int) -> tuple[arb, Any, arb]:
         arb(number(stated[k])) for k in ("e", "d", "rate", "drift", "across", "along")
     )
     require(rate > 0 and d >= 0, "its rate is not positive")
-    require(flow.e + norm((flow.c - c).ravel()) < e, "the shape does not begin within e")
-    require(flow.across < across and flow.along < along, "the sums begin beyond R")
+    less(flow.e + norm((flow.c - c).ravel()), e, "the shape does not begin within e")
+    less(flow.across, across, "|rho| begins beyond R")
+    less(flow.along, along, "|sigma| begins beyond R0")
     found = flow.on(c + (e + 2 * d) * UNIT, stated)
-    require(flow.ahead[0] < across and flow.ahead[1] < along, "the sums may reach R")
-    require(flow.s**2 / 2 * norm(flow.basis.T @ found.a) < drift, "g may move further")
+    less(flow.ahead[0], across, "|rho| may reach R")
+    less(flow.ahead[1], along, "|sigma| may reach R0")
+    less(flow.s**2 / 2 * norm(flow.basis.T @ found.a), drift, "g may move further")
     slope = flow.derivative(found)
-    require(flow.contracts(slope, c + d * UNIT, -rate), "the shape may not contract")
+    slower = f"the shape may not contract at the rate {float(rate):.4g}"
+    require(flow.contracts(slope, c + d * UNIT, -rate), slower)
     push = norm(flow.field(c, flow.h, flow.x).ravel()) + flow.ahead[2]
-    require(push < rate * e, "the shape may leave")
+    less(push, rate * e, "the shape may leave")
     g = flow.g - flow.s**2 / 2 * (flow.basis.T @ found.a)
     h = flow.basis @ g + arb(1) / flow.n
     still = rates(flow.basis @ c, h, arb(0))
     near = norm((c - flow.basis.T @ still.b).ravel()) / rate
-    require(near < d, "the limit may be further than d")
+    less(near, d, "the limit may be further than d")
     steep = norm(slope.ravel())
     limit = (c * c).sum() - 2 * still.energy + UNIT * 2 * steep * near * near
     return limit, h, flow.bounds(found, stated, arb(0), t0)

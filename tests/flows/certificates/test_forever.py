@@ -7,6 +7,7 @@ import pytest
 from flint import arb
 
 import flows
+from flows.certificates import forever
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
 from flows.certificates.forever import horizons
@@ -111,6 +112,14 @@ def test_what_has_no_tail_is_undecided_with_the_reason(start, reason):
     system = flows.ReLUNeuron(n=len(start), d=2)
     with pytest.raises(Uncertified, match=reason):
         flows.certify(system, start, math.inf)
+
+
+def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, made):
+    monkeypatch.setattr(forever, "LAST", 1e5)
+    monkeypatch.setattr(forever, "CONSTANT_ROOM", 1e-6)
+    reason = r"checker refuses .* the limit of t\^3 L .*: \[1\.63.* against \[?1\.63"
+    with pytest.raises(Uncertified, match=reason):
+        flows.certify(made.system, made.start, math.inf, digits=8)
 
 
 def test_other_systems_have_no_proof_for_ever():

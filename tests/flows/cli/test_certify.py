@@ -166,6 +166,44 @@ def test_means_on_a_line_are_certified_and_no_others(popflow, tmp_path):
     assert "on a line only, got d = 2" in noise
 
 
+ENDLESS = ("--n", "2", "--d", "2", "--seed", "0", "--scale", "0.1")
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    path = tmp_path_factory.mktemp("endless") / "c.json"
+    made = ("certify", "relu_neuron", *ENDLESS, "--t-end", "inf", "--digits", "8")
+    assert main([*made, "--claim", "loss_upper", "--out", str(path)]) == 0
+    return path
+
+
+def test_a_proof_to_infinity_is_shown_as_the_interface_says(popflow, endless):
+    code, text, noise = popflow("verify", endless, *ENDLESS, "--claim", "loss_upper", "--json")
+    data = json.loads(text)
+    assert (code, noise) == (0, "")
+    infinity, checked = data["infinity"], data["checked"]["infinity"]
+    assert set(infinity) == {"exponent", "limit", "h", "all_times", "from"}
+    assert infinity["exponent"] == checked["exponent"] == 3
+    # To all digits of a prototype that shares no code: t^3 L, and h.
+    numbers = (infinity["limit"], *infinity["h"])
+    known = (1.635824017139938, 0.473670512094429, 0.526329487905571)
+    for x, value in zip(numbers, known, strict=True):
+        assert set(x) == {"value", "radius"}
+        assert abs(float(x["value"]) - value) <= x["radius"] < 1e-5
+    lower, upper = infinity["all_times"]["lower"], infinity["all_times"]["upper"]
+    assert 0 < checked["lower"] <= lower < float(infinity["limit"]["value"]) < upper
+    assert upper <= checked["upper"]
+    assert infinity["from"] == data["t_end"]
+
+
+def test_the_table_of_a_proof_to_infinity_shows_the_theorem(popflow, endless, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, text, _ = popflow("verify", endless, "--claim", "loss_upper")
+    assert code == 0
+    for words in ("t^3 L ->", "1.635", "the flow exists for all t", "for all t >= 0"):
+        assert words in text
+
+
 LOST = "8"  # where the loss of the layers has lost six digits
 
 

@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[4]
 VERIFIER = ROOT / "flows" / "certificates" / "verifier"
 # One can read so much in an evening: the argument of a segment and the equations of one system.
 LINES = 200
+# The carry and the tail beside them.
+ENDLESS_LINES = 250
 # What the checker may use: Python, arrays, balls.
 LIBRARIES = {
     "__future__",
@@ -67,6 +69,10 @@ def lines_of_code(file):
 def test_the_mathematics_of_the_checker_is_short(system):
     files = [VERIFIER / "segment.py", VERIFIER / f"{system}.py"]
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= LINES
+
+
+def test_the_checker_of_all_times_is_short():
+    assert 100 < len(lines_of_code(VERIFIER / "tail.py")) <= ENDLESS_LINES
 
 
 def imported(source):

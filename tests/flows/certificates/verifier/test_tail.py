@@ -4,13 +4,20 @@ import copy
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from flint import arb
 
 import flows
+from flows.certificates import forever
+from flows.certificates.chebyshev import rounded
+from flows.certificates.tail import start
+from flows.certificates.tail.box import Frame, middle
+from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.late_flow import LateFlow, Point
+from flows.certificates.tail.tail import prove, zero
 from flows.certificates.verifier import tail
 from flows.core.balls import precision
 
@@ -131,3 +138,49 @@ def test_both_formulas_of_the_late_flow_agree(n, p):
         slope = late.derivative(mine)
         for row, jet in zip(slope, found.shape, strict=True):
             assert all(abs(a - jet.slope[0, k]) < 1e-18 for k, a in enumerate(row))
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory):
+    """Three steps of carry, although this start needs none."""
+    system = flows.ReLUNeuron(n=2, d=2)
+    finite = flows.certify(system, system.initial(0.1, 0), 2000.0, digits=8)
+    with precision(finite.precision):
+        carry = Carry(start.late(finite, 0.0), finite.bits)
+        for _ in range(3):
+            carry.advance()
+        late = carry.late
+        c = zero(late.flow, Frame(late.s, late.across, late.along, late.g), late.c)
+        shape = tuple(rounded(x, finite.bits) for x in middle(c))
+        proved, _ = prove(late, [arb((x, -finite.bits)) for x in shape])
+        infinity = forever._concluded(finite, 0.0, tuple(carry.steps), shape, proved)
+    path = tmp_path_factory.mktemp("carried") / "c.json"
+    replace(finite, infinity=infinity).save(path)
+    return path
+
+
+def test_a_carry_is_accepted(carried):
+    found = flows.verify(carried)
+    assert found.accepted, found.refused
+    with precision(200):
+        assert found.endless.limit.overlaps(arb("1.63582401713993790103705 +/- 6.8e-24"))
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "reason"),
+    [
+        ("e", lambda x: x / 8, r"leave its tube: .* against|errors may grow"),
+        ("across", lambda x: x / 2, r"\|rho\| may exceed R: .* against"),
+        ("along", lambda x: x / 2, r"\|sigma\| may exceed R0: .* against"),
+        ("drift", lambda x: x / 2, r"g may move further: .* against"),
+        ("growth", lambda x: x - 0.1, "errors may grow faster than"),
+    ],
+)
+def test_a_step_of_the_carry_that_is_changed_is_refused(carried, tmp_path, key, change, reason):
+    data = json.loads(carried.read_text())
+    step = data["infinity"]["steps"][1]
+    step[key] = change(float.fromhex(step[key])).hex()
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps(data))
+    found = flows.verify(path)
+    assert re.search(f"step 1 to infinity: .*({reason})", found.refused), found.refused

@@ -87,7 +87,7 @@ def test_layers_at_an_equilibrium_stay_there():
         ({"start": [[0.1, math.nan], [0.0, 1.0]]}, "finite"),
         ({"t_end": 0.0}, "t_end: expected a time"),
         ({"t_end": math.nan}, "t_end: expected a time"),
-        ({"t_end": math.inf}, "t_end: expected a time"),
+        ({"t_end": -math.inf}, "t_end: expected a time"),
         ({"digits": 7}, "digits: expected an integer from 8 to 60, got 7"),
         ({"digits": 10.0}, "digits: expected an integer"),
     ],

@@ -109,7 +109,7 @@ class Excess(NamedTuple):
     limit : float
         `L*`; NaN where it is not known.
     reason : str
-        Why it is not known, or nothing.
+        Why it is not known, everywhere or at some times, or nothing.
     """
 
     value: Array

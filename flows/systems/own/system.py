@@ -520,7 +520,9 @@ class OwnSystem(System):
             # A state that stays is off by more than the energy that is left.
             if states.energy[k, 1] < TRUSTED and float(above.rad()) <= TRUSTED * float(above):
                 value[k] = float(above)
-        return Excess(value, float(found.loss))
+        lost = np.isnan(value).sum()
+        rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
+        return Excess(value, float(found.loss), rests if lost else "")
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""

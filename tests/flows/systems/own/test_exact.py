@@ -218,6 +218,8 @@ def test_a_softplus_expectation_keeps_its_loss_beside_a_minimum_that_is_not_zero
     near = np.flatnonzero((above > 1e-48) & (above < 1e-20))
     fell = np.log(above[near[0]] / above[near[-1]]) / (run.t[near[-1]] - run.t[near[0]])
     assert fell == pytest.approx(2 * float(bend), rel=DIGITS)
+    # Where the states no longer tell it, it is unknown, not zero, and the run says so.
+    assert np.isnan(above[-1]) and "no longer tell it" in run.excess.reason
 
 
 def test_a_tanh_expectation_falls_to_its_minimum_by_a_law_to_1e12():

@@ -333,7 +333,7 @@ class System(abc.ABC):
         end = "_error"
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
 
-    def excess(self, frame: Any, states: Any, t: Array) -> Excess:
+    def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above its limit along a run; here above its infimum, which is 0.
 
         The student can learn its teacher, so that 0 is the limit of a run which learns it. It is
@@ -343,10 +343,10 @@ class System(abc.ABC):
         ----------
         frame, states : object, State
             Of the run.
-        t : ndarray, shape (T,)
-            The times.
+        t, loss : ndarray, shape (T,)
+            The times, and the loss there.
         """
-        return Excess(self.features(frame, states)["loss"], 0.0)
+        return Excess(loss, 0.0)
 
     @abc.abstractmethod
     def loss(self, state: Array) -> float:

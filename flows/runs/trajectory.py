@@ -196,7 +196,7 @@ class Trajectory:
         found from the last state, with many digits; the limit is not known at a saddle, on the way
         to infinity, of a flow without a power law, and of states that are doubles.
         """
-        return self.system.excess(self.frame, self.states, self.t)
+        return self.system.excess(self.frame, self.states, self.t, self.features["loss"])
 
     @functools.cached_property
     def curvatures(self) -> Array | None:

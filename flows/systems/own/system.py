@@ -504,7 +504,7 @@ class OwnSystem(System):
         since = float(states.energy[-1, 0])
         return find_limit(balls(self._loss, nodes), digits, max(since, float(t[-1])))
 
-    def excess(self, frame: Frame, states: SoundState, t: Array) -> Excess:
+    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
         unknown = np.full(len(t), np.nan)
         found = self.limit(states, t)

@@ -212,12 +212,21 @@ class EnergyPiece(Piece):
 
         return Watch(alarm, check)
 
+    def _leaves(self, u: Array) -> bool:
+        """Whether the gradient has a part along which the loss curves downward."""
+        h, axes = scipy.linalg.eigh(self.increment.curvature(u))
+        slopes = self.increment.loss.both(self.increment.place(u))[1:]
+        return bool((axes[:, h < 0].T @ np.array([float(x) for x in slopes])).any())
+
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""
         state, time = self.at(stop.tau, stop.y), self.time(stop.tau)
         if self.energy(stop.tau, stop.y) > self.rests:
             keeps = math.exp(stop.tau) < EXPONENTIAL
             return Restart(self.frame, state.with_doubt(self.doubt if keeps else 0.0), time)
+        if self._leaves(stop.y):
+            why = f"beside a saddle, which it leaves: its energy is below {self.rests:g}"
+            return Restart(self.frame, state, time, (), why)
         told = f"the energy that is left is below {self.rests:g}; the state stays"
         return Restart(self.frame, state.with_doubt(STAYS), time, (Event(time, "underflow", told),))
 

@@ -317,3 +317,16 @@ def test_an_ensemble_has_the_digits_of_its_members():
     system, start, *_ = CASES["rotated"]
     many = flows.integrate_ensemble(system, np.ravel(start)[None], t_end=1e12, t_eval=TIMES)
     assert many["loss"][0] == pytest.approx(followed("rotated")["loss"], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("beside", "status"), [(0.0, "completed"), (1e-300, "field_failed"), (1e-100, "completed")]
+)
+def test_a_state_beside_a_saddle_is_not_said_to_stay(beside, status):
+    # From 1e-300 the flow leaves at t = 691, when doubles of an energy have long ended.
+    system = flows.OwnSystem("saddle", [A, B], A**2 / 2 - B**2 / 2 + B**4 / 4)
+    run = flows.integrate(system, [1.0, beside], t_end=1e4)
+    assert run.status == status
+    assert run.completed or "saddle" in run.message
+    if run.completed and beside:
+        assert run["loss"][-1] == pytest.approx(-0.25, rel=1e-8)

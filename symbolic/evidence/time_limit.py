@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import _weakrefset
 import math
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 __all__ = ["OutOfTime", "time_limit"]
 
 # Seconds until an alarm is asked for again, at least.
 SOON = 1e-3
+# Where the callbacks of weak references live, `weakref.finalize` among them.
+CALLBACKS = {weakref.__file__, _weakrefset.__file__}
 
 
 class OutOfTime(BaseException):
@@ -26,15 +31,25 @@ class _Alarm:
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
 
-    def __call__(self, *_: object) -> None:
-        if time.thread_time() >= self.deadline:
+    def __call__(self, _: int, frame: FrameType | None) -> None:
+        if time.thread_time() >= self.deadline and not _in_finalizer(frame):
             raise OutOfTime
         if self.deadline < math.inf:
-            self.arm()  # other threads have used the rest of the time of the process
+            self.arm()  # other threads have used the time, or this is no place to raise
 
     def arm(self) -> None:
         """Ask for the signal when the process has used what the thread has left."""
         signal.setitimer(signal.ITIMER_PROF, max(self.deadline - time.thread_time(), SOON))
+
+
+def _in_finalizer(frame: FrameType | None) -> bool:
+    """Whether Python is clearing up an object: it would print what is raised there, and go on."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code.co_filename in CALLBACKS:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -48,6 +49,31 @@ def test_nothing_is_left_behind():
         time.sleep(0)
     assert signal.getsignal(signal.SIGPROF) is before
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("way", ["__del__", "finalize"])
+def test_stop_waits_until_an_object_is_cleared_up(way):
+    # Python would print the exception and go on: the limit would be gone, with a warning instead.
+    def spin():
+        begin = time.thread_time()
+        while time.thread_time() < begin + 2 * SHORT:
+            pass
+        spun.append(True)
+
+    class Thing:
+        if way == "__del__":
+
+            def __del__(self):
+                spin()
+
+    spun = []
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        thing = Thing()
+        if way == "finalize":
+            weakref.finalize(thing, spin)
+        del thing
+        busy()
+    assert spun == [True]
 
 
 def test_time_in_which_others_have_the_processor_does_not_count():

@@ -29,6 +29,8 @@ SEED = 7
 # Values of the form that agree to this are those of one class; a gradient below it is none.
 SAME, FLAT = 1e-8, 1e-9
 NEWTON = 40
+# A form of the cone, relative to the square of the length, is zero below this.
+ON_CONE = 1e-15
 # Far below the square of any entry.
 TINY = 1e-200
 
@@ -117,6 +119,8 @@ class Form:
         """Nearest point of the cone on the sphere, by Gauss and Newton."""
         for _ in range(NEWTON if self.cone else 0):
             values = np.array([z @ q @ z / 2 for q in self.cone])
+            if np.abs(values).max() <= ON_CONE * float(z @ z):
+                break
             z = z - np.linalg.pinv(self.normals(z)[:, 1:].T) @ values
         return self.normalised(z)
 

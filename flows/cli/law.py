@@ -30,7 +30,8 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 @click.option(
     "--confined",
     is_flag=True,
-    help="The law on the cone of conserved quantities, such as balanced layers.",
+    help="The law on the cone of conserved quantities, such as balanced layers, also where other"
+    " directions leave it. Of a run this is decided by itself.",
 )
 @flow_options
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
@@ -79,7 +80,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
             raise InputError("--at does not apply to a result file; leave it out")
         from flows.runs.trajectory import load
 
-        return late_time_law(load(subject), confined=confined)
+        return late_time_law(load(subject), confined=confined or None)
     for name in given(options):
         if name in OF_RUNS:
             raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.cover import all_found
 from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
@@ -53,8 +54,11 @@ def cone_of(found: Family, parts: Split) -> tuple[sp.ImmutableMatrix, ...]:
 
 def attractors_of(
     reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...], follow: bool
-) -> tuple[list[Attractor], tuple[str, ...], bool]:
-    """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
+) -> tuple[list[Attractor], tuple[str, ...], bool, Evidence]:
+    """Attractors, notes, whether the form has zeros, and how well it is known that these are all.
+
+    An attractor is a direction of a local minimum of the form on the sphere, of a positive value.
+    """
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
     numerical = form_of(
@@ -93,7 +97,10 @@ def attractors_of(
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    return found, tuple(notes), flat
+    known = all_found(numerical, turning, [m.value for m in positive])
+    if flat or len(found) < len(positive):
+        known = Evidence.SAMPLED
+    return found, tuple(notes), flat, known
 
 
 def told_apart(
@@ -149,7 +156,11 @@ def told_apart(
 
 
 def power_law(
-    reduced: Reduced, parts: Split, attractor: Attractor, known: Mapping[str, Evidence]
+    reduced: Reduced,
+    parts: Split,
+    attractor: Attractor,
+    known: Mapping[str, Evidence],
+    others: Evidence,
 ) -> tuple[Law, Step]:
     """Law of one attracting direction, and the step for its constant."""
     p = reduced.degree
@@ -171,7 +182,7 @@ def power_law(
         **known,
         "direction": attractor.critical,
         "attracts": attractor.attracts,
-        "all attractors": Evidence.SAMPLED,
+        "all attractors": others,
     }
 
     def check(_: Any, rhs: Any) -> Finding:
@@ -197,7 +208,7 @@ def power_law(
         f"constant of the direction with ell = {_text(attractor)}",
         assumptions=(
             f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
-            f"no other attractor was found in many starts; {attractor.share:.0%} lead here",
+            f"no other attractor: {others}; of many starts {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,

@@ -218,7 +218,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
             " point is no minimum"
         )
     steps += steps_of_reduction(point, parts, reduced)
-    attractors, notes, flat = attractors_of(reduced, cone, follow)
+    attractors, notes, flat, others = attractors_of(reduced, cone, follow)
     bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
     if flat:
@@ -227,7 +227,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     known = _evidence(checked, found)
     laws, more = [], []
     for attractor in attractors:
-        law, step = power_law(reduced, parts, attractor, known)
+        law, step = power_law(reduced, parts, attractor, known, others)
         if log_terms:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)

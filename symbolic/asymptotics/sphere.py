@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.signs import Signed
 from symbolic.asymptotics.terms import Terms, tensor
 from symbolic.language.lower import lower
@@ -65,7 +66,8 @@ class Form:
         self.cone = [np.array(q, dtype=float) for q in cone]
         terms = Terms.of(form, z)
         self._tensor = None if terms is None else tensor(terms, round(self.degree))
-        if self._tensor is None:
+        self._powers = Powers.of(form, z) if self._tensor is None else None
+        if self._tensor is None and self._powers is None:
             self._compile(form, tuple(z))
 
     def _compile(self, form: sp.Expr, z: tuple[sp.Symbol, ...]) -> None:
@@ -82,6 +84,8 @@ class Form:
         if self._tensor is not None:
             slope = self._contracted(z, 1)
             return float(slope @ z), self.degree * slope
+        if self._powers is not None:
+            return self._powers.evaluated(z)[:2]
         with np.errstate(all="ignore"):
             found = self._first(*z.tolist(), *self._signs(*z))
         return float(found[0]), np.array(found[1:], dtype=float)
@@ -95,6 +99,8 @@ class Form:
         """Hessian."""
         if self._tensor is not None:
             return self.degree * (self.degree - 1) * self._contracted(z, 2)
+        if self._powers is not None:
+            return self._powers.evaluated(z)[2]
         n = self.size
         with np.errstate(all="ignore"):
             rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
@@ -106,6 +112,17 @@ class Form:
         while found.ndim > left:
             found = found @ z
         return found
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Bounds of first and third derivatives on the sphere; None of what is no polynomial."""
+        if self._tensor is None:
+            return None
+        p, root = self.degree, np.linalg.inv(np.linalg.cholesky(self.metric)).T
+        turned = self._tensor
+        for _ in range(turned.ndim):
+            turned = np.tensordot(turned, root, axes=(0, 0))
+        size = float(np.linalg.norm(turned))
+        return p * size, p * (p - 1) * (p - 2) * size
 
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import sympy as sp
@@ -42,6 +42,10 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.language.lower import NoBall
+from symbolic.systems.own import derive
+
+if TYPE_CHECKING:
+    from symbolic.evidence.derivation import Document
 
 __all__ = ["OwnSystem"]
 
@@ -404,6 +408,37 @@ class OwnSystem(System):
 
     def _parts(self, y: Array) -> list[Any]:
         return [part.tolist() for part in self.unpack(y).values()]
+
+    def derive(self) -> Document:
+        r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.
+
+        .. math:: \frac{d}{dt} \Phi(y) = -\langle \nabla \Phi(y), \nabla L(y) \rangle
+
+        Returns
+        -------
+        Document
+            As of a built-in system: `verify()` adds the evidence of each step, `latex()` gives an
+            appendix. The gradient is a matrix expression where the loss is written in traces; the
+            rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
+            sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
+            conserves are found. See :func:`symbolic.systems.own.derive`.
+
+        Raises
+        ------
+        InputError
+            For more than 40 entries.
+
+        Examples
+        --------
+        >>> u, v = sp.symbols("u v")
+        >>> system = OwnSystem("scalar", [u, v], (u * v - 1) ** 2 / 2, {"gap": (u * v - 1) ** 2})
+        >>> system.derive().verify().derivations[2].steps[2].equation
+        '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
+        """
+        try:
+            return derive(self.name, self.blocks, self.expression, self.potentials)
+        except ValueError as refused:
+            raise InputError(f"{self.name}: {refused}") from None
 
     # The pieces of a run -----------------------------------------------------------------
 

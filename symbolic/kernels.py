@@ -14,6 +14,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.derivation import Derivation
+from symbolic.language.lower import lower
 from symbolic.lemmas import dual_kernel
 from symbolic.lemmas.activation_mean import activation_mean, kernel
 
@@ -279,10 +280,10 @@ def _by_quadrature(integrand: sp.Expr, u: sp.Symbol) -> sp.Float:
 
     def rule(digits: int) -> Any:
         with mpmath.workdps(digits):
-            f = sp.lambdify(u, integrand, "mpmath")
+            f = lower([integrand], [u], "mpmath")
             reach = mpmath.sqrt(2 * digits * mpmath.log(10)) + 2
             points = [-reach, -reach / 2, 0, reach / 2, reach]
-            return mpmath.quad(lambda t: f(t) * mpmath.npdf(t), points)
+            return mpmath.quad(lambda t: f(t)[0] * mpmath.npdf(t), points)
 
     first, second = rule(DIGITS + GUARD), rule(DIGITS + 2 * GUARD)
     if abs(first - second) > mpmath.mpf(10) ** -DIGITS * max(1, abs(second)):

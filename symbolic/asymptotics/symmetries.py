@@ -47,7 +47,8 @@ Shape = tuple[tuple[tuple[int, int], int], ...]
 Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def numerical_gradient(f: sp.Expr, y: Sequence[sp.Symbol]) -> Gradient:
+@functools.lru_cache(maxsize=4)
+def numerical_gradient(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> Gradient:
     """Gradient in doubles, of points along the last axis."""
     signed = Signed.of(f)
     found = gradient(signed.expression, y)
@@ -115,7 +116,7 @@ def _proved(
     if len(y) > MOST or not shapes:
         return ()
     points = np.random.default_rng(SEED).normal(size=(len(shapes) + len(y) + 20, len(y)))
-    slopes = (gradient_of or numerical_gradient(_sampled(f, y), y))(points)
+    slopes = (gradient_of or numerical_gradient(_sampled(f, y), tuple(y)))(points)
     if inverse is not None:
         slopes = slopes @ np.array(inverse, dtype=float)
     slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)

@@ -237,7 +237,8 @@ def _apart(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
 
 def _closed(loss: _Loss) -> list[Derivation]:
     """Expectations by the moments of a Gaussian, and by the kernels of activations."""
-    steps, kernels = [], {}
+    steps: list[Step] = []
+    kernels: dict[Activation, None] = {}
     for a in averages(loss.expression, loss.blocks, activation_mean):
         if a.mean is not None:
             put = {**loss.on_paper, **_numbers(loss.blocks, a.x)}

@@ -19,16 +19,17 @@ import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.core.minimiser import Minimiser
+from flows.core.limit import Limit, find_limit
+from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width, work
 from flows.systems.own.features import TRUSTED, Frame, SoundState, feature_names, observe
-from flows.systems.own.limit import Limit, find_limit
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.reading import observe_exact
@@ -36,6 +37,9 @@ from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
 from symbolic.asymptotics.derive import point_of
+from symbolic.asymptotics.given import exact as fractions
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.language.lower import NoBall
 from symbolic.lemmas.activation_mean import activation_mean
@@ -383,6 +387,25 @@ class OwnSystem(System):
         y = self._flat(at)
         values = dict(zip(self.blocks, self._parts(y), strict=True))
         return Minimiser(y, point_of(self.expression, self.blocks, values))
+
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """Limit of the flow from an exact state on."""
+        if not state.exact:
+            raise NoLaw(
+                "the limit of the run is not looked for: its states are doubles; where the loss"
+                " allows for it, arithmetic='balls' keeps more digits"
+            )
+        nodes = self._nodes(state.x)
+        assert not isinstance(nodes, str)  # the state is exact
+        form = self._loss.form
+        point = Point(self._entries, fractions(form.plain), fractions(form.integrand), form.x, ())
+        return arrival(
+            balls(self._loss, nodes),
+            point,
+            from_doubles(state.digits),
+            max(float(state.energy[0]), t),
+            lambda entries: entries,
+        )
 
     def _parts(self, y: Array) -> list[Any]:
         return [part.tolist() for part in self.unpack(y).values()]

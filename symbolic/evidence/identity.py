@@ -7,6 +7,7 @@ could be compared, `OPEN` if not.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -170,7 +171,12 @@ def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
 
 def _entries(side: Any) -> list[sp.Expr]:
     entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side, strict=True)]
-    return [e.doit(integrals=False) for e in entries]
+    return [_evaluated(e) for e in entries]
+
+
+@functools.lru_cache(maxsize=1024)  # a side is that of a step, of its next one, and of its mutants
+def _evaluated(entry: sp.Expr) -> sp.Expr:
+    return entry.doit(integrals=False)
 
 
 def _definition(side: Any) -> Any:

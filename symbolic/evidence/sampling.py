@@ -2,7 +2,8 @@
 
 What SymPy cannot turn into a number by itself becomes concrete here: integer symbols take the
 values that the domain lists, sums are written out, entries of indexed objects, undefined functions
-and their derivatives become independent random reals, and non-commuting symbols random matrices.
+and their derivatives become independent random reals, norms random ones that are not negative, and
+non-commuting symbols random matrices.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from symbolic.language.lower import lower
+from symbolic.language.matrices import SquaredNorm
 
 __all__ = ["Counterexample", "Domain", "Relation", "instances", "sample"]
 
@@ -64,11 +66,11 @@ def instances(expressions: list[sp.Expr], domain: Domain) -> Iterator[list[sp.Ex
 
 
 def _stand_ins(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
-    """Symbols for derivatives, undefined functions and indexed entries, outermost first.
+    """Symbols for derivatives, functions, norms and indexed entries, outermost first.
 
     What depends on a variable of integration or summation is no constant and gets none.
     """
-    kinds = (sp.Subs, sp.Derivative, AppliedUndef, sp.Indexed)
+    kinds = (sp.Subs, sp.Derivative, AppliedUndef, SquaredNorm, sp.Indexed)
     free = set().union(*(e.free_symbols for e in entries))
     found = [
         a
@@ -76,7 +78,12 @@ def _stand_ins(entries: list[sp.Expr]) -> dict[sp.Expr, sp.Symbol]:
         for a in sorted(set().union(*(e.atoms(kind) for e in entries)), key=str)
         if a.free_symbols <= free
     ]
-    return {a: sp.Symbol(str(a), positive=a.is_positive, real=True) for a in found}
+    return {
+        a: sp.Symbol(
+            str(a), positive=a.is_positive, nonnegative=a.is_nonnegative or None, real=True
+        )
+        for a in found
+    }
 
 
 def _points(symbols: list[sp.Symbol], domain: Domain, random_points: int) -> list[list[Any]]:

@@ -13,8 +13,9 @@ from flint import arb
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
+from flows.core.limit import Balls
 from flows.systems.own.energy import units
-from flows.systems.own.exact import RELATIVE, Balls, to_double, value_of
+from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
 from flows.systems.own.loss import Loss, numeric
 

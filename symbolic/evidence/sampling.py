@@ -8,6 +8,7 @@ non-commuting symbols random matrices.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from sympy.core.function import AppliedUndef
 from symbolic.language.lower import lower
 from symbolic.language.matrices import SquaredNorm
 
-__all__ = ["Counterexample", "Domain", "Relation", "instances", "sample"]
+__all__ = ["Counterexample", "Domain", "Relation", "evaluated", "instances", "sample"]
 
 Domain = tuple[tuple[sp.Symbol, Any, Any], ...]
 Relation = Literal["==", "<=", ">="]
@@ -38,6 +39,14 @@ CORNERS = 32
 INSTANCES = 6
 MATRIX_SIZE = 3
 SEED = 20230210
+
+
+@functools.lru_cache(maxsize=4096)
+def evaluated(part: sp.Expr, integrals: bool = False) -> sp.Expr:
+    """``part.doit(integrals=integrals)``, once for a part that steps and their mutants share."""
+    if isinstance(part, sp.Add | sp.Mul | sp.Pow | sp.exp):
+        return part.func(*(evaluated(x, integrals) for x in part.args))
+    return part.doit(integrals=integrals)
 
 
 def instances(expressions: list[sp.Expr], domain: Domain) -> Iterator[list[sp.Expr]]:
@@ -60,7 +69,7 @@ def instances(expressions: list[sp.Expr], domain: Domain) -> Iterator[list[sp.Ex
     random.Random(SEED).shuffle(combinations)
     for values in combinations[:INSTANCES]:
         put = dict(zip(integers, values, strict=True))
-        concrete = [e.subs(put).doit(integrals=False) if put else e for e in expressions]
+        concrete = [evaluated(e.subs(put)) if put else e for e in expressions]
         stand_ins = _stand_ins(concrete)
         yield [e.xreplace(stand_ins) for e in concrete]
 

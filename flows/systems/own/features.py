@@ -125,8 +125,9 @@ class Errors:
        (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, 0.1) \epsilon_k), \qquad
        r_k = \min(h_k, b_k^T H b_k)
 
+    (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
     with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
-    taken to decay by the smaller rate, what grows beside a saddle to grow by the larger one, and
+    taken to decay by the smaller rate, what grows beside a saddle by the integral, and
     what each step leaves anew to fall with the energy of a chart at most. An axis that turns takes
     errors of others with it, which its own curvature damps.
 
@@ -152,8 +153,13 @@ class Errors:
         """Return eigenvalues and axes of a later Hessian, and the errors there."""
         h, axes = axes_of(hessian)
         passed = since - self.since
-        rate = np.minimum(self.curvature, np.sum(self.axes * (hessian @ self.axes), axis=0))
-        grows = np.minimum(-rate * passed, MOST_GROWTH)
+        now = np.sum(self.axes * (hessian @ self.axes), axis=0)
+        rate = np.minimum(self.curvature, now)
+        # Integral of a curvature that changes linearly in log-time.
+        length = np.log(since / self.since)
+        late = since - passed / length if length > 0 else 0.0
+        mean = self.curvature * passed + (now - self.curvature) * late
+        grows = np.minimum(-np.where(rate < 0, mean, rate * passed), MOST_GROWTH)
         change = np.exp(grows)
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)

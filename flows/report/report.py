@@ -22,7 +22,19 @@ from flows.report import html
 from flows.report.case import Case
 from flows.report.cases import registry
 from flows.report.paper import FORMATS
-from flows.report.parts import Derived, Drawing, Part, Picture, Shown, derived, make, parts, shown
+from flows.report.parts import (
+    Derived,
+    Drawing,
+    Part,
+    Picture,
+    Shown,
+    derived,
+    jobs,
+    make,
+    make_all,
+    parts,
+    shown,
+)
 from flows.systems.registry import SYSTEMS
 
 __all__ = ["Page", "page", "write"]
@@ -117,22 +129,24 @@ def write(
     paths = {stem: folder / f"{stem}.html" for stem in (*chosen, "index")}
     for path in paths.values():
         check_output(str(path), force)
-    todo = [part for name in chosen for part in parts(name)]
+    todo = jobs(chosen)
     made: dict[Part, Any] = {}
     pages: dict[str, Page] = {}
     count = min(os.cpu_count() or 1 if workers is None else workers, len(todo))
-    with part_bar(progress, len(todo)) as advance:
-        for k, result in finished(make, [(part, folder, tuple(figures)) for part in todo], count):
+    with part_bar(progress, sum(map(len, todo))) as advance:
+        arguments = [(job, folder, tuple(figures)) for job in todo]
+        for k, result in finished(make_all, arguments, count):
             if isinstance(result, BaseException):
                 raise result
-            part = todo[k]
-            made[part] = result
-            advance(str(part))
-            own = [one for one in todo if one.system == part.system]
+            for part, piece in zip(todo[k], result, strict=True):
+                made[part] = piece
+                advance(str(part))
+            name = todo[k][0].system
+            own = parts(name)
             if all(one in made for one in own):
-                pages[part.system] = _assembled(part.system, [made[one] for one in own])
-                html.write_page(paths[part.system], pages[part.system].text)
-                announce(paths[part.system])
+                pages[name] = _assembled(name, [made[one] for one in own])
+                html.write_page(paths[name], pages[name].text)
+                announce(paths[name])
     html.write_page(paths["index"], html.render("index.html", pages=[pages[x] for x in chosen]))
     announce(paths["index"])
     return list(paths.values())

@@ -228,7 +228,8 @@ def quick(monkeypatch):
         2,
     )
     monkeypatch.setattr(report, "parts", lambda name: [report.Part(name, "run")])
-    monkeypatch.setattr(report, "make", lambda part, folder, figures: part)
+    monkeypatch.setattr(report, "jobs", lambda names: [(report.Part(x, "run"),) for x in names])
+    monkeypatch.setattr(report, "make_all", lambda job, folder, figures: list(job))
     monkeypatch.setattr(report, "_assembled", lambda name, parts: made)
 
 
@@ -310,6 +311,19 @@ def test_parts_can_be_sent_between_processes():
     own = parts.parts("relu_neuron")
     count = len(registry.portraits("relu_neuron")) + len(registry.cases("relu_neuron"))
     assert len(set(own)) == len(own) == 1 + count
+
+
+def test_jobs_are_all_parts_once_the_first_page_first_and_kernels_are_shared():
+    names = list(registry.CASES)
+    found = parts.jobs(names)
+    everything = [part for job in found for part in job]
+    assert sorted(map(str, everything)) == sorted(str(p) for n in names for p in parts.parts(n))
+    assert found[0] == (parts.Part("relu_neuron", "derivation"),)
+    for name in parts.COMPILED:
+        (job,) = (job for job in found if len(job) > 1 and job[0].system == name)
+        assert {part.kind for part in job} == {"portrait", "run"}
+    alone = parts.jobs(["gmm_em"])
+    assert {len(job) for job in alone} == {1} and len(alone) == len(parts.parts("gmm_em"))
 
 
 def test_a_page_begins_with_problem_result_and_findings_and_then_decides(page):

@@ -19,7 +19,7 @@ from flows.core.files import check_output
 from flows.core.progress import part_bar
 from flows.ensembles.workers import finished
 from flows.report import html
-from flows.report.case import Case
+from flows.report.case import Case, Story
 from flows.report.cases import registry
 from flows.report.paper import FORMATS
 from flows.report.parts import (
@@ -35,7 +35,6 @@ from flows.report.parts import (
     parts,
     shown,
 )
-from flows.systems.registry import SYSTEMS
 
 __all__ = ["Page", "page", "write"]
 
@@ -48,8 +47,8 @@ class Page:
     ----------
     name : str
         The system.
-    about : str
-        The system in one line.
+    story : Story
+        What it tells before its verdicts.
     text : str
         The page as HTML.
     papers : tuple of str
@@ -63,7 +62,7 @@ class Page:
     """
 
     name: str
-    about: str
+    story: Story
     text: str
     papers: tuple[str, ...]
     picture: str
@@ -182,7 +181,7 @@ def page(
 def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     """Put the parts of a page together."""
     claims = potentials.claims(name)
-    about = _about(SYSTEMS[name])
+    story = registry.story(name)
     papers = tuple(
         dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
     )
@@ -191,7 +190,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     text = html.render(
         "report.html",
         name=name,
-        story=registry.story(name),
+        story=story,
         papers=papers,
         claims=claims,
         marks=potentials.marks(name),
@@ -206,7 +205,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     verdicts = _counted([verdict for run in runs for verdict in run.of.values()])
     return Page(
         name,
-        about,
+        story,
         text,
         papers,
         first.image,
@@ -220,8 +219,3 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
 def _counted(verdicts: list[str]) -> dict[str, int]:
     """Verdicts by outcome, in the order of their signs."""
     return {level: verdicts.count(level) for level in html.SIGNS if level in verdicts}
-
-
-def _about(system: type) -> str:
-    """First line of a system's documentation, as plain text."""
-    return (system.__doc__ or "").strip().splitlines()[0].replace("`", "").strip()

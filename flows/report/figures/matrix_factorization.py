@@ -254,5 +254,7 @@ def _name_stages(axes: Axes, marks: Sequence[float]) -> None:
     ends = np.clip([0.0, *marks, np.inf], low, high)
     for name, begin, end in zip(STAGES, ends, ends[1:], strict=False):
         if end > begin:
-            middle = to_axes.transform([(begin, 1.0), (end, 1.0)])[:, 0].mean()
-            axes.text(middle, 1.02, name, ha="center", fontsize=8, transform=axes.transAxes)
+            left, right = to_axes.transform([(begin, 1.0), (end, 1.0)])[:, 0]
+            # The first name begins with its stage: centred, it could run into the axis.
+            place, side = (left, "left") if begin == low else ((left + right) / 2, "center")
+            axes.text(place, 1.02, name, ha=side, fontsize=8, transform=axes.transAxes)

@@ -18,6 +18,7 @@ from flows.report.cases import registry
 from flows.report.figure import loss_figure
 from flows.report.figures import gmm_em
 from flows.report.formulas import prose
+from flows.report.headings import HEADINGS
 from symbolic.evidence.derivation import distinct
 
 LARGEST = 5e6  # bytes of a page that opens at once on a phone
@@ -218,7 +219,7 @@ def quick(monkeypatch):
     """Pages without content: what is tested here is where they go."""
     made = report.Page(
         "relu_neuron",
-        "neurons",
+        registry.story("relu_neuron"),
         "<!DOCTYPE html>",
         ("a paper",),
         "data:,",
@@ -244,6 +245,9 @@ def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
     assert Reader(text).links == ["#main", "relu_neuron.html"]
     for word in (
         "a paper",
+        registry.story("relu_neuron").title,
+        "has the limit",
+        "VIOLATED</dt>",
         "96 PROVED",
         "3 HOLDS",
         "1 VIOLATED",
@@ -348,6 +352,21 @@ def test_hypotheses_are_said_in_words(page):
     table = page.partition('<table class="hypotheses">')[2].partition("</table>")[0]
     assert "d = 2, not ≥ log(100 n)" in table and "<td>met</td>" in table
     assert "needed</th>" not in table
+
+
+def test_every_derivation_has_a_heading_and_every_heading_a_derivation():
+    names = [d.name for system in potentials.SYSTEMS for d in symbolic.derive(system).derivations]
+    assert sorted(names) == sorted(HEADINGS)
+
+
+def test_a_wide_bracket_is_cut_before_its_terms_and_both_sides_are_of_one_size():
+    formula = (
+        r"y = \frac{1}{2} \left(\sum_{i} \max(0, w_i \cdot x) - \max(0, v \cdot x)\right)^2 z u"
+    )
+    found = html.pieces(formula)
+    assert found[2] == r"{} - \max(0, v \cdot x)\Bigr)^2 z" and len(found) == 3
+    assert found[1].count(r"\Bigl(") == 1
+    assert html.pieces(r"y = \left(a - b\right)^2") == ["y", r" = \left(a - b\right)^2"]
 
 
 def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():

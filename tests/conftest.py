@@ -1,10 +1,12 @@
-"""Common to all tests: figures are drawn without a display; a command runs in the process."""
+"""Common to all tests: no display, one thread of BLAS; a command runs in the process."""
 
 import os
 
 import pytest
 
 os.environ["MPLBACKEND"] = "Agg"
+# Before NumPy is imported. Matrices are small here, and threads that wait for work take a core.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Documentation: public names are explained and listed, pages build without a warning."""
 
+import functools
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -73,8 +75,35 @@ def test_what_is_not_documented_is_seen():
     assert lacking(Empty) == ["docstring"]
 
 
+EXAMPLES = sorted((ROOT / "docs" / "gallery").glob("*.md"))
+GUIDES = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "howto").glob("*.md"))
+PLAYED = [path for path in EXAMPLES + GUIDES if "\n>>> " in path.read_text()]
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def drawn(tmp_path_factory):
+    """Run the lines of a page, once; their figure is kept for the site."""
+    import generate
+
+    folder = tmp_path_factory.mktemp("drawn")
+
+    @functools.cache
+    def figure(path):
+        target = folder / f"{path.stem}.svg"
+        generate.draw(path, target)
+        return target
+
+    return figure
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("path", PLAYED, ids=lambda path: path.stem)
+def test_the_lines_of_a_page_print_what_it_says(drawn, path):
+    drawn(path)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, drawn):
     """The built pages; a warning is an error."""
     if find_spec("sphinx") is None:
         pytest.skip("the documentation's tools are not installed")
@@ -82,11 +111,13 @@ def site(tmp_path_factory):
     # A copy: pages are generated beside the written ones, where another build may be at work.
     shutil.copytree(ROOT / "docs", out / "docs", ignore=shutil.ignore_patterns(*GENERATED))
     (out / "notebooks").symlink_to(ROOT / "notebooks")
+    (figures,) = {drawn(path).parent for path in PLAYED}
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", out / "docs", out / "html"],
         capture_output=True,
         text=True,
         cwd=ROOT,
+        env=os.environ | {"FIGURES_DRAWN": str(figures)},
     )
     assert done.returncode == 0, done.stderr
     return out / "html"
@@ -113,9 +144,6 @@ def test_the_notebooks_and_the_gallery_are_there_with_their_figures(site):
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         assert f"notebooks/{path.stem}.html" in gallery
         assert "<img" in (site / "generated" / "notebooks" / f"{path.stem}.html").read_text()
-
-
-EXAMPLES = sorted((ROOT / "docs" / "gallery").glob("*.md"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -144,17 +144,22 @@ def remainder(flow: BallFlow, p: Approximant, rho: float) -> Ball:
 
 def best_ellipse(flow: BallFlow, p: Approximant) -> tuple[float, Ball]:
     """Ellipse of the smallest remainder, infinity if the field is not analytic on any."""
-    best = 1.0, arb.pos_inf()
+    falling: list[tuple[float, Ball]] = []
     for rho in ELLIPSES:
         try:
             bound = remainder(flow, p, rho)
-            remainder(flow, p, CLEARANCE * rho)
         except Singular:
             break  # so it is on larger ones
-        if bound > best[1]:
+        if falling and bound > falling[-1][1]:
             break
-        best = rho, bound
-    return best
+        falling.append((rho, bound))
+    for rho, bound in reversed(falling):
+        try:
+            remainder(flow, p, CLEARANCE * rho)
+        except Singular:
+            continue
+        return rho, bound
+    return 1.0, arb.pos_inf()
 
 
 def boxes(rows: Sequence[Row], parts: int, bits: int, radius: Ball) -> list[list[Ball]]:

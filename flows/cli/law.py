@@ -15,6 +15,7 @@ from flows.systems.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from flows.runs.late_law import LateLaw
+    from flows.runs.law_bounds import Bound
 
 # Options that say nothing about a minimiser.
 OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
@@ -30,7 +31,8 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 @click.option(
     "--confined",
     is_flag=True,
-    help="The law on the cone of conserved quantities, such as balanced layers.",
+    help="The law on the cone of conserved quantities, such as balanced layers, also where other"
+    " directions leave it. Of a run this is decided by itself.",
 )
 @flow_options
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
@@ -79,7 +81,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
             raise InputError("--at does not apply to a result file; leave it out")
         from flows.runs.trajectory import load
 
-        return late_time_law(load(subject), confined=confined)
+        return late_time_law(load(subject), confined=confined or None)
     for name in given(options):
         if name in OF_RUNS:
             raise InputError(
@@ -89,6 +91,13 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
     check_given(subject, options)
     system, where = SYSTEMS[subject].from_options({**options, "initial": at})
     return late_time_law(system, None if at is None else where, confined=confined or None)
+
+
+def _in_n(bound: Bound) -> str:
+    """Power of n that a bound states, and that of the law for equal shares."""
+    if bound.n_claimed is None:
+        return ""
+    return f"n^{bound.n_claimed}, law n^{bound.n_derived}"
 
 
 def _show(found: LateLaw) -> None:
@@ -113,9 +122,10 @@ def _show(found: LateLaw) -> None:
     ]
     if bounds := found.bounds():
         said = [
-            (b.claim, b.outcome, f"t^{b.slack}" if b.slack else "", str(b.source)) for b in bounds
+            (b.claim, b.outcome, f"t^{b.slack}" if b.slack else "", _in_n(b), str(b.source))
+            for b in bounds
         ]
-        tables.append(output.table(("theorem", "by the law", "room", "source"), said))
+        tables.append(output.table(("theorem", "by the law", "room", "in n", "source"), said))
     if found.derivation is not None:
         tables.append(["", *derivation_lines(found.derivation)])
     output.show(*tables)

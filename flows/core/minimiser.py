@@ -58,10 +58,13 @@ class Approach:
         The minimiser, in the user's parameters.
     deviation : ndarray, shape (N,)
         State less minimiser, in the entries of the minimiser's point.
+    minimiser : Minimiser or None
+        The same, where it is known better than by `where`.
     """
 
     where: NDArray[Any]
     deviation: Array
+    minimiser: Minimiser | None = None
 
 
 @dataclass(frozen=True)

@@ -300,8 +300,14 @@ class System(abc.ABC):
         """How a run goes to infinity; None where it does not."""
         return None
 
-    def approach(self, frame: Any, state: Any) -> Approach | None:
-        """Minimiser that a run is near to, and by how much it is off; None where not known."""
+    def approach(self, frame: Any, state: Any, t: float) -> Approach | None:
+        """Minimiser that a run is near to at a time, by how much it is off; None where not known.
+
+        Raises
+        ------
+        NoLaw
+            Where the run is near to none.
+        """
         return None
 
     @abc.abstractmethod

@@ -6,6 +6,7 @@ import os
 import tempfile
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from flows.core.card import described
 from flows.core.errors import InputError
@@ -13,6 +14,8 @@ from flows.core.files import checked_path
 from flows.report import html
 from flows.report.run_page import run_values
 from flows.runs.trajectory import Trajectory
+from flows.systems.own.system import OwnSystem
+from symbolic.evidence.derivation import counted
 
 __all__ = ["inspect"]
 
@@ -49,7 +52,8 @@ def inspect(
 
     Notes
     -----
-    ``popflow inspect`` serves the same for runs that one chooses in a form.
+    The page of a run of an own system of at most 40 entries ends with its derivation, each step
+    with its evidence. ``popflow inspect`` serves the same for runs that one chooses in a form.
     """
     if not isinstance(run, Trajectory):
         raise InputError(f"inspect shows a run, got {run!r:.60}; make one with flows.integrate")
@@ -61,6 +65,8 @@ def inspect(
             raise InputError(f"{path} exists; choose another name or force the overwrite")
     title = f"Run of {described(run.parameters)}"
     values = run_values(run)
+    if isinstance(run.system, OwnSystem):
+        values |= _derivation(run.system)
     html.write_page(
         path,
         html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values),
@@ -68,3 +74,12 @@ def inspect(
     if browser:
         webbrowser.open(path.resolve().as_uri())
     return path
+
+
+def _derivation(system: OwnSystem) -> dict[str, Any]:
+    """Values of ``templates/derivation.html``; none where there are too many entries to read."""
+    try:
+        document = system.derive().verify()
+    except InputError:
+        return {}
+    return {"derivations": document.derivations, "counted": counted(document.steps)}

@@ -26,6 +26,7 @@ from flows.runs.leading_flow import Course, follow
 from flows.runs.rates import FLOOR
 from flows.runs.regime import late_regime
 from flows.runs.trajectory import Trajectory
+from symbolic.asymptotics.decimals import in_decimals, law_in_decimals
 from symbolic.asymptotics.derive import law_at
 from symbolic.asymptotics.escape import escape_law
 from symbolic.asymptotics.law import LateTimeLaw, Law
@@ -40,6 +41,11 @@ CRITICAL = 1e-9
 KERNEL = 1e-9
 # A rate at the end of a run is that of its law to this.
 RATE = 1e-3
+# The loss at the end of a run in a valley is that of the valley's law to this.
+VALLEY = 0.1
+# A run is on a cone if by its conserved quantities it stays for so many times its time.
+AWAY = 10.0
+EARLY = "the run has not reached its late regime"
 # Closed forms with more characters are digits, not formulas.
 READABLE = 60
 # Part of a run's time before which it is followed for when its law begins.
@@ -69,10 +75,10 @@ def late_time_law(
         layers. Without it the system's own family is used where one point serves.
     confined : bool, optional
         The law on the invariant cone of conserved quantities, see `symbolic.late_time_law`: for
-        layers that fail to factorise, without a balancing term. Of a run it is
-        not decided by itself.
+        layers that fail to factorise, without a balancing term. A run that arrives is on it, so
+        of a run it is decided by itself.
     valleys : bool, optional
-        Follow zeros of the leading form, see `symbolic.late_time_law`; not for a run.
+        Follow zeros of the leading form, see `symbolic.late_time_law`.
     log_terms : bool
         Whether the next term of a power law is derived too, which takes a third of the time.
 
@@ -105,7 +111,7 @@ def late_time_law(
             raise InputError(
                 "at: expected none beside a run, whose minimiser is read off; leave it"
             )
-        return _of_run(subject, bool(confined), log_terms)
+        return _of_run(subject, confined, valleys, log_terms)
     if not isinstance(subject, System):
         raise InputError(f"expected a system or a run, got {type(subject).__name__}")
     try:
@@ -122,9 +128,12 @@ def _at(
     confined: bool | None,
     valleys: bool | None,
     log_terms: bool,
+    arrives: bool = False,
 ) -> LateLaw:
     if minimiser.point is None:
         derived = _numerical(system, minimiser)
+    elif in_decimals(minimiser.point):
+        derived = law_in_decimals(minimiser.point)
     else:
         derived = law_at(
             minimiser.point,
@@ -132,6 +141,7 @@ def _at(
             valleys=valleys,
             symmetries=minimiser.symmetries,
             log_terms=log_terms,
+            arrives=arrives,
         )
         derived = _in_units(derived, minimiser)
     return LateLaw(
@@ -208,7 +218,9 @@ def _numerical(system: System, minimiser: Minimiser) -> LateTimeLaw:
     return LateTimeLaw((law,), limit=limit, kernel=kernel, notes=notes)
 
 
-def _of_run(run: Trajectory, confined: bool, log_terms: bool) -> LateLaw:
+def _of_run(
+    run: Trajectory, confined: bool | None, valleys: bool | None, log_terms: bool
+) -> LateLaw:
     """Law at the minimiser that a run is near to, and which of several it is."""
     system, regime = run.system, late_regime(run)
 
@@ -216,49 +228,73 @@ def _of_run(run: Trajectory, confined: bool, log_terms: bool) -> LateLaw:
         place = run.state_at(-1) if where is None else where
         return LateLaw(system.name, system.parameters, place, LateTimeLaw((), reason))
 
-    last = run.states.at(-1)
+    last, end = run.states.at(-1), float(run.t[-1])
     if (gone := system.escape(run.frame, last)) is not None:
         return _escaping(system, run.state_at(-1), gone)
-    try:
-        approach = system.approach(run.frame, last)
-    except NoLaw as reason:
-        return refused(str(reason))
-    if approach is None:
-        return refused(f"the minimiser of a run of {system.name} is not read off; give it with at")
     # An exponential fall looks the same before a slower tail: the law at the limit says if one can
     # follow.
     if not regime.begun and "exponentially" not in regime.reason:
-        return refused(f"the run has not reached its late regime: {regime.reason}")
+        return refused(f"{EARLY}: {regime.reason}")
     try:
-        minimiser = system.minimiser(approach.where)
+        approach = system.approach(run.frame, last, end)
+        if approach is None:
+            return refused(
+                f"the minimiser of a run of {system.name} is not read off; give it with at"
+            )
+        minimiser = approach.minimiser or system.minimiser(approach.where)
     except NoLaw as reason:
-        return refused(str(reason), approach.where)
-    found = _readable(_at(system, minimiser, confined, False, log_terms))
-    law, end = found.derived, float(run.t[-1])
-    if law.laws and law.form is None:
-        rate, measured = law.laws[0].rate or math.nan, -_rate(run)
+        return refused(str(reason) if regime.begun else f"{EARLY}: {regime.reason}")
+    found = _readable(_at(system, minimiser, confined, valleys, log_terms, arrives=True))
+    law = found.derived
+    if not law.laws:
+        return found
+    if law.laws[0].kind == "exponential":
+        rate, measured = law.laws[0].rate or math.nan, -_rate(run, float(law.limit or 0))
         if abs(measured - rate) <= RATE * rate:
             return replace(found, since=end / 2)
         return refused(
-            f"the run has not reached its late regime: the loss falls with the rate {measured:.4g},"
-            f" in the end it will be {rate:.4g}"
+            f"{EARLY}: the loss falls with the rate {measured:.4g}, in the end it will be"
+            f" {rate:.4g}"
         )
-    if not law.laws:
-        return found
     if not regime.begun:
-        return refused(f"the run has not reached its late regime: {regime.reason}")
+        return refused(f"{EARLY}: {regime.reason}")
+    if not all(one.direction for one in law.laws):
+        return _in_valley(found, run)
     clock = float(minimiser.time_unit)
     course = follow(law, approach.deviation, clock * end)
+    if course is not None and course.leaves < clock * end * AWAY:
+        return refused(
+            f"{EARLY}: it passes beside a saddle, by conserved quantities that are not zero, and"
+            f" will have left by t = {course.leaves / clock:.3g}"
+        )
     # The law's own corrections, log t/t, are small from SINCE on; those of the direction and of the
     # origin of time are seen by following an earlier state.
     early = int(np.searchsorted(run.t, max(regime.since, end * EARLIER)))
+    time = float(run.t[early])
     try:
-        before = system.approach(run.frame, run.states.at(early))
+        before = system.approach(run.frame, run.states.at(early), time)
     except NoLaw:  # then the run was still far away
         before = None
-    earlier = follow(law, before.deviation, clock * float(run.t[early])) if before else None
+    earlier = follow(law, before.deviation, clock * time) if before else None
     since = math.inf if earlier is None else max(SINCE, earlier.since / clock)
     return replace(_on_course(found, course, clock, end), since=since)
+
+
+def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
+    """Law of the valley that the run's loss shows, of several with their own powers of time."""
+    law, end = found.derived, float(run.t[-1])
+    excess = float(run["loss"][-1]) - float(law.limit or 0)
+    off = [
+        abs(end ** float(one.exponent or 0) * excess / one.constant - 1)
+        if one.constant
+        else math.inf
+        for one in law.laws
+    ]
+    best = int(np.argmin(off))
+    if off[best] > VALLEY:
+        note = "the run's loss is that of none of these valleys yet, so its law is not chosen"
+        return replace(found, notes=(*found.notes, note))
+    return replace(found, derived=replace(law, chosen=best, laws=_seen(law.laws, best)))
 
 
 def _seen(laws: tuple[Law, ...], chosen: int | None) -> tuple[Law, ...]:
@@ -279,12 +315,13 @@ def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
     return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
 
 
-def _rate(run: Trajectory) -> float:
-    """Rate of the loss at the end of a run."""
-    known = np.flatnonzero(run.quantities["loss"] > FLOOR)
+def _rate(run: Trajectory, limit: float) -> float:
+    """Rate of the loss above its limit at the end of a run."""
+    above = np.array(run["loss"] if limit == 0 else run["excess"])
+    known = np.flatnonzero(above > FLOOR)
     if not len(known):
         return math.nan
-    return float(run.quantities["loss_dot"][known[-1]] / run.quantities["loss"][known[-1]])
+    return float(run.quantities["loss_dot"][known[-1]] / above[known[-1]])
 
 
 def _readable(found: LateLaw) -> LateLaw:
@@ -316,6 +353,11 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
         notes.append(
             f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form, by"
             f" {course.gap:.2g} in its value; it will have left by t = {arrives:.3g}"
+        )
+    if course.leaves < math.inf:
+        notes.append(
+            "the run keeps the cone while its conserved quantities are zero; to its digits they are"
+            f" until t = {course.leaves / clock:.1g}"
         )
     return replace(
         found,

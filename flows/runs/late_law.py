@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import plain
 from flows.core.errors import InputError
-from flows.runs.law_bounds import JUDGED, Bound, judged
+from flows.runs.law_bounds import IN_N, JUDGED, Bound, judged
 from potentials import claims as stated
 from potentials.claim import (
     EXPONENT,
@@ -188,7 +188,7 @@ class LateLaw:
             about = JUDGED.get(self.system, ())
             claims = [c for c in stated(self.system) if c.id in about] if about else []
         (exponent,) = exponents
-        return judged(2 * exponent / (exponent - 1), claims)
+        return judged(2 * exponent / (exponent - 1), claims, IN_N.get(self.system))
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `popflow law --json` prints."""

@@ -2,6 +2,9 @@
 
 Each quantity of a claim falls like a known power of time once the law holds. So does each side, and
 an open constant goes on serving if and only if the sides are ordered as the claim says.
+
+For `n` equal neurons or weights, what the start was and `d` being fixed, the constant of the law is
+a power of `n`, and a bound on the loss states one too.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from typing import Any
 import sympy as sp
 
 from potentials.claim import Claim, Comparison
-from potentials.notation import CONSTANTS, FROZEN
+from potentials.notation import CONSTANTS, FROZEN, symbol
 from potentials.source import Source
 
-__all__ = ["JUDGED", "Bound", "judged", "orders"]
+__all__ = ["IN_N", "JUDGED", "Bound", "judged", "orders"]
 
 #: Claims about the regime of the law; others are about starts from which another one is reached.
 JUDGED: Mapping[str, tuple[str, ...]] = {
@@ -27,6 +30,14 @@ JUDGED: Mapping[str, tuple[str, ...]] = {
     ),
     "gmm_em": ("loss_upper", "fisher_lower", "gradient_lower", "loss_quadratic", "sublinear"),
     "score_matching": ("large_noise", "small_init"),
+}
+#: Power of `n` of the law's constant. ReLU neurons of shares 1/n: a simplex of k of them, with the
+#: others in its centre, has ell = n (sqrt(2) k/sqrt(k-1) - sqrt(k))/(6 pi), least for k = 4.
+#: Mixtures of weights 1/n: r n^2/16, r = min(d, n - 1), and score matching a quarter of it.
+IN_N: Mapping[str, Fraction] = {
+    "relu_neuron": Fraction(-2),
+    "gmm_em": Fraction(2),
+    "score_matching": Fraction(2),
 }
 #: Quantities of the size of the slow variables, and those of the size of the loss.
 SLOW = ("pairwise_distance", "max_norm", "z_max", "angle_max", "zeta")
@@ -55,6 +66,9 @@ class Bound:
         Of the claim.
     claimed, derived : Fraction
         Exponents of time of the bound, and of what it bounds once the law holds.
+    n_claimed, n_derived : Fraction or None
+        Powers of `n` of a bound on the loss alone, and of the law's constant; None where the bound
+        is about other quantities.
     """
 
     claim: str
@@ -63,6 +77,18 @@ class Bound:
     source: Source
     claimed: Fraction
     derived: Fraction
+    n_claimed: Fraction | None = None
+    n_derived: Fraction | None = None
+
+    @property
+    def n_slack(self) -> Fraction | None:
+        """By which power of `n` the bound is loose, if it is; None where that is not known.
+
+        An upper bound claims a larger power than the law has, a lower one a smaller power.
+        """
+        if self.n_claimed is None or self.n_derived is None:
+            return None
+        return abs(self.n_claimed - self.n_derived)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""
@@ -73,6 +99,8 @@ class Bound:
             "claimed": str(self.claimed),
             "derived": str(self.derived),
             "source": str(self.source),
+            "n_claimed": None if self.n_claimed is None else str(self.n_claimed),
+            "n_derived": None if self.n_derived is None else str(self.n_derived),
         }
 
 
@@ -85,7 +113,9 @@ def orders(degree: sp.Rational) -> dict[str, Fraction]:
     return {**known, "gradient_norm": (loss - 1) / 2, "t": Fraction(1)}
 
 
-def judged(degree: sp.Rational, claims: Sequence[Claim]) -> tuple[Bound, ...]:
+def judged(
+    degree: sp.Rational, claims: Sequence[Claim], in_n: Fraction | None = None
+) -> tuple[Bound, ...]:
     """Judge claims by the powers of time of a law; a constant that they state is not compared.
 
     Parameters
@@ -94,6 +124,8 @@ def judged(degree: sp.Rational, claims: Sequence[Claim]) -> tuple[Bound, ...]:
         Of the leading form, which fixes the exponents.
     claims : sequence of Claim
         Those with other quantities than `orders` knows are left out.
+    in_n : Fraction, optional
+        Power of `n` of the law's constant.
 
     Returns
     -------
@@ -106,14 +138,37 @@ def judged(degree: sp.Rational, claims: Sequence[Claim]) -> tuple[Bound, ...]:
         if slacks and None not in slacks:
             slack, claimed, derived = min(s for s in slacks if s is not None)
             outcome = "tight" if slack == 0 else "loose" if slack > 0 else "REFUTED"
-            found.append(Bound(claim.id, outcome, slack, claim.source, claimed, derived))
+            n_claimed = None if in_n is None else _power_of_n(claim, known, in_n)
+            n_derived = None if n_claimed is None else in_n
+            powers = n_claimed, n_derived
+            found.append(Bound(claim.id, outcome, slack, claim.source, claimed, derived, *powers))
     return tuple(found)
+
+
+def _power_of_n(claim: Claim, known: Mapping[str, Fraction], in_n: Fraction) -> Fraction | None:
+    """Power of `n` that a bound states for the loss; None of another bound, or of a refuted one."""
+    for c in claim.comparisons:
+        if not _decided(c, known) or c.relation not in ("<=", ">="):
+            continue
+        moving = {s.name for s in (c.lhs - c.rhs).free_symbols if _moves(s.name)}
+        if not moving <= {"loss", "t"} or symbol("loss") in c.rhs.free_symbols:
+            return None
+        powers: dict[str, Any] = {"n": 1, "loss": in_n, "weight_min": -1}
+        late = {symbol("t"): sp.Integer(1000)}  # other times and numbers are of order one
+        left, right = (_slope(side.xreplace(late), powers) for side in (c.lhs, c.rhs))
+        small = _slope(c.lhs, {"loss": -1})
+        if left is None or right is None or not small:
+            return None
+        each = -small  # lhs ~ loss^each, so that the bound states n^(in_n + room/each) for the loss
+        room = right - left
+        return in_n + room / each if room * (1 if c.relation == "<=" else -1) >= 0 else None
+    return None
 
 
 def _decided(c: Comparison, known: Mapping[str, Fraction]) -> bool:
     """Whether a comparison is an inequality about later times and known quantities."""
     names = {s.name for s in (c.lhs - c.rhs).free_symbols}
-    moving = {n for n in names if n not in CONSTANTS and not n.endswith(tuple(FROZEN))}
+    moving = {n for n in names if _moves(n)}
     return c.relation != "==" and bool(moving) and moving <= set(known)
 
 
@@ -125,8 +180,17 @@ def _slack(c: Comparison, known: Mapping[str, Fraction]) -> tuple[Fraction, ...]
     return (right - left if c.relation == "<=" else left - right), right, left
 
 
+def _moves(name: str) -> bool:
+    return name not in CONSTANTS and not name.endswith(tuple(FROZEN))
+
+
 def _order(side: sp.Expr, known: Mapping[str, Fraction]) -> Fraction | None:
     """Exponent of a side as a function of time, between two late times."""
+    return _slope(side, known)
+
+
+def _slope(side: sp.Expr, known: Mapping[str, Any]) -> Fraction | None:
+    """Exponent of a side as a function of what has these exponents itself."""
     logs = []
     for decade in (EARLY, LATE):
         values = {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from symbolic.asymptotics.law import LateTimeLaw
-from symbolic.asymptotics.sphere import form_of
+from symbolic.asymptotics.sphere import Form, form_of
 
 __all__ = ["Course", "follow"]
 
@@ -46,6 +46,9 @@ class Course:
         Time by which the gap is below 1e-3.
     since : float
         Time from which the loss is within 5e-5 of its law.
+    leaves : float
+        Time by which conserved quantities that are not quite zero make the run leave its cone;
+        infinite where there is no cone.
     """
 
     value: float
@@ -53,6 +56,7 @@ class Course:
     gap: float
     arrives: float
     since: float
+    leaves: float = math.inf
 
 
 def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
@@ -82,18 +86,21 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         return None
     p = float(law.degree or 0)
     names = tuple(sp.Symbol(f"z{k + 1}", real=True) for k in range(slow.shape[1]))
-    form = form_of(law.form, names, p, law.metric, ())
+    form = form_of(law.form, names, p, law.metric, law.cone)
     inverse = np.linalg.inv(metric)
 
     def field(_: float, state: Array) -> Array:
-        omega, log_u = state[:-1], state[-1]
-        omega = omega / np.sqrt(omega @ metric @ omega)
+        log_u = state[-1]
+        # Off the cone of conserved quantities, rounding would grow.
+        omega = form.on_cone(state[:-1])
         value, slope = form.value(omega)
         u = math.exp(min(log_u, 700.0))
         turn = inverse @ slope - p * value * omega
         return np.concatenate([-u * turn, [1 - p * (p - 2) * value * u]])
 
-    start = np.concatenate([z / length, [math.log(time) + (p - 2) * math.log(length)]])
+    start = np.concatenate(
+        [form.on_cone(z / length), [math.log(time) + (p - 2) * math.log(length)]]
+    )
     decades = np.linspace(0, DECADES * math.log(10), 2000)
     found = solve_ivp(
         field, (0, decades[-1]), start, "LSODA", t_eval=decades, rtol=1e-9, atol=1e-12
@@ -101,9 +108,9 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
     if not found.success:
         return None
     omegas = found.y[:-1].T
-    values = np.array([form.value(form.normalised(w))[0] for w in omegas])
+    values = np.array([form.value(form.on_cone(w))[0] for w in omegas])
     log_u = found.y[-1]
-    end = float(form.value(form.descended(form.normalised(omegas[-1])))[0])
+    end = float(form.value(form.descended(omegas[-1]))[0])
     if not (values > 0).all() or end <= 0:
         return None
     # L = ell rho^p, against C t^(-p/(p-2)) with the value at the end.
@@ -118,7 +125,17 @@ def follow(law: LateTimeLaw, deviation: Array, time: float) -> Course | None:
         float(gaps[0]),
         _last(times, np.abs(gaps) > ARRIVED),
         _last(times, np.abs(scaled / limit - 1) > CLOSE),
+        _leaves(form, z, time),
     )
+
+
+def _leaves(form: Form, z: Array, time: float) -> float:
+    """When the slow variables are as small as their conserved quantities: z falls, they do not."""
+    sizes = [np.abs(np.linalg.eigvalsh(q)).max() for q in form.cone]
+    off = [abs(z @ q @ z) / s for q, s in zip(form.cone, sizes, strict=True)]
+    ratio = max(off, default=0.0) / float(z @ form.metric @ z)
+    # |z|^2 ~ t^(-2/(p-2))
+    return time * ratio ** (1 - form.degree / 2) if ratio > 0 else math.inf
 
 
 def _last(times: Array, off: NDArray[np.bool_]) -> float:

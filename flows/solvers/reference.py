@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.linalg
 from mpmath import mp
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.core.arrays import Array
 from flows.core.problem import COMPLETED, INTERRUPTED, SOLVER_FAILED, STEP_BUDGET
@@ -259,7 +260,8 @@ def solve_reference(
 
     sides: list[int] = []
     try:
-        with mp.workdps(digits + GUARD):
+        # One thread of BLAS: for matrices of this size others only wait, at the price of work.
+        with mp.workdps(digits + GUARD), threadpool_limits(1):
             table = tableau(stages, digits)
             goal = mp.mpf(10) ** (-digits / 2) if tolerance is None else mp.mpf(tolerance)
             rounding = mp.mpf(10) ** -digits

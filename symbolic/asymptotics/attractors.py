@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.cover import all_found
 from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
@@ -22,13 +23,13 @@ from symbolic.asymptotics.polar import (
 )
 from symbolic.asymptotics.reduction import Reduced
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
-from symbolic.asymptotics.sphere import form_of, minima
+from symbolic.asymptotics.sphere import Form, Minimum, form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 
-__all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "valley_law"]
+__all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "valley_law"]
 
 #: Note of a point that attracts from some directions only.
 LEAVES = "the point is no minimum: from other directions the flow leaves it"
@@ -53,43 +54,18 @@ def cone_of(found: Family, parts: Split) -> tuple[sp.ImmutableMatrix, ...]:
 
 def attractors_of(
     reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...], follow: bool
-) -> tuple[list[Attractor], tuple[str, ...], bool]:
-    """Local minima of the leading form on the sphere, of a positive value; whether it has zeros."""
+) -> tuple[list[Attractor], tuple[str, ...], bool, Evidence]:
+    """Attractors, notes, whether the form has zeros, and how well it is known that these are all.
+
+    An attractor is a direction of a local minimum of the form on the sphere, of a positive value.
+    """
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
     numerical = form_of(
         form.subs(parameters), z, float(reduced.degree), reduced.metric.subs(parameters), cone
     )
-    classes = minima(numerical)
-    if not classes:
-        raise NoLaw(
-            "the leading form has no minimum on the sphere at which it is twice differentiable"
-        )
-    generator = np.random.default_rng(0)
-    sizes = [
-        abs(numerical.value(numerical.normalised(v))[0])
-        for v in generator.normal(size=(40, len(z)))
-    ]
-    scale = max(sizes)
-    flat = [m for m in classes if abs(m.value) <= ZERO * scale]
-    if flat and not follow:
-        raise Degenerate(
-            f"the leading form, of degree {reduced.degree}, vanishes in some direction: the rate"
-            " depends on higher orders there"
-        )
-    positive = [m for m in classes if m.value > ZERO * scale]
-    notes = []
-    if len(positive) + len(flat) < len(classes):
-        if not positive:
-            raise NoLaw(
-                f"the leading form, of degree {reduced.degree}, is negative at its minima on the"
-                " sphere: the point is no minimum"
-            )
-        notes.append(LEAVES)
-    if cone:
-        notes.append(
-            f"on the cone of {len(cone)} conserved quantities, which every run that arrives keeps"
-        )
+    positive, told, flat = told_apart(numerical, reduced.degree, follow)
+    notes = list(told)
     turning = rotations(
         form, z, reduced.metric, lambda points: np.stack([numerical.value(v)[1] for v in points])
     )
@@ -121,11 +97,70 @@ def attractors_of(
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    return found, tuple(notes), bool(flat)
+    known = all_found(numerical, turning, [m.value for m in positive])
+    if flat or len(found) < len(positive):
+        known = Evidence.SAMPLED
+    return found, tuple(notes), flat, known
+
+
+def told_apart(
+    numerical: Form, degree: sp.Rational, follow: bool
+) -> tuple[list[Minimum], tuple[str, ...], bool]:
+    """Minima of a form on its sphere with a positive value, notes, and whether some are zeros.
+
+    Parameters
+    ----------
+    numerical : Form
+        With its cone, if it is confined to one.
+    degree : Rational
+        Of the form.
+    follow : bool
+        Whether zeros are let pass.
+
+    Raises
+    ------
+    NoLaw
+        Where there are no minima, none of a positive value, or zeros that are not followed.
+    """
+    classes = minima(numerical)
+    if not classes:
+        raise NoLaw(
+            "the leading form has no minimum on the sphere at which it is twice differentiable"
+        )
+    generator = np.random.default_rng(0)
+    sizes = [
+        abs(numerical.value(numerical.normalised(v))[0])
+        for v in generator.normal(size=(40, numerical.size))
+    ]
+    scale = max(sizes)
+    flat = [m for m in classes if abs(m.value) <= ZERO * scale]
+    if flat and not follow:
+        raise Degenerate(
+            f"the leading form, of degree {degree}, vanishes in some direction: the rate"
+            " depends on higher orders there"
+        )
+    positive = [m for m in classes if m.value > ZERO * scale]
+    notes = []
+    if len(positive) + len(flat) < len(classes):
+        if not positive:
+            raise NoLaw(
+                f"the leading form, of degree {degree}, is negative at its minima on the"
+                " sphere: the point is no minimum"
+            )
+        notes.append(LEAVES)
+    if count := len(numerical.cone):
+        notes.append(
+            f"on the cone of {count} conserved quantities, which every run that arrives keeps"
+        )
+    return positive, tuple(notes), bool(flat)
 
 
 def power_law(
-    reduced: Reduced, parts: Split, attractor: Attractor, known: Mapping[str, Evidence]
+    reduced: Reduced,
+    parts: Split,
+    attractor: Attractor,
+    known: Mapping[str, Evidence],
+    others: Evidence,
 ) -> tuple[Law, Step]:
     """Law of one attracting direction, and the step for its constant."""
     p = reduced.degree
@@ -147,7 +182,7 @@ def power_law(
         **known,
         "direction": attractor.critical,
         "attracts": attractor.attracts,
-        "all attractors": Evidence.SAMPLED,
+        "all attractors": others,
     }
 
     def check(_: Any, rhs: Any) -> Finding:
@@ -173,7 +208,7 @@ def power_law(
         f"constant of the direction with ell = {_text(attractor)}",
         assumptions=(
             f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
-            f"no other attractor was found in many starts; {attractor.share:.0%} lead here",
+            f"no other attractor: {others}; of many starts {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,

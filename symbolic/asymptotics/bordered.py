@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.signs import Signed
 from symbolic.asymptotics.sphere import Form, Vector
 from symbolic.asymptotics.terms import Terms
@@ -65,12 +66,18 @@ class Bordered:
     def compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Gradient and Hessian of the form: functions of `z` and of its signs there."""
         if backend not in self.known:
-            terms = Terms.of(self.form, self.z)
-            self.known[backend] = (
-                self._compiled(backend) if terms is None else _by_terms(terms, backend)
-            )
+            self.known[backend] = self._functions(backend)
         found: tuple[Callable[..., Any], Callable[..., Any]] = self.known[backend]
         return found
+
+    def _functions(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        terms = Terms.of(self.form, self.z)
+        if terms is not None:
+            return _by_terms(terms, backend)
+        powers = Powers.of(self.form, self.z) if backend == "ball" else None
+        if powers is not None:
+            return powers.gradient, lambda z, _: powers.hessian(z)
+        return self._compiled(backend)
 
     def _compiled(self, backend: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
         signed = Signed.of(self.form)
@@ -217,15 +224,15 @@ def _fixed(rotations: Sequence[Vector], z: Vector, pins: Sequence[int]) -> bool:
 
 def _pinned(generators: Sequence[Vector], z: Vector, pins: Sequence[int]) -> Vector | None:
     """Turn `z` by its rotations until the pinned entries are zero."""
-    from scipy.linalg import expm
-
     for _ in range(TURNS):
         if np.abs(z[list(pins)]).max() < 1e-13:
             return z
         tangents = np.stack([x @ z for x in generators], axis=1)[list(pins)]
         angles = np.linalg.lstsq(tangents, -z[list(pins)], rcond=1e-8)[0]
         angles *= min(1.0, 1.0 / (np.abs(angles).max() + 1e-300))
-        z = expm(sum(a * x for a, x in zip(angles, generators, strict=True))) @ z
+        half = sum(a * x for a, x in zip(angles, generators, strict=True)) / 2
+        one = np.eye(len(z))
+        z = np.linalg.solve(one - half, (one + half) @ z)  # Cayley's rotation
         if not np.isfinite(z).all():
             return None
     return z if np.abs(z[list(pins)]).max() < 1e-9 else None

@@ -127,6 +127,7 @@ def law_at(
     valleys: bool | None = None,
     symmetries: Sequence[sp.ImmutableMatrix] = (),
     log_terms: bool = True,
+    arrives: bool = False,
 ) -> LateTimeLaw:
     """Late-time law of a loss at a point, or the reason why there is none.
 
@@ -142,6 +143,8 @@ def law_at(
         Linear symmetries that are known, as in `family`.
     log_terms : bool
         Whether the next term is derived.
+    arrives : bool
+        Whether it is known of a run that it arrives, so that it stays on a cone that others leave.
     """
 
     def derived(confine: bool, follow: bool) -> LateTimeLaw:
@@ -150,18 +153,23 @@ def law_at(
 
     try:
         critical(point)
-        return _decided(derived, confined, valleys)
+        return _decided(derived, confined, valleys, arrives)
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
 
 
 def _decided(
-    derived: Callable[[bool, bool], LateTimeLaw], confined: bool | None, valleys: bool | None
+    derived: Callable[[bool, bool], LateTimeLaw],
+    confined: bool | None,
+    valleys: bool | None,
+    arrives: bool,
 ) -> LateTimeLaw:
     """Law, on the cone or along valleys where the leading form does not decide by itself."""
     try:
         return derived(bool(confined), bool(valleys))
-    except Degenerate as reason:
+    except NoLaw as reason:
+        if not isinstance(reason, Degenerate) and not arrives:
+            raise
         first = reason
     if confined is None:
         try:
@@ -169,14 +177,14 @@ def _decided(
         except NoLaw:
             on_cone = None
         # Where some directions leave, nearby runs do not arrive: that is asked for.
-        if on_cone is not None and LEAVES in on_cone.notes:
+        if on_cone is not None and LEAVES in on_cone.notes and not arrives:
             raise NoLaw(
                 f"{first}; conserved quantities confine the run to a cone, which it leaves from"
                 " some directions (confined=True gives the law of a run that arrives)"
             )
         if on_cone is not None:
             return on_cone
-    if valleys is None:
+    if valleys is None and isinstance(first, Degenerate):
         try:
             return derived(bool(confined), True)
         except NoLaw as reason:
@@ -210,7 +218,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
             " point is no minimum"
         )
     steps += steps_of_reduction(point, parts, reduced)
-    attractors, notes, flat = attractors_of(reduced, cone, follow)
+    attractors, notes, flat, others = attractors_of(reduced, cone, follow)
     bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
     if flat:
@@ -219,7 +227,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     known = _evidence(checked, found)
     laws, more = [], []
     for attractor in attractors:
-        law, step = power_law(reduced, parts, attractor, known)
+        law, step = power_law(reduced, parts, attractor, known, others)
         if log_terms:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)
@@ -237,6 +245,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
         form=reduced.form,
         slow=parts.slow,
         metric=reduced.metric,
+        cone=cone,
         kernel=dimensions,
         derivation=Derivation("late-time law", SOURCE, (*checked, *more)),
         notes=notes,

@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.bordered import Bordered, border
+from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.sphere import Form, Minimum, Vector
 from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
@@ -240,6 +241,8 @@ def _exact_value(
     terms = Terms.of(smooth, z)
     if terms is not None:
         value, *slope = terms.gradient(list(exact), terms.coefficients, sp.S.Zero)
+    elif (powers := Powers.of(smooth, z)) is not None:
+        value, *slope = powers.exact_gradient(exact)
     elif smooth.has(sp.sign, sp.Abs):
         value, slope = smooth.subs(point), [sp.diff(smooth, v).subs(point) for v in z]
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["expand"]
 
 # How often the domain of the coefficients may grow by a number that it lacks.
 ATTEMPTS = 6
+T = sp.Dummy("t", real=True)
 
 
 def expand(
@@ -137,18 +139,21 @@ class _Walk:
 
     def _function(self, function: Any, a: Series) -> Series:
         constant, rest = self.ring.split(a)
-        t = sp.Dummy("t", real=True)
-        derivatives = [function(t)]
+        return self.ring.compose(lambda k: _coefficient(function, constant, k), rest)
 
-        def coefficient(k: int) -> sp.Expr:
-            while len(derivatives) <= k:
-                derivatives.append(sp.diff(derivatives[-1], t))
-            value = derivatives[k].subs(t, constant)
-            name = getattr(function, "__name__", str(function))
-            if value.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside):
-                raise NoLaw(f"{name} is not analytic at {constant}")
-            if not value.is_finite and value.is_finite is not None:
-                raise NoLaw(f"{name} is not analytic at {constant}")
-            return value / sp.factorial(k)
 
-        return self.ring.compose(coefficient, rest)
+@functools.lru_cache(maxsize=4096)
+def _coefficient(function: Any, constant: sp.Expr, k: int) -> sp.Expr:
+    """Coefficient of a function's Taylor series."""
+    value = _derivative(function, k).subs(T, constant)
+    name = getattr(function, "__name__", str(function))
+    if value.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside):
+        raise NoLaw(f"{name} is not analytic at {constant}")
+    if not value.is_finite and value.is_finite is not None:
+        raise NoLaw(f"{name} is not analytic at {constant}")
+    return value / sp.factorial(k)
+
+
+@functools.lru_cache(maxsize=256)
+def _derivative(function: Any, k: int) -> sp.Expr:
+    return function(T) if k == 0 else sp.diff(_derivative(function, k - 1), T)

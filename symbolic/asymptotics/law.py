@@ -128,6 +128,9 @@ class LateTimeLaw:
         The leading form in the slow variables.
     slow : Matrix or None
         Columns: where each slow variable leads, in the entries.
+    cone : tuple of Matrix
+        Quadratic forms in the slow variables that vanish along a run that arrives, where the law
+        is one on their cone.
     kernel : tuple of int
         Dimensions of tangents, slow and fast directions.
     derivation : Derivation or None
@@ -145,6 +148,7 @@ class LateTimeLaw:
     form: sp.Expr | None = None
     slow: sp.ImmutableMatrix | None = None
     metric: sp.ImmutableMatrix | None = None
+    cone: tuple[sp.ImmutableMatrix, ...] = ()
     kernel: tuple[int, ...] = ()
     derivation: Derivation | None = None
     notes: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.signs import Signed
 from symbolic.asymptotics.terms import Terms, tensor
 from symbolic.language.lower import lower
@@ -29,6 +30,8 @@ SEED = 7
 # Values of the form that agree to this are those of one class; a gradient below it is none.
 SAME, FLAT = 1e-8, 1e-9
 NEWTON = 40
+# A form of the cone, relative to the square of the length, is zero below this.
+ON_CONE = 1e-15
 # Far below the square of any entry.
 TINY = 1e-200
 
@@ -63,7 +66,8 @@ class Form:
         self.cone = [np.array(q, dtype=float) for q in cone]
         terms = Terms.of(form, z)
         self._tensor = None if terms is None else tensor(terms, round(self.degree))
-        if self._tensor is None:
+        self._powers = Powers.of(form, z) if self._tensor is None else None
+        if self._tensor is None and self._powers is None:
             self._compile(form, tuple(z))
 
     def _compile(self, form: sp.Expr, z: tuple[sp.Symbol, ...]) -> None:
@@ -80,6 +84,8 @@ class Form:
         if self._tensor is not None:
             slope = self._contracted(z, 1)
             return float(slope @ z), self.degree * slope
+        if self._powers is not None:
+            return self._powers.evaluated(z)[:2]
         with np.errstate(all="ignore"):
             found = self._first(*z.tolist(), *self._signs(*z))
         return float(found[0]), np.array(found[1:], dtype=float)
@@ -93,6 +99,8 @@ class Form:
         """Hessian."""
         if self._tensor is not None:
             return self.degree * (self.degree - 1) * self._contracted(z, 2)
+        if self._powers is not None:
+            return self._powers.evaluated(z)[2]
         n = self.size
         with np.errstate(all="ignore"):
             rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
@@ -104,6 +112,17 @@ class Form:
         while found.ndim > left:
             found = found @ z
         return found
+
+    def bounds(self) -> tuple[float, float] | None:
+        """Bounds of first and third derivatives on the sphere; None of what is no polynomial."""
+        if self._tensor is None:
+            return None
+        p, root = self.degree, np.linalg.inv(np.linalg.cholesky(self.metric)).T
+        turned = self._tensor
+        for _ in range(turned.ndim):
+            turned = np.tensordot(turned, root, axes=(0, 0))
+        size = float(np.linalg.norm(turned))
+        return p * size, p * (p - 1) * (p - 2) * size
 
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""
@@ -117,6 +136,8 @@ class Form:
         """Nearest point of the cone on the sphere, by Gauss and Newton."""
         for _ in range(NEWTON if self.cone else 0):
             values = np.array([z @ q @ z / 2 for q in self.cone])
+            if np.abs(values).max() <= ON_CONE * float(z @ z):
+                break
             z = z - np.linalg.pinv(self.normals(z)[:, 1:].T) @ values
         return self.normalised(z)
 

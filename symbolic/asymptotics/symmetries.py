@@ -47,7 +47,8 @@ Shape = tuple[tuple[tuple[int, int], int], ...]
 Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def numerical_gradient(f: sp.Expr, y: Sequence[sp.Symbol]) -> Gradient:
+@functools.lru_cache(maxsize=4)
+def numerical_gradient(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> Gradient:
     """Gradient in doubles, of points along the last axis."""
     signed = Signed.of(f)
     found = gradient(signed.expression, y)
@@ -115,7 +116,7 @@ def _proved(
     if len(y) > MOST or not shapes:
         return ()
     points = np.random.default_rng(SEED).normal(size=(len(shapes) + len(y) + 20, len(y)))
-    slopes = (gradient_of or numerical_gradient(_sampled(f, y), y))(points)
+    slopes = (gradient_of or numerical_gradient(_sampled(f, y), tuple(y)))(points)
     if inverse is not None:
         slopes = slopes @ np.array(inverse, dtype=float)
     slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)
@@ -163,13 +164,19 @@ def _simple(basis: NDArray[np.float64]) -> list[list[sp.Rational]]:
 def invariant(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
     """Whether ``grad f . X y`` is zero: proved by normal forms of polynomials.
 
-    Signs do not change nearby; of roots in `f`, each radicand must be invariant by itself.
+    Signs do not change nearby; of roots and functions in `f`, each argument must be invariant by
+    itself.
     """
     f = Signed.of(f).expression
-    roots = [e for e in f.atoms(sp.Pow) if e.has(*y) and not e.exp.is_Integer]
-    outer = [e for e in roots if not any(e != o and o.has(e) for o in roots)]
-    rest = f.xreplace({e: sp.Symbol(f"root{k}", real=True) for k, e in enumerate(outer)})
-    return all(_still(part, y, x) for part in (rest, *(e.base for e in outer)))
+    inner = [e for e in f.atoms(sp.Pow, sp.Function) if e.has(*y) and not _is_monomial(e)]
+    outer = [e for e in inner if not any(e != o and o.has(e) for o in inner)]
+    rest = f.xreplace({e: sp.Symbol(f"inner{k}", real=True) for k, e in enumerate(outer)})
+    arguments = {a for e in outer for a in e.args if a.has(*y)}
+    return _still(rest, y, x) and all(invariant(a, y, x) for a in arguments)
+
+
+def _is_monomial(e: sp.Expr) -> bool:
+    return bool(e.is_Pow and e.exp.is_Integer and e.exp.is_positive)
 
 
 def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.evidence.enclosure import enclose
-from symbolic.evidence.sampling import AGREEMENT, Domain, Relation, sample
+from symbolic.evidence.sampling import AGREEMENT, Domain, Relation, evaluated, sample
 from symbolic.evidence.sign import sign
 from symbolic.evidence.time_limit import OutOfTime, time_limit
 from symbolic.language.lower import NoBall
@@ -170,7 +170,7 @@ def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
 
 def _entries(side: Any) -> list[sp.Expr]:
     entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side, strict=True)]
-    return [e.doit(integrals=False) for e in entries]
+    return [evaluated(e) for e in entries]
 
 
 def _definition(side: Any) -> Any:
@@ -203,7 +203,7 @@ def _reduces_to_zero(difference: sp.Expr) -> bool:
     """Whether SymPy's rules take the difference to zero, cheapest rules first."""
     if difference.count_ops() > PROOF_SIZE:
         return _zero_polynomial(difference)
-    expr = sp.expand(definition(difference.doit()))
+    expr = sp.expand(definition(evaluated(difference, integrals=True)))
     if expr == 0:
         return True
     if any(not s.is_commutative for s in expr.free_symbols):

@@ -9,7 +9,7 @@ import sympy as sp
 
 from symbolic.language.expectation import Expectation, mean
 
-__all__ = ["Block", "Explicit", "entries", "explicit", "shape"]
+__all__ = ["Average", "Block", "Explicit", "averages", "entries", "explicit", "shape"]
 
 #: A scalar, or a matrix of known shape; one column is a vector.
 Block: TypeAlias = sp.Symbol | sp.MatrixSymbol
@@ -80,25 +80,51 @@ def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
     >>> explicit(Expectation((w.T * x)[0, 0] ** 2, x), (w,)).plain
     y0_0_w**2 + y1_0_w**2
     """
-    known = {block: _entrywise(block, "y") for block in blocks}
-    scalar = _scalar(_written(expression, known))
-    nodes = sorted(scalar.atoms(Expectation), key=sp.default_sort_key)
-    closed: dict[Any, Any] = {}
-    open_: dict[Any, tuple[sp.Expr, tuple[sp.Symbol, ...]]] = {}
-    for node in nodes:
-        x = _entrywise(node.x, "x")
-        integrand = _scalar(_written(node.integrand, {node.x: x}))
-        numbers = tuple(x) if isinstance(x, sp.MatrixBase) else (x,)
-        found = mean(integrand, numbers)
-        if found is None:
-            open_[node] = integrand, numbers
-        else:
-            closed[node] = found
-    scalar = scalar.xreplace(closed)
-    plain, integrand, x = _merged(scalar, open_)
+    scalar, averages = _averages(expression, blocks)
+    scalar = scalar.xreplace({a.node: a.mean for a in averages if a.mean is not None})
+    plain, integrand, x = _merged(scalar, {a.node: a for a in averages if a.mean is None})
     own = {symbol for block in blocks for symbol in entries(block)}
     _check((plain, integrand), own | set(x))
     return Explicit(plain, integrand, x)
+
+
+class Average(NamedTuple):
+    """An expectation of an expression, written out in entries.
+
+    Parameters
+    ----------
+    node : Expectation
+        As it stands in the expression, with the entries of the blocks put in.
+    integrand : Expr
+        What is averaged, in entries.
+    x : tuple of Symbol
+        The Gaussian numbers.
+    mean : Expr or None
+        Its closed form; None if the integrand is no polynomial in `x`.
+    """
+
+    node: Any
+    integrand: sp.Expr
+    x: tuple[sp.Symbol, ...]
+    mean: sp.Expr | None
+
+
+def averages(expression: Any, blocks: Sequence[Block]) -> tuple[Average, ...]:
+    """Return the expectations that stand in an expression; see :func:`explicit`."""
+    return _averages(expression, blocks)[1]
+
+
+def _averages(expression: Any, blocks: Sequence[Block]) -> tuple[sp.Expr, tuple[Average, ...]]:
+    """The expression in entries, and the expectations in it."""
+    known = {block: _entrywise(block, "y") for block in blocks}
+    scalar = _scalar(_written(expression, known))
+    found = []
+    for node in sorted(scalar.atoms(Expectation), key=sp.default_sort_key):
+        x = _entrywise(node.x, "x")
+        integrand = _scalar(_written(node.integrand, {node.x: x}))
+        numbers = tuple(x) if isinstance(x, sp.MatrixBase) else (x,)
+        found.append(Average(node, integrand, numbers, mean(integrand, numbers)))
+    return scalar, tuple(found)
 
 
 def _entrywise(block: Any, letter: str) -> Any:
@@ -111,7 +137,10 @@ def _written(expression: Any, known: dict[Any, Any]) -> Any:
     """Put entries in place of blocks, except of a Gaussian variable of the same name."""
     if isinstance(expression, sp.MatrixBase):
         expression = sp.ImmutableMatrix(expression)
-    return sp.sympify(expression, strict=True).xreplace(known).doit()
+    written = sp.sympify(expression, strict=True).xreplace(known).doit()
+    # What SymPy leaves of matrices without symbols, as the identity, is written out too.
+    whole = {e: e.func(e.arg.as_explicit()).doit() for e in written.atoms(sp.Trace, sp.Determinant)}
+    return written.xreplace(whole)
 
 
 def _scalar(expression: Any) -> sp.Expr:
@@ -128,7 +157,7 @@ def _scalar(expression: Any) -> sp.Expr:
 
 
 def _merged(
-    scalar: sp.Expr, parts: dict[Any, tuple[sp.Expr, tuple[sp.Symbol, ...]]]
+    scalar: sp.Expr, parts: dict[Any, Average]
 ) -> tuple[sp.Expr, sp.Expr, tuple[sp.Symbol, ...]]:
     """Expectations as one: their integrands share the Gaussian numbers, entry by entry."""
     stands = {node: sp.Dummy(real=True) for node in parts}
@@ -139,11 +168,11 @@ def _merged(
             "expected a loss that is linear in its expectations, got a function or"
             " a product of them"
         )
-    common: tuple[sp.Symbol, ...] = max((x for _, x in parts.values()), key=len, default=())
+    common: tuple[sp.Symbol, ...] = max((a.x for a in parts.values()), key=len, default=())
     integrand = sp.Add(
         *(
-            slopes[node] * f.xreplace(dict(zip(x, common, strict=False)))
-            for node, (f, x) in parts.items()
+            slopes[node] * a.integrand.xreplace(dict(zip(a.x, common, strict=False)))
+            for node, a in parts.items()
         )
     )
     return left.xreplace(dict.fromkeys(stands.values(), sp.S.Zero)), integrand, common

@@ -34,15 +34,15 @@ def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
     d : int
         Dimension.
     """
-    w = sp.MatrixSymbol("w", len(shares), d)
-    rows = [[w[i, j] for j in range(d)] for i in range(len(shares))]
+    symbols = tuple(entries(sp.MatrixSymbol("w", len(shares), d)))
+    rows = [symbols[i * d : (i + 1) * d] for i in range(len(shares))]
     teacher = [sp.Integer(j == 0) for j in range(d)]
     residual = [sum(row[j] for row in rows) - teacher[j] for j in range(d)]
     pairs = [_energy(a, b) for i, a in enumerate(rows) for b in rows[:i]]
     with_teacher = [_energy(a, teacher) for a in rows]
     loss = sp.Add(*(c**2 for c in residual)) / 4 + sp.Add(*pairs) - sp.Add(*with_teacher)
-    at = [h * e for h in shares for e in teacher]
-    return _point(loss, [w], at)
+    at = tuple(h * e for h in shares for e in teacher)
+    return Point(symbols, definition(loss), sp.S.Zero, (), at)
 
 
 def _energy(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:

@@ -24,11 +24,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, combinations_with_replacement, permutations
+from itertools import accumulate, combinations, combinations_with_replacement, permutations, repeat
+from operator import add, methodcaller, mul, truediv
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq
 
 from flows.core.arrays import Array
@@ -37,6 +39,9 @@ from flows.core.errors import InputError
 from flows.core.system import System
 
 Matrix = Any  # flint.arb_mat or flint.acb_mat
+#: Values at the points of a rule. There are millions: they are made without a loop in Python.
+Column = list[Ball]
+FINITE = methodcaller("is_finite")
 
 ZERO, SIDES = arb(0), arb(0, 1)
 #: Bits of the working precision that a rule leaves unused: its error is for the last ones only.
@@ -136,45 +141,46 @@ class MixtureFlow(BallFlow):
         total = sum(given, fmpq(0))
         return cls(system, [arb(x) for x in start[:, 0].tolist()], [w / total for w in given])
 
-    def odds(self, means: Sequence[Ball], found: TrapezoidalRule) -> Iterator[list[Ball]]:
+    def odds(self, means: Sequence[Ball], found: TrapezoidalRule) -> list[Column]:
         """``w_k/w_m`` at each point, for an ``m``; of tight balls by geometric sequences."""
         if isinstance(means[0], acb) or not all(m.rad() < TIGHT for m in means):
-            for x in found.points:
-                yield self._compared(means, x)
-            return
+            return self._compared(means, found.points)
         first, *others = means
-        columns = [[arb(1)] * len(found.points)]
+        columns: list[Column] = [[arb(1)] * len(found.points)]
         for mu, weight in zip(others, self.weights[1:], strict=True):
             gap = mu - first
             middle = (-gap * (mu + first) / 2).exp() * (weight / self.weights[0])
-            sides = []
-            for way in (-1, 1):
-                factor, values = (way * gap * found.step).exp(), [middle]
-                for _ in range(len(found.points) // 2):
-                    values.append(values[-1] * factor)
-                sides.append(values)
-            columns.append(sides[0][:0:-1] + sides[1])
-        yield from map(list, zip(*columns, strict=True))
+            half = len(found.points) // 2
+            left, right = (
+                list(accumulate(repeat((way * gap * found.step).exp(), half), mul, initial=middle))
+                for way in (-1, 1)
+            )
+            columns.append(left[:0:-1] + right)
+        return columns
 
-    def _compared(self, means: Sequence[Ball], x: Ball) -> list[Ball]:
-        """``w_k/w_m`` at a point, ``w_m`` the largest, in a form that is sharp on boxes."""
-        real, at = [float(m.real.mid()) for m in means], float(x)
-        top = max(range(len(real)), key=lambda k: real[k] * (at - real[k] / 2))
-        m, share = means[top], self.weights[top]
-        return [
-            ((mu - m) * (x - (mu + m) / 2)).exp() * (w / share) if k != top else arb(1)
-            for k, (mu, w) in enumerate(zip(means, self.weights, strict=True))
-        ]
+    def _compared(self, means: Sequence[Ball], points: Sequence[Ball]) -> list[Column]:
+        """``w_k/w_m``, ``w_m`` the largest at a point, in a form that is sharp on boxes."""
+        real, at = np.array([float(m.real.mid()) for m in means]), np.array(points, dtype=float)
+        largest = np.argmax(real * (at[:, None] - real / 2), axis=1)
+        columns: list[Column] = [[arb(1)] * len(points) for _ in means]
+        for top in set(largest.tolist()):
+            m, where = means[top], np.flatnonzero(largest == top).tolist()
+            for k, mu in enumerate(means):
+                if k != top:
+                    gap, middle = mu - m, (mu + m) / 2
+                    ratio, column = self.weights[k] / self.weights[top], columns[k]
+                    for j in where:
+                        column[j] = (gap * (points[j] - middle)).exp() * ratio
+        return columns
 
-    def posteriors(self, means: Sequence[Ball], found: TrapezoidalRule) -> list[list[Ball]]:
-        """``psi_k``, a row a point."""
-        rows = []
-        for odds in self.odds(means, found):
-            total: Ball = sum(odds[1:], odds[0])
-            if total.contains(0):
-                raise Singular("posteriors are not known to be bounded")
-            rows.append([o / total for o in odds])
-        return rows
+    def posteriors(self, means: Sequence[Ball], found: TrapezoidalRule) -> list[Column]:
+        """``psi_k`` at each point."""
+        odds = self.odds(means, found)
+        total = functools.reduce(summed, odds)
+        psi = [list(map(truediv, column, total)) for column in odds]
+        if not all(map(FINITE, psi[0])):  # a quotient by a ball that contains 0 is not
+            raise Singular("posteriors are not known to be bounded")
+        return psi
 
     def field(self, x: Sequence[Ball], signs: Sequence[int] = ()) -> list[Ball]:
         """Minus the gradient; of complex means the sum of the rule for them."""
@@ -202,14 +208,15 @@ class MixtureFlow(BallFlow):
         return arb_mat([[matrix[i, j] + SIDES * found.error for j in every] for i in every])
 
     def hermite(self, means: Sequence[Ball], found: TrapezoidalRule) -> Any:
-        """``r_k1``, ``r_k2``, ``r_k3``, each a row a point."""
-        result: tuple[list[Any], ...] = ([], [], [])
-        for point, psi in zip(found.points, self.posteriors(means, found), strict=True):
-            y = [point - m for m in means]
+        """``r_k1``, ``r_k2``, ``r_k3`` at each point."""
+        result: tuple[list[Column], ...] = ([], [], [])
+        for mean, psi in zip(means, self.posteriors(means, found), strict=True):
+            y = [point - mean for point in found.points]
             # Not c**2, which is not finite for balls that contain 0.
-            result[0].append([p * c for p, c in zip(psi, y, strict=True)])
-            result[1].append([p * (c * c - 1) for p, c in zip(psi, y, strict=True)])
-            result[2].append([p * c * (c * c - 3) for p, c in zip(psi, y, strict=True)])
+            first, squares = product(psi, y), product(y, y)
+            result[0].append(first)
+            result[1].append([p * (c - 1) for p, c in zip(psi, squares, strict=True)])
+            result[2].append([p * (c - 3) for p, c in zip(first, squares, strict=True)])
         return result
 
     def _thirds(
@@ -218,7 +225,7 @@ class MixtureFlow(BallFlow):
         """Third derivatives of the rule's loss on a box, ``i <= j <= k``."""
         first, second, third = self.hermite(box, found)
         pairs = list(combinations_with_replacement(range(self.size), 2))
-        products = [[row[i] * row[j] for i, j in pairs] for row in first]
+        products = [product(first[i], first[j]) for i, j in pairs]
         triples, mixed = averaged(products, first, found), averaged(second, first, found)
         own, result = averages(third, found), {}
         for index, (i, j) in enumerate(pairs):
@@ -236,8 +243,8 @@ class MixtureFlow(BallFlow):
         found = rule_for(middle)
         # Odds of exact means are those to the first: Z = w_0 (1 + w_1/w_0 + ...).
         first, share, logs = middle[0], arb(self.weights[0]).log(), []
-        for point, odds in zip(found.points, self.odds(middle, found), strict=True):
-            total: Ball = sum(odds[1:], odds[0])
+        totals = functools.reduce(summed, self.odds(middle, found))
+        for point, total in zip(found.points, totals, strict=True):
             logs.append(total.log() + share + first * (point - first / 2))
         slope = dot(self.field(x), [SIDES * c.rad() for c in x])
         return (SIDES * found.error - dot(found.weights, logs) + slope).nonnegative_part()
@@ -252,13 +259,23 @@ class MixtureFlow(BallFlow):
         return [[c] for c in x]
 
 
-def averaged(left: Sequence[Any], right: Sequence[Any], found: TrapezoidalRule) -> Matrix:
-    """``E left_i right_j`` by the rule; both a row a point."""
-    weighted = [[c * w for c in row] for row, w in zip(right, found.weights, strict=True)]
+def summed(left: Column, right: Column) -> Column:
+    """Sum at each point."""
+    return list(map(add, left, right))
+
+
+def product(left: Column, right: Column) -> Column:
+    """Product at each point."""
+    return list(map(mul, left, right))
+
+
+def averaged(left: Sequence[Column], right: Sequence[Column], found: TrapezoidalRule) -> Matrix:
+    """``E left_i right_j`` by the rule."""
+    weighted = [product(column, found.weights) for column in right]
     kind = acb_mat if isinstance(left[0][0], acb) else arb_mat
-    return kind(left).transpose() * kind(weighted)
+    return kind(left) * kind(weighted).transpose()
 
 
-def averages(rows: Sequence[Any], found: TrapezoidalRule) -> list[Ball]:
-    """``E row_k`` by the rule."""
-    return list((arb_mat([found.weights]) * arb_mat(rows)).entries())
+def averages(columns: Sequence[Column], found: TrapezoidalRule) -> list[Ball]:
+    """``E column_k`` by the rule."""
+    return list((arb_mat(columns) * arb_mat([[w] for w in found.weights])).entries())

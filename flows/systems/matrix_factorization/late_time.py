@@ -6,15 +6,21 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from flint import arb
 from numpy.typing import NDArray
 
-from flows.core.minimiser import Minimiser, fraction
+from flows.core.arrival import arrival
+from flows.core.limit import balls_of
+from flows.core.minimiser import Approach, Minimiser, fraction
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.systems.late_time import layers
 
-__all__ = ["balanced", "minimiser"]
+__all__ = ["FAILS", "approach", "balanced", "minimiser"]
 
 # Entries beyond which the loss is not differentiated exactly.
 ENTRIES = 40
+#: A late loss above this part of the target's square is that of a chain that fails.
+FAILS = 1e-6
 # Fractions with larger denominators are numbers in doubles, not meant ones.
 DENOMINATOR = 1000
 
@@ -36,6 +42,39 @@ def minimiser(
     sigma = sp.Matrix(d, d, [fraction(x) for x in target.ravel()])
     point, turns = layers(matrices, sigma, fraction(regularization))
     return Minimiser(at, point, symmetries=turns)
+
+
+def approach(
+    where: NDArray[Any],
+    target: NDArray[Any],
+    regularization: float,
+    fails: bool,
+    t: float,
+) -> Approach:
+    """Limit of layers: they themselves, up to rounding, unless the chain fails.
+
+    Raises
+    ------
+    NoLaw
+        Where the limit of a chain that fails is not found.
+    """
+    if not fails:
+        return Approach(where, np.zeros(where.size * (1 + np.iscomplexobj(where))))
+    if np.iscomplexobj(where):
+        raise NoLaw("the limit of complex layers that fall like a power of time is not looked for")
+    if where.size > ENTRIES:
+        raise NoLaw(
+            f"the limit of a chain that fails is looked for up to {ENTRIES} entries, here"
+            f" {where.size}"
+        )
+    d = where.shape[-1]
+    matrices = [sp.Matrix(d, d, [fraction(x) for x in w.ravel()]) for w in where]
+    sigma = sp.Matrix(d, d, [fraction(x) for x in target.ravel()])
+    point, turns = layers(matrices, sigma, fraction(regularization))
+    entries = [arb(x) for x in where.ravel().tolist()]
+    return arrival(
+        balls_of(point.plain, point.y), point, entries, t, lambda y: y.reshape(where.shape), turns
+    )
 
 
 def balanced(target: NDArray[Any], depth: int) -> NDArray[Any]:

@@ -352,12 +352,13 @@ class MatrixFactorization(System):
         where = balanced(self._target, self.depth) if at is None else self.check_start(at)
         return minimiser(where, self._target, self.regularization, self._complex)
 
-    def approach(self, frame: Frame, state: SoundState) -> Approach:
-        """The layers themselves: a run that converges does so faster than any power of time."""
-        from flows.core.minimiser import Approach
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """The layers themselves where the run converges exponentially, else their limit."""
+        from flows.systems.matrix_factorization.late_time import FAILS, approach
 
         where = self.restore(frame, state)
-        return Approach(where, np.zeros(where.size * (1 + self._complex)))
+        fails = self.loss(where) > FAILS * float(np.sum(np.abs(self._target) ** 2))
+        return approach(where, self._target, self.regularization, fails, t)
 
     # Functions of a user's state ---------------------------------------------------------
 

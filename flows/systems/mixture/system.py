@@ -185,7 +185,7 @@ class MixtureSystem(System):
         """Weight of each component."""
         return getattr(self, "weights", None) or (1 / self.n,) * self.n
 
-    def approach(self, frame: Frame, state: SoundState) -> Approach:
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Means less the target."""
         origin = np.zeros(self.d) if self.origin is None else self.origin
         return late_time.approach(frame, state, origin)

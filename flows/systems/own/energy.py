@@ -28,9 +28,10 @@ from flint import arb, arb_mat
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.chart import Chart, Clock
+from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
-from flows.systems.own.exact import BITS, MORE, MOST_BITS, Balls, Nodes, from_doubles
+from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import Frame, SoundState
 from flows.systems.own.loss import Loss
 from symbolic.language.lower import Undecided

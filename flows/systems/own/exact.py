@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -19,6 +19,7 @@ from flint import arb, ctx
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
+from flows.core.limit import Balls
 from flows.core.quadrature import Rule
 from flows.systems.own.loss import Loss, numeric, steps_of
 from symbolic.language.lower import NoBall, Undecided
@@ -27,7 +28,6 @@ __all__ = [
     "AGREE",
     "BITS",
     "MOST_BITS",
-    "Balls",
     "Nodes",
     "Unknown",
     "balls",
@@ -152,27 +152,6 @@ def work(loss: Loss, nodes: Nodes) -> int:
     """Steps of the program of the gradient that one evaluation by a fixed rule takes."""
     count = nodes.count + 1 if is_even(loss) else 2 * nodes.count + 1
     return count * steps_of(loss.form.integrand, loss.y)
-
-
-class Balls(NamedTuple):
-    """A loss in balls: functions of exact numbers, at the working precision.
-
-    Parameters
-    ----------
-    both : callable
-        `both(y)`, the value and `N` derivatives.
-    rates : callable
-        `rates(y, dy)`, the derivatives of these in the direction `dy`.
-    """
-
-    both: Callable[[Sequence[Any]], list[Any]]
-    rates: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
-
-    def hessian(self, y: Sequence[Any]) -> list[list[Any]]:
-        """Hessian, row by row."""
-        size = len(y)
-        axes = [[arb(int(i == k)) for i in range(size)] for k in range(size)]
-        return [self.rates(y, axis)[1:] for axis in axes]
 
 
 def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:

@@ -13,7 +13,8 @@ from flint import arb
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
-from flows.systems.own.exact import AGREE, RELATIVE, Balls, value_of
+from flows.core.limit import Balls
+from flows.systems.own.exact import AGREE, RELATIVE, value_of
 from flows.systems.own.features import TRUSTED, feature_names
 from flows.systems.own.loss import Loss, numeric
 

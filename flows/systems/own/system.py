@@ -12,23 +12,24 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.core.minimiser import Minimiser
+from flows.core.limit import Limit, find_limit
+from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width, work
 from flows.systems.own.features import TRUSTED, Frame, SoundState, feature_names, observe
-from flows.systems.own.limit import Limit, find_limit
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.reading import observe_exact
@@ -36,8 +37,15 @@ from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
 from symbolic.asymptotics.derive import point_of
+from symbolic.asymptotics.given import exact as fractions
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.language.lower import NoBall
+from symbolic.systems.own import derive
+
+if TYPE_CHECKING:
+    from symbolic.evidence.derivation import Document
 
 __all__ = ["OwnSystem"]
 
@@ -379,8 +387,58 @@ class OwnSystem(System):
         values = dict(zip(self.blocks, self._parts(y), strict=True))
         return Minimiser(y, point_of(self.expression, self.blocks, values))
 
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """Limit of the flow from an exact state on."""
+        if not state.exact:
+            raise NoLaw(
+                "the limit of the run is not looked for: its states are doubles; where the loss"
+                " allows for it, arithmetic='balls' keeps more digits"
+            )
+        nodes = self._nodes(state.x)
+        assert not isinstance(nodes, str)  # the state is exact
+        form = self._loss.form
+        point = Point(self._entries, fractions(form.plain), fractions(form.integrand), form.x, ())
+        return arrival(
+            balls(self._loss, nodes),
+            point,
+            from_doubles(state.digits),
+            max(float(state.energy[0]), t),
+            lambda entries: entries,
+        )
+
     def _parts(self, y: Array) -> list[Any]:
         return [part.tolist() for part in self.unpack(y).values()]
+
+    def derive(self) -> Document:
+        r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.
+
+        .. math:: \frac{d}{dt} \Phi(y) = -\langle \nabla \Phi(y), \nabla L(y) \rangle
+
+        Returns
+        -------
+        Document
+            As of a built-in system: `verify()` adds the evidence of each step, `latex()` gives an
+            appendix. The gradient is a matrix expression where the loss is written in traces; the
+            rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
+            sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
+            conserves are found. See :func:`symbolic.systems.own.derive`.
+
+        Raises
+        ------
+        InputError
+            For more than 40 entries.
+
+        Examples
+        --------
+        >>> u, v = sp.symbols("u v")
+        >>> system = OwnSystem("scalar", [u, v], (u * v - 1) ** 2 / 2, {"gap": (u * v - 1) ** 2})
+        >>> system.derive().verify().derivations[2].steps[2].equation
+        '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
+        """
+        try:
+            return derive(self.name, self.blocks, self.expression, self.potentials)
+        except ValueError as refused:
+            raise InputError(f"{self.name}: {refused}") from None
 
     # The pieces of a run -----------------------------------------------------------------
 

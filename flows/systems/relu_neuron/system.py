@@ -242,7 +242,7 @@ class ReLUNeuron(System):
         where = np.array([self.teacher]) if at is None else self.check_start(at)
         return minimiser(np.array(self.teacher), where)
 
-    def approach(self, frame: Frame, state: SoundState) -> Approach:
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Shares of the teacher, and transverse parts."""
         from flows.systems.relu_neuron.late_time import approach
 

@@ -14,7 +14,7 @@ from flows.core.balls import Singular, precision
 @pytest.mark.parametrize("name", neurons.PROBLEMS)
 def test_the_stated_defect_of_neurons_holds_between_the_nodes(name):
     system, _ = neurons.problem(name)
-    made = neurons.certificate(name, 12)
+    made = neurons.certificate(name, 11)
     field, _ = neurons.textbook_field(system.teacher, system.d == 2)
     flow = made.flow()
     with precision(300), mp.workdps(60):
@@ -64,7 +64,7 @@ def _evaluated(made, index, s):
 
 def test_the_stated_defect_of_means_holds_between_the_nodes():
     system, _ = means.problem("three")
-    made = means.certificate("three", 11)
+    made = means.certificate("three", 12)
     field = means.textbook_field(system.weights)
     with precision(300), mp.workdps(60):
         for index in range(0, len(made.pieces), 5):

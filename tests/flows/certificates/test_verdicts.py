@@ -138,7 +138,7 @@ def test_an_unknown_claim_is_bad_input(made):
 
 @pytest.mark.parametrize("claim", ["norms_shrink", "loss_quadratic"])
 def test_true_claims_about_means_are_proved_and_their_converses_refuted(claim):
-    made = means.certificate("two", 14)
+    made = means.certificate("two", 12)
     (found,) = verdicts(made, claim)
     assert found.verdict is Proof.PROVED
     (broken,) = verdicts(made, replace(CLAIMS[claim], sign=-1))
@@ -147,7 +147,7 @@ def test_true_claims_about_means_are_proved_and_their_converses_refuted(claim):
 
 @pytest.mark.parametrize("claim", ["gradient_lower", "fisher_lower"])
 def test_open_constants_of_means_are_enclosed_where_a_dense_run_finds_them(claim):
-    made = means.certificate("two", 14)
+    made = means.certificate("two", 12)
     (found,) = verdicts(made, claim)
     assert found.verdict is Proof.ENCLOSED
     low, high = (float(x) for x in found.constant.strip("[]").split(","))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -351,12 +352,25 @@ def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_p
     assert page.count('"name": "gap"') == 1
 
 
-def test_derive_prints_json_and_writes_latex(popflow, tmp_path):
+@pytest.fixture
+def short(monkeypatch):
+    """Of a document two derivations: all steps are verified in the tests of `symbolic`."""
+    whole = symbolic.derive
+
+    def derive(name):
+        document = whole(name)
+        return replace(document, derivations=document.derivations[:2])
+
+    monkeypatch.setattr(symbolic, "derive", derive)
+
+
+def test_derive_prints_json_and_writes_latex(popflow, tmp_path, short):
     path = tmp_path / "derivation.tex"
     code, out, err = popflow("derive", "relu_neuron", "--json", "--latex", path)
     assert (code, err) == (0, f"wrote {path} and {path.with_suffix('.bib')}\n")
     result = json.loads(out)
     assert result["system"] == "relu_neuron"
+    assert len(result["derivations"]) == 2
     for derivation in result["derivations"]:
         assert {"name", "source", "steps"} <= set(derivation)
         for step in derivation["steps"]:
@@ -403,7 +417,10 @@ def test_derive_prints_a_table_and_says_how_many_errors_were_seen(popflow):
     assert seen == total and int(total) > 10
 
 
-def test_derive_keeps_controls_apart_from_json(popflow):
+def test_derive_keeps_controls_apart_from_json(popflow, monkeypatch):
+    document = symbolic.derive("gaussian")
+    one = replace(document, derivations=document.derivations[1:])
+    monkeypatch.setattr(symbolic, "derive", lambda name: one)
     code, out, err = popflow("derive", "gaussian", "--controls", "--json")
     assert code == 0
     assert json.loads(out)["system"] == "gaussian"

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import sympy as sp
 
 import flows
 import potentials
-from flows.runs.law_bounds import judged, orders
+from flows.runs.law_bounds import IN_N, judged, orders
 
 THREE, FOUR = sp.Integer(3), sp.Integer(4)
 # Degree of the leading form, claim, and by which power of time there is room.
@@ -63,3 +64,44 @@ def test_a_law_judges_the_claims_of_its_system():
     law = flows.late_time_law(flows.ReLUNeuron(n=2, d=2), at=[[0.5, 0], [0.5, 0]])
     assert {b.outcome for b in law.bounds()} == {"tight"} and len(law.bounds()) >= 5
     assert law.to_json()["bounds"][0]["outcome"] == "tight"
+
+
+# Powers of n that a bound states, and of the law's constant, for equal shares.
+IN_POWERS_OF_N = [
+    ("relu_neuron", THREE, "loss_upper", 4, -2),
+    ("relu_neuron", THREE, "loss_lower", -17, -2),
+    ("relu_neuron", THREE, "loss_lower_constant", -17, -2),
+    ("gmm_em", FOUR, "loss_upper", 4, 2),
+    ("score_matching", FOUR, "large_noise", 3, 2),
+    # About other quantities than the loss.
+    ("relu_neuron", THREE, "distance_decay", None, None),
+]
+
+
+@pytest.mark.parametrize(("system", "degree", "name", "stated", "derived"), IN_POWERS_OF_N)
+def test_a_bound_on_the_loss_is_loose_by_a_power_of_n(system, degree, name, stated, derived):
+    (found,) = judged(degree, [claim(system, name)], IN_N[system])
+    assert (found.n_claimed, found.n_derived) == (stated, derived)
+    assert found.n_slack == (None if stated is None else abs(stated - derived))
+    # Another power of the law is another slack, and a bound below the law states none.
+    (other,) = judged(degree, [claim(system, name)], IN_N[system] + Fraction(1, 2))
+    assert other.n_slack is None or other.n_slack != found.n_slack
+    (below,) = judged(degree, [claim("relu_neuron", "loss_upper")], Fraction(5))
+    assert below.n_claimed is None
+
+
+def test_the_constants_of_the_laws_are_these_powers_of_n():
+    def constants(system, at=None):
+        return [law.constant for law in flows.late_time_law(system, at, log_terms=False).laws]
+
+    # Triangles of three neurons, alone and with a fourth one in the centre.
+    three, four = (
+        min(constants(flows.ReLUNeuron(n=n, d=n), np.eye(1, n).repeat(n, axis=0) / n))
+        for n in (3, 4)
+    )
+    power = float(IN_N["relu_neuron"])
+    assert np.log(four / three) / np.log(4 / 3) == pytest.approx(power, abs=1e-9)
+    for kind, more in ((flows.GMMEM, {}), (flows.ScoreMatching, {"noise_time": 0.0})):
+        small, large = (constants(kind(n=n, d=1, **more))[0] for n in (2, 4))
+        power = float(IN_N[kind(n=2, d=1, **more).name])
+        assert np.log(large / small) / np.log(2) == pytest.approx(power, abs=1e-9)

@@ -17,8 +17,8 @@ PROBLEMS = {
     "three": ([-0.75, 0.25, 1.0], [0.25, 0.375, 0.375]),
     "merging": ([0.5, 0.5, -0.25], None),
 }
-SETTINGS = (8, 11, 14, 17)  # digits asked for, coarse ones included
-TIMES = np.geomspace(1e-3, 300.0, 90)
+SETTINGS = (8, 12, 17)  # digits asked for, coarse ones included
+TIMES = np.geomspace(1e-3, 300.0, 120)
 # The oracle has 40 digits and keeps 24 of them.
 DIGITS, KEPT = 40, 1e-24
 

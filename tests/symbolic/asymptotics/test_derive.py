@@ -89,7 +89,7 @@ def test_the_law_of_a_worked_case(name):
     assert law.constant == pytest.approx(float(constant), rel=1e-15)
     assert np.allclose(law.gamma, [float(g) for g in gamma], atol=CLOSE)
     weak = {name for name, level in law.evidence.items() if level is Evidence.SAMPLED}
-    assert weak == {"all attractors"}
+    assert weak == ({"all attractors"} if name == "three equal ReLU neurons" else set())
     assert {step.evidence for step in found.derivation.steps} <= {
         Evidence.PROVED,
         Evidence.ENCLOSED,

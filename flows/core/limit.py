@@ -9,25 +9,30 @@ homogeneous of degree `p - 1` to leading order and `S^{-1} g = r/(p - 1)` on its
 .. math:: q = t \frac{g^T H g}{g^T g} \to \frac{p - 1}{p - 2}, \qquad p = 2 + \frac1{q - 1}
 
 this converges superlinearly. What does not is refused with a reason.
+
+A run that arrives along a cone of conserved quantities has slow directions of negative curvature
+too, in which others leave. By homogeneity the step is the same.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+import sympy as sp
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
-from flows.systems.own.exact import Balls
-from symbolic.language.lower import Undecided
+from symbolic.language.lower import Undecided, lower
+from symbolic.language.program import gradient, tangent
 
-__all__ = ["Limit", "find_limit"]
+__all__ = ["Balls", "Limit", "balls_of", "find_limit", "nearly"]
 
 # Eigenvalues of `t H`: above, fast; between, slow; below minus the second one, a saddle.
 FAST, TANGENT = 30.0, 0.2
@@ -39,6 +44,38 @@ CONVERGED, SHRINKS, SUPERLINEAR, SMALL = 1e-30, 0.5, 0.1, 1e-9
 # The gradient at the limit, relative to that where the search began.
 FLAT = 1e-20
 NOT_FOUND = "limit not found"
+
+
+class Balls(NamedTuple):
+    """A loss in balls: functions of exact numbers, at the working precision.
+
+    Parameters
+    ----------
+    both : callable
+        `both(y)`, the value and `N` derivatives.
+    rates : callable
+        `rates(y, dy)`, the derivatives of these in the direction `dy`.
+    """
+
+    both: Callable[[Sequence[Any]], list[Any]]
+    rates: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+
+    def hessian(self, y: Sequence[Any]) -> list[list[Any]]:
+        """Hessian, row by row."""
+        size = len(y)
+        axes = [[arb(int(i == k)) for i in range(size)] for k in range(size)]
+        return [self.rates(y, axis)[1:] for axis in axes]
+
+
+@functools.lru_cache(maxsize=8)
+def balls_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Balls:
+    """Loss in closed form as functions of exact numbers."""
+    forward = gradient(expression, y)
+    steps = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
+    moved = tangent(forward, y, steps)
+    both = lower(forward.results, y, "ball", forward.steps)
+    rates = lower(moved.results, (*y, *steps), "ball", moved.steps)
+    return Balls(lambda at: list(both(*at)), lambda at, dy: list(rates(*at, *dy)))
 
 
 @dataclass(frozen=True)
@@ -66,7 +103,7 @@ class Limit:
     moves: tuple[float, ...]
 
 
-def find_limit(loss: Balls, state: Sequence[Any], t: float) -> Limit | str:
+def find_limit(loss: Balls, state: Sequence[Any], t: float, passing: bool = False) -> Limit | str:
     """Limit of the flow through an exact state at a late time, or why it is not known.
 
     Parameters
@@ -77,15 +114,17 @@ def find_limit(loss: Balls, state: Sequence[Any], t: float) -> Limit | str:
         Exact entries.
     t : float
         The time.
+    passing : bool
+        Whether slow directions may be those of a saddle.
     """
     try:
         with precision(BITS):
-            return _search(loss, list(state), t)
+            return _search(loss, list(state), t, passing)
     except (ArithmeticError, ValueError, Undecided, np.linalg.LinAlgError) as problem:
         return f"{NOT_FOUND}: {problem or type(problem).__name__}"
 
 
-def _search(loss: Balls, state: list[Any], t: float) -> Limit | str:
+def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | str:
     size = len(state)
     first = loss.both(state)
     slope = [x.mid() for x in first[1:]]
@@ -95,15 +134,16 @@ def _search(loss: Balls, state: list[Any], t: float) -> Limit | str:
     if began == 0:
         return Limit(state, first[0], math.nan, axes[:, np.abs(h) * t < FAST], ())
     scaled = t * h
-    if scaled.min() < -TANGENT:
+    if scaled.min() < -(FAST if passing else TANGENT):
         return f"{NOT_FOUND}: a direction of negative curvature, as at a saddle"
-    fast, slow = scaled > FAST, (scaled >= TANGENT) & (scaled <= FAST)
+    fast, slow = scaled > FAST, (np.abs(scaled) >= TANGENT) & (scaled <= FAST)
     if not (fast | slow).any():
         return f"{NOT_FOUND}: no direction has curvature yet"
-    direction = np.array([float(x / began) for x in slope])
     power = 2.0
     if slow.any():
-        q = float(t * direction @ rounded @ direction)
+        # Along the slow axes: what rounding leaves along fast ones is of no account.
+        along = axes[:, slow].T @ np.array([float(x / began) for x in slope])
+        q = float(scaled[slow] @ along**2 / (along @ along)) if along.any() else 0.0
         if not q > 1:
             return f"{NOT_FOUND}: no power law"
         power = 2 + 1 / (q - 1)
@@ -123,6 +163,19 @@ def _search(loss: Balls, state: list[Any], t: float) -> Limit | str:
     if not last[0].mid() <= first[0].mid():
         return f"{NOT_FOUND}: the loss is larger there"
     return Limit(where, last[0].mid(), float(power), axes[:, ~fast], tuple(moves))
+
+
+def nearly(loss: Balls, state: Sequence[Any], t: float) -> list[float] | None:
+    """Where ``y + (p - 2) t y'`` leads from a state at a late time; None where nothing is slow."""
+    with precision(BITS):
+        slope = np.array([float(x) for x in loss.both(state)[1:]])
+        matrix = np.array([[float(x) for x in row] for row in loss.hessian(state)])
+    if not (square := float(slope @ slope)) > 0:
+        return None
+    q = float(t * slope @ matrix @ slope / square)
+    if not 1 < q < FAST:
+        return None
+    return [float(x) - float(d) for x, d in zip(state, t / (q - 1) * slope, strict=True)]
 
 
 def _descend(

@@ -1,0 +1,147 @@
+"""Laws that are read off runs of own losses, and of chains that fail."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.integrate import solve_ivp
+
+import flows
+from flows.runs.verdict import Outcome
+from symbolic.evidence.identity import Evidence
+
+X, Y, Z, W = CHAIN = sp.symbols("x y z w", real=True)
+SQUARE = sp.MatrixSymbol("X", 2, 2)
+GAP = SQUARE * SQUARE.T - sp.diag(1, 0)
+#: A chain of four whose product should be 1 and is negative.
+FAILING = (1 - X * Y * Z * W) ** 2 / 2
+VALLEYS = (X**2 - Y**3) ** 2 + Y**8
+
+# Loss, blocks, start, end; then constant, its exponent, and how far log t/t leaves the run from it.
+RUNS = {
+    "one slow direction": (
+        ((X - Y**2) ** 2 + Y**4 + X * Y**2, [X, Y], [0.3, 0.5], 1e8),
+        (sp.Rational(1, 112), 2, 1e-6),
+    ),
+    # The limit is a point of the circle of minimisers, which the start decides.
+    "on a circle": (
+        (sp.trace(GAP.T * GAP) / 4, [SQUARE], [1.1, 0.2, -0.1, 0.5], 1e8),
+        (sp.Rational(1, 16), 2, 1e-6),
+    ),
+    "balanced factors": (((X * Y) ** 2 / 2, [X, Y], [0.5, 0.5], 1e6), (sp.Rational(1, 8), 2, 1e-5)),
+    "a chain that fails": ((FAILING, CHAIN, [-0.5, 0.5, 0.5, 0.5], 1e6), (0.25, 2, 2e-4)),
+    "a valley": ((VALLEYS, [X, Y], [0.3, -0.5], 1e8), (sp.sqrt(6) / 288, 1.5, 1e-3)),
+}
+
+
+@functools.cache
+def followed(name):
+    loss, blocks, start, end = RUNS[name][0]
+    run = flows.integrate(flows.OwnSystem("own", list(blocks), loss), start, end)
+    return run, flows.late_time_law(run)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_of_an_own_loss_has_the_law_of_its_limit(name):
+    run, law = followed(name)
+    constant, exponent, near = RUNS[name][1]
+    one = law.laws[law.chosen]
+    assert one.constant == pytest.approx(float(constant), rel=1e-12)
+    assert float(one.exponent) == exponent and one.evidence["this run"] is Evidence.SAMPLED
+    excess = run["loss"][-1] - float(law.derived.limit)
+    ratio = excess * run.t[-1] ** exponent / one.constant
+    assert abs(ratio - 1) < near
+    assert abs(run.t[-1] ** 0.1 * ratio - 1) > 100 * near and abs(ratio / 1.001 - 1) > near / 2
+
+
+def test_a_limit_that_is_no_fraction_is_known_in_decimals_and_its_law_is_sampled():
+    run, law = followed("on a circle")
+    assert "in decimals" in law.notes[0] and law.derived.kernel == (1, 1, 2)
+    assert np.allclose((law.at.reshape(2, 2) @ law.at.reshape(2, 2).T), np.diag([1, 0]), atol=1e-15)
+    assert set(law.laws[0].evidence.values()) == {Evidence.SAMPLED}
+    upper, lower = law.claims()
+    assert {flows.check(run, c)[0].verdict for c in (upper, lower)} == {Outcome.HOLDS}
+    off = flows.check(run, replace(lower, exponent=sp.Rational(19, 10)))
+    assert off[0].verdict is Outcome.VIOLATED
+
+
+def test_of_several_valleys_the_run_shows_its_own():
+    _, law = followed("a valley")
+    assert len(law.laws) == 2 and law.laws[1 - law.chosen].exponent == sp.Rational(4, 3)
+
+
+def test_a_cone_is_kept_to_the_digits_of_the_conserved_quantities():
+    _, law = followed("a chain that fails")
+    assert "conserved quantities are zero" in law.notes[-1]
+    off = flows.OwnSystem("own", list(CHAIN), FAILING)
+    start = [-0.5, 0.50001, 0.50002, 0.50003]
+    passing = flows.late_time_law(flows.integrate(off, start, 3e4))
+    assert passing.laws == () and "passes beside a saddle" in passing.reason
+    left = float(passing.reason.rpartition("t = ")[2])
+
+    def velocity(_, w):
+        return (1 - np.prod(w)) * np.array([np.prod(np.delete(w, k)) for k in range(4)])
+
+    # Beside zero the smallest layer changes its sign, and the chain converges.
+    later = solve_ivp(velocity, (0, 10 * left), start, "LSODA", rtol=1e-10, atol=1e-14)
+    stays = np.abs(later.y.prod(axis=0)) < 0.1
+    assert 0.1 * left < later.t[stays][-1] < 10 * left and not stays[-1]
+
+
+@pytest.mark.parametrize(
+    ("system", "start", "constant"),
+    [
+        (flows.MatrixFactorization(d=1, regularization=0), [[[-0.5]], *[[[0.5]]] * 3], 1 / 4),
+        (
+            flows.MatrixFactorization(d=1, regularization=5),
+            [[[-0.5]], [[0.4]], *[[[0.5]]] * 2],
+            1 / 4,
+        ),
+        # Of the singular value s = 1/2 that fails: (N-2)^(-N/(N-2)) s^(-2/(N-2)) t^(-N/(N-2))
+        (
+            flows.MatrixFactorization(d=2, depth=3, target=np.diag([1, 0.5]), regularization=0),
+            [np.diag([0.9, -0.4]), *[np.diag([0.9, 0.4])] * 2],
+            4,
+        ),
+    ],
+    ids=["balanced", "with a balancing term", "one of two singular values"],
+)
+def test_a_factorisation_that_fails_has_a_power_law(system, start, constant):
+    run = flows.integrate(system, np.array(start), t_end=1e5)
+    law = flows.late_time_law(run)
+    one, p = law.laws[law.chosen], len(start) / (len(start) - 2)
+    assert one.constant == pytest.approx(constant, rel=1e-9) and float(one.exponent) == p
+    # The loss is L* and a bit, and that is rounded: the gradient shows the law, to its own noise.
+    slope = np.sum(system.gradient(run.state_at(-1)) ** 2)
+    assert slope * run.t[-1] ** (p + 1) / (p * constant) == pytest.approx(1, rel=0.02)
+
+
+def test_a_run_of_an_own_loss_is_told_by_when_it_will_have_left_a_saddle_of_its_form():
+    loss = flows.OwnSystem("own", [X, Y], X**4 + Y**4)
+    law = flows.late_time_law(flows.integrate(loss, [0.5, 1e-3], 1e4))
+    # x' = -4 x^3: the axis is a maximum of the form on the circle, the diagonal its minimum.
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 32)
+    assert "beside a saddle" in law.notes[-1]
+    exact = [(c**-2 + 8 * law.arrives) ** -0.5 for c in (0.5, 1e-3)]
+    gap = 2 * sum(c**4 for c in exact) / sum(c**2 for c in exact) ** 2 - 1
+    assert 0.8e-3 < gap < 1e-3  # looked at every 0.03 decades
+
+
+EARLY = {
+    "before anything happens": ([X, Y], X**4 + Y**4, [0.5, 0.4], 0.01, "late regime"),
+    "too early": ([X, Y], (X - Y**2) ** 2 + Y**4, [0.3, 0.5], 1.0, "late regime"),
+}
+
+
+@pytest.mark.parametrize(("blocks", "loss", "start", "end", "words"), EARLY.values(), ids=EARLY)
+def test_a_run_before_its_late_regime_is_refused_in_one_line(blocks, loss, start, end, words):
+    law = flows.late_time_law(flows.integrate(flows.OwnSystem("own", blocks, loss), start, end))
+    assert law.laws == () and words in law.reason and "\n" not in law.reason
+
+
+def test_states_in_doubles_do_not_show_their_limit():
+    system = flows.OwnSystem("own", [Y], Y**4 / 4, arithmetic="doubles")
+    law = flows.late_time_law(flows.integrate(system, [1.0], 1e6))
+    assert law.laws == () and "its states are doubles" in law.reason

@@ -174,7 +174,10 @@ def _in_one_size(
     inner = [piece[a:b] for a, b in itertools.pairwise([opened.end(), *cuts, closed.start()])]
     left, right = (x.group().strip()[-1] for x in (opened, closed))
     inner[0] = f"{piece[: opened.start()]}\\Bigl{left}{inner[0]}"
-    return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{piece[closed.end() :]}")]
+    tail = piece[closed.end() :]
+    # A bracket that carries a power itself would not be stretched.
+    tail = f"{{}}{tail}" if tail.lstrip().startswith(("^", "_")) else tail
+    return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{tail}")]
 
 
 def _number(x: float | None) -> Markup:

@@ -371,7 +371,7 @@ def test_a_wide_bracket_is_cut_before_its_terms_and_both_sides_are_of_one_size()
         r"y = \frac{1}{2} \left(\sum_{i} \max(0, w_i \cdot x) - \max(0, v \cdot x)\right)^2 z u"
     )
     found = html.pieces(formula)
-    assert found[2] == r"{} - \max(0, v \cdot x)\Bigr)^2 z" and len(found) == 3
+    assert found[2] == r"{} - \max(0, v \cdot x)\Bigr){}^2 z" and len(found) == 3
     assert found[1].count(r"\Bigl(") == 1
     assert html.pieces(r"y = \left(a - b\right)^2") == ["y", r" = \left(a - b\right)^2"]
 

@@ -96,6 +96,8 @@ def stages_figure(run: Run) -> Figure:
                 panel.plot(t[shown], value, **line_style(index), label=label)
         _decades(panel, bottom)
         panel.legend()
+    for panel, words in zip(panels, ("losses", "two halves", "layers"), strict=True):
+        panel.set_ylabel(words)
     draw_curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
     for panel in axes:
@@ -135,6 +137,7 @@ def fields_figure(t_end: float = 1e4) -> Figure:
     figure, (above, below) = stacked_panels(2, (6.8, 5.2))
     _loss_and_least(above, below, cases, t_end)
     _label_losses(above, below)
+    above.legend(loc="lower left")
     return figure
 
 

@@ -16,6 +16,7 @@ import sympy as sp
 
 import flows
 from symbolic import late_time_law
+from symbolic.asymptotics import polar
 
 ROWS = []
 
@@ -109,7 +110,8 @@ for n, shapes in SHAPES.items():
 # %%
 table = []
 for h in ([4, 3, 3], [5, 3, 2], [6, 2, 2], [6, 3, 1], [8, 1, 1], [4.5, 4.5, 1]):
-    found = flows.late_time_law(flows.ReLUNeuron(n=3, d=3), at=[[x / 10, 0, 0] for x in h])
+    at = [[x / 10, 0, 0] for x in h]
+    found = flows.late_time_law(flows.ReLUNeuron(n=3, d=3), at, log_terms=False)
     for law in found.laws:
         rows = np.array(law.direction).reshape(3, -1)[:, 1:]
         size = np.linalg.svd(rows, compute_uv=False)
@@ -136,45 +138,69 @@ compare("sensing, 3 measurements", "1/(64 min l4)", law, run, NONE)
 # %% [markdown]
 # ## Two factors, balanced or not
 #
-# $L = \frac12 |U V^\top - M|^2$ in a direction that $M$ does not have: $L = (uv)^2/2$, and
-# $u^2 - v^2 = \delta$ is conserved. Balanced, it falls like $1/(8 t^2)$; unbalanced, like
-# $e^{-2|\delta| t}$.
+# $L = \frac12 |U V^\top - M|^2$ with $U$ of $n \times k$ and $V$ of $m \times k$. The flow
+# conserves $\Delta = U^\top U - V^\top V$. Balanced ($\Delta = 0$), with $s = \min(n, m, k) -
+# \mathrm{rank}\, M$ directions that $M$ does not have, $L \sim s/(8 t^2)$: beside the range of
+# $M$, $\ell_4 = \frac12 |A B^\top|^2$ on the cone $A^\top A = B^\top B$, and it is smallest where
+# the two are orthogonal up to a factor. Unbalanced, so that $U$ or $V$ has full rank in the end,
+# nothing is slow: the Hessian has the eigenvalues $\lambda_i(U U^\top) + \lambda_j(V V^\top)$,
+# and $L$ falls with the rate of twice the smallest positive one. The minimiser is read off the
+# run.
+
 
 # %%
-u, v = sp.symbols("u v", real=True)
-product = flows.OwnSystem("two_factors", [u, v], (u * v) ** 2 / 2)
-(law,) = late_time_law((u * v) ** 2 / 2, [u, v], {u: 0, v: 0}, confined=True).laws
-compare(
-    "u v, balanced",
-    "1/(8 t^2)",
-    law,
-    flows.integrate(product, [0.5, 0.5], 1e6),
-    "Saxe, McClelland & Ganguli 2014",
-)
-(law,) = late_time_law((u * v) ** 2 / 2, [u, v], {u: sp.Rational(1, 2), v: 0}).laws
-start = [(0.25 + 0.01) ** 0.5, 0.1]
-compare(
-    "u v, unbalanced",
-    "2 |delta|",
-    law,
-    flows.integrate(product, start, 40.0),
-    "Tarmoun et al. 2021",
-)
+def factors(n, m, k, target):
+    """Blocks and loss."""
+    left, right = sp.MatrixSymbol("U", n, k), sp.MatrixSymbol("V", m, k)
+    gap = left * right.T - target
+    return [left, right], sp.trace(gap.T * gap) / 2
+
+
+for (n, m, k), target in (((2, 2, 1), sp.zeros(2, 2)), ((2, 2, 2), sp.zeros(2, 2))):
+    blocks, loss = factors(n, m, k, target)
+    start = 0.1 * np.array([[5, 1], [1, 4]])[:, :k].ravel()
+    # Both factors are one matrix, so that they are balanced.
+    run = flows.integrate(flows.OwnSystem("factors", blocks, loss), [*start, *start], 1e6)
+    found = flows.late_time_law(run)
+    s = min(n, m, k) - sp.Matrix(target).rank()
+    assert found.laws[found.chosen].constant_exact == sp.Rational(s, 8)
+    known = "Saxe, McClelland & Ganguli 2014" if s == 1 else NONE
+    compare(f"U V', balanced, {n}, {m}, {k}", f"{s}/(8 t^2)", found.laws[found.chosen], run, known)
+
+blocks, loss = factors(2, 2, 2, sp.diag(1, 0))
+system = flows.OwnSystem("factors", blocks, loss)
+run = flows.integrate(system, [1, 0.2, 0.1, 0.6, 0.8, -0.1, 0.1, 0.1], t_end=60.0)
+found = flows.late_time_law(run)
+last = system.unpack(found.at)
+left, right = (np.linalg.eigvalsh(last[name] @ last[name].T) for name in ("U", "V"))
+sums = np.add.outer(left, right)
+print(f"formula {2 * sums[sums > 1e-9].min():.10f}, derived {found.laws[0].rate:.10f}")
+compare("U V', unbalanced", "2 min(l_i + l_j)", found.laws[0], run, "Tarmoun et al. 2021 (scalars)")
 
 # %% [markdown]
 # ## Factorisations that fail
 #
-# $N$ scalar layers whose product should be $s$ but is negative run to zero, where
-# $L - s^2/2 \sim (N-2)^{-N/(N-2)} s^{-2/(N-2)} t^{-N/(N-2)}$ if they are balanced. The law is
-# derived from all layers; the run is that of the balanced set $w = (-x, x, \dots, x)$, on which
-# they stay. Its coordinate $y = \sqrt N x$ has the flow of the loss itself.
+# $N$ scalar layers whose product should be $s$ but is negative run to zero, where $L - s^2/2 \sim
+# (N-2)^{-N/(N-2)} s^{-2/(N-2)} t^{-N/(N-2)}$ if they are balanced. For every $N$: on the balanced
+# set $w = (-x, x, \dots, x)$, with the length $\rho = \sqrt N x$, the leading form is $s N^{-N/2}
+# \rho^N$.
+
+# %%
+N, S = sp.Symbol("N", positive=True), sp.Symbol("s", positive=True)
+every = (N - 2) ** (-N / (N - 2)) * S ** (-2 / (N - 2))
+ratio = polar.constant(N, S * N ** (-N / 2)) / every
+print("for every depth:", sp.simplify(sp.expand_log(sp.log(ratio), force=True)) == 0)
+
+# %% [markdown]
+# The law is derived from all layers; the run is that of the balanced set, on which they stay. Its
+# coordinate $\rho$ has the flow of the loss itself.
 
 # %%
 for depth, s in ((3, 1), (4, 1), (5, 1), (6, 1), (4, 2)):
     w = sp.symbols(f"w1:{depth + 1}", real=True)
     loss = (s - sp.prod(w)) ** 2 / 2
     (law,) = late_time_law(loss, w, dict.fromkeys(w, 0), confined=True).laws
-    formula = (depth - 2) ** (-depth / (depth - 2)) * s ** (-2 / (depth - 2))
+    formula = float(every.subs({N: depth, S: s}))
     y = sp.Symbol("y", real=True)
     along = sp.expand(((s + (y / sp.sqrt(depth)) ** depth) ** 2 - s**2) / 2)
     run = flows.integrate(flows.OwnSystem("chain", [y], along), [0.5], t_end=1e8)
@@ -182,36 +208,73 @@ for depth, s in ((3, 1), (4, 1), (5, 1), (6, 1), (4, 2)):
     compare(f"failing, N = {depth}, s = {s}", "see the text", law, run, NONE)
 
 # %% [markdown]
+# Of matrices, one singular value can fail while the others are fitted. The law of this run is found
+# from the run alone: its limit, the kernel there, and the cone of the conserved quantities.
+
+# %%
+target = np.diag([1.0, 0.5])
+chain = flows.MatrixFactorization(d=2, depth=3, target=target, regularization=0)
+run = flows.integrate(chain, [np.diag([0.9, -0.4]), *[np.diag([0.9, 0.4])] * 2], t_end=1e5)
+found = flows.late_time_law(run)
+(law,) = found.laws
+print(found, f"with L* = {found.derived.limit}, formula {float(every.subs({N: 3, S: 0.5})):.4g}")
+# -dL/dt = |grad L|^2 = p C t^-(p+1) has no limit that it is a small part of.
+slope = float(np.sum(chain.gradient(run.state_at(-1)) ** 2))
+print(f"measured {slope * run.t[-1] ** 4 / 3:.4g}")
+
+# %% [markdown]
 # ## Soft committee machines
 #
 # Students $\sum_i a_i\, \mathrm{erf}(w_i x/\sqrt 2)$ of a teacher of one unit, with trained $a_i$
-# (Saad & Solla 1995 give the expectations). Two students in the teacher's place share it,
-# $a_1 + a_2 = 1$: the difference of their weights is slow. The run starts near equal shares and
-# ends at others; its loss is a difference of terms of size one, so that the constant is measured to
-# about a thousandth.
+# (Saad & Solla 1995 give the expectations). Students in the teacher's place share it, $\sum a_i =
+# 1$, and differences of their weights are slow. With $z_i = w_i - B$, $\sum a_i z_i = 0$, the
+# residual is $\frac12 \sum a_i z_i^2\, g''$ less what $g$ and $g'$ can take of it, so that
+#
+# $$ \ell_4 = \frac{\kappa}{8} \Big( \sum_i a_i z_i^2 \Big)^2, \qquad
+#    t^2 L \to \frac{1}{8 \kappa \mu^2}, \qquad
+#    \kappa = \mathrm{dist}\big(g'', \mathrm{span}(g, g')\big)^2, $$
+#
+# where $\mu$ is the smallest eigenvalue of $\mathrm{diag}(a)$ across $a$, for any number of
+# students with positive shares. The shares, and so the constant, are those of the run's limit.
+
 
 # %%
-a1, a2, w1, w2 = sp.symbols("a1 a2 w1 w2", real=True)
-
-
 def overlap(p, q):
     """E erf(p x/sqrt 2) erf(q x/sqrt 2) for a standard normal x."""
     return 2 / sp.pi * sp.asin(p * q / sp.sqrt((1 + p**2) * (1 + q**2)))
 
 
-TEACHER = sp.Integer(2)  # a length at which every expectation is rational, up to pi and one arc
-units = [(a1, w1), (a2, w2), (sp.Integer(-1), TEACHER)]
-committee = sum(a * b * overlap(p, q) for a, p in units for b, q in units) / 2
-machine = flows.OwnSystem("committee", [a1, a2, w1, w2], committee)
-run = flows.integrate(machine, [0.5, 0.5, 2.3, 1.7], t_end=3e6)
-# The share to which the run converges, up to the square of what is left of it.
-share = sp.Rational(round(float(run.state_at(-1)[0]), 4)).limit_denominator(10**4)
-found = late_time_law(
-    committee, [a1, a2, w1, w2], {a1: share, a2: 1 - share, w1: TEACHER, w2: TEACHER}
+TEACHER = sp.Integer(2)
+p, q = sp.symbols("p q", positive=True)
+gram = sp.Matrix(
+    3, 3, lambda i, j: overlap(p, q).diff((p, i), (q, j)).subs({p: TEACHER, q: TEACHER})
 )
-(law,) = found.laws
-compare("committee of erf, two students", "1/(64 l4)", law, run, NONE)
-print(f"degree {found.degree}; tangent, slow and fast directions: {found.kernel}")
+kappa = sp.simplify(gram.det() / gram[:2, :2].det())
+print(f"kappa = {kappa} = {float(kappa):.8g}")
+
+
+def formula(shares):
+    """1/(8 kappa mu^2)."""
+    across = np.eye(len(shares)) - np.outer(shares, shares) / (shares @ shares)
+    mu = np.sort(np.linalg.eigvalsh(across @ np.diag(shares) @ across))[1]
+    return 1 / (8 * float(kappa) * mu**2)
+
+
+for start in ([0.5, 0.5, 2.3, 1.7], [0.4, 0.3, 0.3, 2.3, 1.7, 2.05]):
+    count = len(start) // 2
+    a, w = (sp.symbols(f"{name}1:{count + 1}", real=True) for name in "aw")
+    units = [*zip(a, w, strict=True), (sp.Integer(-1), TEACHER)]
+    committee = sum(x * y * overlap(u, v) for x, u in units for y, v in units) / 2
+    run = flows.integrate(flows.OwnSystem("committee", [*a, *w], committee), start, t_end=1e8)
+    found = flows.late_time_law(run)
+    law = found.laws[found.chosen]
+    print(f"shares {np.round(found.at[:count], 4)}: formula {formula(found.at[:count]):.7g}")
+    compare(f"committee of erf, {count} students", "1/(8 kappa mu^2)", law, run, NONE)
+    print(found.notes[-1])
+
+# %% [markdown]
+# Three students have a small `gamma`: the run is still beside a saddle of the form, so that the
+# constant that it measures is not yet that of its law, as the note says.
 
 # %% [markdown]
 # ## The table

@@ -134,8 +134,8 @@ def inside(name, room):
 
 
 def room_of(name):
-    """Smallest room that has the module; a face is a room of one file."""
-    if name in ("flows.__main__", *FACES):
+    """Smallest room that has the module; what stands beside a face belongs to it."""
+    if name in ("flows.__main__", "symbolic.kernels", *FACES):
         return name.partition(".")[0]
     return max((room for room in ROOMS if room not in FACES and inside(name, room)), key=len)
 

@@ -233,7 +233,8 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
             law = replace(law, log_term=beta)
         laws.append(law)
         more.append(step.verify())
-    for valley in bottoms:
+    alike = {(valley.degree, valley.value): valley for valley in reversed(bottoms)}
+    for valley in sorted(alike.values(), key=bottoms.index):
         seen = tuple(step.verify() for step in valley.steps)
         laws.append(valley_law(valley, {**known, **_evidence(seen, found)}))
         more += seen

@@ -159,7 +159,18 @@ def _columns(z: Any, slow: sp.MatrixBase, s: Any, fast: sp.MatrixBase) -> list[A
 def steps_of_reduction(point: Point, parts: Split, reduced: Reduced) -> tuple[Step, ...]:
     """Slaving and leading form."""
     p, z, eps = reduced.degree, reduced.z, sp.Symbol("epsilon", positive=True)
-    steps = []
+    names = sp.ImmutableMatrix(len(z), len(z), lambda i, j: sp.Symbol(f"G_{i + 1}{j + 1}"))
+    lengths = recomputed(lambda: parts.slow.T * parts.slow, Evidence.PROVED)
+    steps = [
+        Step(
+            names,
+            reduced.metric,
+            "metric: lengths and angles of the slow directions",
+            fresh=True,
+            check=lengths,
+            finding=EXACT,
+        )
+    ]
     if smooth_loss(point) and p.is_Integer and p <= 6:
         s = [sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols)]
         moves = [(eps * v, parts.slow[:, k]) for k, v in enumerate(z)]

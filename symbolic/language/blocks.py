@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import sympy as sp
@@ -53,7 +53,11 @@ def entries(block: Block, letter: str = "y") -> tuple[sp.Symbol, ...]:
     )
 
 
-def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
+#: Closed form of a Gaussian expectation, or None.
+Mean: TypeAlias = Callable[[sp.Expr, Sequence[sp.Symbol]], sp.Expr | None]
+
+
+def explicit(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> Explicit:
     """Write an expression out in the entries of its blocks.
 
     Parameters
@@ -62,11 +66,13 @@ def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
         In the blocks, their entries and products, and :class:`~symbolic.Expectation`.
     blocks : sequence of Symbol or MatrixSymbol
         What it depends on.
+    mean : callable, optional
+        What brings an expectation into closed form; by default polynomials only.
 
     Returns
     -------
     Explicit
-        Expectations of polynomials are in closed form.
+        Expectations that have a closed form are written in it.
 
     Raises
     ------
@@ -80,7 +86,7 @@ def explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
     >>> explicit(Expectation((w.T * x)[0, 0] ** 2, x), (w,)).plain
     y0_0_w**2 + y1_0_w**2
     """
-    scalar, averages = _averages(expression, blocks)
+    scalar, averages = _averages(expression, blocks, mean)
     scalar = scalar.xreplace({a.node: a.mean for a in averages if a.mean is not None})
     plain, integrand, x = _merged(scalar, {a.node: a for a in averages if a.mean is None})
     own = {symbol for block in blocks for symbol in entries(block)}
@@ -109,12 +115,14 @@ class Average(NamedTuple):
     mean: sp.Expr | None
 
 
-def averages(expression: Any, blocks: Sequence[Block]) -> tuple[Average, ...]:
+def averages(expression: Any, blocks: Sequence[Block], mean: Mean = mean) -> tuple[Average, ...]:
     """Return the expectations that stand in an expression; see :func:`explicit`."""
-    return _averages(expression, blocks)[1]
+    return _averages(expression, blocks, mean)[1]
 
 
-def _averages(expression: Any, blocks: Sequence[Block]) -> tuple[sp.Expr, tuple[Average, ...]]:
+def _averages(
+    expression: Any, blocks: Sequence[Block], mean: Mean
+) -> tuple[sp.Expr, tuple[Average, ...]]:
     """The expression in entries, and the expectations in it."""
     known = {block: _entrywise(block, "y") for block in blocks}
     scalar = _scalar(_written(expression, known))

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy as sp
 
-__all__ = ["Expectation", "mean"]
+__all__ = ["Expectation", "hermite", "mean"]
 
 
 class Expectation(sp.Expr):
@@ -115,8 +115,8 @@ def _mean(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
     if not factors:
         return term
     # The first factor against the rest: for a square these are equal.
-    one = _hermite(factors[0], tuple(x))
-    rest = _hermite(sp.Mul(*factors[1:]), tuple(x))
+    one = hermite(factors[0], tuple(x))
+    rest = hermite(sp.Mul(*factors[1:]), tuple(x))
     found = sp.Add(
         *(sp.prod(map(factorial, a)) * one[a] * rest[a] for a in sorted(one.keys() & rest.keys()))
     )
@@ -124,8 +124,15 @@ def _mean(term: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr:
 
 
 @functools.lru_cache(maxsize=64)
-def _hermite(p: sp.Expr, x: tuple[sp.Symbol, ...]) -> dict[tuple[int, ...], sp.Expr]:
-    """Coefficients of a polynomial by products of Hermite polynomials."""
+def hermite(p: sp.Expr, x: tuple[sp.Symbol, ...]) -> dict[tuple[int, ...], sp.Expr]:
+    """Coefficients of a polynomial in products of (probabilists') Hermite polynomials.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x")
+    >>> hermite(x**3, (x,))
+    {(3,): 1, (1,): 3}
+    """
     found: dict[tuple[int, ...], list[sp.Expr]] = {}
     for powers, coefficient in sp.Poly(p, *x).terms():
         choices = [[(m - 2 * j, _share(m, j)) for j in range(m // 2 + 1)] for m in powers]

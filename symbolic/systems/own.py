@@ -8,11 +8,16 @@ The right sides of the gradient and of the Hessian are those of the programs tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import scipy.special
 import sympy as sp
+from scipy.stats import qmc
+from sympy.core.function import Application
 from sympy.core.symbol import Str
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.printing.pretty.stringpict import prettyForm
@@ -23,8 +28,11 @@ from symbolic.evidence.identity import Basis, Evidence, Finding, Relation, exami
 from symbolic.evidence.sign import sign
 from symbolic.language.blocks import Block, Explicit, averages, entries, explicit
 from symbolic.language.expectation import Expectation
+from symbolic.language.lower import lower
 from symbolic.language.matrices import matrix_gradient, squared_norms
 from symbolic.language.program import gradient, tangent
+from symbolic.lemmas.activation_mean import activation_mean, applied
+from symbolic.lemmas.dual_kernel import Activation, derive_kernel
 
 __all__ = ["MOST_ENTRIES", "derive"]
 
@@ -32,10 +40,14 @@ __all__ = ["MOST_ENTRIES", "derive"]
 MOST_ENTRIES = 40
 # A Hessian of more entries fills pages.
 MOST_OF_HESSIAN = 6
-# Larger expressions are not put in their simplest form.
-SIMPLE = 2000
+# Larger expressions are not put in their simplest form: polynomials, others.
+SIMPLE, SIMPLE_OTHER = 2000, 60
+# Seconds of processor time for each attempt at the evidence of one step.
+PATIENCE = 5.0
 # Beyond that, the entries of a matrix expression say less than it does.
 READABLE = 200
+# Of sampled means: shifted rules, their points, standard errors that refute, rounding.
+SHIFTS, POINTS, WRONG, ROUNDING, SEED = 16, 2**13, 8.0, 1e-12, 19
 SOURCE = "this loss; derived here"
 AVERAGE = "derivatives are taken inside the expectation"
 
@@ -111,7 +123,7 @@ def derive(
             f"expected at most {MOST_ENTRIES} entries, got {len(y)}; derive a smaller case of the"
             " same loss"
         )
-    loss = _Loss(tuple(blocks), y, _shown(blocks), expression, explicit(expression, blocks))
+    loss = _Loss(tuple(blocks), y, _shown(blocks), expression, _explicit(expression, blocks))
     pairs = tuple(dict(potentials).items())
     derivations = [
         *_closed(loss),
@@ -121,6 +133,10 @@ def derive(
         *_invariants(loss),
     ]
     return Document(name, tuple(derivations))
+
+
+def _explicit(expression: Any, blocks: Sequence[Block]) -> Explicit:
+    return explicit(expression, blocks, activation_mean)
 
 
 @dataclass(frozen=True)
@@ -220,17 +236,30 @@ def _apart(expression: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
 
 
 def _closed(loss: _Loss) -> list[Derivation]:
-    """Expectations of polynomials, by the moments of a Gaussian."""
-    steps = []
-    for a in averages(loss.expression, loss.blocks):
+    """Expectations by the moments of a Gaussian, and by the kernels of activations."""
+    steps: list[Step] = []
+    kernels: dict[Activation, None] = {}
+    for a in averages(loss.expression, loss.blocks, activation_mean):
         if a.mean is not None:
             put = {**loss.on_paper, **_numbers(loss.blocks, a.x)}
             node = Expectation(a.integrand, sp.Tuple(*a.x)).xreplace(put)
+            used = _activations(node.integrand, node.x)
+            kernels |= {activation: None for activation in used}
             rule = "products of Hermite polynomials are orthogonal"
+            if used:
+                rule = "means by parts, kernels of " + " and ".join(sorted({k.name for k in used}))
             given = (f"{', '.join(s.name for s in node.x)} independent, each N(0, 1)",)
+            check = _by_samples if used else _by_moments
             mean = a.mean.xreplace(put)
-            steps.append(Step(node, mean, rule, assumptions=given, fresh=True, check=_by_moments))
-    return [Derivation("expectations in closed form", SOURCE, tuple(steps))] if steps else []
+            steps.append(Step(node, mean, rule, assumptions=given, fresh=True, check=check))
+    closed = [Derivation("expectations in closed form", SOURCE, tuple(steps))] if steps else []
+    return [*(derive_kernel(activation) for activation in kernels), *closed]
+
+
+def _activations(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> list[Activation]:
+    """Activations of linear forms that stand in an integrand."""
+    found = (applied(e, x) for e in integrand.atoms(Application) if e.has(*x))
+    return list(dict.fromkeys(form[0] for form in found if form))
 
 
 def _by_moments(lhs: Any, rhs: Any) -> Finding:
@@ -241,6 +270,28 @@ def _by_moments(lhs: Any, rhs: Any) -> Finding:
         for powers, c in total.terms()
     ]
     return examine(sp.Add(*moments), rhs)
+
+
+def _by_samples(lhs: Any, rhs: Any) -> Finding:
+    """Evidence from the definition: randomised quasi-Monte Carlo at a random point."""
+    names = sorted(lhs.free_symbols | rhs.free_symbols, key=str)
+    generator = np.random.default_rng(SEED)
+    point = generator.normal(size=len(names))
+    value = float(lower([rhs], names)(*point)[0])
+    integrand = lower([lhs.integrand], [*names, *lhs.x])
+    means = []
+    for shift in range(SHIFTS):
+        uniform = qmc.Sobol(len(lhs.x), seed=SEED + shift).random(POINTS)
+        normal = scipy.special.ndtri(uniform)
+        means.append(np.mean(np.broadcast_to(integrand(*point, *normal.T)[0], POINTS)))
+    mean, error = float(np.mean(means)), float(np.std(means, ddof=1) / math.sqrt(SHIFTS))
+    off = abs(mean - value)
+    if off > WRONG * error + ROUNDING * abs(value):
+        shown = [(s.name, f"{x:.6g}") for s, x in zip(names, point, strict=True)]
+        both = (("lhs", f"{mean:.9g}"), ("rhs", f"{value:.9g}"))
+        return Finding(Evidence.REFUTED, (*shown, *both))
+    detail = f"the definition, sampled, gives {mean:.9g} +- {error:.1g} for {value:.9g}"
+    return Finding(Evidence.SAMPLED, detail=f"put together from proved kernels; {detail}")
 
 
 def _gradient(loss: _Loss) -> Derivation:
@@ -318,7 +369,7 @@ def _hessian(loss: _Loss) -> Derivation:
 
 def _rate(loss: _Loss, name: str, given: Any) -> Derivation:
     """A potential, its rate along the flow, and the sign of that."""
-    written = explicit(given, loss.blocks).plain.xreplace(loss.on_paper)
+    written = _explicit(given, loss.blocks).plain.xreplace(loss.on_paper)
     latex = rf"\mathrm{{{name}}}".replace("_", r"\_")
     potential = loss.quantity(name, latex)
     moving = loss.quantity(f"d/dt {name}", rf"\frac{{d}}{{dt}} {latex}")
@@ -407,9 +458,9 @@ class _Check:
             [sp.ImmutableMatrix([pair[side][part] for pair in pairs]) for part in (0, 1)]
             for side in (0, 1)
         )
-        found = examine(plain, its_plain)
+        found = examine(plain, its_plain, patience=PATIENCE)
         if found.evidence is Evidence.PROVED and inner != its_inner:
-            found = examine(inner, its_inner)
+            found = examine(inner, its_inner, patience=PATIENCE)
             if found.evidence is Evidence.REFUTED:
                 # Unequal functions may have equal means.
                 found = Finding(Evidence.OPEN, detail=f"what is averaged differs: {found.reason}")
@@ -426,13 +477,14 @@ class _Check:
         put = {self.loss.symbol: self.loss.value, **self.known}
         side = sp.sympify(side, strict=True).xreplace(put)
         if side.has(sp.MatrixSymbol):
-            side = explicit(side, self.loss.blocks).plain.xreplace(self.loss.on_paper)
+            side = _explicit(side, self.loss.blocks).plain.xreplace(self.loss.on_paper)
         return [side.doit()]
 
 
 def _simplest(expression: sp.Expr) -> sp.Expr:
     """The shortest of a few forms."""
-    if expression.count_ops() > SIMPLE:
+    most = SIMPLE if expression.is_polynomial() else SIMPLE_OTHER
+    if expression.count_ops() > most:
         return expression
     forms = [expression, sp.expand(expression)]
     forms.append(sp.factor(forms[1]))

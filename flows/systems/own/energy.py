@@ -46,6 +46,8 @@ SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF",
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
 # The field is known to this part of the energy of its chart, a hundredth of which ends the chart.
 FIELD = 1e-16
+# Hessians are known to this part of their largest entry, curvatures along their axes to this.
+CURVATURE, SECOND_ORDER = 1e-14, 1e-26
 # The energy changes by this factor in a chart, and time by this one.
 ENERGY, TIME = 100.0, 100.0
 #: Below this energy a chart would leave the doubles: the state stays.
@@ -144,10 +146,25 @@ class Increment:
         return np.full(len(u), np.nan)
 
     def curvature(self, u: Array) -> Array:
-        """Hessian in the user's coordinates, in balls and rounded."""
-        with precision(int(self.bits)):
-            rows = self.loss.hessian(self._place(u))
-        return np.array([[float(x) for x in row] for row in rows])
+        """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""
+        bits = self.bits
+        while bits <= MOST_BITS:
+            # Of a student beside its teacher, balls of too few bits hold the kink between them.
+            with precision(int(bits)), contextlib.suppress(Undecided):
+                rows = self.loss.hessian(self._place(u))
+                found = np.array([[float(x) for x in row] for row in rows])
+                error = max(float(x.rad()) for row in rows for x in row)
+                if np.isfinite(found).all() and error <= CURVATURE * np.abs(found).max():
+                    return found
+            bits *= MORE
+        return np.full((len(u), len(u)), np.nan)
+
+    def bends(self, u: Array, axis: Array) -> float:
+        """Curvature along an axis; of an eigenvector in doubles, right to their square."""
+        direction = [arb(x) for x in axis.tolist()]
+        with precision(MOST_BITS):
+            rates = self.loss.rates(self._place(u), direction)[1:]
+            return float(sum((r * v for r, v in zip(rates, direction, strict=True)), arb(0)))
 
 
 @dataclass(frozen=True)
@@ -215,9 +232,16 @@ class EnergyPiece(Piece):
 
     def _leaves(self, u: Array) -> bool:
         """Whether the gradient has a part along which the loss curves downward."""
-        h, axes = scipy.linalg.eigh(self.increment.curvature(u))
+        curved = self.increment.curvature(u)
+        if not np.isfinite(curved).all():
+            return True  # it may
+        h, axes = scipy.linalg.eigh(curved)
+        least = -SECOND_ORDER * float(np.abs(h).max())
+        down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
+        down = [v for v in down if self.increment.bends(u, v) < least]
         slopes = self.increment.loss.both(self.increment.place(u))[1:]
-        return bool((axes[:, h < 0].T @ np.array([float(x) for x in slopes])).any())
+        found = np.array([float(x) for x in slopes])
+        return any(v @ found != 0 for v in down)
 
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""
@@ -273,7 +297,9 @@ def energy_piece(
                 return found
         return increment.curvature(u)
 
-    h, axes = scipy.linalg.eigh(hessian(Increment(exact, centre, np.eye(size)), still, since))
+    curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
+    # Where it is not known, all axes are flat, and the field says whether one can go on.
+    h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
     increment = Increment(exact, centre, axes)
     floored = floor(h, since)
     slopes = increment.slopes(floored)

@@ -117,4 +117,4 @@ class RecordedSystem(System):
         )
 
     initial = check_start = reduce = begin = piece = _refuse
-    exact_flow = loss = gradient = hessian = _refuse
+    exact_flow = loss = gradient = hessian = minimiser = approach = _refuse

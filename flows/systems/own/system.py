@@ -42,6 +42,7 @@ from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.language.lower import NoBall
+from symbolic.lemmas.activation_mean import activation_mean
 from symbolic.systems.own import derive
 
 if TYPE_CHECKING:
@@ -668,7 +669,7 @@ def _compiled(label: str, name: str, derive: Any) -> None:
 @functools.lru_cache(maxsize=64)
 def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss:
     symbols = tuple(s for block in blocks for s in entries(block))
-    form = explicit(expression, blocks)
+    form = explicit(expression, blocks, activation_mean)
     text = sp.srepr((symbols, *form))
     return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
 
@@ -703,7 +704,7 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Any) -> st
 @functools.lru_cache(maxsize=256)
 def _closed(blocks: tuple[Block, ...], expression: Any) -> sp.Expr:
     """Potential in the entries."""
-    form = explicit(expression, blocks)
+    form = explicit(expression, blocks, activation_mean)
     if form.integrand != 0:
         raise ValueError("its expectation has no closed form; only the loss may take quadrature")
     return form.plain

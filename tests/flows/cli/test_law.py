@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import sympy as sp
 
+import flows
 from flows.cli.main import main
 
 
@@ -61,3 +63,49 @@ def test_options_of_the_system_and_a_latex_document(capsys, tmp_path):
 def test_a_bad_request_is_one_line_and_exit_code_2(capsys, words, message):
     code, out, err = asked(capsys, *words)
     assert code == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+NO_LAW = {
+    "a neuron beside the line": ("relu_neuron", [[0.5, 0.1], [0.5, -0.1]], "neuron 1 is not along"),
+    "a mean elsewhere": ("gmm_em", [[0.5, 0.1], [0.5, -0.1]], "mean 1 is 0.5 off"),
+    "layers of another product": ("matrix_factorization", [[[1]], [[2]]], "is not critical"),
+}
+
+
+@pytest.mark.parametrize(("system", "where", "reason"), NO_LAW.values(), ids=NO_LAW)
+def test_a_point_that_is_no_minimiser_has_no_law_and_exit_code_3(capsys, at, system, where, reason):
+    code, out, err = asked(capsys, system, "--at", at(where))
+    assert code == 3 and out == "" and reason in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[NaN, 0], [1, 0]]", "expected finite numbers, got nan at [0, 0]"),
+        ("[1, [2]]", "nested lists of equal lengths"),
+        ("[1, 2]", "shape"),
+        ("no numbers", "expected JSON"),
+    ],
+)
+def test_a_file_that_holds_no_point_is_an_error_with_exit_code_2(capsys, tmp_path, text, message):
+    path = tmp_path / "at.json"
+    path.write_text(text)
+    code, out, err = asked(capsys, "relu_neuron", "--at", str(path))
+    assert code == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+def test_a_file_of_a_run_that_fails_to_factorise_needs_no_switch(capsys, tmp_path):
+    system = flows.MatrixFactorization(d=1, regularization=0)
+    start = [[[-0.5]], *[[[0.5]]] * 3]
+    late, early, own = (str(tmp_path / name) for name in ("late.nc", "early.nc", "own.nc"))
+    flows.integrate(system, start, 1e5).save(late)
+    flows.integrate(system, start, 1.0).save(early)
+    code, out, _ = asked(capsys, late, "--json")
+    (law,) = json.loads(out)["laws"]
+    assert code == 0 and (law["exponent"], law["constant_exact"]) == ("2", "1/4")
+    code, out, err = asked(capsys, early)
+    assert code == 3 and out == "" and "has not reached its late regime" in err
+    y = sp.Symbol("y")
+    flows.integrate(flows.OwnSystem("quartic", [y], y**4 / 4), [1.0], 1e4).save(own)
+    code, out, err = asked(capsys, own)
+    assert code == 2 and out == "" and "whose loss a file cannot carry" in err

@@ -292,14 +292,19 @@ def test_a_sign_changed_in_a_slaved_term_is_refuted():
         Evidence.PROVED
     }
     broken = replace(form, slaved=tuple(-s for s in form.slaved))
-    assert {s.verify().evidence for s in steps_of_reduction(point, parts, broken)} == {
-        Evidence.REFUTED
+    levels = {s.rule.partition(":")[0]: s for s in steps_of_reduction(point, parts, broken)}
+    assert {name for name, s in levels.items() if s.verify().evidence is Evidence.REFUTED} == {
+        "slaving",
+        "leading form",
     }
 
 
-def test_a_metric_that_is_dropped_is_refuted_by_the_flow():
+def test_a_metric_that_is_dropped_is_refuted_by_its_step_and_by_the_flow():
     (loss, blocks, _), start = FLOWS["metric"]
-    _, _, form = reduced(FLOWS["metric"][0])
+    point, parts, form = reduced(FLOWS["metric"][0])
+    without = replace(form, metric=sp.ImmutableMatrix(sp.eye(1)))
+    step = steps_of_reduction(point, parts, without)[0]
+    assert step.verify().evidence is Evidence.REFUTED
     value = form.form.subs(form.z[0], 1)
     right, dropped = (1 / (64 * value / g**2) for g in (form.metric[0, 0], 1))
     measured = measured_constant(loss, blocks, start, TIMES, 2.0)

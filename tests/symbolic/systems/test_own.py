@@ -208,3 +208,15 @@ def test_latex_is_an_appendix():
     text = document.latex()
     assert r"\nabla_{A} L" in text
     assert r"\frac{d}{dt} \mathrm{size}" in text
+
+
+def test_closed_form_of_activations_is_compared_to_the_definition():
+    w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    loss = Expectation((sp.Max(0, (w.T * x)[0, 0]) - sp.Max(0, x[0, 0])) ** 2, x) / 2
+    document = derive("relu", [w], loss).verify()
+    assert document.derivations[0].name == "dual kernel of the ReLU activation"
+    (step,) = steps(document, "expectations in closed form")
+    assert step.evidence is Evidence.SAMPLED and "the definition" in step.reason
+    close = sp.Rational(1001, 1000) * step.rhs
+    assert step.check(step.lhs, close).evidence is Evidence.REFUTED
+    assert {s.evidence for s in steps(document, "gradient")} == {Evidence.PROVED}

@@ -107,16 +107,14 @@ def saad_solla(p, q):
 def test_two_erf_students_are_those_of_fifty_digits_also_as_an_expectation(form):
     gap = sp.erf(A * X) + sp.erf(B * X) - 2 * sp.erf(X)
     loss = squared(saad_solla) if form == "kernel" else Expectation(gap**2, X) / 2
-    # The nodes of an expectation take half a minute to 1e6.
-    times = TIMES if form == "kernel" else TIMES[:2]
     system = flows.OwnSystem("committee", [A, B], loss, arithmetic="balls")
-    run = flows.integrate(system, oracle.COMMITTEE_START, t_end=times[-1], t_eval=times)
-    truth = oracle.kept("committee")[: len(times)]
+    run = flows.integrate(system, oracle.COMMITTEE_START, t_end=TIMES[-1], t_eval=TIMES)
+    truth = oracle.kept("committee")
     assert run.completed and off(run, truth) < DIGITS
     # Control: a kernel with a wrong factor.
     wrong = flows.OwnSystem("wrong", [A, B], squared(saad_solla).subs(sp.pi, sp.pi * 1.001))
     if form == "kernel":
-        run = flows.integrate(wrong, oracle.COMMITTEE_START, t_end=10.0, t_eval=times[:2])
+        run = flows.integrate(wrong, oracle.COMMITTEE_START, t_end=10.0, t_eval=TIMES[:2])
         assert off(run, truth[:2]) > 1e3 * DIGITS
 
 
@@ -331,3 +329,37 @@ def test_a_state_beside_a_saddle_is_not_said_to_stay(beside, status):
     assert run.completed or "saddle" in run.message
     if run.completed and beside:
         assert run["loss"][-1] == pytest.approx(-0.25, rel=1e-8)
+
+
+def test_a_relu_expectation_is_the_built_in_neuron_for_nine_decades():
+    w, x = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("x", 2, 1)
+    students = sum(sp.Max(0, (w * x)[i, 0]) for i in range(2))
+    own = flows.OwnSystem("relu", [w], Expectation((students - sp.Max(0, x[0, 0])) ** 2, x) / 2)
+    built_in = flows.ReLUNeuron(n=2, d=2)
+    start = built_in.initial(0.1, seed=0)
+    times = [1.0, 1e3, 1e6, 1e9]
+    known = flows.integrate(built_in, start, t_end=1e9, t_eval=times)["loss"]
+    run = flows.integrate(own, start.ravel(), t_end=1e9, t_eval=times)
+    assert run.completed and np.abs(run["loss"] / known - 1).max() < DIGITS
+    assert run["excess"] == pytest.approx(known, rel=DIGITS)
+    # Control: a teacher of another length, by a thousandth.
+    off = (students - sp.Rational(1001, 1000) * sp.Max(0, x[0, 0])) ** 2
+    wrong = flows.OwnSystem("wrong", [w], Expectation(off, x) / 2)
+    other = flows.integrate(wrong, start.ravel(), t_end=1.0, t_eval=[1.0])["loss"]
+    assert abs(other[-1] / known[1] - 1) > 1e3 * DIGITS
+
+
+def test_two_oblique_teachers_with_trained_outputs_keep_what_the_outputs_conserve():
+    # |w_i|^2 - c_i^2 does not move: ReLU is homogeneous of degree one.
+    w, c, x = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("c", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    students = sum(c[i, 0] * sp.Max(0, (w * x)[i, 0]) for i in range(2))
+    oblique = sp.Rational(3, 5) * x[0, 0] + sp.Rational(4, 5) * x[1, 0]
+    teachers = sp.Max(0, x[0, 0]) + sp.Max(0, oblique)
+    balance = {f"b{i}": w[i, 0] ** 2 + w[i, 1] ** 2 - c[i, 0] ** 2 for i in range(2)}
+    loss = Expectation((students - teachers) ** 2, x) / 2
+    system = flows.OwnSystem("two", [w, c], loss, balance)
+    start = np.array([0.5, 0.1, 0.2, 0.6, 0.8, 0.9])
+    run = flows.integrate(system, start, t_end=300.0, t_eval=[1.0, 30.0, 300.0])
+    assert run.completed and run["loss"][-1] < 1e-10
+    for name in balance:
+        assert run[name] == pytest.approx(run[name][0], rel=DIGITS)

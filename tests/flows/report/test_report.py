@@ -384,7 +384,8 @@ def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
 
 
 def test_a_derivation_is_a_statement_and_a_folded_proof(page):
-    part = page.partition("<h3>separation of the z directions</h3>")[2].partition("<h3>")[0]
+    heading = f'<h3 class="sentence">{HEADINGS["separation of the z directions"]}</h3>'
+    part = page.partition(heading)[2].partition("<h3")[0]
     said, proof = part.split('<details class="proof">')
     assert "<b>Statement</b>" in said and "Lemma 17" in said
     (lemma,) = (d for d in symbolic.derive("relu_neuron").derivations if "separation" in d.name)

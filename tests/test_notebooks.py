@@ -18,6 +18,7 @@ EXPECTED = (
     "B3_score_matching",
     "B4_matrix_factorization",
     "C0_your_own_system",
+    "C1_phase_retrieval",
     "D0_laws",
 )
 # Numbers of a kind that other processors and libraries round otherwise.

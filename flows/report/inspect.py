@@ -64,7 +64,7 @@ def inspect(
         if path.exists() and not force:
             raise InputError(f"{path} exists; choose another name or force the overwrite")
     title = f"Run of {described(run.parameters)}"
-    values = run_values(run)
+    values = {"derivations": (), **run_values(run)}
     if isinstance(run.system, OwnSystem):
         values |= _derivation(run.system)
     html.write_page(

@@ -12,6 +12,9 @@ Directions are turned first: every orbit of the form's rotations meets the subsp
 entries are zero. An entry that a rotation `X` can turn to zero is one whose mean over all angles
 is: ``e_j`` is orthogonal to the kernel of `X`. A minimum is one on the subspace, too.
 
+The bounds are evaluated in doubles, with a margin of 1e-10 of the largest derivative for rounding,
+which is far above it but is not itself enclosed.
+
 For polynomials: the forms of ReLU neurons have saddles without curvature where neurons coincide,
 which no ball decides.
 """
@@ -56,7 +59,8 @@ def all_found(
     Returns
     -------
     Evidence
-        PROVED where the sphere is two points or one orbit, ENCLOSED by a cover, else SAMPLED.
+        PROVED where the sphere is two points or one orbit, ENCLOSED by a cover in doubles with a
+        margin, else SAMPLED. Values that agree to 1e-8 are one.
     """
     n = numerical.size
     if numerical.cone:

@@ -102,7 +102,7 @@ class Law:
     def __str__(self) -> str:
         """Return one line."""
         if self.kind == "exponential":
-            exact = "" if self.rate_exact is None else f" = {self.rate_exact}"
+            exact = "" if self.rate_exact is None else f", rate = {self.rate_exact}"
             return f"log(L - L*) ~ -{self.rate:.6g} t{exact}"
         exact = "" if self.constant_exact is None else f", C = {self.constant_exact}"
         number = "C" if self.constant is None else f"{self.constant:.8g}"

@@ -313,6 +313,8 @@ class OwnSystem(System):
                 part = np.asarray(values[block.name], dtype=float)
             except (ValueError, TypeError):
                 raise InputError(f"block {block.name} must hold real numbers") from None
+            if part.shape == (*shape(block), 1) and len(shape(block)) == 1:
+                part = part[:, 0]  # a column, as the block is written
             if part.shape != shape(block):
                 raise InputError(
                     f"block {block.name} must have shape {shape(block)}, got {part.shape}"

@@ -113,9 +113,10 @@ def test_a_factorisation_that_fails_has_a_power_law(system, start, constant):
     law = flows.late_time_law(run)
     one, p = law.laws[law.chosen], len(start) / (len(start) - 2)
     assert one.constant == pytest.approx(constant, rel=1e-9) and float(one.exponent) == p
-    # The loss is L* and a bit, and that is rounded: the gradient shows the law, to its own noise.
-    slope = np.sum(system.gradient(run.state_at(-1)) ** 2)
-    assert slope * run.t[-1] ** (p + 1) / (p * constant) == pytest.approx(1, rel=0.02)
+    # The loss is L* and a bit, and that is rounded. The gradient of the mode that fails shows the
+    # law; that of the fitted one is what the solver's tolerance leaves.
+    slope = np.sum(system.gradient(run.state_at(-1))[:, -1, -1] ** 2)
+    assert slope * run.t[-1] ** (p + 1) / (p * constant) == pytest.approx(1, rel=2e-3)
 
 
 def test_a_run_of_an_own_loss_is_told_by_when_it_will_have_left_a_saddle_of_its_form():

@@ -591,3 +591,11 @@ def test_blocks_named_by_symbols_are_refused_in_one_line():
     own = flows.OwnSystem("saddle", [x, y], x**2 / 2 - y**2 / 2)
     with pytest.raises(InputError, match="expected the blocks x, y, got Symbol x, Symbol y"):
         own.loss({x: 0.0, y: 0.0})
+
+
+def test_a_column_is_taken_where_a_column_is_meant():
+    w = sp.MatrixSymbol("w", 2, 1)
+    system = flows.OwnSystem("column", [w], (w.T * w)[0, 0])
+    assert system.pack({"w": [[1.0], [2.0]]}).tolist() == [1.0, 2.0]
+    with pytest.raises(InputError, match=r"block w must have shape \(2,\), got \(1, 2\)"):
+        system.pack({"w": [[1.0, 2.0]]})

@@ -111,11 +111,14 @@ class Excess(NamedTuple):
         `L*`; NaN where it is not known.
     reason : str
         Why it is not known, everywhere or at some times, or nothing.
+    error : ndarray, shape (T,), optional
+        Absolute error of the value beside that of the tolerance.
     """
 
     value: Array
     limit: float
     reason: str = ""
+    error: Array | None = None
 
 
 class Smooth(NamedTuple):

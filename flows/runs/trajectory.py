@@ -288,7 +288,13 @@ class Trajectory:
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
-        return self.system.errors(self.states, self.features, self.t, self.tolerance)
+        known = self.system.errors(self.states, self.features, self.t, self.tolerance)
+        return Features(known, {} if "excess" in known else {"excess": self._of_excess})
+
+    def _of_excess(self) -> Array:
+        """Error of the excess, as far as its system tells one."""
+        found = self.excess.error
+        return np.zeros(len(self.t)) if found is None else found
 
     @functools.cached_property
     def _uncertainty(self) -> Uncertainty:

@@ -367,7 +367,7 @@ def _damped(
 
     A solver's error is renewed in each step, and the flow contracts it at the rate `h`. So a state
     near a valley is known far better across the valley than along it. The one step behind it is
-    damped by less: potentials count the square root.
+    damped by less: gradient and potentials count the square root.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     losses, slopes = np.zeros(len(states)), np.zeros(len(states))
@@ -386,7 +386,7 @@ def _damped(
         stiff = 1 + np.outer(np.abs(h), time[k])
         far = (np.abs(axes.T) / stiff) @ error[k]
         losses[k] = np.abs(slope[k] @ axes) @ far + np.abs(h) @ far**2 / 2
-        slopes[k] = np.linalg.norm(h * far)
+        slopes[k] = np.linalg.norm(h * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k]))
         moved[:, k] += (signs * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k])) @ axes.T
     return _Doubt(losses, slopes, list(moved))
 

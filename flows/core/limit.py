@@ -87,7 +87,7 @@ class Limit:
     where : list of arb
         The point.
     loss : arb
-        The loss there.
+        The loss there, a ball that holds its rounding.
     power : float
         `p` of `L - L* ~ |y - y*|^p` along the run; 2 where the approach is exponential.
     kernel : ndarray, shape (N, K)
@@ -162,7 +162,7 @@ def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | s
         return f"{NOT_FOUND}: the gradient does not vanish there"
     if not last[0].mid() <= first[0].mid():
         return f"{NOT_FOUND}: the loss is larger there"
-    return Limit(where, last[0].mid(), float(power), axes[:, ~fast], tuple(moves))
+    return Limit(where, last[0], float(power), axes[:, ~fast], tuple(moves))
 
 
 def nearly(loss: Balls, state: Sequence[Any], t: float) -> list[float] | None:

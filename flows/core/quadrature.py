@@ -42,10 +42,13 @@ TENSOR_DIMENSIONS = 4
 BUDGET = 4_000_000
 
 # The ladder of an axis: Gauss-Hermite rules of these sizes, then trapezoidal rules of steps
-# 1/2, 1/2^(3/2), ...
-GAUSS = (4, 6, 8, 12, 16, 24, 32)
+# 1/2, 1/2^(3/2), ... Two nodes are the zeros of the second Hermite polynomial, where what matters
+# may vanish: the lowest rung is for THIN axes only, those along which the means differ by less than
+# this part of their largest distance, so that another axis knows the size.
+GAUSS = (2, 4, 6, 8, 12, 16, 24, 32)
 FIRST_STEP = 0.5
 LAST_RUNG = len(GAUSS) + 20
+THIN, LOWEST = 1e-4, 1
 # Nodes end where the density is below exp(-40) of what it is where the integrand lives, and those
 # of tensor products are left out where their weight is, by the number of nodes that may be.
 NEGLIGIBLE, LEFT_OUT = 40.0, 1e-4
@@ -328,9 +331,14 @@ def _first_rung(distance: float, tolerance: float) -> int:
     decay = -math.log(tolerance) / (2 * math.pi)
     gauss_size = (decay * distance) ** 2
     if gauss_size <= GAUSS[-1]:
-        return max(0, int(np.searchsorted(GAUSS, gauss_size)) - 1)
+        return max(LOWEST, int(np.searchsorted(GAUSS, gauss_size)) - 1)
     step = math.pi / distance / decay
     return min(len(GAUSS) + max(0, math.floor(2 * math.log2(FIRST_STEP / step))), LAST_RUNG)
+
+
+def _lower(rungs: tuple[int, ...]) -> tuple[int, ...]:
+    """One rung down on every axis that has another one to go to."""
+    return tuple(max(min(k, LOWEST), k - 1) for k in rungs)
 
 
 def _refine_tensor(
@@ -354,9 +362,10 @@ def _refine_tensor(
             known[rungs] = evaluate(rule)
         return known[rungs]
 
-    rungs = tuple(_first_rung(d, tolerance) for d in distances)
-    while (values := at(rungs)) is None and any(rungs):
-        rungs = tuple(max(0, k - 1) for k in rungs)
+    thin = THIN * max(distances)
+    rungs = tuple(0 if d < thin else _first_rung(d, tolerance) for d in distances)
+    while (values := at(rungs)) is None and max(rungs) > LOWEST:
+        rungs = _lower(rungs)
     assert values is not None  # the lowest rungs of four axes are 256 nodes
     best, stalled = math.inf, 0
     changes: tuple[float, ...] = (math.inf,) * len(values)
@@ -368,10 +377,10 @@ def _refine_tensor(
             parts.append(changes if finer is None else _changes(values, finer))
         best, changes = sum(errors), tuple(map(sum, zip(*parts, strict=True)))
         if math.isinf(best):  # no room for a finer rule
-            if math.isfinite(before) or not any(rungs):
+            if math.isfinite(before) or max(rungs) <= LOWEST:
                 best, changes = before, coarser  # those of the coarser one
                 break
-            rungs = tuple(max(0, k - 1) for k in rungs)
+            rungs = _lower(rungs)
             values = at(rungs)
             assert values is not None
             continue

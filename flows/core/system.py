@@ -9,6 +9,7 @@ arrays in which leading axes are times.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -110,11 +111,14 @@ class Excess(NamedTuple):
         `L*`; NaN where it is not known.
     reason : str
         Why it is not known, everywhere or at some times, or nothing.
+    error : ndarray, shape (T,), optional
+        Absolute error of the value beside that of the tolerance.
     """
 
     value: Array
     limit: float
     reason: str = ""
+    error: Array | None = None
 
 
 class Smooth(NamedTuple):
@@ -340,10 +344,10 @@ class System(abc.ABC):
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
-        """Loss above its limit along a run; here above its infimum, which is 0.
+        """Loss above its limit along a run: the loss itself once no failure is as low.
 
-        The student can learn its teacher, so that 0 is the limit of a run which learns it. It is
-        not that of a run which ends at a critical point of positive loss.
+        The student can learn its teacher, so that 0 is the limit of a run whose loss has fallen
+        below that of every critical point at which runs fail.
 
         Parameters
         ----------
@@ -352,7 +356,19 @@ class System(abc.ABC):
         t, loss : ndarray, shape (T,)
             The times, and the loss there.
         """
-        return Excess(loss, 0.0)
+        if loss[-1] < self.least_failure:
+            return Excess(loss, 0.0)
+        return Excess(
+            np.full(len(t), np.nan),
+            math.nan,
+            f"limit not found: the loss ends at {loss[-1]:.6g}, and runs that fail can rest at"
+            f" {self.least_failure:.6g} or above",
+        )
+
+    @property
+    def least_failure(self) -> float:
+        """Smallest positive loss at which a run is known to rest; infinite where none is known."""
+        return math.inf
 
     @abc.abstractmethod
     def loss(self, state: Array) -> float:

@@ -12,6 +12,8 @@ arrives first and the others recede. With gradient EM it grows to `sigma exp(M^2
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from flows.core.arrays import Array
@@ -101,6 +103,7 @@ def threshold(
     system: type[MixtureSystem] = ScoreMatching,
     width: float = 0.05,
     rtol: float = RTOL,
+    guess: float | None = None,
 ) -> tuple[float, float]:
     """Find the distance from which a cluster of components parts on its way, by bisection.
 
@@ -123,6 +126,8 @@ def threshold(
         Width of the bracket, positive.
     rtol : float
         Tolerance of the runs; in a cluster it is relative to the offsets.
+    guess : float, optional
+        Where to look first, such as the threshold of a law; a wrong one costs runs, no more.
 
     Returns
     -------
@@ -132,8 +137,8 @@ def threshold(
     Raises
     ------
     InputError
-        For sizes, a noise or a width that cannot be used, if runs do not part at a distance of 10,
-        or if one cannot be followed to its decision.
+        For sizes, a noise, a width or a guess that cannot be used, if runs do not part at a
+        distance of 10, or if one cannot be followed to its decision.
 
     Notes
     -----
@@ -149,17 +154,32 @@ def threshold(
     """
     if not (np.isfinite(noise) and noise > 0 and np.isfinite(width) and width > 0):
         raise InputError(f"noise and width must be positive, got {noise!r} and {width!r}")
+    if guess is not None and not NEAREST < guess < FARTHEST:
+        raise InputError(f"guess must be between {NEAREST:g} and {FARTHEST:g}, got {guess!r}")
     flow = system(n, d)  # type: ignore[call-arg]
-    low, high = NEAREST, FARTHEST
-    if not _parts(flow, cluster_start(n, d, high, noise, seed), rtol):
+
+    def parts(distance: float) -> bool:
+        return _parts(flow, cluster_start(n, d, distance, noise, seed), rtol)
+
+    low, high = (NEAREST, FARTHEST) if guess is None else _about(guess, width, parts)
+    if high == FARTHEST and not parts(high):
         raise InputError(f"offsets of {noise:g} do not part at distance {high:g}")
     while high - low > width:
         middle = (low + high) / 2
-        low, high = (
-            (low, middle)
-            if _parts(flow, cluster_start(n, d, middle, noise, seed), rtol)
-            else (middle, high)
-        )
+        low, high = (low, middle) if parts(middle) else (middle, high)
+    return low, high
+
+
+def _about(guess: float, width: float, parts: Callable[[float], bool]) -> tuple[float, float]:
+    """Bracket of the threshold that begins about a guess and doubles until it holds it."""
+    low, high = max(NEAREST, guess - width / 2), min(FARTHEST, guess + width / 2)
+    if low == NEAREST or not parts(low):
+        while high < FARTHEST and not parts(high):
+            low, high = high, min(FARTHEST, high + 2 * (high - low))
+    else:
+        low, high = max(NEAREST, low - 2 * (high - low)), low
+        while low > NEAREST and parts(low):
+            low, high = max(NEAREST, low - 2 * (high - low)), low
     return low, high
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import itertools
 import math
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from markupsafe import Markup
 
 from flows.core.files import write_file
 from flows.report.formulas import prose
+from flows.report.headings import HEADINGS
 
 __all__ = ["SIGNS", "bokeh", "image", "render"]
 
@@ -34,8 +36,11 @@ RELATION = re.compile(TOKEN.format(OPEN, CLOSE, RELATIONS))
 TERM = re.compile(TOKEN.format(OPEN, CLOSE, rf"{RELATIONS}| [+-] | ?\\quad\b"))
 #: A piece that ends so goes on with what comes next.
 OPERATOR = re.compile(r"(?:^|=|\\(?:[lg]eq?|approx|implies|quad|(?:sum|int|prod|lim)\S*))\s*$")
-#: Signs of a formula beyond which it is cut before its terms.
-LONG = 40
+#: Signs of a formula beyond which it is cut before its terms, and of a piece beyond which a bracket
+#: in it is cut too: more would not fit a phone.
+LONG, WIDE = 40, 26
+#: A bracket whose two sides may stand on two lines, in one size.
+BRACKET = re.compile(r"\\(?:left|right) ?[()\[\]]")
 SIGN = re.compile(r"\\[A-Za-z]+|[{}\s]+")
 PLACE = Path(__file__).parent / "templates"
 # A word and a sign say the verdict, the colour only repeats them.
@@ -66,6 +71,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
         "signs": SIGNS,
+        "headings": HEADINGS,
         "asset": lambda name: Markup(PLACE.joinpath(name).read_text("utf-8")),
     }
     return environment
@@ -135,8 +141,43 @@ def pieces(formula: str) -> list[str]:
             found.append(before)
             begin = token.start()
     found.append(formula[begin:])
+    found = [part for piece in found for part in _opened(piece)]
     # Behind something, if empty, a sign stands between two terms and is spaced so.
     return [f"{{}}{x}" if x.startswith((" + ", " - ")) else x for x in found]
+
+
+def _opened(piece: str) -> list[str]:
+    """A wide piece, cut before the terms in its first bracket, whose sides get one size."""
+    if len(SIGN.sub("x", piece)) <= WIDE:
+        return [piece]
+    depth, opened, cuts = 0, None, list[int]()
+    for token in TERM.finditer(piece):
+        bracket = BRACKET.fullmatch(token.group())
+        if token["open"]:
+            if depth == 0 and bracket:
+                opened, cuts = token, []
+            depth += 1
+        elif token["close"]:
+            depth -= 1
+            if depth == 0 and opened and bracket and cuts:
+                return _in_one_size(piece, opened, cuts, token)
+            opened = opened if depth else None
+        elif token["cut"] is not None and depth == 1 and opened and token.start() > opened.end():
+            cuts += [] if OPERATOR.search(piece[: token.start()]) else [token.start()]
+    return [piece]
+
+
+def _in_one_size(
+    piece: str, opened: re.Match[str], cuts: list[int], closed: re.Match[str]
+) -> list[str]:
+    """The piece cut in its bracket, and what comes behind that cut again."""
+    inner = [piece[a:b] for a, b in itertools.pairwise([opened.end(), *cuts, closed.start()])]
+    left, right = (x.group().strip()[-1] for x in (opened, closed))
+    inner[0] = f"{piece[: opened.start()]}\\Bigl{left}{inner[0]}"
+    tail = piece[closed.end() :]
+    # A bracket that carries a power itself would not be stretched.
+    tail = f"{{}}{tail}" if tail.lstrip().startswith(("^", "_")) else tail
+    return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{tail}")]
 
 
 def _number(x: float | None) -> Markup:

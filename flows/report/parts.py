@@ -24,11 +24,25 @@ from flows.runs.check import check
 from flows.runs.integrate import integrate
 from symbolic.evidence.derivation import counted, distinct
 
-__all__ = ["FIGURES", "Derived", "Drawing", "Part", "Picture", "Shown", "derived", "make", "shown"]
+__all__ = [
+    "FIGURES",
+    "Derived",
+    "Drawing",
+    "Part",
+    "Picture",
+    "Shown",
+    "derived",
+    "jobs",
+    "make",
+    "make_all",
+    "shown",
+]
 
 #: Folder of the figures for a paper, beside the pages.
 FIGURES = "figures"
 DERIVATION, PORTRAIT, RUN = "derivation", "portrait", "run"
+#: Systems whose kernels take seconds to compile, the one with most to do first.
+COMPILED = ("score_matching", "gmm_em")
 
 
 @dataclass(frozen=True)
@@ -151,6 +165,28 @@ def parts(system: str) -> list[Part]:
         Part(system, DERIVATION),
         *(Part(system, kind, k) for kind, count in kinds.items() for k in range(count)),
     ]
+
+
+def jobs(systems: Sequence[str]) -> list[tuple[Part, ...]]:
+    """Parts of the pages as processes take them, in the order in which they are begun.
+
+    Figures and runs that share kernels are one job, so that no two processes compile these. The
+    first page comes first, and beside it the longest job; short ones come last, so that all
+    processes end together.
+    """
+    together = [name for name in COMPILED if name in systems and len(systems) > 1]
+    long = [tuple(p for p in parts(name) if p.kind != DERIVATION) for name in together]
+    inside = {part for job in long for part in job}
+    short = [(p,) for name in systems for p in parts(name) if p not in inside]
+    first = [job for job in short if job[0].system == systems[0]]
+    return [*first[:1], *long[:1], *first[1:], *long[1:], *short[len(first) :]]
+
+
+def make_all(
+    job: Sequence[Part], folder: Path | None, formats: Sequence[str]
+) -> list[Derived | Picture | Shown]:
+    """Make the parts of a job, one after the other."""
+    return [make(part, folder, formats) for part in job]
 
 
 def make(part: Part, folder: Path | None, formats: Sequence[str]) -> Derived | Picture | Shown:

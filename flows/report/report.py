@@ -19,11 +19,22 @@ from flows.core.files import check_output
 from flows.core.progress import part_bar
 from flows.ensembles.workers import finished
 from flows.report import html
-from flows.report.case import Case
+from flows.report.case import Case, Story
 from flows.report.cases import registry
 from flows.report.paper import FORMATS
-from flows.report.parts import Derived, Drawing, Part, Picture, Shown, derived, make, parts, shown
-from flows.systems.registry import SYSTEMS
+from flows.report.parts import (
+    Derived,
+    Drawing,
+    Part,
+    Picture,
+    Shown,
+    derived,
+    jobs,
+    make,
+    make_all,
+    parts,
+    shown,
+)
 
 __all__ = ["Page", "page", "write"]
 
@@ -36,8 +47,8 @@ class Page:
     ----------
     name : str
         The system.
-    about : str
-        The system in one line.
+    story : Story
+        What it tells before its verdicts.
     text : str
         The page as HTML.
     papers : tuple of str
@@ -51,7 +62,7 @@ class Page:
     """
 
     name: str
-    about: str
+    story: Story
     text: str
     papers: tuple[str, ...]
     picture: str
@@ -117,22 +128,24 @@ def write(
     paths = {stem: folder / f"{stem}.html" for stem in (*chosen, "index")}
     for path in paths.values():
         check_output(str(path), force)
-    todo = [part for name in chosen for part in parts(name)]
+    todo = jobs(chosen)
     made: dict[Part, Any] = {}
     pages: dict[str, Page] = {}
     count = min(os.cpu_count() or 1 if workers is None else workers, len(todo))
-    with part_bar(progress, len(todo)) as advance:
-        for k, result in finished(make, [(part, folder, tuple(figures)) for part in todo], count):
+    with part_bar(progress, sum(map(len, todo))) as advance:
+        arguments = [(job, folder, tuple(figures)) for job in todo]
+        for k, result in finished(make_all, arguments, count):
             if isinstance(result, BaseException):
                 raise result
-            part = todo[k]
-            made[part] = result
-            advance(str(part))
-            own = [one for one in todo if one.system == part.system]
+            for part, piece in zip(todo[k], result, strict=True):
+                made[part] = piece
+                advance(str(part))
+            name = todo[k][0].system
+            own = parts(name)
             if all(one in made for one in own):
-                pages[part.system] = _assembled(part.system, [made[one] for one in own])
-                html.write_page(paths[part.system], pages[part.system].text)
-                announce(paths[part.system])
+                pages[name] = _assembled(name, [made[one] for one in own])
+                html.write_page(paths[name], pages[name].text)
+                announce(paths[name])
     html.write_page(paths["index"], html.render("index.html", pages=[pages[x] for x in chosen]))
     announce(paths["index"])
     return list(paths.values())
@@ -168,7 +181,7 @@ def page(
 def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     """Put the parts of a page together."""
     claims = potentials.claims(name)
-    about = _about(SYSTEMS[name])
+    story = registry.story(name)
     papers = tuple(
         dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
     )
@@ -177,7 +190,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     text = html.render(
         "report.html",
         name=name,
-        story=registry.story(name),
+        story=story,
         papers=papers,
         claims=claims,
         marks=potentials.marks(name),
@@ -192,7 +205,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
     verdicts = _counted([verdict for run in runs for verdict in run.of.values()])
     return Page(
         name,
-        about,
+        story,
         text,
         papers,
         first.image,
@@ -206,8 +219,3 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
 def _counted(verdicts: list[str]) -> dict[str, int]:
     """Verdicts by outcome, in the order of their signs."""
     return {level: verdicts.count(level) for level in html.SIGNS if level in verdicts}
-
-
-def _about(system: type) -> str:
-    """First line of a system's documentation, as plain text."""
-    return (system.__doc__ or "").strip().splitlines()[0].replace("`", "").strip()

@@ -50,6 +50,10 @@ class Features(dict[str, Array]):
         self[name] = self._costly[name]()
         return self[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Feature of a name, evaluated where it is costly, or the default."""
+        return self[name] if name in self or name in self._costly else default
+
 
 class Run(Protocol):
     """What measuring needs of a trajectory."""

@@ -192,7 +192,8 @@ class Trajectory:
     def excess(self) -> Excess:
         """Loss above its limit, ``L - L*``: value, limit and, where it is not known, the reason.
 
-        Of a built-in system it is the loss, whose infimum is 0. Of an own one the limit point is
+        Of a built-in system it is the loss, whose infimum is 0, once the loss has fallen below that
+        of every critical point at which a run can fail. Of an own one the limit point is
         found from the last state, with many digits; the limit is not known at a saddle, on the way
         to infinity, of a flow without a power law, and of states that are doubles.
         """
@@ -287,7 +288,13 @@ class Trajectory:
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
-        return self.system.errors(self.states, self.features, self.t, self.tolerance)
+        known = self.system.errors(self.states, self.features, self.t, self.tolerance)
+        return Features(known, {} if "excess" in known else {"excess": self._of_excess})
+
+    def _of_excess(self) -> Array:
+        """Error of the excess, as far as its system tells one."""
+        found = self.excess.error
+        return np.zeros(len(self.t)) if found is None else found
 
     @functools.cached_property
     def _uncertainty(self) -> Uncertainty:

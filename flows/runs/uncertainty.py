@@ -21,6 +21,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.runs.quantities import Quantities, Run, evaluate_expressions
+from flows.runs.rounding import cancelled
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
 
@@ -209,7 +210,8 @@ class Uncertainty(dict[str, "Array | None"]):
                 error = error[:, None]
             errors[k] = error
         known = {k: np.float64(x) for k, x in given.items()}
-        (left, right), (error,) = propagated((lhs, rhs), values | known, errors, difference=True)
+        found, (error,) = propagated((lhs, rhs), values | known, errors, difference=True)
+        left, right = cancelled((lhs, rhs), values | known, found)
         return (
             np.broadcast_to(left, shape),
             np.broadcast_to(right, shape),

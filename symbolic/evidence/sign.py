@@ -6,7 +6,7 @@ proved (given that SymPy differentiates, takes limits and compares constants cor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import sympy as sp
@@ -17,7 +17,8 @@ from symbolic.language.primitives import definition
 
 __all__ = ["sign"]
 
-Known = dict[tuple[sp.Expr, Domain, int], int | None]
+# Signs that were looked for, with the number of derivatives that were allowed.
+Known = dict[tuple[sp.Expr, Domain], tuple[int, int | None]]
 
 # How often a rule may look at a derivative.
 DEPTH = 4
@@ -188,10 +189,12 @@ def _strictly_monotone(
 
 def _sign(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
     """Sign with `depth` derivatives left; `known` is the memory of one proof, no longer."""
-    question = (expr, domain, depth)
-    if question not in known:
-        known[question] = _prove(expr, domain, depth, known)
-    return known[question]
+    tried, found = known.get((expr, domain), (-1, None))
+    # What was found holds, and what was not found with more derivatives is not found with fewer.
+    if found is None and tried < depth:
+        found = _prove(expr, domain, depth, known)
+        known[expr, domain] = (depth, found)
+    return found
 
 
 def _prove(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
@@ -212,10 +215,12 @@ def _prove(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | Non
     return None
 
 
-def _forms(expr: sp.Expr) -> list[sp.Expr]:
+def _forms(expr: sp.Expr) -> Iterator[sp.Expr]:
     """The expression in shapes that show factors, sines of multiples written out."""
+    yield expr
     flat = sp.expand(sp.expand_trig(expr))
-    return [expr, *(sp.factor(rule(flat)) for rule in (sp.expand, TR5, TR6))]
+    for shape in dict.fromkeys((flat, TR5(flat), TR6(flat))):
+        yield sp.factor(shape)
 
 
 def _by_structure(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:

@@ -56,8 +56,8 @@ STORY = Story(
     found=(
         "With equal weights t^2 L has the limit r n^2/16, where r is the smaller one of d and"
         " n - 1 (Run 1).",
-        "The bad region (Run 4) is left at a time of about 10⁷, far beyond the time exp(d)/30 up to"
-        " which the theorem speaks.",
+        "The bad region (Run 4), where two opposite components far away hardly move, is left at a"
+        " time of about 10⁷, far beyond the time exp(d)/30 up to which the theorem speaks.",
     ),
 )
 

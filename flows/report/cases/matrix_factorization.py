@@ -56,9 +56,11 @@ STORY = Story(
     ),
     found=(
         "With weak balancing a real start with a negative determinant converges too (Run 3): the"
-        " one half of the theorem takes a much larger than sigma_1.",
-        "The monotone skew error (Theorem 34) fails off balance, and the main term of Theorem 5"
-        " needs |W| <= sigma_1: each has a counterexample and a form that is proved.",
+        " probability one half of the theorem takes a much larger than sigma_1, the largest"
+        " singular value of the target.",
+        "Theorem 34, by which the skew error never grows, fails for layers that are not balanced,"
+        " and Theorem 5, by which the main term grows, needs |W| <= sigma_1: each has a"
+        " counterexample, and a form that is proved.",
     ),
 )
 

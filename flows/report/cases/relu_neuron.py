@@ -50,10 +50,14 @@ STORY = Story(
         " exponentially fast."
     ),
     found=(
-        "The lower bound has an explicit constant, which is derived below: loss_lower_constant.",
-        "A mirror pair (Run 2) has the limit t^3 L -> pi^2/6.",
-        "Lemma 20 fails as printed, near opposite vectors: with 4 pi^3 for 30 pi it is proved.",
-        "Lemma 30 holds without its factor 1/3: kappa_persists.",
+        "The lower bound of the loss has an explicit constant, which is derived"
+        " (claim `loss_lower_constant`).",
+        "A mirror pair (Run 2), two neurons that mirror each other in the teacher, has the limit"
+        " t^3 L -> pi^2/6.",
+        "Lemma 20, by which an angle to the teacher costs loss, fails as printed near opposite"
+        " vectors; with 4 pi^3 in the place of 30 pi it is proved.",
+        "Lemma 30, by which the largest angle between the neurons' parts across stays open, holds"
+        " without its factor 1/3 (claim `kappa_persists`).",
     ),
 )
 

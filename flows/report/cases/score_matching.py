@@ -83,15 +83,16 @@ STORY = Story(
         ),
     ),
     result=(
-        "From a cluster at distance M = 4 all five components arrive, and the loss falls like t⁻²."
-        " From M = 6 (Run 2) one arrives, the others recede for ever, and the loss falls like"
-        " 1/(t log t)."
+        "Five components begin together, in a cluster at distance M from the target. From M = 4 all"
+        " arrive, and the loss falls like t⁻². From M = 6 (Run 2) one arrives, the others recede"
+        " for ever, and the loss falls like 1/(t log t)."
     ),
     found=(
         "The regimes part at M^2 = log(1/sigma) + c, where sigma is the size of the offsets in the"
         " cluster; with gradient EM it is 2 log(1/sigma) + c.",
-        "In the far regime t log t L has the limit 2 (n - 1): the bound L = O(1/t) can be improved,"
-        " and the lower bound c/t^(1+eps) cannot lose its eps: far_rate.",
+        "Once one of n components has arrived and the others recede, t log t L has the limit"
+        " 2 (n - 1) (claim `far_rate`). So the bound L = O(1/t) can be improved, and the lower"
+        " bound c/t^(1+eps) would be false without its eps.",
     ),
 )
 

@@ -35,6 +35,7 @@ __all__ = ["depths_figure", "fields_figure", "stages_figure", "strengths_figure"
 STAGES = ("alignment", "saddle", "local")
 STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
 MEMBERS = 24
+COUNTED = 1e-4  # tolerance of runs of which only their end is counted
 SCALE, SEED = 0.25, 0
 BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
 LOWEST = 1e10 * FLOOR  # of a loss over linear time: what is zero stays out of sight
@@ -95,6 +96,8 @@ def stages_figure(run: Run) -> Figure:
                 panel.plot(t[shown], value, **line_style(index), label=label)
         _decades(panel, bottom)
         panel.legend()
+    for panel, words in zip(panels, ("losses", "two halves", "layers"), strict=True):
+        panel.set_ylabel(words)
     draw_curves(axes[1], t[shown], quantities["singular_values"][shown], "", "$i =$")
     axes[1].set_ylabel(r"$\sigma_i(W)$")
     for panel in axes:
@@ -134,6 +137,7 @@ def fields_figure(t_end: float = 1e4) -> Figure:
     figure, (above, below) = stacked_panels(2, (6.8, 5.2))
     _loss_and_least(above, below, cases, t_end)
     _label_losses(above, below)
+    above.legend(loc="lower left")
     return figure
 
 
@@ -192,7 +196,7 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
     figure = Figure(figsize=(6.8, 3.2), layout="constrained")
     axes = figure.subplots()
     found = [
-        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4, rtol=PICTURE)
+        convergence(MatrixFactorization(1, "real", a), SCALE, range(members), 1e4, rtol=COUNTED)
         for a in strengths
     ]
     groups = (
@@ -253,5 +257,7 @@ def _name_stages(axes: Axes, marks: Sequence[float]) -> None:
     ends = np.clip([0.0, *marks, np.inf], low, high)
     for name, begin, end in zip(STAGES, ends, ends[1:], strict=False):
         if end > begin:
-            middle = to_axes.transform([(begin, 1.0), (end, 1.0)])[:, 0].mean()
-            axes.text(middle, 1.02, name, ha="center", fontsize=8, transform=axes.transAxes)
+            left, right = to_axes.transform([(begin, 1.0), (end, 1.0)])[:, 0]
+            # The first name begins with its stage: centred, it could run into the axis.
+            place, side = (left, "left") if begin == low else ((left + right) / 2, "center")
+            axes.text(place, 1.02, name, ha=side, fontsize=8, transform=axes.transAxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -107,8 +108,13 @@ def threshold_figure(
         (GMMEM, "gradient EM", 2.0),
     )
     for index, (system, words, power) in enumerate(kinds):
-        brackets = np.array([threshold(n, d, x, system=system, rtol=PICTURE) for x in noises])
         law = power * np.log(1 / sizes)
+        found: list[tuple[float, float]] = []
+        for noise, growth in zip(noises, np.diff(law, prepend=law[0]), strict=True):
+            # The law says by how much the square grows from one size to the next.
+            guess = math.sqrt(np.mean(found[-1]) ** 2 + growth) if found else None
+            found.append(threshold(n, d, noise, system=system, rtol=PICTURE, guess=guess))
+        brackets = np.array(found)
         factor = "" if power == 1 else f"{power:g}\\,"
         style = {**line_style(index), "linestyle": "", "marker": "os"[index], "markevery": 1}
         for axes, values in ((left, brackets), (right, brackets**2 - law[:, None])):

@@ -8,6 +8,7 @@ r"""Factorisation of a matrix into a chain of layers, as a gradient flow.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -37,6 +38,7 @@ FIELDS = ("real", "complex")
 ROUNDING = 4 * np.finfo(float).eps
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
 DEEPEST = 30
+RANK = 1e-12  # relative size of a singular value that is not zero
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class MatrixFactorization(System):
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters, the extreme singular values of the target, and 1 for complex layers."""
-        largest, smallest = _extreme_singular_values(self.target, self._complex)
+        values = _singular_values(self.target, self._complex)
         return {
             "d": int(self.d),
             "field": self.field,
@@ -158,8 +160,8 @@ class MatrixFactorization(System):
             "target": plain(self._target),
             "depth": int(self.depth),
             "is_complex": int(self._complex),
-            "sigma_max": largest,
-            "sigma_min": smallest,
+            "sigma_max": values[0],
+            "sigma_min": values[-1],
         }
 
     @property
@@ -291,7 +293,7 @@ class MatrixFactorization(System):
             t > LONG, DRIFT * t * features["residual"] * largest ** (self.depth - 1), 0.0
         )
         absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
-        sigma, _ = _extreme_singular_values(self.target, self._complex)
+        sigma = _singular_values(self.target, self._complex)[0]
         depth, strength = int(self.depth), self.regularization
         found = super().errors(states, features, t, tolerance)
         if not features["defect"].any():
@@ -360,6 +362,16 @@ class MatrixFactorization(System):
         fails = self.loss(where) > FAILS * float(np.sum(np.abs(self._target) ** 2))
         return approach(where, self._target, self.regularization, fails, t)
 
+    @property
+    def least_failure(self) -> float:
+        """Half the square of the smallest singular value of the target that is not zero.
+
+        A chain whose layers do not multiply to the target ends where the squares of some of its
+        singular values, halved, are left.
+        """
+        values = _singular_values(self.target, self._complex)
+        return min((s**2 / 2 for s in values if s > RANK * values[0]), default=math.inf)
+
     # Functions of a user's state ---------------------------------------------------------
 
     def _point(self, state: ArrayLike) -> chains.Point:
@@ -405,13 +417,12 @@ class MatrixFactorization(System):
 
 
 @functools.lru_cache(maxsize=64)
-def _extreme_singular_values(
+def _singular_values(
     target: tuple[tuple[complex, ...], ...], is_complex: bool
-) -> tuple[float, float]:
-    sigma = np.linalg.svd(
-        np.array(target, dtype=complex if is_complex else float), compute_uv=False
-    )
-    return float(sigma[0]), float(sigma[-1])
+) -> tuple[float, ...]:
+    """Of the target, from the largest on."""
+    matrix = np.array(target, dtype=complex if is_complex else float)
+    return tuple(np.linalg.svd(matrix, compute_uv=False).tolist())
 
 
 def _reals(matrix: NDArray[Any]) -> Array:

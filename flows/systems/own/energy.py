@@ -11,11 +11,17 @@ eigenbasis `Q` of the Hessian at the exact state `c`,
 tolerance of a step is that of the loss, in any coordinates. The floor of `f` makes slow, tangent
 and fast directions one formula. The gradient and both products with `Q` are in balls: a sum
 `c + increment` never rounds what is small.
+
+Two kinds of directions are followed to less than their share of the energy (:func:`units`). A stiff
+one has arrived, and what steps leave there would be the gradient at late times. One of negative
+curvature grows by `exp(-h t)`, so that beside a saddle its displacement is measured by itself; what
+is not known of it grows as fast, and where it holds the energy the run says so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,11 +38,11 @@ from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
-from flows.systems.own.features import Frame, SoundState
+from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
 from flows.systems.own.loss import Loss
 from symbolic.language.lower import Undecided
 
-__all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time"]
+__all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time", "units"]
 
 # Radau keeps exponential tails, where the errors of BDF add up over charts. LSODA is the fastest
 # where nothing is stiff, and begins each chart with small steps, so that its errors add up too: it
@@ -52,6 +58,8 @@ CURVATURE, SECOND_ORDER = 1e-14, 1e-26
 ENERGY, TIME = 100.0, 100.0
 #: Below this energy a chart would leave the doubles: the state stays.
 UNDERFLOW = 1e-290
+# An entry of a start below this is next to 0.
+LEAST_SIZE = 1e-60
 #: Below this one the gradient of a fixed rule, right to 1e-30, is not that of the expectation.
 AVERAGED = 1e-60
 # Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
@@ -59,16 +67,20 @@ AVERAGED = 1e-60
 STIFF, FEW = 1e11, 6
 # A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
+# The displacement beside a saddle is followed where it is so many times the error of its gradient.
+ABOVE = 2.0**60
+# Curvature times `t` below which a direction can leave within a chart.
+FALLS = -0.01
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
-# Where time grows less than this in a chart, the flow is exponential and keeps relative errors.
-EXPONENTIAL = 3.0
 
 
 def first_time(state: Array, slope: Array, curvature: Array) -> float:
     """`T0`: time in which curvature, or a move by the size of the state, changes the gradient."""
-    size = float(np.abs(state).max(initial=0.0)) or 1.0
+    size = float(np.abs(state).max(initial=0.0))
+    # A start next to 0 has no size of its own: in that time it would have no energy.
+    size = size if size > LEAST_SIZE else 1.0
     rate = float(np.abs(curvature).max(initial=0.0) + np.abs(slope).max(initial=0.0) / size)
     return 1 / rate if 1e-200 < rate < math.inf else 1.0
 
@@ -77,6 +89,32 @@ def floor(h: Array, since: float) -> Array:
     """Curvature by which an axis is measured: slow and flat ones by the time that has passed."""
     found: Array = np.maximum(np.abs(h), 1 / since)
     return found
+
+
+def units(slopes: Array, doubt: Array, h: Array, since: float) -> Array:
+    r"""Units of the increment along each axis.
+
+    .. math:: \sqrt{2 E/f_i} \max(\sqrt{E_i/E}, (1 + s h_i)^{-1/2}), \qquad E_i = g_i^2/(2 f_i)
+
+    and :math:`|g_i|/f_i` where the loss curves downward.
+
+    Parameters
+    ----------
+    slopes, doubt : ndarray, shape (N,)
+        Gradient along the axes, and its error.
+    h : ndarray, shape (N,)
+        Curvatures.
+    since : float
+        `s`, the time that has passed.
+    """
+    floored = floor(h, since)
+    shares = np.abs(slopes) / np.sqrt(floored)
+    most = float(shares.max(initial=0.0)) or 1.0  # squares of what is small are zero in doubles
+    largest = most * np.linalg.norm(shares / most) / np.sqrt(floored)
+    own = np.abs(slopes) / floored
+    arrived = np.maximum(own, largest / np.sqrt(1 + since * np.maximum(h, 0)))
+    beside = np.maximum(own, ABOVE * doubt / floored)
+    return np.where((h * since < FALLS) & (beside > 0), beside, arrived)
 
 
 class Increment:
@@ -101,11 +139,11 @@ class Increment:
         self._axes = arb_mat(size, size, [arb(x) for x in axes.ravel().tolist()])
         self._back = self._axes.transpose()
         self._size = [arb(1)] * size
-        self.size, self.allowed = np.ones(size), 0.0
+        self.size, self.allowed = np.ones(size), np.zeros(size)
 
-    def measure(self, size: Array, energy: float) -> None:
-        """Set the units of the increment, and the energy to which the field is compared."""
-        self.size, self.allowed = size, FIELD * energy
+    def measure(self, size: Array, floored: Array) -> None:
+        """Set the units of the increment, to whose energies the field is compared."""
+        self.size, self.allowed = size, FIELD * floored * size / 2
         self._size = [arb(x) for x in size.tolist()]
 
     def place(self, u: Array) -> list[Any]:
@@ -121,10 +159,10 @@ class Increment:
 
     def gradient(self, u: Array) -> Array:
         """Gradient along the axes, rounded; NaN where no number of bits tells it."""
-        return self._gradient(u, lambda _, error: bool((error * self.size <= self.allowed).all()))
+        return self._gradient(u, lambda _, error: bool((error <= self.allowed).all()))[0]
 
-    def slopes(self, floored: Array) -> Array:
-        """Gradient at the centre, known to a part of the energy that it leaves."""
+    def slopes(self, floored: Array) -> tuple[Array, Array]:
+        """Gradient at the centre with its error, known to a part of the energy that it leaves."""
         still = np.zeros(len(floored))
 
         def known(found: Array, error: Array) -> bool:
@@ -132,18 +170,19 @@ class Increment:
 
         return self._gradient(still, known)
 
-    def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> Array:
+    def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> tuple[Array, Array]:
         bits = self.bits
         while bits <= MOST_BITS and np.isfinite(u).all():
             with precision(int(bits)), contextlib.suppress(Undecided):
                 slopes = self.loss.both(self._place(u))[1:]
                 turned = (self._back * arb_mat(len(slopes), 1, slopes)).entries()
                 found = np.array([float(x) for x in turned])
-                if known(found, np.array([float(x.rad()) for x in turned])):
+                error = np.array([float(x.rad()) for x in turned])
+                if known(found, error):
                     self.bits = bits
-                    return found
+                    return found, error
             bits *= MORE
-        return np.full(len(u), np.nan)
+        return np.full(len(u), np.nan), np.full(len(u), np.nan)
 
     def curvature(self, u: Array) -> Array:
         """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""
@@ -183,12 +222,16 @@ class EnergyPiece(Piece):
         Places and gradients.
     energy : callable
         `energy(tau, u)`, by the curvature at the start of the chart.
+    hessian : callable
+        `hessian(u, s)` in the user's coordinates, at a time `s`.
     least, most, rests : float
         Energies at which it ends, and below which the state stays.
     ends : float
         Solver time at which it ends.
-    doubt, kept : float
-        Errors of its states, see :class:`SoundState`.
+    errors : Errors
+        Of its states, with what the steps of the chart leave.
+    off : float
+        Of a state that stays, see :class:`SoundState`.
     """
 
     observed: Callable[..., SoundState]
@@ -197,12 +240,13 @@ class EnergyPiece(Piece):
     chart: Chart
     increment: Increment
     energy: Callable[[float, Array], float]
+    hessian: Callable[[Array, float], Array]
     least: float
     most: float
     rests: float
     ends: float
-    doubt: float
-    kept: float
+    errors: Errors
+    off: float
 
     counted: ClassVar[bool] = False
 
@@ -214,7 +258,8 @@ class EnergyPiece(Piece):
         """State(s) of the increment(s) ``y`` at ``tau``, exact."""
         many = np.atleast_2d(y)
         since = self.frame.unit + np.broadcast_to(self.chart.clock.time(tau), len(many))
-        found = self.observed([self.increment.place(u) for u in many], since, self.doubt, self.kept)
+        known = np.stack([since, np.full(len(many), self.off)], axis=-1)
+        found = self.observed([self.increment.place(u) for u in many], known, self.errors)
         return found if np.ndim(y) > 1 else found.at(0)
 
     def watch(self, rtol: float) -> Watch:
@@ -230,7 +275,7 @@ class EnergyPiece(Piece):
 
         return Watch(alarm, check)
 
-    def _leaves(self, u: Array) -> bool:
+    def _falls(self, u: Array) -> bool:
         """Whether the gradient has a part along which the loss curves downward."""
         curved = self.increment.curvature(u)
         if not np.isfinite(curved).all():
@@ -246,14 +291,33 @@ class EnergyPiece(Piece):
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""
         state, time = self.at(stop.tau, stop.y), self.time(stop.tau)
-        if self.energy(stop.tau, stop.y) > self.rests:
-            keeps = math.exp(stop.tau) < EXPONENTIAL
-            return Restart(self.frame, state.with_doubt(self.doubt if keeps else 0.0), time)
-        if self._leaves(stop.y):
-            why = f"beside a saddle, which it leaves: its energy is below {self.rests:g}"
-            return Restart(self.frame, state, time, (), why)
+        energy = self.energy(stop.tau, stop.y)
+        rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
+        if rests or falls:
+            why = self._leaves(stop.y, state, energy, rests)
+            if why:
+                return Restart(self.frame, state, time, (), why)
+        if not rests:
+            return Restart(self.frame, state, time)
         told = f"the energy that is left is below {self.rests:g}; the state stays"
-        return Restart(self.frame, state.with_doubt(STAYS), time, (Event(time, "underflow", told),))
+        return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+
+    def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
+        """Why a state beside a saddle is not followed any more, or nothing."""
+        if rests:
+            told = f"beside a saddle, which it leaves: its energy is below {self.rests:g}"
+            return told if self._falls(u) else ""
+        curved = self.hessian(u, float(state.energy[0]))
+        if not np.isfinite(curved).all():
+            return ""
+        h = scipy.linalg.eigvalsh(curved)
+        unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
+        if not unknown.any():
+            return ""
+        return (
+            "beside a saddle, and it is not known to which side it leaves: the displacement is"
+            f" below its error {state.error[unknown].max():.2g}"
+        )
 
 
 def energy_piece(
@@ -302,15 +366,18 @@ def energy_piece(
     h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
     increment = Increment(exact, centre, axes)
     floored = floor(h, since)
-    slopes = increment.slopes(floored)
+    slopes, unsure = increment.slopes(floored)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY else LEFT
     left = factor * max(rtol, atol)
     rests = UNDERFLOW if nodes is None else AVERAGED
     moving = energy > rests and state.energy[1] < STAYS
-    units = np.sqrt(2 * energy / floored) if moving else np.ones(size)
-    increment.measure(units, energy)
+    unit = units(slopes, unsure, h, since) if moving else np.ones(size)
+    increment.measure(unit, floored)
+    # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
+    still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
+    fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
 
     def gradient(tau: float, u: Array) -> Array:
@@ -328,18 +395,17 @@ def energy_piece(
             return
         s = since * math.exp(tau)
         with np.errstate(all="ignore"):
-            out[:] = -s * gradient(tau, u) / units
+            out[:] = -s * gradient(tau, u) / unit
             if want_jacobian:
                 turned = axes.T @ hessian(increment, u, s) @ axes
-                jacobian[:] = -s * turned * units / units[:, None]
+                jacobian[:] = -s * turned * unit / unit[:, None]
 
     def left_over(tau: float, u: Array) -> float:
         # A solver has evaluated its field at the end of the step, or next to it.
         found = last[0][2] if last[0][0] == tau else gradient(tau, u)
         return float(found @ (found / floored)) / 2
 
-    stays = not moving and energy > 0
-    kept = max(float(state.energy[2]), left * float(units.max()) if moving else 0.0)
+    stays = not moving and slopes.any()
     return EnergyPiece(
         observed,
         frame,
@@ -356,12 +422,13 @@ def energy_piece(
         ),
         increment,
         left_over,
+        functools.partial(hessian, increment),
         max(energy / ENERGY, rests) if moving else -math.inf,
         energy * ENERGY if moving else math.inf,
         rests,
         math.log(TIME) if moving else math.inf,
-        STAYS if stays else float(state.energy[1]) + (left if moving else 0.0),
-        kept,
+        Errors(axes, h, state.error, fresh, since),
+        STAYS if stays else float(state.energy[1]),
     )
 
 

@@ -25,7 +25,6 @@ from flows.systems.own.loss import Loss, numeric, steps_of
 from symbolic.language.lower import NoBall, Undecided
 
 __all__ = [
-    "AGREE",
     "BITS",
     "MOST_BITS",
     "Nodes",
@@ -34,6 +33,7 @@ __all__ = [
     "fixed_rule",
     "from_doubles",
     "is_even",
+    "to_double",
     "to_doubles",
     "value_of",
     "width",
@@ -46,6 +46,7 @@ BITS, MORE, MOST_BITS = 160, 1.6, 4000
 LIMB = 53
 #: What is read off a state is known to this part of it, or to so many bits.
 RELATIVE, READING_BITS = 1e-17, 1700
+SMALLEST = float(np.finfo(float).tiny)
 # Numbers of any two doubles add up exactly in so many bits.
 SUM_BITS = 2300
 #: Two fixed rules of an expectation agree to this.
@@ -58,6 +59,12 @@ FINER = 0.625
 
 class Unknown(ValueError):
     """A number that even many bits do not tell."""
+
+
+def to_double(value: Any) -> float:
+    """Ball as a double; NaN where it is not zero and below all doubles that have their digits."""
+    found = float(value)
+    return found if abs(found) >= SMALLEST or value.is_zero() else math.nan
 
 
 def to_doubles(values: Sequence[Any]) -> Array:
@@ -119,6 +126,11 @@ class Nodes:
     def at(self, bits: int, even: bool = False) -> list[tuple[Any, Any]]:
         """Nodes and weights in balls; of an even integrand, from 0 on."""
         return _nodes(self, bits, even)
+
+    @property
+    def finer(self) -> Nodes:
+        """Rule that shows the error of this one."""
+        return Nodes(FINER * self.spacing, self.reach + FARTHER)
 
     @property
     def rule(self) -> Rule:

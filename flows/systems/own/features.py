@@ -15,13 +15,28 @@ from flows.core.arrays import Array
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 
-__all__ = ["TRUSTED", "Frame", "SoundState", "feature_names", "observe"]
+__all__ = [
+    "TRUSTED",
+    "Errors",
+    "Frame",
+    "SoundState",
+    "axes_of",
+    "feature_names",
+    "observe",
+    "stated_errors",
+]
 
 # A value is given where its error is below this part of it, so that its first digit is known.
 TRUSTED = 0.1
 # So many ways to move the last bits are tried, each a bit farther: sums of large terms are
 # multiples of their last bit, and may not change in one.
 PATTERNS = 8
+# What each step leaves at the end of a chart, in which the energy falls by the square of this.
+ANEW = 0.1
+# Errors grow by no more than the exponential of the one, and to no more than the other.
+MOST_GROWTH, LARGEST = 300.0, 1e100
+# The tolerance of a run's quantities is that of a step times this.
+PER_STEP = 100.0
 # What cancels is computed with so many digits.
 DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
@@ -51,16 +66,16 @@ class SoundState(State):
     seen : ndarray, shape (..., K)
         Numbers in the order of :func:`feature_names`; NaN is not known.
     error : ndarray, shape (..., N), optional
-        Absolute error of the entries that the steps of a solver leave, before the flow damps it;
-        none of a state that was given.
+        Absolute error that the steps of a solver leave; none of a state that was given. Of doubles:
+        of the entries, before the flow damps it. Of exact states: along the axes of the Hessian
+        there, by increasing eigenvalue (:class:`Errors`).
     time : ndarray, shape (..., N), optional
         When it arose: the flow contracts it the faster, in log-time, the later that is.
     low : ndarray, shape (..., N, K), optional
         What exact entries are beyond the doubles `x`: the sum over the last axis.
-    energy : ndarray, shape (..., 3), optional
-        Of exact states: `t + T0`; their error in units of the energy that is left, along each axis
-        of the Hessian; and the error that directions without curvature keep. NaN where states are
-        doubles; then `error` and `time` tell.
+    energy : ndarray, shape (..., 2), optional
+        Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
+        that stays where it was. NaN where states are doubles.
     """
 
     x: Array
@@ -80,7 +95,7 @@ class SoundState(State):
             ("error", np.zeros_like(self.x)),
             ("time", np.zeros_like(self.x)),
             ("low", np.zeros((*self.x.shape, 1))),
-            ("energy", np.full((*self.x.shape[:-1], 3), np.nan)),
+            ("energy", np.full((*self.x.shape[:-1], 2), np.nan)),
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, missing)
@@ -95,11 +110,71 @@ class SoundState(State):
         """Exact entries as sums of doubles, shape (..., N, 1 + K)."""
         return np.concatenate([self.x[..., None], self.low], axis=-1)
 
-    def with_doubt(self, doubt: float) -> SoundState:
-        """Return the state with an error of so many units of the energy that is left."""
+    def staying(self, off: float) -> SoundState:
+        """Return the state as one that stays, off by so many units of the energy that is left."""
         energy = self.energy.copy()
-        energy[..., 1] = doubt
+        energy[..., 1] = off
         return replace(self, energy=energy)
+
+
+@dataclass(frozen=True)
+class Errors:
+    r"""Errors along the axes of the Hessian, which the linearised flow carries on.
+
+    .. math:: \delta_i \to \sum_k \frac{|a_i \cdot b_k|}{1 + (h'_i - r_k)^+ (s - s_0)}
+       (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, 0.1) \epsilon_k), \qquad
+       r_k = \min(h_k, b_k^T H b_k)
+
+    (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
+    with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
+    taken to decay by the smaller rate, what grows beside a saddle by the integral, and
+    what each step leaves anew to fall with the energy of a chart at most. An axis that turns takes
+    errors of others with it, which its own curvature damps.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (N, N)
+        Orthonormal columns.
+    curvature : ndarray, shape (N,)
+        Eigenvalues, increasing.
+    error, fresh : ndarray, shape (N,)
+        The errors, and those of each step.
+    since : float
+        `s_0`.
+    """
+
+    axes: Array
+    curvature: Array
+    error: Array
+    fresh: Array
+    since: float
+
+    def carried(self, hessian: Array, since: float) -> tuple[Array, Array, Array]:
+        """Return eigenvalues and axes of a later Hessian, and the errors there."""
+        h, axes = axes_of(hessian)
+        passed = since - self.since
+        now = np.sum(self.axes * (hessian @ self.axes), axis=0)
+        rate = np.minimum(self.curvature, now)
+        # Integral of a curvature that changes linearly in log-time.
+        length = np.log(since / self.since)
+        late = since - passed / length if length > 0 else 0.0
+        mean = self.curvature * passed + (now - self.curvature) * late
+        grows = np.minimum(-np.where(rate < 0, mean, rate * passed), MOST_GROWTH)
+        change = np.exp(grows)
+        grown = self.error * change + self.fresh * np.maximum(change, ANEW)
+        damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
+        return h, axes, np.abs(axes.T @ self.axes) / damped @ np.minimum(grown, LARGEST)
+
+    @property
+    def any(self) -> bool:
+        """Whether there are errors."""
+        return bool(self.error.any() or self.fresh.any())
+
+
+def axes_of(hessian: Array) -> tuple[Array, Array]:
+    """Eigenvalues, increasing, and axes; NumPy's would wake all threads for small matrices."""
+    h, axes = scipy.linalg.eigh(hessian, driver="evr", check_finite=False)
+    return h, axes
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
@@ -115,6 +190,20 @@ def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
     own = (each for name in potentials for each in (name, f"{name}_dot"))
     error = ("expectation_error",) if averaged else ()
     return ("loss", "loss_dot", "gradient_norm", "rounding", *own, *error)
+
+
+def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
+    """Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
+
+    How long a flow stays on a plateau, or beside a saddle, is known to the tolerance of a step, and
+    what it does afterwards is so much earlier or later.
+    """
+    late = tolerance / PER_STEP * t
+    found = {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+    for name in found:
+        if f"{name}_dot" in features:
+            found[name] = found[name] + late * np.nan_to_num(np.abs(features[f"{name}_dot"]))
+    return found
 
 
 def observe(
@@ -274,10 +363,11 @@ class _Doubt(NamedTuple):
 def _damped(
     loss: Loss, states: Array, slope: Array, error: Array, time: Array, rules: Sequence[Any]
 ) -> _Doubt:
-    """Damp what steps in log-time leave by `1 + (1 + t) |h|` along a direction of curvature `h`.
+    """Damp what steps in log-time leave by `1 + t |h|` along a direction of curvature `h`.
 
     A solver's error is renewed in each step, and the flow contracts it at the rate `h`. So a state
-    near a valley is known far better across the valley than along it.
+    near a valley is known far better across the valley than along it. The one step behind it is
+    damped by less: gradient and potentials count the square root.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     losses, slopes = np.zeros(len(states)), np.zeros(len(states))
@@ -292,13 +382,12 @@ def _damped(
         if not np.isfinite(matrix).all():
             losses[k] = slopes[k] = np.inf
             continue
-        # NumPy's would wake all threads for each of these small matrices.
-        h, axes = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
-        stiff = 1 + np.outer(np.abs(h), 1 + time[k])
+        h, axes = axes_of(matrix)
+        stiff = 1 + np.outer(np.abs(h), time[k])
         far = (np.abs(axes.T) / stiff) @ error[k]
         losses[k] = np.abs(slope[k] @ axes) @ far + np.abs(h) @ far**2 / 2
-        slopes[k] = np.linalg.norm(h * far)
-        moved[:, k] += (signs * far) @ axes.T
+        slopes[k] = np.linalg.norm(h * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k]))
+        moved[:, k] += (signs * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k])) @ axes.T
     return _Doubt(losses, slopes, list(moved))
 
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
 import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
-from flows.systems.own.exact import AGREE, RELATIVE, value_of
-from flows.systems.own.features import TRUSTED, feature_names
+from flows.systems.own.energy import units
+from flows.systems.own.exact import RELATIVE, to_double, value_of
+from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
 from flows.systems.own.loss import Loss, numeric
 
 __all__ = ["Doubt", "observe_exact"]
 
-# Below this curvature, times `t`, a direction keeps old errors.
-TANGENT = 0.2
 # Bits of products of what is known.
 RATES = 400
 # So many states at the distance of the error show what is not linear in it.
@@ -35,15 +34,18 @@ class Doubt(NamedTuple):
     ----------
     axes : ndarray, shape (N, N)
         Columns.
-    curvature, fresh, far : ndarray, shape (N,)
-        Eigenvalues, the error of steps along each axis, and with it what flat directions have
-        kept: that moves the limit, along which the loss does not change.
+    curvature, far : ndarray, shape (N,)
+        Eigenvalues, and the error along each axis.
     """
 
     axes: Array
     curvature: Array
-    fresh: Array
     far: Array
+
+    def of_loss(self, slope: Array) -> float:
+        """Error of the loss, to second order."""
+        linear = np.abs(slope @ self.axes) @ self.far
+        return float(linear + np.abs(self.curvature) @ self.far**2 / 2)
 
 
 def observe_exact(
@@ -52,8 +54,10 @@ def observe_exact(
     potentials: Mapping[str, sp.Expr],
     states: Sequence[Sequence[Any]],
     energy: Array,
+    errors: Errors | Array,
     rule: Any = None,
-) -> Array:
+    finer: Balls | None = None,
+) -> tuple[Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
     Parameters
@@ -64,23 +68,31 @@ def observe_exact(
         Expressions in the entries by name.
     states : sequence of T lists of arb
         Exact entries.
-    energy : ndarray, shape (T, 3)
+    energy : ndarray, shape (T, 2)
         See :class:`flows.systems.own.features.SoundState`.
+    errors : Errors, or ndarray of shape (T, N)
+        Those of an earlier state, or of each of these along its axes.
     rule : Rule, optional
         That of its expectation.
+    finer : Balls, optional
+        The loss by another rule, which shows the error of that one.
 
     Returns
     -------
     ndarray, shape (T, K)
         As of :func:`flows.systems.own.features.observe`: NaN where the error is a tenth or more.
+    ndarray, shape (T, N)
+        Errors along the axes of each state.
     """
     names = feature_names(tuple(potentials), loss.averaged)
     compiled = {name: numeric(p, loss.y, (), "ball") for name, p in potentials.items()}
     seen = np.full((len(states), len(names)), np.nan)
-    for row, state, (since, doubt, kept) in zip(seen, states, energy.tolist(), strict=True):
-        columns = _observed(loss, exact, compiled, state, since, doubt, kept, rule)
-        row[:] = [columns.get(name, np.nan) for name in names]
-    return seen
+    far = np.zeros((len(states), len(loss.y)))
+    for k, (state, known) in enumerate(zip(states, energy, strict=True)):
+        given = errors if isinstance(errors, Errors) else errors[k]
+        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer)
+        seen[k] = [columns.get(name, np.nan) for name in names]
+    return seen, far
 
 
 def _observed(
@@ -88,33 +100,33 @@ def _observed(
     exact: Balls,
     potentials: Mapping[str, Any],
     state: Sequence[Any],
-    since: float,
-    doubt: float,
-    kept: float,
+    energy: Array,
+    errors: Errors | Array,
     rule: Any,
-) -> dict[str, float]:
-    """Return the features of one state by name."""
+    finer: Balls | None,
+) -> tuple[dict[str, float], Array]:
+    """Return the features of one state by name, and its errors."""
     both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]) and _steep(found))
     if both is None:  # the loss may be zero to all digits, and the gradient not
         both = value_of(lambda: exact.both(state), _steep)
     if both is None:
         both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]))
     if both is None:
-        return {}
+        return {}, np.full(len(state), np.inf)
     slope = np.array([float(x) for x in both[1:]])
-    off = errors(loss, state, slope, since, doubt, kept, rule)
+    off = errors_of(loss, state, slope, energy, errors, rule)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
-            "loss": float(both[0]),
-            "loss_dot": -float(square),
-            "gradient_norm": float(square.sqrt()),
+            "loss": to_double(both[0]),
+            "loss_dot": -to_double(square),
+            "gradient_norm": to_double(square.sqrt()),
         }
+    averaging = 0.0 if finer is None else _off(finer, state, both[0])
     levels = {
-        "loss": float(both[0].rad())
-        + float(np.abs(slope @ off.axes) @ off.fresh + np.abs(off.curvature) @ off.fresh**2 / 2),
-        "gradient_norm": float(np.linalg.norm([float(x.rad()) for x in both[1:]]))
-        + float(np.linalg.norm(off.curvature * off.fresh)),
+        "loss": averaging + float(both[0].rad()) + off.of_loss(slope),
+        "gradient_norm": math.hypot(*(float(x.rad()) for x in both[1:]))
+        + math.hypot(*(off.curvature * off.far).tolist()),
     }
     near = _neighbours(state, off) if potentials else []
     for name, compiled in potentials.items():
@@ -123,10 +135,10 @@ def _observed(
             columns[name] = columns[f"{name}_dot"] = float("nan")
             levels[name] = np.inf
             continue
-        columns[name] = float(value[0])
+        columns[name] = to_double(value[0])
         with precision(RATES):
             rate = sum((a * b for a, b in zip(value[1:], both[1:], strict=True)), arb(0))
-            columns[f"{name}_dot"] = -float(rate)
+            columns[f"{name}_dot"] = -to_double(rate)
         own = np.array([float(x) for x in value[1:]])
         change = max(
             (abs(float(compiled.value(*place)[0] - value[0])) for place in near),
@@ -135,7 +147,7 @@ def _observed(
         levels[name] = float(value[0].rad()) + max(float(np.abs(own @ off.axes) @ off.far), change)
     known, rounding = {}, 0.0
     for name, level in levels.items():
-        size = abs(columns[name])
+        size = abs(columns[name])  # NaN is not known
         known[name] = bool(level <= TRUSTED * size)
         if known[name] and size > 0:
             rounding = max(rounding, level / size)
@@ -145,37 +157,43 @@ def _observed(
         if not known["gradient_norm"]:
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
-    size = abs(float(both[0]))
-    columns["expectation_error"] = AGREE * max(1.0, 1 / size) if size > 0 else 0.0
-    return columns
+    columns["expectation_error"] = averaging / size if (size := abs(float(both[0]))) else averaging
+    return columns, off.far
 
 
-def errors(
+def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
+    """How far the loss by one rule is from that by a finer one."""
+    found = value_of(lambda: finer.both(state), lambda found: _sharp(found[:1]))
+    if found is None:
+        return np.inf
+    with precision(RATES):
+        off = abs(found[0] - value)
+    return float(off.mid()) + float(off.rad())
+
+
+def errors_of(
     loss: Loss,
     state: Sequence[Any],
     slope: Array,
-    since: float,
-    doubt: float,
-    kept: float,
+    energy: Array,
+    errors: Errors | Array,
     rule: Any,
 ) -> Doubt:
-    """Errors of an exact state: of steps, which stiff directions damp, and of flat directions."""
+    """Errors of an exact state, given along its axes or carried there from an earlier one."""
     size = len(state)
-    if doubt == 0:
-        return Doubt(np.eye(size), *np.zeros((3, size)))
-    place = np.array([float(x) for x in state])
-    matrix = loss.hessian(place, rule)
+    since, off = energy[:2].tolist()
+    if off == 0 and not (errors.any if isinstance(errors, Errors) else errors.any()):
+        return Doubt(np.eye(size), *np.zeros((2, size)))
+    matrix = loss.hessian(np.array([float(x) for x in state]), rule)
     if not np.isfinite(matrix).all():
-        return Doubt(np.eye(size), *np.full((3, size), np.inf))
-    h, axes = scipy.linalg.eigh(matrix, driver="evr", check_finite=False)
-    floored = np.maximum(np.abs(h), 1 / since)
-    turned = slope @ axes
-    left = turned**2 / floored
-    unit = np.sqrt(left.sum() / floored)
-    # Steps damp the error of a stiff direction, but for the one that holds the energy.
-    share = np.sqrt(left / left.sum()) if left.sum() > 0 else np.ones(size)
-    far = doubt * unit * np.maximum(share, 1 / np.sqrt(1 + since * np.abs(h)))
-    return Doubt(axes, h, far, np.where(since * h < TANGENT, far + kept, far))
+        return Doubt(np.eye(size), *np.full((2, size), np.inf))
+    if isinstance(errors, Errors):
+        h, axes, far = errors.carried(matrix, since)
+    else:
+        (h, axes), far = axes_of(matrix), errors
+    if off > 0:
+        far = np.maximum(far, off * units(slope @ axes, np.zeros(size), h, since))
+    return Doubt(axes, h, far)
 
 
 def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
@@ -194,4 +212,4 @@ def _sharp(found: Sequence[Any]) -> bool:
 def _steep(found: Sequence[Any]) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
-    return float(np.linalg.norm(error)) <= RELATIVE * float(np.linalg.norm(slope))
+    return math.hypot(*error) <= RELATIVE * math.hypot(*slope)

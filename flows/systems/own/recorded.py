@@ -10,7 +10,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System
-from flows.systems.own.features import Frame, SoundState, feature_names
+from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
 from flows.systems.own.names import is_name, is_word
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
@@ -94,8 +94,8 @@ class RecordedSystem(System):
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
-        """Beside the tolerance, the part ``rounding`` of everything, see `observe`."""
-        return {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+        """Beside the tolerance: see `stated_errors`."""
+        return stated_errors(features, t, tolerance)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""

@@ -28,11 +28,28 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
-from flows.systems.own.exact import Nodes, balls, fixed_rule, from_doubles, to_doubles, width, work
-from flows.systems.own.features import TRUSTED, Frame, SoundState, feature_names, observe
+from flows.systems.own.exact import (
+    Nodes,
+    balls,
+    fixed_rule,
+    from_doubles,
+    to_double,
+    to_doubles,
+    width,
+    work,
+)
+from flows.systems.own.features import (
+    TRUSTED,
+    Errors,
+    Frame,
+    SoundState,
+    feature_names,
+    observe,
+    stated_errors,
+)
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from flows.systems.own.names import is_name, is_word
-from flows.systems.own.reading import observe_exact
+from flows.systems.own.reading import errors_of, observe_exact
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
 from potentials.potential import single
@@ -468,7 +485,7 @@ class OwnSystem(System):
         rule = None if nodes is None else nodes.rule
         unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
         places = [arb(x) for x in start.tolist()]
-        return Frame(unit), self._read([places], np.array([unit]), 0.0, 0.0, nodes).at(0)
+        return Frame(unit), self._read([places], np.array([[unit, 0.0]]), None, nodes).at(0)
 
     def _nodes(self, start: Array) -> Nodes | str | None:
         """Rule with which exact states are evaluated, None without one, or why they are not."""
@@ -486,28 +503,38 @@ class OwnSystem(System):
         return told or nodes
 
     def _read(
-        self, places: list[list[Any]], since: Array, doubt: float, kept: float, nodes: Nodes | None
+        self,
+        places: list[list[Any]],
+        known: Array,
+        errors: Errors | None,
+        nodes: Nodes | None,
     ) -> SoundState:
-        """Exact states, with what is observed there."""
+        """Exact states with their `energy`, shape (T, 2), and what is observed there."""
         size, shown = len(self._entries), [to_doubles(place) for place in places]
         x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
         low = width(size, [digits[:, 1:] for digits in shown])
-        known = np.stack([since, np.full(len(x), doubt), np.full(len(x), kept)], axis=-1)
-        return self._observed_anew(SoundState(x, x, None, None, low, known), places, nodes)
+        states = SoundState(x, x, None, None, low, known)
+        return self._observed_anew(states, places, errors, nodes)
 
     def _observed_anew(
-        self, states: SoundState, places: list[list[Any]], nodes: Nodes | None
+        self,
+        states: SoundState,
+        places: list[list[Any]],
+        errors: Errors | None,
+        nodes: Nodes | None,
     ) -> SoundState:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        seen = observe_exact(
+        seen, error = observe_exact(
             self._loss,
             balls(self._loss, nodes),
             known,
             places,
             states.energy,
+            states.error if errors is None else errors,
             None if nodes is None else nodes.rule,
+            None if nodes is None else balls(self._loss, nodes.finer),
         )
-        return replace(states, seen=seen)
+        return replace(states, seen=seen, error=error)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
@@ -520,8 +547,8 @@ class OwnSystem(System):
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
-        """Beside the tolerance, the part ``rounding`` of everything, see `observe`."""
-        return {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+        """Beside the tolerance: see `stated_errors`."""
+        return stated_errors(features, t, tolerance)
 
     def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> SoundState:
         known = {name: _closed(self.blocks, p) for name, p in self.potentials}
@@ -549,7 +576,9 @@ class OwnSystem(System):
             return self._sound(states.x, states.error, states.time)
         places = [from_doubles(digits) for digits in states.digits]
         nodes = self._nodes(states.x[-1])
-        return states if isinstance(nodes, str) else self._observed_anew(states, places, nodes)
+        if isinstance(nodes, str):
+            return states
+        return self._observed_anew(states, places, None, nodes)
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
@@ -573,17 +602,24 @@ class OwnSystem(System):
             return Excess(unknown, math.nan, found)
         nodes = self._nodes(states.x[-1])
         exact = balls(self._loss, None if isinstance(nodes, str) else nodes)
-        value = unknown.copy()
+        rule = nodes.rule if isinstance(nodes, Nodes) else None
+        value, error = unknown.copy(), np.zeros(len(t))
         for k, digits in enumerate(states.digits):
             place = from_doubles(digits)
             with precision(BITS_OF_EXCESS):
-                above = exact.both(place)[0] - found.loss
-            # A state that stays is off by more than the energy that is left.
-            if states.energy[k, 1] < TRUSTED and float(above.rad()) <= TRUSTED * float(above):
-                value[k] = float(above)
+                both = exact.both(place)
+                above = both[0] - found.loss
+            slope = np.array([float(x) for x in both[1:]])
+            off = errors_of(self._loss, place, slope, states.energy[k], states.error[k], rule)
+            error[k] = float(above.rad()) + off.of_loss(slope)
+            if error[k] <= TRUSTED * float(above):
+                value[k] = to_double(above)
+        with np.errstate(invalid="ignore"):
+            rate = np.nan_to_num(np.abs(self.features(frame, states)["loss_dot"]))
+        error = error + self.steps[0] * t * rate
         lost = np.isnan(value).sum()
         rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
-        return Excess(value, float(found.loss), rests if lost else "")
+        return Excess(value, float(found.loss), rests if lost else "", error)
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
@@ -634,7 +670,7 @@ class OwnSystem(System):
 
         def decode(x: list[Any]) -> SoundState:
             places = [arb((int((-1) ** sign * man), exp)) for sign, man, exp in map(_parts_of, x)]
-            return self._read([places], np.ones(1), 0.0, 0.0, None).at(0)
+            return self._read([places], np.array([[1.0, 0.0]]), None, None).at(0)
 
         return Smooth(velocity, jacobian, state.x.tolist(), decode)
 

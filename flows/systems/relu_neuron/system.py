@@ -242,6 +242,11 @@ class ReLUNeuron(System):
         where = np.array([self.teacher]) if at is None else self.check_start(at)
         return minimiser(np.array(self.teacher), where)
 
+    @property
+    def least_failure(self) -> float:
+        """Loss `|v|^2/4` of neurons that are zero, the critical point that is no minimiser."""
+        return float(np.sum(np.square(self.teacher))) / 4
+
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Shares of the teacher, and transverse parts."""
         from flows.systems.relu_neuron.late_time import approach

@@ -254,15 +254,19 @@ class Regime(NamedTuple):
 def _events(frame: Frame, time: float, old: Regime, new: Regime) -> tuple[Event, ...]:
     """Events of a change of regime."""
 
-    def users(found: frozenset[int]) -> str:
-        members = np.flatnonzero(np.isin(frame.member, list(found)))
-        return ", ".join(str(i + 1) for i in members)
+    def said(found: frozenset[int], one: str, many: str) -> str:
+        """A sentence about the user's components that these stand for."""
+        members = np.flatnonzero(np.isin(frame.member, list(found))) + 1
+        *before, last = (str(i) for i in members)
+        if not before:
+            return f"component {last} {one}"
+        return f"components {', '.join(before)} and {last} {many}"
 
     events = [
-        Event(time, kind, f"component {users(after - before)} {what}")
-        for before, after, kind, what in (
-            (old.locked, new.locked, "locked", "is on the target"),
-            (old.receding, new.receding, "diverging", "recedes"),
+        Event(time, kind, said(after - before, *words))
+        for before, after, kind, words in (
+            (old.locked, new.locked, "locked", ("is on the target", "are on the target")),
+            (old.receding, new.receding, "diverging", ("recedes", "recede")),
         )
         if after - before
     ]

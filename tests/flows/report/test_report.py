@@ -18,6 +18,7 @@ from flows.report.cases import registry
 from flows.report.figure import loss_figure
 from flows.report.figures import gmm_em
 from flows.report.formulas import prose
+from flows.report.headings import HEADINGS
 from symbolic.evidence import derivation
 from symbolic.evidence.derivation import distinct
 from symbolic.evidence.identity import Basis, Evidence, Finding
@@ -224,7 +225,7 @@ def quick(monkeypatch):
     """Pages without content: what is tested here is where they go."""
     made = report.Page(
         "relu_neuron",
-        "neurons",
+        registry.story("relu_neuron"),
         "<!DOCTYPE html>",
         ("a paper",),
         "data:,",
@@ -234,7 +235,8 @@ def quick(monkeypatch):
         2,
     )
     monkeypatch.setattr(report, "parts", lambda name: [report.Part(name, "run")])
-    monkeypatch.setattr(report, "make", lambda part, folder, figures: part)
+    monkeypatch.setattr(report, "jobs", lambda names: [(report.Part(x, "run"),) for x in names])
+    monkeypatch.setattr(report, "make_all", lambda job, folder, figures: list(job))
     monkeypatch.setattr(report, "_assembled", lambda name, parts: made)
 
 
@@ -249,6 +251,9 @@ def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
     assert Reader(text).links == ["#main", "relu_neuron.html"]
     for word in (
         "a paper",
+        registry.story("relu_neuron").title,
+        "has the limit",
+        "VIOLATED</dt>",
         "96 PROVED",
         "3 HOLDS",
         "1 VIOLATED",
@@ -319,6 +324,19 @@ def test_parts_can_be_sent_between_processes():
     assert len(set(own)) == len(own) == 1 + count
 
 
+def test_jobs_are_all_parts_once_the_first_page_first_and_kernels_are_shared():
+    names = list(registry.CASES)
+    found = parts.jobs(names)
+    everything = [part for job in found for part in job]
+    assert sorted(map(str, everything)) == sorted(str(p) for n in names for p in parts.parts(n))
+    assert found[0] == (parts.Part("relu_neuron", "derivation"),)
+    for name in parts.COMPILED:
+        (job,) = (job for job in found if len(job) > 1 and job[0].system == name)
+        assert {part.kind for part in job} == {"portrait", "run"}
+    alone = parts.jobs(["gmm_em"])
+    assert {len(job) for job in alone} == {1} and len(alone) == len(parts.parts("gmm_em"))
+
+
 def test_a_page_begins_with_problem_result_and_findings_and_then_decides(page):
     story = registry.story("relu_neuron")
     marks = [f'id="{x}"' for x in ("problem", "result", "found", "verdicts", "run-1", "claims")]
@@ -343,6 +361,19 @@ def test_hypotheses_are_said_in_words(page):
     assert "needed</th>" not in table
 
 
+def test_every_derivation_has_a_heading_and_every_heading_a_derivation():
+    names = [d.name for system in potentials.SYSTEMS for d in symbolic.derive(system).derivations]
+    assert sorted(names) == sorted(HEADINGS)
+
+
+def test_a_wide_bracket_is_cut_before_its_terms_and_both_sides_are_of_one_size():
+    formula = r"y = \frac{1}{2} \left(\sum_{i} \max(0, w_i \cdot x) - \max(0, v \cdot x)\right)^2 z"
+    found = html.pieces(formula)
+    assert found[2] == r"{} - \max(0, v \cdot x)\Bigr){}^2 z" and len(found) == 3
+    assert found[1].count(r"\Bigl(") == 1
+    assert html.pieces(r"y = \left(a - b\right)^2") == ["y", r" = \left(a - b\right)^2"]
+
+
 def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
     formula = (
         r"\frac{d}{dt} x = - a x + \left(b - c\right) y - \sum_{k=1}^{n} - b_{k} x_{k} x y z u v"
@@ -353,7 +384,8 @@ def test_a_long_formula_is_cut_before_its_terms_and_nowhere_else():
 
 
 def test_a_derivation_is_a_statement_and_a_folded_proof(page):
-    part = page.partition("<h3>separation of the z directions</h3>")[2].partition("<h3>")[0]
+    heading = f'<h3 class="sentence">{HEADINGS["separation of the z directions"]}</h3>'
+    part = page.partition(heading)[2].partition("<h3")[0]
     said, proof = part.split('<details class="proof">')
     assert "<b>Statement</b>" in said and "Lemma 17" in said
     (lemma,) = (d for d in symbolic.derive("relu_neuron").derivations if "separation" in d.name)

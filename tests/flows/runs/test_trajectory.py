@@ -112,3 +112,24 @@ def test_a_path_that_is_none_is_one_line(saved, path):
         with pytest.raises(InputError) as caught:
             use(path)
         assert len(str(caught.value)) < 200
+
+
+def test_a_chain_that_fails_has_no_excess_and_one_that_arrives_has():
+    # Balanced layers of a negative product rest at zero, where half of the target's square is left.
+    system = flows.MatrixFactorization(
+        d=1, depth=4, field="real", regularization=0.0, target=[[1.0]]
+    )
+    layers = np.full((4, 1, 1), 0.5)
+    arrives = flows.integrate(system, layers, t_end=1e3)
+    assert arrives.excess.limit == 0 and np.array_equal(arrives["excess"], arrives["loss"])
+    layers[-1] = -0.5
+    fails = flows.integrate(system, layers, t_end=1e3)
+    assert np.isnan(fails["excess"]).all() and np.isnan(fails.excess.limit)
+    assert "can rest at 0.5 or above" in fails.excess.reason
+
+
+def test_the_excess_of_neurons_is_known_once_the_loss_is_below_that_of_zero_neurons():
+    system, start = flows.ReLUNeuron(n=2, d=2), [[2.0, 0.1], [1.0, -0.3]]
+    early, late = (flows.integrate(system, start, t_end) for t_end in (0.01, 10.0))
+    assert early["loss"][-1] > 0.25 and np.isnan(early["excess"]).all()
+    assert late["loss"][-1] < 0.25 and np.array_equal(late["excess"], late["loss"])

@@ -143,6 +143,21 @@ def test_a_run_on_its_way_is_not_decided():
     assert threshold.parted(run) is None
 
 
+@pytest.mark.parametrize("guess", [0.01, 3.1, 9.9])
+def test_a_guess_costs_or_saves_runs_and_changes_no_bracket(guess):
+    settings = {"width": 0.2, "rtol": 1e-6}
+    low, high = threshold.threshold(3, 1, 1e-3, **settings)
+    below, above = threshold.threshold(3, 1, 1e-3, guess=guess, **settings)
+    assert 0 < above - below <= 0.2
+    assert max(low, below) < min(high, above)  # both hold the threshold
+
+
+@pytest.mark.parametrize("guess", [0.0, 10.0, np.nan])
+def test_a_guess_beyond_what_is_looked_at_is_refused(guess):
+    with pytest.raises(InputError, match="guess must be between 0 and 10"):
+        threshold.threshold(3, 1, 1e-3, guess=guess)
+
+
 @pytest.mark.parametrize("bad", [{"noise": 0.0}, {"noise": np.nan}, {"noise": 1.0, "width": 0.0}])
 def test_a_threshold_of_nothing_is_refused(bad):
     with pytest.raises(InputError, match="must be positive"):

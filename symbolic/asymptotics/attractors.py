@@ -97,9 +97,10 @@ def attractors_of(
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    known = all_found(numerical, turning, [m.value for m in positive])
-    if flat or len(found) < len(positive):
-        known = Evidence.SAMPLED
+    if flat or cone or len(found) < len(positive):
+        return found, tuple(notes), flat, Evidence.SAMPLED
+    values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
+    known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
     return found, tuple(notes), flat, known
 
 

@@ -1,19 +1,18 @@
 r"""No other attractor: the sphere of directions covered by balls of which each is decided.
 
-On a ball of radius `r` around `c` the gradient on the sphere is at least ``|g| - r |H| - r^2 K/2``
-and the smallest eigenvalue of the Hessian on the sphere at most ``lambda_min + r K``, with
+Let `K` bound how fast the Hessian `H` on the sphere changes (`symbolic.asymptotics.curvature`). On
+a ball of radius `r` around `c`
 
-.. math:: K = \sup |D^3 \ell| + (3 p - 2) \sup |D \ell|
+- the gradient is at least ``|g| - r |H g|/|g| - r^2 K/2``, so that no point is critical;
+- or ``H[u, u] + r K < 0`` for a unit tangent `u` at `c`, so that no point is a minimum;
+- or the ball lies within `rho` of a point `y` with ``H(y) - rho K >= m > 0``: then a critical point
+  in it has a value between ``ell(y) - |g(y)|^2/(2 m)`` and ``ell(y)``, which is compared.
 
-from norms of the form's coefficients. So a ball has no critical point, or no minimum; or else it
-lies in one on which the form is convex around a critical point, with one of the known values.
+Each of these inequalities is decided in ball arithmetic. Doubles choose what is tried.
 
 Directions are turned first: every orbit of the form's rotations meets the subspace in which some
 entries are zero. An entry that a rotation `X` can turn to zero is one whose mean over all angles
 is: ``e_j`` is orthogonal to the kernel of `X`. A minimum is one on the subspace, too.
-
-The bounds are evaluated in doubles, with a margin of 1e-10 of the largest derivative for rounding,
-which is far above it but is not itself enclosed.
 
 For polynomials: the forms of ReLU neurons have saddles without curvature where neurons coincide,
 which no ball decides.
@@ -21,61 +20,87 @@ which no ball decides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from symbolic.asymptotics.curvature import Curvature, Local, length, tangent
+from symbolic.asymptotics.direction import positive_definite, precisely, vanishes
 from symbolic.asymptotics.kernel import nullspace, rank
-from symbolic.asymptotics.sphere import Form, Vector
+from symbolic.asymptotics.sphere import Vector
+from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
+from symbolic.language.lower import lower
 
 __all__ = ["all_found", "pinned"]
 
 # Dimensions of the sphere that is covered, the number of balls, and the size of the smallest box.
 LARGEST, MOST, SMALLEST = 2, 8000, 2e-4
-# What doubles leave, relative to the largest derivative.
-ROUNDING = 1e-10
 # Two values of the form, relative.
-SAME = 1e-8
+SAME = 1e-10
+# Steps of Newton's method, and a gradient relative to the curvature after which the next one is
+# the last.
+NEWTON, ENOUGH = 8, 1e-9
 
 
 def all_found(
-    numerical: Form, rotations: Sequence[sp.ImmutableMatrix], values: Sequence[float]
+    form: sp.Expr,
+    z: Sequence[sp.Symbol],
+    degree: sp.Rational,
+    metric: sp.MatrixBase,
+    rotations: Sequence[sp.ImmutableMatrix],
+    values: Sequence[sp.Expr],
 ) -> Evidence:
     """How well it is known that each minimum on the sphere has one of these values.
 
     Parameters
     ----------
-    numerical : Form
-        The form, without a cone.
+    form : Expr
+        Homogeneous of degree `p` in `z`; it may hold parameters.
+    z : sequence of Symbol
+        The variables.
+    degree : Rational
+        `p`.
+    metric : Matrix
+        `G`; the sphere is ``z'Gz = 1``.
     rotations : sequence of Matrix
         Rotations of the metric that leave the form alone.
-    values : sequence of float
-        Of the form at the minima that were found.
+    values : sequence of Expr
+        Of the form at the minima that were found, exact or to 17 digits.
 
     Returns
     -------
     Evidence
-        PROVED where the sphere is two points or one orbit, ENCLOSED by a cover in doubles with a
-        margin, else SAMPLED. Values that agree to 1e-8 are one.
+        PROVED where the sphere is two points or one orbit, with values exactly among these;
+        ENCLOSED by a cover whose inequalities are decided in balls, up to a relative difference of
+        1e-10 between a value and the nearest of these; else SAMPLED.
     """
-    n = numerical.size
-    if numerical.cone:
-        return Evidence.SAMPLED
-    if n == 1:
-        ends = [numerical.value(numerical.normalised(np.array([s])))[0] for s in (1.0, -1.0)]
-        return Evidence.PROVED if all(_known(v, values) for v in ends) else Evidence.SAMPLED
+    n = len(z)
     start = sp.Matrix([sp.Integer(k + 1) for k in range(n)])
+    ends: tuple[int, ...] = (1, -1) if n == 1 else ()
     if rotations and rank(sp.Matrix.hstack(*(x * start for x in rotations))) == n - 1:
-        return Evidence.PROVED
-    bounds = numerical.bounds()
-    free = [j for j in range(n) if j not in pinned(rotations, n)]
-    if bounds is None or len(free) > LARGEST + 1:
+        ends = (1,)
+    if ends:
+        axis = dict.fromkeys(z, 0)
+        reached = [form.subs({**axis, z[0]: s}) / metric[0, 0] ** (degree / 2) for s in ends]
+        exactly = all(any(vanishes(end - v) for v in values) for end in reached)
+        return Evidence.PROVED if exactly else Evidence.SAMPLED
+    pins = pinned(rotations, n)
+    free = [j for j in range(n) if j not in pins]
+    terms = Terms.of(form, z)
+    symbols = (form.free_symbols | metric.free_symbols) - set(z)
+    if terms is None or symbols or len(free) > LARGEST + 1:
         return Evidence.SAMPLED
-    return Evidence.ENCLOSED if _covered(numerical, free, bounds, values) else Evidence.SAMPLED
+
+    def covered() -> bool:
+        curvature = Curvature.of(terms, metric, free)
+        known = lower(list(values), [], "ball")()
+        return curvature is not None and _covered(curvature, known)
+
+    return Evidence.ENCLOSED if precisely(covered) else Evidence.SAMPLED
 
 
 def pinned(rotations: Sequence[sp.ImmutableMatrix], n: int) -> tuple[int, ...]:
@@ -103,20 +128,11 @@ def _turns_to_zero(x: sp.MatrixBase, axis: sp.MatrixBase) -> bool:
     return rank(sp.Matrix.vstack(x, axis)) == rank(x)
 
 
-def _known(value: float, values: Sequence[float]) -> bool:
-    return any(abs(value - v) <= SAME * abs(v) for v in values)
-
-
-def _covered(
-    form: Form, free: Sequence[int], bounds: tuple[float, float], values: Sequence[float]
-) -> bool:
+def _covered(form: Curvature, values: Sequence[Any]) -> bool:
     """Whether the balls of a cover of the sphere are all decided."""
-    m, first = len(free), bounds[0]
-    lipschitz = bounds[1] + (3 * form.degree - 2) * first
-    margin = ROUNDING * (lipschitz + first)
-    metric = form.metric[np.ix_(free, free)]
-    axes = np.zeros((form.size, m))
-    axes[list(free)] = np.linalg.inv(np.linalg.cholesky(metric)).T
+    from flint import arb
+
+    m = form.free
     # Faces of a cube, of which opposite ones agree for a form of even degree.
     signs = (1.0, -1.0) if form.degree % 2 else (1.0,)
     boxes = [(k, s, np.zeros(m - 1), 1.0) for k in range(m) for s in signs]
@@ -126,16 +142,14 @@ def _covered(
         face, sign, centre, half = boxes.pop()
         if half < SMALLEST:
             return False
-        y = np.insert(centre, face, sign)
-        z = axes @ (y / np.linalg.norm(y))
-        radius = half * math.sqrt(m - 1)  # the sphere is nearer than the cube
-        slope, curved = form.slope(z), form.curvatures(z)
-        size = float(np.abs(curved).max())
-        if slope - margin > radius * (size + radius * lipschitz / 2):
-            continue
-        if curved[0] + margin + radius * lipschitz < 0:
-            continue
-        if radius * lipschitz < size and _alone(form, axes, z, radius, lipschitz, margin, values):
+        # Centres are dyadic, so exact; the sphere is nearer than the cube.
+        here = form.at(np.insert(centre, face, sign).tolist())
+        radius = arb(half) * arb(m - 1).sqrt()
+        if (
+            _sloped(form, here, radius)
+            or _curved_down(form, here, radius)
+            or _alone(form, here, radius, values)
+        ):
             continue
         boxes += [
             (face, sign, centre + np.array(step) * half / 2, half / 2)
@@ -144,36 +158,70 @@ def _covered(
     return False
 
 
-def _alone(
-    form: Form,
-    axes: Vector,
-    z: Vector,
-    radius: float,
-    lipschitz: float,
-    margin: float,
-    values: Sequence[float],
-) -> bool:
-    """Whether the form is convex on a ball around a point of a known value, with this one in it."""
-    start = y = axes.T @ form.metric @ z
-    for _ in range(8):
-        basis, slope, curved = _on_subspace(form, axes, y)
-        if np.linalg.eigvalsh(curved)[0] <= 0:
+def _sloped(form: Curvature, here: Local, radius: Any) -> bool:
+    """Whether a ball has no critical point."""
+    size = length(here.slope)
+    square = (here.slope.transpose() * here.slope)[0, 0]
+    turn = length(tangent(here.point, here.second * here.slope))
+    return bool(square > radius * (turn + radius * form.speed * size / 2))
+
+
+def _curved_down(form: Curvature, here: Local, radius: Any) -> bool:
+    """Whether a ball has no minimum."""
+    from flint import arb_mat
+
+    basis = _across(_doubles(here.point)[:, 0])
+    lowest, vectors = np.linalg.eigh(basis.T @ _doubles(here.second) @ basis)
+    if lowest[0] + float(radius * form.speed) >= 0:
+        return False
+    hint = arb_mat((basis @ vectors[:, :1]).tolist())
+    u = tangent(here.point, hint)
+    bent = (u.transpose() * here.second * u)[0, 0]
+    return bool(bent + radius * form.speed * (u.transpose() * u)[0, 0] < 0)
+
+
+def _alone(form: Curvature, here: Local, radius: Any, values: Sequence[Any]) -> bool:
+    """Whether the form is convex around a point of a known value, with the ball in its reach."""
+    from flint import arb, arb_mat
+
+    m = form.free
+    there, y = here, _doubles(here.point)[:m, 0]
+    for _ in range(NEWTON):
+        basis, slope = _across(y), _doubles(there.slope)[:m, 0]
+        inner = basis.T @ _doubles(there.second)[:m, :m] @ basis
+        if np.linalg.eigvalsh(inner)[0] <= float(radius * form.speed):
             return False
-        y = y - basis @ np.linalg.solve(curved, slope)
+        y = y - basis @ np.linalg.solve(inner, basis.T @ slope)
         y = y / np.linalg.norm(y)
-    _, slope, curved = _on_subspace(form, axes, y)
-    reach = radius + math.acos(min(1.0, float(start @ y)))
-    convex = float(np.linalg.eigvalsh(curved)[0]) - margin - reach * lipschitz
-    # From y the value falls by less than |g|^2 / (2 convex).
-    off = (float(np.linalg.norm(slope)) + margin) ** 2 / (2 * convex) if convex > 0 else math.inf
-    value = form.value(axes @ y)[0]
-    return off <= SAME * abs(value) and _known(value, values)
+        there = form.at(y.tolist())
+        if np.linalg.norm(slope) <= ENOUGH * np.linalg.norm(inner):
+            break
+    # An arc is that long of which this is the chord.
+    reach = radius + 2 * (length(there.point - here.point) / 2).asin()
+    basis = _across(y)
+    inner = basis.T @ _doubles(there.second)[:m, :m] @ basis
+    left = np.linalg.eigvalsh(inner)[0] - float(reach * form.speed)
+    if not left > 0:
+        return False
+    convex = arb(left / 2)
+    rows = [*basis.tolist(), *np.zeros((there.point.nrows() - m, m - 1)).tolist()]
+    u = tangent(there.point, arb_mat(rows))
+    gram = u.transpose() * u
+    if not positive_definite(
+        u.transpose() * there.second * u - gram * (reach * form.speed + convex)
+    ):
+        return False
+    within = [there.slope[i, 0] for i in range(m)]
+    off = sum((g * g for g in within), arb(0)) / (2 * convex)
+    return any(abs(there.value - v) + off < SAME * abs(v) for v in values)
 
 
-def _on_subspace(form: Form, axes: Vector, y: Vector) -> tuple[Vector, Vector, Vector]:
-    """Tangents, gradient and Hessian of the form on the unit sphere of a subspace."""
-    basis = np.linalg.svd(y[None, :])[2][1:].T
-    value, slope = form.value(axes @ y)
-    inner = basis.T @ axes.T @ form.hessian(axes @ y) @ axes @ basis
-    shift = form.degree * value * np.eye(basis.shape[1])
-    return basis, basis.T @ axes.T @ slope, inner - shift
+def _doubles(matrix: Any) -> Vector:
+    """Centres of balls."""
+    rows = [[float(e) for e in row] for row in matrix.tolist()]
+    return np.array(rows)
+
+
+def _across(y: Vector) -> Vector:
+    """Basis of the tangents at `y`, as columns."""
+    return np.asarray(np.linalg.svd(y[None, :])[2][1:].T)

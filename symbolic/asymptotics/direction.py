@@ -23,7 +23,7 @@ from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import NoBall, Undecided, lower
 from symbolic.language.program import Program, gradient
 
-__all__ = ["Attractor", "precisely", "sharpen"]
+__all__ = ["Attractor", "positive_definite", "precisely", "sharpen", "vanishes"]
 
 BITS = 320
 # Radius of the box in Krawczyk's test; Newton's method is far below it by then.
@@ -434,12 +434,12 @@ def _cholesky_proves(
         hessian = arb_mat(second(list(z), arb(1)))
         p = arb(int(degree.p)) / int(degree.q)
         form = v.transpose() * (hessian - g * (p * value)) * v
-        return _positive_definite(form)
+        return positive_definite(form)
 
     return bool(precisely(test))
 
 
-def _positive_definite(matrix: Any) -> bool:
+def positive_definite(matrix: Any) -> bool:
     """Whether the pivots of Cholesky's decomposition are positive."""
     n = matrix.nrows()
     a = [[matrix[i, j] for j in range(n)] for i in range(n)]

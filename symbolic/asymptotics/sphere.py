@@ -113,17 +113,6 @@ class Form:
             found = found @ z
         return found
 
-    def bounds(self) -> tuple[float, float] | None:
-        """Bounds of first and third derivatives on the sphere; None of what is no polynomial."""
-        if self._tensor is None:
-            return None
-        p, root = self.degree, np.linalg.inv(np.linalg.cholesky(self.metric)).T
-        turned = self._tensor
-        for _ in range(turned.ndim):
-            turned = np.tensordot(turned, root, axes=(0, 0))
-        size = float(np.linalg.norm(turned))
-        return p * size, p * (p - 1) * (p - 2) * size
-
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""
         return z / np.sqrt(z @ self.metric @ z)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from symbolic.language.lower import lower
 
-__all__ = ["Terms", "tensor"]
+__all__ = ["Terms", "placed", "tensor"]
 
 #: Entries of the largest tensor of coefficients.
 LARGEST = 2_000_000
@@ -100,12 +100,17 @@ def tensor(terms: Terms, degree: int) -> NDArray[np.float64] | None:
     if float(terms.size) ** degree > LARGEST:
         return None
     found = np.zeros((terms.size,) * degree)
-    for c, powers in zip(terms.numbers("numpy"), terms.powers, strict=True):
-        places = [k for k, e in powers for _ in range(e)]
-        orders = set(_permutations(tuple(places)))
-        for order in orders:
-            found[order] += float(c) / len(orders)
+    placed(terms, [float(c) for c in terms.numbers("numpy")], found)
     return found
+
+
+def placed(terms: Terms, numbers: Sequence[Any], found: NDArray[Any]) -> None:
+    """Put each coefficient in all its places of a tensor, in equal parts."""
+    for c, powers in zip(numbers, terms.powers, strict=True):
+        places = [k for k, e in powers for _ in range(e)]
+        orders = _permutations(tuple(places))
+        for order in orders:
+            found[order] += c / len(orders)
 
 
 def _permutations(places: tuple[int, ...]) -> set[tuple[int, ...]]:

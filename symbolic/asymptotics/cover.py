@@ -44,6 +44,8 @@ SAME = 1e-10
 # Steps of Newton's method, and a gradient relative to the curvature after which the next one is
 # the last.
 NEWTON, ENOUGH = 8, 1e-9
+# Part of the curvature at a minimum that is left at the end of its reach.
+LEFT = 1 / 16
 
 
 def all_found(
@@ -170,10 +172,8 @@ def _curved_down(form: Curvature, here: Local, radius: Any) -> bool:
     """Whether a ball has no minimum."""
     from flint import arb_mat
 
-    basis = _across(_doubles(here.point)[:, 0])
-    lowest, vectors = np.linalg.eigh(basis.T @ _doubles(here.second) @ basis)
-    if lowest[0] + float(radius * form.speed) >= 0:
-        return False
+    basis = _across(_doubles(here.point).ravel())
+    _, vectors = np.linalg.eigh(basis.T @ _doubles(here.second) @ basis)
     hint = arb_mat((basis @ vectors[:, :1]).tolist())
     u = tangent(here.point, hint)
     bent = (u.transpose() * here.second * u)[0, 0]
@@ -185,14 +185,13 @@ def _alone(form: Curvature, here: Local, radius: Any, values: Sequence[Any]) -> 
     from flint import arb, arb_mat
 
     m = form.free
-    there, y = here, _doubles(here.point)[:m, 0]
+    there, y = here, _doubles(here.point).ravel()[:m]
     for _ in range(NEWTON):
-        basis, slope = _across(y), _doubles(there.slope)[:m, 0]
+        basis, slope = _across(y), _doubles(there.slope).ravel()[:m]
         inner = basis.T @ _doubles(there.second)[:m, :m] @ basis
         if np.linalg.eigvalsh(inner)[0] <= float(radius * form.speed):
             return False
         y = y - basis @ np.linalg.solve(inner, basis.T @ slope)
-        y = y / np.linalg.norm(y)
         there = form.at(y.tolist())
         if np.linalg.norm(slope) <= ENOUGH * np.linalg.norm(inner):
             break
@@ -200,10 +199,9 @@ def _alone(form: Curvature, here: Local, radius: Any, values: Sequence[Any]) -> 
     reach = radius + 2 * (length(there.point - here.point) / 2).asin()
     basis = _across(y)
     inner = basis.T @ _doubles(there.second)[:m, :m] @ basis
-    left = np.linalg.eigvalsh(inner)[0] - float(reach * form.speed)
-    if not left > 0:
+    convex = arb(float(np.linalg.eigvalsh(inner)[0]) * LEFT)
+    if not convex > 0:
         return False
-    convex = arb(left / 2)
     rows = [*basis.tolist(), *np.zeros((there.point.nrows() - m, m - 1)).tolist()]
     u = tangent(there.point, arb_mat(rows))
     gram = u.transpose() * u

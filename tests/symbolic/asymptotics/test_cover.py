@@ -30,6 +30,7 @@ FORMS = {
     "two points": (A**4, 1, (1,), Evidence.PROVED),
     "two points of a cubic": (A**3, 1, (-1, 1), Evidence.PROVED),
     "one orbit": ((A**2 + B**2 + C**2) ** 2, 3, (1,), Evidence.PROVED),
+    "degree two": (A**2 + 3 * B**2, 2, (1,), Evidence.ENCLOSED),
     # cos^4 + 2 sin^4 has its minimum 2/3 where cos^2 = 2/3.
     "a circle": (A**4 + 2 * B**4, 2, (R(2, 3),), Evidence.ENCLOSED),
     # On the axes, a thousandth apart.
@@ -41,6 +42,9 @@ FORMS = {
     ),
     # Re (a + i b)^3 is -1 at three points.
     "an odd degree": (A**3 - 3 * A * B**2, 2, (-1,), Evidence.ENCLOSED),
+    # cos has its only minimum at one end of a diameter.
+    "one side": (A**3 + A * B**2, 2, (-1,), Evidence.ENCLOSED),
+    "small values": ((A**4 + 2 * B**4) / 1000, 2, (R(1, 1500),), Evidence.ENCLOSED),
     # On the axes: 1, 2 and 3; all of the others are saddles.
     "three values": (
         A**4 + 2 * B**4 + 3 * C**4 + 20 * (A**2 * B**2 + B**2 * C**2 + A**2 * C**2),
@@ -71,12 +75,41 @@ def test_a_minimum_that_is_missing_or_off_is_not_overlooked(name):
             assert decided(form, size, broken) is Evidence.SAMPLED
 
 
+#: Rows of rotations in fractions, so that minima lie in all parts of a cover.
+TURNS = [
+    sp.Matrix([[a, b], [-b, a]]) / c
+    for a, b, c in ((3, 4, 5), (4, 3, 5), (5, 12, 13), (12, 5, 13), (-3, 4, 5), (-12, 5, 13))
+]
+SPACES = [
+    sp.Matrix([[2, -1, 2], [2, 2, -1], [-1, 2, 2]]) / 3,
+    sp.Matrix([[6, 3, -2], [-3, 2, -6], [-2, 6, 3]]) / 7,
+    sp.Matrix([[-8, 1, 4], [4, 4, 7], [-1, 8, -4]]) / 9,
+]
+
+
+@pytest.mark.parametrize("turn", [*TURNS, *SPACES])
+def test_a_second_value_is_seen_wherever_it_is(turn):
+    n = turn.rows
+    assert turn * turn.T == sp.eye(n)
+    a, b, *rest = turn * sp.Matrix(Z[:n])
+    form = a**4 + R(1001, 1000) * b**4 + 20 * a**2 * b**2
+    for c in rest:
+        form += 3 * c**4 + 20 * c**2 * (a**2 + b**2)
+    others = (3,) if rest else ()
+    assert decided(form, n, (1, R(1001, 1000), *others)) is Evidence.ENCLOSED
+    assert decided(form, n, (1, *others)) is Evidence.SAMPLED
+    assert decided(form, n, (R(1001, 1000), *others)) is Evidence.SAMPLED
+
+
 def test_values_of_two_points_and_of_an_orbit_are_compared_exactly():
     near = 1 + R(1, 10**40)
     assert decided(A**4, 1, (1,)) is Evidence.PROVED
     assert decided(A**4, 1, (near,)) is Evidence.SAMPLED
     assert decided((A**2 + B**2) ** 2, 2, (near,)) is Evidence.SAMPLED
     assert decided(5 * A**4, 1, (R(5, 4),), sp.Matrix([[2]])) is Evidence.PROVED
+    ellipse = sp.diag(1, 2)
+    assert decided((A**2 + 2 * B**2) ** 2, 2, (1,), ellipse) is Evidence.PROVED
+    assert decided((A**2 + 2 * B**2) ** 2, 2, (4,), ellipse) is Evidence.SAMPLED
 
 
 def test_entries_are_turned_to_zero_in_the_metric_too():
@@ -93,6 +126,13 @@ def test_a_cover_of_one_number_of_a_parameter_is_not_one_of_all():
     assert all_found(form, z, four, one, (), (D / (1 + D),)) is Evidence.SAMPLED
     # On a sphere of two points all that is needed is algebra.
     assert all_found(D * A**4, (A,), four, one[:1, :1], (), (D,)) is Evidence.PROVED
+
+
+def test_rotations_of_a_space_turn_all_entries_but_one_to_zero():
+    for metric in (sp.eye(3), sp.diag(1, 2, 3)):
+        column = sp.Matrix(Z[:3])
+        square = sp.expand((column.T * metric * column)[0] ** 2)
+        assert pinned(rotations(square, Z[:3], metric), 3) == (2, 1)
 
 
 def test_only_entries_whose_mean_over_the_angles_is_zero_are_turned_to_zero():

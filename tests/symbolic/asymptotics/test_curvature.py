@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from symbolic.asymptotics.cover import _alone, _curved_down, _sloped
+from symbolic.asymptotics.cover import LEFT, _alone, _curved_down, _sloped
 from symbolic.asymptotics.curvature import Curvature
 from symbolic.asymptotics.terms import Terms
 
@@ -104,6 +104,31 @@ def shrunk(form, share):
 def largest(holds):
     """Largest radius of some at which it holds."""
     return max((r for r in 2.0 ** -np.arange(-1, 12, 0.25) if holds(arb(r))), default=0.0)
+
+
+def test_the_largest_balls_are_those_of_the_calculus_on_the_circle():
+    # cos 3 theta: its tensor has the norm 2, so K = 6 * 2 + 7 * 3 * 2.
+    found, speed, below, above = shrunk(A**3 - 3 * A * B**2, 1.0), 54, 1 - 1e-6, 1 + 1e-6
+    for angle in np.linspace(0.01, 2, 20):
+        here = found.at([np.cos(angle), np.sin(angle)])
+        slope, bent = 3 * abs(np.sin(3 * angle)), -9 * np.cos(3 * angle)
+        # slope = |bent| r + K r^2/2
+        radius = (np.sqrt(bent**2 + 2 * speed * slope) - abs(bent)) / speed
+        assert _sloped(found, here, arb(radius * below))
+        assert not _sloped(found, here, arb(radius * above))
+        if bent < 0:
+            assert _curved_down(found, here, arb(-bent / speed * below))
+        assert not _curved_down(found, here, arb(max(-bent, 0) / speed * above))
+    for off in (0.0, 0.05, -0.1):
+        here = found.at([np.cos(np.pi / 3 + off), np.sin(np.pi / 3 + off)])
+        radius = 9 * (1 - LEFT) / speed - abs(off)
+        assert _alone(found, here, arb(radius * below), [arb(-1)])
+        assert not _alone(found, here, arb(radius * above), [arb(-1)])
+
+
+def test_forms_of_degree_two_are_known_and_large_ones_are_not():
+    assert of(A**2 + 2 * B**2, sp.eye(2), [0, 1]) is not None
+    assert of(A**2 * B**8 + B**10, sp.eye(3), [0, 1]) is None
 
 
 def distance(points, angle):

@@ -67,7 +67,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"math": _math, "number": _number, "prose": prose}
+    environment.filters |= {"math": _math, "number": _number, "prose": prose, "brief": _brief}
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
         "signs": SIGNS,
@@ -101,6 +101,11 @@ def image(drawn: Any) -> str:
 def write_page(path: str | Path, text: str) -> None:
     """Write a page, all of it or nothing."""
     write_file(str(path), lambda part: Path(part).write_text(text, "utf-8"))
+
+
+def _brief(source: str) -> str:
+    """Where a claim is stated, without the file that derives it."""
+    return re.sub(r"derived in \S+", "derived here", source)
 
 
 def _math(latex: str) -> Markup:

@@ -34,7 +34,7 @@ STORY = Story(
         (
             r"L = \frac{1}{2} |\Sigma - W|_F^2 + \frac{a}{4} \sum_{j=1}^{N-1} |\Delta_j|_F^2",
             "The product W of N square layers W_j is fitted to a target Sigma; the second term, of"
-            " strength a, keeps the layers balanced.",
+            " strength a, keeps the layers balanced: Delta_j compares W_j with W_{j+1}.",
         ),
         (
             r"W = W_N \cdots W_2 W_1",

@@ -43,6 +43,12 @@ STORY = Story(
             "The potential of the lower bound is the sum of all distances between the parts across;"
             " kappa_max is the largest angle between two of them.",
         ),
+        (
+            r"H = |v| - \sum_{i=1}^{n} h_i",
+            "H is what the neurons lack along the teacher, and theta_i the angle of w_i to it."
+            " Phase 1 ends at T_1, when the neurons have turned to the teacher; phase 2 ends at"
+            " T_2, when H is small.",
+        ),
     ),
     result=(
         "The neurons share the teacher, and then the loss falls like t⁻³. The local exponent, below"

@@ -69,7 +69,8 @@ STORY = Story(
         (
             r"L = \mathbb{E} |v(x)|^2",
             "The score of a mixture of n Gaussians with equal weights is fitted to that of one"
-            " Gaussian in R^d, whose mean is 0 by translation; x is standard Gaussian.",
+            " Gaussian in R^d, whose mean is 0 by translation; x is standard Gaussian, and v the"
+            " difference of the two scores.",
         ),
         (
             r"v(x) = \sum_{i=1}^{n} \psi_i(x) \mu_i",

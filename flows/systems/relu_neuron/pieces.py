@@ -25,6 +25,10 @@ from flows.systems.relu_neuron.zero import dying, names, wake, without
 
 # Neurons are alike if they are nearer to their mean than this part of their transverse length.
 ALIKE = 0.1
+# Size of the residual in units of the squared spread: errors of steps are small parts of it.
+GRADIENT = 4.0
+# A residual above so many spreads falls for a long time before it is a part of the gradient.
+FAR = 200.0
 
 
 @dataclass(frozen=True)
@@ -155,10 +159,13 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         spread = float(np.max(np.linalg.norm((blocks - mean)[:, 1:], axis=1)))
         spread = reach if spread > ALIKE * reach else max(spread, geometry.COINCIDENT * reach)
         blocks = np.vstack([state.r, (blocks - mean)[1:]])
-        decay[0] = mu[alive[0]] / 2 if linear else 1.0
-        # What is left once the neurons agree with their mean: the loss is about spread^3, so |r|
-        # matters down to spread^(3/2).
-        size[0] = short if linear else min(1.0, spread) ** 1.5
+        slaved = short <= FAR * spread
+        decay[0] = mu[alive[0]] / 2 if linear else 2.0 if slaved else 1.0
+        # What is left once the neurons agree with their mean: the loss is about spread^3, so there
+        # |r| matters down to spread^(3/2); the gradient about spread^2, and |r| is a part of it,
+        # which is not asked for on the way from neurons that hardly differ.
+        finer = GRADIENT * spread**2 if slaved else 1.0
+        size[0] = short if linear else min(1.0, spread**1.5, finer)
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
     kind = RESIDUAL if residual else DIRECT
     chart = Chart(

@@ -99,7 +99,8 @@ def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken)
         monkeypatch.setattr(batch_jax, "arguments", shifted)
     found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
     truth = integrate_ensemble(SYSTEM, LAW, **SHORT)
-    assert error(short, truth) < 1e-4 < error(found, truth)
+    # A run whose clock is wrong may also exhaust its steps, and then has no error.
+    assert error(short, truth) < 1e-4 and not error(found, truth) < 1e-4
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3])

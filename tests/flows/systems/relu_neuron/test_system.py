@@ -313,3 +313,14 @@ def test_the_rounding_bound_of_the_energy_covers_its_error():
         value, bound = geometry.energy(frame.multiplicity, state)
         truth = float(exact.loss(w.tolist(), [1.0, 0, 0, 0], digits=120))
         assert abs(value - truth) <= bound + 1e-14 * truth
+
+
+@pytest.mark.parametrize("method", ["auto", "Rodas5P"])
+def test_gradient_and_exponent_keep_their_digits_beyond_twelve_decades(method):
+    # The residual is a part of the gradient of size t^-2, but of the loss t^-3 only its square.
+    system = flows.ReLUNeuron(n=3, d=5)
+    run = flows.integrate(system, system.initial(0.1, seed=0), t_end=1e30, method=method)
+    late = run.t > 1e8
+    assert np.abs(flows.local_exponent(run)[late] + 3).max() < 1e-4
+    scaled = (run.t**2 * run["gradient_norm"])[late]
+    assert np.abs(scaled / scaled[-1] - 1).max() < 1e-3

@@ -35,6 +35,8 @@ PATTERNS = 8
 ANEW = 0.1
 # Errors grow by no more than the exponential of the one, and to no more than the other.
 MOST_GROWTH, LARGEST = 300.0, 1e100
+# Curvatures that differ by less than this part of the largest one are one.
+ALIKE = 1e-3
 # The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
 # What cancels is computed with so many digits.
@@ -129,7 +131,8 @@ class Errors:
     with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
     taken to decay by the smaller rate, what grows beside a saddle by the integral, and
     what each step leaves anew to fall with the energy of a chart at most. An axis that turns takes
-    errors of others with it, which its own curvature damps.
+    errors of others with it, which its own curvature damps. Within one curvature the sum is that of
+    squares.
 
     Parameters
     ----------
@@ -163,7 +166,11 @@ class Errors:
         change = np.exp(grows)
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
-        return h, axes, np.abs(axes.T @ self.axes) / damped @ np.minimum(grown, LARGEST)
+        shares = np.abs(axes.T @ self.axes) / damped * np.minimum(grown, LARGEST)
+        # Axes of one curvature are any basis of their span, in which errors keep their length.
+        alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
+        turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
+        return h, axes, turned + np.sum(np.where(alike, 0.0, shares), axis=1)
 
     @property
     def any(self) -> bool:

@@ -363,3 +363,15 @@ def test_two_oblique_teachers_with_trained_outputs_keep_what_the_outputs_conserv
     assert run.completed and run["loss"][-1] < 1e-10
     for name in balance:
         assert run[name] == pytest.approx(run[name][0], rel=DIGITS)
+
+
+def test_equal_curvatures_do_not_make_the_error_grow_and_the_loss_stays_known():
+    # Phase retrieval: tan^2 of the angle to the teacher falls exactly like exp(-4 t), L like that.
+    w, x = sp.MatrixSymbol("w", 8, 1), sp.MatrixSymbol("x", 8, 1)
+    loss = Expectation(((w.T * x)[0, 0] ** 2 - x[0, 0] ** 2) ** 2, x) / 4
+    system = flows.OwnSystem("phase", [w], loss)
+    start = system.initial(scale=0.1, seed=3)
+    run = flows.integrate(system, start, t_end=50.0, t_eval=[20.0, 50.0])
+    tangent = np.sum(start[1:] ** 2) / start[0] ** 2
+    assert np.exp(4 * run.t[1:]) * run["loss"][1:] / tangent == pytest.approx(1, abs=DIGITS)
+    assert (run.errors("loss")[1:] < 1e-6).all()

@@ -355,6 +355,8 @@ REFUSED = {
         "confine the run to a cone, which it leaves from some directions (confined=True",
     ),
     "odd": (x**3 + y**2, {x: 0, y: 0}, "odd degree 3"),
+    # On the line x = 0 the loss is constant, and the slope is -3 y^2.
+    "monkey saddle": (x**3 - 3 * x * y**2, {x: 0, y: 0}, "on which it has a slope"),
     "saddle": (x**2 - y**2, {x: 0, y: 0}, "negative eigenvalue"),
     "flat saddle": (x**4 - y**4, {x: 0, y: 0}, "no minimum"),
     "family that is not known": ((y - x**2) ** 2, {x: 0, y: 0}, "name its tangents"),
@@ -411,8 +413,19 @@ def test_a_named_tangent_is_tested():
         ({x: sp.oo, y: 0}, "must be finite"),
         ({x: [0, 1], y: 0}, "must have shape"),
         ({x: 0}, "expected values of x, y"),
+        ({x: "a", y: 0}, "must hold real numbers, got 'a'"),
+        ({x: None, y: 0}, "must hold real numbers, got None"),
+        ({x: True, y: 0}, "must hold real numbers, got True"),
+        ([0, 0], "expected values by block"),
     ],
 )
 def test_a_point_that_is_none_is_an_error(at, words):
     with pytest.raises(ValueError, match=words):
         late_time_law(x**2 + y**4, [x, y], at)
+
+
+def test_a_loss_that_is_text_and_tangents_that_are_no_values_are_errors():
+    with pytest.raises(ValueError, match="expected a loss in SymPy's symbols, got 'x'"):
+        late_time_law("x", [x], {x: 0})
+    with pytest.raises(ValueError, match="expected values by block"):
+        late_time_law(x**2, [x, y], {x: 0, y: 0}, tangents=[[0, 1]])

@@ -15,11 +15,10 @@ from symbolic.asymptotics.family import Family, family
 from symbolic.asymptotics.given import exact, flat
 from symbolic.asymptotics.kernel import Split, split
 from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
+from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.next_term import log_term
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.polar import (
-    polar_steps,
-)
+from symbolic.asymptotics.polar import polar_steps
 from symbolic.asymptotics.rates import below, smallest_eigenvalue
 from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
@@ -232,8 +231,9 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     checked = tuple(step if step.finding else step.verify() for step in steps)
     known = _evidence(checked, found)
     laws, more = [], []
+    measured = Measured.of(point, parts, quadratic.hessian, reduced.degree)
     for attractor in attractors:
-        law, step = power_law(reduced, parts, attractor, known, others)
+        law, step = power_law(reduced, parts, attractor, known, others, measured)
         if log_terms:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)

@@ -18,11 +18,14 @@ from oracles.losses import (
     y,
 )
 
-from symbolic import late_time_law
-from symbolic.asymptotics.attractors import attractors_of
+from symbolic import Expectation, late_time_law
+from symbolic.asymptotics import reduction
+from symbolic.asymptotics.attractors import attractors_of, power_law
+from symbolic.asymptotics.bordered import Bordered
 from symbolic.asymptotics.derive import point_of
 from symbolic.asymptotics.family import family
 from symbolic.asymptotics.kernel import split
+from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.steps import steps_of_reduction
@@ -30,7 +33,7 @@ from symbolic.evidence.identity import Evidence
 from symbolic.language.blocks import entries, explicit
 
 R = sp.Rational
-w = sp.Symbol("w", real=True)
+w, g = sp.symbols("w g", real=True)
 THIRD = [R(1, 3)] * 3
 PI = sp.pi
 
@@ -316,12 +319,73 @@ def test_a_metric_that_is_dropped_is_refuted_by_its_step_and_by_the_flow():
     assert abs(measured / dropped - 1) > 0.1
 
 
-def test_a_tangent_that_is_forgotten_leaves_a_zero_of_the_form():
-    point, _, _ = reduced(FLOWS["symmetric"][0])
+def judged(point, parts, form, attractor=None):
+    """Law of an attractor and the evidence of its step, which looks at the loss itself."""
+    hessian = point.quadratic.hessian
+    attractor = attractor or attractors_of(form, (), False)[0][0]
+    measured = Measured.of(point, parts, hessian, form.degree)
+    law, step = power_law(form, parts, attractor, {}, Evidence.SAMPLED, measured)
+    return law, step.verify()
+
+
+def slaved_backwards(point, parts, form, monkeypatch):
+    true = reduction.slaved_series
+    monkeypatch.setattr(
+        reduction,
+        "slaved_series",
+        lambda ring, *rest: [ring.scaled(s, sp.S.NegativeOne) for s in true(ring, *rest)],
+    )
+    return reduce(point, parts, point.quadratic.hessian)
+
+
+def metric_dropped(point, parts, form, monkeypatch):
+    return replace(form, metric=sp.ImmutableMatrix(sp.eye(len(form.z))))
+
+
+MUTATIONS = {
+    "a slaved term's sign": (slaved_backwards, FLOWS["slaved"][0]),
+    # E (x - g^2 y^2)^2 = x^2 - 2 x y^2 + 3 y^4, so that x = y^2.
+    "a slaved term's sign, of an expectation": (
+        slaved_backwards,
+        (Expectation(sp.log(1 + (x - g**2 * y**2) ** 2), g), [x, y], {x: 0, y: 0}),
+    ),
+    "a metric": (metric_dropped, FLOWS["metric"][0]),
+    "a metric, of an expectation": (metric_dropped, mixture(3, 1, [R(1, 2), R(1, 4), R(1, 4)])),
+    "a metric, of neurons": (metric_dropped, relu_neurons([R(1, 3), R(2, 3)], 2)),
+}
+
+
+@pytest.mark.parametrize(("mutated", "case"), MUTATIONS.values(), ids=MUTATIONS)
+def test_a_derivation_with_a_slip_has_another_constant_and_the_loss_itself_refutes_it(
+    mutated, case, monkeypatch
+):
+    point, parts, form = reduced(case)
+    law, step = judged(point, parts, form)
+    assert step.evidence in (Evidence.PROVED, Evidence.ENCLOSED)
+    wrong, broken = judged(point, parts, mutated(point, parts, form, monkeypatch))
+    assert abs(wrong.constant / law.constant - 1) > 1e-3
+    assert broken.evidence is Evidence.REFUTED and "the loss itself" in str(broken.finding)
+
+
+def test_a_tangent_that_is_forgotten_has_no_constant_and_the_loss_itself_refutes_one():
+    case = FLOWS["symmetric"][0]
+    point, right, form = reduced(case)
     hessian = point.quadratic.hessian
     parts = split(hessian, sp.zeros(4, 0))
+    forgotten = reduce(point, parts, hessian)
+    # The minimum of the form on the sphere is zero, on the tangent.
     with pytest.raises(NoLaw, match="vanishes in some direction"):
-        attractors_of(reduce(point, parts, hessian), (), False)
+        attractors_of(forgotten, (), False)
+    assert "name its tangents" in late_time_law(*case, tangents=[]).reason
+    # The direction of the true law with the tangent among the slow ones: the loss is lower beside.
+    true = attractors_of(form, (), False)[0][0]
+    assert judged(point, right, form, true)[1].evidence is Evidence.PROVED
+    moved = np.array(right.slow, dtype=float) @ true.direction
+    z = np.linalg.lstsq(np.array(parts.slow, dtype=float), moved, rcond=None)[0]
+    equations = Bordered(forgotten.form, forgotten.z, forgotten.metric)
+    kept = replace(true, direction=z, precise=None, bordered=equations)
+    _, step = judged(point, parts, forgotten, kept)
+    assert step.evidence is Evidence.REFUTED and "nan" in str(step.finding)
 
 
 @pytest.mark.parametrize("name", ["three equal ReLU neurons", "symmetric 3 x 3, rank 1"])

@@ -66,7 +66,7 @@ LEAST_SIZE = 1e-60
 AVERAGED = 1e-60
 # Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
 # this, and costs more than that in balls for few entries.
-STIFF, FEW = 1e11, 6
+STIFF, FEW = 1e13, 6
 # A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
 # The displacement beside a saddle is followed where it is so many times the error of its gradient.

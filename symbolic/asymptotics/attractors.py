@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.cover import all_found
+from symbolic.asymptotics.cover import all_found, all_on_cone
 from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
@@ -100,10 +100,13 @@ def attractors_of(
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    if flat or cone or len(found) < len(positive):
+    if flat or len(found) < len(positive):
         return found, tuple(notes), flat, Evidence.SAMPLED
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
-    known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
+    if cone:
+        known = all_on_cone(form, z, reduced.degree, reduced.metric, cone, values)
+    else:
+        known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
     return found, tuple(notes), flat, known
 
 

@@ -19,7 +19,7 @@ import sympy as sp
 from sympy.core.function import Application
 
 from symbolic.language.expectation import hermite, mean
-from symbolic.language.primitives import SafeNorm, definition
+from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
     BETA,
@@ -88,7 +88,8 @@ def kernel(activation: Activation, a: Sequence[Any], b: Sequence[Any]) -> sp.Exp
     Notes
     -----
     The angle is ``atan2(S, a.b)`` with the area ``S^2 = sum_{i<j} (a_i b_j - a_j b_i)^2``; so it
-    keeps its digits where `a` and `b` are nearly parallel, and has derivatives there.
+    keeps its digits where `a` and `b` are nearly parallel. Of degree one, ``S - theta a.b`` is one
+    function, which has two derivatives where they are exactly so.
 
     Examples
     --------
@@ -103,10 +104,17 @@ def kernel(activation: Activation, a: Sequence[Any], b: Sequence[Any]) -> sp.Exp
     inner = sp.Dummy("C")
     cosine = {sp.cos(THETA): inner / (ALPHA * BETA)}
     found = sp.expand(derive_kernel(activation).result.xreplace(cosine))
-    area = SafeNorm(*_crosses(a, b))
-    angle = sp.atan2(area if area.free_symbols else definition(area), dot)
+    share, crosses = found.coeff(SinMinusArgCos(THETA)), _crosses(a, b)
+    angle = _plain(sp.atan2(SafeNorm(*crosses), dot))
+    paired = sp.expand(share / (ALPHA * BETA)) * _plain(NormMinusArgDot(dot, *crosses))
+    rest = sp.expand(found - share * SinMinusArgCos(THETA))
     lengths = {ALPHA: sp.sqrt(first), BETA: sp.sqrt(second)}
-    return found.xreplace({**lengths, inner: dot, THETA: angle})
+    return rest.xreplace({**lengths, inner: dot, THETA: angle}) + paired
+
+
+def _plain(value: sp.Expr) -> sp.Expr:
+    """A number by its definition; what moves keeps its safe primitives."""
+    return value if value.free_symbols else definition(value)
 
 
 def _crosses(a: Sequence[Any], b: Sequence[Any]) -> list[sp.Expr]:
@@ -115,7 +123,7 @@ def _crosses(a: Sequence[Any], b: Sequence[Any]) -> list[sp.Expr]:
     return [a[i] * b[j] - a[j] * b[i] for i, j in pairs]
 
 
-def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
+def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     """Expectation of a polynomial in Gaussian numbers and in activations of their linear forms.
 
     Parameters
@@ -125,7 +133,7 @@ def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | Non
         `Heaviside(u)`, of linear forms `u` without a constant. A product may hold one form with any
         power of `x`, or two different forms of one activation.
     x : sequence of Symbol
-        Independent standard normal numbers.
+        Independent standard normal numbers, real.
 
     Returns
     -------
@@ -135,11 +143,14 @@ def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | Non
     Examples
     --------
     >>> w, x = sp.symbols("w x", real=True)
+    >>> activation_mean(sp.Max(0, w * x) * x, (x,))
+    w/2
     >>> activation_mean(x**3 * sp.erf(w * x), (x,))
     -4*w**3/(sqrt(pi)*(2*w**2 + 1)**(3/2)) + 6*w/(sqrt(pi)*sqrt(2*w**2 + 1))
     >>> activation_mean(sp.tanh(w * x), (x,)) is None
     True
     """
+    integrand, x = sp.sympify(integrand, strict=True), tuple(x)
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     outer = {e: s for e, s in known.items() if s is not None}
     if not outer:

@@ -65,7 +65,7 @@ def _by_samples(lhs: Any, rhs: Any) -> Finding:
         both = (("lhs", f"{mean:.9g}"), ("rhs", f"{value:.9g}"))
         return Finding(Evidence.REFUTED, (*shown, *both))
     detail = f"the definition, sampled, gives {mean:.9g} +- {error:.1g} for {value:.9g}"
-    return Finding(Evidence.SAMPLED, detail=f"put together from proved kernels; {detail}")
+    return Finding(Evidence.SAMPLED, detail=f"no composition of kernels proves it; {detail}")
 
 
 @dataclass(frozen=True)

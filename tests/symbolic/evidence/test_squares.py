@@ -13,9 +13,12 @@ from symbolic.evidence.squares import as_squares, lowest
 X, Y, Z, V, W = sp.symbols("x y z v w", real=True)
 MOTZKIN = X**4 * Y**2 + X**2 * Y**4 - 3 * X**2 * Y**2 + 1
 ROBINSON = (
-    X**6 + Y**6 + Z**6 + 3 * X**2 * Y**2 * Z**2
+    X**6
+    + Y**6
+    + Z**6
+    + 3 * X**2 * Y**2 * Z**2
     - (X**4 * Y**2 + X**4 * Z**2 + Y**4 * X**2 + Y**4 * Z**2 + Z**4 * X**2 + Z**4 * Y**2)
-)  # fmt: skip
+)
 # Each is lowered by so much, and is then negative somewhere.
 THOUSANDTH = sp.Rational(1, 1000)
 

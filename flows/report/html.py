@@ -89,12 +89,22 @@ def bokeh() -> Markup:
 def image(drawn: Any) -> str:
     """Figure of matplotlib as an SVG data address."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     from flows.report.drawing import STYLE
 
-    text = io.BytesIO()
+    text, engine, dpi = io.BytesIO(), drawn.get_layout_engine(), drawn.dpi
     with matplotlib.rc_context(STYLE):
+        if engine is not None:
+            # `savefig` would draw a first time, into nothing, to lay out.
+            FigureCanvasSVG(drawn)
+            drawn.dpi = 72  # of the format
+            engine.execute(drawn)
+            drawn.set_layout_engine(None)
         drawn.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    drawn.dpi = dpi
+    if engine is not None:
+        drawn.set_layout_engine(engine)
     return "data:image/svg+xml;base64," + base64.b64encode(text.getvalue()).decode("ascii")
 
 

@@ -32,7 +32,8 @@ from potentials.notation import symbol
 LOSS = (
     "Above: the loss with the bounds that speak of this regime, at the constants that this run"
     " measures. In the middle: the local exponent t L'/L. Below: how many nodes the quadrature"
-    " took. Vertical lines: events; locked: a component is on the target, diverging: the others recede."
+    " took. Vertical lines: events; locked: a component is on the target, diverging: the others"
+    " recede."
 )
 GROWTH = (
     "Spread of the cluster against the linearised flow, and their relative difference beside what"
@@ -80,8 +81,8 @@ STORY = Story(
         (
             r"\frac{d \nu_i}{d t} = -\nabla_{\nu_i} L, \quad \mu_i = e^{-s} (\nu_i - \nu^*)",
             "The student's means nu_i follow the gradient flow; nu* is the mean of the target."
-            " Noise of time s brings all means nearer to it, and slows the flow down exp(2 s) times. The"
-            " runs have s = 0, but for the last.",
+            " Noise of time s brings all means nearer to it, and slows the flow down exp(2 s) times."
+            " The runs have s = 0, but for the last.",
         ),
         (
             r"m = \frac{1}{n} \sum_{i=1}^{n} \mu_i, \quad M = |m(0)|, \quad R = \max_i |\mu_i|",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import sympy as sp
 from flint import arb, arb_mat
@@ -97,7 +97,7 @@ class Box(dict[str, Any], abc.ABC):
     """
 
     #: Quantities without their rates.
-    names: ClassVar[frozenset[str]] = frozenset()
+    names: frozenset[str] = frozenset()
 
     @staticmethod
     def count(enclosure: Enclosure) -> dict[Over, int]:

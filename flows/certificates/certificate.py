@@ -202,11 +202,13 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""
-        parameters = self.system.parameters
+        stated = self.system.certified
+        assert not isinstance(stated, str)  # or there were no certificate
+        kind, parameters = stated
         return {
             "format": FORMAT,
-            "system": self.system.name,
-            "parameters": _hexadecimal({key: parameters[key] for key in self.system.stated}),
+            "system": kind,
+            "parameters": _hexadecimal(parameters),
             "start": _hexadecimal(plain(self.start)),
             "t_end": self.t_end.hex(),
             "bits": self.bits,

@@ -34,8 +34,9 @@ def certify(
     Parameters
     ----------
     system : System
-        A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, or a
-        :class:`flows.GMMEM` of means on a line.
+        A :class:`flows.ReLUNeuron`, a :class:`flows.MatrixFactorization`, a :class:`flows.GMMEM` of
+        means on a line, or a :class:`flows.OwnSystem` whose loss is a polynomial with rational
+        coefficients.
     start : array_like
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
@@ -77,9 +78,10 @@ def certify(
     >>> certificate.error < 1e-8
     True
     """
-    if not checked_system(system).stated:
+    refused = checked_system(system).certified
+    if isinstance(refused, str):
         known = ", ".join(certifiable())
-        raise InputError(f"certify: {system.name} has no certificates; certify one of {known}")
+        raise InputError(f"certify: {refused}; certify one of {known}, or a polynomial loss")
     initial = system.check_start(start)
     forever = t_end == math.inf
     if forever and system.name not in FOREVER:

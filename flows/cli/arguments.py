@@ -16,6 +16,7 @@ __all__ = [
     "one_system",
     "potential_names",
     "subject",
+    "subjects",
     "system",
     "systems",
 ]
@@ -28,7 +29,8 @@ def _systems(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return [CompletionItem(name) for name in SYSTEMS if name.startswith(incomplete)]
 
 
-def _subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def subjects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Systems, and files."""
     return [*_systems(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
 
 
@@ -60,7 +62,7 @@ def _named(
     return [CompletionItem(name) for name in found if name.startswith(incomplete)]
 
 
-subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=_subjects)
+subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=subjects)
 system = click.argument("system", shell_complete=_systems)
 one_system = click.argument("system", metavar="[SYSTEM]", required=False, shell_complete=_systems)
 systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)

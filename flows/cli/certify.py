@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options, one_of
 from flows.cli.runs import problem
 from flows.core.errors import InputError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.verdicts import Proven, RigorousVerdict
     from flows.certificates.verifier.verify import Verification
+    from flows.core.system import System
     from flows.runs.trajectory import Trajectory
 
 # Decimal digits of a ball that are printed.
@@ -37,7 +39,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 
 @click.command(epilog=examples.CERTIFY)
-@arguments.system
+@click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
 @flow_options
 @click.option(
     "--digits",
@@ -61,6 +63,8 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
 
+    LOSS.json is a polynomial loss of your own: its name, blocks and terms, see the guide.
+
     Loss and local exponent are enclosed at the times of --t-eval and at --t-end.
 
     Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
@@ -73,8 +77,10 @@ def certify(
     from flows.runs.request import output_times
     from potentials import claims
 
-    one_of("system", system, SYSTEMS)
-    one_of("claim", claim, (c.id for c in claims(system)))
+    loss = read_loss(system) if system.endswith(".json") else None
+    if loss is None:
+        one_of("system", system, SYSTEMS)
+    one_of("claim", claim, (c.id for c in (claims(system) if loss is None else ())))
     _refuse(options, ("rtol", "method"))
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
@@ -82,7 +88,8 @@ def certify(
     if not forever:
         output_times(options["t_end"])  # or its message
     check_output(out, force)
-    made, start = problem(system, {**options, "t_end": None} if forever else options)
+    asked = {**options, "t_end": None} if forever else options
+    made, start = problem(system, asked) if loss is None else own_problem(loss, asked)
     times = _times(options["t_eval"], options["t_end"])
     try:
         with time_bar(sys.stderr.isatty() and not forever, options["t_end"]) as show:
@@ -116,8 +123,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
     _refuse(options, ("rtol", "method"))
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
-    name = load_certificate(path).system.name if asked else ""
-    made, start = problem(name, options) if asked else (None, None)
+    made, start = _asked(load_certificate(path).system, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
     if not found.accepted:
         if as_json:
@@ -128,6 +134,12 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     certificate = load_certificate(path)
     times = _times(options["t_eval"], certificate.t_end)
     return _show(certificate, times, claim, as_json, found)
+
+
+def _asked(system: System, options: Options) -> tuple[System, Any]:
+    """System and start of the options, of the kind that a certificate is about."""
+    known = system.name in SYSTEMS
+    return problem(system.name, options) if known else own_problem(system, options)
 
 
 def certified(path: str, run: Trajectory, claim: str | None) -> Proven:
@@ -290,9 +302,9 @@ def _tables(
 ) -> list[Any]:
     from flows.core.arrays import plain
 
-    parameters, start = certificate.system.parameters, certificate.start
+    parameters, start = _about(certificate.system), certificate.start
     if checked is not None:  # as the checker read them
-        parameters, start = checked.parameters or {}, checked.start
+        parameters, start = checked.about or {}, checked.start
     rows = [
         ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
         ("start", str(plain(start))),
@@ -311,11 +323,20 @@ def _tables(
             ("t", "loss", "local exponent"),
             [(e["t"], e["loss"], e["local_exponent"]) for e in enclosures],
         ),
-        output.table(
-            ("claim", "verdict", "", "hypotheses"),
-            [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found],
-        ),
+        *([_claims(found)] if found else []),
     ]
+
+
+def _claims(found: Sequence[RigorousVerdict]) -> Any:
+    rows = [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found]
+    return output.table(("claim", "verdict", "", "hypotheses"), rows)
+
+
+def _about(system: System) -> dict[str, Any]:
+    """Parameters for a person: of an own loss its formula."""
+    if system.name in SYSTEMS:
+        return system.parameters
+    return {"name": system.name, "loss": system.parameters["formula"]}
 
 
 def _checked(certificate: Certificate, checked: Verification | None) -> str:

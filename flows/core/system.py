@@ -284,6 +284,14 @@ class System(abc.ABC):
         """Run from one state, to be differentiated by its start; None where it is not written."""
         return None
 
+    @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """Kind and parameters by which a certificate states this system, or why it has none."""
+        if not self.stated:
+            return f"{self.name} has no certificates"
+        parameters = self.parameters
+        return self.name, {key: parameters[key] for key in self.stated}
+
     def ball_flow(self, start: Array) -> BallFlow:
         """Flow from a start in ball arithmetic, from which certificates are made."""
         raise InputError(f"certify: {self.name} has no certificates; certify another system")

@@ -119,6 +119,10 @@ def late_time_law(
     except NoLaw as reason:
         where = np.asarray(at, dtype=complex if np.iscomplexobj(at) else float)
         return LateLaw(subject.name, subject.parameters, where, LateTimeLaw((), str(reason)))
+    except InputError:
+        raise
+    except ValueError as problem:  # of an expression, which knows no user
+        raise InputError(f"at: {problem}") from None
     return _at(subject, minimiser, confined, valleys, log_terms)
 
 

@@ -16,7 +16,10 @@ from flows.systems.score_matching.options import OPTIONS as SCORE_MATCHING
 if TYPE_CHECKING:
     from flows.core.system import System
 
-__all__ = ["OPTIONS", "SYSTEMS", "make", "recall"]
+__all__ = ["OPTIONS", "POLYNOMIAL", "SYSTEMS", "make", "recall"]
+
+#: What a certificate calls a polynomial loss of one's own, which it states by its terms.
+POLYNOMIAL = "polynomial"
 
 
 class _Entry(NamedTuple):
@@ -62,13 +65,17 @@ OPTIONS = {name: entry.options for name, entry in _ENTRIES.items()}
 
 
 def make(name: str, parameters: dict[str, Any]) -> System:
-    """System ``name`` with these parameters (as in ``System.parameters``).
+    """System ``name`` with these parameters, as in ``System.parameters`` or in a certificate.
 
     Raises
     ------
     InputError
         For an unknown system.
     """
+    if name == POLYNOMIAL:
+        from flows.systems.own.system import OwnSystem
+
+        return OwnSystem.from_parameters(parameters)
     if name not in SYSTEMS:
         raise unknown("system", name, SYSTEMS)
     return SYSTEMS[name].from_parameters(parameters)

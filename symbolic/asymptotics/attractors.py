@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.cover import all_found
+from symbolic.asymptotics.cover import all_found, all_on_cone
 from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.law import Law, weakest
+from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.polar import (
     constant,
     constant_in_balls,
@@ -23,7 +24,7 @@ from symbolic.asymptotics.polar import (
 )
 from symbolic.asymptotics.reduction import Reduced
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
-from symbolic.asymptotics.sphere import Form, Minimum, form_of, minima
+from symbolic.asymptotics.sphere import Form, Minimum, Vector, form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
 from symbolic.evidence.derivation import Step
@@ -35,6 +36,8 @@ __all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "val
 LEAVES = "the point is no minimum: from other directions the flow leaves it"
 # Digits of an enclosure that are shown, and the relative rounding of a double.
 SHOWN, DOUBLE = 30, 4e-16
+# The constant that the loss itself shows agrees to this.
+MEASURED = 1e-9
 # A value of the leading form this small, relative to its size on the sphere, is a zero.
 ZERO = 1e-7
 
@@ -97,10 +100,13 @@ def attractors_of(
         raise NoLaw(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
-    if flat or cone or len(found) < len(positive):
+    if flat or len(found) < len(positive):
         return found, tuple(notes), flat, Evidence.SAMPLED
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
-    known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
+    if cone:
+        known = all_on_cone(form, z, reduced.degree, reduced.metric, cone, values)
+    else:
+        known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
     return found, tuple(notes), flat, known
 
 
@@ -162,8 +168,13 @@ def power_law(
     attractor: Attractor,
     known: Mapping[str, Evidence],
     others: Evidence,
+    measured: Measured | None = None,
 ) -> tuple[Law, Step]:
-    """Law of one attracting direction, and the step for its constant."""
+    """Law of one attracting direction, and the step for its constant.
+
+    The step is refuted where the loss itself, as it is `measured`, has another constant, or is
+    lower beside the direction.
+    """
     p = reduced.degree
     closed: sp.Expr | None = None
     number: float | None = None
@@ -197,6 +208,9 @@ def power_law(
             same = abs(size - float(rhs)) <= 1e-9 * abs(size)
         if not same:
             return Finding(Evidence.REFUTED, (("rhs", str(rhs)),))
+        shown = None if measured is None else _shown(measured, attractor, p)
+        if shown is not None and not abs(shown - float(rhs)) <= MEASURED * shown:
+            return Finding(Evidence.REFUTED, (("the loss itself", str(shown)), ("rhs", str(rhs))))
         level = weakest(attractor.critical, attractor.attracts)
         if level is Evidence.PROVED:
             return Finding(level, basis=Basis.ALGEBRA)
@@ -228,6 +242,31 @@ def power_law(
         evidence=MappingProxyType(evidence),
     )
     return law, step
+
+
+def _shown(measured: Measured, attractor: Attractor, degree: sp.Rational) -> float | None:
+    """Constant that the loss itself shows; NaN where it is lower beside the direction."""
+    z = attractor.direction
+    value = measured.value(attractor.precise or z.tolist())
+    if value is None or not value > 0:
+        return None if value is None else math.nan
+    bordered = attractor.bordered
+    # On a cone others may leave.
+    if len(z) > 1 and not bordered.cone:
+        metric = np.array(bordered.metric, dtype=float)
+        hessian = np.array(bordered.compiled("numpy")[1](z.tolist(), 1.0), dtype=float)
+        if measured.lower_beside(z, lowest_aside(hessian, metric, z)):
+            return math.nan
+    return float(constant(degree, sp.Float(value, 17)))
+
+
+def lowest_aside(hessian: Vector, metric: Vector, z: Vector) -> Vector:
+    """Vector of length one, at right angles to `z`, in which a Hessian is lowest."""
+    root = np.linalg.cholesky(metric).T
+    back = np.linalg.inv(root)
+    across = back @ np.linalg.svd((root @ z)[None, :])[2][1:].T
+    _, vectors = np.linalg.eigh(across.T @ hessian @ across)
+    return np.asarray(across @ vectors[:, 0])
 
 
 def valley_law(valley: Valley, known: Mapping[str, Evidence]) -> Law:

@@ -224,17 +224,16 @@ def _fixed(rotations: Sequence[Vector], z: Vector, pins: Sequence[int]) -> bool:
 
 def _pinned(generators: Sequence[Vector], z: Vector, pins: Sequence[int]) -> Vector | None:
     """Turn `z` by its rotations until the pinned entries are zero."""
+    from scipy.linalg import expm
+
     for _ in range(TURNS):
         if np.abs(z[list(pins)]).max() < 1e-13:
             return z
         tangents = np.stack([x @ z for x in generators], axis=1)[list(pins)]
         angles = np.linalg.lstsq(tangents, -z[list(pins)], rcond=1e-8)[0]
         angles *= min(1.0, 1.0 / (np.abs(angles).max() + 1e-300))
-        half = sum(a * x for a, x in zip(angles, generators, strict=True)) / 2
-        one = np.eye(len(z))
-        z = np.linalg.solve(one - half, (one + half) @ z)  # Cayley's rotation
-        if not np.isfinite(z).all():
-            return None
+        # Cayley's rotation of a sum of generators leaves their group; the exponential does not.
+        z = expm(sum(a * x for a, x in zip(angles, generators, strict=True))) @ z
     return z if np.abs(z[list(pins)]).max() < 1e-9 else None
 
 

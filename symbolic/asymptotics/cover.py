@@ -14,8 +14,8 @@ Directions are turned first: every orbit of the form's rotations meets the subsp
 entries are zero. An entry that a rotation `X` can turn to zero is one whose mean over all angles
 is: ``e_j`` is orthogonal to the kernel of `X`. A minimum is one on the subspace, too.
 
-For polynomials: the forms of ReLU neurons have saddles without curvature where neurons coincide,
-which no ball decides.
+For polynomials; `symbolic.asymptotics.scan` does it for the forms of ReLU neurons. A saddle without
+curvature is decided by neither: three neurons of which two are equal have one.
 """
 
 from __future__ import annotations
@@ -30,15 +30,18 @@ import sympy as sp
 from symbolic.asymptotics.curvature import Curvature, Local, length, tangent
 from symbolic.asymptotics.direction import positive_definite, precisely, vanishes
 from symbolic.asymptotics.kernel import nullspace, rank
+from symbolic.asymptotics.scan import scanned
 from symbolic.asymptotics.sphere import Vector
 from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import lower
 
-__all__ = ["all_found", "pinned"]
+__all__ = ["all_found", "all_on_cone", "pinned"]
 
 # Dimensions of the sphere that is covered, the number of balls, and the size of the smallest box.
 LARGEST, MOST, SMALLEST = 2, 8000, 2e-4
+# Entries of a cone whose points are listed.
+LISTED = 10
 # Two values of the form, relative.
 SAME = 1e-10
 # Steps of Newton's method, and a gradient relative to the curvature after which the next one is
@@ -77,8 +80,9 @@ def all_found(
     -------
     Evidence
         PROVED where the sphere is two points or one orbit, with values exactly among these;
-        ENCLOSED by a cover whose inequalities are decided in balls, up to a relative difference of
-        1e-10 between a value and the nearest of these; else SAMPLED.
+        ENCLOSED by a cover whose inequalities are decided in balls, or in doubles with all that
+        rounding can do, up to a relative difference of 1e-10 between a value and the nearest of
+        these; else SAMPLED.
     """
     n = len(z)
     start = sp.Matrix([sp.Integer(k + 1) for k in range(n)])
@@ -94,15 +98,59 @@ def all_found(
     free = [j for j in range(n) if j not in pins]
     terms = Terms.of(form, z)
     symbols = (form.free_symbols | metric.free_symbols) - set(z)
-    if terms is None or symbols or len(free) > LARGEST + 1:
+    if symbols or len(free) > LARGEST + 1:
         return Evidence.SAMPLED
 
     def covered() -> bool:
-        curvature = Curvature.of(terms, metric, free)
         known = lower(list(values), [], "ball")()
+        if terms is None:
+            return scanned(form, z, degree, metric, rotations, known)
+        curvature = Curvature.of(terms, metric, free)
         return curvature is not None and _covered(curvature, known)
 
     return Evidence.ENCLOSED if precisely(covered) else Evidence.SAMPLED
+
+
+def all_on_cone(
+    form: sp.Expr,
+    z: Sequence[sp.Symbol],
+    degree: sp.Rational,
+    metric: sp.MatrixBase,
+    cone: Sequence[sp.MatrixBase],
+    values: Sequence[sp.Expr],
+) -> Evidence:
+    """How well it is known that each attractor on a cone has one of these values.
+
+    Parameters
+    ----------
+    form, z, degree, metric, values
+        As in `all_found`.
+    cone : sequence of Matrix
+        Quadratic forms that vanish.
+
+    Returns
+    -------
+    Evidence
+        PROVED where the forms fix the squares of all entries up to one factor, as for balanced
+        scalar layers: then the cone is a few lines, each of which attracts if the form is positive
+        on it. Else SAMPLED.
+    """
+    n = len(z)
+    if n > LISTED or any(m != sp.diag(*m.diagonal()) for m in (metric, *cone)):
+        return Evidence.SAMPLED
+    squares = nullspace(sp.Matrix([list(q.diagonal()) for q in cone]), n)
+    if squares.cols != 1 or (form.free_symbols - set(z)) or any(e == 0 for e in squares):
+        return Evidence.SAMPLED
+    squares = squares / squares[0]
+    if not all(e.is_positive for e in squares):
+        return Evidence.SAMPLED
+    length = sp.sqrt((metric.diagonal() * squares)[0, 0])
+    for signs in product((1, -1), repeat=n):
+        point = [s * sp.sqrt(e) for s, e in zip(signs, squares, strict=True)]
+        value = form.subs(dict(zip(z, point, strict=True))) / length**degree
+        if not value.is_nonpositive and not any(vanishes(value - v) for v in values):
+            return Evidence.SAMPLED
+    return Evidence.PROVED
 
 
 def pinned(rotations: Sequence[sp.ImmutableMatrix], n: int) -> tuple[int, ...]:

@@ -15,11 +15,10 @@ from symbolic.asymptotics.family import Family, family
 from symbolic.asymptotics.given import exact, flat
 from symbolic.asymptotics.kernel import Split, split
 from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
+from symbolic.asymptotics.measured import Measured
 from symbolic.asymptotics.next_term import log_term
 from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.polar import (
-    polar_steps,
-)
+from symbolic.asymptotics.polar import polar_steps
 from symbolic.asymptotics.rates import below, smallest_eigenvalue
 from symbolic.asymptotics.reduction import reduce
 from symbolic.asymptotics.refusal import Degenerate, NoLaw
@@ -61,8 +60,9 @@ def late_time_law(
         The minimiser. Decimal numbers are taken for the fractions that they are written as;
         positive symbols may stand for numbers.
     tangents : sequence of mappings, optional
-        Directions of the family of minimisers. Without them, they are sought among the linear
-        symmetries of the loss and the lines on which it is constant.
+        Directions of the family of minimisers: all of them, so that an empty sequence says that the
+        minimiser stands alone. Without it, they are sought among the linear symmetries of the loss
+        and the lines on which it is constant.
     confined : bool, optional
         Whether to derive the law on the invariant cone on which the loss's conserved quadratic
         forms have the values of the minimiser, such as balanced layers. A run that arrives is on
@@ -82,7 +82,8 @@ def late_time_law(
     Raises
     ------
     ValueError
-        For a point of another shape, or one that is not finite.
+        For a loss or a point that holds no numbers, a point of another shape, and one that is not
+        finite.
 
     Assumptions
     -----------
@@ -108,13 +109,17 @@ def late_time_law(
     point = point_of(loss, blocks, at)
     named = None
     if tangents is not None:
-        named = sp.ImmutableMatrix([flat(blocks, t) for t in tangents]).T
+        columns = [sp.Matrix(flat(blocks, t)) for t in tangents]
+        named = sp.ImmutableMatrix(sp.Matrix.hstack(sp.zeros(len(point.y), 0), *columns))
     return law_at(point, named, confined=confined, valleys=valleys)
 
 
 def point_of(loss: Any, blocks: Sequence[Block], at: Mapping[Block, Any]) -> Point:
     """Loss at a point, in exact numbers."""
-    form = explicit(loss, blocks)
+    try:
+        form = explicit(loss, blocks)
+    except sp.SympifyError:
+        raise ValueError(f"expected a loss in SymPy's symbols, got {loss!r}") from None
     y = tuple(s for block in blocks for s in entries(block))
     return Point(y, exact(form.plain), exact(form.integrand), form.x, tuple(flat(blocks, at)))
 
@@ -226,8 +231,9 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     checked = tuple(step if step.finding else step.verify() for step in steps)
     known = _evidence(checked, found)
     laws, more = [], []
+    measured = Measured.of(point, parts, quadratic.hessian, reduced.degree)
     for attractor in attractors:
-        law, step = power_law(reduced, parts, attractor, known, others)
+        law, step = power_law(reduced, parts, attractor, known, others, measured)
         if log_terms:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)

@@ -142,10 +142,14 @@ def _lines(point: Point, kernel: sp.ImmutableMatrix, orbit: sp.MatrixBase) -> sp
 
 
 def _constant_rank(point: Point, lines: sp.ImmutableMatrix, at_point: int) -> None:
-    """Refuse a rank of the Hessian that is larger nearby."""
+    """Refuse a rank of the Hessian that is larger nearby, and points that are not critical."""
     names = [sp.Symbol(f"q{k + 1}", real=True) for k in range(lines.cols)]
-    shift = lines * sp.Matrix(names)
-    nearby = point.moved(list(shift)).quadratic.hessian
+    moved = point.moved(list(lines * sp.Matrix(names))).quadratic
+    if any(sp.cancel(slope) != 0 for slope in moved.gradient):
+        raise Degenerate(
+            "the loss is constant along a line on which it has a slope: the point is no minimum"
+        )
+    nearby = moved.hessian
     if rank(nearby) != at_point:
         raise Degenerate(
             f"the rank of the Hessian changes along the family, from {at_point} at the point to"
@@ -155,7 +159,7 @@ def _constant_rank(point: Point, lines: sp.ImmutableMatrix, at_point: int) -> No
 
 def _named(point: Point, given: sp.MatrixBase, known: sp.MatrixBase) -> sp.ImmutableMatrix:
     """Span of the named tangents, after a test of each that is not known to be one."""
-    tangents = spanned(given)
+    tangents = spanned(given) if given.cols else sp.ImmutableMatrix(given)
     if any(e != 0 for e in (point.quadratic.hessian * tangents).applyfunc(sp.cancel)):
         raise NoLaw("a named tangent is not in the kernel of the Hessian, so it is none")
     if rank(sp.Matrix.hstack(known, tangents)) > rank(known):

@@ -20,7 +20,15 @@ def exact(e: sp.Expr) -> sp.Expr:
 
 
 def flat(blocks: Sequence[Block], at: Mapping[Block, Any]) -> list[sp.Expr]:
-    """Exact entries of a point, block by block and row by row."""
+    """Exact entries of a point, block by block and row by row.
+
+    Raises
+    ------
+    ValueError
+        For other names, another shape, and what is no finite real number.
+    """
+    if not isinstance(at, Mapping):
+        raise ValueError(f"expected values by block, such as {{x: 0}}, got {type(at).__name__}")
     known = {str(getattr(b, "name", b)): v for b, v in at.items()}
     names = [str(block.name) for block in blocks]
     if set(known) != set(names):
@@ -44,7 +52,12 @@ def _number(value: Any) -> sp.Expr:
         if not math.isfinite(value):
             raise ValueError(f"a minimiser must be finite, got {value}")
         return sp.Rational(repr(value))
-    expression = sp.sympify(value, strict=True)
+    try:
+        expression = sp.sympify(value, strict=True)
+    except sp.SympifyError:
+        expression = None
+    if not isinstance(expression, sp.Expr):
+        raise ValueError(f"a minimiser must hold real numbers, got {value!r}")
     if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
         raise ValueError(f"a minimiser must be finite and real, got {value}")
     return exact(expression)

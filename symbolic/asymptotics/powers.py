@@ -57,7 +57,7 @@ class Powers:
 
     def evaluated(self, z: Array) -> tuple[float, Array, Array]:
         """Value, gradient and Hessian in doubles; a base that is zero adds nothing."""
-        factors, coefficients, q = self._doubles
+        factors, coefficients, q = self.doubles
         u = factors @ z
         b = np.einsum("ki,ki->k", u, u)
         pull = np.einsum("kij,ki->kj", factors, u)
@@ -70,8 +70,8 @@ class Powers:
         return float(coefficients @ b**q), first @ pull, curved
 
     @functools.cached_property
-    def _doubles(self) -> tuple[Array, Array, Array]:
-        """Factors `B` with ``A = B'B``, so that a small base keeps its digits."""
+    def doubles(self) -> tuple[Array, Array, Array]:
+        """Factors `B` with ``A = B'B``, so that a small base keeps its digits; `c`; exponents."""
         factors = np.stack([_factor(_dense(rows, self.size)) for rows in self.matrices])
         c = np.array([float(e.evalf(20)) for e in self.coefficients])
         return factors, c, np.array(self.exponents, dtype=float)

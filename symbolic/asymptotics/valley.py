@@ -126,7 +126,10 @@ def _bottoms(loss: sp.Expr, e: sp.MatrixBase, reduced: Reduced) -> list[Valley]:
         if curved is not None and curved[1] < 0:
             continue
         if height is None:
-            raise NoLaw("the loss does not grow along a zero of its leading form")
+            raise NoLaw(
+                f"the loss does not grow along a zero of its leading form up to order {ORDER}: the"
+                " critical points form a larger family; name its tangents"
+            )
         degree, a = height
         if a <= 0:
             raise NoLaw(

@@ -17,7 +17,13 @@ from sympy.codegen import cfunctions
 from sympy.printing.lambdarepr import LambdaPrinter
 from sympy.printing.printer import Printer
 
-from symbolic.language.primitives import definition
+from symbolic.language.primitives import (
+    ArgMinusSinCos,
+    NormMinusArgDot,
+    SafeNorm,
+    SafeUnit,
+    definition,
+)
 
 __all__ = ["BallPrinter", "NoBall", "Undecided", "functions", "in_balls", "table"]
 
@@ -221,6 +227,10 @@ def functions() -> dict[Any, Callable[..., Any]]:
         sp.Max: lambda *x: functools.reduce(arb.max, x),
         sp.Min: lambda *x: functools.reduce(arb.min, x),
         sp.atan2: arb.atan2,
+        SafeNorm: _norm,
+        SafeUnit: _unit,
+        NormMinusArgDot: lambda dot, *x: _norm(*x) - _angle(_norm(*x), dot) * dot,
+        ArgMinusSinCos: _bent,
         sp.Heaviside: step,
         sp.erf2: lambda x, y: y.erf() - x.erf(),
         sp.factorial: lambda x: (x + 1).gamma(),
@@ -295,6 +305,43 @@ def _decide(difference: Any, relation: str) -> bool:
     if difference <= 0 if strict else difference < 0:
         return False
     raise Undecided
+
+
+def _norm(*x: Any) -> Any:
+    """Euclidean length, also where a ball holds zero."""
+    from flint import arb
+
+    squares = functools.reduce(operator.add, (_power(c, 2) for c in x))
+    return (squares.nonnegative_part() if isinstance(squares, arb) else squares).sqrt()
+
+
+def _unit(x: Any, norm: Any) -> Any:
+    """Entry of a unit vector: between -1 and 1, whatever its direction is at zero."""
+    from flint import arb
+
+    most, ratio = arb(0, 1), x / norm
+    if not isinstance(ratio, arb):
+        return ratio
+    return ratio.intersection(most) if ratio.is_finite() else most
+
+
+def _angle(norm: Any, dot: Any) -> Any:
+    """`atan2(norm, dot)` of a `norm >= 0`, on neither side of the cut."""
+    from flint import arb
+
+    if dot > 0:
+        return (norm / dot).atan()
+    if dot < 0:
+        return arb.pi() + (norm / dot).atan()
+    if norm > 0:
+        return arb.pi() / 2 - (dot / norm).atan()
+    return arb(0).union(arb.pi())
+
+
+def _bent(dot: Any, *x: Any) -> Any:
+    """`theta - sin theta cos theta`."""
+    norm = _norm(*x)
+    return _angle(norm, dot) - dot * norm / (_power(dot, 2) + _power(norm, 2))
 
 
 def _power(x: Any, n: int) -> Any:

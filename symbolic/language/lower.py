@@ -17,6 +17,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from symbolic.language import balls
 from symbolic.language.balls import NoBall, Undecided
+from symbolic.language.primitives import in_one_angle
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
 
@@ -70,6 +71,8 @@ class _ScalarPrinter(PythonCodePrinter):
         x, y = (f"({self._print(a)})" for a in expr.args)
         return f"({x}/{y} if {y} != 0.0 else 0.0)"
 
+    _print_SafeUnit = _print_SafeRatio
+
     def _print_SafeNorm(self, expr: sp.Expr) -> str:
         text = "0.0"
         for a in expr.args:  # nested hypot neither overflows nor underflows early
@@ -118,6 +121,7 @@ def _numpy_table() -> dict[str, Callable[..., Any]]:
         "CosMinusOne": lambda t: -2.0 * np.sin(0.5 * np.asarray(t)) ** 2,
         "AngleBetween": lambda chord, antichord: 2.0 * np.arctan2(chord, antichord),
         "SafeRatio": ratio,
+        "SafeUnit": ratio,
         "SafeNorm": norm,
         # SymPy would take these from `math`, where no array is known.
         "erf": special("erf"),
@@ -170,6 +174,7 @@ def _jax_table() -> dict[str, Callable[..., Any]]:
         "CosMinusOne": cosine_minus_one,
         "AngleBetween": lambda chord, antichord: 2.0 * jnp.arctan2(chord, antichord),
         "SafeRatio": ratio,
+        "SafeUnit": ratio,
         "SafeNorm": with_slope(length, lambda out, *x: tuple(ratio(c, out) for c in x)),
         # SymPy would take these from `math`, where no array is known.
         "erf": erf,
@@ -197,6 +202,7 @@ def _mpmath_table() -> dict[str, Callable[..., Any]]:
         "CosMinusOne": lambda t: -2 * mp.sin(mp.mpf(t) / 2) ** 2,
         "AngleBetween": lambda chord, antichord: 2 * mp.atan2(chord, antichord),
         "SafeRatio": lambda x, y: mp.mpf(x) / y if y else mp.mpf(0),
+        "SafeUnit": lambda x, y: mp.mpf(x) / y if y else mp.mpf(0),
         "SafeNorm": lambda *x: mp.norm(x),
     }
 
@@ -251,6 +257,9 @@ def lower(
         raise ValueError(f"expressions contain symbols that are not arguments: {names}")
     # SymPy's elimination would lift subexpressions out of an integral, past its own variable.
     eliminate = not any(e.has(sp.Integral) for e in exprs)
+    if backend != "ball":
+        exprs = tuple(map(in_one_angle, exprs))
+        steps = [(symbol, in_one_angle(step)) for symbol, step in steps]
     cse: Any = (lambda found: (list(steps), found)) if steps else eliminate
     if backend == "numpy":
         return sp.lambdify(args, exprs, modules=[_numpy_table(), "numpy"], cse=cse)

@@ -12,12 +12,16 @@ import sympy as sp
 
 __all__ = [
     "AngleBetween",
+    "ArgMinusSinCos",
     "CosMinusOne",
+    "NormMinusArgDot",
     "SafeNorm",
     "SafeRatio",
+    "SafeUnit",
     "SinMinusArg",
     "SinMinusArgCos",
     "definition",
+    "in_one_angle",
 ]
 
 
@@ -119,18 +123,101 @@ class SafeRatio(sp.Function):
         return printer.doprint(self.args[0] / self.args[1])
 
 
+class SafeUnit(sp.Function):
+    r"""`x_i / |x|`, an entry of a unit vector, and zero where `x = 0`: at most one in size."""
+
+    nargs = 2
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return `1/|x|` or `-x_i/|x|^2`, zero where `x = 0`."""
+        of = sp.S.One if argindex == 1 else -self
+        return SafeRatio(of, self.args[1])
+
+    def _eval_rewrite_as_sin(self, x: sp.Expr, norm: sp.Expr, **hints: Any) -> sp.Expr:
+        return x / norm
+
+    def _latex(self, printer: Any) -> str:
+        return printer.doprint(self.args[0] / self.args[1])
+
+
 class SafeNorm(sp.Function):
     r"""Euclidean norm of its arguments; its derivative `x_i/|x|` is zero at zero."""
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """Return `x_i / |x|`, zero at the origin (the minimal-norm subgradient)."""
-        return SafeRatio(self.args[argindex - 1], self)
+        return SafeUnit(self.args[argindex - 1], self)
 
     def _eval_rewrite_as_sin(self, *x: sp.Expr, **hints: Any) -> sp.Expr:
         return sp.sqrt(sp.Add(*(c**2 for c in x)))
 
     def _latex(self, printer: Any) -> str:
         return r"\left\|" + ", ".join(printer.doprint(c) for c in self.args) + r"\right\|"
+
+
+class NormMinusArgDot(sp.Function):
+    r"""`S - theta C` of `(C, x_1, ..., x_m)`, with `S = |x|` and `theta = atan2(S, C)`.
+
+    With `C = a.b` and the entries `x` of `a b' - b a'` it is `|a| |b| (sin theta - theta cos
+    theta)`, which has two derivatives where `a` and `b` are parallel. Those of the lengths and of
+    the angle, one by one, have not: the chain rule meets `0/0` there.
+    """
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return `-(theta - S C/R^2)` or `x_i S/R^2`, with `R = |(C, x)|`."""
+        if argindex == 1:
+            return -ArgMinusSinCos(*self.args)
+        norm, radius = _norms(self.args)
+        return self.args[argindex - 1] * norm / radius**2
+
+    def _eval_rewrite_as_sin(self, dot: sp.Expr, *x: sp.Expr, **hints: Any) -> sp.Expr:
+        norm = SafeNorm(*x).rewrite(SafeNorm, sp.sin)
+        return norm - sp.atan2(norm, dot) * dot
+
+    def _latex(self, printer: Any) -> str:
+        norm, dot = printer.doprint(SafeNorm(*self.args[1:])), self.args[0]
+        angle = rf"\operatorname{{atan2}}\left({norm}, {printer.doprint(dot)}\right)"
+        return rf"\left({norm} - {angle} {printer.parenthesize(dot, 50)}\right)"
+
+
+class ArgMinusSinCos(sp.Function):
+    r"""`theta - S C/R^2` of `(C, x_1, ..., x_m)`: `theta - sin theta cos theta` of that angle."""
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Return `-2 S^3/R^4` or `2 C x_i S/R^4`."""
+        norm, radius = _norms(self.args)
+        if argindex == 1:
+            return -2 * norm**3 / radius**4
+        return 2 * self.args[0] * self.args[argindex - 1] * norm / radius**4
+
+    def _eval_rewrite_as_sin(self, dot: sp.Expr, *x: sp.Expr, **hints: Any) -> sp.Expr:
+        norm = SafeNorm(*x).rewrite(SafeNorm, sp.sin)
+        return sp.atan2(norm, dot) - dot * norm / (dot**2 + norm**2)
+
+    def _latex(self, printer: Any) -> str:
+        return printer.doprint(definition(self))
+
+
+def in_one_angle(expr: sp.Expr) -> sp.Expr:
+    """Write functions of `(C, x)` by those of their angle, which doubles know to all digits.
+
+    Examples
+    --------
+    >>> c, x = sp.symbols("c x")
+    >>> in_one_angle(ArgMinusSinCos(c, x))
+    -SinMinusArg(2*atan2(SafeNorm(x), c))/2
+    """
+
+    def angle(dot: sp.Expr, *x: sp.Expr) -> sp.Expr:
+        return sp.atan2(SafeNorm(*x), dot)
+
+    return expr.replace(
+        NormMinusArgDot, lambda *args: SafeNorm(*args) * SinMinusArgCos(angle(*args))
+    ).replace(ArgMinusSinCos, lambda *args: -SinMinusArg(2 * angle(*args)) / 2)
+
+
+def _norms(args: tuple[sp.Expr, ...]) -> tuple[sp.Expr, sp.Expr]:
+    """`S` and `R` of `(C, x)`."""
+    return SafeNorm(*args[1:]), SafeNorm(*args)
 
 
 def definition(expr: Any) -> Any:
@@ -146,6 +233,8 @@ def definition(expr: Any) -> Any:
     Expr or Matrix
         The same value for every argument where both are defined.
     """
-    return expr.rewrite(
-        [SinMinusArg, SinMinusArgCos, CosMinusOne, AngleBetween, SafeRatio, SafeNorm], sp.sin
+    primitives = (
+        *(SinMinusArg, SinMinusArgCos, CosMinusOne, AngleBetween),
+        *(NormMinusArgDot, ArgMinusSinCos, SafeUnit, SafeRatio, SafeNorm),
     )
+    return expr.rewrite(list(primitives), sp.sin)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import Application
 
 __all__ = ["NotSmooth", "Program", "gradient", "program", "tangent"]
 
@@ -116,10 +117,12 @@ def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Program:
     steps = list(forward.steps)
     (value,) = forward.results
     shares: dict[Any, list[Any]] = {value: [sp.S.One]}
+    known = _functions(steps)
     for symbol, step in reversed(forward.steps):
         share = _named(sp.Add(*shares.get(symbol, ())), "b", steps)
         for part in _ordered(step):
-            shares.setdefault(part, []).append(share * _partial(step, part))
+            slope = _shared(_partial(step, part), steps, known)
+            shares.setdefault(part, []).append(share * slope)
     return Program(tuple(steps), (value, *(sp.Add(*shares.get(x, ())) for x in variables)))
 
 
@@ -152,14 +155,16 @@ def tangent(
     (3*dx*x**2, 6*dx*x)
     """
     rates: dict[Any, Any] = dict(zip(variables, directions, strict=True))
-    steps: list[tuple[sp.Symbol, sp.Expr]] = []
+    # All values first: a rate may call a function whose value a later step has.
+    steps = list(of.steps)
+    known = _functions(steps)
 
     def rate(step: sp.Expr) -> sp.Expr:
         moving = (part for part in _ordered(step) if rates.get(part, 0) != 0)
-        return sp.Add(*(rates[part] * _partial(step, part) for part in moving))
+        slopes = ((part, _shared(_partial(step, part), steps, known)) for part in moving)
+        return sp.Add(*(rates[part] * slope for part, slope in slopes))
 
     for symbol, step in of.steps:
-        steps.append((symbol, step))
         rates[symbol] = _named(rate(step), "d", steps)
     return Program(tuple(steps), tuple(rate(result) for result in of.results))
 
@@ -169,6 +174,26 @@ def _partial(step: sp.Expr, part: sp.Symbol) -> sp.Expr:
     if found.has(*_KINKS):
         raise NotSmooth(f"{type(step).__name__} has kinks: its derivative is not a function")
     return found
+
+
+def _functions(steps: Sequence[tuple[sp.Symbol, sp.Expr]]) -> dict[sp.Expr, sp.Symbol]:
+    """Steps that are values of functions, such as `exp(s)` but not `s + 1`, which costs nothing."""
+    return {step: symbol for symbol, step in steps if isinstance(step, Application)}
+
+
+def _shared(
+    slope: sp.Expr, steps: list[tuple[sp.Symbol, sp.Expr]], known: dict[sp.Expr, sp.Symbol]
+) -> sp.Expr:
+    """A derivative whose functions are steps, each computed once: that of `exp` is `exp` again."""
+    # Conditions are no numbers, and the variable of an integral means nothing outside of it.
+    calls = (e for e in slope.atoms(Application) if isinstance(e, sp.Expr))
+    free = [e for e in calls if e.free_symbols <= slope.free_symbols]
+    for call in sorted(free, key=lambda e: (sp.count_ops(e), str(e))):
+        bare = call.xreplace(known)
+        if bare not in known:
+            known[bare] = _named(bare, "f", steps)
+        known[call] = known[bare]
+    return slope.xreplace(known)
 
 
 def _ordered(step: sp.Expr) -> list[sp.Symbol]:

@@ -19,7 +19,7 @@ import sympy as sp
 from sympy.core.function import Application
 
 from symbolic.language.expectation import hermite, mean
-from symbolic.language.primitives import SafeNorm, definition
+from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
     BETA,
@@ -88,7 +88,8 @@ def kernel(activation: Activation, a: Sequence[Any], b: Sequence[Any]) -> sp.Exp
     Notes
     -----
     The angle is ``atan2(S, a.b)`` with the area ``S^2 = sum_{i<j} (a_i b_j - a_j b_i)^2``; so it
-    keeps its digits where `a` and `b` are nearly parallel, and has derivatives there.
+    keeps its digits where `a` and `b` are nearly parallel. Of degree one, ``S - theta a.b`` is one
+    function, which has two derivatives where they are exactly so.
 
     Examples
     --------
@@ -103,10 +104,17 @@ def kernel(activation: Activation, a: Sequence[Any], b: Sequence[Any]) -> sp.Exp
     inner = sp.Dummy("C")
     cosine = {sp.cos(THETA): inner / (ALPHA * BETA)}
     found = sp.expand(derive_kernel(activation).result.xreplace(cosine))
-    area = SafeNorm(*_crosses(a, b))
-    angle = sp.atan2(area if area.free_symbols else definition(area), dot)
+    share, crosses = found.coeff(SinMinusArgCos(THETA)), _crosses(a, b)
+    angle = _plain(sp.atan2(SafeNorm(*crosses), dot))
+    paired = sp.expand(share / (ALPHA * BETA)) * _plain(NormMinusArgDot(dot, *crosses))
+    rest = sp.expand(found - share * SinMinusArgCos(THETA))
     lengths = {ALPHA: sp.sqrt(first), BETA: sp.sqrt(second)}
-    return found.xreplace({**lengths, inner: dot, THETA: angle})
+    return rest.xreplace({**lengths, inner: dot, THETA: angle}) + paired
+
+
+def _plain(value: sp.Expr) -> sp.Expr:
+    """A number by its definition; what moves keeps its safe primitives."""
+    return value if value.free_symbols else definition(value)
 
 
 def _crosses(a: Sequence[Any], b: Sequence[Any]) -> list[sp.Expr]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
 
 from flint import arb
 
@@ -15,7 +14,7 @@ from potentials.potential import Over
 class MeanBox(Box):
     """Quantities of :func:`flows.systems.mixture.features.features`, in balls."""
 
-    names: ClassVar[frozenset[str]] = frozenset({"norm", "fisher", "spread", "mean_norm"})
+    names: frozenset[str] = frozenset({"norm", "fisher", "spread", "mean_norm"})
 
     @staticmethod
     def count(enclosure: Enclosure) -> dict[Over, int]:

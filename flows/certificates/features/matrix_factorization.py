@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import ClassVar
 
 from flint import arb, arb_mat
 
@@ -32,7 +31,7 @@ from flows.systems.matrix_factorization.field_balls import Jet, Matrix, defects,
 class LayerBox(Box):
     """Quantities of :func:`flows.systems.matrix_factorization.features.monitors`, in balls."""
 
-    names: ClassVar[frozenset[str]] = frozenset(
+    names: frozenset[str] = frozenset(
         {
             "residual",
             "defect",

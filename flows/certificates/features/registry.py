@@ -6,15 +6,18 @@ from flows.certificates.boxes import Box, Enclosure
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.gmm_em import MeanBox
 from flows.certificates.features.matrix_factorization import LayerBox
+from flows.certificates.features.own import OwnBox
 from flows.certificates.features.relu_neuron import NeuronBox
+from flows.systems.registry import POLYNOMIAL
 
 BOXES: dict[str, type[Box]] = {
     "relu_neuron": NeuronBox,
     "matrix_factorization": LayerBox,
     "gmm_em": MeanBox,
+    POLYNOMIAL: OwnBox,
 }
 
 
 def enclosure(certificate: Certificate) -> Enclosure:
     """Enclosure of a certificate, with the boxes of its system."""
-    return Enclosure(certificate, BOXES[certificate.system.name])
+    return Enclosure(certificate, BOXES.get(certificate.system.name, OwnBox))

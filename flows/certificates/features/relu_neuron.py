@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from flint import arb
 
@@ -19,7 +18,7 @@ _PAIRS = {"distance", "kappa", "theta_pair"}
 class NeuronBox(Box):
     """Quantities of `n` neurons in the frame of the system's `field_balls.SpanFlow`."""
 
-    names: ClassVar[frozenset[str]] = frozenset({"rho", "residual_norm", *_NEURONS, *_PAIRS})
+    names: frozenset[str] = frozenset({"rho", "residual_norm", *_NEURONS, *_PAIRS})
 
     @staticmethod
     def count(enclosure: Enclosure) -> dict[Over, int]:

@@ -28,6 +28,7 @@ class Equations(abc.ABC):
 
     stated: ClassVar[tuple[str, ...]]  # names of the parameters, all of which it reads
     start: Any
+    about: dict[str, Any] | None = None  # what a person reads in place of the parameters
 
     @abc.abstractmethod
     def __init__(self, parameters: Any, start: Any) -> None: ...

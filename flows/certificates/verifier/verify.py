@@ -12,6 +12,7 @@ from flint import arb, ctx
 
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
+from flows.certificates.verifier.polynomial import Polynomial
 from flows.certificates.verifier.reading import (
     MOST,
     Refused,
@@ -34,6 +35,7 @@ EQUATIONS: dict[str, type[Equations]] = {
     "relu_neuron": Neurons,
     "matrix_factorization": Layers,
     "gmm_em": Means,
+    "polynomial": Polynomial,
 }
 
 
@@ -51,7 +53,8 @@ class Verification(NamedTuple):
     pieces : int
         Pieces that were checked.
     system : str
-        Name of the system that the accepted certificate is about; empty if it is refused.
+        Name of the system that the accepted certificate is about, `polynomial` for a loss of one's
+        own; empty if it is refused.
     parameters : dict
         What fixes this system, exactly; None if the certificate is refused.
     start : ndarray
@@ -60,6 +63,8 @@ class Verification(NamedTuple):
         Up to this time the enclosure is a theorem.
     endless : Theorem, optional
         What was verified for all times, where the certificate is about them.
+    about : dict
+        The parameters as a person reads them: of a polynomial its name and formula.
     """
 
     refused: str
@@ -71,6 +76,7 @@ class Verification(NamedTuple):
     start: Any = None
     t_end: float = 0.0
     endless: Theorem | None = None
+    about: dict[str, Any] | None = None
 
     @property
     def accepted(self) -> bool:
@@ -131,11 +137,7 @@ def verify(
         end = number(data["t_end"])
         require(0 < w.size <= MOST and end > 0, "start and end do not fit")
         require(
-            system is None
-            or (
-                system.name == data["system"]
-                and all(system.parameters[key] == value for key, value in parameters.items())
-            ),
+            system is None or getattr(system, "certified", None) == (data["system"], parameters),
             "it is about another system",
         )
         require(start is None or np.array_equal(start, w), "it is about another start")
@@ -149,8 +151,9 @@ def verify(
             if not isinstance(flow, Neurons):
                 raise Refused("there is no proof to infinity of this system")
             proved = theorem(data["infinity"], flow.v[0], stated, _ends(flow, stated, bits), bits)
+        about = parameters if flow.about is None else flow.about
         return Verification(
-            "", error, final_error, len(stated), data["system"], parameters, w, end, proved
+            "", error, final_error, len(stated), data["system"], parameters, w, end, proved, about
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None

@@ -351,7 +351,10 @@ class MatrixFactorization(System):
         """Layers whose product is the target, or others at which the gradient vanishes."""
         from flows.systems.matrix_factorization.late_time import balanced, minimiser
 
-        where = balanced(self._target, self.depth) if at is None else self.check_start(at)
+        if at is None:
+            where = balanced(self._target, self.depth)
+        else:
+            where = self._checked(at, (self.depth, self.d, self.d), "at")
         return minimiser(where, self._target, self.regularization, self._complex)
 
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:

@@ -175,7 +175,8 @@ class MixtureSystem(System):
     def minimiser(self, at: ArrayLike | None = None) -> Minimiser:
         """All means at the target."""
         origin = np.zeros(self.d) if self.origin is None else self.origin
-        where = np.tile(origin, (self.n, 1)) if at is None else self.check_start(at)
+        shape = int(self.n), int(self.d)
+        where = np.tile(origin, (self.n, 1)) if at is None else checked(at, shape, "at")
         return late_time.minimiser(
             where, origin, self._weights, noise_time=getattr(self, "noise_time", None)
         )

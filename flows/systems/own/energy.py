@@ -71,6 +71,10 @@ STAYS = 10.0
 ABOVE = 2.0**60
 # Curvature times `t` below which a direction can leave within a chart.
 FALLS = -0.01
+UNKNOWN = (
+    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or take"
+    " arithmetic='doubles'"
+)
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
@@ -292,6 +296,8 @@ class EnergyPiece(Piece):
         """Go on around the new state, or stay there."""
         state, time = self.at(stop.tau, stop.y), self.time(stop.tau)
         energy = self.energy(stop.tau, stop.y)
+        if math.isnan(energy):
+            return Restart(self.frame, state, time, (), UNKNOWN)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
         if rests or falls:
             why = self._leaves(stop.y, state, energy, rests)

@@ -49,6 +49,13 @@ from flows.systems.own.features import (
 )
 from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
 from flows.systems.own.names import is_name, is_word
+from flows.systems.own.polynomial import (
+    PolynomialFlow,
+    block_shapes,
+    blocks_of,
+    expression_of,
+    stated_terms,
+)
 from flows.systems.own.reading import errors_of, observe_exact
 from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
 from potentials.notation import CONSTANTS, symbol
@@ -250,11 +257,14 @@ class OwnSystem(System):
 
     @classmethod
     def from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        """Refuse: plain values cannot hold a loss."""
-        raise InputError(
-            "the loss of an own system is code, which a file cannot carry; build the"
-            " system and give it: flows.load(path, system=...)"
-        )
+        """Polynomial loss as a certificate states it: no other one can be told by plain values."""
+        if {*parameters} != {"name", "blocks", "terms"}:
+            raise InputError(
+                "the loss of an own system is code, which a file cannot carry; build the"
+                " system and give it: flows.load(path, system=...)"
+            )
+        blocks = blocks_of(parameters["blocks"])
+        return cls(parameters["name"], blocks, expression_of(blocks, parameters["terms"]))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -266,6 +276,23 @@ class OwnSystem(System):
             "features": list(feature_names([n for n, _ in self.potentials], self._loss.averaged)),
             **{name: float(value) for name, value in self.constants},
         }
+
+    @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """Terms of a polynomial loss, by which a certificate states it; or why it is none."""
+        terms = stated_terms(self.blocks, self._loss.form)
+        if isinstance(terms, str):
+            return f"{self.name}: {terms}"
+        return "polynomial", {
+            "name": self.name,
+            "blocks": block_shapes(self.blocks),
+            "terms": terms,
+        }
+
+    def ball_flow(self, start: Array) -> PolynomialFlow:
+        """Flow of a polynomial loss in ball arithmetic, from which certificates are made."""
+        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
+        return PolynomialFlow(self._entries, self._loss.form, known, start)
 
     @property
     def statements(self) -> Statements:

@@ -239,7 +239,7 @@ class ReLUNeuron(System):
                 f"at: expected {self.n} neurons along the teacher that sum to it, got none; give"
                 " them (--at FILE), since the law depends on their shares"
             )
-        where = np.array([self.teacher]) if at is None else self.check_start(at)
+        where = np.array([self.teacher]) if at is None else _vectors(at, (self.n, self.d), "at")
         return minimiser(np.array(self.teacher), where)
 
     @property

@@ -1,11 +1,13 @@
 import math
 
 import pytest
+import sympy as sp
 from flint import arb, ctx
 from oracles.certificates import ball
-from oracles.certified import layers, means, neurons
+from oracles.certified import layers, means, neurons, polynomials
 
 import flows
+import symbolic
 from flows.certificates.certify import Uncertified
 from flows.core.balls import precision
 
@@ -17,7 +19,7 @@ MISSING = 3
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in (neurons, means, layers) for name in kind.PROBLEMS],
+    [(kind, name) for kind in (neurons, means, layers, polynomials) for name in kind.PROBLEMS],
     ids=lambda value: value if isinstance(value, str) else value.__name__.split(".")[-1],
 )
 def test_enclosures_contain_independent_trajectories_at_every_time_and_setting(kind, name):
@@ -107,3 +109,23 @@ def test_means_in_the_plane_are_one_clear_line():
     system = flows.GMMEM(n=2, d=2)
     with pytest.raises(flows.InputError, match=r"on a line only, got d = 2; give d = 1$"):
         flows.certify(system, system.initial(), 1.0)
+
+
+def test_a_loss_that_is_no_polynomial_is_refused_in_one_line():
+    u, x = sp.symbols("u x")
+    for loss, got in (
+        (u**2 + sp.cos(u), r"the term cos\(u\)"),
+        (sp.sqrt(2) * u**2, r"the coefficient sqrt\(2\)"),
+        (u**66, "expected powers up to 64"),
+        (symbolic.Expectation(sp.tanh(u * x) ** 2, x), "an expectation without a closed form"),
+    ):
+        own = flows.OwnSystem("other", [u], loss)
+        with pytest.raises(flows.InputError, match=got) as refused:
+            flows.certify(own, [1.0], 1.0)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_flow_that_ends_in_finite_time_is_undecided_before_it():
+    u = sp.Symbol("u")
+    with pytest.raises(Uncertified, match=r"UNDECIDED beyond t = 0\.1"):  # du/dt = 4 u^3, to 1/8
+        flows.certify(flows.OwnSystem("unbounded", [u], -(u**4)), [1.0], 1.0, digits=8)

@@ -228,3 +228,74 @@ def test_proofs_about_layers_are_shown_beside_the_verdicts_of_a_run(popflow, tmp
     code, _, noise = popflow("check", "relu_neuron", "--t-end", "1", "--certificate", path)
     assert code == 2
     assert "another system" in noise
+
+
+SCALARS = {
+    "name": "scalars",
+    "blocks": [["u", []], ["v", []]],
+    "terms": [[1, 2, [[0, 2], [1, 2]]], [-1, 1, [[0, 1], [1, 1]]], [1, 2, []]],
+}
+
+
+@pytest.fixture
+def loss(tmp_path, monkeypatch):
+    """Files of an own loss and its start, in the current directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loss.json").write_text(json.dumps(SCALARS))
+    (tmp_path / "start.json").write_text("[1.5, 0.25]")
+    return ("certify", "loss.json", "--initial", "start.json", "--digits", "8")
+
+
+def test_an_own_polynomial_loss_is_certified_from_its_file_and_verified(popflow, loss, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, _, noise = popflow(*loss, "--t-end", "2", "--out", "c.json", "--json")
+    assert (code, noise) == (0, "")
+    code, text, noise = popflow("verify", "c.json", "--initial", "start.json", "--t-end", "2")
+    assert (code, noise) == (0, "")
+    assert "name = scalars, loss = 1/2 u^2 v^2 - u v + 1/2\n" in text
+    assert "[1.5, 0.25]\n" in text and "accepted" in text
+    _, text, _ = popflow("verify", "c.json", "--json")
+    checked = json.loads(text)["checked"]
+    assert (checked["parameters"], checked["start"]) == (SCALARS, [1.5, 0.25])
+    with open("start.json", "w") as file:
+        file.write("[1.5, 0.2500000000000001]")
+    code, text, _ = popflow("verify", "c.json", "--initial", "start.json")
+    assert (code, text) == (1, "REFUSED: it is about another start\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"terms": [[1, 1, [[0, -1]]]]}, "powers than 1 to 64"),
+        ({"terms": [[1, 1, [[2, 1]]]]}, "has other entries"),
+        ({"terms": [[1.5, 1, [[0, 1]]]]}, "other numbers than integers"),
+        ({"terms": [[1, 0, [[0, 1]]]]}, "a denominator below 1"),
+        ({"terms": "u**2"}, "expected a polynomial loss"),
+        ({"name": "u+v"}, "name must be a plain word"),
+        ({"blocks": [["u", [0]]]}, "not a name and a shape"),
+        ({"loss": "u**2"}, "got name, blocks, terms, loss"),
+    ],
+)
+def test_a_file_that_holds_no_polynomial_is_one_line(popflow, loss, change, message):
+    with open("loss.json", "w") as file:
+        json.dump(SCALARS | change, file)
+    code, text, noise = popflow(*loss, "--t-end", "2")
+    assert (code, text) == (2, "")
+    assert message in noise and noise.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("certify", "loss.json", "--t-end", "2"), "--initial: expected a start of scalars"),
+        (("certify", "none.json", "--t-end", "2"), "got no file"),
+        (("certify", "loss.json", "--t-end", "2", "--n", "3"), "--n is not an option of scalars"),
+        (("certify", "loss.json", "--t-end", "inf"), "a proof for ever is made of relu_neuron"),
+    ],
+)
+def test_options_that_an_own_loss_does_not_have_are_one_line(popflow, loss, arguments, message):
+    if "inf" in arguments:
+        arguments = (*arguments, "--initial", "start.json")
+    code, text, noise = popflow(*arguments)
+    assert (code, text) == (2, "")
+    assert message in noise and noise.count("\n") == 1

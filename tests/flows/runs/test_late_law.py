@@ -184,20 +184,26 @@ def test_dead_neurons_are_left_out():
     assert law.notes == ("1 neurons at zero are left out",)
 
 
+Y = sp.Symbol("y")
+QUARTIC = flows.OwnSystem("quartic", [Y], Y**4 / 4)
+
+
 def test_an_own_loss_has_the_law_of_its_expression():
-    y = sp.Symbol("y")
-    law = flows.late_time_law(flows.OwnSystem("quartic", [y], y**4 / 4), at=[0.0])
-    assert str(law) == "L - L* ~ 0.0625 t^-2, C = 1/16"
+    assert str(flows.late_time_law(QUARTIC, at=[0.0])) == "L - L* ~ 0.0625 t^-2, C = 1/16"
     with pytest.raises(InputError, match="expected a minimiser of quartic"):
-        flows.late_time_law(flows.OwnSystem("quartic", [y], y**4 / 4))
+        flows.late_time_law(QUARTIC)
 
 
 @pytest.mark.parametrize(
     ("subject", "at", "words"),
     [
         (flows.ReLUNeuron(n=2, d=2), None, "depends on their shares"),
-        (flows.ReLUNeuron(n=2, d=2), [[1, 0]], "shape"),
-        (flows.ReLUNeuron(n=2, d=2), [[np.nan, 0], [1, 0]], "finite"),
+        (flows.ReLUNeuron(n=2, d=2), [[1, 0]], r"at must have shape \(2, 2\)"),
+        (flows.ReLUNeuron(n=2, d=2), [[np.nan, 0], [1, 0]], "at must be finite"),
+        (flows.GMMEM(n=2, d=2), [[1, 0]], r"at must have shape \(2, 2\)"),
+        (flows.MatrixFactorization(d=1), np.full((4, 1, 1), np.inf), "at must be finite"),
+        (QUARTIC, [np.nan], "at: a minimiser must be finite"),
+        (QUARTIC, [0, 0], "must be 1 real numbers"),
         ("relu_neuron", None, "expected a system or a run"),
     ],
 )

@@ -12,11 +12,15 @@ from symbolic.language import balls
 from symbolic.language.lower import NoBall, Undecided, lower
 from symbolic.language.primitives import (
     AngleBetween,
+    ArgMinusSinCos,
     CosMinusOne,
+    NormMinusArgDot,
     SafeNorm,
     SafeRatio,
+    SafeUnit,
     SinMinusArg,
     SinMinusArgCos,
+    definition,
 )
 
 X, Y = sp.symbols("x y", real=True)
@@ -36,11 +40,13 @@ ARGUMENTS = {
     **dict.fromkeys((cfunctions.log1p, sp.factorial), (-0.9, 3)),
     cfunctions.Cbrt: (0.1, 4),
 }
-PAIRS = (sp.Max, sp.Min, sp.atan2, sp.erf2, cfunctions.hypot)
+OF_PAIRS = (SafeNorm, NormMinusArgDot, ArgMinusSinCos)
+PAIRS = (sp.Max, sp.Min, sp.atan2, sp.erf2, cfunctions.hypot, *OF_PAIRS)
 ORDERS = (sp.polygamma, sp.besselj, sp.bessely, sp.besseli, sp.besselk)
 # These return an argument, a part of one, or an integer, and round nothing.
 EXACT = (sp.Abs, sp.sign, sp.floor, sp.ceiling, sp.Heaviside, sp.Max, sp.Min, sp.re, sp.im)
-NAMES = {f.__name__: f for f in balls.functions()}
+# Of the ratio of an entry and its norm, and no other one.
+NAMES = {f.__name__: f for f in balls.functions() if f is not SafeUnit}
 # What a Python float would give: sixteen digits, and no radius.
 DOUBLES = {"tanh": math.tanh, "sinh": math.sinh, "cosh": math.cosh, "erfc": math.erfc}
 
@@ -76,7 +82,7 @@ def number(expr):
     """The value by mpmath, which knows some functions by other names only."""
     for old, new in ((sp.erfcinv, sp.erfinv), (sp.erf2, sp.erf)):
         expr = expr.rewrite(new) if isinstance(expr, old) else expr
-    return sp.N(expr.expand(func=True), REFERENCE_DIGITS)
+    return sp.N(definition(expr).expand(func=True), REFERENCE_DIGITS)
 
 
 def faults(function):
@@ -264,6 +270,9 @@ def test_symbols_do_not_hide_functions_of_their_name():
         AngleBetween(X, Y),
         SafeNorm(X, Y),
         SafeRatio(X, Y),
+        SafeUnit(Y, X),
+        NormMinusArgDot(X, Y),
+        ArgMinusSinCos(X, Y),
     ],
     ids=str,
 )
@@ -272,6 +281,28 @@ def test_primitive_is_evaluated_by_its_textbook_formula(primitive):
     (number,) = lower([primitive], [X, Y], "mpmath")(0.5, 0.25)
     assert float(found) == pytest.approx(float(number), rel=1e-14)
     assert found.rad() < 1e-30
+
+
+@pytest.mark.parametrize("primitive", [NormMinusArgDot, ArgMinusSinCos])
+def test_balls_of_parallel_vectors_are_as_small_as_their_entries(primitive):
+    value = lower([primitive(X, Y)], [X, Y], "ball")
+    assert value(3, 0)[0] == 0  # exactly
+    assert abs(value(-3, 0)[0] - arb.pi() * (3 if primitive is NormMinusArgDot else 1)) < 1e-30
+    for dot in (3, -3):
+        found = value(dot, arb(0, 1e-25))[0]
+        assert found.overlaps(value(dot, 0)[0])
+        assert found.rad() < 1e-20
+    # On both sides of a right angle.
+    assert value(arb(0, 1e-25), 2)[0].rad() < 1e-20
+
+
+def test_an_entry_of_a_unit_vector_is_at_most_one_whatever_its_direction_is():
+    entry = lower([SafeUnit(X, Y)], [X, Y], "ball")
+    for x, norm in ((arb(0), arb(0)), (arb(0, 1e-20), arb(1e-20, 1e-20))):
+        assert entry(x, norm)[0].contains(arb(0, 0.999))
+        assert abs(entry(x, norm)[0]) < 1.1
+    # Control: nothing is said of another ratio.
+    assert lower([SafeRatio(X, Y)], [X, Y], "ball")(0, 0)[0].is_nan()
 
 
 def test_complex_balls_keep_their_arithmetic():

@@ -11,13 +11,17 @@ from symbolic.evidence.identity import Evidence, examine
 from symbolic.language.lower import lower
 from symbolic.language.primitives import (
     AngleBetween,
+    ArgMinusSinCos,
     CosMinusOne,
+    NormMinusArgDot,
     SafeNorm,
     SafeRatio,
+    SafeUnit,
     SinMinusArg,
     SinMinusArgCos,
     definition,
 )
+from symbolic.language.program import gradient, tangent
 
 T = sp.Symbol("t", nonnegative=True)
 X, Y = sp.symbols("x y", positive=True)
@@ -111,12 +115,55 @@ def test_angle_from_chords_keeps_every_digit_where_the_arc_cosine_does_not(backe
         SafeNorm(X, Y),
         SafeRatio(X, Y),
         SafeRatio(Y, X),
+        SafeUnit(X, Y),
+        SafeUnit(Y, X),
+        NormMinusArgDot(X, Y),
+        NormMinusArgDot(Y, X),
+        ArgMinusSinCos(X, Y),
+        ArgMinusSinCos(Y, X),
     ],
 )
 def test_own_derivative_is_the_derivative_of_the_definition(expr):
     right = definition(expr).diff(X)
     assert examine(expr.diff(X), right).evidence is Evidence.PROVED
     assert examine(expr.diff(X), sp.Rational(1001, 1000) * right).evidence is Evidence.REFUTED
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax", "mpmath"])
+@pytest.mark.parametrize("primitive", [NormMinusArgDot, ArgMinusSinCos])
+def test_functions_of_a_pair_keep_every_digit_of_nearly_parallel_vectors(primitive, backend):
+    x, y = sp.Symbol("x", real=True), Y  # of either sign: the angle may be obtuse
+    expr = primitive(x, y)
+    f = lower([expr], [x, y], backend)
+    pairs = [(c, s) for c in (2.0, -2.0) for s in (1e-9, 1e-3, 0.5, 3.0)]
+    with mp.workdps(2 * REFERENCE_DIGITS):
+        exact = [
+            mp.mpf(str(definition(expr).subs({x: sp.Rational(c), y: sp.Rational(s)}).n(60)))
+            for c, s in pairs
+        ]
+    with mp.workdps(REFERENCE_DIGITS):
+        values = [
+            f(mp.mpf(c), mp.mpf(s))[0] if backend == "mpmath" else f(c, s)[0] for c, s in pairs
+        ]
+    assert max(relative_errors(map(float, values), exact)) < 3 * FEW_ULP
+    naive = [lower([definition(expr)], [x, y], "numpy")(*pair)[0] for pair in pairs]
+    assert max(relative_errors(naive, exact)) > HALF_THE_DIGITS
+
+
+@pytest.mark.parametrize("backend", ["numpy", "mpmath", "ball"])
+@pytest.mark.parametrize("dot", [3.0, -3.0])
+def test_second_derivatives_where_vectors_are_exactly_parallel_are_the_limits(backend, dot):
+    c, x, y = variables = sp.symbols("c x y", real=True)
+    steps = sp.symbols("dc dx dy", real=True)
+    moved = tangent(gradient(NormMinusArgDot(c, x, y), variables), variables, steps)
+    rates = lower(moved.results, (*variables, *steps), backend, moved.steps)
+
+    def curvature(*place):
+        return np.array([[float(r) for r in rates(*place, *e)[1:]] for e in np.eye(3).tolist()])
+
+    at, near = curvature(dot, 0.0, 0.0), curvature(dot, 3e-13, 4e-13)
+    assert at == pytest.approx(near, abs=1e-11)
+    assert curvature(dot, 0.3, 0.4) != pytest.approx(near, abs=1e-2)
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba", "jax", "mpmath"])

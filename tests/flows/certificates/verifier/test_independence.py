@@ -10,6 +10,7 @@ import flows
 from flows.certificates.certificate import certifiable
 from flows.certificates.features.registry import BOXES
 from flows.certificates.verifier.verify import EQUATIONS
+from flows.systems.registry import POLYNOMIAL
 
 ROOT = Path(__file__).parents[4]
 VERIFIER = ROOT / "flows" / "certificates" / "verifier"
@@ -114,5 +115,5 @@ def test_the_scan_of_imports_sees_what_is_shared(source):
 
 
 def test_every_system_that_can_be_certified_can_be_checked():
-    assert set(certifiable()) == set(EQUATIONS) == set(BOXES)
+    assert {*certifiable(), POLYNOMIAL} == set(EQUATIONS) == set(BOXES)
     assert "score_matching" not in certifiable()

@@ -133,5 +133,8 @@ def test_a_neuron_that_leaves_zero_and_returns_is_seen_whatever_the_solver():
 def test_a_return_closer_to_zero_than_steps_can_aim_is_missed(monkeypatch):
     monkeypatch.setattr(watch, "DUST", 1e-14)
     monkeypatch.setattr(watch, "AIM", 0.0)
-    run = flows.integrate(flows.ReLUNeuron(8, 5), RETURNING, 3.0, rtol=1e-8, max_steps=STEPS)
+    # LSODA does so at every tolerance tried, other methods may be lucky.
+    run = flows.integrate(
+        flows.ReLUNeuron(8, 5), RETURNING, 3.0, method="LSODA", rtol=1e-8, max_steps=STEPS
+    )
     assert not run.completed

@@ -235,7 +235,9 @@ def quick(monkeypatch):
         2,
     )
     monkeypatch.setattr(report, "parts", lambda name: [report.Part(name, "run")])
-    monkeypatch.setattr(report, "jobs", lambda names: [(report.Part(x, "run"),) for x in names])
+    monkeypatch.setattr(
+        report, "jobs", lambda names, workers: [(report.Part(x, "run"),) for x in names]
+    )
     monkeypatch.setattr(report, "make_all", lambda job, folder, figures: list(job))
     monkeypatch.setattr(report, "_assembled", lambda name, parts: made)
 

@@ -243,10 +243,13 @@ def inspect(
 
     if potential is None and out is None:
         return _serve(subject, options, port, not no_browser)
-    endings = (PAGE,) if potential is None else PICTURES
+    if potential is None:
+        endings: tuple[str, ...] = (PAGE,)
+        of = "the page of a run; name a --potential to draw"
+    else:
+        endings, of = PICTURES, "the figure of a potential"
     if out is not None and Path(out).suffix not in endings:
-        of = "for the page of a run" if potential is None else "for the figure of a potential"
-        raise InputError(f"{out}: expected a name ending in {', '.join(endings)} {of}; choose one")
+        raise InputError(f"{out}: expected a name ending in {', '.join(endings)} for {of}")
     check_output(out, force)
     result = loaded_or_integrated(
         subject,

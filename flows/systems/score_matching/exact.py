@@ -28,7 +28,7 @@ __all__ = ["Stationary", "expectations", "flow", "stationary_point"]
 FACTOR = 2
 # Digits of the rule that finds a root in doubles, and how near it comes.
 ROUGH, NEARBY = 15, 1e-12
-# Digits beyond those of a stationary point: nothing cancels, for its loss is of order one.
+# Digits beyond those of a stationary point: its slope is of order one beside it.
 SPARE = 8
 
 
@@ -145,8 +145,8 @@ def stationary_point(n: int, digits: int = 15) -> Stationary:
     wanted = (stationary_slope(), stationary_loss())
     integrand = lower(wanted, POINT, "mpmath")
 
-    def mean(s: Any, which: int, parts: int) -> Any:
-        rule = nodes([s, -s], digits + SPARE, parts)
+    def mean(s: Any, which: int, parts: int, spare: int = SPARE) -> Any:
+        rule = nodes([s, -s], digits + spare, parts)
         middle, *right = (w * integrand(s, x, n - 3)[which] for x, w in rule[len(rule) // 2 :])
         return middle + 2 * mp.fsum(right)  # both integrands are even
 
@@ -159,4 +159,5 @@ def stationary_point(n: int, digits: int = 15) -> Stationary:
         error = abs(first - second) + mp.mpf(10) ** -(digits + 1)
         while not mean(second - error, 0, 2) > 0 > mean(second + error, 0, 2):
             error *= 2
-        return Stationary(second, error, mean(second, 1, 2))
+    with mp.workdps(digits + GUARD):
+        return Stationary(second, error, mean(second, 1, 1, GUARD))

@@ -126,7 +126,7 @@ def _proved(
     slopes = (gradient_of or numerical_gradient(_sampled(f, y), tuple(y)))(points)
     if inverse is not None:
         slopes = slopes @ np.array(inverse, dtype=float)
-    slopes /= np.linalg.norm(slopes, axis=1, keepdims=True)
+    slopes = slopes / np.linalg.norm(slopes, axis=1, keepdims=True)
     rows = np.stack(
         [sum(c * slopes[:, i] * points[:, j] for (i, j), c in shape) for shape in shapes], axis=-1
     )

@@ -49,10 +49,12 @@ def derive(
     -------
     Document
         Derivations in this order: each expectation in closed form (proved by the moments of a
-        Gaussian); the gradient, as a matrix where the loss is written in traces; the Hessian of up
-        to 6 entries; the rate of each potential along the flow, substituted and simplified, with
-        ``= 0`` or its sign where that is proved; each quadratic ``y'Xy`` that a linear symmetry of
-        the loss conserves.
+        Gaussian, or by composition of kernels, whose derivations come first); the gradient, as a
+        matrix where the loss is written in traces; the Hessian of up to 6 entries; the rate of each
+        potential along the flow, substituted and simplified, with ``= 0`` or its sign where that is
+        proved (of a polynomial also by a sum of squares in fractions; sampled, with the reason,
+        where no point refutes a sign that is not proved); each quadratic ``y'Xy`` that a linear
+        symmetry of the loss conserves.
 
     Raises
     ------

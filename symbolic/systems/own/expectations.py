@@ -12,7 +12,7 @@ from symbolic.language.blocks import averages
 from symbolic.language.expectation import Expectation
 from symbolic.lemmas.activation_mean import activation_mean, applied
 from symbolic.lemmas.dual_kernel import Activation, derive_kernel
-from symbolic.systems.own.check import by_moments, by_samples
+from symbolic.systems.own.check import by_kernels, by_moments
 from symbolic.systems.own.derivatives import SOURCE
 from symbolic.systems.own.loss import Loss, numbers_of
 
@@ -33,7 +33,7 @@ def closed(loss: Loss) -> list[Derivation]:
             if used:
                 rule = "means by parts, kernels of " + " and ".join(sorted({k.name for k in used}))
             given = (f"{', '.join(s.name for s in node.x)} independent, each N(0, 1)",)
-            check = by_samples if used else by_moments
+            check = by_kernels if used else by_moments
             mean = a.mean.xreplace(put)
             steps.append(Step(node, mean, rule, assumptions=given, fresh=True, check=check))
     closed = [Derivation("expectations in closed form", SOURCE, tuple(steps))] if steps else []

@@ -11,6 +11,7 @@ from symbolic.evidence.identity import Evidence
 from symbolic.evidence.mutation import controls
 from symbolic.language.blocks import explicit
 from symbolic.language.matrices import SquaredNorm, matrix_gradient, squared_norms
+from symbolic.systems.own import check
 from symbolic.systems.own.document import derive
 
 U, V, X, Z = sp.symbols("u v x z")
@@ -210,16 +211,28 @@ def test_latex_is_an_appendix():
     assert r"\frac{d}{dt} \mathrm{size}" in text
 
 
-def test_closed_form_of_activations_is_compared_to_the_definition():
+def test_closed_form_of_activations_is_proved_by_composition_of_proved_kernels():
     w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
     loss = Expectation((sp.Max(0, (w.T * x)[0, 0]) - sp.Max(0, x[0, 0])) ** 2, x) / 2
     document = derive("relu", [w], loss).verify()
     assert document.derivations[0].name == "dual kernel of the ReLU activation"
     (step,) = steps(document, "expectations in closed form")
-    assert step.evidence is Evidence.SAMPLED and "the definition" in step.reason
+    assert step.evidence is Evidence.PROVED
     close = sp.Rational(1001, 1000) * step.rhs
     assert step.check(step.lhs, close).evidence is Evidence.REFUTED
     assert {s.evidence for s in steps(document, "gradient")} == {Evidence.PROVED}
+
+
+def test_closed_form_that_no_kernel_proves_is_compared_to_the_definition(monkeypatch):
+    w, x = sp.symbols("w x")
+    loss = Expectation(sp.Max(0, w * x) ** 2 + x * sp.erf(x), x)
+    (step,) = steps(derive("both", [w], loss), "expectations in closed form")
+    assert step.verify().evidence is Evidence.PROVED
+    monkeypatch.setattr(check, "composed", lambda integrand, x: None)
+    sampled = step.verify()
+    assert sampled.evidence is Evidence.SAMPLED and "the definition" in sampled.reason
+    close = sp.Rational(1001, 1000) * step.rhs
+    assert step.check(step.lhs, close).evidence is Evidence.REFUTED
 
 
 P, Q = sp.symbols("p q", real=True)

@@ -9,14 +9,15 @@ what is here is for expressions that one writes by hand.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sympy as sp
 
 from symbolic.evidence.derivation import Derivation
 from symbolic.language.lower import lower
 from symbolic.lemmas import dual_kernel
-from symbolic.lemmas.activation_mean import activation_mean, kernel
+from symbolic.lemmas.activation_mean import activation_mean as mean
+from symbolic.lemmas.activation_mean import kernel
 
 __all__ = [
     "derivation",
@@ -33,34 +34,6 @@ __all__ = [
 DIGITS, GUARD = 30, 10
 
 
-def relu(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
-    r"""Kernel of ``max(0, u)``.
-
-    .. math:: k(a, b) = \frac{|a| |b|}{2\pi} (\sin\theta + (\pi - \theta) \cos\theta)
-
-    Parameters
-    ----------
-    a, b : sequence of Expr
-        Vectors that are not parallel, in real symbols and numbers; `theta` is their angle.
-
-    Returns
-    -------
-    Expr
-        In their entries.
-
-    Notes
-    -----
-    Source: Cho & Saul 2009, arc-cosine kernel of degree 1; derived by `derivation("relu")`.
-
-    Examples
-    --------
-    >>> from symbolic.language.primitives import definition
-    >>> definition(relu((1, 0), (0, 1)))
-    1/(2*pi)
-    """
-    return kernel(dual_kernel.RELU, a, b)
-
-
 def leaky_relu(a: Sequence[Any], b: Sequence[Any], slope: Any) -> sp.Expr:
     r"""Kernel of `u` for `u > 0` and `slope u` for `u < 0`.
 
@@ -71,7 +44,7 @@ def leaky_relu(a: Sequence[Any], b: Sequence[Any], slope: Any) -> sp.Expr:
     Parameters
     ----------
     a, b : sequence of Expr
-        Vectors that are not parallel.
+        Vectors that are not parallel, in real symbols and numbers; `theta` is their angle.
     slope : Expr
         `lambda`.
 
@@ -88,17 +61,33 @@ def leaky_relu(a: Sequence[Any], b: Sequence[Any], slope: Any) -> sp.Expr:
     return kernel(dual_kernel.leaky_relu(slope), a, b)
 
 
-def erf(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
-    r"""Kernel of the error function.
+class _Kernel(Protocol):
+    """A function of two vectors with a name."""
 
-    .. math::
-        k(a, b) = \frac{2}{\pi} \arcsin
-        \frac{2\, a \cdot b}{\sqrt{(1 + 2 |a|^2) (1 + 2 |b|^2)}}
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, a: Sequence[Any], b: Sequence[Any]) -> sp.Expr: ...
+
+
+def _kernel(
+    name: str, activation: dual_kernel.Activation, of: str, formula: str, source: str, example: str
+) -> _Kernel:
+    """Kernel of an activation that has no parameters."""
+
+    def found(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
+        return kernel(activation, a, b)
+
+    found.__name__ = found.__qualname__ = name
+    found.__doc__ = f"""Kernel of {of}.
+
+    .. math:: k(a, b) = {formula}
 
     Parameters
     ----------
     a, b : sequence of Expr
-        Vectors.
+        Vectors in real symbols and numbers, `theta` their angle. Parallel ones have a kernel if the
+        activation has no kink and no jump.
 
     Returns
     -------
@@ -107,59 +96,52 @@ def erf(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
 
     Notes
     -----
-    Source: Williams 1997; derived by `derivation("erf")`.
+    Source: {source}; derived by `derivation("{name}")`.
 
     Examples
     --------
-    >>> erf((1,), (1,))
-    2*asin(2/3)/pi
+    {example}
     """
-    return kernel(dual_kernel.ERF, a, b)
+    return found
 
 
-def step(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
-    r"""Kernel of the step function, `(pi - theta)/(2 pi)`.
-
-    Parameters
-    ----------
-    a, b : sequence of Expr
-        Vectors that are not parallel.
-
-    Returns
-    -------
-    Expr
-        In their entries.
-
-    Examples
-    --------
-    >>> step((1, 0), (0, 1))
-    1/4
-    """
-    return kernel(dual_kernel.STEP, a, b)
-
-
-def quadratic(a: Sequence[Any], b: Sequence[Any]) -> sp.Expr:
-    r"""Kernel of `u^2`.
-
-    .. math:: k(a, b) = |a|^2 |b|^2 + 2 (a \cdot b)^2
-
-    Parameters
-    ----------
-    a, b : sequence of Expr
-        Vectors.
-
-    Returns
-    -------
-    Expr
-        In their entries.
-
-    Examples
-    --------
-    >>> quadratic((1, 1), (1, 0))
-    4
-    """
-    return kernel(dual_kernel.QUADRATIC, a, b)
-
+relu = _kernel(
+    "relu",
+    dual_kernel.RELU,
+    "`max(0, u)`",
+    r"\frac{|a| |b|}{2\pi} (\sin\theta + (\pi - \theta) \cos\theta)",
+    "Cho & Saul 2009, arc-cosine kernel of degree 1",
+    """>>> from symbolic.language.primitives import definition
+    >>> definition(relu((1, 0), (0, 1)))
+    1/(2*pi)""",
+)
+erf = _kernel(
+    "erf",
+    dual_kernel.ERF,
+    "the error function",
+    r"\frac{2}{\pi} \arcsin \frac{2\, a \cdot b}{\sqrt{(1 + 2 |a|^2) (1 + 2 |b|^2)}}",
+    "Williams 1997",
+    """>>> erf((1,), (1,))
+    2*asin(2/3)/pi""",
+)
+step = _kernel(
+    "step",
+    dual_kernel.STEP,
+    "the step function",
+    r"\frac{\pi - \theta}{2\pi}",
+    "Cho & Saul 2009, arc-cosine kernel of degree 0",
+    """>>> step((1, 0), (0, 1))
+    1/4""",
+)
+quadratic = _kernel(
+    "quadratic",
+    dual_kernel.QUADRATIC,
+    "`u^2`",
+    r"|a|^2 |b|^2 + 2 (a \cdot b)^2",
+    "Isserlis 1918",
+    """>>> quadratic((1, 1), (1, 0))
+    4""",
+)
 
 #: Activations by their names.
 ACTIVATIONS = {
@@ -197,32 +179,6 @@ def derivation(name: str) -> Derivation:
     if name not in ACTIVATIONS:
         raise ValueError(f"expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     return dual_kernel.derive_kernel(ACTIVATIONS[name])
-
-
-def mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
-    """Expectation of a polynomial in Gaussian numbers and in activations of their linear forms.
-
-    Parameters
-    ----------
-    integrand : Expr
-        Activations in it are `erf(u)`, `Max(0, u)`, `Max(u, c u)`, `Abs(u)` and `Heaviside(u)`, of
-        linear forms `u` without a constant. A product may hold one form with any power of `x`, or
-        two different forms of one activation.
-    x : sequence of Symbol
-        Independent standard normal numbers, real.
-
-    Returns
-    -------
-    Expr or None
-        In closed form; None if the integrand is something else.
-
-    Examples
-    --------
-    >>> w, x = sp.symbols("w x", real=True)
-    >>> mean(sp.Max(0, w * x) * x, (x,))
-    w/2
-    """
-    return activation_mean(sp.sympify(integrand, strict=True), tuple(x))
 
 
 def hermite_coefficients(activation: Any, u: sp.Symbol, most: int) -> tuple[sp.Expr, ...]:
@@ -270,7 +226,7 @@ def hermite_coefficients(activation: Any, u: sp.Symbol, most: int) -> tuple[sp.E
 
 def _coefficient(s: sp.Expr, u: sp.Symbol, k: int) -> sp.Expr:
     product, length = s * sp.hermite_prob(k, u), sp.sqrt(sp.factorial(k))
-    exact = activation_mean(product, (u,))
+    exact = mean(product, (u,))
     return _by_quadrature(product, u) / length if exact is None else sp.simplify(exact / length)
 
 

@@ -118,6 +118,15 @@ def make_steps(
     raw = make_lanes(lanes)
 
     @inner
+    def few(decay):  # type: ignore[no-untyped-def]
+        """Whether a power is a product of at most two."""
+        return decay == 0.0 or decay == 1.0 or decay == 2.0
+
+    @inner
+    def product(base, decay):  # type: ignore[no-untyped-def]
+        return (base if decay > 0.0 else 1.0) * (base if decay > 1.0 else 1.0)
+
+    @inner
     def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
         """Field at the lanes' times and states."""
         exponential, offset, decay, weights, shape = parameters
@@ -132,16 +141,20 @@ def make_steps(
         for i in range(size):
             plain = not exponential
             for e in range(lanes):
-                plain = plain and (decay[i, e] == 0.0 or decay[i, e] == 1.0)
+                plain = plain and few(decay[i, e])
             if plain:  # neither powers, which are not vectorised, nor quotients, which are slow
                 for e in range(lanes):
-                    x[i, e] = (inverse[e] if decay[i, e] == 1.0 else 1.0) * y[i, e]
-                    scale[i, e] = base[e] if decay[i, e] == 1.0 else 1.0
+                    x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
+                    scale[i, e] = product(base[e], decay[i, e])
             else:
                 for e in range(lanes):
-                    held = min(decay[i, e] * since[e], FROZEN)
-                    scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
-                    x[i, e] = y[i, e] / scale[i, e]
+                    if not exponential and few(decay[i, e]):  # as if the others were so, too
+                        x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
+                        scale[i, e] = product(base[e], decay[i, e])
+                    else:
+                        held = min(decay[i, e] * since[e], FROZEN)
+                        scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
+                        x[i, e] = y[i, e] / scale[i, e]
         raw(x, weights, shape, out, work)
         for i in range(size):
             for e in range(lanes):

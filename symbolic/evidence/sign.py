@@ -200,7 +200,7 @@ def _sign(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None
 def _prove(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | None:
     expr = definition(expr)
     if expr.count_ops() > SIZE:
-        return None
+        return _by_structure(expr, domain, 0, known)  # a sum of squares may be long
     for form in _forms(expr):
         found = _by_structure(form, domain, depth, known)
         if found is not None:

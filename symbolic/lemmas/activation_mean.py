@@ -123,7 +123,7 @@ def _crosses(a: Sequence[Any], b: Sequence[Any]) -> list[sp.Expr]:
     return [a[i] * b[j] - a[j] * b[i] for i, j in pairs]
 
 
-def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | None:
+def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     """Expectation of a polynomial in Gaussian numbers and in activations of their linear forms.
 
     Parameters
@@ -133,7 +133,7 @@ def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | Non
         `Heaviside(u)`, of linear forms `u` without a constant. A product may hold one form with any
         power of `x`, or two different forms of one activation.
     x : sequence of Symbol
-        Independent standard normal numbers.
+        Independent standard normal numbers, real.
 
     Returns
     -------
@@ -143,11 +143,14 @@ def activation_mean(integrand: sp.Expr, x: Sequence[sp.Symbol]) -> sp.Expr | Non
     Examples
     --------
     >>> w, x = sp.symbols("w x", real=True)
+    >>> activation_mean(sp.Max(0, w * x) * x, (x,))
+    w/2
     >>> activation_mean(x**3 * sp.erf(w * x), (x,))
     -4*w**3/(sqrt(pi)*(2*w**2 + 1)**(3/2)) + 6*w/(sqrt(pi)*sqrt(2*w**2 + 1))
     >>> activation_mean(sp.tanh(w * x), (x,)) is None
     True
     """
+    integrand, x = sp.sympify(integrand, strict=True), tuple(x)
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     outer = {e: s for e, s in known.items() if s is not None}
     if not outer:

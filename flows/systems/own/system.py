@@ -67,7 +67,7 @@ from symbolic.asymptotics.refusal import NoLaw
 from symbolic.language.blocks import Block, entries, explicit, shape
 from symbolic.language.lower import NoBall
 from symbolic.lemmas.activation_mean import activation_mean
-from symbolic.systems.own import derive
+from symbolic.systems.own.document import derive
 
 if TYPE_CHECKING:
     from symbolic.evidence.derivation import Document
@@ -468,7 +468,7 @@ class OwnSystem(System):
             appendix. The gradient is a matrix expression where the loss is written in traces; the
             rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
             sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
-            conserves are found. See :func:`symbolic.systems.own.derive`.
+            conserves are found. See :func:`symbolic.systems.own.document.derive`.
 
         Raises
         ------

@@ -1,5 +1,7 @@
 """Rodas5P in compiled steps: order, accuracy, events, and the truth about the end."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -198,6 +200,20 @@ def test_a_piece_does_not_depend_on_who_is_beside_it():
         alone = rodas.solve(several[k])
         assert (alone.states == piece.states).all() and alone.stats == piece.stats
     assert (together[0].states != together[1].states).any()
+
+
+def test_a_block_does_not_depend_on_how_fast_those_beside_it_decay():
+    powers = [0.0, 1.0, 2.0, 1.5]
+    several = []
+    for power in powers:
+        chart = problem().chart
+        decay = np.r_[np.full(3, power), np.zeros(chart.x0.size - 3)]
+        clock = dataclasses.replace(chart.clock, decay=decay)
+        slow = dataclasses.replace(chart, clock=clock)
+        several.append(problem(5, chart=slow, y0=slow.y0))
+    together = rodas.solve_many(several)
+    for alone, piece in zip((rodas.solve(one) for one in several), together, strict=True):
+        assert (alone.states == piece.states).all() and alone.stats == piece.stats
 
 
 def test_after_an_interrupt_no_other_chart_is_begun():

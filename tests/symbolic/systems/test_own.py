@@ -11,7 +11,8 @@ from symbolic.evidence.identity import Evidence
 from symbolic.evidence.mutation import controls
 from symbolic.language.blocks import explicit
 from symbolic.language.matrices import SquaredNorm, matrix_gradient, squared_norms
-from symbolic.systems.own import derive
+from symbolic.systems.own import check
+from symbolic.systems.own.document import derive
 
 U, V, X, Z = sp.symbols("u v x z")
 A, B = sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("B", 2, 2)
@@ -210,13 +211,57 @@ def test_latex_is_an_appendix():
     assert r"\frac{d}{dt} \mathrm{size}" in text
 
 
-def test_closed_form_of_activations_is_compared_to_the_definition():
+def test_closed_form_of_activations_is_proved_by_composition_of_proved_kernels():
     w, x = sp.MatrixSymbol("w", 2, 1), sp.MatrixSymbol("x", 2, 1)
     loss = Expectation((sp.Max(0, (w.T * x)[0, 0]) - sp.Max(0, x[0, 0])) ** 2, x) / 2
     document = derive("relu", [w], loss).verify()
     assert document.derivations[0].name == "dual kernel of the ReLU activation"
     (step,) = steps(document, "expectations in closed form")
-    assert step.evidence is Evidence.SAMPLED and "the definition" in step.reason
+    assert step.evidence is Evidence.PROVED
     close = sp.Rational(1001, 1000) * step.rhs
     assert step.check(step.lhs, close).evidence is Evidence.REFUTED
     assert {s.evidence for s in steps(document, "gradient")} == {Evidence.PROVED}
+
+
+def test_closed_form_that_no_kernel_proves_is_compared_to_the_definition(monkeypatch):
+    w, x = sp.symbols("w x")
+    loss = Expectation(sp.Max(0, w * x) ** 2 + x * sp.erf(x), x)
+    (step,) = steps(derive("both", [w], loss), "expectations in closed form")
+    assert step.verify().evidence is Evidence.PROVED
+    monkeypatch.setattr(check, "composed", lambda integrand, x: None)
+    sampled = step.verify()
+    assert sampled.evidence is Evidence.SAMPLED and "the definition" in sampled.reason
+    close = sp.Rational(1001, 1000) * step.rhs
+    assert step.check(step.lhs, close).evidence is Evidence.REFUTED
+
+
+P, Q = sp.symbols("p q", real=True)
+MOTZKIN = P**4 * Q**2 + P**2 * Q**4 - 3 * P**2 * Q**2 + 1
+
+
+def moving(rate):
+    """Steps of the rate, any polynomial, of a potential along ``dp/dt = -1``."""
+    document = derive("drift", [P, Q], P, {"phi": sp.integrate(-rate, P)}).verify()
+    return steps(document, "phi along the flow")
+
+
+def test_rate_that_is_a_general_sum_of_squares_is_proved_to_have_a_sign():
+    *_, squares, sign = moving(-(2 * P**4 + 2 * P**3 * Q - P**2 * Q**2 + 5 * Q**4))
+    assert (squares.relation, squares.evidence) == ("==", Evidence.PROVED)
+    assert "sum of squares" in squares.rule
+    assert (sign.relation, sign.rhs, sign.evidence) == ("<=", 0, Evidence.PROVED)
+    assert replace(sign, relation=">=").verify().evidence is Evidence.REFUTED
+    assert replace(squares, rhs=squares.rhs * sp.Rational(1001, 1000)).verify().evidence is (
+        Evidence.REFUTED
+    )
+
+
+def test_rate_that_is_positive_and_no_sum_of_squares_is_sampled_with_the_reason():
+    *_, sign = moving(-MOTZKIN)
+    assert (sign.relation, sign.evidence) == ("<=", Evidence.SAMPLED)
+    assert sign.rule == "no point refutes it; no Gram matrix is found"
+
+
+def test_rate_that_is_a_thousandth_below_zero_somewhere_has_no_sign():
+    *_, rate = moving(-MOTZKIN + sp.Rational(1, 1000))
+    assert rate.relation == "=="

@@ -1,0 +1,115 @@
+"""Rates of potentials along the flow, their signs, and what the flow conserves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from symbolic.asymptotics.symmetries import conserved
+from symbolic.evidence.derivation import Derivation, Step
+from symbolic.evidence.identity import Relation
+from symbolic.evidence.sign import sign
+from symbolic.evidence.squares import as_squares, lowest
+from symbolic.language.expectation import Expectation
+from symbolic.language.matrices import squared_norms
+from symbolic.systems.own.check import Check
+from symbolic.systems.own.derivatives import SOURCE, anew, as_matrix, definition, slopes_of
+from symbolic.systems.own.loss import Loss, apart, in_entries, joined, simplest
+
+__all__ = ["invariants", "rate_of"]
+
+# Beyond that, the entries of a matrix expression say less than it does.
+READABLE = 200
+RELATIONS: dict[int | None, Relation] = {1: ">=", -1: "<="}
+
+
+def rate_of(loss: Loss, name: str, given: Any) -> Derivation:
+    """A potential, its rate along the flow, and the sign of that."""
+    entrywise = in_entries(given, loss.blocks).plain.xreplace(loss.on_paper)
+    latex = rf"\mathrm{{{name}}}".replace("_", r"\_")
+    potential = loss.quantity(name, latex)
+    moving = loss.quantity(f"d/dt {name}", rf"\frac{{d}}{{dt}} {latex}")
+    check = Check(loss, {moving: _along(loss, entrywise)})
+    steps = [definition(loss, potential, given, entrywise, name)]
+    rule = f"minus the inner product of the gradients of {name} and of the loss"
+    chain = {**anew(loss), "check": check}
+    found, compact = _rate_in_entries(loss, entrywise), _rate_in_matrices(loss, given)
+    if compact:
+        steps.append(Step(moving, compact, rule, **chain))
+        moving, rule, chain = compact, "in entries", {"check": check}
+    norms = squared_norms(compact) if compact else None
+    if norms is not None:
+        steps.append(Step(moving, norms, "each trace is the square of a norm", check=check))
+        steps += _signed(norms, "a sum of squares")
+    elif not compact or found.count_ops() < READABLE:
+        steps.append(Step(moving, found, rule, **chain))
+        rule = "no factor changes its sign" if found.is_Mul else "each term has this sign"
+        steps += _signed(found, rule)
+    return Derivation(f"{name} along the flow", SOURCE, tuple(steps))
+
+
+def _rate_in_entries(loss: Loss, potential: sp.Expr) -> sp.Expr:
+    slopes = [sp.diff(potential, s) for s in loss.names]
+    total = sp.Add(*(-a * b for a, b in zip(slopes, slopes_of(loss), strict=True)))
+    plain, averaged = apart(total)
+    return joined(simplest(plain), simplest(averaged), loss.numbers)
+
+
+def _rate_in_matrices(loss: Loss, given: Any) -> Any | None:
+    """The rate of a potential as traces, if both gradients are matrix expressions."""
+    terms = []
+    for block in loss.blocks:
+        ours, its = (as_matrix(loss, block, e) for e in (loss.expression, given))
+        if ours is None or its is None:
+            return None
+        terms.append(-sp.Trace((its.T * ours).doit()))
+    return sp.Add(*terms).doit()
+
+
+def _along(loss: Loss, potential: sp.Expr) -> sp.Expr:
+    """Rate of a potential, differentiated forwards."""
+    value = loss.value
+    return sp.Add(*(-sp.diff(potential, s) * sp.diff(value, s) for s in loss.names))
+
+
+def _signed(rate: sp.Expr, rule: str) -> list[Step]:
+    """The sign of a rate without expectations that is not zero, as far as it is known."""
+    if rate == 0 or rate.has(Expectation):
+        return []
+    if relation := RELATIONS.get(sign(rate)):
+        return [Step(rate, sp.S.Zero, rule, relation=relation)]
+    if not rate.free_symbols or not rate.is_polynomial(*rate.free_symbols):
+        return []
+    squares = as_squares(rate)
+    if not isinstance(squares, str):
+        relation = RELATIONS.get(sign(squares))
+        steps = [Step(rate, squares, "a sum of squares, of a Gram matrix in fractions")]
+        each = "each square has this sign"
+        return [*steps, Step(squares, sp.S.Zero, each, relation=relation)] if relation else []
+    return _sampled(rate, squares)
+
+
+def _sampled(rate: sp.Expr, reason: str) -> list[Step]:
+    """The sign that a polynomial seems to have, where no point is found that has the other."""
+    for one, relation in RELATIONS.items():
+        if lowest(one * rate) is None:
+            return [Step(rate, sp.S.Zero, f"no point refutes it; {reason}", relation=relation)]
+    return []
+
+
+def invariants(loss: Loss) -> list[Derivation]:
+    """Quadratics that a linear symmetry of the loss conserves."""
+    column, derivations = sp.Matrix(loss.y), []
+    for number, x in enumerate(conserved(loss.form.plain + loss.form.integrand, loss.y), 1):
+        quadratic = simplest((column.T * x * column)[0, 0]).xreplace(loss.on_paper)
+        potential = loss.quantity(f"Q_{number}", f"Q_{{{number}}}")
+        moving = loss.quantity(f"d/dt Q_{number}", rf"\frac{{d}}{{dt}} Q_{{{number}}}")
+        check = Check(loss, {moving: _along(loss, quadratic)})
+        rule = "the gradient of the loss is orthogonal to that of the quadratic"
+        steps = (
+            definition(loss, potential, None, quadratic, "a quadratic of a linear symmetry"),
+            Step(moving, sp.S.Zero, rule, **anew(loss), check=check),
+        )
+        derivations.append(Derivation(f"conserved: Q_{number}", SOURCE, steps))
+    return derivations

@@ -49,7 +49,7 @@ NONE = "we know of none"
 # %%
 for weights in ([0.2, 0.3, 0.5], [1 / 3, 1 / 3, 1 / 3]):
     mixture = flows.GMMEM(n=3, d=2, weights=weights)
-    run = flows.integrate(mixture, mixture.initial(1.0, seed=0), t_end=1e8)
+    run = flows.integrate(mixture, mixture.initial(0.7, seed=0), t_end=1e8)
     found = flows.late_time_law(run)
     law = found.laws[found.chosen]
     w = np.array(weights)
@@ -265,7 +265,7 @@ for start in ([0.5, 0.5, 2.3, 1.7], [0.4, 0.3, 0.3, 2.3, 1.7, 2.05]):
     a, w = (sp.symbols(f"{name}1:{count + 1}", real=True) for name in "aw")
     units = [*zip(a, w, strict=True), (sp.Integer(-1), TEACHER)]
     committee = sum(x * y * overlap(u, v) for x, u in units for y, v in units) / 2
-    run = flows.integrate(flows.OwnSystem("committee", [*a, *w], committee), start, t_end=1e8)
+    run = flows.integrate(flows.OwnSystem("committee", [*a, *w], committee), start, t_end=1e7)
     found = flows.late_time_law(run)
     law = found.laws[found.chosen]
     print(f"shares {np.round(found.at[:count], 4)}: formula {formula(found.at[:count]):.7g}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
@@ -21,6 +21,7 @@ import sympy as sp
 from potentials.notation import symbol, to_latex, to_text
 from potentials.potential import Over
 from potentials.source import Source
+from symbolic.language.errors import InputError
 
 __all__ = [
     "EXPONENT",
@@ -50,8 +51,27 @@ _RELATION_LATEX = {"<=": r"\le", ">=": r"\ge", "==": "="}
 def _expression(value: Any, name: str) -> sp.Expr:
     """Expression of a number or expression; a string is neither."""
     if isinstance(value, bool) or not isinstance(value, (sp.Expr, int, float)):
-        raise ValueError(f"{name} must be an expression or a number, got {value!r}")
+        raise InputError(
+            f"{name} must be an expression or a number, got {value!r}; a quantity is"
+            " potentials.symbol(name)"
+        )
     return sp.sympify(value, strict=True)
+
+
+def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
+    """Refuse another word than those there are."""
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _listed(name: str, values: Any, kind: type, example: str) -> tuple[Any, ...]:
+    """Tuple of objects of one kind; one alone is no list."""
+    if not isinstance(values, (tuple, list)) or not all(isinstance(x, kind) for x in values):
+        raise InputError(
+            f"{name} must be a tuple of {kind.__name__} objects, got {values!r:.60}; write"
+            f" {name}={example}"
+        )
+    return tuple(values)
 
 
 @dataclass(frozen=True)
@@ -69,12 +89,22 @@ class Mark:
         `from`: the first output time from which the rule holds to the end.
     text : str
         The rule in words.
+
+    Raises
+    ------
+    InputError
+        For a condition that is no expression, and another word than these.
     """
 
     name: str
     condition: sp.Expr
     when: Literal["until", "from"]
     text: str
+
+    def __post_init__(self) -> None:
+        """Check the rule."""
+        object.__setattr__(self, "condition", _expression(self.condition, "condition"))
+        _one_of("when", self.when, ("until", "from"))
 
 
 @dataclass(frozen=True)
@@ -96,6 +126,11 @@ class Hypothesis:
         run; by default the two sides as they are compared.
     value : Expr or None
         What `{value}` shows where a reader looks at something else than `lhs`.
+
+    Raises
+    ------
+    InputError
+        For sides that are no expressions, and an unknown relation or index.
     """
 
     text: str
@@ -106,6 +141,13 @@ class Hypothesis:
     _: KW_ONLY
     unmet: str = ""
     value: sp.Expr | None = None
+
+    def __post_init__(self) -> None:
+        """Check what is compared."""
+        for name in ("lhs", "rhs"):
+            object.__setattr__(self, name, _expression(getattr(self, name), name))
+        _one_of("relation", self.relation, ("<=", ">=", "<", ">"))
+        _one_of("over", self.over, get_args(Over))
 
     def failure(self, value: float, needed: float) -> str:
         """Say in one line that it is not met, with the numbers of a run."""
@@ -140,7 +182,7 @@ class Comparison:
 
     Raises
     ------
-    ValueError
+    InputError
         For sides that are no expressions, an unknown relation or index, an empty `where`, a
         constant that is no number, and an open constant for each neuron or pair.
     """
@@ -158,29 +200,29 @@ class Comparison:
         """Check what is compared; numbers become expressions and `where` a tuple."""
         for name in ("lhs", "rhs"):
             object.__setattr__(self, name, _expression(getattr(self, name), name))
-        if self.relation not in _CONVERSE:
-            raise ValueError(f"relation must be <=, >= or ==, got {self.relation!r}")
-        if self.over not in get_args(Over):
-            raise ValueError(f"over must be state, neuron or pair, got {self.over!r}")
+        _one_of("relation", self.relation, tuple(_CONVERSE))
+        _one_of("over", self.over, get_args(Over))
         if not isinstance(self.where, (tuple, list)) or not self.where:
-            raise ValueError(
+            raise InputError(
                 "where must be a tuple of at least one expression, for example (t,) for all times,"
                 f" got {self.where!r}"
             )
         where = tuple(_expression(x, "an entry of where") for x in self.where)
         object.__setattr__(self, "where", where)
+        if not isinstance(self.says, (tuple, list)):
+            raise InputError(f"says must be a tuple of expressions, got {self.says!r}; write (x,)")
         says = tuple(_expression(x, "an entry of says") for x in self.says)
         object.__setattr__(self, "says", says)
         if self.constant is not None:
             constant = _expression(self.constant, "constant")
             if not (constant.is_number and constant.is_extended_real and constant.is_finite):
-                raise ValueError(
+                raise InputError(
                     f"constant must be a finite real number, or None for one that is open, got"
                     f" {constant}; a factor that depends on quantities belongs to rhs"
                 )
             object.__setattr__(self, "constant", constant)
         elif self.over != "state":
-            raise ValueError(
+            raise InputError(
                 f"a comparison over each {self.over} needs a constant, since whether one serves is"
                 " read off a single course; compare a maximum or minimum, or give the constant"
             )
@@ -230,8 +272,9 @@ class Claim(ABC):
 
     Raises
     ------
-    ValueError
-        For a relation that this kind of claim does not make.
+    InputError
+        For a relation that this kind of claim does not make, no conclusion, and parts of another
+        kind.
     """
 
     id: str
@@ -249,10 +292,34 @@ class Claim(ABC):
     relations: ClassVar[frozenset[str]] = frozenset({"<=", ">="})
 
     def __post_init__(self) -> None:
-        """Refuse a relation that this kind of claim does not make."""
-        for c in self.conclusions:
+        """Refuse what says nothing, and a relation that this kind of claim does not make."""
+        if not isinstance(self.id, str) or not self.id:
+            raise InputError(f"id must be the name of the claim, got {self.id!r}; write id='upper'")
+        conclusions = _listed("conclusions", self.conclusions, Comparison, "(comparison,)")
+        if not conclusions:
+            raise InputError(
+                f"{self.kind} {self.id!r} must have a conclusion, got none; give conclusions="
+                "(Comparison(...),)"
+            )
+        hypotheses = _listed("hypotheses", self.hypotheses, Hypothesis, "(hypothesis,)")
+        object.__setattr__(self, "conclusions", conclusions)
+        object.__setattr__(self, "hypotheses", hypotheses)
+        if not isinstance(self.source, Source):
+            raise InputError(
+                f"source must be a Source, got {self.source!r:.60}; write"
+                " Source(authors, year, arxiv, locator, kind)"
+            )
+        if self.sign not in (1, -1):
+            raise InputError(f"sign must be 1, or -1 for the converse, got {self.sign!r}")
+        if self.exponent is not None:
+            object.__setattr__(self, "exponent", _expression(self.exponent, "exponent"))
+        for c in conclusions:
             if c.relation not in self.relations:
-                raise ValueError(f"{self.kind} {self.id!r} cannot claim {c.relation!r}")
+                known = " or ".join(sorted(self.relations))
+                raise InputError(
+                    f"{self.kind} {self.id!r} must claim {known}, got {c.relation!r}; take"
+                    f" {'Inequality' if '==' in self.relations else 'Identity'}"
+                )
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields; a mapping proxy cannot be sent to another process."""

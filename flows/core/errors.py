@@ -6,17 +6,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from symbolic.language.errors import InputError
+
+__all__ = ["InputError", "nearest", "of_kind", "unknown"]
+
 # Names of many words are near each other at a lower ratio than difflib's 0.6.
 NEAR = 0.5
 # What came is shown up to so many characters.
 LONGEST = 60
-
-
-class InputError(ValueError):
-    """Bad input: one line that says what was expected, what came and what to do.
-
-    The command line prints the line and exits with code 2.
-    """
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> InputError:

@@ -61,6 +61,8 @@ def check(run: Run, claim: Claim | Boolean | str | None = None) -> Verdicts:
     quantities_of(run)
     if isinstance(claim, Boolean):
         claim = claim_of(run, claim)
+    if not isinstance(claim, (Claim, str, NoneType)):
+        raise InputError(f"claim must be the id of one, or a Claim, got {claim!r:.60}")
     known = {c.id: c for c in run.statements.claims}
     if not known and not isinstance(claim, Claim):
         name = run.parameters["system"]
@@ -68,8 +70,6 @@ def check(run: Run, claim: Claim | Boolean | str | None = None) -> Verdicts:
             f"no claims about {name} are known; give the system its claims, and with a"
             " file the system: flows.load(path, system=...)"
         )
-    if not isinstance(claim, (Claim, str, NoneType)):
-        raise InputError(f"claim must be the id of one, or a Claim, got {claim!r:.60}")
     if isinstance(claim, str) and claim not in known:
         raise unknown("claim", claim, known)
     one = known[claim] if isinstance(claim, str) else claim

@@ -25,6 +25,7 @@ from flows.core.problem import (
 )
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
+from flows.core.threads import one_thread
 from flows.runs.given import given_at
 from flows.runs.request import MAX_STEPS, Request
 from flows.runs.trajectory import Trajectory, provenance
@@ -120,7 +121,7 @@ def follow(
     begun = clock.perf_counter()
     initial = checked_system(system).check_start(start)
     frame, state = system.reduce(initial)
-    with time_bar(progress, float(request.times[-1])) as show:
+    with time_bar(progress, float(request.times[-1])) as show, one_thread(initial.size):
         if request.method == "reference":
             reached = _solve_with_digits(system, frame, state, request, show)
         else:

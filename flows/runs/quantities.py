@@ -302,6 +302,11 @@ class Quantities(dict[str, Any]):
         values = {name: np.asarray(self._known(name)) for name in names}
         shape: tuple[int, ...] = self["t"].shape
         if over != "state":
+            if "n" not in self:
+                raise InputError(
+                    f"over must be state for a system without {over}s, got {over}; compare a"
+                    " quantity of the whole state"
+                )
             n = int(self["n"])
             values = {k: x[:, None] if x.ndim == 1 else x for k, x in values.items()}
             shape = (*shape, n if over == "neuron" else n * (n - 1) // 2)

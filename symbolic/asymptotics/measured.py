@@ -81,21 +81,30 @@ class Measured:
 
         An expectation is found where its integrand is flat in the Gaussian numbers at the point.
         """
-        nodes = int(sp.ceiling(self.degree / 2)) + 1
-        with mp.workdps(self.digits):
-            try:
-                found = self._value(z, nodes)
-                again = self._value(z, nodes + 1) if self._point.x else found
-            except (ArithmeticError, ValueError, TypeError):
-                return None
-            return found if abs(again - found) <= SAME * abs(found) else None
+        found = self._with(z, self._nodes)
+        again = self._with(z, self._nodes + 1) if self._point.x else found
+        if found is None or again is None:
+            return None
+        return found if abs(again - found) <= SAME * abs(found) else None
 
     def lower_beside(self, z: Vector, aside: Vector) -> bool:
         """Whether the loss is lower beside a direction; both of length one, at right angles."""
         here = self.value(z.tolist())
         turned = [np.cos(ASIDE) * z + side * np.sin(ASIDE) * aside for side in (1, -1)]
-        found = [self.value(v.tolist()) for v in turned]
+        found = [self._with(v.tolist(), self._nodes) for v in turned]
         return here is not None and any(v is not None and v < here * (1 - LOWER) for v in found)
+
+    @property
+    def _nodes(self) -> int:
+        """Nodes of a quadrature whose error is below the next order of the distance."""
+        return int(sp.ceiling(self.degree / 2)) + 1
+
+    def _with(self, z: Sequence[Any], nodes: int) -> Any:
+        with mp.workdps(self.digits):
+            try:
+                return self._value(z, nodes)
+            except (ArithmeticError, ValueError, TypeError):
+                return None
 
     def _value(self, z: Sequence[Any], nodes: int) -> Any:
         rho = mp.mpf(10) ** -FAR

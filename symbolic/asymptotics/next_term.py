@@ -26,6 +26,8 @@ from symbolic.asymptotics.refusal import NoLaw
 
 __all__ = ["log_term"]
 
+# Slow variables: the series of degree 2p - 2 grows with a high power of their number.
+MOST = 25
 # A number below this is the rounding of a direction that has no fractions.
 ZERO = 1e-40
 
@@ -36,7 +38,8 @@ def log_term(
     """Coefficient `beta` of ``log t / t``, or None where it is not derived.
 
     It is exact for a direction of fractions, otherwise a number of many digits. Degrees 3 and 4
-    are covered; for degree 4, forms of degree 5 must not push the direction.
+    are covered, up to `MOST` slow variables; for degree 4, forms of degree 5 must not push the
+    direction.
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ def log_term(
         Where the run goes.
     """
     p = reduced.degree
+    if len(reduced.z) > MOST:
+        return None
     if attractor.precise is None or p not in (3, 4) or reduced.form.free_symbols - set(reduced.z):
         return None
     e = sp.Matrix(list(attractor.precise))

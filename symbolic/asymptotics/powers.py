@@ -127,7 +127,12 @@ class Powers:
         return found
 
     def _balls(self) -> list[Any]:
-        return list(lower(self.coefficients, [], "ball")())
+        return list(self._in_balls())
+
+    @functools.cached_property
+    def _in_balls(self) -> Any:
+        """Coefficients in the precision of the moment; compiled once, which takes longest."""
+        return lower(self.coefficients, [], "ball")
 
 
 @functools.lru_cache(maxsize=64)

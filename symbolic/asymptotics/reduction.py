@@ -24,6 +24,8 @@ __all__ = ["HIGHEST", "Reduced", "reduce", "slaved_series", "substituted"]
 
 #: Leading forms of a higher degree are not looked for.
 HIGHEST = 12
+# SymPy looks for common factors of forms of so many terms; that takes seconds for thousands.
+MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
         return Reduced(
             z,
             sp.Rational(degree.numerator, degree.denominator),
-            sp.factor_terms(ring.expression(form)) if smooth else ring.expression(form),
+            _factored(ring, form) if smooth else ring.expression(form),
             sp.ImmutableMatrix(slow.T * slow),
             tuple(sp.Add(*(ring.expression(p) for p in x.values())) for x in felt),
             smooth,
@@ -104,6 +106,14 @@ def reduce(point: Point, parts: Split, quadratic: sp.MatrixBase) -> Reduced:
         f"the loss does not grow along {slow.cols} directions of the kernel up to order {HIGHEST}:"
         " the critical points form a larger family; name its tangents"
     )
+
+
+def _factored(ring: SeriesRing, form: PolyElement) -> sp.Expr:
+    """Polynomial with its common factor in front; of many terms, the common number only."""
+    if len(form) <= MANY:
+        return sp.factor_terms(ring.expression(form))
+    content, primitive = form.primitive()
+    return sp.Mul(ring.domain.to_sympy(content), ring.expression(primitive), evaluate=False)
 
 
 def slaved_series(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ DENOMINATOR = 60
 NULL, ROUNDING = 1e-13, 1e-6
 SEED = 20
 
+# Coefficients and entries up to this: sums of a million of their products are whole in 64 bits.
+# Monomials are numbers up to the other one.
+WHOLE, LARGEST = 10**6, 2**62
+
 #: Entries of a matrix that are equal up to their signs.
 Shape = tuple[tuple[tuple[int, int], int], ...]
 Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -50,6 +55,8 @@ Gradient = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 @functools.lru_cache(maxsize=4)
 def numerical_gradient(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> Gradient:
     """Gradient in doubles, of points along the last axis."""
+    if (table := _table(f, y)) is not None:
+        return table.evaluated
     signed = Signed.of(f)
     found = gradient(signed.expression, y)
     compiled = lower(found.results[1:], (*y, *signed.signs), "numpy", found.steps)
@@ -167,12 +174,18 @@ def invariant(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
     Signs do not change nearby; of roots and functions in `f`, each argument must be invariant by
     itself.
     """
+    rest, arguments = _opened(f, tuple(y))
+    return _still(rest, y, x) and all(invariant(a, y, x) for a in arguments)
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, frozenset[sp.Expr]]:
+    """A function with symbols in place of its roots and functions, and their arguments."""
     f = Signed.of(f).expression
     inner = [e for e in f.atoms(sp.Pow, sp.Function) if e.has(*y) and not _is_monomial(e)]
     outer = [e for e in inner if not any(e != o and o.has(e) for o in inner)]
     rest = f.xreplace({e: sp.Symbol(f"inner{k}", real=True) for k, e in enumerate(outer)})
-    arguments = {a for e in outer for a in e.args if a.has(*y)}
-    return _still(rest, y, x) and all(invariant(a, y, x) for a in arguments)
+    return rest, frozenset(a for e in outer for a in e.args if a.has(*y))
 
 
 def _is_monomial(e: sp.Expr) -> bool:
@@ -180,6 +193,9 @@ def _is_monomial(e: sp.Expr) -> bool:
 
 
 def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
+    table = _table(f, tuple(y))
+    if table is not None and (answer := table.still(x)) is not None:
+        return answer
     slopes = _slopes(f, tuple(y))
     if slopes is None:
         return False
@@ -209,6 +225,80 @@ def _slopes(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[PolyElement, ...] | N
     except (ValueError, CoercionFailed):
         return None
     return tuple(polynomial.diff(g) for g in ring.gens)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Derivatives of a polynomial over the fractions, as arrays.
+
+    Parameters
+    ----------
+    size : int
+        Number of variables.
+    places : tuple of ndarray, shape (terms, degree)
+        For each derivative the variables of its monomials in order, from 1 on, and zeros before.
+    numbers : tuple of ndarray
+        Coefficients, times a common denominator.
+    scale : int
+        The denominator.
+    """
+
+    size: int
+    places: tuple[NDArray[np.int64], ...]
+    numbers: tuple[NDArray[np.int64], ...]
+    scale: int
+
+    def evaluated(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gradient in doubles, of points along the last axis."""
+        padded = np.concatenate([np.ones((*points.shape[:-1], 1)), points], axis=-1)
+        columns = [
+            padded[..., places].prod(axis=-1) @ (numbers / self.scale)
+            for places, numbers in zip(self.places, self.numbers, strict=True)
+        ]
+        return np.stack(columns, axis=-1)
+
+    def still(self, x: sp.MatrixBase) -> bool | None:
+        """Whether ``grad f . X y`` is zero, in whole numbers; None where they are too large."""
+        if not all(e.is_Rational for e in x):
+            return None
+        common = sp.ilcm(1, *(e.q for e in x))
+        keys, parts = [], []
+        base = (self.size + 1) ** np.arange(self.places[0].shape[1] + 1)
+        for i, j in zip(*(k.tolist() for k in np.nonzero(np.array(x, dtype=float))), strict=True):
+            c = int(x[i, j] * common)
+            if abs(c) > WHOLE:
+                return None
+            moved = np.insert(self.places[i], 0, j + 1, axis=1)
+            keys.append(np.sort(moved, axis=1) @ base)
+            parts.append(c * self.numbers[i])
+        if not keys:
+            return True
+        _, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        sums = np.zeros(int(inverse.max(initial=-1)) + 1, dtype=np.int64)
+        np.add.at(sums, inverse, np.concatenate(parts))
+        return not sums.any()
+
+
+@functools.lru_cache(maxsize=16)
+def _table(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> _Table | None:
+    """Derivatives as arrays; None where coefficients are no fractions, or numbers are too large."""
+    slopes = _slopes(f, y)
+    if slopes is None or not slopes or not slopes[0].ring.domain.is_QQ:
+        return None
+    degree = max((sum(m) for p in slopes for m in p.itermonoms()), default=0)
+    if (len(y) + 1) ** (degree + 1) > LARGEST:
+        return None
+    scale = int(sp.ilcm(1, *(int(c.denominator) for p in slopes for c in p.itercoeffs())))
+    places, numbers = [], []
+    for p in slopes:
+        rows = [[k + 1 for k, e in enumerate(m) for _ in range(e)] for m in p.itermonoms()]
+        whole = [int(c.numerator) * (scale // int(c.denominator)) for c in p.itercoeffs()]
+        if max(map(abs, whole), default=0) > WHOLE:
+            return None
+        padded = [[0] * (degree - len(row)) + row for row in rows]
+        places.append(np.array(padded, dtype=np.int64).reshape(len(rows), degree))
+        numbers.append(np.array(whole, dtype=np.int64))
+    return _Table(len(y), tuple(places), tuple(numbers), scale)
 
 
 def _coefficient(ring: PolyRing, value: sp.Expr) -> Any:

@@ -6,8 +6,18 @@ import pytest
 import sympy as sp
 
 import potentials
-from potentials.claim import EXPONENT, Claim, Comparison
+from potentials.claim import (
+    EXPONENT,
+    Claim,
+    Comparison,
+    Hypothesis,
+    Identity,
+    Mark,
+    UpperBound,
+)
 from potentials.notation import symbol
+from potentials.source import Source
+from symbolic.language.errors import InputError
 
 CLAIMS = potentials.claims("relu_neuron")
 # theory table: id -> (kind, exponent)
@@ -121,9 +131,48 @@ SOUND = {"lhs": symbol("loss"), "relation": "<=", "rhs": sp.S.One, "constant": s
     ],
 )
 def test_a_comparison_that_says_nothing_is_refused_with_one_line(given, word):
-    with pytest.raises(ValueError, match=word) as caught:
+    with pytest.raises(InputError, match=word) as caught:
         Comparison(**{**SOUND, **given})
+    assert "got" in str(caught.value) or "needs" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+WHOLE = {
+    "id": "upper",
+    "statement": "",
+    "source": Source("a test", 2026, "", "here", "upper"),
+    "conclusions": (Comparison(**SOUND),),
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"conclusions": ()}, "must have a conclusion, got none"),
+        ({"conclusions": Comparison(**SOUND)}, "tuple of Comparison objects, got Comparison"),
+        ({"conclusions": ("L <= 1",)}, "tuple of Comparison objects"),
+        ({"hypotheses": ("n = 2",)}, "tuple of Hypothesis objects"),
+        ({"source": "a paper"}, "source must be a Source, got 'a paper'"),
+        ({"exponent": "3"}, "exponent must be"),
+        ({"sign": 2}, "sign must be 1, or -1"),
+        ({"id": 3}, "id must be the name of the claim, got 3"),
+    ],
+)
+def test_a_claim_of_other_parts_is_refused_with_one_line(given, word):
+    with pytest.raises(InputError, match=word) as caught:
+        UpperBound(**{**WHOLE, **given})
+    assert "\n" not in str(caught.value)
+    # Control: the parts as they should be.
+    assert UpperBound(**WHOLE).comparisons == WHOLE["conclusions"]
+
+
+def test_an_identity_of_an_inequality_and_a_rule_of_other_words_are_refused():
+    with pytest.raises(InputError, match="must claim ==, got '<='; take Inequality"):
+        Identity(**WHOLE)
+    with pytest.raises(InputError, match="relation must be one of <=, >=, <, >, got '=='"):
+        Hypothesis("n = 2", symbol("n"), "==", sp.Integer(2))
+    with pytest.raises(InputError, match="when must be one of until, from, got 'at'"):
+        Mark("T1", symbol("loss"), "at", "")
 
 
 def test_numbers_of_a_comparison_become_expressions():

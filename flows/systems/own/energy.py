@@ -54,6 +54,8 @@ LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
 FIELD = 1e-16
 # Hessians are known to this part of their largest entry, curvatures along their axes to this.
 CURVATURE, SECOND_ORDER = 1e-14, 1e-26
+# From the digits of doubles to four times as many: each step squares what is left.
+ORTHONORMAL = 2
 # The energy changes by this factor in a chart, and time by this one.
 ENERGY, TIME = 100.0, 100.0
 #: Below this energy a chart would leave the doubles: the state stays.
@@ -64,7 +66,7 @@ LEAST_SIZE = 1e-60
 AVERAGED = 1e-60
 # Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
 # this, and costs more than that in balls for few entries.
-STIFF, FEW = 1e11, 6
+STIFF, FEW = 1e13, 6
 # A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
 # The displacement beside a saddle is followed where it is so many times the error of its gradient.
@@ -121,6 +123,23 @@ def units(slopes: Array, doubt: Array, h: Array, since: float) -> Array:
     return np.where((h * since < FALLS) & (beside > 0), beside, arrived)
 
 
+def orthonormal(axes: Array) -> Any:
+    r"""Exact columns that are orthonormal to all bits, beside those in doubles.
+
+    .. math:: Q \to Q (3 I - Q^T Q)/2
+
+    The flow in the coordinates `Q` is `-Q Q^T \nabla L`. With `Q Q^T` off by a rounding, what a
+    symmetry keeps at zero would move by that part of all that moves, and grow where it can.
+    """
+    size = len(axes)
+    with precision(BITS):
+        found = arb_mat(size, size, [arb(x) for x in axes.ravel().tolist()])
+        thrice = arb_mat(size, size, [arb(3 * (i == k)) for i in range(size) for k in range(size)])
+        for _ in range(ORTHONORMAL):
+            found = (found * (thrice - found.transpose() * found) / 2).mid()
+    return found
+
+
 class Increment:
     """A chart around an exact state: places of increments, and the gradient there in its axes.
 
@@ -133,14 +152,14 @@ class Increment:
     centre : list of arb
         The exact state.
     axes : ndarray, shape (N, N)
-        Orthonormal columns, taken as exact numbers.
+        Columns, orthonormal to rounding.
     """
 
     def __init__(self, loss: Balls, centre: list[Any], axes: Array) -> None:
         self.loss, self.centre = loss, centre
         self.bits = float(BITS)
         size = len(centre)
-        self._axes = arb_mat(size, size, [arb(x) for x in axes.ravel().tolist()])
+        self._axes = orthonormal(axes)
         self._back = self._axes.transpose()
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)

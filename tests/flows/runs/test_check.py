@@ -11,7 +11,7 @@ import sympy as sp
 from oracles.claims import sharpened
 
 import potentials
-from flows import ReLUNeuron, integrate
+from flows import OwnSystem, ReLUNeuron, integrate
 from flows.core.errors import InputError
 from flows.runs.check import _worst, check
 from flows.runs.comparison import ComparisonResult
@@ -349,8 +349,19 @@ def test_identities_and_conserved_quantities_are_equal_within_error_or_violated(
         same = Comparison(symbol(name), "==", symbol(f"{name}_0"), sp.S.One)
         claim = Conserved(id="same", statement="constant", source=SOURCE, conclusions=(same,))
         assert verdict(power_run(), claim).verdict == outcome
-    with pytest.raises(ValueError, match="cannot claim '=='"):
+    with pytest.raises(ValueError, match="must claim <= or >=, got '=='; take Identity"):
         Inequality(id="x", statement="", source=SOURCE, conclusions=(dissipation,))
+
+
+def test_a_comparison_over_neurons_of_a_system_without_them_is_refused():
+    each = Comparison(symbol("loss"), "<=", sp.S.One, sp.S.One, over="neuron")
+    claim = Inequality(id="x", statement="", source=SOURCE, conclusions=(each,))
+    y = sp.Symbol("y")
+    run = integrate(OwnSystem("well", [y], y**2 / 2), [1.0], t_end=1.0)
+    with pytest.raises(InputError, match="over must be state for a system without neurons"):
+        check(run, claim)
+    with pytest.raises(InputError, match="claim must be the id of one, or a Claim, got Comparison"):
+        check(power_run(), each)
 
 
 def test_a_verdict_beyond_its_hypotheses_counts_those_that_are_not_met():

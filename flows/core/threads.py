@@ -1,0 +1,31 @@
+"""One thread of BLAS for small matrices: several cost more than they save, and round otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["one_thread"]
+
+# OpenBLAS wakes its threads for matrices of about this size, and they spin until the next one.
+WAKES = 24
+
+
+@contextlib.contextmanager
+def one_thread(unknowns: int) -> Iterator[None]:
+    """Let BLAS use one thread inside, where matrices of so many rows would wake several."""
+    if unknowns < WAKES:
+        yield
+        return
+    with _controller().limit(limits=1):
+        yield
+
+
+@functools.cache
+def _controller() -> Any:
+    # Imported where it is needed: small runs do without.
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()

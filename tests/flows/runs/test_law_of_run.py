@@ -9,6 +9,8 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.core.minimiser import Approach
+from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
 from symbolic.evidence.identity import Evidence
 
@@ -70,6 +72,18 @@ def test_a_limit_that_is_no_fraction_is_known_in_decimals_and_its_law_is_sampled
 def test_of_several_valleys_the_run_shows_its_own():
     _, law = followed("a valley")
     assert len(law.laws) == 2 and law.laws[1 - law.chosen].exponent == sp.Rational(4, 3)
+
+
+def test_a_limit_that_is_guessed_is_measured_and_another_one_is_refused():
+    run, law = followed("a valley")
+    # y falls like t^-1/4 on the side of the valley of degree six.
+    assert "guessed" in law.notes[0] and "falls like t^-0.25, by the law" in law.notes[-1]
+    last = run.state_at(-1)
+    true = Approach(np.zeros(2), last)
+    assert _nearing(law, run, true).laws == law.laws
+    other = replace(true, deviation=last - [0, 0.1 * last[1] + 1e-3])
+    refused = _nearing(law, run, other)
+    assert refused.laws == () and "late regime: the distance to the point" in refused.reason
 
 
 def test_a_cone_is_kept_to_the_digits_of_the_conserved_quantities():

@@ -133,6 +133,13 @@ def test_a_factorisation_that_fails_has_a_power_law(system, start, constant):
     assert slope * run.t[-1] ** (p + 1) / (p * constant) == pytest.approx(1, rel=2e-3)
 
 
+def test_real_layers_that_fail_have_their_law_in_the_complex_field_too():
+    system = flows.MatrixFactorization(d=1, regularization=0, field="complex")
+    start = np.array([[[-0.5]], *[[[0.5]]] * 3], dtype=complex)
+    law = flows.late_time_law(flows.integrate(system, start, t_end=1e5))
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 4) and law.at.dtype == complex
+
+
 def test_a_run_of_an_own_loss_is_told_by_when_it_will_have_left_a_saddle_of_its_form():
     loss = flows.OwnSystem("own", [X, Y], X**4 + Y**4)
     law = flows.late_time_law(flows.integrate(loss, [0.5, 1e-3], 1e4))

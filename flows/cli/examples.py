@@ -47,6 +47,7 @@ CHECK = _examples(
 INSPECT = _examples(
     "popflow inspect relu_neuron --n 3 --d 5",
     "popflow inspect run.nc --no-browser --port 9000",
+    "popflow inspect run.nc --out run.html",
     "popflow inspect run.nc --potential pairwise_distance --out distance.png",
 )
 REPORT = _examples("popflow report --out report", "popflow report gmm_em --out gmm_em --force")

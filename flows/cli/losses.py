@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from flows.cli.options import flag, given
 from flows.core.errors import InputError
 from flows.core.options import Options
-from flows.core.starts import given_array
 from flows.systems.registry import POLYNOMIAL, make
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def own_problem(system: System, options: Options) -> tuple[System, Any]:
     InputError
         For options that it does not have, and without a start.
     """
+    from flows.core.starts import given_array
+
     foreign = [name for name in given(options) if name not in OPTIONS]
     if foreign:
         raise InputError(f"{flag(foreign[0])} is not an option of {system.name}; leave it out")

@@ -26,7 +26,7 @@ from flows.cli.runs import integrated, loaded_or_integrated, result_file, writte
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
-PICTURES = (".png", ".pdf", ".svg")
+PICTURES, PAGE = (".png", ".pdf", ".svg"), ".html"
 
 _force = click.option("--force", is_flag=True, help="Replace an existing output file.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -209,7 +209,11 @@ def check(
     help="Show only this, in the terminal; its name in `popflow list SYSTEM`.",
 )
 @flow_options
-@click.option("--out", metavar="PNG", help="Draw it; .pdf and .svg are possible too.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Write the run's page, .html; with --potential draw that, .png, .pdf or .svg.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -230,25 +234,34 @@ def inspect(
     """Look at a run, to t = 1e9 unless told otherwise.
 
     Serves a page on this machine: choose start and horizon, see loss, exponent, potentials,
-    claims, and the parameters in the plane. With --potential it prints, and with --out it draws,
-    one potential and its derivative.
+    claims, and the parameters in the plane. With --out it writes such a page of one run instead.
+    With --potential it prints, and with --out too it draws, one potential and its derivative.
 
     Exit code 4 if the run stopped before its end.
     """
     from flows.core.files import check_output, write_file
 
-    if potential is None:
-        if out is not None:
-            raise InputError("--out: expected --potential beside it, got none; name what to draw")
+    if potential is None and out is None:
         return _serve(subject, options, port, not no_browser)
-    if out is not None and Path(out).suffix not in PICTURES:
-        raise InputError(f"{out}: expected a name ending in {', '.join(PICTURES)}; choose one")
+    if potential is None:
+        endings: tuple[str, ...] = (PAGE,)
+        of = "the page of a run; name a --potential to draw"
+    else:
+        endings, of = PICTURES, "the figure of a potential"
+    if out is not None and Path(out).suffix not in endings:
+        raise InputError(f"{out}: expected a name ending in {', '.join(endings)} for {of}")
     check_output(out, force)
     result = loaded_or_integrated(
         subject,
         options,
         lambda stated: one_of("potential", potential, (p.name for p in stated.potentials)),
     )
+    if potential is None:
+        from flows.report.inspect import inspect as write_inspection
+
+        write_inspection(result, out=out, force=force, browser=not no_browser)
+        _wrote(out)
+        return 0 if result.completed else 4
     if out is not None:
         from flows.report.figure import potential_figure
 

@@ -36,7 +36,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
     names = list(known)
     near = nearest(name, names) if isinstance(name, str) else None
     hint = f" did you mean {near}?" if near else ""
-    return InputError(f"unknown {what} {name!r};{hint} known: {', '.join(names)}")
+    known_ones = f"known: {', '.join(names)}" if names else "there is none"
+    return InputError(f"unknown {what} {name!r};{hint} {known_ones}")
 
 
 def of_kind(what: str, value: Any, kind: type, advice: str) -> Any:

@@ -30,7 +30,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from scipy.stats import qmc
 
 from flows.core.arrays import Array
 
@@ -259,6 +258,8 @@ def random(r: int, power: int, replicate: int) -> Rule:
     Rule
         Equal weights.
     """
+    from scipy.stats import qmc  # takes half a second
+
     uniform = qmc.Sobol(r, seed=np.random.default_rng(replicate)).random_base2(power)
     inside = np.clip(uniform, 2.0**-54, 1 - 2.0**-53)  # a scrambled point may round to an end
     size = 2**power

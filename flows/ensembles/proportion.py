@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 #: Confidence of intervals.
 LEVEL = 0.99
@@ -29,6 +29,6 @@ def interval(successes: int, trials: int, level: float = LEVEL) -> tuple[float, 
     [0.0, 0.3085]
     """
     tail, failures = (1 - level) / 2, trials - successes
-    low = beta.ppf(tail, successes, failures + 1) if successes else 0.0
-    high = beta.ppf(1 - tail, successes + 1, failures) if failures else 1.0
+    low = betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, failures, 1 - tail) if failures else 1.0
     return float(low), float(high)

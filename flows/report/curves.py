@@ -195,8 +195,8 @@ def potential_panels(run: Run, name: str) -> tuple[Panel, Panel]:
     quantities = run.quantities
     value, rate = quantities[name], quantities[f"{name}_dot"]
     return (
-        _curves(quantities["t"], value, name, name),
-        _curves(quantities["t"], rate, f"Derivative of {name} along the flow", f"d/dt {name}"),
+        _curves(quantities["t"], value, known[name].words or name, name),
+        _curves(quantities["t"], rate, "Its derivative along the flow", f"d/dt {name}"),
     )
 
 

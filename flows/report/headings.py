@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["HEADINGS"]
+__all__ = ["HEADINGS", "OWN_HEADINGS"]
 
 #: A sentence for each derivation, by its name.
 HEADINGS = {
@@ -67,4 +67,10 @@ HEADINGS = {
     "singular values of a balanced chain": "Each singular value of a balanced chain has an equation"
     " of its own",
     "local convergence": "Near the target the loss falls exponentially",
+}
+
+#: The same for a loss of one's own.
+OWN_HEADINGS = HEADINGS | {
+    "gradient": "The loss and its gradient",
+    "Hessian": "The Hessian of the loss",
 }

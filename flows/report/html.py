@@ -67,7 +67,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"math": _math, "number": _number, "prose": prose, "brief": _brief}
+    environment.filters |= {
+        "math": _math,
+        "number": _number,
+        "prose": prose,
+        "brief": _brief,
+        "kind": _kind,
+    }
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
         "signs": SIGNS,
@@ -89,12 +95,22 @@ def bokeh() -> Markup:
 def image(drawn: Any) -> str:
     """Figure of matplotlib as an SVG data address."""
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     from flows.report.drawing import STYLE
 
-    text = io.BytesIO()
+    text, engine, dpi = io.BytesIO(), drawn.get_layout_engine(), drawn.dpi
     with matplotlib.rc_context(STYLE):
+        if engine is not None:
+            # `savefig` would draw a first time, into nothing, to lay out.
+            FigureCanvasSVG(drawn)
+            drawn.dpi = 72  # of the format
+            engine.execute(drawn)
+            drawn.set_layout_engine(None)
         drawn.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    drawn.dpi = dpi
+    if engine is not None:
+        drawn.set_layout_engine(engine)
     return "data:image/svg+xml;base64," + base64.b64encode(text.getvalue()).decode("ascii")
 
 
@@ -105,12 +121,20 @@ def write_page(path: str | Path, text: str) -> None:
 
 def _brief(source: str) -> str:
     """Where a claim is stated, without the file that derives it."""
-    return re.sub(r"derived in \S+", "derived here", source)
+    return re.sub(
+        r", symbolic/\S+", ", derived here", re.sub(r"derived in \S+", "derived here", source)
+    )
+
+
+def _kind(name: str) -> str:
+    """Kind of a claim in words, such as 'Upper bound'."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 
 def _math(latex: str) -> Markup:
     """MathML, one row a formula, in pieces so that a narrow screen can wrap it."""
     rows = []
+    latex = latex.replace(r"^{\dagger}", "^{H}")  # one sign for the conjugate transpose
     paired = BARS.sub(r"\\left|\1\\right|", latex)
     spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
     for formula in spaced.split(r" \qquad "):

@@ -12,6 +12,8 @@ from flows.core.card import described
 from flows.core.errors import InputError
 from flows.core.files import checked_path
 from flows.report import html
+from flows.report.headings import OWN_HEADINGS
+from flows.report.late_laws import beside
 from flows.report.run_page import run_values
 from flows.runs.trajectory import Trajectory
 from flows.systems.own.system import OwnSystem
@@ -52,8 +54,9 @@ def inspect(
 
     Notes
     -----
-    The page of a run of an own system of at most 40 entries ends with its derivation, each step
-    with its evidence. ``popflow inspect`` serves the same for runs that one chooses in a form.
+    The page of a run of an own system of at most 40 entries ends with the law by which the loss
+    falls and with its derivation, each step with its evidence. ``popflow inspect`` serves the same
+    for runs that one chooses in a form.
     """
     if not isinstance(run, Trajectory):
         raise InputError(f"inspect shows a run, got {run!r:.60}; make one with flows.integrate")
@@ -66,7 +69,7 @@ def inspect(
     title = f"Run of {described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
     if isinstance(run.system, OwnSystem):
-        values |= _derivation(run.system)
+        values |= _derived(run, run.system)
     html.write_page(
         path,
         html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values),
@@ -76,10 +79,15 @@ def inspect(
     return path
 
 
-def _derivation(system: OwnSystem) -> dict[str, Any]:
-    """Values of ``templates/derivation.html``; none where there are too many entries to read."""
+def _derived(run: Trajectory, system: OwnSystem) -> dict[str, Any]:
+    """Values of a derivation and a law; none where there are too many entries to read."""
     try:
         document = system.derive().verify()
     except InputError:
         return {}
-    return {"derivations": document.derivations, "counted": counted(document.steps)}
+    return {
+        "derivations": document.derivations,
+        "counted": counted(document.steps),
+        "headings": OWN_HEADINGS,
+        "r": {"law": beside(run)},
+    }

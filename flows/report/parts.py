@@ -41,8 +41,10 @@ __all__ = [
 #: Folder of the figures for a paper, beside the pages.
 FIGURES = "figures"
 DERIVATION, PORTRAIT, RUN = "derivation", "portrait", "run"
-#: Systems whose kernels take seconds to compile, the one with most to do first.
+#: Systems that share kernels, which take seconds to compile, the one with most to do first.
 COMPILED = ("score_matching", "gmm_em")
+#: Processes up to which one makes all that needs these kernels: that is half of the work.
+FEW = 2
 
 
 @dataclass(frozen=True)
@@ -167,15 +169,17 @@ def parts(system: str) -> list[Part]:
     ]
 
 
-def jobs(systems: Sequence[str]) -> list[tuple[Part, ...]]:
+def jobs(systems: Sequence[str], workers: int) -> list[tuple[Part, ...]]:
     """Parts of the pages as processes take them, in the order in which they are begun.
 
-    Figures and runs that share kernels are one job, so that no two processes compile these. The
-    first page comes first, and beside it the longest job; short ones come last, so that all
-    processes end together.
+    Figures and runs of a system that share kernels are one job, so that no two processes compile
+    these; for few processes those of all such systems are. The first page comes first, and beside
+    it the longest job; short ones come last, so that all processes end together.
     """
     together = [name for name in COMPILED if name in systems and len(systems) > 1]
     long = [tuple(p for p in parts(name) if p.kind != DERIVATION) for name in together]
+    if workers <= FEW and long:
+        long = [tuple(part for job in long for part in job)]
     inside = {part for job in long for part in job}
     short = [(p,) for name in systems for p in parts(name) if p not in inside]
     first = [job for job in short if job[0].system == systems[0]]

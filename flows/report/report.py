@@ -128,10 +128,11 @@ def write(
     paths = {stem: folder / f"{stem}.html" for stem in (*chosen, "index")}
     for path in paths.values():
         check_output(str(path), force)
-    todo = jobs(chosen)
+    processes = (os.cpu_count() or 1) if workers is None else workers
+    todo = jobs(chosen, processes)
     made: dict[Part, Any] = {}
     pages: dict[str, Page] = {}
-    count = min(os.cpu_count() or 1 if workers is None else workers, len(todo))
+    count = min(processes, len(todo))
     with part_bar(progress, sum(map(len, todo))) as advance:
         arguments = [(job, folder, tuple(figures)) for job in todo]
         for k, result in finished(make_all, arguments, count):
@@ -140,12 +141,12 @@ def write(
             for part, piece in zip(todo[k], result, strict=True):
                 made[part] = piece
                 advance(str(part))
-            name = todo[k][0].system
-            own = parts(name)
-            if all(one in made for one in own):
-                pages[name] = _assembled(name, [made[one] for one in own])
-                html.write_page(paths[name], pages[name].text)
-                announce(paths[name])
+            for name in dict.fromkeys(part.system for part in todo[k]):
+                own = parts(name)
+                if all(one in made for one in own):
+                    pages[name] = _assembled(name, [made[one] for one in own])
+                    html.write_page(paths[name], pages[name].text)
+                    announce(paths[name])
     html.write_page(paths["index"], html.render("index.html", pages=[pages[x] for x in chosen]))
     announce(paths["index"])
     return list(paths.values())

@@ -214,6 +214,11 @@ class Derivation:
         ends = ((chain, _ends(chain)) for chain in self.chains)
         return tuple((chain[-1].rule if end is chain[-1] else "", end) for chain, end in ends)
 
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """What is agreed on where the statements stand, such as what their symbols are."""
+        return tuple(dict.fromkeys(a for _, end in self.statements for a in end.assumptions))
+
     def verify(self) -> Derivation:
         """Return the derivation with the evidence of every step computed anew."""
         return replace(self, steps=tuple(step.verify() for step in self.steps))

@@ -21,13 +21,15 @@ from flows.report.figures.gmm_em import (
 from flows.systems.gmm_em.system import GMMEM
 
 LOSS = (
-    "Loss, the proven bound with its recalled exponents, and how loose it is; the local exponent; "
-    "the nodes that the observables took."
+    "Above: the loss and the proven bound, which is left out where it is too large for a number."
+    " Its exponents are recalled: quoted from memory of the paper. In the middle: the local"
+    " exponent, or the rate d log L/dt where the decay is exponential. Below: how many nodes the"
+    " quadrature took."
 )
 MEANS = "The means in the plane with contours of the density (dashed: those of the target)."
 LYAPUNOV = (
-    "The Lyapunov function and its derivative, as a sum over components and as an expectation; "
-    "their relative difference."
+    "The potential U and its derivative, as a sum over components and as an expectation; their"
+    " relative difference."
 )
 
 STORY = Story(
@@ -45,13 +47,16 @@ STORY = Story(
         ),
         (
             r"U = \sum_{i=1}^{n} |\mu_i|^2",
-            "The potential of the theorem never increases: its derivative is -2 E|v|^2.",
+            "The potential of the theorem never increases: its derivative is -2 E|v|^2. Below,"
+            " mu_max is the length of the longest mean, pi_min the least weight, and grad_i L the"
+            " gradient of L by mu_i.",
         ),
     ),
     result=(
         "The theorem bounds the loss by a multiple of t^(-1/2). From this random start it falls"
-        " like t⁻², and more than one component rules out an exponential rate. One component"
-        " (Run 3) has L = L(0) exp(-2t)."
+        " like t⁻²: the local exponent t L'/L, in the middle of the figure, tends to -2. More than"
+        " one component rules out an exponential rate. One component (Run 3) has"
+        " L = L(0) exp(-2t)."
     ),
     found=(
         "With equal weights t^2 L has the limit r n^2/16, where r is the smaller one of d and"
@@ -100,7 +105,8 @@ def cases() -> tuple[Case, ...]:
         ),
         Case(
             "Three components, unequal weights",
-            "The mean is slaved to the deviations; the exponent is the same.",
+            "The weighted mean of all components falls much faster than their distances from it;"
+            " the exponent is the same.",
             unequal,
             unequal.initial(1.0, 0),
             "--weights 0.2,0.3,0.5 --d 2 --scale 1 --seed 0",

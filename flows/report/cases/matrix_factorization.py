@@ -34,19 +34,30 @@ STORY = Story(
         (
             r"L = \frac{1}{2} |\Sigma - W|_F^2 + \frac{a}{4} \sum_{j=1}^{N-1} |\Delta_j|_F^2",
             "The product W of N square layers W_j is fitted to a target Sigma; the second term, of"
-            " strength a, keeps the layers balanced: Delta_j compares W_j with W_{j+1}.",
+            " strength a, keeps the layers balanced. |.|_F is the Frobenius norm. Below, L_ori is"
+            " the first term and L_reg the second.",
         ),
         (
             r"W = W_N \cdots W_2 W_1",
-            "The layers are real or complex; the paper has N = 4.",
+            "The layers are real or complex; the paper has N = 4. sigma_1"
+            " is the largest singular value of the target and sigma_d its least one;"
+            " sigma_i(W) are those of W.",
         ),
         (
             r"\Delta_j = W_j W_j^H - W_{j+1}^H W_{j+1}",
-            "The defects of balance vanish for balanced layers, and the flow keeps them so.",
+            "The defects of balance compare neighbouring layers; H is the conjugate transpose. They"
+            " vanish for balanced layers, and layers that begin balanced stay so.",
         ),
         (
             r"\frac{d W_j}{d t} = -\nabla_{W_j} L",
-            "The layers follow the gradient flow; that of complex ones is d/dRe + i d/dIm.",
+            "The layers follow the gradient flow; the gradient by a complex entry is d/dRe +"
+            " i d/dIm.",
+        ),
+        (
+            r"A = W_1, \quad R = W_2^{-1} W_3^H W_4^H",
+            "Two halves of four layers, as the paper compares them: the skew error is the square of"
+            " |(A - R) Sigma^(1/2)|_F, and the main term the least singular value of A + R. The"
+            " layers align first; at the time T_2 local convergence begins.",
         ),
     ),
     result=(

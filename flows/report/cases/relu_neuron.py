@@ -51,9 +51,9 @@ STORY = Story(
         ),
     ),
     result=(
-        "The neurons share the teacher, and then the loss falls like t⁻³. The local exponent, below"
-        " in the figure, stands at -3 from t = 10³ to the end. One neuron alone (Run 3) learns"
-        " exponentially fast."
+        "The neurons share the teacher, and then the loss falls like t⁻³. The local exponent"
+        " t L'/L, below in the figure, stands at -3 from t = 10³ to the end. One neuron alone"
+        " (Run 3) learns exponentially fast."
     ),
     found=(
         "The lower bound of the loss has an explicit constant, which is derived"

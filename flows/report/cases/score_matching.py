@@ -30,8 +30,10 @@ from potentials.claim import Claim
 from potentials.notation import symbol
 
 LOSS = (
-    "Loss with the bounds that speak of this regime, at the constants that this run measures; the"
-    " local exponent; the nodes that the observables took. Vertical lines: events."
+    "Above: the loss with the bounds that speak of this regime, at the constants that this run"
+    " measures. In the middle: the local exponent t L'/L. Below: how many nodes the quadrature"
+    " took. Vertical lines: events; locked: a component is on the target, diverging: the others"
+    " recede."
 )
 GROWTH = (
     "Spread of the cluster against the linearised flow, and their relative difference beside what"
@@ -69,8 +71,7 @@ STORY = Story(
         (
             r"L = \mathbb{E} |v(x)|^2",
             "The score of a mixture of n Gaussians with equal weights is fitted to that of one"
-            " Gaussian in R^d, whose mean is 0 by translation; x is standard Gaussian, and v the"
-            " difference of the two scores.",
+            " Gaussian in R^d, whose mean is 0 by translation; x is standard Gaussian.",
         ),
         (
             r"v(x) = \sum_{i=1}^{n} \psi_i(x) \mu_i",
@@ -78,9 +79,15 @@ STORY = Story(
             " is the posterior weight of a component.",
         ),
         (
-            r"\frac{d \mu_i}{d t} = -\nabla_{\mu_i} L",
-            "The means follow the gradient flow. At a noise time s they are exp(-s) times the"
-            " user's, and time runs exp(2s) times slower.",
+            r"\frac{d \nu_i}{d t} = -\nabla_{\nu_i} L, \quad \mu_i = e^{-s} (\nu_i - \nu^*)",
+            "The student's means nu_i follow the gradient flow; nu* is the mean of the target."
+            " Noise of time s brings all means nearer to it and slows the flow exp(2 s) times down."
+            " The runs have s = 0, but for the last.",
+        ),
+        (
+            r"m = \frac{1}{n} \sum_{i=1}^{n} \mu_i, \quad M = |m(0)|, \quad R = \max_i |\mu_i|",
+            "The mean of all components, its distance from the target at the start, and the"
+            " distance of the farthest component.",
         ),
     ),
     result=(

@@ -11,17 +11,20 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.core.arrays import Array
+from flows.report.curves import exponential_until, rate_panel
 from flows.report.drawing import (
     BLACK,
     COLOURS,
     DASHES,
     PICTURE,
+    draw_rate,
     line_style,
     log_axis,
     number_text,
     stacked_panels,
     styled,
     time_axis,
+    time_label,
 )
 from flows.runs.check import check
 from flows.runs.integrate import integrate
@@ -64,7 +67,8 @@ def loss_figure(run: Trajectory) -> Figure:
     -------
     Figure
         The bound `1/sqrt(gamma t)` is drawn with its hidden constant read as 1 (recalled) and
-        with the smallest one that this run allows.
+        with the smallest one that this run allows. Where the loss falls faster than every power,
+        the time is linear, and `d log L/dt` stands in the place of the exponent.
     """
     figure, (above, middle, below) = stacked_panels(3, (6.8, 6.6), height_ratios=(3, 2, 1))
     t, loss = run.t, run["loss"]
@@ -86,12 +90,17 @@ def loss_figure(run: Trajectory) -> Figure:
     log_axis(above, "y")
     above.set_ylabel("KL divergence")
     above.legend()
-    _exponents(middle, [run])
+    until = exponential_until(run)
+    if until is None:
+        _exponents(middle, [run])
+        time_axis(below, FLOW)
+    else:
+        draw_rate(middle, t, rate_panel(run), until)
+        time_label(below, FLOW)
     middle.set_xlabel("")
     below.plot(t[t > 0], np.maximum(run.features["nodes"][t > 0], 1), **line_style(3))
     log_axis(below, "y")
     below.set_ylabel("nodes")
-    time_axis(below, FLOW)
     return figure
 
 
@@ -228,7 +237,7 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
         axes.plot([np.exp(d) / 30], [12], marker="v", color=style["color"], linestyle="")
     axes.axhline(10, color=BLACK, linestyle=DASHES[2])
     axes.set_ylabel(r"$\max_i |\mu_i| / \sqrt{d}$")
-    axes.legend()
+    figure.legend(loc="outside upper left")
     time_axis(axes, FLOW)
     return figure
 

@@ -18,8 +18,8 @@ from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.features import ROUNDING, Row, Sample, root_error
-from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem

@@ -110,9 +110,12 @@ def products(layers: Matrices) -> tuple[Matrices, Matrices]:
     """`P_j = W_N ... W_{j+1}` and `Q_j = W_{j-1} ... W_1` for every layer."""
     outer, inside = np.empty_like(layers), np.empty_like(layers)
     outer[..., -1, :, :] = inside[..., 0, :, :] = np.eye(layers.shape[-1])
-    for j in range(1, layers.shape[-3]):
-        inside[..., j, :, :] = layers[..., j - 1, :, :] @ inside[..., j - 1, :, :]
-        outer[..., -j - 1, :, :] = outer[..., -j, :, :] @ layers[..., -j, :, :]
+    depth = layers.shape[-3]
+    before, after = layers[..., 0, :, :], layers[..., -1, :, :]
+    for j in range(1, depth):
+        inside[..., j, :, :], outer[..., -j - 1, :, :] = before, after
+        if j + 1 < depth:
+            before, after = layers[..., j, :, :] @ before, after @ layers[..., -j - 1, :, :]
     return outer, inside
 
 
@@ -171,15 +174,17 @@ def field(point: Point, strength: float) -> Point:
     w, f, d = point.layers, point.residual, _hermitian(point.defects)
     size_e, size_d = _each(np.exp(-point.decay))
     outer, inside = products(w)
+    fall = np.empty_like(point.decay)
     descent = adjoint(outer) @ f[..., None, :, :] @ adjoint(inside)
     ascent = balance_ascent(w, d)
     fall_e = _quotient(square(descent, 3), square(f))
     fall_d = 2 * strength * _quotient(square(ascent, 3), square(d, 3))
+    fall[..., 0], fall[..., 1] = fall_e, fall_d
     return Point(
         size_e * descent - strength * size_d * ascent,
         fall_e[..., None, None] * f - (outer @ descent @ inside).sum(axis=-3),
         fall_d[..., None, None, None] * d - strength * _defect_motion(w, ascent),
-        np.stack([fall_e, fall_d], axis=-1),
+        fall,
     )
 
 

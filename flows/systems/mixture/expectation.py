@@ -11,7 +11,7 @@ import scipy.linalg
 
 from flows.core.arrays import Array
 from flows.core.quadrature import Refined, Rule, Values, refine
-from flows.systems.mixture.kernels import Calculus
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import Expected, expect
-from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, SoundState, accuracy, components, gradient, longest
 from flows.systems.mixture.sums import moments

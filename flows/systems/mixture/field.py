@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule
-from flows.systems.mixture.kernels import Calculus
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.sums import moments
 

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
+from flows.systems.mixture.calculus import Calculus
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
 
@@ -31,19 +31,6 @@ BLOCK = 256
 # Rows of `Sums.terms`, and its columns.
 CLOSED, OPEN, SIZE = 0, 1, 2
 KL, FISHER, PULL = 0, 1, 2
-
-
-class Calculus(Hashable, Protocol):
-    """The module that derives a loss, as far as sums need it: what they average at a node."""
-
-    def gradient_integrand(self) -> sp.Expr:
-        """Return the integrand of the gradient, a function of ``mixture_node.GRADIENT``."""
-
-    def near_gradient_integrand(self) -> sp.Expr:
-        """Return the same in the near form, a function of ``mixture_node.NEAR_GRADIENT``."""
-
-    def hessian_integrands(self) -> tuple[sp.Expr, sp.Expr]:
-        """Return those of the second derivatives, functions of ``mixture_node.HESSIAN``."""
 
 
 class Components(NamedTuple):

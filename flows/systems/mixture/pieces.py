@@ -23,9 +23,9 @@ from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.quadrature import Rule
 from flows.core.system import State
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import Expected, expect
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
-from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 
@@ -200,16 +200,16 @@ class MixturePiece(Piece):
 
     def outgrown(self, now: SoundState) -> bool:
         """Whether another form, clock or rule serves this state better."""
-        squares = np.sum(self.state.mu**2, axis=1)
-        means = components(self.frame, now)
-        length, spread = longest(means.mu), longest(means.deviation)
+        length = longest(now.mu)
         if self.kind == NEAR:
             return length >= SHORT / HYSTERESIS
         if length <= HYSTERESIS * SHORT:
             return True
+        spread = longest(_about_mean(self.frame, now)[0])
         if self.kind == CLUSTER:
             return spread >= SHORT / HYSTERESIS
-        changed = float(np.max(np.abs(squares - np.sum(means.mu**2, axis=1)))) / 8
+        squares = np.sum(self.state.mu**2, axis=1)
+        changed = float(np.max(np.abs(squares - np.sum(now.mu**2, axis=1)))) / 8
         settled = float(np.min(squares)) <= SETTLED**2
         if spread <= HYSTERESIS * SHORT or (settled and changed > FASTER):
             return True
@@ -321,13 +321,18 @@ def restore(frame: Frame, state: SoundState) -> Array:
 
 def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
-    shift = frame.weight @ state.offset
-    # Offsets from the weighted mean sum to their rounding, which late in a run is above the mean.
-    shift[np.abs(shift) <= SUMMED * np.abs(state.offset).max()] = 0.0
-    deviation, mean = state.offset - shift, state.centre + shift
+    deviation, mean = _about_mean(frame, state)
     near, together = longest(state.mu) <= SHORT, longest(deviation) <= SHORT
     form = NEAR if near else CLUSTER if together else FAR
     return Means(state.mu, deviation, mean, frame.weight, form)
+
+
+def _about_mean(frame: Frame, state: SoundState) -> tuple[Array, Array]:
+    """Deviations from the weighted mean, and that mean."""
+    shift = frame.weight @ state.offset
+    # Offsets from the weighted mean sum to their rounding, which late in a run is above the mean.
+    shift[np.abs(shift) <= SUMMED * np.abs(state.offset).max()] = 0.0
+    return state.offset - shift, state.centre + shift
 
 
 def accuracy(means: Means) -> float:
@@ -338,7 +343,7 @@ def accuracy(means: Means) -> float:
 
 def longest(rows: Array) -> float:
     """Length of the longest row."""
-    return float(np.max(np.linalg.norm(rows, axis=1)))
+    return math.sqrt(np.einsum("ij,ij->i", rows, rows).max())  # often called
 
 
 def gradient(frame: Frame, means: Means, pull: Array) -> Array:

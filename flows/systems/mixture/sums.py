@@ -8,7 +8,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.quadrature import Rule
-from flows.systems.mixture.kernels import Calculus
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 
 

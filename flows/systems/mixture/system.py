@@ -16,9 +16,9 @@ from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
 from flows.systems.mixture import late_time, pieces
+from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Row, Sample, features
-from flows.systems.mixture.kernels import Calculus
 from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.

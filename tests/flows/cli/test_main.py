@@ -347,6 +347,10 @@ def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_p
     assert picture.read_bytes().startswith(b"\x89PNG")
     code, _, err = popflow("inspect", file, "--potential", "kappa_max")
     assert code == 2 and "known: gap" in err
+    page = tmp_path / "own.html"
+    code, out, err = popflow("inspect", file, "--out", page, "--no-browser")
+    assert (code, err) == (0, "") and out.endswith(f"\nwrote {page}\n")
+    assert "Its derivative along the flow" in page.read_text("utf-8")
     page = worker._html(worker.Selection(file=str(file)), SimpleNamespace(send=print), None)
     assert f"popflow inspect {file}" in page and "Verdicts" not in page
     assert page.count('"name": "gap"') == 1

@@ -235,7 +235,9 @@ def quick(monkeypatch):
         2,
     )
     monkeypatch.setattr(report, "parts", lambda name: [report.Part(name, "run")])
-    monkeypatch.setattr(report, "jobs", lambda names: [(report.Part(x, "run"),) for x in names])
+    monkeypatch.setattr(
+        report, "jobs", lambda names, workers: [(report.Part(x, "run"),) for x in names]
+    )
     monkeypatch.setattr(report, "make_all", lambda job, folder, figures: list(job))
     monkeypatch.setattr(report, "_assembled", lambda name, parts: made)
 
@@ -324,16 +326,20 @@ def test_parts_can_be_sent_between_processes():
     assert len(set(own)) == len(own) == 1 + count
 
 
-def test_jobs_are_all_parts_once_the_first_page_first_and_kernels_are_shared():
+@pytest.mark.parametrize("workers", [parts.FEW, parts.FEW + 1])
+def test_jobs_are_all_parts_once_the_first_page_first_and_kernels_are_shared(workers):
     names = list(registry.CASES)
-    found = parts.jobs(names)
+    found = parts.jobs(names, workers)
     everything = [part for job in found for part in job]
     assert sorted(map(str, everything)) == sorted(str(p) for n in names for p in parts.parts(n))
     assert found[0] == (parts.Part("relu_neuron", "derivation"),)
+    shared = [job for job in found if len(job) > 1]
+    assert len(shared) == (1 if workers == parts.FEW else len(parts.COMPILED))
+    assert {part.system for job in shared for part in job} == set(parts.COMPILED)
     for name in parts.COMPILED:
-        (job,) = (job for job in found if len(job) > 1 and job[0].system == name)
+        (job,) = (job for job in shared if any(part.system == name for part in job))
         assert {part.kind for part in job} == {"portrait", "run"}
-    alone = parts.jobs(["gmm_em"])
+    alone = parts.jobs(["gmm_em"], workers)
     assert {len(job) for job in alone} == {1} and len(alone) == len(parts.parts("gmm_em"))
 
 

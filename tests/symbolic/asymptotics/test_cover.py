@@ -171,5 +171,8 @@ def test_lines_of_a_cone_are_listed_and_one_that_is_missing_is_seen():
     assert listed((R(14, 36),)) is Evidence.SAMPLED
     assert listed((R(14, 36), R(10, 36) + R(1, 10**30))) is Evidence.SAMPLED
     assert all_on_cone(form, Z[:3], three, sp.eye(3), cone[:1], ()) is Evidence.SAMPLED
+    # A line on which an entry is zero is not listed.
+    flat = (sp.diag(1, -1, 0), sp.diag(0, 0, 1))
+    assert all_on_cone(form, Z[:3], three, sp.eye(3), flat, ()) is Evidence.SAMPLED
     negative = A**2 * B * C
     assert all_on_cone(negative, Z[:3], three, sp.eye(3), cone, (R(2, 36),)) is Evidence.PROVED

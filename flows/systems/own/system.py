@@ -47,7 +47,8 @@ from flows.systems.own.features import (
     observe,
     stated_errors,
 )
-from flows.systems.own.loss import Estimate, Loss, Numeric, check_doubles, estimate, numeric
+from flows.systems.own.loss import Estimate, Loss, check_doubles, estimate, numeric
+from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.polynomial import (
     PolynomialFlow,
@@ -76,7 +77,8 @@ __all__ = ["OwnSystem"]
 
 LARGEST = 1e100  # of an entry
 FINEST = 1e-13  # an expectation is never asked for less error
-MAX_ENTRIES = 500
+# Entries of a loss that is written out in them, and of one in traces, for which matrices suffice.
+MAX_ENTRIES, MAX_IN_TRACES = 500, 2000
 ARITHMETIC = ("auto", "balls", "doubles")
 # Above, states are doubles unless balls are asked for.
 MOST_EXACT = 150
@@ -144,7 +146,9 @@ class OwnSystem(System):
     and what is not known is NaN. In doubles it is that of the expressions, and it is measured: a
     loss, gradient or potential is NaN where its error is a tenth of it or more, and below that the
     error adds to ``run.errors()``.
-    The derived code grows with the number of entries, which is at most 500.
+    The derived code grows with the number of entries, which is at most 500. A loss in traces of
+    matrix expressions, and potentials that are too, may have 2000: beyond 500 they are evaluated by
+    matrix code, and states are doubles.
 
     Examples
     --------
@@ -249,10 +253,10 @@ class OwnSystem(System):
                 raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
         if not names or len(set(names)) < len(names):
             raise InputError(f"blocks must have names of their own, got {names}")
-        if len(self._entries) > MAX_ENTRIES:
+        if (size := _count(self.blocks)) > MAX_IN_TRACES:
             raise InputError(
-                f"blocks have {len(self._entries)} entries, at most {MAX_ENTRIES} are"
-                " possible; take smaller ones"
+                f"blocks have {size} entries, at most {MAX_ENTRIES} are possible, and"
+                f" {MAX_IN_TRACES} of a loss in traces of matrices; take smaller ones"
             )
 
     @classmethod
@@ -317,7 +321,8 @@ class OwnSystem(System):
         return tuple(s for block in self.blocks for s in entries(block))
 
     @property
-    def _loss(self) -> Loss:
+    def _loss(self) -> Any:
+        """The :class:`Loss`, in entries; beyond 500 the :class:`MatrixLoss`."""
         return _loss(self.blocks, self.expression)
 
     # States of the user ------------------------------------------------------------------
@@ -731,19 +736,30 @@ def _compiled(label: str, name: str, derive: Any) -> None:
         raise InputError(f"{label} of {name} cannot be used: {line}") from None
 
 
+def _count(blocks: tuple[Block, ...]) -> int:
+    """Entries of all blocks."""
+    return sum(math.prod(shape(block)) for block in blocks)
+
+
 @functools.lru_cache(maxsize=64)
-def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss:
+def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
+    if _count(blocks) > MAX_ENTRIES:
+        text = sp.srepr((blocks, expression))
+        return MatrixLoss(blocks, expression, hashlib.sha256(text.encode()).hexdigest())
     symbols = tuple(s for block in blocks for s in entries(block))
     form = explicit(expression, blocks, activation_mean)
     text = sp.srepr((symbols, *form))
     return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _potential(blocks: tuple[Block, ...], expression: Any) -> Numeric:
+def _potential(blocks: tuple[Block, ...], expression: Any) -> None:
+    """Derive and compile a potential, or raise what prevents it."""
+    if _count(blocks) > MAX_ENTRIES:
+        return _loss(blocks, expression).check()
     closed, symbols = _closed(blocks, expression), tuple(s for b in blocks for s in entries(b))
     found = numeric(closed, symbols)
     check_doubles(closed, found, len(symbols))
-    return found
+    return None
 
 
 def _parts_of(x: Any) -> Any:
@@ -755,6 +771,8 @@ def _parts_of(x: Any) -> Any:
 def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Any) -> str:
     """Why balls do not evaluate a loss and its potentials, or nothing."""
     loss = _loss(blocks, expression)
+    if isinstance(loss, MatrixLoss):
+        return f"more than {MAX_ENTRIES} entries"
     if loss.averaged and len(loss.form.x) > 1:
         return "an expectation in more than one dimension"
     try:
@@ -767,8 +785,10 @@ def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Any) -> st
 
 
 @functools.lru_cache(maxsize=256)
-def _closed(blocks: tuple[Block, ...], expression: Any) -> sp.Expr:
-    """Potential in the entries."""
+def _closed(blocks: tuple[Block, ...], expression: Any) -> Any:
+    """Potential in the entries; of many entries, in matrices."""
+    if _count(blocks) > MAX_ENTRIES:
+        return _loss(blocks, expression)
     form = explicit(expression, blocks, activation_mean)
     if form.integrand != 0:
         raise ValueError("its expectation has no closed form; only the loss may take quadrature")

@@ -75,9 +75,11 @@ def arrival(
     place = user(np.array([float(x) for x in where]))
     with precision(BITS):
         away = np.array([float(a - b) for a, b in zip(state, where, strict=True)])
-    return Approach(
-        place, away, Minimiser(place, found, symmetries=tuple(symmetries), remarks=remark)
+    guessed = isinstance(limit, str)
+    minimiser = Minimiser(
+        place, found, symmetries=tuple(symmetries), remarks=remark, guessed=guessed
     )
+    return Approach(place, away, minimiser)
 
 
 def _fractions(values: Sequence[float], most: int, near: float) -> tuple[sp.Rational, ...] | None:

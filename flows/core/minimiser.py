@@ -37,6 +37,8 @@ class Minimiser:
         Dimension of the family, where the Hessian in doubles is used.
     remarks : tuple of str
         What a person is told about the point.
+    guessed : bool
+        Whether the point is a guess of where a run goes, which the run must confirm.
     """
 
     where: NDArray[Any]
@@ -46,6 +48,7 @@ class Minimiser:
     symmetries: tuple[sp.ImmutableMatrix, ...] = ()
     tangents: int = 0
     remarks: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 @dataclass(frozen=True)

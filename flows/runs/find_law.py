@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.errors import InputError
-from flows.core.minimiser import Escape, Minimiser
+from flows.core.minimiser import Approach, Escape, Minimiser
 from flows.core.system import System
 from flows.runs.late_law import SINCE, LateLaw
 from flows.runs.leading_flow import Course, follow
@@ -263,7 +263,8 @@ def _of_run(
     if not regime.begun:
         return refused(f"{EARLY}: {regime.reason}")
     if not all(one.direction for one in law.laws):
-        return _in_valley(found, run)
+        found = _in_valley(found, run)
+        return _nearing(found, run, approach) if minimiser.guessed else found
     clock = float(minimiser.time_unit)
     course = follow(law, approach.deviation, clock * end)
     if course is not None and course.leaves < clock * end * AWAY:
@@ -299,6 +300,26 @@ def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
         note = "the run's loss is that of none of these valleys yet, so its law is not chosen"
         return replace(found, notes=(*found.notes, note))
     return replace(found, derived=replace(law, chosen=best, laws=_seen(law.laws, best)))
+
+
+def _nearing(found: LateLaw, run: Trajectory, approach: Approach) -> LateLaw:
+    """Law of a valley whose limit is a guess, if the run's last state confirms it; else none.
+
+    The distance to a limit falls like ``t^-(q-1)/2`` where the loss falls like ``t^-q``; the
+    distance to any other point does not.
+    """
+    if found.chosen is None:
+        return found
+    away = approach.deviation
+    slope = np.asarray(run.system.gradient(run.state_at(-1))).ravel()
+    measured = float(run.t[-1] * (away @ slope) / (away @ away))
+    expected = float((found.laws[found.chosen].exponent or 1) - 1) / 2
+    said = f"falls like t^-{measured:.4g}, by the law like t^-{expected:.4g}"
+    if abs(measured - expected) <= VALLEY * expected:
+        note = f"measured at its end: the distance to that point {said}"
+        return replace(found, notes=(*found.notes, note))
+    reason = f"{EARLY}: the distance to the point that it may go to {said}"
+    return replace(found, derived=LateTimeLaw((), reason))
 
 
 def _seen(laws: tuple[Law, ...], chosen: int | None) -> tuple[Law, ...]:

@@ -139,9 +139,9 @@ def all_on_cone(
     if n > LISTED or any(m != sp.diag(*m.diagonal()) for m in (metric, *cone)):
         return Evidence.SAMPLED
     squares = nullspace(sp.Matrix([list(q.diagonal()) for q in cone]), n)
-    if squares.cols != 1 or (form.free_symbols - set(z)) or any(e == 0 for e in squares):
+    if squares.cols != 1 or (form.free_symbols - set(z)):
         return Evidence.SAMPLED
-    squares = squares / squares[0]
+    squares = squares * sp.sign(squares[0])
     if not all(e.is_positive for e in squares):
         return Evidence.SAMPLED
     length = sp.sqrt((metric.diagonal() * squares)[0, 0])

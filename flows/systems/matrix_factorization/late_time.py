@@ -56,12 +56,16 @@ def approach(
     Raises
     ------
     NoLaw
-        Where the limit of a chain that fails is not found.
+        Where the limit of a chain that fails is not found; it is not looked for where layers are
+        complex numbers that are not real.
     """
     if not fails:
         return Approach(where, np.zeros(where.size * (1 + np.iscomplexobj(where))))
-    if np.iscomplexobj(where):
+    field = where.dtype
+    if where.imag.any() or target.imag.any():
         raise NoLaw("the limit of complex layers that fall like a power of time is not looked for")
+    # Real layers stay real.
+    where, target = where.real, target.real
     if where.size > ENTRIES:
         raise NoLaw(
             f"the limit of a chain that fails is looked for up to {ENTRIES} entries, here"
@@ -73,7 +77,12 @@ def approach(
     point, turns = layers(matrices, sigma, fraction(regularization))
     entries = [arb(x) for x in where.ravel().tolist()]
     return arrival(
-        balls_of(point.plain, point.y), point, entries, t, lambda y: y.reshape(where.shape), turns
+        balls_of(point.plain, point.y),
+        point,
+        entries,
+        t,
+        lambda y: y.reshape(where.shape).astype(field),
+        turns,
     )
 
 

@@ -14,6 +14,7 @@ import sympy as sp
 from flows.core.arrays import Array
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
+from flows.systems.own.matrix_loss import MatrixLoss
 
 __all__ = [
     "TRUSTED",
@@ -214,8 +215,8 @@ def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> 
 
 
 def observe(
-    loss: Loss,
-    potentials: Mapping[str, sp.Expr],
+    loss: Loss | MatrixLoss,
+    potentials: Mapping[str, sp.Expr | MatrixLoss],
     y: Array,
     tolerance: float,
     error: Array | None = None,
@@ -244,7 +245,9 @@ def observe(
         relative to what is known.
     """
     flat = y.reshape(-1, y.shape[-1])
-    averages = [estimate(loss, state, tolerance) for state in flat] if loss.averaged else []
+    averages = []
+    if isinstance(loss, Loss) and loss.averaged:
+        averages = [estimate(loss, state, tolerance) for state in flat]
     value, slope, levels = _losses(loss, flat, averages)
     speed = np.linalg.norm(slope, axis=-1)
     columns = {"loss": value, "loss_dot": -(speed**2), "gradient_norm": speed}
@@ -299,14 +302,16 @@ def observe(
 def _look_closely(
     noise: dict[str, Array],
     columns: Mapping[str, Array],
-    loss: Loss,
-    potentials: Mapping[str, sp.Expr],
+    loss: Loss | MatrixLoss,
+    potentials: Mapping[str, sp.Expr | MatrixLoss],
     states: Array,
 ) -> None:
     """Measure with many digits what the last bits of the entries do not move at all.
 
     It may be exact, or rounding that hides them, as in `1 + x` where `x` is small.
     """
+    if isinstance(loss, MatrixLoss):
+        return _look_from_afar(noise, columns, states)
     for name, expression in {"loss": loss.form.plain, **potentials}.items():
         for k in np.flatnonzero((noise[name] == 0) & np.isfinite(columns[name])):
             exact = _exactly(expression, loss.y, states[k])
@@ -320,6 +325,14 @@ def _look_closely(
         )
 
 
+def _look_from_afar(noise: dict[str, Array], columns: Mapping[str, Array], states: Array) -> None:
+    """Count the last bit of what those of the entries do not move; a zero may hide anything."""
+    for name, level in noise.items():
+        size = np.abs(columns[name])
+        hidden = np.where((size == 0) & states.any(axis=-1), np.inf, EPSILON * size)
+        noise[name] = np.where(level == 0, hidden, level)
+
+
 def _exactly(expression: sp.Expr, y: Sequence[sp.Symbol], state: Array) -> sp.Expr:
     """Value at a state of doubles, in as many digits as cancellation takes."""
     known = {symbol: sp.Float(x, DIGITS) for symbol, x in zip(y, state.tolist(), strict=True)}
@@ -327,15 +340,18 @@ def _exactly(expression: sp.Expr, y: Sequence[sp.Symbol], state: Array) -> sp.Ex
     return sp.Float(value, DIGITS) if value.is_number and value.is_real else sp.nan
 
 
-def _both(expression: sp.Expr, y: Sequence[sp.Symbol], states: Array) -> Array:
+def _both(expression: sp.Expr | MatrixLoss, y: Sequence[sp.Symbol], states: Array) -> Array:
     """Value and gradient, shape (T, 1 + N)."""
+    if isinstance(expression, MatrixLoss):
+        value, slope = expression.at(states)
+        return np.concatenate([value[:, None], slope], axis=-1)
     with np.errstate(all="ignore"):
         values = numeric(expression, tuple(y)).both(*states.T)
     return np.stack([np.broadcast_to(v, len(states)) for v in values], axis=-1).astype(float)
 
 
 def _losses(
-    loss: Loss, states: Array, averages: Sequence[Estimate]
+    loss: Loss | MatrixLoss, states: Array, averages: Sequence[Estimate]
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Losses, gradients, and how far quadrature knows them."""
     if not loss.averaged:
@@ -368,7 +384,12 @@ class _Doubt(NamedTuple):
 
 
 def _damped(
-    loss: Loss, states: Array, slope: Array, error: Array, time: Array, rules: Sequence[Any]
+    loss: Loss | MatrixLoss,
+    states: Array,
+    slope: Array,
+    error: Array,
+    time: Array,
+    rules: Sequence[Any],
 ) -> _Doubt:
     """Damp what steps in log-time leave by `1 + t |h|` along a direction of curvature `h`.
 
@@ -377,6 +398,8 @@ def _damped(
     damped by less: gradient and potentials count the square root.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
+    if isinstance(loss, MatrixLoss):
+        return _undamped(loss, states, slope, [states + sign * error for sign in signs])
     losses, slopes = np.zeros(len(states)), np.zeros(len(states))
     moved = np.repeat(states[None], PATTERNS, axis=0)
     rows = np.flatnonzero(error.any(axis=-1)).tolist()
@@ -396,6 +419,15 @@ def _damped(
         slopes[k] = np.linalg.norm(h * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k]))
         moved[:, k] += (signs * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k])) @ axes.T
     return _Doubt(losses, slopes, list(moved))
+
+
+def _undamped(loss: MatrixLoss, states: Array, slope: Array, moved: list[Array]) -> _Doubt:
+    """Changes at the distance of errors that nothing has damped: the axes of many entries cost."""
+    value, speed = loss.at(states)[0], np.linalg.norm(slope, axis=-1)
+    found = [loss.at(state) for state in moved]
+    losses = np.max([np.abs(other - value) for other, _ in found], axis=0)
+    slopes = np.max([np.abs(np.linalg.norm(g, axis=-1) - speed) for _, g in found], axis=0)
+    return _Doubt(losses, slopes, moved)
 
 
 def _neighbours(states: Array) -> list[Array]:

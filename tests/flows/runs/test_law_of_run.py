@@ -9,6 +9,8 @@ import sympy as sp
 from scipy.integrate import solve_ivp
 
 import flows
+from flows.core.minimiser import Approach
+from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
 from symbolic.evidence.identity import Evidence
 
@@ -72,6 +74,18 @@ def test_of_several_valleys_the_run_shows_its_own():
     assert len(law.laws) == 2 and law.laws[1 - law.chosen].exponent == sp.Rational(4, 3)
 
 
+def test_a_limit_that_is_guessed_is_measured_and_another_one_is_refused():
+    run, law = followed("a valley")
+    # y falls like t^-1/4 on the side of the valley of degree six.
+    assert "guessed" in law.notes[0] and "falls like t^-0.25, by the law" in law.notes[-1]
+    last = run.state_at(-1)
+    true = Approach(np.zeros(2), last)
+    assert _nearing(law, run, true).laws == law.laws
+    other = replace(true, deviation=last - [0, 0.1 * last[1] + 1e-3])
+    refused = _nearing(law, run, other)
+    assert refused.laws == () and "late regime: the distance to the point" in refused.reason
+
+
 def test_a_cone_is_kept_to_the_digits_of_the_conserved_quantities():
     _, law = followed("a chain that fails")
     assert "conserved quantities are zero" in law.notes[-1]
@@ -117,6 +131,13 @@ def test_a_factorisation_that_fails_has_a_power_law(system, start, constant):
     # law; that of the fitted one is what the solver's tolerance leaves.
     slope = np.sum(system.gradient(run.state_at(-1))[:, -1, -1] ** 2)
     assert slope * run.t[-1] ** (p + 1) / (p * constant) == pytest.approx(1, rel=2e-3)
+
+
+def test_real_layers_that_fail_have_their_law_in_the_complex_field_too():
+    system = flows.MatrixFactorization(d=1, regularization=0, field="complex")
+    start = np.array([[[-0.5]], *[[[0.5]]] * 3], dtype=complex)
+    law = flows.late_time_law(flows.integrate(system, start, t_end=1e5))
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 4) and law.at.dtype == complex
 
 
 def test_a_run_of_an_own_loss_is_told_by_when_it_will_have_left_a_saddle_of_its_form():

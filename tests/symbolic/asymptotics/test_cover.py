@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbolic.asymptotics.cover import all_found, pinned
+from symbolic.asymptotics.cover import all_found, all_on_cone, pinned
 from symbolic.asymptotics.sphere import Form, minima
 from symbolic.asymptotics.symmetries import rotations
 from symbolic.evidence.identity import Evidence
@@ -157,3 +157,22 @@ def test_a_form_that_is_no_polynomial_and_one_of_many_entries_are_sampled():
     form = sum(k * v**4 for k, v in enumerate(Z, 1))
     assert rotations(form, Z, sp.eye(4)) == ()
     assert decided(form, 4, (R(12, 25),)) is Evidence.SAMPLED
+
+
+def test_lines_of_a_cone_are_listed_and_one_that_is_missing_is_seen():
+    form, three = A**2 * B * C + 3 * B**2 * C**2, sp.Integer(4)
+    cone = (sp.diag(1, -1, 0), sp.diag(1, 1, -R(1, 2)))
+
+    def listed(values):
+        return all_on_cone(form, Z[:3], three, sp.eye(3), cone, values)
+
+    # Squares 1 : 1 : 4 of sum 6: a^2 b c = +-2 and 3 b^2 c^2 = 12, over 36.
+    assert listed((R(14, 36), R(10, 36))) is Evidence.PROVED
+    assert listed((R(14, 36),)) is Evidence.SAMPLED
+    assert listed((R(14, 36), R(10, 36) + R(1, 10**30))) is Evidence.SAMPLED
+    assert all_on_cone(form, Z[:3], three, sp.eye(3), cone[:1], ()) is Evidence.SAMPLED
+    # A line on which an entry is zero is not listed.
+    flat = (sp.diag(1, -1, 0), sp.diag(0, 0, 1))
+    assert all_on_cone(form, Z[:3], three, sp.eye(3), flat, ()) is Evidence.SAMPLED
+    negative = A**2 * B * C
+    assert all_on_cone(negative, Z[:3], three, sp.eye(3), cone, (R(2, 36),)) is Evidence.PROVED

@@ -6,7 +6,7 @@ import sympy as sp
 from oracles.losses import relu_neurons
 
 from symbolic import late_time_law
-from symbolic.asymptotics.cover import all_found, all_on_cone
+from symbolic.asymptotics.cover import all_found
 from symbolic.asymptotics.scan import Lengths
 from symbolic.asymptotics.sphere import Form, minima
 from symbolic.asymptotics.symmetries import rotations
@@ -143,19 +143,3 @@ def test_what_is_no_sum_of_lengths_is_not_scanned():
     assert of((A**2 + B**2) ** R(5, 4) + sp.Abs(A) ** R(5, 2), sp.eye(2), R(5, 2)) is None
     with_two_speeds = (A**2 + B**2) ** R(3, 2) + 2 * (C**2 + D**2) ** R(3, 2)
     assert decided(with_two_speeds, Z, sp.eye(4), ()) is Evidence.SAMPLED
-
-
-def test_lines_of_a_cone_are_listed_and_one_that_is_missing_is_seen():
-    form, three = A**2 * B * C + 3 * B**2 * C**2, sp.Integer(4)
-    cone = (sp.diag(1, -1, 0), sp.diag(1, 1, -R(1, 2)))
-
-    def listed(values):
-        return all_on_cone(form, Z[:3], three, sp.eye(3), cone, values)
-
-    # Squares 1 : 1 : 4 of sum 6: a^2 b c = +-2 and 3 b^2 c^2 = 12, over 36.
-    assert listed((R(14, 36), R(10, 36))) is Evidence.PROVED
-    assert listed((R(14, 36),)) is Evidence.SAMPLED
-    assert listed((R(14, 36), R(10, 36) + R(1, 10**30))) is Evidence.SAMPLED
-    assert all_on_cone(form, Z[:3], three, sp.eye(3), cone[:1], ()) is Evidence.SAMPLED
-    negative = A**2 * B * C
-    assert all_on_cone(negative, Z[:3], three, sp.eye(3), cone, (R(2, 36),)) is Evidence.PROVED

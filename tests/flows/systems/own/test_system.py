@@ -505,7 +505,7 @@ A = sp.Symbol("a")
         (("s", [A, A], A**2), "names of their own"),
         (("s", ["a"], A**2), "Symbols or MatrixSymbols"),
         (("s", [sp.MatrixSymbol("w", sp.Symbol("n"), 2)], A**2), "shape of numbers"),
-        (("s", [sp.MatrixSymbol("w", 30, 30)], A**2), "at most 500"),
+        (("s", [sp.MatrixSymbol("w", 30, 30)], A**2), "of 900 entries"),
         (("s", [A], A * sp.Symbol("b")), "blocks and numbers only, got b"),
         (("s", [A], sp.Abs(A)), "kinks"),
         (("s", [A], "a**2"), "cannot be used"),

@@ -162,9 +162,9 @@ _BAD_START = (
     ),
 )
 
-# gamma of the main theorem without its constant; exp(-16 U(0)) stands on the left side, where it
-# underflows instead of overflowing.
-_GAMMA_REST = weight_min**4 / (n**2 * d**2 * (1 + max_norm_0 * sp.sqrt(d * n)) ** 4)
+# Root of gamma of the main theorem without its constant; exp(-8 U(0)) stands on the left side,
+# where it underflows instead of overflowing.
+_ROOT_OF_GAMMA = weight_min**2 / (n * d * (1 + max_norm_0 * sp.sqrt(d * n)) ** 2)
 
 CLAIMS: tuple[Claim, ...] = (
     Identity(
@@ -203,9 +203,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="L(t) <= 1/sqrt(gamma t), gamma = C exp(-16 U(0)) pi_min^4 "
         "/ (n^2 d^2 (1 + mu_max(0) sqrt(d n))^4); exponents in gamma recalled, C unspecified",
         source=_xu_fazel_du("main theorem", "upper"),
-        conclusions=(
-            Comparison(loss * sp.exp(-8 * U_0), "<=", t**-EXPONENT / sp.sqrt(_GAMMA_REST)),
-        ),
+        conclusions=(Comparison(loss * sp.exp(-8 * U_0), "<=", t**-EXPONENT / _ROOT_OF_GAMMA),),
         exponent=sp.Rational(1, 2),
         names=NAMES,
     ),

@@ -91,6 +91,11 @@ CORRUPTIONS = {
     "a term too few": (lambda data: data["parameters"]["terms"].pop(0), "piece 0: "),
     "a fraction not in lowest terms": (put(*TERMS, 0, to=[2, 4, [[0, 2]]]), "lowest terms"),
     "a fraction that is negative below": (put(*TERMS, 0, to=[1, -2, [[0, 2]]]), "lowest terms"),
+    "a fraction of nothing": (put(*TERMS, 0, to=[1, 0, [[0, 2]]]), "lowest terms"),
+    "an entry that is counted from the end": (
+        put(*TERMS, 1, 2, to=[[-1, 1], [1, 1]]),
+        "powers of a monomial",
+    ),
     "a zero": (put(*TERMS, 0, 0, to=0), "lowest terms"),
     "a monomial that occurs twice": (
         lambda data: data["parameters"]["terms"].append([1, 2, [[0, 1], [1, 1]]]),

@@ -49,6 +49,7 @@ class Part:
     polynomial: bool = False
     largest: float = 1e4
     pulls: Callable[[list[Any], Any], list[Any]] | None = None
+    value: Callable[[Any], Any] | None = None
 
 
 def root(function: Callable[[Any], Any], slope: Callable[[Any], Any], low: Any, high: Any) -> Any:
@@ -142,6 +143,7 @@ WELL = Part(
     polynomial=True,
     largest=1e3,
     pulls=lambda z, t: [-_well(z, t)[0] * _well_gap(z, t)],
+    value=lambda z: z**2 * (z**2 - 2) / 4,
 )
 
 
@@ -401,10 +403,11 @@ class Flow:
         """Excess, loss, length of the gradient, and the state at a time."""
         z, tau = self.inner(start), self.clock * mp.mpf(t)
         above = sum(p.above(a, tau) for p, a in zip(self.parts, z, strict=True))
-        now, slopes = [], []
+        now, slopes, losses = [], [], []
         for p, a in zip(self.parts, z, strict=True):
             place = p.flow(a, tau)
             now += place
+            losses.append(p.value(*place) if p.value else p.limit(a) + p.above(a, tau))
             slopes += p.pulls(a, tau) if p.pulls else p.slope(place)
         n = len(now)
         turn, size = self.turn.tolist(), _mp(self.size)
@@ -415,7 +418,7 @@ class Flow:
         factor = _mp(self.factor)
         return {
             "excess": factor * above,
-            "loss": self.limit(start) + factor * above,
+            "loss": _mp(self.constant) + factor * mp.fsum(losses),
             "gradient_norm": factor / size * mp.sqrt(mp.fsum(s * s for s in slopes)),
             "state": state,
             "inner": now,

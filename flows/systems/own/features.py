@@ -391,11 +391,12 @@ def _damped(
     time: Array,
     rules: Sequence[Any],
 ) -> _Doubt:
-    """Damp what steps in log-time leave by `1 + t |h|` along a direction of curvature `h`.
+    """Damp what steps in log-time leave by `1 + t h` along a direction of curvature `h`.
 
-    A solver's error is renewed in each step, and the flow contracts it at the rate `h`. So a state
-    near a valley is known far better across the valley than along it. The one step behind it is
-    damped by less: gradient and potentials count the square root.
+    A solver's error is renewed in each step, and the flow contracts it at the rate `h`; where the
+    loss curves downward it grows. So a state near a valley is known far better across the valley
+    than along it. Nothing has damped what the last step left: gradient and potentials, in which
+    it is of first order, count that too.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     if isinstance(loss, MatrixLoss):
@@ -413,11 +414,13 @@ def _damped(
             losses[k] = slopes[k] = np.inf
             continue
         h, axes = axes_of(matrix)
-        stiff = 1 + np.outer(np.abs(h), time[k])
-        far = (np.abs(axes.T) / stiff) @ error[k]
+        passed = 1 + np.outer(np.abs(h), time[k])
+        damped = np.where(h[:, None] >= 0, 1 / passed, passed)
+        far = (np.abs(axes.T) * damped) @ error[k]
         losses[k] = np.abs(slope[k] @ axes) @ far + np.abs(h) @ far**2 / 2
-        slopes[k] = np.linalg.norm(h * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k]))
-        moved[:, k] += (signs * ((np.abs(axes.T) / np.sqrt(stiff)) @ error[k])) @ axes.T
+        far = (np.abs(axes.T) * np.maximum(damped, 1 / PER_STEP)) @ error[k]
+        slopes[k] = np.linalg.norm(h * far)
+        moved[:, k] += (signs * far) @ axes.T
     return _Doubt(losses, slopes, list(moved))
 
 

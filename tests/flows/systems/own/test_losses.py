@@ -157,10 +157,11 @@ def test_a_sum_of_squares_that_has_lost_its_digits_is_nan_and_keeps_those_it_has
     run = flows.integrate(system, system.initial(0.3, seed=1), t_end=1e8)
     assert (run["loss"][np.isfinite(run["loss"])] > 0).all()
     assert np.isnan(run["loss"][-1])
-    late = (run.t > 1e3) & (run.t < 1e6)
-    assert np.isfinite(run["loss"][late]).all()
+    assert np.isfinite(run["loss"][(run.t > 1e3) & (run.t < 1e6)]).all()
     exponents = flows.local_exponent(run)
-    assert exponents[late] == pytest.approx(-2, abs=0.02)
+    # What the last step leaves across the valley is as large as the gradient earlier than that.
+    assert np.isfinite(exponents[(run.t > 1e3) & (run.t < 1e5)]).all()
+    assert exponents[(run.t > 1e3) & np.isfinite(exponents)] == pytest.approx(-2, abs=0.02)
     known = np.isfinite(run["gradient_norm"]) & np.isfinite(run["loss"])
     assert np.isfinite(exponents[known]).all()
 

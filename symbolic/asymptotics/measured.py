@@ -10,6 +10,7 @@ beside the direction of a law, the loss is lower where a tangent of the family w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from itertools import product
@@ -18,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from flint import arb, ctx
 from mpmath import mp
 
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.sphere import Vector
-from symbolic.language.lower import lower
+from symbolic.language.lower import Backend, NoBall, Undecided, lower
 
 __all__ = ["Measured"]
 
@@ -31,6 +33,8 @@ __all__ = ["Measured"]
 FAR, NEAR = 20, 80
 # Digits: those of the slope, and of the power of the distance.
 EACH, BEFORE = 20, 5
+# Bits of a digit, and more of them for balls.
+BITS, GUARD = 3.33, 64
 # Beside a direction it is looked at under this angle, and is lower if it is by this, relatively.
 ASIDE, LOWER = 0.01, 1e-6
 # Quadratures with one node more agree to this; so many evaluations are made for one value at most.
@@ -132,23 +136,45 @@ class Measured:
         return lowest
 
     def _loss(self, y: list[Any], nodes: int) -> Any:
-        value = self._compiled[0](*y)[0]
-        count = len(self._point.x)
-        if nodes**count > MOST:
+        """The loss at a point by Gauss quadrature; balls serve as fast numbers of many digits."""
+        if nodes ** len(self._point.x) > MOST:
             raise ValueError("an expectation over too many numbers")
-        for places in product(_hermite(nodes, self.digits), repeat=count) if count else ():
-            weight = prod((w for _, w in places), start=mp.mpf(1))
-            value += weight * self._compiled[1](*y, *(x for x, _ in places))[0]
+        if self._balls is not None:
+            with ctx.workprec(int(BITS * self.digits) + GUARD), contextlib.suppress(Undecided):
+                found = self._averaged(self._balls, arb, y, nodes)
+                if found.is_finite():
+                    digits, power = found.mid().man_exp()
+                    return mp.ldexp(int(digits), int(power))
+        value = self._averaged(self._numbers_of, mp.mpf, y, nodes)
         if isinstance(value, mp.mpc) or not mp.isfinite(value):
             raise ValueError("the loss is no finite real number")
         return value
 
+    def _averaged(self, functions: tuple[Any, Any], number: Any, y: list[Any], nodes: int) -> Any:
+        plain, integrand = functions
+        at, count = [number(v) for v in y], len(self._point.x)
+        value = plain(*at)[0]
+        for places in product(_hermite(nodes, self.digits), repeat=count) if count else ():
+            weight = prod((w for _, w in places), start=mp.mpf(1))
+            value += number(weight) * integrand(*at, *(number(x) for x, _ in places))[0]
+        return value
+
     @functools.cached_property
-    def _compiled(self) -> tuple[Any, Any]:
+    def _balls(self) -> tuple[Any, Any] | None:
+        try:
+            return self._compiled("ball")
+        except NoBall:
+            return None
+
+    @functools.cached_property
+    def _numbers_of(self) -> tuple[Any, Any]:
+        return self._compiled("mpmath")
+
+    def _compiled(self, backend: Backend) -> tuple[Any, Any]:
         point = self._point
         return (
-            lower([point.plain], point.y, "mpmath"),
-            lower([point.integrand], (*point.y, *point.x), "mpmath"),
+            lower([point.plain], point.y, backend),
+            lower([point.integrand], (*point.y, *point.x), backend),
         )
 
     def _numbers(self, values: Any) -> list[Any]:

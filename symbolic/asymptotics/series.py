@@ -24,8 +24,9 @@ from symbolic.asymptotics.squares import sum_of_squares
 
 __all__ = ["Atom", "Lacks", "Series", "SeriesRing"]
 
-# What rounding leaves of a zero where coefficients are decimals of sixty digits.
-ROUNDING = 1e-45
+# What rounding leaves of a zero where coefficients are decimals of sixty digits: 1e-45, in bits,
+# which are there without a comparison of such numbers.
+ROUNDING = -149
 
 #: Homogeneous parts by weight; a part that is zero is left out.
 Series = dict[Fraction, PolyElement]
@@ -304,7 +305,7 @@ class SeriesRing:
         """Series without parts that are zero; of decimals, without their rounding."""
         if self.decimal:
             series = {
-                w: self.ring.from_dict({m: c for m, c in p.items() if abs(c) > ROUNDING})
+                w: self.ring.from_dict({m: c for m, c in p.items() if c.exp + c.bc > ROUNDING})
                 for w, p in series.items()
             }
         return {w: p for w, p in series.items() if p}

@@ -18,7 +18,7 @@ if __name__ == "__main__":
     main()
 """
 PLAIN = GUARDED.replace('if __name__ == "__main__":\n    main()', "main()")
-LINE = "flows.core.errors.InputError: "
+LINE = "symbolic.language.errors.InputError: "
 # The lines of a Python traceback around the one that counts.
 BRIEF = 3000
 

@@ -27,6 +27,9 @@ from flows.runs.verdict import Verdict
 
 __all__ = ["view"]
 
+# Digits of the largest value of a curve on a linear axis.
+DRAWN = 12
+
 
 def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, Any]:
     """Panels of a run for ``templates/explore.js``.
@@ -85,8 +88,19 @@ def _panel(panel: Panel, rows: NDArray[np.intp]) -> dict[str, Any]:
         "logarithmic": panel.logarithmic,
         "levels": list(panel.levels),
         "note": panel.note,
-        "series": [{"label": s.label, "values": _plain(s.values[rows])} for s in panel.series],
+        "series": [
+            {"label": s.label, "values": _plain(_drawn(s.values[rows], panel))}
+            for s in panel.series
+        ],
     }
+
+
+def _drawn(values: Array, panel: Panel) -> Array:
+    """Values as they are drawn: on a linear axis without rounding, which a constant would show."""
+    size = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    if panel.logarithmic or size == 0.0:
+        return values
+    return np.asarray(np.round(values, DRAWN - int(np.floor(np.log10(size)))))
 
 
 def _plane(run: Trajectory, rows: NDArray[np.intp]) -> dict[str, Any]:

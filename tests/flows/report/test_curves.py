@@ -188,3 +188,12 @@ def test_an_exponential_decay_has_linear_time_and_a_rate_in_its_view():
     assert rate[-1] == pytest.approx(-1.0, abs=0.01)  # the Hessian at the teacher is 1/2
     slow = flows.ReLUNeuron(n=2, d=2)
     assert view(flows.integrate(slow, slow.initial(0.1, 0), 1e6))["linear_until"] is None
+
+
+def test_a_constant_rate_is_drawn_without_its_rounding():
+    run = flows.integrate(flows.ReLUNeuron(3, 2), [[0.1, 0.0], [0.05, 0.0], [0.02, 0.0]], 1e3)
+    (rate,) = view(run)["exponent"]["series"]
+    late = rate["values"][len(rate["values"]) // 2 :]
+    assert set(late) - {None} == {-3.0}  # no rate where the loss is below the least double
+    # Control: the loss, on a logarithmic axis, keeps all its digits.
+    assert view(run)["loss"]["series"][0]["values"] == run["loss"][1:].tolist()

@@ -11,6 +11,7 @@ from mpmath import mp
 from flows.core.arrays import Array
 from flows.core.minimiser import Escape
 from symbolic.asymptotics.point import Point
+from symbolic.language.lower import lower
 
 __all__ = ["runaway"]
 
@@ -71,10 +72,10 @@ def _stays(point: Point, ray: Sequence[sp.Rational], where: dict[sp.Symbol, sp.E
 
 def _falls(loss: sp.Expr, radius: sp.Symbol, since: float) -> bool:
     """Whether the loss falls at places from a radius on."""
-    slope = sp.lambdify(radius, sp.diff(loss, radius), "mpmath")
+    slope = lower([sp.diff(loss, radius)], [radius], "mpmath")
     places = np.geomspace(since, FARTHER * since, int(PLACES * np.log10(FARTHER)) + 1)
     with mp.workdps(DIGITS):
         try:
-            return all(slope(mp.mpf(r)) < 0 for r in places.tolist())
+            return all(slope(mp.mpf(r))[0] < 0 for r in places.tolist())
         except (ArithmeticError, ValueError, TypeError):
             return False

@@ -239,14 +239,14 @@ _ONE_AHEAD = (
 _DRAWN_FAR = (
     _SEVERAL,
     Hypothesis(
-        "|mu - mu*| huge, read as |m(0)| >= 6",
+        "|m_0| huge, read as |m(0)| >= 6",
         mean_norm_0,
         ">=",
         sp.Integer(6),
         unmet="|m(0)| = {value}, not >= 6",
     ),
     Hypothesis(
-        "mu_i(0) drawn from N(mu, I), read as a spread of at least 1/10",
+        "mu_i(0) drawn from N(m_0, I), read as a spread of at least 1/10",
         spread_0,
         ">=",
         sp.Rational(1, 10),
@@ -395,7 +395,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     UpperBound(
         id="one_survives",
-        statement="mu_i(0) ~ N(mu, I), |mu - mu*| huge: L <= C/t, exactly one converges and the "
+        statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L <= C/t, exactly one converges and the "
         "others diverge, read as in small_init_needed",
         source=_paper("Theorem 3.5, Corollary 3.6", "upper"),
         hypotheses=_DRAWN_FAR,
@@ -405,7 +405,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     LowerBound(
         id="one_survives_lower",
-        statement="mu_i(0) ~ N(mu, I), |mu - mu*| huge: L >= c/t^(1 + eps) for every eps > 0, read "
+        statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L >= c/t^(1 + eps) for every eps > 0, read "
         "as eps = 1/10; by far_rate L t log t has a limit, so that eps = 0 would be false",
         source=_paper("Theorem 3.7", "lower"),
         hypotheses=_DRAWN_FAR,

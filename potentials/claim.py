@@ -158,6 +158,11 @@ class Hypothesis:
             NaN where a side is undefined; a text for a number that no double holds.
         """
         text = self.unmet or f"{to_text(self.lhs)} = {{value}}, not {self.relation} {{needed}}"
+        digits = 4
+        while isinstance(needed, float) and f"{value:.{digits}g}" == f"{needed:.{digits}g}":
+            if value == needed or digits == 17:
+                break
+            digits += 1
         if math.isnan(value) and " = {value}" in text:
             return f"{text.partition(' = {value}')[0]} is undefined"
         for name, number in (("{value}", value), ("{needed}", needed)):
@@ -166,7 +171,7 @@ class Hypothesis:
             elif math.isnan(number):
                 text = text.replace(f" = {name}", ", which is undefined").replace(name, "undefined")
             else:
-                text = text.replace(name, f"{number:.4g}")
+                text = text.replace(name, f"{number:.{digits}g}")
         return text
 
 

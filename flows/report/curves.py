@@ -250,7 +250,7 @@ def claim_panels(run: Run, claim: Claim) -> tuple[Panel, Panel]:
         slacks.append(Series(f"slack{mark}", _scattered(len(t), rows, gap[worst])))
     note = "" if sides else "This claim speaks of no time of this run."
     values = np.array([s.values for s in sides]).ravel()
-    values = values[np.isfinite(values)]
+    values = values[np.isfinite(values) & (values != 0)]  # what fell below doubles spoils no axis
     logarithmic = bool(len(values) and values.min() > 0 and values.max() > SPREAD * values.min())
     return (
         Panel("Both sides of the claim", "both sides", tuple(sides), logarithmic, note=note),

@@ -377,8 +377,8 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
     elif course.gap > ARRIVED:
         notes.append(
             f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
-            f" whose value differs from that of the law by {course.gap:.2g} of it; the run will"
-            f" have left by t = {arrives:.3g}"
+            f" whose value is off that of the law by {100 * course.gap:.2g}%; it will have left by"
+            f" t = {arrives:.3g}"
         )
     if course.leaves < math.inf:
         notes.append(

@@ -218,7 +218,7 @@ def _numerical(system: System, minimiser: Minimiser) -> LateTimeLaw:
     value = system.loss(where)
     # A loss of the size of a squared rounding is that of a minimiser at zero.
     limit = sp.S.Zero if value <= CRITICAL**2 * largest else sp.Float(value, 17)
-    notes = ("in doubles: the numbers of the point are no simple fractions",)
+    notes = ("computed in doubles, because the coordinates of the point are no simple fractions",)
     return LateTimeLaw((law,), limit=limit, kernel=kernel, notes=notes)
 
 
@@ -396,8 +396,9 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
         )
     elif course.gap > ARRIVED:
         notes.append(
-            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form, by"
-            f" {course.gap:.2g} in its value; it will have left by t = {arrives:.3g}"
+            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
+            f" whose value is off that of the law by {100 * course.gap:.2g}%; it will have left by"
+            f" t = {arrives:.3g}"
         )
     if course.leaves < math.inf:
         notes.append(

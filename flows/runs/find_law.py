@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.errors import InputError
-from flows.core.minimiser import Approach, Escape, Minimiser
+from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.system import System
 from flows.runs.late_law import SINCE, LateLaw
 from flows.runs.leading_flow import Course, follow
@@ -246,6 +246,9 @@ def _of_run(
                 f"the minimiser of a run of {system.name} is not read off; give it with at"
             )
         minimiser = approach.minimiser or system.minimiser(approach.where)
+    except Escapes as away:
+        found, gap = _running(run, _escaping(system, run.state_at(-1), away.gone))
+        return refused(f"{EARLY}: {gap}") if gap else found
     except NoLaw as reason:
         return refused(str(reason) if regime.begun else f"{EARLY}: {regime.reason}")
     found = _readable(_at(system, minimiser, confined, valleys, log_terms, arrives=True))
@@ -256,6 +259,8 @@ def _of_run(
         rate, measured = law.laws[0].rate or math.nan, -_rate(run, float(law.limit or 0))
         if abs(measured - rate) <= RATE * rate:
             return replace(found, since=end / 2)
+        if math.isnan(measured):
+            return refused("how the loss falls to its limit is not known from states in doubles")
         return refused(
             f"{EARLY}: the loss falls with the rate {measured:.4g}, in the end it will be"
             f" {rate:.4g}"
@@ -338,6 +343,21 @@ def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
     # log(time_unit t) ~ log t
     derived = _in_units(derived, Minimiser(where, None, time_unit=gone.time_unit))
     return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
+
+
+def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:
+    """Law of a run to infinity, of which its loss shows the power of time; or why it does not."""
+    if not found.laws:
+        return found, ""
+    one, end = found.laws[0], float(run.t[-1])
+    measured = -end * float(run.quantities["loss_dot"][-1] / run["loss"][-1])
+    # With a power of log t the local exponent is off by that power over log t.
+    expected = float(one.exponent or 0) + float(one.log_exponent or 0) / math.log(max(end, math.e))
+    said = f"the loss falls like t^-{measured:.4g}, by the law like t^-{expected:.4g}"
+    if not abs(measured - expected) <= VALLEY * expected:
+        return found, said
+    derived = replace(found.derived, chosen=0, laws=_seen(found.laws, 0))
+    return replace(found, derived=derived, notes=(*found.notes, f"at its end {said}")), ""
 
 
 def _rate(run: Trajectory, limit: float) -> float:

@@ -228,7 +228,8 @@ def power_law(
         f"constant of the direction with ell = {_text(attractor)}",
         assumptions=(
             f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
-            f"no other attractor: {others}{f' ({why})' if why else ''}; of many starts {attractor.share:.0%} lead here",
+            f"no other attractor: {others}{why and f' ({why})'};"
+            f" of many starts {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,

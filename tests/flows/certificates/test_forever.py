@@ -117,6 +117,7 @@ def test_what_has_no_tail_is_undecided_with_the_reason(start, reason):
 def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, made):
     monkeypatch.setattr(forever, "LAST", 1e5)
     monkeypatch.setattr(forever, "CONSTANT_ROOM", 1e-6)
+    monkeypatch.setattr(forever, "MOST", 0.0)
     reason = r"checker refuses .* the limit of t\^3 L .*: \[1\.63.* against \[?1\.63"
     with pytest.raises(Uncertified, match=reason):
         flows.certify(made.system, made.start, math.inf, digits=8)

@@ -9,7 +9,8 @@ import functools
 import heapq
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ import sympy as sp
 from flint import arb
 
 from flows.certificates.cover import UNKNOWN, Cover, Stretch
+from flows.certificates.later import Later, scaled
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
 from potentials.notation import symbol, total_derivative
 from symbolic.language.lower import NoBall
@@ -49,6 +51,12 @@ class Decision:
     boxes: int
     message: str
     constant: str = ""
+    #: Between these doubles is the tightest constant.
+    bounds: tuple[float, float] | None = None
+    #: Whether it is about all times, not only those of the finite certificate.
+    forever: bool = False
+    #: Whether no time is selected.
+    empty: bool = False
 
 
 def compared(left: Ball, relation: str, right: Ball, strict: bool = False) -> Proof:
@@ -65,14 +73,19 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
     names = {s.name for s in h.lhs.free_symbols | h.rhs.free_symbols}
     if all(name.endswith("_0") or name in cover.enclosure.constants for name in names):
         return _at_the_start(cover, h)
-    proofs = [
+    decisions = [
         decide(
             cover,
             Comparison(h.lhs, relation, h.rhs, sp.S.One, c.where, h.over),
             strict="=" not in h.relation,
-        ).proof
+        )
         for c in claim.comparisons
         if c.over in ("state", h.over)
+    ]
+    # With a proof for ever a window does not end with the pieces.
+    proofs = [
+        Proof.UNDECIDED if cover.later and d.proof is Proof.PROVED and not d.forever else d.proof
+        for d in decisions
     ]
     if Proof.REFUTED in proofs:
         return Proof.REFUTED
@@ -96,11 +109,84 @@ def decide(cover: Cover, c: Comparison, strict: bool = False) -> Decision:
         message = "balls do not decide an identity; popflow derive proves it"
         return Decision(Proof.UNDECIDED, 0, message)
     try:
-        return _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
+        found = _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
+        return found if cover.later is None else _for_ever(cover.later, c, strict, found)
     except KeyError as missing:
         return Decision(Proof.UNDECIDED, 0, f"{missing.args[0]}: not reached or not enclosed")
     except NoBall as refused:
         return Decision(Proof.UNDECIDED, 0, str(refused))
+
+
+def _for_ever(later: Later, c: Comparison, strict: bool, found: Decision) -> Decision:
+    """Go on with what is decided to the end of a finite certificate; else say what hinders."""
+    if found.proof is Proof.REFUTED or (found.proof is Proof.UNDECIDED and not found.empty):
+        return found
+    conditions, _ = _conditions(c.where)
+    sides, sign, extremes = scaled(c.lhs, c.rhs), 1 if c.relation == "<=" else -1, []
+    seen = found.boxes
+    for box in later.boxes:
+        inside = box.inside(conditions, c.over)
+        if all(x is False for x in inside):
+            continue
+        seen += 1
+        open_ = f"; open beyond t = {float(box.time.mid()):.6g}"
+        try:
+            values = box.at(sides, c.over)
+        except (*UNKNOWN, KeyError) as problem:
+            reason = f": {problem.args[0]}" if isinstance(problem, KeyError) else ""
+            return replace(found, boxes=seen, message=f"{found.message}{open_}{reason}")
+        for within, (left, right) in zip(inside, values, strict=True):
+            if within is False:
+                continue
+            if c.constant is None:
+                ratio = sign * left / right
+                if not ratio.is_finite():
+                    return replace(found, boxes=seen, message=f"{found.message}{open_}: no bound")
+                extremes.append((_down(ratio) if within else -math.inf, _up(ratio)))
+                continue
+            proof = compared(left, c.relation, c.constant * right, strict)
+            if within and proof is Proof.REFUTED:
+                message = f"fails at t = {float(box.time.mid()):.6g}"
+                return Decision(Proof.REFUTED, seen, message, forever=True)
+            if proof is not Proof.PROVED:
+                return replace(found, boxes=seen, message=f"{found.message}{open_}")
+    if found.empty and seen == found.boxes:
+        return found
+    if c.constant is not None:
+        message = "holds on every box, and at all later times"
+        return Decision(Proof.PROVED, seen, message, forever=True)
+    if extremes and sign == -1 and _vanishes(later, c):
+        message = (
+            f"no positive constant serves, as the ratio tends to zero; before, {found.message}"
+        )
+        return Decision(Proof.REFUTED, seen, message, forever=True)
+    return _extended(found, seen, sign, extremes)
+
+
+def _vanishes(later: Later, c: Comparison) -> bool:
+    """Whether ``lhs/rhs`` is proved to tend to zero."""
+    rows = later.limit.at(scaled(c.lhs, c.rhs), c.over)
+    return any(left == 0 and (right > 0 or right < 0) for left, right in rows)
+
+
+def _extended(
+    found: Decision, seen: int, sign: int, extremes: Sequence[tuple[float, float]]
+) -> Decision:
+    """Tightest constant of all times: that of the finite part, or a later one."""
+    if not extremes:
+        return replace(found, forever=True)
+    before = [] if found.bounds is None else [found.bounds]
+    known = [(low, high) if sign == 1 else (-high, -low) for low, high in before]
+    least, most = (max(x[k] for x in (*known, *extremes)) for k in (0, 1))
+    if not math.isfinite(least):
+        return replace(found, message=f"{found.message}; whether the claim goes on is open")
+    late = not known or most > known[0][1]
+    low, high = (least, most) if sign == 1 else (-most, -least)
+    text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
+    where = "attained later than the pieces" if late else found.message.split(", ")[-1]
+    best = "smallest" if sign == 1 else "largest"
+    message = f"{best} constant of all times in {text}, {where}"
+    return Decision(Proof.ENCLOSED, seen, message, text, (low, high), True)
 
 
 def _everywhere(cover: Cover, c: Comparison, strict: bool) -> Decision:
@@ -134,7 +220,7 @@ def _everywhere(cover: Cover, c: Comparison, strict: bool) -> Decision:
                 continue
             stack += place.halves()[::-1]
     if not met:
-        return Decision(Proof.UNDECIDED, seen, "the claim selects no time")
+        return Decision(Proof.UNDECIDED, seen, "the claim selects no time", empty=True)
     if still_open:
         before = "" if still_open[:2] == cover.start[:2] else ", proved before"
         return Decision(Proof.UNDECIDED, seen, f"open at t = {cover.time(still_open)}{before}")
@@ -166,7 +252,7 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
     for place in cover.stretches():
         look(place)
     if not heap:
-        return Decision(Proof.UNDECIDED, seen, "the claim selects no time")
+        return Decision(Proof.UNDECIDED, seen, "the claim selects no time", empty=True)
     for _ in range(SHARPENING):
         top, place = -heap[0][0], heap[0][2]
         if top - _down(least) <= SHARP * abs(top) or place.width < NARROWEST:
@@ -181,7 +267,7 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
     text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
     best = "smallest" if sign == 1 else "largest"
     message = f"{best} constant in {text}, attained near t = {cover.time(place)}"
-    return Decision(Proof.ENCLOSED, seen, message, text)
+    return Decision(Proof.ENCLOSED, seen, message, text, (low, high))
 
 
 def _inside(cover: Cover, place: Stretch, c: Comparison) -> list[bool | None]:

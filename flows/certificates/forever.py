@@ -22,13 +22,14 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Segment
 from flows.certificates.features.registry import enclosure
+from flows.certificates.later import followed
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.box import Frame, middle, norm
-from flows.certificates.tail.carry import Carry, carried
+from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
-from flows.certificates.tail.tail import Late, Limits, Open, Tail, check, prove, zero
+from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
@@ -142,18 +143,6 @@ def _continued(certificate: Certificate) -> Iterator[Infinity]:
             yield _concluded(certificate, 0.0, tuple(carry.steps), shape, tail)
             due = passed + LONGER * (passed - first)
     raise reason
-
-
-def followed(
-    certificate: Certificate, clock: float, steps: Any, tail: Tail
-) -> tuple[list[tuple[Late, Ball]], Late, Limits]:
-    """State and energy on each step, the state at the end of all, and what the tail says."""
-    late, passed = start.late(certificate, clock), []
-    for step in steps:
-        after, energy = carried(late, step, certificate.bits)
-        passed.append((late, energy))
-        late = after
-    return passed, late, check(late, tail)
 
 
 def _concluded(

@@ -328,7 +328,10 @@ def _tables(
 
 
 def _claims(found: Sequence[RigorousVerdict]) -> Any:
-    rows = [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found]
+    rows = [
+        (v.claim, f"{v.verdict} for all t" if v.forever else str(v.verdict), v.message, _counted(v))
+        for v in found
+    ]
     return output.table(("claim", "verdict", "", "hypotheses"), rows)
 
 

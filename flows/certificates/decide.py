@@ -8,18 +8,23 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from enum import StrEnum
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any
 
 import sympy as sp
 from flint import arb
 
 from flows.certificates.cover import UNKNOWN, Cover, Stretch
-from flows.certificates.later import Later, scaled
+from flows.certificates.decision import (
+    Decision,
+    Proof,
+    compared,
+    conditions,
+    down,
+    interval_end,
+    up,
+)
+from flows.certificates.ever import for_ever
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
 from potentials.notation import symbol, total_derivative
 from symbolic.language.lower import NoBall
@@ -32,39 +37,6 @@ BUDGET, NARROWEST = 4_000, 2.0**-40
 COARSE = 2.0**-3
 #: A tightest constant is enclosed to this relative width, if so many halvings achieve it.
 SHARP, SHARPENING = 1e-2, 1_000
-
-
-class Proof(StrEnum):
-    """What is proved of a statement along an enclosed trajectory."""
-
-    PROVED = "PROVED"
-    ENCLOSED = "ENCLOSED"
-    REFUTED = "REFUTED"
-    UNDECIDED = "UNDECIDED"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is proved of one comparison, after how many boxes."""
-
-    proof: Proof
-    boxes: int
-    message: str
-    constant: str = ""
-    #: Between these doubles is the tightest constant.
-    bounds: tuple[float, float] | None = None
-    #: Whether it is about all times, not only those of the finite certificate.
-    forever: bool = False
-    #: Whether no time is selected.
-    empty: bool = False
-
-
-def compared(left: Ball, relation: str, right: Ball, strict: bool = False) -> Proof:
-    """Decide ``left <= right`` or ``left >= right`` for all, or for no, points of two balls."""
-    gap = right - left if relation == "<=" else left - right
-    if gap > 0 or (gap >= 0 and not strict):
-        return Proof.PROVED
-    return Proof.REFUTED if gap < 0 or (gap <= 0 and strict) else Proof.UNDECIDED
 
 
 def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
@@ -110,83 +82,11 @@ def decide(cover: Cover, c: Comparison, strict: bool = False) -> Decision:
         return Decision(Proof.UNDECIDED, 0, message)
     try:
         found = _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
-        return found if cover.later is None else _for_ever(cover.later, c, strict, found)
+        return found if cover.later is None else for_ever(cover.later, c, strict, found)
     except KeyError as missing:
         return Decision(Proof.UNDECIDED, 0, f"{missing.args[0]}: not reached or not enclosed")
     except NoBall as refused:
         return Decision(Proof.UNDECIDED, 0, str(refused))
-
-
-def _for_ever(later: Later, c: Comparison, strict: bool, found: Decision) -> Decision:
-    """Go on with what is decided to the end of a finite certificate; else say what hinders."""
-    if found.proof is Proof.REFUTED or (found.proof is Proof.UNDECIDED and not found.empty):
-        return found
-    conditions, _ = _conditions(c.where)
-    sides, sign, extremes = scaled(c.lhs, c.rhs), 1 if c.relation == "<=" else -1, []
-    seen = found.boxes
-    for box in later.boxes:
-        inside = box.inside(conditions, c.over)
-        if all(x is False for x in inside):
-            continue
-        seen += 1
-        open_ = f"; open beyond t = {float(box.time.mid()):.6g}"
-        try:
-            values = box.at(sides, c.over)
-        except (*UNKNOWN, KeyError) as problem:
-            reason = f": {problem.args[0]}" if isinstance(problem, KeyError) else ""
-            return replace(found, boxes=seen, message=f"{found.message}{open_}{reason}")
-        for within, (left, right) in zip(inside, values, strict=True):
-            if within is False:
-                continue
-            if c.constant is None:
-                ratio = sign * left / right
-                if not ratio.is_finite():
-                    return replace(found, boxes=seen, message=f"{found.message}{open_}: no bound")
-                extremes.append((_down(ratio) if within else -math.inf, _up(ratio)))
-                continue
-            proof = compared(left, c.relation, c.constant * right, strict)
-            if within and proof is Proof.REFUTED:
-                message = f"fails at t = {float(box.time.mid()):.6g}"
-                return Decision(Proof.REFUTED, seen, message, forever=True)
-            if proof is not Proof.PROVED:
-                return replace(found, boxes=seen, message=f"{found.message}{open_}")
-    if found.empty and seen == found.boxes:
-        return found
-    if c.constant is not None:
-        message = "holds on every box, and at all later times"
-        return Decision(Proof.PROVED, seen, message, forever=True)
-    if extremes and sign == -1 and _vanishes(later, c):
-        message = (
-            f"no positive constant serves, as the ratio tends to zero; before, {found.message}"
-        )
-        return Decision(Proof.REFUTED, seen, message, forever=True)
-    return _extended(found, seen, sign, extremes)
-
-
-def _vanishes(later: Later, c: Comparison) -> bool:
-    """Whether ``lhs/rhs`` is proved to tend to zero."""
-    rows = later.limit.at(scaled(c.lhs, c.rhs), c.over)
-    return any(left == 0 and (right > 0 or right < 0) for left, right in rows)
-
-
-def _extended(
-    found: Decision, seen: int, sign: int, extremes: Sequence[tuple[float, float]]
-) -> Decision:
-    """Tightest constant of all times: that of the finite part, or a later one."""
-    if not extremes:
-        return replace(found, forever=True)
-    before = [] if found.bounds is None else [found.bounds]
-    known = [(low, high) if sign == 1 else (-high, -low) for low, high in before]
-    least, most = (max(x[k] for x in (*known, *extremes)) for k in (0, 1))
-    if not math.isfinite(least):
-        return replace(found, message=f"{found.message}; whether the claim goes on is open")
-    late = not known or most > known[0][1]
-    low, high = (least, most) if sign == 1 else (-most, -least)
-    text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
-    where = "attained later than the pieces" if late else found.message.split(", ")[-1]
-    best = "smallest" if sign == 1 else "largest"
-    message = f"{best} constant of all times in {text}, {where}"
-    return Decision(Proof.ENCLOSED, seen, message, text, (low, high), True)
 
 
 def _everywhere(cover: Cover, c: Comparison, strict: bool) -> Decision:
@@ -247,7 +147,7 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
                 top = top.max(bound)
             if within and direct and ratio.is_finite():
                 least = least.max((sign * ratio).lower())
-        heapq.heappush(heap, (-_up(top), next(number), place))
+        heapq.heappush(heap, (-up(top), next(number), place))
 
     for place in cover.stretches():
         look(place)
@@ -255,7 +155,7 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
         return Decision(Proof.UNDECIDED, seen, "the claim selects no time", empty=True)
     for _ in range(SHARPENING):
         top, place = -heap[0][0], heap[0][2]
-        if top - _down(least) <= SHARP * abs(top) or place.width < NARROWEST:
+        if top - down(least) <= SHARP * abs(top) or place.width < NARROWEST:
             break
         heapq.heappop(heap)
         for half in place.halves():
@@ -263,8 +163,8 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
     top, place = -heap[0][0], heap[0][2]
     if not arb(top).is_finite() or not least.is_finite():
         return Decision(Proof.UNDECIDED, seen, f"unbounded at t = {cover.time(place)}")
-    low, high = (_down(least), top) if sign == 1 else (-top, -_down(least))
-    text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
+    low, high = (down(least), top) if sign == 1 else (-top, -down(least))
+    text = f"[{interval_end(low, ROUND_FLOOR)}, {interval_end(high, ROUND_CEILING)}]"
     best = "smallest" if sign == 1 else "largest"
     message = f"{best} constant in {text}, attained near t = {cover.time(place)}"
     return Decision(Proof.ENCLOSED, seen, message, text, (low, high))
@@ -272,8 +172,8 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
 
 def _inside(cover: Cover, place: Stretch, c: Comparison) -> list[bool | None]:
     """Whether the conditions hold: surely, surely not, or None, at each index."""
-    conditions, strict = _conditions(c.where)
-    values = cover.values(place, conditions, c.over)
+    asked, strict = conditions(c.where)
+    values = cover.values(place, asked, c.over)
     if values is None:
         return [None] * cover.enclosure.count[c.over]
     found: list[bool | None] = []
@@ -285,15 +185,6 @@ def _inside(cover: Cover, place: Stretch, c: Comparison) -> list[bool | None]:
         fails = any(no for _, no in tests)
         found.append(False if fails else True if all(yes for yes, _ in tests) else None)
     return found
-
-
-@functools.cache
-def _conditions(where: tuple[sp.Expr, ...]) -> tuple[tuple[sp.Expr, ...], tuple[bool, ...]]:
-    """Conditions as ``x >= 0``, or as ``x > 0`` where one is written ``sign(x) - 1 >= 0``."""
-    inner = [condition + 1 for condition in where]
-    strict = tuple(isinstance(x, sp.sign) for x in inner)
-    plain = zip(where, inner, strict, strict=True)
-    return tuple(x.args[0] if s else condition for condition, x, s in plain), strict
 
 
 def _ratios(cover: Cover, place: Stretch, c: Comparison) -> tuple[list[Ball], bool]:
@@ -335,19 +226,3 @@ def _slopes(c: Comparison, marks: tuple[Mark, ...]) -> tuple[sp.Expr, ...] | Non
 
 
 _UNBOUNDED = (arb.nan(), arb.nan())
-
-
-def _up(x: Ball) -> float:
-    """Least double above a ball, or the next one."""
-    nearest = float(x.upper())
-    return nearest if arb(nearest) >= x else math.nextafter(nearest, math.inf)
-
-
-def _down(x: Ball) -> float:
-    """Largest double below a ball, or the one before."""
-    return -_up(-x)
-
-
-def _decimal(x: float, rounding: str) -> str:
-    """Six digits, rounded outwards."""
-    return f"{Context(prec=6, rounding=rounding).create_decimal(Decimal(x)):g}"

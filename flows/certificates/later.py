@@ -118,7 +118,9 @@ class LateBox(dict[str, Any]):
     def __init__(
         self, later: Later, late: Late, last: Ball, frame: Frame, c: Sequence[Ball], energy: Ball
     ) -> None:
-        super().__init__({**later.constants, "clock": later.clock, "s": late.s.union(last)})
+        super().__init__(
+            {**later.constants, "clock": later.clock, "s": late.s.union(last).nonnegative_part()}
+        )
         self.later = later
         self.time = 1 / late.s - later.clock
         flow, basis, v = late.flow, helmert(late.flow.n), later.teacher

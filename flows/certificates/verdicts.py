@@ -17,7 +17,8 @@ from typing import Any
 
 from flows.certificates.certificate import Certificate
 from flows.certificates.cover import Cover
-from flows.certificates.decide import Proof, decide, hypothesis
+from flows.certificates.decide import decide, hypothesis
+from flows.certificates.decision import Proof
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from potentials.claim import Claim

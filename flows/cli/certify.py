@@ -180,7 +180,7 @@ def _show(
     checked: Verification | None = None,
 ) -> int:
     """Print what a certificate says, and what was checked of it; return the exit code."""
-    from flows.certificates.decide import Proof
+    from flows.certificates.decision import Proof
     from flows.certificates.verdicts import refutes, verdicts
     from flows.core.arrays import plain
 

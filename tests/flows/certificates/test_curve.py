@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flint import arb
 
+import flows
 from flows.certificates.tail.box import Frame, middle, norm
 from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.curve import Curve, off, resting
@@ -132,6 +133,11 @@ def test_a_plateau_that_looks_like_the_limit_is_left(plateau):
         _, limits = prove(late, shape)
         # The start is typed with sixteen digits: so many are those of the limit.
         assert abs(limits.constant - arb(LIMIT)) < 1e-13
+        h = tail.Flow(np.array([[arb(1) / 3, arb(0)]] * 3), late.s).basis @ np.array(limits.g)
+        parts = [float(x) + 1 / 3 for x in h]
+    law = flows.late_time_law(flows.ReLUNeuron(n=3, d=2), at=[[x, 0.0] for x in parts])
+    chosen = law.laws[law.chosen or 0]
+    assert abs(chosen.constant - float(limits.constant.mid())) < 1e-12
 
 
 def test_the_checker_accepts_the_steps_on_which_neurons_change_places(plateau):

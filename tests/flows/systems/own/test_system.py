@@ -359,7 +359,7 @@ def test_a_rule_that_no_longer_serves_is_replaced_on_the_way():
     found, exact = (flows.integrate(s, [1.0], t_end=20.0, rtol=1e-8) for s in (averaged, closed))
     assert found.stats["pieces"] > 2
     # The fixed rule in balls is refined on the way too.
-    rules = [replace(averaged, arithmetic="auto")._nodes(np.array([x])) for x in (1.0, 40.0)]
+    rules = [replace(averaged, arithmetic="auto")._view.nodes(np.array([x])) for x in (1.0, 40.0)]
     assert rules[1].spacing < rules[0].spacing
     # A step of 1e-8, a hundredfold for what adds up.
     assert found.state == pytest.approx(exact.state, abs=1e-6)
@@ -599,3 +599,18 @@ def test_a_column_is_taken_where_a_column_is_meant():
     assert system.pack({"w": [[1.0], [2.0]]}).tolist() == [1.0, 2.0]
     with pytest.raises(InputError, match=r"block w must have shape \(2,\), got \(1, 2\)"):
         system.pack({"w": [[1.0, 2.0]]})
+
+
+def test_the_only_block_is_a_state_as_it_is_and_another_shape_is_refused():
+    w, v = sp.MatrixSymbol("w", 2, 3), sp.MatrixSymbol("v", 3, 1)
+    matrix = flows.OwnSystem("matrix", [w], sp.trace(w.T * w) / 2)
+    y = np.arange(6.0).reshape(2, 3)
+    assert matrix.loss(y) == matrix.loss(y.ravel()) == matrix.loss({"w": y}) == 27.5
+    vector = flows.OwnSystem("vector", [v], (v.T * v)[0, 0] / 2)
+    assert vector.loss([[1], [2], [3]]) == vector.loss([1, 2, 3]) == 7
+    assert (flows.integrate(matrix, y, t_end=1.0).start == y.ravel()).all()
+    with pytest.raises(InputError, match=r"or the block of shape \(2, 3\), got .* \(3, 2\)"):
+        matrix.loss(y.T)
+    both = flows.OwnSystem("both", [w, v], sp.trace(w.T * w) + (v.T * v)[0, 0])
+    with pytest.raises(InputError, match=r"9 real numbers, or arrays by block, got .* \(2, 3\)"):
+        both.loss(y)

@@ -26,6 +26,7 @@ from flint import arb
 from flows.certificates.boxes import Enclosure, lowered
 from flows.certificates.certificate import Certificate
 from flows.certificates.tail import start
+from flows.certificates.tail.all_times import HALVES
 from flows.certificates.tail.box import UNIT, Frame, around, norm
 from flows.certificates.tail.carry import carried
 from flows.certificates.tail.curve import Curve
@@ -38,8 +39,6 @@ from potentials.potential import Over
 
 Ball = Any  # flint.arb
 
-#: Parts of the tail, each ending where ``s`` is half of where it began.
-HALVES = 40
 #: Powers of the clock in what falls; what is not named here and is known does not.
 POWERS = {
     "loss": 3,

@@ -68,7 +68,7 @@ STORY = Story(
     ),
     found=(
         "With weak balancing a real start with a negative determinant converges too (Run 3): the"
-        " probability one half of the theorem takes a much larger than sigma_1, the largest"
+        " theorem's probability one half needs a strength a much larger than sigma_1, the largest"
         " singular value of the target.",
         "Theorem 34, by which the skew error never grows, fails for layers that are not balanced,"
         " and Theorem 5, by which the main term grows, needs |W| <= sigma_1: each has a"
@@ -82,9 +82,9 @@ PORTRAITS: dict[str, Callable[[], Figure]] = {
     " negative determinant keeps one singular value near zero.": fields_figure,
     "The same for depths N = 2, 3 and 4 side by side: equal and unequal singular values of the"
     " target, for each a start with positive and one with negative determinant.": depths_figure,
-    "Fraction of real starts that converges, with 99% intervals, against the regularisation: one"
-    " half takes a much larger than sigma_1; below, starts with negative determinant converge"
-    " too.": strengths_figure,
+    "Fraction of real starts that converges, with 99% intervals, against the strength a: one half"
+    " needs a strength much larger than sigma_1; with a smaller one, starts with negative"
+    " determinant converge too.": strengths_figure,
 }
 
 

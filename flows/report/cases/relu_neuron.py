@@ -76,7 +76,7 @@ STORY = Story(
 PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
     " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
-    " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
+    " (solid, dashed) from equal large marks to small dots; all ends lie on the teacher's"
     " line.": phase_portrait
 }
 

@@ -47,6 +47,8 @@ SAME = 1e-10
 # Steps of Newton's method, and a gradient relative to the curvature after which the next one is
 # the last.
 NEWTON, ENOUGH = 8, 1e-9
+# What is left of a unit vector that is no combination of others is larger in doubles.
+FAR = 1e-3
 # Part of the curvature at a minimum that is left at the end of its reach.
 LEFT = 1 / 16
 
@@ -94,11 +96,14 @@ def all_found(
         reached = [form.subs({**axis, z[0]: s}) / metric[0, 0] ** (degree / 2) for s in ends]
         exactly = all(any(vanishes(end - v) for v in values) for end in reached)
         return Evidence.PROVED if exactly else Evidence.SAMPLED
+    symbols = (form.free_symbols | metric.free_symbols) - set(z)
+    # No more entries are pinned than the orbits have dimensions.
+    if symbols or n - _orbit(rotations, n) > LARGEST + 1:
+        return Evidence.SAMPLED
     pins = pinned(rotations, n)
     free = [j for j in range(n) if j not in pins]
     terms = Terms.of(form, z)
-    symbols = (form.free_symbols | metric.free_symbols) - set(z)
-    if symbols or len(free) > LARGEST + 1:
+    if len(free) > LARGEST + 1:
         return Evidence.SAMPLED
 
     def covered() -> bool:
@@ -153,13 +158,21 @@ def all_on_cone(
     return Evidence.PROVED
 
 
+def _orbit(rotations: Sequence[sp.ImmutableMatrix], n: int) -> int:
+    """Dimension of the orbits of most vectors."""
+    if not rotations:
+        return 0
+    z = np.random.default_rng(0).normal(size=n)
+    return int(np.linalg.matrix_rank(np.stack([np.array(x, dtype=float) @ z for x in rotations])))
+
+
 def pinned(rotations: Sequence[sp.ImmutableMatrix], n: int) -> tuple[int, ...]:
     """Entries that, one after the other, rotations take to zero from anywhere."""
     left = [sp.Matrix(x) for x in rotations]
     pins: list[int] = []
+    numbers = [np.array(x, dtype=float) for x in left]
     for j in reversed(range(n)):
-        axis = sp.Matrix([int(i == j) for i in range(n)]).T
-        if not any(_turns_to_zero(x, axis) for x in left):
+        if not any(_turns_to_zero(x, y, j) for x, y in zip(left, numbers, strict=True)):
             continue
         pins.append(j)
         # Go on with the rotations that keep it zero.
@@ -170,12 +183,17 @@ def pinned(rotations: Sequence[sp.ImmutableMatrix], n: int) -> tuple[int, ...]:
             sum((w * x for w, x in zip(list(weights[:, c]), left, strict=True)), sp.zeros(n, n))
             for c in range(weights.cols)
         ]
+        numbers = [np.array(x, dtype=float) for x in left]
     return tuple(pins)
 
 
-def _turns_to_zero(x: sp.MatrixBase, axis: sp.MatrixBase) -> bool:
+def _turns_to_zero(x: sp.MatrixBase, numbers: Vector, j: int) -> bool:
     """Whether the mean of an entry over the orbits of a rotation is zero."""
-    return rank(sp.Matrix.vstack(x, axis)) == rank(x)
+    axis = np.eye(x.cols)[j]
+    off = numbers.T @ np.linalg.lstsq(numbers.T, axis, rcond=None)[0] - axis
+    # Doubles choose what is proved.
+    unit = sp.Matrix([[int(k == j) for k in range(x.cols)]])
+    return bool(np.abs(off).max() < FAR) and rank(sp.Matrix.vstack(x, unit)) == rank(x)
 
 
 def _covered(form: Curvature, values: Sequence[Any]) -> bool:

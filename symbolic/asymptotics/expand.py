@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.series import Lacks, Series, SeriesRing
+from symbolic.asymptotics.series import ONCE, Lacks, Series, SeriesRing, fits
 from symbolic.language.primitives import definition
 
 __all__ = ["expand"]
@@ -83,39 +83,63 @@ def expand(
 
 
 class _Walk:
-    """Series of an expression, each part once."""
+    """Series of an expression, each part once and only to the order in which it is felt."""
 
     def __init__(self, ring: SeriesRing, known: Mapping[sp.Symbol, Series]) -> None:
         self.ring = ring
-        self.found: dict[Any, Series] = dict(known)
+        every = {e: (ring.order, a) for e, a in known.items()}
+        self.found: dict[Any, tuple[Fraction, Series]] = every
+        self.lowest: dict[Any, Fraction] = {
+            e: min((w % ONCE for w in a), default=ring.order + 1) for e, a in known.items()
+        }
 
-    def __call__(self, e: sp.Expr) -> Series:
-        if e not in self.found:
-            self.found[e] = self._series(e)
-        return self.found[e]
+    def __call__(self, e: sp.Expr, order: Fraction | None = None) -> Series:
+        # A constant part is always looked at: it says whether a function is analytic there.
+        order = self.ring.order if order is None else max(order, Fraction(0))
+        if e not in self.found or self.found[e][0] < order:
+            parts = self._series(e, order)
+            self.found[e] = order, {w: p for w, p in parts.items() if fits(w, order)}
+        return self.found[e][1]
 
-    def _series(self, e: sp.Expr) -> Series:
+    def _least(self, e: sp.Expr) -> Fraction:
+        """Weight below which an expression has no part."""
+        if e not in self.lowest:
+            least = Fraction(0)
+            if e.is_Add:
+                least = min(map(self._least, e.args))
+            elif e.is_Mul:
+                least = sum(map(self._least, e.args), least)
+            elif e.is_Pow and e.exp.is_Integer and e.exp > 0:
+                least = int(e.exp) * self._least(e.base)
+            self.lowest[e] = least
+        return self.lowest[e]
+
+    def _series(self, e: sp.Expr, order: Fraction) -> Series:
         ring = self.ring
         if e.is_number or (e.is_Symbol and e not in self.found):
             if e.has(sp.zoo, sp.oo, sp.nan, -sp.oo):
                 raise NoLaw("the loss is not finite at the minimiser")
             return ring.number(e)
         if e.is_Add:
-            return ring.add([self(a) for a in e.args])
+            return ring.add([self(a, order) for a in e.args])
         if e.is_Mul:
-            found = self(e.args[0])
-            for a in e.args[1:]:
-                found = ring.times(found, self(a))
+            found, so_far = ring.number(sp.S.One), order - self._least(e)
+            for a in e.args:
+                factor = self(a, order - self._least(e) + self._least(a))
+                so_far += self._least(a)
+                found = ring.times(found, factor, so_far)
             return found
         if e.is_Pow and e.exp.is_Integer:
             if e.exp > 0:
-                return ring.power(self(e.base), int(e.exp))
-            return ring.power(self._inverse(self(e.base)), -int(e.exp))
+                least, k = self._least(e.base), int(e.exp)
+                return ring.power(self(e.base, order - (k - 1) * least), k, order)
+            return ring.power(ring.inverse(self(e.base, order), order), -int(e.exp), order)
+        # What a kink or a root needs of its argument is known by its leading part only.
         if e.is_Pow and e.exp.is_Rational:
             exponent = Fraction(int(e.exp.p), int(e.exp.q))
             return ring.root(self(e.base), exponent, bool(e.base.is_nonnegative))
         if e.is_Pow and not (e.base.is_number and e.base == sp.E):
-            return self(sp.exp(e.exp * sp.log(e.base), evaluate=False))
+            return self(sp.exp(e.exp * sp.log(e.base), evaluate=False), order)
         if isinstance(e, sp.Abs):
             inner = self(e.args[0])
             return ring.times(ring.sign(inner), inner) if ring.reduced(inner) else {}
@@ -126,20 +150,17 @@ class _Walk:
             way = 1 if isinstance(e, sp.Max) else -1
             return self((a + b + way * sp.Abs(a - b)) / 2)
         if isinstance(e, sp.Function | sp.exp) and len(e.args) == 1:
-            return self._function(e.func, self(e.args[0]))
+            return self._function(e.func, self(e.args[0], order), order)
         raise NoLaw(f"no series of {e.func.__name__} is known")
 
-    def _inverse(self, a: Series) -> Series:
+    def _function(self, function: Any, a: Series, order: Fraction) -> Series:
         constant, rest = self.ring.split(a)
-        if constant == 0:
-            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
-        small = self.ring.scaled(rest, 1 / constant)
-        series = self.ring.compose(lambda k: sp.Integer((-1) ** k), small)
-        return self.ring.scaled(series, 1 / constant)
-
-    def _function(self, function: Any, a: Series) -> Series:
-        constant, rest = self.ring.split(a)
-        return self.ring.compose(lambda k: _coefficient(function, constant, k), rest)
+        if function in (sp.exp, sp.log):
+            value = _coefficient(function, constant, 0)
+            if function is sp.exp:
+                return self.ring.exponential(value, rest, order)
+            return self.ring.logarithm(value, constant, rest, order)
+        return self.ring.compose(lambda k: _coefficient(function, constant, k), rest, order)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ family: with the term ``b q r^4`` of the loss, ``q = b r^2/(8 ell)`` from the li
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 
@@ -23,6 +24,7 @@ from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
 from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.series import ONCE
 
 __all__ = ["log_term"]
 
@@ -60,9 +62,11 @@ def log_term(
     s = tuple(sp.Symbol(f"s{k + 1}", real=True) for k in range(parts.fast.cols))
     w = tuple(sp.Symbol(f"w{k + 1}", real=True) for k in range(across.cols))
     q = tuple(sp.Symbol(f"q{k + 1}", real=True) for k in range(tangent.cols))
-    directions = [(r, 1, list(parts.slow * e))]
+    directions: list[tuple[sp.Symbol, Any, list[sp.Expr]]] = [(r, 1, list(parts.slow * e))]
     if p == 4:
-        directions += [(v, 2, list(parts.slow * across[:, k])) for k, v in enumerate(w)]
+        # The form of degree 4 is known: of what moves across, only the push is looked at.
+        aside = [list(parts.slow * across[:, k]) for k in range(across.cols)]
+        directions += [(v, ONCE + 2, vector) for v, vector in zip(w, aside, strict=True)]
         directions += [(v, 2, list(tangent[:, k])) for k, v in enumerate(q)]
     directions += [(v, 2, list(parts.fast[:, k])) for k, v in enumerate(s)]
     order = 2 * p - 2
@@ -87,7 +91,7 @@ def log_term(
     kappa = (2 * p - 2) * m / (p * ell)
     if p == 4:
         b = sp.Matrix([found.pop((r, r, r, r, v), sp.S.Zero) for v in q])
-        if any(len(key) != 4 or not set(key[2:]) <= set(w) for key in found):
+        if found:
             return None  # a form of degree 5 pushes, or the leading form's degree varies
         if q:
             kappa += (b.T * (tangent.T * tangent).inv() * b)[0, 0] * square / (8 * ell**2)

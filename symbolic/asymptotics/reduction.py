@@ -10,7 +10,7 @@ part `A` and the rest `R`, adds one power of ``eps``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Any
 
 import sympy as sp
 from sympy.polys.rings import PolyElement
@@ -24,8 +24,8 @@ __all__ = ["HIGHEST", "Reduced", "reduce", "slaved_series", "substituted"]
 
 #: Leading forms of a higher degree are not looked for.
 HIGHEST = 12
-# SymPy looks for common factors of forms of so many terms; that takes seconds for thousands.
-MANY = 1000
+# SymPy looks for common factors of forms of so many terms, which a person may read.
+MANY = 60
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,8 @@ def _factored(ring: SeriesRing, form: PolyElement) -> sp.Expr:
     if len(form) <= MANY:
         return sp.factor_terms(ring.expression(form))
     content, primitive = form.primitive()
+    if content == ring.domain.one:
+        return ring.expression(form)
     return sp.Mul(ring.domain.to_sympy(content), ring.expression(primitive), evaluate=False)
 
 
@@ -152,15 +154,16 @@ def slaved_series(
 
 
 def _without_linear(ring: SeriesRing, slope: Series, first: int, count: int) -> Series:
-    out: Series = {}
-    for w, part in slope.items():
-        kept = ring.ring.zero
-        for monomial, c in part.terms():
-            if sum(monomial) != 1 or sum(monomial[first : first + count]) != 1:
-                kept += ring.ring({monomial: c})
-        if kept:
-            out[w] = kept
-    return out
+    """Series without the terms that are one of `count` variables alone."""
+
+    def kept(monomial: tuple[int, ...]) -> bool:
+        return sum(monomial) != 1 or sum(monomial[first : first + count]) != 1
+
+    rest = {
+        w: ring.gathered((m, c) for m, c in part.iterterms() if kept(m))
+        for w, part in slope.items()
+    }
+    return {w: part for w, part in rest.items() if part}
 
 
 def substituted(
@@ -170,18 +173,16 @@ def substituted(
     if not s:
         return series
     first = ring.variables.index(s[0])
-    places = range(first, first + len(s))
-    groups: dict[tuple[int, ...], PolyElement] = {}
+    groups: dict[tuple[int, ...], dict[tuple[int, ...], Any]] = {}
     for part in series.values():
-        for monomial, c in part.terms():
-            powers = tuple(monomial[k] for k in places)
-            rest = tuple(0 if k in places else e for k, e in enumerate(monomial))
-            term = ring.ring({rest: c})
-            groups[powers] = groups[powers] + term if powers in groups else term
+        for monomial, c in part.iterterms():
+            powers = monomial[first : first + len(s)]
+            rest = (*monomial[:first], *[0] * len(s), *monomial[first + len(s) :])
+            groups.setdefault(powers, {})[rest] = c
     known: dict[tuple[int, int], Series] = {}
     total = []
-    for powers, polynomial in groups.items():
-        product = _by_weight(ring, polynomial)
+    for powers, terms in groups.items():
+        product = ring.parts(ring.ring.from_dict(terms))
         for k, e in enumerate(powers):
             if e:
                 if (k, e) not in known:
@@ -189,11 +190,3 @@ def substituted(
                 product = ring.times(product, known[k, e])
         total.append(product)
     return ring.add(total)
-
-
-def _by_weight(ring: SeriesRing, polynomial: PolyElement) -> Series:
-    found: dict[Fraction, PolyElement] = {}
-    for monomial, c in polynomial.terms():
-        w, term = ring.weight(monomial), ring.ring({monomial: c})
-        found[w] = found[w] + term if w in found else term
-    return found

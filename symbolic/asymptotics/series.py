@@ -9,9 +9,11 @@ loss with kinks of degree above two, such as ``|x|^3``, has a series too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 import sympy as sp
@@ -22,7 +24,10 @@ from sympy.polys.rings import PolyElement, PolyRing
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.asymptotics.squares import sum_of_squares
 
-__all__ = ["Atom", "Lacks", "Series", "SeriesRing"]
+__all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits"]
+
+#: Added to the weight of variables of which no products are kept.
+ONCE = Fraction(1000)
 
 # What rounding leaves of a zero where coefficients are decimals of sixty digits: 1e-45, in bits,
 # which are there without a comparison of such numbers.
@@ -56,7 +61,8 @@ class SeriesRing:
     weights : mapping of Symbol to number
         The variables. Weight 0 is for Gaussian numbers, which are averaged out later.
     order : number
-        Parts of a larger weight are dropped.
+        Parts of a larger weight are dropped; for variables with `ONCE` added to their weight,
+        without it, and products of two of them are.
     constants : sequence of Expr
         Numbers and parameters that coefficients are made of.
     spare : int
@@ -99,13 +105,23 @@ class SeriesRing:
 
     def known(self, polynomial: PolyElement) -> Series:
         """Parts of a polynomial in the variables, by weight."""
-        found: Series = {}
-        for monomial, c in polynomial.terms():
-            w = self.weight(monomial)
-            if w <= self.order:
-                term = self.ring({monomial: c})
-                found[w] = found[w] + term if w in found else term
-        return self._nonzero(found)
+        return self._nonzero(
+            {w: p for w, p in self.parts(polynomial).items() if fits(w, self.order)}
+        )
+
+    def parts(self, polynomial: PolyElement) -> Series:
+        """Parts of a polynomial by weight, of any weight."""
+        found: dict[Fraction, dict[Any, Any]] = {}
+        for monomial, c in polynomial.iterterms():
+            found.setdefault(self.weight(monomial), {})[monomial] = c
+        return {w: self.ring.from_dict(terms) for w, terms in found.items()}
+
+    def gathered(self, terms: Iterable[tuple[Any, Any]]) -> PolyElement:
+        """Sum of monomials, which may repeat, with coefficients."""
+        found: dict[Any, Any] = {}
+        for monomial, c in terms:
+            found[monomial] = found[monomial] + c if monomial in found else c
+        return self.ring.from_dict(found)
 
     def weight(self, monomial: Sequence[int]) -> Fraction:
         """Weight of a monomial."""
@@ -121,12 +137,13 @@ class SeriesRing:
                 total[w] = total[w] + p if w in total else p
         return self._nonzero(total)
 
-    def times(self, a: Series, b: Series) -> Series:
-        """Truncated product."""
+    def times(self, a: Series, b: Series, order: Fraction | None = None) -> Series:
+        """Product, truncated at the order of the ring or a lower one."""
+        order = self.order if order is None else order
         total: Series = {}
         for w, p in a.items():
             for v, q in b.items():
-                if w + v <= self.order:
+                if fits(w + v, order):
                     total[w + v] = total[w + v] + p * q if w + v in total else p * q
         return self._nonzero(total)
 
@@ -134,24 +151,77 @@ class SeriesRing:
         """Product with a number."""
         return self.times(self.number(c), a)
 
-    def power(self, a: Series, k: int) -> Series:
+    def power(self, a: Series, k: int, order: Fraction | None = None) -> Series:
         """Power with a natural exponent."""
         found = self.number(sp.S.One)
         while k:
             if k & 1:
-                found = self.times(found, a)
+                found = self.times(found, a, order)
             k >>= 1
             if k:
-                a = self.times(a, a)
+                a = self.times(a, a, order)
         return found
 
-    def compose(self, coefficient: Callable[[int], sp.Expr], small: Series) -> Series:
+    def compose(
+        self,
+        coefficient: Callable[[int], sp.Expr],
+        small: Series,
+        order: Fraction | None = None,
+    ) -> Series:
         """Sum of ``coefficient(k) small^k`` for a series without constant part."""
+        order = self.order if order is None else order
         found, power = self.number(coefficient(0)), self.number(sp.S.One)
-        for k in range(1, int(self.order / min(small, default=self.order + 1)) + 1):
-            power = self.times(power, small)
+        lowest = min((w % ONCE for w in small), default=order + 1)
+        for k in range(1, int(order / lowest) + 1):
+            power = self.times(power, small, order)
             found = self.add([found, self.scaled(power, coefficient(k))])
         return found
+
+    # With D, which multiplies each part by its weight, D exp(u) = exp(u) D u: a part follows from
+    # the lower ones.
+
+    def inverse(self, a: Series, order: Fraction) -> Series:
+        """Inverse of a series."""
+        constant, rest = self.split(a)
+        if constant == 0:
+            raise NoLaw("the loss is not analytic at the minimiser: it divides by what vanishes")
+        found = self.number(1 / constant)
+        less = self.scaled(rest, -1 / constant)
+        for w in _reached(less, order):
+            self._put(found, w, [(p, found[w - v]) for v, p in less.items() if w - v in found])
+        return found
+
+    def exponential(self, value: sp.Expr, small: Series, order: Fraction) -> Series:
+        """``value exp(small)`` for a series without constant part."""
+        found = self.number(value)
+        for w in _reached(small, order):
+            parts = [
+                (p.mul_ground(self._ratio(v, w)), found[w - v])
+                for v, p in small.items()
+                if w - v in found
+            ]
+            self._put(found, w, parts)
+        return found
+
+    def logarithm(self, value: sp.Expr, constant: sp.Expr, rest: Series, order: Fraction) -> Series:
+        """``value + log(1 + rest/constant)`` for a series without constant part."""
+        small, found = self.scaled(rest, 1 / constant), self.number(value)
+        for w in _reached(small, order):
+            parts = [
+                (p, found[w - v].mul_ground(self._ratio(v - w, w)))
+                for v, p in small.items()
+                if v < w and w - v in found
+            ]
+            self._put(found, w, [(small.get(w, self.ring.zero), self.ring.one), *parts])
+        return found
+
+    def _put(self, found: Series, w: Fraction, parts: Sequence[tuple[Any, Any]]) -> None:
+        """Add the part of one weight, a sum of products, if it is not zero."""
+        part = sum((p * q for p, q in parts), self.ring.zero)
+        found.update(self._nonzero({w: part}))
+
+    def _ratio(self, v: Fraction, w: Fraction) -> Any:
+        return self.domain.from_sympy(_rational(v) / _rational(w))
 
     def split(self, a: Series) -> tuple[sp.Expr, Series]:
         """Constant, as an expression, and the rest."""
@@ -180,7 +250,7 @@ class SeriesRing:
     def root(self, a: Series, exponent: Fraction, nonnegative: bool) -> Series:
         """Power with a fractional exponent."""
         constant, rest = self.split(a)
-        q = sp.Rational(exponent.numerator, exponent.denominator)
+        q = _rational(exponent)
         if constant != 0:
             _positive(constant)
             ratio = self.scaled(rest, 1 / constant)
@@ -198,11 +268,11 @@ class SeriesRing:
         found = self._monomial_root(rest[m], part) or self._atom(rest[m], part, m * part)
         found = self.times(found, self.power({m: rest[m]}, int(whole)))
         higher = {w: p for w, p in rest.items() if w > m}
-        if not higher or min(found) + min(higher) - m > self.order:
+        if not any(fits(min(found) + w - m, self.order) for w in higher):
             return found
         small: Series = {}
         for w, p in higher.items():
-            if w - m <= self.order:
+            if fits(w - m, self.order):
                 quotient, remainder = self._divided(p, rest[m])
                 inverse = self._atom(rest[m], Fraction(-1), -m) if remainder else {}
                 small[w - m] = p * inverse[-m] if remainder else quotient
@@ -225,7 +295,7 @@ class SeriesRing:
             return None
         c, powers = one
         _positive(c)
-        found = self.number(c ** sp.Rational(power.numerator, power.denominator))
+        found = self.number(c ** _rational(power))
         term = self.ring({tuple(int(e * power) for e in powers): self.domain.one})
         return self.times(found, self.known(term))
 
@@ -253,14 +323,16 @@ class SeriesRing:
             degree, value = relation
             powers = {0: self.ring.one}
             while any(m[first + k] >= degree for m in p.itermonoms()):
-                total = self.ring.zero
-                for monomial, c in p.terms():
+                groups: dict[int, dict[Any, Any]] = {}
+                for monomial, c in p.iterterms():
                     times, left = divmod(monomial[first + k], degree)
+                    rest = (*monomial[: first + k], left, *monomial[first + k + 1 :])
+                    groups.setdefault(times, {})[rest] = c
+                p = self.ring.zero
+                for times, terms in groups.items():
                     if times not in powers:
                         powers[times] = value**times
-                    rest = (*monomial[: first + k], left, *monomial[first + k + 1 :])
-                    total += self.ring({rest: c}) * powers[times]
-                p = total
+                    p += self.ring.from_dict(terms) * powers[times]
         return p
 
     def _relation(self, atom: Atom) -> tuple[int, PolyElement] | None:
@@ -320,15 +392,16 @@ class SeriesRing:
         places = [self.variables.index(s) for s in x]
         found: Series = {}
         for w, p in a.items():
-            total = self.ring.zero
-            for monomial, c in p.terms():
-                moment = 1
+            terms = []
+            for monomial, c in p.iterterms():
+                powers = [monomial[k] for k in places]
+                if any(e % 2 for e in powers):
+                    continue
+                rest = list(monomial)
                 for k in places:
-                    moment *= 0 if monomial[k] % 2 else int(sp.factorial2(monomial[k] - 1))
-                if moment:
-                    rest = tuple(0 if k in places else e for k, e in enumerate(monomial))
-                    total += self.ring({rest: c * moment})
-            found[w] = total
+                    rest[k] = 0
+                terms.append((tuple(rest), c * prod(_moment(e) for e in powers if e)))
+            found[w] = self.gathered(terms)
         return self._nonzero(found)
 
     def expression(self, p: PolyElement) -> sp.Expr:
@@ -337,18 +410,22 @@ class SeriesRing:
         An expanded sum of squares would cancel where it is small.
         """
         first = len(self.variables)
-        groups: dict[tuple[int, ...], PolyElement] = {}
-        for monomial, c in p.terms():
+        groups: dict[tuple[int, ...], dict[Any, Any]] = {}
+        for monomial, c in p.iterterms():
             plain = (*monomial[:first], *[0] * (len(monomial) - first))
-            term, key = self.ring({plain: c}), tuple(monomial[first:])
-            groups[key] = groups[key] + term if key in groups else term
-        return sp.Add(*(self._group(key, groups[key]) for key in sorted(groups, reverse=True)))
+            groups.setdefault(tuple(monomial[first:]), {})[plain] = c
+        return sp.Add(
+            *(
+                self._group(key, self.ring.from_dict(groups[key]))
+                for key in sorted(groups, reverse=True)
+            )
+        )
 
     def _group(self, powers: Sequence[int], polynomial: PolyElement) -> sp.Expr:
         """Polynomial times powers of atoms; whole powers of a radicand go back under its root."""
         factors = []
         for atom, e in zip(self.atoms, powers, strict=False):
-            q = sp.Rational(atom.power.numerator, atom.power.denominator)
+            q = _rational(atom.power)
             if not e:
                 continue
             form = sum_of_squares(self.expression(atom.form), self.variables)
@@ -362,6 +439,31 @@ class SeriesRing:
             for m, c in sorted(polynomial.terms(), key=lambda term: term[0], reverse=True)
         ]
         return sp.Mul(sp.Add(*terms), *factors)
+
+
+@functools.cache
+def _moment(power: int) -> int:
+    """Moment of a standard normal number, of an even power."""
+    return int(sp.factorial2(power - 1))
+
+
+def fits(w: Fraction, order: Fraction) -> bool:
+    """Whether a part of this weight is kept."""
+    return w <= order or (w >= ONCE and w - ONCE <= order)
+
+
+def _reached(a: Series, order: Fraction) -> list[Fraction]:
+    """Sums of one or more of a series' weights, up to an order."""
+    found: set[Fraction] = set()
+    new = {w for w in a if fits(w, order)}
+    while new:
+        found |= new
+        new = {w + v for w in new for v in a if fits(w + v, order)} - found
+    return sorted(found)
+
+
+def _rational(w: Fraction) -> sp.Rational:
+    return sp.Rational(w.numerator, w.denominator)
 
 
 def _sign(constant: sp.Expr) -> sp.Expr:

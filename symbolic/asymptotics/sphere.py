@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from symbolic.asymptotics.powers import Powers
 from symbolic.asymptotics.signs import Signed
-from symbolic.asymptotics.terms import Terms, tensor
+from symbolic.asymptotics.terms import Terms, seconds
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient, tangent
 
@@ -65,9 +65,9 @@ class Form:
         self.metric = np.array(metric, dtype=float)
         self.cone = [np.array(q, dtype=float) for q in cone]
         terms = Terms.of(form, z)
-        self._tensor = None if terms is None else tensor(terms, round(self.degree))
-        self._powers = Powers.of(form, z) if self._tensor is None else None
-        if self._tensor is None and self._powers is None:
+        self._seconds = None if terms is None else seconds(terms, round(self.degree))
+        self._powers = Powers.of(form, z) if self._seconds is None else None
+        if self._seconds is None and self._powers is None:
             self._compile(form, tuple(z))
 
     def _compile(self, form: sp.Expr, z: tuple[sp.Symbol, ...]) -> None:
@@ -81,9 +81,9 @@ class Form:
 
     def value(self, z: Vector) -> tuple[float, Vector]:
         """Value and gradient."""
-        if self._tensor is not None:
-            slope = self._contracted(z, 1)
-            return float(slope @ z), self.degree * slope
+        if self._seconds is not None:
+            slope = self._seconds.at(z) @ z / (self.degree - 1)
+            return float(slope @ z) / self.degree, slope
         if self._powers is not None:
             return self._powers.evaluated(z)[:2]
         with np.errstate(all="ignore"):
@@ -97,21 +97,14 @@ class Form:
 
     def hessian(self, z: Vector) -> Vector:
         """Hessian."""
-        if self._tensor is not None:
-            return self.degree * (self.degree - 1) * self._contracted(z, 2)
+        if self._seconds is not None:
+            return self._seconds.at(z)
         if self._powers is not None:
             return self._powers.evaluated(z)[2]
         n = self.size
         with np.errstate(all="ignore"):
             rows = self._second(*z, *self._signs(*z), *np.eye(n))[1:]
         return np.stack([np.broadcast_to(r, (n,)) for r in rows], axis=-1)
-
-    def _contracted(self, z: Vector, left: int) -> Vector:
-        """Tensor of the coefficients times `z`, with so many axes left."""
-        found = np.asarray(self._tensor)
-        while found.ndim > left:
-            found = found @ z
-        return found
 
     def normalised(self, z: Vector) -> Vector:
         """Point of the sphere."""

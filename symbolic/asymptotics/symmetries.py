@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sympy.polys.polyerrors import CoercionFailed
 from sympy.polys.rings import PolyElement, PolyRing
 
 from symbolic.asymptotics.signs import Signed
+from symbolic.asymptotics.terms import collected
 from symbolic.language.lower import lower
 from symbolic.language.program import gradient
 
@@ -41,6 +43,8 @@ DENOMINATOR = 60
 # Null vectors of equations in doubles: an eigenvalue per equation, whose rows have length one; and
 # what rounding makes of a fraction.
 NULL, ROUNDING = 1e-13, 1e-6
+# Decimals that tell fractions apart: rounding hides in the others, so that zeros are alike.
+ROUNDED = 12
 SEED = 20
 
 # Coefficients and entries up to this: sums of a million of their products are whole in 64 bits.
@@ -162,10 +166,16 @@ def _simple(basis: NDArray[np.float64]) -> list[list[sp.Rational]]:
     echelon = basis @ np.linalg.inv(basis[chosen])
     found = []
     for column in echelon.T:
-        fractions = [sp.Rational(float(c)).limit_denominator(DENOMINATOR) for c in column]
+        fractions = [_fraction(c) for c in column.round(ROUNDED).tolist()]
         if np.abs(column - np.array(fractions, dtype=float)).max() < ROUNDING:
             found.append(fractions)
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _fraction(value: float) -> sp.Rational:
+    near = Fraction(value).limit_denominator(DENOMINATOR)
+    return sp.Rational(near.numerator, near.denominator)
 
 
 def invariant(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
@@ -210,6 +220,11 @@ def _still(f: sp.Expr, y: Sequence[sp.Symbol], x: sp.MatrixBase) -> bool:
 @functools.lru_cache(maxsize=16)
 def _slopes(f: sp.Expr, y: tuple[sp.Symbol, ...]) -> tuple[PolyElement, ...] | None:
     """Derivatives of a polynomial; None of anything else."""
+    table = collected(f, y)
+    if table is not None and all(c.is_Rational for c in table.values()):
+        ring = PolyRing(y, sp.QQ)
+        numbers = {m: sp.QQ.from_sympy(c) for m, c in table.items()}
+        return tuple(ring.from_dict(numbers).diff(g) for g in ring.gens)
     others = sorted(f.free_symbols - set(y), key=str)
     constants = {e for e in f.atoms(sp.NumberSymbol, sp.Pow) if e.is_number} | set(others)
     if not f.is_polynomial(*y):

@@ -12,6 +12,7 @@ from flows.core.errors import InputError
 from flows.core.system import System
 from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
 from flows.systems.own.names import is_name, is_word
+from flows.systems.own.states import unpack
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single
@@ -103,12 +104,7 @@ class RecordedSystem(System):
 
     def unpack(self, state: Any) -> dict[str, Array]:
         """Arrays of the blocks by name, of a state or of states with leading axes."""
-        y, found, first = np.asarray(state, dtype=float), {}, 0
-        for name, shape in self.about["blocks"].items():
-            size = int(np.prod(shape))
-            found[name] = y[..., first : first + size].reshape((*y.shape[:-1], *shape))
-            first += size
-        return found
+        return unpack({name: tuple(sizes) for name, sizes in self.about["blocks"].items()}, state)
 
     def _refuse(self, *args: Any, **kwargs: Any) -> Any:
         raise InputError(

@@ -6,7 +6,6 @@ r"""A loss of your own as a system: its gradient flow, potentials and claims, by
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import warnings
 from collections.abc import Mapping
@@ -19,37 +18,17 @@ import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
-from flows.core.arrival import arrival
-from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.core.limit import Limit, find_limit
+from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
-from flows.systems.own.exact import (
-    Nodes,
-    balls,
-    fixed_rule,
-    from_doubles,
-    to_double,
-    to_doubles,
-    width,
-    work,
-)
-from flows.systems.own.features import (
-    TRUSTED,
-    Errors,
-    Frame,
-    SoundState,
-    feature_names,
-    observe,
-    stated_errors,
-)
-from flows.systems.own.loss import Estimate, Loss, check_doubles, estimate, numeric
-from flows.systems.own.matrix_loss import MatrixLoss
-from flows.systems.own.names import is_name, is_word
+from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
+from flows.systems.own.given import check, frozen, loss_of, pairs
+from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
     PolynomialFlow,
     block_shapes,
@@ -57,17 +36,13 @@ from flows.systems.own.polynomial import (
     expression_of,
     stated_terms,
 )
-from flows.systems.own.reading import errors_of, observe_exact
-from potentials import SYSTEMS, Claim, Mark, Potential, Source, Statements
-from potentials.notation import CONSTANTS, symbol
+from flows.systems.own.states import Shapes, flat, pack, unpack
+from flows.systems.own.view import View
+from potentials import Potential, Source, Statements
+from potentials.notation import symbol
 from potentials.potential import single
 from symbolic.asymptotics.derive import point_of
-from symbolic.asymptotics.given import exact as fractions
-from symbolic.asymptotics.point import Point
-from symbolic.asymptotics.refusal import NoLaw
-from symbolic.language.blocks import Block, entries, explicit, shape
-from symbolic.language.lower import NoBall
-from symbolic.lemmas.activation_mean import activation_mean
+from symbolic.language.blocks import shape
 from symbolic.systems.own.document import derive
 
 if TYPE_CHECKING:
@@ -77,16 +52,6 @@ __all__ = ["OwnSystem"]
 
 LARGEST = 1e100  # of an entry
 FINEST = 1e-13  # an expectation is never asked for less error
-# Entries of a loss that is written out in them, and of one in traces, for which matrices suffice.
-MAX_ENTRIES, MAX_IN_TRACES = 500, 2000
-ARITHMETIC = ("auto", "balls", "doubles")
-# Above, states are doubles unless balls are asked for.
-MOST_EXACT = 150
-# The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
-# a million steps take a third of a second.
-MOST_WORK = 6000
-# Bits of a difference of two losses.
-BITS_OF_EXCESS = 1400
 HERE = Source("this system", 2026, "", "its own definition", "definition")
 
 
@@ -177,86 +142,29 @@ class OwnSystem(System):
 
     def __post_init__(self) -> None:
         """Check everything and derive what the flow needs; mappings become tuples."""
-        if not is_word(self.name) or self.name in SYSTEMS:
-            raise InputError(
-                f"name must be a plain word that is not {', '.join(SYSTEMS)}, got {self.name!r}"
-            )
-        for label, convert in (
-            ("blocks", tuple),
-            ("claims", tuple),
-            ("marks", tuple),
-            ("potentials", _pairs),
-            ("decay", _pairs),
-            ("constants", _pairs),
-        ):
-            try:
-                object.__setattr__(self, label, convert(getattr(self, label)))
-            except TypeError:
-                raise InputError(
-                    f"{label} must be a {'mapping' if convert is _pairs else 'list'},"
-                    f" got {getattr(self, label)!r}"
-                ) from None
-        object.__setattr__(self, "expression", _frozen(self.expression))
-        frozen = tuple((name, _frozen(potential)) for name, potential in self.potentials)
-        object.__setattr__(self, "potentials", frozen)
-        self._check_blocks()
-        for label, known, kind in (("claims", self.claims, Claim), ("marks", self.marks, Mark)):
-            for one in known:
-                if not isinstance(one, kind):
-                    raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
-        for name, value in self.constants:
-            if name not in CONSTANTS or not _real(value):
-                raise InputError(
-                    f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
-                    f" got {name!r}: {value!r}"
-                )
-        if self.arithmetic not in ARITHMETIC:
-            raise InputError(
-                f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {self.arithmetic!r}"
-            )
-        for block, power in self.decay:
-            if block not in self.blocks or not _real(power) or power < 0:
-                raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
-        _compiled("the loss", self.name, lambda: _loss(self.blocks, self.expression).check())
-        for label, pairs in (
-            ("potentials", self.potentials),
-            ("decay", self.decay),
-            ("constants", self.constants),
-        ):
-            keys = [str(key) for key, _ in pairs]
-            if len(set(keys)) < len(keys):
-                raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
-        for name, potential in self.potentials:
-            if not is_name(name):
-                raise InputError(
-                    f"potential {name!r} needs another name: a plain word, without the"
-                    " endings _dot, _0, _end, _T1, _T2, and not reserved"
-                )
-            derive = functools.partial(_potential, self.blocks, potential)
-            _compiled(f"potential {name!r}", self.name, derive)
-
+        for label in ("blocks", "claims", "marks"):
+            object.__setattr__(self, label, _listed(label, getattr(self, label)))
+        for label in ("potentials", "decay", "constants"):
+            object.__setattr__(self, label, pairs(label, getattr(self, label)))
+        object.__setattr__(self, "expression", frozen(self.expression))
+        known = tuple((name, frozen(potential)) for name, potential in self.potentials)
+        object.__setattr__(self, "potentials", known)
+        check(
+            self.name,
+            self.blocks,
+            self.expression,
+            self.potentials,
+            self.claims,
+            self.decay,
+            self.marks,
+            self.constants,
+            self.arithmetic,
+        )
         if self.decay:
             warnings.warn(
                 "decay is not needed any more, and is ignored where states are exact; leave it out",
                 DeprecationWarning,
                 stacklevel=3,
-            )
-
-    def _check_blocks(self) -> None:
-        names = [getattr(block, "name", None) for block in self.blocks]
-        for block, name in zip(self.blocks, names, strict=True):
-            if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
-                raise InputError(
-                    f"blocks must be Symbols or MatrixSymbols with plain names, got {block!r}"
-                )
-            if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):
-                raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
-        if not names or len(set(names)) < len(names):
-            raise InputError(f"blocks must have names of their own, got {names}")
-        if (size := _count(self.blocks)) > MAX_IN_TRACES:
-            raise InputError(
-                f"blocks have {size} entries, at most {MAX_ENTRIES} are possible, and"
-                f" {MAX_IN_TRACES} of a loss in traces of matrices; take smaller ones"
             )
 
     @classmethod
@@ -295,8 +203,7 @@ class OwnSystem(System):
 
     def ball_flow(self, start: Array) -> PolynomialFlow:
         """Flow of a polynomial loss in ball arithmetic, from which certificates are made."""
-        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        return PolynomialFlow(self._entries, self._loss.form, known, start)
+        return PolynomialFlow(self._loss.y, self._loss.form, self._view.known, start)
 
     @property
     def statements(self) -> Statements:
@@ -317,13 +224,16 @@ class OwnSystem(System):
         return Statements(tuple(found), (), self.claims, self.marks)
 
     @property
-    def _entries(self) -> tuple[sp.Symbol, ...]:
-        return tuple(s for block in self.blocks for s in entries(block))
+    def _loss(self) -> Any:
+        return loss_of(self.blocks, self.expression)
 
     @property
-    def _loss(self) -> Any:
-        """The :class:`Loss`, in entries; beyond 500 the :class:`MatrixLoss`."""
-        return _loss(self.blocks, self.expression)
+    def _view(self) -> View:
+        return View(self.blocks, self.expression, self.potentials, self.arithmetic, self.tolerance)
+
+    @property
+    def _shapes(self) -> Shapes:
+        return {block.name: shape(block) for block in self.blocks}
 
     # States of the user ------------------------------------------------------------------
 
@@ -335,24 +245,7 @@ class OwnSystem(System):
         InputError
             For other names, or an array of another shape.
         """
-        names = [block.name for block in self.blocks]
-        if set(values) != set(names):
-            given = (x if isinstance(x, str) else f"{type(x).__name__} {x}" for x in values)
-            raise InputError(f"expected the blocks {', '.join(names)}, got {', '.join(given)}")
-        parts = []
-        for block in self.blocks:
-            try:
-                part = np.asarray(values[block.name], dtype=float)
-            except (ValueError, TypeError):
-                raise InputError(f"block {block.name} must hold real numbers") from None
-            if part.shape == (*shape(block), 1) and len(shape(block)) == 1:
-                part = part[:, 0]  # a column, as the block is written
-            if part.shape != shape(block):
-                raise InputError(
-                    f"block {block.name} must have shape {shape(block)}, got {part.shape}"
-                )
-            parts.append(part.ravel())
-        return np.concatenate(parts)
+        return pack(self._shapes, values)
 
     def unpack(self, state: Any) -> dict[str, Array]:
         """Arrays of the blocks by name, of a state or of states with leading axes.
@@ -363,13 +256,7 @@ class OwnSystem(System):
         >>> OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
         [[1.0, 2.0], [3.0, 4.0]]
         """
-        y, found, first = np.asarray(state, dtype=float), {}, 0
-        for block in self.blocks:
-            size = math.prod(shape(block))
-            part = y[..., first : first + size]
-            found[str(block.name)] = part.reshape((*y.shape[:-1], *shape(block)))
-            first += size
-        return found
+        return unpack(self._shapes, state)
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start: independent Gaussian entries times ``scale``, shape (N,).
@@ -379,7 +266,7 @@ class OwnSystem(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        return scale * seeded(scale, seed).normal(size=len(self._entries))
+        return scale * seeded(scale, seed).normal(size=len(self._loss.y))
 
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
@@ -392,19 +279,7 @@ class OwnSystem(System):
 
     def _flat(self, state: Any) -> Array:
         """State as a flat array; a mapping of blocks is packed."""
-        if isinstance(state, Mapping):
-            state = self.pack(state)
-        try:
-            array = np.asarray(state)
-        except ValueError:
-            raise InputError("a state must be an array; its rows differ") from None
-        size = len(self._entries)
-        if array.dtype.kind not in "iuf" or array.shape != (size,):
-            raise InputError(
-                f"a state must be {size} real numbers, or arrays by block, got"
-                f" {array.dtype} of shape {array.shape}"
-            )
-        return array.astype(float)
+        return flat(self._shapes, state)
 
     def loss(self, state: Any) -> float:
         """Loss of a state, shape (N,); of expectations see :meth:`expectation`."""
@@ -436,30 +311,13 @@ class OwnSystem(System):
         if at is None:
             raise InputError(f"at: expected a minimiser of {self.name}, got none; give its entries")
         y = self._flat(at)
-        values = dict(zip(self.blocks, self._parts(y), strict=True))
+        parts = [part.tolist() for part in self.unpack(y).values()]
+        values = dict(zip(self.blocks, parts, strict=True))
         return Minimiser(y, point_of(self.expression, self.blocks, values))
 
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Limit of the flow from an exact state on."""
-        if not state.exact:
-            raise NoLaw(
-                "the limit of the run is not looked for: its states are doubles; where the loss"
-                " allows for it, arithmetic='balls' keeps more digits"
-            )
-        nodes = self._nodes(state.x)
-        assert not isinstance(nodes, str)  # the state is exact
-        form = self._loss.form
-        point = Point(self._entries, fractions(form.plain), fractions(form.integrand), form.x, ())
-        return arrival(
-            balls(self._loss, nodes),
-            point,
-            from_doubles(state.digits),
-            max(float(state.energy[0]), t),
-            lambda entries: entries,
-        )
-
-    def _parts(self, y: Array) -> list[Any]:
-        return [part.tolist() for part in self.unpack(y).values()]
+        return self._view.approach(state, t)
 
     def derive(self) -> Document:
         r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.
@@ -510,63 +368,14 @@ class OwnSystem(System):
 
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Entries as they are, with what is observed there."""
-        nodes = self._nodes(start)
-        slow = isinstance(nodes, Nodes) and work(self._loss, nodes) > MOST_WORK
-        if isinstance(nodes, str) or (slow and self.arithmetic == "auto"):
-            return Frame(), self._sound(start)
+        view = self._view
+        nodes = view.chosen(start)
+        if isinstance(nodes, str):
+            return Frame(), view.in_doubles(start)
         rule = None if nodes is None else nodes.rule
         unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
         places = [arb(x) for x in start.tolist()]
-        return Frame(unit), self._read([places], np.array([[unit, 0.0]]), None, nodes).at(0)
-
-    def _nodes(self, start: Array) -> Nodes | str | None:
-        """Rule with which exact states are evaluated, None without one, or why they are not."""
-        if self.arithmetic == "doubles":
-            return "arithmetic in doubles"
-        told = _no_balls(self.blocks, self.expression, self.potentials)
-        if not told and self.arithmetic == "auto" and len(start) > MOST_EXACT:
-            told = f"more than {MOST_EXACT} entries"
-        nodes = None
-        if not told and self._loss.averaged:
-            nodes = fixed_rule(self._loss, start)
-            told = "" if nodes is not None else "no fixed rule for the expectation"
-        if told and self.arithmetic == "balls":
-            raise InputError(f"arithmetic: expected a loss that balls evaluate, got {told}")
-        return told or nodes
-
-    def _read(
-        self,
-        places: list[list[Any]],
-        known: Array,
-        errors: Errors | None,
-        nodes: Nodes | None,
-    ) -> SoundState:
-        """Exact states with their `energy`, shape (T, 2), and what is observed there."""
-        size, shown = len(self._entries), [to_doubles(place) for place in places]
-        x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
-        low = width(size, [digits[:, 1:] for digits in shown])
-        states = SoundState(x, x, None, None, low, known)
-        return self._observed_anew(states, places, errors, nodes)
-
-    def _observed_anew(
-        self,
-        states: SoundState,
-        places: list[list[Any]],
-        errors: Errors | None,
-        nodes: Nodes | None,
-    ) -> SoundState:
-        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        seen, error = observe_exact(
-            self._loss,
-            balls(self._loss, nodes),
-            known,
-            places,
-            states.energy,
-            states.error if errors is None else errors,
-            None if nodes is None else nodes.rule,
-            None if nodes is None else balls(self._loss, nodes.finer),
-        )
-        return replace(states, seen=seen, error=error)
+        return Frame(unit), view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """Entries, shape (..., N)."""
@@ -581,12 +390,6 @@ class OwnSystem(System):
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`."""
         return stated_errors(features, t, tolerance)
-
-    def _sound(self, y: Array, error: Array | None = None, time: Array | None = None) -> SoundState:
-        known = {name: _closed(self.blocks, p) for name, p in self.potentials}
-        return SoundState(
-            y, observe(self._loss, known, y, self.tolerance, error, time), error, time
-        )
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
@@ -604,54 +407,16 @@ class OwnSystem(System):
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
-        if not states.exact:
-            return self._sound(states.x, states.error, states.time)
-        places = [from_doubles(digits) for digits in states.digits]
-        nodes = self._nodes(states.x[-1])
-        if isinstance(nodes, str):
-            return states
-        return self._observed_anew(states, places, None, nodes)
+        return self._view.recorded(states)
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
-        if not states.exact:
-            return (
-                "limit not found: the states of the run are doubles; where the loss allows for it,"
-                " arithmetic='balls' keeps more digits"
-            )
-        digits = from_doubles(states.digits[-1])
-        nodes = self._nodes(states.x[-1])
-        if isinstance(nodes, str):
-            return f"limit not found: {nodes}"
-        since = float(states.energy[-1, 0])
-        return find_limit(balls(self._loss, nodes), digits, max(since, float(t[-1])))
+        return self._view.limit(states, t)
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
-        unknown = np.full(len(t), np.nan)
-        found = self.limit(states, t)
-        if isinstance(found, str):
-            return Excess(unknown, math.nan, found)
-        nodes = self._nodes(states.x[-1])
-        exact = balls(self._loss, None if isinstance(nodes, str) else nodes)
-        rule = nodes.rule if isinstance(nodes, Nodes) else None
-        value, error = unknown.copy(), np.zeros(len(t))
-        for k, digits in enumerate(states.digits):
-            place = from_doubles(digits)
-            with precision(BITS_OF_EXCESS):
-                both = exact.both(place)
-                above = both[0] - found.loss
-            slope = np.array([float(x) for x in both[1:]])
-            off = errors_of(self._loss, place, slope, states.energy[k], states.error[k], rule)
-            error[k] = float(above.rad()) + off.of_loss(slope)
-            if error[k] <= TRUSTED * float(above):
-                value[k] = to_double(above)
-        with np.errstate(invalid="ignore"):
-            rate = np.nan_to_num(np.abs(self.features(frame, states)["loss_dot"]))
-        error = error + self.steps[0] * t * rate
-        lost = np.isnan(value).sum()
-        rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
-        return Excess(value, float(found.loss), rests if lost else "", error)
+        rate = self.features(frame, states)["loss_dot"]
+        return self._view.excess(states, t, rate, self.steps[0])
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""
@@ -662,7 +427,7 @@ class OwnSystem(System):
         """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
         if state.exact:
             found = fixed_rule(self._loss, state.x) if self._loss.averaged else None
-            observed = functools.partial(self._read, nodes=found)
+            observed = functools.partial(self._view.exactly, nodes=found)
             return energy.energy_piece(
                 self._loss,
                 balls(self._loss, found),
@@ -677,7 +442,14 @@ class OwnSystem(System):
         powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
         chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
         return pieces.OwnPiece(
-            self._loss, self._sound, self.tolerance, self.steps, frame, state, chart, sizes
+            self._loss,
+            self._view.in_doubles,
+            self.tolerance,
+            self.steps,
+            frame,
+            state,
+            chart,
+            sizes,
         )
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
@@ -690,7 +462,7 @@ class OwnSystem(System):
         """
         if self._loss.averaged:
             raise InputError("method 'reference' needs a loss in closed form; choose another")
-        exact = numeric(self._loss.form.plain, self._entries, (), "mpmath")
+        exact = numeric(self._loss.form.plain, self._loss.y, (), "mpmath")
         size = len(state.x)
         axes = np.eye(size, dtype=int).tolist()
 
@@ -700,96 +472,11 @@ class OwnSystem(System):
         def jacobian(x: list[Any]) -> Array:
             return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
 
-        def decode(x: list[Any]) -> SoundState:
-            places = [arb((int((-1) ** sign * man), exp)) for sign, man, exp in map(_parts_of, x)]
-            return self._read([places], np.array([[1.0, 0.0]]), None, None).at(0)
-
-        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+        return Smooth(velocity, jacobian, state.x.tolist(), self._view.with_digits)
 
 
-def _pairs(given: Any) -> tuple[tuple[Any, Any], ...]:
-    if isinstance(given, Mapping):
-        return tuple(given.items())
-    if given is None or isinstance(given, str):
-        raise TypeError
-    return tuple((key, value) for key, value in given)
-
-
-def _frozen(expression: Any) -> Any:
-    """Expression that can be a key: a matrix cannot while it may change."""
-    mutable = isinstance(expression, sp.MatrixBase)
-    return sp.ImmutableMatrix(expression) if mutable else expression
-
-
-def _real(value: Any) -> bool:
-    number = isinstance(value, (int, float, sp.Number)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _compiled(label: str, name: str, derive: Any) -> None:
-    """Derive, or tell in one line why that is not possible."""
+def _listed(label: str, given: Any) -> tuple[Any, ...]:
     try:
-        derive()
-    # What SymPy raises for what is no expression, or cannot be differentiated or printed.
-    except (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError) as problem:
-        line = " ".join(str(problem).split())
-        raise InputError(f"{label} of {name} cannot be used: {line}") from None
-
-
-def _count(blocks: tuple[Block, ...]) -> int:
-    """Entries of all blocks."""
-    return sum(math.prod(shape(block)) for block in blocks)
-
-
-@functools.lru_cache(maxsize=64)
-def _loss(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
-    if _count(blocks) > MAX_ENTRIES:
-        text = sp.srepr((blocks, expression))
-        return MatrixLoss(blocks, expression, hashlib.sha256(text.encode()).hexdigest())
-    symbols = tuple(s for block in blocks for s in entries(block))
-    form = explicit(expression, blocks, activation_mean)
-    text = sp.srepr((symbols, *form))
-    return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
-
-
-def _potential(blocks: tuple[Block, ...], expression: Any) -> None:
-    """Derive and compile a potential, or raise what prevents it."""
-    if _count(blocks) > MAX_ENTRIES:
-        return _loss(blocks, expression).check()
-    closed, symbols = _closed(blocks, expression), tuple(s for b in blocks for s in entries(b))
-    found = numeric(closed, symbols)
-    check_doubles(closed, found, len(symbols))
-    return None
-
-
-def _parts_of(x: Any) -> Any:
-    """Sign, mantissa, exponent of a number of mpmath."""
-    return x._mpf_[:3]
-
-
-@functools.lru_cache(maxsize=64)
-def _no_balls(blocks: tuple[Block, ...], expression: Any, potentials: Any) -> str:
-    """Why balls do not evaluate a loss and its potentials, or nothing."""
-    loss = _loss(blocks, expression)
-    if isinstance(loss, MatrixLoss):
-        return f"more than {MAX_ENTRIES} entries"
-    if loss.averaged and len(loss.form.x) > 1:
-        return "an expectation in more than one dimension"
-    try:
-        balls(loss, Nodes(1.0, 1.0) if loss.averaged else None)
-        for _, potential in potentials:
-            numeric(_closed(blocks, potential), loss.y, (), "ball")
-    except NoBall as problem:
-        return str(problem)
-    return ""
-
-
-@functools.lru_cache(maxsize=256)
-def _closed(blocks: tuple[Block, ...], expression: Any) -> Any:
-    """Potential in the entries; of many entries, in matrices."""
-    if _count(blocks) > MAX_ENTRIES:
-        return _loss(blocks, expression)
-    form = explicit(expression, blocks, activation_mean)
-    if form.integrand != 0:
-        raise ValueError("its expectation has no closed form; only the loss may take quadrature")
-    return form.plain
+        return tuple(given)
+    except TypeError:
+        raise InputError(f"{label} must be a list, got {given!r}") from None

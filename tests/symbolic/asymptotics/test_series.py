@@ -8,7 +8,7 @@ import sympy as sp
 
 from symbolic.asymptotics.expand import expand
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.asymptotics.series import SeriesRing
+from symbolic.asymptotics.series import ONCE, SeriesRing
 from symbolic.asymptotics.squares import sum_of_squares
 
 x, y = sp.symbols("x y", real=True)
@@ -24,6 +24,10 @@ LOSSES = [
     x**2 * sp.Abs(x + y**2 + x * y),
     sp.Max(x, 0) ** 3 + sp.Abs(y) ** sp.Rational(5, 2),
     2**x * sp.atan(1 + y),
+    # Factors that start late need few orders of the others.
+    x**2 * sp.exp(y) / (2 + sp.sin(x) * y) ** 2,
+    (x * y + y**3) * sp.log(3 - x + y**2) * sp.exp(sp.sin(x) - 1),
+    (sp.exp(x) - 1 - x) ** 2 + sp.Abs(x) ** 3 * sp.exp(2 + y),
 ]
 
 
@@ -56,6 +60,28 @@ def test_a_series_agrees_with_the_loss_to_its_order(loss):
 def test_what_has_no_series_is_refused(loss):
     with pytest.raises(NoLaw):
         series(loss, 4)
+
+
+@pytest.mark.parametrize(
+    "loss", [x**7 / sp.sin(x), x**5 * sp.log(x**2), x**9 * sp.loggamma(y)], ids=str
+)
+def test_a_factor_beyond_the_order_does_not_hide_what_has_no_series(loss):
+    with pytest.raises(NoLaw):
+        series(loss, 4)
+
+
+def test_of_variables_that_come_once_only_their_products_are_missing():
+    loss, order = sp.exp(x) * sp.log(1 + x + y) / (2 - y) + (x + y) ** 5, 4
+
+    def parts(weight):
+        weights = {x: 1, y: weight}
+        ring, found = expand(loss, lambda r: {v: r.variable(v) for v in (x, y)}, weights, order)
+        return sp.expand(sum(ring.expression(p) for p in found.values()))
+
+    once, whole = parts(ONCE + 1), parts(1)
+    assert once.coeff(y, 1) == whole.coeff(y, 1) != 0
+    assert once.coeff(y, 0) == whole.coeff(y, 0)
+    assert once.coeff(y, 2) == 0 != whole.coeff(y, 2)
 
 
 def test_a_quadratic_form_becomes_a_sum_of_squares():

@@ -359,7 +359,7 @@ def test_a_rule_that_no_longer_serves_is_replaced_on_the_way():
     found, exact = (flows.integrate(s, [1.0], t_end=20.0, rtol=1e-8) for s in (averaged, closed))
     assert found.stats["pieces"] > 2
     # The fixed rule in balls is refined on the way too.
-    rules = [replace(averaged, arithmetic="auto")._nodes(np.array([x])) for x in (1.0, 40.0)]
+    rules = [replace(averaged, arithmetic="auto")._view.nodes(np.array([x])) for x in (1.0, 40.0)]
     assert rules[1].spacing < rules[0].spacing
     # A step of 1e-8, a hundredfold for what adds up.
     assert found.state == pytest.approx(exact.state, abs=1e-6)

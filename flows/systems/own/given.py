@@ -1,0 +1,190 @@
+"""What a user gives for an own system, checked in one line each, and the loss that it makes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from flows.core.errors import InputError
+from flows.systems.own.loss import Loss, check_doubles, numeric
+from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.names import is_name, is_word
+from potentials import SYSTEMS, Claim, Mark
+from potentials.notation import CONSTANTS
+from symbolic.language.blocks import Block, entries, explicit, shape
+from symbolic.lemmas.activation_mean import activation_mean
+
+__all__ = [
+    "ARITHMETIC",
+    "MAX_ENTRIES",
+    "Pairs",
+    "check",
+    "closed",
+    "count",
+    "entries_of",
+    "frozen",
+    "loss_of",
+    "pairs",
+]
+
+#: A mapping as a tuple, which can be a key.
+Pairs = tuple[tuple[Any, Any], ...]
+
+#: Entries of a loss that is written out in them.
+MAX_ENTRIES = 500
+# Entries of a loss in traces, for which matrices suffice.
+MAX_IN_TRACES = 2000
+ARITHMETIC = ("auto", "balls", "doubles")
+
+
+def pairs(label: str, given: Any) -> Pairs:
+    """Mapping, or pairs, as a tuple."""
+    if isinstance(given, Mapping):
+        return tuple(given.items())
+    try:
+        if isinstance(given, str):
+            raise TypeError
+        return tuple((key, value) for key, value in given)
+    except (TypeError, ValueError):
+        raise InputError(f"{label} must be a mapping, got {given!r}") from None
+
+
+def frozen(expression: Any) -> Any:
+    """Expression that can be a key: a matrix cannot while it may change."""
+    mutable = isinstance(expression, sp.MatrixBase)
+    return sp.ImmutableMatrix(expression) if mutable else expression
+
+
+def entries_of(blocks: Sequence[Block]) -> tuple[sp.Symbol, ...]:
+    """All entries of the blocks, in their order and row by row."""
+    return tuple(s for block in blocks for s in entries(block))
+
+
+def count(blocks: Sequence[Block]) -> int:
+    """Entries of all blocks."""
+    return sum(math.prod(shape(block)) for block in blocks)
+
+
+def check(
+    name: Any,
+    blocks: tuple[Any, ...],
+    expression: Any,
+    potentials: Pairs,
+    claims: tuple[Any, ...],
+    decay: Pairs,
+    marks: tuple[Any, ...],
+    constants: Pairs,
+    arithmetic: Any,
+) -> None:
+    """Derive and compile everything that a user gives, or tell in one line what is wrong with it.
+
+    The parameters are those of :class:`flows.OwnSystem`.
+
+    Raises
+    ------
+    InputError
+        For the first thing that is wrong.
+    """
+    if not is_word(name) or name in SYSTEMS:
+        raise InputError(
+            f"name must be a plain word that is not {', '.join(SYSTEMS)}, got {name!r}"
+        )
+    _check_blocks(blocks)
+    for label, known, kind in (("claims", claims, Claim), ("marks", marks, Mark)):
+        for one in known:
+            if not isinstance(one, kind):
+                raise InputError(f"{label} must hold {kind.__name__} objects, got {one!r}")
+    for constant, value in constants:
+        if constant not in CONSTANTS or not _real(value):
+            raise InputError(
+                f"constants must be numbers named {', '.join(sorted(CONSTANTS))},"
+                f" got {constant!r}: {value!r}"
+            )
+    if arithmetic not in ARITHMETIC:
+        raise InputError(f"arithmetic must be one of {', '.join(ARITHMETIC)}, got {arithmetic!r}")
+    for block, power in decay:
+        if block not in blocks or not _real(power) or power < 0:
+            raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
+    _derived("the loss", name, lambda: loss_of(blocks, expression).check())
+    for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
+        keys = [str(key) for key, _ in given]
+        if len(set(keys)) < len(keys):
+            raise InputError(f"{label} must have names of their own, got {', '.join(keys)}")
+    for potential, formula in potentials:
+        if not is_name(potential):
+            raise InputError(
+                f"potential {potential!r} needs another name: a plain word, without the"
+                " endings _dot, _0, _end, _T1, _T2, and not reserved"
+            )
+        derive = functools.partial(_check_potential, blocks, formula)
+        _derived(f"potential {potential!r}", name, derive)
+
+
+def _check_blocks(blocks: tuple[Any, ...]) -> None:
+    names = [getattr(block, "name", None) for block in blocks]
+    for block, name in zip(blocks, names, strict=True):
+        if not isinstance(block, (sp.Symbol, sp.MatrixSymbol)) or not is_word(name):
+            raise InputError(
+                f"blocks must be Symbols or MatrixSymbols with plain names, got {block!r}"
+            )
+        if isinstance(block, sp.MatrixSymbol) and not all(k.is_Integer for k in block.shape):
+            raise InputError(f"block {name} must have a shape of numbers, got {block.shape}")
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"blocks must have names of their own, got {names}")
+    if (size := count(blocks)) > MAX_IN_TRACES:
+        raise InputError(
+            f"blocks have {size} entries, at most {MAX_ENTRIES} are possible, and"
+            f" {MAX_IN_TRACES} of a loss in traces of matrices; take smaller ones"
+        )
+
+
+def _check_potential(blocks: tuple[Block, ...], expression: Any) -> None:
+    """Derive and compile a potential, or raise what prevents it."""
+    if count(blocks) > MAX_ENTRIES:
+        return loss_of(blocks, expression).check()
+    formula, symbols = closed(blocks, expression), entries_of(blocks)
+    check_doubles(formula, numeric(formula, symbols), len(symbols))
+    return None
+
+
+def _real(value: Any) -> bool:
+    number = isinstance(value, (int, float, sp.Number)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
+
+
+def _derived(label: str, name: str, derive: Callable[[], None]) -> None:
+    """Derive, or tell in one line why that is not possible."""
+    try:
+        derive()
+    # What SymPy raises for what is no expression, or cannot be differentiated or printed.
+    except (ValueError, TypeError, AttributeError, NotImplementedError, ArithmeticError) as problem:
+        line = " ".join(str(problem).split())
+        raise InputError(f"{label} of {name} cannot be used: {line}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def loss_of(blocks: tuple[Block, ...], expression: Any) -> Loss | MatrixLoss:
+    """The :class:`Loss`, in entries; beyond 500 the :class:`MatrixLoss`."""
+    if count(blocks) > MAX_ENTRIES:
+        text = sp.srepr((blocks, expression))
+        return MatrixLoss(blocks, expression, hashlib.sha256(text.encode()).hexdigest())
+    symbols = entries_of(blocks)
+    form = explicit(expression, blocks, activation_mean)
+    text = sp.srepr((symbols, *form))
+    return Loss(symbols, form, hashlib.sha256(text.encode()).hexdigest())
+
+
+@functools.lru_cache(maxsize=256)
+def closed(blocks: tuple[Block, ...], expression: Any) -> Any:
+    """Potential in the entries; of many entries, in matrices."""
+    if count(blocks) > MAX_ENTRIES:
+        return loss_of(blocks, expression)
+    form = explicit(expression, blocks, activation_mean)
+    if form.integrand != 0:
+        raise ValueError("its expectation has no closed form; only the loss may take quadrature")
+    return form.plain

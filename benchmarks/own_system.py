@@ -1,15 +1,21 @@
 """Own systems: cost by size, accuracy over time, and what rebuilding a built-in system loses.
 
 The example is quadratic neurons, `L = E (sum_i (w_i.x)^2 - x_1^2)^2/2`, whose loss falls like
-`3 r/(64 (3 + r) t^2)`, `r = min(n - 1, d - 1)`. Run
+`3 r/(64 (3 + r) t^2)`, `r = min(n - 1, d - 1)`. Losses whose flows are known
+are compared with `own_references.json`: closed forms, and collocation with 50 digits, by means that
+are not popflow's (`tests/oracles/own_losses.py`). Run
 
     python benchmarks/own_system.py
 """
 
 from __future__ import annotations
 
+import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -20,6 +26,13 @@ from rich.table import Table
 
 import flows
 from symbolic import Expectation
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from oracles import own_losses as oracle
+
+REFERENCES = Path(__file__).with_name("own_references.json")
+TIMES = oracle.TIMES
+DIGITS = 60
 
 
 def neurons(n: int, d: int) -> flows.OwnSystem:
@@ -78,61 +91,126 @@ def sizes(console: Console) -> None:
     console.print(table)
 
 
-def accuracy(console: Console) -> None:
-    """Relative error of the loss over time, where it is known in closed form."""
-    a = sp.Symbol("a")
-    w = sp.MatrixSymbol("W", 3, 2)
-    gap = w.T * w - sp.diag(1, 0)
-    first = np.array([[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]])
-    inverse = np.linalg.inv(first.T @ first)
+class Case(NamedTuple):
+    """A loss, where its flow starts, and `L - L*` there by other means than popflow's.
 
-    def factorization(t: float) -> float:
-        """`|W'W - M|^2/4`: the inverse of `W'W` obeys a linear equation."""
-        with mp.workdps(60):
-            near, fast = mp.exp(-mp.mpf(t)), -mp.expm1(-2 * mp.mpf(t))
-            one = near**2 * inverse[0, 0] + fast
-            both, two = near * inverse[0, 1], inverse[1, 1] + 2 * mp.mpf(t)
-            size = one * two - both**2
-            parts = (two / size - 1, both / size, one / size)
-            return float(parts[0] ** 2 + 2 * parts[1] ** 2 + parts[2] ** 2) / 4
+    In a valley the limit is not found, and the loss itself is compared.
+    """
 
-    cases = {
-        "|W'W - M|^2/4, 3 x 2": (
-            flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4),
-            first.ravel(),
-            factorization,
-            1e12,
+    system: flows.OwnSystem
+    start: Sequence[float]
+    times: Sequence[float]
+    truth: Callable[[], list[Any]]
+    observable: str = "excess"
+
+
+def cases() -> dict[str, Case]:
+    """Losses whose flows are known: in closed form, or by collocation with 50 digits."""
+    a, b, u, q = sp.symbols("a b u q")
+    turn = sp.Matrix([[3, -4], [4, 3]]) / 5
+    tall = [[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]]
+    square = [[0.4, 0.1, 0.2], [-0.2, 0.5, 0.1], [0.1, -0.3, 0.6]]
+    w, v = sp.MatrixSymbol("W", 3, 2), sp.MatrixSymbol("V", 3, 3)
+    x, z = sp.MatrixSymbol("x", 3, 1), sp.Symbol("z")
+    narrow = turn.T * (w.T * w) * turn - sp.diag(1, 0)
+    wide = v.T * v - sp.diag(1, 0, -1)
+    student = (x.T * v.T * v * x)[0, 0]
+    gap = sp.erf(a * z) + sp.erf(b * z) - 2 * sp.erf(z)
+    exact = [[mp.mpf(3) / 5, mp.mpf(-4) / 5], [mp.mpf(4) / 5, mp.mpf(3) / 5]]
+    early = tuple(np.geomspace(1, 160, 13).tolist())
+
+    def of(name: str, loss: Any, blocks: Sequence[Any]) -> flows.OwnSystem:
+        return flows.OwnSystem(name, blocks, loss)
+
+    def at(times: Sequence[float], closed: Callable[[Any], Any]) -> Callable[[], list[Any]]:
+        return lambda: [closed(mp.mpf(t)) for t in times]
+
+    def made(name: str) -> Callable[[], list[Any]]:
+        return lambda: oracle.kept(name)
+
+    return {
+        "|O'W'WO - M|^2/4, 3 x 2": Case(
+            of("rotated", sp.trace(narrow.T * narrow) / 4, [w]),
+            np.ravel(tall),
+            TIMES,
+            at(TIMES, lambda t: oracle.factorization(tall, (1, 0), t, exact)),
         ),
-        "(a - 1)^4/4 + 3": (
-            flows.OwnSystem("quartic", [a], (a - 1) ** 4 / 4 + 3),
-            [2.0],
-            lambda t: float((1 + 2 * mp.mpf(t)) ** -2 / 4),
-            1e12,
+        "the same, 3 x 3, M has -1": Case(
+            of("negative", sp.trace(wide.T * wide) / 4, [v]),
+            np.ravel(square),
+            TIMES,
+            at(TIMES, lambda t: oracle.factorization(square, (1, 0, -1), t) - mp.mpf(1) / 4),
         ),
-        "(a - 1)^2": (
-            flows.OwnSystem("square", [a], (a - 1) ** 2),
+        "quadratic neurons, 3 x 3": Case(
+            of("neurons", Expectation((student - x[0, 0] ** 2) ** 2, x) / 2, [v]),
+            np.ravel(oracle.NEURONS_START).tolist(),
+            TIMES,
+            made("neurons"),
+        ),
+        "two erf students": Case(
+            of("committee", Expectation(gap**2, z) / 2, [a, b]),
+            oracle.COMMITTEE_START,
+            TIMES,
+            made("committee"),
+        ),
+        "(u^2 - q^3)^2 + q^8": Case(
+            of("valley", (u**2 - q**3) ** 2 + q**8, [u, q]),
+            oracle.VALLEY_START,
+            TIMES,
+            made("valley"),
+            "loss",
+        ),
+        "(a - 1)^4/4 + 3": Case(
+            of("quartic", (a - 1) ** 4 / 4 + 3, [a]),
             [2.0],
-            lambda t: float(mp.exp(-4 * mp.mpf(t))),
-            160.0,
+            TIMES,
+            at(TIMES, lambda t: (1 + 2 * t) ** -2 / 4),
+        ),
+        "(a - 1)^2": Case(
+            of("square", (a - 1) ** 2, [a]), [2.0], early, at(early, lambda t: mp.exp(-4 * t))
         ),
     }
+
+
+def references(known: dict[str, Case]) -> dict[str, list[Any]]:
+    """Losses with 40 digits from the file beside this one, which is completed first."""
+    stored = json.loads(REFERENCES.read_text()) if REFERENCES.exists() else {}
+    with mp.workdps(DIGITS):
+        lacking = {name: case.truth() for name, case in known.items() if name not in stored}
+        stored.update({k: [mp.nstr(x, 40) for x in v] for k, v in lacking.items()})
+        if lacking:
+            REFERENCES.write_text(json.dumps(stored, indent=0) + "\n")
+        return {name: [mp.mpf(x) for x in values] for name, values in stored.items()}
+
+
+def accuracy(console: Console) -> None:
+    """Relative error of `L - L*` over time, against stored references with 40 digits."""
     table = Table(
         "loss",
         "t",
         "L - L*",
         "worst relative error",
+        "stated there",
         "processor time",
-        title="closed forms, at 25 times from t = 1 on, rtol 1e-10",
+        title="stored references of 40 digits, at 13 times from t = 1 on, rtol 1e-10",
     )
-    for name, (system, start, exact, t_end) in cases.items():
-        times = np.geomspace(1, t_end, 25)
+    known = cases()
+    truths = references(known)
+    for name, (system, start, times, _, observable) in known.items():
         begun = time.process_time()
-        run = flows.integrate(system, start, t_end, times)
-        excess = run["excess"][1:]
+        run = flows.integrate(system, start, times[-1], times)
+        found = run[observable][1:]
         spent = time.process_time() - begun
-        truth = np.array([exact(t) for t in times])
-        worst = np.abs(excess / truth - 1).max()
-        table.add_row(name, f"{t_end:.0e}", f"{excess[-1]:.3e}", f"{worst:.1e}", f"{spent:.1f} s")
+        off = [abs(float(mp.mpf(x) / y - 1)) for x, y in zip(found, truths[name], strict=True)]
+        worst = int(np.argmax(off))
+        table.add_row(
+            name,
+            f"{times[-1]:.0e}",
+            f"{found[-1]:.3e}",
+            f"{off[worst]:.1e}",
+            f"{run.errors(observable)[1 + worst]:.1e}",
+            f"{spent:.1f} s",
+        )
     console.print(table)
 
 

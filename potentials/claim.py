@@ -149,11 +149,29 @@ class Hypothesis:
         _one_of("relation", self.relation, ("<=", ">=", "<", ">"))
         _one_of("over", self.over, get_args(Over))
 
-    def failure(self, value: float, needed: float) -> str:
-        """Say in one line that it is not met, with the numbers of a run."""
+    def failure(self, value: float, needed: float | str) -> str:
+        """Say in one line that it is not met, with the numbers of a run.
+
+        Parameters
+        ----------
+        value, needed : float or str
+            NaN where a side is undefined; a text for a number that no double holds.
+        """
         text = self.unmet or f"{to_text(self.lhs)} = {{value}}, not {self.relation} {{needed}}"
+        digits = 4
+        while isinstance(needed, float) and f"{value:.{digits}g}" == f"{needed:.{digits}g}":
+            if value == needed or digits == 17:
+                break
+            digits += 1
+        if math.isnan(value) and " = {value}" in text:
+            return f"{text.partition(' = {value}')[0]} is undefined"
         for name, number in (("{value}", value), ("{needed}", needed)):
-            text = text.replace(name, "undefined" if math.isnan(number) else f"{number:.4g}")
+            if isinstance(number, str):
+                text = text.replace(name, number)
+            elif math.isnan(number):
+                text = text.replace(f" = {name}", ", which is undefined").replace(name, "undefined")
+            else:
+                text = text.replace(name, f"{number:.{digits}g}")
         return text
 
 

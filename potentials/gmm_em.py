@@ -186,7 +186,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Identity(
         id="projection",
-        statement="sum <grad_i, mu_i> = E|v|^2, that is dU/dt = -2 E|v|^2",
+        statement="sum <grad_i L, mu_i> = E|v|^2, that is dU/dt = -2 E|v|^2",
         source=_xu_fazel_du("proof of the main theorem", "identity"),
         conclusions=(Comparison(total_derivative(U), "==", fisher, sp.Integer(-2)),),
         names=NAMES,

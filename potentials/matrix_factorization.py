@@ -372,7 +372,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Invariant(
         id="balance_conserved",
-        statement="a = 0: every Delta_{j,j+1} is constant; measured on their norm as the layers "
+        statement="a = 0: every Delta_j is constant; measured on their norm as the layers "
         "give it, to 1e-7 of sum_j |W_j|_F^2, the numerical error",
         source=_paper("Theorem 7", "identity"),
         hypotheses=(Hypothesis("a = 0", a, "<=", sp.S.Zero, unmet="a = {value}, not 0"),),

@@ -7,10 +7,12 @@ A symbol's name says what is measured. Suffixes: `<name>_dot` is the rate of cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
 import sympy as sp
+from sympy.printing.latex import LatexPrinter
 
 __all__ = [
     "CONSTANTS",
@@ -44,6 +46,11 @@ CONSTANTS = frozenset(
 
 #: Suffixes that freeze a quantity at one time, with the LaTeX of that time.
 FROZEN = {"_0": "0", "_end": r"t_{\mathrm{end}}", "_T1": "T_1", "_T2": "T_2"}
+
+#: A letter with an index, over which a dot can stand.
+LETTER = re.compile(r"(\\[a-z]+|[A-Za-z])((?:_\w|_\{[^{}]*\})?)")
+#: An integer that is read as a power of ten.
+POWER = re.compile(r"10{5,}")
 
 
 def symbol(name: str) -> sp.Symbol:
@@ -104,7 +111,20 @@ def to_latex(expression: sp.Expr, names: Mapping[str, str]) -> str:
         LaTeX of each base name; suffixes are handled here.
     """
     written = {x: _name(x.name, names) for x in expression.free_symbols}
-    return str(sp.latex(expression, symbol_names=written))
+    return str(_Printer({"symbol_names": written}).doprint(expression))
+
+
+class _Printer(LatexPrinter):
+    """SymPy's printer; a sum begins with a term that is not negative, and 1e6 is a power of ten."""
+
+    def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
+        terms: list[sp.Expr] = super()._as_ordered_terms(expr, order)
+        first = next((x for x in terms if not x.could_extract_minus_sign()), terms[0])
+        return [first, *(x for x in terms if x is not first)]
+
+    def _print_Integer(self, expr: sp.Integer) -> str:
+        digits = str(expr)
+        return f"10^{{{len(digits) - 1}}}" if POWER.fullmatch(digits) else digits
 
 
 def to_text(expression: sp.Expr) -> str:
@@ -134,7 +154,10 @@ def _name(name: str, names: Mapping[str, str]) -> str:
     if name in names:
         return names[name]
     if name.endswith("_dot"):
-        return rf"\dot{{{_name(name[:-4], names)}}}"
+        base = _name(name[:-4], names)
+        # Above a longer formula a dot would seem to belong to the letter below it.
+        letter = LETTER.fullmatch(base)
+        return rf"\dot{{{letter[1]}}}{letter[2]}" if letter else rf"\frac{{d}}{{dt}} {base}"
     for suffix, time in FROZEN.items():
         if name.endswith(suffix):
             return f"{_name(name[: -len(suffix)], names)}({time})"

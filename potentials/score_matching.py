@@ -239,14 +239,14 @@ _ONE_AHEAD = (
 _DRAWN_FAR = (
     _SEVERAL,
     Hypothesis(
-        "|mu - mu*| huge, read as |m(0)| >= 6",
+        "|m_0| huge, read as |m(0)| >= 6",
         mean_norm_0,
         ">=",
         sp.Integer(6),
         unmet="|m(0)| = {value}, not >= 6",
     ),
     Hypothesis(
-        "mu_i(0) drawn from N(mu, I), read as a spread of at least 1/10",
+        "mu_i(0) drawn from N(m_0, I), read as a spread of at least 1/10",
         spread_0,
         ">=",
         sp.Rational(1, 10),
@@ -375,7 +375,7 @@ CLAIMS: tuple[Claim, ...] = (
     UpperBound(
         id="small_init",
         statement="exp(-s) |nu_i(0)| <= exp(-106 n d M0^3)/(108 n d) (recalled), M0 = exp(-s) |nu*|"
-        ": L <= C/sqrt(t), all converge, as in large_noise, and follow A = -exp(-s) nu* exp(-2 "
+        ": L <= C/sqrt(t), all converge, as in `large_noise`, and follow A = -exp(-s) nu* exp(-2 "
         "exp(-2 s) t/n) into its region, read as |m - A| <= 1/(12 n) and |mu_i - m| <= 1/(12 n)",
         source=_paper("Theorem 3.2", "upper"),
         hypotheses=(_NEAR_ORIGIN, *_LONG_ENOUGH),
@@ -395,8 +395,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     UpperBound(
         id="one_survives",
-        statement="mu_i(0) ~ N(mu, I), |mu - mu*| huge: L <= C/t, exactly one converges and the "
-        "others diverge, read as in small_init_needed",
+        statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L <= C/t, exactly one converges and the "
+        "others diverge, read as in `small_init_needed`",
         source=_paper("Theorem 3.5, Corollary 3.6", "upper"),
         hypotheses=_DRAWN_FAR,
         conclusions=(Comparison(loss, "<=", t**-EXPONENT), *_ONE_SURVIVES),
@@ -405,8 +405,8 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     LowerBound(
         id="one_survives_lower",
-        statement="mu_i(0) ~ N(mu, I), |mu - mu*| huge: L >= c/t^(1 + eps) for every eps > 0, read "
-        "as eps = 1/10; by far_rate L t log t has a limit, so that eps = 0 would be false",
+        statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L >= c/t^(1 + eps) for every eps > 0, read "
+        "as eps = 1/10; by `far_rate` t log t L has a limit, so that eps = 0 would be false",
         source=_paper("Theorem 3.7", "lower"),
         hypotheses=_DRAWN_FAR,
         conclusions=(Comparison(loss, ">=", t**-EXPONENT),),

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
 from flows.cli.layout import Table, labelled, width, wrapped
+from flows.report.formulas import plain
 from potentials import claims, potentials
 from potentials.claim import Claim
 from potentials.potential import Potential
-
-#: LaTeX of a definition and the plain text in its place, in this order, until nothing changes.
-CHANGES = (
-    (r"\\(?:left|right)(?![A-Za-z]) ?", ""),
-    (r"\\lvert ?| ?\\rvert", "|"),
-    (r"\\langle ?", "<"),
-    (r" ?\\rangle", ">"),
-    (r"\\bar (\w)", r"\1bar"),
-    (r"\\dots", "..."),
-    (r"\\operatorname\{(\w+)\}", r"\1"),
-    (r"\\(?!frac|sqrt)([A-Za-z]+)", r"\1"),
-    (r"([_^])\{([\w<,]*)\}", r"\1\2"),
-    (r"\\sqrt\{([^{}]*)\}", r"sqrt\1"),
-    (r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2"),
-    (r"([_^])\{([^{}]*)\}", r"\1(\2)"),
-    (r"\{([^{}]*)\}", r"\1"),
-    (r" \)", ")"),
-    (r"- \((<[^()]*>)\)", r"-\1"),
-)
-
-
-def plain(latex: str) -> str:
-    r"""Formula in the letters in which claims are stated: `theta_i^2`, `|z_i - z_j|`.
-
-    Examples
-    --------
-    >>> plain(r"Z = \sum_{i<j} \lvert z_i - z_j \rvert")
-    'Z = sum_i<j |z_i - z_j|'
-    """
-    before = ""
-    while latex != before:
-        before = latex
-        for pattern, text in CHANGES:
-            latex = re.sub(pattern, text, latex)
-    return latex
 
 
 def overview(systems: Sequence[str]) -> Table:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.refusal import NoLaw
 
-__all__ = ["Approach", "Escape", "Minimiser", "flattened", "fraction"]
+__all__ = ["Approach", "Escape", "Escapes", "Minimiser", "flattened", "fraction"]
 
 #: A number of a user is on the family of minimisers if it is as near as this, relative to its size.
 NEAR = 1e-9
@@ -93,6 +94,14 @@ class Escape:
     mass: sp.Expr
     time_unit: sp.Expr = sp.S.One
     remarks: tuple[str, ...] = ()
+
+
+class Escapes(NoLaw):
+    """A run that has no limit: it goes to infinity."""
+
+    def __init__(self, gone: Escape) -> None:
+        super().__init__("the run goes to infinity")
+        self.gone = gone
 
 
 def fraction(value: float) -> sp.Rational:

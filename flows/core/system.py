@@ -215,6 +215,11 @@ class System(abc.ABC):
     def parameters(self) -> dict[str, Any]:
         """Parameters as plain JSON values."""
 
+    @property
+    def definition(self) -> Any:
+        """What a file keeps beside the parameters, as plain JSON values; None of nothing."""
+        return None
+
     def recorded(self, states: Any) -> Any:
         """States of a file, with what this system observes there."""
         return states

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import unknown
+from flows.report.formulas import brief, line
 from flows.runs.check import check
 from flows.runs.comparison import selected
 from flows.runs.quantities import Run
@@ -112,7 +113,9 @@ def loss_panel(run: Run) -> Panel:
         if drawn.any():
             kind = "measured" if comparison.asymptotic else "stated"
             side = "upper" if isinstance(claim, UpperBound) else "lower"
-            label = f"{side} bound {claim.id}, {kind} constant {constant:.3g}"
+            label = f"{side} bound ({brief(claim.source.locator)}), {kind} constant {constant:.3g}"
+            # Two curves of one name could not be told apart.
+            label = f"{label}: {claim.id}" if label in {s.label for s in series} else label
             series.append(Series(label, np.where(drawn, bound, np.nan)))
     return Panel("Loss", "loss", tuple(series), logarithmic=True)
 
@@ -194,9 +197,10 @@ def potential_panels(run: Run, name: str) -> tuple[Panel, Panel]:
         raise unknown("potential", name, known)
     quantities = run.quantities
     value, rate = quantities[name], quantities[f"{name}_dot"]
+    sign = line(known[name].latex_symbol)
     return (
-        _curves(quantities["t"], value, known[name].words or name, name),
-        _curves(quantities["t"], rate, "Its derivative along the flow", f"d/dt {name}"),
+        _curves(quantities["t"], value, known[name].words or name, sign),
+        _curves(quantities["t"], rate, "Its derivative along the flow", f"d/dt {sign}"),
     )
 
 
@@ -244,12 +248,12 @@ def claim_panels(run: Run, claim: Claim) -> tuple[Panel, Panel]:
         for side, end in zip((lhs, rhs), ends, strict=True):
             sides.append(Series(end, _scattered(len(t), rows, side[worst])))
         slacks.append(Series(f"slack{mark}", _scattered(len(t), rows, gap[worst])))
-    note = "" if sides else "the claim selects no time of this run"
+    note = "" if sides else "This claim speaks of no time of this run."
     values = np.array([s.values for s in sides]).ravel()
-    values = values[np.isfinite(values)]
+    values = values[np.isfinite(values) & (values != 0)]  # what fell below doubles spoils no axis
     logarithmic = bool(len(values) and values.min() > 0 and values.max() > SPREAD * values.min())
     return (
-        Panel(f"Both sides of {claim.id}", "both sides", tuple(sides), logarithmic, note=note),
+        Panel("Both sides of the claim", "both sides", tuple(sides), logarithmic, note=note),
         Panel("Relative slack", "relative slack", tuple(slacks), levels=(0.0,), note=note),
     )
 
@@ -314,12 +318,14 @@ def _curves(t: Array, values: Array, title: str, label: str) -> Panel:
     columns = values.reshape(len(t), -1)
     known = np.isfinite(columns) & (np.abs(columns) > FLOOR) & (t > 0)[:, None]
     if not known.any():
-        return Panel(title, label, (), note="zero or undefined for this run")
+        return Panel(title, label, (), note="Zero or undefined in this run.")
     sizes = np.abs(columns[known])
     logarithmic = bool(sizes.max() > SPREAD * sizes.min())
     shown = known if logarithmic else np.isfinite(columns) & (t > 0)[:, None]
     drawn = np.where(shown, columns, np.nan)
-    names = [label] if values.ndim == 1 else [f"{label} {k + 1}" for k in range(columns.shape[1])]
+    several = label if "_i" in label else f"{label} _i"
+    each = [several.replace("_i", f"_{k + 1}").replace(" _", " ") for k in range(columns.shape[1])]
+    names = [label] if values.ndim == 1 else each
     series = tuple(Series(one, column) for one, column in zip(names, drawn.T, strict=True))
     return Panel(title, label, series, logarithmic)
 

@@ -28,6 +28,7 @@ from flows.report.drawing import (
     time_axis,
     write_note,
 )
+from flows.report.formulas import brief
 from flows.runs.quantities import Run
 from potentials.claim import Claim
 
@@ -131,7 +132,7 @@ def _inequality(sides: Axes, slack: Axes, run: Run, claim: Claim) -> None:
     if both.series:
         sides.legend(ncols=1 + (len(both.series) > 4))
     sides.set_ylabel("both sides")
-    sides.set_title(f"claim {claim.id} ({claim.source.locator})", loc="left")
+    sides.set_title(f"both sides of {brief(claim.source.locator)}", loc="left")
     slack.axhline(0, color=BLACK, linestyle=DASHES[2])
     slack.set_ylabel("relative slack")
 

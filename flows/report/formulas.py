@@ -8,17 +8,36 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-__all__ = ["prose"]
+__all__ = ["brief", "line", "plain", "prose"]
 
 LETTERS = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi"
     "|omega|Delta|Sigma"
 )
-SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "->": "→", ">>": "≫", "sqrt(": "√("}
+SIGNS = {"**": "^", "<=": "≤", ">=": "≥", "!=": "≠", "==": "=", "->": "→", ">>": "≫", "sqrt(": "√("}
+SQUARES = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 #: An inner product, `<x, y>`.
 PRODUCT = re.compile(r"<(?! )([^<>=≤≥:;]+, [^<>=≤≥:;]+)>")
 Change = str | Callable[[re.Match[str]], str]
+#: LaTeX of a definition and the plain text in its place, in this order, until nothing changes.
+FROM_LATEX = (
+    (r"\\(?:left|right)(?![A-Za-z]) ?", ""),
+    (r"\\lvert ?| ?\\rvert", "|"),
+    (r"\\langle ?", "<"),
+    (r" ?\\rangle", ">"),
+    (r"\\bar (\w)", r"\1bar"),
+    (r"\\dots", "..."),
+    (r"\\operatorname\{(\w+)\}", r"\1"),
+    (r"\\(?!frac|sqrt)([A-Za-z]+)", r"\1"),
+    (r"([_^])\{([\w<,]*)\}", r"\1\2"),
+    (r"\\sqrt\{([^{}]*)\}", r"sqrt\1"),
+    (r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"\1/\2"),
+    (r"([_^])\{([^{}]*)\}", r"\1(\2)"),
+    (r"\{([^{}]*)\}", r"\1"),
+    (r" \)", ")"),
+    (r"- \((<[^()]*>)\)", r"-\1"),
+)
 
 
 def _letter(found: re.Match[str]) -> str:
@@ -31,6 +50,8 @@ def _letter(found: re.Match[str]) -> str:
 def _power_of_ten(found: re.Match[str]) -> str:
     """`1e-7` as a power of ten."""
     digits, power = found.groups()
+    if "." in digits and abs(int(power)) <= 2:
+        return f"{float(found.group()):g}"
     factor = "" if digits == "1" else f"{digits} {TIMES} "
     return f"{factor}10<sup>{int(power)}</sup>".replace("-", MINUS)
 
@@ -58,6 +79,7 @@ CHANGES: tuple[tuple[str, Change], ...] = (
     (r"(?<![A-Za-z])eps(?![a-z])", "ε"),
     (r"\bgrad (?=[A-Z](?:\b|_)|log)|\bgrad(?=_)", "∇"),
     (r"\bsum(?=_)", "∑"),
+    (r"\bsum (?=[|⟨])", "∑ "),
     (r"(?<![\w)])-(?=[\w|(∇])", MINUS),
     (r" - ", f" {MINUS} "),
     (rf"(?<!\w)(d?[^\W\d_]|[∇∑])_(?:{INDEX})", _lowered),
@@ -94,3 +116,45 @@ def prose(text: str) -> Markup:
     for pattern, change in CHANGES:
         html = re.sub(pattern, change, html)
     return Markup(html)
+
+
+def plain(latex: str) -> str:
+    r"""Formula in the letters in which claims are stated: `theta_i^2`, `|z_i - z_j|`.
+
+    Examples
+    --------
+    >>> plain(r"Z = \sum_{i<j} \lvert z_i - z_j \rvert")
+    'Z = sum_i<j |z_i - z_j|'
+    """
+    before = ""
+    while latex != before:
+        before = latex
+        for pattern, text in FROM_LATEX:
+            latex = re.sub(pattern, text, latex)
+    return latex
+
+
+def line(latex: str) -> str:
+    r"""Formula for a place that knows no markup, such as an axis: in Greek letters and signs.
+
+    Examples
+    --------
+    >>> line(r"\sum_{i} \kappa_{\max}^2")
+    '∑_i κ_max²'
+    """
+    text = re.sub(rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z])", _letter, plain(latex))
+    text = re.sub(r"\bsum(?=_)", "∑", text).replace("| ^", "|^")
+    return re.sub(r"\^([0-9])(?![0-9./])", lambda found: found[1].translate(SQUARES), text)
+
+
+def brief(source: str) -> str:
+    """Where a claim is stated, without the file that derives it.
+
+    Examples
+    --------
+    >>> brief("Lemma 20; derived in symbolic/systems/relu_neuron/bounds.py")
+    'Lemma 20; derived here'
+    """
+    return re.sub(
+        r", symbolic/\S+", ", derived here", re.sub(r"derived in \S+", "derived here", source)
+    )

@@ -16,10 +16,10 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from flows.core.files import write_file
-from flows.report.formulas import prose
+from flows.report.formulas import brief, prose
 from flows.report.headings import HEADINGS
 
-__all__ = ["SIGNS", "bokeh", "image", "render"]
+__all__ = ["SIGNS", "bokeh", "image", "render", "sentence"]
 
 # Bars come in pairs; if it knows which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
@@ -39,6 +39,8 @@ OPERATOR = re.compile(r"(?:^|=|\\(?:[lg]eq?|approx|implies|quad|(?:sum|int|prod|
 #: Signs of a formula beyond which it is cut before its terms, and of a piece beyond which a bracket
 #: in it is cut too: more would not fit a phone.
 LONG, WIDE = 40, 26
+#: Signs of factors behind a bracket beyond which they may stand on a line of their own.
+FACTORS = 12
 #: A bracket whose two sides may stand on two lines, in one size.
 BRACKET = re.compile(r"\\(?:left|right) ?[()\[\]]")
 SIGN = re.compile(r"\\[A-Za-z]+|[{}\s]+")
@@ -71,8 +73,9 @@ def _environment() -> Environment:
         "math": _math,
         "number": _number,
         "prose": prose,
-        "brief": _brief,
+        "brief": brief,
         "kind": _kind,
+        "sentence": sentence,
     }
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
@@ -119,11 +122,10 @@ def write_page(path: str | Path, text: str) -> None:
     write_file(str(path), lambda part: Path(part).write_text(text, "utf-8"))
 
 
-def _brief(source: str) -> str:
-    """Where a claim is stated, without the file that derives it."""
-    return re.sub(
-        r", symbolic/\S+", ", derived here", re.sub(r"derived in \S+", "derived here", source)
-    )
+def sentence(statement: str) -> str:
+    """Statement with a capital letter, where it begins with a word and not with a formula."""
+    word = re.match(r"(?!exp|sum|max|min)[a-z]{2,}(?=[ ,:])", statement)
+    return statement[:1].upper() + statement[1:] if word else statement
 
 
 def _kind(name: str) -> str:
@@ -205,7 +207,11 @@ def _in_one_size(
     inner[0] = f"{piece[: opened.start()]}\\Bigl{left}{inner[0]}"
     tail = piece[closed.end() :]
     # A bracket that carries a power itself would not be stretched.
-    tail = f"{{}}{tail}" if tail.lstrip().startswith(("^", "_")) else tail
+    if tail.lstrip().startswith(("^", "_")):
+        return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{{}}{tail}")]
+    # Long factors behind the bracket may stand on the next line.
+    if len(SIGN.sub("x", tail)) > FACTORS:
+        return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}"), tail]
     return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{tail}")]
 
 

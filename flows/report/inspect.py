@@ -16,6 +16,7 @@ from flows.report.headings import OWN_HEADINGS
 from flows.report.late_laws import beside
 from flows.report.run_page import run_values
 from flows.runs.trajectory import Trajectory
+from flows.systems.own.recorded import RecordedSystem
 from flows.systems.own.system import OwnSystem
 from symbolic.evidence.derivation import counted
 
@@ -68,7 +69,7 @@ def inspect(
             raise InputError(f"{path} exists; choose another name or force the overwrite")
     title = f"Run of {described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
-    if isinstance(run.system, OwnSystem):
+    if isinstance(run.system, (OwnSystem, RecordedSystem)):
         values |= _derived(run, run.system)
     html.write_page(
         path,
@@ -79,7 +80,7 @@ def inspect(
     return path
 
 
-def _derived(run: Trajectory, system: OwnSystem) -> dict[str, Any]:
+def _derived(run: Trajectory, system: OwnSystem | RecordedSystem) -> dict[str, Any]:
     """Values of a derivation and a law; none where there are too many entries to read."""
     try:
         document = system.derive().verify()

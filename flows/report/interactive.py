@@ -29,6 +29,7 @@ __all__ = ["view"]
 
 # Digits of the largest value of a curve on a linear axis.
 DRAWN = 12
+MOST = 300
 
 
 def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, Any]:
@@ -46,10 +47,10 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
     dict
         ``t``, the output times after 0; ``loss``, ``exponent``; ``linear_until``, the end of a
         linear time axis where the loss falls exponentially, and then ``exponent`` is the rate
-        d log L/dt; ``potentials``, each with its
-        value, its derivative and the claim about it; ``claims``, each with its statement as HTML,
-        its verdict, both sides and the slack; ``plane``, where the parameters are; ``marks``, times
-        that are worth a line. Numbers that are undefined are null.
+        d log L/dt; ``potentials``, each with its words, its value, its derivative and the claim
+        about it; ``claims``, each with its statement as HTML, its verdict, both sides and the
+        slack; ``plane``, where the parameters are; ``marks``, times that are worth a line.
+        Numbers that are undefined are null.
     """
     rows = np.flatnonzero(run.t > 0)
     until = exponential_until(run)
@@ -62,6 +63,7 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
         "potentials": [
             {
                 "name": p.name,
+                "words": p.words or p.name,
                 "panels": [_panel(x, rows) for x in potential_panels(run, p.name)],
                 "claim": about.id if (about := claim_about(run, p.name)) else None,
             }
@@ -98,9 +100,9 @@ def _panel(panel: Panel, rows: NDArray[np.intp]) -> dict[str, Any]:
 def _drawn(values: Array, panel: Panel) -> Array:
     """Values as they are drawn: on a linear axis without rounding, which a constant would show."""
     size = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
-    if panel.logarithmic or size == 0.0:
-        return values
-    return np.asarray(np.round(values, DRAWN - int(np.floor(np.log10(size)))))
+    decimals = DRAWN - int(np.floor(np.log10(size))) if size > 0.0 else MOST
+    # Powers of ten beyond doubles would make every value undefined.
+    return values if panel.logarithmic or decimals >= MOST else np.round(values, decimals)
 
 
 def _plane(run: Trajectory, rows: NDArray[np.intp]) -> dict[str, Any]:

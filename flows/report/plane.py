@@ -118,7 +118,10 @@ def _eigenvalues(run: Trajectory, state: NDArray[Any]) -> Plane:
         ("real part", "imaginary part"),
         np.stack([values.real, values.imag], axis=-1),
         tuple(f"eigenvalue {k + 1}" for k in range(values.shape[1])),
-        tuple(("of the target", float(g.real), float(g.imag)) for g in dict.fromkeys(goals)),
+        tuple(
+            ("eigenvalues of the target", float(g.real), float(g.imag))
+            for g in dict.fromkeys(goals)
+        ),
     )
 
 

@@ -68,4 +68,4 @@ def _hypotheses(verdicts: Sequence[Verdict]) -> list[tuple[Any, str]]:
     for verdict in verdicts:
         for hypothesis in verdict.hypotheses:
             claims.setdefault(str(hypothesis), [hypothesis]).append(verdict.claim)
-    return [(first, ", ".join(ids)) for first, *ids in claims.values()]
+    return [(first, ", ".join(dict.fromkeys(ids))) for first, *ids in claims.values()]

@@ -163,5 +163,20 @@ def _hypothesis(quantities: Quantities, h: Hypothesis, times: Mask) -> Hypothesi
     worst = int(np.argmin(np.where(np.isnan(gap), -np.inf, gap)))
     holds = bool(gap[worst] > 0 or (gap[worst] == 0 and h.relation.endswith("=")))
     value, needed = float(lhs[worst]), float(rhs[worst])
-    unmet = "" if holds else h.failure(float(seen[worst]), needed)
+    unmet = (
+        "" if holds else h.failure(float(seen[worst]), _written(quantities, h, rows, worst, needed))
+    )
     return HypothesisResult(h.text, holds, value, needed, h.relation, unmet)
+
+
+def _written(
+    quantities: Quantities, h: Hypothesis, rows: Mask, index: int, needed: float
+) -> float | str:
+    """The right side at one time and index; in digits of its own where doubles have none left."""
+    symbols = tuple(sorted(h.rhs.free_symbols, key=str))
+    if needed != 0.0 or not symbols:
+        return needed
+    # What is left may round to zero without being zero, such as exp(-106 n d M0^3).
+    values = (float(x[rows].ravel()[index]) for x in quantities.at(symbols, h.over))
+    exact = h.rhs.subs(dict(zip(symbols, values, strict=True))).evalf(4)
+    return str(exact) if exact.is_Float and exact != 0 else needed

@@ -315,7 +315,8 @@ def _asymptotic(
     if wrong.any():
         first = int(np.argmax(wrong))
         message = (
-            f"no positive constant serves at t = {t[first]:.4g}: lhs/rhs is {ratio[first]:.4g}"
+            f"no positive constant serves at t = {t[first]:.4g}, where the ratio of the sides is"
+            f" {ratio[first]:.4g}"
         )
         return replace(result, holds=False, attained_at=float(t[first]), message=message)
     if not regime.begun:
@@ -363,7 +364,7 @@ def _asymptotic(
         None: "the trend is not settled",
     }[holds]
     message = (
-        f"{found}: lhs/rhs goes like t^{sense * late:+.4g} "
+        f"{found}: the ratio of the sides goes like t^{sense * late:+.4g} "
         f"on [{t[tail[0]]:.3g}, {t[tail[-1]]:.3g}], "
         f"tightest constant {constant:.6g} at t = {attained_at:.4g}"
     )

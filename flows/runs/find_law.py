@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.errors import InputError
-from flows.core.minimiser import Approach, Escape, Minimiser
+from flows.core.minimiser import Approach, Escape, Escapes, Minimiser
 from flows.core.system import System
 from flows.runs.late_law import SINCE, LateLaw
 from flows.runs.leading_flow import Course, follow
@@ -218,7 +218,7 @@ def _numerical(system: System, minimiser: Minimiser) -> LateTimeLaw:
     value = system.loss(where)
     # A loss of the size of a squared rounding is that of a minimiser at zero.
     limit = sp.S.Zero if value <= CRITICAL**2 * largest else sp.Float(value, 17)
-    notes = ("in doubles: the numbers of the point are no simple fractions",)
+    notes = ("computed in doubles, because the coordinates of the point are no simple fractions",)
     return LateTimeLaw((law,), limit=limit, kernel=kernel, notes=notes)
 
 
@@ -246,6 +246,9 @@ def _of_run(
                 f"the minimiser of a run of {system.name} is not read off; give it with at"
             )
         minimiser = approach.minimiser or system.minimiser(approach.where)
+    except Escapes as away:
+        found, gap = _running(run, _escaping(system, run.state_at(-1), away.gone))
+        return refused(f"{EARLY}: {gap}") if gap else found
     except NoLaw as reason:
         return refused(str(reason) if regime.begun else f"{EARLY}: {regime.reason}")
     found = _readable(_at(system, minimiser, confined, valleys, log_terms, arrives=True))
@@ -256,6 +259,8 @@ def _of_run(
         rate, measured = law.laws[0].rate or math.nan, -_rate(run, float(law.limit or 0))
         if abs(measured - rate) <= RATE * rate:
             return replace(found, since=end / 2)
+        if math.isnan(measured):
+            return refused("how the loss falls to its limit is not known from states in doubles")
         return refused(
             f"{EARLY}: the loss falls with the rate {measured:.4g}, in the end it will be"
             f" {rate:.4g}"
@@ -340,6 +345,21 @@ def _escaping(system: System, where: NDArray[Any], gone: Escape) -> LateLaw:
     return LateLaw(system.name, system.parameters, where, derived, notes=gone.remarks)
 
 
+def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:
+    """Law of a run to infinity, of which its loss shows the power of time; or why it does not."""
+    if not found.laws:
+        return found, ""
+    one, end = found.laws[0], float(run.t[-1])
+    measured = -end * float(run.quantities["loss_dot"][-1] / run["loss"][-1])
+    # With a power of log t the local exponent is off by that power over log t.
+    expected = float(one.exponent or 0) + float(one.log_exponent or 0) / math.log(max(end, math.e))
+    said = f"the loss falls like t^-{measured:.4g}, by the law like t^-{expected:.4g}"
+    if not abs(measured - expected) <= VALLEY * expected:
+        return found, said
+    derived = replace(found.derived, chosen=0, laws=_seen(found.laws, 0))
+    return replace(found, derived=derived, notes=(*found.notes, f"at its end {said}")), ""
+
+
 def _rate(run: Trajectory, limit: float) -> float:
     """Rate of the loss above its limit at the end of a run."""
     above = np.array(run["loss"] if limit == 0 else run["excess"])
@@ -376,8 +396,9 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
         )
     elif course.gap > ARRIVED:
         notes.append(
-            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form, by"
-            f" {course.gap:.2g} in its value; it will have left by t = {arrives:.3g}"
+            f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
+            f" whose value is off that of the law by {100 * course.gap:.2g}%; it will have left by"
+            f" t = {arrives:.3g}"
         )
     if course.leaves < math.inf:
         notes.append(

@@ -414,6 +414,7 @@ class Trajectory:
         about = {
             "format": FORMAT,
             "parameters": self.parameters,
+            "definition": self.system.definition,
             "status": self.status,
             "message": self.message,
             "stats": self.stats,
@@ -446,9 +447,10 @@ def load(
     path : path
         The file.
     system : System, optional
-        Of a run of an :class:`~flows.OwnSystem`: that system, since a file cannot carry its loss.
-        It may have other potentials and claims than when it was run. Without it such a run shows
-        its times, states and observables, and cannot be checked.
+        Of a run of an :class:`~flows.OwnSystem`: that system, whose claims a file cannot carry. It
+        may have other potentials and claims than when it was run. Without it such a run shows its
+        times, states and observables; its loss is built anew where it is made of sums, products and
+        the usual functions (``run.system.derive()``, ``run.system.gradient(y)``).
     potentials : mapping of str to Expr, optional
         Potentials of your own, as for :func:`flows.integrate`: a file has their values, which
         xarray shows, and not their expressions.
@@ -481,7 +483,7 @@ def load(
         if about["format"] != FORMAT:
             raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
         parameters = dict(about["parameters"])
-        system = recall(parameters.pop("system"), parameters, system)
+        system = recall(parameters.pop("system"), parameters, system, about.get("definition"))
         frame_type, state_type = system.containers
         run = Trajectory(
             system=system,

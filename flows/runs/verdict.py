@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ __all__ = ["HypothesisResult", "Outcome", "Verdict", "Verdicts", "exit_code", "n
 
 #: How a message goes on where hypotheses are not met.
 OUTSIDE = "; outside the theorem: "
+#: How a message goes on where a claim could be sharper.
+SHARPER = "; it would not hold if it were sharper"
+LEAST = sys.float_info.min
 
 
 class Outcome(StrEnum):
@@ -159,7 +163,10 @@ class Verdict:
         yield "measured", self._found()
         if self.constant is not None and self.conclusion:
             at = "" if self.compared == "sides" else f", needed at t = {self.attained_at:.6g}"
-            yield "constant", f"{self.constant:.6g} is the sharpest that this run allows{at}"
+            # A constant that is found may be too small for a double; it is not zero.
+            least = self.constant == 0.0 and self.compared == "exponents"
+            value = f"one below {LEAST:.0e}" if least else f"{self.constant:.6g}"
+            yield "constant", f"{value} is the sharpest that this run allows{at}"
         if self.resolution is not None:
             yield "resolution", self._resolved()
         unmet = [str(h) for h in self.hypotheses if not h.holds]
@@ -174,11 +181,13 @@ class Verdict:
             or not self.relation
             or self.conclusion is None
         ):
-            return self.message.partition(OUTSIDE)[0].removesuffix(f"; {self.reading}")
-        error = "" if self.error is None else f"; error {self.error:.1e}"
+            found = self.message.partition(OUTSIDE)[0].removesuffix(f"; {self.reading}")
+            # How much sharper it could be is said on a line of its own.
+            return found if self.resolution is None else found.partition(SHARPER)[0]
+        error = "" if self.error is None else f"; error {_short(self.error)}"
         relation = self.relation.replace("==", "=")
         if self.compared == "exponents":
-            margin = "" if self.error is None else f" ± {self.error:.1e}"
+            margin = "" if self.error is None else f" ± {_short(self.error)}"
             return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
         at = f" at t = {self.attained_at:.6g}"
         if not self.conclusion:
@@ -193,7 +202,7 @@ class Verdict:
         assert self.resolution is not None
         if self.compared == "sides":
             return not_told_apart(self.resolution, self.exponent_resolution)
-        return f"it would not hold if it were sharper by more than t^{self.resolution:.1e}"
+        return f"it would not hold if it were sharper by more than t^{_short(self.resolution)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values; a number that is not finite is null."""
@@ -244,6 +253,11 @@ def _table(verdicts: Iterable[Verdict]) -> str:
 
 def _plain(x: float | None) -> float | None:
     return float(x) if x is not None and math.isfinite(x) else None
+
+
+def _short(x: float) -> str:
+    """Two digits, with a power of ten only where zeros would have to be counted."""
+    return f"{x:.2g}" if 0.01 <= x < 1000 else f"{x:.1e}"
 
 
 def not_told_apart(constant: float, exponent: float | None) -> str:

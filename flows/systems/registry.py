@@ -81,7 +81,12 @@ def make(name: str, parameters: dict[str, Any]) -> System:
     return SYSTEMS[name].from_parameters(parameters)
 
 
-def recall(name: str, parameters: dict[str, Any], system: System | None = None) -> System:
+def recall(
+    name: str,
+    parameters: dict[str, Any],
+    system: System | None = None,
+    definition: Any = None,
+) -> System:
     """System of a file: a built-in one, the given own one, or what the file says of it.
 
     Parameters
@@ -93,6 +98,8 @@ def recall(name: str, parameters: dict[str, Any], system: System | None = None) 
     system : System, optional
         The system as the caller has built it. It must be the one of the file, but an own system may
         have other potentials and claims.
+    definition : optional
+        What the file keeps of an own system beside its parameters.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def recall(name: str, parameters: dict[str, Any], system: System | None = None) 
     if system is None and own:
         from flows.systems.own.recorded import RecordedSystem
 
-        return RecordedSystem(name, parameters)
+        return RecordedSystem(name, parameters, definition)
     if system is None:
         return make(name, parameters)
     # The loss counts and the blocks, which its hash includes; of a built-in system everything.

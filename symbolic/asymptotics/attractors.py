@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic.asymptotics.cover import all_found, all_on_cone
+from symbolic.asymptotics.cover import all_found, all_on_cone, why_sampled
 from symbolic.asymptotics.direction import Attractor, precisely, sharpen
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
@@ -57,10 +57,11 @@ def cone_of(found: Family, parts: Split) -> tuple[sp.ImmutableMatrix, ...]:
 
 def attractors_of(
     reduced: Reduced, cone: tuple[sp.ImmutableMatrix, ...], follow: bool
-) -> tuple[list[Attractor], tuple[str, ...], bool, Evidence]:
-    """Attractors, notes, whether the form has zeros, and how well it is known that these are all.
+) -> tuple[list[Attractor], tuple[str, ...], bool, Evidence, str]:
+    """Attractors, notes, whether the form has zeros, how well it is known that these are all.
 
-    An attractor is a direction of a local minimum of the form on the sphere, of a positive value.
+    The last one says why it is sampled, where it is. An attractor is a direction of a local
+    minimum of the form on the sphere, of a positive value.
     """
     z, form = reduced.z, reduced.form
     parameters = sampled(sorted(form.free_symbols - set(z), key=str))
@@ -101,13 +102,16 @@ def attractors_of(
             "every minimum of the leading form on the sphere is degenerate beyond its symmetries"
         )
     if flat or len(found) < len(positive):
-        return found, tuple(notes), flat, Evidence.SAMPLED
+        why = "minima without curvature, or zeros of the form, are left out"
+        return found, tuple(notes), flat, Evidence.SAMPLED, why
     values = [a.value if a.value is not None else sp.Float(_value(a), 17) for a in found]
     if cone:
         known = all_on_cone(form, z, reduced.degree, reduced.metric, cone, values)
     else:
         known = all_found(form, z, reduced.degree, reduced.metric, turning, values)
-    return found, tuple(notes), flat, known
+    sampled_only = known is Evidence.SAMPLED
+    why = why_sampled(len(z), turning, cone, bool(parameters)) if sampled_only else ""
+    return found, tuple(notes), flat, known, why
 
 
 def told_apart(
@@ -169,11 +173,12 @@ def power_law(
     known: Mapping[str, Evidence],
     others: Evidence,
     measured: Measured | None = None,
+    why: str = "",
 ) -> tuple[Law, Step]:
     """Law of one attracting direction, and the step for its constant.
 
     The step is refuted where the loss itself, as it is `measured`, has another constant, or is
-    lower beside the direction.
+    lower beside the direction. `why` says why other attractors are looked for by samples only.
     """
     p = reduced.degree
     closed: sp.Expr | None = None
@@ -223,7 +228,8 @@ def power_law(
         f"constant of the direction with ell = {_text(attractor)}",
         assumptions=(
             f"the direction is critical: {attractor.critical}, it attracts: {attractor.attracts}",
-            f"no other attractor: {others}; of many starts {attractor.share:.0%} lead here",
+            f"no other attractor: {others}{why and f' ({why})'};"
+            f" of many starts {attractor.share:.0%} lead here",
         ),
         fresh=True,
         check=check,

@@ -36,7 +36,7 @@ from symbolic.asymptotics.terms import Terms
 from symbolic.evidence.identity import Evidence
 from symbolic.language.lower import lower
 
-__all__ = ["all_found", "all_on_cone", "pinned"]
+__all__ = ["all_found", "all_on_cone", "pinned", "why_sampled"]
 
 # Dimensions of the sphere that is covered, the number of balls, and the size of the smallest box.
 LARGEST, MOST, SMALLEST = 2, 8000, 2e-4
@@ -156,6 +156,23 @@ def all_on_cone(
         if not value.is_nonpositive and not any(vanishes(value - v) for v in values):
             return Evidence.SAMPLED
     return Evidence.PROVED
+
+
+def why_sampled(
+    n: int, rotations: Sequence[sp.ImmutableMatrix], cone: Sequence[sp.MatrixBase], symbols: bool
+) -> str:
+    """Why it is not known that there are no other minima, of a form in so many variables."""
+    if symbols:
+        return "numbers stand in the place of symbols"
+    if cone:
+        return "on a cone they are listed only where it is a few lines"
+    left = n - 1 - _orbit(rotations, n)
+    if left > LARGEST:
+        return (
+            f"the sphere of directions has {left} dimensions beside rotations, of which up to"
+            f" {LARGEST} are covered"
+        )
+    return "a cover leaves some balls undecided, as around a saddle without curvature"
 
 
 def _orbit(rotations: Sequence[sp.ImmutableMatrix], n: int) -> int:

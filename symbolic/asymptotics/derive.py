@@ -223,7 +223,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
             " point is no minimum"
         )
     steps += steps_of_reduction(point, parts, reduced)
-    attractors, notes, flat, others = attractors_of(reduced, cone, follow)
+    attractors, notes, flat, others, why = attractors_of(reduced, cone, follow)
     bottoms = valleys_of(point, parts, quadratic.hessian, reduced) if flat else ()
     steps += polar_steps(reduced.degree)
     if flat:
@@ -233,7 +233,7 @@ def _law(point: Point, found: Family, follow: bool, log_terms: bool) -> LateTime
     laws, more = [], []
     measured = Measured.of(point, parts, quadratic.hessian, reduced.degree)
     for attractor in attractors:
-        law, step = power_law(reduced, parts, attractor, known, others, measured)
+        law, step = power_law(reduced, parts, attractor, known, others, measured, why)
         if log_terms:
             beta = log_term(point, parts, quadratic.hessian, reduced, attractor)
             law = replace(law, log_term=beta)

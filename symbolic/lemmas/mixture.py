@@ -125,7 +125,7 @@ def projection_step() -> Step:
     return step(
         sp.Sum(ANY.posterior(K) * v_a * MU[K, A], (K, 1, N)),
         v_a**2,
-        "sum <grad_i, mu_i> = E|v|^2, with grad_i = E psi_i v of the KL divergence",
+        "sum <grad_i L, mu_i> = E|v|^2, with grad_i L = E psi_i v of the KL divergence",
         "omega_k = w_k(x)",
         "integrands, one coordinate; both sides are summed over a",
         shown=r"\sum_i \psi_i v_a \mu_{ia} = v_a^2",

@@ -208,7 +208,7 @@ def gradient_steps(pull: sp.Expr, near: sp.Expr, rest: sp.Expr) -> tuple[Step, S
             (U_A + DELTA_0 * U_A) + M_A * (G_I + DELTA_0 * G_I) + rest,
             "the plain form less the near one: of expectation zero, as E x = 0 too",
             said,
-            "h_i.v = dev_i.m + hu_i, x_a = a_ia + mu_ia",
+            "h_i.v is the sum of dm_i = (mu_i - m).m and of the rest, h u_i; x_a = a_ia + mu_ia",
         ),
     )
 

@@ -200,7 +200,7 @@ def test_a_claim_is_chosen_with_its_potential_and_by_itself(explorer):
     assert explorer.page.locator(".value h3").inner_text() == words != "fisher"
     assert claim.input_value() == "fisher_lower"
     claim.select_option("projection")
-    assert explorer.page.locator(".sides h3").inner_text() == "Both sides of projection"
+    assert explorer.page.locator(".sides h3").inner_text() == "Both sides of the claim"
     assert potential.input_value() == "fisher"
     explorer.drawn(PANELS)
     assert explorer.complaints == []

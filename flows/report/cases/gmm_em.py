@@ -38,12 +38,13 @@ STORY = Story(
         (
             r"L = \mathrm{KL} \left( N(0, I) \,\|\, \sum_{i=1}^{n} \pi_i N(\mu_i, I) \right)",
             "A mixture of n Gaussians with means mu_i and fixed weights pi_i is fitted to one"
-            " Gaussian in R^d, whose mean is 0 by translation.",
+            " Gaussian in R^d, whose mean is 0 by translation; KL is the Kullback-Leibler"
+            " divergence.",
         ),
         (
             r"\frac{d \mu_i}{d t} = -\nabla_{\mu_i} L = -\mathbb{E} [\psi_i v]",
-            "Gradient EM is the gradient flow of L; psi_i(x) is the posterior weight of a"
-            " component, and v(x) is the sum of all psi_i mu_i.",
+            "Gradient EM is the gradient flow of L; E averages over x ~ N(0, I), psi_i(x) is the"
+            " posterior weight of a component, and v(x) is the sum of all psi_i mu_i.",
         ),
         (
             r"U = \sum_{i=1}^{n} |\mu_i|^2",

@@ -25,7 +25,7 @@ STAGES = (
     "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
     " and main term, where it is not rounding; defects and layers. Dotted: end of alignment and"
     " begin of local convergence, read off the run. Where the loss falls exponentially the time is"
-    " linear, and the last panel is d log L/dt."
+    " linear, and the last panel is d log L/dt. Lines join the output times, which are few there."
 )
 
 STORY = Story(
@@ -34,7 +34,7 @@ STORY = Story(
         (
             r"L = \frac{1}{2} |\Sigma - W|_F^2 + \frac{a}{4} \sum_{j=1}^{N-1} |\Delta_j|_F^2",
             "The product W of N square layers W_j is fitted to a target Sigma; the second term, of"
-            " strength a, keeps the layers balanced. |.|_F is the Frobenius norm. Below, L_ori is"
+            " strength a, keeps the layers balanced. |.|_F is the Frobenius norm. L_ori is"
             " the first term and L_reg the second.",
         ),
         (
@@ -45,8 +45,9 @@ STORY = Story(
         ),
         (
             r"\Delta_j = W_j W_j^H - W_{j+1}^H W_{j+1}",
-            "The defects of balance compare neighbouring layers; H is the conjugate transpose. They"
-            " vanish for balanced layers, and layers that begin balanced stay so.",
+            "The defects of balance compare neighbouring layers; H is the conjugate transpose, and"
+            " |Delta|_F the norm of all defects together. They vanish for balanced layers, and"
+            " layers that begin balanced stay so.",
         ),
         (
             r"\frac{d W_j}{d t} = -\nabla_{W_j} L",
@@ -67,7 +68,7 @@ STORY = Story(
     ),
     found=(
         "With weak balancing a real start with a negative determinant converges too (Run 3): the"
-        " probability one half of the theorem takes a much larger than sigma_1, the largest"
+        " theorem's probability one half needs a strength a much larger than sigma_1, the largest"
         " singular value of the target.",
         "Theorem 34, by which the skew error never grows, fails for layers that are not balanced,"
         " and Theorem 5, by which the main term grows, needs |W| <= sigma_1: each has a"
@@ -76,13 +77,14 @@ STORY = Story(
 )
 
 PORTRAITS: dict[str, Callable[[], Figure]] = {
-    "Real and complex layers, a = 20: a real start with negative determinant keeps one singular"
-    " value at zero.": fields_figure,
-    "Depths 2, 3 and 4 side by side, a = 20: equal and unequal singular values of the target, for"
-    " each a start with positive and one with negative determinant.": depths_figure,
-    "Fraction of real starts that converges, with 99% intervals, against the regularisation: one"
-    " half takes a much larger than sigma_1; below, starts with negative determinant converge"
-    " too.": strengths_figure,
+    "Real and complex layers, a = 20: the loss, its rate d log L/dt, which tends to a constant"
+    " where the loss falls exponentially, and the least singular value of W. A real start with"
+    " negative determinant keeps one singular value near zero.": fields_figure,
+    "The same for depths N = 2, 3 and 4 side by side: equal and unequal singular values of the"
+    " target, for each a start with positive and one with negative determinant.": depths_figure,
+    "Fraction of real starts that converges, with 99% intervals, against the strength a: one half"
+    " needs a strength much larger than sigma_1; with a smaller one, starts with negative"
+    " determinant converge too.": strengths_figure,
 }
 
 

@@ -41,13 +41,19 @@ STORY = Story(
         (
             r"Z = \sum_{i < j} |z_i - z_j|",
             "The potential of the lower bound is the sum of all distances between the parts across;"
-            " kappa_max is the largest angle between two of them.",
+            " kappa_ij is the angle between z_i and z_j, and kappa_max the largest of these.",
         ),
         (
             r"H = |v| - \sum_{i=1}^{n} h_i",
-            "H is what the neurons lack along the teacher, and theta_i the angle of w_i to it."
+            "H is what the neurons lack along the teacher; theta_i is the angle of w_i to it, and"
+            " theta_ij that between w_i and w_j."
             " Phase 1 ends at T_1, when the neurons have turned to the teacher; phase 2 ends at"
-            " T_2, when H is small.",
+            " T_2, when H is small; then comes phase 3.",
+        ),
+        (
+            r"r = \sum_{i=1}^{n} w_i - v, \quad V = \sum_{i=1}^{n} \sin^2 \frac{\theta_i}{2}",
+            "The residual, and the potential of the angles. A random start draws the entries of"
+            " the neurons from N(0, sigma^2).",
         ),
     ),
     result=(
@@ -70,7 +76,7 @@ STORY = Story(
 PORTRAITS: dict[str, Callable[[], Figure]] = {
     "Phase portrait for n = 2, d = 2. Left: mirror pairs (h, z), (h, -z) are an invariant plane"
     " of the flow; all go quickly to h = 1/2, then slowly to the minimum. Right: two neurons"
-    " (solid, dashed) from equal large marks to black dots; all ends lie on the teacher's"
+    " (solid, dashed) from equal large marks to small dots; all ends lie on the teacher's"
     " line.": phase_portrait
 }
 

@@ -32,8 +32,8 @@ from potentials.notation import symbol
 LOSS = (
     "Above: the loss with the bounds that speak of this regime, at the constants that this run"
     " measures. In the middle: the local exponent t L'/L. Below: how many nodes the quadrature"
-    " took. Vertical lines: events; locked: a component is on the target, diverging: the others"
-    " recede."
+    " took. Vertical lines are events. Locked: a component is on the target; diverging: the others"
+    " recede; escape: a plateau of the loss ends."
 )
 GROWTH = (
     "Spread of the cluster against the linearised flow, and their relative difference beside what"
@@ -52,8 +52,9 @@ PAPER = (
 THRESHOLD = (
     "Threshold in M between the regimes, by bisection, for offsets of size sigma (five components"
     " on a line: only offsets along the mean are amplified). Its square is log(1/sigma), with"
-    " gradient EM 2 log(1/sigma), and a constant. With gradient EM nobody recedes: as parted count"
-    " runs in which a component waits beyond 4 when another one has arrived."
+    " gradient EM 2 log(1/sigma), and a constant. With gradient EM no component recedes for ever:"
+    " there a run counts as parted if one still waits beyond the distance 4 when another one has"
+    " arrived."
 )
 LANDSCAPE = (
     "Landscape along the line through the stationary point of Theorem 3.1. Dots: the root s* of the"
@@ -87,7 +88,14 @@ STORY = Story(
         (
             r"m = \frac{1}{n} \sum_{i=1}^{n} \mu_i, \quad M = |m(0)|, \quad R = \max_i |\mu_i|",
             "The mean of all components, its distance from the target at the start, and the"
-            " distance of the farthest component.",
+            " distance of the farthest component, also written mu_max; mu_min is that of the"
+            " nearest one.",
+        ),
+        (
+            r"M_0 = e^{-s} |\nu^*|, \quad N = \sum_{i=1}^{n} e^{-|\mu_i|^2}",
+            "M_0 is the distance of the target from nu = 0; m_{∥} and m_{⊥} are the parts of m"
+            " along this line and across it. N counts the components at the target once the others"
+            " are far.",
         ),
     ),
     result=(

@@ -229,10 +229,13 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
         run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4), rtol=PICTURE)
         length = run["max_norm"] / np.sqrt(d)
         out = np.flatnonzero(length < 10)
-        left = f"left by {number_text(run.t[out[0]])}" if len(out) else "not left"
+        left = f"left at $t$ = {number_text(run.t[out[0]])}" if len(out) else "not left"
         style: dict[str, Any] = {**line_style(index), "marker": ""}
         axes.plot(
-            run.t[1:], length[1:], **style, label=f"d = {d}: {left}, claimed {np.exp(d) / 30:.2g}"
+            run.t[1:],
+            length[1:],
+            **style,
+            label=f"d = {d}: {left}; the theorem speaks up to {np.exp(d) / 30:.2g}",
         )
         axes.plot([np.exp(d) / 30], [12], marker="v", color=style["color"], linestyle="")
     axes.axhline(10, color=BLACK, linestyle=DASHES[2])

@@ -24,6 +24,7 @@ from flows.report.drawing import (
     stacked_panels,
     styled,
     time_axis,
+    time_label,
 )
 from flows.runs.integrate import integrate
 from flows.runs.quantities import Run, marked_times
@@ -37,6 +38,8 @@ STRENGTHS = (0.1, 0.5, 2.0, 10.0, 50.0)
 MEMBERS = 24
 COUNTED = 1e-4  # tolerance of runs of which only their end is counted
 SCALE, SEED = 0.25, 0
+TIMES = 401  # of a run that is only drawn, over linear time
+AFTER = 1.3  # part of the time of the last arrival that is shown
 BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
 LOWEST = 1e10 * FLOOR  # of a loss over linear time: what is zero stays out of sight
 LEAST = 1e-3  # part of a panel's top down to which it reaches at least
@@ -94,7 +97,7 @@ def stages_figure(run: Run) -> Figure:
                 value = np.where(digits, value, np.nan)
             if (value > FLOOR).any():
                 panel.plot(t[shown], value, **line_style(index), label=label)
-        _decades(panel, bottom)
+        _decades(panel, bottom=bottom)
         panel.legend()
     for panel, words in zip(panels, ("losses", "two halves", "layers"), strict=True):
         panel.set_ylabel(words)
@@ -112,7 +115,7 @@ def stages_figure(run: Run) -> Figure:
 
 
 @styled
-def fields_figure(t_end: float = 1e4) -> Figure:
+def fields_figure(t_end: float = 300.0) -> Figure:
     """Real starts of both signs of the determinant beside a complex one, at a = 20.
 
     Parameters
@@ -123,7 +126,7 @@ def fields_figure(t_end: float = 1e4) -> Figure:
     Returns
     -------
     Figure
-        Loss and least singular value over time.
+        Loss, its rate `d log L/dt` and the least singular value over time.
     """
     signs = {1: "real, det W(0) > 0", -1: "real, det W(0) < 0"}
     real = MatrixFactorization(2, "real", 20.0)
@@ -134,15 +137,17 @@ def fields_figure(t_end: float = 1e4) -> Figure:
         cases.setdefault(signs[sign], (real, start))
     field = MatrixFactorization(2, "complex", 20.0)
     cases["complex"] = (field, field.initial(SCALE, SEED))
-    figure, (above, below) = stacked_panels(2, (6.8, 5.2))
-    _loss_and_least(above, below, cases, t_end)
-    _label_losses(above, below)
-    above.legend(loc="lower left")
+    figure, panels = stacked_panels(3, (6.8, 6.2))
+    _loss_rate_least(panels, cases, t_end)
+    for axes in (panels[0], panels[-1]):
+        _decades(axes)
+    _label_losses(panels)
+    panels[0].legend(loc="center")
     return figure
 
 
 @styled
-def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figure:
+def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 600.0) -> Figure:
     """Depths side by side, equal and unequal singular values of the target.
 
     Parameters
@@ -155,12 +160,12 @@ def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figu
     Returns
     -------
     Figure
-        One column a depth: loss above, least singular value below, over time; each target from two
-        real starts, one of each sign of the determinant.
+        One column a depth: the loss, its rate `d log L/dt` and the least singular value over time;
+        each target from two real starts, one of each sign of the determinant.
     """
-    figure = Figure(figsize=(6.8, 5.2), layout="constrained")
-    columns = figure.subplots(2, len(depths), sharex=True, sharey="row", squeeze=False).T
-    for depth, (above, below) in zip(depths, columns, strict=True):
+    figure = Figure(figsize=(6.8, 6.6), layout="constrained")
+    columns = figure.subplots(3, len(depths), sharex="col", sharey="row", squeeze=False).T
+    for depth, panels in zip(depths, columns, strict=True):
         cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]] = {}
         for target, name in ((np.eye(2), "I"), (np.diag([2.0, 0.5]), "diag(2, 1/2)")):
             system = MatrixFactorization(2, "real", 20.0, target, depth)
@@ -168,11 +173,13 @@ def depths_figure(depths: Sequence[int] = (2, 3, 4), t_end: float = 1e4) -> Figu
             first = {np.sign(np.linalg.det(x).prod()): x for x in reversed(starts)}
             for sign, word in ((1.0, ">"), (-1.0, "<")):
                 cases[f"$\\Sigma$ = {name}, det W(0) {word} 0"] = (system, first[sign])
-        _loss_and_least(above, below, cases, t_end)
-        above.set_title(f"N = {depth}", fontsize=9)
-    _label_losses(*columns[0])
-    for _, below in columns[1:]:
-        time_axis(below)
+        _loss_rate_least(panels, cases, t_end)
+        panels[0].set_title(f"N = {depth}", fontsize=9)
+    for row in (columns[:, 0], columns[:, -1]):
+        _decades(*row)
+    _label_losses(columns[0])
+    for panels in columns[1:]:
+        time_label(panels[-1])
     figure.legend(*columns[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -222,32 +229,43 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
     return figure
 
 
-def _loss_and_least(
-    above: Axes,
-    below: Axes,
+def _loss_rate_least(
+    panels: Sequence[Axes],
     cases: dict[str, tuple[MatrixFactorization, NDArray[Any]]],
     t_end: float,
 ) -> None:
-    """Loss above, least singular value below, one line a case."""
+    """Loss, its rate and the least singular value over linear time, one line a case."""
+    times, last = np.linspace(0.0, t_end, TIMES), 0.0
     for index, (name, (system, start)) in enumerate(cases.items()):
-        run = integrate(system, start, t_end, rtol=PICTURE)
-        for axes, value in ((above, run["loss"]), (below, run["singular_values"][:, -1])):
-            axes.plot(run.t[1:], np.maximum(value, FLOOR)[1:], **line_style(index), label=name)
-    for axes in (above, below):
-        _decades(axes)
+        run = integrate(system, start, t_end, t_eval=times[1:], rtol=PICTURE)
+        loss, (rate,) = run["loss"], rate_panel(run).series
+        arrived = np.flatnonzero(loss < BOTTOM)
+        last = max(last, run.t[arrived[0]] if len(arrived) else 0.0)
+        # Where the loss has left its panel, its rate has few digits and says no more.
+        rates = np.where(loss > BOTTOM, rate.values, np.nan)
+        for axes, value in zip(
+            panels,
+            (np.maximum(loss, FLOOR), rates, np.maximum(run["singular_values"][:, -1], FLOOR)),
+            strict=True,
+        ):
+            axes.plot(run.t[1:], value[1:], **line_style(index), label=name)
+    panels[-1].set_xlim(0.0, min(t_end, AFTER * last) if last else t_end)
 
 
-def _label_losses(above: Axes, below: Axes) -> None:
-    above.set_ylabel("loss $L$")
-    below.set_ylabel(r"$\sigma_{\min}(W)$")
-    time_axis(below)
+def _label_losses(panels: Sequence[Axes]) -> None:
+    words = ("loss $L$", r"$d \log L/dt$", r"$\sigma_{\min}(W)$")
+    for axes, name in zip(panels, words, strict=True):
+        axes.set_ylabel(name)
+    time_label(panels[-1])
 
 
-def _decades(axes: Axes, bottom: float = BOTTOM) -> None:
+def _decades(*shared: Axes, bottom: float = BOTTOM) -> None:
     """Logarithmic axis around what is drawn, that neither a decay to zero nor a constant spoils."""
-    log_axis(axes, "y")
-    low, high = axes.dataLim.intervaly
-    axes.set_ylim(max(bottom, min(low / 3, LEAST * high)), 3 * high)
+    for axes in shared:
+        log_axis(axes, "y")
+    low = min(axes.dataLim.y0 for axes in shared)
+    high = max(axes.dataLim.y1 for axes in shared)
+    shared[0].set_ylim(max(bottom, min(low / 3, LEAST * high)), 3 * high)
 
 
 def _name_stages(axes: Axes, marks: Sequence[float]) -> None:

@@ -23,6 +23,7 @@ from flows.report.drawing import (
     styled,
     time_axis,
 )
+from flows.report.formulas import brief
 from flows.runs.check import check
 from flows.runs.comparison import selected
 from flows.runs.rates import FLOOR, local_exponent, log_corrected
@@ -82,7 +83,10 @@ def loss_figure(run: Trajectory) -> Figure:
         words = f"{side} bound ${{\\propto}}\\, t^{{-{float(claim.exponent or 0):g}}}$"
         measured = f"measured constant {number_text(verdict.constant)}"
         above.plot(
-            t[drawn], values[drawn], **line_style(index), label=f"{words} ({name}), {measured}"
+            t[drawn],
+            values[drawn],
+            **line_style(index),
+            label=f"{words} ({brief(claim.source.locator)}), {measured}",
         )
     log_axis(above, "y")
     above.set_ylabel("loss $L$")

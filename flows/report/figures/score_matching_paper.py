@@ -71,7 +71,7 @@ def paper_figure(run: Trajectory, latest: float = 1e4) -> Figure:
     label = f"slope at the end: {slope:.2f}"
     loss.plot(t[late], guide, color=BLACK, linestyle=DASHES[2], label=label)
     loss.legend()
-    words = (r"$\mu_{i1} - \mu^*_1$", r"$|\mu_i - \mu^*|$", "loss $L$")
+    words = (r"$\mu_{i,1}$", r"$|\mu_i|$", "loss $L$")
     for axes, name in zip(panels, words, strict=True):
         axes.set_ylabel(name)
     for axes in (length, loss):

@@ -79,6 +79,9 @@ const popflow = (() => {
     formatters: {"@t": "printf", "@$name": "printf"},
   });
 
+  /** Whether a run shows something of a claim: some claims speak of none of its times. */
+  const says = claim => claim.panels[0].series.length > 0;
+
   class Explorer {
     constructor(root, view) {
       this.root = root;
@@ -94,9 +97,14 @@ const popflow = (() => {
       // A system of one's own may have no potentials, or no claims.
       const shown = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
       this.potential = shown?.name;
-      this.claim = (view.claims.find(c => c.id === shown?.claim) ?? view.claims[0])?.id;
+      this.claim = (this.about(shown) ?? view.claims.find(says) ?? view.claims[0])?.id;
       this.build();
       dark.addEventListener("change", () => this.draw());
+    }
+
+    /** Claim about a potential, if this run shows something of it. */
+    about(potential) {
+      return this.view.claims.find(c => c.id === potential?.claim && says(c));
     }
 
     build() {
@@ -122,7 +130,7 @@ const popflow = (() => {
         name => this.places[name] = make("div", {class: `panel ${name}`})));
       this.statement = make("p", {class: "faint statement"});
       const potentials = () => [
-        chooser("Potential", "potential", this.view.potentials.map(p => [p.name, p.name])),
+        chooser("Potential", "potential", this.view.potentials.map(p => [p.name, p.words])),
         place("value", "rate")];
       const claims = () => [
         chooser("Claim", "claim", this.view.claims.map(c => [c.id, `${c.id}: ${c.verdict}`])),
@@ -148,7 +156,7 @@ const popflow = (() => {
       const chosen = all.find(one => (one.name ?? one.id) === name);
       names.forEach((place, k) => this.chart(place, chosen.panels[k]));
       if (key === "claim") this.statement.innerHTML = chosen.statement;  // escaped there
-      else if (follow && this.view.claims.some(c => c.id === chosen.claim)) this.choose("claim", chosen.claim);
+      else if (follow && this.about(chosen)) this.choose("claim", chosen.claim);
       this.move(this.index);
     }
 

@@ -21,6 +21,8 @@ __all__ = ["FAILS", "approach", "balanced", "minimiser"]
 ENTRIES = 40
 #: A late loss above this part of the target's square is that of a chain that fails.
 FAILS = 1e-6
+# A phase up to this is rounding; it grows while the product falls.
+PHASE = 1e-9
 # Fractions with larger denominators are numbers in doubles, not meant ones.
 DENOMINATOR = 1000
 
@@ -56,16 +58,19 @@ def approach(
     Raises
     ------
     NoLaw
-        Where the limit of a chain that fails is not found; it is not looked for where layers are
-        complex numbers that are not real.
+        Where the limit of a chain that fails is not found; of complex layers it is looked for where
+        phases of the inner spaces make them real.
     """
     if not fails:
         return Approach(where, np.zeros(where.size * (1 + np.iscomplexobj(where))))
     field = where.dtype
-    if where.imag.any() or target.imag.any():
-        raise NoLaw("the limit of complex layers that fall like a power of time is not looked for")
-    # Real layers stay real.
-    where, target = where.real, target.real
+    real = _real(where, target)
+    if real is None:
+        raise NoLaw(
+            "the limit of complex layers that fall like a power of time is looked for where phases"
+            " make them real: diagonal ones, the product of each mode a real multiple of the target"
+        )
+    where, target, phases = real
     if where.size > ENTRIES:
         raise NoLaw(
             f"the limit of a chain that fails is looked for up to {ENTRIES} entries, here"
@@ -81,9 +86,36 @@ def approach(
         point,
         entries,
         t,
-        lambda y: y.reshape(where.shape).astype(field),
+        lambda y: (y.reshape(where.shape) * phases).astype(field),
         turns,
     )
+
+
+def _real(
+    where: NDArray[Any], target: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None:
+    """Real layers, real target, and the phases between; None where there are none.
+
+    Real layers stay real. The loss does not change under phases of the inner spaces, and of the
+    outer ones together with the target.
+    """
+    if not where.imag.any() and not target.imag.any():
+        return where.real, target.real, np.ones(where.shape)
+    d = where.shape[-1]
+    across = ~np.eye(d, dtype=bool)
+    if where[:, across].any() or target[across].any():
+        return None
+    modes, goal = where.diagonal(axis1=1, axis2=2), target.diagonal()
+    turned = modes.prod(axis=0) * goal.conj()
+    if (np.abs(turned.imag) > PHASE * np.abs(turned)).any():
+        return None
+    sizes = np.abs(modes)
+    sizes[0] *= np.where(turned.real < 0, -1, 1)
+    phases = np.ones(where.shape, dtype=complex)
+    phases[:, ~across] = np.divide(modes, sizes, out=np.ones_like(modes), where=sizes != 0)
+    layers = np.zeros(where.shape)
+    layers[:, ~across] = sizes
+    return layers, np.diag(np.abs(goal)), phases
 
 
 def balanced(target: NDArray[Any], depth: int) -> NDArray[Any]:

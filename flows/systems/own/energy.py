@@ -40,6 +40,7 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
 from flows.systems.own.loss import Loss
+from flows.systems.own.twofold import Code, Twofold, code_of
 from symbolic.language.lower import Undecided
 
 __all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time", "units"]
@@ -52,6 +53,8 @@ SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF",
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
 # The field is known to this part of the energy of its chart, a hundredth of which ends the chart.
 FIELD = 1e-16
+# Two doubles are taken where they know it to this part, far below the tolerance of any step.
+FIELD_TWOFOLD = 1e-14
 # Hessians are known to this part of their largest entry, curvatures along their axes to this.
 CURVATURE, SECOND_ORDER = 1e-14, 1e-26
 # From the digits of doubles to four times as many: each step squares what is left.
@@ -153,14 +156,19 @@ class Increment:
         The exact state.
     axes : ndarray, shape (N, N)
         Columns, orthonormal to rounding.
+    code : Code, optional
+        The gradient for two doubles, which are taken as long as they know enough.
     """
 
-    def __init__(self, loss: Balls, centre: list[Any], axes: Array) -> None:
+    def __init__(
+        self, loss: Balls, centre: list[Any], axes: Array, code: Code | None = None
+    ) -> None:
         self.loss, self.centre = loss, centre
         self.bits = float(BITS)
         size = len(centre)
         self._axes = orthonormal(axes)
         self._back = self._axes.transpose()
+        self._twofold = None if code is None else Twofold(code, centre, self._axes)
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)
 
@@ -182,6 +190,11 @@ class Increment:
 
     def gradient(self, u: Array) -> Array:
         """Gradient along the axes, rounded; NaN where no number of bits tells it."""
+        if self._twofold is not None:
+            found, _, error = self._twofold.gradient(u, self.size).T
+            if (error <= FIELD_TWOFOLD / FIELD * self.allowed).all():
+                return np.asarray(found)
+            self._twofold = None  # nor will they later in the chart
         return self._gradient(u, lambda _, error: bool((error <= self.allowed).all()))[0]
 
     def slopes(self, floored: Array) -> tuple[Array, Array]:
@@ -389,7 +402,9 @@ def energy_piece(
     curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
-    increment = Increment(exact, centre, axes)
+    # What two doubles leave would grow beside a saddle.
+    code = code_of(loss) if nodes is None and not (h * since < FALLS).any() else None
+    increment = Increment(exact, centre, axes, code)
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)
     energy = float(slopes @ (slopes / floored)) / 2

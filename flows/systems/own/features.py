@@ -38,6 +38,8 @@ PATTERNS = 8
 ANEW = 0.1
 # Errors grow by no more than the exponential of the one, and to no more than the other.
 MOST_GROWTH, LARGEST = 300.0, 1e100
+# A curvature like s^-1, to this, is that of a slow axis.
+RECIPROCAL = 0.2
 # Curvatures that differ by less than this part of the largest one are one.
 ALIKE = 1e-3
 # The tolerance of a run's quantities is that of a step times this.
@@ -137,7 +139,9 @@ class Errors:
 
     (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
     with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
-    taken to decay by the smaller rate, what grows beside a saddle by the integral, and
+    taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
+    integral, as the smaller rate would double errors in each decade. What grows beside a saddle
+    grows by the integral, and
     what each step leaves anew to fall with the energy of a chart at most. An axis that turns takes
     errors of others with it, which its own curvature damps. Within one curvature the sum is that of
     squares.
@@ -170,7 +174,8 @@ class Errors:
         length = np.log(since / self.since)
         late = since - passed / length if length > 0 else 0.0
         mean = self.curvature * passed + (now - self.curvature) * late
-        grows = np.minimum(-np.where(rate < 0, mean, rate * passed), MOST_GROWTH)
+        decays = np.maximum(rate * passed, self._slowly(now, length))
+        grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
         change = np.exp(grows)
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
@@ -179,6 +184,15 @@ class Errors:
         alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         return h, axes, turned + np.sum(np.where(alike, 0.0, shares), axis=1)
+
+    def _slowly(self, now: Array, length: float) -> Array:
+        """Integral of curvatures that fall like `1/s`, as those of slow axes do; 0 of others."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power = 1 + np.log(now / self.curvature) / length
+            slow = (np.minimum(self.curvature, now) > 0) & (np.abs(power) < RECIPROCAL)
+            x = power * length
+            found = self.curvature * self.since * length * np.where(x == 0, 1, np.expm1(x) / x)
+        return np.where(slow, found, 0.0)
 
     @property
     def any(self) -> bool:

@@ -34,6 +34,7 @@ __all__ = [
     "field_of",
     "numeric",
     "pack_rule",
+    "program_of",
     "steps_of",
     "unpack_rule",
 ]
@@ -104,9 +105,14 @@ def _derived(
     return forward, tangent(forward, y, directions), directions
 
 
+def program_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Program:
+    """Program of a value and its gradient."""
+    return _derived(expression, y)[0]
+
+
 def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:
     """Steps of the program of a gradient."""
-    forward, _, _ = _derived(expression, y)
+    forward = program_of(expression, y)
     return len(forward.steps) + len(forward.results)
 
 

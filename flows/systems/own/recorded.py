@@ -1,21 +1,29 @@
-"""What a file tells about an own system: everything but the loss, which is code."""
+"""What a file tells about an own system: everything, where its loss is plain data, but claims."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.system import System
+from flows.core.minimiser import Approach, Minimiser
+from flows.core.piece import Piece, Restart
+from flows.core.system import Excess, Smooth, System
 from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
 from flows.systems.own.names import is_name, is_word
 from flows.systems.own.states import unpack
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
 from potentials.potential import single
+
+if TYPE_CHECKING:
+    from flows.systems.own.system import OwnSystem
+    from symbolic.evidence.derivation import Document
 
 __all__ = ["RecordedSystem"]
 
@@ -26,7 +34,8 @@ FILE = Source("this file", 2026, "", "recorded with the run", "definition")
 class RecordedSystem(System):
     """An own system as a file describes it: times, states and observables can be read.
 
-    Whatever takes the loss raises :class:`~flows.core.errors.InputError`.
+    What takes the loss builds it anew from the file, and raises
+    :class:`~flows.core.errors.InputError` where that is not possible.
 
     Parameters
     ----------
@@ -34,6 +43,8 @@ class RecordedSystem(System):
         Name of the system.
     about : dict
         Its ``parameters``, as they were written.
+    given : object
+        Its ``definition``; None where the file has none.
 
     Raises
     ------
@@ -43,6 +54,7 @@ class RecordedSystem(System):
 
     name: str  # type: ignore[misc]
     about: Any
+    given: Any = field(default=None, compare=False, repr=False)
 
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
 
@@ -106,11 +118,87 @@ class RecordedSystem(System):
         """Arrays of the blocks by name, of a state or of states with leading axes."""
         return unpack({name: tuple(sizes) for name, sizes in self.about["blocks"].items()}, state)
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
-        raise InputError(
-            f"{self.name} is an own system, whose loss a file cannot carry; build it"
+    @property
+    def definition(self) -> Any:
+        """As in the file."""
+        return self.given
+
+    @functools.cached_property
+    def rebuilt(self) -> OwnSystem:
+        """The system, with its loss and potentials, and without claims.
+
+        Raises
+        ------
+        InputError
+            Where the file does not carry the loss, or another one than its fingerprint says.
+        """
+        from flows.systems.own.system import OwnSystem
+
+        told = (
+            f"{self.name} is an own system, whose loss this file does not carry; build it"
             " and read the file with flows.load(path, system=...)"
         )
+        if self.given is None:
+            raise InputError(told)
+        try:
+            found = OwnSystem.defined(self.name, self.given)
+        except (ValueError, TypeError, IndexError, RecursionError):
+            raise InputError(f"{told}: its definition is damaged") from None
+        if found.parameters["fingerprint"] != self.about["fingerprint"]:
+            raise InputError(f"{told}: its definition is that of another loss")
+        return found
 
-    initial = check_start = reduce = begin = piece = _refuse
-    exact_flow = loss = gradient = hessian = minimiser = approach = _refuse
+    def derive(self) -> Document:
+        """As :meth:`flows.OwnSystem.derive`, of the loss that the file carries."""
+        return self.rebuilt.derive()
+
+    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+        """Loss above its limit; not known where the file does not carry the loss."""
+        try:
+            return self.rebuilt.excess(frame, states, t, loss)
+        except InputError as told:
+            return Excess(np.full(len(t), np.nan), math.nan, f"limit not found: {told}")
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start."""
+        return self.rebuilt.initial(scale, seed)
+
+    def check_start(self, start: Any) -> Array:
+        """Start as a flat array."""
+        return self.rebuilt.check_start(start)
+
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
+        """Frame and state."""
+        return self.rebuilt.reduce(start)
+
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
+        """First state of a run."""
+        return self.rebuilt.begin(frame, state)
+
+    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
+        """Piece of a run."""
+        return self.rebuilt.piece(frame, state, time)
+
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
+        """Flow with many digits."""
+        return self.rebuilt.exact_flow(frame, state, digits)
+
+    def loss(self, state: Any) -> float:
+        """Loss of a state."""
+        return self.rebuilt.loss(state)
+
+    def gradient(self, state: Any) -> Array:
+        """Gradient of the loss."""
+        return self.rebuilt.gradient(state)
+
+    def hessian(self, state: Any) -> Array:
+        """Hessian of the loss."""
+        return self.rebuilt.hessian(state)
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Loss at a point."""
+        return self.rebuilt.minimiser(at)
+
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """Limit of the flow."""
+        return self.rebuilt.approach(frame, state, t)

@@ -53,7 +53,7 @@ def unpack(shapes: Shapes, state: Any) -> dict[str, Array]:
 
 
 def flat(shapes: Shapes, state: Any) -> Array:
-    """State as a flat array.
+    """State as a flat array; where there is only one block, also the block itself.
 
     Raises
     ------
@@ -67,9 +67,16 @@ def flat(shapes: Shapes, state: Any) -> Array:
     except ValueError:
         raise InputError("a state must be an array; its rows differ") from None
     size = sum(map(math.prod, shapes.values()))
+    if len(shapes) == 1 and array.dtype.kind in "iuf" and array.ndim > 1:
+        ((name, shape),) = shapes.items()
+        if array.shape in (shape, (*shape, 1)):  # a vector may be a column
+            array = pack(shapes, {name: array})
+        expected = f"or the block of shape {shape}"
+    else:
+        expected = "or arrays by block"
     if array.dtype.kind not in "iuf" or array.shape != (size,):
         raise InputError(
-            f"a state must be {size} real numbers, or arrays by block, got"
+            f"a state must be {size} real numbers, {expected}, got"
             f" {array.dtype} of shape {array.shape}"
         )
     return array.astype(float)

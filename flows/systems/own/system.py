@@ -43,6 +43,7 @@ from potentials.notation import symbol
 from potentials.potential import single
 from symbolic.asymptotics.derive import point_of
 from symbolic.language.blocks import shape
+from symbolic.language.stated import restated, stated
 from symbolic.systems.own.document import derive
 
 if TYPE_CHECKING:
@@ -188,6 +189,28 @@ class OwnSystem(System):
             "features": list(feature_names([n for n, _ in self.potentials], self._loss.averaged)),
             **{name: float(value) for name, value in self.constants},
         }
+
+    @property
+    def definition(self) -> list[Any] | None:
+        """Blocks, loss and potentials as plain data, so that a file can be evaluated again."""
+        names = [name for name, _ in self.potentials]
+        nodes = stated([*self.blocks, self.expression, *(p for _, p in self.potentials)])
+        return None if nodes is None else [names, nodes]
+
+    @classmethod
+    def defined(cls, name: str, definition: Any) -> Self:
+        """System of a :attr:`definition`.
+
+        Raises
+        ------
+        ValueError
+            For what is none.
+        """
+        names, nodes = definition
+        parts = restated(nodes)
+        count = len(parts) - 1 - len(names)
+        known = zip(names, parts[count + 1 :], strict=True)
+        return cls(name, parts[:count], parts[count], tuple(known))
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

@@ -15,7 +15,8 @@ from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.limit import Limit, find_limit
-from flows.core.minimiser import Approach
+from flows.core.minimiser import Approach, Escapes
+from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.own.exact import (
     Nodes,
@@ -207,22 +208,28 @@ class View:
         return Excess(value, float(found.loss), rests if lost else "", error)
 
     def approach(self, state: SoundState, t: float) -> Approach:
-        """Limit of the flow from an exact state on."""
-        if not state.exact:
-            raise NoLaw(
-                "the limit of the run is not looked for: its states are doubles; where the loss"
-                " allows for it, arithmetic='balls' keeps more digits"
-            )
-        nodes, form = self.nodes(state.x), self.loss.form
-        assert not isinstance(nodes, str)  # the state is exact
+        """Limit of the flow from a state on, of which doubles are taken as they are."""
+        told = _no_balls(self.blocks, self.expression, self.potentials)
+        if not told and len(state.x) > MOST_EXACT:
+            told = f"more than {MOST_EXACT} entries"
+        nodes = fixed_rule(self.loss, state.x) if not told and self.loss.averaged else None
+        if not told and self.loss.averaged and nodes is None:
+            told = "no fixed rule for the expectation"
+        if told:
+            raise NoLaw(f"the limit of the run is not looked for: {told}")
+        form = self.loss.form
         point = Point(self.loss.y, fractions(form.plain), fractions(form.integrand), form.x, ())
-        return arrival(
-            balls(self.loss, nodes),
-            point,
-            from_doubles(state.digits),
-            max(float(state.energy[0]), t),
-            lambda entries: entries,
-        )
+        loss = balls(self.loss, nodes)
+        place = from_doubles(state.digits if state.exact else state.x[:, None])
+        since = max(float(state.energy[0]), t) if state.exact else t
+        try:
+            return arrival(loss, point, place, since, lambda entries: entries)
+        except NoLaw:
+            with precision(BITS_OF_EXCESS):
+                slope = np.array([float(x) for x in loss.both(place)[1:]])
+            if (gone := runaway(point, state.x.tolist(), slope, since)) is None:
+                raise
+            raise Escapes(gone) from None
 
     def with_digits(self, x: list[Any]) -> SoundState:
         """State of numbers of mpmath."""

@@ -222,10 +222,10 @@ def derive_score_gradient() -> Derivation:
                 X[A] * f - f_prime,
                 X[A] * f - sp.Derivative(f, X[A]),
                 "Stein's lemma: its expectation is zero, so both forms are the gradient",
-                shown=r"E\left[x_a f_c - \partial_a f_c\right] = 0 \;\Longrightarrow\;"
-                r" \nabla_i L = 2\, E\Big[\psi_i v + \psi_i \sum_k \psi_k \mu_k \mu_k^T \mu_i"
+                shown=r"E\left[x_a f_c - \partial_a f_c\right] = 0 \implies"
+                r" \nabla_i L = 2\, E \left[\psi_i v + \psi_i \sum_k \psi_k \mu_k \mu_k^T \mu_i"
                 r" - 2 \psi_i v v^T \mu_i - 2 \psi_i \sum_k \psi_k (v^T \mu_k) \mu_k"
-                r" + 3 \psi_i |v|^2 v\Big]",
+                r" + 3 \psi_i |v|^2 v\right]",
                 fresh=False,
             ),
         ),
@@ -267,11 +267,11 @@ def derive_score_hessian() -> Derivation:
                 "mu_jc moves by t; s = [i = j] stands for both, a_ic = a_jc where it counts",
                 "integrands, without the factor 2; the derivative is taken under E",
                 shown=r"\partial_{\mu_{jc}} \psi_i \left[v_a + (h_i \cdot v) a_{ia}\right]"
-                r" = \psi_i \psi_j \big[\delta_{ac} + a_{ia} h_{ic} + h_{ja} a_{jc}"
+                r" = \psi_i \psi_j \left[\delta_{ac} + a_{ia} h_{ic} + h_{ja} a_{jc}"
                 r" + (h_i \cdot h_j) a_{ia} a_{jc} - (v_a + (h_i \cdot v) a_{ia}) a_{jc}"
-                r" - a_{ia} (v_c + (h_j \cdot v) a_{jc})\big]"
-                r" + \delta_{ij} \psi_i \big[(v_a + (h_i \cdot v) a_{ia}) a_{ic} + a_{ia} v_c"
-                r" - \delta_{ac}\, h_i \cdot v\big]",
+                r" - a_{ia} (v_c + (h_j \cdot v) a_{jc})\right]"
+                r" + \delta_{ij} \psi_i \left[(v_a + (h_i \cdot v) a_{ia}) a_{ic} + a_{ia} v_c"
+                r" - \delta_{ac}\, h_i \cdot v\right]",
             ),
         ),
     )

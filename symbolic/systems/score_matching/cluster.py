@@ -125,7 +125,7 @@ def derive_cluster() -> Derivation:
         A_IA: x_a - m_a - size * sp.Symbol("y_a", real=True),
     }
     orders = (
-        "dev_i = e y, p = y.(x - m), r = y.m, q = |y|^2",
+        "mu_i - m = e y, p = y.(x - m), r = y.m, q = |y|^2",
         "delta, u and the rest of h_i.v are of second order, d, u, k times e^2",
     )
 
@@ -169,7 +169,7 @@ def derive_cluster() -> Derivation:
                 tilt * m[A] + along * (X[A] - m[A]),
                 -2 * along * m[A] + (away * m[A] + along * X[A]),
                 "its expectation, as E x = 0",
-                assumptions=("dev_i = y",),
+                assumptions=("mu_i - m = y",),
                 domain=COORDINATES,
                 fresh=True,
                 shown=r"E\left[(y \cdot (x - m))\, m + (y \cdot m)(x - m)\right]"
@@ -186,7 +186,7 @@ def derive_cluster() -> Derivation:
                 tilt * m[A],
                 -along * m[A] + away * m[A],
                 "its expectation, as E x = 0: half as much, by the rate of the mean",
-                assumptions=("dev_i = y",),
+                assumptions=("mu_i - m = y",),
                 domain=COORDINATES,
                 fresh=True,
                 shown=r"E\left[(y \cdot (x - m))\, m\right] = -(y \cdot m)\, m"

@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from mpmath import mp
 
 import flows
 import potentials
 from flows.cli.layout import Table, labelled, wrapped
-from flows.cli.listing import plain
 from flows.cli.verdicts import verdict_lines
+from flows.report.formulas import plain
 from flows.runs.verdict import Outcome
 
 WIDTHS = (60, 80)
@@ -203,3 +204,25 @@ def test_what_is_not_decided_says_why_and_shows_no_constant(run):
     text = said(open_, "kappa_persists")
     assert f"measured {reason} " in text and "is the sharpest" not in text
     assert "1 INCONCLUSIVE: the run does not decide it" in text
+
+
+def test_what_is_undefined_or_no_double_is_said_so_and_not_as_zero():
+    """exp(-106 n d M0^3)/(108 n d) for n = 2, d = 3 and M0 = 4 has 17681 zeros."""
+    system = flows.ScoreMatching(2, 3, target=[-4.0, 0.0, 0.0])
+    far = flows.integrate(system, system.initial(1e-7, 0), 1.0, rtol=1e-6)
+    text = " ".join(str(h) for v in flows.check(far, "small_init") for h in v.hypotheses)
+    power = mp.mpf(-106 * 2 * 3 * 4**3)
+    exact = mp.nstr(mp.exp(power) / (108 * 2 * 3), 4)
+    assert exact.partition("e")[2] in text and exact[:5] in text and "d) = 0" not in text
+    rate = " ".join(str(h) for v in flows.check(far, "far_rate") for h in v.hypotheses)
+    assert "R(T1)^2 + 40, which is undefined" in rate
+    one = flows.integrate(flows.ReLUNeuron(1, 2), [[0.05, 0.1]], 1.0, rtol=1e-6)
+    alone = [str(h) for v in flows.check(one, "separation") for h in v.hypotheses]
+    assert "kappa_max(0) is undefined" in alone
+
+
+def test_a_measured_constant_below_every_double_is_not_said_to_be_zero(run):
+    (v,) = flows.check(run, "loss_upper")
+    assert "the sharpest" in dict(v.said())["constant"]
+    least = dict(replace(v, constant=0.0).said())["constant"]
+    assert least.startswith("one below 2e-308 is")

@@ -7,8 +7,15 @@ import sympy as sp
 import flows
 import potentials
 from flows.core.errors import InputError
-from flows.report.curves import claim_panels, exponent_panel, loss_panel, potential_panels, solved
-from flows.report.interactive import view
+from flows.report.curves import (
+    Panel,
+    claim_panels,
+    exponent_panel,
+    loss_panel,
+    potential_panels,
+    solved,
+)
+from flows.report.interactive import _drawn, view
 from flows.report.plane import plane
 from potentials.claim import LowerBound, UpperBound
 from potentials.notation import symbol
@@ -199,3 +206,27 @@ def test_a_constant_rate_is_drawn_without_its_rounding():
     kept = run["loss"][1:] > 0
     seen = np.array(view(run)["loss"]["series"][0]["values"], dtype=float)
     assert (seen[kept] == run["loss"][1:][kept]).all()
+
+
+def test_labels_of_curves_are_formulas_and_places_in_papers_and_no_identifiers(runs):
+    run = runs["relu_neuron"]
+    for potential in run.statements.potentials:
+        for panel in potential_panels(run, potential.name):
+            assert "_" not in panel.title
+            labels = [panel.label, *(s.label for s in panel.series)]
+            assert not any(potential.name in x for x in labels if "_" in potential.name)
+    value, rate = potential_panels(run, "norms")
+    assert [s.label for s in value.series] == ["|w_1|", "|w_2|"]
+    assert rate.label == "d/dt |w_i|"
+    bounds = [s.label for s in loss_panel(run).series[1:]]
+    assert bounds and len(set(bounds)) == len(bounds)
+    assert all("bound (" in x and "loss_" not in x for x in bounds)
+
+
+def test_values_too_small_to_be_rounded_are_drawn_as_they_are():
+    """A power of ten beyond doubles would make every value of such a panel undefined."""
+    tiny = np.array([1e-305, -2e-305])
+    panel = Panel("title", "label", ())
+    assert _drawn(tiny, panel).tolist() == tiny.tolist()
+    # the control: others are rounded
+    assert _drawn(np.array([1.0, 1 / 3]), panel)[1] != 1 / 3

@@ -51,7 +51,7 @@ def test_a_run_with_a_potential_of_its_own_is_one_page_that_a_browser_opens(tmp_
 def test_a_loss_of_ones_own_has_its_law_and_its_own_headings(tmp_path):
     run = flows.integrate(QUARTIC, [1.0], 1e4, rtol=1e-6)
     page = flows.inspect(run, out=tmp_path / "run.html", browser=False).read_text("utf-8")
-    assert "t^-2, C = 1/16" in page
+    assert "t<sup>\N{MINUS SIGN}2</sup>, C = 1/16" in page
     assert "The loss and its gradient" in page and "the teacher" not in page
 
 

@@ -3,7 +3,6 @@ import pickle
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -148,14 +147,15 @@ def test_the_derived_law_stands_beside_each_theorem(page):
     section = page[
         page.index("<h3>Late-time law") : page.index("A constant that a theorem leaves open is")
     ]
-    assert str(law.laws[law.chosen]) in unescape(section)
+    assert str(prose(str(law.laws[law.chosen]))) in section and "**" not in section
     value, error = Reader(section).numbers
     assert abs(value - law.laws[law.chosen].constant) <= error < 1e-3
     rows = re.findall(
         r'<th scope="row">(\w+)</th><td class="n">(\S+)</td><td class="n">(\S+)<', section
     )
-    assert rows == [(b.claim, str(b.claimed), str(b.derived)) for b in law.bounds()]
-    assert ("loss_upper", "-3", "-3") in rows
+    bounds = [(b.claim, prose(str(b.claimed)), prose(str(b.derived))) for b in law.bounds()]
+    assert rows == bounds
+    assert ("loss_upper", "\N{MINUS SIGN}3", "\N{MINUS SIGN}3") in rows
 
 
 def test_a_broken_claim_is_shown_as_violated(page):
@@ -167,9 +167,9 @@ def test_a_broken_claim_is_shown_as_violated(page):
 def test_every_claim_potential_and_step_is_on_the_page(page):
     for claim in potentials.claims("relu_neuron"):
         said, _, more = claim.statement.partition("; ")
-        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(said)}</h3>'
+        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(html.sentence(said))}</h3>'
         assert heading in page and f"<code>{claim.id}</code>" in page
-        assert f"<p>{prose(more)}</p>" in page or not more
+        assert f"<p>{prose(html.sentence(more))}.</p>" in page or not more
         assert f'href="#claim-{claim.id}"' in page
     for potential in potentials.potentials("relu_neuron"):
         assert f'<h3 class="sentence">{prose(potential.words)}</h3>' in page

@@ -12,6 +12,9 @@ import flows
 from flows.core.minimiser import Approach
 from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
+from flows.systems.matrix_factorization.late_time import approach
+from flows.systems.own import view
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.identity import Evidence
 
 X, Y, Z, W = CHAIN = sp.symbols("x y z w", real=True)
@@ -163,7 +166,110 @@ def test_a_run_before_its_late_regime_is_refused_in_one_line(blocks, loss, start
     assert law.laws == () and words in law.reason and "\n" not in law.reason
 
 
-def test_states_in_doubles_do_not_show_their_limit():
+@pytest.mark.parametrize("shift", [0, 1])
+def test_states_in_doubles_have_the_law_of_the_flow_through_the_last_one(shift):
+    system = flows.OwnSystem("own", [Y], (Y - shift) ** 4 / 4 + shift, arithmetic="doubles")
+    run = flows.integrate(system, [3.0], 1e6)
+    law = flows.late_time_law(run)
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 16) and law.at == shift
+    # L = 1/(4 t^2), of y = (2 t)^(-1/2): seen in the state, where the loss is rounded.
+    seen = (run.state_at(-1)[0] - shift) ** 4 / 4 * run.t[-1] ** 2
+    assert seen == pytest.approx(1 / 16, rel=1e-6) and seen * 1.001 != pytest.approx(
+        1 / 16, rel=1e-6
+    )
+
+
+def test_the_limit_of_a_state_of_many_entries_is_not_looked_for(monkeypatch):
     system = flows.OwnSystem("own", [Y], Y**4 / 4, arithmetic="doubles")
-    law = flows.late_time_law(flows.integrate(system, [1.0], 1e6))
-    assert law.laws == () and "its states are doubles" in law.reason
+    run = flows.integrate(system, [3.0], 1e6)
+    monkeypatch.setattr(view, "MOST_EXACT", 0)
+    assert "not looked for: more than 0 entries" in flows.late_time_law(run).reason
+
+
+#: Loss, blocks, start; exponent of time, of its logarithm, and constant.
+ESCAPES = {
+    "exponential": ((sp.exp(-X), [X], [0.0]), (1, None, 1)),
+    "logistic": ((sp.log(1 + sp.exp(-X)), [X], [0.0]), (1, None, 1)),
+    "logistic of depth 2": (
+        (sp.log(1 + sp.exp(-X * Y)), [X, Y], [0.5, 0.5]),
+        (1, 1, sp.Rational(1, 2)),
+    ),
+    "unbalanced": ((sp.log(1 + sp.exp(-X * Y)), [X, Y], [0.5, 0.7]), (1, 1, sp.Rational(1, 2))),
+    "a power": ((1 / (1 + X**2), [X], [1.0]), (sp.Rational(1, 2), None, sp.sqrt(2) / 4)),
+}
+
+
+@pytest.mark.parametrize("name", ESCAPES)
+def test_a_run_of_an_own_loss_that_goes_to_infinity_has_the_law_of_its_ray(name):
+    (loss, blocks, start), (exponent, logarithm, constant) = ESCAPES[name]
+    run = flows.integrate(flows.OwnSystem("own", blocks, loss), start, 1e8)
+    law = flows.late_time_law(run)
+    one = law.laws[law.chosen]
+    assert (one.exponent, one.log_exponent) == (exponent, logarithm)
+    assert sp.simplify(one.constant_exact - constant) == 0
+    assert one.evidence["escape"] is Evidence.PROVED
+    assert one.evidence["this run"] is Evidence.SAMPLED and "goes to infinity" in law.notes[0]
+    # L' = -|grad L|^2 gives t |grad L|^2/L -> 1 or the power; log log t/log t is left.
+    slope = system_slope(run)
+    near = 0.07 if logarithm else 1e-3
+    assert run.t[-1] * slope @ slope / run["loss"][-1] == pytest.approx(float(exponent), rel=near)
+    if not logarithm:
+        upper, lower = law.claims(margin=1e-3)
+        assert {flows.check(run, c)[0].verdict for c in (upper, lower)} == {Outcome.HOLDS}
+        off = replace(lower, exponent=exponent - sp.Rational(1, 10))
+        assert flows.check(run, off)[0].verdict is Outcome.VIOLATED
+
+
+def system_slope(run):
+    return np.ravel(run.system.gradient(run.state_at(-1)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "end", "why"),
+    [
+        # A minimum lies ahead; too early; off every ray of simple fractions; a loss that rests.
+        ((X - 30) ** 4 * sp.exp(-X), 1e7, "has no such limit"),
+        (sp.log(1 + sp.exp(-X)), 3.0, "falls like t^-0.662, by the law like t^-1"),
+        (1 + sp.exp(-X), 1e8, "does not tend to zero"),
+    ],
+    ids=["minimum ahead", "early", "rests"],
+)
+def test_a_run_that_does_not_follow_the_law_of_a_ray_has_none(loss, end, why):
+    law = flows.late_time_law(
+        flows.integrate(flows.OwnSystem("own", [X], loss), [1.0 * (end > 3)], end)
+    )
+    assert law.laws == () and why in law.reason
+
+
+@pytest.mark.parametrize("phases", [[1j, 1j, 1, 1], [-1j, 1j, -1, 1]])
+def test_complex_layers_that_phases_make_real_fail_by_the_same_law(phases):
+    system = flows.MatrixFactorization(d=1, regularization=0, field="complex")
+    start = 0.5 * np.array(phases).reshape(4, 1, 1)
+    law = flows.late_time_law(flows.integrate(system, start, t_end=1e5))
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 4) and (law.at == 0).all()
+
+
+def test_complex_modes_that_fail_are_told_apart_from_those_that_converge():
+    target = np.diag([1j, 0.5])
+    system = flows.MatrixFactorization(
+        d=2, depth=3, target=target, regularization=0, field="complex"
+    )
+    start = np.array([np.diag([0.9j, -0.4j]), np.diag([0.9, 0.4j]), np.diag([0.9, -0.4])])
+    law = flows.late_time_law(flows.integrate(system, start, t_end=1e5))
+    # (N-2)^(-N/(N-2)) s^(-2/(N-2)) = 4 for N = 3, s = 1/2.
+    assert law.laws[law.chosen].constant == pytest.approx(4, rel=1e-9)
+    assert np.allclose(law.at[2] @ law.at[1] @ law.at[0], np.diag([1j, 0]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [[[-1]], [[1j]], [[1]], [[1]]],
+        [[[-1, 0], [0.1j, 1]], [[1, 0], [0, 1]], [[1j, 0], [0, 1]]],
+    ],
+    ids=["a phase is left", "not diagonal"],
+)
+def test_the_limit_of_other_complex_layers_is_not_looked_for(layers):
+    where = np.array(layers, dtype=complex)
+    with pytest.raises(NoLaw, match="phases make them real"):
+        approach(where, np.eye(where.shape[-1], dtype=complex), 0.0, True, 1e5)

@@ -5,9 +5,11 @@ import pytest
 import sympy as sp
 
 from symbolic.asymptotics.cover import all_found, all_on_cone, pinned
+from symbolic.asymptotics.derive import law_at
 from symbolic.asymptotics.sphere import Form, minima
 from symbolic.asymptotics.symmetries import rotations
 from symbolic.evidence.identity import Evidence
+from symbolic.systems.late_time import neurons
 
 Z = sp.symbols("z1:5", real=True)
 A, B, C, D = Z
@@ -176,3 +178,17 @@ def test_lines_of_a_cone_are_listed_and_one_that_is_missing_is_seen():
     assert all_on_cone(form, Z[:3], three, sp.eye(3), flat, ()) is Evidence.SAMPLED
     negative = A**2 * B * C
     assert all_on_cone(negative, Z[:3], three, sp.eye(3), cone, (R(2, 36),)) is Evidence.PROVED
+
+
+@pytest.mark.parametrize(
+    ("shares", "d", "why"),
+    [
+        ([sp.Rational(1, 3)] * 3, 3, "(a cover leaves some balls undecided, as around a saddle"),
+        ([sp.Rational(1, 4)] * 4, 4, "(the sphere of directions has 5 dimensions beside"),
+        ([sp.Rational(1, 5), sp.Rational(3, 10), sp.Rational(1, 2)], 3, "ENCLOSED;"),
+    ],
+)
+def test_a_law_says_why_other_attractors_are_sampled(shares, d, why):
+    law = law_at(neurons(shares, d), log_terms=False)
+    (said,) = {a for a in law.derivation.steps[-1].assumptions if a.startswith("no other")}
+    assert why in said and ("SAMPLED" in said) == ("(" in why)

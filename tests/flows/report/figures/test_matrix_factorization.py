@@ -16,6 +16,7 @@ from flows.report.figures.matrix_factorization import (
 from flows.runs.quantities import marked_times
 from flows.runs.rates import FLOOR
 
+PICTURED = 1e-3  # rate of a run that is only drawn, at the last of its outputs that is known
 LINE = 1e-6  # a straight line's slope between two outputs, beside its rate at one of them
 
 
@@ -66,10 +67,14 @@ def test_a_loss_that_falls_exponentially_is_drawn_over_linear_time_with_its_rate
 
 def test_figures_of_comparisons_show_every_case():
     fields = fields_figure(t_end=50.0)
-    assert len(fields.axes[0].lines) == 3
+    assert [len(axes.lines) for axes in fields.axes] == [3] * 3
+    assert {axes.get_xscale() for axes in fields.axes} == {"linear"}
+    # One real start has converged, at the rate of its Hessian: four layers of size one, twice.
+    assert np.nanmin(fields.axes[1].lines[0].get_ydata()) == pytest.approx(-8, rel=PICTURED)
+    assert np.nanmin(fields.axes[1].lines[1].get_ydata()) > -1
     depths = depths_figure((2, 3), t_end=20.0)
     assert [axes.get_title() for axes in depths.axes[:2]] == ["N = 2", "N = 3"]
-    assert [len(axes.lines) for axes in depths.axes] == [4] * 4
+    assert [len(axes.lines) for axes in depths.axes] == [4] * 6
     assert len(depths.legends[0].texts) == 4
     strengths = strengths_figure((0.1, 50.0), members=6)
     heights = {c.get_label(): c.lines[0].get_ydata() for c in strengths.axes[0].containers}

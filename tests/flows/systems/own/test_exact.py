@@ -16,6 +16,7 @@ from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.own import energy, exact
 from flows.systems.own.exact import from_doubles
+from flows.systems.own.features import Errors
 from symbolic import Expectation
 
 A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
@@ -375,3 +376,16 @@ def test_equal_curvatures_do_not_make_the_error_grow_and_the_loss_stays_known():
     tangent = np.sum(start[1:] ** 2) / start[0] ** 2
     assert np.exp(4 * run.t[1:]) * run["loss"][1:] / tangent == pytest.approx(1, abs=DIGITS)
     assert (run.errors("loss")[1:] < 1e-6).all()
+
+
+@pytest.mark.parametrize(("power", "exact_decay"), [(1.0, True), (2.0, False)])
+def test_errors_along_a_slow_axis_decay_as_its_flow_does(power, exact_decay):
+    # Of curvature p/s the flow makes s^-p; of one that falls otherwise the smaller rate is taken.
+    first, last, p = 10.0, 50.0, 0.5
+    start, end = (np.diag([p / s**power, 1.0]) for s in (first, last))
+    before = Errors(np.eye(2), np.diag(start), np.array([1e-9, 0.0]), np.zeros(2), first)
+    _, _, (error, _) = before.carried(end, last)
+    least = 1e-9 * np.exp(-(last - first) * end[0, 0])
+    wanted = 1e-9 * (first / last) ** p if exact_decay else least
+    assert error == pytest.approx(wanted, rel=1e-12)
+    assert error <= least * (1 + 1e-12)

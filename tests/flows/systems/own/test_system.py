@@ -426,8 +426,48 @@ def test_a_file_without_the_system_is_not_checked(saved):
     found = flows.load(saved)
     with pytest.raises(InputError, match=r"flows\.load\(path, system"):
         flows.check(found)
-    with pytest.raises(InputError, match=r"flows\.load\(path, system"):
-        found.system.gradient(found.state[-1])
+
+
+def test_a_file_carries_the_loss_and_its_potentials_as_data(saved):
+    found, y = flows.load(saved).system, neuron().initial()
+    assert found.loss(y) == neuron().loss(y)
+    assert np.array_equal(found.gradient(y), neuron().gradient(y))
+    assert np.array_equal(found.hessian(y), neuron().hessian(y))
+    names = [[d.name for d in s.derive().derivations] for s in (found, neuron())]
+    assert names[0] == names[1] and "transverse along the flow" in names[0]
+
+
+def test_the_excess_of_a_file_is_that_of_the_run(tmp_path):
+    a = sp.Symbol("a")
+    done = flows.integrate(flows.OwnSystem("well", [a], (a - 1) ** 4 / 4 + 3), [2.0], t_end=1e4)
+    found = flows.load(done.save(tmp_path / "run.nc"))
+    assert found.excess.limit == 3.0 and np.array_equal(found["excess"], done["excess"])
+
+
+def test_a_loss_that_a_file_does_not_carry_or_another_one_is_told(saved, tmp_path):
+    import xarray
+
+    with xarray.open_dataset(saved, engine="h5netcdf") as data:
+        data.load()
+    about = json.loads(data.attrs["popflow"])
+    del data.attrs["digest"]
+    nodes = about["definition"][1]
+    other = flows.OwnSystem("quadratic_neuron", [W], 2 * SQUARES).definition
+    for k, (given, message) in enumerate(
+        (
+            (None, "does not carry"),
+            ([["one", "two"], nodes], "damaged"),
+            ([["transverse"], [["__import__", "os"], *nodes]], "damaged"),
+            (other, "another loss"),
+        )
+    ):
+        data.attrs["popflow"] = json.dumps(about | {"definition": given})
+        data.to_netcdf(tmp_path / f"{k}.nc", engine="h5netcdf")
+        found = flows.load(tmp_path / f"{k}.nc")
+        for asked in (found.system.derive, lambda f=found: f.system.gradient(f.state[-1])):
+            with pytest.raises(InputError, match=message):
+                asked()
+        assert np.isnan(found.excess.limit) and message in found.excess.reason
 
 
 def test_a_file_with_the_system_is_checked_also_by_new_claims(saved):
@@ -599,3 +639,18 @@ def test_a_column_is_taken_where_a_column_is_meant():
     assert system.pack({"w": [[1.0], [2.0]]}).tolist() == [1.0, 2.0]
     with pytest.raises(InputError, match=r"block w must have shape \(2,\), got \(1, 2\)"):
         system.pack({"w": [[1.0, 2.0]]})
+
+
+def test_the_only_block_is_a_state_as_it_is_and_another_shape_is_refused():
+    w, v = sp.MatrixSymbol("w", 2, 3), sp.MatrixSymbol("v", 3, 1)
+    matrix = flows.OwnSystem("matrix", [w], sp.trace(w.T * w) / 2)
+    y = np.arange(6.0).reshape(2, 3)
+    assert matrix.loss(y) == matrix.loss(y.ravel()) == matrix.loss({"w": y}) == 27.5
+    vector = flows.OwnSystem("vector", [v], (v.T * v)[0, 0] / 2)
+    assert vector.loss([[1], [2], [3]]) == vector.loss([1, 2, 3]) == 7
+    assert (flows.integrate(matrix, y, t_end=1.0).start == y.ravel()).all()
+    with pytest.raises(InputError, match=r"or the block of shape \(2, 3\), got .* \(3, 2\)"):
+        matrix.loss(y.T)
+    both = flows.OwnSystem("both", [w, v], sp.trace(w.T * w) + (v.T * v)[0, 0])
+    with pytest.raises(InputError, match=r"9 real numbers, or arrays by block, got .* \(2, 3\)"):
+        both.loss(y)

@@ -1,0 +1,81 @@
+"""A run that goes to infinity along a ray on which the flow stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sympy as sp
+from mpmath import mp
+
+from flows.core.arrays import Array
+from flows.core.minimiser import Escape
+from symbolic.asymptotics.point import Point
+from symbolic.language.lower import lower
+
+__all__ = ["runaway"]
+
+# Ratios of entries are taken for fractions with a denominator up to the first number that are as
+# near as the second.
+DENOMINATOR, NEAR = 12, 2e-2
+# A run that goes to infinity moves by this part of its distance in its time, for logarithms of it.
+MOVES = 1e-3
+# The loss is looked at so many times farther out, at so many places a factor of ten.
+FARTHER, PLACES, DIGITS = 1e3, 10, 50
+
+
+def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Escape | None:
+    """Loss along the ray on which a run goes to infinity; None where no such ray is found.
+
+    That the flow stays on the ray is proved; that the loss falls all along it, and that the run
+    goes there, is sampled.
+
+    Parameters
+    ----------
+    point : Point
+        The loss in closed form.
+    state, slope : sequence of float
+        Last state and gradient.
+    t : float
+        The time.
+    """
+    y = np.array(state, dtype=float)
+    square = float(y @ y)
+    if point.integrand != 0 or not square > 0 or not -t * float(slope @ y) > MOVES * square:
+        return None
+    largest = float(np.abs(y).max())
+    ray = [sp.Rational(v / largest).limit_denominator(DENOMINATOR) for v in y.tolist()]
+    off = float(np.abs(np.array(ray, dtype=float) - y / largest).max())
+    radius = sp.Symbol("R", positive=True)
+    where = dict(zip(point.y, (radius * u for u in ray), strict=True))
+    if off > NEAR or not _stays(point, ray, where):
+        return None
+    loss = sp.simplify(point.plain.xreplace(where))
+    if loss.free_symbols != {radius} or not _falls(loss, radius, largest):
+        return None
+    text = ", ".join(map(str, ray))
+    remark = "the run goes to infinity"
+    if len(ray) > 1:
+        remark += f" along ({text}), from which its direction is {off:.1g} off"
+    return Escape(loss, radius, sp.Add(*(u**2 for u in ray)), remarks=(remark,))
+
+
+def _stays(point: Point, ray: Sequence[sp.Rational], where: dict[sp.Symbol, sp.Expr]) -> bool:
+    """Whether the gradient on the ray is along it."""
+    first = next(k for k, u in enumerate(ray) if abs(u) == 1)
+    slopes = [sp.diff(point.plain, v).xreplace(where) for v in point.y]
+    return all(
+        sp.simplify(g * ray[first] - slopes[first] * u) == 0
+        for g, u in zip(slopes, ray, strict=True)
+    )
+
+
+def _falls(loss: sp.Expr, radius: sp.Symbol, since: float) -> bool:
+    """Whether the loss falls at places from a radius on."""
+    slope = lower([sp.diff(loss, radius)], [radius], "mpmath")
+    places = np.geomspace(since, FARTHER * since, int(PLACES * np.log10(FARTHER)) + 1)
+    with mp.workdps(DIGITS):
+        try:
+            return all(slope(mp.mpf(r))[0] < 0 for r in places.tolist())
+        except (ArithmeticError, ValueError, TypeError):
+            return False

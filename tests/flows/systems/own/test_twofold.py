@@ -1,0 +1,108 @@
+"""Balls of two doubles: they hold what many digits say, and a run does not notice them."""
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb, arb_mat
+
+import flows
+from flows.core.balls import precision
+from flows.systems.own import energy, twofold
+from flows.systems.own.loss import numeric, program_of
+
+Y = sp.symbols("y:4", real=True)
+SIZE = len(Y)
+# Two doubles hold 32 digits, of which a program of this size loses a few.
+DIGITS = 1e-28
+# Steps of 1e-10, whose errors the flow contracts.
+SAME = 1e-10
+
+
+def loss(generator):
+    """A random sum of products, quotients and roots."""
+    length, total = 1 + sum(x**2 for x in Y), sp.Integer(0)
+    for _ in range(6):
+        factors = [Y[generator.integers(SIZE)] ** int(generator.integers(0, 4)) for _ in range(3)]
+        term = sp.Rational(int(generator.integers(1, 9)), int(generator.integers(1, 9)))
+        term *= sp.Mul(*factors)
+        kind = generator.integers(4)
+        total += [term, term / length, term * sp.sqrt(length), sp.pi * (term - Y[0]) ** 2][kind]
+    return total
+
+
+def errors(seed, coded=twofold.coded):
+    """Errors and radii of the gradient along random axes, at a random place."""
+    generator = np.random.default_rng(seed)
+    expression = loss(generator)
+    program = program_of(expression, Y)
+    code = coded(Y, program.steps, program.results[1:])
+    high, low = generator.normal(size=(2, SIZE))
+    with precision(200):
+        centre = [(arb(a) + arb(b) * arb(2) ** -60).mid() for a, b in zip(high, low, strict=True)]
+    axes = energy.orthonormal(np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0])
+    u, unit = generator.normal(size=SIZE), 10.0 ** -generator.uniform(0, 20, SIZE)
+    found = twofold.Twofold(code, centre, axes).gradient(u, unit)
+    with precision(600):
+        moved = arb_mat(SIZE, 1, [arb(a) * arb(b) for a, b in zip(u, unit, strict=True)])
+        steps = (axes * moved).entries()
+        place = [a + b for a, b in zip(centre, steps, strict=True)]
+        slopes = list(numeric(expression, Y, (), "ball").both(*place)[1:])
+        truth = (axes.transpose() * arb_mat(SIZE, 1, slopes)).entries()
+        off = [
+            abs(float(x - arb(row[0]) - arb(row[1]))) for x, row in zip(truth, found, strict=True)
+        ]
+    return np.array(off), found[:, 2], np.abs(found[:, 0]).max()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_two_doubles_hold_what_600_bits_say_and_are_sharp(seed):
+    off, radius, size = errors(seed)
+    assert (off <= radius).all()
+    assert radius.max() < DIGITS * max(size, 1.0)
+
+
+def test_a_constant_that_is_a_double_is_not_held():
+    def rough(*program):
+        code = twofold.coded(*program)
+        code.constants[:, 1:] = 0.0
+        return code
+
+    worst = [np.max(off - radius) for off, radius, _ in (errors(s, rough) for s in range(12))]
+    assert max(worst) > 1e-20
+
+
+def test_what_no_result_needs_may_be_any_function_and_others_are_left_to_more_bits():
+    x, y = sp.symbols("x y", real=True)
+    for expression, possible in ((sp.asin(x / (2 + x**2)) + y**2, True), (sp.exp(x) + y, False)):
+        program = program_of(expression, (x, y))
+        assert (twofold.coded((x, y), program.steps, program.results[1:]) is not None) == possible
+
+
+def test_division_by_a_ball_that_may_be_zero_is_not_known():
+    x = Y[0]
+    program = program_of(sp.sqrt(x) + 1 / x, (x,))
+    code = twofold.coded((x,), program.steps, program.results[1:])
+    axes = energy.orthonormal(np.eye(1))
+    for at, known in ((1.0, True), (0.0, False), (-1.0, False)):
+        found = twofold.Twofold(code, [arb(at)], axes).gradient(np.zeros(1), np.ones(1))
+        assert np.isfinite(found).all() == known
+
+
+def test_a_run_does_not_notice_whether_its_gradients_are_of_two_doubles(monkeypatch):
+    u, q = sp.symbols("u q")
+    system = flows.OwnSystem("valley", [u, q], (u**2 - q**3) ** 2 + q**8)
+    times = np.geomspace(1, 1e12, 7)
+    losses, called, taken = [], [0], twofold.Twofold.gradient
+
+    def counted(self, *arguments):
+        called[-1] += 1
+        return taken(self, *arguments)
+
+    monkeypatch.setattr(twofold.Twofold, "gradient", counted)
+    for part in (energy.FIELD_TWOFOLD, 0.0):
+        monkeypatch.setattr(energy, "FIELD_TWOFOLD", part)
+        losses.append(flows.integrate(system, [1.2, 0.8], 1e12, times)["loss"][1:])
+        called.append(0)
+    assert losses[0] == pytest.approx(losses[1], rel=SAME)
+    # Without them each chart asks once.
+    assert called[0] > 1000 and called[1] < 100

@@ -159,41 +159,23 @@ class Chart:
         """Raw state of the solver's state ``y`` at ``tau`` (both may carry a leading axis)."""
         return self.clock.scale(tau) * y
 
+    @functools.cached_property
+    def _constants(self) -> tuple[object, ...]:
+        """Arguments of the field that stay the same from call to call."""
+        clock = self.clock
+        return clock.exponential, clock.offset, clock.decay, self.weights, self.shape
+
     def rhs(self, tau: float, y: Array) -> Array:
         """Right-hand side ``dy/dtau``."""
-        out = np.empty(y.shape[0])
-        clock = self.clock
-        self.field(
-            tau,
-            y,
-            clock.exponential,
-            clock.offset,
-            clock.decay,
-            self.weights,
-            self.shape,
-            out,
-            _NO_JACOBIAN,
-            False,
-        )
+        out = np.empty(len(y))
+        self.field(tau, y, *self._constants, out, _NO_JACOBIAN, False)
         return out
 
     def jacobian(self, tau: float, y: Array) -> Array:
         """Exact Jacobian of :meth:`rhs`, shape (N, N)."""
-        size = y.shape[0]
+        size = len(y)
         out, matrix = np.empty(size), np.zeros((size, size))
-        clock = self.clock
-        self.field(
-            tau,
-            y,
-            clock.exponential,
-            clock.offset,
-            clock.decay,
-            self.weights,
-            self.shape,
-            out,
-            matrix,
-            True,
-        )
+        self.field(tau, y, *self._constants, out, matrix, True)
         return matrix
 
 

@@ -14,8 +14,11 @@ WAKES = 24
 
 
 @contextlib.contextmanager
-def one_thread(unknowns: int) -> Iterator[None]:
-    """Let BLAS use one thread inside, where matrices of so many rows would wake several."""
+def one_thread(unknowns: int = WAKES) -> Iterator[None]:
+    """Let BLAS use one thread inside, where matrices of so many rows would wake several.
+
+    Quasi-Newton searches of SciPy wake them however few the unknowns are.
+    """
     if unknowns < WAKES:
         yield
         return

@@ -17,6 +17,8 @@ from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
 
 __all__ = [
+    "LARGEST",
+    "MOST_GROWTH",
     "TRUSTED",
     "Errors",
     "Frame",
@@ -78,6 +80,9 @@ class SoundState(State):
         When it arose: the flow contracts it the faster, in log-time, the later that is.
     low : ndarray, shape (..., N, K), optional
         What exact entries are beyond the doubles `x`: the sum over the last axis.
+    late : ndarray, shape (...), optional
+        Of doubles: how much earlier or later the run may be, since it was slow somewhere, as beside
+        a saddle, and what its steps left there decided when it went on.
     energy : ndarray, shape (..., 2), optional
         Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
         that stays where it was. NaN where states are doubles.
@@ -89,9 +94,10 @@ class SoundState(State):
     time: Any = None
     low: Any = None
     energy: Any = None
+    late: Any = None
 
     rank: ClassVar[dict[str, int]] = {
-        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1}
+        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1, "late": 0}
     }
 
     def __post_init__(self) -> None:
@@ -101,6 +107,7 @@ class SoundState(State):
             ("time", np.zeros_like(self.x)),
             ("low", np.zeros((*self.x.shape, 1))),
             ("energy", np.full((*self.x.shape[:-1], 2), np.nan)),
+            ("late", np.zeros(self.x.shape[:-1])),
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, missing)
@@ -235,6 +242,7 @@ def observe(
     tolerance: float,
     error: Array | None = None,
     time: Array | None = None,
+    late: Array | None = None,
 ) -> Array:
     """Loss, rates, potentials of states, in the order of :func:`feature_names`.
 
@@ -250,6 +258,8 @@ def observe(
         Relative error asked of expectations.
     error, time : ndarray, shape (..., N), optional
         Absolute error of the entries and when it arose, see :class:`SoundState`.
+    late : ndarray, shape (...), optional
+        How much earlier or later it may be.
 
     Returns
     -------
@@ -289,6 +299,8 @@ def observe(
         for moved in doubt.moved:
             for name, expression in potentials.items():
                 _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
+    if late is not None and late.any():
+        _raise_by_delay(noise, columns, loss, potentials, flat, late.reshape(-1, 1) * slope)
 
     rounding, known = np.zeros(len(flat)), {}
     for name, level in noise.items():
@@ -311,6 +323,27 @@ def observe(
     names = feature_names(tuple(potentials), loss.averaged)
     seen = np.stack([columns[name] for name in names], axis=-1)
     return seen.reshape(*y.shape[:-1], len(names))
+
+
+def _raise_by_delay(
+    noise: dict[str, Array],
+    columns: Mapping[str, Array],
+    loss: Loss | MatrixLoss,
+    potentials: Mapping[str, sp.Expr | MatrixLoss],
+    states: Array,
+    ahead: Array,
+) -> None:
+    """Count what changes as the flow goes on, or back, by `ahead`."""
+    for moved in (states - ahead, states + ahead):
+        if loss.averaged:
+            found = [estimate(loss, state, TRUSTED) for state in moved]
+            value, slope, _ = _losses(loss, moved, found)
+        else:
+            value, slope = loss.at(moved)
+        _raise(noise, "loss", value - columns["loss"])
+        _raise(noise, "gradient_norm", np.linalg.norm(slope, axis=-1) - columns["gradient_norm"])
+        for name, expression in potentials.items():
+            _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
 
 
 def _look_closely(
@@ -409,8 +442,8 @@ def _damped(
 
     A solver's error is renewed in each step, and the flow contracts it at the rate `h`; where the
     loss curves downward it grows. So a state near a valley is known far better across the valley
-    than along it. Nothing has damped what the last step left: gradient and potentials, in which
-    it is of first order, count that too.
+    than along it. Nothing has damped what the last step left, and what is shorter than its
+    tolerance no step damps at all: that counts too, but in the loss, to first order.
     """
     signs = np.random.default_rng(1).choice([-1.0, 1.0], size=(PATTERNS, states.shape[-1]))
     if isinstance(loss, MatrixLoss):
@@ -431,8 +464,9 @@ def _damped(
         passed = 1 + np.outer(np.abs(h), time[k])
         damped = np.where(h[:, None] >= 0, 1 / passed, passed)
         far = (np.abs(axes.T) * damped) @ error[k]
-        losses[k] = np.abs(slope[k] @ axes) @ far + np.abs(h) @ far**2 / 2
+        losses[k] = np.abs(slope[k] @ axes) @ far
         far = (np.abs(axes.T) * np.maximum(damped, 1 / PER_STEP)) @ error[k]
+        losses[k] += np.abs(h) @ far**2 / 2
         slopes[k] = np.linalg.norm(h * far)
         moved[:, k] += (signs * far) @ axes.T
     return _Doubt(losses, slopes, list(moved))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.systems.own.features import Frame, SoundState
+from flows.systems.own.features import LARGEST, MOST_GROWTH, Frame, SoundState, axes_of
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
@@ -29,7 +29,74 @@ RESERVE = 0.1
 LEFT = 100.0
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
-EPSILON = float(np.finfo(float).eps)
+# Curvatures are looked at anew where entries have moved by this part of the largest, or where this
+# part of the time, or of what it takes for errors to grow by a factor e, has passed.
+TURNED, SOON = 0.05, 0.25
+EPSILON, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
+
+
+@dataclass
+class Pace:
+    """How much earlier or later a run may be, from one step to the next.
+
+    Where the loss curves downward, what steps leave across the flow grows like `exp(-h t)`, `h`
+    being the curvature, until the flow turns there: beside a saddle it decides when the run goes
+    on. From then on it is a delay, its length over the speed, and nothing later mends that.
+
+    Parameters
+    ----------
+    t, raw : float, ndarray
+        The last state that was looked at closely.
+    axes, curvature, error : ndarray
+        Columns along which the loss curves downward there, the curvatures, the errors along them.
+    taus, late, grown : list
+        Since when the run may be so much earlier or later, and its entries so much off.
+    """
+
+    t: float
+    raw: Array
+    axes: Array | None = None
+    curvature: Array = field(default_factory=lambda: np.zeros(0))
+    error: Array = field(default_factory=lambda: np.zeros(0))
+    taus: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    grown: list[Array] = field(default_factory=list)
+
+    def due(self, t: float, raw: Array) -> bool:
+        """Whether the run has gone on so far that it is to be looked at closely."""
+        moved, passed = float(np.abs(raw - self.raw).max()), t - self.t
+        if moved > TURNED * float(np.abs(self.raw).max()) or passed > SOON * t:
+            return True
+        return -passed * float(self.curvature.min(initial=0.0)) > SOON
+
+    def note(self, tau: float, t: float, raw: Array, hessian: Array, left: Array) -> None:
+        """Carry errors on to a state, in whose entries steps leave so much."""
+        h, axes = axes_of(hessian)
+        down = h < 0
+        h, axes, passed = h[down], axes[:, down], t - self.t
+        late, error = self.late[-1] if self.late else 0.0, np.abs(axes.T) @ left
+        if self.axes is not None:
+            grows = np.minimum(-self.curvature * passed, MOST_GROWTH)
+            before = np.minimum(self.error * np.exp(grows), LARGEST)
+            error = np.maximum(error, np.abs(axes.T @ self.axes) @ before)
+            moved = raw - self.raw
+            length = float(np.linalg.norm(moved))
+            along = float(np.abs(moved @ self.axes) @ before)
+            if along > 0:
+                late = max(late, min(along / length**2 * passed, t))
+        self.t, self.raw, self.axes, self.curvature, self.error = t, raw, axes, h, error
+        self.taus.append(tau)
+        self.late.append(late)
+        self.grown.append(np.abs(axes) @ error)
+
+    def at(self, tau: Array | float) -> tuple[Array, Array]:
+        """Return the delay and the errors of entries at solver times."""
+        when = np.searchsorted(self.taus, tau, side="right")
+        # Between two looks, the larger of both: a solver may pass a saddle in one step.
+        then = np.minimum(when + 1, len(self.taus))
+        late = np.array([0.0, *self.late])
+        grown = np.stack([np.zeros_like(self.raw), *self.grown])
+        return np.maximum(late[when], late[then]), np.maximum(grown[when], grown[then])
 
 
 @dataclass(frozen=True)
@@ -54,6 +121,8 @@ class OwnPiece(Piece):
         What the solver follows.
     blocks : list of int
         Sizes of the blocks.
+    pace : Pace
+        What its steps leave of the time.
     """
 
     loss: Loss
@@ -64,6 +133,7 @@ class OwnPiece(Piece):
     state: SoundState
     chart: Chart
     blocks: list[int]
+    pace: Pace
 
     def decode(self, raw: Array) -> SoundState:
         """State(s) of raw chart coordinates, shape (..., N)."""
@@ -76,9 +146,8 @@ class OwnPiece(Piece):
         the state from which the piece began decays with the block, and no faster.
         """
         raw, begun = self.chart.raw(tau, y), self.state
-        (rtol, atol, damped, _), clock = self.steps, self.chart.clock
-        least = self.chart.size * clock.scale(tau) / clock.scale(0.0)
-        fresh = LEFT * (rtol * np.abs(raw) + atol * least)
+        (_, _, damped, _), clock = self.steps, self.chart.clock
+        fresh = self._left(tau, raw)
         before, size = self._sizes(begun.x), self._sizes(raw)
         shrunk = np.divide(size, before, out=np.ones_like(size), where=size < before)
         kept = begun.error * shrunk
@@ -89,8 +158,18 @@ class OwnPiece(Piece):
         now = np.broadcast_to(np.asarray(since, dtype=float)[..., None], raw.shape)
         # What a block that stays has kept is damped like what is new.
         ago = np.maximum(begun.time, shrunk * now)
-        error, time = np.where(old, kept, fresh), np.where(old, ago, now)
-        return self.observed(raw, error, time)
+        late, grown = self.pace.at(tau)
+        error = np.maximum(np.where(old, kept, fresh), grown)
+        return self.observed(raw, error, np.where(old, ago, now), np.maximum(begun.late, late))
+
+    def _left(self, tau: Array | float, raw: Array) -> Array:
+        """Errors of the entries that the last steps of the solver leave."""
+        clock, (rtol, atol, *_) = self.chart.clock, self.steps
+        least = self.chart.size * clock.scale(tau) / clock.scale(0.0)
+        asked = rtol * np.abs(raw) + atol * least
+        # Solvers divide by it: what overflows there, they do not control.
+        left: Array = np.where((asked < TINY) & (raw != 0) & (rtol > 0), LARGEST, LEFT * asked)
+        return left
 
     def _sizes(self, x: Array) -> Array:
         """Largest entry of each block, at each of its entries."""
@@ -100,7 +179,28 @@ class OwnPiece(Piece):
 
     def watch(self, rtol: float) -> Watch:
         """End the piece where entries have grown, after a decade, or where its rule is bad."""
-        return watch(self.loss, self.state.x, self.chart, self.tolerance)
+        return watch(self.loss, self.state.x, self.chart, self.tolerance, self._paced)
+
+    def _paced(self, tau: float, raw: Array) -> None:
+        """Note a step's end in the pace, where it is time to."""
+        if not isinstance(self.loss, Loss):
+            return
+        pace, first, t = self.pace, self.chart.clock.t_start, float(self.chart.clock.time(tau))
+        if t < pace.t:
+            # Another solver tries the piece.
+            vars(pace).update(vars(Pace(first, self.state.x)))
+        if pace.axes is None:
+            # What cancels in the gradient of the first state may be its last bits.
+            last = EPSILON * np.abs(self.state.x)
+            pace.note(0.0, first, pace.raw, self._curved(pace.raw), self.state.error + last)
+        if pace.due(t, raw):
+            pace.note(tau, t, raw, self._curved(raw), self._left(tau, raw))
+
+    def _curved(self, raw: Array) -> Array:
+        """Hessian; none where it overflows."""
+        rule = unpack_rule(self.chart.weights, self.chart.shape) if self.loss.averaged else None
+        found: Array = self.loss.hessian(raw, rule)
+        return found if np.isfinite(found).all() else np.zeros_like(found)
 
     def restart(self, stop: Stop) -> Restart:
         """Go on with tolerances, and a rule, that fit the new state."""
@@ -159,13 +259,23 @@ def chart(
     )
 
 
-def watch(loss: Loss, y: Array, chart: Chart, tolerance: float) -> Watch:
-    """End the chart where entries have grown, after a decade, or where its rule is bad."""
+def watch(
+    loss: Loss,
+    y: Array,
+    chart: Chart,
+    tolerance: float,
+    each: Callable[[float, Array], None],
+) -> Watch:
+    """End the chart where entries have grown, after a decade, or where its rule is bad.
+
+    ``each`` is told every step.
+    """
     end = float(chart.clock.tau(max(LONG, 10 * chart.clock.t_start)))
     seen = [y]
 
     def alarm(tau: float, state: Array) -> float:
         now = chart.raw(tau, state)
+        each(tau, now)
         room = min(1 - float(np.max(np.abs(now) / chart.size)) / GROWN, end - tau)
         if loss.averaged:
             far = float(np.max(np.abs(now - seen[0]))) / float(np.abs(seen[0]).max() or 1.0)

@@ -473,6 +473,7 @@ class OwnSystem(System):
             state,
             chart,
             sizes,
+            pieces.Pace(time, state.x),
         )
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:

@@ -106,11 +106,15 @@ class View:
         return "a slow rule" if slow and self.arithmetic == "auto" else nodes
 
     def in_doubles(
-        self, y: Array, error: Array | None = None, time: Array | None = None
+        self,
+        y: Array,
+        error: Array | None = None,
+        time: Array | None = None,
+        late: Array | None = None,
     ) -> SoundState:
         """States that are doubles, with the errors of their entries, and what is seen there."""
-        seen = observe(self.loss, self.known, y, self.tolerance, error, time)
-        return SoundState(y, seen, error, time)
+        seen = observe(self.loss, self.known, y, self.tolerance, error, time, late)
+        return SoundState(y, seen, error, time, late=late)
 
     def exactly(
         self,
@@ -129,7 +133,7 @@ class View:
     def recorded(self, states: SoundState) -> SoundState:
         """States of a file, seen anew: potentials may be others than when they were run."""
         if not states.exact:
-            return self.in_doubles(states.x, states.error, states.time)
+            return self.in_doubles(states.x, states.error, states.time, states.late)
         places = [from_doubles(digits) for digits in states.digits]
         nodes = self.nodes(states.x[-1])
         return states if isinstance(nodes, str) else self._anew(states, places, None, nodes)

@@ -13,10 +13,13 @@ Source: Ambrosio, Gigli & Savare, Gradient Flows (2008), chapter 1, for curves o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.optimize
 
 from flows.core.arrays import Array
+from flows.core.threads import one_thread
 from flows.systems.relu_neuron.geometry import SoundState, lowered, signed
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.
@@ -43,24 +46,38 @@ def slope(u: Array, mu: Array, state: SoundState) -> tuple[Array, Array]:
     ndarray, ndarray
         ``D(u)``, shape (...), and ``dD/du``, of the shape of ``u``.
     """
+    return _slope(mu, state, u.shape[-1] - state.r.shape[0])(u)
+
+
+def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[Array, Array]]:
+    """Return ``D`` and its gradient as a function of ``u`` with so many coordinates more."""
     others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
     norms = np.linalg.norm(others, axis=1)
     alive = norms > 0
     norms, weight = norms[alive], signed(mu)[alive]
-    units = others[alive] / norms[:, None]
-    extra = u.shape[-1] - units.shape[1]
-    units = _wider(units, extra)
-    own = u / np.linalg.norm(u, axis=-1, keepdims=True)
-    minus, plus = own[..., None, :] - units, own[..., None, :] + units
-    theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
-    unit, chord = lowered()[1](1.0, norms, theta)
-    gradient = (
-        0.5 * _wider(state.r, extra)
-        + np.sum(weight * unit, axis=-1)[..., None] * own
-        + np.sum((weight * chord)[..., None] * minus, axis=-2)
-    )
-    # Euler: D is homogeneous of degree one.
-    return np.sum(gradient * u, axis=-1), gradient
+    units = _wider(others[alive] / norms[:, None], extra)
+    half = 0.5 * _wider(state.r, extra)
+    turn = lowered()[1]
+
+    def at(u: Array) -> tuple[Array, Array]:
+        own = u / _length(u)[..., None]
+        minus, plus = own[..., None, :] - units, own[..., None, :] + units
+        theta = 2 * np.arctan2(_length(minus), _length(plus))
+        unit, chord = turn(1.0, norms, theta)
+        gradient = (
+            half
+            + np.sum(weight * unit, axis=-1)[..., None] * own
+            + np.sum((weight * chord)[..., None] * minus, axis=-2)
+        )
+        # Euler: D is homogeneous of degree one.
+        return np.sum(gradient * u, axis=-1), gradient
+
+    return at
+
+
+def _length(vectors: Array) -> Array:
+    """Lengths along the last axis; for a few short vectors twice as fast as NumPy's norm."""
+    return np.sqrt(np.sum(vectors * vectors, axis=-1))
 
 
 def _wider(vectors: Array, extra: int) -> Array:
@@ -105,22 +122,24 @@ def steepest(
     if room:
         starts[:, -1] = 0.1 * np.linalg.norm(starts, axis=1)
     starts /= np.linalg.norm(starts, axis=1, keepdims=True)
-    starts = starts[np.argsort(slope(starts, mu, state)[0])[:POLISHED]]
+    at = _slope(mu, state, int(room))
+    starts = starts[np.argsort(at(starts)[0])[:POLISHED]]
     if guess is not None:
         starts = np.vstack([starts[:1], guess])
 
     def on_sphere(x: Array) -> tuple[float, Array]:
         size = float(np.linalg.norm(x))
-        value, gradient = slope(x, mu, state)
+        value, gradient = at(x)
         return float(value) / size, (gradient - value / size * x / size) / size
 
     best, where = np.inf, starts[0]
-    for x in starts:
-        found = scipy.optimize.minimize(
-            on_sphere, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-13, "gtol": 1e-10}
-        )
-        if found.fun < best:
-            best, where = float(found.fun), found.x / np.linalg.norm(found.x)
+    with one_thread():
+        for x in starts:
+            found = scipy.optimize.minimize(
+                on_sphere, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-13, "gtol": 1e-10}
+            )
+            if found.fun < best:
+                best, where = float(found.fun), found.x / np.linalg.norm(found.x)
     return best, where
 
 

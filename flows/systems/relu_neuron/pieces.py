@@ -26,7 +26,7 @@ from flows.systems.relu_neuron.zero import dying, names, wake, without
 # Neurons are alike if they are nearer to their mean than this part of their transverse length.
 ALIKE = 0.1
 # Size of the residual in units of the squared spread: errors of steps are small parts of it.
-GRADIENT = 20.0
+GRADIENT = 60.0
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
 
@@ -163,8 +163,8 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         decay[0] = mu[alive[0]] / 2 if linear else 2.0 if slaved else 1.0
         # Slaved, |r| is a part of the gradient, about spread^2. Before that, and for neurons that
         # hardly differ, it matters to the loss, about spread^3, down to spread^(3/2).
-        part = GRADIENT * spread**2 if slaved else spread**1.5
-        size[0] = short if linear else min(1.0, part)
+        part = GRADIENT * spread**2 if slaved else min(1.0, spread**1.5)
+        size[0] = short if linear else part
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
     kind = RESIDUAL if residual else DIRECT
     chart = Chart(

@@ -149,6 +149,10 @@ class Watched:
         """Alarm of one or many states."""
         if self.asleep:
             return np.full(np.shape(taus), -1.0)
+        return self._alarms(taus, states)
+
+    def _alarms(self, taus: Array | float, states: Array) -> Array:
+        """Alarm of one or many states of the neurons alive."""
         now = self.at(taus, states)
         if self.kind == PARALLEL:
             return self.remaining(now)
@@ -161,10 +165,16 @@ class Watched:
 
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
-        if self.asleep:
-            return lambda tau, y: -1.0
+        awake = self._alarm()
+        if not self.asleep:
+            return awake
+        departure = self.departure
+        return lambda tau, y: min(departure.next - tau, awake(tau, y))
+
+    def _alarm(self) -> Callable[[float, Array], float]:
+        """Alarm of one state of the neurons alive."""
         if self.kind != RESIDUAL:
-            return lambda tau, y: float(self.alarms(tau, y))
+            return lambda tau, y: float(self._alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]
         mass, bounds = float(np.sum(self.frame.multiplicity[self.alive])), limits.tolist()
         q, end = len(self.chart.x0) // len(self.alive), clock.outlived
@@ -172,9 +182,12 @@ class Watched:
         def alarm(tau: float, y: Array) -> float:
             # Parallel parts are not scaled, and every neuron but the largest can vanish.
             mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
-            parts = y[q::q].tolist()
             room = min(1.0, end - tau)
-            return min(room, *(abs(p + mean) - b for p, b in zip(parts, bounds, strict=True)), 1.0)
+            for part, bound in zip(y[q::q].tolist(), bounds, strict=True):
+                left = abs(part + mean) - bound
+                if left < room:
+                    room = left
+            return room
 
         return alarm
 

@@ -11,7 +11,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.systems.own.features import LARGEST, MOST_GROWTH, Frame, SoundState, axes_of
+from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, Frame, SoundState, axes_of
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
@@ -51,6 +51,8 @@ class Pace:
         Columns along which the loss curves downward there, the curvatures, the errors along them.
     taus, late, grown : list
         Since when the run may be so much earlier or later, and its entries so much off.
+    lost : bool
+        Whether nothing is known of the run any more.
     """
 
     t: float
@@ -61,6 +63,7 @@ class Pace:
     taus: list[float] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
     grown: list[Array] = field(default_factory=list)
+    lost: bool = False
 
     def due(self, t: float, raw: Array) -> bool:
         """Whether the run has gone on so far that it is to be looked at closely."""
@@ -81,13 +84,19 @@ class Pace:
             error = np.maximum(error, np.abs(axes.T @ self.axes) @ before)
             moved = raw - self.raw
             length = float(np.linalg.norm(moved))
-            along = float(np.abs(moved @ self.axes) @ before)
+            parts = np.abs(moved @ self.axes)
+            along = float(parts @ before)
             if along > 0:
-                late = max(late, min(along / length**2 * passed, t))
+                delay = along / length**2 * passed
+                late = max(late, min(delay, t))
+                # The flow falls off a saddle, and on which side is not known.
+                fastest = -float(self.curvature.min())
+                falls = float(np.linalg.norm(parts)) > length / 2
+                self.lost = self.lost or (falls and delay * fastest > TRUSTED)
         self.t, self.raw, self.axes, self.curvature, self.error = t, raw, axes, h, error
         self.taus.append(tau)
         self.late.append(late)
-        self.grown.append(np.abs(axes) @ error)
+        self.grown.append(np.full_like(raw, LARGEST) if self.lost else np.abs(axes) @ error)
 
     def at(self, tau: Array | float) -> tuple[Array, Array]:
         """Return the delay and the errors of entries at solver times."""
@@ -189,12 +198,13 @@ class OwnPiece(Piece):
         if t < pace.t:
             # Another solver tries the piece.
             vars(pace).update(vars(Pace(first, self.state.x)))
+        # What cancels in the gradient of a state that stays may be its last bits.
+        last = self.state.error + EPSILON * np.abs(self.state.x)
         if pace.axes is None:
-            # What cancels in the gradient of the first state may be its last bits.
-            last = EPSILON * np.abs(self.state.x)
-            pace.note(0.0, first, pace.raw, self._curved(pace.raw), self.state.error + last)
+            pace.note(0.0, first, pace.raw, self._curved(pace.raw), last)
         if pace.due(t, raw):
-            pace.note(tau, t, raw, self._curved(raw), self._left(tau, raw))
+            stays = (raw == self.state.x).all()
+            pace.note(tau, t, raw, self._curved(raw), last if stays else self._left(tau, raw))
 
     def _curved(self, raw: Array) -> Array:
         """Hessian; none where it overflows."""

@@ -11,7 +11,8 @@ help:
 	@echo "make test     the tests        make lint    ruff"
 	@echo "make fuzz     500 random runs: no verdict turns round with end, tolerance, times or order;"
 	@echo "              500 random losses of one's own with a known flow: nothing said is false"
-	@echo "              (FROM=500: the next 500 of these losses)"
+	@echo "              (FROM=500: the next 500 of these losses);"
+	@echo "              10000 false bounds of all times: none is proved"
 	@echo "make mutants  break the files that decide a little: do their tests notice? (SAMPLE=0: all)"
 	@echo "make bench    the benchmarks   make types   mypy"
 	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
@@ -29,6 +30,8 @@ fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
 	  tests/flows/systems/own/test_fuzz.py
+	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
+	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 
 # In a copy of the tree, one mutant at a time; about half an hour for the sample.
 mutants: .venv/installed
@@ -50,7 +53,7 @@ notebooks: .venv/installed
 bench: .venv/installed
 	@set -e; for script in derivation_cost evidence solvers speed figure1 first_picture report; do \
 	  echo "== $$script"; $(BIN)/python benchmarks/$$script.py; done
-	@set -e; for script in ensemble others growth systems certificates; do \
+	@set -e; for script in ensemble others growth systems own_ensemble certificates; do \
 	  echo "== $$script --quick"; $(BIN)/python benchmarks/$$script.py --quick; done
 	@echo "== accuracy"; $(BIN)/python benchmarks/accuracy.py
 

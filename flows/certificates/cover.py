@@ -14,6 +14,7 @@ import sympy as sp
 from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
+from flows.certificates.later import Later
 from flows.core.balls import Singular
 from potentials.claim import Mark
 from potentials.potential import Over
@@ -62,6 +63,8 @@ class Cover:
         for mark in self.enclosure.marks:
             if (place := self._located(mark)) is not None:
                 frozen[mark.name] = self.enclosure.box(*place)
+        proof = certificate.infinity
+        self.later = None if proof is None else Later(certificate, self.enclosure)
 
     def box(self, place: Stretch) -> Box:
         """Quantities on a stretch."""

@@ -8,16 +8,23 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-import math
-from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
-from enum import StrEnum
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import Any
 
 import sympy as sp
 from flint import arb
 
 from flows.certificates.cover import UNKNOWN, Cover, Stretch
+from flows.certificates.decision import (
+    Decision,
+    Proof,
+    compared,
+    conditions,
+    down,
+    interval_end,
+    up,
+)
+from flows.certificates.ever import for_ever
 from potentials.claim import Claim, Comparison, Hypothesis, Mark
 from potentials.notation import symbol, total_derivative
 from symbolic.language.lower import NoBall
@@ -32,47 +39,25 @@ COARSE = 2.0**-3
 SHARP, SHARPENING = 1e-2, 1_000
 
 
-class Proof(StrEnum):
-    """What is proved of a statement along an enclosed trajectory."""
-
-    PROVED = "PROVED"
-    ENCLOSED = "ENCLOSED"
-    REFUTED = "REFUTED"
-    UNDECIDED = "UNDECIDED"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is proved of one comparison, after how many boxes."""
-
-    proof: Proof
-    boxes: int
-    message: str
-    constant: str = ""
-
-
-def compared(left: Ball, relation: str, right: Ball, strict: bool = False) -> Proof:
-    """Decide ``left <= right`` or ``left >= right`` for all, or for no, points of two balls."""
-    gap = right - left if relation == "<=" else left - right
-    if gap > 0 or (gap >= 0 and not strict):
-        return Proof.PROVED
-    return Proof.REFUTED if gap < 0 or (gap <= 0 and strict) else Proof.UNDECIDED
-
-
 def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
     """Decide a hypothesis in the claim's window; at the start if nothing in it moves."""
     relation: Any = h.relation[0] + "="
     names = {s.name for s in h.lhs.free_symbols | h.rhs.free_symbols}
     if all(name.endswith("_0") or name in cover.enclosure.constants for name in names):
         return _at_the_start(cover, h)
-    proofs = [
+    decisions = [
         decide(
             cover,
             Comparison(h.lhs, relation, h.rhs, sp.S.One, c.where, h.over),
             strict="=" not in h.relation,
-        ).proof
+        )
         for c in claim.comparisons
         if c.over in ("state", h.over)
+    ]
+    # With a proof for ever a window does not end with the pieces.
+    proofs = [
+        Proof.UNDECIDED if cover.later and d.proof is Proof.PROVED and not d.forever else d.proof
+        for d in decisions
     ]
     if Proof.REFUTED in proofs:
         return Proof.REFUTED
@@ -96,7 +81,8 @@ def decide(cover: Cover, c: Comparison, strict: bool = False) -> Decision:
         message = "balls do not decide an identity; popflow derive proves it"
         return Decision(Proof.UNDECIDED, 0, message)
     try:
-        return _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
+        found = _tightest(cover, c) if c.constant is None else _everywhere(cover, c, strict)
+        return found if cover.later is None else for_ever(cover.later, c, strict, found)
     except KeyError as missing:
         return Decision(Proof.UNDECIDED, 0, f"{missing.args[0]}: not reached or not enclosed")
     except NoBall as refused:
@@ -134,7 +120,7 @@ def _everywhere(cover: Cover, c: Comparison, strict: bool) -> Decision:
                 continue
             stack += place.halves()[::-1]
     if not met:
-        return Decision(Proof.UNDECIDED, seen, "the claim selects no time")
+        return Decision(Proof.UNDECIDED, seen, "the claim selects no time", empty=True)
     if still_open:
         before = "" if still_open[:2] == cover.start[:2] else ", proved before"
         return Decision(Proof.UNDECIDED, seen, f"open at t = {cover.time(still_open)}{before}")
@@ -161,15 +147,15 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
                 top = top.max(bound)
             if within and direct and ratio.is_finite():
                 least = least.max((sign * ratio).lower())
-        heapq.heappush(heap, (-_up(top), next(number), place))
+        heapq.heappush(heap, (-up(top), next(number), place))
 
     for place in cover.stretches():
         look(place)
     if not heap:
-        return Decision(Proof.UNDECIDED, seen, "the claim selects no time")
+        return Decision(Proof.UNDECIDED, seen, "the claim selects no time", empty=True)
     for _ in range(SHARPENING):
         top, place = -heap[0][0], heap[0][2]
-        if top - _down(least) <= SHARP * abs(top) or place.width < NARROWEST:
+        if top - down(least) <= SHARP * abs(top) or place.width < NARROWEST:
             break
         heapq.heappop(heap)
         for half in place.halves():
@@ -177,17 +163,17 @@ def _tightest(cover: Cover, c: Comparison) -> Decision:
     top, place = -heap[0][0], heap[0][2]
     if not arb(top).is_finite() or not least.is_finite():
         return Decision(Proof.UNDECIDED, seen, f"unbounded at t = {cover.time(place)}")
-    low, high = (_down(least), top) if sign == 1 else (-top, -_down(least))
-    text = f"[{_decimal(low, ROUND_FLOOR)}, {_decimal(high, ROUND_CEILING)}]"
+    low, high = (down(least), top) if sign == 1 else (-top, -down(least))
+    text = f"[{interval_end(low, ROUND_FLOOR)}, {interval_end(high, ROUND_CEILING)}]"
     best = "smallest" if sign == 1 else "largest"
     message = f"{best} constant in {text}, attained near t = {cover.time(place)}"
-    return Decision(Proof.ENCLOSED, seen, message, text)
+    return Decision(Proof.ENCLOSED, seen, message, text, (low, high))
 
 
 def _inside(cover: Cover, place: Stretch, c: Comparison) -> list[bool | None]:
     """Whether the conditions hold: surely, surely not, or None, at each index."""
-    conditions, strict = _conditions(c.where)
-    values = cover.values(place, conditions, c.over)
+    asked, strict = conditions(c.where)
+    values = cover.values(place, asked, c.over)
     if values is None:
         return [None] * cover.enclosure.count[c.over]
     found: list[bool | None] = []
@@ -199,15 +185,6 @@ def _inside(cover: Cover, place: Stretch, c: Comparison) -> list[bool | None]:
         fails = any(no for _, no in tests)
         found.append(False if fails else True if all(yes for yes, _ in tests) else None)
     return found
-
-
-@functools.cache
-def _conditions(where: tuple[sp.Expr, ...]) -> tuple[tuple[sp.Expr, ...], tuple[bool, ...]]:
-    """Conditions as ``x >= 0``, or as ``x > 0`` where one is written ``sign(x) - 1 >= 0``."""
-    inner = [condition + 1 for condition in where]
-    strict = tuple(isinstance(x, sp.sign) for x in inner)
-    plain = zip(where, inner, strict, strict=True)
-    return tuple(x.args[0] if s else condition for condition, x, s in plain), strict
 
 
 def _ratios(cover: Cover, place: Stretch, c: Comparison) -> tuple[list[Ball], bool]:
@@ -249,19 +226,3 @@ def _slopes(c: Comparison, marks: tuple[Mark, ...]) -> tuple[sp.Expr, ...] | Non
 
 
 _UNBOUNDED = (arb.nan(), arb.nan())
-
-
-def _up(x: Ball) -> float:
-    """Least double above a ball, or the next one."""
-    nearest = float(x.upper())
-    return nearest if arb(nearest) >= x else math.nextafter(nearest, math.inf)
-
-
-def _down(x: Ball) -> float:
-    """Largest double below a ball, or the one before."""
-    return -_up(-x)
-
-
-def _decimal(x: float, rounding: str) -> str:
-    """Six digits, rounded outwards."""
-    return f"{Context(prec=6, rounding=rounding).create_decimal(Decimal(x)):g}"

@@ -8,8 +8,10 @@ returned was accepted.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Segment
 from flows.certificates.features.registry import enclosure
+from flows.certificates.later import followed
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.box import Frame, middle, norm
-from flows.certificates.tail.carry import Carry, carried
+from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
-from flows.certificates.tail.tail import Late, Limits, Open, Tail, check, prove, zero
+from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
@@ -38,8 +41,9 @@ LAST, LATER = 1e12, 1e3
 #: Digits that are aimed at by the number of neurons, where nobody asks.
 DIGITS = {2: 24, 3: 24}
 FEWER = 14
-#: Log-time that is carried at most, and after a first proof, for sharper limits.
-MOST, AFTER = 100.0, 4.0
+#: Log-time that is carried at most, and after a first proof, for sharper limits; where the checker
+#: refuses that, so many times what was carried since then.
+MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 #: A limit is looked for where the shape moves by less than this part of itself.
 STILL = 0.1
 #: Stated radii exceed what was computed by these factors, so that other formulas agree: the checker
@@ -80,15 +84,16 @@ def certify_forever(
             except Uncertified as problem:
                 raise Uncertified(f"{problem}; before, {reason}") from None
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, tuple(segments))
+            refused = ""
             try:
-                made = replace(made, infinity=_continued(made))
+                for infinity in _continued(made):
+                    proved = replace(made, infinity=infinity)
+                    refused = refusal(proved)
+                    if not refused:
+                        return proved
+                    reason = f"the independent checker refuses what was made, {refused}"
             except Open as problem:
-                reason = str(problem)
-                continue
-            refused = refusal(made)
-            if not refused:
-                return made
-            reason = f"the independent checker refuses what was made, {refused}"
+                reason = reason if refused else str(problem)
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
 
 
@@ -100,25 +105,27 @@ def refusal(certificate: Certificate) -> str:
         return verify(path, certificate.system, certificate.start).refused
 
 
-def _continued(certificate: Certificate) -> Infinity:
-    """Carry and tail."""
+def _continued(certificate: Certificate) -> Iterator[Infinity]:
+    """Carry and tail: proofs, each after a longer carry than the one before.
+
+    Raises
+    ------
+    Open
+        Where no proof was found; in the end, with what hindered the next one.
+    """
     late = start.late(certificate, 0.0)
-    try:  # the clock that fits best needs no carry
+    with contextlib.suppress(Open):  # the clock that fits best needs no carry
         shape = _rounded(zero(late.flow, _frame(late), late.c), certificate.bits)
         clock = start.clock(certificate, _balls(shape, certificate.bits))
         fitting = start.late(certificate, clock)
         tail, _ = prove(fitting, _balls(shape, certificate.bits))
-        return _concluded(certificate, clock, (), shape, tail)
-    except Open:
-        pass
-    carry, found, passed, tried = Carry(late, certificate.bits), None, 0.0, 0.0
+        yield _concluded(certificate, clock, (), shape, tail)
+    carry, passed, tried, first, due = Carry(late, certificate.bits), 0.0, 0.0, 0.0, math.inf
     reason = Open("no limiting shape is near")
-    while passed < MOST and not (found and passed > found[0] + AFTER):
+    while passed < MOST:
         try:
             carry.advance()
         except Open as problem:
-            if found:
-                break
             raise Open(f"{problem}; {reason}") from None
         passed += carry.steps[-1].length
         if passed < tried + 1 or not carry.speed < STILL * float(norm(carry.late.c)):
@@ -130,23 +137,12 @@ def _continued(certificate: Certificate) -> Infinity:
         except Open as problem:
             reason = problem
             continue
-        first = found[0] if found else passed
-        found = first, tuple(carry.steps), shape, tail
-    if not found:
-        raise reason
-    return _concluded(certificate, 0.0, *found[1:])
-
-
-def followed(
-    certificate: Certificate, clock: float, steps: Any, tail: Tail
-) -> tuple[list[tuple[Late, Ball]], Late, Limits]:
-    """State and energy on each step, the state at the end of all, and what the tail says."""
-    late, passed = start.late(certificate, clock), []
-    for step in steps:
-        after, energy = carried(late, step, certificate.bits)
-        passed.append((late, energy))
-        late = after
-    return passed, late, check(late, tail)
+        if not first:
+            first, due = passed, passed + AFTER
+        if passed >= due:
+            yield _concluded(certificate, 0.0, tuple(carry.steps), shape, tail)
+            due = passed + LONGER * (passed - first)
+    raise reason
 
 
 def _concluded(

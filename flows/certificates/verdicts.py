@@ -17,7 +17,8 @@ from typing import Any
 
 from flows.certificates.certificate import Certificate
 from flows.certificates.cover import Cover
-from flows.certificates.decide import Proof, decide, hypothesis
+from flows.certificates.decide import decide, hypothesis
+from flows.certificates.decision import Proof
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from potentials.claim import Claim
@@ -43,6 +44,8 @@ class RigorousVerdict:
         Boxes that were looked at.
     message : str
         One line for a person.
+    forever : bool
+        Whether the verdict is about all times, not only those of the finite certificate.
     """
 
     claim: str
@@ -51,6 +54,7 @@ class RigorousVerdict:
     constant: str
     boxes: int
     message: str
+    forever: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -61,6 +65,7 @@ class RigorousVerdict:
             "constant": self.constant or None,
             "boxes": self.boxes,
             "message": self.message,
+            "for_all_times": self.forever,
         }
 
 
@@ -105,6 +110,7 @@ def _verdict(cover: Cover, claim: Claim) -> RigorousVerdict:
         worst.constant,
         sum(d.boxes for d in decisions),
         worst.message,
+        all(d.forever for d in decisions),
     )
 
 

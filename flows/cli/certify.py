@@ -180,7 +180,7 @@ def _show(
     checked: Verification | None = None,
 ) -> int:
     """Print what a certificate says, and what was checked of it; return the exit code."""
-    from flows.certificates.decide import Proof
+    from flows.certificates.decision import Proof
     from flows.certificates.verdicts import refutes, verdicts
     from flows.core.arrays import plain
 
@@ -328,7 +328,10 @@ def _tables(
 
 
 def _claims(found: Sequence[RigorousVerdict]) -> Any:
-    rows = [(v.claim, str(v.verdict), v.message, _counted(v)) for v in found]
+    rows = [
+        (v.claim, f"{v.verdict} for all t" if v.forever else str(v.verdict), v.message, _counted(v))
+        for v in found
+    ]
     return output.table(("claim", "verdict", "", "hypotheses"), rows)
 
 

@@ -10,7 +10,7 @@ from flows.cli.layout import labelled, width, wrapped
 from flows.runs.verdict import Outcome
 
 if TYPE_CHECKING:
-    from flows.certificates.verdicts import Proven
+    from flows.certificates.verdicts import Proven, RigorousVerdict
     from flows.runs.verdict import Verdict
 
 #: What each verdict means, in the order in which they are summed up.
@@ -34,14 +34,14 @@ def verdict_lines(verdicts: Sequence[Verdict], proven: Proven | None = None) -> 
         What a certificate proves of the same claims.
     """
     columns = width()
-    found = {v.claim: f"{v.verdict}, {v.message}" for v in proven.verdicts} if proven else {}
+    found = {v.claim: v for v in proven.verdicts} if proven else {}
     lines = []
     for v in verdicts:
         lines += ["", *wrapped(f"{v.claim}: {v.verdict}", columns)]
         for label, text in v.said():
             lines += labelled(label, text, columns)
         if proven:
-            lines += labelled("certified", f"to t = {proven.t_end:g}: {found[v.claim]}", columns)
+            lines += labelled("certified", _certified(proven, found[v.claim]), columns)
         lines += labelled("source", str(v.source), columns)
     counts = Counter(v.verdict for v in verdicts)
     lines.append("")
@@ -49,3 +49,9 @@ def verdict_lines(verdicts: Sequence[Verdict], proven: Proven | None = None) -> 
         if counts[outcome]:
             lines += wrapped(f"{counts[outcome]} {outcome}: {meaning}", columns)
     return lines
+
+
+def _certified(proven: Proven, found: RigorousVerdict) -> str:
+    if found.forever:
+        return f"{found.verdict} for all t, {found.message}"
+    return f"to t = {proven.t_end:g}: {found.verdict}, {found.message}"

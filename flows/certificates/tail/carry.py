@@ -6,14 +6,16 @@ F(p)``, the distance of the true shape from the rotations of ``p`` obeys ``e' <=
 
     e  <=  e^(nu h) e_0 + max(1, e^(nu h)) |D| h,
 
-and ``|D| <= |D(middle)| + sup |D'| h/2``. The fast variables forget where they began: with ``P``
-the largest ``|sum B|/2pi`` on the box and ``k = n/2 - 2 s``, ``|rho| <= R`` where ``P < k R``, and
-at the end ``|rho| <= P/k + R e^(-k (1/s_1 - 1/s_0))``; so is ``sigma``. And ``g`` moves by ``(s_0^2
-- s_1^2)/2`` times what ``G`` may be.
+where :mod:`flows.certificates.tail.curve` bounds ``|D|`` of the limiting flow, and the mean value
+theorem what the parameters add. The fast variables forget where they began: with ``P`` the largest
+``|sum B|/2pi`` on the box and ``k = n/2 - 2 s``, ``|rho| <= R`` where ``P < k R``, and at the end
+``|rho| <= P/k + R e^(-k (1/s_1 - 1/s_0))``; so is ``sigma``. And ``g`` moves by ``(s_0^2 -
+s_1^2)/2`` times what ``G`` may be.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +23,6 @@ from flint import arb
 
 from flows.certificates.chebyshev import rounded
 from flows.certificates.tail.box import (
-    UNIT,
     Frame,
     around,
     below,
@@ -33,7 +34,8 @@ from flows.certificates.tail.box import (
     symmetric,
     top,
 )
-from flows.certificates.tail.late_flow import LateFlow, Point, Rates, Vector
+from flows.certificates.tail.curve import Curve, off, resting
+from flows.certificates.tail.late_flow import LateFlow, Rates, Vector
 from flows.certificates.tail.tail import Larger, Late, Open
 from flows.core.balls import Singular
 
@@ -48,7 +50,7 @@ OWN, OTHER = 2.0**-12, 1.0
 FORGETS, COARSER, FED = -0.5, 2.0**5, 0.25
 TRIES, ROOM, WIDEST = 8, 1.25, 2.0**-3
 #: Bounds are stated larger than needed, so that other formulas agree with them.
-SPARE, WIDER = 1.125, 2.0
+SPARE, WIDER, LENGTHS = 1.125, 2.0, 2.0
 
 
 class Step(NamedTuple):
@@ -77,38 +79,6 @@ class Step(NamedTuple):
     growth: float
 
 
-class Curve(NamedTuple):
-    """A cubic in ``v``, ``-1 <= v <= 1``, with its derivatives by log-time."""
-
-    rows: list[Vector]
-    half: Ball
-
-    @classmethod
-    def of(cls, step: Step, bits: int) -> Curve:
-        """From its exact coefficients."""
-        return cls([[arb((c, -bits)) for c in row] for row in step.rows], arb(step.length) / 2)
-
-    def at(self, sign: int) -> Vector:
-        """Its begin (-1) or end (1)."""
-        return [b[0] + sign * b[1] + b[2] + sign * b[3] for b in self.rows]
-
-    def box(self) -> Vector:
-        """All values."""
-        return [b[0] + b[2] / 2 + UNIT * (abs(b[1]) + abs(b[2]) / 2 + abs(b[3])) for b in self.rows]
-
-    def middle(self) -> tuple[Vector, Vector]:
-        """Value and slope in the middle."""
-        return [b[0] for b in self.rows], [b[1] / self.half for b in self.rows]
-
-    def slopes(self) -> Vector:
-        """All slopes."""
-        return [(b[1] + UNIT * (2 * abs(b[2]) + 3 * abs(b[3]))) / self.half for b in self.rows]
-
-    def bends(self) -> Vector:
-        """All second derivatives."""
-        return [(2 * b[2] + UNIT * 6 * abs(b[3])) / self.half**2 for b in self.rows]
-
-
 def carried(late: Late, step: Step, bits: int) -> tuple[Late, Ball]:
     """State at the end of a step whose inequalities hold, and ``Lambda`` on it.
 
@@ -117,7 +87,7 @@ def carried(late: Late, step: Step, bits: int) -> tuple[Late, Ball]:
     Larger, Singular
         Where one fails.
     """
-    flow, curve, s = late.flow, Curve.of(step, bits), late.s.upper()
+    flow, curve, s = late.flow, Curve.of(step.rows, step.length, bits), late.s.upper()
     last = late.s * arb(-step.length).exp()
     error = late.error + norm([x - y for x, y in zip(late.c, curve.at(-1), strict=True)])
     stiff = flow.n / arb(2) - 2 * s
@@ -140,7 +110,7 @@ def carried(late: Late, step: Step, bits: int) -> tuple[Late, Ball]:
     slow = (-stiff * (1 / last - 1 / late.s)).exp().upper()
     ratio = (late.s * late.s - last * last) / 2
     shapes = around(curve.box(), arb(step.e))
-    energy = centred(flow, frame, box, curve.middle()[0], shapes)
+    energy = centred(flow, frame, box, curve.middle(), shapes)
     g = [x + ratio * jet.value for x, jet in zip(late.g, box.drift, strict=True)]
     end = Late(
         flow,
@@ -174,19 +144,10 @@ def growing(flow: LateFlow, box: Rates, c: Vector) -> float:
 
 def defect(flow: LateFlow, frame: Frame, box: Rates, curve: Curve) -> tuple[Ball, Ball]:
     """Bounds of what the cubic is off, and of what parameters add to it."""
-    m = flow.size
-    at, slope = curve.middle()
-    still = flow.rates(frame.still(flow, at), slopes=False)
-    own = norm([x - jet.value for x, jet in zip(slope, still.shape, strict=True)])
-    speeds = curve.slopes()
-    change = norm(
-        [
-            bend - sum((jet.slope[0, k] * speeds[k] for k in range(m)), arb(0))
-            for bend, jet in zip(curve.bends(), box.shape, strict=True)
-        ]
-    )
-    forced = norm([moved(jet.slope, m, frame.moves(flow)) for jet in box.shape])
-    return own + curve.half * change, forced
+    forced = norm([moved(jet.slope, flow.size, frame.moves(flow)) for jet in box.shape])
+    # The checker has no slopes by h and X: with all values of h, and as wide as lengths are by X.
+    lengths = frame.s**2 * sum((x * x for x in curve.box()), arb(0)).upper()
+    return off(flow, around(frame.g, LENGTHS * lengths), curve), forced
 
 
 def _at_most(name: str, text: str, need: Ball, bound: float) -> None:
@@ -204,7 +165,7 @@ class Carry:
     def __init__(self, late: Late, bits: int) -> None:
         self.late, self.bits, self.length = late, bits, FIRST
         self.steps: list[Step] = []
-        self.speed = 0.0
+        self.speed = self.nu = self.forced = 0.0
 
     def advance(self) -> None:
         """Make and prove one step."""
@@ -231,66 +192,56 @@ class Carry:
     def _guess(self) -> Step:
         """A step along the limiting flow; nothing is proved of it."""
         late, flow, g = self.late, self.late.flow, middle(self.late.g)
-
-        def field(c: Sequence[Ball]) -> Vector:
-            at = Point(list(c), [arb(0)] * flow.p, g, arb(0), arb(0))
-            return [jet.value.mid() for jet in flow.rates(at, slopes=False).shape]
-
-        def off(x: Vector, f: Vector, by: Ball) -> Vector:
-            return [(a + by * b).mid() for a, b in zip(x, f, strict=True)]
-
+        allowed = self._allowed()
         while True:
-            h = arb(self.length)
-            c = middle(late.c)
-            k1 = field(c)
-            self.speed = float(norm(k1))
-            k2 = field(off(c, k1, h / 2))
-            k3 = field(off(c, k2, h / 2))
-            k4 = field(off(c, k3, h))
-            mean = [(a + 2 * b + 2 * d + e) / 6 for a, b, d, e in zip(k1, k2, k3, k4, strict=True)]
-            end = off(c, mean, h)
-            rates = field(end)
-            rows = []
-            for x, y, a, b in zip(c, end, k1, rates, strict=True):
-                a, b = a * h / 2, b * h / 2  # slopes by v
-                jump = y - x
-                rows.append(
-                    [
-                        rounded(q, self.bits)
-                        for q in (
-                            (x + y) / 2 + (a - b) / 4,
-                            3 * jump / 4 - (a + b) / 4,
-                            (b - a) / 4,
-                            (a + b) / 4 - jump / 4,
-                        )
-                    ]
-                )
-            step = Step(self.length, tuple(rows), 0.0, 0.0, 0.0, 0.0, 0.0)
-            curve = Curve.of(step, self.bits)
-            s = late.s.upper()
-            frame = Frame(s, late.across, late.along, late.g)
-            # Once with what is known, to see how large all is.
-            box = flow.rates(frame.point(flow, around(curve.box(), late.error)))
-            stiff = flow.n / arb(2) - 2 * s
-            across = float(late.across.max(norm([b.value for b in box.across]) / stiff)) * ROOM
-            frame = Frame(s, arb(across), late.along, late.g)
-            own, forced = (float(x) for x in defect(flow, frame, box, curve))
-            nu = growing(flow, box, curve.box())
-            part = OWN * COARSER if nu < FORGETS else OWN
-            lost = -FED * nu * float(late.error)
-            if (
-                own <= max(part * float(norm(k1)), OTHER * forced, lost)
-                or self.length < 2 * SHORTEST
-            ):
-                break
+            rows = self._cubic(g)
+            curve = Curve.of(rows, self.length, self.bits)
+            with contextlib.suppress(Singular):
+                if float(off(flow, g, curve)) <= max(allowed, OWN * self.speed):
+                    break
             self.length /= 2
+            if self.length < SHORTEST:
+                raise Open("the limiting flow is not followed closely by a cubic")
+        s, h = late.s.upper(), arb(self.length)
+        # Once with what is known, to see how large all is.
+        frame = Frame(s, late.across, late.along, late.g)
+        box = flow.rates(frame.point(flow, around(curve.box(), late.error)))
+        stiff = flow.n / arb(2) - 2 * s
+        across = float(late.across.max(norm([b.value for b in box.across]) / stiff)) * ROOM
+        own, forced = defect(flow, Frame(s, arb(across), late.along, late.g), box, curve)
+        self.nu, self.forced = growing(flow, box, curve.box()), float(forced)
         along = float(late.along.max(s * abs(box.along.value).upper() / stiff)) * ROOM + 1e-300
         drift = float(s * s / 2 * norm([x.value for x in box.drift])) * ROOM + 1e-300
-        error = float(late.error) + (own + forced) * self.length
-        return step._replace(
-            e=ROOM * error * max(1.0, float((arb(nu) * h).exp())),
-            across=across,
-            along=along,
-            drift=drift,
-            growth=nu,
-        )
+        error = float(late.error) + (WIDER * float(own) + SPARE * self.forced) * self.length
+        e = ROOM * SPARE * error * max(1.0, float((arb(self.nu) * h).exp()))
+        return Step(self.length, rows, e, across, along, drift, self.nu)
+
+    def _allowed(self) -> float:
+        """How far a cubic may be off, by the last step: as much as parameters, or forgotten."""
+        part = OWN * COARSER if self.nu < FORGETS else 0.0
+        return max(part * self.speed, OTHER * self.forced, -FED * self.nu * float(self.late.error))
+
+    def _cubic(self, g: Vector) -> tuple[list[int], ...]:
+        """Hermite's cubic of a step of Runge and Kutta."""
+
+        def field(c: Sequence[Ball]) -> Vector:
+            return [x.mid() for x in resting(self.late.flow, c, g)]
+
+        def moved_by(x: Vector, f: Vector, by: Ball) -> Vector:
+            return [(a + by * b).mid() for a, b in zip(x, f, strict=True)]
+
+        h, c = arb(self.length), middle(self.late.c)
+        k1 = field(c)
+        self.speed = float(norm(k1))
+        k2 = field(moved_by(c, k1, h / 2))
+        k3 = field(moved_by(c, k2, h / 2))
+        k4 = field(moved_by(c, k3, h))
+        mean = [(a + 2 * b + 2 * d + e) / 6 for a, b, d, e in zip(k1, k2, k3, k4, strict=True)]
+        end = moved_by(c, mean, h)
+        rows = []
+        for x, y, a, b in zip(c, end, k1, field(end), strict=True):
+            a, b = a * h / 2, b * h / 2  # slopes by v
+            jump = y - x
+            row = (x + y) / 2 + (a - b) / 4, 3 * jump / 4 - (a + b) / 4, (b - a) / 4
+            rows.append([rounded(z, self.bits) for z in (*row, (a + b) / 4 - jump / 4)])
+        return tuple(rows)

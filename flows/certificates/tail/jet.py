@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from flint import arb, arb_mat, fmpq
+from flint import arb, arb_mat, ctx, fmpq
 
 from flows.core.balls import Singular
 
@@ -115,8 +115,11 @@ class Series:
         q = abs(argument).upper()
         if not q <= RADIUS:
             raise Singular("an angle is not small")
-        *kept, first = self.coefficients
-        count, value, slope = len(kept), arb(0), arb(0)
+        count = 2
+        while count < TERMS and not q**count < arb(2) ** -ctx.prec:
+            count += 1
+        kept, first = self.coefficients[:count], self.coefficients[count]
+        value, slope = arb(0), arb(0)
         for k in range(count - 1, -1, -1):
             value = value * argument + kept[k]
             if k:

@@ -129,12 +129,18 @@ class Limits:
     slide: Ball
 
     def error(self, s: Ball, first: Ball) -> Ball:
-        """Bound of the distance of the shape from its limit from ``s`` on, after ``first``."""
-        most = self.begin.max(self.push * first / self.rate)
+        """Bound of the distance of the shape from its limit at all times from ``s`` on.
+
+        With ``x = s/first`` it is at most ``x^r (begin - push first log x)`` for a rate ``r <= 1``,
+        which falls once ``r (begin - push first log x) >= push first``.
+        """
+        feed, rate = self.push * first, self.rate.min(arb(1))
+        most = self.begin.max(feed / self.rate)
         if not s > 0:
             return most
-        x, rate = s / first, self.rate.min(arb(1))
-        return most.min((x**rate * (self.begin - self.push * first * x.log())).upper())
+        x = s / first
+        grown = self.begin - feed * x.log()
+        return most.min((x**rate * grown).upper()) if rate * grown >= feed else most
 
 
 def zero(flow: LateFlow, frame: Frame, guess: Sequence[Ball]) -> Vector:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
+from flows.systems.own.code import Code, coded
 from symbolic.language.blocks import Explicit
 from symbolic.language.lower import lower
 from symbolic.language.program import Program, gradient, tangent
@@ -114,6 +115,13 @@ def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:
     """Steps of the program of a gradient."""
     forward = program_of(expression, y)
     return len(forward.steps) + len(forward.results)
+
+
+@functools.lru_cache(maxsize=64)
+def _rates_code(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Code | None:
+    """Program of the rates of the gradient as data; None where a compiled loop has no such one."""
+    _, moved, directions = _derived(expression, y)
+    return coded((*y, *directions), moved.steps, moved.results[1:])
 
 
 def check_doubles(expression: sp.Expr, compiled: Numeric, entries: int, averaged: int = 0) -> None:
@@ -236,6 +244,14 @@ class Loss:
     def hessian(self, y: Array, rule: Rule | None = None) -> Array:
         """Hessian of one state, shape (N, N)."""
         n = len(y)
+        code = None if self.averaged else _rates_code(self.form.plain, self.y)
+        if code is not None:
+            from flows.systems.own.rates_loop import hessian  # Numba, where it is needed
+
+            exact = np.empty((n, n))
+            state = np.array(y, dtype=float)
+            hessian(state, code.operation, code.operands, code.constants, code.results, exact)
+            return exact
         axes = np.eye(n)
         rates = _quietly(self.plain.rates, *y, *axes)
         found = _stacked(rates, (n,))[:, 1:]

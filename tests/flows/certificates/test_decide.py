@@ -5,7 +5,7 @@ from oracles.certificates import ball
 from oracles.certified import neurons
 
 from flows.certificates import proof
-from flows.certificates.decide import Proof, compared
+from flows.certificates.decision import Proof, compared
 from flows.core.balls import precision
 from flows.systems.relu_neuron import exact
 

@@ -1,6 +1,7 @@
 """Proofs to t = infinity: what they state, what they never state, and how they fail."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from flows.certificates.certify import Uncertified
 from flows.certificates.forever import horizons
 from flows.certificates.tail.jet import ASINC, ENERGY, SINC, variables
 from flows.certificates.tail.late_flow import LateFlow, Point, helmert
+from flows.certificates.tail.tail import Limits
 from flows.core.balls import Singular, precision
 
 # lim t^3 L and lim h of n = d = 2, seed 0, of a prototype that shares no code.
 LIMIT = "1.63582401713993790103705 +/- 6.8e-24"
 PARTS = ("0.473670512094428985500324 +/- 1e-24", "0.526329487905571014499676 +/- 1e-24")
-PLANTED = 2000
+# `make fuzz` plants more.
+PLANTED = int(os.environ.get("POPFLOW_PLANTED", "2000"))
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +120,25 @@ def test_what_has_no_tail_is_undecided_with_the_reason(start, reason):
 def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, made):
     monkeypatch.setattr(forever, "LAST", 1e5)
     monkeypatch.setattr(forever, "CONSTANT_ROOM", 1e-6)
+    monkeypatch.setattr(forever, "MOST", 0.0)
     reason = r"checker refuses .* the limit of t\^3 L .*: \[1\.63.* against \[?1\.63"
     with pytest.raises(Uncertified, match=reason):
         flows.certify(made.system, made.start, math.inf, digits=8)
+
+
+@pytest.mark.parametrize(("rate", "begin", "push"), [(0.3, 1e-6, 1.0), (0.9, 1.0, 1e-3), (2, 0, 1)])
+def test_the_error_of_a_shape_is_bounded_at_all_later_times(rate, begin, push):
+    # e' = -rate e + push s by log-time, from s = 0.1: the worst that the inequality allows.
+    first, steps = 0.1, 20_000
+    limits = Limits(*[arb(0)] * 3, *(arb(x) for x in (rate, begin, push)), arb(0), arb(0))
+    s = first * np.exp(-np.linspace(0, 40, steps))
+    x = s / first
+    error = begin * x**rate + push * first * (x**rate - x) / (1 - rate)
+    later = np.maximum.accumulate(error[::-1])[::-1]
+    for k in range(0, steps, 997):
+        bound = float(limits.error(arb(s[k]), arb(first)))
+        assert later[k] <= bound * (1 + 1e-9)
+    assert bound < 1e-2 * max(begin, push * first / rate)
 
 
 def test_other_systems_have_no_proof_for_ever():

@@ -8,7 +8,7 @@ from oracles.certified import layers, means
 import flows
 import potentials
 from flows.certificates.certificate import certifiable
-from flows.certificates.decide import Proof
+from flows.certificates.decision import Proof
 from flows.certificates.verdicts import refutes, verdicts
 from potentials.claim import Comparison, Inequality
 from potentials.notation import symbol

@@ -202,6 +202,18 @@ def test_the_table_of_a_proof_to_infinity_shows_the_theorem(popflow, endless, mo
     assert code == 0
     for words in ("t^3 L ->", "1.635", "the flow exists for all t", "for all t >= 0"):
         assert words in text
+    assert "ENCLOSED for all t  smallest constant of all times in [0.102" in text
+
+
+def test_check_shows_what_is_proved_for_all_times_beside_the_verdict_of_a_run(popflow, endless):
+    asked = ("check", "relu_neuron", *ENDLESS, "--t-end", "1e4", "--certificate", endless)
+    code, text, _ = popflow(*asked, "--claim", "distance_vs_loss_constant")
+    assert code == 0
+    assert "HOLDS" in text
+    assert "certified   PROVED for all t, holds on every box, and at all later times" in text
+    code, text, _ = popflow(*asked, "--claim", "loss_upper", "--json")
+    (proved,) = json.loads(text)["certificate"]["verdicts"]
+    assert proved["for_all_times"] is True
 
 
 LOST = "8"  # where the loss of the layers has lost six digits

@@ -8,7 +8,9 @@ from flint import arb, arb_mat
 import flows
 from flows.core.balls import precision
 from flows.systems.own import energy, twofold
-from flows.systems.own.loss import numeric, program_of
+from flows.systems.own.code import coded
+from flows.systems.own.loss import Loss, numeric, program_of
+from symbolic.language.blocks import Explicit
 
 Y = sp.symbols("y:4", real=True)
 SIZE = len(Y)
@@ -30,12 +32,12 @@ def loss(generator):
     return total
 
 
-def errors(seed, coded=twofold.coded):
+def errors(seed, code_of=coded):
     """Errors and radii of the gradient along random axes, at a random place."""
     generator = np.random.default_rng(seed)
     expression = loss(generator)
     program = program_of(expression, Y)
-    code = coded(Y, program.steps, program.results[1:])
+    code = code_of(Y, program.steps, program.results[1:])
     high, low = generator.normal(size=(2, SIZE))
     with precision(200):
         centre = [(arb(a) + arb(b) * arb(2) ** -60).mid() for a, b in zip(high, low, strict=True)]
@@ -63,7 +65,7 @@ def test_two_doubles_hold_what_600_bits_say_and_are_sharp(seed):
 
 def test_a_constant_that_is_a_double_is_not_held():
     def rough(*program):
-        code = twofold.coded(*program)
+        code = coded(*program)
         code.constants[:, 1:] = 0.0
         return code
 
@@ -75,13 +77,13 @@ def test_what_no_result_needs_may_be_any_function_and_others_are_left_to_more_bi
     x, y = sp.symbols("x y", real=True)
     for expression, possible in ((sp.asin(x / (2 + x**2)) + y**2, True), (sp.exp(x) + y, False)):
         program = program_of(expression, (x, y))
-        assert (twofold.coded((x, y), program.steps, program.results[1:]) is not None) == possible
+        assert (coded((x, y), program.steps, program.results[1:]) is not None) == possible
 
 
 def test_division_by_a_ball_that_may_be_zero_is_not_known():
     x = Y[0]
     program = program_of(sp.sqrt(x) + 1 / x, (x,))
-    code = twofold.coded((x,), program.steps, program.results[1:])
+    code = coded((x,), program.steps, program.results[1:])
     axes = energy.orthonormal(np.eye(1))
     for at, known in ((1.0, True), (0.0, False), (-1.0, False)):
         found = twofold.Twofold(code, [arb(at)], axes).gradient(np.zeros(1), np.ones(1))
@@ -106,3 +108,15 @@ def test_a_run_does_not_notice_whether_its_gradients_are_of_two_doubles(monkeypa
     assert losses[0] == pytest.approx(losses[1], rel=SAME)
     # Without them each chart asks once.
     assert called[0] > 1000 and called[1] < 100
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_compiled_hessian_is_that_of_balls(seed):
+    generator = np.random.default_rng(seed)
+    expression, y = loss(generator), generator.normal(size=SIZE)
+    found = Loss(Y, Explicit(expression, sp.S.Zero, ()), "").hessian(y)
+    axes = np.eye(SIZE).tolist()
+    rates = numeric(expression, Y, (), "ball").rates
+    exact = np.array([[float(x) for x in rates(*y.tolist(), *axis)[1:]] for axis in axes])
+    assert found == pytest.approx(exact, rel=1e-13, abs=1e-13 * np.abs(exact).max())
+    assert found[0] != pytest.approx(exact[1], rel=1e-3)

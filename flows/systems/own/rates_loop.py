@@ -1,0 +1,56 @@
+"""The compiled loop of Hessians in doubles: a program of rates along every axis."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+__all__ = ["hessian"]
+
+
+def _hessian(y, operation, operands, constants, results, found):
+    """Rates of the gradient along each axis, in rows of `found`, shape (N, N).
+
+    The program is as of :class:`flows.systems.own.code.Code`, of variables that are the entries and
+    then those of a direction.
+    """
+    n = len(y)
+    first = 2 * n + len(constants)
+    r = np.empty(first + len(operation))
+    r[:n] = y
+    for i in range(len(constants)):
+        r[2 * n + i] = constants[i, 0]
+    for axis in range(n):
+        r[n : 2 * n] = 0.0
+        r[n + axis] = 1.0
+        for k in range(len(operation)):
+            a, b = r[operands[k, 0]], r[operands[k, 1]]
+            if operation[k] == 0:
+                r[first + k] = a + b
+            elif operation[k] == 1:
+                r[first + k] = a * b
+            elif operation[k] == 2:
+                r[first + k] = a / b
+            else:
+                r[first + k] = math.sqrt(a)
+        for i in range(n):
+            found[axis, i] = r[results[i]]
+
+
+_reals, _whole = numba.float64, numba.int64
+hessian = numba.njit(
+    numba.void(
+        _reals[::1],
+        _whole[::1],
+        _whole[:, ::1],
+        _reals[:, ::1],
+        _whole[::1],
+        _reals[:, ::1],
+    ),
+    error_model="numpy",
+    cache=True,
+)(_hessian)

@@ -335,7 +335,7 @@ def _raise_by_delay(
 ) -> None:
     """Count what changes as the flow goes on, or back, by `ahead`."""
     for moved in (states - ahead, states + ahead):
-        if loss.averaged:
+        if isinstance(loss, Loss) and loss.averaged:
             found = [estimate(loss, state, TRUSTED) for state in moved]
             value, slope, _ = _losses(loss, moved, found)
         else:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.linalg
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
-from flows.systems.own.features import LARGEST, MOST_GROWTH, Frame, SoundState, axes_of
+from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, Frame, SoundState
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
@@ -29,6 +30,8 @@ RESERVE = 0.1
 LEFT = 100.0
 # The finest absolute tolerance that a solver is asked for, relative to rtol and size.
 FINEST = 1e-3
+# The axes of so many entries cost more than steps do.
+MOST_AXES = 500
 # Curvatures are looked at anew where entries have moved by this part of the largest, or where this
 # part of the time, or of what it takes for errors to grow by a factor e, has passed.
 TURNED, SOON = 0.05, 0.25
@@ -51,6 +54,8 @@ class Pace:
         Columns along which the loss curves downward there, the curvatures, the errors along them.
     taus, late, grown : list
         Since when the run may be so much earlier or later, and its entries so much off.
+    lost : bool
+        Whether nothing is known of the run any more.
     """
 
     t: float
@@ -61,6 +66,7 @@ class Pace:
     taus: list[float] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
     grown: list[Array] = field(default_factory=list)
+    lost: bool = False
 
     def due(self, t: float, raw: Array) -> bool:
         """Whether the run has gone on so far that it is to be looked at closely."""
@@ -71,23 +77,29 @@ class Pace:
 
     def note(self, tau: float, t: float, raw: Array, hessian: Array, left: Array) -> None:
         """Carry errors on to a state, in whose entries steps leave so much."""
-        h, axes = axes_of(hessian)
-        down = h < 0
-        h, axes, passed = h[down], axes[:, down], t - self.t
-        late, error = self.late[-1] if self.late else 0.0, np.abs(axes.T) @ left
+        # Only the negative ones: where there are none, half the work is saved.
+        h, axes = scipy.linalg.eigh(hessian, subset_by_value=(-np.inf, -TINY), driver="evr")
+        passed = t - self.t
+        late, error = self.late[-1] if self.late else 0.0, _turned(axes.T, left)
         if self.axes is not None:
             grows = np.minimum(-self.curvature * passed, MOST_GROWTH)
             before = np.minimum(self.error * np.exp(grows), LARGEST)
-            error = np.maximum(error, np.abs(axes.T @ self.axes) @ before)
+            error = np.maximum(error, _turned(axes.T @ self.axes, before))
             moved = raw - self.raw
             length = float(np.linalg.norm(moved))
-            along = float(np.abs(moved @ self.axes) @ before)
+            parts = moved @ self.axes
+            along = float(np.linalg.norm(parts * before))
             if along > 0:
-                late = max(late, min(along / length**2 * passed, t))
+                delay = along / length**2 * passed
+                late = max(late, min(delay, t))
+                # The flow falls off a saddle, and on which side is not known.
+                fastest = -float(self.curvature.min())
+                falls = float(np.linalg.norm(parts)) > length / 2
+                self.lost = self.lost or (falls and delay * fastest > TRUSTED)
         self.t, self.raw, self.axes, self.curvature, self.error = t, raw, axes, h, error
         self.taus.append(tau)
         self.late.append(late)
-        self.grown.append(np.abs(axes) @ error)
+        self.grown.append(np.full_like(raw, LARGEST) if self.lost else _turned(axes, error))
 
     def at(self, tau: Array | float) -> tuple[Array, Array]:
         """Return the delay and the errors of entries at solver times."""
@@ -97,6 +109,13 @@ class Pace:
         late = np.array([0.0, *self.late])
         grown = np.stack([np.zeros_like(self.raw), *self.grown])
         return np.maximum(late[when], late[then]), np.maximum(grown[when], grown[then])
+
+
+def _turned(axes: Array, error: Array) -> Array:
+    """Errors along other axes, as independent ones: turned again and again, they do not grow."""
+    scale = float(error.max(initial=0.0)) or 1.0
+    found: Array = scale * np.sqrt(axes**2 @ (error / scale) ** 2)
+    return found
 
 
 @dataclass(frozen=True)
@@ -183,18 +202,19 @@ class OwnPiece(Piece):
 
     def _paced(self, tau: float, raw: Array) -> None:
         """Note a step's end in the pace, where it is time to."""
-        if not isinstance(self.loss, Loss):
+        if len(raw) > MOST_AXES:
             return
         pace, first, t = self.pace, self.chart.clock.t_start, float(self.chart.clock.time(tau))
         if t < pace.t:
             # Another solver tries the piece.
             vars(pace).update(vars(Pace(first, self.state.x)))
+        # What cancels in the gradient of a state that stays may be its last bits.
+        last = self.state.error + EPSILON * np.abs(self.state.x)
         if pace.axes is None:
-            # What cancels in the gradient of the first state may be its last bits.
-            last = EPSILON * np.abs(self.state.x)
-            pace.note(0.0, first, pace.raw, self._curved(pace.raw), self.state.error + last)
+            pace.note(0.0, first, pace.raw, self._curved(pace.raw), last)
         if pace.due(t, raw):
-            pace.note(tau, t, raw, self._curved(raw), self._left(tau, raw))
+            stays = (raw == self.state.x).all()
+            pace.note(tau, t, raw, self._curved(raw), last if stays else self._left(tau, raw))
 
     def _curved(self, raw: Array) -> Array:
         """Hessian; none where it overflows."""

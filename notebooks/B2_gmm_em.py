@@ -42,7 +42,7 @@ flows.figures.gmm_em.lyapunov_figure(run)
 
 # %%
 for verdict in flows.check(run):
-    print(f"{verdict.claim:18}{verdict.verdict:20}{verdict.message.split(',')[0][:60]}")
+    print(f"{verdict.claim:18}{verdict.verdict:20}{verdict.message.split(' on ')[0].split(',')[0]}")
 
 # %% [markdown]
 # ## What the paper does not say

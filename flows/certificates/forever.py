@@ -39,7 +39,7 @@ Ball = Any  # flint.arb
 #: The last horizon, and how much later the next one is.
 LAST, LATER = 1e12, 1e3
 #: Digits that are aimed at by the number of neurons, where nobody asks.
-DIGITS = {2: 24, 3: 24}
+DIGITS = {2: 24, 3: 24, 4: 24}
 FEWER = 14
 #: Log-time that is carried at most, and after a first proof, for sharper limits; where the checker
 #: refuses that, so many times what was carried since then.

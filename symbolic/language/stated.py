@@ -101,7 +101,13 @@ def restated(nodes: Any) -> tuple[Any, ...]:
         if kind != "all":
             raise ValueError("the last node does not say which are the expressions")
         return tuple(made[_place(k, made)] for k in last)
-    except (TypeError, AttributeError, ArithmeticError, NotImplementedError) as problem:
+    except (
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        NotImplementedError,
+    ) as problem:
         raise ValueError(f"nodes of no expression: {problem}") from None
 
 

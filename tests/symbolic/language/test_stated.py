@@ -54,6 +54,8 @@ def test_what_is_not_known_is_not_stated(unknown):
         [["matrix", "W", 0, 3], ["all", 0]],
         [["symbol", "a", {}], "all"],
         [7, ["all", 0]],
+        [["constant", "tau"], ["all", 0]],
+        [["whole"], ["all", 0]],
     ],
     ids=repr,
 )

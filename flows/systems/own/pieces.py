@@ -35,6 +35,8 @@ MOST_AXES = 500
 # Curvatures are looked at anew where entries have moved by this part of the largest, or where this
 # part of the time, or of what it takes for errors to grow by a factor e, has passed.
 TURNED, SOON = 0.05, 0.25
+# A curvature that is this part of the largest second derivative may be rounding.
+ROUNDED = 1e-14
 EPSILON, TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 
 
@@ -78,7 +80,8 @@ class Pace:
     def note(self, tau: float, t: float, raw: Array, hessian: Array, left: Array) -> None:
         """Carry errors on to a state, in whose entries steps leave so much."""
         # Only the negative ones: where there are none, half the work is saved.
-        h, axes = scipy.linalg.eigh(hessian, subset_by_value=(-np.inf, -TINY), driver="evr")
+        least = -max(TINY, ROUNDED * float(np.abs(hessian).max()))
+        h, axes = scipy.linalg.eigh(hessian, subset_by_value=(-np.inf, least), driver="evr")
         passed = t - self.t
         late, error = self.late[-1] if self.late else 0.0, _turned(axes.T, left)
         if self.axes is not None:

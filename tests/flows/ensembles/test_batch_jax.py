@@ -97,7 +97,7 @@ def test_the_comparison_sees_a_broken_field_or_clock(short, monkeypatch, broken)
             return clock(given, raw)._replace(offset=1.001 * given.offset)
 
         monkeypatch.setattr(batch_jax, "arguments", shifted)
-    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX)
+    found = integrate_ensemble(SYSTEM, LAW, **SHORT, **JAX, max_steps=3000)
     truth = integrate_ensemble(SYSTEM, LAW, **SHORT)
     # A run whose clock is wrong may also exhaust its steps, and then has no error.
     assert error(short, truth) < 1e-4 and not error(found, truth) < 1e-4

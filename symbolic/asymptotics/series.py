@@ -94,6 +94,7 @@ class SeriesRing:
         """Constant series."""
         try:
             c = self.domain.from_sympy(sp.sympify(value, strict=True))
+        # SymPy raises the last two for numbers that it cannot compare.
         except (CoercionFailed, ValueError, NotImplementedError):
             raise Lacks(value) from None
         return {Fraction(0): self.ring.ground_new(c)} if c else {}

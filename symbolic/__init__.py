@@ -55,6 +55,7 @@ DOCUMENTS = {
 THEOREMS = {
     "relu_neuron": "symbolic.systems.relu_neuron.theorems",
     "gmm_em": "symbolic.systems.gmm_em_theorems",
+    "score_matching": "symbolic.systems.score_matching.theorems",
     "matrix_factorization": "symbolic.systems.matrix_factorization.theorems",
 }
 

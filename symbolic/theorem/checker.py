@@ -414,13 +414,13 @@ def r_bounded(p: Any, m: Any, g: Any, start: str, end: str, name: str) -> Any:
 
 def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> Any:
     sign, u, bound = quotient(side), melt(f[3][2]), f[1][:-1]
-    need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] == ">", "no family at time t")
+    need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] != "=", "no family at time t")
     need(len({start, end, last, *f[1]}) == 3 + len(f[1]), "names must differ")
 
     def ahead(a: str, b: str) -> Any:
         return mul(num(sign), span(a, b))
 
-    inside = {ge(ahead(start, "t")), gt(ahead("t", end))}
+    inside = {ge(ahead(start, "t")), rel(f[3][1], ahead("t", end))}
     need(inside <= set(f[2]), "the family is not that of the window")
     need(not any(b.startswith("X") for b in bound), "the family must be finite")
     for a in atoms(u):

@@ -141,8 +141,8 @@ def theorems(system: str) -> tuple[Statement, ...]:
 
     Examples
     --------
-    >>> [s.name for s in theorems("gmm_em")]
-    ['squared_norms', 'squared_norms_fall']
+    >>> [s.name for s in theorems("score_matching")]
+    ['means_by_loss', 'means_stay', 'means_small']
     """
     proved: tuple[Statement, ...] = _module(system, THEOREMS).theorems()
     return proved

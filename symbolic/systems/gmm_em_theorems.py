@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from symbolic.lemmas.mixture import EM_PAPER
-from symbolic.theorem import kernel
+from symbolic.theorem import derived, kernel
 from symbolic.theorem.formulas import Forall, Formula, eq, ge
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.proving import Statement, add, given, weak, within
@@ -64,7 +64,7 @@ def falls() -> Theorem:
     square = add(kernel.square(FIELD.norm()), (-1, [kernel.norm_square(FIELD)]))
     fisher = kernel.sum_up(square, "X")
     slope = add(kernel.derive(-NORMS), (-1, [rate()]), (1, [kernel.derive(NORMS)]), (2, [fisher]))
-    return kernel.gronwall(weak(slope), number(0), -NORMS, "T")
+    return derived.gronwall(weak(slope), number(0), -NORMS, "T")
 
 
 def theorems() -> tuple[Statement, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 
 from symbolic.systems.matrix_factorization.calculus import PAPER
-from symbolic.theorem import kernel
+from symbolic.theorem import derived, kernel
 from symbolic.theorem.formulas import Forall, Formula, eq, ge
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.proving import Statement, add, given, weak
@@ -55,7 +55,7 @@ def conserved() -> Theorem:
     for sign in (1, -1):
         u = sign * _defect("a", "b")
         still = add(kernel.derive(u), *((-sign * c, th) for c, th in turns))
-        sides.append(kernel.gronwall(weak(still), number(0), u, "T"))
+        sides.append(derived.gronwall(weak(still), number(0), u, "T"))
     return kernel.antisymmetry(*sides)
 
 
@@ -63,7 +63,7 @@ def conserved() -> Theorem:
 def decays() -> Theorem:
     """`R(T) exp(-k (t - T)) - R(t) >= 0`."""
     fall = add(kernel.derive(-PENALTY), (-1, [given(DISSIPATION)]), given(STEEP))
-    return kernel.gronwall(fall, RATE, -PENALTY, "T")
+    return derived.gronwall(fall, RATE, -PENALTY, "T")
 
 
 def theorems() -> tuple[Statement, ...]:

@@ -133,6 +133,7 @@ def _kind(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 
+@functools.lru_cache(maxsize=4096)  # a statement is a step of its proof too
 def _math(latex: str) -> Markup:
     """MathML, one row a formula, in pieces so that a narrow screen can wrap it."""
     rows = []

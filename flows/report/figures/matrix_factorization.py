@@ -59,7 +59,7 @@ def stages_figure(run: Run) -> Figure:
     -------
     Figure
         Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
-        (begin of local convergence), read off the run. The main term has a gap where it is
+        (beginning of local convergence), read off the run. The main term has a gap where it is
         rounding. Where the loss falls exponentially, the time is linear, and a fifth panel shows
         `d log L/dt`.
     """

@@ -42,8 +42,8 @@ __all__ = ["Wrong", "check"]
 Step = tuple[frozenset[Any], Any]  # hypotheses, conclusion
 
 
-def check(proof: Any) -> Any:
-    """Check a proof step by step; return the plain data of hypotheses and conclusion.
+def check(proof: Any) -> list[Any]:
+    """Check steps one by one; return the plain data of hypotheses and conclusion of each.
 
     Raises
     ------
@@ -51,6 +51,7 @@ def check(proof: Any) -> Any:
         With the number of the first step that is not what its rule gives.
     """
     formulas = [read_formula(f) for f in proof["formulas"]]
+    kinds = [set(kinds_of(f, ())) for f in formulas]
     done: list[Step] = []
     for number, step in enumerate(proof["steps"]):
         try:
@@ -67,41 +68,36 @@ def check(proof: Any) -> Any:
             said = frozenset(formulas[i] for i in step["if"]), formulas[step["then"]]
             need(frozenset(hyps) == said[0], "other hypotheses")
             need(concl == said[1], "another conclusion")
-            one_kind(*said[0], said[1])
+            found = RESERVED.union(*(kinds[i] for i in (*step["if"], step["then"])))
+            need(len(found) == len({name for name, _ in found}), "a name of two kinds")
         except Wrong as why:
             raise Wrong(f"step {number} ({rule}): {why}") from None
         except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError):
             raise Wrong(f"step {number} cannot be read") from None
         done.append(said)
     need(done, "no steps")
-    last = proof["steps"][-1]
-    return [proof["formulas"][i] for i in last["if"]], proof["formulas"][last["then"]]
+    table = proof["formulas"]
+    return [([table[i] for i in s["if"]], table[s["then"]]) for s in proof["steps"]]
 
 
-def one_kind(*formulas: Any) -> None:
-    """No name stands for things of two kinds; no bound index is loose."""
-    seen: dict[str, Any] = dict.fromkeys(("t", "n", "pi"), ("s", 0, False))
+NUMBER = ("s", 0, False)
+RESERVED = {(name, NUMBER) for name in ("t", "n", "pi")}
 
-    def visit(f: Any, bound: Any) -> None:
-        if f[0] == "all":
-            for g in (*f[2], f[3]):
-                visit(g, f[1])
-        elif f[0] == "apart":
-            for name in set(f[1:]) - set(bound):
-                need(seen.setdefault(name, "index") == "index", f"two kinds of {name}")
-        else:
-            need(not any(isinstance(x, tuple) for x in free(f[2])), "a loose bound index")
-            for a in atoms(f[2]):
-                if a[0] in TIMED:
-                    kind = ("s" if a[0] == "s" else "v", len(a[2]), bool(a[3]))
-                    said = [(a[1], kind), *((i, "index") for i in a[2])]
-                    said += [(a[3], ("s", 0, False))] * bool(a[3])
-                    for name, what in said:
-                        if isinstance(name, str) and name not in bound:
-                            need(seen.setdefault(name, what) == what, f"two kinds of {name}")
 
-    for f in formulas:
-        visit(f, ())
+def kinds_of(f: Any, bound: Any) -> Any:
+    """Free names with what they stand for; no bound index is loose."""
+    if f[0] == "all":
+        for g in (*f[2], f[3]):
+            yield from kinds_of(g, f[1])
+    elif f[0] == "apart":
+        yield from ((name, "index") for name in set(f[1:]) - set(bound))
+    else:
+        need(not any(isinstance(x, tuple) for x in free(f[2])), "a loose bound index")
+        for a in atoms(f[2]):
+            if a[0] in TIMED:
+                kind = ("s" if a[0] == "s" else "v", len(a[2]), bool(a[3]))
+                said = [(a[1], kind), *((i, "index") for i in a[2]), *[(a[3], NUMBER)] * bool(a[3])]
+                yield from (x for x in said if isinstance(x[0], str) and x[0] not in bound)
 
 
 def names(f: Any) -> set[Any]:
@@ -414,13 +410,13 @@ def r_bounded(p: Any, m: Any, g: Any, start: str, end: str, name: str) -> Any:
 
 def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> Any:
     sign, u, bound = quotient(side), melt(f[3][2]), f[1][:-1]
-    need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] == ">", "no family at time t")
+    need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] != "=", "no family at time t")
     need(len({start, end, last, *f[1]}) == 3 + len(f[1]), "names must differ")
 
     def ahead(a: str, b: str) -> Any:
         return mul(num(sign), span(a, b))
 
-    inside = {ge(ahead(start, "t")), gt(ahead("t", end))}
+    inside = {ge(ahead(start, "t")), rel(f[3][1], ahead("t", end))}
     need(inside <= set(f[2]), "the family is not that of the window")
     need(not any(b.startswith("X") for b in bound), "the family must be finite")
     for a in atoms(u):

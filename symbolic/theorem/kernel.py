@@ -370,18 +370,18 @@ def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence
 def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], side: int) -> Theorem:
     """First exit: a finite family that is positive at s, and at e if it was until then, stays so.
 
-    `f = Forall(s <= t < e, guards: u > 0)`, over indices and t, u continuous. From `H, guards,
-    s <= e <= c, f |- u(e) > 0` and `G, guards |- u(s) > 0` follows `H, G, guards, c >= s |- u(c) >
-    0`; e is free nowhere else. With `side = -1` backward in time: `s >= t > e`, `s >= e >= c`.
+    f is `Forall(s <= t < e, guards: u > 0)` or `Forall(s <= t <= e, guards: u >= 0)`, over indices
+    and t, u continuous. From `H, guards, s <= e <= c, f |- u(e) > 0` and `G, guards |- u(s) > 0`
+    follows `H, G, guards, c >= s |- u(c) > 0`; e is free nowhere else. Backward with `side = -1`.
     """
     (start, end, last), (*bound, time), u = window, f.bound, f.body.poly
     _need(len({*window, *bound, "t"}) == 4 + len(bound), "names must differ")
     ends = ((start, "t"), ("t", end), (start, end), (end, last), (start, last))
     since, until, grown, left, whole = (side * (symbol(b) - symbol(a)) for a, b in ends)
-    between = {ge(since), gt(until)}
+    between = {ge(since), Rel(until, f.body.op)}
     _need(abs(side) == 1 and time == "t" and between <= set(f.guards), "no family in a window")
     _need({k for a, k in terms.kinds(u) if a in bound} <= {("index",)}, "the family is not finite")
-    _need(not any(map(terms.sampled, bound)) and f.body.op == ">", "the family is not finite")
+    _need(not any(map(terms.sampled, bound)) and f.body.op != "=", "the family is not finite")
     _need(end not in names(u), "the family depends on the end of the window")
     terms.continuous(u)
     _need(th.concl == gt(_at(u, end)) and begin.concl == gt(_at(u, start)), "u > 0 at the ends")

@@ -42,8 +42,8 @@ __all__ = ["Wrong", "check"]
 Step = tuple[frozenset[Any], Any]  # hypotheses, conclusion
 
 
-def check(proof: Any) -> Any:
-    """Check a proof step by step; return the plain data of hypotheses and conclusion.
+def check(proof: Any) -> list[Any]:
+    """Check steps one by one; return the plain data of hypotheses and conclusion of each.
 
     Raises
     ------
@@ -51,53 +51,53 @@ def check(proof: Any) -> Any:
         With the number of the first step that is not what its rule gives.
     """
     formulas = [read_formula(f) for f in proof["formulas"]]
+    kinds = [set(kinds_of(f, ())) for f in formulas]
     done: list[Step] = []
     for number, step in enumerate(proof["steps"]):
         try:
-            need(step["rule"] in RULES, f"unknown rule {step['rule']}")
+            rule = step["rule"]
+            need(rule in RULES or rule in FACTS, f"unknown rule {rule}")
             places = [*step["if"], step["then"], *step["from"]]
             need(all(type(i) is int and i >= 0 for i in places), "places are natural numbers")
             need(all(i < number for i in step["from"]), "a premise does not stand before it")
             premises = [done[i] for i in step["from"]]
-            hyps, concl = RULES[step["rule"]](premises, *read_value(step["with"]))
+            args = read_value(step["with"])
+            hyps, concl = (
+                RULES[rule](premises, *args) if rule in RULES else ((), FACTS[rule](*args))
+            )
             said = frozenset(formulas[i] for i in step["if"]), formulas[step["then"]]
             need(frozenset(hyps) == said[0], "other hypotheses")
             need(concl == said[1], "another conclusion")
-            one_kind(*said[0], said[1])
+            found = RESERVED.union(*(kinds[i] for i in (*step["if"], step["then"])))
+            need(len(found) == len({name for name, _ in found}), "a name of two kinds")
         except Wrong as why:
-            raise Wrong(f"step {number} ({step['rule']}): {why}") from None
+            raise Wrong(f"step {number} ({rule}): {why}") from None
         except (KeyError, TypeError, IndexError, ValueError, AttributeError, ArithmeticError):
             raise Wrong(f"step {number} cannot be read") from None
         done.append(said)
     need(done, "no steps")
-    last = proof["steps"][-1]
-    return [proof["formulas"][i] for i in last["if"]], proof["formulas"][last["then"]]
+    table = proof["formulas"]
+    return [([table[i] for i in s["if"]], table[s["then"]]) for s in proof["steps"]]
 
 
-def one_kind(*formulas: Any) -> None:
-    """No name stands for things of two kinds; no bound index is loose."""
-    seen: dict[str, Any] = dict.fromkeys(("t", "n", "pi"), ("s", 0, False))
+NUMBER = ("s", 0, False)
+RESERVED = {(name, NUMBER) for name in ("t", "n", "pi")}
 
-    def visit(f: Any, bound: Any) -> None:
-        if f[0] == "all":
-            for g in (*f[2], f[3]):
-                visit(g, f[1])
-        elif f[0] == "apart":
-            for name in set(f[1:]) - set(bound):
-                need(seen.setdefault(name, "index") == "index", f"two kinds of {name}")
-        else:
-            need(not any(isinstance(x, tuple) for x in free(f[2])), "a loose bound index")
-            for a in atoms(f[2]):
-                if a[0] in TIMED:
-                    kind = ("s" if a[0] == "s" else "v", len(a[2]), bool(a[3]))
-                    said = [(a[1], kind), *((i, "index") for i in a[2])]
-                    said += [(a[3], ("s", 0, False))] * bool(a[3])
-                    for name, what in said:
-                        if isinstance(name, str) and name not in bound:
-                            need(seen.setdefault(name, what) == what, f"two kinds of {name}")
 
-    for f in formulas:
-        visit(f, ())
+def kinds_of(f: Any, bound: Any) -> Any:
+    """Free names with what they stand for; no bound index is loose."""
+    if f[0] == "all":
+        for g in (*f[2], f[3]):
+            yield from kinds_of(g, f[1])
+    elif f[0] == "apart":
+        yield from ((name, "index") for name in set(f[1:]) - set(bound))
+    else:
+        need(not any(isinstance(x, tuple) for x in free(f[2])), "a loose bound index")
+        for a in atoms(f[2]):
+            if a[0] in TIMED:
+                kind = ("s" if a[0] == "s" else "v", len(a[2]), bool(a[3]))
+                said = [(a[1], kind), *((i, "index") for i in a[2]), *[(a[3], NUMBER)] * bool(a[3])]
+                yield from (x for x in said if isinstance(x[0], str) and x[0] not in bound)
 
 
 def names(f: Any) -> set[Any]:
@@ -185,11 +185,6 @@ def r_cut(p: Any, f: Any) -> Any:
     return (p[0][0] - {f}) | rest, p[0][1]
 
 
-def r_cases(p: Any, e: Any) -> Any:
-    says(p[1], p[0][1])
-    return (p[0][0] - {ge(e)}) | (p[1][0] - {gt(mul(num(-1), e))}), p[0][1]
-
-
 def r_index_cases(p: Any, i: str, k: str) -> Any:
     hyps, by = p[0][0] - {("apart", *sorted((i, k)))}, fair({k: i})
     says(p[1], put_in(p[0][1], by))
@@ -249,24 +244,11 @@ def r_combine(p: Any, goal: Any, parts: Any) -> Any:
     return hyps_of(*(s for _, row in rows for s in row)), goal
 
 
-def r_cancel(p: Any, e: Any) -> Any:
-    need(p[1][1][1] == ">" and value_of(p[0]) == mul(value_of(p[1]), e), "not the product")
-    return hyps_of(*p), rel(p[0][1][1], e)
-
-
 def r_antisymmetry(p: Any) -> Any:
     e = value_of(p[0])
     says(p[0], ge(e))
     says(p[1], ge(mul(num(-1), e)))
     return hyps_of(*p), eq(e)
-
-
-def r_power(p: Any, a: Any, b: Any, k: Any) -> Any:
-    n = int(quotient(k).p)
-    need(quotient(k) == n and n > 0, "no power")
-    says(p[0], ge(minus(mul(*[a] * n), mul(*[b] * n))))
-    says(p[1], ge(a))
-    return hyps_of(*p), ge(minus(a, b))
 
 
 def r_root(p: Any, name: str, k: Any) -> Any:
@@ -288,15 +270,14 @@ def r_swap(_: Any, i: str, k: str, a: Any) -> Any:
     return (), eq(minus(total(i, total(k, a)), total(k, total(i, a))))
 
 
-def r_star(p: Any, kj: Any, x: str, y: str, z: str) -> Any:
-    (k, j), a = kj, value_of(p[0])
-    need(p[0][1][1] == ">=" and k != j, "the summand must not be negative")
-    need(not any(s.startswith("X") for s in (k, j, x, y, z)), "a sample is no index")
-    need(not any({k, j} & names(h) for h in p[0][0]), "an index is free in a hypothesis")
-    need(put(a, {k: j, j: k}) == a and put(a, {j: k}) == {}, "not symmetric, or not zero at k = k")
-    legs = plus(put(a, {k: x, j: y}), put(a, {k: x, j: z}))
-    far = minus(total(k, total(j, a)), mul(num(2), legs))
-    return p[0][0] | {("apart", *sorted((y, z)))}, ge(far)
+def r_pick(p: Any, k: str, at: Any) -> Any:
+    a, hyps = value_of(p[0]), p[0][0]
+    need(p[0][1][1] != "=" and len(at) in (1, 2), "one or two of what is not negative")
+    need(not any(s.startswith("X") for s in (k, *at)), "a sample is no index")
+    need(not any(k in names(h) for h in hyps), f"{k} is free in a hypothesis")
+    legs = plus(*(put(a, fair({k: i})) for i in at))
+    apart = {("apart", *sorted(at))} if len(at) == 2 else set()
+    return hyps | apart, ge(minus(total(k, a), legs))
 
 
 # --- numbers, lengths, angles, curves --------------------------------------------------------
@@ -306,23 +287,6 @@ def r_pi(_: Any, q: Any) -> Any:
     gap = arb.pi() - arb(r) if r > 0 else arb(-r) - arb.pi()
     need(gap > 0, "not so for pi")
     return (), gt(minus(sym("pi"), q) if r > 0 else minus(mul(num(-1), q), sym("pi")))
-
-
-def r_angle(_: Any, v: Any, w: Any, what: str) -> Any:
-    a = angle(v, w)
-    cosine = one("cos", ice(a))
-    said = {"least": ge(a), "most": ge(minus(sym("pi"), a))}
-    return (), {**said, "dot": eq(minus(mul(norm(v), norm(w), cosine), dot(v, w)))}[what]
-
-
-def r_pythagoras(_: Any, a: Any) -> Any:
-    s, c = one("sin", ice(a)), one("cos", ice(a))
-    return (), eq(plus(mul(s, s), mul(c, c), num(-1)))
-
-
-def r_cos_sum(_: Any, a: Any, b: Any) -> Any:
-    (s, c), (u, d) = ((one("sin", ice(x)), one("cos", ice(x))) for x in (a, b))
-    return (), eq(plus(one("cos", ice(plus(a, b))), mul(num(-1), c, d), mul(s, u)))
 
 
 def r_cos_order(p: Any, a: Any, b: Any) -> Any:
@@ -341,12 +305,22 @@ def r_pointwise(_: Any, e: Any, x: str, low: Any, high: Any) -> Any:
 
 
 # --- time -----------------------------------------------------------------------------------
-def window(hyps: Any, start: str, *bound: str) -> Any:
-    need(start not in ("t", "n", "pi") and start[:1] not in ("", "_", "~"), "no constant")
-    now = ge(minus(sym("t"), sym(start)))
-    for h in hyps - {now}:
-        need(not names(h) & {"t", *bound}, "t or a bound name is free in a hypothesis")
-    return now
+def span(a: str, b: str) -> Any:
+    return minus(sym(b), sym(a))
+
+
+def window(hyps: Any, start: str, end: str) -> Any:
+    """What does not say that t is between start and end; in it t is not free."""
+    constants = {start, end} if end != "t" else {start}
+    need(not constants & {"t", "n", "pi"} and constants == named(constants), "no constant")
+    inside = {rel(op, span(*ends)) for op in (">=", ">") for ends in ((start, "t"), ("t", end))}
+    rest = frozenset(hyps) - inside
+    need(not any("t" in names(h) for h in rest), "t is free in a hypothesis")
+    return rest
+
+
+def named(words: Any) -> set[str]:
+    return {w for w in words if isinstance(w, str) and w[:1] not in ("", "_", "~")}
 
 
 def still(*constants: Any) -> None:
@@ -396,66 +370,99 @@ def r_dini_sum(p: Any, m: Any, a: Any, e: Any, k: str) -> Any:
     return hyps_of(*p), ge(plus(mul(m, one("low", ice(total(k, a)))), total(k, e)))
 
 
-def r_trap(p: Any, f: Any, m: Any, g: Any, start: str, forward: bool) -> Any:
-    u, bound, guards = melt(f[3][2]), f[1], set(f[2])
-    need(f[0] == "all" and f[3][1] == ">" and "t" not in bound, "no family at time t")
-    need(not any(b.startswith("X") for b in bound), "the family must be finite")
-    for a in atoms(u):
-        if a[0] in TIMED:
-            need(not {a[1], a[3]} & set(bound), "the family must be finite")
-    need(not any("t" in names(h) for h in guards), "a guard depends on t")
-    side = mul(num(1 if forward else -1), m, one("d", ice(u)))
-    says(p[0], ge(plus(side, mul(g, u))))
-    says(p[1], gt(m))
-    still(m)
+def r_monotone(p: Any, u: Any, start: str, end: str) -> Any:
+    says(p[0], ge(one("d", ice(u))))
     tame(u)
-    tame(g, "angle")
-    inner, lengths = p[: len(p) - forward], [s[1] for s in p[2 : len(p) - forward]]
+    lengths = {s[1] for s in p[1:]}
     need(all(gt({(a,): fmpq(1)}) in lengths for a in norms_in(u)), "a length may vanish")
-    hyps = hyps_of(*inner) - {f} - guards
-    hyps = hyps | {window(hyps, start, *bound)} | guards
-    first = gt(put(u, {"t": start}))
-    if not forward:
-        return hyps | {f}, first
-    says(p[-1], first)
-    begin = p[-1][0] - guards
-    need(not any(names(h) & {"t", *bound} for h in begin), "a bound name is free elsewhere")
-    return hyps | begin, gt(u)
+    hyps = window(hyps_of(*p), start, end)
+    return hyps | {ge(span(start, end))}, ge(minus(put(u, {"t": end}), put(u, {"t": start})))
 
 
-def r_compare(p: Any, m: Any, k: Any, u: Any, kind: str, side: Any, start: str) -> Any:
+def r_compare(p: Any, m: Any, k: Any, u: Any, kind: str, side: Any, start: str, end: str) -> Any:
     sign = int(quotient(side).p)
     need((kind, sign) in (("low", 1), ("d", 1), ("d", -1)), "lower bounds: low or d; upper: d")
     says(p[0], ge(mul(num(sign), plus(mul(m, one(kind, ice(u))), mul(k, u, u)))))
     says(p[1], gt(m))
     says(p[2], ge(k))
-    first = put(u, {"t": start})
+    first, last = put(u, {"t": start}), put(u, {"t": end})
     says(p[3], gt(first))
     still(m, k)
     tame(u)
-    need(kind == "low" or not any(a[0] == "norm" for a in atoms(u)), "a norm need not have d")
-    now = window(hyps_of(*p), start)
-    past = minus(sym("t"), sym(start))
-    grown = minus(mul(u, plus(m, mul(k, first, past))), mul(m, first))
-    return hyps_of(*p) | {now}, ge(mul(num(sign), grown))
+    need(kind == "low" or not norms_in(u), "a norm need not have d")
+    hyps = window(hyps_of(*p), start, end) | {ge(span(start, end))}
+    grown = minus(mul(last, plus(m, mul(k, first, span(start, end)))), mul(m, first))
+    return hyps, ge(mul(num(sign), grown))
 
 
-def r_gronwall(p: Any, k: Any, u: Any, start: str) -> Any:
-    says(p[0], ge(plus(one("d", ice(u)), mul(k, u))))
-    still(k)
+def r_bounded(p: Any, m: Any, g: Any, start: str, end: str, name: str) -> Any:
+    says(p[1], gt(m))
+    still(m)
+    tame(g, "angle")
+    need("t" not in (start, end, name) and named((name,)), "the window has constant ends")
+    roof = ge(minus(mul(m, sym(name)), g))
+    f = ("all", ("t",), (ge(span(start, "t")), ge(span("t", end))), roof)
+    hyps = (p[0][0] - {f}) | p[1][0]
+    used = free(m) | free(g) | {start, end, "n", "pi"}
+    need(name not in used.union(names(p[0][1]), *map(names, hyps)), f"{name} is free elsewhere")
+    return hyps, p[0][1]
+
+
+def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> Any:
+    sign, u, bound = quotient(side), melt(f[3][2]), f[1][:-1]
+    need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] != "=", "no family at time t")
+    need(len({start, end, last, *f[1]}) == 3 + len(f[1]), "names must differ")
+
+    def ahead(a: str, b: str) -> Any:
+        return mul(num(sign), span(a, b))
+
+    inside = {ge(ahead(start, "t")), rel(f[3][1], ahead("t", end))}
+    need(inside <= set(f[2]), "the family is not that of the window")
+    need(not any(b.startswith("X") for b in bound), "the family must be finite")
+    for a in atoms(u):
+        if a[0] in TIMED:
+            need(not {a[1], a[3]} & set(bound), "the family must be finite")
+    need(end not in free(u), "the family depends on the end")
     tame(u)
-    need(not any(a[0] == "norm" for a in atoms(u)), "a norm need not have a derivative")
-    now = window(p[0][0], start)
-    past = mul(num(-1), k, minus(sym("t"), sym(start)))
-    factor = one("exp", ice(past)) if k else num(1)
-    return p[0][0] | {now}, ge(minus(u, mul(factor, put(u, {"t": start}))))
+    says(p[0], gt(put(u, {"t": end})))
+    says(p[1], gt(put(u, {"t": start})))
+    guards, grown = frozenset(f[2]) - inside, ahead(start, end)
+    hyps = p[0][0] - {f, ge(grown), gt(grown), ge(ahead(end, last))}
+    hyps = (hyps | p[1][0]) - guards
+    need(not any(names(h) & {"t", end} for h in guards), "a guard depends on time")
+    need(not any(names(h) & {"t", end, *bound} for h in hyps), "a name is free elsewhere")
+    return hyps | guards | {ge(ahead(start, last))}, gt(put(u, {"t": last}))
 
 
-RULES: dict[str, Callable[..., Any]] = {
-    "square": lambda _, e: ((), ge(mul(e, e))),
-    "count": lambda _: ((), ge(minus(sym("n"), num(1)))),
-    "norm_square": lambda _, v: ((), eq(minus(mul(norm(v), norm(v)), dot(v, v)))),
-    "norm_sign": lambda _, v: ((), ge(norm(v))),
-    "cauchy": lambda _, v, w: ((), ge(minus(mul(norm(v), norm(w)), dot(v, w)))),
-    **{name[2:]: rule for name, rule in list(globals().items()) if name.startswith("r_")},
+def r_limit(p: Any, a: Any, b: Any, start: str) -> Any:
+    says(p[0], ge(plus(a, mul(b, span(start, "t")))))
+    still(a, b)
+    return window(p[0][0], start, "t"), ge(b)
+
+
+def fun(kind: str, *x: Any) -> Any:
+    return one(kind, ice(plus(*x)))
+
+
+FACTS: dict[str, Callable[..., Any]] = {
+    "square": lambda e: ge(mul(e, e)),
+    "count": lambda: ge(minus(sym("n"), num(1))),
+    "norm_square": lambda v: eq(minus(mul(norm(v), norm(v)), dot(v, v))),
+    "norm_sign": lambda v: ge(norm(v)),
+    "cauchy": lambda v, w: ge(minus(mul(norm(v), norm(w)), dot(v, w))),
+    "angle_least": lambda v, w: ge(angle(v, w)),
+    "angle_most": lambda v, w: ge(minus(sym("pi"), angle(v, w))),
+    "angle_dot": lambda v, w: eq(minus(mul(norm(v), norm(w), fun("cos", angle(v, w))), dot(v, w))),
+    "pythagoras": lambda a: eq(plus(*(mul(fun(k, a), fun(k, a)) for k in ("sin", "cos")), num(-1))),
+    "cos_sum": lambda a, b: eq(
+        plus(
+            fun("cos", a, b),
+            mul(num(-1), fun("cos", a), fun("cos", b)),
+            mul(fun("sin", a), fun("sin", b)),
+        )
+    ),
+    "exp_zero": lambda: eq(minus(fun("exp"), num(1))),
+    "exp_sign": lambda a: gt(fun("exp", a)),
+    "exp_sum": lambda a, b: eq(minus(fun("exp", a, b), mul(fun("exp", a), fun("exp", b)))),
 }
+RULES = {name[2:]: rule for name, rule in list(globals().items()) if name.startswith("r_")}

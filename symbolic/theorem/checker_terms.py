@@ -40,7 +40,7 @@ def tidy(pairs: Any) -> dict[Any, Any]:
 
 
 def num(q: Any) -> Any:
-    return tidy([((), fmpq(q))])
+    return {(): fmpq(q)} if q != 0 else {}
 
 
 def one(*atom: Any) -> Any:

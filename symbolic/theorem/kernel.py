@@ -8,46 +8,19 @@ a rule about time demands that `t` is free in no *other* hypothesis. Each docstr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
-import sympy as sp
-
-from symbolic.evidence.identity import Evidence, examine
-from symbolic.theorem.formulas import (
-    Distinct,
-    Forall,
-    Formula,
-    Rel,
-    eq,
-    free,
-    ge,
-    gt,
-    kinds_of,
-    put,
-)
-from symbolic.theorem.terms import (
-    PI,
-    N,
-    Poly,
-    Refused,
-    T,
-    Vec,
-    atoms,
-    function,
-    kinds,
-    names,
-    number,
-    rate,
-    replaced,
-    sampled,
-    symbol,
-    total,
-)
+from symbolic.theorem import curves, formulas, terms
+from symbolic.theorem.formulas import Distinct, Forall, Formula, Rel, eq, free, ge, gt, put
+from symbolic.theorem.terms import PI, N, Poly, Refused, T, Vec, names, number, symbol, total
 
 _SEAL = object()
+_sin, _cos, _exp = (partial(terms.function, kind) for kind in ("sin", "cos", "exp"))
+_d, _low = partial(terms.function, "d"), partial(terms.function, "low")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,7 +42,7 @@ class Theorem:
         for formula in (*self.hyps, self.concl):
             if any(name[0] in "_~" for name in free(formula)):
                 raise Refused("a bound index is free")
-            for name, kind in kinds_of(formula):
+            for name, kind in formulas.kinds_of(formula):
                 if not (isinstance(name, str) and name):
                     raise Refused("a name has letters; without any it would be overlooked")
                 if seen.setdefault(name, kind) != kind:
@@ -81,25 +54,12 @@ def _need(condition: Any, why: str) -> None:
         raise Refused(why)
 
 
-def _made(
-    rule: str, hyps: Any, concl: Rel, premises: Sequence[Theorem] = (), *args: Any
-) -> Theorem:
+def _made(rule: str, hyps: Any, concl: Rel, premises: Any = (), *args: Any) -> Theorem:
     return Theorem(frozenset(hyps), concl, rule, tuple(premises), args, _SEAL)
 
 
 def _hyps(*theorems: Theorem) -> frozenset[Formula]:
     return frozenset().union(*(th.hyps for th in theorems))
-
-
-def _names_for(by: Mapping[str, Any]) -> dict[str, Any]:
-    for key, value in by.items():
-        _need(isinstance(value, str | Poly | Vec), f"{key} must be replaced by a term")
-        _need(key not in ("n", "pi") and key[0] not in "_~", f"{key} may not be replaced")
-        _need(
-            not isinstance(value, str) or value[:1] not in ("", "_", "~"), f"{value!r} is no name"
-        )
-        _need(sampled(key) == (isinstance(value, str) and sampled(value)), f"{key}: other kind")
-    return {key: value for key, value in by.items() if value != key}
 
 
 def assume(f: Rel) -> Theorem:
@@ -111,14 +71,14 @@ def assume(f: Rel) -> Theorem:
 def spec(f: Forall, by: Mapping[str, Any]) -> Theorem:
     """`Forall, guards[by] |- body[by]` for terms put for all bound names."""
     _need(set(by) == set(f.bound), f"terms are needed for {f.bound}, came {sorted(by)}")
-    new = _names_for(by)
+    new = terms.fair(by)
     hyps = {f, *(put(g, new) for g in f.guards)}
     return _made("spec", hyps, put(f.body, new), (), f, dict(by))
 
 
 def subst(th: Theorem, by: Mapping[str, Any]) -> Theorem:
     """From `H |- c` follows `H[by] |- c[by]`; no capture, nothing moving under a derivative."""
-    new = _names_for(by)
+    new = terms.fair(by)
     return _made("subst", {put(h, new) for h in th.hyps}, put(th.concl, new), (th,), dict(by))
 
 
@@ -139,17 +99,10 @@ def cut(th: Theorem, by: Theorem, f: Formula) -> Theorem:
     return _made("cut", (th.hyps - {f}) | rest, th.concl, (th, by), f)
 
 
-def cases(above: Theorem, below: Theorem, e: Poly) -> Theorem:
-    """From `H, e >= 0 |- c` and `G, -e > 0 |- c` follows `H, G |- c`."""
-    _need(above.concl == below.concl, "the two cases prove different things")
-    hyps = (above.hyps - {ge(e)}) | (below.hyps - {gt(-e)})
-    return _made("cases", hyps, above.concl, (above, below), e)
-
-
 def index_cases(apart: Theorem, same: Theorem, p: str, q: str) -> Theorem:
     """From `H, p != q |- c` and `G |- c[q:=p]`, `G` within `H[q:=p]`, follows `H |- c`."""
     hyps = apart.hyps - {Distinct(p, q)}
-    by = _names_for({q: p})
+    by = terms.fair({q: p})
     _need(same.concl == put(apart.concl, by), "the case of equal indices proves something else")
     _need(same.hyps <= {put(h, by) for h in hyps}, "the case of equal indices assumes more")
     return _made("index_cases", hyps, apart.concl, (apart, same), p, q)
@@ -200,30 +153,11 @@ def combine(goal: Rel, *parts: tuple[Any, Sequence[Theorem]]) -> Theorem:
     return _made("combine", _hyps(*used), goal, used, goal, [(c, len(t)) for c, t in parts])
 
 
-def square(e: Any) -> Theorem:
-    """`|- e^2 >= 0`."""
-    return _made("square", (), ge(number(e) ** 2), (), number(e))
-
-
-def cancel(product: Theorem, factor: Theorem, e: Poly) -> Theorem:
-    """From `H |- f e op 0` and `G |- f > 0` follows `H, G |- e op 0`."""
-    _need(factor.concl.op == ">", "what is cancelled must be positive")
-    _need(product.concl.poly == factor.concl.poly * e, "the premise is not the product")
-    return _made("cancel", _hyps(product, factor), Rel(e, product.concl.op), (product, factor), e)
-
-
 def antisymmetry(least: Theorem, most: Theorem) -> Theorem:
     """From `H |- e >= 0` and `G |- -e >= 0` follows `H, G |- e = 0`."""
     e = least.concl.poly
     _need(least.concl == ge(e) and most.concl == ge(-e), "not the two sides of an equality")
     return _made("antisymmetry", _hyps(least, most), eq(e), (least, most))
-
-
-def power(powers: Theorem, least: Theorem, a: Poly, b: Poly, k: int) -> Theorem:
-    """From `H |- a^k - b^k >= 0` and `G |- a >= 0` follows `H, G |- a - b >= 0`."""
-    _need(k > 0 and least.concl == ge(a), "the first of the two must not be negative")
-    _need(powers.concl == ge(a**k - b**k), "the premise does not compare the powers")
-    return _made("power", _hyps(powers, least), ge(a - b), (powers, least), a, b, k)
 
 
 def root(th: Theorem, sign: Theorem, name: str, k: int) -> Theorem:
@@ -238,80 +172,54 @@ def root(th: Theorem, sign: Theorem, name: str, k: int) -> Theorem:
 
 def constants(least: Fraction, most: Fraction) -> tuple[Theorem, Theorem]:
     """`|- pi - least > 0` and `|- most - pi > 0`."""
-    _need(bool(sp.Rational(least) < sp.pi) and bool(sp.pi < sp.Rational(most)), "not so for pi")
+    _need(curves.pi_between(least, most), "not so for pi")
     return _made("pi", (), gt(PI - least), (), least), _made("pi", (), gt(most - PI), (), -most)
-
-
-def count() -> Theorem:
-    """`|- n - 1 >= 0`: there is an index."""
-    return _made("count", (), ge(N - 1))
 
 
 def pointwise(e: Poly, name: str, low: Poly, high: Poly) -> Theorem:
     """`x >= low, x <= high |- e >= 0`, e of x, sin, cos: PROVED inside, and e is continuous."""
-    _need(names(e) <= {name, "pi"} and name not in ("n", "t", "pi"), "more than one name")
-    _need(names(low) | names(high) <= {"pi"}, "the ends must be numbers")
-    _need(not any(a[0] not in ("s", "sin", "cos") for a in atoms(e)), "only x, sin and cos")
-    x, (ends, f) = sp.Symbol(name, real=True), ([_sympy(low), _sympy(high)], _sympy(e))
-    _need(bool(ends[0] < ends[1]), "the interval is empty")
-    finding = examine(f, sp.S.Zero, ((x, *ends),), ">=")
-    _need(finding.evidence is Evidence.PROVED, f"not PROVED: {finding.reason}")
+    curves.prove(e, name, low, high)
     hyps = {ge(symbol(name) - low), ge(high - symbol(name))}
     return _made("pointwise", hyps, ge(e), (), e, name, low, high)
 
 
-def _sympy(p: Poly) -> sp.Expr:
-    def one(a: Any) -> sp.Expr:
-        if a[0] == "s":
-            return sp.pi if a[1] == "pi" else sp.Symbol(a[1], real=True)
-        return {"sin": sp.sin, "cos": sp.cos}[a[0]](_sympy(a[1]))
+def _fact(rule: str, says: str, concl: Callable[..., Rel]) -> Callable[..., Theorem]:
+    def fact(*args: Any) -> Theorem:
+        return _made(rule, (), concl(*args), (), *args)
 
-    return sp.Add(*(sp.Rational(c) * sp.Mul(*(one(a) for a in m)) for m, c in p.terms))
-
-
-def norm_square(x: Vec) -> Theorem:
-    """`|- |x|^2 - <x, x> = 0`."""
-    return _made("norm_square", (), eq(x.norm() ** 2 - x.dot(x)), (), x)
+    fact.__doc__ = f"`|- {says}`."
+    return fact
 
 
-def norm_sign(x: Vec) -> Theorem:
-    """`|- |x| >= 0`."""
-    return _made("norm_sign", (), ge(x.norm()), (), x)
-
-
-def cauchy(x: Vec, y: Vec) -> Theorem:
-    """`|- |x||y| - <x, y> >= 0` (Cauchy-Schwarz)."""
-    return _made("cauchy", (), ge(x.norm() * y.norm() - x.dot(y)), (), x, y)
-
-
-def angle(x: Vec, y: Vec, what: str) -> Theorem:
-    """`|- angle >= 0` (least), `|- pi - angle >= 0` (most), `|- |x||y| cos - <x, y> = 0` (dot)."""
-    a = x.angle(y)
-    said = {"least": ge(a), "most": ge(PI - a)}
-    said["dot"] = eq(x.norm() * y.norm() * function("cos", a) - x.dot(y))
-    _need(what in said, f"unknown statement {what!r}")
-    return _made("angle", (), said[what], (), x, y, what)
-
-
-def pythagoras(a: Any) -> Theorem:
-    """`|- sin(a)^2 + cos(a)^2 - 1 = 0`."""
-    a = number(a)
-    return _made("pythagoras", (), eq(function("sin", a) ** 2 + function("cos", a) ** 2 - 1), (), a)
-
-
-def cos_sum(a: Any, b: Any) -> Theorem:
-    """`|- cos(a + b) - cos(a) cos(b) + sin(a) sin(b) = 0`."""
-    a, b = number(a), number(b)
-    (ca, cb, cab), (sa, sb) = (
-        (function("cos", x) for x in (a, b, a + b)),
-        (function("sin", x) for x in (a, b)),
-    )
-    return _made("cos_sum", (), eq(cab - ca * cb + sa * sb), (), a, b)
+square = _fact("square", "e^2 >= 0", lambda e: ge(number(e) ** 2))
+count = _fact("count", "n - 1 >= 0, as there is an index", lambda: ge(N - 1))
+norm_square = _fact("norm_square", "|x|^2 - <x, x> = 0", lambda x: eq(x.norm() ** 2 - x.dot(x)))
+norm_sign = _fact("norm_sign", "|x| >= 0", lambda x: ge(x.norm()))
+cauchy = _fact("cauchy", "|x||y| - <x, y> >= 0", lambda x, y: ge(x.norm() * y.norm() - x.dot(y)))
+angle_least = _fact("angle_least", "angle(x, y) >= 0", lambda x, y: ge(x.angle(y)))
+angle_most = _fact("angle_most", "pi - angle(x, y) >= 0", lambda x, y: ge(PI - x.angle(y)))
+angle_dot = _fact(
+    *("angle_dot", "|x||y| cos(angle(x, y)) - <x, y> = 0"),
+    lambda x, y: eq(x.norm() * y.norm() * _cos(x.angle(y)) - x.dot(y)),
+)
+pythagoras = _fact(
+    *("pythagoras", "sin(a)^2 + cos(a)^2 - 1 = 0"), lambda a: eq(_sin(a) ** 2 + _cos(a) ** 2 - 1)
+)
+cos_sum = _fact(
+    *("cos_sum", "cos(a + b) - cos(a) cos(b) + sin(a) sin(b) = 0"),
+    lambda a, b: eq(_cos(number(a) + b) - _cos(a) * _cos(b) + _sin(a) * _sin(b)),
+)
+exp_zero = _fact("exp_zero", "exp(0) - 1 = 0", lambda: eq(_exp(0) - 1))
+exp_sign = _fact("exp_sign", "exp(a) > 0", lambda a: gt(_exp(a)))
+exp_sum = _fact(
+    *("exp_sum", "exp(a + b) - exp(a) exp(b) = 0"),
+    lambda a, b: eq(_exp(number(a) + b) - _exp(a) * _exp(b)),
+)
 
 
 def cos_order(cosines: Theorem, least: Theorem, most: Theorem, a: Poly, b: Poly) -> Theorem:
     """From `cos(a) - cos(b) >= 0`, `b >= 0` and `pi - a >= 0` follows `b - a >= 0`."""
-    _need(cosines.concl == ge(function("cos", a) - function("cos", b)), "no order of cosines")
+    _need(cosines.concl == ge(_cos(a) - _cos(b)), "no order of cosines")
     _need(least.concl == ge(b) and most.concl == ge(PI - a), "the angles leave [0, pi]")
     premises = (cosines, least, most)
     return _made("cos_order", _hyps(*premises), ge(b - a), premises, a, b)
@@ -326,47 +234,37 @@ def sum_up(th: Theorem, index: str) -> Theorem:
 
 def swap(i: str, k: str, a: Poly) -> Theorem:
     """`|- sum_i sum_k a - sum_k sum_i a = 0`; at most one of the two is a mean."""
-    _need(i != k and not (sampled(i) and sampled(k)), "two means do not change places")
+    _need(i != k and not (terms.sampled(i) and terms.sampled(k)), "two means do not change places")
     return _made("swap", (), eq(total(i, total(k, a)) - total(k, total(i, a))), (), i, k, a)
 
 
-def star(th: Theorem, kl: tuple[str, str], x: str, p: str, q: str) -> Theorem:
-    """From `H |- a_kl >= 0` follows `H, p != q |- sum_kl a_kl - 2 a_xp - 2 a_xq >= 0`.
+def pick(th: Theorem, index: str, at: Sequence[str]) -> Theorem:
+    """From `H |- a >= 0` follows `H |- sum a - a_p >= 0`; of two: `H, p != q |- sum a - a_p - a_q`.
 
-    `a_kl = a_lk`, `a_kk = 0`; k and l are not free in `H`.
+    The sum is finite, and its index is not free in `H`.
     """
-    (k, j), a = kl, th.concl.poly
-    _need(th.concl.op == ">=" and k != j, "the summand must not be negative")
-    _need(not any(map(sampled, (k, j, x, p, q))), "a sample is no index")
-    _need(not any({k, j} & free(h) for h in th.hyps), "the indices are free in a hypothesis")
-    _need(replaced(a, {k: j, j: k}) == a, "the summand is not symmetric")
-    _need(replaced(a, {j: k}) == number(0), "the summand does not vanish on the diagonal")
-    legs = replaced(a, {k: x, j: p}) + replaced(a, {k: x, j: q})
-    concl = ge(total(k, total(j, a)) - 2 * legs)
-    return _made("star", th.hyps | {Distinct(p, q)}, concl, (th,), kl, x, p, q)
+    _need(th.concl.op in (">=", ">"), "the summand must not be negative")
+    _need(not any(map(terms.sampled, (index, *at))) and len(at) in (1, 2), "one or two indices")
+    _need(not any(index in free(h) for h in th.hyps), f"{index} is free in a hypothesis")
+    rest = total(index, th.concl.poly)
+    rest -= sum(terms.replaced(th.concl.poly, terms.fair({index: p})) for p in at)
+    hyps = th.hyps | ({Distinct(*at)} if len(at) == 2 else set())
+    return _made("pick", hyps, ge(rest), (th,), index, at)
 
 
 def derive(u: Poly) -> Theorem:
     """`|x| > 0 for every norm in u |- d(u) - rate(u) = 0`: product and chain rule."""
-    lengths = {a for a in atoms(u) if a[0] == "norm" and "t" in names(a)}
-    _need(not any(name[0] == "_" for a in lengths for name in names(a)), "a norm under a sum")
-    hyps = {gt(a[1].norm()) for a in lengths}
-    return _made("derive", hyps, eq(function("d", u) - rate(u)), (), u)
+    lengths = terms.lengths(u)
+    _need(not any(name[0] == "_" for x in lengths for name in names(x)), "a norm under a sum")
+    hyps = {gt(x.norm()) for x in lengths}
+    return _made("derive", hyps, eq(_d(u) - terms.rate(u)), (), u)
 
 
 def norm_rate(x: Vec) -> Theorem:
     """`|x| > 0 |- |x| d(|x|) - <x, x'> = 0`; x with constant coefficients."""
-    length = x.norm()
     _still(*(c for _, c in x.parts))
-    concl = eq(length * function("d", length) - rate(x.dot(x)) / 2)
-    return _made("norm_rate", {gt(length)}, concl, (), x)
-
-
-def _window(hyps: Any, start: str, *bound: str) -> None:
-    _need(start not in ("t", "n", "pi") and start[0] not in "_~", "a window begins at a constant")
-    for h in hyps - {ge(T - symbol(start))}:
-        _need("t" not in free(h), "t is free in a hypothesis that is not t >= T")
-        _need(not free(h) & set(bound), "a bound name is free in a hypothesis")
+    concl = eq(x.norm() * _d(x.norm()) - terms.rate(x.dot(x)) / 2)
+    return _made("norm_rate", {gt(x.norm())}, concl, (), x)
 
 
 def _still(*constants_: Poly) -> None:
@@ -374,15 +272,8 @@ def _still(*constants_: Poly) -> None:
         _need("t" not in names(c), "a constant of a rule about time depends on t")
 
 
-def _continuous(u: Poly, also: tuple[str, ...] = ()) -> None:
-    allowed = ("s", "v", "dot", "norm", "sin", "cos", "exp", "sum", *also)
-    for a in atoms(u):
-        _need(a[0] in allowed, f"{a[0]!r} is not known to be continuous")
-        _need(a[0] != "sum" or not sampled(a[1]), "an expectation is not known to be continuous")
-
-
 def _at(u: Poly, start: str) -> Poly:
-    found: Poly = replaced(u, {"t": start})
+    found: Poly = terms.replaced(u, {"t": start})
     return found
 
 
@@ -393,96 +284,117 @@ def dini_norm(th: Theorem, sign: Theorem, positive: Theorem, m: Poly, e: Poly, x
     """
     length = x.norm()
     _still(*(c for _, c in x.parts))
-    _need(th.concl == ge(m * rate(x.dot(x)) / 2 + e * length), "not the rate of a length")
+    _need(th.concl == ge(m * terms.rate(x.dot(x)) / 2 + e * length), "not the rate of a length")
     _need(sign.concl == ge(e) and positive.concl == gt(m), "e >= 0 and m > 0 are needed")
     hyps = (th.hyps - {gt(length)}) | _hyps(sign, positive)
-    concl = ge(m * function("low", length) + e)
+    concl = ge(m * _low(length) + e)
     return _made("dini_norm", hyps, concl, (th, sign, positive), m, e, x)
 
 
 def dini_sum(th: Theorem, positive: Theorem, m: Poly, a: Poly, e: Poly, index: str) -> Theorem:
     """From `H |- m low(a) + e >= 0`, `m > 0`: `m low(sum a) + sum e >= 0`; index not in H, m."""
-    _need(th.concl == ge(m * function("low", a) + e), "no lower Dini derivative of the summand")
-    _need(positive.concl == gt(m) and not sampled(index), "m > 0 and a finite sum are needed")
+    _need(th.concl == ge(m * _low(a) + e), "no lower Dini derivative of the summand")
+    _need(positive.concl == gt(m) and not terms.sampled(index), "m > 0 and a finite sum are needed")
     elsewhere = set().union(names(m), *(free(h) for h in _hyps(th, positive)))
     _need(index not in elsewhere, f"{index} is free elsewhere")
-    concl = ge(m * function("low", total(index, a)) + total(index, e))
+    concl = ge(m * _low(total(index, a)) + total(index, e))
     return _made("dini_sum", _hyps(th, positive), concl, (th, positive), m, a, e, index)
 
 
-def trap(
-    th: Theorem,
-    positive: Theorem,
-    lengths: Sequence[Theorem],
-    begin: Theorem | None,
-    f: Forall,
-    mgs: tuple[Poly, Poly, str],
-) -> Theorem:
-    """A finite family of numbers that are positive stays so, forward or backward in time.
+def _window(hyps: Iterable[Formula], start: str, end: str) -> frozenset[Formula]:
+    """Those hypotheses that do not say that t is in the window, in which t may not be free."""
+    for name in (start, *((end,) if end != "t" else ())):
+        _need(name not in ("t", "n", "pi") and name[:1] not in ("", "_", "~"), "no constant")
+    now, then = T - symbol(start), symbol(end) - T
+    rest = frozenset(hyps) - {ge(now), gt(now)} - ({ge(then), gt(then)} if end != "t" else set())
+    _need(not any("t" in free(h) for h in rest), "t is free in a hypothesis beside the window")
+    return rest
 
-    `f` is `Forall(u > 0)` at time t, over indices. Forward: from `H, t >= s, f, guards |- m d(u) +
-    g u >= 0` and `G, guards |- u(s) > 0` follows `H, G, t >= s, guards |- u > 0`. Backward: from
-    `H, t >= s, f, guards |- -m d(u) + g u >= 0` follows `H, t >= s, f, guards |- u(s) > 0`.
-    `m > 0` is constant, u continuous, g bounded on bounded intervals; `|x| > 0` for each norm in u.
+
+def monotone(th: Theorem, lengths: Sequence[Theorem], u: Poly, start: str, end: str) -> Theorem:
+    """From `H, s < t < e |- d(u) >= 0` follows `H, e >= s |- u(e) - u(s) >= 0`.
+
+    `|x| > 0` in the window for each norm in u, so that u has a derivative there; u is continuous.
+    The window may be shorter of a hypothesis; `e = t` stands for every end.
     """
-    (m, g, start), u, side = mgs, f.body.poly, 1 if begin else -1
-    _need(f.body.op == ">" and "t" not in f.bound, "the family must be positive at time t")
-    allowed = {("index",)}
-    _need({k for a, k in kinds(u) if a in f.bound} <= allowed, "the family must be finite")
-    _need(not any(map(sampled, f.bound)), "the family must be finite")
-    _need(not any("t" in free(g_) for g_ in f.guards), "a guard depends on t")
-    _need(th.concl == ge(side * m * function("d", u) + g * u), "not the rate that is needed")
-    _need(positive.concl == gt(m), "m > 0 is needed")
-    _still(m)
-    _continuous(u)
-    _continuous(g, ("angle",))
-    hyps = _hyps(th, positive, *lengths) - {f, *f.guards}
-    needed = {gt(a[1].norm()) for a in atoms(u) if a[0] == "norm" and "t" in names(a)}
-    _need(needed <= {th_.concl for th_ in lengths}, "each length in u must be positive")
-    _window(hyps, start, *f.bound)
-    window = {ge(T - symbol(start)), *f.guards}
-    premises = (th, positive, *lengths, *((begin,) if begin else ()))
-    if begin is None:
-        return _made("trap", hyps | window | {f}, gt(_at(u, start)), premises, f, *mgs, False)
-    _need(begin.concl == gt(_at(u, start)), "the family must be positive at the beginning")
-    first = begin.hyps - set(f.guards)
-    _need(not any(free(h) & {"t", *f.bound} for h in first), "a bound name is free elsewhere")
-    return _made("trap", hyps | first | window, gt(u), premises, f, *mgs, True)
+    _need(th.concl == ge(_d(u)), "not the rate that is needed")
+    terms.continuous(u)
+    needed = {gt(x.norm()) for x in terms.lengths(u)}
+    _need(needed <= {length.concl for length in lengths}, "each length in u must be positive")
+    premises = (th, *lengths)
+    hyps = _window(_hyps(*premises), start, end) | {ge(symbol(end) - symbol(start))}
+    return _made("monotone", hyps, ge(_at(u, end) - _at(u, start)), premises, u, start, end)
 
 
-def compare(
-    th: Theorem, signs: tuple[Theorem, Theorem], begin: Theorem, mku: tuple[Any, ...]
-) -> Theorem:
+def compare(th: Theorem, signs: Sequence[Theorem], begin: Theorem, mku: Sequence[Any]) -> Theorem:
     """Comparison with `m y' = -k y^2`, constants `m > 0`, `k >= 0`, `u(s) > 0`, u continuous.
 
-    From `H, t >= s |- m low(u) + k u^2 >= 0` (or d, of u without norms) follows
-    `u (m + k u(s) (t - s)) - m u(s) >= 0`; from `-m d(u) - k u^2 >= 0` the opposite.
+    From `H, s < t < e |- m low(u) + k u^2 >= 0` (or d, of u without norms) follows `H, e >= s |-
+    u(e) (m + k u(s) (e - s)) - m u(s) >= 0`; from `-m d(u) - k u^2 >= 0` the opposite.
     """
-    m, k, u, kind, side, start = mku
+    m, k, u, kind, side, start, end = mku
     _need((kind, side) in (("low", 1), ("d", 1), ("d", -1)), "lower bounds: low or d; upper: d")
-    _need(th.concl == ge(side * (m * function(kind, u) + k * u**2)), "not the rate needed")
+    _need(th.concl == ge(side * (m * terms.function(kind, u) + k * u**2)), "not the rate needed")
     _need(signs[0].concl == gt(m) and signs[1].concl == ge(k), "m > 0 and k >= 0 are needed")
-    _need(begin.concl == gt(_at(u, start)), "u must be positive at the beginning")
+    first, past = _at(u, start), symbol(end) - symbol(start)
+    _need(begin.concl == gt(first), "u must be positive at the beginning")
     _still(m, k)
-    _continuous(u)
-    _need(kind == "low" or not any(a[0] == "norm" for a in atoms(u)), "a norm need not have d")
+    terms.continuous(u)
+    _need(kind == "low" or not terms.lengths(u), "a norm need not have d")
     premises = (th, *signs, begin)
-    _window(_hyps(*premises), start)
-    first = _at(u, start)
-    concl = ge(side * (u * (m + k * first * (T - symbol(start))) - m * first))
-    return _made("compare", _hyps(*premises) | {ge(T - symbol(start))}, concl, premises, *mku)
+    hyps = _window(_hyps(*premises), start, end) | {ge(past)}
+    concl = ge(side * (_at(u, end) * (m + k * first * past) - m * first))
+    return _made("compare", hyps, concl, premises, *mku)
 
 
-def gronwall(th: Theorem, k: Poly, u: Poly, start: str) -> Theorem:
-    """From `H, t >= s |- d(u) + k u >= 0`, k constant: `u - u(s) exp(-k (t - s)) >= 0`.
+def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence[str]) -> Theorem:
+    """From `H, Forall(s <= t <= e: m b - g >= 0) |- c` and `G |- m > 0` follows `H, G |- c`.
 
-    u is continuous and has no norm; `k = 0` is the rule of the monotone function.
+    m is constant, g made of what is continuous and of angles; the name b is free nowhere else.
     """
-    _need(th.concl == ge(function("d", u) + k * u), "not the rate that is needed")
-    _still(k)
-    _continuous(u)
-    _need(not any(a[0] == "norm" for a in atoms(u)), "a norm need not have a derivative")
-    _window(th.hyps, start)
-    factor = function("exp", -k * (T - symbol(start))) if k.terms else number(1)
-    hyps = th.hyps | {ge(T - symbol(start))}
-    return _made("gronwall", hyps, ge(u - factor * _at(u, start)), (th,), k, u, start)
+    (m, g), (start, end, name) = mg, window
+    bound, then = symbol(name), symbol(end)
+    f = Forall(("t",), (ge(T - symbol(start)), ge(then - T)), ge(m * bound - g))
+    _need(positive.concl == gt(m), "m > 0 is needed")
+    _need("t" not in (start, end), "the window has constant ends")
+    _still(m)
+    terms.continuous(g, "angle")
+    terms.fair({name: bound})
+    hyps = (th.hyps - {f}) | positive.hyps
+    taken = names(m) | names(g) | {start, end, "t"}
+    taken = taken.union(free(th.concl), *(free(h) for h in hyps))
+    _need(name not in taken, f"{name} is free elsewhere")
+    return _made("bounded", hyps, th.concl, (th, positive), m, g, *window)
+
+
+def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], side: int) -> Theorem:
+    """First exit: a finite family that is positive at s, and at e if it was until then, stays so.
+
+    f is `Forall(s <= t < e, guards: u > 0)` or `Forall(s <= t <= e, guards: u >= 0)`, over indices
+    and t, u continuous. From `H, guards, s <= e <= c, f |- u(e) > 0` and `G, guards |- u(s) > 0`
+    follows `H, G, guards, c >= s |- u(c) > 0`; e is free nowhere else. Backward with `side = -1`.
+    """
+    (start, end, last), (*bound, time), u = window, f.bound, f.body.poly
+    _need(len({*window, *bound, "t"}) == 4 + len(bound), "names must differ")
+    ends = ((start, "t"), ("t", end), (start, end), (end, last), (start, last))
+    since, until, grown, left, whole = (side * (symbol(b) - symbol(a)) for a, b in ends)
+    between = {ge(since), Rel(until, f.body.op)}
+    _need(abs(side) == 1 and time == "t" and between <= set(f.guards), "no family in a window")
+    _need({k for a, k in terms.kinds(u) if a in bound} <= {("index",)}, "the family is not finite")
+    _need(not any(map(terms.sampled, bound)) and f.body.op != "=", "the family is not finite")
+    _need(end not in names(u), "the family depends on the end of the window")
+    terms.continuous(u)
+    _need(th.concl == gt(_at(u, end)) and begin.concl == gt(_at(u, start)), "u > 0 at the ends")
+    guards = set(f.guards) - between
+    hyps = (th.hyps - {f, ge(grown), gt(grown), ge(left)} | begin.hyps) - guards
+    elsewhere = set().union(*(free(h) - set(bound) for h in guards), *(free(h) for h in hyps))
+    _need(not elsewhere & {end, "t", *bound}, "a bound name, the time or the end is free elsewhere")
+    hyps = hyps | guards | {ge(whole)}
+    return _made("bootstrap", hyps, gt(_at(u, last)), (th, begin), f, *window, side)
+
+
+def limit(th: Theorem, a: Poly, b: Poly, start: str) -> Theorem:
+    """From `H, t >= s |- a + b (t - s) >= 0`, a and b constant, follows `H |- b >= 0`."""
+    _need(th.concl == ge(a + b * (T - symbol(start))), "the premise is not linear in time")
+    _still(a, b)
+    return _made("limit", _window(th.hyps, start, "t"), ge(b), (th,), a, b, start)

@@ -15,9 +15,9 @@ __all__ = ["article"]
 #: Rules whose steps are not shown: what they say is read off the formula.
 SILENT = {
     *("assume", "spec", "subst", "cut", "square", "pi", "count", "norm_sign", "norm_square"),
-    *("angle", "pythagoras"),
+    *("angle_least", "angle_most", "angle_dot", "pythagoras", "exp_zero", "exp_sign", "exp_sum"),
 }
-KINDS = {"trap": "persistence in time", "compare": "comparison", "gronwall": "Gronwall"}
+KINDS = {"bootstrap": "first exit", "compare": "comparison", "monotone": "mean value theorem"}
 
 
 def article(system: str, statements: Iterable[Statement]) -> str:

@@ -16,8 +16,8 @@ from functools import cache, cached_property
 from typing import Any
 
 __all__ = [
-    *("N", "PI", "T", "Poly", "Refused", "Vec", "atoms", "function", "kinds", "names"),
-    *("number", "rate", "replaced", "sampled", "symbol", "total"),
+    *("N", "PI", "T", "Poly", "Refused", "Vec", "atoms", "continuous", "fair", "function"),
+    *("kinds", "lengths", "names", "number", "rate", "replaced", "sampled", "symbol", "total"),
 ]
 
 Atom = tuple[Any, ...]
@@ -250,6 +250,34 @@ def kinds(x: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
             yield name, (kind.lstrip("d"), len(index), bool(time))
             yield from ((i, ("index",)) for i in index)
             yield from ((name, ("s", 0, False)) for name in (time,) if name)
+
+
+def fair(by: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse to put for names what may not stand for them; leave out what stays as it is."""
+    for key, value in by.items():
+        if not isinstance(value, str | Poly | Vec):
+            raise Refused(f"{key} must be replaced by a term")
+        if key in ("n", "pi") or key[:1] in ("", "_", "~"):
+            raise Refused(f"{key} may not be replaced")
+        if isinstance(value, str) and value[:1] in ("", "_", "~"):
+            raise Refused(f"{value!r} is no name")
+        if sampled(key) != (isinstance(value, str) and sampled(value)):
+            raise Refused(f"{key}: other kind")
+    return {key: value for key, value in by.items() if value != key}
+
+
+def lengths(u: Poly) -> list[Vec]:
+    """Vectors whose lengths are in a term and depend on time."""
+    return [a[1] for a in atoms(u) if a[0] == "norm" and "t" in names(a)]
+
+
+def continuous(u: Poly, *also: str) -> None:
+    """Refuse a term that is not known to be a continuous function of time."""
+    for a in atoms(u):
+        if a[0] not in ("s", "v", "dot", "norm", "sin", "cos", "exp", "sum", *also):
+            raise Refused(f"{a[0]!r} is not known to be continuous")
+        if a[0] == "sum" and sampled(a[1]):
+            raise Refused("an expectation is not known to be continuous")
 
 
 def replaced(x: Any, by: Mapping[str, Any]) -> Any:

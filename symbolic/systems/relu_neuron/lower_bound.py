@@ -16,7 +16,7 @@ import sympy as sp
 
 from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA
 from symbolic.systems.relu_neuron.flow import pair_flow
-from symbolic.theorem import kernel, terms
+from symbolic.theorem import derived, kernel, terms
 from symbolic.theorem.formulas import Distinct, Forall, Formula, eq, ge, gt
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.proving import add, cubes, discharge, given, known, times, weak, within
@@ -167,12 +167,12 @@ def positive_size(i: str, j: str) -> Theorem:
     cauchy, other = kernel.cauchy(z(i), z(j)), kernel.norm_sign(z(j))
     false = kernel.combine(gt(0), (1, [gap]), (1, [cauchy]), (1, [OPEN, zero, other]))
     goal = gt(size(i))
-    return kernel.cases(kernel.contradiction(false, goal), kernel.assume(goal), -size(i))
+    return derived.cases(kernel.contradiction(false, goal), kernel.assume(goal), -size(i))
 
 
 def size_rate(i: str) -> Theorem:
     """`2 pi |z_i|' + drift |z_i| + sum_k (pi - theta_ik) |z_k| >= 0` where `|z_i| > 0`."""
-    turn = kernel.angle(w(i), w("k"), "most")
+    turn = kernel.angle_most(w(i), w("k"))
     pulls = kernel.sum_up(times(turn, kernel.cauchy(z("k"), z(i))), "k")
     product = add(
         (2 * PI, [kernel.norm_rate(z(i))]),
@@ -185,7 +185,7 @@ def size_rate(i: str) -> Theorem:
         + drift(i) * size(i)
         + total("k", turn.concl.poly * size("k"))
     )
-    return kernel.cancel(product, kernel.assume(gt(size(i))), rate)
+    return derived.cancel(product, kernel.assume(gt(size(i))), rate)
 
 
 def gaps(i: str, j: str) -> Theorem:
@@ -193,7 +193,7 @@ def gaps(i: str, j: str) -> Theorem:
     same = add((1, [OPEN, kernel.square(size(j))]), (-1, [kernel.norm_square(z(j))]))
     apart = add(given(ACUTE_PAIRS, p=j, q="k"), (0, [OPEN]))
     gap = kernel.index_cases(apart, same, j, "k")
-    return kernel.sum_up(times(kernel.angle(w(i), w("k"), "most"), gap), "k")
+    return kernel.sum_up(times(kernel.angle_most(w(i), w("k")), gap), "k")
 
 
 @cache
@@ -211,7 +211,7 @@ def persistence() -> Theorem:
     )
     lengths = (positive_size(p, q), positive_size(q, p))
     sizes = (2 * PI, -drift(p) - drift(q), "T")
-    return kernel.trap(discharge(rate, *lengths), TWO_PI, lengths, None, ACUTE_PAIRS, sizes)
+    return derived.trap(discharge(rate, *lengths), TWO_PI, lengths, None, ACUTE_PAIRS, sizes)
 
 
 # --- lengths and angles --------------------------------------------------------------------
@@ -237,14 +237,14 @@ def curves() -> dict[str, Theorem]:
 def at_angle(curve: str, a: Vec, b: Vec, *known_: Theorem) -> Theorem:
     """One of the curves at the angle of two vectors."""
     th = kernel.subst(curves()[curve], {"x": a.angle(b)})
-    return discharge(th, kernel.angle(a, b, "least"), kernel.angle(a, b, "most"), *known_)
+    return discharge(th, kernel.angle_least(a, b), kernel.angle_most(a, b), *known_)
 
 
 @cache
 def weight(i: str) -> Theorem:
     """`|w_i| > 0`."""
     some = add(given(LIGHT, i=i), TEACHER, strict=True)
-    return add((Fraction(1, 4), [kernel.cancel(some, NEURON, 4 * w(i).norm())]), strict=True)
+    return add((Fraction(1, 4), [derived.cancel(some, NEURON, 4 * w(i).norm())]), strict=True)
 
 
 def unit() -> Theorem:
@@ -262,7 +262,7 @@ def orthogonal(i: str, j: str) -> Theorem:
 def along(i: str) -> Theorem:
     """`<w_i, e> - |w_i| cos(theta_i) = 0`."""
     h = w(i).norm() * cos(w(i).angle(E))
-    return add((-1, [kernel.angle(w(i), E, "dot")]), (h, [kernel.assume(UNIT)]))
+    return add((-1, [kernel.angle_dot(w(i), E)]), (h, [kernel.assume(UNIT)]))
 
 
 @cache
@@ -281,8 +281,8 @@ def across(i: str) -> tuple[Theorem, Theorem]:
     more = kernel.combine(ge(size(i) ** 2 - s**2), (1, [equal]))
     less = kernel.combine(ge(s**2 - size(i) ** 2), (-1, [equal]))
     return (
-        kernel.power(more, kernel.norm_sign(z(i)), size(i), s, 2),
-        kernel.power(less, sine, s, size(i), 2),
+        derived.power(more, kernel.norm_sign(z(i)), size(i), s, 2),
+        derived.power(less, sine, s, size(i), 2),
     )
 
 
@@ -293,7 +293,7 @@ def between(i: str, j: str) -> Theorem:
     lengths = w(i).norm() * w(j).norm()
     s_j = times(kernel.norm_sign(w(j)), at_angle("sign", w(j), E))
     product = add(
-        (1, [kernel.angle(w(i), w(j), "dot")]),
+        (1, [kernel.angle_dot(w(i), w(j))]),
         (-1, [orthogonal(i, j)]),
         (w(j).dot(E), [along(i)]),
         (w(i).norm() * cos(a), [along(j)]),
@@ -302,9 +302,9 @@ def between(i: str, j: str) -> Theorem:
         (1, [kernel.norm_sign(z(i)), across(j)[1]]),
         (-1 * lengths, [kernel.cos_sum(a, b)]),
     )
-    order = kernel.cancel(product, times(weight(i), weight(j)), cos(ab) - cos(a + b))
-    least = add(kernel.angle(w(i), E, "least"), kernel.angle(w(j), E, "least"))
-    return kernel.cos_order(order, least, kernel.angle(w(i), w(j), "most"), ab, a + b)
+    order = derived.cancel(product, times(weight(i), weight(j)), cos(ab) - cos(a + b))
+    least = add(kernel.angle_least(w(i), E), kernel.angle_least(w(j), E))
+    return kernel.cos_order(order, least, kernel.angle_most(w(i), w(j)), ab, a + b)
 
 
 @cache
@@ -336,7 +336,7 @@ def reach(x: str) -> Theorem:
     """`S^2 - 4 (1 - c) |z_x|^2 >= 0` for all `t >= T`: some pair stays at angle kappa or more."""
     p, q = z("p"), z("q")
     a, b = z(x) - p, z(x) - q
-    star = kernel.star(kernel.norm_sign(z("k") - z("l")), ("k", "l"), x, "p", "q")
+    star = derived.star(kernel.norm_sign(z("k") - z("l")), ("k", "l"), x, "p", "q")
     signs = kernel.norm_sign(a), kernel.norm_sign(b)
     longer = add(total_sign(), (2, [signs[0]]), (2, [signs[1]]))
     squares = add((1, [star, longer]), (8, signs))  # S^2 - 4 |a|^2 - 4 |b|^2 >= 0
@@ -352,7 +352,7 @@ def reach(x: str) -> Theorem:
         (C**2 - 1, [kernel.norm_square(z(x))]),
     )
     long = a.norm() ** 2 + b.norm() ** 2 - (1 - C) * size(x) ** 2
-    far = add(squares, (4, [kernel.cancel(product, add(COSINE, known(1), strict=True), long)]))
+    far = add(squares, (4, [derived.cancel(product, add(COSINE, known(1), strict=True), long)]))
     before = kernel.subst(persistence(), {"p": "a", "q": "b"})
     false = kernel.combine(gt(0), (1, [before]), (1, [kernel.assume(WIDE)]))
     return kernel.exhaust(kernel.contradiction(false, far.concl), far, ACUTE_PAIRS)
@@ -383,7 +383,7 @@ def turn_bound(i: str, k: str, j: str) -> Theorem:
 def ratio(i: str) -> tuple[Theorem, Theorem]:
     """`r_i > 0` and `4 n - r_i |v| >= 0`."""
     one = kernel.combine(gt(reciprocal(i) * w(i).norm()), (1, [given(INVERSE, i=i)]), (1, []))
-    sign = kernel.cancel(one, weight(i), reciprocal(i))
+    sign = derived.cancel(one, weight(i), reciprocal(i))
     return sign, add((1, [sign, given(LIGHT, i=i)]), (-4 * N, [given(INVERSE, i=i)]))
 
 
@@ -395,15 +395,15 @@ def pull_bounds(i: str) -> tuple[Theorem, Theorem]:
     heavy = add((1, [sign, given(HEAVY, i="k")]), (4, [most]))
     ik = w(i).angle(w("k"))
     narrow = at_angle("below", w(i), w("k"))
-    sixteen = kernel.cancel(heavy, NEURON, 16 - r * w("k").norm())
+    sixteen = derived.cancel(heavy, NEURON, 16 - r * w("k").norm())
     one = add(
-        (1, [sixteen, kernel.angle(w(i), w("k"), "least")]),
+        (1, [sixteen, kernel.angle_least(w(i), w("k"))]),
         (1, [sign, kernel.norm_sign(w("k")), narrow]),
     )
     within(one, ge(16 * ik - r * w("k").norm() * sin(ik)))
     neurons = kernel.sum_up(add((2, [*room, one]), (16, [turn_bound(i, "k", i)])), "k")
     two = add(
-        (1, [most, kernel.angle(w(i), E, "least")]),
+        (1, [most, kernel.angle_least(w(i), E)]),
         (1, [sign, TEACHER, at_angle("below", w(i), E)]),
     )
     within(two, ge(4 * N * own - r * V * sin(own)))
@@ -439,13 +439,13 @@ def own_bound(i: str, x: Vec) -> Theorem:
         (2, [*room, pulls, behind]),
         spare,
     )
-    return kernel.cases(first, second, dot)
+    return derived.cases(first, second, dot)
 
 
 @cache
 def turned_bound(i: str, x: Vec) -> Theorem:
     """`2 pi n^2 S^2 |x| + 2 (1 - c) |v| sum_k theta_ik <z_k, x> >= 0`."""
-    ik = kernel.angle(w(i), w("k"), "least")
+    ik = kernel.angle_least(w(i), w("k"))
     cauchy = kernel.cauchy(z("k") * -1, x)
     one = add(
         (2, [OPEN, TEACHER, ik, cauchy]),
@@ -466,7 +466,7 @@ def distance_decay() -> Theorem:
         turned_bound("i", x),
         turned_bound("j", x * -1),
     )
-    rate = kernel.cancel(rate, POSITIVE_PI, 2 * ROOM * _rate_of(x) + 68 * N**2 * S**2 * x.norm())
+    rate = derived.cancel(rate, POSITIVE_PI, 2 * ROOM * _rate_of(x) + 68 * N**2 * S**2 * x.norm())
     room, e = (1 - C) * V, 17 * N**2 * S**2
     sign = add((17, [NEURON, NEURON, kernel.square(S)]))
     positive = times(OPEN, TEACHER)
@@ -508,9 +508,9 @@ def distance_vs_loss() -> Theorem:
     sign = kernel.assume(ge(M))
     # M is n times the largest |z|: (n |z|)^3 <= 24 pi n^2 |v| L = M^3
     third = add((Fraction(1, 2), [NEURON, NEURON, two]), (1, [cube]))
-    long = kernel.power(third, sign, M, N * size(k), 3)
+    long = derived.power(third, sign, M, N * size(k), 3)
     x = z("k") - z("l")
-    triangle = kernel.power(
+    triangle = derived.power(
         add(
             (2, [kernel.cauchy(z("k"), z("l") * -1)]),
             *((1, [kernel.norm_square(z(i))]) for i in ("k", "l")),
@@ -523,7 +523,7 @@ def distance_vs_loss() -> Theorem:
     )
     short = add(long, kernel.subst(long, {"k": "l"}), (1, [NEURON, triangle]))
     summed = kernel.sum_up(kernel.sum_up(short, "l"), "k")
-    summed = kernel.cancel(summed, NEURON, 2 * N * M - S)
+    summed = derived.cancel(summed, NEURON, 2 * N * M - S)
     both = add(kernel.square(2 * N * M), (2, [NEURON, sign, total_sign()]), kernel.square(S))
     result = add((1, [summed, both]), (-8 * N**3, [cube]))
     volume_sign = add((24, [POSITIVE_PI, TEACHER, loss, NEURON, NEURON]))
@@ -546,7 +546,7 @@ def loss_sign() -> Theorem:
         (3, [given(FLOOR, i="k")]),
         (1, [square_, add(wedge, (2, [sine, kernel.square(sin(theta))]))]),
     )
-    return add((Fraction(1, 12), [kernel.cancel(four, POSITIVE_PI, 12 * LOSS)]))
+    return add((Fraction(1, 12), [derived.cancel(four, POSITIVE_PI, 12 * LOSS)]))
 
 
 # --- Theorem 14 ----------------------------------------------------------------------------
@@ -561,13 +561,27 @@ LETS: dict[Formula, str] = {
 
 
 @cache
+def distance_vs_reach() -> Theorem:
+    """`Z^2 - (1 - c) |z_i|^2 >= 0`, the part of Lemma 31."""
+    now = kernel.assume(eq(2 * Z_NOW - S))
+    squares = add(reach("i"), (2 * Z_NOW + S, [now]))
+    return add((Fraction(1, 4), [squares]))
+
+
+@cache
+def angle_vs_reach() -> Theorem:
+    """`2 pi n |z_i| - |v| theta_i >= 0`, the part of Lemma 33."""
+    return tilt("i")
+
+
+@cache
 def distance_lower() -> Theorem:
     """`Z (m + 34 n^4 Z_T (t - T)) - m Z_T >= 0`."""
     now, then, room, growth, some = (kernel.assume(f) for f in LETS)  # type: ignore[arg-type]
     begin = add((2, [some]), (-1, [then]), strict=True)
     k, m = 17 * N**4, (1 - C) * V
     signs = times(OPEN, TEACHER), kernel.combine(ge(k), (17, [NEURON] * 4))
-    bound = kernel.compare(distance_decay(), signs, begin, (m, k, S, "low", 1, "T"))
+    bound = kernel.compare(distance_decay(), signs, begin, (m, k, S, "low", 1, "T", "t"))
     factor = m + k * S_T * (T - START)
     named = add(
         (Fraction(1, 2), [bound]),

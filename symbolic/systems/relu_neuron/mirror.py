@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 
-from symbolic.theorem import kernel
+from symbolic.theorem import derived, kernel
 from symbolic.theorem.formulas import Forall, Formula, eq, ge, gt
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.proving import add, cubes, discharge, given, known, times, weak, within
@@ -60,7 +60,7 @@ def positive() -> Theorem:
     """`theta > 0` for all `t >= T`: its logarithm has a bounded rate."""
     sides = (2 * PI, function("sin", 2 * ANGLE), "T")
     begin, family = kernel.assume(POSITIVE), Forall((), (), gt(ANGLE))
-    return kernel.trap(weak(given(FLOW)), _scaled(2), (), begin, family, sides)
+    return derived.trap(weak(given(FLOW)), _scaled(2), (), begin, family, sides)
 
 
 def _falling(*below_one: Theorem) -> Theorem:
@@ -78,10 +78,10 @@ def below_half() -> Theorem:
         _falling(given(family)),
     )
     start = add((HALF_, [kernel.assume(SMALL)]), known(HALF_), strict=True)
-    below_one = kernel.trap(rate, _scaled(2), (), start, family, (2 * PI, ZERO, "T"))
+    below_one = derived.trap(rate, _scaled(2), (), start, family, (2 * PI, ZERO, "T"))
     slope = add((2 * PI, [kernel.derive(-ANGLE)]), (-1, [given(FLOW)]), _falling(below_one))
-    falls = kernel.cancel(slope, _scaled(2), function("d", -ANGLE))
-    return add((2, [kernel.gronwall(falls, ZERO, -ANGLE, "T")]), kernel.assume(SMALL))
+    falls = derived.cancel(slope, _scaled(2), function("d", -ANGLE))
+    return add((2, [derived.gronwall(falls, ZERO, -ANGLE, "T")]), kernel.assume(SMALL))
 
 
 def _small(e: Poly) -> Theorem:
@@ -92,7 +92,7 @@ def _compared(m: int, k: int, side: int, rate: Theorem) -> Theorem:
     signs = _scaled(m), known(k) if k != 1 else known(1)
     signs = signs[0], weak(signs[1])
     begin = kernel.assume(POSITIVE)
-    return kernel.compare(rate, signs, begin, (m * PI, number(k), ANGLE, "d", side, "T"))
+    return kernel.compare(rate, signs, begin, (m * PI, number(k), ANGLE, "d", side, "T", "t"))
 
 
 def _steep() -> Theorem:
@@ -171,7 +171,7 @@ def lower() -> Theorem:
     cubed = cubes(order, least, ANGLE * SLOW, PI * BEGIN)
     curve = _lower_curve()
     product = add(curve, (3, [given(ENERGY)]))
-    loss = kernel.cancel(product, _steep(), 12 * PI * LOSS - 2 * ANGLE**3)
+    loss = derived.cancel(product, _steep(), 12 * PI * LOSS - 2 * ANGLE**3)
     result = add((HALF_, [sign, sign, sign, loss]), cubed)
     return within(result, ge(6 * PI * SLOW**3 * LOSS - PI**3 * BEGIN**3))
 
@@ -191,7 +191,7 @@ def upper() -> Theorem:
     steep = _small(4 * function("cos", X) ** 2 - 3)
     curve = add((3, [slope]), (2, [cube, steep]))
     product = add(curve, (-9, [given(ENERGY)]))
-    loss = kernel.cancel(product, _steep(), 8 * ANGLE**3 - 36 * PI * LOSS)
+    loss = derived.cancel(product, _steep(), 8 * ANGLE**3 - 36 * PI * LOSS)
     result = add((Fraction(1, 36), [sign, sign, sign, loss]), (Fraction(2, 9), [cubed]))
     e = 48 * PI**2 * BEGIN**3 - LOSS * FAST**3
-    return kernel.cancel(result, PI_POSITIVE, e)
+    return derived.cancel(result, PI_POSITIVE, e)

@@ -90,6 +90,20 @@ def test_a_changed_number_in_the_lower_bound_is_refused(large, seed):
         verified(changed(data, path, draw), stated)
 
 
+@pytest.fixture(scope="module")
+def timed():
+    return [made("score_matching", "means_stay"), made("matrix_factorization", "layers_stay")]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_changed_number_in_a_first_exit_is_refused(timed, seed):
+    data, stated = timed[seed % 2]
+    draw = random.Random(seed)
+    path = draw.choice([p for p in leaves(data) if p[0] in PROOF and "from" not in p])
+    with pytest.raises(Wrong):
+        verified(changed(data, path, draw), stated)
+
+
 def test_a_change_without_a_new_checksum_is_refused(small):
     data, stated = small
     new = {**data, "theorems": data["theorems"][:1]}
@@ -135,10 +149,13 @@ def test_a_proof_of_a_falsehood_from_nothing_is_refused():
 
 
 def test_the_second_reader_knows_nothing_of_the_first():
-    for name in ("checker", "checker_curves", "checker_terms"):
+    parts = ("checker", *(f"checker_{x}" for x in ("rules", "formulas", "terms", "curves")))
+    for name in parts:
         tree = ast.parse((ROOT / "symbolic" / "theorem" / f"{name}.py").read_text())
         found = {
             node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
         } | {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
         ours = {m for m in found if m.startswith(("symbolic", "sympy", "flows", "potentials"))}
-        assert ours <= {"symbolic.theorem.checker_terms", "symbolic.theorem.checker_curves"}
+        named = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+        assert ours <= {f"symbolic.theorem.{x}" for x in parts} | {"symbolic.theorem"}
+        assert "symbolic.theorem" not in ours or not named & {"kernel", "terms", "formulas"}

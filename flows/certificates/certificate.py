@@ -19,6 +19,7 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
+from flows.certificates.rest.rest import Rest
 from flows.certificates.tail.infinity import Infinity
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
@@ -86,7 +87,7 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity, optional
+    infinity : Infinity or Rest, optional
         What continues them for ever.
 
     Notes
@@ -100,7 +101,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
-    infinity: Infinity | None = None
+    infinity: Infinity | Rest | None = None
 
     @property
     def card(self) -> Card:
@@ -230,6 +231,13 @@ class Certificate:
         }
 
 
+def _endless(data: Any, bits: int) -> Infinity | Rest:
+    """What continues the pieces, of one kind or the other."""
+    kind: Any = Rest if "kind" in data else Infinity
+    made: Infinity | Rest = kind.from_json(data, bits)
+    return made
+
+
 def _hexadecimal(value: Any) -> Any:
     """Hexadecimal text for doubles, in lists and objects; integers and words stay."""
     if isinstance(value, dict):
@@ -303,7 +311,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         system = make(data["system"], _doubles(data["parameters"]))
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])
-        endless = Infinity.from_json(data["infinity"], bits) if "infinity" in data else None
+        endless = _endless(data["infinity"], bits) if "infinity" in data else None
         return Certificate(system, start, end, bits, int(data["precision"]), pieces, endless)
     except InputError:
         raise

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, Segment, certifiable
 from flows.certificates.forever import certify_forever
+from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.core.balls import precision
 from flows.core.errors import InputError
@@ -18,8 +19,8 @@ from flows.core.system import System, checked_system
 __all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
-#: Systems whose late flow is understood.
-FOREVER = ("relu_neuron",)
+#: What can be certified for ever.
+FOREVER = ("relu_neuron", "matrix_factorization", "polynomial")
 
 
 def certify(
@@ -41,12 +42,12 @@ def certify(
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
     t_end : float
-        End, positive and at most 1e18; ``math.inf`` for two and more neurons: the certificate then
-        has ``infinity``, see ``flows.certificates.tail.tail``, and :func:`flows.verify` has
-        accepted it.
+        End, positive and at most 1e18; ``math.inf`` for all times, of neurons, factorisations and
+        polynomial losses: the certificate then has ``infinity``, see ``docs/infinity.md``, and
+        :func:`flows.verify` has accepted it.
     digits : int, optional
         The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for two
-        and three neurons, and 14 for more.
+        to four neurons, 14 for more, and 20 where a flow comes to rest exponentially.
     advance : callable, optional
         Called with the time after each segment.
 
@@ -84,10 +85,10 @@ def certify(
         raise InputError(f"certify: {refused}; certify one of {known}, or a polynomial loss")
     initial = system.check_start(start)
     forever = t_end == math.inf
-    if forever and system.name not in FOREVER:
+    if forever and refused[0] not in FOREVER:
         raise InputError(
-            f"t_end: a proof for ever is made of {', '.join(FOREVER)}, not of {system.name}; give a"
-            " finite time"
+            "t_end: a proof for ever is made of relu_neuron, matrix_factorization or a polynomial"
+            f" loss, not of {system.name}; give a finite time"
         )
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
@@ -95,7 +96,9 @@ def certify(
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
     if forever:
         with threadpool_limits(1):
-            return certify_forever(system, initial, digits, advance)
+            power = refused[0] == "relu_neuron" and len(initial) > 1
+            make = certify_forever if power else certify_rest
+            return make(system, initial, digits, advance)
     digits = DIGITS if digits is None else digits
     bits = bits_for(digits, t_end)
     segments: list[Segment] = []

@@ -15,6 +15,7 @@ from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
+from flows.certificates.tail.infinity import Infinity
 from flows.core.balls import Singular
 from potentials.claim import Mark
 from potentials.potential import Over
@@ -64,7 +65,8 @@ class Cover:
             if (place := self._located(mark)) is not None:
                 frozen[mark.name] = self.enclosure.box(*place)
         proof = certificate.infinity
-        self.later = None if proof is None else Later(certificate, self.enclosure)
+        late = isinstance(proof, Infinity)
+        self.later = Later(certificate, self.enclosure) if late else None
 
     def box(self, place: Stretch) -> Box:
         """Quantities on a stretch."""

@@ -69,8 +69,6 @@ def certify_forever(
             "UNDECIDED: two neurons are equal and stay so, which the late flow does not treat;"
             " give a start of different neurons"
         )
-    if n < 2:
-        raise Uncertified("UNDECIDED: one neuron has no tail of t^-3; its loss falls exponentially")
     digits = DIGITS.get(n, FEWER) if digits is None else digits
     ends = horizons(digits)
     bits = bits_for(digits, ends[-1])

@@ -30,6 +30,7 @@ from flows.certificates.tail.all_times import HALVES
 from flows.certificates.tail.box import UNIT, Frame, around, norm
 from flows.certificates.tail.carry import carried
 from flows.certificates.tail.curve import Curve
+from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Limits, Tail, check
 from flows.core.balls import dot
@@ -199,7 +200,7 @@ class Later:
 
     def __init__(self, certificate: Certificate, enclosure: Enclosure) -> None:
         infinity = certificate.infinity
-        assert infinity is not None
+        assert isinstance(infinity, Infinity)
         flow: Any = certificate.flow()  # a SpanFlow
         self.enclosure, self.clock, self.teacher = enclosure, arb(infinity.clock), flow.teacher[0]
         self.constants = {k: v for k, v in enclosure.constants.items() if k != "t_end"}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.cli import arguments, examples, output
+from flows.cli import arguments, endless, examples, output
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options, one_of
 from flows.cli.runs import problem
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 # Decimal digits of a ball that are printed.
 DIGITS = 20
-# The same of limits, and of their middles in JSON, whose radius accounts for the rounding.
-ENDLESS_DIGITS, SHOWN_DIGITS = 40, 40
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
 
@@ -207,7 +204,7 @@ def _show(
                 "enclosures": enclosures,
                 "verdicts": [v.to_json() for v in found],
                 "checked": None if checked is None else _summary(checked),
-                **({} if certificate.infinity is None else {"infinity": _endless(certificate)}),
+                **({} if certificate.infinity is None else {"infinity": endless.data(certificate)}),
             }
         )
     else:
@@ -215,62 +212,6 @@ def _show(
     if claim is not None and found[0].verdict is Proof.UNDECIDED:
         return 3
     return int(refutes(found))
-
-
-def _endless(certificate: Certificate) -> dict[str, Any]:
-    """What is proved of all times, as the interface names it."""
-    from flows.core.balls import precision
-
-    infinity = certificate.infinity
-    assert infinity is not None
-    lower, upper = infinity.all_times
-    with precision(certificate.precision):
-        limit, *h = (
-            {"value": x.mid().str(SHOWN_DIGITS, radius=False), "radius": _radius(x)}
-            for x in (infinity.constant, *infinity.parts)
-        )
-    return {
-        "exponent": 3,
-        "limit": limit,
-        "h": h,
-        "all_times": {"lower": lower, "upper": upper},
-        "from": certificate.t_end,
-    }
-
-
-def _radius(x: Any) -> float:
-    """Radius of a ball about the digits that are printed of its middle."""
-    return float((x.rad() + abs(x.mid()) * 10.0 ** (1 - SHOWN_DIGITS)).upper())
-
-
-def _theorem(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
-    """Rows about all times."""
-    from flows.core.balls import precision
-
-    infinity = certificate.infinity
-    if infinity is None:
-        return []
-    lower, upper = infinity.all_times
-    with precision(certificate.precision):
-        rows = [
-            ("t^3 L ->", infinity.constant.str(ENDLESS_DIGITS)),
-            ("h ->", ", ".join(x.str(ENDLESS_DIGITS) for x in infinity.parts)),
-            ("for all t >= 0", f"{_below(lower)} (1+t)^-3 <= L(t) <= {_above(upper)} (1+t)^-3"),
-        ]
-        if checked is not None and checked.endless is not None:
-            low, high = checked.endless.lower, checked.endless.upper
-            bounds = f"{_below(low)} (1+t)^-3 <= L(t) <= {_above(high)} (1+t)^-3 for all t >= 0"
-            theorem = f"the flow exists for all t, these limits hold, and {bounds}"
-            rows.append(("verified theorem", theorem))
-    return rows
-
-
-def _below(x: float) -> str:
-    return f"{Context(prec=6, rounding=ROUND_FLOOR).create_decimal(x):g}"
-
-
-def _above(x: float) -> str:
-    return f"{Context(prec=6, rounding=ROUND_CEILING).create_decimal(x):g}"
 
 
 def _summary(checked: Verification) -> dict[str, Any]:
@@ -285,13 +226,8 @@ def _summary(checked: Verification) -> dict[str, Any]:
         "parameters": checked.parameters,
         "start": None if checked.start is None else plain(checked.start),
         "t_end": checked.t_end if checked.accepted else None,
-        **({} if checked.endless is None else {"infinity": _bounds(checked.endless)}),
+        **({} if checked.endless is None else {"infinity": endless.bounds(checked.endless)}),
     }
-
-
-def _bounds(theorem: Any) -> dict[str, Any]:
-    """What the checker proved of all times, its own bounds."""
-    return {"exponent": 3, "lower": theorem.lower, "upper": theorem.upper}
 
 
 def _tables(
@@ -314,7 +250,7 @@ def _tables(
             f"at most {certificate.error:.3g} at every time,"
             f" {certificate.final_error:.3g} at the end",
         ),
-        *_theorem(certificate, checked),
+        *endless.rows(certificate, checked),
         ("independent check", _checked(certificate, checked)),
     ]
     return [

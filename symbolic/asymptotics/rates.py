@@ -61,7 +61,7 @@ def below(hessian: sp.MatrixBase, kernel: int, value: sp.Expr) -> bool:
     Sturm's theorem counts the eigenvalues in an interval; it knows nothing of how the value was
     found.
     """
-    near = sp.Rational(str(sp.Float(value, 17)))
+    near = sp.Rational(str(sp.N(value, 17)))
     width = abs(near) / 10**12
     if not all(e.is_Rational for e in hessian):
         values = np.linalg.eigvalsh(np.array(sp.Matrix(hessian).evalf(17), dtype=float))

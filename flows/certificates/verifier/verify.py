@@ -24,6 +24,7 @@ from flows.certificates.verifier.reading import (
     require,
 )
 from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.rest import Rest, rest
 from flows.certificates.verifier.segment import UNIT, Equations, check
 from flows.certificates.verifier.tail import Theorem, theorem
 from flows.core.errors import InputError
@@ -61,7 +62,7 @@ class Verification(NamedTuple):
         The start that was verified, exactly; None if the certificate is refused.
     t_end : float
         Up to this time the enclosure is a theorem.
-    endless : Theorem, optional
+    endless : Theorem or Rest, optional
         What was verified for all times, where the certificate is about them.
     about : dict
         The parameters as a person reads them: of a polynomial its name and formula.
@@ -75,7 +76,7 @@ class Verification(NamedTuple):
     parameters: dict[str, Any] | None = None
     start: Any = None
     t_end: float = 0.0
-    endless: Theorem | None = None
+    endless: Theorem | Rest | None = None
     about: dict[str, Any] | None = None
 
     @property
@@ -146,11 +147,9 @@ def verify(
         stated = data["pieces"]
         flow = kind(parameters, w)
         error, final_error = check(flow, end, bits, stated)
-        proved = None
+        proved: Theorem | Rest | None = None
         if "infinity" in data:
-            if not isinstance(flow, Neurons):
-                raise Refused("there is no proof to infinity of this system")
-            proved = theorem(data["infinity"], flow.v[0], stated, _ends(flow, stated, bits), bits)
+            proved = _endless(data["infinity"], flow, stated, bits)
         about = parameters if flow.about is None else flow.about
         return Verification(
             "", error, final_error, len(stated), data["system"], parameters, w, end, proved, about
@@ -175,6 +174,15 @@ def verify(
         return Verification(f"a part of it is missing or malformed: {error!r}")
     finally:
         ctx.prec = before
+
+
+def _endless(data: Any, flow: Equations, pieces: Any, bits: int) -> Theorem | Rest:
+    """What is proved for all times: of a flow that rests, or of neurons."""
+    if "kind" in data:
+        return rest(data, flow, pieces, bits)
+    if not isinstance(flow, Neurons):
+        raise Refused("there is no proof to infinity of this system")
+    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits), bits)
 
 
 def _ends(flow: Neurons, pieces: Any, bits: int) -> list[Any]:

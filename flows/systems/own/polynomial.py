@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
-from flint import arb, arb_mat
+from flint import arb, arb_mat, fmpq
 
 from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow
@@ -24,15 +24,19 @@ from symbolic.language.lower import lower
 
 __all__ = [
     "PolynomialFlow",
+    "Residual",
     "block_shapes",
     "blocks_of",
     "expression_of",
+    "residuals_of",
     "stated_terms",
 ]
 
 #: Terms of a loss at most: a certificate evaluates each thousands of times.
 MOST_TERMS = 20_000
 MOST_POWER = 64
+#: Terms of a loss at most that is tried to be written as one square.
+MOST_FACTORED = 200
 
 
 def stated_terms(blocks: Sequence[Block], form: Explicit) -> list[Any] | str:
@@ -55,11 +59,58 @@ def stated_terms(blocks: Sequence[Block], form: Explicit) -> list[Any] | str:
         return f"expected at most {MOST_TERMS} terms of a polynomial loss, got {len(terms)}"
     if (most := max((k for powers, _ in terms for k in powers), default=0)) > MOST_POWER:
         return f"expected powers up to {MOST_POWER} in a polynomial loss, got {most}"
+    return _whole(terms)
+
+
+def _whole(terms: Any) -> list[Any]:
+    """Terms of a polynomial as integers."""
     return [
         [int(c.p), int(c.q), [[k, int(power)] for k, power in enumerate(powers) if power]]
         for powers, c in terms
         if c != 0
     ]
+
+
+class Residual(NamedTuple):
+    """``weight expression^2/2`` of a loss: a positive fraction, and a polynomial in the entries."""
+
+    weight: sp.Rational
+    expression: sp.Expr
+
+
+def residuals_of(y: Sequence[sp.Symbol], plain: sp.Expr) -> list[Residual]:
+    """Residuals of a loss that is written as a sum of squares and a constant, or is one square.
+
+    None of another one.
+    """
+    found: dict[sp.Expr, sp.Expr] = {}
+
+    def add(e: sp.Expr, factor: sp.Expr) -> bool:
+        if e.is_Rational:
+            return True
+        number, rest = e.as_coeff_Mul()
+        if number != 1:
+            return bool(number.is_Rational) and add(rest, factor * number)
+        if e.is_Add:
+            return all(add(part, factor) for part in e.args)
+        base, power = e.as_base_exp()
+        if power == 1 or not (power.is_Integer and power % 2 == 0 and base.is_polynomial(*y)):
+            return False
+        square = base ** (power / 2)
+        found[square] = found.get(square, sp.S.Zero) + 2 * factor
+        return bool(factor > 0)
+
+    rational = add(plain, sp.S.One) and all(
+        c.is_Rational for e in found for c in sp.Poly(e, *y).coeffs()
+    )
+    if rational:
+        return [Residual(weight, e) for e, weight in found.items()]
+    if len(sp.Add.make_args(plain)) > MOST_FACTORED:
+        return []
+    factor, parts = sp.factor_list(plain, *y)
+    root = sp.Mul(*(e ** (power // 2) for e, power in parts))
+    whole = factor > 0 and bool(parts) and all(power % 2 == 0 for _, power in parts)
+    return [Residual(2 * factor, root)] if whole else []
 
 
 def _written(blocks: Sequence[Block]) -> list[Any]:
@@ -130,7 +181,9 @@ class PolynomialFlow(BallFlow):
         self.potentials = {
             name: numeric(exact(e), y, (), "ball").both for name, e in potentials.items()
         }
-        self._loss, self._gradient, self._hessian = _compiled(y, exact(form.plain))
+        plain = exact(form.plain)
+        self._loss, self._gradient, self._hessian = _compiled(y, plain)
+        self._y, self._plain = y, plain
 
     def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
         """Minus the gradient."""
@@ -149,6 +202,33 @@ class PolynomialFlow(BallFlow):
         """The loss."""
         return self._loss(*x)[0]
 
+    @functools.cached_property
+    def residuals(self) -> list[Residual]:
+        """Residuals of a loss that is written as a sum of squares; else none."""
+        return residuals_of(self._y, self._plain)
+
+    @property
+    def squares(self) -> list[Any]:
+        """Weights and terms of the residuals, ``[numerator, denominator, terms]``."""
+        polynomials = (sp.Poly(r.expression, *self._y).terms() for r in self.residuals)
+        return [
+            [int(r.weight.p), int(r.weight.q), _whole(terms)]
+            for r, terms in zip(self.residuals, polynomials, strict=True)
+        ]
+
+    @property
+    def lowest(self) -> Ball:
+        """What the loss is more than half the weighted squares of its residuals."""
+        half = sum((r.weight * r.expression**2 / 2 for r in self.residuals), sp.S.Zero)
+        rest = sp.expand(self._plain - half)
+        return arb(fmpq(int(rest.p), int(rest.q)))
+
+    def jacobian(self, x: Sequence[Ball]) -> Any:
+        """Derivatives of the residuals, each times the root of its weight."""
+        values = iter(_slopes(self._y, tuple(self.residuals))(*x))
+        roots = [arb(fmpq(int(r.weight.p), int(r.weight.q))).sqrt() for r in self.residuals]
+        return arb_mat([[root * next(values) for _ in self._y] for root in roots])
+
     def restore(self, x: Sequence[Ball]) -> list[Any]:
         """Entries."""
         return list(x)
@@ -163,6 +243,13 @@ def _compiled(y: tuple[sp.Symbol, ...], loss: sp.Expr) -> tuple[Any, Any, Any]:
     return tuple(  # type: ignore[return-value]
         lower([p.as_expr() for p in part], y, "ball") for part in ([expanded], slopes, second)
     )
+
+
+@functools.lru_cache(maxsize=16)
+def _slopes(y: tuple[sp.Symbol, ...], residuals: tuple[Residual, ...]) -> Any:
+    """Function of balls: derivatives of the residuals, row by row."""
+    slopes = [sp.expand(r.expression.diff(s)) for r in residuals for s in y]
+    return lower(slopes, y, "ball")
 
 
 def block_shapes(blocks: Sequence[Block]) -> list[list[Any]]:

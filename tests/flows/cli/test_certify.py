@@ -302,12 +302,34 @@ def test_a_file_that_holds_no_polynomial_is_one_line(popflow, loss, change, mess
         (("certify", "loss.json", "--t-end", "2"), "--initial: expected a start of scalars"),
         (("certify", "none.json", "--t-end", "2"), "got no file"),
         (("certify", "loss.json", "--t-end", "2", "--n", "3"), "--n is not an option of scalars"),
-        (("certify", "loss.json", "--t-end", "inf"), "a proof for ever is made of relu_neuron"),
     ],
 )
 def test_options_that_an_own_loss_does_not_have_are_one_line(popflow, loss, arguments, message):
-    if "inf" in arguments:
-        arguments = (*arguments, "--initial", "start.json")
     code, text, noise = popflow(*arguments)
     assert (code, text) == (2, "")
     assert message in noise and noise.count("\n") == 1
+
+
+def test_an_own_loss_is_proved_to_rest_for_all_times(popflow, loss, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    asked = ("--t-end", "inf", "--digits", "9", "--out", "c.json")
+    code, text, _ = popflow(*loss, *asked, "--json")
+    assert code == 0
+    found = json.loads(text)["infinity"]
+    assert (found["kind"], found["limit_loss"]["value"]) == ("exponential", "0")
+    assert 0 < found["amplitude"] < 1 < found["rate"]
+    code, text, _ = popflow("verify", "c.json", "--initial", "start.json")
+    assert code == 0
+    bound = f"0 <= L(t) - L* <= {str(found['amplitude'])[:6]}"
+    assert "verified theorem" in text and bound in text
+    checked = json.loads(popflow("verify", "c.json", "--json")[1])["checked"]["infinity"]
+    assert checked["amplitude"] == found["amplitude"]
+
+
+def test_a_system_without_a_proof_for_ever_is_one_line(popflow, tmp_path):
+    (tmp_path / "start.json").write_text("[[1.0], [-0.5]]")
+    code, text, noise = popflow(
+        "certify", "gmm_em", "--initial", tmp_path / "start.json", "--t-end", "inf"
+    )
+    assert (code, text) == (2, "")
+    assert "a proof for ever is made of relu_neuron" in noise and noise.count("\n") == 1

@@ -1,0 +1,229 @@
+r"""Independent check that a flow comes to rest at a minimiser, and how fast; for all times.
+
+Let ``r`` be the stated radius about the centre ``c``, and ``rho`` bound the distance of the flow
+from ``c`` at the end ``T`` of the pieces. In ball arithmetic, for all states within ``r`` of ``c``:
+
+*Convex.* ``H - mu`` is positive definite for all Hessians, ``rho < r`` and ``|grad L(c)| < mu r``.
+Then ``<x - c, -grad L> < 0`` on the sphere, so the flow stays; ``L`` has one critical point ``w*``
+in the ball, a minimum, ``|w* - c| <= |grad L(c)|/mu``; and ``|grad L|^2 >= 2 mu (L - L*)``.
+
+*Layers.* ``L = |S - W|^2/2 + a/4 sum |D_j|^2``, ``D_j = W_j W_j^T - W_{j+1}^T W_{j+1}``, and the
+gradients of its parts are orthogonal: what balances does not move ``W``. With ``A_j`` and ``B_j``
+the products of the layers above and below the ``j``-th one,
+
+    |grad of the first|^2   =  sum |A_j^T (S - W) B_j^T|^2          >=  2 m (first),
+    |grad of the second|^2  =  a^2 sum |D_j W_j - W_j D_{j-1}|^2    >=  4 a k (second),
+
+where ``m`` and ``k`` are below the eigenvalues of these forms on all matrices. So ``|grad L|^2 >=
+2 mu L`` with ``mu = min(m, 2 a k)``, and ``m`` if ``a = 0`` (Polyak, Lojasiewicz). The rest of the
+path is no longer than ``sqrt(2 L(T)/mu)``: with ``rho`` it must be less than ``r``. ``L* = 0``.
+
+*Squares.* The polynomials in the file make ``L = L* + sum w_i r_i^2/2`` in exact fractions, with
+``w_i > 0``, and ``J J^T - mu`` is positive definite for the derivative ``J`` of all ``sqrt(w_i)
+r_i``. So ``|grad L|^2 >= 2 mu (L - L*)``, and the path is bounded as that of layers.
+
+All: ``(L - L*)' <= -2 mu (L - L*)`` from ``T`` on. Before, ``L`` decreases.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb, fmpq
+
+from flows.certificates.verifier.before import loss as of_neurons
+from flows.certificates.verifier.matrix_factorization import Layers
+from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
+from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
+from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.segment import UNIT, Equations, Segment, _positive, at, norm
+
+
+class Rest(NamedTuple):
+    """What is proved: ``0 <= L - L* <= amplitude e^(-rate (t - delay))`` for all ``t >= 0``.
+
+    The flow converges to a point within ``radius`` of the centre, ``limit`` holds its coordinates
+    and ``loss`` the loss ``L*`` there.
+    """
+
+    limit: list[arb]
+    radius: arb
+    loss: arb
+    rate: float
+    amplitude: float
+    delay: float
+
+
+def rest(data: Any, flow: Equations, pieces: Any, bits: int) -> Rest:
+    """Check what continues the pieces for ever.
+
+    Raises
+    ------
+    Refused
+        With the inequality that fails.
+    """
+    c = np.array([arb((integer(x), -bits)) for x in data["centre"]])
+    require(len(c) == len(flow.start), "its centre has a wrong size")
+    r, rates = arb(number(data["radius"])), [number(x) for x in data["rates"]]
+    segments = [*_segments(pieces, bits)]
+    segment, _, after = segments[-1]
+    end = at(segment.p, arb(1))
+    away = norm(end - c) + after
+    if data["kind"] == "convex":
+        mu = arb(_one(rates))
+        near, lowest = _convex(flow, c, r, mu, away)
+    elif data["kind"] == "layers" and isinstance(flow, Layers):
+        mu = _layers(flow, c, r, rates, away, loss(flow, end + UNIT * after).upper())
+        near, lowest = r, arb(0)
+    elif data["kind"] == "squares" and isinstance(flow, Polynomial):
+        mu = arb(_one(rates))
+        lowest = _squares(
+            flow, data["squares"], c, r, mu, away, loss(flow, end + UNIT * after).upper()
+        )
+        near = r
+    else:
+        raise Refused("its kind is unknown")
+    amplitude, delay = (arb(number(data[key])) for key in ("amplitude", "delay"))
+    _before(flow, segments, 2 * mu, lowest, amplitude, delay)
+    stated = arb((integer(data["loss"]["value"]), -bits)) + arb(0, number(data["loss"]["radius"]))
+    require(stated.contains(lowest), "the limit of the loss is not proved to be where stated")
+    rate = float((2 * mu).lower())
+    return Rest(list(c + UNIT * near), near, stated, rate, float(amplitude), float(delay))
+
+
+def _convex(flow: Equations, c: Any, r: arb, mu: arb, away: arb) -> tuple[arb, arb]:
+    """How far the minimum is from ``c``, and its value."""
+    require(mu > 0, "its rate is not positive")
+    _less(away, r, "the flow does not begin within the ball")
+    lower = _positive(flow.hessian(c + UNIT * r), -mu)
+    require(lower, f"the Hessian is not proved to be above {float(mu):.6g} on the ball")
+    push = _push(flow, c)
+    _less(push, mu * r, "the flow may leave the ball")
+    return (push / mu).upper(), loss(flow, c) - (push * push / mu / 2).union(arb(0))
+
+
+def _push(flow: Equations, c: Any) -> arb:
+    """Norm of the gradient; of a neuron in the plane on both branches, where it has two."""
+    if not isinstance(flow, Neurons) or len(flow.v) != 2:
+        return norm(flow.field(c, ()))
+    require(flow.n == 1, "there is no such proof of several neurons")
+    area = c[0] * flow.v[1] - c[1] * flow.v[0]
+    signs = [1] if area >= 0 else [-1] if area <= 0 else [1, -1]
+    return max((norm(flow.field(c, [sign])) for sign in signs), key=lambda x: x.upper())
+
+
+def _layers(flow: Layers, c: Any, r: arb, rates: list[float], away: arb, begin: arb) -> arb:
+    """Rate of half the logarithm of the loss."""
+    fit, *balance = (arb(x) for x in rates)
+    require(len(balance) == bool(flow.strength > 0), "it has a wrong number of rates")
+    require(all(x > 0 for x in (fit, *balance)), "its rate is not positive")
+    w = flow.matrices(c + UNIT * r)
+    above, below, _, _ = flow.around(w)
+    form = sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True))
+    require(_positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
+    for k in balance:
+        require(_positive(_balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
+    mu = min((fit, *(2 * flow.strength * k for k in balance)), key=lambda x: float(x.lower()))
+    _less(away + (2 * begin / mu).sqrt(), r, "the flow may leave the ball")
+    return mu
+
+
+def _squares(flow: Polynomial, stated: Any, c: Any, r: arb, mu: arb, away: arb, begin: arb) -> arb:
+    """What is left of the loss without half the squares: a number, below it everywhere."""
+    require(mu > 0, "its rate is not positive")
+    require(0 < len(stated) <= MOST, "it has a wrong number of squares")
+    left, x, rows = _collected(flow.terms), c + UNIT * r, []
+    for numerator, denominator, polynomial in stated:
+        whole = type(numerator) is int and type(denominator) is int
+        require(whole and numerator > 0 and denominator > 0, "a weight is not positive")
+        weight, parts = fmpq(numerator, denominator), terms(polynomial, len(c))
+        for a in parts:
+            for b in parts:
+                powers = dict(a.powers)
+                for i, k in b.powers:
+                    powers[i] = powers.get(i, 0) + k
+                key = tuple(sorted(powers.items()))
+                left[key] = left.get(key, fmpq(0)) - weight / 2 * a.factor * b.factor
+        row, table = np.array([arb(0)] * len(c)), _table(x, parts)
+        for term in parts:
+            for i, _ in term.powers:
+                row[i] += value(term.slope(i), table)
+        rows.append(arb(weight).sqrt() * row)
+    lowest = arb(left.pop((), fmpq(0)))
+    require(not any(left.values()), "the loss is not half its squares and a number")
+    form = np.array(rows) @ np.array(rows).T
+    require(_positive(form, -mu), f"J J^T >= {float(mu):.6g} is not proved on the ball")
+    _less(away + (2 * (begin - lowest) / mu).nonnegative_part().sqrt(), r, "the flow may leave")
+    return lowest
+
+
+def _collected(parts: list[Term]) -> dict[Any, fmpq]:
+    return {term.powers: term.factor for term in parts}
+
+
+def _table(x: Any, parts: list[Term]) -> list[Any]:
+    """Powers of the entries, the first one first."""
+    rows = [x]
+    for _ in range(1, max((k for term in parts for _, k in term.powers), default=1)):
+        rows.append(rows[-1] * x)
+    return rows
+
+
+def _balancing(w: Any) -> Any:
+    """Matrix of ``sum_j |X_j W_j - W_j X_{j-1}|^2``, ``X_0 = X_N = 0``, the ``X_j`` row by row."""
+    size, one = w.shape[1] ** 2, np.eye(w.shape[1], dtype=object)
+    form = np.full((len(w) - 1, size, len(w) - 1, size), arb(0), dtype=object)
+    for j in range(len(w) - 1):
+        form[j, :, j] = np.kron(one, w[j] @ w[j].T) + np.kron(w[j + 1].T @ w[j + 1], one)
+        if j:
+            form[j, :, j - 1] = -np.kron(w[j], w[j])
+            form[j - 1, :, j] = form[j, :, j - 1].T
+    return form.reshape((len(w) - 1) * size, -1)
+
+
+def _before(
+    flow: Equations, segments: Any, rate: arb, lowest: arb, amplitude: arb, delay: arb
+) -> None:
+    """Require ``L - L* < amplitude e^(-rate (t - delay))`` on the pieces; ``L`` decreases."""
+    for segment, tube, _ in segments:
+        times = [(segment.centre + s * segment.half).expm1() for s in (-1, 1)]
+        parts = int((16 * rate * (times[1] - times[0])).upper().ceil().unique_fmpz() or 0) + 1
+        require(parts <= 16 * MOST, "a piece is too long")
+        for k in range(parts):
+            s = [arb(2 * (k + j) - parts) / parts for j in (0, 1)]
+            state, late = at(segment.p, s[0]) + UNIT * tube, segment.centre + s[1] * segment.half
+            excess = (loss(flow, state) - lowest) * (rate * (late.expm1() - delay)).exp()
+            _less(excess, amplitude, "the loss may be larger before the end")
+
+
+def loss(flow: Equations, x: Any) -> arb:
+    """The loss of a state."""
+    if isinstance(flow, Polynomial):
+        return sum((value(term, flow.table(x)) for term in flow.terms), arb(0))
+    if isinstance(flow, Neurons):
+        return of_neurons(x.reshape(-1, len(flow.v)), flow.v[0])
+    require(isinstance(flow, Layers), "there is no proof to infinity of this system")
+    _, _, residual, deltas = flow.around(flow.matrices(x))  # type: ignore[attr-defined]
+    balance = sum(((d * d).sum() for d in deltas), arb(0))
+    square = (residual * residual).sum() / 2 + flow.strength / 4 * balance  # type: ignore[attr-defined]
+    return (square / flow.parts).nonnegative_part()  # type: ignore[attr-defined]
+
+
+def _segments(pieces: Any, bits: int) -> Any:
+    """Checked pieces with their tubes and errors."""
+    last = 0
+    for piece in pieces:
+        first, last = last, integer(piece["end"])
+        rows = [[arb((integer(c), -bits)) for c in row] for row in piece["coefficients"]]
+        span = arb((first, -bits)), arb((last, -bits))
+        yield Segment(np.array(rows), *span), *(arb(number(piece[k])) for k in ("tube", "error"))
+
+
+def _less(need: arb, bound: arb, reason: str) -> None:
+    """Refuse with both numbers unless ``need < bound``."""
+    numbers = f"{float(need.upper()):.6g} against {float(bound.lower()):.6g}"
+    require(need < bound, f"{reason}: {numbers}")
+
+
+def _one(rates: list[float]) -> float:
+    require(len(rates) == 1, "it has a wrong number of rates")
+    return rates[0]

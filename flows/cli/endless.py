@@ -1,0 +1,114 @@
+"""What a certificate says of all times, as rows of a table and as JSON."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flows.certificates.certificate import Certificate
+    from flows.certificates.rest.rest import Rest
+    from flows.certificates.tail.infinity import Infinity
+    from flows.certificates.verifier.verify import Verification
+
+# Decimal digits of limits, and of their middles in JSON, whose radius accounts for the rounding.
+DIGITS, SHOWN_DIGITS = 40, 40
+
+
+def data(certificate: Certificate) -> dict[str, Any]:
+    """What is proved of all times, as the interface names it."""
+    from flows.certificates.rest.rest import Rest
+    from flows.core.balls import precision
+
+    infinity = certificate.infinity
+    assert infinity is not None
+    with precision(certificate.precision):
+        if isinstance(infinity, Rest):
+            return {
+                "kind": "exponential",
+                "rate": infinity.rate,
+                "amplitude": infinity.amplitude,
+                "delay": infinity.delay,
+                "limit_loss": _ball(infinity.limit_loss),
+                "limit": [_ball(x) for x in infinity.limit],
+                "from": certificate.t_end,
+            }
+        lower, upper = infinity.all_times
+        return {
+            "exponent": 3,
+            "limit": _ball(infinity.constant),
+            "h": [_ball(x) for x in infinity.parts],
+            "all_times": {"lower": lower, "upper": upper},
+            "from": certificate.t_end,
+        }
+
+
+def bounds(theorem: Any) -> dict[str, Any]:
+    """What the checker proved of all times, its own bounds."""
+    if hasattr(theorem, "rate"):
+        return {"rate": theorem.rate, "amplitude": theorem.amplitude, "delay": theorem.delay}
+    return {"exponent": 3, "lower": theorem.lower, "upper": theorem.upper}
+
+
+def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
+    """Rows about all times."""
+    from flows.certificates.rest.rest import Rest
+    from flows.core.balls import precision
+
+    infinity, theorem = certificate.infinity, None if checked is None else checked.endless
+    if infinity is None:
+        return []
+    with precision(certificate.precision):
+        return _rest(infinity, theorem) if isinstance(infinity, Rest) else _power(infinity, theorem)
+
+
+def _power(infinity: Infinity, theorem: Any) -> list[tuple[str, str]]:
+    rows = [
+        ("t^3 L ->", infinity.constant.str(DIGITS)),
+        ("h ->", ", ".join(x.str(DIGITS) for x in infinity.parts)),
+        ("for all t >= 0", _between(*infinity.all_times)),
+    ]
+    if theorem is not None:
+        proved = f"{_between(theorem.lower, theorem.upper)} for all t >= 0"
+        rows.append(
+            ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")
+        )
+    return rows
+
+
+def _rest(infinity: Rest, theorem: Any) -> list[tuple[str, str]]:
+    rows = [
+        ("L -> L* in", infinity.limit_loss.str(DIGITS)),
+        ("for all t >= 0", _decay(infinity)),
+    ]
+    if theorem is not None:
+        near = _above(float(theorem.radius.upper()))
+        proved = (
+            f"the flow exists for all t and converges to a point within {near} of the centre in the"
+            f" file, and {_decay(theorem)} for all t >= 0"
+        )
+        rows.append(("verified theorem", proved))
+    return rows
+
+
+def _decay(found: Any) -> str:
+    later = f"(t - {_above(found.delay)})"
+    return f"0 <= L(t) - L* <= {_above(found.amplitude)} e^(-{_below(found.rate)} {later})"
+
+
+def _between(lower: float, upper: float) -> str:
+    return f"{_below(lower)} (1+t)^-3 <= L(t) <= {_above(upper)} (1+t)^-3"
+
+
+def _below(x: float) -> str:
+    return f"{Context(prec=6, rounding=ROUND_FLOOR).create_decimal(x):g}"
+
+
+def _above(x: float) -> str:
+    return f"{Context(prec=6, rounding=ROUND_CEILING).create_decimal(x):g}"
+
+
+def _ball(x: Any) -> dict[str, Any]:
+    """Digits of the middle, and a radius about them."""
+    radius = x.rad() + abs(x.mid()) * 10.0 ** (1 - SHOWN_DIGITS)
+    return {"value": x.mid().str(SHOWN_DIGITS, radius=False), "radius": float(radius.upper())}

@@ -259,7 +259,7 @@ MARKS: tuple[Mark, ...] = (
         "T2",
         sigma_min / 2 - residual,
         "from",
-        "end of saddle avoidance, begin of local convergence: |Sigma - W|_F <= sigma_d/2 from"
+        "end of saddle avoidance, beginning of local convergence: |Sigma - W|_F <= sigma_d/2 from"
         " then on",
     ),
 )

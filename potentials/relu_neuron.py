@@ -229,7 +229,7 @@ MARKS: tuple[Mark, ...] = (
         "T2",
         v / 10 - sp.Abs(H),
         "from",
-        "begin of phase 3: |H| <= |v|/10 from then on; the paper has 36 n^-14 |v|",
+        "beginning of phase 3: |H| <= |v|/10 from then on; the paper has 36 n^-14 |v|",
     ),
 )
 

@@ -99,7 +99,7 @@ LEMMAS: tuple[Claim, ...] = (
     Inequality(
         id="residual_vs_loss",
         statement="phase 3, |w_i| >= |v|/(4n): |r|^2 <= 36 n L",
-        source=derived("phase 3, the part of Lemmas 21 and 22", "inequality", "phase_3"),
+        source=derived("phase 3, in place of Lemmas 21 and 22", "inequality", "phase_3"),
         hypotheses=BALANCED[:1],
         conclusions=(
             Comparison(residual_norm**EXPONENT, "<=", n * loss, phase_3.RESIDUAL_VS_LOSS, PHASE_3),
@@ -113,7 +113,7 @@ LEMMAS: tuple[Claim, ...] = (
         statement="|grad L|^2 <= n L at every state, so L falls no faster than exp(-n t); a "
         "thousandth more is allowed for the numerical error, because neurons along the teacher "
         "attain it",
-        source=derived("phase 3, the part of Lemmas 21 and 22", "inequality", "phase_3"),
+        source=derived("phase 3, in place of Lemmas 21 and 22", "inequality", "phase_3"),
         conclusions=(
             Comparison(gradient_norm**EXPONENT, "<=", n * loss, phase_3.GRADIENT_VS_LOSS + ROOM),
         ),
@@ -124,7 +124,7 @@ LEMMAS: tuple[Claim, ...] = (
         id="finite_movement",
         statement="phase 3, L <= |v|^2/n^14: |w(t) - w(T2)| <= C n^(2/3) |v|^(1/3) L(T2)^(1/3), "
         "measured at every time as |grad L| <= -C n^(2/3) |v|^(1/3) d(L^(1/3))/dt",
-        source=derived("phase 3, the part of Lemma 23", "inequality", "phase_3"),
+        source=derived("phase 3, in place of Lemma 23", "inequality", "phase_3"),
         hypotheses=BALANCED,
         conclusions=(
             Comparison(
@@ -141,7 +141,7 @@ LEMMAS: tuple[Claim, ...] = (
     Inequality(
         id="hessian_bounds",
         statement="phase 3: -(4/pi) n <= Hessian <= (1/2 + 16/pi) n, measured on the velocity",
-        source=derived("phase 3, the part of Lemma 24", "inequality", "phase_3"),
+        source=derived("phase 3, in place of Lemma 24", "inequality", "phase_3"),
         hypotheses=BALANCED,
         conclusions=(
             Comparison(curvature, "<=", n, phase_3.HESSIAN, PHASE_3),
@@ -155,7 +155,7 @@ LEMMAS: tuple[Claim, ...] = (
         statement="Z >= sin(min(kappa_max, pi/2)) max |z_i| while no z_i is zero; a thousandth is "
         "left for the numerical error, because two neurons attain it where z_1 - z_2 is at a right "
         "angle to one of them",
-        source=derived("between eqs 60 and 66, the part of Lemma 31", "inequality", "persistence"),
+        source=derived("between eqs 60 and 66, in place of Lemma 31", "inequality", "persistence"),
         hypotheses=(SEVERAL, TRANSVERSE),
         conclusions=(
             Comparison(
@@ -172,7 +172,7 @@ LEMMAS: tuple[Claim, ...] = (
     Inequality(
         id="angle_vs_reach",
         statement="phase 3: max theta_i <= 2 pi n max |z_i|/|v|",
-        source=derived("between eqs 60 and 66, the part of Lemma 33", "inequality"),
+        source=derived("between eqs 60 and 66, in place of Lemma 33", "inequality"),
         hypotheses=(
             BALANCED[0],
             ACUTE,

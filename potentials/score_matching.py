@@ -123,7 +123,7 @@ AUXILIARIES: tuple[Potential, ...] = (
 
 MARKS: tuple[Mark, ...] = (
     # Beyond the stationary point of Theorem 3.1 for every n below a thousand.
-    Mark("T1", max_norm - 4, "from", "begin of the far regime: max |mu_i| >= 4 from then on"),
+    Mark("T1", max_norm - 4, "from", "beginning of the far regime: max |mu_i| >= 4 from then on"),
 )
 
 # --- hypotheses ---------------------------------------------------------------------------------
@@ -386,8 +386,8 @@ CLAIMS: tuple[Claim, ...] = (
     Invariant(
         id="small_init_needed",
         statement="exp(-s) nu_1(0) = exp(-M0/100) e_1, read as towards the target, the others at "
-        "nu = 0: one converges, the others diverge, read at t_end as one |mu_i| <= 1/10, nobody "
-        "else within 1.9, and growing lengths; start recalled",
+        "nu = 0: one converges, the others diverge, read at t_end as one |mu_i| <= 1/10, no "
+        "other within 1.9, and growing lengths; start recalled",
         source=_paper("Theorem 3.4", "counterexample"),
         hypotheses=_ONE_AHEAD,
         conclusions=_ONE_SURVIVES,

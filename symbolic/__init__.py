@@ -55,6 +55,7 @@ DOCUMENTS = {
 THEOREMS = {
     "relu_neuron": "symbolic.systems.relu_neuron.theorems",
     "gmm_em": "symbolic.systems.gmm_em_theorems",
+    "score_matching": "symbolic.systems.score_matching.theorems",
     "matrix_factorization": "symbolic.systems.matrix_factorization.theorems",
 }
 
@@ -140,8 +141,8 @@ def theorems(system: str) -> tuple[Statement, ...]:
 
     Examples
     --------
-    >>> [s.name for s in theorems("gmm_em")]
-    ['squared_norms', 'squared_norms_fall']
+    >>> [s.name for s in theorems("score_matching")]
+    ['means_by_loss', 'means_stay', 'means_small']
     """
     proved: tuple[Statement, ...] = _module(system, THEOREMS).theorems()
     return proved

@@ -135,7 +135,7 @@ def inside(name, room):
 
 def room_of(name):
     """Smallest room that has the module; what stands beside a face belongs to it."""
-    if name in ("flows.__main__", "symbolic.kernels", *FACES):
+    if name in ("flows.__main__", "popflow.__main__", "symbolic.kernels", *FACES):
         return name.partition(".")[0]
     return max((room for room in ROOMS if room not in FACES and inside(name, room)), key=len)
 

@@ -159,9 +159,19 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     metavar="CERT.json",
     help="Check it too, and show beside each verdict what it proves.",
 )
+@click.option(
+    "--theorems",
+    is_flag=True,
+    help="Show which theorems of `popflow prove` speak of this run, and what a certificate adds.",
+)
 @_json
 def check(
-    subject: str, claim: str | None, certificate: str | None, as_json: bool, **options: Any
+    subject: str,
+    claim: str | None,
+    certificate: str | None,
+    theorems: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
@@ -172,6 +182,7 @@ def check(
     With --claim and --json it prints the verdict on this claim; with --json alone, the run with all
     verdicts.
     """
+    from flows.cli.theorems import theorem_lines, theorems_of
     from flows.cli.verdicts import verdict_lines
     from flows.runs.check import check as verdicts_of
     from flows.runs.verdict import exit_code
@@ -185,8 +196,12 @@ def check(
     )
     proven = certified(certificate, result, claim) if certificate is not None else None
     verdicts = verdicts_of(result, claim)
+    met, always = theorems_of(result, certificate) if theorems else ([], [])
     if as_json:
-        certificate_of = {"certificate": proven.to_json()} if proven else {}
+        certificate_of: dict[str, Any] = {"certificate": proven.to_json()} if proven else {}
+        if theorems:
+            certificate_of["theorems"] = [m.to_json() for m in met]
+            certificate_of["for_all_times"] = [a.to_json() for a in always]
         if claim is None:
             about = {**result.to_json(), "verdicts": [v.to_json() for v in verdicts]}
         else:
@@ -194,7 +209,8 @@ def check(
             about = {"system": result.parameters["system"], **ended, **verdicts[0].to_json()}
         output.print_json({**about, **certificate_of})
     else:
-        output.show(output.run_table(result), verdict_lines(verdicts, proven))
+        spoken = theorem_lines(met, always) if theorems else []
+        output.show(output.run_table(result), [*verdict_lines(verdicts, proven), *spoken])
     if proven and proven.refutes:
         return 1
     return exit_code(verdicts) if result.completed else 4

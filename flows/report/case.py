@@ -33,12 +33,15 @@ class Story:
         What the first run and its figure show.
     found : tuple of str
         What the machine found that the paper does not say.
+    symbols : str
+        What the symbols of the derivation are that no step defines.
     """
 
     title: str
     problem: tuple[tuple[str, str], ...]
     result: str
     found: tuple[str, ...]
+    symbols: str = ""
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ STYLE: Any = {
 BLACK = "#000000"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-#: Tolerance of runs that are only drawn: far below the width of a line.
-PICTURE = 1e-6
+#: Tolerance of runs that are only drawn: their errors are far below the width of a line.
+PICTURE = 1e-4
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12

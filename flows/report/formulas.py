@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-__all__ = ["brief", "line", "plain", "prose"]
+__all__ = ["brief", "line", "plain", "prose", "sentence"]
 
 LETTERS = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi"
@@ -73,7 +73,14 @@ POWER = (
     rf"\(([^()]+)\)|\{{([^{{}}]+)\}}"
     rf"|({MINUS}\d+/\d+|[+{MINUS}]?\d+(?:\.\d+)?(?:e[+-]?\d+)?|\w)"
 )
+BAR = "\N{COMBINING MACRON}"
+#: A dot product, `mu_k.x` or `h_i.(x - m)`, and no abbreviation such as e.g.
+DOTTED = r"((?<![\w./])(?:[a-z]|mu|dev)(?:_\w+)?|\))\.(?=(?:[a-z]|mu)(?![\w.]*\.|[a-z])|\()"
 CHANGES: tuple[tuple[str, Change], ...] = (
+    (DOTTED, r"\1·"),
+    (r"\bd2([a-z])/d([a-z])d([a-z])\b", r"∂²\1/∂\2∂\3"),
+    (r"\b([a-z])bar(?=\b|_)", rf"\1{BAR}"),
+    (r"√\((\w)\)", r"√\1"),
     (r"`(\w+)`", r"<code>\1</code>"),
     (rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z]|_\w{{4}})", _letter),
     (r"(?<![A-Za-z])eps(?![a-z])", "ε"),
@@ -82,7 +89,7 @@ CHANGES: tuple[tuple[str, Change], ...] = (
     (r"\bsum (?=[|⟨])", "∑ "),
     (r"(?<![\w)])-(?=[\w|(∇])", MINUS),
     (r" - ", f" {MINUS} "),
-    (rf"(?<!\w)(d?[^\W\d_]|[∇∑])_(?:{INDEX})", _lowered),
+    (rf"(?<!\w)(d?[^\W\d_]{BAR}?|[∇∑])_(?:{INDEX})", _lowered),
     (r"(?<=[|)])()_(F)\b", _lowered),
     (r"\b([TM]|ε)([012])(?!\w)", _lowered),
     (rf"\^(?:{POWER})", _raised),
@@ -116,6 +123,19 @@ def prose(text: str) -> Markup:
     for pattern, change in CHANGES:
         html = re.sub(pattern, change, html)
     return Markup(html)
+
+
+def sentence(statement: str) -> str:
+    """Statement with a capital letter, where it begins with a word and not with a formula.
+
+    Examples
+    --------
+    >>> sentence("a third more is allowed"), sentence("gamma is open"), sentence("exp(-t) <= c")
+    ('A third more is allowed', 'gamma is open', 'exp(-t) <= c')
+    """
+    formula = rf"(?:exp|sum|max|min|{LETTERS})\b"
+    word = re.match(rf"(?!{formula})(?:[a-z]{{2,}}(?=[ ,:])|a(?= [a-z]{{3}}))", statement)
+    return statement[:1].upper() + statement[1:] if word else statement
 
 
 def plain(latex: str) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from flows.core.files import write_file
-from flows.report.formulas import brief, prose
+from flows.report.formulas import brief, prose, sentence
 from flows.report.headings import HEADINGS
 
-__all__ = ["SIGNS", "bokeh", "image", "render", "sentence"]
+__all__ = ["SIGNS", "bokeh", "image", "render"]
 
 # Bars come in pairs; if it knows which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"(?:\\lvert|(?<!\\left)(?<!\\right)\|) ?(.+?) ?(?:\\rvert|\|)")
@@ -32,13 +32,19 @@ OPEN = r"\\left ?(?:\\[A-Za-z]+|\\?.)|\\begin|[{(\[]"
 CLOSE = r"\\right ?(?:\\[A-Za-z]+|\\?.)|\\end|[})\]]"
 RELATIONS = r" (?:=|\\leq?|\\geq?|\\approx|\\implies) "
 TOKEN = r"\\[{{}}]|(?P<open>{})|(?P<close>{})|(?P<cut>(?={}))"
-RELATION = re.compile(TOKEN.format(OPEN, CLOSE, RELATIONS))
+RELATION = re.compile(TOKEN.format(OPEN, CLOSE, rf"{RELATIONS}| ?\\quad\b"))
 TERM = re.compile(TOKEN.format(OPEN, CLOSE, rf"{RELATIONS}| [+-] | ?\\quad\b"))
+#: A short name that a formula defines at its end, `\\quad N`: what it is stays beside it.
+NAMED = re.compile(r"\s*\\quad\s*(?:\\dot\s*)?\w(?:_(?:\w|\{\w+\}))?\s*")
+#: A word as an index is upright.
+WORD = re.compile(r"_\{(end|near|ori|reg)\}")
 #: A piece that ends so goes on with what comes next.
 OPERATOR = re.compile(r"(?:^|=|\\(?:[lg]eq?|approx|implies|quad|(?:sum|int|prod|lim)\S*))\s*$")
 #: Signs of a formula beyond which it is cut before its terms, and of a piece beyond which a bracket
 #: in it is cut too: more would not fit a phone.
 LONG, WIDE = 40, 26
+#: Digits of a value beside its error, after the first.
+SHOWN = 8
 #: Signs of factors behind a bracket beyond which they may stand on a line of their own.
 FACTORS = 12
 #: A bracket whose two sides may stand on two lines, in one size.
@@ -72,6 +78,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "math": _math,
         "number": _number,
+        "known": _known,
+        "command": _command,
         "prose": prose,
         "brief": brief,
         "kind": _kind,
@@ -122,22 +130,18 @@ def write_page(path: str | Path, text: str) -> None:
     write_file(str(path), lambda part: Path(part).write_text(text, "utf-8"))
 
 
-def sentence(statement: str) -> str:
-    """Statement with a capital letter, where it begins with a word and not with a formula."""
-    word = re.match(r"(?!exp|sum|max|min)[a-z]{2,}(?=[ ,:])", statement)
-    return statement[:1].upper() + statement[1:] if word else statement
-
-
 def _kind(name: str) -> str:
     """Kind of a claim in words, such as 'Upper bound'."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
 
 
+@functools.lru_cache(maxsize=4096)  # a statement is a step of its proof too
 def _math(latex: str) -> Markup:
     """MathML, one row a formula, in pieces so that a narrow screen can wrap it."""
     rows = []
     latex = latex.replace(r"^{\dagger}", "^{H}")  # one sign for the conjugate transpose
-    paired = BARS.sub(r"\\left|\1\\right|", latex)
+    upright = WORD.sub(r"_{\\mathrm{\1}}", latex)
+    paired = BARS.sub(r"\\left|\1\\right|", upright)
     spaced = FUNCTION.sub(r"\\,\\\1", ARGUMENT.sub(r"\\\1\\, ", paired))
     for formula in spaced.split(r" \qquad "):
         row = Markup("").join(Markup(convert(x, display="block")) for x in pieces(formula))
@@ -168,13 +172,52 @@ def pieces(formula: str) -> list[str]:
     for token in rule.finditer(formula):
         depth += bool(token["open"]) - bool(token["close"])
         before = formula[begin : token.start()]
-        if token["cut"] is not None and depth == 0 and not OPERATOR.search(before):
+        whole = OPERATOR.search(before) or NAMED.fullmatch(before)
+        if token["cut"] is not None and depth == 0 and not whole:
             found.append(before)
             begin = token.start()
     found.append(formula[begin:])
-    found = [part for piece in found for part in _opened(piece)]
+    found = [part for piece in found for part in _opened(_on_the_line(piece))]
     # Behind something, if empty, a sign stands between two terms and is spaced so.
     return [f"{{}}{x}" if x.startswith((" + ", " - ")) else x for x in found]
+
+
+def _on_the_line(piece: str) -> str:
+    r"""A fraction with a wide numerator, which cannot be cut, as a product, which can.
+
+    Examples
+    --------
+    >>> _on_the_line(r" = \frac{a}{2}")
+    ' = \\frac{a}{2}'
+    """
+    before, _, rest = piece.partition(r"\frac{")
+    above, end = _braced(rest)
+    below, tail = _braced(rest[end + 1 :]) if rest[end : end + 1] == "{" else ("", 0)
+    wide = len(SIGN.sub("x", above)) > LONG and len(SIGN.sub("x", below)) <= FACTORS
+    if not (wide and below) or before.strip(" =-"):
+        return piece
+    if any(token["cut"] is not None for token in _outside(above)):
+        above = rf"\left({above}\right)"
+    return rf"{before}\frac{{1}}{{{below}}} {above}{rest[end + 1 + tail :]}"
+
+
+def _braced(text: str) -> tuple[str, int]:
+    """What stands before the brace that closes an open one, and the place behind that."""
+    depth = 1
+    for brace in re.finditer(r"(?<!\\)[{}]", text):
+        depth += 1 if brace.group() == "{" else -1
+        if depth == 0:
+            return text[: brace.start()], brace.end()
+    return text, len(text)
+
+
+def _outside(formula: str) -> list[re.Match[str]]:
+    """Tokens of a formula that stand in no bracket."""
+    depth, found = 0, []
+    for token in TERM.finditer(formula):
+        depth += bool(token["open"]) - bool(token["close"])
+        found += [token] * (depth == 0)
+    return found
 
 
 def _opened(piece: str) -> list[str]:
@@ -211,17 +254,31 @@ def _in_one_size(
         return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{{}}{tail}")]
     # Long factors behind the bracket may stand on the next line.
     if len(SIGN.sub("x", tail)) > FACTORS:
-        return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}"), tail]
+        return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}"), *_opened(tail)]
     return [*inner[:-1], *_opened(f"{inner[-1]}\\Bigr{right}{tail}")]
 
 
-def _number(x: float | None) -> Markup:
+def _command(text: str) -> Markup:
+    """Command line whose options are not cut at a hyphen."""
+    return Markup(re.sub(r"--[\w-]+", r'<span class="word">\g<0></span>', str(escape(text))))
+
+
+def _known(value: float, error: float) -> Markup:
+    """Digits of a value that its error leaves, and two of the error."""
+    if not (value and error and math.isfinite(value) and math.isfinite(error)):
+        return Markup("{} &plusmn; {}").format(_number(value), _number(error))
+    more = math.floor(math.log10(abs(value))) - math.floor(math.log10(abs(error)))
+    digits = 1 + min(SHOWN, max(0, more))
+    return Markup("{} &plusmn; {}").format(_number(value, digits), _number(error, 2))
+
+
+def _number(x: float | None, most: int = 5) -> Markup:
     """Five digits for people, all of them in the attribute."""
     if x is None:
         return Markup("&ndash;")
     if math.isnan(x):
         return Markup("undefined")
-    digits, _, power = f"{x:.5g}".partition("e")
+    digits, _, power = f"{x:.{most}g}".partition("e")
     factor = "" if digits == "1" else f"{digits} &times; "
     shown = f"{factor}10<sup>{int(power)}</sup>" if power else digits
     html = Markup(shown.replace("-", "&minus;"))

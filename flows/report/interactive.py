@@ -18,7 +18,7 @@ from flows.report.curves import (
     potential_panels,
     rate_panel,
 )
-from flows.report.formulas import prose
+from flows.report.formulas import prose, sentence
 from flows.report.plane import plane
 from flows.runs.check import check
 from flows.runs.quantities import marked_times
@@ -73,7 +73,7 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
             {
                 "id": claim.id,
                 "verdict": str(verdict_of[claim.id].verdict),
-                "statement": str(prose(claim.text)),
+                "statement": str(prose(sentence(claim.text))),
                 "panels": [_panel(x, rows) for x in claim_panels(run, claim)],
             }
             for claim in run.statements.claims

@@ -211,6 +211,7 @@ def derived(system: str) -> Derived:
         "derivation.html",
         derivations=document.derivations,
         counted=counted(document.steps),
+        symbols=registry.story(system).symbols,
     )
     evidence = Counter(str(step.evidence) for step in distinct(document.steps))
     return Derived(Markup(text), dict(sorted(evidence.items())))

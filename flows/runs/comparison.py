@@ -135,7 +135,7 @@ def measure(
     informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
     chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
     if not chosen.any():
-        return _nothing("the claim selects no output time")
+        return _nothing("the claim speaks of no output time")
     for x in run.quantities.at(c.says, c.over):
         chosen = chosen & (x > 0)
     if not chosen.any():

@@ -20,6 +20,8 @@ OUTSIDE = "; outside the theorem: "
 #: How a message goes on where a claim could be sharper.
 SHARPER = "; it would not hold if it were sharper"
 LEAST = sys.float_info.min
+#: An exponent that is nearer to the claimed one than this part of it is that one.
+SAME = 1e-3
 
 
 class Outcome(StrEnum):
@@ -187,7 +189,13 @@ class Verdict:
         error = "" if self.error is None else f"; error {_short(self.error)}"
         relation = self.relation.replace("==", "=")
         if self.compared == "exponents":
-            margin = "" if self.error is None else f" ± {_short(self.error)}"
+            away = abs(self.measured - self.bound)
+            wide = (self.error or 0.0) > away > SAME * abs(self.bound)
+            if self.conclusion and wide:
+                # It holds at both ends of what is possible, and goes on moving between them.
+                margin = " at the end, where it has no limit yet"
+            else:
+                margin = "" if self.error is None else f" ± {_short(self.error)}"
             return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
         at = f" at t = {self.attained_at:.6g}"
         if not self.conclusion:

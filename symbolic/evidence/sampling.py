@@ -100,14 +100,18 @@ def _points(symbols: list[sp.Symbol], domain: Domain, random_points: int) -> lis
     from mpmath import mp, mpf
 
     generator = random.Random(SEED)
-    bounds = {s: (lo, hi) for s, lo, hi in domain}
+    ends = {s: (lo, hi) for s, lo, hi in domain if s in symbols}
+    bounds = {
+        s: [mpf("inf") if e == sp.oo else mpf(str(sp.N(e, WORKING_DIGITS))) for e in both]
+        for s, both in ends.items()
+    }
 
     def draw(symbol: sp.Symbol, near: str = "") -> Any:
-        if symbol in bounds and bounds[symbol][1] == sp.oo:
-            lo = mpf(str(sp.N(bounds[symbol][0], WORKING_DIGITS)))
+        if symbol in bounds and mp.isinf(bounds[symbol][1]):
+            lo = bounds[symbol][0]
             return lo + (mpf(NEAR_END) if near else mp.exp(mpf(generator.uniform(-3, 5))))
         if symbol in bounds:
-            lo, hi = (mpf(str(sp.N(e, WORKING_DIGITS))) for e in bounds[symbol])
+            lo, hi = bounds[symbol]
             if near == "low":
                 return lo + (hi - lo) * mpf(NEAR_END) * (1 + mpf(generator.random()))
             if near == "high":
@@ -168,10 +172,16 @@ def _sample_instance(
     symbols = sorted(set().union(*(e.free_symbols for e in both)), key=str)
     try:
         with mp.workdps(WORKING_DIGITS):
-            compiled = lower(both, symbols, "mpmath")
+            # An integral without parameters is the same number at every point.
+            fixed = sorted(_constant_integrals(both), key=str)
+            numbers = lower(fixed, (), "mpmath")() if fixed else ()
+            stand_ins = {whole: sp.Dummy(real=True) for whole in fixed}
+            compiled = lower(
+                [e.xreplace(stand_ins) for e in both], (*symbols, *stand_ins.values()), "mpmath"
+            )
             points = _points(symbols, domain, RANDOM_POINTS[relation])
             for point in points:
-                values = [mp.mpmathify(v) for v in compiled(*point)]
+                values = [mp.mpmathify(v) for v in compiled(*point, *numbers)]
                 for a, b in zip(values[: len(left)], values[len(left) :], strict=True):
                     if not (mp.isfinite(a) and mp.isfinite(b)):
                         return 0
@@ -186,6 +196,14 @@ def _sample_instance(
     except (TypeError, NameError, ValueError, ZeroDivisionError, NotImplementedError):
         return 0  # no number at this point (a pole, no rule to evaluate): no evidence from it
     return len(points)
+
+
+def _constant_integrals(entries: list[sp.Expr]) -> set[sp.Integral]:
+    """Integrals that are numbers, the outermost ones."""
+    found = set().union(*(e.atoms(sp.Integral) for e in entries))
+    fixed = {whole for whole in found if not whole.free_symbols}
+    inside = set().union(*(x.atoms(sp.Integral) for whole in fixed for x in whole.args))
+    return fixed - inside
 
 
 def _sample_matrices(left: list[sp.Expr], right: list[sp.Expr]) -> int | Counterexample:

@@ -1,7 +1,7 @@
 """Theorems as plain data: every step with its rule, premises, arguments and conclusion.
 
-A certificate has `format`, `system`, `digest` and `theorems`; each of these has what is printed,
-`formulas` (a table), and `steps`, whose last one is the theorem. `checker.check` reads it again.
+A certificate has `format`, `system`, `digest`, `formulas` (a table), `steps` and `theorems`; each
+theorem has what is printed and `proof`, the number of its last step. `checker.check` reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from symbolic.theorem.terms import Poly, Vec
 
 __all__ = ["FORMAT", "certificate", "digest", "encoded", "steps_of", "summary"]
 
-FORMAT = "popflow theorems 1"
+FORMAT = "popflow theorems 2"
 
 
 def encoded(x: Any) -> Any:
@@ -60,33 +60,42 @@ def steps_of(theorem: Theorem) -> list[Theorem]:
     return list(order.values())
 
 
-def _proof(theorem: Theorem) -> dict[str, Any]:
+def _proof(theorems: Iterable[Theorem]) -> tuple[dict[str, Any], list[int]]:
+    """Formulas and steps of theorems, each once, and the last step of each."""
     table: dict[str, int] = {}
     formulas: list[Any] = []
+    seen: dict[Formula, int] = {}
 
     def place(f: Formula) -> int:
-        text = json.dumps(data := encoded(f))
-        if text not in table:
-            table[text] = len(formulas)
-            formulas.append(data)
-        return table[text]
+        if f not in seen:
+            text = json.dumps(data := encoded(f))
+            if text not in table:
+                table[text] = len(formulas)
+                formulas.append(data)
+            seen[f] = table[text]
+        return seen[f]
 
     steps: list[dict[str, Any]] = []
     number: dict[int, int] = {}
     known: dict[str, int] = {}
-    for step in steps_of(theorem):
-        data = {
-            "rule": step.rule,
-            "from": [number[id(p)] for p in step.premises],
-            "with": encoded(step.args),
-            "if": sorted(place(h) for h in step.hyps),
-            "then": place(step.concl),
-        }
-        text = json.dumps(data)
-        number[id(step)] = known.setdefault(text, len(steps))
-        if known[text] == len(steps):
-            steps.append(data)
-    return {"formulas": formulas, "steps": steps}
+    last: list[int] = []
+    for theorem in theorems:
+        for step in steps_of(theorem):
+            if id(step) in number:
+                continue
+            data = {
+                "rule": step.rule,
+                "from": [number[id(p)] for p in step.premises],
+                "with": encoded(step.args),
+                "if": sorted(place(h) for h in step.hyps),
+                "then": place(step.concl),
+            }
+            text = json.dumps(data)
+            number[id(step)] = known.setdefault(text, len(steps))
+            if known[text] == len(steps):
+                steps.append(data)
+        last.append(number[id(theorem)])
+    return {"formulas": formulas, "steps": steps}, last
 
 
 def summary(statement: Statement) -> dict[str, Any]:
@@ -139,6 +148,8 @@ def digest(data: Mapping[str, Any]) -> str:
 
 def certificate(system: str, statements: Iterable[Statement]) -> dict[str, Any]:
     """Return the certificate of theorems about a system."""
-    theorems = [{**summary(s), "proof": _proof(s.theorem)} for s in statements]
-    data: dict[str, Any] = {"format": FORMAT, "system": system, "theorems": theorems}
+    chosen = tuple(statements)
+    proof, last = _proof(s.theorem for s in chosen)
+    theorems = [{**summary(s), "proof": k} for s, k in zip(chosen, last, strict=True)]
+    data: dict[str, Any] = {"format": FORMAT, "system": system, **proof, "theorems": theorems}
     return {**data, "digest": digest(data)}

@@ -12,9 +12,8 @@ from typing import Any
 from flint import fmpq
 
 __all__ = [
-    *("TIMED", "Wrong", "angle", "atoms", "dot", "free", "ice", "melt", "minus", "mul", "need"),
-    *("norm", "num", "one", "plus", "put", "rate", "read_formula", "read_value", "rel", "sym"),
-    *("total",),
+    *("P", "TIMED", "Wrong", "angle", "atoms", "dot", "free", "fun", "ice", "melt", "minus", "mul"),
+    *("need", "norm", "num", "one", "plus", "put", "rate", "read", "sym", "total"),
 ]
 
 RATE, TIMED = ("d", "low"), ("s", "v", "dv")
@@ -31,20 +30,44 @@ def need(condition: Any, why: str) -> None:
 
 
 # --- terms: {monomial: fmpq}; a monomial is a sorted tuple of atoms, an atom a tuple ------------
-def tidy(pairs: Any) -> dict[Any, Any]:
+class P(dict[Any, Any]):
+    """A polynomial: sums and products are polynomials again, plain numbers are read as such."""
+
+    def __add__(self, other: Any) -> Any:
+        return plus(self, other if isinstance(other, P) else num(other))
+
+    def __mul__(self, other: Any) -> Any:
+        return mul(self, other if isinstance(other, P) else num(other))
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (other if isinstance(other, P) else num(other)) * -1
+
+    def __rsub__(self, other: Any) -> Any:
+        return num(other) - self
+
+    def __pow__(self, k: int) -> Any:
+        return mul(*[self] * k)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+def tidy(pairs: Any) -> P:
     out: dict[Any, Any] = {}
     for m, c in pairs:
         m = tuple(sorted(m, key=repr))
         out[m] = out.get(m, fmpq(0)) + c
-    return {m: c for m, c in out.items() if c != 0}
+    return P({m: c for m, c in out.items() if c != 0})
 
 
 def num(q: Any) -> Any:
-    return tidy([((), fmpq(q))])
+    return P({(): fmpq(q)}) if q != 0 else P()
 
 
 def one(*atom: Any) -> Any:
-    return {(atom,): Q1}
+    return P({(atom,): Q1})
 
 
 def sym(name: str) -> Any:
@@ -76,8 +99,16 @@ def ice(x: Any) -> Any:
     )
 
 
+def fun(kind: str, x: Any) -> Any:
+    """A function or a rate of a polynomial."""
+    return one(kind, ice(x))
+
+
 def melt(x: Any) -> Any:
-    return {k: melt(c) if isinstance(c, tuple) else fmpq(*map(int, c.split("/"))) for k, c in x[1:]}
+    """The polynomial or vector of such a tuple; what is empty is the zero of both."""
+    if any(isinstance(c, tuple) for _, c in x[1:]):
+        return {k: melt(c) for k, c in x[1:]}
+    return P({k: fmpq(*map(int, c.split("/"))) for k, c in x[1:]})
 
 
 def free(x: Any) -> set[Any]:
@@ -107,7 +138,7 @@ def total(k: Any, p: Any) -> Any:
     out, mean = num(0), k[2] if isinstance(k, tuple) else k.startswith("X")
     for m, c in p.items():
         inside = [a for a in m if k in free(a)]
-        rest = {tuple(a for a in m if k not in free(a)): c}
+        rest = P({tuple(a for a in m if k not in free(a)): c})
         if not inside:
             out = plus(out, mul(rest, num(1) if mean else sym("n")))
             continue
@@ -166,7 +197,7 @@ def put_atom(a: Any, by: Any) -> Any:
             need(vector == (kind != "s") or not value, "a term of another kind")
             return value
         atom = (kind, name, new, when)
-        return {(atom,): Q1} if kind == "s" else {atom: num(1)}
+        return P({(atom,): Q1}) if kind == "s" else {atom: num(1)}
     if kind == "sum":
         fresh = ("~", next(FRESH), a[1][2])
         return total(fresh, mul(*(put_atom(b, {**by, a[1]: fresh}) for b in a[2])))
@@ -190,7 +221,7 @@ def free_value(v: Any) -> set[Any]:
 
 def rate(p: Any) -> Any:
     parts = ((m, c, k, a) for m, c in p.items() for k, a in enumerate(m))
-    return plus(*(mul({m[:k] + m[k + 1 :]: c}, rate_atom(a)) for m, c, k, a in parts))
+    return plus(*(mul(P({m[:k] + m[k + 1 :]: c}), rate_atom(a)) for m, c, k, a in parts))
 
 
 def rate_atom(a: Any) -> Any:
@@ -200,14 +231,18 @@ def rate_atom(a: Any) -> Any:
     if a == ("s", "t", (), ""):
         return num(1)
     if kind in ("s", "norm"):
-        return one("d", ice({(a,): Q1}))
+        return one("d", ice(P({(a,): Q1})))
     if kind == "dot" and a[1][0] == a[2][0] == "v":
         ends = [(x, y) for x, y in ((a[1], a[2]), (a[2], a[1])) if x[3] == "t"]
         return plus(*(dot({("dv", *x[1:]): num(1)}, {y: num(1)}) for x, y in ends))
     if kind == "sum" and not a[1][2]:
         fresh = ("~", next(FRESH), False)
         return total(fresh, rate(mul(*(put_atom(b, {a[1]: fresh}) for b in a[2]))))
-    outer = {"exp": {(a,): Q1}, "sin": one("cos", *a[1:]), "cos": mul(num(-1), one("sin", *a[1:]))}
+    outer = {
+        "exp": P({(a,): Q1}),
+        "sin": one("cos", *a[1:]),
+        "cos": mul(num(-1), one("sin", *a[1:])),
+    }
     need(kind in outer, f"no derivative of {kind}")
     return mul(outer[kind], rate(melt(a[1])))
 
@@ -243,31 +278,3 @@ def read_atom(a: Any, env: Any) -> Any:
         return (norm if kind == "norm" else angle)(*(read(v, env) for v in a[1:]))
     need(kind in ("sin", "cos", "exp", *RATE) and len(a) == 2, f"unknown term {kind}")
     return one(kind, ice(read(a[1], env)))
-
-
-def rel(op: str, p: Any) -> Any:
-    return ("rel", op, ice(p))
-
-
-def read_formula(f: Any) -> Any:
-    if "apart" in f:
-        return ("apart", *sorted(f["apart"]))
-    if "forall" in f:
-        need(
-            not any(b in ("n", "pi") or b[:1] in ("", "_", "~") for b in f["forall"]), "bound name"
-        )
-        guards = tuple(read_formula(g) for g in f["guards"])
-        body = read_formula(f["body"])
-        need(body[0] == "rel" and all(g[0] != "all" for g in guards), "a quantifier inside another")
-        return ("all", tuple(f["forall"]), guards, body)
-    need(f["op"] in (">=", ">", "="), "unknown relation")
-    return rel(f["op"], read(f["of"], {}))
-
-
-def read_value(x: Any) -> Any:
-    """An argument of a rule."""
-    if isinstance(x, dict):
-        if "by" in x:
-            return {k: read_value(v) for k, v in x["by"].items()}
-        return read_formula(x) if {"op", "forall", "apart"} & set(x) else read(x, {})
-    return [read_value(v) for v in x] if isinstance(x, list) else x

@@ -7,7 +7,7 @@ fails where they hold would be wrong.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 
 from symbolic.theorem.formulas import Distinct, Forall, Formula, Rel
-from symbolic.theorem.terms import Poly, Vec, kinds, sampled
+from symbolic.theorem.terms import Poly, Vec, atoms, kinds, rate, sampled
 
-__all__ = ["Model", "holds", "margin", "value"]
+__all__ = ["Model", "Unread", "holds", "margin", "solved", "value"]
 
 Env = Mapping[str, Any]
 #: A relation holds where it fails by less than this part of its largest terms.
 ROUNDING = 1e-9
+
+
+class Unread(LookupError):
+    """An expectation is met, and the model has no samples."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ def value(x: Poly, model: Model, env: Env) -> tuple[float, float]:
         What its free indices (`int`), times and constants stand for; `t` is the time.
     """
     found = scale = 0.0
-    for atoms, c in x.terms:
-        part = float(c) * math.prod(_atom(a, model, env) for a in atoms)
+    for factors, c in x.terms:
+        part = float(c) * math.prod(_atom(a, model, env) for a in factors)
         found, scale = found + part, scale + abs(part)
     return found, scale
 
@@ -90,6 +94,8 @@ def _atom(atom: Any, model: Model, env: Env) -> float:
         return known[atom[1]] if atom[1] in known else float(_symbol(atom, model.names, env))
     if kind == "sum":
         mean = sampled(atom[1])
+        if mean and not len(model.weights):
+            raise Unread("no samples")
         weights = model.weights if mean else [1.0] * model.size
         body = Poly(((atom[2], Fraction(1)),))
         return sum(w * value(body, model, {**env, atom[1]: k})[0] for k, w in enumerate(weights))
@@ -111,11 +117,13 @@ def _of(atom: Any, model: Model, env: Env) -> float:
 
 
 def _rate(u: Poly, model: Model, env: Env, kind: str) -> float:
-    ((atoms, c),) = u.terms if len(u.terms) == 1 else (((), 0),)
-    if kind == "d" and c == 1 and len(atoms) == 1 and atoms[0][0] == "s":
-        name = atoms[0][1]
-        if name in model.rates:
-            return float(_symbol(atoms[0], model.rates, env))
+    """A derivative by the rates of the model where it has them, otherwise a difference quotient."""
+    alone = len(u.terms) == 1 and len(u.terms[0][0]) == 1 and u.terms[0][1] == 1
+    atom = u.terms[0][0][0] if alone else ("sum of terms",)
+    if kind == "d" and atom[0] == "s" and atom[1] in model.rates:
+        return float(_symbol(atom, model.rates, env))
+    if kind == "d" and atom[0] not in ("s", "norm"):
+        return value(rate(u), model, env)[0]
     h = model.step * max(1.0, abs(env["t"]))
 
     def at(shift: float) -> float:
@@ -160,6 +168,8 @@ def _instances(f: Forall, model: Model, env: Env) -> Iterator[Env]:
     def choices(name: str) -> Sequence[Any]:
         if name == "t":
             return model.times
+        if sampled(name) and not len(model.weights):
+            raise Unread("no samples")
         if what.get(name, ("index",)) == ("index",):
             return range(len(model.weights) if sampled(name) else model.size)
         return model.directions
@@ -171,3 +181,40 @@ def _instances(f: Forall, model: Model, env: Env) -> Iterator[Env]:
 def holds(f: Formula, model: Model, env: Env, rounding: float = ROUNDING) -> bool:
     """Whether a formula holds up to rounding, see `margin`."""
     return margin(f, model, env) >= -rounding
+
+
+def solved(formulas: Iterable[Formula], model: Model, env: Env) -> dict[str, Any]:
+    """Return an environment with the constants that equations among the formulas name.
+
+    Parameters
+    ----------
+    formulas : iterable of Formula
+        Such as ``2 Z = S`` or ``kappa^2 = 2 delta^6``: an equation with one constant that is not
+        known yet, of degree one, or its square; of this the root that is not negative.
+    model : Model
+        What functions stand for.
+    env : mapping
+        What is known.
+    """
+    found, todo = dict(env), [f for f in formulas if isinstance(f, Rel) and f.op == "="]
+    while True:
+        for f in todo:
+            unknown = _constants(f.poly) - set(found)
+            if len(unknown) == 1:
+                name = unknown.pop()
+                found[name] = _root(f.poly, name, model, found)
+                break
+        else:
+            return found
+
+
+def _constants(x: Poly) -> set[str]:
+    seen = (a for a in atoms(x) if a[0] == "s" and not a[2] and not a[3])
+    return {a[1] for a in seen} - {"n", "pi", "t"}
+
+
+def _root(x: Poly, name: str, model: Model, env: Env) -> float:
+    below, at, above = (value(x, model, {**env, name: s})[0] for s in (-1.0, 0.0, 1.0))
+    if below == above:
+        return math.sqrt(-at / (above - at))
+    return -at / (above - at)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from symbolic.theorem.terms import Poly, Refused, kinds, names, number, replaced
+from symbolic.theorem.terms import Poly, Refused, Vec, kinds, names, number, replaced
 
 __all__ = [
-    *("Distinct", "Forall", "Formula", "Rel", "eq", "free", "ge", "gt", "kinds_of", "put"),
+    *("Distinct", "Forall", "Formula", "Rel", "eq", "free", "ge", "gt", "kinds_of", "plain", "put"),
 ]
 
 
@@ -110,3 +111,12 @@ def put(f: Any, by: Mapping[str, Any]) -> Any:
     if new & set(f.bound):
         raise Refused(f"{sorted(new & set(f.bound))[0]} would be captured by a quantifier")
     return Forall(f.bound, tuple(put(g, by) for g in f.guards), put(f.body, by))
+
+
+def plain(x: Any) -> bool:
+    """Whether something is made of our own terms and formulas, not of what acts like them."""
+    if isinstance(x, Mapping):
+        return all(map(plain, x.values()))
+    if type(x) in (tuple, list):
+        return all(map(plain, x))
+    return type(x) in (Poly, Vec, Rel, Distinct, Forall, str, int, bool, Fraction)

@@ -55,6 +55,8 @@ def _need(condition: Any, why: str) -> None:
 
 
 def _made(rule: str, hyps: Any, concl: Rel, premises: Any = (), *args: Any) -> Theorem:
+    own = all(map(formulas.plain, args)) and all(type(th) is Theorem for th in premises)
+    _need(own, "an argument that is no term, formula, name, number or theorem")
     return Theorem(frozenset(hyps), concl, rule, tuple(premises), args, _SEAL)
 
 
@@ -115,8 +117,8 @@ def exhaust(all_: Theorem, some: Theorem, f: Forall) -> Theorem:
     """
     _need(f.body.op == ">" and all_.concl == some.concl, "no case distinction of one conclusion")
     rest = some.hyps - set(f.guards) - {ge(-f.body.poly)}
-    elsewhere = set().union(free(some.concl), *(free(h) for h in rest))
-    _need(not elsewhere & set(f.bound), "a bound name is free elsewhere")
+    known = set().union(free(some.concl), *(free(h) for h in rest))
+    _need(not known & set(f.bound), "a bound name is free elsewhere")
     return _made("exhaust", (all_.hyps - {f}) | rest, some.concl, (all_, some), f)
 
 
@@ -124,8 +126,8 @@ def contradiction(th: Theorem, goal: Rel) -> Theorem:
     """From `H |- q op 0`, false for the number `q`, follows `H |- goal`."""
     value = dict(th.concl.poly.terms).get((), Fraction(0))
     _need(th.concl.poly == number(value), "the premise is no statement about a number")
-    true = {">=": value >= 0, ">": value > 0, "=": value == 0}[th.concl.op]
-    _need(not true, "the premise is true, so nothing follows from it")
+    true = {">=": value >= 0, ">": value > 0, "=": value == 0}
+    _need(not true[th.concl.op], "the premise is true, so nothing follows from it")
     return _made("contradiction", th.hyps, goal, (th,), goal)
 
 
@@ -287,8 +289,7 @@ def dini_norm(th: Theorem, sign: Theorem, positive: Theorem, m: Poly, e: Poly, x
     _need(th.concl == ge(m * terms.rate(x.dot(x)) / 2 + e * length), "not the rate of a length")
     _need(sign.concl == ge(e) and positive.concl == gt(m), "e >= 0 and m > 0 are needed")
     hyps = (th.hyps - {gt(length)}) | _hyps(sign, positive)
-    concl = ge(m * _low(length) + e)
-    return _made("dini_norm", hyps, concl, (th, sign, positive), m, e, x)
+    return _made("dini_norm", hyps, ge(m * _low(length) + e), (th, sign, positive), m, e, x)
 
 
 def dini_sum(th: Theorem, positive: Theorem, m: Poly, a: Poly, e: Poly, index: str) -> Theorem:
@@ -361,8 +362,7 @@ def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence
     terms.continuous(g, "angle")
     terms.fair({name: bound})
     hyps = (th.hyps - {f}) | positive.hyps
-    taken = names(m) | names(g) | {start, end, "t"}
-    taken = taken.union(free(th.concl), *(free(h) for h in hyps))
+    taken = {start, end, "t"}.union(names(m), names(g), *map(free, (th.concl, *hyps)))
     _need(name not in taken, f"{name} is free elsewhere")
     return _made("bounded", hyps, th.concl, (th, positive), m, g, *window)
 
@@ -370,18 +370,18 @@ def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence
 def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], side: int) -> Theorem:
     """First exit: a finite family that is positive at s, and at e if it was until then, stays so.
 
-    `f = Forall(s <= t < e, guards: u > 0)`, over indices and t, u continuous. From `H, guards,
-    s <= e <= c, f |- u(e) > 0` and `G, guards |- u(s) > 0` follows `H, G, guards, c >= s |- u(c) >
-    0`; e is free nowhere else. With `side = -1` backward in time: `s >= t > e`, `s >= e >= c`.
+    f is `Forall(s <= t < e, guards: u > 0)` or `Forall(s <= t <= e, guards: u >= 0)`, over indices
+    and t, u continuous. From `H, guards, s <= e <= c, f |- u(e) > 0` and `G, guards |- u(s) > 0`
+    follows `H, G, guards, c >= s |- u(c) > 0`; e is free nowhere else. Backward with `side = -1`.
     """
     (start, end, last), (*bound, time), u = window, f.bound, f.body.poly
     _need(len({*window, *bound, "t"}) == 4 + len(bound), "names must differ")
     ends = ((start, "t"), ("t", end), (start, end), (end, last), (start, last))
     since, until, grown, left, whole = (side * (symbol(b) - symbol(a)) for a, b in ends)
-    between = {ge(since), gt(until)}
+    between = {ge(since), Rel(until, f.body.op)}
     _need(abs(side) == 1 and time == "t" and between <= set(f.guards), "no family in a window")
     _need({k for a, k in terms.kinds(u) if a in bound} <= {("index",)}, "the family is not finite")
-    _need(not any(map(terms.sampled, bound)) and f.body.op == ">", "the family is not finite")
+    _need(not any(map(terms.sampled, bound)) and f.body.op != "=", "the family is not finite")
     _need(end not in names(u), "the family depends on the end of the window")
     terms.continuous(u)
     _need(th.concl == gt(_at(u, end)) and begin.concl == gt(_at(u, start)), "u > 0 at the ends")

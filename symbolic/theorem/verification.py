@@ -11,6 +11,7 @@ from symbolic.theorem.printing import shown
 
 __all__ = ["verified"]
 
+ENTRIES = {"format", "system", "digest", "formulas", "steps", "theorems"}
 KEYS = {
     *("name", "title", "source", "says", "statement", "hypotheses", "axioms", "outcome"),
     *("rules", "steps", "proof"),
@@ -34,26 +35,28 @@ def verified(data: Any, stated: Mapping[str, Mapping[str, Any]]) -> list[dict[st
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise Wrong("is no certificate of theorems")
-    if set(data) != {"format", "system", "digest", "theorems"} or not data["theorems"]:
+    if set(data) != ENTRIES or not data["theorems"]:
         raise Wrong("is cut or has other entries than a certificate")
     if data["digest"] != digest(data):
         raise Wrong("was changed after it was written: its checksum is another")
-    return [_one(theorem, stated) for theorem in data["theorems"]]
+    try:
+        steps = check(data)
+        return [_one(theorem, steps, stated) for theorem in data["theorems"]]
+    except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError) as why:
+        raise Wrong("the proof cannot be read") from why
 
 
-def _one(theorem: Any, stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _one(theorem: Any, steps: Any, stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     if not isinstance(theorem, dict) or set(theorem) != KEYS:
         raise Wrong("has a theorem with other entries than a theorem has")
     said = {key: value for key, value in theorem.items() if key != "proof"}
     name = theorem["name"]
     if not isinstance(name, str) or name not in stated:
         raise Wrong(f"names a theorem {name!r} that is not known of this system")
-    try:
-        hyps, concl = check(theorem["proof"])
-    except Wrong as why:
-        raise Wrong(f"{name}: {why}") from None
-    except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError, ValueError):
-        raise Wrong(f"{name}: the proof cannot be read") from None
+    last = theorem["proof"]
+    if type(last) is not int or not 0 <= last < len(steps):
+        raise Wrong(f"{name}: the proof has no such step")
+    hyps, concl = steps[last]
     if shown(concl) != said["statement"]:
         raise Wrong(f"{name}: what is printed is not what is proved")
     lines = [*said["hypotheses"], *said["axioms"]]

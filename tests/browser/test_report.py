@@ -346,6 +346,8 @@ def test_on_a_phone_formulas_fit_or_can_be_reached_and_verdicts_unfold(visit, ad
         assert table.is_visible()
         assert seen.page.evaluate(wide) == 0
         image = seen.page.locator("figure .wide img").first
+        assert image.bounding_box()["width"] <= PHONE["width"]
+        seen.page.locator("figure .wide").first.tap()
         assert image.bounding_box()["width"] > PHONE["width"]  # its text can be read
         seen.page.evaluate(
             "document.querySelector('.math').append(Object.assign(document.createElement('div'),"

@@ -32,6 +32,15 @@ LYAPUNOV = (
     " relative difference."
 )
 
+#: Of the derivations that both losses of a mixture share.
+MIXTURE = (
+    "p is the density of the mixture and p_0 that of the target; w_k is the density of a component"
+    " times its weight, over p_0, and psi_k = w_k / sum w. Indices a and c are coordinates. m is"
+    " the mean of all components, dev_i = mu_i - m, u = v - m, h_i = mu_i - v and a_i = x - mu_i;"
+    " delta = p/p_0 - 1, where p_0 is taken about m if the components are near each other;"
+    " rho_i = psi_i/W_i and g_i = rho_i - 1."
+)
+
 STORY = Story(
     title="Gradient EM with too many components: the loss falls like t⁻², faster than its bound",
     problem=(
@@ -59,6 +68,7 @@ STORY = Story(
         " one component rules out an exponential rate. One component (Run 3) has"
         " L = L(0) exp(-2t)."
     ),
+    symbols=MIXTURE + " The weight of a component is pi_i, also written W_i.",
     found=(
         "With equal weights t^2 L has the limit r n^2/16, where r is the smaller one of d and"
         " n - 1 (Run 1).",

@@ -23,9 +23,10 @@ from flows.systems.matrix_factorization.system import MatrixFactorization
 T_END = 1e6
 STAGES = (
     "Both parts of the loss with the rounding error of their sum; singular values of W; skew error"
-    " and main term, where it is not rounding; defects and layers. Dotted: end of alignment and"
-    " begin of local convergence, read off the run. Where the loss falls exponentially the time is"
-    " linear, and the last panel is d log L/dt. Lines join the output times, which are few there."
+    " and main term, where it is not rounding; defects and layers. Dotted lines: the end of"
+    " alignment and the beginning of local convergence, read off the run. Where the loss falls"
+    " exponentially the time is linear, and the last panel is d log L/dt. Lines join the"
+    " output times, which are few there."
 )
 
 STORY = Story(
@@ -41,13 +42,13 @@ STORY = Story(
             r"W = W_N \cdots W_2 W_1",
             "The layers are real or complex; the paper has N = 4. sigma_1"
             " is the largest singular value of the target and sigma_d its least one;"
-            " sigma_i(W) are those of W.",
+            " sigma_i(W) are those of W, and |W| is the largest.",
         ),
         (
             r"\Delta_j = W_j W_j^H - W_{j+1}^H W_{j+1}",
             "The defects of balance compare neighbouring layers; H is the conjugate transpose, and"
             " |Delta|_F the norm of all defects together. They vanish for balanced layers, and"
-            " layers that begin balanced stay so.",
+            " layers that begin balanced stay so. t_end is the end of a run.",
         ),
         (
             r"\frac{d W_j}{d t} = -\nabla_{W_j} L",
@@ -65,6 +66,10 @@ STORY = Story(
         "With strong balancing the singular vectors align first, then the flow leaves the saddle at"
         " 0, then the loss falls exponentially. A real start with a negative determinant (Run 2)"
         " stays away from the target; a complex one (Run 4) does not."
+    ),
+    symbols=(
+        "X, Y and Z are neighbouring layers, A and B products of layers where a step says so;"
+        " nabla_j is the gradient by W_j, and Delta_(j,j+1) another name of Delta_j."
     ),
     found=(
         "With weak balancing a real start with a negative determinant converges too (Run 3): the"

@@ -58,8 +58,14 @@ STORY = Story(
     ),
     result=(
         "The neurons share the teacher, and then the loss falls like t⁻³. The local exponent"
-        " t L'/L, below in the figure, stands at -3 from t = 10³ to the end. One neuron alone"
+        " t L'/L, below in the figure, stays at -3 from t = 10³ to the end. One neuron alone"
         " (Run 3) learns exponentially fast."
+    ),
+    symbols=(
+        "s(u) = max(0, u) is the activation, and p its degree; a and b are two vectors at the angle"
+        " theta, alpha = |a| and beta = |b|, and abar is the unit vector of a. A = a.a, B = b.b and"
+        " C = a.b; an index A, B or C is a derivative. k(a, b) is the average of s(a.x) s(b.x), and"
+        " e(a, b) = k(a, b) - a.b/2."
     ),
     found=(
         "The lower bound of the loss has an explicit constant, which is derived"
@@ -67,7 +73,7 @@ STORY = Story(
         "A mirror pair (Run 2), two neurons that mirror each other in the teacher, has the limit"
         " t^3 L -> pi^2/6.",
         "Lemma 20, by which an angle to the teacher costs loss, fails as printed near opposite"
-        " vectors; with 4 pi^3 in the place of 30 pi it is proved.",
+        " vectors; with 4 pi^3 in place of 30 pi it is proved.",
         "Lemma 30, by which the largest angle between the neurons' parts across stays open, holds"
         " without its factor 1/3 (claim `kappa_persists`).",
     ),
@@ -95,8 +101,8 @@ def cases() -> tuple[Case, ...]:
             "--n 3 --d 5 --scale 0.1 --seed 0",
             figures={
                 LOSS: loss_figure,
-                "Angles, balance and residual through the three phases. Dotted: end of phase 1 and"
-                " begin of phase 3, read off the run.": phases_figure,
+                "Angles, balance and residual through the three phases. Dotted lines: the end of"
+                " phase 1 and the beginning of phase 3, read off the run.": phases_figure,
             },
             broken=(
                 replace(

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 import potentials
 from flows.report.case import Case, Story
+from flows.report.cases.gmm_em import MIXTURE
 from flows.report.figures.score_matching import amplification_figure, far_figure, loss_figure
 from flows.report.figures.score_matching_paper import (
     COMPONENTS,
@@ -95,7 +96,7 @@ STORY = Story(
             r"M_0 = e^{-s} |\nu^*|, \quad N = \sum_{i=1}^{n} e^{-|\mu_i|^2}",
             "M_0 is the distance of the target from nu = 0; m_{∥} and m_{⊥} are the parts of m"
             " along this line and across it. N counts the components at the target once the others"
-            " are far.",
+            " are far. e_1 is a unit vector, and t_end the end of a run.",
         ),
     ),
     result=(
@@ -103,9 +104,15 @@ STORY = Story(
         " arrive, and the loss falls like t⁻². From M = 6 (Run 2) one arrives, the others recede"
         " for ever, and the loss falls like 1/(t log t)."
     ),
+    symbols=(
+        MIXTURE
+        + " The weight of a component is W_i = 1/n. Where components are far, k of them have"
+        " gone to the distance R, p have stayed, kappa = k/p, and sigma is the logistic function;"
+        " on the line of the stationary point s is the distance and b stands for the others."
+    ),
     found=(
-        "The regimes part at M^2 = log(1/sigma) + c, where sigma is the size of the offsets in the"
-        " cluster; with gradient EM it is 2 log(1/sigma) + c.",
+        "The regimes part at M^2 = log(1/sigma) plus a constant, where sigma is the size of the"
+        " offsets in the cluster; with gradient EM it is 2 log(1/sigma) plus another one.",
         "Once one of n components has arrived and the others recede, t log t L has the limit"
         " 2 (n - 1) (claim `far_rate`). So the bound L = O(1/t) can be improved, and the lower"
         " bound c/t^(1+eps) would be false without its eps.",
@@ -132,7 +139,7 @@ def cases() -> tuple[Case, ...]:
             4.0,
             "all converge",
             "The cluster arrives together, and the loss falls like t⁻²;"
-            " the starts of the theorem for this regime are much shorter.",
+            " the theorem for this regime asks for far shorter starts.",
             drawn,
             1e8,
             2,

@@ -227,7 +227,7 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     axes = figure.subplots()
     for index, d in enumerate(dimensions):
         run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4), rtol=PICTURE)
-        length = run["max_norm"] / np.sqrt(d)
+        length = np.linalg.norm(run.state, axis=-1).max(axis=1) / np.sqrt(d)
         out = np.flatnonzero(length < 10)
         left = f"left at $t$ = {number_text(run.t[out[0]])}" if len(out) else "not left"
         style: dict[str, Any] = {**line_style(index), "marker": ""}

@@ -17,7 +17,7 @@ from flows.systems.relu_neuron.system import ReLUNeuron
 
 __all__ = ["phase_portrait", "phases_figure"]
 
-SHOWN_AFTER_PHASES = 1e3  # multiple of the begin of phase 3 where the figure of the phases ends
+SHOWN_AFTER_PHASES = 1e3  # multiple of the beginning of phase 3 where the figure of the phases ends
 
 
 @styled
@@ -32,7 +32,7 @@ def phases_figure(run: Run) -> Figure:
     Returns
     -------
     Figure
-        Four panels; the dotted lines are the marks `T1` (end of phase 1) and `T2` (begin of
+        Four panels; the dotted lines are the marks `T1` (end of phase 1) and `T2` (beginning of
         phase 3), read off the run.
     """
     figure = Figure(figsize=(6.8, 5.6), layout="constrained")

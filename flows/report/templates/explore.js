@@ -79,6 +79,8 @@ const popflow = (() => {
     formatters: {"@t": "printf", "@$name": "printf"},
   });
 
+  const phone = matchMedia("(max-width: 40rem)");
+
   /** Whether a run shows something of a claim: some claims speak of none of its times. */
   const says = claim => claim.panels[0].series.length > 0;
 
@@ -97,7 +99,8 @@ const popflow = (() => {
       // A system of one's own may have no potentials, or no claims.
       const shown = view.potentials.find(p => p.panels[0].series.length) ?? view.potentials[0];
       this.potential = shown?.name;
-      this.claim = (this.about(shown) ?? view.claims.find(says) ?? view.claims[0])?.id;
+      const met = view.claims.find(c => says(c) && c.verdict !== "HYPOTHESIS_NOT_MET");
+      this.claim = (this.about(shown) ?? met ?? view.claims.find(says) ?? view.claims[0])?.id;
       this.build();
       dark.addEventListener("change", () => this.draw());
     }
@@ -343,7 +346,9 @@ const popflow = (() => {
         const full = parseFloat(getComputedStyle(box).fontSize);
         if (box.clientWidth && size < 1) box.style.fontSize = `${0.99 * size * full}px`;
       }
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      // On a phone a figure is as wide as the screen, and larger while it has the focus.
+      const enlarges = box.classList.contains("wide") && phone.matches;
+      if (enlarges || box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   }

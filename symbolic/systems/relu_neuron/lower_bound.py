@@ -561,6 +561,20 @@ LETS: dict[Formula, str] = {
 
 
 @cache
+def distance_vs_reach() -> Theorem:
+    """`Z^2 - (1 - c) |z_i|^2 >= 0`, the part of Lemma 31."""
+    now = kernel.assume(eq(2 * Z_NOW - S))
+    squares = add(reach("i"), (2 * Z_NOW + S, [now]))
+    return add((Fraction(1, 4), [squares]))
+
+
+@cache
+def angle_vs_reach() -> Theorem:
+    """`2 pi n |z_i| - |v| theta_i >= 0`, the part of Lemma 33."""
+    return tilt("i")
+
+
+@cache
 def distance_lower() -> Theorem:
     """`Z (m + 34 n^4 Z_T (t - T)) - m Z_T >= 0`."""
     now, then, room, growth, some = (kernel.assume(f) for f in LETS)  # type: ignore[arg-type]

@@ -120,7 +120,7 @@ def derive_reach() -> Derivation:
     angles: Domain = tuple((s, sp.S.Zero, sp.pi / 2) for s in (a, b, gamma))
     return Derivation(
         "the longest z and the pairwise distance",
-        f"{PAPER}, between equations 60 and 66 (the part of Lemma 31); derived here",
+        f"{PAPER}, between equations 60 and 66 (in place of Lemma 31); derived here",
         (
             Step(
                 x**2 + y**2 - 2 * x * y * sp.cos(gamma),

@@ -74,7 +74,7 @@ def derive_sizes() -> Derivation:
     half_plane = (PHI, -sp.pi / 2, sp.pi / 2)
     return Derivation(
         "sizes of residual and gradient",
-        f"{PAPER}, phase 3 (the part of Lemmas 21 and 22); derived here",
+        f"{PAPER}, phase 3 (in place of Lemmas 21 and 22); derived here",
         (
             Step(
                 bracket,
@@ -172,7 +172,7 @@ def derive_movement() -> Derivation:
     small = (c / 36) ** 3 * V**2 / N**5
     return Derivation(
         "finite movement",
-        f"{PAPER}, phase 3 (the part of Lemma 23); derived here from Theorem 7",
+        f"{PAPER}, phase 3 (in place of Lemma 23); derived here from Theorem 7",
         (
             Step(
                 sp.Derivative(loss**third, t),
@@ -292,7 +292,7 @@ def derive_hessian_bound() -> Derivation:
     own = spread * (one - A_BAR * A_BAR.T + NORMAL * NORMAL.T)
     return Derivation(
         "bounds of the Hessian",
-        f"{PAPER}, phase 3 (the part of Lemma 24); derived here from equation 51",
+        f"{PAPER}, phase 3 (in place of Lemma 24); derived here from equation 51",
         (
             Step(
                 (along.T * own * along)[0, 0],

@@ -1,6 +1,8 @@
 """Nothing that a terminal shows is cut, however narrow it is."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -131,6 +133,19 @@ def test_an_exponent_is_compared_in_the_direction_of_its_claim(run, claim, direc
     """A loss below C/t^3 has at least this exponent, one above c/t^3 at most."""
     found = flows.check(run, claim)[0]
     assert (found.compared, found.relation) == ("exponents", direction)
+
+
+def test_an_exponent_that_has_no_limit_yet_gets_no_error_that_would_contradict_its_verdict(run):
+    found = flows.check(run, "loss_upper")[0]
+    assert " ± " in dict(found.said())["measured"]
+    moving = replace(found, measured=377.0, error=820.0)  # as of an exponential fall
+    said = "exponent 377 at the end, where it has no limit yet, claimed >= 3"
+    assert dict(moving.said())["measured"] == said
+
+
+def test_the_distribution_runs_as_a_module():
+    command = [sys.executable, "-m", "popflow", "--help"]
+    assert "popflow" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def test_an_unmet_hypothesis_is_said_as_a_reader_would_write_it(run):

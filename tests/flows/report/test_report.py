@@ -16,7 +16,7 @@ from flows.report.case import Case
 from flows.report.cases import registry
 from flows.report.figure import loss_figure
 from flows.report.figures import gmm_em
-from flows.report.formulas import prose
+from flows.report.formulas import prose, sentence
 from flows.report.headings import HEADINGS
 from symbolic.evidence import derivation
 from symbolic.evidence.derivation import distinct
@@ -167,9 +167,9 @@ def test_a_broken_claim_is_shown_as_violated(page):
 def test_every_claim_potential_and_step_is_on_the_page(page):
     for claim in potentials.claims("relu_neuron"):
         said, _, more = claim.statement.partition("; ")
-        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(html.sentence(said))}</h3>'
+        heading = f'<h3 class="sentence" id="claim-{claim.id}">{prose(sentence(said))}</h3>'
         assert heading in page and f"<code>{claim.id}</code>" in page
-        assert f"<p>{prose(html.sentence(more))}.</p>" in page or not more
+        assert f"<p>{prose(sentence(more))}.</p>" in page or not more
         assert f'href="#claim-{claim.id}"' in page
     for potential in potentials.potentials("relu_neuron"):
         assert f'<h3 class="sentence">{prose(potential.words)}</h3>' in page
@@ -397,3 +397,43 @@ def test_a_derivation_is_a_statement_and_a_folded_proof(page):
     (lemma,) = (d for d in symbolic.derive("relu_neuron").derivations if "separation" in d.name)
     assert f"Proof: {len(lemma.steps)} steps" in proof and proof.count("<li>") == len(lemma.steps)
     assert said.count('<div class="math">') == len(lemma.chains)
+
+
+def test_what_a_formula_defines_at_its_end_stays_with_its_name():
+    assert html.pieces(r"a = 0, \quad N = 2") == ["a", " = 0,", r" \quad N = 2"]
+    assert html.pieces(r"a + b = 0, \quad W_j W_k = 2")[-2:] == [r" \quad W_j W_k", " = 2"]
+
+
+def test_a_wide_fraction_is_a_product_that_can_be_cut():
+    wide = " + ".join(f"x_{k} y_{k} z_{k}" for k in range(9))
+    found = html.pieces(rf"\frac{{{wide}}}{{2 \pi}} = 1")
+    assert found[0].startswith(r"\frac{1}{2 \pi} \Bigl(x_0") and len(found) > 9
+    assert "".join(found).count("(") == "".join(found).count(")") == 1
+    assert html.pieces(r"\frac{a}{2 \pi} = 1")[0] == r"\frac{a}{2 \pi}"
+    long = r"\frac{1}{" + wide + "}"
+    assert html.pieces(long)[0].startswith(r"\frac{1}{x_0")  # only what is above the line
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.934683594, 2.857e-7, "0.9346836 +- 2.9 x 10-7"),
+        (1.5, 0.3, "1.5 +- 0.3"),
+        (0.0, 1e-3, "0 +- 0.001"),
+        (1.0, float("inf"), "1 +- inf"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_error_leaves(value, error, shown):
+    text = re.sub("<[^>]+>", "", str(html._known(value, error)))
+    assert text.replace("&plusmn;", "+-").replace("&times;", "x").replace("&minus;", "-") == shown
+
+
+def test_symbols_of_sentences_are_those_of_formulas():
+    said = "h_i.v = mu_i.(x - m), abar and d2e/dadb, sqrt(d), e.g. in toy.py or eq. 66"
+    plain = re.sub("</?sub>", "", str(prose(said))).replace("\N{MINUS SIGN}", "-")
+    assert plain == "hi·v = μi·(x - m), a\u0304 and ∂²e/∂a∂b, √d, e.g. in toy.py or eq. 66"
+
+
+def test_options_of_a_command_are_not_cut_and_no_markup_enters():
+    shown = str(html._command("popflow check --t-end 1 <b>"))
+    assert shown == 'popflow check <span class="word">--t-end</span> 1 &lt;b&gt;'

@@ -151,3 +151,17 @@ def test_matrices_do_not_commute_and_fifty_digits_count():
     assert sample([A * B], [A * B * (1 + sp.Rational(1, 10**51))], ()) == 1
     assert isinstance(sample([A, A], [A, B], ()), tuple)
     assert isinstance(sample([X * A], [A], ()), tuple)
+
+
+def test_an_integral_that_is_a_number_is_computed_once_and_still_compared(monkeypatch):
+    computed = []
+    plain = sampling.lower
+    monkeypatch.setattr(
+        sampling, "lower", lambda exprs, *rest: computed.append(list(exprs)) or plain(exprs, *rest)
+    )
+    whole = sp.Integral(sp.exp(-Y), (Y, 0, sp.oo))
+    inner = sp.Integral(sp.exp(-X * Y), (Y, 0, sp.oo))
+    found = sampling.sample([whole * X + inner], [X + 1 / X], THIRD)
+    assert isinstance(found, int) and found > 1
+    assert computed[0] == [whole] and not any(e.has(whole) for e in computed[1])
+    assert isinstance(sampling.sample([whole * X], [X * (1 + sp.Rational(1, 10**9))], ()), tuple)

@@ -205,8 +205,24 @@ def test_what_the_controls_break_is_accepted():
     assert kernel.pick(RISES, "i", ("p",)).concl.op == ">="
 
 
+class ActsLikeATerm:
+    """What has a norm, and a negative one."""
+
+    def norm(self):
+        return number(-1)
+
+
+class ActsLikeATheorem:
+    """What has hypotheses and a conclusion, and no proof."""
+
+    hyps, concl = frozenset(), gt(zero)
+
+
 C = {
     # forging
+    "what acts like a term": lambda: kernel.norm_sign(ActsLikeATerm()),
+    "what acts like a theorem": lambda: kernel.combine(gt(zero), (1, [ActsLikeATheorem()])),
+    "what acts like a premise": lambda: kernel.cut(assume(gt(zero)), ActsLikeATheorem(), gt(zero)),
     "a theorem by hand": lambda: kernel.Theorem(frozenset(), gt(0), "x", (), (), object()),
     "one kind a name: index and number": lambda: assume(ge(symbol("h", "a") + A)),
     "one kind a name: two arities": lambda: assume(ge(symbol("h", "i") + symbol("h"))),

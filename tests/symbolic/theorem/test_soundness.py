@@ -10,7 +10,7 @@ import pytest
 
 from symbolic.theorem import derived, kernel
 from symbolic.theorem.certificate import encoded
-from symbolic.theorem.checker_terms import read_value
+from symbolic.theorem.checker_formulas import read_value
 from symbolic.theorem.evaluate import Model, holds, margin, value
 from symbolic.theorem.formulas import Forall, eq, ge, gt
 from symbolic.theorem.proving import add, known, times

@@ -1,0 +1,51 @@
+"""What theorems say of a run, in lines: which speak of it, and what a certificate proves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flows.cli.layout import labelled, width, wrapped
+
+if TYPE_CHECKING:
+    from flows.certificates.theorems import ForAllTimes
+    from flows.runs.theorems.meet import Met
+    from flows.runs.trajectory import Trajectory
+
+__all__ = ["theorem_lines", "theorems_of"]
+
+
+def theorems_of(run: Trajectory, certificate: str | None) -> tuple[list[Met], list[ForAllTimes]]:
+    """Return what theorems say of a run, and of all times where a certificate is given."""
+    from flows.runs.theorems.meet import meet
+
+    met = meet(run)
+    if certificate is None:
+        return met, []
+    from flows.certificates.certificate import load_certificate
+    from flows.certificates.theorems import for_all_times
+
+    return met, for_all_times(load_certificate(certificate))
+
+
+def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str]:
+    """Return lines about each theorem, those that a certificate proves for all times last."""
+    columns, lines = width(), []
+    for m in met:
+        state = "does not speak of this run" if not m.met else f"speaks of it from t = {m.begin:g}"
+        lines += ["", *wrapped(f"theorem {m.name}: {state}", columns)]
+        lines += labelled("says", m.says, columns)
+        if m.met:
+            held = "holds" if m.holds else "FAILS"
+            lines += labelled("here", f"the conclusion {held} at the times that were read", columns)
+            if unread := sum(x is None for _, x in m.hypotheses):
+                lines += labelled("unread", f"{unread} statements about expectations", columns)
+        else:
+            lines += labelled("because", f"not so: {m.hypotheses[-1][0]}", columns)
+    for a in always:
+        state = "DERIVED for all t" if a.proved else "nothing, its hypotheses are not PROVED"
+        lines += ["", *wrapped(f"theorem {a.theorem}, from the certificate: {state}", columns)]
+        lines += labelled("says", f"{a.says}, T = {a.begin:g}", columns)
+        for label, holds in a.hypotheses:
+            lines += labelled("PROVED" if holds else "OPEN", label, columns)
+    return lines

@@ -1,0 +1,1 @@
+"""Theorems met by runs: what their names stand for along a run, and whether they speak of it."""

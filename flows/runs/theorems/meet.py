@@ -1,0 +1,153 @@
+r"""Whether a run meets the hypotheses of theorems, and what they say of it.
+
+A run is finite and rounded, so this proves nothing: it shows that a theorem speaks of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+import symbolic
+from flows.runs.theorems import matrix_factorization, mixture, relu_neuron
+from flows.runs.theorems.readings import Path, Reading
+from flows.runs.trajectory import Trajectory
+from symbolic.theorem.evaluate import Unread, margin, solved
+from symbolic.theorem.formulas import Forall, Formula, free
+from symbolic.theorem.proving import Statement
+
+__all__ = ["READINGS", "Met", "meet"]
+
+READINGS: dict[str, Callable[[Path], Reading]] = {
+    "relu_neuron": relu_neuron.reading,
+    "gmm_em": mixture.reading,
+    "score_matching": mixture.reading,
+    "matrix_factorization": matrix_factorization.reading,
+}
+#: Times of a run at which theorems are read, the first and the last among them.
+MOST_TIMES = 5
+#: States of a run are right to about its tolerance, and differences cost half the digits.
+ROUNDING = 1e-6
+#: Below this part of the loss of no student, doubles no longer have the digits of its expectation.
+LEAST_LOSS = 1e-14
+
+
+@dataclass(frozen=True)
+class Met:
+    """What a theorem says of a run.
+
+    Parameters
+    ----------
+    name, says : str
+        The theorem, and its conclusion in words.
+    begin : float
+        The time `T` at which it begins.
+    hypotheses : tuple of (str, float or None)
+        Each with its least margin, relative to its largest terms: below zero it fails. None: it
+        was not evaluated, as it speaks of expectations in more dimensions than are read.
+    conclusion : float or None
+        The same of the conclusion, at the times from `T` on.
+    """
+
+    name: str
+    says: str
+    begin: float
+    hypotheses: tuple[tuple[str, float | None], ...]
+    conclusion: float | None
+
+    @property
+    def met(self) -> bool:
+        """Whether no hypothesis fails."""
+        return all(m is None or m >= -ROUNDING for _, m in self.hypotheses)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the conclusion holds at all times that were read."""
+        return self.conclusion is not None and self.conclusion >= -ROUNDING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        about = {"theorem": self.name, "says": self.says, "begin": self.begin, "met": self.met}
+        lines = [{"hypothesis": label, "margin": m} for label, m in self.hypotheses]
+        return {**about, "hypotheses": lines, "conclusion": self.conclusion}
+
+
+def meet(run: Trajectory, theorem: str | None = None) -> list[Met]:
+    """Return what the theorems about a system say of a run.
+
+    Parameters
+    ----------
+    run : Trajectory
+        Of a system with theorems.
+    theorem : str, optional
+        Only this one.
+
+    Returns
+    -------
+    list of Met
+        For each theorem the first time of the run from which its hypotheses hold, or the start.
+    """
+    name = run.parameters["system"]
+    if name not in symbolic.THEOREMS:
+        return []
+    loss = np.asarray(run["loss"])
+    last = max(1, int((loss > LEAST_LOSS * max(1.0, float(loss[0]))).sum()) - 1)
+    places = np.unique(np.linspace(0, last, MOST_TIMES).round().astype(int))
+    path = Path(run.system, {float(run.t[k]): np.asarray(run.state_at(k)) for k in places})
+    reading = READINGS[name](path)
+    chosen = (s for s in symbolic.theorems(name) if theorem in (None, s.name))
+    return [_first(s, reading) for s in chosen]
+
+
+def _first(s: Statement, reading: Reading) -> Met:
+    best: Met | None = None
+    for begin in reading.model.times:
+        found = _read(s, reading, begin)
+        if found.met:
+            return found
+        best = best or found
+    assert best is not None
+    return best
+
+
+def _read(s: Statement, reading: Reading, begin: float) -> Met:
+    """Read what is quickly read first, and no more once something has failed."""
+    try:
+        places = list(_places(s, reading, begin))
+    except KeyError:
+        return Met(s.name, s.says, begin, (("it is about other runs", -np.inf),), None)
+    lines: list[tuple[str, float | None]] = []
+    met = True
+    for f in sorted(s.theorem.hyps, key=lambda f: (isinstance(f, Forall), s.labels.get(f, ""))):
+        where = places[:1] if "t" not in free(f) else places
+        least = _least(f, reading, where)
+        lines.append((s.labels.get(f, "the indices differ"), least))
+        met = least is None or least >= -ROUNDING
+        if not met:
+            break
+    concl = _least(s.theorem.concl, reading, places) if met else None
+    return Met(s.name, s.says, begin, tuple(lines), concl)
+
+
+def _places(s: Statement, reading: Reading, begin: float) -> Iterator[Mapping[str, Any]]:
+    """Environments: each time from the beginning on, each value of the free indices."""
+    names = set().union(free(s.theorem.concl), *(free(f) for f in s.theorem.hyps))
+    for t in (t for t in reading.model.times if t >= begin):
+        known = {**reading.constants(s.name, begin, t), "t": t, "T": begin}
+        every = [i for i in reading.every if i in names and i not in known]
+        for values in product(range(reading.model.size), repeat=len(every)):
+            env = {**known, **dict(zip(every, values, strict=True))}
+            yield solved(s.theorem.hyps, reading.model, env)
+
+
+def _least(f: Formula, reading: Reading, places: list[Mapping[str, Any]]) -> float | None:
+    try:
+        return min(float(margin(f, reading.model, env)) for env in places)
+    except Unread:
+        return None
+    except KeyError:
+        return -np.inf

@@ -1,0 +1,177 @@
+"""Each theorem on a run that meets its hypotheses: they hold there, and so does the conclusion."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+
+import flows
+import symbolic
+from flows.runs.theorems.meet import READINGS, ROUNDING, meet
+from flows.runs.theorems.readings import Path, gaussian, polar
+from symbolic.theorem.evaluate import holds, margin, solved
+from symbolic.theorem.formulas import Forall, Rel
+from symbolic.theorem.terms import Poly
+
+SLIGHT = 1001 / 1000
+# What an equality off by a thousandth must miss, of its largest terms, which may be ten.
+MISSED = 3e-5
+
+
+def noise(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+ANGLE = 0.4
+STARTS = {
+    "any": (flows.ReLUNeuron(n=3, d=5), np.eye(5)[0] / 3 + 0.1 * noise(4, 3, 5), 1e3),
+    "late": (flows.ReLUNeuron(n=2, d=2), np.array([[0.5, 2e-5], [0.5, -1e-5]]), 1e3),
+    "cone": (
+        flows.ReLUNeuron(n=3, d=5),
+        np.eye(5)[0] / 3 + 0.2 * np.eye(5)[1] + 0.02 * noise(5, 3, 5),
+        1.0,
+    ),
+    "mirror": (
+        flows.ReLUNeuron(n=2, d=2),
+        np.array([[0.5, math.tan(ANGLE) / 2], [0.5, -math.tan(ANGLE) / 2]]),
+        1e3,
+    ),
+    "parallel": (flows.ReLUNeuron(n=3, d=2), np.array([[0.9, 0], [0.6, 0], [0.5, 0]]), 2.0),
+    "equal": (flows.ReLUNeuron(n=2, d=3), np.array([[0.3, 0.2, 0.1]] * 2), 3.0),
+    "mixture": (flows.GMMEM(n=3, d=1), np.array([[0.7], [-0.4], [0.3]]), 1e3),
+    "score": (flows.ScoreMatching(n=3, d=1), np.array([[0.2], [-0.1], [0.1]]), 1e3),
+    "chain": (
+        flows.MatrixFactorization(d=2, regularization=0.0),
+        np.eye(2) + 1e-3 * noise(1, 4, 2, 2),
+        3.0,
+    ),
+    "penalty": (
+        flows.MatrixFactorization(d=2, regularization=5.0),
+        0.6 * np.eye(2) + 0.2 * noise(1, 4, 2, 2),
+        2.0,
+    ),
+}
+WITNESS = {
+    **dict.fromkeys(("distance_vs_reach", "angle_vs_reach", "distance_decay"), "any"),
+    **dict.fromkeys(("distance_vs_loss", "loss_lower"), "any"),
+    **dict.fromkeys(("neurons_stay", "gradient_lower", "loss_lower_from_start"), "late"),
+    **dict.fromkeys(("separation", "persistence"), "cone"),
+    **dict.fromkeys(("mirror_lower", "mirror_upper"), "mirror"),
+    **{"parallel": "parallel", "equal": "equal"},
+    **dict.fromkeys(("squared_norms", "squared_norms_fall", "fisher_lower"), "mixture"),
+    **{"norms_upper": "mixture"},
+    **dict.fromkeys(("means_by_loss", "means_stay", "means_small"), "score"),
+    **dict.fromkeys(("balance_conserved", "layers_stay", "local_rate"), "chain"),
+    "balance_decays": "penalty",
+}
+CASES = [(system, s.name) for system in symbolic.THEOREMS for s in symbolic.theorems(system)]
+
+
+@functools.cache
+def run(name):
+    system, start, end = STARTS[name]
+    return flows.integrate(system, start, t_end=end, t_eval=(end / 1e3, end / 10))
+
+
+def witness(system, name):
+    if name == "loss_upper":
+        return run("late" if system == "relu_neuron" else "mixture")
+    return run(WITNESS[name])
+
+
+@pytest.mark.parametrize(("system", "name"), CASES)
+def test_a_theorem_speaks_of_a_run_and_is_right_there(system, name):
+    (found,) = meet(witness(system, name), name)
+    assert found.met and found.holds, found
+    # In the plane, on a line and without expectations nothing is left unread.
+    assert all(m is not None for _, m in found.hypotheses)
+
+
+def test_a_theorem_about_expectations_is_read_without_them_in_five_dimensions():
+    (found,) = meet(run("any"), "loss_upper")
+    assert not found.met and found.hypotheses[-1][0].startswith("at time T: L <=")
+
+
+@pytest.mark.parametrize(
+    ("start", "name"), [("any", "parallel"), ("any", "equal"), ("cone", "mirror_lower")]
+)
+def test_a_theorem_about_other_runs_does_not_speak_of_this_one(start, name):
+    (found,) = meet(run(start), name)
+    assert not found.met and found.conclusion is None
+
+
+# --- each axiom at states of order one ----------------------------------------------------------
+PLACES = {
+    "relu_neuron": (flows.ReLUNeuron(n=3, d=2), np.array([[0.5, 0.4], [-0.2, 0.6], [0.3, -0.5]])),
+    "gmm_em": (flows.GMMEM(n=3, d=2), 0.6 * noise(2, 3, 2)),
+    "score_matching": (flows.ScoreMatching(n=3, d=2), 0.6 * noise(2, 3, 2)),
+    "matrix_factorization": (
+        flows.MatrixFactorization(d=2, regularization=0.0),
+        0.6 * np.eye(2) + 0.2 * noise(1, 4, 2, 2),
+    ),
+}
+# These are about states of a form that those have not.
+OF_A_FORM = {
+    "axiom flow of the angle where h = 1/2": "mirror",
+    "axiom loss where h = 1/2": "mirror",
+    "axiom flow of w_i = h_i v": "parallel",
+    "axiom loss of these": "parallel",
+    "axiom the angle of equal neurons": "equal",
+    "axiom -dL/dt >= n": "equal",
+}
+
+
+def axioms(system):
+    seen = {}
+    for s in symbolic.theorems(system):
+        for f, label in s.labels.items():
+            if f in s.theorem.hyps and label.startswith("axiom"):
+                seen.setdefault(label, (s.name, f))
+    return seen
+
+
+AXIOMS = [(system, label) for system in PLACES for label in axioms(system)]
+
+
+@functools.cache
+def place(system, penalty=0.0):
+    flow, state = PLACES[system] if system in PLACES else STARTS[system][:2]
+    if penalty:
+        flow = flows.MatrixFactorization(d=2, regularization=penalty)
+    reading = READINGS[flow.name](Path(flow, {0.0: state}))
+    # The rates of sums of squares come from the gradient: here from differences of the loss.
+    model = reading.model
+    rates = {k: f for k, f in model.rates.items() if k not in ("L", "lam", "ell", "R")}
+    return reading, type(model)(**{**vars(model), "rates": rates})
+
+
+@pytest.mark.parametrize(("system", "label"), AXIOMS)
+def test_an_axiom_holds_and_not_with_a_constant_off_by_a_thousandth(system, label):
+    name, f = axioms(system)[label]
+    form = next((x for k, x in OF_A_FORM.items() if label.startswith(k)), system)
+    reading, model = place(form, 5.0 if "L_reg" in label else 0.0)
+    known = {**reading.constants(name, 0.0, 0.0), "t": 0.0, "T": 0.0, "M": 1.0, "k": 0.0}
+    env = solved((), model, known)
+    assert holds(f, model, env, ROUNDING)
+    if f.body.op == "=":
+        (atoms, c), *rest = f.body.poly.terms
+        off = Forall(f.bound, f.guards, Rel(Poly(((atoms, c * 1001 / 1000), *rest)), "="))
+        assert margin(off, model, env) < -MISSED
+
+
+def test_an_expectation_of_a_kinked_square_is_exact_in_the_plane():
+    a, b = np.array([0.3, 0.8]), np.array([1.0, -0.1])
+    x, weights = polar([a, b])
+    found = float(weights @ (np.maximum(x @ a, 0) * np.maximum(x @ b, 0)))
+    theta = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    kernel = math.sin(theta) + (math.pi - theta) * math.cos(theta)
+    exact = np.linalg.norm(a) * np.linalg.norm(b) * kernel / (2 * math.pi)
+    assert found == pytest.approx(exact, rel=1e-12)
+
+
+def test_gaussian_nodes_have_the_moments_of_a_gaussian():
+    x, weights = gaussian(2)
+    assert weights.sum() == pytest.approx(1, rel=1e-12)
+    assert weights @ (x[:, 0] ** 2 * x[:, 1] ** 4) == pytest.approx(3, rel=1e-10)
+    assert gaussian(3) is None

@@ -31,7 +31,7 @@ from flows.systems.relu_neuron.field_balls import SpanFlow
 Ball = Any  # flint.arb
 
 #: Times to which the finite part is made: the first, by what factor they grow, and the last.
-FIRST, LATER, LAST = 0.25, 1.5, 1e4
+FIRST, LATER, LAST = 1.0, 1.5, 1e4
 DIGITS = 20
 #: Parts of the sharp rate that are claimed; how much later a better one is looked for.
 KEPT, PATIENCE = (0.9, 0.5, 0.1), 6.0

@@ -36,10 +36,11 @@ def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str
         lines += ["", *wrapped(f"theorem {m.name}: {state}", columns)]
         lines += labelled("says", m.says, columns)
         if m.met:
-            held = "holds" if m.holds else "FAILS"
-            lines += labelled("here", f"the conclusion {held} at the times that were read", columns)
+            held = f"the conclusion {'holds' if m.holds else 'FAILS'} at the times that were read"
+            about = "the conclusion is about an expectation and was not read"
+            lines += labelled("here", about if m.conclusion is None else held, columns)
             if unread := sum(x is None for _, x in m.hypotheses):
-                lines += labelled("unread", f"{unread} statements about expectations", columns)
+                lines += labelled("unread", f"statements about expectations: {unread}", columns)
         else:
             lines += labelled("because", f"not so: {m.hypotheses[-1][0]}", columns)
     for a in always:

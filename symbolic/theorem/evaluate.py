@@ -153,6 +153,8 @@ def margin(f: Formula, model: Model, env: Env) -> float:
         return 1.0 if env[f.p] != env[f.q] else -1.0
     if isinstance(f, Rel):
         found, scale = value(f.poly, model, env)
+        if f.op == ">" and found <= 0:
+            return -1.0  # what is strict does not hold by rounding
         return (-abs(found) if f.op == "=" else found) / (scale or 1.0)
     inside = (
         margin(f.body, model, here)
@@ -214,7 +216,10 @@ def _constants(x: Poly) -> set[str]:
 
 
 def _root(x: Poly, name: str, model: Model, env: Env) -> float:
-    below, at, above = (value(x, model, {**env, name: s})[0] for s in (-1.0, 0.0, 1.0))
-    if below == above:
-        return math.sqrt(-at / (above - at))
-    return -at / (above - at)
+    parts = [0.0, 0.0, 0.0]
+    for factors, c in x.terms:
+        others = [a for a in factors if a[:2] != ("s", name)]
+        parts[len(factors) - len(others)] += float(c) * math.prod(
+            _atom(a, model, env) for a in others
+        )
+    return math.sqrt(-parts[0] / parts[2]) if parts[2] else -parts[0] / parts[1]

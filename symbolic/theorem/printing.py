@@ -10,7 +10,10 @@ from typing import Any
 __all__ = ["shown", "tex"]
 
 BOUND = "klmopqrsu"  # names that are shown for bound indices
-GREEK = {"pi": r"\pi", "theta": r"\theta", "kappa": r"\kappa", "mu": r"\mu", "psi": r"\psi"}
+GREEK = {"lam": r"\lambda"} | {
+    name: f"\\{name}"
+    for name in ("pi", "theta", "kappa", "mu", "psi", "delta", "rho", "tau", "omega", "ell")
+}
 
 
 def shown(formula: Any) -> str:

@@ -13,6 +13,9 @@ from symbolic.theorem.evaluate import Model
 
 __all__ = ["reading"]
 
+#: A chain is balanced where its defects are rounding.
+BALANCED = 1e-12
+
 
 def reading(path: Path, layer: int = 0) -> Reading:
     """Return what names stand for, with the defect between a layer and the next."""
@@ -52,8 +55,6 @@ def reading(path: Path, layer: int = 0) -> Reading:
         "p": lambda a, t: w(t)[layer + 1][:, a],
         "R": balance,
         "g": steep,
-        "W": lambda t: w(t).ravel(),
-        "ell": ell,
     }
     rates: dict[str, Any] = {
         "q": lambda a, t: path.slope(t)[layer][a],
@@ -62,6 +63,10 @@ def reading(path: Path, layer: int = 0) -> Reading:
         "W": lambda t: path.slope(t).ravel(),
         "ell": lambda t: -float((path.slope(t) ** 2).sum()) / (2 * ell(t)),
     }
+    if system.depth == 4 and penalty == 0:
+        names |= {"W": lambda t: w(t).ravel(), "ell": ell}
+    if system.depth == 4 and max(float(np.abs(x).max()) for x in defects(path.times[0])) < BALANCED:
+        names |= _skew(np.asarray(system.target, dtype=float), w)
     model = Model(system.d, names, rates, path.times)
 
     def constants(name: str, begin: float, t: float) -> Mapping[str, Any]:
@@ -70,3 +75,37 @@ def reading(path: Path, layer: int = 0) -> Reading:
         return {"k": min(ratios, default=0.0), "delta": least / 2}
 
     return Reading(model, constants, ("a", "b"))
+
+
+def _skew(target: Array, w: Any) -> dict[str, Any]:
+    """Skew error and the squares in its rate, of four balanced layers."""
+    values, vectors = np.linalg.eigh(target)
+    root = (vectors * np.sqrt(values)) @ vectors.T
+
+    def pair(t: float) -> tuple[Array, Array]:
+        x = w(t)
+        return x[0], np.linalg.solve(x[1], x[2].T @ x[3].T)
+
+    def size(x: Array) -> float:
+        return float(np.linalg.norm(x))
+
+    def gap(t: float) -> tuple[Array, Array, Array]:
+        a, r = pair(t)
+        return a, r, a - r
+
+    def error(t: float) -> float:
+        return size(gap(t)[2] @ root) ** 2
+
+    def across(t: float) -> float:
+        a, _, g = gap(t)
+        return size(a.T @ g @ target)
+
+    def along(t: float) -> float:
+        a, _, g = gap(t)
+        return size(a.T @ a @ a.T @ g @ root)
+
+    def turn(t: float) -> float:
+        a, r, _ = gap(t)
+        return size(r @ target @ a.T - a @ target @ r.T)
+
+    return {"S": error, "x": across, "y": along, "K": turn}

@@ -92,8 +92,8 @@ def meet(run: Trajectory, theorem: str | None = None) -> list[Met]:
         For each theorem the first time of the run from which its hypotheses hold, or the start.
     """
     name = run.parameters["system"]
-    if name not in symbolic.THEOREMS:
-        return []
+    if name not in symbolic.THEOREMS or np.iscomplexobj(run.state_at(0)):
+        return []  # theorems about chains are about real ones
     loss = np.asarray(run["loss"])
     last = max(1, int((loss > LEAST_LOSS * max(1.0, float(loss[0]))).sum()) - 1)
     places = np.unique(np.linspace(0, last, MOST_TIMES).round().astype(int))
@@ -118,7 +118,7 @@ def _read(s: Statement, reading: Reading, begin: float) -> Met:
     """Read what is quickly read first, and no more once something has failed."""
     try:
         places = list(_places(s, reading, begin))
-    except KeyError:
+    except (KeyError, ZeroDivisionError):
         return Met(s.name, s.says, begin, (("it is about other runs", -np.inf),), None)
     lines: list[tuple[str, float | None]] = []
     met = True
@@ -149,5 +149,5 @@ def _least(f: Formula, reading: Reading, places: list[Mapping[str, Any]]) -> flo
         return min(float(margin(f, reading.model, env)) for env in places)
     except Unread:
         return None
-    except KeyError:
+    except (KeyError, ZeroDivisionError):  # a name that this run has not, a neuron at zero
         return -np.inf

@@ -13,9 +13,12 @@ from symbolic.theorem.evaluate import Model
 
 __all__ = ["reading"]
 
+#: Beyond this distance Gauss-Hermite nodes lose digits of the tilts `exp(<mu, x> - |mu|^2/2)`.
+FARTHEST = 1.5
+
 
 def reading(path: Path) -> Reading:
-    """Return what names stand for; expectations are read in one or two dimensions only."""
+    """Return what names stand for; expectations are read near the target, for d <= 2, only."""
     system = path.system
     n, d = system.n, system.d
     shares = np.asarray(getattr(system, "weights", None) or [1 / n] * n, dtype=float)
@@ -29,7 +32,8 @@ def reading(path: Path) -> Reading:
 
     names: dict[str, Any] = {"mu": mean, "w": lambda i: shares[i], "L": path.loss}
     rates: dict[str, Any] = {"mu": lambda i, t: path.slope(t)[i], "L": fall}
-    rule = gaussian(d)
+    far = max(float(np.linalg.norm(mean(i, t))) for i in range(n) for t in path.times)
+    rule = gaussian(d) if far <= FARTHEST else None
     if rule is not None:
         names |= _samples(rule[0], shares, mean, n)
     probe = np.random.default_rng(0).normal(size=d)

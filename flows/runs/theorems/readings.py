@@ -115,5 +115,5 @@ def gaussian(dimension: int) -> tuple[Array, Array] | None:
         return x[:, None], w
     grid = np.stack([g.ravel() for g in np.meshgrid(x, x)], axis=1)
     weights = np.outer(w, w).ravel()
-    kept = weights > 1e-18
+    kept = weights > 1e-30
     return grid[kept], weights[kept]

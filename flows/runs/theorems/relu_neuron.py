@@ -47,7 +47,7 @@ def reading(path: Path) -> Reading:
         "z": z,
         "e": lambda: e,
         "v": lambda: size,
-        "r": lambda i, t: 1 / np.linalg.norm(w(i, t)),
+        "r": lambda i, t: 1 / float(np.linalg.norm(w(i, t))),
         "R": lambda t: path.state(t).sum(axis=0) - teacher,
         "L": path.loss,
         "lam": lam,

@@ -66,6 +66,35 @@ def decays() -> Theorem:
     return derived.gronwall(fall, RATE, -PENALTY, "T")
 
 
+# --- the skew error ----------------------------------------------------------------------------
+SKEW = symbol("S", time="t")
+SKEW_RATE = Forall(
+    ("t",),
+    ALWAYS,
+    eq(
+        function("d", SKEW)
+        + 2 * symbol("x", time="t") ** 2
+        + 2 * symbol("y", time="t") ** 2
+        + symbol("K", time="t") ** 2
+    ),
+)
+SKEWED: dict[Formula, str] = {
+    SKEW_RATE: "axiom skew error of balanced chains, N = 4: dS/dt = -2 x^2 - 2 y^2 - K^2, where "
+    "S = |(A - R) Sigma^(1/2)|^2, A = W_1, R = W_2^-1 W_3^H W_4^H, x = |A^H (A - R) Sigma|, "
+    "y = |A^H A A^H (A - R) Sigma^(1/2)|, K = |R Sigma A^H - A Sigma R^H|",
+    AFTER: "t >= T",
+}
+
+
+@cache
+def skew_falls() -> Theorem:
+    """`S(T) - S(t) >= 0`."""
+    squares = [(2, "x"), (2, "y"), (1, "K")]
+    parts = ((c, [kernel.square(symbol(name, time="t"))]) for c, name in squares)
+    rate = add(kernel.derive(-SKEW), (-1, [given(SKEW_RATE)]), *parts)
+    return kernel.monotone(rate, (), -SKEW, "T", "t")
+
+
 # --- the local rate ----------------------------------------------------------------------------
 #: All layers as one vector; the loss is `ell^2`.
 LAYERS, ROOT, ROOT_T = Vec.symbol("W", time="t"), symbol("ell", time="t"), symbol("ell", time="T")
@@ -174,6 +203,14 @@ def theorems() -> tuple[Statement, ...]:
             decays(),
             LABELS,
             "L_reg(t) <= L_reg(T) exp(-k (t - T))",
+        ),
+        Statement(
+            "skew_falls",
+            "the skew error of balanced chains never increases",
+            f"{PAPER}, Theorems 4 and 33",
+            skew_falls(),
+            SKEWED,
+            "|(A - R) Sigma^(1/2)|_F^2 at t >= T is at most what it is at T; N = 4, balanced",
         ),
         Statement(
             "layers_stay",

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from flows.cli.main import main
+from flows.cli.theorems import theorem_lines
+from flows.runs.theorems.meet import Met
 
 
 def asked(capsys, *words):
@@ -82,3 +84,12 @@ def test_check_says_which_theorems_speak_of_a_run(capsys):
     main([*words, "--theorems"])
     out = capsys.readouterr()[0]
     assert "theorem loss_upper: speaks of it from t = 0" in out
+
+
+def test_a_conclusion_that_was_not_read_is_not_said_to_fail():
+    lines = theorem_lines([Met("x", "E f = 0", 0.0, (("t >= T", 1.0), ("axiom", None)), None)], [])
+    assert any("was not read" in line for line in lines)
+    assert any("statements about expectations: 1" in line for line in lines)
+    assert not any("FAILS" in line for line in lines)
+    failing = theorem_lines([Met("x", "u > 0", 0.0, (("t >= T", 1.0),), -0.5)], [])
+    assert any("FAILS" in line for line in failing)

@@ -23,7 +23,7 @@ SIZE = 3
 CLOSE = 1e-9
 # A central difference with a step of 1e-5 of smooth functions of order one.
 DIFFERENCE = 1e-6
-SEEDS = range(24)
+SEEDS = range(12)
 
 
 def frequencies(seed):

@@ -52,7 +52,23 @@ STARTS = {
         2.0,
     ),
 }
+
+
+def balanced(seed):
+    """Four layers `Q_j S Q_(j-1)^T` with one S: all defects vanish."""
+    turns = [np.linalg.qr(noise(seed + j, 2, 2))[0] for j in range(5)]
+    size = np.diag([0.9, 0.6])
+    return np.array([turns[j + 1] @ size @ turns[j].T for j in range(4)])
+
+
+BALANCED_START = balanced(20)
+STARTS["balanced"] = (
+    flows.MatrixFactorization(d=2, regularization=0.0),
+    BALANCED_START,
+    3.0,
+)
 WITNESS = {
+    "skew_falls": "balanced",
     **dict.fromkeys(("distance_vs_reach", "angle_vs_reach", "distance_decay"), "any"),
     **dict.fromkeys(("distance_vs_loss", "loss_lower"), "any"),
     **dict.fromkeys(("neurons_stay", "gradient_lower", "loss_lower_from_start"), "late"),
@@ -119,6 +135,7 @@ OF_A_FORM = {
     "axiom loss of these": "parallel",
     "axiom the angle of equal neurons": "equal",
     "axiom -dL/dt >= n": "equal",
+    "axiom skew error": "balanced",
 }
 
 
@@ -175,3 +192,13 @@ def test_gaussian_nodes_have_the_moments_of_a_gaussian():
     assert weights.sum() == pytest.approx(1, rel=1e-12)
     assert weights @ (x[:, 0] ** 2 * x[:, 1] ** 4) == pytest.approx(3, rel=1e-10)
     assert gaussian(3) is None
+
+
+def test_of_complex_chains_and_systems_without_theorems_nothing_is_said():
+    system = flows.MatrixFactorization(d=2, field="complex")
+    assert meet(flows.integrate(system, system.initial(0.5), t_end=0.1)) == []
+
+
+def test_the_local_rate_is_not_read_off_a_chain_with_a_penalty():
+    (found,) = meet(run("penalty"), "local_rate")
+    assert not found.met

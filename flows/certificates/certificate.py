@@ -89,6 +89,8 @@ class Certificate:
         The polynomial pieces in order.
     infinity : Infinity or Rest, optional
         What continues them for ever.
+    radius : float
+        All is proved of every start within this distance.
 
     Notes
     -----
@@ -102,6 +104,7 @@ class Certificate:
     precision: int
     pieces: tuple[Segment, ...]
     infinity: Infinity | Rest | None = None
+    radius: float = 0.0
 
     @property
     def card(self) -> Card:
@@ -211,6 +214,7 @@ class Certificate:
             "system": kind,
             "parameters": _hexadecimal(parameters),
             "start": _hexadecimal(plain(self.start)),
+            **({"radius": self.radius.hex()} if self.radius else {}),
             "t_end": self.t_end.hex(),
             "bits": self.bits,
             "precision": self.precision,
@@ -312,7 +316,10 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])
         endless = _endless(data["infinity"], bits) if "infinity" in data else None
-        return Certificate(system, start, end, bits, int(data["precision"]), pieces, endless)
+        radius = number(data["radius"]) if "radius" in data else 0.0
+        return Certificate(
+            system, start, end, bits, int(data["precision"]), pieces, endless, radius
+        )
     except InputError:
         raise
     except (

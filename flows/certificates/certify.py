@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, Segment, certifiable
 from flows.certificates.forever import certify_forever
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
@@ -29,6 +31,7 @@ def certify(
     t_end: float,
     digits: int | None = None,
     advance: Callable[[float], None] | None = None,
+    radius: float = 0.0,
 ) -> Certificate:
     r"""Prove an enclosure of the flow ``dw/dt = -grad L(w)`` from ``start`` to ``t_end``.
 
@@ -50,6 +53,8 @@ def certify(
         to four neurons, 14 for more, and 20 where a flow comes to rest exponentially.
     advance : callable, optional
         Called with the time after each segment.
+    radius : float
+        Prove it of every start within this distance, in the Euclidean norm of all entries.
 
     Returns
     -------
@@ -94,17 +99,41 @@ def certify(
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
     if digits is not None and not _digits(digits):
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
+    _check_radius(system, initial, radius)
     if forever:
         with threadpool_limits(1):
             power = refused[0] == "relu_neuron" and len(initial) > 1
             make = certify_forever if power else certify_rest
-            return make(system, initial, digits, advance)
+            return make(system, initial, digits, advance, radius)
     digits = DIGITS if digits is None else digits
     bits = bits_for(digits, t_end)
     segments: list[Segment] = []
     with precision(bits + BALL_GUARD), threadpool_limits(1):
-        Steps(system.ball_flow(initial), bits, digits).extend(segments, float(t_end), advance)
-    return Certificate(system, initial, float(t_end), bits, bits + BALL_GUARD, tuple(segments))
+        steps = Steps(system.ball_flow(initial), bits, digits, radius)
+        steps.extend(segments, float(t_end), advance)
+    pieces = tuple(segments)
+    return Certificate(system, initial, float(t_end), bits, bits + BALL_GUARD, pieces, None, radius)
+
+
+def _check_radius(system: System, start: Array, radius: Any) -> None:
+    """Refuse a radius that is no length, or with which a start may be no start."""
+    number = isinstance(radius, int | float) and not isinstance(radius, bool)
+    if not (number and 0 <= radius < math.inf):
+        raise InputError(f"radius: expected a length from 0 on, got {radius!r}; give another")
+    if system.name != "relu_neuron" or radius == 0:
+        return
+    shortest = float(np.linalg.norm(start, axis=1).min())
+    if not radius < shortest:
+        raise InputError(
+            f"radius: with {radius:g} a start of the ball has a neuron at zero; expected less than"
+            f" {shortest:g}"
+        )
+    n, d = start.shape
+    if len(system.ball_flow(start).start) < n * min(d, n + 1):
+        raise InputError(
+            "radius: teacher and start span too few directions for what is near them; give a start"
+            " of independent neurons, or no radius"
+        )
 
 
 def _digits(digits: Any) -> bool:

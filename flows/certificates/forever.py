@@ -8,7 +8,6 @@ returned was accepted.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import tempfile
 from collections.abc import Callable, Iterator
@@ -38,6 +37,8 @@ Ball = Any  # flint.arb
 
 #: The last horizon, and how much later the next one is.
 LAST, LATER = 1e12, 1e3
+#: Horizons for a ball of starts, whose width does not shrink as the shape does.
+SOON = [2.0**k for k in range(2, 11)]
 #: Digits that are aimed at by the number of neurons, where nobody asks.
 DIGITS = {2: 24, 3: 24, 4: 24}
 FEWER = 14
@@ -60,7 +61,11 @@ def horizons(digits: int) -> list[float]:
 
 
 def certify_forever(
-    system: System, initial: Any, digits: int | None, advance: Callable[[float], None] | None
+    system: System,
+    initial: Any,
+    digits: int | None,
+    advance: Callable[[float], None] | None,
+    radius: float = 0.0,
 ) -> Certificate:
     """Prove an enclosure for all times; see ``flows.certify``."""
     n = len(initial)
@@ -70,18 +75,19 @@ def certify_forever(
             " give a start of different neurons"
         )
     digits = DIGITS.get(n, FEWER) if digits is None else digits
-    ends = horizons(digits)
+    ends = horizons(digits) if radius == 0 else SOON
     bits = bits_for(digits, ends[-1])
     segments: list[Segment] = []
     with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits)
+        steps = Steps(system.ball_flow(initial), bits, digits, radius)
         reason = "nothing was tried"
         for end in ends:
             try:
                 steps.extend(segments, end, advance)
             except Uncertified as problem:
                 raise Uncertified(f"{problem}; before, {reason}") from None
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, tuple(segments))
+            pieces = tuple(segments)
+            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             refused = ""
             try:
                 for infinity in _continued(made):
@@ -112,14 +118,18 @@ def _continued(certificate: Certificate) -> Iterator[Infinity]:
         Where no proof was found; in the end, with what hindered the next one.
     """
     late = start.late(certificate, 0.0)
-    with contextlib.suppress(Open):  # the clock that fits best needs no carry
+    reason = Open("no limiting shape is near")
+    try:  # the clock that fits best needs no carry
         shape = _rounded(zero(late.flow, _frame(late), late.c), certificate.bits)
         clock = start.clock(certificate, _balls(shape, certificate.bits))
         fitting = start.late(certificate, clock)
         tail, _ = prove(fitting, _balls(shape, certificate.bits))
         yield _concluded(certificate, clock, (), shape, tail)
+    except Open as problem:
+        reason = problem
+    if certificate.radius:  # a carry begins as wide, and its clock fits less
+        raise reason
     carry, passed, tried, first, due = Carry(late, certificate.bits), 0.0, 0.0, 0.0, math.inf
-    reason = Open("no limiting shape is near")
     while passed < MOST:
         try:
             carry.advance()

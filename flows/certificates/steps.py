@@ -37,6 +37,8 @@ MOST_TURNS = 100
 #: The tube that is tried, in units of the error without growth, and of the error aimed at: an
 #: equilibrium has no error.
 TUBE, ROUNDING = 4.0, 1e-6
+#: The same of a ball of starts.
+NARROW, FEW_PARTS = 1.3, 16
 
 
 class Uncertified(ArithmeticError):
@@ -51,7 +53,7 @@ def bits_for(digits: int, t_end: float) -> int:
 class Steps:
     """State between two segments: time, polynomial, error, and the length to try next."""
 
-    def __init__(self, flow: BallFlow, bits: int, digits: int) -> None:
+    def __init__(self, flow: BallFlow, bits: int, digits: int, radius: float = 0.0) -> None:
         self.flow, self.bits = flow, bits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
@@ -60,6 +62,9 @@ class Steps:
         self.before: Approximant | None = None
         self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]
         self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
+        self.error += arb(radius)
+        # A tube of many starts is as wide as they are, and growth is bounded on all of it.
+        self.wider, self.most = (TUBE, MOST_PARTS) if radius == 0 else (NARROW, FEW_PARTS)
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
         self.turns, self.room = 0, ROOM
 
@@ -175,14 +180,14 @@ class Steps:
         if not defect <= 16 * self.goal:
             raise Singular("the defect is too large")
         length = float(2 * span.half)
-        tube = above(TUBE * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
+        tube = above(self.wider * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, excess = self._growth(made, fast, PARTS, arb(tube))
         # An excess shrinks with the parts, unless it comes from an angle that is lost.
         allowed = EXCESS + SHARE * self.room / length
         if excess > allowed:
             more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
-            growth, excess = self._growth(made, fast, min(more, MOST_PARTS), arb(tube))
+            growth, excess = self._growth(made, fast, min(more, self.most), arb(tube))
         # Across a kink the branch is not the field itself.
         crossing = proof.crossing(flow, made, len(growth))
         defect = arb(above(proof.SPARE * (defect + crossing)))

@@ -45,6 +45,13 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     default=None,
     help="Aim at an error of about 10^-D [default: 30; to infinity 24, beyond three neurons 14].",
 )
+@click.option(
+    "--radius",
+    metavar="R",
+    type=float,
+    default=0.0,
+    help="Prove it of every start within this distance.",
+)
 @click.option("--out", metavar="CERT.json", help="Write the certificate.")
 @_claim
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
@@ -52,6 +59,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 def certify(
     system: str,
     digits: int | None,
+    radius: float,
     out: str | None,
     claim: str | None,
     force: bool,
@@ -90,7 +98,7 @@ def certify(
     times = _times(options["t_eval"], options["t_end"])
     try:
         with time_bar(sys.stderr.isatty() and not forever, options["t_end"]) as show:
-            certificate = prove(made, start, options["t_end"], digits, advance=show)
+            certificate = prove(made, start, options["t_end"], digits, show, radius)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)
         return 4
@@ -197,6 +205,7 @@ def _show(
                 "system": certificate.system.name,
                 "parameters": certificate.system.parameters,
                 "start": plain(certificate.start),
+                **({"radius": certificate.radius} if certificate.radius else {}),
                 "t_end": certificate.t_end,
                 "error": certificate.error,
                 "final_error": certificate.final_error,
@@ -225,6 +234,7 @@ def _summary(checked: Verification) -> dict[str, Any]:
         "system": checked.system or None,
         "parameters": checked.parameters,
         "start": None if checked.start is None else plain(checked.start),
+        **({"radius": checked.radius} if checked.radius else {}),
         "t_end": checked.t_end if checked.accepted else None,
         **({} if checked.endless is None else {"infinity": endless.bounds(checked.endless)}),
     }
@@ -244,6 +254,7 @@ def _tables(
     rows = [
         ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
         ("start", str(plain(start))),
+        *_ball(certificate.radius if checked is None else checked.radius),
         ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
         (
             "distance from the polynomial",
@@ -261,6 +272,11 @@ def _tables(
         ),
         *([_claims(found)] if found else []),
     ]
+
+
+def _ball(radius: float) -> list[tuple[str, str]]:
+    """Which other starts all is proved of."""
+    return [("and every start", f"within {radius!r} of it")] if radius else []
 
 
 def _claims(found: Sequence[RigorousVerdict]) -> Any:

@@ -44,7 +44,11 @@ TINY, LATE = 1e-300, 2.0**-20
 
 
 def certify_rest(
-    system: System, initial: Any, digits: int | None, advance: Callable[[float], None] | None
+    system: System,
+    initial: Any,
+    digits: int | None,
+    advance: Callable[[float], None] | None,
+    radius: float = 0.0,
 ) -> Certificate:
     """Prove an enclosure for all times of a flow that rests in the end; see ``flows.certify``."""
     digits = DIGITS if digits is None else digits
@@ -53,7 +57,7 @@ def certify_rest(
     found: list[Certificate] = []
     kept, until, end, reason = 0.0, LAST, FIRST, "nothing was tried"
     with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits)
+        steps = Steps(system.ball_flow(initial), bits, digits, radius)
         while end <= until:
             try:
                 steps.extend(segments, end, advance)
@@ -61,7 +65,8 @@ def certify_rest(
                 if not found:
                     raise Uncertified(f"{problem}; before, {reason}") from None
                 break
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, tuple(segments))
+            pieces = tuple(segments)
+            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             for part in (x for x in KEPT if x > kept):
                 try:
                     found.append(_proved(made, part))
@@ -115,7 +120,8 @@ def _bound(certificate: Certificate, ball: Attracting) -> tuple[float, float]:
     """Amplitude and delay of a bound of ``L - L*`` for all ``t >= 0``."""
     flow, rate = certificate.flow(), 2 * ball.mu
     room = OTHERS if isinstance(flow, SpanFlow) else ROOM
-    begin, delay = room * (flow.loss(flow.start) - ball.loss).upper(), arb(0)
+    start = [x + arb(0, certificate.radius) for x in flow.start]
+    begin, delay = room * (flow.loss(start) - ball.loss).upper(), arb(0)
     amplitude = up(begin) + TINY
     for index, piece in enumerate(certificate.pieces):
         span, tube = certificate.span(index), arb(0, piece.tube)

@@ -14,6 +14,8 @@ Ball = Any  # flint.arb
 
 #: Bounds on the finite part are sharp to this relative width, if so many halvings do it.
 SHARP, HALVINGS = 1e-3, 3_000
+#: Of a ball of starts, whose losses differ by more than that.
+FEW = 200
 #: Parts of the tail, each ending where ``s`` is half of where it began.
 HALVES = 40
 
@@ -51,7 +53,7 @@ def extreme(enclosure: Any, sign: int) -> float:
 
     for index in range(len(certificate.pieces)):
         look(index, -1.0, 1.0)
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if certificate.radius == 0 else FEW):
         if -heap[0][0] - known <= SHARP * abs(known):
             break
         _, index, low, high = heapq.heappop(heap)

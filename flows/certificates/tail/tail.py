@@ -19,6 +19,7 @@ exit contradicts one of them. The distance to the rotations of ``cbar`` is what 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,8 +48,9 @@ Ball = Any  # flint.arb
 TRIES, ROOM = 16, 1.25
 #: Bounds are stated larger than needed, so that other formulas agree with them.
 SPARE, CLEAR = 1.125, 1.03
-#: So does the field's, which the checker encloses without gradients by the parameters.
-APART, APART_D = 12, 64
+#: So does the field's, which the checker encloses without gradients by the parameters; the second
+#: is tried where the first leaves no room.
+APART, APART_D = (12, 3), 64
 #: The zero of the limiting field is sought so often, and to this size.
 NEWTON = 60
 #: Parts of the slowest rate in the middle that are claimed, one after the other.
@@ -145,7 +147,7 @@ class Limits:
 
 def zero(flow: LateFlow, frame: Frame, guess: Sequence[Ball]) -> Vector:
     """A zero of the limiting field near a shape, by Newton's method with the least step."""
-    c = middle(guess)
+    c = _scaled(flow, frame, middle(guess))
     for _ in range(NEWTON):
         rates = flow.rates(frame.still(flow, c))
         values, vectors = eigen(held(flow, symmetric(flow, rates), c))
@@ -165,6 +167,17 @@ def zero(flow: LateFlow, frame: Frame, guess: Sequence[Ball]) -> Vector:
     return c
 
 
+def _scaled(flow: LateFlow, frame: Frame, c: Vector) -> Vector:
+    """A shape at its best size: ``Lambda`` is of degree three, so ``|c|^2 = <c, grad Lambda>``.
+
+    An early shape is too small by the time that its clock is off.
+    """
+    field = flow.rates(frame.still(flow, c), slopes=False).shape
+    pull = dot(c, [x - jet.value for x, jet in zip(c, field, strict=True)])
+    size = float(dot(c, c) / pull) if pull > 0 else 1.0
+    return [(x * size).mid() for x in c] if np.isfinite(size) and size > 0 else c
+
+
 def prove(late: Late, c: Sequence[Ball]) -> tuple[Tail, Limits]:
     """Find radii for which the inequalities hold, and check them.
 
@@ -174,15 +187,15 @@ def prove(late: Late, c: Sequence[Ball]) -> tuple[Tail, Limits]:
         With the inequality that fails.
     """
     reason = Open("no part of the rate is tried")
-    for kept in KEPT:
+    for apart, kept in itertools.product(APART, KEPT):
         try:
-            return _proved(late, c, kept)
+            return _proved(late, c, kept, apart)
         except Open as problem:
             reason = problem
     raise reason
 
 
-def _proved(late: Late, c: Sequence[Ball], kept: float) -> tuple[Tail, Limits]:
+def _proved(late: Late, c: Sequence[Ball], kept: float, apart: float) -> tuple[Tail, Limits]:
     flow, s = late.flow, late.s.upper()
     start = late.error + norm([x - y for x, y in zip(late.c, c, strict=True)])
     stiff = flow.n / arb(2) - 2 * s
@@ -204,7 +217,7 @@ def _proved(late: Late, c: Sequence[Ball], kept: float) -> tuple[Tail, Limits]:
     reason = ""
     for _ in range(TRIES):
         try:
-            return tail, check(late, tail)
+            return tail, check(late, tail, apart)
         except Larger as larger:
             reason, tail = str(larger), replace(tail, **larger.needed)
         except Singular as problem:
@@ -228,7 +241,7 @@ def _less(name: str, text: str, need: Ball, bound: Ball, radius: float, unit: Ba
         raise Larger(stated, **{name: ROOM * max(radius, float((need / unit).upper()))})
 
 
-def check(late: Late, tail: Tail) -> Limits:
+def check(late: Late, tail: Tail, apart: float = 1.0) -> Limits:
     """Check the inequalities, and conclude."""
     flow, s, c = late.flow, late.s.upper(), tail.c
     one, e, d = arb(1), arb(tail.e), arb(tail.d)
@@ -261,7 +274,7 @@ def check(late: Late, tail: Tail) -> Limits:
             for at, jet in zip(still.shape, box.shape, strict=True)
         ]
     )
-    _less("e", "sup |F(cbar)| < rate e", APART * defect, rate * e, tail.e, rate)
+    _less("e", "sup |F(cbar)| < rate e", apart * defect, rate * e, tail.e, rate)
     g_end = [x + s * s / 2 * jet.value for x, jet in zip(late.g, box.drift, strict=True)]
     off = [x - y for x, y in zip(g_end, middle(g), strict=True)]
     resting = norm(

@@ -22,7 +22,7 @@ class Neurons(Equations):
         v, shape = numbers(parameters["teacher"]), (parameters["n"], parameters["d"])
         require(w.shape == shape == (len(w), len(v)) and v.any(), "teacher and start do not fit")
         rows = _coordinates(np.vstack([v, w]))
-        self.v, self.n, self.start = rows[0], len(w), rows[1:].ravel()
+        self.v, (self.n, self.d), self.start = rows[0], w.shape, rows[1:].ravel()
         self.pairs = list(combinations(range(self.n + 1), 2))
 
     def field(self, x: Any, signs: Any) -> Any:

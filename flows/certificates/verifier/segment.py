@@ -82,9 +82,11 @@ class Segment:
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 
 
-def check(equations: Equations, end: float, bits: int, pieces: Any) -> tuple[float, float]:
-    """Return the error at every time and at the end, or refuse."""
-    state, error, largest, last = equations.start, arb(0), arb(0), 0
+def check(
+    equations: Equations, end: float, bits: int, pieces: Any, radius: float = 0.0
+) -> tuple[float, float]:
+    """Return the error at every time and at the end, or refuse; of starts within a radius."""
+    state, error, largest, last = equations.start, arb(radius), arb(0), 0
     for index, stated in enumerate(pieces):
         try:
             first, last = last, integer(stated["end"])

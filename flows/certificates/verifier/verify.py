@@ -64,6 +64,8 @@ class Verification(NamedTuple):
         Up to this time the enclosure is a theorem.
     endless : Theorem or Rest, optional
         What was verified for all times, where the certificate is about them.
+    radius : float
+        It is about every start within this distance of the start.
     about : dict
         The parameters as a person reads them: of a polynomial its name and formula.
     """
@@ -78,6 +80,7 @@ class Verification(NamedTuple):
     t_end: float = 0.0
     endless: Theorem | Rest | None = None
     about: dict[str, Any] | None = None
+    radius: float = 0.0
 
     @property
     def accepted(self) -> bool:
@@ -146,13 +149,26 @@ def verify(
         bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
         stated = data["pieces"]
         flow = kind(parameters, w)
-        error, final_error = check(flow, end, bits, stated)
+        radius = number(data["radius"]) if "radius" in data else 0.0
+        require(radius >= 0, "its radius is negative")
+        require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
+        error, final_error = check(flow, end, bits, stated, radius)
         proved: Theorem | Rest | None = None
         if "infinity" in data:
-            proved = _endless(data["infinity"], flow, stated, bits)
+            proved = _endless(data["infinity"], flow, stated, bits, radius)
         about = parameters if flow.about is None else flow.about
         return Verification(
-            "", error, final_error, len(stated), data["system"], parameters, w, end, proved, about
+            "",
+            error,
+            final_error,
+            len(stated),
+            data["system"],
+            parameters,
+            w,
+            end,
+            proved,
+            about,
+            radius,
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
@@ -176,19 +192,28 @@ def verify(
         ctx.prec = before
 
 
-def _endless(data: Any, flow: Equations, pieces: Any, bits: int) -> Theorem | Rest:
+def _whole(flow: Equations) -> bool:
+    """Whether a ball about the start is one in these coordinates, up to rotations.
+
+    Neurons near those of the start span other directions. One rotation across the teacher takes
+    them into the frame and no further away, if that is the whole space or has one axis a neuron.
+    """
+    return not isinstance(flow, Neurons) or len(flow.v) >= min(flow.d, flow.n + 1)
+
+
+def _endless(data: Any, flow: Equations, pieces: Any, bits: int, radius: float) -> Theorem | Rest:
     """What is proved for all times: of a flow that rests, or of neurons."""
     if "kind" in data:
         return rest(data, flow, pieces, bits)
     if not isinstance(flow, Neurons):
         raise Refused("there is no proof to infinity of this system")
-    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits), bits)
+    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits, radius), bits)
 
 
-def _ends(flow: Neurons, pieces: Any, bits: int) -> list[Any]:
+def _ends(flow: Neurons, pieces: Any, bits: int, radius: float) -> list[Any]:
     """Neurons at the begin and at the ends of checked pieces, as balls."""
     shape = (-1, len(flow.v))
-    ends = [flow.start.reshape(shape)]
+    ends = [(flow.start + UNIT * radius).reshape(shape)]
     for piece in pieces:
         rows = ([arb((integer(c), -bits)) for c in row] for row in piece["coefficients"])
         values = np.array([sum(row, arb(0)) for row in rows])

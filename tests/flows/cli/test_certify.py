@@ -326,6 +326,18 @@ def test_an_own_loss_is_proved_to_rest_for_all_times(popflow, loss, monkeypatch)
     assert checked["amplitude"] == found["amplitude"]
 
 
+def test_a_ball_of_starts_is_proved_and_shown(popflow, loss, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, text, _ = popflow(*loss, "--t-end", "1", "--radius", "1e-4", "--out", "c.json")
+    assert code == 0 and "within 0.0001 of it" in text
+    code, text, _ = popflow("verify", "c.json", "--json")
+    data = json.loads(text)
+    assert (code, data["radius"], data["checked"]["radius"]) == (0, 1e-4, 1e-4)
+    code, text, noise = popflow(*loss, "--t-end", "1", "--radius", "-1")
+    assert (code, text) == (2, "")
+    assert "radius: expected a length from 0 on" in noise and noise.count("\n") == 1
+
+
 def test_a_system_without_a_proof_for_ever_is_one_line(popflow, tmp_path):
     (tmp_path / "start.json").write_text("[[1.0], [-0.5]]")
     code, text, noise = popflow(

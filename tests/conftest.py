@@ -9,6 +9,15 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+# The longest files, which begin first, so that all cores end together.
+LONGEST = ("test_notebooks.py", "test_documentation.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture
 def popflow(capfd):
     """Run the command in this process: exit code, standard output, standard error."""

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.axis_field import AxisField
 
 # exp(-700) = 1e-304: a component that has decayed this far stays where it is instead of
 # overflowing the inverse scale.
@@ -138,6 +139,8 @@ class Chart:
     auto : tuple of (str, float)
         What the method ``auto`` tries here, as :attr:`flows.core.system.System.auto`; that of the
         system where it is empty.
+    axis_field : AxisField, optional
+        The flow as data for compiled steps.
     """
 
     clock: Clock
@@ -149,6 +152,7 @@ class Chart:
     krylov: bool = False
     lanes: Lanes | None = None
     auto: tuple[tuple[str, float], ...] = ()
+    axis_field: AxisField | None = None
 
     @property
     def y0(self) -> Array:

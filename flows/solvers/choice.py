@@ -24,6 +24,10 @@ MULTISTEP = ("BDF", "CVODE", "LSODA")
 # Only CVODE solves linear systems by iteration.
 AUTO_KRYLOV = (("CVODE", 0.1),)
 
+# Compiled steps are asked for this much less than the tolerance: between their ends the state comes
+# from a polynomial of the third degree, and steps cost less than what surrounds them.
+AXIS = 0.2
+
 Solver = Callable[[Problem], Solution]
 
 
@@ -71,8 +75,17 @@ def solver_for(method: str, system: System) -> Solver:
 
 
 def _first_that_succeeds(problem: Problem, system: System) -> Solution:
-    """Try solvers in turn; a piece that one of them cannot do is begun anew by the next."""
+    """Try solvers in turn, compiled steps first; what one cannot do is begun anew by the next."""
     spent: dict[str, int] = {}
+    field = None if problem.chart is None else problem.chart.axis_field
+    if field is not None:
+        from flows.solvers import axis_radau
+
+        tighter = replace(problem, rtol=AXIS * problem.rtol, atol=AXIS * problem.atol)
+        piece = axis_radau.solve(tighter, field)
+        if piece.status != SOLVER_FAILED:
+            return piece
+        spent = piece.stats
     own = () if problem.chart is None else problem.chart.auto
     tight = problem.rtol < TIGHT and not own
     order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else own or system.auto

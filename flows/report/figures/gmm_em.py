@@ -38,6 +38,7 @@ FLOW = r"d\mu/dt = -\nabla L"
 # The paper's experiment: numbers of components, here in the plane.
 COMPONENTS = (2, 5, 10)
 MOMENTS = 4  # times at which the density is drawn
+WAITING = 1e-6  # tolerance where a run waits long beside a saddle: it multiplies an error
 LOWEST = -3.0  # an exponential decay leaves the panel of the local exponent here
 
 
@@ -226,7 +227,7 @@ def bad_region_figure(dimensions: Sequence[int] = (1, 2, 3)) -> Figure:
     figure = Figure(figsize=(6.8, 3.4), layout="constrained")
     axes = figure.subplots()
     for index, d in enumerate(dimensions):
-        run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4), rtol=PICTURE)
+        run = integrate(GMMEM(3, d), _bad_start(d), 10.0 ** (8 * d + 4), rtol=WAITING)
         length = np.linalg.norm(run.state, axis=-1).max(axis=1) / np.sqrt(d)
         out = np.flatnonzero(length < 10)
         left = f"left at $t$ = {number_text(run.t[out[0]])}" if len(out) else "not left"

@@ -9,17 +9,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.balls import precision
 from symbolic.language.lower import lower
 
-__all__ = ["BITS", "Code", "coded", "split"]
+__all__ = ["BITS", "coded", "split"]
 
 #: Bits of what is then rounded to two doubles.
 BITS = 200
@@ -31,27 +30,6 @@ UPWARD = 1 + 2.0**-40
 ADD, MULTIPLY, DIVIDE, ROOT = range(4)
 
 
-class Code(NamedTuple):
-    """A program as data: registers are variables, constants, then one a step.
-
-    Parameters
-    ----------
-    operation : ndarray of int, shape (K,)
-        What each step does.
-    operands : ndarray of int, shape (K, 2)
-        Registers that it takes.
-    constants : ndarray, shape (C, 3)
-        High and low doubles, and radii.
-    results : ndarray of int, shape (R,)
-        Registers of what is computed.
-    """
-
-    operation: NDArray[np.int64]
-    operands: NDArray[np.int64]
-    constants: Array
-    results: NDArray[np.int64]
-
-
 class _Unknown(Exception):
     """A function that two doubles do not compute."""
 
@@ -61,7 +39,7 @@ def coded(
     steps: Sequence[tuple[sp.Symbol, sp.Expr]],
     results: Sequence[sp.Expr],
 ) -> Code | None:
-    """Program as data; None where it takes other functions than sums, products and square roots.
+    """Code as data; None where it takes other functions than sums, products and square roots.
 
     What no result needs is left out.
     """

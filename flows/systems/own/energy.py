@@ -32,6 +32,7 @@ import scipy.linalg
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
+from flows.core.axis_field import AxisField, Code
 from flows.core.balls import precision
 from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
@@ -40,7 +41,7 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
 from flows.systems.own.loss import Loss
-from flows.systems.own.twofold import Code, Twofold, code_of
+from flows.systems.own.twofold import Twofold, code_of, rates_of
 from symbolic.language.lower import Undecided
 
 __all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time", "units"]
@@ -158,10 +159,17 @@ class Increment:
         Columns, orthonormal to rounding.
     code : Code, optional
         The gradient for two doubles, which are taken as long as they know enough.
+    rates : Code, optional
+        Its rates along a direction.
     """
 
     def __init__(
-        self, loss: Balls, centre: list[Any], axes: Array, code: Code | None = None
+        self,
+        loss: Balls,
+        centre: list[Any],
+        axes: Array,
+        code: Code | None = None,
+        rates: Code | None = None,
     ) -> None:
         self.loss, self.centre = loss, centre
         self.bits = float(BITS)
@@ -169,6 +177,7 @@ class Increment:
         self._axes = orthonormal(axes)
         self._back = self._axes.transpose()
         self._twofold = None if code is None else Twofold(code, centre, self._axes)
+        self._rates = rates
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)
 
@@ -176,6 +185,13 @@ class Increment:
         """Set the units of the increment, to whose energies the field is compared."""
         self.size, self.allowed = size, FIELD * floored * size / 2
         self._size = [arb(x) for x in size.tolist()]
+
+    def field(self, floored: Array, since: float, least: float, most: float) -> AxisField | None:
+        """The flow as data for compiled steps, between two energies; None without two doubles."""
+        if self._twofold is None or self._rates is None:
+            return None
+        allowed = FIELD_TWOFOLD / FIELD * self.allowed
+        return self._twofold.field(self._rates, self.size, floored, allowed, (since, least, most))
 
     def place(self, u: Array) -> list[Any]:
         """Exact state of an increment, at the bits that the field takes."""
@@ -403,8 +419,9 @@ def energy_piece(
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
     # What two doubles leave would grow beside a saddle.
-    code = code_of(loss) if nodes is None and not (h * since < FALLS).any() else None
-    increment = Increment(exact, centre, axes, code)
+    sound = nodes is None and not (h * since < FALLS).any()
+    code, rates = (code_of(loss), rates_of(loss)) if sound else (None, None)
+    increment = Increment(exact, centre, axes, code, rates)
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)
     energy = float(slopes @ (slopes / floored)) / 2
@@ -446,6 +463,10 @@ def energy_piece(
         return float(found @ (found / floored)) / 2
 
     stays = not moving and slopes.any()
+    least, most = (
+        (max(energy / ENERGY, rests), energy * ENERGY) if moving else (-math.inf, math.inf)
+    )
+    compiled = increment.field(floored, since, least, most) if moving and size <= MANY else None
     return EnergyPiece(
         observed,
         frame,
@@ -459,12 +480,13 @@ def energy_piece(
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
             auto=_solvers(rtol, size, since * float(np.abs(h).max())),
+            axis_field=compiled,
         ),
         increment,
         left_over,
         functools.partial(hessian, increment),
-        max(energy / ENERGY, rests) if moving else -math.inf,
-        energy * ENERGY if moving else math.inf,
+        least,
+        most,
         rests,
         math.log(TIME) if moving else math.inf,
         Errors(axes, h, state.error, fresh, since),
@@ -473,6 +495,6 @@ def energy_piece(
 
 
 def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:
-    """What the method ``auto`` tries on a chart."""
+    """What the method ``auto`` tries on a chart, after compiled steps."""
     gentle = stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
     return ((*FAST,) if gentle else ()) + ((*LARGE,) if size > MANY else ()) + SLOW

@@ -19,9 +19,10 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
-from flows.systems.own.code import Code, coded
+from flows.systems.own.code import coded
 from symbolic.language.blocks import Explicit
 from symbolic.language.lower import lower
 from symbolic.language.program import Program, gradient, tangent
@@ -118,7 +119,7 @@ def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _rates_code(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Code | None:
+def rates_code(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Code | None:
     """Program of the rates of the gradient as data; None where a compiled loop has no such one."""
     _, moved, directions = _derived(expression, y)
     return coded((*y, *directions), moved.steps, moved.results[1:])
@@ -244,7 +245,7 @@ class Loss:
     def hessian(self, y: Array, rule: Rule | None = None) -> Array:
         """Hessian of one state, shape (N, N)."""
         n = len(y)
-        code = None if self.averaged else _rates_code(self.form.plain, self.y)
+        code = None if self.averaged else rates_code(self.form.plain, self.y)
         if code is not None:
             from flows.systems.own.rates_loop import hessian  # Numba, where it is needed
 

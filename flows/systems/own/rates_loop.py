@@ -15,7 +15,7 @@ __all__ = ["hessian"]
 def _hessian(y, operation, operands, constants, results, found):
     """Rates of the gradient along each axis, in rows of `found`, shape (N, N).
 
-    The program is as of :class:`flows.systems.own.code.Code`, of variables that are the entries and
+    The program is as of :class:`flows.core.axis_field.Code`, of variables that are the entries and
     then those of a direction.
     """
     n = len(y)

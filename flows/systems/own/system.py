@@ -186,7 +186,7 @@ class OwnSystem(System):
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
             "formula": str(self.expression),
             "fingerprint": self._loss.fingerprint,
-            "features": list(feature_names([n for n, _ in self.potentials], self._loss.averaged)),
+            "features": self._features,
             **{name: float(value) for name, value in self.constants},
         }
 
@@ -245,6 +245,11 @@ class OwnSystem(System):
                 Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names)
             )
         return Statements(tuple(found), (), self.claims, self.marks)
+
+    @property
+    def _features(self) -> list[str]:
+        """Names of what is observed."""
+        return list(feature_names([n for n, _ in self.potentials], self._loss.averaged))
 
     @property
     def _loss(self) -> Any:
@@ -406,7 +411,7 @@ class OwnSystem(System):
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, by name."""
-        return dict(zip(self.parameters["features"], np.moveaxis(states.seen, -1, 0), strict=True))
+        return dict(zip(self._features, np.moveaxis(states.seen, -1, 0), strict=True))
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
@@ -416,7 +421,7 @@ class OwnSystem(System):
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
-        names, lost = self.parameters["features"], []
+        names, lost = self._features, []
         for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
             unknown = np.isnan(states.seen[:, names.index(name)])
             if unknown.any():

@@ -2,7 +2,7 @@ r"""Balls of two doubles: the gradient of a loss along the axes of a chart, in c
 
 A number is `high + low` with a radius, as in ball arithmetic with 104 bits. The program of the
 gradient (:mod:`symbolic.language.program`) is data for one compiled loop
-(:mod:`flows.systems.own.twofold_loop`), so that nothing is compiled for a loss. Where the radius is
+(:mod:`flows.core.twofold_loop`), so that nothing is compiled for a loss. Where the radius is
 too large, the caller takes more bits.
 """
 
@@ -15,20 +15,26 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.axis_field import AxisField, Code
 from flows.core.balls import precision
-from flows.systems.own.code import BITS, Code, coded, split
-from flows.systems.own.loss import Loss, program_of
+from flows.systems.own.code import BITS, coded, split
+from flows.systems.own.loss import Loss, program_of, rates_code
 
-__all__ = ["Twofold", "code_of"]
+__all__ = ["Twofold", "code_of", "rates_of"]
 
 
 @functools.lru_cache(maxsize=64)
 def code_of(loss: Loss) -> Code | None:
-    """Program of the gradient as data; None where it takes what two doubles do not compute."""
+    """Code of the gradient as data; None where it takes what two doubles do not compute."""
     if loss.averaged:
         return None
     program = program_of(loss.form.plain, loss.y)
     return coded(loss.y, program.steps, program.results[1:])
+
+
+def rates_of(loss: Loss) -> Code | None:
+    """Program of its rates along a direction."""
+    return None if loss.averaged else rates_code(loss.form.plain, loss.y)
 
 
 class Twofold:
@@ -56,7 +62,7 @@ class Twofold:
 
     def gradient(self, u: Array, unit: Array) -> Array:
         """Gradient along the axes at the increment ``u`` in these units: high, low, radius."""
-        from flows.systems.own.twofold_loop import evaluate  # Numba, where it is needed
+        from flows.core.twofold_loop import evaluate  # Numba, where it is needed
 
         found = np.empty((len(u), 3))
         evaluate(
@@ -71,3 +77,16 @@ class Twofold:
             found,
         )
         return found
+
+    def field(
+        self,
+        rates: Code,
+        size: Array,
+        floored: Array,
+        allowed: Array,
+        bounds: tuple[float, float, float],
+    ) -> AxisField:
+        """The flow along the axes, with these parts of :class:`AxisField`."""
+        return AxisField(
+            self._code, rates, self._centre, self._axes, size, floored, allowed, *bounds
+        )

@@ -12,6 +12,7 @@ from sympy.printing.pretty.stringpict import prettyForm
 
 from symbolic.language.blocks import Block, Explicit, entries, explicit
 from symbolic.language.expectation import Expectation
+from symbolic.language.factors import factored
 from symbolic.lemmas.activation_mean import activation_mean
 
 __all__ = ["Loss", "Quantity", "apart", "in_entries", "joined", "numbers_of", "shown", "simplest"]
@@ -146,5 +147,5 @@ def simplest(expression: sp.Expr) -> sp.Expr:
     if expression.count_ops() > most:
         return expression
     forms = [expression, sp.expand(expression)]
-    forms.append(sp.factor(forms[1]))
+    forms.append(factored(forms[1]))
     return min(forms, key=sp.count_ops)

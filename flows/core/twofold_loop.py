@@ -106,7 +106,7 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
     axes : ndarray, shape (N, N, 2)
         Columns, high and low doubles.
     operation, operands, results : ndarray of int
-        The program, see :class:`flows.systems.own.twofold.Code`.
+        The program, see :class:`flows.core.axis_field.Program`.
     r : ndarray, shape (R, 3)
         Registers, with the constants after the first N.
     found : ndarray, shape (N, 3)

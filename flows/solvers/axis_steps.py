@@ -1,0 +1,351 @@
+r"""Compiled steps of Radau IIA of order 5 along the axes of a chart, whose field is data.
+
+.. math:: Z = h (A \otimes I) F(y + Z), \qquad W = (T^{-1} \otimes I) Z, \qquad
+   (\Lambda/h \otimes I - I \otimes J)\, \Delta W = (T^{-1} \otimes I) F - (\Lambda/h \otimes I) W
+
+with the eigenvalues of `A^-1` in `Lambda`: one real and one complex system a step, factored as long
+as Newton's method converges with them. Curvature comes in two doubles: where `s |h|` is above the
+digits of doubles, rounding would couple what is slow to what is fast.
+
+Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from flows.core.twofold_loop import OPTIONS, add, evaluate, multiply, product, step
+
+__all__ = ["Pace", "Tableau", "advance"]
+
+# A step is shortened by no more than the first, lengthened by no more than the second, and is kept
+# where it would grow by less than the third, so that its factors serve again.
+SHRINK, GROW, KEEP = 0.2, 10.0, 1.2
+# It aims at this part of the length that just serves, less where Newton's method takes long.
+SAFETY, ITERATIONS = 0.9, 6
+# Newton's method converges slowly with a Jacobian that is old: it is asked for anew.
+SLOW, LONG = 1e-3, 2
+# Below this fraction of the time a step is rounding.
+SMALLEST = 1e-14
+EPSILON = float(np.finfo(float).eps)
+
+
+class Tableau(NamedTuple):
+    """Coefficients, see :func:`flows.solvers.axis_radau.tableau`."""
+
+    nodes: Any
+    real: float
+    pair: complex
+    back: Any
+    forth: Any
+    error: Any
+    dense: Any
+
+
+class Pace(NamedTuple):
+    """Where a piece stands.
+
+    ``clock`` (3,): solver time, length of the next step or 0, and of the last one; ``errors`` (1,):
+    the error of the last step or 0; ``y``, ``slope`` (N,); ``ahead`` (3, N): coefficients of the
+    last step's polynomial; ``rtol``, ``atol`` (N,); ``end``: where the piece ends; ``counts`` (2,):
+    fields and Jacobians so far.
+    """
+
+    clock: Any
+    errors: Any
+    y: Any
+    slope: Any
+    ahead: Any
+    rtol: float
+    atol: Any
+    end: float
+    counts: Any
+
+
+@numba.njit(**OPTIONS)
+def slope_at(tau, u, field, registers, found, out):
+    """Field at a time and a state, with the energy that is left; NaN where it is not known."""
+    evaluate(
+        u,
+        field.size,
+        field.centre,
+        field.axes,
+        field.gradient.operation,
+        field.gradient.operands,
+        field.gradient.results,
+        registers,
+        found,
+    )
+    s, energy = field.since * math.exp(tau), 0.0
+    for i in range(len(u)):
+        known = found[i, 2] <= field.allowed[i]
+        out[i] = -s * found[i, 0] / field.size[i] if known else np.nan
+        energy += found[i, 0] * (found[i, 0] / field.floored[i]) / 2
+    return energy
+
+
+@numba.njit(**OPTIONS)
+def linearise(tau, u, field, jacobian):
+    """Jacobian of the field: the Hessian along the axes, in two doubles, then in these units."""
+    n, program = len(u), field.rates
+    first = 2 * n + len(program.constants)
+    r = np.zeros((first + len(program.operation), 2))
+    for i in range(n):
+        high, low = field.centre[i, 0], field.centre[i, 1]
+        for j in range(n):
+            a, b = product(u[j], field.size[j])
+            a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
+            high, low = add(high, low, a, b)
+        r[i, 0], r[i, 1] = high, low
+    r[2 * n : first] = program.constants[:, :2]
+    s = field.since * math.exp(tau)
+    for axis in range(n):
+        for i in range(n):
+            r[n + i] = field.axes[i, axis]
+        for k in range(len(program.operation)):
+            x, y = program.operands[k, 0], program.operands[k, 1]
+            r[first + k, 0], r[first + k, 1], _ = step(
+                program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0
+            )
+        for i in range(n):
+            high, low = 0.0, 0.0
+            for j in range(n):
+                x = program.results[j]
+                a, b = multiply(field.axes[j, i, 0], field.axes[j, i, 1], r[x, 0], r[x, 1])
+                high, low = add(high, low, a, b)
+            jacobian[i, axis] = -s * high * field.size[axis] / field.size[i]
+
+
+@numba.njit(**OPTIONS)
+def factor(matrix, pivots):
+    """Triangular factors in the place of a matrix, with partial pivoting."""
+    size = len(matrix)
+    for k in range(size):
+        p = k
+        for i in range(k + 1, size):
+            if abs(matrix[i, k]) > abs(matrix[p, k]):
+                p = i
+        pivots[k] = p
+        for j in range(size):
+            matrix[k, j], matrix[p, j] = matrix[p, j], matrix[k, j]
+        for i in range(k + 1, size):
+            matrix[i, k] /= matrix[k, k]
+            for j in range(k + 1, size):
+                matrix[i, j] -= matrix[i, k] * matrix[k, j]
+
+
+@numba.njit(**OPTIONS)
+def substitute(matrix, pivots, x):
+    """Solve with the factors, in the place of the right-hand side."""
+    size = len(matrix)
+    for k in range(size):
+        p = pivots[k]
+        x[k], x[p] = x[p], x[k]
+    for i in range(size):
+        for j in range(i):
+            x[i] -= matrix[i, j] * x[j]
+    for i in range(size - 1, -1, -1):
+        for j in range(i + 1, size):
+            x[i] -= matrix[i, j] * x[j]
+        x[i] /= matrix[i, i]
+
+
+@numba.njit(**OPTIONS)
+def first_step(y, slope, rtol, atol):
+    """A hundredth of the time in which the state changes by its own size."""
+    length, speed = 0.0, 0.0
+    for i in range(len(y)):
+        weight = atol[i] + rtol * abs(y[i])
+        length += (y[i] / weight) ** 2
+        speed += (slope[i] / weight) ** 2
+    return 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
+
+
+@numba.njit(**OPTIONS)
+def size_of(x, y, z, rtol, atol):
+    """Root mean square of what is to be below the tolerances at two states."""
+    total = 0.0
+    for i in range(len(x)):
+        total += (x[i] / (atol[i] + rtol * max(abs(y[i]), abs(z[i])))) ** 2
+    return math.sqrt(total / len(x))
+
+
+@numba.njit(**OPTIONS)
+def shifted(jacobian, shift, matrix, pivots):
+    """Factor `shift - J`."""
+    for i in range(len(jacobian)):
+        for j in range(len(jacobian)):
+            matrix[i, j] = -jacobian[i, j]
+        matrix[i, i] += shift
+    factor(matrix, pivots)
+
+
+@numba.njit(**OPTIONS)
+def advance(pace, field, tableau, taus, states, dense):
+    """Take as many steps as there are rows.
+
+    Parameters
+    ----------
+    pace : Pace
+        Where the piece stands, which is brought forward.
+    field : AxisField
+        The flow.
+    tableau : Tableau
+        Coefficients.
+    taus, states, dense : ndarray, shape (B,), (B, N) and (B, 3, N)
+        Ends of the steps, and their dense output as of :mod:`flows.solvers.rodas_tableau`.
+
+    Returns
+    -------
+    tuple
+        Number of steps, and whether the piece goes on: not beyond its end, nor where the field is
+        not known, nor with steps of no length. Here it goes no farther once its energy is outside
+        of ``field.least`` and ``field.most``.
+    """
+    clock, errors, y, slope, ahead, rtol, atol, end, counts = pace
+    nodes, real, pair, back, forth, weights, powers = tableau
+    n = len(y)
+    registers = np.empty((n + len(field.gradient.constants) + len(field.gradient.operation), 3))
+    registers[n : n + len(field.gradient.constants)] = field.gradient.constants
+    found, z, w, f = np.empty((n, 3)), np.empty((3, n)), np.empty((3, n)), np.empty((3, n))
+    jacobian, inside, off = np.empty((n, n)), np.empty(n), np.empty(n)
+    first, second = np.empty((n, n)), np.empty((n, n), np.complex128)
+    pivots, others = np.empty(n, np.int64), np.empty(n, np.int64)
+    fast, turning = np.empty(n), np.empty(n, np.complex128)
+    tolerance = max(10 * EPSILON / rtol, min(0.03, math.sqrt(rtol)))
+    if clock[1] == 0.0:
+        slope_at(clock[0], y, field, registers, found, slope)
+        counts[0] += 1
+        if not np.isfinite(slope).all():
+            return 0, False
+        clock[1] = first_step(y, slope, rtol, atol)
+    done, fresh, factored = 0, False, 0.0
+    refused = False
+    while done < len(taus):
+        tau, length = clock[0], clock[1]
+        if length < SMALLEST * max(1e-3, abs(tau)):
+            return done, False
+        last = tau + length >= end
+        length = end - tau if last else length
+        if not fresh and factored == 0.0:
+            linearise(tau, y, field, jacobian)
+            counts[1] += 1
+            fresh = True
+        if factored != length:
+            shifted(jacobian, real / length, first, pivots)
+            shifted(jacobian, pair / length, second, others)
+            factored = length
+        # The polynomial of the last step goes on.
+        z[:] = 0.0
+        if clock[2] > 0.0:
+            for k in range(3):
+                s = 1.0 + nodes[k] * length / clock[2]
+                for i in range(n):
+                    whole = ahead[0, i] + ahead[1, i] + ahead[2, i]
+                    z[k, i] = s * (ahead[0, i] + s * (ahead[1, i] + s * ahead[2, i])) - whole
+        for k in range(3):
+            for i in range(n):
+                w[k, i] = back[k, 0] * z[0, i] + back[k, 1] * z[1, i] + back[k, 2] * z[2, i]
+        before, rate, converged, iterations = 0.0, 0.0, False, 0
+        for iteration in range(ITERATIONS):
+            iterations = iteration + 1
+            for k in range(3):
+                for i in range(n):
+                    inside[i] = y[i] + z[k, i]
+                slope_at(tau + nodes[k] * length, inside, field, registers, found, f[k])
+            counts[0] += 3
+            for i in range(n):
+                parts = (
+                    back[0, 0] * f[0, i] + back[0, 1] * f[1, i] + back[0, 2] * f[2, i],
+                    back[1, 0] * f[0, i] + back[1, 1] * f[1, i] + back[1, 2] * f[2, i],
+                    back[2, 0] * f[0, i] + back[2, 1] * f[1, i] + back[2, 2] * f[2, i],
+                )
+                fast[i] = parts[0] - real / length * w[0, i]
+                turning[i] = complex(parts[1], parts[2])
+                turning[i] -= pair / length * complex(w[1, i], w[2, i])
+            substitute(first, pivots, fast)
+            substitute(second, others, turning)
+            total = 0.0
+            for i in range(n):
+                weight = atol[i] + rtol * abs(y[i])
+                total += (fast[i] ** 2 + turning[i].real ** 2 + turning[i].imag ** 2) / weight**2
+            moved = math.sqrt(total / (3 * n))
+            if not np.isfinite(moved):
+                break
+            if iteration > 0:
+                rate = moved / before
+                left = ITERATIONS - iteration
+                if rate >= 1.0 or rate**left / (1.0 - rate) * moved > tolerance:
+                    break
+            for i in range(n):
+                w[0, i] += fast[i]
+                w[1, i] += turning[i].real
+                w[2, i] += turning[i].imag
+                for k in range(3):
+                    z[k, i] = forth[k, 0] * w[0, i] + forth[k, 1] * w[1, i] + forth[k, 2] * w[2, i]
+            if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+                converged = True
+                break
+            before = moved
+        if not converged:
+            if fresh:
+                clock[1] = length / 2
+            factored = 0.0  # with a Jacobian of this place, if it was older
+            continue
+        for i in range(n):
+            inside[i] = y[i] + z[2, i]
+            drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
+            off[i] = slope[i] + drift / length
+        substitute(first, pivots, off)
+        wrong = size_of(off, y, inside, rtol, atol)
+        if refused and wrong > 1.0:
+            off += y
+            slope_at(tau, off, field, registers, found, fast)
+            counts[0] += 1
+            for i in range(n):
+                drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
+                off[i] = fast[i] + drift / length
+            substitute(first, pivots, off)
+            wrong = size_of(off, y, inside, rtol, atol)
+        safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
+        change = GROW
+        if wrong > 0.0:
+            change = wrong**-0.25
+            if errors[0] > 0.0 and clock[2] > 0.0:
+                change *= min(1.0, length / clock[2] * (errors[0] / wrong) ** 0.25)
+        if not wrong <= 1.0:
+            clock[1] = length * max(SHRINK, safety * change) if wrong < np.inf else SHRINK * length
+            refused = True
+            continue
+        energy = slope_at(end if last else tau + length, inside, field, registers, found, fast)
+        counts[0] += 1
+        for k in range(3):
+            for i in range(n):
+                ahead[k, i] = (
+                    powers[k, 0] * z[0, i] + powers[k, 1] * z[1, i] + powers[k, 2] * z[2, i]
+                )
+        clock[0], clock[2], errors[0] = end if last else tau + length, length, wrong
+        y[:], slope[:] = inside, fast
+        taus[done], states[done] = clock[0], inside
+        dense[done, 0], dense[done, 1], dense[done, 2] = -ahead[1] - ahead[2], -ahead[2], 0.0
+        done += 1
+        refused = False
+        old = iterations > LONG and rate > SLOW
+        change = min(GROW, safety * change)
+        if old:
+            fresh, factored = False, 0.0
+        elif change < KEEP:
+            change = 1.0
+        fresh = False
+        clock[1] = length * change
+        if last or not np.isfinite(slope).all():
+            return done, False
+        if not field.least < energy < field.most:
+            return done, True
+    return done, True

@@ -1,0 +1,141 @@
+"""Radau in compiled steps along axes: coefficients, Jacobian, and the truth about the end."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb, arb_mat
+
+import flows
+from flows.core.balls import precision
+from flows.core.problem import SOLVER_FAILED
+from flows.runs.integrate import follow_in_pieces, next_problem
+from flows.runs.request import Request
+from flows.solvers import axis_radau, scipy_ivp
+from flows.solvers.axis_steps import linearise
+from flows.solvers.choice import solver_for
+
+# Rounding of coefficients that come from eigenvectors.
+ROUNDING = 1e-13
+# A Jacobian in two doubles, whose entries are then rounded; its rows are sums of four products.
+JACOBIAN = 1e-14
+# Steps of 1e-10, whose errors the flow contracts.
+SAME = 1e-9
+W = sp.MatrixSymbol("W", 3, 2)
+GAP = W.T * W - sp.Matrix([[1, 0], [0, 0]])
+MATRIX = flows.OwnSystem("factorization", [W], sp.trace(GAP.T * GAP) / 4)
+
+
+def problems(system, start, t_end=1e6, rtol=1e-10):
+    """Pieces of a run, each solved as the method `auto` does it, with what it solves."""
+    pieces = follow_in_pieces(system, start, Request(t_end, rtol=rtol))
+    problem, _ = next_problem(pieces, None)
+    while problem is not None:
+        yield problem
+        problem, _ = next_problem(pieces, solver_for("auto", system)(problem))
+
+
+def test_the_coefficients_are_those_of_collocation_of_order_five():
+    nodes, real, pair, back, forth, error, dense = axis_radau.tableau()
+    block = np.array([[real, 0, 0], [0, pair.real, -pair.imag], [0, pair.imag, pair.real]])
+    integral = np.linalg.inv(forth @ block @ back)
+    for degree in range(3):  # each stage integrates polynomials, and the end those of degree four
+        exact = nodes ** (degree + 1) / (degree + 1)
+        assert np.allclose(integral @ nodes**degree, exact, rtol=0, atol=ROUNDING)
+    for degree in range(5):
+        off = abs(integral[2] @ nodes**degree - 1 / (degree + 1))
+        assert off < ROUNDING
+    assert abs(integral[2] @ nodes**5 - 1 / 6) > 1e-3
+    # The formula beside it, of order three, and no more.
+    weights = integral.T @ error / real + integral[2]
+    for degree in range(4):
+        found = weights @ nodes**degree + (degree == 0) / real
+        assert (abs(found - 1 / (degree + 1)) < ROUNDING) == (degree < 3)
+    stages = np.random.default_rng(0).normal(size=3)
+    polynomial = dense @ stages
+    assert np.allclose(nodes[:, None] ** [1, 2, 3] @ polynomial, stages, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("decade", [0, 6, 11])
+def test_the_jacobian_is_that_of_balls_at_any_stiffness(decade):
+    problem = [p for p in problems(MATRIX, MATRIX.initial(0.5, 0), 1e10) if p.chart.axis_field][-1]
+    field = problem.chart.axis_field._replace(since=10.0**decade)
+    u, size = np.random.default_rng(1).normal(size=6), 6
+    found = np.empty((size, size))
+    linearise(0.3, u, field, found)
+    entries = sp.symbols("w:6")
+    matrix = sp.Matrix(3, 2, entries)
+    gap = matrix.T * matrix - sp.diag(1, 0)
+    hessian = sp.lambdify([entries], sp.hessian((gap * gap).trace() / 4, entries), "sympy")
+    with precision(400):
+        centre = [arb(x) + arb(y) for x, y, _ in field.centre]
+        axes = arb_mat(size, size, [arb(x) + arb(y) for x, y in field.axes.reshape(-1, 2)])
+        moved = arb_mat(size, 1, [arb(x) * arb(y) for x, y in zip(u, field.size, strict=True)])
+        place = [c + d for c, d in zip(centre, (axes * moved).entries(), strict=True)]
+        rows = hessian([sp.Float(x.str(100, radius=False), 100) for x in place])
+        exact = arb_mat(size, size, [arb(str(x)) for x in rows])
+        turned = (axes.transpose() * exact * axes).entries()
+        truth = np.array([float(x) for x in turned]).reshape(size, size)
+    truth *= -field.since * np.exp(0.3) * field.size / field.size[:, None]
+    assert np.allclose(found, truth, rtol=JACOBIAN, atol=0)
+
+
+def test_compiled_steps_end_where_those_of_scipy_do():
+    seen = 0
+    for problem in problems(MATRIX, MATRIX.initial(0.5, 1)):
+        field = problem.chart.axis_field
+        if field is None:
+            continue
+        compiled = axis_radau.solve(problem, field)
+        plain = scipy_ivp.solve(problem, "Radau")
+        assert compiled.status == plain.status
+        # One of them may end a step before an output, and the other one after it.
+        both = zip(compiled.states, plain.states, strict=False)
+        assert abs(len(compiled.states) - len(plain.states)) <= 1
+        scale = np.abs(plain.states).max(axis=0) + 1
+        assert all((np.abs(one - other) < SAME * scale).all() for one, other in both)
+        seen += 1
+    assert seen > 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_runs_are_those_of_uncompiled_steps(seed, monkeypatch):
+    start = MATRIX.initial(0.5, seed)
+    compiled = flows.integrate(MATRIX, start, 1e8)
+    monkeypatch.setattr(axis_radau, "solve", lambda problem, field: scipy_ivp.solve(problem, "BDF"))
+    plain = flows.integrate(MATRIX, start, 1e8, rtol=1e-12)
+    gap = np.abs(compiled["loss"] / plain["loss"] - 1)
+    assert compiled.status == plain.status == "completed"
+    assert (gap < SAME).all() and (gap > 0).any()
+
+
+def test_a_broken_jacobian_or_error_weight_is_noticed(monkeypatch):
+    problem = [p for p in problems(MATRIX, MATRIX.initial(0.5, 1)) if p.chart.axis_field][-1]
+    field = problem.chart.axis_field
+    steps = axis_radau.solve(problem, field).stats["steps"]
+    whole = axis_radau.tableau()
+    broken = whole._replace(error=1.001 * whole.error)
+    monkeypatch.setattr(axis_radau, "tableau", lambda: broken)
+    # An error estimate off by a thousandth is first order in the step, and takes many more.
+    assert axis_radau.solve(problem, field).stats["steps"] > 2 * steps
+
+
+def test_a_field_that_two_doubles_do_not_know_is_left_to_others():
+    problem = [p for p in problems(MATRIX, MATRIX.initial(0.5, 1)) if p.chart.axis_field][-1]
+    field = problem.chart.axis_field
+    unknown = field._replace(allowed=np.zeros(6))
+    solution = axis_radau.solve(problem, unknown)
+    assert solution.status == SOLVER_FAILED and "field" in solution.message
+    assert solution.stats["field_evaluations"] == 1
+    chart = dataclasses.replace(problem.chart, axis_field=unknown)
+    other = solver_for("auto", MATRIX)(dataclasses.replace(problem, chart=chart))
+    assert other.status == "completed"
+    assert np.allclose(other.states[-1], axis_radau.solve(problem, field).states[-1], atol=SAME)
+
+
+def test_a_budget_of_steps_is_kept():
+    problem = [p for p in problems(MATRIX, MATRIX.initial(0.5, 1)) if p.chart.axis_field][-1]
+    few = dataclasses.replace(problem, max_steps=5)
+    solution = axis_radau.solve(few, problem.chart.axis_field)
+    assert solution.status == "step_budget" and solution.stats["steps"] == 5

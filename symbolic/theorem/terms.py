@@ -254,8 +254,9 @@ def kinds(x: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 def fair(by: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse to put for names what may not stand for them; leave out what stays as it is."""
+    by = dict(by)
     for key, value in by.items():
-        if not isinstance(value, str | Poly | Vec):
+        if type(key) is not str or not isinstance(value, str | Poly | Vec):
             raise Refused(f"{key} must be replaced by a term")
         if key in ("n", "pi") or key[:1] in ("", "_", "~"):
             raise Refused(f"{key} may not be replaced")

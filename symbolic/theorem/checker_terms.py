@@ -13,22 +13,9 @@ from typing import Any
 from flint import fmpq
 
 __all__ = [
-    *(
-        "INDEX",
-        "P",
-        "PLAIN",
-        "TIMED",
-        "Wrong",
-        "angle",
-        "atoms",
-        "dot",
-        "free",
-        "fun",
-        "ice",
-        "melt",
-    ),
-    *("minus", "mul", "need", "norm", "num", "one", "plus", "put", "rate", "read"),
-    *("sym", "total"),
+    *("INDEX", "P", "PLAIN", "TIMED", "Wrong", "angle", "atoms", "dot", "free", "fun"),
+    *("ice", "melt", "minus", "mul", "need", "norm", "num", "one", "plus", "put"),
+    *("rate", "read", "sym", "total"),
 ]
 
 RATE, TIMED = ("d", "low"), ("s", "v", "dv")

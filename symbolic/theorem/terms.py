@@ -351,10 +351,6 @@ def names_of(value: Any) -> set[str]:
 def _name(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, Poly) and len(value.terms) == 1:
-        (atoms, c) = value.terms[0]
-        if c == 1 and len(atoms) == 1 and atoms[0][0] == "s" and atoms[0][2:] == ((), ""):
-            return str(atoms[0][1])
     raise Refused("an index or a time may be replaced by a name only")
 
 

@@ -221,6 +221,9 @@ ATTACKS = {
     "the beginning becomes now": lambda: kernel.subst(
         kernel.monotone(always(ge(d(U))), (), U, "T", "t"), {"T": "t"}
     ),
+    # With it "h_i = 0 for all i" and "h_X = 1 for all samples X" gave 1 = 0.
+    "an index becomes a sample": lambda: kernel.subst(assume(ge(H)), {"i": symbol("X")}),
+    "a time becomes a term": lambda: kernel.subst(assume(ge(U)), {"t": START}),
     "a sum over time": lambda: kernel.sum_up(kernel.square(U), "t"),
     "a sum over a number": lambda: kernel.sum_up(kernel.square(A), "a"),
     "a sum over a constant time": lambda: kernel.sum_up(kernel.square(symbol("u", time="s")), "s"),

@@ -395,9 +395,10 @@ def _on_course(found: LateLaw, course: Course | None, clock: float, end: float) 
             " coincident or symmetric starts do"
         )
     elif course.gap > ARRIVED:
+        percent = float(f"{100 * course.gap:.2g}")
         notes.append(
             f"at its end, t = {end:.3g}, the run is still beside a saddle of the leading form,"
-            f" whose value is off that of the law by {100 * course.gap:.2g}%; it will have left by"
+            f" whose value is off that of the law by {percent:g}%; it will have left by"
             f" t = {arrives:.3g}"
         )
     if course.leaves < math.inf:

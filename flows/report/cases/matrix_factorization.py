@@ -105,7 +105,7 @@ def cases() -> tuple[Case, ...]:
             9,
             target=2.0,
             broken=(
-                replace(known["orthogonal_parts"], exponent=3),
+                replace(known["orthogonal_parts"], exponent=2.1),
                 replace(known["balance_conserved"], hypotheses=()),
                 replace(known["balance_decays"], sign=-1),
                 replace(known["global_convergence"], sign=-1),

@@ -189,7 +189,7 @@ def cases() -> tuple[Case, ...]:
             noisy.initial(0.5, 0),
             "--n 3 --d 2 --noise-time 2 --scale 0.5 --seed 0",
             figures={LOSS: loss_figure},
-            broken=(replace(known["large_noise"], exponent=3),),
+            broken=(replace(known["large_noise"], exponent=2.1),),
             t_end=1e11,
             power=2,
         ),

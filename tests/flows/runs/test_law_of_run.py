@@ -42,9 +42,9 @@ RUNS = {
 
 
 @functools.cache
-def followed(name):
+def followed(name, method="auto"):
     loss, blocks, start, end = RUNS[name][0]
-    run = flows.integrate(flows.OwnSystem("own", list(blocks), loss), start, end)
+    run = flows.integrate(flows.OwnSystem("own", list(blocks), loss), start, end, method=method)
     return run, flows.late_time_law(run)
 
 
@@ -78,7 +78,9 @@ def test_of_several_valleys_the_run_shows_its_own():
 
 
 def test_a_limit_that_is_guessed_is_measured_and_another_one_is_refused():
-    run, law = followed("a valley")
+    # What its steps leave across the valley hides the limit, which is known by default.
+    run, law = followed("a valley", "BDF")
+    assert not followed("a valley")[1].notes
     # y falls like t^-1/4 on the side of the valley of degree six.
     assert "guessed" in law.notes[0] and "falls like t^-0.25, by the law" in law.notes[-1]
     last = run.state_at(-1)

@@ -123,7 +123,7 @@ ELSEWHERE = flows.OwnSystem("elsewhere", [A], (A - 1) ** 2)
 
 
 def worst_elsewhere():
-    run = flows.integrate(ELSEWHERE, [2.0], 60.0, [1.0, 10.0, 60.0], max_steps=6000)
+    run = flows.integrate(ELSEWHERE, [2.0], 60.0, [1.0, 10.0, 60.0], max_steps=20_000)
     return np.abs(run["loss"] / np.exp(-4 * run.t) - 1).max() if run.completed else np.inf
 
 

@@ -114,6 +114,14 @@ def _trusted(statements: Sequence[Statement]) -> None:
         click.echo(f"  {rule:15}{said}")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; one that says a thing twice would be read otherwise elsewhere."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an entry stands twice")
+    return found
+
+
 def _check(path: str) -> int:
     import symbolic
     from symbolic.theorem.certificate import summary
@@ -127,7 +135,7 @@ def _check(path: str) -> int:
         raise InputError(f"{path}: expected a certificate, came a larger file; check the name")
     again = "; make it again with popflow prove SYSTEM --json CERT"
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise InputError(f"{path}: expected a certificate, is no whole JSON{again}") from None
     name = data.get("system") if isinstance(data, dict) else None

@@ -6,7 +6,18 @@ from typing import Any
 
 from flint import fmpq
 
-from symbolic.theorem.checker_terms import TIMED, atoms, free, ice, melt, need, put, read
+from symbolic.theorem.checker_terms import (
+    INDEX,
+    PLAIN,
+    TIMED,
+    atoms,
+    free,
+    ice,
+    melt,
+    need,
+    put,
+    read,
+)
 
 __all__ = [
     *("Step", "apart_from", "eq", "fair", "ge", "gt", "hyps_of", "kinds_of", "names", "natural"),
@@ -16,6 +27,7 @@ __all__ = [
 Step = tuple[frozenset[Any], Any]  # hypotheses, conclusion
 
 NUMBER = ("s", 0, False)
+KEYS = ({"apart"}, {"forall", "guards", "body"}, {"op", "of"})
 
 
 def kinds_of(f: Any, bound: Any) -> Any:
@@ -102,9 +114,9 @@ def quotient(x: Any) -> fmpq:
 
 
 def natural(x: Any) -> int:
-    """One that is 0, 1, 2, ..."""
+    """One that is 0, 1, 2, ..., a power or a count of premises."""
     q = quotient(x)
-    need(q.q == 1 and q >= 0, "not a natural number")
+    need(q.q == 1 and 0 <= q < 1000, "not a natural number below 1000")
     return int(q.p)
 
 
@@ -121,12 +133,12 @@ def apart_from(taken: Any, *formulas: Any) -> None:
 
 def read_formula(f: Any) -> Any:
     """A formula of the file."""
+    need(set(f) in KEYS, "a formula that says two things")
     if "apart" in f:
+        need(all(INDEX.fullmatch(i) for i in f["apart"]) and len(f["apart"]) == 2, "no indices")
         return ("apart", *sorted(f["apart"]))
     if "forall" in f:
-        need(
-            not any(b in ("n", "pi") or b[:1] in ("", "_", "~") for b in f["forall"]), "bound name"
-        )
+        need(all(PLAIN.fullmatch(b) and b not in ("n", "pi") for b in f["forall"]), "bound name")
         guards = tuple(read_formula(g) for g in f["guards"])
         body = read_formula(f["body"])
         need(body[0] == "rel" and all(g[0] != "all" for g in guards), "a quantifier inside another")

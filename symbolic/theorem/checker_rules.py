@@ -212,6 +212,7 @@ def r_dini_norm(p: Any, m: Any, e: Any, v: Any) -> Any:
 def r_dini_sum(p: Any, m: Any, a: Any, e: Any, k: str) -> Any:
     forms.says((p[0], ge(m * fun("low", a) + e)), (p[1], gt(m)))
     need(k not in free(m) and not k.startswith("X"), f"{k} is free elsewhere")
+    tame(a)
     apart_from({k}, *hyps_of(*p))
     return hyps_of(*p), ge(m * fun("low", total(k, a)) + total(k, e))
 
@@ -252,7 +253,7 @@ def r_bounded(p: Any, m: Any, g: Any, start: str, end: str, name: str) -> Any:
 def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> Any:
     sign, u, bound = forms.quotient(side), melt(f[3][2]), f[1][:-1]
     need(sign in (1, -1) and f[1][-1] == "t" and f[3][1] != "=", "no family at time t")
-    need(len({start, end, last, *f[1]}) == 3 + len(f[1]), "names must differ")
+    need(len({start, end, last, *f[1], "n", "pi"}) == 5 + len(f[1]), "names must differ")
     since, until, grown, left, whole = (
         span(*ends) * sign
         for ends in ((start, "t"), ("t", end), (start, end), (end, last), (start, last))

@@ -6,18 +6,24 @@ atoms, a vector `{atom: polynomial}`; a bound index is a tuple, so no name can b
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from typing import Any
 
 from flint import fmpq
 
 __all__ = [
-    *("P", "TIMED", "Wrong", "angle", "atoms", "dot", "free", "fun", "ice", "melt", "minus", "mul"),
-    *("need", "norm", "num", "one", "plus", "put", "rate", "read", "sym", "total"),
+    *("INDEX", "P", "PLAIN", "TIMED", "Wrong", "angle", "atoms", "dot", "free", "fun"),
+    *("ice", "melt", "minus", "mul", "need", "norm", "num", "one", "plus", "put"),
+    *("rate", "read", "sym", "total"),
 ]
 
 RATE, TIMED = ("d", "low"), ("s", "v", "dv")
 Q1, FRESH = fmpq(1), count()
+# Names are those of which one can be told from another when a formula is printed.
+NAME = re.compile(r"(?!(sin|cos|exp|angle)$)[A-Za-z][A-Za-z0-9]*(_[A-WYZ])?")
+INDEX, BOUND = re.compile(r"[a-z][a-z0-9]*|X[0-9]*"), re.compile(r"_X?[0-9]{1,2}")
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
 class Wrong(ValueError):
@@ -250,31 +256,40 @@ def rate_atom(a: Any) -> Any:
 # --- reading ------------------------------------------------------------------------------------
 def read(x: Any, env: Any) -> Any:
     """A term of the file; `env` has the indices that are bound around it."""
+    need(len(x) == 1, "a term that says two things")
     if "q" in x:
         return num(fmpq(*map(int, x["q"].split("/"))))
     if "p" in x:
         pairs = [(fmpq(*map(int, c.split("/"))), m) for c, m in x["p"]]
+        need(not any(a[0] in TIMED[1:] for _, m in pairs for a in m), "a vector among numbers")
         return plus(num(0), *(mul(num(c), *(read_atom(a, env) for a in m)) for c, m in pairs))
+    need(all(a[0] in TIMED[1:] and "p" in c for a, c in x["v"]), "no vector")
     return vplus(*(vmul(read(c, env), read_atom(a, env)) for a, c in x["v"]))
 
 
 def read_atom(a: Any, env: Any) -> Any:
     kind = a[0]
     if kind in TIMED:
-        need(len(a) == 4 and all(isinstance(s, str) for s in (a[1], a[3], *a[2])), "no symbol")
-        need(a[1][:1] not in ("", "_", "~", "#"), "no name")
+        need(len(a) == 4 and type(a) is type(a[2]) is list, "no symbol")
+        need(all(isinstance(s, str) for s in (a[1], a[3], *a[2])), "no symbol")
+        need(NAME.fullmatch(a[1]), "no name")
+        need(PLAIN.fullmatch(a[3] or "t"), "no time")
         index = tuple(env.get(i, i) for i in a[2])
         need(
-            all(not isinstance(i, str) or i[:1] not in ("", "_", "~") for i in index),
+            all(not isinstance(i, str) or INDEX.fullmatch(i) for i in index),
             "a loose index",
         )
         return put_atom((kind, a[1], index, a[3]), {})
     if kind == "sum":
+        need(BOUND.fullmatch(a[1]), "no bound index")
         fresh = ("~", next(FRESH), "X" in a[1])
         return total(fresh, mul(*(read_atom(b, {**env, a[1]: fresh}) for b in a[2])))
     if kind == "dot":
+        need(a[1][0] in TIMED[1:] and a[2][0] in TIMED[1:], "no vector")
         return dot(read_atom(a[1], env), read_atom(a[2], env))
     if kind in ("norm", "angle"):
+        need(all("v" in v for v in a[1:]), "no vector")
         return (norm if kind == "norm" else angle)(*(read(v, env) for v in a[1:]))
     need(kind in ("sin", "cos", "exp", *RATE) and len(a) == 2, f"unknown term {kind}")
+    need("v" not in a[1], "a function of a vector")
     return one(kind, ice(read(a[1], env)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
@@ -114,9 +114,22 @@ def put(f: Any, by: Mapping[str, Any]) -> Any:
 
 
 def plain(x: Any) -> bool:
-    """Whether something is made of our own terms and formulas, not of what acts like them."""
-    if isinstance(x, Mapping):
-        return all(map(plain, x.values()))
-    if type(x) in (tuple, list):
-        return all(map(plain, x))
-    return type(x) in (Poly, Vec, Rel, Distinct, Forall, str, int, bool, Fraction)
+    """Whether an argument is made of our own terms and formulas, not of what acts like them.
+
+    All the way down: no name that equals every other, no list in a term that changes later.
+    """
+    kind = type(x)
+    if kind is dict:
+        return all(type(key) is str and _solid(value) for key, value in x.items())
+    return all(map(plain, x)) if kind is list else _solid(x)
+
+
+def _solid(x: Any) -> bool:
+    kind = type(x)
+    if kind is tuple:
+        loose = len(x) == 3 and x[0] == "sum" and x[1][:1] != "_"  # could be free elsewhere
+        return all(map(_solid, x)) and not loose
+    if kind in (Poly, Vec, Rel, Distinct, Forall):
+        parts = [getattr(x, field.name) for field in fields(x)]
+        return all(map(_solid, parts)) and (kind is not Forall or type(x.bound) is tuple)
+    return kind in (str, int, bool, Fraction)

@@ -72,16 +72,17 @@ def assume(f: Rel) -> Theorem:
 
 def spec(f: Forall, by: Mapping[str, Any]) -> Theorem:
     """`Forall, guards[by] |- body[by]` for terms put for all bound names."""
+    by = dict(by)
     _need(set(by) == set(f.bound), f"terms are needed for {f.bound}, came {sorted(by)}")
     new = terms.fair(by)
     hyps = {f, *(put(g, new) for g in f.guards)}
-    return _made("spec", hyps, put(f.body, new), (), f, dict(by))
+    return _made("spec", hyps, put(f.body, new), (), f, by)
 
 
 def subst(th: Theorem, by: Mapping[str, Any]) -> Theorem:
     """From `H |- c` follows `H[by] |- c[by]`; no capture, nothing moving under a derivative."""
     new = terms.fair(by)
-    return _made("subst", {put(h, new) for h in th.hyps}, put(th.concl, new), (th,), dict(by))
+    return _made("subst", {put(h, new) for h in th.hyps}, put(th.concl, new), (th,), new)
 
 
 def cut(th: Theorem, by: Theorem, f: Formula) -> Theorem:
@@ -138,8 +139,8 @@ def combine(goal: Rel, *parts: tuple[Any, Sequence[Theorem]]) -> Theorem:
     needs equalities, a strict goal one summand `c > 0` of strict premises.
     """
     found, strict = number(0), False
-    used: list[Theorem] = []
-    for c, theorems in parts:
+    pairs = [(c, tuple(theorems)) for c, theorems in parts]
+    for c, theorems in pairs:
         ops = [th.concl.op for th in theorems]
         if "=" not in ops:
             _need(goal.op != "=", "an equality follows from equalities only")
@@ -148,11 +149,11 @@ def combine(goal: Rel, *parts: tuple[Any, Sequence[Theorem]]) -> Theorem:
         product = number(c)
         for th in theorems:
             product = product * th.concl.poly
-        used += theorems
         found += product
     _need(goal.op != ">" or strict, "a strict goal needs a strict summand")
     _need(found == goal.poly, "the sum of the premises is not the goal")
-    return _made("combine", _hyps(*used), goal, used, goal, [(c, len(t)) for c, t in parts])
+    used = [th for _, theorems in pairs for th in theorems]
+    return _made("combine", _hyps(*used), goal, used, goal, [(c, len(t)) for c, t in pairs])
 
 
 def antisymmetry(least: Theorem, most: Theorem) -> Theorem:
@@ -174,6 +175,7 @@ def root(th: Theorem, sign: Theorem, name: str, k: int) -> Theorem:
 
 def constants(least: Fraction, most: Fraction) -> tuple[Theorem, Theorem]:
     """`|- pi - least > 0` and `|- most - pi > 0`."""
+    least, most = Fraction(least), Fraction(most)
     _need(curves.pi_between(least, most), "not so for pi")
     return _made("pi", (), gt(PI - least), (), least), _made("pi", (), gt(most - PI), (), -most)
 
@@ -223,8 +225,7 @@ def cos_order(cosines: Theorem, least: Theorem, most: Theorem, a: Poly, b: Poly)
     """From `cos(a) - cos(b) >= 0`, `b >= 0` and `pi - a >= 0` follows `b - a >= 0`."""
     _need(cosines.concl == ge(_cos(a) - _cos(b)), "no order of cosines")
     _need(least.concl == ge(b) and most.concl == ge(PI - a), "the angles leave [0, pi]")
-    premises = (cosines, least, most)
-    return _made("cos_order", _hyps(*premises), ge(b - a), premises, a, b)
+    return _made("cos_order", _hyps(cosines, least, most), ge(b - a), (cosines, least, most), a, b)
 
 
 def sum_up(th: Theorem, index: str) -> Theorem:
@@ -258,8 +259,7 @@ def derive(u: Poly) -> Theorem:
     """`|x| > 0 for every norm in u |- d(u) - rate(u) = 0`: product and chain rule."""
     lengths = terms.lengths(u)
     _need(not any(name[0] == "_" for x in lengths for name in names(x)), "a norm under a sum")
-    hyps = {gt(x.norm()) for x in lengths}
-    return _made("derive", hyps, eq(_d(u) - terms.rate(u)), (), u)
+    return _made("derive", {gt(x.norm()) for x in lengths}, eq(_d(u) - terms.rate(u)), (), u)
 
 
 def norm_rate(x: Vec) -> Theorem:
@@ -275,8 +275,7 @@ def _still(*constants_: Poly) -> None:
 
 
 def _at(u: Poly, start: str) -> Poly:
-    found: Poly = terms.replaced(u, {"t": start})
-    return found
+    return number(terms.replaced(u, {"t": start}))
 
 
 def dini_norm(th: Theorem, sign: Theorem, positive: Theorem, m: Poly, e: Poly, x: Vec) -> Theorem:
@@ -294,6 +293,7 @@ def dini_norm(th: Theorem, sign: Theorem, positive: Theorem, m: Poly, e: Poly, x
 
 def dini_sum(th: Theorem, positive: Theorem, m: Poly, a: Poly, e: Poly, index: str) -> Theorem:
     """From `H |- m low(a) + e >= 0`, `m > 0`: `m low(sum a) + sum e >= 0`; index not in H, m."""
+    terms.continuous(a)  # what is, is Lipschitz, so that no Dini derivative is infinite
     _need(th.concl == ge(m * _low(a) + e), "no lower Dini derivative of the summand")
     _need(positive.concl == gt(m) and not terms.sampled(index), "m > 0 and a finite sum are needed")
     elsewhere = set().union(names(m), *(free(h) for h in _hyps(th, positive)))
@@ -321,8 +321,8 @@ def monotone(th: Theorem, lengths: Sequence[Theorem], u: Poly, start: str, end: 
     _need(th.concl == ge(_d(u)), "not the rate that is needed")
     terms.continuous(u)
     needed = {gt(x.norm()) for x in terms.lengths(u)}
-    _need(needed <= {length.concl for length in lengths}, "each length in u must be positive")
     premises = (th, *lengths)
+    _need(needed <= {length.concl for length in premises[1:]}, "a length in u may vanish")
     hyps = _window(_hyps(*premises), start, end) | {ge(symbol(end) - symbol(start))}
     return _made("monotone", hyps, ge(_at(u, end) - _at(u, start)), premises, u, start, end)
 
@@ -334,18 +334,18 @@ def compare(th: Theorem, signs: Sequence[Theorem], begin: Theorem, mku: Sequence
     u(e) (m + k u(s) (e - s)) - m u(s) >= 0`; from `-m d(u) - k u^2 >= 0` the opposite.
     """
     m, k, u, kind, side, start, end = mku
+    premises = (th, *signs, begin)
     _need((kind, side) in (("low", 1), ("d", 1), ("d", -1)), "lower bounds: low or d; upper: d")
     _need(th.concl == ge(side * (m * terms.function(kind, u) + k * u**2)), "not the rate needed")
-    _need(signs[0].concl == gt(m) and signs[1].concl == ge(k), "m > 0 and k >= 0 are needed")
+    _need([x.concl for x in premises[1:3]] == [gt(m), ge(k)], "m > 0 and k >= 0 are needed")
     first, past = _at(u, start), symbol(end) - symbol(start)
     _need(begin.concl == gt(first), "u must be positive at the beginning")
     _still(m, k)
     terms.continuous(u)
     _need(kind == "low" or not terms.lengths(u), "a norm need not have d")
-    premises = (th, *signs, begin)
     hyps = _window(_hyps(*premises), start, end) | {ge(past)}
     concl = ge(side * (_at(u, end) * (m + k * first * past) - m * first))
-    return _made("compare", hyps, concl, premises, *mku)
+    return _made("compare", hyps, concl, premises, m, k, u, kind, side, start, end)
 
 
 def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence[str]) -> Theorem:
@@ -364,7 +364,7 @@ def bounded(th: Theorem, positive: Theorem, mg: Sequence[Poly], window: Sequence
     hyps = (th.hyps - {f}) | positive.hyps
     taken = {start, end, "t"}.union(names(m), names(g), *map(free, (th.concl, *hyps)))
     _need(name not in taken, f"{name} is free elsewhere")
-    return _made("bounded", hyps, th.concl, (th, positive), m, g, *window)
+    return _made("bounded", hyps, th.concl, (th, positive), m, g, start, end, name)
 
 
 def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], side: int) -> Theorem:
@@ -375,7 +375,7 @@ def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], sid
     follows `H, G, guards, c >= s |- u(c) > 0`; e is free nowhere else. Backward with `side = -1`.
     """
     (start, end, last), (*bound, time), u = window, f.bound, f.body.poly
-    _need(len({*window, *bound, "t"}) == 4 + len(bound), "names must differ")
+    _need(len({start, end, last, *bound, "t", "n", "pi"}) == 6 + len(bound), "names must differ")
     ends = ((start, "t"), ("t", end), (start, end), (end, last), (start, last))
     since, until, grown, left, whole = (side * (symbol(b) - symbol(a)) for a, b in ends)
     between = {ge(since), Rel(until, f.body.op)}
@@ -390,7 +390,7 @@ def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], sid
     elsewhere = set().union(*(free(h) - set(bound) for h in guards), *(free(h) for h in hyps))
     _need(not elsewhere & {end, "t", *bound}, "a bound name, the time or the end is free elsewhere")
     hyps = hyps | guards | {ge(whole)}
-    return _made("bootstrap", hyps, gt(_at(u, last)), (th, begin), f, *window, side)
+    return _made("bootstrap", hyps, gt(_at(u, last)), (th, begin), f, start, end, last, side)
 
 
 def limit(th: Theorem, a: Poly, b: Poly, start: str) -> Theorem:

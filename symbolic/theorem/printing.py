@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import chain, count, groupby, islice
 from typing import Any
 
 __all__ = ["shown", "tex"]
@@ -23,7 +24,7 @@ def shown(formula: Any) -> str:
     if "forall" in formula:
         guards = ", ".join(shown(g) for g in formula["guards"])
         return f"for all {', '.join(formula['forall'])} with {guards}: {shown(formula['body'])}"
-    return _relation(formula, _Text())
+    return _relation(formula, _Text(frozenset(_indices(formula))))
 
 
 def tex(formula: Any) -> str:
@@ -34,13 +35,34 @@ def tex(formula: Any) -> str:
         guards = ",\\ ".join(tex(g) for g in formula["guards"])
         names = ", ".join(formula["forall"])
         return rf"\forall {names}\ ({guards}):\quad {tex(formula['body'])}"
-    return _relation(formula, _Latex())
+    return _relation(formula, _Latex(frozenset(_indices(formula))))
 
 
+def _indices(x: Any) -> Iterator[str]:
+    """Indices that have a name, which no bound index may be shown as."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, list):
+        timed = len(x) == 4 and x[0] in ("s", "v", "dv")
+        yield from (i for i in x[2] if not i.startswith("_")) if timed else ()
+        for part in () if timed else x:
+            yield from _indices(part)
+
+
+@dataclass(frozen=True)
 class _Text:
-    """How text writes what LaTeX writes otherwise."""
+    """How text writes what LaTeX writes otherwise; `taken` are the names of indices."""
 
+    taken: frozenset[str]
     at_least, times = ">=", " "
+
+    def bound(self, index: str) -> str:
+        if not index.startswith("_"):
+            return index
+        place = int(index.lstrip("_X"))
+        samples: Iterator[str] = ("x" + str(k) * (k > 0) for k in count())
+        letters = samples if "X" in index else chain(BOUND, (f"k{k}" for k in count(1)))
+        return next(islice((c for c in letters if c not in self.taken), place, None))
 
     def name(self, name: str, index: list[str], time: str) -> str:
         return name + (f"_{','.join(index)}" if index else "") + (f"({time})" if time else "")
@@ -133,13 +155,13 @@ def _rank(atom: Any) -> tuple[int, str]:
 def _atom(atom: Any, write: _Text) -> str:
     kind = atom[0]
     if kind in ("s", "v", "dv"):
-        index = [_bound(i) for i in atom[2]]
+        index = [write.bound(i) for i in atom[2]]
         if kind == "dv":
             return write.name(write.prime(atom[1]), index, atom[3])
         return write.name(atom[1], index, atom[3])
     if kind == "sum":
         inner = _poly({"p": [["1", atom[2]]]}, write)
-        return write.total("X" in atom[1], _bound(atom[1]), inner)
+        return write.total("X" in atom[1], write.bound(atom[1]), inner)
     if kind == "dot":
         return write.dot(_atom(atom[1], write), _atom(atom[2], write))
     if kind == "norm":
@@ -148,13 +170,6 @@ def _atom(atom: Any, write: _Text) -> str:
         return write.call("angle", ", ".join(_vector(v, write) for v in atom[1:]))
     call: Callable[[str, str], str] = write.rate if kind in ("d", "low") else write.call
     return call(kind, _poly(atom[1], write))
-
-
-def _bound(index: str) -> str:
-    if not index.startswith("_"):
-        return index
-    place = int(index.lstrip("_X"))
-    return "x" + str(place) * (place > 0) if "X" in index else BOUND[place]
 
 
 def _vector(vector: Any, write: _Text) -> str:

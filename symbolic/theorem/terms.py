@@ -254,8 +254,9 @@ def kinds(x: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 def fair(by: Mapping[str, Any]) -> dict[str, Any]:
     """Refuse to put for names what may not stand for them; leave out what stays as it is."""
+    by = dict(by)
     for key, value in by.items():
-        if not isinstance(value, str | Poly | Vec):
+        if type(key) is not str or not isinstance(value, str | Poly | Vec):
             raise Refused(f"{key} must be replaced by a term")
         if key in ("n", "pi") or key[:1] in ("", "_", "~"):
             raise Refused(f"{key} may not be replaced")
@@ -350,10 +351,6 @@ def names_of(value: Any) -> set[str]:
 def _name(value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, Poly) and len(value.terms) == 1:
-        (atoms, c) = value.terms[0]
-        if c == 1 and len(atoms) == 1 and atoms[0][0] == "s" and atoms[0][2:] == ((), ""):
-            return str(atoms[0][1])
     raise Refused("an index or a time may be replaced by a name only")
 
 

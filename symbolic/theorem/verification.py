@@ -41,12 +41,16 @@ def verified(data: Any, stated: Mapping[str, Mapping[str, Any]]) -> list[dict[st
         raise Wrong("was changed after it was written: its checksum is another")
     try:
         steps = check(data)
-        return [_one(theorem, steps, stated) for theorem in data["theorems"]]
-    except (KeyError, TypeError, AttributeError, ArithmeticError, IndexError) as why:
+        return [_one(theorem, data["steps"], steps, stated) for theorem in data["theorems"]]
+    except Wrong:
+        raise
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as why:
         raise Wrong("the proof cannot be read") from why
 
 
-def _one(theorem: Any, steps: Any, stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _one(
+    theorem: Any, written: Any, steps: Any, stated: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     if not isinstance(theorem, dict) or set(theorem) != KEYS:
         raise Wrong("has a theorem with other entries than a theorem has")
     said = {key: value for key, value in theorem.items() if key != "proof"}
@@ -63,11 +67,24 @@ def _one(theorem: Any, steps: Any, stated: Mapping[str, Mapping[str, Any]]) -> d
     proved = [shown(h) for h in hyps]
     if len(lines) != len(proved) or not all(_printed(h, lines) for h in proved):
         raise Wrong(f"{name}: the printed hypotheses are not those of the proof")
+    if _rules(written, last) != said["rules"]:
+        raise Wrong(f"{name}: the printed rules are not those of the proof")
     for key, value in stated[name].items():
         if said[key] != value:
             raise Wrong(f"{name}: {key} is not what this version of popflow says")
     return said
 
 
+def _rules(written: Any, last: int) -> list[str]:
+    used, todo = {last}, [last]
+    while todo:
+        new = set(written[todo.pop()]["from"]) - used
+        used |= new
+        todo += new
+    return sorted({written[k]["rule"] for k in used})
+
+
 def _printed(formula: str, lines: list[str]) -> bool:
-    return any(line == formula or line.endswith(f": {formula}") for line in lines)
+    """Whether a line is a label and the formula, which is not the body of a quantifier in it."""
+    labels = (line[: -len(formula)] for line in lines if line.endswith(f": {formula}"))
+    return formula in lines or any("for all " not in label for label in labels)

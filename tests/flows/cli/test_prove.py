@@ -38,6 +38,9 @@ def test_a_certificate_is_written_checked_and_refused_once_changed(capsys, tmp_p
     path.write_text(text.replace("-2 E|v|^2", "-3 E|v|^2"))
     code, out, err = asked(capsys, "--check", str(path))
     assert code == 2 and out == "" and "checksum" in err and err.count("\n") == 1
+    path.write_text(text.replace('{"format"', '{"system": "relu_neuron", "format"', 1))
+    code, out, err = asked(capsys, "--check", str(path))  # which of the two is meant
+    assert code == 2 and out == "" and err.count("\n") == 1
     path.write_text(text[: len(text) // 2])
     code, out, err = asked(capsys, "--check", str(path))
     assert code == 2 and "no whole JSON" in err and err.count("\n") == 1

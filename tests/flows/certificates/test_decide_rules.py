@@ -10,7 +10,7 @@ from flint import arb, ctx
 from flows.certificates import decide as rules
 from flows.certificates.cover import Stretch
 from flows.certificates.decide import decide, hypothesis
-from flows.certificates.decision import Proof
+from flows.certificates.decision import Proof, compared
 from potentials.claim import Comparison, Hypothesis, Inequality, Mark
 from potentials.notation import symbol
 from potentials.source import Source
@@ -124,6 +124,14 @@ def test_a_comparison_that_is_an_equality_somewhere_stays_open():
     inside = one((t - sp.Rational(1, 3)) ** 2, ">=", sp.S.Zero, strict=True)
     assert inside.proof is Proof.UNDECIDED
     assert inside.message == "open at t = 0.333333, proved before"
+
+
+def test_where_equality_is_possible_only_a_strict_comparison_is_refuted():
+    below = arb((-1, 0), (1, 0))  # from -2 to 0, exactly
+    assert compared(arb(0), "<=", below) is compared(below, ">=", arb(0)) is Proof.UNDECIDED
+    assert compared(arb(0), "<=", below, strict=True) is Proof.REFUTED
+    assert compared(below, "<=", arb(0)) is Proof.PROVED
+    assert compared(below, "<=", arb(0), strict=True) is Proof.UNDECIDED
 
 
 def test_a_claim_that_selects_nothing_and_an_identity_are_undecided():

@@ -110,7 +110,7 @@ def test_runs_are_those_of_uncompiled_steps(seed, monkeypatch):
     assert (gap < SAME).all() and (gap > 0).any()
 
 
-def test_a_broken_jacobian_or_error_weight_is_noticed(monkeypatch):
+def test_a_broken_weight_of_the_error_takes_many_more_steps(monkeypatch):
     problem = [p for p in problems(MATRIX, MATRIX.initial(0.5, 1)) if p.chart.axis_field][-1]
     field = problem.chart.axis_field
     steps = axis_radau.solve(problem, field).stats["steps"]

@@ -17,7 +17,7 @@ from flint import arb, fmpq
 from flows.certificates.certificate import Certificate
 from flows.certificates.decision import down, interval_end, up
 from flows.core.balls import precision
-from symbolic.systems.relu_neuron.upper_bound import LEAST, SPEED
+from symbolic.systems.relu_neuron.theorems.samples import LEAST, SPEED
 
 __all__ = ["ForAllTimes", "for_all_times"]
 

@@ -199,6 +199,13 @@ def test_of_complex_chains_and_systems_without_theorems_nothing_is_said():
     assert meet(flows.integrate(system, system.initial(0.5), t_end=0.1)) == []
 
 
+def test_of_means_with_noise_the_theorems_do_not_speak():
+    system = flows.ScoreMatching(n=2, d=3, noise_time=1.0)
+    reading = READINGS["score_matching"](Path(system, {0.0: system.initial(0.1)}))
+    with pytest.raises(KeyError):
+        reading.constants("means_by_loss", 0.0, 0.0)
+
+
 def test_the_local_rate_is_not_read_off_a_chain_with_a_penalty():
     (found,) = meet(run("penalty"), "local_rate")
     assert not found.met

@@ -149,7 +149,8 @@ def carried(tmp_path_factory):
     with precision(finite.precision):
         carrying = carry.Carry(start.late(finite, 0.0), finite.bits)
         states = [carrying.late]
-        for _ in range(3):
+        for length in (2.0**-12, 2.0**-4, 2.0**-3):  # the first one forgets little
+            carrying.length = length
             carrying.advance()
             states.append(carrying.late)
         late = carrying.late
@@ -201,11 +202,11 @@ def test_a_step_of_the_carry_ends_where_its_maker_says(carried):
     _, made, states = carried
     flow, steps = _begun(made), made.to_json()["infinity"]["steps"]
     with precision(made.precision):
-        for step, stated, before, after in zip(
-            made.infinity.steps, steps, states, states[1:], strict=True
-        ):
+        for step, stated, before in zip(made.infinity.steps, steps, states[:-1], strict=True):
+            # Exact parts, so that one sees how far they move.
+            flow.g = np.array(middle(before.g))
             bounds = flow.step(stated, arb(0), made.bits)
-            _, energy = carry.carried(before, step, made.bits)
+            after, energy = carry.carried(replace(before, g=middle(before.g)), step, made.bits)
             assert flow.s.overlaps(after.s)
             # The maker leaves room in what errors grow by, none in what is forgotten.
             assert after.error / 4 < flow.e < after.error
@@ -284,3 +285,24 @@ def test_the_factor_of_a_clock_is_that_of_its_time(carried):
         flow.s, t0, t = 1 / (arb(7) + 20), arb(7), arb(20)
         bounds = flow.bounds(found, stated, flow.s, t0)
         assert abs(bounds - 3 * ((1 + t) / (t0 + t)) ** 3) < 1e-20
+
+
+def test_what_the_mean_of_y_adds_counts_in_the_error_of_a_step(carried):
+    class Pushed(tail.Flow):
+        more = arb(0)
+
+        def on(self, c, stated):
+            found = super().on(c, stated)
+            self.ahead = *self.ahead[:2], self.ahead[2] + self.more
+            return found
+
+    _, made, _ = carried
+    step, stated = made.infinity.steps[0], made.to_json()["infinity"]["steps"][0]
+    with precision(made.precision):
+        ends = []
+        for push in (0.0, 0.02 * step.e / step.length):
+            flow = Pushed(np.array(start.rows_at_end(made)), 1 / start.end_time(made))
+            flow.more = arb(push)
+            flow.step(stated, arb(0), made.bits)
+            ends.append(flow.e)
+        assert 0.019 * step.e < ends[1] - ends[0] < 0.021 * step.e

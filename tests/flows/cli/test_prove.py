@@ -50,7 +50,7 @@ def test_latex_has_the_statement_and_its_proof(capsys, tmp_path):
     path = tmp_path / "theorems.tex"
     assert asked(capsys, "relu_neuron", "--theorem", "mirror_upper", "--latex", str(path))[0] == 0
     text = path.read_text()
-    assert r"48\,\pi^{2}" in text and r"\begin{proof}" in text and "(comparison" in text
+    assert r"48\,\penalty900 \pi^{2}" in text and r"\begin{proof}" in text and "(comparison" in text
 
 
 @pytest.mark.parametrize(

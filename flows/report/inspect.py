@@ -90,5 +90,5 @@ def _derived(run: Trajectory, system: OwnSystem | RecordedSystem) -> dict[str, A
         "derivations": document.derivations,
         "counted": counted(document.steps),
         "headings": OWN_HEADINGS,
-        "r": {"law": beside(run)},
+        "r": {"law": beside(run), "stated": {}},
     }

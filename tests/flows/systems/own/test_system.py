@@ -417,7 +417,7 @@ def test_a_file_shows_times_states_and_observables_without_the_system(saved):
     assert np.array_equal(found["transverse"], run()["transverse"])
     assert np.array_equal(flows.local_exponent(found), flows.local_exponent(run()))
     assert found.system.unpack(found.state)["W"].shape == (len(found.t), N, D)
-    from flows.report.figure import potential_figure
+    from flows.pages.figure import potential_figure
 
     assert potential_figure(found, "transverse").axes
 

@@ -296,6 +296,12 @@ class OwnSystem(System):
         """
         return scale * seeded(scale, seed).normal(size=len(self._loss.y))
 
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Flat, and where there is only one block, the block itself; a vector may be a column."""
+        block = () if len(self.blocks) > 1 else shape(self.blocks[0])
+        return ((len(self._loss.y),), *((block, (*block, 1)) if block else ()))
+
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
         array = self._flat(start)

@@ -1,4 +1,4 @@
-"""Record many steps of Rodas5P at once; only those that may end the piece are recorded alone."""
+"""Record many compiled steps at once; only those that may end the piece are recorded alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.problem import COMPLETED, NONFINITE, Interpolant, Recorder, Stop
+from flows.core.problem import (
+    BREAKDOWNS,
+    COMPLETED,
+    NONFINITE,
+    SOLVER_FAILED,
+    Interpolant,
+    Recorder,
+    Stop,
+)
 from flows.solvers.rodas_tableau import dense_output
 
 
@@ -46,6 +54,39 @@ def accept_steps(
             return outcome
         first = i + 1
     return None
+
+
+def record_batch(
+    recorder: Recorder,
+    began: tuple[float, Array],
+    steps: tuple[Array, Array, Array],
+    goes_on: bool,
+    failing: str,
+) -> tuple[Stop | str | None, str]:
+    """Record what compiled steps have done: a reason to end the piece, if there is one, in words.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Of the piece.
+    began : (float, ndarray)
+        Where the first step begins.
+    steps : tuple of ndarray
+        `taus`, `states` and `k` of :func:`accept_steps`, in arrays that the next steps overwrite.
+    goes_on : bool
+        Whether more steps can be taken.
+    failing : str
+        Why not.
+    """
+    taus, states, k = steps
+    outcome: Stop | str | None = None
+    try:
+        if len(taus):
+            # Copies: what is recorded must not be overwritten by the next steps.
+            outcome = accept_steps(recorder, *began, taus.copy(), states.copy(), k)
+    except BREAKDOWNS as problem:
+        return SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
+    return (SOLVER_FAILED, failing) if outcome is None and not goes_on else (outcome, "")
 
 
 def _looked_at_alone(recorder: Recorder, taus: Array, states: Array) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
+from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
 from flows.certificates.tail.infinity import Infinity
 from flows.core.arrays import Array, plain, unplain
@@ -87,7 +88,7 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity or Rest, optional
+    infinity : Infinity, Rest or Failing, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
@@ -103,7 +104,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
-    infinity: Infinity | Rest | None = None
+    infinity: Infinity | Rest | Failing | None = None
     radius: float = 0.0
 
     @property
@@ -235,10 +236,11 @@ class Certificate:
         }
 
 
-def _endless(data: Any, bits: int) -> Infinity | Rest:
-    """What continues the pieces, of one kind or the other."""
-    kind: Any = Rest if "kind" in data else Infinity
-    made: Infinity | Rest = kind.from_json(data, bits)
+def _endless(data: Any, bits: int) -> Infinity | Rest | Failing:
+    """What continues the pieces, of one kind or another."""
+    name = data.get("kind")
+    kind: Any = Infinity if name is None else Failing if name == "failing" else Rest
+    made: Infinity | Rest | Failing = kind.from_json(data, bits)
     return made
 
 

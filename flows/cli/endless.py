@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
     from flows.certificates.tail.infinity import Infinity
     from flows.certificates.verifier.verify import Verification
@@ -17,11 +18,14 @@ DIGITS, SHOWN_DIGITS = 40, 40
 
 def data(certificate: Certificate) -> dict[str, Any]:
     """What is proved of all times, as the interface names it."""
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
     from flows.core.balls import precision
 
     infinity = certificate.infinity
     assert infinity is not None
+    if isinstance(infinity, Failing):
+        return {"kind": "failing", "floor": infinity.floor, "from": 0.0}
     with precision(certificate.precision):
         if isinstance(infinity, Rest):
             return {
@@ -45,6 +49,8 @@ def data(certificate: Certificate) -> dict[str, Any]:
 
 def bounds(theorem: Any) -> dict[str, Any]:
     """What the checker proved of all times, its own bounds."""
+    if hasattr(theorem, "floor"):
+        return {"floor": theorem.floor}
     if hasattr(theorem, "rate"):
         return {"rate": theorem.rate, "amplitude": theorem.amplitude, "delay": theorem.delay}
     return {"exponent": 3, "lower": theorem.lower, "upper": theorem.upper}
@@ -52,12 +58,15 @@ def bounds(theorem: Any) -> dict[str, Any]:
 
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
     """Rows about all times."""
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
     from flows.core.balls import precision
 
     infinity, theorem = certificate.infinity, None if checked is None else checked.endless
     if infinity is None:
         return []
+    if isinstance(infinity, Failing):
+        return _failing(infinity, theorem)
     with precision(certificate.precision):
         return _rest(infinity, theorem) if isinstance(infinity, Rest) else _power(infinity, theorem)
 
@@ -73,6 +82,17 @@ def _power(infinity: Infinity, theorem: Any) -> list[tuple[str, str]]:
         rows.append(
             ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")
         )
+    return rows
+
+
+def _failing(infinity: Failing, theorem: Any) -> list[tuple[str, str]]:
+    def text(floor: float) -> str:
+        return f"L(t) >= {_below(floor)}"
+
+    rows = [("for all t >= 0", text(infinity.floor))]
+    if theorem is not None:
+        proved = f"the flow exists for all t, and {text(theorem.floor)} for all t >= 0"
+        rows.append(("verified theorem", f"{proved}: it never reaches the target"))
     return rows
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx
 
+from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.polynomial import Polynomial
@@ -62,7 +63,7 @@ class Verification(NamedTuple):
         The start that was verified, exactly; None if the certificate is refused.
     t_end : float
         Up to this time the enclosure is a theorem.
-    endless : Theorem or Rest, optional
+    endless : Theorem, Rest or Failing, optional
         What was verified for all times, where the certificate is about them.
     radius : float
         It is about every start within this distance of the start.
@@ -78,7 +79,7 @@ class Verification(NamedTuple):
     parameters: dict[str, Any] | None = None
     start: Any = None
     t_end: float = 0.0
-    endless: Theorem | Rest | None = None
+    endless: Theorem | Rest | Failing | None = None
     about: dict[str, Any] | None = None
     radius: float = 0.0
 
@@ -153,7 +154,7 @@ def verify(
         require(radius >= 0, "its radius is negative")
         require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
         error, final_error = check(flow, end, bits, stated, radius)
-        proved: Theorem | Rest | None = None
+        proved: Theorem | Rest | Failing | None = None
         if "infinity" in data:
             proved = _endless(data["infinity"], flow, stated, bits, radius)
         about = parameters if flow.about is None else flow.about
@@ -201,8 +202,13 @@ def _whole(flow: Equations) -> bool:
     return not isinstance(flow, Neurons) or len(flow.v) >= min(flow.d, flow.n + 1)
 
 
-def _endless(data: Any, flow: Equations, pieces: Any, bits: int, radius: float) -> Theorem | Rest:
-    """What is proved for all times: of a flow that rests, or of neurons."""
+def _endless(
+    data: Any, flow: Equations, pieces: Any, bits: int, radius: float
+) -> Theorem | Rest | Failing:
+    """What is proved for all times: of a flow that rests or fails, or of neurons."""
+    if data.get("kind") == "failing":
+        require(radius == 0, "layers near these do not balance")
+        return failing(data, flow)
     if "kind" in data:
         return rest(data, flow, pieces, bits)
     if not isinstance(flow, Neurons):

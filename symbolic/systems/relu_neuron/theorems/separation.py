@@ -8,7 +8,8 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 
-from symbolic.systems.relu_neuron.lower_bound import (
+from symbolic.systems.relu_neuron.theorems.persistence import drift
+from symbolic.systems.relu_neuron.theorems.setting import (
     AFTER,
     COSINE,
     INVERSE,
@@ -17,7 +18,6 @@ from symbolic.systems.relu_neuron.lower_bound import (
     UNIT,
     C,
     V,
-    drift,
     flow,
     size,
     w,

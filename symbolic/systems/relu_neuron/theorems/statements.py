@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from symbolic.systems.relu_neuron import lower_bound, mirror, separation, toy_theorems, upper_bound
 from symbolic.systems.relu_neuron.pair import PAPER
+from symbolic.systems.relu_neuron.theorems import (
+    distance,
+    from_start,
+    lower,
+    mirror,
+    persistence,
+    samples,
+    separation,
+    setting,
+    toys,
+    upper,
+)
 from symbolic.theorem.proving import Statement
 
 __all__ = ["theorems"]
@@ -24,7 +35,7 @@ def theorems() -> tuple[Statement, ...]:
 
 
 def _below() -> tuple[Statement, ...]:
-    labels = {**lower_bound.SETTING, **lower_bound.LETS}
+    labels = {**setting.SETTING, **lower.LETS}
     return (
         Statement(
             "separation",
@@ -38,15 +49,15 @@ def _below() -> tuple[Statement, ...]:
             "persistence",
             "the largest angle does not fall below min(kappa_max(T), pi/2)",
             f"{PAPER}, Lemma 30; proof and form are derived here",
-            lower_bound.persistence(),
-            {**labels, lower_bound.ACUTE_PAIRS: "at time t all pairs are at angles below kappa"},
+            persistence.persistence(),
+            {**labels, persistence.ACUTE_PAIRS: "at time t all pairs are at angles below kappa"},
             "where all angles are below kappa <= pi/2 at a time t >= T, so they were at T",
         ),
         Statement(
             "distance_vs_reach",
             "the pairwise distance against the longest transverse part",
             f"{PAPER}, Lemma 31 (its part here); {CONSTANTS}",
-            lower_bound.distance_vs_reach(),
+            lower.distance_vs_reach(),
             labels,
             "Z^2 >= (1 - cos kappa) |z_i|^2 for every i, for all t >= T",
         ),
@@ -54,7 +65,7 @@ def _below() -> tuple[Statement, ...]:
             "angle_vs_reach",
             "the angle of a neuron against its transverse part",
             f"{PAPER}, Lemma 33 (its part here); {CONSTANTS}",
-            lower_bound.angle_vs_reach(),
+            lower.angle_vs_reach(),
             labels,
             "|v| theta_i <= 2 pi n |z_i|",
         ),
@@ -62,7 +73,7 @@ def _below() -> tuple[Statement, ...]:
             "distance_decay",
             "the pairwise distance falls no faster than its square",
             f"{PAPER}, equation 66; {CONSTANTS}",
-            lower_bound.distance_decay(),
+            distance.distance_decay(),
             labels,
             "|v| (1 - cos kappa) DZ/dt >= -34 n^4 Z^2 (here of 2 Z), D the lower right derivative",
         ),
@@ -70,7 +81,7 @@ def _below() -> tuple[Statement, ...]:
             "distance_vs_loss",
             "the loss against the pairwise distance",
             f"{PAPER}, equation 68; {CONSTANTS}",
-            lower_bound.distance_vs_loss(),
+            lower.distance_vs_loss(),
             labels,
             "24 pi n^5 |v| L >= Z^3 (here with 2 Z)",
         ),
@@ -78,7 +89,7 @@ def _below() -> tuple[Statement, ...]:
             "loss_lower",
             "the loss falls no faster than t^-3",
             f"{PAPER}, Theorem 14; {CONSTANTS}",
-            lower_bound.loss_lower(),
+            lower.loss_lower(),
             labels,
             "24 pi n^5 |v| (1 + 34 n^4 Z_T (t - T)/(|v| (1 - cos kappa)))^3 L(t) >= Z_T^3",
         ),
@@ -86,14 +97,14 @@ def _below() -> tuple[Statement, ...]:
 
 
 def _above() -> tuple[Statement, ...]:
-    start = {**upper_bound.SETTING, **upper_bound.LETS}
-    both = {**lower_bound.SETTING, **lower_bound.LETS, **start}
+    start = {**samples.SETTING, **upper.LETS}
+    both = {**setting.SETTING, **lower.LETS, **start}
     return (
         Statement(
             "neurons_stay",
             "from a balanced start of small loss no neuron goes far",
             f"{PAPER}, phase 3, Lemmas 20 to 24; {CONSTANTS}",
-            upper_bound.neurons_stay(),
+            upper.neurons_stay(),
             start,
             "|w_i(t) - w_i(T)| < |v|/(4n) for all t >= T: the window of phase 3, proved",
         ),
@@ -101,7 +112,7 @@ def _above() -> tuple[Statement, ...]:
             "gradient_lower",
             "the gradient against the loss",
             f"{PAPER}, Theorem 7; {CONSTANTS}, with n^(1/6) for n^(2/3)",
-            upper_bound.gradient_lower(),
+            upper.gradient_lower(),
             start,
             "|grad L| >= L^(2/3)/(sqrt(37/3) n^(1/6) |v|^(1/3)) for all t >= T",
         ),
@@ -109,7 +120,7 @@ def _above() -> tuple[Statement, ...]:
             "loss_upper",
             "the loss falls at least like t^-3",
             f"{PAPER}, phase 3 of Corollary 12; {CONSTANTS}, with n for n^4",
-            upper_bound.loss_upper(),
+            upper.loss_upper(),
             start,
             "L(t) <= 50653 n |v|^2/(t - T)^3 for all t > T",
         ),
@@ -117,7 +128,7 @@ def _above() -> tuple[Statement, ...]:
             "loss_lower_from_start",
             "the loss falls no faster than t^-3, without a window",
             f"{PAPER}, Theorem 14; {CONSTANTS}",
-            upper_bound.loss_lower(),
+            from_start.loss_lower(),
             both,
             "loss_lower, the window of phase 3 proved from the start at T",
         ),
@@ -146,16 +157,16 @@ def _toys() -> tuple[Statement, ...]:
             "parallel",
             "neurons along the teacher have a linear rate",
             f"{PAPER}, appendix A",
-            toy_theorems.parallel(),
-            toy_theorems.PARALLEL,
+            toys.parallel(),
+            toys.PARALLEL,
             "L(t) = L(T) exp(-n (t - T))",
         ),
         Statement(
             "equal",
             "equal neurons have a linear rate",
             f"{PAPER}, appendix A; {CONSTANTS}",
-            toy_theorems.equal(),
-            toy_theorems.EQUAL,
+            toys.equal(),
+            toys.EQUAL,
             "L(t) <= L(T) exp(-k (t - T)), k = n (1 - theta(T)/pi)^2 cos(theta(T)/2)^2",
         ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 
-from symbolic.systems.relu_neuron.lower_bound import NEURON, POSITIVE_PI
+from symbolic.systems.relu_neuron.theorems.setting import NEURON, POSITIVE_PI
 from symbolic.theorem import derived, kernel
 from symbolic.theorem.formulas import Forall, Formula, eq, ge
 from symbolic.theorem.kernel import Theorem

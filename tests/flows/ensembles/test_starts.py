@@ -58,6 +58,6 @@ def test_members_of_a_loss_in_one_matrix_may_be_matrices():
     flat = flows.integrate_ensemble(system, matrices.reshape(2, 6), 1.0, [1.0], rtol=1e-6)
     found = flows.integrate_ensemble(system, matrices, 1.0, [1.0], rtol=1e-6)
     assert found["loss"].tolist() == flat["loss"].tolist()
-    with pytest.raises(InputError, match=r"\(members, 6\) or \(members, 2, 3\) or .*, got") as told:
+    with pytest.raises(InputError, match=r"\(members, 6\) or \(members, 2, 3\), got") as told:
         flows.integrate_ensemble(system, matrices.transpose(0, 2, 1), 1.0)
     assert "\n" not in str(told.value)

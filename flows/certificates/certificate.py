@@ -22,6 +22,7 @@ from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
 from flows.certificates.tail.infinity import Infinity
+from flows.certificates.tail.means import MeansTail
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
@@ -88,7 +89,7 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity, Rest or Failing, optional
+    infinity : Infinity, Rest, Failing or MeansTail, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
@@ -104,7 +105,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
-    infinity: Infinity | Rest | Failing | None = None
+    infinity: Infinity | Rest | Failing | MeansTail | None = None
     radius: float = 0.0
 
     @property
@@ -236,11 +237,13 @@ class Certificate:
         }
 
 
-def _endless(data: Any, bits: int) -> Infinity | Rest | Failing:
+def _endless(data: Any, bits: int) -> Infinity | Rest | Failing | MeansTail:
     """What continues the pieces, of one kind or another."""
     name = data.get("kind")
-    kind: Any = Infinity if name is None else Failing if name == "failing" else Rest
-    made: Infinity | Rest | Failing = kind.from_json(data, bits)
+    kind: Any = (
+        Infinity if name is None else {"failing": Failing, "means": MeansTail}.get(name, Rest)
+    )
+    made: Infinity | Rest | Failing | MeansTail = kind.from_json(data, bits)
     return made
 
 

@@ -20,8 +20,8 @@ from flows.core.balls import Singular, precision
 # lim t^3 L and lim h of n = d = 2, seed 0, of a prototype that shares no code.
 LIMIT = "1.63582401713993790103705 +/- 6.8e-24"
 PARTS = ("0.473670512094428985500324 +/- 1e-24", "0.526329487905571014499676 +/- 1e-24")
-# `make fuzz` plants more.
-PLANTED = int(os.environ.get("POPFLOW_PLANTED", "2000"))
+# Three kinds of them, ten thousand in all; `make fuzz` plants more.
+PLANTED = int(os.environ.get("POPFLOW_PLANTED", "3400"))
 
 
 @pytest.fixture(scope="module")

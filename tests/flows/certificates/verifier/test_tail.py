@@ -141,6 +141,29 @@ def test_both_formulas_of_the_late_flow_agree(n, p):
             assert all(abs(a - jet.slope[0, k]) < 1e-18 for k, a in enumerate(row))
 
 
+@pytest.mark.parametrize(("n", "p"), [(2, 1), (3, 2)])
+def test_both_formulas_agree_at_an_early_clock(n, p):
+    # Where angles are not small, the terms of each order are seen.
+    random = np.random.default_rng(n)
+    with precision(200):
+        flow, s = LateFlow(n, p), arb(2) ** -4
+        w = np.array([[arb(v) for v in row] for row in random.normal(size=(n, p + 1)) / 9 + 0.3])
+        late = tail.Flow(w, arb(1))
+        c = 4 * late.c
+        h = late.basis @ late.g + arb(1) / n
+        mine = tail.rates(late.basis @ c, h, s)
+        found = flow.rates(Point(list(c.ravel()), [arb(0)] * p, list(late.g), arb(0), s * s))
+        pairs = [(mine.energy, found.energy.value)]
+        pairs += zip(-late.basis.T @ mine.a, (j.value for j in found.drift), strict=True)
+        field = (c - late.basis.T @ mine.b).ravel()
+        pairs += zip(field, (j.value for j in found.shape), strict=True)
+        for row, jet in zip(late.derivative(mine), found.shape, strict=True):
+            pairs += [(a, jet.slope[0, k]) for k, a in enumerate(row)]
+        for a, b in pairs:
+            assert a.overlaps(b), (a, b)
+            assert abs(a - b) < 2e-3
+
+
 @pytest.fixture(scope="module")
 def carried(tmp_path_factory):
     """Three steps of carry, although this start needs none."""

@@ -262,7 +262,7 @@ def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
         "3 HOLDS",
         "1 VIOLATED",
         "2 runs",
-        "popflow report relu_neuron --out DIR",
+        'popflow report relu_neuron <span class="word">--out</span> DIR',
     ):
         assert word in text
 

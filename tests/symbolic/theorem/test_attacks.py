@@ -176,9 +176,6 @@ ATTACKS = {
     ),
     "first exit at n": lambda: first_exit(4 - T, window=("T", "n", "c"), th=assume(gt(4 - N))),
     "a window that ends at pi": lambda: kernel.monotone(always(ge(d(U))), (), U, "T", "pi"),
-    "a line from n": lambda: kernel.limit(
-        given(Forall(("t",), (ge(T - N),), ge(A + B * (T - N)))), A, B, "n"
-    ),
     "a bound called n": lambda: kernel.bounded(assume(ge(A)), ONE, (UNIT, U), ("T", "e", "n")),
     "pi is bound": lambda: Forall(("pi",), (), gt(PI)),
     # imitations
@@ -281,7 +278,6 @@ ATTACKS = {
     "a bound called as a sample": lambda: kernel.bounded(
         assume(ge(A)), ONE, (UNIT, U), ("T", "e", "X")
     ),
-    "a line that moves": lambda: kernel.limit(always(ge(A + F * (T - START))), A, F, "T"),
     "slopes of rates, which may be infinite": lambda: kernel.dini_sum(
         kernel.combine(ge(zero)), ONE, UNIT, d(U_I), -low(d(U_I)), "i"
     ),

@@ -174,7 +174,6 @@ def bootstrap(th=None, begin=START_I, f=GOES_ON, window=("T", "e", "c"), side=1)
     return kernel.bootstrap(leaning() if th is None else th, begin, f, window, side)
 
 
-LINE = Forall(("t",), (NOW,), ge(A + B * (T - START)))
 ROOF = Forall(("t",), (NOW, ge(E_ - T)), ge(symbol("b") - F))
 UNDER = add(spec(ROOF), assume(ge(F)), assume(ge(M)))  # any conclusion without b will do
 NO_B = kernel.combine(ge(M), (1, [assume(ge(M))]), (0, [spec(ROOF, t="T")]))
@@ -200,7 +199,6 @@ def test_what_the_controls_break_is_accepted():
     assert kernel.root(assume(ge(M)), ZERO_SIGN, "x", 2).concl == ge(M)
     assert GOES_ON in leaning().hyps and GOES_ON not in bootstrap().hyps
     assert bootstrap().concl == gt(symbol("u", "i", time="c"))
-    assert kernel.limit(spec(LINE), A, B, "T").concl == ge(B)
     assert ROOF in NO_B.hyps and ROOF not in bounded().hyps
     assert kernel.pick(RISES, "i", ("p",)).concl.op == ">="
 
@@ -545,17 +543,6 @@ C = {
     "a bound of a rate of a vector": lambda: bounded(g=P.prime.dot(Q)),
     "a bound with m >= 0": lambda: bounded(positive=kernel.combine(ge(1), (1, []))),
     "a bound with a moving factor": lambda: bounded(positive=assume(gt(F)), m=F),
-    "limit of another line": lambda: kernel.limit(spec(LINE), A, 2 * B, "T"),
-    "limit at one time": lambda: kernel.limit(
-        assume(ge(A + B * (T - START))), A + T - START, B - 1, "T"
-    ),
-    "limit with moving parts": lambda: kernel.limit(
-        spec(always(ge(F + B * (T - START)))), F, B, "T"
-    ),
-    "limit in a window": lambda: kernel.limit(
-        spec(Forall(("t",), (NOW, ge(E_ - T)), ge(A + B * (T - START)))), A, B, "T"
-    ),
-    "limit of an equality": lambda: kernel.limit(spec(always(eq(A + B * (T - START)))), A, B, "T"),
     "a term of a sum with signs": lambda: kernel.pick(assume(ge(U_I)), "i", ("p",)),
     "a term of a mean": lambda: kernel.pick(kernel.square(symbol("g", "X")), "X", ("X",)),
     "three terms of a sum": lambda: kernel.pick(kernel.square(U_I), "i", ("p", "q", "i")),

@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 
 import pytest
+from oracles.lenient import forged
 
 import symbolic
 from symbolic.theorem import derived, kernel
@@ -323,6 +324,21 @@ ATTACKS = {
 def test_it_is_refused(name):
     with pytest.raises(Refused):
         ATTACKS[name]()
+
+
+# What is written of these is as it should be: the imitation is in memory only.
+IMITATED = {
+    *("a list in a term", "a mapping that changes"),
+    *("a name that is no text", "a family bound by a text"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(ATTACKS) - IMITATED))
+def test_the_second_reader_refuses_it_by_itself(name):
+    data = forged(ATTACKS[name])  # None: no file can say it
+    if data is not None:
+        with pytest.raises(Wrong):
+            check(data)
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), 0.5])

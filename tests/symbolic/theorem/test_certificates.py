@@ -32,7 +32,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def large():
-    return made("relu_neuron", "loss_lower")
+    return made("relu_neuron", "distance_vs_loss")
 
 
 def leaves(data, path=()):
@@ -82,7 +82,7 @@ def test_a_changed_number_is_refused(small, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_changed_number_in_the_lower_bound_is_refused(large, seed):
+def test_a_changed_number_in_a_bound_of_the_loss_is_refused(large, seed):
     data, stated = large
     draw = random.Random(seed)
     path = draw.choice([p for p in leaves(data) if p[0] in PROOF and "from" not in p])

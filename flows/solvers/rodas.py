@@ -24,7 +24,7 @@ from flows.core.problem import (
     finish,
 )
 from flows.solvers.rodas_recorder import accept_steps
-from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
+from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
 
 # Attempts between two looks of the watch.
 BATCH = 64
@@ -85,7 +85,7 @@ class _Group:
         assert chart is not None and chart.lanes is not None
         size = chart.x0.size
         lanes = LANES if size <= SMALL else 1
-        self.advance = make_steps(chart.field, chart.lanes.make_field, lanes)
+        self.advance = steps_of(chart.field, chart.lanes.make_field, lanes)
         self.owner: list[int | None] = [None] * lanes
         self.recorders: dict[int, Recorder] = {}
         self.lane = Lane(

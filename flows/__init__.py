@@ -24,8 +24,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.ensembles.starts import Law as Law
     from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
-    from flows.report import figures as figures
-    from flows.report.inspect import inspect as inspect
+    from flows.pages import figures as figures
+    from flows.pages.inspect import inspect as inspect
+    from flows.pages.own_report import report as report
     from flows.runs.check import check as check
     from flows.runs.descend import descend as descend
     from flows.runs.find_law import late_time_law as late_time_law
@@ -61,7 +62,7 @@ _HOME = {
     "convergence": "flows.ensembles.convergence",
     "descend": "flows.runs.descend",
     "descend_ensemble": "flows.ensembles.descend",
-    "inspect": "flows.report.inspect",
+    "inspect": "flows.pages.inspect",
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
     "late_time_law": "flows.runs.find_law",
@@ -69,6 +70,7 @@ _HOME = {
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",
     "local_exponent": "flows.runs.rates",
+    "report": "flows.pages.own_report",
     "sensitivity": "flows.runs.sensitivity",
     "tail_constant": "flows.runs.rates",
     "threshold": "flows.ensembles.threshold",
@@ -76,7 +78,7 @@ _HOME = {
     "worst_case": "flows.ensembles.worst_case",
 }
 # Names that are modules.
-_MODULES = {"figures": "flows.report.figures"}
+_MODULES = {"figures": "flows.pages.figures"}
 
 if not TYPE_CHECKING:  # a checker that cannot read the list would take no name for public
     __all__ = sorted([*_HOME, *_MODULES])
@@ -84,7 +86,7 @@ if not TYPE_CHECKING:  # a checker that cannot read the list would take no name 
 
 def _plot(run: Any) -> Any:
     """Draw the loss of a run; the method `plot` of a run, whose room knows no figures."""
-    from flows.report.figure import loss_figure
+    from flows.pages.figure import loss_figure
 
     return loss_figure(run)
 

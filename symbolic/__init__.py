@@ -53,7 +53,7 @@ DOCUMENTS = {
 
 #: Systems of which theorems are stated, and the module that proves them.
 THEOREMS = {
-    "relu_neuron": "symbolic.systems.relu_neuron.theorems",
+    "relu_neuron": "symbolic.systems.relu_neuron.theorems.statements",
     "gmm_em": "symbolic.systems.gmm_em_theorems",
     "score_matching": "symbolic.systems.score_matching.theorems",
     "matrix_factorization": "symbolic.systems.matrix_factorization.theorems",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import flows
-import flows.report.figures
+import flows.pages.figures
 import popflow
 import potentials
 import symbolic
@@ -21,7 +21,7 @@ PUBLIC = {
         OwnSystem ReLUNeuron ScoreMatching Trajectory certify check convergence descend
         descend_ensemble figures inspect integrate integrate_ensemble late_time_law load
         load_certificate
-        load_ensemble local_exponent sensitivity tail_constant threshold verify
+        load_ensemble local_exponent report sensitivity tail_constant threshold verify
         worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",
@@ -31,7 +31,7 @@ PUBLIC = {
 }
 FACES = {
     flows: ROOT / "flows",
-    flows.report.figures: ROOT / "flows" / "report" / "figures",
+    flows.pages.figures: ROOT / "flows" / "pages" / "figures",
     symbolic: ROOT / "symbolic",
 }
 
@@ -109,7 +109,7 @@ def test_editors_see_the_signatures(tmp_path):
     assert revealed[-1] == "Any" and "no_such_name" in found
 
 
-@pytest.mark.parametrize("package", ["flows", "popflow", "symbolic", "flows.report.figures"])
+@pytest.mark.parametrize("package", ["flows", "popflow", "symbolic", "flows.pages.figures"])
 def test_a_face_is_imported_without_what_is_heavy(package):
     code = f"import sys, {package}; print(sorted({{'jax', 'numpy', 'sympy'}} & set(sys.modules)))"
     found = subprocess.run(

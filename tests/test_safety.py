@@ -42,7 +42,7 @@ ROOMS = {
     "flows.ensembles": {*BELOW, "flows.systems", "flows.solvers", "flows.runs"},
     "flows.certificates": {*BELOW, "flows.systems", "flows.runs"},
     "flows.certificates.verifier": {"flows.core.errors"},
-    "flows.report": {
+    "flows.pages": {
         *BELOW,
         "flows.systems",
         "flows.solvers",
@@ -57,7 +57,7 @@ ROOMS = {
         "flows.runs",
         "flows.ensembles",
         "flows.certificates",
-        "flows.report",
+        "flows.pages",
     },
     "flows": {"flows"},
     "popflow": {"flows"},
@@ -179,7 +179,7 @@ def test_no_module_imports_itself_through_others():
         ("flows.solvers.rodas", "from flows.systems.relu_neuron.system import ReLUNeuron"),
         ("flows.systems.gmm_em.system", "from flows.systems.score_matching import exact"),
         ("flows.systems.mixture.sums", "from flows.systems.gmm_em import exact"),
-        ("flows.certificates.certify", "from flows.report import html"),
+        ("flows.certificates.certify", "from flows.pages import html"),
         ("flows.certificates.certify", "from flows.solvers import rodas"),
         ("flows.certificates.verifier.verify", "from flows.core.balls import dot"),
         ("flows.certificates.verifier.verify", "from flows.certificates.proof import prove"),

@@ -15,8 +15,8 @@ import nbformat
 import flows
 import potentials
 import symbolic
-from flows.report.drawing import STYLE
-from flows.report.formulas import prose
+from flows.pages.drawing import STYLE
+from flows.pages.formulas import prose
 from flows.systems.registry import SYSTEMS
 
 PACKAGES = (symbolic, potentials, flows)
@@ -34,7 +34,7 @@ MODULES = (
     "flows.runs.rates",
     "flows.runs.quantities",
     "flows.core.quadrature",
-    "flows.report.figure",
+    "flows.pages.figure",
     *(found.__name__ for found in FIGURES if inspect.ismodule(found)),
 )
 # Sections of the gallery, by the first word of an example's name.

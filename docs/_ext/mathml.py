@@ -6,7 +6,7 @@ import re
 from docutils import nodes
 from latex2mathml.converter import convert
 
-from flows.report.html import ARGUMENT, FUNCTION
+from flows.pages.html import ARGUMENT, FUNCTION
 
 # Bars come in pairs; if it knows which one opens, MathML spaces and stretches them.
 BARS = re.compile(r"\\lvert ?(.+?) ?\\rvert")

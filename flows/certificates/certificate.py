@@ -19,8 +19,10 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
+from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
 from flows.certificates.tail.infinity import Infinity
+from flows.certificates.tail.means import MeansTail
 from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
@@ -87,7 +89,7 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity or Rest, optional
+    infinity : Infinity, Rest, Failing or MeansTail, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
@@ -103,7 +105,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
-    infinity: Infinity | Rest | None = None
+    infinity: Infinity | Rest | Failing | MeansTail | None = None
     radius: float = 0.0
 
     @property
@@ -235,10 +237,13 @@ class Certificate:
         }
 
 
-def _endless(data: Any, bits: int) -> Infinity | Rest:
-    """What continues the pieces, of one kind or the other."""
-    kind: Any = Rest if "kind" in data else Infinity
-    made: Infinity | Rest = kind.from_json(data, bits)
+def _endless(data: Any, bits: int) -> Infinity | Rest | Failing | MeansTail:
+    """What continues the pieces, of one kind or another."""
+    name = data.get("kind")
+    kind: Any = (
+        Infinity if name is None else {"failing": Failing, "means": MeansTail}.get(name, Rest)
+    )
+    made: Infinity | Rest | Failing | MeansTail = kind.from_json(data, bits)
     return made
 
 

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, Segment, certifiable
 from flows.certificates.forever import certify_forever
+from flows.certificates.means import certify_means
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.core.arrays import Array
@@ -21,8 +22,6 @@ from flows.core.system import System, checked_system
 __all__ = ["Uncertified", "certify"]
 
 DIGITS = 30
-#: What can be certified for ever.
-FOREVER = ("relu_neuron", "matrix_factorization", "polynomial")
 
 
 def certify(
@@ -45,12 +44,11 @@ def certify(
         User's parameters at ``t = 0``, in the system's shape; its doubles are taken as exact
         numbers.
     t_end : float
-        End, positive and at most 1e18; ``math.inf`` for all times, of neurons, factorisations and
-        polynomial losses: the certificate then has ``infinity``, see ``docs/infinity.md``, and
-        :func:`flows.verify` has accepted it.
+        End, positive and at most 1e18; ``math.inf`` for all times: the certificate then has
+        ``infinity``, see ``docs/infinity.md``, and :func:`flows.verify` has accepted it.
     digits : int, optional
         The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for two
-        to four neurons, 14 for more, and 20 where a flow comes to rest exponentially.
+        to four neurons, 14 for more, and 20 of means and where a flow comes to rest.
     advance : callable, optional
         Called with the time after each segment.
     radius : float
@@ -90,11 +88,6 @@ def certify(
         raise InputError(f"certify: {refused}; certify one of {known}, or a polynomial loss")
     initial = system.check_start(start)
     forever = t_end == math.inf
-    if forever and refused[0] not in FOREVER:
-        raise InputError(
-            "t_end: a proof for ever is made of relu_neuron, matrix_factorization or a polynomial"
-            f" loss, not of {system.name}; give a finite time"
-        )
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
         raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
     if digits is not None and not _digits(digits):
@@ -104,6 +97,8 @@ def certify(
         with threadpool_limits(1):
             power = refused[0] == "relu_neuron" and len(initial) > 1
             make = certify_forever if power else certify_rest
+            if refused[0] == "gmm_em":
+                make = certify_means
             return make(system, initial, digits, advance, radius)
     digits = DIGITS if digits is None else digits
     bits = bits_for(digits, t_end)

@@ -121,7 +121,8 @@ class Steps:
             return segment
         t = math.expm1(self.time / 2**self.bits)
         possible = "; a certificate to there can be made" if self.time else ""
-        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {reason}{possible}")
+        near = self.flow.singular(self.state)
+        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {near}{reason}{possible}")
 
     def _collocated(self, span: Span) -> Approximant | None:
         guess = (

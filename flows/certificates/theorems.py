@@ -1,27 +1,98 @@
-"""Theorems whose hypotheses a certificate proves: what they say of that trajectory for all times.
+"""Theorems whose hypotheses an enclosed state meets: what they say of that trajectory for ever.
 
-A certificate encloses the state at its end T. Where the hypotheses about time T hold for everything
-in the enclosure, the conclusion of the theorem is proved for all later t: given the axioms that
-`popflow prove` prints with the theorem, and that the flow exists, which it does as long as its
-field is smooth.
+A certificate encloses the state at its end T; a start is known exactly, T = 0. Where the hypotheses
+about time T hold for everything in the enclosure, the conclusion of the theorem is proved for all
+later t: given the axioms that `popflow prove` prints with the theorem, and that the flow exists,
+which it does as long as its field is smooth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR
-from typing import Any
+from itertools import combinations, pairwise
+from typing import Any, Protocol
 
-from flint import arb, fmpq
+import numpy as np
+from flint import arb, arb_mat, fmpq, fmpq_mat
 
-from flows.certificates.certificate import Certificate
 from flows.certificates.decision import down, interval_end, up
+from flows.certificates.features.spectrum import singular_values
+from flows.core.arrays import Array
 from flows.core.balls import precision
-from symbolic.systems.relu_neuron.upper_bound import LEAST, SPEED
+from flows.core.system import System
+from symbolic.systems.relu_neuron.theorems.samples import LEAST, SPEED
 
-__all__ = ["ForAllTimes", "for_all_times"]
+__all__ = ["Enclosed", "ForAllTimes", "Start", "for_all_times"]
 
-Ball = Any
+Ball = Any  # flint.arb
+#: Starts with more numbers are not read.
+LARGEST = 10_000
+#: Pairs of more neurons are too many.
+MOST_NEURONS = 100
+
+
+class Enclosed(Protocol):
+    """A state at a time T, enclosed in balls: that of a certificate at its end, or a start."""
+
+    @property
+    def system(self) -> Any:
+        """The flow."""
+
+    @property
+    def start(self) -> Any:
+        """User's parameters at time 0, exact."""
+
+    @property
+    def radius(self) -> float:
+        """Every start within this distance is meant."""
+
+    @property
+    def t_end(self) -> float:
+        """The time T."""
+
+    @property
+    def precision(self) -> int:
+        """Working precision in bits."""
+
+    def state(self, t: float) -> list[Any]:
+        """User's parameters at T."""
+
+    def loss(self, t: float) -> Ball:
+        """Loss at T."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A start, whose doubles are exact: what is known at T = 0 without a certificate.
+
+    Parameters
+    ----------
+    system : System
+        The flow.
+    start : ndarray
+        User's parameters.
+    """
+
+    system: System
+    start: Array
+    radius: float = 0.0
+    t_end: float = 0.0
+    precision: int = 128
+
+    def state(self, t: float) -> list[Any]:
+        """Return the parameters, as balls of radius zero."""
+        rows: list[Any] = _balls(self.start.tolist())
+        return rows
+
+    def loss(self, t: float) -> Ball:
+        """Return a ball that contains the loss."""
+        flow = self.system.ball_flow(self.start)
+        return flow.loss(flow.start)
+
+
+def _balls(x: Any) -> Any:
+    return [_balls(y) for y in x] if isinstance(x, list) else arb(x)
 
 
 @dataclass(frozen=True)
@@ -33,7 +104,7 @@ class ForAllTimes:
     theorem : str
         Its name.
     begin : float
-        The time T, the end of the certificate.
+        The time T, the end of the certificate, or 0.
     proved : bool
         Whether all hypotheses about time T are proved.
     hypotheses : tuple of (str, bool)
@@ -55,38 +126,48 @@ class ForAllTimes:
         return {**about, "hypotheses": lines, "says": self.says}
 
 
-def for_all_times(certificate: Certificate) -> list[ForAllTimes]:
+def for_all_times(enclosed: Enclosed) -> list[ForAllTimes]:
     """Return what the theorems say of an enclosed trajectory.
 
     Parameters
     ----------
-    certificate : Certificate
-        Checked; of `relu_neuron` or `gmm_em`, others have no such theorem.
+    enclosed : Enclosed
+        A certificate that was checked, or a `Start`.
+
+    Returns
+    -------
+    list of ForAllTimes
+        Empty of systems without such theorems, of complex layers and of means with noise, of which
+        the theorems do not speak, and of states with more than 10000 numbers.
     """
-    decide = {"relu_neuron": _neurons, "gmm_em": _means}.get(certificate.system.name)
-    if decide is None:
+    system: Any = enclosed.system
+    decide = DECIDE.get(system.name)
+    start = np.asarray(enclosed.start)
+    if decide is None or start.size > LARGEST or np.iscomplexobj(start):
         return []
-    with precision(certificate.precision):
-        return decide(certificate)
+    if getattr(system, "field", "real") != "real" or getattr(system, "noise_time", 0.0):
+        return []
+    with precision(enclosed.precision):
+        return decide(enclosed)
 
 
 def _said(
-    theorem: str, certificate: Certificate, lines: list[tuple[str, bool]], says: str
+    theorem: str, enclosed: Enclosed, lines: list[tuple[str, bool]], says: str
 ) -> ForAllTimes:
     holds = all(ok for _, ok in lines)
-    return ForAllTimes(theorem, certificate.t_end, holds, tuple(lines), says)
+    return ForAllTimes(theorem, enclosed.t_end, holds, tuple(lines), says)
 
 
 def _dot(a: list[Ball], b: list[Ball]) -> Ball:
     return sum((x * y for x, y in zip(a, b, strict=True)), arb(0))
 
 
-def _neurons(certificate: Certificate) -> list[ForAllTimes]:
-    system: Any = certificate.system
-    t = certificate.t_end
+def _neurons(enclosed: Enclosed) -> list[ForAllTimes]:
+    system: Any = enclosed.system
+    t = enclosed.t_end
     n, teacher = system.n, [arb(x) for x in system.teacher]
     v = _dot(teacher, teacher).sqrt()
-    state, loss = certificate.state(t), certificate.loss(t)
+    state, loss = enclosed.state(t), enclosed.loss(t)
     sizes = [_dot(row, row).sqrt() for row in state]
     lines = [
         ("|v|/(2n) <= |w_i(T)|", all(2 * n * x > v for x in sizes)),
@@ -96,16 +177,44 @@ def _neurons(certificate: Certificate) -> list[ForAllTimes]:
     ]
     most, far = _up(SPEED**3 * n * v * v), _up(v / (4 * n))
     return [
-        _said("neurons_stay", certificate, lines, f"|w_i(t) - w_i(T)| < {far} for all t >= T"),
-        _said("loss_upper", certificate, lines, f"L(t) <= {most}/(t - T)^3 for all t > T"),
+        _said("neurons_stay", enclosed, lines, f"|w_i(t) - w_i(T)| < {far} for all t >= T"),
+        _said("loss_upper", enclosed, lines, f"L(t) <= {most}/(t - T)^3 for all t > T"),
+        *([_from_below(enclosed, lines, state, teacher)] if 1 < n <= MOST_NEURONS else []),
     ]
 
 
-def _means(certificate: Certificate) -> list[ForAllTimes]:
-    system: Any = certificate.system
-    t = certificate.t_end
+def _from_below(
+    enclosed: Enclosed, lines: list[tuple[str, bool]], state: list[Any], teacher: list[Ball]
+) -> ForAllTimes:
+    """Theorem 14 with the widest pair of the parts across the teacher; c is its cosine, or 0."""
+    n, v = len(state), _dot(teacher, teacher).sqrt()
+    across = []
+    for row in state:
+        along = _dot(row, teacher) / v**2
+        across.append([x - along * y for x, y in zip(row, teacher, strict=True)])
+    cosine, distance = arb(1), arb(0)
+    for a, b in combinations(across, 2):
+        apart = [x - y for x, y in zip(a, b, strict=True)]
+        distance += _dot(apart, apart).nonnegative_part().sqrt()
+        turn = _dot(a, b) / (_dot(a, a) * _dot(b, b)).nonnegative_part().sqrt()
+        cosine = cosine.min(turn.upper()) if turn.is_finite() else cosine
+    cosine = cosine.max(arb(0))
+    pair = [
+        ("two z_i are at an angle at T", bool(cosine < 1)),
+        ("Z(T) > 0", bool(distance > 0)),
+    ]
+    least = arb(max(0.0, down(distance)))  # the bound grows with Z
+    room = v * (1 - cosine)
+    bound = _down(least**3 / (24 * arb.pi() * n**5 * v))
+    says = f"L(t) >= {bound}/(1 + {_up(34 * n**4 * least / room)} (t - T))^3 for all t >= T"
+    return _said("loss_lower_from_start", enclosed, [*lines, *pair], says)
+
+
+def _means(enclosed: Enclosed) -> list[ForAllTimes]:
+    system: Any = enclosed.system
+    t = enclosed.t_end
     weights = [fmpq(*x.as_integer_ratio()) for x in system.weights]
-    norms = sum((_dot(row, row) for row in certificate.state(t)), arb(0))
+    norms = sum((_dot(row, row) for row in enclosed.state(t)), arb(0))
     cap, least = norms.exp() * (system.d + 4 * norms), arb(min(weights))
     lines = [
         ("the weights, as doubles, add up to one exactly", sum(weights, fmpq(0)) == 1),
@@ -113,7 +222,104 @@ def _means(certificate: Certificate) -> list[ForAllTimes]:
     ]
     rate = _down(2 * least * least * norms / cap)
     says = f"L(t) <= {_up(norms / 2)}/(1 + {rate} (t - T)) for all t >= T"
-    return [_said("loss_upper", certificate, lines, says)]
+    return [_said("loss_upper", enclosed, lines, says)]
+
+
+def _scores(enclosed: Enclosed) -> list[ForAllTimes]:
+    """The loss is at most `max |mu_i|^2`, as the field is a mean of the `mu_i`; M is chosen."""
+    system: Any = enclosed.system
+    target = [arb(x) for x in system.target or [0.0] * system.d]
+    rows = [
+        [x - y for x, y in zip(row, target, strict=True)] for row in enclosed.state(enclosed.t_end)
+    ]
+    most = max(up(_dot(row, row)) for row in rows)
+    least, loss = arb(fmpq(1, system.n)), arb(most)
+    sizes = [m for m in (arb(fmpq(k, 100)) for k in range(1, 401)) if m > most]
+
+    def cap(m: Ball) -> Ball:
+        return m.exp() * (system.d + 4 * m)
+
+    small = [m for m in sizes if loss * cap(m) < (least * m) ** 2]
+    radius = next(iter([*small, *sizes, arb(4)]))
+    lines = [
+        ("|mu_i(T)|^2 < M, for an M <= 4", bool(sizes)),
+        ("L(T) < omega^2 M^2/B, as L <= max |mu_i|^2", bool(small)),
+    ]
+    far, squares = _up(radius), _up(system.n * (cap(radius) * loss).sqrt())
+    from_target = "mu_i(t)" if system.target is None else "mu_i(t) - target"
+    says = (f"|{from_target}|^2 < {far} for all t >= T", f"sum |{from_target}|^2 <= {squares}")
+    return [
+        _said("means_stay", enclosed, lines, says[0]),
+        _said("means_small", enclosed, lines, f"{says[1]} for all t >= T"),
+    ]
+
+
+def _layers(enclosed: Enclosed) -> list[ForAllTimes]:
+    system: Any = enclosed.system
+    t = enclosed.t_end
+    layers = [arb_mat(rows) for rows in enclosed.state(t)]
+    free, four = ("no penalty, a = 0", system.regularization == 0), ("N = 4", system.depth == 4)
+    most = _up(max((_defect(a, b) for a, b in pairwise(layers)), key=up))
+    least = max(arb(0), min((singular_values(w)[-1] for w in layers), key=down))
+    delta, loss = arb(down(least)) / 2, enclosed.loss(t)
+    lines = [
+        free,
+        four,
+        ("delta > 0, half the least singular value at T", bool(delta > 0)),
+        ("L(T) <= 2 delta^8", bool(loss <= 2 * delta**8)),
+        ("L(T) > 0", bool(loss > 0)),
+    ]
+    stay = f"|W(t) - W(T)| < {_up(delta)}, singular values above {_down(delta)}, for all t >= T"
+    rate = f"L(t) <= {_up(loss)} exp(-{_down(8 * delta**6)} (t - T)) for all t >= T"
+    kept = f"each defect keeps its value; none is above {most}, for all t >= T"
+    said = [
+        _said("balance_conserved", enclosed, [free], kept),
+        _said("layers_stay", enclosed, lines, stay),
+        _said("local_rate", enclosed, lines, rate),
+    ]
+    return [*said, *([_skew(enclosed, layers)] if four[1] else [])]
+
+
+def _defect(lower: Any, upper: Any) -> Ball:
+    rest = lower * lower.transpose() - upper.transpose() * upper
+    return sum((x * x for row in rest.tolist() for x in row), arb(0)).nonnegative_part().sqrt()
+
+
+def _skew(enclosed: Enclosed, layers: list[Any]) -> ForAllTimes:
+    """A chain that is balanced at time 0 is balanced at all times."""
+    exact = [_rationals(w) for w in np.asarray(enclosed.start).tolist()]
+    balanced = all(a * a.transpose() == b.transpose() * b for a, b in pairwise(exact))
+    sigma = _rationals(np.asarray(enclosed.system.target).tolist())
+    minors = (
+        fmpq_mat([row[:k] for row in sigma.tolist()[:k]]).det() for k in range(1, sigma.nrows() + 1)
+    )
+    first, second, third, fourth = layers
+    lines = [
+        ("balanced at time 0, exactly", balanced and enclosed.radius == 0),
+        ("Sigma is symmetric, > 0", sigma == sigma.transpose() and all(x > 0 for x in minors)),
+    ]
+    try:
+        gap = first - second.inv() * third.transpose() * fourth.transpose()
+        lines.append(("W_2(T) is invertible", True))
+    except ZeroDivisionError:
+        gap = first * arb(0)
+        lines.append(("W_2(T) is invertible", False))
+    square = gap * arb_mat(sigma) * gap.transpose()
+    size = _up(sum((square[k, k] for k in range(square.nrows())), arb(0)))
+    says = f"|(A - R) Sigma^(1/2)|^2 <= {size} for all t >= T"
+    return _said("skew_falls", enclosed, lines, says)
+
+
+def _rationals(rows: Any) -> Any:
+    return fmpq_mat([[fmpq(*x.as_integer_ratio()) for x in row] for row in rows])
+
+
+DECIDE = {
+    "relu_neuron": _neurons,
+    "gmm_em": _means,
+    "score_matching": _scores,
+    "matrix_factorization": _layers,
+}
 
 
 def _up(x: Ball) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
     from flows.certificates.tail.infinity import Infinity
+    from flows.certificates.tail.means import MeansTail
     from flows.certificates.verifier.verify import Verification
 
 # Decimal digits of limits, and of their middles in JSON, whose radius accounts for the rounding.
@@ -17,11 +19,15 @@ DIGITS, SHOWN_DIGITS = 40, 40
 
 def data(certificate: Certificate) -> dict[str, Any]:
     """What is proved of all times, as the interface names it."""
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
+    from flows.certificates.tail.means import MeansTail
     from flows.core.balls import precision
 
     infinity = certificate.infinity
     assert infinity is not None
+    if isinstance(infinity, Failing):
+        return {"kind": "failing", "floor": infinity.floor, "from": 0.0}
     with precision(certificate.precision):
         if isinstance(infinity, Rest):
             return {
@@ -34,6 +40,13 @@ def data(certificate: Certificate) -> dict[str, Any]:
                 "from": certificate.t_end,
             }
         lower, upper = infinity.all_times
+        if isinstance(infinity, MeansTail):
+            return {
+                "exponent": 2,
+                "limit": _ball(infinity.constant),
+                "all_times": {"lower": lower, "upper": upper},
+                "from": certificate.t_end,
+            }
         return {
             "exponent": 3,
             "limit": _ball(infinity.constant),
@@ -45,20 +58,29 @@ def data(certificate: Certificate) -> dict[str, Any]:
 
 def bounds(theorem: Any) -> dict[str, Any]:
     """What the checker proved of all times, its own bounds."""
+    if hasattr(theorem, "floor"):
+        return {"floor": theorem.floor}
     if hasattr(theorem, "rate"):
         return {"rate": theorem.rate, "amplitude": theorem.amplitude, "delay": theorem.delay}
-    return {"exponent": 3, "lower": theorem.lower, "upper": theorem.upper}
+    power = 2 if hasattr(theorem, "constant") else 3
+    return {"exponent": power, "lower": theorem.lower, "upper": theorem.upper}
 
 
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
     """Rows about all times."""
+    from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
+    from flows.certificates.tail.means import MeansTail
     from flows.core.balls import precision
 
     infinity, theorem = certificate.infinity, None if checked is None else checked.endless
     if infinity is None:
         return []
+    if isinstance(infinity, Failing):
+        return _failing(infinity, theorem)
     with precision(certificate.precision):
+        if isinstance(infinity, MeansTail):
+            return _means(infinity, theorem)
         return _rest(infinity, theorem) if isinstance(infinity, Rest) else _power(infinity, theorem)
 
 
@@ -73,6 +95,30 @@ def _power(infinity: Infinity, theorem: Any) -> list[tuple[str, str]]:
         rows.append(
             ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")
         )
+    return rows
+
+
+def _means(infinity: MeansTail, theorem: Any) -> list[tuple[str, str]]:
+    rows = [
+        ("t^2 L ->", f"{infinity.constant.str(DIGITS)} = 1/(16 lambda^2)"),
+        ("for all t >= 0", _between(*infinity.all_times, power=2)),
+    ]
+    if theorem is not None:
+        proved = f"{_between(theorem.lower, theorem.upper, power=2)} for all t >= 0"
+        rows.append(
+            ("verified theorem", f"the flow exists for all t, this limit holds, and {proved}")
+        )
+    return rows
+
+
+def _failing(infinity: Failing, theorem: Any) -> list[tuple[str, str]]:
+    def text(floor: float) -> str:
+        return f"L(t) >= {_below(floor)}"
+
+    rows = [("for all t >= 0", text(infinity.floor))]
+    if theorem is not None:
+        proved = f"the flow exists for all t, and {text(theorem.floor)} for all t >= 0"
+        rows.append(("verified theorem", f"{proved}: it never reaches the target"))
     return rows
 
 
@@ -96,8 +142,8 @@ def _decay(found: Any) -> str:
     return f"0 <= L(t) - L* <= {_above(found.amplitude)} e^(-{_below(found.rate)} {later})"
 
 
-def _between(lower: float, upper: float) -> str:
-    return f"{_below(lower)} (1+t)^-3 <= L(t) <= {_above(upper)} (1+t)^-3"
+def _between(lower: float, upper: float, power: int = 3) -> str:
+    return f"{_below(lower)} (1+t)^-{power} <= L(t) <= {_above(upper)} (1+t)^-{power}"
 
 
 def _below(x: float) -> str:

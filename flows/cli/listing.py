@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from flows.cli.layout import Table, labelled, width, wrapped
-from flows.report.formulas import plain
+from flows.pages.formulas import plain
 from potentials import claims, potentials
 from potentials.claim import Claim
 from potentials.potential import Potential

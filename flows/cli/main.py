@@ -273,13 +273,13 @@ def inspect(
         lambda stated: one_of("potential", potential, (p.name for p in stated.potentials)),
     )
     if potential is None:
-        from flows.report.inspect import inspect as write_inspection
+        from flows.pages.inspect import inspect as write_inspection
 
         write_inspection(result, out=out, force=force, browser=not no_browser)
         _wrote(out)
         return 0 if result.completed else 4
     if out is not None:
-        from flows.report.figure import potential_figure
+        from flows.pages.figure import potential_figure
 
         write_file(out, potential_figure(result, potential).savefig)
     output.show(output.course_table(result, potential))
@@ -331,7 +331,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     """
     for name in systems:
         one_of("system", name, SYSTEMS)
-    from flows.report.report import write
+    from flows.pages.report import write
 
     formats = [word.strip() for word in figures.split(",") if word.strip()]
     write(

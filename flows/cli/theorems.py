@@ -16,20 +16,20 @@ __all__ = ["theorem_lines", "theorems_of"]
 
 
 def theorems_of(run: Trajectory, certificate: str | None) -> tuple[list[Met], list[ForAllTimes]]:
-    """Return what theorems say of a run, and of all times where a certificate is given."""
+    """Return what theorems say of a run, and of all times: from its certificate or its start."""
+    from flows.certificates.theorems import Start, for_all_times
     from flows.runs.theorems.meet import meet
 
     met = meet(run)
     if certificate is None:
-        return met, []
+        return met, [a for a in for_all_times(Start(run.system, run.start)) if a.proved]
     from flows.certificates.certificate import load_certificate
-    from flows.certificates.theorems import for_all_times
 
     return met, for_all_times(load_certificate(certificate))
 
 
 def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str]:
-    """Return lines about each theorem, those that a certificate proves for all times last."""
+    """Return lines about each theorem, those that are proved for all times last."""
     columns, lines = width(), []
     for m in met:
         state = "does not speak of this run" if not m.met else f"speaks of it from t = {m.begin:g}"
@@ -45,7 +45,8 @@ def theorem_lines(met: Sequence[Met], always: Sequence[ForAllTimes]) -> list[str
             lines += labelled("because", f"not so: {m.hypotheses[-1][0]}", columns)
     for a in always:
         state = "DERIVED for all t" if a.proved else "nothing, its hypotheses are not PROVED"
-        lines += ["", *wrapped(f"theorem {a.theorem}, from the certificate: {state}", columns)]
+        source = "certificate" if a.begin > 0 else "start"
+        lines += ["", *wrapped(f"theorem {a.theorem}, from the {source}: {state}", columns)]
         lines += labelled("says", f"{a.says}, T = {a.begin:g}", columns)
         for label, holds in a.hypotheses:
             lines += labelled("PROVED" if holds else "OPEN", label, columns)

@@ -59,6 +59,8 @@ class AxisField(NamedTuple):
         `s_0`.
     least, most : float
         Energies between which the flow is followed.
+    ends : float
+        Solver time up to which it is.
     """
 
     gradient: Code
@@ -71,3 +73,4 @@ class AxisField(NamedTuple):
     since: float
     least: float
     most: float
+    ends: float

@@ -85,6 +85,10 @@ class BallFlow(abc.ABC):
         """
         return arb(0)
 
+    def singular(self, x: Sequence[Ball]) -> str:
+        """What the field may not survive soon after a state; empty if nothing is near."""
+        return ""
+
     # Kinks of the field: none, unless a flow says where.
 
     def areas(self, x: Sequence[Ball]) -> list[Ball]:

@@ -14,14 +14,12 @@ import hashlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import llvmlite
 import numba
-import numpy as np
-import sympy as sp
 from numba.core import caching, sigutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
@@ -59,7 +57,8 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
     """
     name = " ".join(_word(part) for part in parts)
     store = _store(name)
-    if numba.config.DISABLE_JIT or "<locals>" in name or store is None:
+    interpreted = getattr(numba.config, "DISABLE_JIT", False)
+    if interpreted or "<locals>" in name or store is None:
         return make()
     arguments, returned = sigutils.normalize_signature(signature)
     key, target = (arguments, returned), cpu_target.target_context
@@ -123,7 +122,7 @@ def _shell(count: int) -> Any:
 @functools.cache
 def sources() -> str:
     """Fingerprint of the text and of the libraries that compiled functions are made from."""
-    versions = (np.__version__, sp.__version__, numba.__version__, llvmlite.__version__)
+    versions = [version(name) for name in ("sympy", "numpy", "numba", "llvmlite")]
     digest = hashlib.sha256(repr(versions).encode())
     for place in SOURCES:
         path = ROOT / place

@@ -257,6 +257,11 @@ class System(abc.ABC):
             **law_options(self.options, options),
         )
 
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of arrays that are one start: that of :meth:`initial`, and others of one size."""
+        return (self.initial().shape,)
+
     @abc.abstractmethod
     def check_start(self, start: Any) -> Array:
         """Start as an array, or an :class:`~flows.core.errors.InputError`."""

@@ -90,14 +90,14 @@ def check_starts(system: System, starts: Law | ArrayLike) -> tuple[int, Law | ND
         array = np.array(starts)
     except ValueError:
         raise InputError("starts must be an array, one start a member; its rows differ") from None
-    shape = system.initial().shape
-    if array.dtype.kind not in "iufc" or array.shape[1:] != shape or not len(array):
+    shapes = list(dict.fromkeys(system.start_shapes))
+    if array.dtype.kind not in "iufc" or array.shape[1:] not in shapes or not len(array):
+        expected = " or ".join(f"(members, {', '.join(map(str, shape))})" for shape in shapes)
         raise InputError(
-            f"starts must be a Law or numbers of shape (members, "
-            f"{', '.join(map(str, shape))}), got {array.dtype} of shape"
+            f"starts must be a Law or numbers of shape {expected}, got {array.dtype} of shape"
             f" {array.shape}"
         )
-    return len(array), array
+    return len(array), array.reshape(len(array), *shapes[0])
 
 
 def fingerprint(array: NDArray[Any]) -> dict[str, Any]:

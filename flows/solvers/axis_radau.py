@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from flows.core.arrays import Array
 from flows.core.axis_field import AxisField
-from flows.core.problem import (
-    BREAKDOWNS,
-    INTERRUPTED,
-    SOLVER_FAILED,
-    Problem,
-    Recorder,
-    Solution,
-    Stop,
-    finish,
-)
-from flows.solvers.rodas_recorder import accept_steps
+from flows.core.problem import INTERRUPTED, Problem, Recorder, Solution, Stop, Watch, finish
+from flows.solvers.compiled_steps import record_batch
 
 # Steps between two looks of the watch.
 BATCH = 64
+FAILING = "the step size became zero, or the field unknown"
 
 
 @functools.cache
@@ -64,6 +58,19 @@ def tableau() -> Any:
     )
 
 
+def _at_the_end(watch: Watch | None) -> Watch | None:
+    """Watch that asks for the last of many steps: compiled ones go no farther than an alarm."""
+    if watch is None:
+        return None
+
+    def alarms(taus: Array, states: Array) -> Array:
+        found = np.ones(len(taus))
+        found[-1:] = [watch.alarm(float(taus[-1]), states[-1])]
+        return found
+
+    return replace(watch, alarms=alarms)
+
+
 def solve(problem: Problem, field: AxisField) -> Solution:
     """Solve ``problem`` by Radau along the axes of its chart.
 
@@ -81,7 +88,7 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     """
     from flows.solvers.axis_steps import Pace, advance  # Numba, where it is needed
 
-    recorder, size = Recorder(problem), problem.y0.size
+    recorder, size = Recorder(replace(problem, watch=_at_the_end(problem.watch))), problem.y0.size
     pace = Pace(
         clock=np.array([problem.tau0, 0.0, 0.0]),
         errors=np.zeros(1),
@@ -90,7 +97,7 @@ def solve(problem: Problem, field: AxisField) -> Solution:
         ahead=np.zeros((3, size)),
         rtol=problem.rtol,
         atol=problem.atol,
-        end=float(problem.taus[-1]),
+        end=min(float(problem.taus[-1]), field.ends),
         counts=np.zeros(2, np.int64),
     )
     taus, states, dense = np.empty(BATCH), np.empty((BATCH, size)), np.empty((BATCH, 3, size))
@@ -98,18 +105,12 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     message = ""
     try:
         while outcome is None:
-            tau, y = float(pace.clock[0]), pace.y.copy()
+            began = float(pace.clock[0]), pace.y.copy()
             done, goes_on = advance(pace, field, tableau(), taus, states, dense)
-            if done:
-                # Copies: what is recorded must not be overwritten by the next steps.
-                rows = taus[:done].copy(), states[:done].copy(), dense[:done].copy()
-                outcome = accept_steps(recorder, tau, y, *rows)
-            if outcome is None and not goes_on:
-                outcome, message = SOLVER_FAILED, "the step size became zero, or the field unknown"
+            steps = taus[:done], states[:done], dense[:done]
+            outcome, message = record_batch(recorder, began, steps, goes_on, FAILING)
     except KeyboardInterrupt:
         outcome = INTERRUPTED
-    except BREAKDOWNS as failure:
-        outcome, message = SOLVER_FAILED, f"{type(failure).__name__}: {failure}"
     assert outcome is not None
     fields, jacobians = (int(k) for k in pace.counts)
     stats = {"field_evaluations": fields, "jacobian_evaluations": jacobians}

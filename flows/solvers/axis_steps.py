@@ -68,6 +68,31 @@ class Pace(NamedTuple):
     counts: Any
 
 
+class Work(NamedTuple):
+    """Arrays of steps with N axes.
+
+    ``registers``, ``found`` (N, 3): of the program; ``z``, ``w``, ``f`` (3, N): stages, their modes
+    and slopes; ``inside``, ``off`` (N,): a state and an error; ``fast``, ``turning`` (N,): modes of
+    a correction, real and complex; ``jacobian`` (N, N); ``first``, ``second`` and ``pivots``,
+    ``others``: factors of the real and the complex system.
+    """
+
+    registers: Any
+    found: Any
+    z: Any
+    w: Any
+    f: Any
+    inside: Any
+    off: Any
+    fast: Any
+    turning: Any
+    jacobian: Any
+    first: Any
+    second: Any
+    pivots: Any
+    others: Any
+
+
 @numba.njit(**OPTIONS)
 def slope_at(tau, u, field, registers, found, out):
     """Field at a time and a state, with the energy that is left; NaN where it is not known."""
@@ -187,6 +212,166 @@ def shifted(jacobian, shift, matrix, pivots):
 
 
 @numba.njit(**OPTIONS)
+def workspace(field):
+    """Arrays for steps along the axes of a field."""
+    n, constants = len(field.size), len(field.gradient.constants)
+    registers = np.empty((n + constants + len(field.gradient.operation), 3))
+    registers[n : n + constants] = field.gradient.constants
+    return Work(
+        registers,
+        np.empty((n, 3)),
+        np.empty((3, n)),
+        np.empty((3, n)),
+        np.empty((3, n)),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n, np.complex128),
+        np.empty((n, n)),
+        np.empty((n, n)),
+        np.empty((n, n), np.complex128),
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+    )
+
+
+@numba.njit(**OPTIONS)
+def begin(pace, field, work):
+    """Slope and first step of a piece; whether the field is known there."""
+    slope_at(pace.clock[0], pace.y, field, work.registers, work.found, pace.slope)
+    pace.counts[0] += 1
+    if not np.isfinite(pace.slope).all():
+        return False
+    pace.clock[1] = first_step(pace.y, pace.slope, pace.rtol, pace.atol)
+    return True
+
+
+@numba.njit(**OPTIONS)
+def predict(pace, tableau, length, work):
+    """Stages of a step before Newton's method: the polynomial of the last step goes on."""
+    z, w, ahead, back = work.z, work.w, pace.ahead, tableau.back
+    z[:] = 0.0
+    if pace.clock[2] > 0.0:
+        for k in range(3):
+            s = 1.0 + tableau.nodes[k] * length / pace.clock[2]
+            for i in range(len(pace.y)):
+                whole = ahead[0, i] + ahead[1, i] + ahead[2, i]
+                z[k, i] = s * (ahead[0, i] + s * (ahead[1, i] + s * ahead[2, i])) - whole
+    for k in range(3):
+        for i in range(len(pace.y)):
+            w[k, i] = back[k, 0] * z[0, i] + back[k, 1] * z[1, i] + back[k, 2] * z[2, i]
+
+
+@numba.njit(**OPTIONS)
+def correct(pace, field, tableau, length, work):
+    """One correction of Newton's method in `fast` and `turning`, and its size."""
+    y, z, w, f, fast, turning = pace.y, work.z, work.w, work.f, work.fast, work.turning
+    back, real, pair = tableau.back, tableau.real, tableau.pair
+    n = len(y)
+    for k in range(3):
+        for i in range(n):
+            work.inside[i] = y[i] + z[k, i]
+        tau = pace.clock[0] + tableau.nodes[k] * length
+        slope_at(tau, work.inside, field, work.registers, work.found, f[k])
+    pace.counts[0] += 3
+    for i in range(n):
+        parts = (
+            back[0, 0] * f[0, i] + back[0, 1] * f[1, i] + back[0, 2] * f[2, i],
+            back[1, 0] * f[0, i] + back[1, 1] * f[1, i] + back[1, 2] * f[2, i],
+            back[2, 0] * f[0, i] + back[2, 1] * f[1, i] + back[2, 2] * f[2, i],
+        )
+        fast[i] = parts[0] - real / length * w[0, i]
+        turning[i] = complex(parts[1], parts[2])
+        turning[i] -= pair / length * complex(w[1, i], w[2, i])
+    substitute(work.first, work.pivots, fast)
+    substitute(work.second, work.others, turning)
+    total = 0.0
+    for i in range(n):
+        weight = pace.atol[i] + pace.rtol * abs(y[i])
+        total += (fast[i] ** 2 + turning[i].real ** 2 + turning[i].imag ** 2) / weight**2
+    return math.sqrt(total / (3 * n))
+
+
+@numba.njit(**OPTIONS)
+def solve_stages(pace, field, tableau, length, work):
+    """Newton's method for the stages: whether it converges, in how many corrections, how fast."""
+    z, w, fast, turning, forth = work.z, work.w, work.fast, work.turning, tableau.forth
+    tolerance = max(10 * EPSILON / pace.rtol, min(0.03, math.sqrt(pace.rtol)))
+    before, rate = 0.0, 0.0
+    for iteration in range(ITERATIONS):
+        moved = correct(pace, field, tableau, length, work)
+        if not np.isfinite(moved):
+            return False, iteration + 1, rate
+        if iteration > 0:
+            rate = moved / before
+            left = ITERATIONS - iteration
+            if rate >= 1.0 or rate**left / (1.0 - rate) * moved > tolerance:
+                return False, iteration + 1, rate
+        for i in range(len(fast)):
+            w[0, i] += fast[i]
+            w[1, i] += turning[i].real
+            w[2, i] += turning[i].imag
+            for k in range(3):
+                z[k, i] = forth[k, 0] * w[0, i] + forth[k, 1] * w[1, i] + forth[k, 2] * w[2, i]
+        if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+            return True, iteration + 1, rate
+        before = moved
+    return False, ITERATIONS, rate
+
+
+@numba.njit(**OPTIONS)
+def compare(slope, pace, tableau, length, work):
+    """Error of a step against a formula of order three that begins with this slope."""
+    z, weights = work.z, tableau.error
+    for i in range(len(slope)):
+        drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
+        work.off[i] = slope[i] + drift / length
+    substitute(work.first, work.pivots, work.off)
+    return size_of(work.off, pace.y, work.inside, pace.rtol, pace.atol)
+
+
+@numba.njit(**OPTIONS)
+def error_of(pace, field, tableau, length, work, refused):
+    """Error of a step to `inside`; after a refused one it is damped where the flow is stiff."""
+    for i in range(len(pace.y)):
+        work.inside[i] = pace.y[i] + work.z[2, i]
+    wrong = compare(pace.slope, pace, tableau, length, work)
+    if refused and wrong > 1.0:
+        for i in range(len(pace.y)):
+            work.off[i] += pace.y[i]
+        slope_at(pace.clock[0], work.off, field, work.registers, work.found, work.fast)
+        pace.counts[0] += 1
+        wrong = compare(work.fast, pace, tableau, length, work)
+    return wrong
+
+
+@numba.njit(**OPTIONS)
+def lengthened(pace, length, wrong, iterations):
+    """By what the next step may be longer, with what Newton's method took."""
+    safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
+    change = GROW
+    if wrong > 0.0:
+        change = wrong**-0.25
+        if pace.errors[0] > 0.0 and pace.clock[2] > 0.0:
+            change *= min(1.0, length / pace.clock[2] * (pace.errors[0] / wrong) ** 0.25)
+    return safety * change
+
+
+@numba.njit(**OPTIONS)
+def accept(pace, field, tableau, tau, length, wrong, work):
+    """Bring the piece forward to `tau`, with the polynomial of the step; the energy there."""
+    z, ahead, powers = work.z, pace.ahead, tableau.dense
+    energy = slope_at(tau, work.inside, field, work.registers, work.found, work.fast)
+    pace.counts[0] += 1
+    for k in range(3):
+        for i in range(len(pace.y)):
+            ahead[k, i] = powers[k, 0] * z[0, i] + powers[k, 1] * z[1, i] + powers[k, 2] * z[2, i]
+    pace.clock[0], pace.clock[2], pace.errors[0] = tau, length, wrong
+    pace.y[:], pace.slope[:] = work.inside, work.fast
+    return energy
+
+
+@numba.njit(**OPTIONS)
 def advance(pace, field, tableau, taus, states, dense):
     """Take as many steps as there are rows.
 
@@ -208,143 +393,50 @@ def advance(pace, field, tableau, taus, states, dense):
         not known, nor with steps of no length. Here it goes no farther once its energy is outside
         of ``field.least`` and ``field.most``.
     """
-    clock, errors, y, slope, ahead, rtol, atol, end, counts = pace
-    nodes, real, pair, back, forth, weights, powers = tableau
-    n = len(y)
-    registers = np.empty((n + len(field.gradient.constants) + len(field.gradient.operation), 3))
-    registers[n : n + len(field.gradient.constants)] = field.gradient.constants
-    found, z, w, f = np.empty((n, 3)), np.empty((3, n)), np.empty((3, n)), np.empty((3, n))
-    jacobian, inside, off = np.empty((n, n)), np.empty(n), np.empty(n)
-    first, second = np.empty((n, n)), np.empty((n, n), np.complex128)
-    pivots, others = np.empty(n, np.int64), np.empty(n, np.int64)
-    fast, turning = np.empty(n), np.empty(n, np.complex128)
-    tolerance = max(10 * EPSILON / rtol, min(0.03, math.sqrt(rtol)))
-    if clock[1] == 0.0:
-        slope_at(clock[0], y, field, registers, found, slope)
-        counts[0] += 1
-        if not np.isfinite(slope).all():
-            return 0, False
-        clock[1] = first_step(y, slope, rtol, atol)
-    done, fresh, factored = 0, False, 0.0
-    refused = False
+    clock, work = pace.clock, workspace(field)
+    if clock[1] == 0.0 and not begin(pace, field, work):
+        return 0, False
+    done, fresh, factored, refused = 0, False, 0.0, False
     while done < len(taus):
         tau, length = clock[0], clock[1]
         if length < SMALLEST * max(1e-3, abs(tau)):
             return done, False
-        last = tau + length >= end
-        length = end - tau if last else length
+        last = tau + length >= pace.end
+        length = pace.end - tau if last else length
         if not fresh and factored == 0.0:
-            linearise(tau, y, field, jacobian)
-            counts[1] += 1
+            linearise(tau, pace.y, field, work.jacobian)
+            pace.counts[1] += 1
             fresh = True
         if factored != length:
-            shifted(jacobian, real / length, first, pivots)
-            shifted(jacobian, pair / length, second, others)
+            shifted(work.jacobian, tableau.real / length, work.first, work.pivots)
+            shifted(work.jacobian, tableau.pair / length, work.second, work.others)
             factored = length
-        # The polynomial of the last step goes on.
-        z[:] = 0.0
-        if clock[2] > 0.0:
-            for k in range(3):
-                s = 1.0 + nodes[k] * length / clock[2]
-                for i in range(n):
-                    whole = ahead[0, i] + ahead[1, i] + ahead[2, i]
-                    z[k, i] = s * (ahead[0, i] + s * (ahead[1, i] + s * ahead[2, i])) - whole
-        for k in range(3):
-            for i in range(n):
-                w[k, i] = back[k, 0] * z[0, i] + back[k, 1] * z[1, i] + back[k, 2] * z[2, i]
-        before, rate, converged, iterations = 0.0, 0.0, False, 0
-        for iteration in range(ITERATIONS):
-            iterations = iteration + 1
-            for k in range(3):
-                for i in range(n):
-                    inside[i] = y[i] + z[k, i]
-                slope_at(tau + nodes[k] * length, inside, field, registers, found, f[k])
-            counts[0] += 3
-            for i in range(n):
-                parts = (
-                    back[0, 0] * f[0, i] + back[0, 1] * f[1, i] + back[0, 2] * f[2, i],
-                    back[1, 0] * f[0, i] + back[1, 1] * f[1, i] + back[1, 2] * f[2, i],
-                    back[2, 0] * f[0, i] + back[2, 1] * f[1, i] + back[2, 2] * f[2, i],
-                )
-                fast[i] = parts[0] - real / length * w[0, i]
-                turning[i] = complex(parts[1], parts[2])
-                turning[i] -= pair / length * complex(w[1, i], w[2, i])
-            substitute(first, pivots, fast)
-            substitute(second, others, turning)
-            total = 0.0
-            for i in range(n):
-                weight = atol[i] + rtol * abs(y[i])
-                total += (fast[i] ** 2 + turning[i].real ** 2 + turning[i].imag ** 2) / weight**2
-            moved = math.sqrt(total / (3 * n))
-            if not np.isfinite(moved):
-                break
-            if iteration > 0:
-                rate = moved / before
-                left = ITERATIONS - iteration
-                if rate >= 1.0 or rate**left / (1.0 - rate) * moved > tolerance:
-                    break
-            for i in range(n):
-                w[0, i] += fast[i]
-                w[1, i] += turning[i].real
-                w[2, i] += turning[i].imag
-                for k in range(3):
-                    z[k, i] = forth[k, 0] * w[0, i] + forth[k, 1] * w[1, i] + forth[k, 2] * w[2, i]
-            if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
-                converged = True
-                break
-            before = moved
+        predict(pace, tableau, length, work)
+        converged, iterations, rate = solve_stages(pace, field, tableau, length, work)
         if not converged:
             if fresh:
                 clock[1] = length / 2
             factored = 0.0  # with a Jacobian of this place, if it was older
             continue
-        for i in range(n):
-            inside[i] = y[i] + z[2, i]
-            drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
-            off[i] = slope[i] + drift / length
-        substitute(first, pivots, off)
-        wrong = size_of(off, y, inside, rtol, atol)
-        if refused and wrong > 1.0:
-            off += y
-            slope_at(tau, off, field, registers, found, fast)
-            counts[0] += 1
-            for i in range(n):
-                drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
-                off[i] = fast[i] + drift / length
-            substitute(first, pivots, off)
-            wrong = size_of(off, y, inside, rtol, atol)
-        safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
-        change = GROW
-        if wrong > 0.0:
-            change = wrong**-0.25
-            if errors[0] > 0.0 and clock[2] > 0.0:
-                change *= min(1.0, length / clock[2] * (errors[0] / wrong) ** 0.25)
+        wrong = error_of(pace, field, tableau, length, work, refused)
+        change = lengthened(pace, length, wrong, iterations)
         if not wrong <= 1.0:
-            clock[1] = length * max(SHRINK, safety * change) if wrong < np.inf else SHRINK * length
+            clock[1] = length * max(SHRINK, change) if wrong < np.inf else SHRINK * length
             refused = True
             continue
-        energy = slope_at(end if last else tau + length, inside, field, registers, found, fast)
-        counts[0] += 1
-        for k in range(3):
-            for i in range(n):
-                ahead[k, i] = (
-                    powers[k, 0] * z[0, i] + powers[k, 1] * z[1, i] + powers[k, 2] * z[2, i]
-                )
-        clock[0], clock[2], errors[0] = end if last else tau + length, length, wrong
-        y[:], slope[:] = inside, fast
-        taus[done], states[done] = clock[0], inside
+        end = pace.end if last else tau + length
+        energy = accept(pace, field, tableau, end, length, wrong, work)
+        taus[done], states[done], ahead = end, pace.y, pace.ahead
         dense[done, 0], dense[done, 1], dense[done, 2] = -ahead[1] - ahead[2], -ahead[2], 0.0
         done += 1
-        refused = False
-        old = iterations > LONG and rate > SLOW
-        change = min(GROW, safety * change)
-        if old:
-            fresh, factored = False, 0.0
+        refused, fresh = False, False
+        change = min(GROW, change)
+        if iterations > LONG and rate > SLOW:
+            factored = 0.0
         elif change < KEEP:
             change = 1.0
-        fresh = False
         clock[1] = length * change
-        if last or not np.isfinite(slope).all():
+        if last or not np.isfinite(pace.slope).all():
             return done, False
         if not field.least < energy < field.most:
             return done, True

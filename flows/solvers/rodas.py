@@ -13,17 +13,8 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.problem import (
-    BREAKDOWNS,
-    INTERRUPTED,
-    SOLVER_FAILED,
-    Problem,
-    Recorder,
-    Solution,
-    Stop,
-    finish,
-)
-from flows.solvers.rodas_recorder import accept_steps
+from flows.core.problem import INTERRUPTED, SOLVER_FAILED, Problem, Recorder, Solution, Stop, finish
+from flows.solvers.compiled_steps import record_batch
 from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
 
 # Attempts between two looks of the watch.
@@ -154,20 +145,14 @@ class _Group:
 
     def _record(self, e: int, k: int, tau: float, y: Array, steps: Steps) -> None:
         """Record the steps of a lane from ``tau`` and ``y``, and free it where its piece ends."""
-        outcome: Stop | str | None = None
-        message = ""
         done = steps.done[e]
-        try:
-            if done:
-                # Copies: what is recorded must not be overwritten by the next steps.
-                taus, states = steps.tau[:done, e].copy(), steps.y[:done, :, e].copy()
-                outcome = accept_steps(
-                    self.recorders[k], tau, y, taus, states, steps.k[:done, :, :, e]
-                )
-            if outcome is None and not self.lane.live[e]:
-                outcome, message = SOLVER_FAILED, "the step size became zero"
-        except BREAKDOWNS as problem:
-            outcome, message = SOLVER_FAILED, f"{type(problem).__name__}: {problem}"
+        outcome, message = record_batch(
+            self.recorders[k],
+            (tau, y),
+            (steps.tau[:done, e], steps.y[:done, :, e], steps.k[:done, :, :, e]),
+            bool(self.lane.live[e]),
+            "the step size became zero",
+        )
         if outcome is not None:
             self._leave(e, k, outcome, message)
 

@@ -105,8 +105,7 @@ def controls(document: Document) -> tuple[Control, ...]:
         for step in derivation.steps
         for mutation, mutant in _candidates(step)
         # What is refuted has another value than a step that holds: whether it has is asked last.
-        if (evidence := mutant.verify().evidence) is Evidence.REFUTED
-        or not _harmless(step, mutant)
+        if (evidence := mutant.verify().evidence) is Evidence.REFUTED or not _harmless(step, mutant)
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -145,10 +147,19 @@ def _written(expression: Any, known: dict[Any, Any]) -> Any:
     """Put entries in place of blocks, except of a Gaussian variable of the same name."""
     if isinstance(expression, sp.MatrixBase):
         expression = sp.ImmutableMatrix(expression)
-    written = sp.sympify(expression, strict=True).xreplace(known).doit()
+    with_entries = sp.sympify(expression, strict=True).xreplace(known)
+    written = with_entries.replace(sp.MatPow, _multiplied).doit()
     # What SymPy leaves of matrices without symbols, as the identity, is written out too.
     whole = {e: e.func(e.arg.as_explicit()).doit() for e in written.atoms(sp.Trace, sp.Determinant)}
     return written.xreplace(whole)
+
+
+def _multiplied(base: Any, exponent: Any) -> Any:
+    """Power of a matrix as a product, whose entries stay sums of products: SymPy expands them."""
+    whole = base.doit()
+    if isinstance(whole, sp.MatrixBase) and exponent.is_Integer and exponent > 1:
+        return functools.reduce(operator.mul, [sp.ImmutableMatrix(whole)] * int(exponent))
+    return sp.MatPow(base, exponent)
 
 
 def _scalar(expression: Any) -> sp.Expr:

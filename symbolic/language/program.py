@@ -3,7 +3,8 @@
 Differentiating a large expression by each of `N` variables gives `N` large expressions. As a list
 of small steps it is differentiated once, backwards, and the gradient costs a few times as much as
 the expression whatever `N` is (reverse accumulation); the derivative of that in a direction,
-forwards, gives a Hessian times a vector. Every partial derivative is SymPy's.
+forwards, gives a Hessian times a vector. Sums and products are differentiated here, everything else
+by SymPy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ __all__ = ["NotSmooth", "Program", "gradient", "program", "tangent"]
 
 # What derivatives of functions with kinks are made of.
 _KINKS = (sp.DiracDelta, sp.Heaviside, sp.sign, sp.Derivative, sp.Subs)
+# A compiler that reads a sum of thousands of terms runs out of its stack.
+_LONG = 256
 
 
 class NotSmooth(ValueError):
@@ -75,7 +78,8 @@ def program(expressions: Sequence[sp.Expr]) -> Program:
         if not e.args:
             return e
         if e not in known:
-            step = e.func(*map(visit, e.args))
+            args = [visit(x) for x in e.args]
+            step = _total(args, "t", steps) if e.is_Add else e.func(*args)
             # A condition is not a number, and a number needs no step.
             is_step = isinstance(e, sp.Expr) and step.free_symbols
             known[e] = _next("s", steps) if is_step else step
@@ -119,11 +123,12 @@ def gradient(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Program:
     shares: dict[Any, list[Any]] = {value: [sp.S.One]}
     known = _functions(steps)
     for symbol, step in reversed(forward.steps):
-        share = _named(sp.Add(*shares.get(symbol, ())), "b", steps)
-        for part in _ordered(step):
-            slope = _shared(_partial(step, part), steps, known)
+        share = _named(_total(shares.get(symbol, ()), "t", steps), "b", steps)
+        for part, partial in _partials(step):
+            slope = _shared(partial, steps, known)
             shares.setdefault(part, []).append(share * slope)
-    return Program(tuple(steps), (value, *(sp.Add(*shares.get(x, ())) for x in variables)))
+    slopes = [_total(shares.get(x, ()), "t", steps) for x in variables]
+    return Program(tuple(steps), (value, *slopes))
 
 
 def tangent(
@@ -160,19 +165,40 @@ def tangent(
     known = _functions(steps)
 
     def rate(step: sp.Expr) -> sp.Expr:
-        moving = (part for part in _ordered(step) if rates.get(part, 0) != 0)
-        slopes = ((part, _shared(_partial(step, part), steps, known)) for part in moving)
-        return sp.Add(*(rates[part] * slope for part, slope in slopes))
+        moving = ((x, d) for x, d in _partials(step) if rates.get(x, 0) != 0)
+        terms = [rates[part] * _shared(partial, steps, known) for part, partial in moving]
+        return _total(terms, "t", steps)
 
     for symbol, step in of.steps:
         rates[symbol] = _named(rate(step), "d", steps)
-    return Program(tuple(steps), tuple(rate(result) for result in of.results))
+    results = [rate(result) for result in of.results]
+    return Program(tuple(steps), tuple(results))
 
 
-def _partial(step: sp.Expr, part: sp.Symbol) -> sp.Expr:
-    found = sp.diff(step, part)
+def _partials(step: sp.Expr) -> list[tuple[sp.Symbol, sp.Expr]]:
+    """Derivative by each symbol in the order of their names; of a sum, term by term."""
+    found: dict[sp.Symbol, list[sp.Expr]] = {}
+    for term in sp.Add.make_args(step):
+        for part in term.free_symbols:
+            found.setdefault(part, []).append(_partial(term, part))
+    return [(part, sp.Add(*found[part])) for part in sorted(found, key=lambda s: s.name)]
+
+
+def _partial(term: sp.Expr, part: sp.Symbol) -> sp.Expr:
+    """Derivative of a product by the rule, of anything else by SymPy."""
+    if term == part:
+        return sp.S.One
+    if term.is_Mul:
+        moving = [k for k, x in enumerate(term.args) if part in x.free_symbols]
+        return sp.Add(
+            *(
+                sp.Mul(*term.args[:k], _partial(term.args[k], part), *term.args[k + 1 :])
+                for k in moving
+            )
+        )
+    found = sp.diff(term, part)
     if found.has(*_KINKS):
-        raise NotSmooth(f"{type(step).__name__} has kinks: its derivative is not a function")
+        raise NotSmooth(f"{type(term).__name__} has kinks: its derivative is not a function")
     return found
 
 
@@ -196,10 +222,6 @@ def _shared(
     return slope.xreplace(known)
 
 
-def _ordered(step: sp.Expr) -> list[sp.Symbol]:
-    return sorted(step.free_symbols, key=lambda s: s.name)
-
-
 def _named(expression: sp.Expr, letter: str, steps: list[tuple[sp.Symbol, sp.Expr]]) -> Any:
     """Symbol of a new step, unless the expression is one already."""
     if not expression.args:
@@ -207,6 +229,16 @@ def _named(expression: sp.Expr, letter: str, steps: list[tuple[sp.Symbol, sp.Exp
     symbol = _next(letter, steps)
     steps.append((symbol, expression))
     return symbol
+
+
+def _total(
+    terms: Sequence[sp.Expr], letter: str, steps: list[tuple[sp.Symbol, sp.Expr]]
+) -> sp.Expr:
+    """Sum; a long one in parts, each of them a step."""
+    while len(terms) > _LONG:
+        parts = (terms[k : k + _LONG] for k in range(0, len(terms), _LONG))
+        terms = [_named(sp.Add(*part), letter, steps) for part in parts]
+    return sp.Add(*terms)
 
 
 def _next(letter: str, steps: list[tuple[sp.Symbol, sp.Expr]]) -> sp.Symbol:

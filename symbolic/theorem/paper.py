@@ -36,26 +36,33 @@ def article(system: str, statements: Iterable[Statement]) -> str:
 
 def _theorem(s: Statement) -> list[str]:
     named = [(f, label) for f, label in s.labels.items() if f in s.theorem.hyps]
-    lines = ["Let the following hold.", r"\begin{itemize}"]
+    lines = [r"\raggedright Let the following hold.", r"\begin{itemize}"]
     lines += [rf"\item {latex.text(label)}: {_wide(f)}" for f, label in named]
-    lines += [r"\end{itemize}", rf"Then \[{tex(encoded(s.theorem.concl))}.\]"]
+    claim = _wide(s.theorem.concl, r"\displaystyle ") + "."
+    lines += [r"\end{itemize}", "Then", *latex.environment("center", [claim])]
     lines += [f"In words: {latex.text(s.says)}. Source: {latex.text(s.source)}."]
-    proof = []
-    numbers: dict[int, int] = {}
+    proof = [r"\raggedright"]  # formulas are broken where they may be, and never stretched
+    sources: dict[int, set[int]] = {}  # of what is not shown, those that it is made of
+    count = 0
     for step in steps_of(s.theorem):
+        used = set().union(*(sources[id(p)] for p in step.premises))
         if step.rule in SILENT:
+            sources[id(step)] = used
             continue
-        numbers[id(step)] = len(numbers) + 1
-        used = sorted({numbers[id(p)] for p in step.premises if id(p) in numbers})
-        source = f" from {', '.join(map(str, used))}" if used else ""
+        count += 1
+        sources[id(step)] = {count}
+        source = f" from {', '.join(map(str, sorted(used)))}" if used else ""
         rule = latex.text(KINDS.get(step.rule, step.rule.replace("_", " ")))
-        proof.append(rf"\par\noindent {len(numbers)} ({rule}{source}): {_wide(step.concl)}")
+        proof.append(rf"\par\noindent {count} ({rule}{source}): {_wide(step.concl)}")
+    if s.theorem.rule in SILENT:
+        last = ", ".join(map(str, sorted(sources[id(s.theorem)])))
+        proof.append(rf"\par\noindent The claim follows from {last}.")
     return [
         *latex.environment("statement", lines, latex.text(s.title)),
         *latex.environment("proof", proof),
     ]
 
 
-def _wide(f: Formula) -> str:
+def _wide(f: Formula, style: str = "") -> str:
     # Inline, so that TeX may break the line between the terms.
-    return f"${tex(encoded(f))}$"
+    return f"${style}{tex(encoded(f))}$"

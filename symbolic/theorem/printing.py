@@ -23,19 +23,27 @@ def shown(formula: Any) -> str:
         return " != ".join(formula["apart"])
     if "forall" in formula:
         guards = ", ".join(shown(g) for g in formula["guards"])
-        return f"for all {', '.join(formula['forall'])} with {guards}: {shown(formula['body'])}"
+        where = f" with {guards}" if guards else ""
+        return f"for all {', '.join(formula['forall'])}{where}: {shown(formula['body'])}"
     return _relation(formula, _Text(frozenset(_indices(formula))))
 
 
 def tex(formula: Any) -> str:
     """Return a formula in LaTeX."""
     if "apart" in formula:
-        return r" \ne ".join(formula["apart"])
+        return r" \ne ".join(map(_letters, formula["apart"]))
     if "forall" in formula:
         guards = ",\\ ".join(tex(g) for g in formula["guards"])
-        names = ", ".join(formula["forall"])
-        return rf"\forall {names}\ ({guards}):\quad {tex(formula['body'])}"
+        where = rf"\ ({guards})" if guards else ""
+        names = ", ".join(map(_letters, formula["forall"]))
+        return rf"\forall {names}{where}:\quad {tex(formula['body'])}"
     return _relation(formula, _Latex(frozenset(_indices(formula))))
+
+
+def _letters(name: str) -> str:
+    """A name of several letters is one word, not their product."""
+    base, primes = name.rstrip("'"), name[len(name.rstrip("'")) :]
+    return GREEK.get(base, rf"\mathit{{{base}}}" if len(base) > 1 else base) + primes
 
 
 def _indices(x: Any) -> Iterator[str]:
@@ -93,13 +101,13 @@ class _Text:
 
 
 class _Latex(_Text):
-    at_least, times = r"\ge", r"\,"
+    at_least, times = r"\ge", r"\,\penalty900 "
 
     def name(self, name: str, index: list[str], time: str) -> str:
         base, _, sub = name.partition("_")
-        below = ",".join(([sub] if sub else []) + index)
-        base = GREEK.get(base, base)
-        return base + (f"_{{{below}}}" if below else "") + (f"({time})" if time else "")
+        below = ",".join(map(_letters, ([sub] if sub else []) + index))
+        time = _letters(time) if time else ""
+        return _letters(base) + (f"_{{{below}}}" if below else "") + (f"({time})" if time else "")
 
     def power(self, base: str, k: int) -> str:
         return f"{base}^{{{k}}}" if k > 1 else base

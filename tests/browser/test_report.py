@@ -10,9 +10,9 @@ import flows
 import potentials
 import symbolic
 from flows.cli.main import main
-from flows.report import figure, html, report
-from flows.report.case import Case
-from flows.report.figures import gmm_em, matrix_factorization, score_matching
+from flows.pages import figure, html, report
+from flows.pages.case import Case
+from flows.pages.figures import gmm_em, matrix_factorization, score_matching
 
 PHONE = {"width": 390, "height": 844}
 OPTIONS = "--n 2 --d 2 --scale 1 --seed 0"

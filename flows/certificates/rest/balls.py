@@ -80,7 +80,7 @@ def convex(flow: BallFlow, end: Sequence[Ball], error: Ball, kept: float, bits: 
         )
     push = norm(flow.field(c, _signs(flow, c)))
     r = ROOM * float(away.upper()) + ROOM * float(push.upper()) / mu + 2.0 ** (40 - ctx.prec)
-    if not is_positive(_less(flow.hessian([x + UNIT * r for x in c]), CLEAR * mu)):
+    if not is_positive(less(flow.hessian([x + UNIT * r for x in c]), CLEAR * mu)):
         raise Open(f"H >= mu = {mu:.4g} is not proved within {r:.3g} of the critical point")
     if not CLEAR * push < arb(mu) * r:
         raise Open(f"|grad L(c)| < mu r fails: {float(push):.4g} against {mu * r:.4g}")
@@ -108,7 +108,7 @@ def layers(flow: ChainFlow, end: Sequence[Ball], error: Ball, kept: float, bits:
     path = error + (2 * begin / mu).sqrt()
     r = ROOM * float(path.upper())
     for form, rate in zip(_forms(flow, [x + UNIT * r for x in c]), rates, strict=True):
-        if not is_positive(_less(form, CLEAR * rate)):
+        if not is_positive(less(form, CLEAR * rate)):
             raise Open(
                 f"a form >= {rate:.4g} is not proved on the ball of radius {r:.3g}, which the rest"
                 " of the path may need"
@@ -141,7 +141,7 @@ def squares(
     lowest = flow.lowest
     begin = (flow.loss([x + UNIT * error for x in c]) - lowest).upper()
     r = ROOM * float((error + (2 * begin / mu).nonnegative_part().sqrt()).upper())
-    if not is_positive(_less(form([x + UNIT * r for x in c]), CLEAR * mu)):
+    if not is_positive(less(form([x + UNIT * r for x in c]), CLEAR * mu)):
         raise Open(
             f"J J^T >= {mu:.4g} is not proved on the ball of radius {r:.3g}, which the rest of the"
             " path may need"
@@ -228,7 +228,7 @@ def _hermitian(flow: ChainFlow, matrix: Any) -> list[Ball]:
     return found
 
 
-def _less(matrix: Any, bound: float) -> list[list[Ball]]:
+def less(matrix: Any, bound: float) -> list[list[Ball]]:
     """A form less ``bound``, as rows."""
     rows = matrix.tolist()
     return [[x - bound if i == j else x for j, x in enumerate(row)] for i, row in enumerate(rows)]

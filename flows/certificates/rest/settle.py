@@ -19,6 +19,7 @@ from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Segment
 from flows.certificates.forever import refusal
 from flows.certificates.rest.balls import Attracting, attracting
+from flows.certificates.rest.failing import failing
 from flows.certificates.rest.rest import Rest
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import down, up
@@ -57,7 +58,9 @@ def certify_rest(
     found: list[Certificate] = []
     kept, until, end, reason = 0.0, LAST, FIRST, "nothing was tried"
     with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits, radius)
+        flow = system.ball_flow(initial)
+        steps = Steps(flow, bits, digits, radius)
+        fails = failing(flow) if radius == 0 else None
         while end <= until:
             try:
                 steps.extend(segments, end, advance)
@@ -67,6 +70,9 @@ def certify_rest(
                 break
             pieces = tuple(segments)
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
+            if fails is not None:
+                found.append(replace(made, infinity=fails))
+                break
             for part in (x for x in KEPT if x > kept):
                 try:
                     found.append(_proved(made, part))

@@ -31,10 +31,10 @@ def up(x: Ball) -> float:
     return -down(-x)
 
 
-def extreme(enclosure: Any, sign: int) -> float:
-    """Bound ``sign (1+t)^3 L`` from above on ``[0, T]``; ``L`` decreases.
+def extreme(enclosure: Any, sign: int, power: int = 3) -> float:
+    """Bound ``sign (1+t)^power L`` from above on ``[0, T]``; ``L`` decreases.
 
-    On a part of log-time it is at most ``(1 + t)^3`` at one end times ``L`` at the other.
+    On a part of log-time it is at most ``(1 + t)^power`` at one end times ``L`` at the other.
     """
     certificate = enclosure.certificate
     known = -math.inf
@@ -42,7 +42,7 @@ def extreme(enclosure: Any, sign: int) -> float:
 
     def growth(index: int, s: float) -> Ball:
         span = certificate.span(index)
-        return (3 * (span.centre + span.half * arb(s))).exp()
+        return (power * (span.centre + span.half * arb(s))).exp()
 
     def look(index: int, low: float, high: float) -> None:
         nonlocal known

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx
 
+from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
+from flows.certificates.verifier.means import Plateau, plateau
 from flows.certificates.verifier.polynomial import Polynomial
 from flows.certificates.verifier.reading import (
     MOST,
@@ -62,7 +64,7 @@ class Verification(NamedTuple):
         The start that was verified, exactly; None if the certificate is refused.
     t_end : float
         Up to this time the enclosure is a theorem.
-    endless : Theorem or Rest, optional
+    endless : Theorem, Rest, Failing or Plateau, optional
         What was verified for all times, where the certificate is about them.
     radius : float
         It is about every start within this distance of the start.
@@ -78,7 +80,7 @@ class Verification(NamedTuple):
     parameters: dict[str, Any] | None = None
     start: Any = None
     t_end: float = 0.0
-    endless: Theorem | Rest | None = None
+    endless: Theorem | Rest | Failing | Plateau | None = None
     about: dict[str, Any] | None = None
     radius: float = 0.0
 
@@ -153,7 +155,7 @@ def verify(
         require(radius >= 0, "its radius is negative")
         require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
         error, final_error = check(flow, end, bits, stated, radius)
-        proved: Theorem | Rest | None = None
+        proved: Theorem | Rest | Failing | Plateau | None = None
         if "infinity" in data:
             proved = _endless(data["infinity"], flow, stated, bits, radius)
         about = parameters if flow.about is None else flow.about
@@ -201,18 +203,26 @@ def _whole(flow: Equations) -> bool:
     return not isinstance(flow, Neurons) or len(flow.v) >= min(flow.d, flow.n + 1)
 
 
-def _endless(data: Any, flow: Equations, pieces: Any, bits: int, radius: float) -> Theorem | Rest:
-    """What is proved for all times: of a flow that rests, or of neurons."""
+def _endless(
+    data: Any, flow: Equations, pieces: Any, bits: int, radius: float
+) -> Theorem | Rest | Failing | Plateau:
+    """What is proved for all times: of a flow that rests or fails, or of neurons."""
+    if data.get("kind") == "failing":
+        require(radius == 0, "layers near these do not balance")
+        return failing(data, flow)
+    if data.get("kind") == "means":
+        ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
+        return plateau(data, flow, pieces, ends, bits)
     if "kind" in data:
         return rest(data, flow, pieces, bits)
     if not isinstance(flow, Neurons):
         raise Refused("there is no proof to infinity of this system")
-    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits, radius), bits)
+    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits, radius, len(flow.v)), bits)
 
 
-def _ends(flow: Neurons, pieces: Any, bits: int, radius: float) -> list[Any]:
-    """Neurons at the begin and at the ends of checked pieces, as balls."""
-    shape = (-1, len(flow.v))
+def _ends(flow: Equations, pieces: Any, bits: int, radius: float, width: int) -> list[Any]:
+    """Rows of numbers at the begin and at the ends of checked pieces, as balls."""
+    shape = (-1, width)
     ends = [(flow.start + UNIT * radius).reshape(shape)]
     for piece in pieces:
         rows = ([arb((integer(c), -bits)) for c in row] for row in piece["coefficients"])

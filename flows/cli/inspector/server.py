@@ -21,7 +21,7 @@ from flows.cli.inspector.form import fields
 from flows.cli.inspector.worker import Runner, Selection
 from flows.core.errors import InputError
 from flows.core.options import Options
-from flows.report import html
+from flows.pages import html
 from flows.systems.registry import SYSTEMS
 
 __all__ = ["HOST", "application", "serve"]

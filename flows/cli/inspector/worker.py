@@ -166,8 +166,8 @@ def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
     """Integrate or load, check, and make the part of the page that shows it."""
     from flows.cli.inspector import form
     from flows.cli.runs import integrated
-    from flows.report import html
-    from flows.report.run_page import run_values
+    from flows.pages import html
+    from flows.pages.run_page import run_values
     from flows.runs.trajectory import load
 
     last = 0.0

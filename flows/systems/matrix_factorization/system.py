@@ -308,6 +308,12 @@ class MatrixFactorization(System):
         }
         for k, (name, value) in enumerate(parts.items()):
             found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
+        if not (self._complex or features["defect"].any()):
+            # Balanced real layers keep the sign of det W: rounding took this run off its saddle.
+            crossed = features["orientation"] * features["orientation"][0] < 0
+            found["loss_fit"] = found["loss_fit"] + np.where(
+                np.logical_or.accumulate(crossed), np.inf, 0.0
+            )
         found["loss"] = found["loss_fit"] + found["loss_balance"]
         return {
             **found,

@@ -52,6 +52,8 @@ __all__ = ["EnergyPiece", "Increment", "energy_piece", "first_time", "units"]
 SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
 # LSODA is asked for no less than this, where `s |h|` is below that; BDF from so many entries.
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
+# Compiled steps are taken for no more entries: their linear algebra is plain loops.
+MOST_COMPILED = 24
 # The field is known to this part of the energy of its chart, a hundredth of which ends the chart.
 FIELD = 1e-16
 # Two doubles are taken where they know it to this part, far below the tolerance of any step.
@@ -77,6 +79,8 @@ STAYS = 10.0
 ABOVE = 2.0**60
 # Curvature times `t` below which a direction can leave within a chart.
 FALLS = -0.01
+# Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
+LINGERS = 1e3
 UNKNOWN = (
     "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or take"
     " arithmetic='doubles'"
@@ -157,41 +161,37 @@ class Increment:
         The exact state.
     axes : ndarray, shape (N, N)
         Columns, orthonormal to rounding.
-    code : Code, optional
-        The gradient for two doubles, which are taken as long as they know enough.
-    rates : Code, optional
-        Its rates along a direction.
     """
 
-    def __init__(
-        self,
-        loss: Balls,
-        centre: list[Any],
-        axes: Array,
-        code: Code | None = None,
-        rates: Code | None = None,
-    ) -> None:
+    def __init__(self, loss: Balls, centre: list[Any], axes: Array) -> None:
         self.loss, self.centre = loss, centre
         self.bits = float(BITS)
         size = len(centre)
         self._axes = orthonormal(axes)
         self._back = self._axes.transpose()
-        self._twofold = None if code is None else Twofold(code, centre, self._axes)
-        self._rates = rates
+        self._twofold: Twofold | None = None
+        self._rates: Code | None = None
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)
+
+    def take(self, code: Code | None, rates: Code | None) -> None:
+        """Take two doubles as long as they know enough: gradient, and its rates, as data."""
+        self._twofold = None if code is None else Twofold(code, self.centre, self._axes)
+        self._rates = rates
 
     def measure(self, size: Array, floored: Array) -> None:
         """Set the units of the increment, to whose energies the field is compared."""
         self.size, self.allowed = size, FIELD * floored * size / 2
         self._size = [arb(x) for x in size.tolist()]
 
-    def field(self, floored: Array, since: float, least: float, most: float) -> AxisField | None:
-        """The flow as data for compiled steps, between two energies; None without two doubles."""
+    def field(
+        self, floored: Array, since: float, bounds: tuple[float, float, float]
+    ) -> AxisField | None:
+        """The flow as data for compiled steps, up to its bounds; None without two doubles."""
         if self._twofold is None or self._rates is None:
             return None
         allowed = FIELD_TWOFOLD / FIELD * self.allowed
-        return self._twofold.field(self._rates, self.size, floored, allowed, (since, least, most))
+        return self._twofold.field(self._rates, self.size, floored, allowed, (since, *bounds))
 
     def place(self, u: Array) -> list[Any]:
         """Exact state of an increment, at the bits that the field takes."""
@@ -418,12 +418,14 @@ def energy_piece(
     curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
-    # What two doubles leave would grow beside a saddle.
-    sound = nodes is None and not (h * since < FALLS).any()
-    code, rates = (code_of(loss), rates_of(loss)) if sound else (None, None)
-    increment = Increment(exact, centre, axes, code, rates)
+    increment = Increment(exact, centre, axes)
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)
+    falls = h * since < FALLS
+    # What two doubles leave grows beside a saddle, as the displacement does: they need to know it.
+    displaced = (np.abs(slopes) > ABOVE * unsure)[falls].all() and (h * since).min() > -LINGERS
+    if nodes is None and displaced:
+        increment.take(code_of(loss), rates_of(loss))
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY else LEFT
@@ -433,7 +435,7 @@ def energy_piece(
     unit = units(slopes, unsure, h, since) if moving else np.ones(size)
     increment.measure(unit, floored)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
-    still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
+    still_falls = falls & (slopes == 0) & (unsure == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
 
@@ -466,7 +468,9 @@ def energy_piece(
     least, most = (
         (max(energy / ENERGY, rests), energy * ENERGY) if moving else (-math.inf, math.inf)
     )
-    compiled = increment.field(floored, since, least, most) if moving and size <= MANY else None
+    ends = math.log(TIME) if moving else math.inf
+    compiles = moving and size <= MOST_COMPILED
+    compiled = increment.field(floored, since, (least, most, ends)) if compiles else None
     return EnergyPiece(
         observed,
         frame,
@@ -488,7 +492,7 @@ def energy_piece(
         least,
         most,
         rests,
-        math.log(TIME) if moving else math.inf,
+        ends,
         Errors(axes, h, state.error, fresh, since),
         STAYS if stays else float(state.energy[1]),
     )

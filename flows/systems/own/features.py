@@ -142,7 +142,9 @@ class Errors:
     taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
     integral, as the smaller rate would double errors in each decade. What grows beside a saddle
     grows by the integral, and
-    what each step leaves anew to fall with the energy of a chart at most. An axis that turns takes
+    what each step leaves anew to fall with the energy of a chart at most. Between its two ends a
+    curvature is interpolated, which is no bound: what is stated of a run is a hundred times what
+    steps leave, and covers curvatures that oscillate between. An axis that turns takes
     errors of others with it, which its own curvature damps. Within one curvature the sum is that of
     squares.
 

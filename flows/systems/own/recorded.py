@@ -163,6 +163,11 @@ class RecordedSystem(System):
         """Random start."""
         return self.rebuilt.initial(scale, seed)
 
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of one start."""
+        return self.rebuilt.start_shapes
+
     def check_start(self, start: Any) -> Array:
         """Start as a flat array."""
         return self.rebuilt.check_start(start)

@@ -296,6 +296,14 @@ class OwnSystem(System):
         """
         return scale * seeded(scale, seed).normal(size=len(self._loss.y))
 
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Flat, and where there is only one block, the block itself; a vector may be a column."""
+        flat_one, block = (len(self._loss.y),), shape(self.blocks[0])
+        if len(self.blocks) > 1 or not block:
+            return (flat_one,)
+        return (flat_one, block, (*block, 1)) if len(block) == 1 else (flat_one, block)
+
     def check_start(self, start: Any) -> Array:
         """Start as a flat array; a mapping of blocks is packed."""
         array = self._flat(start)

@@ -84,7 +84,7 @@ class Twofold:
         size: Array,
         floored: Array,
         allowed: Array,
-        bounds: tuple[float, float, float],
+        bounds: tuple[float, float, float, float],
     ) -> AxisField:
         """The flow along the axes, with these parts of :class:`AxisField`."""
         return AxisField(

@@ -59,6 +59,10 @@ def _sqrt(square: Ball) -> Ball:
     return square.sqrt()
 
 
+#: A proof that ends with a neuron below this part of the teacher's length ends at a collapse.
+SHORT = 1e-3
+
+
 def _angle(area: Ball, cosine: Ball, product: Ball) -> Ball:
     """Angle whose sine is ``area/product`` and cosine ``cosine/product``, analytic across 0, pi."""
     acute = cosine.real.mid() >= 0
@@ -120,6 +124,14 @@ class SpanFlow(BallFlow):
         """Pairs ``i < j`` in which at least one moves; ``n`` is the teacher."""
         n = self.size // self.q
         return [(i, j) for i in range(n) for j in range(i + 1, n + 1)]
+
+    def singular(self, x: Sequence[Ball]) -> str:
+        """A neuron that is about to reach zero, where the field is not continuous."""
+        norms = [float(dot(w, w).mid()) ** 0.5 for w in self.rows(x)[:-1]]
+        if min(norms) > SHORT * self.unit:
+            return ""
+        name = f"neuron {norms.index(min(norms))}, of length {min(norms):.2g},"
+        return f"{name} seems to reach zero, where the field is not continuous: "
 
     def restore(self, x: Sequence[Ball]) -> list[list[Ball]]:
         """Neurons in the user's coordinates."""

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import sympy as sp
 from flint import arb, ctx
@@ -52,6 +53,12 @@ def test_a_collapse_is_undecided_and_the_precision_is_put_back():
     assert ctx.prec == before
     neurons.certificate("plane", 8)
     assert ctx.prec == before
+
+
+def test_a_neuron_near_zero_is_named_with_its_length():
+    flow = flows.ReLUNeuron(n=2, d=2).ball_flow(np.array([[0.5, 0.25], [-2e-5, 0.0]]))
+    assert flow.singular(flow.start).startswith("neuron 1, of length 2e-05, seems to reach zero")
+    assert not flow.singular([100 * x for x in flow.start])
 
 
 def test_a_start_may_have_any_dimension_and_few_directions():

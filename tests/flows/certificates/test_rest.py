@@ -14,6 +14,8 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
+from flows.certificates.verifier import rest as checker
+from flows.certificates.verifier.reading import exact
 from flows.core.balls import precision
 
 U, V = sp.symbols("u v")
@@ -82,7 +84,7 @@ def test_the_loss_of_a_run_is_below_the_bound_at_all_times_and_near_it_at_some(m
 
     times = np.linspace(0.0, last, 400)
     run = solve_ivp(
-        field, (0.0, last), made.start.ravel().view(float), "RK45", times, rtol=1e-10, atol=1e-12
+        field, (0.0, last), made.start.ravel().view(float), "DOP853", times, rtol=1e-10, atol=1e-12
     )
     states = (made.system.loss(np.array(x).view(kind).reshape(shape)) for x in run.y.T)
     excess = np.array([float(x) for x in states])
@@ -231,6 +233,60 @@ def test_the_law_has_the_limit_of_the_rates():
     ],
 )
 def test_what_does_not_rest_so_is_undecided_with_the_reason(monkeypatch, loss, start, reason):
-    monkeypatch.setattr("flows.certificates.rest.settle.LAST", 50.0)
+    monkeypatch.setattr("flows.certificates.rest.settle.LAST", 10.0)
     with pytest.raises(Uncertified, match=reason):
         flows.certify(*_own(loss, start), math.inf, digits=8)
+
+
+def _layers_checker(*layers, strength=1.0):
+    d = len(layers[0])
+    parameters = {"d": d, "field": "real", "regularization": strength, "depth": len(layers)}
+    parameters["target"] = np.eye(d).tolist()
+    return checker.Layers(parameters, np.array(layers, float))
+
+
+def test_the_form_of_what_balances_is_its_definition():
+    random = np.random.default_rng(0)
+    w = random.normal(size=(4, 2, 2))
+    form = checker._balancing(np.vectorize(arb, "O")(w))
+    x = random.normal(size=(3, 2, 2))
+    padded = [np.zeros((2, 2)), *x, np.zeros((2, 2))]
+    square = sum(
+        np.linalg.norm(padded[j + 1] @ w[j] - w[j] @ padded[j]) ** 2 for j in range(len(w))
+    )
+    flat = np.vectorize(arb, "O")(x.ravel())
+    assert abs(flat @ form @ flat - square) < 1e-12
+    assert all((a - b).contains(0) for a, b in zip(form.ravel(), form.T.ravel(), strict=True))
+
+
+def test_the_rate_of_layers_is_the_smaller_one_of_both_parts():
+    one, tiny = np.eye(2), arb(1e-3)
+    for strength, rates, expected in ((0.5, [1.9, 0.9], 0.9), (0.25, [0.75, 1.9], 0.75)):
+        flow = _layers_checker(one, one, strength=strength)
+        least = min(rates[0], 2 * strength * rates[1])
+        assert least == pytest.approx(expected if strength == 0.5 else least)
+        found = checker._layers(flow, flow.start, tiny, rates, arb(0), arb(0))
+        assert float(found) == pytest.approx(least, rel=1e-12)
+    for rates in ([-1.0, 0.9], [1.9, 0.0], [2.1, 0.9], [1.9, 2.1]):
+        with pytest.raises(checker.Refused):
+            checker._layers(_layers_checker(one, one), flow.start, tiny, rates, arb(0), arb(0))
+
+
+@pytest.mark.parametrize("side", [1, -1, 0])
+def test_the_gradient_of_a_neuron_is_that_of_its_side_of_the_teacher(side):
+    flow = checker.Neurons(
+        {"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[0.8, 0.2 * side or 1e-9]])
+    )
+    c = np.array([arb(0.8), arb(0.2 * side, 0 if side else 1e-9)])
+    system = flows.ReLUNeuron(n=1, d=2)
+    slope = np.linalg.norm(system.gradient(np.array([[0.8, 0.2 * side]])))
+    assert float(checker._push(flow, c).mid()) == pytest.approx(float(slope), rel=1e-6)
+
+
+@pytest.mark.parametrize("weight", [(0, 1), (-1, 1), (1, 0), (1, -1), (1.0, 1)])
+def test_a_weight_that_is_not_positive_is_refused(weight):
+    flow = proof("valley of squares")
+    polynomial = checker.Polynomial(exact(flow.to_json()["parameters"]), flow.start)
+    stated, c = [[*weight, []]], polynomial.start
+    with pytest.raises(checker.Refused, match="a weight is not positive"):
+        checker._squares(polynomial, stated, c, arb(1), arb(1), arb(0), arb(0))

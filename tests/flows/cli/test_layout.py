@@ -12,7 +12,7 @@ import flows
 import potentials
 from flows.cli.layout import Table, labelled, wrapped
 from flows.cli.verdicts import verdict_lines
-from flows.report.formulas import plain
+from flows.pages.formulas import plain
 from flows.runs.verdict import Outcome
 
 WIDTHS = (60, 80)

@@ -50,7 +50,7 @@ def test_latex_has_the_statement_and_its_proof(capsys, tmp_path):
     path = tmp_path / "theorems.tex"
     assert asked(capsys, "relu_neuron", "--theorem", "mirror_upper", "--latex", str(path))[0] == 0
     text = path.read_text()
-    assert r"48\,\pi^{2}" in text and r"\begin{proof}" in text and "(comparison" in text
+    assert r"48\,\penalty900 \pi^{2}" in text and r"\begin{proof}" in text and "(comparison" in text
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,12 @@ def test_check_says_which_theorems_speak_of_a_run(capsys):
     said = json.loads(capsys.readouterr()[0])
     upper = next(m for m in said["theorems"] if m["theorem"] == "loss_upper")
     assert upper["met"] and upper["begin"] == 0 and upper["conclusion"] > 0
-    assert said["for_all_times"] == []
+    (always,) = said["for_all_times"]  # the start is known exactly
+    assert always["theorem"] == "loss_upper" and always["proved"] and always["begin"] == 0
     main([*words, "--theorems"])
     out = capsys.readouterr()[0]
     assert "theorem loss_upper: speaks of it from t = 0" in out
+    assert "theorem loss_upper, from the start: DERIVED for all t" in out
 
 
 def test_a_conclusion_that_was_not_read_is_not_said_to_fail():

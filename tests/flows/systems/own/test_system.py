@@ -417,7 +417,7 @@ def test_a_file_shows_times_states_and_observables_without_the_system(saved):
     assert np.array_equal(found["transverse"], run()["transverse"])
     assert np.array_equal(flows.local_exponent(found), flows.local_exponent(run()))
     assert found.system.unpack(found.state)["W"].shape == (len(found.t), N, D)
-    from flows.report.figure import potential_figure
+    from flows.pages.figure import potential_figure
 
     assert potential_figure(found, "transverse").axes
 
@@ -548,6 +548,8 @@ A = sp.Symbol("a")
         (("s", [sp.MatrixSymbol("w", 30, 30)], A**2), "of 900 entries"),
         (("s", [A], A * sp.Symbol("b")), "blocks and numbers only, got b"),
         (("s", [A], sp.Abs(A)), "kinks"),
+        (("s", [A], sp.Piecewise((A, A > 0), (0, True))), "kinks where .* = 0"),
+        (("s", [A], sp.Piecewise((A**2, A > 1), (A, True))), "kinks where .* = 0"),
         (("s", [A], "a**2"), "cannot be used"),
         (("s", [A], A**2, {"loss": A}), "needs another name"),
         (("s", [A], A**2, {"x_dot": A}), "needs another name"),
@@ -566,6 +568,11 @@ def test_bad_definitions_are_told_in_one_line(arguments, message):
     with pytest.raises(InputError, match=message) as told:
         flows.OwnSystem(*arguments)
     assert "\n" not in str(told.value)
+
+
+def test_pieces_that_meet_with_one_slope_are_a_loss():
+    huber = sp.Piecewise((A**2 / 2, A < 1), (A - sp.S.Half, True))
+    assert flows.OwnSystem("huber", [A], huber).gradient([3.0]).tolist() == [1.0]
 
 
 @pytest.mark.parametrize(

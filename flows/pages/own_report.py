@@ -1,0 +1,150 @@
+"""The report page of a loss of one's own: problem, figure, law, verdicts, runs, derivation."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sympy as sp
+
+from flows.core.errors import InputError
+from flows.core.system import System
+from flows.pages import html
+from flows.pages.case import T_END
+from flows.pages.figure import loss_figure
+from flows.pages.late_laws import beside
+from flows.pages.parts import Picture
+from flows.pages.run_page import derivation_values, run_values
+from flows.runs.integrate import integrate
+from flows.runs.trajectory import Trajectory
+from flows.systems.own.recorded import RecordedSystem
+from flows.systems.own.system import OwnSystem
+from symbolic.language.blocks import Block, shape
+
+__all__ = ["report"]
+
+CAPTION = "Loss and local exponent of the first run"
+# A formula of more signs fills pages.
+LONGEST = 2000
+
+
+def report(
+    what: OwnSystem | Trajectory | Sequence[Trajectory],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    browser: bool = True,
+) -> Path:
+    r"""Write the report page of a loss of one's own, as `popflow report` does of a built-in system.
+
+    .. math:: \dot y = -\nabla L(y)
+
+    Parameters
+    ----------
+    what : OwnSystem, Trajectory or sequence of Trajectory
+        Runs of one system; of a system, one run from ``system.initial()`` to t = 1e12.
+    out : path, optional
+        The page; a temporary file by default. It needs no network and can be sent to others.
+    force : bool
+        Replace an existing file.
+    browser : bool
+        Open it in a browser.
+
+    Returns
+    -------
+    Path
+        The page: the loss and its flow in formulas, the loss of the first run as a figure, where
+        it ended, all verdicts, each run with its interactive figures and the law by which its loss
+        falls, claims, potentials, and the derivation, each step with its evidence.
+
+    Raises
+    ------
+    InputError
+        For anything but an own system or runs of one, or a file that exists (without ``force``)
+        or cannot be written; before anything is computed.
+
+    Notes
+    -----
+    A derivation is shown of at most 40 entries. A file has no claims: give
+    :func:`flows.load` the system, and its runs have them.
+
+    Examples
+    --------
+    >>> y = sp.Symbol("y")
+    >>> page = report(OwnSystem("quartic", [y], y**4 / 4), browser=False)
+    >>> "The problem" in page.read_text("utf-8")
+    True
+    """
+    runs = _runs_of(what)
+    path = html.page_path(out, force, "report.html")
+    if isinstance(what, OwnSystem):
+        runs = (integrate(what, what.initial(), T_END),)
+    system = runs[0].system
+    values = [run_values(run) for run in runs]
+    text = html.render(
+        "own.html",
+        name=system.name,
+        problem=_problem(system.rebuilt if isinstance(system, RecordedSystem) else system),
+        picture_of_loss=Picture(html.image(loss_figure(runs[0])), CAPTION, []),
+        claims=system.statements.claims,
+        marks=system.statements.marks,
+        potentials=system.statements.potentials,
+        flow=None,
+        runs=[
+            {**one, "law": beside(run), "title": _title(run)}
+            for one, run in zip(values, runs, strict=True)
+        ],
+        bokeh=html.bokeh(),
+        **derivation_values(system),
+    )
+    html.write_page(path, text)
+    if browser:
+        webbrowser.open(path.resolve().as_uri())
+    return path
+
+
+def _runs_of(what: Any) -> tuple[Any, ...]:
+    """Runs of one own system; of a system, none yet."""
+    if isinstance(what, OwnSystem):
+        return ()
+    runs = tuple(what) if isinstance(what, (list, tuple)) and what else (what,)
+    for run in runs:
+        system = run.system if isinstance(run, Trajectory) else run
+        if not (isinstance(run, Trajectory) and isinstance(system, (OwnSystem, RecordedSystem))):
+            came = system.name if isinstance(system, System) else f"{system!r:.60}"
+            raise InputError(
+                f"report shows a loss of one's own (flows.OwnSystem) or runs of one, got {came};"
+                " of a built-in system it is: popflow report NAME --out DIR"
+            )
+    if len({run.system.parameters["fingerprint"] for run in runs}) > 1:
+        raise InputError("report shows runs of one system, got those of several; call it for each")
+    return runs
+
+
+def _problem(system: OwnSystem) -> list[tuple[str, str]]:
+    """Formulas of the problem, each with what its symbols are."""
+    names = [sp.latex(block) for block in system.blocks]
+    loss = sp.latex(system.expression)
+    loss = loss if len(loss) <= LONGEST else r"\dots"
+    flow = r" \qquad ".join(rf"\dot {name} = -\nabla_{{{name}}} L" for name in names)
+    return [
+        (
+            f"L({', '.join(names)}) = {loss}",
+            f"The loss. What moves: {', '.join(map(_sized, system.blocks))}.",
+        ),
+        (flow, "The flow down its gradient, in time t."),
+    ]
+
+
+def _sized(block: Block) -> str:
+    """A block with its shape."""
+    size = " x ".join(map(str, shape(block)))
+    return f"{block} ({size})" if size else str(block)
+
+
+def _title(run: Trajectory) -> str:
+    """Where a run begins and how far it goes."""
+    return f"from entries up to {abs(run.state[0]).max():.3g} to t = {run.t[-1]:.3g}"

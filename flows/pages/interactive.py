@@ -76,7 +76,9 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
             {
                 "id": claim.id,
                 "label": textwrap.shorten(
-                    line(sentence(claim.statement.partition("; ")[0])), WIDEST, placeholder=" ..."
+                    line(sentence(claim.statement.partition("; ")[0])).replace("grad ", "∇"),
+                    WIDEST,
+                    placeholder=" ...",
                 ),
                 "verdict": str(verdict_of[claim.id].verdict),
                 "statement": str(prose(sentence(claim.text))),

@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in HERE.glob("[A-Z]*.py")))
-TIMEOUT = 300  # seconds for a cell, far above what any takes
+TIMEOUT = 600  # seconds for a cell, far above what any takes
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 

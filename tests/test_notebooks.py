@@ -20,7 +20,11 @@ EXPECTED = (
     "C0_your_own_system",
     "C1_phase_retrieval",
     "D0_laws",
+    "D1_infinity",
 )
+# Its proof takes a minute and a half; `make notebooks` executes it, and tests of certificates have
+# the numbers.
+SLOW = {"D1_infinity"}
 # Numbers of a kind that other processors and libraries round otherwise.
 AGREEMENT = 1e-2
 # What is printed below this is rounding, or an error estimate.
@@ -52,7 +56,7 @@ def test_there_are_the_notebooks_that_the_documentation_names():
     assert refresh.NAMES == EXPECTED
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", [name for name in EXPECTED if name not in SLOW])
 def test_a_notebook_runs_and_prints_what_is_stored(name):
     fresh, stored = printed(refresh.execute(name)), printed(refresh.stored(name))
     assert len(fresh) == len(stored)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from symbolic.theorem.checker_terms import ice, melt, mul, num, one, plus, put, rate, sym
+from symbolic.theorem.checker_terms import leibniz, melt, num, one, put
 
 __all__ = ["never_negative"]
 
@@ -31,42 +31,32 @@ def ball(p: Any, x: str, at: arb) -> arb:
 
 
 def slope(p: Any, x: str) -> Any:
-    moved = rate(put(p, {x: one("s", "curve", (), "t")}))
-    back = {("d", ice(one("s", "curve", (), "t"))): num(1), ("s", "curve", (), "t"): sym(x)}
+    """Derivative by x."""
 
     def atom(a: Any) -> Any:
-        return (
-            back[a]
-            if a in back
-            else one(a[0], ice(swap_in(melt(a[1]))))
-            if a[0] != "s"
-            else {(a,): fmpq(1)}
-        )
+        if a[0] == "s":
+            return num(int(a[1] == x))
+        outer = one("cos", a[1]) if a[0] == "sin" else -one("sin", a[1])
+        return outer * slope(melt(a[1]), x)
 
-    def swap_in(q: Any) -> Any:
-        return plus(*(mul(num(c), *map(atom, m)) for m, c in q.items()))
-
-    return swap_in(moved)
+    return leibniz(p, atom)
 
 
 def vanishes(p: Any, x: str, end: Any) -> bool:
     """Whether p is zero at a multiple of pi/2, exactly: pi is no root of a polynomial."""
-    at = put(p, {x: end})
     out = num(0)
-    for m, c in at.items():
+    for m, c in put(p, {x: end}).items():
         product = num(c)
         for a in m:
-            if a[0] != "s":
-                turns = mul(num(2), melt(a[1]))
-                if not set(turns) <= {(("s", "pi", (), ""),)}:
-                    return False
-                k = next(iter(turns.values()), fmpq(0))
-                if k.q != 1:
-                    return False
-                product = mul(product, num(HALF_TURNS[int(k.p) % 4][a[0] == "cos"]))
-            else:
-                product = mul(product, {(a,): fmpq(1)})
-        out = plus(out, product)
+            if a[0] == "s":
+                product *= one(*a)
+                continue
+            turns = melt(a[1]) * 2
+            k = next(iter(turns.values()), fmpq(0))
+            if not set(turns) <= {(("s", "pi", (), ""),)} or k.q != 1:
+                return False
+            product *= HALF_TURNS[int(k.p) % 4][a[0] == "cos"]
+        out += product
     return not out
 
 
@@ -80,7 +70,7 @@ def never_negative(p: Any, x: str, low: Any, high: Any) -> bool:
         order, f = 0, p
         while order < 8 and vanishes(f, x, end):
             f, order = slope(f, x), order + 1
-        f = mul(num(side**order), f)
+        f = f * side**order
         steps = (at + side * (b - a) / 2**k for k in range(20))
         spans = ((s, (at, s) if side > 0 else (s, at)) for s in steps)
         near = next((s for s, (u, w) in spans if positive(f, x, u, w, 64)), None)

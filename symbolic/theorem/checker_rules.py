@@ -273,12 +273,6 @@ def r_bootstrap(p: Any, f: Any, start: str, end: str, last: str, side: Any) -> A
     return hyps | guards | {ge(whole)}, gt(put(u, {"t": last}))
 
 
-def r_limit(p: Any, a: Any, b: Any, start: str) -> Any:
-    forms.says((p[0], ge(a + b * span(start, "t"))))
-    still(a, b)
-    return window(p[0][0], start, "t"), ge(b)
-
-
 FACTS: dict[str, Callable[..., Any]] = {
     "square": lambda e: ge(e * e),
     "count": lambda: ge(sym("n") - 1),

@@ -14,7 +14,7 @@ from flint import fmpq
 
 __all__ = [
     *("INDEX", "P", "PLAIN", "TIMED", "Wrong", "angle", "atoms", "dot", "free", "fun"),
-    *("ice", "melt", "minus", "mul", "need", "norm", "num", "one", "plus", "put"),
+    *("ice", "leibniz", "melt", "mul", "need", "norm", "num", "one", "plus", "put"),
     *("rate", "read", "sym", "total"),
 ]
 
@@ -89,10 +89,6 @@ def mul(*ps: Any) -> Any:
     for p in ps:
         out = tidy(((*a, *b), c * d) for a, c in out.items() for b, d in p.items())
     return out
-
-
-def minus(a: Any, b: Any) -> Any:
-    return plus(a, mul(num(-1), b))
 
 
 def ice(x: Any) -> Any:
@@ -203,15 +199,13 @@ def put_atom(a: Any, by: Any) -> Any:
             need(vector == (kind != "s") or not value, "a term of another kind")
             return value
         atom = (kind, name, new, when)
-        return P({(atom,): Q1}) if kind == "s" else {atom: num(1)}
+        return one(*atom) if kind == "s" else {atom: num(1)}
     if kind == "sum":
         fresh = ("~", next(FRESH), a[1][2])
         return total(fresh, mul(*(put_atom(b, {**by, a[1]: fresh}) for b in a[2])))
     if kind in RATE:
-        for name in free(a) & set(by):
-            need(
-                name != "t" and "t" not in free_value(by[name]), "a moving term under a derivative"
-            )
+        moving = [k for k in free(a) & set(by) if "t" in {k} | free_value(by[k])]
+        need(not moving, "a moving term under a derivative")
     if kind == "dot":
         return dot(put_atom(a[1], by), put_atom(a[2], by))
     if kind == "norm":
@@ -225,9 +219,14 @@ def free_value(v: Any) -> set[Any]:
     return free(v) if isinstance(v, dict) else {v}
 
 
-def rate(p: Any) -> Any:
+def leibniz(p: Any, of: Any) -> Any:
+    """Product rule: what `of` gives for each atom, times the others."""
     parts = ((m, c, k, a) for m, c in p.items() for k, a in enumerate(m))
-    return plus(*(mul(P({m[:k] + m[k + 1 :]: c}), rate_atom(a)) for m, c, k, a in parts))
+    return plus(*(mul(P({m[:k] + m[k + 1 :]: c}), of(a)) for m, c, k, a in parts))
+
+
+def rate(p: Any) -> Any:
+    return leibniz(p, rate_atom)
 
 
 def rate_atom(a: Any) -> Any:
@@ -237,18 +236,14 @@ def rate_atom(a: Any) -> Any:
     if a == ("s", "t", (), ""):
         return num(1)
     if kind in ("s", "norm"):
-        return one("d", ice(P({(a,): Q1})))
+        return fun("d", one(*a))
     if kind == "dot" and a[1][0] == a[2][0] == "v":
         ends = [(x, y) for x, y in ((a[1], a[2]), (a[2], a[1])) if x[3] == "t"]
         return plus(*(dot({("dv", *x[1:]): num(1)}, {y: num(1)}) for x, y in ends))
     if kind == "sum" and not a[1][2]:
         fresh = ("~", next(FRESH), False)
         return total(fresh, rate(mul(*(put_atom(b, {a[1]: fresh}) for b in a[2]))))
-    outer = {
-        "exp": P({(a,): Q1}),
-        "sin": one("cos", *a[1:]),
-        "cos": mul(num(-1), one("sin", *a[1:])),
-    }
+    outer = {"exp": one(*a), "sin": one("cos", a[1]), "cos": -one("sin", a[1])}
     need(kind in outer, f"no derivative of {kind}")
     return mul(outer[kind], rate(melt(a[1])))
 
@@ -275,10 +270,8 @@ def read_atom(a: Any, env: Any) -> Any:
         need(NAME.fullmatch(a[1]), "no name")
         need(PLAIN.fullmatch(a[3] or "t"), "no time")
         index = tuple(env.get(i, i) for i in a[2])
-        need(
-            all(not isinstance(i, str) or INDEX.fullmatch(i) for i in index),
-            "a loose index",
-        )
+        loose = (i for i in index if isinstance(i, str))
+        need(all(map(INDEX.fullmatch, loose)), "a loose index")
         return put_atom((kind, a[1], index, a[3]), {})
     if kind == "sum":
         need(BOUND.fullmatch(a[1]), "no bound index")

@@ -391,10 +391,3 @@ def bootstrap(th: Theorem, begin: Theorem, f: Forall, window: Sequence[str], sid
     _need(not elsewhere & {end, "t", *bound}, "a bound name, the time or the end is free elsewhere")
     hyps = hyps | guards | {ge(whole)}
     return _made("bootstrap", hyps, gt(_at(u, last)), (th, begin), f, start, end, last, side)
-
-
-def limit(th: Theorem, a: Poly, b: Poly, start: str) -> Theorem:
-    """From `H, t >= s |- a + b (t - s) >= 0`, a and b constant, follows `H |- b >= 0`."""
-    _need(th.concl == ge(a + b * (T - symbol(start))), "the premise is not linear in time")
-    _still(a, b)
-    return _made("limit", _window(th.hyps, start, "t"), ge(b), (th,), a, b, start)

@@ -11,6 +11,7 @@ import flows
 from flows.certificates.certificate import load_certificate
 from flows.certificates.certify import Uncertified
 from flows.certificates.tail import means as tail
+from flows.certificates.tail.start import end_time
 from flows.certificates.verifier import means as checker
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.reading import Refused
@@ -83,6 +84,33 @@ def _checked(made, data):
         flow = Means({"n": 2, "d": 1, "weights": [0.5, 0.5]}, made.start)
         ends = [x.ravel() for x in _ends(flow, data["pieces"], made.bits, 0.0, 1)]
         checker.plateau(data["infinity"], flow, data["pieces"], ends, made.bits)
+
+
+def test_maker_and_checker_have_the_same_bounds_by_formulas_of_their_own(made, data, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(checker, "less", lambda need, bound, why: seen.update({why: (need, bound)}))
+    monkeypatch.setattr(checker, "remainder", lambda most, theta: most)
+    monkeypatch.setattr(tail, "remainder", lambda most, theta: most)
+    weights = (0.25, 0.75)
+    for e, across, clock in ((0.5, 3.0, -9900.0), (1e-3, 40.0, 0.0)):
+        data["infinity"] |= {"e": e.hex(), "across": across.hex(), "clock": clock.hex()}
+        with precision(made.precision):
+            mixture = _mixture(weights)
+            flow = Means({"n": 2, "d": 1, "weights": list(weights)}, made.start)
+            ends = [x.ravel() for x in _ends(flow, data["pieces"], made.bits, 0.0, 1)]
+            with pytest.raises(Refused, match="limit of t"):
+                checker.plateau(data["infinity"], flow, data["pieces"], ends, made.bits)
+            s = 1 / (arb(clock) + end_time(made))
+            found = tail.trap(mixture, s, arb(e), arb(across))
+            n, rho = mixture.late(list(ends[-1]), s)
+            (push, room), (driven, height) = seen["N may leave"], seen["|rho| may reach R"]
+            assert float(push / found.push) == pytest.approx(1, rel=0.02)
+            assert float(room / (found.pull * e)) == pytest.approx(1, rel=1e-9)
+            assert float(driven / found.driven) == pytest.approx(1, rel=0.02)
+            assert float(height / (found.stiff * across)) == pytest.approx(1, rel=1e-9)
+            off = abs(n - mixture.settled)
+            assert float(seen["N begins further from its limit"][0] / off) == pytest.approx(1)
+            assert float(seen["|rho| begins beyond R"][0] / abs(rho)) == pytest.approx(1)
 
 
 def test_three_means_of_different_weights_are_undecided_in_one_line():

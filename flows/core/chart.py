@@ -26,7 +26,7 @@ import gc
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,8 +220,9 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
 
     # Numba would look for print statements and constant indices to rewrite; there are none.
     options: Any = {"error_model": "numpy", "no_rewrites": True}
-    no_allocation: Any = {"_nrt": False}
-    compiled = numba.cfunc(RAW_SIGNATURE, **options, **no_allocation)(raw)
+    # Called by compiled code only, and it makes no array: no wrappers, nothing to be counted.
+    inner: Any = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled = numba.njit(RAW_SIGNATURE, **options, **inner)(raw)
 
     def wrapped(  # type: ignore[no-untyped-def]
         tau, y, exponential, offset, decay, weights, shape, out, jacobian, want_jacobian
@@ -256,8 +257,13 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
 
 @functools.cache
 def wrapped_once(make_raw: Callable[[], Callable[..., None]]) -> Callable[..., None]:
-    """Wrapped field of ``make_raw()``, compiled once a process."""
-    return wrap(make_raw())
+    """Wrapped field of ``make_raw()``, compiled once a version (:mod:`flows.core.compiled`)."""
+    from flows.core.compiled import kept  # Numba loads where it is first needed
+
+    def make() -> Callable[..., None]:
+        return wrap(make_raw())
+
+    return cast("Callable[..., None]", kept(("field of", make_raw), WRAPPED_SIGNATURE, make))
 
 
 def wrap_plain(raw: Callable[..., None]) -> Callable[..., None]:

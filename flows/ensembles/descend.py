@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy as sp
@@ -179,6 +179,16 @@ def _side_by_side(lanes: Lanes, group: list[Stride], eta: float) -> list[Array |
 @functools.cache
 def _advance(lanes: Lanes) -> Callable[..., Array]:
     """Steps of many members, each up to its own count; tells which remained bounded."""
+    from flows.core.compiled import kept
+
+    make = functools.partial(_compile, lanes)
+    signature = "b1[::1](f8[:, ::1], f8, i8[::1], f8[:, ::1], i8[::1], f8[:, ::1])"
+    return cast(
+        "Callable[..., Array]", kept((LANES, "descents along", lanes.make_field), signature, make)
+    )
+
+
+def _compile(lanes: Lanes) -> Callable[..., Array]:
     import numba
 
     field, bound, width = lanes.make_field(LANES), DIVERGED, LANES
@@ -202,4 +212,5 @@ def _advance(lanes: Lanes) -> Callable[..., Array]:
                 bounded[e] = bounded[e] and size[e] <= bound
         return bounded
 
-    return numba.njit(error_model="numpy")(advance)
+    compiled: Callable[..., Array] = numba.njit(error_model="numpy")(advance)
+    return compiled

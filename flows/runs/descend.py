@@ -13,7 +13,7 @@ import functools
 import time as clock
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import sympy as sp
@@ -263,6 +263,8 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
     """
     import numba
 
+    from flows.core.compiled import kept
+
     bound = DIVERGED
 
     def advance(x, eta, count, decay, weights, shape):  # type: ignore[no-untyped-def]
@@ -276,5 +278,8 @@ def _advance(field: Callable[..., None]) -> Callable[..., bool]:
                     return False
         return True
 
-    compiled = hasattr(field, "py_func")
-    return numba.njit(error_model="numpy")(advance) if compiled else advance
+    if not hasattr(field, "py_func"):
+        return advance
+    make = functools.partial(numba.njit(error_model="numpy"), advance)
+    signature = "b1(f8[::1], f8, i8, f8[::1], f8[::1], i8[::1])"
+    return cast("Callable[..., bool]", kept(("descent along", field), signature, make))

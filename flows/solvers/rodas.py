@@ -15,7 +15,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.problem import INTERRUPTED, SOLVER_FAILED, Problem, Recorder, Solution, Stop, finish
 from flows.solvers.compiled_steps import record_batch
-from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
+from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
 
 # Attempts between two looks of the watch.
 BATCH = 64
@@ -76,7 +76,7 @@ class _Group:
         assert chart is not None and chart.lanes is not None
         size = chart.x0.size
         lanes = LANES if size <= SMALL else 1
-        self.advance = make_steps(chart.field, chart.lanes.make_field, lanes)
+        self.advance = steps_of(chart.field, chart.lanes.make_field, lanes)
         self.owner: list[int | None] = [None] * lanes
         self.recorders: dict[int, Recorder] = {}
         self.lane = Lane(

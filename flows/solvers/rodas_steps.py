@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -80,10 +80,36 @@ class _Room(NamedTuple):
     work: Any
 
 
+Advance = Callable[[Lane, Parameters, Steps, Array], None]
+
+
 @functools.cache
+def steps_of(
+    field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
+) -> Advance:
+    """Steps of one kind of chart, compiled once a version if its field is (:func:`make_steps`)."""
+    from flows.core.compiled import kept  # Numba loads where it is first needed
+
+    make = functools.partial(make_steps, field, make_lanes, lanes)
+    return cast("Advance", kept((lanes, "steps of", field, make_lanes), signature(), make))
+
+
+def signature() -> Any:
+    """Types of the arguments of ``advance``."""
+    import numba
+
+    real, whole, truth = numba.float64, numba.int64, numba.boolean
+    named = numba.types.NamedTuple
+    vector, matrix = real[::1], real[:, ::1]
+    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, whole[::1])
+    parameters = (truth, vector, matrix, matrix, whole[::1])
+    steps = (matrix, real[:, :, ::1], real[:, :, :, ::1], whole[::1])
+    return numba.void(named(lane, Lane), named(parameters, Parameters), named(steps, Steps), matrix)
+
+
 def make_steps(
     field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
-) -> Callable[[Lane, Parameters, Steps, Array], None]:
+) -> Advance:
     """Compile the steps of one kind of chart.
 
     Parameters
@@ -343,5 +369,5 @@ def make_steps(
                     error[e] += (u[stages - 1, i, e] / weight) ** 2
             conclude(lane, steps, u, inside, step, last, error, fresh)
 
-    made: Callable[[Lane, Parameters, Steps, Array], None] = compiled(advance)
+    made: Advance = compiled(advance)
     return made

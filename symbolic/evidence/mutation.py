@@ -59,17 +59,31 @@ def mutants(step: Step) -> Iterator[tuple[str, Step]]:
         factor or a sign it may stay true. What changes the expression but provably not its value
         (such as the exchange of symmetric indices) is no error and is left out.
     """
+    for mutation, mutant in _candidates(step):
+        if not _harmless(step, mutant):
+            yield mutation, mutant
+
+
+def _candidates(step: Step) -> Iterator[tuple[str, Step]]:
+    """Mutants, and what might be one if its value is another."""
     if step.relation != "==":
         yield "reversed", replace(step, relation=CONVERSE[step.relation])
         return
     if _is_zero(step.rhs):
         yield "a thousandth for zero", replace(step, rhs=_shifted(step.rhs))
     side = "lhs" if _is_zero(step.rhs) else "rhs"
-    whole = getattr(step, side)
-    for mutation, broken in _broken(whole):
-        harmless = side == "lhs" and mutation in ("sign", "factor 1.001")  # zero stays zero
-        if not harmless and examine(whole, broken, step.domain).evidence is not Evidence.PROVED:
+    for mutation, broken in _broken(getattr(step, side)):
+        if side == "rhs" or mutation not in ("sign", "factor 1.001"):  # zero stays zero
             yield mutation, replace(step, **{side: broken})
+
+
+def _harmless(step: Step, mutant: Step) -> bool:
+    """Whether both sides have provably the values of before."""
+    sides = [(step.lhs, mutant.lhs), (step.rhs, mutant.rhs)]
+    changed = [(a, b) for a, b in sides if a is not b]
+    return step.relation == mutant.relation and all(
+        examine(a, b, step.domain).evidence is Evidence.PROVED for a, b in changed
+    )
 
 
 def controls(document: Document) -> tuple[Control, ...]:
@@ -86,15 +100,13 @@ def controls(document: Document) -> tuple[Control, ...]:
         One for each mutant, in order.
     """
     return tuple(
-        Control(derivation.name, step.rule, mutation, _evidence(mutant))
+        Control(derivation.name, step.rule, mutation, evidence)
         for derivation in document.derivations
         for step in derivation.steps
-        for mutation, mutant in mutants(step)
+        for mutation, mutant in _candidates(step)
+        # What is refuted has another value than a step that holds: whether it has is asked last.
+        if (evidence := mutant.verify().evidence) is Evidence.REFUTED or not _harmless(step, mutant)
     )
-
-
-def _evidence(step: Step) -> Evidence:
-    return step.verify().evidence
 
 
 def _is_zero(side: Any) -> bool:

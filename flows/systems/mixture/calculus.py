@@ -11,6 +11,8 @@ import sympy as sp
 class Calculus(Hashable, Protocol):
     """The module that derives a loss, as far as sums need it: what they average at a node."""
 
+    __name__: str
+
     def gradient_integrand(self) -> sp.Expr:
         """Return the integrand of the gradient, a function of ``mixture_node.GRADIENT``."""
 

@@ -15,14 +15,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numba
 import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
+from flows.core.compiled import kept
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from symbolic.language.lower import lower
 from symbolic.lemmas import mixture_node
 
@@ -263,8 +265,6 @@ def curve_adder(calculus: Calculus) -> Callable[..., None]:
 # Kernels ------------------------------------------------------------------------------------------
 
 
-@functools.cache
-@uncollected()
 def near(calculus: Calculus) -> Kernel:
     """Sums of a loss in the near form."""
     divergence = lower((mixture_node.kl_integrands()[0],), (mixture_node.DELTA_0,), "numba")
@@ -317,8 +317,6 @@ def near(calculus: Calculus) -> Kernel:
     return near
 
 
-@functools.cache
-@uncollected()
 def cluster(calculus: Calculus) -> Kernel:
     """Sums of a loss in the cluster form."""
     log_density = (mixture_node.LOG_0, mixture_node.DELTA)
@@ -360,8 +358,6 @@ def cluster(calculus: Calculus) -> Kernel:
     return cluster
 
 
-@functools.cache
-@uncollected()
 def far(calculus: Calculus) -> Kernel:
     """Sums of a loss in the far form."""
     _, beside, away = mixture_node.kl_integrands()
@@ -417,3 +413,11 @@ def far(calculus: Calculus) -> Kernel:
         finish(weight, want_curve, terms, pairs, curve)
 
     return far
+
+
+@functools.cache
+@uncollected()
+def kernel_of(form: int, calculus: Calculus) -> Kernel:
+    """Sums of a loss in one of the forms, compiled once a version of what it is made from."""
+    make = {NEAR: near, CLUSTER: cluster, FAR: far}[form]
+    return cast("Kernel", kept((make, calculus), SIGNATURE, lambda: make(calculus)))

@@ -9,7 +9,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.quadrature import Rule
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.means import FAR, Means
 
 
 class Moments(NamedTuple):
@@ -51,7 +51,7 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     """
     from flows.systems.mixture import kernels  # Numba loads where it is first needed
 
-    kernel = {NEAR: kernels.near, CLUSTER: kernels.cluster, FAR: kernels.far}[means.form](calculus)
+    kernel = kernels.kernel_of(means.form, calculus)
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     home = means.home if means.form == FAR else 0
     k, r = mu.shape

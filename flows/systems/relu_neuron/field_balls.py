@@ -59,7 +59,7 @@ def _sqrt(square: Ball) -> Ball:
     return square.sqrt()
 
 
-#: A proof that ends with a neuron below this part of the teacher's length ends at a collapse.
+#: A proof that ends with a neuron below this part of the teacher's length may end at a collapse.
 SHORT = 1e-3
 
 
@@ -126,12 +126,12 @@ class SpanFlow(BallFlow):
         return [(i, j) for i in range(n) for j in range(i + 1, n + 1)]
 
     def singular(self, x: Sequence[Ball]) -> str:
-        """A neuron that is about to reach zero, where the field is not continuous."""
+        """A neuron that may be about to reach zero, where the field is not continuous."""
         norms = [float(dot(w, w).mid()) ** 0.5 for w in self.rows(x)[:-1]]
         if min(norms) > SHORT * self.unit:
             return ""
         name = f"neuron {norms.index(min(norms))}, of length {min(norms):.2g},"
-        return f"{name} seems to reach zero, where the field is not continuous: "
+        return f"{name} is near zero, where the field is not continuous: "
 
     def restore(self, x: Sequence[Ball]) -> list[list[Ball]]:
         """Neurons in the user's coordinates."""

@@ -11,7 +11,7 @@ from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
 from flows.solvers import rodas, rodas_tableau
 from flows.solvers.compiled_steps import accept_steps
-from flows.solvers.rodas_steps import Lane, Parameters, Steps, make_steps
+from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -87,7 +87,7 @@ def one_step(chart, tau, end, state):
     """One step in every lane, the same in each."""
     lanes, size = rodas.LANES, state.size
     column = np.repeat(state[:, None], lanes, axis=1)
-    advance = make_steps(chart.field, chart.lanes.make_field, lanes)
+    advance = steps_of(chart.field, chart.lanes.make_field, lanes)
     # Loose tolerances and a long first step: it is the whole way.
     lane = Lane(
         live=np.ones(lanes, bool),

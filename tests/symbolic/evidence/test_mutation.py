@@ -8,11 +8,6 @@ from symbolic.evidence.derivation import Derivation, Document, Step
 from symbolic.evidence.identity import Evidence
 from symbolic.evidence.mutation import _is_zero, controls, mutants
 
-DERIVATIONS = [
-    pytest.param(d, id=f"{name}: {d.name}")
-    for name in symbolic.DOCUMENTS
-    for d in symbolic.derive(name).derivations
-]
 X, Y = sp.symbols("x y", positive=True)
 
 
@@ -20,24 +15,27 @@ def kinds(step):
     return [kind for kind, _ in mutants(step)]
 
 
-@pytest.mark.parametrize("one", DERIVATIONS)
-def test_every_mutant_of_every_derivation_is_refuted(one):
-    found = controls(Document("one", (one,)))
-    assert [c for c in found if not c.caught] == []
-    # An equality has two mutants at least; an inequality, and a zero without a sum, has one.
-    sums = [s for s in one.steps if s.relation == "==" and not _is_zero(s.rhs)]
-    assert len(found) >= sum(1 + (s in sums) for s in one.steps if s.rhs != s.lhs)
+@pytest.mark.parametrize("name", symbolic.DOCUMENTS)
+def test_every_mutant_of_every_derivation_is_refuted(name):
+    for one in symbolic.derive(name).derivations:
+        found = controls(Document("one", (one,)))
+        assert [c for c in found if not c.caught] == []
+        # An equality has two mutants at least; an inequality, and a zero without a sum, has one.
+        sums = [s for s in one.steps if s.relation == "==" and not _is_zero(s.rhs)]
+        assert len(found) >= sum(1 + (s in sums) for s in one.steps if s.rhs != s.lhs)
 
 
-# Of neurons all are PROVED, says test_derivation.py.
-@pytest.mark.parametrize("one", [p for p in DERIVATIONS if not p.id.startswith("relu_neuron: ")])
-def test_no_step_of_any_derivation_is_refuted_open_or_only_sampled(one):
-    evidence = {s.rule: s.finding.evidence for s in one.verify().steps}
+# Of the other documents all steps are PROVED, say the tests of systems and lemmas.
+def test_no_step_about_factorisation_is_refuted_open_or_only_sampled():
+    document = symbolic.derive("matrix_factorization").verify()
+    evidence = {s.rule: s.finding.evidence for d in document.derivations for s in d.steps}
     assert set(evidence.values()) <= {Evidence.PROVED, Evidence.ENCLOSED}, evidence
 
 
 def test_every_derivation_is_there_once():
-    names = [p.id for p in DERIVATIONS]
+    names = [
+        (name, d.name) for name in symbolic.DOCUMENTS for d in symbolic.derive(name).derivations
+    ]
     assert len(names) == len(set(names)) > 30
 
 

@@ -1,0 +1,131 @@
+"""Compiled functions that outlive the process: what one has compiled the next one reads.
+
+Numba keeps functions of a module by the module's date. The functions here are made from derived
+expressions and from each other, so they are kept by a name and by the text of all that they could
+be made from. They lie where Numba keeps everything: beside the module (as Python's own compiled
+files do), in the user's cache where that folder is not writable, or in ``NUMBA_CACHE_DIR``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+from numba.core import caching, sigutils
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+ROOT = Path(__file__).parents[2]
+# Where the text of a compiled function may come from.
+SOURCES = (
+    "symbolic",
+    "flows/core",
+    "flows/solvers",
+    "flows/systems",
+    "flows/runs",
+    "flows/ensembles",
+)
+
+
+def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
+    """Read a compiled function from the disk, or compile it and keep it there.
+
+    Parameters
+    ----------
+    parts : sequence
+        What identifies the function among all that this version of the sources can make: words,
+        numbers, modules, functions of a module, and functions that are kept. If another function
+        is among them the result is made and not kept.
+    signature : Numba signature or str
+        Types of its arguments.
+    make : callable
+        Makes the Numba function. Called where nothing fresh is on the disk.
+
+    Returns
+    -------
+    Numba function
+        What comes from the disk knows this signature only.
+    """
+    name = " ".join(_word(part) for part in parts)
+    store = _store(name)
+    interpreted = getattr(numba.config, "DISABLE_JIT", False)
+    if interpreted or "<locals>" in name or store is None:
+        return make()
+    arguments, returned = sigutils.normalize_signature(signature)
+    key, target = (arguments, returned), cpu_target.target_context
+    with global_compiler_lock:
+        found = None
+        with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
+            found = store.load_overload(key, target)
+        if found is None:
+            function = make()
+            if arguments not in function.overloads:
+                function.compile(signature)
+            with contextlib.suppress(OSError):  # a full disk
+                store.save_overload(key, function.overloads[arguments])
+        else:
+            function = _shell(len(arguments))
+            target.insert_user_function(found.entry_point, found.fndesc, [found.library])
+            function.add_overload(found)
+            function.disable_compile()
+    function.kept_as = name
+    return function
+
+
+def _word(part: Any) -> str:
+    if isinstance(part, str | int):
+        return str(part)
+    if isinstance(part, ModuleType):
+        return part.__name__
+    return str(getattr(part, "kept_as", f"{part.__module__}.{part.__qualname__}"))
+
+
+class _Store(caching.FunctionCache):
+    """Numba's files, with a key of our own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(kept)
+        self._key = name
+        base = f"{self._impl.filename_base}-{re.sub(r'[^A-Za-z0-9]+', '-', name)}"
+        self._cache_file = caching.IndexDataCacheFile(self._cache_path, base, sources())
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple(), self._key  # the processor is in the middle
+
+
+def _store(name: str) -> _Store | None:
+    try:
+        return _Store(name)
+    except RuntimeError:  # no folder can be written
+        return None
+
+
+def _shell(count: int) -> Any:
+    def shell() -> None:
+        raise AssertionError  # compiled code stands in its place
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    arguments = [inspect.Parameter(f"x{i}", kind) for i in range(count)]
+    shell.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    return numba.njit(shell)
+
+
+@functools.cache
+def sources() -> str:
+    """Fingerprint of the text and of the libraries that compiled functions are made from."""
+    versions = [version(name) for name in ("sympy", "numpy", "numba", "llvmlite")]
+    digest = hashlib.sha256(repr(versions).encode())
+    for place in SOURCES:
+        path = ROOT / place
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Compiled functions are read from the disk, the same to the last bit, unless a source changed."""
+
+import json
+import subprocess
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from flows.core import compiled
+
+SIGNATURE = "f8(f8)"
+# What a compiled field and what is compiled from it returns, and what Numba compiled for it.
+SCRIPT = """
+import json, sys
+import numpy as np
+from numba.core import event
+import flows
+
+class Count(event.Listener):
+    made = 0
+    def on_start(self, started): self.made += 1
+    def on_end(self, ended): pass
+
+count = Count()
+event.register("numba:compile", count)
+neurons = flows.ReLUNeuron(2, 2)
+start = [[0.3, 0.2], [0.1, 0.4]]
+losses = [flows.integrate(neurons, start, 1e3)["loss"][-1]]
+losses.append(flows.descend(neurons, start, steps=100)["loss"][-1])
+print(json.dumps([count.made, [x.hex() for x in losses]]))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+def doubled(factor=2.0):
+    """A maker, and how often it was called."""
+    calls = []
+
+    def make():
+        calls.append(factor)
+        return numba.njit(lambda x: factor * x)
+
+    return make, calls
+
+
+def test_another_process_compiles_nothing_and_finds_the_same_bits(tmp_path):
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPT],
+            env={"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    (first, losses), (second, again) = run(), run()
+    assert first >= 2 and second == 0
+    assert again == losses
+
+
+def test_a_function_is_made_once(folder):
+    make, calls = doubled()
+    found = [compiled.kept(("doubled",), SIGNATURE, make)(3.0) for _ in range(2)]
+    assert found == [6.0, 6.0] and len(calls) == 1
+
+
+def test_a_changed_source_another_processor_or_a_cut_file_makes_it_anew(folder, monkeypatch):
+    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
+    with monkeypatch.context() as changed:
+        changed.setattr(compiled, "sources", lambda: "another text")
+        assert compiled.kept(("doubled",), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
+    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
+    codegen = type(compiled.cpu_target.target_context.codegen())
+    with monkeypatch.context() as changed:
+        changed.setattr(codegen, "magic_tuple", lambda self: ("another processor",))
+        assert compiled.kept(("doubled",), SIGNATURE, doubled(4.0)[0])(1.0) == 4.0
+    for file in folder.rglob("*.nbc"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
+
+
+def test_the_fingerprint_is_that_of_every_source(tmp_path, monkeypatch):
+    (tmp_path / "symbolic").mkdir()
+    file = tmp_path / "symbolic" / "one.py"
+    monkeypatch.setattr(compiled, "ROOT", tmp_path)
+    prints = []
+    for text in ("x = 1", "x = 2"):
+        file.write_text(text)
+        compiled.sources.cache_clear()
+        prints.append(compiled.sources())
+    compiled.sources.cache_clear()
+    assert prints[0] != prints[1]
+
+
+def test_another_name_or_signature_is_another_function(folder):
+    compiled.kept(("factor", 2), SIGNATURE, doubled()[0])
+    assert compiled.kept(("factor", 3), SIGNATURE, doubled(3.0)[0])(1.0) == 3.0
+    assert compiled.kept(("factor", 2), "i8(i8)", doubled(7)[0])(1) == 7
+
+
+def test_what_is_made_from_a_nameless_function_is_not_kept(folder):
+    make, calls = doubled()
+    for _ in range(2):
+        compiled.kept(("along", make), SIGNATURE, make)
+    assert len(calls) == 2 and not list(folder.rglob("*.nb?"))
+
+
+def test_a_function_from_the_disk_is_called_by_one_that_is_compiled(folder):
+    for _ in range(2):
+        inner = compiled.kept(("inner",), SIGNATURE, doubled()[0])
+
+    @numba.njit
+    def outer(x):
+        return inner(x) + 1.0
+
+    assert outer(3.0) == 7.0
+    with pytest.raises(TypeError, match="No matching definition"):
+        inner(np.zeros(2))
+
+
+def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
+    def nowhere(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(compiled._Store, "__init__", nowhere)
+    make, calls = doubled()
+    assert [compiled.kept(("doubled",), SIGNATURE, make)(1.0) for _ in range(2)] == [2.0, 2.0]
+    assert len(calls) == 2

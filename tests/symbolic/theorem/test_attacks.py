@@ -468,6 +468,41 @@ def test_it_is_refused_by_the_second_reader(name):
         check(written(*FORGED[name]))
 
 
+def substituted(f, by):
+    """A substitution as the second reader would meet it in a file."""
+    th = {"rule": "assume", "from": [], "with": [encoded(f)], "if": [0], "then": 0}
+    put_in = {"rule": "subst", "from": [0], "with": [{"by": by}], "if": [0], "then": 0}
+    return {"formulas": [encoded(f)], "steps": [th, put_in]}
+
+
+PUT = {
+    "a function of time for a constant under a derivative": (
+        *(ge(function("d", A * U)), {"a": encoded(F)}, "moving term"),
+    ),
+    "another time under a derivative": (ge(P.prime.dot(P)), {"t": "T"}, "replaced under"),
+    "a number for a function": (ge(U), {"u": encoded(A)}, "a function is replaced"),
+    "a vector for a number": (ge(A), {"a": encoded(P)}, "another kind"),
+    "an index for a number": (ge(A), {"a": "X"}, "index and sample"),
+}
+
+
+@pytest.mark.parametrize("name", PUT)
+def test_the_second_reader_does_not_put_in(name):
+    f, by, why = PUT[name]
+    with pytest.raises(Wrong, match=why):
+        check(substituted(f, by))
+
+
+def test_the_second_reader_does_not_let_a_quantifier_capture():
+    family = Forall(("k",), (), ge(symbol("h", "k") - A))
+    spec = {"rule": "spec", "from": [], "with": [encoded(family), {"by": {"k": "k"}}]}
+    data = substituted(family, {"a": encoded(symbol("g", "k"))})
+    data["formulas"].append(encoded(family.body))
+    data["steps"][0] = {**spec, "if": [0], "then": 1}
+    with pytest.raises(Wrong, match="captured"):
+        check(data)
+
+
 def test_what_the_forged_steps_are_close_to_is_accepted():
     sums = total("k", symbol("h", "k"))
     proof = written(

@@ -47,7 +47,7 @@ def law(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Derive how the loss goes to its limit: rate, constant, and how fast.
+    """Derive how fast the loss goes to its limit, and the constant of that law.
 
     Of SYSTEM at a minimiser (--at; n and d are read from it), or of the run in a file, whose
     minimiser is read off. Without --at the system's own one is used where one point serves.

@@ -40,7 +40,7 @@ def prove(
     checked: str | None,
     force: bool,
 ) -> int:
-    """Prove the theorems of SYSTEM from the rules of the kernel, and print what they rest on.
+    """Prove the theorems of SYSTEM by rules of inference alone, and print what they rest on.
 
     A theorem is DERIVED: from its hypotheses, among which the axioms are taken from the system's
     derivations, by rules that --trusted prints. --check reads a certificate with a second

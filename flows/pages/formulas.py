@@ -163,7 +163,10 @@ def line(latex: str) -> str:
     >>> line(r"\sum_{i} \kappa_{\max}^2")
     '∑_i κ_max²'
     """
-    text = re.sub(rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z])", _letter, plain(latex))
+    text = plain(latex)
+    for ascii_sign, sign in SIGNS.items():
+        text = text.replace(ascii_sign, sign)
+    text = re.sub(rf"(?<![A-Za-z])(?:{LETTERS})(?![A-Za-z])", _letter, text)
     text = re.sub(r"\bsum(?=_)", "∑", text).replace("| ^", "|^")
     return re.sub(r"\^([0-9])(?![0-9./])", lambda found: found[1].translate(SQUARES), text)
 

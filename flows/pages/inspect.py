@@ -62,7 +62,7 @@ def inspect(
     if isinstance(run.system, (OwnSystem, RecordedSystem)):
         values |= derivation_values(run.system)
     if values["derivations"]:
-        values["r"] = {"law": beside(run)}
+        values["r"] = {"law": beside(run), "stated": values["stated"]}
     html.write_page(
         path,
         html.render("inspection.html", title=title, command="", bokeh=html.bokeh(), **values),

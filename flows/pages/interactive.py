@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from flows.pages.curves import (
     potential_panels,
     rate_panel,
 )
-from flows.pages.formulas import prose, sentence
+from flows.pages.formulas import line, prose, sentence
 from flows.pages.plane import plane
 from flows.runs.check import check
 from flows.runs.quantities import marked_times
@@ -30,6 +31,8 @@ __all__ = ["view"]
 # Digits of the largest value of a curve on a linear axis.
 DRAWN = 12
 MOST = 300
+# Letters of a claim in a list to choose from.
+WIDEST = 72
 
 
 def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, Any]:
@@ -48,9 +51,9 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
         ``t``, the output times after 0; ``loss``, ``exponent``; ``linear_until``, the end of a
         linear time axis where the loss falls exponentially, and then ``exponent`` is the rate
         d log L/dt; ``potentials``, each with its words, its value, its derivative and the claim
-        about it; ``claims``, each with its statement as HTML, its verdict, both sides and the
-        slack; ``plane``, where the parameters are; ``marks``, times that are worth a line.
-        Numbers that are undefined are null.
+        about it; ``claims``, each with a short ``label``, its statement as HTML, its verdict, both
+        sides and the slack; ``plane``, where the parameters are; ``marks``, times that are worth a
+        line. Numbers that are undefined are null.
     """
     rows = np.flatnonzero(run.t > 0)
     until = exponential_until(run)
@@ -72,6 +75,11 @@ def view(run: Trajectory, verdicts: list[Verdict] | None = None) -> dict[str, An
         "claims": [
             {
                 "id": claim.id,
+                "label": textwrap.shorten(
+                    line(sentence(claim.statement.partition("; ")[0])).replace("grad ", "∇"),
+                    WIDEST,
+                    placeholder=" ...",
+                ),
                 "verdict": str(verdict_of[claim.id].verdict),
                 "statement": str(prose(sentence(claim.text))),
                 "panels": [_panel(x, rows) for x in claim_panels(run, claim)],

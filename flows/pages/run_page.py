@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flows.core.errors import InputError
+from flows.pages.formulas import sentence
 from flows.pages.headings import OWN_HEADINGS
 from flows.pages.interactive import view
 from flows.runs.check import check
@@ -45,6 +46,7 @@ def run_values(run: Trajectory, power: float | None = None) -> dict[str, Any]:
         "tail": tail if tail.error <= KNOWN * abs(tail.value) else None,
         "verdicts": verdict_rows(claims, verdicts),
         "of": {v.claim: v.verdict for v in verdicts},
+        "stated": {c.id: sentence(c.statement.partition("; ")[0]) for c in claims},
         "hypotheses": _hypotheses(verdicts),
         "view": view(run, verdicts),
     }
@@ -74,7 +76,7 @@ def verdict_rows(
             and claim.asymptotic
             and verdict.bound == float(claim.exponent)
         )
-        what = "" if verdict.measured is None else "exponent" if exponent else "both sides"
+        what = "" if verdict.measured is None else "exponents" if exponent else "both sides"
         stated = [None if c.constant is None else float(c.constant) for c in claim.comparisons]
         rows.append((verdict, what, list(dict.fromkeys(stated))))
     return rows

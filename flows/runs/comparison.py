@@ -378,7 +378,16 @@ def _asymptotic(
     # Where the right side falls, an upper bound asks for a larger power.
     relation = ">=" if sense * base * p < 0 else "<="
     measured = p * lhs_slope[half:].mean() / base
-    spread = abs(p * (high - low) / base)
+    if regime.kind == "exponential":
+        # Both slopes grow with time: their quotient tells, and may have a limit all the same.
+        quotients = p * lhs_slope / rhs_slope
+        ends = quotients[:half].mean(), quotients[half:].mean()
+        spread = CONTINUATION * abs(ends[1] - ends[0]) + 2 * abs(p / base) * noise
+        if spread > STILL * abs(ends[1]):
+            spread = math.nan
+            message += "; the exponent has no limit, and so no error: the loss falls exponentially"
+    else:
+        spread = abs(p * (high - low) / base)
     return replace(
         result,
         holds=holds,

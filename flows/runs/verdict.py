@@ -97,7 +97,8 @@ class Verdict:
         hypotheses hold.
     measured, bound, error : float or None
         With an unspecified constant: the measured exponent, the claimed one, and the error of the
-        measured one. Otherwise: left side, constant times right side, and the numerical error of
+        measured one, NaN where it has no limit, as that of a power of time while the loss falls
+        exponentially. Otherwise: left side, constant times right side, and the numerical error of
         their difference, at the tightest time.
     hypotheses : tuple of HypothesisResult
         Each hypothesis with numbers.
@@ -190,6 +191,9 @@ class Verdict:
         relation = self.relation.replace("==", "=")
         if self.compared == "exponents":
             away = abs(self.measured - self.bound)
+            if self.error is not None and math.isnan(self.error):
+                margin = " at the end, where it has no limit"
+                return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
             wide = (self.error or 0.0) > away > SAME * abs(self.bound)
             if self.conclusion and wide:
                 # It holds at both ends of what is possible, and goes on moving between them.
@@ -210,6 +214,11 @@ class Verdict:
         assert self.resolution is not None
         if self.compared == "sides":
             return not_told_apart(self.resolution, self.exponent_resolution)
+        if self.exponent_resolution is not None:
+            return (
+                "it would not hold with an exponent that is sharper by more than"
+                f" {_short(self.exponent_resolution)}"
+            )
         return f"it would not hold if it were sharper by more than t^{_short(self.resolution)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -148,17 +148,22 @@ class Derivation:
         Where the result is stated.
     steps : tuple of Step
         In order; a step that is not `fresh` starts where the previous one ended.
+    results : tuple of str
+        With which words the rules begin at the end of those chains that are stated; what the others
+        arrive at is part of the proof. All are stated if there are none.
 
     Raises
     ------
     ValueError
-        If there is no step, if a step does not continue the previous one, or if one uses a step
-        that does not stand before it or that concludes nothing which occurs in it.
+        If there is no step, if a step does not continue the previous one, if one uses a step that
+        does not stand before it or that concludes nothing which occurs in it, or if no chain ends
+        with the words of a result.
     """
 
     name: str
     source: str
     steps: tuple[Step, ...]
+    results: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the chain."""
@@ -182,6 +187,9 @@ class Derivation:
                         f"derivation {self.name!r}: neither side of {rule!r} occurs in step "
                         f"{step.rule!r}, which uses it"
                     )
+        for words in self.results:
+            if not any(chain[-1].rule.startswith(words) for chain in self.chains):
+                raise ValueError(f"derivation {self.name!r}: no chain ends with {words!r}")
 
     def __repr__(self) -> str:
         """One line: name, and how many steps have which evidence."""
@@ -210,9 +218,18 @@ class Derivation:
 
     @property
     def statements(self) -> tuple[tuple[str, Step], ...]:
-        """What each chain arrives at, as it is shown to a reader, with words where it is a step."""
-        ends = ((chain, _ends(chain)) for chain in self.chains)
+        """What is derived, as it is shown to a reader, with words where it is a step."""
+        ends = ((chain, _ends(chain)) for chain in self.chains if self._stated(chain))
         return tuple((chain[-1].rule if end is chain[-1] else "", end) for chain, end in ends)
+
+    def _stated(self, chain: tuple[Step, ...]) -> bool:
+        """Whether what a chain arrives at is a result."""
+        return not self.results or chain[-1].rule.startswith(self.results)
+
+    def number(self, step: Step) -> int | None:
+        """Number of the statement that has the equation of a step, from 1; None without one."""
+        found = (k for k, (_, s) in enumerate(self.statements, 1) if s.equation == step.equation)
+        return next(found, None)
 
     @property
     def conventions(self) -> tuple[str, ...]:
@@ -224,25 +241,27 @@ class Derivation:
         return replace(self, steps=tuple(step.verify() for step in self.steps))
 
     def latex(self, label: str = "statement") -> str:
-        """LaTeX of the derivation: notation, what its chains arrive at with the source, proof."""
+        """LaTeX of the derivation: notation, what is derived with the source, proof."""
         sides = [side for step in self.steps for side in (step.lhs, step.rhs)]
         agreed = dict.fromkeys(words for step in self.steps for words in step.assumptions)
         numbers = {step.rule: number for number, step in enumerate(self.steps, 1)}
         statement, proof, number = [rf"\label{{{label}}}"], [], 0
         for k, chain in enumerate(self.chains, 1):
-            name = f"{label}-{k}"
+            name, stated = f"{label}-{k}", self._stated(chain)
             ends = _ends(chain)
-            equation = [rf"\label{{{name}}}", ends.displayed]
-            statement += latex.environment("equation", equation)
+            if stated:
+                equation = [rf"\label{{{name}}}", ends.displayed]
+                statement += latex.environment("equation", equation)
             for step in chain:
                 number += 1
                 rule = f"{latex.text(step.rule)}{_after(step, numbers)}."
-                arrived = step is chain[-1]
+                arrived = stated and step is chain[-1]
                 what = rf"Step {number}" + (
                     rf", which arrives at \eqref{{{name}}}" if arrived else ""
                 )
                 proof.append(rf"\par\noindent {what}: {rule}")
-                proof += [rf"\[{step.displayed}\]"] if step.displayed != ends.displayed else []
+                known = stated and step.displayed == ends.displayed
+                proof += [] if known else [rf"\[{step.displayed}\]"]
         statement.append(rf"Source: {with_citations(latex.text(self.source))}.")
         lines = latex.definition(sides, tuple(agreed))
         lines += latex.environment("statement", statement, latex.text(self.name))

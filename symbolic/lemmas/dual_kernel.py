@@ -300,6 +300,7 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
         f"dual kernel of the {s.name} activation",
         f"Cho & Saul 2009, arc-cosine kernel of degree {p}",
         tuple(steps),
+        results=(steps[-1].rule,),
     )
 
 

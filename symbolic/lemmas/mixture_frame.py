@@ -264,6 +264,7 @@ def derive_kl() -> Derivation:
                 r" \quad s = \frac{\delta}{2 + \delta}",
             ),
         ),
+        results=("KL = E", "the new integrand"),
     )
 
 

@@ -217,6 +217,7 @@ def derive_hessian() -> Derivation:
                 r" + \psi_i (s_{ac} - v_a v_c)",
             ),
         ),
+        results=("Stein's lemma turns", "Stein's lemma for i = j"),
     )
 
 
@@ -245,6 +246,7 @@ def derive_projection() -> Derivation:
                 r" = -2\, E |v|^2",
             ),
         ),
+        results=("sum <grad_i L", "rate of U"),
     )
 
 

@@ -83,7 +83,8 @@ STORY = Story(
         (
             r"\frac{d \nu_i}{d t} = -\nabla_{\nu_i} L, \quad \mu_i = e^{-s} (\nu_i - \nu^*)",
             "The student's means nu_i follow the gradient flow; nu* is the mean of the target."
-            " Noise of time s brings all means nearer to it and slows the flow exp(2 s) times down."
+            " Noise of time s brings all means nearer to it and slows the flow down by the"
+            " factor exp(2 s)."
             " The runs have s = 0, but for the last.",
         ),
         (

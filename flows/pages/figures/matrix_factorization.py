@@ -43,7 +43,8 @@ AFTER = 1.3  # part of the time of the last arrival that is shown
 BOTTOM = 1e-30  # of a panel: an exponential decay leaves it there
 LOWEST = 1e10 * FLOOR  # of a loss over linear time: what is zero stays out of sight
 LEAST = 1e-3  # part of a panel's top down to which it reaches at least
-ROUNDED = 1e-9  # of the layers: a main term below it has no digits
+ROUNDED = 1e-9  # of the layers: a difference of two halves below it has no digits
+POWERS = {"main_term": 1, "skew_error": 2}  # of that difference
 
 
 @styled
@@ -59,9 +60,9 @@ def stages_figure(run: Run) -> Figure:
     -------
     Figure
         Four panels over the same time; dotted lines are the marks `T1` (end of alignment) and `T2`
-        (beginning of local convergence), read off the run. The main term has a gap where it is
-        rounding. Where the loss falls exponentially, the time is linear, and a fifth panel shows
-        `d log L/dt`.
+        (beginning of local convergence), read off the run. The skew error and the main term have a
+        gap where they are rounding. Where the loss falls exponentially, the time is linear, and a
+        fifth panel shows `d log L/dt`.
     """
     until = exponential_until(run)
     figure, axes = stacked_panels(4 if until is None else 5, (6.8, 8.4 if until is None else 10.0))
@@ -92,8 +93,8 @@ def stages_figure(run: Run) -> Figure:
     for panel, curves, bottom in zip(panels, several, bottoms, strict=True):
         for index, (name, label) in enumerate(curves):
             value = np.maximum(quantities[name], FLOOR)[shown]
-            if name == "main_term":
-                digits = value > ROUNDED * quantities["layer_max"][shown]
+            if name in POWERS:
+                digits = value > (ROUNDED * quantities["layer_max"][shown]) ** POWERS[name]
                 value = np.where(digits, value, np.nan)
             if (value > FLOOR).any():
                 panel.plot(t[shown], value, **line_style(index), label=label)

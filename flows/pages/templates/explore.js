@@ -136,7 +136,7 @@ const popflow = (() => {
         chooser("Potential", "potential", this.view.potentials.map(p => [p.name, p.words])),
         place("value", "rate")];
       const claims = () => [
-        chooser("Claim", "claim", this.view.claims.map(c => [c.id, `${c.id}: ${c.verdict}`])),
+        chooser("Claim", "claim", this.view.claims.map(c => [c.id, `${c.verdict}: ${c.label}`])),
         this.statement, place("sides", "slack")];
       this.root.replaceChildren(bar, place("loss", "exponent", "plane"),
         ...(this.potential ? potentials() : []), ...(this.claim ? claims() : []));

@@ -148,6 +148,7 @@ def derive_balanced_flow() -> Derivation:
             ),
             *_on_two_matrices(),
         ),
+        results=("W = R^H", "R R^H = A A^H if", "flow of A", "flow of R"),
     )
 
 

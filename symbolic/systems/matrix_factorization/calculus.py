@@ -95,6 +95,7 @@ def derive_fit_gradient() -> Derivation:
                 lambda ws: _column(fit_gradient(ws)),
             ),
         ),
+        results=("dL_ori =", "all layers written out, N = 4"),
     )
 
 
@@ -130,6 +131,7 @@ def derive_balance_gradient() -> Derivation:
                 lambda ws: _column(balance_gradient(ws)),
             ),
         ),
+        results=("dL_reg =", "all layers written out, N = 4"),
     )
 
 
@@ -182,6 +184,7 @@ def derive_gauge() -> Derivation:
                 DEPTHS[1:],  # for N = 2 SymPy cancels the two terms by itself
             ),
         ),
+        results=("-grad L_reg is", "W rests under the flow of L_reg, N = 4"),
     )
 
 
@@ -239,6 +242,7 @@ def derive_orthogonality() -> Derivation:
                 lambda ws: sp.S.Zero,
             ),
         ),
+        results=("the sum over the layers", "all layers written out, N = 4"),
     )
 
 
@@ -294,6 +298,7 @@ def derive_dissipation() -> Derivation:
                 DEPTHS[:3],
             ),
         ),
+        results=("L_ori along the whole flow, N = 4", "L_reg along the whole flow, N = 4"),
     )
 
 

@@ -76,6 +76,7 @@ def derive_singular_values() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=("d sigma/dt", "so one layer"),
     )
 
 
@@ -170,4 +171,5 @@ def derive_local_rates() -> Derivation:
                 relation=">=",
             ),
         ),
+        results=("-dL_ori/dt", "which is (a/3)", "so L ="),
     )

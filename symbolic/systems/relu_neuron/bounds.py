@@ -144,6 +144,7 @@ def derive_transverse_bound() -> Derivation:
                 "L >= |w|^2 theta^3/(30 pi), the printed constant, for theta <= 2.86",
             ),
         ),
+        results=("L >= |z|^3", "L >= |w|^2 theta^3/(4 pi^3)", "L >= |w|^2 theta^3/(30 pi)"),
     )
 
 
@@ -337,6 +338,7 @@ def derive_distance_decay() -> Derivation:
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
+        results=("dZ/dt >=",),
     )
 
 
@@ -397,6 +399,7 @@ def derive_distance_vs_loss() -> Derivation:
                 domain=(*FRACTIONS[:1], *NEURONS),
             ),
         ),
+        results=("L >= Z^3",),
     )
 
 
@@ -459,6 +462,7 @@ def derive_lower_rate() -> Derivation:
                 domain=NEURONS,
             ),
         ),
+        results=("L^(-1/3) <=",),
     )
 
 

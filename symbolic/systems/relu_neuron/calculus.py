@@ -115,6 +115,7 @@ def derive_loss() -> Derivation:
                 r" - \sum_i (\sin\theta_i - \theta_i \cos\theta_i) |w_i| |v|\right]",
             ),
         ),
+        results=("the form stated in the paper",),
     )
 
 
@@ -213,6 +214,7 @@ def derive_gradient() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=("the same gradient by direct", "the gradient of |r|^2/4"),
     )
 
 
@@ -295,6 +297,7 @@ def derive_hessian() -> Derivation:
             *_limits(own, "d2e/dada", sp.zeros(3), sp.zeros(3)),
             *_limits(cross, "d2k/dadb", one / 2, sp.zeros(3)),
         ),
+        results=("zeta(a, b) of equation 51", "off-diagonal block of equation 51"),
     )
 
 

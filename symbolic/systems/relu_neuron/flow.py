@@ -126,6 +126,14 @@ def derive_flow() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=(
+            "the part orthogonal to v of a neuron",
+            "the part orthogonal to v of the teacher",
+            "the part along v of a neuron",
+            "the part along v of the teacher",
+            "theta_i = angle",
+            "what a pair of neurons contributes",
+        ),
     )
 
 
@@ -221,7 +229,7 @@ def derive_separation() -> Derivation:
                 -2 * c_ij * (1 - cosine**2),
                 "Lemma 17: d/dt cos kappa_ij <= -((pi - theta_ij)/pi) (1 - cos^2 kappa_ij)",
                 assumptions=(
-                    "s_1, s_2, s_3 >= 0: what the steps above leave over",
+                    "s_1, s_2, s_3 >= 0: what the other steps leave over",
                     "c_ij = (pi - theta_ij)/(2 pi)",
                 ),
                 domain=cosines,
@@ -229,6 +237,7 @@ def derive_separation() -> Derivation:
                 relation="<=",
             ),
         ),
+        results=("Lemma 17",),
     )
 
 
@@ -310,4 +319,5 @@ def derive_mirror_pair() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=("d(1/theta)/dt tends", "t^3 L ="),
     )

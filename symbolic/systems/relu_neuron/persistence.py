@@ -98,6 +98,7 @@ def derive_persistence() -> Derivation:
                 relation=">=",
             ),
         ),
+        results=("kappa_max does not fall", "Lemma 30 as printed"),
     )
 
 
@@ -184,4 +185,5 @@ def derive_reach() -> Derivation:
                 relation=">=",
             ),
         ),
+        results=("Z >= zeta sin", "Z >= zeta >="),
     )

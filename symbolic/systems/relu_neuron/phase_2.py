@@ -119,4 +119,5 @@ def derive_phase_2() -> Derivation:
                 relation="<=",
             ),
         ),
+        results=("|e_i| <= theta |v|", "H(T1 + t)", "exp(-n t/2) falls", "and to 1/10"),
     )

@@ -152,6 +152,7 @@ def derive_sizes() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=("|r|^2 <=", "with E(f - f*)^2"),
     )
 
 
@@ -225,6 +226,7 @@ def derive_movement() -> Derivation:
                 relation="<=",
             ),
         ),
+        results=("integrated", "so |w_i(T)|", "and |w_i(T)|"),
     )
 
 
@@ -271,6 +273,7 @@ def derive_upper_rate() -> Derivation:
                 relation="<=",
             ),
         ),
+        results=("L <= (27",),
     )
 
 
@@ -381,4 +384,5 @@ def derive_hessian_bound() -> Derivation:
                 relation=">=",
             ),
         ),
+        results=("Hessian <=", "and the teacher's zeta"),
     )

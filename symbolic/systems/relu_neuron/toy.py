@@ -94,6 +94,7 @@ def derive_parallel() -> Derivation:
                 relation=">=",
             ),
         ),
+        results=("dL/dt = (dL/drho)", "L(t) = L(0)", "so all on the other side"),
     )
 
 
@@ -201,6 +202,7 @@ def derive_equal() -> Derivation:
                 relation="<=",
             ),
         ),
+        results=("so |grad L|^2 >= c L", "the root of c grows"),
     )
 
 
@@ -293,4 +295,5 @@ def derive_mirror_bounds() -> Derivation:
                 fresh=True,
             ),
         ),
+        results=("so L >= theta_T^3", "and L <= 2 theta_T^3"),
     )

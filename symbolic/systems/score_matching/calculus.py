@@ -162,6 +162,7 @@ def derive_score_loss() -> Derivation:
             ),
             projection_step(),
         ),
+        results=("L = E|grad", "sum <grad_i"),
     )
 
 
@@ -229,6 +230,7 @@ def derive_score_gradient() -> Derivation:
                 fresh=False,
             ),
         ),
+        results=("Stein's lemma: its",),
     )
 
 
@@ -274,4 +276,5 @@ def derive_score_hessian() -> Derivation:
                 r" - \delta_{ac}\, h_i \cdot v\right]",
             ),
         ),
+        results=("second derivative by",),
     )

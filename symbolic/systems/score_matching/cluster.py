@@ -66,6 +66,7 @@ def derive_noise_time() -> Derivation:
                 shown=r"\dot \mu = e^{-s} \dot \nu = -e^{-2s} \frac{\partial L}{\partial \mu}",
             ),
         ),
+        results=("velocity of mu",),
     )
 
 
@@ -207,5 +208,9 @@ def derive_cluster() -> Derivation:
                 *scores,
                 shown=r"\frac{y(\infty)}{y_0} = e^{\kappa M^2/2}",
             ),
+        ),
+        results=(
+            "its expectation, as E x = 0",
+            "until the cluster",
         ),
     )

@@ -123,4 +123,5 @@ def derive_stationary() -> Derivation:
                 r" \quad \frac{1}{s^2} \log(2 s^2 e^{-s^2/8}) \to -\frac18",
             ),
         ),
+        results=("so the gradient vanishes", "the loss is positive"),
     )

@@ -114,6 +114,7 @@ def derive_far_loss() -> Derivation:
                 r" = \frac{16}{\pi R^2}",
             ),
         ),
+        results=("the loss, leading order", "so it is at most"),
     )
 
 
@@ -183,4 +184,5 @@ def derive_far_rate() -> Derivation:
                 r" \quad \mu_{near} \simeq \frac{R L}{8}",
             ),
         ),
+        results=("so the loss falls", "the distance grows", "the loss by time", "it is no larger"),
     )

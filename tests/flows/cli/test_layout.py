@@ -1,6 +1,7 @@
 """Nothing that a terminal shows is cut, however narrow it is."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -141,6 +142,8 @@ def test_an_exponent_that_has_no_limit_yet_gets_no_error_that_would_contradict_i
     moving = replace(found, measured=377.0, error=820.0)  # as of an exponential fall
     said = "exponent 377 at the end, where it has no limit yet, claimed >= 3"
     assert dict(moving.said())["measured"] == said
+    without = replace(moving, error=math.nan)
+    assert dict(without.said())["measured"] == said.replace("no limit yet", "no limit")
 
 
 def test_the_distribution_runs_as_a_module():

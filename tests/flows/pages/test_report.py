@@ -122,8 +122,10 @@ def test_verdicts_and_their_numbers_are_those_of_the_check(page):
     numbers = Reader(page).numbers
     for verdict in flows.check(run):
         row = re.search(
-            rf"<tr class=.of.><th scope=.row.>{verdict.claim}</th>.*?</tr>", page, re.DOTALL
-        ).group()
+            rf"<code class=.faint.>{verdict.claim}</code></div></th></tr>(.*?</tr>)",
+            page,
+            re.DOTALL,
+        )[1]
         (claim,) = (c for c in potentials.claims("relu_neuron") if c.id == verdict.claim)
         stated = dict.fromkeys(c.constant for c in claim.comparisons)
         values = (
@@ -151,7 +153,7 @@ def test_the_derived_law_stands_beside_each_theorem(page):
     value, error = Reader(section).numbers
     assert abs(value - law.laws[law.chosen].constant) <= error < 1e-3
     rows = re.findall(
-        r'<th scope="row">(\w+)</th><td class="n">(\S+)</td><td class="n">(\S+)<', section
+        r">(\w+)</code></th><td class=\"n\">(\S+)</td><td class=\"n\">(\S+)<", section
     )
     bounds = [(b.claim, prose(str(b.claimed)), prose(str(b.derived))) for b in law.bounds()]
     assert rows == bounds
@@ -260,7 +262,7 @@ def test_a_report_is_a_page_a_system_and_an_index(tmp_path, quick):
         "3 HOLDS",
         "1 VIOLATED",
         "2 runs",
-        "popflow report relu_neuron --out DIR",
+        'popflow report relu_neuron <span class="word">--out</span> DIR',
     ):
         assert word in text
 
@@ -396,7 +398,10 @@ def test_a_derivation_is_a_statement_and_a_folded_proof(page):
     assert "<b>Statement</b>" in said and "Lemma 17" in said
     (lemma,) = (d for d in symbolic.derive("relu_neuron").derivations if "separation" in d.name)
     assert f"Proof: {len(lemma.steps)} steps" in proof and proof.count("<li>") == len(lemma.steps)
-    assert said.count('<div class="math">') == len(lemma.chains)
+    assert said.count('<div class="math">') == len(lemma.results) == 1
+    # What is stated is not written once more in the proof.
+    assert proof.count('<div class="math">') == len(lemma.steps) - 1
+    assert "this is the statement" in proof
 
 
 def test_what_a_formula_defines_at_its_end_stays_with_its_name():

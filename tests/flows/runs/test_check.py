@@ -230,6 +230,12 @@ def test_a_weaker_exponent_still_holds():
 def test_exponential_decay_is_told_from_a_power():
     assert verdict(exponential_run(), "exact_param_rate").verdict == Outcome.HOLDS
     assert verdict(exponential_run(), "exact_param_rate").constant == pytest.approx(1.0)
+    power = verdict(exponential_run(), "loss_upper")
+    assert (
+        power.conclusion and np.isnan(power.error) and "the exponent has no limit" in power.message
+    )
+    both = verdict(exponential_run(), "gradient_lower")  # |grad L| = L^(1/2), a power of the loss
+    assert abs(both.measured - 1 / 2) <= both.error < 1e-6
     broken = bare("exact_param_rate", exponent=sp.Rational(1, 2))
     assert verdict(exponential_run(), broken).verdict == Outcome.VIOLATED
     assert verdict(power_run(), bare("exact_param_rate")).verdict == Outcome.VIOLATED

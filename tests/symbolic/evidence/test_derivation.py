@@ -226,3 +226,15 @@ def test_a_derivation_concludes_with_both_ends_of_its_last_chain():
     assert two.chains == ((lemma,), (first, second))
     turned = replace(second, relation=">=")
     assert Derivation("d", "s", (lemma, first, turned)).conclusion is None
+
+
+def test_what_is_stated_are_the_results_and_the_other_chains_are_their_proof():
+    lemma = Step(X + X, 2 * X, "two of them", fresh=True)
+    end = Step(X**2 + X**2, 2 * X**2, "so two squares", fresh=True)
+    every, one = Derivation("d", "s", (lemma, end)), Derivation("d", "s", (lemma, end), ("so",))
+    assert [s.equation for _, s in every.statements] == [lemma.equation, end.equation]
+    assert [s.equation for _, s in one.statements] == [end.equation]
+    assert (one.number(lemma), one.number(end), every.number(end)) == (None, 1, 2)
+    assert rf"\[{lemma.equation}\]" in one.latex() and rf"\[{end.equation}\]" not in one.latex()
+    with pytest.raises(ValueError, match="no chain ends with 'hence'"):
+        Derivation("d", "s", (lemma, end), ("hence",))

@@ -87,6 +87,7 @@ def _environment() -> Environment:
         "brief": brief,
         "kind": _kind,
         "sentence": sentence,
+        "alone": _alone,
     }
     environment.globals |= {
         "sign": lambda verdict: SIGNS[str(verdict)],
@@ -152,6 +153,17 @@ def write_page(path: str | Path, text: str) -> None:
 def _kind(name: str) -> str:
     """Kind of a claim in words, such as 'Upper bound'."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+
+
+def _alone(rule: str) -> str:
+    """Rule of a step without the word that joins it to the step before, as it stands by itself.
+
+    Examples
+    --------
+    >>> _alone("so L <= C t^-3"), _alone("sum of squares")
+    ('L <= C t^-3', 'sum of squares')
+    """
+    return re.sub(r"^(?:so|and|hence|which is) ", "", rule)
 
 
 @functools.lru_cache(maxsize=4096)  # a statement is a step of its proof too

@@ -57,9 +57,10 @@ def inspect(
     if not isinstance(run, Trajectory):
         raise InputError(f"inspect shows a run, got {run!r:.60}; make one with flows.integrate")
     path = html.page_path(out, force, "run.html")
-    title = f"Run of {described(run.parameters)}"
+    own = isinstance(run.system, (OwnSystem, RecordedSystem))
+    title = f"Run of {run.system.name if own else described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
-    if isinstance(run.system, (OwnSystem, RecordedSystem)):
+    if own:
         values |= derivation_values(run.system)
     if values["derivations"]:
         values["r"] = {"law": beside(run), "stated": values["stated"]}

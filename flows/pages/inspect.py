@@ -57,10 +57,10 @@ def inspect(
     if not isinstance(run, Trajectory):
         raise InputError(f"inspect shows a run, got {run!r:.60}; make one with flows.integrate")
     path = html.page_path(out, force, "run.html")
-    own = isinstance(run.system, (OwnSystem, RecordedSystem))
-    title = f"Run of {run.system.name if own else described(run.parameters)}"
+    title = f"Run of {described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
-    if own:
+    if isinstance(run.system, (OwnSystem, RecordedSystem)):
+        title = f"Run of {run.system.name}"  # its formula may be long, and stands below
         values |= derivation_values(run.system)
     if values["derivations"]:
         values["r"] = {"law": beside(run), "stated": values["stated"]}

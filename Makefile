@@ -12,7 +12,8 @@ help:
 	@echo "make fuzz     500 random runs: no verdict turns round with end, tolerance, times or order;"
 	@echo "              500 random losses of one's own with a known flow: nothing said is false"
 	@echo "              (FROM=500: the next 500 of these losses);"
-	@echo "              10000 false bounds of all times: none is proved"
+	@echo "              10000 false bounds of all times: none is proved;"
+	@echo "              every mutant of every step of a derivation is refuted, not one a step"
 	@echo "make mutants  break the files that decide a little: do their tests notice? (SAMPLE=0: all)"
 	@echo "make bench    the benchmarks   make types   mypy"
 	@echo "make docs     the documentation: docs/_build/html/index.html (EVIDENCE=1: prove each step)"
@@ -29,7 +30,7 @@ test: .venv/installed
 fuzz: .venv/installed
 	POPFLOW_FUZZ=500 POPFLOW_FUZZ_FROM=$(or $(FROM),0) \
 	  $(BIN)/python -m pytest -q -n auto tests/flows/runs/test_metamorphic.py \
-	  tests/flows/systems/own/test_fuzz.py
+	  tests/flows/systems/own/test_fuzz.py tests/symbolic/evidence/test_mutation.py
 	POPFLOW_PLANTED=10000 $(BIN)/python -m pytest -q -n auto -k planted \
 	  tests/flows/certificates/test_forever.py tests/flows/certificates/test_later.py
 

@@ -367,7 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words and COMPLETION not in os.environ:
         click.echo(examples.NEXT, nl=False)
         return 0
-    start_fast(many=words[:1] == ["ensemble"])
+    start_fast()
     try:
         return int(commands.main(words, prog_name="popflow", standalone_mode=False) or 0)
     except click.Abort:

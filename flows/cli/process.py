@@ -6,11 +6,8 @@ import gc
 import os
 
 
-def start_fast(many: bool = False) -> None:
-    """Set up a process that runs one command: unless it makes many runs, it mostly compiles."""
-    if not many:
-        os.environ.setdefault("NUMBA_OPT", "1")
-        os.environ.setdefault("NUMBA_LOOP_VECTORIZE", "0")
+def start_fast() -> None:
+    """Set up a process that runs one command."""
     # JAX, if a method asks for it, reads this when it is imported: 32 bits are of no use here.
     os.environ.setdefault("JAX_ENABLE_X64", "1")
     # Imports and compilation make millions of objects that live on: looking at them takes 0.2 s.

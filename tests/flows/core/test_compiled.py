@@ -35,6 +35,8 @@ print(json.dumps([count.made, [x.hex() for x in losses]]))
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    # Numba reads its variables again when one of them has changed.
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     return tmp_path
 
@@ -72,7 +74,7 @@ def test_a_function_is_made_once(folder):
     assert found == [6.0, 6.0] and len(calls) == 1
 
 
-def test_a_changed_source_another_processor_or_a_cut_file_makes_it_anew(folder, monkeypatch):
+def test_a_changed_source_another_processor_option_or_a_cut_file_makes_it_anew(folder, monkeypatch):
     compiled.kept(("doubled",), SIGNATURE, doubled()[0])
     with monkeypatch.context() as changed:
         changed.setattr(compiled, "sources", lambda: "another text")
@@ -82,6 +84,9 @@ def test_a_changed_source_another_processor_or_a_cut_file_makes_it_anew(folder, 
     with monkeypatch.context() as changed:
         changed.setattr(codegen, "magic_tuple", lambda self: ("another processor",))
         assert compiled.kept(("doubled",), SIGNATURE, doubled(4.0)[0])(1.0) == 4.0
+    with monkeypatch.context() as changed:
+        changed.setattr(numba.config, "LOOP_VECTORIZE", not numba.config.LOOP_VECTORIZE)
+        assert compiled.kept(("doubled",), SIGNATURE, doubled(6.0)[0])(1.0) == 6.0
     for file in folder.rglob("*.nbc"):
         file.write_bytes(file.read_bytes()[:100])
     assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0

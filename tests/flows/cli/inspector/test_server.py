@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -146,7 +147,8 @@ def test_a_run_is_computed_checked_and_shown(runner):
     system = flows.GMMEM(2, 1)
     run = flows.integrate(system, system.initial(1.0, 0), 10.0)
     assert repr(float(run["loss"][-1])) in done.html
-    assert "popflow check gmm_em --n 2" in done.html.replace("--t-end 10 ", "")
+    words = re.sub(r"<[^>]*>", "", done.html)
+    assert "popflow check gmm_em --n 2" in words.replace("--t-end 10 ", "")
 
 
 def test_bad_input_comes_back_with_its_field(runner):

@@ -227,7 +227,7 @@ def test_other_depths_are_beyond_the_theorems_or_outside(depth):
     ],
 )
 def test_probability_one_half_needs_strong_balancing(a, field, expected):
-    found = convergence(flows.MatrixFactorization(1, field, a), 0.3, range(30), 1e4)
+    found = convergence(flows.MatrixFactorization(1, field, a), 0.3, range(20), 1e4)
     verdict = check_probability(found)
     assert verdict.verdict is expected
     if field == "real":

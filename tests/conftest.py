@@ -13,12 +13,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 LONGEST = ("test_notebooks.py", "test_documentation.py")
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config):
-    """One process more than cores, for tests wait for browsers, servers and other processes."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
-
-
 def pytest_collection_modifyitems(items):
     """Put the longest files first."""
     items.sort(key=lambda item: item.path.name not in LONGEST)

@@ -277,10 +277,18 @@ class MatrixFactorization(System):
         # The determinant is the user's, whose layers are turned.
         turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
         point = chains.unpack(states.x, self._shape)
-        return {
+        found = {
             **monitors(point, self.regularization, frame.values, turn),
             **loss_errors(point, self.regularization, frame.rounding),
         }
+        if not (self._complex or found["defect"].any()):
+            # Balanced real layers keep the sign of det W: rounding took this run off its saddle,
+            # and where the flow is nobody knows.
+            crossed = found["orientation"] * found["orientation"][:1] < 0
+            lost = np.logical_or.accumulate(crossed)
+            if lost.any():
+                found = {k: _unknown(np.asarray(x, float), lost) for k, x in found.items()}
+        return found
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
@@ -308,12 +316,6 @@ class MatrixFactorization(System):
         }
         for k, (name, value) in enumerate(parts.items()):
             found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
-        if not (self._complex or features["defect"].any()):
-            # Balanced real layers keep the sign of det W: rounding took this run off its saddle.
-            crossed = features["orientation"] * features["orientation"][0] < 0
-            found["loss_fit"] = found["loss_fit"] + np.where(
-                np.logical_or.accumulate(crossed), np.inf, 0.0
-            )
         found["loss"] = found["loss_fit"] + found["loss_balance"]
         return {
             **found,
@@ -436,3 +438,10 @@ def _singular_values(
 
 def _reals(matrix: NDArray[Any]) -> Array:
     return np.ascontiguousarray(matrix).view(float)
+
+
+def _unknown(values: Array, lost: NDArray[np.bool_]) -> Array:
+    """The values, NaN at the times that are lost."""
+    found = np.array(values)
+    found[lost] = np.nan
+    return found

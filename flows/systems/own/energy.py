@@ -40,6 +40,7 @@ from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, SoundState
+from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
 from flows.systems.own.twofold import Twofold, code_of, rates_of
 from symbolic.language.lower import Undecided
@@ -383,6 +384,8 @@ def energy_piece(
     frame: Any,
     state: SoundState,
     time: float,
+    *,
+    graded: Axes | None = None,
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
@@ -402,6 +405,8 @@ def energy_piece(
         Where it begins.
     time : float
         When.
+    graded : callable, optional
+        Axes of the Hessian beyond those of doubles.
     """
     centre = from_doubles(state.digits)
     rule = None if nodes is None else nodes.rule
@@ -418,7 +423,9 @@ def energy_piece(
 
     curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
-    h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
+    found = better_axes(graded, centre, curved, since)
+    flat = not np.isfinite(curved).all()
+    h, axes = found or scipy.linalg.eigh(np.zeros_like(curved) if flat else curved)
     increment = Increment(exact, centre, axes)
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)

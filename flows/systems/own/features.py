@@ -167,9 +167,14 @@ class Errors:
     fresh: Array
     since: float
 
-    def carried(self, hessian: Array, since: float) -> tuple[Array, Array, Array]:
-        """Return eigenvalues and axes of a later Hessian, and the errors there."""
-        h, axes = axes_of(hessian)
+    def carried(
+        self, hessian: Array, since: float, found: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return eigenvalues and axes of a later Hessian, and the errors there.
+
+        They are those of doubles, or the better ones that were ``found``.
+        """
+        h, axes = axes_of(hessian) if found is None else found
         passed = since - self.since
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
         rate = np.minimum(self.curvature, now)

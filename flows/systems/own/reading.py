@@ -17,6 +17,7 @@ from flows.core.limit import Balls
 from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
+from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss, numeric
 
 __all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
@@ -57,6 +58,7 @@ def observe_exact(
     errors: Errors | Array,
     rule: Any = None,
     finer: Balls | None = None,
+    graded: Axes | None = None,
 ) -> tuple[Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
@@ -76,6 +78,8 @@ def observe_exact(
         That of its expectation.
     finer : Balls, optional
         The loss by another rule, which shows the error of that one.
+    graded : callable, optional
+        Axes of the Hessian beyond those of doubles.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def observe_exact(
     far = np.zeros((len(states), len(loss.y)))
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
         given = errors if isinstance(errors, Errors) else errors[k]
-        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer)
+        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer, graded)
         seen[k] = [columns.get(name, np.nan) for name in names]
     return seen, far
 
@@ -104,6 +108,7 @@ def _observed(
     errors: Errors | Array,
     rule: Any,
     finer: Balls | None,
+    graded: Axes | None,
 ) -> tuple[dict[str, float], Array]:
     """Return the features of one state by name, and its errors."""
     both = value_of(
@@ -116,7 +121,7 @@ def _observed(
     if both is None:
         return {}, np.full(len(state), np.inf)
     slope = np.array([float(x) for x in both[1:]])
-    off = errors_of(loss, state, slope, energy, errors, rule)
+    off = errors_of(loss, state, slope, energy, errors, rule, graded)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
@@ -180,6 +185,7 @@ def errors_of(
     energy: Array,
     errors: Errors | Array,
     rule: Any,
+    graded: Axes | None = None,
 ) -> Doubt:
     """Errors of an exact state, given along its axes or carried there from an earlier one."""
     size = len(state)
@@ -189,10 +195,11 @@ def errors_of(
     matrix = loss.hessian(np.array([float(x) for x in state]), rule)
     if not np.isfinite(matrix).all():
         return Doubt(np.eye(size), *np.full((2, size), np.inf))
+    better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, far = errors.carried(matrix, since)
+        h, axes, far = errors.carried(matrix, since, better)
     else:
-        (h, axes), far = axes_of(matrix), errors
+        (h, axes), far = axes_of(matrix) if better is None else better, errors
     if off > 0:
         far = np.maximum(far, off * units(slope @ axes, np.zeros(size), h, since))
     return Doubt(axes, h, far)

@@ -317,7 +317,8 @@ class TwoLayer(System):
 
     def _view(self, frame: Frame) -> ExactView:
         network = self.network(frame.basis)
-        return ExactView(PairLoss(network), PairBalls(network))
+        exact = PairBalls(network)
+        return ExactView(PairLoss(network), exact, graded=exact.axes)
 
     def _in_doubles(
         self,
@@ -376,7 +377,15 @@ class TwoLayer(System):
         view = self._view(frame)
         if state.exact:
             return energy.energy_piece(
-                view.loss, view.exact, None, view.states, self.steps, frame, state, time
+                view.loss,
+                view.exact,
+                None,
+                view.states,
+                self.steps,
+                frame,
+                state,
+                time,
+                graded=view.graded,
             )
         blocks = [view.loss.network.size]
         chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)

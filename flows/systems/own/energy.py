@@ -386,6 +386,7 @@ def energy_piece(
     time: float,
     *,
     graded: Axes | None = None,
+    dear: bool = False,
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
@@ -407,6 +408,8 @@ def energy_piece(
         When.
     graded : callable, optional
         Axes of the Hessian beyond those of doubles.
+    dear : bool
+        Whether an evaluation costs more than a step also with few entries.
     """
     centre = from_doubles(state.digits)
     rule = None if nodes is None else nodes.rule
@@ -436,7 +439,7 @@ def energy_piece(
         increment.take(code_of(loss), rates_of(loss))
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
-    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY else LEFT
+    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY or dear else LEFT
     left = factor * max(rtol, atol)
     rests = UNDERFLOW if nodes is None else AVERAGED
     moving = energy > rests and state.energy[1] < STAYS
@@ -491,7 +494,7 @@ def energy_piece(
             field=field,
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
-            auto=_solvers(rtol, size, since * float(np.abs(h).max())),
+            auto=_solvers(rtol, size > MANY or dear, since * float(np.abs(h).max()), dear),
             axis_field=compiled,
         ),
         increment,
@@ -506,7 +509,9 @@ def energy_piece(
     )
 
 
-def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:
+def _solvers(
+    rtol: float, many: bool, stiffness: float, dear: bool
+) -> tuple[tuple[str, float], ...]:
     """What the method ``auto`` tries on a chart, after compiled steps."""
-    gentle = stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
-    return ((*FAST,) if gentle else ()) + ((*LARGE,) if size > MANY else ()) + SLOW
+    gentle = not dear and stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
+    return ((*FAST,) if gentle else ()) + ((*LARGE,) if many else ()) + SLOW

@@ -46,7 +46,19 @@ NAMES = MappingProxyType(
 BALANCE = Source(
     "Du, Hu & Lee", 2018, "1806.00900", "Theorem 2.1; of degree p derived here", "identity"
 )
-DERIVED = Source("popflow", 2026, "", "two layers; derived by `popflow law two_layer`", "rate")
+DERIVED = Source(
+    "Safran & Shamir", 2018, "1712.08968", "setting; derived here, `popflow law two_layer`", "rate"
+)
+PAIRS = Source(
+    "Xu & Du",
+    2023,
+    "2302.10034",
+    "rate of one teacher; derived here, `popflow law two_layer`",
+    "rate",
+)
+COMMITTEE = Source(
+    "Goldt et al.", 2019, "1906.08632", "setting; derived here, `popflow law two_layer`", "upper"
+)
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 
 layer_balance = symbol("layer_balance")
@@ -239,7 +251,7 @@ CLAIMS: tuple[Claim, ...] = (
         " ((p + q)/(p q))^3, read as ((t^3 L - K)^2 + K^2/(1 + t))^(1/2) <= C K (1 + t)^(-1/3);"
         " A, 1 - A are the shares of a teacher's two students, p and q the squares of their"
         " outputs, kappa = (1 - S)^2 for a slope S of negative arguments",
-        source=DERIVED,
+        source=PAIRS,
         hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL, AT_MOST_PAIRS),
         conclusions=(
             Comparison(
@@ -279,7 +291,7 @@ CLAIMS: tuple[Claim, ...] = (
     Inequality(
         id="slaved",
         statement="a student alone beside a slow pair follows it: |r_j| <= C t^-2",
-        source=DERIVED,
+        source=PAIRS,
         hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL, LONE),
         conclusions=(
             Comparison(
@@ -299,7 +311,7 @@ CLAIMS: tuple[Claim, ...] = (
     UpperBound(
         id="erf_law",
         statement="L <= C t^-2 where the outputs of each teacher's students sum to its own",
-        source=DERIVED,
+        source=COMMITTEE,
         hypotheses=(SMOOTH, INDEPENDENT, COVERED, SEVERAL, SUMMED),
         conclusions=(Comparison(loss, "<=", (1 + t) ** (-EXPONENT), None, LATE, at_infinity=True),),
         exponent=sp.Integer(2),

@@ -48,7 +48,9 @@ def graded(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
         return h, axes
     fast, slow = axes[:, ~small], axes[:, small]
     exact = arb_mat(size, size, [x.mid() for row in rows for x in row])
-    left, right = (arb_mat(*q.shape, [arb(x) for x in q.ravel().tolist()]) for q in (fast, slow))
+    left, right = (
+        arb_mat(size, q.shape[1], [arb(x) for x in q.ravel().tolist()]) for q in (fast, slow)
+    )
     across = exact * right
     block = np.array([float(x) for x in (left.transpose() * exact * left).entries()])
     mixed = np.array([float(x) for x in (left.transpose() * across).entries()])

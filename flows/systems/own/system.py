@@ -184,7 +184,7 @@ class OwnSystem(System):
         """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
         return {
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
-            "formula": str(self.expression),
+            "formula": _written(self.expression),
             "fingerprint": self._loss.fingerprint,
             "features": self._features,
             **{name: float(value) for name, value in self.constants},
@@ -510,6 +510,12 @@ class OwnSystem(System):
             return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
 
         return Smooth(velocity, jacobian, state.x.tolist(), self._view.with_digits)
+
+
+@functools.lru_cache(maxsize=64)
+def _written(expression: Any) -> str:
+    """An expression as text: each run of an ensemble asks for it."""
+    return str(expression)
 
 
 def _listed(label: str, given: Any) -> tuple[Any, ...]:

@@ -3,9 +3,9 @@ r"""Compiled steps of Radau IIA along the axes of a chart, whose field is data.
 .. math:: Z = h (A \otimes I) F(y + Z), \qquad W = (T^{-1} \otimes I) Z, \qquad
    (\Lambda/h \otimes I - I \otimes J)\, \Delta W = (T^{-1} \otimes I) F - (\Lambda/h \otimes I) W
 
-with the eigenvalues of `A^-1` in `Lambda`: one real system a step and a complex one for each pair of
-stages, factored as long as Newton's method converges with them. Curvature comes in two doubles where `s |h|` is large: there
-rounding would couple what is slow to what is fast.
+with the eigenvalues of `A^-1` in `Lambda`: one real system a step and a complex one for each pair
+of stages, factored as long as Newton's method converges with them. Curvature comes in two doubles
+where `s |h|` is large: there rounding would couple what is slow to what is fast.
 
 Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
 """

@@ -41,6 +41,7 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
 from flows.systems.own.loss import Loss
+from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.twofold import Twofold, code_of, rates_of
 from symbolic.language.lower import Undecided
 
@@ -374,6 +375,12 @@ class EnergyPiece(Piece):
         unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
         if not unknown.any():
             return ""
+        if energy > self.most / ENERGY:  # beside a saddle it falls
+            return (
+                f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
+                " and what is not known of the run with it, as on the way to a point where the loss"
+                " is singular; end the run before"
+            )
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"
             f" below its error {state.error[unknown].max():.2g}"
@@ -499,9 +506,15 @@ def energy_piece(
         most,
         rests,
         ends,
-        Errors(axes, h, state.error, fresh, since),
+        Errors(axes, h, state.error, fresh, since, functools.partial(_sharp, exact, centre, axes)),
         STAYS if stays else float(state.energy[1]),
     )
+
+
+def _sharp(exact: Balls, centre: list[Any], axes: Array, bits: int) -> SharpAxes:
+    """Axes of the Hessian at an exact state, with many bits."""
+    with precision(bits):
+        return sharp_axes(exact.hessian(centre), axes, bits)
 
 
 def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:

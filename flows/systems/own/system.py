@@ -309,8 +309,14 @@ class OwnSystem(System):
         array = self._flat(start)
         if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
             raise InputError(f"start must be finite and below {LARGEST:g}")
-        if not np.isfinite(self.gradient(array)).all():
+        value, slope = self._value(array)
+        if not np.isfinite(slope).all():
             raise InputError("the gradient at the start is not finite; start elsewhere")
+        if not np.isfinite(value):
+            raise InputError(
+                f"the loss of {self.name} is not a real number at the start, as a logarithm of what"
+                " is negative; start where it is one"
+            )
         return array
 
     def _flat(self, state: Any) -> Array:

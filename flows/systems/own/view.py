@@ -196,9 +196,10 @@ class View:
             with precision(BITS_OF_EXCESS):
                 both = exact.both(place)
                 above = both[0] - found.loss
-            slope = np.array([float(x) for x in both[1:]])
-            off = errors_of(self.loss, place, slope, states.energy[k], states.error[k], rule)
-            error[k] = float(above.rad()) + off.of_loss(slope)
+            off = errors_of(
+                self.loss, exact, place, both[1:], states.energy[k], states.error[k], rule
+            )
+            error[k] = float(above.rad()) + off.of_loss
             if error[k] <= TRUSTED * float(above):
                 value[k] = to_double(above)
         with np.errstate(invalid="ignore"):

@@ -74,7 +74,8 @@ def valley_escape(point: Point, state: Sequence[float]) -> Escape | None:
 
 def _valley(compiled: Any, begins: Any, near: Array) -> list[tuple[Any, Any]] | None:
     """Radii, and the places there at which the gradient of the others vanishes in a minimum."""
-    size, places = len(near), []
+    size = len(near)
+    places: list[tuple[Any, Any]] = []
     z, before = mp.matrix(near.tolist()), None
     for k in range(PLACES):
         r = begins * FARTHER**k

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
@@ -21,7 +22,7 @@ from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.sharp_axes import sharp_axes
 from symbolic.language.lower import Undecided
 
-__all__ = ["Doubt", "observe_exact"]
+__all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
 
 # Bits of products of what is known.
 RATES = 400
@@ -51,7 +52,7 @@ class Doubt(NamedTuple):
     curvature: Array
     far: Array
     slopes: Array
-    bent: Array
+    bent: NDArray[np.bool_]
 
     @property
     def of_loss(self) -> float:
@@ -118,11 +119,13 @@ def _observed(
     finer: Balls | None,
 ) -> tuple[dict[str, float], Array]:
     """Return the features of one state by name, and its errors."""
-    both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]) and _steep(found))
+    both = value_of(
+        lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
+    )
     if both is None:  # the loss may be zero to all digits, and the gradient not
-        both = value_of(lambda: exact.both(state), _steep)
+        both = value_of(lambda: exact.both(state), is_steep)
     if both is None:
-        both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]))
+        both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
         return {}, np.full(len(state), np.inf)
     off = errors_of(loss, exact, state, both[1:], energy, errors, rule)
@@ -141,7 +144,7 @@ def _observed(
     }
     near = _neighbours(state, off) if potentials else []
     for name, compiled in potentials.items():
-        value = value_of(functools.partial(compiled.both, *state), lambda v: _sharp(v[:1]))
+        value = value_of(functools.partial(compiled.both, *state), lambda v: is_sharp(v[:1]))
         if value is None:
             columns[name] = columns[f"{name}_dot"] = float("nan")
             levels[name] = np.inf
@@ -174,7 +177,7 @@ def _observed(
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
     """How far the loss by one rule is from that by a finer one."""
-    found = value_of(lambda: finer.both(state), lambda found: _sharp(found[:1]))
+    found = value_of(lambda: finer.both(state), lambda found: is_sharp(found[:1]))
     if found is None:
         return np.inf
     with precision(RATES):
@@ -200,10 +203,11 @@ def errors_of(
     since, off = energy[:2].tolist()
     every = np.full(size, True)
     if off == 0 and not (errors.any if isinstance(errors, Errors) else errors.any()):
-        return Doubt(np.eye(size), *np.zeros((2, size)), slope, every)
+        return Doubt(np.eye(size), np.zeros(size), np.zeros(size), slope, every)
     matrix = loss.hessian(np.array([float(x) for x in state]), rule)
     if not np.isfinite(matrix).all():
-        return Doubt(np.eye(size), *np.full((2, size), np.inf), slope, every)
+        unknown = np.full(size, np.inf)
+        return Doubt(np.eye(size), unknown, unknown, slope, every)
     if isinstance(errors, Errors):
         h, axes, far = errors.carried(matrix, since)
     else:
@@ -256,12 +260,12 @@ def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
         return [[x + arb(d) for x, d in zip(state, move, strict=True)] for move in moves.tolist()]
 
 
-def _sharp(found: Sequence[Any]) -> bool:
+def is_sharp(found: Sequence[Any]) -> bool:
     """Whether every ball is known to a small part of it, or exactly."""
     return all(x.is_exact() or float(x.rad()) <= RELATIVE * abs(float(x)) for x in found)
 
 
-def _steep(found: Sequence[Any]) -> bool:
+def is_steep(found: Sequence[Any]) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
     return math.hypot(*error) <= RELATIVE * math.hypot(*slope)

@@ -1,0 +1,108 @@
+"""Newton's method and what its spectrum decides, on systems whose critical points are known."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+
+x, y = sp.symbols("x y")
+# Newton's method ends at rounding.
+ROUNDING = 1e-10
+
+
+def own(expression):
+    return flows.OwnSystem("own", [x, y], expression)
+
+
+WELLS = own((x**2 - 1) ** 2 / 4 + y**2 / 2)
+
+
+@pytest.mark.parametrize(
+    ("near", "kind", "place", "eigenvalues"),
+    [
+        ([0.1, 0.2], "saddle", [0, 0], [-1, 1]),
+        ([0.8, 0.2], "minimum", [1, 0], [1, 2]),
+        ([-1.1, -0.2], "minimum", [-1, 0], [1, 2]),
+    ],
+)
+def test_the_nearest_critical_point_is_found_with_its_spectrum(near, kind, place, eigenvalues):
+    found = flows.stationary(WELLS, near)
+    assert (found.kind, found.index) == (kind, int(kind == "saddle"))
+    assert found.state == pytest.approx(place, abs=ROUNDING)
+    assert found.eigenvalues == pytest.approx(eigenvalues, rel=ROUNDING)
+    assert found.gradient_norm < ROUNDING
+    assert found.distance == pytest.approx(np.linalg.norm(np.subtract(near, place)))
+
+
+def test_a_maximum_is_one():
+    found = flows.stationary(own(-(x**2) - y**2), [0.3, 0.1])
+    assert (found.kind, found.index) == ("maximum", 2)
+
+
+@pytest.mark.parametrize("loss", [x**4 / 4, x**2 * y**2, x**2 - y**4, x**4 + y**2])
+def test_an_eigenvalue_that_vanishes_is_told_from_no_sign(loss):
+    found = flows.stationary(own(loss + 0 * y), [0.3, 0.1])
+    assert (found.kind, found.index) == ("degenerate", 0)
+
+
+def test_a_small_eigenvalue_that_is_clear_is_seen():
+    """The control of the above: a part of 1e-6 of the largest one is no rounding."""
+    found = flows.stationary(own(x**2 - 1e-6 * y**2), [0.3, 0.1])
+    assert (found.kind, found.index) == ("saddle", 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (x + y**2, "is least there, and is not zero"),
+        (sp.exp(-x) + y**2, "left"),
+    ],
+)
+def test_where_there_is_none_the_reason_is_said(loss, reason):
+    found = flows.stationary(own(loss), [0.3, 0.1])
+    assert found.kind == "not found" and reason in found.reason
+    with pytest.raises(flows.InputError, match="no critical point was found"):
+        found.certify()
+
+
+def test_layers_that_fail_rest_at_a_critical_point_of_many_directions():
+    system = flows.MatrixFactorization(d=2, field="complex")
+    found = flows.stationary(system, system.initial(scale=1.0))
+    assert found.kind == "degenerate"
+    assert found.state.shape == (4, 2, 2) and found.state.dtype == complex
+    assert np.linalg.norm(system.gradient(found.state)) < ROUNDING
+
+
+def test_neurons_along_the_teacher_are_a_family():
+    found = flows.stationary(flows.ReLUNeuron(n=2, d=2), [[0.5, 0.1], [0.6, 0.2]])
+    assert found.kind == "degenerate" and found.loss < ROUNDING
+    assert found.state.sum(axis=0) == pytest.approx([1, 0], abs=ROUNDING)
+
+
+def test_one_neuron_has_an_isolated_minimum():
+    found = flows.stationary(flows.ReLUNeuron(n=1, d=3), [[0.9, 0.1, 0.2]])
+    assert found.kind == "minimum"
+    assert found.eigenvalues == pytest.approx([0.5] * 3)
+
+
+def test_a_proof_of_another_system_is_refused_in_a_line():
+    found = flows.stationary(WELLS, [0.1, 0.2])
+    with pytest.raises(flows.InputError, match="no proof of critical points of own"):
+        found.certify()
+
+
+@pytest.mark.parametrize("reach", [0.0, -1.0, "far", float("nan")])
+def test_a_reach_is_a_length(reach):
+    with pytest.raises(flows.InputError, match="reach: expected a length"):
+        flows.stationary(WELLS, [0.1, 0.2], reach=reach)
+
+
+def test_a_short_reach_is_kept():
+    found = flows.stationary(WELLS, [0.4, 0.3], reach=0.01)
+    assert found.kind == "not found" and "left" in found.reason
+
+
+def test_what_is_no_system_is_refused():
+    with pytest.raises(flows.InputError, match="system must be a System"):
+        flows.stationary("relu_neuron", [[1.0]])

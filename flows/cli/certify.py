@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 DIGITS = 20
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
+# Options of a solver, which a proof has not.
+OF_STEPS = ("rtol", "method")
 
 _claim = click.option(
     "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
@@ -37,7 +40,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.command(epilog=examples.CERTIFY)
 @click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
-@flow_options
+@partial(flow_options, refused=OF_STEPS)
 @click.option(
     "--digits",
     metavar="D",
@@ -86,7 +89,7 @@ def certify(
     if loss is None:
         one_of("system", system, SYSTEMS)
     one_of("claim", claim, (c.id for c in (claims(system) if loss is None else ())))
-    _refuse(options, ("rtol", "method"))
+    _refuse(options, OF_STEPS)
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     forever = options["t_end"] == math.inf
@@ -109,7 +112,7 @@ def certify(
 
 @click.command(epilog=examples.VERIFY)
 @click.argument("path", metavar="CERT.json")
-@flow_options
+@partial(flow_options, refused=OF_STEPS)
 @_claim
 @_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
@@ -127,7 +130,7 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     from potentials import claims
 
     one_of("claim", claim, (c.id for system in certifiable() for c in claims(system)))
-    _refuse(options, ("rtol", "method"))
+    _refuse(options, OF_STEPS)
     if is_point(path):
         return _critical(path, claim, options, as_json)
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
     help="The law on the cone of conserved quantities, such as balanced layers, also where other"
     " directions leave it. Of a run this is decided by itself.",
 )
-@flow_options
+@partial(flow_options, refused=OF_RUNS)
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

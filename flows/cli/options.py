@@ -100,11 +100,18 @@ def _parser(option: Option) -> dict[str, Any]:
             return {}
 
 
-def flow_options(command: Command) -> Command:
-    """Give a command the options of a flow, then those of each system."""
+def flow_options(command: Command, refused: Sequence[str] = ()) -> Command:
+    """Give a command the options of a flow, then those of each system.
+
+    Those that the command refuses are read, so that it can say why, and its help is silent on them.
+    """
     for option in reversed(all_options()):
         decorate = click.option(
-            option.flag, metavar=option.metavar, help=option.text, **_parser(option)
+            option.flag,
+            metavar=option.metavar,
+            help=option.text,
+            hidden=option.name in refused,
+            **_parser(option),
         )
         command = decorate(command)
     return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 # The flow of a random start is followed to this time.
 T_END = 1e4
+# Options of a flow that say nothing about a point.
+OF_RUNS = ("t_eval", "rtol", "method")
 # Eigenvalues and digits that a table shows.
 SHOWN, DIGITS = 5, 20
 
 
 @click.command(epilog=examples.STATIONARY)
 @arguments.system
-@flow_options
+@partial(flow_options, refused=OF_RUNS)
 @click.option("--certify", is_flag=True, help="Prove it: a strict local minimum, or a saddle.")
 @click.option("--out", metavar="CERT.json", help="Write the proof; popflow verify checks it.")
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
@@ -45,7 +48,7 @@ def stationary(
 
     if out is not None and not certify:
         raise InputError("--out: expected --certify beside it, since it writes a proof; give both")
-    for name in ("rtol", "method", "t_eval"):
+    for name in OF_RUNS:
         if options[name] is not None:
             raise InputError(f"--{name.replace('_', '-')}: a point has none; leave it out")
     check_output(out, force)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import sympy as sp
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -12,11 +13,20 @@ from flows.core.system import System
 from flows.runs.trajectory import Trajectory
 from potentials.claim import Claim
 
-__all__ = ["Case", "Draw", "Story"]
+__all__ = ["Case", "Draw", "Story", "scaled"]
 
 T_END = 1e12
 
 Draw = Callable[[Trajectory], Figure]
+
+
+def scaled(claim: Claim, factor: float | str, index: int = 0) -> Claim:
+    """Break a claim: the constant of one conclusion times a factor, which is read as a decimal."""
+    conclusions = list(claim.conclusions)
+    one = conclusions[index]
+    constant = (sp.S.One if one.constant is None else one.constant) * sp.Rational(str(factor))
+    conclusions[index] = replace(one, constant=constant)
+    return replace(claim, conclusions=tuple(conclusions))
 
 
 @dataclass(frozen=True)

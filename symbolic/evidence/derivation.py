@@ -218,9 +218,11 @@ class Derivation:
 
     @property
     def statements(self) -> tuple[tuple[str, Step], ...]:
-        """What is derived, as it is shown to a reader, with words where it is a step."""
+        """What is derived, as it is shown to a reader, with words where its last step has them."""
         ends = ((chain, _ends(chain)) for chain in self.chains if self._stated(chain))
-        return tuple((chain[-1].rule if end is chain[-1] else "", end) for chain, end in ends)
+        # The rule of a last step speaks of a whole chain only where it is named as a result.
+        named = bool(self.results)
+        return tuple((c[-1].rule if named or end is c[-1] else "", end) for c, end in ends)
 
     def _stated(self, chain: tuple[Step, ...]) -> bool:
         """Whether what a chain arrives at is a result."""

@@ -8,7 +8,7 @@ not homogeneous; its kernel is integrated along `a.b` by Price's theorem. No res
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -296,11 +296,12 @@ def _in_polar_coordinates(s: Homogeneous) -> Derivation:
             sp.collect(sp.expand(safe), SinMinusArgCos(THETA), sp.factor),
             "sin(theta) = (sin(theta) - theta cos(theta)) + theta cos(theta)",
         )
+    last = replace(steps[-1], rule=f"the closed form of k(a,b): {steps[-1].rule}")
     return Derivation(
         f"dual kernel of the {s.name} activation",
         f"Cho & Saul 2009, arc-cosine kernel of degree {p}",
-        tuple(steps),
-        results=(steps[-1].rule,),
+        (*steps[:-1], last),
+        results=(last.rule,),
     )
 
 

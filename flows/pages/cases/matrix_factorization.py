@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story
+from flows.pages.case import Case, Story, scaled
 from flows.pages.figures.matrix_factorization import (
     depths_figure,
     fields_figure,
@@ -105,10 +104,9 @@ def cases() -> tuple[Case, ...]:
             9,
             target=2.0,
             broken=(
-                replace(known["orthogonal_parts"], exponent=2.1),
-                replace(known["balance_conserved"], hypotheses=()),
-                replace(known["balance_decays"], sign=-1),
-                replace(known["global_convergence"], sign=-1),
+                scaled(known["orthogonal_parts"], 1.001),
+                scaled(known["fit_decays"], 1.002),
+                scaled(known["balance_decays"], 1.759),
             ),
         ),
         _random(
@@ -137,10 +135,7 @@ def cases() -> tuple[Case, ...]:
             5.0,
             1,
             balanced=True,
-            broken=(
-                replace(known["real_failure"], sign=-1),
-                replace(known["skew_monotone"], sign=-1),
-            ),
+            broken=(scaled(known["real_failure"], 2.002),),
         ),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story
+from flows.pages.case import Case, Story, scaled
 from flows.pages.figure import loss_figure
 from flows.pages.figures.relu_neuron import phase_portrait, phases_figure
 from flows.systems.relu_neuron.system import ReLUNeuron
@@ -108,7 +108,7 @@ def cases() -> tuple[Case, ...]:
                 # No start is as small as it supposes.
                 replace(known["loss_lower"], exponent=2.9, hypotheses=()),
                 replace(known["distance_decay"], exponent=2.1),
-                replace(known["kappa_persists"], sign=-1),
+                scaled(known["kappa_persists"], 1.248),
             ),
         ),
         _given(

@@ -456,6 +456,15 @@ def test_the_list_of_commands_is_uncut_at_80_columns(popflow, monkeypatch):
     assert " ".join(certify.split()).endswith("is true on the way.")
 
 
+@pytest.mark.parametrize("command, refused", [("law", "--seed"), ("verify", "--rtol")])
+def test_help_is_silent_on_options_that_are_always_refused(popflow, command, refused):
+    _, text, _ = popflow(command, "--help")
+    assert "--regularization" in text and refused not in text
+    subject = "gmm_em" if command == "law" else "cert.json"
+    code, _, err = popflow(command, subject, refused, "1")
+    assert code == 2 and refused in err and "leave it out" in err
+
+
 @pytest.mark.parametrize(
     "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble"]
 )

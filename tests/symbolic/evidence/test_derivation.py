@@ -234,6 +234,9 @@ def test_what_is_stated_are_the_results_and_the_other_chains_are_their_proof():
     every, one = Derivation("d", "s", (lemma, end)), Derivation("d", "s", (lemma, end), ("so",))
     assert [s.equation for _, s in every.statements] == [lemma.equation, end.equation]
     assert [s.equation for _, s in one.statements] == [end.equation]
+    whole = (replace(end, rule="a start"), Step(2 * X**2, X**2 * 2, "so X^2 twice"))
+    words = [w for names in ((), ("so",)) for w, _ in Derivation("d", "s", whole, names).statements]
+    assert words == ["", "so X^2 twice"]  # a last step's rule alone states no chain
     assert (one.number(lemma), one.number(end), every.number(end)) == (None, 1, 2)
     assert rf"\[{lemma.equation}\]" in one.latex() and rf"\[{end.equation}\]" not in one.latex()
     with pytest.raises(ValueError, match="no chain ends with 'hence'"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.certificates.verifier.stationary import Point
 
 # The flow of a random start is followed to this time.
-T_END = 1e4
+T_END = 1e3
 # Options of a flow that say nothing about a point.
 OF_RUNS = ("t_eval", "rtol", "method")
 # Eigenvalues and digits that a table shows.
@@ -37,7 +37,7 @@ def stationary(
 ) -> int:
     """Find a critical point of SYSTEM: its loss, its spectrum, whether it is a minimum.
 
-    Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e4
+    Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
     for a random start.
 
     Exit code 3: no proof of it, and why; 4: no critical point was found, and why.
@@ -94,9 +94,16 @@ def _table(found: StationaryPoint) -> Any:
         ("negative", str(found.index)),
         ("not told from zero", f"{near_zero}, below {found.resolution:.3g}"),
         ("distance from the start of Newton's method", found.distance),
-        ("state", str(found.state.tolist())),
+        ("state", _rows(found.state)),
     ]
     return output.table(("critical point", found.system.name), rows)
+
+
+def _rows(state: Any) -> str:
+    """State to six digits, a row after the other; all of them are in the JSON."""
+    if state.ndim == 0:
+        return f"{state:.6g}"
+    return "[" + ", ".join(map(_rows, state)) + "]"
 
 
 def _proved(proof: Proof) -> Any:
@@ -121,6 +128,7 @@ def verified(point: Point) -> Any:
         ("loss", point.loss.str(DIGITS)),
         ("students", str(point.students.tolist())),
         ("teachers", str(point.teachers.tolist())),
+        ("slope of the activation", f"1, and {point.slope!r} of negative arguments"),
         ("output weights", str(point.output_weights.tolist())),
         ("teacher weights", str(point.teacher_weights.tolist())),
     ]
@@ -139,6 +147,7 @@ def point_json(point: Point | None) -> dict[str, Any]:
         "hessian": {"index": point.hessian.negative, "least": point.hessian.least},
         "across": {"index": point.across.negative, "least": point.across.least},
         "unique_radius": point.radius,
+        "slope": point.slope,
         "students": point.students.tolist(),
         "teachers": point.teachers.tolist(),
     }

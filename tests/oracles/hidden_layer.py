@@ -24,12 +24,21 @@ def flipped(k):
     return w
 
 
-def loss(students, outputs, teachers, weights):
-    """Population loss, straight from the arc-cosine kernel, pair by pair."""
+def loss(students, outputs, teachers, weights, slope=0.0):
+    """Population loss, straight from the arc-cosine kernel, pair by pair.
+
+    The leaky ReLU is `(1 - l)/2 |u| + (1 + l)/2 u`; the mean of `|a.x| |b.x|` is twice the kernel
+    of the ReLU at the angle and at its supplement.
+    """
     u = np.concatenate([students, teachers])
     mu = np.concatenate([outputs, np.negative(weights)])
     size = np.linalg.norm(u, axis=1)
     scale = np.outer(size, size)
     angle = np.arccos(np.clip(u @ u.T / scale, -1, 1))
-    kernel = scale * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+
+    def relu(angle):
+        return scale * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+
+    moduli = 2 * (relu(angle) + relu(np.pi - angle))
+    kernel = (1 - slope) ** 2 / 4 * moduli + (1 + slope) ** 2 / 4 * (u @ u.T)
     return float(mu @ kernel @ mu / 2)

@@ -1,16 +1,21 @@
-r"""Loss, gradient and Hessian of a hidden layer of ReLUs in ball arithmetic, on boxes too.
+r"""Loss, gradient and Hessian of a hidden layer of leaky ReLUs in ball arithmetic, on boxes too.
 
-Students ``w_i`` with outputs ``a_i`` and teachers ``v_j`` with weights ``b_j`` are rows ``u_q``
-with ``mu = (a, -b)``. For a pair let ``s`` be the sine of the angle ``theta``, hats unit vectors,
-and ``n`` the unit vector of ``u_q`` across ``w_i``. With ``T_i = sum_{q != i} mu_q |u_q| s_iq / (2
-pi |w_i|)`` and ``P_iq = mu_q (pi - theta_iq) / (2 pi)``, where ``theta_ii = 0``,
+Students ``w_i`` with outputs ``a_i`` and teachers ``v_j`` with weights ``b_j`` are rows ``u_q`` with
+``mu = (a, -b)``. The activation with the slope ``l`` is ``(1 - l) relu(u) + l u``, so that its kernel
+is ``c`` times that of the ReLU, ``c = (1 - l)^2``, and ``l a.b``. For a pair let ``s`` be the sine of
+the angle ``theta``, and ``n`` the unit vector of ``u_q`` across ``w_i``. With
 
-    dL/dw_i        = a_i (T_i w_i + sum_q P_iq u_q)
-    d2L/dw_i dw_i  = a_i ((a_i/2 + T_i) I - T_i w w^T + sum_q mu_q |u_q| s_iq / (2 pi |w_i|) n n^T)
-    d2L/dw_i dw_j  = a_i a_j / (2 pi) ((pi - theta) I + w_i n_j^T + w_j n_i^T)       (w: unit)
+    t_iq = mu_q c |u_q| s_iq / (2 pi |w_i|),   T_i = sum_{q != i} t_iq,
+    f_iq = c (pi - theta_iq) / (2 pi) + l,     theta_ii = 0,
 
-Directions outside the space of the rows have the Hessian ``S (x) I``, ``S_ij = a_i a_j (pi -
-theta_ij) / (2 pi) + delta_ij a_i T_i``: reflections there leave the loss as it is.
+and ``w`` for unit vectors in the Hessian,
+
+    dL/dw_i        = a_i (T_i w_i + sum_q mu_q f_iq u_q)
+    d2L/dw_i dw_i  = a_i ((a_i f_ii + T_i) I - T_i w_i w_i^T + sum_q t_iq n n^T)
+    d2L/dw_i dw_j  = a_i a_j (f_ij I + c (w_i n_j^T + w_j n_i^T) / (2 pi))
+
+Directions outside the space of the rows have the Hessian ``S (x) I``, ``S_ij = a_i a_j f_ij +
+delta_ij a_i T_i``: reflections there leave the loss as it is.
 """
 
 from __future__ import annotations
@@ -30,11 +35,12 @@ class Parallel(ArithmeticError):
 
 
 class Setting(NamedTuple):
-    """What fixes the loss: teachers, a row each, and the weights of both layers; exact doubles."""
+    """What fixes the loss: teachers, a row each, weights of both layers, slope; exact doubles."""
 
     teachers: tuple[tuple[float, ...], ...]
     outputs: tuple[float, ...]
     weights: tuple[float, ...]
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Layer:
     def mu(self) -> list[Ball]:
         """Weights of the rows, those of the teachers negative."""
         return [*map(arb, self.setting.outputs), *(-arb(b) for b in self.setting.weights)]
+
+    @property
+    def _bend(self) -> Ball:
+        """The square ``c`` of the kink of the activation."""
+        return (1 - arb(self.setting.slope)) ** 2
 
     @cached_property
     def _norms(self) -> list[Ball]:
@@ -102,30 +113,32 @@ class Layer:
     @property
     def loss(self) -> Ball:
         """Population loss, with its factor 1/2."""
-        n, size, mu, pi = len(self.students), self._norms, self.mu, arb.pi()
-        own = [mu[p] ** 2 * size[p] ** 2 / 4 for p in range(n)]
+        n, size, mu = len(self.students), self._norms, self.mu
+        bend, turn = self._bend, 2 * arb.pi()
+        own = [mu[p] ** 2 * size[p] ** 2 * self._facing(p, p) / 2 for p in range(n)]
         pairs = [
-            mu[i] * mu[q] * size[i] * size[q] * (sine + (pi - angle) * cosine) / (2 * pi)
-            for (i, q), (cosine, sine, angle) in self._angles.items()
+            mu[i] * mu[q] * size[i] * size[q] * (bend * sine / turn + self._facing(i, q) * cosine)
+            for (i, q), (cosine, sine, _) in self._angles.items()
             if i < q
         ]
         return sum(own, arb(0)) + sum(pairs, arb(0)) + _teachers(self.setting)
 
     @cached_property
     def _pull(self) -> list[list[Ball]]:
-        """Coefficients ``mu_q |u_q| s_iq / (2 pi |w_i|)`` of each student and row."""
-        pi, size, zero = arb.pi(), self._norms, arb(0)
+        """Coefficients ``t_iq`` of each student and row."""
+        part, size, zero = self._bend / (2 * arb.pi()), self._norms, arb(0)
         return [
             [
-                zero if q == i else m * size[q] * self._angles[i, q][1] / (2 * pi * size[i])
+                zero if q == i else m * size[q] * self._angles[i, q][1] * part / size[i]
                 for q, m in enumerate(self.mu)
             ]
             for i in range(len(self.students))
         ]
 
     def _facing(self, i: int, q: int) -> Ball:
-        """``(pi - theta_iq) / (2 pi)``."""
-        return arb(0.5) if i == q else (1 - self._angles[i, q][2] / arb.pi()) / 2
+        """``f_iq``."""
+        ahead = arb(0.5) if i == q else (1 - self._angles[i, q][2] / arb.pi()) / 2
+        return self._bend * ahead + arb(self.setting.slope)
 
     @property
     def gradient(self) -> list[Ball]:
@@ -143,7 +156,8 @@ class Layer:
     @property
     def hessian(self) -> Matrix:
         """Hessian in the coordinates of the rows."""
-        n, r, pi, unit, mu = len(self.students), self.rows.ncols(), arb.pi(), self._units, self.mu
+        n, r, unit, mu = len(self.students), self.rows.ncols(), self._units, self.mu
+        part = self._bend / (2 * arb.pi())
         whole = [[arb(0)] * (n * r) for _ in range(n * r)]
 
         def put(i: int, j: int, block: Matrix, level: Ball) -> None:
@@ -157,12 +171,12 @@ class Layer:
             scaled = arb_mat([[self._pull[i][q] * x for x in self._normal(i, q)] for q in others])
             pull = sum(self._pull[i], arb(0))
             block = normals.transpose() * scaled - unit[i].transpose() * (unit[i] * pull)
-            put(i, i, block * mu[i], mu[i] * (mu[i] / 2 + pull))
+            put(i, i, block * mu[i], mu[i] * (mu[i] * self._facing(i, i) + pull))
             for j in range(i + 1, n):
                 there, here = arb_mat([self._normal(i, j)]), arb_mat([self._normal(j, i)])
                 weight = mu[i] * mu[j]
                 block = unit[i].transpose() * there + unit[j].transpose() * here
-                block = block * (weight / (2 * pi))
+                block = block * (weight * part)
                 put(i, j, block, weight * self._facing(i, j))
                 put(j, i, block.transpose(), weight * self._facing(i, j))
         return arb_mat(whole)
@@ -192,7 +206,7 @@ class Layer:
 def _teachers(setting: Setting) -> Ball:
     """What the teachers alone give to the loss; they may be parallel or orthogonal."""
     rows = [[arb(x) for x in row] for row in setting.teachers]
-    total, pi = arb(0), arb.pi()
+    total, pi, slope = arb(0), arb.pi(), arb(setting.slope)
     for p, b in enumerate(setting.weights):
         for q, c in enumerate(setting.weights):
             inner = sum((x * y for x, y in zip(rows[p], rows[q], strict=True)), arb(0))
@@ -202,5 +216,6 @@ def _teachers(setting: Setting) -> Ball:
             obtuse = bool(inner < 0)
             angle = arb.atan2(area, -inner if obtuse else inner)
             angle = pi - angle if obtuse else angle
-            total += arb(b) * arb(c) * (area + (pi - angle) * inner) / (4 * pi)
+            bent = (1 - slope) ** 2 * (area + (pi - angle) * inner) / (2 * pi)
+            total += arb(b) * arb(c) * (bent + slope * inner) / 2
     return total

@@ -92,7 +92,8 @@ class StationaryPoint:
 
         Assumptions
         -----------
-        Two layers of ReLUs with fixed outputs; no student parallel to another one or to a teacher.
+        Two layers of ReLUs, leaky or not, with fixed outputs; no student is parallel to another one
+        or to a teacher.
 
         Notes
         -----
@@ -237,8 +238,9 @@ def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
     )
     if system.name != "two_layer":
         raise InputError(f"{none}, only of two_layer; leave it out")
-    if about["activation"] != "relu":
-        raise InputError(f"{none} with the activation {about['activation']}, only with relu")
+    name, _, slope = about["activation"].partition(":")
+    if name not in ("relu", "leaky"):
+        raise InputError(f"{none} with the activation {name}, only with relu and leaky:S")
     if about["train_outputs"]:
         raise InputError(
             f"{none} with trained outputs, where a_i w_i is the same along a curve; give a_i w_i as"
@@ -250,4 +252,4 @@ def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
         used[:] = True
     rows = tuple(tuple(row) for row in teachers[:, used].tolist())
     weights = (tuple(map(float, about[key])) for key in ("output_weights", "teacher_weights"))
-    return Setting(rows, *weights), state[:, used]
+    return Setting(rows, *weights, float(slope or 0)), state[:, used]

@@ -1,4 +1,4 @@
-"""What is proved of a critical point of a hidden layer of ReLUs, and its file."""
+"""What is proved of a critical point of a hidden layer of ReLUs, leaky or not,, and its file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Proof:
     Parameters
     ----------
     setting : Setting
-        Teachers and weights.
+        Teachers, weights and slope.
     bits : int
         Exact numbers are multiples of ``2^-bits``.
     centre : tuple of tuples of int
@@ -84,7 +84,7 @@ class Proof:
         return {
             "format": FORMAT,
             "system": "two_layer",
-            "activation": "relu",
+            "slope": self.setting.slope.hex(),
             "teachers": [[x.hex() for x in row] for row in self.setting.teachers],
             "output_weights": [x.hex() for x in self.setting.outputs],
             "teacher_weights": [x.hex() for x in self.setting.weights],

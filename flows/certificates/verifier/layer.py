@@ -1,12 +1,14 @@
-r"""Loss, gradient and Hessian of a hidden layer of ReLUs, written out for the independent check.
+r"""Loss, gradient and Hessian of a hidden layer of leaky ReLUs, for the independent check.
 
 ``L = 1/2 sum mu_p mu_q k(u_p, u_q)`` over students and teachers, ``mu`` the weights, those of the
-teachers negative, and ``2 pi k = |u| |v| (sin t + (pi - t) cos t)`` with the angle ``t``. With hats
-for unit vectors, ``n`` that of ``v`` across ``u`` and ``m`` that of ``u`` across ``v``,
+teachers negative. For the ReLU ``2 pi k = |u| |v| (sin t + (pi - t) cos t)`` with the angle ``t``;
+with hats for unit vectors, ``n`` that of ``v`` across ``u`` and ``m`` that of ``u`` across ``v``,
 
     2 pi dk/du       =  |v| sin t u^  +  (pi - t) v
     2 pi d2k/du du   =  |v|/|u| sin t (I - u^ u^T + n n^T)
     2 pi d2k/du dv   =  (pi - t) I + u^ n^T + v^ m^T
+
+The slope ``l`` on the negative half-line makes it ``(1 - l)^2 k + l u.v``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from flows.certificates.verifier.reading import require
 class Pairs:
     """Geometry of students and all rows, ``u_q``; students first."""
 
-    def __init__(self, students: Any, teachers: Any, mu: Any) -> None:
+    def __init__(self, students: Any, teachers: Any, mu: Any, slope: float) -> None:
         """Angles of all pairs that the gradient needs; refuse where one may be 0 or pi."""
         self.w, self.mu, self.n = students, mu, len(students)
         self.u = np.concatenate([students, teachers])
@@ -38,10 +40,11 @@ class Pairs:
                 require(1 - cosine**2 > 0, f"neurons {i} and {q} may be parallel")
                 self.cos[i, q], self.angle[i, q] = cosine, cosine.acos()
                 self.sin[i, q] = (1 - cosine**2).sqrt()
-        self.turn = 2 * arb.pi()
-        # mu_q |u_q| sin / (2 pi |w_i|), zero for the student itself, and (pi - angle) / (2 pi).
-        self.pull = mu * self.size * self.sin / (self.turn * self.size[: self.n, None])
-        self.facing = arb(0.5) - self.angle / self.turn
+        self.part = (1 - arb(slope)) ** 2 / (2 * arb.pi())
+        # mu_q |u_q| sin / (2 pi |w_i|), zero for the student itself, and (pi - angle) / (2 pi); the
+        # slope makes something else of both.
+        self.pull = mu * self.size * self.sin * self.part / self.size[: self.n, None]
+        self.facing = self.part * (arb.pi() - self.angle) + arb(slope)
 
     def gradient(self) -> Any:
         """Gradient, a row a student."""
@@ -63,7 +66,7 @@ class Pairs:
             for j in range(i + 1, n):
                 block = np.outer(self.unit[i], self.normal(i, j))
                 block = block + np.outer(self.unit[j], self.normal(j, i))
-                found[i, :, j] = self.mu[i] * self.mu[j] / self.turn * block
+                found[i, :, j] = self.mu[i] * self.mu[j] * self.part * block
                 found[j, :, i] = found[i, :, j].T
             for j in range(n):
                 for k in range(r):
@@ -85,13 +88,13 @@ class Pairs:
         total = arb(0)
         for i, q in np.ndindex(self.cos.shape):
             if q >= i:
-                k = self.sin[i, q] + (arb.pi() - self.angle[i, q]) * self.cos[i, q]
-                k = k * self.size[i] * self.size[q] / self.turn
+                k = self.part * self.sin[i, q] + self.facing[i, q] * self.cos[i, q]
+                k = k * self.size[i] * self.size[q]
                 total += self.mu[i] * self.mu[q] * (k / 2 if i == q else k)
         return total
 
 
-def of_teachers(teachers: Any, mu: Any) -> arb:
+def of_teachers(teachers: Any, mu: Any, slope: float) -> arb:
     """Loss of the teachers alone."""
     total = arb(0)
     for p, q in np.ndindex(len(mu), len(mu)):
@@ -100,5 +103,6 @@ def of_teachers(teachers: Any, mu: Any) -> arb:
         area = arb(0) if alike else square.nonnegative_part().sqrt()
         # The angle by its tangent, from the nearer end of [0, pi].
         angle = arb.atan2(area, inner) if not inner < 0 else arb.pi() - arb.atan2(area, -inner)
-        total += mu[p] * mu[q] * (area + (arb.pi() - angle) * inner) / (4 * arb.pi())
+        k = (1 - arb(slope)) ** 2 * (area + (arb.pi() - angle) * inner) / (2 * arb.pi())
+        total += mu[p] * mu[q] * (k + slope * inner) / 2
     return total

@@ -1,6 +1,7 @@
 r"""Independent check that a hidden layer of ReLUs has a critical point, and of what kind it is.
 
-The loss is ``1/2 E (sum a_i relu(w_i.x) - sum b_j relu(v_j.x))^2``, ``x ~ N(0, I)``.
+The loss is ``1/2 E (sum a_i s(w_i.x) - sum b_j s(v_j.x))^2``, ``x ~ N(0, I)``, where ``s(u)`` is
+``u`` for ``u > 0`` and ``l u`` for ``u < 0``. The slope ``l`` of the ReLU is 0.
 
 *Krawczyk.* Let ``Y`` be an approximate inverse of a Hessian, which the check finds for itself. If
 ``|Y F(c)| + q rho < rho`` for the gradient ``F`` and ``q >= |I - Y H|`` for all Hessians of the box
@@ -35,7 +36,7 @@ from flows.certificates.verifier.reading import (
 
 FORMAT = "popflow stationary 1"
 KEYS = {
-    *("format", "system", "activation", "teachers", "output_weights", "teacher_weights", "bits"),
+    *("format", "system", "slope", "teachers", "output_weights", "teacher_weights", "bits"),
     *("precision", "centre", "radius", "kind", "hessian", "across", "loss"),
 }
 UNIT = arb(0, 1)
@@ -76,6 +77,7 @@ class Point(NamedTuple):
     near: arb
     loss: arb
     students: Any
+    slope: float
     teachers: Any
     output_weights: Any
     teacher_weights: Any
@@ -99,8 +101,9 @@ class Point(NamedTuple):
 def point(data: Any, bits: int) -> Point:
     """Check a critical point, or refuse."""
     require({*data} == KEYS, "it has other parts than a critical point")
-    known = (data["system"], data["activation"]) == ("two_layer", "relu")
-    require(known, "it is not about a hidden layer of ReLUs")
+    require(data["system"] == "two_layer", "it is not about two layers")
+    slope = number(data["slope"])
+    require(slope != 1, "its activation has no kink")
     keys = ("teachers", "output_weights", "teacher_weights")
     v, a, b = (numbers(exact(data[key])) for key in keys)
     require(v.ndim == 2 and a.ndim == b.ndim == 1, "teachers and weights do not fit")
@@ -113,9 +116,9 @@ def point(data: Any, bits: int) -> Point:
     radius = number(data["radius"])
     require(radius > 0, "its radius is not positive")
 
-    wide = Pairs(centre + radius * UNIT, teachers, mu).hessian()
+    wide = Pairs(centre + radius * UNIT, teachers, mu, slope).hessian()
     inverse = _inverse(wide)
-    gradient = Pairs(centre, teachers, mu).gradient()
+    gradient = Pairs(centre, teachers, mu, slope).gradient()
     gap = max(abs(x).upper() for x in (inverse * _column(gradient)).entries())
     q = _contraction(inverse, wide)
     require(
@@ -123,7 +126,7 @@ def point(data: Any, bits: int) -> Point:
         f"the box of radius {radius:.6g} is not proved to contract into itself: |Y F(c)| ="
         f" {float(gap):.3g}, |I - Y H| = {float(q):.6g}",
     )
-    pairs = Pairs(centre + gap / (1 - q) * UNIT, teachers, mu)
+    pairs = Pairs(centre + gap / (1 - q) * UNIT, teachers, mu, slope)
     hessian, across = pairs.hessian(), pairs.across()
     near = (gap / (1 - _contraction(inverse, hessian))).upper()
     within = _inertia(hessian, data["hessian"], "the Hessian")
@@ -135,13 +138,15 @@ def point(data: Any, bits: int) -> Point:
     require(0 <= stated["bits"] <= 4096, "its loss has too many digits")
     room = number(stated["radius"])
     loss = arb((integer(stated["value"]), -stated["bits"])) + arb(0, room)
-    found = Pairs(centre + near * UNIT, teachers, mu).loss() + of_teachers(teachers, mu[len(a) :])
+    found = Pairs(centre + near * UNIT, teachers, mu, slope).loss() + of_teachers(
+        teachers, mu[len(a) :], slope
+    )
     require(
         room >= 0 and loss.contains(found),
         f"its loss is {found.str(25)}, which is not in what is stated",
     )
     students = np.array([[float(x) for x in row] for row in centre])
-    return Point(kind, within, beyond, radius, near, loss, students, v, a, b)
+    return Point(kind, within, beyond, radius, near, loss, students, slope, v, a, b)
 
 
 def _inertia(matrix: Any, stated: Any, name: str) -> Block:

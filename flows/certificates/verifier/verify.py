@@ -209,7 +209,7 @@ def _point(data: Any) -> Verification:
     about = {
         "students": len(found.students),
         "teachers": found.teachers.tolist(),
-        "activation": data["activation"],
+        "slope": found.slope,
         "output_weights": found.output_weights.tolist(),
         "teacher_weights": found.teacher_weights.tolist(),
     }

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from oracles.hidden_layer import LOSS_6, flipped
+from oracles.hidden_layer import LEAST_6, LOSS_6, flipped
 
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
@@ -83,3 +83,28 @@ def test_verify_refuses_a_digit_that_is_wrong(capsys, point):
 def test_options_of_a_flow_do_not_fit_a_point(capsys, point):
     assert main(["verify", str(point), "--t-end", "5"]) == 2
     assert "no option of a flow fits" in capsys.readouterr().err
+
+
+def test_a_proof_is_printed_written_and_checked(capsys, tmp_path):
+    near, out = tmp_path / "near.json", tmp_path / "proof.json"
+    near.write_text(json.dumps(flipped(6).tolist()))
+    words = ["two_layer", "--teachers", "6", "--initial", str(near), "--certify"]
+    assert main(["stationary", *words, "--out", str(out), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    proof = found["proof"]
+    assert found["kind"] == "minimum" and proof["loss"]["value"].startswith(LOSS_6[:-1])
+    assert proof["loss"]["radius"] < 1e-30 and proof["unique_radius"] > 3e-5
+    assert proof["hessian_lower"] == pytest.approx(LEAST_6, rel=1e-7)
+    assert main(["stationary", *words]) == 0
+    assert "in R^(6 x d) for every d >= 6" in " ".join(capsys.readouterr().out.split())
+    assert main(["verify", str(out)]) == 0
+    assert "accepted" in capsys.readouterr().out
+
+
+def test_where_no_proof_is_possible_the_point_is_shown_and_the_code_is_3(capsys, tmp_path):
+    near = tmp_path / "near.json"
+    near.write_text(json.dumps((np.eye(2) + 0.01).tolist()))
+    words = ["two_layer", "--teachers", "2", "--initial", str(near), "--certify"]
+    assert main(["stationary", *words]) == 3
+    shown = capsys.readouterr()
+    assert "minimum" in shown.out and "no proof: student 0 and teacher 0" in shown.err

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.hidden_layer import LEAST_6, flipped
 
 import flows
+from flows.certificates.stationary.prove import Unproved
 
 x, y = sp.symbols("x y")
 # Newton's method ends at rounding.
@@ -106,3 +108,54 @@ def test_a_short_reach_is_kept():
 def test_what_is_no_system_is_refused():
     with pytest.raises(flows.InputError, match="system must be a System"):
         flows.stationary("relu_neuron", [[1.0]])
+
+
+def two_layer(**given):
+    return flows.TwoLayer(students=6, teachers=6, **given)
+
+
+def test_two_layers_have_a_spurious_minimum_that_is_proved():
+    point = flows.stationary(two_layer(), flipped(6))
+    assert (point.kind, point.index) == ("minimum", 0)
+    assert point.eigenvalues[0] == pytest.approx(LEAST_6, rel=1e-8)
+    proof = point.certify()
+    assert proof.kind == "minimum"
+    assert float(proof.loss_ball) == pytest.approx(point.loss, rel=1e-14)
+
+
+def test_dimensions_without_teachers_leave_the_proof_as_it_is():
+    """The same loss and spectrum; the eigenvalues of S come on top."""
+    wide = np.column_stack([flipped(6), np.zeros((6, 2))])
+    point = flows.stationary(two_layer(d=8), wide + 1e-4)
+    assert point.kind == "minimum" and len(point.eigenvalues) == 48
+    proof = point.certify()
+    assert len(proof.setting.teachers[0]) == 6
+    assert proof.across.least == pytest.approx(0.1998032, rel=1e-6)
+    assert np.abs(point.eigenvalues - proof.across.least).min() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "line"),
+    [
+        ({"activation": "erf"}, np.eye(6), "with the activation erf, only with relu and leaky"),
+        (
+            {"train_outputs": True},
+            np.column_stack([flipped(6), np.ones(6)]),
+            "with trained outputs",
+        ),
+    ],
+)
+def test_proofs_are_of_relus_with_fixed_outputs(given, start, line):
+    point = flows.stationary(two_layer(**given), start)
+    assert point.found
+    with pytest.raises(flows.InputError, match=line):
+        point.certify()
+
+
+def test_the_global_minimum_is_found_and_not_proved():
+    point = flows.stationary(two_layer(), np.eye(6) + 0.01 * flipped(6))
+    assert point.kind == "minimum" and point.loss < ROUNDING
+    # 1/4 - 1/(2 pi), for every number of teachers.
+    assert point.eigenvalues[0] == pytest.approx(0.25 - 0.5 / np.pi, rel=1e-8)
+    with pytest.raises(Unproved, match="may be parallel"):
+        point.certify()

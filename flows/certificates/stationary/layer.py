@@ -1,9 +1,9 @@
 r"""Loss, gradient and Hessian of a hidden layer of leaky ReLUs in ball arithmetic, on boxes too.
 
-Students ``w_i`` with outputs ``a_i`` and teachers ``v_j`` with weights ``b_j`` are rows ``u_q`` with
-``mu = (a, -b)``. The activation with the slope ``l`` is ``(1 - l) relu(u) + l u``, so that its kernel
-is ``c`` times that of the ReLU, ``c = (1 - l)^2``, and ``l a.b``. For a pair let ``s`` be the sine of
-the angle ``theta``, and ``n`` the unit vector of ``u_q`` across ``w_i``. With
+Students ``w_i`` with outputs ``a_i`` and teachers ``v_j`` with weights ``b_j`` are rows ``u_q``
+with ``mu = (a, -b)``. The activation with the slope ``l`` is ``(1 - l) relu(u) + l u``, so that
+its kernel is ``c`` times that of the ReLU, ``c = (1 - l)^2``, and ``l a.b``. For a pair let ``s``
+be the sine of the angle ``theta``, and ``n`` the unit vector of ``u_q`` across ``w_i``. With
 
     t_iq = mu_q c |u_q| s_iq / (2 pi |w_i|),   T_i = sum_{q != i} t_iq,
     f_iq = c (pi - theta_iq) / (2 pi) + l,     theta_ii = 0,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.systems.own.system import OwnSystem as OwnSystem
     from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
     from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
+    from flows.systems.two_layer.system import TwoLayer as TwoLayer
 
 _HOME = {
     "Certificate": "flows.certificates.certificate",
@@ -60,6 +61,7 @@ _HOME = {
     "ScoreMatching": "flows.systems.score_matching.system",
     "StationaryPoint": "flows.certificates.stationary.point",
     "Trajectory": "flows.runs.trajectory",
+    "TwoLayer": "flows.systems.two_layer.system",
     "certify": "flows.certificates.certify",
     "check": "flows.runs.check",
     "convergence": "flows.ensembles.convergence",

@@ -23,6 +23,8 @@ STEPS, TRIES = 200, 40
 DAMPING, FACTOR = 1e-2, 10.0
 #: Rounding and quadrature leave so much of a gradient, in units of largest curvature times size.
 ROUNDED = 2.0**-36
+#: The largest curvature that counts, in units of that at the begin: a kink has any.
+STEEPER = 2.0**10
 #: A step as small as this part of the size ends the search.
 STANDING = 2.0**-44
 
@@ -68,12 +70,14 @@ def newton(
         The method has left when it is further away than this.
     """
     x, g, h, change = near, gradient(near), _symmetric(hessian(near)), 0.0
-    length, steepest = math.inf, 0.0
+    length, steepest, first = math.inf, 0.0, 0.0
     for _ in range(STEPS):
         size = float(np.linalg.norm(g))
         scale = max(float(np.linalg.norm(x)), float(np.linalg.norm(near))) or 1.0
         values, axes = np.linalg.eigh(h)
-        steepest = max(steepest, float(np.abs(values).max(initial=0.0)))
+        now = float(np.abs(values).max(initial=0.0))
+        first = first or now
+        steepest = min(max(steepest, now), STEEPER * first)
         floor = ROUNDED * steepest * scale
         if size == 0 or (size <= floor and length <= STANDING * scale):
             return Found(x, g, h, change, "")

@@ -31,6 +31,8 @@ from flows.core.balls import precision
 
 Ball = Any  # flint.arb
 
+#: A Hessian whose eigenvalues differ by more than this factor is singular in doubles.
+SINGULAR = 1e-12
 #: Stated bounds of eigenvalues are so much weaker than the doubles say.
 ROOM = 1e-8
 #: The stated radius is found to this part of it, and refused from a larger part on.
@@ -215,11 +217,10 @@ def _largest(column: Any) -> Ball:
 
 def _inverse(matrix: Array) -> Any:
     """Approximate inverse, exact doubles."""
-    try:
-        found = np.linalg.inv(matrix)
-    except np.linalg.LinAlgError:
-        raise Unproved("the Hessian is singular: the point may not be isolated") from None
-    return arb_mat(found.tolist())
+    values = np.linalg.eigvalsh(matrix)
+    if not np.abs(values).min() > SINGULAR * np.abs(values).max():
+        raise Unproved("the Hessian is singular to rounding: the point may not be isolated")
+    return arb_mat(np.linalg.inv(matrix).tolist())
 
 
 def _doubles(matrix: Any) -> Array:

@@ -39,7 +39,7 @@ from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
-from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
+from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.loss import Loss
 from flows.systems.own.twofold import Twofold, code_of, rates_of
 from symbolic.language.lower import Undecided
@@ -266,7 +266,7 @@ class EnergyPiece(Piece):
     ----------
     observed : callable
         State of exact places, with what is observed there.
-    frame, state : Frame, SoundState
+    frame, state : Frame (of any system, with its `unit`), SoundState
         Where it began.
     chart : Chart
         What the solver follows.
@@ -287,7 +287,7 @@ class EnergyPiece(Piece):
     """
 
     observed: Callable[..., SoundState]
-    frame: Frame
+    frame: Any
     state: SoundState
     chart: Chart
     increment: Increment
@@ -375,12 +375,12 @@ class EnergyPiece(Piece):
 
 
 def energy_piece(
-    loss: Loss,
+    loss: Any,
     exact: Balls,
     nodes: Nodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
-    frame: Frame,
+    frame: Any,
     state: SoundState,
     time: float,
 ) -> EnergyPiece:
@@ -389,7 +389,8 @@ def energy_piece(
     Parameters
     ----------
     loss, exact : Loss, Balls
-        The loss in doubles and in balls.
+        The loss in doubles, of which only the Hessian is taken where it has no program, and in
+        balls.
     nodes : Nodes, optional
         The rule of its expectation.
     observed : callable
@@ -424,7 +425,7 @@ def energy_piece(
     falls = h * since < FALLS
     # What two doubles leave grows beside a saddle, as the displacement does: they need to know it.
     displaced = (np.abs(slopes) > ABOVE * unsure)[falls].all() and (h * since).min() > -LINGERS
-    if nodes is None and displaced:
+    if isinstance(loss, Loss) and nodes is None and displaced:
         increment.take(code_of(loss), rates_of(loss))
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps

@@ -27,6 +27,7 @@ __all__ = [
     "feature_names",
     "observe",
     "stated_errors",
+    "unknown_at",
 ]
 
 # A value is given where its error is below this part of it, so that its first digit is known.
@@ -223,6 +224,21 @@ def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
     return ("loss", "loss_dot", "gradient_norm", "rounding", *own, *error)
 
 
+def unknown_at(names: Sequence[str], seen: Array, t: Array) -> str:
+    """From when on the loss, or its gradient, is not known, in one line; empty if they are."""
+    lost = []
+    for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
+        unknown = np.isnan(seen[:, names.index(name)])
+        if unknown.any():
+            lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
+    if not lost:
+        return ""
+    return (
+        f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
+        " than a tenth of it"
+    )
+
+
 def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
     """Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
 
@@ -359,7 +375,7 @@ def _look_closely(
 
     It may be exact, or rounding that hides them, as in `1 + x` where `x` is small.
     """
-    if isinstance(loss, MatrixLoss):
+    if not isinstance(loss, Loss):  # no expression in entries
         return _look_from_afar(noise, columns, states)
     for name, expression in {"loss": loss.form.plain, **potentials}.items():
         for k in np.flatnonzero((noise[name] == 0) & np.isfinite(columns[name])):

@@ -19,7 +19,7 @@ from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
 from flows.systems.own.loss import Loss, numeric
 
-__all__ = ["Doubt", "observe_exact"]
+__all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
 
 # Bits of products of what is known.
 RATES = 400
@@ -106,11 +106,13 @@ def _observed(
     finer: Balls | None,
 ) -> tuple[dict[str, float], Array]:
     """Return the features of one state by name, and its errors."""
-    both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]) and _steep(found))
+    both = value_of(
+        lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
+    )
     if both is None:  # the loss may be zero to all digits, and the gradient not
-        both = value_of(lambda: exact.both(state), _steep)
+        both = value_of(lambda: exact.both(state), is_steep)
     if both is None:
-        both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]))
+        both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
         return {}, np.full(len(state), np.inf)
     slope = np.array([float(x) for x in both[1:]])
@@ -130,7 +132,7 @@ def _observed(
     }
     near = _neighbours(state, off) if potentials else []
     for name, compiled in potentials.items():
-        value = value_of(functools.partial(compiled.both, *state), lambda v: _sharp(v[:1]))
+        value = value_of(functools.partial(compiled.both, *state), lambda v: is_sharp(v[:1]))
         if value is None:
             columns[name] = columns[f"{name}_dot"] = float("nan")
             levels[name] = np.inf
@@ -163,7 +165,7 @@ def _observed(
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
     """How far the loss by one rule is from that by a finer one."""
-    found = value_of(lambda: finer.both(state), lambda found: _sharp(found[:1]))
+    found = value_of(lambda: finer.both(state), lambda found: is_sharp(found[:1]))
     if found is None:
         return np.inf
     with precision(RATES):
@@ -204,12 +206,12 @@ def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
         return [[x + arb(d) for x, d in zip(state, move, strict=True)] for move in moves.tolist()]
 
 
-def _sharp(found: Sequence[Any]) -> bool:
+def is_sharp(found: Sequence[Any]) -> bool:
     """Whether every ball is known to a small part of it, or exactly."""
     return all(x.is_exact() or float(x.rad()) <= RELATIVE * abs(float(x)) for x in found)
 
 
-def _steep(found: Sequence[Any]) -> bool:
+def is_steep(found: Sequence[Any]) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
     return math.hypot(*error) <= RELATIVE * math.hypot(*slope)

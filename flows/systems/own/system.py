@@ -26,7 +26,7 @@ from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.exact import balls, fixed_rule
-from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
+from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
@@ -429,17 +429,7 @@ class OwnSystem(System):
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
-        names, lost = self._features, []
-        for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
-            unknown = np.isnan(states.seen[:, names.index(name)])
-            if unknown.any():
-                lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
-        if not lost:
-            return ""
-        return (
-            f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
-            " than a tenth of it"
-        )
+        return unknown_at(self._features, states.seen, t)
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""

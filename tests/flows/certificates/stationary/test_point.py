@@ -159,3 +159,30 @@ def test_the_global_minimum_is_found_and_not_proved():
     assert point.eigenvalues[0] == pytest.approx(0.25 - 0.5 / np.pi, rel=1e-8)
     with pytest.raises(Unproved, match="may be parallel"):
         point.certify()
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky:0.1", "leaky:-1"])
+def test_points_of_signed_oblique_networks_are_proved_and_checked(activation, tmp_path):
+    """No symmetry, weights of both signs: doubles, proof and check are three codes that agree."""
+    rng = np.random.default_rng(3)
+    teachers, weights = rng.normal(size=(3, 2)), np.array([1.0, -0.7, 1.3])
+    system = flows.TwoLayer(
+        students=2,
+        teachers=teachers,
+        teacher_weights=weights,
+        output_weights=[1.0, -0.5],
+        activation=activation,
+    )
+    proved = 0
+    for _ in range(6):
+        point = flows.stationary(system, rng.normal(size=(2, 2)), reach=10.0)
+        if not point.found or point.kind == "degenerate":
+            continue
+        proof = point.certify()
+        assert proof.within.index == point.index
+        assert proof.within.least == pytest.approx(point.eigenvalues[0], rel=1e-7)
+        assert float(proof.loss_ball) == pytest.approx(point.loss, rel=1e-13)
+        proof.save(tmp_path / f"{proved}.json")
+        assert flows.verify(tmp_path / f"{proved}.json").accepted
+        proved += 1
+    assert proved

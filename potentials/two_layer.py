@@ -27,7 +27,9 @@ NAMES = MappingProxyType(
         "degree": "p",
     }
 )
-BALANCE = Source("Du, Hu & Lee", 2018, "1806.00900", "Theorem 2.1; of degree p derived here", "identity")
+BALANCE = Source(
+    "Du, Hu & Lee", 2018, "1806.00900", "Theorem 2.1; of degree p derived here", "identity"
+)
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 
 layer_balance = symbol("layer_balance")

@@ -164,25 +164,38 @@ def test_the_global_minimum_is_found_and_not_proved():
 @pytest.mark.parametrize("activation", ["relu", "leaky:0.1", "leaky:-1"])
 def test_points_of_signed_oblique_networks_are_proved_and_checked(activation, tmp_path):
     """No symmetry, weights of both signs: doubles, proof and check are three codes that agree."""
-    rng = np.random.default_rng(3)
-    teachers, weights = rng.normal(size=(3, 2)), np.array([1.0, -0.7, 1.3])
+    rng = np.random.default_rng(4)
     system = flows.TwoLayer(
         students=2,
-        teachers=teachers,
-        teacher_weights=weights,
-        output_weights=[1.0, -0.5],
+        teachers=rng.normal(size=(4, 3)),
+        teacher_weights=[1.0, -0.7, 1.3, 0.5],
+        output_weights=[1.0, 0.5],
         activation=activation,
     )
-    proved = 0
-    for _ in range(6):
-        point = flows.stationary(system, rng.normal(size=(2, 2)), reach=10.0)
-        if not point.found or point.kind == "degenerate":
-            continue
-        proof = point.certify()
-        assert proof.within.index == point.index
-        assert proof.within.least == pytest.approx(point.eigenvalues[0], rel=1e-7)
-        assert float(proof.loss_ball) == pytest.approx(point.loss, rel=1e-13)
-        proof.save(tmp_path / f"{proved}.json")
-        assert flows.verify(tmp_path / f"{proved}.json").accepted
-        proved += 1
-    assert proved
+    kinds = []
+    for k in range(4):
+        point = flows.stationary(system, rng.normal(size=(2, 3)), reach=10.0)
+        if point.found and np.abs(point.eigenvalues).min() > point.resolution:
+            proof = point.certify()
+            assert (proof.kind, proof.within.index) == (point.kind, point.index)
+            assert proof.within.least == pytest.approx(point.eigenvalues[0], rel=1e-7)
+            assert float(proof.loss_ball) == pytest.approx(point.loss, rel=1e-13)
+            proof.save(tmp_path / f"{k}.json")
+            assert flows.verify(tmp_path / f"{k}.json").accepted
+            kinds.append(proof.kind)
+    assert kinds
+
+
+def test_a_student_that_vanishes_is_at_a_kink_and_at_no_critical_point():
+    """The gradient jumps there, and curvature is as large as one likes."""
+    rng = np.random.default_rng(3)
+    system = flows.TwoLayer(
+        students=2,
+        teachers=rng.normal(size=(4, 3)),
+        teacher_weights=[1.0, -0.7, 1.3, 0.5],
+        output_weights=[1.0, 0.5],
+    )
+    starts = rng.normal(size=(5, 2, 3))
+    found = flows.stationary(system, starts[4], reach=10.0)
+    assert np.linalg.norm(found.state, axis=1).min() < 1e-12
+    assert found.kind == "not found" and "is not zero" in found.reason

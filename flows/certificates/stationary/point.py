@@ -247,9 +247,11 @@ def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
             " students with fixed outputs"
         )
     teachers = np.array(about["teachers"])
-    used = teachers.any(axis=0)
+    used = np.array([bool(column.any()) for column in teachers.T])
     if np.abs(state[:, ~used]).max(initial=0.0) > OUTSIDE * float(np.abs(state).max()):
         used[:] = True
     rows = tuple(tuple(row) for row in teachers[:, used].tolist())
-    weights = (tuple(map(float, about[key])) for key in ("output_weights", "teacher_weights"))
-    return Setting(rows, *weights, float(slope or 0)), state[:, used]
+    outputs, weights = (
+        tuple(map(float, about[key])) for key in ("output_weights", "teacher_weights")
+    )
+    return Setting(rows, outputs, weights, float(slope or 0)), state[:, used]

@@ -66,10 +66,15 @@ def valley_escape(point: Point, state: Sequence[float]) -> Escape | None:
         along, slope, curved.xreplace(where), powers, radius
     ):
         return None
-    text = ", ".join(f"{z.name} ~ {value}" for z, value in where.items())
-    grows = point.y[first].name
+    text = ", ".join(f"{_named(z)} ~ {value}" for z, value in where.items())
+    grows = _named(point.y[first])
     remark = f"the run goes to infinity with R = |{grows}|, and to leading order {text}"
     return Escape(along, radius, sp.S.One, remarks=(remark,))
+
+
+def _named(entry: sp.Symbol) -> str:
+    """Name of an entry as the user wrote it."""
+    return str(entry.name).removeprefix("y_")
 
 
 def _valley(compiled: Any, begins: Any, near: Array) -> list[tuple[Any, Any]] | None:

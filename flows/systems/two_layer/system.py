@@ -51,6 +51,9 @@ __all__ = ["TwoLayer"]
 
 # States of more entries are doubles: balls of many are slow.
 MOST_EXACT = 150
+# A student that is shorter than this part of the longest one and has halved since the output
+# before is about to reach zero.
+VANISHED = 0.03
 SEEN = feature_names((), averaged=False)
 
 
@@ -152,6 +155,11 @@ class TwoLayer(System):
         if not text.isdecimal() and start is None and options["d"] is None:
             asked = teachers.shape[1]
         students = 3 if options["students"] is None else options["students"]
+        if start is not None and options["students"] not in (None, start.shape[-2]):
+            raise InputError(
+                f"--students: expected {start.shape[-2]}, as many as the start has, got {students};"
+                " leave it out"
+            )
         system = cls(
             students=students if start is None else start.shape[-2],
             teachers=teachers,
@@ -376,8 +384,18 @@ class TwoLayer(System):
         return stated_errors(alone, t, tolerance) | errors(features, states)
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Say from when on the loss, or its gradient, is not known."""
-        return unknown_at(SEEN, states.seen, t)
+        """Say from when on the loss, or its gradient, is not known, and whether a student dies."""
+        w, _ = self.network(frame.basis).split(states.x[-2:])
+        before, norm = np.linalg.norm(w, axis=-1)[[0, -1]]
+        least = int(np.argmin(norm))
+        told = [unknown_at(SEEN, states.seen, t)]
+        falls = norm[least] < min(before[least] / 2, VANISHED * norm.max())
+        if self._bent and falls:
+            told.append(
+                f"student {least + 1} has nearly vanished, |w| = {norm[least]:.2g}: at zero the"
+                " loss has a kink, beyond which the flow is not followed"
+            )
+        return "; ".join(filter(None, told))
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""

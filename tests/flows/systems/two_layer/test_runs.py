@@ -137,6 +137,34 @@ def test_observables_have_one_number_a_student_a_teacher_or_an_eigenvalue(runs):
     assert 0 < run["residual_norms"][-1].max() < 1e-22
 
 
+def test_a_student_that_reaches_zero_ends_the_run_with_a_reason():
+    system = flows.TwoLayer(2, 2, output_weights=[1.0, -1.0])
+    run = flows.integrate(system, [[0.9, 0.1], [0.3, 0.2]], t_end=1e3)
+    assert run.status != "completed" and "student 2 has nearly vanished" in run.message
+    assert np.isfinite(run["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "teachers",
+    [
+        [[1.0, 0.0], [1.0, 1e-6]],
+        [[1.0, 0.0], [2.0, 0.0]],
+        [[1.0, 0.0], [-1.0, 0.0]],
+        [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
+    ],
+    ids=["nearly parallel", "parallel", "opposite", "dependent"],
+)
+def test_dependent_teachers_have_runs_and_claims_about_clusters_do_not_hold_of_them(teachers):
+    start = [[0.5, 0.1], [0.4, -0.1], [-0.2, 0.3], [0.3, 0.9]]
+    run = flows.integrate(flows.TwoLayer(4, teachers), start, t_end=1e4)
+    # The third student has no teacher on its side where they are on one line: it reaches zero.
+    assert run.status == "completed" or "student 3 has nearly vanished" in run.message
+    assert (run["loss"] > 0).all()
+    assert (np.diff(run["loss"]) < 0).all()
+    (found,) = flows.check(run, CLAIMS["cluster_law"])
+    assert found.verdict != "VIOLATED"
+
+
 def test_small_eigenvalues_of_balls_are_found_in_units_of_their_own():
     from flint import arb
 

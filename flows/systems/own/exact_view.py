@@ -94,9 +94,9 @@ class ExactView:
             with precision(BITS_OF_EXCESS):
                 both = self.exact.both(place)
                 above = both[0] - limit.loss
-            slope = np.array([float(x) for x in both[1:]])
-            off = errors_of(self.loss, place, slope, states.energy[k], states.error[k], self.rule)
-            error[k] = float(above.rad()) + off.of_loss(slope)
+            known = states.energy[k], states.error[k]
+            off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule)
+            error[k] = float(above.rad()) + off.of_loss
             if error[k] <= TRUSTED * float(above):
                 value[k] = to_double(above)
         with np.errstate(invalid="ignore"):

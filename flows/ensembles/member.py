@@ -84,6 +84,7 @@ class ChunkTask:
         KeyboardInterrupt
             If a run was interrupted: half a chunk is none.
         """
+
         def start(row: int) -> Array:
             return (
                 starts.start(self.system, first + row) if isinstance(starts, Law) else starts[row]

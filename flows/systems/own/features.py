@@ -44,6 +44,8 @@ MOST_GROWTH, LARGEST = 300.0, 1e100
 RECIPROCAL = 0.2
 # Axes that have turned by less into another one are taken for those of before.
 TURNS = 0.05
+# Rates in log-time that differ by less are one.
+DIFFER = 0.03
 # Curvature times time of axes that are not slow any more.
 FAST = 30.0
 # Curvatures that differ by less than this part of the largest one are one.
@@ -153,9 +155,10 @@ class Errors:
     turns takes errors of others with it, which its own curvature damps. Within one curvature the
     sum is that of squares.
 
-    Of the linear flow between two ends this is a bound where slow axes turn one way, by a right
-    angle at most, and `s h` changes one way. Two ends tell nothing of what oscillates between them:
-    what is stated of a run is a hundred times what steps leave.
+    Of the linear flow between two ends this is meant as a bound where slow axes turn one way, by
+    less than a right angle, and `s h` changes one way; that it is one is sampled. Two ends tell
+    nothing of what oscillates between them: what is stated of a run is a hundred times what steps
+    leave.
 
     Parameters
     ----------
@@ -228,16 +231,17 @@ class Errors:
         slow = (np.minimum(first, last) > 0) & (change < RECIPROCAL * length)
         least = np.where(slow, np.minimum(first, last), 0.0)
         curved = (np.minimum(first, last) > 0) & (np.maximum(first, last) < FAST)
-        mixed = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved
-        met = mixed.T @ mixed  # old axes that have parts along the same new one
-        several = (met > 0) & ~np.eye(len(h), dtype=bool)
+        ends = since * h
+        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved
+        # Of one rate any axes will do, and they turn as they like.
+        apart = np.abs(ends[:, None] - first) > DIFFER
         turns = np.zeros_like(overlaps)
-        for k in np.flatnonzero(several.any(axis=0)):
-            group = np.append(np.flatnonzero(several[:, k]), k)
-            into = np.flatnonzero(mixed[:, group].any(axis=1))
-            rates = np.concatenate([first[group], last[group], since * h[into]])
+        for k in np.flatnonzero((near & apart).any(axis=0) & (near.sum(axis=0) > 1)):
+            into = np.flatnonzero(near[:, k])
+            group = np.flatnonzero(near[into].any(axis=0))
+            rates = np.concatenate([first[group], last[group], ends[into]])
             least[k] = rates.min()
-            moved = math.sqrt(max(0.0, 1 - float(overlaps[k, k] ** 2)))
+            moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
             turns[into, k] = moved * (rates.max() - rates.min())
         return least, turns
 

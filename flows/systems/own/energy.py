@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.linalg
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
@@ -38,6 +37,7 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.core.symmetric import eigen
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
 from flows.systems.own.loss import Loss
@@ -332,7 +332,7 @@ class EnergyPiece(Piece):
         curved = self.increment.curvature(u)
         if not np.isfinite(curved).all():
             return True  # it may
-        h, axes = scipy.linalg.eigh(curved)
+        h, axes = eigen(curved)
         least = -SECOND_ORDER * float(np.abs(h).max())
         down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
         down = [v for v in down if self.increment.bends(u, v) < least]
@@ -364,7 +364,7 @@ class EnergyPiece(Piece):
         curved = self.hessian(u, float(state.energy[0]))
         if not np.isfinite(curved).all():
             return ""
-        h = scipy.linalg.eigvalsh(curved)
+        h, _ = eigen(curved)
         unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
         if not unknown.any():
             return ""
@@ -417,7 +417,7 @@ def energy_piece(
 
     curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
-    h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
+    h, axes = eigen(curved if np.isfinite(curved).all() else np.zeros_like(curved))
     increment = Increment(exact, centre, axes)
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)

@@ -14,9 +14,10 @@ from flint import arb
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.core.symmetric import eigen
 from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
-from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
+from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.loss import Loss, numeric
 
 __all__ = ["Doubt", "observe_exact"]
@@ -190,7 +191,7 @@ def errors_of(
     if isinstance(errors, Errors):
         h, axes, far = errors.carried(matrix, since)
     else:
-        (h, axes), far = axes_of(matrix), errors
+        (h, axes), far = eigen(matrix), errors
     if off > 0:
         far = np.maximum(far, off * units(slope @ axes, np.zeros(size), h, since))
     return Doubt(axes, h, far)

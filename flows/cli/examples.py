@@ -72,6 +72,6 @@ PROVE = _examples(
     "popflow prove --check theorems.json",
 )
 ENSEMBLE = _examples(
-    "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
+    "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )

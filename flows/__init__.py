@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
     from flows.certificates.certify import certify as certify
+    from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
+    from flows.certificates.stationary.point import stationary as stationary
     from flows.certificates.verifier.verify import verify as verify
     from flows.core.errors import InputError as InputError
     from flows.ensembles.convergence import convergence as convergence
@@ -43,6 +45,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.systems.own.system import OwnSystem as OwnSystem
     from flows.systems.relu_neuron.system import ReLUNeuron as ReLUNeuron
     from flows.systems.score_matching.system import ScoreMatching as ScoreMatching
+    from flows.systems.two_layer.system import TwoLayer as TwoLayer
 
 _HOME = {
     "Certificate": "flows.certificates.certificate",
@@ -56,7 +59,9 @@ _HOME = {
     "OwnSystem": "flows.systems.own.system",
     "ReLUNeuron": "flows.systems.relu_neuron.system",
     "ScoreMatching": "flows.systems.score_matching.system",
+    "StationaryPoint": "flows.certificates.stationary.point",
     "Trajectory": "flows.runs.trajectory",
+    "TwoLayer": "flows.systems.two_layer.system",
     "certify": "flows.certificates.certify",
     "check": "flows.runs.check",
     "convergence": "flows.ensembles.convergence",
@@ -72,6 +77,7 @@ _HOME = {
     "local_exponent": "flows.runs.rates",
     "report": "flows.pages.own_report",
     "sensitivity": "flows.runs.sensitivity",
+    "stationary": "flows.certificates.stationary.point",
     "tail_constant": "flows.runs.rates",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",

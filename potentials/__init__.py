@@ -60,6 +60,7 @@ _MODULES = {
     "gmm_em": "potentials.gmm_em",
     "score_matching": "potentials.score_matching",
     "matrix_factorization": "potentials.matrix_factorization",
+    "two_layer": "potentials.two_layer",
 }
 
 _FLOWS = {name: f"{module}_flow" for name, module in _MODULES.items()}

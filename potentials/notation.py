@@ -30,6 +30,7 @@ CONSTANTS = frozenset(
         "T1",
         "T2",
         "d",
+        "degree",
         "depth",
         "is_complex",
         "n",
@@ -40,6 +41,7 @@ CONSTANTS = frozenset(
         "t_end",
         "target_norm",
         "teacher_norm",
+        "train_outputs",
         "weight_min",
     }
 )

@@ -45,6 +45,7 @@ DOCUMENTS = {
     "gmm_em": "symbolic.systems.gmm_em",
     "score_matching": "symbolic.systems.score_matching.document",
     "matrix_factorization": "symbolic.systems.matrix_factorization.document",
+    "two_layer": "symbolic.systems.two_layer.document",
     "activations": "symbolic.lemmas.activation_flow",
     "gaussian": "symbolic.lemmas.gaussian",
     "mixture": "symbolic.lemmas.mixture",

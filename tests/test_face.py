@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 # Whoever adds a name here promises to keep it.
 PUBLIC = {
     flows: """Certificate Ensemble GMMEM InputError LateLaw Law METHODS MatrixFactorization
-        OwnSystem ReLUNeuron ScoreMatching Trajectory certify check convergence descend
-        descend_ensemble figures inspect integrate integrate_ensemble late_time_law load
-        load_certificate
-        load_ensemble local_exponent report sensitivity tail_constant threshold verify
+        OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory TwoLayer certify check
+        convergence descend descend_ensemble figures inspect integrate integrate_ensemble
+        late_time_law load load_certificate
+        load_ensemble local_exponent report sensitivity stationary tail_constant threshold verify
         worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",

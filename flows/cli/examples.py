@@ -71,6 +71,10 @@ PROVE = _examples(
     "popflow prove relu_neuron --json theorems.json --latex theorems.tex",
     "popflow prove --check theorems.json",
 )
+STATIONARY = _examples(
+    "popflow stationary gmm_em --n 2 --d 2 --scale 1",
+    "popflow stationary two_layer --students 6 --teachers 6 --initial near.json --certify",
+)
 ENSEMBLE = _examples(
     "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",

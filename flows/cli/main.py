@@ -23,6 +23,7 @@ from flows.cli.options import flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
+from flows.cli.stationary import stationary
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
@@ -345,7 +346,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (ensemble, certify, verify, law, prove):
+for _command in (ensemble, certify, verify, law, prove, stationary):
     commands.add_command(_command)
 
 

@@ -39,8 +39,10 @@ FAST, TANGENT = 30.0, 0.2
 # A power so near to an integer is that integer; a larger one is none, as of a flow to infinity.
 INTEGER, LARGEST = 0.1, 50.0
 # Bits of the search; moves of either kind; when they have converged, and when they shrink at all.
-BITS, MOVES, INNER = 900, 12, 12
+BITS, MOVES, INNER = 900, 12, 24
 CONVERGED, SHRINKS, SUPERLINEAR, SMALL = 1e-30, 0.5, 0.1, 1e-9
+# A Hessian serves again where steps with it shrink by this, until they are below the second one.
+CHORD, SETTLED = 1e-3, 1e-60
 # The gradient at the limit, relative to that where the search began.
 FLAT = 1e-20
 NOT_FOUND = "limit not found"
@@ -184,9 +186,9 @@ def _descend(
     """Newton's steps on the slice; the lengths of the outer ones."""
     back = turn.transpose()
     moves: list[float] = []
-    where = state
+    where, matrix = state, None
     for _ in range(MOVES):
-        settled, failing = _settle(loss, where, turn, slow)
+        settled, failing = _settle(loss, where, turn, slow, matrix)
         if failing and _shrunk(moves):
             break  # beyond convergence: nothing of what is fast now is more than rounding
         if failing:
@@ -194,7 +196,7 @@ def _descend(
         where = settled
         if slow == 0:
             return where, moves
-        gradient, matrix = _turned(loss, where, turn, back)
+        gradient, matrix = _slopes(loss, where, back), _curved(loss, where, turn, back)
         if all(x.is_zero() for x in gradient):
             return where, moves
         # The first entries are the step of the Schur complement; the fast ones follow it.
@@ -215,36 +217,45 @@ def _shrunk(moves: Sequence[float]) -> bool:
     return len(moves) > 1 and moves[1] <= SUPERLINEAR * moves[0] and moves[-1] <= SMALL * moves[0]
 
 
-def _settle(loss: Balls, where: list[Any], turn: Any, slow: int) -> tuple[list[Any], str]:
-    """Newton's method in the fast directions, to convergence."""
-    if turn.ncols() == slow:
+def _settle(
+    loss: Balls, where: list[Any], turn: Any, slow: int, matrix: Any
+) -> tuple[list[Any], str]:
+    """Newton's method in the fast directions, to convergence, with the Hessian of before."""
+    count = turn.ncols() - slow
+    if count == 0:
         return where, ""
-    back, first, last = turn.transpose(), None, None
+    back, first, last, known = turn.transpose(), None, None, matrix
     for _ in range(INNER):
-        gradient, matrix = _turned(loss, where, turn, back)
-        count = turn.ncols() - slow
-        block = arb_mat(
-            count, count, [matrix[slow + i, slow + k] for i in range(count) for k in range(count)]
-        )
-        step = _solved(block, gradient[slow:])
+        if known is None:
+            known = _curved(loss, where, turn, back)
+        pairs = [(slow + i, slow + k) for i in range(count) for k in range(count)]
+        block = arb_mat(count, count, [known[i, k] for i, k in pairs])
+        step = _solved(block, _slopes(loss, where, back)[slow:])
         length = _length(step)
         first = length if first is None else first
         if last is not None and not length <= SHRINKS * last:
             return where, "" if last <= CONVERGED * first else "Newton's method does not converge"
         where = _moved(where, turn, [arb(0)] * slow + [-x for x in step])
-        if length <= CONVERGED * first:
+        if length <= SETTLED * first:
             break
+        # A Hessian costs as much as a gradient for each entry: it serves while steps shrink.
+        if last is not None and not length <= CHORD * last:
+            known = None
         last = length
     return where, ""
 
 
-def _turned(loss: Balls, where: list[Any], turn: Any, back: Any) -> tuple[list[Any], Any]:
-    """Gradient and Hessian on the slice, as exact numbers."""
+def _slopes(loss: Balls, where: list[Any], back: Any) -> list[Any]:
+    """Gradient on the slice, as exact numbers."""
+    slope = arb_mat(len(where), 1, [x.mid() for x in loss.both(where)[1:]])
+    return [x.mid() for x in (back * slope).entries()]
+
+
+def _curved(loss: Balls, where: list[Any], turn: Any, back: Any) -> Any:
+    """Hessian on the slice."""
     size = len(where)
-    slope = arb_mat(size, 1, [x.mid() for x in loss.both(where)[1:]])
     rows = [x.mid() for row in loss.hessian(where) for x in row]
-    matrix = back * arb_mat(size, size, rows) * turn
-    return [x.mid() for x in (back * slope).entries()], matrix
+    return back * arb_mat(size, size, rows) * turn
 
 
 def _solved(matrix: Any, right: Sequence[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A run that goes to infinity along a ray on which the flow stays."""
+"""A run that goes to infinity along a ray on which the flow stays, or along a valley."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mpmath import mp
 
 from flows.core.arrays import Array
 from flows.core.minimiser import Escape
+from flows.core.valley_escape import valley_escape
 from symbolic.asymptotics.point import Point
 from symbolic.language.lower import lower
 
@@ -25,7 +26,7 @@ FARTHER, PLACES, DIGITS = 1e3, 10, 50
 
 
 def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Escape | None:
-    """Loss along the ray on which a run goes to infinity; None where no such ray is found.
+    """Loss along the ray, or valley, on which a run goes to infinity; None where none is found.
 
     That the flow stays on the ray is proved; that the loss falls all along it, and that the run
     goes there, is sampled.
@@ -48,8 +49,11 @@ def runaway(point: Point, state: Sequence[float], slope: Array, t: float) -> Esc
     off = float(np.abs(np.array(ray, dtype=float) - y / largest).max())
     radius = sp.Symbol("R", positive=True)
     where = dict(zip(point.y, (radius * u for u in ray), strict=True))
-    if off > NEAR or not _stays(point, ray, where):
+    if off > NEAR:
         return None
+    if not _stays(point, ray, where):
+        gone = valley_escape(point, y.tolist())
+        return gone if gone and _falls(gone.loss, gone.radius, largest) else None
     loss = sp.simplify(point.plain.xreplace(where))
     if loss.free_symbols != {radius} or not _falls(loss, radius, largest):
         return None

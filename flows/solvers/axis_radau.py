@@ -12,45 +12,52 @@ from flows.core.arrays import Array
 from flows.core.axis_field import AxisField
 from flows.core.problem import INTERRUPTED, Problem, Recorder, Solution, Stop, Watch, finish
 from flows.solvers.compiled_steps import record_batch
+from flows.solvers.radau_tableau import tableau as collocation
 
 # Steps between two looks of the watch.
 BATCH = 64
+# Stages, of which the order is twice their number less one, and digits of their nodes.
+STAGES, DIGITS = 5, 30
 FAILING = "the step size became zero, or the field unknown"
 
 
 @functools.cache
 def tableau() -> Any:
-    r"""Coefficients of Radau IIA with three stages, from its nodes.
+    r"""Coefficients of Radau IIA, from its nodes.
 
     Returns
     -------
     Tableau
-        ``nodes``; the real eigenvalue of `A^-1` and one of the pair; ``back`` `T^-1` and ``forth``
-        `T`, whose columns are the real eigenvector and the parts of the other; ``error``: weights
-        of the stages in the formula of order 3 that is compared, `\hat b_0 = 1/\text{real}`;
-        ``dense``: coefficients of the polynomial through start and stages, from degree 1 on.
+        ``nodes``; the real eigenvalue of `A^-1` and one of each pair; ``back`` `T^-1` and ``forth``
+        `T`, whose columns are the real eigenvector and the parts of the others; ``error``: weights
+        of the stages in the formula, of the order of their number, that is compared,
+        `\hat b_0 = 1/\text{real}`; ``dense``: coefficients of the polynomial through start and
+        stages, from degree 1 on.
 
     Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
     """
     from flows.solvers.axis_steps import Tableau
 
-    nodes = np.array([(4 - 6**0.5) / 10, (4 + 6**0.5) / 10, 1.0])
-    degrees = np.arange(3)
-    vandermonde = nodes[:, None] ** degrees
-    integral = nodes[:, None] ** (degrees + 1) / (degrees + 1) @ np.linalg.inv(vandermonde)
+    found = collocation(STAGES, DIGITS)
+    nodes = np.array([float((1 + x) / 2) for x in found.nodes])
+    integral = np.array([[float(x) for x in row] for row in found.integral])
+    degrees = np.arange(STAGES)
     inverse = np.linalg.inv(integral)
     values, vectors = np.linalg.eig(inverse)
-    alone, up = np.argmin(abs(values.imag)), np.argmax(values.imag)
-    real, v = float(values[alone].real), vectors[:, up]
-    forth = np.column_stack([vectors[:, alone].real, v.real, v.imag])
-    # Of order 3: it integrates 1, x and x^2 with the field at the start weighted by 1/real.
+    alone = int(np.argmin(abs(values.imag)))
+    up = np.flatnonzero(values.imag > abs(values[alone].imag) + 0.5)
+    real = float(values[alone].real)
+    parts = [part for k in up for part in (vectors[:, k].real, vectors[:, k].imag)]
+    forth = np.column_stack([vectors[:, alone].real, *parts])
+    # Of the order of the stages: it integrates these powers with the field at the start weighted.
+    vandermonde = nodes[:, None] ** degrees
     wanted = 1 / (degrees + 1) - (degrees == 0) / real
     embedded = np.linalg.solve(vandermonde.T, wanted)
-    error = real * inverse.T @ (embedded - integral[2])
+    error = real * inverse.T @ (embedded - integral[-1])
     return Tableau(
         nodes,
         real,
-        complex(values[up].conj()),
+        values[up].conj(),
         np.linalg.inv(forth),
         forth,
         error,
@@ -94,13 +101,14 @@ def solve(problem: Problem, field: AxisField) -> Solution:
         errors=np.zeros(1),
         y=problem.y0.copy(),
         slope=np.zeros(size),
-        ahead=np.zeros((3, size)),
+        ahead=np.zeros((STAGES, size)),
         rtol=problem.rtol,
         atol=problem.atol,
         end=min(float(problem.taus[-1]), field.ends),
         counts=np.zeros(2, np.int64),
     )
-    taus, states, dense = np.empty(BATCH), np.empty((BATCH, size)), np.empty((BATCH, 3, size))
+    taus, states = np.empty(BATCH), np.empty((BATCH, size))
+    dense = np.empty((BATCH, STAGES - 1, size))
     outcome: Stop | str | None = None
     message = ""
     try:

@@ -1,11 +1,11 @@
-r"""Compiled steps of Radau IIA of order 5 along the axes of a chart, whose field is data.
+r"""Compiled steps of Radau IIA along the axes of a chart, whose field is data.
 
 .. math:: Z = h (A \otimes I) F(y + Z), \qquad W = (T^{-1} \otimes I) Z, \qquad
    (\Lambda/h \otimes I - I \otimes J)\, \Delta W = (T^{-1} \otimes I) F - (\Lambda/h \otimes I) W
 
-with the eigenvalues of `A^-1` in `Lambda`: one real and one complex system a step, factored as long
-as Newton's method converges with them. Curvature comes in two doubles: where `s |h|` is above the
-digits of doubles, rounding would couple what is slow to what is fast.
+with the eigenvalues of `A^-1` in `Lambda`: one real system a step and a complex one for each pair
+of stages, factored as long as Newton's method converges with them. Curvature comes in two doubles
+where `s |h|` is large: there rounding would couple what is slow to what is fast.
 
 Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
 """
@@ -30,7 +30,11 @@ SHRINK, GROW, KEEP = 0.2, 10.0, 1.2
 # It aims at this part of the length that just serves, less where Newton's method takes long.
 SAFETY, ITERATIONS = 0.9, 6
 # Newton's method converges slowly with a Jacobian that is old: it is asked for anew.
-SLOW, LONG = 1e-3, 2
+SLOW, LONG = 3e-2, 3
+# Its error is this part of what a step may leave.
+NEWTON = 1e-3
+# Below this, curvature times time has enough digits in doubles for Newton's method.
+GENTLE = 1e8
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
 EPSILON = float(np.finfo(float).eps)
@@ -41,7 +45,7 @@ class Tableau(NamedTuple):
 
     nodes: Any
     real: float
-    pair: complex
+    pairs: Any
     back: Any
     forth: Any
     error: Any
@@ -52,7 +56,7 @@ class Pace(NamedTuple):
     """Where a piece stands.
 
     ``clock`` (3,): solver time, length of the next step or 0, and of the last one; ``errors`` (1,):
-    the error of the last step or 0; ``y``, ``slope`` (N,); ``ahead`` (3, N): coefficients of the
+    the error of the last step or 0; ``y``, ``slope`` (N,); ``ahead`` (S, N): coefficients of the
     last step's polynomial; ``rtol``, ``atol`` (N,); ``end``: where the piece ends; ``counts`` (2,):
     fields and Jacobians so far.
     """
@@ -69,12 +73,12 @@ class Pace(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Arrays of steps with N axes.
+    """Arrays of steps with S stages along N axes.
 
-    ``registers``, ``found`` (N, 3): of the program; ``z``, ``w``, ``f`` (3, N): stages, their modes
-    and slopes; ``inside``, ``off`` (N,): a state and an error; ``fast``, ``turning`` (N,): modes of
-    a correction, real and complex; ``jacobian`` (N, N); ``first``, ``second`` and ``pivots``,
-    ``others``: factors of the real and the complex system.
+    ``registers``, ``found`` (N, 3): of the program; ``z``, ``w``, ``f`` (S, N): stages, their modes
+    and slopes; ``inside``, ``off`` (N,): a state and an error; ``fast`` (N,), ``turning`` (P, N):
+    modes of a correction, real and complex; ``jacobian`` (N, N); ``first``, ``second`` and
+    ``pivots``, ``others``: factors of the real and the complex systems.
     """
 
     registers: Any
@@ -117,7 +121,50 @@ def slope_at(tau, u, field, registers, found, out):
 
 @numba.njit(**OPTIONS)
 def linearise(tau, u, field, jacobian):
-    """Jacobian of the field: the Hessian along the axes, in two doubles, then in these units."""
+    """Jacobian of the field: the Hessian along the axes, then in these units."""
+    if field.since * math.exp(tau) * field.floored.max() < GENTLE:
+        roughly(tau, u, field, jacobian)
+    else:
+        sharply(tau, u, field, jacobian)
+
+
+@numba.njit(**OPTIONS)
+def roughly(tau, u, field, jacobian):
+    """Jacobian of the field in doubles."""
+    n, program = len(u), field.rates
+    first = 2 * n + len(program.constants)
+    r, operation, operands = np.zeros(first + len(program.operation)), 0, program.operands
+    for i in range(n):
+        r[i] = field.centre[i, 0]
+        for j in range(n):
+            r[i] += field.axes[i, j, 0] * (u[j] * field.size[j])
+    for k in range(len(program.constants)):
+        r[2 * n + k] = program.constants[k, 0]
+    s = field.since * math.exp(tau)
+    for axis in range(n):
+        for i in range(n):
+            r[n + i] = field.axes[i, axis, 0]
+        for k in range(len(program.operation)):
+            a, b = r[operands[k, 0]], r[operands[k, 1]]
+            operation = program.operation[k]
+            if operation == 0:
+                r[first + k] = a + b
+            elif operation == 1:
+                r[first + k] = a * b
+            elif operation == 2:
+                r[first + k] = a / b
+            else:
+                r[first + k] = math.sqrt(a)
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += field.axes[j, i, 0] * r[program.results[j]]
+            jacobian[i, axis] = -s * total * field.size[axis] / field.size[i]
+
+
+@numba.njit(**OPTIONS)
+def sharply(tau, u, field, jacobian):
+    """Jacobian of the field, the Hessian along the axes in two doubles."""
     n, program = len(u), field.rates
     first = 2 * n + len(program.constants)
     r = np.zeros((first + len(program.operation), 2))
@@ -212,26 +259,27 @@ def shifted(jacobian, shift, matrix, pivots):
 
 
 @numba.njit(**OPTIONS)
-def workspace(field):
+def workspace(field, stages):
     """Arrays for steps along the axes of a field."""
+    pairs = stages // 2
     n, constants = len(field.size), len(field.gradient.constants)
     registers = np.empty((n + constants + len(field.gradient.operation), 3))
     registers[n : n + constants] = field.gradient.constants
     return Work(
         registers,
         np.empty((n, 3)),
-        np.empty((3, n)),
-        np.empty((3, n)),
-        np.empty((3, n)),
+        np.empty((stages, n)),
+        np.empty((stages, n)),
+        np.empty((stages, n)),
         np.empty(n),
         np.empty(n),
         np.empty(n),
-        np.empty(n, np.complex128),
+        np.empty((pairs, n), np.complex128),
         np.empty((n, n)),
         np.empty((n, n)),
-        np.empty((n, n), np.complex128),
+        np.empty((pairs, n, n), np.complex128),
         np.empty(n, np.int64),
-        np.empty(n, np.int64),
+        np.empty((pairs, n), np.int64),
     )
 
 
@@ -247,56 +295,73 @@ def begin(pace, field, work):
 
 
 @numba.njit(**OPTIONS)
+def combined(weights, rows, found):
+    """Products of a matrix with rows, one after the other."""
+    for k in range(len(weights)):
+        for i in range(rows.shape[1]):
+            total = 0.0
+            for j in range(len(rows)):
+                total += weights[k, j] * rows[j, i]
+            found[k, i] = total
+
+
+@numba.njit(**OPTIONS)
 def predict(pace, tableau, length, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
-    z, w, ahead, back = work.z, work.w, pace.ahead, tableau.back
+    z, ahead = work.z, pace.ahead
     z[:] = 0.0
     if pace.clock[2] > 0.0:
-        for k in range(3):
+        for k in range(len(z)):
             s = 1.0 + tableau.nodes[k] * length / pace.clock[2]
             for i in range(len(pace.y)):
-                whole = ahead[0, i] + ahead[1, i] + ahead[2, i]
-                z[k, i] = s * (ahead[0, i] + s * (ahead[1, i] + s * ahead[2, i])) - whole
-    for k in range(3):
-        for i in range(len(pace.y)):
-            w[k, i] = back[k, 0] * z[0, i] + back[k, 1] * z[1, i] + back[k, 2] * z[2, i]
+                value, whole = 0.0, 0.0
+                for j in range(len(ahead) - 1, -1, -1):
+                    value = s * (ahead[j, i] + value)
+                    whole += ahead[j, i]
+                z[k, i] = value - whole
+    combined(tableau.back, z, work.w)
 
 
 @numba.njit(**OPTIONS)
 def correct(pace, field, tableau, length, work):
     """One correction of Newton's method in `fast` and `turning`, and its size."""
     y, z, w, f, fast, turning = pace.y, work.z, work.w, work.f, work.fast, work.turning
-    back, real, pair = tableau.back, tableau.real, tableau.pair
-    n = len(y)
-    for k in range(3):
+    n, stages = len(y), len(z)
+    for k in range(stages):
         for i in range(n):
             work.inside[i] = y[i] + z[k, i]
         tau = pace.clock[0] + tableau.nodes[k] * length
         slope_at(tau, work.inside, field, work.registers, work.found, f[k])
-    pace.counts[0] += 3
+    pace.counts[0] += stages
     for i in range(n):
-        parts = (
-            back[0, 0] * f[0, i] + back[0, 1] * f[1, i] + back[0, 2] * f[2, i],
-            back[1, 0] * f[0, i] + back[1, 1] * f[1, i] + back[1, 2] * f[2, i],
-            back[2, 0] * f[0, i] + back[2, 1] * f[1, i] + back[2, 2] * f[2, i],
-        )
-        fast[i] = parts[0] - real / length * w[0, i]
-        turning[i] = complex(parts[1], parts[2])
-        turning[i] -= pair / length * complex(w[1, i], w[2, i])
+        part = 0.0
+        for j in range(stages):
+            part += tableau.back[0, j] * f[j, i]
+        fast[i] = part - tableau.real / length * w[0, i]
     substitute(work.first, work.pivots, fast)
-    substitute(work.second, work.others, turning)
+    for p in range(len(turning)):
+        for i in range(n):
+            part = 0.0j
+            for j in range(stages):
+                row = complex(tableau.back[2 * p + 1, j], tableau.back[2 * p + 2, j])
+                part += row * f[j, i]
+            both = complex(w[2 * p + 1, i], w[2 * p + 2, i])
+            turning[p, i] = part - tableau.pairs[p] / length * both
+        substitute(work.second[p], work.others[p], turning[p])
     total = 0.0
     for i in range(n):
-        weight = pace.atol[i] + pace.rtol * abs(y[i])
-        total += (fast[i] ** 2 + turning[i].real ** 2 + turning[i].imag ** 2) / weight**2
-    return math.sqrt(total / (3 * n))
+        square = fast[i] ** 2
+        for p in range(len(turning)):
+            square += turning[p, i].real ** 2 + turning[p, i].imag ** 2
+        total += square / (pace.atol[i] + pace.rtol * abs(y[i])) ** 2
+    return math.sqrt(total / (stages * n))
 
 
 @numba.njit(**OPTIONS)
 def solve_stages(pace, field, tableau, length, work):
     """Newton's method for the stages: whether it converges, in how many corrections, how fast."""
-    z, w, fast, turning, forth = work.z, work.w, work.fast, work.turning, tableau.forth
-    tolerance = max(10 * EPSILON / pace.rtol, min(0.03, math.sqrt(pace.rtol)))
+    w, fast, turning = work.w, work.fast, work.turning
+    tolerance = max(10 * EPSILON / pace.rtol, NEWTON)
     before, rate = 0.0, 0.0
     for iteration in range(ITERATIONS):
         moved = correct(pace, field, tableau, length, work)
@@ -309,10 +374,10 @@ def solve_stages(pace, field, tableau, length, work):
                 return False, iteration + 1, rate
         for i in range(len(fast)):
             w[0, i] += fast[i]
-            w[1, i] += turning[i].real
-            w[2, i] += turning[i].imag
-            for k in range(3):
-                z[k, i] = forth[k, 0] * w[0, i] + forth[k, 1] * w[1, i] + forth[k, 2] * w[2, i]
+            for p in range(len(turning)):
+                w[2 * p + 1, i] += turning[p, i].real
+                w[2 * p + 2, i] += turning[p, i].imag
+        combined(tableau.forth, w, work.z)
         if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
             return True, iteration + 1, rate
         before = moved
@@ -321,10 +386,11 @@ def solve_stages(pace, field, tableau, length, work):
 
 @numba.njit(**OPTIONS)
 def compare(slope, pace, tableau, length, work):
-    """Error of a step against a formula of order three that begins with this slope."""
-    z, weights = work.z, tableau.error
+    """Error of a step against a formula of the order of stages that begins with this slope."""
     for i in range(len(slope)):
-        drift = weights[0] * z[0, i] + weights[1] * z[1, i] + weights[2] * z[2, i]
+        drift = 0.0
+        for k in range(len(work.z)):
+            drift += tableau.error[k] * work.z[k, i]
         work.off[i] = slope[i] + drift / length
     substitute(work.first, work.pivots, work.off)
     return size_of(work.off, pace.y, work.inside, pace.rtol, pace.atol)
@@ -334,7 +400,7 @@ def compare(slope, pace, tableau, length, work):
 def error_of(pace, field, tableau, length, work, refused):
     """Error of a step to `inside`; after a refused one it is damped where the flow is stiff."""
     for i in range(len(pace.y)):
-        work.inside[i] = pace.y[i] + work.z[2, i]
+        work.inside[i] = pace.y[i] + work.z[-1, i]
     wrong = compare(pace.slope, pace, tableau, length, work)
     if refused and wrong > 1.0:
         for i in range(len(pace.y)):
@@ -349,26 +415,33 @@ def error_of(pace, field, tableau, length, work, refused):
 def lengthened(pace, length, wrong, iterations):
     """By what the next step may be longer, with what Newton's method took."""
     safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
-    change = GROW
+    change, power = GROW, 1.0 / (1 + len(pace.ahead))
     if wrong > 0.0:
-        change = wrong**-0.25
+        change = wrong**-power
         if pace.errors[0] > 0.0 and pace.clock[2] > 0.0:
-            change *= min(1.0, length / pace.clock[2] * (pace.errors[0] / wrong) ** 0.25)
+            change *= min(1.0, length / pace.clock[2] * (pace.errors[0] / wrong) ** power)
     return safety * change
 
 
 @numba.njit(**OPTIONS)
 def accept(pace, field, tableau, tau, length, wrong, work):
     """Bring the piece forward to `tau`, with the polynomial of the step; the energy there."""
-    z, ahead, powers = work.z, pace.ahead, tableau.dense
     energy = slope_at(tau, work.inside, field, work.registers, work.found, work.fast)
     pace.counts[0] += 1
-    for k in range(3):
-        for i in range(len(pace.y)):
-            ahead[k, i] = powers[k, 0] * z[0, i] + powers[k, 1] * z[1, i] + powers[k, 2] * z[2, i]
+    combined(tableau.dense, work.z, pace.ahead)
     pace.clock[0], pace.clock[2], pace.errors[0] = tau, length, wrong
     pace.y[:], pace.slope[:] = work.inside, work.fast
     return energy
+
+
+@numba.njit(**OPTIONS)
+def within(ahead, dense):
+    """Dense output of a step from its polynomial, less what is linear."""
+    for i in range(ahead.shape[1]):
+        total = 0.0
+        for k in range(len(ahead) - 1, 0, -1):
+            total -= ahead[k, i]
+            dense[k - 1, i] = total
 
 
 @numba.njit(**OPTIONS)
@@ -383,7 +456,7 @@ def advance(pace, field, tableau, taus, states, dense):
         The flow.
     tableau : Tableau
         Coefficients.
-    taus, states, dense : ndarray, shape (B,), (B, N) and (B, 3, N)
+    taus, states, dense : ndarray, shape (B,), (B, N) and (B, S - 1, N)
         Ends of the steps, and their dense output as of :mod:`flows.solvers.rodas_tableau`.
 
     Returns
@@ -393,7 +466,7 @@ def advance(pace, field, tableau, taus, states, dense):
         not known, nor with steps of no length. Here it goes no farther once its energy is outside
         of ``field.least`` and ``field.most``.
     """
-    clock, work = pace.clock, workspace(field)
+    clock, work = pace.clock, workspace(field, len(tableau.nodes))
     if clock[1] == 0.0 and not begin(pace, field, work):
         return 0, False
     done, fresh, factored, refused = 0, False, 0.0, False
@@ -409,7 +482,9 @@ def advance(pace, field, tableau, taus, states, dense):
             fresh = True
         if factored != length:
             shifted(work.jacobian, tableau.real / length, work.first, work.pivots)
-            shifted(work.jacobian, tableau.pair / length, work.second, work.others)
+            for p in range(len(tableau.pairs)):
+                shift = tableau.pairs[p] / length
+                shifted(work.jacobian, shift, work.second[p], work.others[p])
             factored = length
         predict(pace, tableau, length, work)
         converged, iterations, rate = solve_stages(pace, field, tableau, length, work)
@@ -426,8 +501,8 @@ def advance(pace, field, tableau, taus, states, dense):
             continue
         end = pace.end if last else tau + length
         energy = accept(pace, field, tableau, end, length, wrong, work)
-        taus[done], states[done], ahead = end, pace.y, pace.ahead
-        dense[done, 0], dense[done, 1], dense[done, 2] = -ahead[1] - ahead[2], -ahead[2], 0.0
+        taus[done], states[done] = end, pace.y
+        within(pace.ahead, dense[done])
         done += 1
         refused, fresh = False, False
         change = min(GROW, change)

@@ -31,7 +31,7 @@ def accept_steps(
         Where the first step begins.
     taus, states : ndarray, shape (S,) and (S, N)
         Where the steps end.
-    k : ndarray, shape (S, 3, N)
+    k : ndarray, shape (S, K, N)
         Their dense output, :func:`flows.solvers.rodas_tableau.dense_output`.
 
     Returns

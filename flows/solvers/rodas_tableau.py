@@ -139,6 +139,8 @@ H = np.array(
 
 
 def dense_output(s: Any, y0: Any, y1: Any, k: Any) -> Any:
-    """State at the fraction ``s`` of a step; ``k`` (..., 3, N), exactly ``y1`` at the end."""
-    inside = k[..., 0, :] + s * (k[..., 1, :] + s * k[..., 2, :])
+    """State at the fraction ``s`` of a step; ``k`` (..., K, N), exactly ``y1`` at the end."""
+    inside = k[..., -1, :]
+    for row in range(k.shape[-2] - 2, -1, -1):
+        inside = k[..., row, :] + s * inside
     return (1.0 - s) * y0 + s * (y1 + (1.0 - s) * inside)

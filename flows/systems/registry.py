@@ -12,6 +12,7 @@ from flows.systems.gmm_em.options import OPTIONS as GMM_EM
 from flows.systems.matrix_factorization.options import OPTIONS as MATRIX_FACTORIZATION
 from flows.systems.relu_neuron.options import OPTIONS as RELU_NEURON
 from flows.systems.score_matching.options import OPTIONS as SCORE_MATCHING
+from flows.systems.two_layer.options import OPTIONS as TWO_LAYER
 
 if TYPE_CHECKING:
     from flows.core.system import System
@@ -37,6 +38,7 @@ _ENTRIES = {
     "matrix_factorization": _Entry(
         MATRIX_FACTORIZATION, "flows.systems.matrix_factorization.system", "MatrixFactorization"
     ),
+    "two_layer": _Entry(TWO_LAYER, "flows.systems.two_layer.system", "TwoLayer"),
 }
 
 

@@ -143,6 +143,22 @@ WORKS = (
         ),
     ),
     Work(
+        "Du, Hu & Lee 2018",
+        "du-hu-lee-2018",
+        "inproceedings",
+        (
+            ("author", "Du, Simon S. and Hu, Wei and Lee, Jason D."),
+            (
+                "title",
+                "Algorithmic Regularization in Learning Deep Homogeneous Models: Layers are "
+                "Automatically Balanced",
+            ),
+            ("booktitle", "Advances in Neural Information Processing Systems"),
+            ("year", "2018"),
+            *_preprint("1806.00900"),
+        ),
+    ),
+    Work(
         "Cho & Saul 2009",
         "cho-saul-2009",
         "inproceedings",

@@ -28,6 +28,8 @@ from flows.certificates.verifier.reading import (
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.rest import Rest, rest
 from flows.certificates.verifier.segment import UNIT, Equations, check
+from flows.certificates.verifier.stationary import FORMAT as STATIONARY
+from flows.certificates.verifier.stationary import Point, point
 from flows.certificates.verifier.tail import Theorem, theorem
 from flows.core.errors import InputError
 
@@ -70,6 +72,8 @@ class Verification(NamedTuple):
         It is about every start within this distance of the start.
     about : dict
         The parameters as a person reads them: of a polynomial its name and formula.
+    point : Point, optional
+        The critical point that was verified, where the file is about one and no flow.
     """
 
     refused: str
@@ -83,6 +87,7 @@ class Verification(NamedTuple):
     endless: Theorem | Rest | Failing | Plateau | None = None
     about: dict[str, Any] | None = None
     radius: float = 0.0
+    point: Point | None = None
 
     @property
     def accepted(self) -> bool:
@@ -101,8 +106,7 @@ def verify(
     Parameters
     ----------
     path : path
-        File that ``popflow certify`` or :meth:`flows.certificates.certificate.Certificate.save`
-        wrote.
+        File that ``popflow certify``, ``popflow stationary`` or a method ``save`` wrote.
     system : System, optional
         The certificate must be about this system.
     start : array_like, optional
@@ -134,6 +138,10 @@ def verify(
         if Path(path).stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = parsed(Path(path).read_text("ascii"))
+        if data["format"] == STATIONARY:
+            asked = (system, start, t_end)
+            require(asked == (None, None, None), "it is about a critical point, not about a flow")
+            return _point(data)
         require(data["format"] == FORMAT, "its format is unknown")
         require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
         kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
@@ -192,6 +200,20 @@ def verify(
         return Verification(f"a part of it is missing or malformed: {error!r}")
     finally:
         ctx.prec = before
+
+
+def _point(data: Any) -> Verification:
+    """Check a file about a critical point."""
+    bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
+    found = point(data, bits)
+    about = {
+        "students": len(found.students),
+        "teachers": found.teachers.tolist(),
+        "slope": found.slope,
+        "output_weights": found.output_weights.tolist(),
+        "teacher_weights": found.teacher_weights.tolist(),
+    }
+    return Verification("", system=data["system"], about=about, point=found)
 
 
 def _whole(flow: Equations) -> bool:

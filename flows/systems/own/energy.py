@@ -39,8 +39,9 @@ from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
-from flows.systems.own.features import TRUSTED, Errors, Frame, SoundState
+from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.loss import Loss
+from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.twofold import Twofold, code_of, rates_of
 from symbolic.language.lower import Undecided
 
@@ -56,8 +57,9 @@ LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
 MOST_COMPILED = 24
 # The field is known to this part of the energy of its chart, a hundredth of which ends the chart.
 FIELD = 1e-16
-# Two doubles are taken where they know it to this part, far below the tolerance of any step.
-FIELD_TWOFOLD = 1e-14
+# Two doubles are taken where they know it to this part of the tolerance of a step, or to the
+# second one: an axis that a symmetry keeps has a slope of the rounding of its own direction.
+PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
 # Hessians are known to this part of their largest entry, curvatures along their axes to this.
 CURVATURE, SECOND_ORDER = 1e-14, 1e-26
 # From the digits of doubles to four times as many: each step squares what is left.
@@ -159,15 +161,20 @@ class Increment:
         The loss.
     centre : list of arb
         The exact state.
-    axes : ndarray, shape (N, N)
-        Columns, orthonormal to rounding.
+    axes : ndarray, shape (N, N), optional
+        Columns, orthonormal to rounding; the user's coordinates by default.
+    rtol : float
+        Relative tolerance of steps.
     """
 
-    def __init__(self, loss: Balls, centre: list[Any], axes: Array) -> None:
+    def __init__(
+        self, loss: Balls, centre: list[Any], axes: Array | None = None, rtol: float = 0.0
+    ) -> None:
         self.loss, self.centre = loss, centre
         self.bits = float(BITS)
         size = len(centre)
-        self._axes = orthonormal(axes)
+        self._axes = arb_mat(size, size, 1) if axes is None else orthonormal(axes)
+        self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
         self._back = self._axes.transpose()
         self._twofold: Twofold | None = None
         self._rates: Code | None = None
@@ -190,7 +197,7 @@ class Increment:
         """The flow as data for compiled steps, up to its bounds; None without two doubles."""
         if self._twofold is None or self._rates is None:
             return None
-        allowed = FIELD_TWOFOLD / FIELD * self.allowed
+        allowed = self._enough * self.allowed
         return self._twofold.field(self._rates, self.size, floored, allowed, (since, *bounds))
 
     def place(self, u: Array) -> list[Any]:
@@ -208,7 +215,7 @@ class Increment:
         """Gradient along the axes, rounded; NaN where no number of bits tells it."""
         if self._twofold is not None:
             found, _, error = self._twofold.gradient(u, self.size).T
-            if (error <= FIELD_TWOFOLD / FIELD * self.allowed).all():
+            if (error <= self._enough * self.allowed).all():
                 return np.asarray(found)
             self._twofold = None  # nor will they later in the chart
         return self._gradient(u, lambda _, error: bool((error <= self.allowed).all()))[0]
@@ -266,7 +273,7 @@ class EnergyPiece(Piece):
     ----------
     observed : callable
         State of exact places, with what is observed there.
-    frame, state : Frame, SoundState
+    frame, state : Frame (of any system, with its `unit`), SoundState
         Where it began.
     chart : Chart
         What the solver follows.
@@ -287,7 +294,7 @@ class EnergyPiece(Piece):
     """
 
     observed: Callable[..., SoundState]
-    frame: Frame
+    frame: Any
     state: SoundState
     chart: Chart
     increment: Increment
@@ -368,6 +375,12 @@ class EnergyPiece(Piece):
         unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
         if not unknown.any():
             return ""
+        if energy > self.most / ENERGY:  # beside a saddle it falls
+            return (
+                f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
+                " and what is not known of the run with it, as on the way to a point where the loss"
+                " is singular; end the run before"
+            )
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"
             f" below its error {state.error[unknown].max():.2g}"
@@ -375,12 +388,12 @@ class EnergyPiece(Piece):
 
 
 def energy_piece(
-    loss: Loss,
+    loss: Any,
     exact: Balls,
     nodes: Nodes | None,
     observed: Callable[..., SoundState],
     steps: tuple[float, float, bool, bool],
-    frame: Frame,
+    frame: Any,
     state: SoundState,
     time: float,
 ) -> EnergyPiece:
@@ -389,7 +402,8 @@ def energy_piece(
     Parameters
     ----------
     loss, exact : Loss, Balls
-        The loss in doubles and in balls.
+        The loss in doubles, of which only the Hessian is taken where it has no program, and in
+        balls.
     nodes : Nodes, optional
         The rule of its expectation.
     observed : callable
@@ -415,16 +429,16 @@ def energy_piece(
                 return found
         return increment.curvature(u)
 
-    curved = hessian(Increment(exact, centre, np.eye(size)), still, since)
+    curved = hessian(Increment(exact, centre), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     h, axes = eigen(curved if np.isfinite(curved).all() else np.zeros_like(curved))
-    increment = Increment(exact, centre, axes)
+    increment = Increment(exact, centre, axes, steps[0])
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)
     falls = h * since < FALLS
     # What two doubles leave grows beside a saddle, as the displacement does: they need to know it.
     displaced = (np.abs(slopes) > ABOVE * unsure)[falls].all() and (h * since).min() > -LINGERS
-    if nodes is None and displaced:
+    if isinstance(loss, Loss) and nodes is None and displaced:
         increment.take(code_of(loss), rates_of(loss))
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
@@ -493,9 +507,15 @@ def energy_piece(
         most,
         rests,
         ends,
-        Errors(axes, h, state.error, fresh, since),
+        Errors(axes, h, state.error, fresh, since, functools.partial(_sharp, exact, centre, axes)),
         STAYS if stays else float(state.energy[1]),
     )
+
+
+def _sharp(exact: Balls, centre: list[Any], axes: Array, bits: int) -> SharpAxes:
+    """Axes of the Hessian at an exact state, with many bits."""
+    with precision(bits):
+        return sharp_axes(exact.hessian(centre), axes, bits)
 
 
 def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:

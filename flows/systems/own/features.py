@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,6 +15,7 @@ from flows.core.symmetric import eigen
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.sharp_axes import SharpAxes
 
 __all__ = [
     "LARGEST",
@@ -26,6 +27,7 @@ __all__ = [
     "feature_names",
     "observe",
     "stated_errors",
+    "unknown_at",
 ]
 
 # A value is given where its error is below this part of it, so that its first digit is known.
@@ -157,6 +159,8 @@ class Errors:
         The errors, and those of each step.
     since : float
         `s_0`.
+    sharp : callable, optional
+        The same axes with more bits.
     """
 
     axes: Array
@@ -164,12 +168,24 @@ class Errors:
     error: Array
     fresh: Array
     since: float
+    sharp: Callable[[int], SharpAxes] | None = None
 
     def carried(self, hessian: Array, since: float) -> tuple[Array, Array, Array]:
         """Return eigenvalues and axes of a later Hessian, and the errors there."""
         h, axes = eigen(hessian)
-        passed = since - self.since
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
+        return h, axes, self._along(h, axes.T @ self.axes, now, since)
+
+    def carried_sharply(self, later: SharpAxes, since: float, bits: int) -> Array:
+        """Return the errors along later axes, whose products with those of before are sharp."""
+        if self.sharp is None:
+            raise ValueError("these axes are doubles")
+        earlier = self.sharp(bits)
+        overlaps, now = later.overlaps(earlier), later.bends(earlier)
+        return self._along(later.curvature, overlaps, now, since)
+
+    def _along(self, h: Array, overlaps: Array, now: Array, since: float) -> Array:
+        passed = since - self.since
         rate = np.minimum(self.curvature, now)
         # Integral of a curvature that changes linearly in log-time.
         length = np.log(since / self.since)
@@ -180,11 +196,12 @@ class Errors:
         change = np.exp(grows)
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
-        shares = np.abs(axes.T @ self.axes) / damped * np.minimum(grown, LARGEST)
+        shares = np.abs(overlaps) / damped * np.minimum(grown, LARGEST)
         # Axes of one curvature are any basis of their span, in which errors keep their length.
         alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
-        return h, axes, turned + np.sum(np.where(alike, 0.0, shares), axis=1)
+        found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
+        return found
 
     def _slowly(self, now: Array, length: float) -> Array:
         """Integral of curvatures that fall like `1/s`, as those of slow axes do; 0 of others."""
@@ -214,6 +231,21 @@ def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
     own = (each for name in potentials for each in (name, f"{name}_dot"))
     error = ("expectation_error",) if averaged else ()
     return ("loss", "loss_dot", "gradient_norm", "rounding", *own, *error)
+
+
+def unknown_at(names: Sequence[str], seen: Array, t: Array) -> str:
+    """From when on the loss, or its gradient, is not known, in one line; empty if they are."""
+    lost = []
+    for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
+        unknown = np.isnan(seen[:, names.index(name)])
+        if unknown.any():
+            lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
+    if not lost:
+        return ""
+    return (
+        f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
+        " than a tenth of it"
+    )
 
 
 def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
@@ -352,7 +384,7 @@ def _look_closely(
 
     It may be exact, or rounding that hides them, as in `1 + x` where `x` is small.
     """
-    if isinstance(loss, MatrixLoss):
+    if not isinstance(loss, Loss):  # no expression in entries
         return _look_from_afar(noise, columns, states)
     for name, expression in {"loss": loss.form.plain, **potentials}.items():
         for k in np.flatnonzero((noise[name] == 0) & np.isfinite(columns[name])):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
-from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, Frame, SoundState
+from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, SoundState
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
@@ -151,7 +152,7 @@ class OwnPiece(Piece):
     observed: Callable[..., SoundState]
     tolerance: float
     steps: tuple[float, float, bool, bool]
-    frame: Frame
+    frame: Any
     state: SoundState
     chart: Chart
     blocks: list[int]

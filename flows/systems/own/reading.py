@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sympy as sp
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
@@ -19,11 +20,18 @@ from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.sharp_axes import sharp_axes
+from symbolic.language.lower import Undecided
 
-__all__ = ["Doubt", "observe_exact"]
+__all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
 
 # Bits of products of what is known.
 RATES = 400
+# Errors that are this part of the energy are looked at with more bits: so many, and more for each
+# one by which the gradient is small.
+ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
+# Below this curvature times time an axis is flat.
+FLAT = 0.2
 # So many states at the distance of the error show what is not linear in it.
 MOVED = 4
 
@@ -35,18 +43,23 @@ class Doubt(NamedTuple):
     ----------
     axes : ndarray, shape (N, N)
         Columns.
-    curvature, far : ndarray, shape (N,)
-        Eigenvalues, and the error along each axis.
+    curvature, far, slopes : ndarray, shape (N,)
+        Eigenvalues, and along each axis the error and the gradient.
+    bent : ndarray of bool, shape (N,)
+        Axes along which a straight move stays near the flow.
     """
 
     axes: Array
     curvature: Array
     far: Array
+    slopes: Array
+    bent: NDArray[np.bool_]
 
-    def of_loss(self, slope: Array) -> float:
+    @property
+    def of_loss(self) -> float:
         """Error of the loss, to second order."""
-        linear = np.abs(slope @ self.axes) @ self.far
-        return float(linear + np.abs(self.curvature) @ self.far**2 / 2)
+        curved = np.abs(self.curvature) * self.far**2 / 2
+        return float(np.abs(self.slopes) @ self.far + curved[self.bent].sum())
 
 
 def observe_exact(
@@ -107,15 +120,16 @@ def _observed(
     finer: Balls | None,
 ) -> tuple[dict[str, float], Array]:
     """Return the features of one state by name, and its errors."""
-    both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]) and _steep(found))
+    both = value_of(
+        lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
+    )
     if both is None:  # the loss may be zero to all digits, and the gradient not
-        both = value_of(lambda: exact.both(state), _steep)
+        both = value_of(lambda: exact.both(state), is_steep)
     if both is None:
-        both = value_of(lambda: exact.both(state), lambda found: _sharp(found[:1]))
+        both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
         return {}, np.full(len(state), np.inf)
-    slope = np.array([float(x) for x in both[1:]])
-    off = errors_of(loss, state, slope, energy, errors, rule)
+    off = errors_of(loss, exact, state, both[1:], energy, errors, rule)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
@@ -125,13 +139,13 @@ def _observed(
         }
     averaging = 0.0 if finer is None else _off(finer, state, both[0])
     levels = {
-        "loss": averaging + float(both[0].rad()) + off.of_loss(slope),
+        "loss": averaging + float(both[0].rad()) + off.of_loss,
         "gradient_norm": math.hypot(*(float(x.rad()) for x in both[1:]))
         + math.hypot(*(off.curvature * off.far).tolist()),
     }
     near = _neighbours(state, off) if potentials else []
     for name, compiled in potentials.items():
-        value = value_of(functools.partial(compiled.both, *state), lambda v: _sharp(v[:1]))
+        value = value_of(functools.partial(compiled.both, *state), lambda v: is_sharp(v[:1]))
         if value is None:
             columns[name] = columns[f"{name}_dot"] = float("nan")
             levels[name] = np.inf
@@ -164,7 +178,7 @@ def _observed(
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
     """How far the loss by one rule is from that by a finer one."""
-    found = value_of(lambda: finer.both(state), lambda found: _sharp(found[:1]))
+    found = value_of(lambda: finer.both(state), lambda found: is_sharp(found[:1]))
     if found is None:
         return np.inf
     with precision(RATES):
@@ -174,27 +188,69 @@ def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
 
 def errors_of(
     loss: Loss,
+    exact: Balls,
     state: Sequence[Any],
-    slope: Array,
+    gradient: Sequence[Any],
     energy: Array,
     errors: Errors | Array,
     rule: Any,
 ) -> Doubt:
-    """Errors of an exact state, given along its axes or carried there from an earlier one."""
-    size = len(state)
+    """Errors of an exact state, given along its axes or carried there from an earlier one.
+
+    Where they are a part of the energy that is left, axes in doubles may be the reason: those with
+    more bits are taken then.
+    """
+    size, slope = len(state), np.array([float(x) for x in gradient])
     since, off = energy[:2].tolist()
+    every = np.full(size, True)
     if off == 0 and not (errors.any if isinstance(errors, Errors) else errors.any()):
-        return Doubt(np.eye(size), *np.zeros((2, size)))
+        return Doubt(np.eye(size), np.zeros(size), np.zeros(size), slope, every)
     matrix = loss.hessian(np.array([float(x) for x in state]), rule)
     if not np.isfinite(matrix).all():
-        return Doubt(np.eye(size), *np.full((2, size), np.inf))
+        unknown = np.full(size, np.inf)
+        return Doubt(np.eye(size), unknown, unknown, slope, every)
     if isinstance(errors, Errors):
         h, axes, far = errors.carried(matrix, since)
     else:
         (h, axes), far = eigen(matrix), errors
+    found = Doubt(axes, h, far, slope @ axes, every)
     if off > 0:
-        far = np.maximum(far, off * units(slope @ axes, np.zeros(size), h, since))
-    return Doubt(axes, h, far)
+        return found._replace(far=np.maximum(far, off * units(found.slopes, 0 * h, h, since)))
+    left = float(found.slopes @ (found.slopes / np.maximum(np.abs(h), 1 / since))) / 2
+    return (
+        found
+        if found.of_loss <= ROUGH * left
+        else _sharpened(exact, state, gradient, energy, errors, found)
+    )
+
+
+def _sharpened(
+    exact: Balls,
+    state: Sequence[Any],
+    gradient: Sequence[Any],
+    energy: Array,
+    errors: Errors | Array,
+    rough: Doubt,
+) -> Doubt:
+    """Errors along axes with more bits than the gradient takes, if that is possible."""
+    length, since = math.hypot(*(float(x) for x in gradient)), float(energy[0])
+    largest = float(np.abs(rough.curvature).max())
+    if not 0 < length < largest < math.inf or (isinstance(errors, Errors) and not errors.sharp):
+        return rough
+    bits = MORE_BITS + int(BITS_A_DIGIT * math.log2(largest / length))
+    try:
+        with precision(bits):
+            sharp = sharp_axes(exact.hessian(state), rough.axes, bits)
+            slopes, h = sharp.along(gradient), sharp.curvature
+            far = rough.far
+            if isinstance(errors, Errors):
+                far = errors.carried_sharply(sharp, since, bits)
+    except Undecided:
+        return rough
+    if not (np.isfinite(far).all() and np.isfinite(slopes).all()):
+        return rough
+    # Along a flat axis the flow turns with the valley: a straight move would climb its side.
+    return Doubt(rough.axes, h, far, slopes, np.abs(h) * since > FLAT)
 
 
 def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
@@ -205,12 +261,12 @@ def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:
         return [[x + arb(d) for x, d in zip(state, move, strict=True)] for move in moves.tolist()]
 
 
-def _sharp(found: Sequence[Any]) -> bool:
+def is_sharp(found: Sequence[Any]) -> bool:
     """Whether every ball is known to a small part of it, or exactly."""
     return all(x.is_exact() or float(x.rad()) <= RELATIVE * abs(float(x)) for x in found)
 
 
-def _steep(found: Sequence[Any]) -> bool:
+def is_steep(found: Sequence[Any]) -> bool:
     """Whether the length of the gradient is known to a small part of it, or exactly."""
     slope, error = ([float(f(x)) for x in found[1:]] for f in (arb.mid, arb.rad))
     return math.hypot(*error) <= RELATIVE * math.hypot(*slope)

@@ -26,7 +26,7 @@ from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.exact import balls, fixed_rule
-from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors
+from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
@@ -184,7 +184,7 @@ class OwnSystem(System):
         """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
         return {
             "blocks": {block.name: list(shape(block)) for block in self.blocks},
-            "formula": str(self.expression),
+            "formula": _written(self.expression),
             "fingerprint": self._loss.fingerprint,
             "features": self._features,
             **{name: float(value) for name, value in self.constants},
@@ -309,8 +309,14 @@ class OwnSystem(System):
         array = self._flat(start)
         if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
             raise InputError(f"start must be finite and below {LARGEST:g}")
-        if not np.isfinite(self.gradient(array)).all():
+        value, slope = self._value(array)
+        if not np.isfinite(slope).all():
             raise InputError("the gradient at the start is not finite; start elsewhere")
+        if not np.isfinite(value):
+            raise InputError(
+                f"the loss of {self.name} is not a real number at the start, as a logarithm of what"
+                " is negative; start where it is one"
+            )
         return array
 
     def _flat(self, state: Any) -> Array:
@@ -429,17 +435,7 @@ class OwnSystem(System):
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
-        names, lost = self._features, []
-        for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
-            unknown = np.isnan(states.seen[:, names.index(name)])
-            if unknown.any():
-                lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
-        if not lost:
-            return ""
-        return (
-            f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
-            " than a tenth of it"
-        )
+        return unknown_at(self._features, states.seen, t)
 
     def recorded(self, states: SoundState) -> SoundState:
         """Observe the states of a file anew: potentials may be others than when they were run."""
@@ -510,6 +506,12 @@ class OwnSystem(System):
             return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
 
         return Smooth(velocity, jacobian, state.x.tolist(), self._view.with_digits)
+
+
+@functools.lru_cache(maxsize=64)
+def _written(expression: Any) -> str:
+    """An expression as text: each run of an ensemble asks for it."""
+    return str(expression)
 
 
 def _listed(label: str, given: Any) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from flows.core.arrays import Array
 from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.core.limit import Limit, find_limit
+from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes
 from flows.core.runaway import runaway
 from flows.core.system import Excess
@@ -23,16 +23,13 @@ from flows.systems.own.exact import (
     balls,
     fixed_rule,
     from_doubles,
-    to_double,
-    to_doubles,
-    width,
     work,
 )
-from flows.systems.own.features import TRUSTED, Errors, SoundState, observe
+from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
+from flows.systems.own.features import Errors, SoundState, observe
 from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
-from flows.systems.own.reading import errors_of, observe_exact
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
@@ -46,8 +43,6 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 6000
-# Bits of a difference of two losses.
-BITS_OF_EXCESS = 1400
 
 
 @dataclass(frozen=True)
@@ -124,38 +119,24 @@ class View:
         nodes: Nodes | None,
     ) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
-        size, shown = len(self.loss.y), [to_doubles(place) for place in places]
-        x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
-        low = width(size, [digits[:, 1:] for digits in shown])
-        states = SoundState(x, x, None, None, low, energy)
-        return self._anew(states, places, errors, nodes)
+        return self.exact_view(nodes).states(places, energy, errors)
+
+    def exact_view(self, nodes: Nodes | None) -> ExactView:
+        """Return the loss with its potentials, as exact states are seen by."""
+        return ExactView(
+            self.loss,
+            balls(self.loss, nodes),
+            tuple(self.known.items()),
+            None if nodes is None else nodes.rule,
+            None if nodes is None else balls(self.loss, nodes.finer),
+        )
 
     def recorded(self, states: SoundState) -> SoundState:
         """States of a file, seen anew: potentials may be others than when they were run."""
         if not states.exact:
             return self.in_doubles(states.x, states.error, states.time, states.late)
-        places = [from_doubles(digits) for digits in states.digits]
         nodes = self.nodes(states.x[-1])
-        return states if isinstance(nodes, str) else self._anew(states, places, None, nodes)
-
-    def _anew(
-        self,
-        states: SoundState,
-        places: list[list[Any]],
-        errors: Errors | None,
-        nodes: Nodes | None,
-    ) -> SoundState:
-        seen, error = observe_exact(
-            self.loss,
-            balls(self.loss, nodes),
-            self.known,
-            places,
-            states.energy,
-            states.error if errors is None else errors,
-            None if nodes is None else nodes.rule,
-            None if nodes is None else balls(self.loss, nodes.finer),
-        )
-        return replace(states, seen=seen, error=error)
+        return states if isinstance(nodes, str) else self.exact_view(nodes).anew(states, None)
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
@@ -164,48 +145,19 @@ class View:
                 "limit not found: the states of the run are doubles; where the loss allows for it,"
                 " arithmetic='balls' keeps more digits"
             )
-        digits = from_doubles(states.digits[-1])
         nodes = self.nodes(states.x[-1])
         if isinstance(nodes, str):
             return f"limit not found: {nodes}"
-        since = float(states.energy[-1, 0])
-        return find_limit(balls(self.loss, nodes), digits, max(since, float(t[-1])))
+        return self.exact_view(nodes).limit(states, t)
 
     def excess(self, states: SoundState, t: Array, rate: Array, rtol: float) -> Excess:
-        """Loss above that of the limit point of a run, both with many digits.
-
-        Parameters
-        ----------
-        states : SoundState
-            Of the run.
-        t, rate : ndarray, shape (T,)
-            The times, and how fast the loss falls there.
-        rtol : float
-            Relative tolerance of a step, to which time is known.
-        """
-        unknown = np.full(len(t), np.nan)
+        """Loss above that of the limit point of a run; see :meth:`ExactView.excess`."""
         found = self.limit(states, t)
         if isinstance(found, str):
-            return Excess(unknown, math.nan, found)
+            return Excess(np.full(len(t), np.nan), math.nan, found)
         nodes = self.nodes(states.x[-1])
-        exact = balls(self.loss, None if isinstance(nodes, str) else nodes)
-        rule = nodes.rule if isinstance(nodes, Nodes) else None
-        value, error = unknown.copy(), np.zeros(len(t))
-        for k, digits in enumerate(states.digits):
-            place = from_doubles(digits)
-            with precision(BITS_OF_EXCESS):
-                both = exact.both(place)
-                above = both[0] - found.loss
-            slope = np.array([float(x) for x in both[1:]])
-            off = errors_of(self.loss, place, slope, states.energy[k], states.error[k], rule)
-            error[k] = float(above.rad()) + off.of_loss(slope)
-            if error[k] <= TRUSTED * float(above):
-                value[k] = to_double(above)
-        with np.errstate(invalid="ignore"):
-            error = error + rtol * t * np.nan_to_num(np.abs(rate))
-        lost = np.isnan(value).sum()
-        rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
-        return Excess(value, float(found.loss), rests if lost else "", error)
+        view = self.exact_view(None if isinstance(nodes, str) else nodes)
+        return view.excess(states, t, rate, rtol, found)
 
     def approach(self, state: SoundState, t: float) -> Approach:
         """Limit of the flow from a state on, of which doubles are taken as they are."""

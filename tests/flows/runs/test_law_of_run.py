@@ -10,10 +10,12 @@ from scipy.integrate import solve_ivp
 
 import flows
 from flows.core.minimiser import Approach
+from flows.core.valley_escape import valley_escape
 from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
 from flows.systems.matrix_factorization.late_time import approach
 from flows.systems.own import view
+from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.identity import Evidence
 
@@ -199,6 +201,20 @@ ESCAPES = {
     ),
     "unbalanced": ((sp.log(1 + sp.exp(-X * Y)), [X, Y], [0.5, 0.7]), (1, 1, sp.Rational(1, 2))),
     "a power": ((1 / (1 + X**2), [X], [1.0]), (sp.Rational(1, 2), None, sp.sqrt(2) / 4)),
+    # y ~ 1/x, so that x' = x^-5 and L = (6 t)^(-2/3)/4.
+    "a valley": (
+        ((X * Y - 1) ** 2 / 2 + Y**4 / 4, [X, Y], [1.0, 0.5]),
+        (sp.Rational(2, 3), None, 6 ** sp.Rational(-2, 3) / 4),
+    ),
+    # x -> -oo with y ~ 1/x^2 and z ~ -1/x, so that L ~ 3/(4 x^4) on the way.
+    "a valley of two": (
+        (
+            (X**2 * Y - 1) ** 2 / 2 + (X * Z + 1) ** 2 / 2 + Y**2 / 2 + Z**4 / 4,
+            [X, Y, Z],
+            [-1, 1, 1],
+        ),
+        (sp.Rational(2, 3), None, sp.Rational(3, 4) * 18 ** sp.Rational(-2, 3)),
+    ),
 }
 
 
@@ -221,6 +237,20 @@ def test_a_run_of_an_own_loss_that_goes_to_infinity_has_the_law_of_its_ray(name)
         assert {flows.check(run, c)[0].verdict for c in (upper, lower)} == {Outcome.HOLDS}
         off = replace(lower, exponent=exponent - sp.Rational(1, 10))
         assert flows.check(run, off)[0].verdict is Outcome.VIOLATED
+
+
+def test_a_valley_whose_sides_are_too_flat_for_others_to_follow_has_no_law():
+    state = [1e3, 1e-3]
+    for degree, follows in ((2, True), (3, False)):
+        # Along y = 1/x the rate of x is x^-3; across it the curvature is x^-degree.
+        loss = 1 / X + (Y - 1 / X) ** 2 / (2 * X**degree)
+        found = valley_escape(Point((X, Y), loss, sp.S.Zero, (), ()), state)
+        assert (found is not None) == follows
+
+    # A run that is not in the valley yet is not told where it goes.
+    loss = (X * Y - 1) ** 2 / 2 + Y**4 / 4
+    point = Point((X, Y), loss, sp.S.Zero, (), ())
+    assert valley_escape(point, [1e3, 1e-3]) and not valley_escape(point, [1e3, 2e-3])
 
 
 def system_slope(run):

@@ -1,0 +1,257 @@
+"""A critical point of any system: its state, its spectrum, and what these decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.newton import newton
+from flows.certificates.stationary.proof import BITS, Proof
+from flows.certificates.stationary.prove import prove
+from flows.core.arrays import Array, is_real, plain
+from flows.core.errors import InputError
+from flows.core.system import System, checked_system
+
+__all__ = ["StationaryPoint", "stationary"]
+
+#: Eigenvalues are told from zero beyond this part of the largest one: rounding and quadrature.
+RESOLVED = 1e-9
+#: And beyond so many times what the last step of Newton's method changed.
+SETTLED = 4.0
+#: Students this near to the axes of the teachers are proved to be in them.
+OUTSIDE = 1e-8
+
+
+@dataclass(frozen=True)
+class StationaryPoint:
+    """A critical point, or the reason why none was found.
+
+    Parameters
+    ----------
+    system : System
+        Whose loss it is.
+    state : ndarray
+        The user's parameters there; where the search ended if none was found.
+    loss, gradient_norm : float
+        Loss, and what is left of the gradient.
+    eigenvalues : ndarray, shape (N,)
+        Of the Hessian, ascending.
+    resolution : float
+        An eigenvalue of at most this size is not told from zero.
+    index : int
+        Eigenvalues that are clearly negative.
+    kind : str
+        ``minimum``, ``maximum`` or ``saddle`` by eigenvalues that are clear of rounding;
+        ``degenerate`` if none is negative and some are not told from zero; ``not found``.
+    distance : float
+        How far it is from where the search began.
+    reason : str
+        Why no point was found, or nothing.
+    """
+
+    system: System
+    state: NDArray[Any]
+    loss: float
+    gradient_norm: float
+    eigenvalues: Array
+    resolution: float
+    index: int
+    kind: str
+    distance: float
+    reason: str = ""
+
+    @property
+    def found(self) -> bool:
+        """Whether the gradient vanishes there, as far as doubles tell."""
+        return not self.reason
+
+    def certify(self, bits: int = BITS) -> Proof:
+        """Prove that the point exists, is alone nearby, and of what kind it is.
+
+        Parameters
+        ----------
+        bits : int
+            Precision of the centre that is stated.
+
+        Returns
+        -------
+        Proof
+            Of a strict local minimum or of a saddle; ``save`` writes a file for `flows.verify`.
+
+        Raises
+        ------
+        InputError
+            Where no proof exists for this system, or no point was found.
+        Unproved
+            With the inequality that fails.
+
+        Assumptions
+        -----------
+        Two layers of ReLUs, leaky or not, with fixed outputs; no student is parallel to another one
+        or to a teacher.
+
+        Notes
+        -----
+        Krawczyk's operator in all coordinates of students and teachers, no symmetry assumed.
+
+        Source
+        ------
+        Safran and Shamir 2018, 1712.08968, prove such minima for 6 to 20 teachers by another test.
+
+        Accuracy
+        --------
+        Ball arithmetic: what is stated is a theorem. The eigenvalue's bound is 1e-8 below it.
+
+        Examples
+        --------
+        >>> from flows import MatrixFactorization
+        >>> point = stationary(MatrixFactorization(d=2), np.zeros((4, 2, 2)))
+        >>> point.kind
+        'degenerate'
+        """
+        if not self.found:
+            raise InputError(f"certify: no critical point was found ({self.reason}); begin nearer")
+        if not (isinstance(bits, int) and 64 <= bits <= 1024):
+            raise InputError(f"bits: expected an integer from 64 to 1024, got {bits!r}")
+        setting, students = _setting(self.system, self.state)
+        with threadpool_limits(1):
+            return prove(setting, students, bits)
+
+    def to_json(self, proof: Proof | None = None) -> dict[str, Any]:
+        """Return the object that `popflow stationary --json` prints."""
+        return {
+            "system": self.system.name,
+            "parameters": self.system.parameters,
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            "eigenvalues": self.eigenvalues.tolist(),
+            "resolution": self.resolution,
+            "index": self.index,
+            "kind": self.kind,
+            "reason": self.reason,
+            "distance": self.distance,
+            "state": plain(self.state),
+            "proof": None if proof is None else proof.summary(),
+        }
+
+    def __repr__(self) -> str:
+        """Say what it is in a line."""
+        if not self.found:
+            return f"StationaryPoint({self.system.name}: not found, {self.reason})"
+        return (
+            f"StationaryPoint({self.system.name}: {self.kind} of index {self.index}, loss"
+            f" {self.loss:.10g}, eigenvalues from {self.eigenvalues[0]:.6g} to"
+            f" {self.eigenvalues[-1]:.6g})"
+        )
+
+
+def stationary(system: System, near: Any, *, reach: float | None = None) -> StationaryPoint:
+    r"""Find a critical point, :math:`\nabla L = 0`, near a state, with its spectrum and index.
+
+    Parameters
+    ----------
+    system : System
+        Any system or loss of one's own.
+    near : array_like
+        State in the user's parameters, of the shape of a start.
+    reach : float, optional
+        How far Newton's method may go; by default one more than the length of the state.
+
+    Returns
+    -------
+    StationaryPoint
+        With ``kind = "not found"`` and a ``reason`` where Newton's method fails.
+
+    Raises
+    ------
+    InputError
+        For a state of another shape, or one at which the loss has no Hessian.
+
+    Assumptions
+    -----------
+    Twice differentiable near the point. Where critical points form a surface, one of it is found.
+
+    Accuracy
+    --------
+    The gradient vanishes to rounding. Eigenvalues have the error ``resolution``.
+
+    Examples
+    --------
+    >>> import flows
+    >>> found = flows.stationary(flows.GMMEM(n=1, d=2), [[0.1, 0.2]])
+    >>> found.kind, found.index
+    ('minimum', 0)
+    """
+    checked_system(system)
+    start = system.check_start(near)
+    vector = np.ascontiguousarray(start).view(float).ravel()
+    if reach is not None and not (is_real(reach) and reach > 0):
+        raise InputError(f"reach: expected a length above 0, got {reach!r}; give another")
+    far = 1.0 + float(np.linalg.norm(vector)) if reach is None else float(reach)
+
+    def shaped(x: Array) -> NDArray[Any]:
+        return x.view(start.dtype).reshape(start.shape)
+
+    def gradient(x: Array) -> Array:
+        found = np.ascontiguousarray(system.gradient(shaped(x)), dtype=start.dtype)
+        return found.view(float).ravel()
+
+    with threadpool_limits(1):  # matrices are small: threads cost more than they give
+        found = newton(gradient, lambda x: system.hessian(shaped(x)), vector, far)
+        eigenvalues: Array = np.linalg.eigvalsh(found.hessian).astype(float)
+    largest = float(np.abs(eigenvalues).max(initial=0.0))
+    resolution = max(RESOLVED * largest, SETTLED * found.change)
+    index = int((eigenvalues < -resolution).sum())
+    state = shaped(found.state)
+    return StationaryPoint(
+        system,
+        state,
+        float(system.loss(state)),
+        float(np.linalg.norm(found.gradient)),
+        eigenvalues,
+        resolution,
+        index,
+        _kind(eigenvalues, resolution) if not found.reason else "not found",
+        float(np.linalg.norm(found.state - vector)),
+        found.reason,
+    )
+
+
+def _kind(eigenvalues: Array, resolution: float) -> str:
+    if (eigenvalues > resolution).all():
+        return "minimum"
+    if (eigenvalues < -resolution).all():
+        return "maximum"
+    return "saddle" if (eigenvalues < -resolution).any() else "degenerate"
+
+
+def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
+    """What fixes the loss of two layers of ReLUs, and the students, in the axes that they need."""
+    about, none = (
+        system.parameters,
+        f"certify: there is no proof of critical points of {system.name}",
+    )
+    if system.name != "two_layer":
+        raise InputError(f"{none}, only of two_layer; leave it out")
+    name, _, slope = about["activation"].partition(":")
+    if name not in ("relu", "leaky"):
+        raise InputError(f"{none} with the activation {name}, only with relu and leaky:S")
+    if about["train_outputs"]:
+        raise InputError(
+            f"{none} with trained outputs, where a_i w_i is the same along a curve; give a_i w_i as"
+            " students with fixed outputs"
+        )
+    teachers = np.array(about["teachers"])
+    used = np.array([bool(column.any()) for column in teachers.T])
+    if np.abs(state[:, ~used]).max(initial=0.0) > OUTSIDE * float(np.abs(state).max()):
+        used[:] = True
+    rows = tuple(tuple(row) for row in teachers[:, used].tolist())
+    outputs, weights = (
+        tuple(map(float, about[key])) for key in ("output_weights", "teacher_weights")
+    )
+    return Setting(rows, outputs, weights, float(slope or 0)), state[:, used]

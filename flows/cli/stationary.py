@@ -1,0 +1,153 @@
+"""``popflow stationary``: critical points, their spectrum, and the proof of what they are."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.cli import arguments, examples, output
+from flows.cli.options import flow_options
+from flows.cli.runs import integrated, problem
+from flows.core.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.certificates.stationary.point import StationaryPoint
+    from flows.certificates.stationary.proof import Proof
+    from flows.certificates.verifier.stationary import Point
+
+# The flow of a random start is followed to this time.
+T_END = 1e3
+# Options of a flow that say nothing about a point.
+OF_RUNS = ("t_eval", "rtol", "method")
+# Eigenvalues and digits that a table shows.
+SHOWN, DIGITS = 5, 20
+
+
+@click.command(epilog=examples.STATIONARY)
+@arguments.system
+@partial(flow_options, refused=OF_RUNS)
+@click.option("--certify", is_flag=True, help="Prove it: a strict local minimum, or a saddle.")
+@click.option("--out", metavar="CERT.json", help="Write the proof; popflow verify checks it.")
+@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def stationary(
+    system: str, certify: bool, out: str | None, force: bool, as_json: bool, **options: Any
+) -> int:
+    """Find a critical point of SYSTEM: its loss, its spectrum, whether it is a minimum.
+
+    Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
+    for a random start.
+
+    Exit code 3: no proof of it, and why; 4: no critical point was found, and why.
+    """
+    from flows.certificates.stationary.point import stationary as critical
+    from flows.certificates.stationary.prove import Unproved
+    from flows.core.files import check_output
+
+    if out is not None and not certify:
+        raise InputError("--out: expected --certify beside it, since it writes a proof; give both")
+    for name in OF_RUNS:
+        if options[name] is not None:
+            raise InputError(f"--{name.replace('_', '-')}: a point has none; leave it out")
+    check_output(out, force)
+    if options["t_end"] is None and options["initial"] is not None:
+        made, near = problem(system, options)
+    else:
+        end = T_END if options["t_end"] is None else options["t_end"]
+        run = integrated(system, {**options, "t_end": end})
+        made, near = run.system, run.state[-1]
+    found = critical(made, near)
+    proof, unproved = None, ""
+    if certify and found.found:
+        try:
+            proof = found.certify()
+        except Unproved as reason:
+            unproved = str(reason)
+    if proof is not None and out is not None:
+        proof.save(out, force=force)
+    if as_json:
+        output.print_json(found.to_json(proof))
+    else:
+        output.show(_table(found), *([] if proof is None else [_proved(proof)]))
+        if proof is not None and out is not None:
+            click.echo(f"\nwrote {out}")
+    if not found.found:
+        click.echo(f"popflow: no critical point: {found.reason}", err=True)
+        return 4
+    if unproved:
+        click.echo(f"popflow: no proof: {unproved}", err=True)
+        return 3
+    return 0
+
+
+def _table(found: StationaryPoint) -> Any:
+    values = found.eigenvalues
+    near_zero = int((abs(values) <= found.resolution).sum())
+    rows = [
+        ("kind", found.kind),
+        ("loss", f"{found.loss:.15g}"),
+        ("|grad L|", found.gradient_norm),
+        ("eigenvalues", values[:SHOWN].tolist()),
+        ("the largest", float(values[-1])),
+        ("negative", str(found.index)),
+        ("not told from zero", f"{near_zero}, below {found.resolution:.3g}"),
+        ("distance from the start of Newton's method", found.distance),
+        ("state", _rows(found.state)),
+    ]
+    return output.table(("critical point", found.system.name), rows)
+
+
+def _rows(state: Any) -> str:
+    """State to six digits, a row after the other; all of them are in the JSON."""
+    if state.ndim == 0:
+        return f"{state:.6g}"
+    return "[" + ", ".join(map(_rows, state)) + "]"
+
+
+def _proved(proof: Proof) -> Any:
+    summary = proof.summary()
+    n, r = len(proof.centre), summary["dimensions"]
+    low = summary["hessian_lower"]
+    bound = f">= {low:.10g}" if low is not None else f"an eigenvalue <= {proof.within.least:.10g}"
+    rows = [
+        ("proved", f"{proof.kind}, in R^({n} x d) for every d >= {r}"),
+        ("loss", f"{summary['loss']['value']} +- {summary['loss']['radius']:.2g}"),
+        (f"Hessian in {n * r} coordinates", f"{bound}, index {proof.within.index}"),
+        ("in each further dimension", f"{proof.across.least:.10g}, index {proof.across.index}"),
+        ("no other critical point", f"within {proof.radius:.6g}, in each coordinate"),
+    ]
+    return output.table(("proof", "in ball arithmetic"), rows)
+
+
+def verified(point: Point) -> Any:
+    """Table of a critical point that the independent check accepted."""
+    rows = [
+        ("accepted", point.statement),
+        ("loss", point.loss.str(DIGITS)),
+        ("students", str(point.students.tolist())),
+        ("teachers", str(point.teachers.tolist())),
+        ("slope of the activation", f"1, and {point.slope!r} of negative arguments"),
+        ("output weights", str(point.output_weights.tolist())),
+        ("teacher weights", str(point.teacher_weights.tolist())),
+    ]
+    return output.table(("critical point", "two layers of ReLUs"), rows)
+
+
+def point_json(point: Point | None) -> dict[str, Any]:
+    """What was verified, as JSON values; nothing if it was refused."""
+    if point is None:
+        return {}
+    return {
+        "system": "two_layer",
+        "statement": point.statement,
+        "kind": point.kind,
+        "loss": {"value": float(point.loss.mid()), "radius": float(point.loss.rad())},
+        "hessian": {"index": point.hessian.negative, "least": point.hessian.least},
+        "across": {"index": point.across.negative, "least": point.across.least},
+        "unique_radius": point.radius,
+        "slope": point.slope,
+        "students": point.students.tolist(),
+        "teachers": point.teachers.tolist(),
+    }

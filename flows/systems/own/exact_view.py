@@ -1,0 +1,106 @@
+"""What is seen at exact states of a loss, and where a run of them goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.balls import precision
+from flows.core.limit import Limit, find_limit
+from flows.core.quadrature import Rule
+from flows.core.system import Excess
+from flows.systems.own.exact import from_doubles, to_double, to_doubles, width
+from flows.systems.own.features import TRUSTED, Errors, SoundState
+from flows.systems.own.reading import errors_of, observe_exact
+
+__all__ = ["ExactView"]
+
+# Bits of a difference of two losses.
+BITS_OF_EXCESS = 1400
+
+
+@dataclass(frozen=True)
+class ExactView:
+    """A loss with its potentials, as a run of exact states evaluates them.
+
+    Parameters
+    ----------
+    loss, exact : Loss, Balls
+        The loss in doubles, of which the Hessian is taken, and in balls.
+    potentials : tuple of pairs
+        Names and expressions in the entries.
+    rule : Rule, optional
+        That of its expectation.
+    finer : Balls, optional
+        The loss by another rule, which shows the error of that one.
+    """
+
+    loss: Any
+    exact: Any
+    potentials: tuple[tuple[str, Any], ...] = ()
+    rule: Rule | None = None
+    finer: Any = None
+
+    def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
+        """Exact states with their `energy`, shape (T, 2), and what is seen there."""
+        size, shown = len(self.loss.y), [to_doubles(place) for place in places]
+        x = np.array([digits[:, 0] for digits in shown]).reshape(-1, size)
+        low = width(size, [digits[:, 1:] for digits in shown])
+        return self.anew(SoundState(x, x, None, None, low, energy), errors, places)
+
+    def anew(
+        self, states: SoundState, errors: Errors | None, places: list[list[Any]] | None = None
+    ) -> SoundState:
+        """States with what is seen there, by errors of their own where no others are given."""
+        seen, error = observe_exact(
+            self.loss,
+            self.exact,
+            dict(self.potentials),
+            places or [from_doubles(digits) for digits in states.digits],
+            states.energy,
+            states.error if errors is None else errors,
+            self.rule,
+            self.finer,
+        )
+        return replace(states, seen=seen, error=error)
+
+    def limit(self, states: SoundState, t: Array) -> Limit | str:
+        """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
+        since = float(states.energy[-1, 0])
+        return find_limit(self.exact, from_doubles(states.digits[-1]), max(since, float(t[-1])))
+
+    def excess(
+        self, states: SoundState, t: Array, rate: Array, rtol: float, limit: Limit
+    ) -> Excess:
+        """Loss above that of the limit point of a run, both with many digits.
+
+        Parameters
+        ----------
+        states : SoundState
+            Of the run.
+        t, rate : ndarray, shape (T,)
+            The times, and how fast the loss falls there.
+        rtol : float
+            Relative tolerance of a step, to which time is known.
+        limit : Limit
+            That of the run.
+        """
+        value, error = np.full(len(t), np.nan), np.zeros(len(t))
+        for k, digits in enumerate(states.digits):
+            place = from_doubles(digits)
+            with precision(BITS_OF_EXCESS):
+                both = self.exact.both(place)
+                above = both[0] - limit.loss
+            known = states.energy[k], states.error[k]
+            off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule)
+            error[k] = float(above.rad()) + off.of_loss
+            if error[k] <= TRUSTED * float(above):
+                value[k] = to_double(above)
+        with np.errstate(invalid="ignore"):
+            error = error + rtol * t * np.nan_to_num(np.abs(rate))
+        lost = np.isnan(value).sum()
+        rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
+        return Excess(value, float(limit.loss), rests if lost else "", error)

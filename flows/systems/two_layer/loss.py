@@ -1,0 +1,52 @@
+"""The loss of a network in doubles, with what the machinery of own losses asks of a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.systems.two_layer import arrays
+from flows.systems.two_layer.network import Network
+
+__all__ = ["PairLoss"]
+
+
+@dataclass(frozen=True)
+class PairLoss:
+    """Value, gradient and Hessian of flat states, as of :class:`flows.systems.own.loss.Loss`.
+
+    Parameters
+    ----------
+    network : Network
+        Students and teachers.
+    """
+
+    network: Network
+
+    @property
+    def averaged(self) -> bool:
+        """Never: kernels are in closed form."""
+        return False
+
+    @property
+    def y(self) -> range:
+        """As many as there are entries."""
+        return range(self.network.size)
+
+    def at(self, y: Array) -> tuple[Array, Array]:
+        """Value and gradient of states, shapes (...) and (..., N)."""
+        with np.errstate(all="ignore"):
+            return arrays.loss(self.network, y), arrays.gradient(self.network, y)
+
+    def hessian(self, y: Array, rule: Any = None) -> Array:
+        """Hessian of one state, shape (N, N)."""
+        with np.errstate(all="ignore"):
+            return arrays.hessian(self.network, y)
+
+    def hessians(self, states: Array) -> Array:
+        """Hessians of many states, shape (T, N, N)."""
+        size = self.network.size
+        return np.array([self.hessian(y) for y in states]).reshape(-1, size, size)

@@ -1,0 +1,166 @@
+r"""What two layers are made of, and their kernels as compiled functions.
+
+.. math:: L = \tfrac12 \sum_{pq} \mu_p \mu_q k(u_p, u_q), \qquad
+          u = (w_1, \dots, w_n, v_1, \dots, v_m), \quad \mu = (a_1, \dots, a_n, -b_1, \dots, -b_m)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import fmpq
+
+from flows.core.arrays import Array
+from symbolic.language.lower import Backend, lower
+from symbolic.lemmas.dual_kernel import DOTS
+from symbolic.systems.relu_neuron.pair import (
+    ALPHA,
+    BETA,
+    THETA,
+    first_derivatives,
+    pair_energy,
+    pair_hessian,
+)
+from symbolic.systems.two_layer.pair import Kinked, Smooth, named, pair_of
+
+__all__ = ["Kernel", "Network", "kernel_of"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A student's architecture with its teacher.
+
+    Parameters
+    ----------
+    students : int
+        Neurons `n` of the student.
+    teachers : tuple of tuples of tuples of float
+        Entries of `v_j`, each a sum of doubles: exact numbers.
+    weights : tuple of float
+        The teacher's outputs `b_j`.
+    outputs : tuple of float
+        The student's outputs `a_i`; empty where they are trained.
+    activation : str
+        As of :func:`symbolic.systems.two_layer.pair.named`.
+    """
+
+    students: int
+    teachers: tuple[tuple[tuple[float, ...], ...], ...]
+    weights: tuple[float, ...]
+    outputs: tuple[float, ...]
+    activation: str
+
+    @property
+    def d(self) -> int:
+        """Length of a neuron."""
+        return len(self.teachers[0])
+
+    @property
+    def trained(self) -> bool:
+        """Whether outputs move."""
+        return not self.outputs
+
+    @property
+    def size(self) -> int:
+        """Entries of a state: the neurons one after the other, then trained outputs."""
+        return self.students * (self.d + self.trained)
+
+    @property
+    def digits(self) -> Array:
+        """The teachers, shape (m, d, K)."""
+        most = max(len(x) for v in self.teachers for x in v)
+        return np.array([[(*x, *[0.0] * (most - len(x))) for x in v] for v in self.teachers])
+
+    def split(self, y: Array) -> tuple[Array, Array]:
+        """Neurons and outputs of flat states, shapes (..., n, d) and (..., n)."""
+        w = y[..., : self.students * self.d].reshape(*y.shape[:-1], self.students, self.d)
+        if self.trained:
+            return w, y[..., self.students * self.d :]
+        return w, np.broadcast_to(np.array(self.outputs), w.shape[:-1])
+
+    def joined(self, w: Array, a: Array) -> Array:
+        """Flat states, or gradients, of neurons and outputs."""
+        flat = w.reshape(*w.shape[:-2], -1)
+        return np.concatenate([flat, a], axis=-1) if self.trained else flat
+
+
+class Kernel(NamedTuple):
+    """Functions of a pair of neurons in one kind of arithmetic.
+
+    Parameters
+    ----------
+    linear, kink : float or fmpq
+        Coefficients of `a.b` and of `e(a, b)`; both zero of a smooth kernel.
+    pair : callable
+        With a kink: `e, 2 e_A, 2 e_B, e_C` of `|a|, |b|, theta`; else `k, 2 k_A, 2 k_B, k_C` of
+        `A, B, C`.
+    curves : callable
+        With a kink: spread by `a`, by `b`, and twist (:func:`pair_hessian`); else
+        `k_AA, k_BB, k_AB, k_AC, k_BC, k_CC`.
+    own : callable
+        Of a smooth kernel: `kappa, kappa', kappa''` of `A`.
+    """
+
+    linear: Any
+    kink: Any
+    pair: Callable[..., Sequence[Any]]
+    curves: Callable[..., Sequence[Any]]
+    own: Callable[..., Sequence[Any]]
+
+    @property
+    def bent(self) -> bool:
+        """Whether it has a kink."""
+        return bool(self.kink)
+
+
+@functools.cache
+def kernel_of(name: str, backend: Backend) -> Kernel:
+    """Kernel of an activation in one kind of arithmetic, derived and compiled.
+
+    Parameters
+    ----------
+    name : str
+        The activation.
+    backend : {"numpy", "ball"}
+        The arithmetic.
+    """
+    found = pair_of(named(name).activation)
+    if isinstance(found, Kinked):
+        sizes, turned = (ALPHA, BETA, THETA), {ALPHA: BETA, BETA: ALPHA}
+        by_a, by_c = first_derivatives()
+        spread, _, twist = pair_hessian()
+        swapped = [f.subs(turned, simultaneous=True) for f in (by_a, spread)]
+        exact = backend == "ball"
+        linear, kink = (fmpq(f.p, f.q) if exact else float(f) for f in found)
+        return Kernel(
+            linear,
+            kink,
+            lower([pair_energy(), 2 * by_a, 2 * swapped[0], by_c], sizes, backend),
+            lower([spread, swapped[1], twist], sizes, backend),
+            _unused,
+        )
+    return _smooth(found, backend)
+
+
+def _unused(*_: Any) -> Sequence[Any]:
+    raise NotImplementedError  # a kernel with a kink has the own term `linear A`
+
+
+def _smooth(found: Smooth, backend: Backend) -> Kernel:
+    a, b, c = DOTS
+    turned, alone = {a: b, b: a}, {b: a, c: a}
+    by_a, by_c = found.first
+    aa, ab, ac, bc, cc = found.second
+    by_b, bb = (f.subs(turned, simultaneous=True) for f in (by_a, aa))
+    own = found.value.subs(alone)
+    return Kernel(
+        0,
+        0,
+        lower([found.value, 2 * by_a, 2 * by_b, by_c], DOTS, backend),
+        lower([aa, bb, ab, ac, bc, cc], DOTS, backend),
+        lower([own, own.diff(a), own.diff(a, 2)], (a,), backend),
+    )

@@ -1,0 +1,45 @@
+"""Options that two layers have beside those of every system."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flows.core.options import RANDOM_START, Option, Slider
+
+OPTIONS = (
+    replace(RANDOM_START[0], refused="--students is their number"),
+    Option("students", "size", "Number of students", "N", 3, slider=Slider(1, 12, 1)),
+    Option(
+        "teachers",
+        "text",
+        "Teachers, a number K for e_1 to e_K, or .npy or JSON lists",
+        "FILE|K",
+        2,
+    ),
+    Option(
+        "activation",
+        "text",
+        "Activation: relu, leaky:S with a slope S, erf or quadratic",
+        "NAME",
+        "relu",
+    ),
+    Option(
+        "output_weights",
+        "numbers",
+        "Outputs of the students; where they are trained, those they start with",
+        "A1,A2,..",
+        "one each",
+        example="1,1,-1",
+        rare=True,
+    ),
+    Option(
+        "teacher_weights",
+        "numbers",
+        "Outputs of the teachers",
+        "B1,B2,..",
+        "one each",
+        example="1,-0.5",
+        rare=True,
+    ),
+    Option("train_outputs", "flag", "Train the students' outputs too"),
+)

@@ -1,0 +1,81 @@
+"""The span of teachers and start, in which a run stays: coordinates with many digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from flows.core.arrays import Array
+from flows.core.balls import dot, precision
+from flows.systems.own.exact import from_doubles, to_doubles, width
+
+__all__ = ["Frame", "coordinates", "frame_of", "restored"]
+
+# Bits of a basis, and below which part of its length a vector is in the span of those before it.
+BITS, FLAT = 400, 2.0**-300
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where the coordinates of a run come from.
+
+    Parameters
+    ----------
+    unit : float
+        `T0`, the time at which the flow begins to move; NaN where states are doubles.
+    basis : ndarray, shape (r, d, K)
+        Orthonormal vectors, each entry a sum of doubles; the user's own axes where these are no
+        more than the neurons.
+    """
+
+    unit: Any
+    basis: Array
+
+
+def frame_of(neurons: Array) -> Array:
+    """Basis of the span of neurons, shape (N, d): the user's axes, or fewer where there are fewer.
+
+    Vectors of few entries stay as they are, since then nothing is rounded.
+    """
+    count, d = neurons.shape
+    if d <= count:
+        return np.eye(d)[..., None]
+    rows: list[list[Any]] = []
+    with precision(BITS):
+        for neuron in neurons.tolist():
+            v = [arb(x) for x in neuron]
+            length = dot(v, v).sqrt().mid()
+            for _ in range(2):  # a second time, so that they are orthogonal to all bits
+                for row in rows:
+                    part = dot(row, v).mid()
+                    v = [(x - part * e).mid() for x, e in zip(v, row, strict=True)]
+            rest = dot(v, v).sqrt().mid()
+            if rest > FLAT * length:
+                rows.append([(x / rest).mid() for x in v])
+        parts = [to_doubles(row) for row in rows]
+    return width(d, parts)
+
+
+def coordinates(basis: Array, neurons: Array) -> list[list[Any]]:
+    """Exact coordinates of neurons, shape (N, d)."""
+    if len(basis) == basis.shape[1]:
+        return [[arb(x) for x in v] for v in neurons.tolist()]
+    rows = [from_doubles(row) for row in basis]
+    with precision(BITS):
+        exact = [[arb(x) for x in v] for v in neurons.tolist()]
+        return [[dot(row, v).mid() for row in rows] for v in exact]
+
+
+def restored(basis: Array, w: Array) -> Array:
+    """Neurons of coordinates, shape (..., r), as doubles of shape (..., d)."""
+    return np.asarray(w @ basis[..., 0])
+
+
+def teachers_in(basis: Array, teachers: Sequence[Sequence[float]]) -> Any:
+    """Coordinates of the teachers as tuples of sums of doubles."""
+    rows = coordinates(basis, np.array(teachers))
+    return tuple(tuple(tuple(x) for x in to_doubles(row).tolist()) for row in rows)

@@ -1,0 +1,410 @@
+r"""A hidden layer of students that learns one of teachers, as a gradient flow.
+
+.. math:: L(W, a) = \tfrac12 E \Big(\sum_i a_i s(w_i \cdot x) - \sum_j b_j s(v_j \cdot x)\Big)^2,
+          \qquad x \sim N(0, I_d), \qquad \dot w = -\nabla_w L, \quad \dot a = -\nabla_a L
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from flint import arb
+from numpy.typing import ArrayLike
+
+from flows.core.arrays import Array, check_integer, check_shape, checked
+from flows.core.balls import precision
+from flows.core.errors import InputError
+from flows.core.options import Option, Options, chosen
+from flows.core.piece import Piece, Restart
+from flows.core.starts import given_array, read_array, seeded
+from flows.core.system import Excess, Smooth, System
+from flows.systems.own import energy, pieces
+from flows.systems.own.exact import value_of
+from flows.systems.own.exact_view import ExactView
+from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
+from flows.systems.own.reading import is_sharp, is_steep
+from flows.systems.two_layer import arrays
+from flows.systems.two_layer.balls import PairBalls
+from flows.systems.two_layer.features import errors, features
+from flows.systems.two_layer.given import (
+    LARGEST,
+    check_activation,
+    check_signs,
+    outputs_of,
+    teachers_of,
+)
+from flows.systems.two_layer.loss import PairLoss
+from flows.systems.two_layer.network import Network, kernel_of
+from flows.systems.two_layer.options import OPTIONS
+from flows.systems.two_layer.span import Frame, coordinates, frame_of, restored, teachers_in
+from symbolic.systems.two_layer.pair import named
+
+__all__ = ["TwoLayer"]
+
+# States of more entries are doubles: balls of many are slow.
+MOST_EXACT = 150
+SEEN = feature_names((), averaged=False)
+
+
+@dataclass(frozen=True)
+class TwoLayer(System):
+    r"""Gradient flow of `n` students, with any activation of a known kernel, towards `m` teachers.
+
+    .. math:: L = \tfrac12 \sum_{pq} \mu_p \mu_q k(u_p, u_q), \qquad
+              k(a, b) = E s(a \cdot x) s(b \cdot x)
+
+    over students `(w_i, mu = a_i)` and teachers `(v_j, mu = -b_j)`.
+
+    Parameters
+    ----------
+    students : int
+        Their number `n`.
+    teachers : int or array_like, shape (m, d)
+        Teachers, no two equal and none zero; a number `k` is `e_1, ..., e_k`.
+    d : int, optional
+        Dimension of the input; as many as a teacher has entries by default.
+    activation : str
+        ``relu``, ``leaky:0.1`` (the slope of negative arguments, not 1), ``erf`` or ``quadratic``
+        (`u^2`).
+    output_weights : sequence of float, optional
+        `a_i`, one each by default; with trained outputs those of :meth:`initial`.
+    teacher_weights : sequence of float, optional
+        `b_j`, one each by default.
+    train_outputs : bool
+        Whether `a` moves too. A state then has a last column, the outputs.
+
+    Raises
+    ------
+    InputError
+        For teachers of another length, zero or repeated ones, an unknown activation, and outputs of
+        the wrong number.
+
+    Notes
+    -----
+    Units: ``t`` is the time of ``dw/dt = -grad L``, and the loss carries the factor 1/2, as that of
+    :class:`flows.ReLUNeuron`, which is the case of one teacher and outputs one.
+    A run keeps up to 150 numbers with as many digits as it takes, and more in doubles; where these
+    do not know the loss it is NaN. In more dimensions than there are neurons it stays in their
+    span.
+    Source: kernels of Cho & Saul 2009 and Williams 1997, derived anew (`popflow derive two_layer`).
+    Accuracy: loss and gradient of a state are right to 1e-15, relative to the loss and to the
+    length of the gradient; the Hessian to a few roundings of its largest entry.
+
+    Examples
+    --------
+    >>> system = TwoLayer(students=2, teachers=2, activation="erf")
+    >>> system.loss([[1.0, 0.0], [0.0, 1.0]])
+    0.0
+    """
+
+    students: int
+    teachers: Any
+    d: int | None = None
+    activation: str = "relu"
+    output_weights: Any = None
+    teacher_weights: Any = None
+    train_outputs: bool = False
+    doubles: bool = field(default=False, compare=False, repr=False)
+    steps: tuple[float, float, bool, bool] = field(
+        default=(0.0, 0.0, True, False), compare=False, repr=False
+    )
+
+    name: ClassVar[str] = "two_layer"
+    title: ClassVar[str] = "Two layers"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+
+    def __post_init__(self) -> None:
+        """Check the parameters; arrays become tuples."""
+        check_integer(self.students, "students")
+        rows = teachers_of(self.teachers, self.d)
+        check_shape((self.students, len(rows[0])))
+        check_activation(self.activation)
+        if not isinstance(self.train_outputs, (bool, np.bool_)):
+            raise InputError(f"train_outputs must be true or false, got {self.train_outputs!r}")
+        outputs = outputs_of(self.output_weights, self.students, "output_weights", "student")
+        weights = outputs_of(self.teacher_weights, len(rows), "teacher_weights", "teacher")
+        for name, value in (
+            ("teachers", rows),
+            ("d", len(rows[0])),
+            ("output_weights", outputs),
+            ("teacher_weights", weights),
+            ("train_outputs", bool(self.train_outputs)),
+        ):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_options(cls, options: Options, *, members: bool = False) -> tuple[Self, Array]:
+        """System and start of ``students``, ``teachers``, ``d`` or ``initial``, and the outputs."""
+        start = given_array(options, "initial", cls.start_axes(members))
+        text = str(2 if options["teachers"] is None else options["teachers"])
+        trained = bool(options["train_outputs"])
+        asked = chosen(options, "d") if start is None else start.shape[-1] - trained
+        teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
+        if not text.isdecimal() and start is None and options["d"] is None:
+            asked = teachers.shape[1]
+        students = 3 if options["students"] is None else options["students"]
+        system = cls(
+            students=students if start is None else start.shape[-2],
+            teachers=teachers,
+            d=asked,
+            activation=options["activation"] or "relu",
+            output_weights=options["output_weights"],
+            teacher_weights=options["teacher_weights"],
+            train_outputs=trained,
+        )
+        return system, system.chosen_start(options) if start is None else start
+
+    @classmethod
+    def from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        """System of its :attr:`parameters`."""
+        names = ("activation", "output_weights", "teacher_weights", "train_outputs")
+        given = {name: parameters[name] for name in names}
+        return cls(parameters["n"], parameters["teachers"], parameters["d"], **given)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Students `n`, teachers, `d`, activation and its degree, outputs, whether they move."""
+        degree = named(self.activation).degree
+        return {
+            "n": int(self.students),
+            "d": self._dimension,
+            "teachers": [list(v) for v in self.teachers],
+            "activation": self.activation,
+            "output_weights": list(self.output_weights),
+            "teacher_weights": list(self.teacher_weights),
+            "train_outputs": self.train_outputs,
+            "degree": 0 if degree is None else degree,
+        }
+
+    @property
+    def _dimension(self) -> int:
+        return len(self.teachers[0])
+
+    # States of the user ------------------------------------------------------------------
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start, `w_i ~ N(0, scale^2 I_d)`; trained outputs begin as `output_weights`.
+
+        Returns
+        -------
+        ndarray, shape (n, d), or (n, d + 1) with trained outputs
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        w = scale * seeded(scale, seed).normal(size=(self.students, self._dimension))
+        return np.column_stack([w, self.output_weights]) if self.train_outputs else w
+
+    def check_start(self, start: ArrayLike) -> Array:
+        """Start as an array of shape (n, d), or (n, d + 1) with trained outputs."""
+        state = self._checked(start)
+        neurons, outputs = state[:, : self._dimension], state[:, self._dimension :]
+        if self._bent and not neurons.any(axis=1).all():
+            raise InputError("start must have no student that is zero, where the loss has a kink")
+        if self.train_outputs:
+            degree = named(self.activation).degree
+            check_signs(neurons, outputs[:, 0], self.teacher_weights, degree)
+        return state
+
+    def _checked(self, state: ArrayLike) -> Array:
+        shape = (self.students, self._dimension + self.train_outputs)
+        array = checked(state, shape, "start")
+        if np.abs(array).max() > LARGEST:
+            raise InputError(f"start must stay below {LARGEST:g}, or its powers overflow")
+        return array
+
+    @property
+    def _bent(self) -> bool:
+        return kernel_of(self.activation, "numpy").bent
+
+    def flat(self, state: Array) -> Array:
+        """State as a vector: the neurons one after the other, then trained outputs."""
+        d = self._dimension
+        parts = [state[..., :d].reshape(*state.shape[:-2], -1)]
+        return np.concatenate([*parts, *([state[..., d]] if self.train_outputs else [])], axis=-1)
+
+    def network(self, basis: Array | None = None) -> Network:
+        """Network in the coordinates of a basis, the user's own by default."""
+        axes = np.eye(self._dimension)[..., None] if basis is None else basis
+        return Network(
+            self.students,
+            teachers_in(axes, self.teachers),
+            self.teacher_weights,
+            () if self.train_outputs else self.output_weights,
+            self.activation,
+        )
+
+    def loss(self, state: ArrayLike) -> float:
+        """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
+        found = self._both(state, lambda both: is_sharp(both[:1]))
+        return float(found[0])
+
+    def gradient(self, state: ArrayLike) -> Array:
+        """Gradient of the loss, of the state's shape.
+
+        Raises
+        ------
+        InputError
+            For a student that is zero, where an activation with a kink has no gradient.
+        """
+        found = np.array([float(x) for x in self._both(state, is_steep)[1:]])
+        return self._unflat(found)
+
+    def _both(self, state: ArrayLike, small: Any) -> Any:
+        array = self._checked(state)
+        if self._bent and not array[:, : self._dimension].any(axis=1).all():
+            raise InputError("a student is zero, where the loss has a kink; move it")
+        exact, y = PairBalls(self.network()), [arb(x) for x in self.flat(array).tolist()]
+        found = value_of(lambda: exact.both(y), small)
+        return [0.0] * (1 + len(y)) if found is None else found
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss, shape (N, N), rows in the order of ``state.ravel()``.
+
+        Raises
+        ------
+        InputError
+            For a student that is zero, where an activation with a kink has no Hessian.
+        """
+        array = self._checked(state)
+        if self._bent and not array[:, : self._dimension].any(axis=1).all():
+            raise InputError("the loss has no Hessian where a student is zero; move it")
+        matrix = arrays.hessian(self.network(), self.flat(array))
+        order = self.flat(np.arange(array.size, dtype=float).reshape(array.shape)).astype(int)
+        found = np.empty_like(matrix)
+        found[np.ix_(order, order)] = matrix
+        return found
+
+    def _unflat(self, y: Array) -> Array:
+        n, d = self.students, y.shape[-1] // self.students - self.train_outputs
+        w = y[..., : n * d].reshape(*y.shape[:-1], n, d)
+        if not self.train_outputs:
+            return w
+        return np.concatenate([w, y[..., n * d :, None]], axis=-1)
+
+    # The pieces of a run -----------------------------------------------------------------
+
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
+        """Know what steps leave."""
+        return replace(self, steps=(rtol, atol, damped, multistep))
+
+    def in_doubles(self) -> Self:
+        """Return the system with states that are doubles."""
+        return replace(self, doubles=True)
+
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
+        """Coordinates in the span of teachers and start, exact up to 150 of them."""
+        w = start[:, : self._dimension]
+        basis = frame_of(np.concatenate([np.array(self.teachers), w]))
+        outputs = start[:, self._dimension].tolist() if self.train_outputs else []
+        rows = coordinates(basis, w)
+        place = [x for row in rows for x in row] + [arb(x) for x in outputs]
+        y = np.array([float(x) for x in place])
+        if self.doubles or len(place) > MOST_EXACT:
+            frame = Frame(math.nan, basis)
+            return frame, self._in_doubles(frame, y)
+        loss = PairLoss(self.network(basis))
+        unit = energy.first_time(y, loss.at(y)[1], loss.hessian(y))
+        frame = Frame(unit, basis)
+        return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
+
+    def _view(self, frame: Frame) -> ExactView:
+        network = self.network(frame.basis)
+        return ExactView(PairLoss(network), PairBalls(network))
+
+    def _in_doubles(
+        self,
+        frame: Frame,
+        y: Array,
+        error: Array | None = None,
+        time: Array | None = None,
+        late: Array | None = None,
+    ) -> SoundState:
+        loss: Any = PairLoss(self.network(frame.basis))
+        seen = observe(loss, {}, y, pieces.RESERVE, error, time, late)
+        return SoundState(y, seen, error, time, late=late)
+
+    def restore(self, frame: Frame, state: SoundState) -> Array:
+        """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
+        found = self._unflat(state.x)
+        r = len(frame.basis)
+        w = restored(frame.basis, found[..., :r])
+        return np.concatenate([w, found[..., r:]], axis=-1)
+
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
+        """What the states carry, and norms and balances of the students."""
+        seen = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))
+        network = self.network(frame.basis)
+        return seen | features(network, named(self.activation).degree, states.x)
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
+        alone = {name: x for name, x in features.items() if x.ndim == 1}
+        return stated_errors(alone, t, tolerance) | errors(features, states)
+
+    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
+        """Say from when on the loss, or its gradient, is not known."""
+        return unknown_at(SEEN, states.seen, t)
+
+    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+        """Loss above that of the limit point of the run, both with many digits."""
+        unknown = functools.partial(Excess, np.full(len(t), np.nan), math.nan)
+        if not states.exact:
+            return unknown("limit not found: the states of the run are doubles")
+        view = self._view(frame)
+        limit = view.limit(states, t)
+        if isinstance(limit, str):
+            return unknown(limit)
+        rate = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))["loss_dot"]
+        return view.excess(states, t, rate, self.steps[0], limit)
+
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
+        """No start is degenerate."""
+        return Restart(frame, state, 0.0)
+
+    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
+        """Piece in units of energy, or of doubles in log-time."""
+        view = self._view(frame)
+        if state.exact:
+            return energy.energy_piece(
+                view.loss, view.exact, None, view.states, self.steps, frame, state, time
+            )
+        blocks = [view.loss.network.size]
+        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)
+        observed = functools.partial(self._in_doubles, frame)
+        pace = pieces.Pace(time, state.x)
+        return pieces.OwnPiece(
+            view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
+        )
+
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, by balls of so many whose centres are taken."""
+        from mpmath import mp
+
+        view, bits = self._view(frame), int(digits * math.log2(10)) + 20
+
+        def ball(x: Any) -> Any:
+            sign, man, exp, _ = mp.mpf(x)._mpf_
+            return arb(((-1) ** sign * int(man), exp))
+
+        def velocity(x: list[Any]) -> list[Any]:
+            with precision(2 * bits):
+                return [-mp.mpf(g._mpf_) for g in view.exact.both([ball(c) for c in x])[1:]]
+
+        def jacobian(x: list[Any]) -> Array:
+            return -view.loss.hessian(np.array([float(c) for c in x]))
+
+        def decode(x: list[Any]) -> SoundState:
+            place, known = [ball(c) for c in x], np.array([[1.0, 0.0]])
+            return view.states([place], known, None).at(0)
+
+        return Smooth(velocity, jacobian, state.x.tolist(), decode)

@@ -1,0 +1,1 @@
+"""Two layers, Gaussian input: kernels of a pair of neurons, and what loss and flow make of them."""

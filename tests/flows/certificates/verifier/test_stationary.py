@@ -1,0 +1,160 @@
+"""The independent check of critical points: what is proved passes, a bit more is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from oracles.hidden_layer import flipped
+
+import flows
+from flows.certificates.stationary.layer import Setting
+from flows.certificates.stationary.prove import prove
+
+# Changes that must be seen: a stated bound is off by this part of it.
+WIDER = 1.001
+
+
+def made(k):
+    rows = tuple(map(tuple, np.eye(k).tolist()))
+    return prove(Setting(rows, (1.0,) * k, (1.0,) * k), flipped(k))
+
+
+MINIMUM, SADDLE = made(6), made(4)
+# Weights of both signs, a slope, no symmetry: near a saddle that Newton's method found.
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def check(data):
+        path = tmp_path / "point.json"
+        path.write_text(json.dumps(data))
+        return flows.verify(path)
+
+    return check
+
+
+def hexadecimal(text, factor):
+    return (factor * float.fromhex(text)).hex()
+
+
+def moved(data, by):
+    """The centre moved by a length in one coordinate."""
+    rows = [list(row) for row in data["centre"]]
+    rows[0][1] = f"{int(rows[0][1], 16) + int(by * 2 ** data['bits']):x}"
+    return {**data, "centre": rows}
+
+
+def test_a_minimum_is_accepted_with_its_theorem(tmp_path):
+    MINIMUM.save(tmp_path / "point.json")
+    found = flows.verify(tmp_path / "point.json")
+    assert found.accepted and found.refused == ""
+    point = found.point
+    assert point.kind == "minimum" and point.hessian.negative == 0
+    assert "a strict local minimum in R^(6 x d) for every d >= 6" in point.statement
+    assert point.students == pytest.approx(flipped(6), abs=1e-4)
+    assert float(point.near) < 1e-30
+
+
+def test_a_saddle_is_accepted_with_its_index(checked):
+    found = checked(SADDLE.to_json())
+    assert found.accepted and found.point.kind == "saddle"
+    assert found.point.hessian.negative == SADDLE.within.index > 0
+    assert "has an eigenvalue <= -" in found.point.statement
+
+
+@pytest.mark.parametrize("proof", [MINIMUM, SADDLE], ids=["minimum", "saddle"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda d: moved(d, 10 * float.fromhex(d["radius"])), "contract into itself"),
+        (lambda d: {**d, "radius": hexadecimal(d["radius"], WIDER)}, "contract into itself"),
+        (
+            lambda d: {
+                **d,
+                "hessian": {**d["hessian"], "least": _beyond(d["hessian"])},
+            },
+            "the Hessian",
+        ),
+        (lambda d: {**d, "across": {**d["across"], "least": _beyond(d["across"])}}, "dimensions"),
+        (lambda d: {**d, "loss": {**d["loss"], "value": _digit(d, 1)}}, "its loss is"),
+        (lambda d: {**d, "loss": {**d["loss"], "value": _digit(d, -1)}}, "its loss is"),
+        (
+            lambda d: {
+                **d,
+                "loss": {**d["loss"], "radius": hexadecimal(d["loss"]["radius"], 0.5)},
+            },
+            "its loss is",
+        ),
+        (lambda d: _negated(d, "centre"), "contract into itself"),
+        (lambda d: {**d, "teacher_weights": _less(d["teacher_weights"])}, "contract into itself"),
+        (lambda d: {**d, "output_weights": _less(d["output_weights"])}, "contract into itself"),
+    ],
+    ids=["moved", "radius", "hessian", "across", "up", "down", "narrow", "sign", "b", "a"],
+)
+def test_a_file_that_says_a_bit_more_is_refused_with_the_reason(checked, proof, change, reason):
+    data = json.loads(json.dumps(proof.to_json()))
+    assert checked(data).accepted
+    found = checked(change(data))
+    assert not found.accepted and found.point is None
+    assert reason in found.refused
+
+
+def _beyond(stated):
+    """A bound of the least eigenvalue that is stronger than the truth by a part of it."""
+    least = float.fromhex(stated["least"])
+    return (least + (WIDER - 1) * abs(least) * (1 if stated["index"] == 0 else -1)).hex()
+
+
+def _digit(data, by):
+    return f"{int(data['loss']['value'], 16) + by:x}"
+
+
+def _negated(data, key):
+    rows = [list(row) for row in data[key]]
+    rows[0][0] = f"{-int(rows[0][0], 16):x}"
+    return {**data, key: rows}
+
+
+def _less(weights):
+    """One weight a bit smaller: the loss of another network."""
+    return [hexadecimal(weights[0], 0.999), *weights[1:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kind": "saddle"}, "it is a minimum"),
+        ({"hessian": {"index": 1, "least": "-0x1p-9"}}, "the index of the Hessian is 0"),
+        ({"across": {"index": 0}}, "other parts"),
+        ({"slope": "0x1p-1"}, "contract into itself"),
+        ({"slope": "0x1p+0"}, "no kink"),
+        ({"system": "relu_neuron"}, "not about two layers"),
+        ({"radius": "-0x1p-20"}, "radius is not positive"),
+        ({"output_weights": ["0x1p+0"] * 5}, "do not fit"),
+        ({"output_weights": ["0x0p+0", *["0x1p+0"] * 5]}, "a student has no weight"),
+        ({"more": 1}, "other parts than a critical point"),
+        ({"bits": 10}, "not between 64 and"),
+        ({"precision": 10**9}, "not between 64 and"),
+        ({"centre": [["1"], ["2"]]}, "do not fit"),
+        ({"centre": "nothing"}, ""),
+        ({"loss": {"value": "1", "bits": -5, "radius": "0x1p+0"}}, "too many digits"),
+        ({"loss": 3}, ""),
+    ],
+)
+def test_malformed_files_are_refused(checked, change, reason):
+    found = checked({**MINIMUM.to_json(), **change})
+    assert not found.accepted and reason in found.refused
+
+
+def test_parallel_neurons_are_refused(checked):
+    data = MINIMUM.to_json()
+    rows = [list(row) for row in data["centre"]]
+    rows[0] = rows[1]
+    found = checked({**data, "centre": rows})
+    assert not found.accepted and "may be parallel" in found.refused
+
+
+def test_a_file_about_a_point_is_about_no_flow(tmp_path):
+    MINIMUM.save(tmp_path / "point.json")
+    found = flows.verify(tmp_path / "point.json", t_end=1.0)
+    assert "about a critical point, not about a flow" in found.refused

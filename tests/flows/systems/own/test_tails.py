@@ -1,0 +1,86 @@
+"""Exponential tails of valleys: known to the smallest energies; and runs into a singular point."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import sympy as sp
+from flint import arb
+from mpmath import mp
+
+import flows
+from flows.core.balls import precision
+from flows.core.errors import InputError
+from flows.systems.own.sharp_axes import sharp_axes
+
+# At rtol = 1e-10 the time at which a state is reached is known to it.
+LATE = 1e-10
+U, V, A = sp.symbols("u v a")
+VALLEY = flows.OwnSystem("valley", [U, V], (U * V - 1) ** 2 / 2)
+
+
+def arrival(loss, start):
+    """Time at which `(u v - 1)^2/2` is reached: `u^2 - v^2` is conserved, and `r = u v - 1` is
+    left, with `r' = -r sqrt(c^2 + 4 (1 + r)^2)`."""
+    with mp.workdps(30):
+        u, v = map(mp.mpf, start)
+        c, first = u**2 - v**2, u * v - 1
+        last = mp.log(mp.sqrt(2 * mp.mpf(loss)))
+        sign = mp.sign(first)
+
+        def slowness(w):
+            return 1 / mp.sqrt(c**2 + 4 * (1 + sign * mp.exp(w)) ** 2)
+
+        middle = [w for w in (-20, -5, -1) if last < w < mp.log(abs(first))]
+        return float(mp.quad(slowness, [last, *middle, mp.log(abs(first))]))
+
+
+@pytest.mark.parametrize("start", [(0.5, 1.7), (0.3, -0.2)])
+def test_a_generic_start_is_known_to_the_smallest_energy(start):
+    times = [1.0, 5.0, 10.0, 20.0, 40.0, 80.0]
+    run = flows.integrate(VALLEY, start, 80.0, times)
+    assert run.completed and not run.message.startswith("NaN")
+    losses = run["loss"][1:]
+    rate = run["gradient_norm"][1:] ** 2 / losses
+    stated = run.errors("loss")[1:]
+    assert losses[-1] < 1e-130 and (stated < 1e-6).all()
+    assert np.array_equal(run["excess"][1:], losses) and run.excess.limit < 1e-250
+    late = np.array([arrival(x, start) for x in losses]) - run.t[1:]
+    assert (abs(late) < LATE * run.t[1:]).all()
+    assert (abs(late * rate) < stated).all()
+    # Control: a loss that is a thousandth larger is reached at another time.
+    other = np.array([arrival(1.001 * x, start) for x in losses]) - run.t[1:]
+    assert (abs(other * rate) > stated).all()
+
+
+def test_axes_of_many_bits_diagonalise_a_hessian_and_those_in_doubles_do_not():
+    generator = np.random.default_rng(0)
+    basis = np.linalg.qr(generator.normal(size=(4, 4)))[0]
+    # Two eigenvalues are one, and another is next to zero.
+    matrix = basis * [3.0, 3.0, 1e-18, 1.0] @ basis.T
+    matrix = (matrix + matrix.T) / 2
+    axes = scipy.linalg.eigh(matrix)[1]
+    with precision(600):
+        found = sharp_axes([[arb(x) for x in row] for row in matrix.tolist()], axes, 600)
+        square = found.axes.transpose() * found.axes
+        inside = found.axes.transpose() * found.matrix * found.axes
+    # Those of the double eigenvalue, the last two, may be any basis.
+    pairs = [(i, k) for i, k in np.ndindex(4, 4) if i != k]
+    assert max(abs(float(square[i, k])) for i, k in pairs) < 2.0**-300
+    assert max(abs(float(inside[i, k])) for i, k in pairs if i + k != 5) < 2.0**-300
+    rough = axes.T @ matrix @ axes
+    assert np.abs(rough - np.diag(np.diag(rough))).max() > 1e-17
+
+
+def test_a_loss_that_is_not_real_at_the_start_is_refused_by_its_name():
+    for loss in (sp.log(A), A**2 + sp.log(A)):
+        with pytest.raises(InputError, match="loss of ln is not a real number at the start"):
+            flows.integrate(flows.OwnSystem("ln", [A], loss), [-1.0], 1.0)
+    assert flows.integrate(flows.OwnSystem("ln", [A], sp.log(A) ** 2), [2.0], 1.0).completed
+
+
+def test_a_run_into_a_singular_point_says_so():
+    # a^(3/2) = 2^(3/2) - 3 t/4 along sqrt(a), which ends at t = 3.77.
+    run = flows.integrate(flows.OwnSystem("root", [A], sp.sqrt(A)), [2.0], 10.0)
+    assert run.status == "field_failed" and "the loss is singular" in run.message
+    assert run.state[:, 0] ** 1.5 == pytest.approx(2**1.5 - 0.75 * run.t, abs=1e-8)
+    assert run.t[-1] < 2**1.5 / 0.75 < 1.3 * run.t[-1]

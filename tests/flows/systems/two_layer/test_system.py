@@ -1,0 +1,183 @@
+"""Two layers against the definition, automatic differentiation, many digits and one neuron."""
+
+import numpy as np
+import pytest
+from oracles import two_layer as oracle
+
+import flows
+from flows.core.errors import InputError
+from flows.systems.two_layer import arrays
+
+# Loss and gradient promise 1e-15; the oracle has forty digits.
+RELATIVE = 1e-14
+# A few hundred roundings of the largest entry.
+ROUNDING = 1e-12
+# Sampling error in standard deviations; a fair sample exceeds it once in 10^5.
+Z_SCORE, SAMPLES = 4.5, 200_000
+# Two runs at rtol 1e-10.
+FLOWS = 1e-8
+NAMES = ("relu", "leaky:0.1", "erf", "quadratic")
+OBLIQUE = [[1.0, 0.2, 0.0], [-0.4, 0.9, 0.3]]
+
+
+def system_of(name, trained=False, students=3):
+    return flows.TwoLayer(
+        students,
+        OBLIQUE,
+        activation=name,
+        output_weights=[1.0, 0.5, -0.8, 1.0][:students],
+        teacher_weights=[1.0, -0.7],
+        train_outputs=trained,
+    )
+
+
+def state_of(system, seed=0):
+    return np.random.default_rng(seed).normal(size=system.initial().shape)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_is_the_sampled_mean_of_its_definition(name, trained):
+    system = system_of(name, trained)
+    state = state_of(system)
+    squares = oracle.sampled(system, state, SAMPLES, seed=5)
+    error = squares.std() / np.sqrt(SAMPLES)
+    loss = system.loss(state)
+    assert abs(squares.mean() - loss) < Z_SCORE * error
+    # Negative control: a loss without its factor 1/2 is far outside.
+    assert abs(squares.mean() - 2 * loss) > Z_SCORE * error
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_and_hessian_are_those_of_automatic_differentiation(name, trained):
+    system = system_of(name, trained)
+    state = state_of(system, 1)
+    slope, matrix = oracle.differentiable(system, state)
+    assert np.abs(system.gradient(state) - slope).max() < ROUNDING * np.abs(slope).max()
+    found = system.hessian(state)
+    assert np.abs(found - matrix).max() < ROUNDING * np.abs(matrix).max()
+    assert np.array_equal(found, found.T)
+    doubles = arrays.gradient(system.network(), system.flat(state))
+    assert np.abs(doubles - system.flat(slope)).max() < ROUNDING * np.abs(slope).max()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-7, 1e-12])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_keeps_its_digits_however_near_students_are_to_teachers(name, size):
+    system = flows.TwoLayer(3, OBLIQUE, activation=name, output_weights=[1.0, 0.5, 0.5])
+    near = np.array([OBLIQUE[0], OBLIQUE[1], OBLIQUE[1]])
+    state = near + size * state_of(system, 2)
+    truth = float(oracle.loss(system, state, digits=90))
+    assert abs(system.loss(state) - truth) < RELATIVE * truth
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_states_at_once_are_as_one_by_one(name):
+    system = system_of(name, trained=True)
+    network = system.network()
+    states = np.stack([system.flat(state_of(system, seed)) for seed in range(4)])
+    one = np.stack([arrays.gradient(network, y) for y in states])
+    assert np.allclose(arrays.gradient(network, states), one, rtol=ROUNDING, atol=0)
+    losses = [arrays.loss(network, y) for y in states]
+    assert np.allclose(arrays.loss(network, states), losses, rtol=ROUNDING, atol=0)
+
+
+def test_parallel_students_and_students_on_teachers_have_a_hessian():
+    system = flows.TwoLayer(4, 2, d=3)
+    w = np.array([[0.5, 0, 0], [0.5, 0, 0], [0, 1.0, 0], [0, -2.0, 0]])
+    exact, moved = (system.hessian(w + shift * 1e-9) for shift in (0, state_of(system)))
+    assert np.isfinite(exact).all()
+    # The Hessian is Lipschitz away from zero neurons: 1e-9 moves it by as much.
+    assert np.abs(exact - moved).max() < 1e-7
+    assert np.isfinite(system.gradient(w)).all()
+
+
+@pytest.mark.parametrize("n, d", [(1, 1), (2, 2), (3, 4)])
+def test_one_teacher_is_the_relu_neuron(n, d):
+    one, two = flows.ReLUNeuron(n, d), flows.TwoLayer(n, np.eye(1, d))
+    w = np.random.default_rng(n).normal(size=(n, d))
+    assert abs(two.loss(w) / one.loss(w) - 1) < RELATIVE
+    assert np.abs(two.gradient(w) - one.gradient(w)).max() < ROUNDING
+    assert np.abs(two.hessian(w) - one.hessian(w)).max() < ROUNDING
+
+
+def test_one_teacher_has_the_run_of_the_relu_neuron():
+    start = np.array([[0.5, 0.3], [0.3, -0.2]])
+    times = [1.0, 1e2, 1e4, 1e6]
+    one, two = (
+        flows.integrate(system, start, t_end=1e6, t_eval=times)
+        for system in (flows.ReLUNeuron(2, 2), flows.TwoLayer(2, [[1.0, 0.0]]))
+    )
+    assert two.status == "completed"
+    assert np.abs(two["loss"] / one["loss"] - 1).max() < FLOWS
+    assert np.abs(two.state - one.state).max() < FLOWS
+
+
+def test_a_run_stays_in_the_span_and_is_the_same_in_more_dimensions():
+    start = 0.5 * np.random.default_rng(3).normal(size=(2, 2))
+    turn, _ = np.linalg.qr(np.random.default_rng(4).normal(size=(7, 7)))
+    small = flows.TwoLayer(2, 2)
+    large = flows.TwoLayer(2, np.eye(2) @ turn[:2])
+    one, two = (
+        flows.integrate(system, w, t_end=10.0, t_eval=[1.0, 10.0])
+        for system, w in ((small, start), (large, start @ turn[:2]))
+    )
+    assert np.abs(two["loss"] - one["loss"]).max() < FLOWS
+    assert np.abs(two.state - one.state @ turn[:2]).max() < FLOWS
+
+
+@pytest.mark.parametrize("name", ["relu", "quadratic"])
+def test_training_conserves_the_balance_of_the_layers(name):
+    system = flows.TwoLayer(2, 2, activation=name, train_outputs=True)
+    run = flows.integrate(system, system.initial(0.5, 2), t_end=30.0)
+    (verdict,) = flows.check(run, "layer_balance")
+    assert verdict.verdict == "HOLDS"
+    # Negative control: with p off by a tenth, it moves.
+    p = {"relu": 1, "quadratic": 2}[name] + 0.1
+    other = p * run["outputs"] ** 2 - run["norms"] ** 2
+    assert np.ptp(other, axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"teachers": [[1.0, 0.0], [1.0, 0.0]]}, "repeats teacher 1"),
+        ({"teachers": [[1.0, 0.0], [0.0, 0.0]]}, "teacher 2 is zero"),
+        ({"teachers": [[1.0, 0.0], [1.0]]}, "rows differ"),
+        ({"teachers": [[1.0, 0.0]], "d": 3}, "expected 3 numbers each"),
+        ({"teachers": 3, "d": 2}, "need d >= 3"),
+        ({"teachers": [1.0, 2.0]}, r"shape \(m, d\)"),
+        ({"activation": "relv"}, "expected relu"),
+        ({"activation": "leaky:1"}, "other than 1"),
+        ({"activation": "leaky:x"}, "expected relu"),
+        ({"activation": 3}, "name of an activation"),
+        ({"output_weights": [1.0]}, "expected 2 numbers, one a student"),
+        ({"output_weights": [1.0, 0.0]}, "not zero"),
+        ({"teacher_weights": [1.0]}, "expected 2 numbers, one a teacher"),
+        ({"students": 0}, "positive integer"),
+        ({"train_outputs": "yes"}, "true or false"),
+    ],
+)
+def test_bad_parameters_are_one_line(given, said):
+    with pytest.raises(InputError, match=said) as refused:
+        flows.TwoLayer(**({"students": 2, "teachers": 2} | given))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_start_at_a_kink_or_of_locked_signs_is_refused():
+    with pytest.raises(InputError, match="zero"):
+        flows.integrate(flows.TwoLayer(2, 2), [[0.0, 0.0], [1.0, 0.0]], t_end=1.0)
+    trained = flows.TwoLayer(2, 2, teacher_weights=[1.0, -1.0], train_outputs=True)
+    with pytest.raises(InputError, match="sign of teacher 2"):
+        flows.integrate(trained, trained.initial(), t_end=1.0)
+    assert trained.check_start(trained.initial(scale=3.0)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_gradient_descent_steps_along_the_gradient(name):
+    system = system_of(name, trained=True)
+    state = state_of(system, 6)
+    run = flows.descend(system, state, step_size=0.01, steps=2)
+    expected = state - 0.01 * system.gradient(state)
+    assert np.abs(run.state[1] - expected).max() < ROUNDING

@@ -226,6 +226,7 @@ def _settle(
         return where, ""
     back, first, last, known = turn.transpose(), None, None, matrix
     for _ in range(INNER):
+        fresh = known is None
         if known is None:
             known = _curved(loss, where, turn, back)
         pairs = [(slow + i, slow + k) for i in range(count) for k in range(count)]
@@ -233,6 +234,9 @@ def _settle(
         step = _solved(block, _slopes(loss, where, back)[slow:])
         length = _length(step)
         first = length if first is None else first
+        if last is not None and not length <= SHRINKS * last and not fresh:
+            known = first = last = None  # an old Hessian says nothing of convergence
+            continue
         if last is not None and not length <= SHRINKS * last:
             return where, "" if last <= CONVERGED * first else "Newton's method does not converge"
         where = _moved(where, turn, [arb(0)] * slow + [-x for x in step])

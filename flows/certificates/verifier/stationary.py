@@ -91,8 +91,9 @@ class Point(NamedTuple):
             "saddle": f"a saddle in R^({n} x d) for every d >= {r}",
         }.get(self.kind, f"a strict local minimum for d = {r}, and a saddle for every d > {r}")
         return (
-            f"There is a critical point within {self.near.str(3, radius=False)} of the students"
-            f" shown, in each coordinate, and no other one within {self.radius:.6g}. It is {what}:"
+            f"There is a critical point within {self.near.str(3, radius=False)} of the centre in"
+            " the file, which is shown in doubles, in each coordinate; there is no other one within"
+            f" {self.radius:.6g}. It is {what}:"
             f" its Hessian in {n * r} coordinates {self.hessian}, and the matrix of every further"
             f" dimension {self.across}."
         )

@@ -108,3 +108,20 @@ def test_where_no_proof_is_possible_the_point_is_shown_and_the_code_is_3(capsys,
     assert main(["stationary", *words]) == 3
     shown = capsys.readouterr()
     assert "minimum" in shown.out and "no proof: student 0 and teacher 0" in shown.err
+
+
+def test_ends_of_many_starts_are_counted(capsys):
+    words = ["gmm_em", "--n", "1", "--d", "2", "--t-end", "10", "--size", "3", "--seed", "4"]
+    assert main(["stationary", *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (family,) = found["families"]
+    assert (family["kind"], family["count"], family["seeds"]) == ("minimum", 3, [4, 5, 6])
+    assert family["interval"][1] == 1.0
+    assert main(["stationary", *words]) == 0
+    assert "3 of 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--initial", "x.json"], ["--certify", "--out", "x.json"]])
+def test_many_starts_are_random_and_have_no_file(capsys, option):
+    assert main(["stationary", "gmm_em", "--size", "2", *option]) == 2
+    assert "--size: expected no" in capsys.readouterr().err

@@ -139,8 +139,8 @@ def verify(
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = parsed(Path(path).read_text("ascii"))
         if data["format"] == STATIONARY:
-            flow = start is not None or t_end is not None
-            require(not flow, "it is about a critical point, not about a flow")
+            no_flow = start is None and t_end is None
+            require(no_flow, "it is about a critical point, not about a flow")
             return _point(data, system)
         require(data["format"] == FORMAT, "its format is unknown")
         require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")

@@ -171,9 +171,14 @@ class Errors:
     since: float
     sharp: Callable[[int], SharpAxes] | None = None
 
-    def carried(self, hessian: Array, since: float) -> tuple[Array, Array, Array]:
-        """Return eigenvalues and axes of a later Hessian, and the errors there."""
-        h, axes = axes_of(hessian)
+    def carried(
+        self, hessian: Array, since: float, found: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return eigenvalues and axes of a later Hessian, and the errors there.
+
+        They are those of doubles, or the better ones that were ``found``.
+        """
+        h, axes = axes_of(hessian) if found is None else found
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
         return h, axes, self._along(h, axes.T @ self.axes, now, since)
 

@@ -33,7 +33,7 @@ from scipy.integrate import solve_ivp
 from threadpoolctl import threadpool_limits
 
 import flows
-from flows.ensembles.proportion import interval
+from flows.core.proportion import interval
 
 #: Sizes (teachers, students): starts in full, and with --quick.
 SIZES = {

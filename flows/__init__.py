@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
     from flows.certificates.certify import certify as certify
+    from flows.certificates.stationary.many import stationary_ensemble as stationary_ensemble
     from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
     from flows.certificates.stationary.point import stationary as stationary
     from flows.certificates.verifier.verify import verify as verify
@@ -78,6 +79,7 @@ _HOME = {
     "report": "flows.pages.own_report",
     "sensitivity": "flows.runs.sensitivity",
     "stationary": "flows.certificates.stationary.point",
+    "stationary_ensemble": "flows.certificates.stationary.many",
     "tail_constant": "flows.runs.rates",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",

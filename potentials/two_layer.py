@@ -10,7 +10,17 @@ from types import MappingProxyType
 
 import sympy as sp
 
-from potentials.claim import Claim, Comparison, Conserved, Hypothesis, Mark
+from potentials.claim import (
+    EXPONENT,
+    Claim,
+    Comparison,
+    Conserved,
+    Hypothesis,
+    Inequality,
+    Mark,
+    Rate,
+    UpperBound,
+)
 from potentials.notation import symbol
 from potentials.potential import Potential, single
 from potentials.source import Source
@@ -25,10 +35,29 @@ NAMES = MappingProxyType(
         "layer_balance": r"p a_i^2 - \lvert w_i \rvert^2",
         "loss": "L",
         "degree": "p",
+        "share": "A_i",
+        "residual_norm": r"\lvert r_j \rvert",
+        "eigenvalue": r"\lambda_k(\nabla^2 L)",
+        "cluster_constant": "K",
+        "lone_residual": r"\max_{\lvert j \rvert = 1} \lvert r_j \rvert",
+        "T1": "T_1",
     }
 )
 BALANCE = Source(
     "Du, Hu & Lee", 2018, "1806.00900", "Theorem 2.1; of degree p derived here", "identity"
+)
+DERIVED = Source(
+    "Safran & Shamir", 2018, "1712.08968", "setting; derived here, `popflow law two_layer`", "rate"
+)
+PAIRS = Source(
+    "Xu & Du",
+    2023,
+    "2302.10034",
+    "rate of one teacher; derived here, `popflow law two_layer`",
+    "rate",
+)
+COMMITTEE = Source(
+    "Goldt et al.", 2019, "1906.08632", "setting; derived here, `popflow law two_layer`", "upper"
 )
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 
@@ -65,9 +94,58 @@ POTENTIALS: tuple[Potential, ...] = (
         NAMES,
         "The output of a student",
     ),
+    Potential(
+        "shares",
+        "A_i",
+        single("shares", "neuron", symbol("share"), None),
+        symbol("shares"),
+        "students at an acute angle to a_i/b_j v_j for some teacher j, the nearest one:"
+        " A_i = a_i w_i.v_j/(b_j |v_j|^2)",
+        HERE,
+        NAMES,
+        "The part of its teacher that a student has",
+    ),
+    Potential(
+        "residual_norms",
+        r"\lvert r_j \rvert",
+        single("residual_norms", "neuron", symbol("residual_norm"), None),
+        symbol("residual_norms"),
+        "teachers that have a student: r_j is the sum of a_i w_i over its students, less b_j v_j",
+        HERE,
+        NAMES,
+        "What the students of a teacher miss it by",
+    ),
+    Potential(
+        "hessian_spectrum",
+        r"\lambda_k",
+        single("hessian_spectrum", "neuron", symbol("eigenvalue"), None),
+        symbol("hessian_spectrum"),
+        "in the span of teachers and students, up to 150 numbers; rates are not evaluated",
+        HERE,
+        NAMES,
+        "The eigenvalues of the Hessian",
+    ),
 )
 AUXILIARIES: tuple[Potential, ...] = ()
-MARKS: tuple[Mark, ...] = ()
+
+t, loss, n, m, T1 = (symbol(name) for name in ("t", "loss", "n", "m", "T1"))
+constant, lone = symbol("cluster_constant"), symbol("lone_residual")
+# How far clusters and shares may be from what they are at the end.
+NEAR = sp.Rational(1, 10)
+MARKS: tuple[Mark, ...] = (
+    Mark(
+        "T1",
+        sp.Min(
+            NEAR - sp.Abs(symbol("cluster_most") - symbol("cluster_most_end")),
+            NEAR - sp.Abs(symbol("cluster_least") - symbol("cluster_least_end")),
+            1 - loss,
+        ),
+        "from",
+        "from T1 on the clusters are as large as at the end, and L <= 1",
+    ),
+)
+READ_T1 = "read from T1 on, when clusters are as large as at the end"
+LATE = (t - T1, t - 1)
 
 TRAINED = Hypothesis(
     "outputs are trained", symbol("train_outputs"), ">=", sp.Integer(1), unmet="outputs are fixed"
@@ -80,6 +158,80 @@ HOMOGENEOUS = Hypothesis(
     unmet="the activation is not homogeneous",
 )
 
+INDEPENDENT = Hypothesis(
+    "teachers are linearly independent",
+    symbol("teacher_gap"),
+    ">=",
+    sp.Float(1e-6),
+    unmet="the smallest singular value of the teachers' directions is {value}, not >= {needed}",
+)
+PIECEWISE = Hypothesis(
+    "the activation is ReLU or leaky ReLU",
+    symbol("degree"),
+    "<=",
+    sp.Integer(1),
+    unmet="the activation is homogeneous of degree {value}",
+)
+COVERED = Hypothesis(
+    "every teacher has a student, and every student a teacher, at the end",
+    symbol("cluster_least_end"),
+    ">=",
+    sp.Integer(1),
+    unmet="at the end some teacher has no student, or some student no teacher",
+)
+SEVERAL = Hypothesis(
+    "some teacher has two students or more at the end",
+    symbol("cluster_most_end"),
+    ">=",
+    sp.Integer(2),
+    unmet="every teacher has {value} student at most at the end",
+)
+AT_MOST_PAIRS = Hypothesis(
+    "no teacher has more than two students at the end",
+    symbol("cluster_most_end"),
+    "<=",
+    sp.Integer(2),
+    unmet="some teacher has {value} students at the end",
+)
+LONE = Hypothesis(
+    "some teacher has one student at the end",
+    symbol("cluster_least_end"),
+    "<=",
+    sp.Integer(1),
+    unmet="every teacher has {value} students at least at the end",
+)
+ONE_EACH = Hypothesis(
+    "every teacher has one student at the end",
+    symbol("cluster_most_end"),
+    "<=",
+    sp.Integer(1),
+    unmet="some teacher has {value} students at the end",
+)
+EQUAL_NUMBERS = Hypothesis(
+    "as many students as teachers", n - m, "<=", sp.S.Zero, unmet="{value} students more"
+)
+ORTHONORMAL = Hypothesis(
+    "teachers are orthonormal and all outputs are fixed at one",
+    symbol("is_orthonormal"),
+    ">=",
+    sp.Integer(1),
+    unmet="teachers are not orthonormal, or some output is not fixed at one",
+)
+SMOOTH = Hypothesis(
+    "the activation is erf",
+    symbol("degree"),
+    "<=",
+    sp.S.Zero,
+    unmet="the activation is homogeneous of degree {value}",
+)
+SUMMED = Hypothesis(
+    "the outputs of the students of each teacher sum to its own",
+    symbol("output_gap_end"),
+    "<=",
+    sp.Float(1e-6),
+    unmet="at the end outputs miss those of the teachers by {value}",
+)
+
 CLAIMS: tuple[Claim, ...] = (
     Conserved(
         id="layer_balance",
@@ -88,13 +240,82 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses=(TRAINED, HOMOGENEOUS),
         conclusions=(
             Comparison(
-                layer_balance,
-                "==",
-                symbol("layer_balance_0"),
-                sp.Integer(1),
-                over="neuron",
+                layer_balance, "==", symbol("layer_balance_0"), sp.Integer(1), over="neuron"
             ),
         ),
+        names=NAMES,
+    ),
+    Inequality(
+        id="cluster_law",
+        statement="t^3 L -> K = sum over pairs of (pi^2/(3 kappa^2)) (A (1 - A))^2 |b v|^2"
+        " ((p + q)/(p q))^3, read as ((t^3 L - K)^2 + K^2/(1 + t))^(1/2) <= C K (1 + t)^(-1/3);"
+        " A, 1 - A are the shares of a teacher's two students, p and q the squares of their"
+        " outputs, kappa = (1 - S)^2 for a slope S of negative arguments",
+        source=PAIRS,
+        hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL, AT_MOST_PAIRS),
+        conclusions=(
+            Comparison(
+                # In quadrature, so that a difference that passes zero has a slope in log t.
+                sp.sqrt((t**EXPONENT * loss - constant) ** 2 + constant**2 / (1 + t)),
+                "<=",
+                constant * (1 + t) ** sp.Rational(-1, 3),
+                None,
+                LATE,
+                at_infinity=True,
+            ),
+        ),
+        exponent=sp.Integer(3),
+        reading=READ_T1,
+        names=NAMES,
+    ),
+    Rate(
+        id="exact_rate",
+        statement="-L'/L >= 2 (1/4 - 1/(2 pi)) (1 - o(1)), read as >= 2 (1/4 - 1/(2 pi)) - 10^-4"
+        " where L <= 10^-10: the least eigenvalue of the Hessian at the teachers is 1/4 - 1/(2 pi)"
+        " for every number of them",
+        source=DERIVED,
+        hypotheses=(HOMOGENEOUS, PIECEWISE, EQUAL_NUMBERS, ORTHONORMAL, COVERED, ONE_EACH),
+        conclusions=(
+            Comparison(
+                -symbol("loss_dot"),
+                ">=",
+                (EXPONENT - sp.Float(1e-4)) * loss,
+                sp.S.One,
+                (*LATE, sp.Float(1e-10) - loss),
+            ),
+        ),
+        exponent=sp.Rational(1, 2) - 1 / sp.pi,
+        reading=READ_T1,
+        names=NAMES,
+    ),
+    Inequality(
+        id="slaved",
+        statement="a student alone beside a slow pair follows it: |r_j| <= C t^-2",
+        source=PAIRS,
+        hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL, LONE),
+        conclusions=(
+            Comparison(
+                lone,
+                "<=",
+                (1 + t) ** (-EXPONENT),
+                None,
+                (*LATE, sp.Integer(10) ** 9 - t),
+                at_infinity=True,
+            ),
+        ),
+        exponent=sp.Integer(2),
+        reading=f"{READ_T1}, up to t = 10^9, where steps of the usual tolerance still tell how"
+        " fast it falls",
+        names=NAMES,
+    ),
+    UpperBound(
+        id="erf_law",
+        statement="L <= C t^-2 where the outputs of each teacher's students sum to its own",
+        source=COMMITTEE,
+        hypotheses=(SMOOTH, INDEPENDENT, COVERED, SEVERAL, SUMMED),
+        conclusions=(Comparison(loss, "<=", (1 + t) ** (-EXPONENT), None, LATE, at_infinity=True),),
+        exponent=sp.Integer(2),
+        reading=READ_T1,
         names=NAMES,
     ),
 )

@@ -14,12 +14,16 @@ from potentials.two_layer import NAMES
 __all__ = ["FLOW"]
 
 _along, _slope = indexed("along"), indexed("slope")
+_gain, _missing, _bend = indexed("gain"), indexed("missing"), indexed("bend")
 
 FLOW = Flow(
     rates={
         "norm": -_along[I] / symbol("norm"),
         "output": -_slope[I],
         "layer_balance_of": sp.S.Zero,
+        "share": -_gain[I],
+        "residual_norm": -_missing[I],
+        "eigenvalue": -_bend[I],
     },
     definitions=(
         Definition("g_i", r"\frac{\partial L}{\partial w_i}", "The gradient by a student."),
@@ -28,7 +32,19 @@ FLOW = Flow(
             r"\frac{\partial L}{\partial a_i}",
             "The gradient by its output; zero where outputs are fixed.",
         ),
+        Definition(
+            "r_j",
+            r"\sum_k a_k w_k - b_j v_j",
+            "The residual of a teacher, by the students k next to it.",
+        ),
+        Definition("e_k", r"\nabla^2 L\, e_k = \lambda_k e_k", "A unit eigenvector."),
     ),
     names=NAMES,
-    families={"along": r"\langle w_%s, g_%s \rangle", "slope": "h_%s"},
+    families={
+        "along": r"\langle w_%s, g_%s \rangle",
+        "slope": "h_%s",
+        "gain": r"\frac{\langle a_%s g_%s + h_%s w_%s, v_j \rangle}{b_j \lvert v_j \rvert^2}",
+        "missing": r"\langle r_%s, \sum_k (a_k g_k + h_k w_k) \rangle / \lvert r_%s \rvert",
+        "bend": r"\nabla^3 L[\nabla L, e_%s, e_%s]",
+    },
 )

@@ -17,6 +17,7 @@ EXPECTED = (
     "B2_gmm_em",
     "B3_score_matching",
     "B4_matrix_factorization",
+    "B5_two_layer",
     "C0_your_own_system",
     "C1_phase_retrieval",
     "D0_laws",

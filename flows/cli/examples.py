@@ -73,9 +73,10 @@ PROVE = _examples(
 )
 STATIONARY = _examples(
     "popflow stationary gmm_em --n 2 --d 2 --scale 1",
-    "popflow stationary two_layer --students 6 --teachers 6 --initial near.json --certify",
+    "popflow stationary two_layer --teachers 6 --initial near.json --certify --out point.json",
+    "popflow stationary two_layer --students 7 --teachers 7 --d 7 --scale 0.378 --size 20",
 )
 ENSEMBLE = _examples(
-    "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
+    "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )

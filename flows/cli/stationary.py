@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options
 from flows.cli.runs import integrated, problem
 from flows.core.errors import InputError
@@ -22,28 +23,38 @@ T_END = 1e3
 # Options of a flow that say nothing about a point.
 OF_RUNS = ("t_eval", "rtol", "method")
 # Eigenvalues and digits that a table shows.
-SHOWN, DIGITS = 5, 20
+SHOWN, DIGITS = 5, 30
 
 
 @click.command(epilog=examples.STATIONARY)
-@arguments.system
+@click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
 @partial(flow_options, refused=OF_RUNS)
+@click.option(
+    "--size",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Of the flows of so many random starts: which points they end at, and how often.",
+)
 @click.option("--certify", is_flag=True, help="Prove it: a strict local minimum, or a saddle.")
 @click.option("--out", metavar="CERT.json", help="Write the proof; popflow verify checks it.")
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def stationary(
-    system: str, certify: bool, out: str | None, force: bool, as_json: bool, **options: Any
+    system: str,
+    size: int | None,
+    certify: bool,
+    out: str | None,
+    force: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Find a critical point of SYSTEM: its loss, its spectrum, whether it is a minimum.
 
     Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
-    for a random start.
+    for a random start. LOSS.json is a polynomial loss of your own, as for popflow certify.
 
     Exit code 3: no proof of it, and why; 4: no critical point was found, and why.
     """
-    from flows.certificates.stationary.point import stationary as critical
-    from flows.certificates.stationary.prove import Unproved
     from flows.core.files import check_output
 
     if out is not None and not certify:
@@ -51,20 +62,16 @@ def stationary(
     for name in OF_RUNS:
         if options[name] is not None:
             raise InputError(f"--{name.replace('_', '-')}: a point has none; leave it out")
+    if size is not None:
+        for name, value in (("initial", options["initial"]), ("out", out)):
+            if value is not None:
+                raise InputError(f"--size: expected no --{name} beside it; give one of them")
+        if system.endswith(".json"):
+            raise InputError("--size: a loss of your own has no random starts; name a system")
+        return _many(system, size, certify, as_json, options)
     check_output(out, force)
-    if options["t_end"] is None and options["initial"] is not None:
-        made, near = problem(system, options)
-    else:
-        end = T_END if options["t_end"] is None else options["t_end"]
-        run = integrated(system, {**options, "t_end": end})
-        made, near = run.system, run.state[-1]
-    found = critical(made, near)
-    proof, unproved = None, ""
-    if certify and found.found:
-        try:
-            proof = found.certify()
-        except Unproved as reason:
-            unproved = str(reason)
+    found = _near(system, options)
+    proof, unproved = _proof(found) if certify and found.found else (None, "")
     if proof is not None and out is not None:
         proof.save(out, force=force)
     if as_json:
@@ -79,6 +86,78 @@ def stationary(
     if unproved:
         click.echo(f"popflow: no proof: {unproved}", err=True)
         return 3
+    return 0
+
+
+def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
+    """Critical point near a start, or near the end of its flow."""
+    from flows.certificates.stationary.point import stationary as critical
+    from flows.runs.integrate import integrate
+
+    if system.endswith(".json"):
+        made, near = own_problem(read_loss(system), options)
+        if options["t_end"] is not None:
+            near = integrate(made, near, t_end=options["t_end"]).state[-1]
+        return critical(made, near)
+    if options["t_end"] is None and options["initial"] is not None:
+        made, near = problem(system, options)
+        return critical(made, near)
+    end = T_END if options["t_end"] is None else options["t_end"]
+    run = integrated(system, {**options, "t_end": end})
+    return critical(run.system, run.state[-1])
+
+
+def _proof(found: StationaryPoint) -> tuple[Proof | None, str]:
+    """Proof of a point, or why there is none."""
+    from flows.certificates.stationary.prove import Unproved
+
+    try:
+        return found.certify(), ""
+    except Unproved as reason:
+        return None, str(reason)
+
+
+def _many(system: str, size: int, certify: bool, as_json: bool, options: dict[str, Any]) -> int:
+    """Print where the flows of random starts end, one seed after the other."""
+    from flows.certificates.stationary.many import stationary_ensemble
+
+    first = options["seed"] or 0
+    drawn = [problem(system, {**options, "seed": first + k, "t_end": None}) for k in range(size)]
+    end = T_END if options["t_end"] is None else options["t_end"]
+    families = stationary_ensemble(drawn[0][0], [start for _, start in drawn], end)
+    proofs = [_proof(f.point) if certify and f.point.found else (None, "") for f in families]
+    if as_json:
+        data = [
+            {
+                "count": len(family.members),
+                "share": family.share,
+                "interval": list(family.interval()),
+                "seeds": [first + k for k in family.members],
+                **family.point.to_json(proof),
+                "unproved": reason,
+            }
+            for family, (proof, reason) in zip(families, proofs, strict=True)
+        ]
+        output.print_json({"system": system, "size": size, "t_end": end, "families": data})
+        return 0
+    rows = []
+    for family, (proof, reason) in zip(families, proofs, strict=True):
+        point, (low, high) = family.point, family.interval()
+        proved = f"proved: {proof.kind}" if proof is not None else reason
+        rows.append(
+            (
+                f"{point.kind} {point.reason}".strip(),
+                str(point.index),
+                f"{point.loss:.10g}",
+                float(point.eigenvalues[0]),
+                f"{len(family.members)} of {size}",
+                f"{low:.2%} to {high:.2%}",
+                first + family.members[0],
+                *([proved] if certify else []),
+            )
+        )
+    heads = ("kind", "index", "loss", "least eigenvalue", "ends", "95 %", "a seed")
+    output.show(output.table((*heads, *(["proof"] if certify else [])), rows))
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.ensembles.proportion import LEVEL, interval
+from flows.core.proportion import LEVEL, interval
 from flows.runs.integrate import integrate
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
 from flows.systems.matrix_factorization.system import MatrixFactorization

@@ -16,10 +16,10 @@ from flows.core.arrays import Array
 from flows.core.card import Card, described
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
+from flows.core.proportion import LEVEL, interval
 from flows.core.system import System
 from flows.ensembles import store
 from flows.ensembles.member import LOST, Rows
-from flows.ensembles.proportion import LEVEL, interval
 from flows.ensembles.starts import Law
 
 # Numbers that a reduction holds at once: 128 MB.

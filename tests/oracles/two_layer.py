@@ -55,18 +55,46 @@ def kernel(name, a, b):
     return aa * bb + 2 * ab**2
 
 
+def loss_of(system, flat):
+    """Loss of a flat state of mpmath's numbers, at its precision."""
+    n, d = system.students, len(system.teachers[0])
+    w = [list(flat[i * d : (i + 1) * d]) for i in range(n)]
+    a = flat[n * d :] if system.train_outputs else system.output_weights
+    u = [[mp.mpf(x) for x in v] for v in [*w, *system.teachers]]
+    mu = [mp.mpf(x) for x in [*a, *(-b for b in system.teacher_weights)]]
+    terms = [
+        m * r * kernel(system.activation, x, z)
+        for x, m in zip(u, mu, strict=True)
+        for z, r in zip(u, mu, strict=True)
+    ]
+    return mp.fsum(terms) / 2
+
+
 def loss(system, state, digits=40):
     """Loss with many digits, of the doubles as exact numbers."""
     with mp.workdps(digits):
-        u, mu = parts(system, state)
-        u = [[mp.mpf(x) for x in v] for v in u]
-        mu = [mp.mpf(x) for x in mu]
-        terms = [
-            m * r * kernel(system.activation, a, b)
-            for a, m in zip(u, mu, strict=True)
-            for b, r in zip(u, mu, strict=True)
-        ]
-        return mp.fsum(terms) / 2
+        return loss_of(system, system.flat(np.asarray(state, dtype=float)).tolist())
+
+
+def gradient(name, u, mu, n):
+    """Gradients by the first n neurons and by their outputs, of ReLU and erf."""
+    slopes, means = [], []
+    for w, a in zip(u[:n], mu[:n], strict=True):
+        total = [mp.zero] * len(w)
+        mean = mp.zero
+        for v, m in zip(u, mu, strict=True):
+            aa, bb, ab = mp.fdot(w, w), mp.fdot(v, v), mp.fdot(w, v)
+            if name == "relu":
+                area = mp.sqrt(sum((p * s - q * r) ** 2 for p, r, q, s in _wedge(w, v)))
+                own, other = area / aa / (2 * mp.pi), (mp.pi - mp.atan2(area, ab)) / (2 * mp.pi)
+            else:
+                root = mp.sqrt((1 + 2 * aa) * (1 + 2 * bb) - 4 * ab**2)
+                own, other = -8 * ab / (mp.pi * (1 + 2 * aa) * root), 4 / (mp.pi * root)
+            total = [t + m * (own * x + other * z) for t, x, z in zip(total, w, v, strict=True)]
+            mean += m * kernel(name, w, v)
+        slopes.append([a * t for t in total])
+        means.append(mean)
+    return slopes, means
 
 
 def differentiable(system, state):
@@ -99,6 +127,6 @@ def differentiable(system, state):
 
     with jax.enable_x64(True):
         y = jnp.array(state)
-        gradient, matrix = jax.grad(value)(y), jax.hessian(value)(y)
+        gradient, matrix = jax.jit(jax.grad(value))(y), jax.jit(jax.hessian(value))(y)
     size = np.asarray(state).size
     return np.asarray(gradient), np.asarray(matrix).reshape(size, size)

@@ -69,8 +69,7 @@ def prove(setting: Setting, students: Array, bits: int = BITS) -> Proof:
             return _prove(setting, students, bits)
         except Parallel as reason:
             raise Unproved(
-                f"{reason}: the Hessian is not known to be analytic there, and no form of this"
-                " proof serves"
+                f"{reason}, where the loss is not known to be analytic and this proof does not hold"
             ) from None
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from flows.core.proportion import interval
 from flows.ensembles.convergence import convergence
-from flows.ensembles.proportion import interval
 from flows.pages.curves import exponential_until, rate_panel
 from flows.pages.drawing import (
     BLACK,

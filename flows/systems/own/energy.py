@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.linalg
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
@@ -38,8 +37,10 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.core.symmetric import eigen
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, SoundState
+from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.twofold import Twofold, code_of, rates_of
@@ -339,7 +340,7 @@ class EnergyPiece(Piece):
         curved = self.increment.curvature(u)
         if not np.isfinite(curved).all():
             return True  # it may
-        h, axes = scipy.linalg.eigh(curved)
+        h, axes = eigen(curved)
         least = -SECOND_ORDER * float(np.abs(h).max())
         down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
         down = [v for v in down if self.increment.bends(u, v) < least]
@@ -371,7 +372,7 @@ class EnergyPiece(Piece):
         curved = self.hessian(u, float(state.energy[0]))
         if not np.isfinite(curved).all():
             return ""
-        h = scipy.linalg.eigvalsh(curved)
+        h, _ = eigen(curved)
         unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
         if not unknown.any():
             return ""
@@ -396,6 +397,9 @@ def energy_piece(
     frame: Any,
     state: SoundState,
     time: float,
+    *,
+    graded: Axes | None = None,
+    dear: bool = False,
 ) -> EnergyPiece:
     """Piece that begins with an exact state.
 
@@ -415,6 +419,10 @@ def energy_piece(
         Where it begins.
     time : float
         When.
+    graded : callable, optional
+        Axes of the Hessian beyond those of doubles.
+    dear : bool
+        Whether an evaluation costs more than a step also with few entries.
     """
     centre = from_doubles(state.digits)
     rule = None if nodes is None else nodes.rule
@@ -431,7 +439,9 @@ def energy_piece(
 
     curved = hessian(Increment(exact, centre), still, since)
     # Where it is not known, all axes are flat, and the field says whether one can go on.
-    h, axes = scipy.linalg.eigh(curved if np.isfinite(curved).all() else np.zeros_like(curved))
+    found = better_axes(graded, centre, curved, since)
+    flat = not np.isfinite(curved).all()
+    h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
     increment = Increment(exact, centre, axes, steps[0])
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)
@@ -442,7 +452,7 @@ def energy_piece(
         increment.take(code_of(loss), rates_of(loss))
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
-    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY else LEFT
+    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY or dear else LEFT
     left = factor * max(rtol, atol)
     rests = UNDERFLOW if nodes is None else AVERAGED
     moving = energy > rests and state.energy[1] < STAYS
@@ -497,7 +507,7 @@ def energy_piece(
             field=field,
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
-            auto=_solvers(rtol, size, since * float(np.abs(h).max())),
+            auto=_solvers(rtol, size > MANY or dear, since * float(np.abs(h).max()), dear),
             axis_field=compiled,
         ),
         increment,
@@ -518,7 +528,9 @@ def _sharp(exact: Balls, centre: list[Any], axes: Array, bits: int) -> SharpAxes
         return sharp_axes(exact.hessian(centre), axes, bits)
 
 
-def _solvers(rtol: float, size: int, stiffness: float) -> tuple[tuple[str, float], ...]:
+def _solvers(
+    rtol: float, many: bool, stiffness: float, dear: bool
+) -> tuple[tuple[str, float], ...]:
     """What the method ``auto`` tries on a chart, after compiled steps."""
-    gentle = stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
-    return ((*FAST,) if gentle else ()) + ((*LARGE,) if size > MANY else ()) + SLOW
+    gentle = not dear and stiffness < GENTLE and rtol * FAST[0][1] >= LSODA_TOLERANCE
+    return ((*FAST,) if gentle else ()) + ((*LARGE,) if many else ()) + SLOW

@@ -14,6 +14,7 @@ from flows.core.quadrature import Rule
 from flows.core.system import Excess
 from flows.systems.own.exact import from_doubles, to_double, to_doubles, width
 from flows.systems.own.features import TRUSTED, Errors, SoundState
+from flows.systems.own.graded import Axes
 from flows.systems.own.reading import errors_of, observe_exact
 
 __all__ = ["ExactView"]
@@ -36,6 +37,8 @@ class ExactView:
         That of its expectation.
     finer : Balls, optional
         The loss by another rule, which shows the error of that one.
+    graded : callable, optional
+        Axes of the Hessian beyond those of doubles.
     """
 
     loss: Any
@@ -43,6 +46,7 @@ class ExactView:
     potentials: tuple[tuple[str, Any], ...] = ()
     rule: Rule | None = None
     finer: Any = None
+    graded: Axes | None = None
 
     def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
@@ -64,6 +68,7 @@ class ExactView:
             states.error if errors is None else errors,
             self.rule,
             self.finer,
+            self.graded,
         )
         return replace(states, seen=seen, error=error)
 
@@ -95,7 +100,7 @@ class ExactView:
                 both = self.exact.both(place)
                 above = both[0] - limit.loss
             known = states.energy[k], states.error[k]
-            off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule)
+            off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule, self.graded)
             error[k] = float(above.rad()) + off.of_loss
             if error[k] <= TRUSTED * float(above):
                 value[k] = to_double(above)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.core.symmetric import eigen
 from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
-from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
+from flows.systems.own.features import TRUSTED, Errors, feature_names
+from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.sharp_axes import sharp_axes
 from symbolic.language.lower import Undecided
@@ -72,6 +74,7 @@ def observe_exact(
     errors: Errors | Array,
     rule: Any = None,
     finer: Balls | None = None,
+    graded: Axes | None = None,
 ) -> tuple[Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
@@ -91,6 +94,8 @@ def observe_exact(
         That of its expectation.
     finer : Balls, optional
         The loss by another rule, which shows the error of that one.
+    graded : callable, optional
+        Axes of the Hessian beyond those of doubles.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def observe_exact(
     far = np.zeros((len(states), len(loss.y)))
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
         given = errors if isinstance(errors, Errors) else errors[k]
-        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer)
+        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer, graded)
         seen[k] = [columns.get(name, np.nan) for name in names]
     return seen, far
 
@@ -119,6 +124,7 @@ def _observed(
     errors: Errors | Array,
     rule: Any,
     finer: Balls | None,
+    graded: Axes | None,
 ) -> tuple[dict[str, float], Array]:
     """Return the features of one state by name, and its errors."""
     both = value_of(
@@ -130,7 +136,7 @@ def _observed(
         both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
         return {}, np.full(len(state), np.inf)
-    off = errors_of(loss, exact, state, both[1:], energy, errors, rule)
+    off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
@@ -195,6 +201,7 @@ def errors_of(
     energy: Array,
     errors: Errors | Array,
     rule: Any,
+    graded: Axes | None = None,
 ) -> Doubt:
     """Errors of an exact state, given along its axes or carried there from an earlier one.
 
@@ -210,17 +217,18 @@ def errors_of(
     if not np.isfinite(matrix).all():
         unknown = np.full(size, np.inf)
         return Doubt(np.eye(size), unknown, unknown, slope, every)
+    better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, far = errors.carried(matrix, since)
+        h, axes, far = errors.carried(matrix, since, better)
     else:
-        (h, axes), far = axes_of(matrix), errors
+        (h, axes), far = eigen(matrix) if better is None else better, errors
     found = Doubt(axes, h, far, slope @ axes, every)
     if off > 0:
         return found._replace(far=np.maximum(far, off * units(found.slopes, 0 * h, h, since)))
     left = float(found.slopes @ (found.slopes / np.maximum(np.abs(h), 1 / since))) / 2
     return (
         found
-        if found.of_loss <= ROUGH * left
+        if better is not None or found.of_loss <= ROUGH * left
         else _sharpened(exact, state, gradient, energy, errors, found)
     )
 

@@ -13,14 +13,19 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx
 
-from flows.core.balls import dot
+from flows.core.arrays import Array
+from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles
+from flows.systems.own.graded import graded
 from flows.systems.two_layer.network import Kernel, Network, kernel_of
 
 __all__ = ["PairBalls"]
 
 Vector = Sequence[Any]
 Matrix = list[list[Any]]
+
+# Bits of a Hessian of which small eigenvalues are found.
+BITS_OF_AXES = 400
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,11 @@ class PairBalls:
                     found[n * d + q][n * d + i] += k
         return found
 
+    def axes(self, y: Vector) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units."""
+        with precision(BITS_OF_AXES):
+            return graded(self.hessian(y))
+
     def rates(self, y: Vector, dy: Vector) -> list[Any]:
         """Derivatives of loss and gradient in a direction."""
         slope = self.both(y)[1:]
@@ -160,19 +170,18 @@ def _own(kernel: Kernel, square: Any) -> Sequence[Any]:
     return kernel.own(square)
 
 
-def _angle(a: Any, b: Any, c: Any) -> tuple[Any, Any, Any]:
-    """Lengths and angle of two vectors of which the squares and the product are given."""
+def _angle(a: Any, b: Any, c: Any) -> tuple[Any, Any]:
+    """Area and angle of two vectors of which the squares and the product are given."""
     area = (a * b - c * c).nonnegative_part().sqrt()
     # Above the half turn's middle the angle is one of the opposite vector, near zero.
-    theta = arb.pi() - arb.atan2(area, -c) if c < 0 else arb.atan2(area, c)
-    return a.sqrt(), b.sqrt(), theta
+    return area, arb.pi() - arb.atan2(area, -c) if c < 0 else arb.atan2(area, c)
 
 
 def _pair(kernel: Kernel, a: Any, b: Any, c: Any) -> Sequence[Any]:
     """Return `k, 2 k_A, 2 k_B, k_C`."""
     if not kernel.bent:
         return kernel.pair(a, b, c)
-    e, by_a, by_b, by_c = kernel.pair(*_angle(a, b, c))
+    e, by_a, by_b, by_c = kernel.pair(a, b, c, *_angle(a, b, c))
     s, t = kernel.linear, kernel.kink
     return s * c + t * e, t * by_a, t * by_b, s + t * by_c
 
@@ -187,7 +196,7 @@ def _blocks(
         mine = _plane(u, v, by_a, 4 * aa, 2 * ac, 2 * ac, cc)
         theirs = _plane(v, u, by_b, 4 * bb, 2 * bc, 2 * bc, cc)
         return mine, theirs, _crossed(u, v, by_c, 4 * ab, 2 * ac, 2 * bc, cc)
-    alpha, beta, theta = _angle(a, b, dot(u, v))
+    alpha, beta, (_, theta) = a.sqrt(), b.sqrt(), _angle(a, b, dot(u, v))
     spread, other, twist = (kernel.kink * x for x in kernel.curves(alpha, beta, theta))
     x, z = [c / alpha for c in u], [c / beta for c in v]
     cosine, sine = theta.cos(), theta.sin()

@@ -2,56 +2,202 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.balls import dot, precision
+from flows.systems.own.exact import from_doubles
 from flows.systems.own.features import SoundState
 from flows.systems.two_layer import arrays
-from flows.systems.two_layer.network import Network
+from flows.systems.two_layer.balls import PairBalls
+from flows.systems.two_layer.late_time import Taught, clusters
+from flows.systems.two_layer.network import Network, kernel_of
 
 __all__ = ["errors", "features"]
 
 EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.
 ROUNDINGS = 8.0
+# A spectrum of more eigenvalues would cost more than the run.
+MOST_AXES = 150
+# Bits of sums in which all but a part of 1e-24 cancels.
+BITS = 400
 
 
-def features(network: Network, degree: int | None, y: Array) -> dict[str, Array]:
-    """Norms, outputs and balances of the students, with their rates along the flow.
+def features(network: Network, degree: int | None, states: SoundState) -> dict[str, Array]:
+    r"""Norms, outputs, balances and shares of students, residuals of teachers, with their rates.
+
+    .. math:: r_j = \sum_{i \in j} a_i w_i - b_j v_j
 
     Parameters
     ----------
     network : Network
-        Students and teachers.
+        Students and teachers in the coordinates of the run.
     degree : int, optional
         `p` of a homogeneous activation.
-    y : ndarray, shape (T, N)
-        Flat states, rounded.
+    states : SoundState
+        `T` states.
 
     Returns
     -------
     dict
-        Arrays of shape (T, n); balances are NaN where nothing is conserved.
+        Arrays of shape (T,), (T, n) or (T, m); NaN where nothing is conserved, and where a teacher
+        has no student.
     """
+    y, vectors = states.x, network.digits[..., 0]
+    taught = Taught(network.activation, vectors.tolist(), network.weights, network.trained)
     w, a = network.split(y)
-    with np.errstate(all="ignore"):
-        w_dot, a_dot = network.split(-arrays.gradient(network, y))
+    which, share = clusters(taught, w, a)
+    slopes, residual, residual_dot = _residuals(network, which, states)
+    w_dot, a_dot = network.split(-slopes)
     a_dot = a_dot if network.trained else np.zeros_like(a)
     norm = np.linalg.norm(w, axis=-1)
     norm_dot = np.sum(w * w_dot, axis=-1) / np.where(norm > 0, norm, np.nan)
     balance = np.full(norm.shape, np.nan)
     if network.trained and degree is not None:
         balance = degree * a**2 - norm**2
-    # What is conserved has no rate: the sum that says so is left out.
-    still = np.where(np.isnan(balance), np.nan, 0.0)
-    return {
+    v, b = vectors, np.array(network.weights)
+    mine = v[which] / (b * np.sum(v**2, axis=1))[which][..., None]
+    share_dot = np.sum((a_dot[..., None] * w + a[..., None] * w_dot) * mine, axis=-1)
+    sizes = np.sum(which[..., None] == np.arange(len(b)), axis=1)
+    own = np.take_along_axis(sizes, np.maximum(which, 0), axis=1)
+    lone, lone_dot = _largest(np.where(sizes == 1, residual, np.nan), residual_dot)
+    gap, _ = _largest(np.abs(_sums(a, which, len(b)) - b), residual_dot)
+    share_dot = np.where(which < 0, np.nan, share_dot)
+    constant, constant_dot = _constant(network, which, own, (a, a_dot), (share, share_dot))
+    still = np.zeros(len(y))
+    found = {
         "norm": norm,
         "norm_dot": norm_dot,
         "output": np.array(a),
         "output_dot": a_dot,
         "layer_balance_of": balance,
-        "layer_balance_of_dot": still,
+        # What is conserved has no rate: the sum that says so is left out.
+        "layer_balance_of_dot": np.where(np.isnan(balance), np.nan, 0.0),
+        "share": share,
+        "share_dot": share_dot,
+        "residual_norm": residual,
+        "residual_norm_dot": residual_dot,
+        "eigenvalue": _spectrum(network, y),
+        "eigenvalue_dot": np.full(y.shape, np.nan),
+        "lone_residual": lone,
+        "lone_residual_dot": lone_dot,
+        "cluster_constant": constant,
+        "cluster_constant_dot": constant_dot,
+        "cluster_most": np.max(sizes, axis=1) * 1.0,
+        "cluster_most_dot": still,
+        "cluster_least": np.where((which < 0).any(axis=1), 0.0, np.min(sizes, axis=1)),
+        "cluster_least_dot": still,
+        "output_gap": gap,
+        "output_gap_dot": np.full(len(y), np.nan),
     }
+    return found
+
+
+def _residuals(network: Network, which: Any, states: SoundState) -> tuple[Array, Array, Array]:
+    """Gradients, and lengths of residuals with their rates, of exact states with all digits."""
+    m, n = len(network.teachers), network.students
+    size = np.full((len(states.x), m), np.nan)
+    rate = size.copy()
+    if not states.exact:
+        with np.errstate(all="ignore"):
+            return arrays.gradient(network, states.x), size, rate
+    exact, slopes = PairBalls(network), np.zeros_like(states.x)
+    teachers = [from_doubles(v) for v in network.digits]
+    weights = [arb(b) for b in network.weights]
+    fixed = [arb(x) for x in network.outputs]
+    for k, digits in enumerate(states.digits):
+        place = from_doubles(digits)
+        with precision(BITS):
+            speed = [-x for x in exact.both(place)[1:]]
+            slopes[k] = [-float(x) for x in speed]
+            w, a = _rows(place, n, network.d, fixed)
+            w_dot, a_dot = _rows(speed, n, network.d, [arb(0)] * len(fixed))
+            for j in range(m):
+                students = np.flatnonzero(which[k] == j).tolist()
+                if not students:
+                    continue
+                r = [-weights[j] * x for x in teachers[j]]
+                r_dot = [arb(0)] * network.d
+                for i in students:
+                    r = [s + a[i] * x for s, x in zip(r, w[i], strict=True)]
+                    moved = zip(r_dot, w[i], w_dot[i], strict=True)
+                    r_dot = [s + a_dot[i] * x + a[i] * z for s, x, z in moved]
+                length = dot(r, r).nonnegative_part().sqrt()
+                size[k, j] = float(length)
+                rate[k, j] = float(dot(r, r_dot) / length) if length > 0 else np.nan
+    return slopes, size, rate
+
+
+def _rows(
+    flat: Sequence[Any], n: int, d: int, fixed: Sequence[Any]
+) -> tuple[list[Any], Sequence[Any]]:
+    return [flat[i * d : (i + 1) * d] for i in range(n)], flat[n * d :] or fixed
+
+
+def _sums(a: Array, which: Any, count: int) -> Array:
+    """Sum of the outputs of the students of each teacher."""
+    return np.stack([np.sum(np.where(which == j, a, 0.0), axis=1) for j in range(count)], axis=1)
+
+
+def _largest(values: Array, rates: Array) -> tuple[Array, Array]:
+    """Largest one that is not NaN, with its rate; NaN where none is."""
+    ranked = np.where(np.isnan(values), -np.inf, values)
+    pick = np.argmax(ranked, axis=1)[:, None]
+    most, rate = (np.take_along_axis(x, pick, axis=1)[:, 0] for x in (ranked, rates))
+    found = np.isfinite(most)
+    return np.where(found, most, np.nan), np.where(found, rate, np.nan)
+
+
+def _constant(
+    network: Network,
+    which: Any,
+    own: Any,
+    outputs: tuple[Array, Array],
+    shares: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    r"""Constant to which `t^3 L` tends if all clusters are pairs or single students; its rate.
+
+    .. math:: \frac{\pi^2}{3 \kappa^2} \sum_j (A_j (1 - A_j))^2 |b_j v_j|^2
+              \left( \frac{p_j + q_j}{p_j q_j} \right)^3
+
+    NaN elsewhere. Outputs and shares come with their rates.
+    """
+    kernel, size = kernel_of(network.activation, "numpy"), len(which)
+    if not kernel.bent:
+        return np.full(size, np.nan), np.full(size, np.nan)
+    (a, a_dot), (share, share_dot) = outputs, shares
+    v, b = network.digits[..., 0], np.array(network.weights)
+    total, rate = np.zeros(size), np.zeros(size)
+    for j, square in enumerate(b**2 * np.sum(v**2, axis=1)):
+        pair = (which == j) & (own == 2)
+        has = pair.any(axis=1)
+        product = np.prod(np.where(pair, share, 1.0), axis=1)
+        relative = np.sum(np.where(pair, share_dot / share, 0.0), axis=1)
+        spread = np.sum(np.where(pair, 1 / a**2, 0.0), axis=1)
+        widens = np.sum(np.where(pair, -2 * a_dot / a**3, 0.0), axis=1)
+        part = np.where(has, product**2 * square * spread**3, 0.0)
+        total += part
+        rate += part * (2 * relative + 3 * widens / np.where(has, spread, 1.0))
+    single = ((own == 1) | (own == 2)).all(axis=1) & (which >= 0).all(axis=1)
+    factor = np.where(single, np.pi**2 / (3 * kernel.kink**2), np.nan)
+    return factor * total, factor * rate
+
+
+def _spectrum(network: Network, y: Array) -> Array:
+    """Eigenvalues of the Hessian in the span of teachers and students, increasing, shape (T, N)."""
+    if network.size > MOST_AXES:
+        return np.full(y.shape, np.nan)
+    with np.errstate(all="ignore"):
+        found = [arrays.hessian(network, state) for state in y]
+    known = [np.isfinite(h).all() for h in found]
+    return np.array(
+        [np.linalg.eigvalsh(h) if k else h[0] * np.nan for h, k in zip(found, known, strict=True)]
+    )
 
 
 def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
@@ -71,5 +217,9 @@ def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
         "norm": np.broadcast_to(off, norm.shape),
         "output": np.broadcast_to(off, norm.shape),
         # Twice the larger of p and one, for degrees up to two.
+        "eigenvalue": np.broadcast_to(
+            off + ROUNDINGS * EPSILON * np.abs(found["eigenvalue"]).max(axis=1, keepdims=True),
+            found["eigenvalue"].shape,
+        ),
         "layer_balance_of": 4 * size * off + ROUNDINGS * EPSILON * size**2,
     }

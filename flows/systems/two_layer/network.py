@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import sympy as sp
 from flint import fmpq
 
 from flows.core.arrays import Array
 from symbolic.language.lower import Backend, lower
+from symbolic.language.primitives import definition
 from symbolic.lemmas.dual_kernel import DOTS
 from symbolic.systems.relu_neuron.pair import (
     ALPHA,
@@ -28,6 +30,10 @@ from symbolic.systems.relu_neuron.pair import (
 from symbolic.systems.two_layer.pair import Kinked, Smooth, named, pair_of
 
 __all__ = ["Kernel", "Network", "kernel_of"]
+
+
+#: Area of the parallelogram of a pair.
+AREA = sp.Symbol("D", nonnegative=True)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,8 @@ class Kernel(NamedTuple):
         Coefficients of `a.b` and of `e(a, b)`; both zero of a smooth kernel.
     pair : callable
         With a kink: `e, 2 e_A, 2 e_B, e_C` of `|a|, |b|, theta`; else `k, 2 k_A, 2 k_B, k_C` of
-        `A, B, C`.
+        `A, B, C`. In balls, whose bits make up for what cancels, the former takes
+        `A, B, C, D = |a||b| sin(theta), theta`.
     curves : callable
         With a kink: spread by `a`, by `b`, and twist (:func:`pair_hessian`); else
         `k_AA, k_BB, k_AB, k_AC, k_BC, k_CC`.
@@ -136,14 +143,28 @@ def kernel_of(name: str, backend: Backend) -> Kernel:
         swapped = [f.subs(turned, simultaneous=True) for f in (by_a, spread)]
         exact = backend == "ball"
         linear, kink = (fmpq(f.p, f.q) if exact else float(f) for f in found)
+        pair = [pair_energy(), 2 * by_a, 2 * swapped[0], by_c]
+        if exact:
+            sizes_of_pair: Any = (*DOTS, AREA, THETA)
+            pair = [_in_area(f) for f in pair]
+        else:
+            sizes_of_pair = sizes
         return Kernel(
             linear,
             kink,
-            lower([pair_energy(), 2 * by_a, 2 * swapped[0], by_c], sizes, backend),
+            lower(pair, sizes_of_pair, backend),
             lower([spread, swapped[1], twist], sizes, backend),
             _unused,
         )
     return _smooth(found, backend)
+
+
+def _in_area(f: sp.Expr) -> sp.Expr:
+    """Write a function of `|a|, |b|, theta` in `A, B, C`, the area, and the angle."""
+    a, b, c = DOTS
+    put = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): c / (ALPHA * BETA)}
+    found = sp.expand(definition(f).xreplace(put))
+    return found.subs({ALPHA: sp.sqrt(a), BETA: sp.sqrt(b)})
 
 
 def _unused(*_: Any) -> Sequence[Any]:

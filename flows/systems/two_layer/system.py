@@ -16,14 +16,16 @@ from flint import arb
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array, check_integer, check_shape, checked
+from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
+from flows.core.minimiser import NEAR, Approach, Minimiser
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array, read_array, seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
-from flows.systems.own.exact import value_of
+from flows.systems.own.exact import from_doubles, value_of
 from flows.systems.own.exact_view import ExactView
 from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
 from flows.systems.own.reading import is_sharp, is_steep
@@ -37,16 +39,21 @@ from flows.systems.two_layer.given import (
     outputs_of,
     teachers_of,
 )
+from flows.systems.two_layer.late_time import Taught, minimiser, shared
 from flows.systems.two_layer.loss import PairLoss
 from flows.systems.two_layer.network import Network, kernel_of
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import Frame, coordinates, frame_of, restored, teachers_in
+from symbolic.asymptotics.refusal import NoLaw
 from symbolic.systems.two_layer.pair import named
 
 __all__ = ["TwoLayer"]
 
 # States of more entries are doubles: balls of many are slow.
 MOST_EXACT = 150
+# A student that is shorter than this part of the longest one and has halved since the output
+# before is about to reach zero.
+VANISHED = 0.03
 SEEN = feature_names((), averaged=False)
 
 
@@ -148,6 +155,11 @@ class TwoLayer(System):
         if not text.isdecimal() and start is None and options["d"] is None:
             asked = teachers.shape[1]
         students = 3 if options["students"] is None else options["students"]
+        if start is not None and options["students"] not in (None, start.shape[-2]):
+            raise InputError(
+                f"--students: expected {start.shape[-2]}, as many as the start has, got {students};"
+                " leave it out"
+            )
         system = cls(
             students=students if start is None else start.shape[-2],
             teachers=teachers,
@@ -179,7 +191,26 @@ class TwoLayer(System):
             "teacher_weights": list(self.teacher_weights),
             "train_outputs": self.train_outputs,
             "degree": 0 if degree is None else degree,
+            "m": len(self.teachers),
+            "is_orthonormal": int(self._orthonormal),
+            "teacher_gap": self._gap,
         }
+
+    @property
+    def _orthonormal(self) -> bool:
+        """Whether teachers are orthonormal, and all outputs fixed at one."""
+        v = np.array(self.teachers)
+        ones = {*self.output_weights, *self.teacher_weights} == {1.0}
+        gram = np.abs(v @ v.T - np.eye(len(v))).max() < NEAR
+        return bool(gram and ones and not self.train_outputs)
+
+    @property
+    def _gap(self) -> float:
+        """Smallest singular value of the teachers' directions: zero of dependent ones."""
+        v = np.array(self.teachers)
+        if len(v) > v.shape[1]:
+            return 0.0
+        return float(np.linalg.svd(v / np.linalg.norm(v, axis=1)[:, None], compute_uv=False)[-1])
 
     @property
     def _dimension(self) -> int:
@@ -317,7 +348,8 @@ class TwoLayer(System):
 
     def _view(self, frame: Frame) -> ExactView:
         network = self.network(frame.basis)
-        return ExactView(PairLoss(network), PairBalls(network))
+        exact = PairBalls(network)
+        return ExactView(PairLoss(network), exact, graded=exact.axes)
 
     def _in_doubles(
         self,
@@ -339,10 +371,10 @@ class TwoLayer(System):
         return np.concatenate([w, found[..., r:]], axis=-1)
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """What the states carry, and norms and balances of the students."""
+        """What the states carry, and what students and teachers have: see :mod:`features`."""
         seen = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))
         network = self.network(frame.basis)
-        return seen | features(network, named(self.activation).degree, states.x)
+        return seen | features(network, named(self.activation).degree, states)
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
@@ -352,8 +384,18 @@ class TwoLayer(System):
         return stated_errors(alone, t, tolerance) | errors(features, states)
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Say from when on the loss, or its gradient, is not known."""
-        return unknown_at(SEEN, states.seen, t)
+        """Say from when on the loss, or its gradient, is not known, and whether a student dies."""
+        w, _ = self.network(frame.basis).split(states.x[-2:])
+        before, norm = np.linalg.norm(w, axis=-1)[[0, -1]]
+        least = int(np.argmin(norm))
+        told = [unknown_at(SEEN, states.seen, t)]
+        falls = norm[least] < min(before[least] / 2, VANISHED * norm.max())
+        if self._bent and falls:
+            told.append(
+                f"student {least + 1} has nearly vanished, |w| = {norm[least]:.2g}: at zero the"
+                " loss has a kink, beyond which the flow is not followed"
+            )
+        return "; ".join(filter(None, told))
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
@@ -367,6 +409,47 @@ class TwoLayer(System):
         rate = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))["loss_dot"]
         return view.excess(states, t, rate, self.steps[0], limit)
 
+    @property
+    def _taught(self) -> Taught:
+        return Taught(self.activation, self.teachers, self.teacher_weights, self.train_outputs)
+
+    def _split(self, state: Array) -> tuple[Array, Array]:
+        """Students and outputs of states, shapes (..., n, d) and (..., n)."""
+        d = self._dimension
+        fixed = np.broadcast_to(np.array(self.output_weights), state.shape[:-1])
+        return state[..., :d], state[..., d] if self.train_outputs else fixed
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Students that make the teachers up; as many as teachers need no telling."""
+        if at is None:
+            same = self.students == len(self.teachers)
+            if not same or self.output_weights != self.teacher_weights:
+                raise InputError(
+                    "at: expected students that make the teachers up, got none; give them"
+                    " (--at FILE), since the law depends on their shares"
+                )
+            rows, outputs = np.array(self.teachers), np.array(self.output_weights)
+            at = np.column_stack([rows, outputs]) if self.train_outputs else rows
+        where = self._checked(at)
+        return minimiser(self._taught, *self._split(where), where)
+
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """Limit of a run: with a kink, students in their shares of the teachers."""
+        user = self.restore(frame, state)
+        w, a = self._split(user)
+        if self._bent:
+            where = user.copy()
+            where[:, : self._dimension] = shared(self._taught, w, a)
+            return Approach(where, self.flat(user - where))
+        if len(frame.basis) < self._dimension:
+            raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
+        point = minimiser(self._taught, w, a, user).point
+        digits = from_doubles(state.digits if state.exact else state.x[:, None])
+        since = max(float(state.energy[0]), t) if state.exact else t
+        assert point is not None
+        exact: Any = PairBalls(self.network(frame.basis))
+        return arrival(exact, point, digits, since, self._unflat)
+
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """No start is degenerate."""
         return Restart(frame, state, 0.0)
@@ -376,7 +459,16 @@ class TwoLayer(System):
         view = self._view(frame)
         if state.exact:
             return energy.energy_piece(
-                view.loss, view.exact, None, view.states, self.steps, frame, state, time
+                view.loss,
+                view.exact,
+                None,
+                view.states,
+                self.steps,
+                frame,
+                state,
+                time,
+                graded=view.graded,
+                dear=True,
             )
         blocks = [view.loss.network.size]
         chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)

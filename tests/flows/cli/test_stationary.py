@@ -4,11 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import sympy as sp
 from oracles.hidden_layer import LEAST_6, LOSS_6, flipped
 
+import flows
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
 from flows.cli.main import main
+
+X = sp.Symbol("x")
 
 
 @pytest.fixture
@@ -108,3 +112,36 @@ def test_where_no_proof_is_possible_the_point_is_shown_and_the_code_is_3(capsys,
     assert main(["stationary", *words]) == 3
     shown = capsys.readouterr()
     assert "minimum" in shown.out and "no proof: student 0 and teacher 0" in shown.err
+
+
+def test_ends_of_many_starts_are_counted(capsys):
+    words = ["gmm_em", "--n", "1", "--d", "2", "--t-end", "10", "--size", "3", "--seed", "4"]
+    assert main(["stationary", *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (family,) = found["families"]
+    assert (family["kind"], family["count"], family["seeds"]) == ("minimum", 3, [4, 5, 6])
+    assert family["interval"][1] == 1.0
+    assert main(["stationary", *words]) == 0
+    assert "3 of 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [["--initial", "x.json"], ["--certify", "--out", "x.json"]])
+def test_many_starts_are_random_and_have_no_file(capsys, option):
+    assert main(["stationary", "gmm_em", "--size", "2", *option]) == 2
+    assert "--size: expected no" in capsys.readouterr().err
+
+
+def test_a_loss_of_ones_own_has_its_points_too(capsys, tmp_path):
+    """A double well, (x^2 - 1)^2/4 without its constant."""
+    loss, near = tmp_path / "loss.json", tmp_path / "near.json"
+    system = flows.OwnSystem("well", [X], X**4 / 4 - X**2 / 2)
+    loss.write_text(json.dumps({k: system.certified[1][k] for k in ("name", "blocks", "terms")}))
+    near.write_text("[0.2]")
+    words = [str(loss), "--initial", str(near), "--json"]
+    for more, kind, place in (([], "maximum", 0.0), (["--t-end", "10"], "minimum", 1.0)):
+        assert main(["stationary", *words, *more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["kind"] == kind
+        assert found["state"] == pytest.approx([place], abs=1e-9)
+    assert main(["stationary", str(loss), "--size", "3"]) == 2
+    assert "no random starts" in capsys.readouterr().err

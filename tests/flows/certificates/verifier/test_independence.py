@@ -77,6 +77,11 @@ def test_the_checker_of_all_times_is_short():
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
 
 
+def test_the_checker_of_critical_points_is_short():
+    files = [VERIFIER / "stationary.py", VERIFIER / "layer.py"]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
+
+
 def imported(source):
     """Modules that a file imports anywhere."""
     found = set()

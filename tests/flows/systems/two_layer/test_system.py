@@ -48,10 +48,9 @@ def test_the_loss_is_the_sampled_mean_of_its_definition(name, trained):
     assert abs(squares.mean() - 2 * loss) > Z_SCORE * error
 
 
-@pytest.mark.parametrize("trained", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_gradient_and_hessian_are_those_of_automatic_differentiation(name, trained):
-    system = system_of(name, trained)
+def test_gradient_and_hessian_are_those_of_automatic_differentiation(name):
+    system = system_of(name, trained=True)
     state = state_of(system, 1)
     slope, matrix = oracle.differentiable(system, state)
     assert np.abs(system.gradient(state) - slope).max() < ROUNDING * np.abs(slope).max()
@@ -60,6 +59,20 @@ def test_gradient_and_hessian_are_those_of_automatic_differentiation(name, train
     assert np.array_equal(found, found.T)
     doubles = arrays.gradient(system.network(), system.flat(state))
     assert np.abs(doubles - system.flat(slope)).max() < ROUNDING * np.abs(slope).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fixed_outputs_leave_the_blocks_of_the_neurons(name):
+    trained = system_of(name, trained=True)
+    state = state_of(trained, 1)
+    fixed = flows.TwoLayer(
+        3, OBLIQUE, activation=name, output_weights=state[:, 3], teacher_weights=[1.0, -0.7]
+    )
+    w = state[:, :3]
+    assert np.abs(fixed.gradient(w) - trained.gradient(state)[:, :3]).max() < ROUNDING
+    inner = np.flatnonzero(np.arange(state.size) % 4 != 3)
+    block = trained.hessian(state)[np.ix_(inner, inner)]
+    assert np.abs(fixed.hessian(w) - block).max() < ROUNDING * np.abs(block).max()
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-3, 1e-7, 1e-12])
@@ -130,7 +143,7 @@ def test_a_run_stays_in_the_span_and_is_the_same_in_more_dimensions():
 @pytest.mark.parametrize("name", ["relu", "quadratic"])
 def test_training_conserves_the_balance_of_the_layers(name):
     system = flows.TwoLayer(2, 2, activation=name, train_outputs=True)
-    run = flows.integrate(system, system.initial(0.5, 2), t_end=30.0)
+    run = flows.integrate(system, system.initial(0.5, 2), t_end=10.0)
     (verdict,) = flows.check(run, "layer_balance")
     assert verdict.verdict == "HOLDS"
     # Negative control: with p off by a tenth, it moves.

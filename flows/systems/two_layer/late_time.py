@@ -1,0 +1,127 @@
+"""Minimisers of two layers, students along their teachers, and how runs reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.minimiser import NEAR, Minimiser, fraction
+from symbolic.asymptotics.point import Point
+from symbolic.asymptotics.refusal import NoLaw
+from symbolic.systems.two_layer.pair import Kinked, named, pair_of
+from symbolic.systems.two_layer.point import network
+
+__all__ = ["Taught", "clusters", "minimiser", "shared"]
+
+
+class Taught(NamedTuple):
+    """The teacher, and what is fixed of the student.
+
+    Parameters
+    ----------
+    activation : str
+        Its name.
+    teachers, weights : sequences
+        `v_j` and `b_j`.
+    trained : bool
+        Whether outputs move.
+    """
+
+    activation: str
+    teachers: Sequence[Sequence[float]]
+    weights: Sequence[float]
+    trained: bool
+
+    @property
+    def bent(self) -> bool:
+        """Whether the activation has a kink."""
+        return isinstance(pair_of(named(self.activation).activation), Kinked)
+
+    def point(self, students: Any, outputs: Any) -> Point:
+        """Loss at students and outputs that are exact."""
+        rows = [[fraction(x) for x in v] for v in self.teachers]
+        weights = [fraction(b) for b in self.weights]
+        return network(self.activation, students, outputs, rows, weights, trained=self.trained)
+
+
+def clusters(taught: Taught, w: Array, a: Array) -> tuple[Any, Array]:
+    r"""Teacher that each student is next to, and its share of it, `a_i w_i.v_j/(b_j |v_j|^2)`.
+
+    Parameters
+    ----------
+    taught : Taught
+        The teacher.
+    w, a : ndarray, shapes (..., n, d) and (..., n)
+        Students and outputs.
+
+    Returns
+    -------
+    which : ndarray of int, shape (..., n)
+        That of the least angle among those with a positive share; -1 where there is none.
+    shares : ndarray, shape (..., n)
+    """
+    v, b = np.array(taught.teachers), np.array(taught.weights)
+    shares = a[..., :, None] * (w @ v.T) / (b * np.sum(v**2, axis=1))
+    size = np.linalg.norm(w, axis=-1)[..., None] * np.linalg.norm(v, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = np.where(shares > 0, np.abs(w @ v.T) / size, -1.0)
+    which = np.where(np.max(cosine, axis=-1) > 0, np.argmax(cosine, axis=-1), -1)
+    picked = np.take_along_axis(shares, np.maximum(which, 0)[..., None], axis=-1)[..., 0]
+    return which, np.where(which >= 0, picked, np.nan)
+
+
+def minimiser(taught: Taught, w: Array, a: Array, where: Array) -> Minimiser:
+    """Minimiser of these students; with a kink, each along the teacher that it shares.
+
+    Raises
+    ------
+    NoLaw
+        If the students do not make the teachers up: then the loss is positive there.
+    """
+    if not taught.bent:
+        students = [[fraction(x) for x in row] for row in w]
+        return Minimiser(where, taught.point(students, [fraction(x) for x in a]))
+    which, _ = clusters(taught, w, a)
+    exact = [[fraction(x) for x in v] for v in taught.teachers]
+    outputs, weights = ([fraction(x) for x in row] for row in (a, taught.weights))
+    shares: list[Any] = []
+    for i, (j, row) in enumerate(zip(which, w, strict=True)):
+        v = np.array(taught.teachers[j])
+        along = row @ v / (v @ v)
+        if j < 0 or np.abs(row - along * v).max() > NEAR * np.abs(row).max():
+            raise NoLaw(f"the point is no minimiser: student {i + 1} is not along a teacher")
+        product = sum(fraction(x) * c for x, c in zip(row, exact[j], strict=True))
+        shares.append(outputs[i] * product / weights[j] / sum(c**2 for c in exact[j]))
+    pairs = list(zip(shares, which, strict=True))
+    total = [sum(s for s, j in pairs if j == k) for k in range(len(exact))]
+    for k, whole in enumerate(total, 1):
+        if abs(whole - 1) > NEAR:
+            raise NoLaw(
+                f"the point is no minimiser: the students of teacher {k} have"
+                f" {float(whole):.10g} of it together, not 1"
+            )
+    students = [
+        [s / total[j] * weights[j] / out * c for c in exact[j]]
+        for s, j, out in zip(shares, which, outputs, strict=True)
+    ]
+    return Minimiser(where, taught.point(students, outputs))
+
+
+def shared(taught: Taught, w: Array, a: Array) -> Array:
+    """Students moved onto their teachers, in shares of one together.
+
+    Raises
+    ------
+    NoLaw
+        If one is next to none.
+    """
+    which, shares = clusters(taught, w, a)
+    if (which < 0).any() or len(set(which.tolist())) < len(taught.weights):
+        raise NoLaw("the run is near to no minimiser: a teacher has no student, or one no teacher")
+    total = np.bincount(which, weights=shares)
+    v, b = np.array(taught.teachers), np.array(taught.weights)
+    found: Array = (shares / total[which] * b[which] / a)[:, None] * v[which]
+    return found

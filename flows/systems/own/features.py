@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.linalg
 import sympy as sp
 
 from flows.core.arrays import Array
+from flows.core.symmetric import eigen
 from flows.core.system import State
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
@@ -24,7 +24,6 @@ __all__ = [
     "Errors",
     "Frame",
     "SoundState",
-    "axes_of",
     "feature_names",
     "observe",
     "stated_errors",
@@ -178,7 +177,7 @@ class Errors:
 
         They are those of doubles, or the better ones that were ``found``.
         """
-        h, axes = axes_of(hessian) if found is None else found
+        h, axes = eigen(hessian) if found is None else found
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
         return h, axes, self._along(h, axes.T @ self.axes, now, since)
 
@@ -222,12 +221,6 @@ class Errors:
     def any(self) -> bool:
         """Whether there are errors."""
         return bool(self.error.any() or self.fresh.any())
-
-
-def axes_of(hessian: Array) -> tuple[Array, Array]:
-    """Eigenvalues, increasing, and axes; NumPy's would wake all threads for small matrices."""
-    h, axes = scipy.linalg.eigh(hessian, driver="evr", check_finite=False)
-    return h, axes
 
 
 def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
@@ -499,7 +492,7 @@ def _damped(
         if not np.isfinite(matrix).all():
             losses[k] = slopes[k] = np.inf
             continue
-        h, axes = axes_of(matrix)
+        h, axes = eigen(matrix)
         passed = 1 + np.outer(np.abs(h), time[k])
         damped = np.where(h[:, None] >= 0, 1 / passed, passed)
         far = (np.abs(axes.T) * damped) @ error[k]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.core.symmetric import eigen
 from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
-from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
+from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.sharp_axes import sharp_axes
@@ -218,7 +219,7 @@ def errors_of(
     if isinstance(errors, Errors):
         h, axes, far = errors.carried(matrix, since, better)
     else:
-        (h, axes), far = axes_of(matrix) if better is None else better, errors
+        (h, axes), far = eigen(matrix) if better is None else better, errors
     found = Doubt(axes, h, far, slope @ axes, every)
     if off > 0:
         return found._replace(far=np.maximum(far, off * units(found.slopes, 0 * h, h, since)))

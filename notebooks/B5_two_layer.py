@@ -110,3 +110,27 @@ w[8], w[8, 7] = 0.069, -0.486
 beyond = flows.stationary(flows.TwoLayer(students=9, teachers=8), w)
 proof = beyond.certify()
 print(f"{proof.kind}, loss {beyond.loss:.10f}, Hessian >= {proof.within.least:.8f}")
+
+# %% [markdown]
+# ## More students than teachers: slow
+#
+# Where training succeeds, surplus students slow it down. Two teachers, four students: each teacher
+# is learnt by a pair, and the loss falls like $t^{-3}$, followed here to $t = 10^{12}$.
+
+# %%
+slow = flows.TwoLayer(students=4, teachers=2)
+run = flows.integrate(slow, slow.initial(0.3, seed=0), t_end=1e12)
+for t in (1e3, 1e6, 1e9, 1e12):
+    k = np.searchsorted(run.t, t * (1 - 1e-9))
+    print(f"t = {run.t[k]:.0e}   t^3 L = {run.t[k] ** 3 * run['loss'][k]:.6f}")
+print(flows.late_time_law(run))
+
+# %% [markdown]
+# The constant is a sum of two laws of a single teacher. With the share $A$ of one of its two
+# students each of them gives $(\pi^2/3) \, 8 \, (A (1 - A))^2$: kinks of different teachers overlap
+# too little to count.
+
+# %%
+shares = run.state[-1].max(axis=1)
+pairs = [shares[run.state[-1].argmax(axis=1) == j] for j in range(2)]
+print(f"{sum(np.pi**2 / 3 * 8 * np.prod(pair) ** 2 for pair in pairs):.6f}")

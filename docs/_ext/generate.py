@@ -43,6 +43,7 @@ SECTIONS = {
     "gmm": "One Gaussian, fitted by several with gradient EM",
     "score": "One Gaussian, fitted by several with score matching",
     "layers": "A matrix, factorised into layers",
+    "two": "Two layers, any teachers",
     "own": "Losses of your own",
 }
 INDENT = " " * 3

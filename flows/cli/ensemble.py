@@ -66,7 +66,12 @@ SHOWN = 5
     type=int,
     help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU.",
 )
-@click.option("--workers", metavar="W", type=int, default=1, show_default=True, help="Processes.")
+@click.option(
+    "--workers",
+    metavar="W",
+    type=int,
+    help="Chunks of members at a time [default: one a core where steps are compiled, else 1].",
+)
 @click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ensemble(
@@ -77,7 +82,7 @@ def ensemble(
     below: float,
     engine: str,
     lanes: int | None,
-    workers: int,
+    workers: int | None,
     out: str | None,
     as_json: bool,
     **options: Any,

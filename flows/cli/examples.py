@@ -77,6 +77,6 @@ STATIONARY = _examples(
     "popflow stationary two_layer --students 7 --teachers 7 --d 7 --scale 0.378 --size 20",
 )
 ENSEMBLE = _examples(
-    "popflow ensemble relu_neuron --size 1000 --workers 2 --out many",
+    "popflow ensemble relu_neuron --size 1000 --out many",
     "popflow ensemble gmm_em --size 100 --claim loss_upper --json",
 )

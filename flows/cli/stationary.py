@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
+from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options
 from flows.cli.runs import integrated, problem
 from flows.core.errors import InputError
@@ -26,7 +27,7 @@ SHOWN, DIGITS = 5, 30
 
 
 @click.command(epilog=examples.STATIONARY)
-@arguments.system
+@click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
 @partial(flow_options, refused=OF_RUNS)
 @click.option(
     "--size",
@@ -50,7 +51,7 @@ def stationary(
     """Find a critical point of SYSTEM: its loss, its spectrum, whether it is a minimum.
 
     Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
-    for a random start.
+    for a random start. LOSS.json is a polynomial loss of your own, as for popflow certify.
 
     Exit code 3: no proof of it, and why; 4: no critical point was found, and why.
     """
@@ -65,6 +66,8 @@ def stationary(
         for name, value in (("initial", options["initial"]), ("out", out)):
             if value is not None:
                 raise InputError(f"--size: expected no --{name} beside it; give one of them")
+        if system.endswith(".json"):
+            raise InputError("--size: a loss of your own has no random starts; name a system")
         return _many(system, size, certify, as_json, options)
     check_output(out, force)
     found = _near(system, options)
@@ -89,7 +92,13 @@ def stationary(
 def _near(system: str, options: dict[str, Any]) -> StationaryPoint:
     """Critical point near a start, or near the end of its flow."""
     from flows.certificates.stationary.point import stationary as critical
+    from flows.runs.integrate import integrate
 
+    if system.endswith(".json"):
+        made, near = own_problem(read_loss(system), options)
+        if options["t_end"] is not None:
+            near = integrate(made, near, t_end=options["t_end"]).state[-1]
+        return critical(made, near)
     if options["t_end"] is None and options["initial"] is not None:
         made, near = problem(system, options)
         return critical(made, near)

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
 import sympy as sp
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
+from flows.core.symmetric import eigen
 from symbolic.language.lower import Undecided, lower
 from symbolic.language.program import gradient, tangent
 
@@ -132,7 +132,7 @@ def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | s
     slope = [x.mid() for x in first[1:]]
     began = _length(slope)
     rounded = np.array([[float(x) for x in row] for row in loss.hessian(state)])
-    h, axes = scipy.linalg.eigh((rounded + rounded.T) / 2)
+    h, axes = eigen((rounded + rounded.T) / 2)
     if began == 0:
         return Limit(state, first[0], math.nan, axes[:, np.abs(h) * t < FAST], ())
     scaled = t * h
@@ -188,9 +188,12 @@ def _descend(
     moves: list[float] = []
     where, matrix = state, None
     for _ in range(MOVES):
-        where, failing = _settle(loss, where, turn, slow, matrix)
+        settled, failing = _settle(loss, where, turn, slow, matrix)
+        if failing and _shrunk(moves):
+            break  # beyond convergence: nothing of what is fast now is more than rounding
         if failing:
             return failing
+        where = settled
         if slow == 0:
             return where, moves
         gradient, matrix = _slopes(loss, where, back), _curved(loss, where, turn, back)
@@ -206,9 +209,12 @@ def _descend(
         where = _moved(where, turn, step)
         if length <= CONVERGED * moves[0]:
             break
-    # Each step is about the square of the one before, relative to the first.
-    enough = len(moves) > 1 and moves[1] <= SUPERLINEAR * moves[0] and moves[-1] <= SMALL * moves[0]
-    return (where, moves) if enough else "its steps do not shrink fast enough"
+    return (where, moves) if _shrunk(moves) else "its steps do not shrink fast enough"
+
+
+def _shrunk(moves: Sequence[float]) -> bool:
+    """Whether each step is about the square of the one before, relative to the first."""
+    return len(moves) > 1 and moves[1] <= SUPERLINEAR * moves[0] and moves[-1] <= SMALL * moves[0]
 
 
 def _settle(
@@ -220,6 +226,7 @@ def _settle(
         return where, ""
     back, first, last, known = turn.transpose(), None, None, matrix
     for _ in range(INNER):
+        fresh = known is None
         if known is None:
             known = _curved(loss, where, turn, back)
         pairs = [(slow + i, slow + k) for i in range(count) for k in range(count)]
@@ -227,6 +234,9 @@ def _settle(
         step = _solved(block, _slopes(loss, where, back)[slow:])
         length = _length(step)
         first = length if first is None else first
+        if last is not None and not length <= SHRINKS * last and not fresh:
+            known = first = last = None  # an old Hessian says nothing of convergence
+            continue
         if last is not None and not length <= SHRINKS * last:
             return where, "" if last <= CONVERGED * first else "Newton's method does not converge"
         where = _moved(where, turn, [arb(0)] * slow + [-x for x in step])

@@ -61,6 +61,11 @@ class Watch:
     alarms: Callable[[Array, Array], Array] | None = None
 
 
+def outliving(end: float, tau: float, y: Array, interpolant: Interpolant) -> Stop:
+    """Stop at ``end`` in a step to ``tau``, which may be decades later and is not kept."""
+    return Stop(tau, y) if tau == end else Stop(end, interpolant(end))
+
+
 @dataclass(frozen=True)
 class Problem:
     """One smooth initial value problem ``dy/dtau = rhs(tau, y)``.

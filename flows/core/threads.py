@@ -1,16 +1,24 @@
-"""One thread of BLAS for small matrices: several cost more than they save, and round otherwise."""
+"""How many cores there are; one thread of BLAS where more cost more than they save."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["one_thread"]
+__all__ = ["cores", "one_thread"]
 
 # OpenBLAS wakes its threads for matrices of about this size, and they spin until the next one.
 WAKES = 24
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -28,7 +36,9 @@ def one_thread(unknowns: int = WAKES) -> Iterator[None]:
 
 @functools.cache
 def _controller() -> Any:
-    # Imported where it is needed: small runs do without.
+    # Imported where it is needed: small runs do without. SciPy brings a BLAS of its own, which must
+    # be there before it can be told.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController()

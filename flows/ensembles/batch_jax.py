@@ -11,7 +11,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -43,6 +43,7 @@ class Batch:
     request: Request
     lanes: int
     device: str
+    threads: ClassVar[bool] = False  # XLA has its own
 
     @property
     def provenance(self) -> dict[str, Any]:

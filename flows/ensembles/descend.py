@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import sympy as sp
@@ -41,7 +41,7 @@ def descend_ensemble(
     *,
     observables: Sequence[str] = ("loss",),
     claims: Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
     executor: Executor | None = None,
     out: Any = None,
     chunk_size: int = CHUNK,
@@ -103,6 +103,7 @@ class Descent:
     """Members follow gradient descent (:func:`flows.descend`)."""
 
     request: DescentRequest
+    threads: ClassVar[bool] = False
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from flows.ensembles.starts import Law
 from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.request import MAX_STEPS, Request, check_count
 from flows.runs.trajectory import Trajectory
-from flows.solvers.choice import solver_for
+from flows.solvers.choice import side_by_side, solve_many, solver_for
 
 __all__ = ["Flow", "integrate_ensemble"]
 
@@ -51,7 +51,7 @@ def integrate_ensemble(
     lanes: int | None = None,
     observables: Sequence[str] = ("loss",),
     claims: Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
     executor: Executor | None = None,
     out: str | os.PathLike[str] | None = None,
     chunk_size: int | None = None,
@@ -67,7 +67,9 @@ def integrate_ensemble(
     starts : Law or array_like, shape (members, ...)
         A law of random starts, or the starts.
     t_end, t_eval, method, rtol, atol, max_steps
-        As for :func:`flows.integrate`; they concern each member.
+        As for :func:`flows.integrate`; they concern each member. The method ``auto`` takes
+        Rodas5P side by side where the system has a field in lanes, and what a single run takes
+        where this fails, for more than 40 unknowns, and below ``rtol = 1e-11``.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
@@ -78,11 +80,13 @@ def integrate_ensemble(
         What is kept of each member; with local exponents where the rate is known.
     claims : sequence of str
         Ids of claims that are checked on each member.
-    workers : int
-        Processes, started by spawn (a script needs ``if __name__ == "__main__":``); 1 is this
-        process. With an executor: how many workers it has. The engine ``jax`` computes on all
-        cores, or on the GPU, from one; on a GPU more of them share what
-        ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves.
+    workers : int, optional
+        How many chunks are computed at a time. Where members take compiled steps side by side,
+        these are threads, by default one a core. Elsewhere they are processes, started by spawn
+        (a script needs ``if __name__ == "__main__":``), by default 1, which is this process. With
+        an executor: how many workers it has. The engine ``jax`` computes on all cores, or on the
+        GPU, from one; on a GPU more of them share what ``XLA_PYTHON_CLIENT_PREALLOCATE=false``
+        leaves.
     executor : Executor, optional
         Where chunks are computed, any :class:`concurrent.futures.Executor`.
     out : path, optional
@@ -133,7 +137,7 @@ def integrate_ensemble(
         check_count("lanes", lanes)
         if engine != "jax":
             raise InputError("lanes are those of the engine jax; leave them out")
-    procedure: Any = Flow(request)
+    procedure: Any = Flow(request, side_by_side(method, rtol, system))
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 
@@ -151,9 +155,23 @@ def integrate_ensemble(
 
 @dataclass(frozen=True)
 class Flow:
-    """Members follow the gradient flow (:func:`flows.integrate`), each as the request says."""
+    """Members follow the gradient flow (:func:`flows.integrate`), each as the request says.
+
+    Parameters
+    ----------
+    request : Request
+        End, tolerances, method.
+    together : bool
+        Whether all members of a chunk take their steps side by side, in compiled code.
+    """
 
     request: Request
+    together: bool = False
+
+    @property
+    def threads(self) -> bool:
+        """Whether workers can be threads: compiled steps do not hold the interpreter's lock."""
+        return self.together
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -162,23 +180,19 @@ class Flow:
 
     def chunk_size(self, size: int, workers: int) -> int:
         """Members of a chunk, where the caller does not say how many."""
-        if self._together:
+        if self.together:
             return min(TOGETHER, math.ceil(size / workers))
         return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
 
     def runs_at_once(self, chunk: int) -> int:
         """How many runs of a chunk are in memory."""
-        return chunk if self._together else 1
-
-    @property
-    def _together(self) -> bool:
-        return self.request.method == "Rodas5P"
+        return chunk if self.together else 1
 
     def follow(
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
         """One run, or what prevented it, for each start."""
-        if self._together:
+        if self.together:
             yield from self._follow_together(system, starts)
             return
         for start in starts:
@@ -191,9 +205,8 @@ class Flow:
         self, system: System, starts: Iterable[Callable[[], Array]]
     ) -> Iterator[Trajectory | Exception]:
         """All runs at once: in each round the next piece of every run that has not ended."""
-        from flows.solvers.rodas import solve_many
-
-        solver_for(self.request.method, system)  # or its message
+        method = self.request.method
+        solver_for(method, system)  # or its message
         ended: dict[int, Trajectory | Exception] = {}
         waiting: dict[int, tuple[Any, Any]] = {}
 
@@ -217,7 +230,7 @@ class Flow:
                 go_on(member, pieces, None)
         while waiting:
             now, waiting = waiting, {}
-            solved = solve_many([problem for _, problem in now.values()])
+            solved = solve_many([problem for _, problem in now.values()], method, system)
             for (member, (pieces, _)), solution in zip(now.items(), solved, strict=True):
                 go_on(member, pieces, solution)
         yield from (ended.pop(member) for member in sorted(ended))

@@ -25,7 +25,7 @@ def run_bytes(unknowns: int, times: int) -> int:
     return 8 * (COPIES * unknowns * times + JACOBIANS * dense**2)
 
 
-def demand(kept: int, chunk: int, run: int, workers: int) -> int:
+def demand(kept: int, chunk: int, run: int, workers: int, threads: bool = False) -> int:
     """Bytes at the worst moment.
 
     Parameters
@@ -36,8 +36,11 @@ def demand(kept: int, chunk: int, run: int, workers: int) -> int:
         Bytes of one chunk's rows, and of one run; each worker has a run and copies of a chunk.
     workers : int
         Processes; one is this process.
+    threads : bool
+        Whether they are threads of this process instead.
     """
-    return kept + (workers * PROCESS if workers > 1 else 0) + workers * (run + 4 * chunk)
+    processes = 0 if threads or workers == 1 else workers
+    return kept + processes * PROCESS + workers * (run + 4 * chunk)
 
 
 def available() -> int:

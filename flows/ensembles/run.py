@@ -20,6 +20,7 @@ from flows.core.files import checked_path
 from flows.core.problem import INTERRUPTED
 from flows.core.progress import member_bar
 from flows.core.system import System
+from flows.core.threads import cores
 from flows.ensembles import memory, store
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
@@ -41,7 +42,7 @@ class EnsembleRequest:
 
     observables: Sequence[str] = ("loss",)
     claims: Sequence[str] = ()
-    workers: int = 1
+    workers: int | None = None
     executor: Executor | None = None
     out: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
@@ -57,9 +58,13 @@ def run_ensemble(
     request: EnsembleRequest,
 ) -> Ensemble:
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
-    workers, chunk_size = request.workers, request.chunk_size
+    chunk_size = request.chunk_size
+    threads = bool(procedure.threads) and request.executor is None
+    workers = request.workers
+    if workers is None:
+        workers = cores() if threads else 1
     check_count("workers", workers)
-    if workers > 1 and request.executor is None:
+    if workers > 1 and request.executor is None and not threads:
         leave_if_unguarded()
     for label, names in (("observables", request.observables), ("claims", request.claims)):
         if isinstance(names, str) or not isinstance(names, Iterable):
@@ -82,7 +87,7 @@ def run_ensemble(
         own,
     )
     folder = None if request.out is None else checked_path(request.out)
-    _fits(task, size, min(chunk_size, size), workers, folder)
+    _fits(task, size, min(chunk_size, size), (workers, threads), folder)
 
     manifest = {**_manifest(task, given, t), "chunk_size": int(chunk_size)}
     if folder is not None:
@@ -106,7 +111,7 @@ def run_ensemble(
         contextlib.suppress(KeyboardInterrupt),
         member_bar(request.progress, there, size) as advance,
     ):
-        for position, rows in finished(task, calls, workers, request.executor):
+        for position, rows in finished(task, calls, workers, request.executor, threads):
             k = pending[position]
             first, count = spans[k]
             path = paths[k]
@@ -184,10 +189,13 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
 
 
-def _fits(task: ChunkTask, size: int, chunk: int, workers: int, folder: Path | None) -> None:
+def _fits(
+    task: ChunkTask, size: int, chunk: int, by: tuple[int, bool], folder: Path | None
+) -> None:
+    """Refuse what does not fit into memory, for so many workers that may be threads."""
     row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
     run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, task.times)
-    kept = size if folder is None else AHEAD * workers * chunk
-    memory.require(memory.demand(kept * row, chunk * row, run, workers), size * row, folder)
+    kept = size if folder is None else AHEAD * by[0] * chunk
+    memory.require(memory.demand(kept * row, chunk * row, run, *by), size * row, folder)

@@ -1,4 +1,4 @@
-"""Run chunks in this process, in processes of our own, or on a given executor."""
+"""Run chunks in this process, in threads or processes of our own, or on a given executor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    as_completed,
+    wait,
+)
 from concurrent.futures import ProcessPoolExecutor as Pool
+from concurrent.futures import ThreadPoolExecutor as Threads
 from typing import Any
 
 from flows.core.errors import InputError
+from flows.core.threads import one_thread
 
 # Exit code of a process that was started to work and runs the script that started it instead.
 UNGUARDED = 97
@@ -24,6 +33,7 @@ def finished(
     arguments: Sequence[tuple[Any, ...]],
     workers: int = 1,
     executor: Executor | None = None,
+    threads: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """Results of ``task(*arguments[k])`` as they come.
 
@@ -34,10 +44,13 @@ def finished(
     arguments : sequence of tuple
         One call each.
     workers : int
-        Number of processes, started by spawn; 1 is this process. With an executor, how many
-        workers it has.
+        Number of processes, started by spawn, or of threads; 1 is this process. With an executor,
+        how many workers it has.
     executor : Executor, optional
         The caller's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
+
+    threads : bool
+        Whether workers are threads of this process, for tasks that release the interpreter's lock.
 
     Yields
     ------
@@ -53,6 +66,9 @@ def finished(
     """
     if executor is None and workers == 1:
         yield from ((k, task(*a)) for k, a in enumerate(arguments))
+        return
+    if executor is None and threads:
+        yield from _in_threads(task, arguments, workers)
         return
     begun = executor is not None
     waiting, suspects = deque(range(len(arguments))), deque[int]()
@@ -90,6 +106,21 @@ def finished(
             future.cancel()
         if executor is None:
             pool.shutdown(cancel_futures=True)
+
+
+def _in_threads(
+    task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], workers: int
+) -> Iterator[tuple[int, Any]]:
+    """Results of threads as they come; after an exception or Ctrl-C no call begins any more."""
+    pool = Threads(workers)
+    try:
+        # One thread of BLAS from first to last: each call limits it, and takes that back.
+        with one_thread():
+            running = {pool.submit(task, *a): k for k, a in enumerate(arguments)}
+            for future in as_completed(running):
+                yield running.pop(future), future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def leave_if_unguarded() -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from flows.core.errors import InputError
-from flows.core.problem import NONFINITE, SOLVER_FAILED, Problem, Solution
+from flows.core.problem import (
+    INTERRUPTED,
+    NONFINITE,
+    SOLVER_FAILED,
+    Problem,
+    Recorder,
+    Solution,
+    finish,
+)
 from flows.core.system import System
 
 #: Methods that compute with JAX.
@@ -28,7 +36,56 @@ AUTO_KRYLOV = (("CVODE", 0.1),)
 # from a polynomial of the third degree, and steps cost less than what surrounds them.
 AXIS = 0.2
 
+# Unknowns up to which steps of many problems side by side are the fast ones.
+SIDE_BY_SIDE = 40
+#: Statuses after which another method may do better.
+_BEGUN_ANEW = (NONFINITE, SOLVER_FAILED)
+
 Solver = Callable[[Problem], Solution]
+
+
+def side_by_side(method: str, rtol: float, system: System) -> bool:
+    """Whether a method takes the steps of many problems of a system at once."""
+    return method == "Rodas5P" or (method == "auto" and system.lanes is not None and rtol >= TIGHT)
+
+
+def solve_many(problems: Sequence[Problem], method: str, system: System) -> list[Solution]:
+    """Solve many problems side by side.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        Pieces of different runs; nothing in one depends on the others.
+    method : {"Rodas5P", "auto"}
+        Rodas5P, or it where it is fast, and what a single run takes where it is not or fails.
+    system : System
+        The flow; :func:`side_by_side` is true of it.
+
+    Returns
+    -------
+    list of Solution
+        One a problem. After Ctrl-C those that had not ended are ``interrupted``.
+    """
+    from flows.solvers import rodas
+
+    if method == "Rodas5P":
+        return rodas.solve_many(problems)
+    fast = [k for k, problem in enumerate(problems) if _has_lanes(problem)]
+    found = dict(zip(fast, rodas.solve_many([problems[k] for k in fast]), strict=True))
+    stopped = any(solution.status == INTERRUPTED for solution in found.values())
+    for k, problem in enumerate(problems):
+        if not stopped and (k not in found or found[k].status in _BEGUN_ANEW):
+            found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
+            stopped = found[k].status == INTERRUPTED
+        elif k not in found:
+            none = {"field_evaluations": 0, "jacobian_evaluations": 0}
+            found[k] = finish(Recorder(problem), INTERRUPTED, "", none)
+    return [found[k] for k in range(len(problems))]
+
+
+def _has_lanes(problem: Problem) -> bool:
+    chart = problem.chart
+    return chart is not None and chart.lanes is not None and chart.x0.size <= SIDE_BY_SIDE
 
 
 def solver_for(method: str, system: System) -> Solver:
@@ -74,9 +131,11 @@ def solver_for(method: str, system: System) -> Solver:
     return lambda problem: scipy_ivp.solve(problem, method)
 
 
-def _first_that_succeeds(problem: Problem, system: System) -> Solution:
+def _first_that_succeeds(
+    problem: Problem, system: System, before: Mapping[str, int] | None = None
+) -> Solution:
     """Try solvers in turn, compiled steps first; what one cannot do is begun anew by the next."""
-    spent: dict[str, int] = {}
+    spent = dict(before or {})
     field = None if problem.chart is None else problem.chart.axis_field
     if field is not None:
         from flows.solvers import axis_radau
@@ -85,7 +144,7 @@ def _first_that_succeeds(problem: Problem, system: System) -> Solution:
         piece = axis_radau.solve(tighter, field)
         if piece.status != SOLVER_FAILED:
             return piece
-        spent = piece.stats
+        spent = _sum(piece.stats, spent)
     own = () if problem.chart is None else problem.chart.auto
     tight = problem.rtol < TIGHT and not own
     order = AUTO_KRYLOV if problem.krylov else AUTO_TIGHT if tight else own or system.auto
@@ -98,7 +157,12 @@ def _first_that_succeeds(problem: Problem, system: System) -> Solution:
             max_steps=max(1, problem.max_steps - spent.get("steps", 0)),
         )
         piece = solver_for(method, system)(attempt)
-        spent = {key: value + spent.get(key, 0) for key, value in piece.stats.items()}
-        if piece.status not in (NONFINITE, SOLVER_FAILED):
+        spent = _sum(piece.stats, spent)
+        if piece.status not in _BEGUN_ANEW:
             break
     return replace(piece, stats=spent)
+
+
+def _sum(stats: Mapping[str, int], spent: Mapping[str, int]) -> dict[str, int]:
+    """Work of a solver with that of those before it."""
+    return {key: value + spent.get(key, 0) for key, value in stats.items()}

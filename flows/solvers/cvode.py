@@ -12,6 +12,7 @@ from sksundae.cvode import CVODE
 
 from flows.core.arrays import Array
 from flows.core.problem import (
+    BREAKDOWNS,
     INTERRUPTED,
     SOLVER_FAILED,
     STEP_BUDGET,
@@ -93,7 +94,7 @@ def solve(problem: Problem) -> Solution:
             before = tau
     except KeyboardInterrupt:
         outcome = INTERRUPTED
-    except RuntimeError as failure:
+    except (RuntimeError, *BREAKDOWNS) as failure:
         outcome, message = SOLVER_FAILED, " ".join(str(failure).split())
     return finish(recorder, outcome, message, count)
 

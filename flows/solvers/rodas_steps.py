@@ -369,5 +369,5 @@ def make_steps(
                     error[e] += (u[stages - 1, i, e] / weight) ** 2
             conclude(lane, steps, u, inside, step, last, error, fresh)
 
-    made: Advance = compiled(advance)
+    made: Advance = compiled(advance, nogil=True)  # ensembles step in threads
     return made

@@ -13,7 +13,8 @@ dominant: ``H - l`` has as many negative eigenvalues as this has negative diagon
 eigenvalue is below ``l`` if a Rayleigh quotient is. Where students and teachers have ``r``
 coordinates, the Hessian in more dimensions ``d`` is ``H`` and ``d - r`` times ``S``, the matrix of
 moves into one further dimension. If ``H`` and ``S`` are positive definite, the point is a strict
-local minimum for every ``d >= r``.
+local minimum for every ``d >= r``. If one has a negative eigenvalue it is a saddle, and no maximum:
+along the students themselves the loss is a parabola that opens upwards.
 """
 
 from __future__ import annotations
@@ -81,6 +82,23 @@ class Point(NamedTuple):
     teachers: Any
     output_weights: Any
     teacher_weights: Any
+
+    def is_of(self, system: Any) -> bool:
+        """Whether it is about this system; axes in which no teacher has a part do not count."""
+        about = getattr(system, "parameters", {})
+        if getattr(system, "name", "") != "two_layer" or about["train_outputs"]:
+            return False
+        name, _, slope = about["activation"].partition(":")
+        mine, theirs = (
+            np.array(v)[:, np.any(v, axis=0)] for v in (self.teachers, about["teachers"])
+        )
+        return (
+            name in ("relu", "leaky")
+            and float(slope or 0) == self.slope
+            and np.array_equal(mine, theirs)
+            and np.array_equal(self.output_weights, about["output_weights"])
+            and np.array_equal(self.teacher_weights, about["teacher_weights"])
+        )
 
     @property
     def statement(self) -> str:

@@ -139,9 +139,9 @@ def verify(
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = parsed(Path(path).read_text("ascii"))
         if data["format"] == STATIONARY:
-            asked = (system, start, t_end)
-            require(asked == (None, None, None), "it is about a critical point, not about a flow")
-            return _point(data)
+            no_flow = start is None and t_end is None
+            require(no_flow, "it is about a critical point, not about a flow")
+            return _point(data, system)
         require(data["format"] == FORMAT, "its format is unknown")
         require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
         kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
@@ -202,10 +202,11 @@ def verify(
         ctx.prec = before
 
 
-def _point(data: Any) -> Verification:
-    """Check a file about a critical point."""
+def _point(data: Any, system: Any) -> Verification:
+    """Check a file about a critical point, of this system if one is given."""
     bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
     found = point(data, bits)
+    require(system is None or found.is_of(system), "it is about another system")
     about = {
         "students": len(found.students),
         "teachers": found.teachers.tolist(),

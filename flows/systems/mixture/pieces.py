@@ -20,7 +20,7 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Event, Piece, Restart
-from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.problem import Interpolant, Stop, Watch, outliving
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
@@ -189,8 +189,10 @@ class MixturePiece(Piece):
             return compared[0] + COMPARE_AFTER - tau
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
+            if tau >= end:
+                return outliving(end, tau, y, interpolant)
             now = self.at(tau, y)
-            if tau >= end or self.outgrown(now):
+            if self.outgrown(now):
                 return Stop(tau, y)
             compared[0] = tau
             changed = self.regime_of(now, self.time(tau)) != regime

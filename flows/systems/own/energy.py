@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.linalg
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
@@ -38,6 +37,7 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.core.symmetric import eigen
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.graded import Axes, better_axes
@@ -340,7 +340,7 @@ class EnergyPiece(Piece):
         curved = self.increment.curvature(u)
         if not np.isfinite(curved).all():
             return True  # it may
-        h, axes = scipy.linalg.eigh(curved)
+        h, axes = eigen(curved)
         least = -SECOND_ORDER * float(np.abs(h).max())
         down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
         down = [v for v in down if self.increment.bends(u, v) < least]
@@ -372,7 +372,7 @@ class EnergyPiece(Piece):
         curved = self.hessian(u, float(state.energy[0]))
         if not np.isfinite(curved).all():
             return ""
-        h = scipy.linalg.eigvalsh(curved)
+        h, _ = eigen(curved)
         unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
         if not unknown.any():
             return ""
@@ -441,7 +441,7 @@ def energy_piece(
     # Where it is not known, all axes are flat, and the field says whether one can go on.
     found = better_axes(graded, centre, curved, since)
     flat = not np.isfinite(curved).all()
-    h, axes = found or scipy.linalg.eigh(np.zeros_like(curved) if flat else curved)
+    h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
     increment = Increment(exact, centre, axes, steps[0])
     floored = floor(h, since)
     slopes, unsure = increment.slopes(floored)

@@ -18,7 +18,7 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.core.arrays import Array
-from flows.systems.own.features import axes_of
+from flows.core.symmetric import eigen
 
 __all__ = ["Axes", "better_axes", "graded"]
 
@@ -42,7 +42,7 @@ def graded(rows: Sequence[Sequence[Any]]) -> tuple[Array, Array]:
     """
     size = len(rows)
     doubles = np.array([[float(x) for x in row] for row in rows]).reshape(size, size)
-    h, axes = axes_of(doubles)
+    h, axes = eigen(doubles)
     small = np.abs(h) < SMALL * np.abs(h).max(initial=0.0)
     if not small.any():
         return h, axes

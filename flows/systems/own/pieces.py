@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.symmetric import eigen
 from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, SoundState
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
 
@@ -82,7 +82,7 @@ class Pace:
         """Carry errors on to a state, in whose entries steps leave so much."""
         # Only the negative ones: where there are none, half the work is saved.
         least = -max(TINY, ROUNDED * float(np.abs(hessian).max()))
-        h, axes = scipy.linalg.eigh(hessian, subset_by_value=(-np.inf, least), driver="evr")
+        h, axes = eigen(hessian, below=least)
         passed = t - self.t
         late, error = self.late[-1] if self.late else 0.0, _turned(axes.T, left)
         if self.axes is not None:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.core.symmetric import eigen
 from flows.systems.own.energy import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
-from flows.systems.own.features import TRUSTED, Errors, axes_of, feature_names
+from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.sharp_axes import sharp_axes
@@ -30,6 +31,8 @@ RATES = 400
 # Errors that are this part of the energy are looked at with more bits: so many, and more for each
 # one by which the gradient is small.
 ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
+# Of more entries their axes take seconds.
+MOST_SHARP = 24
 # Below this curvature times time an axis is flat.
 FLAT = 0.2
 # So many states at the distance of the error show what is not linear in it.
@@ -218,7 +221,7 @@ def errors_of(
     if isinstance(errors, Errors):
         h, axes, far = errors.carried(matrix, since, better)
     else:
-        (h, axes), far = axes_of(matrix) if better is None else better, errors
+        (h, axes), far = eigen(matrix) if better is None else better, errors
     found = Doubt(axes, h, far, slope @ axes, every)
     if off > 0:
         return found._replace(far=np.maximum(far, off * units(found.slopes, 0 * h, h, since)))
@@ -241,7 +244,11 @@ def _sharpened(
     """Errors along axes with more bits than the gradient takes, if that is possible."""
     length, since = math.hypot(*(float(x) for x in gradient)), float(energy[0])
     largest = float(np.abs(rough.curvature).max())
-    if not 0 < length < largest < math.inf or (isinstance(errors, Errors) and not errors.sharp):
+    if (
+        len(state) > MOST_SHARP
+        or not 0 < length < largest < math.inf
+        or (isinstance(errors, Errors) and not errors.sharp)
+    ):
         return rough
     bits = MORE_BITS + int(BITS_A_DIGIT * math.log2(largest / length))
     try:

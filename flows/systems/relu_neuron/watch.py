@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL
 from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.zero import descent, dying, without
@@ -206,8 +206,9 @@ class Watched:
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
             return Stop(tau, y)
-        if self.kind == RESIDUAL and tau >= self.chart.clock.outlived:
-            return Stop(tau, y)
+        end = self.chart.clock.outlived
+        if self.kind == RESIDUAL and tau >= end:
+            return outliving(end, tau, y, interpolant)
         if self.asleep and self.departure.due(tau):
             return self.leaving(before, tau, now, interpolant)
         return None

@@ -4,11 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import sympy as sp
 from oracles.hidden_layer import LEAST_6, LOSS_6, flipped
 
+import flows
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.prove import prove
 from flows.cli.main import main
+
+X = sp.Symbol("x")
 
 
 @pytest.fixture
@@ -125,3 +129,19 @@ def test_ends_of_many_starts_are_counted(capsys):
 def test_many_starts_are_random_and_have_no_file(capsys, option):
     assert main(["stationary", "gmm_em", "--size", "2", *option]) == 2
     assert "--size: expected no" in capsys.readouterr().err
+
+
+def test_a_loss_of_ones_own_has_its_points_too(capsys, tmp_path):
+    """A double well, (x^2 - 1)^2/4 without its constant."""
+    loss, near = tmp_path / "loss.json", tmp_path / "near.json"
+    system = flows.OwnSystem("well", [X], X**4 / 4 - X**2 / 2)
+    loss.write_text(json.dumps({k: system.certified[1][k] for k in ("name", "blocks", "terms")}))
+    near.write_text("[0.2]")
+    words = [str(loss), "--initial", str(near), "--json"]
+    for more, kind, place in (([], "maximum", 0.0), (["--t-end", "10"], "minimum", 1.0)):
+        assert main(["stationary", *words, *more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["kind"] == kind
+        assert found["state"] == pytest.approx([place], abs=1e-9)
+    assert main(["stationary", str(loss), "--size", "3"]) == 2
+    assert "no random starts" in capsys.readouterr().err

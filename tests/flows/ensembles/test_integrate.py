@@ -3,13 +3,16 @@
 import json
 import operator
 import os
+import threading
 from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from flows.core.errors import InputError
+from flows.ensembles import integrate as ensembles
 from flows.ensembles import memory, result
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.starts import Law
@@ -17,12 +20,15 @@ from flows.ensembles.workers import finished
 from flows.runs.check import check
 from flows.runs.integrate import integrate
 from flows.runs.rates import local_exponent
+from flows.solvers import rodas
 from flows.systems.relu_neuron.system import ReLUNeuron
 
 SYSTEM = ReLUNeuron(n=2, d=2)
 LAW = Law(size=7, scale=0.3, seed=5)
 # Coarse and short: what is tested is bookkeeping.
 OPTIONS = {"t_end": 300.0, "rtol": 1e-5}
+# What an ensemble takes by default, for one run.
+ALONE = {**OPTIONS, "method": "Rodas5P"}
 MORE = {"observables": ("loss", "norms"), "claims": ("loss_upper", "distance_decay")}
 
 
@@ -57,7 +63,7 @@ class Backwards(Executor):
 
 def test_a_row_is_the_run_of_its_seed(whole):
     for k in (0, 6):
-        run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, whole.seed_of(k)), **OPTIONS)
+        run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, whole.seed_of(k)), **ALONE)
         assert np.array_equal(whole.t, run.t)
         assert np.array_equal(whole["loss"][k], run["loss"])
         assert np.array_equal(whole["norms"][k], run["norms"])
@@ -83,9 +89,58 @@ def test_rows_do_not_depend_on_the_order(whole):
     assert same(whole, found)
 
 
-def test_rows_do_not_depend_on_the_number_of_processes(whole):
-    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=2)
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_rows_do_not_depend_on_the_number_of_threads(whole, workers):
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=workers)
     assert same(whole, found)
+
+
+def test_rows_do_not_depend_on_the_number_of_processes():
+    alone, several = (
+        integrate_ensemble(
+            SYSTEM, LAW, **OPTIONS, **MORE, method="LSODA", chunk_size=2, workers=workers
+        )
+        for workers in (1, 2)
+    )
+    assert same(alone, several)
+
+
+def test_by_default_members_step_side_by_side_in_threads_of_this_process(whole, monkeypatch):
+    monkeypatch.setattr("flows.ensembles.run.cores", lambda: 3)
+    taken, now = set(), ensembles.solve_many
+
+    def noted(problems, *more):
+        taken.add((os.getpid(), threading.get_ident(), len(problems) > 1))
+        return now(problems, *more)
+
+    monkeypatch.setattr("flows.ensembles.integrate.solve_many", noted)
+    assert same(whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE))
+    assert {pid for pid, *_ in taken} == {os.getpid()} and any(many for *_, many in taken)
+    assert threading.get_ident() not in {thread for _, thread, _ in taken}
+
+
+def test_where_rodas5p_fails_a_member_takes_what_a_run_alone_takes(monkeypatch):
+    solve = rodas.solve_many
+
+    def failing(problems):
+        found = solve(problems)
+        bad = replace(found[0], status="solver_failed", states=found[0].states[:1], stop=None)
+        return [bad, *found[1:]]
+
+    monkeypatch.setattr("flows.solvers.rodas.solve_many", failing)
+    found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, workers=1)
+    assert found.completed == 7
+    run = integrate(SYSTEM, LAW.start(SYSTEM, 0), **OPTIONS)
+    assert np.array_equal(found["loss"][0], run["loss"])
+    assert found["steps"][0] > run.stats["steps"]  # those in vain are counted
+
+
+def test_many_unknowns_and_tight_tolerances_take_what_a_run_alone_takes():
+    wide, tight = ReLUNeuron(n=9, d=20), {"t_end": 3.0, "rtol": 1e-12}
+    for system, options in ((wide, {"t_end": 3.0, "rtol": 1e-5}), (SYSTEM, tight)):
+        found = integrate_ensemble(system, Law(size=1), **options)
+        alone = integrate(system, Law(size=1).start(system, 0), **options)
+        assert np.array_equal(found["loss"][0], alone["loss"])
 
 
 def test_a_progress_bar_changes_nothing_but_standard_error(whole, capfd, monkeypatch):
@@ -138,8 +193,10 @@ def test_an_error_of_the_program_is_not_hidden_in_a_row(monkeypatch):
         raise TypeError("an error of the program")
 
     monkeypatch.setattr("flows.ensembles.integrate.follow", broken)
-    with pytest.raises(TypeError, match="an error of the program"):
-        integrate_ensemble(SYSTEM, LAW, **OPTIONS)
+    monkeypatch.setattr("flows.ensembles.integrate.solve_many", broken)
+    for method in ("LSODA", "auto"):
+        with pytest.raises(TypeError, match="an error of the program"):
+            integrate_ensemble(SYSTEM, LAW, **OPTIONS, method=method)
 
 
 def test_a_call_that_kills_its_process_is_lost_alone():
@@ -217,7 +274,7 @@ def test_a_condition_that_is_not_one_boolean_a_member_is_refused(whole):
 def test_the_tightest_constant_comes_with_the_seed_that_attains_it(whole):
     found = whole.tightest("loss_upper")
     assert found.constant == whole["loss_upper_constant"].max() and found.count == 7
-    run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, found.seed), **OPTIONS)
+    run = integrate(SYSTEM, SYSTEM.initial(LAW.scale, found.seed), **ALONE)
     (verdict,) = check(run, "loss_upper")
     assert (verdict.constant, verdict.attained_at) == (found.constant, found.attained_at)
     with pytest.raises(InputError, match="was not checked"):
@@ -235,7 +292,9 @@ def test_a_request_that_does_not_fit_is_refused_with_the_number(monkeypatch, tmp
     with pytest.raises(InputError, match=r"needs \d+\.\d\d GB of memory and 1\.80 GB are"):
         integrate_ensemble(SYSTEM, Law(size=10**7), **OPTIONS)
     with pytest.raises(InputError, match="GB of memory"):
-        integrate_ensemble(SYSTEM, Law(size=10), **OPTIONS, workers=100, out=tmp_path / "e")
+        integrate_ensemble(
+            SYSTEM, Law(size=10), **OPTIONS, method="LSODA", workers=100, out=tmp_path / "e"
+        )
     assert not (tmp_path / "e").exists()
     assert len(integrate_ensemble(SYSTEM, Law(size=1), **OPTIONS)) == 1
 

@@ -10,7 +10,8 @@ import flows
 
 def main():
     found = flows.integrate_ensemble(
-        flows.ReLUNeuron(n=1, d=2), flows.Law(size=3), 10.0, rtol=1e-6, workers=2, chunk_size=1
+        flows.ReLUNeuron(n=1, d=2), flows.Law(size=3), 10.0, rtol=1e-6, method="LSODA", workers=2,
+        chunk_size=1,
     )
     print(*found.status)
 
@@ -50,6 +51,11 @@ def test_a_script_without_a_main_guard_ends_with_one_line(script):
     assert done.stderr.count(LINE) == 1 and len(done.stderr) < BRIEF
     assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
     assert "bootstrapping" not in done.stderr
+
+
+def test_threads_of_compiled_steps_need_no_main_guard(script):
+    done = result(script(PLAIN.replace('"LSODA"', '"auto"')))
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["completed"] * 3, "")
 
 
 def test_a_script_that_no_process_can_read_ends_with_one_line_of_ours():

@@ -22,7 +22,7 @@ from potentials.notation import symbol
 
 SYSTEM = ReLUNeuron(n=2, d=3)
 LAW = Law(size=8, scale=0.1, seed=3)
-RUN = {"t_end": 50.0, "rtol": 1e-5}
+RUN = {"t_end": 50.0, "rtol": 1e-5, "method": "LSODA"}
 SEARCH = {**RUN, "size": LAW.size, "scale": LAW.scale, "seed": LAW.seed}
 # What is planted depends on the start only, not on how the run goes on.
 PLANTED = {**SEARCH, "t_end": 0.1, "evaluations": 250}

@@ -163,10 +163,11 @@ def test_the_em_update_is_compared_as_a_vector(scale):
 # --- late noise ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("end", [1e30, 1e40])
-def test_gradient_em_keeps_its_digits_however_late(end):
+# A step may cross decades: past the end of a piece its tolerances do not fit.
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_gradient_em_keeps_its_digits_however_late(seed):
     system = flows.GMMEM(3, 2)
-    run = flows.integrate(system, system.initial(1.0, 0), end)
+    run = flows.integrate(system, system.initial(1.0, seed), 1e40)
     late = run.t > 1e12
     # t^2 L tends to 9/8 for three equal weights in two dimensions, up to 1/t.
     assert (run.t**2 * run["loss"])[late] == pytest.approx(9 / 8, rel=run.error("loss"))

@@ -20,7 +20,6 @@ def made(k):
 
 
 MINIMUM, SADDLE = made(6), made(4)
-# Weights of both signs, a slope, no symmetry: near a saddle that Newton's method found.
 
 
 @pytest.fixture
@@ -152,6 +151,44 @@ def test_parallel_neurons_are_refused(checked):
     rows[0] = rows[1]
     found = checked({**data, "centre": rows})
     assert not found.accepted and "may be parallel" in found.refused
+
+
+def test_it_is_about_the_system_that_is_asked_for(tmp_path):
+    MINIMUM.save(tmp_path / "point.json")
+    for system, accepted in (
+        (flows.TwoLayer(students=6, teachers=6), True),
+        (flows.TwoLayer(students=6, teachers=6, d=9), True),
+        (flows.TwoLayer(students=6, teachers=6, activation="leaky:0.001"), False),
+        (flows.TwoLayer(students=6, teachers=6, output_weights=[1, 1, 1, 1, 1, 1.001]), False),
+        (flows.TwoLayer(students=6, teachers=6, train_outputs=True), False),
+        (flows.TwoLayer(students=6, teachers=5, d=6), False),
+        (flows.ReLUNeuron(n=6, d=6), False),
+    ):
+        found = flows.verify(tmp_path / "point.json", system)
+        assert found.accepted == accepted
+        assert accepted or found.refused == "it is about another system"
+
+
+def test_a_changed_character_never_makes_it_say_more(tmp_path):
+    """One random character is another one or missing; what passes is true and no stronger."""
+    rng = np.random.default_rng(0)
+    text, path = json.dumps(made(3).to_json()), tmp_path / "point.json"
+    path.write_text(text)
+    truth = flows.verify(path).point
+    passed = 0
+    for place in rng.integers(len(text), size=60):
+        letter = rng.choice(list('0123456789abcdef-."[,')) if rng.random() < 0.8 else ""
+        path.write_text(text[:place] + letter + text[place + 1 :])
+        try:
+            found = flows.verify(path)
+        except flows.InputError:
+            continue  # no JSON any more
+        if found.accepted and np.array_equal(found.point.teachers, truth.teachers):
+            passed += 1
+            assert found.point.hessian.negative == truth.hessian.negative
+            assert found.point.hessian.least >= truth.hessian.least * WIDER
+            assert found.point.radius <= truth.radius * WIDER
+    assert passed < 60
 
 
 def test_a_file_about_a_point_is_about_no_flow(tmp_path):

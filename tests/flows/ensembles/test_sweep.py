@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -90,6 +91,41 @@ def test_a_chunk_that_is_gone_is_computed_again(whole, tmp_path):
     (tmp_path / "copy" / FILE).unlink()
     next((tmp_path / "copy" / "n=1,d=3").glob("chunk-*.nc")).unlink()
     xarray.testing.assert_identical(small(out=tmp_path / "copy"), data)
+
+
+class Broken(Executor):
+    """What is left of a pool, a process of which has died."""
+
+    def submit(self, *call):
+        future = Future()
+        future.set_exception(BrokenExecutor("a process died"))
+        return future
+
+
+def test_after_the_loss_of_a_worker_its_ensemble_begins_anew(whole, monkeypatch):
+    _, data = whole
+    pools = [Broken(), ThreadPoolExecutor(2), ThreadPoolExecutor(2)]
+    begun = []
+
+    def processes(workers):
+        begun.append(workers)
+        return pools[len(begun) - 1]
+
+    for module in ("sweep", "workers"):
+        monkeypatch.setattr(f"flows.ensembles.{module}.processes", processes)
+    monkeypatch.setattr("flows.ensembles.sweep.check_processes", lambda: None)
+    found = small(method="LSODA", workers=2)
+    # One that breaks, one for the ensemble that it had, one for all others.
+    assert begun == [2, 2, 2]
+    xarray.testing.assert_identical(found, small(method="LSODA", workers=1))
+    assert (found["status"] == "completed").all()
+    assert not np.array_equal(found["loss"], data["loss"])  # another method, other digits
+
+
+def test_processes_change_no_bit(whole):
+    vary = {"n": [1, 2], "d": [2]}
+    found = small(vary, method="LSODA", workers=2)
+    xarray.testing.assert_identical(found, small(vary, method="LSODA"))
 
 
 def test_a_folder_of_another_sweep_is_refused_and_stays(whole):

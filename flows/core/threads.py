@@ -36,7 +36,9 @@ def one_thread(unknowns: int = WAKES) -> Iterator[None]:
 
 @functools.cache
 def _controller() -> Any:
-    # Imported where it is needed: small runs do without.
+    # Imported where it is needed: small runs do without. SciPy brings a BLAS of its own, which must
+    # be there before it can be told.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController()

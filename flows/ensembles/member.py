@@ -14,6 +14,7 @@ from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
+from flows.core.threads import one_thread
 from flows.ensembles.starts import Law
 from flows.runs.check import check
 from flows.runs.rates import local_exponent
@@ -83,7 +84,6 @@ class ChunkTask:
         KeyboardInterrupt
             If a run was interrupted: half a chunk is none.
         """
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         def start(row: int) -> Array:
             return (
@@ -92,7 +92,7 @@ class ChunkTask:
 
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
-        with threadpool_limits(1):
+        with one_thread():
             callers = (lambda row=row: start(row) for row in range(count))
             for row, run in enumerate(self.procedure.follow(self.system, callers)):
                 if isinstance(run, Exception):

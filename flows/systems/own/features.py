@@ -41,6 +41,12 @@ ANEW = 0.1
 MOST_GROWTH, LARGEST = 300.0, 1e100
 # A curvature like s^-1, to this, is that of a slow axis.
 RECIPROCAL = 0.2
+# Axes that have turned by less into another one are taken for those of before.
+TURNS = 0.05
+# Rates in log-time that differ by less are one.
+DIFFER = 0.03
+# Curvature times time of axes that are not slow any more.
+FAST = 30.0
 # Curvatures that differ by less than this part of the largest one are one.
 ALIKE = 1e-3
 # The tolerance of a run's quantities is that of a step times this.
@@ -141,13 +147,17 @@ class Errors:
     (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
     with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
     taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
-    integral, as the smaller rate would double errors in each decade. What grows beside a saddle
-    grows by the integral, and
-    what each step leaves anew to fall with the energy of a chart at most. Between its two ends a
-    curvature is interpolated, which is no bound: what is stated of a run is a hundred times what
-    steps leave, and covers curvatures that oscillate between. An axis that turns takes
-    errors of others with it, which its own curvature damps. Within one curvature the sum is that of
-    squares.
+    smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
+    that turn into each other decay by the smallest of their rates, and take from each other what
+    has turned times the difference of their rates. What grows beside a saddle grows by the
+    integral, and what each step leaves anew falls with the energy of a chart at most. An axis that
+    turns takes errors of others with it, which its own curvature damps. Within one curvature the
+    sum is that of squares.
+
+    Of the linear flow between two ends this is meant as a bound where slow axes turn one way, by
+    less than a right angle, and `s h` changes one way; that it is one is sampled. Two ends tell
+    nothing of what oscillates between them: what is stated of a run is a hundred times what steps
+    leave.
 
     Parameters
     ----------
@@ -196,26 +206,48 @@ class Errors:
         length = np.log(since / self.since)
         late = since - passed / length if length > 0 else 0.0
         mean = self.curvature * passed + (now - self.curvature) * late
-        decays = np.maximum(rate * passed, self._slowly(now, length))
+        scaled, turns = self._slow(h, overlaps, now, since)
+        # The curvature along an axis of before says nothing of one that has turned.
+        own = np.where(turns.any(axis=0), 0.0, rate * passed)
+        decays = np.maximum(own, scaled * length)
         grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
         change = np.exp(grows)
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
-        shares = np.abs(overlaps) / damped * np.minimum(grown, LARGEST)
+        reach = np.abs(overlaps) / damped
+        shares = np.minimum(reach + turns * length, 1.0) * np.minimum(grown, LARGEST)
         # Axes of one curvature are any basis of their span, in which errors keep their length.
         alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
         return found
 
-    def _slowly(self, now: Array, length: float) -> Array:
-        """Integral of curvatures that fall like `1/s`, as those of slow axes do; 0 of others."""
+    def _slow(self, h: Array, overlaps: Array, now: Array, since: float) -> tuple[Array, Array]:
+        """Curvature times time of slow axes, the smaller of both ends; how those that turn mix.
+
+        Slow axes that turn into each other decay by the smallest of their rates; one takes from
+        another what it has turned, times the difference of their rates, in log-time.
+        """
+        first, last = self.curvature * self.since, now * since
+        length = np.log(since / self.since)
         with np.errstate(divide="ignore", invalid="ignore"):
-            power = 1 + np.log(now / self.curvature) / length
-            slow = (np.minimum(self.curvature, now) > 0) & (np.abs(power) < RECIPROCAL)
-            x = power * length
-            found = self.curvature * self.since * length * np.where(x == 0, 1, np.expm1(x) / x)
-        return np.where(slow, found, 0.0)
+            change = np.abs(np.log(last / first))
+        slow = (np.minimum(first, last) > 0) & (change < RECIPROCAL * length)
+        least = np.where(slow, np.minimum(first, last), 0.0)
+        curved = (np.minimum(first, last) > 0) & (np.maximum(first, last) < FAST)
+        ends = since * h
+        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved
+        # Of one rate any axes will do, and they turn as they like.
+        apart = np.abs(ends[:, None] - first) > DIFFER
+        turns = np.zeros_like(overlaps)
+        for k in np.flatnonzero((near & apart).any(axis=0) & (near.sum(axis=0) > 1)):
+            into = np.flatnonzero(near[:, k])
+            group = np.flatnonzero(near[into].any(axis=0))
+            rates = np.concatenate([first[group], last[group], ends[into]])
+            least[k] = rates.min()
+            moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
+            turns[into, k] = moved * (rates.max() - rates.min())
+        return least, turns
 
     @property
     def any(self) -> bool:

@@ -31,6 +31,8 @@ RATES = 400
 # Errors that are this part of the energy are looked at with more bits: so many, and more for each
 # one by which the gradient is small.
 ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
+# Of more entries their axes take seconds.
+MOST_SHARP = 24
 # Below this curvature times time an axis is flat.
 FLAT = 0.2
 # So many states at the distance of the error show what is not linear in it.
@@ -242,7 +244,11 @@ def _sharpened(
     """Errors along axes with more bits than the gradient takes, if that is possible."""
     length, since = math.hypot(*(float(x) for x in gradient)), float(energy[0])
     largest = float(np.abs(rough.curvature).max())
-    if not 0 < length < largest < math.inf or (isinstance(errors, Errors) and not errors.sharp):
+    if (
+        len(state) > MOST_SHARP
+        or not 0 < length < largest < math.inf
+        or (isinstance(errors, Errors) and not errors.sharp)
+    ):
         return rough
     bits = MORE_BITS + int(BITS_A_DIGIT * math.log2(largest / length))
     try:

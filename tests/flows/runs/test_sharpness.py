@@ -57,8 +57,9 @@ def scores(start, t_end, target=None):
     return flows.integrate(flows.ScoreMatching(*start.shape, target=target), start, t_end)
 
 
-def layers(students, teachers, start, t_end, **more):
-    return flows.integrate(flows.TwoLayer(students, teachers, **more), start, t_end)
+def students(start, t_end, teachers=2, **options):
+    system = flows.TwoLayer(len(start), teachers, **options)
+    return flows.integrate(system, start, t_end)
 
 
 FAR = 12 * 2**0.5
@@ -93,16 +94,12 @@ RUNS = {
         lambda: of(flows.MatrixFactorization(2, "real", 0.0), 0.25, 0, 1e3),
     ),
     "two_layer": (
-        lambda: layers(3, [[1.0, 0.0], [0.5, 0.8]], [[0.5, 0.2], [0.6, -0.1], [0.4, 0.9]], 1e7),
-        lambda: layers(2, 2, [[0.9, 0.2], [0.1, 1.2]], 400.0),
-        lambda: layers(
-            2, [[1.0, 0.0]], [[0.5, 0.2, 0.9], [0.6, -0.1, 0.8]], 1e6, train_outputs=True
-        ),
-        lambda: layers(
-            3,
-            2,
-            [[1.2, 0.3], [0.8, -0.3], [0.1, 1.1]],
-            1e8,
+        lambda: students([[0.5, 0.2], [0.6, -0.1], [0.4, 0.9]], 1e9, [[1.0, 0.0], [0.5, 0.8]]),
+        lambda: students([[0.9, 0.2], [0.1, 1.2]], 400.0),
+        lambda: students([[0.5, 0.2, 0.8], [0.1, 0.9, 1.0]], 30.0, train_outputs=True),
+        lambda: students(
+            [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]],
+            1e9,
             activation="erf",
             output_weights=[0.5, 0.5, 1.0],
         ),

@@ -67,6 +67,21 @@ HEADINGS = {
     "singular values of a balanced chain": "Each singular value of a balanced chain has an equation"
     " of its own",
     "local convergence": "Near the target the loss falls exponentially",
+    # Two layers
+    "dual kernel of the leaky ReLU activation": "The average of two leaky ReLU neurons' product has"
+    " a closed form",
+    "dual kernel of the quadratic activation": "That of two quadratic neurons is a polynomial",
+    "dual kernel of the erf activation": "That of two neurons with the error function is an arc"
+    " sine",
+    "loss of two layers": "The loss is a sum of kernels; one with a kink is a line and a bend",
+    "gradient of a student, leaky ReLU": "A student with a kink pulls itself along a line",
+    "gradient of a student, quadratic": "The gradient of a quadratic student, by neuron and output",
+    "gradient of a student, erf": "The gradient of a student with the error function",
+    "gradient of a pair with a kink": "The bend pulls a student by the angle to each other neuron",
+    "Hessian of a pair with a kink": "The bend has a Hessian at aligned and opposite neurons",
+    "Hessian, quadratic": "The Hessian of quadratic neurons consists of four kinds of terms",
+    "Hessian, erf": "So does that of neurons with the error function",
+    "balance of the layers": "Training of the outputs keeps p a^2 - |w|^2 of every student",
 }
 
 #: The same for a loss of one's own.

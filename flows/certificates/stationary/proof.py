@@ -1,4 +1,4 @@
-"""What is proved of a critical point of a hidden layer of ReLUs, leaky or not,, and its file."""
+"""What is proved of a critical point of a hidden layer of ReLUs, leaky or not, and its file."""
 
 from __future__ import annotations
 

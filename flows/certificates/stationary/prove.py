@@ -8,10 +8,10 @@ the box ``|x - c| <= rho`` (largest coordinate)
 ``x -> x - Y F(x)`` maps the box into itself and contracts (Krawczyk): the box has one critical
 point ``x*``, and ``|x* - c| <= eta/(1 - q)``, where ``q`` of a smaller box serves.
 
-*Its kind.* Let the columns of ``E`` be approximate eigenvectors of ``H(x*)``. If ``E^T (H - l E^T
-E) E`` is diagonally dominant, ``E`` is regular and ``H - l`` has as many negative eigenvalues as
-this has negative diagonal entries (Gershgorin, Sylvester). The same of the matrix ``S`` of
-directions outside the space of the rows, so that a strict local minimum is one in every dimension.
+*Its kind.* Let the columns of ``E`` be approximate eigenvectors of ``H(x*)``. If ``E^T (H - l) E``
+is diagonally dominant, ``E`` is regular and ``H - l`` has as many negative eigenvalues as this has
+negative diagonal entries (Gershgorin, Sylvester). The same of the matrix ``S`` of directions
+outside the space of the rows, so that a strict local minimum is one in every dimension.
 """
 
 from __future__ import annotations

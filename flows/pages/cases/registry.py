@@ -16,6 +16,7 @@ CASES = {
     "gmm_em": "flows.pages.cases.gmm_em",
     "score_matching": "flows.pages.cases.score_matching",
     "matrix_factorization": "flows.pages.cases.matrix_factorization",
+    "two_layer": "flows.pages.cases.two_layer",
 }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flows.pages.figures import relu_neuron as relu_neuron
     from flows.pages.figures import score_matching as score_matching
     from flows.pages.figures import score_matching_paper as score_matching_paper
+    from flows.pages.figures import two_layer as two_layer
 
 _HOME = {
     "loss_figure": "flows.pages.figure",
@@ -31,6 +32,7 @@ _MODULES = {
     "relu_neuron": "flows.pages.figures.relu_neuron",
     "score_matching": "flows.pages.figures.score_matching",
     "score_matching_paper": "flows.pages.figures.score_matching_paper",
+    "two_layer": "flows.pages.figures.two_layer",
 }
 
 if not TYPE_CHECKING:  # as in `flows`

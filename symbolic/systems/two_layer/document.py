@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from symbolic.evidence.derivation import Document
-from symbolic.lemmas.dual_kernel import ERF, QUADRATIC, RELU, derive_kernel, leaky_relu
+from symbolic.lemmas.dual_kernel import ERF, QUADRATIC, derive_kernel, leaky_relu
 from symbolic.systems.relu_neuron import calculus as neuron
 from symbolic.systems.two_layer.calculus import (
     SLOPE,
@@ -22,19 +24,19 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Kernels of ReLU, leaky ReLU, quadratic and erf; the loss as their sum; gradient by a student
-        and by its output; Hessian, with a kink in the form that is regular at aligned and opposite
-        neurons; what trained outputs conserve.
+        Kernels of leaky ReLU (ReLU at slope zero), quadratic and erf; the loss as their sum;
+        gradient by a student and by its output; Hessian, with a kink in the form that is regular at
+        aligned and opposite neurons; what trained outputs conserve.
     """
     smooth = (QUADRATIC, ERF)
     return Document(
         "two_layer",
         (
-            *(derive_kernel(s) for s in (RELU, leaky_relu(SLOPE), *smooth)),
+            *(derive_kernel(s) for s in (leaky_relu(SLOPE), *smooth)),
             derive_loss(),
             *(derive_student(s) for s in (leaky_relu(SLOPE), *smooth)),
-            neuron.derive_gradient(),
-            neuron.derive_hessian(),
+            replace(neuron.derive_gradient(), name="gradient of a pair with a kink"),
+            replace(neuron.derive_hessian(), name="Hessian of a pair with a kink"),
             *(derive_hessian(s) for s in smooth),
             derive_balance(),
         ),

@@ -35,6 +35,7 @@ def runs():
         "gmm_em": (flows.GMMEM(2, 2), 1.0),
         "score_matching": (flows.ScoreMatching(2, 2, target=[1.0, 0.0]), 0.1),
         "matrix_factorization": (flows.MatrixFactorization(2, "complex", 20.0), 0.2),
+        "two_layer": (flows.TwoLayer(3, 2), 0.5),
     }
     return {
         name: flows.integrate(system, system.initial(scale, 0), 1e5)
@@ -75,6 +76,9 @@ def test_curves_of_a_potential_are_its_value_and_derivative(run):
         drawn = potential_panels(run, potential.name)
         for panel, values in zip(drawn, run.potential(potential.name), strict=True):
             columns = values.reshape(len(run.t), -1).T
+            if panel.note:
+                assert not panel.series and not np.nan_to_num(columns).any()
+                continue
             for series, column in zip(panel.series, columns, strict=True):
                 shown = np.isfinite(series.values)
                 assert (series.values[shown] == column[shown]).all()

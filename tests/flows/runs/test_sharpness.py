@@ -57,6 +57,11 @@ def scores(start, t_end, target=None):
     return flows.integrate(flows.ScoreMatching(*start.shape, target=target), start, t_end)
 
 
+def students(start, t_end, teachers=2, **options):
+    system = flows.TwoLayer(len(start), teachers, **options)
+    return flows.integrate(system, start, t_end)
+
+
 FAR = 12 * 2**0.5
 #: A claim is tested on the first run of its system on which its conclusion holds.
 RUNS = {
@@ -87,6 +92,17 @@ RUNS = {
         lambda: balanced(1),
         lambda: balanced(-1),
         lambda: of(flows.MatrixFactorization(2, "real", 0.0), 0.25, 0, 1e3),
+    ),
+    "two_layer": (
+        lambda: students([[0.5, 0.2], [0.6, -0.1], [0.4, 0.9]], 1e9, [[1.0, 0.0], [0.5, 0.8]]),
+        lambda: students([[0.9, 0.2], [0.1, 1.2]], 400.0),
+        lambda: students([[0.5, 0.2, 0.8], [0.1, 0.9, 1.0]], 30.0, train_outputs=True),
+        lambda: students(
+            [[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]],
+            1e9,
+            activation="erf",
+            output_weights=[0.5, 0.5, 1.0],
+        ),
     ),
 }
 CLAIMS = [(s, c.id) for s in potentials.SYSTEMS for c in potentials.claims(s)]

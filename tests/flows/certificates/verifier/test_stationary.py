@@ -1,6 +1,7 @@
 """The independent check of critical points: what is proved passes, a bit more is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,20 @@ def _less(weights):
 def test_malformed_files_are_refused(checked, change, reason):
     found = checked({**MINIMUM.to_json(), **change})
     assert not found.accepted and reason in found.refused
+
+
+@pytest.mark.parametrize("bend", [1e-3, 1e-6, 1e-12])
+@pytest.mark.parametrize("radius", [1e-12, 1e-6])
+def test_a_global_minimum_with_a_student_too_many_is_not_isolated(checked, bend, radius):
+    """Halves of a teacher, bent so that no two neurons are parallel: Krawczyk's test fails."""
+    students = np.array([[0.5, bend], [0.5, -bend], [bend, 1.0]])
+    bits = MINIMUM.bits
+    centre = tuple(tuple(round(x * 2.0**60) << (bits - 60) for x in row) for row in students)
+    setting = Setting(((1.0, 0.0), (0.0, 1.0)), (1.0,) * 3, (1.0,) * 2)
+    stated = replace(MINIMUM, setting=setting, centre=centre, radius=radius)
+    found = checked(stated.to_json())
+    assert not found.accepted
+    assert "contract into itself" in found.refused or "may be parallel" in found.refused
 
 
 def test_parallel_neurons_are_refused(checked):

@@ -44,7 +44,7 @@ def test_a_thousandth_too_much_is_refuted(step):
 def test_the_document_has_kernels_gradients_hessians_and_the_balance():
     names = [d.name for d in symbolic.derive("two_layer").derivations]
     assert names[-1] == "balance of the layers"
-    assert sum(name.startswith("dual kernel") for name in names) == 4
+    assert sum(name.startswith("dual kernel") for name in names) == 3
 
 
 def test_activations_have_names_and_a_slope_is_the_fraction_that_is_written():

@@ -87,8 +87,8 @@ FALLS = -0.01
 # Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
 LINGERS = 1e3
 UNKNOWN = (
-    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or take"
-    " arithmetic='doubles'"
+    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
+    " a loss of your own, take arithmetic='doubles'"
 )
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.

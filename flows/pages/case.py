@@ -13,7 +13,7 @@ from flows.core.system import System
 from flows.runs.trajectory import Trajectory
 from potentials.claim import Claim
 
-__all__ = ["Case", "Draw", "Story", "scaled"]
+__all__ = ["Case", "Draw", "Endless", "Story", "scaled"]
 
 T_END = 1e12
 
@@ -52,6 +52,28 @@ class Story:
     result: str
     found: tuple[str, ...]
     symbols: str = ""
+
+
+@dataclass(frozen=True)
+class Endless:
+    """A start of which the theorem is proved for all times.
+
+    Parameters
+    ----------
+    system : System
+        The flow.
+    start : array_like
+        User's start.
+    options : str
+        Options of the command line that give them.
+    digits : int
+        What the certificate aims at.
+    """
+
+    system: System
+    start: ArrayLike
+    options: str
+    digits: int
 
 
 @dataclass(frozen=True)

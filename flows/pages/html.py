@@ -295,12 +295,13 @@ def _command(text: str) -> Markup:
 
 
 def _known(value: float, error: float) -> Markup:
-    """Digits of a value that its error leaves, and two of the error."""
+    """Digits of a value that its error leaves, and two of the error with what rounding adds."""
     if not (value and error and math.isfinite(value) and math.isfinite(error)):
         return Markup("{} &plusmn; {}").format(_number(value), _number(error))
     more = math.floor(math.log10(abs(value))) - math.floor(math.log10(abs(error)))
     digits = 1 + min(SHOWN, max(0, more))
-    return Markup("{} &plusmn; {}").format(_number(value, digits), _number(error, 2))
+    rounded = abs(float(f"{value:.{digits}g}") - value)
+    return Markup("{} &plusmn; {}").format(_number(value, digits), _number(error + rounded, 2))
 
 
 def _number(x: float | None, most: int = 5) -> Markup:

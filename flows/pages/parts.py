@@ -19,6 +19,7 @@ from flows.pages.case import Case
 from flows.pages.cases import registry
 from flows.pages.figure import potential_figure
 from flows.pages.late_laws import beside
+from flows.pages.proofs import Proved, proved
 from flows.pages.run_page import run_values, verdict_rows
 from flows.runs.check import check
 from flows.runs.integrate import integrate
@@ -40,7 +41,7 @@ __all__ = [
 
 #: Folder of the figures for a paper, beside the pages.
 FIGURES = "figures"
-DERIVATION, PORTRAIT, RUN = "derivation", "portrait", "run"
+DERIVATION, PROOF, PORTRAIT, RUN = "derivation", "proof", "portrait", "run"
 #: Systems that share kernels, which take seconds to compile, the one with most to do first.
 COMPILED = ("score_matching", "gmm_em")
 #: Processes up to which one makes all that needs these kernels: that is half of the work.
@@ -56,7 +57,7 @@ class Part:
     system : str
         Whose page.
     kind : str
-        ``"derivation"``, ``"portrait"`` or ``"run"``.
+        ``"derivation"``, ``"proof"``, ``"portrait"`` or ``"run"``.
     number : int
         Which portrait or run.
     """
@@ -165,6 +166,7 @@ def parts(system: str) -> list[Part]:
     kinds = {PORTRAIT: len(registry.portraits(system)), RUN: len(registry.cases(system))}
     return [
         Part(system, DERIVATION),
+        *([Part(system, PROOF)] if registry.endless(system) is not None else []),
         *(Part(system, kind, k) for kind, count in kinds.items() for k in range(count)),
     ]
 
@@ -188,15 +190,21 @@ def jobs(systems: Sequence[str], workers: int) -> list[tuple[Part, ...]]:
 
 def make_all(
     job: Sequence[Part], folder: Path | None, formats: Sequence[str]
-) -> list[Derived | Picture | Shown]:
+) -> list[Derived | Proved | Picture | Shown]:
     """Make the parts of a job, one after the other."""
     return [make(part, folder, formats) for part in job]
 
 
-def make(part: Part, folder: Path | None, formats: Sequence[str]) -> Derived | Picture | Shown:
+def make(
+    part: Part, folder: Path | None, formats: Sequence[str]
+) -> Derived | Proved | Picture | Shown:
     """Make a part; what comes back can be sent between processes."""
     if part.kind == DERIVATION:
         return derived(part.system)
+    if part.kind == PROOF:
+        asked = registry.endless(part.system)
+        assert asked is not None
+        return proved(asked)
     draw = Drawing(part.system, folder, formats)
     if part.kind == PORTRAIT:
         caption, drawn = list(registry.portraits(part.system).items())[part.number]

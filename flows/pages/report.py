@@ -27,6 +27,7 @@ from flows.pages.parts import (
     Drawing,
     Part,
     Picture,
+    Proved,
     Shown,
     derived,
     jobs,
@@ -179,7 +180,7 @@ def page(
     return _assembled(name, [derived(name), *runs])
 
 
-def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
+def _assembled(name: str, made: Sequence[Derived | Proved | Picture | Shown]) -> Page:
     """Put the parts of a page together."""
     claims = potentials.claims(name)
     story = registry.story(name)
@@ -198,6 +199,7 @@ def _assembled(name: str, made: Sequence[Derived | Picture | Shown]) -> Page:
         flow=potentials.flow(name),
         potentials=potentials.potentials(name),
         derivation=derivation.text,
+        proofs=[part.text for part in made if isinstance(part, Proved)],
         portraits=[part for part in made if isinstance(part, Picture)],
         runs=runs,
         bokeh=html.bokeh(),

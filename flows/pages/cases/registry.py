@@ -7,9 +7,9 @@ from importlib import import_module
 
 from matplotlib.figure import Figure
 
-from flows.pages.case import Case, Story
+from flows.pages.case import Case, Endless, Story
 
-__all__ = ["CASES", "cases", "portraits", "story"]
+__all__ = ["CASES", "cases", "endless", "portraits", "story"]
 
 CASES = {
     "relu_neuron": "flows.pages.cases.relu_neuron",
@@ -24,6 +24,12 @@ def cases(name: str) -> tuple[Case, ...]:
     """Runs on the page of a system."""
     found: tuple[Case, ...] = import_module(CASES[name]).cases()
     return found
+
+
+def endless(name: str) -> Endless | None:
+    """A start of which the page proves the theorem for all times, if it has one."""
+    module = import_module(CASES[name])
+    return module.endless() if hasattr(module, "endless") else None
 
 
 def story(name: str) -> Story:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 import potentials
-from flows.pages.case import Case, Story, scaled
+from flows.pages.case import Case, Endless, Story, scaled
 from flows.pages.figure import loss_figure
 from flows.pages.figures.relu_neuron import phase_portrait, phases_figure
 from flows.systems.relu_neuron.system import ReLUNeuron
@@ -85,6 +85,13 @@ PORTRAITS: dict[str, Callable[[], Figure]] = {
     " (solid, dashed) from equal large marks to small dots; all ends lie on the teacher's"
     " line.": phase_portrait
 }
+
+
+def endless() -> Endless:
+    """Return a start of the paper's law whose flow is enclosed for ever."""
+    system = ReLUNeuron(n=2, d=2)
+    options = "--n 2 --d 2 --scale 0.1 --seed 0"
+    return Endless(system, system.initial(scale=0.1, seed=0), options, digits=10)
 
 
 def cases() -> tuple[Case, ...]:

@@ -18,7 +18,7 @@ from flows.core.axis_field import Code
 from flows.core.balls import precision
 from symbolic.language.lower import lower
 
-__all__ = ["BITS", "coded", "split"]
+__all__ = ["ADD", "BITS", "MULTIPLY", "coded", "split"]
 
 #: Bits of what is then rounded to two doubles.
 BITS = 200

@@ -38,9 +38,11 @@ from flows.core.limit import Balls
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
+from flows.systems.own.code import split
 from flows.systems.own.exact import BITS, MORE, MOST_BITS, Nodes, from_doubles
 from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.graded import Axes, better_axes
+from flows.systems.own.linear_tail import linear_field, way
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.twofold import Twofold, code_of, rates_of
@@ -85,8 +87,8 @@ FALLS = -0.01
 # Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
 LINGERS = 1e3
 UNKNOWN = (
-    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or take"
-    " arithmetic='doubles'"
+    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
+    " a loss of your own, take arithmetic='doubles'"
 )
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
@@ -200,6 +202,46 @@ class Increment:
             return None
         allowed = self._enough * self.allowed
         return self._twofold.field(self._rates, self.size, floored, allowed, (since, *bounds))
+
+    def linear(
+        self, floored: Array, h: Array, since: float, bounds: tuple[float, float, float]
+    ) -> AxisField | None:
+        """The flow as data where it is linear, and two doubles of the state do not tell it."""
+        still, allowed = np.zeros(len(h)), self._enough * self.allowed
+        if self._twofold is not None:
+            error = self._twofold.gradient(still, self.size)[:, 2]
+            if (error <= allowed).all():
+                return None
+        try:
+            with precision(int(self.bits)):
+                slopes = self._along(still)
+                rows = [x for row in self.loss.hessian(self.centre) for x in row]
+                size = len(h)
+                matrix = self._back * arb_mat(size, size, rows) * self._axes
+                g = np.array([split(x) for x in slopes])
+                m = np.array([split(x) for x in matrix.entries()])
+                curved = np.diag(m[:, 0].reshape(size, size))
+                last = way(g[:, 0], curved, since * (math.exp(bounds[2]) - 1))
+                if not np.isfinite(last).all():
+                    return None
+                for part in (0.5, 1.0):
+                    v = arb_mat(size, 1, [arb(part * x) for x in last.tolist()])
+                    linear = (matrix * v).entries()
+                    there = self._along(part * last / self.size)
+                    off = [abs(a - b - c) for a, b, c in zip(there, slopes, linear, strict=True)]
+                    if not all(
+                        float(x) + float(x.rad()) <= y for x, y in zip(off, allowed, strict=True)
+                    ):
+                        return None
+        except Undecided:
+            return None
+        units = self.size, floored, allowed
+        return linear_field(g, m, units, (since, *bounds))
+
+    def _along(self, u: Array) -> list[Any]:
+        """Gradient along the axes, in balls."""
+        slopes = self.loss.both(self._place(u))[1:]
+        return list((self._back * arb_mat(len(slopes), 1, slopes)).entries())
 
     def place(self, u: Array) -> list[Any]:
         """Exact state of an increment, at the bits that the field takes."""
@@ -493,8 +535,11 @@ def energy_piece(
         (max(energy / ENERGY, rests), energy * ENERGY) if moving else (-math.inf, math.inf)
     )
     ends = math.log(TIME) if moving else math.inf
-    compiles = moving and size <= MOST_COMPILED
-    compiled = increment.field(floored, since, (least, most, ends)) if compiles else None
+    compiles = moving and displaced and size <= MOST_COMPILED
+    bounds = least, most, ends
+    compiled = increment.linear(floored, h, since, bounds) if compiles else None
+    if compiled is None and compiles:
+        compiled = increment.field(floored, since, bounds)
     return EnergyPiece(
         observed,
         frame,

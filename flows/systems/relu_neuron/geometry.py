@@ -30,6 +30,8 @@ COINCIDENT = 1e-8
 # Roundings of a neuron that add up in a run, and what an error is more at those that are not
 # followed; measured against fifty digits.
 ROUNDINGS, UNFOLLOWED = 100.0, 30.0
+# A neuron that is shorter than it was by this is known to less than the tolerance of the steps.
+SHRUNK = 1e4
 
 
 @dataclass(frozen=True)
@@ -299,6 +301,9 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     tolerance of neurons of the length `max |w_i - w|`, which the flow damps by `1 + t/2` at least,
     its rate being `n/2`. (So it was for five solvers and tolerances up to t = 1e14.)
 
+    A neuron that falls exponentially, opposite to the teacher, is followed to the tolerance of the
+    length that it had, and to rounding beside the others: far below, nothing of it is known.
+
     Parameters
     ----------
     count : int
@@ -309,7 +314,9 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         Times, and the relative error that the tolerance of the steps leaves.
     """
     relative = np.maximum.accumulate(features["rounding"])
-    absolute = relative * features["apart"]
+    shrunk, off = _shrunk(features["norm"], tolerance)
+    absolute = np.maximum(relative * features["apart"], off)
+    relative = np.maximum(relative, shrunk)
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
     def part(name: str, power: int, most: Array) -> Array:
@@ -336,6 +343,15 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         "kappa": pairs,
         "kappa_dot": count * pairs,
     }
+
+
+def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:
+    """Relative and absolute error of neurons that are far shorter than they were, shape (T,)."""
+    longest = np.maximum.accumulate(np.nan_to_num(norms), axis=0)
+    few = (norms > 0) & (longest > SHRUNK * norms)
+    off = ATOL_PER_RTOL * tolerance[:, None] * longest + np.finfo(float).eps
+    relative = np.where(few, off / np.where(few, norms, 1.0), 0.0)
+    return relative.max(axis=1, initial=0.0), np.where(few, off, 0.0).max(axis=1, initial=0.0)
 
 
 def features(frame: Frame, state: SoundState) -> dict[str, Array]:

@@ -21,6 +21,7 @@ from symbolic.lemmas.dual_kernel import (
     DOT_VALUES,
     DOTS,
     ERF,
+    INSIDE,
     QUADRATIC,
     THETA,
     Activation,
@@ -119,20 +120,25 @@ def derive_student(activation: Activation) -> Derivation:
     """
     pair = pair_of(activation)
     own, slope = _own(pair)
+    raw = own.diff(DOTS[0])
     alone = OUTPUT**2 * _at(own, W, W) / 2
     term = sp.Symbol("k", real=True)
     steps = [
         Step(
             sp.Matrix([sp.Derivative(alone, x) for x in W]),
-            OUTPUT**2 * _at(slope, W, W) * W,
+            OUTPUT**2 * _at(raw, W, W) * W,
             "gradient of a student's own term, a^2 kappa(A)/2",
             assumptions=(IN_PLANE, "kappa(A) = k(w, w), A = w.w"),
             fresh=True,
             shown=r"\frac{\partial}{\partial w} \frac{a^2 \kappa(A)}{2} = a^2 \kappa'(A) w",
         )
     ]
+    if raw != slope:
+        rule = "kappa'(A), with kappa = k(A, A, A), is 2 k_A + k_C there"
+        steps.append(Step(raw, slope, rule, fresh=True))
     if isinstance(pair, Smooth):
-        by_a, by_c = (_at(f, W, U) for f in pair.first)
+        plain = [pair.value.diff(x) for x in (DOTS[0], DOTS[2])]
+        by_a, by_c = (_at(f, W, U) for f in plain)
         steps.append(
             Step(
                 sp.Matrix([sp.Derivative(_at(pair.value, W, U), x) for x in W]),
@@ -143,6 +149,16 @@ def derive_student(activation: Activation) -> Derivation:
                 shown=r"\frac{\partial k(w, u)}{\partial w} = 2 k_A w + k_C u",
             )
         )
+        if tuple(plain) != pair.first:
+            steps.append(
+                Step(
+                    sp.Matrix(plain),
+                    sp.Matrix(pair.first),
+                    "k_A and k_C with one root",
+                    domain=INSIDE,
+                    fresh=True,
+                )
+            )
     steps.append(
         Step(
             sp.Derivative(OUTPUT**2 * own / 2 + OUTPUT * MU * term, OUTPUT),

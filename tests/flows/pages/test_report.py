@@ -324,7 +324,7 @@ def test_parts_can_be_sent_between_processes():
     for one in (part, made):
         assert pickle.loads(pickle.dumps(one)) == one
     own = parts.parts("relu_neuron")
-    count = len(registry.portraits("relu_neuron")) + len(registry.cases("relu_neuron"))
+    count = 1 + len(registry.portraits("relu_neuron")) + len(registry.cases("relu_neuron"))
     assert len(set(own)) == len(own) == 1 + count
 
 

@@ -10,6 +10,7 @@ from mpmath import mp
 import flows
 from flows.core.balls import precision
 from flows.core.errors import InputError
+from flows.systems.own import energy
 from flows.systems.own.sharp_axes import sharp_axes
 
 # At rtol = 1e-10 the time at which a state is reached is known to it.
@@ -50,6 +51,27 @@ def test_a_generic_start_is_known_to_the_smallest_energy(start):
     # Control: a loss that is a thousandth larger is reached at another time.
     other = np.array([arrival(1.001 * x, start) for x in losses]) - run.t[1:]
     assert (abs(other * rate) > stated).all()
+
+
+def test_on_a_linear_tail_compiled_steps_are_those_of_balls_and_a_wrong_curvature_is_seen(
+    monkeypatch,
+):
+    start, times, called = (0.5, 1.7), [5.0, 25.0], []
+    fast = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
+    taken, made = energy.Increment.linear, energy.linear_field
+    monkeypatch.setattr(energy.Increment, "linear", lambda *given: None)
+    slow = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
+    assert fast == pytest.approx(slow, rel=1e-8, abs=0) and not np.array_equal(fast, slow)
+
+    def steeper(slopes, matrix, *rest):
+        called.append(1)
+        return made(slopes, 1.001 * matrix, *rest)
+
+    monkeypatch.setattr(energy.Increment, "linear", taken)
+    monkeypatch.setattr(energy, "linear_field", steeper)
+    wrong = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
+    late = np.array([arrival(x, start) for x in wrong]) / times - 1
+    assert len(called) > 5 and abs(late[-1]) > 1e3 * LATE
 
 
 def test_axes_of_many_bits_diagonalise_a_hessian_and_those_in_doubles_do_not():

@@ -39,7 +39,7 @@ def verdict(run, claim):
     return found.verdict
 
 
-@pytest.mark.parametrize("name", ["2 + 2", "trained", "erf"])
+@pytest.mark.parametrize("name", ["trained", "erf"])
 def test_the_loss_is_right_to_nine_digits_over_twelve_decades(runs, name):
     run, truth = runs(name), references.stored(name)
     assert run.status == "completed"
@@ -50,9 +50,8 @@ def test_the_loss_is_right_to_nine_digits_over_twelve_decades(runs, name):
     assert (np.abs(seen / truth - 1) <= run.errors("loss").max()).all()
 
 
-@pytest.mark.parametrize("name", ["2 + 2", "trained"])
-def test_pairs_follow_the_sum_of_single_teacher_laws(runs, name):
-    run = runs(name)
+def test_pairs_follow_the_sum_of_single_teacher_laws(runs):
+    run = runs("trained")
     (at,) = run.features["cluster_constant"][-1:]
     assert abs(run.t[-1] ** 3 * run["loss"][-1] / at - 1) < LAW
     claim = CLAIMS["cluster_law"]
@@ -156,7 +155,7 @@ def test_a_student_that_reaches_zero_ends_the_run_with_a_reason():
 )
 def test_dependent_teachers_have_runs_and_claims_about_clusters_do_not_hold_of_them(teachers):
     start = [[0.5, 0.1], [0.4, -0.1], [-0.2, 0.3], [0.3, 0.9]]
-    run = flows.integrate(flows.TwoLayer(4, teachers), start, t_end=1e4)
+    run = flows.integrate(flows.TwoLayer(4, teachers), start, t_end=1e3)
     # The third student has no teacher on its side where they are on one line: it reaches zero.
     assert run.status == "completed" or "student 3 has nearly vanished" in run.message
     assert (run["loss"] > 0).all()

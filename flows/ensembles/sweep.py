@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +19,10 @@ from flows.core.problem import INTERRUPTED
 from flows.core.progress import member_bar
 from flows.ensembles import memory, store
 from flows.ensembles.cases import Case, cases, checked_values, observed
-from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import LOST
+from flows.ensembles.crew import Crew
 from flows.ensembles.result import Ensemble
-from flows.ensembles.workers import check_processes, leave_if_unguarded, processes
 from flows.runs.request import MAX_STEPS, Request, check_count
 from flows.runs.trajectory import provenance
-from flows.solvers.choice import side_by_side
 
 if TYPE_CHECKING:
     import xarray
@@ -143,7 +138,7 @@ def sweep(
     seeds = [every[0].law.seed_of(k) for k in range(size)]
     with (
         member_bar(progress, 0, size * len(every)) as advance,
-        _Workers(workers, executor, method, rtol) as crew,
+        Crew(workers, executor, method, rtol) as crew,
     ):
         for number, case in enumerate(every):
             found = crew.integrate(
@@ -284,53 +279,3 @@ class _Table:
 def _coordinate(values: Sequence[Any]) -> Any:
     """Values of one parameter as an array; words as objects, which a file gives back as such."""
     return np.array(values, dtype=object if isinstance(values[0], str) else None)
-
-
-class _Workers:
-    """Processes of our own that serve one ensemble after the other, where any are asked for."""
-
-    def __init__(
-        self, workers: int | None, executor: Executor | None, method: str, rtol: float
-    ) -> None:
-        self.workers, self.executor, self.method, self.rtol = workers, executor, method, rtol
-        self.pool: Executor | None = None
-
-    def __enter__(self) -> _Workers:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._end()
-
-    def integrate(self, case: Case, folder: Path | None, **request: Any) -> Ensemble:
-        """Ensemble of one combination."""
-        place = None if folder is None else folder / case.folder
-
-        def run(executor: Executor | None) -> Ensemble:
-            return integrate_ensemble(
-                case.system,
-                case.law,
-                **request,
-                workers=self.workers,
-                executor=executor,
-                out=place,
-            )
-
-        threads = side_by_side(self.method, self.rtol, case.system)
-        if self.executor is not None or threads or self.workers in (None, 1):
-            return run(self.executor)
-        if self.pool is None:
-            leave_if_unguarded()
-            check_processes()
-            self.pool = processes(int(self.workers or 1))
-        found = run(self.pool)
-        if (found.status == LOST).any():
-            # All futures of a pool end with one process; processes of this ensemble find out whose.
-            self._end()
-            found = run(None)
-        return found
-
-    def _end(self) -> None:
-        if self.pool is not None:
-            with contextlib.suppress(Exception):
-                self.pool.shutdown(cancel_futures=True)
-            self.pool = None

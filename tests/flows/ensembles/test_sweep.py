@@ -111,9 +111,9 @@ def test_after_the_loss_of_a_worker_its_ensemble_begins_anew(whole, monkeypatch)
         begun.append(workers)
         return pools[len(begun) - 1]
 
-    for module in ("sweep", "workers"):
+    for module in ("crew", "workers"):
         monkeypatch.setattr(f"flows.ensembles.{module}.processes", processes)
-    monkeypatch.setattr("flows.ensembles.sweep.check_processes", lambda: None)
+    monkeypatch.setattr("flows.ensembles.crew.check_processes", lambda: None)
     found = small(method="LSODA", workers=2)
     # One that breaks, one for the ensemble that it had, one for all others.
     assert begun == [2, 2, 2]

@@ -275,7 +275,7 @@ class TwoLayer(System):
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
         found = self._both(state, lambda both: is_sharp(both[:1]))
-        return float(found[0])
+        return max(0.0, float(found[0]))  # never -0.0
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.

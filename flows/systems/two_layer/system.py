@@ -152,8 +152,9 @@ class TwoLayer(System):
         trained = bool(options["train_outputs"])
         asked = chosen(options, "d") if start is None else start.shape[-1] - trained
         teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
-        if not text.isdecimal() and start is None and options["d"] is None:
-            asked = teachers.shape[1]
+        if start is None and options["d"] is None:
+            # Room for all orthonormal teachers.
+            asked = max(asked, teachers) if text.isdecimal() else teachers.shape[1]
         students = 3 if options["students"] is None else options["students"]
         if start is not None and options["students"] not in (None, start.shape[-2]):
             raise InputError(

@@ -152,8 +152,9 @@ class TwoLayer(System):
         trained = bool(options["train_outputs"])
         asked = chosen(options, "d") if start is None else start.shape[-1] - trained
         teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
-        if not text.isdecimal() and start is None and options["d"] is None:
-            asked = teachers.shape[1]
+        if start is None and options["d"] is None:
+            # Room for all orthonormal teachers.
+            asked = max(asked, teachers) if text.isdecimal() else teachers.shape[1]
         students = 3 if options["students"] is None else options["students"]
         if start is not None and options["students"] not in (None, start.shape[-2]):
             raise InputError(
@@ -275,7 +276,7 @@ class TwoLayer(System):
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
         found = self._both(state, lambda both: is_sharp(both[:1]))
-        return float(found[0])
+        return max(0.0, float(found[0]))  # never -0.0
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.

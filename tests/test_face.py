@@ -21,7 +21,7 @@ PUBLIC = {
         OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory TwoLayer certify check
         convergence descend descend_ensemble figures inspect integrate integrate_ensemble
         late_time_law load load_certificate
-        load_ensemble local_exponent report sensitivity stationary stationary_ensemble
+        load_ensemble local_exponent report saddles sensitivity stationary stationary_ensemble
         tail_constant threshold verify worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",

@@ -314,6 +314,25 @@ class TwoLayer(System):
         found[np.ix_(order, order)] = matrix
         return found
 
+    def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian in the span of the run, and off it.
+
+        In each dimension off the span it is one and the same matrix, `n x n`.
+        """
+        network, off = self.network(frame.basis), self._dimension - len(frame.basis)
+        if not off:
+            found = np.linalg.eigvalsh(arrays.hessian(network, state.x))
+            return np.asarray(found, dtype=float), np.ones(len(found))
+        r = len(frame.basis)
+        wider = replace(network, teachers=tuple((*v, (0.0,)) for v in network.teachers))
+        w, a = network.split(state.x)
+        matrix = arrays.hessian(wider, wider.joined(np.pad(w, ((0, 0), (0, 1))), a))
+        extra = np.arange(self.students) * (r + 1) + r
+        within = np.setdiff1d(np.arange(len(matrix)), extra)
+        blocks = [np.linalg.eigvalsh(matrix[np.ix_(k, k)]) for k in (within, extra)]
+        values = np.concatenate(blocks).astype(float)
+        return values, np.repeat([1.0, float(off)], [len(b) for b in blocks])
+
     def _unflat(self, y: Array) -> Array:
         n, d = self.students, y.shape[-1] // self.students - self.train_outputs
         w = y[..., : n * d].reshape(*y.shape[:-1], n, d)

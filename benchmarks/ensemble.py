@@ -118,7 +118,7 @@ def throughput(size: int, scripted: int, pool: Executor, workers: int) -> Table:
     """Work and precision of an ensemble, against the script on its first members."""
     system, law = flows.ReLUNeuron(N, D), Law(size, SCALE)
     made = table(
-        f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, {workers} processes, warm",
+        f"n = {N}, d = {D}, scale {SCALE}, to t = {T_END:g}, {workers} cores, warm",
         "what",
         "rtol",
         "members",
@@ -142,24 +142,23 @@ def throughput(size: int, scripted: int, pool: Executor, workers: int) -> Table:
         error(losses, truth),
         f"{int(np.sum(reached < T_END))} stopped early",
     )
-    for method in ("auto", "Rodas5P"):
-        if method not in flows.METHODS:
-            continue
+    ways: dict[str, dict[str, Any]] = {
+        "as called": {},
+        "LSODA, processes": {"method": "LSODA", **shared},
+        "Rodas5P, processes": {"method": "Rodas5P", **shared},
+    }
+    for label, options in ways.items():
         few = Law(4 * workers, SCALE)
         cold, _ = timed(
-            lambda m=method, s=few: integrate_ensemble(
-                system, s, 1.0, method=m, chunk_size=1, **shared
-            )
+            lambda o=options, s=few: integrate_ensemble(system, s, 1.0, chunk_size=1, **o)
         )
         for rtol in (1e-6, RTOL):
             whole, found = timed(
-                lambda m=method, r=rtol: integrate_ensemble(
-                    system, law, T_END, method=m, rtol=r, **shared
-                )
+                lambda o=options, r=rtol: integrate_ensemble(system, law, T_END, rtol=r, **o)
             )
             each = whole / size
             made.add_row(
-                f"popflow, {method}",
+                f"popflow, {label}",
                 f"{rtol:g}",
                 f"{size}",
                 f"{1e3 * each:.2f}",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.runs.late_law import LateLaw as LateLaw
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.rates import tail_constant as tail_constant
+    from flows.runs.saddles import saddles as saddles
     from flows.runs.sensitivity import sensitivity as sensitivity
     from flows.runs.trajectory import Trajectory as Trajectory
     from flows.runs.trajectory import load as load
@@ -81,6 +82,7 @@ _HOME = {
     "load_sweep": "flows.ensembles.sweep",
     "local_exponent": "flows.runs.rates",
     "report": "flows.pages.own_report",
+    "saddles": "flows.runs.saddles",
     "sensitivity": "flows.runs.sensitivity",
     "stationary": "flows.certificates.stationary.point",
     "stationary_ensemble": "flows.certificates.stationary.many",

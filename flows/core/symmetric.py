@@ -7,7 +7,10 @@ import scipy.linalg
 
 from flows.core.arrays import Array
 
-__all__ = ["eigen"]
+__all__ = ["RESOLVED", "eigen"]
+
+#: Eigenvalues are told from zero beyond this part of the largest one: rounding and quadrature.
+RESOLVED = 1e-9
 
 
 def eigen(matrix: Array, below: float = np.inf) -> tuple[Array, Array]:

@@ -399,3 +399,8 @@ class System(abc.ABC):
     @abc.abstractmethod
     def hessian(self, state: Array) -> Array:
         """Hessian of the loss, of shape (size, size)."""
+
+    def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian at a state of a run, and how often each of them counts."""
+        found = np.linalg.eigvalsh(self.hessian(self.restore(frame, state)))
+        return np.asarray(found, dtype=float), np.ones(len(found))

@@ -25,6 +25,7 @@ from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import Excess, System
 from flows.core.views import VIEWS
+from flows.runs.bends import Bends, bends_along
 from flows.runs.given import given_potentials
 from flows.runs.quantities import Features, Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
@@ -218,6 +219,11 @@ class Trajectory:
         return found
 
     @functools.cached_property
+    def bends(self) -> Bends:
+        """Index of the Hessian, which `run["hessian_index"]` is, and its least eigenvalue."""
+        return bends_along(self.system, self.frame, self.states)
+
+    @functools.cached_property
     def quantities(self) -> Quantities:
         """All quantities by name, which check, rates, curves and figures share."""
         return Quantities(self)
@@ -229,6 +235,8 @@ class Trajectory:
 
     def __getitem__(self, name: str) -> Array:
         """Observable ``name`` at every time."""
+        if name == "hessian_index":
+            return self.bends.negative.copy()
         if name in ("loss", "gradient_norm", "excess"):
             return self.features[name]
         return self.potential(name)[0]

@@ -104,8 +104,8 @@ class Layer:
                 cosine = inner[i][q] / (size[i] * size[q])
                 square = 1 - cosine * cosine
                 if not square > 0:
-                    other = f"student {q}" if q < n else f"teacher {q - n}"
-                    raise Parallel(f"student {i} and {other} may be parallel")
+                    other = f"student {q + 1}" if q < n else f"teacher {q - n + 1}"
+                    raise Parallel(f"student {i + 1} and {other} may be parallel")
                 found[i, q] = cosine, square.sqrt(), cosine.acos()
                 found[q, i] = found[i, q]
         return found

@@ -15,12 +15,11 @@ from flows.certificates.stationary.proof import BITS, Proof
 from flows.certificates.stationary.prove import prove
 from flows.core.arrays import Array, is_real, plain
 from flows.core.errors import InputError
+from flows.core.symmetric import RESOLVED
 from flows.core.system import System, checked_system
 
 __all__ = ["StationaryPoint", "stationary"]
 
-#: Eigenvalues are told from zero beyond this part of the largest one: rounding and quadrature.
-RESOLVED = 1e-9
 #: And beyond so many times what the last step of Newton's method changed.
 SETTLED = 4.0
 #: Students this near to the axes of the teachers are proved to be in them.

@@ -37,7 +37,7 @@ class Pairs:
         for i, q in np.ndindex(shape):
             if q != i:
                 cosine = self.w[i] @ self.u[q] / (self.size[i] * self.size[q])
-                require(1 - cosine**2 > 0, f"neurons {i} and {q} may be parallel")
+                require(1 - cosine**2 > 0, f"neurons {i + 1} and {q + 1} may be parallel")
                 self.cos[i, q], self.angle[i, q] = cosine, cosine.acos()
                 self.sin[i, q] = (1 - cosine**2).sqrt()
         self.part = (1 - arb(slope)) ** 2 / (2 * arb.pi())

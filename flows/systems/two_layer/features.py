@@ -176,10 +176,12 @@ def _constant(
     for j, square in enumerate(b**2 * np.sum(v**2, axis=1)):
         pair = (which == j) & (own == 2)
         has = pair.any(axis=1)
-        product = np.prod(np.where(pair, share, 1.0), axis=1)
-        relative = np.sum(np.where(pair, share_dot / share, 0.0), axis=1)
-        spread = np.sum(np.where(pair, 1 / a**2, 0.0), axis=1)
-        widens = np.sum(np.where(pair, -2 * a_dot / a**3, 0.0), axis=1)
+        # One where there is no pair: an output or a share may be zero there.
+        output, part_of = np.where(pair, a, 1.0), np.where(pair, share, 1.0)
+        product = np.prod(part_of, axis=1)
+        relative = np.sum(np.where(pair, share_dot / part_of, 0.0), axis=1)
+        spread = np.sum(np.where(pair, 1 / output**2, 0.0), axis=1)
+        widens = np.sum(np.where(pair, -2 * a_dot / output**3, 0.0), axis=1)
         part = np.where(has, product**2 * square * spread**3, 0.0)
         total += part
         rate += part * (2 * relative + 3 * widens / np.where(has, spread, 1.0))

@@ -152,8 +152,9 @@ class TwoLayer(System):
         trained = bool(options["train_outputs"])
         asked = chosen(options, "d") if start is None else start.shape[-1] - trained
         teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
-        if not text.isdecimal() and start is None and options["d"] is None:
-            asked = teachers.shape[1]
+        if start is None and options["d"] is None:
+            # Room for all orthonormal teachers.
+            asked = max(asked, teachers) if text.isdecimal() else teachers.shape[1]
         students = 3 if options["students"] is None else options["students"]
         if start is not None and options["students"] not in (None, start.shape[-2]):
             raise InputError(
@@ -275,7 +276,7 @@ class TwoLayer(System):
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
         found = self._both(state, lambda both: is_sharp(both[:1]))
-        return float(found[0])
+        return max(0.0, float(found[0]))  # never -0.0
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.
@@ -312,6 +313,25 @@ class TwoLayer(System):
         found = np.empty_like(matrix)
         found[np.ix_(order, order)] = matrix
         return found
+
+    def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian in the span of the run, and off it.
+
+        In each dimension off the span it is one and the same matrix, `n x n`.
+        """
+        network, off = self.network(frame.basis), self._dimension - len(frame.basis)
+        if not off:
+            found = np.linalg.eigvalsh(arrays.hessian(network, state.x))
+            return np.asarray(found, dtype=float), np.ones(len(found))
+        r = len(frame.basis)
+        wider = replace(network, teachers=tuple((*v, (0.0,)) for v in network.teachers))
+        w, a = network.split(state.x)
+        matrix = arrays.hessian(wider, wider.joined(np.pad(w, ((0, 0), (0, 1))), a))
+        extra = np.arange(self.students) * (r + 1) + r
+        within = np.setdiff1d(np.arange(len(matrix)), extra)
+        blocks = [np.linalg.eigvalsh(matrix[np.ix_(k, k)]) for k in (within, extra)]
+        values = np.concatenate(blocks).astype(float)
+        return values, np.repeat([1.0, float(off)], [len(b) for b in blocks])
 
     def _unflat(self, y: Array) -> Array:
         n, d = self.students, y.shape[-1] // self.students - self.train_outputs

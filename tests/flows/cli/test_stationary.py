@@ -111,7 +111,7 @@ def test_where_no_proof_is_possible_the_point_is_shown_and_the_code_is_3(capsys,
     words = ["two_layer", "--teachers", "2", "--initial", str(near), "--certify"]
     assert main(["stationary", *words]) == 3
     shown = capsys.readouterr()
-    assert "minimum" in shown.out and "no proof: student 0 and teacher 0" in shown.err
+    assert "minimum" in shown.out and "no proof: student 1 and teacher 1" in shown.err
 
 
 def test_ends_of_many_starts_are_counted(capsys):
@@ -145,3 +145,9 @@ def test_a_loss_of_ones_own_has_its_points_too(capsys, tmp_path):
         assert found["state"] == pytest.approx([place], abs=1e-9)
     assert main(["stationary", str(loss), "--size", "3"]) == 2
     assert "no random starts" in capsys.readouterr().err
+
+
+def test_room_for_all_teachers_is_the_default(capsys):
+    assert main(["stationary", "two_layer", "--students", "6", "--teachers", "6", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "minimum" and np.shape(found["state"]) == (6, 6)

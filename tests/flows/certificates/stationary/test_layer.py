@@ -95,7 +95,7 @@ def test_a_box_contains_what_is_at_its_points():
 def test_parallel_and_opposite_neurons_are_refused(factor):
     students, outputs, teachers, weights = drawn()
     students[1] = factor * teachers[0]
-    with precision(BITS), pytest.raises(Parallel, match="student 1 and teacher 0 may be parallel"):
+    with precision(BITS), pytest.raises(Parallel, match="student 2 and teacher 1 may be parallel"):
         _ = layer(students.tolist(), outputs, teachers, weights).hessian
 
 

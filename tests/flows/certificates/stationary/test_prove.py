@@ -76,7 +76,7 @@ def test_weights_of_both_layers_scale_the_students():
 
 
 def test_the_global_minimum_is_refused_for_its_parallel_neurons():
-    with pytest.raises(Unproved, match="student 0 and teacher 0 may be parallel"):
+    with pytest.raises(Unproved, match="student 1 and teacher 1 may be parallel"):
         prove(orthonormal(6), np.eye(6))
 
 

@@ -194,3 +194,10 @@ def test_gradient_descent_steps_along_the_gradient(name):
     run = flows.descend(system, state, step_size=0.01, steps=2)
     expected = state - 0.01 * system.gradient(state)
     assert np.abs(run.state[1] - expected).max() < ROUNDING
+
+
+def test_an_output_of_zero_and_a_state_at_the_minimum_leave_no_warning_and_no_sign():
+    trained = flows.TwoLayer(2, 2, train_outputs=True)
+    run = flows.integrate(trained, [[0.5, 0.2, 0.0], [0.1, 0.6, 0.5]], 3.0)
+    assert run.status == "completed" and run["loss"][-1] < run["loss"][0]
+    assert str(flows.TwoLayer(2, 2).loss(np.eye(2))) == "0.0"

@@ -25,8 +25,7 @@ from flows.core.threads import cores
 
 STRENGTHS, SIZES = (0, 1, 5, 20, 50, 500), (2, 3, 4)
 SCALE, T_END = 0.25, 1e4
-# Which starts converge needs no more: with --quick, --rtol 1e-6 counts the same. `auto` gives CVODE
-# 3e-5; at 1e-3 itself it takes a few starts to the other side.
+# `auto` gives CVODE 3e-5 then; at 1e-3 itself it takes a few starts to the other side.
 RTOL = 1e-3
 RATIO = 1e-6  # L(T) <= RATIO L(0) has converged
 

@@ -21,10 +21,13 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.core.errors import InputError as InputError
     from flows.ensembles.convergence import convergence as convergence
     from flows.ensembles.descend import descend_ensemble as descend_ensemble
+    from flows.ensembles.fractions import sweep_fraction as sweep_fraction
     from flows.ensembles.integrate import integrate_ensemble as integrate_ensemble
     from flows.ensembles.result import Ensemble as Ensemble
     from flows.ensembles.run import load_ensemble as load_ensemble
     from flows.ensembles.starts import Law as Law
+    from flows.ensembles.sweep import load_sweep as load_sweep
+    from flows.ensembles.sweep import sweep as sweep
     from flows.ensembles.threshold import threshold as threshold
     from flows.ensembles.worst_case import worst_case as worst_case
     from flows.pages import figures as figures
@@ -76,12 +79,15 @@ _HOME = {
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",
+    "load_sweep": "flows.ensembles.sweep",
     "local_exponent": "flows.runs.rates",
     "report": "flows.pages.own_report",
     "saddles": "flows.runs.saddles",
     "sensitivity": "flows.runs.sensitivity",
     "stationary": "flows.certificates.stationary.point",
     "stationary_ensemble": "flows.certificates.stationary.many",
+    "sweep": "flows.ensembles.sweep",
+    "sweep_fraction": "flows.ensembles.fractions",
     "tail_constant": "flows.runs.rates",
     "threshold": "flows.ensembles.threshold",
     "verify": "flows.certificates.verifier.verify",

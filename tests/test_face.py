@@ -21,8 +21,8 @@ PUBLIC = {
         OwnSystem ReLUNeuron ScoreMatching StationaryPoint Trajectory TwoLayer certify check
         convergence descend descend_ensemble figures inspect integrate integrate_ensemble
         late_time_law load load_certificate
-        load_ensemble local_exponent report saddles sensitivity stationary stationary_ensemble
-        tail_constant threshold verify worst_case""",
+        load_ensemble load_sweep local_exponent report saddles sensitivity stationary
+        stationary_ensemble sweep sweep_fraction tail_constant threshold verify worst_case""",
     symbolic: """D DOCUMENTS Derivation Document Evidence Expectation Finding LateTimeLaw NotSmooth
         PrintedForm Statement Step THEOREMS derive late_time_law printed_forms theorems""",
     potentials: """CONSTANTS Claim Comparison Conserved EXPONENT Flow Hypothesis Identity

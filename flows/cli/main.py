@@ -24,6 +24,7 @@ from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
 from flows.cli.stationary import stationary
+from flows.cli.sweep import sweep
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
 
@@ -346,7 +347,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (ensemble, certify, verify, law, prove, stationary):
+for _command in (ensemble, sweep, certify, verify, law, prove, stationary):
     commands.add_command(_command)
 
 

@@ -7,14 +7,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.files import write_file
 
-__all__ = ["digest", "is_damaged", "read_netcdf", "write_netcdf"]
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["digest", "is_damaged", "read_netcdf", "write_dataset", "write_netcdf"]
 
 # How the name of a dimension without values begins in HDF5.
 DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
@@ -49,9 +52,26 @@ def write_netcdf(
     """
     import xarray
 
-    # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
-    content = xarray.Dataset(dict(variables), attrs=dict(about)).to_netcdf(engine="h5netcdf")
+    write_dataset(path, xarray.Dataset(dict(variables), attrs=dict(about)))
 
+
+def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
+    """Write a labelled data set, all of it or nothing, also if the machine stops.
+
+    Parameters
+    ----------
+    path : path
+        Where the file is to be; one that is there is replaced.
+    data : Dataset
+        Its attributes are numbers or text.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; nothing is left behind then.
+    """
+    # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
+    content = data.to_netcdf(engine="h5netcdf")
     seal = SEAL + hashlib.sha256(content).hexdigest().encode()
 
     def write(part: str) -> None:

@@ -49,13 +49,16 @@ def time_bar(
 
 
 @contextlib.contextmanager
-def member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Progress bar in members of an ensemble, with rate and time left, or nothing.
+def member_bar(
+    progress: bool | Callable[[int], None], there: int, size: int
+) -> Iterator[Callable[[int], None]]:
+    """Progress bar in members, with rate and time left, what the caller does, or nothing.
 
     Parameters
     ----------
-    progress : bool
-        Whether a bar is shown.
+    progress : bool or callable
+        Whether a bar is shown; or what is called with the number of members that are new, first
+        with that of those that are there.
     there : int
         Members that are there at the begin.
     size : int
@@ -66,6 +69,12 @@ def member_bar(progress: bool, there: int, size: int) -> Iterator[Callable[[int]
     callable
         To be called with the number of members that are new.
     """
+    if not isinstance(progress, bool):
+        if not callable(progress):
+            raise InputError(f"progress must be True, False or a function, got {progress!r}")
+        progress(there)
+        yield progress
+        return
     if not progress:
         yield lambda count: None
         return

@@ -55,7 +55,7 @@ def integrate_ensemble(
     executor: Executor | None = None,
     out: str | os.PathLike[str] | None = None,
     chunk_size: int | None = None,
-    progress: bool = False,
+    progress: bool | Callable[[int], None] = False,
     potentials: Mapping[str, sp.Expr] | None = None,
 ) -> Ensemble:
     r"""Follow ``dy/dt = -grad L(y)`` from many starts.
@@ -94,8 +94,9 @@ def integrate_ensemble(
         has chunks of the same ensemble, only the others are computed.
     chunk_size : int, optional
         Members a chunk. A folder that was begun keeps its own.
-    progress : bool
-        Show a progress bar on standard error.
+    progress : bool or callable
+        Show a progress bar on standard error; or what is called with the number of members that
+        are new.
     potentials : mapping of str to Expr, optional
         Potentials of your own, as for :func:`flows.integrate`; they are kept beside the
         observables.

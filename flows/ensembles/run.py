@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -46,7 +46,7 @@ class EnsembleRequest:
     executor: Executor | None = None
     out: str | os.PathLike[str] | None = None
     chunk_size: int | None = None
-    progress: bool = False
+    progress: bool | Callable[[int], None] = False
     potentials: Mapping[str, sp.Expr] | None = None
 
 

@@ -20,7 +20,9 @@ FORMAT = "popflow-ensemble-1"
 MANIFEST = "manifest.json"
 
 
-def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def prepare(
+    folder: Path, manifest: dict[str, Any], kind: str = FORMAT, what: str = "ensemble"
+) -> dict[str, Any]:
     """Begin an ensemble in ``folder``, or go on with the one that is there.
 
     Parameters
@@ -29,6 +31,10 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         Made if it is missing.
     manifest : dict
         Plain values that say what is computed.
+    kind : str
+        Format of the manifest.
+    what : str
+        What a person calls what is in such a folder.
 
     Returns
     -------
@@ -40,11 +46,11 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     InputError
         If the folder holds something else, or cannot be written. Nothing is changed then.
     """
-    manifest = json.loads(json.dumps({"format": FORMAT, **manifest}))
+    manifest = json.loads(json.dumps({"format": kind, **manifest}))
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: expected a folder, got a file; choose another")
     if folder.is_dir() and (folder / MANIFEST).exists():
-        old = read_manifest(folder)
+        old = read_manifest(folder, kind, what)
         differ = [
             k
             for k in sorted({*old, *manifest})
@@ -52,13 +58,13 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         ]
         if differ:
             raise InputError(
-                f"{folder} holds another ensemble, which differs in"
+                f"{folder} holds another {what}, which differs in"
                 f" {', '.join(differ)}; choose another folder"
             )
         return old
     if folder.is_dir() and not all(map(is_remnant, folder.iterdir())):
         raise InputError(
-            f"{folder}: expected a new or empty folder, or one of this ensemble, got"
+            f"{folder}: expected a new or empty folder, or one of this {what}, got"
             " one with other files; choose another"
         )
     begun = not folder.exists()
@@ -82,8 +88,8 @@ def prepare(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     return manifest
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Manifest of the ensemble in ``folder``.
+def read_manifest(folder: Path, kind: str = FORMAT, what: str = "ensemble") -> dict[str, Any]:
+    """Manifest of the ensemble, or of what else has one, in ``folder``.
 
     Raises
     ------
@@ -92,14 +98,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise InputError(f"{folder} has the format {manifest['format']!r}, expected {FORMAT!r}")
+        if manifest["format"] != kind:
+            raise InputError(
+                f"{folder} has the format {manifest['format']!r}, expected {kind!r}; choose another"
+                " folder"
+            )
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
-            f"{folder} is not a popflow ensemble, or its {MANIFEST} is damaged; choose"
-            " another folder"
+            f"{folder} is not a popflow {what}, or its {MANIFEST} is damaged; choose another folder"
         ) from None
     return dict(manifest)
 

@@ -73,7 +73,7 @@ def finished(
     begun = executor is not None
     waiting, suspects = deque(range(len(arguments))), deque[int]()
     running: dict[Future[Any], int] = {}
-    pool = _processes(workers) if executor is None else executor
+    pool = processes(workers) if executor is None else executor
     try:
         while waiting or running or suspects:
             alone = not waiting and not running
@@ -93,14 +93,14 @@ def finished(
                     raise problem
                 lost += [k] * isinstance(problem, BrokenExecutor)
             if lost and not begun:
-                _check_processes()
+                check_processes()
                 begun = True
             if lost and executor is None:
                 # With one process all futures of the pool end; who is to blame shows alone.
                 suspects += [] if alone else [*lost, *running.values()]
                 running.clear()
                 pool.shutdown(wait=False, cancel_futures=True)
-                pool = _processes(workers)
+                pool = processes(workers)
     finally:
         for future in running:
             future.cancel()
@@ -132,8 +132,14 @@ def leave_if_unguarded() -> None:
         sys.exit(UNGUARDED)
 
 
-def _check_processes() -> None:
-    """Refuse to go on if a process that has nothing to do does not even begin."""
+def check_processes() -> None:
+    """Refuse to go on if a process that has nothing to do does not even begin.
+
+    Raises
+    ------
+    InputError
+        With what a script lacks.
+    """
     process = multiprocessing.get_context("spawn").Process(target=int)
     process.start()
     process.join()
@@ -149,7 +155,8 @@ def _check_processes() -> None:
         )
 
 
-def _processes(workers: int) -> Pool:
+def processes(workers: int) -> Pool:
+    """Processes of our own, started by spawn, which end at Ctrl-C."""
     # Ctrl-C reaches the whole group: a worker ends at once instead of reporting half a chunk.
     return Pool(
         workers,

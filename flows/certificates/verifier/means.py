@@ -26,7 +26,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from flows.certificates.verifier.gmm_em import EXP, Means, sum_of
-from flows.certificates.verifier.reading import integer, number, require
+from flows.certificates.verifier.reading import bounds, integer, number, require
 from flows.certificates.verifier.segment import UNIT, Equations, norm
 from flows.certificates.verifier.tail import less
 
@@ -102,7 +102,7 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
     for k in range(len(pieces)):
         low, high = ((1 + times[k + j]) ** 2 for j in (0, 1))
         every.append((low * losses[k + 1]).union(high * losses[k]))
-    lower, upper = min(x.lower() for x in every), max(x.upper() for x in every)
+    lower, upper = bounds(every)
     require(lower > 0, "no positive lower bound follows")
     return Plateau(constant, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 

@@ -25,6 +25,18 @@ def require(condition: Any, reason: str) -> None:
         raise Refused(reason)
 
 
+def largest(values: Any) -> Any:
+    """Upper bound of balls; refused if one is NaN or infinite, which ``max`` passes over."""
+    found = [x.upper() for x in values]
+    require(all(x.is_finite() for x in found), "a bound is not finite")
+    return max(found)
+
+
+def bounds(values: Any) -> Any:
+    """Lower and upper bound of a list of balls; refused likewise."""
+    return -largest(-x for x in values), largest(values)
+
+
 def parsed(text: str) -> Any:
     """Data of JSON; refused if a key occurs twice in an object, or a number is not an integer."""
     return json.loads(

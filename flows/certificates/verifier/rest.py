@@ -33,7 +33,7 @@ from flint import arb, fmpq
 from flows.certificates.verifier.before import loss as of_neurons
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
-from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
+from flows.certificates.verifier.reading import MOST, Refused, integer, largest, number, require
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import UNIT, Equations, Segment, _positive, at, norm
 
@@ -108,7 +108,7 @@ def _push(flow: Equations, c: Any) -> arb:
     require(flow.n == 1, "there is no such proof of several neurons")
     area = c[0] * flow.v[1] - c[1] * flow.v[0]
     signs = [1] if area >= 0 else [-1] if area <= 0 else [1, -1]
-    return max((norm(flow.field(c, [sign])) for sign in signs), key=lambda x: x.upper())
+    return largest(norm(flow.field(c, [sign])) for sign in signs)
 
 
 def _layers(flow: Layers, c: Any, r: arb, rates: list[float], away: arb, begin: arb) -> arb:

@@ -30,6 +30,7 @@ from flows.certificates.verifier.reading import (
     Refused,
     exact,
     integer,
+    largest,
     number,
     numbers,
     require,
@@ -138,7 +139,7 @@ def point(data: Any, bits: int) -> Point:
     wide = Pairs(centre + radius * UNIT, teachers, mu, slope).hessian()
     inverse = _inverse(wide)
     gradient = Pairs(centre, teachers, mu, slope).gradient()
-    gap = max(abs(x).upper() for x in (inverse * _column(gradient)).entries())
+    gap = largest(abs(x) for x in (inverse * _column(gradient)).entries())
     q = _contraction(inverse, wide)
     require(
         gap + q * radius < radius,
@@ -199,7 +200,7 @@ def _negative(form: Any) -> int | None:
 def _contraction(inverse: Any, hessian: Any) -> arb:
     """Row sums of ``|I - Y H|``."""
     rows = np.array((inverse * arb_mat(hessian.tolist())).tolist()) - np.eye(len(hessian))
-    return max(sum((abs(x) for x in row), arb(0)).upper() for row in rows)
+    return largest(sum((abs(x) for x in row), arb(0)) for row in rows)
 
 
 def _inverse(matrix: Any) -> Any:

@@ -23,7 +23,7 @@ from flint import arb, arb_series
 
 from flows.certificates.verifier.before import before
 from flows.certificates.verifier.late_flow import ORDER, Rates, attraction, dot, rates
-from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
+from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
 from flows.certificates.verifier.segment import UNIT, _positive, norm
 
 KAPPA = 4  # holds rotations
@@ -185,7 +185,7 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         text = f"the limit of {name} is not proved to be where stated: {found.str(20)} against"
         require(ball.contains(found), f"{text} {ball.str(20)}")
     every = [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in late)]
-    lower, upper = min(x.lower() for x in every), max(x.upper() for x in every)
+    lower, upper = bounds(every)
     require(lower > 0, "no positive lower bound follows")
     return Theorem(limit, h, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 

@@ -1,8 +1,9 @@
 """Figures of runs: functions that take a run and return a matplotlib figure.
 
-``loss_figure`` and ``potential_figure`` draw a run of any system, ``save`` writes a figure. The
-modules draw what one system has alone, such as ``figures.gmm_em.means_figure(run)``; what is drawn
-without a run makes its own. Each is imported on first use.
+``loss_figure`` and ``potential_figure`` draw a run of any system, ``fraction_figure`` a fraction of
+the members of a sweep; ``save`` writes a figure. The modules draw what one system has alone, such
+as ``figures.gmm_em.means_figure(run)``; what is drawn without a run makes its own. Each is imported
+on first use.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from flows.pages.figures import score_matching as score_matching
     from flows.pages.figures import score_matching_paper as score_matching_paper
     from flows.pages.figures import two_layer as two_layer
+    from flows.pages.fractions import fraction_figure as fraction_figure
 
 _HOME = {
+    "fraction_figure": "flows.pages.fractions",
     "loss_figure": "flows.pages.figure",
     "potential_figure": "flows.pages.figure",
     "save": "flows.pages.drawing",

@@ -25,6 +25,7 @@ from flows.pages.drawing import (
     time_axis,
     time_label,
 )
+from flows.pages.fractions import SHARES, draw_fractions
 from flows.runs.integrate import integrate
 from flows.runs.quantities import Run, marked_times
 from flows.runs.rates import FLOOR
@@ -215,16 +216,14 @@ def strengths_figure(strengths: Sequence[float] = STRENGTHS, members: int = MEMB
     for index, (label, hits) in enumerate(groups):
         middle = np.array([h.mean() for h in hits])
         ends = np.array([interval(int(h.sum()), len(h)) for h in hits])
-        bars = np.abs(ends - middle[:, None]).T
-        style = {k: v for k, v in line_style(index).items() if k != "markevery"}
         shifted = np.array(strengths) * 1.06 ** (index - 1)
-        axes.errorbar(shifted, middle, bars, capsize=3, label=label, **style)
+        draw_fractions(axes, shifted, middle, ends, index, label)
     axes.axhline(0.5, color=BLACK, linestyle=DASHES[2])
     log_axis(axes, "x")
     axes.set(
         xlabel="regularisation $a$, for $\\sigma_1 = 1$",
         ylabel="fraction that converges",
-        ylim=(-0.04, 1.04),
+        ylim=SHARES,
     )
     axes.legend()
     return figure

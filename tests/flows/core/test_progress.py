@@ -4,6 +4,7 @@ import pytest
 from rich import progress
 from rich.console import Console
 
+from flows.core.errors import InputError
 from flows.core.progress import member_bar, time_bar
 
 
@@ -41,6 +42,16 @@ def test_a_caller_that_wants_the_time_gets_it_itself(bars):
     with time_bar(times.append, 1e9) as show:
         show(0.5)
     assert times == [0.5]
+    assert bars == []
+
+
+def test_a_caller_that_wants_the_members_gets_them_itself(bars):
+    counts = []
+    with member_bar(counts.append, 4, 10) as advance:
+        advance(3)
+    assert counts == [4, 3]
+    with pytest.raises(InputError, match="progress must be"), member_bar(7, 4, 10):
+        pass
     assert bars == []
 
 

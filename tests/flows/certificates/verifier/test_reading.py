@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
+from flint import arb
 
-from flows.certificates.verifier.reading import Refused, exact, integer, number, numbers, parsed
+from flows.certificates.verifier.reading import (
+    Refused,
+    bounds,
+    exact,
+    integer,
+    largest,
+    number,
+    numbers,
+    parsed,
+)
 
 
 def refused(read, *arguments):
@@ -89,3 +99,15 @@ def test_json_with_two_meanings_or_with_decimals_is_refused(text, reason):
 
 def test_json_of_integers_and_words_is_read():
     assert parsed('{"a": {"b": [1, "x"]}, "b": -3}') == {"a": {"b": [1, "x"]}, "b": -3}
+
+
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_bound_that_is_not_finite_is_refused_wherever_it_stands(bad, place):
+    values = [arb(1, 1), arb(-2), arb(3)]
+    low, high = map(float, bounds(values))
+    assert 3 <= high < 3.0000001 and -2.0000001 < low <= -2
+    values[place] = arb(bad)  # Python's max passes over it, unless it comes first
+    for bound in (largest, bounds):
+        with pytest.raises(Refused, match="a bound is not finite"):
+            bound(values)

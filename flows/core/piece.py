@@ -59,6 +59,10 @@ class Piece(abc.ABC):
         """What follows the stop of the piece."""
         raise NotImplementedError  # only the watch of a piece ends it early
 
+    def stuck(self, last: Stop) -> str:
+        """Why steps are used up where a solver was last, and more would not help; or nothing."""
+        return ""
+
     def at(self, tau: Array | float, y: Array) -> Any:
         """State(s) in sound coordinates of the solver's state(s) ``y`` at ``tau``."""
         return self.decode(self.chart.raw(tau, y))

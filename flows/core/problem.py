@@ -117,6 +117,7 @@ class Recorder:
     problem: Problem
     states: list[Array] = field(default_factory=list)
     steps: int = 0
+    last: Stop | None = None
 
     def accept(
         self, before: float, tau: float, y: Array, interpolant: Interpolant
@@ -149,7 +150,10 @@ class Recorder:
             return stop
         if len(self.states) == len(taus):
             return COMPLETED
-        return STEP_BUDGET if self.steps >= self.problem.max_steps else None
+        if self.steps < self.problem.max_steps:
+            return None
+        self.last = Stop(tau, np.array(y))
+        return STEP_BUDGET
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ class Solution:
         Where the watch ended the piece.
     stats : dict
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
+    last : Stop, optional
+        Where a solver was whose steps are used up.
     """
 
     states: Array
@@ -175,6 +181,7 @@ class Solution:
     message: str
     stop: Stop | None
     stats: dict[str, int]
+    last: Stop | None = None
 
 
 def finish(
@@ -191,6 +198,5 @@ def finish(
         SOLVER_FAILED: "the solver failed",
     }
     states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
-    return Solution(
-        states, status, message or explain[status], stop, {"steps": recorder.steps, **stats}
-    )
+    counts = {"steps": recorder.steps, **stats}
+    return Solution(states, status, message or explain[status], stop, counts, recorder.last)

@@ -267,6 +267,8 @@ def _pieces(
         collected.append(piece.at(problem.taus[:reached], solution.states))
         done += reached
         status, message = solution.status, solution.message
+        if solution.last is not None and (why := piece.stuck(solution.last)):
+            status, message = FIELD_FAILED, why
         if solution.stop is None:
             break
         counted += piece.counted

@@ -90,6 +90,14 @@ UNKNOWN = (
     "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
     " a loss of your own, take arithmetic='doubles'"
 )
+KINK = (
+    "at t = {:.6g} the gradient jumps within {:.1g} of the state: the loss has a kink there, or a"
+    " jump, beyond which no gradient leads; end the run before, or take a smooth activation"
+)
+# A jump is looked for at distances from `2^-NEAREST` to `2^-NEAR` of the state's length; there the
+# gradient changes by so many times what the curvature on both sides explains; or, at the tip of a
+# cone, whose sides curve the more the nearer, what that at the start of the chart does.
+NEAREST, NEAR, JUMPS, CONES = 50, 8, 100.0, 1e6
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
@@ -405,6 +413,26 @@ class EnergyPiece(Piece):
             return Restart(self.frame, state, time)
         told = f"the energy that is left is below {self.rests:g}; the state stays"
         return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+
+    def stuck(self, last: Stop) -> str:
+        """Say so where the gradient jumps downhill of the last state: steps go to and fro there.
+
+        A smooth gradient changes by the curvature times the distance.
+        """
+        slopes, units = self.increment.gradient(last.y), self.increment.size
+        length = float(np.linalg.norm(slopes))
+        size = float(np.linalg.norm([float(x) for x in self.increment.place(last.y)]))
+        if not 0 < length < math.inf:
+            return ""
+        for far in size * 2.0 ** np.arange(-NEAREST, -NEAR):
+            beside = last.y - far * slopes / length / units
+            jump = float(np.linalg.norm(self.increment.gradient(beside) - slopes))
+            if jump > length / 2:
+                curved = [np.abs(self.increment.curvature(u)).max() for u in (last.y, beside)]
+                begun = np.abs(self.errors.curvature).max()
+                smooth = min(JUMPS * max(curved), CONES * begun) * far
+                return KINK.format(self.time(last.tau), far) if jump > smooth else ""
+        return ""
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""

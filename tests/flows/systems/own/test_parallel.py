@@ -85,3 +85,26 @@ def test_a_kink_stops_the_run_with_a_reason_and_does_not_move():
     # Control: beside the kink it moves.
     beside = flows.integrate(students(sp.Heaviside), [0.3, 0.1, 0.2, 0.1], 1e-2)
     assert beside.completed and beside["loss"][-1] < beside["loss"][0]
+
+
+@pytest.mark.parametrize("start", [[0.3, 0.1], [0.3, 0.06, 0.08]])
+def test_steps_that_go_to_and_fro_across_a_kink_end_with_that_reason(start):
+    d = len(start)  # in three dimensions the kink is the tip of a cone
+    w, x = sp.MatrixSymbol("w", 1, d), sp.MatrixSymbol("x", d, 1)
+    loss = Expectation((sp.Heaviside((w * x)[0, 0]) - sp.Heaviside(x[0, 0])) ** 2, x) / 2
+    system = flows.OwnSystem("step", [w], loss)
+    run = flows.integrate(system, start, 10.0, max_steps=2000)
+    # |w| is kept, and the angle to the teacher falls at the rate 1/(2 pi |w|^2).
+    arrives = 2 * np.pi * 0.1 * np.arctan2(0.1, 0.3)
+    assert run.status == "field_failed" and "the gradient jumps within" in run.message
+    assert f"at t = {arrives:.6g} " in run.message
+    # Control: before it, more steps are what is lacking.
+    short = flows.integrate(system, start, 10.0, max_steps=10)
+    assert short.status == "step_budget" and "kink" not in short.message
+
+
+def test_a_smooth_loss_that_lacks_steps_has_no_kink():
+    start = [0.3, 0.4, 0.1, 0.2]
+    for steps in (50, 100, 150):
+        run = flows.integrate(students(relu), start, 1e8, max_steps=steps)
+        assert run.status == "step_budget" and "kink" not in run.message

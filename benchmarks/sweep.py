@@ -25,8 +25,8 @@ from flows.core.threads import cores
 
 STRENGTHS, SIZES = (0, 1, 5, 20, 50, 500), (2, 3, 4)
 SCALE, T_END = 0.25, 1e4
-# `auto` gives CVODE 3e-5 then; at 1e-3 itself it takes a few starts to the other side. With --quick,
-# --rtol 1e-6 gives the same table.
+# `auto` gives CVODE 3e-5 then; at 1e-3 itself it takes a few starts to the other side. With
+# --quick, --rtol 1e-6 gives the same table.
 RTOL = 1e-3
 RATIO = 1e-6  # L(T) <= RATIO L(0) has converged
 

@@ -59,7 +59,7 @@ def sweep_fraction(
     ... )
     >>> fraction = flows.sweep_fraction(found, 1e-10, level=0.95)
     >>> fraction["count"].values.tolist(), fraction["high"].values.round(2).tolist()
-    ([4, 0], [1.0, 0.6])
+    ([4, 1], [1.0, 0.81])
     """
     import xarray
 

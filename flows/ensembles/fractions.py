@@ -55,11 +55,11 @@ def sweep_fraction(
     --------
     >>> import flows
     >>> found = flows.sweep(
-    ...     flows.ReLUNeuron, {"n": [1, 2]}, size=4, t_end=1e3, t_eval=[1e3], rtol=1e-6
+    ...     lambda n: flows.ReLUNeuron(n, 2), {"n": [1, 2]}, size=4, t_end=1e3, rtol=1e-6
     ... )
     >>> fraction = flows.sweep_fraction(found, 1e-10, level=0.95)
     >>> fraction["count"].values.tolist(), fraction["high"].values.round(2).tolist()
-    ([4, 0], [1.0, 0.6])
+    ([4, 1], [1.0, 0.81])
     """
     import xarray
 

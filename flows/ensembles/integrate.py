@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
-from flows.core.system import System
+from flows.core.system import System, checked_system
 from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
 from flows.ensembles.run import EnsembleRequest, run_ensemble
@@ -138,7 +138,7 @@ def integrate_ensemble(
         check_count("lanes", lanes)
         if engine != "jax":
             raise InputError("lanes are those of the engine jax; leave them out")
-    procedure: Any = Flow(request, side_by_side(method, rtol, system))
+    procedure: Any = Flow(request, side_by_side(method, rtol, checked_system(system)))
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 

@@ -128,7 +128,8 @@ def test_members_keep_potentials_of_ones_own_on_disk_too(tmp_path):
     law = flows.Law(size=3, scale=0.4)
     more = {"t_end": 10.0, "rtol": 1e-6, "potentials": GIVEN, "out": tmp_path / "many"}
     many = flows.integrate_ensemble(SYSTEM, law, chunk_size=2, **more)
-    one = flows.integrate(SYSTEM, law.start(SYSTEM, 1), 10.0, rtol=1e-6, potentials=GIVEN)
+    alone = {"t_end": 10.0, "rtol": 1e-6, "potentials": GIVEN, "method": "Rodas5P"}
+    one = flows.integrate(SYSTEM, law.start(SYSTEM, 1), **alone)
     again = flows.load_ensemble(tmp_path / "many")
     down = flows.descend_ensemble(SYSTEM, law, 0.1, 20, potentials=GIVEN)
     for name in GIVEN:

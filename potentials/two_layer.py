@@ -46,19 +46,15 @@ NAMES = MappingProxyType(
 BALANCE = Source(
     "Du, Hu & Lee", 2018, "1806.00900", "Theorem 2.1; of degree p derived here", "identity"
 )
-DERIVED = Source(
-    "Safran & Shamir", 2018, "1712.08968", "setting; derived here, `popflow law two_layer`", "rate"
-)
+DERIVED = Source("Safran & Shamir", 2018, "1712.08968", "setting; derived here", "rate")
 PAIRS = Source(
     "Xu & Du",
     2023,
     "2302.10034",
-    "rate of one teacher; derived here, `popflow law two_layer`",
+    "rate of one teacher; derived here",
     "rate",
 )
-COMMITTEE = Source(
-    "Goldt et al.", 2019, "1906.08632", "setting; derived here, `popflow law two_layer`", "upper"
-)
+COMMITTEE = Source("Goldt et al.", 2019, "1906.08632", "setting; derived here", "upper")
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 
 layer_balance = symbol("layer_balance")

@@ -72,7 +72,7 @@ def newton(
     x, g, h, change = near, gradient(near), _symmetric(hessian(near)), 0.0
     length, steepest, first = math.inf, 0.0, 0.0
     for _ in range(STEPS):
-        size = float(np.linalg.norm(g))
+        size = length_of(g)
         scale = max(float(np.linalg.norm(x)), float(np.linalg.norm(near))) or 1.0
         values, axes = np.linalg.eigh(h)
         now = float(np.abs(values).max(initial=0.0))
@@ -81,11 +81,14 @@ def newton(
         floor = ROUNDED * steepest * scale
         if size == 0 or (size <= floor and length <= STANDING * scale):
             return Found(x, g, h, change, "")
-        along, damping = axes.T @ g, DAMPING * (size / scale) ** 2
+        # In units of the largest curvature: of a plateau squares would underflow.
+        unit = now or 1.0
+        values, along = values / unit, axes.T @ (g / unit)
+        damping = DAMPING * (size / (scale * unit)) ** 2
         for _ in range(TRIES):
             moved = x - axes @ (values * along / (values * values + damping))
             after = _quietly(gradient, moved)
-            if after is not None and np.linalg.norm(after) < size:
+            if after is not None and length_of(after) < size:
                 break
             damping *= FACTOR
         else:
@@ -100,9 +103,15 @@ def newton(
         if float(np.linalg.norm(x - near)) > reach:
             why = f"Newton's method left: it went further than {reach:.3g}"
             return Found(x, g, h, change, why)
-    size = float(np.linalg.norm(g))
+    size = length_of(g)
     why = f"Newton's method did not converge in {STEPS} steps: |grad L| = {size:.3g}"
     return Found(x, g, h, change, why)
+
+
+def length_of(vector: Array) -> float:
+    """Length of a vector, also where its square is below the least double: 0 means zero."""
+    largest = float(np.abs(vector).max(initial=0.0))
+    return largest * float(np.linalg.norm(vector / largest)) if largest else 0.0
 
 
 def _symmetric(h: Array) -> Array:

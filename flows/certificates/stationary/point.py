@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.stationary.layer import Setting
-from flows.certificates.stationary.newton import newton
+from flows.certificates.stationary.newton import length_of, newton
 from flows.certificates.stationary.proof import BITS, Proof
 from flows.certificates.stationary.prove import prove
 from flows.core.arrays import Array, is_real, plain
@@ -211,7 +211,7 @@ def stationary(system: System, near: Any, *, reach: float | None = None) -> Stat
         system,
         state,
         float(system.loss(state)),
-        float(np.linalg.norm(found.gradient)),
+        length_of(found.gradient),
         eigenvalues,
         resolution,
         index,

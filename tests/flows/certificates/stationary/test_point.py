@@ -199,3 +199,14 @@ def test_a_student_that_vanishes_is_at_a_kink_and_at_no_critical_point():
     found = flows.stationary(system, starts[4], reach=10.0)
     assert np.linalg.norm(found.state, axis=1).min() < 1e-12
     assert found.kind == "not found" and "is not zero" in found.reason
+
+
+@pytest.mark.parametrize("near", [0.05, 0.1, 0.2])
+def test_a_plateau_whose_gradient_has_no_square_in_doubles_is_no_critical_point(near):
+    x = sp.Symbol("x", real=True)
+    plateau = flows.OwnSystem("plateau", [x], sp.exp(-1 / x**2))
+    found = flows.stationary(plateau, [near])
+    assert found.kind == "not found" and found.gradient_norm > 0
+    # Of a parabola as small the minimum is one, and is found.
+    small = flows.stationary(flows.OwnSystem("small", [x], 1e-170 * (x - 1) ** 2), [near])
+    assert small.kind == "minimum" and abs(small.state[0] - 1) < 1e-12

@@ -154,5 +154,5 @@ def _followed(
             sp.limit(sp.simplify(e), radius, sp.oo) == 0
             for e in (left, *(slow * x for x in inverse), *moves)
         )
-    except (NotImplementedError, ValueError):
+    except (NotImplementedError, ValueError):  # a limit that SymPy does not find
         return False

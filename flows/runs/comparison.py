@@ -224,8 +224,10 @@ def _pointwise(
         tightest = float((lhs[kept] / stated).max() if upper else (lhs[kept] / stated).min())
     left = np.count_nonzero(chosen & ~resolved)
     note = f" (without {left} of {np.count_nonzero(chosen)} points, below their error)"
+    # Two numbers of the whole run, such as the last loss and the first, belong to no time.
+    timeless = sides.once and not (_moving(c.lhs) or _moving(c.rhs))
     message = (
-        f"{reason}, tightest at t = {times[worst]:.4g}: "
+        f"{reason}{'' if timeless else f', tightest at t = {times[worst]:.4g}'}: "
         f"{lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}{note if left and resolved.any() else ''}"
     )
     size = max(abs(lhs[worst]), abs(rhs[worst]))
@@ -238,7 +240,7 @@ def _pointwise(
         float(rhs[worst]),
         float(error[worst]),
         tightest,
-        float(times[worst]),
+        None if timeless else float(times[worst]),
         message,
         resolution,
         exponent,

@@ -34,8 +34,9 @@ end, it is at least ``inf Q/6``, for what is left of the funnel; in the limit bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from flint import arb
@@ -50,22 +51,24 @@ Ball = Any  # flint.arb
 
 #: Enlargements of the radii, each by so much beyond what was needed.
 TRIES, ROOM = 12, 1.25
-#: Parts of ``zeta``, ``b`` and ``x``, coarse, and finer where that fails; so many cells at most.
-PARTS = ((6, 4, 1), (12, 8, 2), (24, 16, 4), (48, 16, 8))
-CELLS = 8_000
+#: Layers, and how sharp ``Q`` is known: coarse, and finer where that fails.
+LEVELS = ((6, 0.7), (12, 0.35), (24, 0.2))
+#: Cells of a layer at most.
+CELLS = 500
 #: Bounds are smaller than they need be by this factor, so that other formulas agree.
 SPARE = 1.08
 
 
 @dataclass(frozen=True)
 class Funnel:
-    """Its radii, and the parts in which its inequalities are checked."""
+    """Its radii, and how it is checked: in layers, with ``Q`` up to a part of itself."""
 
     reach: float
     across: float
     along: float
     drift: float
-    parts: tuple[int, int, int]
+    parts: int
+    sharp: float
 
 
 class Entry(NamedTuple):
@@ -101,55 +104,70 @@ class Outcome(NamedTuple):
     bounds: Ball
 
 
-def pieces(whole: Ball, count: int) -> list[Ball]:
-    """Equal parts of an interval."""
-    low, width = whole.lower(), (whole.upper() - whole.lower()) / count
-    return [(low + k * width).union(low + (k + 1) * width) for k in range(count)]
-
-
 def layers(funnel: Funnel, p: int, b: Ball) -> list[Layer]:
     """Bounds on all layers, the highest one first.
 
     Raises
     ------
     Singular
-        Where a part of the funnel has a neuron at zero, or an angle that is not small.
+        Where ``Q`` is not known as sharply as asked for, on as many cells as are tried.
     """
-    count, found = funnel.parts[0], []
-    for k in reversed(range(count)):
-        low, high = (arb(funnel.reach) * arb(j) / count for j in (k, k + 1))
-        zeta = low.union(high)
-        whole: tuple[Ball, ...] | None = None
-        for at in _cells(funnel, p, b, zeta):
-            rates = LateFlow(2, p).rates(at, slopes=False)
-            pace = 1 - arb(2).sqrt() * rates.shape[0].value
-            if not pace > 0:
-                raise Singular(
-                    f"Q > 0 fails: {float(pace.lower()):.4g} at zeta = {float(high):.3g}"
-                )
-            values = (
-                pace,
-                norm([x.value for x in rates.across]).union(arb(0)),
-                rates.along.value,
-                -arb(2).sqrt() * rates.drift[0].value / pace,
-                rates.energy.value,
-            )
+    edges = [arb(funnel.reach) * k / funnel.parts for k in range(funnel.parts + 1)]
+    return [_layer(funnel, p, low, high, b) for low, high in reversed([*pairwise(edges)])]
+
+
+def _layer(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
+    """Cover a layer by cells, halved until ``Q`` is sharp."""
+    cells = [[low.union(high), b, *[UNIT * funnel.across] * p]]
+    whole: tuple[Ball, ...] | None = None
+    for _ in range(CELLS):
+        cell = cells.pop()
+        try:
+            values = _values(funnel, cell)
+            sharp = bool(values[0].rad() < funnel.sharp * values[0].mid())
+        except Singular:
+            sharp = False
+        if sharp:
             whole = values if whole is None else tuple(map(arb.union, whole, values))
-        assert whole is not None
-        found.append(Layer(low, high, *whole))
-    return found
+        else:
+            cells += halves(cell, funnel.along)
+        if not cells:
+            assert whole is not None
+            return Layer(low, high, *whole)
+    raise Singular(f"Q > 0 is not seen at zeta = {float(high):.3g} in {CELLS} cells")
 
 
-def _cells(funnel: Funnel, p: int, b: Ball, zeta: Ball) -> Iterator[Point]:
-    """Cover a layer by boxes of the late flow."""
-    whole, half = UNIT * funnel.across, 1 / arb(2).sqrt()
-    r0, x = zeta * UNIT * funnel.along, (zeta * zeta).nonnegative_part()
-    c = [half, *[arb(0)] * (p - 1)]
-    for part in pieces(b, funnel.parts[1]):
-        for first in pieces(whole, funnel.parts[2]):
-            for second in pieces(whole, funnel.parts[2]) if p == 2 else [arb(0)]:
-                a = [first / 2, second / 2][:p]
-                yield Point(c, a, [part * half], r0, x)
+def halves(cell: list[Ball], along: float) -> list[list[Ball]]:
+    """Halve the coordinate that matters most: heights follow ``zeta u``."""
+    zeta, *others = (float(x.rad()) for x in cell)
+    sizes = [2 * (1 + along) * zeta, *others]
+    widest = sizes.index(max(sizes))
+    middle, half = cell[widest].mid(), cell[widest].rad() / 2
+    return [
+        [*cell[:widest], middle + half * (UNIT + sign), *cell[widest + 1 :]] for sign in (-1, 1)
+    ]
+
+
+def _values(funnel: Funnel, cell: list[Ball]) -> tuple[Ball, ...]:
+    """What a :class:`Layer` holds, on a cell."""
+    zeta, b, *x = cell
+    half, p = 1 / arb(2).sqrt(), len(x)
+    at = Point(
+        [half, *[arb(0)] * (p - 1)],
+        [z / 2 for z in x],
+        [b * half],
+        zeta * UNIT * funnel.along,
+        (zeta * zeta).nonnegative_part(),
+    )
+    rates = LateFlow(2, p).rates(at, slopes=False)
+    pace = 1 - rates.shape[0].value / half
+    return (
+        pace,
+        norm([z.value for z in rates.across]).union(arb(0)),
+        rates.along.value,
+        -rates.drift[0].value / half / pace,
+        rates.energy.value,
+    )
 
 
 def prove(p: int, entry: Entry, first: Ball) -> tuple[Funnel, Outcome]:
@@ -164,12 +182,10 @@ def prove(p: int, entry: Entry, first: Ball) -> tuple[Funnel, Outcome]:
         raise Open("two neurons may be equal across the teacher")
     low = entry.zeta.lower()
     across, along = ROOM * up(entry.sum / low), ROOM * up(entry.excess / low)
-    funnel = Funnel(up(entry.zeta), across + 1e-300, along + 1e-300, 1e-300, PARTS[0])
+    funnel = Funnel(up(entry.zeta), across + 1e-300, along + 1e-300, 1e-300, *LEVELS[0])
     reason = Open("nothing was tried")
-    for parts in PARTS:
-        if parts[0] * parts[1] * parts[2] ** p > CELLS:
-            break
-        wide = replace(funnel, parts=parts)
+    for parts, sharp in LEVELS:
+        wide = replace(funnel, parts=parts, sharp=sharp)
         for _ in range(TRIES):
             try:
                 found = layers(wide, p, entry.b + UNIT * wide.drift)

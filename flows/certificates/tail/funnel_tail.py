@@ -11,7 +11,7 @@ from flows.certificates.tail.infinity import Stated, read, stated
 Ball = Any  # flint.arb
 
 #: Radii of a funnel, as files name them.
-RADII = ("reach", "across", "along", "drift")
+RADII = ("reach", "across", "along", "drift", "sharp")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class FunnelTail:
         return {
             "kind": "funnel",
             **{key: getattr(self.funnel, key).hex() for key in RADII},
-            "parts": list(self.funnel.parts),
+            "parts": self.funnel.parts,
             "limit": stated(self.limit),
             "h": [stated(part) for part in self.h],
             "all_times": [x.hex() for x in self.all_times],
@@ -62,12 +62,11 @@ class FunnelTail:
     @classmethod
     def from_json(cls, data: Any, bits: int) -> FunnelTail:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
-        first, second, third = map(int, data["parts"])
-        reach, across, along, drift = (float.fromhex(data[key]) for key in RADII)
+        reach, across, along, drift, sharp = (float.fromhex(data[key]) for key in RADII)
         low, high = map(float.fromhex, data["all_times"])
         return cls(
             bits,
-            Funnel(reach, across, along, drift, (first, second, third)),
+            Funnel(reach, across, along, drift, int(data["parts"]), sharp),
             read(data["limit"]),
             tuple(map(read, data["h"])),
             (low, high),

@@ -17,7 +17,7 @@ f)`` more, and the other sum likewise, with ``zeta^(3/2)`` and ``1 - 3 f``. As `
 L'``, ``L`` is at least ``zeta^3/6`` times the least ``Q`` from there on.
 """
 
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +25,11 @@ from flint import arb
 
 from flows.certificates.verifier.before import before
 from flows.certificates.verifier.late_flow import rates
-from flows.certificates.verifier.reading import Refused, bounds, integer, number, require
+from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
 from flows.certificates.verifier.segment import UNIT, norm
 from flows.certificates.verifier.tail import Theorem
 
-CELLS = 10**5  # as many are checked
+CELLS = 1000  # of a layer at most
 PART = arb(0).union(1)
 
 
@@ -100,19 +100,19 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     Refused
         With the inequality that fails, and where.
     """
-    reach, across, along, drift = (
-        arb(number(data[key])) for key in ("reach", "across", "along", "drift")
+    reach, across, along, drift, sharp = (
+        arb(number(data[key])) for key in ("reach", "across", "along", "drift", "sharp")
     )
     parts, least = data["parts"], at.zeta.lower()
-    whole = len(parts) == 3 and all(type(x) is int and x > 0 for x in parts)
-    require(whole and parts[0] * parts[1] * parts[2] ** p <= CELLS, "its parts do not fit")
+    require(type(parts) is int and 0 < parts <= MOST, "its parts do not fit")
     require(least > 0, "two neurons may be equal across the teacher")
+    require(0 < sharp < 1, "Q is not asked to be positive")
     require(at.zeta <= reach, "zeta begins beyond its reach")
     require(at.sum <= across * least, "|x| begins beyond its bound")
     require(abs(at.excess) <= along * least, "|u| begins beyond its bound")
-    edges, b, found = [reach * k / parts[0] for k in range(parts[0] + 1)], at.b + drift * UNIT, []
+    edges, b, found = [reach * k / parts for k in range(parts + 1)], at.b + drift * UNIT, []
     for low, high in reversed([*pairwise(edges)]):
-        layer = _layer(low, high, _cells(b, across, parts[1:], p), along)
+        layer = _layer(low, high, [b, *[across * UNIT] * p], along, sharp)
         where = f"of zeta up to {float(high):.4g}"
         slow = high * layer.pace.upper()
         require(high * layer.push + slow * across < across, f"|x| may leave {where}")
@@ -145,35 +145,42 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     return 8 * arb.pi() ** 2 / 3 * ((1 - last * last) / 4) ** 2, h, _hull(every)
 
 
-def _layer(low: arb, high: arb, cells: Any, along: arb) -> Layer:
-    """Bounds over all cells."""
-    zeta, found = low.union(high), []
-    excess = zeta * along * UNIT
-    for b, *turn in cells:
-        shift, axis = np.array(turn), np.array([arb(1)] + [arb(0)] * (len(turn) - 1))
-        y = np.array([(shift + axis) / 2, (shift - axis) / 2])
-        h = np.array([(1 + excess + b) / 2, (1 + excess - b) / 2])
+def _layer(low: arb, high: arb, box: Any, along: arb, sharp: arb) -> Layer:
+    """Bounds over all cells, each halved where it is longest until ``Q`` is known well."""
+    cells, found = [[low.union(high), *box]], []
+    for _ in range(CELLS):
+        cell = cells.pop()
         try:
-            z = rates(y, h, zeta)
-        except Refused as reason:
-            raise Refused(f"{reason}, of zeta up to {float(high):.4g}") from None
-        pace = z.b[0, 0] - z.b[1, 0]
-        require(pace > 0, f"Q > 0 is not proved of zeta up to {float(high):.4g}")
-        push, lift = norm(z.b[0] + z.b[1]).upper(), abs(z.a[0] + z.a[1]).upper()
-        found.append((pace, (z.a[0] - z.a[1]) / pace, push, lift, z.energy))
-    paces, slides, pushes, lifts, energies = zip(*found, strict=True)
-    most = _most(pushes), _most(lifts)
-    return Layer(low, high, _hull(paces), _hull(slides), *most, _hull(energies))
+            values = _values(cell, along)
+            done = values[0].rad() < sharp * values[0].mid()
+        except Refused:
+            done = False
+        if done:
+            found.append(values)
+        else:
+            lengths = [float(z.rad()) for z in cell]
+            lengths[0] *= 2 + 2 * float(along)
+            k = int(np.argmax(lengths))
+            for sign in (-1, 1):
+                part = cell[k].mid() + cell[k].rad() / 2 * (UNIT + sign)
+                cells.append([*cell[:k], part, *cell[k + 1 :]])
+        if not cells:
+            paces, slides, pushes, lifts, energies = zip(*found, strict=True)
+            most = _most(pushes), _most(lifts)
+            return Layer(low, high, _hull(paces), _hull(slides), *most, _hull(energies))
+    raise Refused(f"Q > 0 is not proved of zeta up to {float(high):.4g}")
 
 
-def _cells(b: arb, across: arb, parts: Any, p: int) -> Any:
-    """Cover all ``b`` and ``x``."""
-    return product(_cut(b, parts[0]), *[_cut(across * UNIT, parts[1])] * p)
-
-
-def _cut(whole: arb, count: int) -> list[arb]:
-    step = whole.rad() / count
-    return [whole.mid() + step * (2 * k + 1 - count + UNIT) for k in range(count)]
+def _values(cell: Any, along: arb) -> tuple[arb, ...]:
+    """``Q``, slide, sums, energy; where ``Q`` may vanish it is refused by what is asked of it."""
+    zeta, b, *turn = cell
+    shift, axis = np.array(turn), np.array([arb(1)] + [arb(0)] * (len(turn) - 1))
+    excess = zeta * along * UNIT
+    h = np.array([(1 + excess + b) / 2, (1 + excess - b) / 2])
+    z = rates(np.array([(shift + axis) / 2, (shift - axis) / 2]), h, zeta)
+    pace = z.b[0, 0] - z.b[1, 0]
+    push, lift = norm(z.b[0] + z.b[1]).upper(), abs(z.a[0] + z.a[1]).upper()
+    return pace, (z.a[0] - z.a[1]) / pace, push, lift, z.energy
 
 
 def _area(x: Layer) -> arb:

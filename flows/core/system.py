@@ -12,7 +12,6 @@ import abc
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -158,11 +157,10 @@ class System(abc.ABC):
     #: faster and more accurate (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
 
-    #: Features that only few ask for, each from the frame and states; never part of `features`.
-    costly: ClassVar[Mapping[str, Callable[[Any, Any], Array]]] = MappingProxyType({})
-
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
+    #: The same where explicit steps serve.
+    explicit: ClassVar[Lanes | None] = None
 
     #: What it is called in a heading.
     title: ClassVar[str] = ""
@@ -335,6 +333,11 @@ class System(abc.ABC):
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """Features that only few ask for, each from the frame and states; no part of `features`."""
+        return {}
 
     def errors(
         self, states: Any, features: dict[str, Array], t: Array, tolerance: Array

@@ -330,14 +330,17 @@ class System(abc.ABC):
         """
         return None
 
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """Features that only few ask for, each from the frame and states; `X_error` is that of `X`.
+
+        They are never part of :meth:`features`.
+        """
+        return {}
+
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
-
-    @property
-    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
-        """Features that only few ask for, each from the frame and states; no part of `features`."""
-        return {}
 
     def errors(
         self, states: Any, features: dict[str, Array], t: Array, tolerance: Array

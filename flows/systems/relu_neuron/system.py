@@ -169,14 +169,14 @@ class ReLUNeuron(System):
         """User's neurons, shape (..., n, d)."""
         return geometry.restore(frame, state)
 
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """See :func:`flows.systems.relu_neuron.curvature.curvature`."""
+        return {"curvature": curvature}
+
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.features`."""
         return geometry.features(frame, states)
-
-    @property
-    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
-        """See :mod:`flows.systems.relu_neuron.curvature`."""
-        return {"curvature": curvature}
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array

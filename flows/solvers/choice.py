@@ -129,7 +129,9 @@ def _continued(problem: Problem, system: System, begun: Solution) -> Solution:
 
 def _has_lanes(problem: Problem) -> bool:
     chart = problem.chart
-    return chart is not None and chart.lanes is not None and chart.x0.size <= SIDE_BY_SIDE
+    if chart is None or chart.lanes is None:
+        return False
+    return chart.lanes.fast and chart.x0.size <= SIDE_BY_SIDE
 
 
 def solver_for(method: str, system: System) -> Solver:

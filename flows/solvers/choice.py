@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -58,6 +59,7 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
         Pieces of different runs; nothing in one depends on the others.
     method : {"Rodas5P", "auto"}
         Rodas5P, or it where it is fast, and what a single run takes where it is not or fails.
+        Charts without a field in lanes are solved as those of a single run.
     system : System
         The flow; :func:`side_by_side` is true of it.
 
@@ -68,13 +70,12 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     """
     from flows.solvers import rodas
 
-    if method == "Rodas5P":
-        return rodas.solve_many(problems)
-    fast = [k for k, problem in enumerate(problems) if _has_lanes(problem)]
+    most, begun_anew = (SIDE_BY_SIDE, _BEGUN_ANEW) if method == "auto" else (math.inf, ())
+    fast = [k for k, problem in enumerate(problems) if _has_lanes(problem, most)]
     found = dict(zip(fast, rodas.solve_many([problems[k] for k in fast]), strict=True))
     stopped = any(solution.status == INTERRUPTED for solution in found.values())
     for k, problem in enumerate(problems):
-        if not stopped and (k not in found or found[k].status in _BEGUN_ANEW):
+        if not stopped and (k not in found or found[k].status in begun_anew):
             found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
             stopped = found[k].status == INTERRUPTED
         elif k not in found:
@@ -83,11 +84,9 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     return [found[k] for k in range(len(problems))]
 
 
-def _has_lanes(problem: Problem) -> bool:
+def _has_lanes(problem: Problem, most: float = math.inf) -> bool:
     chart = problem.chart
-    if chart is None or chart.lanes is None:
-        return False
-    return chart.lanes.fast and chart.x0.size <= SIDE_BY_SIDE
+    return chart is not None and chart.lanes is not None and chart.x0.size <= most
 
 
 def solver_for(method: str, system: System) -> Solver:
@@ -123,7 +122,9 @@ def solver_for(method: str, system: System) -> Solver:
             raise InputError(
                 f"method Rodas5P knows no field of {system.name} in lanes; choose another"
             )
-        return rodas.solve
+        return lambda problem: (
+            rodas.solve(problem) if _has_lanes(problem) else _first_that_succeeds(problem, system)
+        )
     if method == "CVODE":
         from flows.solvers import cvode
 

@@ -40,6 +40,9 @@ NAMES = MappingProxyType(
         "eigenvalue": r"\lambda_k(\nabla^2 L)",
         "cluster_constant": "K",
         "lone_residual": r"\max_{\lvert j \rvert = 1} \lvert r_j \rvert",
+        "least_eigenvalue": r"\lambda",
+        "excess": "(L - L^*)",
+        "gradient_norm": r"\lvert \nabla L \rvert",
         "T1": "T_1",
     }
 )
@@ -54,6 +57,14 @@ PAIRS = Source(
     "rate of one teacher; derived here",
     "rate",
 )
+SPURIOUS = Source(
+    "Safran & Shamir",
+    2018,
+    "1712.08968",
+    "such minima exist for 6 to 20 teachers; of a run derived here",
+    "identity",
+)
+SPURIOUS_RATE = Source("Safran & Shamir", 2018, "1712.08968", "setting; derived here", "upper")
 COMMITTEE = Source("Goldt et al.", 2019, "1906.08632", "setting; derived here", "upper")
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 
@@ -235,6 +246,33 @@ SUMMED = Hypothesis(
     sp.Float(1e-6),
     unmet="at the end outputs miss those of the teachers by {value}",
 )
+least, slope = symbol("least_eigenvalue"), symbol("gradient_norm")
+# Near a minimum L - L* <= |grad L|^2/(2 lambda): a run rests where that is so small a part of L.
+LEFT = sp.Rational(1, 10**10)
+least_end = symbol("least_eigenvalue_end")
+LEFT_TO_FALL = slope**2 / (2 * sp.Abs(least_end))
+FIXED = Hypothesis(
+    "outputs are fixed",
+    symbol("train_outputs"),
+    "<=",
+    sp.S.Zero,
+    unmet="outputs are trained: minima are curves, along which a w and the loss are the same",
+)
+RESTS = Hypothesis(
+    "the run rests above zero: |grad L|^2/(2 |lambda|) is 10^-10 of the loss at the end, or less",
+    LEFT_TO_FALL.subs(slope, symbol("gradient_norm_end")),
+    "<=",
+    LEFT * symbol("loss_end"),
+    unmet="the run does not rest above zero: |grad L|^2/(2 |lambda|) at the end is {value}, not <="
+    " {needed}",
+)
+CURVED_UP = Hypothesis(
+    "the least eigenvalue lambda of the Hessian at the end is positive",
+    least_end,
+    ">",
+    sp.S.Zero,
+    unmet="the least eigenvalue of the Hessian at the end is {value}",
+)
 
 CLAIMS: tuple[Claim, ...] = (
     Conserved(
@@ -322,6 +360,36 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         exponent=sp.Integer(2),
         reading=READ_T1,
+        names=NAMES,
+    ),
+    Inequality(
+        id="spurious_minimum",
+        statement="a run that rests above zero has reached a strict local minimum that is not"
+        " global: lambda > 0, the least eigenvalue of the Hessian in R^(n x d), and L >= L* > 0",
+        source=SPURIOUS,
+        hypotheses=(FIXED, RESTS),
+        conclusions=(Comparison(least, ">=", sp.S.Zero, sp.S.One, (LEFT * loss - LEFT_TO_FALL,)),),
+        reading="read where the run rests, of up to 150 numbers in doubles; flows.stationary and"
+        " its certify prove it",
+        names=NAMES,
+    ),
+    Rate(
+        id="spurious_rate",
+        statement="-(L - L*)'/(L - L*) >= 2 lambda (1 - o(1)) beside a minimum that is not global,"
+        " read as >= (2 - 10^-2) lambda where the run rests; lambda is the least eigenvalue of the"
+        " Hessian at the end",
+        source=SPURIOUS_RATE,
+        hypotheses=(FIXED, RESTS, CURVED_UP),
+        conclusions=(
+            Comparison(
+                -symbol("loss_dot"),
+                ">=",
+                (EXPONENT - sp.Rational(1, 100)) * least_end * symbol("excess"),
+                sp.S.One,
+                (LEFT * loss - LEFT_TO_FALL,),
+            ),
+        ),
+        exponent=sp.Integer(2),
         names=NAMES,
     ),
 )

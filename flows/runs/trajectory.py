@@ -301,7 +301,12 @@ class Trajectory:
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
         known = self.system.errors(self.states, self.features, self.t, self.tolerance)
-        return Features(known, {} if "excess" in known else {"excess": self._of_excess})
+        later: dict[str, Callable[[], Array]] = {
+            name.removesuffix("_error"): functools.partial(self.features.__getitem__, name)
+            for name in self.system.costly
+            if name.endswith("_error")
+        }
+        return Features(known, later if "excess" in known else later | {"excess": self._of_excess})
 
     def _of_excess(self) -> Array:
         """Error of the excess, as far as its system tells one."""

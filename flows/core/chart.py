@@ -108,11 +108,13 @@ class Lanes(NamedTuple):
     """A raw field for many members side by side, the last axis of its arrays.
 
     ``make_field(lanes)`` compiles ``field(x, weights, shape, out, work)``; ``workspace(shape)`` is
-    the number of rows of ``work``.
+    the number of rows of ``work``; ``fast`` says whether the method ``auto`` takes it, since it is
+    much faster than members one by one, and there are enough of them to compile it.
     """
 
     make_field: Callable[[int], Callable[..., None]]
     workspace: Callable[[NDArray[np.int64]], int]
+    fast: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class Chart:
         Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
     lanes : Lanes, optional
         The raw field for many members at once.
+    explicit : Lanes, optional
+        The raw field for many members at once, where explicit steps serve: they need no Jacobian.
     auto : tuple of (str, float)
         What the method ``auto`` tries here, as :attr:`flows.core.system.System.auto`; that of the
         system where it is empty.
@@ -151,6 +155,7 @@ class Chart:
     shape: NDArray[np.int64]
     krylov: bool = False
     lanes: Lanes | None = None
+    explicit: Lanes | None = None
     auto: tuple[tuple[str, float], ...] = ()
     axis_field: AxisField | None = None
 

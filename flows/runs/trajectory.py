@@ -53,6 +53,8 @@ MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrat
 # benchmarks/methods.py).
 ERROR_FACTOR = 100.0
 ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
+# Absolute error of what the method reference computes, in units of the largest component.
+FIFTY_DIGITS = 1e-47
 
 
 class Observables(Mapping[str, Array]):
@@ -294,8 +296,17 @@ class Trajectory:
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
-        factor = ERROR_FACTORS.get(self.provenance.get("method", ""), ERROR_FACTOR)
-        return np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        method = self.provenance.get("method", "")
+        factor = ERROR_FACTORS.get(method, ERROR_FACTOR)
+        known = np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        return known + self._below_digits if method == "reference" else known
+
+    @property
+    def _below_digits(self) -> Array:
+        """Relative error of fifty digits in lengths, which the loss is about the square of."""
+        loss = np.abs(self.features["loss"])
+        length = np.sqrt(loss / max(float(loss.max()), np.finfo(float).tiny))
+        return FIFTY_DIGITS / np.maximum(length, np.finfo(float).tiny)
 
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:

@@ -23,9 +23,9 @@ from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser

@@ -15,7 +15,7 @@ from flows.core.chart import Lanes
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.relu_neuron import geometry
-from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.system import ReLUNeuron
 from flows.systems.two_layer.features import Motion, features, taught_by
 from flows.systems.two_layer.late_time import clusters

@@ -44,7 +44,7 @@ ASK_SOON = 0.01
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
-# Far neurons and a residual below this are followed beside the teacher.
+# Far neurons whose transverse parts are below this are followed beside the teacher.
 FAINT = 1e-2
 # A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
 SLIGHT, LONGER = 0.1, 0.3
@@ -329,8 +329,8 @@ def watch(
 
 def faint_state(now: SoundState) -> bool:
     """Whether a lone chart is to begin: before, a residual chart does as well, and faster."""
-    rest = length(np.vstack([np.column_stack([now.h, now.z])[1:], now.r]))
-    return bool(np.max(rest) < FAINT) and lone_state(now)
+    across = np.max(np.linalg.norm(now.z[1:], axis=-1), initial=0.0)
+    return bool(across < FAINT) and lone_state(now)
 
 
 def lone_state(now: SoundState, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["evaluate"]
+__all__ = ["defect", "evaluate"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -139,7 +139,20 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         found[i, 0], found[i, 1], found[i, 2] = high, low, UPWARD * off
 
 
+def _defect(axes, found):
+    """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
+    n = len(axes)
+    for i in range(n):
+        for k in range(i + 1):
+            high, low = -1.0 if i == k else 0.0, 0.0
+            for j in range(n):
+                a, b = product(axes[j, i], axes[j, k])
+                high, low = add(high, low, a, b)
+            found[i, k] = found[k, i] = -(high + low)
+
+
 _reals, _whole = numba.float64, numba.int64
+defect = numba.njit(numba.void(_reals[:, ::1], _reals[:, ::1]), **OPTIONS)(_defect)
 evaluate = numba.njit(
     numba.void(
         _reals[::1],

@@ -141,7 +141,7 @@ class Errors:
     r"""Errors along the axes of the Hessian, which the linearised flow carries on.
 
     .. math:: \delta_i \to \sum_k \frac{|a_i \cdot b_k|}{1 + (h'_i - r_k)^+ (s - s_0)}
-       (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, 0.1) \epsilon_k), \qquad
+       (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, a) \epsilon_k), \qquad
        r_k = \min(h_k, b_k^T H b_k)
 
     (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
@@ -150,9 +150,9 @@ class Errors:
     smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
     that turn into each other decay by the smallest of their rates, and take from each other what
     has turned times the difference of their rates. What grows beside a saddle grows by the
-    integral, and what each step leaves anew falls with the energy of a chart at most. An axis that
-    turns takes errors of others with it, which its own curvature damps. Within one curvature the
-    sum is that of squares.
+    integral, and what each step leaves anew falls like the root of the energy of a chart, to `a`
+    at most. An axis that turns takes errors of others with it, which its own curvature damps.
+    Within one curvature the sum is that of squares.
 
     Of the linear flow between two ends this is meant as a bound where slow axes turn one way, by
     less than a right angle, and `s h` changes one way; that it is one is sampled. Two ends tell
@@ -171,6 +171,8 @@ class Errors:
         `s_0`.
     sharp : callable, optional
         The same axes with more bits.
+    anew : float
+        What part of ``fresh`` the last steps leave.
     """
 
     axes: Array
@@ -179,6 +181,7 @@ class Errors:
     fresh: Array
     since: float
     sharp: Callable[[int], SharpAxes] | None = None
+    anew: float = ANEW
 
     def carried(
         self, hessian: Array, since: float, found: tuple[Array, Array] | None = None
@@ -212,7 +215,7 @@ class Errors:
         decays = np.maximum(own, scaled * length)
         grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
         change = np.exp(grows)
-        grown = self.error * change + self.fresh * np.maximum(change, ANEW)
+        grown = self.error * change + self.fresh * np.maximum(change, self.anew)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
         reach = np.abs(overlaps) / damped
         shares = np.minimum(reach + turns * length, 1.0) * np.minimum(grown, LARGEST)

@@ -16,7 +16,7 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
-from flows.systems.own.energy import units
+from flows.systems.own.energy_units import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.graded import Axes, better_axes

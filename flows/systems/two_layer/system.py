@@ -25,6 +25,7 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array, read_array, seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
+from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles, value_of
 from flows.systems.own.exact_view import ExactView
 from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
@@ -362,7 +363,7 @@ class TwoLayer(System):
             frame = Frame(math.nan, basis)
             return frame, self._in_doubles(frame, y)
         loss = PairLoss(self.network(basis))
-        unit = energy.first_time(y, loss.at(y)[1], loss.hessian(y))
+        unit = first_time(y, loss.at(y)[1], loss.hessian(y))
         frame = Frame(unit, basis)
         return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
 

@@ -79,8 +79,8 @@ class Work(NamedTuple):
     """Arrays of steps with S stages along N axes.
 
     ``registers``, ``found`` (N, 3): of the program; ``linear``, ``rest`` (R,): those of doubles;
-    ``z``, ``w``, ``f`` (S, N): stages, their modes and slopes; ``inside``, ``off`` (N,): a state and
-    an error; ``fast`` (N,), ``turning`` (P, N): modes of a correction, real and complex;
+    ``z``, ``w``, ``f`` (S, N): stages, their modes and slopes; ``inside`` and ``off`` (N,): state
+    and error; ``fast`` (N,), ``turning`` (P, N): modes of a correction, real and complex;
     ``jacobian`` (N, N); ``first``, ``second`` and ``pivots``, ``others``: factors of the real and
     the complex systems.
     """

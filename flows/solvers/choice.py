@@ -32,8 +32,8 @@ MULTISTEP = ("BDF", "CVODE", "LSODA")
 # Only CVODE solves linear systems by iteration.
 AUTO_KRYLOV = (("CVODE", 0.1),)
 
-# Compiled steps of Radau compare with a formula of order five, and are of order nine: their error is
-# asked for this factor times the tolerance to this power.
+# Compiled steps of Radau compare with a formula of order five, and are of order nine: what they are
+# asked for is this factor times the tolerance to this power.
 LOOSE, EXPONENT = 0.1, 0.85
 
 # Unknowns up to which steps of many problems side by side are the fast ones.

@@ -73,8 +73,7 @@ _EQUAL = (
 # Along the teacher |r|^2 is <r, vbar>^2, and the rest is |z_1 + z_2|^2.
 _OFF_MIRROR = symbol("residual_norm_0") ** 2 - symbol("rho_0") ** 2
 _MIRRORED = (
-    SEVERAL,
-    Hypothesis("n = 2", n, "<=", sp.Integer(2), unmet="n = {value}, not 2"),
+    Hypothesis("n = 2", sp.Abs(n - 2), "<=", sp.S.Zero, unmet="n = {value}, not 2", value=n),
     Hypothesis(
         "h_1(0) = h_2(0)",
         symbol("balance_0"),

@@ -37,7 +37,7 @@ FLOW = Flow(
             r"\sum_k a_k w_k - b_j v_j",
             "The residual of a teacher, by the students k next to it.",
         ),
-        Definition("e_k", r"\nabla^2 L\, e_k = \lambda_k e_k", "A unit eigenvector."),
+        Definition(r"\lambda_k e_k", r"\nabla^2 L\, e_k", "A unit eigenvector and its eigenvalue."),
     ),
     names=NAMES,
     families={

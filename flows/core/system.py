@@ -12,7 +12,6 @@ import abc
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -157,9 +156,6 @@ class System(abc.ABC):
     #: is the fastest where a field is cheap, and at a tenth it leaves its non-stiff method sooner:
     #: faster and more accurate (``benchmarks/solvers.py``).
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("LSODA", 0.1), ("CVODE", 1.0), ("BDF", 1.0))
-
-    #: Features that only few ask for, each from the frame and states; never part of `features`.
-    costly: ClassVar[Mapping[str, Callable[[Any, Any], Array]]] = MappingProxyType({})
 
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
@@ -331,6 +327,14 @@ class System(abc.ABC):
             Where the run is near to none.
         """
         return None
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """Features that only few ask for, each from the frame and states; `X_error` is that of `X`.
+
+        They are never part of :meth:`features`.
+        """
+        return {}
 
     @abc.abstractmethod
     def features(self, frame: Any, states: Any) -> dict[str, Array]:

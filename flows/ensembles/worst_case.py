@@ -51,7 +51,7 @@ class WorstCase:
     constant : float
         The constant that this start needs, the tightest of all runs.
     attained_at : float
-        When it needs it.
+        When it needs it; NaN where the claim compares numbers of the whole run.
     start : ndarray
         The start.
     verdict : Verdict
@@ -172,11 +172,10 @@ def worst_case(
         # A fresh simplex at the best of them: simplices of many dimensions stagnate.
         _search_from(search, search.best[1], law.size + evaluations - search.count, *bounds)
     constant, start, verdict = search.best
-    assert verdict.attained_at is not None
     return WorstCase(
         chosen.id,
         constant,
-        verdict.attained_at,
+        math.nan if verdict.attained_at is None else verdict.attained_at,
         start,
         verdict,
         -sense * float(np.median(random[np.isfinite(random)])),

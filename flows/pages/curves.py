@@ -131,7 +131,7 @@ def exponent_panel(run: Run) -> Panel:
     Returns
     -------
     Panel
-        Levels are the powers of `t` of the upper and lower bounds.
+        Levels are the powers of `t` of the upper and lower bounds that speak of this run.
     """
     quantities = run.quantities
     seen = (quantities["t"] > 0) & (quantities["loss"] > FLOOR)
@@ -139,7 +139,10 @@ def exponent_panel(run: Run) -> Panel:
     powers = {
         -float(c.exponent)
         for c in run.statements.claims
-        if isinstance(c, UpperBound | LowerBound) and c.exponent and c.asymptotic
+        if isinstance(c, UpperBound | LowerBound)
+        and c.exponent
+        and c.asymptotic
+        and _speaks(run, c)
     }
     return Panel(
         "Local exponent of the loss",
@@ -280,13 +283,17 @@ def _bounds(run: Run) -> Iterator[tuple[Claim, Comparison, float]]:
         ]
         if not isinstance(claim, UpperBound | LowerBound) or not about:
             continue
-        # A bound that speaks of other starts, and fails here, would look like a contradiction.
-        if check(run, claim)[0].verdict is Outcome.HYPOTHESIS_NOT_MET:
+        if not _speaks(run, claim):
             continue
         for comparison in about:
             constant = _constant(run, claim, comparison)
             if constant is not None:
                 yield claim, comparison, constant
+
+
+def _speaks(run: Run, claim: Claim) -> bool:
+    """Whether a bound speaks of this run: one of other starts that fails would contradict it."""
+    return check(run, claim)[0].verdict is not Outcome.HYPOTHESIS_NOT_MET
 
 
 def _constant(run: Run, claim: Claim, comparison: Comparison) -> float | None:

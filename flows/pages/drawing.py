@@ -68,6 +68,7 @@ PICTURE = 1e-4
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12
+HEADROOM, IN_A_ROW = 0.25, 4  # of an axis, for a legend of so many entries beside each other
 MOST_LABELS = 6  # more entries than this make a legend a list
 
 FLOW = r"dw/dt = -\nabla L"
@@ -170,8 +171,9 @@ def draw_curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> 
         axes.plot(t[shown], column[shown], **line_style(k), label=name)
     if logarithmic:
         log_axis(axes, "y")
-    if len(axes.get_legend_handles_labels()[1]) > 1:
-        axes.legend()
+    if (count := len(axes.get_legend_handles_labels()[1])) > 1:
+        axes.margins(y=HEADROOM)  # above the curves, wherever these go
+        axes.legend(loc="upper right", ncols=min(count, IN_A_ROW))
 
 
 def draw_panel(axes: Axes, t: Array, panel: Panel, *, first: int = 0, step: int = 1) -> None:

@@ -84,8 +84,10 @@ def verdict_rows(
 
 def _hypotheses(verdicts: Sequence[Verdict]) -> list[tuple[Any, str]]:
     """Each hypothesis once with its numbers, and the claims that make it."""
-    claims: dict[str, list[Any]] = {}
+    claims: dict[tuple[str, str], list[Any]] = {}
     for verdict in verdicts:
         for hypothesis in verdict.hypotheses:
-            claims.setdefault(str(hypothesis), [hypothesis]).append(verdict.claim)
+            # Two hypotheses may fail by the same number, and one may be read in two windows.
+            key = hypothesis.text, str(hypothesis)
+            claims.setdefault(key, [hypothesis]).append(verdict.claim)
     return [(first, ", ".join(dict.fromkeys(ids))) for first, *ids in claims.values()]

@@ -130,9 +130,11 @@ def measure(
     # What is said of the start, or compares numbers of the whole run, selects the start alone.
     once = not chosen[1:].any()
     lhs, rhs, error = uncertainty.compared(lhs_moving, rhs_moving, c.over)
-    # Below FLOOR a run that converges exponentially has lost its digits.
+    # Below FLOOR a run that converges exponentially has lost its digits; that of the loss is known.
     known = (np.abs(lhs) > FLOOR) | (np.abs(rhs) > FLOOR)
     informative = run.quantities.at((symbol("loss"),), c.over)[0] > FLOOR
+    if not c.asymptotic and _moves(c.lhs, c.rhs) <= {"loss", "t"}:
+        informative = np.ones_like(informative)
     chosen = chosen & known & informative & np.isfinite(lhs) & np.isfinite(rhs)
     if not chosen.any():
         return _nothing("the claim speaks of no output time")
@@ -145,7 +147,13 @@ def measure(
     if not c.asymptotic:
         found = _pointwise(run, claim, place, measured, uncertainty)
         if c.at_infinity and found.holds and not regime.begun:
-            return replace(found, holds=None, message=_waiting(regime))
+            return replace(
+                found,
+                holds=None,
+                message=_waiting(regime),
+                resolution=None,
+                exponent_resolution=None,
+            )
         return found
     found = _asymptotic(run, claim, replace(c, lhs=lhs_moving, rhs=rhs_moving), measured, regime)
     if not _has_exponent(claim, place):
@@ -164,7 +172,7 @@ def _nothing(reason: str) -> ComparisonResult:
 def _split(run: Run, expression: sp.Expr) -> tuple[float, sp.Expr]:
     """Logarithm of the positive factors that do not move along the flow, and the rest."""
     factors = sp.Mul.make_args(expression)
-    still = [x for x in factors if x.free_symbols and not _moving(x)]
+    still = [x for x in factors if x.free_symbols and not _moves(x)]
     scale = sp.expand_log(sp.log(sp.Mul(*still)), force=True)
     value = float(run.quantities.at((scale,), "state")[0].flat[0])
     # A negative factor, or one that is not defined on this run, has no logarithm: it stays.
@@ -173,9 +181,10 @@ def _split(run: Run, expression: sp.Expr) -> tuple[float, sp.Expr]:
     return value, sp.Mul(*(x for x in factors if x not in still))
 
 
-def _moving(expression: sp.Expr) -> bool:
-    """Whether an expression changes along the flow."""
-    return any(x.name == "t" or rate_symbol(x.name) != 0 for x in expression.free_symbols)
+def _moves(*expressions: sp.Expr) -> set[str]:
+    """What changes along the flow in expressions."""
+    names = {x.name for e in expressions for x in e.free_symbols}
+    return {name for name in names if name == "t" or rate_symbol(name) != 0}
 
 
 def _waiting(regime: Regime) -> str:
@@ -224,8 +233,10 @@ def _pointwise(
         tightest = float((lhs[kept] / stated).max() if upper else (lhs[kept] / stated).min())
     left = np.count_nonzero(chosen & ~resolved)
     note = f" (without {left} of {np.count_nonzero(chosen)} points, below their error)"
+    # Two numbers of the whole run, such as the last loss and the first, belong to no time.
+    timeless = sides.once and not _moves(c.lhs, c.rhs)
     message = (
-        f"{reason}, tightest at t = {times[worst]:.4g}: "
+        f"{reason}{'' if timeless else f', tightest at t = {times[worst]:.4g}'}: "
         f"{lhs[worst]:.6g} {c.relation} {rhs[worst]:.6g}{note if left and resolved.any() else ''}"
     )
     size = max(abs(lhs[worst]), abs(rhs[worst]))
@@ -238,7 +249,7 @@ def _pointwise(
         float(rhs[worst]),
         float(error[worst]),
         tightest,
-        float(times[worst]),
+        None if timeless else float(times[worst]),
         message,
         resolution,
         exponent,

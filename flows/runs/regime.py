@@ -13,7 +13,7 @@ it is away from zero and every eigenvalue of the Hessian times ``t`` says that i
 so fast that less than the loss is left to fall (``L - L* ~ t^-q`` with ``q > p``, so ``L* > 0``);
 
 *exponential*: every eigenvalue of the Hessian times ``t`` is large, so that nothing slower can
-follow, or the loss has fallen to the end of doubles;
+follow, or the loss has fallen to the end of doubles at the rate of the output time before;
 
 and in each case no event lies in the stretch, and no eigenvalue of the Hessian says that the state
 is beside a saddle which the run leaves.
@@ -45,6 +45,8 @@ PASSED = 0.3
 UNSTABLE = -5.0
 #: Fewer output times than this in the last decade show nothing.
 FEWEST = 2
+#: A fall below the doubles is seen if the rate before it makes at least this part of it.
+SEEN = 0.5
 #: Rounding of the Hessian at a state in doubles, relative to its largest eigenvalue.
 ROUNDING = 1e-13
 
@@ -99,8 +101,7 @@ def late_regime(run: Run) -> Regime:
     if not len(known):
         return _not_yet("the loss is not known", np.nan)
     if loss[known[-1]] <= FLOOR:
-        larger = np.flatnonzero(loss > FLOOR)
-        return Regime("exponential", float(t[larger[-1]]) / 10 if len(larger) else 0.0)
+        return _fallen(run, t, loss)
     t = t[: known[-1] + 1]  # what comes later is not known
     window = asymptotic_window(run)
     exponent = local_exponent(run)[: len(t)]
@@ -125,6 +126,19 @@ def late_regime(run: Run) -> Regime:
     if passed and exponent[-1] < -MOVED and t[-1] >= 10 * _last_event(run):
         return Regime("power", float(t[-1]) / 10, settled=False)
     return _not_yet("the exponent of the loss still changes", np.nan)
+
+
+def _fallen(run: Run, t: Array, loss: Array) -> Regime:
+    """Regime of a loss below the doubles: exponential, if the last output before shows the fall."""
+    larger = np.flatnonzero(loss > FLOOR)
+    if not len(larger):
+        return Regime("exponential", 0.0)
+    k = int(larger[-1])
+    fall = -float(local_exponent(run)[k]) * (t[k + 1] / t[k] - 1) if t[k] > 0 else 0.0
+    if fall >= SEEN * np.log(loss[k] / FLOOR):
+        return Regime("exponential", float(t[k]) / 10)
+    between = f"between the output times {t[k]:.4g} and {t[k + 1]:.4g}"
+    return _not_yet(f"the loss falls below {FLOOR:.0e} {between}, and no output shows how", np.nan)
 
 
 def _not_yet(reason: str, not_before: float) -> Regime:

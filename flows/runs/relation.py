@@ -197,5 +197,8 @@ def _since(
     if since:
         reading += f", before which no positive {constant} serves"
     if one > 0:
-        reading += f"; on this run {constant} = {one:.6g} serves from t = {later:.4g} on"
+        reading += f"; on this run {constant} = {one:.6g} serves from t = {later:.4g}"
+        until = t[serving[-1]]
+        fallen = until < t[-1] and loss[-1] <= FLOOR
+        reading += f" to {until:.4g}, and then the loss is below {FLOOR:.0e}" if fallen else " on"
     return float(since) * JUST_BEFORE, reading

@@ -53,6 +53,8 @@ MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrat
 # benchmarks/methods.py).
 ERROR_FACTOR = 100.0
 ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
+# Absolute error of what the method reference computes, in units of the largest component.
+FIFTY_DIGITS = 1e-47
 
 
 class Observables(Mapping[str, Array]):
@@ -294,14 +296,28 @@ class Trajectory:
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
-        factor = ERROR_FACTORS.get(self.provenance.get("method", ""), ERROR_FACTOR)
-        return np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        method = self.provenance.get("method", "")
+        factor = ERROR_FACTORS.get(method, ERROR_FACTOR)
+        known = np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        return known + self._below_digits if method == "reference" else known
+
+    @property
+    def _below_digits(self) -> Array:
+        """Relative error of fifty digits in lengths, which the loss is about the square of."""
+        loss = np.abs(self.features["loss"])
+        length = np.sqrt(loss / max(float(loss.max()), np.finfo(float).tiny))
+        return FIFTY_DIGITS / np.maximum(length, np.finfo(float).tiny)
 
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
         known = self.system.errors(self.states, self.features, self.t, self.tolerance)
-        return Features(known, {} if "excess" in known else {"excess": self._of_excess})
+        later: dict[str, Callable[[], Array]] = {
+            name.removesuffix("_error"): functools.partial(self.features.__getitem__, name)
+            for name in self.system.costly
+            if name.endswith("_error")
+        }
+        return Features(known, later if "excess" in known else later | {"excess": self._of_excess})
 
     def _of_excess(self) -> Array:
         """Error of the excess, as far as its system tells one."""

@@ -107,7 +107,8 @@ class Verdict:
     constant : float or None
         The tightest constant along the run, if the right side is positive throughout.
     attained_at : float or None
-        The time at which the constant (or the smallest margin) is attained.
+        The time at which the constant (or the smallest margin) is attained; None where the claim
+        compares numbers of the whole run, such as the last loss with the first.
     message : str
         One line for a person.
     resolution : float or None
@@ -201,13 +202,13 @@ class Verdict:
             else:
                 margin = "" if self.error is None else f" ± {_short(self.error)}"
             return f"exponent {self.measured:.6g}{margin}, claimed {relation} {self.bound:.6g}"
-        at = f" at t = {self.attained_at:.6g}"
-        if not self.conclusion:
-            return (
-                f"{self.measured:.6g}, not {relation} {self.bound:.6g}{at}, where it fails most"
-                f"{error}"
-            )
-        return f"{self.measured:.6g} {relation} {self.bound:.6g}{at}, where it is tightest{error}"
+        sides = (
+            f"{self.measured:.6g}{'' if self.conclusion else ', not'} {relation} {self.bound:.6g}"
+        )
+        if self.attained_at is None:
+            return f"{sides}{error}"
+        where = "is tightest" if self.conclusion else "fails most"
+        return f"{sides} at t = {self.attained_at:.6g}, where it {where}{error}"
 
     def _resolved(self) -> str:
         """By how much the claim could be sharper."""

@@ -85,7 +85,9 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
 
 def _has_lanes(problem: Problem) -> bool:
     chart = problem.chart
-    return chart is not None and chart.lanes is not None and chart.x0.size <= SIDE_BY_SIDE
+    if chart is None or chart.lanes is None:
+        return False
+    return chart.lanes.fast and chart.x0.size <= SIDE_BY_SIDE
 
 
 def solver_for(method: str, system: System) -> Solver:

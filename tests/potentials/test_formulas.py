@@ -394,8 +394,7 @@ def relu_neuron(x):
         "distance_vs_reach": [several, transverse],
         "angle_vs_reach": [balanced[0], acute, (x.z_max_0, ">", 0)],
         "mirror_pair": [
-            several,
-            (n, "<=", 2),
+            (abs(n - 2), "<=", 0),
             (x.balance_0, "<=", 1 + 1e-12),
             (x.residual_norm_0**2 - x.rho_0**2, "<=", 1e-12 * v**2),
             transverse,

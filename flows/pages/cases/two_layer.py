@@ -44,8 +44,9 @@ STORY = Story(
         ),
         (
             r"r_j = \sum_{i \in j} a_i w_i - b_j v_j",
-            "The residual of a teacher is what its students miss it by. K is the constant to which"
-            " t^3 L tends, and T_1 the time from which on no student changes its teacher.",
+            "The residual of a teacher is what its students miss it by; |j| is the number of these"
+            " students. K is the constant to which t^3 L tends, and T_1 the time from which on no"
+            " student changes its teacher.",
         ),
     ),
     result=(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -24,9 +23,9 @@ from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
@@ -84,9 +83,6 @@ class ReLUNeuron(System):
     title: ClassVar[str] = "One ReLU neuron"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
-    costly: ClassVar[Mapping[str, Callable[[Any, Any], Array]]] = MappingProxyType(
-        {"curvature": curvature}
-    )
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 
@@ -172,6 +168,11 @@ class ReLUNeuron(System):
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's neurons, shape (..., n, d)."""
         return geometry.restore(frame, state)
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """See :func:`flows.systems.relu_neuron.curvature.curvature`."""
+        return {"curvature": curvature}
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.features`."""

@@ -16,14 +16,13 @@ from flows.systems.two_layer import arrays
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.late_time import Taught, clusters
 from flows.systems.two_layer.network import Network, kernel_of
+from flows.systems.two_layer.spectrum import MOST_AXES
 
 __all__ = ["errors", "features"]
 
 EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.
 ROUNDINGS = 8.0
-# A spectrum of more eigenvalues would cost more than the run.
-MOST_AXES = 150
 # Bits of sums in which all but a part of 1e-24 cancels.
 BITS = 400
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -45,6 +46,7 @@ from flows.systems.two_layer.loss import PairLoss
 from flows.systems.two_layer.network import Network, kernel_of
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import Frame, coordinates, frame_of, restored, teachers_in
+from flows.systems.two_layer.spectrum import least_errors, least_of, spectrum
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.systems.two_layer.pair import named
 
@@ -316,23 +318,12 @@ class TwoLayer(System):
         return found
 
     def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
-        """Eigenvalues of the Hessian in the span of the run, and off it.
+        """Eigenvalues of the Hessian in the span of the run, and off it: see :mod:`spectrum`."""
+        return spectrum(self.network(frame.basis), self._beyond(frame), state.x)
 
-        In each dimension off the span it is one and the same matrix, `n x n`.
-        """
-        network, off = self.network(frame.basis), self._dimension - len(frame.basis)
-        if not off:
-            found = np.linalg.eigvalsh(arrays.hessian(network, state.x))
-            return np.asarray(found, dtype=float), np.ones(len(found))
-        r = len(frame.basis)
-        wider = replace(network, teachers=tuple((*v, (0.0,)) for v in network.teachers))
-        w, a = network.split(state.x)
-        matrix = arrays.hessian(wider, wider.joined(np.pad(w, ((0, 0), (0, 1))), a))
-        extra = np.arange(self.students) * (r + 1) + r
-        within = np.setdiff1d(np.arange(len(matrix)), extra)
-        blocks = [np.linalg.eigvalsh(matrix[np.ix_(k, k)]) for k in (within, extra)]
-        values = np.concatenate(blocks).astype(float)
-        return values, np.repeat([1.0, float(off)], [len(b) for b in blocks])
+    def _beyond(self, frame: Frame) -> int:
+        """Dimensions outside the span of the run."""
+        return self._dimension - len(frame.basis)
 
     def _unflat(self, y: Array) -> Array:
         n, d = self.students, y.shape[-1] // self.students - self.train_outputs
@@ -390,6 +381,18 @@ class TwoLayer(System):
         r = len(frame.basis)
         w = restored(frame.basis, found[..., :r])
         return np.concatenate([w, found[..., r:]], axis=-1)
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
+        """Least eigenvalue of the Hessian in all dimensions, and its error."""
+        return {
+            "least_eigenvalue": lambda frame, states: least_of(
+                self.network(frame.basis), self._beyond(frame), states
+            ),
+            "least_eigenvalue_error": lambda frame, states: least_errors(
+                self.network(frame.basis), states
+            ),
+        }
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, and what students and teachers have: see :mod:`features`."""

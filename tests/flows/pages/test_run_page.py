@@ -32,3 +32,12 @@ def test_a_page_builds_its_quantities_once_and_decomposes_the_target_at_most_onc
     # The counts count: another run has quantities of its own, the same target is known.
     run_values(flows.integrate(CHAIN, CHAIN.initial(0.3, seed=2), 100.0))
     assert len(built) == 2 and sum(decomposed) == 1
+
+
+def test_hypotheses_that_fail_by_one_number_keep_a_row_each():
+    # The least part along the teacher fails the hypothesis of the pair and that of the line.
+    start = [[-0.1, 0.2], [0.3, 0.1], [0.2, -0.1]]
+    rows = run_values(flows.integrate(flows.ReLUNeuron(3, 2), start, 100.0))["hypotheses"]
+    said = {hypothesis.text: claims for hypothesis, claims in rows}
+    assert said["h_i(0) > 0"] == "mirror_pair"
+    assert [x for x in said.values() if x == "parallel_rate"] == ["parallel_rate"] * 2

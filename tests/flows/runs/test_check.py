@@ -11,7 +11,14 @@ import sympy as sp
 from oracles.claims import sharpened
 
 import potentials
-from flows import OwnSystem, ReLUNeuron, integrate
+from flows import (
+    MatrixFactorization,
+    OwnSystem,
+    ReLUNeuron,
+    ScoreMatching,
+    TwoLayer,
+    integrate,
+)
 from flows.core.errors import InputError
 from flows.runs.check import _worst, check
 from flows.runs.comparison import ComparisonResult
@@ -598,3 +605,67 @@ def test_a_close_pair_separates_and_random_starts_violate_no_claim():
     for n, seed in ((1, 0), (2, 1), (3, 2), (5, 3)):
         start = ReLUNeuron(n=n, d=5).initial(scale=0.1, seed=seed)
         assert Outcome.VIOLATED not in {v.verdict for v in check(run_from(start, 1e5))}
+
+
+@pytest.mark.parametrize(
+    ("n", "other"), [(1, "n = 1, not 2"), (2, None), (3, "n = 3, not 2")], ids=str
+)
+def test_a_hypothesis_on_a_number_is_met_by_that_number_alone(n, other):
+    system = ReLUNeuron(n, 2)
+    (verdict,) = check(integrate(system, system.initial(0.1, seed=0), 10.0), "mirror_pair")
+    (two,) = (h for h in verdict.hypotheses if h.text == "n = 2")
+    assert two.holds == (other is None)
+    assert str(two) == (other or "n = 2: met")
+
+
+def test_an_activation_without_a_kink_is_no_leaky_relu():
+    erf = TwoLayer(2, 2, activation="erf")
+    (verdict,) = check(integrate(erf, [[0.9, 0.2], [0.1, 0.8]], 10.0), "cluster_law")
+    said = {h.text: str(h) for h in verdict.hypotheses}
+    assert said["the activation is ReLU or leaky ReLU"] == (
+        "the activation is neither ReLU nor leaky ReLU"
+    )
+
+
+def test_numbers_of_the_whole_run_belong_to_no_time_and_those_of_the_start_do():
+    system = MatrixFactorization(2, regularization=20.0)
+    run = integrate(system, system.initial(0.2, seed=0), 1e3)
+    (verdict,) = check(run, "global_convergence")
+    assert verdict.attained_at is None and verdict.to_json()["attained_at"] is None
+    assert "t =" not in str(dict(verdict.said())["measured"])
+    start = ScoreMatching(3, 1)
+    (verdict,) = check(integrate(start, [[2.5], [-2.5], [0.0]], 10.0), "stationary_point")
+    assert verdict.attained_at == 0.0
+
+
+def test_a_claim_about_all_later_times_that_waits_says_nothing_of_its_resolution():
+    layers = MatrixFactorization(2, regularization=5.0)
+    start = layers.initial(0.2, seed=0, balanced=True)
+    (verdict,) = check(integrate(layers, start, 1e3), "real_failure")
+    assert verdict.verdict is Outcome.INCONCLUSIVE
+    assert "the late regime has not begun" in verdict.message
+    assert verdict.resolution is None and "told apart" not in str(verdict)
+
+
+#: It leaves the saddle after t = 1585 and is below all doubles at the next output time, 1995.
+ABRUPT = MatrixFactorization(2, regularization=5.0)
+
+
+def test_a_loss_that_falls_below_the_doubles_between_two_outputs_is_no_loss_that_stays():
+    run = integrate(ABRUPT, ABRUPT.initial(0.2, seed=7, balanced=True), 1e4)
+    assert run["loss"][-1] == 0.0 and run["loss"][run["loss"] > 0][-1] > 0.49
+    (verdict,) = check(run, "real_failure")
+    assert verdict.conclusion is False and verdict.measured == 0.0
+    constant, loss = sp.Symbol("C", positive=True), symbol("loss")
+    (stays,) = check(run, loss >= constant)
+    assert stays.verdict is Outcome.INCONCLUSIVE
+    assert "no output shows how" in stays.message
+    assert "and then the loss is below 1e-280" in stays.message
+
+
+def test_with_outputs_in_the_fall_the_same_run_shows_that_the_loss_does_not_stay():
+    times = np.linspace(0.0, 1e4, 5001)[1:]
+    run = integrate(ABRUPT, ABRUPT.initial(0.2, seed=7, balanced=True), 1e4, t_eval=times)
+    constant, loss = sp.Symbol("C", positive=True), symbol("loss")
+    (stays,) = check(run, loss >= constant)
+    assert stays.verdict is Outcome.VIOLATED

@@ -92,6 +92,41 @@ def test_as_many_students_as_teachers_converge_at_the_exact_rate():
     assert verdict(run, replace(claim, exponent=claim.exponent * THOUSANDTH)) == "VIOLATED"
 
 
+def flipped(k):
+    """Near the critical point at which one of k students points away from its teacher."""
+    near = np.full((k, k), -0.05)
+    np.fill_diagonal(near, 0.987)
+    near[:-1, -1], near[-1, :-1], near[-1, -1] = 0.308, 0.225, -0.602
+    return near
+
+
+def test_a_run_that_rests_in_a_minimum_above_zero_falls_to_it_at_the_rate_of_its_curvature():
+    start = flipped(6) + 0.01 * np.random.default_rng(0).normal(size=(6, 6))
+    run = flows.integrate(flows.TwoLayer(6, 6), start, t_end=3e3)
+    assert verdict(run, CLAIMS["spurious_minimum"]) == "HOLDS"
+    claim = CLAIMS["spurious_rate"]
+    assert verdict(run, claim) == "HOLDS"
+    assert verdict(run, replace(claim, exponent=claim.exponent + TENTH)) == "VIOLATED"
+
+
+def test_a_run_that_rests_at_a_saddle_above_zero_has_reached_no_minimum():
+    # Of five teachers the same point has the least eigenvalue -0.0077, of six 0.0047.
+    run = flows.integrate(flows.TwoLayer(5, 5), flipped(5), t_end=3e3)
+    found = flows.check(run, CLAIMS["spurious_minimum"])[0]
+    assert found.verdict == "VIOLATED" and -0.00771 < found.measured < -0.0077
+    assert verdict(run, CLAIMS["spurious_rate"]) == "HYPOTHESIS_NOT_MET"
+
+
+def test_runs_to_zero_rest_in_no_minimum_above_it(runs):
+    for name in ("trained", "erf"):
+        assert verdict(runs(name), CLAIMS["spurious_minimum"]) == "HYPOTHESIS_NOT_MET"
+    system = flows.TwoLayer(2, 2)
+    found = flows.integrate_ensemble(
+        system, [[[0.9, 0.2], [0.1, 1.2]]], 400.0, claims=["spurious_minimum"]
+    )
+    assert found["spurious_minimum_verdict"].tolist() == ["HYPOTHESIS_NOT_MET"]
+
+
 def test_claims_say_nothing_where_their_hypotheses_are_not_met(runs):
     run = runs("erf")
     for name in ("layer_balance", "cluster_law", "exact_rate", "slaved"):

@@ -33,14 +33,15 @@ from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.symmetric import eigen
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
 from flows.systems.own.exact import Nodes, from_doubles
-from flows.systems.own.features import Errors, SoundState
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.increment import Increment, exact_columns, orthonormal
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
+from flows.systems.own.sound_state import SoundState
 from flows.systems.own.twofold import code_of, rates_of, twofold_axes
 
 __all__ = ["energy_piece"]

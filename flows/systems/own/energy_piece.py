@@ -14,10 +14,11 @@ from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
-from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["STAYS", "EnergyPiece"]
 

@@ -14,9 +14,10 @@ from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
-from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, SoundState
+from flows.systems.own.carried_errors import LARGEST, MOST_GROWTH
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
+from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
 

@@ -28,7 +28,6 @@ from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
-from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
@@ -37,6 +36,13 @@ from flows.systems.own.polynomial import (
     blocks_of,
     expression_of,
     stated_terms,
+)
+from flows.systems.own.sound_state import (
+    Frame,
+    SoundState,
+    feature_names,
+    stated_errors,
+    unknown_at,
 )
 from flows.systems.own.states import Shapes, flat, pack, unpack
 from flows.systems.own.view import View

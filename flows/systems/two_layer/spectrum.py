@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.own.features import SoundState
+from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer import arrays
 from flows.systems.two_layer.network import Network
 

@@ -29,8 +29,9 @@ from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles, value_of
 from flows.systems.own.exact_view import ExactView
-from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
+from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import is_sharp, is_steep
+from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.two_layer import arrays
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.features import errors, features

@@ -16,8 +16,8 @@ from flows.core import limit
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.own import energy, energy_units, exact
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import from_doubles
-from flows.systems.own.features import Errors
 from symbolic import Expectation
 
 A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")

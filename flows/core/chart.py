@@ -138,6 +138,8 @@ class Chart:
         Whether linear systems are to be solved by iteration: the Jacobian is too large to factor.
     lanes : Lanes, optional
         The raw field for many members at once.
+    explicit : Lanes, optional
+        The raw field for many members at once, where explicit steps serve: they need no Jacobian.
     auto : tuple of (str, float)
         What the method ``auto`` tries here, as :attr:`flows.core.system.System.auto`; that of the
         system where it is empty.
@@ -153,6 +155,7 @@ class Chart:
     shape: NDArray[np.int64]
     krylov: bool = False
     lanes: Lanes | None = None
+    explicit: Lanes | None = None
     auto: tuple[tuple[str, float], ...] = ()
     axis_field: AxisField | None = None
 

@@ -159,6 +159,8 @@ class System(abc.ABC):
 
     #: The raw field of its charts for many members at once, where it is written so.
     lanes: ClassVar[Lanes | None] = None
+    #: The same where explicit steps serve.
+    explicit: ClassVar[Lanes | None] = None
 
     #: What it is called in a heading.
     title: ClassVar[str] = ""

@@ -50,9 +50,13 @@ class Features(dict[str, Array]):
         self[name] = self._costly[name]()
         return self[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a feature of this name, at hand or costly."""
+        return super().__contains__(name) or name in self._costly
+
     def get(self, name: str, default: Any = None) -> Any:
         """Feature of a name, evaluated where it is costly, or the default."""
-        return self[name] if name in self or name in self._costly else default
+        return self[name] if self.__contains__(name) else default
 
 
 class Run(Protocol):
@@ -218,15 +222,15 @@ class Quantities(dict[str, Any]):
         """Evaluate a quantity and keep it."""
         if not isinstance(name, str):
             raise KeyError(f"unknown quantity {name!r}")
+        with suppress(KeyError):  # before a potential of this name, which is made from it
+            self[name] = np.asarray(self._features[name], dtype=float)
+            return self[name]
         base = name.removesuffix("_dot")
         if base in self._potentials:
             self[base], self[f"{base}_dot"] = evaluate(self._potentials[base], self)
             return self[name]
         if name in self._marks:
             self[name] = self["t"][i] if (i := self._index(name)) is not None else np.nan
-            return self[name]
-        with suppress(KeyError):
-            self[name] = np.asarray(self._features[name], dtype=float)
             return self[name]
         for suffix in FROZEN:
             if name.endswith(suffix):

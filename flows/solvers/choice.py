@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from flows.core.errors import InputError
 from flows.core.problem import (
     INTERRUPTED,
@@ -16,6 +18,7 @@ from flows.core.problem import (
     finish,
 )
 from flows.core.system import System
+from flows.solvers.groups import STIFF
 
 #: Methods that compute with JAX.
 JAX_METHODS = ("diffrax-kvaerno3", "diffrax-kvaerno5", "diffrax-rodas5p")
@@ -36,6 +39,10 @@ AUTO_KRYLOV = (("CVODE", 0.1),)
 # asked for is this factor times the tolerance to this power.
 LOOSE, EXPONENT = 0.1, 0.85
 
+# Explicit steps are asked for this part of the tolerance: conserved quantities drift by ten times
+# that of a step.
+EXPLICIT = 0.1
+
 # Unknowns up to which steps of many problems side by side are the fast ones.
 SIDE_BY_SIDE = 40
 #: Statuses after which another method may do better.
@@ -46,7 +53,8 @@ Solver = Callable[[Problem], Solution]
 
 def side_by_side(method: str, rtol: float, system: System) -> bool:
     """Whether a method takes the steps of many problems of a system at once."""
-    return method == "Rodas5P" or (method == "auto" and system.lanes is not None and rtol >= TIGHT)
+    compiled = system.lanes is not None or system.explicit is not None
+    return method == "Rodas5P" or (method == "auto" and compiled and rtol >= TIGHT)
 
 
 def solve_many(problems: Sequence[Problem], method: str, system: System) -> list[Solution]:
@@ -70,17 +78,53 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
 
     if method == "Rodas5P":
         return rodas.solve_many(problems)
-    fast = [k for k, problem in enumerate(problems) if _has_lanes(problem)]
-    found = dict(zip(fast, rodas.solve_many([problems[k] for k in fast]), strict=True))
+    found: dict[int, Solution] = {}
+    for solve, serves in ((rodas.solve_many, _has_lanes), (_solve_explicitly, _is_explicit)):
+        fast = [k for k, problem in enumerate(problems) if serves(problem)]
+        found.update(zip(fast, solve([problems[k] for k in fast]), strict=True))
     stopped = any(solution.status == INTERRUPTED for solution in found.values())
     for k, problem in enumerate(problems):
-        if not stopped and (k not in found or found[k].status in _BEGUN_ANEW):
+        if not stopped and k in found and found[k].status == STIFF:
+            found[k] = _continued(problem, system, found[k])
+            stopped = found[k].status == INTERRUPTED
+        elif not stopped and (k not in found or found[k].status in _BEGUN_ANEW):
             found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
             stopped = found[k].status == INTERRUPTED
         elif k not in found:
             none = {"field_evaluations": 0, "jacobian_evaluations": 0}
             found[k] = finish(Recorder(problem), INTERRUPTED, "", none)
     return [found[k] for k in range(len(problems))]
+
+
+def _is_explicit(problem: Problem) -> bool:
+    return problem.chart is not None and problem.chart.explicit is not None
+
+
+def _solve_explicitly(problems: Sequence[Problem]) -> list[Solution]:
+    """Explicit steps, at the fraction of the tolerance that leaves errors of its size."""
+    from flows.solvers import explicit
+
+    return explicit.solve_many(
+        [replace(p, rtol=EXPLICIT * p.rtol, atol=EXPLICIT * p.atol) for p in problems]
+    )
+
+
+def _continued(problem: Problem, system: System, begun: Solution) -> Solution:
+    """Go on with what a single run takes where explicit steps gave up."""
+    assert begun.last is not None
+    rest = replace(
+        problem,
+        tau0=begun.last.tau,
+        y0=begun.last.y,
+        taus=problem.taus[len(begun.states) :],
+        max_steps=max(1, problem.max_steps - begun.stats["steps"]),
+    )
+    later = _first_that_succeeds(rest, system)
+    return replace(
+        later,
+        states=np.concatenate([begun.states, later.states]),
+        stats=_sum(later.stats, begun.stats),
+    )
 
 
 def _has_lanes(problem: Problem) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from flows.core.problem import (
 
 # Vectors that GMRES keeps before it begins anew.
 KRYLOV_DIM = 30
+_SILENCE = threading.RLock()
 
 
 def solve(problem: Problem) -> Solution:
@@ -108,5 +110,6 @@ def solve(problem: Problem) -> Solution:
 
 def _silent(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Result of a call; what CVODE prints of a failure is in the status of the run."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    # Standard output is that of all threads.
+    with _SILENCE, contextlib.redirect_stdout(io.StringIO()):
         return call(*arguments, **options)

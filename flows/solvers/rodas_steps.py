@@ -10,13 +10,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
-from flows.core.arrays import Array
-from flows.core.chart import FROZEN
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
+from flows.solvers.side_by_side import Advance, Room, evaluator, inner_options, signature
 
 # The step may change by these factors, and aims at this fraction of the one that just serves.
 SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
@@ -24,63 +23,6 @@ SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
 SMALLEST = 1e-14
 # Step of the difference quotient by time, which enters a step in second order only.
 NUDGE = 1e-7
-
-
-class Lane(NamedTuple):
-    """Where the pieces stand, one a lane: the last axis of every array is that of the lanes.
-
-    ``live``: whether a lane has a step to take; ``tau``, ``y`` (N, lanes), ``end``, ``step``:
-    solver time, state, where the piece ends, and the length of the next step, 0 before the first
-    one; ``rtol``, ``atol`` (N, lanes): tolerances of a step; ``attempts`` since the piece began.
-    """
-
-    live: Any
-    tau: Any
-    y: Any
-    end: Any
-    step: Any
-    rtol: Any
-    atol: Any
-    attempts: Any
-
-
-class Parameters(NamedTuple):
-    """What the fields of the lanes depend on besides time and state.
-
-    ``exponential`` and ``shape`` are those of all lanes; ``offset`` (lanes,), ``decay`` (N, lanes)
-    and ``weights`` (M, lanes) are of each, as in :class:`flows.core.chart.Chart`.
-    """
-
-    exponential: Any
-    offset: Any
-    decay: Any
-    weights: Any
-    shape: Any
-
-
-class Steps(NamedTuple):
-    """Accepted steps: the first ``done`` (lanes,) rows of a lane.
-
-    ``tau`` (B, lanes) and ``y`` (B, N, lanes) at the end of each, ``k`` (B, 3, N, lanes) its dense
-    output.
-    """
-
-    tau: Any
-    y: Any
-    k: Any
-    done: Any
-
-
-class _Room(NamedTuple):
-    """Room for one evaluation of the fields."""
-
-    x: Any
-    scale: Any
-    clock: Any
-    work: Any
-
-
-Advance = Callable[[Lane, Parameters, Steps, Array], None]
 
 
 @functools.cache
@@ -92,19 +34,6 @@ def steps_of(
 
     make = functools.partial(make_steps, field, make_lanes, lanes)
     return cast("Advance", kept((lanes, "steps of", field, make_lanes), signature(), make))
-
-
-def signature() -> Any:
-    """Types of the arguments of ``advance``."""
-    import numba
-
-    real, whole, truth = numba.float64, numba.int64, numba.boolean
-    named = numba.types.NamedTuple
-    vector, matrix = real[::1], real[:, ::1]
-    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, whole[::1])
-    parameters = (truth, vector, matrix, matrix, whole[::1])
-    steps = (matrix, real[:, :, ::1], real[:, :, :, ::1], whole[::1])
-    return numba.void(named(lane, Lane), named(parameters, Parameters), named(steps, Steps), matrix)
 
 
 def make_steps(
@@ -134,59 +63,9 @@ def make_steps(
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
-    # No fused multiply-add: the compiler might fuse in one lane and not in another.
-    # Numba's rewrites would find nothing here, and take their time.
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
-    # Called by compiled code only, and they make no array: no wrappers, nothing to be counted.
-    inner: Any = functools.partial(
-        compiled, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )
-    raw = make_lanes(lanes)
-
-    @inner
-    def few(decay):  # type: ignore[no-untyped-def]
-        """Whether a power is a product of at most two."""
-        return decay == 0.0 or decay == 1.0 or decay == 2.0
-
-    @inner
-    def product(base, decay):  # type: ignore[no-untyped-def]
-        return (base if decay > 0.0 else 1.0) * (base if decay > 1.0 else 1.0)
-
-    @inner
-    def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
-        """Field at the lanes' times and states."""
-        exponential, offset, decay, weights, shape = parameters
-        x, scale, clock, work = room
-        size = y.shape[0]
-        since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
-        for e in range(lanes):
-            since[e] = tau[e] if exponential else math.expm1(tau[e])
-            base[e] = 1.0 if exponential else offset[e] + since[e]
-            inverse[e] = 1.0 / base[e]
-            speed[e] = 1.0 if exponential else 1.0 + since[e]
-        for i in range(size):
-            plain = not exponential
-            for e in range(lanes):
-                plain = plain and few(decay[i, e])
-            if plain:  # neither powers, which are not vectorised, nor quotients, which are slow
-                for e in range(lanes):
-                    x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
-                    scale[i, e] = product(base[e], decay[i, e])
-            else:
-                for e in range(lanes):
-                    if not exponential and few(decay[i, e]):  # as if the others were so, too
-                        x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
-                        scale[i, e] = product(base[e], decay[i, e])
-                    else:
-                        held = min(decay[i, e] * since[e], FROZEN)
-                        scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
-                        x[i, e] = y[i, e] / scale[i, e]
-        raw(x, weights, shape, out, work)
-        for i in range(size):
-            for e in range(lanes):
-                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
-                frozen = exponential and decay[i, e] * since[e] >= FROZEN
-                out[i, e] = 0.0 if frozen else moved
+    inner: Any = functools.partial(numba.njit, **inner_options())
+    evaluate = evaluator(make_lanes(lanes), lanes)
 
     @inner
     def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
@@ -313,7 +192,7 @@ def make_steps(
         pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
         slope, ahead, f = np.empty_like(y), np.empty_like(y), np.empty_like(y)
         inside = np.empty_like(y)
-        room = _Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
+        room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
         for _ in range(steps.tau.shape[0]):

@@ -24,15 +24,15 @@ from flows.systems.matrix_factorization.field import (
     square,
 )
 
-__all__ = ["loss_errors", "monitors", "start_rounding", "two_matrices"]
+__all__ = ["SPECTRA", "loss_errors", "monitors", "spectra", "start_rounding", "two_matrices"]
 
 EPSILON = float(np.finfo(float).eps)
 
 
 # Some are undefined for layers that vanish or leave the doubles: NaN, not a warning.
 @np.errstate(all="ignore")
-def monitors(point: Point, strength: float, target: Array, turn: complex) -> dict[str, Array]:
-    """Numbers of states and their rates.
+def monitors(point: Point, strength: float) -> dict[str, Array]:
+    """Numbers of states and their rates that are sums of products.
 
     Parameters
     ----------
@@ -40,6 +40,46 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
         States at `T` times, in the basis in which the target is diagonal.
     strength : float
         The regularisation `a`.
+
+    Returns
+    -------
+    dict
+        By name, and `<name>_dot` for the rate: `residual` `|Sigma - W|_F`; `defect`
+        `|Delta_{j,j+1}|_F` (T, N-1); `layer_defect`, the norm of all defects as computed from the
+        layers; `imbalance`, that of the defects over the squared norm of the layers; the losses
+        with their gradients.
+    """
+    w, residual, defect, descent, ascent = _motion(point, strength)
+    velocity = descent - ascent
+    size, size_dot = square(w, 3), 2 * inner(w, velocity, 3)
+    total, total_dot = _total(defect, _defect_velocity(w, -ascent))
+    fit = square(residual) / 2, -square(descent, 3)
+    balance = strength / 4 * square(defect, 3), -square(ascent, 3)
+    features = {
+        "gradient_norm": np.sqrt(square(velocity, 3)),
+        "fit_speed": np.sqrt(square(descent, 3)),
+        "balance_speed": np.sqrt(square(ascent, 3)),
+    }
+    return features | _with_rates(
+        {
+            "residual": _norm(residual, -moved(w, descent)),
+            "defect": _norm(defect, _defect_velocity(w, -ascent)),
+            "layer_defect": _total(defects(w), _defect_velocity(w, -ascent)),
+            "layer_square": (size, size_dot),
+            "imbalance": (total / size, (total_dot - total * size_dot / size) / size),
+            "loss": (fit[0] + balance[0], -square(velocity, 3)),
+        }
+    )
+
+
+@np.errstate(all="ignore")
+def spectra(point: Point, strength: float, target: Array, turn: complex) -> dict[str, Array]:
+    """Numbers of states and their rates that come from decompositions.
+
+    Parameters
+    ----------
+    point, strength
+        As for :func:`monitors`.
     target : ndarray, shape (d,)
         The diagonal of the target.
     turn : number
@@ -48,51 +88,63 @@ def monitors(point: Point, strength: float, target: Array, turn: complex) -> dic
     Returns
     -------
     dict
-        By name, and `<name>_dot` for the rate: `residual` `|Sigma - W|_F`; `defect`
-        `|Delta_{j,j+1}|_F` (T, N-1); `layer_defect`, the norm of all defects as computed from the
-        layers; `imbalance`, that of the defects over the squared norm of the layers;
         `singular_value` of `W` (T, d), `singular_speed`, the sum of
         `sigma_i^(2 - 2/N) u_i^H (Sigma - W) v_i` over its singular vectors, and `layer_value` of
         the layers (T, N d); `skew` and `main` (T, d), see :func:`two_matrices`; `determinant`, its
-        real part; the losses with their gradients.
+        real part, and `orientation`, that of the chain.
     """
-    size_e, size_d = np.moveaxis(np.exp(-point.decay), -1, 0)[..., None, None]
-    w = point.layers
-    residual, defect = size_e * point.residual, size_d[..., None] * point.defects
-    descent, ascent = fit_descent(w, residual), strength * balance_ascent(w, defect)
+    w, residual, _, descent, ascent = _motion(point, strength)
     velocity = descent - ascent
-    numbers = {
-        "residual": _norm(residual, -moved(w, descent)),
-        "defect": _norm(defect, _defect_velocity(w, -ascent)),
-        "layer_defect": _total(defects(w), _defect_velocity(w, -ascent)),
-        "singular_value": _singular(chain(w), moved(w, descent)),
-        "layer_value": [x.reshape(len(x), -1) for x in _singular(w, velocity)],
-        "determinant": _determinant(w, velocity, turn),
-    }
-    size, size_dot = square(w, 3), 2 * inner(w, velocity, 3)
-    total, total_dot = _total(defect, _defect_velocity(w, -ascent))
-    numbers["layer_square"] = size, size_dot
-    numbers["orientation"] = _determinant(w, velocity, 1.0)
-    numbers["imbalance"] = total / size, (total_dot - total * size_dot / size) / size
     (a, r), (a_dot, r_dot) = two_matrices(w, velocity)
     root = np.sqrt(target)
-    numbers["skew"] = _norm((a - r) * root, (a_dot - r_dot) * root)
-    numbers["even"] = _norm((a + r) * root, (a_dot + r_dot) * root)
-    numbers["main"] = _singular(a + r, a_dot + r_dot)
-    fit = square(residual) / 2, -square(descent, 3)
-    balance = strength / 4 * square(defect, 3), -square(ascent, 3)
-    numbers["loss"] = fit[0] + balance[0], -square(velocity, 3)
+    values, rates = _singular(chain(w), moved(w, descent))
     # What moves the singular values of a balanced chain: u_i^H (Sigma - W) v_i.
     drive, power = _singular(chain(w), residual)[1], 2 - 2 / w.shape[-3]
-    features = {
-        "gradient_norm": np.sqrt(square(velocity, 3)),
-        "fit_speed": np.sqrt(square(descent, 3)),
-        "balance_speed": np.sqrt(square(ascent, 3)),
-        "singular_speed": np.sum(numbers["singular_value"][0] ** power * drive, axis=-1),
-    }
-    for name, (value, rate) in numbers.items():
-        features[name], features[f"{name}_dot"] = value, rate
-    return features
+    speed = np.sum(values**power * drive, axis=-1)
+    layer_value, layer_rate = (x.reshape(len(x), -1) for x in _singular(w, velocity))
+    return {"singular_speed": speed} | _with_rates(
+        {
+            "singular_value": (values, rates),
+            "layer_value": (layer_value, layer_rate),
+            "determinant": _determinant(w, velocity, turn),
+            "orientation": _determinant(w, velocity, 1.0),
+            "skew": _norm((a - r) * root, (a_dot - r_dot) * root),
+            "even": _norm((a + r) * root, (a_dot + r_dot) * root),
+            "main": _singular(a + r, a_dot + r_dot),
+        }
+    )
+
+
+#: Names of :func:`spectra`.
+SPECTRA = (
+    "singular_speed",
+    *(
+        f"{name}{end}"
+        for name in (
+            "singular_value",
+            "layer_value",
+            "determinant",
+            "orientation",
+            "skew",
+            "even",
+            "main",
+        )
+        for end in ("", "_dot")
+    ),
+)
+
+
+def _motion(point: Point, strength: float) -> tuple[Matrices, Matrices, Matrices, Any, Any]:
+    """Layers, residual and defects as they are, and both parts of the gradient."""
+    size_e, size_d = np.moveaxis(np.exp(-point.decay), -1, 0)[..., None, None]
+    w, residual, defect = point.layers, size_e * point.residual, size_d[..., None] * point.defects
+    return w, residual, defect, fit_descent(w, residual), strength * balance_ascent(w, defect)
+
+
+def _with_rates(numbers: dict[str, tuple[Any, Any]]) -> dict[str, Array]:
+    """Values by name, and rates by name and ``_dot``."""
+    rates = {f"{name}_dot": rate for name, (_, rate) in numbers.items()}
+    return {name: value for name, (value, _) in numbers.items()} | rates
 
 
 def start_rounding(layers: Matrices, target: Array) -> Array:

@@ -12,6 +12,7 @@ from flows.core.chart import Chart, Clock, wrap_plain
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
@@ -113,5 +114,6 @@ def piece(
         weights=np.array([strength]),
         shape=shape,
         krylov=state.x.size > DENSE,
+        explicit=LANES,
     )
     return ChainPiece(frame, state, chart)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flows.core.arrays import Array, check_integer, check_shape, checked, plain, unplain
+from flows.core.chart import Lanes
 from flows.core.errors import InputError
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
@@ -23,7 +25,14 @@ from flows.core.problem import ATOL_PER_RTOL
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.features import loss_errors, monitors, start_rounding
+from flows.systems.matrix_factorization.features import (
+    SPECTRA,
+    loss_errors,
+    monitors,
+    spectra,
+    start_rounding,
+)
+from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
 from flows.systems.matrix_factorization.sensitivity import balance_left, feature_errors
@@ -97,6 +106,7 @@ class MatrixFactorization(System):
     linear_charts: ClassVar[bool] = False
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("d", "field", "regularization", "target", "depth")
+    explicit: ClassVar[Lanes] = LANES
     # A field costs 0.1 ms, and CVODE asks for half as many as LSODA; conserved quantities drift by
     # ten times the tolerance of a step.
     auto: ClassVar[tuple[tuple[str, float], ...]] = (("CVODE", 0.03), ("LSODA", 0.1), ("BDF", 1.0))
@@ -274,21 +284,49 @@ class MatrixFactorization(System):
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See `monitors` and `loss_errors` in `features.py`."""
-        # The determinant is the user's, whose layers are turned.
-        turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
         point = chains.unpack(states.x, self._shape)
         found = {
-            **monitors(point, self.regularization, frame.values, turn),
+            **monitors(point, self.regularization),
             **loss_errors(point, self.regularization, frame.rounding),
         }
-        if not (self._complex or found["defect"].any()):
-            # Balanced real layers keep the sign of det W: rounding took this run off its saddle,
-            # and where the flow is nobody knows.
-            crossed = found["orientation"] * found["orientation"][:1] < 0
-            lost = np.logical_or.accumulate(crossed)
-            if lost.any():
-                found = {k: _unknown(np.asarray(x, float), lost) for k, x in found.items()}
-        return found
+        lost = self._lost(point, lambda: self._spectra(frame, point))
+        return found if lost is None else {k: _unknown(x, lost) for k, x in found.items()}
+
+    @property
+    def costly(self) -> dict[str, Callable[[Frame, SoundState], Array]]:
+        """See `spectra` in `features.py`: decompositions, the same for all of them."""
+        found: dict[int, tuple[SoundState, dict[str, Array]]] = {}
+
+        def of_states(frame: Frame, states: SoundState) -> dict[str, Array]:
+            point = chains.unpack(states.x, self._shape)
+            values = self._spectra(frame, point)
+            lost = self._lost(point, lambda: values)
+            return values if lost is None else {k: _unknown(x, lost) for k, x in values.items()}
+
+        def feature(name: str, frame: Frame, states: SoundState) -> Array:
+            if id(states) not in found:  # states are kept beside, so that theirs is no other's
+                found[id(states)] = states, of_states(frame, states)
+            return found[id(states)][1][name]
+
+        return {name: functools.partial(feature, name) for name in SPECTRA}
+
+    def _spectra(self, frame: Frame, point: chains.Point) -> dict[str, Array]:
+        # The determinant is the user's, whose layers are turned.
+        turn = np.linalg.det(self._numbers(frame.left) @ chains.adjoint(self._numbers(frame.right)))
+        return spectra(point, self.regularization, frame.values, turn)
+
+    def _lost(
+        self, point: chains.Point, values: Callable[[], dict[str, Array]]
+    ) -> NDArray[np.bool_] | None:
+        """Times at which nobody knows where the flow is, or None.
+
+        Balanced real layers keep the sign of `det W`: rounding took a run off its saddle.
+        """
+        if self._complex or point.defects.any():
+            return None
+        orientation = values()["orientation"]
+        lost = np.logical_or.accumulate(orientation * orientation[:1] < 0)
+        return lost if lost.any() else None
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
@@ -442,6 +480,6 @@ def _reals(matrix: NDArray[Any]) -> Array:
 
 def _unknown(values: Array, lost: NDArray[np.bool_]) -> Array:
     """The values, NaN at the times that are lost."""
-    found = np.array(values)
+    found = np.array(values, dtype=float)
     found[lost] = np.nan
     return found

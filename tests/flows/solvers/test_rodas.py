@@ -11,7 +11,8 @@ from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
 from flows.solvers import rodas, rodas_tableau
 from flows.solvers.compiled_steps import accept_steps
-from flows.solvers.rodas_steps import Lane, Parameters, Steps, steps_of
+from flows.solvers.rodas_steps import steps_of
+from flows.solvers.side_by_side import Lane, Parameters, Steps
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -98,6 +99,7 @@ def one_step(chart, tau, end, state):
         rtol=np.full(lanes, 1e9),
         atol=np.ones_like(column),
         attempts=np.zeros(lanes, np.int64),
+        stiff=np.zeros(lanes, np.int64),
     )
     parameters = Parameters(
         chart.clock.exponential,

@@ -11,7 +11,7 @@ import flows
 from flows.core.chart import wrap, wrap_plain
 from flows.core.errors import InputError
 from flows.systems.matrix_factorization import field as chains
-from flows.systems.matrix_factorization.features import monitors
+from flows.systems.matrix_factorization.features import monitors, spectra
 from symbolic.language.matrix_calculus import evaluate, letters
 from symbolic.systems.matrix_factorization import chain as symbols
 from symbolic.systems.matrix_factorization.balanced import balanced_field
@@ -138,7 +138,7 @@ def test_rates_of_the_monitors_are_derivatives_along_the_flow(depth, field):
     speed = raw(sound.x, shape)
     h = STEP / np.abs(speed).max()
     points = chains.unpack(np.array([sound.x, sound.x + h * speed, sound.x - h * speed]), shape)
-    found = monitors(points, 1.7, frame.values, 1.0)
+    found = monitors(points, 1.7) | spectra(points, 1.7, frame.values, 1.0)
     rated = [name for name in found if f"{name}_dot" in found]
     assert len(rated) == 13
     for name in rated:

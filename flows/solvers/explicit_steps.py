@@ -1,0 +1,245 @@
+r"""Compiled steps of DOP853, an explicit Runge-Kutta method of order 8, for many problems.
+
+.. math:: k_s = f\Bigl(\tau + c_s h,\ y + h \sum_{r<s} a_{sr} k_r\Bigr), \qquad
+   y_1 = y + h \sum_s b_s k_s
+
+Its error comes from two formulas of orders 5 and 3, its dense output, of order 7, from three more
+stages. Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds,
+and at this length more steps than `MOST` are left, a lane gives up.
+
+Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, sections II.5 and II.6,
+and section IV.2 of volume II for what tells stiffness; coefficients are those of SciPy.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from scipy.integrate import DOP853
+
+from flows.solvers.side_by_side import Advance, Room, evaluator, inner_options, signature
+
+# The step may change by these factors, and aims at this fraction of the one that just serves.
+SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
+# Below this fraction of the time a step is rounding.
+SMALLEST = 1e-14
+# A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
+# LASTING of them have been, each of the others counting against two.
+BOUND, LASTING = 5.0, 16
+# At this number of steps others take less time.
+MOST = 4000
+# Stages of a step, and with those of the dense output.
+STAGES, ALL = 12, 16
+#: Fields of an attempt; coefficients of the dense output.
+FIELDS, DENSE = ALL - 1, 6
+
+
+def tableau() -> tuple[Any, Any, Any, Any]:
+    """Coefficients of all stages.
+
+    Returns
+    -------
+    nodes, a : ndarray, shape (16,) and (16, 16)
+        The stage after the last is the field at the end of the step; three more follow.
+    error : ndarray, shape (2, 16)
+        Of the formulas of orders 5 and 3.
+    dense : ndarray, shape (4, 16)
+        Of the upper part of the dense output.
+    """
+    a, error = np.zeros((ALL, ALL)), np.zeros((2, ALL))
+    a[:STAGES, :STAGES] = DOP853.A[:STAGES, :STAGES]
+    a[STAGES, :STAGES] = DOP853.B
+    a[STAGES + 1 :] = DOP853.A_EXTRA
+    nodes = np.concatenate([DOP853.C[:STAGES], [1.0], DOP853.C_EXTRA])
+    error[:, : STAGES + 1] = DOP853.E5, DOP853.E3
+    return nodes, a, error, DOP853.D
+
+
+@functools.cache
+def steps_of(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+    """Steps of one kind of chart, compiled once a version (:func:`make_steps`)."""
+    from flows.core.compiled import kept  # Numba loads where it is first needed
+
+    make = functools.partial(make_steps, make_lanes, lanes)
+    return cast("Advance", kept((lanes, "explicit steps of", make_lanes), signature(), make))
+
+
+def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+    """Compile the steps of one kind of chart.
+
+    Parameters
+    ----------
+    make_lanes : callable
+        Compiles the raw field for a number of lanes (:class:`flows.core.chart.Lanes`).
+    lanes : int
+        Number of problems side by side.
+
+    Returns
+    -------
+    Numba function
+        ``advance(lane, parameters, steps, work)``, as that of
+        :func:`flows.solvers.rodas_steps.make_steps`; a lane that gives up is not ``live``, and its
+        ``stiff`` is -1.
+    """
+    import numba
+
+    nodes, a, formulas, upper = tableau()
+    stages, every, pieces = STAGES, ALL, DENSE
+    shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
+    bound, lasting, most = BOUND, LASTING, MOST
+    inner: Any = functools.partial(numba.njit, **inner_options())
+    evaluate = evaluator(make_lanes(lanes), lanes)
+
+    @inner
+    def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
+        """Length of this attempt, and whether it is the last one of the piece."""
+        tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
+        for e in range(lanes):
+            if lane.live[e] and h[e] == 0.0:
+                # A hundredth of the time in which the state changes by its own size.
+                length, speed = 0.0, 0.0
+                for i in range(y.shape[0]):
+                    weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
+                    length += (y[i, e] / weight) ** 2
+                    speed += (slope[i, e] / weight) ** 2
+                moves = 0.0 < length < speed
+                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
+            last[e] = tau[e] + h[e] >= end[e]
+            # A lane without a problem stays where it is.
+            step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
+
+    @inner
+    def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]
+        """State at which a stage is evaluated."""
+        width = y.shape[1]
+        for i in range(y.shape[0]):
+            for e in range(width):
+                out[i, e] = 0.0
+            for r in range(s):
+                weight = a[s, r]
+                if weight != 0.0:
+                    for e in range(width):
+                        out[i, e] += weight * k[r, i, e]
+            for e in range(width):
+                out[i, e] = y[i, e] + step[e] * out[i, e]
+
+    @inner
+    def measure(lane, k, y1, before, sums, parts):  # type: ignore[no-untyped-def]
+        """Both errors over the tolerance, and what tells stiffness, as sums of squares."""
+        width = y1.shape[1]
+        for q in range(4):
+            for e in range(width):
+                sums[q, e] = 0.0
+        for i in range(y1.shape[0]):
+            for q in range(2):
+                for e in range(width):
+                    parts[q, e] = 0.0
+                for r in range(stages + 1):
+                    for e in range(width):
+                        parts[q, e] += formulas[q, r] * k[r, i, e]
+            for e in range(width):
+                size = max(abs(lane.y[i, e]), abs(y1[i, e]))
+                inverse = 1.0 / (lane.atol[i, e] + lane.rtol[e] * size)
+                fifth, third = parts[0, e] * inverse, parts[1, e] * inverse
+                turned = k[stages, i, e] - k[stages - 1, i, e]
+                apart = y1[i, e] - before[i, e]
+                sums[0, e] += fifth * fifth
+                sums[1, e] += third * third
+                sums[2, e] += turned * turned
+                sums[3, e] += apart * apart
+
+    @inner
+    def interpolate(y, y1, k, step, dense, parts):  # type: ignore[no-untyped-def]
+        """Dense output of all lanes, in powers of the fraction of the step."""
+        width = y.shape[1]
+        for i in range(y.shape[0]):
+            for q in range(4):
+                for e in range(width):
+                    parts[q, e] = 0.0
+                for r in range(every):
+                    for e in range(width):
+                        parts[q, e] += upper[q, r] * k[r, i, e]
+            for e in range(width):
+                h, moved = step[e], y1[i, e] - y[i, e]
+                f3, f4, f5, f6 = h * parts[0, e], h * parts[1, e], h * parts[2, e], h * parts[3, e]
+                dense[0, i, e] = h * k[0, i, e] - moved
+                dense[1, i, e] = 2.0 * moved - h * (k[stages, i, e] + k[0, i, e]) + f3
+                dense[2, i, e] = -f3 + f4 + f5
+                dense[3, i, e] = -f4 - 2.0 * f5 + f6
+                dense[4, i, e] = f5 - 2.0 * f6
+                dense[5, i, e] = f6
+
+    @inner
+    def conclude(lane, parameters, steps, k, y1, dense, step, last, sums):  # type: ignore[no-untyped-def]
+        """Accept or refuse the attempts, and choose the lengths of the next ones."""
+        tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
+        for e in range(lanes):
+            if not lane.live[e]:
+                continue
+            lane.attempts[e] += 1
+            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
+            wrong = 0.0 if sums[0, e] == 0.0 else step[e] * sums[0, e] / both
+            # A NaN is refused like an error that is too large.
+            good = wrong <= 1.0
+            change = grow if wrong == 0.0 else safety * wrong**-0.125
+            change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
+            if good:
+                tau[e] = lane.end[e] if last[e] else tau[e] + step[e]
+                row = steps.done[e]
+                steps.tau[row, e] = tau[e]
+                for i in range(size):
+                    y[i, e] = steps.y[row, i, e] = y1[i, e]
+                    k[0, i, e] = k[stages, i, e]
+                    for q in range(pieces):
+                        steps.k[row, q, i, e] = dense[q, i, e]
+                steps.done[e] += 1
+                long = step[e] ** 2 * sums[2, e] > bound**2 * sums[3, e]
+                lane.stiff[e] = max(0, lane.stiff[e] + (1 if long else -2))
+            h[e] = step[e] * change
+            zero = h[e] < smallest * max(1e-3, abs(tau[e]))
+            lane.live[e] = not (zero or (good and last[e]))
+            left = lane.end[e] - tau[e]
+            left = left if parameters.exponential else math.expm1(left)
+            if lane.live[e] and lane.stiff[e] >= lasting and left > most * h[e]:
+                lane.live[e], lane.stiff[e] = False, -1
+
+    def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
+        live, tau, y = lane.live, lane.tau, lane.y
+        k, inside = np.empty((every, y.shape[0], lanes)), np.empty_like(y)
+        y1, before, dense = np.empty_like(y), np.empty_like(y), np.empty((pieces, *y.shape))
+        room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
+        step, at = np.empty(lanes), np.empty(lanes)
+        sums, parts = np.empty((4, lanes)), np.empty((4, lanes))
+        last = np.zeros(lanes, np.bool_)
+        for attempt in range(steps.tau.shape[0]):
+            if not live.any():
+                break
+            for s in range(every):
+                if s == 0 and attempt > 0:
+                    set_step(lane, k[0], step, last)
+                    continue  # the field at the end of the last step
+                for e in range(lanes):
+                    at[e] = tau[e] if s == 0 else tau[e] + nodes[s] * step[e]
+                if s == 0:
+                    inside[:] = y
+                else:
+                    inside_step(y, k, s, step, inside)
+                if s == stages - 1:
+                    before[:] = inside
+                if s == stages:
+                    y1[:] = inside
+                evaluate(at, inside, parameters, k[s], room)
+                if s == 0:
+                    set_step(lane, k[0], step, last)
+            measure(lane, k, y1, before, sums, parts)
+            interpolate(y, y1, k, step, dense, parts)
+            conclude(lane, parameters, steps, k, y1, dense, step, last, sums)
+
+    # Ensembles step in threads.
+    options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True}
+    made: Advance = numba.njit(**options)(advance)
+    return made

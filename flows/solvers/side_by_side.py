@@ -1,0 +1,166 @@
+"""Problems side by side: where each stands, and the field of all of them as compiled steps see it.
+
+The innermost loop of everything runs over lanes, one problem each, so that the processor works on
+several at a time. Every lane has its own time and step, and what happens in one does not change a
+bit in another.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flows.core.arrays import Array
+from flows.core.chart import FROZEN
+
+
+class Lane(NamedTuple):
+    """Where the pieces stand, one a lane: the last axis of every array is that of the lanes.
+
+    ``live``: whether a lane has a step to take; ``tau``, ``y`` (N, lanes), ``end``, ``step``:
+    solver time, state, where the piece ends, and the length of the next step, 0 before the first
+    one; ``rtol``, ``atol`` (N, lanes): tolerances of a step; ``attempts`` since the piece began;
+    ``stiff``: how many of the last steps were as long as stability allows, see
+    :mod:`flows.solvers.explicit_steps`.
+    """
+
+    live: Any
+    tau: Any
+    y: Any
+    end: Any
+    step: Any
+    rtol: Any
+    atol: Any
+    attempts: Any
+    stiff: Any
+
+
+class Parameters(NamedTuple):
+    """What the fields of the lanes depend on besides time and state.
+
+    ``exponential`` and ``shape`` are those of all lanes; ``offset`` (lanes,), ``decay`` (N, lanes)
+    and ``weights`` (M, lanes) are of each, as in :class:`flows.core.chart.Chart`.
+    """
+
+    exponential: Any
+    offset: Any
+    decay: Any
+    weights: Any
+    shape: Any
+
+
+class Steps(NamedTuple):
+    """Accepted steps: the first ``done`` (lanes,) rows of a lane.
+
+    ``tau`` (B, lanes) and ``y`` (B, N, lanes) at the end of each, ``k`` (B, K, N, lanes) its dense
+    output.
+    """
+
+    tau: Any
+    y: Any
+    k: Any
+    done: Any
+
+
+class Room(NamedTuple):
+    """Room for one evaluation of the fields."""
+
+    x: Any
+    scale: Any
+    clock: Any
+    work: Any
+
+
+#: Attempts steps of all lanes, from where they stand; room for the raw field comes last.
+Advance = Callable[[Lane, Parameters, Steps, Array], None]
+
+
+def signature() -> Any:
+    """Types of the arguments of ``advance``."""
+    import numba
+
+    real, whole, truth = numba.float64, numba.int64, numba.boolean
+    named = numba.types.NamedTuple
+    vector, matrix = real[::1], real[:, ::1]
+    lane = (truth[::1], vector, matrix, vector, vector, vector, matrix, whole[::1], whole[::1])
+    parameters = (truth, vector, matrix, matrix, whole[::1])
+    steps = (matrix, real[:, :, ::1], real[:, :, :, ::1], whole[::1])
+    return numba.void(named(lane, Lane), named(parameters, Parameters), named(steps, Steps), matrix)
+
+
+def inner_options() -> dict[str, Any]:
+    """Options of functions that compiled code alone calls and that make no array."""
+    # No fused multiply-add: the compiler might fuse in one lane and not in another.
+    # Numba's rewrites would find nothing here, and take their time.
+    # No wrappers, and nothing to be counted.
+    return {
+        "error_model": "numpy",
+        "no_rewrites": True,
+        "_nrt": False,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+    }
+
+
+def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
+    """Compile ``evaluate(tau, y, parameters, out, room)``, the field at times and states of lanes.
+
+    Parameters
+    ----------
+    raw : Numba function
+        The raw field in lanes (:class:`flows.core.chart.Lanes`).
+    lanes : int
+        Number of problems side by side.
+    """
+    import numba
+
+    inner: Any = functools.partial(numba.njit, **inner_options())
+
+    @inner
+    def few(decay):  # type: ignore[no-untyped-def]
+        """Whether a power is a product of at most two."""
+        return decay == 0.0 or decay == 1.0 or decay == 2.0
+
+    @inner
+    def product(base, decay):  # type: ignore[no-untyped-def]
+        return (base if decay > 0.0 else 1.0) * (base if decay > 1.0 else 1.0)
+
+    @inner
+    def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
+        exponential, offset, decay, weights, shape = parameters
+        x, scale, clock, work = room
+        size = y.shape[0]
+        since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
+        for e in range(lanes):
+            since[e] = tau[e] if exponential else math.expm1(tau[e])
+            base[e] = 1.0 if exponential else offset[e] + since[e]
+            inverse[e] = 1.0 / base[e]
+            speed[e] = 1.0 if exponential else 1.0 + since[e]
+        for i in range(size):
+            plain = not exponential
+            for e in range(lanes):
+                plain = plain and few(decay[i, e])
+            if plain:  # neither powers, which are not vectorised, nor quotients, which are slow
+                for e in range(lanes):
+                    x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
+                    scale[i, e] = product(base[e], decay[i, e])
+            else:
+                for e in range(lanes):
+                    if not exponential and few(decay[i, e]):  # as if the others were so, too
+                        x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
+                        scale[i, e] = product(base[e], decay[i, e])
+                    else:
+                        held = min(decay[i, e] * since[e], FROZEN)
+                        scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
+                        x[i, e] = y[i, e] / scale[i, e]
+        raw(x, weights, shape, out, work)
+        for i in range(size):
+            for e in range(lanes):
+                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
+                frozen = exponential and decay[i, e] * since[e] >= FROZEN
+                out[i, e] = 0.0 if frozen else moved
+
+    made: Callable[..., None] = evaluate
+    return made

@@ -47,14 +47,13 @@ class Errors:
     at most. An axis that turns takes errors of others with it, which its own curvature damps.
     Within one curvature the sum is that of squares.
 
-    This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart and nowhere
-    between, and what a step leaves, which is taken to be what it was asked for. Assumed is that
-    errors obey the linearised flow, that slow axes turn one way, by less than a right angle, and
-    that each `s h` changes one way; of the linear flow it is then meant as a bound, and the tests
-    compare it with random ones. What is stated of a run is a hundred times what steps leave. A
-    bound would need the Hessian on a set that holds the whole chart, and with it an enclosure of
-    the trajectory: that is what :func:`flows.certify` does, for polynomials, at tens of times the
-    cost.
+    This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart only, and
+    what a step leaves, which is taken to be what it was asked for. Assumed is that errors obey the
+    linearised flow, that slow axes turn one way, by less than a right angle, and that each `s h`
+    changes one way; of the linear flow it is then meant as a bound, and the tests compare it with
+    random ones. What is stated of a run is a hundred times what steps leave. A bound would need the
+    Hessian on a set that holds the whole chart, and with it an enclosure of the trajectory: that is
+    what :func:`flows.certify` does, for polynomials, at tens of times the cost.
 
     Parameters
     ----------

@@ -101,7 +101,7 @@ def observe_exact(
     Returns
     -------
     ndarray, shape (T, K)
-        As of :func:`flows.systems.own.observed_doubles.observe`: NaN where the error is a tenth or more.
+        As of :mod:`flows.systems.own.observed_doubles`: NaN where the error is a tenth or more.
     ndarray, shape (T, N)
         Errors along the axes of each state.
     """

@@ -192,6 +192,8 @@ class Solution:
         Where the watch ended the piece.
     stats : dict
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
+    last : Stop, optional
+        Where the last step ended.
     """
 
     states: Array
@@ -199,6 +201,7 @@ class Solution:
     message: str
     stop: Stop | None
     stats: dict[str, int]
+    last: Stop | None = None
 
 
 def finish(
@@ -221,4 +224,4 @@ def finish(
     }
     states = np.array(recorder.states).reshape(-1, problem.y0.shape[0])
     counts = {"steps": recorder.steps, **stats}
-    return Solution(states, status, message or explain[status], stop, counts)
+    return Solution(states, status, message or explain[status], stop, counts, recorder.last)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from flows.core.twofold_loop import OPTIONS, add, evaluate, multiply, product, step
+from flows.core.compiled import loop
+from flows.core.twofold_loop import add, evaluate, multiply, product, step
 
 __all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
 
@@ -37,7 +37,7 @@ class Near(NamedTuple):
     matrix: Any
 
 
-@numba.njit(**OPTIONS)
+@loop
 def slope_at(tau, u, field, registers, found, out):
     """Field at a time and a state, with the energy that is left; NaN where it is not known."""
     evaluate(
@@ -59,7 +59,7 @@ def slope_at(tau, u, field, registers, found, out):
     return energy
 
 
-@numba.njit(**OPTIONS)
+@loop
 def centred(field, near, work):
     """What doubles take of a field at its centre, from two doubles."""
     n = len(field.size)
@@ -74,7 +74,7 @@ def centred(field, near, work):
     near.known[0] = np.isfinite(near.value).all() and np.isfinite(near.matrix).all()
 
 
-@numba.njit(**OPTIONS)
+@loop
 def slope_near(tau, u, field, near, work, out):
     """Field in plain doubles: gradient and Hessian at the centre, and what is not linear.
 
@@ -117,7 +117,7 @@ def slope_near(tau, u, field, near, work, out):
         out[i] = -s * (near.slope[i] + total) / field.size[i]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def slope_of(tau, u, field, near, work, out):
     """Field in plain doubles where they are enough, else in two."""
     if near.known[0]:
@@ -126,7 +126,7 @@ def slope_of(tau, u, field, near, work, out):
         slope_at(tau, u, field, work.registers, work.found, out)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def doubles_know(tau, slope, field, near, work, left):
     """Whether the field in plain doubles at `inside` is that of two, `slope`."""
     slope_near(tau, work.inside, field, near, work, work.off)
@@ -138,7 +138,7 @@ def doubles_know(tau, slope, field, near, work, left):
     return True
 
 
-@numba.njit(**OPTIONS)
+@loop
 def linearise(tau, u, field, jacobian):
     """Jacobian of the field: the Hessian along the axes, then in these units."""
     if field.since * math.exp(tau) * field.floored.max() < GENTLE:
@@ -147,7 +147,7 @@ def linearise(tau, u, field, jacobian):
         sharply(tau, u, field, jacobian)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def roughly(tau, u, field, jacobian):
     """Jacobian of the field in doubles."""
     n, program = len(u), field.rates
@@ -181,7 +181,7 @@ def roughly(tau, u, field, jacobian):
             jacobian[i, axis] = -s * total * field.size[axis] / field.size[i]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def sharply(tau, u, field, jacobian):
     """Jacobian of the field, the Hessian along the axes in two doubles."""
     n, program = len(u), field.rates

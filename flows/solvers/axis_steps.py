@@ -16,10 +16,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from flows.core.twofold_loop import OPTIONS
+from flows.core.compiled import loop
 from flows.solvers.axis_slopes import centred, doubles_know, linearise, slope_at, slope_of
 from flows.solvers.plain_factors import shifted, substitute
 
@@ -103,7 +102,7 @@ class Work(NamedTuple):
     others: Any
 
 
-@numba.njit(**OPTIONS)
+@loop
 def first_step(y, slope, rtol, atol):
     """A hundredth of the time in which the state changes by its own size."""
     length, speed = 0.0, 0.0
@@ -114,7 +113,7 @@ def first_step(y, slope, rtol, atol):
     return 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
 
 
-@numba.njit(**OPTIONS)
+@loop
 def size_of(x, y, z, pace):
     """Root mean square of what is to be below the tolerances, in units of what is left."""
     total = 0.0
@@ -123,7 +122,7 @@ def size_of(x, y, z, pace):
     return math.sqrt(total / len(x)) / pace.errors[1]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def workspace(field, stages):
     """Arrays for steps along the axes of a field."""
     pairs = stages // 2
@@ -150,7 +149,7 @@ def workspace(field, stages):
     )
 
 
-@numba.njit(**OPTIONS)
+@loop
 def begin(pace, field, work):
     """Slope and first step of a piece; whether the field is known there."""
     energy = slope_at(pace.clock[0], pace.y, field, work.registers, work.found, pace.slope)
@@ -163,7 +162,7 @@ def begin(pace, field, work):
     return True
 
 
-@numba.njit(**OPTIONS)
+@loop
 def combined(weights, rows, found):
     """Products of a matrix with rows, one after the other."""
     for k in range(len(weights)):
@@ -174,7 +173,7 @@ def combined(weights, rows, found):
             found[k, i] = total
 
 
-@numba.njit(**OPTIONS)
+@loop
 def predict(pace, tableau, length, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     z, ahead = work.z, pace.ahead
@@ -191,7 +190,7 @@ def predict(pace, tableau, length, work):
     combined(tableau.back, z, work.w)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def correct(pace, field, tableau, length, work):
     """One correction of Newton's method in `fast` and `turning`, and its size."""
     y, z, w, f, fast, turning = pace.y, work.z, work.w, work.f, work.fast, work.turning
@@ -226,7 +225,7 @@ def correct(pace, field, tableau, length, work):
     return math.sqrt(total / (stages * n)) / pace.errors[1]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def solve_stages(pace, field, tableau, length, work):
     """Newton's method for the stages: whether it converges, in how many corrections, how fast."""
     w, fast, turning = work.w, work.fast, work.turning
@@ -253,7 +252,7 @@ def solve_stages(pace, field, tableau, length, work):
     return False, ITERATIONS, rate
 
 
-@numba.njit(**OPTIONS)
+@loop
 def compare(slope, pace, tableau, length, work):
     """Error of a step against a formula of the order of stages that begins with this slope."""
     for i in range(len(slope)):
@@ -265,7 +264,7 @@ def compare(slope, pace, tableau, length, work):
     return size_of(work.off, pace.y, work.inside, pace)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def error_of(pace, field, tableau, length, work, refused):
     """Error of a step to `inside`; after a refused one it is damped where the flow is stiff."""
     for i in range(len(pace.y)):
@@ -280,7 +279,7 @@ def error_of(pace, field, tableau, length, work, refused):
     return wrong
 
 
-@numba.njit(**OPTIONS)
+@loop
 def lengthened(pace, length, wrong, iterations):
     """By what the next step may be longer, with what Newton's method took."""
     safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
@@ -292,7 +291,7 @@ def lengthened(pace, length, wrong, iterations):
     return safety * change
 
 
-@numba.njit(**OPTIONS)
+@loop
 def accept(pace, field, tableau, tau, length, wrong, work):
     """Bring the piece forward to `tau`, with the polynomial of the step; the energy there.
 
@@ -312,7 +311,7 @@ def accept(pace, field, tableau, tau, length, wrong, work):
     return energy
 
 
-@numba.njit(**OPTIONS)
+@loop
 def advance(pace, field, tableau, taus, states):
     """Take as many steps as there are rows.
 

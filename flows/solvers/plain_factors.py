@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import numba
-
-from flows.core.twofold_loop import OPTIONS
+from flows.core.compiled import loop
 
 __all__ = ["shifted", "substitute"]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def factor(matrix, pivots):
     """Triangular factors in the place of a matrix, with partial pivoting."""
     size = len(matrix)
@@ -29,7 +27,7 @@ def factor(matrix, pivots):
                 matrix[i, j] -= matrix[i, k] * matrix[k, j]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def substitute(matrix, pivots, x):
     """Solve with the factors, in the place of the right-hand side."""
     size = len(matrix)
@@ -45,7 +43,7 @@ def substitute(matrix, pivots, x):
         x[i] /= matrix[i, i]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def shifted(jacobian, shift, matrix, pivots):
     """Factor `shift - J`."""
     for i in range(len(jacobian)):

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
@@ -125,25 +126,10 @@ def energy_piece(
     found = better_axes(graded, centre, curved, since)
     flat = not np.isfinite(curved).all()
     h, axes = found or eigen(np.zeros_like(curved) if flat else curved)
-    code = rates = None
-    if isinstance(loss, Loss) and nodes is None and size <= MOST_COMPILED:
-        code, rates = code_of(loss), rates_of(loss)
-    floored, falls = floor(h, since), h * since < FALLS
-    increment, slopes, unsure = None, still, still
-    if code is not None and rates is not None:
-        pairs = twofold_axes(axes)
-        increment = Increment(exact, centre, exact_columns(pairs), steps[0])
-        slopes, unsure = increment.slopes(floored)
-        # What two doubles leave grows beside a saddle, as the displacement does: they need to know
-        # it.
-        displaced = (np.abs(slopes) > ABOVE * unsure)[falls].all() and (h * since).min() > -LINGERS
-        if displaced:
-            increment.take(code, rates, pairs)
-        else:
-            increment = None
-    if increment is None:
-        increment = Increment(exact, centre, orthonormal(axes), steps[0])
-        slopes, unsure = increment.slopes(floored)
+    floored = floor(h, since)
+    coded = isinstance(loss, Loss) and nodes is None and size <= MOST_COMPILED
+    codes = (code_of(loss), rates_of(loss)) if coded else (None, None)
+    increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
     factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY or dear else LEFT
@@ -153,7 +139,7 @@ def energy_piece(
     unit = units(slopes, unsure, h, since) if moving else np.ones(size)
     increment.measure(unit, floored)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
-    still_falls = falls & (slopes == 0) & (unsure == 0)
+    still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
     last: list[tuple[float, Array, Array]] = [(0.0, still, slopes)]
 
@@ -215,6 +201,32 @@ def energy_piece(
         Errors(axes, h, state.error, fresh, since, functools.partial(_sharp, exact, centre, axes)),
         STAYS if stays else float(state.energy[1]),
     )
+
+
+def _increment(
+    exact: Balls,
+    centre: list[Any],
+    known: tuple[Array, Array],
+    since: float,
+    rtol: float,
+    code: Code | None,
+    rates: Code | None,
+) -> tuple[Increment, Array, Array]:
+    """Increments around a state, with two doubles where they serve; slopes there, and their error.
+
+    What two doubles leave grows beside a saddle, as the displacement does: they need to know it.
+    """
+    h, axes = known
+    floored, falls = floor(h, since), h * since < FALLS
+    if code is not None and rates is not None and (h * since).min() > -LINGERS:
+        pairs = twofold_axes(axes)
+        found = Increment(exact, centre, exact_columns(pairs), rtol)
+        slopes, unsure = found.slopes(floored)
+        if (np.abs(slopes) > ABOVE * unsure)[falls].all():
+            found.take(code, rates, pairs)
+            return found, slopes, unsure
+    found = Increment(exact, centre, orthonormal(axes), rtol)
+    return found, *found.slopes(floored)
 
 
 def _sharp(exact: Balls, centre: list[Any], axes: Array, bits: int) -> SharpAxes:

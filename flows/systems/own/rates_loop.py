@@ -9,6 +9,7 @@ import math
 import numba
 import numpy as np
 
+from flows.core.compiled import loop
 from flows.core.twofold_loop import step
 
 __all__ = ["hessian", "twofold_hessian"]
@@ -44,7 +45,8 @@ def _hessian(y, operation, operands, constants, results, found):
 
 
 _reals, _whole = numba.float64, numba.int64
-hessian = numba.njit(
+hessian = loop(
+    _hessian,
     numba.void(
         _reals[::1],
         _whole[::1],
@@ -53,9 +55,7 @@ hessian = numba.njit(
         _whole[::1],
         _reals[:, ::1],
     ),
-    error_model="numpy",
-    cache=True,
-)(_hessian)
+)
 
 
 def _twofold_hessian(y, operation, operands, constants, results, found):
@@ -77,7 +77,8 @@ def _twofold_hessian(y, operation, operands, constants, results, found):
             found[axis, i] = r[results[i]]
 
 
-twofold_hessian = numba.njit(
+twofold_hessian = loop(
+    _twofold_hessian,
     numba.void(
         _reals[:, ::1],
         _whole[::1],
@@ -86,6 +87,4 @@ twofold_hessian = numba.njit(
         _whole[::1],
         _reals[:, :, ::1],
     ),
-    error_model="numpy",
-    cache=True,
-)(_twofold_hessian)
+)

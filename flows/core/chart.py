@@ -108,13 +108,11 @@ class Lanes(NamedTuple):
     """A raw field for many members side by side, the last axis of its arrays.
 
     ``make_field(lanes)`` compiles ``field(x, weights, shape, out, work)``; ``workspace(shape)`` is
-    the number of rows of ``work``; ``fast`` says whether the method ``auto`` takes it, since it is
-    much faster than members one by one, and there are enough of them to compile it.
+    the number of rows of ``work``.
     """
 
     make_field: Callable[[int], Callable[..., None]]
     workspace: Callable[[NDArray[np.int64]], int]
-    fast: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from flows.core import double_double as dd
 from flows.core.arrays import Array
@@ -63,6 +66,9 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     member = np.array([index.setdefault((w + 0.0).tobytes(), len(index)) for w in neurons])
     count = np.bincount(member)
     distinct = neurons[np.unique(member, return_index=True)[1]]
+    mu = count.astype(float)
+    if np.count_nonzero(teacher) == 1 and np.abs(teacher).max() == 1.0:
+        return _along_axis(neurons, distinct, teacher, mu, member)
 
     v = dd.exact(teacher)
     square = dd.dot(teacher, teacher)
@@ -76,7 +82,6 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     transverse[flat] = 0.0
 
     basis, z = _coordinates(transverse, teacher / unit)
-    mu = count.astype(float)
     weighted = dd.multiply(along, dd.exact(mu))
     r_along = dd.add(dd.total(weighted, axis=0), dd.exact(np.array(-1.0)))
     live = ~flat
@@ -90,6 +95,22 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     )
     r = np.concatenate([[r_along.high], basis.T @ across_sum / unit])
     return Frame(teacher, basis, mu, member), SoundState(along.high, z, r)
+
+
+def _along_axis(
+    neurons: Array, distinct: Array, teacher: Array, mu: Array, member: NDArray[np.intp]
+) -> tuple[Frame, SoundState]:
+    """Reduction for a unit teacher along an axis: parts are entries, and sums are rounded once."""
+    axis = int(np.argmax(np.abs(teacher)))
+    h, transverse = distinct[:, axis] * teacher[axis], distinct.copy()
+    transverse[:, axis] = 0.0
+    size = np.sqrt(np.sum(transverse * transverse, axis=1))
+    flat = size <= PARALLEL * np.hypot(h, size)
+    transverse[flat] = 0.0
+    basis, z = _coordinates(transverse, teacher)
+    sums = [math.fsum(column) for column in transverse[member].T.tolist()]
+    along = math.fsum([*h[member].tolist(), -1.0])
+    return Frame(teacher, basis, mu, member), SoundState(h, z, np.append(along, basis.T @ sums))
 
 
 def _coordinates(transverse: Array, direction: Array) -> tuple[Array, Array]:

@@ -11,12 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from flows.core.chart import RAW_SIGNATURE, ROOM, Lanes
 from flows.systems.relu_neuron.field import BESIDE
 
 
@@ -203,38 +198,3 @@ def make_raw() -> Callable[..., None]:
                 jacobian[a * size + a] -= 0.5 * mass
 
     return raw
-
-
-def workspace(shape: NDArray[np.int64]) -> int:
-    """Rows that hold the state of one member with its room, its field, weights."""
-    k, q = int(shape[0]), 1 + int(shape[1])
-    return (ROOM + 1) * k * q + k + 1
-
-
-def make_field(lanes: int) -> Callable[..., None]:
-    """Compile the field for members side by side, one after the other."""
-    import numba
-
-    inner: Any = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    plain: Any = {"error_model": "numpy", "no_rewrites": True}
-    one = numba.njit(RAW_SIGNATURE, **plain, **inner)(make_raw())
-
-    def field(x, mu, shape, out, work):  # type: ignore[no-untyped-def]
-        size = x.shape[0]
-        room = work.reshape(work.size)
-        state, slope = room[: ROOM * size], room[ROOM * size : (ROOM + 1) * size]
-        weights = room[(ROOM + 1) * size : (ROOM + 1) * size + mu.shape[0]]
-        for e in range(lanes):
-            for i in range(size):
-                state[i] = x[i, e]
-            for i in range(mu.shape[0]):
-                weights[i] = mu[i, e]
-            one(state.ctypes, weights.ctypes, shape.ctypes, slope.ctypes, slope.ctypes, False)
-            for i in range(size):
-                out[i, e] = slope[i]
-
-    return numba.njit(error_model="numpy")(field)
-
-
-#: The field as a chart holds it; few runs come here.
-LANES = Lanes(make_field, workspace, fast=False)

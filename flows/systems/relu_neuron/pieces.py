@@ -26,7 +26,7 @@ from flows.systems.relu_neuron.watch import (
     LAST_STRETCH,
     RESIDUAL_CHART,
     beside_state,
-    lone_state,
+    faint_state,
     watch,
 )
 from flows.systems.relu_neuron.zero import dying, names, wake, without
@@ -173,7 +173,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
-    if residual and lone_state(SoundState(h, z, state.r)):
+    if residual and faint_state(SoundState(h, z, state.r)):
         return NeuronPiece(d, frame, state, _lone_chart(frame, state, time, alive), LONE, alive)
     if residual and len(alive) > 1 and beside_state(SoundState(h, z, state.r)):
         chart = _beside_chart(frame, state, time, alive)
@@ -221,7 +221,6 @@ def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
-        lanes=lone_field.LANES,
     )
 
 
@@ -243,7 +242,6 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
-        lanes=lone_field.LANES,
     )
 
 

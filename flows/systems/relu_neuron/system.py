@@ -178,6 +178,10 @@ class ReLUNeuron(System):
         """See :func:`flows.systems.relu_neuron.geometry.features`."""
         return geometry.features(frame, states)
 
+    def alike(self, frame: Frame, states: SoundState) -> Any:
+        """Runs with as many neurons and dimensions, of which the same ones coincide."""
+        return states.z.shape[1:], frame.multiplicity.tobytes(), frame.member.tobytes()
+
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:

@@ -56,6 +56,8 @@ def dying(
     frame: Frame, now: SoundState, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
 ) -> NDArray[np.bool_]:
     """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
+    if not len(which):
+        return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
     neurons = np.column_stack([now.h, now.z])[which]
     units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)

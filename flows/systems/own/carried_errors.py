@@ -45,9 +45,10 @@ class Errors:
     smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
     that turn into each other decay by the smallest of their rates, and take from each other what
     has turned times the difference of their rates; what turns out of a fast axis, before it has
-    decayed, counts beside. What grows beside a saddle grows by the integral, and what each step leaves anew falls like the root of the energy of a chart, to `a`
-    at most. An axis that turns takes errors of others with it, which its own curvature damps.
-    Within one curvature the sum is that of squares.
+    decayed, counts beside. What grows beside a saddle grows by the integral, and what each step
+    leaves anew falls like the root of the energy of a chart, to `a` at most. An axis that turns
+    takes errors of others with it, which its own curvature damps. Within one curvature the sum is
+    that of squares.
 
     This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart only, and
     what a step leaves, which is taken to be what it was asked for. Assumed is that errors obey the

@@ -86,7 +86,8 @@ def _word(part: Any) -> str:
         return str(part)
     if isinstance(part, ModuleType):
         return part.__name__
-    return str(getattr(part, "kept_as", f"{part.__module__}.{part.__qualname__}"))
+    named = getattr(part, "kept_as", None)
+    return str(named or f"{part.__module__}.{part.__qualname__}")
 
 
 class _Store(caching.FunctionCache):

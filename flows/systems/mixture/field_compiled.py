@@ -18,6 +18,9 @@ from flows.systems.mixture.kernels import OPTIONS, Components, Sums
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
 
+# Form of one component alone, see `field`.
+LINEAR = 0
+
 compiled: Any = numba.njit(**OPTIONS)
 
 
@@ -102,7 +105,7 @@ def core(x, constants, shape, out, jacobian, want):
     """Field and, where it is wanted, Jacobian; arguments as for the raw field, as arrays."""
     k, r, count, kind = shape[0], shape[1], shape[2], shape[3]
     weight, rate = constants[:k], constants[k : 2 * k]
-    if count == 0:  # one component
+    if kind == LINEAR:
         for i in range(k * r):
             out[i] = -rate[0] * x[i]
             if want:

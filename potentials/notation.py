@@ -29,6 +29,7 @@ CONSTANTS = frozenset(
     {
         "T1",
         "T2",
+        "T_c",
         "d",
         "degree",
         "depth",

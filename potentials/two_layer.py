@@ -36,14 +36,14 @@ NAMES = MappingProxyType(
         "loss": "L",
         "degree": "p",
         "share": "A_i",
-        "residual_norm": r"\lvert r_j \rvert",
+        "residual": r"\lvert r_j \rvert",
         "eigenvalue": r"\lambda_k(\nabla^2 L)",
         "cluster_constant": "K",
         "lone_residual": r"\max_{\lvert j \rvert = 1} \lvert r_j \rvert",
         "least_eigenvalue": r"\lambda",
         "excess": "(L - L^*)",
         "gradient_norm": r"\lvert \nabla L \rvert",
-        "T1": "T_1",
+        "T_c": "T_c",
     }
 )
 BALANCE = Source(
@@ -115,7 +115,7 @@ POTENTIALS: tuple[Potential, ...] = (
     Potential(
         "residual_norms",
         r"\lvert r_j \rvert",
-        single("residual_norms", "neuron", symbol("residual_norm"), None),
+        single("residual_norms", "neuron", symbol("residual"), None),
         symbol("residual_norms"),
         "teachers that have a student: r_j is the sum of a_i w_i over its students, less b_j v_j",
         HERE,
@@ -135,24 +135,24 @@ POTENTIALS: tuple[Potential, ...] = (
 )
 AUXILIARIES: tuple[Potential, ...] = ()
 
-t, loss, n, m, T1 = (symbol(name) for name in ("t", "loss", "n", "m", "T1"))
+t, loss, n, m, T_c = (symbol(name) for name in ("t", "loss", "n", "m", "T_c"))
 constant, lone = symbol("cluster_constant"), symbol("lone_residual")
 # How far clusters and shares may be from what they are at the end.
 NEAR = sp.Rational(1, 10)
 MARKS: tuple[Mark, ...] = (
     Mark(
-        "T1",
+        "T_c",
         sp.Min(
             NEAR - sp.Abs(symbol("cluster_most") - symbol("cluster_most_end")),
             NEAR - sp.Abs(symbol("cluster_least") - symbol("cluster_least_end")),
             1 - loss,
         ),
         "from",
-        "from T1 on the clusters are as large as at the end, and L <= 1",
+        "from T_c on the clusters are as large as at the end, and L <= 1",
     ),
 )
-READ_T1 = "read from T1 on, when clusters are as large as at the end"
-LATE = (t - T1, t - 1)
+READ_T_C = "read from T_c on, when clusters are as large as at the end"
+LATE = (t - T_c, t - 1)
 # Of other activations the law of the error function says nothing, so nothing is measured there.
 LATE_ERF = (*LATE, -symbol("degree"))
 
@@ -307,7 +307,7 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         ),
         exponent=sp.Integer(3),
-        reading=READ_T1,
+        reading=READ_T_C,
         names=NAMES,
     ),
     Rate(
@@ -327,7 +327,7 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         ),
         exponent=sp.Rational(1, 2) - 1 / sp.pi,
-        reading=READ_T1,
+        reading=READ_T_C,
         names=NAMES,
     ),
     Inequality(
@@ -346,7 +346,7 @@ CLAIMS: tuple[Claim, ...] = (
             ),
         ),
         exponent=sp.Integer(2),
-        reading=f"{READ_T1}, up to t = 10^9, where steps of the usual tolerance still tell how"
+        reading=f"{READ_T_C}, up to t = 10^9, where steps of the usual tolerance still tell how"
         " fast it falls",
         names=NAMES,
     ),
@@ -359,7 +359,7 @@ CLAIMS: tuple[Claim, ...] = (
             Comparison(loss, "<=", (1 + t) ** (-EXPONENT), None, LATE_ERF, at_infinity=True),
         ),
         exponent=sp.Integer(2),
-        reading=READ_T1,
+        reading=READ_T_C,
         names=NAMES,
     ),
     Inequality(
@@ -387,6 +387,7 @@ CLAIMS: tuple[Claim, ...] = (
                 (EXPONENT - sp.Rational(1, 100)) * least_end * symbol("excess"),
                 sp.S.One,
                 (LEFT * loss - LEFT_TO_FALL,),
+                says=(least_end,),
             ),
         ),
         exponent=sp.Integer(2),

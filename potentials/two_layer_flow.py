@@ -22,7 +22,7 @@ FLOW = Flow(
         "output": -_slope[I],
         "layer_balance_of": sp.S.Zero,
         "share": -_gain[I],
-        "residual_norm": -_missing[I],
+        "residual": -_missing[I],
         "eigenvalue": -_bend[I],
     },
     definitions=(

@@ -34,7 +34,7 @@ ROOMS = {
     "flows.systems.relu_neuron": BELOW,
     "flows.systems.matrix_factorization": BELOW,
     "flows.systems.own": BELOW,
-    "flows.systems.two_layer": {*BELOW, "flows.systems.own"},
+    "flows.systems.two_layer": {*BELOW, "flows.systems.own", "flows.systems.relu_neuron"},
     "flows.systems.mixture": BELOW,
     "flows.systems.gmm_em": {*BELOW, "flows.systems.mixture"},
     "flows.systems.score_matching": {*BELOW, "flows.systems.mixture"},

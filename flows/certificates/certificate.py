@@ -21,6 +21,7 @@ from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
+from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.means import MeansTail
 from flows.core.arrays import Array, plain, unplain
@@ -31,6 +32,7 @@ from flows.core.files import check_output, write_file
 from flows.core.system import System
 
 Ball = Any  # flint.arb
+Endless = Infinity | FunnelTail | Rest | Failing | MeansTail
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
@@ -89,7 +91,7 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity, Rest, Failing or MeansTail, optional
+    infinity : Infinity, FunnelTail, Rest, Failing or MeansTail, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
@@ -105,7 +107,7 @@ class Certificate:
     bits: int
     precision: int
     pieces: tuple[Segment, ...]
-    infinity: Infinity | Rest | Failing | MeansTail | None = None
+    infinity: Endless | None = None
     radius: float = 0.0
 
     @property
@@ -237,13 +239,15 @@ class Certificate:
         }
 
 
-def _endless(data: Any, bits: int) -> Infinity | Rest | Failing | MeansTail:
+def _endless(data: Any, bits: int) -> Endless:
     """What continues the pieces, of one kind or another."""
-    name = data.get("kind")
-    kind: Any = (
-        Infinity if name is None else {"failing": Failing, "means": MeansTail}.get(name, Rest)
-    )
-    made: Infinity | Rest | Failing | MeansTail = kind.from_json(data, bits)
+    kinds: dict[str | None, Any] = {
+        None: Infinity,
+        "failing": Failing,
+        "means": MeansTail,
+        "funnel": FunnelTail,
+    }
+    made: Endless = kinds.get(data.get("kind"), Rest).from_json(data, bits)
     return made
 
 

@@ -14,6 +14,7 @@ from flows.certificates.forever import certify_forever
 from flows.certificates.means import certify_means
 from flows.certificates.rest.settle import certify_rest
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.two_neurons import certify_two
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.errors import InputError
@@ -48,7 +49,8 @@ def certify(
         ``infinity``, see ``docs/infinity.md``, and :func:`flows.verify` has accepted it.
     digits : int, optional
         The error aimed at is about ``10^-digits``; 8 to 60. By default 30; to infinity 24 for two
-        to four neurons, 14 for more, and 20 of means and where a flow comes to rest.
+        to four neurons, 14 for more, and 20 of means and where a flow comes to rest. Of a ball of
+        two neurons three more than its radius has.
     advance : callable, optional
         Called with the time after each segment.
     radius : float
@@ -96,10 +98,13 @@ def certify(
     if forever:
         with threadpool_limits(1):
             power = refused[0] == "relu_neuron" and len(initial) > 1
-            make = certify_forever if power else certify_rest
+            make: Any = certify_forever if power else certify_rest
+            if power and radius and len(initial) == 2:
+                make = certify_two
             if refused[0] == "gmm_em":
                 make = certify_means
-            return make(system, initial, digits, advance, radius)
+            proved: Certificate = make(system, initial, digits, advance, radius)
+            return proved
     digits = DIGITS if digits is None else digits
     bits = bits_for(digits, t_end)
     segments: list[Segment] = []

@@ -237,13 +237,19 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
 
 
 def growth(
-    flow: BallFlow, p: Approximant, parts: int, tube: Ball
+    flow: BallFlow, p: Approximant, parts: int, tube: Ball, nested: int = 1
 ) -> tuple[tuple[float, ...], float]:
-    """Bounds of the logarithmic norm on each part, and how much of their mean is not sharp."""
+    """Bounds of the logarithmic norm on each part, and how much of their mean is not sharp.
+
+    Two flows part at the rate of the mean Hessian between them. On the way from the polynomial to a
+    state of the tube, the ``k``-th part of ``nested`` ones is within ``k/nested`` of the tube.
+    """
     bounds, excess = [], 0.0
-    for index, box in enumerate(boxes(p.rows, parts, p.bits, tube)):
+    tubes = [boxes(p.rows, parts, p.bits, tube * (k + 1) / nested) for k in range(nested)]
+    for index, around in enumerate(zip(*tubes, strict=True)):
         slow = (-p.span.part(index, parts)).exp()
-        hessian = flow.hessian(box).tolist()
+        hessians = [flow.hessian(box) for box in around]
+        hessian = (sum(hessians[1:], hessians[0]) / nested).tolist()
         speed = 1 / float(slow.mid())
         if not math.isfinite(wide := spread(hessian)):
             raise Singular("the Hessian is not bounded")

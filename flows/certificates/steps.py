@@ -37,8 +37,8 @@ MOST_TURNS = 100
 #: The tube that is tried, in units of the error without growth, and of the error aimed at: an
 #: equilibrium has no error.
 TUBE, ROUNDING = 4.0, 1e-6
-#: The same of a ball of starts.
-NARROW, FEW_PARTS = 1.3, 16
+#: The same of a ball of starts, and how many boxes are nested in its tube.
+NARROW, FEW_PARTS, NESTED = 1.3, 16, 4
 
 
 class Uncertified(ArithmeticError):
@@ -64,7 +64,9 @@ class Steps:
         self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
         self.error += arb(radius)
         # A tube of many starts is as wide as they are, and growth is bounded on all of it.
-        self.wider, self.most = (TUBE, MOST_PARTS) if radius == 0 else (NARROW, FEW_PARTS)
+        self.wider, self.most, self.nested = (
+            (TUBE, MOST_PARTS, 1) if radius == 0 else (NARROW, FEW_PARTS, NESTED)
+        )
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
         self.turns, self.room = 0, ROOM
 
@@ -215,7 +217,7 @@ class Steps:
         self, made: Approximant, prec: int, parts: int, tube: Ball
     ) -> tuple[tuple[float, ...], float]:
         with precision(prec):
-            return proof.growth(self.flow, made, parts, tube)
+            return proof.growth(self.flow, made, parts, tube, self.nested)
 
     def _move(self, made: Approximant, last: int, room: float) -> None:
         """Go to the end of a proved segment; how much room was left gives the next length."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
+    from flows.certificates.tail.funnel_tail import FunnelTail
     from flows.certificates.tail.infinity import Infinity
     from flows.certificates.tail.means import MeansTail
     from flows.certificates.verifier.verify import Verification
@@ -84,7 +85,7 @@ def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[s
         return _rest(infinity, theorem) if isinstance(infinity, Rest) else _power(infinity, theorem)
 
 
-def _power(infinity: Infinity, theorem: Any) -> list[tuple[str, str]]:
+def _power(infinity: Infinity | FunnelTail, theorem: Any) -> list[tuple[str, str]]:
     rows = [
         ("t^3 L ->", infinity.constant.str(DIGITS)),
         ("h ->", ", ".join(x.str(DIGITS) for x in infinity.parts)),

@@ -160,6 +160,7 @@ def summarise(result: Ensemble, below: float) -> dict[str, Any]:
             "ratio": below,
             "count": ends.count,
             "trials": ends.trials,
+            "undecided": ends.undecided,
             "fraction": ends.value,
             "low": ends.low,
             "high": ends.high,
@@ -169,6 +170,7 @@ def summarise(result: Ensemble, below: float) -> dict[str, Any]:
             name: dict(zip(map(str, LEVELS), result.quantiles(name, LEVELS).tolist(), strict=True))
             for name in scalars
         },
+        "left_out": {name: result.left_out(name).tolist() for name in scalars},
         "claims": {claim: _claim(result, claim) for claim in result.claims},
         "provenance": result.provenance,
     }
@@ -207,6 +209,10 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
         f"{ends['count']} of {ends['trials']} = {ends['fraction']:.4g},"
         f" {ends['level']:.0%} interval [{ends['low']:.4g}, {ends['high']:.4g}]"
     )
+    if ends["undecided"]:
+        share += f"; {ends['undecided']} undecided, below the numerical error"
+    without = summary["left_out"]["loss"][-1]
+    known = [("without a loss at the end", f"{without}, left out below")] if without else []
     made = [
         output.table(
             ("ensemble", result.system.name),
@@ -214,6 +220,7 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
                 ("members", str(len(result))),
                 ("status", status),
                 (f"loss(T) <= {ends['ratio']:g} loss(0)", share),
+                *known,
                 *shown,
             ],
         )
@@ -221,7 +228,7 @@ def tables(result: Ensemble, summary: dict[str, Any]) -> list[Any]:
     last = len(result.t) - 1
     rows = [*range(0, last, max(1, last // output.ROWS)), last]
     for name, quantiles in summary["quantiles"].items():
-        if name.endswith("_exponent") and name != "loss_exponent":
+        if name == "loss_error" or (name.endswith("_exponent") and name != "loss_exponent"):
             continue
         made.append(
             output.table(

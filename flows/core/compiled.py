@@ -74,7 +74,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
                 if arguments not in function.overloads:
                     function.compile(signature)
             with contextlib.suppress(OSError):  # a full disk
-                store.save_overload(key, function.overloads[arguments])
+                _keep(store, key, function.overloads[arguments])
         else:
             function = _shell(len(arguments))
             target.insert_user_function(found.entry_point, found.fndesc, [found.library])
@@ -99,6 +99,17 @@ def _numbered_by(name: str) -> Iterator[None]:
         yield
     finally:
         FunctionIdentity._unique_ids = before
+
+
+def _keep(store: _Store, key: Any, code: Any) -> None:
+    """Write code; an index of other sources, which may name what is gone, is begun anew."""
+    try:
+        store.save_overload(key, code)
+    except OSError:
+        raise
+    except Exception:
+        store.flush()
+        store.save_overload(key, code)
 
 
 def _word(part: Any) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +57,15 @@ def write_netcdf(
     write_dataset(path, xarray.Dataset(dict(variables), attrs=dict(about)))
 
 
+def _here() -> contextlib.AbstractContextManager[Any]:
+    """No cluster: beside a client of dask, xarray asks that for a lock of a file in memory."""
+    if "dask" not in sys.modules:
+        return contextlib.nullcontext()
+    import dask
+
+    return cast("contextlib.AbstractContextManager[Any]", dask.config.set(scheduler="synchronous"))
+
+
 def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
     """Write a labelled data set, all of it or nothing, also if the machine stops.
 
@@ -71,7 +82,8 @@ def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
         If the file cannot be written; nothing is left behind then.
     """
     # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
-    content = data.to_netcdf(engine="h5netcdf")
+    with _here():
+        content = data.to_netcdf(engine="h5netcdf")
     seal = SEAL + hashlib.sha256(content).hexdigest().encode()
 
     def write(part: str) -> None:

@@ -342,6 +342,10 @@ class System(abc.ABC):
     def features(self, frame: Any, states: Any) -> dict[str, Array]:
         """Numbers from which potentials and claims are evaluated, with their rates."""
 
+    def alike(self, frame: Any, states: Any) -> Any:
+        """Key of runs whose features may be evaluated as those of one run; None for no others."""
+        return None
+
     def errors(
         self, states: Any, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:

@@ -11,7 +11,7 @@ from flows.core.arrays import is_real
 from flows.core.errors import InputError
 from flows.core.problem import INTERRUPTED
 from flows.core.proportion import LEVEL, interval
-from flows.ensembles.member import LOST
+from flows.ensembles.member import LOSS_ERROR, LOST
 
 if TYPE_CHECKING:
     import xarray
@@ -41,9 +41,10 @@ def sweep_fraction(
     -------
     xarray.Dataset
         Over the parameters: ``count`` and ``trials``, of the members that were computed, those that
-        failed included; ``fraction``, NaN without any; ``low`` and ``high``, the Clopper-Pearson
-        interval, which covers the probability at least so often. The intervals hold one by one,
-        not all at once.
+        failed included; ``undecided``, of those that are left out, since the answers for losses
+        that are larger and smaller by their numerical errors differ; ``fraction``, NaN without any;
+        ``low`` and ``high``, the Clopper-Pearson interval, which covers the probability at least so
+        often. The intervals hold one by one, not all at once.
 
     Raises
     ------
@@ -71,16 +72,26 @@ def sweep_fraction(
     if not (is_real(level) and 0 < level < 1):
         raise InputError(f"level must be a number between 0 and 1, got {level!r}; take 0.95")
     status = data["status"]
-    found = condition(data) if callable(condition) else _below(data, condition)
-    right = isinstance(found, xarray.DataArray) and found.dtype == bool
-    if not (right and set(found.dims) == set(status.dims)):
+
+    def answers(data: xarray.Dataset) -> xarray.DataArray:
+        found = condition(data) if callable(condition) else _below(data, condition)
+        right = isinstance(found, xarray.DataArray) and found.dtype == bool
+        if right and set(found.dims) == set(status.dims):
+            return found
         came = f"{found.dtype} over {found.dims}" if hasattr(found, "dims") else repr(found)
         raise InputError(
             f"a condition must give booleans over {status.dims}, one a member, got {came}"
         )
+
+    found = answers(data)
     tried = ~status.isin((INTERRUPTED, LOST))
-    count = (found & tried).sum("member").rename("count")
-    trials = tried.sum("member")
+    decided = tried
+    if {"loss", LOSS_ERROR} <= {*data.variables}:
+        for error in (data[LOSS_ERROR], -data[LOSS_ERROR]):
+            decided = decided & (answers(data.assign(loss=data["loss"] + error)) == found)
+    count = (found & decided).sum("member").rename("count")
+    trials = decided.sum("member")
+    undecided = (tried & ~decided).sum("member")
     ends = np.vectorize(lambda k, n: interval(int(k), int(n), level), otypes=[float, float])
     low, high = ends(count.transpose(*trials.dims), trials)
     over = trials.dims
@@ -91,6 +102,7 @@ def sweep_fraction(
             "high": (over, high),
             "count": count,
             "trials": trials,
+            "undecided": undecided,
         },
         attrs={"level": level},
     ).transpose(*over)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from flows.core.threads import one_thread
 from flows.ensembles.starts import Law
 from flows.runs.check import check
 from flows.runs.rates import local_exponent
-from flows.runs.trajectory import Trajectory
+from flows.runs.trajectory import Trajectory, measure_together
 from potentials import Potential
 
 Rows = dict[str, NDArray[Any]]
@@ -32,6 +34,9 @@ INPUT_ERROR = "input_error"
 FAILED = "failed"
 #: Status of a member whose worker process was lost.
 LOST = "worker_lost"
+
+#: Absolute numerical error of the loss of a member.
+LOSS_ERROR = "loss_error"
 
 #: Numbers of a member's run that do not depend on the load of the machine.
 WORK = ("steps", "field_evaluations", "jacobian_evaluations")
@@ -94,17 +99,28 @@ class ChunkTask:
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
         with one_thread():
             callers = (lambda row=row: start(row) for row in range(count))
-            for row, run in enumerate(self.procedure.follow(self.system, callers)):
-                if isinstance(run, Exception):
-                    self._refuse(rows, row, run)
-                    continue
-                if run.status == INTERRUPTED:
-                    raise KeyboardInterrupt
-                try:
-                    self._record(rows, row, replace(run, given=self.given))
-                except FAILURES as problem:
-                    self._refuse(rows, row, problem)
+            found = enumerate(self.procedure.follow(self.system, callers))
+            while some := list(itertools.islice(found, self.procedure.runs_at_once(count))):
+                self._record_all(rows, some)
         return rows
+
+    def _record_all(self, rows: Rows, found: list[tuple[int, Trajectory | Exception]]) -> None:
+        """Enter runs that are in memory at the same time."""
+        runs: dict[int, Trajectory] = {}
+        for row, run in found:
+            if isinstance(run, Exception):
+                self._refuse(rows, row, run)
+            elif run.status == INTERRUPTED:
+                raise KeyboardInterrupt
+            else:
+                runs[row] = replace(run, given=self.given)
+        with contextlib.suppress(*FAILURES):  # each alone then says what it is
+            measure_together(list(runs.values()))
+        for row, run in runs.items():
+            try:
+                self._record(rows, row, run)
+            except FAILURES as problem:
+                self._refuse(rows, row, problem)
 
     def _record(self, rows: Rows, row: int, run: Trajectory) -> None:
         for name in self.shapes:
@@ -154,7 +170,9 @@ def missing_rows(task: ChunkTask, count: int, status: str, message: str) -> Rows
 
 
 def quantity(run: Trajectory, name: str) -> Array:
-    """Observable ``name``, or the local exponent where the name ends in ``_exponent``."""
+    """Observable, the error of the loss, or the local exponent of a name ``NAME_exponent``."""
+    if name == LOSS_ERROR:
+        return run.absolute_errors("loss")
     base = name.removesuffix("_exponent")
     return run[name] if base == name else local_exponent(run, base)
 
@@ -163,6 +181,8 @@ def shapes(
     system: System, names: Iterable[str], given: tuple[Potential, ...] = ()
 ) -> dict[str, tuple[int, ...]]:
     """Trailing shapes of observables and of their local exponents, from a start of the law.
+
+    The loss has its numerical error beside it.
 
     Raises
     ------
@@ -177,6 +197,8 @@ def shapes(
     run, found = replace(run, given=given), {}
     for name in names:
         found[name] = run[name].shape[1:]
+        if name == "loss":
+            found[LOSS_ERROR] = ()
         try:
             found[f"{name}_exponent"] = local_exponent(run, name).shape[1:]
         except InputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.proportion import LEVEL, interval
 from flows.core.system import System
 from flows.ensembles import store
-from flows.ensembles.member import LOST, Rows
+from flows.ensembles.member import LOSS_ERROR, LOST, Rows
 from flows.ensembles.starts import Law
 
 # Numbers that a reduction holds at once: 128 MB.
 BLOCK = 16_000_000
+# What is below this is zero for every purpose.
+LEAST = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +38,21 @@ class Chunk:
         Which members.
     source : dict or Path
         The rows, or the file that has them.
+    moved : float
+        By how many of its numerical errors the loss is moved.
     """
 
     first: int
     count: int
     source: Rows | Path
+    moved: float = 0.0
 
     def read(self, name: str, columns: slice = slice(None)) -> NDArray[Any]:
         """Rows of a quantity at some of the times."""
+        if self.moved and name == "loss":
+            here = replace(self, moved=0.0)
+            moved: NDArray[Any] = here.read(name, columns)
+            return moved + self.moved * here.read(LOSS_ERROR, columns)
         if isinstance(self.source, Path):
             return store.load(self.source, [name], columns)[name]
         values = self.source[name]
@@ -66,6 +75,8 @@ class Fraction:
         Clopper-Pearson interval of the probability.
     level : float
         Its confidence.
+    undecided : int
+        Members that are left out, since the numerical error of their loss decides about them.
     """
 
     count: int
@@ -73,6 +84,7 @@ class Fraction:
     low: float
     high: float
     level: float
+    undecided: int = 0
 
     @property
     def value(self) -> float:
@@ -110,9 +122,9 @@ class Ensemble:
     """Result of :func:`flows.integrate_ensemble`.
 
     ``e[name]`` has one row a member: an observable or its local exponent ``NAME_exponent`` of shape
-    (members, times), NaN after the end of a run that stopped early; ``status``, ``message``,
-    ``steps``, ``field_evaluations``, ``jacobian_evaluations``; and of a claim ``ID_verdict``,
-    ``ID_constant``, ``ID_attained_at``.
+    (members, times), NaN after the end of a run that stopped early; ``loss_error``, the absolute
+    numerical error of the loss; ``status``, ``message``, ``steps``, ``field_evaluations``,
+    ``jacobian_evaluations``; and of a claim ``ID_verdict``, ``ID_constant``, ``ID_attained_at``.
 
     Parameters
     ----------
@@ -146,19 +158,21 @@ class Ensemble:
         statuses = sorted(Counter(map(str, self.status)).items())
         low, middle, high = (f"{x:.3g}" for x in self._last_losses())
         parameters = {"system": self.system.name, **self.system.parameters}
+        few = int(self.left_out("loss")[-1]) if "loss" in self.shapes else 0
+        without = f"; {few} without a value" if few else ""
         return Card(
             f"{len(self)} runs of {described(parameters)}",
             (
                 ("status", ", ".join(f"{count} {status}" for status, count in statuses)),
                 ("t", f"0 to {self.t[-1]:.6g}, {len(self.t)} times"),
-                ("loss", f"{middle} in the median at the end, 5% to 95%: {low} to {high}"),
+                ("loss", f"{middle} in the median at the end, 5% to 95%: {low} to {high}{without}"),
                 ("next", 'e["loss"], e.quantiles("loss"), e.fraction(condition), e.status'),
             ),
         )
 
     def _last_losses(self) -> Array:
         """Quantiles of the loss at the last time, of the members that reached it."""
-        last = self._column("loss", slice(-1, None))
+        last = self._known("loss", slice(-1, None))
         known = last[np.isfinite(last)]
         return np.quantile(known, (0.05, 0.5, 0.95)) if len(known) else np.full(3, np.nan)
 
@@ -203,7 +217,10 @@ class Ensemble:
         return None if self.law is None else self.law.seed_of(member)
 
     def quantiles(self, name: str = "loss", q: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
-        """Quantiles over the members at each time, of those that reached it.
+        """Quantiles over the members at each time, of those that have a value there.
+
+        Left out are members that did not reach it, and those whose loss is below its numerical
+        error; :meth:`left_out` counts them.
 
         Exact (linear between neighbours): the chunks are read in passes, each over as many
         columns of time as fit into 128 MB.
@@ -235,12 +252,40 @@ class Ensemble:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a time that no member reached
             for first in range(0, len(self.t), width):
-                block = self._column(name, slice(first, first + width))
+                block = self._known(name, slice(first, first + width))
                 parts.append(np.nanquantile(block, levels, axis=0))
         return np.concatenate(parts, axis=1)
 
+    def left_out(self, name: str = "loss") -> NDArray[np.int64]:
+        """How many members have no value at each time, and are left out of the quantiles.
+
+        Parameters
+        ----------
+        name : str
+            An observable of one number a time, or its local exponent.
+
+        Returns
+        -------
+        ndarray of int, shape (times,)
+            Members that did not reach the time, and those whose loss is below its numerical error.
+
+        Raises
+        ------
+        InputError
+            For a name that is not there.
+        """
+        if self.shapes.get(name) != ():
+            there = ", ".join(k for k, shape in self.shapes.items() if shape == ())
+            raise InputError(f"name: expected one of {there}, got {name!r}")
+        width = max(1, BLOCK // len(self))
+        spans = [slice(k, k + width) for k in range(0, len(self.t), width)]
+        return np.concatenate([np.isnan(self._known(name, s)).sum(axis=0) for s in spans])
+
     def fraction(self, condition: Callable[[Chunk], Any], level: float = LEVEL) -> Fraction:
         """Fraction of the members that fulfil a condition, with its Clopper-Pearson interval.
+
+        The condition is also asked of losses that are larger and smaller by their numerical errors.
+        A member for which the answers differ is undecided, and no trial.
 
         Parameters
         ----------
@@ -264,18 +309,17 @@ class Ensemble:
         --------
         ``e.fraction(lambda c: c["loss"][:, -1] < 1e-6 * c["loss"][:, 0])``
         """
-        count = trials = 0
+        count = trials = undecided = 0
         for chunk in self.chunks:
             tried = ~np.isin(chunk["status"], (INTERRUPTED, LOST))
-            found = np.asarray(condition(chunk))
-            if found.shape != (chunk.count,) or found.dtype != bool:
-                raise InputError(
-                    f"a condition must give {chunk.count} booleans, one a member, got"
-                    f" {found.dtype} of shape {found.shape}"
-                )
-            count += int(np.sum(found & tried))
-            trials += int(np.sum(tried))
-        return Fraction(count, trials, *interval(count, trials, level), level)
+            found, decided = _answers(condition, chunk), tried.copy()
+            if LOSS_ERROR in self.shapes:
+                for moved in (1.0, -1.0):
+                    decided &= _answers(condition, replace(chunk, moved=moved)) == found
+            undecided += int(np.sum(tried & ~decided))
+            count += int(np.sum(found & decided))
+            trials += int(np.sum(decided))
+        return Fraction(count, trials, *interval(count, trials, level), level, undecided)
 
     def tightest(self, claim: str) -> Tightest:
         """Find the tightest constant of a claim over the members, and whose it is.
@@ -310,7 +354,27 @@ class Ensemble:
             int(np.sum(~np.isnan(constants))),
         )
 
+    def _known(self, name: str, columns: slice) -> NDArray[Any]:
+        """Values of a quantity; NaN of a loss, or its exponent, that is below its error."""
+        values = self._column(name, columns)
+        if name in ("loss", "loss_exponent") and LOSS_ERROR in self.shapes:
+            loss, error = self._column("loss", columns), self._column(LOSS_ERROR, columns)
+            # Below the smallest double a loss is zero and its error is that double.
+            values = np.where((error > np.abs(loss)) & (error > LEAST), np.nan, values)
+        return values
+
     def _column(self, name: str, columns: slice) -> NDArray[Any]:
         if name not in self.names:
             raise InputError(f"unknown quantity {name!r}; known: {', '.join(self.names)}")
         return np.concatenate([chunk.read(name, columns) for chunk in self.chunks])
+
+
+def _answers(condition: Callable[[Chunk], Any], chunk: Chunk) -> NDArray[np.bool_]:
+    """Booleans of a condition, one a member."""
+    found = np.asarray(condition(chunk))
+    if found.shape != (chunk.count,) or found.dtype != bool:
+        raise InputError(
+            f"a condition must give {chunk.count} booleans, one a member, got"
+            f" {found.dtype} of shape {found.shape}"
+        )
+    return found

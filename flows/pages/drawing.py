@@ -68,7 +68,8 @@ PICTURE = 1e-4
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MARKERS = ("", "o", "s", "^", "x")
 MARKS_PER_LINE = 12
-HEADROOM, IN_A_ROW = 0.25, 4  # of an axis, for a legend of so many entries beside each other
+HEADROOM = 0.3  # of an axis, for a legend in one row
+ENTRY = 1.25  # inches of an entry of it
 MOST_LABELS = 6  # more entries than this make a legend a list
 
 FLOW = r"dw/dt = -\nabla L"
@@ -172,8 +173,12 @@ def draw_curves(axes: Axes, t: Array, values: Array, label: str, index: str) -> 
     if logarithmic:
         log_axis(axes, "y")
     if (count := len(axes.get_legend_handles_labels()[1])) > 1:
-        axes.margins(y=HEADROOM)  # above the curves, wherever these go
-        axes.legend(loc="upper right", ncols=min(count, IN_A_ROW))
+        width = axes.bbox.width / axes.figure.dpi
+        if count * ENTRY > width:
+            axes.legend()
+        else:
+            axes.margins(y=HEADROOM)  # above the curves, wherever these go
+            axes.legend(loc="upper right", ncols=count)
 
 
 def draw_panel(axes: Axes, t: Array, panel: Panel, *, first: int = 0, step: int = 1) -> None:

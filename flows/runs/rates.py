@@ -17,6 +17,7 @@ __all__ = [
     "TailConstant",
     "Window",
     "asymptotic_window",
+    "falls_unseen",
     "local_exponent",
     "log_corrected",
     "tail_constant",
@@ -34,6 +35,8 @@ FIT_POINTS = 6
 LAW_DECADES, LAW_POWERS, CONDITION = 3.0, 3, 1e-9
 #: Below this a double has lost digits or is about to: the quantity carries no more information.
 FLOOR = 1e-280
+#: A fall below it is seen if the rate before it makes at least this part of it.
+SEEN = 0.5
 
 
 def local_exponent(run: Run, name: str = "loss") -> Array:
@@ -114,7 +117,8 @@ def asymptotic_window(run: Run, name: str = "loss", *, drift: float = DRIFT) -> 
 
     The rule: go back from the last time at which the quantity carries information (above 1e-280)
     as long as the local exponent stays within `drift` of its median over the last decade. The
-    window is `steady` if it covers at least one decade and four times.
+    window is `steady` if it covers at least one decade and four times, and if the quantity does not
+    fall below the doubles right after it.
 
     Parameters
     ----------
@@ -140,7 +144,29 @@ def asymptotic_window(run: Run, name: str = "loss", *, drift: float = DRIFT) -> 
     while first - 1 in known and abs(exponent[first - 1] - level) <= drift:
         first -= 1
     long = t[last] >= 10**DECADES * t[first] and last - first >= 3
-    return Window(first, last + 1, float(t[first]), float(t[last]), bool(long))
+    goes_on = not falls_unseen(t, _potential(quantities_of(run), name)[0], exponent)
+    return Window(first, last + 1, float(t[first]), float(t[last]), bool(long and goes_on))
+
+
+def falls_unseen(t: Array, values: Array, exponent: Array) -> bool:
+    """Whether a quantity falls below the doubles at once, which its exponent before does not show.
+
+    Parameters
+    ----------
+    t, values, exponent : ndarray
+        Output times, the quantity and its local exponent at them.
+
+    Returns
+    -------
+    bool
+        True where the rate at the last time above 1e-280 makes less than half of what comes.
+    """
+    size = np.abs(values)
+    above = np.flatnonzero((t > 0) & (size > FLOOR))
+    k = int(above[-1]) if len(above) else len(t) - 1
+    if k + 1 >= len(t) or not size[k + 1] <= FLOOR:
+        return False
+    return bool(-exponent[k] * (t[k + 1] / t[k] - 1) < SEEN * np.log(size[k] / FLOOR))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,14 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.runs.quantities import Run
-from flows.runs.rates import DRIFT, FLOOR, Window, asymptotic_window, local_exponent
+from flows.runs.rates import (
+    DRIFT,
+    FLOOR,
+    Window,
+    asymptotic_window,
+    falls_unseen,
+    local_exponent,
+)
 
 __all__ = ["Regime", "late_regime"]
 
@@ -45,8 +52,6 @@ PASSED = 0.3
 UNSTABLE = -5.0
 #: Fewer output times than this in the last decade show nothing.
 FEWEST = 2
-#: A fall below the doubles is seen if the rate before it makes at least this part of it.
-SEEN = 0.5
 #: Rounding of the Hessian at a state in doubles, relative to its largest eigenvalue.
 ROUNDING = 1e-13
 
@@ -134,8 +139,7 @@ def _fallen(run: Run, t: Array, loss: Array) -> Regime:
     if not len(larger):
         return Regime("exponential", 0.0)
     k = int(larger[-1])
-    fall = -float(local_exponent(run)[k]) * (t[k + 1] / t[k] - 1) if t[k] > 0 else 0.0
-    if fall >= SEEN * np.log(loss[k] / FLOOR):
+    if not falls_unseen(t, loss, local_exponent(run)):
         return Regime("exponential", float(t[k]) / 10)
     between = f"between the output times {t[k]:.4g} and {t[k + 1]:.4g}"
     return _not_yet(f"the loss falls below {FLOOR:.0e} {between}, and no output shows how", np.nan)

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,8 @@ MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrat
 # benchmarks/methods.py).
 ERROR_FACTOR = 100.0
 ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
+# Absolute error of what the method reference computes, in units of the largest component.
+FIFTY_DIGITS = 1e-47
 
 
 class Observables(Mapping[str, Array]):
@@ -178,18 +180,24 @@ class Trajectory:
     @functools.cached_property
     def features(self) -> dict[str, Array]:
         """What potentials and claims are evaluated from (see ``System.features``)."""
+        return self._features(None)
+
+    def _features(self, known: dict[str, Array] | None) -> dict[str, Array]:
+        """Features, those at hand being known or not."""
         one = self.states.at(0)
         size = max(getattr(one, f.name).size for f in fields(one)) ** 2
         step = max(1, CHUNK // max(1, size))
         parts = [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
-        found = [self.system.features(self.frame, part) for part in parts]
 
         def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
-        known = {name: np.concatenate([p[name] for p in found]) for name in found[0]}
+        if known is None:
+            found = [self.system.features(self.frame, part) for part in parts]
+            known = {name: np.concatenate([p[name] for p in found]) for name in found[0]}
+        loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
-        above = {"excess": lambda: self.excess.value, "excess_dot": lambda: known["loss_dot"]}
+        above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}
         return Features(known, {**costly, **above})
 
     @functools.cached_property
@@ -290,12 +298,40 @@ class Trajectory:
         relative[np.isnan(value)] = 0.0
         return self.tolerance + relative.reshape(len(self.t), -1).max(axis=1, initial=0.0)
 
+    def absolute_errors(self, name: str = "loss") -> Array:
+        """Estimated absolute error of an observable at each time: see :meth:`errors`.
+
+        Returns
+        -------
+        ndarray
+            Of the observable's shape. NaN where the observable is.
+
+        Raises
+        ------
+        InputError
+            For a name that is no quantity of the run.
+        """
+        try:
+            error = self._uncertainty[name]
+        except KeyError:
+            raise unknown("observable", name, self.names) from None
+        return np.zeros_like(self.quantities[name]) if error is None else error
+
     @property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
-        factor = ERROR_FACTORS.get(self.provenance.get("method", ""), ERROR_FACTOR)
-        return np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        method = self.provenance.get("method", "")
+        factor = ERROR_FACTORS.get(method, ERROR_FACTOR)
+        known = np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
+        return known + self._below_digits if method == "reference" else known
+
+    @property
+    def _below_digits(self) -> Array:
+        """Relative error of fifty digits in lengths, which the loss is about the square of."""
+        loss = np.abs(self.features["loss"])
+        length = np.sqrt(loss / max(float(loss.max()), np.finfo(float).tiny))
+        return FIFTY_DIGITS / np.maximum(length, np.finfo(float).tiny)
 
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
@@ -556,3 +592,23 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[package] = "not installed"
     return versions
+
+
+def measure_together(runs: Sequence[Trajectory]) -> None:
+    """Evaluate the features of runs side by side where their states may be measured as one run's.
+
+    Each run has the bits that it would have alone; it is only faster.
+    """
+    alike: dict[Any, list[Trajectory]] = {}
+    for run in runs:
+        key = run.system.alike(run.frame, run.states)
+        if key is not None:
+            alike.setdefault(key, []).append(run)
+    for group in alike.values():
+        first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
+        states = type(first.states).join([run.states for run in group])
+        found = first.system.features(first.frame, states)
+        parts = {name: np.split(values, ends) for name, values in found.items()}
+        for k, run in enumerate(group):
+            known = {name: split[k] for name, split in parts.items()}
+            run.__dict__["features"] = run._features(known)  # what the cached property would keep

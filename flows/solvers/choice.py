@@ -66,6 +66,7 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
         Pieces of different runs; nothing in one depends on the others.
     method : {"Rodas5P", "auto"}
         Rodas5P, or it where it is fast, and what a single run takes where it is not or fails.
+        Charts without a field in lanes are solved as those of a single run.
     system : System
         The flow; :func:`side_by_side` is true of it.
 
@@ -76,10 +77,13 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     """
     from flows.solvers import rodas
 
-    if method == "Rodas5P":
-        return rodas.solve_many(problems)
+    ways = [(rodas.solve_many, _has_lanes if method == "Rodas5P" else _is_fast)]
+    begun_anew: tuple[str, ...] = ()
+    if method == "auto":
+        ways.append((_solve_explicitly, _is_explicit))
+        begun_anew = _BEGUN_ANEW
     found: dict[int, Solution] = {}
-    for solve, serves in ((rodas.solve_many, _has_lanes), (_solve_explicitly, _is_explicit)):
+    for solve, serves in ways:
         fast = [k for k, problem in enumerate(problems) if serves(problem)]
         found.update(zip(fast, solve([problems[k] for k in fast]), strict=True))
     stopped = any(solution.status == INTERRUPTED for solution in found.values())
@@ -87,7 +91,7 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
         if not stopped and k in found and found[k].status == STIFF:
             found[k] = _continued(problem, system, found[k])
             stopped = found[k].status == INTERRUPTED
-        elif not stopped and (k not in found or found[k].status in _BEGUN_ANEW):
+        elif not stopped and (k not in found or found[k].status in begun_anew):
             found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
             stopped = found[k].status == INTERRUPTED
         elif k not in found:
@@ -128,8 +132,12 @@ def _continued(problem: Problem, system: System, begun: Solution) -> Solution:
 
 
 def _has_lanes(problem: Problem) -> bool:
-    chart = problem.chart
-    return chart is not None and chart.lanes is not None and chart.x0.size <= SIDE_BY_SIDE
+    return problem.chart is not None and problem.chart.lanes is not None
+
+
+def _is_fast(problem: Problem) -> bool:
+    """Whether steps in lanes are the fast ones."""
+    return _has_lanes(problem) and problem.y0.size <= SIDE_BY_SIDE
 
 
 def solver_for(method: str, system: System) -> Solver:
@@ -165,7 +173,9 @@ def solver_for(method: str, system: System) -> Solver:
             raise InputError(
                 f"method Rodas5P knows no field of {system.name} in lanes; choose another"
             )
-        return rodas.solve
+        return lambda problem: (
+            rodas.solve(problem) if _has_lanes(problem) else _first_that_succeeds(problem, system)
+        )
     if method == "CVODE":
         from flows.solvers import cvode
 

@@ -31,8 +31,8 @@ def up(x: Ball) -> float:
     return -down(-x)
 
 
-def extreme(enclosure: Any, sign: int, power: int = 3) -> float:
-    """Bound ``sign (1+t)^power L`` from above on ``[0, T]``; ``L`` decreases.
+def extreme(enclosure: Any, sign: int, power: int = 3, least: Ball = 0) -> float:
+    """Bound ``sign (1+t)^power L`` from above on ``[0, T]``; ``L`` decreases to ``least`` or more.
 
     On a part of log-time it is at most ``(1 + t)^power`` at one end times ``L`` at the other.
     """
@@ -47,8 +47,9 @@ def extreme(enclosure: Any, sign: int, power: int = 3) -> float:
     def look(index: int, low: float, high: float) -> None:
         nonlocal known
         late, early = (high, low) if sign > 0 else (low, high)
-        bound = sign * growth(index, late) * enclosure.loss(index, early)
-        known = max(known, down(sign * growth(index, early) * enclosure.loss(index, early)))
+        loss = enclosure.loss(index, early).max(arb(least))
+        bound = sign * growth(index, late) * loss
+        known = max(known, down(sign * growth(index, early) * loss))
         heapq.heappush(heap, (-up(bound), index, low, high))
 
     for index in range(len(certificate.pieces)):

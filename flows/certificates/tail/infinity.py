@@ -105,8 +105,8 @@ class Infinity:
                 "shape": [f"{c:x}" for c in self.shape],
                 **{key: float(getattr(self.tail, key)).hex() for key in TAIL},
             },
-            "limit": _stated(self.limit),
-            "h": [_stated(part) for part in self.h],
+            "limit": stated(self.limit),
+            "h": [stated(part) for part in self.h],
             "late": [x.hex() for x in self.late],
             "all_times": [x.hex() for x in self.all_times],
         }
@@ -130,8 +130,8 @@ class Infinity:
             ),
             shape,
             Tail([arb((c, -bits)) for c in shape], **values),
-            _read(data["limit"]),
-            tuple(map(_read, data["h"])),
+            read(data["limit"]),
+            tuple(map(read, data["h"])),
             _pair(data["late"]),
             _pair(data["all_times"]),
         )
@@ -142,11 +142,13 @@ STEP = ("e", "across", "along", "drift", "growth")
 TAIL = ("e", "d", "across", "along", "drift", "rate")
 
 
-def _stated(number: Stated) -> dict[str, str]:
+def stated(number: Stated) -> dict[str, str]:
+    """A number as its file states it."""
     return {"value": f"{number.value:x}", "radius": number.radius.hex()}
 
 
-def _read(data: Any) -> Stated:
+def read(data: Any) -> Stated:
+    """A number of a file."""
     return Stated(int(data["value"], 16), float.fromhex(data["radius"]))
 
 

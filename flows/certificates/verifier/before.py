@@ -10,10 +10,15 @@ from flows.certificates.verifier.relu_neuron import _area
 from flows.certificates.verifier.segment import norm
 
 
-def before(teacher: arb, pieces: Any, ends: Any, bits: int) -> list[arb]:
-    """``(1+t)^3 L`` on the pieces: ``L`` decreases, and one end bounds each factor."""
+def before(teacher: arb, pieces: Any, ends: Any, bits: int, least: arb | None = None) -> list[arb]:
+    """``(1+t)^3 L`` on the pieces: ``L`` decreases, and one end bounds each factor.
+
+    ``least`` is a lower bound of the loss at the end of the pieces.
+    """
     times = [arb(0), *(arb((integer(piece["end"]), -bits)) for piece in pieces)]
     factors, losses = [(3 * tau).exp() for tau in times], [loss(w, teacher) for w in ends]
+    if least is not None:
+        losses = [x.max(least) for x in losses]
     return [
         (factors[k] * losses[k + 1]).union(factors[k + 1] * losses[k]) for k in range(len(pieces))
     ]

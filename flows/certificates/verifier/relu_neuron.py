@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, fmpq
 
+from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
 from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
 
@@ -62,10 +63,12 @@ class Neurons(Equations):
     def hessian(self, x: Any) -> Any:
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
         w, eye = _vectors(self.v, x), np.eye(len(self.v), dtype=object)
+        if len(self.v) == 2:
+            return planar(w, self.n)
         gram, unit = w @ w.T, np.array([u / norm(u) for u in w])
         blocks = np.array([[eye / 2] * self.n] * self.n)
         for i, j in self.pairs:
-            size = abs(_area(w[i], w[j]))
+            size = _area(w[i], w[j])
             theta = arb.atan2(size, gram[i, j])
             for a, b, mu in ((i, j, -1 if j == self.n else 1), (j, i, 1)):
                 if a < self.n:

@@ -11,6 +11,7 @@ import numpy as np
 from flint import arb, ctx
 
 from flows.certificates.verifier.failing import Failing, failing
+from flows.certificates.verifier.funnel import funnelled
 from flows.certificates.verifier.gmm_em import Means
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.means import Plateau, plateau
@@ -233,6 +234,10 @@ def _endless(
     if data.get("kind") == "failing":
         require(radius == 0, "layers near these do not balance")
         return failing(data, flow)
+    if data.get("kind") == "funnel":
+        require(isinstance(flow, Neurons), "there are no neurons")
+        ends = _ends(flow, pieces, bits, radius, len(flow.v))  # type: ignore[attr-defined]
+        return funnelled(data, flow.v[0], pieces, ends, bits)  # type: ignore[attr-defined]
     if data.get("kind") == "means":
         ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
         return plateau(data, flow, pieces, ends, bits)

@@ -43,7 +43,7 @@ def clusters_figure(run: Run) -> Figure:
     shown = t > 0
     panels = (
         ("share", "A_i", "share of the teacher", "neuron"),
-        ("residual_norm", "|r_j|", "residual of a teacher", "teacher"),
+        ("residual", "|r_j|", "residual of a teacher", "teacher"),
     )
     for panel, (name, sign, words, each) in zip(axes, panels, strict=True):
         draw_curves(panel, t[shown], quantities[name][shown], f"${sign}$", each)

@@ -43,6 +43,8 @@ MOST_GROWTH, LARGEST = 300.0, 1e100
 RECIPROCAL = 0.2
 # Axes that have turned by less into another one are taken for those of before.
 TURNS = 0.05
+# Fast axes are those whose rate in log-time grows like this power of time, or faster.
+GROWING = 0.75
 # Rates in log-time that differ by less are one.
 DIFFER = 0.03
 # Curvature times time of axes that are not slow any more.
@@ -149,7 +151,8 @@ class Errors:
     taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
     smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
     that turn into each other decay by the smallest of their rates, and take from each other what
-    has turned times the difference of their rates. What grows beside a saddle grows by the
+    has turned times the difference of their rates; what turns out of a fast axis, before it has
+    decayed, counts beside. What grows beside a saddle grows by the
     integral, and what each step leaves anew falls with the energy of a chart at most. An axis that
     turns takes errors of others with it, which its own curvature damps. Within one curvature the
     sum is that of squares.
@@ -206,7 +209,7 @@ class Errors:
         length = np.log(since / self.since)
         late = since - passed / length if length > 0 else 0.0
         mean = self.curvature * passed + (now - self.curvature) * late
-        scaled, turns = self._slow(h, overlaps, now, since)
+        scaled, turns, early = self._slow(h, overlaps, now, since)
         # The curvature along an axis of before says nothing of one that has turned.
         own = np.where(turns.any(axis=0), 0.0, rate * passed)
         decays = np.maximum(own, scaled * length)
@@ -215,39 +218,53 @@ class Errors:
         grown = self.error * change + self.fresh * np.maximum(change, ANEW)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
         reach = np.abs(overlaps) / damped
-        shares = np.minimum(reach + turns * length, 1.0) * np.minimum(grown, LARGEST)
-        # Axes of one curvature are any basis of their span, in which errors keep their length.
+        shares = np.minimum(reach + turns, 1.0) * np.minimum(grown, LARGEST)
+        # Axes of one curvature are any basis of their span, in which errors keep their length; and
+        # among axes that turn into each other the flow makes no length larger.
         alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
+        alike |= turns > 0
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
-        return found
+        came = early @ (self.error + self.fresh)
+        return found + came + reach @ came
 
-    def _slow(self, h: Array, overlaps: Array, now: Array, since: float) -> tuple[Array, Array]:
+    def _slow(
+        self, h: Array, overlaps: Array, now: Array, since: float
+    ) -> tuple[Array, Array, Array]:
         """Curvature times time of slow axes, the smaller of both ends; how those that turn mix.
 
-        Slow axes that turn into each other decay by the smallest of their rates; one takes from
-        another what it has turned, times the difference of their rates, in log-time.
+        Axes are slow, or fast: of these the curvature times time grows like time, by rank, since an
+        axis that turns tells nothing of itself. Of either kind those that turn into each other
+        decay by the smallest of their rates; one takes from another what it has turned, times the
+        difference of their rates, in log-time, and what turns into fast ones twice comes back. The
+        last number is what slow ones take from fast ones before these have decayed.
         """
-        first, last = self.curvature * self.since, now * since
+        first, last, ends = self.curvature * self.since, now * since, since * h
         length = np.log(since / self.since)
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = np.abs(np.log(last / first))
+            change, growth = np.abs(np.log(last / first)), np.log(ends / first)
         slow = (np.minimum(first, last) > 0) & (change < RECIPROCAL * length)
         least = np.where(slow, np.minimum(first, last), 0.0)
-        curved = (np.minimum(first, last) > 0) & (np.maximum(first, last) < FAST)
-        ends = since * h
-        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved
+        grows = (first > 0) & (growth > GROWING * length) & (length > 0)
+        fast = np.logical_and.accumulate(grows[::-1])[::-1]  # it and all above it
+        kind = fast[:, None] == fast
+        curved = (first > 0) & (first < FAST)
+        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved & kind
         # Of one rate any axes will do, and they turn as they like.
         apart = np.abs(ends[:, None] - first) > DIFFER
+        away = np.where(fast, 0.0, np.linalg.norm(overlaps[fast], axis=0))
+        several = (near & apart).any(axis=0) & (near.sum(axis=0) > 1)
         turns = np.zeros_like(overlaps)
-        for k in np.flatnonzero((near & apart).any(axis=0) & (near.sum(axis=0) > 1)):
+        for k in np.flatnonzero(several | ((away > TURNS) & near.any(axis=0))):
             into = np.flatnonzero(near[:, k])
             group = np.flatnonzero(near[into].any(axis=0))
-            rates = np.concatenate([first[group], last[group], ends[into]])
+            rates = np.concatenate([first[group], ends[into]])
             least[k] = rates.min()
             moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
-            turns[into, k] = moved * (rates.max() - rates.min())
-        return least, turns
+            turns[into, k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
+        decayed = first[fast].min(initial=np.inf) * length
+        early = np.where(fast & ~kind, np.abs(overlaps) / max(1.0, decayed), 0.0)
+        return least, turns, early
 
     @property
     def any(self) -> bool:

@@ -20,7 +20,9 @@ import scipy.optimize
 
 from flows.core.arrays import Array
 from flows.core.threads import one_thread
-from flows.systems.relu_neuron.geometry import SoundState, lowered, signed
+from flows.systems.relu_neuron import lone
+from flows.systems.relu_neuron.pairs import lowered, signed
+from flows.systems.relu_neuron.state import SoundState
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.
 NOISE = 1e-13
@@ -51,6 +53,8 @@ def slope(u: Array, mu: Array, state: SoundState) -> tuple[Array, Array]:
 
 def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[Array, Array]]:
     """Return ``D`` and its gradient as a function of ``u`` with so many coordinates more."""
+    if lone.lonely(state):
+        return _lone_slope(mu, state, extra)
     others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
     norms = np.linalg.norm(others, axis=1)
     alive = norms > 0
@@ -70,6 +74,25 @@ def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[
             + np.sum((weight * chord)[..., None] * minus, axis=-2)
         )
         # Euler: D is homogeneous of degree one.
+        return np.sum(gradient * u, axis=-1), gradient
+
+    return at
+
+
+def _lone_slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[Array, Array]]:
+    """Return ``D`` where one neuron is beside the teacher, whose pulls nearly cancel."""
+    s = lone.lone(mu, state)
+    units, weight, d = _wider(s.units, extra), s.mu * s.norms / (2 * np.pi), _wider(s.d, extra)
+    half = _wider(s.r, extra) / 2
+
+    def at(u: Array) -> tuple[Array, Array]:
+        own = u / _length(u)[..., None]
+        minus, plus = _length(own[..., None, :] - units), _length(own[..., None, :] + units)
+        along = np.sum(weight * minus * plus / 2, axis=-1)[..., None] * own
+        near = own[..., :1] > 0
+        gap = np.where(near & s.near, -2 * np.arctan2(minus, plus), 2 * np.arctan2(plus, minus))
+        gradient = lone.together(own, d, near) + np.where(near, half, 0.0) + along
+        gradient = gradient + np.sum((weight * gap)[..., None] * units, axis=-2)
         return np.sum(gradient * u, axis=-1), gradient
 
     return at
@@ -145,5 +168,7 @@ def steepest(
 
 def terms_size(mu: Array, state: SoundState) -> float:
     """Size of the terms of ``D``, the yardstick of its rounding."""
+    if lone.lonely(state):
+        return float(lone.reach(mu, state))
     norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
     return float(np.sum(mu * norms) + 1.0)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.relu_neuron.geometry import Frame, SoundState, gradient, pairs, unflipped
+from flows.systems.relu_neuron.geometry import gradient
+from flows.systems.relu_neuron.pairs import pairs, unflipped
+from flows.systems.relu_neuron.state import Frame, SoundState
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 

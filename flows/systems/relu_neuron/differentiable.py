@@ -10,7 +10,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Clock
 from flows.core.system import DifferentiableFlow
 from flows.systems.relu_neuron.field_jax import Weights, energy, field, residual_blocks
-from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 __all__ = ["differentiable"]
 

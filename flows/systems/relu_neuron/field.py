@@ -16,7 +16,9 @@ over one kind of thing. The raw state has ``k`` blocks of ``q`` numbers:
   ``e_i`` being what the pairs contribute to the gradient, the stiff linear part acts on ``r``
   alone: the slow deviations do not feel it;
 * parallel chart, for neurons that all lie along the teacher: block 0 is the residual of those on
-  its side, block 1 the sum of those opposite, both linear: ``x' = -M/2 x``.
+  its side, block 1 the sum of those opposite, both linear: ``x' = -M/2 x``;
+* lone chart, for one neuron beside the teacher and others on the far side, and the chart of short
+  ones beside it: a field of its own (:mod:`flows.systems.relu_neuron.lone_field`).
 
 What the pairs contribute (:func:`symbolic.systems.relu_neuron.pair.pair_gradient`,
 :func:`symbolic.systems.relu_neuron.pair.pair_hessian`) is derived and lowered; this file only
@@ -31,7 +33,7 @@ from collections.abc import Callable
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 
-DIRECT, RESIDUAL, PARALLEL = 0, 1, 2
+DIRECT, RESIDUAL, PARALLEL, LONE, BESIDE = 0, 1, 2, 3, 4
 
 
 def make_raw() -> Callable[..., None]:

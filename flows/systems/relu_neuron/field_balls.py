@@ -19,6 +19,7 @@ from typing import Any
 from flint import acb, arb, arb_mat, fmpq
 
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
+from flows.systems.relu_neuron import polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -218,6 +219,8 @@ class SpanFlow(BallFlow):
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians, kinks included."""
         coefficients, q, n = _lowered()[1], self.q, self.size // self.q
         rows = self.rows(x)
+        if q == 2:
+            return polar.hessian(rows, coefficients)
         squares = [dot(w, w) for w in rows]
         if not all(s > 0 for s in squares):
             raise Singular("a neuron may be at zero")
@@ -235,7 +238,7 @@ class SpanFlow(BallFlow):
                 for k in range(q)
                 for m in range(k)
             ]
-            area = abs(minors[0]) if q == 2 else dot(minors, minors).nonnegative_part().sqrt()
+            area = dot(minors, minors).nonnegative_part().sqrt()
             theta = arb.atan2(area, dot(rows[i], rows[j]))
             # Projectors on the bisectors of the pair, s s^T and c c^T; their sum is on its plane.
             sums = _projector(

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flows.core.chart import Chart
-from flows.systems.relu_neuron.field import PARALLEL, RESIDUAL
+from flows.systems.relu_neuron import lone
+from flows.systems.relu_neuron.field import BESIDE, LONE, PARALLEL, RESIDUAL
 from symbolic.language import lower
 from symbolic.systems.relu_neuron import pair as relu_neuron
 
@@ -60,12 +61,53 @@ def raw_field(chart: Chart) -> tuple[Callable[[Any, Any], Any], Any]:
     """
     if chart.shape[2] == PARALLEL:
         return parallel_field, chart.weights
+    if chart.shape[2] == LONE:
+        return lone_field, chart.weights
+    if chart.shape[2] == BESIDE:
+        return beside_field, chart.weights
     return field, Weights(chart.weights, float(chart.shape[2] == RESIDUAL))
 
 
 def parallel_field(x: Any, mass: Any) -> Any:
     """Neurons along the teacher: ``x' = -M/2 x`` on either side."""
     return -0.5 * mass * x
+
+
+def lone_field(x: Any, mu: Any) -> Any:
+    """One neuron beside the teacher, the others on the far side: see `lone.py`."""
+    blocks = x.reshape(mu.shape[0] - 1, -1)
+    linear = 0.5 * jnp.concatenate([blocks[:1], mu[1:-1, None] * blocks[1:]])
+    return -(mu[:-1, None] ** _first(mu) * (_lone_pulls(blocks, mu, False) + linear)).ravel()
+
+
+def beside_field(x: Any, mu: Any) -> Any:
+    """One neuron beside the teacher and short ones, in residual and deviations."""
+    blocks, weight = x.reshape(mu.shape[0] - 1, -1), mu[:-1, None]
+    r, mass = blocks[0], jnp.sum(mu[:-1])
+    d = r * mu[0] / mass - jnp.sum(weight[1:] * blocks[1:], axis=0)
+    out = -_lone_pulls(jnp.concatenate([d[None], blocks[1:] + r / mass]), mu, True)
+    total = jnp.sum(weight * out, axis=0)
+    return jnp.concatenate([(total - 0.5 * mass * r)[None], out[1:] - total / mass]).ravel()
+
+
+def _first(mu: Any) -> Any:
+    """One for the first neuron, zero for the others."""
+    return np.eye(1, mu.shape[0] - 1).T
+
+
+def _lone_pulls(blocks: Any, mu: Any, near: bool) -> Any:
+    """What each neuron feels, without the linear parts that are its own, or all of them."""
+    d, weight = blocks[0], mu[1:-1]
+    rows = blocks.at[0, 0].add(1.0)
+    size = jnp.maximum(jnp.max(jnp.abs(rows), axis=1, keepdims=True), lone.TINY)
+    g = geometry(rows / size)
+    lengths = (g.norms[:-1, None] * size)[1:, 0]
+    theta = g.theta[:, 1:-1]
+    others = np.eye(mu.shape[0] - 1)[:, 1:] == 0
+    gap = jnp.where(others, -theta if near else np.pi - theta, 0.0)
+    pulls = jnp.sin(theta)[..., None] * g.units[:, None] + gap[..., None] * g.units[1:]
+    pull = jnp.sum((weight * lengths)[:, None] * pulls, axis=1) / (2 * np.pi)
+    return lone.together(g.units, d, near, jnp).at[0].set(lone.own(d, jnp)) + pull
 
 
 def field(x: Any, weights: Weights) -> Any:

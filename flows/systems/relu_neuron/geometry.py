@@ -1,15 +1,8 @@
-"""Sound coordinates of the ReLU neuron: reduction, geometry of the pairs, features.
-
-Units: the teacher has length one and lies along ``e_1``; time does not change, lengths scale by
-``|v|`` and the loss by ``|v|^2`` (the flow is homogeneous of degree one).
-"""
+"""Sound coordinates of the ReLU neuron: reduction, loss and gradient, features and their errors."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+import math
 
 import numpy as np
 import scipy.linalg
@@ -18,9 +11,16 @@ from numpy.typing import NDArray
 from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
-from flows.core.system import State
-from symbolic.language import lower
-from symbolic.systems.relu_neuron import pair as relu_neuron
+from flows.systems.relu_neuron import lone
+from flows.systems.relu_neuron.pairs import (
+    Pairs,
+    flipped_residual,
+    lowered,
+    pairs,
+    signed,
+    unflipped,
+)
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 # A transverse part below this fraction of its neuron is rounding of the input, not geometry.
 PARALLEL = 4 * np.finfo(float).eps
@@ -32,54 +32,13 @@ COINCIDENT = 1e-8
 ROUNDINGS, UNFOLLOWED = 100.0, 30.0
 # A neuron that is shorter than it was by this is known to less than the tolerance of the steps.
 SHRUNK = 1e4
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What leads from sound coordinates back to the user's.
-
-    Parameters
-    ----------
-    teacher : ndarray, shape (d,)
-        The teacher ``v``.
-    basis : ndarray, shape (d, p)
-        Orthonormal basis of the transverse span, orthogonal to ``v``.
-    multiplicity : ndarray, shape (k,)
-        How many coincident neurons each distinct one stands for.
-    member : ndarray, shape (n,)
-        Which distinct neuron each of the user's neurons is.
-    """
-
-    teacher: Array
-    basis: Array
-    multiplicity: Array
-    member: NDArray[np.intp]
-
-    @property
-    def unit(self) -> float:
-        """Length ``|v|``, the unit of the sound coordinates."""
-        return float(scipy.linalg.norm(self.teacher))
-
-
-@dataclass(frozen=True)
-class SoundState(State):
-    """State(s) in sound coordinates, for ``k`` distinct neurons.
-
-    Parameters
-    ----------
-    h : ndarray, shape (..., k)
-        Parts along the teacher.
-    z : ndarray, shape (..., k, p)
-        Transverse parts.
-    r : ndarray, shape (..., 1 + p)
-        Residual ``sum_i mu_i w_i - v``: redundant in exact arithmetic, and what keeps the tail
-        exact in doubles.
-    """
-
-    rank: ClassVar[dict[str, int]] = {"h": 1, "z": 2, "r": 1}
-    h: Array
-    z: Array
-    r: Array
+# Neurons below this length are no longer told apart from zero.
+SMALLEST = 1e-290
+# Cosine between the teacher and a neuron that is well on its far side.
+OPPOSED = -0.5
+# The smallest length whose square is a double with all its digits; a relative error that says
+# nothing.
+SQUARED, UNKNOWN = 1e-153, 1e30
 
 
 def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
@@ -107,6 +66,9 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     member = np.array([index.setdefault((w + 0.0).tobytes(), len(index)) for w in neurons])
     count = np.bincount(member)
     distinct = neurons[np.unique(member, return_index=True)[1]]
+    mu = count.astype(float)
+    if np.count_nonzero(teacher) == 1 and np.abs(teacher).max() == 1.0:
+        return _along_axis(neurons, distinct, teacher, mu, member)
 
     v = dd.exact(teacher)
     square = dd.dot(teacher, teacher)
@@ -120,7 +82,6 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     transverse[flat] = 0.0
 
     basis, z = _coordinates(transverse, teacher / unit)
-    mu = count.astype(float)
     weighted = dd.multiply(along, dd.exact(mu))
     r_along = dd.add(dd.total(weighted, axis=0), dd.exact(np.array(-1.0)))
     live = ~flat
@@ -134,6 +95,22 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     )
     r = np.concatenate([[r_along.high], basis.T @ across_sum / unit])
     return Frame(teacher, basis, mu, member), SoundState(along.high, z, r)
+
+
+def _along_axis(
+    neurons: Array, distinct: Array, teacher: Array, mu: Array, member: NDArray[np.intp]
+) -> tuple[Frame, SoundState]:
+    """Reduction for a unit teacher along an axis: parts are entries, and sums are rounded once."""
+    axis = int(np.argmax(np.abs(teacher)))
+    h, transverse = distinct[:, axis] * teacher[axis], distinct.copy()
+    transverse[:, axis] = 0.0
+    size = np.sqrt(np.sum(transverse * transverse, axis=1))
+    flat = size <= PARALLEL * np.hypot(h, size)
+    transverse[flat] = 0.0
+    basis, z = _coordinates(transverse, teacher)
+    sums = [math.fsum(column) for column in transverse[member].T.tolist()]
+    along = math.fsum([*h[member].tolist(), -1.0])
+    return Frame(teacher, basis, mu, member), SoundState(h, z, np.append(along, basis.T @ sums))
 
 
 def _coordinates(transverse: Array, direction: Array) -> tuple[Array, Array]:
@@ -161,71 +138,6 @@ def restore(frame: Frame, state: SoundState) -> Array:
     return neurons[..., frame.member, :]
 
 
-class Pairs(NamedTuple):
-    """Geometry of all pairs of neurons, the teacher being the last one.
-
-    Neurons on the far side of the teacher (``h < 0``) are flipped, ``sign = -1``: with
-    ``e(a, b) = e(a, -b) - a.b / 2`` no pair then contributes a large term that others cancel.
-
-    ``units`` (..., k+1, q) and ``norms`` (..., k+1); ``minus`` and ``plus`` (..., k+1, k+1, q)
-    are differences and sums of unit vectors; ``theta`` (..., k+1, k+1) angles; ``sign``
-    (..., k+1).
-    """
-
-    units: Array
-    norms: Array
-    minus: Array
-    plus: Array
-    theta: Array
-    sign: Array
-
-
-def pairs(state: SoundState) -> Pairs:
-    """Geometry of ``state`` without cancellation; a neuron at zero has the unit vector zero."""
-    shape = state.h.shape[:-1]
-    h = np.concatenate([state.h, np.ones((*shape, 1))], axis=-1)
-    z = np.concatenate([state.z, np.zeros((*shape, 1, state.z.shape[-1]))], axis=-2)
-    sign = np.where(h < 0, -1.0, 1.0)
-    zeta = np.linalg.norm(z, axis=-1)
-    norms = np.hypot(h, zeta)
-    safe = np.where(norms > 0, norms, 1.0)
-    units = np.concatenate([np.abs(h)[..., None], sign[..., None] * z], axis=-1) / safe[..., None]
-    # 1 - cos without subtracting cosines.
-    m = (zeta / safe) ** 2 / (1 + units[..., 0])
-    minus = units[..., :, None, :] - units[..., None, :, :]
-    minus[..., 0] = m[..., None, :] - m[..., :, None]
-    plus = units[..., :, None, :] + units[..., None, :, :]
-    theta = 2 * np.arctan2(np.linalg.norm(minus, axis=-1), np.linalg.norm(plus, axis=-1))
-    return Pairs(units, norms, minus, plus, theta, sign)
-
-
-def unflipped(g: Pairs) -> tuple[Array, Array]:
-    """Differences and sums of the unit vectors as they are, (..., k+1, k+1, q)."""
-    sign = g.sign[..., :, None, None]
-    same = sign * g.sign[..., None, :, None] > 0
-    return sign * np.where(same, g.minus, g.plus), sign * np.where(same, g.plus, g.minus)
-
-
-def flipped_residual(multiplicity: Array, state: SoundState) -> Array:
-    """Residual of the flipped neurons, ``r - 2 sum over h < 0 of mu_i w_i``."""
-    weight = np.where(state.h < 0, -2.0 * multiplicity, 0.0)[..., None]
-    neurons = np.concatenate([state.h[..., None], state.z], axis=-1)
-    return state.r + np.sum(weight * neurons, axis=-2)
-
-
-@functools.cache
-def lowered() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Pair energy and pair gradient as NumPy functions of ``alpha, beta, theta``."""
-    sizes = (relu_neuron.ALPHA, relu_neuron.BETA, relu_neuron.THETA)
-    energy = lower.lower((relu_neuron.pair_energy(),), sizes, "numpy")
-    return energy, lower.lower(relu_neuron.pair_gradient(), sizes, "numpy")
-
-
-def signed(multiplicity: Array) -> Array:
-    """Multiplicities with the teacher's -1 appended."""
-    return np.append(multiplicity, -1.0)
-
-
 def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = None) -> Array:
     """Gradient of each distinct neuron, shape (..., k, q); zero where a neuron is at zero.
 
@@ -240,7 +152,11 @@ def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = No
     across = np.sum((mu * chord)[..., None] * g.minus[..., :k, :, :], axis=-2)
     even = 0.25 * flipped_residual(multiplicity, state)[..., None, :] + own + across
     total = 0.25 * state.r[..., None, :] + g.sign[..., :k, None] * even
-    return np.where(g.norms[..., :k, None] > 0, total, 0.0)
+    total = np.where(g.norms[..., :k, None] > 0, total, 0.0)
+    alone = lone.lonely(state)
+    if np.any(alone):
+        total[alone] = lone.gradient(multiplicity, state.at(alone))
+    return total
 
 
 def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
@@ -264,6 +180,11 @@ def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
     error = 16 * eps * (square + np.sum(np.abs(terms), axis=(-2, -1))) + np.sum(
         slope * angle_error, axis=(-2, -1)
     )
+    alone = lone.lonely(state)
+    if np.any(alone):
+        value, error = np.array(value), np.array(error)
+        value[alone] = lone.energy(multiplicity, state.at(alone))
+        error[alone] = 16 * eps * value[alone]
     return value, error
 
 
@@ -301,8 +222,10 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     tolerance of neurons of the length `max |w_i - w|`, which the flow damps by `1 + t/2` at least,
     its rate being `n/2`. (So it was for five solvers and tolerances up to t = 1e14.)
 
-    A neuron that falls exponentially, opposite to the teacher, is followed to the tolerance of the
-    length that it had, and to rounding beside the others: far below, nothing of it is known.
+    A neuron that is far shorter than it was is known to the tolerance of the length that it had and
+    to rounding beside the others. But where one neuron is beside the teacher and all others are far
+    or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error with which they
+    came there. What was not zero at the start is none later: it is below the smallest double.
 
     Parameters
     ----------
@@ -315,7 +238,12 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     """
     relative = np.maximum.accumulate(features["rounding"])
     shrunk, off = _shrunk(features["norm"], tolerance)
-    absolute = np.maximum(relative * features["apart"], off)
+    apart, fading = features["apart"], features["fading"]
+    before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk))
+    shrunk = np.where(fading > 0, before, shrunk)
+    off = np.where(fading > 0, before * fading, off)
+    apart = np.where(fading > 0, np.minimum(apart, fading), apart)
+    absolute = np.maximum(relative * apart, off)
     relative = np.maximum(relative, shrunk)
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
@@ -326,15 +254,16 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         most = most.reshape(-1, *[1] * (value.ndim - 1))
         return np.minimum(grown * value, most)
 
-    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, features["apart"]) / (1 + t / 2)
+    left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
     fastest = np.abs(features["distance_dot"]).max(axis=1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
     turned = absolute[:, None] / np.maximum(features["zeta"], np.finfo(float).tiny)
     pairs = turned[:, i] + turned[:, j]
+    loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
     return {
-        "loss": part("loss", 3, (slope + count * absolute / 2) * absolute),
+        "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
         "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
-        "gradient_norm": part("gradient_norm", 2, count * absolute),
+        "gradient_norm": part("gradient_norm", 2, count * absolute) + _underflow(slope, SQUARED),
         "rho": part("rho", 2, absolute) + left,
         "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
         "residual_norm": part("residual_norm", 2, absolute) + left,
@@ -350,8 +279,13 @@ def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:
     longest = np.maximum.accumulate(np.nan_to_num(norms), axis=0)
     few = (norms > 0) & (longest > SHRUNK * norms)
     off = ATOL_PER_RTOL * tolerance[:, None] * longest + np.finfo(float).eps
-    relative = np.where(few, off / np.where(few, norms, 1.0), 0.0)
+    relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN)
     return relative.max(axis=1, initial=0.0), np.where(few, off, 0.0).max(axis=1, initial=0.0)
+
+
+def _underflow(values: Array, least: float) -> Array:
+    """Error of values that were not zero at the start and are below this."""
+    return np.where((values < least) & (values[0] > 0), least, 0.0)
 
 
 def features(frame: Frame, state: SoundState) -> dict[str, Array]:
@@ -385,12 +319,15 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
     apart, out["rounding"] = rounding(frame.multiplicity, state)
     out["apart"] = apart * unit
+    out["fading"] = _fading(frame.multiplicity, state, g) * unit
     minus, plus = unflipped(g)
     m = frame.member
-    h, z, norm = state.h[:, m], state.z[:, m, :], g.norms[:, m]
+    h, z = state.h[:, m], state.z[:, m, :]
     h_dot, z_dot = slope[:, m, 0], slope[:, m, 1:]
     zeta, zeta_dot = _length(z, z_dot)
-    live = np.where(norm > 0, norm, np.nan)
+    norm = np.hypot(h, zeta)
+    # Shorter ones have lengths that stay behind theirs, and no direction any more.
+    live = np.where(norm > SMALLEST, norm, np.nan)
     out |= {
         "h": h * unit,
         "h_dot": h_dot * unit,
@@ -398,7 +335,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
         "zeta_dot": zeta_dot * unit,
         "norm": norm * unit,
         "norm_dot": (h / live * h_dot + zeta / live * zeta_dot) * unit,
-        "theta": np.where(norm > 0, np.arctan2(zeta, h), np.nan),
+        "theta": np.where(norm > SMALLEST, np.arctan2(zeta, h), np.nan),
         "theta_dot": (h / live * zeta_dot - zeta / live * h_dot) / live,
     }
     i, j = np.triu_indices(len(m), 1)
@@ -422,9 +359,28 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     }
 
 
+def _fading(multiplicity: Array, state: SoundState, g: Pairs) -> Array:
+    """Size of the rest where one neuron is beside the teacher, the others far or short; else zero.
+
+    There charts follow them relative to that size.
+    """
+    norms = g.norms[..., :-1]
+    beside = lone.length(state.r) < lone.SHORT / 10
+    short = beside[..., None] & (norms < lone.SHORT / 10)
+    first = np.arange(norms.shape[-1]) == np.argmax(state.h, axis=-1)[..., None]
+    others = first | short | (norms == 0) | (state.h < OPPOSED * norms)
+    alone = lone.lonely(state) & others.all(axis=-1)
+    size = np.zeros(alone.shape)
+    if alone.any():
+        size[alone] = lone.reach(multiplicity, state.at(alone))
+    return size
+
+
 def _length(a: Array, a_dot: Array) -> tuple[Array, Array]:
     """Length of ``a`` and its rate; at zero the rate is the speed it leaves with."""
-    length = np.linalg.norm(a, axis=-1)
+    size = np.max(np.abs(a), axis=-1, initial=0.0)  # squares may underflow
+    size = np.where(size > 0, size, 1.0)
+    length = size * np.linalg.norm(a / size[..., None], axis=-1)
     safe = np.where(length > 0, length, 1.0)[..., None]
     rate = np.sum(a / safe * a_dot, axis=-1)
     return length, np.where(length > 0, rate, np.linalg.norm(a_dot, axis=-1))

@@ -16,11 +16,19 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
-from flows.systems.relu_neuron import geometry
-from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL, make_raw
+from flows.systems.relu_neuron import geometry, lone_field
+from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, SoundState
-from flows.systems.relu_neuron.watch import DUST, LAST_STRETCH, RESIDUAL_CHART, watch
+from flows.systems.relu_neuron.pairs import signed
+from flows.systems.relu_neuron.state import Frame, SoundState
+from flows.systems.relu_neuron.watch import (
+    DUST,
+    LAST_STRETCH,
+    RESIDUAL_CHART,
+    beside_state,
+    faint_state,
+    watch,
+)
 from flows.systems.relu_neuron.zero import dying, names, wake, without
 
 # Neurons are alike if they are nearer to their mean than this part of their transverse length.
@@ -29,6 +37,8 @@ ALIKE = 0.1
 GRADIENT = 60.0
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
+# A lone neuron's distance from the teacher matters down to this part of the longest far one.
+NEARER = 1e-3
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,8 @@ class NeuronPiece(Piece):
     chart : Chart
         What the solver follows.
     kind : int
-        ``DIRECT``, ``RESIDUAL`` or ``PARALLEL``: what the raw state holds.
+        ``DIRECT``, ``RESIDUAL``, ``PARALLEL``, ``LONE`` or ``BESIDE``: what the raw state
+        holds.
     alive : ndarray
         Neurons that are not at zero, in the order of the raw state.
     """
@@ -73,6 +84,16 @@ class NeuronPiece(Piece):
         if self.kind == RESIDUAL:
             r[...] = blocks[..., 0, :]
             blocks = _neurons(mu, blocks)
+        elif self.kind in (LONE, BESIDE):
+            if self.kind == LONE:
+                r[...] = np.sum(np.append(1.0, mu[1:])[:, None] * blocks, axis=-2)
+                blocks = blocks.copy()
+            else:
+                r[...] = blocks[..., 0, :]
+                blocks = blocks + r[..., None, :] / np.sum(mu)
+                blocks[..., 0, :] = r - np.sum(mu[1:, None] * blocks[..., 1:, :], axis=-2)
+            blocks[..., 0, 0] += 1.0
+            blocks[..., 0, :] /= mu[0]
         else:
             r[...] = np.sum(mu[:, None] * blocks, axis=-2)
             r[..., 0] -= 1.0
@@ -152,6 +173,11 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
+    if residual and faint_state(SoundState(h, z, state.r)):
+        return NeuronPiece(d, frame, state, _lone_chart(frame, state, time, alive), LONE, alive)
+    if residual and len(alive) > 1 and beside_state(SoundState(h, z, state.r)):
+        chart = _beside_chart(frame, state, time, alive)
+        return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     # One distinct neuron: the residual decays like exp(-m t/2).
     linear = residual and len(alive) == 1
     if residual:
@@ -172,11 +198,51 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         x0=blocks.ravel(),
         size=size.ravel(),
         field=wrapped_once(make_raw),
-        weights=geometry.signed(mu[alive]),
+        weights=signed(mu[alive]),
         shape=np.array([len(alive), z.shape[1], kind]),
         lanes=LANES,
     )
     return NeuronPiece(d, frame, state, chart, kind, alive)
+
+
+def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
+    """Chart of one neuron beside the teacher and others on the far side, which decay for ever."""
+    mu, far = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
+    blocks = np.vstack([state.r - mu[1:] @ far, far])
+    norms = np.linalg.norm(blocks, axis=1)
+    # A distance from the teacher that is far shorter hardly matters to the loss.
+    norms[0] = max(norms[0], NEARER * np.max(norms))
+    size = np.repeat(norms[:, None], blocks.shape[1], axis=1)
+    size[:, 1:] = np.minimum(size[:, 1:], np.max(np.linalg.norm(blocks[:, 1:], axis=1)))
+    return Chart(
+        clock=Clock(time, np.full(blocks.size, np.min(mu) / 2), 1.0, True),
+        x0=blocks.ravel(),
+        size=size.ravel(),
+        field=wrapped_once(lone_field.make_raw),
+        weights=signed(mu),
+        shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
+    )
+
+
+def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
+    """Chart of one neuron beside the teacher and short ones, which it is scaled by."""
+    mu, short = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
+    blocks = np.vstack([state.r, short - state.r / np.sum(mu)])
+    longest = float(np.max(np.linalg.norm(short, axis=1)))
+    reach = float(np.max(np.linalg.norm(blocks[1:, 1:], axis=1))) or longest
+    size = np.full(blocks.shape, longest)
+    size[1:, 1:] = min(longest, reach)
+    # The pulls whose sum moves the residual shrink like the angles, and their rounding with them.
+    decay = np.zeros_like(blocks)
+    decay[0], decay[1:, 1:] = 1.0, 1.0
+    return Chart(
+        clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),
+        x0=blocks.ravel(),
+        size=size.ravel(),
+        field=wrapped_once(lone_field.make_raw),
+        weights=signed(mu),
+        shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
+    )
 
 
 def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:

@@ -23,9 +23,9 @@ from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.geometry import Frame, SoundState
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
@@ -177,6 +177,10 @@ class ReLUNeuron(System):
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.features`."""
         return geometry.features(frame, states)
+
+    def alike(self, frame: Frame, states: SoundState) -> Any:
+        """Runs with as many neurons and dimensions, of which the same ones coincide."""
+        return states.z.shape[1:], frame.multiplicity.tobytes(), frame.member.tobytes()
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
-from flows.systems.relu_neuron.field import DIRECT, PARALLEL, RESIDUAL
-from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.collapse import terms_size
+from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
+from flows.systems.relu_neuron.geometry import OPPOSED, SMALLEST
+from flows.systems.relu_neuron.lone import SHORT, length
+from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.zero import descent, dying, without
 
 # The residual becomes a state variable once the residual is this short (in units of |v|).
@@ -39,6 +42,12 @@ LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
 ASK_AGAIN = 0.25
 ASK_SOON = 0.01
 BISECTIONS = 40
+# Cosine between the teacher and a far neuron at which it is far no longer.
+TURNED = -0.2
+# Far neurons whose transverse parts are below this are followed beside the teacher.
+FAINT = 1e-2
+# A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
+SLIGHT, LONGER = 0.1, 0.3
 
 
 class Collapse(NamedTuple):
@@ -83,7 +92,7 @@ class Watched:
     chart : Chart
         Its chart.
     kind : int
-        ``DIRECT``, ``RESIDUAL`` or ``PARALLEL``.
+        ``DIRECT``, ``RESIDUAL``, ``PARALLEL``, ``LONE`` or ``BESIDE``.
     alive : ndarray
         Neurons that are not at zero, in the order of the raw state.
     at : callable
@@ -136,14 +145,17 @@ class Watched:
         nearest: Array = np.min(left, axis=-1, initial=1.0)
         return nearest
 
-    def unsure(self, tau: float) -> float:
-        """Error of ``D`` that the residual's tolerance allows, where ``D`` is tiny."""
-        if self.kind != RESIDUAL:
+    def unsure(self, tau: float, now: SoundState) -> float:
+        """Relative error of ``D`` that the residual's tolerance allows, where ``D`` is tiny."""
+        if self.kind == LONE:
+            return self.rtol
+        if self.kind not in (RESIDUAL, BESIDE):
             return 0.0
         clock = self.chart.clock
         first = float(clock.decay[0])
         fading = clock.factor(tau, first) / clock.factor(0.0, first)
-        return ATOL_PER_RTOL * self.rtol * float(self.chart.size[0]) * fading
+        error = ATOL_PER_RTOL * self.rtol * float(self.chart.size[0]) * fading
+        return error / min(1.0, terms_size(self.frame.multiplicity, now))
 
     def alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states."""
@@ -153,15 +165,31 @@ class Watched:
 
     def _alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states of the neurons alive."""
+        if self.kind == LONE:
+            return self.opposed(states)
         now = self.at(taus, states)
         if self.kind == PARALLEL:
             return self.remaining(now)
-        if self.kind == RESIDUAL:
-            others = np.abs(now.h[..., self.alive[1:]]) - self.limit[1:]
+        if self.kind in (RESIDUAL, BESIDE):
+            parts = now.h[..., self.alive[1:]]
+            others = np.abs(parts) - self.limit[1:]
+            if self.kind == BESIDE:
+                others = self.lengths(now)[..., 1:] / self.limit[1:] - 1
             left = self.chart.clock.outlived - np.asarray(taus)
-            return np.minimum(np.min(others, axis=-1, initial=1.0), left)
+            least = np.minimum(np.min(others, axis=-1, initial=1.0), left)
+            far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (parts.shape[-1] > 0)
+            return np.where(far, -1.0, least)
         small = np.min(self.lengths(now) - self.limit, axis=-1)
         return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
+
+    def opposed(self, states: Array) -> Array:
+        """How far the nearest far neuron of a lone chart is from zero, and from turning round."""
+        far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, :]
+        length = np.linalg.norm(far, axis=-1)
+        safe = np.where(length > 0, length, 1.0)
+        least = np.minimum(TURNED - far[..., 0] / safe, length / self.limit[1:] - 1)
+        nearest: Array = np.min(least, axis=-1)
+        return nearest
 
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
@@ -182,12 +210,13 @@ class Watched:
         def alarm(tau: float, y: Array) -> float:
             # Parallel parts are not scaled, and every neuron but the largest can vanish.
             mean = (1.0 + float(y[0]) * clock.factor(tau, first)) / mass
-            room = min(1.0, end - tau)
+            room, far = min(1.0, end - tau), bool(bounds)
             for part, bound in zip(y[q::q].tolist(), bounds, strict=True):
                 left = abs(part + mean) - bound
+                far = far and -FAINT < part + mean < 0
                 if left < room:
                     room = left
-            return room
+            return -1.0 if far else room
 
         return alarm
 
@@ -202,31 +231,45 @@ class Watched:
         now = self.at(tau, y)
         collapsing = self.collapsing(tau, now)
         if len(collapsing):
-            return Stop(tau, y, Collapse(collapsing, self.unsure(tau)))
+            return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
+        if self.kind in (RESIDUAL, BESIDE) and len(self.alive) > 1:
+            living = self.living(now)
+            if faint_state(living) or (self.kind == RESIDUAL and beside_state(living)):
+                return Stop(tau, y)
+        if self.kind == LONE and not lone_state(self.living(now), TURNED, LONGER):
+            return Stop(tau, y)
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
             return Stop(tau, y)
         end = self.chart.clock.outlived
-        if self.kind == RESIDUAL and tau >= end:
+        if self.kind in (RESIDUAL, BESIDE) and tau >= end:
             return outliving(end, tau, y, interpolant)
         if self.asleep and self.departure.due(tau):
             return self.leaving(before, tau, now, interpolant)
         return None
 
+    def living(self, now: SoundState) -> SoundState:
+        """Neurons alive of a state."""
+        return SoundState(now.h[self.alive], now.z[self.alive], now.r)
+
     def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
-        small = self.lengths(now) <= 2 * self.limit
+        # In a lone chart everything decays, and lengths count relative to that.
+        unit = self.chart.clock.factor(tau, float(self.chart.clock.decay[0]))
+        unit = unit if self.kind == LONE else 1.0
+        shaken = self.shaken * unit
+        small = self.lengths(now) <= 2 * self.limit * unit
         which = self.alive[small]
         if not len(which):
             return which
         # The straight line is right up to the square of the time it takes.
         stretch = max(LAST_STRETCH, min(math.sqrt(self.rtol), LONGEST_STRETCH))
-        ending = which[dying(self.frame, now, which, stretch, self.shaken)]
+        ending = which[dying(self.frame, now, which, stretch, shaken)]
         young = self.start[small][np.isin(which, ending)] < self.shaken
         if len(ending) and young.all():
             # Steps shake one that has just left zero; it is not to leave again and again.
             value, _ = descent(self.d, self.frame, without(self.frame, now, ending))
-            ending = ending[:0] if value < -self.unsure(tau) else ending
+            ending = ending[:0] if value < -self.unsure(tau, now) else ending
         return ending
 
     def leaving(
@@ -235,12 +278,12 @@ class Watched:
         """Stop where a neuron at zero can first leave, if it can."""
         value, where = descent(self.d, self.frame, now, self.departure.where)
         self.departure.note(tau, value, where)
-        if value >= -self.unsure(tau):
+        if value >= -self.unsure(tau, now):
             return None
 
         def leaves(t: float) -> bool:
             there = self.at(t, interpolant(t))
-            return descent(self.d, self.frame, there, where)[0] < -self.unsure(t)
+            return descent(self.d, self.frame, there, where)[0] < -self.unsure(t, there)
 
         when = _first(leaves, before, tau)
         return Stop(when, interpolant(when))
@@ -258,9 +301,12 @@ def watch(
 ) -> Watch:
     """End the piece where the residual gets short, a neuron collapses, or one can leave."""
     start = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)[alive]
-    limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), DUST)
+    rest = kind in (LONE, BESIDE)  # lengths count beside the other short ones
+    unit = min(1.0, float(np.max(start[1:] if rest else start, initial=0.0)))
+    dust = DUST * unit if rest else DUST
+    limit = np.maximum(max(COLLAPSED, 10 * rtol) * np.minimum(1.0, start), dust)
     # Steps shake a neuron by their tolerance, also one that was much shorter when the chart began.
-    shake = rtol * min(1.0, float(np.max(start, initial=0.0)))
+    shake = rtol * unit
     opposed = state.h[alive] < 0
     # Along the teacher, the last one on the far side decays exponentially, for ever.
     mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
@@ -279,6 +325,32 @@ def watch(
         mortal,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
+
+
+def faint_state(now: SoundState) -> bool:
+    """Whether a lone chart is to begin: before, a residual chart does as well, and faster."""
+    across = np.max(np.linalg.norm(now.z[1:], axis=-1), initial=0.0)
+    return bool(across < FAINT) and lone_state(now)
+
+
+def lone_state(now: SoundState, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:
+    """Whether the first neuron is beside the teacher and all others are far or slight.
+
+    Far are those whose cosine with the teacher is below the one given, slight those that are a
+    smaller part of the residual.
+    """
+    norms = length(np.column_stack([now.h, now.z])[1:])
+    others = (now.h[1:] < cosine * norms) | (norms < part * length(now.r))
+    lone = bool(now.h[0] > 0 and len(norms) and others.all())
+    return lone and bool(np.min(norms) > SMALLEST)
+
+
+def beside_state(now: SoundState) -> bool:
+    """Whether the first neuron is beside the teacher and all others are short, as is the rest."""
+    longest = float(np.max(length(np.column_stack([now.h, now.z])[1:]), initial=0.0))
+    rest = float(length(now.r))
+    short = max(longest, rest) < SHORT / 10
+    return bool(now.h[0] > 0 and short and longest > SMALLEST and rest < longest / SLIGHT)
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

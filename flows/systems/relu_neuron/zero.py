@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.piece import Event, Restart
 from flows.systems.relu_neuron import collapse, geometry
-from flows.systems.relu_neuron.geometry import Frame, SoundState
+from flows.systems.relu_neuron.state import Frame, SoundState
 
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
 SPROUT = 1e-12
@@ -37,7 +37,8 @@ def wake(
     if leaves:
         if abs(u[-1]) > 1e-6 and len(u) > state.r.shape[0]:
             frame, state = _extend(frame, state)
-        u = SPROUT * u[: state.r.shape[0]]
+        length = SPROUT * min(1.0, collapse.terms_size(mu, state))
+        u = length * u[: state.r.shape[0]]
         h, z = state.h.copy(), state.z.copy()
         h[zero], z[zero] = u[0], u[1:]
         state = SoundState(h, z, state.r + np.sum(mu[zero]) * u)
@@ -55,6 +56,8 @@ def dying(
     frame: Frame, now: SoundState, which: NDArray[np.intp], stretch: float, shaken: float = 0.0
 ) -> NDArray[np.bool_]:
     """Which of the small neurons ``which`` shrink to zero on a nearly straight line."""
+    if not len(which):
+        return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
     neurons = np.column_stack([now.h, now.z])[which]
     units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)
@@ -71,7 +74,7 @@ def descent(
 ) -> tuple[float, Array]:
     """Minimum of ``D`` relative to its terms, noise counted as zero, and where it is."""
     value, where = collapse.steepest(frame.multiplicity, now, d > now.r.shape[0], guess)
-    relative = value / collapse.terms_size(frame.multiplicity, now)
+    relative = value / max(collapse.terms_size(frame.multiplicity, now), np.finfo(float).tiny)
     return (relative if relative < -collapse.NOISE else max(relative, 0.0)), where
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
@@ -16,9 +17,9 @@ from flows.systems.two_layer import arrays
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.late_time import Taught, clusters
 from flows.systems.two_layer.network import Network, kernel_of
-from flows.systems.two_layer.spectrum import MOST_AXES
+from symbolic.systems.two_layer.pair import named
 
-__all__ = ["errors", "features"]
+__all__ = ["Motion", "errors", "features", "motion_of", "taught_by"]
 
 EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.
@@ -27,7 +28,43 @@ ROUNDINGS = 8.0
 BITS = 400
 
 
-def features(network: Network, degree: int | None, states: SoundState) -> dict[str, Array]:
+class Motion(NamedTuple):
+    """Flat states of distinct students, and how they move.
+
+    Parameters
+    ----------
+    y, slopes : ndarray, shape (T, N)
+        States and gradients.
+    which, share : ndarray, shape (T, k)
+        As of :func:`clusters`.
+    residual, residual_dot : ndarray, shape (T, m)
+        Lengths of the residuals with their rates; NaN where a teacher has no student.
+    """
+
+    y: Array
+    slopes: Array
+    which: Any
+    share: Array
+    residual: Array
+    residual_dot: Array
+
+
+def taught_by(network: Network) -> Taught:
+    """Teacher of a network, in its coordinates."""
+    vectors = network.digits[..., 0].tolist()
+    return Taught(network.activation, vectors, network.weights, network.trained)
+
+
+def motion_of(network: Network, states: SoundState) -> Motion:
+    """Motion of states, with all digits where these are exact."""
+    which, share = clusters(taught_by(network), *network.split(states.x))
+    slopes, residual, residual_dot = _residuals(network, which, states)
+    return Motion(states.x, slopes, which, share, residual, residual_dot)
+
+
+def features(
+    network: Network, motion: Motion, member: NDArray[np.intp], count: NDArray[np.intp]
+) -> dict[str, Array]:
     r"""Norms, outputs, balances and shares of students, residuals of teachers, with their rates.
 
     .. math:: r_j = \sum_{i \in j} a_i w_i - b_j v_j
@@ -35,11 +72,12 @@ def features(network: Network, degree: int | None, states: SoundState) -> dict[s
     Parameters
     ----------
     network : Network
-        Students and teachers in the coordinates of the run.
-    degree : int, optional
-        `p` of a homogeneous activation.
-    states : SoundState
+        Distinct students, and teachers, in the coordinates of the run.
+    motion : Motion
         `T` states.
+    member, count : ndarray of int, shapes (n,) and (k,)
+        Which distinct one each student is, and for how many each of these stands: `c` of them are
+        `\sqrt c` times as long as one, and have an output of as much.
 
     Returns
     -------
@@ -47,19 +85,17 @@ def features(network: Network, degree: int | None, states: SoundState) -> dict[s
         Arrays of shape (T,), (T, n) or (T, m); NaN where nothing is conserved, and where a teacher
         has no student.
     """
-    y, vectors = states.x, network.digits[..., 0]
-    taught = Taught(network.activation, vectors.tolist(), network.weights, network.trained)
-    w, a = network.split(y)
-    which, share = clusters(taught, w, a)
-    slopes, residual, residual_dot = _residuals(network, which, states)
-    w_dot, a_dot = network.split(-slopes)
+    w, a = network.split(motion.y)
+    w_dot, a_dot = network.split(-motion.slopes)
     a_dot = a_dot if network.trained else np.zeros_like(a)
+    which, share = motion.which, motion.share
+    residual, residual_dot = motion.residual, motion.residual_dot
     norm = np.linalg.norm(w, axis=-1)
     norm_dot = np.sum(w * w_dot, axis=-1) / np.where(norm > 0, norm, np.nan)
-    balance = np.full(norm.shape, np.nan)
+    degree, balance = named(network.activation).degree, np.full(norm.shape, np.nan)
     if network.trained and degree is not None:
         balance = degree * a**2 - norm**2
-    v, b = vectors, np.array(network.weights)
+    v, b = network.digits[..., 0], np.array(network.weights)
     mine = v[which] / (b * np.sum(v**2, axis=1))[which][..., None]
     share_dot = np.sum((a_dot[..., None] * w + a[..., None] * w_dot) * mine, axis=-1)
     sizes = np.sum(which[..., None] == np.arange(len(b)), axis=1)
@@ -68,21 +104,21 @@ def features(network: Network, degree: int | None, states: SoundState) -> dict[s
     gap, _ = _largest(np.abs(_sums(a, which, len(b)) - b), residual_dot)
     share_dot = np.where(which < 0, np.nan, share_dot)
     constant, constant_dot = _constant(network, which, own, (a, a_dot), (share, share_dot))
-    still = np.zeros(len(y))
-    found = {
-        "norm": norm,
-        "norm_dot": norm_dot,
-        "output": np.array(a),
-        "output_dot": a_dot,
-        "layer_balance_of": balance,
+    still, root = np.zeros(len(motion.y)), np.sqrt(count)
+    each = {
+        "norm": norm / root,
+        "norm_dot": norm_dot / root,
+        "output": a / root,
+        "output_dot": a_dot / root,
+        "layer_balance_of": balance / count,
         # What is conserved has no rate: the sum that says so is left out.
         "layer_balance_of_dot": np.where(np.isnan(balance), np.nan, 0.0),
-        "share": share,
-        "share_dot": share_dot,
-        "residual_norm": residual,
-        "residual_norm_dot": residual_dot,
-        "eigenvalue": _spectrum(network, y),
-        "eigenvalue_dot": np.full(y.shape, np.nan),
+        "share": share / count,
+        "share_dot": share_dot / count,
+    }
+    return {name: x[:, member] for name, x in each.items()} | {
+        "residual": residual,
+        "residual_dot": residual_dot,
         "lone_residual": lone,
         "lone_residual_dot": lone_dot,
         "cluster_constant": constant,
@@ -92,9 +128,8 @@ def features(network: Network, degree: int | None, states: SoundState) -> dict[s
         "cluster_least": np.where((which < 0).any(axis=1), 0.0, np.min(sizes, axis=1)),
         "cluster_least_dot": still,
         "output_gap": gap,
-        "output_gap_dot": np.full(len(y), np.nan),
+        "output_gap_dot": np.full(len(motion.y), np.nan),
     }
-    return found
 
 
 def _residuals(network: Network, which: Any, states: SoundState) -> tuple[Array, Array, Array]:
@@ -189,18 +224,6 @@ def _constant(
     return factor * total, factor * rate
 
 
-def _spectrum(network: Network, y: Array) -> Array:
-    """Eigenvalues of the Hessian in the span of teachers and students, increasing, shape (T, N)."""
-    if network.size > MOST_AXES:
-        return np.full(y.shape, np.nan)
-    with np.errstate(all="ignore"):
-        found = [arrays.hessian(network, state) for state in y]
-    known = [np.isfinite(h).all() for h in found]
-    return np.array(
-        [np.linalg.eigvalsh(h) if k else h[0] * np.nan for h, k in zip(found, known, strict=True)]
-    )
-
-
 def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
     """Absolute errors of what :func:`features` gives, from those of the states.
 
@@ -218,9 +241,5 @@ def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
         "norm": np.broadcast_to(off, norm.shape),
         "output": np.broadcast_to(off, norm.shape),
         # Twice the larger of p and one, for degrees up to two.
-        "eigenvalue": np.broadcast_to(
-            off + ROUNDINGS * EPSILON * np.abs(found["eigenvalue"]).max(axis=1, keepdims=True),
-            found["eigenvalue"].shape,
-        ),
         "layer_balance_of": 4 * size * off + ROUNDINGS * EPSILON * size**2,
     }

@@ -88,6 +88,11 @@ class Network:
             return w, y[..., self.students * self.d :]
         return w, np.broadcast_to(np.array(self.outputs), w.shape[:-1])
 
+    def shaped(self, y: Array) -> Array:
+        """Flat states in the layout of a user: a row a neuron, a trained output at its end."""
+        w, a = self.split(y)
+        return np.concatenate([w, a[..., None]], axis=-1) if self.trained else w
+
     def joined(self, w: Array, a: Array) -> Array:
         """Flat states, or gradients, of neurons and outputs."""
         flat = w.reshape(*w.shape[:-2], -1)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 from flint import arb
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles, to_doubles, width
 
-__all__ = ["Frame", "coordinates", "frame_of", "restored"]
+__all__ = ["Frame", "coordinates", "frame_of", "merged", "restored", "scaled", "teachers_in"]
 
 # Bits of a basis, and below which part of its length a vector is in the span of those before it.
 BITS, FLAT = 400, 2.0**-300
@@ -30,10 +31,47 @@ class Frame:
     basis : ndarray, shape (r, d, K)
         Orthonormal vectors, each entry a sum of doubles; the user's own axes where these are no
         more than the neurons.
+    first, count : ndarray of int, shape (k,)
+        The first of the students that each distinct one stands for, and how many they are.
+    member : ndarray of int, shape (n,)
+        Which distinct one each student is.
     """
 
     unit: Any
     basis: Array
+    first: NDArray[np.intp]
+    count: NDArray[np.intp]
+    member: NDArray[np.intp]
+
+
+def merged(
+    start: Array, outputs: Sequence[float], *, bent: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    r"""Students that are equal to all bits, with their outputs, as one: first, count, member.
+
+    With a kink, `c` equal ones flow as `\sqrt c w` with the output `\sqrt c a` does,
+
+    .. math:: (\sqrt c\, w)' = -\sqrt c\, a g(w) = -\sqrt c\, a g(\sqrt c\, w), \qquad
+              (\sqrt c\, a)' = -\sqrt c\, k(w) = -k(\sqrt c\, w),
+
+    since kernels are of degree one and their gradients `g` of degree zero.
+    """
+    if not bent:
+        alone = np.arange(len(start))
+        return alone, np.ones_like(alone), alone
+    rows = np.column_stack([start, outputs]) if len(outputs) else start
+    index: dict[bytes, int] = {}
+    # Adding zero makes the two signs of zero one.
+    member = np.array([index.setdefault((row + 0.0).tobytes(), len(index)) for row in rows])
+    return np.unique(member, return_index=True)[1], np.bincount(member), member
+
+
+def scaled(row: list[Any], count: int) -> list[Any]:
+    """Entries times the root of a count."""
+    if count == 1:
+        return row
+    with precision(BITS):
+        return [(x * arb(int(count)).sqrt()).mid() for x in row]
 
 
 def frame_of(neurons: Array) -> Array:

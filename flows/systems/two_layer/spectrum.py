@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.own.features import SoundState
 from flows.systems.two_layer import arrays
 from flows.systems.two_layer.network import Network
 
-__all__ = ["MOST_AXES", "least_errors", "least_of", "spectrum"]
+__all__ = ["curvatures", "spectrum"]
 
 EPSILON = float(np.finfo(float).eps)
 # Of eigenvalues, in roundings of the largest one.
@@ -47,21 +48,75 @@ def spectrum(network: Network, beyond: int, y: Array) -> tuple[Array, Array]:
     return values, np.repeat([1.0, float(beyond)], [len(b) for b in blocks])
 
 
-def least_of(network: Network, beyond: int, states: SoundState) -> Array:
+def spectra(network: Network, y: Array) -> Array:
+    """Eigenvalues in the span at flat states, increasing, shape (T, N)."""
+    if network.size > MOST_AXES:
+        return np.full(y.shape, np.nan)
+    with np.errstate(all="ignore"):
+        found = [arrays.hessian(network, state) for state in y]
+    values = [np.linalg.eigvalsh(h) if np.isfinite(h).all() else h[0] * np.nan for h in found]
+    return np.array(values).reshape(y.shape)
+
+
+def curvatures(
+    whole: Callable[[Any], Network],
+    beyond: Callable[[Any], int],
+    flat: Callable[[Any, Any], Array],
+    off: Callable[[Any], Array],
+) -> Mapping[str, Callable[[Any, Any], Array]]:
+    """Features that eigenvalues make, with their errors: they cost more than steps do.
+
+    Parameters
+    ----------
+    whole, beyond, flat : callable
+        Of a frame, network of all students and dimensions outside the span; of a frame and states,
+        flat states of all students.
+    off : callable
+        Of states, how far they are off, shape (T,).
+    """
+
+    def all_of(frame: Any, states: Any) -> Array:
+        return spectra(whole(frame), flat(frame, states))
+
+    def unknown(frame: Any, states: Any) -> Array:
+        return np.full(flat(frame, states).shape, np.nan)
+
+    def least(frame: Any, states: Any) -> Array:
+        return least_of(whole(frame), beyond(frame), flat(frame, states))
+
+    def least_error(frame: Any, states: Any) -> Array:
+        return off(states) + rounding(whole(frame), flat(frame, states))
+
+    def error(frame: Any, states: Any) -> Array:
+        shape = flat(frame, states).shape
+        return np.broadcast_to(least_error(frame, states)[:, None], shape)
+
+    return {
+        "eigenvalue": all_of,
+        "eigenvalue_dot": unknown,
+        "eigenvalue_error": error,
+        "least_eigenvalue": least,
+        "least_eigenvalue_error": least_error,
+    }
+
+
+def least_of(network: Network, beyond: int, y: Array) -> Array:
     """Least eigenvalue in all dimensions, shape (T,); NaN of many numbers, and at a kink."""
-    found = np.full(len(states), np.nan)
+    found = np.full(len(y), np.nan)
     if network.size > MOST_AXES:
         return found
-    for k, y in enumerate(states.x):
+    for k, state in enumerate(y):
         with np.errstate(all="ignore"):
-            finite = np.isfinite(arrays.hessian(network, y)).all()
+            finite = np.isfinite(arrays.hessian(network, state)).all()
         if finite:
-            found[k] = spectrum(network, beyond, y)[0].min()
+            found[k] = spectrum(network, beyond, state)[0].min()
     return found
 
 
-def least_errors(network: Network, states: SoundState) -> Array:
-    """Errors of :func:`least_of`, of states and of rounding, shape (T,)."""
+def rounding(network: Network, y: Array) -> Array:
+    """Rounding of eigenvalues, shape (T,)."""
+    if network.size > MOST_AXES:
+        return np.zeros(len(y))
     with np.errstate(all="ignore"):
-        size = np.array([np.linalg.norm(arrays.hessian(network, y)) for y in states.x])
-    return np.asarray(np.linalg.norm(states.error, axis=-1) + ROUNDINGS * EPSILON * size)
+        size = np.array([np.linalg.norm(arrays.hessian(network, state)) for state in y])
+    return np.asarray(ROUNDINGS * EPSILON * size)

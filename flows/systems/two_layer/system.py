@@ -7,32 +7,25 @@ r"""A hidden layer of students that learns one of teachers, as a gradient flow.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from flint import arb
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array, check_integer, check_shape, checked
-from flows.core.arrival import arrival
-from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.minimiser import NEAR, Approach, Minimiser
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array, read_array, seeded
-from flows.core.system import Excess, Smooth, System
-from flows.systems.own import energy, pieces
-from flows.systems.own.exact import from_doubles, value_of
-from flows.systems.own.exact_view import ExactView
-from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
+from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth, System
+from flows.systems.own.exact import value_of
 from flows.systems.own.reading import is_sharp, is_steep
 from flows.systems.two_layer import arrays
 from flows.systems.two_layer.balls import PairBalls
-from flows.systems.two_layer.features import errors, features
 from flows.systems.two_layer.given import (
     LARGEST,
     check_activation,
@@ -41,22 +34,19 @@ from flows.systems.two_layer.given import (
     teachers_of,
 )
 from flows.systems.two_layer.late_time import Taught, minimiser, shared
-from flows.systems.two_layer.loss import PairLoss
 from flows.systems.two_layer.network import Network, kernel_of
+from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
 from flows.systems.two_layer.options import OPTIONS
-from flows.systems.two_layer.span import Frame, coordinates, frame_of, restored, teachers_in
-from flows.systems.two_layer.spectrum import least_errors, least_of, spectrum
-from symbolic.asymptotics.refusal import NoLaw
+from flows.systems.two_layer.span import teachers_in
+from flows.systems.two_layer.span_run import SpanRun
 from symbolic.systems.two_layer.pair import named
 
-__all__ = ["TwoLayer"]
+if TYPE_CHECKING:
+    from flows.core.chart import Lanes
+    from flows.systems.relu_neuron.system import ReLUNeuron
+    from potentials import Statements
 
-# States of more entries are doubles: balls of many are slow.
-MOST_EXACT = 150
-# A student that is shorter than this part of the longest one and has halved since the output
-# before is about to reach zero.
-VANISHED = 0.03
-SEEN = feature_names((), averaged=False)
+__all__ = ["TwoLayer"]
 
 
 @dataclass(frozen=True)
@@ -95,10 +85,11 @@ class TwoLayer(System):
     Notes
     -----
     Units: ``t`` is the time of ``dw/dt = -grad L``, and the loss carries the factor 1/2, as that of
-    :class:`flows.ReLUNeuron`, which is the case of one teacher and outputs one.
-    A run keeps up to 150 numbers with as many digits as it takes, and more in doubles; where these
-    do not know the loss it is NaN. In more dimensions than there are neurons it stays in their
-    span.
+    :class:`flows.ReLUNeuron`. That is the case of one ReLU teacher and outputs one, which runs by
+    its compiled code and has the claims of its paper.
+    Any other run keeps up to 150 numbers with as many digits as it takes, and more in doubles;
+    where these do not know the loss it is NaN. In more dimensions than there are neurons it stays
+    in their span.
     Source: kernels of Cho & Saul 2009 and Williams 1997, derived anew (`popflow derive two_layer`).
     Accuracy: loss and gradient of a state are right to 1e-15, relative to the loss and to the
     length of the gradient; the Hessian to a few roundings of its largest entry.
@@ -125,7 +116,6 @@ class TwoLayer(System):
     name: ClassVar[str] = "two_layer"
     title: ClassVar[str] = "Two layers"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
-    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
 
     def __post_init__(self) -> None:
         """Check the parameters; arrays become tuples."""
@@ -197,6 +187,7 @@ class TwoLayer(System):
             "m": len(self.teachers),
             "is_orthonormal": int(self._orthonormal),
             "teacher_gap": self._gap,
+            **({"teacher_norm": float(np.linalg.norm(self.teachers))} if self._neuron else {}),
         }
 
     @property
@@ -238,6 +229,8 @@ class TwoLayer(System):
 
     def check_start(self, start: ArrayLike) -> Array:
         """Start as an array of shape (n, d), or (n, d + 1) with trained outputs."""
+        if self._neuron is not None:
+            return self._neuron.check_start(start)
         state = self._checked(start)
         neurons, outputs = state[:, : self._dimension], state[:, self._dimension :]
         if self._bent and not neurons.any(axis=1).all():
@@ -289,7 +282,7 @@ class TwoLayer(System):
             For a student that is zero, where an activation with a kink has no gradient.
         """
         found = np.array([float(x) for x in self._both(state, is_steep)[1:]])
-        return self._unflat(found)
+        return self.network().shaped(found)
 
     def _both(self, state: ArrayLike, small: Any) -> Any:
         array = self._checked(state)
@@ -316,22 +309,50 @@ class TwoLayer(System):
         found[np.ix_(order, order)] = matrix
         return found
 
-    def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
-        """Eigenvalues of the Hessian in the span of the run, and off it: see :mod:`spectrum`."""
-        return spectrum(self.network(frame.basis), self._beyond(frame), state.x)
+    # Runs: by one of two ways, see :mod:`span_run` and :mod:`one_teacher` --------------------
 
-    def _beyond(self, frame: Frame) -> int:
-        """Dimensions outside the span of the run."""
-        return self._dimension - len(frame.basis)
+    @functools.cached_property
+    def _way(self) -> SpanRun | OneTeacher:
+        """The compiled flow of one ReLU teacher, or the span of teachers and start."""
+        network = self.network()
+        if is_one_neuron(network):
+            return OneTeacher(network)
+        return SpanRun(network, self.doubles, self.steps)
 
-    def _unflat(self, y: Array) -> Array:
-        n, d = self.students, y.shape[-1] // self.students - self.train_outputs
-        w = y[..., : n * d].reshape(*y.shape[:-1], n, d)
-        if not self.train_outputs:
-            return w
-        return np.concatenate([w, y[..., n * d :, None]], axis=-1)
+    @property
+    def _neuron(self) -> ReLUNeuron | None:
+        """The case of one ReLU teacher and outputs one, whose flow this is."""
+        return self._way.neuron if isinstance(self._way, OneTeacher) else None
 
-    # The pieces of a run -----------------------------------------------------------------
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims; of one ReLU teacher those of its paper as well."""
+        return self._way.statements
+
+    @property
+    def containers(self) -> tuple[type, type]:  # type: ignore[override]
+        """Types of the frame and of the states."""
+        return self._way.containers
+
+    @property
+    def lanes(self) -> Lanes | None:  # type: ignore[override]
+        """Fields of many members at once, of one ReLU teacher."""
+        return self._way.lanes
+
+    @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """Why there are no certificates of runs."""
+        if self._neuron is None:
+            return f"{self.name} has no certificates"
+        return "two_layer has no certificates; this one is flows.ReLUNeuron(n, d, teacher)"
+
+    def jax_field(self) -> JaxField | None:
+        """Raw field in JAX, of one ReLU teacher."""
+        return self._neuron.jax_field() if self._neuron else None
+
+    def differentiable(self, frame: Any, state: Any) -> DifferentiableFlow | None:
+        """Run to be differentiated by its start, of one ReLU teacher."""
+        return self._neuron.differentiable(frame, state) if self._neuron else None
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Know what steps leave."""
@@ -341,96 +362,54 @@ class TwoLayer(System):
         """Return the system with states that are doubles."""
         return replace(self, doubles=True)
 
-    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
-        """Coordinates in the span of teachers and start, exact up to 150 of them."""
-        w = start[:, : self._dimension]
-        basis = frame_of(np.concatenate([np.array(self.teachers), w]))
-        outputs = start[:, self._dimension].tolist() if self.train_outputs else []
-        rows = coordinates(basis, w)
-        place = [x for row in rows for x in row] + [arb(x) for x in outputs]
-        y = np.array([float(x) for x in place])
-        if self.doubles or len(place) > MOST_EXACT:
-            frame = Frame(math.nan, basis)
-            return frame, self._in_doubles(frame, y)
-        loss = PairLoss(self.network(basis))
-        unit = energy.first_time(y, loss.at(y)[1], loss.hessian(y))
-        frame = Frame(unit, basis)
-        return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
+    def reduce(self, start: Array) -> tuple[Any, Any]:
+        """Frame and sound state."""
+        return self._way.reduce(start)
 
-    def _view(self, frame: Frame) -> ExactView:
-        network = self.network(frame.basis)
-        exact = PairBalls(network)
-        return ExactView(PairLoss(network), exact, graded=exact.axes)
-
-    def _in_doubles(
-        self,
-        frame: Frame,
-        y: Array,
-        error: Array | None = None,
-        time: Array | None = None,
-        late: Array | None = None,
-    ) -> SoundState:
-        loss: Any = PairLoss(self.network(frame.basis))
-        seen = observe(loss, {}, y, pieces.RESERVE, error, time, late)
-        return SoundState(y, seen, error, time, late=late)
-
-    def restore(self, frame: Frame, state: SoundState) -> Array:
+    def restore(self, frame: Any, state: Any) -> Array:
         """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
-        found = self._unflat(state.x)
-        r = len(frame.basis)
-        w = restored(frame.basis, found[..., :r])
-        return np.concatenate([w, found[..., r:]], axis=-1)
+        return self._way.restore(frame, state)
+
+    def begin(self, frame: Any, state: Any) -> Restart:
+        """First state; a neuron of the case of one teacher may begin at zero."""
+        return self._way.begin(frame, state)
+
+    def piece(self, frame: Any, state: Any, time: float) -> Piece:
+        """Smooth piece that begins with this state."""
+        return self._way.piece(frame, state, time)
+
+    def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
+        """Flow with ``digits`` digits."""
+        return self._way.exact_flow(frame, state, digits)
+
+    def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian in the span of the run, and off it: see :mod:`spectrum`."""
+        return self._way.spectrum(frame, state)
 
     @property
-    def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
         """Least eigenvalue of the Hessian in all dimensions, and its error."""
-        return {
-            "least_eigenvalue": lambda frame, states: least_of(
-                self.network(frame.basis), self._beyond(frame), states
-            ),
-            "least_eigenvalue_error": lambda frame, states: least_errors(
-                self.network(frame.basis), states
-            ),
-        }
+        return self._way.costly
 
-    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """What the states carry, and what students and teachers have: see :mod:`features`."""
-        seen = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))
-        network = self.network(frame.basis)
-        return seen | features(network, named(self.activation).degree, states)
+    def features(self, frame: Any, states: Any) -> dict[str, Array]:
+        """What students and teachers have: see :mod:`features`."""
+        return self._way.features(frame, states)
 
     def errors(
-        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+        self, states: Any, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
-        """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
-        alone = {name: x for name, x in features.items() if x.ndim == 1}
-        return stated_errors(alone, t, tolerance) | errors(features, states)
+        """Absolute errors beside the tolerance."""
+        return self._way.errors(states, features, t, tolerance)
 
-    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Say from when on the loss, or its gradient, is not known, and whether a student dies."""
-        w, _ = self.network(frame.basis).split(states.x[-2:])
-        before, norm = np.linalg.norm(w, axis=-1)[[0, -1]]
-        least = int(np.argmin(norm))
-        told = [unknown_at(SEEN, states.seen, t)]
-        falls = norm[least] < min(before[least] / 2, VANISHED * norm.max())
-        if self._bent and falls:
-            told.append(
-                f"student {least + 1} has nearly vanished, |w| = {norm[least]:.2g}: at zero the"
-                " loss has a kink, beyond which the flow is not followed"
-            )
-        return "; ".join(filter(None, told))
+    def remark(self, frame: Any, states: Any, t: Array) -> str:
+        """Say from when on something is not known, and whether a student dies."""
+        return self._way.remark(frame, states, t)
 
-    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
-        """Loss above that of the limit point of the run, both with many digits."""
-        unknown = functools.partial(Excess, np.full(len(t), np.nan), math.nan)
-        if not states.exact:
-            return unknown("limit not found: the states of the run are doubles")
-        view = self._view(frame)
-        limit = view.limit(states, t)
-        if isinstance(limit, str):
-            return unknown(limit)
-        rate = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))["loss_dot"]
-        return view.excess(states, t, rate, self.steps[0], limit)
+    def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
+        """Loss above that of the limit point of the run."""
+        return self._way.excess(frame, states, t, loss)
+
+    # Late times ----------------------------------------------------------------------------
 
     @property
     def _taught(self) -> Taught:
@@ -444,6 +423,8 @@ class TwoLayer(System):
 
     def minimiser(self, at: Any = None) -> Minimiser:
         """Students that make the teachers up; as many as teachers need no telling."""
+        if self._neuron is not None:
+            return self._neuron.minimiser(at)
         if at is None:
             same = self.students == len(self.teachers)
             if not same or self.output_weights != self.teacher_weights:
@@ -456,70 +437,16 @@ class TwoLayer(System):
         where = self._checked(at)
         return minimiser(self._taught, *self._split(where), where)
 
-    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+    def approach(self, frame: Any, state: Any, t: float) -> Approach:
         """Limit of a run: with a kink, students in their shares of the teachers."""
+        if isinstance(self._way, OneTeacher):
+            return self._way.neuron.approach(frame, state, t)
         user = self.restore(frame, state)
         w, a = self._split(user)
         if self._bent:
             where = user.copy()
             where[:, : self._dimension] = shared(self._taught, w, a)
             return Approach(where, self.flat(user - where))
-        if len(frame.basis) < self._dimension:
-            raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
         point = minimiser(self._taught, w, a, user).point
-        digits = from_doubles(state.digits if state.exact else state.x[:, None])
-        since = max(float(state.energy[0]), t) if state.exact else t
         assert point is not None
-        exact: Any = PairBalls(self.network(frame.basis))
-        return arrival(exact, point, digits, since, self._unflat)
-
-    def begin(self, frame: Frame, state: SoundState) -> Restart:
-        """No start is degenerate."""
-        return Restart(frame, state, 0.0)
-
-    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
-        """Piece in units of energy, or of doubles in log-time."""
-        view = self._view(frame)
-        if state.exact:
-            return energy.energy_piece(
-                view.loss,
-                view.exact,
-                None,
-                view.states,
-                self.steps,
-                frame,
-                state,
-                time,
-                graded=view.graded,
-                dear=True,
-            )
-        blocks = [view.loss.network.size]
-        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)
-        observed = functools.partial(self._in_doubles, frame)
-        pace = pieces.Pace(time, state.x)
-        return pieces.OwnPiece(
-            view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
-        )
-
-    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
-        """Flow with ``digits`` digits, by balls of so many whose centres are taken."""
-        from mpmath import mp
-
-        view, bits = self._view(frame), int(digits * math.log2(10)) + 20
-
-        def ball(x: Any) -> Any:
-            sign, man, exp, _ = mp.mpf(x)._mpf_
-            return arb(((-1) ** sign * int(man), exp))
-
-        def velocity(x: list[Any]) -> list[Any]:
-            with precision(2 * bits):
-                return [-mp.mpf(g._mpf_) for g in view.exact.both([ball(c) for c in x])[1:]]
-
-        def jacobian(x: list[Any]) -> Array:
-            return -view.loss.hessian(np.array([float(c) for c in x]))
-
-        def decode(x: list[Any]) -> SoundState:
-            place, known = [ball(c) for c in x], np.array([[1.0, 0.0]])
-            return view.states([place], known, None).at(0)
-
-        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+        return self._way.arrival(frame, state, t, point)

@@ -23,6 +23,7 @@ from symbolic.lemmas.dual_kernel import (
     ERF,
     INSIDE,
     QUADRATIC,
+    RELU,
     THETA,
     Activation,
     derive_kernel,
@@ -31,7 +32,14 @@ from symbolic.lemmas.dual_kernel import (
 from symbolic.systems.relu_neuron.pair import pair_energy
 from symbolic.systems.two_layer.pair import Kinked, Smooth, pair_of
 
-__all__ = ["SLOPE", "derive_balance", "derive_hessian", "derive_loss", "derive_student"]
+__all__ = [
+    "SLOPE",
+    "derive_balance",
+    "derive_hessian",
+    "derive_loss",
+    "derive_one_teacher",
+    "derive_student",
+]
 
 HERE = "derived here"
 BALANCE = "Du, Hu & Lee 2018, arXiv 1806.00900"
@@ -270,4 +278,52 @@ def derive_balance() -> Derivation:
             ),
         ),
         results=("d/dt (p a^2",),
+    )
+
+
+def derive_one_teacher() -> Derivation:
+    r"""Derive that one ReLU teacher and outputs one give the loss of one ReLU neuron.
+
+    .. math:: \tfrac12 \sum_{pq} \mu_p \mu_q k(u_p, u_q) = \tfrac14 |r|^2
+              + \tfrac12 \sum_{p \ne q} \mu_p \mu_q e(u_p, u_q), \qquad r = \sum_p \mu_p u_p
+    """
+    pair = pair_of(leaky_relu(SLOPE))
+    assert isinstance(pair, Kinked)
+    linear, kink = (f.subs(SLOPE, 0) for f in pair)
+    (a, b, c), e = DOTS, sp.Symbol("e", real=True)
+    ones = {OUTPUT: 1, SLOPE: 0}
+    met = OUTPUT**2 * pair.linear * a / 2 + OUTPUT * MU * (pair.linear * c + pair.kink * e)
+    slope = sp.Symbol("e_w", real=True)
+    pulled = OUTPUT * (OUTPUT * pair.linear * W[0] + MU * (pair.linear * U[0] + pair.kink * slope))
+    one = ("a = 1, lambda = 0; mu = 1 of a student, -1 of the teacher", OF_ONE)
+    return Derivation(
+        "one ReLU teacher, outputs one: the ReLU neuron",
+        HERE,
+        (
+            Step(
+                linear * DOT_VALUES[2] + kink * pair_energy(),
+                definition(derive_kernel(RELU).result),
+                "k(a, b) = a.b/2 + e(a, b), the kernel of one ReLU neuron",
+                assumptions=("l = 1/2 and kappa = 1 at lambda = 0",),
+                domain=ANGLES,
+                fresh=True,
+            ),
+            Step(
+                sp.Subs(met, tuple(ones), tuple(ones.values())),
+                (a + MU**2 * b + 2 * MU * c) / 4 - MU**2 * b / 4 + MU * e,
+                "a student's part of L is that of |r|^2/4 + sum mu mu e/2",
+                assumptions=(*one, "|w + mu u|^2 = A + 2 mu C + mu^2 B", "e = e(w, u)"),
+                fresh=True,
+            ),
+            Step(
+                sp.Subs(pulled, tuple(ones), tuple(ones.values())),
+                (W[0] + MU * U[0]) / 2 + MU * slope,
+                "dL/dw = r/2 + sum mu de/dw, the gradient of one ReLU neuron",
+                assumptions=(*one, "one component; e_w is that of de(w, u)/dw"),
+                fresh=True,
+                shown=r"\frac{\partial L}{\partial w} = \tfrac12 r"
+                r" + \sum_q \mu_q \frac{\partial e(w, u_q)}{\partial w}",
+            ),
+        ),
+        results=("k(a, b) = a.b/2", "dL/dw = r/2"),
     )

@@ -12,6 +12,7 @@ from symbolic.systems.two_layer.calculus import (
     derive_balance,
     derive_hessian,
     derive_loss,
+    derive_one_teacher,
     derive_student,
 )
 
@@ -24,9 +25,10 @@ def derive() -> Document:
     Returns
     -------
     Document
-        Kernels of leaky ReLU (ReLU at slope zero), quadratic and erf; the loss as their sum;
-        gradient by a student and by its output; Hessian, with a kink in the form that is regular at
-        aligned and opposite neurons; what trained outputs conserve.
+        Kernels of leaky ReLU (ReLU at slope zero), quadratic and erf; the loss as their sum, and
+        that of one ReLU neuron as a case of it; gradient by a student and by its output; Hessian,
+        with a kink in the form that is regular at aligned and opposite neurons; what trained
+        outputs conserve.
     """
     smooth = (QUADRATIC, ERF)
     return Document(
@@ -34,6 +36,7 @@ def derive() -> Document:
         (
             *(derive_kernel(s) for s in (leaky_relu(SLOPE), *smooth)),
             derive_loss(),
+            derive_one_teacher(),
             *(derive_student(s) for s in (leaky_relu(SLOPE), *smooth)),
             replace(neuron.derive_gradient(), name="gradient of a pair with a kink"),
             replace(neuron.derive_hessian(), name="Hessian of a pair with a kink"),

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 
@@ -93,6 +94,16 @@ def test_a_changed_source_another_processor_option_or_a_cut_file_makes_it_anew(f
     for file in folder.rglob("*.nbc"):
         file.write_bytes(file.read_bytes()[:100])
     assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
+
+
+def test_an_index_that_names_what_is_gone_is_begun_anew(folder):
+    compiled.kept(("doubled",), SIGNATURE, doubled()[0])
+    # Numba's version, and then a name that its module has no more, as after an update.
+    for file in folder.rglob("*.nbi"):
+        file.write_bytes(pickle.dumps(numba.__version__) + b"cflows.core.compiled\nGone\n.")
+    assert compiled.kept(("doubled",), SIGNATURE, doubled(5.0)[0])(1.0) == 5.0
+    make, calls = doubled(6.0)
+    assert compiled.kept(("doubled",), SIGNATURE, make)(1.0) == 5.0 and not calls
 
 
 def test_the_fingerprint_is_that_of_every_source(tmp_path, monkeypatch):

@@ -256,7 +256,9 @@ def test_quantiles_are_of_those_that_reached_a_time(whole):
 
 @pytest.mark.parametrize("wanted", [0, 3, 7])
 def test_a_fraction_has_the_interval_of_an_exact_binomial_test(whole, wanted):
-    bound = np.append(np.sort(whole["loss"][:, -1]), np.inf)[wanted]
+    losses = np.sort(whole["loss"][:, -1])
+    between = np.sqrt(losses * np.append(0.0, losses[:-1]))
+    bound = np.append(between, np.inf)[wanted]
     found = whole.fraction(lambda c: c["loss"][:, -1] < bound, level=0.9)
     oracle = binomtest(wanted, 7).proportion_ci(0.9, "exact")
     assert (found.count, found.trials, found.value) == (wanted, 7, wanted / 7)
@@ -370,3 +372,29 @@ def test_the_provenance_is_plain_and_complete(whole):
     assert about["starts"] == {"size": 7, "scale": 0.3, "seed": 5, "options": {}}
     assert about["procedure"]["rtol"] == 1e-5 and about["system"] == "relu_neuron"
     assert "popflow" in about["software"]["versions"]
+
+
+def test_a_loss_below_its_error_is_left_out_and_counted():
+    """Two neurons one bit apart: their distance is rounding, and so is the loss that it makes."""
+    twins = np.array([[0.3, 0.2], [0.3, np.nextafter(0.2, 1.0)]])
+    others = [LAW.start(SYSTEM, k) for k in (0, 6)]
+    found = integrate_ensemble(SYSTEM, np.stack([twins, *others]), 1e6, rtol=1e-8)
+    last, error = found["loss"][:, -1], found["loss_error"][:, -1]
+    assert set(found.status) == {"completed"}
+    assert error[0] > last[0] and (error[1:] < 1e-5 * last[1:]).all()
+    left_out = found.left_out()
+    assert left_out[0] == 0 and left_out[-1] == 1 and found.left_out("loss_exponent")[-1] == 1
+    assert found.quantiles("loss", [0.0])[0, -1] == last[1:].min() > last[0]
+    # The error decides nothing about a bound that is far, and everything about one that is near.
+    far = found.fraction(lambda c: c["loss"][:, -1] < 1e-12)
+    near = found.fraction(lambda c: c["loss"][:, -1] < 10 * last[0])
+    assert (far.count, far.trials, far.undecided) == (3, 3, 0)
+    assert (near.count, near.trials, near.undecided) == (0, 2, 1)
+
+
+def test_a_loss_below_all_doubles_is_a_value():
+    start = np.array([[[0.9, 1e-9], [-0.1, 1e-9]]])
+    found = integrate_ensemble(SYSTEM, start, 1e4, rtol=1e-6)
+    assert found.status[0] == "completed" and found["loss"][0, -1] == 0.0
+    assert found.left_out()[-1] == 0 and found.quantiles("loss", [0.5])[0, -1] == 0.0
+    assert found.fraction(lambda c: c["loss"][:, -1] < 1e-100).count == 1

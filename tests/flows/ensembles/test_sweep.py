@@ -280,3 +280,18 @@ def test_a_file_that_is_damaged_or_another_is_refused(whole, tmp_path):
         flows.load_sweep(next((out / "n=1,d=2").glob("chunk-*.nc")))
     with pytest.raises(InputError, match="got none"):
         flows.load_sweep(tmp_path)
+
+
+def test_members_about_which_the_error_decides_are_no_trials(whole):
+    data = whole[1]
+    bound = data["loss"].isel(t=-1, drop=True).isel(member=0)
+    blurred = data.assign(loss_error=xarray.where(data["member"] == 0, data["loss"], 0.0))
+    exact = data.assign(loss_error=xarray.zeros_like(data["loss"]))
+
+    def below(some):
+        return some["loss"].isel(t=-1, drop=True) <= bound * (1 + 1e-9)
+
+    found, sharp = (flows.sweep_fraction(some, below) for some in (blurred, exact))
+    assert (found["undecided"] == 1).all() and (sharp["undecided"] == 0).all()
+    assert (found["trials"] == 2).all() and (sharp["trials"] == 3).all()
+    assert (found["count"] + 1 == sharp["count"]).all()

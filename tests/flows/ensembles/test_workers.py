@@ -4,6 +4,7 @@ import os
 import signal
 from concurrent.futures import Executor
 
+import numpy as np
 import pytest
 
 from flows.core.netcdf import digest
@@ -92,8 +93,8 @@ def test_rows_on_a_cluster_are_those_of_this_process(whole, client):
 
 
 def test_rows_are_the_same_when_a_worker_is_killed(whole, client, tmp_path):
-    executor = Killing(client, tmp_path / "died")
-    found = ensemble(workers=WORKERS, executor=executor)
+    executor, out = Killing(client, tmp_path / "died"), tmp_path / "many"
+    found = ensemble(workers=WORKERS, executor=executor, out=out)
     assert content(found) == content(whole)
     client.wait_for_workers(WORKERS, timeout=PATIENCE)
     assert executor.victim not in client.run(os.getpid).values()
@@ -107,3 +108,18 @@ def test_without_a_second_trial_the_killed_members_are_lost_and_no_others(
     lost = found.status == "worker_lost"
     assert lost.any() and set(found.status[~lost]) == {"completed"}
     assert found["loss"][~lost].tobytes() == whole["loss"][~lost].tobytes()
+
+
+def test_the_same_call_computes_what_was_lost_with_a_worker(whole, client, monkeypatch, tmp_path):
+    out = tmp_path / "many"
+    with monkeypatch.context() as strict:
+        strict.setattr(client.cluster.scheduler, "allowed_failures", 0)
+        lost = ensemble(workers=WORKERS, executor=Killing(client, tmp_path / "died"), out=out)
+    client.wait_for_workers(WORKERS, timeout=PATIENCE)
+    assert "worker_lost" in lost.status and content(lost) != content(whole)
+    computed = []
+    again = ensemble(
+        workers=WORKERS, executor=client.get_executor(), out=out, progress=computed.append
+    )
+    assert set(again.status) == {"completed"} and content(again) == content(whole)
+    assert sum(computed[1:]) == np.sum(lost.status == "worker_lost")  # the first were there

@@ -661,6 +661,7 @@ def test_a_loss_that_falls_below_the_doubles_between_two_outputs_is_no_loss_that
     assert stays.verdict is Outcome.INCONCLUSIVE
     assert "no output shows how" in stays.message
     assert "and then the loss is below 1e-280" in stays.message
+    assert np.isnan(tail_constant(run, "loss", 0).value)
 
 
 def test_with_outputs_in_the_fall_the_same_run_shows_that_the_loss_does_not_stay():

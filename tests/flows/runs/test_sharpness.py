@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from oracles.hidden_layer import flipped
 from scipy.optimize import brentq
 
 import flows
@@ -103,6 +104,8 @@ RUNS = {
             activation="erf",
             output_weights=[0.5, 0.5, 1.0],
         ),
+        # Off the symmetry of the point, which the slowest direction breaks.
+        lambda: students(flipped(6) + 0.01 * np.random.default_rng(0).normal(size=(6, 6)), 3e3, 6),
     ),
 }
 CLAIMS = [(s, c.id) for s in potentials.SYSTEMS for c in potentials.claims(s)]

@@ -76,7 +76,7 @@ CORRUPTIONS = {
         "piece 2: errors",
     ),
     "a narrower tube": (put("pieces", 2, "tube", to=scaled(0.1)), "piece 2: the flow may leave"),
-    "a wide tube": (put("pieces", 2, "tube", to="0x1p0"), "piece 2: errors may grow"),
+    "a wide tube": (put("pieces", 2, "tube", to="0x1p0"), "piece 2: a neuron may be at zero"),
     "a smaller error": (put("pieces", 2, "error", to=scaled(0.5)), "piece 2: the error"),
     "an ellipse that is too large": (
         put("pieces", 2, "rho", to=scaled(1e6)),

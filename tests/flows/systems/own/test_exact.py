@@ -24,6 +24,8 @@ A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
 TIMES = np.array(oracle.TIMES)
 # Steps of 1e-10, whose errors the flow contracts.
 DIGITS = 1e-9
+# A bound that is sampled; what is stated of a run is a hundredfold.
+SAMPLED = 3.0
 # Two fixed rules of an expectation agree to 1e-30.
 RULE = 1e-28
 TALL = [[0.3, -0.2], [0.5, 0.1], [-0.1, 0.4]]
@@ -425,6 +427,36 @@ def test_errors_along_slow_axes_that_turn_into_each_other_are_bounded():
         apart = np.abs(axes.T) @ (error * np.exp(-rates * length))
         alone = max(alone, (truth / apart).max())
     assert 0.5 < worst <= 1 < 2 < alone
+
+
+def test_errors_of_fast_axes_that_turn_into_slow_ones_before_they_decay_are_counted():
+    # Rates in log-time of a slow axis, and of one of constant curvature: like time.
+    generator, since = np.random.default_rng(0), 10.0
+    worst, decayed = 0.0, 0.0
+    for _ in range(30):
+        length, p = generator.uniform(0.5, 4.0), generator.uniform(0.1, 2.5)
+        q, angle = np.exp(generator.uniform(-0.5, 3.0)), generator.uniform(0.1, 1.4)
+        q = max(q, 1.1 * p)
+        first, last, later = (
+            np.array([p, q]),
+            np.array([p, q * np.exp(length)]),
+            since * np.exp(length),
+        )
+        found, steps = np.eye(2), 400
+        for k in range(steps):
+            part = (k + 0.5) / steps
+            axes, rates = turned(angle * part), first * (last / first) ** part
+            found = scipy.linalg.expm(-length / steps * axes * rates @ axes.T) @ found
+        error = 1e-9 * np.array([generator.uniform(0.0, 1e-2), 1.0])
+        hessian = turned(angle) * last @ turned(angle).T / later
+        before = Errors(np.eye(2), first / since, error, np.zeros(2), since)
+        _, axes, stated = before.carried(hessian, later)
+        truth = np.abs(axes.T @ found) @ error
+        worst = max(worst, (truth / stated).max())
+        # Control: the fast axis decays by its own rate, and then has turned.
+        apart = np.abs(axes.T) @ (error * np.exp(-np.array([p * length, q * np.expm1(length)])))
+        decayed = max(decayed, (truth / apart)[0])
+    assert 0.5 < worst <= SAMPLED < 10 < decayed
 
 
 def wiggling(depth):

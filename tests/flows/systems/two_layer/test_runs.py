@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from oracles import two_layer_references as references
+from oracles.hidden_layer import flipped
 
 import flows
 import potentials
@@ -90,14 +91,6 @@ def test_as_many_students_as_teachers_converge_at_the_exact_rate():
     claim = CLAIMS["exact_rate"]
     assert verdict(run, claim) == "HOLDS"
     assert verdict(run, replace(claim, exponent=claim.exponent * THOUSANDTH)) == "VIOLATED"
-
-
-def flipped(k):
-    """Near the critical point at which one of k students points away from its teacher."""
-    near = np.full((k, k), -0.05)
-    np.fill_diagonal(near, 0.987)
-    near[:-1, -1], near[-1, :-1], near[-1, -1] = 0.308, 0.225, -0.602
-    return near
 
 
 def test_a_run_that_rests_in_a_minimum_above_zero_falls_to_it_at_the_rate_of_its_curvature():

@@ -115,16 +115,80 @@ def test_one_teacher_is_the_relu_neuron(n, d):
     assert np.abs(two.hessian(w) - one.hessian(w)).max() < ROUNDING
 
 
-def test_one_teacher_has_the_run_of_the_relu_neuron():
-    start = np.array([[0.5, 0.3], [0.3, -0.2]])
-    times = [1.0, 1e2, 1e4, 1e6]
+STARTS = np.array([[[0.5, 0.3], [0.3, -0.2]], [[0.1, 0.4], [0.2, -0.1]]])
+
+
+@pytest.mark.parametrize("v", [[1.0, 0.0], [0.6, -0.8]])
+def test_one_teacher_has_the_run_of_the_relu_neuron_and_the_claims_of_its_paper(v):
+    one, two = (
+        flows.integrate(system, STARTS[0], t_end=1e12)
+        for system in (flows.ReLUNeuron(2, 2, teacher=v), flows.TwoLayer(2, [v]))
+    )
+    # It is the same code: not a bit differs.
+    assert np.array_equal(two["loss"], one["loss"])
+    assert np.array_equal(two.state, one.state)
+    assert two.stats["field_evaluations"] == one.stats["field_evaluations"]
+    theirs = {found.claim: found.verdict for found in flows.check(one)}
+    found = {found.claim: found.verdict for found in flows.check(two)}
+    assert theirs.items() <= found.items() and found["cluster_law"] == "HOLDS"
+    assert np.array_equal(two["kappa_max"], one["kappa_max"])
+    assert np.abs(two["shares"].sum(axis=1)[-1] - 1) < FLOWS
+    hessian = np.linalg.eigvalsh(flows.TwoLayer(2, [v]).hessian(two.state[-1]))
+    assert np.abs(two["hessian_spectrum"][-1] - hessian).max() < FLOWS
+
+
+def test_the_general_way_of_many_digits_gives_the_run_of_one_teacher_too():
+    # The smallest slope there is takes the general way: the activation is ReLU to all doubles.
+    start, times = STARTS[0], [1.0, 1e2, 1e4, 1e6]
     one, two = (
         flows.integrate(system, start, t_end=1e6, t_eval=times)
-        for system in (flows.ReLUNeuron(2, 2), flows.TwoLayer(2, [[1.0, 0.0]]))
+        for system in (
+            flows.ReLUNeuron(2, 2),
+            flows.TwoLayer(2, [[1.0, 0.0]], activation="leaky:0"),
+        )
     )
     assert two.status == "completed"
     assert np.abs(two["loss"] / one["loss"] - 1).max() < FLOWS
     assert np.abs(two.state - one.state).max() < FLOWS
+
+
+def test_one_teacher_has_the_ensembles_files_and_starts_at_zero_of_the_relu_neuron(tmp_path):
+    one, two = flows.ReLUNeuron(2, 2), flows.TwoLayer(2, [[1.0, 0.0]])
+    mine, theirs = (flows.integrate_ensemble(s, STARTS, 1e6) for s in (two, one))
+    assert np.array_equal(mine["loss"], theirs["loss"])
+    from_zero = np.array([[0.0, 0.0], [0.3, 0.2]])
+    run = flows.integrate(two, from_zero, t_end=1e3)
+    assert np.array_equal(run["loss"], flows.integrate(one, from_zero, t_end=1e3)["loss"])
+    run.save(tmp_path / "run.nc")
+    again = flows.load(tmp_path / "run.nc")["shares"]
+    assert np.array_equal(again, run["shares"], equal_nan=True)
+    # Other outputs, another activation and more teachers are no single neuron.
+    for other in (
+        flows.TwoLayer(2, [[1.0, 0.0]], output_weights=[1.0, 2.0]),
+        flows.TwoLayer(2, [[1.0, 0.0]], teacher_weights=[2.0]),
+        flows.TwoLayer(2, [[1.0, 0.0]], activation="leaky:0.1"),
+        flows.TwoLayer(2, [[1.0, 0.0]], train_outputs=True),
+        flows.TwoLayer(2, 2),
+    ):
+        assert "loss_upper" not in {claim.id for claim in other.statements.claims}
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_students_that_are_equal_stay_so_and_are_followed_as_one(trained):
+    system = flows.TwoLayer(3, 2, train_outputs=trained)
+    start = np.array([[0.3, 0.2], [0.3, 0.2], [0.2, 0.9]])
+    start = np.column_stack([start, [0.7, 0.7, 1.0]]) if trained else start
+    times = [1.0, 10.0, 100.0]
+    run = flows.integrate(system, start, t_end=100.0, t_eval=times)
+    assert run.completed and np.isfinite(run["loss"]).all()
+    assert np.array_equal(run.state[:, 0], run.state[:, 1])
+    assert np.abs(run["loss"][0] / system.loss(start) - 1) < ROUNDING
+    # Two that differ by a little are followed apart, and run alike for a while.
+    beside = start + 1e-9 * np.eye(3, start.shape[1])
+    other = flows.integrate(system, beside, t_end=10.0, t_eval=times[:2])
+    assert np.abs(other.state[:3] - run.state[:3]).max() < 1e-7
+    # Each has half of the first teacher; a run of one of weight one would have it all.
+    assert np.abs(run["shares"][-1] - [0.5, 0.5, 1.0]).max() < 1e-3
 
 
 def test_a_run_stays_in_the_span_and_is_the_same_in_more_dimensions():

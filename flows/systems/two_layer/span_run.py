@@ -1,0 +1,289 @@
+"""A run in the span of teachers and start: up to 150 numbers with as many digits as it takes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from flint import arb
+
+import potentials
+from flows.core.arrays import Array
+from flows.core.arrival import arrival
+from flows.core.balls import precision
+from flows.core.minimiser import Approach
+from flows.core.piece import Piece, Restart
+from flows.core.system import Excess, Smooth
+from flows.systems.own import energy, pieces
+from flows.systems.own.exact import from_doubles
+from flows.systems.own.exact_view import ExactView
+from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
+from flows.systems.two_layer.balls import PairBalls
+from flows.systems.two_layer.features import Motion, errors, features, motion_of
+from flows.systems.two_layer.loss import PairLoss
+from flows.systems.two_layer.network import Network, kernel_of
+from flows.systems.two_layer.span import (
+    Frame,
+    coordinates,
+    frame_of,
+    merged,
+    restored,
+    scaled,
+    teachers_in,
+)
+from flows.systems.two_layer.spectrum import curvatures, spectrum
+from potentials import Statements
+from symbolic.asymptotics.refusal import NoLaw
+
+if TYPE_CHECKING:
+    from symbolic.asymptotics.point import Point
+
+__all__ = ["SpanRun"]
+
+# States of more entries are doubles: balls of many are slow.
+MOST_EXACT = 150
+# A student that is shorter than this part of the longest one and has halved since the output
+# before is about to reach zero.
+VANISHED = 0.03
+SEEN = feature_names((), averaged=False)
+
+
+@dataclass(frozen=True)
+class SpanRun:
+    """How runs of two layers are followed.
+
+    Parameters
+    ----------
+    network : Network
+        In the user's coordinates.
+    doubles : bool
+        Whether states are doubles, however few.
+    steps : tuple
+        Tolerances of steps, as of :func:`flows.systems.own.energy.energy_piece`.
+    """
+
+    network: Network
+    doubles: bool
+    steps: tuple[float, float, bool, bool]
+
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    lanes: ClassVar[None] = None
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims of two layers."""
+        return potentials.statements("two_layer")
+
+    @property
+    def _bent(self) -> bool:
+        return kernel_of(self.network.activation, "numpy").bent
+
+    def _within(self, frame: Frame) -> Network:
+        """Network of distinct students in the coordinates of the run."""
+        outputs = ()
+        if not self.network.trained:
+            each = np.array(self.network.outputs)[frame.first]
+            outputs = tuple((each * np.sqrt(frame.count)).tolist())
+        return self._spanned(frame.basis, len(frame.count), outputs)
+
+    def _whole(self, frame: Frame) -> Network:
+        """Network of all students in the coordinates of the run."""
+        return self._spanned(frame.basis, self.network.students, self.network.outputs)
+
+    def _spanned(self, basis: Array, students: int, outputs: tuple[float, ...]) -> Network:
+        vectors = self.network.digits[..., 0]
+        return replace(
+            self.network,
+            students=students,
+            teachers=teachers_in(basis, vectors.tolist()),
+            outputs=outputs,
+        )
+
+    def _view(self, frame: Frame) -> ExactView:
+        network = self._within(frame)
+        exact = PairBalls(network)
+        return ExactView(PairLoss(network), exact, graded=exact.axes)
+
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
+        """Coordinates in the span of teachers and start, exact up to 150 of them.
+
+        Students with a kink that are equal to all bits stay so: they are followed as one.
+        """
+        network = self.network
+        first, count, member = merged(start, network.outputs, bent=self._bent)
+        w, a = start[first, : network.d], start[first, network.d :]
+        basis = frame_of(np.concatenate([network.digits[..., 0], w]))
+        rows = [scaled(row, c) for row, c in zip(coordinates(basis, w), count, strict=True)]
+        moving = [[arb(x) for x in row] for row in a.tolist()]
+        outputs = [scaled(row, c) for row, c in zip(moving, count, strict=True)]
+        place = [x for row in (*rows, *outputs) for x in row]
+        y = np.array([float(x) for x in place])
+        frame = Frame(math.nan, basis, first, count, member)
+        if self.doubles or len(place) > MOST_EXACT:
+            return frame, self._in_doubles(frame, y)
+        loss = PairLoss(self._within(frame))
+        unit = energy.first_time(y, loss.at(y)[1], loss.hessian(y))
+        frame = replace(frame, unit=unit)
+        return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
+
+    def restore(self, frame: Frame, state: SoundState) -> Array:
+        """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
+        found = self._apart(frame, state.x)
+        r = len(frame.basis)
+        w = restored(frame.basis, found[..., :r])
+        return np.concatenate([w, found[..., r:]], axis=-1)
+
+    def _apart(self, frame: Frame, y: Array) -> Array:
+        """All students of flat states of the distinct ones, a row each."""
+        rows = self._within(frame).shaped(y) / np.sqrt(frame.count)[:, None]
+        return np.asarray(rows[..., frame.member, :])
+
+    def _full(self, frame: Frame, y: Array) -> Array:
+        """Flat states of all students."""
+        rows, r = self._apart(frame, y), len(frame.basis)
+        whole = self._whole(frame)
+        return whole.joined(rows[..., :r], rows[..., r] if whole.trained else rows[..., 0])
+
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
+        """No start is degenerate."""
+        return Restart(frame, state, 0.0)
+
+    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
+        """Piece in units of energy, or of doubles in log-time."""
+        view = self._view(frame)
+        if state.exact:
+            return energy.energy_piece(
+                view.loss,
+                view.exact,
+                None,
+                view.states,
+                self.steps,
+                frame,
+                state,
+                time,
+                graded=view.graded,
+                dear=True,
+            )
+        blocks = [view.loss.network.size]
+        chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)
+        observed = functools.partial(self._in_doubles, frame)
+        pace = pieces.Pace(time, state.x)
+        return pieces.OwnPiece(
+            view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
+        )
+
+    def _in_doubles(
+        self,
+        frame: Frame,
+        y: Array,
+        error: Array | None = None,
+        time: Array | None = None,
+        late: Array | None = None,
+    ) -> SoundState:
+        loss: Any = PairLoss(self._within(frame))
+        seen = observe(loss, {}, y, pieces.RESERVE, error, time, late)
+        return SoundState(y, seen, error, time, late=late)
+
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, by balls of so many whose centres are taken."""
+        from mpmath import mp
+
+        view, bits = self._view(frame), int(digits * math.log2(10)) + 20
+
+        def ball(x: Any) -> Any:
+            sign, man, exp, _ = mp.mpf(x)._mpf_
+            return arb(((-1) ** sign * int(man), exp))
+
+        def velocity(x: list[Any]) -> list[Any]:
+            with precision(2 * bits):
+                return [-mp.mpf(g._mpf_) for g in view.exact.both([ball(c) for c in x])[1:]]
+
+        def jacobian(x: list[Any]) -> Array:
+            return -view.loss.hessian(np.array([float(c) for c in x]))
+
+        def decode(x: list[Any]) -> SoundState:
+            place, known = [ball(c) for c in x], np.array([[1.0, 0.0]])
+            return view.states([place], known, None).at(0)
+
+        return Smooth(velocity, jacobian, state.x.tolist(), decode)
+
+    # What is seen ------------------------------------------------------------------------
+
+    def _beyond(self, frame: Frame) -> int:
+        """Dimensions outside the span of the run."""
+        return self.network.d - len(frame.basis)
+
+    def spectrum(self, frame: Frame, state: SoundState) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian of all students, in the span of the run, and off it."""
+        return spectrum(self._whole(frame), self._beyond(frame), self._full(frame, state.x))
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
+        """Eigenvalues of the Hessian of all students."""
+        return curvatures(
+            self._whole,
+            self._beyond,
+            lambda frame, states: self._full(frame, states.x),
+            lambda states: np.linalg.norm(states.error, axis=-1),
+        )
+
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
+        """What the states carry, and what students and teachers have: see :mod:`features`."""
+        seen = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))
+        network = self._within(frame)
+        with np.errstate(all="ignore"):
+            motion: Motion = motion_of(network, states)
+        return seen | features(network, motion, frame.member, frame.count)
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
+        alone = {name: x for name, x in features.items() if x.ndim == 1}
+        return stated_errors(alone, t, tolerance) | errors(features, states)
+
+    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
+        """Say from when on the loss, or its gradient, is not known, and whether a student dies."""
+        w = self._apart(frame, states.x[-2:])[..., : len(frame.basis)]
+        before, norm = np.linalg.norm(w, axis=-1)[[0, -1]]
+        least = int(np.argmin(norm))
+        told = [unknown_at(SEEN, states.seen, t)]
+        falls = norm[least] < min(before[least] / 2, VANISHED * norm.max())
+        if self._bent and falls:
+            told.append(
+                f"student {least + 1} has nearly vanished, |w| = {norm[least]:.2g}: at zero the"
+                " loss has a kink, beyond which the flow is not followed"
+            )
+        return "; ".join(filter(None, told))
+
+    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+        """Loss above that of the limit point of the run, both with many digits."""
+        unknown = functools.partial(Excess, np.full(len(t), np.nan), math.nan)
+        if not states.exact:
+            return unknown("limit not found: the states of the run are doubles")
+        view = self._view(frame)
+        limit = view.limit(states, t)
+        if isinstance(limit, str):
+            return unknown(limit)
+        rate = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))["loss_dot"]
+        return view.excess(states, t, rate, self.steps[0], limit)
+
+    def arrival(self, frame: Frame, state: SoundState, t: float, point: Point) -> Approach:
+        """How a run without a kink arrives at its limit.
+
+        Raises
+        ------
+        NoLaw
+            In a span of its own.
+        """
+        if self._beyond(frame):
+            raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
+        digits = from_doubles(state.digits if state.exact else state.x[:, None])
+        since = max(float(state.energy[0]), t) if state.exact else t
+        network = self._within(frame)
+        exact: Any = PairBalls(network)
+        return arrival(exact, point, digits, since, network.shaped)

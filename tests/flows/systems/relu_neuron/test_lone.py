@@ -1,0 +1,172 @@
+"""One neuron beside the teacher, the others far or short: digits far below those of the neuron."""
+
+import math
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import flows
+from flows.core.chart import Chart, Clock, wrapped_once
+from flows.systems.relu_neuron import exact, lone, lone_field
+from flows.systems.relu_neuron.field import BESIDE, LONE
+from flows.systems.relu_neuron.state import SoundState
+
+MU = (2.0, 1.0, 3.0)
+DIGITS = 200
+ROUNDED = 1e-14  # a hundred roundings
+TILTED = 1e-11  # pulls of neurons at the angle 1e-3 to each other cancel to that part of them
+QUOTIENT = 1e-6  # of a difference quotient, relative to the largest entry
+
+
+def vectors(size, cone, near, p=2):
+    """Distance from the teacher, in digits, two other neurons, and residual, all of this size."""
+    rng = np.random.default_rng(0)
+    others = size * np.column_stack([rng.uniform(0.5, 1, 2), cone * rng.normal(size=(2, p))])
+    others[:, 0] *= 1.0 if near else -1.0
+    tilt = np.array([cone**2 if near else 1.0] + [cone**2 if near else cone] * p)
+    rest = size * rng.normal(size=1 + p) * tilt
+    with mp.workdps(DIGITS):
+        pulled = [mp.fdot(MU[1:], map(mp.mpf, column)) for column in others.T.tolist()]
+        d = [mp.mpf(float(x)) - (y if near else 0) for x, y in zip(rest, pulled, strict=True)]
+        r = rest if near else np.array([float(x + y) for x, y in zip(d, pulled, strict=True)])
+    return d, others, r
+
+
+def state_of(d, others, r):
+    first = (np.eye(1, len(r))[0] + np.array(d, dtype=float)) / MU[0]
+    rows = np.vstack([first, others])
+    return SoundState(rows[:, 0], rows[:, 1:], r)
+
+
+def with_digits(d, others):
+    """Rows of all neurons, and the teacher, in many digits."""
+    first = [(x + (k == 0)) / 2 for k, x in enumerate(d)]
+    rows = [first, *([mp.mpf(float(x)) for x in row] for row in others)]
+    return rows, [mp.one, *[mp.zero] * (len(d) - 1)]
+
+
+def exact_gradient(d, others):
+    with mp.workdps(DIGITS):
+        rows, teacher = with_digits(d, others)
+        mu = [*(mp.mpf(m) for m in MU), -mp.one]
+        found = exact._gradient([*rows, teacher], mu, 3)
+        return np.array([[float(x) for x in row] for row in found])
+
+
+CASES = [(s, c, near) for s in (1e-4, 1e-20, 1e-60) for c in (0.5, 1e-3) for near in (False, True)]
+
+
+@pytest.mark.parametrize(("size", "cone", "near"), CASES)
+def test_loss_and_gradient_keep_their_digits_however_small_they_are(size, cone, near):
+    d, others, r = vectors(size, cone, near)
+    state = state_of(d, others, r)
+    with mp.workdps(DIGITS):
+        rows, teacher = with_digits(d, others)
+        users = [rows[0]] * 2 + [rows[1]] + [rows[2]] * 3
+        # A deviation of the loss from its digits, not of the loss from a rounded loss.
+        loss = exact.loss(users, teacher, DIGITS)
+        assert abs(float(lone.energy(np.array(MU), state) / loss - 1)) < ROUNDED
+        assert abs(float(lone.energy(np.array(MU), state) / (loss * (1 + 1e-3)) - 1)) > 1e-4
+    found, true = lone.gradient(np.array(MU), state), exact_gradient(d, others)
+    assert np.abs(found - true).max() < (TILTED if near else ROUNDED) * np.abs(true).max()
+
+
+def chart_of(x0, kind):
+    clock = Clock(0.0, np.zeros(x0.size), 1.0, True)
+    shape = np.array([3, x0.size // 3 - 1, kind])
+    field = wrapped_once(lone_field.make_raw)
+    return Chart(clock, x0.ravel(), np.ones(x0.size), field, np.array([*MU, -1.0]), shape)
+
+
+def raw_of(d, others, r, kind):
+    """Raw state, and what its blocks move by."""
+    slope = -exact_gradient(d, others)
+    if kind == LONE:
+        return np.vstack([np.array(d, dtype=float), others]), np.vstack(
+            [MU[0] * slope[0], slope[1:]]
+        )
+    moved = np.array(MU) @ slope
+    x0 = np.vstack([r, others - r / sum(MU)])
+    return x0, np.vstack([moved, slope[1:] - moved / sum(MU)])
+
+
+@pytest.mark.parametrize("kind", [LONE, BESIDE])
+@pytest.mark.parametrize("size", [1e-4, 1e-40])
+def test_compiled_field_is_the_exact_gradient_and_its_jacobian_the_difference(kind, size):
+    x0, slope = raw_of(*vectors(size, 0.3, kind == BESIDE), kind)
+    chart = chart_of(x0, kind)
+    found = chart.rhs(0.0, chart.x0).reshape(x0.shape)
+    scale = np.abs(slope).max(axis=1, keepdims=True)
+    assert (np.abs(found - slope) < TILTED * scale).all()
+    step = 1e-6 * size
+    columns = [
+        (chart.rhs(0.0, chart.x0 + step * e) - chart.rhs(0.0, chart.x0 - step * e)) / (2 * step)
+        for e in np.eye(chart.x0.size)
+    ]
+    jacobian = chart.jacobian(0.0, chart.x0)
+    assert np.abs(jacobian - np.transpose(columns)).max() < QUOTIENT * np.abs(jacobian).max()
+
+
+@pytest.mark.parametrize("kind", [LONE, BESIDE])
+def test_field_in_jax_is_the_compiled_one(kind):
+    jax = pytest.importorskip("jax")
+    from flows.systems.relu_neuron.field_jax import raw_field
+
+    x0, _ = raw_of(*vectors(1e-20, 0.3, kind == BESIDE), kind)
+    chart = chart_of(x0, kind)
+    with jax.enable_x64(True):
+        field, arguments = raw_field(chart)
+        found = np.asarray(field(jax.numpy.asarray(chart.x0), arguments))
+    compiled = chart.rhs(0.0, chart.x0)
+    assert np.abs(found - compiled).max() < TILTED * np.abs(compiled).max()
+
+
+# Almost opposite, all decays like exp(-t/2): L = (d^2 + w^2) exp(-t)/4 up to the angle.
+OPPOSITE, ANGLE = [[0.9, 1e-9], [-0.1, 1e-9]], 1e-8
+
+
+def decaying(t):
+    return 0.005 * math.exp(-t)
+
+
+def test_a_loss_that_falls_exponentially_is_right_down_to_the_smallest_double():
+    run = flows.integrate(flows.ReLUNeuron(2, 2), OPPOSITE, 1e6, [50.0, 300.0, 600.0, 1e6])
+    found, errors = run["loss"][1:4], run.errors("loss")[1:]
+    true = [decaying(t) for t in run.t[1:4]]
+    assert run.status == "completed" and run.stats["steps"] < 1000
+    assert (np.abs(found / true - 1) < ANGLE).all() and (errors[:3] < 1e-7).all()
+    # Below all doubles it is not zero.
+    assert run["loss"][4] == 0.0 and errors[3] == math.inf
+
+
+def test_fifty_digits_tell_how_little_they_know_of_a_loss_far_below_them():
+    times = [20.0, 230.0]
+    run = flows.integrate(
+        flows.ReLUNeuron(2, 2), OPPOSITE, times[-1], times, method="reference", max_steps=400
+    )
+    true = np.array([decaying(t) for t in times])
+    wrong, stated = np.abs(1 - true / run["loss"][1:]), run.errors("loss")[1:]
+    assert (wrong < stated + ANGLE).all()
+    assert stated[0] < 1e-7 and stated[1] > 1.0
+
+
+@pytest.mark.parametrize("start", [[[-0.2, 1e-9], [-0.1, 0.0]], [[-0.2, 1e-9, 0], [-0.1, 0, 1e-9]]])
+@pytest.mark.parametrize("rtol", [1e-6, 1e-10])
+def test_neurons_almost_opposite_to_the_teacher_do_not_crawl(start, rtol):
+    system = flows.ReLUNeuron(2, len(start[0]))
+    run = flows.integrate(system, start, 1e6, rtol=rtol)
+    assert run.status == "completed" and run.stats["steps"] < 4000
+
+
+def test_a_neuron_that_turns_round_where_it_is_short_goes_on_as_its_law_says():
+    system = flows.ReLUNeuron(2, 2)
+    start = flows.Law(60, 1.0, seed=5).start(system, 25)
+    runs = [flows.integrate(system, start, 1e9, rtol=1e-8, method=m) for m in ("auto", "Radau")]
+    assert [run.status for run in runs] == ["completed"] * 2
+    one, other = (run["loss"] for run in runs)
+    assert one[-1] < 1e-40 and (runs[0].errors("loss") < 1e-5).all()
+    assert np.abs(one / other - 1).max() < 1e-6
+    # L ~ t^-3 once more, 1e-18 below the length that it has left.
+    exponent = flows.local_exponent(runs[0], "loss")[-1]
+    assert abs(exponent + 3) < 1e-3 and abs(exponent + 2.9) > 1e-3

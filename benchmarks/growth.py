@@ -274,7 +274,7 @@ def systems(quick: bool, limit: float) -> Table:
     for system, length, t_end, size, workers in track(
         rows, "systems", console=Console(stderr=True), transient=True
     ):
-        some(system, length, min(t_end, 10.0), 1, 1)  # compile
+        some(system, length, t_end, 1, 1)  # compile
         found = apart(some, BUSY * limit, system, length, t_end, size, workers)
         sizes = {k: x for k, x in system.parameters.items() if k in ("n", "d", "depth")}
         label = ", ".join([system.name, *(f"{k} = {x}" for k, x in sizes.items())])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.certificates.certificate import Certificate as Certificate
     from flows.certificates.certificate import load_certificate as load_certificate
     from flows.certificates.certify import certify as certify
+    from flows.certificates.late_states import late_states as late_states
     from flows.certificates.stationary.many import stationary_ensemble as stationary_ensemble
     from flows.certificates.stationary.point import StationaryPoint as StationaryPoint
     from flows.certificates.stationary.point import stationary as stationary
@@ -76,6 +77,7 @@ _HOME = {
     "integrate": "flows.runs.integrate",
     "integrate_ensemble": "flows.ensembles.integrate",
     "late_time_law": "flows.runs.find_law",
+    "late_states": "flows.certificates.late_states",
     "load": "flows.runs.trajectory",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",

@@ -157,6 +157,8 @@ def _module(name: str, known: dict[str, str]) -> Any:
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module."""
+    if name == "kernels":
+        return import_module("symbolic.kernels")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOME[name]), name)

@@ -7,7 +7,7 @@ differ. The finite part ends where its ball fits into one, and goes on while con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,41 +48,60 @@ def certify_two(
     """Prove an enclosure for all times of all starts of two neurons within a radius."""
     if digits is None:
         digits = min(MOST, max(FEWEST, BEYOND - math.floor(math.log10(radius))))
-    bits = bits_for(digits, ENDS[-1])
-    segments: list[Segment] = []
-    reason, refused, best = "nothing was tried", "", None
+    made: list[Certificate] = []
+    reason = ""
+    try:
+        for proved in _proofs(system, initial, digits, advance, radius):
+            made.append(proved)
+            if len(made) > 1 and _spread(made[-1]) >= _spread(made[-2]):
+                break  # it gets no sharper
+    except Uncertified as problem:
+        if not made:
+            raise
+        reason = str(problem)
+    for proved in sorted(made, key=_spread):
+        refused = refusal(proved)
+        if not refused:
+            return proved
+        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+    raise Uncertified(reason)
+
+
+def _proofs(
+    system: System,
+    initial: Any,
+    digits: int,
+    advance: Callable[[float], None] | None,
+    radius: float,
+) -> Iterator[Certificate]:
+    """Proofs whose finite parts end later and later.
+
+    Raises
+    ------
+    Uncertified
+        In the end, with what hindered the last one.
+    """
+    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), "nothing was tried"
     with precision(bits + BALL_GUARD):
         steps = Steps(system.ball_flow(initial), bits, digits, radius)
         for end in ENDS:
             try:
                 steps.extend(segments, end, advance)
-                pieces = tuple(segments)
-                made = Certificate(
-                    system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius
-                )
-                tail = funnelled(made)
-            except (Uncertified, Open) as problem:
-                if best is not None:
-                    break  # it gets no sharper
-                if isinstance(problem, Uncertified):
-                    raise Uncertified(f"{problem}; before, {refused or reason}") from None
+            except Uncertified as problem:
+                raise Uncertified(f"{problem}; before, {reason}") from None
+            pieces = tuple(segments)
+            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
+            try:
+                yield replace(made, infinity=funnelled(made))
+            except Open as problem:
                 reason = str(problem)
-                continue
-            if best is not None and _spread(tail) >= _spread(best.infinity):
-                break
-            proved = replace(made, infinity=tail)
-            if found := refusal(proved):
-                refused = f"the independent checker refuses what was made, {found}"
-            else:
-                best = proved
-    if best is None:
-        raise Uncertified(f"UNDECIDED beyond t = {ENDS[-1]:.6g}: {refused or reason}")
-    return best
+    raise Uncertified(f"UNDECIDED beyond t = {ENDS[-1]:.6g}: {reason}")
 
 
-def _spread(tail: Any) -> float:
+def _spread(certificate: Certificate) -> float:
     """Ratio of the constants for all times."""
-    low, high = tail.all_times
+    assert isinstance(certificate.infinity, FunnelTail)
+    low, high = certificate.infinity.all_times
     return high / low
 
 

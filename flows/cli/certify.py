@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, endless, examples, output
+from flows.cli.late_states import is_late
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options, one_of
 from flows.cli.runs import problem
@@ -133,6 +134,8 @@ def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     _refuse(options, OF_STEPS)
     if is_point(path):
         return _critical(path, claim, options, as_json)
+    if is_late(path):
+        return _late(path, claim, options, as_json)
     asked = any(value is not None for key, value in options.items() if key not in SHOWN)
     made, start = _asked(load_certificate(path).system, options) if asked else (None, None)
     found = checked(path, made, start, options["t_end"])
@@ -164,6 +167,24 @@ def _critical(path: str, claim: str | None, options: Options, as_json: bool) -> 
         click.echo(f"REFUSED: {found.refused}")
     else:
         output.show(verified(found.point))
+    return int(not found.accepted)
+
+
+def _late(path: str, claim: str | None, options: Options, as_json: bool) -> int:
+    """Check a file about late states, and print the theorem; return the exit code."""
+    from flows.certificates.verifier.verify import verify as checked
+    from flows.cli.late_states import late_json, verified
+
+    if claim is not None or any(value is not None for value in options.values()):
+        raise InputError(f"{path} is about a set of states: no option of a flow fits; leave it out")
+    found = checked(path)
+    if as_json:
+        summary = {"accepted": found.accepted, "refused": found.refused or None}
+        output.print_json({"checked": {**summary, **late_json(found.states)}})
+    elif found.states is None:
+        click.echo(f"REFUSED: {found.refused}")
+    else:
+        output.show(*verified(found.states))
     return int(not found.accepted)
 
 

@@ -101,6 +101,34 @@ def _numbered_by(name: str) -> Iterator[None]:
         FunctionIdentity._unique_ids = before
 
 
+class _WithSources(caching.FunctionCache):
+    """Numba's own files, whose key also tells the sources of what a function calls."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return (*super()._index_key(sig, codegen), sources())
+
+
+def loop(function: Callable[..., Any], signature: Any = None) -> Any:
+    """Compile a function of a module and keep it as long as no source has changed.
+
+    Numba keeps it as long as its own file is the same, whatever becomes of what it calls.
+
+    Parameters
+    ----------
+    function : callable
+        A function of a module.
+    signature : Numba signature, optional
+        Types of its arguments, for which it is compiled at once; else where it is called.
+    """
+    made: Any = numba.njit(error_model="numpy")(function)
+    with contextlib.suppress(RuntimeError):  # no folder can be written
+        made._cache = _WithSources(function)
+    if signature is not None:
+        made.compile(signature)
+        made.disable_compile()
+    return made
+
+
 def _keep(store: _Store, key: Any, code: Any) -> None:
     """Write code; an index of other sources, which may name what is gone, is begun anew."""
     try:

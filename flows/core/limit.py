@@ -39,8 +39,11 @@ FAST, TANGENT = 30.0, 0.2
 # A power so near to an integer is that integer; a larger one is none, as of a flow to infinity.
 INTEGER, LARGEST = 0.1, 50.0
 # Bits of the search; moves of either kind; when they have converged, and when they shrink at all.
-BITS, MOVES, INNER = 900, 12, 24
+BITS, MOVES, INNER = 900, 40, 200
 CONVERGED, SHRINKS, SUPERLINEAR, SMALL = 1e-30, 0.5, 0.1, 1e-9
+# Newton's method in fast directions may converge by this factor only, on its way to where curvature
+# that vanishes at the limit is left.
+SLOWLY = 0.9
 # A Hessian serves again where steps with it shrink by this, until they are below the second one.
 CHORD, SETTLED = 1e-3, 1e-60
 # The gradient at the limit, relative to that where the search began.
@@ -57,10 +60,13 @@ class Balls(NamedTuple):
         `both(y)`, the value and `N` derivatives.
     rates : callable
         `rates(y, dy)`, the derivatives of these in the direction `dy`.
+    coarse : callable, optional
+        `coarse(y)`, the Hessian in two doubles, an `arb_mat`, or None where they do not tell it.
     """
 
     both: Callable[[Sequence[Any]], list[Any]]
     rates: Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+    coarse: Callable[[Sequence[Any]], Any] | None = None
 
     def hessian(self, y: Sequence[Any]) -> list[list[Any]]:
         """Hessian, row by row."""
@@ -121,6 +127,12 @@ def find_limit(loss: Balls, state: Sequence[Any], t: float, passing: bool = Fals
     """
     try:
         with precision(BITS):
+            if getattr(loss, "coarse", None) is not None:
+                # What is found is judged by balls alone; what is not may be so for want of digits.
+                found = _search(loss, list(state), t, passing)
+                if isinstance(found, Limit):
+                    return found
+                loss = loss._replace(coarse=None)
             return _search(loss, list(state), t, passing)
     except (ArithmeticError, ValueError, Undecided, np.linalg.LinAlgError) as problem:
         return f"{NOT_FOUND}: {problem or type(problem).__name__}"
@@ -131,7 +143,7 @@ def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | s
     first = loss.both(state)
     slope = [x.mid() for x in first[1:]]
     began = _length(slope)
-    rounded = np.array([[float(x) for x in row] for row in loss.hessian(state)])
+    rounded = np.array([float(x) for x in _hessian(loss, state).entries()]).reshape(size, size)
     h, axes = eigen((rounded + rounded.T) / 2)
     if began == 0:
         return Limit(state, first[0], math.nan, axes[:, np.abs(h) * t < FAST], ())
@@ -224,7 +236,7 @@ def _settle(
     count = turn.ncols() - slow
     if count == 0:
         return where, ""
-    back, first, last, known = turn.transpose(), None, None, matrix
+    back, first, last, known, serves = turn.transpose(), None, None, matrix, True
     for _ in range(INNER):
         fresh = known is None
         if known is None:
@@ -235,15 +247,16 @@ def _settle(
         length = _length(step)
         first = length if first is None else first
         if last is not None and not length <= SHRINKS * last and not fresh:
-            known = first = last = None  # an old Hessian says nothing of convergence
+            # An old Hessian says nothing of convergence.
+            known, first, last, serves = None, None, None, False
             continue
-        if last is not None and not length <= SHRINKS * last:
+        if last is not None and not length <= SLOWLY * last:
             return where, "" if last <= CONVERGED * first else "Newton's method does not converge"
         where = _moved(where, turn, [arb(0)] * slow + [-x for x in step])
         if length <= SETTLED * first:
             break
         # A Hessian costs as much as a gradient for each entry: it serves while steps shrink.
-        if last is not None and not length <= CHORD * last:
+        if not serves or (last is not None and not length <= CHORD * last):
             known = None
         last = length
     return where, ""
@@ -257,9 +270,17 @@ def _slopes(loss: Balls, where: list[Any], back: Any) -> list[Any]:
 
 def _curved(loss: Balls, where: list[Any], turn: Any, back: Any) -> Any:
     """Hessian on the slice."""
+    return back * _hessian(loss, where) * turn
+
+
+def _hessian(loss: Balls, where: list[Any]) -> Any:
+    """Hessian, in two doubles if they may serve."""
+    coarse = getattr(loss, "coarse", None)
+    found = None if coarse is None else coarse(where)
+    if found is not None:
+        return found
     size = len(where)
-    rows = [x.mid() for row in loss.hessian(where) for x in row]
-    return back * arb_mat(size, size, rows) * turn
+    return arb_mat(size, size, [x.mid() for row in loss.hessian(where) for x in row])
 
 
 def _solved(matrix: Any, right: Sequence[Any]) -> list[Any]:

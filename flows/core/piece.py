@@ -60,7 +60,7 @@ class Piece(abc.ABC):
         raise NotImplementedError  # only the watch of a piece ends it early
 
     def stuck(self, last: Stop) -> str:
-        """Why steps are used up where a solver was last, and more would not help; or nothing."""
+        """Why no steps lead beyond a state where a solver crawls or fails; or nothing."""
         return ""
 
     def at(self, tau: Array | float, y: Array) -> Any:

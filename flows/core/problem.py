@@ -27,6 +27,9 @@ FIELD_FAILED = "field_failed"
 # zeros.
 ATOL_PER_RTOL = 1e-2
 
+# Steps that together pass less solver time than this lead nowhere: as many ask why.
+CRAWL, NOWHERE = 100, 1e-6
+
 #: What a watch can meet in one problem; where many are solved together, the others go on.
 BREAKDOWNS = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
@@ -94,6 +97,9 @@ class Problem:
         Called with the solver time after each step, for a progress bar.
     chart : Chart, optional
         Where the field comes from, for a solver that compiles it in its own way.
+    stuck : callable, optional
+        ``stuck(stop)``: why no steps lead beyond a state, or nothing. It is asked where a solver
+        crawls, fails or has used up its steps.
     """
 
     rhs: Callable[[float, Array], Array]
@@ -108,6 +114,7 @@ class Problem:
     progress: Callable[[float], None] | None = None
     krylov: bool = False
     chart: Chart | None = None
+    stuck: Callable[[Stop], str] | None = None
 
 
 @dataclass
@@ -118,6 +125,19 @@ class Recorder:
     states: list[Array] = field(default_factory=list)
     steps: int = 0
     last: Stop | None = None
+    looked: tuple[int, float] = (0, -math.inf)
+    reason: str = ""
+
+    def crawls(self, count: int, tau: float, y: Array) -> bool:
+        """Whether so many steps have led to no more than this, and there is a reason for it."""
+        steps, before = self.looked
+        if count - steps < CRAWL:
+            return False
+        self.looked = (count, tau)
+        stuck = self.problem.stuck
+        if stuck is not None and tau - before < NOWHERE:
+            self.reason = stuck(Stop(tau, np.array(y)))
+        return bool(self.reason)
 
     def accept(
         self, before: float, tau: float, y: Array, interpolant: Interpolant
@@ -132,6 +152,7 @@ class Recorder:
         self.steps += 1
         if not math.isfinite(y.sum()):
             return NONFINITE
+        self.last = Stop(tau, np.array(y))
         watch = self.problem.watch
         stop = None
         if watch is not None and watch.alarm(tau, y) <= 0:
@@ -150,10 +171,9 @@ class Recorder:
             return stop
         if len(self.states) == len(taus):
             return COMPLETED
-        if self.steps < self.problem.max_steps:
-            return None
-        self.last = Stop(tau, np.array(y))
-        return STEP_BUDGET
+        if self.steps >= self.problem.max_steps:
+            return STEP_BUDGET
+        return FIELD_FAILED if self.crawls(self.steps, tau, y) else None
 
 
 @dataclass(frozen=True)
@@ -173,7 +193,7 @@ class Solution:
     stats : dict
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``.
     last : Stop, optional
-        Where a solver was whose steps are used up.
+        Where the last step ended.
     """
 
     states: Array
@@ -190,6 +210,11 @@ def finish(
     """Build the :class:`Solution` of a recorder that has ended with ``outcome``."""
     stop = outcome if isinstance(outcome, Stop) else None
     status = COMPLETED if isinstance(outcome, Stop) else outcome
+    problem = recorder.problem
+    if status in (STEP_BUDGET, SOLVER_FAILED) and problem.stuck is not None:
+        recorder.reason = problem.stuck(recorder.last or Stop(problem.tau0, problem.y0))
+    if recorder.reason:
+        status, message = FIELD_FAILED, recorder.reason
     explain = {
         COMPLETED: "reached the end",
         STEP_BUDGET: f"stopped after {recorder.steps} steps, its budget",
@@ -197,6 +222,6 @@ def finish(
         INTERRUPTED: "interrupted; what was computed is kept",
         SOLVER_FAILED: "the solver failed",
     }
-    states = np.array(recorder.states).reshape(-1, recorder.problem.y0.shape[0])
+    states = np.array(recorder.states).reshape(-1, problem.y0.shape[0])
     counts = {"steps": recorder.steps, **stats}
     return Solution(states, status, message or explain[status], stop, counts, recorder.last)

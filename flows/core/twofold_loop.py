@@ -10,12 +10,13 @@ roots those of Lefevre et al. (2023), whose errors are proved there. Radii are d
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
 
-__all__ = ["evaluate"]
+from flows.core.compiled import loop
+
+__all__ = ["defect", "evaluate"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -27,10 +28,8 @@ UPWARD = 1 + 2.0**-40
 # Splits a double into halves of 26 bits.
 SPLITTER = 2.0**27 + 1
 
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True}
 
-
-@numba.njit(**OPTIONS)
+@loop
 def product(x, y):
     """Two doubles whose sum is the product."""
     p = x * y
@@ -42,7 +41,7 @@ def product(x, y):
     return p, ((x1 * y1 - p) + x1 * y2 + x2 * y1) + x2 * y2
 
 
-@numba.njit(**OPTIONS)
+@loop
 def add(a, b, c, d):
     """Sum of two pairs."""
     s = a + c
@@ -58,7 +57,7 @@ def add(a, b, c, d):
     return total, e - (total - high)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def multiply(a, b, c, d):
     """Product of two pairs."""
     p, e = product(a, c)
@@ -67,7 +66,7 @@ def multiply(a, b, c, d):
     return high, e - (high - p)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def step(operation, a, b, ra, c, d, rb):
     """One operation of two balls; a radius that is not finite says that it is not known."""
     if operation == 0:
@@ -139,8 +138,22 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         found[i, 0], found[i, 1], found[i, 2] = high, low, UPWARD * off
 
 
+def _defect(axes, found):
+    """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
+    n = len(axes)
+    for i in range(n):
+        for k in range(i + 1):
+            high, low = -1.0 if i == k else 0.0, 0.0
+            for j in range(n):
+                a, b = product(axes[j, i], axes[j, k])
+                high, low = add(high, low, a, b)
+            found[i, k] = found[k, i] = -(high + low)
+
+
 _reals, _whole = numba.float64, numba.int64
-evaluate = numba.njit(
+defect = loop(_defect, numba.void(_reals[:, ::1], _reals[:, ::1]))
+evaluate = loop(
+    _evaluate,
     numba.void(
         _reals[::1],
         _reals[::1],
@@ -152,5 +165,4 @@ evaluate = numba.njit(
         _reals[:, ::1],
         _reals[:, ::1],
     ),
-    **OPTIONS,
-)(_evaluate)
+)

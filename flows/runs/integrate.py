@@ -257,6 +257,7 @@ def _pieces(
             watch=piece.watch(rtol),
             krylov=chart.krylov,
             chart=chart,
+            stuck=piece.stuck,
             progress=None if show is None else _shown(show, chart.clock),
         )
         solution = yield problem
@@ -264,11 +265,10 @@ def _pieces(
             stats[key] += value
         stats["pieces"] += 1
         reached = len(solution.states)
-        collected.append(piece.at(problem.taus[:reached], solution.states))
+        if reached:
+            collected.append(piece.at(problem.taus[:reached], solution.states))
         done += reached
         status, message = solution.status, solution.message
-        if solution.last is not None and (why := piece.stuck(solution.last)):
-            status, message = FIELD_FAILED, why
         if solution.stop is None:
             break
         counted += piece.counted

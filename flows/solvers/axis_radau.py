@@ -10,7 +10,16 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisField
-from flows.core.problem import INTERRUPTED, Problem, Recorder, Solution, Stop, Watch, finish
+from flows.core.problem import (
+    INTERRUPTED,
+    SOLVER_FAILED,
+    Problem,
+    Recorder,
+    Solution,
+    Stop,
+    Watch,
+    finish,
+)
 from flows.solvers.compiled_steps import record_batch
 from flows.solvers.radau_tableau import tableau as collocation
 
@@ -18,6 +27,8 @@ from flows.solvers.radau_tableau import tableau as collocation
 BATCH = 64
 # Stages, of which the order is twice their number less one, and digits of their nodes.
 STAGES, DIGITS = 5, 30
+# Solver time after which what is done is kept, where steps fail.
+KEPT = 1e-3
 FAILING = "the step size became zero, or the field unknown"
 
 
@@ -93,33 +104,43 @@ def solve(problem: Problem, field: AxisField) -> Solution:
     Solution
         States at the output times; the status tells the truth about the end.
     """
-    from flows.solvers.axis_steps import Pace, advance  # Numba, where it is needed
+    from flows.solvers.axis_slopes import Near  # Numba, where it is needed
+    from flows.solvers.axis_steps import Pace, advance
 
     recorder, size = Recorder(replace(problem, watch=_at_the_end(problem.watch))), problem.y0.size
+    # Between the ends of its steps the polynomial of the stages has half the order.
+    end = min(float(problem.taus[-1]), field.ends)
+    stops = np.unique(np.append(problem.taus[problem.taus < end], end))
+    program = field.gradient
+    registers = size + len(program.constants) + len(program.operation)
     pace = Pace(
         clock=np.array([problem.tau0, 0.0, 0.0]),
-        errors=np.zeros(1),
+        errors=np.zeros(3),
         y=problem.y0.copy(),
         slope=np.zeros(size),
         ahead=np.zeros((STAGES, size)),
         rtol=problem.rtol,
         atol=problem.atol,
-        end=min(float(problem.taus[-1]), field.ends),
+        stops=stops,
         counts=np.zeros(2, np.int64),
+        near=Near(np.zeros(1, bool), np.zeros(registers), np.zeros(size), np.zeros((size, size))),
     )
     taus, states = np.empty(BATCH), np.empty((BATCH, size))
-    dense = np.empty((BATCH, STAGES - 1, size))
+    inside = np.zeros((BATCH, 1, size))  # unused: outputs are at ends of steps
     outcome: Stop | str | None = None
     message = ""
     try:
         while outcome is None:
             began = float(pace.clock[0]), pace.y.copy()
-            done, goes_on = advance(pace, field, tableau(), taus, states, dense)
-            steps = taus[:done], states[:done], dense[:done]
+            done, goes_on = advance(pace, field, tableau(), taus, states)
+            steps = taus[:done], states[:done], inside[:done]
             outcome, message = record_batch(recorder, began, steps, goes_on, FAILING)
     except KeyboardInterrupt:
         outcome = INTERRUPTED
     assert outcome is not None
+    reached = float(pace.clock[0])
+    if outcome == SOLVER_FAILED and problem.watch is not None and reached > problem.tau0 + KEPT:
+        outcome, message = Stop(reached, pace.y.copy()), ""  # another chart may go on
     fields, jacobians = (int(k) for k in pace.counts)
     stats = {"field_evaluations": fields, "jacobian_evaluations": jacobians}
     return finish(recorder, outcome, message, stats)

@@ -4,8 +4,7 @@ r"""Compiled steps of Radau IIA along the axes of a chart, whose field is data.
    (\Lambda/h \otimes I - I \otimes J)\, \Delta W = (T^{-1} \otimes I) F - (\Lambda/h \otimes I) W
 
 with the eigenvalues of `A^-1` in `Lambda`: one real system a step and a complex one for each pair
-of stages, factored as long as Newton's method converges with them. Curvature comes in two doubles
-where `s |h|` is large: there rounding would couple what is slow to what is fast.
+of stages, factored as long as Newton's method converges with them.
 
 Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
 """
@@ -17,24 +16,25 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from flows.core.twofold_loop import OPTIONS, add, evaluate, multiply, product, step
+from flows.core.compiled import loop
+from flows.solvers.axis_slopes import centred, doubles_know, linearise, slope_at, slope_of
+from flows.solvers.plain_factors import shifted, substitute
 
 __all__ = ["Pace", "Tableau", "advance"]
 
 # A step is shortened by no more than the first, lengthened by no more than the second, and is kept
 # where it would grow by less than the third, so that its factors serve again.
 SHRINK, GROW, KEEP = 0.2, 10.0, 1.2
+# It reaches a stop that is farther than its end by no more than this.
+STRETCH = 1.01
 # It aims at this part of the length that just serves, less where Newton's method takes long.
 SAFETY, ITERATIONS = 0.9, 6
 # Newton's method converges slowly with a Jacobian that is old: it is asked for anew.
 SLOW, LONG = 3e-2, 3
 # Its error is this part of what a step may leave.
 NEWTON = 1e-3
-# Below this, curvature times time has enough digits in doubles for Newton's method.
-GENTLE = 1e8
 # Below this fraction of the time a step is rounding.
 SMALLEST = 1e-14
 EPSILON = float(np.finfo(float).eps)
@@ -55,10 +55,11 @@ class Tableau(NamedTuple):
 class Pace(NamedTuple):
     """Where a piece stands.
 
-    ``clock`` (3,): solver time, length of the next step or 0, and of the last one; ``errors`` (1,):
-    the error of the last step or 0; ``y``, ``slope`` (N,); ``ahead`` (S, N): coefficients of the
-    last step's polynomial; ``rtol``, ``atol`` (N,); ``end``: where the piece ends; ``counts`` (2,):
-    fields and Jacobians so far.
+    ``clock`` (3,): solver time, length of the next step or 0, and of the last one; ``errors`` (3,):
+    the error of the last step or 0, the root of the part of the energy that is left, and the energy
+    at the start; ``y``, ``slope`` (N,); ``ahead`` (S, N): coefficients of the last step's
+    polynomial; ``rtol``, ``atol`` (N,); ``stops`` (T,): times at which steps end, of which the last
+    one ends the piece; ``counts`` (2,): fields and Jacobians so far; ``near``: what doubles take.
     """
 
     clock: Any
@@ -68,21 +69,25 @@ class Pace(NamedTuple):
     ahead: Any
     rtol: float
     atol: Any
-    end: float
+    stops: Any
     counts: Any
+    near: Any
 
 
 class Work(NamedTuple):
     """Arrays of steps with S stages along N axes.
 
-    ``registers``, ``found`` (N, 3): of the program; ``z``, ``w``, ``f`` (S, N): stages, their modes
-    and slopes; ``inside``, ``off`` (N,): a state and an error; ``fast`` (N,), ``turning`` (P, N):
-    modes of a correction, real and complex; ``jacobian`` (N, N); ``first``, ``second`` and
-    ``pivots``, ``others``: factors of the real and the complex systems.
+    ``registers``, ``found`` (N, 3): of the program; ``linear``, ``rest`` (R,): those of doubles;
+    ``z``, ``w``, ``f`` (S, N): stages, their modes and slopes; ``inside`` and ``off`` (N,): state
+    and error; ``fast`` (N,), ``turning`` (P, N): modes of a correction, real and complex;
+    ``jacobian`` (N, N); ``first``, ``second`` and ``pivots``, ``others``: factors of the real and
+    the complex systems.
     """
 
     registers: Any
     found: Any
+    linear: Any
+    rest: Any
     z: Any
     w: Any
     f: Any
@@ -97,138 +102,7 @@ class Work(NamedTuple):
     others: Any
 
 
-@numba.njit(**OPTIONS)
-def slope_at(tau, u, field, registers, found, out):
-    """Field at a time and a state, with the energy that is left; NaN where it is not known."""
-    evaluate(
-        u,
-        field.size,
-        field.centre,
-        field.axes,
-        field.gradient.operation,
-        field.gradient.operands,
-        field.gradient.results,
-        registers,
-        found,
-    )
-    s, energy = field.since * math.exp(tau), 0.0
-    for i in range(len(u)):
-        known = found[i, 2] <= field.allowed[i]
-        out[i] = -s * found[i, 0] / field.size[i] if known else np.nan
-        energy += found[i, 0] * (found[i, 0] / field.floored[i]) / 2
-    return energy
-
-
-@numba.njit(**OPTIONS)
-def linearise(tau, u, field, jacobian):
-    """Jacobian of the field: the Hessian along the axes, then in these units."""
-    if field.since * math.exp(tau) * field.floored.max() < GENTLE:
-        roughly(tau, u, field, jacobian)
-    else:
-        sharply(tau, u, field, jacobian)
-
-
-@numba.njit(**OPTIONS)
-def roughly(tau, u, field, jacobian):
-    """Jacobian of the field in doubles."""
-    n, program = len(u), field.rates
-    first = 2 * n + len(program.constants)
-    r, operation, operands = np.zeros(first + len(program.operation)), 0, program.operands
-    for i in range(n):
-        r[i] = field.centre[i, 0]
-        for j in range(n):
-            r[i] += field.axes[i, j, 0] * (u[j] * field.size[j])
-    for k in range(len(program.constants)):
-        r[2 * n + k] = program.constants[k, 0]
-    s = field.since * math.exp(tau)
-    for axis in range(n):
-        for i in range(n):
-            r[n + i] = field.axes[i, axis, 0]
-        for k in range(len(program.operation)):
-            a, b = r[operands[k, 0]], r[operands[k, 1]]
-            operation = program.operation[k]
-            if operation == 0:
-                r[first + k] = a + b
-            elif operation == 1:
-                r[first + k] = a * b
-            elif operation == 2:
-                r[first + k] = a / b
-            else:
-                r[first + k] = math.sqrt(a)
-        for i in range(n):
-            total = 0.0
-            for j in range(n):
-                total += field.axes[j, i, 0] * r[program.results[j]]
-            jacobian[i, axis] = -s * total * field.size[axis] / field.size[i]
-
-
-@numba.njit(**OPTIONS)
-def sharply(tau, u, field, jacobian):
-    """Jacobian of the field, the Hessian along the axes in two doubles."""
-    n, program = len(u), field.rates
-    first = 2 * n + len(program.constants)
-    r = np.zeros((first + len(program.operation), 2))
-    for i in range(n):
-        high, low = field.centre[i, 0], field.centre[i, 1]
-        for j in range(n):
-            a, b = product(u[j], field.size[j])
-            a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
-            high, low = add(high, low, a, b)
-        r[i, 0], r[i, 1] = high, low
-    r[2 * n : first] = program.constants[:, :2]
-    s = field.since * math.exp(tau)
-    for axis in range(n):
-        for i in range(n):
-            r[n + i] = field.axes[i, axis]
-        for k in range(len(program.operation)):
-            x, y = program.operands[k, 0], program.operands[k, 1]
-            r[first + k, 0], r[first + k, 1], _ = step(
-                program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0
-            )
-        for i in range(n):
-            high, low = 0.0, 0.0
-            for j in range(n):
-                x = program.results[j]
-                a, b = multiply(field.axes[j, i, 0], field.axes[j, i, 1], r[x, 0], r[x, 1])
-                high, low = add(high, low, a, b)
-            jacobian[i, axis] = -s * high * field.size[axis] / field.size[i]
-
-
-@numba.njit(**OPTIONS)
-def factor(matrix, pivots):
-    """Triangular factors in the place of a matrix, with partial pivoting."""
-    size = len(matrix)
-    for k in range(size):
-        p = k
-        for i in range(k + 1, size):
-            if abs(matrix[i, k]) > abs(matrix[p, k]):
-                p = i
-        pivots[k] = p
-        for j in range(size):
-            matrix[k, j], matrix[p, j] = matrix[p, j], matrix[k, j]
-        for i in range(k + 1, size):
-            matrix[i, k] /= matrix[k, k]
-            for j in range(k + 1, size):
-                matrix[i, j] -= matrix[i, k] * matrix[k, j]
-
-
-@numba.njit(**OPTIONS)
-def substitute(matrix, pivots, x):
-    """Solve with the factors, in the place of the right-hand side."""
-    size = len(matrix)
-    for k in range(size):
-        p = pivots[k]
-        x[k], x[p] = x[p], x[k]
-    for i in range(size):
-        for j in range(i):
-            x[i] -= matrix[i, j] * x[j]
-    for i in range(size - 1, -1, -1):
-        for j in range(i + 1, size):
-            x[i] -= matrix[i, j] * x[j]
-        x[i] /= matrix[i, i]
-
-
-@numba.njit(**OPTIONS)
+@loop
 def first_step(y, slope, rtol, atol):
     """A hundredth of the time in which the state changes by its own size."""
     length, speed = 0.0, 0.0
@@ -239,26 +113,16 @@ def first_step(y, slope, rtol, atol):
     return 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
 
 
-@numba.njit(**OPTIONS)
-def size_of(x, y, z, rtol, atol):
-    """Root mean square of what is to be below the tolerances at two states."""
+@loop
+def size_of(x, y, z, pace):
+    """Root mean square of what is to be below the tolerances, in units of what is left."""
     total = 0.0
     for i in range(len(x)):
-        total += (x[i] / (atol[i] + rtol * max(abs(y[i]), abs(z[i])))) ** 2
-    return math.sqrt(total / len(x))
+        total += (x[i] / (pace.atol[i] + pace.rtol * max(abs(y[i]), abs(z[i])))) ** 2
+    return math.sqrt(total / len(x)) / pace.errors[1]
 
 
-@numba.njit(**OPTIONS)
-def shifted(jacobian, shift, matrix, pivots):
-    """Factor `shift - J`."""
-    for i in range(len(jacobian)):
-        for j in range(len(jacobian)):
-            matrix[i, j] = -jacobian[i, j]
-        matrix[i, i] += shift
-    factor(matrix, pivots)
-
-
-@numba.njit(**OPTIONS)
+@loop
 def workspace(field, stages):
     """Arrays for steps along the axes of a field."""
     pairs = stages // 2
@@ -268,6 +132,8 @@ def workspace(field, stages):
     return Work(
         registers,
         np.empty((n, 3)),
+        np.zeros(len(registers)),
+        np.zeros(len(registers)),
         np.empty((stages, n)),
         np.empty((stages, n)),
         np.empty((stages, n)),
@@ -283,18 +149,20 @@ def workspace(field, stages):
     )
 
 
-@numba.njit(**OPTIONS)
+@loop
 def begin(pace, field, work):
     """Slope and first step of a piece; whether the field is known there."""
-    slope_at(pace.clock[0], pace.y, field, work.registers, work.found, pace.slope)
+    energy = slope_at(pace.clock[0], pace.y, field, work.registers, work.found, pace.slope)
     pace.counts[0] += 1
     if not np.isfinite(pace.slope).all():
         return False
+    pace.errors[1], pace.errors[2] = 1.0, energy
+    centred(field, pace.near, work)
     pace.clock[1] = first_step(pace.y, pace.slope, pace.rtol, pace.atol)
     return True
 
 
-@numba.njit(**OPTIONS)
+@loop
 def combined(weights, rows, found):
     """Products of a matrix with rows, one after the other."""
     for k in range(len(weights)):
@@ -305,7 +173,7 @@ def combined(weights, rows, found):
             found[k, i] = total
 
 
-@numba.njit(**OPTIONS)
+@loop
 def predict(pace, tableau, length, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     z, ahead = work.z, pace.ahead
@@ -322,7 +190,7 @@ def predict(pace, tableau, length, work):
     combined(tableau.back, z, work.w)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def correct(pace, field, tableau, length, work):
     """One correction of Newton's method in `fast` and `turning`, and its size."""
     y, z, w, f, fast, turning = pace.y, work.z, work.w, work.f, work.fast, work.turning
@@ -331,7 +199,7 @@ def correct(pace, field, tableau, length, work):
         for i in range(n):
             work.inside[i] = y[i] + z[k, i]
         tau = pace.clock[0] + tableau.nodes[k] * length
-        slope_at(tau, work.inside, field, work.registers, work.found, f[k])
+        slope_of(tau, work.inside, field, pace.near, work, f[k])
     pace.counts[0] += stages
     for i in range(n):
         part = 0.0
@@ -354,14 +222,14 @@ def correct(pace, field, tableau, length, work):
         for p in range(len(turning)):
             square += turning[p, i].real ** 2 + turning[p, i].imag ** 2
         total += square / (pace.atol[i] + pace.rtol * abs(y[i])) ** 2
-    return math.sqrt(total / (stages * n))
+    return math.sqrt(total / (stages * n)) / pace.errors[1]
 
 
-@numba.njit(**OPTIONS)
+@loop
 def solve_stages(pace, field, tableau, length, work):
     """Newton's method for the stages: whether it converges, in how many corrections, how fast."""
     w, fast, turning = work.w, work.fast, work.turning
-    tolerance = max(10 * EPSILON / pace.rtol, NEWTON)
+    tolerance = max(10 * EPSILON / (pace.rtol * pace.errors[1]), NEWTON)
     before, rate = 0.0, 0.0
     for iteration in range(ITERATIONS):
         moved = correct(pace, field, tableau, length, work)
@@ -384,7 +252,7 @@ def solve_stages(pace, field, tableau, length, work):
     return False, ITERATIONS, rate
 
 
-@numba.njit(**OPTIONS)
+@loop
 def compare(slope, pace, tableau, length, work):
     """Error of a step against a formula of the order of stages that begins with this slope."""
     for i in range(len(slope)):
@@ -393,10 +261,10 @@ def compare(slope, pace, tableau, length, work):
             drift += tableau.error[k] * work.z[k, i]
         work.off[i] = slope[i] + drift / length
     substitute(work.first, work.pivots, work.off)
-    return size_of(work.off, pace.y, work.inside, pace.rtol, pace.atol)
+    return size_of(work.off, pace.y, work.inside, pace)
 
 
-@numba.njit(**OPTIONS)
+@loop
 def error_of(pace, field, tableau, length, work, refused):
     """Error of a step to `inside`; after a refused one it is damped where the flow is stiff."""
     for i in range(len(pace.y)):
@@ -405,13 +273,13 @@ def error_of(pace, field, tableau, length, work, refused):
     if refused and wrong > 1.0:
         for i in range(len(pace.y)):
             work.off[i] += pace.y[i]
-        slope_at(pace.clock[0], work.off, field, work.registers, work.found, work.fast)
+        slope_of(pace.clock[0], work.off, field, pace.near, work, work.fast)
         pace.counts[0] += 1
         wrong = compare(work.fast, pace, tableau, length, work)
     return wrong
 
 
-@numba.njit(**OPTIONS)
+@loop
 def lengthened(pace, length, wrong, iterations):
     """By what the next step may be longer, with what Newton's method took."""
     safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
@@ -423,29 +291,28 @@ def lengthened(pace, length, wrong, iterations):
     return safety * change
 
 
-@numba.njit(**OPTIONS)
+@loop
 def accept(pace, field, tableau, tau, length, wrong, work):
-    """Bring the piece forward to `tau`, with the polynomial of the step; the energy there."""
+    """Bring the piece forward to `tau`, with the polynomial of the step; the energy there.
+
+    Not where plain doubles have not known the field: the step is then to be taken anew.
+    """
     energy = slope_at(tau, work.inside, field, work.registers, work.found, work.fast)
     pace.counts[0] += 1
+    if pace.near.known[0]:
+        left = math.sqrt(min(1.0, energy / pace.errors[2]))
+        if not doubles_know(tau, work.fast, field, pace.near, work, left):
+            pace.near.known[0] = False
+            return np.nan
     combined(tableau.dense, work.z, pace.ahead)
     pace.clock[0], pace.clock[2], pace.errors[0] = tau, length, wrong
+    pace.errors[1] = math.sqrt(min(1.0, energy / pace.errors[2]))
     pace.y[:], pace.slope[:] = work.inside, work.fast
     return energy
 
 
-@numba.njit(**OPTIONS)
-def within(ahead, dense):
-    """Dense output of a step from its polynomial, less what is linear."""
-    for i in range(ahead.shape[1]):
-        total = 0.0
-        for k in range(len(ahead) - 1, 0, -1):
-            total -= ahead[k, i]
-            dense[k - 1, i] = total
-
-
-@numba.njit(**OPTIONS)
-def advance(pace, field, tableau, taus, states, dense):
+@loop
+def advance(pace, field, tableau, taus, states):
     """Take as many steps as there are rows.
 
     Parameters
@@ -456,8 +323,8 @@ def advance(pace, field, tableau, taus, states, dense):
         The flow.
     tableau : Tableau
         Coefficients.
-    taus, states, dense : ndarray, shape (B,), (B, N) and (B, S - 1, N)
-        Ends of the steps, and their dense output as of :mod:`flows.solvers.rodas_tableau`.
+    taus, states : ndarray, shape (B,) and (B, N)
+        Ends of the steps.
 
     Returns
     -------
@@ -471,11 +338,12 @@ def advance(pace, field, tableau, taus, states, dense):
         return 0, False
     done, fresh, factored, refused = 0, False, 0.0, False
     while done < len(taus):
-        tau, length = clock[0], clock[1]
-        if length < SMALLEST * max(1e-3, abs(tau)):
+        tau, wanted = clock[0], clock[1]
+        if wanted < SMALLEST * max(1e-3, abs(tau)):
             return done, False
-        last = tau + length >= pace.end
-        length = pace.end - tau if last else length
+        end = pace.stops[np.searchsorted(pace.stops, tau, side="right")]
+        stops = tau + STRETCH * wanted >= end
+        length = end - tau if stops else wanted
         if not fresh and factored == 0.0:
             linearise(tau, pace.y, field, work.jacobian)
             pace.counts[1] += 1
@@ -499,10 +367,11 @@ def advance(pace, field, tableau, taus, states, dense):
             clock[1] = length * max(SHRINK, change) if wrong < np.inf else SHRINK * length
             refused = True
             continue
-        end = pace.end if last else tau + length
-        energy = accept(pace, field, tableau, end, length, wrong, work)
-        taus[done], states[done] = end, pace.y
-        within(pace.ahead, dense[done])
+        tau = end if stops else tau + length
+        energy = accept(pace, field, tableau, tau, length, wrong, work)
+        if clock[0] != tau:
+            continue  # with two doubles
+        taus[done], states[done] = clock[0], pace.y
         done += 1
         refused, fresh = False, False
         change = min(GROW, change)
@@ -510,8 +379,9 @@ def advance(pace, field, tableau, taus, states, dense):
             factored = 0.0
         elif change < KEEP:
             change = 1.0
-        clock[1] = length * change
-        if last or not np.isfinite(pace.slope).all():
+        # A step that was cut at a stop says little of how long the next one may be.
+        clock[1] = max(length * change, wanted) if stops and change >= 1.0 else length * change
+        if clock[0] >= pace.stops[-1] or not np.isfinite(pace.slope).all():
             return done, False
         if not field.least < energy < field.most:
             return done, True

@@ -123,6 +123,7 @@ def _accept_together(
     complete = len(recorder.states) == len(outputs)
     last = int(step[-1]) if complete else len(taus) - 1
     recorder.steps += last + 1
+    recorder.last = Stop(float(taus[last]), states[last])
     if progress is not None:
         progress(float(taus[last]))
     return COMPLETED if complete else None

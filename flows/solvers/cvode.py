@@ -14,6 +14,7 @@ from sksundae.cvode import CVODE
 from flows.core.arrays import Array
 from flows.core.problem import (
     BREAKDOWNS,
+    FIELD_FAILED,
     INTERRUPTED,
     SOLVER_FAILED,
     STEP_BUDGET,
@@ -55,7 +56,10 @@ def solve(problem: Problem) -> Solution:
     def alarm(tau: float, y: Array, out: Array) -> None:
         # CVODE looks for roots after every step, which is also where steps can be counted.
         count["steps"] += 1
-        out[0] = 1.0 if watch is None else watch.alarm(tau, y)
+        if recorder.reason or recorder.crawls(count["steps"], tau, y):
+            out[0] = -1.0
+        else:
+            out[0] = 1.0 if watch is None else watch.alarm(tau, y)
 
     watch, recorder = problem.watch, Recorder(problem)
     outcome: Stop | str | None = None
@@ -92,6 +96,9 @@ def solve(problem: Problem) -> Solution:
                 message = "" if budget else str(result.message)
                 break
             tau, y = float(result.t), np.array(result.y)
+            if recorder.reason:
+                outcome = FIELD_FAILED
+                break
             outcome = recorder.accept(before, tau, y, interpolant)
             before = tau
     except KeyboardInterrupt:

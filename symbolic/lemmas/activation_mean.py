@@ -129,9 +129,10 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     Parameters
     ----------
     integrand : Expr
-        In `x` and anything else. Activations are `erf(u)`, `Max(0, u)`, `Max(u, c u)`, `Abs(u)` and
-        `Heaviside(u)`, of linear forms `u` without a constant. A product may hold one form with any
-        power of `x`, or two different forms of one activation.
+        In `x` and anything else. Activations are `erf(u)`, `Max(0, u)`, `Max(u, c u)`, also as
+        `Piecewise((u, u > 0), (c u, True))`, `Abs(u)` and `Heaviside(u)`, of linear forms `u`
+        without a constant. A product may hold one form with any power of `x`, or two different
+        forms of one activation.
     x : sequence of Symbol
         Independent standard normal numbers, real.
 
@@ -258,11 +259,37 @@ def applied(e: sp.Expr, x: Sequence[sp.Symbol]) -> tuple[Activation, Direction] 
                 return None
             inner, low, high = slopes
             rise, fall = (high, low) if isinstance(e, sp.Max) else (low, high)
-            found = RELU if (rise, fall) == (1, 0) else Homogeneous("leaky ReLU", rise, fall)
+            found = _ramp(rise, fall)
+        case sp.Piecewise() if len(e.args) == 2:
+            sides = _sides(e)
+            if sides is None:
+                return None
+            inner, rise, fall = sides
+            found = _ramp(rise, fall)
         case _:
             return None
     direction = _direction(inner, x)
     return None if direction is None else (found, direction)
+
+
+def _ramp(rise: sp.Expr, fall: sp.Expr) -> Activation:
+    return RELU if (rise, fall) == (1, 0) else Homogeneous("leaky ReLU", rise, fall)
+
+
+def _sides(e: sp.Piecewise) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:
+    """Form `u`, and the slopes where it is positive and negative, of two multiples of `u`."""
+    (one, condition), (other, _) = e.args
+    if not isinstance(condition, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
+        return None
+    form = condition.gts - condition.lts
+    ratios = [sp.cancel(part / form) for part in (one, other)]
+    if not all(ratio.is_number and ratio.is_real for ratio in ratios):
+        return None
+    rise, fall = ratios
+    if not rise.is_positive and fall.is_negative:
+        form, rise, fall = -form, -fall, -rise
+    # One form of what is the same, so that two of them are seen to be of one activation.
+    return (rise * form, sp.S.One, fall / rise) if rise.is_positive else (form, rise, fall)
 
 
 def _slopes(e: sp.Expr, x: Sequence[sp.Symbol]) -> tuple[sp.Expr, sp.Expr, sp.Expr] | None:

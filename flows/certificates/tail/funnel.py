@@ -53,8 +53,8 @@ Ball = Any  # flint.arb
 TRIES, ROOM = 12, 1.25
 #: Layers, and how sharp ``Q`` is known: coarse, and finer where that fails.
 LEVELS = ((6, 0.7), (12, 0.35), (24, 0.2))
-#: Cells of a layer at most.
-CELLS = 500
+#: Cells of a layer at most, with one coordinate across the teacher and with two.
+CELLS = {1: 500, 2: 3_000}
 #: Bounds are smaller than they need be by this factor, so that other formulas agree.
 SPARE = 1.08
 
@@ -120,7 +120,7 @@ def _layer(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
     """Cover a layer by cells, halved until ``Q`` is sharp."""
     cells = [[low.union(high), b, *[UNIT * funnel.across] * p]]
     whole: tuple[Ball, ...] | None = None
-    for _ in range(CELLS):
+    for _ in range(CELLS[p]):
         cell = cells.pop()
         try:
             values = _values(funnel, cell)
@@ -134,7 +134,7 @@ def _layer(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
         if not cells:
             assert whole is not None
             return Layer(low, high, *whole)
-    raise Singular(f"Q > 0 is not seen at zeta = {float(high):.3g} in {CELLS} cells")
+    raise Singular(f"Q > 0 is not seen at zeta = {float(high):.3g} in {CELLS[p]} cells")
 
 
 def halves(cell: list[Ball], along: float) -> list[list[Ball]]:
@@ -189,7 +189,7 @@ def prove(p: int, entry: Entry, first: Ball) -> tuple[Funnel, Outcome]:
         for _ in range(TRIES):
             try:
                 found = layers(wide, p, entry.b + UNIT * wide.drift)
-                larger = _larger(wide, found)
+                larger = enlarged(wide, found)
             except (Singular, Open) as problem:
                 reason = Open(str(problem))
                 break
@@ -199,7 +199,7 @@ def prove(p: int, entry: Entry, first: Ball) -> tuple[Funnel, Outcome]:
     raise reason
 
 
-def _larger(funnel: Funnel, found: Sequence[Layer]) -> Funnel:
+def enlarged(funnel: Funnel, found: Sequence[Layer]) -> Funnel:
     """The funnel itself if its inequalities hold, or what would have served for these bounds."""
     drift = sum((abs(x.slide) * (x.high**2 - x.low**2) / 2 for x in found), arb(0))
     made = {"drift": (drift, arb(1))}

@@ -29,7 +29,7 @@ from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, 
 from flows.certificates.verifier.segment import UNIT, norm
 from flows.certificates.verifier.tail import Theorem
 
-CELLS = 1000  # of a layer at most
+CELLS = 6000  # of a layer at most
 PART = arb(0).union(1)
 
 
@@ -90,10 +90,16 @@ def begin(ends: Any, error: arb, teacher: arb) -> Begin:
     )
 
 
-def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
-    """Limits of ``t^3 L`` and ``h``, and bounds of ``(t0 + t)^3 L`` from here on.
+class Held(NamedTuple):
+    """A funnel that is never left: its layers, and how strongly both sums are driven at most."""
 
-    ``first`` is what ``(t0 + t) zeta`` is here.
+    layers: list[Layer]
+    push: arb
+    lift: arb
+
+
+def held(data: Any, b: arb, p: int) -> Held:
+    """Check that no flow leaves a funnel that it has entered with this ``b``.
 
     Raises
     ------
@@ -103,16 +109,13 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     reach, across, along, drift, sharp = (
         arb(number(data[key])) for key in ("reach", "across", "along", "drift", "sharp")
     )
-    parts, least = data["parts"], at.zeta.lower()
+    parts, found = data["parts"], []
     require(type(parts) is int and 0 < parts <= MOST, "its parts do not fit")
-    require(least > 0, "two neurons may be equal across the teacher")
     require(0 < sharp < 1, "Q is not asked to be positive")
-    require(at.zeta <= reach, "zeta begins beyond its reach")
-    require(at.sum <= across * least, "|x| begins beyond its bound")
-    require(abs(at.excess) <= along * least, "|u| begins beyond its bound")
-    edges, b, found = [reach * k / parts for k in range(parts + 1)], at.b + drift * UNIT, []
+    require(reach > 0 and drift > 0, "it has no room")
+    edges = [reach * k / parts for k in range(parts + 1)]
     for low, high in reversed([*pairwise(edges)]):
-        layer = _layer(low, high, [b, *[across * UNIT] * p], along, sharp)
+        layer = _layer(low, high, [b + drift * UNIT, *[across * UNIT] * p], along, sharp)
         where = f"of zeta up to {float(high):.4g}"
         slow = high * layer.pace.upper()
         require(high * layer.push + slow * across < across, f"|x| may leave {where}")
@@ -123,7 +126,26 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
     fast = _most(x.high * x.pace for x in found)
     require(3 * fast < 1, "zeta may fall too fast")
     push = _most(x.push for x in found) / (1 - 2 * fast)
-    lift = _most(x.lift for x in found) / (1 - 3 * fast)
+    return Held(found, push, _most(x.lift for x in found) / (1 - 3 * fast))
+
+
+def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
+    """Limits of ``t^3 L`` and ``h``, and bounds of ``(t0 + t)^3 L`` from here on.
+
+    ``first`` is what ``(t0 + t) zeta`` is here.
+
+    Raises
+    ------
+    Refused
+        With the inequality that fails, and where.
+    """
+    reach, across, along = (arb(number(data[key])) for key in ("reach", "across", "along"))
+    least = at.zeta.lower()
+    require(least > 0, "two neurons may be equal across the teacher")
+    require(at.zeta <= reach, "zeta begins beyond its reach")
+    require(at.sum <= across * least, "|x| begins beyond its bound")
+    require(abs(at.excess) <= along * least, "|u| begins beyond its bound")
+    found, push, lift = held(data, at.b, p)
     ratio, moved, every = first, arb(0), []
     for index, x in enumerate(found):
         if x.low >= at.zeta.upper():
@@ -140,9 +162,13 @@ def funnel(data: Any, at: Begin, p: int, first: arb) -> tuple[arb, Any, arb]:
         inner = x.high <= least  # or states begin here
         moved += x.slide * _area(x) * (1 if inner else PART)
         ratio = after if inner else between
-    last = at.b - moved
-    h = np.array([(1 + last) / 2, (1 - last) / 2])
-    return 8 * arb.pi() ** 2 / 3 * ((1 - last * last) / 4) ** 2, h, _hull(every)
+    h, limit = limits(at.b - moved)
+    return limit, h, _hull(every)
+
+
+def limits(b: arb) -> tuple[Any, arb]:
+    """Of the heights, and of ``t^3 L``, where ``b`` has its limit."""
+    return np.array([(1 + b) / 2, (1 - b) / 2]), 8 * arb.pi() ** 2 / 3 * ((1 - b * b) / 4) ** 2
 
 
 def _layer(low: arb, high: arb, box: Any, along: arb, sharp: arb) -> Layer:

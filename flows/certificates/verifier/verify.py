@@ -13,6 +13,8 @@ from flint import arb, ctx
 from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.funnel import funnelled
 from flows.certificates.verifier.gmm_em import Means
+from flows.certificates.verifier.late_states import FORMAT as LATE
+from flows.certificates.verifier.late_states import LateStates, late_states
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.means import Plateau, plateau
 from flows.certificates.verifier.polynomial import Polynomial
@@ -75,6 +77,8 @@ class Verification(NamedTuple):
         The parameters as a person reads them: of a polynomial its name and formula.
     point : Point, optional
         The critical point that was verified, where the file is about one and no flow.
+    states : LateStates, optional
+        The set of states that was verified, where the file is about one and no start.
     """
 
     refused: str
@@ -89,6 +93,7 @@ class Verification(NamedTuple):
     about: dict[str, Any] | None = None
     radius: float = 0.0
     point: Point | None = None
+    states: LateStates | None = None
 
     @property
     def accepted(self) -> bool:
@@ -143,6 +148,12 @@ def verify(
             no_flow = start is None and t_end is None
             require(no_flow, "it is about a critical point, not about a flow")
             return _point(data, system)
+        if data["format"] == LATE:
+            no_flow = system is None and start is None and t_end is None
+            require(no_flow, "it is about a set of states, not about one flow")
+            require(data["system"] == "relu_neuron", "its system is unknown")
+            ctx.prec = _within(data["precision"])
+            return Verification("", system="relu_neuron", states=late_states(data))
         require(data["format"] == FORMAT, "its format is unknown")
         require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
         kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])

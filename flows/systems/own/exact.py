@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from flint import arb, ctx
+from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature import Rule
-from flows.systems.own.loss import Loss, numeric, steps_of
+from flows.systems.own.code import split
+from flows.systems.own.loss import Loss, numeric, rates_code, steps_of
 from symbolic.language.lower import NoBall, Undecided
 
 __all__ = [
@@ -179,6 +180,7 @@ def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
         return Balls(
             lambda y: list(plain.both(*y)),
             lambda y, dy: list(plain.rates(*y, *dy)),
+            functools.partial(_coarse, loss),
         )
     inner = numeric(loss.form.integrand, loss.y, loss.form.x, "ball")
     even = is_even(loss)
@@ -193,6 +195,22 @@ def balls(loss: Loss, nodes: Nodes | None = None) -> Balls:
         lambda y: summed(plain.both(*y), lambda x: inner.both(*y, x)),
         lambda y, dy: summed(plain.rates(*y, *dy), lambda x: inner.rates(*y, *dy, x)),
     )
+
+
+def _coarse(loss: Loss, y: Sequence[Any]) -> Any:
+    """Hessian in two doubles; None where they do not compute it."""
+    code = rates_code(loss.form.plain, loss.y)
+    if code is None:
+        return None
+    from flows.systems.own.rates_loop import twofold_hessian  # Numba, where it is needed
+
+    size = len(y)
+    found, place = np.empty((size, size, 2)), np.array([split(x)[:2] for x in y])
+    twofold_hessian(place, code.operation, code.operands, code.constants, code.results, found)
+    if not np.isfinite(found).all():
+        return None
+    high, low = (arb_mat(size, size, found[..., k].ravel().tolist()) for k in range(2))
+    return high + low
 
 
 def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[Any]], bool]) -> Any:

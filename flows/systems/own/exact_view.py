@@ -12,10 +12,11 @@ from flows.core.balls import precision
 from flows.core.limit import Limit, find_limit
 from flows.core.quadrature import Rule
 from flows.core.system import Excess
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import from_doubles, to_double, to_doubles, width
-from flows.systems.own.features import TRUSTED, Errors, SoundState
 from flows.systems.own.graded import Axes
 from flows.systems.own.reading import errors_of, observe_exact
+from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["ExactView"]
 

@@ -110,6 +110,7 @@ def check(
     for block, power in decay:
         if block not in blocks or not _real(power) or power < 0:
             raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
+    _check_expression("the loss", name, expression)
     _derived("the loss", name, lambda: loss_of(blocks, expression).check())
     for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
         keys = [str(key) for key, _ in given]
@@ -121,8 +122,17 @@ def check(
                 f"potential {potential!r} needs another name: a plain word, without the"
                 " endings _dot, _0, _end, _T1, _T2, and not reserved"
             )
+        _check_expression(f"potential {potential!r}", name, formula)
         derive = functools.partial(_check_potential, blocks, formula)
         _derived(f"potential {potential!r}", name, derive)
+
+
+def _check_expression(label: str, name: str, given: Any) -> None:
+    if not isinstance(given, (sp.Basic, int, float)):
+        raise InputError(
+            f"{label} of {name} must be a SymPy expression in the symbols of its blocks,"
+            f" got {type(given).__name__} {given!r}"
+        )
 
 
 def _check_blocks(blocks: tuple[Any, ...]) -> None:

@@ -171,7 +171,8 @@ def _check_pieces(expression: sp.Expr) -> None:
             if not isinstance(condition, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
                 continue
             edge, apart = condition.lhs - condition.rhs, one - other
-            linear = (x for x in edge.free_symbols if edge.diff(x).is_number)
+            symbols = edge.free_symbols
+            linear = (x for x in symbols if edge.diff(x).is_number)
             x = min(linear, key=str, default=None)
             if x is None:
                 continue
@@ -180,7 +181,8 @@ def _check_pieces(expression: sp.Expr) -> None:
             usual = {y: sp.Rational(2 * k + 3, k + 7) for k, y in enumerate(rest) if y != x}
             gaps = [gap.subs(x, where).subs(usual) for gap in (apart, apart.diff(x))]
             if any(gap.is_number and abs(gap.evalf()) > SPECIAL for gap in gaps):
-                raise ValueError(f"Piecewise has kinks where {edge} = 0: take smooth pieces")
+                shown = edge.xreplace({s: sp.Symbol(s.name.removeprefix("y_")) for s in symbols})
+                raise ValueError(f"Piecewise has kinks where {shown} = 0: take smooth pieces")
 
 
 def _computed(function: sp.Expr) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,10 @@ from flows.core.chart import Chart, Clock
 from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.core.symmetric import eigen
-from flows.systems.own.features import LARGEST, MOST_GROWTH, TRUSTED, SoundState
+from flows.systems.own.carried_errors import LARGEST, MOST_GROWTH
+from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.loss import Loss, estimate, field_of, pack_rule, unpack_rule
+from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["RESERVE", "OwnPiece", "chart", "failure"]
 
@@ -225,6 +228,27 @@ class OwnPiece(Piece):
         rule = unpack_rule(self.chart.weights, self.chart.shape) if self.loss.averaged else None
         found: Array = self.loss.hessian(raw, rule)
         return found if np.isfinite(found).all() else np.zeros_like(found)
+
+    def stuck(self, last: Stop) -> str:
+        """Say so where the gradient jumps downhill of a state: steps go to and fro there."""
+        raw = self.chart.raw(last.tau, last.y)
+        rule = unpack_rule(self.chart.weights, self.chart.shape) if self.loss.averaged else None
+
+        def gradient(far: Array) -> Array:
+            y = raw + far
+            return self.loss.at(y)[1] if rule is None else self.loss.summed(y, rule)[0][1:]
+
+        def curvature(y: Array) -> float:
+            return float(np.abs(self.loss.hessian(y, rule)).max())
+
+        found = jump_beside(
+            gradient,
+            lambda far: curvature(raw + far),
+            len(raw),
+            float(np.linalg.norm(raw)),
+            curvature(self.state.x),
+        )
+        return "" if math.isnan(found) else KINK.format(self.time(last.tau), found)
 
     def restart(self, stop: Stop) -> Restart:
         """Go on with tolerances, and a rule, that fit the new state."""

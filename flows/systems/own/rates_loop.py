@@ -1,4 +1,4 @@
-"""The compiled loop of Hessians in doubles: a program of rates along every axis."""
+"""Compiled loops of Hessians, in doubles and in two: a program of rates along every axis."""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
 
@@ -9,7 +9,10 @@ import math
 import numba
 import numpy as np
 
-__all__ = ["hessian"]
+from flows.core.compiled import loop
+from flows.core.twofold_loop import step
+
+__all__ = ["hessian", "twofold_hessian"]
 
 
 def _hessian(y, operation, operands, constants, results, found):
@@ -42,7 +45,8 @@ def _hessian(y, operation, operands, constants, results, found):
 
 
 _reals, _whole = numba.float64, numba.int64
-hessian = numba.njit(
+hessian = loop(
+    _hessian,
     numba.void(
         _reals[::1],
         _whole[::1],
@@ -51,6 +55,36 @@ hessian = numba.njit(
         _whole[::1],
         _reals[:, ::1],
     ),
-    error_model="numpy",
-    cache=True,
-)(_hessian)
+)
+
+
+def _twofold_hessian(y, operation, operands, constants, results, found):
+    """Rates as of `_hessian` in two doubles, of entries (N, 2), in rows of `found` (N, N, 2)."""
+    n = len(y)
+    first = 2 * n + len(constants)
+    r = np.zeros((first + len(operation), 2))
+    r[:n] = y
+    r[2 * n : first] = constants[:, :2]
+    for axis in range(n):
+        r[n : 2 * n] = 0.0
+        r[n + axis, 0] = 1.0
+        for k in range(len(operation)):
+            a, b = operands[k, 0], operands[k, 1]
+            r[first + k, 0], r[first + k, 1], _ = step(
+                operation[k], r[a, 0], r[a, 1], 0.0, r[b, 0], r[b, 1], 0.0
+            )
+        for i in range(n):
+            found[axis, i] = r[results[i]]
+
+
+twofold_hessian = loop(
+    _twofold_hessian,
+    numba.void(
+        _reals[:, ::1],
+        _whole[::1],
+        _whole[:, ::1],
+        _reals[:, ::1],
+        _whole[::1],
+        _reals[:, :, ::1],
+    ),
+)

@@ -16,12 +16,13 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
-from flows.systems.own.energy import units
+from flows.systems.own.carried_errors import Errors
+from flows.systems.own.energy_units import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
-from flows.systems.own.features import TRUSTED, Errors, feature_names
 from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.sharp_axes import sharp_axes
+from flows.systems.own.sound_state import TRUSTED, feature_names
 from symbolic.language.lower import Undecided
 
 __all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
@@ -87,7 +88,7 @@ def observe_exact(
     states : sequence of T lists of arb
         Exact entries.
     energy : ndarray, shape (T, 2)
-        See :class:`flows.systems.own.features.SoundState`.
+        See :class:`flows.systems.own.sound_state.SoundState`.
     errors : Errors, or ndarray of shape (T, N)
         Those of an earlier state, or of each of these along its axes.
     rule : Rule, optional
@@ -100,7 +101,7 @@ def observe_exact(
     Returns
     -------
     ndarray, shape (T, K)
-        As of :func:`flows.systems.own.features.observe`: NaN where the error is a tenth or more.
+        As of :mod:`flows.systems.own.observed_doubles`: NaN where the error is a tenth or more.
     ndarray, shape (T, N)
         Errors along the axes of each state.
     """

@@ -26,8 +26,8 @@ from flows.core.piece import Piece, Restart
 from flows.core.starts import seeded
 from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
+from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
-from flows.systems.own.features import Frame, SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
@@ -36,6 +36,13 @@ from flows.systems.own.polynomial import (
     blocks_of,
     expression_of,
     stated_terms,
+)
+from flows.systems.own.sound_state import (
+    Frame,
+    SoundState,
+    feature_names,
+    stated_errors,
+    unknown_at,
 )
 from flows.systems.own.states import Shapes, flat, pack, unpack
 from flows.systems.own.view import View
@@ -417,7 +424,7 @@ class OwnSystem(System):
         if isinstance(nodes, str):
             return Frame(), view.in_doubles(start)
         rule = None if nodes is None else nodes.rule
-        unit = energy.first_time(start, self.gradient(start), self._loss.hessian(start, rule))
+        unit = first_time(start, self.gradient(start), self._loss.hessian(start, rule))
         places = [arb(x) for x in start.tolist()]
         return Frame(unit), view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
 

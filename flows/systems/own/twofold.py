@@ -20,7 +20,7 @@ from flows.core.balls import precision
 from flows.systems.own.code import BITS, coded, split
 from flows.systems.own.loss import Loss, program_of, rates_code
 
-__all__ = ["Twofold", "code_of", "rates_of"]
+__all__ = ["Twofold", "code_of", "rates_of", "twofold_axes"]
 
 
 @functools.lru_cache(maxsize=64)
@@ -37,6 +37,30 @@ def rates_of(loss: Loss) -> Code | None:
     return None if loss.averaged else rates_code(loss.form.plain, loss.y)
 
 
+def twofold_axes(axes: Array) -> Array:
+    r"""Columns that are orthonormal to the digits of two doubles, beside those in doubles.
+
+    .. math:: Q \to Q + Q (I - Q^T Q)/2
+
+    Parameters
+    ----------
+    axes : ndarray, shape (N, N)
+        Columns, orthonormal to rounding.
+
+    Returns
+    -------
+    ndarray, shape (N, N, 2)
+        High and low doubles.
+    """
+    from flows.core.twofold_loop import defect  # Numba, where it is needed
+
+    lacks = np.empty(axes.shape)
+    defect(np.ascontiguousarray(axes), lacks)
+    change = axes @ lacks / 2
+    high = axes + change
+    return np.stack([high, change - (high - axes)], axis=-1)
+
+
 class Twofold:
     """The gradient in a chart, in two doubles.
 
@@ -46,17 +70,16 @@ class Twofold:
         Of the gradient.
     centre : list of arb
         The exact state around which the chart is.
-    axes : arb_mat
-        Its axes, the columns.
+    axes : ndarray, shape (N, N, 2)
+        Its axes, the columns, of :func:`twofold_axes`.
     """
 
-    def __init__(self, code: Code, centre: Sequence[Any], axes: Any) -> None:
+    def __init__(self, code: Code, centre: Sequence[Any], axes: Array) -> None:
         size = len(centre)
         self._code = code
         with precision(BITS):
             self._centre = np.array([split(x) for x in centre])
-            pairs = [split(x) for x in axes.entries()]
-        self._axes = np.array(pairs).reshape(size, size, 3)[..., :2].copy()
+        self._axes = axes
         self._registers = np.empty((size + len(code.constants) + len(code.operation), 3))
         self._registers[size : size + len(code.constants)] = code.constants
 

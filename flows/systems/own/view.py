@@ -18,6 +18,7 @@ from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Escapes
 from flows.core.runaway import runaway
 from flows.core.system import Excess
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import (
     Nodes,
     balls,
@@ -26,10 +27,11 @@ from flows.systems.own.exact import (
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
-from flows.systems.own.features import Errors, SoundState, observe
 from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
 from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.observed_doubles import observe
+from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw

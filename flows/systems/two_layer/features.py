@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
 from flows.systems.own.exact import from_doubles
-from flows.systems.own.features import SoundState
+from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer import arrays
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.late_time import Taught, clusters

@@ -19,9 +19,11 @@ from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
+from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.exact_view import ExactView
-from flows.systems.own.features import SoundState, feature_names, observe, stated_errors, unknown_at
+from flows.systems.own.observed_doubles import observe
+from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.features import Motion, errors, features, motion_of
 from flows.systems.two_layer.loss import PairLoss
@@ -126,7 +128,7 @@ class SpanRun:
         if self.doubles or len(place) > MOST_EXACT:
             return frame, self._in_doubles(frame, y)
         loss = PairLoss(self._within(frame))
-        unit = energy.first_time(y, loss.at(y)[1], loss.hessian(y))
+        unit = first_time(y, loss.at(y)[1], loss.hessian(y))
         frame = replace(frame, unit=unit)
         return frame, self._view(frame).states([place], np.array([[unit, 0.0]]), None).at(0)
 

@@ -143,7 +143,8 @@ def derive_student(activation: Activation) -> Derivation:
     ]
     if raw != slope:
         rule = "kappa'(A), with kappa = k(A, A, A), is 2 k_A + k_C there"
-        steps.append(Step(raw, slope, rule, fresh=True))
+        positive = ("both are positive, and so are their squares",)
+        steps.append(Step(raw**2, slope**2, rule, assumptions=positive, fresh=True))
     if isinstance(pair, Smooth):
         plain = [pair.value.diff(x) for x in (DOTS[0], DOTS[2])]
         by_a, by_c = (_at(f, W, U) for f in plain)

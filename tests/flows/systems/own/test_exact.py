@@ -15,15 +15,17 @@ import flows
 from flows.core import limit
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.own import energy, exact
+from flows.systems.own import energy, energy_units, exact
+from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import from_doubles
-from flows.systems.own.features import Errors
 from symbolic import Expectation
 
 A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
 TIMES = np.array(oracle.TIMES)
 # Steps of 1e-10, whose errors the flow contracts.
 DIGITS = 1e-9
+# Exponents of a run whose corrections fall like the root of what its law is a power of.
+SLOWLY = 1e-2
 # A bound that is sampled; what is stated of a run is a hundredfold.
 SAMPLED = 3.0
 # Two fixed rules of an expectation agree to 1e-30.
@@ -76,7 +78,7 @@ def test_a_factorisation_keeps_its_digits_to_1e12(name):
     least = mp.mpf(1) / 4 if "negative" in name else mp.mpf(0)
     with mp.workdps(60):
         above = [x - least for x in truth]
-    assert run.excess.limit == pytest.approx(float(least), abs=1e-200) and not run.excess.reason
+    assert run.excess.limit == pytest.approx(float(least), abs=1e-100) and not run.excess.reason
     assert off(run, above, "excess") < DIGITS
     assert flows.local_exponent(run)[-1] == pytest.approx(-2, abs=1e-6)
     # Control: a hundred times less is not met.
@@ -153,7 +155,8 @@ def test_without_the_floor_an_axis_without_curvature_has_no_size(monkeypatch):
         return np.abs(run["loss"][1:] / ((square - 1) ** 2 / 4) - 1).max()
 
     assert worst() < DIGITS
-    monkeypatch.setattr(energy, "floor", lambda h, since: np.maximum(np.abs(h), 1e-300))
+    for part in (energy, energy_units):
+        monkeypatch.setattr(part, "floor", lambda h, since: np.maximum(np.abs(h), 1e-300))
     assert not worst() < 1e3 * DIGITS
 
 
@@ -173,6 +176,33 @@ def test_a_limit_that_is_not_known_is_refused_with_a_reason(system, start, t_end
     assert run.excess.reason.startswith("limit not found: ")
     # The loss keeps its digits.
     assert np.isfinite(run["loss"]).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "start", "exponent"),
+    [
+        (A**2 * (B**2 + B**4) + B**6 + A**4, (0.2, 1.2), -3 / 2),
+        ((A - B**2) ** 2 * B**2 + B**8, (0.2, 1.2), -4 / 3),
+        ((A**2 - B**3) ** 2 + B**8, (1.2, 0.8), -4 / 3),
+    ],
+)
+def test_a_valley_whose_fast_curvature_vanishes_at_the_limit_has_one(
+    loss, start, exponent, turned, monkeypatch
+):
+    if turned:  # axes in doubles lean by their rounding
+        turn = sp.Matrix([[3, -4], [4, 3]]) / 5
+        names = dict(zip((A, B), turn * sp.Matrix([A, B]), strict=True))
+        loss, start = loss.subs(names, simultaneous=True), np.array(turn.T, float) @ start
+    system = flows.OwnSystem("valley", [A, B], loss + 1)
+    run = flows.integrate(system, start, t_end=1e12, t_eval=[1e8, 1e11, 1e12])
+    assert not run.excess.reason and run.excess.limit == 1
+    law = np.diff(np.log(run["excess"][2:])) / np.diff(np.log(run.t[2:]))
+    assert law == pytest.approx(exponent, abs=SLOWLY)
+    # Control: where Newton's method has to halve its steps, it is said not to converge.
+    monkeypatch.setattr(limit, "SLOWLY", 0.5)
+    again = flows.integrate(system, start, t_end=1e12, t_eval=[1e12])
+    assert again.excess.reason.startswith("limit not found: ")
 
 
 def test_a_minimum_that_is_not_zero_is_approached_like_its_closed_form():
@@ -379,7 +409,8 @@ def test_equal_curvatures_do_not_make_the_error_grow_and_the_loss_stays_known():
     run = flows.integrate(system, start, t_end=50.0, t_eval=[20.0, 50.0])
     tangent = np.sum(start[1:] ** 2) / start[0] ** 2
     assert np.exp(4 * run.t[1:]) * run["loss"][1:] / tangent == pytest.approx(1, abs=DIGITS)
-    assert (run.errors("loss")[1:] < 1e-6).all()
+    # A hundred times what the steps of twenty charts leave, and what turns.
+    assert (run.errors("loss")[1:] < 3e-6).all()
 
 
 @pytest.mark.parametrize(("power", "exact_decay"), [(1.0, True), (2.0, False)])

@@ -78,6 +78,10 @@ def test_the_hessian_of_parallel_students_is_the_limit_of_those_beside_them(sign
     assert at != pytest.approx(system.hessian([0.3 * sign, 1e-2, 0.2, 0.1]), abs=1e-4)
 
 
+# Steps after which a kink is named.
+AT_ONCE = 1000
+
+
 def test_a_kink_stops_the_run_with_a_reason_and_does_not_move():
     run = flows.integrate(students(sp.Heaviside), [0.3, 0.0, 0.2, 0.1], 1e2)
     assert run.status == "field_failed" and "kink" in run.message
@@ -88,19 +92,37 @@ def test_a_kink_stops_the_run_with_a_reason_and_does_not_move():
 
 
 @pytest.mark.parametrize("start", [[0.3, 0.1], [0.3, 0.06, 0.08]])
-def test_steps_that_go_to_and_fro_across_a_kink_end_with_that_reason(start):
+@pytest.mark.parametrize("arithmetic", ["balls", "doubles"])
+@pytest.mark.parametrize("method", ["auto", "CVODE", "BDF"])
+def test_steps_that_go_to_and_fro_across_a_kink_end_with_that_reason(start, arithmetic, method):
     d = len(start)  # in three dimensions the kink is the tip of a cone
     w, x = sp.MatrixSymbol("w", 1, d), sp.MatrixSymbol("x", d, 1)
     loss = Expectation((sp.Heaviside((w * x)[0, 0]) - sp.Heaviside(x[0, 0])) ** 2, x) / 2
-    system = flows.OwnSystem("step", [w], loss)
-    run = flows.integrate(system, start, 10.0, max_steps=2000)
+    system = flows.OwnSystem("step", [w], loss, arithmetic=arithmetic)
+    run = flows.integrate(system, start, 10.0, method=method)
     # |w| is kept, and the angle to the teacher falls at the rate 1/(2 pi |w|^2).
     arrives = 2 * np.pi * 0.1 * np.arctan2(0.1, 0.3)
     assert run.status == "field_failed" and "the gradient jumps within" in run.message
-    assert f"at t = {arrives:.6g} " in run.message
+    assert f"at t = {arrives:.5g}" in run.message
+    # At once: not when the steps of the run, 200 000 of them, are used up.
+    assert run.stats["steps"] < AT_ONCE
     # Control: before it, more steps are what is lacking.
-    short = flows.integrate(system, start, 10.0, max_steps=10)
+    short = flows.integrate(system, start, 10.0, method=method, max_steps=10)
     assert short.status == "step_budget" and "kink" not in short.message
+
+
+@pytest.mark.parametrize("arithmetic", ["balls", "doubles"])
+@pytest.mark.parametrize("method", ["auto", "CVODE", "BDF", "LSODA"])
+def test_the_tip_of_a_cone_is_named_at_once(arithmetic, method):
+    u, v = sp.symbols("u v")
+    loss = sp.sqrt((u - 1) ** 2 + (v - 2) ** 2)
+    system = flows.OwnSystem("cone", [u, v], loss, arithmetic=arithmetic)
+    run = flows.integrate(system, [1.5, 0.2], 1e3, method=method)
+    assert run.status == "field_failed" and run.stats["steps"] < AT_ONCE
+    assert f"at t = {np.hypot(0.5, 1.8):.6g}" in run.message  # at unit speed
+    # Control: rounded at the tip it is no kink, however sharp.
+    rounded = flows.OwnSystem("round", [u, v], sp.sqrt(loss**2 + 1e-12), arithmetic=arithmetic)
+    assert flows.integrate(rounded, [1.5, 0.2], 1e3, method=method).completed
 
 
 def test_a_smooth_loss_that_lacks_steps_has_no_kink():

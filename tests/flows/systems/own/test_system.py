@@ -550,7 +550,7 @@ A = sp.Symbol("a")
         (("s", [A], sp.Abs(A)), "kinks"),
         (("s", [A], sp.Piecewise((A, A > 0), (0, True))), "kinks where .* = 0"),
         (("s", [A], sp.Piecewise((A**2, A > 1), (A, True))), "kinks where .* = 0"),
-        (("s", [A], "a**2"), "cannot be used"),
+        (("s", [A], "a**2"), "must be a SymPy expression"),
         (("s", [A], A**2, {"loss": A}), "needs another name"),
         (("s", [A], A**2, {"x_dot": A}), "needs another name"),
         (

@@ -10,7 +10,7 @@ from mpmath import mp
 import flows
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.own import energy
+from flows.systems.own import increment
 from flows.systems.own.sharp_axes import sharp_axes
 
 # At rtol = 1e-10 the time at which a state is reached is known to it.
@@ -58,8 +58,8 @@ def test_on_a_linear_tail_compiled_steps_are_those_of_balls_and_a_wrong_curvatur
 ):
     start, times, called = (0.5, 1.7), [5.0, 25.0], []
     fast = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
-    taken, made = energy.Increment.linear, energy.linear_field
-    monkeypatch.setattr(energy.Increment, "linear", lambda *given: None)
+    taken, made = increment.Increment._linear, increment.linear_field
+    monkeypatch.setattr(increment.Increment, "_linear", lambda *given: None)
     slow = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
     assert fast == pytest.approx(slow, rel=1e-8, abs=0) and not np.array_equal(fast, slow)
 
@@ -67,8 +67,8 @@ def test_on_a_linear_tail_compiled_steps_are_those_of_balls_and_a_wrong_curvatur
         called.append(1)
         return made(slopes, 1.001 * matrix, *rest)
 
-    monkeypatch.setattr(energy.Increment, "linear", taken)
-    monkeypatch.setattr(energy, "linear_field", steeper)
+    monkeypatch.setattr(increment.Increment, "_linear", taken)
+    monkeypatch.setattr(increment, "linear_field", steeper)
     wrong = flows.integrate(VALLEY, start, 25.0, times)["loss"][1:]
     late = np.array([arrival(x, start) for x in wrong]) / times - 1
     assert len(called) > 5 and abs(late[-1]) > 1e3 * LATE

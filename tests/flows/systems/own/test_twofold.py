@@ -7,7 +7,7 @@ from flint import arb, arb_mat
 
 import flows
 from flows.core.balls import precision
-from flows.systems.own import energy, twofold
+from flows.systems.own import increment, twofold
 from flows.systems.own.code import coded
 from flows.systems.own.loss import Loss, numeric, program_of
 from symbolic.language.blocks import Explicit
@@ -41,9 +41,10 @@ def errors(seed, code_of=coded):
     high, low = generator.normal(size=(2, SIZE))
     with precision(200):
         centre = [(arb(a) + arb(b) * arb(2) ** -60).mid() for a, b in zip(high, low, strict=True)]
-    axes = energy.orthonormal(np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0])
+    pairs = twofold.twofold_axes(np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0])
     u, unit = generator.normal(size=SIZE), 10.0 ** -generator.uniform(0, 20, SIZE)
-    found = twofold.Twofold(code, centre, axes).gradient(u, unit)
+    found = twofold.Twofold(code, centre, pairs).gradient(u, unit)
+    axes = increment.exact_columns(pairs)
     with precision(600):
         moved = arb_mat(SIZE, 1, [arb(a) * arb(b) for a, b in zip(u, unit, strict=True)])
         steps = (axes * moved).entries()
@@ -84,7 +85,7 @@ def test_division_by_a_ball_that_may_be_zero_is_not_known():
     x = Y[0]
     program = program_of(sp.sqrt(x) + 1 / x, (x,))
     code = coded((x,), program.steps, program.results[1:])
-    axes = energy.orthonormal(np.eye(1))
+    axes = twofold.twofold_axes(np.eye(1))
     for at, known in ((1.0, True), (0.0, False), (-1.0, False)):
         found = twofold.Twofold(code, [arb(at)], axes).gradient(np.zeros(1), np.ones(1))
         assert np.isfinite(found).all() == known
@@ -94,16 +95,16 @@ def test_a_run_does_not_notice_whether_its_gradients_are_of_two_doubles(monkeypa
     u, q = sp.symbols("u q")
     system = flows.OwnSystem("valley", [u, q], (u**2 - q**3) ** 2 + q**8)
     times = np.geomspace(1, 1e12, 7)
-    losses, called, taken = [], [0], energy.Increment._gradient
+    losses, called, taken = [], [0], increment.Increment._gradient
 
     def counted(self, *arguments):
         called[-1] += 1
         return taken(self, *arguments)
 
-    monkeypatch.setattr(energy.Increment, "_gradient", counted)
-    for part, least in ((energy.PART_TWOFOLD, energy.FIELD_TWOFOLD), (0.0, 0.0)):
-        monkeypatch.setattr(energy, "PART_TWOFOLD", part)
-        monkeypatch.setattr(energy, "FIELD_TWOFOLD", least)
+    monkeypatch.setattr(increment.Increment, "_gradient", counted)
+    for part, least in ((increment.PART_TWOFOLD, increment.FIELD_TWOFOLD), (0.0, 0.0)):
+        monkeypatch.setattr(increment, "PART_TWOFOLD", part)
+        monkeypatch.setattr(increment, "FIELD_TWOFOLD", least)
         losses.append(flows.integrate(system, [1.2, 0.8], 1e12, times)["loss"][1:])
         called.append(0)
     assert losses[0] == pytest.approx(losses[1], rel=SAME)

@@ -1,0 +1,191 @@
+"""An open set of states of two neurons of which the theorem is proved, without a start."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from flint import arb
+
+from flows.certificates.steps import Uncertified
+from flows.certificates.tail.box import UNIT
+from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
+from flows.certificates.tail.funnel_tail import RADII
+from flows.certificates.tail.tail import Open
+from flows.certificates.verifier.late_states import FORMAT, LateStates
+from flows.certificates.verifier.verify import verify
+from flows.core.balls import Singular, precision
+from flows.core.errors import InputError
+from flows.core.files import check_output, write_file
+
+__all__ = ["Late", "late_states"]
+
+#: Bits of balls, and how wide boxes of ``h_1 - h_2`` are at most.
+BITS, WIDTH = 64, 0.02
+#: A drift that is tried first.
+DRIFT = 1e-6
+
+
+@dataclass(frozen=True)
+class Late:
+    """Late states of two neurons, and what was verified of them.
+
+    Parameters
+    ----------
+    d : int
+        Dimension of the inputs.
+    funnels : tuple of (float, float, Funnel)
+        Boxes of ``h_1 - h_2``, from and to, and the funnel of each.
+    theorem : LateStates
+        What the independent checker proved, box by box, with its constants.
+    """
+
+    d: int
+    funnels: tuple[tuple[float, float, Funnel], ...]
+    theorem: LateStates | None = None
+
+    @property
+    def volume(self) -> float:
+        """Lebesgue measure of the set in ``R^(2d)``, in units of the teacher's length.
+
+        Both orders of the neurons count. ``z_1 - z_2`` and ``z_1 + z_2`` are vectors of ``d - 1``
+        entries.
+        """
+        m, total = self.d - 1, 0.0
+        ball = math.pi ** (m / 2) / math.gamma(m / 2 + 1)
+        for low, high, funnel in self.funnels:
+            part = ball**2 * m * funnel.across**m * 2 * funnel.along * (high - low)
+            total += 2 * part * funnel.reach ** (2 * m + 1) / (2 * m + 1) / 2**self.d
+        return total
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds: exact numbers only."""
+        return {
+            "format": FORMAT,
+            "system": "relu_neuron",
+            "precision": BITS,
+            "d": self.d,
+            "boxes": [
+                {
+                    "low": low.hex(),
+                    "high": high.hex(),
+                    **{key: getattr(funnel, key).hex() for key in RADII},
+                    "parts": funnel.parts,
+                }
+                for low, high, funnel in self.funnels
+            ],
+        }
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Write the file that :func:`flows.verify` reads.
+
+        Raises
+        ------
+        InputError
+            If the file exists and ``force`` is not given.
+        """
+        check_output(os.fspath(path), force)
+        text = json.dumps(self.to_json(), separators=(",", ":"))
+        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+
+
+def late_states(
+    *,
+    d: int = 2,
+    reach: float = 0.05,
+    across: float = 0.5,
+    along: float = 0.1,
+    apart: float = 0.5,
+) -> Late:
+    r"""Prove the theorem of two neurons for an open set of states.
+
+    In units of the teacher's length, ``w_i = (h_i, z_i)`` along and across it: all states with ``0
+    < |z_1 - z_2| <= reach``, ``|z_1 + z_2| <= across |z_1 - z_2|``, ``|h_1 + h_2 - 1| <= along |z_1
+    - z_2|`` and ``|h_1 - h_2| <= apart``. From every one of them the flow exists for all ``t``,
+    every ``h_i`` converges, ``t^3 L`` tends to ``8 pi^2 (h_1 h_2)^2/3`` of the limits, and ``L``
+    lies between two multiples of ``(1 + t)^-3``, whose constants are in ``theorem``.
+
+    Parameters
+    ----------
+    d : int
+        Dimension of the inputs, at least two.
+    reach, across, along, apart : float
+        Sizes of the set, positive; ``apart`` below one.
+
+    Returns
+    -------
+    Late
+        The set, accepted by the independent checker; ``save`` writes its file.
+
+    Raises
+    ------
+    InputError
+        For sizes that cannot be.
+    Uncertified
+        Where an inequality fails, with its numbers: the set is too large.
+
+    Notes
+    -----
+    Proved in ball arithmetic, see ``docs/infinity.md``. The set is a cone about the minima, whose
+    volume is ``volume``. ``t`` is the time of the flow; the loss carries the factor 1/2.
+
+    Examples
+    --------
+    >>> import flows
+    >>> late = flows.late_states(reach=0.01, across=0.1, along=0.1, apart=0.02)
+    >>> late.theorem.boxes[0].lower > 0
+    True
+    """
+    if not (isinstance(d, int) and not isinstance(d, bool) and d >= 2):
+        raise InputError(f"d: expected an integer from 2 on, got {d!r}; give another")
+    sizes = {"reach": reach, "across": across, "along": along, "apart": apart}
+    for name, size in sizes.items():
+        number = isinstance(size, int | float) and not isinstance(size, bool)
+        if not (number and 0 < size < (1 if name == "apart" else math.inf)):
+            most = " below 1" if name == "apart" else ""
+            raise InputError(
+                f"{name}: expected a positive number{most}, got {size!r}; give another"
+            )
+    count = math.ceil(apart / WIDTH)
+    edges = [apart * k / count for k in range(count + 1)]
+    funnel = Funnel(float(reach), float(across), float(along), DRIFT, *LEVELS[0])
+    with precision(BITS):
+        boxes = tuple(
+            (low, high, _held(funnel, min(d - 1, 2), low, high)) for low, high in pairwise(edges)
+        )
+    late = Late(d, boxes)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "late.json"
+        late.save(path)
+        found = verify(path)
+    if not found.accepted:
+        raise Uncertified(f"UNDECIDED: the independent checker refuses: {found.refused}")
+    return replace(late, theorem=found.states)
+
+
+def _held(funnel: Funnel, p: int, low: float, high: float) -> Funnel:
+    """The same funnel with a drift that serves."""
+    reason, b = "nothing was tried", arb(low).union(arb(high))
+    for parts, sharp in LEVELS:
+        tried = replace(funnel, parts=parts, sharp=sharp)
+        try:
+            for _ in range(TRIES):
+                larger = enlarged(tried, layers(tried, p, b + UNIT * tried.drift))
+                if larger == tried:
+                    return tried
+                if (larger.across, larger.along) != (funnel.across, funnel.along):
+                    raise Open(
+                        f"|x| <= across or |u| <= along is left: {larger.across:.3g} against"
+                        f" {funnel.across:.3g}, {larger.along:.3g} against {funnel.along:.3g}"
+                    )
+                tried = larger
+            raise Open(f"b drifts further than {tried.drift:.3g}")
+        except (Singular, Open) as problem:
+            reason = str(problem)
+    raise Uncertified(f"UNDECIDED of h_1 - h_2 in [{low:.3g}, {high:.3g}]: {reason}")

@@ -1,0 +1,213 @@
+"""Field and Jacobian of a flow along axes, compiled: in two doubles, and in one around the centre.
+
+Curvature comes in two doubles where `s |h|` is large: there rounding would couple what is slow to
+what is fast.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import loop
+from flows.core.twofold_loop import add, evaluate, multiply, product, step
+
+__all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
+
+# Below this, curvature times time has enough digits in doubles for Newton's method.
+GENTLE = 1e8
+# Plain doubles are taken as long as they differ from two by so many times what is allowed.
+NOISE = 10.0
+
+
+class Near(NamedTuple):
+    """A field around its centre, for plain doubles.
+
+    ``known`` (1,): whether they have been enough so far; ``value`` (R,): registers of the program;
+    ``slope`` (N,), ``matrix`` (N, N): gradient and Hessian along the axes.
+    """
+
+    known: Any
+    value: Any
+    slope: Any
+    matrix: Any
+
+
+@loop
+def slope_at(tau, u, field, registers, found, out):
+    """Field at a time and a state, with the energy that is left; NaN where it is not known."""
+    evaluate(
+        u,
+        field.size,
+        field.centre,
+        field.axes,
+        field.gradient.operation,
+        field.gradient.operands,
+        field.gradient.results,
+        registers,
+        found,
+    )
+    s, energy = field.since * math.exp(tau), 0.0
+    for i in range(len(u)):
+        known = found[i, 2] <= field.allowed[i]
+        out[i] = -s * found[i, 0] / field.size[i] if known else np.nan
+        energy += found[i, 0] * (found[i, 0] / field.floored[i]) / 2
+    return energy
+
+
+@loop
+def centred(field, near, work):
+    """What doubles take of a field at its centre, from two doubles."""
+    n = len(field.size)
+    still = np.zeros(n)
+    slope_at(0.0, still, field, work.registers, work.found, near.slope)
+    near.value[:] = work.registers[:, 0]
+    near.slope[:] = work.found[:, 0]
+    sharply(0.0, still, field, near.matrix)
+    for i in range(n):
+        for j in range(n):
+            near.matrix[i, j] *= -field.size[i] / field.size[j] / field.since
+    near.known[0] = np.isfinite(near.value).all() and np.isfinite(near.matrix).all()
+
+
+@loop
+def slope_near(tau, u, field, near, work, out):
+    """Field in plain doubles: gradient and Hessian at the centre, and what is not linear.
+
+    Each register is `x_0 + lin + rest`. Nothing that is small is the difference of large numbers
+    but what is of second order: `rest` of a product is `x_0 rest_y + y_0 rest_x + dx dy`.
+    """
+    n, program = len(u), field.gradient
+    value, linear, rest = near.value, work.linear, work.rest
+    first = len(value) - len(program.operation)
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += field.axes[i, j, 0] * (field.size[j] * u[j])
+        linear[i] = total
+    for k in range(len(program.operation)):
+        a, b, operation = program.operands[k, 0], program.operands[k, 1], program.operation[k]
+        if operation == 0:
+            linear[first + k] = linear[a] + linear[b]
+            rest[first + k] = rest[a] + rest[b]
+        elif operation == 1:
+            both = (linear[a] + rest[a]) * (linear[b] + rest[b])
+            linear[first + k] = value[a] * linear[b] + value[b] * linear[a]
+            rest[first + k] = value[a] * rest[b] + value[b] * rest[a] + both
+        elif operation == 2:
+            q, moved = value[first + k], linear[b] + rest[b]
+            change = (linear[a] + rest[a] - q * moved) / (value[b] + moved)
+            linear[first + k] = (linear[a] - q * linear[b]) / value[b]
+            rest[first + k] = (rest[a] - q * rest[b] - change * moved) / value[b]
+        else:
+            root, moved = value[first + k], linear[a] + rest[a]
+            change = moved / (root + math.sqrt(value[a] + moved))
+            linear[first + k] = linear[a] / (2.0 * root)
+            rest[first + k] = (rest[a] - change * change) / (2.0 * root)
+    s = field.since * math.exp(tau)
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += near.matrix[i, j] * (field.size[j] * u[j])
+            total += field.axes[j, i, 0] * rest[program.results[j]]
+        out[i] = -s * (near.slope[i] + total) / field.size[i]
+
+
+@loop
+def slope_of(tau, u, field, near, work, out):
+    """Field in plain doubles where they are enough, else in two."""
+    if near.known[0]:
+        slope_near(tau, u, field, near, work, out)
+    else:
+        slope_at(tau, u, field, work.registers, work.found, out)
+
+
+@loop
+def doubles_know(tau, slope, field, near, work, left):
+    """Whether the field in plain doubles at `inside` is that of two, `slope`."""
+    slope_near(tau, work.inside, field, near, work, work.off)
+    s = field.since * math.exp(tau)
+    for i in range(len(slope)):
+        off = abs(work.off[i] - slope[i]) * field.size[i] / s
+        if not off <= NOISE * left * field.allowed[i]:
+            return False
+    return True
+
+
+@loop
+def linearise(tau, u, field, jacobian):
+    """Jacobian of the field: the Hessian along the axes, then in these units."""
+    if field.since * math.exp(tau) * field.floored.max() < GENTLE:
+        roughly(tau, u, field, jacobian)
+    else:
+        sharply(tau, u, field, jacobian)
+
+
+@loop
+def roughly(tau, u, field, jacobian):
+    """Jacobian of the field in doubles."""
+    n, program = len(u), field.rates
+    first = 2 * n + len(program.constants)
+    r, operation, operands = np.zeros(first + len(program.operation)), 0, program.operands
+    for i in range(n):
+        r[i] = field.centre[i, 0]
+        for j in range(n):
+            r[i] += field.axes[i, j, 0] * (u[j] * field.size[j])
+    for k in range(len(program.constants)):
+        r[2 * n + k] = program.constants[k, 0]
+    s = field.since * math.exp(tau)
+    for axis in range(n):
+        for i in range(n):
+            r[n + i] = field.axes[i, axis, 0]
+        for k in range(len(program.operation)):
+            a, b = r[operands[k, 0]], r[operands[k, 1]]
+            operation = program.operation[k]
+            if operation == 0:
+                r[first + k] = a + b
+            elif operation == 1:
+                r[first + k] = a * b
+            elif operation == 2:
+                r[first + k] = a / b
+            else:
+                r[first + k] = math.sqrt(a)
+        for i in range(n):
+            total = 0.0
+            for j in range(n):
+                total += field.axes[j, i, 0] * r[program.results[j]]
+            jacobian[i, axis] = -s * total * field.size[axis] / field.size[i]
+
+
+@loop
+def sharply(tau, u, field, jacobian):
+    """Jacobian of the field, the Hessian along the axes in two doubles."""
+    n, program = len(u), field.rates
+    first = 2 * n + len(program.constants)
+    r = np.zeros((first + len(program.operation), 2))
+    for i in range(n):
+        high, low = field.centre[i, 0], field.centre[i, 1]
+        for j in range(n):
+            a, b = product(u[j], field.size[j])
+            a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
+            high, low = add(high, low, a, b)
+        r[i, 0], r[i, 1] = high, low
+    r[2 * n : first] = program.constants[:, :2]
+    s = field.since * math.exp(tau)
+    for axis in range(n):
+        for i in range(n):
+            r[n + i] = field.axes[i, axis]
+        for k in range(len(program.operation)):
+            x, y = program.operands[k, 0], program.operands[k, 1]
+            r[first + k, 0], r[first + k, 1], _ = step(
+                program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0
+            )
+        for i in range(n):
+            high, low = 0.0, 0.0
+            for j in range(n):
+                x = program.results[j]
+                a, b = multiply(field.axes[j, i, 0], field.axes[j, i, 1], r[x, 0], r[x, 1])
+                high, low = add(high, low, a, b)
+            jacobian[i, axis] = -s * high * field.size[axis] / field.size[i]

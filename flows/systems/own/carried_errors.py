@@ -1,0 +1,171 @@
+"""Errors of exact states, carried along the flow from one chart to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.symmetric import eigen
+from flows.systems.own.sharp_axes import SharpAxes
+
+__all__ = ["LARGEST", "MOST_GROWTH", "Errors"]
+
+# What each step leaves at the end of a chart, in which the energy falls by the square of this.
+ANEW = 0.1
+# Errors grow by no more than the exponential of the one, and to no more than the other.
+MOST_GROWTH, LARGEST = 300.0, 1e100
+# A curvature like s^-1, to this, is that of a slow axis.
+RECIPROCAL = 0.2
+# Axes that have turned by less into another one are taken for those of before.
+TURNS = 0.05
+# Fast axes are those whose rate in log-time grows like this power of time, or faster.
+GROWING = 0.75
+# Rates in log-time that differ by less are one.
+DIFFER = 0.03
+# Curvature times time of axes that are not slow any more.
+FAST = 30.0
+# Curvatures that differ by less than this part of the largest one are one.
+ALIKE = 1e-3
+
+
+@dataclass(frozen=True)
+class Errors:
+    r"""Errors along the axes of the Hessian, which the linearised flow carries on.
+
+    .. math:: \delta_i \to \sum_k \frac{|a_i \cdot b_k|}{1 + (h'_i - r_k)^+ (s - s_0)}
+       (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, a) \epsilon_k), \qquad
+       r_k = \min(h_k, b_k^T H b_k)
+
+    (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
+    with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
+    taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
+    smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
+    that turn into each other decay by the smallest of their rates, and take from each other what
+    has turned times the difference of their rates; what turns out of a fast axis, before it has
+    decayed, counts beside. What grows beside a saddle grows by the integral, and what each step
+    leaves anew falls like the root of the energy of a chart, to `a` at most. An axis that turns
+    takes errors of others with it, which its own curvature damps. Within one curvature the sum is
+    that of squares.
+
+    This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart only, and
+    what a step leaves, which is taken to be what it was asked for. Assumed is that errors obey the
+    linearised flow, that slow axes turn one way, by less than a right angle, and that each `s h`
+    changes one way; of the linear flow it is then meant as a bound, and the tests compare it with
+    random ones. What is stated of a run is a hundred times what steps leave. A bound would need the
+    Hessian on a set that holds the whole chart, and with it an enclosure of the trajectory: that is
+    what :func:`flows.certify` does, for polynomials, at tens of times the cost.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (N, N)
+        Orthonormal columns.
+    curvature : ndarray, shape (N,)
+        Eigenvalues, increasing.
+    error, fresh : ndarray, shape (N,)
+        The errors, and those of each step.
+    since : float
+        `s_0`.
+    sharp : callable, optional
+        The same axes with more bits.
+    anew : float
+        What part of ``fresh`` the last steps leave.
+    """
+
+    axes: Array
+    curvature: Array
+    error: Array
+    fresh: Array
+    since: float
+    sharp: Callable[[int], SharpAxes] | None = None
+    anew: float = ANEW
+
+    def carried(
+        self, hessian: Array, since: float, found: tuple[Array, Array] | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return eigenvalues and axes of a later Hessian, and the errors there.
+
+        They are those of doubles, or the better ones that were ``found``.
+        """
+        h, axes = eigen(hessian) if found is None else found
+        now = np.sum(self.axes * (hessian @ self.axes), axis=0)
+        return h, axes, self._along(h, axes.T @ self.axes, now, since)
+
+    def carried_sharply(self, later: SharpAxes, since: float, bits: int) -> Array:
+        """Return the errors along later axes, whose products with those of before are sharp."""
+        if self.sharp is None:
+            raise ValueError("these axes are doubles")
+        earlier = self.sharp(bits)
+        overlaps, now = later.overlaps(earlier), later.bends(earlier)
+        return self._along(later.curvature, overlaps, now, since)
+
+    def _along(self, h: Array, overlaps: Array, now: Array, since: float) -> Array:
+        passed = since - self.since
+        rate = np.minimum(self.curvature, now)
+        # Integral of a curvature that changes linearly in log-time.
+        length = np.log(since / self.since)
+        late = since - passed / length if length > 0 else 0.0
+        mean = self.curvature * passed + (now - self.curvature) * late
+        scaled, turns, early = self._slow(h, overlaps, now, since)
+        # The curvature along an axis of before says nothing of one that has turned.
+        own = np.where(turns.any(axis=0), 0.0, rate * passed)
+        decays = np.maximum(own, scaled * length)
+        grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
+        change = np.exp(grows)
+        grown = self.error * change + self.fresh * np.maximum(change, self.anew)
+        damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
+        reach = np.abs(overlaps) / damped
+        shares = np.minimum(reach + turns, 1.0) * np.minimum(grown, LARGEST)
+        # Axes of one curvature are any basis of their span, in which errors keep their length; and
+        # among axes that turn into each other the flow makes no length larger.
+        alike = np.abs(h[:, None] - now) <= ALIKE * np.abs(h).max(initial=0.0)
+        alike |= turns > 0
+        turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
+        found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
+        came = early @ (self.error + self.fresh)
+        return found + came + reach @ came
+
+    def _slow(
+        self, h: Array, overlaps: Array, now: Array, since: float
+    ) -> tuple[Array, Array, Array]:
+        """Curvature times time of slow axes, the smaller of both ends; how those that turn mix.
+
+        Axes are slow, or fast: of these the curvature times time grows like time, by rank, since an
+        axis that turns tells nothing of itself. Of either kind those that turn into each other
+        decay by the smallest of their rates; one takes from another what it has turned, times the
+        difference of their rates, in log-time, and what turns into fast ones twice comes back. The
+        last number is what slow ones take from fast ones before these have decayed.
+        """
+        first, last, ends = self.curvature * self.since, now * since, since * h
+        length = np.log(since / self.since)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change, growth = np.abs(np.log(last / first)), np.log(ends / first)
+        slow = (np.minimum(first, last) > 0) & (change < RECIPROCAL * length)
+        least = np.where(slow, np.minimum(first, last), 0.0)
+        grows = (first > 0) & (growth > GROWING * length) & (length > 0)
+        fast = np.logical_and.accumulate(grows[::-1])[::-1]  # it and all above it
+        kind = fast[:, None] == fast
+        curved = (first > 0) & (first < FAST)
+        near = (np.abs(overlaps) > TURNS) & (h[:, None] > 0) & curved & kind
+        # Of one rate any axes will do, and they turn as they like.
+        apart = np.abs(ends[:, None] - first) > DIFFER
+        away = np.where(fast, 0.0, np.linalg.norm(overlaps[fast], axis=0))
+        several = (near & apart).any(axis=0) & (near.sum(axis=0) > 1)
+        turns = np.zeros_like(overlaps)
+        for k in np.flatnonzero(several | ((away > TURNS) & near.any(axis=0))):
+            into = np.flatnonzero(near[:, k])
+            group = np.flatnonzero(near[into].any(axis=0))
+            rates = np.concatenate([first[group], ends[into]])
+            least[k] = rates.min()
+            moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
+            turns[into, k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
+        decayed = first[fast].min(initial=np.inf) * length
+        early = np.where(fast & ~kind, np.abs(overlaps) / max(1.0, decayed), 0.0)
+        return least, turns, early
+
+    @property
+    def any(self) -> bool:
+        """Whether there are errors."""
+        return bool(self.error.any() or self.fresh.any())

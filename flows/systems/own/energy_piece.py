@@ -1,0 +1,172 @@
+"""One chart in units of energy, as a piece of a run: its states, where it ends, what follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.chart import Chart
+from flows.core.piece import Event, Piece, Restart
+from flows.core.problem import Interpolant, Stop, Watch
+from flows.core.symmetric import eigen
+from flows.systems.own.carried_errors import Errors
+from flows.systems.own.energy_units import FALLS
+from flows.systems.own.increment import Increment
+from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.sound_state import TRUSTED, SoundState
+
+__all__ = ["STAYS", "EnergyPiece"]
+
+# Curvatures along axes are known to this part of the largest one.
+SECOND_ORDER = 1e-26
+#: A state that stays is off by less than this, in units of energy.
+STAYS = 10.0
+UNKNOWN = (
+    "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
+    " a loss of your own, take arithmetic='doubles'"
+)
+
+
+@dataclass(frozen=True)
+class EnergyPiece(Piece):
+    """Piece of a run of an own system in units of energy.
+
+    Parameters
+    ----------
+    observed : callable
+        State of exact places, with what is observed there.
+    frame, state : Frame (of any system, with its `unit`), SoundState
+        Where it began.
+    chart : Chart
+        What the solver follows.
+    increment : Increment
+        Places and gradients.
+    energy : callable
+        `energy(tau, u)`, by the curvature at the start of the chart.
+    hessian : callable
+        `hessian(u, s)` in the user's coordinates, at a time `s`.
+    begun, least, most, rests : float
+        Energies at its start, at which it ends, and below which the state stays.
+    ends : float
+        Solver time at which it ends.
+    errors : Errors
+        Of its states, with what the steps of the chart leave.
+    off : float
+        Of a state that stays, see :class:`SoundState`.
+    """
+
+    observed: Callable[..., SoundState]
+    frame: Any
+    state: SoundState
+    chart: Chart
+    increment: Increment
+    energy: Callable[[float, Array], float]
+    hessian: Callable[[Array, float], Array]
+    begun: float
+    least: float
+    most: float
+    rests: float
+    ends: float
+    errors: Errors
+    off: float
+
+    counted: ClassVar[bool] = False
+
+    def decode(self, raw: Array) -> SoundState:
+        """States of increments at the start of the chart."""
+        return self.at(0.0, raw)
+
+    def at(self, tau: Array | float, y: Array) -> SoundState:
+        """State(s) of the increment(s) ``y`` at ``tau``, exact."""
+        return self._seen(tau, y, self.errors)
+
+    def _seen(self, tau: Array | float, y: Array, errors: Errors) -> SoundState:
+        many = np.atleast_2d(y)
+        since = self.frame.unit + np.broadcast_to(self.chart.clock.time(tau), len(many))
+        known = np.stack([since, np.full(len(many), self.off)], axis=-1)
+        found = self.observed([self.increment.place(u) for u in many], known, errors)
+        return found if np.ndim(y) > 1 else found.at(0)
+
+    def watch(self, rtol: float) -> Watch:
+        """End the piece where its energy has changed, or its time."""
+
+        def alarm(tau: float, u: Array) -> float:
+            energy = self.energy(tau, u)
+            inside = self.least < energy < self.most and tau < self.ends
+            return 1.0 if inside else -1.0
+
+        def check(before: float, tau: float, u: Array, interpolant: Interpolant) -> Stop:
+            return Stop(tau, u)
+
+        return Watch(alarm, check)
+
+    def _falls(self, u: Array) -> bool:
+        """Whether the gradient has a part along which the loss curves downward."""
+        curved = self.increment.curvature(u)
+        if not np.isfinite(curved).all():
+            return True  # it may
+        h, axes = eigen(curved)
+        least = -SECOND_ORDER * float(np.abs(h).max())
+        down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
+        down = [v for v in down if self.increment.bends(u, v) < least]
+        slopes = self.increment.loss.both(self.increment.place(u))[1:]
+        found = np.array([float(x) for x in slopes])
+        return any(v @ found != 0 for v in down)
+
+    def restart(self, stop: Stop) -> Restart:
+        """Go on around the new state, or stay there."""
+        energy, time = self.energy(stop.tau, stop.y), self.time(stop.tau)
+        # Steps are asked for a part of the energy that is left.
+        anew = min(self.errors.anew, math.sqrt(energy / self.begun)) if energy >= 0 else 1.0
+        state = self._seen(stop.tau, stop.y, replace(self.errors, anew=anew))
+        if math.isnan(energy):
+            return Restart(self.frame, state, time, (), UNKNOWN)
+        rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
+        if rests or falls:
+            why = self._leaves(stop.y, state, energy, rests)
+            if why:
+                return Restart(self.frame, state, time, (), why)
+        if not rests:
+            return Restart(self.frame, state, time)
+        told = f"the energy that is left is below {self.rests:g}; the state stays"
+        return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
+
+    def stuck(self, last: Stop) -> str:
+        """Say so where the gradient jumps downhill of a state: steps go to and fro there."""
+        units, place = self.increment.size, self.increment.place(last.y)
+        found = jump_beside(
+            lambda far: self.increment.gradient(last.y + far / units),
+            lambda far: float(np.abs(self.increment.curvature(last.y + far / units)).max()),
+            len(units),
+            float(np.linalg.norm([float(x) for x in place])),
+            float(np.abs(self.errors.curvature).max()),
+        )
+        return "" if math.isnan(found) else KINK.format(self.time(last.tau), found)
+
+    def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
+        """Why a state beside a saddle is not followed any more, or nothing."""
+        if rests:
+            told = f"beside a saddle, which it leaves: its energy is below {self.rests:g}"
+            return told if self._falls(u) else ""
+        curved = self.hessian(u, float(state.energy[0]))
+        if not np.isfinite(curved).all():
+            return ""
+        h, _ = eigen(curved)
+        unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
+        if not unknown.any():
+            return ""
+        if energy > self.begun:  # beside a saddle it falls
+            return (
+                f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
+                " and what is not known of the run with it, as on the way to a point where the loss"
+                " is singular; end the run before"
+            )
+        return (
+            "beside a saddle, and it is not known to which side it leaves: the displacement is"
+            f" below its error {state.error[unknown].max():.2g}"
+        )

@@ -1,0 +1,216 @@
+"""Increments around an exact state: where they lead, and gradient and curvature there."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat
+
+from flows.core.arrays import Array
+from flows.core.axis_field import AxisField, Code
+from flows.core.balls import precision
+from flows.core.limit import Balls
+from flows.systems.own.code import split
+from flows.systems.own.exact import BITS, MORE, MOST_BITS
+from flows.systems.own.linear_tail import linear_field, way
+from flows.systems.own.twofold import Twofold
+from symbolic.language.lower import Undecided
+
+__all__ = ["Increment", "exact_columns", "orthonormal"]
+
+# The field is known to this part of the energy of its chart.
+FIELD = 1e-16
+# Two doubles are taken where they know it to this part of the tolerance of a step, or to the
+# second one: an axis that a symmetry keeps has a slope of the rounding of its own direction.
+PART_TWOFOLD, FIELD_TWOFOLD = 1e-3, 1e-14
+# Hessians are known to this part of their largest entry.
+CURVATURE = 1e-14
+# From the digits of doubles to four times as many: each step squares what is left.
+ORTHONORMAL = 2
+
+
+def exact_columns(axes: Array) -> Any:
+    """Columns of two doubles, shape (N, N, 2), as exact numbers."""
+    size = len(axes)
+    with precision(BITS):
+        high, low = (arb_mat(size, size, axes[..., k].ravel().tolist()) for k in range(2))
+        return high + low
+
+
+def orthonormal(axes: Array) -> Any:
+    r"""Exact columns that are orthonormal to all bits, beside those in doubles.
+
+    .. math:: Q \to Q (3 I - Q^T Q)/2
+
+    The flow in the coordinates `Q` is `-Q Q^T \nabla L`. With `Q Q^T` off by a rounding, what a
+    symmetry keeps at zero would move by that part of all that moves, and grow where it can.
+    """
+    size = len(axes)
+    with precision(BITS):
+        found = arb_mat(size, size, [arb(x) for x in axes.ravel().tolist()])
+        thrice = arb_mat(size, size, [arb(3 * (i == k)) for i in range(size) for k in range(size)])
+        for _ in range(ORTHONORMAL):
+            found = (found * (thrice - found.transpose() * found) / 2).mid()
+    return found
+
+
+class Increment:
+    """A chart around an exact state: places of increments, and the gradient there in its axes.
+
+    The bits that the field takes are kept from one evaluation to the next.
+
+    Parameters
+    ----------
+    loss : Balls
+        The loss.
+    centre : list of arb
+        The exact state.
+    axes : arb_mat, optional
+        Exact columns, orthonormal; the user's coordinates by default.
+    rtol : float
+        Relative tolerance of steps.
+    """
+
+    def __init__(self, loss: Balls, centre: list[Any], axes: Any = None, rtol: float = 0.0) -> None:
+        self.loss, self.centre = loss, centre
+        self.bits = float(BITS)
+        size = len(centre)
+        self._axes = arb_mat(size, size, 1) if axes is None else axes
+        self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
+        self._back = self._axes.transpose()
+        self._twofold: Twofold | None = None
+        self._rates: Code | None = None
+        self._size = [arb(1)] * size
+        self.size, self.allowed = np.ones(size), np.zeros(size)
+
+    def take(self, code: Code, rates: Code, axes: Array) -> None:
+        """Take two doubles as long as they know enough: gradient, and its rates, as data."""
+        self._twofold = Twofold(code, self.centre, axes)
+        self._rates = rates
+
+    def measure(self, size: Array, floored: Array) -> None:
+        """Set the units of the increment, to whose energies the field is compared."""
+        self.size, self.allowed = size, FIELD * floored * size / 2
+        self._size = [arb(x) for x in size.tolist()]
+
+    def compiled(
+        self, floored: Array, h: Array, since: float, bounds: tuple[float, float, float]
+    ) -> AxisField | None:
+        """The flow as data for compiled steps, up to its bounds.
+
+        None where two doubles of the state do not tell it at the start, and it is not linear.
+        """
+        if self._twofold is None or self._rates is None:
+            return None
+        still, allowed = np.zeros(len(h)), self._enough * self.allowed
+        if (self._twofold.gradient(still, self.size)[:, 2] <= allowed).all():
+            reach = (since, *bounds)
+            return self._twofold.field(self._rates, self.size, floored, allowed, reach)
+        return self._linear(still, allowed, floored, h, (since, *bounds))
+
+    def _linear(
+        self,
+        still: Array,
+        allowed: Array,
+        floored: Array,
+        h: Array,
+        bounds: tuple[float, float, float, float],
+    ) -> AxisField | None:
+        """The flow as data where it is linear to all digits of a step."""
+        try:
+            with precision(int(self.bits)):
+                slopes = self._along(still)
+                rows = [x for row in self.loss.hessian(self.centre) for x in row]
+                size = len(h)
+                matrix = self._back * arb_mat(size, size, rows) * self._axes
+                g = np.array([split(x) for x in slopes])
+                m = np.array([split(x) for x in matrix.entries()])
+                curved = np.diag(m[:, 0].reshape(size, size))
+                last = way(g[:, 0], curved, bounds[0] * (math.exp(bounds[3]) - 1))
+                if not np.isfinite(last).all():
+                    return None
+                for part in (0.5, 1.0):
+                    v = arb_mat(size, 1, [arb(part * x) for x in last.tolist()])
+                    linear = (matrix * v).entries()
+                    there = self._along(part * last / self.size)
+                    off = [abs(a - b - c) for a, b, c in zip(there, slopes, linear, strict=True)]
+                    if not all(
+                        float(x) + float(x.rad()) <= y for x, y in zip(off, allowed, strict=True)
+                    ):
+                        return None
+        except Undecided:
+            return None
+        return linear_field(g, m, (self.size, floored, allowed), bounds)
+
+    def _along(self, u: Array) -> list[Any]:
+        """Gradient along the axes, in balls."""
+        slopes = self.loss.both(self._place(u))[1:]
+        return list((self._back * arb_mat(len(slopes), 1, slopes)).entries())
+
+    def place(self, u: Array) -> list[Any]:
+        """Exact state of an increment, at the bits that the field takes."""
+        with precision(int(self.bits)):
+            return [x.mid() for x in self._place(u)]
+
+    def _place(self, u: Array) -> list[Any]:
+        # The balls hold what rounding of the sum leaves, so that too few bits are noticed.
+        moved = [arb(x) * size for x, size in zip(u.tolist(), self._size, strict=True)]
+        steps = (self._axes * arb_mat(len(moved), 1, moved)).entries()
+        return [c + d for c, d in zip(self.centre, steps, strict=True)]
+
+    def gradient(self, u: Array) -> Array:
+        """Gradient along the axes, rounded; NaN where no number of bits tells it."""
+        if self._twofold is not None:
+            found, _, error = self._twofold.gradient(u, self.size).T
+            if (error <= self._enough * self.allowed).all():
+                return np.asarray(found)
+            self._twofold = None  # nor will they later in the chart
+        return self._gradient(u, lambda _, error: bool((error <= self.allowed).all()))[0]
+
+    def slopes(self, floored: Array) -> tuple[Array, Array]:
+        """Gradient at the centre with its error, known to a part of the energy that it leaves."""
+        still = np.zeros(len(floored))
+
+        def known(found: Array, error: Array) -> bool:
+            return bool((error**2 / floored).sum() <= FIELD * (found**2 / floored).sum())
+
+        return self._gradient(still, known)
+
+    def _gradient(self, u: Array, known: Callable[[Array, Array], bool]) -> tuple[Array, Array]:
+        bits = self.bits
+        while bits <= MOST_BITS and np.isfinite(u).all():
+            with precision(int(bits)), contextlib.suppress(Undecided):
+                slopes = self.loss.both(self._place(u))[1:]
+                turned = (self._back * arb_mat(len(slopes), 1, slopes)).entries()
+                found = np.array([float(x) for x in turned])
+                error = np.array([float(x.rad()) for x in turned])
+                if known(found, error):
+                    self.bits = bits
+                    return found, error
+            bits *= MORE
+        return np.full(len(u), np.nan), np.full(len(u), np.nan)
+
+    def curvature(self, u: Array) -> Array:
+        """Hessian in the user's coordinates, in balls and rounded; NaN where no bits tell it."""
+        bits = self.bits
+        while bits <= MOST_BITS:
+            # Of a student beside its teacher, balls of too few bits hold the kink between them.
+            with precision(int(bits)), contextlib.suppress(Undecided):
+                rows = self.loss.hessian(self._place(u))
+                found = np.array([[float(x) for x in row] for row in rows])
+                error = max(float(x.rad()) for row in rows for x in row)
+                if np.isfinite(found).all() and error <= CURVATURE * np.abs(found).max():
+                    return found
+            bits *= MORE
+        return np.full((len(u), len(u)), np.nan)
+
+    def bends(self, u: Array, axis: Array) -> float:
+        """Curvature along an axis; of an eigenvector in doubles, right to their square."""
+        direction = [arb(x) for x in axis.tolist()]
+        with precision(MOST_BITS):
+            rates = self.loss.rates(self._place(u), direction)[1:]
+            return float(sum((r * v for r, v in zip(rates, direction, strict=True)), arb(0)))

@@ -1,0 +1,58 @@
+"""Kinks and jumps of a loss, beyond which no gradient leads: seen where steps lead nowhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from flows.core.arrays import Array
+
+__all__ = ["KINK", "jump_beside"]
+
+KINK = (
+    "at t = {:.6g} the gradient jumps within {:.1g} of the state: the loss has a kink there, or a"
+    " jump, beyond which no gradient leads; end the run before, or take a smooth activation"
+)
+# A jump is looked for at distances from `2^-NEAREST` to `2^-NEAR` of the state's length; there the
+# gradient changes by so many times what the curvature on both sides explains; or, at the tip of a
+# cone, whose sides curve the more the nearer, what that before does, or that so many times as far.
+NEAREST, NEAR, JUMPS, CONES, BEHIND = 50, 8, 100.0, 1e6, 1000.0
+
+
+def jump_beside(
+    gradient: Callable[[Array], Array],
+    curvature: Callable[[Array], float],
+    entries: int,
+    size: float,
+    before: float,
+) -> float:
+    """Return how near the gradient jumps downhill of a state; NaN where it does not.
+
+    A smooth gradient changes by the curvature times the distance.
+
+    Parameters
+    ----------
+    gradient, curvature : callable
+        At a displacement, shape (N,), and the largest entry of the Hessian there.
+    entries : int
+        `N`.
+    size : float
+        Length of the state.
+    before : float
+        Largest curvature where the run came from.
+    """
+    still = np.zeros(entries)
+    slope = gradient(still)
+    length = float(np.linalg.norm(slope))
+    if not 0 < length < math.inf:
+        return math.nan
+    for far in size * 2.0 ** np.arange(-NEAREST, -NEAR):
+        beside = -far * slope / length
+        jump = float(np.linalg.norm(gradient(beside) - slope))
+        if jump > length / 2:
+            near, behind = max(curvature(still), curvature(beside)), curvature(-BEHIND * beside)
+            smooth = min(JUMPS * near, CONES * before, JUMPS * behind) * far
+            return float(far) if jump > smooth else math.nan
+    return math.nan

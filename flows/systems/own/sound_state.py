@@ -1,0 +1,152 @@
+"""States of an own system, exact or in doubles, with what is observed there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.system import State
+
+__all__ = [
+    "PER_STEP",
+    "TRUSTED",
+    "Frame",
+    "SoundState",
+    "feature_names",
+    "stated_errors",
+    "unknown_at",
+]
+
+#: A value is given where its error is below this part of it, so that its first digit is known.
+TRUSTED = 0.1
+#: The tolerance of a run's quantities is that of a step times this.
+PER_STEP = 100.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The coordinates are the user's.
+
+    Parameters
+    ----------
+    unit : float
+        `T0`, the time at which the flow begins to move; NaN where states are doubles.
+    """
+
+    unit: float = math.nan
+
+
+@dataclass(frozen=True)
+class SoundState(State):
+    """Entries of the blocks, with what is observed there, so that a file can show it.
+
+    Parameters
+    ----------
+    x : ndarray, shape (..., N)
+        Entries.
+    seen : ndarray, shape (..., K)
+        Numbers in the order of :func:`feature_names`; NaN is not known.
+    error : ndarray, shape (..., N), optional
+        Absolute error that the steps of a solver leave; none of a state that was given. Of doubles:
+        of the entries, before the flow damps it. Of exact states: along the axes of the Hessian
+        there, by increasing eigenvalue (:class:`Errors`).
+    time : ndarray, shape (..., N), optional
+        When it arose: the flow contracts it the faster, in log-time, the later that is.
+    low : ndarray, shape (..., N, K), optional
+        What exact entries are beyond the doubles `x`: the sum over the last axis.
+    late : ndarray, shape (...), optional
+        Of doubles: how much earlier or later the run may be, since it was slow somewhere, as beside
+        a saddle, and what its steps left there decided when it went on.
+    energy : ndarray, shape (..., 2), optional
+        Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
+        that stays where it was. NaN where states are doubles.
+    """
+
+    x: Array
+    seen: Array
+    error: Any = None
+    time: Any = None
+    low: Any = None
+    energy: Any = None
+    late: Any = None
+
+    rank: ClassVar[dict[str, int]] = {
+        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1, "late": 0}
+    }
+
+    def __post_init__(self) -> None:
+        """A state that was given has no error."""
+        for name, missing in (
+            ("error", np.zeros_like(self.x)),
+            ("time", np.zeros_like(self.x)),
+            ("low", np.zeros((*self.x.shape, 1))),
+            ("energy", np.full((*self.x.shape[:-1], 2), np.nan)),
+            ("late", np.zeros(self.x.shape[:-1])),
+        ):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, missing)
+
+    @property
+    def exact(self) -> bool:
+        """Whether entries have more digits than doubles."""
+        return not np.isnan(self.energy).any()
+
+    @property
+    def digits(self) -> Array:
+        """Exact entries as sums of doubles, shape (..., N, 1 + K)."""
+        return np.concatenate([self.x[..., None], self.low], axis=-1)
+
+    def staying(self, off: float) -> SoundState:
+        """Return the state as one that stays, off by so many units of the energy that is left."""
+        energy = self.energy.copy()
+        energy[..., 1] = off
+        return replace(self, energy=energy)
+
+
+def feature_names(potentials: Sequence[str], averaged: bool) -> tuple[str, ...]:
+    """Names of what a state carries, from those of its potentials.
+
+    Parameters
+    ----------
+    potentials : sequence of str
+        Names.
+    averaged : bool
+        Whether the loss takes quadrature, whose error is then one of them.
+    """
+    own = (each for name in potentials for each in (name, f"{name}_dot"))
+    error = ("expectation_error",) if averaged else ()
+    return ("loss", "loss_dot", "gradient_norm", "rounding", *own, *error)
+
+
+def unknown_at(names: Sequence[str], seen: Array, t: Array) -> str:
+    """From when on the loss, or its gradient, is not known, in one line; empty if they are."""
+    lost = []
+    for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
+        unknown = np.isnan(seen[:, names.index(name)])
+        if unknown.any():
+            lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
+    if not lost:
+        return ""
+    return (
+        f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
+        " than a tenth of it"
+    )
+
+
+def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> dict[str, Array]:
+    """Absolute errors beside the tolerance: the part `rounding` of everything, and of the time.
+
+    How long a flow stays on a plateau, or beside a saddle, is known to the tolerance of a step, and
+    what it does afterwards is so much earlier or later.
+    """
+    late = tolerance / PER_STEP * t
+    found = {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+    for name in found:
+        if f"{name}_dot" in features:
+            found[name] = found[name] + late * np.nan_to_num(np.abs(features[f"{name}_dot"]))
+    return found

@@ -1,5 +1,7 @@
 """Compiled functions are read from the disk, the same to the last bit, unless a source changed."""
 
+import contextlib
+import itertools
 import json
 import pickle
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from numba.core.bytecode import FunctionIdentity
 
 from flows.core import compiled
 
@@ -150,3 +153,21 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
     make, calls = doubled()
     assert [compiled.kept(("doubled",), SIGNATURE, make)(1.0) for _ in range(2)] == [2.0, 2.0]
     assert len(calls) == 2
+
+
+def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypatch):
+    names = []
+    for factor in (2, 3):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[0] != names[1]
+    # Without a name of its own it would be the same symbol.
+    monkeypatch.setattr(compiled, "_numbered_by", lambda name: contextlib.nullcontext())
+    for factor in (4, 5):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[2] == names[3]

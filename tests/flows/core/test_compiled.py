@@ -1,5 +1,7 @@
 """Compiled functions are read from the disk, the same to the last bit, unless a source changed."""
 
+import contextlib
+import itertools
 import json
 import pickle
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from numba.core.bytecode import FunctionIdentity
 
 from flows.core import compiled
 
@@ -168,3 +171,21 @@ def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(m
     monkeypatch.undo()
     again = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
     assert plain == again
+
+
+def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypatch):
+    names = []
+    for factor in (2, 3):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[0] != names[1]
+    # Without a name of its own it would be the same symbol.
+    monkeypatch.setattr(compiled, "_numbered_by", lambda name: contextlib.nullcontext())
+    for factor in (4, 5):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[2] == names[3]

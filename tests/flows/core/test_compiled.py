@@ -155,6 +155,24 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
     assert len(calls) == 2
 
 
+def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(monkeypatch):
+    from flows.core import twofold_loop
+    from flows.solvers import axis_slopes, axis_steps, plain_factors
+    from flows.systems.own import rates_loop
+
+    places = (twofold_loop, axis_slopes, axis_steps, plain_factors, rates_loop)
+    loops = {f for place in places for f in vars(place).values() if hasattr(f, "py_func")}
+    codegen = compiled.cpu_target.target_context.codegen()
+    before = {f: f._cache._index_key((), codegen) for f in loops}
+    monkeypatch.setattr(compiled, "sources", lambda: "of another day")
+    assert len(loops) > 20 and all(f._cache._index_key((), codegen) != before[f] for f in loops)
+    # Control: Numba's own key does not change.
+    plain = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    monkeypatch.undo()
+    again = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    assert plain == again
+
+
 def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypatch):
     names = []
     for factor in (2, 3):

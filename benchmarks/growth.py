@@ -5,7 +5,7 @@ times are those of the processor, BLAS on one thread. A run that has not ended a
 stopped, and its row says how far it came. Starts have neurons of length 0.22 whatever d. A slope is
 the log-log one between a row and the one before. Run
 
-    python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members]
+    python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members|systems]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ensemble import one_thread, table
 from machine import describe
 from rich.console import Console
@@ -232,16 +233,77 @@ def ensembles(sizes: tuple[int, ...], limit: float) -> Table:
     return made
 
 
+def some(system: Any, length: float, t_end: float, size: int, workers: int) -> dict[str, Any]:
+    """An ensemble as it is called, in this process; entries of starts shrink with the dimension."""
+    scale = length / math.sqrt(system.d)
+    starts = np.array([system.initial(scale, seed) for seed in range(size)])
+    begun, spent = time.perf_counter(), time.process_time()
+    found = integrate_ensemble(system, starts, t_end, rtol=RTOL, workers=workers)
+    return {
+        "seconds": time.perf_counter() - begun,
+        "spent": time.process_time() - spent,
+        "completed": found.completed,
+    }
+
+
+def systems(quick: bool, limit: float) -> Table:
+    """Table of ensembles of the other systems: members, neurons or components, dimension, workers.
+
+    What is compiled for one row is there for the next ones.
+    """
+    made = table(
+        f"other systems as called, rtol {RTOL:g}; workers are threads where steps are compiled",
+        "what",
+        "t",
+        "members",
+        "workers",
+        "ms a member",
+        "of a core",
+        "completed",
+    )
+    layers, em, score = flows.MatrixFactorization, flows.GMMEM, flows.ScoreMatching
+    far, few = (100, 8) if quick else (10_000, 32)
+    rows = [
+        *((layers(3), 0.6, 20.0, size, 1) for size in (1, 16, 4 * few)),
+        (layers(3), 0.6, 20.0, 4 * few, 2),
+        *((layers(d), 0.6, 5.0, few, 1) for d in (2, 3, 6, 10)),
+        *((layers(3, depth=depth), 0.6, 20.0, few, 1) for depth in (2, 3, 6)),
+        *((kind(n, 2), 0.7, 1e2, 2, 1) for kind in (em, score) for n in (2, 3, 4)),
+        *((kind(2, d), 0.7, 1e2, 2, 1) for kind in (em, score) for d in (10, far)),
+    ]
+    for system, length, t_end, size, workers in track(
+        rows, "systems", console=Console(stderr=True), transient=True
+    ):
+        some(system, length, t_end, 1, 1)  # compile
+        found = apart(some, BUSY * limit, system, length, t_end, size, workers)
+        sizes = {k: x for k, x in system.parameters.items() if k in ("n", "d", "depth")}
+        label = ", ".join([system.name, *(f"{k} = {x}" for k, x in sizes.items())])
+        if "seconds" not in found:
+            made.add_row(label, f"{t_end:g}", f"{size}", f"{workers}", "", "", found["status"])
+            continue
+        made.add_row(
+            label,
+            f"{t_end:g}",
+            f"{size}",
+            f"{workers}",
+            f"{1e3 * found['seconds'] / size:.1f}",
+            f"{1e3 * found['spent'] / size:.1f}",
+            f"{found['completed']}",
+        )
+    return made
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, short limit")
     parser.add_argument("--limit", type=float, help="seconds for a run (30; 3)")
-    parser.add_argument("--part", choices=("n", "d", "members"), help="only this table")
+    parser.add_argument("--part", choices=("n", "d", "members", "systems"), help="only this table")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(describe())
-    compile_all()
+    if options.part != "systems":
+        compile_all()
     quick, part = options.quick, options.part
     limit = options.limit or (3.0 if quick else 30.0)
     if part in (None, "n"):
@@ -253,6 +315,8 @@ def main() -> None:
     if part in (None, "members"):
         sizes = MEMBERS[:4] if quick else MEMBERS
         console.print(ensembles(sizes, 2 * BUSY * limit))
+    if part in (None, "systems"):
+        console.print(systems(quick, limit))
 
 
 if __name__ == "__main__":

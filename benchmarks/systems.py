@@ -1,11 +1,13 @@
-"""The other three systems against scripts that one writes by hand: time, error and how far.
+"""The other systems against scripts that one writes by hand: time, error and how far.
 
 A script uses plain t, `solve_ivp(LSODA)` at the same rtol and, for the mixtures, a fixed
 Gauss-Hermite grid with softmax posteriors. Its own loss is what it prints; the loss of its state,
 evaluated by popflow, shows how far its flow is right. The truth is popflow at a tighter tolerance
-and, for the mixtures, with quadrature to 1e-12. Times are those of the processor, warm. Run
+and, for the mixtures, with quadrature to 1e-12. Times are those of the processor, warm. Ensembles
+are called as `flows.integrate_ensemble(system, starts, t_end, rtol=...)`, with all output times,
+and scripts run in as many processes as there are cores; both times are those of a clock. Run
 
-    python benchmarks/systems.py [--quick]
+    python benchmarks/systems.py [--quick] [--part runs|ensembles]
 """
 
 from __future__ import annotations
@@ -307,14 +309,111 @@ def compare(chosen: list[Case], limit: float) -> Table:
     return made
 
 
+class Many(NamedTuple):
+    """An ensemble: a system, its script, the scale of starts and an end."""
+
+    label: str
+    system: Any
+    script: Callable[[Any], Hand]
+    scale: float
+    t_end: float
+
+
+def ensembles() -> list[Many]:
+    """Horizons at which a script means something."""
+    em, score, layers = flows.GMMEM(3, 2), flows.ScoreMatching(3, 2), flows.MatrixFactorization(3)
+    return [
+        Many("gmm_em, n = 3, d = 2", em, gmm_em, 0.5, 1e4),
+        Many("score_matching, n = 3, d = 2", score, score_matching, 0.5, 1e4),
+        *(
+            Many("matrix_factorization, d = 3", layers, matrix_factorization, 0.35, t)
+            for t in (20.0, 50.0)
+        ),
+        Many(
+            "matrix_factorization, d = 10",
+            flows.MatrixFactorization(10),
+            matrix_factorization,
+            0.2,
+            5.0,
+        ),
+    ]
+
+
+def last_loss(which: int, seed: int) -> float:
+    """Loss at the end that the script of an ensemble tells."""
+    many = ensembles()[which]
+    start = many.system.initial(many.scale, seed)
+    return float(by_hand(Case("", many.system, many.script, [start], many.t_end), RTOL).told[0])
+
+
+def together(scripted: int, size: int, true: int) -> Table:
+    """Table of ensembles as they are called, against scripts in as many processes."""
+    workers = os.cpu_count() or 1
+    made = table(
+        f"ensembles as called, rtol {RTOL:g}, {workers} cores, clock; errors of the last loss of "
+        f"{true} members against single runs at rtol {TIGHT:g}, median / largest",
+        "what",
+        "t",
+        "members",
+        "script, ms",
+        "popflow, ms",
+        "members/s",
+        "ratio",
+        "script's error",
+        "popflow's error",
+        "completed",
+    )
+    fork = multiprocessing.get_context("fork")
+    for which, many in enumerate(
+        track(ensembles(), "ensembles", console=Console(stderr=True), transient=True)
+    ):
+        system, end = many.system, many.t_end
+        starts = np.array([system.initial(many.scale, seed) for seed in range(size)])
+        flows.integrate_ensemble(system, starts[:workers], end, rtol=RTOL)  # compile
+        with fork.Pool(workers) as pool:
+            pool.starmap(last_loss, [(which, seed) for seed in range(workers)], chunksize=1)
+            begun = time.perf_counter()
+            jobs = [(which, seed) for seed in range(scripted)]
+            told = np.array(pool.starmap(last_loss, jobs, chunksize=1))
+            script = (time.perf_counter() - begun) / scripted
+        begun = time.perf_counter()
+        found = flows.integrate_ensemble(system, starts, end, rtol=RTOL)
+        each = (time.perf_counter() - begun) / size
+        truth = np.array(
+            [flows.integrate(system, x, end, [end], rtol=TIGHT)["loss"][-1] for x in starts[:true]]
+        )
+
+        def wrong(losses: Array, truth: Array = truth) -> str:
+            off = np.abs(losses[: len(truth)] / truth - 1)
+            return f"{np.nanmedian(off):.1e} / {np.nanmax(off):.1e}"
+
+        made.add_row(
+            many.label,
+            f"{end:g}",
+            f"{size}",
+            f"{1e3 * script:.1f}",
+            f"{1e3 * each:.2f}",
+            f"{1 / each:.0f}",
+            f"{script / each:.1f}",
+            wrong(told),
+            wrong(found["loss"][:, -1]),
+            f"{found.completed}",
+        )
+    return made
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few starts, short limit")
+    parser.add_argument("--part", choices=("runs", "ensembles"), help="only this table")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(describe())
-    console.print(compare(cases(2 if options.quick else 8), 10.0 if options.quick else LIMIT))
+    if options.part != "ensembles":
+        console.print(compare(cases(2 if options.quick else 8), 10.0 if options.quick else LIMIT))
+    if options.part != "runs":
+        console.print(together(*((16, 64, 4) if options.quick else (64, 512, 16))))
 
 
 if __name__ == "__main__":

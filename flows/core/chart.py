@@ -202,7 +202,7 @@ def uncollected() -> Iterator[None]:
 
 
 @uncollected()
-def wrap(raw: Callable[..., None]) -> Callable[..., None]:
+def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., None]:
     """Compile ``raw`` together with the clocks.
 
     Parameters
@@ -212,6 +212,8 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
         ``out`` and, where wanted, ``jacobian``, which is zero before. The arrays are bare
         pointers, that of ``jacobian`` to its rows one after the other. What ``x`` and the
         ``ROOM - 1`` times as many numbers behind it hold may be overwritten.
+    arrays : bool
+        Whether it makes arrays of its own.
 
     Returns
     -------
@@ -224,7 +226,7 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
     # Numba would look for print statements and constant indices to rewrite; there are none.
     options: Any = {"error_model": "numpy", "no_rewrites": True}
     # Called by compiled code only, and it makes no array: no wrappers, nothing to be counted.
-    inner: Any = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    inner: Any = {"_nrt": arrays, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     compiled = numba.njit(RAW_SIGNATURE, **options, **inner)(raw)
 
     def wrapped(  # type: ignore[no-untyped-def]
@@ -259,12 +261,14 @@ def wrap(raw: Callable[..., None]) -> Callable[..., None]:
 
 
 @functools.cache
-def wrapped_once(make_raw: Callable[[], Callable[..., None]]) -> Callable[..., None]:
+def wrapped_once(
+    make_raw: Callable[[], Callable[..., None]], *, arrays: bool = False
+) -> Callable[..., None]:
     """Wrapped field of ``make_raw()``, compiled once a version (:mod:`flows.core.compiled`)."""
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
     def make() -> Callable[..., None]:
-        return wrap(make_raw())
+        return wrap(make_raw(), arrays=arrays)
 
     return cast("Callable[..., None]", kept(("field of", make_raw), WRAPPED_SIGNATURE, make))
 

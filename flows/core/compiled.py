@@ -12,8 +12,9 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from typing import Any
 
 import numba
 from numba.core import caching, sigutils
+from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
@@ -67,9 +69,10 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
-            function = make()
-            if arguments not in function.overloads:
-                function.compile(signature)
+            with _numbered_by(name):
+                function = make()
+                if arguments not in function.overloads:
+                    function.compile(signature)
             with contextlib.suppress(OSError):  # a full disk
                 _keep(store, key, function.overloads[arguments])
         else:
@@ -79,6 +82,23 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
             function.disable_compile()
     function.kept_as = name
     return function
+
+
+@contextlib.contextmanager
+def _numbered_by(name: str) -> Iterator[None]:
+    """Number symbols of machine code from here on by a name, for as long as this lasts.
+
+    Numba counts from 1 in each process. Functions that two processes have compiled, with functions
+    of the same names inside them, would have the same symbols, and who reads both would call one
+    for the other.
+    """
+    before = FunctionIdentity._unique_ids
+    first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+    FunctionIdentity._unique_ids = itertools.count(first)
+    try:
+        yield
+    finally:
+        FunctionIdentity._unique_ids = before
 
 
 class _WithSources(caching.FunctionCache):
@@ -125,7 +145,8 @@ def _word(part: Any) -> str:
         return str(part)
     if isinstance(part, ModuleType):
         return part.__name__
-    return str(getattr(part, "kept_as", f"{part.__module__}.{part.__qualname__}"))
+    named = getattr(part, "kept_as", None)
+    return str(named or f"{part.__module__}.{part.__qualname__}")
 
 
 class _Store(caching.FunctionCache):

@@ -129,7 +129,9 @@ def gauss(size: int) -> tuple[Array, Array]:
 def _trapezoid(rung: int, reach: float) -> tuple[Array, Array]:
     """Trapezoidal rule number ``rung`` on `[-end, end]`, beyond which weights are negligible."""
     step = FIRST_STEP * 2 ** (-rung / 2)
-    end = min(math.sqrt(2 * NEGLIGIBLE + reach**2 / 4), math.sqrt(-2 * math.log(_least(reach))))
+    end = min(
+        math.sqrt(2 * NEGLIGIBLE + reach**2 / 4), math.sqrt(-2 * math.log(least_weight(reach)))
+    )
     last = math.ceil(end / step)
     x: Array = step * np.arange(-last, last + 1, dtype=np.float64)
     return x, step * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
@@ -138,7 +140,7 @@ def _trapezoid(rung: int, reach: float) -> tuple[Array, Array]:
 def _axis(rung: int, reach: float, window: tuple[float, float]) -> tuple[Array, Array]:
     """Rule of one coordinate, number ``rung`` of the ladder, without what is left out anyway."""
     x, w = gauss(GAUSS[rung]) if rung < len(GAUSS) else _trapezoid(rung - len(GAUSS), reach)
-    inside = (x >= window[0]) & (x <= window[1]) & (w > _least(reach))
+    inside = (x >= window[0]) & (x <= window[1]) & (w > least_weight(reach))
     return x[inside], w[inside]
 
 
@@ -150,7 +152,7 @@ def _axes(
     return [_axis(rung, reach, w) for rung, w in zip(rungs, windows, strict=True)]
 
 
-def _least(reach: float) -> float:
+def least_weight(reach: float) -> float:
     """Weight below which a node is left out."""
     # Halfway to the longest mean the density is exp(-reach^2/8), and fields are that small.
     return LEFT_OUT * math.exp(-NEGLIGIBLE - min(reach, 70.0) ** 2 / 8)
@@ -182,7 +184,7 @@ def tensor(
 @functools.lru_cache(maxsize=32)
 def _tensor(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> Rule:
     """Rule of :func:`tensor`."""
-    nodes, weights, least = np.zeros((1, 0)), np.ones(1), _least(reach)
+    nodes, weights, least = np.zeros((1, 0)), np.ones(1), least_weight(reach)
     for x, w in _axes(rungs, reach, window):
         products = (weights[:, None] * w).ravel()
         kept = np.flatnonzero(products > least)
@@ -317,7 +319,7 @@ def refine(
         With the error reached, which is above ``tolerance`` if the budget does not allow for it.
     """
     # Rounded, so that runs whose means move a little use the same rule.
-    reach = 2.0 * math.ceil(reach / 2)
+    reach = rounded_reach(reach)
     if len(distances) <= TENSOR_DIMENSIONS:
         return _refine_tensor(evaluate, distances, reach, tolerance, budget, window)
     found = _refine_sparse(evaluate, len(distances), tolerance, budget)
@@ -325,6 +327,22 @@ def refine(
         return found
     other = _refine_random(evaluate, len(distances), tolerance, budget)
     return other if other.error < found.error else found
+
+
+def rounded_reach(reach: float) -> float:
+    """Length for which rules are made, of means of this length or less."""
+    return 2.0 * math.ceil(reach / 2)
+
+
+def axis_rule(rung: int, reach: float) -> tuple[Array, Array]:
+    """Rule of one coordinate, number ``rung`` of the ladder."""
+    return _axis(rung, reach, (-math.inf, math.inf))
+
+
+def first_rungs(distances: Sequence[float], tolerance: float) -> tuple[int, ...]:
+    """Rungs of all axes that theory expects to do, a little too low."""
+    thin = THIN * max(distances)
+    return tuple(0 if d < thin else _first_rung(d, tolerance) for d in distances)
 
 
 def _first_rung(distance: float, tolerance: float) -> int:
@@ -363,8 +381,7 @@ def _refine_tensor(
             known[rungs] = evaluate(rule)
         return known[rungs]
 
-    thin = THIN * max(distances)
-    rungs = tuple(0 if d < thin else _first_rung(d, tolerance) for d in distances)
+    rungs = first_rungs(distances, tolerance)
     while (values := at(rungs)) is None and max(rungs) > LOWEST:
         rungs = _lower(rungs)
     assert values is not None  # the lowest rungs of four axes are 256 nodes

@@ -6,6 +6,7 @@ r"""One Gaussian learnt by a Gaussian mixture with gradient EM, as a gradient fl
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,10 +17,11 @@ from flows.core.errors import InputError
 from flows.core.options import Option, Options
 from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
+from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.features import ROUNDING, Row, Sample, root_error
+from flows.systems.mixture.features import ROUNDING, Row, Sample, evaluated, root_error
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
@@ -35,6 +37,8 @@ SUM_TOLERANCE = 1e-9
 DEFINED = 1e-10
 # Nodes at a time where arrays over nodes are made.
 CHUNK = 100_000
+# Features that few ask for.
+COSTLY = ("fisher_dot", "fisher_dot_error", "em_distance", "em_distance_error")
 
 
 @dataclass(frozen=True)
@@ -166,14 +170,9 @@ class GMMEM(MixtureSystem):
         return MixtureFlow.of(self, start)
 
     def own_features(self, sample: Sample) -> Row:
-        """Loss, gradient, ``fisher``, and the distance of the EM update from ``-grad L``."""
+        """Loss, gradient and ``fisher``."""
         square, doubt = sample.square
         kl_error, fisher_error = sample.losses()
-        share, mu = sample.share, sample.means.mu
-        turn = sample.frame.rate[:, None] * sample.turn(self.calculus)
-        reach = np.linalg.norm(mu, axis=1) * sample.frame.rate * share[:, 0]
-        speed = np.linalg.norm(sample.velocity, axis=1)
-        distance, distance_error = _em_distance(sample)
         return {
             "loss": sample.found.kl,
             "loss_error": kl_error,
@@ -184,6 +183,25 @@ class GMMEM(MixtureSystem):
             "gradient_norm_error": root_error(square, doubt),
             "fisher": sample.found.fisher,
             "fisher_error": fisher_error,
+        }
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Frame, SoundState], Array]]:
+        """The rate of ``fisher``, and the distance of the EM update from ``-grad L``."""
+
+        def rows(frame: Frame, states: SoundState) -> dict[str, Array]:
+            return evaluated(self.calculus, frame, states, self._costly_row)
+
+        return evaluated_together(COSTLY, rows)
+
+    def _costly_row(self, sample: Sample) -> Row:
+        square, doubt = sample.square
+        share, mu = sample.share, sample.means.mu
+        turn = sample.frame.rate[:, None] * sample.turn(self.calculus)
+        reach = np.linalg.norm(mu, axis=1) * sample.frame.rate * share[:, 0]
+        speed = np.linalg.norm(sample.velocity, axis=1)
+        distance, distance_error = _em_distance(sample)
+        return {
             # fisher = sum <grad_i, mu_i>, so its rate is sum <turn_i, mu_i> - |grad|^2.
             "fisher_dot": float(np.sum(share * turn * mu)) - square,
             "fisher_dot_error": doubt

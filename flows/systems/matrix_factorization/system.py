@@ -24,6 +24,7 @@ from flows.core.piece import Restart
 from flows.core.problem import ATOL_PER_RTOL
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
+from flows.core.together import evaluated_together
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import (
     SPECTRA,
@@ -295,7 +296,6 @@ class MatrixFactorization(System):
     @property
     def costly(self) -> dict[str, Callable[[Frame, SoundState], Array]]:
         """See `spectra` in `features.py`: decompositions, the same for all of them."""
-        found: dict[int, tuple[SoundState, dict[str, Array]]] = {}
 
         def of_states(frame: Frame, states: SoundState) -> dict[str, Array]:
             point = chains.unpack(states.x, self._shape)
@@ -303,12 +303,7 @@ class MatrixFactorization(System):
             lost = self._lost(point, lambda: values)
             return values if lost is None else {k: _unknown(x, lost) for k, x in values.items()}
 
-        def feature(name: str, frame: Frame, states: SoundState) -> Array:
-            if id(states) not in found:  # states are kept beside, so that theirs is no other's
-                found[id(states)] = states, of_states(frame, states)
-            return found[id(states)][1][name]
-
-        return {name: functools.partial(feature, name) for name in SPECTRA}
+        return evaluated_together(SPECTRA, of_states)
 
     def _spectra(self, frame: Frame, point: chains.Point) -> dict[str, Array]:
         # The determinant is the user's, whose layers are turned.

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.linalg
 
 from flows.core.arrays import Array
-from flows.core.quadrature import Refined, Rule, Values, refine
+from flows.core.quadrature import TENSOR_DIMENSIONS, Refined, Rule, Values, refine, tensor
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
-from flows.systems.mixture.sums import moments
+from flows.systems.mixture.sums import components_of, moments
 
 # A component is at home if its posterior weight at the target is at least this.
 CERTAIN = 0.99
@@ -118,6 +118,10 @@ def _expect(
         return Expected(square / 2, square, np.zeros_like(mu), 0.0, (square / 2, square), 0.0, none)
 
     def part_of(part: Part) -> Refined:
+        if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
+            compiled = _climbed(calculus, means, part, tolerance)
+            if compiled is not None:
+                return compiled
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
             nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
@@ -135,6 +139,26 @@ def _expect(
         return found._replace(rule=part.rule(found.rule, means))
 
     return _together(means, [part_of(part) for part in _parts(means)])
+
+
+def _climbed(calculus: Calculus, means: Means, part: Part, tolerance: float) -> Refined | None:
+    """The same in compiled code, as far as its rules go."""
+    from flows.systems.mixture import ladder  # Numba loads where it is first needed
+
+    found = ladder.climbed(
+        means.form,
+        calculus,
+        components_of(means),
+        part.axes,
+        part.distances,
+        _reach(means),
+        tolerance,
+    )
+    if found is None:
+        return None
+    (sums, size), error, rungs, reach = found
+    values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
+    return Refined(values, error, part.rule(tensor(rungs, reach), means), ())
 
 
 def _reach(means: Means) -> float:

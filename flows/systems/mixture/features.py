@@ -98,12 +98,26 @@ def features(
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
+def evaluated(
+    calculus: Calculus, frame: Frame, states: SoundState, of: Callable[[Sample], Row]
+) -> dict[str, Array]:
+    """Other numbers of samples at several times, by name."""
+    rows = [of(_sample(calculus, frame, states.at(t))) for t in range(len(states))]
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _sample(calculus: Calculus, frame: Frame, state: SoundState) -> Sample:
     means = components(frame, state)
     found = expect(calculus, means, accuracy(means))
     velocity = -gradient(frame, means, found.pull)
     parts = np.linalg.norm(means.linear, axis=1) + np.linalg.norm(found.pull, axis=1)
     doubt = frame.rate * (ROUNDING * parts + found.error * found.size)
+    return Sample(frame, means, found, velocity, doubt)
+
+
+def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
+    sample = _sample(calculus, frame, state)
+    _, means, found, velocity, doubt = sample
     reach = np.linalg.norm(state.offset, axis=1) + np.linalg.norm(state.centre)
     length = np.linalg.norm(means.mu, axis=1)
     safe = np.where(length > 0, length, 1.0)[:, None]
@@ -113,7 +127,7 @@ def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sa
     # A velocity's part along a mean that is known by its rounding only can be any.
     aside = np.minimum(2.0, 2 * ROUNDING * reach / safe[:, 0]) * np.linalg.norm(velocity, axis=1)
     return {
-        **more(Sample(frame, means, found, velocity, doubt)),
+        **more(sample),
         "spread": longest(means.deviation),
         "mean_norm": float(np.linalg.norm(means.mean)),
         "norm": length[frame.member],

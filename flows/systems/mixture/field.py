@@ -16,18 +16,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.chart import wrap_plain
+from flows.core.chart import wrapped_once
 from flows.core.quadrature import Rule
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.means import FAR, Means
-from flows.systems.mixture.sums import moments
 
 LINEAR = 0
 
@@ -35,75 +32,6 @@ LINEAR = 0
 def pack(weight: Array, rate: Array, rule: Rule) -> Array:
     """Constant argument of the raw field: weights, rates, weights of the nodes, nodes."""
     return np.concatenate([weight, rate, rule.weights, rule.nodes.ravel()])
-
-
-def _raw(
-    calculus: Calculus,
-    x: Array,
-    constants: Array,
-    shape: NDArray[np.int64],
-    out: Array,
-    jacobian: Array,
-    want_jacobian: bool,
-) -> None:
-    """Raw field and its exact Jacobian, for :func:`flows.core.chart.wrap_plain`.
-
-    Parameters
-    ----------
-    calculus : Calculus
-        The loss's derived integrands.
-    x : ndarray, shape (k r,)
-        Raw state.
-    constants : ndarray
-        What :func:`pack` gives.
-    shape : ndarray
-        ``(k, r, nodes, chart)``.
-    out, jacobian : ndarray
-        Filled with the field and, if ``want_jacobian``, with its derivative. Cost ``nodes k r`` and
-        ``nodes k^2 r^2``.
-    """
-    k, r, count, kind = shape.tolist()
-    weight, rate = constants[:k], constants[k : 2 * k]
-    if kind == LINEAR:
-        out[:] = -rate[0] * x
-        if want_jacobian:
-            jacobian[:] = -rate[0] * np.eye(r)
-        return
-    nodes = constants[2 * k + count :].reshape(count, r)
-    rule = Rule(nodes, constants[2 * k : 2 * k + count], "")
-    blocks = x.reshape(k, r)
-    if kind == FAR:
-        mean = weight @ blocks
-        means = Means(blocks, blocks - mean, mean, weight, FAR)
-        found = moments(calculus, means, rule, want_jacobian)
-        out[:] = (-rate[:, None] * (means.linear + found.pull)).ravel()
-        if want_jacobian:
-            curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r))
-            jacobian[:] = (-rate[:, None, None, None] * curve).reshape(k * r, k * r)
-        return
-    mean, deviation = from_blocks(blocks, weight, rate)
-    found = moments(
-        calculus, Means(mean + deviation, deviation, mean, weight, kind), rule, want_jacobian
-    )
-    share = weight * rate
-    q = np.sum(share)
-
-    def to_blocks(pull: Array) -> Array:
-        """Velocities of mean and deviations; the linear part of the mean's is left out."""
-        average = np.tensordot(share, pull, 1) / q
-        return np.concatenate([-q * average[None], (average - pull)[1:]])
-
-    velocity = to_blocks(found.pull)
-    velocity[0] -= q * mean
-    out[:] = velocity.ravel()
-    if want_jacobian:
-        # The means move with the mean by rate / q, with their own deviation by rate.
-        by_mean = np.einsum("iajc,j->iac", found.curve, rate / q)[:, :, None]
-        own = found.curve * rate[:, None]
-        own = own - own[:, :, :1] * (share / share[0])[:, None]
-        turn = np.concatenate([by_mean, own[:, :, 1:]], axis=2)
-        jacobian[:] = to_blocks(turn).reshape(k * r, k * r)
-        jacobian[:r, :r] -= q * np.eye(r)
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -123,7 +51,20 @@ def from_blocks(blocks: Array, weight: Array, rate: Array) -> tuple[Array, Array
     return mean, rate[:, None] * slow + shift
 
 
-@functools.cache
-def field(calculus: Calculus) -> Callable[..., None]:
+def _make_raw() -> Callable[..., None]:
+    from flows.systems.mixture import field_compiled  # Numba loads where it is first needed
+
+    return field_compiled.make_raw()
+
+
+def field() -> Callable[..., None]:
     """Raw field with the clocks around it, the same object every time."""
-    return wrap_plain(functools.partial(_raw, calculus))
+    return wrapped_once(_make_raw, arrays=True)
+
+
+def shape(calculus: Calculus, sizes: tuple[int, int], nodes: int, kind: int) -> NDArray[np.int64]:
+    """Shape argument of the raw field: ``(k, r, nodes, chart)``, and where the sums are."""
+    from flows.systems.mixture import field_compiled
+
+    where = (0, 0) if kind == LINEAR else field_compiled.addresses(kind, calculus)
+    return np.array([*sizes, nodes, kind, *where], dtype=np.int64)

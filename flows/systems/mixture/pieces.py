@@ -25,7 +25,7 @@ from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import Expected, expect
-from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack
+from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack, shape
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
 
@@ -415,9 +415,9 @@ def piece(
             clock=Clock(time, np.full(r, frame.rate[0]), 1.0, True),
             x0=means.mean.copy(),
             size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
-            field=field(calculus),
+            field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
-            shape=np.array([k, r, 0, LINEAR]),
+            shape=shape(calculus, (k, r), 0, LINEAR),
         )
         alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
         return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
@@ -459,8 +459,8 @@ def piece(
         clock=Clock(time, decay.ravel(), offset),
         x0=blocks.ravel(),
         size=size.ravel(),
-        field=field(calculus),
+        field=field(),
         weights=pack(weight, rate, rule),
-        shape=np.array([k, r, len(rule), kind]),
+        shape=shape(calculus, (k, r), len(rule), kind),
     )
     return MixturePiece(calculus, tolerance, regimes, frame, state, chart, kind, order, rule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,15 +49,24 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     curve : bool
         Whether second derivatives are wanted.
     """
-    from flows.systems.mixture import kernels  # Numba loads where it is first needed
+    from flows.systems.mixture import kernels, ladder  # Numba loads where it is first needed
 
-    kernel = kernels.kernel_of(means.form, calculus)
+    components = components_of(means)
+    k, r = components.mu.shape
+    total, size = ladder.of_list(means.form, calculus, components, rule)
+    sums = kernels.Sums(np.zeros((3, 2 + k * r)), np.zeros((k, k)), np.zeros((k, r, k, r)))
+    if curve:
+        kernel = kernels.kernel_of(means.form, calculus)
+        kernel(components, rule.nodes, rule.weights, True, sums)
+    kl, fisher = total[:2].tolist()
+    sizes = np.array([size[0], size[1], size[2:].max()])
+    return Moments(kl, fisher, total[2:].reshape(k, r), sizes, sums.curve)
+
+
+def components_of(means: Means) -> Any:
+    """Components as compiled sums take them."""
+    from flows.systems.mixture import kernels
+
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     home = means.home if means.form == FAR else 0
-    k, r = mu.shape
-    sums = kernels.Sums(np.zeros((3, 2 + k * r)), np.zeros((k, k)), np.zeros((k, r, k, r)))
-    components = kernels.Components(mu, deviation, mean, means.weight, home)
-    kernel(components, rule.nodes, rule.weights, curve, sums)
-    total, _, size = sums.terms
-    kl, fisher = total[:2].tolist()
-    return Moments(kl, fisher, total[2:].reshape(k, r), size[:3], sums.curve)
+    return kernels.Components(mu, deviation, mean, means.weight, home)

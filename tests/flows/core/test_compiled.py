@@ -1,5 +1,7 @@
 """Compiled functions are read from the disk, the same to the last bit, unless a source changed."""
 
+import contextlib
+import itertools
 import json
 import pickle
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from numba.core.bytecode import FunctionIdentity
 
 from flows.core import compiled
 
@@ -150,3 +153,39 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
     make, calls = doubled()
     assert [compiled.kept(("doubled",), SIGNATURE, make)(1.0) for _ in range(2)] == [2.0, 2.0]
     assert len(calls) == 2
+
+
+def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(monkeypatch):
+    from flows.core import twofold_loop
+    from flows.solvers import axis_slopes, axis_steps, plain_factors
+    from flows.systems.own import rates_loop
+
+    places = (twofold_loop, axis_slopes, axis_steps, plain_factors, rates_loop)
+    loops = {f for place in places for f in vars(place).values() if hasattr(f, "py_func")}
+    codegen = compiled.cpu_target.target_context.codegen()
+    before = {f: f._cache._index_key((), codegen) for f in loops}
+    monkeypatch.setattr(compiled, "sources", lambda: "of another day")
+    assert len(loops) > 20 and all(f._cache._index_key((), codegen) != before[f] for f in loops)
+    # Control: Numba's own key does not change.
+    plain = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    monkeypatch.undo()
+    again = compiled.caching.FunctionCache(axis_steps.advance.py_func)._index_key((), codegen)
+    assert plain == again
+
+
+def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypatch):
+    names = []
+    for factor in (2, 3):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[0] != names[1]
+    # Without a name of its own it would be the same symbol.
+    monkeypatch.setattr(compiled, "_numbered_by", lambda name: contextlib.nullcontext())
+    for factor in (4, 5):
+        monkeypatch.setattr(FunctionIdentity, "_unique_ids", itertools.count(1))
+        made = compiled.kept(("factor", factor), SIGNATURE, doubled(float(factor))[0])
+        (found,) = made.overloads.values()
+        names.append(found.fndesc.mangled_name)
+    assert names[2] == names[3]

@@ -1,0 +1,342 @@
+"""Expectations by tensor rules of a measured error, compiled as a whole: no Python between rules.
+
+It is :func:`flows.core.quadrature.refine` for tensor rules, on the blocks of
+:mod:`flows.systems.mixture.node_blocks`, up to rules of `BUDGET` nodes.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import numba
+import numpy as np
+
+from flows.core import quadrature
+from flows.core.arrays import Array
+from flows.core.chart import uncollected
+from flows.core.compiled import kept
+from flows.systems.mixture import node_blocks
+from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.kernels import INNER, OPTIONS, Components
+from flows.systems.mixture.node_blocks import WIDTH
+
+#: Rules of more nodes, and of higher rungs, are not tried here.
+BUDGET, TOP = 100_000, len(quadrature.GAUSS) + 8
+#: What became of a refinement: an error was measured, or larger rules are needed.
+MEASURED, TOO_MANY = 0.0, 1.0
+# Rules of one refinement whose sums are kept.
+KEPT = 64
+STALLED, ROUNDED = quadrature.STALLED, quadrature.ROUNDED
+UNDERFLOW = 1e-250  # averages of terms below this are zero, see `expectation`
+
+
+class Ladder(NamedTuple):
+    """Rules of an axis by their rungs, and what is asked of a refinement.
+
+    Parameters
+    ----------
+    x, w : ndarray
+        Nodes and weights of all rungs, one after the other.
+    begin : ndarray of int, shape (TOP + 2,)
+        Where those of a rung begin.
+    axes : ndarray, shape (r, r)
+        Orthonormal rows along which the nodes are.
+    rungs : ndarray of int, shape (r,)
+        Where to begin; then, where it ended.
+    least : float
+        Weight below which a node is left out.
+    tolerance : float
+        Relative error asked for; 0 where no ladder is to be climbed and the nodes are those of a
+        list, and negative where their pulls are wanted alone.
+    """
+
+    x: Array
+    w: Array
+    begin: Any
+    axes: Array
+    rungs: Any
+    least: float
+    tolerance: float
+
+
+class _Work(NamedTuple):
+    """Room: where a product of rules stands, and a block with what it works in."""
+
+    index: Any
+    partial: Any
+    at: Any
+    x: Any
+    held: Any
+    room: Any
+
+
+class Found(NamedTuple):
+    """What comes out.
+
+    Parameters
+    ----------
+    terms : ndarray, shape (2, 2 + k r)
+        KL divergence, ``E|v|^2`` and the pulls, without their constant and linear parts; and the
+        magnitudes of their terms.
+    numbers : ndarray, shape (3,)
+        What became of a refinement, the measured error, and the number of nodes.
+    """
+
+    terms: Array
+    numbers: Array
+
+
+_MATRIX, _VECTOR, _WHOLE = numba.float64[:, ::1], numba.float64[::1], numba.int64[::1]
+_named = numba.types.NamedTuple
+SIGNATURE = numba.void(
+    _named((_MATRIX, _MATRIX, _VECTOR, _VECTOR, numba.int64), Components),
+    _MATRIX,
+    _VECTOR,
+    _named((_VECTOR, _VECTOR, _WHOLE, _MATRIX, _WHOLE, numba.float64, numba.float64), Ladder),
+    _named((_MATRIX, _VECTOR), Found),
+)
+Summing = Callable[[Components, Array, Array, Ladder, Found], None]
+
+
+def make_sums(form: int, calculus: Calculus) -> Summing:
+    """Compile the sums of a loss in one of the forms."""
+    add_block = node_blocks.BLOCKS[form](calculus)
+    inner: Any = numba.njit(**OPTIONS)
+    small: Any = numba.njit(**OPTIONS, **INNER)
+    width, kept_rules = WIDTH, KEPT
+    budget, top, stalls, rounded = BUDGET, TOP, STALLED, ROUNDED
+    measured, too_many, underflow = MEASURED, TOO_MANY, UNDERFLOW
+
+    @small
+    def next_listed(nodes, weights, at, x, held):
+        """Fill a block from a list, on from `at`; how many nodes it got."""
+        first = at[0]
+        q = min(width, len(weights) - first)
+        for node in range(q):
+            held[node] = weights[first + node]
+            for a in range(len(x)):
+                x[a, node] = nodes[first + node, a]
+        at[0] += q
+        return q
+
+    @small
+    def next_of_product(ladder, rungs, index, partial, at, x, held):
+        """Fill a block from a tensor product of rules, on from where `index` stands."""
+        r, q, level = len(x), 0, at[0]
+        while level >= 0 and q < width:
+            begin = ladder.begin[rungs[level]]
+            if index[level] == ladder.begin[rungs[level] + 1] - begin:
+                level -= 1
+                if level >= 0:
+                    index[level] += 1
+                continue
+            weight = partial[level] * ladder.w[begin + index[level]]
+            if weight > ladder.least and level < r - 1:
+                partial[level + 1] = weight
+                level += 1
+                index[level] = 0
+                continue
+            if weight > ladder.least:
+                held[q] = weight
+                for a in range(r):
+                    place = 0.0
+                    for b in range(r):
+                        place += ladder.x[ladder.begin[rungs[b]] + index[b]] * ladder.axes[b, a]
+                    x[a, q] = place
+                q += 1
+            index[level] += 1
+        at[0] = level
+        return q
+
+    @small
+    def total(components, nodes, weights, ladder, listed, rungs, work, acc, terms):
+        """Sums over a list of nodes, or a tensor product of rules; how many nodes these are."""
+        index, partial, at, x, held, room = work
+        whole = ladder.tolerance >= 0.0
+        acc[:] = 0.0
+        at[0], index[0], partial[0], count = 0, 0, 1.0, 0
+        while True:
+            if listed:
+                q = next_listed(nodes, weights, at, x, held)
+            else:
+                q = next_of_product(ladder, rungs, index, partial, at, x, held)
+            if q == 0:
+                break
+            count += q
+            for rest in range(q, width):  # nodes of no weight
+                held[rest] = 0.0
+                for a in range(len(x)):
+                    x[a, rest] = x[a, 0]
+            add_block(components, whole, x, held, room, acc)
+        for s in range(2):
+            for place in range(acc.shape[1]):
+                summed = 0.0
+                for q in range(width):
+                    summed += acc[s, place, q]
+                terms[s, place] = summed
+        return count
+
+    @small
+    def apart(one, other, size):
+        """Largest difference of sums to their size, of KL divergence, `E|v|^2` and the pulls."""
+        worst = 0.0
+        for part in range(3):
+            first, last = (part, part + 1) if part < 2 else (2, len(one))
+            difference, scale = 0.0, size[part]
+            for p in range(first, last):
+                gap = abs(one[p] - other[p])
+                difference = gap if not gap <= difference else difference
+                scale = max(scale, max(abs(one[p]), abs(other[p])))
+            if not difference < np.inf:
+                return np.inf
+            worst = max(worst, difference / scale)
+        return worst
+
+    def sums(components, nodes, weights, ladder, found):
+        k, r = components.mu.shape
+        places = 2 + k * r
+        acc, terms = np.zeros((2, places, width)), found.terms
+        work = _Work(
+            np.zeros(r, np.int64),
+            np.zeros(r),
+            np.zeros(1, np.int64),
+            np.zeros((r, width)),
+            np.zeros(width),
+            np.zeros((2 * k + 2 * r + 6, width)),
+        )
+        size, listed = np.ones(3), not ladder.tolerance > 0.0
+        known, values = np.zeros((kept_rules, r), np.int64), np.zeros((kept_rules, places))
+        counts, filled = np.zeros(kept_rules, np.int64), 0
+        rungs, wanted, errors = ladder.rungs, np.zeros(r, np.int64), np.zeros(r)
+        best, stalled = np.inf, 0
+        found.numbers[0] = too_many
+        while True:
+            # The rule, and that with one axis finer, for each axis.
+            now, wrong = 0, 0.0
+            for call in range(r + 1):
+                room_for, most = filled < kept_rules, 1
+                for a in range(r if not listed else 0):
+                    wanted[a] = rungs[a] + (1 if a == call - 1 else 0)
+                    if wanted[a] > top:
+                        return
+                    most *= ladder.begin[wanted[a] + 1] - ladder.begin[wanted[a]]
+                if most > budget or not room_for:
+                    return
+                place = -1
+                for row in range(filled):
+                    same = True
+                    for a in range(r):
+                        same = same and known[row, a] == wanted[a]
+                    if same:
+                        place = row
+                if place < 0:
+                    place = filled
+                    counts[place] = total(
+                        components, nodes, weights, ladder, listed, wanted, work, acc, terms
+                    )
+                    if listed:
+                        found.numbers[2] = counts[place]
+                        return
+                    known[place] = wanted
+                    values[place] = terms[0]
+                    if filled == 0:  # what an error is relative to: any rule knows it well enough
+                        size[0], size[1], size[2] = terms[1, 0], terms[1, 1], 0.0
+                        for p in range(2, places):
+                            size[2] = max(size[2], terms[1, p])
+                        for part in range(3):
+                            size[part] = size[part] if size[part] > underflow else 1.0
+                    filled += 1
+                if call == 0:
+                    now = place
+                else:
+                    errors[call - 1] = apart(values[now], values[place], size)
+                    wrong += errors[call - 1]
+            before, best = best, wrong
+            if not best < np.inf:
+                return
+            # An error that no longer halves is rounding.
+            stalled = stalled + 1 if best > before / 2 and best < rounded else 0
+            higher = False
+            if best > ladder.tolerance and stalled < stalls:
+                for a in range(r):
+                    if errors[a] > ladder.tolerance / r:
+                        rungs[a] += 1
+                        higher = True
+            if not higher:
+                break
+        terms[0] = values[now]
+        terms[1, 0], terms[1, 1] = size[0], size[1]
+        for p in range(2, places):
+            terms[1, p] = size[2]
+        found.numbers[0], found.numbers[1], found.numbers[2] = measured, best, counts[now]
+
+    return cast("Summing", inner(sums))
+
+
+@functools.cache
+@uncollected()
+def sums_of(form: int, calculus: Calculus) -> Summing:
+    """Sums of a loss in one of the forms, compiled once a version of what it is made from."""
+    make = functools.partial(make_sums, form, calculus)
+    return cast("Summing", kept((make_sums, form, calculus), SIGNATURE, make))
+
+
+@functools.lru_cache(maxsize=32)
+def _rules(reach: float) -> tuple[Array, Array, Any]:
+    """Nodes and weights of all rungs for means of this length."""
+    rules = [quadrature.axis_rule(rung, reach) for rung in range(TOP + 1)]
+    begin = np.cumsum([0, *(len(w) for _, w in rules)])
+    return np.concatenate([x for x, _ in rules]), np.concatenate([w for _, w in rules]), begin
+
+
+_NOTHING = np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, 1))
+
+
+def of_list(form: int, calculus: Calculus, components: Components, rule: Any) -> Array:
+    """Sums over the nodes of a rule, and magnitudes of their terms, shape (2, 2 + k r)."""
+    found = Found(np.zeros((2, 2 + components.mu.size)), np.zeros(3))
+    x, w, begin, axes = _NOTHING
+    ladder = Ladder(x, w, begin, axes, np.zeros(1, np.int64), 0.0, 0.0)
+    sums_of(form, calculus)(components, rule.nodes, rule.weights, ladder, found)
+    return found.terms
+
+
+def climbed(
+    form: int,
+    calculus: Calculus,
+    components: Components,
+    axes: Array,
+    distances: list[float],
+    reach: float,
+    tolerance: float,
+) -> tuple[Array, float, tuple[int, ...], float] | None:
+    """Sums by a tensor rule whose measured error is below the tolerance, or None: too many nodes.
+
+    Returns
+    -------
+    terms : ndarray, shape (2, 2 + k r)
+        Sums and magnitudes.
+    error : float
+        Measured relative error.
+    rungs : tuple of int
+        Of the rule, for :func:`flows.core.quadrature.tensor`.
+    reach : float
+        The length for which it is made.
+    """
+    reach = quadrature.rounded_reach(reach)
+    rungs = np.array(quadrature.first_rungs(distances, tolerance), dtype=np.int64)
+    found = Found(np.zeros((2, 2 + components.mu.size)), np.zeros(3))
+    ladder = Ladder(
+        *_rules(reach), np.ascontiguousarray(axes), rungs, quadrature.least_weight(reach), tolerance
+    )
+    sums_of(form, calculus)(components, _NO_NODES, _NO_WEIGHTS, ladder, found)
+    if found.numbers[0] == TOO_MANY:
+        return None
+    return found.terms, float(found.numbers[1]), tuple(rungs.tolist()), reach
+
+
+_NO_NODES, _NO_WEIGHTS = np.zeros((0, 1)), np.zeros(0)

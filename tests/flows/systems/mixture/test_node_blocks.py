@@ -1,0 +1,106 @@
+"""Polynomials for blocks of nodes, and sums over blocks, against many digits and plain sums."""
+
+import numba
+import numpy as np
+import pytest
+from mpmath import mp
+
+from flows.core.quadrature import Rule, refine, tensor
+from flows.systems.mixture import expectation, ladder, node_blocks
+from flows.systems.mixture.kernels import Sums, kernel_of
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.sums import components_of, moments
+from symbolic.systems import gmm_em
+from symbolic.systems.score_matching import calculus as score_matching
+
+# A few units in the last place.
+UNITS = 8e-16
+# Rounding of sums of order one over a few hundred nodes.
+ROUNDING = 1e-13
+FORMS = (NEAR, CLUSTER, FAR)
+LOSSES = (gmm_em, score_matching)
+LINE = np.concatenate([np.linspace(-3, 3, 61), [-600.0, 500.0, -1e-9, 1e-9, 0.5, -0.5]])
+
+
+@pytest.mark.parametrize(
+    "found, exact, at",
+    [
+        (node_blocks.density, lambda x: mp.expm1(x) - x, LINE),
+        (node_blocks.exponential, mp.exp, -np.abs(LINE)),
+        (node_blocks.logarithm, mp.log, np.array([1e-300, 0.3, 0.9999, 1.5, 2.0, 7.0, 1e300])),
+        (node_blocks.divergence, lambda x: x - mp.log1p(x), LINE[LINE > -1]),
+        (node_blocks.logarithm_of_more, mp.log1p, LINE[LINE > -1]),
+    ],
+    ids=lambda f: getattr(f, "__name__", ""),
+)
+def test_polynomials_have_all_digits(found, exact, at):
+    @numba.njit(error_model="numpy")
+    def row(x, out):
+        for i in range(len(x)):
+            out[i] = found(x[i])
+
+    out = np.empty_like(at)
+    row(at, out)
+    with mp.workdps(60):
+        truth = [exact(mp.mpf(float(x))) for x in at]
+        wrong = [abs(mp.mpf(float(y)) - z) / (abs(z) or 1) for y, z in zip(out, truth, strict=True)]
+    assert max(wrong) < UNITS
+
+
+def means(form):
+    """Three components, apart or close together."""
+    weight, size = np.array([0.2, 0.3, 0.5]), 2.0 if form == FAR else 0.4
+    mu = size * np.random.default_rng(form).normal(size=(3, 2))
+    mean = weight @ mu
+    return Means(mu, mu - mean, mean, weight, form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
+def test_blocks_have_the_sums_of_single_nodes(loss, form):
+    rule, components = tensor((5, 6), 4.0), components_of(means(form))
+    assert len(rule) > node_blocks.WIDTH and len(rule) % node_blocks.WIDTH
+    plain = Sums(np.zeros((3, 8)), np.zeros((3, 3)), np.zeros((3, 2, 3, 2)))
+    kernel_of(form, loss)(components, rule.nodes, rule.weights, False, plain)
+    sums, sizes = ladder.of_list(form, loss, components, rule)
+    np.testing.assert_allclose(sums, plain.terms[0], atol=ROUNDING)
+    wanted = plain.terms[2].copy()
+    wanted[2] = sizes[2]  # there, the largest of all pulls stands in this place
+    assert plain.terms[2, 2] == pytest.approx(np.max(sizes[2:]), abs=ROUNDING)
+    np.testing.assert_allclose(sizes, wanted, atol=ROUNDING)
+    # The heaviest node alone is seen.
+    rest = np.arange(len(rule)) != np.argmax(rule.weights)
+    less = Rule(rule.nodes[rest], rule.weights[rest], "")
+    assert np.abs(ladder.of_list(form, loss, components, less)[1] - sizes).max() > 1e-6
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-12])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_compiled_ladder_ends_on_the_rung_of_the_plain_one(form, tolerance):
+    found = means(form)
+    (part,) = expectation._parts(found)
+    reach = expectation._reach(found)
+
+    sizes = []
+
+    def evaluate(rule):
+        sums = moments(gmm_em, found, part.rule(rule, found))
+        sizes.append(sums.size)  # those of the first rule count
+        values = (np.array(sums.kl), np.array(sums.fisher), sums.pull)
+        return tuple(np.append(x, y) for x, y in zip(values, sizes[0], strict=True))
+
+    plain = refine(evaluate, part.distances, reach, tolerance)
+    terms, error, rungs, length = ladder.climbed(
+        form, gmm_em, components_of(found), part.axes, part.distances, reach, tolerance
+    )
+    assert tensor(rungs, length).label == plain.rule.label
+    np.testing.assert_allclose(terms[0, :2], [x[0] for x in plain.values[:2]], atol=ROUNDING)
+    np.testing.assert_allclose(terms[0, 2:], plain.values[2][:-1], atol=ROUNDING)
+    assert error <= tolerance and abs(error - plain.error) < ROUNDING
+
+
+def test_too_many_nodes_are_left_to_the_plain_ladder(monkeypatch):
+    far = Means(*(40.0 * x for x in means(FAR)[:3]), means(FAR).weight, FAR)
+    distances = [200.0, 200.0]
+    found = ladder.climbed(FAR, gmm_em, components_of(far), np.eye(2), distances, 100.0, 1e-12)
+    assert found is None

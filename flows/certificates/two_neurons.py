@@ -33,7 +33,9 @@ Ball = Any  # flint.arb
 #: Stated radii and bounds exceed what was computed, so that other formulas agree.
 ROOM = 2.0
 #: Ends of the finite part that are tried, one after the other.
-ENDS = [2.0 ** (k / 2) for k in range(2, 25)]
+ENDS = [2.0 ** (k / 2) for k in range(4, 25)]
+#: So many proofs in a row that are no sharper end the search.
+PATIENCE = 2
 #: Digits: so many beyond those of the radius, and the fewest and the most.
 BEYOND, FEWEST, MOST = 3, 8, 20
 
@@ -53,7 +55,7 @@ def certify_two(
     try:
         for proved in _proofs(system, initial, digits, advance, radius):
             made.append(proved)
-            if len(made) > 1 and _spread(made[-1]) >= _spread(made[-2]):
+            if min(map(_spread, made)) < min(map(_spread, made[-PATIENCE:])):
                 break  # it gets no sharper
     except Uncertified as problem:
         if not made:

@@ -54,7 +54,7 @@ TRIES, ROOM = 12, 1.25
 #: Layers, and how sharp ``Q`` is known: coarse, and finer where that fails.
 LEVELS = ((6, 0.7), (12, 0.35), (24, 0.2))
 #: Cells of a layer at most, with one coordinate across the teacher and with two.
-CELLS = {1: 500, 2: 3_000}
+CELLS = {1: 1_000, 2: 3_000}
 #: Bounds are smaller than they need be by this factor, so that other formulas agree.
 SPARE = 1.08
 

@@ -64,7 +64,7 @@ SPURIOUS = Source(
     "such minima exist for 6 to 20 teachers; of a run derived here",
     "identity",
 )
-SPURIOUS_RATE = Source("Safran & Shamir", 2018, "1712.08968", "setting; derived here", "upper")
+SPURIOUS_RATE = Source("popflow", 2026, "", "two layers, beside a minimum; derived here", "upper")
 COMMITTEE = Source("Goldt et al.", 2019, "1906.08632", "setting; derived here", "upper")
 HERE = Source("popflow", 2026, "", "two layers", "definition")
 

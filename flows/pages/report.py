@@ -185,7 +185,11 @@ def _assembled(name: str, made: Sequence[Derived | Proved | Picture | Shown]) ->
     claims = potentials.claims(name)
     story = registry.story(name)
     papers = tuple(
-        dict.fromkeys(f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}" for c in claims)
+        dict.fromkeys(
+            f"{c.source.authors} {c.source.year}, arXiv:{c.source.arxiv}"
+            for c in claims
+            if c.source.arxiv
+        )
     )
     (derivation,) = (part for part in made if isinstance(part, Derived))
     runs = [part for part in made if isinstance(part, Shown)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
@@ -18,7 +18,6 @@ from potentials.potential import Over, Potential, Term
 from symbolic.language.lower import lower
 
 __all__ = [
-    "Features",
     "Quantities",
     "Run",
     "evaluate",
@@ -26,37 +25,6 @@ __all__ = [
     "marked_times",
     "quantities_of",
 ]
-
-
-class Features(dict[str, Array]):
-    """Features of a run by name; a costly one is evaluated when it is first asked for.
-
-    Parameters
-    ----------
-    values : mapping
-        Arrays that are at hand.
-    costly : mapping
-        What evaluates each of the others.
-    """
-
-    def __init__(
-        self, values: Mapping[str, Array], costly: Mapping[str, Callable[[], Array]]
-    ) -> None:
-        super().__init__(values)
-        self._costly = costly
-
-    def __missing__(self, name: str) -> Array:
-        """Evaluate a costly feature and keep it."""
-        self[name] = self._costly[name]()
-        return self[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is a feature of this name, at hand or costly."""
-        return super().__contains__(name) or name in self._costly
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Feature of a name, evaluated where it is costly, or the default."""
-        return self[name] if self.__contains__(name) else default
 
 
 class Run(Protocol):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array, plain
 from flows.core.card import Card, described, loss_line
 from flows.core.errors import InputError, unknown
+from flows.core.features import Features
 from flows.core.files import checked_path
 from flows.core.netcdf import digest, read_netcdf, write_netcdf
 from flows.core.piece import Event
@@ -27,7 +28,7 @@ from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
 from flows.runs.given import given_potentials
-from flows.runs.quantities import Features, Quantities
+from flows.runs.quantities import Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
 from flows.runs.uncertainty import Uncertainty
 from potentials import Potential, Statements

@@ -22,11 +22,17 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["balance_left", "feature_errors"]
+__all__ = ["SENSITIVE", "balance_left", "feature_errors"]
 
 EPSILON = float(np.finfo(float).eps)
 # Rounding of a product or a decomposition, in units of the norms of its factors.
 ROUNDING = 8.0
+
+#: Features whose errors take the singular values of all layers.
+SENSITIVE = (
+    *("fit_speed", "balance_speed", "gradient_norm", "loss_dot", "layer_defect", "layer_square"),
+    *("layer_value", "singular_value", "main", "main_dot", "skew", "skew_dot", "even", "even_dot"),
+)
 
 
 @np.errstate(all="ignore")

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from flows.core.arrays import Array, check_integer, check_shape, checked, plain, unplain
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
+from flows.core.features import Features
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
 from flows.core.problem import ATOL_PER_RTOL
@@ -36,7 +37,7 @@ from flows.systems.matrix_factorization.features import (
 from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
-from flows.systems.matrix_factorization.sensitivity import balance_left, feature_errors
+from flows.systems.matrix_factorization.sensitivity import SENSITIVE, balance_left, feature_errors
 from flows.systems.matrix_factorization.state import Frame, SoundState
 
 if TYPE_CHECKING:
@@ -329,10 +330,11 @@ class MatrixFactorization(System):
         """Rounding of the losses, and what errors of the layers do to everything else."""
         # The start is exact; later, layers have moved under the loosest tolerance so far.
         relative = np.where(t > 0, tolerance, 0.0)
-        largest = features["layer_value"].max(axis=1)
-        noise = np.where(
-            t > LONG, DRIFT * t * features["residual"] * largest ** (self.depth - 1), 0.0
-        )
+        noise = np.zeros(len(t))
+        if (t > LONG).any():
+            largest = features["layer_value"].max(axis=1)
+            drift = DRIFT * t * features["residual"] * largest ** (self.depth - 1)
+            noise = np.where(t > LONG, drift, 0.0)
         absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
         sigma = _singular_values(self.target, self._complex)[0]
         depth, strength = int(self.depth), self.regularization
@@ -350,12 +352,15 @@ class MatrixFactorization(System):
         for k, (name, value) in enumerate(parts.items()):
             found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
         found["loss"] = found["loss_fit"] + found["loss_balance"]
-        return {
-            **found,
-            "residual": features["residual"] * np.expm1(doubts[:, 0]),
-            "defect": features["defect"] * np.expm1(doubts[:, 1:]),
-            **feature_errors(depth, strength, sigma, features, relative, absolute),
-        }
+        found["residual"] = features["residual"] * np.expm1(doubts[:, 0])
+        found["defect"] = features["defect"] * np.expm1(doubts[:, 1:])
+        # These take the singular values of all layers, for which not everyone asks.
+        doubts_of = functools.cache(
+            lambda: feature_errors(depth, strength, sigma, features, relative, absolute)
+        )
+        return Features(
+            found, {k: functools.partial(lambda k: doubts_of()[k], k) for k in SENSITIVE}
+        )
 
     # The pieces of a run -----------------------------------------------------------------
 

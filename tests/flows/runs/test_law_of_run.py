@@ -43,6 +43,10 @@ RUNS = {
 }
 
 
+#: Limits that are found in two doubles; y is 1e-2 and more at the end of these runs.
+HIDDEN = 1e-60
+
+
 @functools.cache
 def followed(name, method="auto"):
     loss, blocks, start, end = RUNS[name][0]
@@ -79,12 +83,10 @@ def test_of_several_valleys_the_run_shows_its_own():
     assert len(law.laws) == 2 and law.laws[1 - law.chosen].exponent == sp.Rational(4, 3)
 
 
-def test_a_limit_that_is_guessed_is_measured_and_another_one_is_refused():
-    # What its steps leave across the valley hides the limit, which the steps of Radau show.
-    run, law = followed("a valley", "LSODA")
-    assert not followed("a valley", "Radau")[1].notes
-    # y falls like t^-1/4 on the side of the valley of degree six.
-    assert "guessed" in law.notes[0] and "falls like t^-0.25, by the law" in law.notes[-1]
+@pytest.mark.parametrize("method", ["LSODA", "Radau"])
+def test_a_limit_is_found_that_steps_across_a_valley_hide_and_another_one_is_refused(method):
+    run, law = followed("a valley", method)
+    assert not law.notes and np.abs(law.at).max() < HIDDEN
     last = run.state_at(-1)
     true = Approach(np.zeros(2), last)
     assert _nearing(law, run, true).laws == law.laws
@@ -176,7 +178,8 @@ def test_states_in_doubles_have_the_law_of_the_flow_through_the_last_one(shift):
     system = flows.OwnSystem("own", [Y], (Y - shift) ** 4 / 4 + shift, arithmetic="doubles")
     run = flows.integrate(system, [3.0], 1e6)
     law = flows.late_time_law(run)
-    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 16) and law.at == shift
+    assert law.laws[law.chosen].constant_exact == sp.Rational(1, 16)
+    assert abs(law.at - shift) < HIDDEN
     # L = 1/(4 t^2), of y = (2 t)^(-1/2): seen in the state, where the loss is rounded.
     seen = (run.state_at(-1)[0] - shift) ** 4 / 4 * run.t[-1] ** 2
     assert seen == pytest.approx(1 / 16, rel=1e-6) and seen * 1.001 != pytest.approx(

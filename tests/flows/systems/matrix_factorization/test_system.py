@@ -12,6 +12,7 @@ from flows.core.chart import wrap, wrap_plain
 from flows.core.errors import InputError
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.features import monitors, spectra
+from flows.systems.matrix_factorization.sensitivity import SENSITIVE
 from symbolic.language.matrix_calculus import evaluate, letters
 from symbolic.systems.matrix_factorization import chain as symbols
 from symbolic.systems.matrix_factorization.balanced import balanced_field
@@ -396,3 +397,13 @@ def test_bad_input_is_refused_with_one_clear_line(call, word):
     with pytest.raises(InputError, match=word) as refused:
         call()
     assert "\n" not in str(refused.value)
+
+
+def test_the_error_of_the_loss_alone_decomposes_no_layer(monkeypatch):
+    system = flows.MatrixFactorization(3, regularization=5.0)
+    run = flows.integrate(system, system.initial(0.3, seed=0), 10.0)
+    asked, svd = [], np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda *a, **k: asked.append(0) or svd(*a, **k))
+    assert (run.feature_errors["loss"][1:] > 0).all() and not asked
+    assert (run.feature_errors["singular_value"][1:] > 0).all() and asked
+    assert all(len(run.feature_errors[name]) == len(run.t) for name in SENSITIVE)

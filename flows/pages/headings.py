@@ -81,8 +81,8 @@ HEADINGS = {
     "Hessian of a pair with a kink": "The bend has a Hessian at aligned and opposite neurons",
     "Hessian, quadratic": "The Hessian of quadratic neurons consists of four kinds of terms",
     "Hessian, erf": "So does that of neurons with the error function",
-    "one ReLU teacher, outputs one: the ReLU neuron": "With one ReLU teacher and outputs one this is"
-    " the ReLU neuron",
+    "one ReLU teacher, outputs one: the ReLU neuron": "With one ReLU teacher and outputs one"
+    " this is the ReLU neuron",
     "balance of the layers": "Training of the outputs keeps p a^2 - |w|^2 of every student",
 }
 

@@ -57,13 +57,8 @@ PAIRS = Source(
     "rate of one teacher; derived here",
     "rate",
 )
-SPURIOUS = Source(
-    "Safran & Shamir",
-    2018,
-    "1712.08968",
-    "such minima exist for 6 to 20 teachers; of a run derived here",
-    "identity",
-)
+# That a run which rests is beside a minimum and not beside a saddle is no paper's statement.
+SPURIOUS = Source("popflow", 2026, "", "two layers, where a run rests; derived here", "identity")
 SPURIOUS_RATE = Source("popflow", 2026, "", "two layers, beside a minimum; derived here", "upper")
 COMMITTEE = Source("Goldt et al.", 2019, "1906.08632", "setting; derived here", "upper")
 HERE = Source("popflow", 2026, "", "two layers", "definition")
@@ -369,8 +364,8 @@ CLAIMS: tuple[Claim, ...] = (
         source=SPURIOUS,
         hypotheses=(FIXED, RESTS),
         conclusions=(Comparison(least, ">=", sp.S.Zero, sp.S.One, (LEFT * loss - LEFT_TO_FALL,)),),
-        reading="read where the run rests, of up to 150 numbers in doubles; flows.stationary and"
-        " its certify prove it",
+        reading="read where the run rests, of up to 150 numbers in doubles; VIOLATED says that it"
+        " rests beside a saddle, which it may leave; flows.stationary and its certify prove it",
         names=NAMES,
     ),
     Rate(

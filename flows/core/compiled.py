@@ -135,7 +135,7 @@ def _keep(store: _Store, key: Any, code: Any) -> None:
         store.save_overload(key, code)
     except OSError:
         raise
-    except Exception:
+    except Exception:  # whatever an index names that cannot be imported any more
         store.flush()
         store.save_overload(key, code)
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
+from flows.ensembles.along_axes import follow_along_axes, served
 from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
 from flows.ensembles.run import EnsembleRequest, run_ensemble
@@ -141,7 +142,8 @@ def integrate_ensemble(
         check_count("lanes", lanes)
         if engine != "jax":
             raise InputError("lanes are those of the engine jax; leave them out")
-    procedure: Any = Flow(request, side_by_side(method, rtol, checked_system(system)))
+    checked = checked_system(system)
+    procedure: Any = Flow(request, side_by_side(method, rtol, checked), served(checked, request))
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 
@@ -167,10 +169,13 @@ class Flow:
         End, tolerances, method.
     together : bool
         Whether all members of a chunk take their steps side by side, in compiled code.
+    along_axes : bool
+        Whether compiled code follows them along the axes of charts, see `follow_along_axes`.
     """
 
     request: Request
     together: bool = False
+    along_axes: bool = False
 
     @property
     def threads(self) -> bool:
@@ -186,6 +191,8 @@ class Flow:
         """Members of a chunk, where the caller does not say how many."""
         if self.together:
             return min(TOGETHER, math.ceil(size / workers))
+        if self.along_axes:
+            return min(2 * TOGETHER, math.ceil(size / workers))
         return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))
 
     def runs_at_once(self, chunk: int) -> int:
@@ -198,6 +205,9 @@ class Flow:
         """One run, or what prevented it, for each start."""
         if self.together:
             yield from self._follow_together(system, starts)
+            return
+        if self.along_axes:
+            yield from follow_along_axes(system, starts, self.request)
             return
         for start in starts:
             try:

@@ -24,8 +24,8 @@ __all__ = ["PairBalls"]
 Vector = Sequence[Any]
 Matrix = list[list[Any]]
 
-# Bits of a Hessian of which small eigenvalues are found.
-BITS_OF_AXES = 400
+# Bits of a Hessian of which small eigenvalues are found; beside a kink it takes more.
+BITS_OF_AXES = (400, 800, 1600)
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,19 @@ class PairBalls:
         return found
 
     def axes(self, y: Vector) -> tuple[Array, Array]:
-        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units."""
-        with precision(BITS_OF_AXES):
-            return graded(self.hessian(y))
+        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units.
+
+        Raises
+        ------
+        ValueError
+            Where no number of bits tells the Hessian.
+        """
+        for bits in BITS_OF_AXES:
+            with precision(bits):
+                rows = self.hessian(y)
+                if all(x.is_finite() for row in rows for x in row):
+                    return graded(rows)
+        raise ValueError("the Hessian is not known, as at a kink")
 
     def rates(self, y: Vector, dy: Vector) -> list[Any]:
         """Derivatives of loss and gradient in a direction."""

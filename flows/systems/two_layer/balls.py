@@ -70,7 +70,8 @@ class PairBalls:
                     weights[q][i] += mu[i] * across
         slopes = (arb_mat(n, count, [x for row in weights for x in row]) * rows).tolist()
         found = [mu[i] * x for i in range(n) for x in slopes[i]]
-        return [loss, *found, *(means if net.trained else [])]
+        found += means if net.trained else []
+        return [loss, *_stretched(net, found)]
 
     def hessian(self, y: Vector) -> Matrix:
         """Hessian, row by row."""
@@ -122,7 +123,11 @@ class PairBalls:
                     add_output(q, i, [mu[q] * x for x in push])
                     found[n * d + i][n * d + q] += k
                     found[n * d + q][n * d + i] += k
-        return found
+        if not net.counts:
+            return found
+        rows = [_stretched(net, row) for row in found]
+        columns = [_stretched(net, column) for column in zip(*rows, strict=True)]
+        return [list(row) for row in zip(*columns, strict=True)]
 
     def axes(self, y: Vector) -> tuple[Array, Array]:
         """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units.
@@ -147,9 +152,20 @@ class PairBalls:
     def _neurons(self, y: Vector) -> tuple[list[Vector], list[Any]]:
         net, n, d = self.network, self.network.students, self.network.d
         teachers, weights = _teachers(net)
+        y = _stretched(net, y)
         w = [list(y[i * d : (i + 1) * d]) for i in range(n)]
-        a = list(y[n * d :]) if net.trained else [arb(x) for x in net.outputs]
+        a = list(y[n * d :]) or [arb(x) * c for x, c in zip(net.outputs, net.many, strict=True)]
         return w + teachers, a + weights
+
+
+def _stretched(network: Network, values: Vector) -> Vector:
+    """Entries of a state, or of a gradient, times its `stretch`."""
+    if not network.counts:
+        return values
+    roots = [arb(c).sqrt() for c in network.counts]
+    factors = [1 / root for root in roots for _ in range(network.d)]
+    factors += roots if network.trained else []
+    return [x * factor for x, factor in zip(values, factors, strict=True)]
 
 
 @functools.lru_cache(maxsize=16)

@@ -87,11 +87,10 @@ class SpanRun:
 
     def _within(self, frame: Frame) -> Network:
         """Network of distinct students in the coordinates of the run."""
-        outputs = ()
-        if not self.network.trained:
-            each = np.array(self.network.outputs)[frame.first]
-            outputs = tuple((each * np.sqrt(frame.count)).tolist())
-        return self._spanned(frame.basis, len(frame.count), outputs)
+        fixed = not self.network.trained
+        outputs = tuple(self.network.outputs[i] for i in frame.first) if fixed else ()
+        counts = tuple(frame.count.tolist()) if (frame.count > 1).any() else ()
+        return replace(self._spanned(frame.basis, len(frame.count), outputs), counts=counts)
 
     def _whole(self, frame: Frame) -> Network:
         """Network of all students in the coordinates of the run."""
@@ -114,10 +113,10 @@ class SpanRun:
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Coordinates in the span of teachers and start, exact up to 150 of them.
 
-        Students with a kink that are equal to all bits stay so: they are followed as one.
+        Students that are equal to all bits stay so: they are followed as one.
         """
         network = self.network
-        first, count, member = merged(start, network.outputs, bent=self._bent)
+        first, count, member = merged(start, network.outputs)
         w, a = start[first, : network.d], start[first, network.d :]
         basis = frame_of(np.concatenate([network.digits[..., 0], w]))
         rows = [scaled(row, c) for row, c in zip(coordinates(basis, w), count, strict=True)]
@@ -292,6 +291,8 @@ class SpanRun:
         """
         if self._beyond(frame):
             raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
+        if len(frame.count) < len(frame.member):
+            raise NoLaw("the limit of the run is not looked for: equal students are followed as one")
         digits = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
         network = self._within(frame)

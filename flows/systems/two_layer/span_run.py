@@ -292,7 +292,7 @@ class SpanRun:
         if self._beyond(frame):
             raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
         if len(frame.count) < len(frame.member):
-            raise NoLaw("the limit of the run is not looked for: equal students are followed as one")
+            raise NoLaw("the limit of the run is not looked for: equal students are one")
         digits = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
         network = self._within(frame)

@@ -30,8 +30,8 @@ LOOK, MOVES = 64, 6
 POINTS = np.linspace(-8.03, 8.01, 401).tolist()
 # Distances from a pole, and what its order may be short of one by rounding.
 BESIDE, SHORT = (8, 12, 16), 1e-3
-# A zero is bisected so often, with differences of this, and is one where no more than that is left.
-HALVES, MOVED, ZERO = 150, 1e-20, 1e-30
+# A zero is bisected so often, that of a derivative with differences of this.
+HALVES, MOVED = 150, 1e-20
 # States of which the expectation is looked at when a loss is made, by their size.
 SIZES = (0.05, 0.3, 1.0)
 # Functions that have a pole where another one is zero.
@@ -49,6 +49,10 @@ class _Line(NamedTuple):
 
     def at(self, r: Any) -> list[Any]:
         return [p + r * u for p, u in zip(self.start, self.way, strict=True)]
+
+    def along(self, f: Callable[[Sequence[Any]], Any]) -> Callable[[Any], Any]:
+        """A function of `x` as one of `r`."""
+        return lambda r: f(self.at(r))
 
     def told(self, r: Any) -> str:
         entries = [mp.nstr(mp.chop(x, MOVED), 4) for x in self.at(r)]
@@ -127,7 +131,7 @@ def not_finite(loss: Loss, y: Array) -> str:
 
         def value(x: Sequence[Any]) -> Any:
             try:
-                return averaged(*entries, *x)[0]
+                return _first(averaged, entries, x)
             except (ArithmeticError, ValueError):  # at a singular point
                 return mp.nan
 
@@ -139,19 +143,24 @@ def not_finite(loss: Loss, y: Array) -> str:
                         " that is one for all x"
                     )
             for below in denominators:
-                for r in _zeros(lambda r, f=below, on=line: f(*entries, *on.at(r))[0]):
-                    if _is_pole(lambda r, on=line: value(on.at(r)), r):
+                inner = functools.partial(_first, below, entries)
+                for r in _zeros(line.along(inner)):
+                    if _is_pole(line.along(value), r):
                         return (
                             "what is averaged has no finite mean, as it has a pole at"
                             f" {line.told(r)}; keep its denominator from zero, as by 1 + x^2"
                         )
         for line in _steepest(value, size):
-            if (r := _grows(lambda r, on=line: value(on.at(r)))) is not None:
+            if (r := _grows(line.along(value))) is not None:
                 return (
                     "what is averaged has no finite mean, as times the density of x it does not"
                     f" fall up to {line.told(r)}; average what grows slower than exp(|x|^2/2)"
                 )
     return ""
+
+
+def _first(f: Callable[..., Any], entries: Sequence[Any], x: Sequence[Any]) -> Any:
+    return f(*entries, *x)[0]
 
 
 @functools.lru_cache(maxsize=16)
@@ -182,7 +191,7 @@ def _lines(size: int) -> Iterator[_Line]:
 
 
 def _zeros(below: Callable[[Any], Any]) -> Iterator[Any]:
-    """Zeros of a real function, also those where it does not change its sign."""
+    """Zeros of a real function, and where its size is least: zeros without a change of sign."""
 
     def slope(r: Any) -> Any:
         return below(r + MOVED) - below(r - MOVED)
@@ -193,9 +202,7 @@ def _zeros(below: Callable[[Any], Any]) -> Iterator[Any]:
         if values[k - 1] * values[k] <= 0:
             yield _bisected(below, points[k - 1], points[k])
         elif abs(values[k]) < min(abs(values[k - 1]), abs(values[k + 1])):
-            r = _bisected(slope, points[k - 1], points[k + 1])
-            if abs(below(r)) <= ZERO * abs(values[k - 1]):
-                yield r
+            yield _bisected(slope, points[k - 1], points[k + 1])
 
 
 def _bisected(f: Callable[[Any], Any], low: Any, high: Any) -> Any:

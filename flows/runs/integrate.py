@@ -27,8 +27,9 @@ from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
 from flows.runs.given import given_at
+from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
-from flows.runs.trajectory import Trajectory, provenance
+from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
 REFERENCE_DIGITS = 50

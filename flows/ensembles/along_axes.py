@@ -15,8 +15,9 @@ from flows.core.system import System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
 from flows.runs.integrate import follow
+from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
-from flows.runs.trajectory import Trajectory, provenance
+from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import EXPONENT, LOOSE, TIGHT
 
 __all__ = ["follow_along_axes", "served"]
@@ -47,18 +48,18 @@ def follow_along_axes(
             given.append(system.check_start(start()))
         except FAILURES as problem:
             given.append(problem)
-    sound = [k for k, start in enumerate(given) if not isinstance(start, Exception)]
+    sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
     begun = time.perf_counter()
     found = _followed(system, np.array([given[k] for k in sound]), request) if sound else None
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     rows = {k: row for row, k in enumerate(sound)}
-    for k, start in enumerate(given):
-        if isinstance(start, Exception):
-            yield start
+    for k, one in enumerate(given):
+        if isinstance(one, Exception):
+            yield one
             continue
         try:
-            run = _run(system, start, request, found, rows[k], seconds)
-            yield follow(system, start, request) if run is None else run
+            run = _run(system, one, request, found, rows[k], seconds)
+            yield follow(system, one, request) if run is None else run
         except FAILURES as problem:
             yield problem
 

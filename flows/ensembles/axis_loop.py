@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, loop
-from flows.solvers.axis_slopes import centred
 from flows.solvers.axis_slopes import Near as Around
+from flows.solvers.axis_slopes import centred
 from flows.solvers.near_lanes import LANES, Near
 from flows.solvers.near_radau import CHANGED, FAILED, GOES_ON, advance, lanes_of, room
 from flows.systems.own.carried_errors import ANEW
@@ -34,8 +34,8 @@ __all__ = ["Found", "follow"]
 
 # Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
 NOISE = 100.0
-# A chart that they do not know to its end is begun anew, and ends sooner by the first factor, unless
-# it would be shorter than the second; the next one may be longer again by the third.
+# A chart that they do not know to its end is begun anew, and ends sooner by the first factor,
+# unless it would be shorter than the second; the next one may be longer again by the third.
 NEARER, NEAREST, FARTHER = 10.0, 3.0, 3.0
 
 

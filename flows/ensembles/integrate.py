@@ -73,7 +73,10 @@ def integrate_ensemble(
         unknowns, and explicit steps (DOP853) for ``MatrixFactorization``, as long as fewer than
         4000 of them are left where stability binds them. It takes what a single run takes after
         that, where these fail, and below ``rtol = 1e-11``; so a member agrees with a single run
-        to the tolerance, not bit for bit.
+        to the tolerance, not bit for bit. The same is true of an ``OwnSystem`` in closed form with
+        at most 24 unknowns and sums, products, quotients and roots alone, whose members take steps
+        of Radau along the axes of charts, 32 side by side, in threads; it compiles once, for half
+        a minute.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits

@@ -25,11 +25,11 @@ LANES = 32
 class Near(NamedTuple):
     """Charts of all lanes, in units of their increments; the last axis is that of the lanes.
 
-    ``registers`` (R, 5, lanes): of each, what it is at the centre, `linear`, `rest`, and derivatives
-    of these two along an axis, all together in one array, so that compilers see what they may do
-    at once; ``slope`` (N, lanes) and ``matrix`` (N, N, lanes): gradient and Hessian along the axes;
-    ``inward`` (N, N, lanes): from increments to entries, ``outward`` (N, N, lanes): from the
-    gradient to its parts along the axes; ``since`` (lanes,): `s_0`.
+    ``registers`` (R, 5, lanes): of each, what it is at the centre, `linear`, `rest`, and
+    derivatives of these two along an axis, all together in one array, so that compilers see what
+    they may do at once; ``slope`` (N, lanes) and ``matrix`` (N, N, lanes): gradient and Hessian
+    along the axes; ``inward`` (N, N, lanes): from increments to entries, ``outward`` (N, N,
+    lanes): from the gradient to its parts along the axes; ``since`` (lanes,): `s_0`.
     """
 
     registers: Any

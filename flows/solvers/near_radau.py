@@ -34,6 +34,8 @@ from flows.solvers.near_lanes import LANES, field, jacobian
 __all__ = ["CHANGED", "FAILED", "GOES_ON", "STOPPED", "Lane", "advance", "lanes_of", "room"]
 
 PAIRS = STAGES // 2
+# A member that takes more fields is not for steps of many.
+MOST_FIELDS = 200_000
 #: What became of a lane: it goes on, stands at its stop, has left its energies, or has failed.
 GOES_ON, STOPPED, CHANGED, FAILED = range(4)
 
@@ -466,7 +468,8 @@ def conclude(lane, tableau, work):
                     # A step that was cut says little of how long the next one may be.
                     if change >= 1.0:
                         lane.step[e] = max(lane.step[e], wanted)
-        if lane.step[e] < SMALLEST * max(1e-3, abs(lane.tau[e])):
+        least = SMALLEST * max(1e-3, abs(lane.tau[e]))
+        if not lane.step[e] >= least or lane.fields[e] > MOST_FIELDS:
             lane.outcome[e] = FAILED
 
 

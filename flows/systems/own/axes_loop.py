@@ -112,7 +112,7 @@ def units(slopes, doubt, h, since, found):
 
 @inner
 def slow(first, now, h, overlaps, began, since, least, turns, early):
-    """Rates of slow axes in `least` (N,), and what turns, in `turns` and `early` (N, N), once zero."""
+    """Rates of slow axes in `least` (N,), and what turns, in `turns` and `early`, zero before."""
     n, length = len(h), math.log(since / began)
     fast, above = np.zeros(n, np.bool_), True
     for k in range(n - 1, -1, -1):
@@ -132,7 +132,7 @@ def slow(first, now, h, overlaps, began, since, least, turns, early):
         for k in range(n):
             curved = 0.0 < first[k] < FAST and h[i] > 0.0 and fast[i] == fast[k]
             near[i, k] = curved and abs(overlaps[i, k]) > TURNS
-            if fast[i] and not fast[k]:
+            if fast[k] and not fast[i]:
                 early[i, k] = abs(overlaps[i, k]) / max(1.0, quickest * length)
     for k in range(n):
         away, moved, count, apart = 0.0, 0.0, 0, False

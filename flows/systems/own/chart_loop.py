@@ -1,8 +1,8 @@
 """Compiled: charts in units of energy around states of two doubles, and what is seen at a state.
 
 This is :mod:`flows.systems.own.energy` where two doubles know the gradient, for many members of an
-ensemble. Where they do not, or a state is beside a saddle, it says so, and the member is followed as
-a run alone.
+ensemble. Where they do not, or a state is beside a saddle, it says so, and the member is followed
+as a run alone.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -21,8 +21,8 @@ from flows.systems.own.axes_loop import carried, eigen, units
 from flows.systems.own.energy import FEW, LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
-from flows.systems.own.reading import ROUGH
 from flows.systems.own.rates_loop import hessian, twofold_hessian
+from flows.systems.own.reading import ROUGH
 from flows.systems.own.sound_state import TRUSTED
 
 __all__ = [
@@ -196,7 +196,7 @@ def first_unit(centre, loss, rates, seen):
     rate = largest_of(seen.hessian) + steep / size
     if not np.isfinite(rate) or not np.isfinite(registers[loss.results[0], 2]):
         return np.nan
-    return 1.0 / rate if 1e-200 < rate else 1.0
+    return 1.0 / rate if rate > 1e-200 else 1.0
 
 
 @inner
@@ -297,7 +297,7 @@ def field_of(charts, k, gradient, rates):
 
 @inner
 def place(charts, k, u, gradient, registers, slopes, there):
-    """State of two doubles of an increment in `there` (N, 3), gradient along the axes in `slopes`."""
+    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`."""
     n = len(u)
     constants_in(gradient, n, registers)
     evaluate(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.balls import PairBalls
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.sound_state import SoundState
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.late_time import Taught, clusters
-from flows.systems.two_layer.network import Network, kernel_of
 from symbolic.systems.two_layer.pair import named
 
 __all__ = ["Motion", "errors", "features", "motion_of", "taught_by"]

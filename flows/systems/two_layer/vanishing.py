@@ -24,9 +24,9 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import KINK_REACHED, Interpolant, Stop, Watch
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.sound_state import SoundState
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.network import Network, kernel_of
 
 __all__ = ["KinkedPiece", "Vanishing", "vanishing"]
 

@@ -11,8 +11,8 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.balls import PairBalls
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.balls import PairBalls
 
 # Loss and gradient promise 1e-15; the oracle has forty digits.
 RELATIVE = 1e-14

@@ -15,9 +15,9 @@ from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
+from flows.systems.hidden_layer.network import Kernel, Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.graded import graded
-from flows.systems.two_layer.network import Kernel, Network, kernel_of
 
 __all__ = ["PairBalls"]
 

@@ -58,7 +58,7 @@ def _flat(network: Network, state: Array) -> Array:
     return network.joined(state[:, :d], state[:, d] if network.trained else state[:, 0])
 
 
-def _alive(network: Network, alive: Array) -> Network:
+def _alive(network: Network, alive: Any) -> Network:
     """Network of the students that are not zero."""
     outputs = tuple(a for a, lives in zip(network.outputs, alive, strict=False) if lives)
     return replace(network, students=int(alive.sum()), outputs=outputs)

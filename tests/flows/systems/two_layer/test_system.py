@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flint import arb
+from mpmath import mp
 from oracles import two_layer as oracle
 from scipy.integrate import solve_ivp
 
@@ -89,6 +90,25 @@ def test_the_loss_keeps_its_digits_however_near_students_are_to_teachers(name, s
     state = near + size * state_of(system, 2)
     truth = float(oracle.loss(system, state, digits=90))
     assert abs(system.loss(state) - truth) < RELATIVE * truth
+
+
+@pytest.mark.parametrize("size", [10.0**-k for k in range(1, 13)])
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_the_field_is_right_to_fourteen_digits_however_small_the_angles_are(name, size):
+    system = flows.TwoLayer(4, OBLIQUE, activation=name, output_weights=[0.5, 0.5, 0.3, 0.7])
+    # Residuals of the size of squares of deviations, as late in a run.
+    apart = np.array([[1.0], [-1.0], [0.7], [-0.3]]) * [[0.3, -0.1, 0.9]]
+    state = np.array([OBLIQUE[0], OBLIQUE[0], OBLIQUE[1], OBLIQUE[1]]) + size * apart
+    with mp.workdps(60):
+        u, mu = oracle.parts(system, state)
+        rows = [[mp.mpf(x) for x in row] for row in u]
+        truth = np.array(oracle.gradient(name, rows, [mp.mpf(x) for x in mu], 4)[0], dtype=float)
+    length = np.linalg.norm(truth)
+    assert np.linalg.norm(system.gradient(state) - truth) < RELATIVE * length
+    # Negative control: sums of doubles do not have these digits.
+    if size < 1e-4:
+        sums = arrays.gradient(system.network(), state.ravel()).reshape(4, 3)
+        assert np.linalg.norm(sums - truth) > RELATIVE * length
 
 
 @pytest.mark.parametrize("name", NAMES)

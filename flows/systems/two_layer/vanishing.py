@@ -237,8 +237,8 @@ class KinkedPiece(Piece):
         if not isinstance(found, Vanishing):
             return after
         time = self.time(stop.tau) + found.left
-        reason = found.reason(time, self.names(found.student))
-        event = Event(time, "vanishing", reason)
+        names = self.names(found.student)
+        reason, event = found.reason(time, names), Event(time, "vanishing", f"{names} zero")
         return after._replace(events=(event,), failure=reason, status=KINK_REACHED)
 
     def stuck(self, last: Stop) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,19 +25,16 @@ def loss(network: Network, state: Array) -> float:
     network : Network
         Students and teachers.
     state : ndarray, shape (n, d), or (n, d + 1) with trained outputs
-        The user's. A student that is zero adds nothing.
+        The user's.
     """
     found = _both(network, state, lambda both: is_sharp(both[:1]))
     return max(0.0, float(found[0]))  # never -0.0
 
 
 def gradient(network: Network, state: Array) -> Array:
-    """Gradient of the loss, of the state's shape: zero at a student that is zero."""
-    found = np.zeros_like(state)
-    alive = state[:, : network.d].any(axis=1)
-    slopes = np.array([float(x) for x in _both(network, state, is_steep)[1:]])
-    found[alive] = _alive(network, alive).shaped(slopes)
-    return found
+    """Gradient of the loss, of the state's shape: zero at a student at a kink, at zero."""
+    found = np.array([float(x) for x in _both(network, state, is_steep)[1:]])
+    return network.shaped(found)
 
 
 def hessian(network: Network, state: Array) -> Array:
@@ -58,16 +54,8 @@ def _flat(network: Network, state: Array) -> Array:
     return network.joined(state[:, :d], state[:, d] if network.trained else state[:, 0])
 
 
-def _alive(network: Network, alive: Any) -> Network:
-    """Network of the students that are not zero."""
-    outputs = tuple(a for a, lives in zip(network.outputs, alive, strict=False) if lives)
-    return replace(network, students=int(alive.sum()), outputs=outputs)
-
-
 def _both(network: Network, state: Array, small: Any) -> Any:
-    """Loss and gradient of the students that are not zero, in balls."""
-    alive = state[:, : network.d].any(axis=1)
-    smaller = _alive(network, alive)
-    exact, y = PairBalls(smaller), [arb(x) for x in _flat(smaller, state[alive]).tolist()]
+    """Loss and gradient in balls."""
+    exact, y = PairBalls(network), [arb(x) for x in _flat(network, state).tolist()]
     found = value_of(lambda: exact.both(y), small)
     return [0.0] * (1 + len(y)) if found is None else found

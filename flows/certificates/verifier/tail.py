@@ -108,11 +108,9 @@ class Flow:
             turn = 0 * c
             turn[:, i], turn[:, j] = -c[:, j], c[:, i]
             form = form + KAPPA * np.outer(turn, turn)
-        values, vectors = np.linalg.eigh(np.vectorize(lambda z: float(z.mid()), "d")(form))
+        values = np.linalg.eigvalsh(np.vectorize(lambda z: float(z.mid()), "d")(form))
         rate = f"{float(nu):.4g}, in the middle {float(nu) - values.min():.4g}"
-        require((values > 0).all(), f"{reason} {rate}")
-        scaled = np.vectorize(arb, "O")(vectors / np.sqrt(values))
-        require(positive(scaled.T @ form @ scaled, arb(0)), f"{reason} {rate}")
+        require(positive(form, arb(0)), f"{reason} {rate}")
 
     def step(self, stated: Any, t0: arb, bits: int) -> arb:
         """Go to the end of a step; return ``(1+t)^3 L`` on it."""

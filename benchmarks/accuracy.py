@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mpmath import mp
+from oracle_path import PATHS
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -37,7 +38,7 @@ from flows.runs.request import output_times
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.extend(PATHS)
 from oracles.relu_neuron import coordinates, least_slope
 
 T_END = 1e12

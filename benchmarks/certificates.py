@@ -25,6 +25,7 @@ import numpy as np
 from flint import arb
 from machine import describe
 from mpmath import mp
+from oracle_path import PATHS
 
 import flows
 from flows.certificates.verdicts import verdicts
@@ -32,7 +33,7 @@ from flows.core.balls import precision
 from flows.solvers.reference import solve_reference
 from flows.systems.relu_neuron import exact
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.extend(PATHS)
 from oracles.relu_neuron import coordinates
 
 # The promise: bound of the error at every time.

@@ -21,13 +21,14 @@ import numpy as np
 import sympy as sp
 from machine import describe
 from mpmath import mp
+from oracle_path import PATHS
 from rich.console import Console
 from rich.table import Table
 
 import flows
 from symbolic import Expectation
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.extend(PATHS)
 from oracles import own_losses as oracle
 
 REFERENCES = Path(__file__).with_name("own_references.json")
@@ -67,6 +68,8 @@ def sizes(console: Console) -> None:
         "t^2 L, limit",
         title="quadratic neurons, rtol 1e-10, seconds of the processor",
     )
+    first = neurons(2, 2)
+    flows.integrate(first, first.initial(0.1, seed=0), t_end=1e12)  # compiles
     for n, d in ((2, 2), (3, 5), (5, 10), (10, 10)):
         begun = time.process_time()
         system = neurons(n, d)
@@ -233,7 +236,7 @@ def rebuilt(console: Console) -> None:
         start = built.initial(scale, seed=0)
         runs, spent = [], []
         for system, y in ((own, start.ravel()), (built, start)):
-            flows.integrate(system, y, t_end=0.1, rtol=1e-8)  # compiled
+            flows.integrate(system, y, t_end=t_end, rtol=1e-8)  # compiles
             begun = time.perf_counter()
             runs.append(flows.integrate(system, y, t_end=t_end, rtol=1e-8))
             spent.append(time.perf_counter() - begun)

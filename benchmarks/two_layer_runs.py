@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
+from oracle_path import PATHS
 
 import flows
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.extend(PATHS)
 
 from oracles import two_layer_references as references
 

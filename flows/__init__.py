@@ -39,12 +39,12 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from flows.runs.find_law import late_time_law as late_time_law
     from flows.runs.integrate import integrate as integrate
     from flows.runs.late_law import LateLaw as LateLaw
+    from flows.runs.load import load as load
     from flows.runs.rates import local_exponent as local_exponent
     from flows.runs.rates import tail_constant as tail_constant
     from flows.runs.saddles import saddles as saddles
     from flows.runs.sensitivity import sensitivity as sensitivity
     from flows.runs.trajectory import Trajectory as Trajectory
-    from flows.runs.trajectory import load as load
     from flows.solvers.choice import METHODS as METHODS
     from flows.systems.gmm_em.system import GMMEM as GMMEM
     from flows.systems.matrix_factorization.system import MatrixFactorization as MatrixFactorization
@@ -78,7 +78,7 @@ _HOME = {
     "integrate_ensemble": "flows.ensembles.integrate",
     "late_time_law": "flows.runs.find_law",
     "late_states": "flows.certificates.late_states",
-    "load": "flows.runs.trajectory",
+    "load": "flows.runs.load",
     "load_certificate": "flows.certificates.certificate",
     "load_ensemble": "flows.ensembles.run",
     "load_sweep": "flows.ensembles.sweep",

@@ -80,7 +80,7 @@ def _derived(subject: str, at: str | None, confined: bool, options: dict[str, An
         result_file(subject, options)
         if at is not None:
             raise InputError("--at does not apply to a result file; leave it out")
-        from flows.runs.trajectory import load
+        from flows.runs.load import load
 
         return late_time_law(load(subject), confined=confined or None)
     for name in given(options):

@@ -308,7 +308,7 @@ def _serve(subject: str, options: dict[str, Any], port: int | None, browser: boo
     if subject in SYSTEMS:
         selection, given = Selection(subject), written_out(subject, options)
     else:
-        from flows.runs.trajectory import load
+        from flows.runs.load import load
 
         selection, given = Selection(file=result_file(subject, options)), {}
         load(subject)  # or its message, before a page is served

@@ -97,7 +97,7 @@ def loaded_or_integrated(
         t_end = T_END if options["t_end"] is None else options["t_end"]
         return integrated(subject, {**options, "t_end": t_end})
     result_file(subject, options)
-    from flows.runs.trajectory import load
+    from flows.runs.load import load
 
     run = load(subject)
     examine(run.statements)

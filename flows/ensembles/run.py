@@ -27,8 +27,8 @@ from flows.ensembles.result import Chunk, Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
 from flows.ensembles.workers import AHEAD, finished, leave_if_unguarded
 from flows.runs.given import given_at
+from flows.runs.provenance import provenance
 from flows.runs.request import check_count
-from flows.runs.trajectory import provenance
 
 __all__ = ["EnsembleRequest", "load_ensemble", "run_ensemble"]
 

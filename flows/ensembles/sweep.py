@@ -21,8 +21,8 @@ from flows.ensembles import memory, store
 from flows.ensembles.cases import Case, cases, checked_values, observed
 from flows.ensembles.crew import Crew
 from flows.ensembles.result import Ensemble
+from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request, check_count
-from flows.runs.trajectory import provenance
 
 if TYPE_CHECKING:
     import xarray

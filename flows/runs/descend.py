@@ -25,8 +25,9 @@ from flows.core.problem import COMPLETED, INTERRUPTED, NONFINITE
 from flows.core.progress import time_bar
 from flows.core.system import System
 from flows.runs.given import given_at
+from flows.runs.provenance import provenance
 from flows.runs.request import DescentRequest
-from flows.runs.trajectory import Trajectory, provenance
+from flows.runs.trajectory import Trajectory
 
 # Compiled code cannot be interrupted, so it returns after this many steps.
 LONGEST_STRIDE = 1000

@@ -18,7 +18,6 @@ from flows.core.piece import Event
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
-    FIELD_FAILED,
     STEP_BUDGET,
     Problem,
     Solution,
@@ -27,8 +26,9 @@ from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
 from flows.core.threads import one_thread
 from flows.runs.given import given_at
+from flows.runs.provenance import provenance
 from flows.runs.request import MAX_STEPS, Request
-from flows.runs.trajectory import Trajectory, provenance
+from flows.runs.trajectory import Trajectory
 from flows.solvers.choice import MULTISTEP, UNDAMPED, Solver, solver_for
 
 REFERENCE_DIGITS = 50
@@ -220,7 +220,7 @@ def _pieces(
     damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
     system = system.at_tolerance(rtol, relative, damped, multistep)
     collected = [state.at(None)]
-    frame, state, now, new, failure = system.begin(frame, state)
+    frame, state, now, new, failure, failed = system.begin(frame, state)
     events = list(new)
     done = counted = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
@@ -233,7 +233,7 @@ def _pieces(
             done += passed
             continue
         if failure:
-            status, message = FIELD_FAILED, failure
+            status, message = failed, failure
             break
         if stats["steps"] >= request.max_steps:
             status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
@@ -275,7 +275,7 @@ def _pieces(
         if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, new, failure = piece.restart(solution.stop)
+        frame, state, now, new, failure, failed = piece.restart(solution.stop)
         events.extend(new)
         status, message = COMPLETED, "reached the end"
     return _Reached(frame, type(state).join(collected), status, message, stats, tuple(events))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array, plain
@@ -21,13 +18,12 @@ from flows.core.card import Card, described, loss_line
 from flows.core.errors import InputError, unknown
 from flows.core.features import Features
 from flows.core.files import checked_path
-from flows.core.netcdf import digest, read_netcdf, write_netcdf
+from flows.core.netcdf import digest, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
-from flows.runs.given import given_potentials
 from flows.runs.quantities import Quantities
 from flows.runs.tables import labelled, observable_axes, state_axes, tabled
 from flows.runs.uncertainty import Uncertainty
@@ -37,9 +33,6 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import xarray
     from matplotlib.figure import Figure
-
-# What a result depends on.
-PACKAGES = ("popflow", "numpy", "scipy", "sympy", "numba", "scikit-sundae", "jax", "diffrax")
 
 FORMAT = "popflow-trajectory-1"
 # A Hessian of so many rows takes less time than the run.
@@ -96,7 +89,8 @@ class Trajectory:
         User's start.
     status : str
         ``completed``, or ``step_budget``, ``solver_failed``, ``field_failed`` (the system cannot
-        compute its field), ``nonfinite``, ``interrupted``: then ``t`` ends before the end.
+        compute its field), ``kink_reached`` (beyond it no gradient leads), ``nonfinite``,
+        ``interrupted``: then ``t`` ends before the end.
     message : str
         One line for a person.
     stats : dict
@@ -432,7 +426,7 @@ class Trajectory:
         variables, about = self._content()
         values = {name: np.asarray(value) for name, (_, value) in variables.items()}
         write_netcdf(
-            target, variables, {"popflow": about, "digest": digest(_digested(values, about))}
+            target, variables, {"popflow": about, "digest": digest(digested(values, about))}
         )
         return target
 
@@ -475,124 +469,13 @@ class Trajectory:
         return variables, json.dumps(about)
 
 
-def _digested(arrays: dict[str, Any], about: str) -> dict[str, Any]:
+def digested(arrays: dict[str, Any], about: str) -> dict[str, Any]:
     """Everything in a file that must not change."""
     return {**arrays, "popflow": np.array(about)}
 
 
 def _dims(name: str, values: Array) -> tuple[str, ...]:
     return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
-
-
-def load(
-    path: str | os.PathLike[str],
-    system: System | None = None,
-    *,
-    potentials: Mapping[str, sp.Expr] | None = None,
-) -> Trajectory:
-    """Read a run that :meth:`Trajectory.save` wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    system : System, optional
-        Of a run of an :class:`~flows.OwnSystem`: that system, whose claims a file cannot carry. It
-        may have other potentials and claims than when it was run. Without it such a run shows its
-        times, states and observables; its loss is built anew where it is made of sums, products and
-        the usual functions (``run.system.derive()``, ``run.system.gradient(y)``).
-    potentials : mapping of str to Expr, optional
-        Potentials of your own, as for :func:`flows.integrate`: a file has their values, which
-        xarray shows, and not their expressions.
-
-    Returns
-    -------
-    Trajectory
-        As it was saved.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, truncated or not a popflow trajectory, or of another system.
-    """
-    from flows.systems.registry import recall
-
-    if not checked_path(path).is_file():
-        raise InputError(f"{path}: no such file")
-    foreign = f"{path} is not a popflow trajectory, or is damaged; write one with run --out"
-    try:
-        arrays, attributes = read_netcdf(path)
-    except Exception:  # HDF5 fails on a damaged file in many ways
-        raise InputError(foreign) from None
-    try:
-        text = attributes["popflow"]
-        # Files from before have no digest.
-        if attributes.get("digest") not in (None, digest(_digested(arrays, text))):
-            raise InputError(f"{path} is damaged: its numbers are not those that were written")
-        about = json.loads(text)
-        if about["format"] != FORMAT:
-            raise InputError(f"{path} has the format {about['format']!r}, expected {FORMAT!r}")
-        parameters = dict(about["parameters"])
-        system = recall(parameters.pop("system"), parameters, system, about.get("definition"))
-        frame_type, state_type = system.containers
-        run = Trajectory(
-            system=system,
-            t=arrays["t"],
-            frame=_collect(frame_type, "frame", arrays),
-            states=system.recorded(_collect(state_type, "sound", arrays)),
-            start=(
-                arrays["start"]
-                if "start" in arrays
-                else arrays["start_real"] + 1j * arrays["start_imag"]
-            ),
-            status=str(about["status"]),
-            message=str(about["message"]),
-            stats=dict(about["stats"]),
-            events=tuple(Event(float(t), str(k), str(d)) for t, k, d in about["events"]),
-            rtol=float(about["rtol"]),
-            provenance=dict(about["provenance"]),
-        )
-        consistent = len(run.t) == len(run["loss"]) and np.isfinite(run.t).all()
-    except InputError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, IndexError):
-        raise InputError(foreign) from None
-    if not consistent:
-        raise InputError(foreign)
-    if potentials is None:
-        return run
-    first = run.states.at(slice(0, 1))
-    return replace(run, given=given_potentials(system, run.frame, first, potentials))
-
-
-def _collect(kind: type, prefix: str, arrays: dict[str, Array]) -> Any:
-    names = {f.name: f"{prefix}_{f.name}" for f in fields(kind)}
-    # A field with a default may be missing in files from before.
-    known = {f.name for f in fields(kind) if f.default is MISSING or names[f.name] in arrays}
-    return kind(**{name: arrays[names[name]] for name in names if name in known})
-
-
-def provenance(method: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Versions, platform, method and request of a run, as plain values."""
-    return {
-        "method": method,
-        "request": request,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "versions": dict(_versions()),
-    }
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    """Versions of what computes."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
 
 
 def measure_together(runs: Sequence[Trajectory]) -> None:

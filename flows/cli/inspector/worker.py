@@ -168,7 +168,7 @@ def _html(selection: Selection, pipe: Connection, stop: Any) -> str:
     from flows.cli.runs import integrated
     from flows.pages import html
     from flows.pages.run_page import run_values
-    from flows.runs.trajectory import load
+    from flows.runs.load import load
 
     last = 0.0
 

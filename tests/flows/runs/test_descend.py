@@ -9,9 +9,9 @@ from mpmath import mp
 from flows.core.errors import InputError
 from flows.runs.descend import descend
 from flows.runs.integrate import integrate
+from flows.runs.load import load
 from flows.runs.rates import local_exponent
 from flows.runs.request import step_counts
-from flows.runs.trajectory import load
 from flows.systems.relu_neuron import exact
 from flows.systems.relu_neuron.system import ReLUNeuron
 

@@ -267,8 +267,11 @@ class SpanFlow(BallFlow):
         norms = [dot(w, w).sqrt() for w in rows]
         total = dot(residual, residual) / 4
         for i, j in self.pairs():
-            area = abs(self._area(rows[i], rows[j]))
-            theta = arb.atan2(area, dot(rows[i], rows[j]))
+            area, cosine = abs(self._area(rows[i], rows[j])), dot(rows[i], rows[j])
+            # By the acute angle: a ball about pi would reach across the cut.
+            near = cosine.mid() >= 0
+            acute = arb.atan2(area, cosine if near else -cosine)
+            theta = acute if near else arb.pi() - acute
             # The energy grows with the angle: its ends lose no digits to a wide ball.
             low, high = theta.lower().max(arb(0)), theta.upper()
             bent = energy(1, 1, low)[0].union(energy(1, 1, high)[0])

@@ -155,3 +155,12 @@ def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
         assert proof.remainder(made.flow(), p, piece.rho) <= piece.defect
         with pytest.raises(Singular):
             proof.remainder(made.flow(), p._replace(span=wide), 1e6)
+
+
+def test_the_loss_of_vectors_that_are_about_opposite_stays_sharp():
+    flow = flows.ReLUNeuron(n=2, d=2).ball_flow(np.array([[0.7, 0.1], [-0.2, 0.05]]))
+    with precision(100):
+        opposite = [arb(-0.2), arb(0, 1e-9)]  # to the teacher, on either side
+        values = [flow.loss([*flow.start[:2], x, y]) for x, y in (opposite, (arb(-0.2), arb(0)))]
+        assert values[0].contains(values[1])
+        assert float(values[0].rad()) < 1e-7

@@ -5,7 +5,7 @@ r"""Compiled steps of DOP853, an explicit Runge-Kutta method of order 8, for man
 
 Its error comes from two formulas of orders 5 and 3, its dense output, of order 7, from three more
 stages. Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds,
-and at this length more steps than `MOST` are left, a lane gives up.
+and at this length more steps are left than it has patience for, a lane gives up.
 
 Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, sections II.5 and II.6,
 and section IV.2 of volume II for what tells stiffness; coefficients are those of SciPy.
@@ -30,8 +30,6 @@ SMALLEST = 1e-14
 # A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
 # LASTING of them have been, each of the others counting against two.
 BOUND, LASTING = 5.0, 16
-# At this number of steps others take less time.
-MOST = 4000
 # Stages of a step, and with those of the dense output.
 STAGES, ALL = 12, 16
 #: Fields of an attempt; coefficients of the dense output.
@@ -60,15 +58,20 @@ def tableau() -> tuple[Any, Any, Any, Any]:
 
 
 @functools.cache
-def steps_of(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+def steps_of(
+    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+) -> Advance:
     """Steps of one kind of chart, compiled once a version (:func:`make_steps`)."""
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
-    make = functools.partial(make_steps, make_lanes, lanes)
-    return cast("Advance", kept((lanes, "explicit steps of", make_lanes), signature(), make))
+    make = functools.partial(make_steps, make_lanes, lanes, patience)
+    name = (lanes, "explicit steps, at most", patience, "of", make_lanes)
+    return cast("Advance", kept(name, signature(), make))
 
 
-def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+def make_steps(
+    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+) -> Advance:
     """Compile the steps of one kind of chart.
 
     Parameters
@@ -77,6 +80,8 @@ def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> 
         Compiles the raw field for a number of lanes (:class:`flows.core.chart.Lanes`).
     lanes : int
         Number of problems side by side.
+    patience : int
+        How many steps as long as stability allows may be left.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> 
     nodes, a, formulas, upper = tableau()
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
-    bound, lasting, most = BOUND, LASTING, MOST
+    bound, lasting, most = BOUND, LASTING, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate = evaluator(make_lanes(lanes), lanes)
 

@@ -30,6 +30,7 @@ CONSTANTS = frozenset(
         "T1",
         "T2",
         "T_c",
+        "T_r",
         "d",
         "degree",
         "depth",

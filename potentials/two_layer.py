@@ -44,6 +44,7 @@ NAMES = MappingProxyType(
         "excess": "(L - L^*)",
         "gradient_norm": r"\lvert \nabla L \rvert",
         "T_c": "T_c",
+        "T_r": "T_r",
     }
 )
 BALANCE = Source(
@@ -134,6 +135,8 @@ t, loss, n, m, T_c = (symbol(name) for name in ("t", "loss", "n", "m", "T_c"))
 constant, lone = symbol("cluster_constant"), symbol("lone_residual")
 # How far clusters and shares may be from what they are at the end.
 NEAR = sp.Rational(1, 10)
+# A loss that rests changes by a smaller part of it.
+STILL = sp.Rational(1, 10**8)
 MARKS: tuple[Mark, ...] = (
     Mark(
         "T_c",
@@ -144,6 +147,12 @@ MARKS: tuple[Mark, ...] = (
         ),
         "from",
         "from T_c on the clusters are as large as at the end, and L <= 1",
+    ),
+    Mark(
+        "T_r",
+        (1 + STILL) * symbol("loss_end") - loss,
+        "from",
+        "from T_r on the loss is that of the end, to 10^-8 of it",
     ),
 )
 READ_T_C = "read from T_c on, when clusters are as large as at the end"
@@ -261,6 +270,17 @@ RESTS = Hypothesis(
     unmet="the run does not rest above zero: |grad L|^2/(2 |lambda|) at the end is {value}, not <="
     " {needed}",
 )
+# Beside a saddle a displacement grows by exp(|lambda| t): as large as e^-100 it would have left.
+LEAVES = -least_end * (symbol("t_end") - symbol("T_r"))
+STAYS = Hypothesis(
+    "the run does not leave again: lambda >= 0, or it has rested for 100/|lambda| or longer",
+    sp.sqrt(sp.Max(LEAVES - 100, least_end)),  # undefined of one that may leave
+    ">=",
+    sp.S.Zero,
+    unmet="the run is beside a saddle and may leave it: |lambda| times the time for which it has"
+    " rested is {value}, not >= 100",
+    value=LEAVES,
+)
 CURVED_UP = Hypothesis(
     "the least eigenvalue lambda of the Hessian at the end is positive",
     least_end,
@@ -362,10 +382,10 @@ CLAIMS: tuple[Claim, ...] = (
         statement="a run that rests above zero has reached a strict local minimum that is not"
         " global: lambda > 0, the least eigenvalue of the Hessian in R^(n x d), and L >= L* > 0",
         source=SPURIOUS,
-        hypotheses=(FIXED, RESTS),
+        hypotheses=(FIXED, RESTS, STAYS),
         conclusions=(Comparison(least, ">=", sp.S.Zero, sp.S.One, (LEFT * loss - LEFT_TO_FALL,)),),
         reading="read where the run rests, of up to 150 numbers in doubles; VIOLATED says that it"
-        " rests beside a saddle, which it may leave; flows.stationary and its certify prove it",
+        " rests at a saddle; flows.stationary and its certify prove it",
         names=NAMES,
     ),
     Rate(

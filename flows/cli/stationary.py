@@ -188,13 +188,18 @@ def _rows(state: Any) -> str:
 def _proved(proof: Proof) -> Any:
     summary = proof.summary()
     n, r = len(proof.centre), summary["dimensions"]
-    low = summary["hessian_lower"]
+    low, across = summary["hessian_lower"], proof.across
     bound = f">= {low:.10g}" if low is not None else f"an eigenvalue <= {proof.within.least:.10g}"
+    space = f"R^({n} x d)" if not proof.setting.trained else f"R^({n} x (d + 1))"
+    size = sum(map(len, proof.centre)) - len(proof.held)
+    where = f"d = {r}" if across is None else f"every d >= {r}"
+    beyond = across and f"{across.least:.10g}, index {across.index}"
     rows = [
-        ("proved", f"{proof.kind}, in R^({n} x d) for every d >= {r}"),
+        ("proved", f"{proof.kind}, in {space} for {where}"),
+        *([("up to", text)] if (text := proof.up_to) else []),
         ("loss", f"{summary['loss']['value']} +- {summary['loss']['radius']:.2g}"),
-        (f"Hessian in {n * r} coordinates", f"{bound}, index {proof.within.index}"),
-        ("in each further dimension", f"{proof.across.least:.10g}, index {proof.across.index}"),
+        (f"Hessian in {size} coordinates", f"{bound}, index {proof.within.index}"),
+        ("in each further dimension", beyond or "nothing is said"),
         ("no other critical point", f"within {proof.radius:.6g}, in each coordinate"),
     ]
     return output.table(("proof", "in ball arithmetic"), rows)
@@ -207,26 +212,29 @@ def verified(point: Point) -> Any:
         ("loss", point.loss.str(DIGITS)),
         ("students", str(point.students.tolist())),
         ("teachers", str(point.teachers.tolist())),
-        ("slope of the activation", f"1, and {point.slope!r} of negative arguments"),
+        ("activation", f"{point.activation}, slope {point.slope!r} of negative arguments"),
         ("output weights", str(point.output_weights.tolist())),
         ("teacher weights", str(point.teacher_weights.tolist())),
     ]
-    return output.table(("critical point", "two layers of ReLUs"), rows)
+    return output.table(("critical point", "two layers"), rows)
 
 
 def point_json(point: Point | None) -> dict[str, Any]:
     """What was verified, as JSON values; nothing if it was refused."""
     if point is None:
         return {}
+    across = point.across
     return {
         "system": "two_layer",
         "statement": point.statement,
         "kind": point.kind,
         "loss": {"value": float(point.loss.mid()), "radius": float(point.loss.rad())},
         "hessian": {"index": point.hessian.negative, "least": point.hessian.least},
-        "across": {"index": point.across.negative, "least": point.across.least},
+        "across": across and {"index": across.negative, "least": across.least},
         "unique_radius": point.radius,
+        "activation": point.activation,
         "slope": point.slope,
+        "train_outputs": point.trained,
         "students": point.students.tolist(),
         "teachers": point.teachers.tolist(),
     }

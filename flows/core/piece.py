@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.problem import Stop, Watch
+from flows.core.problem import FIELD_FAILED, Stop, Watch
 
 __all__ = ["Event", "Piece", "Restart"]
 
@@ -31,13 +31,17 @@ class Event(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """How a run goes on after a stop: frame, state, time, what happened, why it cannot go on."""
+    """How a run goes on after a stop: frame, state, time, what happened.
+
+    Why it cannot go on, if so, and the status that it has then.
+    """
 
     frame: Any
     state: Any
     time: float
     events: tuple[Event, ...] = ()
     failure: str = ""
+    status: str = FIELD_FAILED
 
 
 class Piece(abc.ABC):

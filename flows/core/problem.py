@@ -22,6 +22,7 @@ SOLVER_FAILED = "solver_failed"
 NONFINITE = "nonfinite"
 INTERRUPTED = "interrupted"
 FIELD_FAILED = "field_failed"
+KINK_REACHED = "kink_reached"
 
 # Absolute tolerance of a step: self-similar variables are of order one, so this suffices for their
 # zeros.

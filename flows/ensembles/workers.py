@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
@@ -70,7 +71,7 @@ def finished(
     if executor is None and threads:
         yield from _in_threads(task, arguments, workers)
         return
-    begun = executor is not None
+    begun, mark = executor is not None, uuid.uuid4().hex
     waiting, suspects = deque(range(len(arguments))), deque[int]()
     running: dict[Future[Any], int] = {}
     pool = processes(workers) if executor is None else executor
@@ -80,7 +81,7 @@ def finished(
             queue, most = (suspects, 1) if alone else (waiting, AHEAD * workers)
             while queue and len(running) < most:
                 k = queue.popleft()
-                running[pool.submit(task, *arguments[k])] = k
+                running[pool.submit(_once, mark, task, *arguments[k])] = k
             lost: list[int] = []
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 k, problem = running.pop(future), future.exception()
@@ -106,6 +107,14 @@ def finished(
             future.cancel()
         if executor is None:
             pool.shutdown(cancel_futures=True)
+
+
+def _once(mark: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Do a task; dask answers a call that is equal to an earlier one with what became of that one.
+
+    It would also remember that its worker was lost.
+    """
+    return task(*arguments)
 
 
 def _in_threads(

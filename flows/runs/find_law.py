@@ -256,9 +256,9 @@ def _of_run(
     if not law.laws:
         return found
     if law.laws[0].kind == "exponential":
-        rate, measured = law.laws[0].rate or math.nan, -_rate(run, float(law.limit or 0))
+        rate, (measured, last) = law.laws[0].rate or math.nan, _rate(run, float(law.limit or 0))
         if abs(measured - rate) <= RATE * rate:
-            return replace(found, since=end / 2)
+            return replace(found, since=last / 2)
         if math.isnan(measured):
             return refused("how the loss falls to its limit is not known from states in doubles")
         return refused(
@@ -293,7 +293,7 @@ def _of_run(
 def _in_valley(found: LateLaw, run: Trajectory) -> LateLaw:
     """Law of the valley that the run's loss shows, of several with their own powers of time."""
     law, end = found.derived, float(run.t[-1])
-    excess = float(run["loss"][-1]) - float(law.limit or 0)
+    excess = float(_above(run, float(law.limit or 0))[-1])
     off = [
         abs(end ** float(one.exponent or 0) * excess / one.constant - 1)
         if one.constant
@@ -360,13 +360,19 @@ def _running(run: Trajectory, found: LateLaw) -> tuple[LateLaw, str]:
     return replace(found, derived=derived, notes=(*found.notes, f"at its end {said}")), ""
 
 
-def _rate(run: Trajectory, limit: float) -> float:
-    """Rate of the loss above its limit at the end of a run."""
-    above = np.array(run["loss"] if limit == 0 else run["excess"])
+def _above(run: Trajectory, limit: float) -> NDArray[Any]:
+    """Loss above the limit of a law: no difference of two numbers that are nearly equal."""
+    return np.array(run["loss"] if limit == 0 else run["excess"])
+
+
+def _rate(run: Trajectory, limit: float) -> tuple[float, float]:
+    """Rate of the fall of the loss to its limit, and the last time at which it is known."""
+    above = _above(run, limit)
     known = np.flatnonzero(above > FLOOR)
     if not len(known):
-        return math.nan
-    return float(run.quantities["loss_dot"][known[-1]] / above[known[-1]])
+        return math.nan, math.nan
+    last = known[-1]
+    return -float(run.quantities["loss_dot"][last] / above[last]), float(run.t[last])
 
 
 def _readable(found: LateLaw) -> LateLaw:

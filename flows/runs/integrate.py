@@ -18,7 +18,6 @@ from flows.core.piece import Event
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
-    FIELD_FAILED,
     STEP_BUDGET,
     Problem,
     Solution,
@@ -221,7 +220,7 @@ def _pieces(
     damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
     system = system.at_tolerance(rtol, relative, damped, multistep)
     collected = [state.at(None)]
-    frame, state, now, new, failure = system.begin(frame, state)
+    frame, state, now, new, failure, failed = system.begin(frame, state)
     events = list(new)
     done = counted = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
@@ -234,7 +233,7 @@ def _pieces(
             done += passed
             continue
         if failure:
-            status, message = FIELD_FAILED, failure
+            status, message = failed, failure
             break
         if stats["steps"] >= request.max_steps:
             status, message = STEP_BUDGET, f"stopped after {stats['steps']} steps, its budget"
@@ -276,7 +275,7 @@ def _pieces(
         if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, new, failure = piece.restart(solution.stop)
+        frame, state, now, new, failure, failed = piece.restart(solution.stop)
         events.extend(new)
         status, message = COMPLETED, "reached the end"
     return _Reached(frame, type(state).join(collected), status, message, stats, tuple(events))

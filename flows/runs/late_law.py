@@ -99,7 +99,7 @@ class LateLaw:
             The relative width `m`.
         since : float, optional
             Time from which on they are made; by default that of the run, or 1e7 (for an
-            exponential law: half of the run, or 50 times its time).
+            exponential law: half of what is known of the run, or 50 times its time).
 
         Returns
         -------
@@ -116,9 +116,7 @@ class LateLaw:
             raise InputError(f"claims: expected one law, got {why}")
         law, t = self.laws[self.chosen], symbol("t")
         begin = self.since if since is None else since
-        excess = symbol("loss")
-        if self.derived.limit != 0:
-            excess -= sp.Float(float(self.derived.limit or 0), 17)
+        excess = symbol("loss" if self.derived.limit == 0 else "excess")
         if law.kind == "exponential" and law.rate is not None:
             begin = 50 / law.rate if math.isnan(begin) else begin
             return tuple(

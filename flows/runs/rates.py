@@ -16,6 +16,7 @@ __all__ = [
     "LogCorrected",
     "TailConstant",
     "Window",
+    "above_limit",
     "asymptotic_window",
     "falls_unseen",
     "local_exponent",
@@ -69,6 +70,11 @@ def local_exponent(run: Run, name: str = "loss") -> Array:
     t = quantities["t"] if value.ndim == 1 else quantities["t"][:, None]
     with np.errstate(all="ignore"):
         return np.where(np.abs(value) > FLOOR, t * (rate / value), np.nan)
+
+
+def above_limit(run: Run) -> Array:
+    """Loss above its limit, where that is known; else the loss, shape (T,)."""
+    return _potential(quantities_of(run), "loss")[0]
 
 
 def _potential(quantities: Quantities, name: str) -> tuple[Array, Array]:

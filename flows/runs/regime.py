@@ -31,6 +31,7 @@ from flows.runs.rates import (
     DRIFT,
     FLOOR,
     Window,
+    above_limit,
     asymptotic_window,
     falls_unseen,
     local_exponent,
@@ -101,7 +102,7 @@ def late_regime(run: Run) -> Regime:
     """
     if run.status != "completed":
         return Regime("", reason=f"the run ended early ({run.status})")
-    t, loss = np.asarray(run.t, dtype=float), run.quantities["loss"]
+    t, loss = np.asarray(run.t, dtype=float), above_limit(run)
     known = np.flatnonzero(np.isfinite(loss))
     if not len(known):
         return _not_yet("the loss is not known", np.nan)

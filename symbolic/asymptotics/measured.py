@@ -29,8 +29,8 @@ from symbolic.language.lower import Backend, NoBall, Undecided, lower
 
 __all__ = ["Measured"]
 
-# The loss is looked at in the distance 10^-FAR; a slope is a difference over 10^-NEAR.
-FAR, NEAR = 20, 80
+# The loss is looked at in the distance 10^-FAR.
+FAR = 20
 # Digits: those of the slope, and of the power of the distance.
 EACH, BEFORE = 20, 5
 # Bits of a digit, and more of them for balls.
@@ -122,7 +122,8 @@ class Measured:
 
     def _lowest(self, here: list[Any], nodes: int) -> Any:
         """Loss with the fast variables at their minimum."""
-        delta = mp.mpf(10) ** -NEAR
+        # Fast variables are wanted to rho^(p/2), and a difference over `delta` moves them by that.
+        delta = mp.mpf(10) ** -self._number(FAR * (self.degree / 2 + 1))
         lowest = self._loss(here, nodes)
         for _ in range(self.steps):
             slopes = [

@@ -19,7 +19,8 @@ from sympy.core.function import Application
 __all__ = ["NotSmooth", "Program", "gradient", "program", "tangent"]
 
 # What derivatives of functions with kinks are made of.
-_KINKS = (sp.DiracDelta, sp.Heaviside, sp.sign, sp.Derivative, sp.Subs)
+_STEPS = (sp.DiracDelta, sp.Heaviside, sp.sign)
+_KINKS = (*_STEPS, sp.Derivative, sp.Subs)
 # A compiler that reads a sum of thousands of terms runs out of its stack.
 _LONG = 256
 
@@ -198,7 +199,9 @@ def _partial(term: sp.Expr, part: sp.Symbol) -> sp.Expr:
         )
     found = sp.diff(term, part)
     if found.has(*_KINKS):
-        raise NotSmooth(f"{type(term).__name__} has kinks: its derivative is not a function")
+        steps = found.has(*_STEPS) or isinstance(term, (sp.floor, sp.ceiling, sp.frac))
+        why = "kinks: its derivative is not a function" if steps else "no derivative that is known"
+        raise NotSmooth(f"{type(term).__name__} has {why}")
     return found
 
 

@@ -35,12 +35,18 @@ class Parallel(ArithmeticError):
 
 
 class Setting(NamedTuple):
-    """What fixes the loss: teachers, a row each, weights of both layers, slope; exact doubles."""
+    """What fixes the loss: teachers, a row each, weights of both layers, slope; exact doubles.
+
+    Outputs are empty where they are coordinates, and else those of the point where they are
+    trained. A leaky ReLU is a ReLU with its slope.
+    """
 
     teachers: tuple[tuple[float, ...], ...]
     outputs: tuple[float, ...]
     weights: tuple[float, ...]
     slope: float = 0.0
+    activation: str = "relu"
+    trained: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from flows.certificates.stationary.layer import Setting
 from flows.certificates.stationary.newton import length_of, newton
 from flows.certificates.stationary.proof import BITS, Proof
-from flows.certificates.stationary.prove import prove
+from flows.certificates.stationary.prove import Unproved, prove
 from flows.core.arrays import Array, is_real, plain
 from flows.core.errors import InputError
 from flows.core.symmetric import RESOLVED
@@ -91,12 +91,14 @@ class StationaryPoint:
 
         Assumptions
         -----------
-        Two layers of ReLUs, leaky or not, with fixed outputs; no student is parallel to another one
-        or to a teacher.
+        Two layers. With a kink, no student is parallel to another one or to a teacher.
 
         Notes
         -----
         Krawczyk's operator in all coordinates of students and teachers, no symmetry assumed.
+        Trained outputs of a homogeneous activation are held, since a scale of each student leaves
+        the loss as it is: a minimum is one up to scales, and a strict one on the set that the flow
+        does not leave. So are coordinates of the square, as many as students turn into each other.
 
         Source
         ------
@@ -119,7 +121,12 @@ class StationaryPoint:
             raise InputError(f"bits: expected an integer from 64 to 1024, got {bits!r}")
         setting, students = _setting(self.system, self.state)
         with threadpool_limits(1):
-            return prove(setting, students, bits)
+            proof = prove(setting, students, bits)
+        if proof.across is None and len(setting.teachers[0]) < self.system.parameters["d"]:
+            raise Unproved(
+                "the Hessian in dimensions beyond those of the teachers is singular, or nearly so"
+            )
+        return proof
 
     def to_json(self, proof: Proof | None = None) -> dict[str, Any]:
         """Return the object that `popflow stationary --json` prints."""
@@ -230,27 +237,28 @@ def _kind(eigenvalues: Array, resolution: float) -> str:
 
 
 def _setting(system: System, state: NDArray[Any]) -> tuple[Setting, Array]:
-    """What fixes the loss of two layers of ReLUs, and the students, in the axes that they need."""
-    about, none = (
-        system.parameters,
-        f"certify: there is no proof of critical points of {system.name}",
-    )
+    """What fixes the loss of two layers, and the students, in the axes that they need."""
+    about = system.parameters
     if system.name != "two_layer":
-        raise InputError(f"{none}, only of two_layer; leave it out")
-    name, _, slope = about["activation"].partition(":")
-    if name not in ("relu", "leaky"):
-        raise InputError(f"{none} with the activation {name}, only with relu and leaky:S")
-    if about["train_outputs"]:
         raise InputError(
-            f"{none} with trained outputs, where a_i w_i is the same along a curve; give a_i w_i as"
-            " students with fixed outputs"
+            f"certify: there is no proof of critical points of {system.name}, only of two_layer;"
+            " leave it out"
         )
+    name, _, slope = about["activation"].partition(":")
+    name, trained = name.replace("leaky", "relu"), bool(about["train_outputs"])
     teachers = np.array(about["teachers"])
+    d = teachers.shape[1]
     used = np.array([bool(column.any()) for column in teachers.T])
-    if np.abs(state[:, ~used]).max(initial=0.0) > OUTSIDE * float(np.abs(state).max()):
+    if np.abs(state[:, :d][:, ~used]).max(initial=0.0) > OUTSIDE * float(np.abs(state).max()):
         used[:] = True
     rows = tuple(tuple(row) for row in teachers[:, used].tolist())
-    outputs, weights = (
-        tuple(map(float, about[key])) for key in ("output_weights", "teacher_weights")
-    )
-    return Setting(rows, outputs, weights, float(slope or 0)), state[:, used]
+    outputs = tuple(map(float, about["output_weights"]))
+    students = state[:, :d][:, used]
+    if trained and name == "erf":
+        outputs, students = (), np.column_stack([students, state[:, d]])
+    elif trained:
+        outputs = tuple(state[:, d].tolist())
+        if not all(outputs):
+            raise InputError("certify: a trained output is zero, where states are no scales of it")
+    weights = tuple(map(float, about["teacher_weights"]))
+    return Setting(rows, outputs, weights, float(slope or 0), name, trained), students

@@ -1,4 +1,4 @@
-"""What is proved of a critical point of a hidden layer of ReLUs, leaky or not, and its file."""
+"""What is proved of a critical point of a hidden layer, and its file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Proof:
-    """A critical point of a hidden layer of ReLUs that is proved.
+    """A critical point of a hidden layer that is proved.
 
     Parameters
     ----------
@@ -56,10 +56,14 @@ class Proof:
         All coordinates of the point are within this of the centre.
     within : Kind
         Of the Hessian in the coordinates of students and teachers.
-    across : Kind
-        Of the matrix ``S`` of all other directions.
+    across : Kind, optional
+        Of the matrix ``S`` of all other directions; None where nothing is said of these.
     loss : tuple of int, int and float
         Value times a power of 2, this power, and the radius.
+    held : tuple of pairs of int
+        Coordinates that are the centre's, as many as there are moves: student and axis.
+    moves : tuple of pairs of int
+        Students that turn into each other with the same loss.
     """
 
     setting: Setting
@@ -68,19 +72,39 @@ class Proof:
     radius: float
     near: float
     within: Kind
-    across: Kind
+    across: Kind | None
     loss: tuple[int, int, float]
+    held: tuple[tuple[int, int], ...] = ()
+    moves: tuple[tuple[int, int], ...] = ()
 
     @property
     def kind(self) -> str:
         """What is proved of the point in every dimension."""
         if self.within.index:
             return "saddle"
+        if self.across is None:
+            return "minimum in its space"
         return "minimum in its space, saddle beyond it" if self.across.index else "minimum"
+
+    @property
+    def up_to(self) -> str:
+        """What a minimum is moved by with the same loss; empty where it is isolated."""
+        found = ["turns of students among each other"] if self.moves else []
+        if self.setting.trained and self.setting.outputs:
+            found.append("scales of each student and its output")
+        return " and ".join(found)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""
         value, bits, radius = self.loss
+        setting = self.setting
+        more: dict[str, Any] = {}
+        if setting.activation != "relu":
+            more["activation"] = setting.activation
+        if setting.trained:
+            more["trained"] = True
+        if self.moves:
+            more |= {"held": [*map(list, self.held)], "moves": [*map(list, self.moves)]}
         return {
             "format": FORMAT,
             "system": "two_layer",
@@ -93,14 +117,15 @@ class Proof:
             "centre": [[f"{x:x}" for x in row] for row in self.centre],
             "radius": self.radius.hex(),
             "kind": self.kind,
-            "hessian": {"index": self.within.index, "least": self.within.least.hex()},
-            "across": {"index": self.across.index, "least": self.across.least.hex()},
+            "hessian": _written(self.within),
+            "across": None if self.across is None else _written(self.across),
             "loss": {"value": f"{value:x}", "bits": bits, "radius": radius.hex()},
+            **more,
         }
 
     def summary(self) -> dict[str, Any]:
         """Return what a person reads: loss, bound of the Hessian, radius; in doubles and digits."""
-        value, bits, radius = self.loss
+        across, (value, bits, radius) = self.across, self.loss
         with precision(max(64, bits + GUARD)):
             digits = arb((value, -bits)).str(max(15, int(bits * math.log10(2))), radius=False)
         low = self.within.least if self.within.index == 0 else None
@@ -110,7 +135,7 @@ class Proof:
             "hessian_lower": low,
             "curvature_upper": None if low is not None else self.within.least,
             "index": self.within.index,
-            "across": {"index": self.across.index, "least": self.across.least},
+            "across": across and {"index": across.index, "least": across.least},
             "unique_radius": self.radius,
             "dimensions": len(self.setting.teachers[0]),
         }
@@ -132,6 +157,10 @@ class Proof:
         """Ball that contains the loss."""
         value, bits, radius = self.loss
         return arb((value, -bits)) + arb(0, radius)
+
+
+def _written(kind: Kind) -> dict[str, Any]:
+    return {"index": kind.index, "least": kind.least.hex()}
 
 
 def is_point(path: str | os.PathLike[str]) -> bool:

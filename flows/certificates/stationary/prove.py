@@ -1,4 +1,4 @@
-r"""Proof of a critical point of a hidden layer of ReLUs, and of what kind it is.
+r"""Proof of a critical point of a hidden layer, and of what kind it is.
 
 *One point.* Let ``F`` be the gradient, ``Y`` any matrix, ``c`` the centre. If for all Hessians of
 the box ``|x - c| <= rho`` (largest coordinate)
@@ -12,12 +12,18 @@ point ``x*``, and ``|x* - c| <= eta/(1 - q)``, where ``q`` of a smaller box serv
 is diagonally dominant, ``E`` is regular and ``H - l`` has as many negative eigenvalues as this has
 negative diagonal entries (Gershgorin, Sylvester). The same of the matrix ``S`` of directions
 outside the space of the rows, so that a strict local minimum is one in every dimension.
+
+Where moves leave the loss as it is, some coordinates are held, see :mod:`turns`: if moves and the
+other coordinates span all directions, a point where the gradient by these vanishes is critical, and
+every state near it is moved to one with the held coordinates.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +32,8 @@ from flint import arb, arb_mat
 from flows.certificates.chebyshev import rounded
 from flows.certificates.stationary.layer import Layer, Parallel, Setting
 from flows.certificates.stationary.proof import BITS, GUARD, Kind, Proof
+from flows.certificates.stationary.smooth import SmoothLayer, layer_of
+from flows.certificates.stationary.turns import free_of, gauge, told
 from flows.core.arrays import Array
 from flows.core.balls import precision
 
@@ -37,6 +45,8 @@ SINGULAR = 1e-12
 ROOM = 1e-8
 #: The stated radius is found to this part of it, and refused from a larger part on.
 SHARP = 2e-4
+#: What is left of it where the check's formulas, which are others, enclose less tightly.
+APART = 0.25
 #: Where the search for it begins, and how long it and others last.
 FIRST, STEPS = 1e-9, 40
 #: Unit of the stated loss, in radii of its enclosure: the stated digits are certain ones.
@@ -74,25 +84,97 @@ def prove(setting: Setting, students: Array, bits: int = BITS) -> Proof:
 
 
 def _prove(setting: Setting, students: Array, bits: int) -> Proof:
-    shape = students.shape
-    inverse = _inverse(_doubles(Layer(setting, _rows(students.ravel(), shape)).hessian))
-    c = _polished(setting, students, inverse, bits)
+    held, moves = gauge(setting, students)
+    at = functools.partial(Chart, setting, free_of(students.shape, held))
+    inverse = _inverse(_doubles(at(_rows(students.ravel(), students.shape)).hessian))
+    c = _polished(at, students, inverse, bits)
     centre = tuple(tuple(rounded(x, bits) for x in row) for row in c)
     c = [[arb((x, -bits)) for x in row] for row in centre]
-    inverse = _inverse(_doubles(Layer(setting, c).hessian))
-    gap = _largest(inverse * _column(Layer(setting, c).gradient))
+    here = at(c)
+    inverse = _inverse(_doubles(here.hessian))
+    gap = _largest(inverse * _column(here.gradient))
     near = math.nextafter(float((2 * gap).upper()), math.inf)
-    layer = Layer(setting, _widened(c, near))
-    hessian = layer.hessian
+    box = here.widened(near)
+    hessian = box.hessian
     q = _contraction(inverse, hessian)
     if not (q < 0.5):
         raise Unproved(
             f"|I - Y H| < 1/2 is not proved at the critical point: {float(q):.3g}; the Hessian is"
             " singular or nearly so, and the point may not be isolated"
         )
-    radius = _widest(setting, c, 2 * gap)
-    within, across = inertia(hessian, "the Hessian"), inertia(layer.across, "S")
-    return Proof(setting, bits, centre, radius, near, within, across, _stated(layer.loss))
+    if not told(setting, box.rows, held, moves):
+        raise Unproved("the moves that leave the loss as it is are not told by held coordinates")
+    radius = _widest(here, 2 * gap)
+    if setting.activation != "relu":
+        radius *= APART
+    within = inertia(hessian, "the Hessian")
+    if within.index == hessian.nrows():
+        raise Unproved("the Hessian has negative eigenvalues only: it is a maximum in its space")
+    loss = _stated(box.layer.loss)
+    return Proof(
+        *(setting, bits, centre, radius, near, within, _beyond(box), loss), held=held, moves=moves
+    )
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Students around which coordinates move, but those that are held.
+
+    Parameters
+    ----------
+    setting : Setting
+        Teachers and weights.
+    free : tuple of int
+        Which coordinates move, of all in the order of the rows.
+    rows : list of lists of balls
+        The students.
+    """
+
+    setting: Setting
+    free: tuple[int, ...]
+    rows: list[list[Ball]]
+
+    @functools.cached_property
+    def layer(self) -> Layer | SmoothLayer:
+        """The loss there."""
+        return layer_of(self.setting, self.rows)
+
+    @property
+    def gradient(self) -> list[Ball]:
+        """Gradient by the free coordinates."""
+        found = self.layer.gradient
+        return [found[k] for k in self.free]
+
+    @property
+    def hessian(self) -> Any:
+        """Hessian by the free coordinates."""
+        found = self.layer.hessian
+        if len(self.free) == found.nrows():
+            return found
+        rows = found.tolist()
+        return arb_mat([[rows[i][k] for k in self.free] for i in self.free])
+
+    def moved(self, by: Sequence[Ball]) -> Chart:
+        """Free coordinates moved."""
+        flat = [x for row in self.rows for x in row]
+        for k, move in zip(self.free, by, strict=True):
+            flat[k] += move
+        size = len(self.rows[0])
+        return replace(self, rows=[flat[i : i + size] for i in range(0, len(flat), size)])
+
+    def widened(self, radius: float) -> Chart:
+        """Box of this half-width about the students."""
+        return self.moved([arb(0, radius)] * len(self.free))
+
+
+def _beyond(box: Chart) -> Kind | None:
+    """What is known of further dimensions; of those without a kink that may be nothing."""
+    try:
+        return inertia(box.layer.across, "S")
+    except Unproved:
+        if box.setting.activation == "relu":
+            raise
+        return None
 
 
 def inertia(matrix: Any, name: str) -> Kind:
@@ -132,13 +214,13 @@ def _negative(form: Any) -> int | None:
     return count
 
 
-def _widest(setting: Setting, c: Any, gap: Ball) -> float:
+def _widest(here: Chart, gap: Ball) -> float:
     """Radius of the largest box that contracts into itself, to the part `SHARP`, or less."""
 
     def claimed(rho: float) -> float:
         """``q + eta/rho``, below 1 where the box is proved; it grows about as ``rho``."""
         try:
-            hessian = Layer(setting, _widened(c, rho)).hessian
+            hessian = here.widened(rho).hessian
             # The inverse of the middle of the box, which the check finds too: radii then agree.
             q = _contraction(_inverse(_doubles(hessian)), hessian)
         except (Parallel, Unproved):
@@ -157,22 +239,21 @@ def _widest(setting: Setting, c: Any, gap: Ball) -> float:
     return rho
 
 
-def _polished(setting: Setting, students: Array, inverse: Any, bits: int) -> Any:
+def _polished(
+    at: Callable[[Any], Chart], students: Array, inverse: Any, bits: int
+) -> list[list[Ball]]:
     """Students at which the gradient vanishes to the working precision, a row each."""
-    shape, last = students.shape, math.inf
-    c = _rows(students.ravel(), shape)
+    here, last = at(_rows(students.ravel(), students.shape)), math.inf
     for _ in range(STEPS):
-        moves = (inverse * _column(Layer(setting, c).gradient)).mid()
+        moves = (inverse * _column(here.gradient)).mid()
         size = float(_largest(moves))
         if not size < last:
             break
         last = size
-        c = [
-            [(x - moves[i * shape[1] + k, 0]).mid() for k, x in enumerate(row)]
-            for i, row in enumerate(c)
-        ]
+        moved = here.moved([-x for x in moves.entries()])
+        here = at([[x.mid() for x in row] for row in moved.rows])
         if size < 2.0**-bits:
-            return c
+            return here.rows
     raise Unproved(f"no critical point is near: Newton's method ends with steps of {last:.3g}")
 
 
@@ -199,10 +280,6 @@ def _stated(loss: Ball) -> tuple[int, int, float]:
 
 def _rows(flat: Sequence[Any] | Array, shape: tuple[int, ...]) -> list[list[Ball]]:
     return [[arb(float(x)) for x in row] for row in np.reshape(flat, shape)]
-
-
-def _widened(rows: Any, radius: float) -> list[list[Ball]]:
-    return [[x + arb(0, radius) for x in row] for row in rows]
 
 
 def _column(values: Sequence[Ball]) -> Any:

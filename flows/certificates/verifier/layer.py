@@ -1,108 +1,129 @@
-r"""Loss, gradient and Hessian of a hidden layer of leaky ReLUs, for the independent check.
+r"""Loss, gradient and Hessian of a hidden layer, for the independent check.
 
 ``L = 1/2 sum mu_p mu_q k(u_p, u_q)`` over students and teachers, ``mu`` the weights, those of the
-teachers negative. For the ReLU ``2 pi k = |u| |v| (sin t + (pi - t) cos t)`` with the angle ``t``;
-with hats for unit vectors, ``n`` that of ``v`` across ``u`` and ``m`` that of ``u`` across ``v``,
+teachers negative. With the parts ``p, q, R, T`` of :mod:`kernels`, sums over all rows ``u_q``:
 
-    2 pi dk/du       =  |v| sin t u^  +  (pi - t) v
-    2 pi d2k/du du   =  |v|/|u| sin t (I - u^ u^T + n n^T)
-    2 pi d2k/du dv   =  (pi - t) I + u^ n^T + v^ m^T
-
-The slope ``l`` on the negative half-line makes it ``(1 - l)^2 k + l u.v``.
+    dL/dw_i = mu_i sum_q mu_q (p_iq w_i + q_iq u_q),         dL/da_i = sum_q mu_q k_iq,
+    d2L/dw_i dw_j = mu_i mu_j (q_ij I + T_ij) + delta_ij mu_i sum_q mu_q (p_iq I + R_iq),
+    d2L/dw_i da_j = mu_i (p_ij w_i + q_ij u_j) + delta_ij sum_q mu_q (p_iq w_i + q_iq u_q),
+    d2L/da_i da_j = k_ij
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from flint import arb
 
-from flows.certificates.verifier.reading import require
+from flows.certificates.verifier.kernels import First, Kernel
 
 
 class Pairs:
-    """Geometry of students and all rows, ``u_q``; students first."""
+    """The loss at students, whose outputs are the last column where they are trained."""
 
-    def __init__(self, students: Any, teachers: Any, mu: Any, slope: float) -> None:
-        """Angles of all pairs that the gradient needs; refuse where one may be 0 or pi."""
-        self.w, self.mu, self.n = students, mu, len(students)
-        self.u = np.concatenate([students, teachers])
-        squares = np.array([row @ row for row in self.u])
-        require(all(s > 0 for s in squares), "a neuron may be zero")
-        self.size = np.array([s.sqrt() for s in squares])
-        self.unit = self.u / self.size[:, None]
+    def __init__(
+        self, kernel: Kernel, students: Any, teachers: Any, weights: Any, outputs: Any = None
+    ) -> None:
+        """Take students, and teachers with minus their weights; no outputs where they are trained.
+
+        Refuse pairs at which the kernel is not known.
+        """
+        r = teachers.shape[1]
+        self.kernel, self.w, self.n = kernel, students[:, :r], len(students)
+        self.trained = outputs is None
+        outputs = students[:, r] if outputs is None else outputs
+        self.u = np.concatenate([self.w, teachers])
+        self.mu = np.concatenate([outputs, weights])
+        self.first: dict[tuple[int, int], First] = {}
+        for i, q in np.ndindex(self.n, len(self.u)):
+            pair = (self.w[i], self.u[q])
+            self.first[i, q] = kernel.own(self.w[i]) if i == q else kernel.first(*pair)
         shape = (self.n, len(self.u))
-        self.cos, self.sin, self.angle = (np.full(shape, arb(x)) for x in (1, 0, 0))
-        for i, q in np.ndindex(shape):
-            if q != i:
-                cosine = self.w[i] @ self.u[q] / (self.size[i] * self.size[q])
-                require(1 - cosine**2 > 0, f"neurons {i + 1} and {q + 1} may be parallel")
-                self.cos[i, q], self.angle[i, q] = cosine, cosine.acos()
-                self.sin[i, q] = (1 - cosine**2).sqrt()
-        self.part = (1 - arb(slope)) ** 2 / (2 * arb.pi())
-        # mu_q |u_q| sin / (2 pi |w_i|), zero for the student itself, and (pi - angle) / (2 pi); the
-        # slope makes something else of both.
-        self.pull = mu * self.size * self.sin * self.part / self.size[: self.n, None]
-        self.facing = self.part * (arb.pi() - self.angle) + arb(slope)
+        self.value, self.on_w, self.on_u = (
+            np.array([self.first[k][part] for k in np.ndindex(shape)]).reshape(shape)
+            for part in range(3)
+        )
+
+    @cached_property
+    def pulls(self) -> Any:
+        """Gradients by the students, without the output of their own."""
+        along = (self.on_w @ self.mu)[:, None] * self.w
+        return (self.on_u * self.mu) @ self.u + along
 
     def gradient(self) -> Any:
         """Gradient, a row a student."""
-        moved = (self.facing * self.mu) @ self.u + self.pull.sum(axis=1)[:, None] * self.w
-        return self.mu[: self.n, None] * moved
+        found = self.mu[: self.n, None] * self.pulls
+        return np.column_stack([found, self.value @ self.mu]) if self.trained else found
 
     def hessian(self) -> Any:
-        """Hessian, as an array."""
+        """Hessian, in the order of the rows of students."""
         n, r = self.w.shape
-        found = np.empty((n, r, n, r), dtype=object)
-        across = self.across()
+        found = np.full((n, r + self.trained, n, r + self.trained), arb(0))
+        level = self.across()
         for i in range(n):
-            block = -self.pull[i].sum() * np.outer(self.unit[i], self.unit[i])
+            twice, within = arb(0), 0
             for q in range(len(self.u)):
-                if q != i:
-                    normal = self.normal(i, q)
-                    block = block + np.outer(normal, self.pull[i, q] * normal)
-            found[i, :, i] = self.mu[i] * block
-            for j in range(i + 1, n):
-                block = np.outer(self.unit[i], self.normal(i, j))
-                block = block + np.outer(self.unit[j], self.normal(j, i))
-                found[i, :, j] = self.mu[i] * self.mu[j] * self.part * block
-                found[j, :, i] = found[i, :, j].T
+                one = self.first[i, q]
+                if q == i:
+                    two = self.kernel.own_second(self.w[i], one)
+                else:
+                    two = self.kernel.second(self.w[i], self.u[q], one)
+                within = within + self.mu[q] * two.within
+                twice += self.mu[q] * two.twice
+                if i <= q < n:
+                    found[i, :r, q, :r] += self.mu[i] * self.mu[q] * two.across
+                if i < q < n:
+                    found[q, :r, i, :r] = found[i, :r, q, :r].T
+            axis = self.kernel.axis(self.w[i])
+            found[i, :r, i, :r] += self.mu[i] * (within + twice * np.outer(axis, axis))
             for j in range(n):
                 for k in range(r):
-                    found[i, k, j, k] += across[i, j]
-        return found.reshape(n * r, n * r)
-
-    def normal(self, i: int, q: int) -> Any:
-        """Unit vector of row ``q`` across row ``i``."""
-        return (self.unit[q] - self.cos[i, q] * self.unit[i]) / self.sin[i, q]
+                    found[i, k, j, k] += level[i, j]
+        if self.trained:
+            for i, j in np.ndindex(n, n):
+                pull = self.mu[i] * (self.on_w[i, j] * self.w[i] + self.on_u[i, j] * self.u[j])
+                found[i, :r, j, r] = pull + (self.pulls[i] if i == j else 0)
+                found[j, r, i, :r] = found[i, :r, j, r]
+                found[i, r, j, r] = self.value[i, j]
+        return found.reshape(n * (r + self.trained), n * (r + self.trained))
 
     def across(self) -> Any:
-        """What the Hessian is in one further dimension."""
+        """What the Hessian by the students is in one further dimension."""
         mu = self.mu[: self.n]
-        pulls = np.diag(self.pull.sum(axis=1) * mu)
-        return mu[:, None] * mu * self.facing[:, : self.n] + pulls
+        own = np.diag((self.on_w @ self.mu) * mu)
+        return mu[:, None] * mu * self.on_u[:, : self.n] + own
 
     def loss(self) -> arb:
         """Population loss, without what the teachers give."""
         total = arb(0)
-        for i, q in np.ndindex(self.cos.shape):
+        for i, q in np.ndindex(self.value.shape):
             if q >= i:
-                k = self.part * self.sin[i, q] + self.facing[i, q] * self.cos[i, q]
-                k = k * self.size[i] * self.size[q]
-                total += self.mu[i] * self.mu[q] * (k / 2 if i == q else k)
+                k = self.mu[i] * self.mu[q] * self.value[i, q]
+                total += k / 2 if i == q else k
         return total
 
 
-def of_teachers(teachers: Any, mu: Any, slope: float) -> arb:
-    """Loss of the teachers alone."""
-    total = arb(0)
-    for p, q in np.ndindex(len(mu), len(mu)):
-        inner, alike = teachers[p] @ teachers[q], bool(np.all(teachers[p] == teachers[q]))
-        square = (teachers[p] @ teachers[p]) * (teachers[q] @ teachers[q]) - inner**2
-        area = arb(0) if alike else square.nonnegative_part().sqrt()
-        # The angle by its tangent, from the nearer end of [0, pi].
-        angle = arb.atan2(area, inner) if not inner < 0 else arb.pi() - arb.atan2(area, -inner)
-        k = (1 - arb(slope)) ** 2 * (area + (arb.pi() - angle) * inner) / (2 * arb.pi())
-        total += mu[p] * mu[q] * (k + slope * inner) / 2
-    return total
+def of_teachers(kernel: Kernel, teachers: Any, mu: Any, slope: float) -> arb:
+    """Loss of the teachers alone, which may be equal, or opposite."""
+    return sum(
+        (
+            mu[p] * mu[q] * _between(kernel, teachers[p], teachers[q], slope) / 2
+            for p, q in np.ndindex(len(mu), len(mu))
+        ),
+        arb(0),
+    )
+
+
+def _between(kernel: Kernel, v: Any, u: Any, slope: float) -> arb:
+    """Kernel of two teachers."""
+    alike = bool(np.all(v == u))
+    if alike or not hasattr(kernel, "slope"):
+        return (kernel.own(v) if alike else kernel.first(v, u)).value
+    inner = v @ u
+    area = ((v @ v) * (u @ u) - inner**2).nonnegative_part().sqrt()
+    # The angle by its tangent, from the nearer end of [0, pi].
+    angle = arb.atan2(area, inner) if not inner < 0 else arb.pi() - arb.atan2(area, -inner)
+    bent = (1 - arb(slope)) ** 2 * (area + (arb.pi() - angle) * inner) / (2 * arb.pi())
+    return bent + slope * inner

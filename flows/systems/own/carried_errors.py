@@ -161,7 +161,7 @@ class Errors:
             least[k] = rates.min()
             moved = float(np.linalg.norm(overlaps[near[:, k] & apart[:, k], k]))
             turns[into, k] = moved * (rates.max() - rates.min()) * length + away[k] ** 2
-        decayed = first[fast].min(initial=np.inf) * length
+        decayed = float(first[fast].min()) * length if fast.any() else 0.0
         early = np.where(fast & ~kind, np.abs(overlaps) / max(1.0, decayed), 0.0)
         return least, turns, early
 

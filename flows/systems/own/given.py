@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from flows.core.errors import InputError
+from flows.systems.own.infinite import not_finite_anywhere
 from flows.systems.own.loss import Loss, check_doubles, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.names import is_name, is_word
@@ -111,7 +112,7 @@ def check(
         if block not in blocks or not _real(power) or power < 0:
             raise InputError(f"decay must give a block a power >= 0, got {block}: {power!r}")
     _check_expression("the loss", name, expression)
-    _derived("the loss", name, lambda: loss_of(blocks, expression).check())
+    _derived("the loss", name, lambda: _check_loss(loss_of(blocks, expression)))
     for label, given in (("potentials", potentials), ("decay", decay), ("constants", constants)):
         keys = [str(key) for key, _ in given]
         if len(set(keys)) < len(keys):
@@ -125,6 +126,13 @@ def check(
         _check_expression(f"potential {potential!r}", name, formula)
         derive = functools.partial(_check_potential, blocks, formula)
         _derived(f"potential {potential!r}", name, derive)
+
+
+def _check_loss(loss: Loss | MatrixLoss) -> None:
+    """Derive and compile a loss, or raise what prevents it."""
+    loss.check()
+    if isinstance(loss, Loss) and loss.averaged and (told := not_finite_anywhere(loss)):
+        raise ValueError(told)
 
 
 def _check_expression(label: str, name: str, given: Any) -> None:

@@ -75,4 +75,7 @@ def better_axes(
     """Axes beyond those of doubles, where there are such and these do not tell slow from flat."""
     if graded is None or not since * np.abs(matrix).max(initial=0.0) > GRADED:
         return None
-    return graded(state)
+    try:
+        return graded(state)
+    except ValueError:  # it is not known there
+        return None

@@ -54,6 +54,8 @@ WIDER = 8.0
 ROUNDING = 1e-14
 #: Rounding of the integrand against what two moves of the last bits of the entries show of it.
 SPREAD = 4.0
+# An estimate to this shows that the expectation is finite.
+KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
 # Numbers of an expression lie between these: nothing is 0 or infinite that should not be.
 SMALLEST, LARGEST = 1e-300, 1e300
@@ -346,6 +348,12 @@ class Estimate(NamedTuple):
     loss_error: float
     gradient_error: float
 
+    @property
+    def known(self) -> bool:
+        """Whether the loss and the gradient have six digits that are known."""
+        size = KNOWN * float(np.linalg.norm(self.gradient))
+        return self.loss_error < KNOWN * abs(self.loss) and self.gradient_error < size
+
 
 def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) -> Estimate:
     """Average over `x` to a measured error.
@@ -380,8 +388,9 @@ def estimate(loss: Loss, y: Array, tolerance: float, *, careful: bool = True) ->
         least = rounded[0]
         return np.append(total[:1], least[0]), np.append(total[1:], least[1:].max(initial=0.0))
 
-    found = refine(evaluate, axes, reach, tolerance, BUDGET)
-    wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
+    with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite
+        found = refine(evaluate, axes, reach, tolerance, BUDGET)
+        wider = refine(evaluate, axes, reach + WIDER, tolerance, BUDGET)
     total, size = loss.summed(y, found.rule)
     scale = np.array([abs(total[0]), *[np.abs(total[1:]).max(initial=0.0)] * len(y)])
     scale = np.where(scale > 0, scale, 1.0)

@@ -256,6 +256,8 @@ def _sharpened(
         with precision(bits):
             sharp = sharp_axes(exact.hessian(state), rough.axes, bits)
             slopes, h = sharp.along(gradient), sharp.curvature
+            if not np.isfinite(h).all():  # too few bits beside a kink
+                return rough
             far = rough.far
             if isinstance(errors, Errors):
                 far = errors.carried_sharply(sharp, since, bits)

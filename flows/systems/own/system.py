@@ -29,6 +29,7 @@ from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
 from flows.systems.own.given import check, frozen, loss_of, pairs
+from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, estimate, numeric
 from flows.systems.own.polynomial import (
     PolynomialFlow,
@@ -317,14 +318,14 @@ class OwnSystem(System):
         array = self._flat(start)
         if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
             raise InputError(f"start must be finite and below {LARGEST:g}")
-        value, slope = self._value(array)
-        if not np.isfinite(slope).all():
-            raise InputError("the gradient at the start is not finite; start elsewhere")
-        if not np.isfinite(value):
-            raise InputError(
-                f"the loss of {self.name} is not a real number at the start, as a logarithm of what"
-                " is negative; start where it is one"
-            )
+        if self._loss.averaged:
+            found = self.expectation(array)
+            value, slope, known = found.loss, found.gradient, found.known
+        else:
+            (value, slope), known = self._loss.at(array), True
+        if not np.isfinite([value, *slope]).all() or (not known and not_finite(self._loss, array)):
+            told = no_number(self._loss, array)
+            raise InputError(f"the loss of {self.name} {told}; start elsewhere")
         return array
 
     def _flat(self, state: Any) -> Array:

@@ -13,16 +13,23 @@ Source: Ambrosio, Gigli & Savare, Gradient Flows (2008), chapter 1, for curves o
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
+from typing import Any, cast
 
+import numba
 import numpy as np
-import scipy.optimize
 
 from flows.core.arrays import Array
-from flows.core.threads import one_thread
+from flows.core.chart import uncollected
+from flows.core.compiled import kept
+from flows.core.sphere import make_least
 from flows.systems.relu_neuron import lone
 from flows.systems.relu_neuron.pairs import lowered, signed
 from flows.systems.relu_neuron.state import SoundState
+from symbolic.language import lower
+from symbolic.systems.relu_neuron import pair
 
 # A minimum of D above this fraction of the size of its terms is rounding, not a way down.
 NOISE = 1e-13
@@ -55,12 +62,7 @@ def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[
     """Return ``D`` and its gradient as a function of ``u`` with so many coordinates more."""
     if lone.lonely(state):
         return _lone_slope(mu, state, extra)
-    others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
-    norms = np.linalg.norm(others, axis=1)
-    alive = norms > 0
-    norms, weight = norms[alive], signed(mu)[alive]
-    units = _wider(others[alive] / norms[:, None], extra)
-    half = 0.5 * _wider(state.r, extra)
+    units, norms, weight, half = _terms(mu, state, extra)
     turn = lowered()[1]
 
     def at(u: Array) -> tuple[Array, Array]:
@@ -77,6 +79,15 @@ def _slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[
         return np.sum(gradient * u, axis=-1), gradient
 
     return at
+
+
+def _terms(mu: Array, state: SoundState, extra: int) -> tuple[Array, Array, Array, Array]:
+    """Unit vectors of neurons and teacher, their lengths and multiplicities, and ``r/2``."""
+    others = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, state.r.shape[0])])
+    norms = np.linalg.norm(others, axis=1)
+    alive = norms > 0
+    units = _wider(others[alive] / norms[alive, None], extra)
+    return units, norms[alive], signed(mu)[alive], 0.5 * _wider(state.r, extra)
 
 
 def _lone_slope(mu: Array, state: SoundState, extra: int) -> Callable[[Array], tuple[Array, Array]]:
@@ -137,33 +148,95 @@ def steepest(
         ends = np.array([[1.0], [-1.0]])
         values = slope(ends, mu, state)[0]
         return float(values.min()), ends[int(np.argmin(values))]
-    random = np.random.default_rng(0).normal(size=(RANDOM_PER_DIMENSION * q, q))
-    rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None], random])
+    rows = np.vstack([np.column_stack([state.h, state.z]), np.eye(1, q), state.r[None], _random(q)])
     rows = rows[np.linalg.norm(rows, axis=1) > 0]
     rows = np.vstack([rows, -rows])
     starts = _wider(rows, int(room))
     if room:
         starts[:, -1] = 0.1 * np.linalg.norm(starts, axis=1)
     starts /= np.linalg.norm(starts, axis=1, keepdims=True)
-    at = _slope(mu, state, int(room))
-    starts = starts[np.argsort(at(starts)[0])[:POLISHED]]
-    if guess is not None:
-        starts = np.vstack([starts[:1], guess])
+    least, data = _search(mu, state, int(room))
+    size = terms_size(mu, state)
+    if guess is None:
+        value, where = least(data, starts, POLISHED, size)
+        return float(value), where
+    found = [least(data, some, 1, size) for some in (starts, guess[None])]
+    value, where = min(found, key=lambda pair: float(pair[0]))
+    return float(value), where
 
-    def on_sphere(x: Array) -> tuple[float, Array]:
-        size = float(np.linalg.norm(x))
-        value, gradient = at(x)
-        return float(value) / size, (gradient - value / size * x / size) / size
 
-    best, where = np.inf, starts[0]
-    with one_thread():
-        for x in starts:
-            found = scipy.optimize.minimize(
-                on_sphere, x, jac=True, method="L-BFGS-B", options={"ftol": 1e-13, "gtol": 1e-10}
-            )
-            if found.fun < best:
-                best, where = float(found.fun), found.x / np.linalg.norm(found.x)
-    return best, where
+@functools.cache
+def _random(q: int) -> Array:
+    """Return the directions at which every search looks."""
+    return np.random.default_rng(0).normal(size=(RANDOM_PER_DIMENSION * q, q))
+
+
+def _search(mu: Array, state: SoundState, extra: int) -> tuple[Callable[..., Any], Any]:
+    """Return the search of :func:`flows.core.sphere.make_least` and its data."""
+    if not lone.lonely(state):
+        return _compiled(), _terms(mu, state, extra)
+    at = _lone_slope(mu, state, extra)
+
+    def plainly(_: Any, u: Array, gradient: Array) -> float:
+        value, gradient[:] = at(u)
+        return float(value)
+
+    search = make_least(plainly)
+
+    def least(data: Any, starts: Array, count: int, size: float) -> tuple[float, Array]:
+        # All directions at once take the time of one.
+        best = np.argsort(at(starts)[0])[:count]
+        found: tuple[float, Array] = search(data, starts[best], count, size)
+        return found
+
+    return least, None
+
+
+@functools.cache
+@uncollected()
+def _compiled() -> Callable[..., Any]:
+    """Return the search where no neuron is alone, compiled."""
+    vector, rows = numba.f8[::1], numba.f8[:, ::1]
+    data = numba.types.Tuple([rows, vector, vector, vector])
+    signature = numba.types.Tuple([numba.f8, vector])(data, rows, numba.i8, numba.f8)
+
+    def make() -> Any:
+        at = numba.njit(error_model="numpy")(make_slope())
+        return numba.njit(error_model="numpy")(make_least(at))
+
+    return cast("Callable[..., Any]", kept((make_least, make_slope), signature, make))
+
+
+def make_slope() -> Callable[..., float]:
+    """Make ``at(data, u, gradient)`` of a unit vector ``u``: ``D`` and its gradient.
+
+    It is what :func:`slope` is, one direction at a time, to be compiled. ``data`` is that of
+    :func:`_terms`.
+    """
+    sizes = (pair.ALPHA, pair.BETA, pair.THETA)
+    pull = lower.lower(pair.pair_gradient(), sizes, "numba")
+
+    def at(data, u, gradient):  # type: ignore[no-untyped-def]
+        units, norms, weight, half = data
+        gradient[:] = half
+        along = 0.0
+        for j in range(len(norms)):
+            minus, plus = 0.0, 0.0
+            for i in range(len(u)):
+                minus += (u[i] - units[j, i]) ** 2
+                plus += (u[i] + units[j, i]) ** 2
+            theta = 2.0 * math.atan2(math.sqrt(minus), math.sqrt(plus))
+            unit, chord = pull(1.0, norms[j], theta)
+            along += weight[j] * unit
+            for i in range(len(u)):
+                gradient[i] += weight[j] * chord * (u[i] - units[j, i])
+        value = 0.0
+        for i in range(len(u)):
+            gradient[i] += along * u[i]
+            value += gradient[i] * u[i]
+        return value
+
+    return at
 
 
 def terms_size(mu: Array, state: SoundState) -> float:

@@ -23,7 +23,7 @@ class _Pairs(NamedTuple):
     Parameters
     ----------
     w, u, mu : ndarray, shapes (..., n, d), (..., n + m, d), (..., n + m)
-        Students, all neurons, multiplicities.
+        Students, all neurons, what they count.
     values : sequence of ndarray, shape (..., n, n + m)
         `k, 2 k_A, 2 k_B, k_C`; with a kink of `e` in place of `k`, zero for a student with itself.
     minus, plus : ndarray, shape (..., n, n + m, d), or None
@@ -43,6 +43,7 @@ class _Pairs(NamedTuple):
 
 def _pairs(network: Network, y: Array) -> _Pairs:
     w, a = network.split(y)
+    w, a = w / network.roots[:, None], a * network.roots
     lead = y.shape[:-1]
     v = np.broadcast_to(network.digits[..., 0], (*lead, len(network.teachers), network.d))
     b = np.broadcast_to(-np.array(network.weights), (*lead, len(network.weights)))
@@ -117,7 +118,7 @@ def gradient(network: Network, y: Array) -> Array:
     else:
         slope = own + weighted @ found.u
         by_output = np.sum(mu[..., None, :] * value, axis=-1)
-    return network.joined(mu[..., :n, None] * slope, by_output)
+    return network.joined(mu[..., :n, None] * slope, by_output) * network.stretch
 
 
 def hessian(network: Network, y: Array) -> Array:
@@ -145,8 +146,9 @@ def hessian(network: Network, y: Array) -> Array:
         "iq,iqxz->ixz", others, own
     )
     matrix = blocks.transpose(0, 2, 1, 3).reshape(n * d, n * d)
+    stretch = network.stretch[:, None] * network.stretch
     if not network.trained:
-        return np.asarray((matrix + matrix.T) / 2)
+        return np.asarray((matrix + matrix.T) / 2 * stretch)
     pull = by_own[..., None] * w[:, None, :] + by_other[..., None] * u
     mixed = a[:, None, None] * pull[:, :n]
     mixed[np.arange(n), np.arange(n)] = 2 * (a * slope)[:, None] * w + np.einsum(
@@ -156,7 +158,7 @@ def hessian(network: Network, y: Array) -> Array:
     outputs = value[:, :n].copy()
     outputs[np.arange(n), np.arange(n)] = kappa
     full = np.block([[matrix, mixed], [mixed.T, outputs]])
-    return np.asarray((full + full.T) / 2)
+    return np.asarray((full + full.T) / 2 * stretch)
 
 
 def _bent_blocks(found: _Pairs, n: int) -> tuple[Array, Array]:

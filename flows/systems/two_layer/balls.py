@@ -24,8 +24,8 @@ __all__ = ["PairBalls"]
 Vector = Sequence[Any]
 Matrix = list[list[Any]]
 
-# Bits of a Hessian of which small eigenvalues are found.
-BITS_OF_AXES = 400
+# Bits of a Hessian of which small eigenvalues are found; beside a kink it takes more.
+BITS_OF_AXES = (400, 800, 1600)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class PairBalls:
                     weights[q][i] += mu[i] * across
         slopes = (arb_mat(n, count, [x for row in weights for x in row]) * rows).tolist()
         found = [mu[i] * x for i in range(n) for x in slopes[i]]
-        return [loss, *found, *(means if net.trained else [])]
+        found += means if net.trained else []
+        return [loss, *_stretched(net, found)]
 
     def hessian(self, y: Vector) -> Matrix:
         """Hessian, row by row."""
@@ -122,12 +123,26 @@ class PairBalls:
                     add_output(q, i, [mu[q] * x for x in push])
                     found[n * d + i][n * d + q] += k
                     found[n * d + q][n * d + i] += k
-        return found
+        if not net.counts:
+            return found
+        rows = [_stretched(net, row) for row in found]
+        columns = [_stretched(net, column) for column in zip(*rows, strict=True)]
+        return [list(row) for row in zip(*columns, strict=True)]
 
     def axes(self, y: Vector) -> tuple[Array, Array]:
-        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units."""
-        with precision(BITS_OF_AXES):
-            return graded(self.hessian(y))
+        """Eigenvalues of the Hessian of an exact state and its axes, small ones in their units.
+
+        Raises
+        ------
+        ValueError
+            Where no number of bits tells the Hessian.
+        """
+        for bits in BITS_OF_AXES:
+            with precision(bits):
+                rows = self.hessian(y)
+                if all(x.is_finite() for row in rows for x in row):
+                    return graded(rows)
+        raise ValueError("the Hessian is not known, as at a kink")
 
     def rates(self, y: Vector, dy: Vector) -> list[Any]:
         """Derivatives of loss and gradient in a direction."""
@@ -137,9 +152,20 @@ class PairBalls:
     def _neurons(self, y: Vector) -> tuple[list[Vector], list[Any]]:
         net, n, d = self.network, self.network.students, self.network.d
         teachers, weights = _teachers(net)
+        y = _stretched(net, y)
         w = [list(y[i * d : (i + 1) * d]) for i in range(n)]
-        a = list(y[n * d :]) if net.trained else [arb(x) for x in net.outputs]
+        a = list(y[n * d :]) or [arb(x) * c for x, c in zip(net.outputs, net.many, strict=True)]
         return w + teachers, a + weights
+
+
+def _stretched(network: Network, values: Vector) -> Vector:
+    """Entries of a state, or of a gradient, times its `stretch`."""
+    if not network.counts:
+        return values
+    roots = [arb(c).sqrt() for c in network.counts]
+    factors = [1 / root for root in roots for _ in range(network.d)]
+    factors += roots if network.trained else []
+    return [x * factor for x, factor in zip(values, factors, strict=True)]
 
 
 @functools.lru_cache(maxsize=16)

@@ -101,7 +101,7 @@ def features(
     sizes = np.sum(which[..., None] == np.arange(len(b)), axis=1)
     own = np.take_along_axis(sizes, np.maximum(which, 0), axis=1)
     lone, lone_dot = _largest(np.where(sizes == 1, residual, np.nan), residual_dot)
-    gap, _ = _largest(np.abs(_sums(a, which, len(b)) - b), residual_dot)
+    gap, _ = _largest(np.abs(_sums(network.roots * a, which, len(b)) - b), residual_dot)
     share_dot = np.where(which < 0, np.nan, share_dot)
     constant, constant_dot = _constant(network, which, own, (a, a_dot), (share, share_dot))
     still, root = np.zeros(len(motion.y)), np.sqrt(count)
@@ -143,7 +143,9 @@ def _residuals(network: Network, which: Any, states: SoundState) -> tuple[Array,
     exact, slopes = PairBalls(network), np.zeros_like(states.x)
     teachers = [from_doubles(v) for v in network.digits]
     weights = [arb(b) for b in network.weights]
-    fixed = [arb(x) for x in network.outputs]
+    with precision(BITS):
+        each = [] if network.trained else zip(network.outputs, network.many, strict=True)
+        fixed = [arb(x) * arb(c).sqrt() for x, c in each]
     for k, digits in enumerate(states.digits):
         place = from_doubles(digits)
         with precision(BITS):

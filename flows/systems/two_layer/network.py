@@ -38,7 +38,7 @@ AREA = sp.Symbol("D", nonnegative=True)
 
 @dataclass(frozen=True)
 class Network:
-    """A student's architecture with its teacher.
+    r"""A student's architecture with its teacher.
 
     Parameters
     ----------
@@ -52,6 +52,17 @@ class Network:
         The student's outputs `a_i`; empty where they are trained.
     activation : str
         As of :func:`symbolic.systems.two_layer.pair.named`.
+    counts : tuple of int
+        How many equal neurons each of the student's stands for; one each if empty.
+
+    Notes
+    -----
+    For `c` equal neurons `w` with outputs `a` stand `\sqrt c w` and `\sqrt c a` in a state: these
+    flow along the gradient of the same loss,
+
+    .. math:: L(w, \dots, w) = \ell(w, c\,a), \qquad
+              (\sqrt c\, w)' = -\partial \ell / \partial(\sqrt c\, w), \quad
+              (\sqrt c\, a)' = -\partial \ell / \partial(\sqrt c\, a)
     """
 
     students: int
@@ -59,6 +70,7 @@ class Network:
     weights: tuple[float, ...]
     outputs: tuple[float, ...]
     activation: str
+    counts: tuple[int, ...] = ()
 
     @property
     def d(self) -> int:
@@ -81,12 +93,31 @@ class Network:
         most = max(len(x) for v in self.teachers for x in v)
         return np.array([[(*x, *[0.0] * (most - len(x))) for x in v] for v in self.teachers])
 
+    @property
+    def many(self) -> tuple[int, ...]:
+        """Of each student, for how many it stands."""
+        return self.counts or (1,) * self.students
+
+    @property
+    def roots(self) -> Array:
+        r"""`\sqrt c` of each student, shape (n,)."""
+        return np.sqrt(self.many)
+
+    @property
+    def stretch(self) -> Array:
+        """How the entries of a state change those of one neuron and of all its outputs, shape (N,).
+
+        A state times this has neurons `w` and outputs `c a`.
+        """
+        entries = np.repeat(1 / self.roots, self.d)
+        return np.concatenate([entries, self.roots]) if self.trained else entries
+
     def split(self, y: Array) -> tuple[Array, Array]:
         """Neurons and outputs of flat states, shapes (..., n, d) and (..., n)."""
         w = y[..., : self.students * self.d].reshape(*y.shape[:-1], self.students, self.d)
         if self.trained:
             return w, y[..., self.students * self.d :]
-        return w, np.broadcast_to(np.array(self.outputs), w.shape[:-1])
+        return w, np.broadcast_to(self.roots * self.outputs, w.shape[:-1])
 
     def shaped(self, y: Array) -> Array:
         """Flat states in the layout of a user: a row a neuron, a trained output at its end."""

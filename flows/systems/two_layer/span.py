@@ -45,20 +45,9 @@ class Frame:
 
 
 def merged(
-    start: Array, outputs: Sequence[float], *, bent: bool
+    start: Array, outputs: Sequence[float]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    r"""Students that are equal to all bits, with their outputs, as one: first, count, member.
-
-    With a kink, `c` equal ones flow as `\sqrt c w` with the output `\sqrt c a` does,
-
-    .. math:: (\sqrt c\, w)' = -\sqrt c\, a g(w) = -\sqrt c\, a g(\sqrt c\, w), \qquad
-              (\sqrt c\, a)' = -\sqrt c\, k(w) = -k(\sqrt c\, w),
-
-    since kernels are of degree one and their gradients `g` of degree zero.
-    """
-    if not bent:
-        alone = np.arange(len(start))
-        return alone, np.ones_like(alone), alone
+    """Students that are equal to all bits, with their outputs, as one: first, count, member."""
     rows = np.column_stack([start, outputs]) if len(outputs) else start
     index: dict[bytes, int] = {}
     # Adding zero makes the two signs of zero one.

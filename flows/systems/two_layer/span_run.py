@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,9 +20,10 @@ from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
-from flows.systems.own.exact import from_doubles
+from flows.systems.own.exact import from_doubles, value_of
 from flows.systems.own.exact_view import ExactView
 from flows.systems.own.observed_doubles import observe
+from flows.systems.own.reading import is_steep
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
 from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.features import Motion, errors, features, motion_of
@@ -38,6 +39,7 @@ from flows.systems.two_layer.span import (
     teachers_in,
 )
 from flows.systems.two_layer.spectrum import curvatures, spectrum
+from flows.systems.two_layer.vanishing import KinkedPiece
 from potentials import Statements
 from symbolic.asymptotics.refusal import NoLaw
 
@@ -48,10 +50,9 @@ __all__ = ["SpanRun"]
 
 # States of more entries are doubles: balls of many are slow.
 MOST_EXACT = 150
-# A student that is shorter than this part of the longest one and has halved since the output
-# before is about to reach zero.
-VANISHED = 0.03
 SEEN = feature_names((), averaged=False)
+#: A piece, and flat states and gradients of solver times and states.
+_Smooth = tuple[Piece, Callable[[float, Array], Array], Callable[[float, Array], Array]]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,10 @@ class SpanRun:
 
     def _within(self, frame: Frame) -> Network:
         """Network of distinct students in the coordinates of the run."""
-        outputs = ()
-        if not self.network.trained:
-            each = np.array(self.network.outputs)[frame.first]
-            outputs = tuple((each * np.sqrt(frame.count)).tolist())
-        return self._spanned(frame.basis, len(frame.count), outputs)
+        fixed = not self.network.trained
+        outputs = tuple(self.network.outputs[i] for i in frame.first) if fixed else ()
+        counts = tuple(frame.count.tolist()) if (frame.count > 1).any() else ()
+        return replace(self._spanned(frame.basis, len(frame.count), outputs), counts=counts)
 
     def _whole(self, frame: Frame) -> Network:
         """Network of all students in the coordinates of the run."""
@@ -113,17 +113,17 @@ class SpanRun:
     def reduce(self, start: Array) -> tuple[Frame, SoundState]:
         """Coordinates in the span of teachers and start, exact up to 150 of them.
 
-        Students with a kink that are equal to all bits stay so: they are followed as one.
+        Students that are equal to all bits stay so: they are followed as one.
         """
         network = self.network
-        first, count, member = merged(start, network.outputs, bent=self._bent)
+        first, count, member = merged(start, network.outputs)
         w, a = start[first, : network.d], start[first, network.d :]
         basis = frame_of(np.concatenate([network.digits[..., 0], w]))
         rows = [scaled(row, c) for row, c in zip(coordinates(basis, w), count, strict=True)]
         moving = [[arb(x) for x in row] for row in a.tolist()]
         outputs = [scaled(row, c) for row, c in zip(moving, count, strict=True)]
         place = [x for row in (*rows, *outputs) for x in row]
-        y = np.array([float(x) for x in place])
+        y = rounded(place)
         frame = Frame(math.nan, basis, first, count, member)
         if self.doubles or len(place) > MOST_EXACT:
             return frame, self._in_doubles(frame, y)
@@ -155,10 +155,19 @@ class SpanRun:
         return Restart(frame, state, 0.0)
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
-        """Piece in units of energy, or of doubles in log-time."""
+        """Piece in units of energy, or of doubles in log-time; with a kink it ends before it."""
         view = self._view(frame)
+        piece, place, gradient = self._smooth(view, frame, state, time)
+        if not self._bent:
+            return piece
+        network, beyond = self._within(frame), self._beyond(frame)
+        names = functools.partial(_vanished, frame.member)
+        return KinkedPiece(piece.chart, piece, network, beyond, place, gradient, names)
+
+    def _smooth(self, view: ExactView, frame: Frame, state: SoundState, time: float) -> _Smooth:
+        """The piece as it is where no kink is near, and states and gradients of solver states."""
         if state.exact:
-            return energy.energy_piece(
+            inner = energy.energy_piece(
                 view.loss,
                 view.exact,
                 None,
@@ -170,13 +179,21 @@ class SpanRun:
                 graded=view.graded,
                 dear=True,
             )
+            place = inner.increment.place
+
+            def exact_slopes(tau: float, u: Array) -> Array:
+                found = value_of(lambda: view.exact.both(place(u)), is_steep)
+                return np.full(len(u), np.nan) if found is None else rounded(found[1:])
+
+            return inner, lambda tau, u: rounded(place(u)), exact_slopes
         blocks = [view.loss.network.size]
         chart = pieces.chart(view.loss, state.x, blocks, [0.0], time, pieces.RESERVE)
         observed = functools.partial(self._in_doubles, frame)
         pace = pieces.Pace(time, state.x)
-        return pieces.OwnPiece(
+        own = pieces.OwnPiece(
             view.loss, observed, pieces.RESERVE, self.steps, frame, state, chart, blocks, pace
         )
+        return own, chart.raw, lambda tau, y: view.loss.at(chart.raw(tau, y))[1]
 
     def _in_doubles(
         self,
@@ -249,18 +266,8 @@ class SpanRun:
         return stated_errors(alone, t, tolerance) | errors(features, states)
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
-        """Say from when on the loss, or its gradient, is not known, and whether a student dies."""
-        w = self._apart(frame, states.x[-2:])[..., : len(frame.basis)]
-        before, norm = np.linalg.norm(w, axis=-1)[[0, -1]]
-        least = int(np.argmin(norm))
-        told = [unknown_at(SEEN, states.seen, t)]
-        falls = norm[least] < min(before[least] / 2, VANISHED * norm.max())
-        if self._bent and falls:
-            told.append(
-                f"student {least + 1} has nearly vanished, |w| = {norm[least]:.2g}: at zero the"
-                " loss has a kink, beyond which the flow is not followed"
-            )
-        return "; ".join(filter(None, told))
+        """Say from when on the loss, or its gradient, is not known."""
+        return unknown_at(SEEN, states.seen, t)
 
     def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run, both with many digits."""
@@ -284,8 +291,23 @@ class SpanRun:
         """
         if self._beyond(frame):
             raise NoLaw("the limit of the run is not looked for: it moves in a span of its own")
+        if len(frame.count) < len(frame.member):
+            raise NoLaw("the limit of the run is not looked for: equal students are one")
         digits = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
         network = self._within(frame)
         exact: Any = PairBalls(network)
         return arrival(exact, point, digits, since, network.shaped)
+
+
+def rounded(values: Sequence[Any]) -> Array:
+    """Centres of balls as doubles."""
+    return np.array([float(x) for x in values])
+
+
+def _vanished(member: Any, distinct: int) -> str:
+    """Sentence of the students that are one and vanish."""
+    which = [str(i + 1) for i in np.flatnonzero(member == distinct)]
+    if len(which) == 1:
+        return f"student {which[0]} is"
+    return f"students {', '.join(which[:-1])} and {which[-1]} are"

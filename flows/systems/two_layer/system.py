@@ -402,7 +402,7 @@ class TwoLayer(System):
         return self._way.errors(states, features, t, tolerance)
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
-        """Say from when on something is not known, and whether a student dies."""
+        """Say from when on something is not known."""
         return self._way.remark(frame, states, t)
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:

@@ -309,3 +309,26 @@ def test_the_limit_of_other_complex_layers_is_not_looked_for(layers):
     where = np.array(layers, dtype=complex)
     with pytest.raises(NoLaw, match="phases make them real"):
         approach(where, np.eye(where.shape[-1], dtype=complex), 0.0, True, 1e5)
+
+
+@pytest.mark.parametrize(("loss", "limit"), [((X**2 - 1) ** 2 / 8, 0), (sp.cosh(X - 1) + 3, 4)])
+def test_the_claims_of_an_exponential_law_are_about_the_times_at_which_the_loss_is_known(
+    loss, limit
+):
+    run = flows.integrate(flows.OwnSystem("own", [X], loss), [2.0], 1e6)
+    law = flows.late_time_law(run)
+    assert (law.chosen, law.laws[0].rate, law.derived.limit) == (0, pytest.approx(2), limit)
+    assert law.since < 1000 and np.isnan(run["excess"][-1])
+    assert {v.verdict for c in law.claims() for v in flows.check(run, c)} == {Outcome.HOLDS}
+    sharper = law.claims(margin=-1e-4)
+    assert {v.verdict for c in sharper for v in flows.check(run, c)} == {Outcome.VIOLATED}
+
+
+def test_the_claims_of_a_power_law_above_a_limit_take_no_difference_of_near_numbers():
+    # L - 3 = (1 + 2 t)^-2 / 4: far below the rounding of L at the end.
+    run = flows.integrate(flows.OwnSystem("own", [X], (X - 1) ** 4 / 4 + 3), [2.0], 1e12)
+    law = flows.late_time_law(run)
+    assert law.laws[0].constant_exact == sp.Rational(1, 16)
+    assert {v.verdict for c in law.claims() for v in flows.check(run, c)} == {Outcome.HOLDS}
+    sharper = law.claims(margin=-1e-4)
+    assert {v.verdict for c in sharper for v in flows.check(run, c)} == {Outcome.VIOLATED}

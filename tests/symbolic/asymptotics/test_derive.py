@@ -126,6 +126,20 @@ def test_balanced_scalars_of_any_depth(depth):
     assert sp.simplify(law.constant_exact - (2 * n - 2) ** (-n / (n - 1)) / 2) == 0
 
 
+@pytest.mark.parametrize("power", [2, 3, 4, 5, 6])
+def test_a_slaved_variable_may_enter_with_any_power(power):
+    # Along b = a^2 the loss is a^p, p = 2 k, and a^(2 - p) = p (p - 2) t; the limit is not zero.
+    a, b = sp.symbols("a b")
+    loss = (a**2 - b) ** 2 + b ** sp.Integer(power) + 3
+    (law,) = late_time_law(loss, [a, b], at={a: 0, b: 0}).laws
+    p = sp.Integer(2 * power)
+    if power == 2:  # the form of fourth degree is that of the two squares, least for b = a^2/2
+        assert (law.exponent, law.constant_exact) == (2, R(1, 32))
+        return
+    assert law.exponent == p / (p - 2)
+    assert sp.simplify(law.constant_exact / (p * (p - 2)) ** -law.exponent) == 1
+
+
 @pytest.mark.parametrize(("depth", "target"), [(3, 1), (4, 2), (5, 1)])
 def test_a_failing_chain_of_any_depth(depth, target):
     n = R(depth)

@@ -134,24 +134,6 @@ def test_dimensions_without_teachers_leave_the_proof_as_it_is():
     assert np.abs(point.eigenvalues - proof.across.least).min() < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("given", "start", "line"),
-    [
-        ({"activation": "erf"}, np.eye(6), "with the activation erf, only with relu and leaky"),
-        (
-            {"train_outputs": True},
-            np.column_stack([flipped(6), np.ones(6)]),
-            "with trained outputs",
-        ),
-    ],
-)
-def test_proofs_are_of_relus_with_fixed_outputs(given, start, line):
-    point = flows.stationary(two_layer(**given), start)
-    assert point.found
-    with pytest.raises(flows.InputError, match=line):
-        point.certify()
-
-
 def test_the_global_minimum_is_found_and_not_proved():
     point = flows.stationary(two_layer(), np.eye(6) + 0.01 * flipped(6))
     assert point.kind == "minimum" and point.loss < ROUNDING

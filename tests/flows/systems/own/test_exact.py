@@ -426,6 +426,13 @@ def test_errors_along_a_slow_axis_decay_as_its_flow_does(power, exact_decay):
     assert error <= least * (1 + 1e-12)
 
 
+def test_errors_at_the_same_time_turn_with_the_axes_and_say_nothing_else():
+    # Two states at one time, without an axis that becomes fast: no rate times no time.
+    before = Errors(np.eye(2), np.array([0.1, 0.2]), np.array([3e-9, 4e-9]), np.zeros(2), 10.0)
+    curvature, _, error = before.carried(np.diag([0.1, 0.2]), 10.0)
+    assert (curvature, error) == (pytest.approx([0.1, 0.2]), pytest.approx([3e-9, 4e-9]))
+
+
 def turned(angle):
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 

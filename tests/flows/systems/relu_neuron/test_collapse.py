@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 import flows
-from flows.systems.relu_neuron import collapse, watch
+from flows.systems.relu_neuron import collapse, lone, watch
+from flows.systems.relu_neuron.state import SoundState
 
 # One-sided difference quotient with step 1e-7 of a function with bounded second derivative.
 QUOTIENT = 1e-6
+# Sums of four terms of order one.
+ROUNDED = 1e-15
 DYING = [[-0.02, 0.001, 0.0], [1.2, 0.1, 0.2], [0.5, 0.3, -0.1]]
 
 
@@ -62,6 +65,38 @@ def test_no_direction_of_a_dense_sample_is_below_the_minimum_found(seed):
     values = collapse.slope(sample, frame.multiplicity, state)[0]
     assert value <= values.min() + 1e-12
     assert abs(np.linalg.norm(where) - 1) < 1e-12
+
+
+def test_the_compiled_slope_is_the_slope():
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, 3))
+    w[2] = 0.0
+    frame, state = flows.ReLUNeuron(4, 3).reduce(w)
+    at, data = collapse.make_slope(), collapse._terms(frame.multiplicity, state, 1)
+    for u in rng.normal(size=(20, 4)):
+        u /= np.linalg.norm(u)
+        gradient = np.empty(4)
+        value = at(data, u, gradient)
+        known, slope = collapse.slope(u, frame.multiplicity, state)
+        assert abs(value - known) < ROUNDED
+        assert np.abs(gradient - slope).max() < ROUNDED
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-60])
+def test_beside_a_lone_neuron_the_minimum_is_found_in_units_of_what_is_left(size):
+    h, z = np.array([1.0, -2.0 * size, 0.0]), np.array([[0.3], [0.5], [0.0]])
+    z[0] *= size
+    z[1] *= size
+    state = SoundState(h, z, np.array([size, z[0, 0] + z[1, 0]]))
+    mu = np.ones(3)
+    assert lone.lonely(state)
+    value, _ = collapse.steepest(mu, state, room=False)
+    angle = np.linspace(0, 2 * np.pi, 20_001)
+    sample = np.column_stack([np.cos(angle), np.sin(angle)])
+    least = collapse.slope(sample, mu, state)[0].min()
+    # A sample misses the minimum by the square of its spacing.
+    assert value <= least + 1e-15 * size
+    assert value > least - 1e-6 * size
 
 
 def test_the_collapse_of_an_anti_aligned_neuron_is_an_event_with_its_time():

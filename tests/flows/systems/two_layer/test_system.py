@@ -1,12 +1,18 @@
 """Two layers against the definition, automatic differentiation, many digits and one neuron."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from flint import arb
 from oracles import two_layer as oracle
+from scipy.integrate import solve_ivp
 
 import flows
+from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.two_layer import arrays
+from flows.systems.two_layer.balls import PairBalls
 
 # Loss and gradient promise 1e-15; the oracle has forty digits.
 RELATIVE = 1e-14
@@ -174,21 +180,55 @@ def test_one_teacher_has_the_ensembles_files_and_starts_at_zero_of_the_relu_neur
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_students_that_are_equal_stay_so_and_are_followed_as_one(trained):
-    system = flows.TwoLayer(3, 2, train_outputs=trained)
-    start = np.array([[0.3, 0.2], [0.3, 0.2], [0.2, 0.9]])
+@pytest.mark.parametrize("name", NAMES)
+def test_students_that_are_equal_stay_so_and_are_followed_as_one(name, trained):
+    fixed = {} if trained else {"output_weights": [0.5, 0.5, 1.0]}
+    system = flows.TwoLayer(3, 2, activation=name, train_outputs=trained, **fixed)
+    start = np.array([[0.7, 0.2], [0.7, 0.2], [0.2, 0.9]])
     start = np.column_stack([start, [0.7, 0.7, 1.0]]) if trained else start
-    times = [1.0, 10.0, 100.0]
-    run = flows.integrate(system, start, t_end=100.0, t_eval=times)
+    times = [1.0, 5.0]
+    run = flows.integrate(system, start, t_end=5.0, t_eval=times)
     assert run.completed and np.isfinite(run["loss"]).all()
     assert np.array_equal(run.state[:, 0], run.state[:, 1])
     assert np.abs(run["loss"][0] / system.loss(start) - 1) < ROUNDING
-    # Two that differ by a little are followed apart, and run alike for a while.
-    beside = start + 1e-9 * np.eye(3, start.shape[1])
-    other = flows.integrate(system, beside, t_end=10.0, t_eval=times[:2])
-    assert np.abs(other.state[:3] - run.state[:3]).max() < 1e-7
-    # Each has half of the first teacher; a run of one of weight one would have it all.
-    assert np.abs(run["shares"][-1] - [0.5, 0.5, 1.0]).max() < 1e-3
+    # The flow of all three, by another solver in the user's own numbers.
+    network, y = system.network(), system.flat(start)
+    field = lambda _, y: -arrays.gradient(network, y)  # noqa: E731
+    found = solve_ivp(field, (0, 5.0), y, "DOP853", times, rtol=1e-9, atol=1e-11)
+    assert np.abs(network.shaped(found.y.T) - run.state[1:]).max() < 1e-7
+    assert run["shares"][-1, 0] == run["shares"][-1, 1]
+    output = run.state[-1, 0, 2] if trained else 0.5
+    assert abs(run["shares"][-1, 0] - output * run.state[-1, 0, 0]) < ROUNDING
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "quadratic"])
+def test_a_network_that_counts_neurons_has_the_loss_of_all_of_them(name):
+    system = flows.TwoLayer(3, 2, activation=name, train_outputs=True)
+    state = np.array([[0.7, 0.2, 0.8], [0.7, 0.2, 0.8], [0.2, 0.9, 1.1]])
+    counts = replace(system.network(), students=2, counts=(2, 1))
+    root = np.sqrt(2)
+    y = np.array([0.7 * root, 0.2 * root, 0.2, 0.9, 0.8 * root, 1.1])
+    assert abs(arrays.loss(counts, y) - system.loss(state)) < 1e-15
+    step, found = 1e-5, arrays.gradient(counts, y)
+    differences = [
+        (arrays.loss(counts, y + step * e) - arrays.loss(counts, y - step * e)) / (2 * step)
+        for e in np.eye(6)
+    ]
+    assert np.abs(found - differences).max() < 1e-8
+    rows = [
+        (arrays.gradient(counts, y + step * e) - arrays.gradient(counts, y - step * e)) / (2 * step)
+        for e in np.eye(6)
+    ]
+    assert np.abs(arrays.hessian(counts, y) - rows).max() < 1e-8
+    exact = PairBalls(counts)
+    with precision(200):
+        both = exact.both([arb(x) for x in y])
+        curved = exact.hessian([arb(x) for x in y])
+    assert np.abs([float(x) for x in both[1:]] - found).max() < 1e-14
+    assert np.abs(np.array(curved, dtype=float) - arrays.hessian(counts, y)).max() < 1e-13
+    # Negative control: as one that counts once they have another loss, but for degree one.
+    once = arrays.loss(replace(counts, counts=()), y)
+    assert (abs(once - system.loss(state)) < 1e-14) == (name == "relu")
 
 
 def test_a_run_stays_in_the_span_and_is_the_same_in_more_dimensions():

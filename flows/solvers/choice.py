@@ -87,9 +87,10 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     some = [k for k, problem in enumerate(problems) if k not in found and serves(problem)]
     found.update(zip(some, rodas.solve_many([problems[k] for k in some]), strict=True))
     stiff = [k for k in found if found[k].status == STIFF and _has_lanes(problems[k])]
-    rests = rodas.solve_many([_rest(problems[k], found[k]) for k in stiff])
-    for k, later in zip(stiff, rests, strict=True):
-        found[k] = _joined(found[k], later)
+    if stiff:
+        rests = rodas.solve_many([_rest(problems[k], found[k]) for k in stiff])
+        for k, later in zip(stiff, rests, strict=True):
+            found[k] = _joined(found[k], later)
     stopped = any(solution.status == INTERRUPTED for solution in found.values())
     for k, problem in enumerate(problems):
         if not stopped and k in found and found[k].status == STIFF:

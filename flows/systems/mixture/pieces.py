@@ -199,13 +199,13 @@ class MixturePiece(Piece):
                 return Stop(tau, y)
             compared[0] = tau
             served = self.served(now.at(None), self.chart.clock.time(np.array([tau])), regime)
-            return None if served[0] else Stop(tau, y)
+            return None if served.all() else Stop(tau, y)
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
-            finite = np.isfinite(states).all(axis=1)
+            finite = np.asarray(np.isfinite(states).all(axis=1))
             now = self.at(taus, np.where(finite[:, None], states, self.chart.y0))
-            ends = np.asarray(~finite | (taus >= end) | self.outgrown_at(now))
+            ends = np.array(~finite | (taus >= end) | self.outgrown_at(now), dtype=np.bool_)
             last = int(np.argmax(ends)) if ends.any() else len(taus)
             due = []
             for i, tau in enumerate(taus[:last].tolist()):
@@ -220,7 +220,7 @@ class MixturePiece(Piece):
 
     def outgrown(self, now: SoundState) -> bool:
         """Whether another form, clock or rule serves this state better."""
-        return bool(self.outgrown_at(now.at(None))[0])
+        return bool(self.outgrown_at(now.at(None)).all())
 
     def outgrown_at(self, now: SoundState) -> NDArray[np.bool_]:
         """:meth:`outgrown` of several states."""

@@ -128,8 +128,9 @@ def test_several_states_have_the_bits_of_each_alone(loss, form):
         assert found.error[t] == pytest.approx(alone.error, rel=UNITS)
         assert found.nodes[t] >= len(alone.rule)  # of which some add nothing
     # Another state in the last place leaves the others as they are, and is seen in its own.
-    moved = states._replace(mu=states.mu.copy())
-    moved.mu[-1] *= 1 + 1e-10
+    factor = np.array([1.0] * 4 + [1 + 1e-10])[:, None, None]
+    parts = factor * states.mu, factor * states.deviation, factor[:, 0] * states.mean
+    moved = Means(*parts, states.weight, form)
     other = expectation.expect_several(loss, moved, 1e-10)
     assert (other.pull[:-1] == found.pull[:-1]).all()
     assert (other.pull[-1] != found.pull[-1]).any()

@@ -37,8 +37,8 @@ LOST = "worker_lost"
 
 #: Absolute numerical error of the loss of a member.
 LOSS_ERROR = "loss_error"
-# Bits of an error that are kept: it is stated too large by less than 0.4 %, and fills few bytes.
-KEPT_BITS = 8
+# Bits of an error that are kept: it is stated too large by less than 3.2 %, and fills few bytes.
+KEPT_BITS = 5
 
 #: Numbers of a member's run that do not depend on the load of the machine.
 WORK = ("steps", "field_evaluations", "jacobian_evaluations")

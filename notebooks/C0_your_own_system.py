@@ -34,9 +34,10 @@ HERE = Source("this notebook", 2026, "", "derived here", "inequality")
 # ## A neuron with quadratic activation
 #
 # The teacher is $x \mapsto (v \cdot x)^2$, the student $x \mapsto \sum_i (w_i \cdot x)^2$, and the
-# loss half the mean squared difference over $x \sim N(0, I)$. Does over-parameterisation slow it
-# down as it does the ReLU neuron? Two blocks: $a$, the student along the teacher, and $B$, its
-# transverse part, which we expect to go to zero like $t^{-1/2}$, and say so.
+# loss is half the mean squared difference over $x \sim N(0, I)$. Does over-parameterisation slow it
+# down as it does the ReLU neuron? There are two blocks: $a$ holds the students' parts along the
+# teacher, and $B$ their transverse parts. We expect $B$ to fall like $t^{-1/2}$ and the loss like
+# $t^{-2}$; the claims say so.
 
 # %%
 n, d = 3, 4
@@ -181,8 +182,8 @@ for k in (-31, -1):
 # %% [markdown]
 # ## Factorisation into two layers
 #
-# The built-in `matrix_factorization` has its residual as a variable of its own and follows it to
-# $10^{-290}$. Ten lines give the same flow as far as doubles know the residual of the layers:
+# The built-in `matrix_factorization` has its residual as a variable of its own. Ten lines give the
+# same flow, and their exact states know the residual as well:
 
 # %%
 V, W = sp.MatrixSymbol("V", 2, 2), sp.MatrixSymbol("W", 2, 2)
@@ -217,8 +218,8 @@ Math(potential.latex() + r", \qquad " + potential.lie_latex())
 # %% [markdown]
 # ## Expectations without a closed form
 #
-# are computed by quadrature with a measured error, which is part of the run. Gradient EM for two
-# components on a line, against the built-in system:
+# An expectation that has no closed form is computed by quadrature, and its error is measured at
+# every output. This is gradient EM for two components on a line, beside the built-in system:
 
 # %%
 mu, z = sp.MatrixSymbol("mu", 2, 1), sp.Symbol("z")
@@ -239,5 +240,6 @@ print(
 )
 
 # %% [markdown]
-# A saved run shows times, states and observables to everybody. A file cannot carry the loss, which
-# is code; to check it again, give the system: `flows.load("run.nc", system=neuron)`.
+# A saved run carries its loss and its potentials as data, which are read and never executed:
+# whoever opens it has their values, the limit and the law. It does not carry the claims. To check
+# those again, give the system: `flows.load("run.nc", system=neuron)`.

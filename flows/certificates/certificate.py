@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates import chebyshev
-from flows.certificates.chebyshev import Row
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
+from flows.certificates.segment import Segment
+from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.certificates.tail.means import MeansTail
@@ -32,7 +33,7 @@ from flows.core.files import check_output, write_file
 from flows.core.system import System
 
 Ball = Any  # flint.arb
-Endless = Infinity | FunnelTail | Rest | Failing | MeansTail
+Endless = Infinity | FunnelTail | AtZero | Rest | Failing | MeansTail
 
 FORMAT = "popflow certificate 1"
 MAX_BYTES = 256 * 2**20
@@ -40,37 +41,11 @@ MAX_BYTES = 256 * 2**20
 UPWARDS = Context(prec=2, rounding=ROUND_CEILING)
 
 
-class Segment(NamedTuple):
-    """A polynomial on a segment of log-time, with what is proved of it.
+class Origin(NamedTuple):
+    """Where pieces begin that continue others: the flow, and log-time times ``2^bits``."""
 
-    Parameters
-    ----------
-    end : int
-        Where it ends, ``tau = end 2^-bits``; it begins where the last one ended.
-    signs : tuple of int
-        In the plane, the sign of the area of each pair: the branch of the field.
-    rho : float
-        Parameter of the ellipse on which the field is bounded.
-    defect : float
-        Bound of ``|p' - e^tau f(p)|``.
-    growth : tuple of float
-        Bound of the logarithmic norm on each of equal parts.
-    tube : float
-        Bound of the distance between flow and polynomial on the whole segment.
-    error : float
-        Bound of this distance at the end.
-    rows : tuple of lists of int
-        Chebyshev coefficients of each component, multiples of ``2^-bits``.
-    """
-
-    end: int
-    signs: tuple[int, ...]
-    rho: float
-    defect: float
-    growth: tuple[float, ...]
-    tube: float
-    error: float
-    rows: tuple[Row, ...]
+    flow: BallFlow
+    tick: int
 
 
 @dataclass(frozen=True)
@@ -91,10 +66,12 @@ class Certificate:
         Working precision of balls, in bits.
     pieces : tuple of Segment
         The polynomial pieces in order.
-    infinity : Infinity, FunnelTail, Rest, Failing or MeansTail, optional
+    infinity : Infinity, FunnelTail, AtZero, Rest, Failing or MeansTail, optional
         What continues them for ever.
     radius : float
         All is proved of every start within this distance.
+    origin : Origin, optional
+        Where the pieces begin, if not at the start.
 
     Notes
     -----
@@ -109,6 +86,7 @@ class Certificate:
     pieces: tuple[Segment, ...]
     infinity: Endless | None = None
     radius: float = 0.0
+    origin: Origin | None = None
 
     @property
     def card(self) -> Card:
@@ -147,11 +125,12 @@ class Certificate:
 
     def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
-        return self.system.ball_flow(self.start)
+        return self.system.ball_flow(self.start) if self.origin is None else self.origin.flow
 
     def span(self, index: int) -> Span:
         """Log-time of a segment."""
-        first = self.pieces[index - 1].end if index else 0
+        begin = 0 if self.origin is None else self.origin.tick
+        first = self.pieces[index - 1].end if index else begin
         return Span.between(first, self.pieces[index].end, self.bits)
 
     def locate(self, t: float) -> int:
@@ -222,25 +201,15 @@ class Certificate:
             "t_end": self.t_end.hex(),
             "bits": self.bits,
             "precision": self.precision,
-            "pieces": [
-                {
-                    "end": f"{segment.end:x}",
-                    "signs": list(segment.signs),
-                    "rho": segment.rho.hex(),
-                    "defect": segment.defect.hex(),
-                    "growth": _hexadecimal(list(segment.growth)),
-                    "tube": segment.tube.hex(),
-                    "error": segment.error.hex(),
-                    "coefficients": [[f"{c:x}" for c in row] for row in segment.rows],
-                }
-                for segment in self.pieces
-            ],
+            "pieces": [segment.to_json() for segment in self.pieces],
             **({} if self.infinity is None else {"infinity": self.infinity.to_json()}),
         }
 
 
 def _endless(data: Any, bits: int) -> Endless:
     """What continues the pieces, of one kind or another."""
+    if data.get("kind") == "at zero":
+        return AtZero.from_json(data, _endless(data["then"], bits))
     kinds: dict[str | None, Any] = {
         None: Infinity,
         "failing": Failing,
@@ -308,19 +277,7 @@ def load_certificate(path: str | os.PathLike[str]) -> Certificate:
         if data["format"] != FORMAT:
             raise InputError(f"{wanted}, got the format {data['format']!r}; write it anew")
         number = float.fromhex
-        pieces = tuple(
-            Segment(
-                int(p["end"], 16),
-                tuple(p["signs"]),
-                number(p["rho"]),
-                number(p["defect"]),
-                tuple(map(number, p["growth"])),
-                number(p["tube"]),
-                number(p["error"]),
-                tuple([int(c, 16) for c in row] for row in p["coefficients"]),
-            )
-            for p in data["pieces"]
-        )
+        pieces = tuple(map(Segment.from_json, data["pieces"]))
         system = make(data["system"], _doubles(data["parameters"]))
         start = system.check_start(unplain(_doubles(data["start"])))
         end, bits = number(data["t_end"]), int(data["bits"])

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from flows.certificates.certificate import Certificate, Segment, certifiable
+from flows.certificates.certificate import Certificate, certifiable
 from flows.certificates.forever import certify_forever
 from flows.certificates.means import certify_means
 from flows.certificates.rest.settle import certify_rest
+from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.two_neurons import certify_two
 from flows.core.arrays import Array

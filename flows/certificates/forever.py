@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,19 @@ import numpy as np
 from flint import arb
 
 from flows.certificates import chebyshev
-from flows.certificates.certificate import Certificate, Segment
+from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import followed
+from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail import all_times, start
+from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.box import Frame, middle, norm
 from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
+from flows.certificates.vanishing import Vanishing, continued, left, vanishing
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
@@ -39,6 +42,8 @@ Ball = Any  # flint.arb
 LAST, LATER = 1e12, 1e3
 #: Horizons for a ball of starts, whose width does not shrink as the shape does.
 SOON = [2.0**k for k in range(2, 11)]
+#: And after a neuron has vanished, which leaves an error that the late variables magnify.
+AFTERWARDS = [1e2, 1e3, 1e4, 1e5, 1e6]
 #: Digits that are aimed at by the number of neurons, where nobody asks.
 DIGITS = {2: 24, 3: 24, 4: 24}
 FEWER = 14
@@ -77,28 +82,92 @@ def certify_forever(
     digits = DIGITS.get(n, FEWER) if digits is None else digits
     ends = horizons(digits) if radius == 0 else SOON
     bits = bits_for(digits, ends[-1])
-    segments: list[Segment] = []
     with precision(bits + BALL_GUARD):
         steps = Steps(system.ball_flow(initial), bits, digits, radius)
-        reason = "nothing was tried"
-        for end in ends:
-            try:
-                steps.extend(segments, end, advance)
-            except Uncertified as problem:
-                raise Uncertified(f"{problem}; before, {reason}") from None
-            pieces = tuple(segments)
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
-            refused = ""
-            try:
-                for infinity in _continued(made):
-                    proved = replace(made, infinity=infinity)
-                    refused = refusal(proved)
-                    if not refused:
-                        return proved
-                    reason = f"the independent checker refuses what was made, {refused}"
-            except Open as problem:
-                reason = reason if refused else str(problem)
+        base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
+        return _sought(base, steps, ends, advance, refusal)
+
+
+def _sought(
+    base: Certificate,
+    steps: Steps,
+    ends: Sequence[float],
+    advance: Callable[[float], None] | None,
+    refused: Callable[[Certificate], str],
+) -> Certificate:
+    """A proof for all times that is accepted, from a certificate without pieces.
+
+    Raises
+    ------
+    Uncertified
+        Where none is found, with what hindered it.
+    """
+    segments: list[Segment] = []
+    reason = "nothing was tried"
+    gone: list[Vanishing] = []
+
+    def vanishes() -> bool:
+        flow: Any = steps.flow  # a SpanFlow
+        if segments:  # or it has no pieces yet that it could follow
+            gone.extend(vanishing(flow, steps.state))
+        return bool(gone)
+
+    for end in ends:
+        try:
+            steps.extend(segments, end, advance, vanishes)
+        except Uncertified as problem:
+            raise Uncertified(f"{problem}; before, {reason}") from None
+        made = replace(base, t_end=end, pieces=tuple(segments))
+        if gone:
+            return _without(made, steps, gone[0], advance, refused)
+        why = ""
+        try:
+            for infinity in _continued(made):
+                proved = replace(made, infinity=infinity)
+                why = refused(proved)
+                if not why:
+                    return proved
+                reason = f"the independent checker refuses what was made, {why}"
+        except Open as problem:
+            reason = reason if why else str(problem)
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
+
+
+def _without(
+    made: Certificate,
+    steps: Steps,
+    gone: Vanishing,
+    advance: Callable[[float], None] | None,
+    refused: Callable[[Certificate], str],
+) -> Certificate:
+    """Go on without a neuron that vanishes after the pieces."""
+    until = all_times.down(start.end_time(made))
+    made = replace(made, t_end=until)
+    system, flow = left(made, gone, steps)
+
+    before = enclosure(made)
+    low, high = -all_times.extreme(before, -1), all_times.extreme(before, 1)
+    soon = 1 + gone.lasting  # until it has vanished, the loss is between those at both ends
+
+    def together(rest: Certificate) -> Certificate:
+        assert isinstance(rest.infinity, Infinity | AtZero)
+        after = rest.infinity.all_times
+        times = min(low, after[0]) / soon**3, max(high, after[1]) * soon**3
+        found = gone.neuron, gone.slope, gone.reach
+        return replace(made, infinity=AtZero(*found, rest.pieces, rest.infinity, times))
+
+    base = replace(
+        made,
+        system=system,
+        start=np.delete(made.start, gone.neuron, axis=0),
+        pieces=(),
+        origin=Origin(flow, steps.time),
+    )
+    later = [end for end in AFTERWARDS if end > until]
+    rest = _sought(
+        base, continued(steps, flow, gone), later, advance, lambda x: refused(together(x))
+    )
+    return together(rest)
 
 
 def refusal(certificate: Certificate) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 from flint import arb
 
 from flows.certificates import chebyshev
-from flows.certificates.certificate import Certificate, Segment
+from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
 from flows.certificates.forever import refusal
+from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import down, extreme, up
 from flows.certificates.tail.infinity import Stated

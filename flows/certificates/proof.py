@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import acb, arb, ctx
+from flint import acb, arb, arb_mat, ctx
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
@@ -40,6 +40,10 @@ ROOM = 1.0 + 2.0**-10
 #: And bounds that depend on how a formula is written by more: the defect by this factor, growth by
 #: this part of the width of the Hessian. On an ellipse larger by a factor all is analytic too.
 SPARE, MARGIN, CLEARANCE = 4.0, 0.25, 1.25
+#: Parts of the width of a Hessian that its lowest eigenvalue may lose to it; below 1 where stiff
+#: directions take the rest, of which boxes then fill so much at most.
+FACTORS = (*(4.0**k for k in range(-12, 0)), 1.0, 2.0, 4.0, 16.0, 64.0)
+FILLED = 0.5
 #: Sums and products of positive doubles are right to this factor, if none is below this number.
 UP, TINY = 1.0 + 1e-9, 1e-200
 
@@ -236,6 +240,22 @@ def is_positive(matrix: list[list[Ball]]) -> bool:
     return True
 
 
+def congruent(
+    hessian: list[list[Ball]], values: Any, vectors: Any, shift: Ball
+) -> list[list[Ball]] | None:
+    """``W^T (H + shift) W`` with ``W`` that makes the middle about one; None if it is indefinite.
+
+    What a box does to a stiff direction is small beside its eigenvalue, and weighs nothing.
+    """
+    lifted = values + float(shift.mid())
+    if not (lifted > 0).all():
+        return None
+    w = arb_mat([[arb(float(x)) for x in row] for row in (vectors / np.sqrt(lifted)).tolist()])
+    made = arb_mat(hessian) + shift * arb_mat(len(hessian), len(hessian), 1)
+    scaled: list[list[Ball]] = (w.transpose() * made * w).tolist()
+    return scaled
+
+
 def growth(
     flow: BallFlow, p: Approximant, parts: int, tube: Ball, nested: int = 1
 ) -> tuple[tuple[float, ...], float]:
@@ -250,27 +270,42 @@ def growth(
         slow = (-p.span.part(index, parts)).exp()
         hessians = [flow.hessian(box) for box in around]
         hessian = (sum(hessians[1:], hessians[0]) / nested).tolist()
-        speed = 1 / float(slow.mid())
-        if not math.isfinite(wide := spread(hessian)):
-            raise Singular("the Hessian is not bounded")
-        middle = np.array([[float(c.mid()) for c in row] for row in hessian])
-        values = np.linalg.eigvalsh((middle + middle.T) / 2)
-        sharp = -speed * float(values[0])
-        wide += abs(sharp) * float(slow.rad())
-        slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
-        for factor in (1.0, 2.0, 4.0, 16.0, 64.0):
-            nu = sharp + factor * slack
-            shifted = [
-                [c + nu * slow if a == b else c for b, c in enumerate(row)]
+        nu, sharp = _growth(hessian, slow)
+        bounds.append(nu)
+        excess += (nu - sharp) / parts
+    return tuple(bounds), excess
+
+
+def _growth(hessian: list[list[Ball]], slow: Ball) -> tuple[float, float]:
+    """Bound of the logarithmic norm of a box of Hessians, and that of its middle."""
+    speed = 1 / float(slow.mid())
+    if not math.isfinite(wide := spread(hessian)):
+        raise Singular("the Hessian is not bounded")
+    middle = np.array([[float(c.mid()) for c in row] for row in hessian])
+    radius = np.array([[float(c.rad()) for c in row] for row in hessian])
+    values, vectors = np.linalg.eigh((middle + middle.T) / 2)
+    sharp = -speed * float(values[0])
+    wide += abs(sharp) * float(slow.rad())
+    slack = speed * (wide + 1e-15 * max(1.0, float(np.abs(values).max())))
+    for factor in FACTORS:
+        nu = sharp + factor * slack
+        shift = nu * slow
+        if factor < 1:
+            lifted = values + nu / speed
+            if not (lifted > 0).all():
+                continue
+            w = np.abs(vectors) / np.sqrt(lifted)
+            if not np.linalg.norm(w.T @ radius @ w, 2) < FILLED:
+                continue
+            scaled = congruent(hessian, values, vectors, shift)
+        else:
+            scaled = [
+                [c + shift if a == b else c for b, c in enumerate(row)]
                 for a, row in enumerate(hessian)
             ]
-            if is_positive(shifted):
-                break
-        else:
-            raise Singular("no bound of the growth of errors is found")
-        bounds.append(nu + MARGIN * slack)
-        excess += (bounds[-1] - sharp) / parts
-    return tuple(bounds), excess
+        if scaled is not None and is_positive(scaled):
+            return nu + MARGIN * factor * slack, sharp
+    raise Singular("no bound of the growth of errors is found")
 
 
 def propagated(start: Ball, defect: Ball, bounds: Sequence[float], span: Span) -> tuple[Ball, Ball]:

@@ -14,9 +14,9 @@ from typing import Any
 from flint import arb
 
 from flows.certificates import chebyshev, proof
-from flows.certificates.certificate import Segment
 from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.proof import Approximant, Span, above
+from flows.certificates.segment import Segment
 from flows.core.balls import BallFlow, Singular, precision
 
 Ball = Any  # flint.arb
@@ -54,7 +54,7 @@ class Steps:
     """State between two segments: time, polynomial, error, and the length to try next."""
 
     def __init__(self, flow: BallFlow, bits: int, digits: int, radius: float = 0.0) -> None:
-        self.flow, self.bits = flow, bits
+        self.flow, self.bits, self.digits = flow, bits, digits
         self.degree = math.ceil(1.35 * digits) + 4
         self.table = chebyshev.table(self.degree, bits + BALL_GUARD)
         self.goal = 10.0 ** -(digits + 1.5) * flow.unit
@@ -71,11 +71,15 @@ class Steps:
         self.turns, self.room = 0, ROOM
 
     def extend(
-        self, segments: list[Segment], t_end: float, advance: Callable[[float], None] | None
+        self,
+        segments: list[Segment],
+        t_end: float,
+        advance: Callable[[float], None] | None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Append segments until a time is reached."""
+        """Append segments until a time is reached, or something asks to stop."""
         end = chebyshev.rounded(arb(t_end).log1p(), self.bits) + 1
-        while self.time < end:
+        while self.time < end and not stop():
             segments.append(self.segment(end))
             if advance is not None:
                 advance(math.expm1(min(self.time / 2**self.bits, 100.0)))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from flows.certificates.certificate import Certificate
     from flows.certificates.rest.failing import Failing
     from flows.certificates.rest.rest import Rest
+    from flows.certificates.tail.at_zero import AtZero
     from flows.certificates.tail.funnel_tail import FunnelTail
     from flows.certificates.tail.infinity import Infinity
     from flows.certificates.tail.means import MeansTail
@@ -64,7 +65,9 @@ def bounds(theorem: Any) -> dict[str, Any]:
     if hasattr(theorem, "rate"):
         return {"rate": theorem.rate, "amplitude": theorem.amplitude, "delay": theorem.delay}
     power = 2 if hasattr(theorem, "constant") else 3
-    return {"exponent": power, "lower": theorem.lower, "upper": theorem.upper}
+    found = {"exponent": power, "lower": theorem.lower, "upper": theorem.upper}
+    gone = getattr(theorem, "gone", ())
+    return {**found, **({"at_zero": [zero._asdict() for zero in gone]} if gone else {})}
 
 
 def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[str, str]]:
@@ -85,13 +88,16 @@ def rows(certificate: Certificate, checked: Verification | None) -> list[tuple[s
         return _rest(infinity, theorem) if isinstance(infinity, Rest) else _power(infinity, theorem)
 
 
-def _power(infinity: Infinity | FunnelTail, theorem: Any) -> list[tuple[str, str]]:
+def _power(infinity: Infinity | FunnelTail | AtZero, theorem: Any) -> list[tuple[str, str]]:
     rows = [
         ("t^3 L ->", infinity.constant.str(DIGITS)),
         ("h ->", ", ".join(x.str(DIGITS) for x in infinity.parts)),
         ("for all t >= 0", _between(*infinity.all_times)),
     ]
     if theorem is not None:
+        for gone in theorem.gone:
+            when = f"between t = {_below(gone.first)} and {_above(gone.last)}"
+            rows.insert(0, (f"neuron {gone.neuron}", f"is at zero from a time on, {when}"))
         proved = f"{_between(theorem.lower, theorem.upper)} for all t >= 0"
         rows.append(
             ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")

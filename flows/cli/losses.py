@@ -35,7 +35,9 @@ def read_loss(path: str) -> System:
         raise InputError(f"{wanted}, got more than {MAX_BYTES} bytes; name another")
     try:
         data = json.loads(Path(path).read_text("ascii"))
-        if not isinstance(data, dict) or {*data} != {*KEYS}:
+        if not isinstance(data, dict):
+            raise InputError(f"{wanted}, got a {type(data).__name__}; mend it")
+        if {*data} != {*KEYS}:
             raise InputError(f"{wanted}, got {', '.join(data) or 'none'}; mend it")
         return make(POLYNOMIAL, data)
     except InputError:

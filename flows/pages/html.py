@@ -10,6 +10,7 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,7 @@ def _environment() -> Environment:
         "math": _math,
         "number": _number,
         "known": _known,
+        "last_known": _last_known,
         "command": _command,
         "prose": prose,
         "brief": brief,
@@ -292,6 +294,12 @@ def _in_one_size(
 def _command(text: str) -> Markup:
     """Command line whose options are not cut at a hyphen."""
     return Markup(re.sub(r"--[\w-]+", r'<span class="word">\g<0></span>', str(escape(text))))
+
+
+def _last_known(values: Sequence[float]) -> int:
+    """Position of the last value that is known; the last one where none is."""
+    known = [k for k, value in enumerate(values) if math.isfinite(value)]
+    return known[-1] if known else len(values) - 1
 
 
 def _known(value: float, error: float) -> Markup:

@@ -209,9 +209,11 @@ def tail_constant(
     extrapolated step, plus the numerical error of the run.
 
     With a derived `law` its own corrections are fitted in place of one pure power, which a
-    logarithm is not: `t^-2gamma` of the slow directions, `log t/t` and `1/t`, linearly by least
-    squares over the last three decades. The error is then the difference between the fits of the
-    two halves, plus what the numerical error of the run does to the fit.
+    logarithm is not: `t^-2gamma` of the slow directions, `t^-1/(p-2)` and its powers of terms of
+    higher degree than that of the leading form, `log t/t` and `1/t`, linearly by least squares over
+    the last three decades. The error is then the difference between the fits of the two halves,
+    plus what the numerical error of the run does to the fit. Corrections along a valley are not
+    known; its constant is extrapolated as without a law.
 
     Parameters
     ----------
@@ -256,7 +258,7 @@ def tail_constant(
         return TailConstant(np.nan, np.inf, exponent, window)
     quantities = quantities_of(run)
     span = slice(window.start, window.stop)
-    if law is not None:
+    if law is not None and law.direction:  # of a valley no corrections are known
         return _fitted(run, name, exponent, law, window)
     log_t = np.log(quantities["t"][span])
     scaled = np.exp(exponent * log_t) * _potential(quantities, name)[0][span]
@@ -274,7 +276,10 @@ def _fitted(run: Run, name: str, exponent: float, law: Law, window: Window) -> T
     t = run.quantities["t"][rows]
     rows = rows[t >= t[-1] / 10**LAW_DECADES]
     t = run.quantities["t"][rows]
-    powers = sorted({round(2 * g, 6) for g in law.gamma if 2 * g < 1.5})[:LAW_POWERS]
+    # Beside the slow directions, terms of higher degree of the loss: z ~ t^-1/(p - 2) each.
+    higher = [k * (exponent - 1) / 2 for k in range(1, LAW_POWERS + 1)]
+    known = {*(round(2 * g, 6) for g in law.gamma if 2 * g < 1.5)}
+    powers = sorted(known | {round(q, 6) for q in higher if q < 1})[:LAW_POWERS]
     columns = [np.ones_like(t), *((t / t[0]) ** -q for q in powers), t[0] / t]
     if law.log_term is None or law.log_term != 0:
         columns.append(np.log(t) / t * t[0] / np.log(t[0]))
@@ -289,7 +294,7 @@ def _fitted(run: Run, name: str, exponent: float, law: Law, window: Window) -> T
     inverse = np.linalg.pinv(design, rcond=CONDITION)
     value = float(inverse[0] @ scaled)
     numerical = float(run.errors(name)[rows].max()) * abs(value) * float(np.abs(inverse[0]).sum())
-    return TailConstant(value, abs(late - early) + numerical, exponent, window)
+    return TailConstant(value, float(abs(late - early)) + numerical, exponent, window)
 
 
 def _aitken(c: Array, noise: float) -> float:

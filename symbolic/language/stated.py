@@ -19,7 +19,7 @@ __all__ = ["MOST_NODES", "restated", "stated"]
 
 #: Nodes of all expressions of a file.
 MOST_NODES = 20_000
-# Bits of whole numbers, and powers of numbers; entries of a matrix of numbers.
+# Bits of whole numbers, and powers of numbers; entries of a matrix.
 MOST_BITS, MOST_POWER, MOST_ENTRIES = 2000, 64, 10_000
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # What is made of other expressions, by name.
@@ -128,17 +128,14 @@ def _built(node: Any, made: list[Any]) -> Any:
         assumed = {str(k): v for k, v in given[1].items() if isinstance(v, bool)}
         return sp.Symbol(_word(given[0]), **assumed)
     if kind == "matrix":
-        return sp.MatrixSymbol(_word(given[0]), _whole(given[1], 1), _whole(given[2], 1))
+        return sp.MatrixSymbol(_word(given[0]), *_sizes(given[1], given[2]))
     if kind == "identity":
-        return sp.Identity(_whole(given[0], 1))
+        return sp.Identity(_sizes(given[0], given[0])[0])
     if kind == "entry":
         return made[_place(given[0], made)][_whole(given[1], 0), _whole(given[2], 0)]
     parts = [made[_place(k, made)] for k in (given[2:] if kind == "table" else given)]
     if kind == "table":
-        rows, columns = _whole(given[0], 1), _whole(given[1], 1)
-        if rows * columns > MOST_ENTRIES:
-            raise ValueError("a matrix that is too large")
-        return sp.ImmutableDenseMatrix(rows, columns, parts)
+        return sp.ImmutableDenseMatrix(*_sizes(given[0], given[1]), parts)
     if kind not in OPERATIONS:
         raise ValueError(f"an operation that is not known: {kind!r}")
     # Powers of numbers are evaluated when they are built.
@@ -148,6 +145,12 @@ def _built(node: Any, made: list[Any]) -> Any:
     if isinstance(found, sp.Rational):
         _whole(int(found.p)), _whole(int(found.q))
     return found
+
+
+def _sizes(rows: Any, columns: Any) -> tuple[int, int]:
+    if _whole(rows, 1) * _whole(columns, 1) > MOST_ENTRIES:
+        raise ValueError("a matrix that is too large")
+    return rows, columns
 
 
 def _place(k: Any, made: list[Any]) -> int:

@@ -16,11 +16,12 @@ from typing import Any
 from flint import arb
 
 from flows.certificates import chebyshev
-from flows.certificates.certificate import Certificate, Segment
+from flows.certificates.certificate import Certificate
 from flows.certificates.forever import refusal
 from flows.certificates.rest.balls import Attracting, attracting
 from flows.certificates.rest.failing import failing
 from flows.certificates.rest.rest import Rest
+from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import down, up
 from flows.certificates.tail.infinity import Stated

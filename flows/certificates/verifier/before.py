@@ -6,7 +6,7 @@ from typing import Any
 from flint import arb
 
 from flows.certificates.verifier.reading import integer
-from flows.certificates.verifier.relu_neuron import _area
+from flows.certificates.verifier.relu_neuron import _area, angle
 from flows.certificates.verifier.segment import norm
 
 
@@ -33,10 +33,10 @@ def loss(w: Any, teacher: arb) -> arb:
     for i, j in combinations(range(len(vectors)), 2):
         a, b = vectors[i], vectors[j]
         size, cosine = abs(_area(a, b)), a @ b
-        angle = arb.atan2(size, cosine).nonnegative_part()
-        pull = size - angle * cosine
-        if angle < 1:  # sin z - z cos z, of an alternating series
-            third = (arb(1) / 3).union(arb(1) / 3 - angle.upper() ** 2 / 30)
-            pull = norm(a) * norm(b) * angle**3 * third
+        theta = angle(size, cosine).nonnegative_part()
+        pull = size - theta * cosine
+        if theta < 1:  # sin z - z cos z, of an alternating series
+            third = (arb(1) / 3).union(arb(1) / 3 - theta.upper() ** 2 / 30)
+            pull = norm(a) * norm(b) * theta**3 * third
         total += (-1 if j == len(w) else 1) * pull / (2 * arb.pi())
     return total.nonnegative_part()

@@ -19,8 +19,9 @@ import numpy as np
 from flint import arb
 
 from flows.certificates.verifier.matrix_factorization import Layers
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import number, require
-from flows.certificates.verifier.segment import Equations, _positive
+from flows.certificates.verifier.segment import Equations
 
 
 class Failing(NamedTuple):
@@ -46,7 +47,7 @@ def failing(data: Any, flow: Equations) -> Failing:
     floor = number(data["floor"])
     require(floor > 0, "its bound is not positive")
     square = flow.target.T @ flow.target  # type: ignore[attr-defined]
-    require(_positive(square, arb(-2 * floor)), "a singular matrix may be nearer to the target")
+    require(positive(square, arb(-2 * floor)), "a singular matrix may be nearer to the target")
     return Failing(floor)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from flint import arb, arb_series, fmpq
 
 from flows.certificates.verifier.reading import require
-from flows.certificates.verifier.relu_neuron import _projector
 from flows.certificates.verifier.segment import UNIT, norm
+from flows.certificates.verifier.space import _projector
 
 ORDER = 4  # of Taylor series
 # Exact: balls made here would have 53 bits. ``asin(z)/z``, ``(sin z/z - 1)/z^2`` and ``(sin z - z

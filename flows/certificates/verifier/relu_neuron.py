@@ -8,7 +8,8 @@ from flint import acb, arb, fmpq
 
 from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
+from flows.certificates.verifier.segment import Equations, Segment, at, norm
+from flows.certificates.verifier.space import spatial
 
 
 class Neurons(Equations):
@@ -62,24 +63,8 @@ class Neurons(Equations):
 
     def hessian(self, x: Any) -> Any:
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
-        w, eye = _vectors(self.v, x), np.eye(len(self.v), dtype=object)
-        if len(self.v) == 2:
-            return planar(w, self.n)
-        gram, unit = w @ w.T, np.array([u / norm(u) for u in w])
-        blocks = np.array([[eye / 2] * self.n] * self.n)
-        for i, j in self.pairs:
-            size = _area(w[i], w[j])
-            theta = arb.atan2(size, gram[i, j])
-            for a, b, mu in ((i, j, -1 if j == self.n else 1), (j, i, 1)):
-                if a < self.n:
-                    normal = _projector(unit[b] - theta.cos() * unit[a], theta.sin())
-                    zeta = eye - np.outer(unit[a], unit[a]) + normal
-                    blocks[a, a] += mu * size / (2 * arb.pi() * gram[a, a]) * zeta
-                if max(a, b) < self.n:
-                    sums = _projector(unit[a] + unit[b], 2 * (theta / 2).cos())
-                    gaps = _projector(unit[a] - unit[b], 2 * (theta / 2).sin())
-                    blocks[a, b] += (theta.sin() * (sums - gaps) - theta * eye) / (2 * arb.pi())
-        return np.block([list(row) for row in blocks])
+        w = _vectors(self.v, x)
+        return planar(w, self.n) if len(self.v) == 2 else spatial(w, self.n)
 
 
 def _area(a: Any, b: Any) -> Any:
@@ -104,10 +89,9 @@ def _angle(size: Any, dot: Any) -> Any:
     return ratio.atan() + (0 if dot.real > 0 else arb.pi()) if flat else arb.pi() / 2 - ratio.atan()
 
 
-def _projector(vector: Any, length: arb) -> Any:
-    """Projector on a vector of this length; its entries are in [-1, 1] where that may vanish."""
-    entries = np.outer(vector / length, vector / length)
-    return np.vectorize(lambda x: x if x.is_finite() and x.rad() < 1 else UNIT, "O")(entries)
+def angle(area: arb, dot: arb) -> arb:
+    """Real angle of a sine and a cosine, by the acute one: no ball about pi reaches the cut."""
+    return arb.atan2(area, dot) if dot.mid() >= 0 else arb.pi() - arb.atan2(area, -dot)
 
 
 def _coordinates(rows: Any) -> Any:

@@ -33,9 +33,10 @@ from flint import arb, fmpq
 from flows.certificates.verifier.before import loss as of_neurons
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, Refused, integer, largest, number, require
 from flows.certificates.verifier.relu_neuron import Neurons
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, _positive, at, norm
+from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
 
 
 class Rest(NamedTuple):
@@ -94,7 +95,7 @@ def _convex(flow: Equations, c: Any, r: arb, mu: arb, away: arb) -> tuple[arb, a
     """How far the minimum is from ``c``, and its value."""
     require(mu > 0, "its rate is not positive")
     _less(away, r, "the flow does not begin within the ball")
-    lower = _positive(flow.hessian(c + UNIT * r), -mu)
+    lower = positive(flow.hessian(c + UNIT * r), -mu)
     require(lower, f"the Hessian is not proved to be above {float(mu):.6g} on the ball")
     push = _push(flow, c)
     _less(push, mu * r, "the flow may leave the ball")
@@ -119,9 +120,9 @@ def _layers(flow: Layers, c: Any, r: arb, rates: list[float], away: arb, begin: 
     w = flow.matrices(c + UNIT * r)
     above, below, _, _ = flow.around(w)
     form = sum(np.kron(a @ a.T, b.T @ b) for a, b in zip(above, below, strict=True))
-    require(_positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
+    require(positive(form, -fit), f"sum |A^T X B^T|^2 >= {float(fit):.6g} |X|^2 is not proved")
     for k in balance:
-        require(_positive(_balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
+        require(positive(_balancing(w), -k), f"balancing is not proved to have {float(k):.6g}")
     mu = min((fit, *(2 * flow.strength * k for k in balance)), key=lambda x: float(x.lower()))
     _less(away + (2 * begin / mu).sqrt(), r, "the flow may leave the ball")
     return mu
@@ -151,7 +152,7 @@ def _squares(flow: Polynomial, stated: Any, c: Any, r: arb, mu: arb, away: arb, 
     lowest = arb(left.pop((), fmpq(0)))
     require(not any(left.values()), "the loss is not half its squares and a number")
     form = np.array(rows) @ np.array(rows).T
-    require(_positive(form, -mu), f"J J^T >= {float(mu):.6g} is not proved on the ball")
+    require(positive(form, -mu), f"J J^T >= {float(mu):.6g} is not proved on the ball")
     _less(away + (2 * (begin - lowest) / mu).nonnegative_part().sqrt(), r, "the flow may leave")
     return lowest
 

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 from flint import acb, arb, fmpq
 
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
 
 UNIT = arb(0, 1)  # the interval [-1, 1]
@@ -85,10 +86,20 @@ class Segment:
 
 
 def check(
-    equations: Equations, end: float, bits: int, pieces: Any, radius: float = 0.0
+    equations: Equations,
+    end: float,
+    bits: int,
+    pieces: Any,
+    radius: float = 0.0,
+    first: int = 0,
+    off: arb | None = None,
 ) -> tuple[float, float]:
-    """Return the error at every time and at the end, or refuse; of starts within a radius."""
-    state, error, largest, last = equations.start, arb(radius), arb(0), 0
+    """Return the error at every time and at the end, or refuse; of starts within a radius.
+
+    Pieces may begin later, where the flow is off its start by so much at most.
+    """
+    state, largest, last = equations.start, arb(0), first
+    error = arb(radius) if off is None else off
     for index, stated in enumerate(pieces):
         try:
             first, last = last, integer(stated["end"])
@@ -110,7 +121,7 @@ def check(
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
                 box, slow = segment.box(part, parts), -segment.time(part, parts)
                 hessian = _mean(equations, box, tube, NESTED if radius else 1)
-                require(_positive(hessian, nu * slow.exp()), "errors may grow faster")
+                require(positive(hessian, nu * slow.exp()), "errors may grow faster")
                 factor, step = (nu * length).exp(), defect * length
                 most = factor.max(arb(1))
                 require(most * (error + step) <= tube, "the flow may leave the tube")
@@ -130,27 +141,6 @@ def _mean(equations: Equations, box: Any, tube: arb, nested: int) -> Any:
     """
     found = [equations.hessian(box + tube * (k + 1) / nested * UNIT) for k in range(nested)]
     return sum(found[1:], found[0]) / nested
-
-
-def _positive(matrix: Any, shift: arb) -> bool:
-    """Whether all symmetric matrices of a box are positive definite, this much added.
-
-    Seen by the pivots of their middle, less a bound of the norm of the radii ``R``: the largest
-    ``(R y)_i / y_i``, for any positive ``y``. Doubles serve, as nothing is subtracted.
-    """
-    middle = matrix.copy()
-    radius, y = np.zeros(matrix.shape), np.ones(len(matrix))
-    for k, c in np.ndenumerate(matrix):
-        middle[k], radius[k] = c.mid(), float(c.rad()) + 1e-200
-    require(np.isfinite(radius).all(), "errors may grow faster")
-    radius = np.maximum(radius, radius.T)
-    for _ in range(3):
-        y = 1e-3 + radius @ y / (radius @ y).max()
-    least = float((radius @ y / y).max() * (1 + 1e-9))
-    m = middle + (shift - least).lower() * np.eye(len(y), dtype=object)
-    while len(m) and m[0, 0] > 0:
-        m = m[1:, 1:] - np.outer(m[0, 1:], m[0, 1:] / m[0, 0])
-    return not len(m)
 
 
 def at(p: Any, s: arb) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx
 
+from flows.certificates.verifier.at_zero import at_zero, values
 from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.funnel import funnelled
 from flows.certificates.verifier.gmm_em import Means
@@ -22,7 +23,6 @@ from flows.certificates.verifier.reading import (
     MOST,
     Refused,
     exact,
-    integer,
     number,
     numbers,
     parsed,
@@ -245,18 +245,33 @@ def _endless(
     if data.get("kind") == "failing":
         require(radius == 0, "layers near these do not balance")
         return failing(data, flow)
-    if data.get("kind") == "funnel":
-        require(isinstance(flow, Neurons), "there are no neurons")
-        ends = _ends(flow, pieces, bits, radius, len(flow.v))  # type: ignore[attr-defined]
-        return funnelled(data, flow.v[0], pieces, ends, bits)  # type: ignore[attr-defined]
     if data.get("kind") == "means":
         ends = [end.ravel() for end in _ends(flow, pieces, bits, radius, 1)]
         return plateau(data, flow, pieces, ends, bits)
-    if "kind" in data:
-        return rest(data, flow, pieces, bits)
-    if not isinstance(flow, Neurons):
-        raise Refused("there is no proof to infinity of this system")
-    return theorem(data, flow.v[0], pieces, _ends(flow, pieces, bits, radius, len(flow.v)), bits)
+    if data.get("kind") in (None, "funnel", "at zero"):
+        if not isinstance(flow, Neurons):
+            raise Refused("there is no proof to infinity of this system")
+        ends = _ends(flow, pieces, bits, radius, len(flow.v))
+        return _of_neurons(data, flow, pieces, ends, bits, radius)
+    return rest(data, flow, pieces, bits)
+
+
+def _of_neurons(
+    data: Any, flow: Neurons, pieces: Any, ends: Any, bits: int, radius: float
+) -> Theorem:
+    """What is proved of neurons, one of which may reach zero first."""
+    kind = data.get("kind")
+    if kind == "at zero":
+        left = at_zero(data, flow, pieces, ends, bits, radius)
+        pieces, ends = [*pieces, *left.pieces], [*ends, *left.ends]
+        found = _of_neurons(data["then"], left.flow, pieces, ends, bits, radius)
+        k = left.gone.neuron
+        later = (x._replace(neuron=x.neuron + (x.neuron >= k)) for x in found.gone)
+        h = np.array([*found.h[:k], arb(0), *found.h[k:]])
+        return found._replace(h=h, gone=(left.gone, *later))
+    require(kind in (None, "funnel"), "its kind is unknown")
+    continued = theorem if kind is None else funnelled
+    return continued(data, flow.v[0], pieces, ends, bits)
 
 
 def _ends(flow: Equations, pieces: Any, bits: int, radius: float, width: int) -> list[Any]:
@@ -264,9 +279,7 @@ def _ends(flow: Equations, pieces: Any, bits: int, radius: float, width: int) ->
     shape = (-1, width)
     ends = [(flow.start + UNIT * radius).reshape(shape)]
     for piece in pieces:
-        rows = ([arb((integer(c), -bits)) for c in row] for row in piece["coefficients"])
-        values = np.array([sum(row, arb(0)) for row in rows])
-        ends.append((values + UNIT * number(piece["error"])).reshape(shape))
+        ends.append(values(piece, bits, ends[0]) + UNIT * number(piece["error"]))
     return ends
 
 

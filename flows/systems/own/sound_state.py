@@ -129,12 +129,14 @@ def unknown_at(names: Sequence[str], seen: Array, t: Array) -> str:
     for name, words in (("loss", "the loss"), ("gradient_norm", "its gradient")):
         unknown = np.isnan(seen[:, names.index(name)])
         if unknown.any():
-            lost.append(f"{words} (first at t = {t[int(np.argmax(unknown))]:.3g})")
+            lost.append((words, f"(first at t = {t[int(np.argmax(unknown))]:.3g})"))
     if not lost:
         return ""
+    (words, first), *rest = lost
+    also = "".join(f", and so is {other} {when}" for other, when in rest)
     return (
-        f"NaN is not known: {', '.join(lost)}; errors of steps or of doubles are larger there"
-        " than a tenth of it"
+        f"{words} is NaN where it is not known {first}{also}: errors of steps or of doubles are"
+        " more than a tenth of it there"
     )
 
 

@@ -182,7 +182,7 @@ class OwnSystem(System):
         """Polynomial loss as a certificate states it: no other one can be told by plain values."""
         if {*parameters} != {"name", "blocks", "terms"}:
             raise InputError(
-                "the loss of an own system is code, which a file cannot carry; build the"
+                "expected the name, blocks and terms of a polynomial loss; of another one build the"
                 " system and give it: flows.load(path, system=...)"
             )
         blocks = blocks_of(parameters["blocks"])

@@ -221,11 +221,8 @@ class SpanFlow(BallFlow):
         rows = self.rows(x)
         if q == 2:
             return polar.hessian(rows, coefficients)
-        squares = [dot(w, w) for w in rows]
-        if not all(s > 0 for s in squares):
-            raise Singular("a neuron may be at zero")
-        norms = [s.sqrt() for s in squares]
-        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
+        directions = [_direction(w) for w in rows]
+        norms, units = [size for size, _ in directions], [unit for _, unit in directions]
         zero = arb(0)
         blocks = [[[[zero] * q for _ in range(q)] for _ in range(n)] for _ in range(n)]
         for i in range(n):
@@ -233,32 +230,26 @@ class SpanFlow(BallFlow):
                 for a in range(q):
                     blocks[i][j][a][a] = arb(0.5)
         for i, j in self.pairs():
-            minors = [
-                rows[i][k] * rows[j][m] - rows[i][m] * rows[j][k]
-                for k in range(q)
-                for m in range(k)
-            ]
-            area = dot(minors, minors).nonnegative_part().sqrt()
-            theta = arb.atan2(area, dot(rows[i], rows[j]))
+            gap = [a - b for a, b in zip(units[i], units[j], strict=True)]
+            sum_ = [a + b for a, b in zip(units[i], units[j], strict=True)]
+            size = dot(gap, gap).nonnegative_part().sqrt()
+            theta = 2 * arb.atan2(size, dot(sum_, sum_).nonnegative_part().sqrt())
             # Projectors on the bisectors of the pair, s s^T and c c^T; their sum is on its plane.
-            sums = _projector(
-                [a + b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).cos()
-            )
-            gaps = _projector(
-                [a - b for a, b in zip(units[i], units[j], strict=True)], 2 * (theta / 2).sin()
-            )
+            sums = _projector(sum_, 2 * (theta / 2).cos())
+            gaps = _projector(gap, size)
             for a, b, mu in ((i, j, -1 if j == n else 1), (j, i, 1)):
                 if a == n:
                     continue
                 spread, shift, twist = coefficients(norms[a], norms[b], theta)
                 own, other = blocks[a][a], blocks[a][b] if b < n else None
                 for k in range(q):
-                    own[k][k] += mu * spread
                     if other is not None:
                         other[k][k] += shift
                     for m in range(q):
                         s, c = sums[k][m], gaps[k][m]
-                        own[k][m] += mu * spread * (s + c - 2 * units[a][k] * units[a][m])
+                        # First what nearly vanishes along the neuron, then what is not sharp.
+                        turned = (k == m) + s + c - 2 * units[a][k] * units[a][m]
+                        own[k][m] += mu * spread * turned
                         if other is not None:
                             other[k][m] += twist * (s - c)
         return arb_mat(
@@ -276,13 +267,30 @@ class SpanFlow(BallFlow):
         norms = [dot(w, w).sqrt() for w in rows]
         total = dot(residual, residual) / 4
         for i, j in self.pairs():
-            area = abs(self._area(rows[i], rows[j]))
-            theta = arb.atan2(area, dot(rows[i], rows[j]))
+            area, cosine = abs(self._area(rows[i], rows[j])), dot(rows[i], rows[j])
+            # By the acute angle: a ball about pi would reach across the cut.
+            near = cosine.mid() >= 0
+            acute = arb.atan2(area, cosine if near else -cosine)
+            theta = acute if near else arb.pi() - acute
             # The energy grows with the angle: its ends lose no digits to a wide ball.
             low, high = theta.lower().max(arb(0)), theta.upper()
             bent = energy(1, 1, low)[0].union(energy(1, 1, high)[0])
             total += (-1 if j == n else 1) * norms[i] * norms[j] * bent
         return total
+
+
+def _direction(w: Sequence[Ball]) -> tuple[Ball, list[Ball]]:
+    """Length and unit vector of a box, by the ratios to its largest component.
+
+    A small one in its direction then moves the large one by its square only.
+    """
+    largest = max(range(len(w)), key=lambda k: float(abs(w[k].mid())))
+    if not abs(w[largest]) > 0:
+        raise Singular("a neuron may be at zero")
+    ratios = [arb(1) if k == largest else x / w[largest] for k, x in enumerate(w)]
+    size = dot(ratios, ratios).nonnegative_part().sqrt()
+    sign = 1 if w[largest] > 0 else -1
+    return abs(w[largest]) * size, [sign * x / size for x in ratios]
 
 
 def _projector(vector: list[Ball], length: Ball) -> list[list[Ball]]:

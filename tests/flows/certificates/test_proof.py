@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from mpmath import mp
 from oracles.certificates import ball
 from oracles.certified import means, neurons
 
+import flows
 from flows.certificates import proof
 from flows.core.balls import Singular, precision
 
@@ -101,6 +103,48 @@ def test_positive_pivots_are_found_of_positive_matrices_only():
     assert not proof.is_positive([[arb.nan(), arb(0)], [arb(0), arb(1)]])
 
 
+def test_growth_counts_what_a_box_does_to_slow_directions_only():
+    random, slow = np.random.default_rng(0), 0.01
+    wide = np.array([[100.0, 0.01, 0.02], [0.01, 1e-5, 1e-5], [0.02, 1e-5, 1e-5]])
+    middle = np.diag([1000.0, 1e-3, -2e-3])
+    box = [
+        [arb(c, r) for c, r in zip(*rows, strict=True)] for rows in zip(middle, wide, strict=True)
+    ]
+    with precision(100):
+        found, sharp = proof._growth(box, arb(slow))
+    assert sharp == pytest.approx(2e-3 / slow)
+    assert found < 1.1 * sharp
+    worst = -math.inf
+    for _ in range(200):
+        sign = random.choice([-1.0, 1.0], size=(3, 3))
+        sign = np.triu(sign) + np.triu(sign, 1).T
+        worst = max(worst, -float(np.linalg.eigvalsh(middle + sign * wide)[0]) / slow)
+    assert sharp < worst <= found
+
+
+def test_hessians_of_a_short_neuron_hardly_vary_along_it():
+    random = np.random.default_rng(1)
+    system = flows.ReLUNeuron(n=2, d=3)
+    w = np.array([[0.6, 0.02, 0.01], [3e-4, 2e-7, -3e-7]])
+    flow = system.ball_flow(w)
+    with precision(100):
+        rows = np.array([float(x.mid()) for x in flow.start]).reshape(2, 3)
+        radius = np.array([[1e-6], [1e-3]]) * np.abs(rows)
+        box = [arb(c, r) for c, r in zip(rows.ravel(), radius.ravel(), strict=True)]
+        found = flow.hessian(box).tolist()
+        for _ in range(100):
+            inside = system.hessian(rows + random.uniform(-1, 1, size=rows.shape) * radius)
+            for exact, ball in zip(inside.reshape(6, 6).tolist(), found, strict=True):
+                # Doubles lose digits of what is divided by a short length.
+                assert all(
+                    (y + arb(0, 1e-11)).contains(x) for x, y in zip(exact, ball, strict=True)
+                )
+        stiff = float(found[4][4].mid())
+        assert stiff > 1
+        assert float(found[4][4].rad()) > 1e-4 * stiff
+        assert float(found[3][3].rad()) < 1e-7 * stiff
+
+
 def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
     made = neurons.certificate("plane", 8)
     piece = made.pieces[5]
@@ -111,3 +155,12 @@ def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
         assert proof.remainder(made.flow(), p, piece.rho) <= piece.defect
         with pytest.raises(Singular):
             proof.remainder(made.flow(), p._replace(span=wide), 1e6)
+
+
+def test_the_loss_of_vectors_that_are_about_opposite_stays_sharp():
+    flow = flows.ReLUNeuron(n=2, d=2).ball_flow(np.array([[0.7, 0.1], [-0.2, 0.05]]))
+    with precision(100):
+        opposite = [arb(-0.2), arb(0, 1e-9)]  # to the teacher, on either side
+        values = [flow.loss([*flow.start[:2], x, y]) for x, y in (opposite, (arb(-0.2), arb(0)))]
+        assert values[0].contains(values[1])
+        assert float(values[0].rad()) < 1e-7

@@ -347,3 +347,12 @@ def test_a_start_without_a_proof_for_ever_is_one_line(popflow, tmp_path):
     code, text, noise = popflow("certify", "score_matching", *start)
     assert (code, text) == (2, "")
     assert "score_matching has no certificates" in noise and noise.count("\n") == 1
+
+
+def test_a_loss_that_is_no_object_is_refused_by_what_it_is(popflow, tmp_path):
+    loss = tmp_path / "loss.json"
+    for text, kind in (("[1]", "list"), ("7", "int"), ('"u**2"', "str")):
+        loss.write_text(text)
+        code, text, noise = popflow("certify", loss, "--t-end", "1")
+        assert (code, text, noise.count("\n")) == (2, "", 1)
+        assert f"got a {kind}; mend it" in noise

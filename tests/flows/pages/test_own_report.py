@@ -101,3 +101,15 @@ def test_a_page_is_not_overwritten_by_accident(run, tmp_path):
     assert out.read_text() == "mine"
     with pytest.raises(InputError, match="runs of one system"):
         flows.report([run, flows.integrate(flows.OwnSystem("b", [Y], Y**2), [1.0], 1.0)])
+
+
+def test_a_page_shows_the_last_loss_that_is_known(tmp_path):
+    # L = exp(-2 t)/2, which is below all doubles at the end.
+    square = flows.OwnSystem("square", [Y], Y**2 / 2)
+    run = flows.integrate(square, [1.0], 1e4, [1.0, 100.0, 1e4])
+    words = text_of(own_report.report(run, out=tmp_path / "page.html", browser=False))
+    assert re.search("last loss that is known 6.9195 .{10,20} at t = 100", words)
+    # Control: a loss that is known at the end has no such line.
+    known = flows.integrate(square, [1.0], 10.0)
+    words = text_of(own_report.report(known, out=tmp_path / "other.html", browser=False))
+    assert "last loss that is known" not in words and "last loss" in words

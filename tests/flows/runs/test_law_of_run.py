@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 import flows
 from flows.core.minimiser import Approach
 from flows.core.valley_escape import valley_escape
+from flows.runs import rates
 from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
 from flows.systems.matrix_factorization.late_time import approach
@@ -332,3 +333,38 @@ def test_the_claims_of_a_power_law_above_a_limit_take_no_difference_of_near_numb
     assert {v.verdict for c in law.claims() for v in flows.check(run, c)} == {Outcome.HOLDS}
     sharper = law.claims(margin=-1e-4)
     assert {v.verdict for c in sharper for v in flows.check(run, c)} == {Outcome.VIOLATED}
+
+
+#: Parts of the constant that three decades leave open.
+SEEN_CONSTANT = 1e-4
+
+
+@pytest.mark.parametrize(
+    ("loss", "start", "end"),
+    [
+        (X**4 / 4 + X**5 / 5, [0.5], 1e6),
+        (X**6 / 6 + X**7, [0.3], 1e10),
+        ((X**2 - Y) ** 2 + Y**4 + X**9, [0.5, 0.5], 1e10),
+        ((X - Y**2) ** 2 + Y**4 + Y**5, [0.3, 0.5], 1e8),
+    ],
+)
+def test_a_constant_is_measured_with_corrections_of_terms_of_higher_degree(
+    loss, start, end, monkeypatch
+):
+    run = flows.integrate(flows.OwnSystem("own", [X, Y][: len(start)], loss), start, end)
+    law = flows.late_time_law(run)
+    one = law.laws[law.chosen]
+    found = flows.tail_constant(run, law=one)
+    off = abs(found.value - one.constant)
+    assert off <= found.error < SEEN_CONSTANT * one.constant
+    # Control: with 1/t and log t/t alone it is farther from the constant than is stated.
+    monkeypatch.setattr(rates, "LAW_POWERS", 0)
+    assert abs(flows.tail_constant(run, law=one).value - one.constant) > found.error
+
+
+def test_a_constant_along_a_valley_is_extrapolated_and_its_error_holds_the_derived_one():
+    run, law = followed("a valley")
+    one = law.laws[law.chosen]
+    found = flows.tail_constant(run, law=one)
+    assert not one.direction and found == flows.tail_constant(run, exponent=1.5)
+    assert abs(found.value - one.constant) <= found.error

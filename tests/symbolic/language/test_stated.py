@@ -52,6 +52,8 @@ def test_what_is_not_known_is_not_stated(unknown):
         [["whole", 10**60], ["whole", 60], ["Pow", 0, 1], ["all", 2]],
         [["table", 10**6, 10**6], ["all", 0]],
         [["matrix", "W", 0, 3], ["all", 0]],
+        [["matrix", "W", 10**6, 10**6], ["all", 0]],
+        [["identity", 10**9], ["all", 0]],
         [["symbol", "a", {}], "all"],
         [7, ["all", 0]],
         [["constant", "tau"], ["all", 0]],
@@ -62,3 +64,21 @@ def test_what_is_not_known_is_not_stated(unknown):
 def test_other_data_is_refused(nodes):
     with pytest.raises(ValueError):
         restated(nodes)
+
+
+@pytest.mark.parametrize("expression", KNOWN, ids=str)
+def test_text_in_place_of_any_number_or_name_is_refused_and_not_parsed(expression, monkeypatch):
+    from sympy.parsing import sympy_parser
+
+    parsed = []
+    monkeypatch.setattr(sympy_parser, "parse_expr", lambda text, *a, **k: parsed.append(text))
+    sp.sympify("1 + 1")
+    assert parsed == ["1 + 1"]  # control: this is how text would be seen
+    nodes = stated([expression])
+    for row, node in enumerate(nodes):
+        for column in range(len(node)):
+            changed = [list(other) for other in nodes]
+            changed[row][column] = "__import__('os').getpid()"
+            with pytest.raises(ValueError):
+                restated(changed)
+    assert len(parsed) == 1

@@ -22,6 +22,7 @@ ENDLESS_LINES = 250
 LIBRARIES = {
     "__future__",
     "abc",
+    "copy",
     "fractions",
     "functools",
     "itertools",

@@ -4,6 +4,7 @@ from flint import acb, arb
 from mpmath import mp
 
 from flows.certificates.verifier import relu_neuron as checker
+from flows.certificates.verifier import space
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import UNIT, Segment
 from flows.core.balls import precision
@@ -145,10 +146,10 @@ def test_angles_are_refused_where_they_are_not_determined_or_not_analytic():
 def test_projectors_on_a_vector_that_may_vanish_are_within_their_bounds():
     vector = np.array([arb(0.6), arb(-0.8)])
     for found, true in zip(
-        checker._projector(2 * vector, arb(2)).ravel(), (0.36, -0.48, -0.48, 0.64), strict=True
+        space._projector(2 * vector, arb(2)).ravel(), (0.36, -0.48, -0.48, 0.64), strict=True
     ):
         assert abs(found - true) < ROUNDED
-    wide = checker._projector(np.array([arb(0, 1), arb(0, 1)]), arb(0, 2)).ravel()
+    wide = space._projector(np.array([arb(0, 1), arb(0, 1)]), arb(0, 2)).ravel()
     assert all(c.lower() <= -1 < 1 <= c.upper() and c.rad() < 1.1 for c in wide)
 
 
@@ -248,5 +249,5 @@ def test_the_hessian_of_a_point_has_all_its_digits():
 
 def test_an_entry_of_a_projector_that_is_wider_than_its_bounds_is_replaced_by_them():
     for length, radius in ((0.9, 0.81), (1.1, 1.0), (1.35, 1.0)):
-        (found,) = checker._projector(np.array([arb(0, length)]), arb(1)).ravel()
+        (found,) = space._projector(np.array([arb(0, length)]), arb(1)).ravel()
         assert radius <= found.rad() < radius * (1 + 1e-6)

@@ -8,7 +8,7 @@ import pytest
 from flint import acb, arb
 
 from flows.certificates.verifier.reading import Refused
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, _positive, at, check, norm
+from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, check, norm, positive
 from flows.core.balls import precision
 
 BITS = 64
@@ -366,29 +366,38 @@ def test_a_matrix_is_positive_if_its_least_eigenvalue_is_whatever_the_signs_of_e
             made = generator.normal(size=(size, size))
             made = made + made.T
             least = np.linalg.eigvalsh(made)[0]
-            assert _positive(balls(made), arb(-least + 1e-6))
-            assert not _positive(balls(made), arb(-least - 1e-6))
+            assert positive(balls(made), arb(-least + 1e-6))
+            assert not positive(balls(made), arb(-least - 1e-6))
 
 
 def test_signs_of_pivots_do_not_cancel():
     for signs in product((1.0, -1.0), repeat=3):
-        assert _positive(balls(np.diag(signs)), arb(0)) == (min(signs) > 0)
+        assert positive(balls(np.diag(signs)), arb(0)) == (min(signs) > 0)
         turn = np.linalg.qr(np.array([[1.0, 2.0, 3.0], [-1.0, 1.0, 0.5], [0.25, -2.0, 1.0]]))[0]
-        assert _positive(balls(turn @ np.diag(signs) @ turn.T), arb(0)) == (min(signs) > 0)
+        assert positive(balls(turn @ np.diag(signs) @ turn.T), arb(0)) == (min(signs) > 0)
 
 
 def test_radii_count_by_the_norm_of_their_matrix():
     # All matrices c I + E, |E_ij| <= r, are positive if and only if c > n r.
     for size, radius in ((1, 0.5), (2, 0.25), (4, 0.125)):
         box = balls(np.zeros((size, size)), radius)
-        assert _positive(box, arb(size * radius * MORE))
-        assert not _positive(box, arb(size * radius * LESS))
+        assert positive(box, arb(size * radius * MORE))
+        assert not positive(box, arb(size * radius * LESS))
     generator = np.random.default_rng(3)
     for _ in range(20):
         radii = generator.exponential(size=(4, 4))
         box, least = widths(radii)
-        assert not _positive(box, arb(least * (1 - NEAR)))
-        assert _positive(box, arb(least * 1.1))
+        assert not positive(box, arb(least * (1 - NEAR)))
+        assert positive(box, arb(least * 1.1))
+
+
+def test_what_a_box_does_to_a_stiff_direction_is_small_beside_its_eigenvalue():
+    def box(x):  # positive if and only if x^2 < 9/10
+        return np.array([[arb(1e4, 1e3), arb(0, x)], [arb(0, x), arb(1e-4)]])
+
+    assert positive(box(0.9), arb(0))
+    assert not positive(box(0.95), arb(0))
+    assert not positive(box(0.9), arb(-2e-5))
 
 
 def widths(radii):
@@ -402,43 +411,43 @@ def test_radii_of_very_different_size_count_in_full():
     for size in (2, 3):
         box, least = widths(np.array([[1, 5e-4, 0], [5e-4, 0, 0], [0, 0, 1e-6]])[:size, :size])
         assert least > 1 + 2e-7
-        assert not _positive(box, arb(least * (1 - NEAR)))
+        assert not positive(box, arb(least * (1 - NEAR)))
     generator = np.random.default_rng(4)
     for size in (2, 3, 5):
         for _ in range(30):
             box, least = widths(10.0 ** generator.uniform(-6, 0, size=(size, size)))
-            assert not _positive(box, arb(least * (1 - NEAR)))
+            assert not positive(box, arb(least * (1 - NEAR)))
 
 
 def test_the_norm_of_radii_is_rounded_up():
     for radius in (1.0, 0.75, 3.0):
         box = np.array([[arb(0, radius)]])
-        assert not _positive(box, arb(box[0, 0].rad()))
+        assert not positive(box, arb(box[0, 0].rad()))
     # A radius below all doubles is no zero.
     tiny = arb(0, arb(2) ** -1200)
     assert tiny.rad() > 0
-    assert not _positive(np.array([[tiny]]), arb(0))
-    assert _positive(np.array([[tiny]]), arb(1e-190))
+    assert not positive(np.array([[tiny]]), arb(0))
+    assert positive(np.array([[tiny]]), arb(1e-190))
 
 
 def test_a_radius_in_either_triangle_counts():
     for place in ((0, 1), (1, 0)):
         box = balls(np.eye(2))
         box[place] = arb(0, 2)
-        assert not _positive(box, arb(0))
-        assert _positive(box, arb(1.01))
+        assert not positive(box, arb(0))
+        assert positive(box, arb(1.01))
 
 
 def test_a_radius_that_is_not_finite_is_refused():
     box = balls(np.eye(2))
     box[0, 1] = arb(0, "inf")
     with pytest.raises(Refused, match="grow faster"):
-        _positive(box, arb(9))
+        positive(box, arb(9))
 
 
 def test_the_shift_counts_with_its_error():
-    assert _positive(balls([[1.0]]), arb(0, 0.9))
-    assert not _positive(balls([[1.0]]), arb(0, 1.1))
+    assert positive(balls([[1.0]]), arb(0, 0.9))
+    assert not positive(balls([[1.0]]), arb(0, 1.1))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.systems.own import energy, energy_units, exact
 from flows.systems.own.carried_errors import Errors
-from flows.systems.own.exact import from_doubles
+from flows.systems.own.exact import balls, from_doubles
+from flows.systems.own.given import loss_of
 from symbolic import Expectation
 
 A, B, X = sp.Symbol("a"), sp.Symbol("b"), sp.Symbol("x")
@@ -528,3 +529,15 @@ def test_a_curvature_that_oscillates_between_the_ends_of_charts_is_within_the_st
     )
     stated = run.errors("loss")[1:]
     assert (apart < stated).all() and (control > stated).any()
+
+
+def found_from(loss, blocks, state, time):
+    return limit.find_limit(balls(loss_of(blocks, loss)), [arb(x) for x in state], time)
+
+
+def test_a_saddle_on_which_newtons_method_settles_is_no_limit():
+    loss = (A**2 - B**2) / 2 + B**4 / 4
+    found = found_from(loss, (A, B), [1e-30, 1e-40], 1e3)
+    assert "negative curvature, as at a saddle" in found
+    # Control: without the wrong sign it is the limit.
+    assert float(found_from((A**2 + B**2) / 2, (A, B), [1e-30, 1e-40], 1e3).loss) == 0

@@ -1,0 +1,68 @@
+"""A piece of a certificate: a polynomial on a segment of log-time, and what is proved of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from flows.certificates.chebyshev import Row
+
+
+class Segment(NamedTuple):
+    """A polynomial on a segment of log-time, with what is proved of it.
+
+    Parameters
+    ----------
+    end : int
+        Where it ends, ``tau = end 2^-bits``; it begins where the last one ended.
+    signs : tuple of int
+        In the plane, the sign of the area of each pair: the branch of the field.
+    rho : float
+        Parameter of the ellipse on which the field is bounded.
+    defect : float
+        Bound of ``|p' - e^tau f(p)|``.
+    growth : tuple of float
+        Bound of the logarithmic norm on each of equal parts.
+    tube : float
+        Bound of the distance between flow and polynomial on the whole segment.
+    error : float
+        Bound of this distance at the end.
+    rows : tuple of lists of int
+        Chebyshev coefficients of each component, multiples of ``2^-bits``.
+    """
+
+    end: int
+    signs: tuple[int, ...]
+    rho: float
+    defect: float
+    growth: tuple[float, ...]
+    tube: float
+    error: float
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds: exact numbers only."""
+        return {
+            "end": f"{self.end:x}",
+            "signs": list(self.signs),
+            "rho": self.rho.hex(),
+            "defect": self.defect.hex(),
+            "growth": [nu.hex() for nu in self.growth],
+            "tube": self.tube.hex(),
+            "error": self.error.hex(),
+            "coefficients": [[f"{c:x}" for c in row] for row in self.rows],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Segment:
+        """Read what :meth:`to_json` wrote; nothing is checked but its form."""
+        number = float.fromhex
+        return cls(
+            int(data["end"], 16),
+            tuple(data["signs"]),
+            number(data["rho"]),
+            number(data["defect"]),
+            tuple(map(number, data["growth"])),
+            number(data["tube"]),
+            number(data["error"]),
+            tuple([int(c, 16) for c in row] for row in data["coefficients"]),
+        )

@@ -1,0 +1,45 @@
+"""Positive definite boxes of symmetric matrices."""
+
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_mat
+
+from flows.certificates.verifier.reading import require
+
+
+def positive(matrix: Any, shift: arb) -> bool:
+    """Whether all symmetric matrices of a box are positive definite, this much added.
+
+    If not as they are, then by the form in the eigenvectors of the middle, scaled to lengths about
+    one: what a box does to a stiff direction is small beside its eigenvalue.
+    """
+    lifted = matrix + shift * np.eye(len(matrix), dtype=object)
+    if _pivots(lifted):
+        return True
+    values, vectors = np.linalg.eigh(np.vectorize(lambda z: float(z.mid()), "d")(lifted))
+    if not (values > 0).all():
+        return False
+    w = arb_mat((vectors / np.sqrt(values)).tolist())
+    return _pivots(np.array((w.transpose() * arb_mat(lifted.tolist()) * w).tolist()))
+
+
+def _pivots(matrix: Any) -> bool:
+    """Whether the middle, less a bound of the norm of the radii ``R``, has positive pivots.
+
+    The bound is the largest ``(R y)_i / y_i``, for any positive ``y``. Doubles serve, as nothing is
+    subtracted.
+    """
+    middle = matrix.copy()
+    radius, y = np.zeros(matrix.shape), np.ones(len(matrix))
+    for k, c in np.ndenumerate(matrix):
+        middle[k], radius[k] = c.mid(), float(c.rad()) + 1e-200
+    require(np.isfinite(radius).all(), "errors may grow faster")
+    radius = np.maximum(radius, radius.T)
+    for _ in range(3):
+        y = 1e-3 + radius @ y / (radius @ y).max()
+    least = float((radius @ y / y).max() * (1 + 1e-9))
+    m = middle - least * np.eye(len(y), dtype=object)
+    while len(m) and m[0, 0] > 0:
+        m = m[1:, 1:] - np.outer(m[0, 1:], m[0, 1:] / m[0, 0])
+    return not len(m)

@@ -33,6 +33,11 @@ def main() -> None:
         stated = run.errors("loss").max()
         count = run.stats["field_evaluations"]
         print(f"{name:12s} {seconds:7.1f} {count:12d} {error:26.1e} {stated:8.1e}")
+        if name == "3 + 1":
+            whole = flows.integrate(system, start, t_end=END)
+            law = flows.late_time_law(whole).laws[0]
+            ratio = END**3 * whole["loss"][-1] / law.constant
+            print(f"{'':12s} t^3 L at the end is {ratio - 1:+.1e} off the law {law.constant:.9g}")
     pair = flows.ReLUNeuron(2, 2), flows.TwoLayer(2, [[1.0, 0.0]])
     for what, go in (("a run", alone), (f"{MEMBERS} runs", together)):
         ours = [go(system) for _ in range(REPEATED) for system in pair]

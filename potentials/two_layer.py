@@ -17,6 +17,7 @@ from potentials.claim import (
     Conserved,
     Hypothesis,
     Inequality,
+    LowerBound,
     Mark,
     Rate,
     UpperBound,
@@ -156,6 +157,10 @@ MARKS: tuple[Mark, ...] = (
     ),
 )
 READ_T_C = "read from T_c on, when clusters are as large as at the end"
+READ_ANY_SIZE = (
+    f"{READ_T_C}; the constant of a cluster of three or more depends on the shape that it takes,"
+    " and flows.late_time_law(run) derives it"
+)
 LATE = (t - T_c, t - 1)
 # Of other activations the law of the error function says nothing, so nothing is measured there.
 LATE_ERF = (*LATE, -symbol("degree"))
@@ -323,6 +328,28 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         exponent=sp.Integer(3),
         reading=READ_T_C,
+        names=NAMES,
+    ),
+    UpperBound(
+        id="cluster_upper",
+        statement="L <= C t^-3 where some teacher has two students or more, in clusters of any"
+        " size",
+        source=PAIRS,
+        hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL),
+        conclusions=(Comparison(loss, "<=", (1 + t) ** (-EXPONENT), None, LATE, at_infinity=True),),
+        exponent=sp.Integer(3),
+        reading=READ_ANY_SIZE,
+        names=NAMES,
+    ),
+    LowerBound(
+        id="cluster_lower",
+        statement="L >= C t^-3 where some teacher has two students or more, in clusters of any"
+        " size",
+        source=PAIRS,
+        hypotheses=(HOMOGENEOUS, PIECEWISE, INDEPENDENT, COVERED, SEVERAL),
+        conclusions=(Comparison(loss, ">=", (1 + t) ** (-EXPONENT), None, LATE, at_infinity=True),),
+        exponent=sp.Integer(3),
+        reading=READ_ANY_SIZE,
         names=NAMES,
     ),
     Rate(

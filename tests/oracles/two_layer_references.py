@@ -66,7 +66,7 @@ def computed(name, times=TIMES):
 
     def jacobian(x):
         state = np.array([float(c) for c in x])
-        from flows.systems.two_layer import arrays
+        from flows.systems.hidden_layer import arrays
 
         return -arrays.hessian(system.network(), state)
 

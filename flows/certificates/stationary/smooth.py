@@ -15,8 +15,8 @@ from typing import Any
 from flint import arb, arb_mat
 
 from flows.certificates.stationary.layer import Layer, Setting
-from flows.systems.two_layer.balls import PairBalls
-from flows.systems.two_layer.network import Network
+from flows.systems.hidden_layer.balls import PairBalls
+from flows.systems.hidden_layer.network import Network
 
 Ball = Any  # flint.arb
 Matrix = Any  # flint.arb_mat

@@ -32,18 +32,24 @@ def require_turns(w: Any, a: Any, held: Any, moves: Any) -> None:
     )
     require(known, "the moves are not known")
 
-    def along(row: int, column: int, i: int, j: int) -> arb:
-        if row == i:
-            return arb(a[j]) * w[j, column]
-        return -arb(a[i]) * w[i, column] if row == j else arb(0)
-
-    turns = np.array([[along(*at, *move) for move in moves] for at in held])
+    turns = along(w, a, held, moves)
     try:
         middle = np.array([[float(x.mid()) for x in row] for row in turns])
         inverse = arb_mat(np.linalg.inv(middle).tolist())
     except np.linalg.LinAlgError:
         raise Refused("the held coordinates do not tell the moves") from None
     require(contraction(inverse, turns) < 1, "the held coordinates do not tell the moves")
+
+
+def along(w: Any, a: Any, held: Any, moves: Any) -> Any:
+    """Coordinates of moves, ``dw_i = a_j w_j, dw_j = -a_i w_i``: a row a coordinate."""
+
+    def one(row: int, column: int, i: int, j: int) -> arb:
+        if row == i:
+            return arb(a[j]) * w[j, column]
+        return -arb(a[i]) * w[i, column] if row == j else arb(0)
+
+    return np.array([[one(*at, *move) for move in moves] for at in held])
 
 
 def contraction(inverse: Any, hessian: Any) -> arb:

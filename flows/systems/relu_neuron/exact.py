@@ -25,9 +25,6 @@ from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA, pair_energy, p
 Number = Any  # float or mpmath.mpf
 Vector = Sequence[Number]
 
-FIRST_DIGITS = 30
-LAST_DIGITS = 400
-
 
 class _Pair(NamedTuple):
     """Inner geometry of two non-zero vectors."""
@@ -192,8 +189,8 @@ def loss(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> Number
 
     Notes
     -----
-    Accuracy: absolute error about ``10^-digits |w|^2``; see :func:`adaptive_loss` for a relative
-    one. Source: Xu & Du, COLT 2023, arXiv 2302.10034, section 2.
+    Accuracy: absolute error about ``10^-digits |w|^2``. Source: Xu & Du, COLT 2023, arXiv
+    2302.10034, section 2.
     """
     with mp.workdps(digits):
         return _loss(*_signed(neurons, teacher))
@@ -247,57 +244,6 @@ def hessian(neurons: Sequence[Vector], teacher: Vector, digits: int = 50) -> lis
     with mp.workdps(digits):
         rows: list[list[Number]] = _hessian(*_signed(neurons, teacher)).tolist()
         return rows
-
-
-def adaptive(function: Callable[[int], Sequence[Number]], accuracy: float = 1e-14) -> Array:
-    """Evaluate with more and more digits until the result is right to ``accuracy``.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(digits)`` returns a vector of mpf.
-    accuracy : float
-        Two evaluations in a row must agree to this fraction of the vector's largest entry.
-
-    Returns
-    -------
-    ndarray
-        The vector in doubles. What is still rounding at the last precision (400 digits) is zero:
-        doubles cannot produce a value that small without it being exactly zero.
-    """
-    digits, value = FIRST_DIGITS, function(FIRST_DIGITS)
-    while digits < LAST_DIGITS:
-        digits = min(2 * digits, LAST_DIGITS)
-        before, value = value, function(digits)
-        size = max((abs(x) for x in value), default=mp.zero)
-        change = max((abs(x - y) for x, y in zip(before, value, strict=True)), default=mp.zero)
-        if size and change <= accuracy * size:
-            return np.array([float(x) for x in value])
-    return np.zeros(len(value))
-
-
-def adaptive_loss(neurons: Sequence[Vector], teacher: Vector, accuracy: float = 1e-14) -> float:
-    """Loss right to ``accuracy`` relative, however close to the optimum the neurons are."""
-    return float(adaptive(lambda digits: [loss(neurons, teacher, digits)], accuracy)[0])
-
-
-def adaptive_gradient(neurons: Sequence[Vector], teacher: Vector, accuracy: float = 1e-14) -> Array:
-    """Gradient, shape (n, d), right to ``accuracy`` times its largest entry."""
-
-    def flat(digits: int) -> list[Number]:
-        return [x for row in gradient(neurons, teacher, digits) for x in row]
-
-    return adaptive(flat, accuracy).reshape(len(neurons), len(teacher))
-
-
-def adaptive_hessian(neurons: Sequence[Vector], teacher: Vector, accuracy: float = 1e-14) -> Array:
-    """Hessian, shape (n d, n d), right to ``accuracy`` times its largest entry."""
-
-    def flat(digits: int) -> list[Number]:
-        return [x for row in hessian(neurons, teacher, digits) for x in row]
-
-    size = len(neurons) * len(teacher)
-    return adaptive(flat, accuracy).reshape(size, size)
 
 
 Field = Callable[..., list[Number]]

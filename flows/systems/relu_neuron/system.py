@@ -29,6 +29,7 @@ from flows.systems.relu_neuron.state import Frame, SoundState
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
+    from flows.systems.hidden_layer.network import Network
     from flows.systems.relu_neuron.field_balls import SpanFlow
 
 # Squares of sizes stay doubles, and so do losses at any time that is run.
@@ -260,29 +261,31 @@ class ReLUNeuron(System):
 
     # Functions of a user's state ---------------------------------------------------------
 
+    @property
+    def network(self) -> Network:
+        """Hidden layer with one teacher, of which this is the loss."""
+        from flows.systems.hidden_layer.network import Network
+
+        n, v = int(self.n), tuple((float(x),) for x in self.teacher)
+        return Network(n, (v,), (1.0,), (1.0,) * n, "relu")
+
     def loss(self, state: ArrayLike) -> float:
         """Population loss ``L`` (with its factor 1/2) of neurons ``state``, shape (n, d).
 
-        Accuracy: 1e-12 relative at any state; where doubles do not suffice it is evaluated with
-        as many digits as it takes.
+        Accuracy: 1e-14 relative at any state, by as many digits as it takes.
         """
-        start = self.check_start(state)
-        frame, sound = self.reduce(start)
-        value, error = geometry.energy(frame.multiplicity, sound)
-        if error <= 1e-13 * abs(value):
-            return float(value) * frame.unit**2
-        from flows.systems.relu_neuron import exact
+        from flows.systems.hidden_layer import values
 
-        return float(exact.adaptive_loss(start.tolist(), self.teacher))
+        return values.loss(self.network, self.check_start(state))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, shape (n, d); zero for a neuron at zero (minimal choice).
 
-        Accuracy: 1e-12 relative to the norm of the gradient, at any state.
+        Accuracy: 1e-14 relative to the norm of the gradient, at any state.
         """
-        from flows.systems.relu_neuron import exact
+        from flows.systems.hidden_layer import values
 
-        return exact.adaptive_gradient(self.check_start(state).tolist(), self.teacher)
+        return values.gradient(self.network, self.check_start(state))
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (n d, n d), rows in the order of ``state.ravel()``.
@@ -292,12 +295,12 @@ class ReLUNeuron(System):
         InputError
             If a neuron is at zero, where the loss has no second derivative.
         """
-        from flows.systems.relu_neuron import exact
+        from flows.systems.hidden_layer import values
 
         start = self.check_start(state)
         if not np.linalg.norm(start, axis=1).all():
             raise InputError("the loss has no Hessian where a neuron is zero")
-        return exact.adaptive_hessian(start.tolist(), self.teacher)
+        return values.hessian(self.network, start)
 
 
 def _vectors(values: ArrayLike, shape: tuple[int, ...], label: str) -> Array:

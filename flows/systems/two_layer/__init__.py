@@ -1,1 +1,1 @@
-"""Two layers, any teachers: sums over pairs of neurons, in doubles and in balls, and the system."""
+"""Two layers, any teachers: the system, its runs in the span of teachers and start."""

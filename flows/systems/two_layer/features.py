@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.balls import PairBalls
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.sound_state import SoundState
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.late_time import Taught, clusters
-from flows.systems.two_layer.network import Network, kernel_of
 from symbolic.systems.two_layer.pair import named
 
 __all__ = ["Motion", "errors", "features", "motion_of", "taught_by"]
@@ -103,7 +103,8 @@ def features(
     lone, lone_dot = _largest(np.where(sizes == 1, residual, np.nan), residual_dot)
     gap, _ = _largest(np.abs(_sums(network.roots * a, which, len(b)) - b), residual_dot)
     share_dot = np.where(which < 0, np.nan, share_dot)
-    constant, constant_dot = _constant(network, which, own, (a, a_dot), (share, share_dot))
+    with np.errstate(all="ignore"):  # of outputs that vanish
+        constant, constant_dot = _constant(network, which, own, (a, a_dot), (share, share_dot))
     still, root = np.zeros(len(motion.y)), np.sqrt(count)
     each = {
         "norm": norm / root,
@@ -222,7 +223,7 @@ def _constant(
         total += part
         rate += part * (2 * relative + 3 * widens / np.where(has, spread, 1.0))
     single = ((own == 1) | (own == 2)).all(axis=1) & (which >= 0).all(axis=1)
-    factor = np.where(single, np.pi**2 / (3 * kernel.kink**2), np.nan)
+    factor = np.where(single & np.isfinite(total), np.pi**2 / (3 * kernel.kink**2), np.nan)
     return factor * total, factor * rate
 
 

@@ -100,6 +100,18 @@ def check_activation(name: Any) -> None:
         raise InputError(f"activation: {refused}") from None
 
 
+def check_teachers(text: str) -> None:
+    """Refuse a number that counts nothing, where a number or a file is expected."""
+    try:
+        float(text)
+    except ValueError:
+        return
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(
+            f"--teachers: expected how many there are, 1 or more, or a file of them, got {text}"
+        )
+
+
 def check_signs(
     neurons: Array, outputs: Array, weights: Sequence[float], degree: int | None
 ) -> None:

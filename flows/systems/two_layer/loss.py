@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.network import Network
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.network import Network
 
 __all__ = ["PairLoss"]
 

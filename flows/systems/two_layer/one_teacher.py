@@ -14,12 +14,12 @@ from flows.core.arrays import Array
 from flows.core.chart import Lanes
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
+from flows.systems.hidden_layer.network import Network
 from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.system import ReLUNeuron
 from flows.systems.two_layer.features import Motion, features, taught_by
 from flows.systems.two_layer.late_time import clusters
-from flows.systems.two_layer.network import Network
 from flows.systems.two_layer.spectrum import curvatures, spectrum
 from potentials import Statements
 

@@ -18,6 +18,8 @@ from flows.core.balls import precision
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
+from flows.systems.hidden_layer.balls import PairBalls
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles, value_of
@@ -25,10 +27,8 @@ from flows.systems.own.exact_view import ExactView
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import is_steep
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
-from flows.systems.two_layer.balls import PairBalls
 from flows.systems.two_layer.features import Motion, errors, features, motion_of
 from flows.systems.two_layer.loss import PairLoss
-from flows.systems.two_layer.network import Network, kernel_of
 from flows.systems.two_layer.span import (
     Frame,
     coordinates,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from flint import arb
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array, check_integer, check_shape, checked
@@ -22,19 +21,17 @@ from flows.core.options import Option, Options, chosen
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array, read_array, seeded
 from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth, System
-from flows.systems.own.exact import value_of
-from flows.systems.own.reading import is_sharp, is_steep
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.balls import PairBalls
+from flows.systems.hidden_layer import values
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.two_layer.given import (
     LARGEST,
     check_activation,
     check_signs,
+    check_teachers,
     outputs_of,
     teachers_of,
 )
 from flows.systems.two_layer.late_time import Taught, minimiser, shared
-from flows.systems.two_layer.network import Network, kernel_of
 from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
 from flows.systems.two_layer.options import OPTIONS
 from flows.systems.two_layer.span import teachers_in
@@ -141,6 +138,7 @@ class TwoLayer(System):
         """System and start of ``students``, ``teachers``, ``d`` or ``initial``, and the outputs."""
         start = given_array(options, "initial", cls.start_axes(members))
         text = str(2 if options["teachers"] is None else options["teachers"])
+        check_teachers(text)
         trained = bool(options["train_outputs"])
         asked = chosen(options, "d") if start is None else start.shape[-1] - trained
         teachers: Any = int(text) if text.isdecimal() else read_array(text, ("m", "d"))
@@ -270,8 +268,7 @@ class TwoLayer(System):
 
     def loss(self, state: ArrayLike) -> float:
         """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
-        found = self._both(state, lambda both: is_sharp(both[:1]))
-        return max(0.0, float(found[0]))  # never -0.0
+        return values.loss(self.network(), self._checked(state))
 
     def gradient(self, state: ArrayLike) -> Array:
         """Gradient of the loss, of the state's shape.
@@ -281,16 +278,7 @@ class TwoLayer(System):
         InputError
             For a student that is zero, where an activation with a kink has no gradient.
         """
-        found = np.array([float(x) for x in self._both(state, is_steep)[1:]])
-        return self.network().shaped(found)
-
-    def _both(self, state: ArrayLike, small: Any) -> Any:
-        array = self._checked(state)
-        if self._bent and not array[:, : self._dimension].any(axis=1).all():
-            raise InputError("a student is zero, where the loss has a kink; move it")
-        exact, y = PairBalls(self.network()), [arb(x) for x in self.flat(array).tolist()]
-        found = value_of(lambda: exact.both(y), small)
-        return [0.0] * (1 + len(y)) if found is None else found
+        return values.gradient(self.network(), self._smooth(state, "gradient"))
 
     def hessian(self, state: ArrayLike) -> Array:
         """Hessian of the loss, shape (N, N), rows in the order of ``state.ravel()``.
@@ -300,14 +288,14 @@ class TwoLayer(System):
         InputError
             For a student that is zero, where an activation with a kink has no Hessian.
         """
+        return values.hessian(self.network(), self._smooth(state, "Hessian"))
+
+    def _smooth(self, state: ArrayLike, what: str) -> Array:
+        """State with no student at a kink."""
         array = self._checked(state)
         if self._bent and not array[:, : self._dimension].any(axis=1).all():
-            raise InputError("the loss has no Hessian where a student is zero; move it")
-        matrix = arrays.hessian(self.network(), self.flat(array))
-        order = self.flat(np.arange(array.size, dtype=float).reshape(array.shape)).astype(int)
-        found = np.empty_like(matrix)
-        found[np.ix_(order, order)] = matrix
-        return found
+            raise InputError(f"the loss has no {what} where a student is zero; move it")
+        return array
 
     # Runs: by one of two ways, see :mod:`span_run` and :mod:`one_teacher` --------------------
 

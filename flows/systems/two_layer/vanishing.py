@@ -24,9 +24,9 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import KINK_REACHED, Interpolant, Stop, Watch
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.network import Network, kernel_of
 from flows.systems.own.sound_state import SoundState
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.network import Network, kernel_of
 
 __all__ = ["KinkedPiece", "Vanishing", "vanishing"]
 
@@ -36,7 +36,10 @@ SHORT, STEPS = 1e-9, 30.0
 # Until a student is at zero, the others change its slope by less than this part.
 STEADY = 1e-2
 # Directions, and steps of the descent on the sphere.
-DIRECTIONS, DESCENT, STRIDE = 48, 400, 0.5
+DIRECTIONS, DESCENT = 48, 400
+# How much longer a stride is after one downhill, and how much shorter after another one; what may
+# be left of the gradient, in units of `p`.
+GROW, SHRINK, LEVEL = 1.3, 0.4, 1e-3
 # A slope below this part of what its terms are is not told from zero.
 ROUNDED = 1e-12
 
@@ -105,33 +108,61 @@ def vanishing(
     changes = abs(a[i]) * float(moves[others].sum())
     if not (p > 0 and changes * size[i] < STEADY * p * p):
         return None
-    ends = _descended(network, y, i, beyond)
-    if not ends[0] > 0 or changes * size[i] >= STEADY * ends[0] ** 2:
+    slope = _Slope(network, y, i, int(beyond > 0))
+    (end,), (left,) = slope.descended(slope.own)
+    if not (end > 0 and left <= LEVEL * end) or changes * size[i] >= STEADY * end**2:
         return None
-    return Vanishing(i, float(size[i] / ends[0]), float(ends[0]), float(ends.min()))
+    ends, _ = slope.descended(slope.others)
+    return Vanishing(i, float(size[i] / end), float(end), float(min(end, ends.min())))
 
 
-def _descended(network: Network, y: Array, i: int, beyond: int) -> Array:
-    """Where `p` descends to on the sphere, from the student's own direction and from others."""
-    extra = int(beyond > 0)
-    wide = replace(network, teachers=tuple((*v, *((0.0,),) * extra) for v in network.teachers))
-    w, a = network.split(y)
-    w = np.pad(w, ((0, 0), (0, extra)))
-    directions = np.random.default_rng(0).normal(size=(DIRECTIONS, wide.d))
-    x = np.concatenate([w[i : i + 1], np.eye(wide.d), -np.eye(wide.d), directions])
-    x = x / np.linalg.norm(x, axis=1)[:, None]
-    place = np.repeat(w[None], len(x), axis=0)
-    outputs = np.repeat(a[None], len(x), axis=0)
-    own = a[i] ** 2 * kernel_of(network.activation, "numpy").linear
-    size = np.linalg.norm(wide.digits[..., 0], axis=1) @ np.abs(np.array(network.weights))
-    size += float(np.abs(a) @ np.linalg.norm(w, axis=1))
-    for _ in range(DESCENT):
-        place[:, i] = x
-        g = wide.split(arrays.gradient(wide, wide.joined(place, outputs)))[0][:, i] - own * x
+class _Slope:
+    """The slope `p` of a student's direction, the others as they are."""
+
+    def __init__(self, network: Network, y: Array, student: int, extra: int) -> None:
+        """Take a flat state, and so many dimensions beyond its coordinates."""
+        teachers = tuple((*v, *((0.0,),) * extra) for v in network.teachers)
+        self.network, self.student = replace(network, teachers=teachers), student
+        w, self.outputs = network.split(y)
+        self.w = np.pad(w, ((0, 0), (0, extra)))
+        kernel = kernel_of(network.activation, "numpy")
+        self.alone = self.outputs[student] ** 2 * kernel.linear
+        self.own = self.w[student : student + 1]
+        drawn = np.random.default_rng(0).normal(size=(DIRECTIONS, self.network.d))
+        self.others = np.concatenate([np.eye(self.network.d), -np.eye(self.network.d), drawn])
+
+    def at(self, x: Array) -> tuple[Array, Array]:
+        """Return `p` in directions, shape (K, d), and its gradient on the sphere."""
+        place, outputs = (np.repeat(z[None], len(x), axis=0) for z in (self.w, self.outputs))
+        place[:, self.student] = x
+        found = arrays.gradient(self.network, self.network.joined(place, outputs))
+        g = self.network.split(found)[0][:, self.student] - self.alone * x
         p = np.sum(g * x, axis=1)
-        x = x - STRIDE * (g - p[:, None] * x) / (abs(a[i]) * size)
+        return p, g - p[:, None] * x
+
+    def descended(self, x: Array) -> tuple[Array, Array]:
+        """Where `p` descends to, zero where doubles do not tell it; what is left of its gradient.
+
+        Where all are below zero, or at rest, the descent ends.
+        """
         x = x / np.linalg.norm(x, axis=1)[:, None]
-    return np.asarray(np.where(np.abs(p) > ROUNDED * abs(a[i]) * size, p, 0.0))
+        p, g = self.at(x)
+        stride = np.full(len(x), 1 / np.linalg.norm(g, axis=1).max(initial=1e-300))
+        for _ in range(DESCENT):
+            left = np.linalg.norm(g, axis=1)
+            if (p < 0).all() or (left <= LEVEL * np.abs(p)).all():
+                break
+            moved = x - stride[:, None] * g
+            moved = moved / np.linalg.norm(moved, axis=1)[:, None]
+            q, h = self.at(moved)
+            down = q < p
+            x, g = (np.where(down[:, None], new, old) for new, old in ((moved, x), (h, g)))
+            p, stride = np.where(down, q, p), stride * np.where(down, GROW, SHRINK)
+        rows = np.linalg.norm(self.network.digits[..., 0], axis=1)
+        size = float(rows @ np.abs(np.array(self.network.weights)))
+        size += float(np.abs(self.outputs) @ np.linalg.norm(self.w, axis=1))
+        told = np.abs(p) > ROUNDED * abs(self.outputs[self.student]) * size
+        return np.where(told, p, 0.0), np.linalg.norm(g, axis=1)
 
 
 @dataclass(frozen=True)
@@ -206,8 +237,8 @@ class KinkedPiece(Piece):
         if not isinstance(found, Vanishing):
             return after
         time = self.time(stop.tau) + found.left
-        reason = found.reason(time, self.names(found.student))
-        event = Event(time, "vanishing", reason)
+        names = self.names(found.student)
+        reason, event = found.reason(time, names), Event(time, "vanishing", f"{names} zero")
         return after._replace(events=(event,), failure=reason, status=KINK_REACHED)
 
     def stuck(self, last: Stop) -> str:

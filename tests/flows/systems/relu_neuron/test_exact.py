@@ -3,6 +3,7 @@ import pytest
 from mpmath import mp
 from oracles.relu_neuron import coordinates, least_slope, slope_at_zero
 
+import flows
 from flows.systems.relu_neuron import exact
 
 TEACHER = [0.3, -1.2, 0.7]
@@ -12,10 +13,22 @@ SAME = mp.mpf(10) ** -46
 # Central differences with STEP: error about STEP^2, times third derivatives of some hundreds.
 STEP = mp.mpf(10) ** -15
 DIFFERENCED = mp.mpf(10) ** -26
-# What `adaptive` promises, with the last rounding to a double.
+# What loss and gradient promise, with the last rounding to a double.
 ADAPTED = 2e-14
 # What the searches of `least_slope` find of a minimum.
 SEARCHED = 1e-6
+
+
+def loss_at(w, v):
+    return flows.ReLUNeuron(len(w), len(v), v).loss(w)
+
+
+def gradient_at(w, v):
+    return flows.ReLUNeuron(len(w), len(v), v).gradient(w)
+
+
+def hessian_at(w, v):
+    return flows.ReLUNeuron(len(w), len(v), v).hessian(w)
 
 
 def _kernel(a, b):
@@ -80,46 +93,44 @@ def test_hessian_is_the_derivative_of_the_gradient_and_symmetric():
 def test_hessian_is_continuous_at_aligned_and_at_opposite_vectors(sign):
     aligned = [[2.0 * sign, 0.0], [0.5, 0.0]]
     nearly = [[2.0 * sign, 1e-20], [0.5, 0.0]]
-    at, near = (exact.adaptive_hessian(w, [1.0, 0.0]) for w in (aligned, nearly))
+    at, near = (hessian_at(w, [1.0, 0.0]) for w in (aligned, nearly))
     # The Hessian is Lipschitz in the angle, here 1e-20.
     assert np.abs(at - near).max() < 1e-15
-    away = exact.adaptive_hessian([[2.0 * sign, 0.1], [0.5, 0.0]], [1.0, 0.0])
+    away = hessian_at([[2.0 * sign, 0.1], [0.5, 0.0]], [1.0, 0.0])
     assert np.abs(at - away).max() > 1e-3
 
 
 def test_loss_of_a_narrow_mirror_pair_keeps_its_digits():
     # e(a, b) is |a||b| theta^3 / (6 pi) to leading order; angles 4z once and 2z twice.
     for z in (1e-3, 1e-30, 1e-100):
-        value = exact.adaptive_loss([[0.5, z], [0.5, -z]], [1.0, 0.0])
+        value = loss_at([[0.5, z], [0.5, -z]], [1.0, 0.0])
         assert value == pytest.approx(4 * z**3 / (3 * np.pi), rel=max(10 * z**2, ADAPTED), abs=0)
     assert value != pytest.approx(z**3 / np.pi, rel=0.1, abs=0)
 
 
-def test_adaptive_values_do_not_depend_on_rotation_of_the_user():
+def test_loss_and_gradient_do_not_depend_on_rotation_of_the_user():
     w, v = [[0.6, 0.8e-9], [0.4, -0.8e-9]], [1.0, 0.0]
     turned = [row[::-1] for row in w]
-    assert exact.adaptive_loss(w, v) == pytest.approx(
-        exact.adaptive_loss(turned, v[::-1]), rel=ADAPTED, abs=0
-    )
-    g, h = exact.adaptive_gradient(w, v), exact.adaptive_gradient(turned, v[::-1])
+    assert loss_at(w, v) == pytest.approx(loss_at(turned, v[::-1]), rel=ADAPTED, abs=0)
+    g, h = gradient_at(w, v), gradient_at(turned, v[::-1])
     assert np.abs(g - h[:, ::-1]).max() <= ADAPTED * np.abs(g).max()
     assert np.abs(g - h).max() > ADAPTED * np.abs(g).max()
 
 
 def test_the_optimum_has_loss_and_gradient_zero_exactly():
     optimum = [[0.25, 0.5], [0.25, 0.5], [0.5, 1.0]]
-    assert exact.adaptive_loss(optimum, [1.0, 2.0]) == 0.0
-    assert not exact.adaptive_gradient(optimum, [1.0, 2.0]).any()
+    assert loss_at(optimum, [1.0, 2.0]) == 0.0
+    assert not gradient_at(optimum, [1.0, 2.0]).any()
     optimum[0][0] = np.nextafter(0.25, 1)
-    assert exact.adaptive_loss(optimum, [1.0, 2.0]) > 0.0
+    assert loss_at(optimum, [1.0, 2.0]) > 0.0
 
 
 def test_a_neuron_at_zero_adds_nothing_and_has_gradient_zero():
     dead = np.vstack([NEURONS, np.zeros(3)])
     assert exact.loss(dead, TEACHER) == exact.loss(NEURONS, TEACHER)
-    gradient = exact.adaptive_gradient(dead, TEACHER)
+    gradient = gradient_at(dead, TEACHER)
     assert not gradient[3].any()
-    assert (gradient[:3] == exact.adaptive_gradient(NEURONS, TEACHER)).all()
+    assert (gradient[:3] == gradient_at(NEURONS, TEACHER)).all()
     assert gradient[:3].any()
     with pytest.raises(ValueError, match="no Hessian where a neuron is zero"):
         exact.hessian(dead, TEACHER)

@@ -64,6 +64,20 @@ def test_pairs_follow_the_sum_of_single_teacher_laws(runs):
     assert verdict(run, replace(claim, conclusions=(off,))) == "VIOLATED"
 
 
+def test_a_cluster_of_three_falls_like_the_cube_of_time_and_no_faster(runs):
+    system, start = references.RUNS["3 + 1"]
+    run = flows.integrate(system, start, t_end=1e9)
+    assert verdict(run, CLAIMS["cluster_law"]) == "HYPOTHESIS_NOT_MET"
+    for name, sign in (("cluster_upper", 1), ("cluster_lower", -1)):
+        claim = CLAIMS[name]
+        assert verdict(run, claim) == verdict(runs("trained"), claim) == "HOLDS"
+        off = replace(claim, exponent=claim.exponent + sign * TENTH)
+        assert verdict(run, off) == "VIOLATED"
+    # The error function falls like the square, which is above the cube.
+    beyond = [verdict(runs("erf"), CLAIMS[f"cluster_{side}"]) for side in ("upper", "lower")]
+    assert beyond == ["HYPOTHESIS_NOT_MET", "HOLDS_BEYOND"]
+
+
 def test_the_balance_of_trained_outputs_holds_and_a_thousandth_more_does_not(runs):
     run, claim = runs("trained"), CLAIMS["layer_balance"]
     assert verdict(run, claim) == "HOLDS"

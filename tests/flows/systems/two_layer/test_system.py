@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from flint import arb
+from mpmath import mp
 from oracles import two_layer as oracle
 from scipy.integrate import solve_ivp
 
 import flows
 from flows.core.balls import precision
 from flows.core.errors import InputError
-from flows.systems.two_layer import arrays
-from flows.systems.two_layer.balls import PairBalls
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.balls import PairBalls
 
 # Loss and gradient promise 1e-15; the oracle has forty digits.
 RELATIVE = 1e-14
@@ -89,6 +90,46 @@ def test_the_loss_keeps_its_digits_however_near_students_are_to_teachers(name, s
     state = near + size * state_of(system, 2)
     truth = float(oracle.loss(system, state, digits=90))
     assert abs(system.loss(state) - truth) < RELATIVE * truth
+
+
+@pytest.mark.parametrize("name", ["erf", "quadratic"])
+def test_a_student_at_zero_is_like_any_other_one_without_a_kink(name):
+    system = flows.TwoLayer(2, OBLIQUE, activation=name)
+    for state in (np.zeros((2, 3)), np.array([[0.0, 0.0, 0.0], [0.4, -0.2, 0.1]])):
+        assert abs(system.loss(state) - float(oracle.loss(system, state, digits=40))) < RELATIVE
+        step, flat = 1e-6, np.eye(6).reshape(6, 2, 3)
+        rates = [(system.loss(state + step * e) - system.loss(state - step * e)) for e in flat]
+        assert np.abs(system.gradient(state).ravel() - np.array(rates) / (2 * step)).max() < 1e-8
+
+
+def test_neurons_of_relu_at_zero_have_a_loss_and_no_gradient():
+    neuron = flows.ReLUNeuron(2, 2)
+    assert abs(neuron.loss(np.zeros((2, 2))) - 0.25) < RELATIVE
+    assert not neuron.gradient(np.zeros((2, 2))).any()
+    one = np.array([[0.0, 0.0], [0.4, -0.2]])
+    assert abs(neuron.loss(one) - flows.ReLUNeuron(1, 2).loss(one[1:])) < RELATIVE
+    slopes = neuron.gradient(one)
+    assert not slopes[0].any()
+    assert np.abs(slopes[1] - flows.ReLUNeuron(1, 2).gradient(one[1:])[0]).max() < RELATIVE
+
+
+@pytest.mark.parametrize("size", [10.0**-k for k in range(1, 13)])
+@pytest.mark.parametrize("name", ["relu", "erf"])
+def test_the_field_is_right_to_fourteen_digits_however_small_the_angles_are(name, size):
+    system = flows.TwoLayer(4, OBLIQUE, activation=name, output_weights=[0.5, 0.5, 0.3, 0.7])
+    # Residuals of the size of squares of deviations, as late in a run.
+    apart = np.array([[1.0], [-1.0], [0.7], [-0.3]]) * [[0.3, -0.1, 0.9]]
+    state = np.array([OBLIQUE[0], OBLIQUE[0], OBLIQUE[1], OBLIQUE[1]]) + size * apart
+    with mp.workdps(60):
+        u, mu = oracle.parts(system, state)
+        rows = [[mp.mpf(x) for x in row] for row in u]
+        truth = np.array(oracle.gradient(name, rows, [mp.mpf(x) for x in mu], 4)[0], dtype=float)
+    length = np.linalg.norm(truth)
+    assert np.linalg.norm(system.gradient(state) - truth) < RELATIVE * length
+    # Negative control: sums of doubles do not have these digits.
+    if size < 1e-4:
+        sums = arrays.gradient(system.network(), state.ravel()).reshape(4, 3)
+        assert np.linalg.norm(sums - truth) > RELATIVE * length
 
 
 @pytest.mark.parametrize("name", NAMES)

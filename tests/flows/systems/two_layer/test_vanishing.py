@@ -86,6 +86,14 @@ def test_a_student_that_falls_exponentially_does_not_reach_zero():
     assert vanishing(system.network(), y, still, 1e-9) is None
 
 
+def test_a_tiny_share_grows_where_the_slope_leads_away_from_zero():
+    # Late in a run the slope is small in all directions, and the descent on the sphere takes long.
+    system = flows.TwoLayer(4, 2)
+    start = [[1e-12, 2e-14], [0.999, 0.01], [0.02, 0.5], [-0.01, 0.5]]
+    run = flows.integrate(system, start, t_end=1.0)
+    assert run.completed and (np.diff(run["norms"][:, 0]) > 0).all()
+
+
 def test_students_that_are_one_vanish_together_and_are_named():
     start = np.zeros((4, 5))
     start[:, :3] = [*([*w, 0.0] for w in OVERSHOT[:2]), [0.01, 0.02, 0.01], [0.01, 0.02, 0.01]]

@@ -15,9 +15,9 @@ from flint import arb, arb_mat, ctx
 
 from flows.core.arrays import Array
 from flows.core.balls import dot, precision
+from flows.systems.hidden_layer.network import Kernel, Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.graded import graded
-from flows.systems.two_layer.network import Kernel, Network, kernel_of
 
 __all__ = ["PairBalls"]
 
@@ -41,7 +41,7 @@ class PairBalls:
     network: Network
 
     def both(self, y: Vector) -> list[Any]:
-        """Loss and gradient."""
+        """Loss and gradient; with a kink, zero is the gradient of a student that is zero."""
         net, n = self.network, self.network.students
         kernel = kernel_of(net.activation, "ball")
         u, mu = self._neurons(y)
@@ -52,6 +52,7 @@ class PairBalls:
         # Row i: what the gradient by w_i, divided by a_i, is in terms of the neurons.
         weights = [[arb(0)] * count for _ in range(n)]
         means = [arb(0)] * n
+        absent = [kernel.bent and row[i].is_zero() for i, row in enumerate(dots)]
         for i in range(n):
             own, slope, _ = _own(kernel, dots[i][i])
             loss += mu[i] * mu[i] * own / 2
@@ -59,6 +60,8 @@ class PairBalls:
             weights[i][i] += mu[i] * slope
         for i in range(n):
             for q in range(i + 1, count):
+                if absent[i] or absent[q]:
+                    continue
                 k, by_i, by_q, across = _pair(kernel, dots[i][i], dots[q][q], dots[i][q])
                 loss += mu[i] * mu[q] * k
                 means[i] += mu[q] * k

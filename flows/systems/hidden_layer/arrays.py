@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.systems.two_layer.network import Network, kernel_of
+from flows.systems.hidden_layer.network import Network, kernel_of
 
 __all__ = ["gradient", "hessian", "loss"]
 

@@ -70,9 +70,10 @@ def integrate_ensemble(
         As for :func:`flows.integrate`; they concern each member. The method ``auto`` takes
         compiled steps side by side where the system has a field in lanes: Rodas5P up to 40
         unknowns, and explicit steps (DOP853) for ``MatrixFactorization``, as long as fewer than
-        4000 of them are left where stability binds them. It takes what a single run takes after
-        that, where these fail, and below ``rtol = 1e-11``; so a member agrees with a single run
-        to the tolerance, not bit for bit.
+        4000 of them are left where stability binds them; mixtures begin with explicit steps and
+        go on with Rodas5P. It takes what a single run takes after that, where these fail, and
+        below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
+        bit.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits

@@ -60,7 +60,9 @@ def compile_all() -> None:
     for n, d in ((3, 5), (8, 9)):
         system = flows.ReLUNeuron(n, d)
         for method in METHODS:
-            flows.integrate(system, system.initial(0.1, 1), T_END, [T_END], method, RTOL)
+            flows.integrate(
+                system, system.initial(0.1, 1), T_END, [T_END], method=method, rtol=RTOL
+            )
     for method in METHODS:
         members(2, method)
 
@@ -94,7 +96,7 @@ def members(size: int, method: str) -> dict[str, Any]:
 
         def run() -> tuple[float, Ensemble]:
             begun = time.process_time()
-            found = integrate_ensemble(system, Law(size), SHORT, None, method, ROUGH, out=out)
+            found = integrate_ensemble(system, Law(size), SHORT, method=method, rtol=ROUGH, out=out)
             found.quantiles()
             return time.process_time() - begun, found
 

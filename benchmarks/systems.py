@@ -132,6 +132,32 @@ def matrix_factorization(system: flows.MatrixFactorization) -> Hand:
     return field, loss
 
 
+def two_layer(system: flows.TwoLayer) -> Hand:
+    """ReLU students and teachers, all outputs one: the kernel of arc cosines."""
+    n, teachers = system.students, np.array(system.teachers)
+    signs = np.concatenate([np.ones(n), -np.ones(len(teachers))])
+
+    def pairs(y: Array) -> tuple[Array, Array, Array]:
+        neurons = np.vstack([y.reshape(n, -1), teachers])
+        lengths = np.linalg.norm(neurons, axis=1)
+        cosine = neurons @ neurons.T / np.outer(lengths, lengths)
+        return neurons, lengths, np.arccos(np.clip(cosine, -1.0, 1.0))
+
+    def field(t: float, y: Array) -> Array:
+        neurons, lengths, angle = pairs(y)
+        along = np.sin(angle[:n]) @ (signs * lengths) / lengths[:n]
+        toward = (np.pi - angle[:n]) @ (signs[:, None] * neurons)
+        return -((along[:, None] * neurons[:n] + toward) / (2 * np.pi)).ravel()
+
+    def loss(y: Array) -> float:
+        _, lengths, angle = pairs(y)
+        shape = (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / (2 * np.pi)
+        weights = signs * lengths
+        return float(weights @ shape @ weights) / 2
+
+    return field, loss
+
+
 class Case(NamedTuple):
     """A system, its script, starts and an end."""
 
@@ -336,6 +362,7 @@ def ensembles() -> list[Many]:
             0.2,
             5.0,
         ),
+        Many("two_layer, 3 students, 2 teachers", flows.TwoLayer(3, 2), two_layer, 0.5, 1e3),
     ]
 
 

@@ -217,7 +217,7 @@ def _rate(potential: Potential, box: Box) -> Any:
         try:
             rates = box.along(rate, term.over)
         except Singular:
-            rates = [arb.nan()] * len(values)
+            rates = [arb.nan()] * len(values)  # a rate that is not known decides nothing
         terms[term.name] = _reduced(term, values)
         terms[f"{term.name}_dot"] = _reduced_rate(term, values, rates)
     return _outer(lie.expression, terms, box)

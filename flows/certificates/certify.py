@@ -68,9 +68,9 @@ def certify(
     InputError
         For a system without certificates, and for a start, a time or digits that cannot be used.
     Uncertified
-        Where no proof is found: a neuron collapses, neurons align outside the plane, or the error
-        has grown too large. To infinity also where the independent checker refuses what was made.
-        Nothing is claimed then.
+        Where no proof is found: a neuron collapses (to infinity, one that might leave zero again),
+        neurons align outside the plane, or the error has grown too large. To infinity also where
+        the independent checker refuses what was made. Nothing is claimed then.
 
     Notes
     -----

@@ -88,7 +88,7 @@ class Cover:
         try:
             return self.box(place).at(expressions, over)
         except UNKNOWN:
-            return None
+            return None  # the box is halved
 
     def time(self, place: Stretch) -> str:
         """Time in the middle of a stretch, to six digits."""

@@ -67,7 +67,7 @@ def hypothesis(cover: Cover, h: Hypothesis, claim: Claim) -> Proof:
 def _at_the_start(cover: Cover, h: Hypothesis) -> Proof:
     try:
         sides = cover.enclosure.frozen["0"].at((h.lhs, h.rhs), h.over)
-    except (*UNKNOWN, KeyError, NoBall):
+    except (*UNKNOWN, KeyError, NoBall):  # a side is not defined, or not enclosed, at the start
         return Proof.UNDECIDED
     proofs = {compared(a, h.relation[0] + "=", b, "=" not in h.relation) for a, b in sides}
     if Proof.REFUTED in proofs:
@@ -202,7 +202,7 @@ def _ratios(cover: Cover, place: Stretch, c: Comparison) -> tuple[list[Ball], bo
         try:
             return [a / b for a, b in cover.values(place, slopes, c.over) or [_UNBOUNDED]], False
         except KeyError:
-            pass
+            pass  # no slope is enclosed: the ratio is not known here
     return [arb.nan()] * cover.enclosure.count[c.over], False
 
 

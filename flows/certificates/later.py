@@ -168,7 +168,7 @@ class LateBox(dict[str, Any]):
         """Whether conditions ``x >= 0`` hold: surely, surely not, or None, at each index."""
         try:
             rows = self.at([scaled(x, x)[0] for x in where], over)
-        except KeyError:
+        except KeyError:  # what is not enclosed for ever selects neither surely
             return [None] * self.later.enclosure.count[over]
         return [
             False if any(x < 0 for x in row) else True if all(x > 0 for x in row) else None

@@ -161,7 +161,7 @@ def best_ellipse(flow: BallFlow, p: Approximant) -> tuple[float, Ball]:
         try:
             remainder(flow, p, CLEARANCE * rho)
         except Singular:
-            continue
+            continue  # too near to where it is not analytic for bounds by other formulas
         return rho, bound
     return 1.0, arb.pos_inf()
 

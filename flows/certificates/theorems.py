@@ -301,7 +301,7 @@ def _skew(enclosed: Enclosed, layers: list[Any]) -> ForAllTimes:
     try:
         gap = first - second.inv() * third.transpose() * fourth.transpose()
         lines.append(("W_2(T) is invertible", True))
-    except ZeroDivisionError:
+    except ZeroDivisionError:  # the hypothesis fails, or is not decided
         gap = first * arb(0)
         lines.append(("W_2(T) is invertible", False))
     square = gap * arb_mat(sigma) * gap.transpose()

@@ -108,11 +108,15 @@ class Lanes(NamedTuple):
     """A raw field for many members side by side, the last axis of its arrays.
 
     ``make_field(lanes)`` compiles ``field(x, weights, shape, out, work)``; ``workspace(shape)`` is
-    the number of rows of ``work``.
+    the number of rows of ``work``. ``alone`` says that the field gains nothing from lanes;
+    ``patience`` is the number of explicit steps above which other steps take less time where
+    stability binds.
     """
 
     make_field: Callable[[int], Callable[..., None]]
     workspace: Callable[[NDArray[np.int64]], int]
+    alone: bool = False
+    patience: int = 4000
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ class Chart:
         system where it is empty.
     axis_field : AxisField, optional
         The flow as data for compiled steps.
+    slack : ndarray, shape (N,), optional
+        Factors of absolute tolerances for steps that damp the errors of what is slaved.
     """
 
     clock: Clock
@@ -156,6 +162,7 @@ class Chart:
     explicit: Lanes | None = None
     auto: tuple[tuple[str, float], ...] = ()
     axis_field: AxisField | None = None
+    slack: Array | None = None
 
     @property
     def y0(self) -> Array:

@@ -24,6 +24,9 @@ __all__ = ["digest", "is_damaged", "read_netcdf", "write_dataset", "write_netcdf
 # How the name of a dimension without values begins in HDF5.
 DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
 
+# Bytes of one place of all numbers stand together, and are compressed fast.
+PACKED = {"zlib": True, "complevel": 6, "shuffle": True}
+
 # What follows HDF5's own bytes, which HDF5 never reads, with the digest of these.
 SEAL = b"\npopflow-sha256:"
 DIGITS = 64
@@ -35,6 +38,8 @@ def write_netcdf(
     path: str | os.PathLike[str],
     variables: Mapping[str, tuple[Any, NDArray[Any]]],
     about: Mapping[str, str],
+    *,
+    packed: bool = False,
 ) -> None:
     """Write arrays with named dimensions, all of them or nothing, also if the machine stops.
 
@@ -46,6 +51,8 @@ def write_netcdf(
         Dimensions and values by name, as :class:`xarray.Dataset` has them.
     about : mapping
         Attributes of the file.
+    packed : bool
+        Whether numbers are compressed, to the last bit.
 
     Raises
     ------
@@ -54,7 +61,9 @@ def write_netcdf(
     """
     import xarray
 
-    write_dataset(path, xarray.Dataset(dict(variables), attrs=dict(about)))
+    numbers = [name for name, (_, x) in variables.items() if np.asarray(x).dtype.kind in "fi"]
+    encoding = {name: dict(PACKED) for name in numbers if packed}
+    write_dataset(path, xarray.Dataset(dict(variables), attrs=dict(about)), encoding)
 
 
 def _here() -> contextlib.AbstractContextManager[Any]:
@@ -66,7 +75,11 @@ def _here() -> contextlib.AbstractContextManager[Any]:
     return cast("contextlib.AbstractContextManager[Any]", dask.config.set(scheduler="synchronous"))
 
 
-def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
+def write_dataset(
+    path: str | os.PathLike[str],
+    data: xarray.Dataset,
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Write a labelled data set, all of it or nothing, also if the machine stops.
 
     Parameters
@@ -75,6 +88,8 @@ def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
         Where the file is to be; one that is there is replaced.
     data : Dataset
         Its attributes are numbers or text.
+    encoding : mapping, optional
+        How variables are written, as xarray has it.
 
     Raises
     ------
@@ -83,7 +98,7 @@ def write_dataset(path: str | os.PathLike[str], data: xarray.Dataset) -> None:
     """
     # HDF5 ends the whole process where a write to the disk fails, so it never writes to one.
     with _here():
-        content = data.to_netcdf(engine="h5netcdf")
+        content = data.to_netcdf(engine="h5netcdf", encoding=encoding or {})
     seal = SEAL + hashlib.sha256(content).hexdigest().encode()
 
     def write(part: str) -> None:

@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.special
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
@@ -319,7 +320,7 @@ def refine(
         With the error reached, which is above ``tolerance`` if the budget does not allow for it.
     """
     # Rounded, so that runs whose means move a little use the same rule.
-    reach = rounded_reach(reach)
+    reach = float(rounded_reach(reach))
     if len(distances) <= TENSOR_DIMENSIONS:
         return _refine_tensor(evaluate, distances, reach, tolerance, budget, window)
     found = _refine_sparse(evaluate, len(distances), tolerance, budget)
@@ -329,9 +330,9 @@ def refine(
     return other if other.error < found.error else found
 
 
-def rounded_reach(reach: float) -> float:
+def rounded_reach(reach: Array | float) -> Array:
     """Length for which rules are made, of means of this length or less."""
-    return 2.0 * math.ceil(reach / 2)
+    return np.asarray(2.0 * np.ceil(np.asarray(reach) / 2))
 
 
 def axis_rule(rung: int, reach: float) -> tuple[Array, Array]:
@@ -341,18 +342,19 @@ def axis_rule(rung: int, reach: float) -> tuple[Array, Array]:
 
 def first_rungs(distances: Sequence[float], tolerance: float) -> tuple[int, ...]:
     """Rungs of all axes that theory expects to do, a little too low."""
-    thin = THIN * max(distances)
-    return tuple(0 if d < thin else _first_rung(d, tolerance) for d in distances)
+    return tuple(rungs_of(np.array([distances], dtype=float), tolerance)[0].tolist())
 
 
-def _first_rung(distance: float, tolerance: float) -> int:
-    """Rung that theory expects to do, a little too low."""
+def rungs_of(distances: Array, tolerance: float) -> NDArray[np.int64]:
+    """:func:`first_rungs` of several states, both of shape (T, r)."""
     decay = -math.log(tolerance) / (2 * math.pi)
-    gauss_size = (decay * distance) ** 2
-    if gauss_size <= GAUSS[-1]:
-        return max(LOWEST, int(np.searchsorted(GAUSS, gauss_size)) - 1)
-    step = math.pi / distance / decay
-    return min(len(GAUSS) + max(0, math.floor(2 * math.log2(FIRST_STEP / step))), LAST_RUNG)
+    size = (decay * distances) ** 2
+    low = np.maximum(LOWEST, np.searchsorted(GAUSS, size) - 1)
+    step = math.pi / decay / np.maximum(distances, np.finfo(float).tiny)
+    high = len(GAUSS) + np.maximum(0, np.floor(2 * np.log2(FIRST_STEP / step)))
+    rungs = np.where(size <= GAUSS[-1], low, np.minimum(high, LAST_RUNG))
+    thin = distances < THIN * distances.max(axis=1, keepdims=True)
+    return np.where(thin, 0, rungs).astype(np.int64)
 
 
 def _lower(rungs: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +27,17 @@ __all__ = ["follow_along_axes", "served"]
 REACH = 1e4
 # Members that one thread follows: enough to keep its lanes filled until the end.
 SPAN = 128
+# Compiling takes half a minute once; fewer members are followed as runs alone in seconds.
+ENOUGH = 128
 
 
-def served(system: System, request: Request) -> bool:
-    """Whether compiled code follows the members of a system, as a request asks for."""
+def served(system: System, request: Request, members: int) -> bool:
+    """Whether compiled code follows an ensemble of so many members, as a request asks for.
+
+    It depends on nothing else: not on workers, chunks, and what is on the disk.
+    """
+    if members < ENOUGH:
+        return False
     usual = request.method == "auto" and request.rtol >= TIGHT and request.max_steps == MAX_STEPS
     gentle = request.atol is None or request.atol <= ATOL_PER_RTOL
     return usual and gentle and system.axis_codes() is not None
@@ -68,6 +76,7 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.axis_radau import tableau
+    from flows.solvers.near_lanes import LANES
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = Found(
@@ -81,14 +90,20 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     asked = LOOSE * request.rtol**EXPONENT
     terms = (*system.axis_terms(request.rtol), asked, REACH)
     common = system.axis_codes(), tableau(), terms
-    spans = [slice(k, k + SPAN) for k in range(0, members, SPAN)]
+    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
+    spans = [slice(k, k + share) for k in range(0, members, share)]
+    halt = np.zeros(1, dtype=bool)
 
     def work(span: slice) -> None:
-        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)))
+        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
 
-    work(spans[0])  # compiled once, not by two threads
+    work(slice(0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:
-        list(threads.map(work, spans[1:]))
+        try:
+            list(threads.map(work, spans))
+        except BaseException:  # Ctrl-C, of which compiled code hears nothing
+            halt[0] = True
+            raise
     return found
 
 

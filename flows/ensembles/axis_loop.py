@@ -141,7 +141,7 @@ def fresh(lane, near, charts, e, codes, seen, terms, here):
     )
 
 
-def _follow(starts, times, codes, tableau, terms, found):
+def _follow(starts, times, codes, tableau, terms, found, halt):
     """Follow members to the last time, or as far as two doubles tell the way.
 
     Parameters
@@ -159,6 +159,11 @@ def _follow(starts, times, codes, tableau, terms, found):
         and the factor by which energy and time change in a chart.
     found : Found
         To be filled.
+    halt : ndarray of bool, shape (1,)
+        Where another thread says that all shall end.
+
+    Each pass of the main loop takes fields of every member that has a lane, at most `MOST_FIELDS`
+    of each; so there is a last one, whatever the numbers are.
     """
     gradient, loss, rates = codes
     _, _, rtol, reach = terms
@@ -183,7 +188,7 @@ def _follow(starts, times, codes, tableau, terms, found):
     owner, unit, is_output = np.full(LANES, -1), np.zeros(LANES), np.zeros(LANES, np.bool_)
     reaches = np.full(LANES, reach)
     u, waiting = np.zeros(n), 0
-    while True:
+    while not halt[0]:
         for e in range(len(owner)):
             while owner[e] < 0 and waiting < len(starts):
                 for i in range(n):
@@ -207,7 +212,7 @@ def _follow(starts, times, codes, tableau, terms, found):
             alive = alive or lane.live[e]
         if not alive:
             return
-        advance(lane, near, gradient, tableau, work)
+        advance(lane, near, gradient, tableau, work, halt)
         for e in range(len(owner)):
             if owner[e] < 0 or lane.outcome[e] == GOES_ON:
                 continue

@@ -20,7 +20,7 @@ from flows.ensembles.along_axes import follow_along_axes, served
 from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
 from flows.ensembles.run import EnsembleRequest, run_ensemble
-from flows.ensembles.starts import Law
+from flows.ensembles.starts import Law, check_starts
 from flows.runs.integrate import follow, follow_in_pieces, next_problem
 from flows.runs.request import MAX_STEPS, Request, check_count
 from flows.runs.trajectory import Trajectory
@@ -71,12 +71,13 @@ def integrate_ensemble(
         As for :func:`flows.integrate`; they concern each member. The method ``auto`` takes
         compiled steps side by side where the system has a field in lanes: Rodas5P up to 40
         unknowns, and explicit steps (DOP853) for ``MatrixFactorization``, as long as fewer than
-        4000 of them are left where stability binds them. It takes what a single run takes after
-        that, where these fail, and below ``rtol = 1e-11``; so a member agrees with a single run
-        to the tolerance, not bit for bit. The same is true of an ``OwnSystem`` in closed form with
-        at most 24 unknowns and sums, products, quotients and roots alone, whose members take steps
-        of Radau along the axes of charts, 32 side by side, in threads; it compiles once, for half
-        a minute.
+        4000 of them are left where stability binds them; mixtures begin with explicit steps and
+        go on with Rodas5P. It takes what a single run takes after that, where these fail, and
+        below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
+        bit. The same is true of an ``OwnSystem`` in closed form with at most 24 unknowns and sums,
+        products, quotients and roots alone: its members take steps of Radau along the axes of
+        charts, 32 side by side, in threads, where there are at least 128 of them, since
+        compiling takes half a minute once.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits
@@ -146,7 +147,9 @@ def integrate_ensemble(
         if engine != "jax":
             raise InputError("lanes are those of the engine jax; leave them out")
     checked = checked_system(system)
-    procedure: Any = Flow(request, side_by_side(method, rtol, checked), served(checked, request))
+    size, _ = check_starts(checked, starts)
+    along_axes = served(checked, request, size)
+    procedure: Any = Flow(request, side_by_side(method, rtol, checked), along_axes)
     if engine == "jax":
         from flows.ensembles.batch_jax import batch
 

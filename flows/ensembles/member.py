@@ -37,6 +37,8 @@ LOST = "worker_lost"
 
 #: Absolute numerical error of the loss of a member.
 LOSS_ERROR = "loss_error"
+# Bits of an error that are kept: it is stated too large by less than 3.2 %, and fills few bytes.
+KEPT_BITS = 5
 
 #: Numbers of a member's run that do not depend on the load of the machine.
 WORK = ("steps", "field_evaluations", "jacobian_evaluations")
@@ -172,9 +174,21 @@ def missing_rows(task: ChunkTask, count: int, status: str, message: str) -> Rows
 def quantity(run: Trajectory, name: str) -> Array:
     """Observable, the error of the loss, or the local exponent of a name ``NAME_exponent``."""
     if name == LOSS_ERROR:
-        return run.absolute_errors("loss")
+        return rounded_up(run.absolute_errors("loss"), KEPT_BITS)
     base = name.removesuffix("_exponent")
     return run[name] if base == name else local_exponent(run, base)
+
+
+def rounded_up(values: Array, bits: int) -> Array:
+    """Round non-negative doubles up to so many bits behind the leading one; NaN stays NaN.
+
+    The bits of non-negative doubles, as integers, are in their order: all those beyond the ones
+    that are kept are set to zero after a carry.
+    """
+    rest = np.int64((1 << (52 - bits)) - 1)
+    plain = np.ascontiguousarray(values, dtype=float).view(np.int64)
+    carried = ((plain + rest) & ~rest).view(np.float64)
+    return np.where(np.isfinite(values), carried, values)
 
 
 def shapes(

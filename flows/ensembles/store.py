@@ -134,7 +134,7 @@ def save(path: Path, rows: Rows) -> None:
         for name, x in rows.items()
     }
     about = {"popflow": FORMAT, "names": json.dumps(list(rows)), "digest": digest(rows)}
-    write_netcdf(path, variables, about)
+    write_netcdf(path, variables, about, packed=True)
 
 
 def load(path: Path, names: list[str] | None = None, columns: slice = slice(None)) -> Rows:

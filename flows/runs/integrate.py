@@ -67,8 +67,8 @@ def integrate(
         One of :data:`flows.METHODS`. ``auto`` is the first of ``system.auto``, or Radau for
         ``rtol < 1e-11``, and the next one where one fails. ``reference`` computes with 50
         digits, slowly, and ends where a neuron collapses; tolerances do not concern it.
-        ``Rodas5P`` has compiled steps, for ``ReLUNeuron``: 10 s to compile once, then fast, for
-        many runs.
+        ``Rodas5P`` has compiled steps, for ``ReLUNeuron``, ``GMMEM`` and ``ScoreMatching``: 10 s
+        to compile once, then fast, for many runs.
         Those called ``diffrax-`` compute with diffrax in 64 bits (``JAX_ENABLE_X64=1``), know
         ``ReLUNeuron`` and ``MatrixFactorization``, and compile for some seconds.
     rtol : float

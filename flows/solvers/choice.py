@@ -77,19 +77,25 @@ def solve_many(problems: Sequence[Problem], method: str, system: System) -> list
     """
     from flows.solvers import rodas
 
-    ways = [(rodas.solve_many, _has_lanes if method == "Rodas5P" else _is_fast)]
-    begun_anew: tuple[str, ...] = ()
-    if method == "auto":
-        ways.append((_solve_explicitly, _is_explicit))
-        begun_anew = _BEGUN_ANEW
     found: dict[int, Solution] = {}
-    for solve, serves in ways:
-        fast = [k for k, problem in enumerate(problems) if serves(problem)]
-        found.update(zip(fast, solve([problems[k] for k in fast]), strict=True))
+    begun_anew: tuple[str, ...] = ()
+    serves = _has_lanes
+    if method == "auto":
+        serves, begun_anew = _is_fast, _BEGUN_ANEW
+        some = [k for k, problem in enumerate(problems) if _is_explicit(problem)]
+        found.update(zip(some, _solve_explicitly([problems[k] for k in some]), strict=True))
+    some = [k for k, problem in enumerate(problems) if k not in found and serves(problem)]
+    found.update(zip(some, rodas.solve_many([problems[k] for k in some]), strict=True))
+    stiff = [k for k in found if found[k].status == STIFF and _has_lanes(problems[k])]
+    if stiff:
+        rests = rodas.solve_many([_rest(problems[k], found[k]) for k in stiff])
+        for k, later in zip(stiff, rests, strict=True):
+            found[k] = _joined(found[k], later)
     stopped = any(solution.status == INTERRUPTED for solution in found.values())
     for k, problem in enumerate(problems):
         if not stopped and k in found and found[k].status == STIFF:
-            found[k] = _continued(problem, system, found[k])
+            later = _first_that_succeeds(_rest(problem, found[k]), system)
+            found[k] = _joined(found[k], later)
             stopped = found[k].status == INTERRUPTED
         elif not stopped and (k not in found or found[k].status in begun_anew):
             found[k] = _first_that_succeeds(problem, system, found[k].stats if k in found else {})
@@ -113,17 +119,20 @@ def _solve_explicitly(problems: Sequence[Problem]) -> list[Solution]:
     )
 
 
-def _continued(problem: Problem, system: System, begun: Solution) -> Solution:
-    """Go on with what a single run takes where explicit steps gave up."""
+def _rest(problem: Problem, begun: Solution) -> Problem:
+    """What is left of a problem where explicit steps gave up."""
     assert begun.last is not None
-    rest = replace(
+    return replace(
         problem,
         tau0=begun.last.tau,
         y0=begun.last.y,
         taus=problem.taus[len(begun.states) :],
         max_steps=max(1, problem.max_steps - begun.stats["steps"]),
     )
-    later = _first_that_succeeds(rest, system)
+
+
+def _joined(begun: Solution, later: Solution) -> Solution:
+    """A solution that another one goes on with."""
     return replace(
         later,
         states=np.concatenate([begun.states, later.states]),

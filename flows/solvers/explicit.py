@@ -32,9 +32,10 @@ def _lanes(chart: Chart) -> Lanes | None:
 
 
 def _width(chart: Chart) -> int:
-    return LANES
+    assert chart.explicit is not None
+    return 1 if chart.explicit.alone else LANES
 
 
 def _steps(chart: Chart, lanes: int) -> Advance:
     assert chart.explicit is not None
-    return steps_of(chart.explicit.make_field, lanes)
+    return steps_of(chart.explicit.make_field, lanes, chart.explicit.patience)

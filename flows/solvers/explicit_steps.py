@@ -5,7 +5,7 @@ r"""Compiled steps of DOP853, an explicit Runge-Kutta method of order 8, for man
 
 Its error comes from two formulas of orders 5 and 3, its dense output, of order 7, from three more
 stages. Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds,
-and at this length more steps than `MOST` are left, a lane gives up.
+and at this length more steps are left than it has patience for, a lane gives up.
 
 Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, sections II.5 and II.6,
 and section IV.2 of volume II for what tells stiffness; coefficients are those of SciPy.
@@ -21,7 +21,14 @@ from typing import Any, cast
 import numpy as np
 from scipy.integrate import DOP853
 
-from flows.solvers.side_by_side import Advance, Room, evaluator, inner_options, signature
+from flows.solvers.side_by_side import (
+    Advance,
+    Room,
+    evaluator,
+    inner_options,
+    signature,
+    step_setter,
+)
 
 # The step may change by these factors, and aims at this fraction of the one that just serves.
 SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
@@ -30,8 +37,6 @@ SMALLEST = 1e-14
 # A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
 # LASTING of them have been, each of the others counting against two.
 BOUND, LASTING = 5.0, 16
-# At this number of steps others take less time.
-MOST = 4000
 # Stages of a step, and with those of the dense output.
 STAGES, ALL = 12, 16
 #: Fields of an attempt; coefficients of the dense output.
@@ -60,15 +65,20 @@ def tableau() -> tuple[Any, Any, Any, Any]:
 
 
 @functools.cache
-def steps_of(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+def steps_of(
+    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+) -> Advance:
     """Steps of one kind of chart, compiled once a version (:func:`make_steps`)."""
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
-    make = functools.partial(make_steps, make_lanes, lanes)
-    return cast("Advance", kept((lanes, "explicit steps of", make_lanes), signature(), make))
+    make = functools.partial(make_steps, make_lanes, lanes, patience)
+    name = (lanes, "explicit steps, at most", patience, "of", make_lanes)
+    return cast("Advance", kept(name, signature(), make))
 
 
-def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> Advance:
+def make_steps(
+    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+) -> Advance:
     """Compile the steps of one kind of chart.
 
     Parameters
@@ -77,6 +87,8 @@ def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> 
         Compiles the raw field for a number of lanes (:class:`flows.core.chart.Lanes`).
     lanes : int
         Number of problems side by side.
+    patience : int
+        How many steps as long as stability allows may be left.
 
     Returns
     -------
@@ -90,27 +102,9 @@ def make_steps(make_lanes: Callable[[int], Callable[..., None]], lanes: int) -> 
     nodes, a, formulas, upper = tableau()
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
-    bound, lasting, most = BOUND, LASTING, MOST
+    bound, lasting, most = BOUND, LASTING, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
-    evaluate = evaluator(make_lanes(lanes), lanes)
-
-    @inner
-    def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
-        """Length of this attempt, and whether it is the last one of the piece."""
-        tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
-        for e in range(lanes):
-            if lane.live[e] and h[e] == 0.0:
-                # A hundredth of the time in which the state changes by its own size.
-                length, speed = 0.0, 0.0
-                for i in range(y.shape[0]):
-                    weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
-                    length += (y[i, e] / weight) ** 2
-                    speed += (slope[i, e] / weight) ** 2
-                moves = 0.0 < length < speed
-                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
-            last[e] = tau[e] + h[e] >= end[e]
-            # A lane without a problem stays where it is.
-            step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
+    evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
 
     @inner
     def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]

@@ -24,6 +24,8 @@ from flows.solvers.side_by_side import Advance, Lane, Parameters, Steps
 
 #: Status of a solution that another method is to go on with, from where it ends.
 STIFF = "stiff"
+# Attempts of one problem alone between two looks of the watch.
+ALONE = 16
 #: What steps leave in ``Lane.stiff`` of a piece that they give up.
 GIVEN_UP = -1
 
@@ -137,7 +139,9 @@ class _Group:
 
     def run(self) -> bool:
         """Take steps until no problem is left; tell whether Ctrl-C came before."""
-        lane, count, batch = self.lane, len(self.owner), self.kind.batch
+        lane, count = self.lane, len(self.owner)
+        # One alone takes few steps beyond a stop; of many, few are there at a time.
+        batch = self.kind.batch if count > 1 else min(ALONE, self.kind.batch)
         steps = Steps(
             tau=np.empty((batch, count)),
             y=np.empty((batch, *lane.y.shape)),

@@ -34,8 +34,9 @@ from flows.solvers.near_lanes import LANES, field, jacobian
 __all__ = ["CHANGED", "FAILED", "GOES_ON", "STOPPED", "Lane", "advance", "lanes_of", "room"]
 
 PAIRS = STAGES // 2
-# A member that takes more fields is not for steps of many.
-MOST_FIELDS = 200_000
+# A member that takes more fields is not for steps of many. Each attempt takes some, whatever the
+# numbers are, also NaN: so this bounds all loops.
+MOST_FIELDS = 50_000
 #: What became of a lane: it goes on, stands at its stop, has left its energies, or has failed.
 GOES_ON, STOPPED, CHANGED, FAILED = range(4)
 
@@ -474,10 +475,14 @@ def conclude(lane, tableau, work):
 
 
 @inner
-def advance(lane, near, program, tableau, work):
-    """Take steps until at least one lane stands at a stop, has left its energies, or has failed."""
+def advance(lane, near, program, tableau, work, halt):
+    """Take steps until at least one lane stands at a stop, has left its energies, or has failed.
+
+    There must be one with a member, which `MOST_FIELDS` ends if nothing else does; ``halt`` (1,)
+    is where another thread says that all shall end.
+    """
     evaluate(lane, near, program, work)
-    while True:
+    while not halt[0]:
         set_steps(lane, work)
         linearise(lane, near, program, tableau, work)
         predict(lane, tableau, work)

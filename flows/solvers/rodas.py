@@ -7,6 +7,7 @@ tolerance, where that of LSODA is above: compare them at equal error.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flows.core.chart import Chart, Lanes
 from flows.core.problem import Problem, Solution
@@ -29,7 +30,14 @@ def solve(problem: Problem) -> Solution:
 
 def solve_many(problems: Sequence[Problem]) -> list[Solution]:
     """Solve problems by Rodas5P, see :func:`flows.solvers.groups.solve_together`."""
-    return solve_together(problems, Kind("Rodas5P", _lanes, _width, _steps, BATCH, 3, (9, 1)))
+    kind = Kind("Rodas5P", _lanes, _width, _steps, BATCH, 3, (9, 1))
+    return solve_together([_damped(problem) for problem in problems], kind)
+
+
+def _damped(problem: Problem) -> Problem:
+    """The problem with tolerances for steps that damp the errors of what is slaved."""
+    slack = None if problem.chart is None else problem.chart.slack
+    return problem if slack is None else replace(problem, atol=slack * problem.atol)
 
 
 def _lanes(chart: Chart) -> Lanes | None:
@@ -37,7 +45,8 @@ def _lanes(chart: Chart) -> Lanes | None:
 
 
 def _width(chart: Chart) -> int:
-    return LANES if chart.x0.size <= SMALL else 1
+    assert chart.lanes is not None
+    return LANES if chart.x0.size <= SMALL and not chart.lanes.alone else 1
 
 
 def _steps(chart: Chart, lanes: int) -> Advance:

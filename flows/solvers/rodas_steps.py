@@ -15,7 +15,14 @@ from typing import Any, cast
 import numpy as np
 
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
-from flows.solvers.side_by_side import Advance, Room, evaluator, inner_options, signature
+from flows.solvers.side_by_side import (
+    Advance,
+    Room,
+    evaluator,
+    inner_options,
+    signature,
+    step_setter,
+)
 
 # The step may change by these factors, and aims at this fraction of the one that just serves.
 SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
@@ -65,7 +72,7 @@ def make_steps(
     shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     inner: Any = functools.partial(numba.njit, **inner_options())
-    evaluate = evaluator(make_lanes(lanes), lanes)
+    evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
 
     @inner
     def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
@@ -137,24 +144,6 @@ def make_steps(
             for i in range(size):
                 for j in range(size):
                     jacobian[i, j, e] = one_jacobian[i, j]
-
-    @inner
-    def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
-        """Length of this attempt, and whether it is the last one of the piece."""
-        tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
-        for e in range(lanes):
-            if lane.live[e] and h[e] == 0.0:
-                # A hundredth of the time in which the state changes by its own size.
-                length, speed = 0.0, 0.0
-                for i in range(y.shape[0]):
-                    weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
-                    length += (y[i, e] / weight) ** 2
-                    speed += (slope[i, e] / weight) ** 2
-                moves = 0.0 < length < speed
-                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
-            last[e] = tau[e] + h[e] >= end[e]
-            # A lane without a problem stays where it is.
-            step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
 
     @inner
     def conclude(lane, steps, u, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]

@@ -104,6 +104,34 @@ def inner_options() -> dict[str, Any]:
     }
 
 
+def step_setter(lanes: int) -> Callable[..., None]:
+    """Compile ``set_step(lane, slope, step, last)``: lengths of attempts from their slopes."""
+    import numba
+
+    inner: Any = functools.partial(numba.njit, **inner_options())
+
+    @inner
+    def set_step(lane, slope, step, last):  # type: ignore[no-untyped-def]
+        """Length of this attempt, and whether it is the last one of the piece."""
+        tau, y, end, h = lane.tau, lane.y, lane.end, lane.step
+        for e in range(lanes):
+            if lane.live[e] and h[e] == 0.0:
+                # A hundredth of the time in which the state changes by its own size.
+                length, speed = 0.0, 0.0
+                for i in range(y.shape[0]):
+                    weight = lane.atol[i, e] + lane.rtol[e] * abs(y[i, e])
+                    length += (y[i, e] / weight) ** 2
+                    speed += (slope[i, e] / weight) ** 2
+                moves = 0.0 < length < speed
+                h[e] = 1e-2 * math.sqrt(length / speed) if moves else 1e-2
+            last[e] = tau[e] + h[e] >= end[e]
+            # A lane without a problem stays where it is.
+            step[e] = 0.0 if not lane.live[e] else end[e] - tau[e] if last[e] else h[e]
+
+    made: Callable[..., None] = set_step
+    return made
+
+
 def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
     """Compile ``evaluate(tau, y, parameters, out, room)``, the field at times and states of lanes.
 

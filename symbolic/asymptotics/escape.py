@@ -53,7 +53,7 @@ def escape_law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr = sp.S.One) -> La
 def _limit(e: sp.Expr, radius: sp.Symbol) -> sp.Expr:
     try:
         return sp.limit(e, radius, sp.oo)
-    except (NotImplementedError, ValueError):
+    except (NotImplementedError, ValueError):  # SymPy's word for a limit that it cannot take
         raise NoLaw(f"SymPy does not find the limit of {e}") from None
 
 

@@ -126,7 +126,7 @@ def _layer(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
             values = _values(funnel, cell)
             sharp = bool(values[0].rad() < funnel.sharp * values[0].mid())
         except Singular:
-            sharp = False
+            sharp = False  # a cell as wide may hold equal neurons: it is cut
         if sharp:
             whole = values if whole is None else tuple(map(arb.union, whole, values))
         else:

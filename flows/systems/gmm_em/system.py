@@ -21,7 +21,14 @@ from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
 from flows.systems.mixture import pieces
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.features import ROUNDING, Row, Sample, evaluated, root_error
+from flows.systems.mixture.features import (
+    ROUNDING,
+    Columns,
+    Row,
+    Sample,
+    evaluated,
+    root_error,
+)
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.pieces import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
@@ -169,7 +176,7 @@ class GMMEM(MixtureSystem):
 
         return MixtureFlow.of(self, start)
 
-    def own_features(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient and ``fisher``."""
         square, doubt = sample.square
         kl_error, fisher_error = sample.losses()
@@ -179,7 +186,7 @@ class GMMEM(MixtureSystem):
             "loss_dot": -square,
             "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": float(np.sqrt(square)),
+            "gradient_norm": np.sqrt(square),
             "gradient_norm_error": root_error(square, doubt),
             "fisher": sample.found.fisher,
             "fisher_error": fisher_error,

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.quadrature import TENSOR_DIMENSIONS, Refined, Rule, Values, refine, tensor
+from flows.core.quadrature import (
+    TENSOR_DIMENSIONS,
+    Refined,
+    Rule,
+    Values,
+    refine,
+    rounded_reach,
+    rungs_of,
+    tensor,
+)
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
@@ -26,35 +36,40 @@ DROPPED = 1e-18
 VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
 UNDERFLOW = 1e-250
+# What compiled refinements say where they have measured an error.
+MEASURED = 0.0
 TINY = np.finfo(float).tiny
 
 
 class Expected(NamedTuple):
-    """Expectations at a state.
+    """Expectations at a state, or at several ones: arrays along a leading axis.
 
     Parameters
     ----------
-    kl, fisher : float
+    kl, fisher : float or ndarray
         KL divergence and ``E|v|^2``.
-    pull : ndarray, shape (k, r)
+    pull : ndarray, shape (..., k, r)
         Pulls, without their linear part.
-    size : float
+    size : float or ndarray
         Magnitude of what is averaged in the pulls.
-    sizes : tuple of float
+    sizes : tuple of float or of ndarray
         Those of the terms of ``kl`` and ``fisher``.
-    error : float
+    error : float or ndarray
         Measured relative error: of each, relative to the magnitude of what is averaged; the worst.
-    rule : Rule
-        Nodes.
+    nodes : int or ndarray
+        Number of nodes.
+    rule : Rule or None
+        Nodes; None of several states.
     """
 
-    kl: float
-    fisher: float
+    kl: Any
+    fisher: Any
     pull: Array
-    size: float
-    sizes: tuple[float, float]
-    error: float
-    rule: Rule
+    size: Any
+    sizes: tuple[Any, Any]
+    error: Any
+    nodes: Any
+    rule: Any
 
 
 def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
@@ -115,7 +130,8 @@ def _expect(
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
     if len(weight) == 1:
         square = float(np.sum(mean**2))
-        return Expected(square / 2, square, np.zeros_like(mu), 0.0, (square / 2, square), 0.0, none)
+        sizes = square / 2, square
+        return Expected(square / 2, square, np.zeros_like(mu), 0.0, sizes, 0.0, 0, none)
 
     def part_of(part: Part) -> Refined:
         if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
@@ -135,42 +151,120 @@ def _expect(
             sums = (np.array(found.kl), np.array(found.fisher), found.pull)
             return tuple(np.append(x, y) for x, y in zip(sums, size[0], strict=True))
 
-        found = refine(evaluate, part.distances, _reach(means), tolerance, window=part.window)
+        found = refine(
+            evaluate, part.distances, float(_reach(means)), tolerance, window=part.window
+        )
         return found._replace(rule=part.rule(found.rule, means))
 
     return _together(means, [part_of(part) for part in _parts(means)])
 
 
-def _climbed(calculus: Calculus, means: Means, part: Part, tolerance: float) -> Refined | None:
-    """The same in compiled code, as far as its rules go."""
+def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
+    """:func:`expect` at several states, in compiled code where its rules go far enough.
+
+    Parameters
+    ----------
+    calculus, tolerance : Calculus, float
+        As for :func:`expect`.
+    means : Means
+        With a leading axis. Nothing in the result at one state depends on the others.
+    """
+    count, k, r = means.mu.shape
+    alone = np.full(count, True)
+    terms, numbers = np.zeros((count, 2, 2 + k * r)), np.zeros((count, 3))
+    if k > 1 and r <= TENSOR_DIMENSIONS:
+        some = np.flatnonzero(~_is_split(means))
+        climbed = _climb(calculus, means.at(some), *_principal(means.at(some)), tolerance)
+        terms[some], numbers[some] = climbed[:2]
+        alone[some] = numbers[some, 0] != MEASURED
+    (kl, fisher), sums, size = means.constant, terms[:, 0], terms[:, 1]
+    found = Expected(
+        kl=kl + sums[:, 0],
+        fisher=fisher + sums[:, 1],
+        pull=sums[:, 2:].reshape(count, k, r),
+        size=size[:, 2],
+        sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
+        error=numbers[:, 1],
+        nodes=numbers[:, 2],
+        rule=None,
+    )
+    for t in np.flatnonzero(alone):
+        one = expect(calculus, means.at(t), tolerance)
+        found.sizes[0][t], found.sizes[1][t] = one.sizes
+        for name in ("kl", "fisher", "pull", "size", "error", "nodes"):
+            getattr(found, name)[t] = getattr(one, name)
+    return found
+
+
+def _climb(
+    calculus: Calculus, means: Means, axes: Array, distances: Array, tolerance: float
+) -> tuple[Array, Array, NDArray[np.int64], Array]:
+    """Sums and numbers of :func:`flows.systems.mixture.ladder.climbed`; rungs, reach of rules."""
     from flows.systems.mixture import ladder  # Numba loads where it is first needed
 
-    found = ladder.climbed(
-        means.form,
-        calculus,
-        components_of(means),
-        part.axes,
-        part.distances,
-        _reach(means),
-        tolerance,
-    )
-    if found is None:
+    count, k, r = means.mu.shape
+    rungs, reach = rungs_of(distances, tolerance), rounded_reach(_reach(means))
+    terms, numbers = np.empty((count, 2, 2 + k * r)), np.empty((count, 3))
+    for one in np.unique(reach):
+        some = np.flatnonzero(reach == one)
+        components, higher = components_of(means.at(some)), rungs[some]
+        where = axes[some], higher, float(one)
+        found = ladder.climbed(means.form, calculus, components, *where, tolerance)
+        terms[some], numbers[some] = found
+        rungs[some] = higher
+    return terms, numbers, rungs, reach
+
+
+def _climbed(calculus: Calculus, means: Means, part: Part, tolerance: float) -> Refined | None:
+    """What compiled code finds for a part that is the whole, as far as its rules go."""
+    where = part.axes[None], np.array([part.distances])
+    terms, numbers, rungs, reach = _climb(calculus, means.at(None), *where, tolerance)
+    if numbers[0, 0] != MEASURED:
         return None
-    (sums, size), error, rungs, reach = found
+    sums, size = terms[0]
     values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
-    return Refined(values, error, part.rule(tensor(rungs, reach), means), ())
+    rule = tensor(tuple(rungs[0].tolist()), float(reach[0]))
+    return Refined(values, float(numbers[0, 1]), part.rule(rule, means), ())
 
 
-def _reach(means: Means) -> float:
+def _reach(means: Means) -> Array:
     """Length of the longest mean, or twice the distance at which one takes over from home."""
-    lengths = np.linalg.norm(means.mu, axis=1)
+    lengths = np.sqrt(np.sum(means.mu**2, axis=-1))
+    longest = lengths.max(axis=-1)
     if means.form != FAR:
-        return float(np.max(lengths))
+        return np.asarray(longest)
+    home = means.at_home
     logs = np.log(means.weight) - 0.5 * lengths**2
-    steps = np.linalg.norm(means.mu - means.mu[means.home], axis=1)
-    apart = steps > 0
-    layers = (logs[means.home] - logs[apart]) / steps[apart]
-    return float(max(np.max(lengths), 2 * np.max(np.abs(layers))))
+    from_home = np.abs(logs - np.where(home, logs, 0.0).sum(axis=-1)[..., None])
+    steps = np.sqrt(np.sum((means.mu - _at(home, means.mu)) ** 2, axis=-1))
+    layers = np.divide(from_home, steps, out=np.zeros_like(steps), where=steps > 0)
+    return np.maximum(longest, 2 * layers.max(axis=-1))
+
+
+def _at(home: NDArray[np.bool_], mu: Array) -> Array:
+    """Mean of the component at home, shape (..., 1, r)."""
+    return np.where(home[..., None], mu, 0.0).sum(axis=-2, keepdims=True)
+
+
+def _is_split(means: Means) -> Any:
+    """Whether one component is at home and all others are far, which have nodes of their own."""
+    if means.form != FAR or means.mu.shape[-1] == 1:
+        return np.zeros(means.mu.shape[:-2], bool)
+    posterior = means.weight * np.exp(-0.5 * np.sum(means.mu**2, axis=-1))
+    at_home = np.where(means.at_home, posterior, 0.0).sum(axis=-1)
+    return at_home >= CERTAIN * posterior.sum(axis=-1)
+
+
+def _principal(means: Means) -> tuple[Array, Array]:
+    """Axes of what has to be resolved, as rows, and largest distances of two means along them."""
+    # In the near form a mean also enters by itself, not only by its distance to the others.
+    rows = means.mu if means.form == NEAR else means.deviation
+    scaled = rows / np.maximum(np.abs(rows).max(axis=(-2, -1), keepdims=True), TINY)
+    axes = np.linalg.eigh(scaled.swapaxes(-2, -1) @ scaled)[1][..., ::-1]
+    along = rows @ axes
+    if means.form == NEAR:
+        along = np.concatenate([along, np.zeros_like(along[..., :1, :])], axis=-2)
+    return np.ascontiguousarray(axes.swapaxes(-2, -1)), np.ptp(along, axis=-2)
 
 
 class Part(NamedTuple):
@@ -208,15 +302,10 @@ def _parts(means: Means) -> list[Part]:
     What is far lives in a thin layer about the plane where its density is that at home, and hardly
     depends on the coordinates along the plane: nodes are dense across it only.
     """
-    mu, home = means.mu, means.home
-    if means.form == FAR and mu.shape[1] > 1:
-        posterior = means.weight * np.exp(-0.5 * np.sum(mu**2, axis=1))
-        if posterior[home] >= CERTAIN * np.sum(posterior):
-            return [_across(means, k) for k in range(len(mu)) if k != home]
-    # In the near form a mean also enters by itself, not only by its distance to the others.
-    others = np.vstack([mu, 0 * means.mean]) if means.form == NEAR else means.deviation
-    axes = scipy.linalg.svd(others)[2]
-    return [Part(axes, np.ptp(others @ axes.T, axis=0).tolist())]
+    if _is_split(means):
+        return [_across(means, k) for k in range(len(means.mu)) if k != means.home]
+    axes, distances = _principal(means)
+    return [Part(axes, distances.tolist())]
 
 
 def _across(means: Means, owner: int) -> Part:
@@ -263,11 +352,12 @@ def _together(means: Means, parts: list[Refined]) -> Expected:
             f"{len(parts)} x {rule.label}",
         )
     return Expected(
-        kl=float(kl[0]) + constant[0],
-        fisher=float(fisher[0]) + constant[1],
+        kl=float(kl[0] + constant[0]),
+        fisher=float(fisher[0] + constant[1]),
         pull=pull[:-1].reshape(means.mu.shape),
         size=float(pull[-1]),
-        sizes=(float(kl[-1]) + abs(constant[0]), float(fisher[-1]) + abs(constant[1])),
+        sizes=(float(kl[-1] + abs(constant[0])), float(fisher[-1] + abs(constant[1]))),
         error=float(error),
+        nodes=len(rule),
         rule=rule,
     )

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import Expected, expect
+from flows.systems.mixture.expectation import Expected, expect, expect_several
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import Frame, SoundState, accuracy, components, gradient, longest
+from flows.systems.mixture.pieces import (
+    Frame,
+    SoundState,
+    accuracy,
+    components,
+    components_by_form,
+    gradient,
+    longest,
+)
 from flows.systems.mixture.sums import moments
 
-Row = dict[str, float | Array]
+#: Numbers of one time by name, and those of several times.
+Row = dict[str, float]
+Columns = dict[str, Array]
 
 # Rounding of a velocity, a length, or an average, in units of the magnitudes that add up in it.
 ROUNDING = 16 * float(np.finfo(float).eps)
 
 
 class Sample(NamedTuple):
-    """What is known at one time.
+    """What is known at one time, or at several: arrays along a leading axis.
 
     Parameters
     ----------
@@ -31,9 +41,9 @@ class Sample(NamedTuple):
         Components.
     found : Expected
         Both losses and the pulls.
-    velocity : ndarray, shape (k, r)
+    velocity : ndarray, shape (..., k, r)
         Of the distinct components.
-    doubt : ndarray, shape (k,)
+    doubt : ndarray, shape (..., k)
         Lengths by which it is wrong.
     """
 
@@ -49,27 +59,28 @@ class Sample(NamedTuple):
         return self.frame.multiplicity[:, None]
 
     @property
-    def square(self) -> tuple[float, float]:
+    def square(self) -> tuple[Any, Any]:
         """Squared speed of all components together, and its error."""
-        speed = np.linalg.norm(self.velocity, axis=1)
+        speed = lengths(self.velocity)
         doubts = self.share[:, 0] * self.doubt * (2 * speed + self.doubt)
-        return float(np.sum(self.share * self.velocity**2)), float(np.sum(doubts))
+        square = (self.share * self.velocity**2).sum(axis=-1).sum(axis=-1)
+        return square, doubts.sum(axis=-1)
 
-    def losses(self) -> tuple[float, float]:
+    def losses(self) -> tuple[Any, Any]:
         """Errors of ``kl`` and ``fisher``, from quadrature and rounding."""
         relative = self.found.error + ROUNDING
         kl, fisher = (relative * size for size in self.found.sizes)
         return kl, fisher
 
     def turn(self, calculus: Calculus) -> Array:
-        """Rate of the pulls, shape (k, r)."""
+        """Rate of the pulls at one time, shape (k, r)."""
         curve = moments(calculus, self.means, self.found.rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
 
 
 def features(
-    calculus: Calculus, frame: Frame, states: SoundState, more: Callable[[Sample], Row]
+    calculus: Calculus, frame: Frame, states: SoundState, more: Callable[[Sample], Columns]
 ) -> dict[str, Array]:
     """Features at several times.
 
@@ -94,51 +105,68 @@ def features(
         relative error of KL divergence, ``E|v|^2`` and gradient (``quadrature_error``). ``X_dot``
         is the derivative of ``X`` by time, from the state.
     """
-    rows = [_row(calculus, frame, states.at(t), more) for t in range(len(states))]
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    table: dict[str, Array] = {}
+    for some, means in components_by_form(frame, states):
+        wanted = accuracy(means)
+        for tolerance in np.unique(wanted).tolist():
+            here = wanted == tolerance
+            at = some[here]
+            sample = _sample(
+                frame, means.at(here), expect_several(calculus, means.at(here), tolerance)
+            )
+            for name, column in {**more(sample), **_columns(sample, states.at(at))}.items():
+                if name not in table:
+                    table[name] = np.empty((len(states), *np.shape(column)[1:]))
+                table[name][at] = column
+    return table
 
 
 def evaluated(
     calculus: Calculus, frame: Frame, states: SoundState, of: Callable[[Sample], Row]
 ) -> dict[str, Array]:
-    """Other numbers of samples at several times, by name."""
-    rows = [of(_sample(calculus, frame, states.at(t))) for t in range(len(states))]
+    """Other numbers of samples at single times, by name."""
+
+    def row(state: SoundState) -> Row:
+        means = components(frame, state)
+        return of(_sample(frame, means, expect(calculus, means, float(accuracy(means)))))
+
+    rows = [row(states.at(t)) for t in range(len(states))]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _sample(calculus: Calculus, frame: Frame, state: SoundState) -> Sample:
-    means = components(frame, state)
-    found = expect(calculus, means, accuracy(means))
+def lengths(rows: Array) -> Array:
+    """Lengths along the last axis, the same bits for one state and for many."""
+    return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
+
+
+def _sample(frame: Frame, means: Means, found: Expected) -> Sample:
     velocity = -gradient(frame, means, found.pull)
-    parts = np.linalg.norm(means.linear, axis=1) + np.linalg.norm(found.pull, axis=1)
-    doubt = frame.rate * (ROUNDING * parts + found.error * found.size)
-    return Sample(frame, means, found, velocity, doubt)
+    parts = lengths(means.linear) + lengths(found.pull)
+    quadrature = np.asarray(found.error * found.size)[..., None]
+    return Sample(frame, means, found, velocity, frame.rate * (ROUNDING * parts + quadrature))
 
 
-def _row(calculus: Calculus, frame: Frame, state: SoundState, more: Callable[[Sample], Row]) -> Row:
-    sample = _sample(calculus, frame, state)
-    _, means, found, velocity, doubt = sample
-    reach = np.linalg.norm(state.offset, axis=1) + np.linalg.norm(state.centre)
-    length = np.linalg.norm(means.mu, axis=1)
-    safe = np.where(length > 0, length, 1.0)[:, None]
-    length_dot = np.where(
-        length > 0, np.sum(means.mu / safe * velocity, axis=1), np.linalg.norm(velocity, axis=1)
-    )
+def _columns(sample: Sample, states: SoundState) -> Columns:
+    frame, means, found, velocity, doubt = sample
+    reach = lengths(states.offset) + lengths(states.centre)[:, None]
+    length, speed = lengths(means.mu), lengths(velocity)
+    safe = np.where(length > 0, length, 1.0)
+    outward = ((means.mu / safe[..., None]) * velocity).sum(axis=-1)
+    length_dot = np.where(length > 0, outward, speed)
     # A velocity's part along a mean that is known by its rounding only can be any.
-    aside = np.minimum(2.0, 2 * ROUNDING * reach / safe[:, 0]) * np.linalg.norm(velocity, axis=1)
+    aside = np.minimum(2.0, 2 * ROUNDING * reach / safe) * speed
     return {
-        **more(sample),
         "spread": longest(means.deviation),
-        "mean_norm": float(np.linalg.norm(means.mean)),
-        "norm": length[frame.member],
-        "norm_dot": length_dot[frame.member],
-        "norm_error": ROUNDING * reach[frame.member],
-        "norm_dot_error": (doubt + aside)[frame.member],
-        "nodes": float(len(found.rule)),
+        "mean_norm": lengths(means.mean),
+        "norm": length[:, frame.member],
+        "norm_dot": length_dot[:, frame.member],
+        "norm_error": ROUNDING * reach[:, frame.member],
+        "norm_dot_error": (doubt + aside)[:, frame.member],
+        "nodes": found.nodes,
         "quadrature_error": found.error,
     }
 
 
-def root_error(square: float, error: float) -> float:
-    """Error of a root of a number that is known to an error."""
-    return float(np.sqrt(square + error) - np.sqrt(max(square - error, 0.0)))
+def root_error(square: Array, error: Array) -> Array:
+    """Errors of roots of numbers that are known to an error."""
+    return np.asarray(np.sqrt(square + error) - np.sqrt(np.maximum(square - error, 0.0)))

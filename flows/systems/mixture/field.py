@@ -66,5 +66,6 @@ def shape(calculus: Calculus, sizes: tuple[int, int], nodes: int, kind: int) -> 
     """Shape argument of the raw field: ``(k, r, nodes, chart)``, and where the sums are."""
     from flows.systems.mixture import field_compiled
 
-    where = (0, 0) if kind == LINEAR else field_compiled.addresses(kind, calculus)
-    return np.array([*sizes, nodes, kind, *where], dtype=np.int64)
+    return np.array(
+        [*sizes, nodes, kind, *field_compiled.addresses(kind, calculus)], dtype=np.int64
+    )

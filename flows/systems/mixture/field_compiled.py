@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
 from flows.systems.mixture import kernels, ladder
 from flows.systems.mixture.calculus import Calculus
@@ -156,9 +158,24 @@ def core(x, constants, shape, out, jacobian, want):
         _close_blocks(x, weight, rate, q, pull, sums.curve, out, jacobian, want)
 
 
-def addresses(form: int, calculus: Calculus) -> tuple[int, int]:
-    """Where the compiled sums of a loss are: without second derivatives, and with them."""
-    return address_of(ladder.sums_of(form, calculus)), address_of(kernels.kernel_of(form, calculus))
+_VECTOR, _MATRIX = numba.float64[::1], numba.float64[:, ::1]
+CORE = numba.void(_VECTOR, _VECTOR, numba.int64[::1], _VECTOR, _MATRIX, numba.boolean)
+#: ``call_core(address, arguments)`` calls :func:`core`.
+call_core = caller(CORE)
+
+
+@functools.cache
+def addresses(form: int, calculus: Calculus) -> tuple[int, int, int]:
+    """Where compiled sums of a loss are, without second derivatives and with them; the field's."""
+    own = address_of(_kept_core())
+    if form == LINEAR:
+        return 0, 0, own
+    return ladder.address(form, calculus), address_of(kernels.kernel_of(form, calculus)), own
+
+
+@functools.cache
+def _kept_core() -> Any:
+    return kept(("field", kernels), CORE, lambda: numba.njit(CORE, **OPTIONS)(core.py_func))
 
 
 def make_raw() -> Callable[..., None]:
@@ -169,7 +186,7 @@ def make_raw() -> Callable[..., None]:
     """
 
     def raw(x, weights, shape, out, jacobian, want_jacobian):
-        sizes = numba.carray(shape, (6,))
+        sizes = numba.carray(shape, (7,))
         k, r, count = sizes[0], sizes[1], sizes[2]
         size = k * r
         core(

@@ -16,10 +16,10 @@ Three forms, each for the means where it has no terms that cancel:
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
@@ -27,18 +27,18 @@ FAR, NEAR, CLUSTER = 1, 2, 3
 
 
 class Means(NamedTuple):
-    """Distinct components, in the form in which they are summed.
+    """Distinct components, in the form in which they are summed; of several states at once, too.
 
     Parameters
     ----------
-    mu, deviation : ndarray, shape (k, r)
+    mu, deviation : ndarray, shape (..., k, r)
         Means, and means less ``mean``.
-    mean : ndarray, shape (r,)
+    mean : ndarray, shape (..., r)
         ``sum_i W_i mu_i``.
     weight : ndarray, shape (k,)
         ``W_i``.
     form : int
-        ``NEAR``, ``CLUSTER`` or ``FAR``.
+        ``NEAR``, ``CLUSTER`` or ``FAR``, that of all states.
     """
 
     mu: Array
@@ -47,28 +47,40 @@ class Means(NamedTuple):
     weight: Array
     form: int
 
+    def at(self, index: Any) -> Means:
+        """Some of several states."""
+        return Means(
+            self.mu[index], self.deviation[index], self.mean[index], self.weight, self.form
+        )
+
+    @property
+    def at_home(self) -> NDArray[np.bool_]:
+        """Which component has the largest density at the target, shape (..., k)."""
+        logs = np.log(self.weight) - 0.5 * (self.mu**2).sum(axis=-1)
+        return np.asarray(np.arange(len(self.weight)) == logs.argmax(axis=-1)[..., None])
+
     @property
     def home(self) -> int:
-        """Component with the largest density at the target."""
+        """Component with the largest density at the target, of one state."""
         return int((np.log(self.weight) - 0.5 * (self.mu**2).sum(axis=1)).argmax())
 
     @property
-    def constant(self) -> tuple[float, float]:
+    def constant(self) -> tuple[Any, Any]:
         """What the KL divergence and ``E|v|^2`` are if no node counts."""
         if self.form == FAR:
-            square = float(np.sum(self.mu[self.home] ** 2))
-            return square / 2 - math.log(self.weight[self.home]), square
-        return float(np.sum(self.mean**2)) / 2 * (self.form == CLUSTER), 0.0
+            home = self.at_home
+            square = np.where(home[..., None], self.mu, 0.0)
+            square = (square**2).sum(axis=(-2, -1))
+            return square / 2 - np.log(np.where(home, self.weight, 0.0).sum(axis=-1)), square
+        square = (self.mean**2).sum(axis=-1)
+        return square / 2 * (self.form == CLUSTER), 0.0 * square
 
     @property
     def linear(self) -> Array:
-        """Linear part of the pulls, shape (k, r)."""
+        """Linear part of the pulls, shape (..., k, r)."""
         if self.form != FAR:
-            return np.broadcast_to(self.mean, self.mu.shape)
-        home = self.home
-        part = np.zeros_like(self.mu)
-        part[home] = self.mu[home] / self.weight[home]
-        return part
+            return np.broadcast_to(self.mean[..., None, :], self.mu.shape)
+        return np.where(self.at_home[..., None], self.mu / self.weight[:, None], 0.0)
 
     @property
     def linear_curve(self) -> Array:

@@ -8,7 +8,7 @@ than the means now need, the piece ends and the next one chooses its rule by mea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,14 +20,15 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock
 from flows.core.piece import Event, Piece, Restart
-from flows.core.problem import Interpolant, Stop, Watch, outliving
+from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import Expected, expect
+from flows.systems.mixture.expectation import Expected, expect, expect_several
 from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack, shape
+from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
-from flows.systems.mixture.sums import moments
+from flows.systems.mixture.sums import moments, pulls_of_list
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
@@ -57,6 +58,8 @@ CHEAP, SHRUNK = 100, 0.6
 # the exponential of FASTER, a new piece begins, with a clock, a size of what matters, and a rule of
 # its own.
 SETTLED, FASTER = 3.0, 3.0
+# A piece that begins before so many times of the fastest decay begins with explicit steps.
+UNSTIFF = 10.0
 # Between two forms, so that a run does not go back and forth.
 HYSTERESIS = 0.9
 
@@ -114,12 +117,12 @@ class SoundState(State):
 class Regimes(NamedTuple):
     """Regimes of a run, a change of which ends a piece, so that an event can say so.
 
-    ``at(time, means, expected, velocity)`` is the regime of a state, which can be compared;
-    ``events(frame, time, before, after)`` are those of a change.
+    ``at(times, means, expected, velocity)`` are the regimes of several states, a row of numbers
+    each; ``events(frame, time, before, after)`` are those of a change of rows.
     """
 
-    at: Callable[[float, Means, Expected, Array], Any]
-    events: Callable[[Frame, float, Any, Any], tuple[Event, ...]]
+    at: Callable[[Array, Means, Expected, Array], Array]
+    events: Callable[[Frame, float, Array, Array], tuple[Event, ...]]
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,8 @@ class MixturePiece(Piece):
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
-        regime = self.regime_of(self.state, self.time(0.0))
-        compared = [0.0]
+        regime = self.regime_of(self.state, self.time(0.0)) if self.regimes else np.zeros(0)
+        compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
             if tau >= end or self.outgrown(self.at(tau, y)):
@@ -195,44 +198,69 @@ class MixturePiece(Piece):
             if self.outgrown(now):
                 return Stop(tau, y)
             compared[0] = tau
-            changed = self.regime_of(now, self.time(tau)) != regime
-            return Stop(tau, y) if changed or self.coarse(now) else None
+            served = self.served(now.at(None), self.chart.clock.time(np.array([tau])), regime)
+            return None if served.all() else Stop(tau, y)
 
-        return Watch(alarm, check)
+        def alarms(taus: Array, states: Array) -> Array:
+            """Of many steps, below zero only where `check` ends the piece, or may."""
+            finite = np.asarray(np.isfinite(states).all(axis=1))
+            now = self.at(taus, np.where(finite[:, None], states, self.chart.y0))
+            ends = np.array(~finite | (taus >= end) | self.outgrown_at(now), dtype=np.bool_)
+            last = int(np.argmax(ends)) if ends.any() else len(taus)
+            due = []
+            for i, tau in enumerate(taus[:last].tolist()):
+                if tau >= looked[0] + COMPARE_AFTER:
+                    due.append(i)
+                    looked[0] = tau
+            if due:
+                ends[due] = ~self.served(now.at(due), self.chart.clock.time(taus[due]), regime)
+            return np.where(ends, -1.0, 1.0)
+
+        return Watch(alarm, check, alarms)
 
     def outgrown(self, now: SoundState) -> bool:
         """Whether another form, clock or rule serves this state better."""
+        return bool(self.outgrown_at(now.at(None)).all())
+
+    def outgrown_at(self, now: SoundState) -> NDArray[np.bool_]:
+        """:meth:`outgrown` of several states."""
         length = longest(now.mu)
         if self.kind == NEAR:
             return length >= SHORT / HYSTERESIS
-        if length <= HYSTERESIS * SHORT:
-            return True
+        short = length <= HYSTERESIS * SHORT
         spread = longest(_about_mean(self.frame, now)[0])
         if self.kind == CLUSTER:
-            return spread >= SHORT / HYSTERESIS
-        squares = np.sum(self.state.mu**2, axis=1)
-        changed = float(np.max(np.abs(squares - np.sum(now.mu**2, axis=1)))) / 8
+            return short | (spread >= SHORT / HYSTERESIS)
+        squares = np.sum(self.state.mu**2, axis=-1)
+        changed = np.abs(squares - np.sum(now.mu**2, axis=-1)).max(axis=-1) / 8
         settled = float(np.min(squares)) <= SETTLED**2
-        if spread <= HYSTERESIS * SHORT or (settled and changed > FASTER):
-            return True
-        return len(self.rule) > CHEAP and length < SHRUNK * longest(self.state.mu)
+        other = (spread <= HYSTERESIS * SHORT) | (settled & (changed > FASTER))
+        dear = len(self.rule) > CHEAP
+        return short | other | (dear & (length < SHRUNK * longest(self.state.mu)))
 
-    def coarse(self, now: SoundState) -> bool:
-        """Whether the rule is not good enough for this state, by comparison with a finer one."""
+    def served(self, now: SoundState, times: Array, regime: Array) -> NDArray[np.bool_]:
+        """Whether the rule is good enough for states and their regime is this one."""
         # Both in the form of the piece: pulls of two forms differ by their linear parts.
-        means = components(self.frame, now)._replace(form=self.kind)
-        exact = expect(self.calculus, means, self.tolerance)
-        pull = moments(self.calculus, means, self.rule).pull
-        wrong = float(np.max(np.abs(pull - exact.pull)))
-        return wrong > self.tolerance * exact.size
+        means = self._in_form(now)
+        exact = expect_several(self.calculus, means, self.tolerance)
+        pull = pulls_of_list(self.calculus, means, self.rule)
+        wrong = np.abs(pull - exact.pull).max(axis=(-2, -1))
+        same = (self._regimes(means, exact, times) == regime).all(axis=-1)
+        return np.asarray(same & (wrong <= self.tolerance * exact.size))
 
-    def regime_of(self, state: SoundState, time: float) -> object:
-        """Regime of a state at a time."""
+    def regime_of(self, state: SoundState, time: float) -> Array:
+        """Regime of a state at a time, in numbers."""
+        means = self._in_form(state.at(None))
+        found = expect_several(self.calculus, means, self.tolerance)
+        return self._regimes(means, found, np.array([time]))[0]
+
+    def _regimes(self, means: Means, found: Expected, times: Array) -> Array:
         if self.regimes is None:
-            return None
-        means = components(self.frame, state)
-        found = expect(self.calculus, means, self.tolerance)
-        return self.regimes.at(time, means, found, -gradient(self.frame, means, found.pull))
+            return np.zeros((len(times), 0))
+        return self.regimes.at(times, means, found, -gradient(self.frame, means, found.pull))
+
+    def _in_form(self, now: SoundState) -> Means:
+        return Means(now.mu, *_about_mean(self.frame, now), self.frame.weight, self.kind)
 
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""
@@ -323,29 +351,50 @@ def restore(frame: Frame, state: SoundState) -> Array:
 
 def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
+    mu = state.mu
     deviation, mean = _about_mean(frame, state)
-    near, together = longest(state.mu) <= SHORT, longest(deviation) <= SHORT
-    form = NEAR if near else CLUSTER if together else FAR
-    return Means(state.mu, deviation, mean, frame.weight, form)
+    return Means(mu, deviation, mean, frame.weight, int(forms(mu, deviation)))
+
+
+def components_by_form(
+    frame: Frame, states: SoundState
+) -> Iterator[tuple[NDArray[np.intp], Means]]:
+    """Return the components at several times: for each form, at which times, and these."""
+    mu = states.mu
+    deviation, mean = _about_mean(frame, states)
+    found = forms(mu, deviation)
+    for form in np.unique(found).tolist():
+        some = np.flatnonzero(found == form)
+        yield some, Means(mu[some], deviation[some], mean[some], frame.weight, form)
+
+
+def forms(mu: Array, deviation: Array) -> Array:
+    """Form in which means, shape (..., k, r), with these deviations are summed."""
+    together = np.where(longest(deviation) <= SHORT, CLUSTER, FAR)
+    return np.where(longest(mu) <= SHORT, NEAR, together)
 
 
 def _about_mean(frame: Frame, state: SoundState) -> tuple[Array, Array]:
     """Deviations from the weighted mean, and that mean."""
-    shift = frame.weight @ state.offset
+    offset, shift = state.offset, np.zeros_like(state.centre)
+    for i, weight in enumerate(frame.weight.tolist()):  # alike for one state and for many
+        shift += weight * offset[..., i, :]
     # Offsets from the weighted mean sum to their rounding, which late in a run is above the mean.
-    shift[np.abs(shift) <= SUMMED * np.abs(state.offset).max()] = 0.0
-    return state.offset - shift, state.centre + shift
+    noise = SUMMED * np.abs(offset).max(axis=(-2, -1), keepdims=True)[..., 0]
+    shift[np.abs(shift) <= noise] = 0.0
+    return offset - shift[..., None, :], state.centre + shift
 
 
-def accuracy(means: Means) -> float:
+def accuracy(means: Means) -> Any:
     """Relative error that observables ask for: nodes come in powers of the dimension."""
-    r = len(means.mean)
-    return LESS_EXACT if r > 3 or (r == 3 and longest(means.mu) > LONG) else EXACT
+    r = means.mean.shape[-1]
+    less = np.asarray((r > 3) | ((r == 3) & (longest(means.mu) > LONG)))
+    return np.where(less, LESS_EXACT, EXACT)[()]
 
 
-def longest(rows: Array) -> float:
-    """Length of the longest row."""
-    return math.sqrt(np.einsum("ij,ij->i", rows, rows).max())  # often called
+def longest(rows: Array) -> Any:
+    """Length of the longest row, of arrays of shape (..., k, r)."""
+    return np.sqrt((rows * rows).sum(axis=-1).max(axis=-1))
 
 
 def gradient(frame: Frame, means: Means, pull: Array) -> Array:
@@ -418,6 +467,7 @@ def piece(
             field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
             shape=shape(calculus, (k, r), 0, LINEAR),
+            lanes=LANES,
         )
         alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
         return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
@@ -428,6 +478,7 @@ def piece(
     rule, kind = found.rule, means.form
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
+    slack = np.ones_like(mu)
     if kind == FAR:
         blocks, decay = mu, np.zeros_like(mu)
         size = np.full_like(mu, min(1.0, longest(mu)))
@@ -452,6 +503,7 @@ def piece(
             offset = max(1.0, 1.0 / (np.sum(share) * max(reach, 1e-100) ** 2))
             # The mean matters where its square is comparable with the loss, a fourth power.
             size[0] = max(reach**2, least)
+            slack[0] = 1.0 / ATOL_PER_RTOL
         else:
             decay = np.zeros_like(mu)
             size[0] = 1.0
@@ -462,5 +514,8 @@ def piece(
         field=field(),
         weights=pack(weight, rate, rule),
         shape=shape(calculus, (k, r), len(rule), kind),
+        lanes=LANES,
+        explicit=LANES if time <= UNSTIFF / float(np.max(rate / weight)) else None,
+        slack=slack.ravel(),
     )
     return MixturePiece(calculus, tolerance, regimes, frame, state, chart, kind, order, rule)

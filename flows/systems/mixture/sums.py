@@ -53,7 +53,8 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
 
     components = components_of(means)
     k, r = components.mu.shape
-    total, size = ladder.of_list(means.form, calculus, components, rule)
+    together = components_of(means.at(None))
+    total, size = ladder.of_list(means.form, calculus, together, rule)[0]
     sums = kernels.Sums(np.zeros((3, 2 + k * r)), np.zeros((k, k)), np.zeros((k, r, k, r)))
     if curve:
         kernel = kernels.kernel_of(means.form, calculus)
@@ -64,9 +65,19 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
 
 
 def components_of(means: Means) -> Any:
-    """Components as compiled sums take them."""
+    """Components of one state or several as compiled sums take them."""
     from flows.systems.mixture import kernels
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
-    home = means.home if means.form == FAR else 0
-    return kernels.Components(mu, deviation, mean, means.weight, home)
+    home: Any = np.zeros(mu.shape[:-2], np.int64)
+    if means.form == FAR:
+        home = means.at_home.argmax(axis=-1)
+    return kernels.Components(mu, deviation, mean, means.weight, home if home.ndim else int(home))
+
+
+def pulls_of_list(calculus: Calculus, means: Means, rule: Rule) -> Array:
+    """Pulls at several states by one rule, without their linear part, shape (T, k, r)."""
+    from flows.systems.mixture import ladder  # Numba loads where it is first needed
+
+    terms = ladder.of_list(means.form, calculus, components_of(means), rule)
+    return terms[:, 0, 2:].reshape(means.mu.shape)

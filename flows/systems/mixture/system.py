@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from dataclasses import replace
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from flows.core.arrays import Array, checked
+from flows.core.chart import Lanes
 from flows.core.errors import InputError
 from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Restart
@@ -18,7 +19,8 @@ from flows.core.system import Smooth, System
 from flows.systems.mixture import late_time, pieces
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import expect
-from flows.systems.mixture.features import Row, Sample, features
+from flows.systems.mixture.features import Columns, Sample, features
+from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
@@ -64,6 +66,8 @@ class MixtureSystem(System):
     #: The module that derives the loss.
     calculus: ClassVar[Calculus]
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+    lanes: ClassVar[Lanes] = LANES
+    explicit: ClassVar[Lanes] = LANES
     n: int
     d: int
     #: Relative error of the field that steps of a run can bear.
@@ -90,7 +94,7 @@ class MixtureSystem(System):
         """Loss, which is one of the two."""
 
     @abc.abstractmethod
-    def own_features(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Columns:
         """Features of this system alone."""
 
     # What does not -----------------------------------------------------------------------
@@ -146,6 +150,13 @@ class MixtureSystem(System):
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
         return features(self.calculus, frame, states, self.own_features)
+
+    def alike(self, frame: Frame, states: SoundState) -> Any:
+        """Runs of as many components with the same weights; a basis says where a target is."""
+        if self.origin is not None:
+            return None
+        arrays = frame.weight, frame.rate, frame.member
+        return states.offset.shape[1:], *(x.tobytes() for x in arrays)
 
     def begin(self, frame: Frame, state: SoundState) -> Restart:
         """Say at once if no rule is good enough at the start."""

@@ -7,9 +7,10 @@ r"""One Gaussian learnt by a Gaussian mixture with score matching, as a gradient
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array, check_integer, check_shape, checked
 from flows.core.errors import InputError
@@ -20,7 +21,7 @@ from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
-from flows.systems.mixture.features import Row, Sample, root_error
+from flows.systems.mixture.features import Columns, Sample, lengths, root_error
 from flows.systems.mixture.means import Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
@@ -186,7 +187,7 @@ class ScoreMatching(MixtureSystem):
 
         return exact.flow(frame, state, digits)
 
-    def own_features(self, sample: Sample) -> Row:
+    def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient (by ``nu``), ``kl``, and where the mean is.
 
         ``mean_along`` is the mean's component from the target towards the user's origin, along
@@ -195,21 +196,25 @@ class ScoreMatching(MixtureSystem):
         """
         square, doubt = (self.unit**2 * x for x in sample.square)
         kl_error, fisher_error = sample.losses()
-        mean = sample.frame.basis @ sample.means.mean
-        along = 0.0 if self.target is None else -self._direction() @ mean
-        rest = mean if self.target is None else mean + along * self._direction()
+        mean = sample.means.mean
+        along, rest = np.zeros(len(mean)), lengths(mean)
+        if self.target is not None:
+            direction = self._direction()
+            for i, axis in enumerate(sample.frame.basis.T @ direction):
+                along -= axis * mean[:, i]
+            rest = lengths(mean @ sample.frame.basis.T + along[:, None] * direction)
         return {
             "loss": sample.found.fisher,
             "loss_error": fisher_error,
             "loss_dot": -square,
             "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": float(np.sqrt(square)),
+            "gradient_norm": np.sqrt(square),
             "gradient_norm_error": root_error(square, doubt),
             "kl": sample.found.kl,
             "kl_error": kl_error,
-            "mean_along": float(along),
-            "mean_across": float(np.linalg.norm(rest)),
+            "mean_along": along,
+            "mean_across": rest,
         }
 
     def _direction(self) -> Array:
@@ -230,47 +235,43 @@ class ScoreMatching(MixtureSystem):
         regimes = Regimes(self.regime, _events)
         return pieces.piece(self.calculus, frame, state, time, self.tolerance, regimes)
 
-    def regime(self, time: float, means: Means, found: Expected, velocity: Array) -> Regime:
-        """Regime of a state: who is on the target, who recedes, whether the loss waits."""
-        length = np.linalg.norm(means.mu, axis=1)
-        outward = np.sum(means.mu * velocity, axis=1) > 0
+    def regime(self, times: Array, means: Means, found: Expected, velocity: Array) -> Array:
+        """Regimes of states: who is on the target, who recedes, whether the loss waits."""
+        length = np.sqrt(np.sum(means.mu**2, axis=-1))
+        outward = np.sum(means.mu * velocity, axis=-1) > 0
         posterior = means.weight * np.exp(-(length**2) / 2)
-        certain = posterior >= CERTAIN * np.sum(posterior)
-        locked = frozenset(np.flatnonzero(certain & (length <= RADIUS / self.n)).tolist())
-        receding = outward & ~certain & bool(locked)
-        square = float(np.sum(np.round(self.n * means.weight)[:, None] * velocity**2))
-        waits = self.unit**2 * square * time <= SLOW * found.fisher and found.fisher > UNDERFLOW
-        return Regime(locked, frozenset(np.flatnonzero(receding).tolist()), waits)
+        certain = posterior >= CERTAIN * posterior.sum(axis=-1, keepdims=True)
+        locked = certain & (length <= RADIUS / self.n)
+        receding = outward & ~certain & locked.any(axis=-1, keepdims=True)
+        share = np.round(self.n * means.weight)[:, None]
+        square = np.sum(share * velocity**2, axis=(-2, -1))
+        waits = self.unit**2 * square * times <= SLOW * found.fisher
+        waits &= found.fisher > UNDERFLOW
+        return np.concatenate([locked, receding, waits[:, None]], axis=-1, dtype=float)
 
 
-class Regime(NamedTuple):
-    """Components on the target, components that recede from it, and whether the loss waits."""
-
-    locked: frozenset[int]
-    receding: frozenset[int]
-    waits: bool
-
-
-def _events(frame: Frame, time: float, old: Regime, new: Regime) -> tuple[Event, ...]:
+def _events(frame: Frame, time: float, before: Array, after: Array) -> tuple[Event, ...]:
     """Events of a change of regime."""
+    k, old, new = len(frame.weight), before.astype(bool), after.astype(bool)
 
-    def said(found: frozenset[int], one: str, many: str) -> str:
+    def said(found: NDArray[np.bool_], one: str, many: str) -> str:
         """A sentence about the user's components that these stand for."""
-        members = np.flatnonzero(np.isin(frame.member, list(found))) + 1
+        members = np.flatnonzero(found[frame.member]) + 1
         *before, last = (str(i) for i in members)
         if not before:
             return f"component {last} {one}"
         return f"components {', '.join(before)} and {last} {many}"
 
     events = [
-        Event(time, kind, said(after - before, *words))
-        for before, after, kind, words in (
-            (old.locked, new.locked, "locked", ("is on the target", "are on the target")),
-            (old.receding, new.receding, "diverging", ("recedes", "recede")),
+        Event(time, kind, said(new[some] & ~old[some], *words))
+        for some, kind, words in (
+            (slice(k), "locked", ("is on the target", "are on the target")),
+            (slice(k, 2 * k), "diverging", ("recedes", "recede")),
         )
-        if after - before
+        if (new[some] & ~old[some]).any()
     ]
-    if new.waits != old.waits and time * float(np.min(frame.rate)) > LONG:
-        words = ("plateau", "the loss waits") if new.waits else ("escape", "the plateau ends")
+    waits = bool(new[-1])
+    if waits != old[-1] and time * float(np.min(frame.rate)) > LONG:
+        words = ("plateau", "the loss waits") if waits else ("escape", "the plateau ends")
         events.append(Event(time, *words))
     return tuple(events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ WELL = flows.OwnSystem("well", [u, v], (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 /
 STATED, RTOL = 100.0, 1e-8
 # Two ways to add up a few numbers of order one.
 ROUNDING = 1e-11
+
+
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code follows ensembles of any size, where a test does not say otherwise."""
+    monkeypatch.setattr(along_axes, "ENOUGH", 1)
 
 
 def starts(system: Any, scale: float, members: int = 6) -> Any:
@@ -85,6 +92,78 @@ def test_rows_are_the_same_whatever_the_chunks_are() -> None:
     assert np.array_equal(other["loss"], whole["loss"][::-1])
 
 
+def test_rows_are_the_same_after_an_interruption_and_by_two_workers(tmp_path: Path) -> None:
+    """The first chunk comes from the folder, and others from two processes."""
+    begun, times = starts(VALLEY, 1.0, 9), [1e2, 1e4]
+    whole = flows.integrate_ensemble(VALLEY, begun, 1e4, times)
+
+    def stop(members: int) -> None:
+        if members:
+            raise KeyboardInterrupt
+
+    asked: dict[str, Any] = {"out": tmp_path / "e", "chunk_size": 4}
+    half = flows.integrate_ensemble(VALLEY, begun, 1e4, times, progress=stop, **asked)
+    assert half.status.tolist() == ["completed"] * 4 + ["interrupted"] * 5
+    on = flows.integrate_ensemble(VALLEY, begun, 1e4, times, workers=2, **asked)
+    for name in ("loss", "loss_error", "steps"):
+        assert np.array_equal(on[name], whole[name])
+
+
+def test_the_number_of_members_alone_decides_who_follows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One below the bound each is a run alone, bit for bit; the chunks do not matter."""
+    monkeypatch.setattr(along_axes, "ENOUGH", 4)
+    found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 4)
+    few = flows.integrate_ensemble(VALLEY, begun[:3], 1e4, [1e4])
+    assert not found
+    alone = flows.integrate(VALLEY, begun[0], 1e4, [1e4])
+    assert few["loss"][0, -1] == alone["loss"][-1]
+    flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4], chunk_size=2)
+    assert len(found) == 2
+
+
+HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
+
+
+def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
+    """What compiled code finds of starts that nobody has checked."""
+    from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
+    from flows.solvers.axis_radau import tableau
+
+    (m, n), t = begun.shape, 1 + len(times)
+    found = Found(
+        np.zeros((m, t, n, 2)),
+        np.zeros((m, t, n)),
+        np.zeros((m, t)),
+        np.zeros((m, t, 6)),
+        np.zeros((m, 3), dtype=np.int64),
+        np.zeros(m, dtype=np.int64),
+    )
+    terms = (*VALLEY.axis_terms(RTOL), RTOL, reach)
+    follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
+    return found
+
+
+@pytest.mark.parametrize("reach", [1e4, 1e40, 1e308, np.inf, np.nan, 0.0])
+@pytest.mark.parametrize("time", [1e9, 1e308, np.inf, np.nan])
+def test_compiled_code_ends_whatever_the_numbers_are(reach: float, time: float) -> None:
+    """Starts, times and lengths of charts that are no numbers, in the lanes beside sound ones."""
+    from flows.solvers.near_radau import MOST_FIELDS
+
+    begun = np.array([*((x, y) for x in HUGE for y in (*HUGE, 0.5)), (0.3, 1.2)])
+    found = compiled(begun, np.array([0.0, 1e-300, time]), reach)
+    assert (found.counts[:, 1] <= MOST_FIELDS + STATED).all()
+    assert (found.reached <= 4).all()
+
+
+def test_compiled_code_ends_when_it_is_told_to() -> None:
+    """It is told so before it begins."""
+    begun = starts(VALLEY, 1.0, 2)
+    assert (compiled(begun, np.array([1e4]), 1e4).reached == 2).all()
+    assert (compiled(begun, np.array([1e4]), 1e4, halt=True).reached == 0).all()
+
+
 def test_potentials_are_those_of_runs_alone() -> None:
     """They are looked at in balls."""
     system = flows.OwnSystem("valley", [u, v], VALLEY.expression, {"gap": (u * v - 1) ** 2})
@@ -136,9 +215,9 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
     """Other functions than two doubles compute, many entries, other methods and tolerances."""
     from flows.runs.request import Request
 
-    assert along_axes.served(VALLEY, Request(1.0, None, "auto", 1e-10, None))
+    assert along_axes.served(VALLEY, Request(1.0, None, "auto", 1e-10, None), 1)
     asked = {"method": "auto", "rtol": 1e-10, "atol": None, **options}
-    assert not along_axes.served(system, Request(1.0, None, **asked))
+    assert not along_axes.served(system, Request(1.0, None, **asked), 1)
 
 
 def random_flow(seed: int, size: int) -> tuple[Any, ...]:

@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 
 from flows.core.errors import InputError
 from flows.ensembles import store
 from flows.ensembles.integrate import integrate_ensemble
-from flows.ensembles.member import ChunkTask
+from flows.ensembles.member import KEPT_BITS, ChunkTask, empty_rows, rounded_up
 from flows.ensembles.run import load_ensemble
 from flows.ensembles.starts import Law
 from flows.runs.integrate import follow
@@ -145,7 +146,8 @@ def test_a_damaged_chunk_is_computed_again(whole, copy, computed, damage):
     path = copy / "chunk-000001.nc"
     data = path.read_bytes()
     if damage == "flipped":
-        position = data.index(expected["loss"][2].tobytes()) + 3
+        with h5py.File(path) as file:
+            position = file["loss"].id.get_chunk_info(0).byte_offset + 3
         path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
     elif damage == "short":
         shutil.copy(copy / "chunk-000003.nc", path)
@@ -293,3 +295,31 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.undo()
     store.save(path, {"loss": np.zeros((2, 3)), "status": np.array(["a", "b"], dtype=object)})
     assert store.intact(path, 2) and not store.intact(path, 3)
+
+
+def test_an_error_in_few_bits_is_never_smaller_and_hardly_larger():
+    rng = np.random.default_rng(0)
+    values = 10.0 ** rng.uniform(-320, 300, 10_000)  # those at the lower end have few digits
+    kept = rounded_up(values, KEPT_BITS)
+    normal = values > np.finfo(float).tiny
+    assert (kept >= values).all()
+    assert (kept[normal] <= values[normal] * (1 + 2.0**-KEPT_BITS)).all()
+    assert (rounded_up(kept, KEPT_BITS) == kept).all()
+    # With one bit less the bound is broken: it is not a loose one.
+    assert (
+        rounded_up(values, KEPT_BITS - 1)[normal] > values[normal] * (1 + 2.0**-KEPT_BITS)
+    ).any()
+    special = np.array([0.0, np.inf, np.nan, 1.0])
+    np.testing.assert_array_equal(rounded_up(special, KEPT_BITS), special)
+
+
+def test_numbers_that_are_packed_come_back_to_the_last_bit_and_take_less_room(tmp_path):
+    rows = empty_rows(64, 50, {"loss_error": ()}, ())
+    rows["loss_error"] = rounded_up(np.random.default_rng(1).random((64, 50)), KEPT_BITS)
+    store.save(tmp_path / "few.nc", rows)
+    np.testing.assert_array_equal(store.load(tmp_path / "few.nc")["loss_error"], rows["loss_error"])
+    assert store.intact(tmp_path / "few.nc", 64)
+    rows["loss_error"] = np.random.default_rng(1).random((64, 50))
+    store.save(tmp_path / "all.nc", rows)
+    few, whole = ((tmp_path / f"{name}.nc").stat().st_size for name in ("few", "all"))
+    assert whole - few > rows["loss_error"].nbytes / 2

@@ -62,7 +62,8 @@ def test_blocks_have_the_sums_of_single_nodes(loss, form):
     assert len(rule) > node_blocks.WIDTH and len(rule) % node_blocks.WIDTH
     plain = Sums(np.zeros((3, 8)), np.zeros((3, 3)), np.zeros((3, 2, 3, 2)))
     kernel_of(form, loss)(components, rule.nodes, rule.weights, False, plain)
-    sums, sizes = ladder.of_list(form, loss, components, rule)
+    together = components_of(means(form).at(None))
+    sums, sizes = ladder.of_list(form, loss, together, rule)[0]
     np.testing.assert_allclose(sums, plain.terms[0], atol=ROUNDING)
     wanted = plain.terms[2].copy()
     wanted[2] = sizes[2]  # there, the largest of all pulls stands in this place
@@ -71,7 +72,7 @@ def test_blocks_have_the_sums_of_single_nodes(loss, form):
     # The heaviest node alone is seen.
     rest = np.arange(len(rule)) != np.argmax(rule.weights)
     less = Rule(rule.nodes[rest], rule.weights[rest], "")
-    assert np.abs(ladder.of_list(form, loss, components, less)[1] - sizes).max() > 1e-6
+    assert np.abs(ladder.of_list(form, loss, together, less)[0, 1] - sizes).max() > 1e-6
 
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-12])
@@ -79,7 +80,7 @@ def test_blocks_have_the_sums_of_single_nodes(loss, form):
 def test_the_compiled_ladder_ends_on_the_rung_of_the_plain_one(form, tolerance):
     found = means(form)
     (part,) = expectation._parts(found)
-    reach = expectation._reach(found)
+    reach = float(expectation._reach(found))
 
     sizes = []
 
@@ -90,17 +91,59 @@ def test_the_compiled_ladder_ends_on_the_rung_of_the_plain_one(form, tolerance):
         return tuple(np.append(x, y) for x, y in zip(values, sizes[0], strict=True))
 
     plain = refine(evaluate, part.distances, reach, tolerance)
-    terms, error, rungs, length = ladder.climbed(
-        form, gmm_em, components_of(found), part.axes, part.distances, reach, tolerance
-    )
-    assert tensor(rungs, length).label == plain.rule.label
+    where = part.axes[None], np.array([part.distances])
+    climbed = expectation._climb(gmm_em, found.at(None), *where, tolerance)
+    (terms,), ((status, error, _),), (rungs,), (length,) = climbed
+    assert status == expectation.MEASURED
+    assert tensor(tuple(rungs.tolist()), float(length)).label == plain.rule.label
     np.testing.assert_allclose(terms[0, :2], [x[0] for x in plain.values[:2]], atol=ROUNDING)
     np.testing.assert_allclose(terms[0, 2:], plain.values[2][:-1], atol=ROUNDING)
     assert error <= tolerance and abs(error - plain.error) < ROUNDING
 
 
-def test_too_many_nodes_are_left_to_the_plain_ladder(monkeypatch):
-    far = Means(*(40.0 * x for x in means(FAR)[:3]), means(FAR).weight, FAR)
-    distances = [200.0, 200.0]
-    found = ladder.climbed(FAR, gmm_em, components_of(far), np.eye(2), distances, 100.0, 1e-12)
-    assert found is None
+def test_too_many_nodes_are_left_to_the_plain_ladder():
+    far = Means(*(40.0 * x for x in means(FAR)[:3]), means(FAR).weight, FAR).at(None)
+    where = np.eye(2)[None], np.array([[200.0, 200.0]])
+    _, numbers, _, _ = expectation._climb(gmm_em, far, *where, 1e-12)
+    assert numbers[0, 0] == ladder.TOO_MANY != expectation.MEASURED
+
+
+def several(form, count=5):
+    """States of which the first is that of `means`, shrinking; none of another form."""
+    one = means(form)
+    factors = np.geomspace(1.0, 0.8, count)[:, None, None]
+    return Means(factors * one.mu, factors * one.deviation, factors[:, 0] * one.mean, *one[3:])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
+def test_several_states_have_the_bits_of_each_alone(loss, form):
+    states = several(form)
+    found = expectation.expect_several(loss, states, 1e-10)
+    for t in range(len(states.mu)):
+        alone = expectation.expect(loss, states.at(t), 1e-10)
+        assert found.kl[t] == alone.kl and found.fisher[t] == alone.fisher
+        assert (found.pull[t] == alone.pull).all()
+        # The error is one of sums to their sizes, one rounding apart.
+        assert found.error[t] == pytest.approx(alone.error, rel=UNITS)
+        assert found.nodes[t] >= len(alone.rule)  # of which some add nothing
+    # Another state in the last place leaves the others as they are, and is seen in its own.
+    factor = np.array([1.0] * 4 + [1 + 1e-10])[:, None, None]
+    parts = factor * states.mu, factor * states.deviation, factor[:, 0] * states.mean
+    moved = Means(*parts, states.weight, form)
+    other = expectation.expect_several(loss, moved, 1e-10)
+    assert (other.pull[:-1] == found.pull[:-1]).all()
+    assert (other.pull[-1] != found.pull[-1]).any()
+
+
+def test_what_compiled_rules_cannot_do_is_done_state_by_state():
+    home, far = np.zeros((1, 2)), np.array([[7.0, 1.0], [8.0, -1.0]])
+    weight = np.full(3, 1 / 3)
+    mu = np.vstack([home, far])[None] * np.array([1.0, 1.1])[:, None, None]
+    mean = np.einsum("i,tir->tr", weight, mu)
+    states = Means(mu, mu - mean[:, None], mean, weight, FAR)
+    assert expectation._is_split(states).all()
+    found = expectation.expect_several(gmm_em, states, 1e-8)
+    for t in range(2):
+        alone = expectation.expect(gmm_em, states.at(t), 1e-8)
+        assert found.kl[t] == alone.kl and (found.pull[t] == alone.pull).all()

@@ -351,8 +351,7 @@ def test_decay_is_ignored_and_deprecated():
 def test_an_ensemble_has_the_digits_of_its_members():
     system, start, *_ = CASES["rotated"]
     many = flows.integrate_ensemble(system, np.ravel(start)[None], t_end=1e12, t_eval=TIMES)
-    # A hundred times the tolerance of a step is what both state.
-    assert many["loss"][0] == pytest.approx(followed("rotated")["loss"], rel=1e-8)
+    assert many["loss"][0] == pytest.approx(followed("rotated")["loss"], rel=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_checker_accepts_and_says_which_neuron_and_when(made):
         for part, limit in zip(certificate.infinity.parts, found.endless.h, strict=True):
             assert part.contains(limit)
     assert load_certificate(path).infinity == certificate.infinity
-    assert "neuron 2" in [name for name, _ in endless.rows(certificate, found)]
+    assert "neuron 3" in [name for name, _ in endless.rows(certificate, found)]
     assert endless.bounds(found.endless)["at_zero"][0]["neuron"] == 2
 
 

@@ -97,7 +97,7 @@ def _power(infinity: Infinity | FunnelTail | AtZero, theorem: Any) -> list[tuple
     if theorem is not None:
         for gone in theorem.gone:
             when = f"between t = {_below(gone.first)} and {_above(gone.last)}"
-            rows.insert(0, (f"neuron {gone.neuron}", f"is at zero from a time on, {when}"))
+            rows.insert(0, (f"neuron {gone.neuron + 1}", f"is at zero from a time on, {when}"))
         proved = f"{_between(theorem.lower, theorem.upper)} for all t >= 0"
         rows.append(
             ("verified theorem", f"the flow exists for all t, these limits hold, and {proved}")

@@ -58,7 +58,8 @@ def read_array(
     path : path
         A name ending in ``.npy`` is read as NumPy's format, any other as JSON.
     axes : sequence of str
-        Names of the axes, for example ``("n", "d")``; their number is the dimension asked for.
+        Names of the axes, for example ``("n", "d")``; their number is the dimension asked for. A
+        column serves as a vector.
     is_complex : bool
         Read complex numbers too; in JSON ``{"real": lists, "imag": lists}``.
 
@@ -93,6 +94,8 @@ def read_array(
         raise InputError(
             f"{name}: {wanted}, got entries that are not all {kind}; write plain numbers"
         )
+    if len(axes) == 1 and array.shape[1:] == (1,):  # a column where a vector is meant
+        array = array.ravel()
     if array.ndim != len(axes) or 0 in array.shape:
         raise InputError(f"{name}: {wanted}, got shape {array.shape}; reshape it")
     with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite, see below

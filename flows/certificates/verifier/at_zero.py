@@ -69,7 +69,7 @@ def at_zero(data: Any, flow: Neurons, pieces: Any, ends: Any, bits: int, radius:
     falls(others.start.reshape(near.shape), flow.v, slope + moved, flow.d > len(flow.v))
     lasting = (size / slope).upper()
     stiff = norm(others.hessian(box.ravel()).ravel())
-    push = arb(flow.n - 1).sqrt() * size / 2
+    push = pull_on(flow.n - 1, size)
     require(2 * lasting * (_speed(box, flow.v) + push) < reach, "the others may move further")
     extra = (stiff * lasting).exp() * push * lasting
     now, after = (arb((x, -bits)).expm1() for x in (tick, integer(data["pieces"][0]["end"])))
@@ -78,6 +78,14 @@ def at_zero(data: Any, flow: Neurons, pieces: Any, ends: Any, bits: int, radius:
     found = [values(x, bits, near) + UNIT * number(x["error"]) for x in data["pieces"]]
     until = float((now + lasting).upper())
     return Left(others, data["pieces"], found, Gone(index, float(now.lower()), until))
+
+
+def pull_on(others: int, size: arb) -> arb:
+    """Bound of what a neuron of some length adds to the velocity of so many others.
+
+    It is attained where all are parallel: half the length, on each.
+    """
+    return arb(others).sqrt() * size / 2
 
 
 def values(piece: Any, bits: int, like: Any) -> Any:

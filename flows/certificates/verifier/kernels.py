@@ -24,6 +24,7 @@ The square, ``s(x) = x^2``:
 
 from __future__ import annotations
 
+import abc
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,7 +95,7 @@ class ReLU:
         return w / (w @ w).sqrt()
 
 
-class Smooth:
+class Smooth(abc.ABC):
     """What kernels without a kink share: a neuron with itself is a pair like others."""
 
     def own(self, w: Any) -> First:
@@ -109,13 +110,13 @@ class Smooth:
         """The neuron as it is."""
         return w
 
+    @abc.abstractmethod
     def first(self, w: Any, u: Any) -> First:
         """Return `k, p, q`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def second(self, w: Any, u: Any, first: First) -> Second:
         """Return `R, T`."""
-        raise NotImplementedError
 
 
 class Erf(Smooth):

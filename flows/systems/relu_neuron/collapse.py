@@ -35,7 +35,7 @@ from symbolic.systems.relu_neuron import pair
 NOISE = 1e-13
 # The search for the minimum looks at this many random directions, and polishes the best few.
 RANDOM_PER_DIMENSION = 8
-POLISHED = 3
+POLISHED = 6
 
 
 def slope(u: Array, mu: Array, state: SoundState) -> tuple[Array, Array]:
@@ -156,11 +156,9 @@ def steepest(
         starts[:, -1] = 0.1 * np.linalg.norm(starts, axis=1)
     starts /= np.linalg.norm(starts, axis=1, keepdims=True)
     least, data = _search(mu, state, int(room))
+    guess = None if guess is None else guess[None]
     size = terms_size(mu, state)
-    if guess is None:
-        value, where = least(data, starts, POLISHED, size)
-        return float(value), where
-    found = [least(data, some, 1, size) for some in (starts, guess[None])]
+    found = [least(data, some, POLISHED, size) for some in (starts, guess) if some is not None]
     value, where = min(found, key=lambda pair: float(pair[0]))
     return float(value), where
 

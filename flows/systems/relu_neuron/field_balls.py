@@ -131,7 +131,7 @@ class SpanFlow(BallFlow):
         norms = [float(dot(w, w).mid()) ** 0.5 for w in self.rows(x)[:-1]]
         if min(norms) > SHORT * self.unit:
             return ""
-        name = f"neuron {norms.index(min(norms))}, of length {min(norms):.2g},"
+        name = f"neuron {norms.index(min(norms)) + 1}, of length {min(norms):.2g},"
         return f"{name} is near zero, where the field is not continuous: "
 
     def restore(self, x: Sequence[Ball]) -> list[list[Ball]]:

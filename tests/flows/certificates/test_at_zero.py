@@ -50,7 +50,7 @@ def test_the_checker_accepts_and_says_which_neuron_and_when(made):
         for part, limit in zip(certificate.infinity.parts, found.endless.h, strict=True):
             assert part.contains(limit)
     assert load_certificate(path).infinity == certificate.infinity
-    assert "neuron 2" in [name for name, _ in endless.rows(certificate, found)]
+    assert "neuron 3" in [name for name, _ in endless.rows(certificate, found)]
     assert endless.bounds(found.endless)["at_zero"][0]["neuron"] == 2
 
 
@@ -230,3 +230,44 @@ def test_the_second_derivative_stays_below_its_bound():
             )
             bent = np.array([float(x.mid()) for x in last - first]) @ along / (2 * step)
         assert abs(bent) <= bound / np.linalg.norm(u) * (1 + 10 * step)
+
+
+def test_the_pull_on_the_others_is_bounded_by_what_parallel_neurons_feel():
+    system, size, others = flows.ReLUNeuron(n=4, d=2), 1e-3, 3
+    with_it = np.array([[0.2, 0.0], [0.3, 0.0], [0.6, 0.0], [size, 0.0]])
+    without = with_it.copy()
+    without[3] = 0.0
+    pull = system.gradient(with_it)[:others] - system.gradient(without)[:others]
+    with precision(64):
+        bound = float(checker.pull_on(others, arb(size)))
+    assert np.linalg.norm(pull) <= (1 + ROUNDING) * bound < (1 + OFF) * np.linalg.norm(pull)
+
+
+# Three neurons in the plane, for which D is lowest in space: 0.1433, in the plane 0.1499.
+PLANAR = [[0.1705, -0.4005], [1.0666, 0.3161], [-0.4214, 0.1641]]
+
+
+def test_a_direction_that_nothing_spans_may_be_the_lowest_one():
+    with precision(64):
+        w = np.array([[arb(x) for x in row] for row in PLANAR])
+        teacher = np.array([arb(1), arb(0)])
+        checker.falls(w, teacher, arb(0.147), False)
+        with pytest.raises(Refused, match="may not fall"):
+            checker.falls(w, teacher, arb(0.147), True)
+        checker.falls(w, teacher, arb(0.12), True)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_checker_searches_a_dimension_that_nothing_spans(d, made, tmp_path, monkeypatch):
+    certificate, path, _ = made
+    data = json.loads(path.read_text())
+    zeros = ["0x0.0p+0"] * (d - 2)
+    data["parameters"] |= {"d": d, "teacher": data["parameters"]["teacher"] + zeros}
+    data["start"] = [row + zeros for row in data["start"]]
+    (tmp_path / "d.json").write_text(json.dumps(data))
+    asked, falls = [], checker.falls
+    monkeypatch.setattr(checker, "falls", lambda *a: (asked.append(a[-1]), falls(*a)))
+    start = np.pad(np.array(certificate.start), ((0, 0), (0, d - 2)))
+    found = flows.verify(tmp_path / "d.json", flows.ReLUNeuron(n=3, d=d), start)
+    assert found.accepted, found.refused
+    assert asked == [d > 2]

@@ -57,7 +57,7 @@ def test_a_collapse_is_undecided_and_the_precision_is_put_back():
 
 def test_a_neuron_near_zero_is_named_with_its_length():
     flow = flows.ReLUNeuron(n=2, d=2).ball_flow(np.array([[0.5, 0.25], [-2e-5, 0.0]]))
-    assert flow.singular(flow.start).startswith("neuron 1, of length 2e-05, is near zero")
+    assert flow.singular(flow.start).startswith("neuron 2, of length 2e-05, is near zero")
     assert not flow.singular([100 * x for x in flow.start])
 
 

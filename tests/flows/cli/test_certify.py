@@ -275,6 +275,17 @@ def test_an_own_polynomial_loss_is_certified_from_its_file_and_verified(popflow,
     assert (code, text) == (1, "REFUSED: it is about another start\n")
 
 
+def test_a_start_that_is_a_column_is_that_vector(popflow, loss):
+    found = []
+    for start in ("[1.5, 0.25]", "[[1.5], [0.25]]"):
+        with open("start.json", "w") as file:
+            file.write(start)
+        code, text, noise = popflow(*loss, "--t-end", "1", "--json")
+        assert (code, noise) == (0, "")
+        found.append(json.loads(text)["start"])
+    assert found[0] == found[1] == [1.5, 0.25]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

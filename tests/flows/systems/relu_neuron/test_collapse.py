@@ -67,6 +67,13 @@ def test_no_direction_of_a_dense_sample_is_below_the_minimum_found(seed):
     assert abs(np.linalg.norm(where) - 1) < 1e-12
 
 
+def test_the_lower_of_two_wells_of_nearly_the_same_depth_is_found():
+    w = np.array([[0.6986122646924884, 0.6364849673008611], [0.6983152565366652, -0.1166452524917]])
+    frame, state = flows.ReLUNeuron(3, 2).reduce(np.vstack([w, [0.0, 0.0]]))
+    value, _ = collapse.steepest(frame.multiplicity, state, room=False)
+    assert value == pytest.approx(0.00450125, rel=1e-5)  # the other one has 0.00479981
+
+
 def test_the_compiled_slope_is_the_slope():
     rng = np.random.default_rng(0)
     w = rng.normal(size=(4, 3))

@@ -107,8 +107,17 @@ class _WithSources(caching.FunctionCache):
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         return (*super()._index_key(sig, codegen), sources())
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Read code; an index that names what another version had is begun anew."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever an index names that cannot be imported any more
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
 
-def loop(function: Callable[..., Any], signature: Any = None) -> Any:
+
+def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = False) -> Any:
     """Compile a function of a module and keep it as long as no source has changed.
 
     Numba keeps it as long as its own file is the same, whatever becomes of what it calls.
@@ -119,14 +128,22 @@ def loop(function: Callable[..., Any], signature: Any = None) -> Any:
         A function of a module.
     signature : Numba signature, optional
         Types of its arguments, for which it is compiled at once; else where it is called.
+    nogil : bool
+        Whether other threads run while it does.
     """
-    made: Any = numba.njit(error_model="numpy")(function)
+    made: Any = numba.njit(error_model="numpy", nogil=nogil)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
     if signature is not None:
         made.compile(signature)
         made.disable_compile()
     return made
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function of a module that compiled code alone calls: what calls it is kept."""
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+    return numba.njit(error_model="numpy", **options)(function)
 
 
 def _keep(store: _Store, key: Any, code: Any) -> None:

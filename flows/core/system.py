@@ -292,6 +292,21 @@ class System(abc.ABC):
         """Run from one state, to be differentiated by its start; None where it is not written."""
         return None
 
+    def axis_codes(self) -> tuple[Any, ...] | None:
+        """Programs of gradient, of loss and gradient, and of rates, for compiled steps along axes.
+
+        None where there are none.
+        """
+        return None
+
+    def axis_terms(self, rtol: float) -> tuple[float, float]:
+        """Part of the energy to which a field is known, and what steps of a tolerance leave."""
+        raise NotImplementedError
+
+    def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
+        """Frame and states of what such steps have reached."""
+        raise NotImplementedError
+
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
         """Kind and parameters by which a certificate states this system, or why it has none."""

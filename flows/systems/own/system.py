@@ -19,6 +19,7 @@ import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Minimiser
@@ -29,8 +30,9 @@ from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
 from flows.systems.own.given import check, frozen, loss_of, pairs
+from flows.systems.own.increment import FIELD_TWOFOLD, PART_TWOFOLD
 from flows.systems.own.infinite import no_number, not_finite
-from flows.systems.own.loss import Estimate, estimate, numeric
+from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from flows.systems.own.polynomial import (
     PolynomialFlow,
     block_shapes,
@@ -46,6 +48,7 @@ from flows.systems.own.sound_state import (
     unknown_at,
 )
 from flows.systems.own.states import Shapes, flat, pack, unpack
+from flows.systems.own.twofold import code_of, rates_of, value_code_of
 from flows.systems.own.view import View
 from potentials import Potential, Source, Statements
 from potentials.notation import symbol
@@ -494,6 +497,39 @@ class OwnSystem(System):
             sizes,
             pieces.Pace(time, state.x),
         )
+
+    def axis_codes(self) -> tuple[Code, Code, Code] | None:
+        """Programs of a loss in closed form that two doubles compute, of few entries."""
+        loss = self._loss
+        if self.arithmetic == "doubles" or not isinstance(loss, Loss) or loss.averaged:
+            return None
+        if len(loss.y) > energy.MOST_COMPILED or isinstance(
+            self._view.nodes(0 * self.initial()), str
+        ):
+            return None
+        gradient, value, rates = code_of(loss), value_code_of(loss), rates_of(loss)
+        if gradient is None or value is None or rates is None:
+            return None
+        return gradient, value, rates
+
+    def axis_terms(self, rtol: float) -> tuple[float, float]:
+        """As in charts of a run alone."""
+        return max(PART_TWOFOLD * rtol, FIELD_TWOFOLD), energy.LEFT * rtol
+
+    def along_axes(
+        self, digits: Array, error: Array, since: Array, numbers: Array
+    ) -> tuple[Frame, SoundState]:
+        """Frame and states, seen in balls where two doubles do not tell what is observed."""
+        energies = np.stack([since, np.zeros_like(since)], axis=-1)
+        seen = numbers[:, :4]
+        states = SoundState(digits[..., 0], seen, error, None, digits[..., 1:], energies)
+        unknown = np.flatnonzero((numbers[:, 5] == 0) | bool(self.potentials))
+        if len(unknown):
+            found = self._view.exact_view(None).anew(states.at(unknown), None)
+            known = np.delete(np.arange(len(states)), unknown)
+            order = np.argsort(np.concatenate([known, unknown]))
+            states = SoundState.join([states.at(known), found]).at(order) if len(known) else found
+        return Frame(float(since[0])), states
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.

@@ -20,7 +20,7 @@ from flows.core.balls import precision
 from flows.systems.own.code import BITS, coded, split
 from flows.systems.own.loss import Loss, program_of, rates_code
 
-__all__ = ["Twofold", "code_of", "rates_of", "twofold_axes"]
+__all__ = ["Twofold", "code_of", "rates_of", "twofold_axes", "value_code_of"]
 
 
 @functools.lru_cache(maxsize=64)
@@ -30,6 +30,13 @@ def code_of(loss: Loss) -> Code | None:
         return None
     program = program_of(loss.form.plain, loss.y)
     return coded(loss.y, program.steps, program.results[1:])
+
+
+@functools.lru_cache(maxsize=64)
+def value_code_of(loss: Loss) -> Code | None:
+    """Code of the loss and its gradient as data."""
+    program = program_of(loss.form.plain, loss.y)
+    return coded(loss.y, program.steps, program.results)
 
 
 def rates_of(loss: Loss) -> Code | None:

@@ -65,7 +65,7 @@ def test_students_that_begin_exactly_parallel_are_followed_as_the_built_in_neuro
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_student_without_a_direction_is_refused_in_one_line(name):
-    with pytest.raises(InputError, match="the gradient at the start is not finite"):
+    with pytest.raises(InputError, match="its gradient at the start is not finite"):
         flows.integrate(students(relu), np.ravel(REFUSED[name]), 10.0)
 
 

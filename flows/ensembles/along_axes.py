@@ -1,0 +1,140 @@
+"""Members of an own system in compiled code, several side by side; the others as runs alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.problem import ATOL_PER_RTOL, COMPLETED
+from flows.core.system import System
+from flows.core.threads import cores
+from flows.ensembles.member import FAILURES
+from flows.runs.integrate import follow
+from flows.runs.provenance import provenance
+from flows.runs.request import MAX_STEPS, Request
+from flows.runs.trajectory import Trajectory
+from flows.solvers.choice import EXPONENT, LOOSE, TIGHT
+
+__all__ = ["follow_along_axes", "served"]
+
+# Energy and time change by this factor in a chart.
+REACH = 1e4
+# Members that one thread follows: enough to keep its lanes filled until the end.
+SPAN = 128
+# Compiling takes half a minute once; fewer members are followed as runs alone in seconds.
+ENOUGH = 128
+
+
+def served(system: System, request: Request, members: int) -> bool:
+    """Whether compiled code follows an ensemble of so many members, as a request asks for.
+
+    It depends on nothing else: not on workers, chunks, and what is on the disk.
+    """
+    if members < ENOUGH:
+        return False
+    usual = request.method == "auto" and request.rtol >= TIGHT and request.max_steps == MAX_STEPS
+    gentle = request.atol is None or request.atol <= ATOL_PER_RTOL
+    return usual and gentle and system.axis_codes() is not None
+
+
+def follow_along_axes(
+    system: System, starts: Iterable[Callable[[], Array]], request: Request
+) -> Iterator[Trajectory | Exception]:
+    """One run, or what prevented it, for each start.
+
+    What two doubles do not tell, and who fails, is followed anew as a run alone.
+    """
+    given: list[Array | Exception] = []
+    for start in starts:
+        try:
+            given.append(system.check_start(start()))
+        except FAILURES as problem:
+            given.append(problem)
+    sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
+    begun = time.perf_counter()
+    found = _followed(system, np.array([given[k] for k in sound]), request) if sound else None
+    seconds = (time.perf_counter() - begun) / max(1, len(sound))
+    rows = {k: row for row, k in enumerate(sound)}
+    for k, one in enumerate(given):
+        if isinstance(one, Exception):
+            yield one
+            continue
+        try:
+            run = _run(system, one, request, found, rows[k], seconds)
+            yield follow(system, one, request) if run is None else run
+        except FAILURES as problem:
+            yield problem
+
+
+def _followed(system: System, starts: Array, request: Request) -> Any:
+    """What became of the members in compiled code."""
+    from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
+    from flows.solvers.axis_radau import tableau
+    from flows.solvers.near_lanes import LANES
+
+    (members, size), times = starts.shape, 1 + len(request.times)
+    found = Found(
+        np.zeros((members, times, size, 2)),
+        np.zeros((members, times, size)),
+        np.zeros((members, times)),
+        np.zeros((members, times, 6)),
+        np.zeros((members, 3), dtype=np.int64),
+        np.zeros(members, dtype=np.int64),
+    )
+    asked = LOOSE * request.rtol**EXPONENT
+    terms = (*system.axis_terms(request.rtol), asked, REACH)
+    common = system.axis_codes(), tableau(), terms
+    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
+    spans = [slice(k, k + share) for k in range(0, members, share)]
+    halt = np.zeros(1, dtype=bool)
+
+    def work(span: slice) -> None:
+        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
+
+    work(slice(0))  # of no members: compiled once, not by two threads
+    with ThreadPoolExecutor(cores()) as threads:
+        try:
+            list(threads.map(work, spans))
+        except BaseException:  # Ctrl-C, of which compiled code hears nothing
+            halt[0] = True
+            raise
+    return found
+
+
+def _run(
+    system: System, start: Array, request: Request, found: Any, row: int, seconds: float
+) -> Trajectory | None:
+    """Run of a member that has reached the end; None of another one."""
+    if found.reached[row] <= len(request.times):
+        return None
+    frame, states = system.along_axes(
+        found.digits[row], found.error[row], found.since[row], found.numbers[row]
+    )
+    steps, fields, charts = found.counts[row].tolist()
+    t = np.concatenate([[0.0], request.times])
+    remark = system.remark(frame, states, t)
+    return Trajectory(
+        system=system,
+        t=t,
+        frame=frame,
+        states=states,
+        start=start,
+        status=COMPLETED,
+        message=f"reached the end; {remark}" if remark else "reached the end",
+        stats={
+            "steps": steps,
+            "field_evaluations": fields,
+            "jacobian_evaluations": steps,
+            "pieces": charts,
+            "seconds": seconds,
+        },
+        events=(),
+        rtol=request.rtol,
+        provenance=provenance(request.method, request.provenance),
+    )

@@ -1,0 +1,381 @@
+"""Compiled: charts in units of energy around states of two doubles, and what is seen at a state.
+
+This is :mod:`flows.systems.own.energy` where two doubles know the gradient, for many members of an
+ensemble. Where they do not, or a state is beside a saddle, it says so, and the member is followed
+as a run alone.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.axis_field import AxisField
+from flows.core.compiled import inner
+from flows.core.twofold_loop import UPWARD, defect, evaluate, step
+from flows.systems.own.axes_loop import carried, eigen, units
+from flows.systems.own.energy import FEW, LINGERS, STIFF
+from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
+from flows.systems.own.increment import FIELD
+from flows.systems.own.rates_loop import hessian, twofold_hessian
+from flows.systems.own.reading import ROUGH
+from flows.systems.own.sound_state import TRUSTED
+
+__all__ = [
+    "Charts",
+    "Seen",
+    "begin",
+    "charts_of",
+    "field_of",
+    "first_unit",
+    "look",
+    "place",
+    "seen_of",
+]
+
+# What is observed is known to this part of it, or the state is looked at in balls.
+KNOWN = 1e-12
+# Beside a saddle of so much curvature times time two doubles have to know the displacement; where
+# there is less of it they may not, as along what a symmetry keeps, and errors say so.
+RISES = -1.0
+# Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
+ROUNDED = 1e-14
+
+
+class Charts(NamedTuple):
+    """Charts by lane, the first axis: see :class:`flows.core.axis_field.AxisField`, `Errors`.
+
+    ``slope`` (lanes, N), ``energy`` and ``since`` (lanes,) are those at the centre.
+    """
+
+    centre: Any
+    axes: Any
+    curvature: Any
+    floored: Any
+    size: Any
+    allowed: Any
+    error: Any
+    fresh: Any
+    slope: Any
+    energy: Any
+    since: Any
+
+
+class Seen(NamedTuple):
+    """What is seen at a state: errors and axes, curvatures there, and loss, length of the gradient.
+
+    ``numbers`` (6,): loss, minus the square of the gradient's length, its length, the largest
+    relative error, the error of the loss by those of the state, and 1 where all this is known.
+    """
+
+    hessian: Any
+    curvature: Any
+    axes: Any
+    error: Any
+    gradient: Any
+    numbers: Any
+
+
+@inner
+def charts_of(lanes, n):
+    """Room for charts."""
+    return Charts(
+        np.zeros((lanes, n, 3)),
+        np.zeros((lanes, n, n, 2)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros((lanes, n)),
+        np.zeros(lanes),
+        np.zeros(lanes),
+    )
+
+
+@inner
+def seen_of(n):
+    """Room for what is seen."""
+    return Seen(
+        np.zeros((n, n)),
+        np.zeros(n),
+        np.zeros((n, n)),
+        np.zeros(n),
+        np.zeros((n, 3)),
+        np.zeros(6),
+    )
+
+
+@inner
+def constants_in(code, n, registers):
+    """Put constants behind the variables."""
+    for k in range(len(code.constants)):
+        for part in range(3):
+            registers[n + k, part] = code.constants[k, part]
+
+
+@inner
+def run(code, place):
+    """Registers of a program, carried out at a place."""
+    n = len(place)
+    first = n + len(code.constants)
+    registers = np.empty((first + len(code.operation), 3))
+    for i in range(n):
+        for part in range(3):
+            registers[i, part] = place[i, part]
+    constants_in(code, n, registers)
+    for k in range(len(code.operation)):
+        x, y = code.operands[k, 0], code.operands[k, 1]
+        high, low, off = step(
+            code.operation[k],
+            registers[x, 0],
+            registers[x, 1],
+            registers[x, 2],
+            registers[y, 0],
+            registers[y, 1],
+            registers[y, 2],
+        )
+        registers[first + k, 0], registers[first + k, 1] = high, low
+        registers[first + k, 2] = UPWARD * off
+    return registers
+
+
+@inner
+def largest_of(matrix):
+    """Largest entry of a matrix, NaN or infinite where one is."""
+    found = 0.0
+    for i in range(len(matrix)):
+        for j in range(len(matrix)):
+            found = max(found, abs(matrix[i, j])) if abs(matrix[i, j]) < np.inf else np.nan
+            if not found < np.inf:
+                return found
+    return found
+
+
+@inner
+def curvature_at(centre, rates, since, found):
+    """Hessian at a state of two doubles, rounded, from two where one has too few digits."""
+    n, size = len(centre), 0.0
+    if n > FEW:
+        rounded = np.empty(n)
+        for i in range(n):
+            rounded[i] = centre[i, 0] + centre[i, 1]
+        hessian(rounded, rates.operation, rates.operands, rates.constants, rates.results, found)
+        size = largest_of(found)
+    if n <= FEW or not since * size < STIFF:
+        pairs, both = np.empty((n, 2)), np.empty((n, n, 2))
+        for i in range(n):
+            pairs[i, 0], pairs[i, 1] = centre[i, 0], centre[i, 1]
+        twofold_hessian(
+            pairs, rates.operation, rates.operands, rates.constants, rates.results, both
+        )
+        for i in range(n):
+            for j in range(n):
+                found[i, j] = both[i, j, 0] + both[i, j, 1]
+    for i in range(n):
+        for j in range(i):
+            found[i, j] = found[j, i] = (found[i, j] + found[j, i]) / 2
+
+
+@inner
+def first_unit(centre, loss, rates, seen):
+    """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
+    n = len(centre)
+    registers = run(loss, centre)
+    size, steep = 0.0, 0.0
+    for i in range(n):
+        size = max(size, abs(centre[i, 0]))
+        steep = max(steep, abs(registers[loss.results[1 + i], 0]))
+    curvature_at(centre, rates, 0.0, seen.hessian)
+    size = size if size > LEAST_SIZE else 1.0
+    rate = largest_of(seen.hessian) + steep / size
+    if not np.isfinite(rate) or not np.isfinite(registers[loss.results[0], 2]):
+        return np.nan
+    return 1.0 / rate if rate > 1e-200 else 1.0
+
+
+@inner
+def known_axes(seen):
+    """Whether axes have been seen."""
+    return seen.axes[0, 0] == seen.axes[0, 0]
+
+
+@inner
+def begin(charts, k, gradient, seen, part, left, registers):
+    """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
+
+    Parameters
+    ----------
+    charts : Charts
+        Its centre and time are there.
+    k : int
+        Which.
+    gradient : Code
+        Of the loss.
+    seen : Seen
+        At the centre.
+    part, left : float
+        The part of the energy to which the field is known, and what steps leave.
+    registers : ndarray, shape (R, 3)
+        Room.
+    """
+    n, since = len(charts.size[k]), charts.since[k]
+    h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
+    for i in range(n):
+        h[i], charts.error[k, i] = seen.curvature[i], seen.error[i]
+    if not known_axes(seen) or h[0] * since <= -LINGERS:
+        return False
+    lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))
+    defect(axes, lacks)
+    for i in range(n):
+        for j in range(n):
+            change = 0.0
+            for m in range(n):
+                change += axes[i, m] * lacks[m, j]
+            change /= 2
+            high = axes[i, j] + change
+            pairs[i, j, 0], pairs[i, j, 1] = high, change - (high - axes[i, j])
+    constants_in(gradient, n, registers)
+    evaluate(
+        still,
+        ones,
+        charts.centre[k],
+        pairs,
+        gradient.operation,
+        gradient.operands,
+        gradient.results,
+        registers,
+        found,
+    )
+    slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
+    known, all_of_it = 0.0, 0.0
+    for i in range(n):
+        slope[i] = found[i, 0]
+        charts.floored[k, i] = max(abs(h[i]), 1.0 / since)
+        energy += slope[i] * (slope[i] / charts.floored[k, i]) / 2
+        known += doubt[i] ** 2 / charts.floored[k, i]
+        all_of_it += slope[i] ** 2 / charts.floored[k, i]
+        if h[i] * since < RISES and not abs(slope[i]) > ABOVE * doubt[i]:
+            return False
+    charts.energy[k] = energy
+    if not (energy > 0.0 and known <= FIELD * all_of_it):
+        return False
+    units(slope, doubt, h, since, charts.size[k])
+    for i in range(n):
+        if FALLS > h[i] * since >= RISES:
+            least = min(1.0, ROUNDED / part) * math.sqrt(2 * energy / charts.floored[k, i])
+            charts.size[k, i] = max(charts.size[k, i], least)
+        charts.allowed[k, i] = part * charts.floored[k, i] * charts.size[k, i] / 2
+        charts.fresh[k, i] = left * charts.size[k, i]
+        if not doubt[i] <= charts.allowed[k, i]:
+            return False
+    return True
+
+
+@inner
+def field_of(charts, k, gradient, rates):
+    """The flow of a chart as data."""
+    return AxisField(
+        gradient,
+        rates,
+        charts.centre[k],
+        charts.axes[k],
+        charts.size[k],
+        charts.floored[k],
+        charts.allowed[k],
+        charts.since[k],
+        0.0,
+        np.inf,
+        np.inf,
+    )
+
+
+@inner
+def place(charts, k, u, gradient, registers, slopes, there):
+    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`."""
+    n = len(u)
+    constants_in(gradient, n, registers)
+    evaluate(
+        u,
+        charts.size[k],
+        charts.centre[k],
+        charts.axes[k],
+        gradient.operation,
+        gradient.operands,
+        gradient.results,
+        registers,
+        slopes,
+    )
+    for i in range(n):
+        there[i, 0], there[i, 1], there[i, 2] = registers[i, 0], registers[i, 1], 0.0
+
+
+@inner
+def look(charts, k, there, since, anew, loss, rates, seen):
+    """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
+
+    At a start, whose time is that of its chart, there are no errors.
+    """
+    n, numbers = len(there), seen.numbers
+    registers = run(loss, there)
+    curvature_at(there, rates, since, seen.hessian)
+    for i in range(5):
+        numbers[i] = np.nan
+    numbers[5] = 0.0
+    if not largest_of(seen.hessian) < np.inf:
+        seen.axes[0, 0] = np.nan
+        return
+    matrix = np.empty((n, n))
+    for i in range(n):
+        seen.error[i] = 0.0
+        for j in range(n):
+            matrix[i, j] = seen.hessian[i, j]
+    eigen(matrix, seen.curvature, seen.axes)
+    if since > charts.since[k]:
+        carried(
+            charts.axes[k],
+            charts.curvature[k],
+            charts.error[k],
+            charts.fresh[k],
+            charts.since[k],
+            seen.hessian,
+            seen.curvature,
+            seen.axes,
+            since,
+            anew,
+            seen.error,
+        )
+    square, doubt, size = 0.0, 0.0, 0.0
+    for i in range(n):
+        for part in range(3):
+            seen.gradient[i, part] = registers[loss.results[1 + i], part]
+        size = max(size, abs(seen.gradient[i, 0]))
+    size = size if size > 0.0 else 1.0
+    for i in range(n):
+        square += (seen.gradient[i, 0] / size) ** 2
+        doubt += (seen.gradient[i, 2] / size) ** 2
+    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
+    of_loss, turned, energy = 0.0, 0.0, 0.0
+    for i in range(n):
+        along = 0.0
+        for j in range(n):
+            along += seen.axes[j, i] * seen.gradient[j, 0]
+        curved, far = abs(seen.curvature[i]), seen.error[i]
+        of_loss += abs(along) * far + curved * far**2 / 2
+        turned += (curved * far / size) ** 2
+        energy += along * (along / max(curved, 1.0 / since)) / 2
+    length, off = size * math.sqrt(square), size * (math.sqrt(doubt) + math.sqrt(turned))
+    numbers[0], numbers[1], numbers[2] = value, -(length**2), length
+    numbers[4] = of_loss
+    wrong = radius + of_loss
+    sharp = radius <= KNOWN * abs(value) and size * math.sqrt(doubt) <= KNOWN * length
+    trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
+    numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
+    # Beyond the last one, axes with more digits may know better.
+    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= ROUGH * energy:
+        numbers[5] = 1.0

@@ -1,0 +1,256 @@
+"""Members of own losses in compiled code: they agree with runs alone, and so do their errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.core.symmetric import eigen
+from flows.ensembles import along_axes
+from flows.systems.own.carried_errors import Errors
+from flows.systems.own.energy_units import units
+from symbolic import Expectation
+
+u, v = sp.symbols("u v")
+VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 / 4)
+QUOTIENT = flows.OwnSystem(
+    "quotient", [u, v], u**4 / (1 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2)
+)
+WELL = flows.OwnSystem("well", [u, v], (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 / 2)
+# A hundred times the tolerance of a step is what a run states.
+STATED, RTOL = 100.0, 1e-8
+# Two ways to add up a few numbers of order one.
+ROUNDING = 1e-11
+
+
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled code follows ensembles of any size, where a test does not say otherwise."""
+    monkeypatch.setattr(along_axes, "ENOUGH", 1)
+
+
+def starts(system: Any, scale: float, members: int = 6) -> Any:
+    """Random starts."""
+    size = len(system.initial())
+    return scale * np.random.default_rng(1).normal(size=(members, size))
+
+
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What compiled code finds from here on."""
+    found: list[Any] = []
+    original = along_axes._followed
+
+    def followed(*arguments: Any) -> Any:
+        found.append(original(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(along_axes, "_followed", followed)
+    return found
+
+
+@pytest.mark.parametrize(("system", "scale", "end"), [(VALLEY, 1.0, 1e9), (QUOTIENT, 0.7, 1e6)])
+def test_members_agree_with_runs_of_a_finer_tolerance_within_their_errors(
+    system: Any, scale: float, end: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every output time, and compiled code has followed them all to the end."""
+    found, begun = reached(monkeypatch), starts(system, scale, 3)
+    e = flows.integrate_ensemble(system, begun, end, rtol=RTOL)
+    assert (found[0].reached == len(e.t)).all()
+    for k, start in enumerate(begun):
+        run = flows.integrate(system, start, end, rtol=1e-11)
+        off = np.abs(e["loss"][k] - run["loss"])
+        assert (off <= e["loss_error"][k]).all()
+        assert (off <= STATED * RTOL * run["loss"]).all()
+        exponent = flows.local_exponent(run)
+        assert np.allclose(e["loss_exponent"][k], exponent, rtol=STATED * RTOL, equal_nan=True)
+
+
+def test_what_two_doubles_do_not_tell_is_a_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exponential tail to 1e-290 has every bit of the run alone."""
+    found, begun = reached(monkeypatch), starts(WELL, 1.0, 2)
+    e = flows.integrate_ensemble(WELL, begun, 1e3, rtol=RTOL)
+    assert (found[0].reached < len(e.t)).all()
+    for k, start in enumerate(begun):
+        alone = flows.integrate(WELL, start, 1e3, rtol=RTOL)
+        assert np.array_equal(e["loss"][k], alone["loss"], equal_nan=True)
+
+
+def test_rows_are_the_same_whatever_the_chunks_are() -> None:
+    """Also in more lanes than there are members, and in fewer."""
+    begun = starts(VALLEY, 1.0, 40)
+    whole = flows.integrate_ensemble(VALLEY, begun, 1e4, [1e2, 1e4])
+    for size in (1, 7):
+        part = flows.integrate_ensemble(VALLEY, begun[:14], 1e4, [1e2, 1e4], chunk_size=size)
+        for name in ("loss", "loss_error", "steps"):
+            assert np.array_equal(part[name], whole[name][:14])
+    other = flows.integrate_ensemble(VALLEY, begun[::-1].copy(), 1e4, [1e2, 1e4])
+    assert np.array_equal(other["loss"], whole["loss"][::-1])
+
+
+def test_rows_are_the_same_after_an_interruption_and_by_two_workers(tmp_path: Path) -> None:
+    """The first chunk comes from the folder, and others from two processes."""
+    begun, times = starts(VALLEY, 1.0, 9), [1e2, 1e4]
+    whole = flows.integrate_ensemble(VALLEY, begun, 1e4, times)
+
+    def stop(members: int) -> None:
+        if members:
+            raise KeyboardInterrupt
+
+    asked: dict[str, Any] = {"out": tmp_path / "e", "chunk_size": 4}
+    half = flows.integrate_ensemble(VALLEY, begun, 1e4, times, progress=stop, **asked)
+    assert half.status.tolist() == ["completed"] * 4 + ["interrupted"] * 5
+    on = flows.integrate_ensemble(VALLEY, begun, 1e4, times, workers=2, **asked)
+    for name in ("loss", "loss_error", "steps"):
+        assert np.array_equal(on[name], whole[name])
+
+
+def test_the_number_of_members_alone_decides_who_follows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One below the bound each is a run alone, bit for bit; the chunks do not matter."""
+    monkeypatch.setattr(along_axes, "ENOUGH", 4)
+    found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 4)
+    few = flows.integrate_ensemble(VALLEY, begun[:3], 1e4, [1e4])
+    assert not found
+    alone = flows.integrate(VALLEY, begun[0], 1e4, [1e4])
+    assert few["loss"][0, -1] == alone["loss"][-1]
+    flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4], chunk_size=2)
+    assert len(found) == 2
+
+
+HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
+
+
+def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
+    """What compiled code finds of starts that nobody has checked."""
+    from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
+    from flows.solvers.axis_radau import tableau
+
+    (m, n), t = begun.shape, 1 + len(times)
+    found = Found(
+        np.zeros((m, t, n, 2)),
+        np.zeros((m, t, n)),
+        np.zeros((m, t)),
+        np.zeros((m, t, 6)),
+        np.zeros((m, 3), dtype=np.int64),
+        np.zeros(m, dtype=np.int64),
+    )
+    terms = (*VALLEY.axis_terms(RTOL), RTOL, reach)
+    follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
+    return found
+
+
+@pytest.mark.parametrize("reach", [1e4, 1e40, 1e308, np.inf, np.nan, 0.0])
+@pytest.mark.parametrize("time", [1e9, 1e308, np.inf, np.nan])
+def test_compiled_code_ends_whatever_the_numbers_are(reach: float, time: float) -> None:
+    """Starts, times and lengths of charts that are no numbers, in the lanes beside sound ones."""
+    from flows.solvers.near_radau import MOST_FIELDS
+
+    begun = np.array([*((x, y) for x in HUGE for y in (*HUGE, 0.5)), (0.3, 1.2)])
+    found = compiled(begun, np.array([0.0, 1e-300, time]), reach)
+    assert (found.counts[:, 1] <= MOST_FIELDS + STATED).all()
+    assert (found.reached <= 4).all()
+
+
+def test_compiled_code_ends_when_it_is_told_to() -> None:
+    """It is told so before it begins."""
+    begun = starts(VALLEY, 1.0, 2)
+    assert (compiled(begun, np.array([1e4]), 1e4).reached == 2).all()
+    assert (compiled(begun, np.array([1e4]), 1e4, halt=True).reached == 0).all()
+
+
+def test_potentials_are_those_of_runs_alone() -> None:
+    """They are looked at in balls."""
+    system = flows.OwnSystem("valley", [u, v], VALLEY.expression, {"gap": (u * v - 1) ** 2})
+    e = flows.integrate_ensemble(system, [[0.3, 1.2]], 1e4, observables=("loss", "gap"))
+    run = flows.integrate(system, [0.3, 1.2], 1e4)
+    assert np.allclose(e["gap"][0], run["gap"], rtol=2 * STATED * 1e-10, atol=0)
+
+
+def test_charts_that_plain_doubles_do_not_know_are_made_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With charts of ten decades the digits are the same, since each end is looked at."""
+    begun = starts(VALLEY, 1.0, 2)
+    usual = flows.integrate_ensemble(VALLEY, begun, 1e9, [1e9])
+    monkeypatch.setattr(along_axes, "REACH", 1e10)
+    found = reached(monkeypatch)
+    far = flows.integrate_ensemble(VALLEY, begun, 1e9, [1e9])
+    assert (found[0].counts[:, 2] > 1).all()
+    assert np.allclose(far["loss"], usual["loss"], rtol=STATED * 1e-10, atol=0)
+
+
+def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With rates of a loss that is larger by a thousandth, members are followed as runs alone."""
+    other = flows.OwnSystem("other", [u, v], sp.Rational(1001, 1000) * VALLEY.expression)
+    gradient, value, _ = VALLEY.axis_codes()
+    codes = gradient, value, other.axis_codes()[2]
+    monkeypatch.setattr(flows.OwnSystem, "axis_codes", lambda self: codes)
+    found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 2)
+    e = flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4])
+    assert (found[0].reached == 1).all()
+    assert e["loss"][0, -1] == flows.integrate(VALLEY, begun[0], 1e4, [1e4])["loss"][-1]
+
+
+@pytest.mark.parametrize(
+    ("system", "options"),
+    [
+        (flows.OwnSystem("doubles", [u, v], VALLEY.expression, arithmetic="doubles"), {}),
+        (flows.OwnSystem("average", [u], Expectation((u * sp.tanh(v) - 1) ** 2, v)), {}),
+        (flows.OwnSystem("other", [u, v], sp.exp(u) + v**2), {}),
+        (flows.OwnSystem("large", [sp.MatrixSymbol("w", 5, 5)], sp.trace(sp.eye(5))), {}),
+        (VALLEY, {"rtol": 1e-12}),
+        (VALLEY, {"method": "Radau"}),
+        (VALLEY, {"max_steps": 1000}),
+    ],
+)
+def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
+    """Other functions than two doubles compute, many entries, other methods and tolerances."""
+    from flows.runs.request import Request
+
+    assert along_axes.served(VALLEY, Request(1.0, None, "auto", 1e-10, None), 1)
+    asked = {"method": "auto", "rtol": 1e-10, "atol": None, **options}
+    assert not along_axes.served(system, Request(1.0, None, **asked), 1)
+
+
+def random_flow(seed: int, size: int) -> tuple[Any, ...]:
+    """A Hessian and axes of before, one of now, errors, and times."""
+    generator = np.random.default_rng(seed)
+    before, now = (m @ m.T for m in generator.normal(size=(2, size, size)) / 3)
+    before -= 0.1 * np.eye(size) * (seed % 3)
+    now = before + 10.0 ** -(seed % 4) * now
+    error, fresh = generator.uniform(size=(2, size))
+    began = 10.0 ** generator.uniform(-2, 2)
+    return before, now, error, fresh, began, began * 10.0 ** generator.uniform(0, 2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_compiled_errors_are_those_of_runs_alone(seed: int) -> None:
+    """Axes by rotations, and what the linearised flow carries on; not with another part anew."""
+    from flows.systems.own.axes_loop import carried_once as loops  # Numba, where it is needed
+
+    before, now, error, fresh, began, since = random_flow(seed, 5)
+    h, axes = eigen(before)
+    known = Errors(axes, h, error, fresh, began)
+    expected_h, _, expected = known.carried(now, since)
+    found_h, found = loops(axes, h, error, fresh, began, now, since, known.anew)
+    assert np.allclose(found_h, expected_h, rtol=0, atol=ROUNDING * np.abs(expected_h).max())
+    assert np.allclose(found, expected, rtol=1e-6, atol=0)
+    _, wrong = loops(axes, h, error, 1.001 * fresh, began, now, since, known.anew)
+    assert not np.allclose(wrong, expected, rtol=1e-6, atol=0)
+
+
+def test_compiled_units_are_those_of_runs_alone() -> None:
+    """Fast, slow, flat axes, and one along which the loss curves downward."""
+    from flows.systems.own.axes_loop import units_once
+
+    slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
+    h = np.array([-0.5, 1e-4, 0.0, 30.0])
+    assert np.allclose(units_once(slopes, doubt, h, 7.0), units(slopes, doubt, h, 7.0), rtol=1e-14)

@@ -212,11 +212,16 @@ def accuracy(console: Console) -> None:
     console.print(table)
 
 
+def _mixture(n: int, d: int) -> flows.OwnSystem:
+    """Gradient EM of equal weights at a standard Gaussian, by quadrature."""
+    mu, x = sp.MatrixSymbol("mu", n, d), sp.MatrixSymbol("x", d, 1)
+    tilt = [sum(mu[i, j] * x[j, 0] - mu[i, j] ** 2 / 2 for j in range(d)) for i in range(n)]
+    return flows.OwnSystem("mixture", [mu], Expectation(-sp.log(sum(map(sp.exp, tilt)) / n), x))
+
+
 def rebuilt(console: Console) -> None:
-    """A mixture and two layers, rebuilt and built in."""
-    mu, x = sp.MatrixSymbol("mu", 3, 2), sp.MatrixSymbol("x", 2, 1)
-    tilt = [sum(mu[i, j] * x[j, 0] - mu[i, j] ** 2 / 2 for j in range(2)) for i in range(3)]
-    mixture = flows.OwnSystem("mixture", [mu], Expectation(-sp.log(sum(map(sp.exp, tilt)) / 3), x))
+    """Mixtures and two layers, rebuilt and built in."""
+    mixture, line = (_mixture(n, d) for n, d in ((3, 2), (2, 1)))
     v, w = sp.MatrixSymbol("V", 3, 3), sp.MatrixSymbol("W", 3, 3)
     gap, defect = sp.eye(3) - w * v, v * v.T - w.T * w
     loss = sp.trace(gap.T * gap) / 2 + sp.Rational(5, 4) * sp.trace(defect.T * defect)
@@ -231,6 +236,7 @@ def rebuilt(console: Console) -> None:
     )
     for own, built, scale, t_end in (
         (mixture, flows.GMMEM(n=3, d=2), 1.0, 1e4),
+        (line, flows.GMMEM(n=2, d=1), 1.0, 1e12),
         (layers, flows.MatrixFactorization(d=3, depth=2), 0.3, 3.0),
     ):
         start = built.initial(scale, seed=0)
@@ -243,7 +249,13 @@ def rebuilt(console: Console) -> None:
         assert all(run.completed for run in runs), runs[0].message
         known = runs[0]["loss"] > 0
         difference = np.abs(runs[0]["loss"] / runs[1]["loss"] - 1)[known].max()
-        table.add_row(built.name, f"{t_end:g}", *(f"{s:.2f} s" for s in spent), f"{difference:.0e}")
+        size = " x ".join(map(str, start.shape))
+        table.add_row(
+            f"{built.name}, {size}",
+            f"{t_end:g}",
+            *(f"{s:.2f} s" for s in spent),
+            f"{difference:.0e}",
+        )
     console.print(table)
 
 

@@ -107,7 +107,7 @@ class OwnSystem(System):
         that is right to 1e-30. `doubles`: no state has more than 16 digits. `auto` is `balls`, and
         `doubles` where those are not possible (an expectation in two or more dimensions, or one
         that 2000 nodes do not resolve; a function without ball arithmetic), and where they are
-        slow: for more than 150 entries, and for an expectation whose gradient takes more than 6000
+        slow: for more than 150 entries, and for an expectation whose gradient takes more than 12000
         steps of its program, over all nodes.
 
     Raises

@@ -44,7 +44,7 @@ __all__ = ["View"]
 MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
-MOST_WORK = 6000
+MOST_WORK = 12_000
 
 
 @dataclass(frozen=True)

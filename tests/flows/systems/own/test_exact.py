@@ -290,14 +290,25 @@ def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monk
 
 
 def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for():
-    w = sp.MatrixSymbol("w", 3, 1)
-    gap = sum(sp.tanh(w[i, 0] * X) for i in range(3)) - sp.tanh(X) - sp.tanh(2 * X)
-    system = flows.OwnSystem("three", [w], Expectation(gap**2, X) / 2)
-    start = np.array([1.2, 0.3, 2.0])
+    w = sp.MatrixSymbol("w", 7, 1)
+    gap = sum(sp.tanh(w[i, 0] * X) for i in range(7)) - sp.tanh(X) - sp.tanh(2 * X)
+    system = flows.OwnSystem("seven", [w], Expectation(gap**2, X) / 2)
+    start = np.array([1.2, 0.3, 2.0, 0.5, 0.7, 0.9, 1.5])
     assert not system.reduce(start)[1].exact
     assert replace(system, arithmetic="balls").reduce(start)[1].exact
     run = flows.integrate(system, start, t_end=1.0)
     assert np.isnan(run["excess"]).all() and "arithmetic='balls'" in run.excess.reason
+
+
+def test_gradient_em_on_a_line_has_its_digits_by_default_for_twelve_decades():
+    mu = sp.MatrixSymbol("mu", 2, 1)
+    tilt = [sp.exp(mu[i, 0] * X - mu[i, 0] ** 2 / 2) for i in range(2)]
+    own = flows.OwnSystem("mixture", [mu], Expectation(-sp.log(sum(tilt) / 2), X))
+    start, times = [1.0, -0.4], np.geomspace(1, 1e12, 13)
+    run = flows.integrate(own, start, times[-1], times, rtol=1e-8)
+    built = flows.integrate(flows.GMMEM(n=2, d=1), np.array(start)[:, None], times[-1], times)
+    # Tolerances of steps, added up over charts.
+    assert run["loss"] == pytest.approx(built["loss"], rel=1e-7, abs=0)
 
 
 def test_a_weaker_rule_accepts_limits_that_are_none(monkeypatch):

@@ -132,11 +132,10 @@ def aim(lane, charts, e, time, unit, reach):
 @inner
 def fresh(lane, near, charts, e, codes, seen, terms, here):
     """Begin a chart in a lane at a place that has been seen; whether that is possible."""
-    part, left, _, _ = terms
     for i in range(len(here.there)):
         for digit in range(3):
             charts.centre[e, i, digit] = here.there[i, digit]
-    return begin(charts, e, codes[0], seen, part, left, here.registers) and load(
+    return begin(charts, e, codes[0], seen, terms, here.registers) and load(
         lane, near, charts, e, codes, here
     )
 
@@ -154,9 +153,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
         Of the gradient, of the loss with its gradient, and of the gradient's rates.
     tableau : Tableau
         Coefficients of the steps.
-    terms : tuple of float
-        Part of the energy to which the field is known, what steps leave, the tolerance of a step,
-        and the factor by which energy and time change in a chart.
+    terms : AxisTerms
+        How they are followed.
     found : Found
         To be filled.
     halt : ndarray of bool, shape (1,)
@@ -166,7 +164,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     of each; so there is a last one, whatever the numbers are.
     """
     gradient, loss, rates = codes
-    _, _, rtol, reach = terms
+    rough, reach = terms.rough, terms.reach
     n = starts.shape[1]
     count = n + len(gradient.constants) + len(gradient.operation)
     work, charts, seen = room(n), charts_of(LANES, n), seen_of(n)
@@ -184,7 +182,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
         np.zeros((n, n, LANES)),
         np.ones(LANES),
     )
-    lane = lanes_of(n, rtol, reach)
+    lane = lanes_of(n, terms.rtol, reach, terms.short)
     owner, unit, is_output = np.full(LANES, -1), np.zeros(LANES), np.zeros(LANES, np.bool_)
     reaches = np.full(LANES, reach)
     u, waiting = np.zeros(n), 0
@@ -197,7 +195,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 unit[e] = first_unit(here.there, loss, rates, seen)
                 if unit[e] > 0.0:
                     charts.since[e] = unit[e]
-                    look(charts, e, here.there, unit[e], ANEW, loss, rates, seen)
+                    look(charts, e, here.there, unit[e], ANEW, loss, rates, rough, seen)
                     record(found, waiting, 0, here, unit[e], seen)
                     if fresh(lane, near, charts, e, codes, seen, terms, here):
                         owner[e], lane.live[e] = waiting, True
@@ -238,14 +236,14 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 continue
             left = lane.left[e]
             if output:
-                look(charts, e, here.there, since, ANEW, loss, rates, seen)
+                look(charts, e, here.there, since, ANEW, loss, rates, rough, seen)
                 record(found, k, row, here, since, seen)
                 row += 1
                 if row > len(times):
                     continue
             ends = math.log(reaches[e])
             if not output or not lane.least[e] < left < lane.most[e] or lane.tau[e] >= ends:
-                look(charts, e, here.there, since, min(ANEW, left), loss, rates, seen)
+                look(charts, e, here.there, since, min(ANEW, left), loss, rates, rough, seen)
                 charts.since[e] = since
                 if not fresh(lane, near, charts, e, codes, seen, terms, here):
                     continue

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.core.angle_rest import angle_rest
 from flows.core.compiled import loop
-from flows.core.twofold_loop import add, evaluate, multiply, product, step
+from flows.core.twofold_loop import evaluate, plain, step
+from flows.core.twofold_pairs import add, multiply, product
 
 __all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
 
@@ -103,6 +105,10 @@ def slope_near(tau, u, field, near, work, out):
             change = (linear[a] + rest[a] - q * moved) / (value[b] + moved)
             linear[first + k] = (linear[a] - q * linear[b]) / value[b]
             rest[first + k] = (rest[a] - q * rest[b] - change * moved) / value[b]
+        elif operation == 4:
+            y, x = value[a], value[b]
+            linear[first + k] = (x * linear[a] - y * linear[b]) / (x * x + y * y)
+            rest[first + k] = angle_rest(x, y, linear[b], rest[b], linear[a], rest[a])
         else:
             root, moved = value[first + k], linear[a] + rest[a]
             change = moved / (root + math.sqrt(value[a] + moved))
@@ -164,16 +170,7 @@ def roughly(tau, u, field, jacobian):
         for i in range(n):
             r[n + i] = field.axes[i, axis, 0]
         for k in range(len(program.operation)):
-            a, b = r[operands[k, 0]], r[operands[k, 1]]
-            operation = program.operation[k]
-            if operation == 0:
-                r[first + k] = a + b
-            elif operation == 1:
-                r[first + k] = a * b
-            elif operation == 2:
-                r[first + k] = a / b
-            else:
-                r[first + k] = math.sqrt(a)
+            r[first + k] = plain(program.operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
             total = 0.0
             for j in range(n):

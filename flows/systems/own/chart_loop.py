@@ -18,11 +18,10 @@ from flows.core.axis_field import AxisField
 from flows.core.compiled import inner
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
 from flows.systems.own.axes_loop import carried, eigen, units
-from flows.systems.own.energy import FEW, LINGERS, STIFF
+from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
 from flows.systems.own.rates_loop import hessian, twofold_hessian
-from flows.systems.own.reading import ROUGH
 from flows.systems.own.sound_state import TRUSTED
 
 __all__ = [
@@ -160,14 +159,11 @@ def largest_of(matrix):
 @inner
 def curvature_at(centre, rates, since, found):
     """Hessian at a state of two doubles, rounded, from two where one has too few digits."""
-    n, size = len(centre), 0.0
-    if n > FEW:
-        rounded = np.empty(n)
-        for i in range(n):
-            rounded[i] = centre[i, 0] + centre[i, 1]
-        hessian(rounded, rates.operation, rates.operands, rates.constants, rates.results, found)
-        size = largest_of(found)
-    if n <= FEW or not since * size < STIFF:
+    n, rounded = len(centre), np.empty(len(centre))
+    for i in range(n):
+        rounded[i] = centre[i, 0] + centre[i, 1]
+    hessian(rounded, rates.operation, rates.operands, rates.constants, rates.results, found)
+    if not since * largest_of(found) < STIFF:
         pairs, both = np.empty((n, 2)), np.empty((n, n, 2))
         for i in range(n):
             pairs[i, 0], pairs[i, 1] = centre[i, 0], centre[i, 1]
@@ -206,7 +202,7 @@ def known_axes(seen):
 
 
 @inner
-def begin(charts, k, gradient, seen, part, left, registers):
+def begin(charts, k, gradient, seen, terms, registers):
     """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
 
     Parameters
@@ -219,11 +215,12 @@ def begin(charts, k, gradient, seen, part, left, registers):
         Of the loss.
     seen : Seen
         At the centre.
-    part, left : float
-        The part of the energy to which the field is known, and what steps leave.
+    terms : AxisTerms
+        How members are followed.
     registers : ndarray, shape (R, 3)
         Room.
     """
+    part = terms.known
     n, since = len(charts.size[k]), charts.since[k]
     h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
     for i in range(n):
@@ -252,6 +249,12 @@ def begin(charts, k, gradient, seen, part, left, registers):
         registers,
         found,
     )
+    least, most = np.inf, 0.0
+    for i in range(n, len(gradient.results)):
+        square = registers[gradient.results[i], 0]
+        least, most = min(least, square), max(most, square)
+    if least <= terms.short * most:
+        return False
     slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
     known, all_of_it = 0.0, 0.0
     for i in range(n):
@@ -271,7 +274,7 @@ def begin(charts, k, gradient, seen, part, left, registers):
             least = min(1.0, ROUNDED / part) * math.sqrt(2 * energy / charts.floored[k, i])
             charts.size[k, i] = max(charts.size[k, i], least)
         charts.allowed[k, i] = part * charts.floored[k, i] * charts.size[k, i] / 2
-        charts.fresh[k, i] = left * charts.size[k, i]
+        charts.fresh[k, i] = terms.left * charts.size[k, i]
         if not doubt[i] <= charts.allowed[k, i]:
             return False
     return True
@@ -316,10 +319,11 @@ def place(charts, k, u, gradient, registers, slopes, there):
 
 
 @inner
-def look(charts, k, there, since, anew, loss, rates, seen):
+def look(charts, k, there, since, anew, loss, rates, rough, seen):
     """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
 
-    At a start, whose time is that of its chart, there are no errors.
+    At a start, whose time is that of its chart, there are no errors. Where they are more than the
+    part `rough` of the energy, axes with more digits may know better.
     """
     n, numbers = len(there), seen.numbers
     registers = run(loss, there)
@@ -376,6 +380,5 @@ def look(charts, k, there, since, anew, loss, rates, seen):
     sharp = radius <= KNOWN * abs(value) and size * math.sqrt(doubt) <= KNOWN * length
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
-    # Beyond the last one, axes with more digits may know better.
-    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= ROUGH * energy:
+    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= rough * energy:
         numbers[5] = 1.0

@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
 from flows.core.compiled import loop
-from flows.core.twofold_loop import step
+from flows.core.twofold_loop import plain, step
 
 __all__ = ["hessian", "twofold_hessian"]
 
@@ -31,15 +29,7 @@ def _hessian(y, operation, operands, constants, results, found):
         r[n : 2 * n] = 0.0
         r[n + axis] = 1.0
         for k in range(len(operation)):
-            a, b = r[operands[k, 0]], r[operands[k, 1]]
-            if operation[k] == 0:
-                r[first + k] = a + b
-            elif operation[k] == 1:
-                r[first + k] = a * b
-            elif operation[k] == 2:
-                r[first + k] = a / b
-            else:
-                r[first + k] = math.sqrt(a)
+            r[first + k] = plain(operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
             found[axis, i] = r[results[i]]
 

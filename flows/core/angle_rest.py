@@ -24,7 +24,6 @@ unfolding: Any = functools.partial(inner, unfolds=True)
 __all__ = ["angle_rest", "angle_rest_rate", "both_once"]
 
 
-
 @unfolding
 def half(h):
     """Tangent of half the angle."""

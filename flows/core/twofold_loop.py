@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
-__all__ = ["defect", "evaluate", "plain", "step"]
+__all__ = ["defect", "evaluate", "moves", "plain", "step"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -70,6 +70,20 @@ def plain(operation, a, b):
     if operation == 2:
         return a / b
     return math.atan2(a, b) if operation == 4 else math.sqrt(a)
+
+
+@loop
+def moves(n, first, operation, operands):
+    """Which steps of a program of rates depend on the direction, the second half of 2 N variables.
+
+    The others are the same for each one.
+    """
+    found = np.zeros(first + len(operation), np.bool_)
+    found[n : 2 * n] = True
+    for k in range(len(operation)):
+        second = operation[k] != 3 and found[operands[k, 1]]
+        found[first + k] = found[operands[k, 0]] or second
+    return found[first:]
 
 
 def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):

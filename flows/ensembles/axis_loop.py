@@ -26,6 +26,7 @@ from flows.systems.own.chart_loop import (
     first_unit,
     look,
     place,
+    run,
     seen_of,
 )
 
@@ -56,9 +57,10 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Room for one place."""
+    """Room for one place: registers of the gradient, and of the loss."""
 
     registers: Any
+    whole: Any
     found: Any
     around: Any
     there: Any
@@ -170,6 +172,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     work, charts, seen = room(n), charts_of(LANES, n), seen_of(n)
     here = Place(
         np.zeros((count, 3)),
+        np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
         np.zeros((n, 3)),
         Around(np.zeros(1, np.bool_), np.zeros(count), np.zeros(n), np.zeros((n, n))),
         np.zeros((n, 3)),
@@ -192,10 +195,11 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 for i in range(n):
                     here.there[i, 0] = starts[waiting, i]
                     here.there[i, 1] = here.there[i, 2] = 0.0
-                unit[e] = first_unit(here.there, loss, rates, seen)
+                run(loss, here.there, here.whole)
+                unit[e] = first_unit(here.there, here.whole, loss, rates, seen)
                 if unit[e] > 0.0:
                     charts.since[e] = unit[e]
-                    look(charts, e, here.there, unit[e], ANEW, loss, rates, rough, seen)
+                    look(charts, e, here.there, unit[e], ANEW, here.whole, loss, rates, rough, seen)
                     record(found, waiting, 0, here, unit[e], seen)
                     if fresh(lane, near, charts, e, codes, seen, terms, here):
                         owner[e], lane.live[e] = waiting, True
@@ -226,7 +230,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 continue
             for i in range(n):
                 u[i] = lane.u[i, e]
-            place(charts, e, u, gradient, here.registers, here.found, here.there)
+            place(charts, e, u, loss, here.whole, here.found, here.there)
             if not known(lane, charts, e, since, here):
                 reaches[e] /= NEARER
                 if reaches[e] > NEAREST:  # a chart that ends sooner
@@ -236,14 +240,15 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 continue
             left = lane.left[e]
             if output:
-                look(charts, e, here.there, since, ANEW, loss, rates, rough, seen)
+                look(charts, e, here.there, since, ANEW, here.whole, loss, rates, rough, seen)
                 record(found, k, row, here, since, seen)
                 row += 1
                 if row > len(times):
                     continue
             ends = math.log(reaches[e])
             if not output or not lane.least[e] < left < lane.most[e] or lane.tau[e] >= ends:
-                look(charts, e, here.there, since, min(ANEW, left), loss, rates, rough, seen)
+                anew = min(ANEW, left)
+                look(charts, e, here.there, since, anew, here.whole, loss, rates, rough, seen)
                 charts.since[e] = since
                 if not fresh(lane, near, charts, e, codes, seen, terms, here):
                     continue

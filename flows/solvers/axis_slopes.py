@@ -15,7 +15,7 @@ import numpy as np
 
 from flows.core.angle_rest import angle_rest
 from flows.core.compiled import loop
-from flows.core.twofold_loop import evaluate, plain, step
+from flows.core.twofold_loop import evaluate, moves, plain, step
 from flows.core.twofold_pairs import add, multiply, product
 
 __all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
@@ -158,7 +158,7 @@ def roughly(tau, u, field, jacobian):
     """Jacobian of the field in doubles."""
     n, program = len(u), field.rates
     first = 2 * n + len(program.constants)
-    r, operation, operands = np.zeros(first + len(program.operation)), 0, program.operands
+    r, operands = np.zeros(first + len(program.operation)), program.operands
     for i in range(n):
         r[i] = field.centre[i, 0]
         for j in range(n):
@@ -166,10 +166,13 @@ def roughly(tau, u, field, jacobian):
     for k in range(len(program.constants)):
         r[2 * n + k] = program.constants[k, 0]
     s = field.since * math.exp(tau)
+    moving = moves(n, first, program.operation, program.operands)
     for axis in range(n):
         for i in range(n):
             r[n + i] = field.axes[i, axis, 0]
         for k in range(len(program.operation)):
+            if axis > 0 and not moving[k]:
+                continue
             r[first + k] = plain(program.operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
             total = 0.0
@@ -193,10 +196,13 @@ def sharply(tau, u, field, jacobian):
         r[i, 0], r[i, 1] = high, low
     r[2 * n : first] = program.constants[:, :2]
     s = field.since * math.exp(tau)
+    moving = moves(n, first, program.operation, program.operands)
     for axis in range(n):
         for i in range(n):
             r[n + i] = field.axes[i, axis]
         for k in range(len(program.operation)):
+            if axis > 0 and not moving[k]:
+                continue
             x, y = program.operands[k, 0], program.operands[k, 1]
             r[first + k, 0], r[first + k, 1], _ = step(
                 program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0

@@ -13,6 +13,7 @@ where two neurons are nearly parallel.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,6 +42,7 @@ class _Neurons(NamedTuple):
     squares: list[int]
 
 
+@functools.lru_cache(maxsize=16)
 def codes_of(network: Network) -> tuple[Code, Code, Code] | None:
     """Programs of gradient, of loss and gradient, and of the gradient's rates.
 
@@ -120,16 +122,20 @@ def _kinked(
         others = [q for q in range(len(rows)) if q != i]
         along = b.dot([mu[q] for q in others], [area[i, q] for q in others])
         along = b.divide(along, squares[i])
-        pulls = [b.multiply(mu[q], angle[i, q]) for q in others]
+        pulls = [_times(b, mu[q], b.minus(angle[i, q])) for q in others]
         slope = []
         for k in range(d):
             toward = b.dot(pulls, [rows[q][k] for q in others])
-            bent = b.add(b.multiply(along, rows[i][k]), b.minus(toward))
+            bent = b.add(b.multiply(along, rows[i][k]), toward)
             slope.append(b.add(b.multiply(linear, residual[k]), b.multiply(kink, bent)))
         slopes += [b.multiply(mu[i], x) for x in slope]
         # A kernel is of degree one: a neuron's output moves along its own slope.
         means.append(b.dot(rows[i], slope))
     return loss, slopes + (means if network.trained else [])
+
+
+def _times(b: Builder, weight: int, x: int) -> int:
+    return b.minus(x) if weight == b.negative else b.multiply(weight, x)
 
 
 def _rest(network: Network, kernel: Kinked) -> arb:

@@ -33,6 +33,7 @@ __all__ = [
     "first_unit",
     "look",
     "place",
+    "run",
     "seen_of",
 ]
 
@@ -119,11 +120,10 @@ def constants_in(code, n, registers):
 
 
 @inner
-def run(code, place):
-    """Registers of a program, carried out at a place."""
+def run(code, place, registers):
+    """Carry out a program at a place."""
     n = len(place)
     first = n + len(code.constants)
-    registers = np.empty((first + len(code.operation), 3))
     for i in range(n):
         for part in range(3):
             registers[i, part] = place[i, part]
@@ -141,7 +141,6 @@ def run(code, place):
         )
         registers[first + k, 0], registers[first + k, 1] = high, low
         registers[first + k, 2] = UPWARD * off
-    return registers
 
 
 @inner
@@ -179,10 +178,9 @@ def curvature_at(centre, rates, since, found):
 
 
 @inner
-def first_unit(centre, loss, rates, seen):
+def first_unit(centre, registers, loss, rates, seen):
     """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
     n = len(centre)
-    registers = run(loss, centre)
     size, steep = 0.0, 0.0
     for i in range(n):
         size = max(size, abs(centre[i, 0]))
@@ -299,18 +297,21 @@ def field_of(charts, k, gradient, rates):
 
 
 @inner
-def place(charts, k, u, gradient, registers, slopes, there):
-    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`."""
+def place(charts, k, u, loss, registers, slopes, there):
+    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`.
+
+    The registers of the loss there are what :func:`look` takes.
+    """
     n = len(u)
-    constants_in(gradient, n, registers)
+    constants_in(loss, n, registers)
     evaluate(
         u,
         charts.size[k],
         charts.centre[k],
         charts.axes[k],
-        gradient.operation,
-        gradient.operands,
-        gradient.results,
+        loss.operation,
+        loss.operands,
+        loss.results[1:],
         registers,
         slopes,
     )
@@ -319,14 +320,13 @@ def place(charts, k, u, gradient, registers, slopes, there):
 
 
 @inner
-def look(charts, k, there, since, anew, loss, rates, rough, seen):
+def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
 
     At a start, whose time is that of its chart, there are no errors. Where they are more than the
     part `rough` of the energy, axes with more digits may know better.
     """
     n, numbers = len(there), seen.numbers
-    registers = run(loss, there)
     curvature_at(there, rates, since, seen.hessian)
     for i in range(5):
         numbers[i] = np.nan

@@ -54,6 +54,7 @@ class Builder:
         self._made: dict[tuple[int, int, int], int] = {}
         self._lines: list[tuple[int, int, int]] = []
         self.zero, self.one = self.constant(sp.S.Zero), self.constant(sp.S.One)
+        self.negative = self.constant(sp.S.NegativeOne)
 
     def constant(self, number: Any) -> int:
         """Register of a number: an expression, a ball, or a tuple of doubles whose sum it is."""
@@ -90,8 +91,11 @@ class Builder:
         return functools.reduce(lambda a, b: self.step(MULTIPLY, a, b), left)
 
     def minus(self, a: int) -> int:
-        """What is as large below zero."""
-        return self.multiply(self.constant(sp.S.NegativeOne), a)
+        """What is as large below zero; of what is made so, that itself."""
+        operation, x, y = self._lines[a - self._size] if a >= self._size else (ADD, a, a)
+        if operation == MULTIPLY and x == self.negative:
+            return y
+        return self.multiply(self.negative, a)
 
     def dot(self, x: Sequence[int], y: Sequence[int]) -> int:
         """Inner product."""
@@ -198,8 +202,7 @@ class Builder:
         return self._constants[key]
 
     def code(self, results: Sequence[int]) -> Code | None:
-        """Program of results, without what none of them needs; None where a constant is no number.
-        """
+        """Program of results, and of no more; None where a constant is no number."""
         needed, stack = set[int](), list(results)
         while stack:
             k = stack.pop()

@@ -134,9 +134,7 @@ def told(
         Whether all of them are to be seen so.
     """
     energies = np.stack([since, np.zeros_like(since)], axis=-1)
-    states = SoundState(
-        digits[..., 0], numbers[:, :4], error, None, digits[..., 1:], energies
-    )
+    states = SoundState(digits[..., 0], numbers[:, :4], error, None, digits[..., 1:], energies)
     unknown = np.flatnonzero((numbers[:, 5] == 0) | every)
     if not len(unknown):
         return states

@@ -29,6 +29,7 @@ from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.exact_view import told
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
@@ -513,7 +514,7 @@ class OwnSystem(System):
         return gradient, value, rates
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
-        """As in charts of a run alone, but for their length: a chart costs as much as many steps."""
+        """As in charts of a run alone, but longer: a chart costs as much as many steps."""
         return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
 
     def along_axes(

@@ -24,6 +24,7 @@ from flows.core.starts import given_array, read_array, seeded
 from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth, System
 from flows.systems.hidden_layer import values
 from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer.given import (
     LARGEST,
     check_activation,

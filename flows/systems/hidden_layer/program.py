@@ -166,7 +166,7 @@ def _smooth(
     with precision(BITS):
         alone = constant_loss(network, BITS)
     means, terms = [b.zero] * n, [b.constant(alone)]
-    two, half = b.constant(sp.S(2)), b.constant(sp.S.Half)
+    two, half = b.constant(sp.Integer(2)), b.constant(sp.S.Half)
     for i in range(n):
         known = {first: squares[i]}
         value = b.expression(own, known)

@@ -58,7 +58,7 @@ class Enclosure:
             "t_end": arb(certificate.t_end),
             **kind.constants(self),
         }
-        self.frozen: dict[str, Box] = {}
+        self.frozen: dict[str, Any] = {}  # boxes, or what holds their quantities
         self.cache: dict[int, Any] = {}  # of each segment, what boxes share
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}

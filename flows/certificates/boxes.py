@@ -63,6 +63,15 @@ class Enclosure:
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}
 
+    @property
+    def segments(self) -> int:
+        """How many stretches of time there are, one after the other."""
+        return len(self.certificate.pieces)
+
+    def begin(self, index: int) -> float:
+        """Where one begins; it ends at 1."""
+        return -1.0
+
     def polynomials(self, index: int) -> tuple[Any, Vector]:
         """State and its combinations, and the derivatives of all: rows of balls.
 

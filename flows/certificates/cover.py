@@ -14,6 +14,7 @@ from flint import arb
 
 from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
+from flows.certificates.features.neurons_left import Joined
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
 from flows.certificates.living import Living
@@ -80,7 +81,7 @@ class Cover:
 
     def __init__(self, certificate: Certificate) -> None:
         self.enclosure = enclosure(certificate)
-        self.count = len(certificate.pieces)
+        self.count = self.enclosure.segments
         self.start = Stretch(0, -1.0, -1.0)
         self.end = Stretch(self.count - 1, 1.0, 1.0)
         self._boxes: dict[Stretch, Box] = {}
@@ -91,9 +92,11 @@ class Cover:
             if places := self._located(mark):
                 frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
         self.later = None
-        if isinstance(certificate.infinity, Infinity | FunnelTail):
-            living = Living.all(self.enclosure.count["neuron"])
-            self.later = Later(certificate, self.enclosure, living)
+        last, living = certificate, Living.all(self.enclosure.count["neuron"])
+        if isinstance(self.enclosure, Joined):
+            last, living = self.enclosure.last, self.enclosure.living
+        if isinstance(last.infinity, Infinity | FunnelTail):
+            self.later = Later(last, self.enclosure, living)
 
     def box(self, place: Stretch) -> Box:
         """Quantities on a stretch."""
@@ -103,8 +106,10 @@ class Cover:
 
     def stretches(self) -> Iterator[Stretch]:
         """Stretches that cover the trajectory, in order."""
-        edges = [2.0 * k / FIRST_BOXES - 1.0 for k in range(FIRST_BOXES + 1)]
         for index in range(self.count):
+            begin = self.enclosure.begin(index)
+            parts = FIRST_BOXES if begin < 1.0 else 1  # or it is one box
+            edges = [begin + (1.0 - begin) * k / parts for k in range(parts + 1)]
             for low, high in itertools.pairwise(edges):
                 yield Stretch(index, low, high)
 

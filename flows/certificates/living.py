@@ -11,6 +11,8 @@ from flint import arb
 
 Ball = Any  # flint.arb
 
+ZERO = arb(0)
+
 
 @dataclass(frozen=True)
 class Living:
@@ -38,9 +40,9 @@ class Living:
         """Less one of those that are left."""
         return Living(self.count, (*self.left[:index], *self.left[index + 1 :]))
 
-    def neurons(self, values: Sequence[Any], absent: Any = 0) -> list[Any]:
+    def neurons(self, values: Sequence[Any], absent: Any = ZERO) -> list[Any]:
         """Values of all neurons, from those of the ones that are left."""
-        found = [arb(absent)] * self.count
+        found = [absent] * self.count
         for k, value in zip(self.left, values, strict=True):
             found[k] = value
         return found
@@ -51,7 +53,7 @@ class Living:
         Beside a neuron at zero it is the value of the other one, of a list of all neurons.
         """
         known = dict(zip(itertools.combinations(self.left, 2), values, strict=True))
-        single = [arb(0)] * self.count if beside is None else beside
+        single = [ZERO] * self.count if beside is None else beside
         return [
             # one of two is at zero, so that the sum is the value of the other one
             known[i, j] if (i, j) in known else single[i] + single[j]

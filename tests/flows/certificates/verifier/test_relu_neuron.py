@@ -3,8 +3,8 @@ import pytest
 from flint import acb, arb
 from mpmath import mp
 
-from flows.certificates.verifier import relu_neuron as checker
 from flows.certificates.verifier import plane, space
+from flows.certificates.verifier import relu_neuron as checker
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import UNIT, Segment
 from flows.core.balls import precision

@@ -121,7 +121,8 @@ class Mixture:
         self.largest = arb(max(weights))
         first, *heavier = sorted(set(weights))
         self.light = [k for k, w in enumerate(weights) if w == first]
-        self.least, self.next = arb(first), None if not heavier else _root(weights)
+        self.least: Ball = arb(first)
+        self.next: Ball = _root(weights) if heavier else None  # None where there is no `f`
         if len(self.light) == 1:  # eigenvalues lie between the weights, one in each gap
             self.least, self.next = self.next, arb(heavier[0]) if len(weights) > 2 else None
         self.settled = 1 / (2 * self.least**2)
@@ -172,7 +173,8 @@ def _root(weights: Sequence[Rational]) -> Ball:
         for other in distinct:
             term *= 1 if other == w else fmpq_poly([other, -1])
         total += term
-    return min((root.real for root, _ in total.complex_roots()), key=lambda x: float(x.mid()))
+    roots: Any = total.complex_roots()  # with multiplicities
+    return min((root.real for root, _ in roots), key=lambda x: float(x.mid()))
 
 
 @dataclass(frozen=True)

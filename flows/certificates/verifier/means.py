@@ -1,12 +1,11 @@
 r"""Independent check that means on a line flow on for ever: ``t^2 L`` tends to ``1/(16 lambda^2)``.
 
 ``s = 1/(t0 + t)``, ``M_m = sum pi_k mu_k^m = s^(m/2) m_m``, but ``M_1 = s^(3/2) rho``. ``z`` is the
-part of ``mu/sqrt(s)`` that is orthogonal to ``pi``. There ``diag(pi)`` is compressed to ``A``, whose
-eigenvalues are those weights that occur more than once, and one root of ``sum pi_k^2/(pi_k - x)``
-between any two neighbours: ``lambda`` is the least. ``z = e + f``, ``A e = lambda e``, ``f`` of
-larger eigenvalues, ``lambda_2`` and more. The gradient is odd in ``mu``; its terms of first and
-third order are those of ``M_1^2/2 + M_2^2/4 - M_1^2 M_2 + 3 M_1^4/4``, what is left is ``s^(5/2)
-r``:
+part of ``mu/sqrt(s)`` orthogonal to ``pi``. There ``diag(pi)`` is compressed to ``A``. Its
+eigenvalues are weights that occur more than once, and one root of ``sum pi_k^2/(pi_k - x)`` between
+any two neighbours: ``lambda`` is the least. ``z = e + f``, ``A e = lambda e``, ``f`` of larger
+eigenvalues, ``lambda_2`` and more. The gradient is odd in ``mu``; its terms of first and third
+order are those of ``M_1^2/2 + M_2^2/4 - M_1^2 M_2 + 3 M_1^4/4``, what is left is ``s^(5/2) r``:
 
     |r|  <=  K  =  Y^5 E (|x| + b)^4 (1 + s^(1/2) Y (|x| + b)) / cos(1)^2,  b^2 >= 1 + b s^(1/2) Y,
 
@@ -15,7 +14,8 @@ sum psi_k mu_k`` at ``mu = theta y``, ``|y_k| <= Y``: there no component's phase
 that ``sum |psi_k| <= 1/cos(1)``. With ``c = m_2 - 2 s^2 rho^2``, by log-time and by time,
 
     z'        =  z/2 - c A z - D,     D  =  s rho c (pi^2)_across/|pi|^2 + s r_across,
-    d rho/dt  =  -(|pi|^2 - 3 s/2) rho - c <pi^2, y> - (3 s^3 rho^3 - 2 s rho m_2) |pi|^2 - s <pi, r>.
+    d rho/dt  =  -(|pi|^2 - 3 s/2) rho - c <pi^2, y>
+                 - (3 s^3 rho^3 - 2 s rho m_2) |pi|^2 - s <pi, r>.
 
 Let ``N = <z, A z>/lambda``, which is ``|z|^2`` at least, ``N* = 1/(2 lambda^2)`` and ``|f| <= p
 |e|``. Then ``lambda <= |A z|^2/<z, A z> <= steep(p)``, so ``N' = N - 2 c |A z|^2/lambda - 2 <A z,
@@ -133,7 +133,7 @@ def plateau(data: Any, flow: Equations, pieces: Any, ends: Any, bits: int) -> Pl
 
 
 def spectrum(pi: Any) -> Any:
-    """``lambda``, what the next eigenvalue is above it at least, and the eigenvector, or projection.
+    """``lambda``, how far above it the next one is at least, and its eigenvector, or projection.
 
     Weights are fractions. Of equal weights, and of two, all of ``z`` is ``e``: there is no gap.
     """

@@ -221,7 +221,7 @@ def test_a_start_on_its_way_to_a_saddle_is_undecided_in_one_line(monkeypatch):
     monkeypatch.setattr(maker, "HORIZONS", [100.0])
     system = flows.GMMEM(n=3, d=1, weights=[0.25, 0.25, 0.5])
     with pytest.raises(
-        Uncertified, match="UNDECIDED beyond t = .*on its way to a saddle"
+        Uncertified, match=r"UNDECIDED beyond t = .*on its way to a saddle"
     ) as refused:
         flows.certify(system, [[0.5], [0.5], [-1.0]], math.inf, digits=8)
     assert "\n" not in str(refused.value)

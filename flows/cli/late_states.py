@@ -34,10 +34,12 @@ def prove_late(
         raise InputError("--late-states: proves it for all times; leave --t-end out")
     if others := [name for name in given(options) if name not in ("n", "d", "t_end")]:
         raise InputError(f"--late-states: there is no start; leave {flag(others[0])} out")
-    asked = _sizes(sizes)
+    asked: dict[str, Any] = _sizes(sizes)
+    if options["d"] is not None:
+        asked["d"] = options["d"]
     check_output(out, force)
     try:
-        late = late_states(**({} if options["d"] is None else {"d": options["d"]}), **asked)
+        late = late_states(**asked)
     except Uncertified as reason:
         click.echo(f"popflow: {reason}", err=True)
         return 4

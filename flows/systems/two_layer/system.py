@@ -431,7 +431,8 @@ class TwoLayer(System):
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run."""
-        if isinstance(self._way, SpanRun) and loss[-1] < self.least_failure:
+        known = loss[np.isfinite(loss)]  # it does not rise
+        if isinstance(self._way, SpanRun) and known.size and known[-1] < self.least_failure:
             return self._way.above_zero(frame, states, t, loss)
         return self._way.excess(frame, states, t, loss)
 

@@ -305,7 +305,7 @@ class System(abc.ABC):
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """How members are followed so, at a tolerance of a run and one of a step."""
-        raise NotImplementedError
+        raise NotImplementedError  # only where there are programs for such steps
 
     def axis_start(self, start: Array) -> Array:
         """Entries of a start, as these programs take them."""
@@ -313,7 +313,7 @@ class System(abc.ABC):
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

@@ -227,6 +227,16 @@ def _climbed(calculus: Calculus, means: Means, part: Part, tolerance: float) -> 
     return Refined(values, float(numbers[0, 1]), part.rule(rule, means), ())
 
 
+def guessed_rule(means: Means, tolerance: float) -> Rule | None:
+    """Rule that theory expects to reach a tolerance, not measured; None where it is not tensor."""
+    if _is_split(means) or means.mu.shape[-1] > TENSOR_DIMENSIONS:
+        return None
+    part = _parts(means)[0]
+    rungs = rungs_of(np.array([part.distances]), tolerance)[0]
+    rule = tensor(tuple(rungs.tolist()), float(rounded_reach(_reach(means))))
+    return part.rule(rule, means)
+
+
 def _reach(means: Means) -> Array:
     """Length of the longest mean, or twice the distance at which one takes over from home."""
     lengths = np.sqrt(np.sum(means.mu**2, axis=-1))

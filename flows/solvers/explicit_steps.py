@@ -76,7 +76,7 @@ def steps_of(
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
     make = functools.partial(make_steps, make_lanes, lanes, patience, look)
-    name = (lanes, "explicit steps, at most", patience, "of", make_lanes, look)
+    name = (lanes, "explicit steps, at most", patience, "of", make_lanes, look or "")
     return cast("Advance", kept(name, signature(), make))
 
 

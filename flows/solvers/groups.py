@@ -141,7 +141,7 @@ class _Group:
     def run(self) -> bool:
         """Take steps until no problem is left; tell whether Ctrl-C came before."""
         lane, count = self.lane, len(self.owner)
-        # One alone takes few steps beyond a stop, unless it knows; of many, few are there at a time.
+        # One alone takes few steps beyond a stop, unless it looks; of many, few are there.
         batch = self.kind.batch if count > 1 or self.looks else min(ALONE, self.kind.batch)
         steps = Steps(
             tau=np.empty((batch, count)),

@@ -44,7 +44,8 @@ def steps_of(
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
     make = functools.partial(make_steps, field, make_lanes, lanes, look)
-    return cast("Advance", kept((lanes, "steps of", field, make_lanes, look), signature(), make))
+    name = (lanes, "steps of", field, make_lanes, look or "")
+    return cast("Advance", kept(name, signature(), make))
 
 
 def make_steps(

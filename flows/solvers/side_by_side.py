@@ -192,7 +192,7 @@ def looker(look: Callable[[], Callable[..., Any]] | None, lanes: int) -> Callabl
 
 
 def unscaler(lanes: int) -> Callable[..., None]:
-    """Compile ``unscale(tau, y, parameters, room)``: raw states, scales and clocks into the room."""
+    """Compile ``unscale(tau, y, parameters, room)``: raw states, scales, clocks into the room."""
     import numba
 
     inner: Any = functools.partial(numba.njit, **inner_options())

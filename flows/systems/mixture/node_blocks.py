@@ -249,7 +249,7 @@ def near(calculus: Calculus) -> Callable[..., None]:
         g, rho, u, v = room[:k], room[k : 2 * k], room[2 * k : 2 * k + r], room[2 * k + r :]
         v, rest = v[:r], room[2 * k + 2 * r :]
         delta, delta_0, log, hu, term = rest[0], rest[1], rest[2], rest[3], rest[4]
-        width, square = WIDTH, 0.0
+        square = 0.0
         about_mean(x, deviation, mean, weight, g, rho, delta, log)
         for a in range(r):
             square += mean[a] * mean[a]
@@ -301,7 +301,6 @@ def cluster(calculus: Calculus) -> Callable[..., None]:
         g, rho, u, v = room[:k], room[k : 2 * k], room[2 * k : 2 * k + r], room[2 * k + r :]
         v, rest = v[:r], room[2 * k + 2 * r :]
         delta, log, hv, term = rest[0], rest[2], rest[3], rest[4]
-        width = WIDTH
         about_mean(x, deviation, mean, weight, g, rho, delta, log)
         for a in range(r):
             fill(0.0, u[a])
@@ -343,7 +342,6 @@ def far(calculus: Calculus) -> Callable[..., None]:
         v, rest = v[:r], room[2 * k + 2 * r :]
         peak, total, others, hv, term = rest[0], rest[1], rest[2], rest[3], rest[4]
         common = rest[5]
-        width = WIDTH
         fill(-np.inf, peak)
         for i in range(k):
             log = rho[i]

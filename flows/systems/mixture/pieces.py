@@ -7,6 +7,7 @@ than the means now need, the piece ends and the next one chooses its rule by mea
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,11 +25,17 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outlivin
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import Expected, expect, expect_several, guessed_rule
+from flows.systems.mixture.expectation import (
+    Expected,
+    expect,
+    expect_by,
+    expect_several,
+    guessed_rule,
+)
 from flows.systems.mixture.field import LINEAR, Limits, excess, field, from_blocks, pack, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
-from flows.systems.mixture.sums import moments, pulls_of_list
+from flows.systems.mixture.sums import moments
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
@@ -151,6 +158,8 @@ class MixturePiece(Piece):
         Components in the order of the raw state.
     rule : Rule
         Quadrature of the piece.
+    finer : Rule or None
+        What it is compared with; None where a rule is to be found for each state.
     limits : Limits
         Within which form, clock and rule serve; the squares in the order of the components.
     """
@@ -164,6 +173,7 @@ class MixturePiece(Piece):
     kind: int
     order: NDArray[np.intp]
     rule: Rule
+    finer: Rule | None
     limits: Limits
 
     def decode(self, raw: Array) -> SoundState:
@@ -188,7 +198,7 @@ class MixturePiece(Piece):
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
-        regime = self.regime_of(self.state, self.time(0.0)) if self.regimes else np.zeros(0)
+        regime = self.first_regime if self.regimes else np.zeros(0)
         compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
@@ -240,11 +250,20 @@ class MixturePiece(Piece):
         """Whether the rule is good enough for states and their regime is this one."""
         # Both in the form of the piece: pulls of two forms differ by their linear parts.
         means = self._in_form(now)
-        exact = expect_several(self.calculus, means, self.tolerance)
-        pull = pulls_of_list(self.calculus, means, self.rule)
+        exact = (
+            expect_several(self.calculus, means, self.tolerance)
+            if self.finer is None
+            else expect_by(self.calculus, means, self.finer)
+        )
+        pull = expect_by(self.calculus, means, self.rule).pull
         wrong = np.abs(pull - exact.pull).max(axis=(-2, -1))
         same = (self._regimes(means, exact, times) == regime).all(axis=-1)
         return np.asarray(same & (wrong <= self.tolerance * exact.size))
+
+    @functools.cached_property
+    def first_regime(self) -> Array:
+        """Regime in which the piece begins."""
+        return self.regime_of(self.state, self.time(0.0))
 
     def regime_of(self, state: SoundState, time: float) -> Array:
         """Regime of a state at a time, in numbers."""
@@ -272,7 +291,7 @@ class MixturePiece(Piece):
         failing = failure(self.calculus, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
             return Restart(self.frame, now, time, (), failing)
-        old, new = self.regime_of(self.state, self.time(0.0)), self.regime_of(now, time)
+        old, new = self.first_regime, self.regime_of(now, time)
         return Restart(self.frame, now, time, self.regimes.events(self.frame, time, old, new))
 
 
@@ -470,7 +489,7 @@ def piece(
         alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
         none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
         return MixturePiece(
-            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact, none
+            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact, None, none
         )
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
@@ -522,7 +541,7 @@ def piece(
         slack=slack.ravel(),
     )
     return MixturePiece(
-        calculus, tolerance, regimes, frame, state, chart, kind, order, rule, limits
+        calculus, tolerance, regimes, frame, state, chart, kind, order, rule, found.finer, limits
     )
 
 

@@ -58,10 +58,19 @@ class Enclosure:
             "t_end": arb(certificate.t_end),
             **kind.constants(self),
         }
-        self.frozen: dict[str, Box] = {}
+        self.frozen: dict[str, Any] = {}  # boxes, or what holds their quantities
         self.cache: dict[int, Any] = {}  # of each segment, what boxes share
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}
+
+    @property
+    def segments(self) -> int:
+        """How many stretches of time there are, one after the other."""
+        return len(self.certificate.pieces)
+
+    def begin(self, index: int) -> float:
+        """Where one begins; it ends at 1."""
+        return -1.0
 
     def polynomials(self, index: int) -> tuple[Any, Vector]:
         """State and its combinations, and the derivatives of all: rows of balls.

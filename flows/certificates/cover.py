@@ -6,15 +6,19 @@ Marks of a claim's window, such as ``T2``, are times of the true flow, in balls.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sympy as sp
+from flint import arb
 
 from flows.certificates.boxes import Box
 from flows.certificates.certificate import Certificate
+from flows.certificates.features.neurons_left import Joined
 from flows.certificates.features.registry import enclosure
 from flows.certificates.later import Later
+from flows.certificates.living import Living
+from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
 from flows.core.balls import Singular
 from potentials.claim import Mark
@@ -29,6 +33,8 @@ UNKNOWN = (Singular, Undecided, ZeroDivisionError)
 FIRST_BOXES = 4
 #: Marks are enclosed to this width, in units of half a segment.
 MARK = 2.0**-50
+#: Where that is not to be had, it is looked for how far they may be, first on parts like this.
+COARSE = 2.0**-6
 
 
 class Stretch(NamedTuple):
@@ -49,12 +55,33 @@ class Stretch(NamedTuple):
         return self._replace(high=middle), self._replace(low=middle)
 
 
+class Hull(dict[str, Any]):
+    """Quantities at an unknown time on one of several boxes."""
+
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        super().__init__()
+        self.boxes = boxes
+
+    def __missing__(self, name: str) -> Any:
+        """Unite those of all boxes."""
+        first, *others = (box[name] for box in self.boxes)
+        for x in others:
+            first = list(map(_united, first, x)) if isinstance(first, list) else _united(first, x)
+        self[name] = first
+        return first
+
+
+def _united(a: Ball, b: Ball) -> Ball:
+    """Of two balls; what is unknown in one of them is unknown."""
+    return a.union(b) if a.is_finite() and b.is_finite() else arb.nan()
+
+
 class Cover:
     """Boxes along a certificate, each made once. All methods need the certificate's precision."""
 
     def __init__(self, certificate: Certificate) -> None:
         self.enclosure = enclosure(certificate)
-        self.count = len(certificate.pieces)
+        self.count = self.enclosure.segments
         self.start = Stretch(0, -1.0, -1.0)
         self.end = Stretch(self.count - 1, 1.0, 1.0)
         self._boxes: dict[Stretch, Box] = {}
@@ -62,11 +89,14 @@ class Cover:
         frozen["0"] = self.enclosure.box(*self.start)
         frozen["end"] = self.enclosure.box(*self.end)
         for mark in self.enclosure.marks:
-            if (place := self._located(mark)) is not None:
-                frozen[mark.name] = self.enclosure.box(*place)
-        proof = certificate.infinity
-        late = isinstance(proof, Infinity)
-        self.later = Later(certificate, self.enclosure) if late else None
+            if places := self._located(mark):
+                frozen[mark.name] = Hull([self.enclosure.box(*place) for place in places])
+        self.later = None
+        last, living = certificate, Living.all(self.enclosure.count["neuron"])
+        if isinstance(self.enclosure, Joined):
+            last, living = self.enclosure.last, self.enclosure.living
+        if isinstance(last.infinity, Infinity | FunnelTail):
+            self.later = Later(last, self.enclosure, living)
 
     def box(self, place: Stretch) -> Box:
         """Quantities on a stretch."""
@@ -76,8 +106,10 @@ class Cover:
 
     def stretches(self) -> Iterator[Stretch]:
         """Stretches that cover the trajectory, in order."""
-        edges = [2.0 * k / FIRST_BOXES - 1.0 for k in range(FIRST_BOXES + 1)]
         for index in range(self.count):
+            begin = self.enclosure.begin(index)
+            parts = FIRST_BOXES if begin < 1.0 else 1  # or it is one box
+            edges = [begin + (1.0 - begin) * k / parts for k in range(parts + 1)]
             for low, high in itertools.pairwise(edges):
                 yield Stretch(index, low, high)
 
@@ -94,8 +126,8 @@ class Cover:
         """Time in the middle of a stretch, to six digits."""
         return f"{float(self.box(place)['t'].mid()):.6g}"
 
-    def _located(self, mark: Mark) -> Stretch | None:
-        """Narrow stretch that contains the time of a mark; None if that is not known."""
+    def _located(self, mark: Mark) -> list[Stretch]:
+        """Narrow stretches that contain the time of a mark; none if that is not known."""
         places, forward = list(self.stretches()), mark.when == "until"
         first, last = (self.start, self.end) if forward else (self.end, self.start)
 
@@ -107,23 +139,35 @@ class Cover:
             return True if value >= 0 else False if value < 0 else None
 
         if holds(first) is not True:  # broken at once, or still at the end
-            return first if forward and holds(first) is False else None
-        for place in places if forward else reversed(places):
+            return [first] if forward and holds(first) is False else []
+        places = places if forward else places[::-1]
+        for number, place in enumerate(places):
             while holds(place) is not True:
                 if place.width < MARK:
-                    return self._broken(holds, place, forward)
+                    return self._broken(holds, place, places[number:], forward)
                 near, far = place.halves() if forward else place.halves()[::-1]
                 place = far if holds(near) is True else near
-        return last
+        return [last]
 
     def _broken(
-        self, holds: Callable[[Stretch], bool | None], place: Stretch, forward: bool
-    ) -> Stretch | None:
-        """Stretch to where the rule is surely broken, or the time could lie further on."""
-        (segment, low, high), step = place, MARK
-        while step < 1:
-            edge = min(high + step, 1.0) if forward else max(low - step, -1.0)
-            if holds(Stretch(segment, edge, edge)) is False:
-                return Stretch(segment, low, edge) if forward else Stretch(segment, edge, high)
-            step *= 2
-        return None
+        self,
+        holds: Callable[[Stretch], bool | None],
+        place: Stretch,
+        others: list[Stretch],
+        forward: bool,
+    ) -> list[Stretch]:
+        """Stretches to where the rule is surely broken, or the time could lie further on."""
+        found: list[Stretch] = []
+        for whole in others:
+            far, step = whole.high if forward else whole.low, MARK
+            if whole is not others[0]:
+                place, step = whole._replace(high=whole.low, low=whole.low), COARSE
+                place = place if forward else whole._replace(low=whole.high)
+            while step < 2 * whole.width:
+                edge = min(place.high + step, far) if forward else max(place.low - step, far)
+                reach = place._replace(high=edge) if forward else place._replace(low=edge)
+                if holds(Stretch(whole.segment, edge, edge)) is False:
+                    return [*found, reach]
+                step *= 2
+            found.append(reach)
+        return []

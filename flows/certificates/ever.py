@@ -1,7 +1,7 @@
 r"""Comparisons after the end of a finite certificate, for ever.
 
 What is decided up to that end goes on where it is decided on every box of
-:mod:`flows.certificates.later`, or where the claim selects no later time.
+:mod:`flows.certificates.late_box`, or where the claim selects no later time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR
+
+import sympy as sp
 
 from flows.certificates.cover import UNKNOWN
 from flows.certificates.decision import (
@@ -21,7 +23,8 @@ from flows.certificates.decision import (
     interval_end,
     up,
 )
-from flows.certificates.later import Later, scaled
+from flows.certificates.late_box import scaled
+from flows.certificates.later import Later
 from potentials.claim import Comparison
 
 
@@ -29,14 +32,15 @@ def for_ever(later: Later, c: Comparison, strict: bool, found: Decision) -> Deci
     """Go on with what is decided to the end of a finite certificate; else say what hinders."""
     if found.proof is Proof.REFUTED or (found.proof is Proof.UNDECIDED and not found.empty):
         return found
-    asked, _ = conditions(c.where)
+    asked, strictly = conditions(c.where)
     left, right = scaled(c.lhs, c.rhs)
-    sides = (left, right) if c.constant is None else (left, c.constant * right)
+    # The ratio as one expression: a power of time in a denominator is then a factor.
+    sides = (left / right, sp.S.One) if c.constant is None else (left, c.constant * right)
     sign = 1 if c.relation == "<=" else -1
     extremes: list[tuple[float, float]] = []
     seen, still_open = found.boxes, ""
     for box in later.boxes:
-        inside = box.inside(asked, c.over)
+        inside = box.inside(asked, c.over, strictly)
         if all(x is False for x in inside):
             continue
         seen += 1
@@ -52,7 +56,7 @@ def for_ever(later: Later, c: Comparison, strict: bool, found: Decision) -> Deci
             if within is False:
                 continue
             if c.constant is None:
-                ratio = sign * below / above
+                ratio = sign * below
                 known = within and ratio.is_finite()
                 high = up(ratio) if ratio.is_finite() else math.inf
                 extremes.append((down(ratio) if known else -math.inf, high))

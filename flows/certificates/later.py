@@ -1,65 +1,34 @@
-r"""Quantities of neurons after the end of a finite certificate: on the carry and on the tail.
+r"""Boxes of late quantities from the end of a finite certificate on, for ever.
 
-There every quantity is a power of the clock ``s = 1/(t0 + t)`` times a factor that stays bounded,
-such as ``L = s^3 Lambda`` and ``Z = s sum |y_i - y_j|``. In the two sides of a comparison, divided
-by the leading power of the right one, SymPy cancels the clock; what is left is evaluated on boxes:
-one for each step of the carry, and the tail in parts on which the clock halves, the last of which
-reaches to ``s = 0``.
-
-Of what is used of a box, ``dz_i/dt = -s^2 (y_i - y_i')``, where ``y' = E F + a'``, so that
-distances ``|y_i - y_j|`` and their rates do not depend on ``a``; and ``|grad L|^2 = s^4 (|c - F|^2
-+ |(n/2) rho + sum B/2pi|^2/n + |s G|^2 + ((n/2) sigma + s sum A/2pi)^2/n)``.
+After a carry and a tail with the clock ``s = 1/(t0 + t)`` there is one box for each step of the
+carry, and the tail in parts on which the clock halves. In a funnel the distance ``zeta`` of two
+neurons is the clock, and ``(1 + t) zeta`` is enclosed beside it.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import sympy as sp
 from flint import arb
 
-from flows.certificates.boxes import Enclosure, lowered
+from flows.certificates.boxes import Enclosure
 from flows.certificates.certificate import Certificate
-from flows.certificates.tail import start
+from flows.certificates.late_box import LateBox, Shared
+from flows.certificates.living import Living
+from flows.certificates.tail import funnel_states, start
 from flows.certificates.tail.all_times import HALVES
-from flows.certificates.tail.box import UNIT, Frame, around, norm
+from flows.certificates.tail.box import UNIT, Frame, around
 from flows.certificates.tail.carry import carried
 from flows.certificates.tail.curve import Curve
+from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Infinity
-from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Limits, Tail, check
-from flows.core.balls import dot
 from potentials.claim import Mark
-from potentials.notation import FROZEN, symbol
-from potentials.potential import Over
 
 Ball = Any  # flint.arb
-
-#: Powers of the clock in what falls; what is not named here and is known does not.
-POWERS = {
-    "loss": 3,
-    "loss_dot": 4,
-    "distance": 1,
-    "pairwise_distance": 1,
-    "pairwise_distance_dot": 2,
-    "zeta": 1,
-    "z_max": 1,
-    "z_min": 1,
-    "theta": 1,
-    "angle_max": 1,
-    "rho": 2,
-    "residual_norm": 2,
-    "residual_projection": 2,
-    "gradient_norm": 2,
-}
-#: Of these what is not positive has no power in any claim.
-FALLING = frozenset(POWERS) - {"loss_dot", "rho", "residual_projection", "pairwise_distance_dot"}
-CLOCK, S = sp.Symbol("clock", real=True), sp.Symbol("s", positive=True)
 
 
 def followed(
@@ -74,145 +43,44 @@ def followed(
     return passed, late, check(late, tail)
 
 
-@functools.cache
-def scaled(left: sp.Expr, right: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
-    """Two expressions divided by the leading power of the clock in the second one."""
-    sides = [_in_clock(x) for x in (left, right)]
-    power = _leading(sides[1])
-    named = {sp.Symbol(name, positive=name in FALLING or None): symbol(name) for name in POWERS}
-    first, second = (sp.powsimp(sp.expand_mul(x * S**-power)).subs(named) for x in sides)
-    return first, second
-
-
-def _in_clock(expression: sp.Expr) -> sp.Expr:
-    """An expression in bounded factors and the clock, whose powers are taken out of sums."""
-    moved = {
-        # Positive so that powers of products part: a form that holds for either sign.
-        x: S ** POWERS[x.name] * sp.Symbol(x.name, positive=x.name in FALLING or None)
-        for x in expression.free_symbols
-        if x.name in POWERS
-    }
-    moved[symbol("t")] = 1 / S - CLOCK
-    inner = expression.subs(moved, simultaneous=True)
-    inner = inner.replace(lambda x: x.is_Pow and x.base.is_Add and x.base.has(S), _taken_out)
-    return sp.powsimp(sp.expand_mul(sp.expand_power_base(inner)))
-
-
-def _taken_out(power: sp.Expr) -> sp.Expr:
-    """A power of a sum, the leading power of the clock before it."""
-    base, exponent = power.as_base_exp()
-    leading = _leading(base)
-    rest = sp.powsimp(sp.expand_mul(base * S**-leading))
-    return S ** (leading * exponent) * rest**exponent
-
-
-def _leading(expression: sp.Expr) -> sp.Expr:
-    """Least exponent of the clock in the terms of a sum."""
-    terms = sp.Add.make_args(sp.expand_mul(expression))
-    return min(term.as_powers_dict().get(S, sp.S.Zero) for term in terms)
-
-
-class LateBox(dict[str, Any]):
-    """Quantities on a box of the late flow, divided by their powers of the clock."""
-
-    def __init__(
-        self, later: Later, late: Late, last: Ball, frame: Frame, c: Sequence[Ball], energy: Ball
-    ) -> None:
-        super().__init__(
-            {**later.constants, "clock": later.clock, "s": late.s.union(last).nonnegative_part()}
-        )
-        self.later = later
-        self.time = 1 / late.s - later.clock
-        flow, basis, v = late.flow, helmert(late.flow.n), later.teacher
-        n, p, s = flow.n, flow.p, self["s"]
-        at = frame.point(flow, c)
-        rates = flow.rates(at, slopes=False)
-        y = [[dot([b[i] for b in basis], at.c[j::p]) + at.a[j] for j in range(p)] for i in range(n)]
-        h = [dot([b[i] for b in basis], at.g) + (1 + at.r0) / n for i in range(n)]
-        gaps, moves = [], []
-        for i, j in itertools.combinations(range(n), 2):
-            column = [b[i] - b[j] for b in basis]
-            gaps.append([dot(column, at.c[k::p]) for k in range(p)])
-            field = [jet.value for jet in rates.shape]
-            moves.append([dot(column, field[k::p]) for k in range(p)])
-        zeta = [_length(x) for x in y]
-        self["h"] = [v * x for x in h]
-        self["zeta"] = [v * x for x in zeta]
-        self["norm"] = [v * (a * a + s * s * b * b).sqrt() for a, b in zip(h, zeta, strict=True)]
-        self["theta"] = [_angle(a, b, s) for a, b in zip(h, zeta, strict=True)]
-        self["distance"] = distances = [v * _length(gap) for gap in gaps]
-        closing = [
-            v * _component(gap, [b - a for a, b in zip(gap, move, strict=True)])
-            for gap, move in zip(gaps, moves, strict=True)
-        ]
-        self["pairwise_distance"] = sum(distances, arb(0))
-        self["pairwise_distance_dot"] = sum(closing, arb(0))
-        self["kappa"] = [_between(a, b) for a, b in itertools.combinations(y, 2)]
-        for name, of in (("kappa_max", "kappa"), ("angle_max", "theta"), ("z_max", "zeta")):
-            self[name] = functools.reduce(lambda a, b: a.max(b), self[of])
-        self["z_min"] = functools.reduce(lambda a, b: a.min(b), self["zeta"])
-        self["rho"] = v * UNIT * frame.along
-        self["residual_projection"] = -self["rho"]
-        rest = (frame.across**2 + frame.along**2).sqrt()
-        self["residual_norm"] = v * arb(0).union(rest)
-        self["loss"] = (v * v * energy).nonnegative_part()
-        falling = [x - jet.value for x, jet in zip(at.c, rates.shape, strict=True)]
-        mean = norm([b.value for b in rates.across]) + n * frame.across / 2
-        mean += s.upper() * abs(rates.along.value) + n * frame.along / 2
-        drift = s.upper() * norm([x.value for x in rates.drift])
-        other = arb(0).union(mean * mean / n + drift * drift)
-        square = dot(falling, falling).nonnegative_part() + other
-        self["gradient_norm"], self["loss_dot"] = v * square.sqrt(), -v * v * square
-
-    def inside(self, where: Sequence[sp.Expr], over: Over) -> list[bool | None]:
-        """Whether conditions ``x >= 0`` hold: surely, surely not, or None, at each index."""
-        try:
-            rows = self.at([scaled(x, x)[0] for x in where], over)
-        except KeyError:  # what is not enclosed for ever selects neither surely
-            return [None] * self.later.enclosure.count[over]
-        return [
-            False if any(x < 0 for x in row) else True if all(x > 0 for x in row) else None
-            for row in rows
-        ]
-
-    def __missing__(self, name: str) -> Any:
-        """Constants, and what was frozen at marks of the finite part."""
-        enclosure = self.later.enclosure
-        for suffix in FROZEN:
-            if name.endswith(suffix) and suffix[1:] in self.later.frozen:
-                return enclosure.frozen[suffix[1:]][name.removesuffix(suffix)]
-        if name in self.later.frozen:
-            return enclosure.frozen[name]["t"]
-        raise KeyError(f"{name} is not enclosed for ever")
-
-    def at(self, expressions: Sequence[sp.Expr], over: Over) -> list[tuple[Ball, ...]]:
-        """Evaluate expressions in bounded factors at each index."""
-        names, function = lowered(tuple(expressions))
-        values = [self[name] for name in names]
-        lists = [len(v) for v in values if isinstance(v, list)]
-        count = lists[0] if lists else self.later.enclosure.count[over]
-        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
-        return [tuple(arb(x) for x in function(*row)) for row in rows]
-
-
 class Later:
-    """Boxes from the end of a finite certificate on, for ever; at the certificate's precision."""
+    """Boxes from the end of pieces on, for ever; at the certificate's precision.
 
-    def __init__(self, certificate: Certificate, enclosure: Enclosure) -> None:
-        infinity = certificate.infinity
-        assert isinstance(infinity, Infinity)
-        flow: Any = certificate.flow()  # a SpanFlow
-        self.enclosure, self.clock, self.teacher = enclosure, arb(infinity.clock), flow.teacher[0]
-        self.constants = {k: v for k, v in enclosure.constants.items() if k != "t_end"}
-        self.frozen = {"0"}
+    Parameters
+    ----------
+    certificate : Certificate
+        Of the neurons that are left.
+    enclosure : Enclosure
+        All that is finite, of all neurons.
+    living : Living
+        Which are left.
+    """
+
+    def __init__(self, certificate: Certificate, enclosure: Enclosure, living: Living) -> None:
+        proof, flow = certificate.infinity, certificate.flow()
+        frame: Any = flow  # a SpanFlow
+        self.shared = Shared(enclosure, living, arb(1), frame.teacher[0], {"0"})
+        if isinstance(proof, Infinity):
+            self.shared.clock = arb(proof.clock)
+            self.boxes = [*self._tail(certificate, proof)]
+        else:
+            assert isinstance(proof, FunnelTail)
+            self.boxes = [*self._funnel(certificate, proof)]
+        #: What is approached: the last box, which holds all limits, at ``s = 0``.
+        self.limit = copy.copy(self.boxes[-1])
+        self.limit["s"] = arb(0)
+        for mark in enclosure.marks:
+            if mark.name in enclosure.frozen and self._stays(mark):
+                self.shared.frozen.add(mark.name)
+
+    def _tail(self, certificate: Certificate, infinity: Infinity) -> Iterator[LateBox]:
         passed, last, limits = followed(certificate, infinity.clock, infinity.steps, infinity.tail)
-        ends = [*(late for late, _ in passed), last][1:]
-        self.boxes: list[LateBox] = []
+        ends, one = [*(late for late, _ in passed), last][1:], arb(1)
         for (late, energy), end, step in zip(passed, ends, infinity.steps, strict=True):
             frame = Frame(late.s.upper(), *_radii(step), around(late.g, arb(step.drift)))
             curve = Curve.of(step.rows, step.length, certificate.bits).box()
             shapes = around(curve, arb(step.e))
-            self.boxes.append(LateBox(self, late, end.s, frame, shapes, energy))
+            yield LateBox(self.shared, late, end.s, frame, shapes, energy, one)
         tail = infinity.tail
         for k in range(HALVES + 1):
             late = replace(last, s=last.s / 2**k)
@@ -220,48 +88,28 @@ class Later:
             frame = Frame(late.s.upper(), *_radii(tail), around(last.g, arb(tail.drift)))
             energy = limits.constant + UNIT * (limits.steep * error + limits.slide * late.s.upper())
             until = late.s / 2 if k < HALVES else arb(0)
-            shapes = around(limits.shape, error)
-            self.boxes.append(LateBox(self, late, until, frame, shapes, energy))
-        #: What is approached: the last box, which holds all limits, at ``s = 0``.
-        self.limit = copy.copy(self.boxes[-1])
-        self.limit["s"] = arb(0)
-        for mark in enclosure.marks:
-            if mark.name in enclosure.frozen and self._stays(mark):
-                self.frozen.add(mark.name)
+            shapes = limits.lens.box(limits.shape, error)
+            yield LateBox(self.shared, late, until, frame, shapes, energy, one)
+
+    def _funnel(self, certificate: Certificate, proof: FunnelTail) -> Iterator[LateBox]:
+        entry = start.entered(certificate)
+        flow = start.late_flow(certificate)
+        pace = (1 + start.end_time(certificate)) * entry.zeta
+        for x in funnel_states.followed(proof.funnel, flow.p, entry, pace):
+            half = 1 / arb(2).sqrt()
+            g = [x.b * half]
+            frame = Frame(x.high, x.across, x.along, g)
+            shape = [half, *[arb(0)] * (flow.p - 1)]
+            late = Late(flow, x.high, shape, arb(0), g, x.across, x.along)
+            yield LateBox(self.shared, late, x.low, frame, shape, x.energy, x.pace)
 
     def _stays(self, mark: Mark) -> bool:
         """Whether what a mark was read from goes on holding, or had ended before."""
         if mark.when == "until":  # it had: or it is not known when it will
-            return bool(self.enclosure.frozen[mark.name]["t"] < self.boxes[0].time)
+            enclosure = self.shared.enclosure
+            return bool(enclosure.frozen[mark.name]["t"] < self.boxes[0].time)
         return all(box.inside((mark.condition,), "state")[0] for box in self.boxes)
 
 
 def _radii(stated: Any) -> tuple[Ball, Ball]:
     return arb(stated.across), arb(stated.along)
-
-
-def _length(vector: Sequence[Ball]) -> Ball:
-    return dot(vector, vector).nonnegative_part().sqrt()
-
-
-def _component(gap: Sequence[Ball], move: Sequence[Ball]) -> Ball:
-    """``<gap, move>/|gap|``, whose size is that of the move at most."""
-    length = _length(gap)
-    return dot(gap, move) / length if length > 0 else UNIT * norm(move)
-
-
-def _angle(h: Ball, zeta: Ball, s: Ball) -> Ball:
-    """``atan(s zeta/h)/s``, as ``atan(u)/u`` is between ``1 - u^2/3`` and 1."""
-    if not h > 0:
-        return arb.nan()
-    u = (s * zeta / h).upper()
-    return zeta / h * arb(1).union(1 - u * u / 3)
-
-
-def _between(a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
-    """Angle of two vectors, any where one may vanish."""
-    minors = [a[j] * b[k] - a[k] * b[j] for j, k in itertools.combinations(range(len(a)), 2)] or [
-        arb(0)
-    ]
-    angle = arb.atan2(_length(minors), dot(a, b)).nonnegative_part()
-    return angle if angle.is_finite() else arb(0).union(arb.pi())

@@ -19,14 +19,12 @@ from flows.certificates.features.registry import enclosure
 from flows.certificates.forever import refusal
 from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
-from flows.certificates.tail import all_times
-from flows.certificates.tail.box import UNIT, norm
-from flows.certificates.tail.funnel import Entry, prove
+from flows.certificates.tail import all_times, start
+from flows.certificates.tail.funnel import prove
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.start import end_time
 from flows.certificates.tail.tail import Open
-from flows.core.balls import dot, precision
+from flows.core.balls import precision
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -84,14 +82,14 @@ def _proofs(
     Uncertified
         In the end, with what hindered the last one.
     """
-    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), "nothing was tried"
+    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), ""
     with precision(bits + BALL_GUARD):
         steps = Steps(system.ball_flow(initial), bits, digits, radius)
         for end in ENDS:
             try:
                 steps.extend(segments, end, advance)
             except Uncertified as problem:
-                raise Uncertified(f"{problem}; before, {reason}") from None
+                raise Uncertified(f"{problem}{reason and f'; before, {reason}'}") from None
             pieces = tuple(segments)
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             try:
@@ -116,13 +114,13 @@ def funnelled(certificate: Certificate) -> FunnelTail:
     Open
         With the inequality that fails.
     """
-    entry = entered(certificate)
+    entry = start.entered(certificate)
     flow: Any = certificate.flow()  # a SpanFlow
     bits, teacher = certificate.bits, flow.teacher[0]
-    funnel, found = prove(flow.q - 1, entry, (1 + end_time(certificate)) * entry.zeta)
+    funnel, found = prove(flow.q - 1, entry, (1 + start.end_time(certificate)) * entry.zeta)
     bounds = found.bounds * teacher**2
     before = enclosure(certificate)
-    least = bounds.lower() / (1 + end_time(certificate)) ** 3  # L falls to it at most
+    least = bounds.lower() / (1 + start.end_time(certificate)) ** 3  # L falls to it at most
     low, high = (sign * all_times.extreme(before, sign, least=least) for sign in (-1, 1))
     return FunnelTail(
         bits,
@@ -130,24 +128,6 @@ def funnelled(certificate: Certificate) -> FunnelTail:
         _stated(found.limit * teacher**2, bits),
         tuple(_stated(x * teacher, bits) for x in found.h),
         (min(low, all_times.down(bounds)), max(high, all_times.up(bounds))),
-    )
-
-
-def entered(certificate: Certificate) -> Entry:
-    """The end of a certificate; a distance of both neurons together is less than those of each."""
-    flow: Any = certificate.flow()  # a SpanFlow
-    last = certificate.pieces[-1]
-    x = [arb((sum(row), -certificate.bits)) for row in last.rows]
-    off = UNIT * arb(2).sqrt() * last.error
-    apart, together = (
-        [a + sign * b for a, b in zip(x[: flow.q], x[flow.q :], strict=True)] for sign in (-1, 1)
-    )
-    size = flow.teacher[0]
-    return Entry(
-        (dot(apart[1:], apart[1:]).sqrt() + off) / size,
-        ((norm(together[1:]) + off) / size).upper(),
-        abs((together[0] + off) / size - 1).upper(),
-        (apart[0] + off) / size,
     )
 
 

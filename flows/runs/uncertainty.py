@@ -76,8 +76,9 @@ def propagated(
     for i, k in enumerate(moving):
         value, error = np.broadcast_arrays(values[k], errors[k])
         stacks[k] = np.repeat(value[None], rows, axis=0)
-        stacks[k][2 * i + 1] += error
-        stacks[k][2 * i + 2] -= error
+        with np.errstate(invalid="ignore"):  # what is infinite with an infinite error is unknown
+            stacks[k][2 * i + 1] += error
+            stacks[k][2 * i + 2] -= error
     ndim = max(x.ndim for x in stacks.values())
     found, measured = evaluated(stacks)
     large = any((np.asarray(errors[k]) > SMALL * np.abs(values[k])).any() for k in moving)
@@ -91,9 +92,11 @@ def propagated(
         if large and len(moving) > 1:
             upwards = np.where(change[:, 0] >= change[:, 1], 1.0, -1.0)
             for sense in (upwards, -upwards):
-                corner = evaluated(
-                    {k: values[k] + s * errors[k] for k, s in zip(moving, sense, strict=True)}
-                )[1][which]
+                with np.errstate(invalid="ignore"):
+                    shifted = {
+                        k: values[k] + s * errors[k] for k, s in zip(moving, sense, strict=True)
+                    }
+                corner = evaluated(shifted)[1][which]
                 error = np.maximum(error, np.abs(_change(corner, moved[0])))
         doubts.append(error)
     return [x[0] if x.ndim == ndim else x for x in found], doubts

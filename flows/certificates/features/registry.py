@@ -6,8 +6,10 @@ from flows.certificates.boxes import Box, Enclosure
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.gmm_em import MeanBox
 from flows.certificates.features.matrix_factorization import LayerBox
+from flows.certificates.features.neurons_left import Joined
 from flows.certificates.features.own import OwnBox
 from flows.certificates.features.relu_neuron import NeuronBox
+from flows.certificates.tail.at_zero import AtZero
 from flows.systems.registry import POLYNOMIAL
 
 BOXES: dict[str, type[Box]] = {
@@ -20,4 +22,6 @@ BOXES: dict[str, type[Box]] = {
 
 def enclosure(certificate: Certificate) -> Enclosure:
     """Enclosure of a certificate, with the boxes of its system."""
+    if isinstance(certificate.infinity, AtZero):
+        return Joined(certificate)
     return Enclosure(certificate, BOXES.get(certificate.system.name, OwnBox))

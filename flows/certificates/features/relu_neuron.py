@@ -51,9 +51,9 @@ class NeuronBox(Box):
         super().__init__(enclosure, index, low, high)
         self.q, self.pairs = enclosure.flow.q, _pairs(enclosure.count["neuron"])
         total = self.known[len(self.speeds) - self.q :]
-        self.apart = _rows(self.known[len(self.x) : len(self.speeds) - self.q], self.q)
+        self.apart = rows_of(self.known[len(self.x) : len(self.speeds) - self.q], self.q)
         self.residual = [a - b for a, b in zip(total, enclosure.flow.teacher, strict=True)]
-        self.w = _rows(self.x, self.q)
+        self.w = rows_of(self.x, self.q)
 
     def fill(self, base: str, rates: bool) -> None:
         """Evaluate a quantity with all others of its kind."""
@@ -62,7 +62,7 @@ class NeuronBox(Box):
             if rates:
                 self["rho_dot"] = self.velocity[-self.q]
         elif base == "residual_norm":
-            self["residual_norm"] = _length(self.residual)
+            self["residual_norm"] = length_of(self.residual)
             if rates:
                 along = dot(self.residual, self.velocity[-self.q :])
                 self["residual_norm_dot"] = along / self["residual_norm"]
@@ -73,12 +73,12 @@ class NeuronBox(Box):
 
     def _fill_neurons(self, rates: bool) -> None:
         h, z = [w[0] for w in self.w], [w[1:] for w in self.w]
-        zeta = self["zeta"] = [_length(x) for x in z]
-        norm = self["norm"] = [_length(w) for w in self.w]
+        zeta = self["zeta"] = [length_of(x) for x in z]
+        norm = self["norm"] = [length_of(w) for w in self.w]
         self["h"] = h
-        self["theta"] = [arb.atan2(b, a) for a, b in zip(h, zeta, strict=True)]
+        self["theta"] = [_any(arb.atan2(b, a)) for a, b in zip(h, zeta, strict=True)]
         if rates:
-            moved = _rows(self.velocity[: len(self.x)], self.q)
+            moved = rows_of(self.velocity[: len(self.x)], self.q)
             self["h_dot"] = [v[0] for v in moved]
             self["zeta_dot"] = [dot(x, v[1:]) / s for x, v, s in zip(z, moved, zeta, strict=True)]
             self["norm_dot"] = [dot(w, v) / s for w, v, s in zip(self.w, moved, norm, strict=True)]
@@ -90,11 +90,11 @@ class NeuronBox(Box):
     def _fill_pairs(self, rates: bool) -> None:
         z, zeta, pairs = [w[1:] for w in self.w], self["zeta"], self.pairs
         gaps = [gap[1:] for gap in self.apart]
-        self["distance"] = [_length(gap) for gap in gaps]
+        self["distance"] = [length_of(gap) for gap in gaps]
         self["kappa"] = [_angle(z[i], z[j]) for i, j in pairs]
         self["theta_pair"] = [_angle(self.w[i], self.w[j]) for i, j in pairs]
         if rates:
-            q, moved = self.q, _rows(self.velocity, self.q)
+            q, moved = self.q, rows_of(self.velocity, self.q)
             speeds = [v[1:] for v in moved[len(z) : len(z) + len(pairs)]]
             self["distance_dot"] = [
                 dot(a, b) / s for a, b, s in zip(gaps, speeds, self["distance"], strict=True)
@@ -114,11 +114,13 @@ def _pairs(n: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(n) for j in range(i + 1, n)]
 
 
-def _rows(values: Vector, q: int) -> list[Vector]:
+def rows_of(values: Vector, q: int) -> list[Vector]:
+    """Numbers of each neuron."""
     return [values[k : k + q] for k in range(0, len(values), q)]
 
 
-def _length(vector: Vector) -> Ball:
+def length_of(vector: Vector) -> Ball:
+    """Euclidean length."""
     return abs(vector[0]) if len(vector) == 1 else dot(vector, vector).nonnegative_part().sqrt()
 
 
@@ -128,5 +130,9 @@ def _area(a: Vector, b: Vector) -> Ball:
 
 
 def _angle(a: Vector, b: Vector) -> Ball:
-    angle = arb.atan2(_area(a, b), dot(a, b)).nonnegative_part()
+    return _any(arb.atan2(_area(a, b), dot(a, b)).nonnegative_part())
+
+
+def _any(angle: Ball) -> Ball:
+    """An angle, any where it is not determined."""
     return angle if angle.is_finite() else arb(0).union(arb.pi())

@@ -113,10 +113,10 @@ def layers(funnel: Funnel, p: int, b: Ball) -> list[Layer]:
         Where ``Q`` is not known as sharply as asked for, on as many cells as are tried.
     """
     edges = [arb(funnel.reach) * k / funnel.parts for k in range(funnel.parts + 1)]
-    return [_layer(funnel, p, low, high, b) for low, high in reversed([*pairwise(edges)])]
+    return [layer_of(funnel, p, low, high, b) for low, high in reversed([*pairwise(edges)])]
 
 
-def _layer(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
+def layer_of(funnel: Funnel, p: int, low: Ball, high: Ball, b: Ball) -> Layer:
     """Cover a layer by cells, halved until ``Q`` is sharp."""
     cells = [[low.union(high), b, *[UNIT * funnel.across] * p]]
     whole: tuple[Ball, ...] | None = None

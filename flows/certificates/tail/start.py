@@ -7,7 +7,8 @@ from typing import Any
 from flint import arb
 
 from flows.certificates.certificate import Certificate
-from flows.certificates.tail.box import middle, norm
+from flows.certificates.tail.box import UNIT, middle, norm
+from flows.certificates.tail.funnel import Entry
 from flows.certificates.tail.late_flow import LateFlow, Vector
 from flows.certificates.tail.tail import Late
 from flows.core.balls import dot
@@ -46,6 +47,24 @@ def late(certificate: Certificate, t0: float) -> Late:
     error = norm([x - y for x, y in zip(c, shape, strict=True)])
     g = flow.project([[x] for x in h])
     return Late(flow, s, shape, error, g, norm(rho), abs(sigma).upper())
+
+
+def entered(certificate: Certificate) -> Entry:
+    """The end of a certificate; a distance of both neurons together is less than those of each."""
+    flow: Any = certificate.flow()  # a SpanFlow
+    last = certificate.pieces[-1]
+    x = [arb((sum(row), -certificate.bits)) for row in last.rows]
+    off = UNIT * arb(2).sqrt() * last.error
+    apart, together = (
+        [a + sign * b for a, b in zip(x[: flow.q], x[flow.q :], strict=True)] for sign in (-1, 1)
+    )
+    size = flow.teacher[0]
+    return Entry(
+        (dot(apart[1:], apart[1:]).sqrt() + off) / size,
+        ((norm(together[1:]) + off) / size).upper(),
+        abs((together[0] + off) / size - 1).upper(),
+        (apart[0] + off) / size,
+    )
 
 
 def clock(certificate: Certificate, shape: Vector | None = None) -> float:

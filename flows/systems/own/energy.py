@@ -168,13 +168,16 @@ def energy_piece(
         found = last[0][2] if last[0][0] == tau else gradient(tau, u)
         return float(found @ (found / floored)) / 2
 
-    stays = not moving and slopes.any()
+    stays = not moving and bool(slopes.any())
+    begins = stays and state.energy[1] < STAYS
 
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
 
     compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
     least, most, ends = bounds(ENERGY) if moving else (-math.inf, math.inf, math.inf)
+    if begins:  # and might leave a saddle, with less energy than doubles hold
+        ends = 0.0 if flat or math.isnan(energy) else _leaves_after(h, since)
     return EnergyPiece(
         observed,
         frame,
@@ -187,7 +190,9 @@ def energy_piece(
             field=field,
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
-            auto=_solvers(rtol, size > MANY or dear, since * float(np.abs(h).max()), dear),
+            auto=_solvers(rtol, size > MANY or dear, since * float(np.abs(h).max()), dear)
+            if moving
+            else SLOW,  # LSODA crawls where nothing moves
             axis_field=compiled,
         ),
         increment,
@@ -227,6 +232,12 @@ def _increment(
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)
     return found, *found.slopes(floored)
+
+
+def _leaves_after(h: Array, since: float) -> float:
+    """Solver time in which a displacement beside a saddle hardly grows."""
+    down = float(h.min(initial=0.0))
+    return math.log1p(FALLS / down / since) if down < 0 else math.inf
 
 
 def _sharp(exact: Balls, centre: list[Any], axes: Array, bits: int) -> SharpAxes:

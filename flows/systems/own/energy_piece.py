@@ -101,7 +101,8 @@ class EnergyPiece(Piece):
             return 1.0 if inside else -1.0
 
         def check(before: float, tau: float, u: Array, interpolant: Interpolant) -> Stop:
-            return Stop(tau, u)
+            # A state that does not move passes the end in one step.
+            return Stop(tau if self.begun > self.rests else min(tau, self.ends), u)
 
         return Watch(alarm, check)
 
@@ -122,7 +123,8 @@ class EnergyPiece(Piece):
         """Go on around the new state, or stay there."""
         energy, time = self.energy(stop.tau, stop.y), self.time(stop.tau)
         # Steps are asked for a part of the energy that is left.
-        anew = min(self.errors.anew, math.sqrt(energy / self.begun)) if energy >= 0 else 1.0
+        share = energy / self.begun if self.begun else 1.0
+        anew = min(self.errors.anew, math.sqrt(share)) if share >= 0 else 1.0
         state = self._seen(stop.tau, stop.y, replace(self.errors, anew=anew))
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)

@@ -27,6 +27,7 @@ from flows.systems.relu_neuron.watch import (
     RESIDUAL_CHART,
     beside_state,
     faint_state,
+    slender,
     watch,
 )
 from flows.systems.relu_neuron.zero import dying, names, wake, without
@@ -192,6 +193,8 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         part = GRADIENT * spread**2 if slaved else min(1.0, spread**1.5)
         size[0] = short if linear else part
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
+        if slender(SoundState(h, z, state.r)):
+            decay[:] = 0.0
     kind = RESIDUAL if residual else DIRECT
     chart = Chart(
         clock=Clock(time, decay.ravel(), max(1.0, 1.0 / reach), linear),
@@ -234,7 +237,8 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
     size[1:, 1:] = min(longest, reach)
     # The pulls whose sum moves the residual shrink like the angles, and their rounding with them.
     decay = np.zeros_like(blocks)
-    decay[0], decay[1:, 1:] = 1.0, 1.0
+    if not slender(SoundState(state.h[alive], state.z[alive], state.r)):
+        decay[0], decay[1:, 1:] = 1.0, 1.0
     return Chart(
         clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),
         x0=blocks.ravel(),
@@ -252,6 +256,8 @@ def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray
     mass = np.array([np.sum(mu[~opposed]), np.sum(mu[opposed])])
     against = float(np.sum((mu * h)[opposed]))
     x0 = np.array([state.r[0] - against, against])
+    # Below all doubles nothing moves: what is rounded there would be noise for ever.
+    x0[np.abs(x0) < geometry.SMALLEST] = 0.0
     return Chart(
         clock=Clock(time, mass / 2, 1.0, True),
         x0=x0,

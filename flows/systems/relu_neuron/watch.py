@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,8 @@ LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
 # Solver time after which the question whether a neuron at zero can leave is asked again.
 ASK_AGAIN = 0.25
 ASK_SOON = 0.01
+# On an exponential clock directions change ever more slowly, by powers of it: this part of it.
+ASK_LATER = 0.05
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
@@ -48,6 +50,10 @@ TURNED = -0.2
 FAINT = 1e-2
 # A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
 SLIGHT, LONGER = 0.1, 0.3
+# A neuron that is a smaller part of the residual is not to be the sum of two numbers of which each
+# is scaled by powers of time of its own: at another time of the same step that is another neuron,
+# so that steps are as short as it is. It is slender no longer at THICKER times this part.
+SLENDER, THICKER = 0.01, 2.0
 
 
 class Collapse(NamedTuple):
@@ -65,6 +71,7 @@ class Departure:
     tau: float = -np.inf
     next: float = -np.inf
     where: Array | None = None
+    later: float = 0.0
 
     def due(self, tau: float) -> bool:
         """Whether it is time to look."""
@@ -72,7 +79,7 @@ class Departure:
 
     def note(self, tau: float, value: float, where: Array) -> None:
         """Remember an answer."""
-        wait = ASK_AGAIN
+        wait = max(ASK_AGAIN, self.later * tau)
         if value < self.value and np.isfinite(self.value):
             ahead = value * (tau - self.tau) / (self.value - value)
             wait = min(wait, max(0.5 * ahead, ASK_SOON))
@@ -125,7 +132,12 @@ class Watched:
     shaken: float
     side: Array
     mortal: NDArray[np.bool_]
-    departure: Departure = field(default_factory=Departure)
+    departure: Departure
+
+    @property
+    def unscaled(self) -> bool:
+        """Whether a neuron is too slender to be scaled in parts (:func:`slender`)."""
+        return self.kind in (RESIDUAL, BESIDE) and not self.chart.clock.decay.any()
 
     @property
     def asleep(self) -> bool:
@@ -177,10 +189,18 @@ class Watched:
                 others = self.lengths(now)[..., 1:] / self.limit[1:] - 1
             left = self.chart.clock.outlived - np.asarray(taus)
             least = np.minimum(np.min(others, axis=-1, initial=1.0), left)
+            if self.unscaled:
+                least = np.minimum(least, self.thin(now))
             far = ((parts < 0) & (parts > -FAINT)).all(axis=-1) & (parts.shape[-1] > 0)
             return np.where(far, -1.0, least)
         small = np.min(self.lengths(now) - self.limit, axis=-1)
         return np.minimum(small, np.sum(now.r * now.r, axis=-1) - RESIDUAL_CHART**2)
+
+    def thin(self, now: SoundState) -> Array:
+        """How far the shortest neuron is from being slender no longer, of one or many states."""
+        shortest = np.min(self.lengths(now), axis=-1)
+        least: Array = 1.0 - shortest / (THICKER * SLENDER * np.linalg.norm(now.r, axis=-1))
+        return least
 
     def opposed(self, states: Array) -> Array:
         """How far the nearest far neuron of a lone chart is from zero, and from turning round."""
@@ -201,7 +221,7 @@ class Watched:
 
     def _alarm(self) -> Callable[[float, Array], float]:
         """Alarm of one state of the neurons alive."""
-        if self.kind != RESIDUAL:
+        if self.kind != RESIDUAL or self.unscaled:
             return lambda tau, y: float(self._alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]
         mass, bounds = float(np.sum(self.frame.multiplicity[self.alive])), limits.tolist()
@@ -235,6 +255,11 @@ class Watched:
         if self.kind in (RESIDUAL, BESIDE) and len(self.alive) > 1:
             living = self.living(now)
             if faint_state(living) or (self.kind == RESIDUAL and beside_state(living)):
+                return Stop(tau, y)
+        if self.kind in (RESIDUAL, BESIDE):
+            # One that passes by zero needs a chart that is not scaled, until it is past.
+            there = self.thin(now) <= 0 if self.unscaled else slender(self.living(now))
+            if there:
                 return Stop(tau, y)
         if self.kind == LONE and not lone_state(self.living(now), TURNED, LONGER):
             return Stop(tau, y)
@@ -310,6 +335,7 @@ def watch(
     opposed = state.h[alive] < 0
     # Along the teacher, the last one on the far side decays exponentially, for ever.
     mortal = ~opposed if np.sum(opposed) == 1 else np.full(len(opposed), True)
+    departure = Departure(later=ASK_LATER if chart.clock.exponential else 0.0)
     watched = Watched(
         d,
         frame,
@@ -323,8 +349,15 @@ def watch(
         SHAKEN * shake,
         np.where(opposed, -1.0, 1.0),
         mortal,
+        departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
+
+
+def slender(now: SoundState) -> bool:
+    """Whether a neuron is far shorter than the residual."""
+    shortest = np.min(length(np.column_stack([now.h, now.z])), initial=np.inf)
+    return bool(shortest < SLENDER * length(now.r))
 
 
 def faint_state(now: SoundState) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.piece import Event, Restart
 from flows.systems.relu_neuron import collapse, geometry
+from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.state import Frame, SoundState
 
 # Length with which a neuron leaves zero; its effect on the others is of this relative order.
@@ -37,8 +38,7 @@ def wake(
     if leaves:
         if abs(u[-1]) > 1e-6 and len(u) > state.r.shape[0]:
             frame, state = _extend(frame, state)
-        length = SPROUT * min(1.0, collapse.terms_size(mu, state))
-        u = length * u[: state.r.shape[0]]
+        u = SPROUT * min(1.0, collapse.terms_size(mu, state)) * u[: state.r.shape[0]]
         h, z = state.h.copy(), state.z.copy()
         h[zero], z[zero] = u[0], u[1:]
         state = SoundState(h, z, state.r + np.sum(mu[zero]) * u)
@@ -60,13 +60,13 @@ def dying(
         return np.zeros(0, dtype=bool)
     slope = geometry.gradient(frame.multiplicity, now)[which]
     neurons = np.column_stack([now.h, now.z])[which]
-    units = neurons / np.linalg.norm(neurons, axis=1, keepdims=True)
+    norms = length(neurons)
+    units = neurons / np.where(norms > 0, norms, 1.0)[:, None]
     inward = np.sum(slope * units, axis=1)
     across = np.linalg.norm(slope - inward[:, None] * units, axis=1)
-    length = np.linalg.norm(neurons, axis=1)
-    left = length / np.where(inward > 0, inward, np.nan)
+    left = norms / np.where(inward > 0, inward, np.nan)
     # Far from zero in time: a neuron that decays exponentially never gets there.
-    return ((across < inward) | (length < shaken)) & (left < stretch)
+    return ((across < inward) | (norms < shaken)) & (left < stretch)
 
 
 def descent(

@@ -80,6 +80,14 @@ def test_what_two_doubles_do_not_tell_is_a_run_alone(monkeypatch: pytest.MonkeyP
         assert np.array_equal(e["loss"][k], alone["loss"], equal_nan=True)
 
 
+def test_members_next_to_a_saddle_are_not_at_rest() -> None:
+    """From less energy than doubles hold a member fails, as a run alone; on a saddle it stays."""
+    pair = flows.OwnSystem("pair", [u, v], (u * v - 1) ** 2 / 2)
+    e = flows.integrate_ensemble(pair, np.array([[1e-200, 1e-200], [0.0, 0.0], [1.5, 1.0]]), 1e3)
+    assert e.status.tolist() == ["field_failed", "completed", "completed"]
+    assert e["loss"][1, -1] == 0.5
+
+
 def test_rows_are_the_same_whatever_the_chunks_are() -> None:
     """Also in more lanes than there are members, and in fewer."""
     begun = starts(VALLEY, 1.0, 40)

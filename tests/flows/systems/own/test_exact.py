@@ -378,6 +378,45 @@ def test_a_state_beside_a_saddle_is_not_said_to_stay(beside, status):
         assert run["loss"][-1] == pytest.approx(-0.25, rel=1e-8)
 
 
+NEXT_TO = 1e-200
+# A displacement that grows like exp(t) has grown by a hundredth.
+HARDLY = 0.01
+
+
+@pytest.mark.parametrize("method", ["auto", "LSODA", "Radau", "BDF", "CVODE"])
+@pytest.mark.parametrize("side", [(1.0, 1.0), (0.0, 1.0), (1.0, -2.0)])
+def test_a_start_that_leaves_a_saddle_with_less_energy_than_doubles_hold_is_not_at_rest(
+    side, method
+):
+    # Followed with 50 digits, the flow from (1, 1) leaves at t = 461 and its loss tends to zero.
+    system = flows.OwnSystem("pair", [A, B], (A * B - 1) ** 2 / 2)
+    run = flows.integrate(system, NEXT_TO * np.array(side), t_end=1e3, method=method)
+    assert run.status == "field_failed" and run.t[-1] <= HARDLY
+    assert run.message.startswith("beside a saddle, which it leaves")
+
+
+@pytest.mark.parametrize(
+    ("loss", "start"),
+    [
+        ((A * B - 1) ** 2 / 2, [0.0, 0.0]),  # at the saddle itself
+        ((A * B + 1) ** 2 / 2, [NEXT_TO, NEXT_TO]),  # on its stable manifold
+        ((A**2 + B**2 + 1) ** 2 / 2, [NEXT_TO, NEXT_TO]),
+        ((A**2 * B - 1) ** 2 / 2, [NEXT_TO, NEXT_TO]),  # for a time of 1e200
+    ],
+)
+def test_a_start_of_no_energy_stays_where_it_cannot_leave_in_that_time(loss, start):
+    run = flows.integrate(flows.OwnSystem("still", [A, B], loss), start, t_end=1e3)
+    assert run.completed
+    assert run["loss"][-1] == 0.5
+
+
+def test_a_start_that_never_moves_takes_no_more_steps_than_outputs():
+    # The time in which anything changes is 1e153 here: LSODA took its whole budget of steps.
+    run = flows.integrate(flows.OwnSystem("quartic", [A], A**4), [1e-77], t_end=1e3)
+    assert run.completed
+    assert run.stats["steps"] <= len(run.t)
+
+
 def test_a_relu_expectation_is_the_built_in_neuron_for_nine_decades():
     w, x = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("x", 2, 1)
     students = sum(sp.Max(0, (w * x)[i, 0]) for i in range(2))

@@ -123,6 +123,14 @@ def test_a_run_that_rests_at_a_saddle_above_zero_has_reached_no_minimum():
     assert verdict(run, CLAIMS["spurious_rate"]) == "HYPOTHESIS_NOT_MET"
 
 
+def test_students_next_to_zero_are_not_at_rest():
+    # They leave at t = 77, with the rate 6, and the loss falls to zero.
+    system = flows.TwoLayer(1, 1, activation="quadratic")
+    run = flows.integrate(system, [[1e-200]], t_end=1e4)
+    assert run.status == "field_failed"
+    assert run.message.startswith("beside a saddle, which it leaves")
+
+
 def test_a_run_beside_a_saddle_that_it_may_leave_says_nothing_of_minima():
     # Of five teachers the same point has the least eigenvalue -0.0077, of six 0.0047.
     run = flows.integrate(flows.TwoLayer(5, 5), flipped(5), t_end=600.0)

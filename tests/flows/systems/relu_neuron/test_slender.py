@@ -1,0 +1,64 @@
+"""Neurons far shorter than the residual, that have left zero or pass by, do not make a run crawl.
+
+What does: a neuron that is the sum of a mean and a deviation, each scaled by a power of time of its
+own, is another neuron at another time of the same step. See :data:`watch.SLENDER`.
+"""
+
+import numpy as np
+import pytest
+
+import flows
+from flows.systems.relu_neuron import pieces, watch
+from flows.systems.relu_neuron.state import SoundState
+
+# (n, scale, seed, member) of the plane: one that leaves zero while D falls slowly, and one that
+# passes by at 1e-10.
+LEAVES, PASSES = (4, 1.0, 5, 22), (4, 1.0, 0, 105)
+# Four times the median of such members; without the charts they take more than 100 times it.
+MANY_STEPS = 4000
+# Two runs agree to the sum of the errors that they state.
+BOTH = 2.0
+
+
+def member(n, scale, seed, index):
+    """System and start of a member of a law."""
+    system = flows.ReLUNeuron(n, 2)
+    return system, flows.Law(index + 1, scale, seed=seed).start(system, index)
+
+
+@pytest.mark.parametrize("which", [LEAVES, PASSES])
+def test_a_neuron_much_shorter_than_the_residual_does_not_crawl(which):
+    system, start = member(*which)
+    times = np.geomspace(0.1, 1e9, 21)
+    fast, fine = (
+        flows.integrate(system, start, 1e9, times, rtol=rtol, method=method, max_steps=MANY_STEPS)
+        for rtol, method in ((1e-8, "Rodas5P"), (1e-10, "auto"))
+    )
+    assert fast.status == fine.status == "completed"
+    apart = np.abs(fast["loss"] - fine["loss"])
+    assert (apart <= BOTH * fast.absolute_errors("loss")).all()
+
+
+@pytest.mark.parametrize("which", [LEAVES, PASSES])
+def test_in_scaled_charts_it_crawls(which, monkeypatch):
+    monkeypatch.setattr(pieces, "slender", lambda now: False)
+    monkeypatch.setattr(watch, "slender", lambda now: False)
+    system, start = member(*which)
+    run = flows.integrate(system, start, 1e9, method="Rodas5P", max_steps=MANY_STEPS)
+    assert run.status == "step_budget"
+
+
+def test_slender_is_a_neuron_shorter_than_a_hundredth_of_the_residual():
+    shorter, longer = (
+        SoundState(np.array([1.0, h]), np.zeros((2, 1)), np.array([0.5, 0.0]))
+        for h in (0.499e-2, 0.501e-2)
+    )
+    assert watch.slender(shorter)
+    assert not watch.slender(longer)
+
+
+def test_a_run_goes_on_below_all_doubles_without_a_warning():
+    system, start = member(3, 3.0, 0, 10)
+    run = flows.integrate(system, start, 1e9, [1.0, 1e4, 1e9], method="Rodas5P", max_steps=1000)
+    assert run.status == "completed"
+    assert run["loss"][-1] == 0.0

@@ -20,7 +20,7 @@ from flows.certificates.segment import Segment
 from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
 from flows.certificates.tail.all_times import down, extreme, up
 from flows.certificates.tail.infinity import Stated
-from flows.certificates.tail.means import MeansTail, Mixture, trap
+from flows.certificates.tail.means import MeansTail, Mixture, Trap, trap
 from flows.certificates.tail.start import end_time
 from flows.certificates.tail.tail import Open
 from flows.core.balls import dot, precision
@@ -28,9 +28,11 @@ from flows.core.system import System
 
 DIGITS = 20
 HORIZONS = [10.0**k for k in range(2, 11)]
-#: ``N`` is within this part of its limit, so that bounds for all times are sharp.
+#: ``N`` is within this part of its limit, where bounds for all times are to be sharp.
 SHARP = 0.02
 TRIES, ROOM = 30, 1.25
+#: ``|f|/|e|`` may be as large.
+LEAST = 1e-9
 
 
 def certify_means(
@@ -43,13 +45,13 @@ def certify_means(
     """Prove an enclosure for all times of means on a line."""
     digits = DIGITS if digits is None else digits
     flow: Any = system.ball_flow(initial)
-    if len(flow.weights) < 2 or (len(flow.weights) > 2 and len(set(flow.weights)) > 1):
+    if len(flow.weights) < 2:
         raise Uncertified(
-            "UNDECIDED: a proof for ever is of two means, or of equal weights; give such, or a"
-            " finite time"
+            "UNDECIDED: a proof for ever is of two means or more; give such, or a finite time"
         )
     bits = bits_for(digits, HORIZONS[-1])
     segments: list[Segment] = []
+    rough: list[Certificate] = []
     reason = "nothing was tried"
     with precision(bits + BALL_GUARD):
         steps = Steps(flow, bits, digits, radius)
@@ -57,23 +59,31 @@ def certify_means(
             try:
                 steps.extend(segments, end, advance)
             except Uncertified as problem:
-                raise Uncertified(f"{problem}; before, {reason}") from None
+                reason = f"{problem}; before, {reason}"
+                break
             pieces = tuple(segments)
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             try:
-                proved = replace(made, infinity=_continued(made))
+                found, sharp = _continued(made)
             except Open as problem:
-                reason = str(problem)
+                reason = f"UNDECIDED beyond t = {end:.6g}: {problem}"
                 continue
-            refused = refusal(proved)
-            if not refused:
-                return proved
-            reason = f"the independent checker refuses what was made, {refused}"
-    raise Uncertified(f"UNDECIDED beyond t = {HORIZONS[-1]:.6g}: {reason}")
+            made = replace(made, infinity=found)
+            if not sharp:
+                rough.append(made)  # what approaches slowly never gets sharp
+            elif not (refused := refusal(made)):
+                return made
+            else:
+                reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+    for made in reversed(rough):
+        if not (refused := refusal(made)):
+            return made
+        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+    raise Uncertified(reason)
 
 
-def _continued(certificate: Certificate) -> MeansTail:
-    """What continues the pieces.
+def _continued(certificate: Certificate) -> tuple[MeansTail, bool]:
+    """What continues the pieces, and whether its bounds are sharp.
 
     Raises
     ------
@@ -83,36 +93,52 @@ def _continued(certificate: Certificate) -> MeansTail:
     flow: Any = certificate.flow()
     mixture, last = Mixture(flow.weights), certificate.pieces[-1]
     end = [arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows]
-    size = dot(mixture.across(end), mixture.across(end))
-    if not size > 0:
+    z = mixture.across(end)
+    if not dot(z, z) > 0:
         raise Open("the means may not differ at the end")
-    clock = float((mixture.settled / size - end_time(certificate)).mid())
+    clock = float((mixture.settled / mixture.late(end, arb(1))[0] - end_time(certificate)).mid())
     s = 1 / (arb(clock) + end_time(certificate))
-    n, rho = mixture.late(end, s)
-    off = abs(n - mixture.settled)
-    e, across = ROOM * up(off), ROOM * up(abs(rho))
+    n, rho, ratio = mixture.late(end, s)
+    if not ratio.is_finite():
+        raise Open("it may be on its way to a saddle: the part of z that stays may be zero")
+    slow = mixture.next is not None
+    off = n - mixture.settled
+    e, across = (ROOM * up(abs(x)) for x in (off, rho))
+    aside = max(ROOM * up(ratio), LEAST) if slow else 0.0
     for _ in range(TRIES):
-        found = trap(mixture, s, arb(e), arb(across))
-        if not (found.pull > 0 and found.stiff > 0):
+        found = trap(mixture, s, arb(e), arb(across), arb(aside))
+        if not (found.pull > 0 and found.stiff > 0 and (found.narrow > 0 or not slow)):
             break
         wide, high = found.push / found.pull, found.driven / found.stiff
-        if off < e and abs(rho) < across and wide < e and high < across:
-            if not e < SHARP * mixture.settled:
-                break
-            return _concluded(certificate, mixture, clock, s, e, across)
+        far = found.bent / found.narrow if slow else arb(0)
+        begins = found.floor < n and off < e and abs(rho) < across
+        if begins and wide < e and high < across and (not slow or ratio.max(far) < aside):
+            tail, binding = _concluded(certificate, mixture, clock, s, found, (e, across, aside))
+            slack = mixture.settled - found.floor if binding else arb(e)
+            return tail, bool(slack < SHARP * mixture.settled)
         e, across = max(e, ROOM * up(wide)), max(across, ROOM * up(high))
-    raise Open(f"|N - N*| stays below e fails: {e:.3g} against {float(mixture.settled):.3g}")
+        aside = max(aside, ROOM * up(far))
+    raise Open(
+        f"|N - N*| stays below e fails: {e:.3g} against {float(mixture.settled):.3g}"
+        + f", with |f|/|e| below {aside:.3g}" * slow
+    )
 
 
 def _concluded(
-    certificate: Certificate, mixture: Mixture, clock: float, s: arb, e: float, across: float
-) -> MeansTail:
+    certificate: Certificate,
+    mixture: Mixture,
+    clock: float,
+    s: arb,
+    found: Trap,
+    sizes: tuple[float, float, float],
+) -> tuple[MeansTail, bool]:
+    """What is stated, and whether its lower bound for all times is one of late times."""
     bits = certificate.bits
-    late = (1 + (1 - arb(clock)) * arb(0).union(s)) ** 2
-    late *= trap(mixture, s, arb(e), arb(across)).energy
+    late = (1 + (1 - arb(clock)) * arb(0).union(s)) ** 2 * found.energy
     parts = enclosure(certificate)
     low, high = (sign * extreme(parts, sign, power=2) for sign in (-1, 1))
     limit = Stated(chebyshev.rounded(mixture.limit, bits), 0.0)
     off = abs(mixture.limit - limit.ball(bits)) + arb((8, -bits))  # other roundings agree
     limit = limit._replace(radius=up(off))
-    return MeansTail(bits, clock, e, across, limit, (min(low, down(late)), max(high, up(late))))
+    every = min(low, down(late)), max(high, up(late))
+    return MeansTail(bits, clock, *sizes, limit, every), every[0] < low

@@ -63,6 +63,7 @@ class Steps:
         self.state = [self._exact(chebyshev.rounded(x, bits)) for x in flow.start]
         self.error = proof.norm([x - y for x, y in zip(flow.start, self.state, strict=True)])
         self.error += arb(radius)
+        self.radius = radius
         # A tube of many starts is as wide as they are, and growth is bounded on all of it.
         self.wider, self.most, self.nested = (
             (TUBE, MOST_PARTS, 1) if radius == 0 else (NARROW, FEW_PARTS, NESTED)
@@ -128,7 +129,11 @@ class Steps:
         t = math.expm1(self.time / 2**self.bits)
         possible = "; a certificate to there can be made" if self.time else ""
         near = self.flow.singular(self.state)
-        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {near}{reason}{possible}")
+        wide = (
+            f", as the starts within {self.radius:.3g} are enclosed within" if self.radius else ""
+        )
+        wide += f" {float(self.error):.2g} there; a smaller radius may do" if self.radius else ""
+        raise Uncertified(f"UNDECIDED beyond t = {t:.6g}: {near}{reason}{wide}{possible}")
 
     def _collocated(self, span: Span) -> Approximant | None:
         guess = (

@@ -82,14 +82,14 @@ def _proofs(
     Uncertified
         In the end, with what hindered the last one.
     """
-    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), "nothing was tried"
+    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), ""
     with precision(bits + BALL_GUARD):
         steps = Steps(system.ball_flow(initial), bits, digits, radius)
         for end in ENDS:
             try:
                 steps.extend(segments, end, advance)
             except Uncertified as problem:
-                raise Uncertified(f"{problem}; before, {reason}") from None
+                raise Uncertified(f"{problem}{reason and f'; before, {reason}'}") from None
             pieces = tuple(segments)
             made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             try:

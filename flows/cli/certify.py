@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, endless, examples, output
-from flows.cli.late_states import is_late
+from flows.cli.late_states import is_late, prove_late
 from flows.cli.losses import own_problem, read_loss
 from flows.cli.options import flow_options, one_of
 from flows.cli.runs import problem
@@ -56,6 +56,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     default=0.0,
     help="Prove it of every start within this distance.",
 )
+@click.option(
+    "--late-states",
+    metavar="[SIZE=V,..]",
+    is_flag=False,
+    flag_value="",
+    help="Without a start: of all late states of two neurons [reach=0.05,across=0.5,along=0.1,"
+    "apart=0.5].",
+)
 @click.option("--out", metavar="CERT.json", help="Write the certificate.")
 @_claim
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
@@ -64,6 +72,7 @@ def certify(
     system: str,
     digits: int | None,
     radius: float,
+    late_states: str | None,
     out: str | None,
     claim: str | None,
     force: bool,
@@ -86,6 +95,9 @@ def certify(
     from flows.runs.request import output_times
     from potentials import claims
 
+    if late_states is not None:
+        asked = {**options, "digits": digits, "radius": radius or None, "claim": claim}
+        return prove_late(system, late_states, asked, out, force, as_json)
     loss = read_loss(system) if system.endswith(".json") else None
     if loss is None:
         one_of("system", system, SYSTEMS)

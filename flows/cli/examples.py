@@ -56,6 +56,7 @@ CERTIFY = _examples(
     "popflow certify matrix_factorization --d 2 --t-end 20 --claim skew_monotone",
     "popflow certify gmm_em --d 1 --n 2 --t-end 1e6 --json",
     "popflow certify loss.json --initial start.json --t-end 100 --out cert.json",
+    "popflow certify relu_neuron --d 2 --late-states --out late.json",
 )
 VERIFY = _examples(
     "popflow verify cert.json",

@@ -1,15 +1,74 @@
-"""What a file about late states of two neurons proves, as a table and as JSON."""
+"""``popflow certify --late-states``, and what its file proves: as a table and as JSON."""
 
 from __future__ import annotations
 
+import math
 import os
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from flows.cli import output
+from flows.cli.options import flag, given
+from flows.core.errors import InputError
+from flows.core.options import Options
 
 if TYPE_CHECKING:
     from flows.certificates.verifier.late_states import LateStates
+
+SIZES = ("reach", "across", "along", "apart")
+
+
+def prove_late(
+    system: str, sizes: str, options: Options, out: str | None, force: bool, as_json: bool
+) -> int:
+    """Prove the theorem of two neurons on a set of late states; return the exit code."""
+    from flows.certificates.late_states import late_states
+    from flows.certificates.steps import Uncertified
+    from flows.core.files import check_output
+
+    if system != "relu_neuron" or options["n"] not in (None, 2):
+        raise InputError("--late-states: expected two neurons; give relu_neuron, and no other --n")
+    if options["t_end"] not in (None, math.inf):
+        raise InputError("--late-states: proves it for all times; leave --t-end out")
+    if others := [name for name in given(options) if name not in ("n", "d", "t_end")]:
+        raise InputError(f"--late-states: there is no start; leave {flag(others[0])} out")
+    asked: dict[str, Any] = _sizes(sizes)
+    if options["d"] is not None:
+        asked["d"] = options["d"]
+    check_output(out, force)
+    try:
+        late = late_states(**asked)
+    except Uncertified as reason:
+        click.echo(f"popflow: {reason}", err=True)
+        return 4
+    if out is not None:
+        late.save(out, force=force)
+    assert late.theorem is not None  # or nothing is returned
+    if as_json:
+        output.print_json({**late_json(late.theorem), "volume": late.volume})
+    else:
+        output.show(*verified(late.theorem, late.volume))
+    return 0
+
+
+def _sizes(text: str) -> dict[str, float]:
+    """Sizes of the set from ``NAME=V,..``; those that are not named have their defaults."""
+    found: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        try:
+            size = float(value)
+        except ValueError:
+            size = math.nan
+        if name not in SIZES or name in found or math.isnan(size):
+            raise InputError(
+                f"--late-states: expected {', '.join(SIZES)} once at most, like reach=0.05, got"
+                f" {part!r}; give another"
+            )
+        found[name] = size
+    return found
 
 
 def is_late(path: str | os.PathLike[str]) -> bool:
@@ -23,13 +82,15 @@ def is_late(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def verified(states: LateStates) -> list[Any]:
+def verified(states: LateStates, volume: float | None = None) -> list[Any]:
     """Tables of the states and of what was verified of them."""
+    measure = [("volume", f"{volume:.2g}, of R^{2 * states.d}")] if volume else []
     rows = [
         ("accepted", states.statement),
         ("dimension", str(states.d)),
         ("states", "in units of the teacher's length, D = |z_1 - z_2|:"),
         ("", "0 < D <= reach, |z_1 + z_2| <= across D, |h_1 + h_2 - 1| <= along D"),
+        *measure,
         ("constants", "lower (1/D + t)^-3 <= L(t) <= (upper + more/D) (1/D + t)^-3, all t >= 0"),
     ]
     heads = ("|h_1 - h_2|", "reach", "across", "along", "t^3 L ->", "lower", "upper", "more")

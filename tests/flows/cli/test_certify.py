@@ -352,7 +352,10 @@ def test_a_ball_of_starts_is_proved_and_shown(popflow, loss, monkeypatch):
 def test_a_start_without_a_proof_for_ever_is_one_line(popflow, tmp_path):
     (tmp_path / "start.json").write_text("[[1.0], [-0.5], [0.25]]")
     start = ("--initial", tmp_path / "start.json", "--t-end", "inf")
-    code, text, noise = popflow("certify", "gmm_em", "--weights", "0.2,0.3,0.5", *start)
+    (tmp_path / "one.json").write_text("[[1.0]]")
+    code, text, noise = popflow(
+        "certify", "gmm_em", "--initial", tmp_path / "one.json", "--t-end", "inf"
+    )
     assert (code, text) == (4, "")
     assert "a proof for ever is of two means" in noise and noise.count("\n") == 1
     code, text, noise = popflow("certify", "score_matching", *start)

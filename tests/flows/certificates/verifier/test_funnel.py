@@ -164,16 +164,17 @@ def test_the_energy_has_both_residuals_and_a_floor(monkeypatch):
 
 
 def test_a_set_of_states_has_the_constants_of_its_formulas(monkeypatch):
-    pace = arb(0.5, 0.25)
-    energy = arb(1)
-    layer = checker.Layer(arb(0), arb(0.1), pace, arb(0), arb(0), arb(0), energy)
-    found = checker.Held([layer], arb(0.3), arb(0.4))
+    layers = [
+        checker.Layer(arb(0), arb(0.1), arb(pace), arb(0), arb(0), arb(0), arb(energy))
+        for pace, energy in ((0.5, 0.5), (2.5, 1.0), (1.5, 0.25))
+    ]
+    found = checker.Held(layers, arb(0.3), arb(0.4))
     monkeypatch.setattr(late_states, "held", lambda *_: found)
-    stated = STATED | {"low": 0.1.hex(), "high": 0.3.hex()}
+    stated = STATED | {"low": (0.1).hex(), "high": (0.3).hex()}
     with precision(BITS):
         box = late_states._box(stated, 1)
-    slow, fast = 1.0, 1 / 0.25  # the pace is a quarter at least, and 1/Q is one or more
-    assert box.lower == pytest.approx(slow**3 * 0.25 / 6)
+    slow, fast = 1 / 2.5, 1 / 0.5
+    assert box.lower == pytest.approx(slow**3 * 0.5 / 6)
     assert box.upper == pytest.approx(fast**3)
     sums = (0.2 + 0.1 * 0.3) ** 2 + (0.2 + 0.01 * 0.4) ** 2
     assert box.more == pytest.approx(fast**3 * sums / 4)

@@ -88,7 +88,7 @@ class Later:
             frame = Frame(late.s.upper(), *_radii(tail), around(last.g, arb(tail.drift)))
             energy = limits.constant + UNIT * (limits.steep * error + limits.slide * late.s.upper())
             until = late.s / 2 if k < HALVES else arb(0)
-            shapes = around(limits.shape, error)
+            shapes = limits.lens.box(limits.shape, error)
             yield LateBox(self.shared, late, until, frame, shapes, energy, one)
 
     def _funnel(self, certificate: Certificate, proof: FunnelTail) -> Iterator[LateBox]:

@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.certificates.proof import is_positive
-from flows.certificates.tail.late_flow import LateFlow, Point, Rates, Vector
+from flows.certificates.tail.late_flow import LateFlow, Point, Rates, Seen, Vector
 from flows.core.balls import Singular, dot
 
 Ball = Any  # flint.arb
@@ -56,11 +56,11 @@ class Frame:
     along: Ball
     g: Vector
 
-    def point(self, flow: LateFlow, c: Sequence[Ball]) -> Point:
+    def point(self, flow: LateFlow, c: Sequence[Ball], seen: Seen | None = None) -> Point:
         """All states with these shapes."""
         a = [UNIT * (self.s * self.across / flow.n)] * flow.p
         x = (self.s * self.s).union(arb(0)).nonnegative_part()
-        return Point(list(c), a, self.g, UNIT * (self.s * self.s * self.along), x)
+        return Point(list(c), a, self.g, UNIT * (self.s * self.s * self.along), x, seen)
 
     def moves(self, flow: LateFlow) -> Vector:
         """How far ``(a, g, r0, X)`` are from ``(0, mid g, 0, 0)``, in the order of gradients."""
@@ -84,10 +84,14 @@ def symmetric(flow: LateFlow, rates: Rates) -> Any:
     return arb_mat([[(rows[i][j] + rows[j][i]) / 2 for j in range(m)] for i in range(m)])
 
 
-def held(flow: LateFlow, matrix: Any, c: Sequence[Ball]) -> Any:
-    """Add what holds the rotations of ``c``: distances to a shape's rotations do not see them."""
+def held(flow: LateFlow, matrix: Any, c: Sequence[Ball], inverse: Any = None) -> Any:
+    """Add what holds the rotations of ``c``: distances to a shape's rotations do not see them.
+
+    In other coordinates of shapes, with the inverse of their matrix.
+    """
     for turn in flow.rotations(c):
         column = arb_mat([[x] for x in turn])
+        column = column if inverse is None else inverse * column
         matrix = matrix - HELD * (column * column.transpose())
     return matrix
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from flows.certificates.tail.carry import Step
+from flows.certificates.tail.lens import Lens
 from flows.certificates.tail.tail import Tail
 from flows.core.errors import InputError
 
@@ -104,6 +105,7 @@ class Infinity:
             "tail": {
                 "shape": [f"{c:x}" for c in self.shape],
                 **{key: float(getattr(self.tail, key)).hex() for key in TAIL},
+                **_frame(self.tail.lens),
             },
             "limit": stated(self.limit),
             "h": [stated(part) for part in self.h],
@@ -129,7 +131,7 @@ class Infinity:
                 for step in data["steps"]
             ),
             shape,
-            Tail([arb((c, -bits)) for c in shape], **values),
+            Tail([arb((c, -bits)) for c in shape], **values, lens=_lens(data["tail"])),
             read(data["limit"]),
             tuple(map(read, data["h"])),
             _pair(data["late"]),
@@ -150,6 +152,15 @@ def stated(number: Stated) -> dict[str, str]:
 def read(data: Any) -> Stated:
     """A number of a file."""
     return Stated(int(data["value"], 16), float.fromhex(data["radius"]))
+
+
+def _frame(lens: Lens) -> dict[str, Any]:
+    """The matrix of a lens, if there is one."""
+    return {"frame": [[x.hex() for x in row] for row in lens.rows]} if lens.rows else {}
+
+
+def _lens(data: Any) -> Lens:
+    return Lens(tuple(tuple(map(float.fromhex, row)) for row in data.get("frame", ())))
 
 
 def _pair(data: Sequence[str]) -> tuple[float, float]:

@@ -36,14 +36,25 @@ Vector = list[Ball]
 QUARTER = 0.25
 
 
+class Seen(NamedTuple):
+    """Shapes ``c = cbar + P x``: the matrix ``P``, and the part of each ``y`` that sums to zero."""
+
+    matrix: list[Vector]
+    y: list[Vector]
+
+
 class Point(NamedTuple):
-    """A state of the late flow, or a box of them: balls."""
+    """A state of the late flow, or a box of them: balls.
+
+    Where shapes are seen in other coordinates, gradients are by these.
+    """
 
     c: Vector
     a: Vector
     g: Vector
     r0: Ball
     x: Ball
+    seen: Seen | None = None
 
 
 class Rates(NamedTuple):
@@ -113,6 +124,11 @@ class LateFlow:
         jets = variables(flat) if slopes else constants(flat)
         m, p, n = self.size, self.p, self.n
         c, a, g = jets[:m], jets[m : m + p], jets[m + p : m + p + n - 1]
+        if at.seen is not None and slopes:
+            c = [
+                Jet(x.value, sum_of(jets[:m], row).slope)
+                for x, row in zip(c, at.seen.matrix, strict=True)
+            ]
         r0, x = jets[-2:]
         basis, (zero, one) = helmert(n), constants([arb(0), arb(1)], len(flat) if slopes else 0)
         share = (r0 + 1) * (arb(1) / n)
@@ -126,6 +142,10 @@ class LateFlow:
                     for j in range(p)
                 ]
             )
+            if at.seen is not None:  # more sharply
+                y[i] = [
+                    Jet(known + a[j].value, y[i][j].slope) for j, known in enumerate(at.seen.y[i])
+                ]
             h.append(sum((g[k] * basis[k][i] for k in range(n - 1)), share))
         size = [(h[i] * h[i] + x * dot(y[i], y[i])).sqrt() for i in range(n)] + [one]
         q = [[y[i][j] / size[i] for j in range(p)] for i in range(n)] + [[zero] * p]
@@ -154,6 +174,14 @@ class LateFlow:
             drift.append(sum((along[i] * basis[k][i] for i in range(n)), zero) * -unit)
         total = [sum((across[i][j] for i in range(n)), zero) * unit for j in range(p)]
         return Rates(shape, drift, total, sum(along, zero) * unit, energy * unit)
+
+
+def sum_of(jets: Sequence[Any], weights: Sequence[Ball]) -> Any:
+    """``sum_k a_k x_k`` of jets, or of balls."""
+    total = jets[0] * weights[0]
+    for x, a in zip(jets[1:], weights[1:], strict=True):
+        total = total + x * a
+    return total
 
 
 def _pair(q: Sequence[Jet], r: Sequence[Jet], c: Jet, d: Jet, x: Jet) -> _Pair:

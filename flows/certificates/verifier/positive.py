@@ -1,4 +1,4 @@
-"""Positive definite boxes of symmetric matrices."""
+"""Inequalities of balls, and positive definite boxes of symmetric matrices."""
 
 from typing import Any
 
@@ -6,6 +6,18 @@ import numpy as np
 from flint import arb, arb_mat
 
 from flows.certificates.verifier.reading import require
+
+
+def at_most(need: arb, bound: arb, reason: str) -> None:
+    """Refuse with both numbers unless ``need <= bound``."""
+    numbers = f"{float(need.upper()):.4g} against {float(bound.lower()):.4g}"
+    require(need <= bound, f"{reason}: {numbers}")
+
+
+def less(need: arb, bound: arb, reason: str) -> None:
+    """Refuse with both numbers unless ``need < bound``."""
+    at_most(need, bound, reason)
+    require(need < bound, f"{reason}: both are {float(bound):.4g}")
 
 
 def positive(matrix: Any, shift: arb) -> bool:

@@ -12,7 +12,9 @@ DF x>`` for unit ``x`` across the rotations of ``p``, and ``D = p' - F(p)``, ``e
 The sums of ``y`` and ``h`` fall towards ``|sum B/2pi|/(n/2 - 2s)``. Tail: where all this holds on
 a box for ``p = cbar`` with a rate ``-nu > 0`` and ``|F(cbar)| < rate e``, the flow never leaves
 it. At ``X = 0`` the flow is minus a gradient: so ``c`` has a limit, up to rotation, within
-``|F(cbar)|/rate``, and there ``t^3 L -> |c|^2 - 2 Lambda``, whose gradient is ``2 F``.
+``|F(cbar)|/rate``, and there ``t^3 L -> |c|^2 - 2 Lambda``, whose gradient is ``2 F``. What
+``|rho|`` is at first beyond ``|sum B/2pi|/(n/2 - 2s)`` dies out in time, and adds to ``e`` by its
+integral only; with a lens, all this is said of the ``x`` in ``c = cbar + P x``.
 """
 
 from itertools import combinations
@@ -23,7 +25,8 @@ from flint import arb, arb_series
 
 from flows.certificates.verifier.before import before
 from flows.certificates.verifier.late_flow import ORDER, Rates, attraction, dot, rates
-from flows.certificates.verifier.positive import positive
+from flows.certificates.verifier.lens import Lens
+from flows.certificates.verifier.positive import at_most, less, positive
 from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
 from flows.certificates.verifier.segment import UNIT, norm
 
@@ -43,18 +46,6 @@ class Theorem(NamedTuple):
     gone: tuple[Any, ...] = ()
 
 
-def at_most(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need <= bound``."""
-    numbers = f"{float(need.upper()):.4g} against {float(bound.lower()):.4g}"
-    require(need <= bound, f"{reason}: {numbers}")
-
-
-def less(need: arb, bound: arb, reason: str) -> None:
-    """Refuse with both numbers unless ``need < bound``."""
-    at_most(need, bound, reason)
-    require(need < bound, f"{reason}: both are {float(bound):.4g}")
-
-
 class Flow:
     """A state: its shape is within ``e`` of ``c``, sums of ``y`` and ``h`` are bounded."""
 
@@ -66,14 +57,15 @@ class Flow:
         self.g = self.basis.T @ w[:, 0]
         self.across = norm(w[:, 1:].sum(axis=0)) / s**2
         self.along = abs(w[:, 0].sum() - 1) / s**2
+        self.lens = Lens(None, self.basis, self.c)
 
-    def on(self, c: Any, stated: Any) -> Rates:
+    def on(self, c: Any, stated: Any, radius: Any = 0) -> Rates:
         """Check what is stated of a box of shapes; return the rates there."""
         across, along, drift = (arb(number(stated[k])) for k in ("across", "along", "drift"))
         n, s = self.n, self.s.upper()
         self.h = self.basis @ (self.g + drift * UNIT) + (1 + s * s * along * UNIT) / n
         self.clock, reach = arb(0).union(s), s * across / n
-        found = rates(self.basis @ c + reach * UNIT, self.h, self.clock)
+        found = rates(self.lens.neurons(c, radius) + reach * UNIT, self.h, self.clock)
         stiff = arb(n) / 2 - 2 * s
         push = norm(found.b.sum(axis=0)).upper(), (s * abs(found.a.sum())).upper()
         less(arb(0), stiff, "n/2 - 2s may not be positive")
@@ -81,8 +73,9 @@ class Flow:
         at_most(self.along.max(push[1] / stiff), along, "|sigma| may exceed R0")
         at_most(s * s / 2 * norm(self.basis.T @ found.a), drift, "g may move further")
         # By the mean value theorem: what a adds to F.
-        pull = self.basis.T @ found.blocks.sum(axis=1).transpose(1, 0, 2).reshape(self.p, n, -1)
-        self.ahead = push[0] / stiff, push[1] / stiff, reach * norm(pull.ravel())
+        pull = norm(np.einsum("xia,iab->xb", self.lens.left, found.blocks.sum(axis=1)).ravel())
+        self.ahead = push[0] / stiff, push[1] / stiff, reach * pull
+        self.settled, self.jump = (s * z / stiff / n * pull for z in (push[0], s * self.across))
         return found
 
     def field(self, c: Any) -> list[Any]:
@@ -97,9 +90,7 @@ class Flow:
 
     def derivative(self, found: Rates) -> Any:
         """``DF``, shapes flattened."""
-        m = self.c.size
-        moved = np.einsum("ik,ijab,jl->kalb", self.basis, found.blocks, self.basis)
-        return np.eye(m, dtype=object) - moved.reshape(m, m)
+        return self.lens.eye - self.lens.seen(found.blocks)
 
     def contracts(self, slope: Any, c: Any, nu: arb, reason: str) -> None:
         """Require ``<x, DF x> < nu |x|^2`` for ``x`` across the rotations of ``c``."""
@@ -107,7 +98,8 @@ class Flow:
         for i, j in combinations(range(self.p), 2):
             turn = 0 * c
             turn[:, i], turn[:, j] = -c[:, j], c[:, i]
-            form = form + KAPPA * np.outer(turn, turn)
+            line = self.lens.inverse @ turn.ravel()
+            form = form + KAPPA * np.outer(line, line)
         values = np.linalg.eigvalsh(np.vectorize(lambda z: float(z.mid()), "d")(form))
         rate = f"{float(nu):.4g}, in the middle {float(nu) - values.min():.4g}"
         require(positive(form, arb(0)), f"{reason} {rate}")
@@ -202,22 +194,27 @@ def _tail(flow: Flow, stated: Any, t0: arb, bits: int) -> tuple[arb, Any, arb]:
         arb(number(stated[k])) for k in ("e", "d", "rate", "drift", "across", "along")
     )
     require(rate > 0 and d >= 0, "its rate is not positive")
-    less(flow.e + norm((flow.c - c).ravel()), e, "the shape does not begin within e")
+    lens = flow.lens = Lens(stated.get("frame"), flow.basis, c)
+    begun = lens.longest * flow.e + norm(lens.inverse @ (flow.c - c).ravel())
+    less(begun, e, "the shape does not begin within e")
     less(flow.across, across, "|rho| begins beyond R")
     less(flow.along, along, "|sigma| begins beyond R0")
-    found = flow.on(c + (e + 2 * d) * UNIT, stated)
+    found = flow.on(c, stated, e + 2 * d)
     less(flow.ahead[0], across, "|rho| may reach R")
     less(flow.ahead[1], along, "|sigma| may reach R0")
     less(flow.s**2 / 2 * norm(flow.basis.T @ found.a), drift, "g may move further")
     slope = flow.derivative(found)
-    flow.contracts(slope, c + d * UNIT, -rate, "the shape may not contract, but grow at")
-    push = norm(np.array(flow.field(c))) + flow.ahead[2]
-    less(push, rate * e, "the shape may leave")
+    # In other coordinates what a rotation does depends on the shape that is turned.
+    turned = lens.box(c, e + 2 * d if lens.bent else d)
+    flow.contracts(slope, turned, -rate, "the shape may not contract, but grow at")
+    less(begun + flow.jump, e, "the shape, with what rho adds, does not begin within e")
+    push = norm(lens.inverse @ np.array(flow.field(c))) + flow.settled
+    less(push + rate * flow.jump, rate * e, "the shape may leave")
     g = flow.g - flow.s**2 / 2 * (flow.basis.T @ found.a)
     h = flow.basis @ g + arb(1) / flow.n
     still = rates(flow.basis @ c, h, arb(0))
-    near = norm((c - flow.basis.T @ still.b).ravel()) / rate
+    near = norm(lens.inverse @ (c - flow.basis.T @ still.b).ravel()) / rate
     less(near, d, "the limit may be further than d")
-    steep = norm(slope.ravel())
+    steep = norm(slope.ravel()) * lens.widest**2
     limit = (c * c).sum() - 2 * still.energy + UNIT * 2 * steep * near * near
     return limit, h, flow.bounds(found, stated, arb(0), t0)

@@ -3,8 +3,8 @@ import pytest
 from flint import acb, arb
 from mpmath import mp
 
+from flows.certificates.verifier import plane, space
 from flows.certificates.verifier import relu_neuron as checker
-from flows.certificates.verifier import space
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import UNIT, Segment
 from flows.core.balls import precision
@@ -251,3 +251,18 @@ def test_an_entry_of_a_projector_that_is_wider_than_its_bounds_is_replaced_by_th
     for length, radius in ((0.9, 0.81), (1.1, 1.0), (1.35, 1.0)):
         (found,) = space._projector(np.array([arb(0, length)]), arb(1)).ravel()
         assert radius <= found.rad() < radius * (1 + 1e-6)
+
+
+def test_a_box_in_the_plane_has_the_hessians_of_its_points_and_hardly_others():
+    teacher = [arb(0), arb(1)]
+    with precision(80):
+        box = plane.planar(np.array([[arb(1), arb(0, 0.1)], teacher]), 1)
+        points = [
+            plane.planar(np.array([[arb(1), arb(y)], teacher]), 1)
+            for y in np.linspace(-0.1, 0.1, 9)
+        ]
+    for i, j in np.ndindex(2, 2):
+        assert all(box[i, j].overlaps(x[i, j]) for x in points)
+    # In the middle and at the corners, which are as far as the box reaches.
+    assert box[1, 1].lower() > LESS * min(x[1, 1] for x in points)
+    assert box[1, 1].upper() < MORE * max(x[1, 1] for x in points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,9 @@ class Minimiser:
         What a person is told about the point.
     guessed : bool
         Whether the point is a guess of where a run goes, which the run must confirm.
+    summed : callable, optional
+        The point with its expectation as a sum over nodes, in decimals: for integrands that are no
+        polynomials there.
     """
 
     where: NDArray[Any]
@@ -50,6 +54,7 @@ class Minimiser:
     tangents: int = 0
     remarks: tuple[str, ...] = ()
     guessed: bool = False
+    summed: Callable[[], Point] | None = None
 
 
 @dataclass(frozen=True)

@@ -301,11 +301,11 @@ class System(abc.ABC):
 
     def axis_terms(self, rtol: float) -> tuple[float, float]:
         """Part of the energy to which a field is known, and what steps of a tolerance leave."""
-        raise NotImplementedError
+        raise NotImplementedError  # only where there are programs for such steps
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""
-        raise NotImplementedError
+        raise NotImplementedError  # likewise
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

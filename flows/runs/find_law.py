@@ -30,7 +30,7 @@ from symbolic.asymptotics.decimals import in_decimals, law_in_decimals
 from symbolic.asymptotics.derive import law_at
 from symbolic.asymptotics.escape import escape_law
 from symbolic.asymptotics.law import LateTimeLaw, Law
-from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.refusal import NO_POLYNOMIAL, NoLaw
 from symbolic.evidence.identity import Evidence
 
 __all__ = ["late_time_law"]
@@ -45,6 +45,7 @@ RATE = 1e-3
 VALLEY = 0.1
 # A run is on a cone if by its conserved quantities it stays for so many times its time.
 AWAY = 10.0
+SUMMED = "in decimals: the expectation is a sum over nodes"
 EARLY = "the run has not reached its late regime"
 # Closed forms with more characters are digits, not formulas.
 READABLE = 60
@@ -148,9 +149,13 @@ def _at(
             arrives=arrives,
         )
         derived = _in_units(derived, minimiser)
-    return LateLaw(
-        system.name, system.parameters, minimiser.where, derived, notes=minimiser.remarks
-    )
+    notes = minimiser.remarks
+    if derived.reason == NO_POLYNOMIAL and minimiser.summed is not None:
+        try:
+            derived, notes = law_in_decimals(minimiser.summed()), (*notes, SUMMED)
+        except NoLaw as reason:
+            derived = LateTimeLaw((), str(reason))
+    return LateLaw(system.name, system.parameters, minimiser.where, derived, notes=notes)
 
 
 def _in_units(derived: LateTimeLaw, minimiser: Minimiser) -> LateTimeLaw:

@@ -81,6 +81,9 @@ def _law(point: Point) -> LateTimeLaw:
     hessian = point.quadratic.hessian
     values, axes = _eigen(hessian)
     largest = float(max(map(abs, values)))
+    steepest = max(abs(float(slope)) for slope in point.quadratic.gradient)
+    if steepest > max(KERNEL * largest, KERNEL):
+        raise NoLaw(f"the point is not critical: its gradient has an entry {steepest:.3g}")
     flat = [abs(v) <= max(KERNEL * largest, KERNEL) for v in values]
     if min(values) < -max(KERNEL * largest, KERNEL):
         raise NoLaw("the Hessian has a negative eigenvalue: the point is a saddle, no minimum")

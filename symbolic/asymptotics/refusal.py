@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Degenerate", "NoLaw"]
+__all__ = ["NO_POLYNOMIAL", "Degenerate", "NoLaw"]
+
+#: An expectation that only a sum over nodes has a series of, in decimals.
+NO_POLYNOMIAL = (
+    "an expectation cannot be expanded coefficient by coefficient: at the minimiser its integrand"
+    " is not a polynomial"
+)
 
 
 class NoLaw(Exception):

@@ -21,7 +21,7 @@ from sympy.polys.constructor import construct_domain
 from sympy.polys.polyerrors import CoercionFailed
 from sympy.polys.rings import PolyElement, PolyRing
 
-from symbolic.asymptotics.refusal import NoLaw
+from symbolic.asymptotics.refusal import NO_POLYNOMIAL, NoLaw
 from symbolic.asymptotics.squares import sum_of_squares
 
 __all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits"]
@@ -228,10 +228,7 @@ class SeriesRing:
         """Constant, as an expression, and the rest."""
         constant = a.get(Fraction(0), self.ring.zero)
         if not constant.is_ground:
-            raise NoLaw(
-                "an expectation cannot be expanded coefficient by coefficient: at the minimiser its"
-                " integrand is not a polynomial"
-            )
+            raise NoLaw(NO_POLYNOMIAL)
         value = self.domain.to_sympy(constant.coeff(1)) if constant else sp.S.Zero
         return value, {w: p for w, p in a.items() if w}
 

@@ -124,7 +124,7 @@ class Errors:
         alike |= turns > 0
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
-        came = early @ (self.error + self.fresh)
+        came = early @ np.minimum(self.error + self.fresh, LARGEST)
         return found + came + reach @ came
 
     def _slow(

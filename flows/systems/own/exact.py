@@ -231,6 +231,9 @@ def value_of(evaluate: Callable[[], Sequence[Any]], small: Callable[[Sequence[An
 def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
     """Fixed rule of a loss near a state: two that agree to 1e-30 there; None where there is none.
 
+    They agree in the loss, its gradient and the curvature along one direction: beside a minimum of
+    zero both losses vanish, by any rule.
+
     Parameters
     ----------
     loss : Loss
@@ -239,9 +242,11 @@ def fixed_rule(loss: Loss, y: Array) -> Nodes | None:
         The state.
     """
     state = [arb(x) for x in y.tolist()]
+    along = [arb(math.cos(k)) for k in range(len(state))]
 
     def at(spacing: float, reach: float) -> list[Any]:
-        return balls(loss, Nodes(spacing, reach)).both(state)
+        averaged = balls(loss, Nodes(spacing, reach))
+        return [*averaged.both(state), *averaged.rates(state, along)]
 
     def near(a: Sequence[Any], b: Sequence[Any]) -> bool:
         size = max(1.0, *(abs(float(x)) for x in b))

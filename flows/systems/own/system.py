@@ -367,7 +367,8 @@ class OwnSystem(System):
         y = self._flat(at)
         parts = [part.tolist() for part in self.unpack(y).values()]
         values = dict(zip(self.blocks, parts, strict=True))
-        return Minimiser(y, point_of(self.expression, self.blocks, values))
+        point = point_of(self.expression, self.blocks, values)
+        return self._view.with_sum(Minimiser(y, point))
 
     def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
         """Limit of the flow from an exact state on."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
@@ -15,7 +16,7 @@ from flows.core.arrival import arrival
 from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.limit import Limit
-from flows.core.minimiser import Approach, Escapes
+from flows.core.minimiser import Approach, Escapes, Minimiser
 from flows.core.runaway import runaway
 from flows.core.system import Excess
 from flows.systems.own.carried_errors import Errors
@@ -24,6 +25,7 @@ from flows.systems.own.exact import (
     balls,
     fixed_rule,
     from_doubles,
+    is_even,
     work,
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
@@ -32,6 +34,8 @@ from flows.systems.own.loss import Loss, numeric
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.sound_state import SoundState
+from symbolic.asymptotics.averaged import summed
+from symbolic.asymptotics.decimals import DIGITS
 from symbolic.asymptotics.given import exact as fractions
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
@@ -45,6 +49,10 @@ MOST_EXACT = 150
 # The same for expectations: steps of one evaluation by a fixed rule. A run takes thousands, and
 # a million steps take a third of a second.
 MOST_WORK = 12_000
+# Nodes of a rule for a law have the digits of its point.
+BITS_OF_DIGITS = 256
+# It is chosen so far from there, relative to the entries.
+BESIDE = 1 / 64
 
 
 @dataclass(frozen=True)
@@ -177,13 +185,36 @@ class View:
         place = from_doubles(state.digits if state.exact else state.x[:, None])
         since = max(float(state.energy[0]), t) if state.exact else t
         try:
-            return arrival(loss, point, place, since, lambda entries: entries)
+            found = arrival(loss, point, place, since, lambda entries: entries)
+            assert found.minimiser is not None
+            return replace(found, minimiser=self.with_sum(found.minimiser))
         except NoLaw:
             with precision(BITS_OF_EXCESS):
                 slope = np.array([float(x) for x in loss.both(place)[1:]])
             if (gone := runaway(point, state.x.tolist(), slope, since)) is None:
                 raise
             raise Escapes(gone) from None
+
+    def with_sum(self, minimiser: Minimiser) -> Minimiser:
+        """Minimiser with an expectation over one number as a sum over the nodes of a rule too."""
+        if _no_balls(self.blocks, self.expression, ()) or not self.loss.averaged:
+            return minimiser
+
+        def number(x: Any) -> sp.Float:
+            return sp.Float(x.str(DIGITS, radius=False), DIGITS)
+
+        def found() -> Point:
+            assert minimiser.point is not None
+            # At a minimiser loss, gradient and curvature may vanish, by any rule.
+            beside = BESIDE * (1 + np.abs(minimiser.where)) * np.cos(np.arange(len(self.loss.y)))
+            nodes = fixed_rule(self.loss, minimiser.where + beside)
+            nodes = nodes or fixed_rule(self.loss, minimiser.where)
+            if nodes is None:
+                raise NoLaw("no fixed rule for the expectation")
+            pairs = nodes.at(BITS_OF_DIGITS, is_even(self.loss))
+            return summed(minimiser.point, [(number(x), number(w)) for x, w in pairs])
+
+        return replace(minimiser, summed=found)
 
     def with_digits(self, x: list[Any]) -> SoundState:
         """State of numbers of mpmath."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sympy as sp
+from mpmath import mp
 from scipy.integrate import solve_ivp
 
 import flows
@@ -16,12 +17,14 @@ from flows.runs.find_law import _nearing
 from flows.runs.verdict import Outcome
 from flows.systems.matrix_factorization.late_time import approach
 from flows.systems.own import view
+from symbolic import Expectation
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.identity import Evidence
 
 X, Y, Z, W = CHAIN = sp.symbols("x y z w", real=True)
 SQUARE = sp.MatrixSymbol("X", 2, 2)
+V = sp.Symbol("v", real=True)
 GAP = SQUARE * SQUARE.T - sp.diag(1, 0)
 #: A chain of four whose product should be 1 and is negative.
 FAILING = (1 - X * Y * Z * W) ** 2 / 2
@@ -193,6 +196,75 @@ def test_the_limit_of_a_state_of_many_entries_is_not_looked_for(monkeypatch):
     run = flows.integrate(system, [3.0], 1e6)
     monkeypatch.setattr(view, "MOST_EXACT", 0)
     assert "not looked for: more than 0 entries" in flows.late_time_law(run).reason
+
+
+# Mean squares of what no polynomial is, by quadrature with 30 digits.
+QUADRATURE = 1e-14
+
+
+def average(function):
+    """Average over a standard normal number."""
+    with mp.workdps(30):
+        return mp.quad(lambda x: mp.npdf(x) * function(x), [-16, -4, -1, 0, 1, 4, 16])
+
+
+def misfit(*weights):
+    """`E (sum tanh(w x) - n tanh x)^2/2`."""
+    gap = sum(sp.tanh(w * V) for w in weights) - len(weights) * sp.tanh(V)
+    blocks = sorted(set().union(*(w.free_symbols for w in weights)), key=str)
+    return flows.OwnSystem("students", blocks, Expectation(gap**2, V) / 2)
+
+
+def once(x):
+    """`x tanh'(x)`."""
+    return x * mp.sech(x) ** 2
+
+
+def test_a_student_of_tanh_falls_at_the_rate_of_an_average_that_is_no_closed_form():
+    run = flows.integrate(misfit(X), [0.3], 600.0, [400.0, 600.0], rtol=1e-7)
+    law = flows.late_time_law(run)
+    rate = 2 * float(average(lambda x: x**2 * mp.sech(x) ** 4))
+    assert law.laws[0].rate == pytest.approx(rate, rel=QUADRATURE)
+    assert "a sum over nodes" in law.notes[-1]
+    assert set(law.laws[0].evidence.values()) == {Evidence.SAMPLED}
+    # At 1e-40 and below the loss vanishes by any rule; a coarse one has a rate that is off by 2e-4.
+    falls = np.log(run["loss"][1] / run["loss"][-1]) / 200
+    assert falls == pytest.approx(rate, rel=1e-7)
+    given = flows.late_time_law(misfit(X), at=[1.0])
+    assert given.laws[0].rate == law.laws[0].rate
+    beside = flows.late_time_law(misfit(X), at=[1.001])
+    assert not beside.laws and "not critical: its gradient has an entry 0.0001" in beside.reason
+
+
+def test_two_students_of_tanh_meet_by_a_power_of_time_with_its_constant():
+    # With a = 1 + s + z and b = 1 + s - z the misfit is 2 s x T' + z^2 x^2 T'' with T = tanh x.
+    def twice(x):
+        return -2 * x * once(x) * mp.tanh(x)
+
+    mixed = average(lambda x: once(x) * twice(x)) ** 2 / average(lambda x: once(x) ** 2)
+    constant = float(1 / (8 * (average(lambda x: twice(x) ** 2) - mixed)))
+    law = flows.late_time_law(misfit(X, Y), at=[1.0, 1.0])
+    assert float(law.laws[0].exponent) == 2
+    assert law.laws[0].constant == pytest.approx(constant, rel=1e-12)
+
+
+def test_the_claims_of_a_law_with_an_average_hold_and_an_exponent_that_is_off_is_violated():
+    # The misfit is y^2 x T'.
+    run = flows.integrate(misfit(1 + Y**2), [0.5], 1e8, rtol=1e-7)
+    law = flows.late_time_law(run)
+    constant = float(1 / (32 * average(lambda x: once(x) ** 2)))
+    assert law.laws[0].constant == pytest.approx(constant, rel=1e-12)
+    upper, lower = law.claims()
+    assert {flows.check(run, c)[0].verdict for c in (upper, lower)} == {Outcome.HOLDS}
+    off = flows.check(run, replace(lower, exponent=sp.Rational(19, 10)))
+    assert off[0].verdict is Outcome.VIOLATED
+
+
+def test_an_expectation_without_a_rule_has_no_law_and_says_so():
+    x = sp.MatrixSymbol("x", 2, 1)
+    gap = sum(sp.tanh(X * e) - sp.tanh(e) for e in (x[0, 0], x[1, 0]))
+    pair = flows.OwnSystem("pair", [X], Expectation(gap**2, x) / 2)
+    assert "integrand is not a polynomial" in flows.late_time_law(pair, at=[1.0]).reason
 
 
 #: Loss, blocks, start; exponent of time, of its logarithm, and constant.

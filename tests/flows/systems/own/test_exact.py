@@ -591,3 +591,12 @@ def test_a_saddle_on_which_newtons_method_settles_is_no_limit():
     assert "negative curvature, as at a saddle" in found
     # Control: without the wrong sign it is the limit.
     assert float(found_from((A**2 + B**2) / 2, (A, B), [1e-30, 1e-40], 1e3).loss) == 0
+
+
+def test_a_limit_at_which_the_loss_is_larger_is_none():
+    # Values of the wrong sign beside their gradient: every other rule looks at the gradient only.
+    right = balls(loss_of((A, B), (A**2 + B**2) / 2))
+    wrong = right._replace(both=lambda y: [-right.both(y)[0], *right.both(y)[1:]])
+    state = [arb(1e-30), arb(1e-40)]
+    assert limit.find_limit(wrong, state, 1e3).endswith("the loss is larger there")
+    assert not isinstance(limit.find_limit(right, state, 1e3), str)

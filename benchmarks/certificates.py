@@ -4,17 +4,20 @@ Each start is certified, written, checked by `flows.verify`, and compared at 20 
 `flows.solvers.reference`, which shares only the symbolic source. Printed: CPU seconds of each, the
 bound of the distance between flow and polynomial in the user's parameters, the distance found, and
 the loss at the end with its error (of neurons `t^3 L`). Exits with 1 if a certificate is refused,
-misses the reference, or is wider than promised. Run
+misses the reference, or is wider than promised. A second table has certificates for all times,
+whose limits are compared with runs to 1e12. Run
 
-    python benchmarks/certificates.py [--quick]
+    python benchmarks/certificates.py [--quick] [--part pieces|forever]
 
-`--quick` leaves out the long ones. Time is that of this process, without other load.
+`--quick` leaves out the long ones, `--part` all but one table. Time is that of this process,
+without other load.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import sys
 import tempfile
 import time
@@ -100,6 +103,40 @@ CASES = (
 )
 
 
+class Endless(NamedTuple):
+    """A start whose loss falls like a power of the time for ever, and the digits asked for."""
+
+    name: str
+    system: Any
+    start: np.ndarray
+    power: int
+    digits: int
+    quick: bool = False
+
+
+def endless(n: int, d: int, seed: int) -> Endless:
+    """Neurons that start at scale 0.1, one of which reaches zero."""
+    system = flows.ReLUNeuron(n=n, d=d)
+    return Endless(f"n={n} d={d} seed={seed}", system, system.initial(0.1, seed), 3, 14)
+
+
+ENDLESS = (
+    endless(3, 2, 3),
+    endless(3, 2, 4),
+    endless(4, 3, 0),
+    Endless(
+        "means 1/5 3/10 1/2",
+        flows.GMMEM(n=3, d=1, weights=[0.2, 0.3, 0.5]),
+        np.array([[-0.75], [0.25], [1.0]]),
+        2,
+        20,
+        quick=True,
+    ),
+)
+# Where a run has its limit: to this relative error, of what corrections leave at 1e12 too.
+LATE, SETTLED = 1e12, 1e-4
+
+
 def reference(system: Any, start: np.ndarray, times: np.ndarray) -> list[Any]:
     """States at the times in the coordinates of the certificate."""
     if not isinstance(system, flows.ReLUNeuron):
@@ -146,16 +183,58 @@ def show(*cells: object) -> None:
     print(" ".join(f"{cell!s:>14}" for cell in cells), flush=True)
 
 
+def forever(quick: bool) -> bool:
+    """Print a row for each certificate of all times; whether one failed."""
+    show(
+        "what, for ever", "digits", "certify s", "verify s", "at zero from", "limit", "run to 1e12"
+    )
+    failed = False
+    for case in ENDLESS:
+        if quick and not case.quick:
+            continue
+        marks = [time.process_time()]
+        made = flows.certify(case.system, case.start, math.inf, digits=case.digits)
+        marks.append(time.process_time())
+        with tempfile.TemporaryDirectory() as folder:
+            made.save(path := Path(folder) / "certificate.json")
+            checked = flows.verify(path, case.system, case.start)
+        marks.append(time.process_time())
+        run = flows.integrate(case.system, case.start, t_end=LATE)
+        found = float(run.t[-1] ** case.power * run["loss"][-1])
+        with precision(made.precision):
+            limit = made.infinity.constant
+            off = abs(limit - arb(found)) <= limit.rad() + SETTLED * found
+            text = limit.str(12)
+        failed |= not (checked.accepted and run.status == "completed" and off)
+        gone = getattr(checked.endless, "gone", ())
+        show(
+            case.name,
+            case.digits,
+            *(f"{b - a:.1f}" for a, b in itertools.pairwise(marks)),
+            ", ".join(f"{zero.first:.5g}" for zero in gone) or "-",
+            text,
+            f"{found:.8g}",
+        )
+    return failed
+
+
 def main() -> int:
-    """Print a row a case."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out the long ones")
-    quick = parser.parse_args().quick
+    parser.add_argument("--part", choices=["pieces", "forever"], help="one table only")
+    asked = parser.parse_args()
     # What is compiled and derived once is not a certificate's time.
     small = flows.ReLUNeuron(n=2, d=2)
     flows.certify(small, small.initial(), 1e-3, digits=8)
 
     print(describe())
+    failed = asked.part != "forever" and pieces(asked.quick)
+    return int((asked.part != "pieces" and forever(asked.quick)) or failed)
+
+
+def pieces(quick: bool) -> bool:
+    """Print a row for each certificate to a finite time; whether one failed."""
     show(
         "what",
         "to t",
@@ -208,7 +287,7 @@ def main() -> int:
             f"{off:.1e}",
             scaled,
         )
-    return int(failed)
+    return failed
 
 
 if __name__ == "__main__":

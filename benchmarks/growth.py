@@ -2,7 +2,8 @@
 
 Every row is a process of its own, forked when all is compiled, so that the peak memory is its own;
 times are those of the processor, BLAS on one thread. A run that has not ended after the limit is
-stopped, and its row says how far it came. Starts have neurons of length 0.22 whatever d. A slope is
+stopped, and its row says how far it came. Ensembles are in as many threads as there are cores, and
+have the clock beside the processor. Starts have neurons of length 0.22 whatever d. A slope is
 the log-log one between a row and the one before. Run
 
     python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members|systems]
@@ -45,8 +46,6 @@ LENGTH = 0.22
 SHORT, ROUGH = 1e3, 1e-6
 # On a busy machine the clock runs so much faster than the processor's.
 BUSY = 10
-# One after the other, so many members at most.
-ALONE = 1000
 
 
 def peak() -> float:
@@ -94,17 +93,18 @@ def members(size: int, method: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "ensemble"
 
-        def run() -> tuple[float, Ensemble]:
-            begun = time.process_time()
+        def run() -> tuple[float, float, Ensemble]:
+            begun, spent = time.perf_counter(), time.process_time()
             found = integrate_ensemble(system, Law(size), SHORT, method=method, rtol=ROUGH, out=out)
             found.quantiles()
-            return time.process_time() - begun, found
+            return time.perf_counter() - begun, time.process_time() - spent, found
 
-        seconds, found = run()
-        again, _ = run()
+        clock, seconds, found = run()
+        _, again, _ = run()
         disk = sum(os.path.getsize(path) for path in out.iterdir()) / 1e6
         completed = found.completed
     return {
+        "clock": clock,
         "seconds": seconds,
         "again": again,
         "disk": disk,
@@ -191,47 +191,38 @@ def runs(title: str, sizes: list[tuple[int, int]], limit: float) -> Table:
 def ensembles(sizes: tuple[int, ...], limit: float) -> Table:
     """Table of ensembles by their number of members."""
     made = table(
-        f"ensembles on disk, n = 2, d = 2, to t = {SHORT:g} at rtol {ROUGH:g}, 1 process",
-        "method",
+        f"ensembles on disk, n = 2, d = 2, to t = {SHORT:g} at rtol {ROUGH:g}, as called",
         "members",
         "seconds",
         "slope",
-        "members/s",
+        "by the clock",
+        "ms a member",
         "resume, s",
         "peak MB",
         "of it the run's",
         "MB on disk",
         "completed",
     )
-    # Rodas5P is for many runs.
-    jobs = [
-        (method, size)
-        for method in METHODS
-        for size in sizes
-        if method == "Rodas5P" or size <= ALONE
-    ]
-    last: dict[str, tuple[float, float | None]] = {}
-    for method, size in track(jobs, "members", console=Console(stderr=True), transient=True):
-        found = apart(members, limit, size, method)
+    last: tuple[float, float | None] = (1.0, None)
+    for size in track(sizes, "members", console=Console(stderr=True), transient=True):
+        found = apart(members, limit, size, "auto")
         if "seconds" not in found:
-            made.add_row(method, f"{size}", *[""] * 7, found["status"])
+            made.add_row(f"{size}", *[""] * 8, found["status"])
             continue
         seconds = found["seconds"]
-        before = last.get(method, (1.0, None))
-        by_size = slope(seconds, before[1], size, before[0])
         made.add_row(
-            method,
             f"{size}",
             f"{seconds:.2f}",
-            by_size,
-            f"{size / seconds:.0f}",
+            slope(seconds, last[1], size, last[0]),
+            f"{found['clock']:.2f}",
+            f"{1e3 * seconds / size:.2f}",
             f"{found['again']:.2f}",
             f"{found['peak']:.0f}",
             f"{found['more']:.0f}",
             f"{found['disk']:.2f}",
             f"{found['completed']}",
         )
-        last[method] = size, seconds
+        last = size, seconds
     return made
 
 

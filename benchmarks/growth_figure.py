@@ -1,7 +1,7 @@
 """The figure of growth in the docs: with neurons, dimension, members and workers.
 
-Seconds are those of the processor, but for workers, where they are those of a clock: draw it on an
-idle machine. Run
+Seconds are those of the processor; for workers they are those of a clock, too, which tells the
+truth on an idle machine alone: the figure says how busy it was. Run
 
     python benchmarks/growth_figure.py [--quick] [--out docs/growth.png]
 """
@@ -9,6 +9,8 @@ idle machine. Run
 from __future__ import annotations
 
 import argparse
+import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ matplotlib.use("Agg")
 import growth
 import matplotlib.pyplot as plt
 from machine import describe
+from matplotlib.ticker import NullFormatter, NullLocator
 from rich.console import Console
 from rich.progress import track
 
@@ -77,29 +80,49 @@ def measure(quick: bool) -> list[Panel]:
         if "seconds" in found:
             stored.sizes.append(size)
             stored.seconds.append(found["seconds"])
-    system, shared = flows.ReLUNeuron(3, 5), Curve("n = 3, d = 5, to t = 1e9", [], [])
+    members, system = FEW if quick else SHARED, flows.ReLUNeuron(3, 5)
+    shared = {
+        "seconds": Curve("clock", [], []),
+        "spent": Curve("processor", [], []),
+    }
     for workers in range(1, cores() + 1):
-        found = growth.some(system, growth.LENGTH, SHARED_END, FEW if quick else SHARED, workers)
-        shared.sizes.append(workers)
-        shared.seconds.append(found["seconds"])
-    members = FEW if quick else SHARED
+        found = growth.some(system, growth.LENGTH, SHARED_END, members, workers)
+        for key, curve in shared.items():
+            curve.sizes.append(workers)
+            curve.seconds.append(found[key])
     return [
-        Panel(f"a run to t = {growth.T_END:g}", "neurons n", by_n),
-        Panel(f"a run to t = {growth.T_END:g}", "dimension d", by_d),
-        Panel(f"an ensemble to t = {growth.SHORT:g}", "members", [stored]),
-        Panel(f"{members} members, by a clock", "workers", [shared]),
+        Panel(f"one run to t = {growth.T_END:g}, rtol {growth.RTOL:g}", "neurons n", by_n),
+        Panel(f"one run to t = {growth.T_END:g}, rtol {growth.RTOL:g}", "dimension d", by_d),
+        Panel(f"an ensemble to t = {growth.SHORT:g}, rtol {growth.ROUGH:g}", "members", [stored]),
+        Panel(
+            f"{members} members, n = 3, d = 5, to t = {SHARED_END:g}, rtol {growth.RTOL:g}",
+            "workers (threads)",
+            list(shared.values()),
+        ),
     ]
 
 
-def draw(panels: list[Panel], out: Path) -> None:
-    """Draw the panels, log-log, and name the machine."""
+def draw(panels: list[Panel], load: float, out: Path) -> None:
+    """Draw the panels, log-log, and name the machine and how many programs ran on it."""
     figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
     for axis, panel in zip(axes.flat, panels, strict=True):
         for curve in panel.curves:
             axis.loglog(curve.sizes, curve.seconds, "o-", label=curve.label)
-        axis.set(title=panel.what, xlabel=panel.axis, ylabel="seconds")
+        sizes = sorted({size for curve in panel.curves for size in curve.sizes})
+        seconds = [x for curve in panel.curves for x in curve.seconds]
+        axis.set(xlabel=panel.axis, ylabel="seconds")
+        axis.set_xticks(sizes, [f"{size:g}" if size < 1e4 else f"{size:.0e}" for size in sizes])
+        axis.xaxis.set_minor_locator(NullLocator())
+        # Whole decades, so that every panel has numbers at its ticks.
+        axis.set_ylim(
+            10.0 ** math.floor(math.log10(min(seconds))),
+            10.0 ** math.ceil(math.log10(max(seconds))),
+        )
+        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_title(panel.what, fontsize="medium")
+        axis.grid(alpha=0.3)
         axis.legend(fontsize="small")
-    figure.suptitle(describe(), fontsize="small")
+    figure.suptitle(f"{describe()}; {load:.0f} other programs ran", fontsize="small")
     figure.savefig(out, dpi=110)
 
 
@@ -109,13 +132,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, short limit")
     parser.add_argument("--out", type=Path, default=Path("docs/growth.png"), help="where")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     growth.compile_all()
     panels = measure(options.quick)
     for panel in panels:
         for curve in panel.curves:
             pairs = zip(curve.sizes, curve.seconds, strict=True)
             print(panel.axis, "|", curve.label, "|", *(f"{k}: {s:.3g}" for k, s in pairs))
-    draw(panels, options.out)
+    draw(panels, load, options.out)
 
 
 if __name__ == "__main__":

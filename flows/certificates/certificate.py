@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from flows.certificates import chebyshev
+from flows.certificates import chebyshev, document
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
@@ -29,7 +29,6 @@ from flows.core.arrays import Array, plain, unplain
 from flows.core.balls import BallFlow, dot, precision
 from flows.core.card import Card, described
 from flows.core.errors import InputError
-from flows.core.files import check_output, write_file
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -183,9 +182,7 @@ class Certificate:
         InputError
             If the file exists and ``force`` is not given.
         """
-        check_output(os.fspath(path), force)
-        text = json.dumps(self.to_json(), separators=(",", ":"))
-        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+        document.save(path, self.to_json(), force)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 
 from flint import arb
 
+from flows.certificates import document
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
@@ -22,7 +22,6 @@ from flows.certificates.verifier.late_states import FORMAT, LateStates
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import Singular, precision
 from flows.core.errors import InputError
-from flows.core.files import check_output, write_file
 
 __all__ = ["Late", "late_states"]
 
@@ -90,9 +89,7 @@ class Late:
         InputError
             If the file exists and ``force`` is not given.
         """
-        check_output(os.fspath(path), force)
-        text = json.dumps(self.to_json(), separators=(",", ":"))
-        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+        document.save(path, self.to_json(), force)
 
 
 def late_states(

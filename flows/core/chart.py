@@ -110,13 +110,15 @@ class Lanes(NamedTuple):
     ``make_field(lanes)`` compiles ``field(x, weights, shape, out, work)``; ``workspace(shape)`` is
     the number of rows of ``work``. ``alone`` says that the field gains nothing from lanes;
     ``patience`` is the number of explicit steps above which other steps take less time where
-    stability binds.
+    stability binds. ``look()``, if there is one, compiles ``look(x, weights, shape, work)``: of one
+    lane alone, whether its piece should end, so that no steps are taken in vain.
     """
 
     make_field: Callable[[int], Callable[..., None]]
     workspace: Callable[[NDArray[np.int64]], int]
     alone: bool = False
     patience: int = 4000
+    look: Callable[[], Callable[..., Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ LARGEST_CHUNK = 64
 CHUNKS_PER_WORKER = 8
 # Members that Rodas5P follows side by side: enough to keep its lanes filled until the end.
 TOGETHER = 128
+# Of so many members larger chunks are written: a file takes as long as 20 members, and 25 kB.
+MANY, LARGER = 8192, 512
 
 #: Engines of :func:`integrate_ensemble`.
 ENGINES = ("cpu", "jax")
@@ -197,7 +199,7 @@ class Flow:
     def chunk_size(self, size: int, workers: int) -> int:
         """Members of a chunk, where the caller does not say how many."""
         if self.together:
-            return min(TOGETHER, math.ceil(size / workers))
+            return min(TOGETHER if size < MANY else LARGER, math.ceil(size / workers))
         if self.along_axes:
             return min(2 * TOGETHER, math.ceil(size / workers))
         return min(LARGEST_CHUNK, math.ceil(size / (CHUNKS_PER_WORKER * workers)))

@@ -37,5 +37,6 @@ def _width(chart: Chart) -> int:
 
 
 def _steps(chart: Chart, lanes: int) -> Advance:
-    assert chart.explicit is not None
-    return steps_of(chart.explicit.make_field, lanes, chart.explicit.patience)
+    explicit = chart.explicit
+    assert explicit is not None
+    return steps_of(explicit.make_field, lanes, explicit.patience, explicit.look)

@@ -26,6 +26,7 @@ from flows.solvers.side_by_side import (
     Room,
     evaluator,
     inner_options,
+    looker,
     signature,
     step_setter,
 )
@@ -66,18 +67,24 @@ def tableau() -> tuple[Any, Any, Any, Any]:
 
 @functools.cache
 def steps_of(
-    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+    make_lanes: Callable[[int], Callable[..., None]],
+    lanes: int,
+    patience: int,
+    look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Steps of one kind of chart, compiled once a version (:func:`make_steps`)."""
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
-    make = functools.partial(make_steps, make_lanes, lanes, patience)
-    name = (lanes, "explicit steps, at most", patience, "of", make_lanes)
+    make = functools.partial(make_steps, make_lanes, lanes, patience, look)
+    name = (lanes, "explicit steps, at most", patience, "of", make_lanes, look or "")
     return cast("Advance", kept(name, signature(), make))
 
 
 def make_steps(
-    make_lanes: Callable[[int], Callable[..., None]], lanes: int, patience: int
+    make_lanes: Callable[[int], Callable[..., None]],
+    lanes: int,
+    patience: int,
+    look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Compile the steps of one kind of chart.
 
@@ -89,6 +96,8 @@ def make_steps(
         Number of problems side by side.
     patience : int
         How many steps as long as stability allows may be left.
+    look : callable, optional
+        Compiles what ends a batch (:func:`flows.solvers.side_by_side.looker`).
 
     Returns
     -------
@@ -105,6 +114,7 @@ def make_steps(
     bound, lasting, most = BOUND, LASTING, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
+    asks = looker(look, lanes)
 
     @inner
     def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]
@@ -232,6 +242,8 @@ def make_steps(
             measure(lane, k, y1, before, sums, parts)
             interpolate(y, y1, k, step, dense, parts)
             conclude(lane, parameters, steps, k, y1, dense, step, last, sums)
+            if asks(lane, parameters, room):
+                break
 
     # Ensembles step in threads.
     options: Any = {"error_model": "numpy", "no_rewrites": True, "nogil": True}

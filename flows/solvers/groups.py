@@ -113,6 +113,7 @@ class _Group:
         assert chart is not None
         of_chart = kind.lanes(chart)
         assert of_chart is not None
+        self.looks = of_chart.look is not None
         size, lanes = chart.x0.size, kind.width(chart)
         self.advance = kind.steps(chart, lanes)
         self.owner: list[int | None] = [None] * lanes
@@ -140,8 +141,8 @@ class _Group:
     def run(self) -> bool:
         """Take steps until no problem is left; tell whether Ctrl-C came before."""
         lane, count = self.lane, len(self.owner)
-        # One alone takes few steps beyond a stop; of many, few are there at a time.
-        batch = self.kind.batch if count > 1 else min(ALONE, self.kind.batch)
+        # One alone takes few steps beyond a stop, unless it looks; of many, few are there.
+        batch = self.kind.batch if count > 1 or self.looks else min(ALONE, self.kind.batch)
         steps = Steps(
             tau=np.empty((batch, count)),
             y=np.empty((batch, *lane.y.shape)),

@@ -51,4 +51,4 @@ def _width(chart: Chart) -> int:
 
 def _steps(chart: Chart, lanes: int) -> Advance:
     assert chart.lanes is not None
-    return steps_of(chart.field, chart.lanes.make_field, lanes)
+    return steps_of(chart.field, chart.lanes.make_field, lanes, chart.lanes.look)

@@ -20,6 +20,7 @@ from flows.solvers.side_by_side import (
     Room,
     evaluator,
     inner_options,
+    looker,
     signature,
     step_setter,
 )
@@ -34,17 +35,24 @@ NUDGE = 1e-7
 
 @functools.cache
 def steps_of(
-    field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
+    field: Callable[..., None],
+    make_lanes: Callable[[int], Callable[..., None]],
+    lanes: int,
+    look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Steps of one kind of chart, compiled once a version if its field is (:func:`make_steps`)."""
     from flows.core.compiled import kept  # Numba loads where it is first needed
 
-    make = functools.partial(make_steps, field, make_lanes, lanes)
-    return cast("Advance", kept((lanes, "steps of", field, make_lanes), signature(), make))
+    make = functools.partial(make_steps, field, make_lanes, lanes, look)
+    name = (lanes, "steps of", field, make_lanes, look or "")
+    return cast("Advance", kept(name, signature(), make))
 
 
 def make_steps(
-    field: Callable[..., None], make_lanes: Callable[[int], Callable[..., None]], lanes: int
+    field: Callable[..., None],
+    make_lanes: Callable[[int], Callable[..., None]],
+    lanes: int,
+    look: Callable[[], Callable[..., Any]] | None = None,
 ) -> Advance:
     """Compile the steps of one kind of chart.
 
@@ -56,6 +64,8 @@ def make_steps(
         Compiles the raw field for a number of lanes (:class:`flows.core.chart.Lanes`).
     lanes : int
         Number of problems side by side.
+    look : callable, optional
+        Compiles what ends a batch (:func:`flows.solvers.side_by_side.looker`).
 
     Returns
     -------
@@ -73,6 +83,7 @@ def make_steps(
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
+    asks = looker(look, lanes)
 
     @inner
     def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
@@ -236,6 +247,8 @@ def make_steps(
                     weight = atol[i, e] + rtol[e] * max(abs(y[i, e]), abs(inside[i, e]))
                     error[e] += (u[stages - 1, i, e] / weight) ** 2
             conclude(lane, steps, u, inside, step, last, error, fresh)
+            if asks(lane, parameters, room):
+                break
 
     made: Advance = compiled(advance, nogil=True)  # ensembles step in threads
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from flows.core.arrays import Array
 from flows.core.chart import FROZEN
@@ -145,6 +145,57 @@ def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
     import numba
 
     inner: Any = functools.partial(numba.njit, **inner_options())
+    unscale = unscaler(lanes)
+
+    @inner
+    def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
+        exponential, _, decay, weights, shape = parameters
+        unscale(tau, y, parameters, room)
+        x, scale, clock, work = room
+        since, inverse, speed = clock[0], clock[2], clock[3]
+        raw(x, weights, shape, out, work)
+        for i in range(y.shape[0]):
+            for e in range(lanes):
+                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
+                frozen = exponential and decay[i, e] * since[e] >= FROZEN
+                out[i, e] = 0.0 if frozen else moved
+
+    made: Callable[..., None] = evaluate
+    return made
+
+
+def looker(look: Callable[[], Callable[..., Any]] | None, lanes: int) -> Callable[..., Any]:
+    """Compile ``asks(lane, parameters, room)``: whether the watch is to look at once.
+
+    Parameters
+    ----------
+    look : callable, optional
+        Compiles what asks for it (:class:`flows.core.chart.Lanes`); only of one lane alone, since
+        others would wait.
+    lanes : int
+        Number of problems side by side.
+    """
+    import numba
+
+    inner: Any = functools.partial(numba.njit, **inner_options())
+    if look is None or lanes > 1:
+        return cast("Callable[..., Any]", inner(lambda lane, parameters, room: False))
+    wanted, unscale = look(), unscaler(lanes)
+
+    @inner
+    def asks(lane, parameters, room):  # type: ignore[no-untyped-def]
+        unscale(lane.tau, lane.y, parameters, room)
+        return wanted(room.x, parameters.weights, parameters.shape, room.work)
+
+    made: Callable[..., Any] = asks
+    return made
+
+
+def unscaler(lanes: int) -> Callable[..., None]:
+    """Compile ``unscale(tau, y, parameters, room)``: raw states, scales, clocks into the room."""
+    import numba
+
+    inner: Any = functools.partial(numba.njit, **inner_options())
 
     @inner
     def few(decay):  # type: ignore[no-untyped-def]
@@ -156,9 +207,9 @@ def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
         return (base if decay > 0.0 else 1.0) * (base if decay > 1.0 else 1.0)
 
     @inner
-    def evaluate(tau, y, parameters, out, room):  # type: ignore[no-untyped-def]
-        exponential, offset, decay, weights, shape = parameters
-        x, scale, clock, work = room
+    def unscale(tau, y, parameters, room):  # type: ignore[no-untyped-def]
+        exponential, offset, decay, _, _ = parameters
+        x, scale, clock, _ = room
         size = y.shape[0]
         since, base, inverse, speed = clock[0], clock[1], clock[2], clock[3]
         for e in range(lanes):
@@ -183,12 +234,6 @@ def evaluator(raw: Callable[..., None], lanes: int) -> Callable[..., None]:
                         held = min(decay[i, e] * since[e], FROZEN)
                         scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]
                         x[i, e] = y[i, e] / scale[i, e]
-        raw(x, weights, shape, out, work)
-        for i in range(size):
-            for e in range(lanes):
-                moved = speed[e] * (decay[i, e] * inverse[e] * y[i, e] + out[i, e] * scale[i, e])
-                frozen = exponential and decay[i, e] * since[e] >= FROZEN
-                out[i, e] = 0.0 if frozen else moved
 
-    made: Callable[..., None] = evaluate
+    made: Callable[..., None] = unscale
     return made

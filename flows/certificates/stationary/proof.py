@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flint import arb
 
+from flows.certificates import document
 from flows.certificates.stationary.layer import Setting
 from flows.core.balls import precision
-from flows.core.files import check_output, write_file
 
 Ball = Any  # flint.arb
 
@@ -148,9 +146,7 @@ class Proof:
         InputError
             If the file exists and ``force`` is not given.
         """
-        check_output(os.fspath(path), force)
-        text = json.dumps(self.to_json(), separators=(",", ":"))
-        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+        document.save(path, self.to_json(), force)
 
     @property
     def loss_ball(self) -> Ball:

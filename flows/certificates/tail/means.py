@@ -42,7 +42,7 @@ from typing import Any
 
 from flint import arb, fmpq_poly
 
-from flows.certificates.tail.infinity import Stated
+from flows.certificates.tail.infinity import Stated, read, stated
 from flows.core.balls import Rational, dot
 
 Ball = Any  # flint.arb
@@ -90,7 +90,7 @@ class MeansTail:
             "e": self.e.hex(),
             "across": self.across.hex(),
             "aside": self.aside.hex(),
-            "limit": {"value": f"{self.limit.value:x}", "radius": self.limit.radius.hex()},
+            "limit": stated(self.limit),
             "all_times": [x.hex() for x in self.all_times],
         }
 
@@ -99,14 +99,13 @@ class MeansTail:
         """Read what :meth:`to_json` wrote; nothing is checked but its form."""
         number = float.fromhex
         low, high = map(number, data["all_times"])
-        limit = Stated(int(data["limit"]["value"], 16), number(data["limit"]["radius"]))
         return cls(
             bits,
             number(data["clock"]),
             number(data["e"]),
             number(data["across"]),
             number(data.get("aside", "0x0p+0")),  # files of two means and equal weights have none
-            limit,
+            read(data["limit"]),
             (low, high),
         )
 

@@ -23,7 +23,7 @@ from flows.core.quadrature import (
 )
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
-from flows.systems.mixture.sums import components_of, moments
+from flows.systems.mixture.sums import components_of, moments, sums_by
 
 # A component is at home if its posterior weight at the target is at least this.
 CERTAIN = 0.99
@@ -60,6 +60,8 @@ class Expected(NamedTuple):
         Number of nodes.
     rule : Rule or None
         Nodes; None of several states.
+    finer : Rule or None
+        Those of a tensor rule that is finer along all axes, where this is one.
     """
 
     kl: Any
@@ -70,6 +72,7 @@ class Expected(NamedTuple):
     error: Any
     nodes: Any
     rule: Any
+    finer: Rule | None = None
 
 
 def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
@@ -128,6 +131,7 @@ def _expect(
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
+    finer: list[Rule] = []
     if len(weight) == 1:
         square = float(np.sum(mean**2))
         sizes = square / 2, square
@@ -137,7 +141,8 @@ def _expect(
         if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
             compiled = _climbed(calculus, means, part, tolerance)
             if compiled is not None:
-                return compiled
+                finer.append(compiled[1])
+                return compiled[0]
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
             nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
@@ -156,7 +161,25 @@ def _expect(
         )
         return found._replace(rule=part.rule(found.rule, means))
 
-    return _together(means, [part_of(part) for part in _parts(means)])
+    found = _together(means, [part_of(part) for part in _parts(means)])
+    return found._replace(finer=finer[0]) if finer else found
+
+
+def expect_by(calculus: Calculus, means: Means, rule: Rule) -> Expected:
+    """:func:`expect` at several states by one rule, whose error is not measured."""
+    found = sums_by(calculus, means, rule)
+    count, k, r = means.mu.shape
+    (kl, fisher), sums, size = means.constant, found[:, 0], found[:, 1]
+    return Expected(
+        kl=kl + sums[:, 0],
+        fisher=fisher + sums[:, 1],
+        pull=sums[:, 2:].reshape(count, k, r),
+        size=size[:, 2:].max(axis=1),
+        sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
+        error=np.full(count, np.nan),
+        nodes=np.full(count, len(rule)),
+        rule=rule,
+    )
 
 
 def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -215,16 +238,30 @@ def _climb(
     return terms, numbers, rungs, reach
 
 
-def _climbed(calculus: Calculus, means: Means, part: Part, tolerance: float) -> Refined | None:
-    """What compiled code finds for a part that is the whole, as far as its rules go."""
+def _climbed(
+    calculus: Calculus, means: Means, part: Part, tolerance: float
+) -> tuple[Refined, Rule] | None:
+    """What compiled code finds for a part that is the whole, if it does, and a finer rule."""
     where = part.axes[None], np.array([part.distances])
     terms, numbers, rungs, reach = _climb(calculus, means.at(None), *where, tolerance)
     if numbers[0, 0] != MEASURED:
         return None
     sums, size = terms[0]
     values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
-    rule = tensor(tuple(rungs[0].tolist()), float(reach[0]))
-    return Refined(values, float(numbers[0, 1]), part.rule(rule, means), ())
+    rule, finer = (tensor(tuple((rungs[0] + more).tolist()), float(reach[0])) for more in (0, 1))
+    # All nodes of the finer one: it will tell whether those that were left out still add nothing.
+    every = Rule(np.ascontiguousarray(finer.nodes @ part.axes), finer.weights, finer.label)
+    return Refined(values, float(numbers[0, 1]), part.rule(rule, means), ()), every
+
+
+def guessed_rule(means: Means, tolerance: float) -> Rule | None:
+    """Rule that theory expects to reach a tolerance, not measured; None where it is not tensor."""
+    if _is_split(means) or means.mu.shape[-1] > TENSOR_DIMENSIONS:
+        return None
+    part = _parts(means)[0]
+    rungs = rungs_of(np.array([part.distances]), tolerance)[0]
+    rule = tensor(tuple(rungs.tolist()), float(rounded_reach(_reach(means))))
+    return part.rule(rule, means)
 
 
 def _reach(means: Means) -> Array:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,37 @@ from flows.systems.mixture.calculus import Calculus
 LINEAR = 0
 
 
-def pack(weight: Array, rate: Array, rule: Rule) -> Array:
-    """Constant argument of the raw field: weights, rates, weights of the nodes, nodes."""
-    return np.concatenate([weight, rate, rule.weights, rule.nodes.ravel()])
+class Limits(NamedTuple):
+    """What the means of a piece stay within.
+
+    Parameters
+    ----------
+    length, spread : (float, float)
+        Between which the longest mean is, and the longest deviation from their mean.
+    change : float
+        By how much a squared length may change.
+    squares : ndarray, shape (k,)
+        Squared lengths at the start.
+    """
+
+    length: tuple[float, float]
+    spread: tuple[float, float]
+    change: float
+    squares: Array
+
+
+# Numbers of limits before the squares.
+LIMITS = 5
+
+
+def pack(weight: Array, rate: Array, rules: tuple[Rule, Rule], limits: Limits) -> Array:
+    """Constant argument of the raw field: weights, rates, rules, limits.
+
+    The first rule is the field's, the second one that of its Jacobian, each as weights and nodes.
+    """
+    numbers = [part for one in rules for part in (one.weights, one.nodes.ravel())]
+    bounds = [*limits.length, *limits.spread, limits.change]
+    return np.concatenate([weight, rate, *numbers, bounds, limits.squares])
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -62,10 +91,16 @@ def field() -> Callable[..., None]:
     return wrapped_once(_make_raw, arrays=True)
 
 
-def shape(calculus: Calculus, sizes: tuple[int, int], nodes: int, kind: int) -> NDArray[np.int64]:
-    """Shape argument of the raw field: ``(k, r, nodes, chart)``, and where the sums are."""
+def shape(
+    calculus: Calculus, sizes: tuple[int, int], nodes: tuple[int, int], kind: int
+) -> NDArray[np.int64]:
+    """Shape argument of the raw field: ``(k, r, nodes, chart)``, where the sums are, and nodes.
+
+    The last are those of the Jacobian.
+    """
     from flows.systems.mixture import field_compiled
 
     return np.array(
-        [*sizes, nodes, kind, *field_compiled.addresses(kind, calculus)], dtype=np.int64
+        [*sizes, nodes[0], kind, *field_compiled.addresses(kind, calculus), nodes[1]],
+        dtype=np.int64,
     )

@@ -24,6 +24,7 @@ from flows.systems.mixture.means import FAR
 LINEAR = 0
 
 compiled: Any = numba.njit(**OPTIONS)
+small: Any = numba.njit(**OPTIONS, **kernels.INNER)
 
 
 @compiled
@@ -99,6 +100,60 @@ def _close_blocks(x, weight, rate, q, pull, curve, out, jacobian, want):
         jacobian[a, a] -= q
 
 
+@small
+def positions(x, weight, rate, kind, mu, deviation, mean):
+    """Set means, deviations and mean of raw numbers; the rate of the mean."""
+    k, r = mu.shape
+    q = 0.0
+    for a in range(r):
+        mean[a] = 0.0
+    if kind == FAR:
+        for i in range(k):
+            for a in range(r):
+                mu[i, a] = x[i * r + a]
+                mean[a] += weight[i] * mu[i, a]
+        for i in range(k):
+            for a in range(r):
+                deviation[i, a] = mu[i, a] - mean[a]
+        return q
+    alike = True
+    for i in range(k):
+        q += weight[i] * rate[i]
+        alike = alike and rate[i] == rate[0]
+    for a in range(r):
+        mean[a], first = x[a], 0.0
+        for j in range(1, k):
+            first -= weight[j] * rate[j] / (weight[0] * rate[0]) * x[j * r + a]
+        for i in range(k):
+            slow = first if i == 0 else x[i * r + a]
+            shift = 0.0 if alike else (rate[i] / q - 1.0) * mean[a]
+            deviation[i, a] = rate[i] * slow + shift
+            mu[i, a] = mean[a] + deviation[i, a]
+    return q
+
+
+@small
+def outgrown(mu, deviation, limits):
+    """Whether means are beyond limits, see :func:`flows.systems.mixture.field.pack`."""
+    length, spread, changed = 0.0, 0.0, 0.0
+    for i in range(mu.shape[0]):
+        one, other = 0.0, 0.0
+        for a in range(mu.shape[1]):
+            one += mu[i, a] * mu[i, a]
+            other += deviation[i, a] * deviation[i, a]
+        length, spread = max(length, one), max(spread, other)
+        changed = max(changed, abs(one - limits[5 + i]))
+    length, spread = math.sqrt(length), math.sqrt(spread)
+    inside = limits[0] < length < limits[1] and limits[2] < spread < limits[3]
+    return not (inside and changed <= limits[4])
+
+
+@compiled
+def _rule(numbers, count, r):
+    """Nodes and weights at the beginning of what holds them."""
+    return numbers[count : count + count * r].reshape((count, r)), numbers[:count]
+
+
 _sum, _curve = caller(ladder.SIGNATURE), caller(kernels.SIGNATURE)
 
 
@@ -113,33 +168,10 @@ def core(x, constants, shape, out, jacobian, want):
             if want:
                 jacobian[i, i] = -rate[0]
         return
-    nodes = constants[2 * k + count : 2 * k + count + count * r].reshape((count, r))
-    node_weight = constants[2 * k : 2 * k + count]
-    mu, deviation, mean, q = np.empty((k, r)), np.empty((k, r)), np.zeros(r), 0.0
-    home = 0
-    if kind == FAR:
-        for i in range(k):
-            for a in range(r):
-                mu[i, a] = x[i * r + a]
-                mean[a] += weight[i] * mu[i, a]
-        for i in range(k):
-            for a in range(r):
-                deviation[i, a] = mu[i, a] - mean[a]
-        home = _home(mu, weight)
-    else:
-        alike = True
-        for i in range(k):
-            q += weight[i] * rate[i]
-            alike = alike and rate[i] == rate[0]
-        for a in range(r):
-            mean[a], first = x[a], 0.0
-            for j in range(1, k):
-                first -= weight[j] * rate[j] / (weight[0] * rate[0]) * x[j * r + a]
-            for i in range(k):
-                slow = first if i == 0 else x[i * r + a]
-                shift = 0.0 if alike else (rate[i] / q - 1.0) * mean[a]
-                deviation[i, a] = rate[i] * slow + shift
-                mu[i, a] = mean[a] + deviation[i, a]
+    nodes, node_weight = _rule(constants[2 * k :], count, r)
+    mu, deviation, mean = np.empty((k, r)), np.empty((k, r)), np.zeros(r)
+    q = positions(x, weight, rate, kind, mu, deviation, mean)
+    home = _home(mu, weight) if kind == FAR else 0
     components = Components(mu, deviation, mean, weight, home)
     found = Found(np.zeros((2, 2 + k * r)), np.zeros(3))
     none = Ladder(
@@ -150,7 +182,8 @@ def core(x, constants, shape, out, jacobian, want):
     sums = Sums(np.zeros((3, 2 + k * r)), np.zeros((size, size)), np.zeros((size, r, size, r)))
     _sum(shape[4], (components, nodes, node_weight, none, found))
     if want:
-        _curve(shape[5], (components, nodes, node_weight, True, sums))
+        coarse, coarse_weight = _rule(constants[2 * k + count * (1 + r) :], shape[7], r)
+        _curve(shape[5], (components, coarse, coarse_weight, True, sums))
     pull = found.terms[0, 2:]
     if kind == FAR:
         _far_blocks(mu, weight, rate, home, pull, sums.curve, out, jacobian, want)
@@ -181,13 +214,13 @@ def _kept_core() -> Any:
 def make_raw() -> Callable[..., None]:
     """Raw field for :func:`flows.core.chart.wrap`.
 
-    Its constants are weights, rates, weights of the nodes, and nodes; its shape is
-    ``(k, r, nodes, chart)`` and :func:`addresses`.
+    Its constants are those of :func:`flows.systems.mixture.field.pack`; its shape is that of
+    :func:`flows.systems.mixture.field.shape`.
     """
 
     def raw(x, weights, shape, out, jacobian, want_jacobian):
-        sizes = numba.carray(shape, (7,))
-        k, r, count = sizes[0], sizes[1], sizes[2]
+        sizes = numba.carray(shape, (8,))
+        k, r, count = sizes[0], sizes[1], sizes[2] + sizes[7]
         size = k * r
         core(
             numba.carray(x, (size,)),

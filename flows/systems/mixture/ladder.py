@@ -200,18 +200,19 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
     def sums(components, nodes, weights, ladder, found):
         k, r = components.mu.shape
         places = 2 + k * r
-        acc, terms = np.zeros((2, places, width)), found.terms
+        acc, terms = np.empty((2, places, width)), found.terms
         work = _Work(
             np.zeros(r, np.int64),
             np.zeros(r),
             np.zeros(1, np.int64),
-            np.zeros((r, width)),
-            np.zeros(width),
-            np.zeros((2 * k + 2 * r + 6, width)),
+            np.empty((r, width)),
+            np.empty(width),
+            np.empty((2 * k + 2 * r + 6, width)),
         )
         size, listed = np.ones(3), not ladder.tolerance > 0.0
-        known, values = np.zeros((kept_rules, r), np.int64), np.zeros((kept_rules, places))
-        counts, filled = np.zeros(kept_rules, np.int64), 0
+        most_kept = 1 if listed else kept_rules
+        known, values = np.empty((most_kept, r), np.int64), np.empty((most_kept, places))
+        counts, filled = np.empty(most_kept, np.int64), 0
         rungs, wanted, errors = ladder.rungs, np.zeros(r, np.int64), np.zeros(r)
         best, stalled = np.inf, 0
         found.numbers[0] = too_many

@@ -4,7 +4,7 @@ What is summed is that of :mod:`flows.systems.mixture.kernels`, without second d
 the whole is not wanted, pulls alone. The innermost loop of everything runs over the nodes of a
 block. A loop that calls a function is not taken several nodes at a time, so the exponential and the
 logarithm here are polynomials; a loop writes one row, because of few rows alone the compiler can
-know that they are not the same.
+know that they are not the same. Rows are whole blocks: a loop of a known length has no rest.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -42,7 +42,8 @@ LEAST, MOST = -708.0, 709.0
 LOG_TERMS = 11
 ROOT = math.sqrt(0.5)
 
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_rewrites": True}
+# Products and sums may be fused: every sum is over whole blocks, in the same code.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_rewrites": True, "fastmath": {"contract"}}
 # Helpers make no array, so that none has to be counted, and are called by compiled code only.
 INNER: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 helper: Any = numba.njit(**OPTIONS, **INNER)
@@ -164,28 +165,28 @@ def add(sums, place, terms, weights, whole):
     """Add terms with their weights to one of the sums; if it is the whole, their magnitudes."""
     total, size = sums[0, place], sums[1, place]
     if not whole:
-        for q in range(len(terms)):
+        for q in range(WIDTH):
             total[q] += terms[q] * weights[q]
         return
-    for q in range(len(terms)):
+    for q in range(WIDTH):
         terms[q] *= weights[q]
-    for q in range(len(terms)):
+    for q in range(WIDTH):
         total[q] += terms[q]
-    for q in range(len(terms)):
+    for q in range(WIDTH):
         size[q] += abs(terms[q])
 
 
 @helper
 def add_scaled(factor, row, out):
     """Add a multiple of a row."""
-    for q in range(len(out)):
+    for q in range(WIDTH):
         out[q] += factor * row[q]
 
 
 @helper
 def fill(value, out):
     """Set all entries of a row."""
-    for q in range(len(out)):
+    for q in range(WIDTH):
         out[q] = value
 
 
@@ -203,21 +204,21 @@ def about_mean(x, deviation, mean, weight, g, rho, delta, log):
         fill(-0.5 * square, log)
         for a in range(len(x)):
             factor, centre, along = deviation[i, a], mean[a], x[a]
-            for q in range(len(log)):
+            for q in range(WIDTH):
                 log[q] += factor * (along[q] - centre)
-        for q in range(len(log)):
+        for q in range(WIDTH):
             one[q] = density(log[q])
         # The linear part of delta cancels, for the deviations sum to zero.
         share, half = weight[i], 0.5 * square
-        for q in range(len(log)):
+        for q in range(WIDTH):
             delta[q] += share * (one[q] - half)
-        for q in range(len(log)):
+        for q in range(WIDTH):
             one[q] += log[q]
     for i in range(len(g)):
         one, more = g[i], rho[i]
-        for q in range(len(log)):
+        for q in range(WIDTH):
             one[q] = _posterior(one[q], delta[q])[0]
-        for q in range(len(log)):
+        for q in range(WIDTH):
             more[q] = 1.0 + one[q]
 
 
@@ -226,7 +227,7 @@ def add_fisher(sums, weights, v, term):
     """Add `|v|^2`, a square, which is its own magnitude."""
     for a in range(len(v)):
         one = v[a]
-        for q in range(len(term)):
+        for q in range(WIDTH):
             term[q] = one[q] * one[q]
         add(sums, FISHER, term, weights, True)
 
@@ -248,24 +249,24 @@ def near(calculus: Calculus) -> Callable[..., None]:
         g, rho, u, v = room[:k], room[k : 2 * k], room[2 * k : 2 * k + r], room[2 * k + r :]
         v, rest = v[:r], room[2 * k + 2 * r :]
         delta, delta_0, log, hu, term = rest[0], rest[1], rest[2], rest[3], rest[4]
-        width, square = len(delta), 0.0
+        square = 0.0
         about_mean(x, deviation, mean, weight, g, rho, delta, log)
         for a in range(r):
             square += mean[a] * mean[a]
         fill(-0.5 * square, log)
         for a in range(r):
             add_scaled(mean[a], x[a], log)
-        for q in range(width):
+        for q in range(WIDTH):
             delta_0[q] = tilted(density(log[q]) + log[q], delta[q])[0]
         for a in range(r):
             fill(0.0, u[a])
             for i in range(k):
                 add_scaled(weight[i] * deviation[i, a], g[i], u[a])
             one, more, centre = u[a], v[a], mean[a]
-            for q in range(width):
+            for q in range(WIDTH):
                 more[q] = centre + one[q]
         if whole:
-            for q in range(width):
+            for q in range(WIDTH):
                 term[q] = divergence(delta_0[q])
             add(sums, KL, term, weights, True)
             add_fisher(sums, weights, v, term)
@@ -276,11 +277,11 @@ def near(calculus: Calculus) -> Callable[..., None]:
             for a in range(r):
                 dm += deviation[i, a] * mean[a]
                 own, centre, one = deviation[i, a], mean[a], u[a]
-                for q in range(width):
+                for q in range(WIDTH):
                     hu[q] += (own - one[q]) * one[q] - one[q] * centre
             for a in range(r):
                 here, centre, one, along = mu[i, a], mean[a], u[a], x[a]
-                for q in range(width):
+                for q in range(WIDTH):
                     term[q] = pull(
                         one_g[q], one[q], centre, delta_0[q], dm, hu[q], along[q] - here, here
                     )[0]
@@ -300,17 +301,16 @@ def cluster(calculus: Calculus) -> Callable[..., None]:
         g, rho, u, v = room[:k], room[k : 2 * k], room[2 * k : 2 * k + r], room[2 * k + r :]
         v, rest = v[:r], room[2 * k + 2 * r :]
         delta, log, hv, term = rest[0], rest[2], rest[3], rest[4]
-        width = len(delta)
         about_mean(x, deviation, mean, weight, g, rho, delta, log)
         for a in range(r):
             fill(0.0, u[a])
             for i in range(k):
                 add_scaled(weight[i] * deviation[i, a], g[i], u[a])
             one, more, centre = u[a], v[a], mean[a]
-            for q in range(width):
+            for q in range(WIDTH):
                 more[q] = centre + one[q]
         if whole:  # of the density at the mean a constant is left, see `Means.constant`
-            for q in range(width):
+            for q in range(WIDTH):
                 term[q] = -logarithm_of_more(delta[q])
             add(sums, KL, term, weights, True)
             add_fisher(sums, weights, v, term)
@@ -319,11 +319,11 @@ def cluster(calculus: Calculus) -> Callable[..., None]:
             fill(0.0, hv)
             for a in range(r):
                 own, one, more = deviation[i, a], u[a], v[a]
-                for q in range(width):
+                for q in range(WIDTH):
                     hv[q] += (own - one[q]) * more[q]
             for a in range(r):
                 here, one, more, along = mu[i, a], u[a], v[a], x[a]
-                for q in range(width):
+                for q in range(WIDTH):
                     term[q] = pull(one_g[q], one_rho[q], more[q], one[q], hv[q], along[q] - here)[0]
                 add(sums, PULL + i * r + a, term, weights, whole)
 
@@ -342,26 +342,25 @@ def far(calculus: Calculus) -> Callable[..., None]:
         v, rest = v[:r], room[2 * k + 2 * r :]
         peak, total, others, hv, term = rest[0], rest[1], rest[2], rest[3], rest[4]
         common = rest[5]
-        width = len(peak)
         fill(-np.inf, peak)
         for i in range(k):
             log = rho[i]
             fill(0.0, log)
             for a in range(r):
                 step, middle, along = mu[i, a] - mu[home, a], 0.5 * (mu[i, a] + mu[home, a]), x[a]
-                for q in range(width):
+                for q in range(WIDTH):
                     log[q] += step * (along[q] - middle)
-            for q in range(width):
+            for q in range(WIDTH):
                 peak[q] = max(peak[q], log[q])
         fill(0.0, total)
         for i in range(k):
             one = rho[i]
-            for q in range(width):
+            for q in range(WIDTH):
                 one[q] = exponential(one[q] - peak[q])
             add_scaled(weight[i], one, total)
         for i in range(k):
             one = rho[i]
-            for q in range(width):
+            for q in range(WIDTH):
                 one[q] /= total[q]
         fill(0.0, others)
         for i in range(k):
@@ -372,11 +371,11 @@ def far(calculus: Calculus) -> Callable[..., None]:
             for i in range(k):
                 add_scaled(weight[i] * (mu[i, a] - mu[home, a]), rho[i], u[a])
             one, more, centre = u[a], v[a], mu[home, a]
-            for q in range(width):
+            for q in range(WIDTH):
                 more[q] = centre + one[q]
         at_home, own = rho[home], weight[home]
         if whole:
-            for q in range(width):
+            for q in range(WIDTH):
                 away = others[q] > 0.5
                 ratio = 0.0 if away else others[q] / (own * at_home[q])
                 over = total[q] / own if away else 1.0
@@ -385,7 +384,7 @@ def far(calculus: Calculus) -> Callable[..., None]:
             add(sums, KL, term, weights, True)
             for a in range(r):
                 one, centre = u[a], 2.0 * mu[home, a]
-                for q in range(width):
+                for q in range(WIDTH):
                     term[q] = one[q] * (centre + one[q])
                 add(sums, FISHER, term, weights, True)
         for i in range(k):
@@ -394,23 +393,23 @@ def far(calculus: Calculus) -> Callable[..., None]:
             for a in range(r):
                 here, one, more = mu[i, a], u[a], v[a]
                 if i == home:
-                    for q in range(width):
+                    for q in range(WIDTH):
                         hv[q] -= one[q] * more[q]
                 else:
-                    for q in range(width):
+                    for q in range(WIDTH):
                         hv[q] += (here - more[q]) * more[q]
             for a in range(r):
                 here, one, more, along = mu[i, a], u[a], v[a], x[a]
                 # At home rho is almost 1/W: without the linear part the others are left.
                 if i == home:
-                    for q in range(width):
+                    for q in range(WIDTH):
                         common[q] = (one[q] - others[q] * more[q]) / own
-                    for q in range(width):
+                    for q in range(WIDTH):
                         term[q] = pull(0.0, one_rho[q], more[q], common[q], hv[q], along[q] - here)[
                             0
                         ]
                 else:
-                    for q in range(width):
+                    for q in range(WIDTH):
                         term[q] = pull(
                             one_rho[q], one_rho[q], more[q], 0.0, hv[q], along[q] - here
                         )[0]

@@ -7,6 +7,7 @@ than the means now need, the piece ends and the next one chooses its rule by mea
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,11 +25,17 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outlivin
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import Expected, expect, expect_several
-from flows.systems.mixture.field import LINEAR, excess, field, from_blocks, pack, shape
+from flows.systems.mixture.expectation import (
+    Expected,
+    expect,
+    expect_by,
+    expect_several,
+    guessed_rule,
+)
+from flows.systems.mixture.field import LINEAR, Limits, excess, field, from_blocks, pack, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
-from flows.systems.mixture.sums import moments, pulls_of_list
+from flows.systems.mixture.sums import moments
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
@@ -50,6 +57,8 @@ LONG, LESS_EXACT = 2.0, 1e-10
 COARSE = 1e-4
 # A rule chosen for a piece is better than asked for by this factor, so that it lasts.
 MARGIN = 0.1
+# Jacobians enter a step next to its length: their error may be larger than the field's by this.
+LINEARISED = 1e2
 # Solver time after which the rule is compared again.
 COMPARE_AFTER = 0.25
 # A rule of more nodes than CHEAP is chosen anew once the means are shorter by the factor SHRUNK.
@@ -149,6 +158,10 @@ class MixturePiece(Piece):
         Components in the order of the raw state.
     rule : Rule
         Quadrature of the piece.
+    finer : Rule or None
+        What it is compared with; None where a rule is to be found for each state.
+    limits : Limits
+        Within which form, clock and rule serve; the squares in the order of the components.
     """
 
     calculus: Calculus
@@ -160,6 +173,8 @@ class MixturePiece(Piece):
     kind: int
     order: NDArray[np.intp]
     rule: Rule
+    finer: Rule | None
+    limits: Limits
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
@@ -183,7 +198,7 @@ class MixturePiece(Piece):
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
-        regime = self.regime_of(self.state, self.time(0.0)) if self.regimes else np.zeros(0)
+        regime = self.first_regime if self.regimes else np.zeros(0)
         compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
@@ -224,29 +239,31 @@ class MixturePiece(Piece):
 
     def outgrown_at(self, now: SoundState) -> NDArray[np.bool_]:
         """:meth:`outgrown` of several states."""
-        length = longest(now.mu)
-        if self.kind == NEAR:
-            return length >= SHORT / HYSTERESIS
-        short = length <= HYSTERESIS * SHORT
-        spread = longest(_about_mean(self.frame, now)[0])
-        if self.kind == CLUSTER:
-            return short | (spread >= SHORT / HYSTERESIS)
-        squares = np.sum(self.state.mu**2, axis=-1)
-        changed = np.abs(squares - np.sum(now.mu**2, axis=-1)).max(axis=-1) / 8
-        settled = float(np.min(squares)) <= SETTLED**2
-        other = (spread <= HYSTERESIS * SHORT) | (settled & (changed > FASTER))
-        dear = len(self.rule) > CHEAP
-        return short | other | (dear & (length < SHRUNK * longest(self.state.mu)))
+        length, spread = longest(now.mu), longest(_about_mean(self.frame, now)[0])
+        least, most = self.limits.length
+        close, wide = self.limits.spread
+        changed = np.abs(self.limits.squares - np.sum(now.mu**2, axis=-1)).max(axis=-1)
+        inside = (length > least) & (length < most) & (spread > close) & (spread < wide)
+        return np.asarray(~(inside & (changed <= self.limits.change)))
 
     def served(self, now: SoundState, times: Array, regime: Array) -> NDArray[np.bool_]:
         """Whether the rule is good enough for states and their regime is this one."""
         # Both in the form of the piece: pulls of two forms differ by their linear parts.
         means = self._in_form(now)
-        exact = expect_several(self.calculus, means, self.tolerance)
-        pull = pulls_of_list(self.calculus, means, self.rule)
+        exact = (
+            expect_several(self.calculus, means, self.tolerance)
+            if self.finer is None
+            else expect_by(self.calculus, means, self.finer)
+        )
+        pull = expect_by(self.calculus, means, self.rule).pull
         wrong = np.abs(pull - exact.pull).max(axis=(-2, -1))
         same = (self._regimes(means, exact, times) == regime).all(axis=-1)
         return np.asarray(same & (wrong <= self.tolerance * exact.size))
+
+    @functools.cached_property
+    def first_regime(self) -> Array:
+        """Regime in which the piece begins."""
+        return self.regime_of(self.state, self.time(0.0))
 
     def regime_of(self, state: SoundState, time: float) -> Array:
         """Regime of a state at a time, in numbers."""
@@ -274,7 +291,7 @@ class MixturePiece(Piece):
         failing = failure(self.calculus, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
             return Restart(self.frame, now, time, (), failing)
-        old, new = self.regime_of(self.state, self.time(0.0)), self.regime_of(now, time)
+        old, new = self.first_regime, self.regime_of(now, time)
         return Restart(self.frame, now, time, self.regimes.events(self.frame, time, old, new))
 
 
@@ -466,16 +483,21 @@ def piece(
             size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
             field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
-            shape=shape(calculus, (k, r), 0, LINEAR),
+            shape=shape(calculus, (k, r), (0, 0), LINEAR),
             lanes=LANES,
         )
         alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
-        return MixturePiece(calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact)
+        none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
+        return MixturePiece(
+            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact, None, none
+        )
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
     found = expect(calculus, means, MARGIN * tolerance)
     rule, kind = found.rule, means.form
+    coarse = guessed_rule(means, LINEARISED * tolerance) or rule
+    limits = _limits(means, len(rule))
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
     slack = np.ones_like(mu)
@@ -512,10 +534,27 @@ def piece(
         x0=blocks.ravel(),
         size=size.ravel(),
         field=field(),
-        weights=pack(weight, rate, rule),
-        shape=shape(calculus, (k, r), len(rule), kind),
+        weights=pack(weight, rate, (rule, coarse), limits._replace(squares=limits.squares[order])),
+        shape=shape(calculus, (k, r), (len(rule), len(coarse)), kind),
         lanes=LANES,
-        explicit=LANES if time <= UNSTIFF / float(np.max(rate / weight)) else None,
+        explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
         slack=slack.ravel(),
     )
-    return MixturePiece(calculus, tolerance, regimes, frame, state, chart, kind, order, rule)
+    return MixturePiece(
+        calculus, tolerance, regimes, frame, state, chart, kind, order, rule, found.finer, limits
+    )
+
+
+def _limits(means: Means, nodes: int) -> Limits:
+    """Limits of a piece that begins with these means and has so many nodes."""
+    squares = np.sum(means.mu**2, axis=-1)
+    if means.form == NEAR:
+        return Limits((-1.0, SHORT / HYSTERESIS), (-1.0, math.inf), math.inf, squares)
+    short = HYSTERESIS * SHORT
+    if means.form == CLUSTER:
+        return Limits((short, math.inf), (-1.0, SHORT / HYSTERESIS), math.inf, squares)
+    settled = float(np.min(squares)) <= SETTLED**2
+    least = max(short, SHRUNK * longest(means.mu) if nodes > CHEAP else 0.0)
+    return Limits(
+        (least, math.inf), (short, math.inf), 8 * FASTER if settled else math.inf, squares
+    )

@@ -75,9 +75,8 @@ def components_of(means: Means) -> Any:
     return kernels.Components(mu, deviation, mean, means.weight, home if home.ndim else int(home))
 
 
-def pulls_of_list(calculus: Calculus, means: Means, rule: Rule) -> Array:
-    """Pulls at several states by one rule, without their linear part, shape (T, k, r)."""
+def sums_by(calculus: Calculus, means: Means, rule: Rule) -> Array:
+    """Sums at several states by one rule, and their magnitudes, shape (T, 2, 2 + k r)."""
     from flows.systems.mixture import ladder  # Numba loads where it is first needed
 
-    terms = ladder.of_list(means.form, calculus, components_of(means), rule)
-    return terms[:, 0, 2:].reshape(means.mu.shape)
+    return ladder.of_list(means.form, calculus, components_of(means), rule)

@@ -165,12 +165,15 @@ def test_boxes_through_a_lens_hold_its_ball_and_are_narrow_for_the_short_neuron(
         basis, c = state.begun.basis, np.array(state.shape).reshape(3, 2)
         checker_lens = Checked([[x.hex() for x in row] for row in lens.rows], basis, c)
         same = checker_lens.neurons(c, arb(radius))
+        flat = checker_lens.box(c, arb(radius)).ravel()
+        assert all(x.rad() < 2 * y.rad() for x, y in zip(flat, shapes, strict=True))
         for _ in range(50):
             x = random.normal(size=6)
             x = radius * x / np.linalg.norm(x)
             inside = np.array(lens.rows) @ x * 0.999
             shape = [a + arb(float(b)) for a, b in zip(state.shape, inside, strict=True)]
-            assert all(box.contains(z) for box, z in zip(shapes, shape, strict=True))
+            for box in (shapes, flat):
+                assert all(x.contains(z) for x, z in zip(box, shape, strict=True))
             rows = basis @ np.array(shape).reshape(3, 2)
             for i, j in np.ndindex(4, 2):
                 assert y[i][j].contains(rows[i, j])

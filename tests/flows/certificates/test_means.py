@@ -1,6 +1,7 @@
 """Means on a line, for ever: the limit of ``t^2 L``, and what is refused."""
 
 import contextlib
+import itertools
 import json
 import math
 
@@ -317,3 +318,11 @@ def test_the_loss_of_the_checker_is_the_loss():
             assert found.overlaps(mine)
             assert found.rad() < 1e-20
             assert abs(float(found.mid()) - system.loss(np.array(mu)[:, None])) < 1e-12
+            # Of a box it holds the losses of all corners, and is not much wider than they differ.
+            wide = checker.loss(flow, np.array([x + arb(0, 0.01) for x in flow.start]))
+            corners = [
+                system.loss(np.array(mu)[:, None] + 0.01 * np.array(step)[:, None])
+                for step in itertools.product((-1, 1), repeat=len(mu))
+            ]
+            assert all(wide.contains(arb(x)) for x in corners)
+            assert 2 * float(wide.rad()) < 3 * (max(corners) - min(corners))

@@ -1,0 +1,62 @@
+"""Compiled steps end their batch where the piece is outgrown, as the watch itself says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import flows
+from flows.systems.mixture import pieces
+from flows.systems.mixture.field_lanes import LIMITS, make_look, workspace
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR
+
+STARTS = {
+    FAR: [[0.9, 0.3], [-0.2, 0.8], [-0.6, -0.7]],
+    NEAR: [[0.2, 0.1], [-0.1, 0.2], [0.05, -0.2]],
+    CLUSTER: [[1.2, 0.1], [0.9, 0.2], [1.05, -0.2]],
+}
+# Raw states are turned about the start by up to this factor, far enough for all limits.
+FACTORS = np.geomspace(0.2, 5.0, 81)
+RTOL = 1e-8
+
+
+def piece_of(kind, system=None):
+    system = (system or flows.GMMEM(3, 2)).at_tolerance(RTOL, 0.0, False)
+    piece = system.piece(*system.reduce(np.array(STARTS[kind])), 0.0)
+    assert piece.kind == kind
+    return piece
+
+
+def looked(piece, raw, weights):
+    import numba
+
+    look = make_look()
+    work = np.empty((workspace(piece.chart.shape), 1))
+    call = numba.njit(lambda x, w, s, room: look(x, w, s, room))
+    return np.array([call(x[:, None], weights[:, None], piece.chart.shape, work) for x in raw])
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_compiled_code_knows_where_a_piece_is_outgrown(kind):
+    piece = piece_of(kind)
+    raw = piece.chart.x0 * FACTORS[:, None]
+    outgrown = piece.outgrown_at(piece.decode(raw))
+    assert 0 < outgrown.sum() < len(raw)
+    assert (looked(piece, raw, piece.chart.weights) == outgrown).all()
+    # A limit that is off by five per cent is seen.
+    bent = piece.chart.weights.copy()
+    bent[-LIMITS - 3 :][:4] *= 1.05
+    assert (looked(piece, raw, bent) != outgrown).any()
+
+
+def test_a_batch_ends_with_its_piece(monkeypatch):
+    def work():
+        run = flows.integrate(flows.GMMEM(3, 2), STARTS[FAR], 100.0, method="Rodas5P", rtol=RTOL)
+        assert run.stats["pieces"] > 1
+        return run.stats["jacobian_evaluations"], run["loss"]
+
+    attempts, losses = work()
+    monkeypatch.setattr(pieces, "LANES", pieces.LANES._replace(look=None))
+    blind, same = work()
+    assert attempts < blind
+    np.testing.assert_array_equal(losses, same)

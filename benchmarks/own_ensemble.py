@@ -25,7 +25,6 @@ from rich.table import Table
 from scipy.integrate import solve_ivp
 
 import flows
-from flows.ensembles.along_axes import ENOUGH
 from symbolic import Expectation
 
 T_END, RTOL, ATOL, TIGHT = 1e6, 1e-8, 1e-14, 1e-11
@@ -119,7 +118,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="128 members instead of 512")
-    members = ENOUGH if parser.parse_args().quick else 4 * ENOUGH
+    members = flows.OwnSystem.many if parser.parse_args().quick else 4 * flows.OwnSystem.many
     console = Console(width=120)
     console.print(describe())
     table = Table(
@@ -132,7 +131,7 @@ def main() -> None:
         title=f"{members} starts to t = {T_END:g}",
     )
     # What follows members is compiled once, for all losses.
-    last(scalar().system, np.full((ENOUGH, 2), [0.3, 1.2]))
+    last(scalar().system, np.full((flows.OwnSystem.many, 2), [0.3, 1.2]))
     for case in (scalar(), factorization(3, 2), neurons(3, 4), factorization(5, 4)):
         size = len(case.system.initial())
         starts = case.scale * np.random.default_rng(0).normal(size=(members, size))

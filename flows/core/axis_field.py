@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
-__all__ = ["AxisField", "Code"]
+__all__ = ["AxisField", "AxisTerms", "Code"]
 
 
 class Code(NamedTuple):
-    """A program of sums, products, quotients and roots: registers are variables, constants, steps.
+    """A program of sums, products, quotients, roots and angles, whose registers are data.
+
+    Registers are variables, constants, steps. The angle is that of the point (second, first).
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class Code(NamedTuple):
     constants : ndarray, shape (C, 3)
         High and low doubles, and radii.
     results : ndarray of int, shape (R,)
-        Registers of what is computed.
+        Registers of what is computed. Beyond loss and gradient, squares that no run lets vanish: by
+        a part of the largest one a run is followed some other way, see :class:`AxisTerms`.
     """
 
     operation: NDArray[np.int64]
@@ -74,3 +77,31 @@ class AxisField(NamedTuple):
     least: float
     most: float
     ends: float
+
+
+class AxisTerms(NamedTuple):
+    """How members are followed along axes, from chart to chart.
+
+    Parameters
+    ----------
+    known : float
+        Part of the energy to which a field is known.
+    left : float
+        What steps leave, in units of energy.
+    short : float
+        Where a square that programs watch is this part of the largest one, a member is followed as
+        a run alone.
+    rough : float
+        Where the error of a loss is this part of the energy, it is looked at with more digits.
+    reach : float
+        Energy and time change by this factor in a chart.
+    rtol : float
+        Tolerance of a step.
+    """
+
+    known: float
+    left: float
+    short: float
+    rough: float
+    reach: float
+    rtol: float

@@ -140,9 +140,18 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     return made
 
 
-def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function of a module that compiled code alone calls: what calls it is kept."""
+def inner(function: Callable[..., Any], *, unfolds: bool = False) -> Any:
+    """Compile a function of a module that compiled code alone calls: what calls it is kept.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    unfolds : bool
+        Whether its text stands where it is called, so that loops with it become vectors.
+    """
     options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+    options |= {"forceinline": True} if unfolds else {}
     return numba.njit(error_model="numpy", **options)(function)
 
 

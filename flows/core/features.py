@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["Features"]
+__all__ = ["Features", "joined"]
 
 
 class Features(dict[str, Array]):
@@ -30,6 +33,11 @@ class Features(dict[str, Array]):
             **costly,
         }
 
+    @property
+    def costly(self) -> tuple[str, ...]:
+        """Names of those that are evaluated where they are asked for."""
+        return tuple(self._costly)
+
     def __missing__(self, name: str) -> Array:
         """Evaluate a costly feature and keep it."""
         self[name] = self._costly[name]()
@@ -42,3 +50,15 @@ class Features(dict[str, Array]):
     def get(self, name: str, default: Any = None) -> Any:
         """Feature of a name, evaluated where it is costly, or the default."""
         return self[name] if self.__contains__(name) else default
+
+
+def joined(parts: Sequence[Mapping[str, Array]]) -> Features:
+    """Features of states one after the other, the costly ones only where they are asked for."""
+
+    def whole(name: str) -> Array:
+        return np.concatenate([part[name] for part in parts])
+
+    first = parts[0]
+    costly = first.costly if isinstance(first, Features) else ()
+    known = {name: whole(name) for name in first if name not in costly}
+    return Features(known, {name: functools.partial(whole, name) for name in costly})

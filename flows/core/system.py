@@ -18,6 +18,7 @@ import numpy as np
 
 import potentials
 from flows.core.arrays import Array
+from flows.core.axis_field import AxisTerms
 from flows.core.chart import Chart, Clock, Lanes
 from flows.core.errors import InputError, of_kind
 from flows.core.options import Option, Options, chosen, law_options
@@ -161,6 +162,9 @@ class System(abc.ABC):
     lanes: ClassVar[Lanes | None] = None
     #: The same where explicit steps serve.
     explicit: ClassVar[Lanes | None] = None
+    #: From so many members on compiled steps along axes take less time than runs alone, compiling
+    #: included.
+    many: ClassVar[int] = 128
 
     #: What it is called in a heading.
     title: ClassVar[str] = ""
@@ -299,9 +303,13 @@ class System(abc.ABC):
         """
         return None
 
-    def axis_terms(self, rtol: float) -> tuple[float, float]:
-        """Part of the energy to which a field is known, and what steps of a tolerance leave."""
+    def axis_terms(self, rtol: float, step: float) -> AxisTerms:
+        """How members are followed so, at a tolerance of a run and one of a step."""
         raise NotImplementedError  # only where there are programs for such steps
+
+    def axis_start(self, start: Array) -> Array:
+        """Entries of a start, as these programs take them."""
+        return np.ravel(start)
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""

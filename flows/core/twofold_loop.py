@@ -1,8 +1,7 @@
 """The compiled loop of :mod:`flows.systems.own.twofold`: a program in balls of two doubles.
 
-Sums, products and quotients of pairs are those of Joldes, Muller & Popescu, *Tight and rigorous
-error bounds for basic building blocks of double-word arithmetic* (2017), Algorithms 6, 11 and 17,
-roots those of Lefevre et al. (2023), whose errors are proved there. Radii are doubles.
+Roots of pairs are those of Lefevre et al. (2023), whose errors are proved there; the others are of
+:mod:`flows.core.twofold_pairs`. Radii are doubles.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -15,55 +14,19 @@ import numba
 import numpy as np
 
 from flows.core.compiled import loop
+from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
-__all__ = ["defect", "evaluate"]
+__all__ = ["defect", "evaluate", "moves", "plain", "step"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
 UNIT, SHARP = 2.0**-102, 2.0**-103
 # What underflow leaves of a product; below the next one a quotient, or a root, is not taken.
 UNDERFLOW, LEAST = 1e-300, 1e-240
+# An angle is right to this part of it; of points nearer to zero, or farther, none is taken.
+TURNED, NEAREST, FARTHEST = 2.0**-95, 1e-120, 1e120
 # Radii are rounded to nearest.
 UPWARD = 1 + 2.0**-40
-# Splits a double into halves of 26 bits.
-SPLITTER = 2.0**27 + 1
-
-
-@loop
-def product(x, y):
-    """Two doubles whose sum is the product."""
-    p = x * y
-    a = SPLITTER * x
-    b = SPLITTER * y
-    x1 = a - (a - x)
-    y1 = b - (b - y)
-    x2, y2 = x - x1, y - y1
-    return p, ((x1 * y1 - p) + x1 * y2 + x2 * y1) + x2 * y2
-
-
-@loop
-def add(a, b, c, d):
-    """Sum of two pairs."""
-    s = a + c
-    t = s - a
-    e = (a - (s - t)) + (c - t)
-    v = b + d
-    t = v - b
-    w = (b - (v - t)) + (d - t)
-    e += v
-    high = s + e
-    e = w + (e - (high - s))
-    total = high + e
-    return total, e - (total - high)
-
-
-@loop
-def multiply(a, b, c, d):
-    """Product of two pairs."""
-    p, e = product(a, c)
-    e += a * d + b * c
-    high = p + e
-    return high, e - (high - p)
 
 
 @loop
@@ -79,11 +42,15 @@ def step(operation, a, b, ra, c, d, rb):
     if operation == 2:
         if not (abs(c) > 2.0 * rb and abs(c) > LEAST and abs(a) > LEAST):
             return np.nan, np.nan, np.nan
-        q = a / c
-        p, e = multiply(c, d, q, 0.0)
-        e = ((a - p) + (b - e)) / c
-        high = q + e
-        return high, e - (high - q), (ra + abs(high) * rb) / (abs(c) - rb) + UNIT * abs(high)
+        high, low = divided(a, b, c, d)
+        return high, low, (ra + abs(high) * rb) / (abs(c) - rb) + UNIT * abs(high)
+    if operation == 4:
+        size, near = math.hypot(a, c), math.hypot(ra, rb)
+        if not (size > 2.0 * near and NEAREST < size < FARTHEST and (c > rb or abs(a) > ra)):
+            return np.nan, np.nan, np.nan
+        high, low = arctangent(a, b, c, d)
+        seen = (abs(c) / size * ra + abs(a) / size * rb) / (size - near)
+        return high, low, seen + TURNED * abs(high)
     if not (a > 4.0 * ra and a > LEAST):
         return np.nan, np.nan, np.nan
     s = math.sqrt(a)
@@ -91,6 +58,32 @@ def step(operation, a, b, ra, c, d, rb):
     e = (b + ((a - p) - e)) / (2.0 * s)
     high = s + e
     return high, e - (high - s), ra / s + UNIT * s
+
+
+@loop
+def plain(operation, a, b):
+    """One operation of two doubles."""
+    if operation == 0:
+        return a + b
+    if operation == 1:
+        return a * b
+    if operation == 2:
+        return a / b
+    return math.atan2(a, b) if operation == 4 else math.sqrt(a)
+
+
+@loop
+def moves(n, first, operation, operands):
+    """Which steps of a program of rates depend on the direction, the second half of 2 N variables.
+
+    The others are the same for each one.
+    """
+    found = np.zeros(first + len(operation), np.bool_)
+    found[n : 2 * n] = True
+    for k in range(len(operation)):
+        second = operation[k] != 3 and found[operands[k, 1]]
+        found[first + k] = found[operands[k, 0]] or second
+    return found[first:]
 
 
 def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):

@@ -23,12 +23,8 @@ from flows.solvers.choice import EXPONENT, LOOSE, TIGHT
 
 __all__ = ["follow_along_axes", "served"]
 
-# Energy and time change by this factor in a chart.
-REACH = 1e4
 # Members that one thread follows: enough to keep its lanes filled until the end.
 SPAN = 128
-# Compiling takes half a minute once; fewer members are followed as runs alone in seconds.
-ENOUGH = 128
 
 
 def served(system: System, request: Request, members: int) -> bool:
@@ -36,7 +32,7 @@ def served(system: System, request: Request, members: int) -> bool:
 
     It depends on nothing else: not on workers, chunks, and what is on the disk.
     """
-    if members < ENOUGH:
+    if members < system.many:
         return False
     usual = request.method == "auto" and request.rtol >= TIGHT and request.max_steps == MAX_STEPS
     gentle = request.atol is None or request.atol <= ATOL_PER_RTOL
@@ -58,7 +54,10 @@ def follow_along_axes(
             given.append(problem)
     sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
     begun = time.perf_counter()
-    found = _followed(system, np.array([given[k] for k in sound]), request) if sound else None
+    found = None
+    if sound:
+        places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
+        found = _followed(system, np.array(places), request)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     rows = {k: row for row, k in enumerate(sound)}
     for k, one in enumerate(given):
@@ -88,7 +87,7 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
         np.zeros(members, dtype=np.int64),
     )
     asked = LOOSE * request.rtol**EXPONENT
-    terms = (*system.axis_terms(request.rtol), asked, REACH)
+    terms = system.axis_terms(request.rtol, asked)
     common = system.axis_codes(), tableau(), terms
     share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
     spans = [slice(k, k + share) for k in range(0, members, share)]

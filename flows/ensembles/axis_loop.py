@@ -26,6 +26,7 @@ from flows.systems.own.chart_loop import (
     first_unit,
     look,
     place,
+    run,
     seen_of,
 )
 
@@ -56,9 +57,10 @@ class Found(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Room for one place."""
+    """Room for one place: registers of the gradient, and of the loss."""
 
     registers: Any
+    whole: Any
     found: Any
     around: Any
     there: Any
@@ -132,11 +134,10 @@ def aim(lane, charts, e, time, unit, reach):
 @inner
 def fresh(lane, near, charts, e, codes, seen, terms, here):
     """Begin a chart in a lane at a place that has been seen; whether that is possible."""
-    part, left, _, _ = terms
     for i in range(len(here.there)):
         for digit in range(3):
             charts.centre[e, i, digit] = here.there[i, digit]
-    return begin(charts, e, codes[0], seen, part, left, here.registers) and load(
+    return begin(charts, e, codes[0], seen, terms, here.registers) and load(
         lane, near, charts, e, codes, here
     )
 
@@ -154,9 +155,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
         Of the gradient, of the loss with its gradient, and of the gradient's rates.
     tableau : Tableau
         Coefficients of the steps.
-    terms : tuple of float
-        Part of the energy to which the field is known, what steps leave, the tolerance of a step,
-        and the factor by which energy and time change in a chart.
+    terms : AxisTerms
+        How they are followed.
     found : Found
         To be filled.
     halt : ndarray of bool, shape (1,)
@@ -166,12 +166,13 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     of each; so there is a last one, whatever the numbers are.
     """
     gradient, loss, rates = codes
-    _, _, rtol, reach = terms
+    rough, reach = terms.rough, terms.reach
     n = starts.shape[1]
     count = n + len(gradient.constants) + len(gradient.operation)
     work, charts, seen = room(n), charts_of(LANES, n), seen_of(n)
     here = Place(
         np.zeros((count, 3)),
+        np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
         np.zeros((n, 3)),
         Around(np.zeros(1, np.bool_), np.zeros(count), np.zeros(n), np.zeros((n, n))),
         np.zeros((n, 3)),
@@ -184,7 +185,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
         np.zeros((n, n, LANES)),
         np.ones(LANES),
     )
-    lane = lanes_of(n, rtol, reach)
+    lane = lanes_of(n, terms.rtol, reach, terms.short)
     owner, unit, is_output = np.full(LANES, -1), np.zeros(LANES), np.zeros(LANES, np.bool_)
     reaches = np.full(LANES, reach)
     u, waiting = np.zeros(n), 0
@@ -194,10 +195,11 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 for i in range(n):
                     here.there[i, 0] = starts[waiting, i]
                     here.there[i, 1] = here.there[i, 2] = 0.0
-                unit[e] = first_unit(here.there, loss, rates, seen)
+                run(loss, here.there, here.whole)
+                unit[e] = first_unit(here.there, here.whole, loss, rates, seen)
                 if unit[e] > 0.0:
                     charts.since[e] = unit[e]
-                    look(charts, e, here.there, unit[e], ANEW, loss, rates, seen)
+                    look(charts, e, here.there, unit[e], ANEW, here.whole, loss, rates, rough, seen)
                     record(found, waiting, 0, here, unit[e], seen)
                     if fresh(lane, near, charts, e, codes, seen, terms, here):
                         owner[e], lane.live[e] = waiting, True
@@ -228,7 +230,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 continue
             for i in range(n):
                 u[i] = lane.u[i, e]
-            place(charts, e, u, gradient, here.registers, here.found, here.there)
+            place(charts, e, u, loss, here.whole, here.found, here.there)
             if not known(lane, charts, e, since, here):
                 reaches[e] /= NEARER
                 if reaches[e] > NEAREST:  # a chart that ends sooner
@@ -238,14 +240,15 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
                 continue
             left = lane.left[e]
             if output:
-                look(charts, e, here.there, since, ANEW, loss, rates, seen)
+                look(charts, e, here.there, since, ANEW, here.whole, loss, rates, rough, seen)
                 record(found, k, row, here, since, seen)
                 row += 1
                 if row > len(times):
                     continue
             ends = math.log(reaches[e])
             if not output or not lane.least[e] < left < lane.most[e] or lane.tau[e] >= ends:
-                look(charts, e, here.there, since, min(ANEW, left), loss, rates, seen)
+                anew = min(ANEW, left)
+                look(charts, e, here.there, since, anew, here.whole, loss, rates, rough, seen)
                 charts.since[e] = since
                 if not fresh(lane, near, charts, e, codes, seen, terms, here):
                     continue

@@ -130,7 +130,8 @@ def integrate_ensemble(
     index), and BLAS uses one thread. So on one machine the result is the same bit for bit for any
     number of workers, size and order of chunks, and number of interruptions. The engine ``jax``
     fills lanes that are empty, so that this holds for it too, at one number of lanes; another
-    number rounds differently. So do 128 members or more of an ``OwnSystem``, against fewer.
+    number rounds differently. So do 128 members or more of an ``OwnSystem``, against fewer, and 48
+    of a ``TwoLayer``.
 
     Examples
     --------

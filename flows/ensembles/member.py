@@ -211,8 +211,9 @@ def shapes(
     run, found = replace(run, given=given), {}
     for name in names:
         found[name] = run[name].shape[1:]
-        if name == "loss":
-            found[LOSS_ERROR] = ()
+        if name == "loss":  # its limit, which takes long to find, does not change this
+            found[LOSS_ERROR] = found["loss_exponent"] = ()
+            continue
         try:
             found[f"{name}_exponent"] = local_exponent(run, name).shape[1:]
         except InputError:

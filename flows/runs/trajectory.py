@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array, plain
 from flows.core.card import Card, described, loss_line
 from flows.core.errors import InputError, unknown
-from flows.core.features import Features
+from flows.core.features import Features, joined
 from flows.core.files import checked_path
 from flows.core.netcdf import digest, write_netcdf
 from flows.core.piece import Event
@@ -188,8 +188,7 @@ class Trajectory:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
         if known is None:
-            found = [self.system.features(self.frame, part) for part in parts]
-            known = {name: np.concatenate([p[name] for p in found]) for name in found[0]}
+            known = joined([self.system.features(self.frame, part) for part in parts])
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flows.core.angle_rest import angle_rest
 from flows.core.compiled import loop
-from flows.core.twofold_loop import add, evaluate, multiply, product, step
+from flows.core.twofold_loop import evaluate, moves, plain, step
+from flows.core.twofold_pairs import add, multiply, product
 
 __all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
 
@@ -103,6 +105,10 @@ def slope_near(tau, u, field, near, work, out):
             change = (linear[a] + rest[a] - q * moved) / (value[b] + moved)
             linear[first + k] = (linear[a] - q * linear[b]) / value[b]
             rest[first + k] = (rest[a] - q * rest[b] - change * moved) / value[b]
+        elif operation == 4:
+            y, x = value[a], value[b]
+            linear[first + k] = (x * linear[a] - y * linear[b]) / (x * x + y * y)
+            rest[first + k] = angle_rest(x, y, linear[b], rest[b], linear[a], rest[a])
         else:
             root, moved = value[first + k], linear[a] + rest[a]
             change = moved / (root + math.sqrt(value[a] + moved))
@@ -152,7 +158,7 @@ def roughly(tau, u, field, jacobian):
     """Jacobian of the field in doubles."""
     n, program = len(u), field.rates
     first = 2 * n + len(program.constants)
-    r, operation, operands = np.zeros(first + len(program.operation)), 0, program.operands
+    r, operands = np.zeros(first + len(program.operation)), program.operands
     for i in range(n):
         r[i] = field.centre[i, 0]
         for j in range(n):
@@ -160,20 +166,14 @@ def roughly(tau, u, field, jacobian):
     for k in range(len(program.constants)):
         r[2 * n + k] = program.constants[k, 0]
     s = field.since * math.exp(tau)
+    moving = moves(n, first, program.operation, program.operands)
     for axis in range(n):
         for i in range(n):
             r[n + i] = field.axes[i, axis, 0]
         for k in range(len(program.operation)):
-            a, b = r[operands[k, 0]], r[operands[k, 1]]
-            operation = program.operation[k]
-            if operation == 0:
-                r[first + k] = a + b
-            elif operation == 1:
-                r[first + k] = a * b
-            elif operation == 2:
-                r[first + k] = a / b
-            else:
-                r[first + k] = math.sqrt(a)
+            if axis > 0 and not moving[k]:
+                continue
+            r[first + k] = plain(program.operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
             total = 0.0
             for j in range(n):
@@ -196,10 +196,13 @@ def sharply(tau, u, field, jacobian):
         r[i, 0], r[i, 1] = high, low
     r[2 * n : first] = program.constants[:, :2]
     s = field.since * math.exp(tau)
+    moving = moves(n, first, program.operation, program.operands)
     for axis in range(n):
         for i in range(n):
             r[n + i] = field.axes[i, axis]
         for k in range(len(program.operation)):
+            if axis > 0 and not moving[k]:
+                continue
             x, y = program.operands[k, 0], program.operands[k, 1]
             r[first + k, 0], r[first + k, 1], _ = step(
                 program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0

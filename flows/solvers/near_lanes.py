@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import inner
 
 __all__ = ["LANES", "Near", "field", "jacobian"]
@@ -71,6 +72,18 @@ def field(near, program, s, u, out):
                 change = (p + v - ratio * (q + w)) / (y + q + w)
                 r[k, 1, e] = (p - ratio * q) / y
                 r[k, 2, e] = (v - ratio * w - change * (q + w)) / y
+        elif operation == 4:
+            for e in range(LANES):
+                y, q, w, x, p, v = (
+                    r[a, 0, e],
+                    r[a, 1, e],
+                    r[a, 2, e],
+                    r[b, 0, e],
+                    r[b, 1, e],
+                    r[b, 2, e],
+                )
+                r[k, 1, e] = (x * q - y * p) / (x * x + y * y)
+                r[k, 2, e] = angle_rest(x, y, p, v, q, w)
         else:
             for e in range(LANES):
                 x, p, v, root = r[a, 0, e], r[a, 1, e], r[a, 2, e], r[k, 0, e]
@@ -125,6 +138,19 @@ def jacobian(near, program, s, found):
                     changes = (p + v - (ratio + change) * (q + w)) / (y + moved)
                     r[k, 3, e] = (p - ratio * q) / y
                     r[k, 4, e] = (v - ratio * w - changes * moved - change * (q + w)) / y
+            elif operation == 4:
+                for e in range(LANES):
+                    p, q = r[b, 1, e] + r[b, 2, e], r[a, 1, e] + r[a, 2, e]
+                    r[k, 3, e], r[k, 4, e] = angle_rest_rate(
+                        r[b, 0, e],
+                        r[a, 0, e],
+                        p,
+                        q,
+                        r[b, 3, e],
+                        r[a, 3, e],
+                        r[b, 4, e],
+                        r[a, 4, e],
+                    )
             else:
                 for e in range(LANES):
                     moved, root = r[a, 1, e] + r[a, 2, e], r[k, 0, e]

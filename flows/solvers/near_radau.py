@@ -50,7 +50,8 @@ class Lane(NamedTuple):
     of the last step; ``refused``: whether the last attempt was; ``ahead`` (S, N, lanes):
     coefficients of the last step's polynomial; ``rtol``; ``weight`` (N, lanes): of squares of
     slopes over `s^2` in the energy, whose sum is 1 at the start; ``left``: root of the part of the
-    energy that is left; ``least``, ``most``: between which a chart goes on; ``steps``, ``fields``.
+    energy that is left; ``least``, ``most``: between which a chart goes on; ``short`` (1,): a lane
+    fails where a square that must not vanish is this part of the largest; ``steps``, ``fields``.
     """
 
     live: Any
@@ -69,6 +70,7 @@ class Lane(NamedTuple):
     left: Any
     least: Any
     most: Any
+    short: Any
     steps: Any
     fields: Any
 
@@ -97,7 +99,7 @@ class Room(NamedTuple):
 
 
 @inner
-def lanes_of(n, rtol, reach):
+def lanes_of(n, rtol, reach, short):
     """Lanes without members."""
     return Lane(
         np.zeros(LANES, np.bool_),
@@ -116,6 +118,7 @@ def lanes_of(n, rtol, reach):
         np.ones(LANES),
         np.full(LANES, math.sqrt(1.0 / reach)),
         np.full(LANES, math.sqrt(reach)),
+        np.full(1, short),
         np.zeros(LANES, np.int64),
         np.zeros(LANES, np.int64),
     )
@@ -475,6 +478,17 @@ def conclude(lane, tableau, work):
 
 
 @inner
+def vanishes(near, program, n, short, e):
+    """Whether in a lane something is as good as zero that must not be."""
+    least, most, r = np.inf, 0.0, near.registers
+    for k in range(n, len(program.results)):
+        of_square = program.results[k]
+        square = r[of_square, 0, e] + r[of_square, 1, e] + r[of_square, 2, e]
+        least, most = min(least, square), max(most, square)
+    return least <= short * most
+
+
+@inner
 def advance(lane, near, program, tableau, work, halt):
     """Take steps until at least one lane stands at a stop, has left its energies, or has failed.
 
@@ -497,6 +511,8 @@ def advance(lane, near, program, tableau, work, halt):
             lane.fields[e] += 1
             if lane.outcome[e] == GOES_ON and not lane.least[e] < lane.left[e] < lane.most[e]:
                 lane.outcome[e] = CHANGED
+            if vanishes(near, program, len(lane.u), lane.short[0], e):
+                lane.outcome[e] = FAILED
             noticed = noticed or lane.outcome[e] != GOES_ON
         if noticed:
             return

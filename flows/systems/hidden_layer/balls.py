@@ -19,7 +19,7 @@ from flows.systems.hidden_layer.network import Kernel, Network, kernel_of
 from flows.systems.own.exact import from_doubles
 from flows.systems.own.graded import graded
 
-__all__ = ["PairBalls"]
+__all__ = ["PairBalls", "constant_loss"]
 
 Vector = Sequence[Any]
 Matrix = list[list[Any]]
@@ -48,7 +48,7 @@ class PairBalls:
         count = len(u)
         rows = arb_mat(count, net.d, [x for v in u for x in v])
         dots = (rows * rows.transpose()).tolist()
-        loss = _constant(net, ctx.prec)
+        loss = constant_loss(net, ctx.prec)
         # Row i: what the gradient by w_i, divided by a_i, is in terms of the neurons.
         weights = [[arb(0)] * count for _ in range(n)]
         means = [arb(0)] * n
@@ -179,7 +179,7 @@ def _teachers(network: Network) -> tuple[list[Vector], list[Any]]:
 
 
 @functools.lru_cache(maxsize=64)
-def _constant(network: Network, bits: int) -> Any:
+def constant_loss(network: Network, bits: int) -> Any:
     """Part of the loss that no student changes, at the working precision `bits`."""
     kernel = kernel_of(network.activation, "ball")
     v, mu = _teachers(network)

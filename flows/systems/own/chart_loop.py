@@ -18,11 +18,10 @@ from flows.core.axis_field import AxisField
 from flows.core.compiled import inner
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
 from flows.systems.own.axes_loop import carried, eigen, units
-from flows.systems.own.energy import FEW, LINGERS, STIFF
+from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
 from flows.systems.own.rates_loop import hessian, twofold_hessian
-from flows.systems.own.reading import ROUGH
 from flows.systems.own.sound_state import TRUSTED
 
 __all__ = [
@@ -34,6 +33,7 @@ __all__ = [
     "first_unit",
     "look",
     "place",
+    "run",
     "seen_of",
 ]
 
@@ -120,11 +120,10 @@ def constants_in(code, n, registers):
 
 
 @inner
-def run(code, place):
-    """Registers of a program, carried out at a place."""
+def run(code, place, registers):
+    """Carry out a program at a place."""
     n = len(place)
     first = n + len(code.constants)
-    registers = np.empty((first + len(code.operation), 3))
     for i in range(n):
         for part in range(3):
             registers[i, part] = place[i, part]
@@ -142,7 +141,6 @@ def run(code, place):
         )
         registers[first + k, 0], registers[first + k, 1] = high, low
         registers[first + k, 2] = UPWARD * off
-    return registers
 
 
 @inner
@@ -160,14 +158,11 @@ def largest_of(matrix):
 @inner
 def curvature_at(centre, rates, since, found):
     """Hessian at a state of two doubles, rounded, from two where one has too few digits."""
-    n, size = len(centre), 0.0
-    if n > FEW:
-        rounded = np.empty(n)
-        for i in range(n):
-            rounded[i] = centre[i, 0] + centre[i, 1]
-        hessian(rounded, rates.operation, rates.operands, rates.constants, rates.results, found)
-        size = largest_of(found)
-    if n <= FEW or not since * size < STIFF:
+    n, rounded = len(centre), np.empty(len(centre))
+    for i in range(n):
+        rounded[i] = centre[i, 0] + centre[i, 1]
+    hessian(rounded, rates.operation, rates.operands, rates.constants, rates.results, found)
+    if not since * largest_of(found) < STIFF:
         pairs, both = np.empty((n, 2)), np.empty((n, n, 2))
         for i in range(n):
             pairs[i, 0], pairs[i, 1] = centre[i, 0], centre[i, 1]
@@ -183,10 +178,9 @@ def curvature_at(centre, rates, since, found):
 
 
 @inner
-def first_unit(centre, loss, rates, seen):
+def first_unit(centre, registers, loss, rates, seen):
     """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
     n = len(centre)
-    registers = run(loss, centre)
     size, steep = 0.0, 0.0
     for i in range(n):
         size = max(size, abs(centre[i, 0]))
@@ -206,7 +200,7 @@ def known_axes(seen):
 
 
 @inner
-def begin(charts, k, gradient, seen, part, left, registers):
+def begin(charts, k, gradient, seen, terms, registers):
     """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
 
     Parameters
@@ -219,11 +213,12 @@ def begin(charts, k, gradient, seen, part, left, registers):
         Of the loss.
     seen : Seen
         At the centre.
-    part, left : float
-        The part of the energy to which the field is known, and what steps leave.
+    terms : AxisTerms
+        How members are followed.
     registers : ndarray, shape (R, 3)
         Room.
     """
+    part = terms.known
     n, since = len(charts.size[k]), charts.since[k]
     h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
     for i in range(n):
@@ -252,6 +247,12 @@ def begin(charts, k, gradient, seen, part, left, registers):
         registers,
         found,
     )
+    least, most = np.inf, 0.0
+    for i in range(n, len(gradient.results)):
+        square = registers[gradient.results[i], 0]
+        least, most = min(least, square), max(most, square)
+    if least <= terms.short * most:
+        return False
     slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
     known, all_of_it = 0.0, 0.0
     for i in range(n):
@@ -271,7 +272,7 @@ def begin(charts, k, gradient, seen, part, left, registers):
             least = min(1.0, ROUNDED / part) * math.sqrt(2 * energy / charts.floored[k, i])
             charts.size[k, i] = max(charts.size[k, i], least)
         charts.allowed[k, i] = part * charts.floored[k, i] * charts.size[k, i] / 2
-        charts.fresh[k, i] = left * charts.size[k, i]
+        charts.fresh[k, i] = terms.left * charts.size[k, i]
         if not doubt[i] <= charts.allowed[k, i]:
             return False
     return True
@@ -296,18 +297,21 @@ def field_of(charts, k, gradient, rates):
 
 
 @inner
-def place(charts, k, u, gradient, registers, slopes, there):
-    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`."""
+def place(charts, k, u, loss, registers, slopes, there):
+    """State of an increment in `there` (N, 3), gradient along the axes in `slopes`.
+
+    The registers of the loss there are what :func:`look` takes.
+    """
     n = len(u)
-    constants_in(gradient, n, registers)
+    constants_in(loss, n, registers)
     evaluate(
         u,
         charts.size[k],
         charts.centre[k],
         charts.axes[k],
-        gradient.operation,
-        gradient.operands,
-        gradient.results,
+        loss.operation,
+        loss.operands,
+        loss.results[1:],
         registers,
         slopes,
     )
@@ -316,13 +320,13 @@ def place(charts, k, u, gradient, registers, slopes, there):
 
 
 @inner
-def look(charts, k, there, since, anew, loss, rates, seen):
+def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
 
-    At a start, whose time is that of its chart, there are no errors.
+    At a start, whose time is that of its chart, there are no errors. Where they are more than the
+    part `rough` of the energy, axes with more digits may know better.
     """
     n, numbers = len(there), seen.numbers
-    registers = run(loss, there)
     curvature_at(there, rates, since, seen.hessian)
     for i in range(5):
         numbers[i] = np.nan
@@ -376,6 +380,5 @@ def look(charts, k, there, since, anew, loss, rates, seen):
     sharp = radius <= KNOWN * abs(value) and size * math.sqrt(doubt) <= KNOWN * length
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
-    # Beyond the last one, axes with more digits may know better.
-    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= ROUGH * energy:
+    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= rough * energy:
         numbers[5] = 1.0

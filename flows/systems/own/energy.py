@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
-from flows.core.axis_field import Code
+from flows.core.axis_field import AxisTerms, Code
 from flows.core.balls import precision
 from flows.core.chart import Chart, Clock
 from flows.core.limit import Balls
@@ -39,13 +39,19 @@ from flows.systems.own.energy_piece import STAYS, EnergyPiece
 from flows.systems.own.energy_units import ABOVE, FALLS, floor, units
 from flows.systems.own.exact import Nodes, from_doubles
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.increment import Increment, exact_columns, orthonormal
+from flows.systems.own.increment import (
+    FIELD_TWOFOLD,
+    PART_TWOFOLD,
+    Increment,
+    exact_columns,
+    orthonormal,
+)
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
 from flows.systems.own.twofold import code_of, rates_of, twofold_axes
 
-__all__ = ["energy_piece"]
+__all__ = ["axis_terms", "energy_piece"]
 
 # Radau keeps exponential tails, where the errors of BDF add up over charts. LSODA is the fastest
 # where nothing is stiff, and begins each chart with small steps, so that its errors add up too: it
@@ -206,6 +212,14 @@ def energy_piece(
         Errors(axes, h, state.error, fresh, since, functools.partial(_sharp, exact, centre, axes)),
         STAYS if stays else float(state.energy[1]),
     )
+
+
+def axis_terms(
+    rtol: float, step: float, *, short: float = 0.0, rough: float, reach: float
+) -> AxisTerms:
+    """How members of an ensemble are followed, as in charts of a run alone."""
+    known = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD)
+    return AxisTerms(known, LEFT * rtol, short, rough, reach, step)
 
 
 def _increment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from flows.systems.own.graded import Axes
 from flows.systems.own.reading import errors_of, observe_exact
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
-__all__ = ["ExactView"]
+__all__ = ["ExactView", "told"]
 
 # Bits of a difference of two losses.
 BITS_OF_EXCESS = 1400
@@ -110,3 +111,34 @@ class ExactView:
         lost = np.isnan(value).sum()
         rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
         return Excess(value, float(limit.loss), rests if lost else "", error)
+
+
+def told(
+    digits: Array,
+    error: Array,
+    since: Array,
+    numbers: Array,
+    anew: Callable[[SoundState], SoundState],
+    *,
+    every: bool = False,
+) -> SoundState:
+    """States that compiled steps have reached, seen anew where two doubles do not tell enough.
+
+    Parameters
+    ----------
+    digits, error, since, numbers : ndarray
+        As of :class:`flows.ensembles.axis_loop.Found`, of one member.
+    anew : callable
+        States with what is seen there in balls.
+    every : bool
+        Whether all of them are to be seen so.
+    """
+    energies = np.stack([since, np.zeros_like(since)], axis=-1)
+    states = SoundState(digits[..., 0], numbers[:, :4], error, None, digits[..., 1:], energies)
+    unknown = np.flatnonzero((numbers[:, 5] == 0) | every)
+    if not len(unknown):
+        return states
+    found = anew(states.at(unknown))
+    known = np.delete(np.arange(len(states)), unknown)
+    order = np.argsort(np.concatenate([known, unknown]))
+    return SoundState.join([states.at(known), found]).at(order) if len(known) else found

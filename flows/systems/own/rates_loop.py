@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numba
 import numpy as np
 
 from flows.core.compiled import loop
-from flows.core.twofold_loop import step
+from flows.core.twofold_loop import moves, plain, step
 
 __all__ = ["hessian", "twofold_hessian"]
 
@@ -27,19 +25,14 @@ def _hessian(y, operation, operands, constants, results, found):
     r[:n] = y
     for i in range(len(constants)):
         r[2 * n + i] = constants[i, 0]
+    moving = moves(n, first, operation, operands)
     for axis in range(n):
         r[n : 2 * n] = 0.0
         r[n + axis] = 1.0
         for k in range(len(operation)):
-            a, b = r[operands[k, 0]], r[operands[k, 1]]
-            if operation[k] == 0:
-                r[first + k] = a + b
-            elif operation[k] == 1:
-                r[first + k] = a * b
-            elif operation[k] == 2:
-                r[first + k] = a / b
-            else:
-                r[first + k] = math.sqrt(a)
+            if axis > 0 and not moving[k]:
+                continue
+            r[first + k] = plain(operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
             found[axis, i] = r[results[i]]
 
@@ -65,10 +58,13 @@ def _twofold_hessian(y, operation, operands, constants, results, found):
     r = np.zeros((first + len(operation), 2))
     r[:n] = y
     r[2 * n : first] = constants[:, :2]
+    moving = moves(n, first, operation, operands)
     for axis in range(n):
         r[n : 2 * n] = 0.0
         r[n + axis, 0] = 1.0
         for k in range(len(operation)):
+            if axis > 0 and not moving[k]:
+                continue
             a, b = operands[k, 0], operands[k, 1]
             r[first + k, 0], r[first + k, 1], _ = step(
                 operation[k], r[a, 0], r[a, 1], 0.0, r[b, 0], r[b, 1], 0.0

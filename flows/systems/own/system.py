@@ -19,7 +19,7 @@ import sympy as sp
 from flint import arb
 
 from flows.core.arrays import Array
-from flows.core.axis_field import Code
+from flows.core.axis_field import AxisTerms, Code
 from flows.core.errors import InputError
 from flows.core.limit import Limit
 from flows.core.minimiser import Approach, Minimiser
@@ -29,8 +29,8 @@ from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.exact_view import told
 from flows.systems.own.given import check, frozen, loss_of, pairs
-from flows.systems.own.increment import FIELD_TWOFOLD, PART_TWOFOLD
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
 from flows.systems.own.polynomial import (
@@ -40,6 +40,7 @@ from flows.systems.own.polynomial import (
     expression_of,
     stated_terms,
 )
+from flows.systems.own.reading import ROUGH
 from flows.systems.own.sound_state import (
     Frame,
     SoundState,
@@ -513,23 +514,22 @@ class OwnSystem(System):
             return None
         return gradient, value, rates
 
-    def axis_terms(self, rtol: float) -> tuple[float, float]:
-        """As in charts of a run alone."""
-        return max(PART_TWOFOLD * rtol, FIELD_TWOFOLD), energy.LEFT * rtol
+    def axis_terms(self, rtol: float, step: float) -> AxisTerms:
+        """As in charts of a run alone, but longer: a chart costs as much as many steps."""
+        return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array
     ) -> tuple[Frame, SoundState]:
         """Frame and states, seen in balls where two doubles do not tell what is observed."""
-        energies = np.stack([since, np.zeros_like(since)], axis=-1)
-        seen = numbers[:, :4]
-        states = SoundState(digits[..., 0], seen, error, None, digits[..., 1:], energies)
-        unknown = np.flatnonzero((numbers[:, 5] == 0) | bool(self.potentials))
-        if len(unknown):
-            found = self._view.exact_view(None).anew(states.at(unknown), None)
-            known = np.delete(np.arange(len(states)), unknown)
-            order = np.argsort(np.concatenate([known, unknown]))
-            states = SoundState.join([states.at(known), found]).at(order) if len(known) else found
+        states = told(
+            digits,
+            error,
+            since,
+            numbers,
+            lambda states: self._view.exact_view(None).anew(states, None),
+            every=bool(self.potentials),
+        )
         return Frame(float(since[0])), states
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:

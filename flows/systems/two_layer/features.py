@@ -19,7 +19,26 @@ from flows.systems.own.sound_state import SoundState
 from flows.systems.two_layer.late_time import Taught, clusters
 from symbolic.systems.two_layer.pair import named
 
-__all__ = ["Motion", "errors", "features", "motion_of", "taught_by"]
+__all__ = [
+    "ALONE",
+    "FEATURES",
+    "WITH_ERRORS",
+    "Motion",
+    "errors",
+    "features",
+    "motion_of",
+    "taught_by",
+]
+
+#: Names of the numbers of a time, of those of a student or a teacher, all with rates; and of those
+#: that have errors of their own.
+_ALONE = ("lone_residual", "cluster_constant", "cluster_most", "cluster_least", "output_gap")
+_EACH = ("norm", "output", "layer_balance_of", "share", "residual")
+ALONE, FEATURES = (
+    tuple(each for name in names for each in (name, f"{name}_dot"))
+    for names in (_ALONE, (*_EACH, *_ALONE))
+)
+WITH_ERRORS = ("norm", "output", "layer_balance_of")
 
 EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.

@@ -14,20 +14,31 @@ from flint import arb
 import potentials
 from flows.core.arrays import Array
 from flows.core.arrival import arrival
+from flows.core.axis_field import AxisTerms, Code
 from flows.core.balls import precision
+from flows.core.features import Features
 from flows.core.minimiser import Approach
 from flows.core.piece import Piece, Restart
 from flows.core.system import Excess, Smooth
 from flows.systems.hidden_layer.balls import PairBalls
 from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.hidden_layer.program import codes_of
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import from_doubles, value_of
-from flows.systems.own.exact_view import ExactView
+from flows.systems.own.exact_view import ExactView, told
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.reading import is_steep
 from flows.systems.own.sound_state import SoundState, feature_names, stated_errors, unknown_at
-from flows.systems.two_layer.features import Motion, errors, features, motion_of
+from flows.systems.two_layer.features import (
+    ALONE,
+    FEATURES,
+    WITH_ERRORS,
+    Motion,
+    errors,
+    features,
+    motion_of,
+)
 from flows.systems.two_layer.loss import PairLoss
 from flows.systems.two_layer.span import (
     Frame,
@@ -39,14 +50,14 @@ from flows.systems.two_layer.span import (
     teachers_in,
 )
 from flows.systems.two_layer.spectrum import curvatures, spectrum
-from flows.systems.two_layer.vanishing import KinkedPiece
+from flows.systems.two_layer.vanishing import SHORT, STEPS, KinkedPiece
 from potentials import Statements
 from symbolic.asymptotics.refusal import NoLaw
 
 if TYPE_CHECKING:
     from symbolic.asymptotics.point import Point
 
-__all__ = ["SpanRun"]
+__all__ = ["SpanRun", "axis_terms"]
 
 # States of more entries are doubles: balls of many are slow.
 MOST_EXACT = 150
@@ -207,6 +218,24 @@ class SpanRun:
         seen = observe(loss, {}, y, pieces.RESERVE, error, time, late)
         return SoundState(y, seen, error, time, late=late)
 
+    def axis_codes(self) -> tuple[Code, Code, Code] | None:
+        """Programs of a network of few entries, in the user's coordinates."""
+        few = self.network.size <= energy.MOST_COMPILED
+        return codes_of(self.network) if few and not self.doubles else None
+
+    def along_axes(
+        self, digits: Array, error: Array, since: Array, numbers: Array
+    ) -> tuple[Frame, SoundState]:
+        """Frame and states that compiled steps have reached."""
+        n = self.network.students
+        basis, every = np.eye(self.network.d)[..., None], np.arange(n)
+        frame = Frame(float(since[0]), basis, every, np.ones(n, dtype=int), every)
+
+        def anew(states: SoundState) -> SoundState:
+            return self._view(frame).anew(states, None)
+
+        return frame, told(digits, error, since, numbers, anew)
+
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, by balls of so many whose centres are taken."""
         from mpmath import mp
@@ -253,17 +282,36 @@ class SpanRun:
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """What the states carry, and what students and teachers have: see :mod:`features`."""
         seen = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))
-        network = self._within(frame)
-        with np.errstate(all="ignore"):
-            motion: Motion = motion_of(network, states)
-        return seen | features(network, motion, frame.member, frame.count)
+
+        @functools.cache
+        def others() -> dict[str, Array]:
+            network = self._within(frame)
+            with np.errstate(all="ignore"):
+                motion: Motion = motion_of(network, states)
+            return features(network, motion, frame.member, frame.count)
+
+        # Of students and teachers few ask, and gradients are evaluated anew for them.
+        return Features(seen, {name: functools.partial(_entry, others, name) for name in FEATURES})
 
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Beside the tolerance: see `stated_errors`; of each student, how far the state is off."""
-        alone = {name: x for name, x in features.items() if x.ndim == 1}
-        return stated_errors(alone, t, tolerance) | errors(features, states)
+        known = stated_errors({name: features[name] for name in SEEN}, t, tolerance)
+
+        def stated(name: str) -> Array:
+            names = (name, f"{name}_dot", "rounding")
+            some = {each: features[each] for each in names if each in features}
+            return stated_errors(some, t, tolerance)[name]
+
+        @functools.cache
+        def others() -> dict[str, Array]:
+            return errors(features, states)
+
+        later = {name: functools.partial(stated, name) for name in ALONE}
+        return Features(
+            known, later | {name: functools.partial(_entry, others, name) for name in WITH_ERRORS}
+        )
 
     def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
         """Say from when on the loss, or its gradient, is not known."""
@@ -278,8 +326,15 @@ class SpanRun:
         limit = view.limit(states, t)
         if isinstance(limit, str):
             return unknown(limit)
-        rate = dict(zip(SEEN, np.moveaxis(states.seen, -1, 0), strict=True))["loss_dot"]
+        rate = states.seen[:, SEEN.index("loss_dot")]
         return view.excess(states, t, rate, self.steps[0], limit)
+
+    def above_zero(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+        """Loss of a run whose limit is zero, with what is not known of it."""
+        rate, rounding = (states.seen[:, SEEN.index(name)] for name in ("loss_dot", "rounding"))
+        with np.errstate(invalid="ignore"):
+            error = rounding * np.abs(loss) + self.steps[0] * t * np.nan_to_num(np.abs(rate))
+        return Excess(loss, 0.0, "", error)
 
     def arrival(self, frame: Frame, state: SoundState, t: float, point: Point) -> Approach:
         """How a run without a kink arrives at its limit.
@@ -298,6 +353,20 @@ class SpanRun:
         network = self._within(frame)
         exact: Any = PairBalls(network)
         return arrival(exact, point, digits, since, network.shaped)
+
+
+def axis_terms(rtol: float, step: float) -> AxisTerms:
+    """As in charts of a run alone, whose watch looks at students that are as short.
+
+    Longer charts overstate errors that pass beside a saddle; more digits of axes do not lower what
+    errors of slow directions say.
+    """
+    short = max(SHORT, STEPS * rtol) ** 2
+    return energy.axis_terms(rtol, step, short=short, rough=math.inf, reach=energy.ENERGY)
+
+
+def _entry(found: Callable[[], dict[str, Array]], name: str) -> Array:
+    return found()[name]
 
 
 def rounded(values: Sequence[Any]) -> Array:

@@ -31,7 +31,7 @@ ROUNDING = 1e-11
 @pytest.fixture(autouse=True)
 def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled code follows ensembles of any size, where a test does not say otherwise."""
-    monkeypatch.setattr(along_axes, "ENOUGH", 1)
+    monkeypatch.setattr(flows.OwnSystem, "many", 1)
 
 
 def starts(system: Any, scale: float, members: int = 6) -> Any:
@@ -121,7 +121,7 @@ def test_the_number_of_members_alone_decides_who_follows_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One below the bound each is a run alone, bit for bit; the chunks do not matter."""
-    monkeypatch.setattr(along_axes, "ENOUGH", 4)
+    monkeypatch.setattr(flows.OwnSystem, "many", 4)
     found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 4)
     few = flows.integrate_ensemble(VALLEY, begun[:3], 1e4, [1e4])
     assert not found
@@ -148,7 +148,7 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
         np.zeros((m, 3), dtype=np.int64),
         np.zeros(m, dtype=np.int64),
     )
-    terms = (*VALLEY.axis_terms(RTOL), RTOL, reach)
+    terms = VALLEY.axis_terms(RTOL, RTOL)._replace(reach=reach)
     follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
     return found
 
@@ -186,7 +186,10 @@ def test_charts_that_plain_doubles_do_not_know_are_made_shorter(
     """With charts of ten decades the digits are the same, since each end is looked at."""
     begun = starts(VALLEY, 1.0, 2)
     usual = flows.integrate_ensemble(VALLEY, begun, 1e9, [1e9])
-    monkeypatch.setattr(along_axes, "REACH", 1e10)
+    terms = flows.OwnSystem.axis_terms
+    monkeypatch.setattr(
+        flows.OwnSystem, "axis_terms", lambda *given: terms(*given)._replace(reach=1e10)
+    )
     found = reached(monkeypatch)
     far = flows.integrate_ensemble(VALLEY, begun, 1e9, [1e9])
     assert (found[0].counts[:, 2] > 1).all()

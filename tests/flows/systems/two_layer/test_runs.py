@@ -12,6 +12,7 @@ import flows
 import potentials
 from flows.core.errors import InputError
 from flows.systems.own.graded import graded
+from flows.systems.two_layer.features import ALONE, FEATURES, WITH_ERRORS
 
 # What is promised at t = 1e12; the references have sixty digits.
 PROMISED = 1e-9
@@ -245,3 +246,33 @@ def test_small_eigenvalues_of_balls_are_found_in_units_of_their_own():
     # Negative control: doubles do not see the smallest one.
     plain = np.linalg.eigvalsh(turn @ np.diag(sizes) @ turn.T)
     assert abs(plain[0] / sizes[-1] - 1) > 1e3
+
+
+def test_the_limit_of_a_loss_far_below_all_known_failures_is_zero():
+    # The excess is then the loss, with the errors of the states; above, the limit is looked for.
+    system = flows.TwoLayer(2, 2)
+    run = flows.integrate(system, system.initial(0.5, 0), t_end=50.0, t_eval=[50.0])
+    assert 0 < run["loss"][-1] < system.least_failure == 5e-4
+    assert run.excess.limit == 0.0 and np.array_equal(run["excess"], run["loss"])
+    assert (run.excess.error >= run.states.seen[:, 3] * run["loss"]).all()
+    for other in (
+        flows.TwoLayer(1, 2),
+        flows.TwoLayer(2, 2, activation="erf"),
+        flows.TwoLayer(2, [[1.0, 1e-3], [0.0, 1.0]]),
+        flows.TwoLayer(2, 2, train_outputs=True),
+    ):
+        assert other.least_failure == 0.0
+    # The least one that is known, of six teachers, is not below it.
+    assert flows.TwoLayer(6, 6).least_failure < 0.0250806 / 100
+
+
+def test_what_is_seen_of_students_is_evaluated_where_it_is_asked_for():
+    # The names are those of the arrays, and of their errors.
+    system = flows.TwoLayer(2, 2)
+    run = flows.integrate(system, system.initial(0.5, 0), t_end=1.0, t_eval=[1.0])
+    assert "norm" not in dict.keys(run.features) and "norm" in run.features
+    assert run.features["norm"].shape == (2, 2) and "norm" in dict.keys(run.features)
+    assert set(run.features.costly) >= set(FEATURES)
+    assert set(WITH_ERRORS) | set(ALONE) <= set(run.feature_errors.costly)
+    for name in FEATURES:
+        assert len(run.features[name]) == 2

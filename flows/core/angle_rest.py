@@ -1,0 +1,116 @@
+r"""Compiled: how much the angle of a point changes beyond what is linear, without cancellation.
+
+From `(x, y)` to `(x + \Delta x, y + \Delta y)` the angle grows by `\delta`, where with
+`N = x^2 + y^2`
+
+.. math:: \tan \frac\delta2 = h = \frac{c}{M + \sqrt{M^2 + c^2}}, \qquad
+          c = x \Delta y - y \Delta x, \quad M = N + m, \quad m = x \Delta x + y \Delta y
+
+Beside half a turn, where the denominator of `h` cancels, digits are lost.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+from flows.core.compiled import inner, loop
+
+unfolding: Any = functools.partial(inner, unfolds=True)
+
+__all__ = ["angle_rest", "angle_rest_rate", "both_once"]
+
+
+@unfolding
+def half(h):
+    """Tangent of half the angle."""
+    return h / (1.0 + math.sqrt(1.0 + h * h))
+
+
+@unfolding
+def series(z):
+    r"""`\sum_k (-z)^k/(2 k + 3)` for `z < 3 - 2 \sqrt 2`: even and odd terms, written out.
+
+    So compilers see what they may do at once; terms beyond are rounding.
+    """
+    y = z * z
+    even = 1.0 / 39.0
+    even = even * y + 1.0 / 35.0
+    even = even * y + 1.0 / 31.0
+    even = even * y + 1.0 / 27.0
+    even = even * y + 1.0 / 23.0
+    even = even * y + 1.0 / 19.0
+    even = even * y + 1.0 / 15.0
+    even = even * y + 1.0 / 11.0
+    even = even * y + 1.0 / 7.0
+    even = even * y + 1.0 / 3.0
+    odd = 1.0 / 41.0
+    odd = odd * y + 1.0 / 37.0
+    odd = odd * y + 1.0 / 33.0
+    odd = odd * y + 1.0 / 29.0
+    odd = odd * y + 1.0 / 25.0
+    odd = odd * y + 1.0 / 21.0
+    odd = odd * y + 1.0 / 17.0
+    odd = odd * y + 1.0 / 13.0
+    odd = odd * y + 1.0 / 9.0
+    odd = odd * y + 1.0 / 5.0
+    return even - z * odd
+
+
+@unfolding
+def bend(h):
+    r"""`h - \arctan h`, by two halves `g` and the series: `f(h) = 2 f(g) + 2 g^3/(1 - g^2)`."""
+    g = half(h)
+    r = half(g)
+    z = r * r
+    total = series(z)
+    found = 2.0 * r * z * (total + 1.0 / (1.0 - z))
+    return 2.0 * (found + g * g * g / (1.0 - g * g))
+
+
+@unfolding
+def angle_rest(x, y, p, v, q, w):
+    r"""`\delta` less its linear part, where `\Delta x = p + v`, `\Delta y = q + w`, `p, q` linear.
+
+    .. math:: \delta - \frac{c_l}{N} = \frac{2 c_r N - c_l (2 m + c h)}{N (M + \sqrt{M^2 + c^2})}
+              - 2 (h - \arctan h), \qquad c = c_l + c_r
+    """
+    square, linear = x * x + y * y, x * q - y * p
+    rest = x * w - y * v
+    across, along = linear + rest, x * (p + v) + y * (q + w)
+    total = square + along
+    total += math.sqrt(total * total + across * across)
+    h = across / total
+    second = 2.0 * rest * square - linear * (2.0 * along + across * h)
+    return second / (square * total) - 2.0 * bend(h)
+
+
+@unfolding
+def angle_rest_rate(x, y, p, q, left, up, turned, rise):
+    r"""Rate of what :func:`angle_rest` gives, and of what is linear.
+
+    Parameters
+    ----------
+    x, y : float
+        The point before.
+    p, q : float
+        `\Delta x`, `\Delta y`.
+    left, up : float
+        Rates of the linear parts of `\Delta x`, `\Delta y`.
+    turned, rise : float
+        Rates of the others.
+    """
+    square, linear = x * x + y * y, x * up - y * left
+    wider = 2.0 * (x * p + y * q) + p * p + q * q
+    rest = x * rise - y * turned + p * (up + rise) - q * (left + turned)
+    return linear / square, (rest - linear * wider / square) / (square + wider)
+
+
+@loop
+def both_once(x, y, p, v, q, w, left, up, turned, rise):
+    """What both give at one point."""
+    linear, rate = angle_rest_rate(x, y, p + v, q + w, left, up, turned, rise)
+    return angle_rest(x, y, p, v, q, w), linear, rate

@@ -329,6 +329,18 @@ class SpanRun:
         rate = states.seen[:, SEEN.index("loss_dot")]
         return view.excess(states, t, rate, self.steps[0], limit)
 
+    def vanishes(self, states: SoundState, t: Array, loss: Array, low: float) -> bool:
+        """Whether a loss that is as low falls like `1/t` at least where it is last known.
+
+        One that rests above zero does not: it falls ever less, relative to itself.
+        """
+        known = np.flatnonzero(np.isfinite(loss))
+        if not len(known) or not loss[known[-1]] < low:
+            return False
+        last = known[-1]
+        rate = float(states.seen[last, SEEN.index("loss_dot")])
+        return bool(-rate * t[last] >= loss[last])
+
     def above_zero(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
         """Loss of a run whose limit is zero, with what is not known of it."""
         rate, rounding = (states.seen[:, SEEN.index(name)] for name in ("loss_dot", "rounding"))

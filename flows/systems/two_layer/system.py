@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TwoLayer"]
 
-# A run of loss below this part of one over the number of teachers does not fail any more.
-FAILURE = 1e-3
+# A falling loss below this part of one over the number of teachers falls to zero.
+LOW = 1e-3
 
 
 @dataclass(frozen=True)
@@ -421,18 +421,17 @@ class TwoLayer(System):
         return self._way.remark(frame, states, t)
 
     @property
-    def least_failure(self) -> float:
+    def _low(self) -> float:
         """Far below each spurious minimum of orthonormal ReLU teachers that is known; else zero.
 
         Times the number of teachers these are 0.15 for six of them, and about 0.3 for many.
         """
         enough = self.students >= len(self.teachers) and self.activation == "relu"
-        return FAILURE / len(self.teachers) if enough and self._orthonormal else 0.0
+        return LOW / len(self.teachers) if enough and self._orthonormal else 0.0
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
-        """Loss above that of the limit point of the run."""
-        known = loss[np.isfinite(loss)]  # it does not rise
-        if isinstance(self._way, SpanRun) and known.size and known[-1] < self.least_failure:
+        """Loss above that of the limit point of the run; see :meth:`SpanRun.vanishes`."""
+        if isinstance(self._way, SpanRun) and self._way.vanishes(states, t, loss, self._low):
             return self._way.above_zero(frame, states, t, loss)
         return self._way.excess(frame, states, t, loss)
 

@@ -248,22 +248,29 @@ def test_small_eigenvalues_of_balls_are_found_in_units_of_their_own():
     assert abs(plain[0] / sizes[-1] - 1) > 1e3
 
 
-def test_the_limit_of_a_loss_far_below_all_known_failures_is_zero():
-    # The excess is then the loss, with the errors of the states; above, the limit is looked for.
+def test_a_loss_far_below_all_known_failures_that_still_falls_has_the_limit_zero():
+    # The excess is then the loss, with the errors of the states; else the limit is looked for.
     system = flows.TwoLayer(2, 2)
     run = flows.integrate(system, system.initial(0.5, 0), t_end=50.0, t_eval=[50.0])
-    assert 0 < run["loss"][-1] < system.least_failure == 5e-4
+    way, low = system._way, system._low
+    assert 0 < run["loss"][-1] < low == 5e-4
     assert run.excess.limit == 0.0 and np.array_equal(run["excess"], run["loss"])
     assert (run.excess.error >= run.states.seen[:, 3] * run["loss"]).all()
+    assert way.vanishes(run.states, run.t, run["loss"], low)
+    # Controls: a loss that is a little larger, and one that falls a little less than 1/t.
+    assert not way.vanishes(run.states, run.t, run["loss"], run["loss"][-1])
+    exponent = -flows.local_exponent(run)[-1]
+    assert not way.vanishes(run.states, run.t / (1.001 * exponent), run["loss"], low)
+    assert way.vanishes(run.states, run.t / (0.999 * exponent), run["loss"], low)
     for other in (
         flows.TwoLayer(1, 2),
         flows.TwoLayer(2, 2, activation="erf"),
         flows.TwoLayer(2, [[1.0, 1e-3], [0.0, 1.0]]),
         flows.TwoLayer(2, 2, train_outputs=True),
     ):
-        assert other.least_failure == 0.0
+        assert other._low == 0.0
     # The least one that is known, of six teachers, is not below it.
-    assert flows.TwoLayer(6, 6).least_failure < 0.0250806 / 100
+    assert flows.TwoLayer(6, 6)._low < 0.0250806 / 100
 
 
 def test_what_is_seen_of_students_is_evaluated_where_it_is_asked_for():

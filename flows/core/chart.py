@@ -4,7 +4,7 @@ A flow that decays like a power of ``t`` for twelve decades is hopeless in ``t``
 variables: steps cannot grow, and no absolute tolerance fits. In log-time, with the slow blocks
 scaled by their own decay, every quantity is of order one and a single tolerance serves for ever.
 This module is the only place where that happens, for any system and any solver: a system gives
-its raw field and exact Jacobian, a :class:`Chart` turns them into what the solver sees.
+its raw field and Jacobian, a :class:`Chart` turns them into what the solver sees.
 
 Power clock, for algebraic decay::
 
@@ -188,7 +188,7 @@ class Chart:
         return out
 
     def jacobian(self, tau: float, y: Array) -> Array:
-        """Exact Jacobian of :meth:`rhs`, shape (N, N)."""
+        """Jacobian of :meth:`rhs`, shape (N, N); of expectations by a rule good enough for steps."""
         size = len(y)
         out, matrix = np.empty(size), np.zeros((size, size))
         self.field(tau, y, *self._constants, out, matrix, True)

@@ -188,7 +188,7 @@ class Chart:
         return out
 
     def jacobian(self, tau: float, y: Array) -> Array:
-        """Jacobian of :meth:`rhs`, shape (N, N); of expectations by a rule good enough for steps."""
+        """Jacobian of :meth:`rhs`, shape (N, N); of expectations as good as steps need it."""
         size = len(y)
         out, matrix = np.empty(size), np.zeros((size, size))
         self.field(tau, y, *self._constants, out, matrix, True)

@@ -25,7 +25,7 @@ __all__ = ["digest", "is_damaged", "read_netcdf", "write_dataset", "write_netcdf
 DIMENSION = b"This is a netCDF dimension but not a netCDF variable"
 
 # Bytes of one place of all numbers stand together, and are compressed fast.
-PACKED = {"zlib": True, "complevel": 6, "shuffle": True}
+PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 # What follows HDF5's own bytes, which HDF5 never reads, with the digest of these.
 SEAL = b"\npopflow-sha256:"

@@ -5,6 +5,7 @@ The questions are asked after every step of a solver, so the first one, the alar
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ class Watched:
     mortal: NDArray[np.bool_]
     departure: Departure
 
-    @property
+    @functools.cached_property
     def unscaled(self) -> bool:
         """Whether a neuron is too slender to be scaled in parts (:func:`slender`)."""
         return self.kind in (RESIDUAL, BESIDE) and not self.chart.clock.decay.any()
@@ -211,6 +212,17 @@ class Watched:
         nearest: Array = np.min(least, axis=-1)
         return nearest
 
+    def _opposed_one(self, tau: float, y: Array) -> float:
+        """:meth:`opposed` of one state."""
+        numbers, count = y.tolist(), len(self.alive)
+        width, least = len(numbers) // count, math.inf
+        for k, limit in enumerate(self.limit.tolist()[1:], start=1):
+            far = numbers[k * width : (k + 1) * width]
+            length = math.hypot(*far)
+            left = length / limit - 1 if limit else math.inf
+            least = min(least, TURNED - far[0] / (length or 1.0), left)
+        return least
+
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
         awake = self._alarm()
@@ -221,6 +233,8 @@ class Watched:
 
     def _alarm(self) -> Callable[[float, Array], float]:
         """Alarm of one state of the neurons alive."""
+        if self.kind == LONE:
+            return self._opposed_one
         if self.kind != RESIDUAL or self.unscaled:
             return lambda tau, y: float(self._alarms(tau, y))
         clock, first, limits = self.chart.clock, float(self.chart.clock.decay[0]), self.limit[1:]

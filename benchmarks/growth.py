@@ -44,6 +44,8 @@ METHODS = ("auto", "Rodas5P")
 LENGTH = 0.22
 # Members are followed to here at this tolerance.
 SHORT, ROUGH = 1e3, 1e-6
+# A single run is timed so often, the best counts; one that takes so many seconds, once.
+REPEATS, LONG = 3, 1.0
 # On a busy machine the clock runs so much faster than the processor's.
 BUSY = 10
 
@@ -73,9 +75,13 @@ def single(n: int, d: int, method: str, limit: float) -> dict[str, Any]:
     start = system.initial(LENGTH / math.sqrt(d), seed=0)
     signal.signal(signal.SIGPROF, signal.default_int_handler)  # a run ends as after Ctrl-C
     signal.setitimer(signal.ITIMER_PROF, limit)
-    begun = time.process_time()
-    run = flows.integrate(system, start, T_END, method=method, rtol=RTOL)
-    seconds = time.process_time() - begun
+    run, seconds = flows.integrate(system, start, T_END, method=method, rtol=RTOL), math.inf
+    for _ in range(REPEATS):  # the first run pays for what a fork shares
+        begun = time.process_time()
+        run = flows.integrate(system, start, T_END, method=method, rtol=RTOL)
+        seconds = min(seconds, time.process_time() - begun)
+        if seconds > LONG or run.status == "interrupted":
+            break
     signal.setitimer(signal.ITIMER_PROF, 0)
     return {
         "seconds": seconds,

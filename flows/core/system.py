@@ -313,7 +313,7 @@ class System(abc.ABC):
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""
-        raise NotImplementedError  # likewise
+        raise NotImplementedError  # only where there are programs for such steps
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

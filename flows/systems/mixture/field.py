@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,16 +51,36 @@ class Limits(NamedTuple):
 
 # Numbers of limits before the squares.
 LIMITS = 5
+# Numbers of a shape before those of its levels.
+SHAPE = 8
 
 
-def pack(weight: Array, rate: Array, rules: tuple[Rule, Rule], limits: Limits) -> Array:
-    """Constant argument of the raw field: weights, rates, rules, limits.
+class Level(NamedTuple):
+    """Rules for means that are no longer than so.
 
-    The first rule is the field's, the second one that of its Jacobian, each as weights and nodes.
+    Parameters
+    ----------
+    length : float
+        Up to this length of the longest mean.
+    rule, coarse : Rule
+        The field's, and that of its Jacobian.
     """
+
+    length: float
+    rule: Rule
+    coarse: Rule
+
+
+def pack(weight: Array, rate: Array, levels: Sequence[Level], limits: Limits) -> Array:
+    """Constant argument of the raw field: weights, rates, squared lengths, rules, limits.
+
+    Each rule as its weights and nodes.
+    """
+    reach = [level.length**2 for level in levels]
+    rules = [rule for level in levels for rule in level[1:]]
     numbers = [part for one in rules for part in (one.weights, one.nodes.ravel())]
     bounds = [*limits.length, *limits.spread, limits.change]
-    return np.concatenate([weight, rate, *numbers, bounds, limits.squares])
+    return np.concatenate([weight, rate, reach, *numbers, bounds, limits.squares])
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -92,15 +112,17 @@ def field() -> Callable[..., None]:
 
 
 def shape(
-    calculus: Calculus, sizes: tuple[int, int], nodes: tuple[int, int], kind: int
+    calculus: Calculus, sizes: tuple[int, int], levels: Sequence[Level], kind: int
 ) -> NDArray[np.int64]:
-    """Shape argument of the raw field: ``(k, r, nodes, chart)``, where the sums are, and nodes.
+    """Shape argument of the raw field.
 
-    The last are those of the Jacobian.
+    It is ``(k, r, chart)``, where the sums are, the number of levels and of all constants; then, of
+    each level, the nodes of its two rules.
     """
     from flows.systems.mixture import field_compiled
 
-    return np.array(
-        [*sizes, nodes[0], kind, *field_compiled.addresses(kind, calculus), nodes[1]],
-        dtype=np.int64,
-    )
+    k, r = sizes
+    nodes = [len(rule) for level in levels for rule in level[1:]]
+    constants = 2 * k + len(levels) + (1 + r) * sum(nodes) + (LIMITS + k if levels else 0)
+    where = field_compiled.addresses(kind, calculus)
+    return np.array([k, r, kind, *where, len(levels), constants, *nodes], dtype=np.int64)

@@ -17,7 +17,7 @@ from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
 from flows.systems.mixture import curves, ladder
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.field import LIMITS, LINEAR, SHAPE
+from flows.systems.mixture.constants import LIMITS, LINEAR, SHAPE
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.node_blocks import INNER, OPTIONS, Components
@@ -133,7 +133,7 @@ def positions(x, weight, rate, kind, mu, deviation, mean):
 
 @small
 def outgrown(mu, deviation, limits):
-    """Whether means are beyond limits, see :func:`flows.systems.mixture.field.pack`."""
+    """Whether means are beyond limits, see :func:`flows.systems.mixture.constants.pack`."""
     length, spread, changed = 0.0, 0.0, 0.0
     for i in range(mu.shape[0]):
         one, other = 0.0, 0.0
@@ -296,7 +296,7 @@ def _kept(name: str, signature: Any, function: Callable[..., None]) -> Any:
 def make_raw() -> Callable[..., None]:
     """Raw field for :func:`flows.core.chart.wrap`.
 
-    Its constants are those of :func:`flows.systems.mixture.field.pack`; its shape is that of
+    Its constants are those of :func:`flows.systems.mixture.constants.pack`; its shape is that of
     :func:`flows.systems.mixture.field.shape`.
     """
 

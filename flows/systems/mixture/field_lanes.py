@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.chart import Lanes
-from flows.systems.mixture.field import LIMITS
+from flows.systems.mixture.constants import LIMITS, LINEAR
 
 __all__ = ["LANES"]
 
@@ -51,7 +51,7 @@ def make_look() -> Callable[..., bool]:
     """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
     import numba
 
-    from flows.systems.mixture.field_compiled import LINEAR, OPTIONS, outgrown, positions
+    from flows.systems.mixture.field_compiled import OPTIONS, outgrown, positions
 
     inner: Any = numba.njit(**OPTIONS)
 

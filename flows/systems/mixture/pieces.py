@@ -25,6 +25,7 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outlivin
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.constants import LINEAR, Level, Limits, pack
 from flows.systems.mixture.expectation import (
     Expected,
     expect,
@@ -33,16 +34,7 @@ from flows.systems.mixture.expectation import (
     guessed_rule,
     trimmed,
 )
-from flows.systems.mixture.field import (
-    LINEAR,
-    Level,
-    Limits,
-    excess,
-    field,
-    from_blocks,
-    pack,
-    shape,
-)
+from flows.systems.mixture.field import excess, field, from_blocks, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments

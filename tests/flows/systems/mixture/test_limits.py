@@ -9,7 +9,8 @@ import pytest
 
 import flows
 from flows.systems.mixture import pieces
-from flows.systems.mixture.field_lanes import LIMITS, make_look, workspace
+from flows.systems.mixture.constants import LIMITS
+from flows.systems.mixture.field_lanes import make_look, workspace
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 
 STARTS = {

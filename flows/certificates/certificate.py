@@ -155,7 +155,8 @@ class Certificate:
             s = (arb(t).log1p() - span.centre) / span.half
             segment = self.pieces[index]
             values = chebyshev.evaluated(segment.rows, s, self.bits)
-            return [x + arb(0, segment.tube) for x in values]
+            widths = segment.widths(self.bits)
+            return [x + arb(0, 1) * off for x, off in zip(values, widths, strict=True)]
 
     def state(self, t: float) -> list[list[Ball]]:
         """User's parameters at a time, balls that contain the flow, nested like the start."""

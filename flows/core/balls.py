@@ -49,6 +49,8 @@ class BallFlow(abc.ABC):
     start: list[Ball]
     #: Typical length of a state, to which errors are compared.
     unit: float
+    #: Whether there are :meth:`slopes`.
+    has_slopes = False
 
     @property
     def size(self) -> int:
@@ -65,6 +67,13 @@ class BallFlow(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian along directions, the rows of ``moves``, near a box.
+
+        States are off the box by ``spread y``, ``|y| <= 1``. An array of matrices.
+        """
+        raise NotImplementedError  # nothing asks where there are none
 
     @abc.abstractmethod
     def loss(self, x: Sequence[Ball]) -> Ball:

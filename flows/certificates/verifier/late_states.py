@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.funnel import held, limits
 from flows.certificates.verifier.reading import MOST, Refused, number, require
-from flows.certificates.verifier.segment import UNIT
 
 FORMAT = "popflow late states 1"
 

@@ -19,7 +19,7 @@ from typing import Any
 from flint import acb, arb, arb_mat, fmpq
 
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
-from flows.systems.relu_neuron import polar
+from flows.systems.relu_neuron import bending, polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -92,6 +92,7 @@ class SpanFlow(BallFlow):
     basis: list[list[Rational]]
     teacher: list[Ball]
     start: list[Ball]
+    has_slopes = True
 
     @classmethod
     def of(cls, start: Sequence[Sequence[float]], teacher: Sequence[float]) -> SpanFlow:
@@ -259,6 +260,11 @@ class SpanFlow(BallFlow):
                 for a in range(q)
             ]
         )
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian, see :mod:`flows.systems.relu_neuron.bending`."""
+        shape = len(moves), self.size // self.q, self.q
+        return bending.slopes(self.rows(x), moves.reshape(shape), spread.reshape(*shape[1:], -1))
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss on a box."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 import os
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from flint import arb
 
 from flows.certificates import chebyshev, document
@@ -121,6 +123,12 @@ class Certificate:
     def final_error(self) -> float:
         """Bound of this distance at the end."""
         return self.pieces[-1].error
+
+    @property
+    def volume(self) -> float:
+        """Lebesgue measure of the starts that it is about, in the space of all real entries."""
+        k = self.start.size * (2 if np.iscomplexobj(self.start) else 1)
+        return math.pi ** (k / 2) / math.gamma(k / 2 + 1) * self.radius**k
 
     def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""

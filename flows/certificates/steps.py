@@ -75,7 +75,7 @@ class Steps:
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
         self.turns, self.room = 0, ROOM
         # Of a ball of starts an ellipsoid: its shape, its axes, and what |y| is at most.
-        self.shape = np.eye(self.flow.size) if radius and flow.has_slopes else None
+        self.shape = np.eye(self.flow.size) if radius and flow.bends else None
         self.axes, self.left = np.eye(self.flow.size, dtype=object) * arb(1), self.error
 
     def extend(

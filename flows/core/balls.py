@@ -49,8 +49,6 @@ class BallFlow(abc.ABC):
     start: list[Ball]
     #: Typical length of a state, to which errors are compared.
     unit: float
-    #: Whether there are :meth:`slopes`.
-    has_slopes = False
 
     @property
     def size(self) -> int:
@@ -67,6 +65,11 @@ class BallFlow(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
+
+    @property
+    def bends(self) -> bool:
+        """Whether tubes of balls of starts are ellipsoids, for which there are :meth:`slopes`."""
+        return False
 
     def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
         """Derivatives of the Hessian along directions, the rows of ``moves``, near a box.

@@ -92,7 +92,6 @@ class SpanFlow(BallFlow):
     basis: list[list[Rational]]
     teacher: list[Ball]
     start: list[Ball]
-    has_slopes = True
 
     @classmethod
     def of(cls, start: Sequence[Sequence[float]], teacher: Sequence[float]) -> SpanFlow:
@@ -260,6 +259,11 @@ class SpanFlow(BallFlow):
                 for a in range(q)
             ]
         )
+
+    @property
+    def bends(self) -> bool:
+        """For two neurons: of one it is not worth its time, of more nothing was tried."""
+        return self.size == 2 * self.q
 
     def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
         """Derivatives of the Hessian, see :mod:`flows.systems.relu_neuron.bending`."""

@@ -156,6 +156,18 @@ def test_what_is_altered_a_little_is_refused(made, tmp_path, change, reason):
     assert re.search(reason, refused), refused
 
 
+def test_it_is_the_second_derivatives_for_which_a_smaller_growth_is_refused(
+    made, tmp_path, monkeypatch
+):
+    data = json.loads(made[1].read_text())
+    last = data["pieces"][-1]
+    last["growth"] = [scaled(nu, 0.7) for nu in last["growth"]]
+    (tmp_path / "c.json").write_text(json.dumps(data))
+    assert "errors may grow faster" in flows.verify(tmp_path / "c.json").refused
+    monkeypatch.setattr(checker, "together", lambda matrices: arb(0))
+    assert flows.verify(tmp_path / "c.json").accepted
+
+
 def test_a_system_without_derivatives_of_its_hessian_has_no_ellipsoids(made, tmp_path):
     system = flows.MatrixFactorization(d=1, depth=2, regularization=1.0)
     start = np.array([[[0.5]], [[1.25]]])

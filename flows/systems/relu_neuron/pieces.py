@@ -16,7 +16,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
-from flows.systems.relu_neuron import geometry, lone_field
+from flows.systems.relu_neuron import geometry, lone_field, lone_lanes
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.pairs import signed
@@ -24,6 +24,7 @@ from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.watch import (
     DUST,
     LAST_STRETCH,
+    LONE_SQUARED,
     RESIDUAL_CHART,
     beside_state,
     faint_state,
@@ -40,6 +41,10 @@ GRADIENT = 60.0
 FAR = 200.0
 # A lone neuron's distance from the teacher matters down to this part of the longest far one.
 NEARER = 1e-3
+# A far neuron next to the axis comes nearer to it for ever, or leaves it: that depends on its side,
+# which its transverse part tells down to this fraction of what it was, as long as the loss is not
+# below all doubles.
+SIDE = 1e-120
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,10 @@ class NeuronPiece(Piece):
             h[..., opposed] = raw[..., 1:] / mass[1]
         return h
 
-    def watch(self, rtol: float) -> Watch:
+    def watch(self, rtol: float) -> Watch | None:
         """End the piece where the residual gets short, a neuron collapses, or one can leave."""
+        if self.kind == LONE and not self.chart.clock.decay.any():
+            return None  # its loss is below all doubles, and stays there
         return watch(
             self.d, self.frame, self.state, self.chart, self.kind, self.alive, self.at, rtol
         )
@@ -217,13 +224,19 @@ def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.
     norms[0] = max(norms[0], NEARER * np.max(norms))
     size = np.repeat(norms[:, None], blocks.shape[1], axis=1)
     size[:, 1:] = np.minimum(size[:, 1:], np.max(np.linalg.norm(blocks[:, 1:], axis=1)))
+    across = np.linalg.norm(far[:, 1:], axis=1, keepdims=True)
+    size[1:, 1:] = np.where(across > 0, SIDE * across, size[1:, 1:])
+    decay = np.min(mu) / 2
+    if np.max(norms) <= 2 * LONE_SQUARED:  # followed no closer: scaled, it would fall below doubles
+        size[:], decay = LONE_SQUARED, 0.0
     return Chart(
-        clock=Clock(time, np.full(blocks.size, np.min(mu) / 2), 1.0, True),
+        clock=Clock(time, np.full(blocks.size, decay), 1.0, True),
         x0=blocks.ravel(),
         size=size.ravel(),
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
+        lanes=lone_lanes.LANES,
     )
 
 
@@ -246,6 +259,7 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
+        lanes=lone_lanes.LANES,
     )
 
 

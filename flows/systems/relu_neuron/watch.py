@@ -49,6 +49,8 @@ BISECTIONS = 40
 TURNED = -0.2
 # Far neurons whose transverse parts are below this are followed beside the teacher.
 FAINT = 1e-2
+# The loss of lone neurons whose rest is this short is below all doubles.
+LONE_SQUARED = 1e-154
 # A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
 SLIGHT, LONGER = 0.1, 0.3
 # A neuron that is a smaller part of the residual is not to be the sum of two numbers of which each
@@ -140,6 +142,13 @@ class Watched:
         """Whether a neuron is too slender to be scaled in parts (:func:`slender`)."""
         return self.kind in (RESIDUAL, BESIDE) and not self.chart.clock.decay.any()
 
+    @functools.cached_property
+    def fades(self) -> float:
+        """Solver time at which the loss of a lone chart is below all doubles."""
+        longest = float(np.max(length(self.chart.x0.reshape(len(self.alive), -1))))
+        left = math.log(longest / LONE_SQUARED) / float(self.chart.clock.decay[0])
+        return left if left > 0 else math.inf
+
     @property
     def asleep(self) -> bool:
         """Whether a neuron sits at zero that may leave.
@@ -179,7 +188,7 @@ class Watched:
     def _alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states of the neurons alive."""
         if self.kind == LONE:
-            return self.opposed(states)
+            return np.minimum(self.opposed(states), self.fades - np.asarray(taus))
         now = self.at(taus, states)
         if self.kind == PARALLEL:
             return self.remaining(now)
@@ -215,7 +224,7 @@ class Watched:
     def _opposed_one(self, tau: float, y: Array) -> float:
         """:meth:`opposed` of one state."""
         numbers, count = y.tolist(), len(self.alive)
-        width, least = len(numbers) // count, math.inf
+        width, least = len(numbers) // count, self.fades - tau
         for k, limit in enumerate(self.limit.tolist()[1:], start=1):
             far = numbers[k * width : (k + 1) * width]
             length = math.hypot(*far)
@@ -277,6 +286,8 @@ class Watched:
                 return Stop(tau, y)
         if self.kind == LONE and not lone_state(self.living(now), TURNED, LONGER):
             return Stop(tau, y)
+        if self.kind == LONE and tau >= self.fades:
+            return outliving(self.fades, tau, y, interpolant)
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
             return Stop(tau, y)

@@ -36,6 +36,10 @@ def make_field(lanes: int) -> Callable[..., None]:
         room = work.reshape(work.size)
         slope, constants, one = room[:size], room[size:][:count], room[size + count :]
         for e in range(lanes):
+            if weights[0, e] == 0.0:  # no problem in this lane
+                for i in range(size):
+                    out[i, e] = 0.0
+                continue
             for i in range(size):
                 one[i] = x[i, e]
             for i in range(count):

@@ -28,6 +28,7 @@ from flows.systems.relu_neuron.watch import (
     RESIDUAL_CHART,
     beside_state,
     faint_state,
+    sizes,
     slender,
     watch,
 )
@@ -45,6 +46,9 @@ NEARER = 1e-3
 # which its transverse part tells down to this fraction of what it was, as long as the loss is not
 # below all doubles.
 SIDE = 1e-120
+# So near to the axis that rate is steady; one of so many times that of its length stays a double
+# until the loss is below all of them.
+SETTLED, FASTEST = 0.1, 1.95
 
 
 @dataclass(frozen=True)
@@ -163,17 +167,18 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
-    norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
+    norms = np.array(sizes(state).norms)
     mu = frame.multiplicity
     alive = np.flatnonzero(norms > 0)
     # The largest neuron comes first: the residual chart derives it from the others.
     alive = alive[np.argsort(-(mu * state.h)[alive], kind="stable")]
     h, z = state.h[alive], state.z[alive]
-    reach = float(np.max(np.linalg.norm(z, axis=1), initial=0.0))
+    living = sizes(SoundState(h, z, state.r))
+    reach = max(living.across, default=0.0)
     if reach == 0.0:
         parallel = _parallel_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, parallel, PARALLEL, alive)
-    short = float(np.linalg.norm(state.r))
+    short = living.rest
     # The margin covers the rounding of the place where a direct chart has just ended.
     residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
     blocks = np.column_stack([h, z])
@@ -181,9 +186,9 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
-    if residual and faint_state(SoundState(h, z, state.r)):
+    if residual and faint_state(living):
         return NeuronPiece(d, frame, state, _lone_chart(frame, state, time, alive), LONE, alive)
-    if residual and len(alive) > 1 and beside_state(SoundState(h, z, state.r)):
+    if residual and len(alive) > 1 and beside_state(living):
         chart = _beside_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     # One distinct neuron: the residual decays like exp(-m t/2).
@@ -200,7 +205,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         part = GRADIENT * spread**2 if slaved else min(1.0, spread**1.5)
         size[0] = short if linear else part
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
-        if slender(SoundState(h, z, state.r)):
+        if slender(living):
             decay[:] = 0.0
     kind = RESIDUAL if residual else DIRECT
     chart = Chart(
@@ -226,11 +231,16 @@ def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.
     size[:, 1:] = np.minimum(size[:, 1:], np.max(np.linalg.norm(blocks[:, 1:], axis=1)))
     across = np.linalg.norm(far[:, 1:], axis=1, keepdims=True)
     size[1:, 1:] = np.where(across > 0, SIDE * across, size[1:, 1:])
-    decay = np.min(mu) / 2
+    decay = np.full(blocks.shape, np.min(mu) / 2)
+    # Next to the axis a transverse part has a rate of its own: scaled by it, it hardly changes.
+    pull = geometry.gradient(frame.multiplicity, state)[alive[1:], 1:]
+    rate = np.sum(pull * far[:, 1:], axis=1, keepdims=True) / np.where(across > 0, across, 1.0) ** 2
+    settled = (far[:, :1] < 0) & (across < SETTLED * -far[:, :1]) & (across > 0)
+    decay[1:, 1:] = np.where(settled, np.clip(rate, decay[0, 0], FASTEST * decay[0, 0]), decay[0, 0])
     if np.max(norms) <= 2 * LONE_SQUARED:  # followed no closer: scaled, it would fall below doubles
-        size[:], decay = LONE_SQUARED, 0.0
+        size[:], decay[:] = LONE_SQUARED, 0.0
     return Chart(
-        clock=Clock(time, np.full(blocks.size, decay), 1.0, True),
+        clock=Clock(time, decay.ravel(), 1.0, True),
         x0=blocks.ravel(),
         size=size.ravel(),
         field=wrapped_once(lone_field.make_raw),
@@ -250,7 +260,7 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
     size[1:, 1:] = min(longest, reach)
     # The pulls whose sum moves the residual shrink like the angles, and their rounding with them.
     decay = np.zeros_like(blocks)
-    if not slender(SoundState(state.h[alive], state.z[alive], state.r)):
+    if not slender(sizes(SoundState(state.h[alive], state.z[alive], state.r))):
         decay[0], decay[1:, 1:] = 1.0, 1.0
     return Chart(
         clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),

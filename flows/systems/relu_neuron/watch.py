@@ -181,14 +181,13 @@ class Watched:
 
     def alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states."""
-        if self.asleep:
-            return np.full(np.shape(taus), -1.0)
-        return self._alarms(taus, states)
+        awake = self._alarms(taus, states)
+        return np.minimum(self.departure.next - np.asarray(taus), awake) if self.asleep else awake
 
     def _alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states of the neurons alive."""
         if self.kind == LONE:
-            return np.minimum(self.opposed(states), self.fades - np.asarray(taus))
+            return np.minimum(self.opposed(taus, states), self.fades - np.asarray(taus))
         now = self.at(taus, states)
         if self.kind == PARALLEL:
             return self.remaining(now)
@@ -212,9 +211,16 @@ class Watched:
         least: Array = 1.0 - shortest / (THICKER * SLENDER * np.linalg.norm(now.r, axis=-1))
         return least
 
-    def opposed(self, states: Array) -> Array:
+    @functools.cached_property
+    def relative(self) -> Array:
+        """Decay exponents of a lone chart beside that of lengths, of the far neurons."""
+        decay = self.chart.clock.decay
+        return (decay - decay[0]).reshape(len(self.alive), -1)[1:]
+
+    def opposed(self, taus: Array | float, states: Array) -> Array:
         """How far the nearest far neuron of a lone chart is from zero, and from turning round."""
         far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, :]
+        far = far * np.exp(-self.relative * np.asarray(taus)[..., None, None])
         length = np.linalg.norm(far, axis=-1)
         safe = np.where(length > 0, length, 1.0)
         least = np.minimum(TURNED - far[..., 0] / safe, length / self.limit[1:] - 1)
@@ -222,15 +228,21 @@ class Watched:
         return nearest
 
     def _opposed_one(self, tau: float, y: Array) -> float:
-        """:meth:`opposed` of one state."""
+        """Alarm of one state of a lone chart."""
         numbers, count = y.tolist(), len(self.alive)
         width, least = len(numbers) // count, self.fades - tau
         for k, limit in enumerate(self.limit.tolist()[1:], start=1):
-            far = numbers[k * width : (k + 1) * width]
-            length = math.hypot(*far)
+            along, *rest = numbers[k * width : (k + 1) * width]
+            across = math.hypot(*rest) * math.exp(-self.faster[k - 1] * tau)
+            length = math.hypot(along, across)
             left = length / limit - 1 if limit else math.inf
-            least = min(least, TURNED - far[0] / (length or 1.0), left)
+            least = min(least, TURNED - along / (length or 1.0), left)
         return least
+
+    @functools.cached_property
+    def faster(self) -> list[float]:
+        """By how much transverse parts of far neurons decay faster than their lengths."""
+        return [float(row[-1]) for row in self.relative]
 
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
@@ -275,16 +287,16 @@ class Watched:
         collapsing = self.collapsing(tau, now)
         if len(collapsing):
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
+        living = self.living(now)
         if self.kind in (RESIDUAL, BESIDE) and len(self.alive) > 1:
-            living = self.living(now)
             if faint_state(living) or (self.kind == RESIDUAL and beside_state(living)):
                 return Stop(tau, y)
         if self.kind in (RESIDUAL, BESIDE):
             # One that passes by zero needs a chart that is not scaled, until it is past.
-            there = self.thin(now) <= 0 if self.unscaled else slender(self.living(now))
+            there = self.thin(now) <= 0 if self.unscaled else slender(living)
             if there:
                 return Stop(tau, y)
-        if self.kind == LONE and not lone_state(self.living(now), TURNED, LONGER):
+        if self.kind == LONE and not lone_state(living, TURNED, LONGER):
             return Stop(tau, y)
         if self.kind == LONE and tau >= self.fades:
             return outliving(self.fades, tau, y, interpolant)
@@ -298,9 +310,9 @@ class Watched:
             return self.leaving(before, tau, now, interpolant)
         return None
 
-    def living(self, now: SoundState) -> SoundState:
-        """Neurons alive of a state."""
-        return SoundState(now.h[self.alive], now.z[self.alive], now.r)
+    def living(self, now: SoundState) -> Sizes:
+        """Sizes of the neurons alive of a state."""
+        return sizes(SoundState(now.h[self.alive], now.z[self.alive], now.r))
 
     def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
@@ -379,36 +391,52 @@ def watch(
     return Watch(watched.alarm(), watched.check, watched.alarms)
 
 
-def slender(now: SoundState) -> bool:
+class Sizes(NamedTuple):
+    """One state of neurons in plain numbers: so few take no time as such.
+
+    ``h``: parts along the teacher; ``across``: lengths of the transverse parts; ``norms``: lengths
+    of the neurons; ``rest``: length of the residual. Their squares may underflow.
+    """
+
+    h: list[float]
+    across: list[float]
+    norms: list[float]
+    rest: float
+
+
+def sizes(now: SoundState) -> Sizes:
+    """Sizes of one state."""
+    h, across = now.h.tolist(), [math.hypot(*z) for z in now.z.tolist()]
+    norms = [math.hypot(*pair) for pair in zip(h, across, strict=True)]
+    return Sizes(h, across, norms, math.hypot(*now.r.tolist()))
+
+
+def slender(now: Sizes) -> bool:
     """Whether a neuron is far shorter than the residual."""
-    shortest = np.min(length(np.column_stack([now.h, now.z])), initial=np.inf)
-    return bool(shortest < SLENDER * length(now.r))
+    return min(now.norms, default=math.inf) < SLENDER * now.rest
 
 
-def faint_state(now: SoundState) -> bool:
+def faint_state(now: Sizes) -> bool:
     """Whether a lone chart is to begin: before, a residual chart does as well, and faster."""
-    across = np.max(np.linalg.norm(now.z[1:], axis=-1), initial=0.0)
-    return bool(across < FAINT) and lone_state(now)
+    return max(now.across[1:], default=0.0) < FAINT and lone_state(now)
 
 
-def lone_state(now: SoundState, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:
+def lone_state(now: Sizes, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:
     """Whether the first neuron is beside the teacher and all others are far or slight.
 
     Far are those whose cosine with the teacher is below the one given, slight those that are a
     smaller part of the residual.
     """
-    norms = length(np.column_stack([now.h, now.z])[1:])
-    others = (now.h[1:] < cosine * norms) | (norms < part * length(now.r))
-    lone = bool(now.h[0] > 0 and len(norms) and others.all())
-    return lone and bool(np.min(norms) > SMALLEST)
+    others = list(zip(now.h, now.norms, strict=True))[1:]
+    lone = now.h[0] > 0 and all(h < cosine * x or x < part * now.rest for h, x in others)
+    return lone and bool(others) and min(now.norms[1:]) > SMALLEST
 
 
-def beside_state(now: SoundState) -> bool:
+def beside_state(now: Sizes) -> bool:
     """Whether the first neuron is beside the teacher and all others are short, as is the rest."""
-    longest = float(np.max(length(np.column_stack([now.h, now.z])[1:]), initial=0.0))
-    rest = float(length(now.r))
-    short = max(longest, rest) < SHORT / 10
-    return bool(now.h[0] > 0 and short and longest > SMALLEST and rest < longest / SLIGHT)
+    longest = max(now.norms[1:], default=0.0)
+    short = max(longest, now.rest) < SHORT / 10
+    return now.h[0] > 0 and short and longest > SMALLEST and now.rest < longest / SLIGHT
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

@@ -53,8 +53,8 @@ def test_slender_is_a_neuron_shorter_than_a_hundredth_of_the_residual():
         SoundState(np.array([1.0, h]), np.zeros((2, 1)), np.array([0.5, 0.0]))
         for h in (0.499e-2, 0.501e-2)
     )
-    assert watch.slender(shorter)
-    assert not watch.slender(longer)
+    assert watch.slender(watch.sizes(shorter))
+    assert not watch.slender(watch.sizes(longer))
 
 
 def test_a_run_goes_on_below_all_doubles_without_a_warning():

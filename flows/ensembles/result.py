@@ -22,8 +22,8 @@ from flows.ensembles import store
 from flows.ensembles.member import LOSS_ERROR, LOST, Rows
 from flows.ensembles.starts import Law
 
-# Numbers that a reduction holds at once: 128 MB.
-BLOCK = 16_000_000
+# Numbers of a quantity that a reduction holds at once: 16 MB.
+BLOCK = 2_000_000
 # What is below this is zero for every purpose.
 LEAST = 1e-300
 
@@ -223,7 +223,7 @@ class Ensemble:
         error; :meth:`left_out` counts them.
 
         Exact (linear between neighbours): the chunks are read in passes, each over as many
-        columns of time as fit into 128 MB.
+        columns of time as fit into 16 MB.
 
         Parameters
         ----------

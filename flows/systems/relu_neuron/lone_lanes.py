@@ -8,7 +8,6 @@ Few members are in such a chart at a time, and its pairs take arctangents, which
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -236,7 +236,9 @@ def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.
     pull = geometry.gradient(frame.multiplicity, state)[alive[1:], 1:]
     rate = np.sum(pull * far[:, 1:], axis=1, keepdims=True) / np.where(across > 0, across, 1.0) ** 2
     settled = (far[:, :1] < 0) & (across < SETTLED * -far[:, :1]) & (across > 0)
-    decay[1:, 1:] = np.where(settled, np.clip(rate, decay[0, 0], FASTEST * decay[0, 0]), decay[0, 0])
+    decay[1:, 1:] = np.where(
+        settled, np.clip(rate, decay[0, 0], FASTEST * decay[0, 0]), decay[0, 0]
+    )
     if np.max(norms) <= 2 * LONE_SQUARED:  # followed no closer: scaled, it would fall below doubles
         size[:], decay[:] = LONE_SQUARED, 0.0
     return Chart(

@@ -288,9 +288,13 @@ class Watched:
         if len(collapsing):
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
         living = self.living(now)
-        if self.kind in (RESIDUAL, BESIDE) and len(self.alive) > 1:
-            if faint_state(living) or (self.kind == RESIDUAL and beside_state(living)):
-                return Stop(tau, y)
+        near = self.kind == RESIDUAL and beside_state(living)
+        if (
+            self.kind in (RESIDUAL, BESIDE)
+            and len(self.alive) > 1
+            and (near or faint_state(living))
+        ):
+            return Stop(tau, y)
         if self.kind in (RESIDUAL, BESIDE):
             # One that passes by zero needs a chart that is not scaled, until it is past.
             there = self.thin(now) <= 0 if self.unscaled else slender(living)

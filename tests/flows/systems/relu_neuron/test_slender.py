@@ -77,6 +77,8 @@ def test_slender_is_a_neuron_shorter_than_a_tenth_of_the_residual():
 
 def test_a_run_goes_on_below_all_doubles_without_a_warning():
     system, start = member(3, 3.0, 0, 10)
-    run = flows.integrate(system, start, 1e9, [1.0, 1e4, 1e9], method="Rodas5P", max_steps=MANY_STEPS)
+    run = flows.integrate(
+        system, start, 1e9, [1.0, 1e4, 1e9], method="Rodas5P", max_steps=MANY_STEPS
+    )
     assert run.status == "completed"
     assert run["loss"][-1] == 0.0

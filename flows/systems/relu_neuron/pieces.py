@@ -20,16 +20,13 @@ from flows.systems.relu_neuron import geometry, lone_field, lone_lanes
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.pairs import signed
+from flows.systems.relu_neuron.sizes import beside_state, faint_state, sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.watch import (
     DUST,
     LAST_STRETCH,
     LONE_SQUARED,
     RESIDUAL_CHART,
-    beside_state,
-    faint_state,
-    sizes,
-    slender,
     watch,
 )
 from flows.systems.relu_neuron.zero import dying, names, wake, without

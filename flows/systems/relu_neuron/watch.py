@@ -19,8 +19,19 @@ from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
-from flows.systems.relu_neuron.geometry import OPPOSED, SMALLEST
-from flows.systems.relu_neuron.lone import SHORT, length
+from flows.systems.relu_neuron.lone import length
+from flows.systems.relu_neuron.sizes import (
+    FAINT,
+    LONGER,
+    SLENDER,
+    THICKER,
+    Sizes,
+    beside_state,
+    faint_state,
+    lone_state,
+    sizes,
+    slender,
+)
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.zero import descent, dying, without
 
@@ -47,16 +58,8 @@ ASK_LATER = 0.05
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
-# Far neurons whose transverse parts are below this are followed beside the teacher.
-FAINT = 1e-2
 # The loss of lone neurons whose rest is this short is below all doubles.
 LONE_SQUARED = 1e-154
-# A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
-SLIGHT, LONGER = 0.1, 0.3
-# A neuron that is a smaller part of the residual is not to be the sum of two numbers of which each
-# is scaled by powers of time of its own: at another time of the same step that is another neuron,
-# so that steps are as short as it is. It is slender no longer at THICKER times this part.
-SLENDER, THICKER = 0.1, 2.0
 
 
 class Collapse(NamedTuple):
@@ -393,54 +396,6 @@ def watch(
         departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
-
-
-class Sizes(NamedTuple):
-    """One state of neurons in plain numbers: so few take no time as such.
-
-    ``h``: parts along the teacher; ``across``: lengths of the transverse parts; ``norms``: lengths
-    of the neurons; ``rest``: length of the residual. Their squares may underflow.
-    """
-
-    h: list[float]
-    across: list[float]
-    norms: list[float]
-    rest: float
-
-
-def sizes(now: SoundState) -> Sizes:
-    """Sizes of one state."""
-    h, across = now.h.tolist(), [math.hypot(*z) for z in now.z.tolist()]
-    norms = [math.hypot(*pair) for pair in zip(h, across, strict=True)]
-    return Sizes(h, across, norms, math.hypot(*now.r.tolist()))
-
-
-def slender(now: Sizes) -> bool:
-    """Whether a neuron is far shorter than the residual."""
-    return min(now.norms, default=math.inf) < SLENDER * now.rest
-
-
-def faint_state(now: Sizes) -> bool:
-    """Whether a lone chart is to begin: before, a residual chart does as well, and faster."""
-    return max(now.across[1:], default=0.0) < FAINT and lone_state(now)
-
-
-def lone_state(now: Sizes, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:
-    """Whether the first neuron is beside the teacher and all others are far or slight.
-
-    Far are those whose cosine with the teacher is below the one given, slight those that are a
-    smaller part of the residual.
-    """
-    others = list(zip(now.h, now.norms, strict=True))[1:]
-    lone = now.h[0] > 0 and all(h < cosine * x or x < part * now.rest for h, x in others)
-    return lone and bool(others) and min(now.norms[1:]) > SMALLEST
-
-
-def beside_state(now: Sizes) -> bool:
-    """Whether the first neuron is beside the teacher and all others are short, as is the rest."""
-    longest = max(now.norms[1:], default=0.0)
-    short = max(longest, now.rest) < SHORT / 10
-    return now.h[0] > 0 and short and longest > SMALLEST and now.rest < longest / SLIGHT
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

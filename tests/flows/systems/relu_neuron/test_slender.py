@@ -1,14 +1,14 @@
 """Neurons far shorter than the residual, that have left zero or pass by, do not make a run crawl.
 
 What does: a neuron that is the sum of a mean and a deviation, each scaled by a power of time of its
-own, is another neuron at another time of the same step. See :data:`watch.SLENDER`.
+own, is another neuron at another time of the same step. See :data:`sizes.SLENDER`.
 """
 
 import numpy as np
 import pytest
 
 import flows
-from flows.systems.relu_neuron import pieces, watch
+from flows.systems.relu_neuron import pieces, sizes, watch
 from flows.systems.relu_neuron.state import SoundState
 
 # (n, scale, seed, member) of the plane: one that leaves zero while D falls slowly, and one that
@@ -71,8 +71,8 @@ def test_slender_is_a_neuron_shorter_than_a_tenth_of_the_residual():
         SoundState(np.array([1.0, h]), np.zeros((2, 1)), np.array([0.5, 0.0]))
         for h in (0.499e-1, 0.501e-1)
     )
-    assert watch.slender(watch.sizes(shorter))
-    assert not watch.slender(watch.sizes(longer))
+    assert sizes.slender(sizes.sizes(shorter))
+    assert not sizes.slender(sizes.sizes(longer))
 
 
 def test_a_run_goes_on_below_all_doubles_without_a_warning():

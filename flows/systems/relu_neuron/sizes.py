@@ -16,7 +16,7 @@ SLIGHT, LONGER = 0.1, 0.3
 # A neuron that is a smaller part of the residual is not to be the sum of two numbers of which each
 # is scaled by powers of time of its own: at another time of the same step that is another neuron,
 # so that steps are as short as it is. It is slender no longer at THICKER times this part.
-SLENDER, THICKER = 0.1, 2.0
+SLENDER, THICKER = 0.05, 2.0
 
 
 class Sizes(NamedTuple):

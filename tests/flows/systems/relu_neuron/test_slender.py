@@ -66,10 +66,10 @@ def test_in_scaled_charts_it_crawls(which, monkeypatch):
     assert run.status == "step_budget"
 
 
-def test_slender_is_a_neuron_shorter_than_a_tenth_of_the_residual():
+def test_slender_is_a_neuron_shorter_than_a_twentieth_of_the_residual():
     shorter, longer = (
         SoundState(np.array([1.0, h]), np.zeros((2, 1)), np.array([0.5, 0.0]))
-        for h in (0.499e-1, 0.501e-1)
+        for h in (0.249e-1, 0.251e-1)
     )
     assert sizes.slender(sizes.sizes(shorter))
     assert not sizes.slender(sizes.sizes(longer))

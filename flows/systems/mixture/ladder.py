@@ -1,7 +1,10 @@
 """Expectations by tensor rules of a measured error, compiled as a whole: no Python between rules.
 
 It is :func:`flows.core.quadrature.refine` for tensor rules, on the blocks of
-:mod:`flows.systems.mixture.node_blocks`, up to rules of `BUDGET` nodes.
+:mod:`flows.systems.mixture.node_blocks`, up to rules of `BUDGET` nodes. A rule is compared with the
+one that is finer along all axes at once, as the pieces of a run do later on: that is one more rule
+of a state and not one for each axis. Where they differ, the first axes are made finer one after the
+other, and each difference is that of its axis.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

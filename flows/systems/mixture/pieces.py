@@ -284,7 +284,8 @@ class MixturePiece(Piece):
     def regime_of(self, state: SoundState, time: float) -> Array:
         """Regime of a state at a time, in numbers."""
         means = self._in_form(state.at(None))
-        found = expect_several(self.calculus, means, self.tolerance)
+        # As the rule of a piece is chosen, so that what is known of the state is not found anew.
+        found = expect(self.calculus, means.at(0), MARGIN * self.tolerance).of_several
         return self._regimes(means, found, np.array([time]))[0]
 
     def _regimes(self, means: Means, found: Expected, times: Array) -> Array:

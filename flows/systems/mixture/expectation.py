@@ -44,6 +44,8 @@ NEEDS = {NEAR: (0.21, 0.72), CLUSTER: (0.13, 0.85), FAR: (0.08, 0.95)}
 # What compiled refinements say where they have measured an error.
 MEASURED = 0.0
 TINY = np.finfo(float).tiny
+# Expectations that have a leading axis where they are those of several states.
+LED = ("kl", "fisher", "pull", "size", "error", "nodes")
 
 
 class Expected(NamedTuple):
@@ -82,10 +84,9 @@ class Expected(NamedTuple):
     @property
     def of_several(self) -> Expected:
         """The same with a leading axis of one state, without a rule."""
+        one = {name: np.array([getattr(self, name)]) for name in LED}
         kl, fisher = (np.array([size]) for size in self.sizes)
-        numbers = (np.array([x]) for x in (self.kl, self.fisher, self.pull, self.size))
-        error, nodes = np.array([self.error]), np.array([self.nodes])
-        return Expected(*numbers, (kl, fisher), error, nodes, None)
+        return self._replace(**one, sizes=(kl, fisher), rule=None, product=None)
 
 
 class Product(NamedTuple):
@@ -271,7 +272,7 @@ def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expect
     for t in np.flatnonzero(alone):
         one = expect(calculus, means.at(t), tolerance)
         found.sizes[0][t], found.sizes[1][t] = one.sizes
-        for name in ("kl", "fisher", "pull", "size", "error", "nodes"):
+        for name in LED:
             getattr(found, name)[t] = getattr(one, name)
     return found
 

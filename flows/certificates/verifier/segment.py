@@ -17,12 +17,12 @@ import abc
 from typing import Any, ClassVar
 
 import numpy as np
-from flint import acb, arb, fmpq
+from flint import arb, fmpq
 
+from flows.certificates.verifier.boundary import UNIT, bounded
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
 
-UNIT = arb(0, 1)  # the interval [-1, 1]
 NESTED = 4  # boxes about a polynomial, of a ball of starts: its tube is wide
 
 
@@ -32,6 +32,7 @@ class Equations(abc.ABC):
     stated: ClassVar[tuple[str, ...]]  # names of the parameters, all of which it reads
     start: Any
     about: dict[str, Any] | None = None  # what a person reads in place of the parameters
+    width = 1  # entries of a block of the state
 
     @abc.abstractmethod
     def __init__(self, parameters: Any, start: Any) -> None: ...
@@ -43,6 +44,10 @@ class Equations(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
+
+    def near(self, x: Any, off: Any) -> arb:
+        """Bound the field at complex states whose blocks are within so much of those of ``x``."""
+        raise Refused("the field of this system is not bounded by boundaries")
 
     def branching(self, segment: "Segment", parts: int) -> arb:
         """Bound what the branch of the stated signs is off; refused if the signs are wrong."""
@@ -67,20 +72,14 @@ class Segment:
         middle = at(self.p, arb(2 * part + 1 - parts) / parts)
         return middle + np.abs(self.slope).sum(axis=1) / parts * UNIT
 
-    def defect(self, equations: Equations, rho: arb) -> arb:
-        """Bound of the defect on the segment, by interpolation."""
+    def defect(self, equations: Equations, rho: arb, most: arb) -> arb:
+        """Bound of the defect on the segment, by interpolation: the field is at most so large."""
         count, worst = self.p.shape[1], arb(0)
         for j in range(count):
             s = arb.cos_pi_fmpq(fmpq(j, count - 1))
             speed = (self.centre + self.half * s).exp()
             gap = at(self.slope, s) / self.half - speed * equations.field(at(self.p, s), self.signs)
             worst = worst.max(norm(gap))
-        tops = np.array([(rho**k + rho**-k) / 2 for k in range(count)])  # of T_k on the ellipse
-        side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
-        box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
-        across = self.half * (rho - 1 / rho) / 2 * UNIT
-        fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
-        most = norm(np.array([(fast * f).abs_upper() for f in equations.field(box, self.signs)]))
         lebesgue = 1 + 2 / arb.pi() * arb(count).log()
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 
@@ -117,11 +116,12 @@ def check(
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
             error += norm(at(p, arb(-1)) - state)
             length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
-            require(segment.defect(equations, rho) + branching <= defect, "the defect is larger")
+            on = bounded(stated, segment, equations, rho, tube, NESTED if radius else 1)
+            found = segment.defect(equations, rho, on.size) + branching
+            require(found <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
-                box, slow = segment.box(part, parts), -segment.time(part, parts)
-                hessian = _mean(equations, box, tube, NESTED if radius else 1)
-                require(positive(hessian, nu * slow.exp()), "errors may grow faster")
+                shift = nu * (-segment.time(part, parts)).exp() - on.rest
+                require(positive(on.hessian(part, parts), shift), "errors may grow faster")
                 factor, step = (nu * length).exp(), defect * length
                 most = factor.max(arb(1))
                 require(most * (error + step) <= tube, "the flow may leave the tube")
@@ -132,15 +132,6 @@ def check(
         state, error, largest = at(p, arb(1)), after, largest.max(tube)
     require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
     return float(largest), float(error)
-
-
-def _mean(equations: Equations, box: Any, tube: arb, nested: int) -> Any:
-    """Hessians that contain the mean of those between any state of the tube and its polynomial.
-
-    On the way from the polynomial to the state, the ``k``-th part is within ``k/nested`` of it.
-    """
-    found = [equations.hessian(box + tube * (k + 1) / nested * UNIT) for k in range(nested)]
-    return sum(found[1:], found[0]) / nested
 
 
 def at(p: Any, s: arb) -> Any:

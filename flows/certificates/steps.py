@@ -32,6 +32,8 @@ EXCESS, ROOM, SHARE = 0.15, 3.0, 0.03
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
 GUARD, BALL_GUARD = 40, 64
+#: A neighbourhood on which the field is bounded by a boundary has so many errors, or is not used.
+WIDE = 16.0
 #: A segment whose ellipse was proved by so many arcs is followed by one so much longer.
 LONGER = {12: 1.5, 24: 1.15, 48: 1.0}
 #: Changes of branch that are followed.
@@ -231,10 +233,12 @@ class Steps:
         )
 
     def _ellipse(self, made: Approximant, prec: int) -> ellipse.Bounded:
-        """Where the field is bounded: by its boundary, unless the tube is wide."""
+        """Where the field is bounded: by its boundary, unless the tube reaches far from it."""
         if self.flow.by_boundary and self.radius == 0:
             with precision(prec):
-                return ellipse.least_ellipse(self.flow, made, self.goal)
+                found = ellipse.least_ellipse(self.flow, made, self.goal)
+            if found.arcs == 1 or self.error * WIDE < found.reach:
+                return found
         return ellipse.best_ellipse(self.flow, made)
 
     def _growth(

@@ -145,6 +145,9 @@ def near(w: Any, off: Any, mu: Any) -> arb:
         for j in range(i + 1, n + 1):
             gap, wide = unit[i] - unit[j], turned[i] + turned[j]
             x = acb((gap * gap).sum() / 4)
+            if x.real.mid() > 0.5:  # 1 - X by the sum, which is shorter
+                gap = unit[i] + unit[j]
+                x = 1 - acb((gap * gap).sum() / 4)
             wide = (2 * _norms(gap[None])[0] + wide) * wide / 4
             inside = x.real > wide and (1 - x).real > wide
             require(inside or abs(x.imag) > wide, "the field may not be analytic")

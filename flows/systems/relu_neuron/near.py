@@ -5,9 +5,9 @@ In products ``a.b`` without conjugation ``|(a+x).(b+y) - a.b| <= |a||y| + |x||b|
 - ``S = w.w`` is within ``d = (2|m| + e) e`` of ``m.m``, whose real part must be larger. The root
   ``N`` of ``S`` is within ``d/(|N_m| (1 + sqrt(1 - d/|N_m|^2)))``, as ``sqrt(1+z)`` has a real part
   of ``sqrt(1-|z|)`` at least, and ``u = w/N`` within ``(e + |u_m| |N - N_m|)/|N|``.
-- ``X = |u_a - u_b|^2/4`` is on a disc, which must not meet the rays ``(-oo, 0]`` and ``[1, oo)``.
-  Off these ``theta = 2 asin(sqrt X)`` and ``sin theta`` are analytic, with the derivatives
-  ``1/sqrt(X(1-X))`` and ``(1-2X)/sqrt(X(1-X))``.
+- ``X = |u_a - u_b|^2/4``, or ``1 - X = |u_a + u_b|^2/4`` if that is smaller, is on a disc; so is
+  ``X``, which must not meet the rays ``(-oo, 0]`` and ``[1, oo)``. Off these ``theta = 2 asin(sqrt
+  X)`` and ``sin theta`` are analytic, with slopes ``1/sqrt(X(1-X))`` and ``(1-2X)/sqrt(X(1-X))``.
 - The velocity ``-r/2 - sum_b mu_b (sin(theta) N_b u_a - theta b)/2pi`` follows term by term.
 """
 
@@ -72,10 +72,14 @@ def _disc(w: Sequence[Ball], e: Ball) -> Disc:
 
 def _angle(a: Disc, b: Disc) -> tuple[Ball, Ball, Ball, Ball]:
     """Bounds of the angle and of its sine in the middle, each before how far they are off."""
-    gap = [x - y for x, y in zip(a.unit, b.unit, strict=True)]
     off = a.unit_off + b.unit_off
+    gap = [x - y for x, y in zip(a.unit, b.unit, strict=True)]
     x = acb(dot(gap, gap) / 4)
     y = 1 - x
+    if x.real.mid() > 0.5:  # the sum is the smaller one, and Y = 1 - X off by as much as X
+        gap = [x - y for x, y in zip(a.unit, [-c for c in b.unit], strict=True)]
+        y = acb(dot(gap, gap) / 4)
+        x = 1 - y
     off = (2 * _norm(gap) + off) * off / 4
     if not ((x.real > off and y.real > off) or x.imag > off or -x.imag > off):
         raise Singular("an angle may leave its branch")

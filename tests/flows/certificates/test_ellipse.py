@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -22,6 +23,8 @@ from flows.systems.relu_neuron import field_balls, near
 ROUNDED = 1e-9
 # A bound of a sum of terms is no more than so many times what random states reach.
 SHARP = 30.0
+# Of the limit of ``t^3 L`` with ten digits of the flow, which vary at the last bits of its doubles.
+LIMIT = 1e-6
 
 
 @functools.cache
@@ -77,6 +80,17 @@ def test_the_field_near_complex_neurons_is_below_its_bound_and_not_far(bound):
         middle = np.linalg.norm(complex_field(w, v))
         assert middle < seen <= found + ROUNDED
         assert found - middle < SHARP * (seen - middle)
+
+
+@pytest.mark.parametrize("bound", [makers, checkers])
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_nearly_aligned_and_opposite_neurons_are_bounded_alike(bound, way):
+    v = np.array([1.0, 0.0, 0.0])
+    w = np.array([[way, 0.02, 0.0]]) + 0j
+    with precision(100):
+        assert bound(w, v, [0.004]).is_finite()
+        with pytest.raises((Singular, Refused), match="may"):
+            bound(w, v, [0.02])
 
 
 @pytest.mark.parametrize("bound", [makers, checkers])
@@ -216,3 +230,14 @@ def test_a_basis_with_one_wrong_entry_is_refused(tmp_path, monkeypatch):
     system, start = made().system, made().start
     flows.certify(system, start, 0.01, digits=14).save(tmp_path / "wrong.json")
     assert "piece 0: " in flows.verify(tmp_path / "wrong.json").refused
+
+
+def test_a_rotation_of_start_and_teacher_keeps_the_limit():
+    random, teacher = np.random.default_rng(0), np.eye(10)[0]
+    turn = np.linalg.qr(random.normal(size=(10, 10)))[0]
+    start, limits = flows.ReLUNeuron(n=2, d=10).initial(0.1, 0), []
+    for w, v in ((start, teacher), (start @ turn.T, turn @ teacher)):
+        system = flows.ReLUNeuron(n=2, d=10, teacher=v.tolist())
+        limits.append(flows.certify(system, w, math.inf, digits=10).infinity.constant)
+    assert limits[0].overlaps(limits[1])
+    assert limits[0].rad() < LIMIT

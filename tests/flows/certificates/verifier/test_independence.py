@@ -82,6 +82,11 @@ def test_the_checker_of_all_times_is_short():
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
 
 
+def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():
+    files = [VERIFIER / f"{name}.py" for name in ("tail", "late_flow", "lens")]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 290
+
+
 def test_the_checker_of_critical_points_is_short():
     argument = [VERIFIER / "stationary.py", VERIFIER / "turns.py"]
     equations = [VERIFIER / "layer.py", VERIFIER / "kernels.py"]

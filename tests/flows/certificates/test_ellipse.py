@@ -16,6 +16,8 @@ from flows.certificates import between, ellipse
 from flows.certificates.proof import Approximant, Span
 from flows.certificates.verifier import boundary
 from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.segment import Segment, at
 from flows.core.balls import Singular, precision
 from flows.systems.relu_neuron import field_balls, near
 
@@ -161,6 +163,28 @@ def test_the_hessian_between_the_points_is_its_interpolant():
             assert worst < lost + ROUNDED
         with pytest.raises(Singular):
             ellipse.on_arcs(flow, p._replace(span=Span(span.centre, span.half)), 1e3, 12, 0.0)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_checker_holds_the_hessian_on_all_of_a_part_up_to_its_ends(parts):
+    certificate = made()
+    first, piece = (certificate.pieces[k] for k in (1, 2))
+    with precision(certificate.precision):
+        rows = [[arb((c, -certificate.bits)) for c in row] for row in piece.rows]
+        ends = (arb((x.end, -certificate.bits)) for x in (first, piece))
+        system, segment = certificate.system, Segment(np.array(rows), *ends)
+        parameters = {"n": 3, "d": 4, "teacher": list(system.teacher)}
+        flow = Neurons(parameters, certificate.start)
+        on = boundary.bounded(piece.to_json(), segment, flow, arb(piece.rho), arb(piece.tube), 1)
+        for part in range(parts):
+            box = on.hessian(part, parts)
+            for place in (-1, -0.5, 0, 0.5, 1):
+                inside = flow.hessian(at(segment.p, arb(2 * part + 1 - parts + place) / parts))
+                off = on.rest.upper() * arb(0, 1)
+                assert np.vectorize(lambda x, y, off=off: (x + off).contains(y.mid()))(
+                    box, inside
+                ).all()
+        assert on.rest < 1e-2
 
 
 CORRUPTIONS = {

@@ -84,6 +84,16 @@ def test_the_field_near_complex_neurons_is_below_its_bound_and_not_far(bound):
         assert found - middle < SHARP * (seen - middle)
 
 
+def test_maker_and_checker_come_to_the_same_bound():
+    random = np.random.default_rng(7)
+    v = np.array([1.5, 0.0, 0.0, 0.0])
+    with precision(100):
+        for _ in range(5):
+            w = random.normal(size=(3, 4)) + 0.05j * random.normal(size=(3, 4))
+            off = random.uniform(0.002, 0.01, size=3)
+            assert float(makers(w, v, off)) == pytest.approx(float(checkers(w, v, off)), ROUNDED)
+
+
 @pytest.mark.parametrize("bound", [makers, checkers])
 @pytest.mark.parametrize("way", [1.0, -1.0])
 def test_nearly_aligned_and_opposite_neurons_are_bounded_alike(bound, way):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from flint import arb
+
 from flows.certificates.chebyshev import Row
+from flows.certificates.ellipsoid import Ellipsoid
+from flows.core.balls import Ball
 
 
 class Segment(NamedTuple):
@@ -34,6 +39,8 @@ class Segment(NamedTuple):
         Of arcs: so far from the polynomial the field is bounded too.
     points : int
         Of arcs: at so many the Hessian is evaluated, between which it is interpolated.
+    around : Ellipsoid, optional
+        A tube that is narrower than ``tube`` in some directions: of a ball of starts.
     """
 
     end: int
@@ -47,6 +54,20 @@ class Segment(NamedTuple):
     arcs: int = 1
     reach: float = 0.0
     points: int = 0
+    around: Ellipsoid | None = None
+
+    def widths(self, bits: int) -> list[Ball]:
+        """Bound of each component of the distance on the segment."""
+        if self.around is None:
+            return [arb(self.tube)] * len(self.rows)
+        unit = np.eye(len(self.rows), dtype=int)
+        return [self.around.off(unit[k : k + 1], bits) for k in range(len(unit))]
+
+    def off_at_end(self, forms: Any, bits: int) -> Ball:
+        """Bound ``|V (x - p)|`` at the end, for an integer matrix ``V`` of rows."""
+        if self.around is None:
+            return self.error * arb(int((np.array(forms) ** 2).sum())).sqrt()
+        return self.around.off_at_end(forms, bits)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""
@@ -60,6 +81,7 @@ class Segment(NamedTuple):
             "tube": self.tube.hex(),
             "error": self.error.hex(),
             "coefficients": [[f"{c:x}" for c in row] for row in self.rows],
+            **({} if self.around is None else self.around.to_json()),
         }
 
     def _between(self) -> dict[str, Any]:
@@ -79,6 +101,7 @@ class Segment(NamedTuple):
             number(data["error"]),
             tuple([int(c, 16) for c in row] for row in data["coefficients"]),
             data.get("arcs", 1),
-            number(data.get("reach", "0x0p+0")),
+            number(data["reach"]) if "arcs" in data else 0.0,
             data.get("points", 0),
+            Ellipsoid.from_json(data) if "axes" in data else None,
         )

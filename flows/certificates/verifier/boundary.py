@@ -17,46 +17,10 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
+from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, number, require
-
-UNIT = arb(0, 1)  # the interval [-1, 1]
-
-
-class Box:
-    """Bound of the field on one box around an ellipse; the Hessian on boxes of parts."""
-
-    def __init__(self, segment: Any, equations: Any, rho: arb, tube: arb, nested: int) -> None:
-        self.segment, self.equations, self.tube, self.nested = segment, equations, tube, nested
-        p, half, self.rest = segment.p, segment.half, arb(0)
-        # Of T_k on the ellipse.
-        tops = np.array([(rho**k + rho**-k) / 2 for k in range(p.shape[1])])
-        side = np.abs(p[:, 1:]) @ tops[1:] * UNIT
-        box = np.array([acb(c + r, r) for c, r in zip(p[:, 0], side, strict=True)])
-        across = half * (rho - 1 / rho) / 2 * UNIT
-        fast = acb(segment.centre + half * tops[1] * UNIT, across).exp()
-        values = [(fast * f).abs_upper() for f in equations.field(box, segment.signs)]
-        self.size = _norms(np.array([values]))[0]
-
-    def hessian(self, part: int, parts: int) -> Any:
-        """Hessians that contain the mean of those between any state of the tube and its polynomial.
-
-        On the way from the polynomial to the state, the ``k``-th part is within ``k/nested`` of it.
-        """
-        box, shares = self.segment.box(part, parts), range(1, self.nested + 1)
-        found = [self.equations.hessian(box + self.tube * k / self.nested * UNIT) for k in shares]
-        return sum(found[1:], found[0]) / self.nested
-
-
-def bounded(
-    stated: Any, segment: Any, equations: Any, rho: arb, tube: arb, nested: int
-) -> "Box | Between":
-    """What is known of the field near a piece: on a box, or on the arcs that it states."""
-    if "arcs" not in stated:
-        return Box(segment, equations, rho, tube, nested)
-    reach = arb(number(stated["reach"]))
-    require(0 <= tube < reach, "the tube reaches where the field is not bounded")
-    sizes = most(segment, equations, rho, stated["arcs"], reach)
-    return Between(segment, equations, tube, stated["points"], rho, sizes, reach)
+from flows.certificates.verifier.tube import Ball
 
 
 def most(segment: Any, equations: Any, rho: arb, arcs: int, reach: arb) -> tuple[arb, arb]:
@@ -78,19 +42,24 @@ def most(segment: Any, equations: Any, rho: arb, arcs: int, reach: arb) -> tuple
     return found[0], found[1]
 
 
-class Between:
-    """Chebyshev coefficients of the Hessian in the tube, and what they leave."""
+class Arcs(Ball):
+    """A tube of one radius, the field bounded on arcs, the Hessian interpolated between points."""
 
-    def __init__(
-        self,
-        segment: Any,
-        equations: Any,
-        tube: arb,
-        count: int,
-        rho: arb,
-        sizes: tuple[arb, arb],
-        reach: arb,
-    ) -> None:
+    def __init__(self, stated: Any) -> None:
+        super().__init__(stated, False)
+        self.arcs, self.points = stated["arcs"], stated["points"]
+        self.far = arb(number(stated["reach"]))
+        require(0 <= self.reach < self.far, "the tube reaches where the field is not bounded")
+
+    def largest(self, equations: Any, segment: Any, rho: arb) -> arb:
+        """Bound the field on the ellipse, and prepare :meth:`hessian`."""
+        sizes = most(segment, equations, rho, self.arcs, self.far)
+        self.between(segment, equations, rho, sizes[1])
+        return sizes[0]
+
+    def between(self, segment: Any, equations: Any, rho: arb, bound: arb) -> None:
+        """Chebyshev coefficients of the Hessian in the tube, and what they leave."""
+        count, tube = self.points, self.reach
         require(type(count) is int and 1 < count <= MOST, "its points are not stated")
         last, rows = count - 1, []
         for j in range(count):
@@ -108,8 +77,13 @@ class Between:
         ]
         self.coefficients = arb_mat(cosines) * arb_mat(rows)
         self.sizes = arb_mat([[abs(c) for c in row] for row in self.coefficients.tolist()])
-        self.size = sizes[0]
-        self.rest = 4 * sizes[1] / (reach - tube) * rho**-last / (rho - 1)
+        self.rest = 4 * bound / (self.far - tube) * rho**-last / (rho - 1)
+
+    def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
+        """Refuse unless ``e' <= nu e + defect``; what the defect counts is one."""
+        shift = nu * (-segment.time(part, parts)).exp() - self.rest
+        require(positive(self.hessian(part, parts), shift), "errors may grow faster")
+        return arb(1)
 
     def hessian(self, part: int, parts: int) -> Any:
         """All values on this part, but for what interpolation leaves in any direction."""

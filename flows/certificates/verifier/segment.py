@@ -11,19 +11,23 @@ For each segment, in ball arithmetic:
 3. ``H + nu e^-tau`` is positive definite for the mean Hessian ``H`` on the way from ``p`` to any
    state within the tube;
 4. so ``e' <= nu e + defect`` for the distance ``e`` of flow and ``p``, and ``e`` stays in the tube.
+
+Where a tube is an ellipsoid, 3 and 4 are about its radius: :mod:`.ellipsoid`.
 """
+
+from __future__ import annotations
 
 import abc
 from typing import Any, ClassVar
 
 import numpy as np
-from flint import arb, fmpq
+from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.boundary import UNIT, bounded
-from flows.certificates.verifier.positive import positive
+from flows.certificates.verifier.boundary import Arcs
+from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.ellipsoid import Ellipsoid
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
-
-NESTED = 4  # boxes about a polynomial, of a ball of starts: its tube is wide
+from flows.certificates.verifier.tube import Ball, End
 
 
 class Equations(abc.ABC):
@@ -49,7 +53,11 @@ class Equations(abc.ABC):
         """Bound the field at complex states whose blocks are within so much of those of ``x``."""
         raise Refused("the field of this system is not bounded by boundaries")
 
-    def branching(self, segment: "Segment", parts: int) -> arb:
+    def bending(self, x: Any, moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian along rows of ``moves``, off ``x`` by ``spread y``."""
+        raise Refused("its tubes cannot be ellipsoids")
+
+    def branching(self, segment: Segment, parts: int) -> arb:
         """Bound what the branch of the stated signs is off; refused if the signs are wrong."""
         require(not segment.signs, "wrong signs of areas")
         return arb(0)
@@ -83,6 +91,15 @@ class Segment:
         lebesgue = 1 + 2 / arb.pi() * arb(count).log()
         return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
 
+    def most(self, equations: Equations, rho: arb) -> arb:
+        """Bound of the field on one box around the ellipse."""
+        tops = np.array([(rho**k + rho**-k) / 2 for k in range(self.p.shape[1])])  # of T_k there
+        side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
+        box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
+        across = self.half * (rho - 1 / rho) / 2 * UNIT
+        fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
+        return norm(np.array([(fast * f).abs_upper() for f in equations.field(box, self.signs)]))
+
 
 def check(
     equations: Equations,
@@ -98,7 +115,7 @@ def check(
     Pieces may begin later, where the flow is off its start by so much at most.
     """
     state, largest, last = equations.start, arb(0), first
-    error = arb(radius) if off is None else off
+    before = End(None, arb(0), arb(radius) if off is None else off)
     for index, stated in enumerate(pieces):
         try:
             first, last = last, integer(stated["end"])
@@ -109,36 +126,30 @@ def check(
             require(fits, "it has a wrong shape")
             signs = exact(stated["signs"])
             segment = Segment(p, arb((first, -bits)), arb((last, -bits)), signs)
-            rho, defect, tube, after = (
-                arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
-            )
+            rho, defect = (arb(number(stated[key])) for key in ("rho", "defect"))
             parts = len(stated["growth"])
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
-            error += norm(at(p, arb(-1)) - state)
+            ball = "axes" not in stated
+            tube: Any = Ball(stated, radius > 0) if ball else Ellipsoid(stated, len(state), bits)
+            if "arcs" in stated:
+                require(ball, "arcs and axes do not fit")
+                tube = Arcs(stated)
+            error = tube.entered(before, state - at(p, arb(-1)))
             length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
-            on = bounded(stated, segment, equations, rho, tube, NESTED if radius else 1)
-            found = segment.defect(equations, rho, on.size) + branching
+            found = (
+                segment.defect(equations, rho, tube.largest(equations, segment, rho)) + branching
+            )
             require(found <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
-                shift = nu * (-segment.time(part, parts)).exp() - on.rest
-                require(positive(on.hessian(part, parts), shift), "errors may grow faster")
-                factor, step = (nu * length).exp(), defect * length
+                step = tube.grows(equations, segment, part, parts, nu) * defect * length
+                factor = (nu * length).exp()
                 most = factor.max(arb(1))
-                require(most * (error + step) <= tube, "the flow may leave the tube")
+                require(most * (error + step) <= tube.reach, "the flow may leave the tube")
                 error = (factor * error + most * step).upper()
-            require(error <= after, "the error at its end is larger")
+            require(error <= tube.left, "the error at its end is larger")
+            before = tube.end()
         except Refused as reason:
             raise Refused(f"piece {index}: {reason}") from None
-        state, error, largest = at(p, arb(1)), after, largest.max(tube)
+        state, largest = at(p, arb(1)), largest.max(tube.widest)
     require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
-    return float(largest), float(error)
-
-
-def at(p: Any, s: arb) -> Any:
-    """Value of all components."""
-    return p @ np.array([s.chebyshev_t(k) for k in range(p.shape[1])])
-
-
-def norm(vector: Any) -> arb:
-    """Euclidean norm."""
-    return (vector @ vector).nonnegative_part().sqrt()
+    return float(largest), float(before.error)

@@ -23,7 +23,7 @@ from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.network import Network
-from flows.systems.relu_neuron import near, polar
+from flows.systems.relu_neuron import bending, near, polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -322,6 +322,16 @@ class SpanFlow(BallFlow):
     def _network(self) -> Network:
         n, v = self.size // self.q, tuple((float(c.mid()),) for c in self.teacher)
         return Network(n, (v,), (1.0,), (1.0,) * n, "relu")
+
+    @property
+    def bends(self) -> bool:
+        """For two neurons: of one it is not worth its time, of more nothing was tried."""
+        return self.size == 2 * self.q
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian, see :mod:`flows.systems.relu_neuron.bending`."""
+        shape = len(moves), self.size // self.q, self.q
+        return bending.slopes(self.rows(x), moves.reshape(shape), spread.reshape(*shape[1:], -1))
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss on a box."""

@@ -15,9 +15,10 @@ import flows
 from flows.certificates import between, ellipse
 from flows.certificates.proof import Approximant, Span
 from flows.certificates.verifier import boundary
+from flows.certificates.verifier.curve import at
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.relu_neuron import Neurons
-from flows.certificates.verifier.segment import Segment, at
+from flows.certificates.verifier.segment import Segment
 from flows.core.balls import Singular, precision
 from flows.systems.relu_neuron import field_balls, near
 
@@ -185,7 +186,8 @@ def test_the_checker_holds_the_hessian_on_all_of_a_part_up_to_its_ends(parts):
         system, segment = certificate.system, Segment(np.array(rows), *ends)
         parameters = {"n": 3, "d": 4, "teacher": list(system.teacher)}
         flow = Neurons(parameters, certificate.start)
-        on = boundary.bounded(piece.to_json(), segment, flow, arb(piece.rho), arb(piece.tube), 1)
+        on = boundary.Arcs(piece.to_json())
+        on.largest(flow, segment, arb(piece.rho))
         for part in range(parts):
             box = on.hessian(part, parts)
             for place in (-1, -0.5, 0, 0.5, 1):

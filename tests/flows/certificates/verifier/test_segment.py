@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from flint import acb, arb
 
-from flows.certificates.verifier.boundary import Box
+from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import Refused
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, check, norm, positive
+from flows.certificates.verifier.segment import Equations, Segment, check
 from flows.core.balls import precision
 
 BITS = 64
@@ -23,7 +24,7 @@ NEAR = 1e-8
 
 def defect(segment, equations, rho):
     """Bound of the defect with the field on one box around an ellipse."""
-    return segment.defect(equations, rho, Box(segment, equations, rho, arb(0), 1).size)
+    return segment.defect(equations, rho, segment.most(equations, rho))
 
 
 class Toy(Equations):

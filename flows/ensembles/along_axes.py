@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL, COMPLETED
-from flows.core.system import System
+from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
 from flows.runs.integrate import follow
@@ -25,6 +25,9 @@ __all__ = ["follow_along_axes", "served"]
 
 # Members that one thread follows: enough to keep its lanes filled until the end.
 SPAN = 128
+
+# Loss above its limit of members, by their numbers.
+Above = dict[int, Excess | None]
 
 
 def served(system: System, request: Request, members: int) -> bool:
@@ -54,10 +57,10 @@ def follow_along_axes(
             given.append(problem)
     sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
     begun = time.perf_counter()
-    found = None
+    found, above = None, Above()
     if sound:
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
-        found = _followed(system, np.array(places), request)
+        found, above = _followed(system, np.array(places), request)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     rows = {k: row for row, k in enumerate(sound)}
     for k, one in enumerate(given):
@@ -65,14 +68,15 @@ def follow_along_axes(
             yield one
             continue
         try:
-            run = _run(system, one, request, found, rows[k], seconds)
+            row = rows[k]
+            run = _run(system, one, request, found, above.get(row), row, seconds)
             yield follow(system, one, request) if run is None else run
         except FAILURES as problem:
             yield problem
 
 
-def _followed(system: System, starts: Array, request: Request) -> Any:
-    """What became of the members in compiled code."""
+def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
+    """What became of the members in compiled code, and losses above limits that it tells."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.axis_radau import tableau
     from flows.solvers.near_lanes import LANES
@@ -91,10 +95,13 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     common = system.axis_codes(), tableau(), terms
     share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
     spans = [slice(k, k + share) for k in range(0, members, share)]
-    halt = np.zeros(1, dtype=bool)
+    halt, above = np.zeros(1, dtype=bool), Above()
 
     def work(span: slice) -> None:
-        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
+        part = Found(*(of_all[span] for of_all in found))
+        follow(starts[span], request.times, *common, part, halt)
+        told = system.above_along(part.digits, part.since, part.numbers)
+        above.update(enumerate(told, span.start or 0))
 
     work(slice(0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:
@@ -103,11 +110,17 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
         except BaseException:  # Ctrl-C, of which compiled code hears nothing
             halt[0] = True
             raise
-    return found
+    return found, above
 
 
 def _run(
-    system: System, start: Array, request: Request, found: Any, row: int, seconds: float
+    system: System,
+    start: Array,
+    request: Request,
+    found: Any,
+    above: Excess | None,
+    row: int,
+    seconds: float,
 ) -> Trajectory | None:
     """Run of a member that has reached the end; None of another one."""
     if found.reached[row] <= len(request.times):
@@ -136,4 +149,5 @@ def _run(
         events=(),
         rtol=request.rtol,
         provenance=provenance(request.method, request.provenance),
+        above=above,
     )

@@ -315,7 +315,7 @@ class System(abc.ABC):
         """Frame and states of what such steps have reached."""
         raise NotImplementedError  # only where there are programs for such steps
 
-    def above_along(self, digits: Array, since: Array, numbers: Array) -> Sequence[Excess | None]:
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
         """Loss above its limit of many members, as far as compiled code tells it at once.
 
         Parameters
@@ -325,7 +325,7 @@ class System(abc.ABC):
 
         Returns
         -------
-        sequence
+        list of Excess
             Of each member; None where :meth:`excess` is to be asked.
         """
         return [None] * len(digits)

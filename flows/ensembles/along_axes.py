@@ -60,7 +60,8 @@ def follow_along_axes(
     found, above = None, Above()
     if sound:
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
-        found, above = _followed(system, np.array(places), request)
+        found = _followed(system, np.array(places), request)
+        above = _above(system, found)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     rows = {k: row for row, k in enumerate(sound)}
     for k, one in enumerate(given):
@@ -75,11 +76,32 @@ def follow_along_axes(
             yield problem
 
 
-def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Above]:
-    """What became of the members in compiled code, and losses above limits that it tells."""
+def _above(system: System, found: Any) -> Above:
+    """Losses above their limits, as far as compiled code tells them."""
+    above = Above()
+
+    def work(span: slice) -> None:
+        parts = (part[span] for part in (found.digits, found.since, found.numbers))
+        above.update(enumerate(system.above_along(*parts), span.start))
+
+    work(slice(0, 0))  # of no members: compiled once, not by two threads
+    with ThreadPoolExecutor(cores()) as threads:
+        list(threads.map(work, _spans(len(found.digits))))
+    return above
+
+
+def _spans(members: int) -> list[slice]:
+    """What each thread follows at a time."""
+    from flows.solvers.near_lanes import LANES
+
+    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
+    return [slice(k, k + share) for k in range(0, members, share)]
+
+
+def _followed(system: System, starts: Array, request: Request) -> Any:
+    """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.axis_radau import tableau
-    from flows.solvers.near_lanes import LANES
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = Found(
@@ -93,24 +115,19 @@ def _followed(system: System, starts: Array, request: Request) -> tuple[Any, Abo
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
     common = system.axis_codes(), tableau(), terms
-    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
-    spans = [slice(k, k + share) for k in range(0, members, share)]
-    halt, above = np.zeros(1, dtype=bool), Above()
+    halt = np.zeros(1, dtype=bool)
 
     def work(span: slice) -> None:
-        part = Found(*(of_all[span] for of_all in found))
-        follow(starts[span], request.times, *common, part, halt)
-        told = system.above_along(part.digits, part.since, part.numbers)
-        above.update(enumerate(told, span.start or 0))
+        follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
 
     work(slice(0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:
         try:
-            list(threads.map(work, spans))
+            list(threads.map(work, _spans(members)))
         except BaseException:  # Ctrl-C, of which compiled code hears nothing
             halt[0] = True
             raise
-    return found, above
+    return found
 
 
 def _run(

@@ -48,6 +48,7 @@ class Tableau(NamedTuple):
     pairs: Any
     back: Any
     forth: Any
+    inverse: Any
     error: Any
     dense: Any
 

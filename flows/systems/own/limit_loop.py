@@ -118,10 +118,10 @@ def moved(here, step):
 @inner
 def is_zero(here, first):
     """Whether the slopes from one on are zero, as far as two doubles tell."""
+    found = True
     for k in range(first, len(here.slope)):
-        if not abs(here.slope[k, 0]) <= ZERO * here.doubt[k]:
-            return False
-    return True
+        found = found and abs(here.slope[k, 0]) <= ZERO * here.doubt[k]
+    return found
 
 
 @inner
@@ -203,8 +203,8 @@ def power_of(scaled, along, length):
 def descend(loss, rates, here, slow, power, both):
     """Newton's steps on the slice; whether they have led to a limit."""
     many = here.basis.shape[1]
-    step, first, second, last, count = np.zeros(many), 0.0, 0.0, 0.0, 0
-    for _ in range(MOVES):
+    step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
+    for count in range(MOVES):
         converges = count > 1 and second <= SUPERLINEAR * first
         if not settle(loss, rates, here, slow, both):
             return False
@@ -224,10 +224,9 @@ def descend(loss, rates, here, slow, power, both):
         if not length <= SHRINKS * last and count > 0:
             return False
         moved(here, step)
-        count += 1
         last = length
-        first = length if count == 1 else first
-        second = length if count == 2 else second
+        first = length if count == 0 else first
+        second = length if count == 1 else second
     return False
 
 
@@ -289,7 +288,7 @@ def limit_of(loss, rates, digits, since, both, found):
         found[part] = registers[loss.results[0], part]
     found[2] += ended * far  # of a convex loss: how far the least one is below
     a, b = add(began[0], began[1], -found[0], -found[1])
-    return ended <= FLAT * length and 0.0 <= a + b and found[2] + began[2] <= TOLD * (a + b)
+    return ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
 
 
 def _limits(digits, since, told, codes, found):

@@ -516,7 +516,8 @@ class OwnSystem(System):
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """As in charts of a run alone, but longer: a chart costs as much as many steps."""
-        return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
+        asked = max(step, energy.ASKED * rtol)
+        return energy.axis_terms(rtol, asked, rough=ROUGH, reach=energy.COMPILED)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array
@@ -535,8 +536,10 @@ class OwnSystem(System):
     def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
         """Loss above its limit of members whose limits two doubles tell."""
         codes = self.axis_codes()
-        return [None] * len(digits) if codes is None else above_limits(
-            digits, since, numbers, codes, self.steps[0]
+        return (
+            [None] * len(digits)
+            if codes is None
+            else above_limits(digits, since, numbers, codes, self.steps[0])
         )
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:

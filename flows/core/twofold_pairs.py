@@ -30,7 +30,7 @@ PARTS, TERMS, ROUGH = 32, 13, 6
 BITS = 200
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def fused(context, a, b, c):
     """`a b + c`, rounded once."""
     signature = types.float64(types.float64, types.float64, types.float64)

@@ -73,9 +73,6 @@ AVERAGED = 1e-60
 STIFF, FEW = 1e13, 6
 # Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
 LINGERS = 1e3
-#: What steps of many members side by side are asked for, relative to the tolerance: they are
-#: compared with a formula of order five, and are of order nine.
-ASKED = 10.0
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0

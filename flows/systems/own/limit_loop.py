@@ -26,8 +26,8 @@ from flows.core.limit import (
     SUPERLINEAR,
     TANGENT,
 )
+from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
-from flows.solvers.plain_factors import factor, substitute
 from flows.systems.own.axes_loop import eigen
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian

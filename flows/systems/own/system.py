@@ -516,8 +516,7 @@ class OwnSystem(System):
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """As in charts of a run alone, but longer: a chart costs as much as many steps."""
-        asked = max(step, energy.ASKED * rtol)
-        return energy.axis_terms(rtol, asked, rough=ROUGH, reach=energy.COMPILED)
+        return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array

@@ -40,10 +40,10 @@ def tableau() -> Any:
     -------
     Tableau
         ``nodes``; the real eigenvalue of `A^-1` and one of each pair; ``back`` `T^-1` and ``forth``
-        `T`, whose columns are the real eigenvector and the parts of the others; ``inverse``:
-        `A^-1`; ``error``: weights of the stages in the formula, of the order of their number, that
-        is compared, `\hat b_0 = 1/\text{real}`; ``dense``: coefficients of the polynomial through
-        start and stages, from degree 1 on.
+        `T`, whose columns are the real eigenvector and the parts of the others; ``error``: weights
+        of the stages in the formula, of the order of their number, that is compared,
+        `\hat b_0 = 1/\text{real}`; ``dense``: coefficients of the polynomial through start and
+        stages, from degree 1 on.
 
     Source: Hairer & Wanner, Solving Ordinary Differential Equations II, section IV.8.
     """
@@ -71,7 +71,6 @@ def tableau() -> Any:
         values[up].conj(),
         np.linalg.inv(forth),
         forth,
-        inverse,
         error,
         np.linalg.inv(nodes[:, None] ** (degrees + 1)),
     )

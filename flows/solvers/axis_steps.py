@@ -48,7 +48,6 @@ class Tableau(NamedTuple):
     pairs: Any
     back: Any
     forth: Any
-    inverse: Any
     error: Any
     dense: Any
 

@@ -87,9 +87,7 @@ class Room(NamedTuple):
     inside: Any
     off: Any
     change: Any
-    stiff: Any
     clock: Any
-    mean: Any
     length: Any
     last: Any
     active: Any
@@ -139,8 +137,6 @@ def room(n):
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros((STAGES, n, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES, np.bool_),
@@ -279,11 +275,9 @@ def linearise(lane, near, program, tableau, work):
     n, turned = len(lane.u), work.jacobian
     for e in range(LANES):
         # The field grows like the time: the Jacobian is that of the mean over the step.
-        work.mean[e] = work.clock[e] * math.expm1(work.length[e]) / work.length[e]
-    jacobian(near, program, work.mean, turned)
+        work.clock[e] *= math.expm1(work.length[e]) / work.length[e]
+    jacobian(near, program, work.clock, turned)
     for i in range(n):
-        for e in range(LANES):
-            work.stiff[i, e] = max(0.0, -turned[i, i, e]) * work.length[e] / tableau.real
         for j in range(n):
             for e in range(LANES):
                 work.real[i, j, e] = -turned[i, j, e]
@@ -322,11 +316,7 @@ def predict(lane, tableau, work):
 
 @inner
 def correct(lane, near, program, tableau, work):
-    """One correction of Newton's method in `change`, and its sizes in `moved`.
-
-    The Jacobian is that of a mean time. An equation of a stage is multiplied by the ratio of that
-    and its own time, as far as its axis is stiff: there this is what its Jacobian is off by.
-    """
+    """One correction of Newton's method in `change`, and its sizes in `moved`."""
     n, change, length = len(lane.u), work.change, work.length
     for k in range(STAGES):
         for i in range(n):
@@ -335,18 +325,17 @@ def correct(lane, near, program, tableau, work):
         for e in range(LANES):
             work.clock[e] = near.since[e] * math.exp(lane.tau[e] + tableau.nodes[k] * length[e])
         field(near, program, work.clock, work.inside, work.f[k])
-        for e in range(LANES):
-            work.clock[e] /= work.mean[e]
-        for i in range(n):
-            for e in range(LANES):
-                work.off[i, e] = tableau.inverse[k, 0] * work.z[0, i, e]
-            for j in range(1, STAGES):
-                for e in range(LANES):
-                    work.off[i, e] += tableau.inverse[k, j] * work.z[j, i, e]
-            for e in range(LANES):
-                part = (1.0 + work.stiff[i, e]) / (1.0 + work.stiff[i, e] * work.clock[e])
-                work.f[k, i, e] = part * (work.f[k, i, e] - work.off[i, e] / length[e])
     combined(tableau.back, work.f, change)
+    for i in range(n):
+        for e in range(LANES):
+            change[0, i, e] -= tableau.real / length[e] * work.w[0, i, e]
+        for p in range(PAIRS):
+            x, y = 2 * p + 1, 2 * p + 2
+            a, b = tableau.pairs[p].real, tableau.pairs[p].imag
+            for e in range(LANES):
+                v, w = work.w[x, i, e], work.w[y, i, e]
+                change[x, i, e] -= (a * v - b * w) / length[e]
+                change[y, i, e] -= (a * w + b * v) / length[e]
     substitute(work.real, change[0])
     for p in range(PAIRS):
         substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])

@@ -39,14 +39,13 @@ def problems(system, start, t_end=1e6, rtol=1e-10):
 
 
 def test_the_coefficients_are_those_of_collocation_of_order_nine():
-    nodes, real, pairs, back, forth, inverse, error, dense = axis_radau.tableau()
+    nodes, real, pairs, back, forth, error, dense = axis_radau.tableau()
     block = np.zeros((5, 5))
     block[0, 0] = real
     for k, pair in enumerate(pairs):
         rows = slice(2 * k + 1, 2 * k + 3)
         block[rows, rows] = [[pair.real, -pair.imag], [pair.imag, pair.real]]
     integral = np.linalg.inv(forth @ block @ back)
-    assert np.allclose(inverse @ integral, np.eye(5), rtol=0, atol=ROUNDING)
     for degree in range(5):  # each stage integrates polynomials, and the end those of degree eight
         exact = nodes ** (degree + 1) / (degree + 1)
         assert np.allclose(integral @ nodes**degree, exact, rtol=0, atol=ROUNDING)

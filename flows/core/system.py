@@ -237,6 +237,10 @@ class System(abc.ABC):
         """
         return self
 
+    def observed(self, rtol: float) -> Self:
+        """System whose features are at least as accurate as runs of this tolerance need."""
+        return self
+
     def in_doubles(self) -> Self:
         """System whose charts hold the user's parameters, linearly and in doubles."""
         return self
@@ -317,6 +321,21 @@ class System(abc.ABC):
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""
         raise NotImplementedError  # only where there are programs for such steps
+
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+        """Loss above its limit of many members, as far as compiled code tells it at once.
+
+        Parameters
+        ----------
+        digits, since, numbers : ndarray
+            As of :class:`flows.ensembles.axis_loop.Found`.
+
+        Returns
+        -------
+        list of Excess
+            Of each member; None where :meth:`excess` is to be asked.
+        """
+        return [None] * len(digits)
 
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:

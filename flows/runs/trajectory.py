@@ -103,6 +103,8 @@ class Trajectory:
         Versions, method and request.
     given : tuple of Potential
         Potentials of this run beside those of its system.
+    above : Excess, optional
+        Loss above its limit, where what has followed the run tells it.
     """
 
     system: System
@@ -117,6 +119,7 @@ class Trajectory:
     rtol: float
     provenance: dict[str, Any]
     given: tuple[Potential, ...] = ()
+    above: Excess | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
@@ -188,7 +191,8 @@ class Trajectory:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
         if known is None:
-            known = joined([self.system.features(self.frame, part) for part in parts])
+            system = self.system.observed(self.rtol)
+            known = joined([system.features(self.frame, part) for part in parts])
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}
@@ -203,6 +207,8 @@ class Trajectory:
         found from the last state, with many digits; the limit is not known at a saddle, on the way
         to infinity, of a flow without a power law, and of states that are doubles.
         """
+        if self.above is not None:
+            return self.above
         return self.system.excess(self.frame, self.states, self.t, self.features["loss"])
 
     @functools.cached_property
@@ -489,11 +495,11 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
     for run in runs:
         key = run.system.alike(run.frame, run.states)
         if key is not None:
-            alike.setdefault(key, []).append(run)
+            alike.setdefault((key, run.rtol), []).append(run)
     for group in alike.values():
         first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
         states = type(first.states).join([run.states for run in group])
-        found = first.system.features(first.frame, states)
+        found = first.system.observed(first.rtol).features(first.frame, states)
         parts = {name: np.split(values, ends) for name, values in found.items()}
         for k, run in enumerate(group):
             known = {name: split[k] for name, split in parts.items()}

@@ -154,7 +154,7 @@ def _take_all(strides: dict[int, Stride], eta: float) -> dict[int, Array | None]
     # Whatever is beside a longer stride waits for it.
     for k in sorted(strides, key=lambda k: strides[k].steps):
         chart = strides[k].chart
-        if chart.lanes is None:
+        if chart.lanes is None or chart.lanes.alone:
             reached[k] = take_steps(strides[k], eta)
         else:
             alike[chart.lanes, tuple(chart.shape)].append(k)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _weakrefset
+import gc
 import math
 import signal
 import threading
@@ -43,10 +44,11 @@ class _Alarm:
 
 
 def _in_finalizer(frame: FrameType | None) -> bool:
-    """Whether Python is clearing up an object: it would print what is raised there, and go on."""
+    """Whether Python is clearing up objects: it would print what is raised there, and go on."""
+    collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
         code = frame.f_code
-        if code.co_name == "__del__" or code.co_filename in CALLBACKS:
+        if code.co_name == "__del__" or code.co_filename in CALLBACKS or code in collecting:
             return True
         frame = frame.f_back
     return False

@@ -1,5 +1,6 @@
 """A limit on processor time."""
 
+import gc
 import signal
 import threading
 import time
@@ -118,3 +119,24 @@ def test_another_thread_runs_without_a_limit():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_stop_waits_until_what_is_called_at_a_collection_has_ended():
+    ended = []
+
+    def spin(phase, info):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 2 * SHORT:
+            pass
+        ended.append(phase)
+
+    gc.callbacks.append(spin)
+    try:
+        with pytest.raises(OutOfTime), time_limit(SHORT):
+            gc.collect()
+            begin = time.thread_time()
+            while time.thread_time() < begin + 20 * SHORT:
+                pass
+    finally:
+        gc.callbacks.remove(spin)
+    assert ended[:2] == ["start", "stop"]

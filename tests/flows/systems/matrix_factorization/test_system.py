@@ -415,7 +415,7 @@ def test_the_error_of_the_loss_alone_decomposes_no_layer(monkeypatch):
 def test_observables_are_the_same_bits_however_many_states_are_measured_at_once(monkeypatch):
     from flows.runs import trajectory
 
-    system = make(4, "real")
+    system = flows.MatrixFactorization(3)
     start = system.initial(0.3, 0)
     together = flows.integrate(system, start, 1.0)
     states = []

@@ -124,6 +124,8 @@ def _limit(data):
         (_longer("slope", 2.0), "may not fall to zero along"),
         (_longer("reach", 0.3), "the others may move further"),
         (_longer("reach", -1.0), "neuron, slope or reach"),
+        (_longer("slope", -1.0), "neuron, slope or reach"),
+        (_set("neuron", True), "neuron, slope or reach"),
         (_set("neuron", 0), "may not fall to zero|may move further"),
         (_set("neuron", 3), "neuron, slope or reach"),
         (_set("neuron", -1), "neuron, slope or reach"),

@@ -225,8 +225,8 @@ def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
     each = sizes(state)
     weighted = [-m * h for m, h in zip(mu, each.h, strict=True)]
     order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
-    parts = ([part[i] for i in order] for part in (each.h, each.across, each.norms))
-    return Sizes(*parts, each.rest), order
+    h, across, norms = ([part[i] for i in order] for part in each[:3])
+    return Sizes(h, across, norms, each.rest), order
 
 
 def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:

@@ -88,11 +88,11 @@ class ChainPiece(Piece):
         far = size > SHRUNK * least
         if not far.any():
             return None
-        entries = chains.reals(first.layers)
+        entries, whole = chains.reals(first.layers), size[1] if far[1] else 1.0
 
         def bound(y: Array) -> Array:
             square = np.sum(y[..., :entries] ** 2, axis=-1)
-            left = first.decay[0] + math.log(SHRUNK) - y[..., -2], square * SHRUNK / size[1] - 1.0
+            left = first.decay[0] + math.log(SHRUNK) - y[..., -2], square * SHRUNK / whole - 1.0
             return np.where(far, np.stack(left, axis=-1), np.inf)
 
         return bound

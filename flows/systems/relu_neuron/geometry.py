@@ -12,6 +12,7 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.relu_neuron import lone
+from flows.systems.relu_neuron.doubt import of_directions, of_distances
 from flows.systems.relu_neuron.pairs import (
     Pairs,
     flipped_residual,
@@ -30,8 +31,9 @@ COINCIDENT = 1e-8
 # Roundings of a neuron that add up in a run, and what an error is more at those that are not
 # followed; measured against fifty digits.
 ROUNDINGS, UNFOLLOWED = 100.0, 30.0
-# A neuron that is shorter than it was by this is known to less than the tolerance of the steps.
-SHRUNK = 1e4
+# A neuron that is shorter than it was by this is known to less than the tolerance of the steps: to
+# this part of it, of the length that it had.
+SHRUNK, PASSING = 10.0, 0.05
 # Neurons below this length are no longer told apart from zero.
 SMALLEST = 1e-290
 # Cosine between the teacher and a neuron that is well on its far side.
@@ -244,14 +246,17 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         Times, and the relative error that the tolerance of the steps leaves.
     """
     relative = np.maximum.accumulate(features["rounding"], axis=-1)
-    shrunk, off = _shrunk(features["norm"], tolerance)
+    shrunk, off = _shrunk(features, tolerance)
     apart, fading = features["apart"], features["fading"]
     before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk), axis=-1)
     shrunk = np.where(fading > 0, before, shrunk)
     off = np.where(fading > 0, before * fading, off)
     apart = np.where(fading > 0, np.minimum(apart, fading), apart)
+    relative = np.maximum(relative, of_distances(features, tolerance))
+    turned = of_directions(features, t, tolerance)
+    off = np.maximum(off, turned * apart)
     absolute = np.maximum(relative * apart, off)
-    relative = np.maximum(relative, shrunk)
+    relative = np.maximum(relative, np.maximum(shrunk, turned))
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
     def part(name: str, power: int, most: Array) -> Array:
@@ -278,12 +283,20 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     }
 
 
-def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:
-    """Relative and absolute error of neurons that are far shorter than they were, (..., T)."""
-    longest = np.maximum.accumulate(np.nan_to_num(norms), axis=-2)
+def _shrunk(features: dict[str, Array], tolerance: Array) -> tuple[Array, Array]:
+    """Error of neurons that are far shorter than they were, (..., T): of the loss's third root.
+
+    And their absolute error. Beside the teacher the loss is about `sum |w_i| theta_i^3`, of which a
+    neuron has its share.
+    """
+    norms = np.nan_to_num(features["norm"])
+    longest = np.maximum.accumulate(norms, axis=-2)
     few = (norms > 0) & (longest > SHRUNK * norms)
-    off = ATOL_PER_RTOL * tolerance[..., None] * longest + np.finfo(float).eps
-    relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN)
+    off = PASSING * tolerance[..., None] * longest + np.finfo(float).eps
+    part = norms * np.nan_to_num(features["theta"]) ** 3
+    whole = np.maximum(part.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+    share = np.where(features["fading"][..., None] > 0, 1.0, part / whole)
+    relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN) * share
     return relative.max(axis=-1, initial=0.0), np.where(few, off, 0.0).max(axis=-1, initial=0.0)
 
 

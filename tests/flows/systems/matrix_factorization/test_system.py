@@ -476,6 +476,16 @@ def test_layers_that_shrink_far_are_still_those_of_their_residual_and_defects(ki
     assert wrong > stated
 
 
+def test_long_layers_without_defects_are_as_near_to_their_target_as_shorter_ones():
+    system = flows.MatrixFactorization(2)
+    run = flows.integrate(system, np.stack([3.0 * np.eye(2)] * 4), 10.0, rtol=1e-8)
+    # All layers are s times the identity: ds/dt = (1 - s^4) s^3 each, and the loss (1 - s^4)^2.
+    found = solve_ivp(lambda _, s: (1 - s**4) * s**3, (0, 1.0), [3.0], rtol=1e-12, atol=1e-14)
+    truth = (1 - found.y[0, -1] ** 4) ** 2
+    at = flows.integrate(system, run.start, 1.0, [1.0], rtol=1e-8)
+    assert at["loss"][-1] == pytest.approx(truth, rel=1e-6) and run.completed
+
+
 def test_ordinary_layers_are_followed_in_one_piece():
     for system in (flows.MatrixFactorization(3), flows.MatrixFactorization(3, field="complex")):
         run = flows.integrate(system, system.initial(0.5, 0), 10.0)

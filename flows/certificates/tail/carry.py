@@ -49,8 +49,8 @@ OWN, OTHER = 2.0**-12, 1.0
 #: by this part of what they lose.
 FORGETS, COARSER, FED = -0.5, 2.0**5, 0.25
 TRIES, ROOM, WIDEST = 8, 1.25, 2.0**-3
-#: Bounds are stated larger than needed, so that other formulas agree with them; the last, what balls
-#: of parts along the teacher add.
+#: Bounds are stated larger than needed, so that other formulas agree with them; the last factor is
+#: of what balls of parts along the teacher add.
 SPARE, WIDER, LENGTHS, PLAINLY = 1.125, 2.0, 2.0, 4.0
 
 

@@ -231,8 +231,10 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     tolerance of neurons of the length `max |w_i - w|`, which the flow damps by `1 + t/2` at least,
     its rate being `n/2`. (So it was for five solvers and tolerances up to t = 1e14.)
 
-    A neuron that is far shorter than it was is known to the tolerance of the length that it had and
-    to rounding beside the others. But where one neuron is beside the teacher and all others are far
+    Distances that are small beside transverse parts, and lengths of neurons that turn round, are
+    known as :mod:`flows.systems.relu_neuron.doubt` says. A neuron that is shorter than it was is
+    known to a part of the tolerance of the length that it had and to rounding beside the others;
+    the loss is, as far as it is the neuron's. But where one neuron is beside the teacher and all others are far
     or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error with which they
     came there. What was not zero at the start is none later: it is below the smallest double.
 

@@ -234,9 +234,10 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     Distances that are small beside transverse parts, and lengths of neurons that turn round, are
     known as :mod:`flows.systems.relu_neuron.doubt` says. A neuron that is shorter than it was is
     known to a part of the tolerance of the length that it had and to rounding beside the others;
-    the loss is, as far as it is the neuron's. But where one neuron is beside the teacher and all others are far
-    or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error with which they
-    came there. What was not zero at the start is none later: it is below the smallest double.
+    the loss is, as far as it is the neuron's. But where one neuron is beside the teacher and all
+    others are far or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error
+    with which they came there. What was not zero at the start is none later: it is below the
+    smallest double.
 
     Parameters
     ----------

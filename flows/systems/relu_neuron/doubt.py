@@ -14,6 +14,9 @@ off by
 .. math:: \delta \log|w|(t) = c\,T \max_{s \le t} \max_{s' \le s} \frac{\varphi(s')}{\varphi(s)}
           \, \frac{\varphi}{|\dot\varphi|}(s) \, |a(t) - a(s)|.
 
+A neuron that passes by zero is known to `c T` of the length that it had. Beside the teacher the loss
+is about `sum |w_i| theta_i^3`, of which the neuron has its share.
+
 Estimates from states at the output times, whose constants are measured: of 1500 random members of
 two and three neurons (``tests/flows/systems/relu_neuron/test_doubt.py`` has those that need them).
 """
@@ -24,12 +27,15 @@ import numpy as np
 
 from flows.core.arrays import Array
 
-__all__ = ["of_directions", "of_distances"]
+__all__ = ["of_directions", "of_distances", "of_lengths"]
 
 # The constants `c`.
-SHARED, TURNING = 0.25, 0.01
+SHARED, TURNING, PASSING = 0.25, 0.01, 0.05
+# A neuron is short that is shorter than it was by this.
+SHORTER = 10.0
 # Nearer to the axis than this part of what it was a neuron is followed relative to its angle.
 NEAREST = 1e-3
+MOST = 1e30
 # Angle to the teacher from which on a neuron is on its far side.
 FAR = 0.5 * np.pi
 TINY = float(np.finfo(float).tiny)
@@ -49,6 +55,18 @@ def of_distances(features: dict[str, Array], tolerance: Array) -> Array:
         kept = np.where(near[..., k], np.minimum(1.0, kept), 0.0)
         now[..., k] = np.maximum(now[..., k], now[..., k - 1] * kept)
     found: Array = SHARED * tolerance * now
+    return found
+
+
+def of_lengths(features: dict[str, Array], tolerance: Array) -> Array:
+    """Relative error of neurons that are shorter than they were, times their shares, (..., T)."""
+    norm = np.nan_to_num(features["norm"])
+    longest = np.maximum.accumulate(norm, axis=-2)
+    short = (norm > 0) & (longest > SHORTER * norm) & (features["fading"][..., None] == 0)
+    part = norm * np.nan_to_num(features["theta"]) ** 3
+    share = part / np.maximum(part.sum(axis=-1, keepdims=True), TINY)
+    each = np.where(short, longest / np.where(short, norm, 1.0), 0.0) * share
+    found: Array = PASSING * tolerance * np.minimum(each, MOST).max(axis=-1, initial=0.0)
     return found
 
 

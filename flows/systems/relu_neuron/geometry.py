@@ -12,7 +12,7 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.relu_neuron import lone
-from flows.systems.relu_neuron.doubt import of_directions, of_distances
+from flows.systems.relu_neuron.doubt import of_directions, of_distances, of_lengths
 from flows.systems.relu_neuron.pairs import (
     Pairs,
     flipped_residual,
@@ -31,9 +31,8 @@ COINCIDENT = 1e-8
 # Roundings of a neuron that add up in a run, and what an error is more at those that are not
 # followed; measured against fifty digits.
 ROUNDINGS, UNFOLLOWED = 100.0, 30.0
-# A neuron that is shorter than it was by this is known to less than the tolerance of the steps: to
-# this part of it, of the length that it had.
-SHRUNK, PASSING = 10.0, 0.05
+# A neuron that is shorter than it was by this is known to less than the tolerance of the steps.
+SHRUNK = 1e4
 # Neurons below this length are no longer told apart from zero.
 SMALLEST = 1e-290
 # Cosine between the teacher and a neuron that is well on its far side.
@@ -249,57 +248,51 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         Times, and the relative error that the tolerance of the steps leaves.
     """
     relative = np.maximum.accumulate(features["rounding"], axis=-1)
-    shrunk, off = _shrunk(features, tolerance)
+    shrunk, off = _shrunk(features["norm"], tolerance)
     apart, fading = features["apart"], features["fading"]
     before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk), axis=-1)
     shrunk = np.where(fading > 0, before, shrunk)
     off = np.where(fading > 0, before * fading, off)
     apart = np.where(fading > 0, np.minimum(apart, fading), apart)
-    relative = np.maximum(relative, of_distances(features, tolerance))
-    turned = of_directions(features, t, tolerance)
-    off = np.maximum(off, turned * apart)
     absolute = np.maximum(relative * apart, off)
-    relative = np.maximum(relative, np.maximum(shrunk, turned))
+    relative = np.maximum(relative, shrunk)
+    doubt = of_distances(features, tolerance)
+    turned = np.maximum(of_lengths(features, tolerance), of_directions(features, t, tolerance))
+    moved = np.maximum(relative, np.maximum(doubt, turned))
+    away = np.maximum(absolute, moved * apart)
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
-    def part(name: str, power: int, most: Array) -> Array:
+    def part(name: str, power: int, most: Array, known: Array = relative) -> Array:
         """Error of a quantity that distances determine as a power, at most this."""
-        return np.minimum(np.expm1(power * np.log1p(relative)) * np.abs(features[name]), most)
+        return np.minimum(np.expm1(power * np.log1p(known)) * np.abs(features[name]), most)
 
     left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
     fastest = np.abs(features["distance_dot"]).max(axis=-1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
-    turned = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
-    pairs = turned[..., i] + turned[..., j]
-    loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
+    closing = closing + np.expm1(2 * np.log1p(doubt)) * fastest
+    turning = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
+    pairs = turning[..., i] + turning[..., j] + doubt[..., None]
+    loss = part("loss", 3, (slope + count * away / 2) * away, moved)
     return {
         "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
-        "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
-        "gradient_norm": part("gradient_norm", 2, count * absolute) + _underflow(slope, SQUARED),
+        "loss_dot": part("loss_dot", 4, (2 * slope + count * away) * count * away, moved),
+        "gradient_norm": part("gradient_norm", 2, count * away, moved) + _underflow(slope, SQUARED),
         "rho": part("rho", 2, absolute) + left,
         "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
         "residual_norm": part("residual_norm", 2, absolute) + left,
-        "distance": np.broadcast_to(absolute[..., None], pairs.shape),
+        "distance": absolute[..., None] + doubt[..., None] * features["distance"],
         "distance_dot": np.broadcast_to(closing[..., None], pairs.shape),
         "kappa": pairs,
         "kappa_dot": count * pairs,
     }
 
 
-def _shrunk(features: dict[str, Array], tolerance: Array) -> tuple[Array, Array]:
-    """Error of neurons that are far shorter than they were, (..., T): of the loss's third root.
-
-    And their absolute error. Beside the teacher the loss is about `sum |w_i| theta_i^3`, of which a
-    neuron has its share.
-    """
-    norms = np.nan_to_num(features["norm"])
-    longest = np.maximum.accumulate(norms, axis=-2)
+def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:
+    """Relative and absolute error of neurons that are far shorter than they were, (..., T)."""
+    longest = np.maximum.accumulate(np.nan_to_num(norms), axis=-2)
     few = (norms > 0) & (longest > SHRUNK * norms)
-    off = PASSING * tolerance[..., None] * longest + np.finfo(float).eps
-    part = norms * np.nan_to_num(features["theta"]) ** 3
-    whole = np.maximum(part.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-    share = np.where(features["fading"][..., None] > 0, 1.0, part / whole)
-    relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN) * share
+    off = ATOL_PER_RTOL * tolerance[..., None] * longest + np.finfo(float).eps
+    relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN)
     return relative.max(axis=-1, initial=0.0), np.where(few, off, 0.0).max(axis=-1, initial=0.0)
 
 

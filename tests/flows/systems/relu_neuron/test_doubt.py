@@ -38,9 +38,8 @@ def test_what_is_stated_covers_the_error(case, method):
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_tolerance_alone_would_state_too_little(case, monkeypatch):
-    for name in ("of_distances", "of_directions"):
+    for name in ("of_distances", "of_lengths", "of_directions"):
         monkeypatch.setattr(geometry, name, lambda *given: np.zeros(given[-1].shape))
-    monkeypatch.setattr(geometry, "SHRUNK", 1e4)
     off, stated = off_and_stated(case, "Rodas5P")
     assert (off > stated).any()
 

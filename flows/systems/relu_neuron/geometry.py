@@ -12,7 +12,6 @@ from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.relu_neuron import lone
-from flows.systems.relu_neuron.doubt import of_directions, of_distances, of_lengths
 from flows.systems.relu_neuron.pairs import (
     Pairs,
     flipped_residual,
@@ -230,13 +229,10 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     tolerance of neurons of the length `max |w_i - w|`, which the flow damps by `1 + t/2` at least,
     its rate being `n/2`. (So it was for five solvers and tolerances up to t = 1e14.)
 
-    Distances that are small beside transverse parts, and lengths of neurons that turn round, are
-    known as :mod:`flows.systems.relu_neuron.doubt` says. A neuron that is shorter than it was is
-    known to a part of the tolerance of the length that it had and to rounding beside the others;
-    the loss is, as far as it is the neuron's. But where one neuron is beside the teacher and all
-    others are far or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error
-    with which they came there. What was not zero at the start is none later: it is below the
-    smallest double.
+    A neuron that is far shorter than it was is known to the tolerance of the length that it had and
+    to rounding beside the others. But where one neuron is beside the teacher and all others are far
+    or short (:mod:`flows.systems.relu_neuron.lone`), these keep the relative error with which they
+    came there. What was not zero at the start is none later: it is below the smallest double.
 
     Parameters
     ----------
@@ -256,31 +252,26 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     apart = np.where(fading > 0, np.minimum(apart, fading), apart)
     absolute = np.maximum(relative * apart, off)
     relative = np.maximum(relative, shrunk)
-    doubt = of_distances(features, tolerance)
-    turned = np.maximum(of_lengths(features, tolerance), of_directions(features, t, tolerance))
-    moved = np.maximum(relative, np.maximum(doubt, turned))
-    away = np.maximum(absolute, moved * apart)
     slope, (i, j) = features["gradient_norm"], np.triu_indices(count, 1)
 
-    def part(name: str, power: int, most: Array, known: Array = relative) -> Array:
+    def part(name: str, power: int, most: Array) -> Array:
         """Error of a quantity that distances determine as a power, at most this."""
-        return np.minimum(np.expm1(power * np.log1p(known)) * np.abs(features[name]), most)
+        return np.minimum(np.expm1(power * np.log1p(relative)) * np.abs(features[name]), most)
 
     left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
     fastest = np.abs(features["distance_dot"]).max(axis=-1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
-    closing = closing + np.expm1(2 * np.log1p(doubt)) * fastest
-    turning = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
-    pairs = turning[..., i] + turning[..., j] + doubt[..., None]
-    loss = part("loss", 3, (slope + count * away / 2) * away, moved)
+    turned = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
+    pairs = turned[..., i] + turned[..., j]
+    loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
     return {
         "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
-        "loss_dot": part("loss_dot", 4, (2 * slope + count * away) * count * away, moved),
-        "gradient_norm": part("gradient_norm", 2, count * away, moved) + _underflow(slope, SQUARED),
+        "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
+        "gradient_norm": part("gradient_norm", 2, count * absolute) + _underflow(slope, SQUARED),
         "rho": part("rho", 2, absolute) + left,
         "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
         "residual_norm": part("residual_norm", 2, absolute) + left,
-        "distance": absolute[..., None] + doubt[..., None] * features["distance"],
+        "distance": np.broadcast_to(absolute[..., None], pairs.shape),
         "distance_dot": np.broadcast_to(closing[..., None], pairs.shape),
         "kappa": pairs,
         "kappa_dot": count * pairs,

@@ -31,7 +31,7 @@ from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
-from flows.certificates.vanishing import Vanishing, continued, left, vanishing
+from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
 from flows.certificates.verifier.verify import verify
 from flows.core.balls import precision
 from flows.core.system import System
@@ -52,6 +52,9 @@ FEWER = 14
 MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 #: A limit is looked for where the shape moves by less than this part of itself.
 STILL = 0.1
+#: A limit that is not known to this part of itself is looked for once more, from the next horizon;
+#: that of a ball of starts is as wide as they are.
+SHARP = 1e-3
 #: Stated radii exceed what was computed by this factor, so that other formulas agree.
 ROOM = 8.0
 
@@ -102,11 +105,11 @@ def _sought(
         Where none is found, with what hindered it.
     """
     segments: list[Segment] = []
-    reason = "nothing was tried"
+    flow: Any = steps.flow  # a SpanFlow
+    reason, kept = "nothing was tried", None
     gone: list[Vanishing] = []
 
     def vanishes() -> bool:
-        flow: Any = steps.flow  # a SpanFlow
         if segments:  # or it has no pieces yet that it could follow
             gone.extend(vanishing(flow, steps.state))
         return bool(gone)
@@ -115,21 +118,46 @@ def _sought(
         try:
             steps.extend(segments, end, advance, vanishes)
         except Uncertified as problem:
-            raise Uncertified(f"{problem}; before, {reason}") from None
+            if kept:
+                return kept
+            out = "; zero could be left in another direction" * may_leave(flow, steps.state)
+            raise Uncertified(f"{problem}{out}; before, {reason}") from None
         made = replace(base, t_end=end, pieces=tuple(segments))
         if gone:
             return _without(made, steps, gone[0], advance, refused)
-        why = ""
-        try:
-            for infinity in _continued(made):
-                proved = replace(made, infinity=infinity)
-                why = refused(proved)
-                if not why:
-                    return proved
-                reason = f"the independent checker refuses what was made, {why}"
-        except Open as problem:
-            reason = reason if why else str(problem)
+        proved, reason = _accepted(made, refused)
+        if kept:
+            return min(kept, proved or kept, key=_width)
+        if proved and (base.radius or _width(proved) <= SHARP):
+            return proved
+        kept = proved
+    if kept:
+        return kept
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
+
+
+def _accepted(
+    made: Certificate, refused: Callable[[Certificate], str]
+) -> tuple[Certificate | None, str]:
+    """The first proof that the checker accepts, or none and what hindered it."""
+    why = ""
+    try:
+        for infinity in _continued(made):
+            proved = replace(made, infinity=infinity)
+            why = refused(proved)
+            if not why:
+                return proved, ""
+            why = f"the independent checker refuses what was made, {why}"
+    except Open as problem:
+        why = why or str(problem)
+    return None, why
+
+
+def _width(proved: Certificate) -> float:
+    """How much of itself the limit of ``t^3 L`` is not known to."""
+    infinity: Any = proved.infinity  # an Infinity
+    limit = infinity.constant
+    return float(limit.rad() / abs(limit))
 
 
 def _without(

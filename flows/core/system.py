@@ -420,6 +420,25 @@ class System(abc.ABC):
         end = "_error"
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
 
+    def magnification(self, frame: Any, states: Any, rtol: float) -> Array:
+        """By how much more than usual a run is wrong where its flow magnifies errors of steps.
+
+        Here, by nothing.
+
+        Parameters
+        ----------
+        frame, states : object, State
+            Of the run, at ``T`` times.
+        rtol : float
+            Relative tolerance of its steps.
+
+        Returns
+        -------
+        ndarray, shape (T,)
+            What is added to one, that of a flow which magnifies nothing.
+        """
+        return np.zeros(len(states))
+
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above its limit along a run: the loss itself once no failure is as low.
 

@@ -321,14 +321,15 @@ class Trajectory:
             raise unknown("observable", name, self.names) from None
         return np.zeros_like(self.quantities[name]) if error is None else error
 
-    @property
+    @functools.cached_property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
         method = self.provenance.get("method", "")
-        factor = ERROR_FACTORS.get(method, ERROR_FACTOR)
-        known = np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
-        return known + self._below_digits if method == "reference" else known
+        known = ERROR_FACTORS.get(method, ERROR_FACTOR) * max(self.rtol, asked or 0.0)
+        if method == "reference":
+            return known + self._below_digits
+        return known * (1.0 + self.system.magnification(self.frame, self.states, self.rtol))
 
     @property
     def _below_digits(self) -> Array:

@@ -98,6 +98,7 @@ class GMMEM(MixtureSystem):
     dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = gmm_em
+    stretch: ClassVar[float] = 1.0
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flows.core import double_double as dd
 from flows.core.arrays import Array
-from flows.core.chart import Chart, Clock
+from flows.core.chart import Chart, Clock, Lanes
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.core.quadrature import Rule
@@ -37,6 +37,7 @@ from flows.systems.mixture.field import excess, field, from_blocks, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
+from flows.systems.mixture.travel import exponent, fineness, magnification
 
 # Means shorter than this take the near form, and those within this distance of their mean the
 # cluster form; at this length all forms keep their digits.
@@ -76,6 +77,9 @@ SHORTER = 0.5 ** np.arange(0.5, 8.0, 0.5)
 LOWEST = 2
 # Rungs by which the rule of a Jacobian is below that of the field there.
 COARSER = 1
+# In a Jacobian a travelling cluster that is thinner than this has lost the digits that steps of
+# Rodas5P ask of it.
+THIN = 5e-8
 # Between two forms, so that a run does not go back and forth.
 HYSTERESIS = 0.9
 
@@ -185,7 +189,8 @@ class MixturePiece(Piece):
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
         blocks = raw.reshape(*raw.shape[:-1], *self.state.offset.shape)
         if self.kind == LINEAR:
-            return SoundState(np.zeros_like(blocks), blocks[..., 0, :])
+            unit = power_above(self.state.centre)
+            return SoundState(np.zeros_like(blocks), unit * blocks[..., 0, :])
         if self.kind == FAR:
             centre, moved = np.zeros_like(blocks[..., 0, :]), blocks
         else:
@@ -429,9 +434,24 @@ def longest(rows: Array) -> Any:
     return np.sqrt((rows * rows).sum(axis=-1).max(axis=-1))
 
 
+def power_above(mean: Array) -> float:
+    """Power of two above all entries, so that dividing by it costs no digits; one for zeros."""
+    return math.ldexp(1.0, math.frexp(float(np.abs(mean).max()))[1])
+
+
 def gradient(frame: Frame, means: Means, pull: Array) -> Array:
     """Return minus the velocity of each distinct component, shape (k, r)."""
     return frame.rate[:, None] * (means.linear + pull)
+
+
+def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float) -> Array:
+    """By how much errors of steps grow on the way: see `travel.magnification`."""
+    deviation, mean = _about_mean(frame, states)
+    left = exponent(frame.weight, frame.rate, mean, stretch)
+    spread, mu = longest(deviation), states.mu
+    apart = forms(mu, deviation) == FAR
+    local = np.where(apart, longest(mu), ATOL_PER_RTOL * fineness(left, tolerance) * spread)
+    return magnification(left, mean, deviation, local)
 
 
 def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
@@ -486,25 +506,31 @@ def piece(
     state: SoundState,
     time: float,
     tolerance: float,
+    stretch: float,
     regimes: Regimes | None = None,
 ) -> MixturePiece:
-    """Choose coordinates, rule and clock for the piece that begins with ``state``."""
+    """Choose coordinates, rule and clock for the piece that begins with ``state``.
+
+    ``stretch`` is that of :func:`flows.systems.mixture.travel.exponent`.
+    """
     k, r = state.offset.shape
     means = components(frame, state)
     if k == 1:
+        # In units of its start: what falls out of the doubles has no digits left to follow.
+        alone = means.mean / power_above(state.centre)
         chart = Chart(
             clock=Clock(time, np.full(r, frame.rate[0]), 1.0, True),
-            x0=means.mean.copy(),
-            size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
+            x0=alone,
+            size=np.maximum(np.abs(alone), np.finfo(float).tiny),
             field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
             shape=shape(calculus, (k, r), (), LINEAR),
             lanes=LANES,
         )
         none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
-        alone = np.array([0])
+        first = np.array([0])
         return MixturePiece(
-            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, None, none
+            calculus, tolerance, regimes, frame, state, chart, LINEAR, first, None, none
         )
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
@@ -515,6 +541,7 @@ def piece(
     limits = _limits(means, len(found.rule))
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
+    lanes: Lanes | None = LANES
     slack = np.ones_like(mu)
     if kind == FAR:
         blocks, decay = mu, np.zeros_like(mu)
@@ -543,7 +570,11 @@ def piece(
             slack[0] = 1.0 / ATOL_PER_RTOL
         else:
             decay = np.zeros_like(mu)
+            left = exponent(weight, rate, means.mean, stretch)
+            size[1:] *= fineness(left, tolerance)
             size[0] = 1.0
+            if reach < THIN:
+                lanes = None
     chart = Chart(
         clock=Clock(time, decay.ravel(), offset),
         x0=blocks.ravel(),
@@ -551,7 +582,7 @@ def piece(
         field=field(),
         weights=pack(weight, rate, levels, limits._replace(squares=limits.squares[order])),
         shape=shape(calculus, (k, r), levels, kind),
-        lanes=LANES,
+        lanes=lanes,
         explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
         slack=slack.ravel(),
     )

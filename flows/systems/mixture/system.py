@@ -70,6 +70,8 @@ class MixtureSystem(System):
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     lanes: ClassVar[Lanes] = LANES
     explicit: ClassVar[Lanes] = LANES
+    #: Speed at which a cluster that travels spreads along its mean, see `travel.exponent`.
+    stretch: ClassVar[float]
     n: int
     d: int
     #: Relative error of the field that steps of a run can bear.
@@ -157,6 +159,11 @@ class MixtureSystem(System):
         """See :func:`flows.systems.mixture.features.features`."""
         return features(self.calculus, frame, states, self.own_features, self.tolerance)
 
+    def magnification(self, frame: Frame, states: SoundState, rtol: float) -> Array:
+        """By how much errors grow where a cluster travels towards the target."""
+        tolerance = self.at_tolerance(rtol, rtol, True).tolerance
+        return pieces.magnified(frame, states, tolerance, self.stretch)
+
     def alike(self, frame: Frame, states: SoundState) -> Any:
         """Runs of as many components with the same weights; a basis says where a target is."""
         if self.origin is not None:
@@ -171,7 +178,7 @@ class MixtureSystem(System):
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock for the piece that begins with ``state``."""
-        return pieces.piece(self.calculus, frame, state, time, self.tolerance)
+        return pieces.piece(self.calculus, frame, state, time, self.tolerance, self.stretch)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line.

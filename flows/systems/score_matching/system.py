@@ -96,6 +96,7 @@ class ScoreMatching(MixtureSystem):
     dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
+    stretch: ClassVar[float] = 2.0
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
@@ -233,7 +234,9 @@ class ScoreMatching(MixtureSystem):
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock; a change of the regime ends the piece."""
         regimes = Regimes(self.regime, _events)
-        return pieces.piece(self.calculus, frame, state, time, self.tolerance, regimes)
+        return pieces.piece(
+            self.calculus, frame, state, time, self.tolerance, self.stretch, regimes
+        )
 
     def regime(self, times: Array, means: Means, found: Expected, velocity: Array) -> Array:
         """Regimes of states: who is on the target, who recedes, whether the loss waits."""

@@ -8,7 +8,9 @@ import pytest
 import sympy as sp
 
 import flows
+from flows.certificates import forever
 from flows.certificates.certificate import load_certificate
+from flows.certificates.certify import Uncertified
 from flows.certificates.cover import Cover
 from flows.certificates.decide import decide
 from flows.certificates.decision import Decision, Proof
@@ -258,3 +260,18 @@ def test_quantities_of_a_run_lie_in_the_boxes_before_at_and_after_zero(made, cov
                     if name == "loss" and time > 1:
                         assert not ball.contains((1 + LOOSE) * x)
     assert kinds == {"NeuronBox", "WindowBox", "RestBox", "LateBox"}
+
+
+def test_a_neuron_that_could_leave_zero_again_is_undecided_with_the_reason():
+    # Both fall along the axis, and in every other direction the teacher pulls them out.
+    system = flows.ReLUNeuron(2, 2)
+    with pytest.raises(Uncertified, match="zero could be left in another direction; before"):
+        flows.certify(system, [[-0.1, 0.0], [-0.2, 0.0]], math.inf, digits=8)
+
+
+def test_a_limit_that_is_hardly_known_is_kept_where_no_later_horizon_is_left(made, monkeypatch):
+    monkeypatch.setattr(forever, "AFTERWARDS", [1e2])
+    wide = flows.certify(flows.ReLUNeuron(3, 2), START, math.inf, digits=9).infinity.constant
+    with precision(100):
+        assert wide.contains(made[0].infinity.constant)
+        assert wide.rad() > forever.SHARP * wide > made[0].infinity.constant.rad()

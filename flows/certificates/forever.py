@@ -9,10 +9,8 @@ returned was accepted.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +19,9 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.features.registry import enclosure
+from flows.certificates.growing import Growing, growing, refusal
 from flows.certificates.later import followed
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.box import Frame, middle, norm
@@ -32,8 +30,6 @@ from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
 from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
-from flows.certificates.verifier.verify import verify
-from flows.core.balls import precision
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -83,19 +79,12 @@ def certify_forever(
         )
     digits = DIGITS.get(n, FEWER) if digits is None else digits
     ends = horizons(digits) if radius == 0 else SOON
-    bits = bits_for(digits, ends[-1])
-    with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits, radius)
-        base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
-        return _sought(base, steps, ends, advance, refusal)
+    with growing(system, initial, digits, ends[-1], advance, radius) as begun:
+        return _sought(begun, ends, refusal)
 
 
 def _sought(
-    base: Certificate,
-    steps: Steps,
-    ends: Sequence[float],
-    advance: Callable[[float], None] | None,
-    refused: Callable[[Certificate], str],
+    begun: Growing, ends: Sequence[float], refused: Callable[[Certificate], str]
 ) -> Certificate:
     """A proof for all times that is accepted, from a certificate without pieces.
 
@@ -104,31 +93,30 @@ def _sought(
     Uncertified
         Where none is found, with what hindered it.
     """
-    segments: list[Segment] = []
+    steps = begun.steps
     flow: Any = steps.flow  # a SpanFlow
     reason, kept = "nothing was tried", None
     gone: list[Vanishing] = []
 
     def vanishes() -> bool:
-        if segments:  # or it has no pieces yet that it could follow
+        if begun.pieces:  # or it has none yet that it could follow
             gone.extend(vanishing(flow, steps.state))
         return bool(gone)
 
     for end in ends:
         try:
-            steps.extend(segments, end, advance, vanishes)
+            made = begun.until(end, vanishes)
         except Uncertified as problem:
             if kept:
                 return kept
             out = "; zero could be left in another direction" * may_leave(flow, steps.state)
             raise Uncertified(f"{problem}{out}; before, {reason}") from None
-        made = replace(base, t_end=end, pieces=tuple(segments))
         if gone:
-            return _without(made, steps, gone[0], advance, refused)
+            return _without(made, begun, gone[0], refused)
         proved, reason = _accepted(made, refused)
         if kept:
             return min(kept, proved or kept, key=_width)
-        if proved and (base.radius or _width(proved) <= SHARP):
+        if proved and (begun.base.radius or _width(proved) <= SHARP):
             return proved
         kept = proved
     if kept:
@@ -162,13 +150,12 @@ def _width(proved: Certificate) -> float:
 
 def _without(
     made: Certificate,
-    steps: Steps,
+    begun: Growing,
     gone: Vanishing,
-    advance: Callable[[float], None] | None,
     refused: Callable[[Certificate], str],
 ) -> Certificate:
     """Go on without a neuron that vanishes after the pieces."""
-    until = all_times.down(start.end_time(made))
+    steps, until = begun.steps, all_times.down(start.end_time(made))
     made = replace(made, t_end=until)
     system, flow = left(made, gone, steps)
 
@@ -191,18 +178,8 @@ def _without(
         origin=Origin(flow, steps.time),
     )
     later = [end for end in AFTERWARDS if end > until]
-    rest = _sought(
-        base, continued(steps, flow, gone), later, advance, lambda x: refused(together(x))
-    )
-    return together(rest)
-
-
-def refusal(certificate: Certificate) -> str:
-    """Why the independent checker refuses a certificate's file; empty if it accepts it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "certificate.json"
-        certificate.save(path)
-        return verify(path, certificate.system, certificate.start).refused
+    rest = Growing(base, continued(steps, flow, gone), begun.advance)
+    return together(_sought(rest, later, lambda x: refused(together(x))))
 
 
 def _continued(certificate: Certificate) -> Iterator[Infinity]:

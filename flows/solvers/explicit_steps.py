@@ -24,6 +24,10 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from flows.solvers.side_by_side import (
+    GROW,
+    SAFETY,
+    SHRINK,
+    SMALLEST,
     Advance,
     Room,
     evaluator,
@@ -33,10 +37,6 @@ from flows.solvers.side_by_side import (
     step_setter,
 )
 
-# The step may change by these factors, and aims at this fraction of the one that just serves.
-SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
-# Below this fraction of the time a step is rounding.
-SMALLEST = 1e-14
 # A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
 # LASTING of them have been, each of the others counting against two.
 BOUND, LASTING = 5.0, 16

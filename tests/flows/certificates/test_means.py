@@ -218,6 +218,31 @@ def test_maker_and_checker_have_the_same_bounds_by_formulas_of_their_own(made, d
                 assert float(off / room) == pytest.approx(float(used), rel=0.02)
 
 
+def test_the_energy_of_all_later_times_is_that_of_maker_and_checker(made, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checker, "less", lambda *a: None)
+    monkeypatch.setattr(checker, "bounds", lambda every: seen.append(every[0]) or (arb(1), arb(1)))
+    for module in (checker, tail):
+        # So large that it is seen.
+        monkeypatch.setattr(module, "remainder", lambda most, theta: 100 * most)
+    mixture = _mixture(made.system.weights)
+    if mixture.next is None:  # then terms of the maker cancel less, and its bound is wider
+        return
+    clock, aside = -9900.0, 0.2
+    for across in (3.0, 100.0):  # in the second case |M_1| is large
+        sizes = {"e": 0.5, "across": across, "clock": clock, "aside": aside}
+        data["infinity"] |= {key: size.hex() for key, size in sizes.items()}
+        with precision(made.precision):
+            flow = Means(_parameters(made), made.start)
+            ends = [x.ravel() for x in _ends(flow, data["pieces"], made.bits, 0.0, 1)]
+            checker.plateau(data["infinity"], flow, data["pieces"], ends, made.bits)
+            s = 1 / (arb(clock) + end_time(made))
+            found = tail.trap(mixture, s, arb(0.5), arb(across), arb(aside))
+            mine = (1 + (1 - arb(clock)) * arb(0).union(s)) ** 2 * found.energy
+        assert float(seen[-1].mid()) == pytest.approx(float(mine.mid()), rel=0.02)
+        assert float(seen[-1].rad()) == pytest.approx(float(mine.rad()), rel=0.02)
+
+
 def test_a_start_on_its_way_to_a_saddle_is_undecided_in_one_line(monkeypatch):
     monkeypatch.setattr(maker, "HORIZONS", [100.0])
     system = flows.GMMEM(n=3, d=1, weights=[0.25, 0.25, 0.5])

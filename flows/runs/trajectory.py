@@ -179,21 +179,25 @@ class Trajectory:
 
     def _features(self, known: dict[str, Array] | None) -> dict[str, Array]:
         """Features, those that cost little being known or not; the others wait to be asked for."""
-        one = self.states.at(0)
-        size = self.system.feature_size(max(getattr(one, f.name).size for f in fields(one)))
-        step = max(1, CHUNK // max(1, size))
-        parts = [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
+        parts = functools.cache(self._parts)  # which costly features that come together share
 
         def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
-            return lambda: np.concatenate([feature(self.frame, part) for part in parts])
+            return lambda: np.concatenate([feature(self.frame, part) for part in parts()])
 
         if known is None:
             system = self.system.observed(self.rtol)
-            known = joined([system.features(self.frame, part) for part in parts])
+            known = joined([system.features(self.frame, part) for part in parts()])
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}
         return Features(known, {**costly, **above})
+
+    def _parts(self) -> list[Any]:
+        """States, as many at once as are measured in one go."""
+        one = self.states.at(0)
+        size = self.system.feature_size(max(getattr(one, f.name).size for f in fields(one)))
+        step = max(1, CHUNK // max(1, size))
+        return [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
 
     @functools.cached_property
     def excess(self) -> Excess:

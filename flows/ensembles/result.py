@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ from flows.ensembles.starts import Law
 BLOCK = 1_000_000
 # What is below this is zero for every purpose.
 LEAST = 1e-300
+# Quantiles of the last loss that a card shows.
+SHOWN = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,7 @@ class Ensemble:
     def card(self) -> Card:
         """What it introduces itself with: system, how the members ended, times, last losses."""
         statuses = sorted(Counter(map(str, self.status)).items())
-        low, middle, high = (f"{x:.3g}" for x in self._last_losses())
+        low, middle, high = map(_shown, self._quantiles("loss", SHOWN, slice(-1, None))[:, 0])
         parameters = {"system": self.system.name, **self.system.parameters}
         few = int(self.left_out("loss")[-1]) if "loss" in self.shapes else 0
         without = f"; {few} without a value" if few else ""
@@ -169,12 +172,6 @@ class Ensemble:
                 ("next", 'e["loss"], e.quantiles("loss"), e.fraction(condition), e.status'),
             ),
         )
-
-    def _last_losses(self) -> Array:
-        """Quantiles of the loss at the last time, of the members that reached it."""
-        last = self._known("loss", slice(-1, None))
-        known = last[np.isfinite(last)]
-        return np.quantile(known, (0.05, 0.5, 0.95)) if len(known) else np.full(3, np.nan)
 
     def __repr__(self) -> str:
         """Five lines."""
@@ -219,8 +216,10 @@ class Ensemble:
     def quantiles(self, name: str = "loss", q: Sequence[float] = (0.05, 0.5, 0.95)) -> Array:
         """Quantiles over the members at each time, of those that have a value there.
 
-        Left out are members that did not reach it, and those whose loss is below its numerical
-        error; :meth:`left_out` counts them.
+        Left out are members that did not reach it; :meth:`left_out` counts them. A loss below its
+        numerical error, as of a member that has converged, counts as one between zero and their
+        sum: a quantile to which it matters where is NaN. Of such a loss the local exponent is not
+        known, and left out.
 
         Exact (linear between neighbours): the chunks are read in passes, each over as many
         columns of time as fit into 8 MB.
@@ -235,7 +234,7 @@ class Ensemble:
         Returns
         -------
         ndarray, shape (len(q), times, ...)
-            NaN where no member has a value.
+            NaN where no member has a value, or a quantile is among losses below their errors.
 
         Raises
         ------
@@ -248,13 +247,17 @@ class Ensemble:
         if name not in self.shapes:
             raise InputError(f"no quantiles of {name!r}; there are: {', '.join(self.shapes)}")
         width = max(1, BLOCK // (len(self) * max(1, int(np.prod(self.shapes[name])))))
-        parts = []
+        spans = (slice(k, k + width) for k in range(0, len(self.t), width))
+        return np.concatenate([self._quantiles(name, levels, s) for s in spans], axis=1)
+
+    def _quantiles(self, name: str, levels: Sequence[float] | Array, columns: slice) -> Array:
+        low, high = self._bounds(name, columns)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a time that no member reached
-            for first in range(0, len(self.t), width):
-                block = self._known(name, slice(first, first + width))
-                parts.append(np.nanquantile(block, levels, axis=0, overwrite_input=True))
-        return np.concatenate(parts, axis=1)
+            found = np.nanquantile(low, levels, axis=0)
+            if high is not low:
+                found[found != np.nanquantile(high, levels, axis=0)] = np.nan
+        return found
 
     def left_out(self, name: str = "loss") -> NDArray[np.int64]:
         """How many members have no value at each time, and are left out of the quantiles.
@@ -267,7 +270,8 @@ class Ensemble:
         Returns
         -------
         ndarray of int, shape (times,)
-            Members that did not reach the time, and those whose loss is below its numerical error.
+            Members that did not reach the time; of the local exponent also those whose loss is
+            below its numerical error.
 
         Raises
         ------
@@ -279,7 +283,7 @@ class Ensemble:
             raise InputError(f"name: expected one of {there}, got {name!r}")
         width = max(1, BLOCK // len(self))
         spans = [slice(k, k + width) for k in range(0, len(self.t), width)]
-        return np.concatenate([np.isnan(self._known(name, s)).sum(axis=0) for s in spans])
+        return np.concatenate([np.isnan(self._bounds(name, s)[0]).sum(axis=0) for s in spans])
 
     def fraction(self, condition: Callable[[Chunk], Any], level: float = LEVEL) -> Fraction:
         """Fraction of the members that fulfil a condition, with its Clopper-Pearson interval.
@@ -354,23 +358,35 @@ class Ensemble:
             int(np.sum(~np.isnan(constants))),
         )
 
-    def _known(self, name: str, columns: slice) -> NDArray[Any]:
-        """Values of a quantity; NaN of a loss, or its exponent, that is below its error."""
+    def _bounds(self, name: str, columns: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds of a quantity, one array where they are equal.
+
+        Of a loss below its error they are zero and their sum; its exponent is NaN.
+        """
         if name not in ("loss", "loss_exponent") or LOSS_ERROR not in self.shapes:
-            return self._column(name, columns)
-        found = np.empty((len(self), len(self.t[columns])))
-        for chunk in self.chunks:  # one after the other, so that one array of all is held
+            values = self._column(name, columns)
+            return values, values
+        low = np.empty((len(self), len(self.t[columns])))
+        high = low if name == "loss_exponent" else low.copy()
+        for chunk in self.chunks:  # one after the other, so that few arrays of all are held
+            rows = slice(chunk.first, chunk.first + chunk.count)
             values, error = chunk.read(name, columns), chunk.read(LOSS_ERROR, columns)
-            loss = values if name == "loss" else chunk.read("loss", columns)
+            loss = np.abs(values if name == "loss" else chunk.read("loss", columns))
             # Below the smallest double a loss is zero and its error is that double.
-            lost = (error > np.abs(loss)) & (error > LEAST)
-            found[chunk.first : chunk.first + chunk.count] = np.where(lost, np.nan, values)
-        return found
+            lost = (error > loss) & (error > LEAST)
+            if name == "loss":
+                high[rows] = np.where(lost, loss + error, values)
+            low[rows] = np.where(lost, 0.0 if name == "loss" else np.nan, values)
+        return low, high
 
     def _column(self, name: str, columns: slice) -> NDArray[Any]:
         if name not in self.names:
             raise InputError(f"unknown quantity {name!r}; known: {', '.join(self.names)}")
         return np.concatenate([chunk.read(name, columns) for chunk in self.chunks])
+
+
+def _shown(quantile: float) -> str:
+    return "not known" if math.isnan(quantile) else f"{quantile:.3g}"
 
 
 def _answers(condition: Callable[[Chunk], Any], chunk: Chunk) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from typing import Any
 import numba
 from numba.core import caching, sigutils
 from numba.core.bytecode import FunctionIdentity
+from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
@@ -69,7 +70,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
-            with _numbered_by(name):
+            with _numbered_by(name), _self_contained():
                 function = make()
                 if arguments not in function.overloads:
                     function.compile(signature)
@@ -99,6 +100,29 @@ def _numbered_by(name: str) -> Iterator[None]:
         yield
     finally:
         FunctionIdentity._unique_ids = before
+
+
+@contextlib.contextmanager
+def _self_contained() -> Iterator[None]:
+    """Compile functions that call their own copies of others, for as long as this lasts.
+
+    Numba lets a process call that copy of an inner function which it has met first: the one that
+    was compiled by itself where this process has compiled, and the one inside its caller where it
+    has read. They round differently.
+    """
+    before = CPUCodeLibrary._optimize_final_module
+
+    def own_copies(library: Any) -> None:
+        for function in library._final_module.functions:
+            if not function.is_declaration and function.linkage.name == "linkonce_odr":
+                function.linkage = "internal"
+        before(library)
+
+    CPUCodeLibrary._optimize_final_module = own_copies  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CPUCodeLibrary._optimize_final_module = before  # type: ignore[method-assign]
 
 
 class _WithSources(caching.FunctionCache):
@@ -134,6 +158,13 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     made: Any = numba.njit(error_model="numpy", nogil=nogil)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
+    compile_ = made._compiler.compile
+
+    def contained(*types: Any) -> Any:
+        with _self_contained():
+            return compile_(*types)
+
+    made._compiler.compile = contained
     if signature is not None:
         made.compile(signature)
         made.disable_compile()

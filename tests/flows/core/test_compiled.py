@@ -191,3 +191,34 @@ def test_symbols_differ_though_two_processes_have_counted_alike(folder, monkeypa
         (found,) = made.overloads.values()
         names.append(found.fndesc.mangled_name)
     assert names[2] == names[3]
+
+
+def shared(function):
+    """Functions in its machine code of which a process takes the copy that it has met first."""
+    (code,) = function.overloads.values()
+    functions = code.library._final_module.functions
+    copies = [f.name for f in functions if f.linkage.name == "linkonce_odr"]
+    return [name for name in copies if "norm_of" in name]
+
+
+@numba.njit(no_cpython_wrapper=True)
+def norm_of(x, power):
+    total = 0.0
+    for _ in range(7):  # so large that it is called
+        for i in range(len(x)):
+            total += np.abs(x[i]) ** power + np.sin(total)
+        x[: len(x) // 2] = np.sort(x[len(x) // 2 :])[: len(x) // 2]
+    return total ** (1.0 / power)
+
+
+def calls(x):
+    return norm_of(x, 3.0) + norm_of(x, 5.0)
+
+
+def test_a_function_that_is_kept_calls_its_own_copies_of_others(folder):
+    signature = "f8(f8[::1])"
+    # A copy that others share may be one that rounds differently: which, depends on the process.
+    assert shared(numba.njit(signature)(calls))
+    assert not shared(compiled.kept(("calls",), signature, lambda: numba.njit(calls)))
+    assert not shared(compiled.loop(calls, signature))
+    assert compiled.CPUCodeLibrary._optimize_final_module.__name__ == "_optimize_final_module"

@@ -80,6 +80,7 @@ class OwnSystem(Followed):
 
     Examples
     --------
+    >>> import sympy as sp
     >>> y = sp.Symbol("y")
     >>> system = OwnSystem("quartic", [y], y**4 / 4, potentials={"square": y**2})
     >>> system.loss([2.0]), system.gradient([2.0]).tolist(), system.hessian([2.0]).tolist()

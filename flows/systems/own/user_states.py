@@ -41,8 +41,10 @@ class Evaluated(Defined):
 
         Examples
         --------
+        >>> import flows
+        >>> import sympy as sp
         >>> w = sp.MatrixSymbol("w", 2, 2)
-        >>> OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
+        >>> flows.OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
         [[1.0, 2.0], [3.0, 4.0]]
         """
         return unpack(self._shapes, state)

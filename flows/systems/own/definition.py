@@ -148,7 +148,8 @@ class Defined(System):
         --------
         >>> import flows
         >>> u, v = sp.symbols("u v")
-        >>> system = flows.OwnSystem("scalar", [u, v], (u * v - 1) ** 2 / 2, {"gap": (u * v - 1) ** 2})
+        >>> gap = (u * v - 1) ** 2
+        >>> system = flows.OwnSystem("scalar", [u, v], gap / 2, {"gap": gap})
         >>> system.derive().verify().derivations[2].steps[2].equation
         '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
         """

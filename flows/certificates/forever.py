@@ -109,7 +109,8 @@ def _sought(
         except Uncertified as problem:
             if kept:
                 return kept
-            out = "; zero could be left in another direction" * may_leave(flow, steps.state)
+            out = "; a neuron at zero could leave it again in another direction"
+            out *= may_leave(flow, steps.state)
             raise Uncertified(f"{problem}{out}; before, {reason}") from None
         if gone:
             return _without(made, begun, gone[0], refused)

@@ -76,6 +76,7 @@ def no_number(loss: Any, y: Array) -> str:
             try:
                 plain = lower([loss.form.plain], loss.y, "mpmath")
                 (value,) = plain(*map(mp.mpf, y.tolist()))
+            # What mpmath and SymPy raise where a function has no value, or is not known.
             except (ArithmeticError, NameError, TypeError, ValueError, NotImplementedError):
                 value = mp.nan
             if mp.im(value) != 0:

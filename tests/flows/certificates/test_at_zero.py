@@ -300,7 +300,7 @@ def test_quantities_of_a_run_lie_in_the_boxes_before_at_and_after_zero(made, cov
 def test_a_neuron_that_could_leave_zero_again_is_undecided_with_the_reason():
     # Both fall along the axis, and in every other direction the teacher pulls them out.
     system = flows.ReLUNeuron(2, 2)
-    with pytest.raises(Uncertified, match="zero could be left in another direction; before"):
+    with pytest.raises(Uncertified, match="at zero could leave it again in another direction;"):
         flows.certify(system, [[-0.1, 0.0], [-0.2, 0.0]], math.inf, digits=8)
 
 

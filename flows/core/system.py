@@ -165,6 +165,9 @@ class System(abc.ABC):
     #: From so many members on compiled steps along axes take less time than runs alone, compiling
     #: included.
     many: ClassVar[int] = 128
+    #: Whether :meth:`errors` takes features of several runs, one a leading axis, of which it needs
+    #: no states.
+    stacks: ClassVar[bool] = False
 
     #: What it is called in a heading.
     title: ClassVar[str] = ""

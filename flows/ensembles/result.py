@@ -22,8 +22,8 @@ from flows.ensembles import store
 from flows.ensembles.member import LOSS_ERROR, LOST, Rows
 from flows.ensembles.starts import Law
 
-# Numbers that a reduction holds at once: 128 MB.
-BLOCK = 16_000_000
+# Numbers of a quantity that a reduction holds at once: 8 MB.
+BLOCK = 1_000_000
 # What is below this is zero for every purpose.
 LEAST = 1e-300
 
@@ -223,7 +223,7 @@ class Ensemble:
         error; :meth:`left_out` counts them.
 
         Exact (linear between neighbours): the chunks are read in passes, each over as many
-        columns of time as fit into 128 MB.
+        columns of time as fit into 8 MB.
 
         Parameters
         ----------
@@ -253,7 +253,7 @@ class Ensemble:
             warnings.simplefilter("ignore", RuntimeWarning)  # a time that no member reached
             for first in range(0, len(self.t), width):
                 block = self._known(name, slice(first, first + width))
-                parts.append(np.nanquantile(block, levels, axis=0))
+                parts.append(np.nanquantile(block, levels, axis=0, overwrite_input=True))
         return np.concatenate(parts, axis=1)
 
     def left_out(self, name: str = "loss") -> NDArray[np.int64]:
@@ -356,12 +356,16 @@ class Ensemble:
 
     def _known(self, name: str, columns: slice) -> NDArray[Any]:
         """Values of a quantity; NaN of a loss, or its exponent, that is below its error."""
-        values = self._column(name, columns)
-        if name in ("loss", "loss_exponent") and LOSS_ERROR in self.shapes:
-            loss, error = self._column("loss", columns), self._column(LOSS_ERROR, columns)
+        if name not in ("loss", "loss_exponent") or LOSS_ERROR not in self.shapes:
+            return self._column(name, columns)
+        found = np.empty((len(self), len(self.t[columns])))
+        for chunk in self.chunks:  # one after the other, so that one array of all is held
+            values, error = chunk.read(name, columns), chunk.read(LOSS_ERROR, columns)
+            loss = values if name == "loss" else chunk.read("loss", columns)
             # Below the smallest double a loss is zero and its error is that double.
-            values = np.where((error > np.abs(loss)) & (error > LEAST), np.nan, values)
-        return values
+            lost = (error > np.abs(loss)) & (error > LEAST)
+            found[chunk.first : chunk.first + chunk.count] = np.where(lost, np.nan, values)
+        return found
 
     def _column(self, name: str, columns: slice) -> NDArray[Any]:
         if name not in self.names:

@@ -333,7 +333,10 @@ class Trajectory:
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
-        known = self.system.errors(self.states, self.features, self.t, self.tolerance)
+        return self._errors(self.system.errors(self.states, self.features, self.t, self.tolerance))
+
+    def _errors(self, known: dict[str, Array]) -> dict[str, Array]:
+        """Errors of features, what the system states of them being known."""
         later: dict[str, Callable[[], Array]] = {
             name.removesuffix("_error"): functools.partial(self.features.__getitem__, name)
             for name in self.system.costly
@@ -498,3 +501,23 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
         for k, run in enumerate(group):
             known = {name: split[k] for name, split in parts.items()}
             run.__dict__["features"] = run._features(known)  # what the cached property would keep
+        if first.system.stacks:
+            _judge_together(group)
+
+
+def _judge_together(runs: Sequence[Trajectory]) -> None:
+    """Errors of the features of runs, those with as many times at once."""
+    alike: dict[int, list[Trajectory]] = {}
+    for run in runs:
+        alike.setdefault(len(run.t), []).append(run)
+    for group in alike.values():
+        first = group[0]
+
+        def of_all(name: str, group: Sequence[Trajectory] = group) -> Array:
+            return np.stack([run.features[name] for run in group])
+
+        features = Features({}, {x: functools.partial(of_all, x) for x in first.features})
+        t, tolerance = np.stack([x.t for x in group]), np.stack([x.tolerance for x in group])
+        found = first.system.errors(first.states, features, t, tolerance)
+        for k, run in enumerate(group):
+            run.__dict__["feature_errors"] = run._errors({n: x[k] for n, x in found.items()})

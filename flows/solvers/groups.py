@@ -133,7 +133,7 @@ class _Group:
             exponential=chart.clock.exponential,
             offset=np.ones(lanes),
             decay=np.ones((size, lanes)),
-            weights=np.ones((chart.weights.size, lanes)),
+            weights=np.zeros((chart.weights.size, lanes)),
             shape=chart.shape,
         )
         self.work = np.empty((of_chart.workspace(chart.shape), lanes))
@@ -207,6 +207,7 @@ class _Group:
         attempts = 0 if e is None else int(self.lane.attempts[e])
         if e is not None:
             self.owner[e], self.lane.live[e] = None, False
+            self.parameters.weights[:, e] = 0.0
         recorder = self.recorders.pop(k)
         # With those beyond a stop: a batch begins with the piece, so that their number is its own.
         fields, jacobians = self.kind.costs

@@ -41,7 +41,8 @@ class Parameters(NamedTuple):
     """What the fields of the lanes depend on besides time and state.
 
     ``exponential`` and ``shape`` are those of all lanes; ``offset`` (lanes,), ``decay`` (N, lanes)
-    and ``weights`` (M, lanes) are of each, as in :class:`flows.core.chart.Chart`.
+    and ``weights`` (M, lanes) are of each, as in :class:`flows.core.chart.Chart`; the weights of a
+    lane without a problem are zero.
     """
 
     exponential: Any

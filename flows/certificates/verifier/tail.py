@@ -96,7 +96,7 @@ class Flow:
         """Require ``<x, DF x> < nu |x|^2`` for ``x`` across the rotations of ``c``."""
         form = nu * np.eye(self.c.size, dtype=object) - (slope + slope.T) / 2
         for i, j in combinations(range(self.p), 2):
-            turn = 0 * c
+            turn = np.zeros_like(c)
             turn[:, i], turn[:, j] = -c[:, j], c[:, i]
             line = self.lens.inverse @ turn.ravel()
             form = form + KAPPA * np.outer(line, line)
@@ -138,7 +138,7 @@ class Flow:
             p = [[dot(z, powers) for z in zip(*rows, strict=True)] for rows in zip(*b, strict=True)]
             slopes = [z.derivative() / half for row in p for z in row]
             taylor.append([z - f for z, f in zip(slopes, self.field(p), strict=True)])
-        order = min(z.prec for z in taylor[1]) - 1
+        order = min(ORDER, *(z.prec - 1 for z in taylor[1]))
         sizes = (norm(np.array([z[k] for z in taylor[k == order]])) for k in range(order + 1))
         return sum(sizes, arb(0))
 

@@ -159,14 +159,16 @@ def gradient(multiplicity: Array, state: SoundState, geometry: Pairs | None = No
     return total
 
 
-def energy(multiplicity: Array, state: SoundState) -> tuple[Array, Array]:
+def energy(
+    multiplicity: Array, state: SoundState, geometry: Pairs | None = None
+) -> tuple[Array, Array]:
     """Loss in units of ``|v|^2``, and a bound of its rounding error, both of shape (...).
 
     ``L = (|r|^2 + |r~|^2)/8 + 1/2 sum_jl mu_j mu_l e(w~_j, w~_l)``, see :class:`Pairs`. The bound
     adds the rounding of the terms and the effect of the rounding of the unit vectors on the
     angles, ``|de/dtheta| <= |a||b| theta sin(theta) / (2 pi)``.
     """
-    g = pairs(state)
+    g = geometry or pairs(state)
     eps = np.finfo(float).eps
     mu = signed(multiplicity) * g.norms
     weight = mu[..., :, None] * mu[..., None, :]
@@ -232,14 +234,14 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     count : int
         The number of neurons `n`.
     features : dict
-        What :func:`features` gives at ``T`` times.
-    t, tolerance : ndarray, shape (T,)
+        What :func:`features` gives at ``T`` times; of several runs, one a leading axis.
+    t, tolerance : ndarray, shape (..., T)
         Times, and the relative error that the tolerance of the steps leaves.
     """
-    relative = np.maximum.accumulate(features["rounding"])
+    relative = np.maximum.accumulate(features["rounding"], axis=-1)
     shrunk, off = _shrunk(features["norm"], tolerance)
     apart, fading = features["apart"], features["fading"]
-    before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk))
+    before = np.maximum.accumulate(np.where(fading > 0, 0.0, shrunk), axis=-1)
     shrunk = np.where(fading > 0, before, shrunk)
     off = np.where(fading > 0, before * fading, off)
     apart = np.where(fading > 0, np.minimum(apart, fading), apart)
@@ -249,16 +251,13 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
 
     def part(name: str, power: int, most: Array) -> Array:
         """Error of a quantity that distances determine as a power, at most this."""
-        value = np.abs(features[name])
-        grown = np.expm1(power * np.log1p(relative)).reshape(-1, *[1] * (value.ndim - 1))
-        most = most.reshape(-1, *[1] * (value.ndim - 1))
-        return np.minimum(grown * value, most)
+        return np.minimum(np.expm1(power * np.log1p(relative)) * np.abs(features[name]), most)
 
     left = ATOL_PER_RTOL * tolerance * np.minimum(1.0, apart) / (1 + t / 2)
-    fastest = np.abs(features["distance_dot"]).max(axis=1, initial=0.0)
+    fastest = np.abs(features["distance_dot"]).max(axis=-1, initial=0.0)
     closing = np.minimum(np.expm1(2 * np.log1p(relative)) * fastest, count * absolute)
-    turned = absolute[:, None] / np.maximum(features["zeta"], np.finfo(float).tiny)
-    pairs = turned[:, i] + turned[:, j]
+    turned = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
+    pairs = turned[..., i] + turned[..., j]
     loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
     return {
         "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
@@ -267,25 +266,25 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         "rho": part("rho", 2, absolute) + left,
         "rho_dot": part("rho_dot", 2, count * absolute) + count * left,
         "residual_norm": part("residual_norm", 2, absolute) + left,
-        "distance": np.broadcast_to(absolute[:, None], pairs.shape),
-        "distance_dot": np.broadcast_to(closing[:, None], pairs.shape),
+        "distance": np.broadcast_to(absolute[..., None], pairs.shape),
+        "distance_dot": np.broadcast_to(closing[..., None], pairs.shape),
         "kappa": pairs,
         "kappa_dot": count * pairs,
     }
 
 
 def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:
-    """Relative and absolute error of neurons that are far shorter than they were, shape (T,)."""
-    longest = np.maximum.accumulate(np.nan_to_num(norms), axis=0)
+    """Relative and absolute error of neurons that are far shorter than they were, (..., T)."""
+    longest = np.maximum.accumulate(np.nan_to_num(norms), axis=-2)
     few = (norms > 0) & (longest > SHRUNK * norms)
-    off = ATOL_PER_RTOL * tolerance[:, None] * longest + np.finfo(float).eps
+    off = ATOL_PER_RTOL * tolerance[..., None] * longest + np.finfo(float).eps
     relative = np.minimum(np.where(few, off / np.where(few, norms, 1.0), 0.0), UNKNOWN)
-    return relative.max(axis=1, initial=0.0), np.where(few, off, 0.0).max(axis=1, initial=0.0)
+    return relative.max(axis=-1, initial=0.0), np.where(few, off, 0.0).max(axis=-1, initial=0.0)
 
 
 def _underflow(values: Array, least: float) -> Array:
     """Error of values that were not zero at the start and are below this."""
-    return np.where((values < least) & (values[0] > 0), least, 0.0)
+    return np.where((values < least) & (values[..., :1] > 0), least, 0.0)
 
 
 def features(frame: Frame, state: SoundState) -> dict[str, Array]:
@@ -310,7 +309,7 @@ def features(frame: Frame, state: SoundState) -> dict[str, Array]:
     square = np.sum(frame.multiplicity * np.sum(slope**2, axis=-1), axis=-1)
     size = np.linalg.norm(state.r, axis=-1)
     out = {
-        "loss": energy(frame.multiplicity, state)[0] * unit**2,
+        "loss": energy(frame.multiplicity, state, g)[0] * unit**2,
         "loss_dot": -square * unit**2,
         "gradient_norm": np.sqrt(square) * unit,
         "rho": state.r[..., 0] * unit,

@@ -137,12 +137,14 @@ def make_raw() -> Callable[..., None]:
                     minus = sign * (x[small + j] - x[small + i])
                 else:
                     plus = sign * (x[small + j] - x[small + i])
+                apart, summed = minus, plus
                 minus, plus = minus * minus, plus * plus
-                dot = x[u] * x[v]
                 for a in range(1, q):
                     minus += (x[u + a] - x[v + a]) * (x[u + a] - x[v + a])
                     plus += (x[u + a] + x[v + a]) * (x[u + a] + x[v + a])
-                    dot += x[u + a] * x[v + a]
+                # 1 - |cos| of the angle between them.
+                rest = 0.5 * min(minus, plus)
+                acute = minus < plus
                 minus, plus = math.sqrt(minus), math.sqrt(plus)
                 sine, gap = 0.5 * minus * plus, 2.0 * math.atan2(plus, minus)
                 if beside:
@@ -154,9 +156,16 @@ def make_raw() -> Callable[..., None]:
                 if not want_jacobian:
                     continue
                 inverse = 1.0 / sine if sine > 0.0 else 0.0
+                # Tangents towards each other, without cancellation where the neurons coincide.
                 for a in range(q):
-                    x[here + a] = (x[v + a] - dot * x[u + a]) * inverse
-                    x[there + a] = (x[u + a] - dot * x[v + a]) * inverse
+                    if a > 0:
+                        apart, summed = x[u + a] - x[v + a], x[u + a] + x[v + a]
+                    if acute:
+                        x[here + a] = (rest * x[u + a] - apart) * inverse
+                        x[there + a] = (rest * x[v + a] + apart) * inverse
+                    else:
+                        x[here + a] = (summed - rest * x[u + a]) * inverse
+                        x[there + a] = (summed - rest * x[v + a]) * inverse
                 spread = force * mu[j] * x[lengths + j] * sine * turn / x[lengths + i]
                 other = turn * (1.0 if j == 0 else force * mu[j])
                 for a in range(q):

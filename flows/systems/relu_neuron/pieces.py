@@ -16,18 +16,17 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
-from flows.systems.relu_neuron import geometry, lone_field
+from flows.systems.relu_neuron import geometry, lone_field, lone_lanes
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.pairs import signed
+from flows.systems.relu_neuron.sizes import beside_state, faint_state, sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.watch import (
     DUST,
     LAST_STRETCH,
+    LONE_SQUARED,
     RESIDUAL_CHART,
-    beside_state,
-    faint_state,
-    slender,
     watch,
 )
 from flows.systems.relu_neuron.zero import dying, names, wake, without
@@ -40,6 +39,13 @@ GRADIENT = 60.0
 FAR = 200.0
 # A lone neuron's distance from the teacher matters down to this part of the longest far one.
 NEARER = 1e-3
+# A far neuron next to the axis comes nearer to it for ever, or leaves it: that depends on its side,
+# which its transverse part tells down to this fraction of what it was, as long as the loss is not
+# below all doubles.
+SIDE = 1e-120
+# So near to the axis that rate is steady; one of so many times that of its length stays a double
+# until the loss is below all of them.
+SETTLED, FASTEST = 0.1, 1.95
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,10 @@ class NeuronPiece(Piece):
             h[..., opposed] = raw[..., 1:] / mass[1]
         return h
 
-    def watch(self, rtol: float) -> Watch:
+    def watch(self, rtol: float) -> Watch | None:
         """End the piece where the residual gets short, a neuron collapses, or one can leave."""
+        if self.kind == LONE and not self.chart.clock.decay.any():
+            return None  # its loss is below all doubles, and stays there
         return watch(
             self.d, self.frame, self.state, self.chart, self.kind, self.alive, self.at, rtol
         )
@@ -156,17 +164,18 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
-    norms = np.linalg.norm(np.column_stack([state.h, state.z]), axis=1)
+    norms = np.array(sizes(state).norms)
     mu = frame.multiplicity
     alive = np.flatnonzero(norms > 0)
     # The largest neuron comes first: the residual chart derives it from the others.
     alive = alive[np.argsort(-(mu * state.h)[alive], kind="stable")]
     h, z = state.h[alive], state.z[alive]
-    reach = float(np.max(np.linalg.norm(z, axis=1), initial=0.0))
+    living = sizes(SoundState(h, z, state.r))
+    reach = max(living.across, default=0.0)
     if reach == 0.0:
         parallel = _parallel_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, parallel, PARALLEL, alive)
-    short = float(np.linalg.norm(state.r))
+    short = living.rest
     # The margin covers the rounding of the place where a direct chart has just ended.
     residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
     blocks = np.column_stack([h, z])
@@ -174,9 +183,9 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
-    if residual and faint_state(SoundState(h, z, state.r)):
+    if residual and faint_state(living):
         return NeuronPiece(d, frame, state, _lone_chart(frame, state, time, alive), LONE, alive)
-    if residual and len(alive) > 1 and beside_state(SoundState(h, z, state.r)):
+    if residual and len(alive) > 1 and beside_state(living):
         chart = _beside_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     # One distinct neuron: the residual decays like exp(-m t/2).
@@ -193,7 +202,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         part = GRADIENT * spread**2 if slaved else min(1.0, spread**1.5)
         size[0] = short if linear else part
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
-        if slender(SoundState(h, z, state.r)):
+        if slender(living):
             decay[:] = 0.0
     kind = RESIDUAL if residual else DIRECT
     chart = Chart(
@@ -217,13 +226,26 @@ def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.
     norms[0] = max(norms[0], NEARER * np.max(norms))
     size = np.repeat(norms[:, None], blocks.shape[1], axis=1)
     size[:, 1:] = np.minimum(size[:, 1:], np.max(np.linalg.norm(blocks[:, 1:], axis=1)))
+    across = np.linalg.norm(far[:, 1:], axis=1, keepdims=True)
+    size[1:, 1:] = np.where(across > 0, SIDE * across, size[1:, 1:])
+    decay = np.full(blocks.shape, np.min(mu) / 2)
+    # Next to the axis a transverse part has a rate of its own: scaled by it, it hardly changes.
+    pull = geometry.gradient(frame.multiplicity, state)[alive[1:], 1:]
+    rate = np.sum(pull * far[:, 1:], axis=1, keepdims=True) / np.where(across > 0, across, 1.0) ** 2
+    settled = (far[:, :1] < 0) & (across < SETTLED * -far[:, :1]) & (across > 0)
+    decay[1:, 1:] = np.where(
+        settled, np.clip(rate, decay[0, 0], FASTEST * decay[0, 0]), decay[0, 0]
+    )
+    if np.max(norms) <= 2 * LONE_SQUARED:  # followed no closer: scaled, it would fall below doubles
+        size[:], decay[:] = LONE_SQUARED, 0.0
     return Chart(
-        clock=Clock(time, np.full(blocks.size, np.min(mu) / 2), 1.0, True),
+        clock=Clock(time, decay.ravel(), 1.0, True),
         x0=blocks.ravel(),
         size=size.ravel(),
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
+        lanes=lone_lanes.LANES,
     )
 
 
@@ -237,7 +259,7 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
     size[1:, 1:] = min(longest, reach)
     # The pulls whose sum moves the residual shrink like the angles, and their rounding with them.
     decay = np.zeros_like(blocks)
-    if not slender(SoundState(state.h[alive], state.z[alive], state.r)):
+    if not slender(sizes(SoundState(state.h[alive], state.z[alive], state.r))):
         decay[0], decay[1:, 1:] = 1.0, 1.0
     return Chart(
         clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),
@@ -246,6 +268,7 @@ def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[n
         field=wrapped_once(lone_field.make_raw),
         weights=signed(mu),
         shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
+        lanes=lone_lanes.LANES,
     )
 
 

@@ -84,6 +84,7 @@ class ReLUNeuron(System):
     title: ClassVar[str] = "One ReLU neuron"
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
+    stacks: ClassVar[bool] = True
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 

@@ -19,8 +19,19 @@ from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
-from flows.systems.relu_neuron.geometry import OPPOSED, SMALLEST
-from flows.systems.relu_neuron.lone import SHORT, length
+from flows.systems.relu_neuron.lone import length
+from flows.systems.relu_neuron.sizes import (
+    FAINT,
+    LONGER,
+    SLENDER,
+    THICKER,
+    Sizes,
+    beside_state,
+    faint_state,
+    lone_state,
+    sizes,
+    slender,
+)
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.zero import descent, dying, without
 
@@ -47,14 +58,8 @@ ASK_LATER = 0.05
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
-# Far neurons whose transverse parts are below this are followed beside the teacher.
-FAINT = 1e-2
-# A neuron that is this part of the residual hardly changes it; up to the second one it may grow.
-SLIGHT, LONGER = 0.1, 0.3
-# A neuron that is a smaller part of the residual is not to be the sum of two numbers of which each
-# is scaled by powers of time of its own: at another time of the same step that is another neuron,
-# so that steps are as short as it is. It is slender no longer at THICKER times this part.
-SLENDER, THICKER = 0.01, 2.0
+# The loss of lone neurons whose rest is this short is below all doubles.
+LONE_SQUARED = 1e-154
 
 
 class Collapse(NamedTuple):
@@ -140,6 +145,13 @@ class Watched:
         """Whether a neuron is too slender to be scaled in parts (:func:`slender`)."""
         return self.kind in (RESIDUAL, BESIDE) and not self.chart.clock.decay.any()
 
+    @functools.cached_property
+    def fades(self) -> float:
+        """Solver time at which the loss of a lone chart is below all doubles."""
+        longest = float(np.max(length(self.chart.x0.reshape(len(self.alive), -1))))
+        left = math.log(longest / LONE_SQUARED) / float(self.chart.clock.decay[0])
+        return left if left > 0 else math.inf
+
     @property
     def asleep(self) -> bool:
         """Whether a neuron sits at zero that may leave.
@@ -172,14 +184,13 @@ class Watched:
 
     def alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states."""
-        if self.asleep:
-            return np.full(np.shape(taus), -1.0)
-        return self._alarms(taus, states)
+        awake = self._alarms(taus, states)
+        return np.minimum(self.departure.next - np.asarray(taus), awake) if self.asleep else awake
 
     def _alarms(self, taus: Array | float, states: Array) -> Array:
         """Alarm of one or many states of the neurons alive."""
         if self.kind == LONE:
-            return self.opposed(states)
+            return np.minimum(self.opposed(taus, states), self.fades - np.asarray(taus))
         now = self.at(taus, states)
         if self.kind == PARALLEL:
             return self.remaining(now)
@@ -203,9 +214,16 @@ class Watched:
         least: Array = 1.0 - shortest / (THICKER * SLENDER * np.linalg.norm(now.r, axis=-1))
         return least
 
-    def opposed(self, states: Array) -> Array:
+    @functools.cached_property
+    def relative(self) -> Array:
+        """Decay exponents of a lone chart beside that of lengths, of the far neurons."""
+        decay = self.chart.clock.decay
+        return (decay - decay[0]).reshape(len(self.alive), -1)[1:]
+
+    def opposed(self, taus: Array | float, states: Array) -> Array:
         """How far the nearest far neuron of a lone chart is from zero, and from turning round."""
         far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, :]
+        far = far * np.exp(-self.relative * np.asarray(taus)[..., None, None])
         length = np.linalg.norm(far, axis=-1)
         safe = np.where(length > 0, length, 1.0)
         least = np.minimum(TURNED - far[..., 0] / safe, length / self.limit[1:] - 1)
@@ -213,15 +231,21 @@ class Watched:
         return nearest
 
     def _opposed_one(self, tau: float, y: Array) -> float:
-        """:meth:`opposed` of one state."""
+        """Alarm of one state of a lone chart."""
         numbers, count = y.tolist(), len(self.alive)
-        width, least = len(numbers) // count, math.inf
+        width, least = len(numbers) // count, self.fades - tau
         for k, limit in enumerate(self.limit.tolist()[1:], start=1):
-            far = numbers[k * width : (k + 1) * width]
-            length = math.hypot(*far)
+            along, *rest = numbers[k * width : (k + 1) * width]
+            across = math.hypot(*rest) * math.exp(-self.faster[k - 1] * tau)
+            length = math.hypot(along, across)
             left = length / limit - 1 if limit else math.inf
-            least = min(least, TURNED - far[0] / (length or 1.0), left)
+            least = min(least, TURNED - along / (length or 1.0), left)
         return least
+
+    @functools.cached_property
+    def faster(self) -> list[float]:
+        """By how much transverse parts of far neurons decay faster than their lengths."""
+        return [float(row[-1]) for row in self.relative]
 
     def alarm(self) -> Callable[[float, Array], float]:
         """Return the alarm of one state; plain numbers, since it is asked after every step."""
@@ -266,17 +290,23 @@ class Watched:
         collapsing = self.collapsing(tau, now)
         if len(collapsing):
             return Stop(tau, y, Collapse(collapsing, self.unsure(tau, now)))
-        if self.kind in (RESIDUAL, BESIDE) and len(self.alive) > 1:
-            living = self.living(now)
-            if faint_state(living) or (self.kind == RESIDUAL and beside_state(living)):
-                return Stop(tau, y)
+        living = self.living(now)
+        near = self.kind == RESIDUAL and beside_state(living)
+        if (
+            self.kind in (RESIDUAL, BESIDE)
+            and len(self.alive) > 1
+            and (near or faint_state(living))
+        ):
+            return Stop(tau, y)
         if self.kind in (RESIDUAL, BESIDE):
             # One that passes by zero needs a chart that is not scaled, until it is past.
-            there = self.thin(now) <= 0 if self.unscaled else slender(self.living(now))
+            there = self.thin(now) <= 0 if self.unscaled else slender(living)
             if there:
                 return Stop(tau, y)
-        if self.kind == LONE and not lone_state(self.living(now), TURNED, LONGER):
+        if self.kind == LONE and not lone_state(living, TURNED, LONGER):
             return Stop(tau, y)
+        if self.kind == LONE and tau >= self.fades:
+            return outliving(self.fades, tau, y, interpolant)
         short = now.r @ now.r <= RESIDUAL_CHART**2 + 1e-6
         if self.kind == DIRECT and short and now.h[self.alive[0]] > 0:
             return Stop(tau, y)
@@ -287,9 +317,9 @@ class Watched:
             return self.leaving(before, tau, now, interpolant)
         return None
 
-    def living(self, now: SoundState) -> SoundState:
-        """Neurons alive of a state."""
-        return SoundState(now.h[self.alive], now.z[self.alive], now.r)
+    def living(self, now: SoundState) -> Sizes:
+        """Sizes of the neurons alive of a state."""
+        return sizes(SoundState(now.h[self.alive], now.z[self.alive], now.r))
 
     def collapsing(self, tau: float, now: SoundState) -> NDArray[np.intp]:
         """Which neurons are about to reach zero."""
@@ -366,38 +396,6 @@ def watch(
         departure,
     )
     return Watch(watched.alarm(), watched.check, watched.alarms)
-
-
-def slender(now: SoundState) -> bool:
-    """Whether a neuron is far shorter than the residual."""
-    shortest = np.min(length(np.column_stack([now.h, now.z])), initial=np.inf)
-    return bool(shortest < SLENDER * length(now.r))
-
-
-def faint_state(now: SoundState) -> bool:
-    """Whether a lone chart is to begin: before, a residual chart does as well, and faster."""
-    across = np.max(np.linalg.norm(now.z[1:], axis=-1), initial=0.0)
-    return bool(across < FAINT) and lone_state(now)
-
-
-def lone_state(now: SoundState, cosine: float = OPPOSED, part: float = SLIGHT) -> bool:
-    """Whether the first neuron is beside the teacher and all others are far or slight.
-
-    Far are those whose cosine with the teacher is below the one given, slight those that are a
-    smaller part of the residual.
-    """
-    norms = length(np.column_stack([now.h, now.z])[1:])
-    others = (now.h[1:] < cosine * norms) | (norms < part * length(now.r))
-    lone = bool(now.h[0] > 0 and len(norms) and others.all())
-    return lone and bool(np.min(norms) > SMALLEST)
-
-
-def beside_state(now: SoundState) -> bool:
-    """Whether the first neuron is beside the teacher and all others are short, as is the rest."""
-    longest = float(np.max(length(np.column_stack([now.h, now.z])[1:]), initial=0.0))
-    rest = float(length(now.r))
-    short = max(longest, rest) < SHORT / 10
-    return bool(now.h[0] > 0 and short and longest > SMALLEST and rest < longest / SLIGHT)
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

@@ -182,3 +182,16 @@ def test_boxes_through_a_lens_hold_its_ball_and_are_narrow_for_the_short_neuron(
         plain = basis @ np.array(wide).reshape(3, 2)
         assert max(z.rad() for z in y[1]) < 0.02 * min(z.rad() for z in plain[1])
         assert max(z.rad() for z in same[1]) < 0.02 * min(z.rad() for z in plain[1])
+
+
+def test_boxes_without_a_lens_are_those_of_the_radius(state):
+    radius, basis = 1e-3, state.begun.basis
+    with precision(BITS + 24):
+        c = np.array(state.shape).reshape(3, 2)
+        plain = Checked(None, basis, c)
+        for box in (plain.box(c, arb(radius)), basis.T @ plain.neurons(c, arb(radius))):
+            for x, z in zip(box.ravel(), c.ravel(), strict=True):
+                assert x.contains(z + 0.999 * radius)
+                assert x.contains(z - 0.999 * radius)
+        assert all(x.rad() < 1.001 * radius for x in plain.box(c, arb(radius)).ravel())
+        assert plain.widest == plain.longest == 1

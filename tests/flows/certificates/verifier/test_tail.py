@@ -43,6 +43,24 @@ def test_a_certificate_is_accepted_with_the_theorem_and_the_start(made):
     assert 0 < found.endless.lower <= lower <= upper <= found.endless.upper
 
 
+def test_a_teacher_twice_as_long_has_losses_four_times_as_large(made, tmp_path, monkeypatch):
+    certificate, source = made
+    system = flows.ReLUNeuron(n=2, d=2, teacher=2 * np.array(certificate.system.teacher))
+    path = tmp_path / "longer.json"
+    flows.certify(system, 2 * certificate.start, math.inf, digits=8).save(path)
+    # What is bounded before the tail hides the bounds of the tail.
+    monkeypatch.setattr(tail, "before", lambda *_: [])
+    found, one = flows.verify(path), flows.verify(source)
+    assert found.accepted, found.refused
+    with precision(certificate.precision):
+        assert (found.endless.limit / 4).overlaps(one.endless.limit)
+        for longer, unit in zip(found.endless.h, one.endless.h, strict=True):
+            assert (longer / 2).overlaps(unit)
+    # Radii of certificates are chosen anew.
+    assert found.endless.lower == pytest.approx(4 * one.endless.lower, rel=1e-3)
+    assert found.endless.upper == pytest.approx(4 * one.endless.upper, rel=1e-3)
+
+
 def _tail(key, change):
     def broken(data):
         data["infinity"]["tail"][key] = change(float.fromhex(data["infinity"]["tail"][key])).hex()
@@ -329,3 +347,19 @@ def test_what_the_mean_of_y_adds_counts_in_the_error_of_a_step(carried):
             flow.step(stated, arb(0), made.bits)
             ends.append(flow.e)
         assert 0.019 * step.e < ends[1] - ends[0] < 0.021 * step.e
+
+
+def test_the_defect_of_a_step_counts_the_remainder_of_its_series(carried):
+    class Fourth(tail.Flow):
+        def field(self, c):
+            # Its series about the middle begins at the order that is bounded on the whole step.
+            return [-(c[0][0] ** tail.ORDER), *[0 * c[0][0]] * (self.c.size - 1)]
+
+    _, made, _ = carried
+    with precision(made.precision):
+        flow = Fourth(np.array(start.rows_at_end(made)), 1 / start.end_time(made))
+        b = [np.array([[arb(z)] * flow.p] * (flow.n - 1)) for z in (0, 1, 0, 0)]
+        found = flow.off(b, arb(1))
+        others = math.sqrt(flow.c.size - 1)  # of these only p' is left
+        assert found >= norm(np.array([arb(2), arb(others)])).lower()
+        assert found <= 2 + others

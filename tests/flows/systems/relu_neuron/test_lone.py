@@ -8,7 +8,7 @@ from mpmath import mp
 
 import flows
 from flows.core.chart import Chart, Clock, wrapped_once
-from flows.systems.relu_neuron import exact, lone, lone_field
+from flows.systems.relu_neuron import exact, lone, lone_field, pieces
 from flows.systems.relu_neuron.field import BESIDE, LONE
 from flows.systems.relu_neuron.state import SoundState
 
@@ -91,6 +91,15 @@ def raw_of(d, others, r, kind):
     return x0, np.vstack([moved, slope[1:] - moved / sum(MU)])
 
 
+def difference(chart, step):
+    """Jacobian of the field as a difference quotient."""
+    rows = [
+        (chart.rhs(0.0, chart.x0 + step * e) - chart.rhs(0.0, chart.x0 - step * e)) / (2 * step)
+        for e in np.eye(chart.x0.size)
+    ]
+    return np.transpose(rows)
+
+
 @pytest.mark.parametrize("kind", [LONE, BESIDE])
 @pytest.mark.parametrize("size", [1e-4, 1e-40])
 def test_compiled_field_is_the_exact_gradient_and_its_jacobian_the_difference(kind, size):
@@ -99,13 +108,22 @@ def test_compiled_field_is_the_exact_gradient_and_its_jacobian_the_difference(ki
     found = chart.rhs(0.0, chart.x0).reshape(x0.shape)
     scale = np.abs(slope).max(axis=1, keepdims=True)
     assert (np.abs(found - slope) < TILTED * scale).all()
-    step = 1e-6 * size
-    columns = [
-        (chart.rhs(0.0, chart.x0 + step * e) - chart.rhs(0.0, chart.x0 - step * e)) / (2 * step)
-        for e in np.eye(chart.x0.size)
-    ]
     jacobian = chart.jacobian(0.0, chart.x0)
-    assert np.abs(jacobian - np.transpose(columns)).max() < QUOTIENT * np.abs(jacobian).max()
+    wrong = np.abs(jacobian - difference(chart, 1e-6 * size)).max()
+    assert wrong < QUOTIENT * np.abs(jacobian).max()
+
+
+@pytest.mark.parametrize("kind", [LONE, BESIDE])
+@pytest.mark.parametrize("apart", [1e-8, 1e-12, 1e-15, 0.0])
+def test_jacobian_is_the_difference_of_neurons_that_hardly_differ(kind, apart):
+    (x0, _), size = raw_of(*vectors(1e-20, 0.3, kind == BESIDE), kind), 1e-20
+    # At a distance of many steps; the same but for rounding, the Jacobian has no jump there.
+    x0[2] = x0[1] * np.array([1.0, 1.0 + 1e-2, 1.0 - 1e-2])
+    known = difference(chart_of(x0, kind), 1e-6 * size)
+    x0[2] = x0[1] * np.array([1.0, 1.0 + apart, 1.0 - apart])
+    found = chart_of(x0, kind).jacobian(0.0, x0.ravel())
+    # Two neurons turn with their difference: the Jacobian moves by as much as that.
+    assert np.abs(found - known).max() < 0.1 * np.abs(known).max()
 
 
 @pytest.mark.parametrize("kind", [LONE, BESIDE])
@@ -149,6 +167,33 @@ def test_fifty_digits_tell_how_little_they_know_of_a_loss_far_below_them():
     wrong, stated = np.abs(1 - true / run["loss"][1:]), run.errors("loss")[1:]
     assert (wrong < stated + ANGLE).all()
     assert stated[0] < 1e-7 and stated[1] > 1.0
+
+
+# Its neuron on the far side comes nearer to the axis for ever, and never gets to its other side,
+# which it would leave: from t = 100 on both parts decay like exp(-t/2), to this.
+NEXT_TO_THE_AXIS, RELATIVE = (2, 2, 0.1, 29), 1e-3
+
+
+def falls(rtol, method):
+    """Loss at t = 600 beside that at t = 200 and the decay between them."""
+    n, d, scale, index = NEXT_TO_THE_AXIS
+    system = flows.ReLUNeuron(n, d)
+    start = flows.Law(index + 1, scale).start(system, index)
+    run = flows.integrate(system, start, 1e6, [200.0, 600.0, 1e6], rtol=rtol, method=method)
+    assert run.status == "completed"
+    return run["loss"][2] / run["loss"][1] * math.exp(400.0)
+
+
+@pytest.mark.parametrize("method", ["Rodas5P", "LSODA", "CVODE", "Radau"])
+@pytest.mark.parametrize("rtol", [1e-6, 1e-9])
+def test_a_far_neuron_stays_on_its_side_of_the_axis(rtol, method):
+    assert abs(falls(rtol, method) - 1) < RELATIVE
+
+
+def test_followed_as_far_as_its_length_alone_asks_it_leaves_the_axis(monkeypatch):
+    monkeypatch.setattr(pieces, "SIDE", 1.0)
+    monkeypatch.setattr(pieces, "SETTLED", 0.0)
+    assert not abs(falls(1e-6, "Rodas5P") - 1) < RELATIVE
 
 
 @pytest.mark.parametrize("start", [[[-0.2, 1e-9], [-0.1, 0.0]], [[-0.2, 1e-9, 0], [-0.1, 0, 1e-9]]])

@@ -5,9 +5,11 @@ Each start is certified, written, checked by `flows.verify`, and compared at 20 
 bound of the distance between flow and polynomial in the user's parameters, the distance found, and
 the loss at the end with its error (of neurons `t^3 L`). Exits with 1 if a certificate is refused,
 misses the reference, or is wider than promised. A second table has certificates for all times,
-whose limits are compared with runs to 1e12. Run
+whose limits are compared with runs to 1e12. A third one, which takes minutes and is printed by
+`--part balls` alone, has the largest of some radii of balls of starts that is proved for all times.
+Run
 
-    python benchmarks/certificates.py [--quick] [--part pieces|forever]
+    python benchmarks/certificates.py [--quick] [--part pieces|forever|balls] [--d 2] [--seeds 0,1]
 
 `--quick` leaves out the long ones, `--part` all but one table. Time is that of this process,
 without other load.
@@ -21,6 +23,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,7 @@ from mpmath import mp
 from oracle_path import PATHS
 
 import flows
+from flows.certificates.certify import Uncertified
 from flows.certificates.verdicts import verdicts
 from flows.core.balls import precision
 from flows.solvers.reference import solve_reference
@@ -218,19 +222,65 @@ def forever(quick: bool) -> bool:
     return failed
 
 
+# Radii of balls of starts that are tried, the largest first; and seeds, where none are asked for.
+RADII, SEEDS = (1e-3, 5e-4, 1e-4, 1e-5), tuple(range(10))
+
+
+def balls(dimensions: Sequence[int], seeds: Sequence[int]) -> bool:
+    """Print a row for each start of two neurons, at scale 0.1; whether a file is refused."""
+    show("ball of starts", "radius", "volume", "certify s", "verify s", "pieces", "limit", "upper")
+    failed = False
+    for d, seed in itertools.product(dimensions, seeds):
+        system = flows.ReLUNeuron(n=2, d=d)
+        start, name, reason = system.initial(0.1, seed), f"n=2 d={d} seed={seed}", ""
+        for radius in RADII:
+            marks = [time.process_time()]
+            try:
+                made = flows.certify(system, start, math.inf, radius=radius)
+            except (Uncertified, flows.InputError) as problem:
+                reason += f"\n    {radius:g}: {problem}"
+                continue
+            marks.append(time.process_time())
+            with tempfile.TemporaryDirectory() as folder:
+                made.save(path := Path(folder) / "certificate.json")
+                checked = flows.verify(path, system, start)
+            marks.append(time.process_time())
+            failed |= not checked.accepted
+            with precision(made.precision):
+                limit = made.infinity.constant.str(4)
+            seconds = [f"{b - a:.1f}" for a, b in itertools.pairwise(marks)]
+            upper = f"{made.infinity.all_times[1]:.3g}"
+            size = f"{made.volume:.2g}"
+            show(name, f"{radius:g}", size, *seconds, len(made.pieces), limit, upper)
+            break
+        else:
+            show(name, "none", 0, *["-"] * 5)
+        if reason:
+            print(f"   no proof of{reason}", flush=True)
+    return failed
+
+
 def main() -> int:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out the long ones")
-    parser.add_argument("--part", choices=["pieces", "forever"], help="one table only")
+    parser.add_argument("--part", choices=["pieces", "forever", "balls"], help="one table only")
+    parser.add_argument("--d", type=_numbers, default=(2, 3), help="dimensions of the balls")
+    parser.add_argument("--seeds", type=_numbers, default=SEEDS, help="seeds of the balls")
     asked = parser.parse_args()
     # What is compiled and derived once is not a certificate's time.
     small = flows.ReLUNeuron(n=2, d=2)
     flows.certify(small, small.initial(), 1e-3, digits=8)
 
     print(describe())
+    if asked.part == "balls":
+        return int(balls(asked.d, asked.seeds))
     failed = asked.part != "forever" and pieces(asked.quick)
     return int((asked.part != "pieces" and forever(asked.quick)) or failed)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def pieces(quick: bool) -> bool:

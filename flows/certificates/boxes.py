@@ -91,7 +91,10 @@ class Enclosure:
         if (index, s) not in self._losses:
             segment = self.certificate.pieces[index]
             x = chebyshev.evaluated(segment.rows, arb(s), self.certificate.bits)
-            self._losses[index, s] = self.flow.loss([c + arb(0, segment.tube) for c in x])
+            off = segment.widths(self.certificate.bits)
+            self._losses[index, s] = self.flow.loss(
+                [c + arb(0, 1) * r for c, r in zip(x, off, strict=True)]
+            )
         return self._losses[index, s]
 
     def box(self, index: int, low: float, high: float) -> Box:
@@ -128,7 +131,7 @@ class Box(dict[str, Any], abc.ABC):
         self.enclosure, self.index, self.low, self.high = enclosure, index, low, high
         certificate, states = enclosure.certificate, enclosure.flow.size
         middle, radius = arb(low + high) / 2, arb(high - low) / 2
-        span, tube = certificate.span(index), arb(certificate.pieces[index].tube)
+        span, segment = certificate.span(index), certificate.pieces[index]
         table, bounds = enclosure.polynomials(index)
         at = arb_mat([[t] for t in chebyshev.at(middle, table.ncols() - 1)])
         middles, half = [row[0] for row in (table * at).tolist()], len(bounds) // 2
@@ -142,7 +145,8 @@ class Box(dict[str, Any], abc.ABC):
         self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)
         self["t"] = self.tau.expm1().nonnegative_part()
         self.speeds = [v / span.half for v in values[half:]]
-        self.known = [v + arb(0, 1) * r for v, r in zip(values, self._off(tube), strict=False)]
+        off = [*segment.widths(certificate.bits), *self._off(arb(segment.tube))[states:]]
+        self.known = [v + arb(0, 1) * r for v, r in zip(values, off, strict=False)]
         self.x = self.known[:states]
 
     def _off(self, tube: Ball) -> Vector:

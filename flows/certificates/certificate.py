@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 import os
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from flint import arb
 
 from flows.certificates import chebyshev, document
@@ -122,6 +124,12 @@ class Certificate:
         """Bound of this distance at the end."""
         return self.pieces[-1].error
 
+    @property
+    def volume(self) -> float:
+        """Lebesgue measure of the starts that it is about, in the space of all real entries."""
+        k = self.start.size * (2 if np.iscomplexobj(self.start) else 1)
+        return math.pi ** (k / 2) / math.gamma(k / 2 + 1) * self.radius**k
+
     def flow(self) -> BallFlow:
         """Flow in ball arithmetic, of the current precision."""
         return self.system.ball_flow(self.start) if self.origin is None else self.origin.flow
@@ -155,7 +163,8 @@ class Certificate:
             s = (arb(t).log1p() - span.centre) / span.half
             segment = self.pieces[index]
             values = chebyshev.evaluated(segment.rows, s, self.bits)
-            return [x + arb(0, segment.tube) for x in values]
+            widths = segment.widths(self.bits)
+            return [x + arb(0, 1) * off for x, off in zip(values, widths, strict=True)]
 
     def state(self, t: float) -> list[list[Ball]]:
         """User's parameters at a time, balls that contain the flow, nested like the start."""

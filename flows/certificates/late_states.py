@@ -56,12 +56,8 @@ class Late:
         Both orders of the neurons count. ``z_1 - z_2`` and ``z_1 + z_2`` are vectors of ``d - 1``
         entries.
         """
-        m, total = self.d - 1, 0.0
-        ball = math.pi ** (m / 2) / math.gamma(m / 2 + 1)
-        for low, high, funnel in self.funnels:
-            part = ball**2 * m * funnel.across**m * 2 * funnel.along * (high - low)
-            total += 2 * part * funnel.reach ** (2 * m + 1) / (2 * m + 1) / 2**self.d
-        return total
+        assert self.theorem is not None  # the checker has accepted it
+        return self.theorem.volume
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""

@@ -29,6 +29,7 @@ from flint import acb, arb, arb_mat, ctx
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
+from flows.core.arrays import Array
 from flows.core.balls import BallFlow, Singular, dot
 
 Ball = Any  # flint.arb
@@ -200,20 +201,21 @@ def crossing(flow: BallFlow, p: Approximant, parts: int) -> Ball:
 
 
 def spread(matrix: list[list[Ball]]) -> float:
-    """Bound the spectral norm of all symmetric matrices of these radii.
+    """Bound the spectral norm of all symmetric matrices of these radii."""
+    radius = np.array([[float(c.rad()) for c in row] for row in matrix])
+    return perron(np.maximum(radius, radius.T)) if np.isfinite(radius).all() else math.inf
 
-    A symmetric matrix ``R >= 0`` has the norm ``max_i (R y)_i / y_i`` at most, for every ``y > 0``
-    (Collatz and Wielandt).
+
+def perron(matrix: Array) -> float:
+    """Bound the spectral norm of a symmetric matrix that is not negative anywhere, in doubles.
+
+    It is ``max_i (R y)_i / y_i`` at most, for every ``y > 0`` (Collatz and Wielandt).
     """
-    radius = np.array([[float(c.rad()) for c in row] for row in matrix]) + TINY
-    if not np.isfinite(radius).all():
-        return math.inf
-    radius = np.maximum(radius, radius.T)
-    y = np.ones(len(radius))
+    matrix, y = matrix + TINY, np.ones(len(matrix))
     for _ in range(3):
-        y = radius @ y
+        y = matrix @ y
         y = y / y.max() + 1e-3
-    return float((radius @ y / y).max() * UP)
+    return float((matrix @ y / y).max() * UP)
 
 
 def is_positive(matrix: list[list[Ball]]) -> bool:

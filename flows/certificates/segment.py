@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from flint import arb
+
 from flows.certificates.chebyshev import Row
+from flows.certificates.ellipsoid import Ellipsoid
+from flows.core.balls import Ball
 
 
 class Segment(NamedTuple):
@@ -28,6 +33,8 @@ class Segment(NamedTuple):
         Bound of this distance at the end.
     rows : tuple of lists of int
         Chebyshev coefficients of each component, multiples of ``2^-bits``.
+    around : Ellipsoid, optional
+        A tube that is narrower than ``tube`` in some directions: of a ball of starts.
     """
 
     end: int
@@ -38,6 +45,20 @@ class Segment(NamedTuple):
     tube: float
     error: float
     rows: tuple[Row, ...]
+    around: Ellipsoid | None = None
+
+    def widths(self, bits: int) -> list[Ball]:
+        """Bound of each component of the distance on the segment."""
+        if self.around is None:
+            return [arb(self.tube)] * len(self.rows)
+        unit = np.eye(len(self.rows), dtype=int)
+        return [self.around.off(unit[k : k + 1], bits) for k in range(len(unit))]
+
+    def off_at_end(self, forms: Any, bits: int) -> Ball:
+        """Bound ``|V (x - p)|`` at the end, for an integer matrix ``V`` of rows."""
+        if self.around is None:
+            return self.error * arb(int((np.array(forms) ** 2).sum())).sqrt()
+        return self.around.off_at_end(forms, bits)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds: exact numbers only."""
@@ -50,6 +71,7 @@ class Segment(NamedTuple):
             "tube": self.tube.hex(),
             "error": self.error.hex(),
             "coefficients": [[f"{c:x}" for c in row] for row in self.rows],
+            **({} if self.around is None else self.around.to_json()),
         }
 
     @classmethod
@@ -65,4 +87,5 @@ class Segment(NamedTuple):
             number(data["tube"]),
             number(data["error"]),
             tuple([int(c, 16) for c in row] for row in data["coefficients"]),
+            Ellipsoid.from_json(data) if "axes" in data else None,
         )

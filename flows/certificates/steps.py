@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from flint import arb
 
-from flows.certificates import chebyshev, proof
+from flows.certificates import axes, chebyshev, ellipsoid, proof
 from flows.certificates.collocation import collocate, constant, continued
+from flows.certificates.ellipsoid import Ellipsoid
 from flows.certificates.proof import Approximant, Span, above
 from flows.certificates.segment import Segment
 from flows.core.balls import BallFlow, Singular, precision
@@ -39,6 +41,8 @@ MOST_TURNS = 100
 TUBE, ROUNDING = 4.0, 1e-6
 #: The same of a ball of starts, and how many boxes are nested in its tube.
 NARROW, FEW_PARTS, NESTED = 1.3, 16, 4
+#: And where it is an ellipsoid.
+CLOSE, AXES_PARTS = 1.1, 6
 
 
 class Uncertified(ArithmeticError):
@@ -70,6 +74,9 @@ class Steps:
         )
         self.signs = [-1 if a < 0 else 1 for a in flow.areas(flow.start)]
         self.turns, self.room = 0, ROOM
+        # Of a ball of starts an ellipsoid: its shape, its axes, and what |y| is at most.
+        self.shape = np.eye(self.flow.size) if radius and flow.bends else None
+        self.axes, self.left = np.eye(self.flow.size, dtype=object) * arb(1), self.error
 
     def extend(
         self,
@@ -182,16 +189,17 @@ class Steps:
         if not left <= self.goal:
             raise Singular("the defect cannot be bounded")
         defect = left + proof.interpolated(flow, made)
-        begin = proof.norm(
-            [
-                x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
-                for x, row in zip(self.state, made.rows, strict=True)
-            ]
-        )
-        start = (self.error + begin).upper()
+        begin = [
+            x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
+            for x, row in zip(self.state, made.rows, strict=True)
+        ]
         if not defect <= 16 * self.goal:
             raise Singular("the defect is too large")
         length = float(2 * span.half)
+        room = self.goal / max(float(left), 1e-40 * self.goal)
+        if self.shape is not None:
+            return self._enclosed(made, last, rho, defect, begin, room)
+        start = (self.error + proof.norm(begin)).upper()
         tube = above(self.wider * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
         fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
         growth, excess = self._growth(made, fast, PARTS, arb(tube))
@@ -210,7 +218,7 @@ class Steps:
             raise Singular("the error grows too fast; ask for more digits")
         self.error = arb(above(error))
         self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
-        self._move(made, last, self.goal / max(float(left), 1e-40 * self.goal))
+        self._move(made, last, room)
         return Segment(
             last,
             tuple(made.signs),
@@ -220,6 +228,37 @@ class Steps:
             above(largest),
             float(self.error),
             tuple(made.rows),
+        )
+
+    def _enclosed(
+        self, made: Approximant, last: int, rho: float, defect: Ball, jump: list[Ball], room: float
+    ) -> Segment:
+        """Prove it of an ellipsoid of states."""
+        flow, span, bits = self.flow, made.span, self.bits
+        assert self.shape is not None
+        rows, shape = axes.followed(flow, made, self.shape, float(self.left))
+        begin = ellipsoid.end(rows, bits, -1)
+        moved = proof.norm(ellipsoid.solved(begin, np.array([jump]).T).ravel())
+        start = ellipsoid.spectral(ellipsoid.solved(begin, self.axes)) * self.left + moved
+        reach = above(CLOSE * start + ROUNDING * self.goal)
+        fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
+        growth, thin = ellipsoid.growth(flow, made, rows, AXES_PARTS, arb(reach), fast)
+        crossing = proof.crossing(flow, made, len(growth))
+        defect = arb(above(proof.SPARE * (defect + crossing)))
+        if not defect <= 64 * self.goal:
+            raise Singular("a pair aligns in a way that is not understood")
+        largest, left = proof.propagated(start, defect * proof.ROOM * thin, growth, span)
+        if not above(largest) < reach:
+            raise Singular("the error grows too fast")
+        around = Ellipsoid(tuple(rows), reach, above(left))
+        whole = np.eye(flow.size, dtype=int)
+        tube, error = above(around.off(whole, bits)), above(around.off_at_end(whole, bits))
+        self.error, self.left, self.shape = arb(error), arb(around.left), shape
+        self.axes = ellipsoid.end(rows, bits)
+        self._move(made, last, room)
+        signs = tuple(made.signs)
+        return Segment(
+            last, signs, rho, float(defect), growth, tube, error, tuple(made.rows), around
         )
 
     def _growth(

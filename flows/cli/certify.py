@@ -265,6 +265,10 @@ def _show(
                 "parameters": certificate.system.parameters,
                 "start": plain(certificate.start),
                 **({"radius": certificate.radius} if certificate.radius else {}),
+                "starts": {
+                    "dimension": _dimension(certificate.start),
+                    "volume": certificate.volume,
+                },
                 "t_end": certificate.t_end,
                 "error": certificate.error,
                 "final_error": certificate.final_error,
@@ -313,7 +317,7 @@ def _tables(
     rows = [
         ("parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())),
         ("start", str(plain(start))),
-        *_ball(certificate.radius if checked is None else checked.radius),
+        *(_ball(certificate) if checked is None or checked.accepted else []),
         ("proved to", f"t = {certificate.t_end:g}, in {len(certificate.pieces)} pieces"),
         (
             "distance from the polynomial",
@@ -333,9 +337,17 @@ def _tables(
     ]
 
 
-def _ball(radius: float) -> list[tuple[str, str]]:
-    """Which other starts all is proved of."""
-    return [("and every start", f"within {radius!r} of it")] if radius else []
+def _ball(certificate: Certificate) -> list[tuple[str, str]]:
+    """Which other starts all is proved of, and what is their measure."""
+    if not certificate.radius:
+        return []
+    space = f"a ball of R^{_dimension(certificate.start)} of the volume {certificate.volume:.3g}"
+    return [("and every start", f"within {certificate.radius!r} of it: {space}")]
+
+
+def _dimension(start: Any) -> int:
+    """Real numbers of a start."""
+    return int(start.size * (2 if start.dtype.kind == "c" else 1))
 
 
 def _claims(found: Sequence[RigorousVerdict]) -> Any:

@@ -47,9 +47,9 @@ def prove_late(
         late.save(out, force=force)
     assert late.theorem is not None  # or nothing is returned
     if as_json:
-        output.print_json({**late_json(late.theorem), "volume": late.volume})
+        output.print_json(late_json(late.theorem))
     else:
-        output.show(*verified(late.theorem, late.volume))
+        output.show(*verified(late.theorem))
     return 0
 
 
@@ -82,15 +82,14 @@ def is_late(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def verified(states: LateStates, volume: float | None = None) -> list[Any]:
+def verified(states: LateStates) -> list[Any]:
     """Tables of the states and of what was verified of them."""
-    measure = [("volume", f"{volume:.2g}, of R^{2 * states.d}")] if volume else []
     rows = [
         ("accepted", states.statement),
         ("dimension", str(states.d)),
         ("states", "in units of the teacher's length, D = |z_1 - z_2|:"),
         ("", "0 < D <= reach, |z_1 + z_2| <= across D, |h_1 + h_2 - 1| <= along D"),
-        *measure,
+        ("volume", f"{states.volume:.2g}, of R^{2 * states.d}"),
         ("constants", "lower (1/D + t)^-3 <= L(t) <= (upper + more/D) (1/D + t)^-3, all t >= 0"),
     ]
     heads = ("|h_1 - h_2|", "reach", "across", "along", "t^3 L ->", "lower", "upper", "more")
@@ -121,4 +120,5 @@ def late_json(states: LateStates | None) -> dict[str, Any]:
         "d": states.d,
         "statement": states.statement,
         "boxes": [box._asdict() for box in states.boxes],
+        "volume": states.volume,
     }

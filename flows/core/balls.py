@@ -66,6 +66,18 @@ class BallFlow(abc.ABC):
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
 
+    @property
+    def bends(self) -> bool:
+        """Whether tubes of balls of starts are ellipsoids, for which there are :meth:`slopes`."""
+        return False
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian along directions, the rows of ``moves``, near a box.
+
+        States are off the box by ``spread y``, ``|y| <= 1``. An array of matrices.
+        """
+        raise NotImplementedError  # nothing asks where there are none
+
     @abc.abstractmethod
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from flint import arb
 
 from flows.certificates.certificate import Certificate
@@ -20,7 +21,11 @@ def rows_at_end(certificate: Certificate) -> list[Vector]:
     """Neurons at the end, in the certificate's frame, of a teacher of length one."""
     flow: Any = certificate.flow()  # a SpanFlow
     last = certificate.pieces[-1]
-    x = [arb((sum(row), -certificate.bits)) + arb(0, last.error) for row in last.rows]
+    unit = np.eye(len(last.rows), dtype=int)
+    x = [
+        arb((sum(row), -certificate.bits)) + UNIT * last.off_at_end(form[None], certificate.bits)
+        for row, form in zip(last.rows, unit, strict=True)
+    ]
     return [[v / flow.teacher[0] for v in x[k : k + flow.q]] for k in range(0, len(x), flow.q)]
 
 
@@ -50,20 +55,25 @@ def late(certificate: Certificate, t0: float) -> Late:
 
 
 def entered(certificate: Certificate) -> Entry:
-    """The end of a certificate; a distance of both neurons together is less than those of each."""
+    """The end of a certificate; what is off of sums and differences is less than of each neuron."""
     flow: Any = certificate.flow()  # a SpanFlow
     last = certificate.pieces[-1]
     x = [arb((sum(row), -certificate.bits)) for row in last.rows]
-    off = UNIT * arb(2).sqrt() * last.error
+    size, unit = flow.teacher[0], np.eye(flow.q, dtype=int)
+    forms = {sign: np.hstack([unit, sign * unit]) for sign in (-1, 1)}
     apart, together = (
         [a + sign * b for a, b in zip(x[: flow.q], x[flow.q :], strict=True)] for sign in (-1, 1)
     )
-    size = flow.teacher[0]
+
+    def off(sign: int, rows: slice) -> Ball:
+        return UNIT * last.off_at_end(forms[sign][rows], certificate.bits)
+
+    first, others = slice(1), slice(1, None)
     return Entry(
-        (dot(apart[1:], apart[1:]).sqrt() + off) / size,
-        ((norm(together[1:]) + off) / size).upper(),
-        abs((together[0] + off) / size - 1).upper(),
-        (apart[0] + off) / size,
+        (dot(apart[1:], apart[1:]).sqrt() + off(-1, others)) / size,
+        ((norm(together[1:]) + off(1, others)) / size).upper(),
+        abs((together[0] + off(1, first)) / size - 1).upper(),
+        (apart[0] + off(-1, first)) / size,
     )
 
 

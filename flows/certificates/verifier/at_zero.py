@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import integer, number, require
 from flows.certificates.verifier.relu_neuron import Neurons, _area, angle
-from flows.certificates.verifier.segment import UNIT, check, norm
+from flows.certificates.verifier.segment import check
 
 CELLS = 20000  # at most
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from flint import arb
 
+from flows.certificates.verifier.curve import norm
 from flows.certificates.verifier.reading import integer
 from flows.certificates.verifier.relu_neuron import _area, angle
-from flows.certificates.verifier.segment import norm
 
 
 def before(teacher: arb, pieces: Any, ends: Any, bits: int, least: arb | None = None) -> list[arb]:

@@ -24,9 +24,10 @@ import numpy as np
 from flint import arb
 
 from flows.certificates.verifier.before import before
+from flows.certificates.verifier.curve import UNIT, norm
+from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.late_flow import rates
 from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
-from flows.certificates.verifier.segment import UNIT, norm
 from flows.certificates.verifier.tail import Theorem
 
 CELLS = 6000  # of a layer at most
@@ -62,7 +63,7 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     Refused
         With the inequality that fails, and where.
     """
-    at = begin(ends[-1], arb(number(pieces[-1]["error"])), teacher)
+    at = begin(ends[-1], lambda forms: off_at_end(pieces[-1], forms, bits), teacher)
     end = arb((integer(pieces[-1]["end"]), -bits)).exp()  # 1 + t
     p = len(ends[-1][0]) - 1
     limit, h, late = funnel(data, at, p, end * at.zeta)
@@ -78,16 +79,15 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     return Theorem(limit, h, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 
 
-def begin(ends: Any, error: arb, teacher: arb) -> Begin:
-    """Of two neurons in balls about these middles, together within an error of them."""
+def begin(ends: Any, off: Any, teacher: arb) -> Begin:
+    """Of two neurons in balls about these middles; ``off`` bounds what linear forms are off."""
     require(len(ends) == 2, "a funnel is of two neurons")
     first, second = (np.array([z.mid() for z in w]) for w in ends)
-    off = 2 ** arb(0.5) * error
-    less, more = first - second, first + second
-    zeta, across = norm(less[1:]) + UNIT * off, norm(more[1:]) + off
-    return Begin(
-        *(z / teacher for z in (zeta, across, more[0] - teacher + UNIT * off, less[0] + UNIT * off))
-    )
+    less, more, unit = first - second, first + second, np.eye(len(first), dtype=int)
+    apart, both = (np.hstack([unit, sign * unit]) for sign in (-1, 1))
+    zeta, across = norm(less[1:]) + UNIT * off(apart[1:]), norm(more[1:]) + off(both[1:])
+    excess, b = more[0] - teacher + UNIT * off(both[:1]), less[0] + UNIT * off(apart[:1])
+    return Begin(*(z / teacher for z in (zeta, across, excess, b)))
 
 
 class Held(NamedTuple):

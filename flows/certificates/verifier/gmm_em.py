@@ -25,8 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import acb, arb, ctx
 
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import numbers, require
-from flows.certificates.verifier.segment import UNIT, Equations, Segment
+from flows.certificates.verifier.segment import Equations, Segment
 
 UNUSED = 40  # bits of the precision that sums need not keep: fewer than their maker leaves
 LARGEST = 2**20  # points of a sum

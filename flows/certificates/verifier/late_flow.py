@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, arb_series, fmpq
 
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import require
-from flows.certificates.verifier.segment import UNIT, norm
 from flows.certificates.verifier.space import _projector
 
 ORDER = 4  # of Taylor series

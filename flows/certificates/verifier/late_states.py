@@ -9,14 +9,15 @@ max(1, sup 1/Q)`` and ``E`` above the energy, ``L (1/zeta_0 + t)^3`` is at most 
 ``more/zeta_0``.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.funnel import held, limits
 from flows.certificates.verifier.reading import MOST, Refused, number, require
-from flows.certificates.verifier.segment import UNIT
 
 FORMAT = "popflow late states 1"
 
@@ -44,6 +45,19 @@ class LateStates(NamedTuple):
 
     d: int
     boxes: tuple[Box, ...]
+
+    @property
+    def volume(self) -> float:
+        """Lebesgue measure in ``R^(2d)``, of a teacher of length one; both orders of neurons count.
+
+        ``z_1 - z_2`` and ``z_1 + z_2`` are vectors of ``d - 1`` entries.
+        """
+        m, total = self.d - 1, 0.0
+        ball = math.pi ** (m / 2) / math.gamma(m / 2 + 1)
+        for box in self.boxes:
+            part = ball**2 * m * box.across**m * 2 * box.along * (box.high - box.low)
+            total += 2 * part * box.reach ** (2 * m + 1) / (2 * m + 1) / 2**self.d
+        return total
 
     @property
     def statement(self) -> str:

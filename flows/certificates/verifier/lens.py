@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat
 
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import number, require
-from flows.certificates.verifier.segment import UNIT, norm
 
 
 class Lens:

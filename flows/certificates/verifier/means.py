@@ -33,10 +33,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, ctx, fmpq
 
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.gmm_em import EXP, Means, sum_of
 from flows.certificates.verifier.positive import less
 from flows.certificates.verifier.reading import bounds, integer, number, require
-from flows.certificates.verifier.segment import UNIT, Equations, norm
+from flows.certificates.verifier.segment import Equations
 
 LOG = np.frompyfunc(lambda z: z.log(), 1, 1)
 

@@ -37,21 +37,23 @@ def positive(matrix: Any, shift: arb) -> bool:
 
 
 def _pivots(matrix: Any) -> bool:
-    """Whether the middle, less a bound of the norm of the radii ``R``, has positive pivots.
-
-    The bound is the largest ``(R y)_i / y_i``, for any positive ``y``. Doubles serve, as nothing is
-    subtracted.
-    """
-    middle = matrix.copy()
-    radius, y = np.zeros(matrix.shape), np.ones(len(matrix))
+    """Whether the middle, less a bound of the norm of the radii, has positive pivots."""
+    middle, radius = matrix.copy(), np.zeros(matrix.shape)
     for k, c in np.ndenumerate(matrix):
-        middle[k], radius[k] = c.mid(), float(c.rad()) + 1e-200
+        middle[k], radius[k] = c.mid(), float(c.rad())
     require(np.isfinite(radius).all(), "errors may grow faster")
-    radius = np.maximum(radius, radius.T)
-    for _ in range(3):
-        y = 1e-3 + radius @ y / (radius @ y).max()
-    least = float((radius @ y / y).max() * (1 + 1e-9))
-    m = middle - least * np.eye(len(y), dtype=object)
+    m = middle - perron(np.maximum(radius, radius.T)) * np.eye(len(matrix), dtype=object)
     while len(m) and m[0, 0] > 0:
         m = m[1:, 1:] - np.outer(m[0, 1:], m[0, 1:] / m[0, 0])
     return not len(m)
+
+
+def perron(radius: Any) -> float:
+    """Bound of the norm of a symmetric matrix without negative entries, in doubles.
+
+    It is the largest ``(R y)_i / y_i``, for any positive ``y``. Nothing is subtracted.
+    """
+    radius, y = radius + 1e-200, np.ones(len(radius))
+    for _ in range(3):
+        y = 1e-3 + radius @ y / (radius @ y).max()
+    return float((radius @ y / y).max() * (1 + 1e-9))

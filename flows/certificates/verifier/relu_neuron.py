@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, fmpq
 
+from flows.certificates.verifier.bending import slopes
+from flows.certificates.verifier.curve import at, norm
 from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
-from flows.certificates.verifier.segment import Equations, Segment, at, norm
+from flows.certificates.verifier.segment import Equations, Segment
 from flows.certificates.verifier.space import spatial
 
 
@@ -65,6 +67,12 @@ class Neurons(Equations):
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
         w = _vectors(self.v, x)
         return planar(w, self.n) if len(self.v) == 2 else spatial(w, self.n)
+
+    def bending(self, x: Any, moves: Any, spread: Any) -> Any:
+        """Its derivatives."""
+        shape = self.n, len(self.v), -1
+        moved = moves.reshape(len(moves), *shape[:2])
+        return slopes(_vectors(self.v, x), self.n, moved, spread.reshape(shape))
 
 
 def _area(a: Any, b: Any) -> Any:

@@ -31,12 +31,13 @@ import numpy as np
 from flint import arb, fmpq
 
 from flows.certificates.verifier.before import loss as of_neurons
+from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.matrix_factorization import Layers
 from flows.certificates.verifier.polynomial import Polynomial, Term, terms, value
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, Refused, integer, largest, number, require
 from flows.certificates.verifier.relu_neuron import Neurons
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, norm
+from flows.certificates.verifier.segment import Equations, Segment
 
 
 class Rest(NamedTuple):

@@ -11,7 +11,11 @@ For each segment, in ball arithmetic:
 3. ``H + nu e^-tau`` is positive definite for the mean Hessian ``H`` on the way from ``p`` to any
    state within the tube;
 4. so ``e' <= nu e + defect`` for the distance ``e`` of flow and ``p``, and ``e`` stays in the tube.
+
+Where a tube is an ellipsoid, 3 and 4 are about its radius: :mod:`.ellipsoid`.
 """
+
+from __future__ import annotations
 
 import abc
 from typing import Any, ClassVar
@@ -19,11 +23,10 @@ from typing import Any, ClassVar
 import numpy as np
 from flint import acb, arb, fmpq
 
-from flows.certificates.verifier.positive import positive
+from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.ellipsoid import Ellipsoid
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
-
-UNIT = arb(0, 1)  # the interval [-1, 1]
-NESTED = 4  # boxes about a polynomial, of a ball of starts: its tube is wide
+from flows.certificates.verifier.tube import Ball, End
 
 
 class Equations(abc.ABC):
@@ -44,7 +47,11 @@ class Equations(abc.ABC):
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
 
-    def branching(self, segment: "Segment", parts: int) -> arb:
+    def bending(self, x: Any, moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian along rows of ``moves``, off ``x`` by ``spread y``."""
+        raise Refused("its tubes cannot be ellipsoids")
+
+    def branching(self, segment: Segment, parts: int) -> arb:
         """Bound what the branch of the stated signs is off; refused if the signs are wrong."""
         require(not segment.signs, "wrong signs of areas")
         return arb(0)
@@ -99,7 +106,7 @@ def check(
     Pieces may begin later, where the flow is off its start by so much at most.
     """
     state, largest, last = equations.start, arb(0), first
-    error = arb(radius) if off is None else off
+    before = End(None, arb(0), arb(radius) if off is None else off)
     for index, stated in enumerate(pieces):
         try:
             first, last = last, integer(stated["end"])
@@ -110,44 +117,24 @@ def check(
             require(fits, "it has a wrong shape")
             signs = exact(stated["signs"])
             segment = Segment(p, arb((first, -bits)), arb((last, -bits)), signs)
-            rho, defect, tube, after = (
-                arb(number(stated[key])) for key in ("rho", "defect", "tube", "error")
-            )
+            rho, defect = (arb(number(stated[key])) for key in ("rho", "defect"))
             parts = len(stated["growth"])
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
-            error += norm(at(p, arb(-1)) - state)
+            ball = "axes" not in stated
+            tube: Any = Ball(stated, radius > 0) if ball else Ellipsoid(stated, len(state), bits)
+            error = tube.entered(before, state - at(p, arb(-1)))
             length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
             require(segment.defect(equations, rho) + branching <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
-                box, slow = segment.box(part, parts), -segment.time(part, parts)
-                hessian = _mean(equations, box, tube, NESTED if radius else 1)
-                require(positive(hessian, nu * slow.exp()), "errors may grow faster")
-                factor, step = (nu * length).exp(), defect * length
+                step = tube.grows(equations, segment, part, parts, nu) * defect * length
+                factor = (nu * length).exp()
                 most = factor.max(arb(1))
-                require(most * (error + step) <= tube, "the flow may leave the tube")
+                require(most * (error + step) <= tube.reach, "the flow may leave the tube")
                 error = (factor * error + most * step).upper()
-            require(error <= after, "the error at its end is larger")
+            require(error <= tube.left, "the error at its end is larger")
+            before = tube.end()
         except Refused as reason:
             raise Refused(f"piece {index}: {reason}") from None
-        state, error, largest = at(p, arb(1)), after, largest.max(tube)
+        state, largest = at(p, arb(1)), largest.max(tube.widest)
     require(arb((last, -bits)) >= arb(end).log1p(), "the pieces do not reach the end")
-    return float(largest), float(error)
-
-
-def _mean(equations: Equations, box: Any, tube: arb, nested: int) -> Any:
-    """Hessians that contain the mean of those between any state of the tube and its polynomial.
-
-    On the way from the polynomial to the state, the ``k``-th part is within ``k/nested`` of it.
-    """
-    found = [equations.hessian(box + tube * (k + 1) / nested * UNIT) for k in range(nested)]
-    return sum(found[1:], found[0]) / nested
-
-
-def at(p: Any, s: arb) -> Any:
-    """Value of all components."""
-    return p @ np.array([s.chebyshev_t(k) for k in range(p.shape[1])])
-
-
-def norm(vector: Any) -> arb:
-    """Euclidean norm."""
-    return (vector @ vector).nonnegative_part().sqrt()
+    return float(largest), float(before.error)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.reading import require
-from flows.certificates.verifier.segment import UNIT, norm
 
 
 def spatial(w: Any, n: int) -> Any:

@@ -24,11 +24,11 @@ import numpy as np
 from flint import arb, arb_series
 
 from flows.certificates.verifier.before import before
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.late_flow import ORDER, Rates, attraction, dot, rates
 from flows.certificates.verifier.lens import Lens
 from flows.certificates.verifier.positive import at_most, less, positive
 from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
-from flows.certificates.verifier.segment import UNIT, norm
 
 KAPPA = 4  # holds rotations
 

@@ -11,6 +11,8 @@ import numpy as np
 from flint import arb, ctx
 
 from flows.certificates.verifier.at_zero import at_zero, values
+from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.failing import Failing, failing
 from flows.certificates.verifier.funnel import funnelled
 from flows.certificates.verifier.gmm_em import Means
@@ -30,7 +32,7 @@ from flows.certificates.verifier.reading import (
 )
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.rest import Rest, rest
-from flows.certificates.verifier.segment import UNIT, Equations, check
+from flows.certificates.verifier.segment import Equations, check
 from flows.certificates.verifier.stationary import FORMAT as STATIONARY
 from flows.certificates.verifier.stationary import Point, point
 from flows.certificates.verifier.tail import Theorem, theorem
@@ -279,7 +281,9 @@ def _ends(flow: Equations, pieces: Any, bits: int, radius: float, width: int) ->
     shape = (-1, width)
     ends = [(flow.start + UNIT * radius).reshape(shape)]
     for piece in pieces:
-        ends.append(values(piece, bits, ends[0]) + UNIT * number(piece["error"]))
+        unit = np.eye(ends[0].size, dtype=int)[:, None]
+        off = np.array([off_at_end(piece, form, bits) for form in unit])
+        ends.append(values(piece, bits, ends[0]) + UNIT * off.reshape(ends[0].shape))
     return ends
 
 

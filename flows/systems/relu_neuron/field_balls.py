@@ -19,7 +19,7 @@ from typing import Any
 from flint import acb, arb, arb_mat, fmpq
 
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
-from flows.systems.relu_neuron import polar
+from flows.systems.relu_neuron import bending, polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -259,6 +259,16 @@ class SpanFlow(BallFlow):
                 for a in range(q)
             ]
         )
+
+    @property
+    def bends(self) -> bool:
+        """For two neurons: of one it is not worth its time, of more nothing was tried."""
+        return self.size == 2 * self.q
+
+    def slopes(self, x: Sequence[Ball], moves: Any, spread: Any) -> Any:
+        """Derivatives of the Hessian, see :mod:`flows.systems.relu_neuron.bending`."""
+        shape = len(moves), self.size // self.q, self.q
+        return bending.slopes(self.rows(x), moves.reshape(shape), spread.reshape(*shape[1:], -1))
 
     def loss(self, x: Sequence[Ball]) -> Ball:
         """Population loss on a box."""

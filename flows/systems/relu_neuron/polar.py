@@ -85,7 +85,9 @@ def hessian(rows: Sequence[Sequence[Ball]], coefficients: Callable[..., Any]) ->
 def _between(a: Polar, b: Polar) -> Ball:
     """Angle of two vectors, from 0 to pi."""
     turn = a.angle - b.angle
-    middle = arb.atan2(abs(turn.sin()), turn.cos())
+    cosine = turn.cos()  # by the acute angle: a ball about pi would reach across the cut
+    middle = arb.atan2(abs(turn.sin()), abs(cosine))
+    middle = middle if cosine.mid() >= 0 else arb.pi() - middle
     off = (a.off + b.off).upper()
     low, high = (middle - off).max(arb(0)), (middle + off).min(arb.pi())
     return low.union(high)

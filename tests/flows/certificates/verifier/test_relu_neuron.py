@@ -5,8 +5,9 @@ from mpmath import mp
 
 from flows.certificates.verifier import plane, space
 from flows.certificates.verifier import relu_neuron as checker
+from flows.certificates.verifier.curve import UNIT
 from flows.certificates.verifier.reading import Refused
-from flows.certificates.verifier.segment import UNIT, Segment
+from flows.certificates.verifier.segment import Segment
 from flows.core.balls import precision
 from flows.systems.relu_neuron import exact
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from flint import acb, arb
 
+from flows.certificates.verifier.curve import UNIT, at, norm
+from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import Refused
-from flows.certificates.verifier.segment import UNIT, Equations, Segment, at, check, norm, positive
+from flows.certificates.verifier.segment import Equations, Segment, check
 from flows.core.balls import precision
 
 BITS = 64

@@ -13,6 +13,7 @@ and scripts run in as many processes as there are cores; both times are those of
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import multiprocessing
 import os
@@ -27,6 +28,7 @@ import numpy as np
 from ensemble import table
 from machine import describe
 from numpy.typing import NDArray
+from own_ensemble import cases as own_losses
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -336,15 +338,17 @@ def compare(chosen: list[Case], limit: float) -> Table:
 
 
 class Many(NamedTuple):
-    """An ensemble: a system, its script, the scale of starts and an end."""
+    """An ensemble: a system, its script, the scale of starts, an end, and fewest members."""
 
     label: str
     system: Any
     script: Callable[[Any], Hand]
     scale: float
     t_end: float
+    fewest: int = 0
 
 
+@functools.cache
 def ensembles() -> list[Many]:
     """Horizons at which a script means something."""
     em, score, layers = flows.GMMEM(3, 2), flows.ScoreMatching(3, 2), flows.MatrixFactorization(3)
@@ -363,6 +367,17 @@ def ensembles() -> list[Many]:
             5.0,
         ),
         Many("two_layer, 3 students, 2 teachers", flows.TwoLayer(3, 2), two_layer, 0.5, 1e3),
+        *(
+            Many(
+                case.system.name,
+                case.system,
+                lambda _, case=case: (case.field, case.loss),
+                case.scale,
+                1e6,
+                flows.OwnSystem.many,
+            )
+            for case in own_losses()
+        ),
     ]
 
 
@@ -373,7 +388,7 @@ def last_loss(which: int, seed: int) -> float:
     return float(by_hand(Case("", many.system, many.script, [start], many.t_end), RTOL).told[0])
 
 
-def together(scripted: int, size: int, true: int) -> Table:
+def together(scripted: int, least: int, true: int) -> Table:
     """Table of ensembles as they are called, against scripts in as many processes."""
     workers = os.cpu_count() or 1
     made = table(
@@ -394,7 +409,7 @@ def together(scripted: int, size: int, true: int) -> Table:
     for which, many in enumerate(
         track(ensembles(), "ensembles", console=Console(stderr=True), transient=True)
     ):
-        system, end = many.system, many.t_end
+        system, end, size = many.system, many.t_end, max(least, many.fewest)
         starts = np.array([system.initial(many.scale, seed) for seed in range(size)])
         flows.integrate_ensemble(system, starts, 1e-3 * end, rtol=RTOL)  # compile
         with fork.Pool(workers) as pool:

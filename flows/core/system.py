@@ -318,6 +318,21 @@ class System(abc.ABC):
         """Frame and states of what such steps have reached."""
         raise NotImplementedError  # only where there are programs for such steps
 
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+        """Loss above its limit of many members, as far as compiled code tells it at once.
+
+        Parameters
+        ----------
+        digits, since, numbers : ndarray
+            As of :class:`flows.ensembles.axis_loop.Found`.
+
+        Returns
+        -------
+        list of Excess
+            Of each member; None where :meth:`excess` is to be asked.
+        """
+        return [None] * len(digits)
+
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
         """Kind and parameters by which a certificate states this system, or why it has none."""

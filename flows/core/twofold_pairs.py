@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 from flint import arb
+from numba import types
+from numba.extending import intrinsic
 
 from flows.core.arrays import Array
 from flows.core.balls import precision
@@ -21,13 +23,18 @@ from flows.core.compiled import loop
 
 __all__ = ["add", "arctangent", "divided", "multiply", "product"]
 
-# Splits a double into halves of 26 bits.
-SPLITTER = 2.0**27 + 1
 # A turn by a multiple of pi / PARTS leaves an angle below pi / 64, of which so many terms of the
 # series are more than 2^-106 of the first; those from the second number on, in doubles.
 PARTS, TERMS, ROUGH = 32, 13, 6
 # Bits of what is then rounded to two doubles.
 BITS = 200
+
+
+@intrinsic
+def fused(context, a, b, c):
+    """`a b + c`, rounded once."""
+    signature = types.float64(types.float64, types.float64, types.float64)
+    return signature, lambda _context, builder, _signature, given: builder.fma(*given)
 
 
 def _pairs(values: Any) -> Array:
@@ -47,12 +54,7 @@ with precision(BITS):
 def product(x, y):
     """Two doubles whose sum is the product."""
     p = x * y
-    a = SPLITTER * x
-    b = SPLITTER * y
-    x1 = a - (a - x)
-    y1 = b - (b - y)
-    x2, y2 = x - x1, y - y1
-    return p, ((x1 * y1 - p) + x1 * y2 + x2 * y1) + x2 * y2
+    return p, fused(x, y, -p)
 
 
 @loop

@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL, COMPLETED
-from flows.core.system import System
+from flows.core.system import Excess, System
 from flows.core.threads import cores
 from flows.ensembles.member import FAILURES
 from flows.runs.integrate import follow
@@ -25,6 +25,9 @@ __all__ = ["follow_along_axes", "served"]
 
 # Members that one thread follows: enough to keep its lanes filled until the end.
 SPAN = 128
+
+# Loss above its limit of members, by their numbers.
+Above = dict[int, Excess | None]
 
 
 def served(system: System, request: Request, members: int) -> bool:
@@ -54,10 +57,11 @@ def follow_along_axes(
             given.append(problem)
     sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
     begun = time.perf_counter()
-    found = None
+    found, above = None, Above()
     if sound:
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
         found = _followed(system, np.array(places), request)
+        above = _above(system, found)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     rows = {k: row for row, k in enumerate(sound)}
     for k, one in enumerate(given):
@@ -65,17 +69,39 @@ def follow_along_axes(
             yield one
             continue
         try:
-            run = _run(system, one, request, found, rows[k], seconds)
+            row = rows[k]
+            run = _run(system, one, request, found, above.get(row), row, seconds)
             yield follow(system, one, request) if run is None else run
         except FAILURES as problem:
             yield problem
+
+
+def _above(system: System, found: Any) -> Above:
+    """Losses above their limits, as far as compiled code tells them."""
+    above = Above()
+
+    def work(span: slice) -> None:
+        parts = (part[span] for part in (found.digits, found.since, found.numbers))
+        above.update(enumerate(system.above_along(*parts), span.start))
+
+    work(slice(0, 0))  # of no members: compiled once, not by two threads
+    with ThreadPoolExecutor(cores()) as threads:
+        list(threads.map(work, _spans(len(found.digits))))
+    return above
+
+
+def _spans(members: int) -> list[slice]:
+    """What each thread follows at a time."""
+    from flows.solvers.near_lanes import LANES
+
+    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
+    return [slice(k, k + share) for k in range(0, members, share)]
 
 
 def _followed(system: System, starts: Array, request: Request) -> Any:
     """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.axis_radau import tableau
-    from flows.solvers.near_lanes import LANES
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = Found(
@@ -89,8 +115,6 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
     common = system.axis_codes(), tableau(), terms
-    share = min(SPAN, LANES * math.ceil(members / (LANES * cores())))
-    spans = [slice(k, k + share) for k in range(0, members, share)]
     halt = np.zeros(1, dtype=bool)
 
     def work(span: slice) -> None:
@@ -99,7 +123,7 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     work(slice(0))  # of no members: compiled once, not by two threads
     with ThreadPoolExecutor(cores()) as threads:
         try:
-            list(threads.map(work, spans))
+            list(threads.map(work, _spans(members)))
         except BaseException:  # Ctrl-C, of which compiled code hears nothing
             halt[0] = True
             raise
@@ -107,7 +131,13 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
 
 
 def _run(
-    system: System, start: Array, request: Request, found: Any, row: int, seconds: float
+    system: System,
+    start: Array,
+    request: Request,
+    found: Any,
+    above: Excess | None,
+    row: int,
+    seconds: float,
 ) -> Trajectory | None:
     """Run of a member that has reached the end; None of another one."""
     if found.reached[row] <= len(request.times):
@@ -136,4 +166,5 @@ def _run(
         events=(),
         rtol=request.rtol,
         provenance=provenance(request.method, request.provenance),
+        above=above,
     )

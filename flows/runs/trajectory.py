@@ -103,6 +103,8 @@ class Trajectory:
         Versions, method and request.
     given : tuple of Potential
         Potentials of this run beside those of its system.
+    above : Excess, optional
+        Loss above its limit, where what has followed the run tells it.
     """
 
     system: System
@@ -117,6 +119,7 @@ class Trajectory:
     rtol: float
     provenance: dict[str, Any]
     given: tuple[Potential, ...] = ()
+    above: Excess | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
@@ -206,6 +209,8 @@ class Trajectory:
         found from the last state, with many digits; the limit is not known at a saddle, on the way
         to infinity, of a flow without a power law, and of states that are doubles.
         """
+        if self.above is not None:
+            return self.above
         return self.system.excess(self.frame, self.states, self.t, self.features["loss"])
 
     @functools.cached_property

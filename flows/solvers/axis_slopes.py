@@ -15,7 +15,8 @@ import numpy as np
 
 from flows.core.angle_rest import angle_rest
 from flows.core.compiled import loop
-from flows.core.twofold_loop import evaluate, moves, plain, step
+from flows.core.rates_along import plain_rates, twofold_rates
+from flows.core.twofold_loop import evaluate
 from flows.core.twofold_pairs import add, multiply, product
 
 __all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
@@ -157,60 +158,45 @@ def linearise(tau, u, field, jacobian):
 def roughly(tau, u, field, jacobian):
     """Jacobian of the field in doubles."""
     n, program = len(u), field.rates
-    first = 2 * n + len(program.constants)
-    r, operands = np.zeros(first + len(program.operation)), program.operands
+    place, axes = np.empty(n), np.ascontiguousarray(field.axes[:, :, 0])
     for i in range(n):
-        r[i] = field.centre[i, 0]
+        place[i] = field.centre[i, 0]
         for j in range(n):
-            r[i] += field.axes[i, j, 0] * (u[j] * field.size[j])
-    for k in range(len(program.constants)):
-        r[2 * n + k] = program.constants[k, 0]
-    s = field.since * math.exp(tau)
-    moving = moves(n, first, program.operation, program.operands)
-    for axis in range(n):
-        for i in range(n):
-            r[n + i] = field.axes[i, axis, 0]
-        for k in range(len(program.operation)):
-            if axis > 0 and not moving[k]:
-                continue
-            r[first + k] = plain(program.operation[k], r[operands[k, 0]], r[operands[k, 1]])
-        for i in range(n):
-            total = 0.0
-            for j in range(n):
-                total += field.axes[j, i, 0] * r[program.results[j]]
-            jacobian[i, axis] = -s * total * field.size[axis] / field.size[i]
+            place[i] += field.axes[i, j, 0] * (u[j] * field.size[j])
+    r = plain_rates(place, axes, program.operation, program.operands, program.constants)
+    s, total = field.since * math.exp(tau), np.empty(r.shape[1])
+    for i in range(n):
+        total[:] = 0.0
+        for j in range(n):
+            of_entry, part = program.results[j], field.axes[j, i, 0]
+            for e in range(len(total)):
+                total[e] += part * r[of_entry, e]
+        for axis in range(n):
+            along = total[axis]
+            jacobian[i, axis] = -s * along * field.size[axis] / field.size[i]
 
 
 @loop
 def sharply(tau, u, field, jacobian):
     """Jacobian of the field, the Hessian along the axes in two doubles."""
     n, program = len(u), field.rates
-    first = 2 * n + len(program.constants)
-    r = np.zeros((first + len(program.operation), 2))
+    place = np.empty((n, 2))
     for i in range(n):
         high, low = field.centre[i, 0], field.centre[i, 1]
         for j in range(n):
             a, b = product(u[j], field.size[j])
             a, b = multiply(field.axes[i, j, 0], field.axes[i, j, 1], a, b)
             high, low = add(high, low, a, b)
-        r[i, 0], r[i, 1] = high, low
-    r[2 * n : first] = program.constants[:, :2]
-    s = field.since * math.exp(tau)
-    moving = moves(n, first, program.operation, program.operands)
-    for axis in range(n):
-        for i in range(n):
-            r[n + i] = field.axes[i, axis]
-        for k in range(len(program.operation)):
-            if axis > 0 and not moving[k]:
-                continue
-            x, y = program.operands[k, 0], program.operands[k, 1]
-            r[first + k, 0], r[first + k, 1], _ = step(
-                program.operation[k], r[x, 0], r[x, 1], 0.0, r[y, 0], r[y, 1], 0.0
-            )
-        for i in range(n):
-            high, low = 0.0, 0.0
-            for j in range(n):
-                x = program.results[j]
-                a, b = multiply(field.axes[j, i, 0], field.axes[j, i, 1], r[x, 0], r[x, 1])
-                high, low = add(high, low, a, b)
-            jacobian[i, axis] = -s * high * field.size[axis] / field.size[i]
+        place[i, 0], place[i, 1] = high, low
+    r = twofold_rates(place, field.axes, program.operation, program.operands, program.constants)
+    s, total = field.since * math.exp(tau), np.empty((2, r.shape[2]))
+    for i in range(n):
+        total[:] = 0.0
+        for j in range(n):
+            of_entry, high, low = program.results[j], field.axes[j, i, 0], field.axes[j, i, 1]
+            for e in range(r.shape[2]):
+                a, b = multiply(high, low, r[of_entry, 0, e], r[of_entry, 1, e])
+                total[0, e], total[1, e] = add(total[0, e], total[1, e], a, b)
+        for axis in range(n):
+            along = total[0, axis]
+            jacobian[i, axis] = -s * along * field.size[axis] / field.size[i]

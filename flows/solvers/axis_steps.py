@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import loop
+from flows.core.plain_factors import shifted, substitute
 from flows.solvers.axis_slopes import centred, doubles_know, linearise, slope_at, slope_of
-from flows.solvers.plain_factors import shifted, substitute
 
 __all__ = ["Pace", "Tableau", "advance"]
 

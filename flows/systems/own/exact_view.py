@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.axis_field import Code
 from flows.core.balls import precision
 from flows.core.limit import Limit, find_limit
 from flows.core.quadrature import Rule
@@ -19,7 +20,7 @@ from flows.systems.own.graded import Axes
 from flows.systems.own.reading import errors_of, observe_exact
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
-__all__ = ["ExactView", "told"]
+__all__ = ["ExactView", "above_limits", "told"]
 
 # Bits of a difference of two losses.
 BITS_OF_EXCESS = 1400
@@ -108,9 +109,43 @@ class ExactView:
                 value[k] = to_double(above)
         with np.errstate(invalid="ignore"):
             error = error + rtol * t * np.nan_to_num(np.abs(rate))
-        lost = np.isnan(value).sum()
-        rests = f"not known at {lost} of {len(t)} times: the states no longer tell it from zero"
-        return Excess(value, float(limit.loss), rests if lost else "", error)
+        return Excess(value, float(limit.loss), _rests(value), error)
+
+
+def above_limits(
+    digits: Array, since: Array, numbers: Array, codes: tuple[Code, Code, Code], rtol: float
+) -> list[Excess | None]:
+    """Loss above its limit of many runs, as :meth:`ExactView.excess` has it; None of the others.
+
+    Parameters
+    ----------
+    digits, since, numbers : ndarray
+        As of :class:`flows.ensembles.axis_loop.Found`.
+    codes : tuple of Code
+        Of the gradient, of the loss with its gradient, and of the gradient's rates.
+    rtol : float
+        Relative tolerance of a step, to which time is known.
+    """
+    from flows.systems.own.limit_loop import limits  # Numba, where it is needed
+
+    known = (numbers[..., 5] == 1).all(axis=1)
+    found = np.zeros((len(digits), 1 + digits.shape[1], 2))
+    limits(digits, since[:, -1].copy(), known, codes[1:], found)
+    above, t = found[:, 1:, 0], since - since[:, :1]
+    error = found[:, 1:, 1] + numbers[..., 4]
+    value = np.where(error <= TRUSTED * above, above, np.nan)
+    error = error + rtol * t * np.abs(numbers[..., 1])
+    return [
+        Excess(value[k], found[k, 0, 0], _rests(value[k]), error[k]) if known[k] else None
+        for k in range(len(digits))
+    ]
+
+
+def _rests(value: Array) -> str:
+    """What is said where a loss above its limit is not known, or nothing."""
+    lost = int(np.isnan(value).sum())
+    told = f"not known at {lost} of {len(value)} times: the states no longer tell it from zero"
+    return told if lost else ""
 
 
 def told(

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from flows.core.compiled import loop
-from flows.core.twofold_loop import moves, plain, step
+from flows.core.rates_along import plain_rates, twofold_rates
 
 __all__ = ["hessian", "twofold_hessian"]
 
@@ -20,21 +20,10 @@ def _hessian(y, operation, operands, constants, results, found):
     then those of a direction.
     """
     n = len(y)
-    first = 2 * n + len(constants)
-    r = np.empty(first + len(operation))
-    r[:n] = y
-    for i in range(len(constants)):
-        r[2 * n + i] = constants[i, 0]
-    moving = moves(n, first, operation, operands)
+    r = plain_rates(y, np.eye(n), operation, operands, constants)
     for axis in range(n):
-        r[n : 2 * n] = 0.0
-        r[n + axis] = 1.0
-        for k in range(len(operation)):
-            if axis > 0 and not moving[k]:
-                continue
-            r[first + k] = plain(operation[k], r[operands[k, 0]], r[operands[k, 1]])
         for i in range(n):
-            found[axis, i] = r[results[i]]
+            found[axis, i] = r[results[i], axis]
 
 
 _reals, _whole = numba.float64, numba.int64
@@ -54,23 +43,14 @@ hessian = loop(
 def _twofold_hessian(y, operation, operands, constants, results, found):
     """Rates as of `_hessian` in two doubles, of entries (N, 2), in rows of `found` (N, N, 2)."""
     n = len(y)
-    first = 2 * n + len(constants)
-    r = np.zeros((first + len(operation), 2))
-    r[:n] = y
-    r[2 * n : first] = constants[:, :2]
-    moving = moves(n, first, operation, operands)
+    axes = np.zeros((n, n, 2))
+    for i in range(n):
+        axes[i, i, 0] = 1.0
+    r = twofold_rates(y, axes, operation, operands, constants)
     for axis in range(n):
-        r[n : 2 * n] = 0.0
-        r[n + axis, 0] = 1.0
-        for k in range(len(operation)):
-            if axis > 0 and not moving[k]:
-                continue
-            a, b = operands[k, 0], operands[k, 1]
-            r[first + k, 0], r[first + k, 1], _ = step(
-                operation[k], r[a, 0], r[a, 1], 0.0, r[b, 0], r[b, 1], 0.0
-            )
         for i in range(n):
-            found[axis, i] = r[results[i]]
+            for part in range(2):
+                found[axis, i, part] = r[results[i], part, axis]
 
 
 twofold_hessian = loop(

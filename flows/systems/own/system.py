@@ -29,7 +29,7 @@ from flows.core.system import Excess, Smooth, System
 from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
-from flows.systems.own.exact_view import told
+from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.given import check, frozen, loss_of, pairs
 from flows.systems.own.infinite import no_number, not_finite
 from flows.systems.own.loss import Estimate, Loss, estimate, numeric
@@ -531,6 +531,15 @@ class OwnSystem(System):
             every=bool(self.potentials),
         )
         return Frame(float(since[0])), states
+
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+        """Loss above its limit of members whose limits two doubles tell."""
+        codes = self.axis_codes()
+        return (
+            [None] * len(digits)
+            if codes is None
+            else above_limits(digits, since, numbers, codes, self.steps[0])
+        )
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, of a loss in closed form.

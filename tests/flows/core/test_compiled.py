@@ -156,8 +156,8 @@ def test_where_no_folder_can_be_written_functions_are_made(monkeypatch):
 
 
 def test_loops_that_call_other_files_are_compiled_anew_when_any_source_changes(monkeypatch):
-    from flows.core import twofold_loop
-    from flows.solvers import axis_slopes, axis_steps, plain_factors
+    from flows.core import plain_factors, twofold_loop
+    from flows.solvers import axis_slopes, axis_steps
     from flows.systems.own import rates_loop
 
     places = (twofold_loop, axis_slopes, axis_steps, plain_factors, rates_loop)

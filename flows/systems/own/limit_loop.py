@@ -1,0 +1,329 @@
+"""Compiled: limits of runs of a loss in closed form, from their last states, in two doubles.
+
+This is :mod:`flows.core.limit`, which explains it, for many members of an ensemble. There numbers
+have 900 bits; here what is found counts only where two doubles tell that the gradient vanishes and
+what the loss is. Any other member is for that search.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner, loop
+from flows.core.limit import (
+    FAST,
+    INTEGER,
+    LARGEST,
+    MOVES,
+    SHRINKS,
+    SLOWLY,
+    SMALL,
+    SUPERLINEAR,
+    TANGENT,
+)
+from flows.core.plain_factors import factor, substitute
+from flows.core.twofold_pairs import add, divided, multiply, product
+from flows.systems.own.axes_loop import eigen
+from flows.systems.own.chart_loop import run
+from flows.systems.own.rates_loop import twofold_hessian
+
+__all__ = ["limits"]
+
+# The gradient is zero where it is no more than this times the radius of its ball, if that is this
+# part of the gradient where the search began.
+ZERO, FLAT = 4.0, 1e-12
+# The loss above the limit at the last time is known to this part of it.
+TOLD = 1e-9
+# Newton's method for fast directions takes no more steps, and rests when they are this part of the
+# first one.
+INNER, SETTLED = 40, 1e-20
+
+
+class Slice(NamedTuple):
+    """Where Newton's method is: the place, and along the slice slopes, doubt and curvature.
+
+    ``place`` (N, 3), ``registers`` of the loss, ``basis`` (N, K), slow columns first; ``slope``
+    (K, 2) and ``doubt`` (K,): gradient and its radius; ``matrix`` (K, K, 2): the Hessian.
+    """
+
+    place: Any
+    registers: Any
+    basis: Any
+    slope: Any
+    doubt: Any
+    matrix: Any
+
+
+@inner
+def sloped(loss, here):
+    """Put down gradient and radius along the slice."""
+    run(loss, here.place, here.registers)
+    n, many = here.basis.shape
+    for k in range(many):
+        high, low, off = 0.0, 0.0, 0.0
+        for i in range(n):
+            of_entry, part = loss.results[1 + i], here.basis[i, k]
+            a, b = multiply(part, 0.0, here.registers[of_entry, 0], here.registers[of_entry, 1])
+            high, low = add(high, low, a, b)
+            off += abs(part) * here.registers[of_entry, 2]
+        here.slope[k, 0], here.slope[k, 1], here.doubt[k] = high, low, off
+
+
+@inner
+def curved(rates, here, both):
+    """Put down the Hessian along the slice; `both` (N, N, 2) is room."""
+    n, many = here.basis.shape
+    twofold_hessian(
+        here.place[:, :2].copy(),
+        rates.operation,
+        rates.operands,
+        rates.constants,
+        rates.results,
+        both,
+    )
+    half = np.zeros((n, many, 2))
+    for i in range(n):
+        for k in range(many):
+            high, low = 0.0, 0.0
+            for j in range(n):
+                a, b = multiply(here.basis[j, k], 0.0, both[i, j, 0], both[i, j, 1])
+                high, low = add(high, low, a, b)
+            half[i, k, 0], half[i, k, 1] = high, low
+    for m in range(many):
+        for k in range(many):
+            high, low = 0.0, 0.0
+            for i in range(n):
+                a, b = multiply(here.basis[i, m], 0.0, half[i, k, 0], half[i, k, 1])
+                high, low = add(high, low, a, b)
+            here.matrix[m, k, 0], here.matrix[m, k, 1] = high, low
+
+
+@inner
+def moved(here, step):
+    """Go along the slice."""
+    n, many = here.basis.shape
+    for i in range(n):
+        high, low = here.place[i, 0], here.place[i, 1]
+        for k in range(many):
+            a, b = product(here.basis[i, k], step[k])
+            high, low = add(high, low, a, b)
+        here.place[i, 0], here.place[i, 1] = high, low
+
+
+@inner
+def is_zero(here, first):
+    """Whether the slopes from one on are zero, as far as two doubles tell."""
+    found = True
+    for k in range(first, len(here.slope)):
+        found = found and abs(here.slope[k, 0]) <= ZERO * here.doubt[k]
+    return found
+
+
+@inner
+def settle(loss, rates, here, slow, both):
+    """Newton's method in the fast directions; whether it has converged."""
+    many = here.basis.shape[1]
+    step, last = np.zeros(many), np.inf
+    sloped(loss, here)
+    if slow == many or is_zero(here, slow):
+        return True
+    curved(rates, here, both)
+    block, pivots = here.matrix[slow:, slow:, 0].copy(), np.zeros(many - slow, np.int64)
+    factor(block, pivots)
+    first = 0.0
+    for _ in range(INNER):
+        change = -here.slope[slow:, 0]
+        substitute(block, pivots, change)
+        length = 0.0
+        for k in range(len(change)):
+            step[slow + k] = change[k]
+            length += change[k] ** 2
+        length = math.sqrt(length)
+        if not length <= SLOWLY * last:
+            return False
+        moved(here, step)
+        sloped(loss, here)
+        first = max(first, length)
+        if length <= SETTLED * first or is_zero(here, slow):
+            return True
+        if not length <= SHRINKS * last:  # the Hessian is that of another place
+            curved(rates, here, both)
+            block[:] = here.matrix[slow:, slow:, 0]
+            factor(block, pivots)
+        last = length
+    return False
+
+
+@inner
+def solve(here, x):
+    """Step of Newton's method, whose matrix is lost: fast unknowns are eliminated first.
+
+    What is left of slow ones may be small beside what cancels: that takes two doubles.
+    """
+    matrix, right, many = here.matrix, here.slope, len(x)
+    for k in range(many - 1, 0, -1):
+        for i in range(k):
+            a, b = divided(matrix[i, k, 0], matrix[i, k, 1], matrix[k, k, 0], matrix[k, k, 1])
+            for j in range(k):
+                c, d = multiply(-a, -b, matrix[k, j, 0], matrix[k, j, 1])
+                matrix[i, j, 0], matrix[i, j, 1] = add(matrix[i, j, 0], matrix[i, j, 1], c, d)
+            c, d = multiply(-a, -b, right[k, 0], right[k, 1])
+            right[i, 0], right[i, 1] = add(right[i, 0], right[i, 1], c, d)
+    for k in range(many):
+        high, low = right[k, 0], right[k, 1]
+        for j in range(k):
+            c, d = multiply(-x[j], 0.0, matrix[k, j, 0], matrix[k, j, 1])
+            high, low = add(high, low, c, d)
+        x[k] = high / matrix[k, k, 0]
+
+
+@inner
+def power_of(scaled, along, length):
+    """`p` of the loss along the slow axes, which have so much of the gradient; 0 where none."""
+    square, weighted = 0.0, 0.0
+    for k in range(len(scaled)):
+        if TANGENT <= scaled[k] <= FAST:
+            part = along[k] / length
+            square += part * part
+            weighted += scaled[k] * part * part
+    if square == 0.0 or not weighted > square:
+        return 0.0
+    power = 2.0 + 1.0 / (weighted / square - 1.0)
+    if power > LARGEST:
+        return 0.0
+    return round(power) if abs(power - round(power)) < INTEGER else power
+
+
+@inner
+def descend(loss, rates, here, slow, power, both):
+    """Newton's steps on the slice; whether they have led to a limit."""
+    many = here.basis.shape[1]
+    step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
+    for count in range(MOVES):
+        converges = count > 1 and second <= SUPERLINEAR * first
+        if not settle(loss, rates, here, slow, both):
+            return False
+        if slow == 0:
+            return True
+        if is_zero(here, 0):
+            return True
+        if converges and last <= SMALL * first:
+            return True
+        curved(rates, here, both)
+        solve(here, step)
+        length = 0.0
+        for k in range(many):
+            step[k] *= 1.0 - power
+            length += step[k] ** 2 if k < slow else 0.0
+        length = math.sqrt(length)
+        if not length <= SHRINKS * last and count > 0:
+            return False
+        moved(here, step)
+        last = length
+        first = length if count == 0 else first
+        second = length if count == 1 else second
+    return False
+
+
+@inner
+def limit_of(loss, rates, digits, since, both, found):
+    """Loss at the limit in `found` (3,): high and low double, and error; whether it is known."""
+    n = len(digits)
+    place = np.zeros((n, 3))
+    place[:, :2] = digits
+    registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
+    run(loss, place, registers)
+    twofold_hessian(
+        digits.copy(), rates.operation, rates.operands, rates.constants, rates.results, both
+    )
+    matrix, h, axes = np.zeros((n, n)), np.zeros(n), np.zeros((n, n))
+    slope, square, began = np.zeros(n), 0.0, np.zeros(3)
+    for part in range(3):
+        began[part] = registers[loss.results[0], part]
+    for i in range(n):
+        slope[i] = registers[loss.results[1 + i], 0]
+        square += slope[i] ** 2
+        for j in range(n):
+            matrix[i, j] = (both[i, j, 0] + both[j, i, 0]) / 2
+            if not abs(matrix[i, j]) < np.inf:
+                return False
+    length = math.sqrt(square)
+    if not (1e-150 < length < np.inf):
+        return False
+    eigen(matrix, h, axes)
+    along, slow, fast = axes.T @ slope, 0, 0
+    for k in range(n):
+        if h[k] * since < -TANGENT:
+            return False
+        slow += TANGENT <= abs(h[k] * since) <= FAST
+        fast += h[k] * since > FAST
+    if slow + fast == 0:
+        return False
+    power = power_of(h * since, along, length) if slow > 0 else 2.0
+    if power == 0.0:
+        return False
+    many, column = slow + fast, 0
+    basis = np.zeros((n, many))
+    for k in range(n):  # eigenvalues increase, so that slow axes come first
+        if abs(h[k] * since) >= TANGENT:
+            basis[:, column] = axes[:, k]
+            column += 1
+    here = Slice(
+        place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
+    )
+    if not descend(loss, rates, here, slow, power, both):
+        return False
+    ended, far = 0.0, 0.0
+    for i in range(n):
+        of_entry = loss.results[1 + i]
+        ended += (abs(registers[of_entry, 0]) + registers[of_entry, 2]) ** 2
+        far += (place[i, 0] - digits[i, 0] + (place[i, 1] - digits[i, 1])) ** 2
+    ended, far = math.sqrt(ended), math.sqrt(far)
+    for part in range(3):
+        found[part] = registers[loss.results[0], part]
+    found[2] += ended * far  # of a convex loss: how far the least one is below
+    a, b = add(began[0], began[1], -found[0], -found[1])
+    return ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
+
+
+def _limits(digits, since, told, codes, found):
+    """Loss above its limit along members of an ensemble.
+
+    Parameters
+    ----------
+    digits : ndarray, shape (M, T, N, 2)
+        States.
+    since : ndarray, shape (M,)
+        The last time, from `-T0` on.
+    told : ndarray of bool, shape (M,)
+        Members that are asked for, and then those of which the limit is known.
+    codes : tuple of Code
+        Of the loss with its gradient, and of the gradient's rates.
+    found : ndarray, shape (M, 1 + T, 2)
+        To be filled: the limit, then the loss above it, and errors of both.
+    """
+    loss, rates = codes
+    members, times, n, _ = digits.shape
+    both, least = np.zeros((n, n, 2)), np.zeros(3)
+    place = np.zeros((n, 3))
+    registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
+    for k in range(members):
+        if not told[k]:
+            continue
+        told[k] = limit_of(loss, rates, digits[k, times - 1], since[k], both, least)
+        found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
+        for t in range(times):
+            if told[k]:
+                place[:, :2] = digits[k, t]
+                run(loss, place, registers)
+                at = loss.results[0]
+                a, b = add(registers[at, 0], registers[at, 1], -least[0], -least[1])
+                found[k, 1 + t, 0], found[k, 1 + t, 1] = a + b, registers[at, 2] + least[2]
+
+
+limits: Any = loop(_limits, nogil=True)

@@ -248,7 +248,9 @@ def wrap(raw: Callable[..., None], *, arrays: bool = False) -> Callable[..., Non
         scale = np.empty(size)
         x = np.empty(ROOM * size)
         for i in range(size):
-            if not exponential:
+            if i > 0 and decay[i] == decay[i - 1]:  # a power takes long
+                scale[i] = scale[i - 1]
+            elif not exponential:
                 scale[i] = base ** -decay[i]
             elif decay[i] * since < FROZEN:
                 scale[i] = math.exp(-decay[i] * since)

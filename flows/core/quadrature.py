@@ -61,6 +61,8 @@ NEGLIGIBLE, LEFT_OUT = 40.0, 1e-4
 STALLED, ROUNDED = 3, 1e-9
 # Larger rules are not kept for the next state: making one takes less time than using it.
 KEPT = 200_000
+# ... and of so many rules of fewer nodes than this.
+SMALL = 2_000
 # A ball has at least this part of the cube around it, in up to TENSOR_DIMENSIONS dimensions.
 BALL = 0.3
 SPARSE_LEVELS = range(2, 9)
@@ -183,8 +185,9 @@ def tensor(
     Rule
         Its error is exponentially small in the number of nodes along each axis.
     """
-    kept = _most(rungs, reach, window) <= KEPT
-    return (_tensor if kept else _tensor.__wrapped__)(rungs, reach, window)
+    most = _most(rungs, reach, window)
+    make = _small if most <= SMALL else _tensor if most <= KEPT else _tensor.__wrapped__
+    return make(rungs, reach, window)
 
 
 @functools.lru_cache(maxsize=32)
@@ -199,6 +202,13 @@ def _tensor(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -
     return Rule(np.ascontiguousarray(nodes), weights, f"tensor {rungs}")
 
 
+@functools.lru_cache(maxsize=512)
+def _small(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> Rule:
+    """:func:`_tensor` of few nodes, which many states ask for in turn."""
+    return _tensor.__wrapped__(rungs, reach, window)
+
+
+@functools.lru_cache(maxsize=512)
 def _most(rungs: tuple[int, ...], reach: float, window: tuple[float, float]) -> int:
     """Most nodes that a tensor product can have, before it is made."""
     return math.prod(len(x) for x, _ in _axes(rungs, reach, window))

@@ -237,6 +237,10 @@ class System(abc.ABC):
         """
         return self
 
+    def observed(self, rtol: float) -> Self:
+        """System whose features are at least as accurate as runs of this tolerance need."""
+        return self
+
     def in_doubles(self) -> Self:
         """System whose charts hold the user's parameters, linearly and in doubles."""
         return self

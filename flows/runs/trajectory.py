@@ -193,7 +193,8 @@ class Trajectory:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
         if known is None:
-            some = [self.system.features(self.frame, part) for part in parts]
+            system = self.system.observed(self.rtol)
+            some = [system.features(self.frame, part) for part in parts]
             known = some[0] if len(some) == 1 else joined(some)
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
@@ -497,11 +498,11 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
     for run in runs:
         key = run.system.alike(run.frame, run.states)
         if key is not None:
-            alike.setdefault(key, []).append(run)
+            alike.setdefault((key, run.rtol), []).append(run)
     for group in alike.values():
         first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
         states = type(first.states).join([run.states for run in group])
-        found = first.system.features(first.frame, states)
+        found = first.system.observed(first.rtol).features(first.frame, states)
         parts = {name: np.split(values, ends) for name, values in found.items()}
         for k, run in enumerate(group):
             known = {name: split[k] for name, split in parts.items()}

@@ -231,6 +231,9 @@ def unscaler(lanes: int) -> Callable[..., None]:
                     if not exponential and few(decay[i, e]):  # as if the others were so, too
                         x[i, e] = product(inverse[e], decay[i, e]) * y[i, e]
                         scale[i, e] = product(base[e], decay[i, e])
+                    elif i > 0 and decay[i, e] == decay[i - 1, e]:  # a power takes long
+                        scale[i, e] = scale[i - 1, e]
+                        x[i, e] = y[i, e] / scale[i, e]
                     else:
                         held = min(decay[i, e] * since[e], FROZEN)
                         scale[i, e] = math.exp(held) if exponential else base[e] ** decay[i, e]

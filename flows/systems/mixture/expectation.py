@@ -23,7 +23,7 @@ from flows.core.quadrature import (
 )
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.means import FAR, NEAR, Means
-from flows.systems.mixture.sums import components_of, moments, sums_by
+from flows.systems.mixture.sums import components_of, moments
 
 # A component is at home if its posterior weight at the target is at least this.
 CERTAIN = 0.99
@@ -60,8 +60,8 @@ class Expected(NamedTuple):
         Number of nodes.
     rule : Rule or None
         Nodes; None of several states.
-    finer : Rule or None
-        Those of a tensor rule that is finer along all axes, where this is one.
+    product : Product or None
+        The tensor rule that it is, where it is one.
     """
 
     kl: Any
@@ -72,7 +72,50 @@ class Expected(NamedTuple):
     error: Any
     nodes: Any
     rule: Any
-    finer: Rule | None = None
+    product: Product | None = None
+
+
+class Product(NamedTuple):
+    """A tensor rule that has been refined.
+
+    Parameters
+    ----------
+    axes : ndarray, shape (r, r)
+        Orthonormal rows along which the nodes are.
+    distances : ndarray, shape (r,)
+        Largest distance of two means along each.
+    rungs : ndarray of int, shape (r,)
+        Rules of the axes.
+    reach : float
+        Length of means for which they are made.
+    tolerance : float
+        Relative error for which it was refined.
+    """
+
+    axes: Array
+    distances: Array
+    rungs: NDArray[np.int64]
+    reach: float
+    tolerance: float
+
+    def rule(self, rungs: NDArray[np.int64]) -> Rule:
+        """All nodes of the rule of these rungs."""
+        found = tensor(tuple(rungs.tolist()), self.reach)
+        return Rule(np.ascontiguousarray(found.nodes @ self.axes), found.weights, found.label)
+
+    def guess(self, tolerance: float) -> Rule:
+        """All nodes of the rule that theory expects to reach a tolerance."""
+        return self.rule(rungs_of(self.distances[None], tolerance)[0])
+
+    def shorter(self, factors: Array) -> NDArray[np.int64]:
+        """Rungs for means that are shorter by factors, as much above theory as its own are.
+
+        Along the other axes they may have stayed as far apart as they are, up to the longest.
+        """
+        longest = np.concatenate([[1.0], factors])[:, None] * self.distances.max()
+        distances = np.minimum(self.distances, longest)
+        expected = rungs_of(distances, self.tolerance)
+        return np.asarray(np.minimum(self.rungs, expected[1:] + (self.rungs - expected[0])))
 
 
 def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
@@ -131,7 +174,7 @@ def _expect(
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
-    finer: list[Rule] = []
+    product: list[Product] = []
     if len(weight) == 1:
         square = float(np.sum(mean**2))
         sizes = square / 2, square
@@ -141,7 +184,7 @@ def _expect(
         if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
             compiled = _climbed(calculus, means, part, tolerance)
             if compiled is not None:
-                finer.append(compiled[1])
+                product.append(compiled[1])
                 return compiled[0]
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
@@ -162,12 +205,11 @@ def _expect(
         return found._replace(rule=part.rule(found.rule, means))
 
     found = _together(means, [part_of(part) for part in _parts(means)])
-    return found._replace(finer=finer[0]) if finer else found
+    return found._replace(product=product[0]) if product else found
 
 
-def expect_by(calculus: Calculus, means: Means, rule: Rule) -> Expected:
-    """:func:`expect` at several states by one rule, whose error is not measured."""
-    found = sums_by(calculus, means, rule)
+def expected_of(means: Means, found: Array) -> Expected:
+    """Expectations of sums and their magnitudes, shape (T, 2, 2 + k r), not measured."""
     count, k, r = means.mu.shape
     (kl, fisher), sums, size = means.constant, found[:, 0], found[:, 1]
     return Expected(
@@ -177,8 +219,8 @@ def expect_by(calculus: Calculus, means: Means, rule: Rule) -> Expected:
         size=size[:, 2:].max(axis=1),
         sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
         error=np.full(count, np.nan),
-        nodes=np.full(count, len(rule)),
-        rule=rule,
+        nodes=None,
+        rule=None,
     )
 
 
@@ -240,18 +282,18 @@ def _climb(
 
 def _climbed(
     calculus: Calculus, means: Means, part: Part, tolerance: float
-) -> tuple[Refined, Rule] | None:
-    """What compiled code finds for a part that is the whole, if it does, and a finer rule."""
-    where = part.axes[None], np.array([part.distances])
+) -> tuple[Refined, Product] | None:
+    """What compiled code finds for a part that is the whole, if it does."""
+    distances = np.array(part.distances)
+    where = part.axes[None], distances[None]
     terms, numbers, rungs, reach = _climb(calculus, means.at(None), *where, tolerance)
     if numbers[0, 0] != MEASURED:
         return None
     sums, size = terms[0]
     values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
-    rule, finer = (tensor(tuple((rungs[0] + more).tolist()), float(reach[0])) for more in (0, 1))
-    # All nodes of the finer one: it will tell whether those that were left out still add nothing.
-    every = Rule(np.ascontiguousarray(finer.nodes @ part.axes), finer.weights, finer.label)
-    return Refined(values, float(numbers[0, 1]), part.rule(rule, means), ()), every
+    product = Product(part.axes, distances, rungs[0], float(reach[0]), tolerance)
+    rule = trimmed(product.rule(rungs[0]), means)
+    return Refined(values, float(numbers[0, 1]), rule, ()), product
 
 
 def guessed_rule(means: Means, tolerance: float) -> Rule | None:

@@ -80,7 +80,11 @@ class Sample(NamedTuple):
 
 
 def features(
-    calculus: Calculus, frame: Frame, states: SoundState, more: Callable[[Sample], Columns]
+    calculus: Calculus,
+    frame: Frame,
+    states: SoundState,
+    more: Callable[[Sample], Columns],
+    tolerance: float,
 ) -> dict[str, Array]:
     """Features at several times.
 
@@ -94,6 +98,8 @@ def features(
         States at ``T`` times.
     more : callable
         What a system adds.
+    tolerance : float
+        Relative error of expectations that is small enough; none is asked to be below `accuracy`.
 
     Returns
     -------
@@ -107,13 +113,11 @@ def features(
     """
     table: dict[str, Array] = {}
     for some, means in components_by_form(frame, states):
-        wanted = accuracy(means)
-        for tolerance in np.unique(wanted).tolist():
-            here = wanted == tolerance
+        wanted = np.maximum(accuracy(means), tolerance)
+        for one in np.unique(wanted).tolist():
+            here = wanted == one
             at = some[here]
-            sample = _sample(
-                frame, means.at(here), expect_several(calculus, means.at(here), tolerance)
-            )
+            sample = _sample(frame, means.at(here), expect_several(calculus, means.at(here), one))
             for name, column in {**more(sample), **_columns(sample, states.at(at))}.items():
                 if name not in table:
                     table[name] = np.empty((len(states), *np.shape(column)[1:]))

@@ -16,51 +16,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import wrapped_once
-from flows.core.quadrature import Rule
 from flows.systems.mixture.calculus import Calculus
-
-LINEAR = 0
-
-
-class Limits(NamedTuple):
-    """What the means of a piece stay within.
-
-    Parameters
-    ----------
-    length, spread : (float, float)
-        Between which the longest mean is, and the longest deviation from their mean.
-    change : float
-        By how much a squared length may change.
-    squares : ndarray, shape (k,)
-        Squared lengths at the start.
-    """
-
-    length: tuple[float, float]
-    spread: tuple[float, float]
-    change: float
-    squares: Array
-
-
-# Numbers of limits before the squares.
-LIMITS = 5
-
-
-def pack(weight: Array, rate: Array, rules: tuple[Rule, Rule], limits: Limits) -> Array:
-    """Constant argument of the raw field: weights, rates, rules, limits.
-
-    The first rule is the field's, the second one that of its Jacobian, each as weights and nodes.
-    """
-    numbers = [part for one in rules for part in (one.weights, one.nodes.ravel())]
-    bounds = [*limits.length, *limits.spread, limits.change]
-    return np.concatenate([weight, rate, *numbers, bounds, limits.squares])
+from flows.systems.mixture.constants import LIMITS, Level
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -92,15 +56,17 @@ def field() -> Callable[..., None]:
 
 
 def shape(
-    calculus: Calculus, sizes: tuple[int, int], nodes: tuple[int, int], kind: int
+    calculus: Calculus, sizes: tuple[int, int], levels: Sequence[Level], kind: int
 ) -> NDArray[np.int64]:
-    """Shape argument of the raw field: ``(k, r, nodes, chart)``, where the sums are, and nodes.
+    """Shape argument of the raw field.
 
-    The last are those of the Jacobian.
+    It is ``(k, r, chart)``, where the sums are, the number of levels and of all constants; then, of
+    each level, the nodes of its two rules.
     """
     from flows.systems.mixture import field_compiled
 
-    return np.array(
-        [*sizes, nodes[0], kind, *field_compiled.addresses(kind, calculus), nodes[1]],
-        dtype=np.int64,
-    )
+    k, r = sizes
+    nodes = [len(rule) for level in levels for rule in level[1:]]
+    constants = 2 * k + len(levels) + (1 + r) * sum(nodes) + (LIMITS + k if levels else 0)
+    where = field_compiled.addresses(kind, calculus)
+    return np.array([k, r, kind, *where, len(levels), constants, *nodes], dtype=np.int64)

@@ -11,20 +11,19 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
-from flows.systems.mixture import kernels, ladder
+from flows.systems.mixture import curves, ladder
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.kernels import OPTIONS, Components, Sums
+from flows.systems.mixture.constants import LIMITS, LINEAR, SHAPE
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
-
-# Form of one component alone, see `field`.
-LINEAR = 0
+from flows.systems.mixture.node_blocks import INNER, OPTIONS, Components
 
 compiled: Any = numba.njit(**OPTIONS)
-small: Any = numba.njit(**OPTIONS, **kernels.INNER)
+small: Any = numba.njit(**OPTIONS, **INNER)
 
 
 @compiled
@@ -134,7 +133,7 @@ def positions(x, weight, rate, kind, mu, deviation, mean):
 
 @small
 def outgrown(mu, deviation, limits):
-    """Whether means are beyond limits, see :func:`flows.systems.mixture.field.pack`."""
+    """Whether means are beyond limits, see :func:`flows.systems.mixture.constants.pack`."""
     length, spread, changed = 0.0, 0.0, 0.0
     for i in range(mu.shape[0]):
         one, other = 0.0, 0.0
@@ -148,19 +147,67 @@ def outgrown(mu, deviation, limits):
     return not (inside and changed <= limits[4])
 
 
+@small
+def _level(mu, constants, shape):
+    """Where the rules for means as long as these begin, and how many nodes each of them has."""
+    k, r, levels = shape[0], shape[1], shape[6]
+    longest = 0.0
+    for i in range(k):
+        square = 0.0
+        for a in range(r):
+            square += mu[i, a] * mu[i, a]
+        longest = max(longest, square)
+    begin, level = 2 * k + levels, 0
+    while level + 1 < levels and longest <= constants[2 * k + level + 1]:
+        begin += (1 + r) * (shape[SHAPE + 2 * level] + shape[SHAPE + 2 * level + 1])
+        level += 1
+    return begin, shape[SHAPE + 2 * level], shape[SHAPE + 2 * level + 1]
+
+
 @compiled
 def _rule(numbers, count, r):
     """Nodes and weights at the beginning of what holds them."""
     return numbers[count : count + count * r].reshape((count, r)), numbers[:count]
 
 
-_sum, _curve = caller(ladder.SIGNATURE), caller(kernels.SIGNATURE)
+@register_jitable(**INNER)
+def room_for(k: int, r: int) -> int:
+    """Numbers that the field needs to work in, beside those of second derivatives."""
+    return 2 * k * r + r + 2 * (2 + k * r) + 3 + ladder.room_for(k, r)
+
+
+_sum, _curve = caller(ladder.SIGNATURE), caller(curves.SIGNATURE)
 
 
 @compiled
-def core(x, constants, shape, out, jacobian, want):
-    """Field and, where it is wanted, Jacobian; arguments as for the raw field, as arrays."""
-    k, r, count, kind = shape[0], shape[1], shape[2], shape[3]
+def _components(x, constants, shape, space):
+    """Components of raw numbers, and the rate of their mean."""
+    k, r, kind = shape[0], shape[1], shape[2]
+    size, weight = k * r, constants[:k]
+    mu, deviation = space[:size].reshape((k, r)), space[size : 2 * size].reshape((k, r))
+    mean = space[2 * size : 2 * size + r]
+    q = positions(x, weight, constants[k : 2 * k], kind, mu, deviation, mean)
+    home = _home(mu, weight) if kind == FAR else 0
+    return Components(mu, deviation, mean, weight, home), q
+
+
+@compiled
+def _sums(components, constants, shape, x, tolerance, terms, space):
+    """Sums by the rule for means as long as these."""
+    begin, count, _ = _level(components.mu, constants, shape)
+    nodes, weight = _rule(constants[begin:], count, shape[1])
+    # The list has no ladder: whatever fits stands in its place.
+    none = Ladder(x, x, shape, nodes, shape, 0.0, tolerance)
+    _sum(shape[3], (components, nodes, weight, none, Found(terms, space[:3], space[3:])))
+
+
+@compiled
+def core(x, constants, shape, out, jacobian, want, space):
+    """Field and, where it is wanted, Jacobian; arguments as for the raw field, as arrays.
+
+    There is as much space to work in as :func:`room_for` says.
+    """
+    k, r, kind = shape[0], shape[1], shape[2]
     weight, rate = constants[:k], constants[k : 2 * k]
     if kind == LINEAR:
         for i in range(k * r):
@@ -168,31 +215,44 @@ def core(x, constants, shape, out, jacobian, want):
             if want:
                 jacobian[i, i] = -rate[0]
         return
-    nodes, node_weight = _rule(constants[2 * k :], count, r)
-    mu, deviation, mean = np.empty((k, r)), np.empty((k, r)), np.zeros(r)
-    q = positions(x, weight, rate, kind, mu, deviation, mean)
-    home = _home(mu, weight) if kind == FAR else 0
-    components = Components(mu, deviation, mean, weight, home)
-    found = Found(np.zeros((2, 2 + k * r)), np.zeros(3))
-    none = Ladder(
-        np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, 1)),
-        np.zeros(1, np.int64), 0.0, -1.0,
-    )  # fmt: skip
-    size = k if want else 0
-    sums = Sums(np.zeros((3, 2 + k * r)), np.zeros((size, size)), np.zeros((size, r, size, r)))
-    _sum(shape[4], (components, nodes, node_weight, none, found))
+    components, q = _components(x, constants, shape, space)
+    rest = space[2 * k * r + r :]
+    terms, rest = rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
+    _sums(components, constants, shape, x, -1.0, terms, rest)
+    curve = np.empty((k, r, k, r) if want else (0, 0, 0, 0))
     if want:
-        coarse, coarse_weight = _rule(constants[2 * k + count * (1 + r) :], shape[7], r)
-        _curve(shape[5], (components, coarse, coarse_weight, True, sums))
-    pull = found.terms[0, 2:]
+        begin, count, coarse = _level(components.mu, constants, shape)
+        nodes, node_weight = _rule(constants[begin + (1 + r) * count :], coarse, r)
+        _curve(shape[4], (components, nodes, node_weight, curve))
+    pull = terms[0, 2:]
     if kind == FAR:
-        _far_blocks(mu, weight, rate, home, pull, sums.curve, out, jacobian, want)
+        _far_blocks(components.mu, weight, rate, components.home, pull, curve, out, jacobian, want)
     else:
-        _close_blocks(x, weight, rate, q, pull, sums.curve, out, jacobian, want)
+        _close_blocks(x, weight, rate, q, pull, curve, out, jacobian, want)
+
+
+def _look_over(states, constants, shape, found):
+    """Which of several raw states are outgrown."""
+    k, r = shape[0], shape[1]
+    limits, space = constants[constants.size - LIMITS - k :], np.empty(2 * k * r + r)
+    for t in range(len(states)):
+        components, _ = _components(states[t], constants, shape, space)
+        found[t] = outgrown(components.mu, components.deviation, limits)
+
+
+def _compare(states, constants, shape, finer, finer_shape, terms, exact):
+    """Pulls by the rules of a piece, and all sums by finer ones, at several raw states."""
+    k, r = shape[0], shape[1]
+    space = np.empty(room_for(k, r))
+    rest = space[2 * k * r + r :]
+    for t in range(len(states)):
+        components, _ = _components(states[t], constants, shape, space)
+        _sums(components, constants, shape, states[t], -1.0, terms[t], rest)
+        _sums(components, finer, finer_shape, states[t], 0.0, exact[t], rest)
 
 
 _VECTOR, _MATRIX = numba.float64[::1], numba.float64[:, ::1]
-CORE = numba.void(_VECTOR, _VECTOR, numba.int64[::1], _VECTOR, _MATRIX, numba.boolean)
+CORE = numba.void(_VECTOR, _VECTOR, numba.int64[::1], _VECTOR, _MATRIX, numba.boolean, _VECTOR)
 #: ``call_core(address, arguments)`` calls :func:`core`.
 call_core = caller(CORE)
 
@@ -203,32 +263,54 @@ def addresses(form: int, calculus: Calculus) -> tuple[int, int, int]:
     own = address_of(_kept_core())
     if form == LINEAR:
         return 0, 0, own
-    return ladder.address(form, calculus), address_of(kernels.kernel_of(form, calculus)), own
+    return ladder.address(form, calculus), address_of(curves.curve_of(form, calculus)), own
 
 
 @functools.cache
 def _kept_core() -> Any:
-    return kept(("field", kernels), CORE, lambda: numba.njit(CORE, **OPTIONS)(core.py_func))
+    return kept(("field", curves), CORE, lambda: numba.njit(CORE, **OPTIONS)(core.py_func))
+
+
+_TERMS, _WHOLE = numba.float64[:, :, ::1], numba.int64[::1]
+_LOOKING = numba.void(_MATRIX, _VECTOR, _WHOLE, numba.boolean[::1])
+_COMPARING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _TERMS, _TERMS)
+
+
+@functools.cache
+def look_over() -> Callable[..., None]:
+    """:func:`_look_over`, without the interpreter's lock."""
+    return _kept("look over", _LOOKING, _look_over)
+
+
+@functools.cache
+def compare() -> Callable[..., None]:
+    """:func:`_compare`, without the interpreter's lock."""
+    return _kept("compare", _COMPARING, _compare)
+
+
+def _kept(name: str, signature: Any, function: Callable[..., None]) -> Any:
+    make = functools.partial(numba.njit(signature, nogil=True, **OPTIONS), function)
+    return kept((name, ladder), signature, make)
 
 
 def make_raw() -> Callable[..., None]:
     """Raw field for :func:`flows.core.chart.wrap`.
 
-    Its constants are those of :func:`flows.systems.mixture.field.pack`; its shape is that of
+    Its constants are those of :func:`flows.systems.mixture.constants.pack`; its shape is that of
     :func:`flows.systems.mixture.field.shape`.
     """
 
     def raw(x, weights, shape, out, jacobian, want_jacobian):
-        sizes = numba.carray(shape, (8,))
-        k, r, count = sizes[0], sizes[1], sizes[2] + sizes[7]
-        size = k * r
+        head = numba.carray(shape, (SHAPE,))
+        size = head[0] * head[1]
         core(
             numba.carray(x, (size,)),
-            numba.carray(weights, (2 * k + count * (1 + r),)),
-            sizes,
+            numba.carray(weights, (head[7],)),
+            numba.carray(shape, (SHAPE + 2 * head[6],)),
             numba.carray(out, (size,)),
             numba.carray(jacobian, (size, size) if want_jacobian else (1, 1)),
             want_jacobian,
+            np.empty(room_for(head[0], head[1])),
         )
 
     return raw

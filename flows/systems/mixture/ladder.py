@@ -14,16 +14,24 @@ from typing import Any, NamedTuple, cast
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
 from flows.core import quadrature
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
+from flows.core.vectors import load, spread, store, total
 from flows.systems.mixture import node_blocks
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.kernels import INNER, OPTIONS, Components
-from flows.systems.mixture.node_blocks import WIDTH
+from flows.systems.mixture.node_blocks import (
+    COMPONENTS,
+    INNER,
+    OPTIONS,
+    WIDTH,
+    Components,
+    rows,
+)
 
 #: Rules of more nodes, and of higher rungs, are not tried here.
 BUDGET, TOP = 100_000, len(quadrature.GAUSS) + 8
@@ -64,15 +72,22 @@ class Ladder(NamedTuple):
     tolerance: float
 
 
-class _Work(NamedTuple):
-    """Room: where a product of rules stands, and a block with what it works in."""
+class _Block(NamedTuple):
+    """A block of nodes with their weights, what it works in, and sums."""
+
+    x: Any
+    held: Any
+    room: Any
+    acc: Any
+
+
+class _Place(NamedTuple):
+    """Where a product of rules stands, with the weight and the place of its first axes."""
 
     index: Any
     partial: Any
     at: Any
-    x: Any
-    held: Any
-    room: Any
+    centre: Any
 
 
 class Found(NamedTuple):
@@ -85,27 +100,38 @@ class Found(NamedTuple):
         magnitudes of their terms.
     numbers : ndarray, shape (3,)
         What became of a refinement, the measured error, and the number of nodes.
+    space : ndarray
+        Room to work in, of the size that :func:`room_for` says.
     """
 
     terms: Array
     numbers: Array
+    space: Array
 
 
 _MATRIX, _VECTOR, _WHOLE = numba.float64[:, ::1], numba.float64[::1], numba.int64[::1]
 _named = numba.types.NamedTuple
 SIGNATURE = numba.void(
-    _named((_MATRIX, _MATRIX, _VECTOR, _VECTOR, numba.int64), Components),
+    COMPONENTS,
     _MATRIX,
     _VECTOR,
     _named((_VECTOR, _VECTOR, _WHOLE, _MATRIX, _WHOLE, numba.float64, numba.float64), Ladder),
-    _named((_MATRIX, _VECTOR), Found),
+    _named((_MATRIX, _VECTOR, _VECTOR), Found),
 )
+
+
+@register_jitable(**INNER)
+def room_for(k: int, r: int) -> int:
+    """Numbers that sums need to work in."""
+    return (rows(k, r) + r + 1 + 2 * (2 + k * r)) * WIDTH
+
+
 Summing = Callable[[Components, Array, Array, Ladder, Found], None]
 
 
 def make_sums(form: int, calculus: Calculus) -> Summing:
     """Compile the sums of a loss in one of the forms."""
-    add_block = node_blocks.BLOCKS[form](calculus)
+    add_block, fill = node_blocks.BLOCKS[form](calculus).first, node_blocks.fill
     inner: Any = numba.njit(**OPTIONS)
     small: Any = numba.njit(**OPTIONS, **INNER)
     width, kept_rules = WIDTH, KEPT
@@ -113,72 +139,91 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
     measured, too_many, underflow = MEASURED, TOO_MANY, UNDERFLOW
 
     @small
-    def next_listed(nodes, weights, at, x, held):
-        """Fill a block from a list, on from `at`; how many nodes it got."""
-        first = at[0]
-        q = min(width, len(weights) - first)
-        for node in range(q):
-            held[node] = weights[first + node]
-            for a in range(len(x)):
-                x[a, node] = nodes[first + node, a]
-        at[0] += q
-        return q
-
-    @small
-    def next_of_product(ladder, rungs, index, partial, at, x, held):
-        """Fill a block from a tensor product of rules, on from where `index` stands."""
-        r, q, level = len(x), 0, at[0]
+    def next_of_product(ladder, rungs, place, x, held):
+        """Fill a block from a tensor product of rules, on from a place; how many it got."""
+        index, partial, at, centre = place
+        r, q, level, axes = len(rungs), 0, at[0], ladder.axes
         while level >= 0 and q < width:
-            begin = ladder.begin[rungs[level]]
-            if index[level] == ladder.begin[rungs[level] + 1] - begin:
+            first = ladder.begin[rungs[level]]
+            count = ladder.begin[rungs[level] + 1] - first
+            i, whole = index[level], partial[level]
+            if level == r - 1:  # the last axis runs fastest
+                while i < count and q < width:
+                    weight = whole * ladder.w[first + i]
+                    if weight > ladder.least:
+                        held[q] = weight
+                        for a in range(r):
+                            along = ladder.x[first + i] * axes[level, a]
+                            x[a * width + q] = centre[level, a] + along
+                        q += 1
+                    i += 1
+                index[level] = i
+                if i == count:
+                    level -= 1
+                    if level >= 0:
+                        index[level] += 1
+                continue
+            if i == count:
                 level -= 1
                 if level >= 0:
                     index[level] += 1
                 continue
-            weight = partial[level] * ladder.w[begin + index[level]]
-            if weight > ladder.least and level < r - 1:
-                partial[level + 1] = weight
-                level += 1
-                index[level] = 0
-                continue
+            weight = whole * ladder.w[first + i]
             if weight > ladder.least:
-                held[q] = weight
                 for a in range(r):
-                    place = 0.0
-                    for b in range(r):
-                        place += ladder.x[ladder.begin[rungs[b]] + index[b]] * ladder.axes[b, a]
-                    x[a, q] = place
-                q += 1
-            index[level] += 1
+                    along = ladder.x[first + i] * axes[level, a]
+                    centre[level + 1, a] = centre[level, a] + along
+                level += 1
+                partial[level], index[level] = weight, 0
+            else:
+                index[level] += 1
         at[0] = level
+        for rest in range(q if q else width, width):  # nodes of no weight
+            held[rest] = 0.0
+            for a in range(r):
+                x[a * width + rest] = x[a * width]
         return q
 
     @small
-    def total(components, nodes, weights, ladder, listed, rungs, work, acc, terms):
-        """Sums over a list of nodes, or a tensor product of rules; how many nodes these are."""
-        index, partial, at, x, held, room = work
-        whole = ladder.tolerance >= 0.0
-        acc[:] = 0.0
-        at[0], index[0], partial[0], count = 0, 0, 1.0, 0
-        while True:
-            if listed:
-                q = next_listed(nodes, weights, at, x, held)
-            else:
-                q = next_of_product(ladder, rungs, index, partial, at, x, held)
-            if q == 0:
-                break
+    def begin(k, r, space, places):
+        """A block in the room that there is, and sums that are zero."""
+        rest = space[rows(k, r) * width :]
+        block = _Block(rest, rest[r * width :], space, rest[(r + 1) * width :])
+        for place in range(2 * places):
+            store(block.acc, place, spread(0.0))
+        return block
+
+    @small
+    def conclude(block, terms, whole):
+        """Sums over all blocks."""
+        places = terms.shape[1]
+        for place in range(places):
+            terms[0, place] = total(load(block.acc, place))
+            if whole:
+                terms[1, place] = total(load(block.acc, places + place))
+
+    @small
+    def add_listed(components, nodes, weights, whole, space, terms):
+        """Sums over a list of nodes."""
+        k, r = components.mu.shape
+        block = begin(k, r, space, terms.shape[1])
+        for first in range(0, len(weights), width):
+            fill(nodes, weights, first, block.x, block.held)
+            add_block(components, whole, block.x, block.held, block.room, block.acc)
+        conclude(block, terms, whole)
+
+    @small
+    def add_product(components, ladder, rungs, place, space, terms):
+        """Sums over a tensor product of rules; how many nodes these are."""
+        k, r = components.mu.shape
+        block, count, q = begin(k, r, space, terms.shape[1]), 0, 1
+        place.at[0], place.index[0], place.partial[0] = 0, 0, 1.0
+        while q:
+            q = next_of_product(ladder, rungs, place, block.x, block.held)
+            if q:
+                add_block(components, True, block.x, block.held, block.room, block.acc)
             count += q
-            for rest in range(q, width):  # nodes of no weight
-                held[rest] = 0.0
-                for a in range(len(x)):
-                    x[a, rest] = x[a, 0]
-            add_block(components, whole, x, held, room, acc)
-        for s in range(2):
-            for place in range(acc.shape[1]):
-                summed = 0.0
-                for q in range(width):
-                    summed += acc[s, place, q]
-                terms[s, place] = summed
+        conclude(block, terms, True)
         return count
 
     @small
@@ -200,33 +245,30 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
     def sums(components, nodes, weights, ladder, found):
         k, r = components.mu.shape
         places = 2 + k * r
-        acc, terms = np.empty((2, places, width)), found.terms
-        work = _Work(
-            np.zeros(r, np.int64),
-            np.zeros(r),
-            np.zeros(1, np.int64),
-            np.empty((r, width)),
-            np.empty(width),
-            np.empty((2 * k + 2 * r + 6, width)),
-        )
-        size, listed = np.ones(3), not ladder.tolerance > 0.0
-        most_kept = 1 if listed else kept_rules
-        known, values = np.empty((most_kept, r), np.int64), np.empty((most_kept, places))
-        counts, filled = np.empty(most_kept, np.int64), 0
+        terms = found.terms
+        if not ladder.tolerance > 0.0:
+            whole = ladder.tolerance >= 0.0
+            add_listed(components, nodes, weights, whole, found.space, terms)
+            found.numbers[0], found.numbers[2] = too_many, len(weights)
+            return
+        none = np.zeros(1, np.int64)
+        place_of = _Place(np.zeros(r, np.int64), np.zeros(r), none, np.zeros((r, r)))
+        known, values = np.empty((kept_rules, r), np.int64), np.empty((kept_rules, places))
+        counts, filled, size = np.empty(kept_rules, np.int64), 0, np.ones(3)
+        found.numbers[0] = too_many
         rungs, wanted, errors = ladder.rungs, np.zeros(r, np.int64), np.zeros(r)
         best, stalled = np.inf, 0
-        found.numbers[0] = too_many
         while True:
             # The rule, and that with one axis finer, for each axis.
             now, wrong = 0, 0.0
             for call in range(r + 1):
-                room_for, most = filled < kept_rules, 1
-                for a in range(r if not listed else 0):
+                free, most = filled < kept_rules, 1
+                for a in range(r):
                     wanted[a] = rungs[a] + (1 if a == call - 1 else 0)
                     if wanted[a] > top:
                         return
                     most *= ladder.begin[wanted[a] + 1] - ladder.begin[wanted[a]]
-                if most > budget or not room_for:
+                if most > budget or not free:
                     return
                 place = -1
                 for row in range(filled):
@@ -237,12 +279,9 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                         place = row
                 if place < 0:
                     place = filled
-                    counts[place] = total(
-                        components, nodes, weights, ladder, listed, wanted, work, acc, terms
+                    counts[place] = add_product(
+                        components, ladder, wanted, place_of, found.space, terms
                     )
-                    if listed:
-                        found.numbers[2] = counts[place]
-                        return
                     known[place] = wanted
                     values[place] = terms[0]
                     if filled == 0:  # what an error is relative to: any rule knows it well enough
@@ -300,6 +339,7 @@ def _several(
     address, mu, deviation, mean, weight, home, nodes, node_weight,
     x, w, begin, axes, rungs, least, tolerance, terms, numbers,
 ):  # fmt: skip
+    space = np.empty(room_for(mu.shape[1], mu.shape[2]))
     for t in range(len(mu)):
         _call(
             address,
@@ -308,7 +348,7 @@ def _several(
                 nodes,
                 node_weight,
                 Ladder(x, w, begin, axes[t], rungs[t], least, tolerance),
-                Found(terms[t], numbers[t]),
+                Found(terms[t], numbers[t], space),
             ),
         )
 

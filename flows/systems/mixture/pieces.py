@@ -25,14 +25,16 @@ from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outlivin
 from flows.core.quadrature import Rule
 from flows.core.system import State
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.constants import LINEAR, Level, Limits, pack
 from flows.systems.mixture.expectation import (
     Expected,
     expect,
-    expect_by,
     expect_several,
+    expected_of,
     guessed_rule,
+    trimmed,
 )
-from flows.systems.mixture.field import LINEAR, Limits, excess, field, from_blocks, pack, shape
+from flows.systems.mixture.field import excess, field, from_blocks, shape
 from flows.systems.mixture.field_lanes import LANES
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import moments
@@ -69,6 +71,12 @@ CHEAP, SHRUNK = 100, 0.6
 SETTLED, FASTER = 3.0, 3.0
 # A piece that begins before so many times of the fastest decay begins with explicit steps.
 UNSTIFF = 10.0
+# Parts of the first length at which a piece of short means changes to fewer nodes.
+SHORTER = 0.5 ** np.arange(0.5, 8.0, 0.5)
+# ... but to no rung below this one: with four nodes little may have been seen.
+LOWEST = 2
+# Rungs by which the rule of a Jacobian is below that of the field there.
+COARSER = 1
 # Between two forms, so that a run does not go back and forth.
 HYSTERESIS = 0.9
 
@@ -156,10 +164,9 @@ class MixturePiece(Piece):
         ``NEAR``, ``CLUSTER``, ``FAR`` or ``LINEAR``: the form of the raw state.
     order : ndarray
         Components in the order of the raw state.
-    rule : Rule
-        Quadrature of the piece.
-    finer : Rule or None
-        What it is compared with; None where a rule is to be found for each state.
+    finer : tuple of ndarray or None
+        Constants and shape of the finer rules that its own are compared with; None where a rule is
+        to be found for each state.
     limits : Limits
         Within which form, clock and rule serve; the squares in the order of the components.
     """
@@ -172,8 +179,7 @@ class MixturePiece(Piece):
     chart: Chart
     kind: int
     order: NDArray[np.intp]
-    rule: Rule
-    finer: Rule | None
+    finer: tuple[Array, NDArray[np.int64]] | None
     limits: Limits
 
     def decode(self, raw: Array) -> SoundState:
@@ -202,25 +208,24 @@ class MixturePiece(Piece):
         compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
-            if tau >= end or self.outgrown(self.at(tau, y)):
+            if tau >= end or self.outgrown(self.chart.raw(tau, y)[None])[0]:
                 return -1.0
             return compared[0] + COMPARE_AFTER - tau
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             if tau >= end:
                 return outliving(end, tau, y, interpolant)
-            now = self.at(tau, y)
-            if self.outgrown(now):
+            raw = self.chart.raw(tau, y)[None]
+            if self.outgrown(raw)[0]:
                 return Stop(tau, y)
             compared[0] = tau
-            served = self.served(now.at(None), self.chart.clock.time(np.array([tau])), regime)
+            served = self.served(raw, self.chart.clock.time(np.array([tau])), regime)
             return None if served.all() else Stop(tau, y)
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
-            finite = np.asarray(np.isfinite(states).all(axis=1))
-            now = self.at(taus, np.where(finite[:, None], states, self.chart.y0))
-            ends = np.array(~finite | (taus >= end) | self.outgrown_at(now), dtype=np.bool_)
+            raw = self.chart.raw(taus, states)
+            ends = (taus >= end) | self.outgrown(raw)  # as is what is not finite
             last = int(np.argmax(ends)) if ends.any() else len(taus)
             due = []
             for i, tau in enumerate(taus[:last].tolist()):
@@ -228,37 +233,48 @@ class MixturePiece(Piece):
                     due.append(i)
                     looked[0] = tau
             if due:
-                ends[due] = ~self.served(now.at(due), self.chart.clock.time(taus[due]), regime)
+                ends[due] = ~self.served(raw[due], self.chart.clock.time(taus[due]), regime)
             return np.where(ends, -1.0, 1.0)
 
         return Watch(alarm, check, alarms)
 
-    def outgrown(self, now: SoundState) -> bool:
-        """Whether another form, clock or rule serves this state better."""
-        return bool(self.outgrown_at(now.at(None)).all())
+    def outgrown(self, raw: Array) -> NDArray[np.bool_]:
+        """Whether another form, clock or rule serves raw states better, shape (S, N) to (S,)."""
+        from flows.systems.mixture import field_compiled  # Numba loads where it is first needed
 
-    def outgrown_at(self, now: SoundState) -> NDArray[np.bool_]:
-        """:meth:`outgrown` of several states."""
-        length, spread = longest(now.mu), longest(_about_mean(self.frame, now)[0])
-        least, most = self.limits.length
-        close, wide = self.limits.spread
-        changed = np.abs(self.limits.squares - np.sum(now.mu**2, axis=-1)).max(axis=-1)
-        inside = (length > least) & (length < most) & (spread > close) & (spread < wide)
-        return np.asarray(~(inside & (changed <= self.limits.change)))
+        found = np.empty(len(raw), np.bool_)
+        field_compiled.look_over()(
+            np.ascontiguousarray(raw), self.chart.weights, self.chart.shape, found
+        )
+        return found
 
-    def served(self, now: SoundState, times: Array, regime: Array) -> NDArray[np.bool_]:
-        """Whether the rule is good enough for states and their regime is this one."""
+    def served(self, raw: Array, times: Array, regime: Array) -> NDArray[np.bool_]:
+        """Whether the rules are good enough for raw states and their regime is this one."""
+        from flows.systems.mixture import field_compiled
+
         # Both in the form of the piece: pulls of two forms differ by their linear parts.
-        means = self._in_form(now)
-        exact = (
+        count, k, r = len(raw), *self.state.offset.shape
+        sums, exact = (np.empty((count, 2, 2 + k * r)) for _ in range(2))
+        mine = self.chart.weights, self.chart.shape
+        others = self.finer or mine
+        field_compiled.compare()(np.ascontiguousarray(raw), *mine, *others, sums, exact)
+        if self.finer is not None and self.regimes is None:
+            truth, size = exact[:, 0, 2:], exact[:, 1, 2:].max(axis=1)
+            wrong = np.abs(sums[:, 0, 2:] - truth).max(axis=1)
+            return np.asarray(wrong <= self.tolerance * size)
+        means, back = self._in_form(self.decode(raw)), np.argsort(self.order)
+        for found in (sums, exact):  # raw components have an order of their own
+            found[..., 2:] = (
+                found[..., 2:].reshape(count, 2, k, r)[:, :, back].reshape(count, 2, -1)
+            )
+        best = (
             expect_several(self.calculus, means, self.tolerance)
             if self.finer is None
-            else expect_by(self.calculus, means, self.finer)
+            else expected_of(means, exact)
         )
-        pull = expect_by(self.calculus, means, self.rule).pull
-        wrong = np.abs(pull - exact.pull).max(axis=(-2, -1))
-        same = (self._regimes(means, exact, times) == regime).all(axis=-1)
-        return np.asarray(same & (wrong <= self.tolerance * exact.size))
+        wrong = np.abs(sums[:, 0, 2:].reshape(count, k, r) - best.pull).max(axis=(-2, -1))
+        same = (self._regimes(means, best, times) == regime).all(axis=-1)
+        return np.asarray(same & (wrong <= self.tolerance * best.size))
 
     @functools.cached_property
     def first_regime(self) -> Array:
@@ -483,21 +499,21 @@ def piece(
             size=np.maximum(np.abs(means.mean), np.finfo(float).tiny),
             field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
-            shape=shape(calculus, (k, r), (0, 0), LINEAR),
+            shape=shape(calculus, (k, r), (), LINEAR),
             lanes=LANES,
         )
-        alone, exact = np.array([0]), Rule(np.zeros((0, r)), np.zeros(0), "exact")
         none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
+        alone = np.array([0])
         return MixturePiece(
-            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, exact, None, none
+            calculus, tolerance, regimes, frame, state, chart, LINEAR, alone, None, none
         )
     # The heaviest component comes first: the near chart derives it from the others.
     order = np.argsort(-frame.weight * frame.rate, kind="stable")
     weight, rate = frame.weight[order], frame.rate[order]
     found = expect(calculus, means, MARGIN * tolerance)
-    rule, kind = found.rule, means.form
-    coarse = guessed_rule(means, LINEARISED * tolerance) or rule
-    limits = _limits(means, len(rule))
+    kind = means.form
+    levels, finer = _levels(means, found, tolerance)
+    limits = _limits(means, len(found.rule))
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
     slack = np.ones_like(mu)
@@ -534,15 +550,46 @@ def piece(
         x0=blocks.ravel(),
         size=size.ravel(),
         field=field(),
-        weights=pack(weight, rate, (rule, coarse), limits._replace(squares=limits.squares[order])),
-        shape=shape(calculus, (k, r), (len(rule), len(coarse)), kind),
+        weights=pack(weight, rate, levels, limits._replace(squares=limits.squares[order])),
+        shape=shape(calculus, (k, r), levels, kind),
         lanes=LANES,
         explicit=LANES if kind == FAR and time <= UNSTIFF / float(np.max(rate / weight)) else None,
         slack=slack.ravel(),
     )
+    others = None
+    if finer is not None:
+        others = pack(weight, rate, finer, limits), shape(calculus, (k, r), finer, kind)
     return MixturePiece(
-        calculus, tolerance, regimes, frame, state, chart, kind, order, rule, found.finer, limits
+        calculus, tolerance, regimes, frame, state, chart, kind, order, others, limits
     )
+
+
+def _levels(
+    means: Means, found: Expected, tolerance: float
+) -> tuple[list[Level], list[Level] | None]:
+    """Rules of a piece that begins with these means, and finer ones; None if there are none.
+
+    Short means shrink for as long as they are followed, and ask for fewer nodes.
+    """
+    rule, product = found.rule, found.product
+    if product is None:
+        coarse = guessed_rule(means, LINEARISED * tolerance) or rule
+        return [Level(math.inf, rule, coarse)], None
+    coarse = trimmed(product.guess(LINEARISED * tolerance), means)
+    levels = [Level(math.inf, rule, coarse)]
+    # All nodes of the finer rule tell whether those that were left out still add nothing.
+    none, first = Rule(rule.nodes[:0], rule.weights[:0], ""), product.rungs
+    finer = [Level(math.inf, product.rule(first + 1), none)]
+    if means.form == NEAR:
+        length, before = float(longest(means.mu)), first
+        below = np.maximum(product.shorter(SHORTER), np.minimum(first, LOWEST))
+        for factor, rungs in zip(SHORTER, below, strict=True):
+            if (rungs < before).any():
+                down = np.maximum(rungs - COARSER, 0)
+                levels.append(Level(factor * length, product.rule(rungs), product.rule(down)))
+                finer.append(Level(factor * length, product.rule(rungs + 1), none))
+                before = rungs
+    return levels, finer
 
 
 def _limits(means: Means, nodes: int) -> Limits:

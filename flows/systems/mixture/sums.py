@@ -49,34 +49,27 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     curve : bool
         Whether second derivatives are wanted.
     """
-    from flows.systems.mixture import kernels, ladder  # Numba loads where it is first needed
+    from flows.systems.mixture import curves, ladder  # Numba loads where it is first needed
 
     components = components_of(means)
     k, r = components.mu.shape
     together = components_of(means.at(None))
     total, size = ladder.of_list(means.form, calculus, together, rule)[0]
-    sums = kernels.Sums(np.zeros((3, 2 + k * r)), np.zeros((k, k)), np.zeros((k, r, k, r)))
+    second = np.zeros((k, r, k, r))
     if curve:
-        kernel = kernels.kernel_of(means.form, calculus)
-        kernel(components, rule.nodes, rule.weights, True, sums)
+        curves.curve_of(means.form, calculus)(components, rule.nodes, rule.weights, second)
     kl, fisher = total[:2].tolist()
     sizes = np.array([size[0], size[1], size[2:].max()])
-    return Moments(kl, fisher, total[2:].reshape(k, r), sizes, sums.curve)
+    return Moments(kl, fisher, total[2:].reshape(k, r), sizes, second)
 
 
 def components_of(means: Means) -> Any:
     """Components of one state or several as compiled sums take them."""
-    from flows.systems.mixture import kernels
+    from flows.systems.mixture import node_blocks
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     home: Any = np.zeros(mu.shape[:-2], np.int64)
     if means.form == FAR:
         home = means.at_home.argmax(axis=-1)
-    return kernels.Components(mu, deviation, mean, means.weight, home if home.ndim else int(home))
-
-
-def sums_by(calculus: Calculus, means: Means, rule: Rule) -> Array:
-    """Sums at several states by one rule, and their magnitudes, shape (T, 2, 2 + k r)."""
-    from flows.systems.mixture import ladder  # Numba loads where it is first needed
-
-    return ladder.of_list(means.form, calculus, components_of(means), rule)
+    at = home if home.ndim else int(home)
+    return node_blocks.Components(mu, deviation, mean, means.weight, at)

@@ -25,6 +25,8 @@ from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
 LONGEST = 1e6
+# Observables of a run are wrong by this part of what its tolerance leaves in them, or less.
+OBSERVED = 1e-2
 
 
 class Expectations(NamedTuple):
@@ -104,6 +106,10 @@ class MixtureSystem(System):
         tolerance = max(0.1 * rtol, min(rtol, pieces.EXACT))
         return replace(self, tolerance=tolerance)  # type: ignore[type-var]
 
+    def observed(self, rtol: float) -> Self:
+        """Allow observables a hundredth of the error that a run is asked for, down to 1e-12."""
+        return replace(self, tolerance=max(OBSERVED * rtol, pieces.EXACT))  # type: ignore[type-var]
+
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start, the user's means of law ``N(0, scale^2 I_d)``.
 
@@ -149,7 +155,7 @@ class MixtureSystem(System):
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
-        return features(self.calculus, frame, states, self.own_features)
+        return features(self.calculus, frame, states, self.own_features, self.tolerance)
 
     def alike(self, frame: Frame, states: SoundState) -> Any:
         """Runs of as many components with the same weights; a basis says where a target is."""

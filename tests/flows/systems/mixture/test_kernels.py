@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from flows.core.quadrature import Rule, tensor
-from flows.systems.mixture.kernels import BLOCK
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.node_blocks import WIDTH
 from flows.systems.mixture.sums import moments
 from symbolic.systems import gmm_em
 from symbolic.systems.score_matching import calculus as score_matching
@@ -29,7 +29,7 @@ def means(form):
 @pytest.fixture(scope="module")
 def rule():
     found = tensor((6, 6), 2.0)
-    assert len(found) > 2 * BLOCK  # blocks are opened and closed
+    assert len(found) > 2 * WIDTH  # several blocks
     return found
 
 
@@ -66,3 +66,29 @@ def test_sizes_are_magnitudes_of_terms_and_no_node_is_no_sum(form, rule):
     found = moments(gmm_em, means(form), one)
     assert found.size[0] == abs(found.kl) > 0
     assert found.size[2] == np.max(np.abs(found.pull)) > np.min(np.abs(found.pull))
+
+
+# Central differences with this step are right to a few digits of its square.
+STEP, DIFFERENCES = 1e-4, 1e-7
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
+def test_curvature_is_the_derivative_of_the_pulls(loss, form):
+    rule = tensor((7, 7), 2.0)
+
+    def pulls(mu):
+        mean = WEIGHT @ mu
+        here = Means(mu, mu - mean, mean, WEIGHT, form)
+        return here.linear + moments(loss, here, rule).pull
+
+    whole = moments(loss, means(form), rule, curve=True).curve
+    whole = whole + np.einsum("ij,ac->iajc", means(form).linear_curve, np.eye(2))
+    for j in range(3):
+        for c in range(2):
+            step = np.zeros_like(MU)
+            step[j, c] = STEP
+            slope = (pulls(MU + step) - pulls(MU - step)) / (2 * STEP)
+            np.testing.assert_allclose(whole[:, :, j, c], slope, atol=DIFFERENCES)
+    # The weights are not alike: the other way round it is another one.
+    assert np.abs(whole - whole.transpose(2, 3, 0, 1)).max() > OTHER

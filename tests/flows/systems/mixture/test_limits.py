@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import flows
 from flows.systems.mixture import pieces
-from flows.systems.mixture.field_lanes import LIMITS, make_look, workspace
+from flows.systems.mixture.constants import LIMITS
+from flows.systems.mixture.field_lanes import make_look, workspace
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 
 STARTS = {
@@ -36,13 +39,25 @@ def looked(piece, raw, weights):
     return np.array([call(x[:, None], weights[:, None], piece.chart.shape, work) for x in raw])
 
 
+def beyond(piece, raw):
+    """Whether means of raw states are beyond the limits of a piece."""
+    limits, mu = piece.limits, piece.decode(raw).mu
+    squares, mean = np.sum(mu**2, axis=-1), np.mean(mu, axis=-2, keepdims=True)
+    length = np.sqrt(squares.max(axis=-1))
+    spread = np.sqrt(np.sum((mu - mean) ** 2, axis=-1).max(axis=-1))
+    inside = (limits.length[0] < length) & (length < limits.length[1])
+    inside &= (limits.spread[0] < spread) & (spread < limits.spread[1])
+    return ~(inside & (np.abs(squares - limits.squares).max(axis=-1) <= limits.change))
+
+
 @pytest.mark.parametrize("kind", STARTS)
 def test_compiled_code_knows_where_a_piece_is_outgrown(kind):
     piece = piece_of(kind)
     raw = piece.chart.x0 * FACTORS[:, None]
-    outgrown = piece.outgrown_at(piece.decode(raw))
+    outgrown = beyond(piece, raw)
     assert 0 < outgrown.sum() < len(raw)
     assert (looked(piece, raw, piece.chart.weights) == outgrown).all()
+    assert (piece.outgrown(raw) == outgrown).all()
     # A limit that is off by five per cent is seen.
     bent = piece.chart.weights.copy()
     bent[-LIMITS - 3 :][:4] *= 1.05
@@ -60,3 +75,20 @@ def test_a_batch_ends_with_its_piece(monkeypatch):
     blind, same = work()
     assert attempts < blind
     np.testing.assert_array_equal(losses, same)
+
+
+def test_short_means_have_fewer_nodes_that_serve_as_well():
+    piece = piece_of(NEAR)
+    levels = piece.chart.shape[6]
+    nodes = piece.chart.shape[8 : 8 + 2 * levels : 2]
+    assert levels > 2 and (np.diff(nodes) < 0).all()
+    factors = 0.5 ** np.arange(8)
+    raw = piece.chart.x0 * factors[:, None]
+    times = np.zeros(len(raw))
+    assert piece.served(raw, times, np.zeros(0)).all()
+    # With the nodes of the shortest means everywhere the longest are not served.
+    k, (weights, shape) = 3, (piece.chart.weights.copy(), piece.chart.shape)
+    weights[2 * k : 2 * k + levels] = np.inf
+    chart = dataclasses.replace(piece.chart, weights=weights, shape=shape)
+    coarse = dataclasses.replace(piece, chart=chart)
+    assert not coarse.served(raw, times, np.zeros(0))[0]

@@ -6,8 +6,8 @@ import pytest
 from mpmath import mp
 
 from flows.core.quadrature import Rule, refine, tensor
+from flows.core.vectors import WIDTH, load, store
 from flows.systems.mixture import expectation, ladder, node_blocks
-from flows.systems.mixture.kernels import Sums, kernel_of
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
 from symbolic.systems import gmm_em
@@ -36,14 +36,18 @@ LINE = np.concatenate([np.linspace(-3, 3, 61), [-600.0, 500.0, -1e-9, 1e-9, 0.5,
 def test_polynomials_have_all_digits(found, exact, at):
     @numba.njit(error_model="numpy")
     def row(x, out):
-        for i in range(len(x)):
-            out[i] = found(x[i])
+        for i in range(len(x) // WIDTH):
+            store(out, i, found(load(x, i)))
 
-    out = np.empty_like(at)
-    row(at, out)
+    count = -(-len(at) // WIDTH)
+    filled = np.resize(at, count * WIDTH)
+    out = np.empty_like(filled)
+    row(filled, out)
+    assert np.array_equal(np.resize(out[: len(at)], len(out)), out)  # alike in every place
     with mp.workdps(60):
         truth = [exact(mp.mpf(float(x))) for x in at]
-        wrong = [abs(mp.mpf(float(y)) - z) / (abs(z) or 1) for y, z in zip(out, truth, strict=True)]
+        pairs = zip(out[: len(at)], truth, strict=True)
+        wrong = [abs(mp.mpf(float(y)) - z) / (abs(z) or 1) for y, z in pairs]
     assert max(wrong) < UNITS
 
 
@@ -58,17 +62,13 @@ def means(form):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda m: m.__name__)
 def test_blocks_have_the_sums_of_single_nodes(loss, form):
-    rule, components = tensor((5, 6), 4.0), components_of(means(form))
-    assert len(rule) > node_blocks.WIDTH and len(rule) % node_blocks.WIDTH
-    plain = Sums(np.zeros((3, 8)), np.zeros((3, 3)), np.zeros((3, 2, 3, 2)))
-    kernel_of(form, loss)(components, rule.nodes, rule.weights, False, plain)
-    together = components_of(means(form).at(None))
+    rule, together = tensor((5, 6), 4.0), components_of(means(form).at(None))
+    assert len(rule) > WIDTH and len(rule) % WIDTH
     sums, sizes = ladder.of_list(form, loss, together, rule)[0]
-    np.testing.assert_allclose(sums, plain.terms[0], atol=ROUNDING)
-    wanted = plain.terms[2].copy()
-    wanted[2] = sizes[2]  # there, the largest of all pulls stands in this place
-    assert plain.terms[2, 2] == pytest.approx(np.max(sizes[2:]), abs=ROUNDING)
-    np.testing.assert_allclose(sizes, wanted, atol=ROUNDING)
+    alone = [Rule(x[None].copy(), w[None].copy(), "") for x, w in zip(*rule[:2], strict=True)]
+    plain = np.array([ladder.of_list(form, loss, together, one)[0] for one in alone])
+    np.testing.assert_allclose(sums, plain[:, 0].sum(axis=0), atol=ROUNDING)
+    np.testing.assert_allclose(sizes, plain[:, 1].sum(axis=0), atol=ROUNDING)
     # The heaviest node alone is seen.
     rest = np.arange(len(rule)) != np.argmax(rule.weights)
     less = Rule(rule.nodes[rest], rule.weights[rest], "")

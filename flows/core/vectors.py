@@ -1,0 +1,266 @@
+"""Vectors of doubles in compiled code: as many numbers as the processor works on at a time.
+
+A loop that LLVM is to turn into vectors must not call anything, and must write few rows; a number
+that is a vector from the beginning has neither restriction, and what is computed of it stays in
+registers. Compiled functions use these numbers like others: sums, products and quotients with each
+other and with doubles. Products and sums may be fused.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call, misc"
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.np import arrayobj
+
+__all__ = ["WIDTH", "halves", "larger", "load", "magnitude", "power_of_two", "smaller", "spread"]
+__all__ += ["store", "total", "vector", "where_less"]
+
+#: Numbers of a vector.
+WIDTH = 16
+
+_DOUBLES, _WHOLES = ir.VectorType(ir.DoubleType(), WIDTH), ir.VectorType(ir.IntType(64), WIDTH)
+_FLAGS = ("contract",)
+_ALIGNED = 8  # bytes
+# Bits of a double: how many are behind the point, and the exponent of 1.
+_BITS, _ONE = 52, 1023
+
+
+class _Vector(types.Type):
+    """Type of a vector."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"vector of {WIDTH} doubles")
+
+
+#: The type of a vector.
+vector = _Vector()
+
+
+@register_model(_Vector)
+class _Model(models.PrimitiveModel):
+    """A vector is one number to LLVM."""
+
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _DOUBLES)
+
+
+def _filled(builder, number):
+    """A vector of one double."""
+    one = builder.insert_element(
+        ir.Constant(_DOUBLES, ir.Undefined), number, ir.Constant(ir.IntType(32), 0)
+    )
+    places = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    return builder.shuffle_vector(one, ir.Constant(_DOUBLES, ir.Undefined), places)
+
+
+def _as_vector(context, builder, value, kind):
+    if isinstance(kind, _Vector):
+        return value
+    return _filled(builder, context.cast(builder, value, kind, types.float64))
+
+
+def _constant(number):
+    return ir.Constant(_DOUBLES, [number] * WIDTH)
+
+
+def _whole(number):
+    return ir.Constant(_WHOLES, [number] * WIDTH)
+
+
+# Arithmetic ---------------------------------------------------------------------------------------
+
+
+class _Arithmetic(AbstractTemplate):
+    """Two numbers of which one is a vector give a vector."""
+
+    def generic(self, args, kws):
+        number = (_Vector, types.Float, types.Integer)
+        if any(isinstance(x, _Vector) for x in args) and all(isinstance(x, number) for x in args):
+            return signature(vector, *args)
+        return None
+
+
+def _define(operation: Any, instruction: str) -> None:
+    infer_global(operation)(type("_Operation", (_Arithmetic,), {}))
+
+    def code(context, builder, sig, args):
+        parts = (_as_vector(context, builder, *pair) for pair in zip(args, sig.args, strict=True))
+        return getattr(builder, instruction)(*parts, flags=_FLAGS)
+
+    for other in (types.Float, types.Integer):
+        lower_builtin(operation, _Vector, other)(code)
+        lower_builtin(operation, other, _Vector)(code)
+    lower_builtin(operation, _Vector, _Vector)(code)
+
+
+for _operations, _instruction in (
+    ((operator.add, operator.iadd), "fadd"),
+    ((operator.sub, operator.isub), "fsub"),
+    ((operator.mul, operator.imul), "fmul"),
+    ((operator.truediv, operator.itruediv), "fdiv"),
+):
+    for _operation in _operations:
+        _define(_operation, _instruction)
+
+
+@infer_global(operator.pow)
+class _Power(AbstractTemplate):
+    """Powers that stand in the text."""
+
+    def generic(self, args, kws):
+        known = isinstance(args[0], _Vector) and isinstance(args[1], types.IntegerLiteral)
+        return signature(vector, *args) if known and args[1].literal_value > 0 else None
+
+
+@lower_builtin(operator.pow, _Vector, types.IntegerLiteral)
+def _power(context, builder, sig, args):
+    found = args[0]
+    for _ in range(sig.args[1].literal_value - 1):
+        found = builder.fmul(found, args[0], flags=_FLAGS)
+    return found
+
+
+@infer_global(operator.neg)
+class _Negative(AbstractTemplate):
+    def generic(self, args, kws):
+        return signature(vector, *args) if isinstance(args[0], _Vector) else None
+
+
+@lower_builtin(operator.neg, _Vector)
+def _negative(context, builder, sig, args):
+    return builder.fneg(args[0])
+
+
+def _intrinsic_of_vectors(count: int, code: Any) -> Any:
+    """Function of so many vectors or doubles, at least one of them a vector."""
+
+    def typed(args):
+        return signature(vector, *args)
+
+    def generate(context, builder, sig, args):
+        parts = [_as_vector(context, builder, x, t) for x, t in zip(args, sig.args, strict=True)]
+        return code(builder, *parts)
+
+    if count == 1:
+        return intrinsic(lambda typing, x: (typed((x,)), generate))
+    if count == 2:
+        return intrinsic(lambda typing, x, y: (typed((x, y)), generate))
+    return intrinsic(lambda typing, a, b, x, y: (typed((a, b, x, y)), generate))
+
+
+def _larger(builder, x, y):
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
+def _smaller(builder, x, y):
+    return builder.select(builder.fcmp_ordered("<", x, y), x, y)
+
+
+def _where_less(builder, a, b, x, y):
+    return builder.select(builder.fcmp_ordered("<", a, b), x, y)
+
+
+def _magnitude(builder, x):
+    bits = builder.and_(builder.bitcast(x, _WHOLES), _whole(2**63 - 1))
+    return builder.bitcast(bits, _DOUBLES)
+
+
+#: ``larger(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
+larger = _intrinsic_of_vectors(2, _larger)
+#: ``smaller(x, y)``, entry by entry; ``y`` where ``x`` is NaN.
+smaller = _intrinsic_of_vectors(2, _smaller)
+#: ``where_less(a, b, x, y)``: ``x`` where ``a < b``, else ``y``.
+where_less = _intrinsic_of_vectors(4, _where_less)
+#: ``magnitude(x)``, entry by entry.
+magnitude = _intrinsic_of_vectors(1, _magnitude)
+#: ``spread(number)``: a vector of one number.
+spread = _intrinsic_of_vectors(1, lambda builder, x: x)
+
+# `x + MAGIC` holds the nearest whole number of `x` in its last bits.
+MAGIC = 6755399441055744.0
+_MAGIC_BITS = 0x4338000000000000
+
+
+def _power_of_two(builder, shifted):
+    bits = builder.sub(builder.bitcast(shifted, _WHOLES), _whole(_MAGIC_BITS - _ONE))
+    return builder.bitcast(builder.shl(bits, _whole(_BITS)), _DOUBLES)
+
+
+#: ``power_of_two(n + MAGIC)`` for whole numbers ``n`` of normal doubles.
+power_of_two = _intrinsic_of_vectors(1, _power_of_two)
+
+
+@intrinsic
+def halves(typing, value):
+    """Mantissas in [1, 2) and exponents of positive doubles, two vectors."""
+    found = types.UniTuple(vector, 2)
+
+    def code(context, builder, sig, args):
+        bits = builder.bitcast(args[0], _WHOLES)
+        kept = builder.and_(bits, _whole(2**_BITS - 1))
+        mantissa = builder.or_(kept, _whole(_ONE << _BITS))
+        exponent = builder.sub(builder.lshr(bits, _whole(_BITS)), _whole(_ONE - _MAGIC_BITS))
+        number = builder.fsub(builder.bitcast(exponent, _DOUBLES), _constant(MAGIC))
+        parts = builder.bitcast(mantissa, _DOUBLES), number
+        return context.make_tuple(builder, found, parts)
+
+    return found(vector), code
+
+
+# Memory -------------------------------------------------------------------------------------------
+
+
+def _address(context, builder, kind, array, row):
+    """Where a row of an array begins, as the address of a vector."""
+    held = arrayobj.make_array(kind)(context, builder, array)
+    first = builder.mul(row, ir.Constant(row.type, WIDTH))
+    return builder.bitcast(builder.gep(held.data, [first]), _DOUBLES.as_pointer())
+
+
+@intrinsic
+def load(typing, array, row):
+    """Read the vector that begins at ``row * WIDTH`` of a contiguous array of one axis."""
+
+    def code(context, builder, sig, args):
+        where = _address(context, builder, sig.args[0], *args)
+        return builder.load(where, align=_ALIGNED, typ=_DOUBLES)
+
+    return vector(array, types.intp), code
+
+
+@intrinsic
+def store(typing, array, row, value):
+    """Write a vector, see :func:`load`."""
+
+    def code(context, builder, sig, args):
+        where = _address(context, builder, sig.args[0], *args[:2])
+        builder.store(args[2], where, align=_ALIGNED)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), code
+
+
+@intrinsic
+def total(typing, value):
+    """Sum of the entries, halves by halves."""
+
+    def code(context, builder, sig, args):
+        left, count = args[0], WIDTH
+        none = ir.Constant(_DOUBLES, ir.Undefined)
+        while count > 1:
+            count //= 2
+            places = [count + q if q < count else q for q in range(WIDTH)]
+            moved = builder.shuffle_vector(
+                left, none, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), places)
+            )
+            left = builder.fadd(left, moved)
+        return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
+
+    return types.float64(value), code

@@ -15,25 +15,19 @@ import numpy as np
 
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, loop
+from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NEARER,
     NEAREST,
     Found,
-    again,
-    aim,
     arrived,
     begun,
-    load,
     members_of,
-    near_of,
     onward,
-    output_in,
-    reload,
-    steepest,
 )
 from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see_all
-from flows.solvers.explicit_steps import ALL, STAGES
+from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_lanes import LANES
 from flows.solvers.near_radau import (

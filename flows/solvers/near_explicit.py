@@ -1,6 +1,6 @@
 r"""Compiled steps of DOP853 along the axes of charts, for several members side by side.
 
-The formulas are those of :mod:`flows.solvers.explicit_steps`. A step costs fields alone, and its
+The formulas are those of :mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its
 dense output, of order 7, tells the states at all output times inside it. This is for charts in
 which `s |h|` is not large: steps are no longer than stability allows, `h_\sigma s_0 |h| \le 6.1`.
 """
@@ -15,13 +15,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner
-from flows.solvers.explicit_steps import ALL, DENSE, GROW, SAFETY, SHRINK, SMALLEST, STAGES, tableau
+from flows.solvers.explicit_formulas import (
+    at_stage,
+    change_after,
+    error_of,
+    errors_of,
+    interpolate,
+)
+from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES
 from flows.solvers.near_lanes import LANES, field
 from flows.solvers.near_radau import CHANGED, FAILED, MOST_FIELDS, STOPPED, set_steps
 
 __all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
-
-_, WEIGHTS, ERRORS, UPPER = tableau()
 
 
 class Stages(NamedTuple):
@@ -54,20 +59,10 @@ def stages_of(n):
 
 
 @inner
-def at_stage(s, lane, near, program, work, stages):
+def slopes_at(s, lane, near, program, work, stages):
     """Slopes at a stage, whose increments stay in `inside`."""
-    inside, k = work.inside, stages.k
-    for i in range(len(inside)):
-        for e in range(LANES):
-            inside[i, e] = 0.0
-        for r in range(s):
-            weight = WEIGHTS[s, r]
-            if weight != 0.0:
-                for e in range(LANES):
-                    inside[i, e] += weight * k[r, i, e]
-        for e in range(LANES):
-            inside[i, e] = lane.u[i, e] + work.length[e] * inside[i, e]
-    field(near, program, near.since, inside, k[s])
+    at_stage(lane.u, stages.k, s, work.length, work.inside)
+    field(near, program, near.since, work.inside, stages.k[s])
 
 
 @inner
@@ -77,20 +72,15 @@ def measure(lane, work, stages):
     for e in range(LANES):
         parts[2, e] = parts[3, e] = 0.0
     for i in range(n):
-        for q in range(2):
-            for e in range(LANES):
-                parts[q, e] = 0.0
-            for r in range(STAGES + 1):
-                for e in range(LANES):
-                    parts[q, e] += ERRORS[q, r] * stages.k[r, i, e]
+        errors_of(stages.k, i, parts)
         for e in range(LANES):
             larger = max(abs(lane.u[i, e]), abs(stages.end[i, e]))
             weight = lane.rtol[e] * (1.0 + larger)
             parts[2, e] += (parts[0, e] / weight) ** 2
             parts[3, e] += (parts[1, e] / weight) ** 2
     for e in range(LANES):
-        both = math.sqrt((parts[2, e] + 0.01 * parts[3, e]) * n) * min(1.0, lane.left[e])
-        work.wrong[e] = work.length[e] * parts[2, e] / both if parts[2, e] != 0.0 else 0.0
+        wrong = error_of(work.length[e], parts[2, e], parts[3, e], n)
+        work.wrong[e] = wrong / min(1.0, lane.left[e])
 
 
 @inner
@@ -102,7 +92,7 @@ def attempt(lane, near, program, work, stages):
         for e in range(LANES):
             stages.k[0, i, e] = lane.slope[i, e]
     for s in range(1, STAGES + 1):
-        at_stage(s, lane, near, program, work, stages)
+        slopes_at(s, lane, near, program, work, stages)
     for i in range(n):
         for e in range(LANES):
             stages.end[i, e] = work.inside[i, e]
@@ -120,24 +110,8 @@ def attempt(lane, near, program, work, stages):
 def dense_at(lane, near, program, work, stages):
     """Coefficients of the polynomials between the steps' ends."""
     for s in range(STAGES + 1, ALL):
-        at_stage(s, lane, near, program, work, stages)
-    k, dense, parts, length = stages.k, stages.dense, stages.parts, work.length
-    for i in range(len(lane.u)):
-        for q in range(4):
-            for e in range(LANES):
-                parts[q, e] = 0.0
-            for r in range(ALL):
-                for e in range(LANES):
-                    parts[q, e] += UPPER[q, r] * k[r, i, e]
-        for e in range(LANES):
-            h, moved = length[e], stages.end[i, e] - lane.u[i, e]
-            f3, f4, f5, f6 = h * parts[0, e], h * parts[1, e], h * parts[2, e], h * parts[3, e]
-            dense[0, i, e] = h * k[0, i, e] - moved
-            dense[1, i, e] = 2.0 * moved - h * (k[STAGES, i, e] + k[0, i, e]) + f3
-            dense[2, i, e] = -f3 + f4 + f5
-            dense[3, i, e] = -f4 - 2.0 * f5 + f6
-            dense[4, i, e] = f5 - 2.0 * f6
-            dense[5, i, e] = f6
+        slopes_at(s, lane, near, program, work, stages)
+    interpolate(lane.u, stages.end, stages.k, work.length, stages.dense, stages.parts)
 
 
 @inner
@@ -157,9 +131,7 @@ def finish(lane, work, stages):
     for e in range(LANES):
         if not lane.live[e]:
             continue
-        length, wrong, wanted = work.length[e], work.wrong[e], lane.step[e]
-        change = GROW if wrong == 0.0 else SAFETY * wrong**-0.125
-        change = min(GROW, max(SHRINK, change)) if wrong < np.inf else SHRINK
+        length, wanted, change = work.length[e], lane.step[e], change_after(work.wrong[e])
         lane.fields[e] += STAGES
         lane.step[e] = length * change
         if stages.good[e]:

@@ -118,16 +118,18 @@ class Endless(NamedTuple):
     quick: bool = False
 
 
-def endless(n: int, d: int, seed: int) -> Endless:
-    """Neurons that start at scale 0.1, one of which reaches zero."""
+def endless(n: int, d: int, seed: int, digits: int = 14) -> Endless:
+    """Neurons that start at scale 0.1."""
     system = flows.ReLUNeuron(n=n, d=d)
-    return Endless(f"n={n} d={d} seed={seed}", system, system.initial(0.1, seed), 3, 14)
+    return Endless(f"n={n} d={d} seed={seed}", system, system.initial(0.1, seed), 3, digits)
 
 
 ENDLESS = (
     endless(3, 2, 3),
     endless(3, 2, 4),
     endless(4, 3, 0),
+    endless(4, 3, 1, 24),
+    endless(5, 10, 1),
     Endless(
         "means 1/5 3/10 1/2",
         flows.GMMEM(n=3, d=1, weights=[0.2, 0.3, 0.5]),

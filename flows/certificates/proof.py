@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import acb, arb, arb_mat, ctx
+from flint import arb, arb_mat, ctx
 
 from flows.certificates import chebyshev
 from flows.certificates.chebyshev import Row
@@ -34,13 +34,11 @@ from flows.core.balls import BallFlow, Singular, dot
 
 Ball = Any  # flint.arb
 
-#: Ellipses that are tried.
-ELLIPSES = (2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 11.0, 16.0, 32.0, 128.0, 1024.0)
 #: Stated bounds exceed what was computed by this factor, so that other roundings agree with them.
 ROOM = 1.0 + 2.0**-10
 #: And bounds that depend on how a formula is written by more: the defect by this factor, growth by
-#: this part of the width of the Hessian. On an ellipse larger by a factor all is analytic too.
-SPARE, MARGIN, CLEARANCE = 4.0, 0.25, 1.25
+#: this part of the width of the Hessian.
+SPARE, MARGIN = 4.0, 0.25
 #: Parts of the width of a Hessian that its lowest eigenvalue may lose to it; below 1 where stiff
 #: directions take the rest, of which boxes then fill so much at most.
 FACTORS = (*(4.0**k for k in range(-12, 0)), 1.0, 2.0, 4.0, 16.0, 64.0)
@@ -124,47 +122,6 @@ def interpolated(flow: BallFlow, p: Approximant) -> Ball:
         ]
         worst = worst.max(norm(gaps))
     return worst * lebesgue(p.degree)
-
-
-def remainder(flow: BallFlow, p: Approximant, rho: float) -> Ball:
-    """Bound what interpolation leaves of the field, from its size on the ellipse."""
-    outer = arb(rho)
-    sizes = [(outer**k + outer**-k) / 2 for k in range(p.degree + 1)]  # of T_k on the ellipse
-    box = []
-    for row in p.rows:
-        radius = dot([arb((abs(c), -p.bits)) for c in row[1:]], sizes[1:])
-        side = arb(0, 1) * radius
-        box.append(acb(arb((row[0], -p.bits)) + side, side))
-    along, across = p.span.half * sizes[1], p.span.half * (outer - 1 / outer) / 2
-    speed = acb(p.span.centre + arb(0, 1) * along, arb(0, 1) * across).exp()
-    values = [(speed * f).abs_upper() for f in flow.field(box, p.signs)]
-    size = norm(values)
-    if not size.is_finite():
-        raise Singular("the field is not bounded on the ellipse")
-    left = 4 * size * outer**-p.degree / (outer - 1)
-    # Interpolated is the defect of the analytic field: it is off at the points and between them.
-    off = (1 + lebesgue(p.degree)) * flow.deviation(box) * speed.abs_upper()
-    return left + off
-
-
-def best_ellipse(flow: BallFlow, p: Approximant) -> tuple[float, Ball]:
-    """Ellipse of the smallest remainder, infinity if the field is not analytic on any."""
-    falling: list[tuple[float, Ball]] = []
-    for rho in ELLIPSES:
-        try:
-            bound = remainder(flow, p, rho)
-        except Singular:
-            break  # so it is on larger ones
-        if falling and bound > falling[-1][1]:
-            break
-        falling.append((rho, bound))
-    for rho, bound in reversed(falling):
-        try:
-            remainder(flow, p, CLEARANCE * rho)
-        except Singular:
-            continue  # too near to where it is not analytic for bounds by other formulas
-        return rho, bound
-    return 1.0, arb.pos_inf()
 
 
 def boxes(rows: Sequence[Row], parts: int, bits: int, radius: Ball) -> list[list[Ball]]:
@@ -272,13 +229,13 @@ def growth(
         slow = (-p.span.part(index, parts)).exp()
         hessians = [flow.hessian(box) for box in around]
         hessian = (sum(hessians[1:], hessians[0]) / nested).tolist()
-        nu, sharp = _growth(hessian, slow)
+        nu, sharp = bounded(hessian, slow)
         bounds.append(nu)
         excess += (nu - sharp) / parts
     return tuple(bounds), excess
 
 
-def _growth(hessian: list[list[Ball]], slow: Ball) -> tuple[float, float]:
+def bounded(hessian: list[list[Ball]], slow: Ball) -> tuple[float, float]:
     """Bound of the logarithmic norm of a box of Hessians, and that of its middle."""
     speed = 1 / float(slow.mid())
     if not math.isfinite(wide := spread(hessian)):

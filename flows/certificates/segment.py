@@ -33,6 +33,12 @@ class Segment(NamedTuple):
         Bound of this distance at the end.
     rows : tuple of lists of int
         Chebyshev coefficients of each component, multiples of ``2^-bits``.
+    arcs : int
+        Parts of the ellipse's upper half on which the field is bounded; 1: one box around it all.
+    reach : float
+        Of arcs: so far from the polynomial the field is bounded too.
+    points : int
+        Of arcs: at so many the Hessian is evaluated, between which it is interpolated.
     around : Ellipsoid, optional
         A tube that is narrower than ``tube`` in some directions: of a ball of starts.
     """
@@ -45,6 +51,9 @@ class Segment(NamedTuple):
     tube: float
     error: float
     rows: tuple[Row, ...]
+    arcs: int = 1
+    reach: float = 0.0
+    points: int = 0
     around: Ellipsoid | None = None
 
     def widths(self, bits: int) -> list[Ball]:
@@ -66,6 +75,7 @@ class Segment(NamedTuple):
             "end": f"{self.end:x}",
             "signs": list(self.signs),
             "rho": self.rho.hex(),
+            **(self._between() if self.arcs > 1 else {}),
             "defect": self.defect.hex(),
             "growth": [nu.hex() for nu in self.growth],
             "tube": self.tube.hex(),
@@ -73,6 +83,9 @@ class Segment(NamedTuple):
             "coefficients": [[f"{c:x}" for c in row] for row in self.rows],
             **({} if self.around is None else self.around.to_json()),
         }
+
+    def _between(self) -> dict[str, Any]:
+        return {"arcs": self.arcs, "reach": self.reach.hex(), "points": self.points}
 
     @classmethod
     def from_json(cls, data: Any) -> Segment:
@@ -87,5 +100,8 @@ class Segment(NamedTuple):
             number(data["tube"]),
             number(data["error"]),
             tuple([int(c, 16) for c in row] for row in data["coefficients"]),
+            data.get("arcs", 1),
+            number(data["reach"]) if "arcs" in data else 0.0,
+            data.get("points", 0),
             Ellipsoid.from_json(data) if "axes" in data else None,
         )

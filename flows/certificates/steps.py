@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from flows.certificates import axes, chebyshev, ellipsoid, proof
+from flows.certificates import axes, between, chebyshev, ellipse, ellipsoid, proof
 from flows.certificates.collocation import collocate, constant, continued
 from flows.certificates.ellipsoid import Ellipsoid
 from flows.certificates.proof import Approximant, Span, above
@@ -34,6 +34,10 @@ EXCESS, ROOM, SHARE = 0.15, 3.0, 0.03
 GROWTH_BITS = 64
 #: Bits beyond the digits asked for: of coefficients, and of balls beyond these.
 GUARD, BALL_GUARD = 40, 64
+#: A neighbourhood on which the field is bounded by a boundary has so many errors, or is not used.
+WIDE = 16.0
+#: A segment whose ellipse was proved by so many arcs is followed by one so much longer.
+LONGER = {12: 1.5, 24: 1.15, 48: 1.0}
 #: Changes of branch that are followed.
 MOST_TURNS = 100
 #: The tube that is tried, in units of the error without growth, and of the error aimed at: an
@@ -185,10 +189,11 @@ class Steps:
 
     def _proved(self, made: Approximant, last: int) -> Segment:
         flow, span = self.flow, made.span
-        rho, left = proof.best_ellipse(flow, made)
-        if not left <= self.goal:
+        fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
+        on = self._ellipse(made, fast)
+        if not on.left <= self.goal:
             raise Singular("the defect cannot be bounded")
-        defect = left + proof.interpolated(flow, made)
+        defect = on.left + proof.interpolated(flow, made)
         begin = [
             x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
             for x, row in zip(self.state, made.rows, strict=True)
@@ -196,18 +201,19 @@ class Steps:
         if not defect <= 16 * self.goal:
             raise Singular("the defect is too large")
         length = float(2 * span.half)
-        room = self.goal / max(float(left), 1e-40 * self.goal)
+        room = (self.goal / max(float(on.left), 1e-40 * self.goal)) ** (1 / self.degree)
+        longer = min(1.15, max(0.5, 0.97 * room)) if on.arcs == 1 else LONGER[on.arcs]
         if self.shape is not None:
-            return self._enclosed(made, last, rho, defect, begin, room)
+            return self._enclosed(made, last, on.rho, defect, begin, longer)
         start = (self.error + proof.norm(begin)).upper()
         tube = above(self.wider * (start + proof.SPARE * defect * length) + ROUNDING * self.goal)
-        fast = GROWTH_BITS + math.ceil(1.5 * float(span.centre)) + 8
-        growth, excess = self._growth(made, fast, PARTS, arb(tube))
+        measured = self._growth(made, fast, arb(tube), on)
+        growth, excess = measured(PARTS)
         # An excess shrinks with the parts, unless it comes from an angle that is lost.
         allowed = EXCESS + SHARE * self.room / length
         if excess > allowed:
             more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
-            growth, excess = self._growth(made, fast, min(more, self.most), arb(tube))
+            growth, excess = measured(min(more, self.most))
         # Across a kink the branch is not the field itself.
         crossing = proof.crossing(flow, made, len(growth))
         defect = arb(above(proof.SPARE * (defect + crossing)))
@@ -218,20 +224,38 @@ class Steps:
             raise Singular("the error grows too fast; ask for more digits")
         self.error = arb(above(error))
         self.room = max(0.0, self.room - max(0.0, excess - EXCESS) * length)
-        self._move(made, last, room)
+        self._move(made, last, longer)
         return Segment(
             last,
             tuple(made.signs),
-            rho,
+            on.rho,
             float(defect),
             growth,
             above(largest),
             float(self.error),
             tuple(made.rows),
+            on.arcs,
+            on.reach,
+            between.points(on, arb(tube), span) if on.arcs > 1 else 0,
         )
 
+    def _ellipse(self, made: Approximant, prec: int) -> ellipse.Bounded:
+        """Where the field is bounded: by its boundary, unless the tube reaches far from it."""
+        if self.flow.by_boundary and self.radius == 0:
+            with precision(prec):
+                found = ellipse.least_ellipse(self.flow, made, self.goal)
+            if found.arcs == 1 or self.error * WIDE < found.reach:
+                return found
+        return ellipse.best_ellipse(self.flow, made)
+
     def _enclosed(
-        self, made: Approximant, last: int, rho: float, defect: Ball, jump: list[Ball], room: float
+        self,
+        made: Approximant,
+        last: int,
+        rho: float,
+        defect: Ball,
+        jump: list[Ball],
+        longer: float,
     ) -> Segment:
         """Prove it of an ellipsoid of states."""
         flow, span, bits = self.flow, made.span, self.bits
@@ -255,22 +279,35 @@ class Steps:
         tube, error = above(around.off(whole, bits)), above(around.off_at_end(whole, bits))
         self.error, self.left, self.shape = arb(error), arb(around.left), shape
         self.axes = ellipsoid.end(rows, bits)
-        self._move(made, last, room)
+        self._move(made, last, longer)
         signs = tuple(made.signs)
         return Segment(
-            last, signs, rho, float(defect), growth, tube, error, tuple(made.rows), around
+            last, signs, rho, float(defect), growth, tube, error, tuple(made.rows), around=around
         )
 
     def _growth(
-        self, made: Approximant, prec: int, parts: int, tube: Ball
-    ) -> tuple[tuple[float, ...], float]:
+        self, made: Approximant, prec: int, tube: Ball, on: ellipse.Bounded
+    ) -> Callable[[int], tuple[tuple[float, ...], float]]:
+        """Bounds of growth on so many parts."""
         with precision(prec):
-            return proof.growth(self.flow, made, parts, tube, self.nested)
+            if on.arcs > 1:
+                if not tube < on.reach / 2:
+                    raise Singular("the tube reaches where the field is not bounded")
+                count = between.points(on, tube, made.span)
+                lost = between.rest(on, tube, count - 1)
+                found = between.hessians(self.flow, made, tube, count)
 
-    def _move(self, made: Approximant, last: int, room: float) -> None:
-        """Go to the end of a proved segment; how much room was left gives the next length."""
+        def measured(parts: int) -> tuple[tuple[float, ...], float]:
+            with precision(prec):
+                if on.arcs > 1:
+                    return between.growth(found, parts, lost, made.span)
+                return proof.growth(self.flow, made, parts, tube, self.nested)
+
+        return measured
+
+    def _move(self, made: Approximant, last: int, longer: float) -> None:
+        """Go to the end of a proved segment; the next one is so much longer."""
         self.state = [self._exact(sum(row)) for row in made.rows]
         self.before = made
-        longer = min(1.15, max(0.5, 0.97 * room ** (1 / self.degree)))
         self.length = min(int(self.length * longer * 2**20) >> 20, self._ticks(LONGEST))
         self.time = last

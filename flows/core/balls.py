@@ -49,6 +49,10 @@ class BallFlow(abc.ABC):
     start: list[Ball]
     #: Typical length of a state, to which errors are compared.
     unit: float
+    #: Whether the field is analytic inside a closed curve where it is on boxes along the curve.
+    by_boundary: bool = False
+    #: Entries of a block of the state.
+    block: int = 1
 
     @property
     def size(self) -> int:
@@ -65,6 +69,14 @@ class BallFlow(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
+
+    def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
+        """Bound the field at complex states whose blocks are within so much of those of ``x``."""
+        raise NotImplementedError  # nothing asks unless `by_boundary`
+
+    def clearance(self, x: Sequence[Ball]) -> float:
+        """About how far a state is from where the field is not analytic."""
+        raise NotImplementedError  # nothing asks unless `by_boundary`
 
     @property
     def bends(self) -> bool:

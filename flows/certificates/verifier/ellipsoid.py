@@ -75,6 +75,11 @@ class Ellipsoid:
         """Where the piece ends."""
         return End(self.matrix(at(self.c, arb(1))), self.left, self.error)
 
+    def largest(self, equations: Any, segment: Any, rho: arb) -> arb:
+        """Bound of the field on an ellipse around the piece."""
+        found: arb = segment.most(equations, rho)
+        return found
+
     def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
         """Refuse unless ``|y|' <= nu |y| + |C^-1 D|``; bound ``|C^-1|``."""
         s, half = arb(2 * part + 1 - parts) / parts, segment.half

@@ -7,6 +7,7 @@ import numpy as np
 from flint import acb, arb, fmpq
 
 from flows.certificates.verifier.bending import slopes
+from flows.certificates.verifier.boundary import near
 from flows.certificates.verifier.curve import at, norm
 from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
@@ -28,6 +29,7 @@ class Neurons(Equations):
         rows = _coordinates(np.vstack([v, w]))
         self.v, (self.n, self.d), self.start = rows[0], w.shape, rows[1:].ravel()
         self.pairs = list(combinations(range(self.n + 1), 2))
+        self.width = len(self.v)
 
     def field(self, x: Any, signs: Any) -> Any:
         """Equation 4 of Xu & Du; areas with these signs stand for the sines."""
@@ -42,6 +44,11 @@ class Neurons(Equations):
                     turned = size / gram[a, a] * w[a] - theta * w[b]
                     rate[a] -= mu[b] * turned / (2 * arb.pi())
         return rate.ravel()
+
+    def near(self, x: Any, off: Any) -> arb:
+        """Bound equation 4 at complex neurons within so much of these; angles are not signed."""
+        require(self.width > 2, "in the plane the field is not bounded by boundaries")
+        return near(_vectors(self.v, x), off, [1] * self.n + [-1])
 
     def branching(self, segment: Segment, parts: int) -> arb:
         """Bound ``|b| psi^2`` for each gradient, ``psi`` the angle's distance from 0 or pi."""

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from flint import acb, arb, fmpq
 
+from flows.certificates.verifier.boundary import Arcs
 from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.ellipsoid import Ellipsoid
 from flows.certificates.verifier.reading import MOST, Refused, exact, integer, number, require
@@ -35,6 +36,7 @@ class Equations(abc.ABC):
     stated: ClassVar[tuple[str, ...]]  # names of the parameters, all of which it reads
     start: Any
     about: dict[str, Any] | None = None  # what a person reads in place of the parameters
+    width = 1  # entries of a block of the state
 
     @abc.abstractmethod
     def __init__(self, parameters: Any, start: Any) -> None: ...
@@ -46,6 +48,10 @@ class Equations(abc.ABC):
     @abc.abstractmethod
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
+
+    def near(self, x: Any, off: Any) -> arb:
+        """Bound the field at complex states whose blocks are within so much of those of ``x``."""
+        raise Refused("the field of this system is not bounded by boundaries")
 
     def bending(self, x: Any, moves: Any, spread: Any) -> Any:
         """Derivatives of the Hessian along rows of ``moves``, off ``x`` by ``spread y``."""
@@ -74,22 +80,25 @@ class Segment:
         middle = at(self.p, arb(2 * part + 1 - parts) / parts)
         return middle + np.abs(self.slope).sum(axis=1) / parts * UNIT
 
-    def defect(self, equations: Equations, rho: arb) -> arb:
-        """Bound of the defect on the segment, by interpolation."""
+    def defect(self, equations: Equations, rho: arb, most: arb) -> arb:
+        """Bound of the defect on the segment, by interpolation: the field is at most so large."""
         count, worst = self.p.shape[1], arb(0)
         for j in range(count):
             s = arb.cos_pi_fmpq(fmpq(j, count - 1))
             speed = (self.centre + self.half * s).exp()
             gap = at(self.slope, s) / self.half - speed * equations.field(at(self.p, s), self.signs)
             worst = worst.max(norm(gap))
-        tops = np.array([(rho**k + rho**-k) / 2 for k in range(count)])  # of T_k on the ellipse
+        lebesgue = 1 + 2 / arb.pi() * arb(count).log()
+        return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
+
+    def most(self, equations: Equations, rho: arb) -> arb:
+        """Bound of the field on one box around the ellipse."""
+        tops = np.array([(rho**k + rho**-k) / 2 for k in range(self.p.shape[1])])  # of T_k there
         side = np.abs(self.p[:, 1:]) @ tops[1:] * UNIT
         box = np.array([acb(c + r, r) for c, r in zip(self.p[:, 0], side, strict=True)])
         across = self.half * (rho - 1 / rho) / 2 * UNIT
         fast = acb(self.centre + self.half * tops[1] * UNIT, across).exp()
-        most = norm(np.array([(fast * f).abs_upper() for f in equations.field(box, self.signs)]))
-        lebesgue = 1 + 2 / arb.pi() * arb(count).log()
-        return worst * lebesgue + 4 * most * rho ** (1 - count) / (rho - 1)
+        return norm(np.array([(fast * f).abs_upper() for f in equations.field(box, self.signs)]))
 
 
 def check(
@@ -122,9 +131,15 @@ def check(
             require(rho > 1 and 0 < parts <= MOST, "an ellipse or growth is missing")
             ball = "axes" not in stated
             tube: Any = Ball(stated, radius > 0) if ball else Ellipsoid(stated, len(state), bits)
+            if "arcs" in stated:
+                require(ball, "arcs and axes do not fit")
+                tube = Arcs(stated)
             error = tube.entered(before, state - at(p, arb(-1)))
             length, branching = 2 * segment.half / parts, equations.branching(segment, parts)
-            require(segment.defect(equations, rho) + branching <= defect, "the defect is larger")
+            found = (
+                segment.defect(equations, rho, tube.largest(equations, segment, rho)) + branching
+            )
+            require(found <= defect, "the defect is larger")
             for part, nu in enumerate(arb(number(x)) for x in stated["growth"]):
                 step = tube.grows(equations, segment, part, parts, nu) * defect * length
                 factor = (nu * length).exp()

@@ -33,6 +33,11 @@ class Ball:
         """Bound the distance where the piece begins."""
         return before.error + norm(jump)
 
+    def largest(self, equations: Any, segment: Any, rho: arb) -> arb:
+        """Bound of the field on an ellipse."""
+        found: arb = segment.most(equations, rho)
+        return found
+
     def grows(self, equations: Any, segment: Any, part: int, parts: int, nu: arb) -> arb:
         """Refuse unless ``e' <= nu e + defect``; what the defect counts is one.
 

@@ -16,10 +16,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
+from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow, Rational, Singular, dot
-from flows.systems.relu_neuron import bending, polar
+from flows.systems.hidden_layer import arrays
+from flows.systems.hidden_layer.network import Network
+from flows.systems.relu_neuron import bending, near, polar
 from symbolic.language import lower, primitives
 from symbolic.systems.relu_neuron import flow as relu_neuron_flow
 from symbolic.systems.relu_neuron import pair as relu_neuron
@@ -75,6 +79,26 @@ def _angle(area: Ball, cosine: Ball, product: Ball) -> Ball:
     return 2 * half.atan() if acute else arb.pi() - 2 * half.atan()
 
 
+def by_chord(a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
+    r"""Angle of unit vectors: ``tan^2(theta/2) = X/(1-X)`` with ``X = |a-b|^2/4``.
+
+    It is analytic for ``X`` off the rays ``(-oo, 0]`` and ``[1, oo)``: the tangent has a positive
+    real part there.
+    """
+    gap = [x - y for x, y in zip(a, b, strict=True)]
+    sine = dot(gap, gap) / 4
+    cosine = 1 - sine
+    if sine.real.mid() > 0.5:  # near pi the sum has the digits
+        both = [x + y for x, y in zip(a, b, strict=True)]
+        cosine = dot(both, both) / 4
+        sine = 1 - cosine
+    if not isinstance(sine, acb):
+        return 2 * arb.atan2(sine.nonnegative_part().sqrt(), cosine.nonnegative_part().sqrt())
+    if not ((sine.real > 0 and cosine.real > 0) or sine.imag > 0 or sine.imag < 0):
+        raise Singular("an angle may leave its branch")
+    return 2 * (sine.sqrt() / cosine.sqrt()).atan()
+
+
 @dataclass(frozen=True)
 class SpanFlow(BallFlow):
     """The flow of ``n`` neurons in the span of teacher and start.
@@ -116,6 +140,31 @@ class SpanFlow(BallFlow):
     def unit(self) -> float:  # type: ignore[override]
         """Length of the teacher."""
         return float(self.teacher[0].mid())
+
+    @property
+    def by_boundary(self) -> bool:  # type: ignore[override]
+        """Beyond the plane: squares of lengths are in a half-plane, and chords off two rays."""
+        return self.q > 2
+
+    @property
+    def block(self) -> int:  # type: ignore[override]
+        """Entries of a neuron."""
+        return self.q
+
+    def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
+        """Bound the field at complex neurons within so much of those of ``x``."""
+        return near.size(self.rows(x), off, self.field(x, ()))
+
+    def clearance(self, x: Sequence[Ball]) -> float:
+        """Least distance of two neurons at the length of the shorter one, or of one and zero."""
+        rows = np.array([[float(c.mid()) for c in row] for row in self.rows(x)])
+        sizes = np.linalg.norm(rows, axis=1)
+        units = rows / sizes[:, None]
+        chords = [
+            min(np.linalg.norm(units[i] - s * units[j]) for s in (1, -1)) * min(sizes[i], sizes[j])
+            for i, j in self.pairs()
+        ]
+        return float(min(*chords, *sizes))
 
     def rows(self, x: Sequence[Ball]) -> list[Sequence[Ball]]:
         """Neurons, and the teacher as the last one."""
@@ -160,14 +209,18 @@ class SpanFlow(BallFlow):
         flow, n = _lowered()[0], self.size // self.q
         rows = self.rows(x)
         norms = [_sqrt(dot(w, w)) for w in rows]
+        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
         mu = [1] * n + [-1]
         # The velocity of each neuron is a combination of all vectors.
         weights = [[arb(0)] * (n + 1) for _ in range(n)]
         for i in range(n):
             weights[i][i] = arb(-0.5)
         for k, (i, j) in enumerate(self.pairs()):
-            area = self._area(rows[i], rows[j]) * (signs[k] if signs else 1)
-            theta = _angle(area, dot(rows[i], rows[j]), norms[i] * norms[j])
+            if self.q > 2:
+                theta = by_chord(units[i], units[j])
+            else:
+                area = self._area(rows[i], rows[j]) * (signs[k] if signs else 1)
+                theta = _angle(area, dot(rows[i], rows[j]), norms[i] * norms[j])
             for a, b in ((i, j), (j, i)):
                 if a < n:
                     own, other = flow(norms[a], norms[b], theta)
@@ -259,6 +312,16 @@ class SpanFlow(BallFlow):
                 for a in range(q)
             ]
         )
+
+    def steering(self, x: Sequence[Ball]) -> Array:
+        """Hessian in doubles."""
+        network = self._network
+        return arrays.hessian(network, np.array([float(c) for c in x]))
+
+    @functools.cached_property
+    def _network(self) -> Network:
+        n, v = self.size // self.q, tuple((float(c.mid()),) for c in self.teacher)
+        return Network(n, (v,), (1.0,), (1.0,) * n, "relu")
 
     @property
     def bends(self) -> bool:

@@ -9,7 +9,7 @@ from oracles.certificates import ball
 from oracles.certified import means, neurons
 
 import flows
-from flows.certificates import proof
+from flows.certificates import ellipse, proof
 from flows.core.balls import Singular, precision
 
 
@@ -111,7 +111,7 @@ def test_growth_counts_what_a_box_does_to_slow_directions_only():
         [arb(c, r) for c, r in zip(*rows, strict=True)] for rows in zip(middle, wide, strict=True)
     ]
     with precision(100):
-        found, sharp = proof._growth(box, arb(slow))
+        found, sharp = proof.bounded(box, arb(slow))
     assert sharp == pytest.approx(2e-3 / slow)
     assert found < 1.1 * sharp
     worst = -math.inf
@@ -152,9 +152,9 @@ def test_an_ellipse_on_which_the_field_is_not_analytic_is_not_used():
         span = made.span(5)
         wide = proof.Span(span.centre, 100 * span.half)
         p = proof.Approximant(piece.rows, span, piece.signs, made.bits)
-        assert proof.remainder(made.flow(), p, piece.rho) <= piece.defect
+        assert ellipse.remainder(made.flow(), p, piece.rho) <= piece.defect
         with pytest.raises(Singular):
-            proof.remainder(made.flow(), p._replace(span=wide), 1e6)
+            ellipse.remainder(made.flow(), p._replace(span=wide), 1e6)
 
 
 def test_the_loss_of_vectors_that_are_about_opposite_stays_sharp():

@@ -73,9 +73,18 @@ def test_the_mathematics_of_the_checker_is_short(system):
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= LINES
 
 
+def test_the_field_on_boundaries_is_checked_by_less_than_130_lines():
+    assert 100 < len(lines_of_code(VERIFIER / "boundary.py")) < 130
+
+
 def test_the_checker_of_all_times_is_short():
     files = [VERIFIER / "tail.py", VERIFIER / "late_flow.py"]
     assert 100 < sum(len(lines_of_code(file)) for file in files) <= ENDLESS_LINES
+
+
+def test_tail_carry_and_lens_are_checked_by_less_than_290_lines():
+    files = [VERIFIER / f"{name}.py" for name in ("tail", "late_flow", "lens")]
+    assert 100 < sum(len(lines_of_code(file)) for file in files) < 290
 
 
 def test_the_checker_of_critical_points_is_short():

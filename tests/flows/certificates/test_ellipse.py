@@ -1,0 +1,279 @@
+"""The field on the boundary of an ellipse, and growth between a few points: maker and checker."""
+
+import copy
+import functools
+import json
+import math
+
+import numpy as np
+import pytest
+from flint import acb, arb
+from mpmath import mp
+from oracles.certificates import put, scaled
+
+import flows
+from flows.certificates import between, ellipse
+from flows.certificates.proof import Approximant, Span
+from flows.certificates.verifier import boundary
+from flows.certificates.verifier.curve import at
+from flows.certificates.verifier.reading import Refused
+from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.segment import Segment
+from flows.core.balls import Singular, precision
+from flows.systems.relu_neuron import field_balls, near
+
+# Doubles and sampling: bounds may be missed by roundings of the states.
+ROUNDED = 1e-9
+# A bound of a sum of terms is no more than so many times what random states reach.
+SHARP = 30.0
+# Of the limit of ``t^3 L`` with ten digits of the flow, which vary at the last bits of its doubles.
+LIMIT = 1e-6
+
+
+@functools.cache
+def made():
+    system = flows.ReLUNeuron(n=3, d=4, teacher=[1.0, 2.0, -0.5, 0.25])
+    return flows.certify(system, system.initial(0.3, 1), 2.0, digits=10)
+
+
+def complex_field(w, v):
+    """Minus the gradient of equation 4 at complex vectors, by the arc cosine."""
+    rows = np.vstack([w, v])
+    mu = [1.0] * len(w) + [-1.0]
+    rate = np.tile((v - w.sum(axis=0)) / 2, (len(w), 1))
+    sizes = np.sqrt((rows * rows).sum(axis=1))
+    for a in range(len(w)):
+        for b in range(len(rows)):
+            if a != b:
+                theta = np.arccos(rows[a] @ rows[b] / (sizes[a] * sizes[b]))
+                turned = np.sin(theta) * sizes[b] / sizes[a] * rows[a] - theta * rows[b]
+                rate[a] -= mu[b] * turned / (2 * np.pi)
+    return rate
+
+
+def balls(z):
+    return [acb(complex(c)) for c in np.ravel(z)]
+
+
+def makers(w, v, off):
+    rows = [balls(row) for row in [*w, v]]
+    flow = field_balls.SpanFlow([], rows[-1], [arb(0)] * w.size)
+    return near.size(rows, [arb(x) for x in off], flow.field(balls(w), ()))
+
+
+def checkers(w, v, off):
+    rows = np.array(balls(np.vstack([w, v]))).reshape(-1, len(v))
+    return boundary.near(rows, [arb(x) for x in off], [1] * len(w) + [-1])
+
+
+@pytest.mark.parametrize("bound", [makers, checkers])
+def test_the_field_near_complex_neurons_is_below_its_bound_and_not_far(bound):
+    random = np.random.default_rng(2)
+    v = np.array([1.5, 0.0, 0.0, 0.0])
+    for _ in range(6):
+        w = random.normal(size=(3, 4)) + 0.05j * random.normal(size=(3, 4))
+        off = random.uniform(0.002, 0.01, size=3)
+        with precision(100):
+            found = float(bound(w, v, off))
+        seen = 0.0
+        for _ in range(60):
+            move = random.normal(size=w.shape) + 1j * random.normal(size=w.shape)
+            move *= (off / np.linalg.norm(move, axis=1))[:, None]
+            seen = max(seen, np.linalg.norm(complex_field(w + move, v)))
+        middle = np.linalg.norm(complex_field(w, v))
+        assert middle < seen <= found + ROUNDED
+        assert found - middle < SHARP * (seen - middle)
+
+
+def test_maker_and_checker_come_to_the_same_bound():
+    random = np.random.default_rng(7)
+    v = np.array([1.5, 0.0, 0.0, 0.0])
+    with precision(100):
+        for _ in range(5):
+            w = random.normal(size=(3, 4)) + 0.05j * random.normal(size=(3, 4))
+            off = random.uniform(0.002, 0.01, size=3)
+            assert float(makers(w, v, off)) == pytest.approx(float(checkers(w, v, off)), ROUNDED)
+
+
+@pytest.mark.parametrize("bound", [makers, checkers])
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_nearly_aligned_and_opposite_neurons_are_bounded_alike(bound, way):
+    v = np.array([1.0, 0.0, 0.0])
+    w = np.array([[way, 0.02, 0.0]]) + 0j
+    with precision(100):
+        assert bound(w, v, [0.004]).is_finite()
+        with pytest.raises((Singular, Refused), match="may"):
+            bound(w, v, [0.02])
+
+
+@pytest.mark.parametrize("bound", [makers, checkers])
+def test_states_that_may_leave_the_domain_of_a_length_or_an_angle_are_refused(bound):
+    v = np.array([1.0, 0.0, 0.0])
+    still = np.array([[0.0, 1.0, 0.0]], dtype=complex)
+    with precision(100):
+        assert bound(still, v, [0.1]).is_finite()
+        for w, off in (
+            (still, 0.99),  # it may be at zero
+            (1j * still, 0.0),  # the square of its length is -1
+            (np.array([[1.0, 0.1, 0.0]]) + 0j, 0.1),  # it may be aligned
+            (np.array([[-1.0, 0.1, 0.0]]) + 0j, 0.1),
+            (np.array([[1.0, 0.1j, 0.0]]), 0.0),  # X = |u - v|^2/4 is negative
+            (np.array([[-1.0, 0.1j, 0.0]]), 0.0),  # or above one
+        ):
+            with pytest.raises((Singular, Refused), match="may"):
+                bound(w, v, [off])
+
+
+def test_off_its_rays_the_angle_of_a_chord_is_the_arc_cosine():
+    v = [acb(1), acb(0), acb(0)]
+    for c in (0.3 + 0.2j, -0.9 - 0.4j, 1.2 + 0.05j, -1.3 - 0.01j, 0.999, -0.999):
+        with precision(100), mp.workdps(30):
+            u = [acb(c), acb(1 - c * c).sqrt(), acb(0)]
+            true = complex(mp.acos(c))
+            assert abs(complex(field_balls.by_chord(u, v)) - true) < ROUNDED
+    with pytest.raises(Singular, match="branch"):
+        field_balls.by_chord([acb(1.2), acb(0, 0.44**0.5), acb(0)], v)
+
+
+def test_growth_between_the_points_bounds_that_of_every_state_in_the_tube():
+    certificate, random = made(), np.random.default_rng(0)
+    flow, system = certificate.flow(), certificate.system
+    assert {piece.arcs for piece in certificate.pieces} <= {*ellipse.ARCS}
+    for index in range(0, len(certificate.pieces), 3):
+        piece = certificate.pieces[index]
+        span, parts = certificate.span(index), len(piece.growth)
+        with precision(certificate.precision):
+            for part, nu in enumerate(piece.growth):
+                s = (2 * part + 1 - parts + random.uniform(-1, 1)) / parts
+                tau = float(span.centre + span.half * arb(s))
+                x = certificate.coordinates(np.expm1(tau))
+                w = [[float(c.mid()) for c in row] for row in flow.restore(x)]
+                move = random.normal(size=(3, 4))
+                w += piece.tube * move / np.linalg.norm(move)
+                growth = -np.exp(tau) * np.linalg.eigvalsh(system.hessian(w))[0]
+                assert growth < nu + ROUNDED
+                assert nu < growth + 2.0
+
+
+def test_the_hessian_between_the_points_is_its_interpolant():
+    certificate = made()
+    flow, piece, span = certificate.flow(), certificate.pieces[2], certificate.span(2)
+    with precision(certificate.precision):
+        p = Approximant(piece.rows, span, (), certificate.bits)
+        _, size = ellipse.on_arcs(flow, p, piece.rho, piece.arcs, piece.reach)
+        on = ellipse.Bounded(piece.rho, arb(0), piece.arcs, piece.reach, size)
+        for count in (2, 3, 5, 9):
+            found = between.hessians(flow, p, arb(0), count)
+            lost, worst = float(between.rest(on, arb(0), count - 1)), 0.0
+            for s in np.linspace(-0.95, 0.95, 7):
+                x = certificate.coordinates(np.expm1(float(span.centre + span.half * arb(s))))
+                exact = np.array([[float(c.mid()) for c in r] for r in flow.hessian(x).tolist()])
+                basis = np.cos(np.arange(count) * np.arccos(s))
+                made_of = basis @ np.array([[float(c) for c in r] for r in found.tolist()])
+                worst = max(worst, np.linalg.norm(exact.ravel() - made_of))
+            assert worst < lost + ROUNDED
+        with pytest.raises(Singular):
+            ellipse.on_arcs(flow, p._replace(span=Span(span.centre, span.half)), 1e3, 12, 0.0)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_checker_holds_the_hessian_on_all_of_a_part_up_to_its_ends(parts):
+    certificate = made()
+    first, piece = (certificate.pieces[k] for k in (1, 2))
+    with precision(certificate.precision):
+        rows = [[arb((c, -certificate.bits)) for c in row] for row in piece.rows]
+        ends = (arb((x.end, -certificate.bits)) for x in (first, piece))
+        system, segment = certificate.system, Segment(np.array(rows), *ends)
+        parameters = {"n": 3, "d": 4, "teacher": list(system.teacher)}
+        flow = Neurons(parameters, certificate.start)
+        on = boundary.Arcs(piece.to_json())
+        on.largest(flow, segment, arb(piece.rho))
+        for part in range(parts):
+            box = on.hessian(part, parts)
+            for place in (-1, -0.5, 0, 0.5, 1):
+                inside = flow.hessian(at(segment.p, arb(2 * part + 1 - parts + place) / parts))
+                off = on.rest.upper() * arb(0, 1)
+                assert np.vectorize(lambda x, y, off=off: (x + off).contains(y.mid()))(
+                    box, inside
+                ).all()
+        assert on.rest < 1e-2
+
+
+CORRUPTIONS = {
+    "too few arcs": (put("pieces", 1, "arcs", to=2), "may"),
+    "one arc": (put("pieces", 1, "arcs", to=1), "its ellipse is not stated"),
+    "arcs that are no number": (put("pieces", 1, "arcs", to="12"), "its ellipse is not stated"),
+    "a wider ellipse": (put("pieces", 1, "rho", to=scaled(4.0)), "may"),
+    "a narrower ellipse": (put("pieces", 1, "rho", to=scaled(0.7)), "the defect is larger"),
+    "a longer reach": (put("pieces", 1, "reach", to=scaled(30.0)), "may"),
+    "a reach within the tube": (put("pieces", 1, "reach", to="0x1p-60"), "the tube reaches"),
+    "too few points": (put("pieces", 1, "points", to=3), "errors may grow faster"),
+    "one point": (put("pieces", 1, "points", to=1), "its points are not stated"),
+    "slower growth": (
+        put("pieces", 1, "growth", to=lambda g: [(float.fromhex(x) - 0.3).hex() for x in g]),
+        "errors may grow faster",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_the_checker_refuses_what_is_wrong_about_a_boundary(name, tmp_path):
+    change, reason = CORRUPTIONS[name]
+    data = copy.deepcopy(made().to_json())
+    data["pieces"] = data["pieces"][:2]
+    data["t_end"] = (0.01).hex()
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(data))
+    assert flows.verify(file).accepted
+    change(data)
+    file.write_text(json.dumps(data))
+    found = flows.verify(file)
+    assert not found.accepted
+    assert "piece 1: " in found.refused
+    assert reason in found.refused
+
+
+def test_a_boundary_decides_nothing_in_the_plane(tmp_path):
+    system = flows.ReLUNeuron(n=2, d=2)
+    data = flows.certify(system, system.initial(0.1, 0), 0.01, digits=8).to_json()
+    data["pieces"][0] |= {"arcs": 12, "reach": (1e-3).hex(), "points": 9}
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps(data))
+    assert "in the plane" in flows.verify(file).refused
+
+
+def test_the_dimension_beyond_the_span_changes_no_piece():
+    system, start = made().system, made().start
+    wide = flows.ReLUNeuron(n=3, d=60, teacher=[*system.teacher, *[0.0] * 56])
+    longer = np.hstack([start, np.zeros((3, 56))])
+    small, found = (
+        flows.certify(*problem, 0.1, digits=10) for problem in ((system, start), (wide, longer))
+    )
+    assert found.pieces == small.pieces
+
+
+def test_a_basis_with_one_wrong_entry_is_refused(tmp_path, monkeypatch):
+    made().save(tmp_path / "c.json")
+    assert flows.verify(tmp_path / "c.json").accepted
+    right = field_balls.orthogonal
+
+    def wrong(vectors):
+        basis = right(vectors)
+        basis[2][1] += field_balls.rational(1e-12)
+        return basis
+
+    monkeypatch.setattr(field_balls, "orthogonal", wrong)
+    system, start = made().system, made().start
+    flows.certify(system, start, 0.01, digits=14).save(tmp_path / "wrong.json")
+    assert "piece 0: " in flows.verify(tmp_path / "wrong.json").refused
+
+
+def test_a_rotation_of_start_and_teacher_keeps_the_limit():
+    random, teacher = np.random.default_rng(0), np.eye(10)[0]
+    turn = np.linalg.qr(random.normal(size=(10, 10)))[0]
+    start, limits = flows.ReLUNeuron(n=2, d=10).initial(0.1, 0), []
+    for w, v in ((start, teacher), (start @ turn.T, turn @ teacher)):
+        system = flows.ReLUNeuron(n=2, d=10, teacher=v.tolist())
+        limits.append(flows.certify(system, w, math.inf, digits=10).infinity.constant)
+    assert limits[0].overlaps(limits[1])
+    assert limits[0].rad() < LIMIT

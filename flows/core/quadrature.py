@@ -360,10 +360,16 @@ def first_rungs(distances: Sequence[float], tolerance: float) -> tuple[int, ...]
     return tuple(rungs_of(np.array([distances], dtype=float), tolerance)[0].tolist())
 
 
-def rungs_of(distances: Array, tolerance: float) -> NDArray[np.int64]:
-    """:func:`first_rungs` of several states, both of shape (T, r)."""
+def rungs_of(
+    distances: Array, tolerance: float, needs: tuple[float, float] = (ALONE, APART)
+) -> NDArray[np.int64]:
+    """:func:`first_rungs` of several states, both of shape (T, r).
+
+    ``needs`` are nodes a digit of base e, for means that are one and for each unit of distance.
+    """
     digits = -math.log(tolerance)
-    size = digits * (ALONE + APART * distances)
+    alone, apart = needs
+    size = digits * (alone + apart * distances)
     low = np.maximum(LOWEST, np.searchsorted(BETWEEN, size))
     step = 2 * math.pi**2 / digits / np.maximum(distances, np.finfo(float).tiny)
     high = len(GAUSS) + np.maximum(0, np.ceil(2 * np.log2(FIRST_STEP / step)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -22,11 +22,12 @@ from flows.core.quadrature import (
     tensor,
 )
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.means import FAR, NEAR, Means
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
 
-# A component is at home if its posterior weight at the target is at least this.
-CERTAIN = 0.99
+if TYPE_CHECKING:
+    from flows.systems.mixture.survey import Survey
+
 # exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
 SEEN = 54.0
 # Nodes are left out where every component but that at home has less than this part of its largest
@@ -36,9 +37,15 @@ DROPPED = 1e-18
 VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
 UNDERFLOW = 1e-250
+# Gauss-Hermite nodes a digit of base e, for means that are one and for each unit of their distance,
+# that a form takes for both losses and the pulls: what runs of three means in the plane needed. A
+# climb that begins there ends at once, and none begins much higher.
+NEEDS = {NEAR: (0.21, 0.72), CLUSTER: (0.13, 0.85), FAR: (0.08, 0.95)}
 # What compiled refinements say where they have measured an error.
 MEASURED = 0.0
 TINY = np.finfo(float).tiny
+# Expectations that have a leading axis where they are those of several states.
+LED = ("kl", "fisher", "pull", "size", "error", "nodes")
 
 
 class Expected(NamedTuple):
@@ -73,6 +80,13 @@ class Expected(NamedTuple):
     nodes: Any
     rule: Any
     product: Product | None = None
+
+    @property
+    def of_several(self) -> Expected:
+        """The same with a leading axis of one state, without a rule."""
+        one = {name: np.array([getattr(self, name)]) for name in LED}
+        kl, fisher = (np.array([size]) for size in self.sizes)
+        return self._replace(**one, sizes=(kl, fisher), rule=None, product=None)
 
 
 class Product(NamedTuple):
@@ -180,9 +194,11 @@ def _expect(
         sizes = square / 2, square
         return Expected(square / 2, square, np.zeros_like(mu), 0.0, sizes, 0.0, 0, none)
 
+    look = _survey(means.at(None))
+
     def part_of(part: Part) -> Refined:
         if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
-            compiled = _climbed(calculus, means, part, tolerance)
+            compiled = _climbed(calculus, means, look, tolerance)
             if compiled is not None:
                 product.append(compiled[1])
                 return compiled[0]
@@ -199,12 +215,11 @@ def _expect(
             sums = (np.array(found.kl), np.array(found.fisher), found.pull)
             return tuple(np.append(x, y) for x, y in zip(sums, size[0], strict=True))
 
-        found = refine(
-            evaluate, part.distances, float(_reach(means)), tolerance, window=part.window
-        )
+        reach = float(look.reach[0])
+        found = refine(evaluate, part.distances, reach, tolerance, window=part.window)
         return found._replace(rule=part.rule(found.rule, means))
 
-    found = _together(means, [part_of(part) for part in _parts(means)])
+    found = _together(means, [part_of(part) for part in _parts(means, look)])
     return found._replace(product=product[0]) if product else found
 
 
@@ -238,8 +253,9 @@ def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expect
     alone = np.full(count, True)
     terms, numbers = np.zeros((count, 2, 2 + k * r)), np.zeros((count, 3))
     if k > 1 and r <= TENSOR_DIMENSIONS:
-        some = np.flatnonzero(~_is_split(means))
-        climbed = _climb(calculus, means.at(some), *_principal(means.at(some)), tolerance)
+        look = _survey(means)
+        some = np.flatnonzero(~look.split)
+        climbed = _climb(calculus, means.at(some), look.at(some), tolerance)
         terms[some], numbers[some] = climbed[:2]
         alone[some] = numbers[some, 0] != MEASURED
     (kl, fisher), sums, size = means.constant, terms[:, 0], terms[:, 1]
@@ -256,24 +272,31 @@ def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expect
     for t in np.flatnonzero(alone):
         one = expect(calculus, means.at(t), tolerance)
         found.sizes[0][t], found.sizes[1][t] = one.sizes
-        for name in ("kl", "fisher", "pull", "size", "error", "nodes"):
+        for name in LED:
             getattr(found, name)[t] = getattr(one, name)
     return found
 
 
+def _survey(means: Means) -> Survey:
+    from flows.systems.mixture.survey import survey  # Numba loads where it is first needed
+
+    return survey(means)
+
+
 def _climb(
-    calculus: Calculus, means: Means, axes: Array, distances: Array, tolerance: float
+    calculus: Calculus, means: Means, look: Survey, tolerance: float
 ) -> tuple[Array, Array, NDArray[np.int64], Array]:
     """Sums and numbers of :func:`flows.systems.mixture.ladder.climbed`; rungs, reach of rules."""
-    from flows.systems.mixture import ladder  # Numba loads where it is first needed
+    from flows.systems.mixture import ladder
 
     count, k, r = means.mu.shape
-    rungs, reach = rungs_of(distances, tolerance), rounded_reach(_reach(means))
+    rungs = rungs_of(look.distances, tolerance, NEEDS[means.form])
+    reach = rounded_reach(look.reach)
     terms, numbers = np.empty((count, 2, 2 + k * r)), np.empty((count, 3))
-    for one in np.unique(reach):
+    for one in np.unique(reach) if count > 1 else reach:
         some = np.flatnonzero(reach == one)
-        components, higher = components_of(means.at(some)), rungs[some]
-        where = axes[some], higher, float(one)
+        components, higher = components_of(means.at(some), look.home[some]), rungs[some]
+        where = look.axes[some], higher, float(one)
         found = ladder.climbed(means.form, calculus, components, *where, tolerance)
         terms[some], numbers[some] = found
         rungs[some] = higher
@@ -281,69 +304,27 @@ def _climb(
 
 
 def _climbed(
-    calculus: Calculus, means: Means, part: Part, tolerance: float
+    calculus: Calculus, means: Means, look: Survey, tolerance: float
 ) -> tuple[Refined, Product] | None:
-    """What compiled code finds for a part that is the whole, if it does."""
-    distances = np.array(part.distances)
-    where = part.axes[None], distances[None]
-    terms, numbers, rungs, reach = _climb(calculus, means.at(None), *where, tolerance)
+    """What compiled code finds where one part is the whole, if it does."""
+    terms, numbers, rungs, reach = _climb(calculus, means.at(None), look, tolerance)
     if numbers[0, 0] != MEASURED:
         return None
     sums, size = terms[0]
     values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
-    product = Product(part.axes, distances, rungs[0], float(reach[0]), tolerance)
+    product = Product(look.axes[0], look.distances[0], rungs[0], float(reach[0]), tolerance)
     rule = trimmed(product.rule(rungs[0]), means)
     return Refined(values, float(numbers[0, 1]), rule, ()), product
 
 
 def guessed_rule(means: Means, tolerance: float) -> Rule | None:
     """Rule that theory expects to reach a tolerance, not measured; None where it is not tensor."""
-    if _is_split(means) or means.mu.shape[-1] > TENSOR_DIMENSIONS:
+    look = _survey(means.at(None))
+    if look.split[0] or means.mu.shape[-1] > TENSOR_DIMENSIONS:
         return None
-    part = _parts(means)[0]
-    rungs = rungs_of(np.array([part.distances]), tolerance)[0]
-    rule = tensor(tuple(rungs.tolist()), float(rounded_reach(_reach(means))))
-    return part.rule(rule, means)
-
-
-def _reach(means: Means) -> Array:
-    """Length of the longest mean, or twice the distance at which one takes over from home."""
-    lengths = np.sqrt(np.sum(means.mu**2, axis=-1))
-    longest = lengths.max(axis=-1)
-    if means.form != FAR:
-        return np.asarray(longest)
-    home = means.at_home
-    logs = np.log(means.weight) - 0.5 * lengths**2
-    from_home = np.abs(logs - np.where(home, logs, 0.0).sum(axis=-1)[..., None])
-    steps = np.sqrt(np.sum((means.mu - _at(home, means.mu)) ** 2, axis=-1))
-    layers = np.divide(from_home, steps, out=np.zeros_like(steps), where=steps > 0)
-    return np.maximum(longest, 2 * layers.max(axis=-1))
-
-
-def _at(home: NDArray[np.bool_], mu: Array) -> Array:
-    """Mean of the component at home, shape (..., 1, r)."""
-    return np.where(home[..., None], mu, 0.0).sum(axis=-2, keepdims=True)
-
-
-def _is_split(means: Means) -> Any:
-    """Whether one component is at home and all others are far, which have nodes of their own."""
-    if means.form != FAR or means.mu.shape[-1] == 1:
-        return np.zeros(means.mu.shape[:-2], bool)
-    posterior = means.weight * np.exp(-0.5 * np.sum(means.mu**2, axis=-1))
-    at_home = np.where(means.at_home, posterior, 0.0).sum(axis=-1)
-    return at_home >= CERTAIN * posterior.sum(axis=-1)
-
-
-def _principal(means: Means) -> tuple[Array, Array]:
-    """Axes of what has to be resolved, as rows, and largest distances of two means along them."""
-    # In the near form a mean also enters by itself, not only by its distance to the others.
-    rows = means.mu if means.form == NEAR else means.deviation
-    scaled = rows / np.maximum(np.abs(rows).max(axis=(-2, -1), keepdims=True), TINY)
-    axes = np.linalg.eigh(scaled.swapaxes(-2, -1) @ scaled)[1][..., ::-1]
-    along = rows @ axes
-    if means.form == NEAR:
-        along = np.concatenate([along, np.zeros_like(along[..., :1, :])], axis=-2)
-    return np.ascontiguousarray(axes.swapaxes(-2, -1)), np.ptp(along, axis=-2)
+    rungs = rungs_of(look.distances, tolerance)[0]
+    rule = tensor(tuple(rungs.tolist()), float(rounded_reach(look.reach[0])))
+    return _parts(means, look)[0].rule(rule, means)
 
 
 class Part(NamedTuple):
@@ -375,16 +356,15 @@ class Part(NamedTuple):
         return trimmed(Rule(nodes, rule.weights, rule.label), means, self.owner)
 
 
-def _parts(means: Means) -> list[Part]:
+def _parts(means: Means, look: Survey) -> list[Part]:
     """Nodes for all, or, where one component is at home and others are far, for each of those.
 
     What is far lives in a thin layer about the plane where its density is that at home, and hardly
     depends on the coordinates along the plane: nodes are dense across it only.
     """
-    if _is_split(means):
+    if look.split[0]:
         return [_across(means, k) for k in range(len(means.mu)) if k != means.home]
-    axes, distances = _principal(means)
-    return [Part(axes, distances.tolist())]
+    return [Part(look.axes[0], look.distances[0].tolist())]
 
 
 def _across(means: Means, owner: int) -> Part:

@@ -27,16 +27,16 @@ small: Any = numba.njit(**OPTIONS, **INNER)
 
 
 @compiled
-def _home(mu, weight):
+def home(mu, weight):
     """Component with the largest density at the target."""
-    home, best = 0, -np.inf
+    found, best = 0, -np.inf
     for i in range(len(weight)):
         log = math.log(weight[i])
         for a in range(mu.shape[1]):
             log -= 0.5 * mu[i, a] * mu[i, a]
         if log > best:
-            home, best = i, log
-    return home
+            found, best = i, log
+    return found
 
 
 @compiled
@@ -187,8 +187,8 @@ def _components(x, constants, shape, space):
     mu, deviation = space[:size].reshape((k, r)), space[size : 2 * size].reshape((k, r))
     mean = space[2 * size : 2 * size + r]
     q = positions(x, weight, constants[k : 2 * k], kind, mu, deviation, mean)
-    home = _home(mu, weight) if kind == FAR else 0
-    return Components(mu, deviation, mean, weight, home), q
+    at_home = home(mu, weight) if kind == FAR else 0
+    return Components(mu, deviation, mean, weight, at_home), q
 
 
 @compiled

@@ -1,7 +1,10 @@
 """Expectations by tensor rules of a measured error, compiled as a whole: no Python between rules.
 
 It is :func:`flows.core.quadrature.refine` for tensor rules, on the blocks of
-:mod:`flows.systems.mixture.node_blocks`, up to rules of `BUDGET` nodes.
+:mod:`flows.systems.mixture.node_blocks`, up to rules of `BUDGET` nodes. A rule is compared with the
+one that is finer along all axes at once, as the pieces of a run do later on: that is one more rule
+of a state and not one for each axis. Where they differ, the first axes are made finer one after the
+other, and each difference is that of its axis.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -34,7 +37,7 @@ from flows.systems.mixture.node_blocks import (
 )
 
 #: Rules of more nodes, and of higher rungs, are not tried here.
-BUDGET, TOP = 100_000, len(quadrature.GAUSS) + 8
+BUDGET, TOP = 200_000, len(quadrature.GAUSS) + 8
 #: What became of a refinement: an error was measured, or larger rules are needed.
 MEASURED, TOO_MANY = 0.0, 1.0
 # Rules of one refinement whose sums are kept.
@@ -259,12 +262,14 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
         rungs, wanted, errors = ladder.rungs, np.zeros(r, np.int64), np.zeros(r)
         best, stalled = np.inf, 0
         while True:
-            # The rule, and that with one axis finer, for each axis.
-            now, wrong = 0, 0.0
+            # The rule, that with all axes finer, and, where that tells them apart, those with the
+            # first axes finer: their differences are those of one axis each.
+            now, finer, last, before, higher = 0, 0, 0, best, False
             for call in range(r + 1):
                 free, most = filled < kept_rules, 1
+                raised = 0 if call == 0 else r if call == 1 else call - 1
                 for a in range(r):
-                    wanted[a] = rungs[a] + (1 if a == call - 1 else 0)
+                    wanted[a] = rungs[a] + (1 if a < raised else 0)
                     if wanted[a] > top:
                         return
                     most *= ladder.begin[wanted[a] + 1] - ladder.begin[wanted[a]]
@@ -292,23 +297,26 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                             size[part] = size[part] if size[part] > underflow else 1.0
                     filled += 1
                 if call == 0:
-                    now = place
+                    now = last = place
+                elif call == 1:
+                    finer = place
+                    best = apart(values[now], values[finer], size)
+                    if not best < np.inf:
+                        return
+                    # An error that no longer halves is rounding.
+                    stalled = stalled + 1 if best > before / 2 and best < rounded else 0
+                    higher = best > ladder.tolerance and stalled < stalls
+                    if not higher:
+                        break
                 else:
-                    errors[call - 1] = apart(values[now], values[place], size)
-                    wrong += errors[call - 1]
-            before, best = best, wrong
-            if not best < np.inf:
-                return
-            # An error that no longer halves is rounding.
-            stalled = stalled + 1 if best > before / 2 and best < rounded else 0
-            higher = False
-            if best > ladder.tolerance and stalled < stalls:
-                for a in range(r):
-                    if errors[a] > ladder.tolerance / r:
-                        rungs[a] += 1
-                        higher = True
+                    errors[call - 2] = apart(values[last], values[place], size)
+                    last = place
             if not higher:
                 break
+            errors[r - 1] = apart(values[last], values[finer], size)
+            for a in range(r):
+                if errors[a] > ladder.tolerance / r:
+                    rungs[a] += 1
         terms[0] = values[now]
         terms[1, 0], terms[1, 1] = size[0], size[1]
         for p in range(2, places):

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 
 FAR, NEAR, CLUSTER = 1, 2, 3
+# A component is at home if its posterior weight at the target is at least this.
+CERTAIN = 0.99
 
 
 class Means(NamedTuple):

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from flows.core import double_double as dd
@@ -282,10 +281,10 @@ class MixturePiece(Piece):
         return self.regime_of(self.state, self.time(0.0))
 
     def regime_of(self, state: SoundState, time: float) -> Array:
-        """Regime of a state at a time, in numbers."""
-        means = self._in_form(state.at(None))
-        found = expect_several(self.calculus, means, self.tolerance)
-        return self._regimes(means, found, np.array([time]))[0]
+        """Regime of a state at a time, in numbers, in the form and by the rule of its own piece."""
+        means = components(self.frame, state)
+        found = expect(self.calculus, means, MARGIN * self.tolerance).of_several
+        return self._regimes(means.at(None), found, np.array([time]))[0]
 
     def _regimes(self, means: Means, found: Expected, times: Array) -> Array:
         if self.regimes is None:
@@ -371,9 +370,9 @@ def _basis(deviation: Array, mean: Array) -> Array:
         size = float(np.abs(rows).max())
         if size == 0:
             continue
-        _, s, vt = scipy.linalg.svd(rest / size, full_matrices=False)
+        _, s, vt = np.linalg.svd(rest / size, full_matrices=False)
         new = vt[s > 8 * len(rows) * np.finfo(float).eps * np.sqrt(rows.shape[1])].T
-        axes = np.linalg.qr(np.column_stack([axes, new]))[0]
+        axes = np.linalg.qr(np.hstack([axes, new]))[0] if axes.size else new
     return axes if axes.shape[1] else np.eye(len(mean), 1)
 
 

@@ -63,13 +63,14 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     return Moments(kl, fisher, total[2:].reshape(k, r), sizes, second)
 
 
-def components_of(means: Means) -> Any:
-    """Components of one state or several as compiled sums take them."""
+def components_of(means: Means, home: Any = None) -> Any:
+    """Components of one state or several as compiled sums take them; ``home`` where it is known."""
     from flows.systems.mixture import node_blocks
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
-    home: Any = np.zeros(mu.shape[:-2], np.int64)
-    if means.form == FAR:
-        home = means.at_home.argmax(axis=-1)
+    if home is None:
+        home = np.zeros(mu.shape[:-2], np.int64)
+        if means.form == FAR:
+            home = means.at_home.argmax(axis=-1)
     at = home if home.ndim else int(home)
     return node_blocks.Components(mu, deviation, mean, means.weight, at)

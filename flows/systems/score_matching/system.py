@@ -20,9 +20,9 @@ from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.systems.mixture import pieces
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.expectation import CERTAIN, UNDERFLOW, Expected
+from flows.systems.mixture.expectation import UNDERFLOW, Expected
 from flows.systems.mixture.features import Columns, Sample, lengths, root_error
-from flows.systems.mixture.means import Means
+from flows.systems.mixture.means import CERTAIN, Means
 from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS

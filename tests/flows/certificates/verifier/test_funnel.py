@@ -10,6 +10,7 @@ from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel_tail import RADII
 from flows.certificates.verifier import funnel as checker
 from flows.certificates.verifier import late_states
+from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.reading import Refused
 from flows.core.balls import precision
 
@@ -163,10 +164,12 @@ def test_the_energy_has_both_residuals_and_a_floor(monkeypatch):
         assert float(bounds.mid()) == pytest.approx(1 + (across**2 + along**2) / 4)
 
 
-def test_a_set_of_states_has_the_constants_of_its_formulas(monkeypatch):
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_set_of_states_has_the_constants_of_its_formulas(monkeypatch, first):
+    known = [(0.5, 0.5), (2.5, 1.0), (1.5, 0.25)]
     layers = [
         checker.Layer(arb(0), arb(0.1), arb(pace), arb(0), arb(0), arb(0), arb(energy))
-        for pace, energy in ((0.5, 0.5), (2.5, 1.0), (1.5, 0.25))
+        for pace, energy in known[first:] + known[:first]
     ]
     found = checker.Held(layers, arb(0.3), arb(0.4))
     monkeypatch.setattr(late_states, "held", lambda *_: found)
@@ -182,3 +185,31 @@ def test_a_set_of_states_has_the_constants_of_its_formulas(monkeypatch):
     assert box.limit[0] <= limit[0]
     assert box.limit[1] >= limit[1]
     assert box.limit[1] - box.limit[0] < 1.5 * (limit[1] - limit[0])
+
+
+@pytest.mark.parametrize("empty", [{"along": 0.0}, {"across": 0.0}, {"low": 0.3}])
+def test_an_empty_set_of_states_is_refused(empty):
+    stated = STATED | {"low": (0.1).hex(), "high": (0.3).hex()}
+    with precision(BITS), pytest.raises(Refused, match="it is empty"):
+        late_states._box(stated | {key: x.hex() for key, x in empty.items()}, 1)
+
+
+def test_two_neurons_are_apart_and_together_by_so_much_more_than_each(monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def seen(piece, forms, bits):
+        raise Seen(piece["error"])
+
+    with precision(BITS):
+        ends = [[arb(0.5), arb(0.05)], [arb(0.5), arb(-0.05)]]
+        pieces = [{"end": "0", "error": error.hex()} for error in (1e-3, 1e-2)]
+        known = checker.begin(ends, lambda forms: off_at_end(pieces[-1], forms, BITS), arb(1))
+        # Where each is off by 1/sqrt(2), both together by one, in opposite or in one direction.
+        for ball, middle in ((known.zeta, 0.1), (known.excess, 0.0), (known.b, 0.0)):
+            assert ball.contains(middle + 1.414e-2 * UNIT)
+            assert not ball.contains(middle + 1.415e-2 * UNIT)
+        assert 1.414e-2 < known.sum < 1.415e-2
+        monkeypatch.setattr(checker, "off_at_end", seen)
+        with pytest.raises(Seen, match=(1e-2).hex().replace("+", r"\+")):
+            checker.funnelled({}, arb(1), pieces, [ends], BITS)

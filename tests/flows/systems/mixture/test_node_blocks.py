@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from flows.core.quadrature import Rule, refine, tensor
+from flows.core.quadrature import Rule, rungs_of, tensor
 from flows.core.vectors import WIDTH, load, store
-from flows.systems.mixture import expectation, ladder, node_blocks
+from flows.systems.mixture import expectation, ladder, node_blocks, survey
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
 from symbolic.systems import gmm_em
@@ -17,6 +17,8 @@ from symbolic.systems.score_matching import calculus as score_matching
 UNITS = 8e-16
 # Rounding of sums of order one over a few hundred nodes.
 ROUNDING = 1e-13
+# Rounding of axes of points that are as far apart along one as a tenth of it along the other.
+AXES = 1e-13
 FORMS = (NEAR, CLUSTER, FAR)
 LOSSES = (gmm_em, score_matching)
 LINE = np.concatenate([np.linspace(-3, 3, 61), [-600.0, 500.0, -1e-9, 1e-9, 0.5, -0.5]])
@@ -51,6 +53,10 @@ def test_polynomials_have_all_digits(found, exact, at):
     assert max(wrong) < UNITS
 
 
+# So few nodes that a ladder has to be climbed from there.
+TOO_FEW = 0.02, 0.1
+
+
 def means(form):
     """Three components, apart or close together."""
     weight, size = np.array([0.2, 0.3, 0.5]), 2.0 if form == FAR else 0.4
@@ -77,34 +83,74 @@ def test_blocks_have_the_sums_of_single_nodes(loss, form):
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-12])
 @pytest.mark.parametrize("form", FORMS)
-def test_the_compiled_ladder_ends_on_the_rung_of_the_plain_one(form, tolerance):
+def test_the_compiled_ladder_ends_where_a_rule_finer_along_all_axes_agrees(
+    form, tolerance, monkeypatch
+):
     found = means(form)
-    (part,) = expectation._parts(found)
-    reach = float(expectation._reach(found))
+    look = survey.survey(found.at(None))
 
-    sizes = []
+    def sums(rungs):
+        rule = tensor(tuple(rungs.tolist()), float(length))
+        at = Rule(np.ascontiguousarray(rule.nodes @ look.axes[0]), rule.weights, "")
+        return moments(gmm_em, found, at)
 
-    def evaluate(rule):
-        sums = moments(gmm_em, found, part.rule(rule, found))
-        sizes.append(sums.size)  # those of the first rule count
-        values = (np.array(sums.kl), np.array(sums.fisher), sums.pull)
-        return tuple(np.append(x, y) for x, y in zip(values, sizes[0], strict=True))
+    def apart(one, other):
+        parts = zip(one[:3], other[:3], first.size, strict=True)
+        return max(
+            np.max(np.abs(x - y)) / max(size, np.max(np.abs(x)), np.max(np.abs(y)))
+            for x, y, size in parts
+        )
 
-    plain = refine(evaluate, part.distances, reach, tolerance)
-    where = part.axes[None], np.array([part.distances])
-    climbed = expectation._climb(gmm_em, found.at(None), *where, tolerance)
-    (terms,), ((status, error, _),), (rungs,), (length,) = climbed
-    assert status == expectation.MEASURED
-    assert tensor(tuple(rungs.tolist()), float(length)).label == plain.rule.label
-    np.testing.assert_allclose(terms[0, :2], [x[0] for x in plain.values[:2]], atol=ROUNDING)
-    np.testing.assert_allclose(terms[0, 2:], plain.values[2][:-1], atol=ROUNDING)
-    assert error <= tolerance and abs(error - plain.error) < ROUNDING
+    for needs in (expectation.NEEDS[form], TOO_FEW):
+        monkeypatch.setitem(expectation.NEEDS, form, needs)
+        climbed = expectation._climb(gmm_em, found.at(None), look, tolerance)
+        (terms,), ((status, error, _),), (rungs,), (length,) = climbed
+        begun = rungs_of(look.distances, tolerance, needs)[0]
+        assert status == expectation.MEASURED and error <= tolerance
+        first, plain, finer, finest = map(sums, (begun, rungs, rungs + 1, rungs + 3))
+        np.testing.assert_allclose(terms[0, :2], plain[:2], atol=ROUNDING)
+        np.testing.assert_allclose(terms[0, 2:], plain.pull.ravel(), atol=ROUNDING)
+        assert abs(apart(plain, finer) - error) < ROUNDING
+        assert apart(plain, finest) <= 2 * tolerance
+    # Where nothing is climbed the low rule is no such rule.
+    assert (rungs > begun).any() and apart(first, finest) > 2 * tolerance
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_compiled_surveys_are_those_of_arrays(form):
+    states = several(form)
+    found = survey.survey(states)
+    rows = states.mu if form == NEAR else states.deviation
+    for t, look in enumerate(zip(*found, strict=True)):
+        home, axes, distances, reach, split = look
+        _, _, turn = np.linalg.svd(rows[t])
+        np.testing.assert_allclose(np.abs(axes @ turn.T), np.eye(2), atol=AXES)
+        along = rows[t] @ turn.T
+        along = np.vstack([along, np.zeros(2)]) if form == NEAR else along
+        np.testing.assert_allclose(distances, np.ptp(along, axis=0), atol=AXES)
+        assert home == (states.at(t).home if form == FAR else 0)
+        lengths = np.linalg.norm(states.mu[t], axis=1)
+        logs = np.log(states.weight) - lengths**2 / 2
+        steps = np.linalg.norm(states.mu[t] - states.mu[t][home], axis=1)
+        layers = np.abs(logs - logs[home]) / np.where(steps > 0, steps, np.inf)
+        expected = max(lengths.max(), 2 * layers.max() if form == FAR else 0.0)
+        assert reach == pytest.approx(expected, rel=UNITS)
+        assert not split
+    assert np.array_equal(survey.survey(states.at(slice(2, 3))).axes[0], found.axes[2])
+
+
+@pytest.mark.parametrize("r", [1, 2, 3, 4])
+def test_axes_are_orthonormal_to_the_last_digits_also_where_two_are_alike(r):
+    points = np.random.default_rng(r).normal(size=(2, 5, r)) * 10.0 ** -np.arange(0, 3 * r, 3)
+    points[1, :r], points[1, r:] = np.eye(r), 0.0
+    mean, weight = points.mean(axis=1), np.full(5, 0.2)
+    axes = survey.survey(Means(points, points, mean, weight, CLUSTER)).axes
+    np.testing.assert_allclose(axes @ axes.swapaxes(-2, -1), [np.eye(r)] * 2, atol=ROUNDING / 10)
 
 
 def test_too_many_nodes_are_left_to_the_plain_ladder():
     far = Means(*(40.0 * x for x in means(FAR)[:3]), means(FAR).weight, FAR).at(None)
-    where = np.eye(2)[None], np.array([[200.0, 200.0]])
-    _, numbers, _, _ = expectation._climb(gmm_em, far, *where, 1e-12)
+    _, numbers, _, _ = expectation._climb(gmm_em, far, survey.survey(far), 1e-12)
     assert numbers[0, 0] == ladder.TOO_MANY != expectation.MEASURED
 
 
@@ -142,7 +188,7 @@ def test_what_compiled_rules_cannot_do_is_done_state_by_state():
     mu = np.vstack([home, far])[None] * np.array([1.0, 1.1])[:, None, None]
     mean = np.einsum("i,tir->tr", weight, mu)
     states = Means(mu, mu - mean[:, None], mean, weight, FAR)
-    assert expectation._is_split(states).all()
+    assert survey.survey(states).split.all()
     found = expectation.expect_several(gmm_em, states, 1e-8)
     for t in range(2):
         alone = expectation.expect(gmm_em, states.at(t), 1e-8)

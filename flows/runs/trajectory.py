@@ -185,14 +185,17 @@ class Trajectory:
         one = self.states.at(0)
         size = max(getattr(one, f.name).size for f in fields(one)) ** 2
         step = max(1, CHUNK // max(1, size))
-        parts = [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
+        whole = len(self.t) <= step
+        cuts = [] if whole else [slice(i, i + step) for i in range(0, len(self.t), step)]
+        parts = [self.states] if whole else [self.states.at(cut) for cut in cuts]
 
         def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
             return lambda: np.concatenate([feature(self.frame, part) for part in parts])
 
         if known is None:
             system = self.system.observed(self.rtol)
-            known = joined([system.features(self.frame, part) for part in parts])
+            some = [system.features(self.frame, part) for part in parts]
+            known = some[0] if len(some) == 1 else joined(some)
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}

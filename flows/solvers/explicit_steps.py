@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from scipy.integrate import DOP853
 
+from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES, tableau
 from flows.solvers.side_by_side import (
     Advance,
     Room,
@@ -31,38 +31,9 @@ from flows.solvers.side_by_side import (
     step_setter,
 )
 
-# The step may change by these factors, and aims at this fraction of the one that just serves.
-SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
-# Below this fraction of the time a step is rounding.
-SMALLEST = 1e-14
 # A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
 # LASTING of them have been, each of the others counting against two.
 BOUND, LASTING = 5.0, 16
-# Stages of a step, and with those of the dense output.
-STAGES, ALL = 12, 16
-#: Fields of an attempt; coefficients of the dense output.
-FIELDS, DENSE = ALL - 1, 6
-
-
-def tableau() -> tuple[Any, Any, Any, Any]:
-    """Coefficients of all stages.
-
-    Returns
-    -------
-    nodes, a : ndarray, shape (16,) and (16, 16)
-        The stage after the last is the field at the end of the step; three more follow.
-    error : ndarray, shape (2, 16)
-        Of the formulas of orders 5 and 3.
-    dense : ndarray, shape (4, 16)
-        Of the upper part of the dense output.
-    """
-    a, error = np.zeros((ALL, ALL)), np.zeros((2, ALL))
-    a[:STAGES, :STAGES] = DOP853.A[:STAGES, :STAGES]
-    a[STAGES, :STAGES] = DOP853.B
-    a[STAGES + 1 :] = DOP853.A_EXTRA
-    nodes = np.concatenate([DOP853.C[:STAGES], [1.0], DOP853.C_EXTRA])
-    error[:, : STAGES + 1] = DOP853.E5, DOP853.E3
-    return nodes, a, error, DOP853.D
 
 
 @functools.cache
@@ -108,28 +79,19 @@ def make_steps(
     """
     import numba
 
-    nodes, a, formulas, upper = tableau()
-    stages, every, pieces = STAGES, ALL, DENSE
-    shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
-    bound, lasting, most = BOUND, LASTING, float(patience)
+    from flows.solvers.explicit_formulas import (
+        at_stage,
+        change_after,
+        error_of,
+        errors_of,
+        interpolate,
+    )
+
+    nodes, stages, every, pieces = tableau()[0], STAGES, ALL, DENSE
+    smallest, bound, lasting, most = SMALLEST, BOUND, LASTING, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
-
-    @inner
-    def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]
-        """State at which a stage is evaluated."""
-        width = y.shape[1]
-        for i in range(y.shape[0]):
-            for e in range(width):
-                out[i, e] = 0.0
-            for r in range(s):
-                weight = a[s, r]
-                if weight != 0.0:
-                    for e in range(width):
-                        out[i, e] += weight * k[r, i, e]
-            for e in range(width):
-                out[i, e] = y[i, e] + step[e] * out[i, e]
 
     @inner
     def measure(lane, k, y1, before, sums, parts):  # type: ignore[no-untyped-def]
@@ -139,12 +101,7 @@ def make_steps(
             for e in range(width):
                 sums[q, e] = 0.0
         for i in range(y1.shape[0]):
-            for q in range(2):
-                for e in range(width):
-                    parts[q, e] = 0.0
-                for r in range(stages + 1):
-                    for e in range(width):
-                        parts[q, e] += formulas[q, r] * k[r, i, e]
+            errors_of(k, i, parts)
             for e in range(width):
                 size = max(abs(lane.y[i, e]), abs(y1[i, e]))
                 inverse = 1.0 / (lane.atol[i, e] + lane.rtol[e] * size)
@@ -157,27 +114,6 @@ def make_steps(
                 sums[3, e] += apart * apart
 
     @inner
-    def interpolate(y, y1, k, step, dense, parts):  # type: ignore[no-untyped-def]
-        """Dense output of all lanes, in powers of the fraction of the step."""
-        width = y.shape[1]
-        for i in range(y.shape[0]):
-            for q in range(4):
-                for e in range(width):
-                    parts[q, e] = 0.0
-                for r in range(every):
-                    for e in range(width):
-                        parts[q, e] += upper[q, r] * k[r, i, e]
-            for e in range(width):
-                h, moved = step[e], y1[i, e] - y[i, e]
-                f3, f4, f5, f6 = h * parts[0, e], h * parts[1, e], h * parts[2, e], h * parts[3, e]
-                dense[0, i, e] = h * k[0, i, e] - moved
-                dense[1, i, e] = 2.0 * moved - h * (k[stages, i, e] + k[0, i, e]) + f3
-                dense[2, i, e] = -f3 + f4 + f5
-                dense[3, i, e] = -f4 - 2.0 * f5 + f6
-                dense[4, i, e] = f5 - 2.0 * f6
-                dense[5, i, e] = f6
-
-    @inner
     def conclude(lane, parameters, steps, k, y1, dense, step, last, sums):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
@@ -185,12 +121,9 @@ def make_steps(
             if not lane.live[e]:
                 continue
             lane.attempts[e] += 1
-            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
-            wrong = 0.0 if sums[0, e] == 0.0 else step[e] * sums[0, e] / both
+            wrong = error_of(step[e], sums[0, e], sums[1, e], size)
             # A NaN is refused like an error that is too large.
-            good = wrong <= 1.0
-            change = grow if wrong == 0.0 else safety * wrong**-0.125
-            change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
+            good, change = wrong <= 1.0, change_after(wrong)
             if good:
                 tau[e] = lane.end[e] if last[e] else tau[e] + step[e]
                 row = steps.done[e]
@@ -231,7 +164,7 @@ def make_steps(
                 if s == 0:
                     inside[:] = y
                 else:
-                    inside_step(y, k, s, step, inside)
+                    at_stage(y, k, s, step, inside)
                 if s == stages - 1:
                     before[:] = inside
                 if s == stages:

@@ -1,11 +1,12 @@
 r"""Compiled steps of Radau IIA along the axes of charts, for several members side by side.
 
-The formulas are those of :mod:`flows.solvers.axis_steps`, which explains them; here each step has a
-Jacobian of its own, and the innermost loop of everything runs over lanes. What happens in one does
-not change a bit in another: Newton's method goes on until all have converged, those that have stay.
-Complex numbers are pairs of arrays. Matrices are factored without pivots: along any axes, whatever
-their units, the pivots of a Hessian are those of a symmetric matrix, definite but where the loss
-curves downward, which the length of steps follows.
+The formulas are those of :mod:`flows.solvers.axis_steps`, which explains them; here time itself is
+the variable, in which the field of a chart is autonomous, each step has a Jacobian of its own, and
+the innermost loop of everything runs over lanes. What happens in one does not change a bit in
+another: Newton's method goes on until all have converged, those that have stay. Complex numbers are
+pairs of arrays. Matrices are factored without pivots: along any axes, whatever their units, the
+pivots of a Hessian are those of a symmetric matrix, definite but where the loss curves downward,
+which the length of steps follows.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -23,7 +24,6 @@ from flows.solvers.axis_steps import (
     EPSILON,
     GROW,
     ITERATIONS,
-    NEWTON,
     SAFETY,
     SHRINK,
     SMALLEST,
@@ -31,27 +31,45 @@ from flows.solvers.axis_steps import (
 )
 from flows.solvers.near_lanes import LANES, field, jacobian
 
-__all__ = ["CHANGED", "FAILED", "GOES_ON", "STOPPED", "Lane", "advance", "lanes_of", "room"]
+__all__ = [
+    "CHANGED",
+    "FAILED",
+    "GOES_ON",
+    "SHORT",
+    "STOPPED",
+    "Lane",
+    "evaluate",
+    "is_short",
+    "lanes_of",
+    "room",
+    "set_steps",
+    "step_on",
+    "within",
+]
 
 PAIRS = STAGES // 2
+# Newton's error is this part of what a step may leave: all lanes wait for the slowest one.
+NEWTON = 1e-3
 # A member that takes more fields is not for steps of many. Each attempt takes some, whatever the
 # numbers are, also NaN: so this bounds all loops.
 MOST_FIELDS = 50_000
-#: What became of a lane: it goes on, stands at its stop, has left its energies, or has failed.
-GOES_ON, STOPPED, CHANGED, FAILED = range(4)
+#: What became of a lane: it goes on, stands at its stop, has left its energies, has failed, or has
+#: something that is as good as zero.
+GOES_ON, STOPPED, CHANGED, FAILED, SHORT = range(5)
 
 
 class Lane(NamedTuple):
     """Where the charts stand; the last axis is that of the lanes.
 
     ``live``: whether there is a member; ``outcome``: what became of it; ``tau``, ``u`` (N, lanes),
-    ``slope`` (N, lanes): solver time, increment, its slope; ``stop``: where a step ends; ``step``,
-    ``before``: lengths of the next step and of the last one, 0 where there is none; ``error``: that
-    of the last step; ``refused``: whether the last attempt was; ``ahead`` (S, N, lanes):
-    coefficients of the last step's polynomial; ``rtol``; ``weight`` (N, lanes): of squares of
-    slopes over `s^2` in the energy, whose sum is 1 at the start; ``left``: root of the part of the
-    energy that is left; ``least``, ``most``: between which a chart goes on; ``short`` (1,): a lane
-    fails where a square that must not vanish is this part of the largest; ``steps``, ``fields``.
+    ``slope`` (N, lanes): time since the chart's begin in units of `s_0`, increment, its slope;
+    ``stop``: where a step ends; ``step``, ``before``: lengths of the next step and of the last one,
+    0 where there is none; ``error``: that of the last step; ``refused``: whether the last attempt
+    was; ``ahead`` (S, N, lanes): coefficients of the last step's polynomial; ``rtol``; ``weight``
+    (N, lanes): of squares of slopes over `s_0^2` in the energy, whose sum is 1 at the start;
+    ``left``: root of the part of the energy that is left; ``least``, ``most``: between which a
+    chart goes on; ``short`` (1,): where a square that must not vanish is this part of the largest,
+    a lane is looked at; ``steps``, ``fields``.
     """
 
     live: Any
@@ -87,7 +105,6 @@ class Room(NamedTuple):
     inside: Any
     off: Any
     change: Any
-    clock: Any
     length: Any
     last: Any
     active: Any
@@ -137,7 +154,6 @@ def room(n):
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros((STAGES, n, LANES)),
-        np.zeros(LANES),
         np.zeros(LANES),
         np.zeros(LANES, np.bool_),
         np.zeros(LANES, np.bool_),
@@ -259,13 +275,11 @@ def combined(weights, rows, found):
 @inner
 def evaluate(lane, near, program, work):
     """Slopes where the lanes stand, with their registers; and what is left of the energies."""
-    for e in range(LANES):
-        work.clock[e] = near.since[e] * math.exp(lane.tau[e])
-    field(near, program, work.clock, lane.u, lane.slope)
+    field(near, program, near.since, lane.u, lane.slope)
     for e in range(LANES):
         energy = 0.0
         for i in range(len(lane.u)):
-            energy += lane.weight[i, e] * (lane.slope[i, e] / work.clock[e]) ** 2
+            energy += lane.weight[i, e] * (lane.slope[i, e] / near.since[e]) ** 2
         lane.left[e] = math.sqrt(energy)
 
 
@@ -273,10 +287,7 @@ def evaluate(lane, near, program, work):
 def linearise(lane, near, program, tableau, work):
     """Factors of the matrices of a step from where the lanes stand."""
     n, turned = len(lane.u), work.jacobian
-    for e in range(LANES):
-        # The field grows like the time: the Jacobian is that of the mean over the step.
-        work.clock[e] *= math.expm1(work.length[e]) / work.length[e]
-    jacobian(near, program, work.clock, turned)
+    jacobian(near, program, near.since, turned)
     for i in range(n):
         for j in range(n):
             for e in range(LANES):
@@ -306,11 +317,13 @@ def predict(lane, tableau, work):
                 goes_on = lane.before[e] > 0.0
                 before = lane.before[e] if goes_on else 1.0
                 s = 1.0 + tableau.nodes[k] * work.length[e] / before
+                # In a new chart there is no step behind, but a slope.
+                first = tableau.nodes[k] * work.length[e] * lane.slope[i, e]
                 value, whole = 0.0, 0.0
                 for j in range(STAGES - 1, -1, -1):
                     value = s * (ahead[j, i, e] + value)
                     whole += ahead[j, i, e]
-                work.z[k, i, e] = value - whole if goes_on else 0.0
+                work.z[k, i, e] = value - whole if goes_on else first
     combined(tableau.back, work.z, work.w)
 
 
@@ -322,9 +335,7 @@ def correct(lane, near, program, tableau, work):
         for i in range(n):
             for e in range(LANES):
                 work.inside[i, e] = lane.u[i, e] + work.z[k, i, e]
-        for e in range(LANES):
-            work.clock[e] = near.since[e] * math.exp(lane.tau[e] + tableau.nodes[k] * length[e])
-        field(near, program, work.clock, work.inside, work.f[k])
+        field(near, program, near.since, work.inside, work.f[k])
     combined(tableau.back, work.f, change)
     for i in range(n):
         for e in range(LANES):
@@ -422,9 +433,7 @@ def judge(lane, near, program, tableau, work):
     for i in range(len(lane.u)):
         for e in range(LANES):
             work.inside[i, e] = lane.u[i, e] + work.off[i, e]
-    for e in range(LANES):
-        work.clock[e] = near.since[e] * math.exp(lane.tau[e])
-    field(near, program, work.clock, work.inside, work.f[0])
+    field(near, program, near.since, work.inside, work.f[0])
     compare(work.f[0], lane, tableau, work, work.moved)
     for e in range(LANES):
         if lane.refused[e] and work.wrong[e] > 1.0:
@@ -456,7 +465,8 @@ def conclude(lane, tableau, work):
             else:
                 lane.refused[e] = False
                 lane.steps[e] += 1
-                lane.tau[e] = lane.stop[e] if work.last[e] else lane.tau[e] + length
+                began = lane.tau[e]
+                lane.tau[e] = lane.stop[e] if work.last[e] else began + length
                 lane.before[e], lane.error[e] = length, wrong
                 for i in range(n):
                     lane.u[i, e] += work.z[STAGES - 1, i, e]
@@ -465,7 +475,8 @@ def conclude(lane, tableau, work):
                         for j in range(STAGES):
                             total += tableau.dense[k, j] * work.z[j, i, e]
                         lane.ahead[k, i, e] = total
-                change = min(GROW, change)
+                # What falls like a power of time takes longer with time.
+                change = min(GROW, change) * ((1.0 + lane.tau[e]) / (1.0 + began))
                 lane.step[e] = length * change
                 if work.last[e]:
                     lane.outcome[e] = STOPPED
@@ -478,7 +489,7 @@ def conclude(lane, tableau, work):
 
 
 @inner
-def vanishes(near, program, n, short, e):
+def is_short(near, program, n, short, e):
     """Whether in a lane something is as good as zero that must not be."""
     least, most, r = np.inf, 0.0, near.registers
     for k in range(n, len(program.results)):
@@ -489,30 +500,35 @@ def vanishes(near, program, n, short, e):
 
 
 @inner
-def advance(lane, near, program, tableau, work, halt):
-    """Take steps until at least one lane stands at a stop, has left its energies, or has failed.
+def step_on(lane, near, program, tableau, work):
+    """Try a step in every lane, whose slopes have been evaluated where they stand; there also now.
 
-    There must be one with a member, which `MOST_FIELDS` ends if nothing else does; ``halt`` (1,)
-    is where another thread says that all shall end.
+    Each attempt takes fields, of which `MOST_FIELDS` are the last.
     """
+    set_steps(lane, work)
+    linearise(lane, near, program, tableau, work)
+    predict(lane, tableau, work)
+    solve_stages(lane, near, program, tableau, work)
+    judge(lane, near, program, tableau, work)
+    conclude(lane, tableau, work)
     evaluate(lane, near, program, work)
-    while not halt[0]:
-        set_steps(lane, work)
-        linearise(lane, near, program, tableau, work)
-        predict(lane, tableau, work)
-        solve_stages(lane, near, program, tableau, work)
-        judge(lane, near, program, tableau, work)
-        conclude(lane, tableau, work)
-        evaluate(lane, near, program, work)
-        noticed = False
-        for e in range(len(lane.live)):
-            if not lane.live[e]:
-                continue
-            lane.fields[e] += 1
-            if lane.outcome[e] == GOES_ON and not lane.least[e] < lane.left[e] < lane.most[e]:
-                lane.outcome[e] = CHANGED
-            if vanishes(near, program, len(lane.u), lane.short[0], e):
-                lane.outcome[e] = FAILED
-            noticed = noticed or lane.outcome[e] != GOES_ON
-        if noticed:
-            return
+    for e in range(len(lane.live)):
+        if not lane.live[e]:
+            continue
+        lane.fields[e] += 1
+        changed = not lane.least[e] < lane.left[e] < lane.most[e]
+        if changed and lane.outcome[e] in (GOES_ON, STOPPED):
+            lane.outcome[e] = CHANGED
+        if lane.outcome[e] == GOES_ON and is_short(near, program, len(lane.u), lane.short[0], e):
+            lane.outcome[e] = SHORT
+
+
+@inner
+def within(lane, part, e, found):
+    """Increment `found` (N,) at a part of the last step, by the polynomial of its stages."""
+    for i in range(len(found)):
+        value, whole = 0.0, 0.0
+        for j in range(STAGES - 1, -1, -1):
+            value = part * (lane.ahead[j, i, e] + value)
+            whole += lane.ahead[j, i, e]
+        found[i] = lane.u[i, e] + (value - whole)

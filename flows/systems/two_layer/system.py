@@ -196,7 +196,7 @@ class TwoLayer(System):
             **({"teacher_norm": float(np.linalg.norm(self.teachers))} if self._neuron else {}),
         }
 
-    @property
+    @functools.cached_property
     def _orthonormal(self) -> bool:
         """Whether teachers are orthonormal, and all outputs fixed at one."""
         v = np.array(self.teachers)
@@ -204,7 +204,7 @@ class TwoLayer(System):
         gram = np.abs(v @ v.T - np.eye(len(v))).max() < NEAR
         return bool(gram and ones and not self.train_outputs)
 
-    @property
+    @functools.cached_property
     def _gap(self) -> float:
         """Smallest singular value of the teachers' directions: zero of dependent ones."""
         v = np.array(self.teachers)

@@ -145,7 +145,7 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
         np.zeros((m, t, n)),
         np.zeros((m, t)),
         np.zeros((m, t, 6)),
-        np.zeros((m, 3), dtype=np.int64),
+        np.zeros((m, 4), dtype=np.int64),
         np.zeros(m, dtype=np.int64),
     )
     terms = VALLEY.axis_terms(RTOL, RTOL)._replace(reach=reach)

@@ -129,6 +129,13 @@ def test_a_public_name_is_in_the_reference(site, package, name):
     assert f'id="{package.__name__}.{name}"' in page
 
 
+@pytest.mark.parametrize("member", ["OwnSystem.unpack", "TwoLayer.hessian", "TwoLayer.initial"])
+def test_what_a_system_has_from_its_other_files_is_in_the_reference(site, member):
+    page = (site / "generated" / "api" / "flows.html").read_text()
+    assert f'id="flows.{member}"' in page
+    assert 'id="flows.TwoLayer.escape"' not in page, "what all systems have stays out"
+
+
 @pytest.mark.parametrize("system", potentials.SYSTEMS)
 def test_a_theory_page_has_every_potential_claim_and_derivation(site, system):
     page = (site / "generated" / "theory" / f"{system}.html").read_text()

@@ -15,6 +15,7 @@ import nbformat
 import flows
 import potentials
 import symbolic
+from flows.core.system import System
 from flows.pages.drawing import STYLE
 from flows.pages.formulas import prose
 from flows.systems.registry import SYSTEMS
@@ -102,7 +103,10 @@ def package_page(package):
     for name in package.__all__:
         found = getattr(package, name)
         if inspect.isclass(found):
-            parts.append(f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n")
+            parts.append(
+                f".. autoclass:: {name}\n   :members:\n{members_elsewhere(found)}"
+                "   :show-inheritance:\n"
+            )
         elif inspect.isroutine(found):
             parts.append(f".. autofunction:: {name}\n")
         elif inspect.ismodule(found):
@@ -111,6 +115,12 @@ def package_page(package):
             text = comment(package, name)
             parts.append(f".. py:data:: {name}\n\n   {text}\n\n   ``{listed(found)}``\n")
     return "\n".join(parts)
+
+
+def members_elsewhere(found):
+    """Option that lists what a system has from files beside its own, one idea each."""
+    of_files = issubclass(found, System) and System not in found.__bases__
+    return "   :inherited-members: System\n" if of_files else ""
 
 
 def comment(package, name):

@@ -1,0 +1,157 @@
+"""What an own system is, as plain data: in files, in certificates, and in what people read."""
+
+from __future__ import annotations
+
+import functools
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.core.system import System
+from flows.systems.own.given import loss_of
+from flows.systems.own.polynomial import (
+    PolynomialFlow,
+    block_shapes,
+    stated_terms,
+)
+from flows.systems.own.sound_state import feature_names
+from flows.systems.own.states import Shapes
+from flows.systems.own.view import View
+from potentials import Potential, Source, Statements
+from potentials.notation import symbol
+from potentials.potential import single
+from symbolic.language.blocks import shape
+from symbolic.language.stated import stated
+from symbolic.systems.own.document import derive
+
+if TYPE_CHECKING:
+    from symbolic.evidence.derivation import Document
+
+__all__ = ["Defined"]
+
+HERE = Source("this system", 2026, "", "its own definition", "definition")
+
+
+@functools.lru_cache(maxsize=64)
+def _written(expression: Any) -> str:
+    """An expression as text: each run of an ensemble asks for it."""
+    return str(expression)
+
+
+class Defined(System):
+    """A loss over named blocks with potentials and claims, of :class:`flows.OwnSystem`."""
+
+    name: str  # type: ignore[misc]
+    blocks: Any
+    expression: Any
+    potentials: Any
+    claims: Any
+    decay: Any
+    marks: Any
+    constants: Any
+    tolerance: float
+    steps: tuple[float, float, bool, bool]
+    arithmetic: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Shapes of the blocks, the loss as text for people, its fingerprint, and constants."""
+        return {
+            "blocks": {block.name: list(shape(block)) for block in self.blocks},
+            "formula": _written(self.expression),
+            "fingerprint": self._loss.fingerprint,
+            "features": self._features,
+            **{name: float(value) for name, value in self.constants},
+        }
+
+    @property
+    def definition(self) -> list[Any] | None:
+        """Blocks, loss and potentials as plain data, so that a file can be evaluated again."""
+        names = [name for name, _ in self.potentials]
+        nodes = stated([*self.blocks, self.expression, *(p for _, p in self.potentials)])
+        return None if nodes is None else [names, nodes]
+
+    @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """Terms of a polynomial loss, by which a certificate states it; or why it is none."""
+        terms = stated_terms(self.blocks, self._loss.form)
+        if isinstance(terms, str):
+            return f"{self.name}: {terms}"
+        return "polynomial", {
+            "name": self.name,
+            "blocks": block_shapes(self.blocks),
+            "terms": terms,
+        }
+
+    def ball_flow(self, start: Array) -> PolynomialFlow:
+        """Flow of a polynomial loss in ball arithmetic, from which certificates are made."""
+        return PolynomialFlow(self._loss.y, self._loss.form, self._view.known, start)
+
+    @property
+    def statements(self) -> Statements:
+        """The system's own potentials and claims."""
+        found = []
+        for name, expression in self.potentials:
+            sign = rf"\mathrm{{{name}}}".replace("_", r"\_")
+            names = MappingProxyType(
+                {
+                    name: sp.latex(expression),
+                    f"{name}_dot": rf"-\left\langle \nabla {sign}, \nabla L \right\rangle",
+                }
+            )
+            terms = single(name, "state", symbol(name), None)
+            found.append(
+                Potential(name, sign, terms, symbol(name), "where it is smooth", HERE, names)
+            )
+        return Statements(tuple(found), (), self.claims, self.marks)
+
+    @property
+    def _features(self) -> list[str]:
+        """Names of what is observed."""
+        return list(feature_names([n for n, _ in self.potentials], self._loss.averaged))
+
+    @property
+    def _loss(self) -> Any:
+        return loss_of(self.blocks, self.expression)
+
+    @property
+    def _view(self) -> View:
+        return View(self.blocks, self.expression, self.potentials, self.arithmetic, self.tolerance)
+
+    @property
+    def _shapes(self) -> Shapes:
+        return {block.name: shape(block) for block in self.blocks}
+
+    def derive(self) -> Document:
+        r"""Derive gradient, closed form of expectations, Hessian, Lie derivatives, invariants.
+
+        .. math:: \frac{d}{dt} \Phi(y) = -\langle \nabla \Phi(y), \nabla L(y) \rangle
+
+        Returns
+        -------
+        Document
+            As of a built-in system: `verify()` adds the evidence of each step, `latex()` gives an
+            appendix. The gradient is a matrix expression where the loss is written in traces; the
+            rate of each potential along the flow is substituted and simplified, with ``= 0`` or its
+            sign where that is proved; quadratics ``y'Xy`` that a linear symmetry of the loss
+            conserves are found. See :func:`symbolic.systems.own.document.derive`.
+
+        Raises
+        ------
+        InputError
+            For more than 40 entries.
+
+        Examples
+        --------
+        >>> u, v = sp.symbols("u v")
+        >>> system = OwnSystem("scalar", [u, v], (u * v - 1) ** 2 / 2, {"gap": (u * v - 1) ** 2})
+        >>> system.derive().verify().derivations[2].steps[2].equation
+        '- 2 \\left(u^{2} + v^{2}\\right) \\left(u v - 1\\right)^{2} \\le 0'
+        """
+        try:
+            return derive(self.name, self.blocks, self.expression, self.potentials)
+        except ValueError as refused:
+            raise InputError(f"{self.name}: {refused}") from None

@@ -1,0 +1,198 @@
+"""How an own system is followed: its sound states, pieces of runs, and steps along axes."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from flint import arb
+
+from flows.core.arrays import Array
+from flows.core.axis_field import AxisTerms, Code
+from flows.core.errors import InputError
+from flows.core.limit import Limit
+from flows.core.minimiser import Approach
+from flows.core.piece import Piece, Restart
+from flows.core.system import Excess, Smooth
+from flows.systems.own import energy, pieces
+from flows.systems.own.energy_units import first_time
+from flows.systems.own.exact import balls, fixed_rule
+from flows.systems.own.exact_view import above_limits, told
+from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.reading import ROUGH
+from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
+from flows.systems.own.twofold import code_of, rates_of, value_code_of
+from flows.systems.own.user_states import Evaluated
+from symbolic.language.blocks import shape
+
+__all__ = ["Followed"]
+
+FINEST = 1e-13  # an expectation is never asked for less error
+
+
+class Followed(Evaluated):
+    """A loss whose flow is followed with as many digits as it takes, or in doubles."""
+
+    containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
+
+    def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
+        """Ask expectations for a tenth of the error of a step, and know what steps leave."""
+        finer = max(pieces.RESERVE * rtol, FINEST)
+        return self._but(tolerance=finer, steps=(rtol, atol, damped, multistep))
+
+    def in_doubles(self) -> Self:
+        """Return the system with states that are doubles."""
+        return self._but(arithmetic="doubles")
+
+    def _but(self, **changes: Any) -> Self:
+        found = copy.copy(self)  # what has been checked is not checked for each run of many
+        for name, value in changes.items():
+            object.__setattr__(found, name, value)
+        return found
+
+    def reduce(self, start: Array) -> tuple[Frame, SoundState]:
+        """Entries as they are, with what is observed there."""
+        view = self._view
+        nodes = view.chosen(start)
+        if isinstance(nodes, str):
+            return Frame(), view.in_doubles(start)
+        rule = None if nodes is None else nodes.rule
+        unit = first_time(start, self.gradient(start), self._loss.hessian(start, rule))
+        places = [arb(x) for x in start.tolist()]
+        return Frame(unit), view.exactly([places], np.array([[unit, 0.0]]), None, nodes).at(0)
+
+    def restore(self, frame: Frame, state: SoundState) -> Array:
+        """Entries, shape (..., N)."""
+        return state.x
+
+    def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
+        """What the states carry, by name."""
+        return dict(zip(self._features, np.moveaxis(states.seen, -1, 0), strict=True))
+
+    def errors(
+        self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Beside the tolerance: see `stated_errors`."""
+        return stated_errors(features, t, tolerance)
+
+    def remark(self, frame: Frame, states: SoundState, t: Array) -> str:
+        """Say from when on the loss, or its gradient, is not known."""
+        return unknown_at(self._features, states.seen, t)
+
+    def recorded(self, states: SoundState) -> SoundState:
+        """Observe the states of a file anew: potentials may be others than when they were run."""
+        return self._view.recorded(states)
+
+    def limit(self, states: SoundState, t: Array) -> Limit | str:
+        """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
+        return self._view.limit(states, t)
+
+    def excess(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+        """Loss above that of the limit point of the run, both with many digits."""
+        rate = self.features(frame, states)["loss_dot"]
+        return self._view.excess(states, t, rate, self.steps[0])
+
+    def approach(self, frame: Frame, state: SoundState, t: float) -> Approach:
+        """Limit of the flow from an exact state on."""
+        return self._view.approach(state, t)
+
+    def begin(self, frame: Frame, state: SoundState) -> Restart:
+        """Say at once if no rule is good enough at the start."""
+        failing = "" if state.exact else pieces.failure(self._loss, state.x, self.tolerance)
+        return Restart(frame, state, 0.0, (), failing)
+
+    def piece(self, frame: Frame, state: SoundState, time: float) -> Piece:
+        """Piece in units of energy, or of doubles in log-time with a rule for the expectation."""
+        if state.exact:
+            found = fixed_rule(self._loss, state.x) if self._loss.averaged else None
+            observed = functools.partial(self._view.exactly, nodes=found)
+            return energy.energy_piece(
+                self._loss,
+                balls(self._loss, found),
+                found,
+                observed,
+                self.steps,
+                frame,
+                state,
+                time,
+            )
+        sizes = [math.prod(shape(block)) for block in self.blocks]
+        powers = [float(dict(self.decay).get(block, 0.0)) for block in self.blocks]
+        chart = pieces.chart(self._loss, state.x, sizes, powers, time, self.tolerance)
+        return pieces.OwnPiece(
+            self._loss,
+            self._view.in_doubles,
+            self.tolerance,
+            self.steps,
+            frame,
+            state,
+            chart,
+            sizes,
+            pieces.Pace(time, state.x),
+        )
+
+    def axis_codes(self) -> tuple[Code, Code, Code] | None:
+        """Programs of a loss in closed form that two doubles compute, of few entries."""
+        loss = self._loss
+        if self.arithmetic == "doubles" or not isinstance(loss, Loss) or loss.averaged:
+            return None
+        if len(loss.y) > energy.MOST_COMPILED or isinstance(
+            self._view.nodes(0 * self.initial()), str
+        ):
+            return None
+        gradient, value, rates = code_of(loss), value_code_of(loss), rates_of(loss)
+        if gradient is None or value is None or rates is None:
+            return None
+        return gradient, value, rates
+
+    def axis_terms(self, rtol: float, step: float) -> AxisTerms:
+        """As in charts of a run alone, but longer: a chart costs as much as many steps."""
+        return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
+
+    def along_axes(
+        self, digits: Array, error: Array, since: Array, numbers: Array
+    ) -> tuple[Frame, SoundState]:
+        """Frame and states, seen in balls where two doubles do not tell what is observed."""
+        states = told(
+            digits,
+            error,
+            since,
+            numbers,
+            lambda states: self._view.exact_view(None).anew(states, None),
+            every=bool(self.potentials),
+        )
+        return Frame(float(since[0])), states
+
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+        """Loss above its limit of members whose limits two doubles tell."""
+        codes = self.axis_codes()
+        return (
+            [None] * len(digits)
+            if codes is None
+            else above_limits(digits, since, numbers, codes, self.steps[0])
+        )
+
+    def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
+        """Flow with ``digits`` digits, of a loss in closed form.
+
+        Raises
+        ------
+        InputError
+            For a loss that takes quadrature.
+        """
+        if self._loss.averaged:
+            raise InputError("method 'reference' needs a loss in closed form; choose another")
+        exact = numeric(self._loss.form.plain, self._loss.y, (), "mpmath")
+        size = len(state.x)
+        axes = np.eye(size, dtype=int).tolist()
+
+        def velocity(x: list[Any]) -> list[Any]:
+            return [-g for g in exact.both(*x)[1:]]
+
+        def jacobian(x: list[Any]) -> Array:
+            return -np.array([[float(r) for r in exact.rates(*x, *axis)[1:]] for axis in axes])
+
+        return Smooth(velocity, jacobian, state.x.tolist(), self._view.with_digits)

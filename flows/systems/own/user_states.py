@@ -1,0 +1,120 @@
+"""States of an own system as a user has them: arrays of blocks, their loss and its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.errors import InputError
+from flows.core.minimiser import Minimiser
+from flows.core.starts import seeded
+from flows.systems.own.definition import Defined
+from flows.systems.own.infinite import no_number, not_finite
+from flows.systems.own.loss import Estimate, estimate
+from flows.systems.own.states import flat, pack, unpack
+from symbolic.asymptotics.derive import point_of
+from symbolic.language.blocks import shape
+
+__all__ = ["Evaluated"]
+
+LARGEST = 1e100  # of an entry
+
+
+class Evaluated(Defined):
+    """A loss whose states are arrays by the names of blocks, or one flat array."""
+
+    def pack(self, values: Mapping[str, Any]) -> Array:
+        """Flat state of arrays by the names of the blocks; the inverse of :meth:`unpack`.
+
+        Raises
+        ------
+        InputError
+            For other names, or an array of another shape.
+        """
+        return pack(self._shapes, values)
+
+    def unpack(self, state: Any) -> dict[str, Array]:
+        """Arrays of the blocks by name, of a state or of states with leading axes.
+
+        Examples
+        --------
+        >>> w = sp.MatrixSymbol("w", 2, 2)
+        >>> OwnSystem("norm", [w], sp.trace(w.T * w)).unpack([1, 2, 3, 4])["w"].tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
+        """
+        return unpack(self._shapes, state)
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start: independent Gaussian entries times ``scale``, shape (N,).
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        return scale * seeded(scale, seed).normal(size=len(self._loss.y))
+
+    @property
+    def start_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Flat, and where there is only one block, the block itself; a vector may be a column."""
+        flat_one, block = (len(self._loss.y),), shape(self.blocks[0])
+        if len(self.blocks) > 1 or not block:
+            return (flat_one,)
+        return (flat_one, block, (*block, 1)) if len(block) == 1 else (flat_one, block)
+
+    def check_start(self, start: Any) -> Array:
+        """Start as a flat array; a mapping of blocks is packed."""
+        array = self._flat(start)
+        if not np.isfinite(array).all() or np.abs(array).max() > LARGEST:
+            raise InputError(f"start must be finite and below {LARGEST:g}")
+        if self._loss.averaged:
+            found = self.expectation(array)
+            value, slope, known = found.loss, found.gradient, found.known
+        else:
+            (value, slope), known = self._loss.at(array), True
+        if not np.isfinite([value, *slope]).all() or (not known and not_finite(self._loss, array)):
+            told = no_number(self._loss, array)
+            raise InputError(f"the loss of {self.name} {told}; start elsewhere")
+        return array
+
+    def _flat(self, state: Any) -> Array:
+        """State as a flat array; a mapping of blocks is packed."""
+        return flat(self._shapes, state)
+
+    def loss(self, state: Any) -> float:
+        """Loss of a state, shape (N,); of expectations see :meth:`expectation`."""
+        return float(self._value(state)[0])
+
+    def gradient(self, state: Any) -> Array:
+        """Gradient of the loss, shape (N,)."""
+        return self._value(state)[1]
+
+    def _value(self, state: Any) -> tuple[Any, Array]:
+        if not self._loss.averaged:
+            return self._loss.at(self._flat(state))
+        found = self.expectation(state)
+        return found.loss, found.gradient
+
+    def expectation(self, state: Any) -> Estimate:
+        """Loss and gradient with their measured error, of a loss that takes quadrature."""
+        if not self._loss.averaged:
+            raise InputError(f"the loss of {self.name} is in closed form; nothing is averaged")
+        return estimate(self._loss, self._flat(state), self.tolerance)
+
+    def hessian(self, state: Any) -> Array:
+        """Hessian of the loss, shape (N, N)."""
+        y = self._flat(state)
+        return self._loss.hessian(y, self.expectation(y).rule if self._loss.averaged else None)
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Loss at a point, whose numbers are taken for the fractions that they are written as."""
+        if at is None:
+            raise InputError(f"at: expected a minimiser of {self.name}, got none; give its entries")
+        y = self._flat(at)
+        parts = [part.tolist() for part in self.unpack(y).values()]
+        values = dict(zip(self.blocks, parts, strict=True))
+        point = point_of(self.expression, self.blocks, values)
+        return self._view.with_sum(Minimiser(y, point))

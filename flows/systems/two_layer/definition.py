@@ -1,0 +1,109 @@
+"""What a layer of students and teachers is: its parameters, and the network that they make."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.core.minimiser import NEAR
+from flows.core.options import Option
+from flows.core.system import System
+from flows.systems.hidden_layer.network import Network, kernel_of
+from flows.systems.two_layer.one_teacher import OneTeacher, is_one_neuron
+from flows.systems.two_layer.options import OPTIONS
+from flows.systems.two_layer.span import teachers_in
+from flows.systems.two_layer.span_run import SpanRun
+from symbolic.systems.two_layer.pair import named
+
+if TYPE_CHECKING:
+    from flows.systems.relu_neuron.system import ReLUNeuron
+
+__all__ = ["Defined"]
+
+
+class Defined(System):
+    """Students with any activation of a known kernel, and teachers, of :class:`flows.TwoLayer`."""
+
+    students: int
+    teachers: Any
+    d: int | None
+    activation: str
+    output_weights: Any
+    teacher_weights: Any
+    train_outputs: bool
+    doubles: bool
+    steps: tuple[float, float, bool, bool]
+
+    name: ClassVar[str] = "two_layer"
+    title: ClassVar[str] = "Two layers"
+    options: ClassVar[tuple[Option, ...]] = OPTIONS
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Students `n`, teachers, `d`, activation and its degree, outputs, whether they move."""
+        degree = named(self.activation).degree
+        return {
+            "n": int(self.students),
+            "d": self._dimension,
+            "teachers": [list(v) for v in self.teachers],
+            "activation": self.activation,
+            "output_weights": list(self.output_weights),
+            "teacher_weights": list(self.teacher_weights),
+            "train_outputs": self.train_outputs,
+            "degree": 0 if degree is None else degree,
+            "m": len(self.teachers),
+            "is_orthonormal": int(self._orthonormal),
+            "teacher_gap": self._gap,
+            **({"teacher_norm": float(np.linalg.norm(self.teachers))} if self._neuron else {}),
+        }
+
+    @functools.cached_property
+    def _orthonormal(self) -> bool:
+        """Whether teachers are orthonormal, and all outputs fixed at one."""
+        v = np.array(self.teachers)
+        ones = {*self.output_weights, *self.teacher_weights} == {1.0}
+        gram = np.abs(v @ v.T - np.eye(len(v))).max() < NEAR
+        return bool(gram and ones and not self.train_outputs)
+
+    @functools.cached_property
+    def _gap(self) -> float:
+        """Smallest singular value of the teachers' directions: zero of dependent ones."""
+        v = np.array(self.teachers)
+        if len(v) > v.shape[1]:
+            return 0.0
+        return float(np.linalg.svd(v / np.linalg.norm(v, axis=1)[:, None], compute_uv=False)[-1])
+
+    @property
+    def _dimension(self) -> int:
+        return len(self.teachers[0])
+
+    @property
+    def _bent(self) -> bool:
+        return kernel_of(self.activation, "numpy").bent
+
+    def network(self, basis: Array | None = None) -> Network:
+        """Network in the coordinates of a basis, the user's own by default."""
+        axes = np.eye(self._dimension)[..., None] if basis is None else basis
+        return Network(
+            self.students,
+            teachers_in(axes, self.teachers),
+            self.teacher_weights,
+            () if self.train_outputs else self.output_weights,
+            self.activation,
+        )
+
+    @functools.cached_property
+    def _way(self) -> SpanRun | OneTeacher:
+        """How runs go: by the compiled flow of one ReLU teacher, or in the span of all there is."""
+        network = self.network()
+        if is_one_neuron(network):
+            return OneTeacher(network)
+        return SpanRun(network, self.doubles, self.steps)
+
+    @property
+    def _neuron(self) -> ReLUNeuron | None:
+        """The case of one ReLU teacher and outputs one, whose flow this is."""
+        return self._way.neuron if isinstance(self._way, OneTeacher) else None

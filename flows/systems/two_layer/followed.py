@@ -1,0 +1,152 @@
+"""How two layers are followed: by one of two ways, see :mod:`span_run` and :mod:`one_teacher`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flows.core.arrays import Array
+from flows.core.axis_field import AxisTerms, Code
+from flows.core.minimiser import Approach
+from flows.core.piece import Piece, Restart
+from flows.core.system import DifferentiableFlow, Excess, JaxField, Smooth
+from flows.systems.own.sound_state import SoundState
+from flows.systems.two_layer.late_time import minimiser, shared
+from flows.systems.two_layer.one_teacher import OneTeacher
+from flows.systems.two_layer.span import Frame
+from flows.systems.two_layer.span_run import SpanRun, axis_terms
+from flows.systems.two_layer.user_states import Evaluated
+
+if TYPE_CHECKING:
+    from flows.core.chart import Lanes
+    from potentials import Statements
+
+__all__ = ["Followed"]
+
+# A falling loss below this part of one over the number of teachers falls to zero.
+LOW = 1e-3
+
+
+class Followed(Evaluated):
+    """Two layers whose flow is followed as that of neurons, or in the span of all that there is."""
+
+    @property
+    def statements(self) -> Statements:
+        """Potentials and claims; of one ReLU teacher those of its paper as well."""
+        return self._way.statements
+
+    @property
+    def containers(self) -> tuple[type, type]:  # type: ignore[override]
+        """Types of the frame and of the states."""
+        return self._way.containers
+
+    @property
+    def lanes(self) -> Lanes | None:  # type: ignore[override]
+        """Fields of many members at once, of one ReLU teacher."""
+        return self._way.lanes
+
+    def axis_codes(self) -> tuple[Code, Code, Code] | None:
+        """Programs of a network of few entries that is not followed as a neuron."""
+        return self._way.axis_codes() if isinstance(self._way, SpanRun) else None
+
+    def axis_terms(self, rtol: float, step: float) -> AxisTerms:
+        """As in charts of a run alone."""
+        return axis_terms(rtol, step)
+
+    def axis_start(self, start: Array) -> Array:
+        """Neurons one after the other, then trained outputs."""
+        return self.flat(start)
+
+    def along_axes(
+        self, digits: Array, error: Array, since: Array, numbers: Array
+    ) -> tuple[Frame, SoundState]:
+        """Frame and states, seen in balls where two doubles do not tell what is observed."""
+        assert isinstance(self._way, SpanRun)
+        return self._way.along_axes(digits, error, since, numbers)
+
+    @property
+    def certified(self) -> tuple[str, dict[str, Any]] | str:
+        """Why there are no certificates of runs."""
+        if self._neuron is None:
+            return f"{self.name} has no certificates"
+        return "two_layer has no certificates; this one is flows.ReLUNeuron(n, d, teacher)"
+
+    def jax_field(self) -> JaxField | None:
+        """Raw field in JAX, of one ReLU teacher."""
+        return self._neuron.jax_field() if self._neuron else None
+
+    def differentiable(self, frame: Any, state: Any) -> DifferentiableFlow | None:
+        """Run to be differentiated by its start, of one ReLU teacher."""
+        return self._neuron.differentiable(frame, state) if self._neuron else None
+
+    def reduce(self, start: Array) -> tuple[Any, Any]:
+        """Frame and sound state."""
+        return self._way.reduce(start)
+
+    def restore(self, frame: Any, state: Any) -> Array:
+        """User's parameters, shape (..., n, d), or (..., n, d + 1) with trained outputs."""
+        return self._way.restore(frame, state)
+
+    def begin(self, frame: Any, state: Any) -> Restart:
+        """First state; a neuron of the case of one teacher may begin at zero."""
+        return self._way.begin(frame, state)
+
+    def piece(self, frame: Any, state: Any, time: float) -> Piece:
+        """Smooth piece that begins with this state."""
+        return self._way.piece(frame, state, time)
+
+    def exact_flow(self, frame: Any, state: Any, digits: int) -> Smooth:
+        """Flow with ``digits`` digits."""
+        return self._way.exact_flow(frame, state, digits)
+
+    def spectrum(self, frame: Any, state: Any) -> tuple[Array, Array]:
+        """Eigenvalues of the Hessian in the span of the run, and off it: see :mod:`spectrum`."""
+        return self._way.spectrum(frame, state)
+
+    @property
+    def costly(self) -> Mapping[str, Callable[[Any, Any], Array]]:
+        """Least eigenvalue of the Hessian in all dimensions, and its error."""
+        return self._way.costly
+
+    def features(self, frame: Any, states: Any) -> dict[str, Array]:
+        """What students and teachers have: see :mod:`features`."""
+        return self._way.features(frame, states)
+
+    def errors(
+        self, states: Any, features: dict[str, Array], t: Array, tolerance: Array
+    ) -> dict[str, Array]:
+        """Absolute errors beside the tolerance."""
+        return self._way.errors(states, features, t, tolerance)
+
+    def remark(self, frame: Any, states: Any, t: Array) -> str:
+        """Say from when on something is not known."""
+        return self._way.remark(frame, states, t)
+
+    @property
+    def _low(self) -> float:
+        """Far below each spurious minimum of orthonormal ReLU teachers that is known; else zero.
+
+        Times the number of teachers these are 0.15 for six of them, and about 0.3 for many.
+        """
+        enough = self.students >= len(self.teachers) and self.activation == "relu"
+        return LOW / len(self.teachers) if enough and self._orthonormal else 0.0
+
+    def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
+        """Loss above that of the limit point of the run; see :meth:`SpanRun.vanishes`."""
+        if isinstance(self._way, SpanRun) and self._way.vanishes(states, t, loss, self._low):
+            return self._way.above_zero(frame, states, t, loss)
+        return self._way.excess(frame, states, t, loss)
+
+    def approach(self, frame: Any, state: Any, t: float) -> Approach:
+        """Limit of a run: with a kink, students in their shares of the teachers."""
+        if isinstance(self._way, OneTeacher):
+            return self._way.neuron.approach(frame, state, t)
+        user = self.restore(frame, state)
+        w, a = self._split(user)
+        if self._bent:
+            where = user.copy()
+            where[:, : self._dimension] = shared(self._taught, w, a)
+            return Approach(where, self.flat(user - where))
+        point = minimiser(self._taught, w, a, user).point
+        assert point is not None
+        return self._way.arrival(frame, state, t, point)

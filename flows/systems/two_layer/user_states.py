@@ -1,0 +1,122 @@
+"""States of two layers as a user has them: students and trained outputs, their loss, its limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flows.core.arrays import Array, checked
+from flows.core.errors import InputError
+from flows.core.minimiser import Minimiser
+from flows.core.starts import seeded
+from flows.systems.hidden_layer import values
+from flows.systems.two_layer.definition import Defined
+from flows.systems.two_layer.given import LARGEST, check_signs
+from flows.systems.two_layer.late_time import Taught, minimiser
+from symbolic.systems.two_layer.pair import named
+
+__all__ = ["Evaluated"]
+
+
+class Evaluated(Defined):
+    """Two layers whose states are arrays, one student a row."""
+
+    def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
+        """Random start, `w_i ~ N(0, scale^2 I_d)`; trained outputs begin as `output_weights`.
+
+        Returns
+        -------
+        ndarray, shape (n, d), or (n, d + 1) with trained outputs
+
+        Raises
+        ------
+        InputError
+            For a scale that is negative or not finite, or a negative seed.
+        """
+        w = scale * seeded(scale, seed).normal(size=(self.students, self._dimension))
+        return np.column_stack([w, self.output_weights]) if self.train_outputs else w
+
+    def check_start(self, start: ArrayLike) -> Array:
+        """Start as an array of shape (n, d), or (n, d + 1) with trained outputs."""
+        if self._neuron is not None:
+            return self._neuron.check_start(start)
+        state = self._checked(start)
+        neurons, outputs = state[:, : self._dimension], state[:, self._dimension :]
+        if self._bent and not neurons.any(axis=1).all():
+            raise InputError("start must have no student that is zero, where the loss has a kink")
+        if self.train_outputs:
+            degree = named(self.activation).degree
+            check_signs(neurons, outputs[:, 0], self.teacher_weights, degree)
+        return state
+
+    def _checked(self, state: ArrayLike) -> Array:
+        shape = (self.students, self._dimension + self.train_outputs)
+        array = checked(state, shape, "start")
+        if np.abs(array).max() > LARGEST:
+            raise InputError(f"start must stay below {LARGEST:g}, or its powers overflow")
+        return array
+
+    def flat(self, state: Array) -> Array:
+        """State as a vector: the neurons one after the other, then trained outputs."""
+        d = self._dimension
+        parts = [state[..., :d].reshape(*state.shape[:-2], -1)]
+        return np.concatenate([*parts, *([state[..., d]] if self.train_outputs else [])], axis=-1)
+
+    def loss(self, state: ArrayLike) -> float:
+        """Loss (with its factor 1/2) of a state; 0 where 1700 bits do not tell it from zero."""
+        return values.loss(self.network(), self._checked(state))
+
+    def gradient(self, state: ArrayLike) -> Array:
+        """Gradient of the loss, of the state's shape.
+
+        Raises
+        ------
+        InputError
+            For a student that is zero, where an activation with a kink has no gradient.
+        """
+        return values.gradient(self.network(), self._smooth(state, "gradient"))
+
+    def hessian(self, state: ArrayLike) -> Array:
+        """Hessian of the loss, shape (N, N), rows in the order of ``state.ravel()``.
+
+        Raises
+        ------
+        InputError
+            For a student that is zero, where an activation with a kink has no Hessian.
+        """
+        return values.hessian(self.network(), self._smooth(state, "Hessian"))
+
+    def _smooth(self, state: ArrayLike, what: str) -> Array:
+        """State with no student at a kink."""
+        array = self._checked(state)
+        if self._bent and not array[:, : self._dimension].any(axis=1).all():
+            raise InputError(f"the loss has no {what} where a student is zero; move it")
+        return array
+
+    @property
+    def _taught(self) -> Taught:
+        return Taught(self.activation, self.teachers, self.teacher_weights, self.train_outputs)
+
+    def _split(self, state: Array) -> tuple[Array, Array]:
+        """Students and outputs of states, shapes (..., n, d) and (..., n)."""
+        d = self._dimension
+        fixed = np.broadcast_to(np.array(self.output_weights), state.shape[:-1])
+        return state[..., :d], state[..., d] if self.train_outputs else fixed
+
+    def minimiser(self, at: Any = None) -> Minimiser:
+        """Students that make the teachers up; as many as teachers need no telling."""
+        if self._neuron is not None:
+            return self._neuron.minimiser(at)
+        if at is None:
+            same = self.students == len(self.teachers)
+            if not same or self.output_weights != self.teacher_weights:
+                raise InputError(
+                    "at: expected students that make the teachers up, got none; give them"
+                    " (--at FILE), since the law depends on their shares"
+                )
+            rows, outputs = np.array(self.teachers), np.array(self.output_weights)
+            at = np.column_stack([rows, outputs]) if self.train_outputs else rows
+        where = self._checked(at)
+        return minimiser(self._taught, *self._split(where), where)

@@ -99,6 +99,8 @@ class AxisTerms(NamedTuple):
         Energy and time change by this factor in a chart.
     rtol : float
         Tolerance of a step.
+    halts : bool
+        Whether steps end at output times, where they are more accurate than between their ends.
     """
 
     known: float
@@ -107,3 +109,4 @@ class AxisTerms(NamedTuple):
     rough: float
     reach: float
     rtol: float
+    halts: bool

@@ -101,7 +101,7 @@ def _spans(members: int) -> list[slice]:
 def _followed(system: System, starts: Array, request: Request) -> Any:
     """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
-    from flows.solvers.axis_radau import tableau
+    from flows.solvers.timed_radau import timed_tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = Found(
@@ -114,7 +114,7 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
     )
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
-    common = system.axis_codes(), tableau(), terms
+    common = system.axis_codes(), timed_tableau(), terms
     halt = np.zeros(1, dtype=bool)
 
     def work(span: slice) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from flows.core.compiled import inner
 from flows.solvers.axis_slopes import centred
 from flows.solvers.near_lanes import LANES, Near
-from flows.solvers.near_radau import GOES_ON
+from flows.solvers.near_state import GOES_ON
 from flows.systems.own.chart_loop import curvature_at, field_of, run
 
 __all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
@@ -105,16 +105,22 @@ def reload(lane, near, here, k, e, codes):
 
 @inner
 def solver_time(here, k, time):
-    """Time since a member's chart began, in units of its `s_0`."""
-    return (time + here.unit[k] - here.charts.since[k]) / here.charts.since[k]
+    """Solver time of a member's chart at a time."""
+    return math.log((time + here.unit[k]) / here.charts.since[k])
 
 
 @inner
-def aim(lane, here, k, e, times, before):
-    """Let the steps of a lane end at the last output, where its chart does, or before."""
+def aim(lane, here, k, e, times, before, halts, found):
+    """Let the steps of a lane end at the last output, where its chart does, or before.
+
+    Where it ``halts``, they end at the next output.
+    """
     last, reach = solver_time(here, k, times[-1]), here.reach[k]
+    row = found.reached[k]
+    if halts and row <= len(times):
+        last = min(last, solver_time(here, k, times[row - 1]))
     lane.least[e], lane.most[e] = math.sqrt(1.0 / reach), math.sqrt(reach)
-    lane.stop[e] = min(min(last, reach - 1.0), before)
+    lane.stop[e] = min(min(last, math.log(reach)), before)
     lane.outcome[e], lane.live[e] = GOES_ON, True
 
 

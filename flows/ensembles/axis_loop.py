@@ -9,6 +9,7 @@ depends on the others.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,16 +31,16 @@ from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down
 from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_lanes import LANES
-from flows.solvers.near_radau import (
+from flows.solvers.near_radau import step_on, within
+from flows.solvers.near_state import (
     FAILED,
     GOES_ON,
     SHORT,
+    STOPPED,
     evaluate,
     is_short,
     lanes_of,
     room,
-    step_on,
-    within,
 )
 from flows.systems.own.chart_loop import vanishes
 
@@ -56,15 +57,24 @@ GENTLE, NEAR = 30.0, 0.1
 def gentle_until(here, k):
     """Solver time up to which explicit steps lead in a chart; 0 where others are to."""
     steep = here.charts.since[k] * steepest(here.charts, k)
-    until = GENTLE / steep - 1.0 if steep > 0.0 else np.inf
+    until = math.log(GENTLE / steep) if steep > 0.0 else np.inf
     return until if until > NEAR else 0.0
 
 
 @inner
-def take_place(lane, near, out, here, k, e, times, before):
+def take_place(lane, near, out, here, k, e, times, before, terms, found):
     """Let a chart that is in place be a lane's, as far as the solver time `before`."""
     load_loss(out, near, here, e)
-    aim(lane, here, k, e, times, before)
+    aim(lane, here, k, e, times, before, terms.halts, found)
+
+
+@inner
+def only_halts(lane, here, k, e, times, before, terms, found):
+    """Whether a lane stands at an output alone, from which its chart goes on."""
+    if lane.outcome[e] != STOPPED or not terms.halts:
+        return False
+    aim(lane, here, k, e, times, before, True, found)
+    return lane.stop[e] > lane.tau[e]
 
 
 @inner
@@ -80,7 +90,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
     if lane.steps[e] > MOST_STEPS:
         found.reached[k] = here.row[k]
         return 0
-    since = here.charts.since[k] * (1.0 + lane.tau[e])
+    since = here.charts.since[k] * math.exp(lane.tau[e])
     alike = arrived(lane, here, k, e, codes)
     if outcome == SHORT:
         if vanishes(loss, here.whole, n, terms.short):
@@ -99,7 +109,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
         again(lane, e)
         for i in range(n):
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
-        aim(lane, here, k, e, times, lane.stop[e])
+        aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return 1
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
     if found.reached[k] > len(times):
@@ -125,7 +135,7 @@ def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, l
                     before = gentle_until(here, k)
                     late[k] = before == 0.0
                     if not late[k] and load(lane, near, here, k, e, codes):
-                        take_place(lane, near, out, here, k, e, times, before)
+                        take_place(lane, near, out, here, k, e, times, before, terms, found)
                         lane.steps[e], lane.fields[e], lane.step[e] = 0, 0, 0.0
                         owner[e] = k
                 waiting += 1
@@ -161,6 +171,8 @@ def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, l
             if owner[e] < 0 or lane.outcome[e] == GOES_ON:
                 continue
             k = owner[e]
+            if only_halts(lane, here, k, e, times, gentle_until(here, k), terms, found):
+                continue
             owner[e], lane.live[e] = -1, False  # unless it goes on
             found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
             if lane.outcome[e] == FAILED:  # others may do better
@@ -172,7 +184,7 @@ def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, l
                 if before == 0.0:
                     late[k], here.step[k] = True, lane.step[e]
                     continue
-                take_place(lane, near, out, here, k, e, times, before)
+                take_place(lane, near, out, here, k, e, times, before, terms, found)
             if goes > 0:
                 owner[e] = k
 
@@ -189,7 +201,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found,
             while owner[e] < 0 and waiting < len(late):
                 k = waiting
                 if late[k] and reload(lane, near, here, k, e, codes):
-                    take_place(lane, near, out, here, k, e, times, np.inf)
+                    take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
                     lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
                     lane.step[e], anew = here.step[k], True
                     owner[e] = k
@@ -215,6 +227,8 @@ def follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found,
                     part = output_in(here, k, times, found, ends - length, ends)
             if lane.outcome[e] == GOES_ON:
                 continue
+            if only_halts(lane, here, k, e, times, np.inf, terms, found):
+                continue
             owner[e], lane.live[e] = -1, False  # unless it goes on
             found.counts[k, 3] += lane.steps[e] - found.counts[k, 0]
             found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
@@ -223,7 +237,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found,
                 continue
             goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
             if goes == 2:
-                take_place(lane, near, out, here, k, e, times, np.inf)
+                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
             if goes > 0:
                 owner[e], again_at = k, True
         if again_at:

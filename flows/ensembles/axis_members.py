@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,8 +114,9 @@ def members_of(count, times, n, gradient, loss, reach):
 def known(lane, here, k, e):
     """Whether plain doubles have known the field of a lane, as two doubles do."""
     charts = here.charts
+    since = charts.since[k] * math.exp(lane.tau[e])
     for i in range(len(lane.u)):
-        near = -lane.slope[i, e] * charts.size[k, i] / charts.since[k]
+        near = -lane.slope[i, e] * charts.size[k, i] / since
         allowed = charts.allowed[k, i]
         if not here.found[i, 2] <= allowed:
             return False

@@ -2,7 +2,7 @@ r"""Compiled steps of DOP853 along the axes of charts, for several members side 
 
 The formulas are those of :mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its
 dense output, of order 7, tells the states at all output times inside it. This is for charts in
-which `s |h|` is not large: steps are no longer than stability allows, `h_\sigma s_0 |h| \le 6.1`.
+which `s |h|` is not large: steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -22,11 +22,14 @@ from flows.solvers.explicit_formulas import (
     errors_of,
     interpolate,
 )
-from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES
+from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES, tableau
 from flows.solvers.near_lanes import LANES, field
-from flows.solvers.near_radau import CHANGED, FAILED, MOST_FIELDS, STOPPED, set_steps
+from flows.solvers.near_radau import set_steps
+from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
 
 __all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
+
+NODES = tableau()[0]
 
 
 class Stages(NamedTuple):
@@ -62,7 +65,9 @@ def stages_of(n):
 def slopes_at(s, lane, near, program, work, stages):
     """Slopes at a stage, whose increments stay in `inside`."""
     at_stage(lane.u, stages.k, s, work.length, work.inside)
-    field(near, program, near.since, work.inside, stages.k[s])
+    for e in range(LANES):
+        work.clock[e] = near.since[e] * math.exp(lane.tau[e] + NODES[s] * work.length[e])
+    field(near, program, work.clock, work.inside, stages.k[s])
 
 
 @inner
@@ -100,7 +105,7 @@ def attempt(lane, near, program, work, stages):
     for e in range(LANES):
         energy = 0.0
         for i in range(n):
-            energy += lane.weight[i, e] * (stages.k[STAGES, i, e] / near.since[e]) ** 2
+            energy += lane.weight[i, e] * (stages.k[STAGES, i, e] / work.clock[e]) ** 2
         stages.left[e] = math.sqrt(energy)
         # A NaN is refused like an error that is too large.
         stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and energy < np.inf

@@ -1,6 +1,6 @@
 r"""The flow along the axes of charts around exact states, for several members side by side.
 
-.. math:: \frac{du}{d\sigma} = -s_0 \left(g + M u + Q^T r(u)\right), \qquad s = s_0 (1 + \sigma)
+.. math:: \frac{du}{d\tau} = -s \left(g + M u + Q^T r(u)\right), \qquad s = s_0 e^\tau
 
 Each register of a program is `x_0 + linear + rest`, with `x_0` at the centre of the chart. `g` and
 `M` are gradient and Hessian there, from two doubles; `r`, the rest of the gradient, is of second

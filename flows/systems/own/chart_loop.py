@@ -46,6 +46,9 @@ KNOWN = 1e-12
 RISES = -1.0
 # What is as good as zero falls there where others change its slope by no more than this part.
 STEADY = 1e-2
+# An error of which rounding of the axes explains less than this part is that of the flow.
+TURNS = 0.1
+EPSILON = float(np.finfo(float).eps)
 # Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
 ROUNDED = 1e-14
 
@@ -411,5 +414,29 @@ def tell(seen, along, value, radius, doubt, since, rough):
     sharp = radius <= KNOWN * abs(value) and doubt <= KNOWN * length
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
-    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= rough * energy:
-        numbers[5] = 1.0
+    if sharp and trusted and numbers[3] >= 0.0:
+        turns = of_loss > rough * energy and not of_loss * TURNS > of_axes(seen, along)
+        numbers[5] = 0.0 if turns else 1.0
+
+
+@inner
+def of_axes(seen, along):
+    r"""Part of the error of a loss that rounding of the axes may be the reason of.
+
+    Axis `i` turns towards `j` by `\epsilon |h| / |h_i - h_j|`: then the slope along it has a part
+    of the other one, and so does the error.
+    """
+    h, far, n, steep, total = seen.curvature, seen.error, len(along), 0.0, 0.0
+    for i in range(n):
+        steep = max(steep, abs(h[i]))
+    for i in range(n):
+        slope, turned = 0.0, 0.0
+        for j in range(n):
+            if j != i:
+                gap = abs(h[i] - h[j])
+                angle = min(1.0, n * EPSILON * steep / gap) if gap > 0.0 else 1.0
+                slope += angle * abs(along[j])
+                turned += angle * far[j]
+        total += abs(along[i]) * turned + slope * (far[i] + turned)
+        total += abs(h[i]) * turned * (far[i] + turned / 2)
+    return total

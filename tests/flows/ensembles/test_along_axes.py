@@ -137,7 +137,7 @@ HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
 def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
     """What compiled code finds of starts that nobody has checked."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
-    from flows.solvers.axis_radau import tableau
+    from flows.solvers.timed_radau import timed_tableau
 
     (m, n), t = begun.shape, 1 + len(times)
     found = Found(
@@ -149,7 +149,7 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
         np.zeros(m, dtype=np.int64),
     )
     terms = VALLEY.axis_terms(RTOL, RTOL)._replace(reach=reach)
-    follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
+    follow(begun, times, VALLEY.axis_codes(), timed_tableau(), terms, found, np.array([halt]))
     return found
 
 
@@ -157,7 +157,7 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
 @pytest.mark.parametrize("time", [1e9, 1e308, np.inf, np.nan])
 def test_compiled_code_ends_whatever_the_numbers_are(reach: float, time: float) -> None:
     """Starts, times and lengths of charts that are no numbers, in the lanes beside sound ones."""
-    from flows.solvers.near_radau import MOST_FIELDS
+    from flows.solvers.near_state import MOST_FIELDS
 
     begun = np.array([*((x, y) for x in HUGE for y in (*HUGE, 0.5)), (0.3, 1.2)])
     found = compiled(begun, np.array([0.0, 1e-300, time]), reach)

@@ -81,8 +81,9 @@ def only_halts(lane, here, k, e, times, before, terms, found):
 def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
     """See what a lane has come to; whether its chart goes on, and how.
 
-    A chart that plain doubles have not known is begun anew in the same lane, and ends sooner, or
-    its outputs are seen in two doubles. Else its outputs are put down, and the next one is begun.
+    A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
+    its outputs are put down, seen in two doubles where plain ones do not tell enough of them, and
+    the next one is begun.
     Of a chart that goes on the number is 1, of one that begins 2; 0 says that there is none.
     """
     _, loss, _ = codes
@@ -98,12 +99,9 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
             return 0
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return 1
-    sharp = here.sharp[k] or agrees(lane, here, out, k, e, loss, slopes)
-    if not (alike and sharp):
+    if not alike:
         found.reached[k] = here.row[k]
-        here.sharp[k] = here.sharp[k] or not sharp
-        if not alike:
-            here.reach[k] /= NEARER
+        here.reach[k] /= NEARER
         if not here.reach[k] > NEAREST:
             return 0
         again(lane, e)
@@ -111,6 +109,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return 1
+    here.sharp[k] = not agrees(lane, here, out, k, e, loss, slopes, terms.known)
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
     if found.reached[k] > len(times):
         return 0

@@ -28,7 +28,8 @@ from flows.systems.own.chart_loop import KNOWN, look, place, tell
 
 __all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see_all"]
 
-# Plain doubles see a loss and a gradient to this part, or two are taken.
+# Plain doubles see a loss and a gradient to this part, or to that to which a field is known, or two
+# are taken.
 ALIKE = KNOWN / 2
 # Entries of a Hessian that are this part of those beside them are nothing to errors.
 TURNED = 1e-8
@@ -111,7 +112,7 @@ def loss_of(near, loss, size, u, e):
 
 
 @inner
-def agrees(lane, here, out, k, e, loss, slopes):
+def agrees(lane, here, out, k, e, loss, slopes, known):
     """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
     n, size = len(lane.u), here.charts.size[k]
     field(out.near, slopes, out.near.since, lane.u, out.slope)
@@ -121,8 +122,9 @@ def agrees(lane, here, out, k, e, loss, slopes):
         slope = here.found[i, 0]
         off += (-out.slope[i, e] / out.near.since[e] * size[i] - slope) ** 2
         length += slope**2
-    near = abs(loss_of(out.near, loss, size, lane.u, e) - value) <= ALIKE * abs(value)
-    return near and off <= ALIKE * (ALIKE * length)
+    part = max(ALIKE, known)
+    near = abs(loss_of(out.near, loss, size, lane.u, e) - value) <= part * abs(value)
+    return near and off <= part * (part * length)
 
 
 @inner
@@ -234,5 +236,6 @@ def see(out, here, loss, terms, w):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0
     value = loss_of(out.waiting, loss, size, out.u, w)
-    doubt = ALIKE * math.sqrt(square)
-    tell(seen, along, value, ALIKE * abs(value), doubt, since, terms.rough)
+    part = max(ALIKE, terms.known)
+    doubt = part * math.sqrt(square)
+    tell(seen, along, value, part * abs(value), doubt, since, terms.rough, max(KNOWN, part))

@@ -390,12 +390,15 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
         for j in range(n):
             along[i] += seen.axes[j, i] * seen.gradient[j, 0]
     value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
-    tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough)
+    tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
 
 
 @inner
-def tell(seen, along, value, radius, doubt, since, rough):
-    """Put numbers down, of a gradient along the axes that are seen, a loss, and their radii."""
+def tell(seen, along, value, radius, doubt, since, rough, enough):
+    """Put numbers down, of a gradient along the axes that are seen, a loss, and their radii.
+
+    These serve where they are the part `enough` of both, at most.
+    """
     size, numbers = 0.0, seen.numbers
     for i in range(len(along)):
         size = max(size, abs(along[i]))
@@ -411,7 +414,7 @@ def tell(seen, along, value, radius, doubt, since, rough):
     numbers[0], numbers[1], numbers[2] = value, -(length**2), length
     numbers[4] = of_loss
     wrong = radius + of_loss
-    sharp = radius <= KNOWN * abs(value) and doubt <= KNOWN * length
+    sharp = radius <= enough * abs(value) and doubt <= enough * length
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
     if sharp and trusted and numbers[3] >= 0.0:

@@ -172,6 +172,25 @@ def test_compiled_code_ends_when_it_is_told_to() -> None:
     assert (compiled(begun, np.array([1e4]), 1e4, halt=True).reached == 0).all()
 
 
+def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a millionth of the energy: balls say the same of them; of the axes' they do not."""
+    found = reached(monkeypatch)
+    flows.integrate_ensemble(VALLEY, starts(VALLEY, 1.0, 12), 1e6, rtol=RTOL)
+    numbers, rows = found[0].numbers, 0
+    assert (numbers[..., 5] == 1).all()
+    for k in np.flatnonzero((numbers[..., 4] > 1e-6 * numbers[..., 0]).any(axis=1)):
+        seen = [
+            VALLEY.along_axes(
+                *(part[k] for part in (found[0].digits, found[0].error)), found[0].since[k], told
+            )[1].seen
+            for told in (numbers[k], np.where(np.arange(6) == 5, 0.0, numbers[k]))
+        ]
+        late = numbers[k, :, 4] > 1e-6 * numbers[k, :, 0]
+        assert np.allclose(seen[0][late], seen[1][late], rtol=1e-4, atol=0)
+        rows += late.sum()
+    assert rows > 10
+
+
 def test_potentials_are_those_of_runs_alone() -> None:
     """They are looked at in balls."""
     system = flows.OwnSystem("valley", [u, v], VALLEY.expression, {"gap": (u * v - 1) ** 2})

@@ -52,9 +52,8 @@ FEWER = 14
 MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 #: A limit is looked for where the shape moves by less than this part of itself.
 STILL = 0.1
-#: Stated radii exceed what was computed by these factors, so that other formulas agree: the checker
-#: has no gradients, by which ``t^3 L`` is sharper.
-ROOM, CONSTANT_ROOM = 8.0, 512.0
+#: Stated radii exceed what was computed by this factor, so that other formulas agree.
+ROOM = 8.0
 
 
 def horizons(digits: int) -> list[float]:
@@ -252,16 +251,16 @@ def _concluded(
         tuple(steps),
         shape,
         tail,
-        _stated(limits.constant * teacher**2, bits, CONSTANT_ROOM),
+        _stated(limits.plain * teacher**2, bits),
         tuple(_stated(x * teacher, bits) for x in h),
         after,
         (min(low, after[0]), max(high, after[1])),
     )
 
 
-def _stated(x: Ball, bits: int, room: float = ROOM) -> Stated:
+def _stated(x: Ball, bits: int) -> Stated:
     value = chebyshev.rounded(x, bits)
-    return Stated(value, all_times.up(room * abs(x - arb((value, -bits)))))
+    return Stated(value, all_times.up(ROOM * abs(x - arb((value, -bits)))))
 
 
 def _frame(late: Late) -> Frame:

@@ -37,7 +37,7 @@ GUARD, BALL_GUARD = 40, 64
 #: A neighbourhood on which the field is bounded by a boundary has so many errors, or is not used.
 WIDE = 16.0
 #: A segment whose ellipse was proved by so many arcs is followed by one so much longer.
-LONGER = {12: 1.5, 24: 1.15, 48: 1.0}
+LONGER = {12: 1.5, 24: 1.15, 48: 1.15}
 #: Changes of branch that are followed.
 MOST_TURNS = 100
 #: The tube that is tried, in units of the error without growth, and of the error aimed at: an
@@ -240,11 +240,11 @@ class Steps:
         )
 
     def _ellipse(self, made: Approximant, prec: int) -> ellipse.Bounded:
-        """Where the field is bounded: by its boundary, unless the tube reaches far from it."""
+        """Where the field is bounded: by its boundary, or by one box where that does not serve."""
         if self.flow.by_boundary and self.radius == 0:
             with precision(prec):
                 found = ellipse.least_ellipse(self.flow, made, self.goal)
-            if found.arcs == 1 or self.error * WIDE < found.reach:
+            if found.arcs > 1 and self.error * WIDE < found.reach:
                 return found
         return ellipse.best_ellipse(self.flow, made)
 

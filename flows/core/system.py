@@ -241,6 +241,10 @@ class System(abc.ABC):
         """System whose features are at least as accurate as runs of this tolerance need."""
         return self
 
+    def feature_size(self, unknowns: int) -> int:
+        """Elements of the largest array that the features of one state of so many numbers need."""
+        return unknowns**2
+
     def in_doubles(self) -> Self:
         """System whose charts hold the user's parameters, linearly and in doubles."""
         return self

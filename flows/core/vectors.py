@@ -16,11 +16,11 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 from numba.np import arrayobj
 
 __all__ = ["WIDTH", "halves", "larger", "load", "magnitude", "power_of_two", "smaller", "spread"]
-__all__ += ["store", "total", "vector", "where_less"]
+__all__ += ["numbers", "store", "total", "vector", "where_less"]
 
 #: Numbers of a vector.
 WIDTH = 16
@@ -217,34 +217,38 @@ def halves(typing, value):
 # Memory -------------------------------------------------------------------------------------------
 
 
-def _address(context, builder, kind, array, row):
-    """Where a row of an array begins, as the address of a vector."""
-    held = arrayobj.make_array(kind)(context, builder, array)
-    first = builder.mul(row, ir.Constant(row.type, WIDTH))
-    return builder.bitcast(builder.gep(held.data, [first]), _DOUBLES.as_pointer())
+def _memory(count: int, number: Any, kind: Any) -> tuple[Any, Any]:
+    """What reads and writes rows of so many doubles, each a number of this type."""
+
+    def address(context, builder, array, values):
+        held = arrayobj.make_array(array)(context, builder, values[0])
+        first = builder.mul(values[1], ir.Constant(values[1].type, count))
+        return builder.bitcast(builder.gep(held.data, [first]), kind.as_pointer())
+
+    @intrinsic
+    def load(typing, array, row):
+        def code(context, builder, sig, args):
+            where = address(context, builder, sig.args[0], args)
+            return builder.load(where, align=_ALIGNED, typ=kind)
+
+        return number(array, types.intp), code
+
+    @intrinsic
+    def store(typing, array, row, value):
+        def code(context, builder, sig, args):
+            builder.store(args[2], address(context, builder, sig.args[0], args), align=_ALIGNED)
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp, number), code
+
+    return load, store
 
 
-@intrinsic
-def load(typing, array, row):
-    """Read the vector that begins at ``row * WIDTH`` of a contiguous array of one axis."""
-
-    def code(context, builder, sig, args):
-        where = _address(context, builder, sig.args[0], *args)
-        return builder.load(where, align=_ALIGNED, typ=_DOUBLES)
-
-    return vector(array, types.intp), code
-
-
-@intrinsic
-def store(typing, array, row, value):
-    """Write a vector, see :func:`load`."""
-
-    def code(context, builder, sig, args):
-        where = _address(context, builder, sig.args[0], *args[:2])
-        builder.store(args[2], where, align=_ALIGNED)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, vector), code
+_load, _store = _memory(WIDTH, vector, _DOUBLES)
+#: ``load(array, row)``: the vector that begins at ``row * WIDTH`` of a contiguous array.
+load = _load
+#: ``store(array, row, vector)``, see :func:`load`.
+store = _store
 
 
 @intrinsic
@@ -264,3 +268,25 @@ def total(typing, value):
         return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
 
     return types.float64(value), code
+
+
+# Rows of one number -------------------------------------------------------------------------------
+
+
+def numbers(lanes: int) -> tuple[Any, Any, Any, Any, Any]:
+    """Return ``load``, ``store``, ``spread``, ``larger``, ``magnitude`` for so many lanes.
+
+    Parameters
+    ----------
+    lanes : int
+        `WIDTH`, or 1, where doubles take the place of vectors.
+    """
+    if lanes == WIDTH:
+        return load, store, spread, larger, magnitude
+    assert lanes == 1, f"there are 1 or {WIDTH} lanes, not {lanes}"
+    return (
+        *_memory(1, types.float64, ir.DoubleType()),
+        register_jitable(lambda number: number),
+        register_jitable(lambda x, y: x if x > y else y),
+        register_jitable(lambda x: abs(x)),
+    )

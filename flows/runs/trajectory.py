@@ -183,7 +183,7 @@ class Trajectory:
     def _features(self, known: dict[str, Array] | None) -> dict[str, Array]:
         """Features, those at hand being known or not."""
         one = self.states.at(0)
-        size = max(getattr(one, f.name).size for f in fields(one)) ** 2
+        size = self.system.feature_size(max(getattr(one, f.name).size for f in fields(one)))
         step = max(1, CHUNK // max(1, size))
         whole = len(self.t) <= step
         cuts = [] if whole else [slice(i, i + step) for i in range(0, len(self.t), step)]

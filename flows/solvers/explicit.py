@@ -17,7 +17,7 @@ from flows.solvers.side_by_side import Advance
 
 # Attempts between two looks of the watch.
 BATCH = 64
-# Problems side by side: two registers of the widest processors.
+# Problems side by side: those of a vector.
 LANES = 16
 
 

@@ -20,7 +20,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES, tableau
+from flows.solvers.explicit_tableau import (
+    ALL,
+    DENSE,
+    GROW,
+    SAFETY,
+    SHRINK,
+    SMALLEST,
+    STAGES,
+    tableau,
+)
 from flows.solvers.side_by_side import (
     Advance,
     Room,
@@ -79,102 +88,142 @@ def make_steps(
     """
     import numba
 
-    from flows.solvers.explicit_formulas import (
-        at_stage,
-        change_after,
-        error_of,
-        errors_of,
-        interpolate,
-    )
+    from flows.core.vectors import numbers
 
-    nodes, stages, every, pieces = tableau()[0], STAGES, ALL, DENSE
-    smallest, bound, lasting, most = SMALLEST, BOUND, LASTING, float(patience)
+    load, store, spread, larger, magnitude = numbers(lanes)
+    nodes, a, formulas, upper = tableau()
+    stages, every, pieces = STAGES, ALL, DENSE
+    shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
+    bound, lasting, most = BOUND, LASTING, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
 
     @inner
-    def measure(lane, k, y1, before, sums, parts):  # type: ignore[no-untyped-def]
-        """Both errors over the tolerance, and what tells stiffness, as sums of squares."""
-        width = y1.shape[1]
-        for q in range(4):
-            for e in range(width):
-                sums[q, e] = 0.0
-        for i in range(y1.shape[0]):
-            errors_of(k, i, parts)
-            for e in range(width):
-                size = max(abs(lane.y[i, e]), abs(y1[i, e]))
-                inverse = 1.0 / (lane.atol[i, e] + lane.rtol[e] * size)
-                fifth, third = parts[0, e] * inverse, parts[1, e] * inverse
-                turned = k[stages, i, e] - k[stages - 1, i, e]
-                apart = y1[i, e] - before[i, e]
-                sums[0, e] += fifth * fifth
-                sums[1, e] += third * third
-                sums[2, e] += turned * turned
-                sums[3, e] += apart * apart
+    def inside_step(y, k, s, step, out):  # type: ignore[no-untyped-def]
+        """State at which a stage is evaluated."""
+        size, h = y.shape[0], load(step, 0)
+        for i in range(size):
+            moved = spread(0.0)
+            for r in range(s):
+                weight = a[s, r]
+                if weight != 0.0:
+                    moved += weight * load(k, r * size + i)
+            store(out, i, load(y, i) + h * moved)
 
     @inner
-    def conclude(lane, parameters, steps, k, y1, dense, step, last, sums):  # type: ignore[no-untyped-def]
+    def measure(lane, k, y1, before, sums):  # type: ignore[no-untyped-def]
+        """Both errors over the tolerance, and what tells stiffness, as sums of squares."""
+        size, rtol = y1.shape[0], load(lane.rtol, 0)
+        fifths, thirds, turns, ways = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+        for i in range(size):
+            fifth, third = spread(0.0), spread(0.0)
+            for r in range(stages + 1):
+                one = load(k, r * size + i)
+                fifth, third = fifth + formulas[0, r] * one, third + formulas[1, r] * one
+            new = load(y1, i)
+            large = larger(magnitude(load(lane.y, i)), magnitude(new))
+            inverse = 1.0 / (load(lane.atol, i) + rtol * large)
+            fifth, third = fifth * inverse, third * inverse
+            turned = load(k, stages * size + i) - load(k, (stages - 1) * size + i)
+            apart = new - load(before, i)
+            fifths, thirds = fifths + fifth * fifth, thirds + third * third
+            turns, ways = turns + turned * turned, ways + apart * apart
+        store(sums, 0, fifths)
+        store(sums, 1, thirds)
+        store(sums, 2, turns)
+        store(sums, 3, ways)
+
+    @inner
+    def interpolate(y, y1, k, step, dense):  # type: ignore[no-untyped-def]
+        """Dense output of all lanes, in powers of the fraction of the step."""
+        size, h = y.shape[0], load(step, 0)
+        for i in range(size):
+            f3, f4, f5, f6 = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
+            for r in range(every):
+                one = h * load(k, r * size + i)
+                f3, f4 = f3 + upper[0, r] * one, f4 + upper[1, r] * one
+                f5, f6 = f5 + upper[2, r] * one, f6 + upper[3, r] * one
+            moved = load(y1, i) - load(y, i)
+            first, last = h * load(k, i), h * load(k, stages * size + i)
+            store(dense, i, first - moved)
+            store(dense, size + i, 2.0 * moved - (last + first) + f3)
+            store(dense, 2 * size + i, f4 + f5 - f3)
+            store(dense, 3 * size + i, f6 - f4 - 2.0 * f5)
+            store(dense, 4 * size + i, f5 - 2.0 * f6)
+            store(dense, 5 * size + i, f6)
+
+    @inner
+    def conclude(lane, parameters, steps, k, y1, dense, step, last, sums, kept):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
-        tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
+        tau, h, size = lane.tau, lane.step, lane.y.shape[0]
         for e in range(lanes):
+            kept[e] = -1
             if not lane.live[e]:
                 continue
             lane.attempts[e] += 1
-            wrong = error_of(step[e], sums[0, e], sums[1, e], size)
+            both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
+            wrong = 0.0 if sums[0, e] == 0.0 else step[0, e] * sums[0, e] / both
             # A NaN is refused like an error that is too large.
-            good, change = wrong <= 1.0, change_after(wrong)
+            good = wrong <= 1.0
+            change = grow if wrong == 0.0 else safety * wrong**-0.125
+            change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
             if good:
-                tau[e] = lane.end[e] if last[e] else tau[e] + step[e]
-                row = steps.done[e]
-                steps.tau[row, e] = tau[e]
-                for i in range(size):
-                    y[i, e] = steps.y[row, i, e] = y1[i, e]
-                    k[0, i, e] = k[stages, i, e]
-                    for q in range(pieces):
-                        steps.k[row, q, i, e] = dense[q, i, e]
+                tau[e] = lane.end[e] if last[e] else tau[e] + step[0, e]
+                kept[e] = steps.done[e]
+                steps.tau[kept[e], e] = tau[e]
                 steps.done[e] += 1
-                long = step[e] ** 2 * sums[2, e] > bound**2 * sums[3, e]
+                long = step[0, e] ** 2 * sums[2, e] > bound**2 * sums[3, e]
                 lane.stiff[e] = max(0, lane.stiff[e] + (1 if long else -2))
-            h[e] = step[e] * change
+            h[e] = step[0, e] * change
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
             lane.live[e] = not (zero or (good and last[e]))
             left = lane.end[e] - tau[e]
             left = left if parameters.exponential else math.expm1(left)
             if lane.live[e] and lane.stiff[e] >= lasting and left > most * h[e]:
                 lane.live[e], lane.stiff[e] = False, -1
+        # Lanes are neighbours in memory: all of one row, then all of the next.
+        for i in range(size):
+            for e in range(lanes):
+                if kept[e] >= 0:
+                    lane.y[i, e] = steps.y[kept[e], i, e] = y1[i, e]
+                    k[i, e] = k[stages * size + i, e]
+            for q in range(pieces):
+                for e in range(lanes):
+                    if kept[e] >= 0:
+                        steps.k[kept[e], q, i, e] = dense[q * size + i, e]
 
     def advance(lane, parameters, steps, work):  # type: ignore[no-untyped-def]
         live, tau, y = lane.live, lane.tau, lane.y
-        k, inside = np.empty((every, y.shape[0], lanes)), np.empty_like(y)
-        y1, before, dense = np.empty_like(y), np.empty_like(y), np.empty((pieces, *y.shape))
+        size = y.shape[0]
+        k, inside = np.empty((every * size, lanes)), np.empty_like(y)
+        y1, before, dense = np.empty_like(y), np.empty_like(y), np.empty((pieces * size, lanes))
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
-        step, at = np.empty(lanes), np.empty(lanes)
-        sums, parts = np.empty((4, lanes)), np.empty((4, lanes))
-        last = np.zeros(lanes, np.bool_)
+        step, at, sums = np.empty((1, lanes)), np.empty(lanes), np.empty((4, lanes))
+        last, kept = np.zeros(lanes, np.bool_), np.empty(lanes, np.int64)
         for attempt in range(steps.tau.shape[0]):
             if not live.any():
                 break
             for s in range(every):
                 if s == 0 and attempt > 0:
-                    set_step(lane, k[0], step, last)
+                    set_step(lane, k[:size], step[0], last)
                     continue  # the field at the end of the last step
                 for e in range(lanes):
-                    at[e] = tau[e] if s == 0 else tau[e] + nodes[s] * step[e]
+                    at[e] = tau[e] if s == 0 else tau[e] + nodes[s] * step[0, e]
                 if s == 0:
                     inside[:] = y
                 else:
-                    at_stage(y, k, s, step, inside)
+                    inside_step(y, k, s, step, inside)
                 if s == stages - 1:
                     before[:] = inside
                 if s == stages:
                     y1[:] = inside
-                evaluate(at, inside, parameters, k[s], room)
+                evaluate(at, inside, parameters, k[s * size : (s + 1) * size], room)
                 if s == 0:
-                    set_step(lane, k[0], step, last)
-            measure(lane, k, y1, before, sums, parts)
-            interpolate(y, y1, k, step, dense, parts)
-            conclude(lane, parameters, steps, k, y1, dense, step, last, sums)
+                    set_step(lane, k[:size], step[0], last)
+            measure(lane, k, y1, before, sums)
+            interpolate(y, y1, k, step, dense)
+            conclude(lane, parameters, steps, k, y1, dense, step, last, sums, kept)
             if asks(lane, parameters, room):
                 break
 

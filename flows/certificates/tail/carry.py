@@ -49,8 +49,9 @@ OWN, OTHER = 2.0**-12, 1.0
 #: by this part of what they lose.
 FORGETS, COARSER, FED = -0.5, 2.0**5, 0.25
 TRIES, ROOM, WIDEST = 8, 1.25, 2.0**-3
-#: Bounds are stated larger than needed, so that other formulas agree with them.
-SPARE, WIDER, LENGTHS = 1.125, 2.0, 2.0
+#: Bounds are stated larger than needed, so that other formulas agree with them; the last factor is
+#: of what balls of parts along the teacher add.
+SPARE, WIDER, LENGTHS, PLAINLY = 1.125, 2.0, 2.0, 4.0
 
 
 class Step(NamedTuple):
@@ -103,7 +104,7 @@ def carried(late: Late, step: Step, bits: int) -> tuple[Late, Ball]:
         needed = growing(flow, box, curve.box())
         raise Larger(f"sup nu < growth = {step.growth:.4g} fails", growth=needed)
     own, forced = defect(flow, frame, box, curve)
-    off = WIDER * own + SPARE * forced
+    off = own + SPARE * forced
     factor, length = (nu * step.length).exp(), arb(step.length)
     most = factor.max(arb(1))
     _at_most("e", "e <= radius", most * (error + off * length), step.e)
@@ -143,11 +144,14 @@ def growing(flow: LateFlow, box: Rates, c: Vector) -> float:
 
 
 def defect(flow: LateFlow, frame: Frame, box: Rates, curve: Curve) -> tuple[Ball, Ball]:
-    """Bounds of what the cubic is off, and of what parameters add to it."""
+    """Bounds of what the cubic is off, with room to spare, and of what parameters add to it."""
     forced = norm([moved(jet.slope, flow.size, frame.moves(flow)) for jet in box.shape])
     # The checker has no slopes by h and X: with all values of h, and as wide as lengths are by X.
     lengths = frame.s**2 * sum((x * x for x in curve.box()), arb(0)).upper()
-    return off(flow, around(frame.g, LENGTHS * lengths), curve), forced
+    own, whole = (
+        off(flow, around(g, LENGTHS * lengths), curve) for g in (middle(frame.g), frame.g)
+    )
+    return WIDER * own + PLAINLY * (whole - own).nonnegative_part(), forced
 
 
 def _at_most(name: str, text: str, need: Ball, bound: float) -> None:
@@ -212,7 +216,7 @@ class Carry:
         self.nu, self.forced = growing(flow, box, curve.box()), float(forced)
         along = float(late.along.max(s * abs(box.along.value).upper() / stiff)) * ROOM + 1e-300
         drift = float(s * s / 2 * norm([x.value for x in box.drift])) * ROOM + 1e-300
-        error = float(late.error) + (WIDER * float(own) + SPARE * self.forced) * self.length
+        error = float(late.error) + (float(own) + SPARE * self.forced) * self.length
         e = ROOM * SPARE * error * max(1.0, float((arb(self.nu) * h).exp()))
         return Step(self.length, rows, e, across, along, drift, self.nu)
 

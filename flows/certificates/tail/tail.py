@@ -54,11 +54,11 @@ Ball = Any  # flint.arb
 
 #: Enlargements of the radii, each by so much beyond what was needed.
 TRIES, ROOM = 16, 1.25
-#: Bounds are stated larger than needed, so that other formulas agree with them.
-SPARE, CLEAR = 1.125, 1.03
-#: So does the field's, which the checker encloses without gradients by the parameters; the second
-#: is tried where the first leaves no room.
-APART, APART_D = (12, 3), 64
+#: Bounds are stated larger than needed, so that other formulas agree with them; and than what is
+#: computed without gradients by parts along the teacher, as the checker does.
+SPARE, CLEAR, PLAINLY = 1.125, 1.03, 4
+#: So does the field's on the box; the second is tried where the first leaves no room.
+APART = 12, 3
 #: The zero of the limiting field is sought so often, and to this size.
 NEWTON = 60
 #: Parts of the slowest rate in the middle that are claimed, one after the other; and through a
@@ -122,8 +122,8 @@ class Limits:
 
     Parameters
     ----------
-    constant : arb
-        ``lim t^3 L``.
+    constant, plain : arb
+        ``lim t^3 L``, and once more without gradients, as the checker encloses it.
     g : list of arb
         Limits along the teacher, in the basis of what sums to zero.
     shape : list of arb
@@ -135,6 +135,7 @@ class Limits:
     """
 
     constant: Ball
+    plain: Ball
     g: Vector
     shape: Vector
     rate: Ball
@@ -319,9 +320,10 @@ def check(late: Late, tail: Tail, apart: float = 1.0) -> Limits:
             for at, jet in zip(still.shape, box.shape, strict=True)
         ]
     )
-    d_needed = (resting / rate).upper()  # smaller than stated
-    _less("d", "|F(cbar)| at s = 0 < rate d", APART_D * d_needed, d, tail.d, one)
-    return _limits(late, tail, frame, box, still, g_end, off, d_needed)
+    plain = flow.rates(Point(list(c), [arb(0)] * flow.p, g_end, arb(0), arb(0)), slopes=False)
+    d_plain = norm([jet.value for jet in lens.seen(plain.shape)]) / rate
+    _less("d", "|F(cbar)| at s = 0 < rate d", PLAINLY * d_plain, d, tail.d, one)
+    return _limits(late, tail, frame, box, still, g_end, off, (resting / rate).upper(), plain)
 
 
 def _limits(
@@ -333,6 +335,7 @@ def _limits(
     g_end: Vector,
     off: Vector,
     d: Ball,
+    plain: Rates,
 ) -> Limits:
     """Conclude from inequalities that hold; ``c*`` is within ``d`` of ``cbar``."""
     flow, s, c, m = late.flow, frame.s, tail.c, late.flow.size
@@ -340,7 +343,7 @@ def _limits(
     steepest = norm([jet.slope[0, k] for jet in box.shape for k in range(m)])
     steepest = steepest * tail.lens.widest() ** 2
     energy = still.energy.value + moved(box.energy.slope, m + flow.p, off)
-    constant = dot(c, c) - 2 * energy + UNIT * (2 * (steepest * d) * d)
+    curved = UNIT * (2 * (steepest * d) * d)
     drift = norm([x.value for x in box.drift])
 
     def slide(jets: Sequence[Any]) -> Ball:
@@ -358,7 +361,8 @@ def _limits(
     begin = _begun(late, c, tail.lens) + d
     residual = (frame.across**2 + frame.along**2) / 4
     return Limits(
-        constant,
+        dot(c, c) - 2 * energy + curved,
+        dot(c, c) - 2 * plain.energy.value + curved,
         g_end,
         tail.lens.box(c, d),
         arb(tail.rate),

@@ -49,6 +49,7 @@ FIELDS = ("real", "complex")
 ROUNDING = 4 * np.finfo(float).eps
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
 DEEPEST = 30
+FEATURES = 16  # arrays of the size of a state from which its features are made
 RANK = 1e-12  # relative size of a singular value that is not zero
 
 
@@ -293,6 +294,10 @@ class MatrixFactorization(System):
         }
         lost = self._lost(point, lambda: self._spectra(frame, point))
         return found if lost is None else {k: _unknown(x, lost) for k, x in found.items()}
+
+    def feature_size(self, unknowns: int) -> int:
+        """All arrays together: each is as large as a state, and few of them fit into a cache."""
+        return FEATURES * unknowns
 
     @property
     def costly(self) -> dict[str, Callable[[Frame, SoundState], Array]]:

@@ -153,7 +153,14 @@ class SpanFlow(BallFlow):
 
     def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
         """Bound the field at complex neurons within so much of those of ``x``."""
-        return near.size(self.rows(x), off, self.field(x, ()))
+        rows = self.rows(x)
+        norms = [_sqrt(dot(w, w)) for w in rows]
+        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
+        # On arcs chords serve: an area may leave its branch far from real states.
+        middle = self._velocity(
+            rows, norms, [by_chord(units[i], units[j]) for i, j in self.pairs()]
+        )
+        return near.size(rows, off, middle)
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """Least distance of two neurons at the length of the shorter one, or of one and zero."""
@@ -206,21 +213,30 @@ class SpanFlow(BallFlow):
 
     def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
         """Minus the gradient; ``signs``, one a pair in the plane, select the analytic branch."""
-        flow, n = _lowered()[0], self.size // self.q
         rows = self.rows(x)
         norms = [_sqrt(dot(w, w)) for w in rows]
-        units = [[c / size for c in w] for w, size in zip(rows, norms, strict=True)]
+        # Of boxes: shorter or longer neurons have the same angle, and nearly the same quotients.
+        angles = [
+            _angle(
+                self._area(rows[i], rows[j]) * (signs[k] if signs else 1),
+                dot(rows[i], rows[j]),
+                norms[i] * norms[j],
+            )
+            for k, (i, j) in enumerate(self.pairs())
+        ]
+        return self._velocity(rows, norms, angles)
+
+    def _velocity(
+        self, rows: list[Sequence[Ball]], norms: list[Ball], angles: list[Ball]
+    ) -> list[Ball]:
+        """Velocities of neurons, of all angles between two."""
+        flow, n = _lowered()[0], len(rows) - 1
         mu = [1] * n + [-1]
         # The velocity of each neuron is a combination of all vectors.
         weights = [[arb(0)] * (n + 1) for _ in range(n)]
         for i in range(n):
             weights[i][i] = arb(-0.5)
-        for k, (i, j) in enumerate(self.pairs()):
-            if self.q > 2:
-                theta = by_chord(units[i], units[j])
-            else:
-                area = self._area(rows[i], rows[j]) * (signs[k] if signs else 1)
-                theta = _angle(area, dot(rows[i], rows[j]), norms[i] * norms[j])
+        for (i, j), theta in zip(self.pairs(), angles, strict=True):
             for a, b in ((i, j), (j, i)):
                 if a < n:
                     own, other = flow(norms[a], norms[b], theta)

@@ -80,16 +80,18 @@ def make_raw() -> Callable[..., None]:
             force = mu[0] if i == 0 else 1.0  # d moves with all neurons that it stands for
             if i > 0:
                 # Neuron and teacher together.
-                off, d_along = 0.0, 0.0
-                for a in range(q):
-                    off += x[u + a] * x[u + a] if a > 0 else 0.0
-                    d_along += x[a] * x[u + a]
-                x[c] = off
+                off, beyond = 0.0, 0.0
+                for a in range(1, q):
+                    off += x[u + a] * x[u + a]
+                    beyond += x[a] * x[u + a]
+                d_along = x[0] * x[u] + beyond
+                # Along the teacher little is left of d for a neuron next to the axis.
+                x[c], x[e] = off, x[0] * off - x[u] * beyond
                 now, longer = 0.0, 0.0
                 for a in range(q):
                     if a > 0:
                         x[c + a] = -x[u] * x[u + a]
-                    x[e + a] = x[a] - d_along * x[u + a]
+                        x[e + a] = x[a] - d_along * x[u + a]
                     now += (x[c + a] + x[e + a]) * (x[c + a] + x[e + a])
                     longer += x[e + a] * (2.0 * x[c + a] + x[e + a])
                 off, now, along = math.sqrt(off), math.sqrt(now), x[u] + d_along
@@ -117,14 +119,15 @@ def make_raw() -> Callable[..., None]:
                                 plane += x[c + a] * x[c + b] / sine
                             jacobian[a * size + b] += mu[0] * turn * plane / x[lengths]
                 else:
-                    scale = turn / x[lengths + i]
+                    # Quotients first: of a neuron next to the axis products would underflow.
+                    scale, inverse = turn / x[lengths + i], 1.0 / (now + 1e-300)
                     for a in range(q):
                         for b in range(q):
                             plane = (1.0 if a == b else 0.0) - x[u + a] * x[u + b]
-                            moved = x[c + a] * x[e + b] + x[e + a] * (x[c + b] + x[e + b])
-                            plane = longer * plane + moved / (now + 1e-300)
+                            plane = longer * plane + (x[c + a] * inverse) * x[e + b]
+                            plane += (x[e + a] * inverse) * (x[c + b] + x[e + b])
                             if off > 0.0:
-                                plane -= x[c + a] * x[c + b] * longer / (off * (now + 1e-300))
+                                plane -= (x[c + a] / off) * (x[c + b] * inverse) * longer
                             jacobian[(row + a) * size + row + b] -= scale * plane
             for j in range(k):
                 if j == i or (j == 0 and not want_jacobian):

@@ -19,7 +19,7 @@ from flows.certificates.verifier.curve import at
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.relu_neuron import Neurons
 from flows.certificates.verifier.segment import Segment
-from flows.core.balls import Singular, precision
+from flows.core.balls import Singular, dot, precision
 from flows.systems.relu_neuron import field_balls, near
 
 # Doubles and sampling: bounds may be missed by roundings of the states.
@@ -277,3 +277,19 @@ def test_a_rotation_of_start_and_teacher_keeps_the_limit():
         limits.append(flows.certify(system, w, math.inf, digits=10).infinity.constant)
     assert limits[0].overlaps(limits[1])
     assert limits[0].rad() < LIMIT
+
+
+def test_a_box_of_lengths_of_a_neuron_opposite_to_the_teacher_has_a_bounded_field():
+    # As such a neuron falls to zero: it turns by far less than its length changes.
+    flow = flows.ReLUNeuron(2, 3).ball_flow(np.array([[-1e-3, 8e-6, 2e-6], [0.5, 0.1, 0.2]]))
+    side, whole = arb(0, 0.1), [acb(x) for x in flow.start]
+    change = acb(1 + side, side)
+    box = [change * x for x in whole[: flow.q]] + whole[flow.q :]
+    for scale in (0.9, 1.0, acb(1, 0.1)):
+        rows = [scale * x for x in whole[: flow.q]] + whole[flow.q :]
+        inside = flow.field(rows, ())
+        assert all(x.contains(y) for x, y in zip(flow.field(box, ()), inside, strict=True))
+    rows = flow.rows(box)
+    units = [[c / dot(w, w).sqrt() for c in w] for w in (rows[0], rows[-1])]
+    with pytest.raises(Singular):  # quotients of such boxes do not know this
+        field_balls.by_chord(*units)

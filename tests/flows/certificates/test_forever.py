@@ -20,6 +20,8 @@ from flows.core.balls import Singular, precision
 # lim t^3 L and lim h of n = d = 2, seed 0, of a prototype that shares no code.
 LIMIT = "1.63582401713993790103705 +/- 6.8e-24"
 PARTS = ("0.473670512094428985500324 +/- 1e-24", "0.526329487905571014499676 +/- 1e-24")
+# How much the limit of parts that nearly agree differs: to second order.
+MIRRORED = 1e-4
 # Three kinds of them, ten thousand in all; `make fuzz` plants more.
 PLANTED = int(os.environ.get("POPFLOW_PLANTED", "3400"))
 
@@ -107,6 +109,33 @@ def test_a_longer_teacher_scales_the_limit(made):
         assert twice.infinity.parts[0].overlaps(2 * made.infinity.parts[0])
 
 
+@pytest.mark.parametrize("across", [0.05, 0.06])
+def test_neurons_that_are_mirrored_or_nearly_so_are_proved(across):
+    # Their parts along the teacher are equal in the end, and gradients by them vanish.
+    system = flows.ReLUNeuron(n=2, d=2)
+    proved = flows.certify(system, [[0.1, 0.05], [0.1, -across]], math.inf, digits=10).infinity
+    with precision(200):
+        mirrored = arb.pi() ** 2 / 6
+        assert proved.constant.overlaps(mirrored) == (across == 0.05)
+        assert abs(proved.constant - mirrored) < MIRRORED
+
+
+def test_the_checker_accepts_carries_of_any_length(monkeypatch):
+    lengths = []
+
+    def refused(certificate):
+        lengths.append(len(certificate.infinity.steps))
+        return refusal(certificate) or "longer"
+
+    refusal = forever.refusal
+    monkeypatch.setattr(forever, "refusal", refused)
+    monkeypatch.setattr(forever, "LAST", 1e4)
+    with pytest.raises(Uncertified, match=r"refuses what was made, longer$"):
+        mirrored = [[0.1, 0.05], [0.1, -0.05]]
+        flows.certify(flows.ReLUNeuron(n=2, d=2), mirrored, math.inf, digits=10)
+    assert lengths[-1] > 100
+
+
 def test_neurons_that_are_equal_are_undecided_with_the_reason():
     system = flows.ReLUNeuron(n=2, d=2)
     with pytest.raises(Uncertified, match="two neurons are equal"):
@@ -115,7 +144,7 @@ def test_neurons_that_are_equal_are_undecided_with_the_reason():
 
 def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, made):
     monkeypatch.setattr(forever, "LAST", 1e5)
-    monkeypatch.setattr(forever, "CONSTANT_ROOM", 1e-6)
+    monkeypatch.setattr(forever, "ROOM", 1e-6)
     monkeypatch.setattr(forever, "MOST", 0.0)
     reason = r"checker refuses .* the limit of t\^3 L .*: \[1\.63.* against \[?1\.63"
     with pytest.raises(Uncertified, match=reason):
@@ -126,7 +155,7 @@ def test_what_the_checker_refuses_is_undecided_with_its_numbers(monkeypatch, mad
 def test_the_error_of_a_shape_is_bounded_at_all_later_times(rate, begin, push):
     # e' = -rate e + push s by log-time, from s = 0.1: the worst that the inequality allows.
     first, steps = 0.1, 20_000
-    limits = Limits(*[arb(0)] * 3, *(arb(x) for x in (rate, begin, push)), arb(0), arb(0))
+    limits = Limits(*[arb(0)] * 4, *(arb(x) for x in (rate, begin, push)), arb(0), arb(0))
     s = first * np.exp(-np.linspace(0, 40, steps))
     x = s / first
     error = begin * x**rate + push * first * (x**rate - x) / (1 - rate)

@@ -6,7 +6,7 @@ import pytest
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.field_lanes import make_field, workspace
 
-LANES = 4
+LANES = 16
 # Sums of up to a hundred products, in another order.
 ROUNDING = 1e-12
 FIELD = make_field(LANES)

@@ -410,3 +410,26 @@ def test_the_error_of_the_loss_alone_decomposes_no_layer(monkeypatch):
     assert set(asked) <= {2}  # the target
     assert (run.feature_errors["singular_value"][1:] > 0).all() and max(asked) > 2
     assert all(len(run.feature_errors[name]) == len(run.t) for name in SENSITIVE)
+
+
+def test_observables_are_the_same_bits_however_many_states_are_measured_at_once(monkeypatch):
+    from flows.runs import trajectory
+
+    system = flows.MatrixFactorization(3)
+    start = system.initial(0.3, 0)
+    together = flows.integrate(system, start, 1.0)
+    states = []
+    measure = flows.MatrixFactorization.features
+
+    def counted(system, frame, part):
+        states.append(len(part.x))
+        return measure(system, frame, part)
+
+    monkeypatch.setattr(flows.MatrixFactorization, "features", counted)
+    assert together["loss"].shape == together.t.shape
+    assert states == [len(together.t)]  # not one by one: a state is small
+    monkeypatch.setattr(trajectory, "CHUNK", 1)
+    alone = flows.integrate(system, start, 1.0)
+    for name in ("loss", "gradient_norm", "balance_defect"):
+        assert (alone[name] == together[name]).all()
+    assert states[1:] == [1] * len(alone.t)

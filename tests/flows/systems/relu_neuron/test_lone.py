@@ -126,6 +126,21 @@ def test_jacobian_is_the_difference_of_neurons_that_hardly_differ(kind, apart):
     assert np.abs(found - known).max() < 0.1 * np.abs(known).max()
 
 
+@pytest.mark.parametrize("angle", [1e-3, 1e-60, 1e-90, 1e-120])
+def test_jacobian_of_a_neuron_next_to_the_axis_is_that_of_its_homogeneous_field(angle):
+    # Of degree one but for squares of lengths, far below the angle: what the Jacobian makes of a
+    # state is its velocity.
+    x0 = 1e-145 * np.array([[0.6, -0.2], [-0.7, 0.5 * angle]])
+    shape, weights = np.array([2, 1, LONE]), np.array([1.0, 1.0, -1.0])
+    field, clock = wrapped_once(lone_field.make_raw), Clock(0.0, np.zeros(4), 1.0, True)
+    chart = Chart(clock, x0.ravel(), np.ones(4), field, weights, shape)
+    jacobian, slope = chart.jacobian(0.0, x0.ravel()), chart.rhs(0.0, x0.ravel())
+    assert jacobian @ x0.ravel() == pytest.approx(slope, rel=TILTED, abs=0)
+    # What a transverse part does to its own velocity is a rate, so near to the axis; no small one.
+    assert jacobian[3, 3] == pytest.approx(slope[3] / x0[1, 1], rel=10 * angle + TILTED)
+    assert abs(jacobian[3, 3]) > 0.1
+
+
 @pytest.mark.parametrize("kind", [LONE, BESIDE])
 def test_field_in_jax_is_the_compiled_one(kind):
     jax = pytest.importorskip("jax")

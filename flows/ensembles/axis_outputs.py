@@ -238,4 +238,4 @@ def see(out, here, loss, terms, w):
     value = loss_of(out.waiting, loss, size, out.u, w)
     part = max(ALIKE, terms.known)
     doubt = part * math.sqrt(square)
-    tell(seen, along, value, part * abs(value), doubt, since, terms.rough, max(KNOWN, part))
+    tell(seen, along, value, part * abs(value), doubt, since, terms.rough, max(KNOWN, 2 * part))

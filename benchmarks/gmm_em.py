@@ -24,7 +24,7 @@ from rich.table import Table
 import flows
 from flows.core.quadrature import GAUSS, tensor
 from flows.systems.gmm_em import exact as gmm_em_exact
-from flows.systems.mixture import pieces
+from flows.systems.mixture import derivatives, forms
 from flows.systems.mixture.means import NEAR
 from flows.systems.mixture.sums import moments
 
@@ -41,7 +41,7 @@ def relative(found: Any, exact: Any) -> float:
 def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]:
     """Errors of loss, E|v|^2 and gradient against a rule with many more nodes."""
     frame, state = system.reduce(means)
-    components = pieces.components(frame, state)
+    components = forms.components(frame, state)
     reach = 2.0 * np.ceil(np.linalg.norm(means, axis=1).max() / 2) + 2.0
     distances = np.ptp(state.mu, axis=0)
     # A step of pi^2 / (24 distance) leaves exp(-48); in the near form Gauss-Hermite is better.
@@ -52,7 +52,7 @@ def two_rules(system: flows.GMMEM, means: np.ndarray, found: Any) -> list[float]
         for d in distances
     )
     finer = moments(system.law, components, tensor(rungs, reach))
-    gradient = pieces.gradient(frame, components, finer.pull) @ frame.basis.T
+    gradient = derivatives.gradient(frame, components, finer.pull) @ frame.basis.T
     kl, fisher = (x + y for x, y in zip((finer.kl, finer.fisher), components.constant, strict=True))
     return [
         abs(found.loss / kl - 1),

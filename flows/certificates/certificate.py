@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from flows.certificates import chebyshev, document
+from flows.certificates import chebyshev
+from flows.certificates.document import Document
 from flows.certificates.proof import Span
 from flows.certificates.rest.failing import Failing
 from flows.certificates.rest.rest import Rest
@@ -50,7 +51,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Document):
     r"""Enclosure of the flow from one start: ``|w(t) - p(log(1 + t))| <= tube`` up to ``t_end``.
 
     Parameters
@@ -182,16 +183,6 @@ class Certificate:
             x, flow = self.coordinates(t), self.flow()
             velocity = flow.field(x, self.pieces[self.locate(t)].signs)
             return arb(t) * dot(velocity, velocity) / flow.loss(x)
-
-    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the certificate as JSON.
-
-        Raises
-        ------
-        InputError
-            If the file exists and ``force`` is not given.
-        """
-        document.save(path, self.to_json(), force)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the file holds."""

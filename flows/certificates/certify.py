@@ -11,13 +11,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.certificate import Certificate, certifiable
 from flows.certificates.forever import certify_forever
+from flows.certificates.growing import growing
 from flows.certificates.means import certify_means
 from flows.certificates.rest.settle import certify_rest
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.steps import Uncertified
 from flows.certificates.two_neurons import certify_two
 from flows.core.arrays import Array
-from flows.core.balls import precision
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
 
@@ -107,13 +106,8 @@ def certify(
             proved: Certificate = make(system, initial, digits, advance, radius)
             return proved
     digits = DIGITS if digits is None else digits
-    bits = bits_for(digits, t_end)
-    segments: list[Segment] = []
-    with precision(bits + BALL_GUARD), threadpool_limits(1):
-        steps = Steps(system.ball_flow(initial), bits, digits, radius)
-        steps.extend(segments, float(t_end), advance)
-    pieces = tuple(segments)
-    return Certificate(system, initial, float(t_end), bits, bits + BALL_GUARD, pieces, None, radius)
+    with threadpool_limits(1), growing(system, initial, digits, t_end, advance, radius) as made:
+        return made.until(float(t_end))
 
 
 def _check_radius(system: System, start: Array, radius: Any) -> None:

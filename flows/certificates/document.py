@@ -1,7 +1,8 @@
-"""A file of a proof: JSON on one line, written whole or not at all."""
+"""What is proved has a file: JSON on one line, written whole or not at all."""
 
 from __future__ import annotations
 
+import abc
 import json
 import os
 from pathlib import Path
@@ -10,14 +11,28 @@ from typing import Any
 from flows.core.files import check_output, write_file
 
 
-def save(path: str | os.PathLike[str], data: dict[str, Any], force: bool) -> None:
-    """Write what a proof states.
+class Document(abc.ABC):
+    """A proof that can be written for :func:`flows.verify`, which reads nothing else of it."""
 
-    Raises
-    ------
-    InputError
-        If the file exists and ``force`` is not given.
-    """
-    check_output(os.fspath(path), force)
-    text = json.dumps(data, separators=(",", ":"))
-    write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))
+    @abc.abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds: exact numbers only."""
+
+    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        """Write the file that :func:`flows.verify` and ``popflow verify`` check.
+
+        Parameters
+        ----------
+        path : path
+            Where.
+        force : bool
+            Whether a file there is replaced.
+
+        Raises
+        ------
+        InputError
+            If the file exists and ``force`` is not given.
+        """
+        check_output(os.fspath(path), force)
+        text = json.dumps(self.to_json(), separators=(",", ":"))
+        write_file(os.fspath(path), lambda part: Path(part).write_text(text + "\n", "ascii"))

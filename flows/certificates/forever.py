@@ -9,10 +9,8 @@ returned was accepted.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +19,9 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate, Origin
 from flows.certificates.features.registry import enclosure
+from flows.certificates.growing import Growing, growing, refusal
 from flows.certificates.later import followed
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.at_zero import AtZero
 from flows.certificates.tail.box import Frame, middle, norm
@@ -31,9 +29,7 @@ from flows.certificates.tail.carry import Carry
 from flows.certificates.tail.infinity import Infinity, Stated
 from flows.certificates.tail.late_flow import helmert
 from flows.certificates.tail.tail import Late, Open, Tail, prove, zero
-from flows.certificates.vanishing import Vanishing, continued, left, vanishing
-from flows.certificates.verifier.verify import verify
-from flows.core.balls import precision
+from flows.certificates.vanishing import Vanishing, continued, left, may_leave, vanishing
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -52,6 +48,9 @@ FEWER = 14
 MOST, AFTER, LONGER = 100.0, 4.0, 3.0
 #: A limit is looked for where the shape moves by less than this part of itself.
 STILL = 0.1
+#: A limit that is not known to this part of itself is looked for once more, from the next horizon;
+#: that of a ball of starts is as wide as they are.
+SHARP = 1e-3
 #: Stated radii exceed what was computed by this factor, so that other formulas agree.
 ROOM = 8.0
 
@@ -80,19 +79,12 @@ def certify_forever(
         )
     digits = DIGITS.get(n, FEWER) if digits is None else digits
     ends = horizons(digits) if radius == 0 else SOON
-    bits = bits_for(digits, ends[-1])
-    with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits, radius)
-        base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
-        return _sought(base, steps, ends, advance, refusal)
+    with growing(system, initial, digits, ends[-1], advance, radius) as begun:
+        return _sought(begun, ends, refusal)
 
 
 def _sought(
-    base: Certificate,
-    steps: Steps,
-    ends: Sequence[float],
-    advance: Callable[[float], None] | None,
-    refused: Callable[[Certificate], str],
+    begun: Growing, ends: Sequence[float], refused: Callable[[Certificate], str]
 ) -> Certificate:
     """A proof for all times that is accepted, from a certificate without pieces.
 
@@ -101,46 +93,69 @@ def _sought(
     Uncertified
         Where none is found, with what hindered it.
     """
-    segments: list[Segment] = []
-    reason = "nothing was tried"
+    steps = begun.steps
+    flow: Any = steps.flow  # a SpanFlow
+    reason, kept = "nothing was tried", None
     gone: list[Vanishing] = []
 
     def vanishes() -> bool:
-        flow: Any = steps.flow  # a SpanFlow
-        if segments:  # or it has no pieces yet that it could follow
+        if begun.pieces:  # or it has none yet that it could follow
             gone.extend(vanishing(flow, steps.state))
         return bool(gone)
 
     for end in ends:
         try:
-            steps.extend(segments, end, advance, vanishes)
+            made = begun.until(end, vanishes)
         except Uncertified as problem:
-            raise Uncertified(f"{problem}; before, {reason}") from None
-        made = replace(base, t_end=end, pieces=tuple(segments))
+            if kept:
+                return kept
+            out = "; zero could be left in another direction" * may_leave(flow, steps.state)
+            raise Uncertified(f"{problem}{out}; before, {reason}") from None
         if gone:
-            return _without(made, steps, gone[0], advance, refused)
-        why = ""
-        try:
-            for infinity in _continued(made):
-                proved = replace(made, infinity=infinity)
-                why = refused(proved)
-                if not why:
-                    return proved
-                reason = f"the independent checker refuses what was made, {why}"
-        except Open as problem:
-            reason = reason if why else str(problem)
+            return _without(made, begun, gone[0], refused)
+        proved, reason = _accepted(made, refused)
+        if kept:
+            return min(kept, proved or kept, key=_width)
+        if proved and (begun.base.radius or _width(proved) <= SHARP):
+            return proved
+        kept = proved
+    if kept:
+        return kept
     raise Uncertified(f"UNDECIDED beyond t = {ends[-1]:.6g}: {reason}")
+
+
+def _accepted(
+    made: Certificate, refused: Callable[[Certificate], str]
+) -> tuple[Certificate | None, str]:
+    """The first proof that the checker accepts, or none and what hindered it."""
+    why = ""
+    try:
+        for infinity in _continued(made):
+            proved = replace(made, infinity=infinity)
+            why = refused(proved)
+            if not why:
+                return proved, ""
+            why = f"the independent checker refuses what was made, {why}"
+    except Open as problem:
+        why = why or str(problem)
+    return None, why
+
+
+def _width(proved: Certificate) -> float:
+    """How much of itself the limit of ``t^3 L`` is not known to."""
+    infinity: Any = proved.infinity  # an Infinity
+    limit = infinity.constant
+    return float(limit.rad() / abs(limit))
 
 
 def _without(
     made: Certificate,
-    steps: Steps,
+    begun: Growing,
     gone: Vanishing,
-    advance: Callable[[float], None] | None,
     refused: Callable[[Certificate], str],
 ) -> Certificate:
     """Go on without a neuron that vanishes after the pieces."""
-    until = all_times.down(start.end_time(made))
+    steps, until = begun.steps, all_times.down(start.end_time(made))
     made = replace(made, t_end=until)
     system, flow = left(made, gone, steps)
 
@@ -163,18 +178,8 @@ def _without(
         origin=Origin(flow, steps.time),
     )
     later = [end for end in AFTERWARDS if end > until]
-    rest = _sought(
-        base, continued(steps, flow, gone), later, advance, lambda x: refused(together(x))
-    )
-    return together(rest)
-
-
-def refusal(certificate: Certificate) -> str:
-    """Why the independent checker refuses a certificate's file; empty if it accepts it."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "certificate.json"
-        certificate.save(path)
-        return verify(path, certificate.system, certificate.start).refused
+    rest = Growing(base, continued(steps, flow, gone), begun.advance)
+    return together(_sought(rest, later, lambda x: refused(together(x))))
 
 
 def _continued(certificate: Certificate) -> Iterator[Infinity]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Any
 
 from flint import arb
 
-from flows.certificates import document
+from flows.certificates.document import Document
 from flows.certificates.steps import Uncertified
 from flows.certificates.tail.box import UNIT
 from flows.certificates.tail.funnel import LEVELS, TRIES, Funnel, enlarged, layers
@@ -32,7 +31,7 @@ DRIFT = 1e-6
 
 
 @dataclass(frozen=True)
-class Late:
+class Late(Document):
     """Late states of two neurons, and what was verified of them.
 
     Parameters
@@ -76,16 +75,6 @@ class Late:
                 for low, high, funnel in self.funnels
             ],
         }
-
-    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the file that :func:`flows.verify` reads.
-
-        Raises
-        ------
-        InputError
-            If the file exists and ``force`` is not given.
-        """
-        document.save(path, self.to_json(), force)
 
 
 def late_states(

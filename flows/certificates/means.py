@@ -15,15 +15,14 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
-from flows.certificates.forever import refusal
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.growing import accepted, growing, refusal
+from flows.certificates.steps import Uncertified
 from flows.certificates.tail.all_times import down, extreme, up
 from flows.certificates.tail.infinity import Stated
 from flows.certificates.tail.means import MeansTail, Mixture, Trap, trap
 from flows.certificates.tail.start import end_time
 from flows.certificates.tail.tail import Open
-from flows.core.balls import dot, precision
+from flows.core.balls import dot
 from flows.core.system import System
 
 DIGITS = 20
@@ -44,25 +43,20 @@ def certify_means(
 ) -> Certificate:
     """Prove an enclosure for all times of means on a line."""
     digits = DIGITS if digits is None else digits
-    flow: Any = system.ball_flow(initial)
-    if len(flow.weights) < 2:
-        raise Uncertified(
-            "UNDECIDED: a proof for ever is of two means or more; give such, or a finite time"
-        )
-    bits = bits_for(digits, HORIZONS[-1])
-    segments: list[Segment] = []
     rough: list[Certificate] = []
     reason = "nothing was tried"
-    with precision(bits + BALL_GUARD):
-        steps = Steps(flow, bits, digits, radius)
+    with growing(system, initial, digits, HORIZONS[-1], advance, radius) as begun:
+        flow: Any = begun.steps.flow
+        if len(flow.weights) < 2:
+            raise Uncertified(
+                "UNDECIDED: a proof for ever is of two means or more; give such, or a finite time"
+            )
         for end in HORIZONS:
             try:
-                steps.extend(segments, end, advance)
+                made = begun.until(end)
             except Uncertified as problem:
                 reason = f"{problem}; before, {reason}"
                 break
-            pieces = tuple(segments)
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             try:
                 found, sharp = _continued(made)
             except Open as problem:
@@ -75,11 +69,7 @@ def certify_means(
                 return made
             else:
                 reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
-    for made in reversed(rough):
-        if not (refused := refusal(made)):
-            return made
-        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
-    raise Uncertified(reason)
+    return accepted(reversed(rough), reason)
 
 
 def _continued(certificate: Certificate) -> tuple[MeansTail, bool]:

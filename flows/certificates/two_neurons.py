@@ -16,15 +16,13 @@ from flint import arb
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
 from flows.certificates.features.registry import enclosure
-from flows.certificates.forever import refusal
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.growing import accepted, growing
+from flows.certificates.steps import Uncertified
 from flows.certificates.tail import all_times, start
 from flows.certificates.tail.funnel import prove
 from flows.certificates.tail.funnel_tail import FunnelTail
 from flows.certificates.tail.infinity import Stated
 from flows.certificates.tail.tail import Open
-from flows.core.balls import precision
 from flows.core.system import System
 
 Ball = Any  # flint.arb
@@ -60,12 +58,7 @@ def certify_two(
         if not made:
             raise
         reason = str(problem)
-    for proved in sorted(made, key=_spread):
-        refused = refusal(proved)
-        if not refused:
-            return proved
-        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
-    raise Uncertified(reason)
+    return accepted(sorted(made, key=_spread), reason)
 
 
 def _proofs(
@@ -82,16 +75,13 @@ def _proofs(
     Uncertified
         In the end, with what hindered the last one.
     """
-    bits, segments, reason = bits_for(digits, ENDS[-1]), list[Segment](), ""
-    with precision(bits + BALL_GUARD):
-        steps = Steps(system.ball_flow(initial), bits, digits, radius)
+    reason = ""
+    with growing(system, initial, digits, ENDS[-1], advance, radius) as begun:
         for end in ENDS:
             try:
-                steps.extend(segments, end, advance)
+                made = begun.until(end)
             except Uncertified as problem:
                 raise Uncertified(f"{problem}{reason and f'; before, {reason}'}") from None
-            pieces = tuple(segments)
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             try:
                 yield replace(made, infinity=funnelled(made))
             except Open as problem:

@@ -57,22 +57,29 @@ class Vanishing(NamedTuple):
 
 def vanishing(flow: SpanFlow, state: Any) -> list[Vanishing]:
     """The shortest neuron, if it falls whatever its direction, and soon enough; or none."""
-    rows = np.array([float(x.mid()) for x in state]).reshape(-1, flow.q)
-    sizes = np.linalg.norm(rows, axis=1)
-    k = int(sizes.argmin())
-    if len(rows) < 3 or sizes[k] > SHORT * flow.unit:
+    rows, k = _rows(flow, state)
+    size = float(np.linalg.norm(rows[k]))
+    if len(rows) < 3 or size > SHORT * flow.unit:
         return []
     others = np.delete(rows, k, axis=0)
     least = float(_fall(_directions(rows, flow), others, flow).min())
     if not least > 0:
         return []
     slope, half = CLAIMED * least, math.sqrt(len(others)) / 2
-    lasting, push = sizes[k] / slope, half * sizes[k]
+    lasting, push = size / slope, half * size
     reach, off = ROOM * lasting * (_speed(others, flow) + push), ROOM * push * lasting
     if off > NEGLIGIBLE * flow.unit or slope + half * reach > KEPT * least:
         return []
     numbers = map(float, (slope, reach, off, ROOM * lasting))
     return [Vanishing(k, *numbers)]
+
+
+def may_leave(flow: SpanFlow, state: Any) -> bool:
+    """Whether the shortest neuron is near zero and is pushed out of it in some direction."""
+    rows, k = _rows(flow, state)
+    short = float(np.linalg.norm(rows[k])) <= SHORT * flow.unit
+    others = np.delete(rows, k, axis=0)
+    return short and not _fall(_directions(rows, flow), others, flow).min() > 0
 
 
 def left(certificate: Certificate, found: Vanishing, steps: Steps) -> tuple[Any, SpanFlow]:
@@ -90,6 +97,12 @@ def continued(steps: Steps, flow: SpanFlow, found: Vanishing) -> Steps:
     made = Steps(flow, steps.bits, steps.digits)
     made.time, made.error = steps.time, made.error + steps.error + arb(found.off)
     return made
+
+
+def _rows(flow: SpanFlow, state: Any) -> tuple[Array, int]:
+    """Neurons in doubles, and the number of the shortest one."""
+    rows = np.array([float(x.mid()) for x in state]).reshape(-1, flow.q)
+    return rows, int(np.linalg.norm(rows, axis=1).argmin())
 
 
 def _fall(u: Array, rows: Array, flow: SpanFlow) -> Array:

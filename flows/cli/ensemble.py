@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import T_END, check_given, flow_options
+from flows.cli.options import T_END, below_option, check_given, flow_options, workers_option
 from flows.cli.runs import solver
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen, law_options
@@ -45,14 +45,7 @@ SHOWN = 5
     multiple=True,
     help="Check this claim on each member; may be repeated.",
 )
-@click.option(
-    "--below",
-    metavar="R",
-    type=float,
-    default=1e-6,
-    show_default=True,
-    help="Count members with loss(T) <= R loss(0).",
-)
+@below_option
 @click.option(
     "--engine",
     metavar="NAME",
@@ -66,12 +59,7 @@ SHOWN = 5
     type=int,
     help="Members side by side in the engine jax; if not given 64, or 4096 on a GPU.",
 )
-@click.option(
-    "--workers",
-    metavar="W",
-    type=int,
-    help="Chunks of members at a time [default: one a core where steps are compiled, else 1].",
-)
+@workers_option
 @click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ensemble(

@@ -42,6 +42,22 @@ FLOW = (
     Option("method", "text", "Solver", "M", METHOD, rare=True),
 )
 
+#: Of members: which ends count, and how many chunks go side by side.
+below_option = click.option(
+    "--below",
+    metavar="R",
+    type=float,
+    default=1e-6,
+    show_default=True,
+    help="Count members with loss(T) <= R loss(0).",
+)
+workers_option = click.option(
+    "--workers",
+    metavar="W",
+    type=int,
+    help="Chunks of members at a time [default: one a core where steps are compiled, else 1].",
+)
+
 
 def all_options() -> list[Option]:
     """Options of every run, then those that systems add; those of one name are joined."""

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import T_END, check_given, flag, flow_options, one_of, options_of
+from flows.cli.options import (
+    T_END,
+    below_option,
+    check_given,
+    flag,
+    flow_options,
+    one_of,
+    options_of,
+    workers_option,
+)
 from flows.cli.runs import solver
 from flows.core.errors import InputError, unknown
 from flows.core.options import Option, Options, chosen, law_options
@@ -43,14 +52,7 @@ READ = {"size": int, "integer": int, "number": float, "choice": str}
     multiple=True,
     help="Keep this too, one number a time; may be repeated.",
 )
-@click.option(
-    "--below",
-    metavar="R",
-    type=float,
-    default=1e-6,
-    show_default=True,
-    help="Count members with loss(T) <= R loss(0).",
-)
+@below_option
 @click.option(
     "--level",
     metavar="P",
@@ -59,12 +61,7 @@ READ = {"size": int, "integer": int, "number": float, "choice": str}
     show_default=True,
     help="Confidence of the intervals.",
 )
-@click.option(
-    "--workers",
-    metavar="W",
-    type=int,
-    help="Chunks of members at a time [default: one a core where steps are compiled, else 1].",
-)
+@workers_option
 @click.option("--out", metavar="DIR", help="Folder for sweep.nc; what is there goes on.")
 @click.option("--figure", metavar="FILE", help="Draw the fractions, .png, .pdf or .svg.")
 @click.option("--force", is_flag=True, help="Replace an existing figure.")

@@ -11,6 +11,7 @@ import numpy as np
 from flint import arb, ctx
 
 from flows.core.arrays import Array
+from flows.core.errors import undefined
 
 Ball = Any  # flint.arb or flint.acb
 Rational = Any  # flint.fmpq
@@ -72,11 +73,11 @@ class BallFlow(abc.ABC):
 
     def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
         """Bound the field at complex states whose blocks are within so much of those of ``x``."""
-        raise NotImplementedError  # nothing asks unless `by_boundary`
+        raise undefined(self, "size_near", "by_boundary is true")
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """About how far a state is from where the field is not analytic."""
-        raise NotImplementedError  # nothing asks unless `by_boundary`
+        raise undefined(self, "clearance", "by_boundary is true")
 
     @property
     def bends(self) -> bool:
@@ -88,7 +89,7 @@ class BallFlow(abc.ABC):
 
         States are off the box by ``spread y``, ``|y| <= 1``. An array of matrices.
         """
-        raise NotImplementedError  # nothing asks where there are none
+        raise undefined(self, "slopes", "bends is true")
 
     @abc.abstractmethod
     def loss(self, x: Sequence[Ball]) -> Ball:
@@ -131,8 +132,8 @@ class BallFlow(abc.ABC):
 
         ``rates`` are those of ``box``, the states between ``ends``.
         """
-        raise NotImplementedError  # nothing asks where `areas` has none
+        raise undefined(self, "lowest_area", "areas names kinks")
 
     def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
         """Bound how far the branch is from the true field where ``|area| <= overshoot``."""
-        raise NotImplementedError  # nothing asks where `areas` has none
+        raise undefined(self, "beyond", "areas names kinks")

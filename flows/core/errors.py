@@ -8,7 +8,7 @@ from typing import Any
 
 from symbolic.language.errors import InputError
 
-__all__ = ["InputError", "nearest", "of_kind", "unknown"]
+__all__ = ["InputError", "nearest", "of_kind", "undefined", "unknown"]
 
 # Names of many words are near each other at a lower ratio than difflib's 0.6.
 NEAR = 0.5
@@ -64,6 +64,28 @@ def of_kind(what: str, value: Any, kind: type, advice: str) -> Any:
     came = value.__name__ if isinstance(value, type) else repr(value)
     came = came if len(came) <= LONGEST else f"{came[:LONGEST]}..."
     raise InputError(f"{what} must be a {kind.__name__}, got {came}; {advice}")
+
+
+def undefined(what: object, method: str, because: str) -> NotImplementedError:
+    """Error for a method that a class has to define because of what else it says.
+
+    Parameters
+    ----------
+    what : object
+        An instance of the class.
+    method : str
+        The method that is missing.
+    because : str
+        What asks for it.
+
+    Examples
+    --------
+    >>> print(undefined(1.0, "restart", "its watch has ended it early"))
+    float: expected a method restart, since its watch has ended it early; define it
+    """
+    return NotImplementedError(
+        f"{type(what).__name__}: expected a method {method}, since {because}; define it"
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
+from flows.core.errors import undefined
 from flows.core.problem import FIELD_FAILED, Stop, Watch
 
 __all__ = ["Event", "Piece", "Restart"]
@@ -61,7 +62,7 @@ class Piece(abc.ABC):
 
     def restart(self, stop: Stop) -> Restart:
         """What follows the stop of the piece."""
-        raise NotImplementedError  # only the watch of a piece ends it early
+        raise undefined(self, "restart", "its watch has ended it early")
 
     def stuck(self, last: Stop) -> str:
         """Why no steps lead beyond a state where a solver crawls or fails; or nothing."""

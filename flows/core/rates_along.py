@@ -45,17 +45,12 @@ def plain_rates(y, directions, operation, operands, constants):
         for e in range(width):
             r[2 * n + i, e] = constants[i, 0]
     moving = moves(n, first, operation, operands)
-    for step_of in range(len(operation)):
-        k, x, z, what = (
-            first + step_of,
-            operands[step_of, 0],
-            operands[step_of, 1],
-            operation[step_of],
-        )
-        if not moving[step_of] or what > 1:
+    for s in range(len(operation)):
+        k, x, z, what = first + s, operands[s, 0], operands[s, 1], operation[s]
+        if not moving[s] or what > 1:
             # The same along all of them, or not worth a vector.
             for e in range(width):
-                if moving[step_of] or e == 0:
+                if moving[s] or e == 0:
                     r[k, e] = plain(what, r[x, e], r[z, e])
                 else:
                     r[k, e] = r[k, 0]
@@ -87,16 +82,11 @@ def twofold_rates(y, directions, operation, operands, constants):
             for e in range(width):
                 r[2 * n + i, part, e] = constants[i, part]
     moving = moves(n, first, operation, operands)
-    for step_of in range(len(operation)):
-        k, x, z, what = (
-            first + step_of,
-            operands[step_of, 0],
-            operands[step_of, 1],
-            operation[step_of],
-        )
-        if not moving[step_of] or what > 1:
+    for s in range(len(operation)):
+        k, x, z, what = first + s, operands[s, 0], operands[s, 1], operation[s]
+        if not moving[s] or what > 1:
             for e in range(width):
-                if moving[step_of] or e == 0:
+                if moving[s] or e == 0:
                     high, low, _ = step(
                         what,
                         r[x, 0, e],

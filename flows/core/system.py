@@ -20,7 +20,7 @@ import potentials
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms
 from flows.core.chart import Chart, Clock, Lanes
-from flows.core.errors import InputError, of_kind
+from flows.core.errors import InputError, of_kind, undefined
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
@@ -316,7 +316,7 @@ class System(abc.ABC):
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
         """How members are followed so, at a tolerance of a run and one of a step."""
-        raise NotImplementedError  # only where there are programs for such steps
+        raise undefined(self, "axis_terms", "axis_codes has programs")
 
     def axis_start(self, start: Array) -> Array:
         """Entries of a start, as these programs take them."""
@@ -324,7 +324,7 @@ class System(abc.ABC):
 
     def along_axes(self, digits: Array, error: Array, since: Array, numbers: Array) -> Any:
         """Frame and states of what such steps have reached."""
-        raise NotImplementedError  # only where there are programs for such steps
+        raise undefined(self, "along_axes", "axis_codes has programs")
 
     def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
         """Loss above its limit of many members, as far as compiled code tells it at once.
@@ -419,6 +419,25 @@ class System(abc.ABC):
         """
         end = "_error"
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
+
+    def magnification(self, frame: Any, states: Any, rtol: float) -> Array:
+        """By how much more than usual a run is wrong where its flow magnifies errors of steps.
+
+        Here, by nothing.
+
+        Parameters
+        ----------
+        frame, states : object, State
+            Of the run, at ``T`` times.
+        rtol : float
+            Relative tolerance of its steps.
+
+        Returns
+        -------
+        ndarray, shape (T,)
+            What is added to one, that of a flow which magnifies nothing.
+        """
+        return np.zeros(len(states))
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above its limit along a run: the loss itself once no failure is as low.

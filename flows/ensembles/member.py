@@ -17,10 +17,11 @@ from flows.core.errors import InputError
 from flows.core.problem import COMPLETED, INTERRUPTED
 from flows.core.system import System
 from flows.core.threads import one_thread
+from flows.ensembles.measure import measure_together
 from flows.ensembles.starts import Law
 from flows.runs.check import check
 from flows.runs.rates import local_exponent
-from flows.runs.trajectory import Trajectory, measure_together
+from flows.runs.trajectory import Trajectory
 from potentials import Potential
 
 Rows = dict[str, NDArray[Any]]

@@ -72,10 +72,13 @@ class Law:
 
     def start(self, system: System, index: int) -> Array:
         """Start of one member."""
-        try:
-            inspect.signature(system.initial).bind(self.scale, 0, **self.options)
-        except TypeError as problem:
-            raise InputError(f"{system.name} has no start with these options: {problem}") from None
+        if self.options:  # every system has a start without
+            try:
+                inspect.signature(system.initial).bind(self.scale, 0, **self.options)
+            except TypeError as problem:
+                raise InputError(
+                    f"{system.name} has no start with these options: {problem}"
+                ) from None
         return system.initial(self.scale, self.seed_of(index), **self.options)
 
 

@@ -18,7 +18,8 @@ from flows.core.netcdf import digest, read_netcdf
 from flows.core.piece import Event
 from flows.core.system import System
 from flows.runs.given import given_potentials
-from flows.runs.trajectory import FORMAT, Trajectory, digested
+from flows.runs.save import FORMAT, digested
+from flows.runs.trajectory import Trajectory
 from flows.systems.registry import recall
 
 __all__ = ["load"]

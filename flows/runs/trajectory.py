@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,14 @@ from flows.core.arrays import Array, plain
 from flows.core.card import Card, described, loss_line
 from flows.core.errors import InputError, unknown
 from flows.core.features import Features, joined
-from flows.core.files import checked_path
-from flows.core.netcdf import digest, write_netcdf
 from flows.core.piece import Event
 from flows.core.problem import COMPLETED, INTERRUPTED, STEP_BUDGET
 from flows.core.system import Excess, System
 from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
 from flows.runs.quantities import Quantities
-from flows.runs.tables import labelled, observable_axes, state_axes, tabled
+from flows.runs.save import save
+from flows.runs.tables import labelled, tabled
 from flows.runs.uncertainty import Uncertainty
 from potentials import Potential, Statements
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-FORMAT = "popflow-trajectory-1"
 # A Hessian of so many rows takes less time than the run.
 MOST_CURVATURES = 40
 # Elements of the largest intermediate array of the features, so that memory stays bounded.
@@ -181,25 +178,26 @@ class Trajectory:
         return self._features(None)
 
     def _features(self, known: dict[str, Array] | None) -> dict[str, Array]:
-        """Features, those at hand being known or not."""
-        one = self.states.at(0)
-        size = self.system.feature_size(max(getattr(one, f.name).size for f in fields(one)))
-        step = max(1, CHUNK // max(1, size))
-        whole = len(self.t) <= step
-        cuts = [] if whole else [slice(i, i + step) for i in range(0, len(self.t), step)]
-        parts = [self.states] if whole else [self.states.at(cut) for cut in cuts]
+        """Features, those that cost little being known or not; the others wait to be asked for."""
+        parts = functools.cache(self._parts)  # which costly features that come together share
 
         def later(feature: Callable[[Any, Any], Array]) -> Callable[[], Array]:
-            return lambda: np.concatenate([feature(self.frame, part) for part in parts])
+            return lambda: np.concatenate([feature(self.frame, part) for part in parts()])
 
         if known is None:
             system = self.system.observed(self.rtol)
-            some = [system.features(self.frame, part) for part in parts]
-            known = some[0] if len(some) == 1 else joined(some)
+            known = joined([system.features(self.frame, part) for part in parts()])
         loss_dot = known["loss_dot"]
         costly = {name: later(feature) for name, feature in self.system.costly.items()}
         above = {"excess": lambda: self.excess.value, "excess_dot": lambda: loss_dot}
         return Features(known, {**costly, **above})
+
+    def _parts(self) -> list[Any]:
+        """States, as many at once as are measured in one go."""
+        one = self.states.at(0)
+        size = self.system.feature_size(max(getattr(one, f.name).size for f in fields(one)))
+        step = max(1, CHUNK // max(1, size))
+        return [self.states.at(slice(i, i + step)) for i in range(0, len(self.t), step)]
 
     @functools.cached_property
     def excess(self) -> Excess:
@@ -320,14 +318,15 @@ class Trajectory:
             raise unknown("observable", name, self.names) from None
         return np.zeros_like(self.quantities[name]) if error is None else error
 
-    @property
+    @functools.cached_property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
         method = self.provenance.get("method", "")
-        factor = ERROR_FACTORS.get(method, ERROR_FACTOR)
-        known = np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
-        return known + self._below_digits if method == "reference" else known
+        known = ERROR_FACTORS.get(method, ERROR_FACTOR) * max(self.rtol, asked or 0.0)
+        if method == "reference":
+            return known + self._below_digits
+        return known * (1.0 + self.system.magnification(self.frame, self.states, self.rtol))
 
     @property
     def _below_digits(self) -> Array:
@@ -339,7 +338,8 @@ class Trajectory:
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
         """Absolute errors of features beside that of the tolerance, by name."""
-        return self._errors(self.system.errors(self.states, self.features, self.t, self.tolerance))
+        known = self.system.errors(self.states, self.features, self.t, self.tolerance)
+        return self._errors(known)
 
     def _errors(self, known: dict[str, Array]) -> dict[str, Array]:
         """Errors of features, what the system states of them being known."""
@@ -431,99 +431,4 @@ class Trajectory:
         InputError
             If the file exists (without ``force``) or cannot be written; nothing is left behind.
         """
-        target = checked_path(path)
-        if target.exists() and not force:
-            raise InputError(f"{target} exists; choose another name or force the overwrite")
-        variables, about = self._content()
-        values = {name: np.asarray(value) for name, (_, value) in variables.items()}
-        write_netcdf(
-            target, variables, {"popflow": about, "digest": digest(digested(values, about))}
-        )
-        return target
-
-    def _content(self) -> tuple[dict[str, Any], str]:
-        """Variables of the file, and what it says about them."""
-        variables: dict[str, Any] = {
-            "t": ("t", self.t),
-            "loss": ("t", self["loss"]),
-        }
-        last = self.state_at(-1)
-        for name, values in (("start", self.start), ("final_state", last)):
-            # NetCDF has no complex numbers.
-            parts = (
-                {"": values}
-                if np.isrealobj(values)
-                else {"_real": values.real, "_imag": values.imag}
-            )
-            for suffix, part in parts.items():
-                variables[f"{name}{suffix}"] = (state_axes(self.system, part), part)
-        for name in self.names:
-            values = self[name]
-            axes = observable_axes(self.system, last, name, values[0])
-            variables[name] = (("t", *axes), values)
-        for prefix, part, lead in (("frame", self.frame, 0), ("sound", self.states, 1)):
-            for f in fields(part):
-                values = np.asarray(getattr(part, f.name))
-                dims = _dims(f"{prefix}_{f.name}", values)
-                variables[f"{prefix}_{f.name}"] = (("t", *dims[1:]) if lead else dims, values)
-        about = {
-            "format": FORMAT,
-            "parameters": self.parameters,
-            "definition": self.system.definition,
-            "status": self.status,
-            "message": self.message,
-            "stats": self.stats,
-            "events": [list(e) for e in self.events],
-            "rtol": self.rtol,
-            "provenance": self.provenance,
-        }
-        return variables, json.dumps(about)
-
-
-def digested(arrays: dict[str, Any], about: str) -> dict[str, Any]:
-    """Everything in a file that must not change."""
-    return {**arrays, "popflow": np.array(about)}
-
-
-def _dims(name: str, values: Array) -> tuple[str, ...]:
-    return tuple(f"{name}_{axis}" for axis in range(np.ndim(values)))
-
-
-def measure_together(runs: Sequence[Trajectory]) -> None:
-    """Evaluate the features of runs side by side where their states may be measured as one run's.
-
-    Each run has the bits that it would have alone; it is only faster.
-    """
-    alike: dict[Any, list[Trajectory]] = {}
-    for run in runs:
-        key = run.system.alike(run.frame, run.states)
-        if key is not None:
-            alike.setdefault((key, run.rtol), []).append(run)
-    for group in alike.values():
-        first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
-        states = type(first.states).join([run.states for run in group])
-        found = first.system.observed(first.rtol).features(first.frame, states)
-        parts = {name: np.split(values, ends) for name, values in found.items()}
-        for k, run in enumerate(group):
-            known = {name: split[k] for name, split in parts.items()}
-            run.__dict__["features"] = run._features(known)  # what the cached property would keep
-        if first.system.stacks:
-            _judge_together(group)
-
-
-def _judge_together(runs: Sequence[Trajectory]) -> None:
-    """Errors of the features of runs, those with as many times at once."""
-    alike: dict[int, list[Trajectory]] = {}
-    for run in runs:
-        alike.setdefault(len(run.t), []).append(run)
-    for group in alike.values():
-        first = group[0]
-
-        def of_all(name: str, group: Sequence[Trajectory] = group) -> Array:
-            return np.stack([run.features[name] for run in group])
-
-        features = Features({}, {x: functools.partial(of_all, x) for x in first.features})
-        t, tolerance = np.stack([x.t for x in group]), np.stack([x.tolerance for x in group])
-        found = first.system.errors(first.states, features, t, tolerance)
-        for k, run in enumerate(group):
-            run.__dict__["feature_errors"] = run._errors({n: x[k] for n, x in found.items()})
+        return save(self, path, force)

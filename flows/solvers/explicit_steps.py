@@ -5,7 +5,9 @@ r"""Compiled steps of DOP853, an explicit Runge-Kutta method of order 8, for man
 
 Its error comes from two formulas of orders 5 and 3, its dense output, of order 7, from three more
 stages. Explicit steps are no longer than stability allows, `h |lambda| <= 6.1`: where that binds,
-and at this length more steps are left than it has patience for, a lane gives up.
+and at this length more steps are left than it has patience for, a lane gives up. Where what decays
+fast stands still, no error tells it: a step beyond stability is refused by `h |lambda|` itself,
+since its stages, and with them the dense output, can be anything inside.
 
 Source: Hairer, Norsett & Wanner, Solving Ordinary Differential Equations I, sections II.5 and II.6,
 and section IV.2 of volume II for what tells stiffness; coefficients are those of SciPy.
@@ -31,6 +33,10 @@ from flows.solvers.explicit_tableau import (
     tableau,
 )
 from flows.solvers.side_by_side import (
+    GROW,
+    SAFETY,
+    SHRINK,
+    SMALLEST,
     Advance,
     Room,
     evaluator,
@@ -43,6 +49,8 @@ from flows.solvers.side_by_side import (
 # A step is as long as stability allows where h |lambda| is above BOUND; steps are so for good where
 # LASTING of them have been, each of the others counting against two.
 BOUND, LASTING = 5.0, 16
+# A step is refused where h |lambda| is above this.
+BEYOND = 10.0
 
 
 @functools.cache
@@ -94,7 +102,7 @@ def make_steps(
     nodes, a, formulas, upper = tableau()
     stages, every, pieces = STAGES, ALL, DENSE
     shrink, grow, safety, smallest = SHRINK, GROW, SAFETY, SMALLEST
-    bound, lasting, most = BOUND, LASTING, float(patience)
+    bound, lasting, beyond, most = BOUND, LASTING, BEYOND, float(patience)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
@@ -113,7 +121,7 @@ def make_steps(
 
     @inner
     def measure(lane, k, y1, before, sums):  # type: ignore[no-untyped-def]
-        """Both errors over the tolerance, and what tells stiffness, as sums of squares."""
+        """Both errors and what tells stiffness, over the tolerance, as sums of squares."""
         size, rtol = y1.shape[0], load(lane.rtol, 0)
         fifths, thirds, turns, ways = spread(0.0), spread(0.0), spread(0.0), spread(0.0)
         for i in range(size):
@@ -128,6 +136,7 @@ def make_steps(
             turned = load(k, stages * size + i) - load(k, (stages - 1) * size + i)
             apart = new - load(before, i)
             fifths, thirds = fifths + fifth * fifth, thirds + third * third
+            turned, apart = turned * inverse, apart * inverse
             turns, ways = turns + turned * turned, ways + apart * apart
         store(sums, 0, fifths)
         store(sums, 1, thirds)
@@ -164,17 +173,22 @@ def make_steps(
             lane.attempts[e] += 1
             both = math.sqrt((sums[0, e] + 0.01 * sums[1, e]) * size)
             wrong = 0.0 if sums[0, e] == 0.0 else step[0, e] * sums[0, e] / both
+            # What is below the tolerance tells nothing of the flow: it may be rounding.
+            turned, apart = step[0, e] * math.sqrt(sums[2, e]), math.sqrt(sums[3, e])
+            told = turned > math.sqrt(size)
             # A NaN is refused like an error that is too large.
-            good = wrong <= 1.0
+            good = wrong <= 1.0 and not (told and turned > beyond * apart)
             change = grow if wrong == 0.0 else safety * wrong**-0.125
             change = min(grow, max(shrink, change)) if wrong < np.inf else shrink
+            if told:
+                longest = (beyond if good else bound) * apart / turned
+                change = max(shrink, min(change, longest))
             if good:
                 tau[e] = lane.end[e] if last[e] else tau[e] + step[0, e]
                 kept[e] = steps.done[e]
                 steps.tau[kept[e], e] = tau[e]
                 steps.done[e] += 1
-                long = step[0, e] ** 2 * sums[2, e] > bound**2 * sums[3, e]
-                lane.stiff[e] = max(0, lane.stiff[e] + (1 if long else -2))
+                lane.stiff[e] = max(0, lane.stiff[e] + (1 if turned > bound * apart else -2))
             h[e] = step[0, e] * change
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
             lane.live[e] = not (zero or (good and last[e]))

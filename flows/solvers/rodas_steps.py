@@ -16,6 +16,10 @@ import numpy as np
 
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
 from flows.solvers.side_by_side import (
+    GROW,
+    SAFETY,
+    SHRINK,
+    SMALLEST,
     Advance,
     Room,
     evaluator,
@@ -25,10 +29,6 @@ from flows.solvers.side_by_side import (
     step_setter,
 )
 
-# The step may change by these factors, and aims at this fraction of the one that just serves.
-SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
-# Below this fraction of the time a step is rounding.
-SMALLEST = 1e-14
 # Step of the difference quotient by time, which enters a step in second order only.
 NUDGE = 1e-7
 

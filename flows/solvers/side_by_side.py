@@ -15,6 +15,11 @@ from typing import Any, NamedTuple, cast
 from flows.core.arrays import Array
 from flows.core.chart import FROZEN
 
+# The step may change by these factors, and aims at this fraction of the one that just serves.
+SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
+# Below this fraction of the time a step is rounding.
+SMALLEST = 1e-14
+
 
 class Lane(NamedTuple):
     """Where the pieces stand, one a lane: the last axis of every array is that of the lanes.

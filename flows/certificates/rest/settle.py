@@ -17,16 +17,15 @@ from flint import arb
 
 from flows.certificates import chebyshev
 from flows.certificates.certificate import Certificate
-from flows.certificates.forever import refusal
+from flows.certificates.growing import accepted, growing
 from flows.certificates.rest.balls import Attracting, attracting
 from flows.certificates.rest.failing import failing
 from flows.certificates.rest.rest import Rest
-from flows.certificates.segment import Segment
-from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.steps import Uncertified
 from flows.certificates.tail.all_times import down, up
 from flows.certificates.tail.infinity import Stated
 from flows.certificates.tail.tail import Open
-from flows.core.balls import Singular, precision
+from flows.core.balls import Singular
 from flows.core.system import System
 from flows.systems.relu_neuron.field_balls import SpanFlow
 
@@ -54,23 +53,17 @@ def certify_rest(
 ) -> Certificate:
     """Prove an enclosure for all times of a flow that rests in the end; see ``flows.certify``."""
     digits = DIGITS if digits is None else digits
-    bits = bits_for(digits, LAST)
-    segments: list[Segment] = []
     found: list[Certificate] = []
     kept, until, end, reason = 0.0, LAST, FIRST, "nothing was tried"
-    with precision(bits + BALL_GUARD):
-        flow = system.ball_flow(initial)
-        steps = Steps(flow, bits, digits, radius)
-        fails = failing(flow) if radius == 0 else None
+    with growing(system, initial, digits, LAST, advance, radius) as begun:
+        fails = failing(begun.steps.flow) if radius == 0 else None
         while end <= until:
             try:
-                steps.extend(segments, end, advance)
+                made = begun.until(end)
             except Uncertified as problem:
                 if not found:
                     raise Uncertified(f"{problem}; before, {reason}") from None
                 break
-            pieces = tuple(segments)
-            made = Certificate(system, initial, end, bits, bits + BALL_GUARD, pieces, None, radius)
             if fails is not None:
                 found.append(replace(made, infinity=fails))
                 break
@@ -84,12 +77,7 @@ def certify_rest(
             if kept == KEPT[0]:
                 break
             end *= LATER
-    for made in reversed(found):
-        refused = refusal(made)
-        if not refused:
-            return made
-        reason = f"the independent checker refuses what was made, {refused}"
-    raise Uncertified(f"UNDECIDED beyond t = {LAST:.6g}: {reason}")
+    return accepted(reversed(found), f"UNDECIDED beyond t = {LAST:.6g}: {reason}")
 
 
 def _proved(certificate: Certificate, kept: float) -> Certificate:

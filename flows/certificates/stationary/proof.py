@@ -9,7 +9,7 @@ from typing import Any
 
 from flint import arb
 
-from flows.certificates import document
+from flows.certificates.document import Document
 from flows.certificates.stationary.layer import Setting
 from flows.core.balls import precision
 
@@ -37,7 +37,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Proof(Document):
     """A critical point of a hidden layer that is proved.
 
     Parameters
@@ -137,16 +137,6 @@ class Proof:
             "unique_radius": self.radius,
             "dimensions": len(self.setting.teachers[0]),
         }
-
-    def save(self, path: str | os.PathLike[str], force: bool = False) -> None:
-        """Write the certificate as JSON, which `popflow verify` checks.
-
-        Raises
-        ------
-        InputError
-            If the file exists and ``force`` is not given.
-        """
-        document.save(path, self.to_json(), force)
 
     @property
     def loss_ball(self) -> Ball:

@@ -13,7 +13,7 @@ from mpmath import mp
 
 from flows.core.system import Smooth
 from flows.systems.mixture.exact import GUARD, line_flow, nodes
-from flows.systems.mixture.pieces import Frame, SoundState
+from flows.systems.mixture.sound import Frame, SoundState
 
 __all__ = ["expectations", "flow"]
 

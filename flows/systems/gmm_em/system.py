@@ -19,8 +19,8 @@ from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
 from flows.core.together import evaluated_together
 from flows.systems.gmm_em.options import OPTIONS
-from flows.systems.mixture import pieces
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.derivatives import EXACT
 from flows.systems.mixture.features import (
     ROUNDING,
     Columns,
@@ -30,7 +30,8 @@ from flows.systems.mixture.features import (
     root_error,
 )
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.pieces import Frame, SoundState
+from flows.systems.mixture.reduction import reduce
+from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from symbolic.systems import gmm_em
 
@@ -91,13 +92,14 @@ class GMMEM(MixtureSystem):
     n: int = 3
     d: int = 2
     weights: Any = None
-    tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
+    tolerance: float = field(default=EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "gmm_em"
     title: ClassVar[str] = "Gradient EM"
     dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = gmm_em
+    stretch: ClassVar[float] = 1.0
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "weights")
 
     def __post_init__(self) -> None:
@@ -158,7 +160,7 @@ class GMMEM(MixtureSystem):
 
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
-        return pieces.reduce(means, np.array(self.weights), merge)
+        return reduce(means, np.array(self.weights), merge)
 
     def loss_from(self, kl: float, fisher: float) -> float:
         """Return the KL divergence."""

@@ -133,10 +133,9 @@ def hessian(network: Network, y: Array) -> Array:
         by_own, value = kernel.kink * by_own, kernel.kink * value + kernel.linear * (w @ u.T)
         by_other = kernel.linear + kernel.kink * by_other
         cross = cross + kernel.linear * eye
-        slope, bend, kappa = np.full(n, kernel.linear), np.zeros(n), kernel.linear * np.sum(w**2, 1)
     else:
         own, cross = _smooth_blocks(found, kernel.curves(*found.sizes))
-        kappa, slope, bend = _filled(kernel.own(np.sum(w**2, axis=1)), (n,))
+    kappa, slope, bend = _filled(kernel.own(np.sum(w**2, axis=1)), (n,))
     a, others = mu[:n], mu * (1 - np.eye(n, len(mu)))
     blocks = (a[:, None] * a)[..., None, None] * cross[:, :n]
     outer = w[:, :, None] * w[:, None, :]

@@ -54,7 +54,7 @@ class PairBalls:
         means = [arb(0)] * n
         absent = [kernel.bent and row[i].is_zero() for i, row in enumerate(dots)]
         for i in range(n):
-            own, slope, _ = _own(kernel, dots[i][i])
+            own, slope, _ = kernel.own(dots[i][i])
             loss += mu[i] * mu[i] * own / 2
             means[i] += mu[i] * own
             weights[i][i] += mu[i] * slope
@@ -96,7 +96,7 @@ class PairBalls:
                 found[n * d + j][i * d + x] += value
 
         for i in range(n):
-            own, slope, bend = _own(kernel, squares[i])
+            own, slope, bend = kernel.own(squares[i])
             w = u[i]
             block = [[2 * bend * x * z for z in w] for x in w]
             for x in range(d):
@@ -186,17 +186,10 @@ def constant_loss(network: Network, bits: int) -> Any:
     squares = [dot(x, x) for x in v]
     total = arb(0)
     for i, (x, m) in enumerate(zip(v, mu, strict=True)):
-        total += m * m * _own(kernel, squares[i])[0] / 2
+        total += m * m * kernel.own(squares[i])[0] / 2
         for q in range(i):
             total += m * mu[q] * _pair(kernel, squares[i], squares[q], dot(x, v[q]))[0]
     return total
-
-
-def _own(kernel: Kernel, square: Any) -> Sequence[Any]:
-    """Return `kappa, kappa', kappa''` at `A`."""
-    if kernel.bent:
-        return kernel.linear * square, kernel.linear, arb(0)
-    return kernel.own(square)
 
 
 def _angle(a: Any, b: Any, c: Any) -> tuple[Any, Any]:

@@ -145,7 +145,7 @@ class Kernel(NamedTuple):
         With a kink: spread by `a`, by `b`, and twist (:func:`pair_hessian`); else
         `k_AA, k_BB, k_AB, k_AC, k_BC, k_CC`.
     own : callable
-        Of a smooth kernel: `kappa, kappa', kappa''` of `A`.
+        `kappa, kappa', kappa''` of `A`, where `kappa(A) = k(a, a)`: with a kink `linear A`.
     """
 
     linear: Any
@@ -190,7 +190,7 @@ def kernel_of(name: str, backend: Backend) -> Kernel:
             kink,
             lower(pair, sizes_of_pair, backend),
             lower([spread, swapped[1], twist], sizes, backend),
-            _unused,
+            lambda square: (linear * square, linear, 0 * square),
         )
     return _smooth(found, backend)
 
@@ -201,10 +201,6 @@ def _in_area(f: sp.Expr) -> sp.Expr:
     put = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): c / (ALPHA * BETA)}
     found = sp.expand(definition(f).xreplace(put))
     return found.subs({ALPHA: sp.sqrt(a), BETA: sp.sqrt(b)})
-
-
-def _unused(*_: Any) -> Sequence[Any]:
-    raise NotImplementedError  # a kernel with a kink has the own term `linear A`
 
 
 def _smooth(found: Smooth, backend: Backend) -> Kernel:

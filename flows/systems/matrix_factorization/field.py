@@ -89,6 +89,11 @@ def pack(point: Point) -> Array:
     return np.concatenate([flat.view(float), point.decay], axis=-1)
 
 
+def reals(matrices: Matrices) -> int:
+    """How many real numbers matrices hold."""
+    return int(matrices.size) * (1 + (matrices.dtype.kind == "c"))
+
+
 def adjoint(matrix: Matrices) -> Matrices:
     """Conjugate transpose."""
     transposed = matrix.swapaxes(-1, -2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,7 @@ from flows.core.piece import Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
 from flows.systems.matrix_factorization import field as chains
 from flows.systems.matrix_factorization.field_lanes import LANES
-from flows.systems.matrix_factorization.state import Frame, SoundState
+from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
 # exp(-GONE)^2 is the smallest loss a double holds: what has decayed this far is zero.
 GONE = 340.0
@@ -21,6 +23,10 @@ GONE = 340.0
 # from this time on the tolerance, relative to which it is counted, must let it pass.
 LONG = 1e5
 DRIFT = 1e-4
+# Where residual or defects are so many times what layers and target can make of them by now, they
+# are made of the layers anew: as variables of their own they would keep absolute errors of what
+# they were, and the layers of what they are would not be those of the defects.
+SHRUNK = 10.0
 # More unknowns than this make factoring a Jacobian slower than iterating.
 DENSE = 200
 _FIELD = wrap_plain(chains.raw)
@@ -49,25 +55,60 @@ class ChainPiece(Piece):
         return SoundState(raw)
 
     def watch(self, rtol: float) -> Watch:
-        """End the piece where residual or defects have decayed to nothing, or after a decade."""
-        moves = chains.unpack(self.state.x, self.chart.shape).residual.any()
-        start = self.chart.clock.t_start
-        end = float(np.log1p(max(LONG, 9 * start))) if moves else np.inf
+        """End the piece where residual or defects have decayed to nothing, or after a decade.
 
-        def alarm(tau: float, y: Array) -> float:
-            return min(GONE - float(y[-2:].max()), end - tau)
+        And where they are to be made of the layers anew.
+        """
+        start, first = self.chart.clock.t_start, chains.unpack(self.state.x, self.chart.shape)
+        end = float(np.log1p(max(LONG, 9 * start))) if first.residual.any() else np.inf
+        bound = self._outgrown(first)
 
         def alarms(taus: Array, y: Array) -> Array:
-            return np.minimum(GONE - y[:, -2:].max(axis=1), end - taus)
+            least = np.minimum(GONE - y[..., -2:].max(axis=-1), end - taus)
+            if bound is None:
+                return least
+            outgrown: Array = np.minimum(least, np.min(bound(y), axis=-1))
+            return outgrown
+
+        def alarm(tau: float, y: Array) -> float:
+            least = min(GONE - float(y[-2:].max()), end - tau)
+            return least if bound is None else min(least, float(bound(y).min()))
 
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             return Stop(tau, y)
 
         return Watch(alarm, check, alarms)
 
+    def _outgrown(self, first: chains.Point) -> Callable[[Array], Array] | None:
+        """How far residual and defects are from being made anew, (..., 2); None if they stay."""
+        depth, values = int(self.chart.shape[0]), self.frame.values
+        size = np.exp(-first.decay) * [part.any() for part in (first.residual, first.defects)]
+        # What they are small beside once layers and target are all that is left.
+        least = np.array([np.linalg.norm(values), depth * np.sum(values ** (2 / depth))])
+        far = size > SHRUNK * least
+        if not far.any():
+            return None
+        entries, whole = chains.reals(first.layers), size[1] if far[1] else 1.0
+
+        def bound(y: Array) -> Array:
+            square = np.sum(y[..., :entries] ** 2, axis=-1)
+            left = first.decay[0] + math.log(SHRUNK) - y[..., -2], square * SHRUNK / whole - 1.0
+            return np.where(far, np.stack(left, axis=-1), np.inf)
+
+        return bound
+
     def restart(self, stop: Stop) -> Restart:
-        """Go on without what has decayed to nothing."""
+        """Go on without what has decayed to nothing, and with what is made anew."""
+        first = chains.unpack(self.state.x, self.chart.shape)
         point = chains.unpack(stop.y.copy(), self.chart.shape)
+        bound = self._outgrown(first)
+        if bound is not None:
+            anew, due = of_layers(point.layers, self.frame.values), bound(stop.y) <= 0
+            for k, (part, other) in enumerate(
+                zip((point.residual, point.defects), (anew.residual, anew.defects), strict=True)
+            ):
+                if due[k]:
+                    part[...], point.decay[k] = other, anew.decay[k]
         for k, part in enumerate((point.residual, point.defects)):
             if point.decay[k] >= GONE:
                 part[...] = 0.0
@@ -96,10 +137,10 @@ def piece(
     ChainPiece
         In log-time, until residual or defects leave the range of doubles, or a decade.
     """
-    depth, is_complex = int(shape[0]), int(shape[2])
+    depth = int(shape[0])
     size = np.ones_like(state.x)
     point = chains.unpack(state.x, shape)
-    entries = point.layers.size * (1 + is_complex)
+    entries = chains.reals(point.layers)
     largest = float(np.abs(point.layers).max())
     left = float(np.exp(-point.decay[0]) * np.linalg.norm(point.residual))
     noise = DRIFT * time * left * largest ** (depth - 1)

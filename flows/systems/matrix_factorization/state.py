@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.system import State
+from flows.systems.matrix_factorization import field as chains
+
+# Defects of balanced layers are rounding of this relative order, and are zero.
+ROUNDING = 4 * np.finfo(float).eps
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,16 @@ class SoundState(State):
     x: Array
 
     rank: ClassVar[dict[str, int]] = {"x": 1}
+
+
+def of_layers(layers: chains.Matrices, diagonal: Any) -> chains.Point:
+    """Point of layers, in the basis in which the target is diagonal."""
+    residual = np.diag(diagonal) - chains.chain(layers)
+    defects = chains.defects(layers)
+    defects[np.abs(defects).max(axis=(1, 2)) <= ROUNDING * chains.square(layers, 3)] = 0
+    decay = np.zeros(2)
+    for k, part in enumerate((residual, defects)):
+        if size := float(np.linalg.norm(part)):
+            decay[k] = -np.log(size)
+            part /= size
+    return chains.Point(layers, residual, defects, decay)

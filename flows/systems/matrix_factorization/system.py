@@ -38,15 +38,13 @@ from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
 from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
 from flows.systems.matrix_factorization.sensitivity import SENSITIVE, balance_left, feature_errors
-from flows.systems.matrix_factorization.state import Frame, SoundState
+from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
     from flows.systems.matrix_factorization.field_balls import ChainFlow
 
 FIELDS = ("real", "complex")
-# Defects of a balanced start are rounding of this relative order, and are zero.
-ROUNDING = 4 * np.finfo(float).eps
 LARGEST = 1e30  # of an entry: the loss is of degree 2 N in the layers
 DEEPEST = 30
 FEATURES = 16  # arrays of the size of a state from which its features are made
@@ -262,17 +260,9 @@ class MatrixFactorization(System):
         layers = start.copy()
         layers[0] = layers[0] @ right
         layers[-1] = chains.adjoint(left) @ layers[-1]
-        residual = np.diag(diagonal) - chains.chain(layers)
-        defects = chains.defects(layers)
-        defects[np.abs(defects).max(axis=(1, 2)) <= ROUNDING * chains.square(layers, 3)] = 0
-        decay = np.zeros(2)
-        for k, part in enumerate((residual, defects)):
-            if size := float(np.linalg.norm(part)):
-                decay[k] = -np.log(size)
-                part /= size
-        point = chains.Point(layers, residual, defects, decay)
+        point = of_layers(layers, diagonal)
         values = np.abs(diagonal)
-        rounding = start_rounding(layers, values) * np.exp(decay)
+        rounding = start_rounding(layers, values) * np.exp(point.decay)
         return Frame(_reals(left), _reals(right), values, rounding), SoundState(chains.pack(point))
 
     def restore(self, frame: Frame, state: SoundState) -> NDArray[Any]:

@@ -15,12 +15,12 @@ from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.vectors import WIDTH, load, total
-from flows.systems.mixture import node_blocks
+from flows.systems.mixture import node_blocks, node_posteriors
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.node_blocks import (
+from flows.systems.mixture.node_functions import OPTIONS
+from flows.systems.mixture.node_posteriors import (
     COMPONENTS,
     MATRIX,
-    OPTIONS,
     VECTOR,
     Components,
     rows,
@@ -37,7 +37,7 @@ def make_curve(form: int, calculus: Calculus) -> Curving:
     """
     add_block = node_blocks.BLOCKS[form](calculus).second
     inner: Any = numba.njit(**OPTIONS)
-    width, fill = WIDTH, node_blocks.fill
+    width, fill = WIDTH, node_posteriors.fill
 
     def curve(components, nodes, weights, out):
         k, r = components.mu.shape

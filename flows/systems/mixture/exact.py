@@ -14,8 +14,9 @@ from mpmath import mp
 
 from flows.core.arrays import Array
 from flows.core.system import Smooth
+from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.pieces import Frame, SoundState, components
+from flows.systems.mixture.sound import Frame, SoundState
 
 __all__ = ["GUARD", "LineLoss", "line_flow", "nodes"]
 

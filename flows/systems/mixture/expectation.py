@@ -286,8 +286,8 @@ def _survey(means: Means) -> Survey:
 def _climb(
     calculus: Calculus, means: Means, look: Survey, tolerance: float
 ) -> tuple[Array, Array, NDArray[np.int64], Array]:
-    """Sums and numbers of :func:`flows.systems.mixture.ladder.climbed`; rungs, reach of rules."""
-    from flows.systems.mixture import ladder
+    """Sums and numbers of :func:`.sums_compiled.climbed`; rungs, reach of rules."""
+    from flows.systems.mixture import sums_compiled
 
     count, k, r = means.mu.shape
     rungs = rungs_of(look.distances, tolerance, NEEDS[means.form])
@@ -297,7 +297,7 @@ def _climb(
         some = np.flatnonzero(reach == one)
         components, higher = components_of(means.at(some), look.home[some]), rungs[some]
         where = look.axes[some], higher, float(one)
-        found = ladder.climbed(means.form, calculus, components, *where, tolerance)
+        found = sums_compiled.climbed(means.form, calculus, components, *where, tolerance)
         terms[some], numbers[some] = found
         rungs[some] = higher
     return terms, numbers, rungs, reach

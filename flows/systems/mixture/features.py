@@ -9,17 +9,11 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.derivatives import accuracy, gradient
 from flows.systems.mixture.expectation import Expected, expect, expect_several
+from flows.systems.mixture.forms import components, components_by_form, longest
 from flows.systems.mixture.means import Means
-from flows.systems.mixture.pieces import (
-    Frame,
-    SoundState,
-    accuracy,
-    components,
-    components_by_form,
-    gradient,
-    longest,
-)
+from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.sums import moments
 
 #: Numbers of one time by name, and those of several times.

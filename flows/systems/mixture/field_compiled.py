@@ -15,12 +15,13 @@ from numba.extending import register_jitable
 
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
-from flows.systems.mixture import curves, ladder
+from flows.systems.mixture import curves, ladder, sums_compiled
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.constants import LIMITS, LINEAR, SHAPE
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.node_blocks import INNER, OPTIONS, Components
+from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.node_posteriors import Components
 
 compiled: Any = numba.njit(**OPTIONS)
 small: Any = numba.njit(**OPTIONS, **INNER)
@@ -263,7 +264,7 @@ def addresses(form: int, calculus: Calculus) -> tuple[int, int, int]:
     own = address_of(_kept_core())
     if form == LINEAR:
         return 0, 0, own
-    return ladder.address(form, calculus), address_of(curves.curve_of(form, calculus)), own
+    return sums_compiled.address(form, calculus), address_of(curves.curve_of(form, calculus)), own
 
 
 @functools.cache

@@ -23,18 +23,11 @@ from flows.core import quadrature
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
-from flows.core.pointers import address_of, caller
-from flows.core.vectors import load, spread, store, total
-from flows.systems.mixture import node_blocks
+from flows.core.vectors import WIDTH, load, spread, store, total
+from flows.systems.mixture import node_blocks, node_posteriors
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.node_blocks import (
-    COMPONENTS,
-    INNER,
-    OPTIONS,
-    WIDTH,
-    Components,
-    rows,
-)
+from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.node_posteriors import COMPONENTS, Components, rows
 
 #: Rules of more nodes, and of higher rungs, are not tried here.
 BUDGET, TOP = 200_000, len(quadrature.GAUSS) + 8
@@ -134,7 +127,7 @@ Summing = Callable[[Components, Array, Array, Ladder, Found], None]
 
 def make_sums(form: int, calculus: Calculus) -> Summing:
     """Compile the sums of a loss in one of the forms."""
-    add_block, fill = node_blocks.BLOCKS[form](calculus).first, node_blocks.fill
+    add_block, fill = node_blocks.BLOCKS[form](calculus).first, node_posteriors.fill
     inner: Any = numba.njit(**OPTIONS)
     small: Any = numba.njit(**OPTIONS, **INNER)
     width, kept_rules = WIDTH, KEPT
@@ -332,144 +325,3 @@ def sums_of(form: int, calculus: Calculus) -> Summing:
     """Sums of a loss in one of the forms, compiled once a version of what it is made from."""
     make = functools.partial(make_sums, form, calculus)
     return cast("Summing", kept((make_sums, form, calculus), SIGNATURE, make))
-
-
-_STATES = numba.float64[:, :, ::1]
-_call = caller(SIGNATURE)
-_SEVERAL = numba.void(
-    numba.int64, _STATES, _STATES, _MATRIX, _VECTOR, _WHOLE, _MATRIX, _VECTOR,
-    _VECTOR, _VECTOR, _WHOLE, _STATES, numba.int64[:, ::1], numba.float64, numba.float64,
-    _STATES, _MATRIX,
-)  # fmt: skip
-
-
-def _several(
-    address, mu, deviation, mean, weight, home, nodes, node_weight,
-    x, w, begin, axes, rungs, least, tolerance, terms, numbers,
-):  # fmt: skip
-    space = np.empty(room_for(mu.shape[1], mu.shape[2]))
-    for t in range(len(mu)):
-        _call(
-            address,
-            (
-                Components(mu[t], deviation[t], mean[t], weight, home[t]),
-                nodes,
-                node_weight,
-                Ladder(x, w, begin, axes[t], rungs[t], least, tolerance),
-                Found(terms[t], numbers[t], space),
-            ),
-        )
-
-
-@functools.cache
-@uncollected()
-def several() -> Callable[..., None]:
-    """Sums at several states, one after the other, without the interpreter's lock.
-
-    Its arguments: address of :func:`sums_of`; those of :class:`Components`, nodes, weights, those
-    of :class:`Ladder` and :class:`Found`, with a leading axis where they differ from state to
-    state.
-    """
-    made: Any = kept(
-        ("sums at several states", make_sums),
-        _SEVERAL,
-        lambda: numba.njit(_SEVERAL, nogil=True, **OPTIONS)(_several),
-    )
-    return cast("Callable[..., None]", made)
-
-
-@functools.cache
-def address(form: int, calculus: Calculus) -> int:
-    """Address of :func:`sums_of`."""
-    return address_of(sums_of(form, calculus))
-
-
-@functools.lru_cache(maxsize=32)
-def _rules(reach: float) -> tuple[Array, Array, Any]:
-    """Nodes and weights of all rungs for means of this length."""
-    rules = [quadrature.axis_rule(rung, reach) for rung in range(TOP + 1)]
-    begin = np.cumsum([0, *(len(w) for _, w in rules)])
-    return np.concatenate([x for x, _ in rules]), np.concatenate([w for _, w in rules]), begin
-
-
-_NOTHING = np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, 1))
-
-
-def of_list(form: int, calculus: Calculus, components: Components, rule: Any) -> Array:
-    """Sums over the nodes of a rule, and magnitudes of their terms, shape (..., 2, 2 + k r).
-
-    The components may be those of several states, as for :func:`climbed`.
-    """
-    count, r = len(components.mu), components.mean.shape[1]
-    terms, numbers = np.zeros((count, 2, 2 + components.mu[0].size)), np.zeros((count, 3))
-    x, w, begin, _ = _NOTHING
-    several()(
-        address(form, calculus),
-        *components,
-        rule.nodes,
-        rule.weights,
-        x,
-        w,
-        begin,
-        np.zeros((count, r, r)),
-        np.zeros((count, r), np.int64),
-        0.0,
-        0.0,
-        terms,
-        numbers,
-    )
-    return terms
-
-
-def climbed(
-    form: int,
-    calculus: Calculus,
-    components: Components,
-    axes: Array,
-    rungs: Any,
-    reach: float,
-    tolerance: float,
-) -> tuple[Array, Array]:
-    """Sums at several states by tensor rules whose measured error is below the tolerance.
-
-    Parameters
-    ----------
-    form, calculus : int, Calculus
-        Which sums.
-    components : Components
-        With a leading axis of ``T`` states, the weights but.
-    axes : ndarray, shape (T, r, r)
-        Orthonormal rows along which the nodes are.
-    rungs : ndarray of int, shape (T, r)
-        Where to begin; then, where it ended, for :func:`flows.core.quadrature.tensor`.
-    reach : float
-        The length for which rules are made, that of all states.
-    tolerance : float
-        Relative error asked for.
-
-    Returns
-    -------
-    terms : ndarray, shape (T, 2, 2 + k r)
-        Sums and magnitudes.
-    numbers : ndarray, shape (T, 3)
-        What became of it, the measured error, and the number of nodes; see :class:`Found`.
-    """
-    count = len(components.mu)
-    terms, numbers = np.zeros((count, 2, 2 + components.mu[0].size)), np.zeros((count, 3))
-    several()(
-        address(form, calculus),
-        *components,
-        _NO_NODES,
-        _NO_WEIGHTS,
-        *_rules(reach),
-        axes,
-        rungs,
-        quadrature.least_weight(reach),
-        tolerance,
-        terms,
-        numbers,
-    )
-    return terms, numbers
-
-
-_NO_NODES, _NO_WEIGHTS = np.zeros((0, 1)), np.zeros(0)

@@ -9,7 +9,7 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.minimiser import NEAR, Approach, Minimiser, flattened, fraction
-from flows.systems.mixture.pieces import Frame, SoundState
+from flows.systems.mixture.sound import Frame, SoundState
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.systems.late_time import means
 

@@ -49,12 +49,12 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
     curve : bool
         Whether second derivatives are wanted.
     """
-    from flows.systems.mixture import curves, ladder  # Numba loads where it is first needed
+    from flows.systems.mixture import curves, sums_compiled  # Numba loads where it is first needed
 
     components = components_of(means)
     k, r = components.mu.shape
     together = components_of(means.at(None))
-    total, size = ladder.of_list(means.form, calculus, together, rule)[0]
+    total, size = sums_compiled.of_list(means.form, calculus, together, rule)[0]
     second = np.zeros((k, r, k, r))
     if curve:
         curves.curve_of(means.form, calculus)(components, rule.nodes, rule.weights, second)
@@ -65,7 +65,7 @@ def moments(calculus: Calculus, means: Means, rule: Rule, curve: bool = False) -
 
 def components_of(means: Means, home: Any = None) -> Any:
     """Components of one state or several as compiled sums take them; ``home`` where it is known."""
-    from flows.systems.mixture import node_blocks
+    from flows.systems.mixture.node_posteriors import Components
 
     mu, deviation, mean = (np.ascontiguousarray(x) for x in means[:3])
     if home is None:
@@ -73,4 +73,4 @@ def components_of(means: Means, home: Any = None) -> Any:
         if means.form == FAR:
             home = means.at_home.argmax(axis=-1)
     at = home if home.ndim else int(home)
-    return node_blocks.Components(mu, deviation, mean, means.weight, at)
+    return Components(mu, deviation, mean, means.weight, at)

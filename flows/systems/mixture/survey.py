@@ -21,7 +21,7 @@ from flows.core.compiled import kept
 from flows.systems.mixture import field_compiled
 from flows.systems.mixture.field_compiled import home
 from flows.systems.mixture.means import CERTAIN, FAR, NEAR, Means
-from flows.systems.mixture.node_blocks import INNER, OPTIONS
+from flows.systems.mixture.node_functions import INNER, OPTIONS
 
 TINY = float(np.finfo(float).tiny)
 # Sweeps of rotations, each of which squares what is off the diagonal.

@@ -16,12 +16,14 @@ from flows.core.minimiser import Approach, Minimiser
 from flows.core.piece import Restart
 from flows.core.starts import seeded
 from flows.core.system import Smooth, System
-from flows.systems.mixture import late_time, pieces
+from flows.systems.mixture import choice, derivatives, forms, late_time, pieces, sound
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.derivatives import EXACT
 from flows.systems.mixture.expectation import expect
 from flows.systems.mixture.features import Columns, Sample, features
 from flows.systems.mixture.field_lanes import LANES
-from flows.systems.mixture.pieces import Frame, MixturePiece, SoundState
+from flows.systems.mixture.pieces import MixturePiece
+from flows.systems.mixture.sound import Frame, SoundState
 
 # Beyond, exp(-|mu|^2/8) is below every double, and squares of means begin to overflow far later.
 LONGEST = 1e6
@@ -70,6 +72,8 @@ class MixtureSystem(System):
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     lanes: ClassVar[Lanes] = LANES
     explicit: ClassVar[Lanes] = LANES
+    #: Speed at which a cluster that travels spreads along its mean, see `travel.exponent`.
+    stretch: ClassVar[float]
     n: int
     d: int
     #: Relative error of the field that steps of a run can bear.
@@ -89,7 +93,7 @@ class MixtureSystem(System):
 
     @abc.abstractmethod
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
-        """Frame and sound state of the user's means; see `pieces.reduce`."""
+        """Frame and sound state of the user's means; see `reduction.reduce`."""
 
     @abc.abstractmethod
     def loss_from(self, kl: float, fisher: float) -> float:
@@ -103,12 +107,12 @@ class MixtureSystem(System):
 
     def at_tolerance(self, rtol: float, atol: float, damped: bool, multistep: bool = False) -> Self:
         """Allow the field a tenth of the error of a step, down to 1e-12, and below, all of it."""
-        tolerance = max(0.1 * rtol, min(rtol, pieces.EXACT))
+        tolerance = max(0.1 * rtol, min(rtol, EXACT))
         return replace(self, tolerance=tolerance)  # type: ignore[type-var]
 
     def observed(self, rtol: float) -> Self:
         """Allow observables a hundredth of the error that a run is asked for, down to 1e-12."""
-        return replace(self, tolerance=max(OBSERVED * rtol, pieces.EXACT))  # type: ignore[type-var]
+        return replace(self, tolerance=max(OBSERVED * rtol, EXACT))  # type: ignore[type-var]
 
     def initial(self, scale: float = 0.1, seed: int = 0) -> Array:
         """Random start, the user's means of law ``N(0, scale^2 I_d)``.
@@ -150,12 +154,17 @@ class MixtureSystem(System):
 
     def restore(self, frame: Frame, state: SoundState) -> Array:
         """User's means, shape (..., n, d)."""
-        means = self.unit * pieces.restore(frame, state)
+        means = self.unit * sound.restore(frame, state)
         return means if self.origin is None else means + self.origin
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
         """See :func:`flows.systems.mixture.features.features`."""
         return features(self.calculus, frame, states, self.own_features, self.tolerance)
+
+    def magnification(self, frame: Frame, states: SoundState, rtol: float) -> Array:
+        """By how much errors grow where a cluster travels towards the target."""
+        tolerance = self.at_tolerance(rtol, rtol, True).tolerance
+        return forms.magnified(frame, states, tolerance, self.stretch)
 
     def alike(self, frame: Frame, states: SoundState) -> Any:
         """Runs of as many components with the same weights; a basis says where a target is."""
@@ -171,7 +180,7 @@ class MixtureSystem(System):
 
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock for the piece that begins with ``state``."""
-        return pieces.piece(self.calculus, frame, state, time, self.tolerance)
+        return choice.piece(self.calculus, frame, state, time, self.tolerance, self.stretch)
 
     def exact_flow(self, frame: Frame, state: SoundState, digits: int) -> Smooth:
         """Flow with ``digits`` digits, for means on a line.
@@ -221,10 +230,10 @@ class MixtureSystem(System):
             Relative error asked for; 1e-12 by default, 1e-10 in three dimensions for means longer
             than 2, and in more. ``error`` says what was reached.
         """
-        frame, sound = self.reduce(self.check_start(state))
-        means = pieces.components(frame, sound)
-        found = expect(self.calculus, means, tolerance or pieces.accuracy(means))
-        gradient = self.unit * pieces.gradient(frame, means, found.pull) @ frame.basis.T
+        frame, now = self.reduce(self.check_start(state))
+        means = forms.components(frame, now)
+        found = expect(self.calculus, means, tolerance or derivatives.accuracy(means))
+        gradient = self.unit * derivatives.gradient(frame, means, found.pull) @ frame.basis.T
         return Expectations(
             self.loss_from(found.kl, found.fisher),
             found.kl,
@@ -248,4 +257,4 @@ class MixtureSystem(System):
 
         Coincident components are told apart: the Hessian is that of ``n`` free means.
         """
-        return pieces.hessian(self.calculus, *self.sound(self.check_start(state), False))
+        return derivatives.hessian(self.calculus, *self.sound(self.check_start(state), False))

@@ -65,7 +65,9 @@ def reduce(neurons: Array, teacher: Array) -> tuple[Frame, SoundState]:
     index: dict[bytes, int] = {}
     member = np.array([index.setdefault((w + 0.0).tobytes(), len(index)) for w in neurons])
     count = np.bincount(member)
-    distinct = neurons[np.unique(member, return_index=True)[1]]
+    distinct = neurons
+    if len(index) < len(neurons):
+        distinct = neurons[np.unique(member, return_index=True)[1]]
     mu = count.astype(float)
     if np.count_nonzero(teacher) == 1 and np.abs(teacher).max() == 1.0:
         return _along_axis(neurons, distinct, teacher, mu, member)
@@ -120,6 +122,9 @@ def _coordinates(transverse: Array, direction: Array) -> tuple[Array, Array]:
     d = direction.shape[0]
     if not live.any() or d == 1:
         return np.zeros((d, 0)), np.zeros((transverse.shape[0], 0))
+    if d == 2:  # there is one direction across
+        basis = np.array([[-direction[1]], [direction[0]]]) + 0.0  # no negative zero
+        return basis, transverse @ basis
     scaled = (transverse[live] / size[live, None]).T
     q, r, _ = scipy.linalg.qr(scaled, mode="economic", pivoting=True)
     rank = int(np.sum(np.abs(np.diag(r)) > 8 * len(size) * np.finfo(float).eps))

@@ -7,6 +7,7 @@ slope: the neuron leaves along the steepest descent, or stays
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from flows.systems.relu_neuron import geometry, lone_field, lone_lanes
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.pairs import signed
-from flows.systems.relu_neuron.sizes import beside_state, faint_state, sizes, slender
+from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.watch import (
     DUST,
@@ -164,13 +165,11 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
-    norms = np.array(sizes(state).norms)
     mu = frame.multiplicity
-    alive = np.flatnonzero(norms > 0)
     # The largest neuron comes first: the residual chart derives it from the others.
-    alive = alive[np.argsort(-(mu * state.h)[alive], kind="stable")]
+    living, order = _living(state, mu.tolist())
+    alive = np.array(order, dtype=np.intp)
     h, z = state.h[alive], state.z[alive]
-    living = sizes(SoundState(h, z, state.r))
     reach = max(living.across, default=0.0)
     if reach == 0.0:
         parallel = _parallel_chart(frame, state, time, alive)
@@ -179,7 +178,8 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     # The margin covers the rounding of the place where a direct chart has just ended.
     residual = bool(short < RESIDUAL_CHART + 1e-3 and h[0] > 0)
     blocks = np.column_stack([h, z])
-    size = np.repeat(np.minimum(1.0, norms[alive])[:, None], blocks.shape[1], axis=1)
+    size = np.empty_like(blocks)
+    size[:] = np.minimum(1.0, living.norms)[:, None]
     size[:, 1:] = np.minimum(size[:, 1:], reach)
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
@@ -191,10 +191,13 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     # One distinct neuron: the residual decays like exp(-m t/2).
     linear = residual and len(alive) == 1
     if residual:
-        mean = (np.eye(1, blocks.shape[1])[0] + state.r) / np.sum(mu[alive])
-        spread = float(np.max(np.linalg.norm((blocks - mean)[:, 1:], axis=1)))
+        mean = state.r.copy()
+        mean[0] += 1.0
+        mean /= mu[alive].sum()
+        blocks -= mean
+        spread = float(np.linalg.norm(blocks[:, 1:], axis=1).max())
         spread = reach if spread > ALIKE * reach else max(spread, geometry.COINCIDENT * reach)
-        blocks = np.vstack([state.r, (blocks - mean)[1:]])
+        blocks[0] = state.r
         slaved = short <= FAR * spread
         decay[0] = mu[alive[0]] / 2 if linear else 2.0 if slaved else 1.0
         # Slaved, |r| is a part of the gradient, about spread^2. Before that, and for neurons that
@@ -215,6 +218,15 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
         lanes=LANES,
     )
     return NeuronPiece(d, frame, state, chart, kind, alive)
+
+
+def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
+    """Sizes of the neurons that are not at zero, the largest along the teacher first, and who."""
+    each = sizes(state)
+    weighted = [-m * h for m, h in zip(mu, each.h, strict=True)]
+    order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
+    h, across, norms = ([part[i] for i in order] for part in each[:3])
+    return Sizes(h, across, norms, each.rest), order
 
 
 def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
@@ -294,8 +306,9 @@ def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray
 
 def _neurons(mu: Array, blocks: Array) -> Array:
     """Neurons (..., k, q) of the blocks of a residual chart."""
-    mean = blocks[..., :1, :].copy()
+    mean = blocks[..., 0, :].copy()
     mean[..., 0] += 1.0
-    deviations = blocks[..., 1:, :]
-    first = -np.sum(mu[1:, None] * deviations, axis=-2, keepdims=True) / mu[0]
-    return mean / np.sum(mu) + np.concatenate([first, deviations], axis=-2)
+    neurons = blocks.copy()
+    neurons[..., 0, :] = -(mu[1:, None] * blocks[..., 1:, :]).sum(axis=-2) / mu[0]
+    neurons += (mean / mu.sum())[..., None, :]
+    return neurons

@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from flows.core.errors import InputError
 from flows.core.system import Smooth
 from flows.systems.mixture.exact import GUARD, line_flow, nodes
-from flows.systems.mixture.pieces import Frame, SoundState
+from flows.systems.mixture.sound import Frame, SoundState
 from symbolic.language.lower import lower
 from symbolic.systems.score_matching.stationary import POINT, stationary_loss, stationary_slope
 

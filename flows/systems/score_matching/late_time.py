@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 
 from flows.core.minimiser import Escape, fraction
-from flows.systems.mixture.pieces import Frame, SoundState
+from flows.systems.mixture.sound import Frame, SoundState
 from symbolic.systems.score_matching.tail import FAR, NEAR, R, far_loss
 
 __all__ = ["escape"]

@@ -18,12 +18,15 @@ from flows.core.options import Option, Options
 from flows.core.piece import Event
 from flows.core.starts import given_array, vector_sizes
 from flows.core.system import Smooth
-from flows.systems.mixture import pieces
+from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.derivatives import EXACT
 from flows.systems.mixture.expectation import UNDERFLOW, Expected
 from flows.systems.mixture.features import Columns, Sample, lengths, root_error
 from flows.systems.mixture.means import CERTAIN, Means
-from flows.systems.mixture.pieces import Frame, MixturePiece, Regimes, SoundState
+from flows.systems.mixture.pieces import MixturePiece, Regimes
+from flows.systems.mixture.reduction import reduce
+from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.system import MixtureSystem
 from flows.systems.score_matching.options import OPTIONS
 from symbolic.systems.score_matching import calculus
@@ -89,13 +92,14 @@ class ScoreMatching(MixtureSystem):
     d: int = 2
     noise_time: float = 0.0
     target: Any = None
-    tolerance: float = field(default=pieces.EXACT, compare=False, repr=False)
+    tolerance: float = field(default=EXACT, compare=False, repr=False)
 
     name: ClassVar[str] = "score_matching"
     title: ClassVar[str] = "Score matching"
     dimensions: ClassVar[tuple[str, ...]] = ("component", "coordinate")
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     calculus: ClassVar[Calculus] = calculus
+    stretch: ClassVar[float] = 2.0
 
     def __post_init__(self) -> None:
         """Check the parameters; the target becomes a tuple."""
@@ -151,7 +155,7 @@ class ScoreMatching(MixtureSystem):
 
     def sound(self, means: Array, merge: bool) -> tuple[Frame, SoundState]:
         """Frame and sound state of the user's means."""
-        return pieces.reduce(
+        return reduce(
             means, np.full(self.n, 1 / self.n), merge, self.origin, 1 / self.unit, 2 / self.unit**2
         )
 
@@ -233,7 +237,9 @@ class ScoreMatching(MixtureSystem):
     def piece(self, frame: Frame, state: SoundState, time: float) -> MixturePiece:
         """Choose coordinates, rule and clock; a change of the regime ends the piece."""
         regimes = Regimes(self.regime, _events)
-        return pieces.piece(self.calculus, frame, state, time, self.tolerance, regimes)
+        return choice.piece(
+            self.calculus, frame, state, time, self.tolerance, self.stretch, regimes
+        )
 
     def regime(self, times: Array, means: Means, found: Expected, velocity: Array) -> Array:
         """Regimes of states: who is on the target, who recedes, whether the loss waits."""

@@ -6,15 +6,22 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
+from flint import arb
 
 import flows
+from flows.certificates import forever
 from flows.certificates.certificate import load_certificate
+from flows.certificates.certify import Uncertified
 from flows.certificates.cover import Cover
 from flows.certificates.decide import decide
 from flows.certificates.decision import Decision, Proof
 from flows.certificates.ever import for_ever
 from flows.certificates.verdicts import verdicts
 from flows.certificates.verifier import at_zero as checker
+from flows.certificates.verifier.curve import norm
+from flows.certificates.verifier.reading import Refused, number
+from flows.certificates.verifier.relu_neuron import Neurons
+from flows.certificates.verifier.verify import _ends
 from flows.cli import endless
 from flows.core.balls import precision
 from potentials.claim import Comparison
@@ -124,6 +131,8 @@ def _limit(data):
         (_longer("slope", 2.0), "may not fall to zero along"),
         (_longer("reach", 0.3), "the others may move further"),
         (_longer("reach", -1.0), "neuron, slope or reach"),
+        (_longer("slope", -1.0), "neuron, slope or reach"),
+        (_set("neuron", True), "neuron, slope or reach"),
         (_set("neuron", 0), "may not fall to zero|may move further"),
         (_set("neuron", 3), "neuron, slope or reach"),
         (_set("neuron", -1), "neuron, slope or reach"),
@@ -142,6 +151,34 @@ def test_a_corrupted_file_is_refused_with_the_reason(made, tmp_path, change, rea
     assert refused
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(refused)
+
+
+def test_what_the_neuron_does_to_the_others_is_counted_in_full(made, monkeypatch):
+    certificate, path, _ = made
+    data = json.loads(path.read_text())
+    stated, pieces, seen = data["infinity"], data["pieces"], []
+    monkeypatch.setattr(checker, "falls", lambda *a: None)
+    monkeypatch.setattr(checker, "check", lambda *a: seen.append(a[-1]))
+    with precision(certificate.precision):
+        flow = Neurons({"n": 3, "d": 2, "teacher": [1.0, 0.0]}, np.array(START))
+        ends = _ends(flow, pieces, data["bits"], 0.0, 2)
+        size = norm(ends[-1][2])
+        slope, reach, error = (
+            arb(number(x)) for x in (stated["slope"], stated["reach"], pieces[-1]["error"])
+        )
+        lasting, push = size / slope, arb(2).sqrt() * size / 2
+        # Of the way in this time, at a speed that is just too large and one that is not.
+        for factor, fits in ((1 + OFF, False), (1 - OFF, True)):
+            speed = factor * reach / (2 * lasting) - push
+            monkeypatch.setattr(checker, "_speed", lambda *a, speed=speed: speed)
+            if fits:
+                checker.at_zero(stated, flow, pieces, ends, data["bits"], 0.0)
+            else:
+                with pytest.raises(Refused, match="may move further"):
+                    checker.at_zero(stated, flow, pieces, ends, data["bits"], 0.0)
+        (off,) = seen
+        assert error + push * lasting <= off
+        assert off - error <= (1 + OFF) * push * lasting
 
 
 @pytest.mark.parametrize("d", [2, 3])
@@ -258,3 +295,18 @@ def test_quantities_of_a_run_lie_in_the_boxes_before_at_and_after_zero(made, cov
                     if name == "loss" and time > 1:
                         assert not ball.contains((1 + LOOSE) * x)
     assert kinds == {"NeuronBox", "WindowBox", "RestBox", "LateBox"}
+
+
+def test_a_neuron_that_could_leave_zero_again_is_undecided_with_the_reason():
+    # Both fall along the axis, and in every other direction the teacher pulls them out.
+    system = flows.ReLUNeuron(2, 2)
+    with pytest.raises(Uncertified, match="zero could be left in another direction; before"):
+        flows.certify(system, [[-0.1, 0.0], [-0.2, 0.0]], math.inf, digits=8)
+
+
+def test_a_limit_that_is_hardly_known_is_kept_where_no_later_horizon_is_left(made, monkeypatch):
+    monkeypatch.setattr(forever, "AFTERWARDS", [1e2])
+    wide = flows.certify(flows.ReLUNeuron(3, 2), START, math.inf, digits=9).infinity.constant
+    with precision(100):
+        assert wide.contains(made[0].infinity.constant)
+        assert wide.rad() > forever.SHARP * wide > made[0].infinity.constant.rad()

@@ -199,6 +199,30 @@ def test_the_checker_holds_the_hessian_on_all_of_a_part_up_to_its_ends(parts):
         assert on.rest < 1e-2
 
 
+def test_the_speed_of_time_counts_on_the_whole_ellipse():
+    class Still:
+        """A field of length one, whatever the state, without a Hessian."""
+
+        width = 1
+
+        def near(self, x, off):
+            return arb(1)
+
+        def hessian(self, x):
+            return np.array([[arb(0)]])
+
+    # e^tau is largest at the right end of the ellipse, and an arc has some width.
+    rho, centre, half = 4.0, 3.0, 2.0
+    segment = Segment(np.array([[arb(0)] * 3]), arb(centre - half), arb(centre + half))
+    fastest = math.exp(centre + half * (rho + 1 / rho) / 2)
+    speed, size = boundary.most(segment, Still(), arb(rho), 48, arb(1e-3))
+    assert fastest <= speed.lower()
+    assert speed.upper() <= 1.5 * fastest
+    assert size == 1
+    stated = {"tube": "0x0p+0", "error": "0x0p+0", "arcs": 48, "points": 2, "reach": "0x1p-10"}
+    assert fastest <= boundary.Arcs(stated).largest(Still(), segment, arb(rho)).lower()
+
+
 CORRUPTIONS = {
     "too few arcs": (put("pieces", 1, "arcs", to=2), "may"),
     "one arc": (put("pieces", 1, "arcs", to=1), "its ellipse is not stated"),

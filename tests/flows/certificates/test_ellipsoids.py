@@ -251,30 +251,45 @@ def test_both_enclose_the_derivatives_near_a_box(neurons):
         assert not all(a.contains(b.mid()) for a, b in pairs)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("q", [2, 3])
-def test_where_neurons_align_the_derivatives_of_all_sides_are_enclosed(sign, q):
-    rest = [0.0] * (q - 2)
-    start = np.array([[0.3, 0.4, *rest], [sign * 0.6, sign * 0.8, *rest]])
-    system = flows.ReLUNeuron(n=2, d=q)
-    near = start + 0.01 * np.eye(2, q)[::-1]  # of a span of all directions
-    if q == 3:
+def enclosed_on(start, radii, moves):
+    """Whether both enclose derivatives on a box of neurons at states that fill it."""
+    size = start.size
+    system = flows.ReLUNeuron(n=2, d=start.shape[1])
+    near = start + 0.01 * np.eye(*start.shape)[::-1]  # of a span of all directions
+    if start.shape[1] == 3:
         near[1, 2] = 0.1
     flow = system.ball_flow(near)
-    equations = relu_neuron.Neurons(
-        {"n": 2, "d": q, "teacher": list(system.teacher)}, np.array(near)
-    )
+    parameters = {"n": 2, "d": system.d, "teacher": list(system.teacher)}
+    equations = relu_neuron.Neurons(parameters, near)
     with precision(80):
-        size = 2 * q
-        box, moves = [arb(c, 1e-3) for c in start.ravel().tolist()], unit_moves(size)
+        box = [
+            arb(c, r) for c, r in zip(start.ravel().tolist(), radii.ravel().tolist(), strict=True)
+        ]
         still = np.array([[arb(0)]] * size)
         boxes = flow.slopes(box, moves, still), equations.bending(np.array(box), moves, still)
-        for step in directions(8, size):
-            here = [arb(c) for c in (start.ravel() + 1e-3 * step).tolist()]
+        for step in directions(16, size):
+            here = [arb(c) for c in (start.ravel() + radii.ravel() * step).tolist()]
             thin = flow.slopes(here, moves, still)
             for wide in boxes:
                 pairs = zip(wide.ravel(), thin.ravel(), strict=True)
                 assert all(a.contains(b.mid()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("q", [2, 3])
+@pytest.mark.parametrize("off", [0.0, 2e-4])
+def test_where_neurons_align_the_derivatives_of_all_sides_are_enclosed(sign, q, off):
+    rest = [0.0] * (q - 2)
+    start = np.array([[0.3, 0.4, *rest], [sign * 0.6 + off, sign * 0.8, *rest]])
+    enclosed_on(start, np.full((2, q), 1e-3), unit_moves(2 * q))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_plane_of_nearly_aligned_neurons_turns_by_more_than_they_do(sign):
+    # The second neuron moves by 0.001 across the plane, which turns by a tenth.
+    start, radii = np.array([[1.0, 0.0, 0.0], [sign, 0.01, 0.0]]), np.zeros((2, 3))
+    radii[1, 2] = 1e-3
+    enclosed_on(start, radii, unit_moves(6))
 
 
 def test_axes_follow_the_linear_flow():

@@ -218,6 +218,20 @@ def test_maker_and_checker_have_the_same_bounds_by_formulas_of_their_own(made, d
                 assert float(off / room) == pytest.approx(float(used), rel=0.02)
 
 
+def test_the_energy_of_all_later_times_is_that_of_maker_and_checker(made, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checker, "bounds", lambda every: seen.append(every[0]) or (arb(1), arb(1)))
+    _checked(made, data)
+    infinity, mixture = made.infinity, _mixture(made.system.weights)
+    with precision(made.precision):
+        s = 1 / (arb(infinity.clock) + end_time(made))
+        sizes = (arb(x) for x in (infinity.e, infinity.across, infinity.aside))
+        found = tail.trap(mixture, s, *sizes).energy
+        mine = (1 + (1 - arb(infinity.clock)) * arb(0).union(s)) ** 2 * found
+    # Late, where the first term of the energy is nearly all of it.
+    assert float(seen[0].mid()) == pytest.approx(float(mine.mid()), rel=0.02)
+
+
 def test_a_start_on_its_way_to_a_saddle_is_undecided_in_one_line(monkeypatch):
     monkeypatch.setattr(maker, "HORIZONS", [100.0])
     system = flows.GMMEM(n=3, d=1, weights=[0.25, 0.25, 0.5])

@@ -1,14 +1,14 @@
 """Verdicts: right claims hold, broken ones are violated, and nothing is claimed without ground."""
 
 import json
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 import sympy as sp
 from oracles.claims import sharpened
+from oracles.measured import Measured
 
 import potentials
 from flows import (
@@ -22,7 +22,7 @@ from flows import (
 from flows.core.errors import InputError
 from flows.runs.check import _worst, check
 from flows.runs.comparison import ComparisonResult
-from flows.runs.quantities import Quantities, marked_times
+from flows.runs.quantities import marked_times
 from flows.runs.rates import local_exponent, tail_constant
 from flows.runs.verdict import Outcome, exit_code
 from potentials.claim import Comparison, Conserved, Hypothesis, Identity, Inequality
@@ -36,38 +36,6 @@ ASYMPTOTIC = [i for i, c in CLAIMS.items() if c.asymptotic and i not in LINEAR]
 # Exponents are fitted on three decades that end at 1e9, where corrections are below 1e-5.
 EXPONENT_TOLERANCE = 1e-4
 SOURCE = Source("no author", 2000, "0000.00000", "a test", "identity")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A run given by closed forms: tails like a flow's, exact rates, not a solution."""
-
-    t: np.ndarray
-    features: dict
-    parameters: dict
-    status: str = "completed"
-    rtol: float = 1e-10
-    events: tuple = ()
-    curvatures: np.ndarray | None = None
-
-    @property
-    def statements(self):
-        return potentials.statements(self.parameters["system"])
-
-    @cached_property
-    def quantities(self):
-        return Quantities(self)
-
-    @property
-    def tolerance(self):
-        return np.full(len(self.t), 100 * self.rtol)
-
-    @property
-    def feature_errors(self):
-        return {}
-
-    def errors(self, name):
-        return self.tolerance
 
 
 def times(end):

@@ -1,52 +1,16 @@
 """Rates: local exponents from the state, asymptotic windows, constants with their error."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
 import numpy as np
 import pytest
+from oracles.measured import Measured
 
-import potentials
 from flows.core.errors import InputError
-from flows.runs.quantities import Quantities
 from flows.runs.rates import asymptotic_window, local_exponent, log_corrected, tail_constant
 
 # Exponents of closed forms: rounding of one product and one quotient.
 ROUNDING = 1e-12
 # A fit amplifies the rounding of log L by the norm of its inverse, a few hundred.
 FITTED = 1e-10
-
-
-@dataclass(frozen=True)
-class Decay:
-    """A run that knows only its loss, given in closed form with its rate."""
-
-    t: np.ndarray
-    features: dict
-    parameters: dict = field(
-        default_factory=lambda: {"system": "relu_neuron", "n": 2, "d": 2, "teacher_norm": 1.0}
-    )
-    status: str = "completed"
-    rtol: float = 1e-10
-
-    @property
-    def statements(self):
-        return potentials.statements(self.parameters["system"])
-
-    @cached_property
-    def quantities(self):
-        return Quantities(self)
-
-    @property
-    def tolerance(self):
-        return np.full(len(self.t), 100 * self.rtol)
-
-    @property
-    def feature_errors(self):
-        return {}
-
-    def errors(self, name):
-        return self.tolerance
 
 
 def times(end):
@@ -58,20 +22,20 @@ def power(c=2.0, p=3.0, correction=0.0, q=1.0, end=1e9):
     s = 1 + times(end)
     loss = c * s**-p * (1 + correction * s**-q)
     rate = -c * s ** (-p - 1) * (p + correction * (p + q) * s**-q)
-    return Decay(s - 1, {"loss": loss, "loss_dot": rate})
+    return Measured(s - 1, {"loss": loss, "loss_dot": rate})
 
 
 def logarithmic(c=2.0, a=1.0, b=1.0, end=1e9):
     """`c t^-a (log t)^-b`."""
     t = np.geomspace(10.0, end, 10 * round(np.log10(end)) - 9)
     loss = c * t**-a * np.log(t) ** -b
-    return Decay(t, {"loss": loss, "loss_dot": -loss / t * (a + b / np.log(t))})
+    return Measured(t, {"loss": loss, "loss_dot": -loss / t * (a + b / np.log(t))})
 
 
 def exponential(c=1.0, end=1e6):
     t = times(end)
     loss = np.exp(-c * t)
-    return Decay(t, {"loss": loss, "loss_dot": -c * loss})
+    return Measured(t, {"loss": loss, "loss_dot": -c * loss})
 
 
 @pytest.mark.parametrize("p", [1.0, 3.0, 2.5])
@@ -104,7 +68,7 @@ def test_an_exponential_and_a_transient_have_no_steady_window():
 
 def test_a_loss_that_is_zero_throughout_has_an_empty_window():
     t = times(10.0)
-    window = asymptotic_window(Decay(t, {"loss": 0 * t, "loss_dot": 0 * t}))
+    window = asymptotic_window(Measured(t, {"loss": 0 * t, "loss_dot": 0 * t}))
     assert (window.start, window.stop, window.steady, window.decades) == (0, 0, False, 0.0)
 
 
@@ -149,7 +113,7 @@ def test_what_the_form_leaves_out_is_in_the_error():
     factor = np.log(run.t) / (np.log(run.t) + 5)
     loss = run.features["loss"] * factor
     rate = -loss / run.t * (1 + 1 / (np.log(run.t) + 5))
-    found = log_corrected(Decay(run.t, {"loss": loss, "loss_dot": rate}))
+    found = log_corrected(Measured(run.t, {"loss": loss, "loss_dot": rate}))
     assert 0.01 < abs(found.log_exponent - 1) < 5 * found.errors[1]
 
 

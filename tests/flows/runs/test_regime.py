@@ -8,10 +8,11 @@ import pytest
 import sympy as sp
 
 from flows.core.piece import Event
-from flows.runs import comparison
+from flows.runs import open_constant
 from flows.runs.check import check
 from flows.runs.quantities import Quantities
 from flows.runs.regime import _spectrum, late_regime
+from flows.runs.stated_constant import CLOSELY
 from potentials import EXPONENT, Comparison, Inequality, Source, Statements, symbol
 
 SOURCE = Source("nobody", 2000, "0000.00000", "a test", "inequality")
@@ -253,7 +254,7 @@ def test_the_smallest_change_of_the_exponent_that_would_fail_is_found(relation, 
     # (1 + t)^change passes 1.1 at the last time.
     expected = np.log(1.1) / np.log1p(run.t[-1])
     assert found.verdict == "HOLDS"
-    assert expected <= found.exponent_resolution <= comparison.CLOSELY * expected
+    assert expected <= found.exponent_resolution <= CLOSELY * expected
 
 
 def test_the_error_of_a_measured_exponent_is_that_of_the_slope_over_the_slope_of_the_base():
@@ -263,7 +264,9 @@ def test_the_error_of_a_measured_exponent_is_that_of_the_slope_over_the_slope_of
         claim = Inequality(id="own", statement="", source=SOURCE, conclusions=(bound,), exponent=p)
         (found,) = check(run, claim)
         # A slope is seen from the tenfold of its error on, which here is rounding alone.
-        assert found.error == pytest.approx(p / 6 * comparison.STILL * found.resolution, rel=1e-3)
+        assert found.error == pytest.approx(
+            p / 6 * open_constant.STILL * found.resolution, rel=1e-3
+        )
 
 
 def test_no_message_speaks_of_ever():

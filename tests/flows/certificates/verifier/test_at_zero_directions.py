@@ -96,8 +96,10 @@ def test_the_gradient_of_a_small_neuron_is_that_of_the_system_and_its_push_half_
 
 def test_the_second_derivative_stays_below_its_bound():
     random, step = np.random.default_rng(2), 1e-4
-    for _ in range(50):
-        w = np.array([[0.5, 0.0, 0.0], [0.5, 0.0, 0.0]]) + 0.1 * random.normal(size=(2, 3))
+    for trial in range(50):
+        # As long together as the teacher, and short ones, beside which it stands alone.
+        sizes = (0.5, 0.1) if trial % 2 else (0.0, 0.02)
+        w = np.array([[sizes[0], 0.0, 0.0]] * 2) + sizes[1] * random.normal(size=(2, 3))
         v = np.eye(3)[0]
         with precision(80):
             bound = float(checker._bend(balls(w), balls([v])[0]).upper())
@@ -109,6 +111,14 @@ def test_the_second_derivative_stays_below_its_bound():
             )
             bent = np.array([float(x.mid()) for x in last - first]) @ along / (2 * step)
         assert abs(bent) <= bound / np.linalg.norm(u) * (1 + 10 * step)
+
+
+def test_the_speed_of_the_others_is_that_of_the_flow_of_these_alone():
+    w = np.random.default_rng(3).normal(size=(2, 3))
+    with precision(64):
+        found = float(checker._speed(balls(w), balls(np.eye(1, 3))[0]))
+    moved = np.linalg.norm(flows.ReLUNeuron(n=2, d=3).gradient(w))
+    assert found == pytest.approx(moved, rel=ROUNDING)
 
 
 def test_the_pull_on_the_others_is_bounded_by_what_parallel_neurons_feel():

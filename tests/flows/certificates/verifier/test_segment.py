@@ -11,6 +11,7 @@ from flows.certificates.verifier.curve import UNIT, at, norm
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import Refused
 from flows.certificates.verifier.segment import Equations, Segment, check
+from flows.certificates.verifier.tube import Ball
 from flows.core.balls import precision
 
 BITS = 64
@@ -182,6 +183,18 @@ def test_hessians_are_those_of_all_states_in_the_tube():
         found = accepted(equations, [made])
         assert (found == "piece 0: errors may grow faster") == (MORE in factors)
         assert (found == (tube, 1.0)) == (MORE not in factors)
+
+
+@pytest.mark.parametrize("curvature", [-1.0, 1.0])
+def test_in_the_tube_of_a_ball_the_mean_hessian_is_that_of_boxes_within_each_other(curvature):
+    # H(x) = curvature + 4 x about p = 0: the mean of four boxes up to the tube is 5/8 of its reach.
+    tube = Ball(piece(1.0, [(0.0, 0.0, 0.0)], [0.0], tube=0.125), True)
+    equations = Toy((None, lambda x: [[curvature + 4 * x[0]]]), (0.0,))
+    segment = Segment(np.array([[arb(0)] * 3]), arb(0), arb(1))
+    least = (4 * 0.625 * 0.125 - curvature) * math.exp(float(curvature < 0.3125))
+    assert tube.grows(equations, segment, 0, 1, arb(least + 10 * NEAR)) == 1
+    with pytest.raises(Refused, match="errors may grow faster"):
+        tube.grows(equations, segment, 0, 1, arb(least - 10 * NEAR))
 
 
 def test_a_piece_begins_where_the_last_one_ended():

@@ -11,6 +11,7 @@ import flows
 from flows.core.chart import wrap, wrap_plain
 from flows.core.errors import InputError
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization import pieces
 from flows.systems.matrix_factorization.features import monitors, spectra
 from flows.systems.matrix_factorization.sensitivity import SENSITIVE
 from symbolic.language.matrix_calculus import evaluate, letters
@@ -433,3 +434,59 @@ def test_observables_are_the_same_bits_however_many_states_are_measured_at_once(
     for name in ("loss", "gradient_norm", "balance_defect"):
         assert (alone[name] == together[name]).all()
     assert states[1:] == [1] * len(alone.t)
+
+
+def large(kind):
+    """Layers of which one, or all, shrink far below what they were."""
+    system = flows.MatrixFactorization(2)
+    start = system.initial(0.3, 0)
+    if kind == "uneven":
+        start[0] *= 1e4
+        start[1] /= 1e4
+    return system, start if kind == "uneven" else system.initial(10.0, 0)
+
+
+def plain_loss(system, start, t):
+    """Loss of the layers themselves, by a method that knows nothing of residual or defects."""
+
+    def field(_, x):
+        return -system.gradient(x.reshape(start.shape)).ravel()
+
+    found = solve_ivp(field, (0, t), start.ravel(), method="Radau", rtol=1e-11, atol=1e-14)
+    return system.loss(found.y[:, -1].reshape(start.shape))
+
+
+@pytest.mark.parametrize("kind", ["uneven", "long"])
+def test_layers_that_shrink_far_are_still_those_of_their_residual_and_defects(kind, monkeypatch):
+    system, start = large(kind)
+    truth = plain_loss(system, start, 1.0)
+
+    def off(**options):
+        run = flows.integrate(system, start, 1.0, [1.0], **options)
+        return abs(run["loss"][-1] / truth - 1), run.errors("loss")[-1]
+
+    for options in ({}, {"rtol": 1e-8, "method": "LSODA"}):
+        wrong, stated = off(**options)
+        assert wrong < stated
+    several = flows.integrate_ensemble(system, np.array([start, start]), 1.0, rtol=1e-8)
+    assert several["loss"][:, -1] == pytest.approx(truth, rel=1e-5)
+    # Control: followed as variables of their own from the start on they are not.
+    monkeypatch.setattr(pieces, "SHRUNK", 1e300)
+    wrong, stated = off(rtol=1e-8)
+    assert wrong > stated
+
+
+def test_long_layers_without_defects_are_as_near_to_their_target_as_shorter_ones():
+    system = flows.MatrixFactorization(2)
+    run = flows.integrate(system, np.stack([3.0 * np.eye(2)] * 4), 10.0, rtol=1e-8)
+    # All layers are s times the identity: ds/dt = (1 - s^4) s^3 each, and the loss (1 - s^4)^2.
+    found = solve_ivp(lambda _, s: (1 - s**4) * s**3, (0, 1.0), [3.0], rtol=1e-12, atol=1e-14)
+    truth = (1 - found.y[0, -1] ** 4) ** 2
+    at = flows.integrate(system, run.start, 1.0, [1.0], rtol=1e-8)
+    assert at["loss"][-1] == pytest.approx(truth, rel=1e-6) and run.completed
+
+
+def test_ordinary_layers_are_followed_in_one_piece():
+    for system in (flows.MatrixFactorization(3), flows.MatrixFactorization(3, field="complex")):
+        run = flows.integrate(system, system.initial(0.5, 0), 10.0)
+        assert run.stats["pieces"] == 1

@@ -51,3 +51,27 @@ def test_regimes_end_pieces_of_members_as_they_do_of_single_runs():
     other = flows.integrate(system, start, 1e3, rtol=RTOL)
     assert [e.kind for e in one.events] == [e.kind for e in other.events] != []
     np.testing.assert_allclose(one["loss"], other["loss"], rtol=AGREE)
+
+
+def test_a_mean_that_stands_still_between_far_ones_is_there_at_every_output():
+    # Nothing tells explicit steps that they are too long here; between their ends all may happen.
+    system, times = flows.ScoreMatching(3, 2), [1.0, 10.0, 100.0, 1e3, 1e4]
+    start = 30 * np.array([[1.0, 0.5], [-1.0, -0.5], [0.0, 0.0]])
+    rows = flows.integrate_ensemble(system, start[None], times[-1], times, rtol=1e-8)
+    loss, stated = rows["loss"][0], rows["loss_error"][0]
+    assert loss[0] == pytest.approx(3.54067513e-60, rel=1e-8)
+    assert (np.abs(loss - loss[0]) <= stated).all()
+    assert (stated < 1e-5 * loss).all()
+
+
+@pytest.mark.parametrize("system", [flows.GMMEM(3, 2), flows.ScoreMatching(3, 2)])
+@pytest.mark.parametrize("size", [1e-300, 1e-310, 5e-324])
+def test_one_mean_falls_out_of_the_doubles_without_a_step_in_vain(system, size):
+    start, times = np.full((3, 2), size), [1.0, 1e4]
+    rows = flows.integrate_ensemble(system, start[None], 1e4, times, rtol=RTOL)
+    assert rows.status.tolist() == ["completed"] and rows["steps"][0] < 100
+    run = flows.integrate(system, start, 1e4, times, rtol=RTOL, method="Rodas5P")
+    rate = 2 / 3 if isinstance(system, flows.ScoreMatching) else 1 / 3
+    assert run.completed and (run.state[-1] == 0.0).all()
+    if size == 1e-300:
+        np.testing.assert_allclose(run.state[1], np.exp(-rate) * start, rtol=RTOL)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from flows.core.quadrature import Rule, tensor
+from flows.core.vectors import WIDTH
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
-from flows.systems.mixture.node_blocks import WIDTH
 from flows.systems.mixture.sums import moments
 from symbolic.systems import gmm_em
 from symbolic.systems.score_matching import calculus as score_matching

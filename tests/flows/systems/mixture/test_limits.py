@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows.systems.mixture import pieces
+from flows.systems.mixture import choice
 from flows.systems.mixture.constants import LIMITS
 from flows.systems.mixture.field_lanes import make_look, workspace
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
@@ -71,7 +71,7 @@ def test_a_batch_ends_with_its_piece(monkeypatch):
         return run.stats["jacobian_evaluations"], run["loss"]
 
     attempts, losses = work()
-    monkeypatch.setattr(pieces, "LANES", pieces.LANES._replace(look=None))
+    monkeypatch.setattr(choice, "LANES", choice.LANES._replace(look=None))
     blind, same = work()
     assert attempts < blind
     np.testing.assert_array_equal(losses, same)

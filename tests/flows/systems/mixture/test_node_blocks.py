@@ -7,7 +7,7 @@ from mpmath import mp
 
 from flows.core.quadrature import Rule, rungs_of, tensor
 from flows.core.vectors import WIDTH, load, store
-from flows.systems.mixture import expectation, ladder, node_blocks, survey
+from flows.systems.mixture import expectation, ladder, node_functions, sums_compiled, survey
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
 from symbolic.systems import gmm_em
@@ -27,11 +27,11 @@ LINE = np.concatenate([np.linspace(-3, 3, 61), [-600.0, 500.0, -1e-9, 1e-9, 0.5,
 @pytest.mark.parametrize(
     "found, exact, at",
     [
-        (node_blocks.density, lambda x: mp.expm1(x) - x, LINE),
-        (node_blocks.exponential, mp.exp, -np.abs(LINE)),
-        (node_blocks.logarithm, mp.log, np.array([1e-300, 0.3, 0.9999, 1.5, 2.0, 7.0, 1e300])),
-        (node_blocks.divergence, lambda x: x - mp.log1p(x), LINE[LINE > -1]),
-        (node_blocks.logarithm_of_more, mp.log1p, LINE[LINE > -1]),
+        (node_functions.density, lambda x: mp.expm1(x) - x, LINE),
+        (node_functions.exponential, mp.exp, -np.abs(LINE)),
+        (node_functions.logarithm, mp.log, np.array([1e-300, 0.3, 0.9999, 1.5, 2.0, 7.0, 1e300])),
+        (node_functions.divergence, lambda x: x - mp.log1p(x), LINE[LINE > -1]),
+        (node_functions.logarithm_of_more, mp.log1p, LINE[LINE > -1]),
     ],
     ids=lambda f: getattr(f, "__name__", ""),
 )
@@ -70,15 +70,15 @@ def means(form):
 def test_blocks_have_the_sums_of_single_nodes(loss, form):
     rule, together = tensor((5, 6), 4.0), components_of(means(form).at(None))
     assert len(rule) > WIDTH and len(rule) % WIDTH
-    sums, sizes = ladder.of_list(form, loss, together, rule)[0]
+    sums, sizes = sums_compiled.of_list(form, loss, together, rule)[0]
     alone = [Rule(x[None].copy(), w[None].copy(), "") for x, w in zip(*rule[:2], strict=True)]
-    plain = np.array([ladder.of_list(form, loss, together, one)[0] for one in alone])
+    plain = np.array([sums_compiled.of_list(form, loss, together, one)[0] for one in alone])
     np.testing.assert_allclose(sums, plain[:, 0].sum(axis=0), atol=ROUNDING)
     np.testing.assert_allclose(sizes, plain[:, 1].sum(axis=0), atol=ROUNDING)
     # The heaviest node alone is seen.
     rest = np.arange(len(rule)) != np.argmax(rule.weights)
     less = Rule(rule.nodes[rest], rule.weights[rest], "")
-    assert np.abs(ladder.of_list(form, loss, together, less)[0, 1] - sizes).max() > 1e-6
+    assert np.abs(sums_compiled.of_list(form, loss, together, less)[0, 1] - sizes).max() > 1e-6
 
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-12])

@@ -11,7 +11,7 @@ import flows
 from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.systems.mixture import expectation as mixture_expectation
-from flows.systems.mixture import pieces
+from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import CLUSTER, FAR, NEAR
 from flows.systems.score_matching import exact as score_matching_exact
 from symbolic.systems.score_matching import calculus
@@ -48,7 +48,7 @@ def test_loss_gradient_and_hessian_agree_with_forty_digits(name):
     line, form = LINES[name]
     system = flows.ScoreMatching(3, 1)
     frame, state = system.reduce(line[:, None])
-    assert pieces.components(frame, state).form == form
+    assert components(frame, state).form == form
     loss, gradient, hessian = score_matching_exact.expectations(
         line.tolist(), [1 / 3] * 3, 40, hessian=True
     )
@@ -65,8 +65,8 @@ def test_offsets_of_1e_minus_12_keep_their_digits_in_the_velocity():
     line = LINES["tiny cluster"][0]
     exact = score_matching_exact.expectations(line.tolist(), [1 / 3] * 3, 40)[1]
     frame, state = flows.ScoreMatching(3, 1).reduce(line[:, None])
-    means = pieces.components(frame, state)
-    velocity = -frame.rate[:, None] * pieces.expect(calculus, means, 1e-12).pull
+    means = components(frame, state)
+    velocity = -frame.rate[:, None] * mixture_expectation.expect(calculus, means, 1e-12).pull
     found = velocity[:, 0] - velocity[:, 0].mean()
     with mp.workdps(40):
         slopes = -np.array([float(s - mp.fsum(exact) / 3) for s in exact])

@@ -1,0 +1,90 @@
+"""A certificate that grows piece by piece, until what is to be proved of it is proved."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flows.certificates.certificate import Certificate
+from flows.certificates.segment import Segment
+from flows.certificates.steps import BALL_GUARD, Steps, Uncertified, bits_for
+from flows.certificates.verifier.verify import verify
+from flows.core.balls import precision
+from flows.core.system import System
+
+
+@dataclass(frozen=True)
+class Growing:
+    """What pieces are added to, and where the next one begins.
+
+    Parameters
+    ----------
+    base : Certificate
+        It says all but the end and the pieces.
+    steps : Steps
+        They make the pieces, and stand at the end of the last one.
+    advance : callable, optional
+        It is called with the time after each piece.
+    pieces : list of Segment
+        What has been proved so far.
+    """
+
+    base: Certificate
+    steps: Steps
+    advance: Callable[[float], None] | None
+    pieces: list[Segment] = field(default_factory=list)
+
+    def until(self, end: float, stop: Callable[[], bool] = lambda: False) -> Certificate:
+        """The certificate up to a time, or up to where something asks to stop.
+
+        Raises
+        ------
+        Uncertified
+            Where there is no proof to there.
+        """
+        self.steps.extend(self.pieces, end, self.advance, stop)
+        return replace(self.base, t_end=end, pieces=tuple(self.pieces))
+
+
+@contextmanager
+def growing(
+    system: System,
+    initial: Any,
+    digits: int,
+    last: float,
+    advance: Callable[[float], None] | None,
+    radius: float,
+) -> Iterator[Growing]:
+    """Begin a certificate that may reach to a last time; within, balls have its precision."""
+    bits = bits_for(digits, last)
+    base = Certificate(system, initial, 0.0, bits, bits + BALL_GUARD, (), None, radius)
+    with precision(base.precision):
+        yield Growing(base, Steps(system.ball_flow(initial), bits, digits, radius), advance)
+
+
+def refusal(certificate: Certificate) -> str:
+    """Why the independent checker refuses a certificate's file; empty if it accepts it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "certificate.json"
+        certificate.save(path)
+        return verify(path, certificate.system, certificate.start).refused
+
+
+def accepted(made: Iterable[Certificate], reason: str) -> Certificate:
+    """The first of these that the independent checker accepts.
+
+    Raises
+    ------
+    Uncertified
+        Where it accepts none: with what it says of the last one, or the reason why there is none.
+    """
+    for certificate in made:
+        refused = refusal(certificate)
+        if not refused:
+            return certificate
+        reason = f"UNDECIDED: the independent checker refuses what was made, {refused}"
+    raise Uncertified(reason)

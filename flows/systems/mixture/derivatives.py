@@ -1,0 +1,57 @@
+"""Gradient and Hessian of a loss at sound coordinates, and how accurate they are asked to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flows.core.arrays import Array
+from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.expectation import expect
+from flows.systems.mixture.forms import components, longest
+from flows.systems.mixture.means import Means
+from flows.systems.mixture.sound import Frame, SoundState
+from flows.systems.mixture.sums import moments
+
+# Observables and the user's loss and gradient ask for this relative error.
+EXACT = 1e-12
+# ... and, where nodes would be too many for it, in three dimensions for means longer than LONG, and
+# in more, for this one.
+LONG, LESS_EXACT = 2.0, 1e-10
+# Second derivatives ask for a little more than first ones.
+SECOND = 0.1
+
+
+def accuracy(means: Means) -> Any:
+    """Relative error that observables ask for: nodes come in powers of the dimension."""
+    r = means.mean.shape[-1]
+    less = np.asarray((r > 3) | ((r == 3) & (longest(means.mu) > LONG)))
+    return np.where(less, LESS_EXACT, EXACT)[()]
+
+
+def gradient(frame: Frame, means: Means, pull: Array) -> Array:
+    """Return minus the velocity of each distinct component, shape (k, r)."""
+    return frame.rate[:, None] * (means.linear + pull)
+
+
+def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
+    """Derivative of minus the velocities by the user's means, shape (n d, n d).
+
+    :func:`reduce` must not have merged any components.
+    """
+    basis = frame.basis
+    d, r = basis.shape
+    inside = d == r
+    if not inside:  # all directions across the span are alike: one of them stands for all
+        state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
+    means = components(frame, state)
+    found = moments(
+        calculus, means, expect(calculus, means, SECOND * accuracy(means)).rule, curve=True
+    )
+    curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
+    curve *= frame.rate[:, None, None, None]
+    full = np.einsum("pa,iajc,qc->ipjq", basis, curve[:, :r, :, :r], basis)
+    if not inside:
+        full += np.einsum("ij,pq->ipjq", curve[:, r, :, r], np.eye(d) - basis @ basis.T)
+    return full.reshape(len(frame.rate) * d, len(frame.rate) * d)

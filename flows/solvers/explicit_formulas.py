@@ -12,7 +12,8 @@ import math
 import numpy as np
 
 from flows.core.compiled import inner
-from flows.solvers.explicit_tableau import ALL, GROW, SAFETY, SHRINK, STAGES, tableau
+from flows.solvers.explicit_tableau import ALL, STAGES, tableau
+from flows.solvers.side_by_side import GROW, SAFETY, SHRINK
 
 __all__ = ["at_stage", "change_after", "error_of", "errors_of", "interpolate"]
 

@@ -22,16 +22,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from flows.solvers.explicit_tableau import (
-    ALL,
-    DENSE,
-    GROW,
-    SAFETY,
-    SHRINK,
-    SMALLEST,
-    STAGES,
-    tableau,
-)
+from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
 from flows.solvers.side_by_side import (
     GROW,
     SAFETY,

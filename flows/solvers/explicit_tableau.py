@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 from scipy.integrate import DOP853
 
-# The step may change by these factors, and aims at this fraction of the one that just serves.
-SHRINK, GROW, SAFETY = 0.2, 6.0, 0.9
-# Below this fraction of the time a step is rounding.
-SMALLEST = 1e-14
 # Stages of a step, and with those of the dense output.
 STAGES, ALL = 12, 16
 #: Fields of an attempt; coefficients of the dense output.

@@ -22,10 +22,11 @@ from flows.solvers.explicit_formulas import (
     errors_of,
     interpolate,
 )
-from flows.solvers.explicit_tableau import ALL, DENSE, SMALLEST, STAGES, tableau
+from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
 from flows.solvers.near_lanes import LANES, field
 from flows.solvers.near_radau import set_steps
 from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
+from flows.solvers.side_by_side import SMALLEST
 
 __all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
 

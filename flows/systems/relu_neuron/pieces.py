@@ -41,7 +41,7 @@ GRADIENT = 60.0
 FAR = 200.0
 # Directions of so short a neuron, one that has just left zero, settle far faster than it grows: a
 # method that begins with explicit steps crawls there, and not all others damp its errors.
-YOUNG, DAMPED = 10 * SPROUT, (("Rodas5P", 1.0),)
+YOUNG, DAMPED = 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     chosen = _chosen(d, frame, state, time)
     unit = min(1.0, terms_size(frame.multiplicity, state))
     shortest = min((x for x in sizes(state).norms if x > 0), default=np.inf)
-    if chosen.kind == PARALLEL or shortest > YOUNG * unit:
+    if chosen.kind == PARALLEL or not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
         return chosen
     return replace(chosen, chart=replace(chosen.chart, auto=DAMPED))
 

@@ -155,7 +155,8 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     nogil : bool
         Whether other threads run while it does.
     """
-    made: Any = numba.njit(error_model="numpy", nogil=nogil, _nrt=True)(function)
+    options: Any = {"error_model": "numpy", "nogil": nogil, "_nrt": True}
+    made: Any = numba.njit(**options)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
     compile_ = made._compiler.compile
@@ -184,7 +185,7 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
         Whether it counts who holds arrays, as what makes arrays, or gives them back, has to. A
         count is shared by threads, and takes longer than what is done with a few numbers.
     """
-    # Said of each: else what is called does as its caller.
+    # Said of each, `loop`s too: else what is called does as its caller.
     options: Any = {
         "_nrt": counts,
         "no_cpython_wrapper": True,

@@ -68,10 +68,10 @@ def follow_along_axes(
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     joined = [k for k in range(len(sound)) if _is_told(found, above.get(k), k)] if joins else []
     if joined:
-        start: Any = given[sound[joined[0]]]
+        first: Any = given[sound[joined[0]]]
         yield (
             [sound[k] for k in joined],
-            _run(system, start, request, found, [above.get(k) for k in joined], joined, seconds),
+            _run(system, first, request, found, [above.get(k) for k in joined], joined, seconds),
         )
     rows = {k: row for row, k in enumerate(sound)}
     for k in sorted({*range(len(given))} - {sound[row] for row in joined}):

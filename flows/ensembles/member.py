@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -105,7 +106,7 @@ class ChunkTask:
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
         with one_thread():
-            found = self._runs(lambda row=row: start(row) for row in range(count))
+            found = self._runs(functools.partial(start, row) for row in range(count))
             while some := list(itertools.islice(found, self.procedure.runs_at_once(count))):
                 self._record_all(rows, some)
         return rows

@@ -18,10 +18,11 @@ VERIFIER = ROOT / "flows" / "certificates" / "verifier"
 LINES = 200
 # The carry and the tail beside them.
 ENDLESS_LINES = 250
-# What the checker may use: Python, arrays, balls.
+# What the checker may use: Python, arrays, balls, and how many threads arrays take.
 LIBRARIES = {
     "__future__",
     "abc",
+    "collections.abc",
     "copy",
     "fractions",
     "functools",
@@ -34,6 +35,7 @@ LIBRARIES = {
     "typing",
     "numpy",
     "flint",
+    "threadpoolctl",
 }
 # Tokens that are no code.
 NO_CODE = {

@@ -228,7 +228,8 @@ def _em_distance(sample: Sample) -> tuple[float, float]:
     distance, error : float
         Over all coordinates of all components.
     """
-    frame, mu, rule = sample.frame, sample.means.mu, sample.found.rule
+    frame, mu = sample.frame, sample.means.mu
+    rule = sample.found.rule_for(sample.means)
     share = sample.share
     step, size = np.zeros_like(mu), np.zeros(len(mu))
     if len(mu) == 1:

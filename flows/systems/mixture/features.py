@@ -68,7 +68,8 @@ class Sample(NamedTuple):
 
     def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls at one time, shape (k, r)."""
-        curve = moments(calculus, self.means, self.found.rule, curve=True).curve
+        rule = self.found.rule_for(self.means)
+        curve = moments(calculus, self.means, rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
 

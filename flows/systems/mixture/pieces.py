@@ -26,7 +26,7 @@ from flows.systems.mixture.constants import LINEAR, Limits
 from flows.systems.mixture.derivatives import gradient
 from flows.systems.mixture.expectation import Expected, expect, expect_several, expected_of
 from flows.systems.mixture.field import from_blocks
-from flows.systems.mixture.forms import about_mean, components, longest, power_above
+from flows.systems.mixture.forms import components, longest, parts, power_above
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
 
@@ -203,7 +203,8 @@ class MixturePiece(Piece):
         return self.regimes.at(times, means, found, -gradient(self.frame, means, found.pull))
 
     def _in_form(self, now: SoundState) -> Means:
-        return Means(now.mu, *about_mean(self.frame, now), self.frame.weight, self.kind)
+        mu, deviation, mean, _ = parts(self.frame, now)
+        return Means(mu, deviation, mean, self.frame.weight, self.kind)
 
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""
@@ -237,7 +238,7 @@ def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: floa
     if found.error > tolerance:
         advice = "allow a larger rtol" if found.error < COARSE else "start nearer to the target"
         return (
-            f"quadrature error {found.error:.2g} with {len(found.rule)} nodes in"
+            f"quadrature error {found.error:.2g} with {found.nodes} nodes in"
             f" {len(means.mean)} dimensions, above the tolerance {tolerance:.2g};"
             f" {advice}"
         )

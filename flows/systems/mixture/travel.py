@@ -25,7 +25,7 @@ ALLOWED = 1e-2
 # ... and every e-fold of deviations adds so many times as many: a relative error of the mean is one
 # of their growth's logarithm.
 FOLD = 2.0
-# An exponent below this is none.
+#: An exponent below this is none.
 NONE = 1.0
 # Beyond, an exponential is as good as infinite.
 MOST = 700.0
@@ -67,8 +67,6 @@ def magnification(left: Array, mean: Array, deviation: Array, local: Array) -> A
         like what is there, or, where nothing is, by the whole growth.
     """
     times = len(left)
-    if not left.max(initial=0.0) >= NONE:
-        return np.zeros(times)
     left, tiny = np.minimum.accumulate(left), float(np.finfo(float).tiny)
     size = np.sqrt((deviation**2).sum(axis=-1)).max(axis=-1)
     direction = mean / np.maximum(np.sqrt((mean**2).sum(axis=-1)), tiny)[:, None]

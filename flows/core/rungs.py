@@ -47,7 +47,5 @@ def _rungs(
 @functools.cache
 def expected() -> Callable[..., None]:
     """Set rungs, see :func:`flows.core.quadrature.rungs_of`."""
-    make: Any = functools.partial(
-        numba.njit(_SIGNATURE, nogil=True, error_model="numpy", no_rewrites=True), _rungs
-    )
+    make: Any = functools.partial(numba.njit(_SIGNATURE, nogil=True, error_model="numpy"), _rungs)
     return cast("Callable[..., None]", kept(("rungs", _rungs), _SIGNATURE, make))

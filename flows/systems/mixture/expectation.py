@@ -78,17 +78,10 @@ class Expected(NamedTuple):
     rule: Any
     product: Product | None = None
 
-    @property
-    def of_several(self) -> Expected:
-        """The same with a leading axis of one state, without a rule."""
-        one = {name: np.array([getattr(self, name)]) for name in LED}
-        kl, fisher = (np.array([size]) for size in self.sizes)
-        return self._replace(**one, sizes=(kl, fisher), rule=None, product=None)
-
     def rule_for(self, means: Means) -> Rule:
         """Nodes at a state whose expectations these are, without those that add nothing."""
         if self.product is None:
-            assert self.rule is not None, "expectations of several states have no rule"
+            assert self.rule is not None, "expectations at several states have no rule"
             return self.rule
         return trimmed(self.product.rule(self.product.rungs), means)
 
@@ -233,22 +226,6 @@ def _expect(
     return _together(means, [part_of(part) for part in _parts(means, look)])
 
 
-def expected_of(means: Means, found: Array) -> Expected:
-    """Expectations of sums and their magnitudes, shape (T, 2, 2 + k r), not measured."""
-    count, k, r = means.mu.shape
-    (kl, fisher), sums, size = means.constant, found[:, 0], found[:, 1]
-    return Expected(
-        kl=kl + sums[:, 0],
-        fisher=fisher + sums[:, 1],
-        pull=sums[:, 2:].reshape(count, k, r),
-        size=size[:, 2:].max(axis=1),
-        sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
-        error=np.full(count, np.nan),
-        nodes=None,
-        rule=None,
-    )
-
-
 def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
     """:func:`expect` at several states, in compiled code where its rules go far enough.
 
@@ -313,9 +290,7 @@ def _climb(
     return terms, numbers, rungs, reach
 
 
-def _climbed(
-    calculus: Calculus, means: Means, look: Survey, tolerance: float
-) -> Expected | None:
+def _climbed(calculus: Calculus, means: Means, look: Survey, tolerance: float) -> Expected | None:
     """What compiled code finds at one state where one part is the whole, if it does."""
     terms, numbers, rungs, reach = _climb(calculus, means.at(None), look, tolerance)
     status, error, nodes = numbers[0].tolist()

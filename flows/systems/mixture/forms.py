@@ -13,7 +13,7 @@ from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.mixture.means import FAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.travel import NONE, exponent, fineness, magnification
+from flows.systems.mixture.travel import exponent, fineness, grows, magnification
 
 
 def components(frame: Frame, state: SoundState) -> Means:
@@ -55,7 +55,7 @@ def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float
     """By how much errors of steps grow on the way: see `travel.magnification`."""
     mu, deviation, mean, form = parts(frame, states)
     left = exponent(frame.weight, frame.rate, mean, stretch)
-    if not left.max(initial=0.0) >= NONE:
+    if not grows(left):
         return np.zeros(len(left))
     spread = longest(deviation)
     local = np.where(form == FAR, longest(mu), ATOL_PER_RTOL * fineness(left, tolerance) * spread)

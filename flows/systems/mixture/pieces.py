@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,14 @@ from flows.core.problem import Interpolant, Stop, Watch, outliving
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.constants import LINEAR, Limits
 from flows.systems.mixture.derivatives import gradient
-from flows.systems.mixture.expectation import Expected, expect, expect_several, expected_of
+from flows.systems.mixture.expectation import expect, expect_several
 from flows.systems.mixture.field import from_blocks
 from flows.systems.mixture.forms import components, longest, parts, power_above
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
+
+if TYPE_CHECKING:
+    from flows.systems.mixture.field_compiled import Looks
 
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
@@ -43,11 +46,12 @@ COMPARE_AFTER = 0.25
 class Regimes(NamedTuple):
     """Regimes of a run, a change of which ends a piece, so that an event can say so.
 
-    ``at(times, means, expected, velocity)`` are the regimes of several states, a row of numbers
-    each; ``events(frame, time, before, after)`` are those of a change of rows.
+    ``at(times, weight, mu, velocity, fisher)`` are the regimes of several states, a row of numbers
+    each, from means, velocities and ``E|v|^2``; ``events(frame, time, before, after)`` are those
+    of a change of rows.
     """
 
-    at: Callable[[Array, Means, Expected, Array], Array]
+    at: Callable[[Array, Array, Array, Array, Array], Array]
     events: Callable[[Frame, float, Array, Array], tuple[Event, ...]]
 
 
@@ -160,31 +164,45 @@ class MixturePiece(Piece):
 
     def served(self, raw: Array, times: Array, regime: Array) -> NDArray[np.bool_]:
         """Whether the rules are good enough for raw states and their regime is this one."""
+        looks = self.looks(raw) if self.finer is not None else self._looks_alone(raw)
+        if self.regimes is None:
+            return looks.serves
+        found = self.regimes.at(times, self.frame.weight, *looks[1:2], *looks[3:])
+        return np.asarray(looks.serves & (found == regime).all(axis=-1))
+
+    def looks(self, raw: Array) -> Looks:
+        """Compare with finer rules at raw states, in the form of the piece."""
         from flows.systems.mixture import field_compiled
 
-        # Both in the form of the piece: pulls of two forms differ by their linear parts.
-        count, k, r = len(raw), *self.state.offset.shape
-        sums, exact = (np.empty((count, 2, 2 + k * r)) for _ in range(2))
-        mine = self.chart.weights, self.chart.shape
-        others = self.finer or mine
-        field_compiled.compare()(np.ascontiguousarray(raw), *mine, *others, sums, exact)
-        if self.finer is not None and self.regimes is None:
-            truth, size = exact[:, 0, 2:], exact[:, 1, 2:].max(axis=1)
-            wrong = np.abs(sums[:, 0, 2:] - truth).max(axis=1)
-            return np.asarray(wrong <= self.tolerance * size)
-        means, back = self._in_form(self.decode(raw)), np.argsort(self.order)
-        for found in (sums, exact):  # raw components have an order of their own
-            found[..., 2:] = (
-                found[..., 2:].reshape(count, 2, k, r)[:, :, back].reshape(count, 2, -1)
-            )
-        best = (
-            expect_several(self.calculus, means, self.tolerance)
-            if self.finer is None
-            else expected_of(means, exact)
+        count, sizes = len(raw), self.state.offset.shape
+        looks = field_compiled.Looks(
+            serves=np.empty(count, np.bool_),
+            mu=np.empty((count, *sizes)),
+            pull=np.empty((count, *sizes)),
+            velocity=np.empty((count, *sizes)),
+            fisher=np.empty(count),
         )
-        wrong = np.abs(sums[:, 0, 2:].reshape(count, k, r) - best.pull).max(axis=(-2, -1))
-        same = (self._regimes(means, best, times) == regime).all(axis=-1)
-        return np.asarray(same & (wrong <= self.tolerance * best.size))
+        mine = self.chart.weights, self.chart.shape
+        field_compiled.compare()(
+            np.ascontiguousarray(raw),
+            *mine,
+            *(self.finer or mine),
+            self.order,
+            self.tolerance,
+            looks,
+        )
+        return looks
+
+    def _looks_alone(self, raw: Array) -> Looks:
+        """Likewise where a rule is to be found for each state."""
+        looks = self.looks(raw)
+        # In the form of the piece: pulls of two forms differ by their linear parts.
+        mu, deviation, mean, _ = parts(self.frame, self.decode(raw))
+        means = Means(mu, deviation, mean, self.frame.weight, self.kind)
+        best = expect_several(self.calculus, means, self.tolerance)
+        serves = np.abs(looks.pull - best.pull).max(axis=(-2, -1)) <= self.tolerance * best.size
+        velocity = -gradient(self.frame, means, best.pull)
+        return looks._replace(serves=serves, velocity=velocity, fisher=best.fisher)
 
     @functools.cached_property
     def first_regime(self) -> Array:
@@ -193,18 +211,13 @@ class MixturePiece(Piece):
 
     def regime_of(self, state: SoundState, time: float) -> Array:
         """Regime of a state at a time, in numbers, in the form and by the rule of its own piece."""
-        means = components(self.frame, state)
-        found = expect(self.calculus, means, MARGIN * self.tolerance).of_several
-        return self._regimes(means.at(None), found, np.array([time]))[0]
-
-    def _regimes(self, means: Means, found: Expected, times: Array) -> Array:
         if self.regimes is None:
-            return np.zeros((len(times), 0))
-        return self.regimes.at(times, means, found, -gradient(self.frame, means, found.pull))
-
-    def _in_form(self, now: SoundState) -> Means:
-        mu, deviation, mean, _ = parts(self.frame, now)
-        return Means(mu, deviation, mean, self.frame.weight, self.kind)
+            return np.zeros(0)
+        means = components(self.frame, state)
+        found = expect(self.calculus, means, MARGIN * self.tolerance)
+        velocity = -gradient(self.frame, means, found.pull)
+        numbers = np.array([time]), self.frame.weight, means.mu[None], velocity[None]
+        return self.regimes.at(*numbers, np.array([found.fisher]))[0]
 
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""

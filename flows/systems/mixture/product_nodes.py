@@ -217,7 +217,8 @@ _TRIMMING = numba.int64(_MATRIX, _VECTOR, _MATRIX, _VECTOR, numba.int64, numba.i
 @functools.cache
 @uncollected()
 def _compiled(name: str) -> Any:
-    signature, function = {"list": (_LISTING, _listed), "trim": (_TRIMMING, _trimmed)}[name]
+    functions: Any = {"list": (_LISTING, _listed), "trim": (_TRIMMING, _trimmed)}
+    signature, function = functions[name]
     make = functools.partial(numba.njit(signature, nogil=True, **OPTIONS), function)
     return kept((name, "of nodes"), signature, make)
 
@@ -247,8 +248,10 @@ def listed(
     """
     mu, weight, home = (axes, axes[0], NOBODY) if far is None else far
     x, w, begin, least = table
-    found = _compiled("list")(x, w, begin, axes, least, rules, mu, weight, home)
-    return found  # type: ignore[no-any-return]
+    found: tuple[Array, NDArray[np.int64]] = _compiled("list")(
+        x, w, begin, axes, least, rules, mu, weight, home
+    )
+    return found
 
 
 def trimmed(

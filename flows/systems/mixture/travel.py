@@ -25,7 +25,7 @@ ALLOWED = 1e-2
 # ... and every e-fold of deviations adds so many times as many: a relative error of the mean is one
 # of their growth's logarithm.
 FOLD = 2.0
-#: An exponent below this is none.
+# An exponent below this is none.
 NONE = 1.0
 # Beyond, an exponential is as good as infinite.
 MOST = 700.0
@@ -44,6 +44,11 @@ def fineness(left: Array, tolerance: float) -> Array:
     """
     rounded = min(1.0, ROUNDING / (ATOL_PER_RTOL * max(tolerance, ROUNDING)))
     return np.maximum(np.exp(-np.minimum(left, MOST)), rounded)
+
+
+def grows(left: Array) -> bool:
+    """Whether there is growth left that counts."""
+    return bool(left.max(initial=0.0) >= NONE)
 
 
 def magnification(left: Array, mean: Array, deviation: Array, local: Array) -> Array:
@@ -67,6 +72,8 @@ def magnification(left: Array, mean: Array, deviation: Array, local: Array) -> A
         like what is there, or, where nothing is, by the whole growth.
     """
     times = len(left)
+    if not grows(left):
+        return np.zeros(times)
     left, tiny = np.minimum.accumulate(left), float(np.finfo(float).tiny)
     size = np.sqrt((deviation**2).sum(axis=-1)).max(axis=-1)
     direction = mean / np.maximum(np.sqrt((mean**2).sum(axis=-1)), tiny)[:, None]

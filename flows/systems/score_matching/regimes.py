@@ -1,4 +1,7 @@
-"""Compiled: who is on the target, who recedes, and whether the loss waits, at several states."""
+"""Compiled: who is on the target, who recedes, and whether the loss waits, at several states.
+
+A regime changes where one of a few smooth functions of the state, its *marks*, passes through zero.
+"""
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
 
@@ -24,8 +27,8 @@ RADIUS = 1 / 3
 SLOW = 0.05
 
 
-def _regimes(times, weight, mu, velocity, fisher, n, unit, found):
-    """Set rows of k numbers for locked, k for receding ones and one for a plateau."""
+def _regimes(times, weight, mu, velocity, fisher, n, unit, found, marks):
+    """Set rows of k numbers for locked, k for receding ones and one for a plateau; and of marks."""
     count, k, r = mu.shape
     for t in range(count):
         total, square, anyone = 0.0, 0.0, False
@@ -41,14 +44,17 @@ def _regimes(times, weight, mu, velocity, fisher, n, unit, found):
             for a in range(r):
                 one += mu[t, i, a] * mu[t, i, a]
                 outward += mu[t, i, a] * velocity[t, i, a]
-            certain = weight[i] * math.exp(-one / 2) >= CERTAIN * total
-            locked = certain and math.sqrt(one) <= RADIUS / n
+            marks[t, i] = RADIUS / n - math.sqrt(one)
+            marks[t, k + i] = weight[i] * math.exp(-one / 2) / total - CERTAIN
+            marks[t, 2 * k + i] = outward
+            certain = marks[t, k + i] >= 0.0
+            locked = certain and marks[t, i] >= 0.0
             anyone = anyone or locked
             found[t, i], found[t, k + i] = locked, outward > 0.0 and not certain
         for i in range(k):
             found[t, k + i] *= anyone
-        slow = unit * unit * square * times[t] <= SLOW * fisher[t]
-        found[t, 2 * k] = slow and fisher[t] > UNDERFLOW
+        marks[t, 3 * k] = SLOW * fisher[t] - unit * unit * square * times[t]
+        found[t, 2 * k] = marks[t, 3 * k] >= 0.0 and fisher[t] > UNDERFLOW
 
 
 @functools.cache
@@ -56,14 +62,14 @@ def _regimes(times, weight, mu, velocity, fisher, n, unit, found):
 def _compiled() -> Callable[..., None]:
     states, matrix, vector = numba.float64[:, :, ::1], numba.float64[:, ::1], numba.float64[::1]
     number = numba.float64
-    signature = numba.void(vector, vector, states, states, vector, number, number, matrix)
+    signature = numba.void(vector, vector, states, states, vector, number, number, matrix, matrix)
     make: Any = functools.partial(numba.njit(signature, nogil=True, error_model="numpy"), _regimes)
     return cast("Callable[..., None]", kept(("regimes", _regimes), signature, make))
 
 
 def regimes(
     times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array, n: int, unit: float
-) -> Array:
+) -> tuple[Array, Array]:
     """Regimes of states, a row of ones and zeros each.
 
     Parameters
@@ -81,9 +87,12 @@ def regimes(
 
     Returns
     -------
-    ndarray, shape (T, 2 k + 1)
+    found : ndarray, shape (T, 2 k + 1)
         Who is on the target, who recedes while another one is there, and whether the loss waits.
+    marks : ndarray, shape (T, 3 k + 1)
+        Functions of the state one of which changes its sign where the regime changes.
     """
-    found = np.empty((len(mu), 2 * mu.shape[1] + 1))
-    _compiled()(times, weight, mu, velocity, fisher, float(n), float(unit), found)
-    return found
+    count, k, _ = mu.shape
+    found, marks = np.empty((count, 2 * k + 1)), np.empty((count, 3 * k + 1))
+    _compiled()(times, weight, mu, velocity, fisher, float(n), float(unit), found, marks)
+    return found, marks

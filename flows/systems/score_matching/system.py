@@ -237,8 +237,8 @@ class ScoreMatching(MixtureSystem):
 
     def regime(
         self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
-    ) -> Array:
-        """Regimes of states: who is on the target, who recedes, whether the loss waits."""
+    ) -> tuple[Array, Array]:
+        """Regimes of states: who is on the target, who recedes, whether the loss waits; marks."""
         from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
 
         return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)

@@ -15,9 +15,7 @@ from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.twofold_pairs import add, divided, product
-
-# Offsets in a cluster below this are none: their squares would underflow.
-UNSEEN = 1e-120
+from flows.systems.mixture.means import UNSEEN
 
 
 def _centre(points, weight, origin, scale, deviation, centre):

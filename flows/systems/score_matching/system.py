@@ -21,7 +21,7 @@ from flows.core.system import Smooth
 from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
-from flows.systems.mixture.features import Columns, Sample, lengths, root_error
+from flows.systems.mixture.features import Columns, Sample, lengths
 from flows.systems.mixture.pieces import MixturePiece, Regimes
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
@@ -193,6 +193,7 @@ class ScoreMatching(MixtureSystem):
         rest.
         """
         square, doubt = (self.unit**2 * x for x in sample.square)
+        speed, speed_error = sample.speed
         kl_error, fisher_error = sample.losses()
         mean = sample.means.mean
         along, rest = np.zeros(len(mean)), lengths(mean)
@@ -207,8 +208,8 @@ class ScoreMatching(MixtureSystem):
             "loss_dot": -square,
             "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": np.sqrt(square),
-            "gradient_norm_error": root_error(square, doubt),
+            "gradient_norm": self.unit * speed,
+            "gradient_norm_error": self.unit * speed_error,
             "kl": sample.found.kl,
             "kl_error": kl_error,
             "mean_along": along,

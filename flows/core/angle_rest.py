@@ -21,13 +21,10 @@ from flows.core.compiled import inner, loop
 
 unfolding: Any = functools.partial(inner, unfolds=True)
 
+# Tangents of a quarter and of three quarters of a right angle.
+FIRST, LAST = math.sqrt(2.0) - 1.0, math.sqrt(2.0) + 1.0
+
 __all__ = ["angle_rest", "angle_rest_rate", "both_once"]
-
-
-@unfolding
-def half(h):
-    """Tangent of half the angle."""
-    return h / (1.0 + math.sqrt(1.0 + h * h))
 
 
 @unfolding
@@ -62,13 +59,19 @@ def series(z):
 
 @unfolding
 def bend(h):
-    r"""`h - \arctan h`, by two halves `g` and the series: `f(h) = 2 f(g) + 2 g^3/(1 - g^2)`."""
-    g = half(h)
-    r = half(g)
-    z = r * r
-    total = series(z)
-    found = 2.0 * r * z * (total + 1.0 / (1.0 - z))
-    return 2.0 * (found + g * g * g / (1.0 - g * g))
+    r"""`h - \arctan h`, by the series where `|h| \le \tan(\pi/8)`, else turned by an eighth or two.
+
+    .. math:: \arctan h = \frac\pi4 + \arctan \frac{h - 1}{h + 1} = \frac\pi2 - \arctan \frac1h
+    """
+    size = abs(h)
+    small, large = size <= FIRST, size > LAST
+    above = 1.0 if small else (size if large else size + 1.0)
+    over = size if small else (-1.0 if large else size - 1.0)
+    turned = 0.0 if small else (math.pi / 2 if large else math.pi / 4)
+    t = over / above
+    z = t * t
+    found = ((size - turned) - t) + t * z * series(z)
+    return found if h >= 0.0 else -found
 
 
 @unfolding

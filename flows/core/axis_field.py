@@ -32,8 +32,10 @@ class Code(NamedTuple):
     constants : ndarray, shape (C, 3)
         High and low doubles, and radii.
     results : ndarray of int, shape (R,)
-        Registers of what is computed. Beyond loss and gradient, squares that no run lets vanish: by
-        a part of the largest one a run is followed some other way, see :class:`AxisTerms`.
+        Registers of what is computed. Beyond loss and gradient, squares of what no compiled steps
+        let vanish: by a part of the largest one a run is looked at, see :class:`AxisTerms`. With a
+        loss two more numbers follow for each, behind all squares: how fast others change the
+        slope of what is short, and its length times that slope, as it falls.
     """
 
     operation: NDArray[np.int64]
@@ -89,14 +91,16 @@ class AxisTerms(NamedTuple):
     left : float
         What steps leave, in units of energy.
     short : float
-        Where a square that programs watch is this part of the largest one, a member is followed as
-        a run alone.
+        Where a square that programs watch is this part of the largest one, and falls to zero, a
+        member is followed as a run alone.
     rough : float
         Where the error of a loss is this part of the energy, it is looked at with more digits.
     reach : float
         Energy and time change by this factor in a chart.
     rtol : float
         Tolerance of a step.
+    halts : bool
+        Whether steps end at output times, where they are more accurate than between their ends.
     """
 
     known: float
@@ -105,3 +109,4 @@ class AxisTerms(NamedTuple):
     rough: float
     reach: float
     rtol: float
+    halts: bool

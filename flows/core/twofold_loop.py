@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
-__all__ = ["defect", "evaluate", "moves", "plain", "step"]
+__all__ = ["defect", "evaluate", "located", "moves", "plain", "step"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -84,6 +84,20 @@ def moves(n, first, operation, operands):
         second = operation[k] != 3 and found[operands[k, 1]]
         found[first + k] = found[operands[k, 0]] or second
     return found[first:]
+
+
+@loop
+def located(u, unit, centre, axes, found):
+    """State `found` (N, 3) of an increment along the axes, as of `_evaluate`, without radii."""
+    n = len(u)
+    for i in range(n):
+        high, low = 0.0, 0.0
+        for j in range(n):
+            a, b = product(u[j], unit[j])
+            a, b = multiply(axes[i, j, 0], axes[i, j, 1], a, b)
+            high, low = add(high, low, a, b)
+        found[i, 0], found[i, 1] = add(centre[i, 0], centre[i, 1], high, low)
+        found[i, 2] = 0.0
 
 
 def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):

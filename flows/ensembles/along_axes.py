@@ -101,7 +101,7 @@ def _spans(members: int) -> list[slice]:
 def _followed(system: System, starts: Array, request: Request) -> Any:
     """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
-    from flows.solvers.axis_radau import tableau
+    from flows.solvers.timed_radau import timed_tableau
 
     (members, size), times = starts.shape, 1 + len(request.times)
     found = Found(
@@ -109,12 +109,12 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
         np.zeros((members, times, size)),
         np.zeros((members, times)),
         np.zeros((members, times, 6)),
-        np.zeros((members, 3), dtype=np.int64),
+        np.zeros((members, 4), dtype=np.int64),
         np.zeros(members, dtype=np.int64),
     )
     asked = LOOSE * request.rtol**EXPONENT
     terms = system.axis_terms(request.rtol, asked)
-    common = system.axis_codes(), tableau(), terms
+    common = system.axis_codes(), timed_tableau(), terms
     halt = np.zeros(1, dtype=bool)
 
     def work(span: slice) -> None:
@@ -145,7 +145,7 @@ def _run(
     frame, states = system.along_axes(
         found.digits[row], found.error[row], found.since[row], found.numbers[row]
     )
-    steps, fields, charts = found.counts[row].tolist()
+    steps, fields, charts, jacobians = found.counts[row].tolist()
     t = np.concatenate([[0.0], request.times])
     remark = system.remark(frame, states, t)
     return Trajectory(
@@ -159,7 +159,7 @@ def _run(
         stats={
             "steps": steps,
             "field_evaluations": fields,
-            "jacobian_evaluations": steps,
+            "jacobian_evaluations": jacobians,
             "pieces": charts,
             "seconds": seconds,
         },

@@ -1,7 +1,8 @@
-"""Compiled: members of an own system from chart to chart, several side by side.
+"""Compiled: members of an ensemble from chart to chart, several side by side.
 
-The lanes take their steps together; each sets up its charts, and is looked at, by itself. Nothing
-in a member depends on the others.
+Explicit steps lead as far as the flow is gentle; who has come there is followed by Radau from then
+on. The lanes take their steps together; each sets up its charts by itself. Nothing in a member
+depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -9,137 +10,237 @@ in a member depends on the others.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from flows.core.axis_field import Code
 from flows.core.compiled import inner, loop
-from flows.solvers.axis_slopes import Near as Around
-from flows.solvers.axis_slopes import centred
-from flows.solvers.near_lanes import LANES, Near
-from flows.solvers.near_radau import CHANGED, FAILED, GOES_ON, advance, lanes_of, room
-from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import (
-    begin,
-    charts_of,
-    field_of,
-    first_unit,
-    look,
-    place,
-    run,
-    seen_of,
+from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
+from flows.ensembles.axis_members import (
+    MOST_STEPS,
+    NEARER,
+    NEAREST,
+    Found,
+    arrived,
+    begun,
+    members_of,
+    onward,
 )
+from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see_all
+from flows.solvers.explicit_tableau import ALL, STAGES
+from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
+from flows.solvers.near_lanes import LANES
+from flows.solvers.near_radau import step_on, within
+from flows.solvers.near_state import (
+    FAILED,
+    GOES_ON,
+    SHORT,
+    STOPPED,
+    evaluate,
+    is_short,
+    lanes_of,
+    room,
+)
+from flows.systems.own.chart_loop import vanishes
 
 __all__ = ["Found", "follow"]
 
+# Explicit steps are asked for this part of what a chart's steps may leave.
+EXPLICIT = 0.01
+# They lead to where curvature times time is this, if that is not nearer than the other part of the
+# time: beyond it stability allows shorter steps than Radau takes.
+GENTLE, NEAR = 30.0, 0.1
 
-# Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
-NOISE = 100.0
-# A chart that they do not know to its end is begun anew, and ends sooner by the first factor,
-# unless it would be shorter than the second; the next one may be longer again by the third.
-NEARER, NEAREST, FARTHER = 10.0, 3.0, 3.0
+
+@inner
+def gentle_until(here, k):
+    """Solver time up to which explicit steps lead in a chart; 0 where others are to."""
+    steep = here.charts.since[k] * steepest(here.charts, k)
+    until = math.log(GENTLE / steep) if steep > 0.0 else np.inf
+    return until if until > NEAR else 0.0
 
 
-class Found(NamedTuple):
-    """What became of members, the first axis.
+@inner
+def take_place(lane, near, out, here, k, e, times, before, terms, found):
+    """Let a chart that is in place be a lane's, as far as the solver time `before`."""
+    load_loss(out, near, here, e)
+    aim(lane, here, k, e, times, before, terms.halts, found)
 
-    ``digits`` (M, T, N, 2), ``error`` (M, T, N), ``since`` (M, T), ``numbers`` (M, T, 6): states at
-    the output times, the start first; ``counts`` (M, 3): steps, fields, charts; ``reached`` (M,):
-    output times that are there.
+
+@inner
+def only_halts(lane, here, k, e, times, before, terms, found):
+    """Whether a lane stands at an output alone, from which its chart goes on."""
+    if lane.outcome[e] != STOPPED or not terms.halts:
+        return False
+    aim(lane, here, k, e, times, before, True, found)
+    return lane.stop[e] > lane.tau[e]
+
+
+@inner
+def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
+    """See what a lane has come to; whether its chart goes on, and how.
+
+    A chart that plain doubles have not known is begun anew in the same lane, and ends sooner. Else
+    its outputs are put down, seen in two doubles where plain ones do not tell enough of them, and
+    the next one is begun.
+    Of a chart that goes on the number is 1, of one that begins 2; 0 says that there is none.
     """
-
-    digits: Any
-    error: Any
-    since: Any
-    numbers: Any
-    counts: Any
-    reached: Any
-
-
-class Place(NamedTuple):
-    """Room for one place: registers of the gradient, and of the loss."""
-
-    registers: Any
-    whole: Any
-    found: Any
-    around: Any
-    there: Any
-
-
-@inner
-def again(lane, e):
-    """Begin the chart of a lane, with steps as long as they were."""
-    for i in range(len(lane.u)):
-        lane.u[i, e] = 0.0
-    lane.tau[e], lane.left[e] = 0.0, 1.0
-    lane.before[e], lane.error[e], lane.refused[e] = 0.0, 0.0, False
-
-
-@inner
-def load(lane, near, charts, e, codes, here):
-    """Put the chart of a lane where its steps read it."""
-    gradient, _, rates = codes
-    field = field_of(charts, e, gradient, rates)
-    centred(field, here.around, here)
-    n, size = len(charts.size[e]), charts.size[e]
-    near.since[e] = charts.since[e]
-    for k in range(len(near.registers)):
-        near.registers[k, 0, e] = here.around.value[k]
-    for i in range(n):
-        near.slope[i, e] = here.around.slope[i] / size[i]
-        lane.weight[i, e] = size[i] * (size[i] / charts.floored[e, i] / charts.energy[e]) / 2
-        for j in range(n):
-            near.matrix[i, j, e] = here.around.matrix[i, j] * size[j] / size[i]
-            near.inward[i, j, e] = charts.axes[e, i, j, 0] * size[j]
-            near.outward[i, j, e] = charts.axes[e, j, i, 0] / size[i]
-    again(lane, e)
-    return here.around.known[0]
+    _, loss, _ = codes
+    n, outcome = len(lane.u), lane.outcome[e]
+    if lane.steps[e] > MOST_STEPS:
+        found.reached[k] = here.row[k]
+        return 0
+    since = here.charts.since[k] * math.exp(lane.tau[e])
+    alike = arrived(lane, here, k, e, codes)
+    if outcome == SHORT:
+        if vanishes(loss, here.whole, n, terms.short):
+            found.reached[k] = here.row[k]
+            return 0
+        lane.outcome[e], lane.live[e] = GOES_ON, True
+        return 1
+    if not alike:
+        found.reached[k] = here.row[k]
+        here.reach[k] /= NEARER
+        if not here.reach[k] > NEAREST:
+            return 0
+        again(lane, e)
+        for i in range(n):
+            lane.slope[i, e] = -near.since[e] * near.slope[i, e]
+        aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
+        return 1
+    here.sharp[k] = not agrees(lane, here, out, k, e, loss, slopes, terms.known)
+    put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
+    if found.reached[k] > len(times):
+        return 0
+    if here.sharp[k]:  # its outputs have been at other places
+        arrived(lane, here, k, e, codes)
+    return 2 if onward(lane, near, here, k, e, since, codes, terms, found) else 0
 
 
 @inner
-def known(lane, charts, e, since, here):
-    """Whether plain doubles have known the field of a lane, as two doubles do."""
-    for i in range(len(lane.u)):
-        near = -lane.slope[i, e] * charts.size[e, i] / since
-        allowed = charts.allowed[e, i]
-        if not here.found[i, 2] <= allowed:
-            return False
-        if not abs(near - here.found[i, 0]) <= NOISE * min(1.0, lane.left[e]) * allowed:
-            return False
-    return True
+def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, late, halt):
+    """Follow members by explicit steps; who is to go on by others, `late` (M,) says."""
+    gradient, n = codes[0], starts.shape[1]
+    work, stages, u = room(n), stages_of(n), np.empty(n)
+    lane = lanes_of(n, min(terms.rtol, EXPLICIT * terms.left), terms.reach, terms.short)
+    owner, waiting = np.full(LANES, -1), 0
+    while not halt[0]:
+        alive = False
+        for e in range(LANES):
+            while owner[e] < 0 and waiting < len(starts):
+                k = waiting
+                if begun(starts, k, codes, terms, here, found):
+                    before = gentle_until(here, k)
+                    late[k] = before == 0.0
+                    if not late[k] and load(lane, near, here, k, e, codes):
+                        take_place(lane, near, out, here, k, e, times, before, terms, found)
+                        lane.steps[e], lane.fields[e], lane.step[e] = 0, 0, 0.0
+                        owner[e] = k
+                waiting += 1
+            alive = alive or owner[e] >= 0
+        if not alive:
+            return
+        attempt(lane, near, gradient, work, stages)
+        dense = False
+        for e in range(LANES):
+            if not (lane.live[e] and stages.good[e]):
+                continue
+            if is_short(near, gradient, n, terms.short, e):
+                lane.outcome[e] = SHORT
+        for e in range(LANES):
+            if not (lane.live[e] and stages.good[e]):
+                continue
+            k, begins = owner[e], lane.tau[e]
+            ends = lane.stop[e] if work.last[e] else begins + work.length[e]
+            part = output_in(here, k, times, found, begins, ends)
+            if part >= 0.0:
+                if not dense:
+                    dense_at(lane, near, gradient, work, stages)
+                    dense = True
+                lane.fields[e] += ALL - STAGES - 1
+            while part >= 0.0:
+                between(lane, stages, part, e, u)
+                for i in range(n):
+                    here.passed[k, found.reached[k], i] = u[i]
+                found.reached[k] += 1
+                part = output_in(here, k, times, found, begins, ends)
+        finish(lane, work, stages)
+        for e in range(LANES):
+            if owner[e] < 0 or lane.outcome[e] == GOES_ON:
+                continue
+            k = owner[e]
+            if only_halts(lane, here, k, e, times, gentle_until(here, k), terms, found):
+                continue
+            owner[e], lane.live[e] = -1, False  # unless it goes on
+            found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
+            if lane.outcome[e] == FAILED:  # others may do better
+                late[k], found.reached[k] = True, here.row[k]
+                continue
+            goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
+            if goes == 2:
+                before = gentle_until(here, k)
+                if before == 0.0:
+                    late[k], here.step[k] = True, lane.step[e]
+                    continue
+                take_place(lane, near, out, here, k, e, times, before, terms, found)
+            if goes > 0:
+                owner[e] = k
 
 
 @inner
-def record(found, k, row, here, since, seen):
-    """Put a state down."""
-    for i in range(len(here.there)):
-        found.digits[k, row, i, 0], found.digits[k, row, i, 1] = here.there[i, 0], here.there[i, 1]
-        found.error[k, row, i] = seen.error[i]
-    found.since[k, row] = since
-    for i in range(6):
-        found.numbers[k, row, i] = seen.numbers[i]
-    found.reached[k] = row + 1
-
-
-@inner
-def aim(lane, charts, e, time, unit, reach):
-    """Let the steps of a lane end at the next output, or where its chart does."""
-    output, ends = math.log((time + unit) / charts.since[e]), math.log(reach)
-    lane.least[e], lane.most[e] = math.sqrt(1.0 / reach), math.sqrt(reach)
-    lane.stop[e] = min(output, ends)
-    lane.outcome[e] = GOES_ON
-    return output <= ends
-
-
-@inner
-def fresh(lane, near, charts, e, codes, seen, terms, here):
-    """Begin a chart in a lane at a place that has been seen; whether that is possible."""
-    for i in range(len(here.there)):
-        for digit in range(3):
-            charts.centre[e, i, digit] = here.there[i, digit]
-    return begin(charts, e, codes[0], seen, terms, here.registers) and load(
-        lane, near, charts, e, codes, here
-    )
+def follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found, late, halt):
+    """Follow those who are late by Radau."""
+    gradient, n = codes[0], len(here.there)
+    work, lane, u = room(n), lanes_of(n, terms.rtol, terms.reach, terms.short), np.empty(n)
+    owner, waiting = np.full(LANES, -1), 0
+    while not halt[0]:
+        alive = anew = False
+        for e in range(LANES):
+            while owner[e] < 0 and waiting < len(late):
+                k = waiting
+                if late[k] and reload(lane, near, here, k, e, codes):
+                    take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                    lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
+                    lane.step[e], anew = here.step[k], True
+                    owner[e] = k
+                waiting += 1
+            alive = alive or owner[e] >= 0
+        if not alive:
+            return
+        if anew:
+            evaluate(lane, near, gradient, work)
+        step_on(lane, near, gradient, tableau, work)
+        again_at = False
+        for e in range(LANES):
+            if owner[e] < 0:
+                continue
+            k, ends, length = owner[e], lane.tau[e], lane.before[e]
+            if not lane.refused[e]:
+                part = output_in(here, k, times, found, ends - length, ends)
+                while part >= 0.0:
+                    within(lane, part, e, u)
+                    for i in range(n):
+                        here.passed[k, found.reached[k], i] = u[i]
+                    found.reached[k] += 1
+                    part = output_in(here, k, times, found, ends - length, ends)
+            if lane.outcome[e] == GOES_ON:
+                continue
+            if only_halts(lane, here, k, e, times, np.inf, terms, found):
+                continue
+            owner[e], lane.live[e] = -1, False  # unless it goes on
+            found.counts[k, 3] += lane.steps[e] - found.counts[k, 0]
+            found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
+            if lane.outcome[e] == FAILED:
+                found.reached[k] = here.row[k]
+                continue
+            goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
+            if goes == 2:
+                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+            if goes > 0:
+                owner[e], again_at = k, True
+        if again_at:
+            evaluate(lane, near, gradient, work)
 
 
 def _follow(starts, times, codes, tableau, terms, found, halt):
@@ -154,7 +255,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     codes : tuple of Code
         Of the gradient, of the loss with its gradient, and of the gradient's rates.
     tableau : Tableau
-        Coefficients of the steps.
+        Coefficients of Radau's steps.
     terms : AxisTerms
         How they are followed.
     found : Found
@@ -162,103 +263,16 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     halt : ndarray of bool, shape (1,)
         Where another thread says that all shall end.
 
-    Each pass of the main loop takes fields of every member that has a lane, at most `MOST_FIELDS`
+    Each pass of the main loops takes fields of every member that has a lane, at most `MOST_FIELDS`
     of each; so there is a last one, whatever the numbers are.
     """
-    gradient, loss, rates = codes
-    rough, reach = terms.rough, terms.reach
-    n = starts.shape[1]
-    count = n + len(gradient.constants) + len(gradient.operation)
-    work, charts, seen = room(n), charts_of(LANES, n), seen_of(n)
-    here = Place(
-        np.zeros((count, 3)),
-        np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
-        np.zeros((n, 3)),
-        Around(np.zeros(1, np.bool_), np.zeros(count), np.zeros(n), np.zeros((n, n))),
-        np.zeros((n, 3)),
-    )
-    near = Near(
-        np.zeros((count, 5, LANES)),
-        np.zeros((n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
-        np.ones(LANES),
-    )
-    lane = lanes_of(n, terms.rtol, reach, terms.short)
-    owner, unit, is_output = np.full(LANES, -1), np.zeros(LANES), np.zeros(LANES, np.bool_)
-    reaches = np.full(LANES, reach)
-    u, waiting = np.zeros(n), 0
-    while not halt[0]:
-        for e in range(len(owner)):
-            while owner[e] < 0 and waiting < len(starts):
-                for i in range(n):
-                    here.there[i, 0] = starts[waiting, i]
-                    here.there[i, 1] = here.there[i, 2] = 0.0
-                run(loss, here.there, here.whole)
-                unit[e] = first_unit(here.there, here.whole, loss, rates, seen)
-                if unit[e] > 0.0:
-                    charts.since[e] = unit[e]
-                    look(charts, e, here.there, unit[e], ANEW, here.whole, loss, rates, rough, seen)
-                    record(found, waiting, 0, here, unit[e], seen)
-                    if fresh(lane, near, charts, e, codes, seen, terms, here):
-                        owner[e], lane.live[e] = waiting, True
-                        lane.steps[e] = lane.fields[e] = 0
-                        lane.step[e] = 0.0
-                        found.counts[waiting, 2] = 1
-                        reaches[e] = reach
-                        is_output[e] = aim(lane, charts, e, times[0], unit[e], reach)
-                waiting += 1
-        alive = False
-        for e in range(len(owner)):
-            alive = alive or lane.live[e]
-        if not alive:
-            return
-        advance(lane, near, gradient, tableau, work, halt)
-        for e in range(len(owner)):
-            if owner[e] < 0 or lane.outcome[e] == GOES_ON:
-                continue
-            k, outcome = owner[e], lane.outcome[e]
-            found.counts[k, 0], found.counts[k, 1] = lane.steps[e], lane.fields[e]
-            owner[e], lane.live[e] = -1, False  # unless it goes on
-            row = found.reached[k]
-            output = is_output[e] and outcome != CHANGED
-            since = charts.since[e] * math.exp(lane.tau[e])
-            if output:
-                since = times[row - 1] + unit[e]
-            if outcome == FAILED or lane.steps[e] > MOST_STEPS:
-                continue
-            for i in range(n):
-                u[i] = lane.u[i, e]
-            place(charts, e, u, loss, here.whole, here.found, here.there)
-            if not known(lane, charts, e, since, here):
-                reaches[e] /= NEARER
-                if reaches[e] > NEAREST:  # a chart that ends sooner
-                    again(lane, e)
-                    owner[e], lane.live[e] = k, True
-                    is_output[e] = aim(lane, charts, e, times[row - 1], unit[e], reaches[e])
-                continue
-            left = lane.left[e]
-            if output:
-                look(charts, e, here.there, since, ANEW, here.whole, loss, rates, rough, seen)
-                record(found, k, row, here, since, seen)
-                row += 1
-                if row > len(times):
-                    continue
-            ends = math.log(reaches[e])
-            if not output or not lane.least[e] < left < lane.most[e] or lane.tau[e] >= ends:
-                anew = min(ANEW, left)
-                look(charts, e, here.there, since, anew, here.whole, loss, rates, rough, seen)
-                charts.since[e] = since
-                if not fresh(lane, near, charts, e, codes, seen, terms, here):
-                    continue
-                found.counts[k, 2] += 1
-                reaches[e] = min(reach, FARTHER * reaches[e])
-            owner[e], lane.live[e] = k, True
-            is_output[e] = aim(lane, charts, e, times[row - 1], unit[e], reaches[e])
+    (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
+    slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
+    here = members_of(count, len(times), n, codes[0], loss, terms.reach)
+    near, out = near_of(n, codes[0]), outputs_of(near_of(n, loss), near_of(n, loss), n)
+    follow_gently(starts, times, codes, slopes, terms, here, near, out, found, late, halt)
+    follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found, late, halt)
+    see_all(out, here, loss, slopes, terms, found)
 
-
-# No member takes more steps, but as a run alone, which says so.
-MOST_STEPS = 20_000
 
 follow: Any = loop(_follow, nogil=True)

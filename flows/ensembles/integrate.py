@@ -77,9 +77,10 @@ def integrate_ensemble(
         go on with Rodas5P. It takes what a single run takes after that, where these fail, and
         below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
         bit. The same is true of an ``OwnSystem`` in closed form with at most 24 unknowns and sums,
-        products, quotients and roots alone: its members take steps of Radau along the axes of
-        charts, 32 side by side, in threads, where there are at least 128 of them, since
-        compiling takes half a minute once.
+        products, quotients and roots alone, where there are at least 128 members, and of a
+        ``TwoLayer`` of few unknowns with at least 48. These members are followed along the axes of
+        charts, 32 side by side, in threads: by explicit steps (DOP853) where curvature times time
+        is below 30, and by Radau from then on. Compiling takes a minute once.
     engine : {"cpu", "jax"}
         ``cpu`` integrates one member after the other. ``jax`` is one compiled program for many
         members, on the device that JAX has (CPU or GPU), by ``diffrax-rodas5p`` in 64 bits

@@ -27,6 +27,10 @@ from flows.core.problem import (
 
 # Vectors that GMRES keeps before it begins anew.
 KRYLOV_DIM = 30
+# An alarm changes its sign so often within one step at most.
+RETURNS = 100
+# Codes of CVODE: error tests, or Newton's method, failed again and again.
+KINKS = (-3, -4)
 _SILENCE = threading.RLock()
 
 
@@ -56,12 +60,16 @@ def solve(problem: Problem) -> Solution:
     def alarm(tau: float, y: Array, out: Array) -> None:
         # CVODE looks for roots after every step, which is also where steps can be counted.
         count["steps"] += 1
+        if tau > ends[1]:
+            ends[:] = ends[1], tau
         if recorder.reason or recorder.crawls(count["steps"], tau, y):
             out[0] = -1.0
         else:
             out[0] = 1.0 if watch is None else watch.alarm(tau, y)
 
     watch, recorder = problem.watch, Recorder(problem)
+    # Of the last step, outside of which CVODE does not interpolate.
+    ends = [problem.tau0, problem.tau0]
     outcome: Stop | str | None = None
     message = ""
     try:
@@ -83,24 +91,41 @@ def solve(problem: Problem) -> Solution:
         _silent(solver.init_step, problem.tau0, problem.y0)
 
         def interpolant(at: float) -> Array:
-            return np.array(_silent(solver.step, at, method="normal").y)
+            # On the way CVODE comes back where the alarm changes its sign, with the state there.
+            for _ in range(RETURNS):
+                inside = _silent(solver.step, at, method="normal")
+                if not inside.success or float(inside.t) == at:
+                    break
+            if not inside.success or float(inside.t) != at:
+                raise RuntimeError(f"no state inside a step: {inside.message}")
+            return np.array(inside.y)
 
-        before, y = problem.tau0, problem.y0
+        def alarmed() -> bool:
+            return watch is not None and watch.alarm(before, y) <= 0
+
+        before, y, begun = problem.tau0, problem.y0, problem.tau0
+        alone = alarmed()
         while outcome is None:
             target = float(problem.taus[len(recorder.states)])
-            alarmed = watch is not None and watch.alarm(before, y) <= 0
-            result = _silent(solver.step, target, method="onestep" if alarmed else "normal")
-            if not result.success:
+            result = _silent(solver.step, target, method="onestep" if alone else "normal")
+            tau, y = float(result.t), np.array(result.y)
+            kink = result.status in KINKS and tau > begun and count["steps"] < problem.max_steps
+            if not (result.success or kink):
                 budget = count["steps"] >= problem.max_steps
                 outcome = STEP_BUDGET if budget else SOLVER_FAILED
                 message = "" if budget else str(result.message)
                 break
-            tau, y = float(result.t), np.array(result.y)
             if recorder.reason:
                 outcome = FIELD_FAILED
                 break
-            outcome = recorder.accept(before, tau, y, interpolant)
-            before = tau
+            first, before = max(before, ends[0]), tau
+            # An answer may end an alarm here; CVODE still has its old sign, for one step more.
+            alone = alarmed()
+            outcome = recorder.accept(first, tau, y, interpolant)
+            if kink and outcome is None:
+                # Where slopes jump, steps of high order fail; of the first order they go on.
+                begun = tau
+                _silent(solver.init_step, tau, y)
     except KeyboardInterrupt:
         outcome = INTERRUPTED
     except (RuntimeError, *BREAKDOWNS) as failure:

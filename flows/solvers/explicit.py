@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from flows.core.chart import Chart, Lanes
 from flows.core.problem import Problem, Solution
-from flows.solvers.explicit_steps import DENSE, FIELDS, steps_of
+from flows.solvers.explicit_steps import steps_of
+from flows.solvers.explicit_tableau import DENSE, FIELDS
 from flows.solvers.groups import Kind, solve_together
 from flows.solvers.side_by_side import Advance
 

@@ -86,16 +86,19 @@ def make_steps(
     asks = looker(look, lanes)
 
     @inner
-    def factor(matrix, pivots, ratio):  # type: ignore[no-untyped-def]
+    def factor(matrix, pivots, ratio, unit):  # type: ignore[no-untyped-def]
+        """Rows are compared in units of their unknowns, or a large one leaves the others noise."""
         size = matrix.shape[0]
         for k in range(size):
             for e in range(lanes):
-                p = k
+                p, largest = k, abs(matrix[k, k, e]) / unit[k, e]
                 for i in range(k + 1, size):
-                    if abs(matrix[i, k, e]) > abs(matrix[p, k, e]):
-                        p = i
+                    rival = abs(matrix[i, k, e]) / unit[i, e]
+                    if rival > largest:
+                        p, largest = i, rival
                 pivots[k, e] = p
                 if p != k:
+                    unit[k, e], unit[p, e] = unit[p, e], unit[k, e]
                     for j in range(size):
                         matrix[k, j, e], matrix[p, j, e] = matrix[p, j, e], matrix[k, j, e]
             for i in range(k + 1, size):
@@ -191,7 +194,7 @@ def make_steps(
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
         pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
         slope, ahead, f = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        inside = np.empty_like(y)
+        inside, unit = np.empty_like(y), np.empty_like(y)
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
@@ -227,7 +230,10 @@ def make_steps(
                                 matrix[i, j, e] = -step[e] * jacobian[i, j, e]
                         for e in range(lanes):
                             matrix[i, i, e] += 1.0 / gamma
-                    factor(matrix, pivots, ratio)
+                    for i in range(size):
+                        for e in range(lanes):
+                            unit[i, e] = atol[i, e] + rtol[e] * abs(y[i, e])
+                    factor(matrix, pivots, ratio, unit)
                 for i in range(size):
                     for e in range(lanes):
                         u[s, i, e] = step[e] * (f[i, e] + d[s] * step[e] * ahead[i, e])

@@ -46,7 +46,8 @@ class _Neurons(NamedTuple):
 def codes_of(network: Network) -> tuple[Code, Code, Code] | None:
     """Programs of gradient, of loss and gradient, and of the gradient's rates.
 
-    With a kink squares of the students' lengths follow on the gradient.
+    With a kink squares of the students' lengths follow on the gradient; in the second program
+    then what :func:`_falls` gives.
 
     Parameters
     ----------
@@ -62,9 +63,10 @@ def codes_of(network: Network) -> tuple[Code, Code, Code] | None:
     else:
         loss, gradient = _smooth(network, kernel, builder, neurons)
     watched = neurons.squares[: network.students] if bent else []
+    falls = _falls(network, builder, neurons, gradient) if bent else []
     codes = (
         builder.code([*gradient, *watched]),
-        builder.code([loss, *gradient, *watched]),
+        builder.code([loss, *gradient, *watched, *falls]),
         builder.rates(gradient),
     )
     gradient_code, value, rates = codes
@@ -132,6 +134,24 @@ def _kinked(
         # A kernel is of degree one: a neuron's output moves along its own slope.
         means.append(b.dot(rows[i], slope))
     return loss, slopes + (means if network.trained else [])
+
+
+def _falls(network: Network, b: Builder, neurons: _Neurons, gradient: list[int]) -> list[int]:
+    r"""How fast others change the slope of each student, and how fast it falls.
+
+    .. math:: a_i^2 \sum_{j \ne i} a_j^2 |\nabla_j|^2, \qquad w_i \cdot \nabla_i
+
+    A student reaches zero where its slope `p = w \cdot \nabla/|w|` is positive and these change it
+    by a small part until then: :func:`flows.systems.two_layer.vanishing.vanishing`.
+    """
+    n, d = network.students, network.d
+    slopes = [gradient[i * d : (i + 1) * d] for i in range(n)]
+    outputs = [b.multiply(a, a) for a in neurons.weights[:n]]
+    moves = [b.multiply(a, b.dot(g, g)) for a, g in zip(outputs, slopes, strict=True)]
+    others = [
+        b.multiply(outputs[i], b.add(*(moves[j] for j in range(n) if j != i))) for i in range(n)
+    ]
+    return others + [b.dot(w, g) for w, g in zip(neurons.rows[:n], slopes, strict=True)]
 
 
 def _times(b: Builder, weight: int, x: int) -> int:

@@ -25,10 +25,12 @@ from flows.systems.own.carried_errors import (
 )
 from flows.systems.own.energy_units import ABOVE, FALLS
 
-__all__ = ["carried", "carried_once", "eigen", "units", "units_once"]
+__all__ = ["LAST_BIT", "carried", "carried_along", "carried_once", "eigen", "units", "units_once"]
 
 # Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
 SWEEPS, ROUNDED = 12, 1e-18
+# What is below the last bit of both entries beside it changes neither.
+LAST_BIT = 1e-17
 
 
 @inner
@@ -54,10 +56,10 @@ def rotate(matrix, axes, p, q):
 
 
 @inner
-def eigen(matrix, h, axes):
+def eigen(matrix, h, axes, part):
     """Eigenvalues, increasing, and axes of a symmetric matrix, which is overwritten.
 
-    Jacobi's rotations, which never give up.
+    Jacobi's rotations, which never give up; entries that are this part of those beside them stay.
     """
     n = len(matrix)
     size = 0.0
@@ -69,8 +71,7 @@ def eigen(matrix, h, axes):
         rotated = False
         for p in range(n - 1):
             for q in range(p + 1, n):
-                # What is below the last bit of both entries beside it changes neither.
-                small = 1e-17 * math.sqrt(abs(matrix[p, p])) * math.sqrt(abs(matrix[q, q]))
+                small = part * math.sqrt(abs(matrix[p, p])) * math.sqrt(abs(matrix[q, q]))
                 if abs(matrix[p, q]) > max(small, ROUNDED * size):
                     rotate(matrix, axes, p, q)
                     rotated = True
@@ -166,8 +167,7 @@ def slow(first, now, h, overlaps, began, since, least, turns, early):
 def carried(before, curvature, error, fresh, began, hessian, h, axes, since, anew, found):
     """Errors `found` (N,) along the axes of a later Hessian, from those of before, (N, N, 2)."""
     n = len(h)
-    overlaps, turns, early = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
-    now, least = np.zeros(n), np.zeros(n)
+    overlaps, now = np.zeros((n, n)), np.zeros(n)
     for k in range(n):
         for i in range(n):
             row, total = 0.0, 0.0
@@ -176,6 +176,17 @@ def carried(before, curvature, error, fresh, began, hessian, h, axes, since, ane
                 total += axes[j, i] * before[j, k, 0]
             now[k] += before[i, k, 0] * row
             overlaps[i, k] = total
+    carried_along(overlaps, now, curvature, error, fresh, began, h, since, anew, found)
+
+
+@inner
+def carried_along(overlaps, now, curvature, error, fresh, began, h, since, anew, found):
+    """Errors of :func:`carried`, by products of the axes, (now, before), and curvatures there.
+
+    ``now`` (N,) are the curvatures of now along the axes of before.
+    """
+    n = len(h)
+    turns, early, least = np.zeros((n, n)), np.zeros((n, n)), np.zeros(n)
     passed, length = since - began, math.log(since / began)
     first = np.empty(n)
     for k in range(n):
@@ -215,7 +226,7 @@ def carried_once(before, curvature, error, fresh, began, hessian, since, anew):
     n = len(curvature)
     pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
     pairs[:, :, 0] = before
-    eigen(hessian.copy(), h, axes)
+    eigen(hessian.copy(), h, axes, LAST_BIT)
     carried(pairs, curvature, error, fresh, began, hessian, h, axes, since, anew, found)
     return h, found
 

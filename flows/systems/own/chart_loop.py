@@ -17,7 +17,7 @@ import numpy as np
 from flows.core.axis_field import AxisField
 from flows.core.compiled import inner
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
-from flows.systems.own.axes_loop import carried, eigen, units
+from flows.systems.own.axes_loop import LAST_BIT, carried, eigen, units
 from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
@@ -35,6 +35,8 @@ __all__ = [
     "place",
     "run",
     "seen_of",
+    "tell",
+    "vanishes",
 ]
 
 # What is observed is known to this part of it, or the state is looked at in balls.
@@ -42,6 +44,11 @@ KNOWN = 1e-12
 # Beside a saddle of so much curvature times time two doubles have to know the displacement; where
 # there is less of it they may not, as along what a symmetry keeps, and errors say so.
 RISES = -1.0
+# What is as good as zero falls there where others change its slope by no more than this part.
+STEADY = 1e-2
+# An error of which rounding of the axes explains less than this part is that of the flow.
+TURNS = 0.1
+EPSILON = float(np.finfo(float).eps)
 # Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
 ROUNDED = 1e-14
 
@@ -200,6 +207,30 @@ def known_axes(seen):
 
 
 @inner
+def vanishes(loss, registers, n, short):
+    """Whether something reaches zero, that is as good as there and must not, as the program says.
+
+    Behind loss and gradient are squares, then for each what a fall to zero has to exceed, and
+    how fast it falls: see :class:`flows.core.axis_field.Code`.
+    """
+    r, count = loss.results, (len(loss.results) - 1 - n) // 3
+    most = 0.0
+    for i in range(count):
+        most = max(most, registers[r[1 + n + i], 0])
+    for i in range(count):
+        square = registers[r[1 + n + i], 0] + registers[r[1 + n + i], 2]
+        if not square > short * most:
+            others, pull = (
+                registers[r[1 + n + count + i], 0],
+                registers[r[1 + n + 2 * count + i], 0],
+            )
+            # What underflows is taken to fall.
+            if pull > 0.0 and not math.sqrt(others) * square**1.5 > STEADY * pull**2:
+                return True
+    return False
+
+
+@inner
 def begin(charts, k, gradient, seen, terms, registers):
     """Chart `k` around its centre, whose Hessian and axes have been seen; whether it is known.
 
@@ -247,12 +278,6 @@ def begin(charts, k, gradient, seen, terms, registers):
         registers,
         found,
     )
-    least, most = np.inf, 0.0
-    for i in range(n, len(gradient.results)):
-        square = registers[gradient.results[i], 0]
-        least, most = min(least, square), max(most, square)
-    if least <= terms.short * most:
-        return False
     slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
     known, all_of_it = 0.0, 0.0
     for i in range(n):
@@ -339,7 +364,7 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
         seen.error[i] = 0.0
         for j in range(n):
             matrix[i, j] = seen.hessian[i, j]
-    eigen(matrix, seen.curvature, seen.axes)
+    eigen(matrix, seen.curvature, seen.axes, LAST_BIT)
     if since > charts.since[k]:
         carried(
             charts.axes[k],
@@ -354,31 +379,67 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
             anew,
             seen.error,
         )
-    square, doubt, size = 0.0, 0.0, 0.0
+    along, doubt, size = np.zeros(n), 0.0, 0.0
     for i in range(n):
         for part in range(3):
             seen.gradient[i, part] = registers[loss.results[1 + i], part]
         size = max(size, abs(seen.gradient[i, 0]))
     size = size if size > 0.0 else 1.0
     for i in range(n):
-        square += (seen.gradient[i, 0] / size) ** 2
         doubt += (seen.gradient[i, 2] / size) ** 2
-    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
-    of_loss, turned, energy = 0.0, 0.0, 0.0
-    for i in range(n):
-        along = 0.0
         for j in range(n):
-            along += seen.axes[j, i] * seen.gradient[j, 0]
+            along[i] += seen.axes[j, i] * seen.gradient[j, 0]
+    value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
+    tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
+
+
+@inner
+def tell(seen, along, value, radius, doubt, since, rough, enough):
+    """Put numbers down, of a gradient along the axes that are seen, a loss, and their radii.
+
+    These serve where they are the part `enough` of both, at most.
+    """
+    size, numbers = 0.0, seen.numbers
+    for i in range(len(along)):
+        size = max(size, abs(along[i]))
+    size = size if size > 0.0 else 1.0
+    square, of_loss, turned, energy = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(along)):
         curved, far = abs(seen.curvature[i]), seen.error[i]
-        of_loss += abs(along) * far + curved * far**2 / 2
+        square += (along[i] / size) ** 2
+        of_loss += abs(along[i]) * far + curved * far**2 / 2
         turned += (curved * far / size) ** 2
-        energy += along * (along / max(curved, 1.0 / since)) / 2
-    length, off = size * math.sqrt(square), size * (math.sqrt(doubt) + math.sqrt(turned))
+        energy += along[i] * (along[i] / max(curved, 1.0 / since)) / 2
+    length, off = size * math.sqrt(square), doubt + size * math.sqrt(turned)
     numbers[0], numbers[1], numbers[2] = value, -(length**2), length
     numbers[4] = of_loss
     wrong = radius + of_loss
-    sharp = radius <= KNOWN * abs(value) and size * math.sqrt(doubt) <= KNOWN * length
+    sharp = radius <= enough * abs(value) and doubt <= enough * length
     trusted = wrong <= TRUSTED * abs(value) and off <= TRUSTED * length
     numbers[3] = max(wrong / abs(value), off / length) if value != 0.0 and length > 0.0 else np.nan
-    if sharp and trusted and numbers[3] >= 0.0 and of_loss <= rough * energy:
-        numbers[5] = 1.0
+    if sharp and trusted and numbers[3] >= 0.0:
+        turns = of_loss > rough * energy and not of_loss * TURNS > of_axes(seen, along)
+        numbers[5] = 0.0 if turns else 1.0
+
+
+@inner
+def of_axes(seen, along):
+    r"""Part of the error of a loss that rounding of the axes may be the reason of.
+
+    Axis `i` turns towards `j` by `\epsilon |h| / |h_i - h_j|`: then the slope along it has a part
+    of the other one, and so does the error.
+    """
+    h, far, n, steep, total = seen.curvature, seen.error, len(along), 0.0, 0.0
+    for i in range(n):
+        steep = max(steep, abs(h[i]))
+    for i in range(n):
+        slope, turned = 0.0, 0.0
+        for j in range(n):
+            if j != i:
+                gap = abs(h[i] - h[j])
+                angle = min(1.0, n * EPSILON * steep / gap) if gap > 0.0 else 1.0
+                slope += angle * abs(along[j])
+                turned += angle * far[j]
+        total += abs(along[i]) * turned + slope * (far[i] + turned)
+        total += abs(h[i]) * turned * (far[i] + turned / 2)
+    return total

@@ -73,6 +73,8 @@ AVERAGED = 1e-60
 STIFF, FEW = 1e13, 6
 # Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
 LINGERS = 1e3
+#: Steps of many members are asked for this part where potentials are observed.
+SMALL = 0.01
 # What the steps of a chart leave, in units of energy, relative to their tolerance; of a multistep
 # method, whose first steps are many and of low order; and of BDF as it is asked for many entries.
 LEFT, LEFT_MULTISTEP, LEFT_MANY = 1.0, 800.0, 80.0
@@ -215,11 +217,17 @@ def energy_piece(
 
 
 def axis_terms(
-    rtol: float, step: float, *, short: float = 0.0, rough: float, reach: float
+    rtol: float,
+    step: float,
+    *,
+    short: float = 0.0,
+    rough: float,
+    reach: float,
+    halts: bool = False,
 ) -> AxisTerms:
     """How members of an ensemble are followed, as in charts of a run alone."""
     known = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD)
-    return AxisTerms(known, LEFT * rtol, short, rough, reach, step)
+    return AxisTerms(known, LEFT * rtol, short, rough, reach, step, halts)
 
 
 def _increment(

@@ -149,8 +149,13 @@ class Followed(Evaluated):
         return gradient, value, rates
 
     def axis_terms(self, rtol: float, step: float) -> AxisTerms:
-        """As in charts of a run alone, but longer: a chart costs as much as many steps."""
-        return energy.axis_terms(rtol, step, rough=ROUGH, reach=energy.COMPILED)
+        """As in charts of a run alone, but longer: a chart costs as much as many steps.
+
+        Potentials may be made of what is small beside the energy, as across a valley.
+        """
+        halts = bool(self.potentials)
+        asked = energy.SMALL * step if halts else step
+        return energy.axis_terms(rtol, asked, rough=ROUGH, reach=energy.COMPILED, halts=halts)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array

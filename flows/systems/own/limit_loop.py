@@ -28,7 +28,7 @@ from flows.core.limit import (
 )
 from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
-from flows.systems.own.axes_loop import eigen
+from flows.systems.own.axes_loop import LAST_BIT, eigen
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
 
@@ -255,7 +255,7 @@ def limit_of(loss, rates, digits, since, both, found):
     length = math.sqrt(square)
     if not (1e-150 < length < np.inf):
         return False
-    eigen(matrix, h, axes)
+    eigen(matrix, h, axes, LAST_BIT)
     along, slow, fast = axes.T @ slope, 0, 0
     for k in range(n):
         if h[k] * since < -TANGENT:

@@ -81,15 +81,16 @@ class SoundState(State):
 
     def __post_init__(self) -> None:
         """A state that was given has no error."""
-        for name, missing in (
-            ("error", np.zeros_like(self.x)),
-            ("time", np.zeros_like(self.x)),
-            ("low", np.zeros((*self.x.shape, 1))),
-            ("energy", np.full((*self.x.shape[:-1], 2), np.nan)),
-            ("late", np.zeros(self.x.shape[:-1])),
+        every = self.x.shape[:-1]
+        for name, shape, value in (
+            ("error", self.x.shape, 0.0),
+            ("time", self.x.shape, 0.0),
+            ("low", (*self.x.shape, 1), 0.0),
+            ("energy", (*every, 2), np.nan),
+            ("late", every, 0.0),
         ):
             if getattr(self, name) is None:
-                object.__setattr__(self, name, missing)
+                object.__setattr__(self, name, np.full(shape, value))
 
     @property
     def exact(self) -> bool:

@@ -8,7 +8,7 @@ slope: the neuron leaves along the steepest descent, or stays
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,21 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart, Clock, wrapped_once
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Stop, Watch
-from flows.systems.relu_neuron import geometry, lone_field, lone_lanes
+from flows.systems.relu_neuron import geometry
+from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
+from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.watch import (
     DUST,
     LAST_STRETCH,
-    LONE_SQUARED,
     RESIDUAL_CHART,
     watch,
 )
-from flows.systems.relu_neuron.zero import dying, names, wake, without
+from flows.systems.relu_neuron.zero import SPROUT, dying, names, wake, without
 
 # Neurons are alike if they are nearer to their mean than this part of their transverse length.
 ALIKE = 0.1
@@ -38,15 +39,9 @@ ALIKE = 0.1
 GRADIENT = 60.0
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
-# A lone neuron's distance from the teacher matters down to this part of the longest far one.
-NEARER = 1e-3
-# A far neuron next to the axis comes nearer to it for ever, or leaves it: that depends on its side,
-# which its transverse part tells down to this fraction of what it was, as long as the loss is not
-# below all doubles.
-SIDE = 1e-120
-# So near to the axis that rate is steady; one of so many times that of its length stays a double
-# until the loss is below all of them.
-SETTLED, FASTEST = 0.1, 1.95
+# Directions of so short a neuron, one that has just left zero, settle far faster than it grows: a
+# method that begins with explicit steps crawls there, and not all others damp its errors.
+YOUNG, DAMPED = 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
 
 
 @dataclass(frozen=True)
@@ -165,6 +160,15 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
+    chosen = _chosen(d, frame, state, time)
+    unit = min(1.0, terms_size(frame.multiplicity, state))
+    shortest = min((x for x in sizes(state).norms if x > 0), default=np.inf)
+    if chosen.kind == PARALLEL or not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
+        return chosen
+    return replace(chosen, chart=replace(chosen.chart, auto=DAMPED))
+
+
+def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     mu = frame.multiplicity
     # The largest neuron comes first: the residual chart derives it from the others.
     living, order = _living(state, mu.tolist())
@@ -184,9 +188,9 @@ def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     decay = np.zeros_like(blocks)
     decay[:, 1:] = 1.0
     if residual and faint_state(living):
-        return NeuronPiece(d, frame, state, _lone_chart(frame, state, time, alive), LONE, alive)
+        return NeuronPiece(d, frame, state, lone_chart(frame, state, time, alive), LONE, alive)
     if residual and len(alive) > 1 and beside_state(living):
-        chart = _beside_chart(frame, state, time, alive)
+        chart = beside_chart(frame, state, time, alive)
         return NeuronPiece(d, frame, state, chart, BESIDE, alive)
     # One distinct neuron: the residual decays like exp(-m t/2).
     linear = residual and len(alive) == 1
@@ -227,61 +231,6 @@ def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
     order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
     h, across, norms = ([part[i] for i in order] for part in each[:3])
     return Sizes(h, across, norms, each.rest), order
-
-
-def _lone_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
-    """Chart of one neuron beside the teacher and others on the far side, which decay for ever."""
-    mu, far = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
-    blocks = np.vstack([state.r - mu[1:] @ far, far])
-    norms = np.linalg.norm(blocks, axis=1)
-    # A distance from the teacher that is far shorter hardly matters to the loss.
-    norms[0] = max(norms[0], NEARER * np.max(norms))
-    size = np.repeat(norms[:, None], blocks.shape[1], axis=1)
-    size[:, 1:] = np.minimum(size[:, 1:], np.max(np.linalg.norm(blocks[:, 1:], axis=1)))
-    across = np.linalg.norm(far[:, 1:], axis=1, keepdims=True)
-    size[1:, 1:] = np.where(across > 0, SIDE * across, size[1:, 1:])
-    decay = np.full(blocks.shape, np.min(mu) / 2)
-    # Next to the axis a transverse part has a rate of its own: scaled by it, it hardly changes.
-    pull = geometry.gradient(frame.multiplicity, state)[alive[1:], 1:]
-    rate = np.sum(pull * far[:, 1:], axis=1, keepdims=True) / np.where(across > 0, across, 1.0) ** 2
-    settled = (far[:, :1] < 0) & (across < SETTLED * -far[:, :1]) & (across > 0)
-    decay[1:, 1:] = np.where(
-        settled, np.clip(rate, decay[0, 0], FASTEST * decay[0, 0]), decay[0, 0]
-    )
-    if np.max(norms) <= 2 * LONE_SQUARED:  # followed no closer: scaled, it would fall below doubles
-        size[:], decay[:] = LONE_SQUARED, 0.0
-    return Chart(
-        clock=Clock(time, decay.ravel(), 1.0, True),
-        x0=blocks.ravel(),
-        size=size.ravel(),
-        field=wrapped_once(lone_field.make_raw),
-        weights=signed(mu),
-        shape=np.array([len(alive), blocks.shape[1] - 1, LONE]),
-        lanes=lone_lanes.LANES,
-    )
-
-
-def _beside_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:
-    """Chart of one neuron beside the teacher and short ones, which it is scaled by."""
-    mu, short = frame.multiplicity[alive], np.column_stack([state.h, state.z])[alive[1:]]
-    blocks = np.vstack([state.r, short - state.r / np.sum(mu)])
-    longest = float(np.max(np.linalg.norm(short, axis=1)))
-    reach = float(np.max(np.linalg.norm(blocks[1:, 1:], axis=1))) or longest
-    size = np.full(blocks.shape, longest)
-    size[1:, 1:] = min(longest, reach)
-    # The pulls whose sum moves the residual shrink like the angles, and their rounding with them.
-    decay = np.zeros_like(blocks)
-    if not slender(sizes(SoundState(state.h[alive], state.z[alive], state.r))):
-        decay[0], decay[1:, 1:] = 1.0, 1.0
-    return Chart(
-        clock=Clock(time, decay.ravel(), max(1.0, longest / reach)),
-        x0=blocks.ravel(),
-        size=size.ravel(),
-        field=wrapped_once(lone_field.make_raw),
-        weights=signed(mu),
-        shape=np.array([len(alive), blocks.shape[1] - 1, BESIDE]),
-        lanes=lone_lanes.LANES,
-    )
 
 
 def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:

@@ -53,11 +53,17 @@ LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
 # Solver time after which the question whether a neuron at zero can leave is asked again.
 ASK_AGAIN = 0.25
 ASK_SOON = 0.01
+# D is asked halfway to where two answers point, and nearer where it is straight: it is not to be
+# negative for more than the last number when a neuron leaves.
+HALFWAY, NEARLY, STRAIGHT, ASK_AT_ONCE = 0.5, 0.9, 0.05, 1e-5
 # On an exponential clock directions change ever more slowly, by powers of it: this part of it.
 ASK_LATER = 0.05
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
+# So many times what it was, a scaled transverse part of a far neuron needs another scale: where it
+# is far larger than the others, factors of steps lose these.
+DRIFTED = 1e4
 # The loss of lone neurons whose rest is this short is below all doubles.
 LONE_SQUARED = 1e-154
 
@@ -85,10 +91,12 @@ class Departure:
 
     def note(self, tau: float, value: float, where: Array) -> None:
         """Remember an answer."""
-        wait = max(ASK_AGAIN, self.later * tau)
+        # One answer does not tell where D goes.
+        wait = max(ASK_AGAIN, self.later * tau) if np.isfinite(self.value) else ASK_SOON
         if value < self.value and np.isfinite(self.value):
             ahead = value * (tau - self.tau) / (self.value - value)
-            wait = min(wait, max(0.5 * ahead, ASK_SOON))
+            soon = HALFWAY * ahead if ahead > STRAIGHT else NEARLY * ahead
+            wait = min(wait, max(soon, ASK_AT_ONCE) if value > 0 else ASK_SOON)
         self.value, self.tau, self.next, self.where = value, tau, tau + wait, where
 
 
@@ -221,26 +229,40 @@ class Watched:
         return (decay - decay[0]).reshape(len(self.alive), -1)[1:]
 
     def opposed(self, taus: Array | float, states: Array) -> Array:
-        """How far the nearest far neuron of a lone chart is from zero, and from turning round."""
+        """How far the nearest far neuron of a lone chart is from zero, turning round, and drift."""
         far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, :]
         far = far * np.exp(-self.relative * np.asarray(taus)[..., None, None])
         length = np.linalg.norm(far, axis=-1)
         safe = np.where(length > 0, length, 1.0)
         least = np.minimum(TURNED - far[..., 0] / safe, length / self.limit[1:] - 1)
-        nearest: Array = np.min(least, axis=-1)
+        nearest: Array = np.min(np.minimum(least, 1 - self.drift(states)), axis=-1)
         return nearest
 
     def _opposed_one(self, tau: float, y: Array) -> float:
         """Alarm of one state of a lone chart."""
         numbers, count = y.tolist(), len(self.alive)
-        width, least = len(numbers) // count, self.fades - tau
+        width, least, drifted = len(numbers) // count, self.fades - tau, self.drifted.tolist()
         for k, limit in enumerate(self.limit.tolist()[1:], start=1):
             along, *rest = numbers[k * width : (k + 1) * width]
-            across = math.hypot(*rest) * math.exp(-self.faster[k - 1] * tau)
+            scaled = math.hypot(*rest)
+            across = scaled * math.exp(-self.faster[k - 1] * tau)
             length = math.hypot(along, across)
             left = length / limit - 1 if limit else math.inf
-            least = min(least, TURNED - along / (length or 1.0), left)
+            drift = scaled / drifted[k - 1]
+            least = min(least, TURNED - along / (length or 1.0), left, 1.0 - drift)
         return least
+
+    @functools.cached_property
+    def drifted(self) -> Array:
+        """Scaled transverse parts of far neurons that need another scale."""
+        first = length(self.chart.x0.reshape(len(self.alive), -1)[1:, 1:])
+        return DRIFTED * np.maximum(first, self.start[1:] * np.finfo(float).eps)
+
+    def drift(self, states: Array) -> Array:
+        """Transverse parts of the far neurons of a lone chart in units of those, (..., k - 1)."""
+        far = states.reshape(*states.shape[:-1], len(self.alive), -1)[..., 1:, 1:]
+        drift: Array = np.linalg.norm(far, axis=-1) / self.drifted
+        return drift
 
     @functools.cached_property
     def faster(self) -> list[float]:
@@ -304,6 +326,8 @@ class Watched:
             if there:
                 return Stop(tau, y)
         if self.kind == LONE and not lone_state(living, TURNED, LONGER):
+            return Stop(tau, y)
+        if self.kind == LONE and self.drift(y).max() >= 1:
             return Stop(tau, y)
         if self.kind == LONE and tau >= self.fades:
             return outliving(self.fades, tau, y, interpolant)

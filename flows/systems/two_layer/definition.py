@@ -60,7 +60,7 @@ class Defined(System):
             **({"teacher_norm": float(np.linalg.norm(self.teachers))} if self._neuron else {}),
         }
 
-    @property
+    @functools.cached_property
     def _orthonormal(self) -> bool:
         """Whether teachers are orthonormal, and all outputs fixed at one."""
         v = np.array(self.teachers)
@@ -68,7 +68,7 @@ class Defined(System):
         gram = np.abs(v @ v.T - np.eye(len(v))).max() < NEAR
         return bool(gram and ones and not self.train_outputs)
 
-    @property
+    @functools.cached_property
     def _gap(self) -> float:
         """Smallest singular value of the teachers' directions: zero of dependent ones."""
         v = np.array(self.teachers)

@@ -137,7 +137,7 @@ HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]
 def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
     """What compiled code finds of starts that nobody has checked."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
-    from flows.solvers.axis_radau import tableau
+    from flows.solvers.timed_radau import timed_tableau
 
     (m, n), t = begun.shape, 1 + len(times)
     found = Found(
@@ -145,11 +145,11 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
         np.zeros((m, t, n)),
         np.zeros((m, t)),
         np.zeros((m, t, 6)),
-        np.zeros((m, 3), dtype=np.int64),
+        np.zeros((m, 4), dtype=np.int64),
         np.zeros(m, dtype=np.int64),
     )
     terms = VALLEY.axis_terms(RTOL, RTOL)._replace(reach=reach)
-    follow(begun, times, VALLEY.axis_codes(), tableau(), terms, found, np.array([halt]))
+    follow(begun, times, VALLEY.axis_codes(), timed_tableau(), terms, found, np.array([halt]))
     return found
 
 
@@ -157,7 +157,7 @@ def compiled(begun: Any, times: Any, reach: float, halt: bool = False) -> Any:
 @pytest.mark.parametrize("time", [1e9, 1e308, np.inf, np.nan])
 def test_compiled_code_ends_whatever_the_numbers_are(reach: float, time: float) -> None:
     """Starts, times and lengths of charts that are no numbers, in the lanes beside sound ones."""
-    from flows.solvers.near_radau import MOST_FIELDS
+    from flows.solvers.near_state import MOST_FIELDS
 
     begun = np.array([*((x, y) for x in HUGE for y in (*HUGE, 0.5)), (0.3, 1.2)])
     found = compiled(begun, np.array([0.0, 1e-300, time]), reach)
@@ -170,6 +170,25 @@ def test_compiled_code_ends_when_it_is_told_to() -> None:
     begun = starts(VALLEY, 1.0, 2)
     assert (compiled(begun, np.array([1e4]), 1e4).reached == 2).all()
     assert (compiled(begun, np.array([1e4]), 1e4, halt=True).reached == 0).all()
+
+
+def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a millionth of the energy: balls say the same of them; of the axes' they do not."""
+    found = reached(monkeypatch)
+    flows.integrate_ensemble(VALLEY, starts(VALLEY, 1.0, 12), 1e6, rtol=RTOL)
+    numbers, rows = found[0].numbers, 0
+    assert (numbers[..., 5] == 1).all()
+    for k in np.flatnonzero((numbers[..., 4] > 1e-6 * numbers[..., 0]).any(axis=1)):
+        seen = [
+            VALLEY.along_axes(
+                *(part[k] for part in (found[0].digits, found[0].error)), found[0].since[k], told
+            )[1].seen
+            for told in (numbers[k], np.where(np.arange(6) == 5, 0.0, numbers[k]))
+        ]
+        late = numbers[k, :, 4] > 1e-6 * numbers[k, :, 0]
+        assert np.allclose(seen[0][late], seen[1][late], rtol=1e-4, atol=0)
+        rows += late.sum()
+    assert rows > 10
 
 
 def test_potentials_are_those_of_runs_alone() -> None:

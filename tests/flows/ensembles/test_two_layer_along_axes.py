@@ -84,7 +84,7 @@ def test_what_is_seen_of_students_is_what_runs_alone_see(found: list[Any]) -> No
 
 def test_rows_are_the_same_whatever_chunks_workers_and_interruptions_are(tmp_path: Path) -> None:
     """Also in more lanes than there are members, and in fewer."""
-    begun, times = starts(PAIRS, 40), [1.0, 1e2]
+    begun, times = starts(PAIRS, 40), np.geomspace(1e-2, 1e2, 20)
     whole = flows.integrate_ensemble(PAIRS, begun, 1e2, times)
 
     def stop(members: int) -> None:
@@ -119,16 +119,32 @@ def test_members_that_two_doubles_do_not_tell_are_runs_alone(found: list[Any]) -
     assert KINK_REACHED in e.status
 
 
-def test_a_watched_square_below_its_part_hands_a_member_over(
+def test_students_that_are_short_and_do_not_fall_to_zero_go_on(
     found: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Students as short as others are long: with that part no member goes on in compiled code."""
+    """With all students taken for short every step is looked at, which changes no bit."""
+    begun = starts(PAIRS, 2)
+    usual = flows.integrate_ensemble(PAIRS, begun, 1e2, [1.0, 1e2], rtol=RTOL)
     terms = flows.TwoLayer.axis_terms
     monkeypatch.setattr(
         flows.TwoLayer, "axis_terms", lambda *given: terms(*given)._replace(short=1.0)
     )
-    flows.integrate_ensemble(PAIRS, starts(PAIRS, 1), 1.0, [1.0], rtol=RTOL)
-    assert (found[0].reached < 2).all()
+    looked = flows.integrate_ensemble(PAIRS, begun, 1e2, [1.0, 1e2], rtol=RTOL)
+    assert [one.reached.tolist() for one in found] == [[3, 3], [3, 3]]
+    assert np.array_equal(looked["loss"], usual["loss"])
+
+
+@pytest.mark.parametrize("seed", [58, 412])
+def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found: list[Any]) -> None:
+    """These pass beside saddles: with explicit steps ten times as coarse they are not."""
+    start = PAIRS.initial(0.5, seed)
+    e = flows.integrate_ensemble(PAIRS, start[None], 1e3, rtol=RTOL)
+    run = flows.integrate(PAIRS, start, 1e3, rtol=1e-11)
+    assert (found[0].reached == len(run.t)).all()
+    assert (np.abs(e["loss"][0] - run["loss"]) <= e["loss_error"][0]).all()
+    gradient = np.sqrt(-e["loss_exponent"][0] * e["loss"][0] / np.maximum(e.t, 1e-300))
+    late = e.t > 0
+    assert np.allclose(gradient[late], run["gradient_norm"][late], rtol=STATED * RTOL)
 
 
 def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(

@@ -9,7 +9,7 @@ import flows
 from flows.ensembles.integrate import Flow, integrate_ensemble
 from flows.runs.integrate import follow_in_pieces
 from flows.runs.request import Request
-from flows.solvers import explicit, explicit_steps
+from flows.solvers import explicit, explicit_tableau
 from flows.solvers.groups import STIFF
 from flows.solvers.rodas_tableau import dense_output
 
@@ -26,8 +26,8 @@ def problem(seed=0, system=SYSTEM, t_end=T_END, t_eval=None, rtol=1e-8):
 
 
 def test_coefficients_satisfy_the_conditions_of_order_eight_along_a_line():
-    nodes, a, error, _ = explicit_steps.tableau()
-    weights = a[explicit_steps.STAGES]
+    nodes, a, error, _ = explicit_tableau.tableau()
+    weights = a[explicit_tableau.STAGES]
     for k in range(1, 9):
         assert weights @ nodes ** (k - 1) == pytest.approx(1 / k, abs=1e-14)
     assert abs(weights @ nodes**8 - 1 / 9) > 1e-9

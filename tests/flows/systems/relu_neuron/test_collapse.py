@@ -172,6 +172,22 @@ def test_a_neuron_that_leaves_zero_and_returns_is_seen_whatever_the_solver():
     assert np.ptp(losses) < SOLVERS * losses[0]
 
 
+# Its third neuron is at zero from t = 8.55 on, and can leave at LEAVES; by Radau at rtol 1e-13.
+WAITS, LEAVES, LOSS_AT_TEN = (3, 2, 1.0, 195), 8.703193824605, 3.030089987e-05
+
+
+@pytest.mark.parametrize("method", ["Rodas5P", "LSODA", "BDF", "Radau", "CVODE"])
+def test_a_neuron_leaves_zero_as_soon_as_it_can_whatever_the_solver(method):
+    n, d, scale, index = WAITS
+    system = flows.ReLUNeuron(n, d)
+    start = flows.Law(index + 1, scale).start(system, index)
+    run = flows.integrate(system, start, 10.0, [10.0], method=method, rtol=1e-10)
+    assert run.completed
+    (departure,) = (event.time for event in run.events if event.kind == "departure")
+    assert abs(departure / LEAVES - 1) < SOLVERS / 100
+    assert abs(run["loss"][-1] / LOSS_AT_TEN - 1) < SOLVERS
+
+
 def test_a_return_closer_to_zero_than_steps_can_aim_is_missed(monkeypatch):
     monkeypatch.setattr(watch, "DUST", 1e-14)
     monkeypatch.setattr(watch, "AIM", 0.0)

@@ -8,7 +8,7 @@ from mpmath import mp
 
 import flows
 from flows.core.chart import Chart, Clock, wrapped_once
-from flows.systems.relu_neuron import exact, lone, lone_field, pieces
+from flows.systems.relu_neuron import exact, lone, lone_charts, lone_field, watch
 from flows.systems.relu_neuron.field import BESIDE, LONE
 from flows.systems.relu_neuron.state import SoundState
 
@@ -206,9 +206,45 @@ def test_a_far_neuron_stays_on_its_side_of_the_axis(rtol, method):
 
 
 def test_followed_as_far_as_its_length_alone_asks_it_leaves_the_axis(monkeypatch):
-    monkeypatch.setattr(pieces, "SIDE", 1.0)
-    monkeypatch.setattr(pieces, "SETTLED", 0.0)
+    monkeypatch.setattr(lone_charts, "SIDE", 1.0)
+    monkeypatch.setattr(lone_charts, "FASTEST", 1.0)
     assert not abs(falls(1e-6, "Rodas5P") - 1) < RELATIVE
+
+
+# Its neuron on the far side comes nearer to the axis for ever, by a rate that it has once its angle
+# is larger than the lone neuron's. At t = 60, by 70 digits: parts of the far neuron, and the loss.
+SETTLES, AT, PARTS = (2, 2, 0.1, 4012), 60.0, (-3.164445685197178e-14, 2.079262533674999e-20)
+LOSS_THERE = 2.90047119803811e-27
+# Steps at rtol 1e-6 to t = 1e3, where its loss is below all doubles: they are 103.
+FEW_STEPS, MANY_STEPS = 200, 1000
+
+
+def settling(rtol, **options):
+    """Run of that member."""
+    n, d, scale, index = SETTLES
+    system = flows.ReLUNeuron(n, d)
+    start = flows.Law(index + 1, scale).start(system, index)
+    return flows.integrate(system, start, 1e3, [AT, 1e3], rtol=rtol, **options)
+
+
+@pytest.mark.parametrize("method", ["Rodas5P", "auto", "CVODE"])
+def test_a_far_neuron_falls_to_the_axis_as_many_digits_say(method):
+    run = settling(1e-8, method=method)
+    assert run.completed and run["loss"][2] == 0.0
+    assert abs(run["loss"][1] - LOSS_THERE) < run.absolute_errors("loss")[1] < 1e-3 * LOSS_THERE
+    far = run.state_at(1)[0]
+    assert np.abs(far / PARTS - 1).max() < 1e-5
+
+
+def test_a_transverse_part_is_scaled_by_the_rate_that_it_will_have(monkeypatch):
+    assert settling(1e-6, method="Rodas5P").stats["steps"] < FEW_STEPS
+    monkeypatch.setattr(lone_charts, "SHRUNK", 1.0)
+    monkeypatch.setattr(lone_charts, "NARROWED", 1.0)  # the rate of the first moment
+    assert settling(1e-6, method="Rodas5P").stats["pieces"] > 3  # anew where the part has drifted
+    monkeypatch.setattr(watch, "DRIFTED", 1e300)
+    slow = settling(1e-6, method="Rodas5P")
+    # It is 1e70 times the others at the end, which the factors of a step have to stand.
+    assert slow.completed and FEW_STEPS < slow.stats["steps"] < MANY_STEPS
 
 
 @pytest.mark.parametrize("start", [[[-0.2, 1e-9], [-0.1, 0.0]], [[-0.2, 1e-9, 0], [-0.1, 0, 1e-9]]])

@@ -1,0 +1,136 @@
+"""Compiled: charts of members of an ensemble where lanes of steps read them, and their ends."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from flows.core.compiled import inner
+from flows.solvers.axis_slopes import centred
+from flows.solvers.near_lanes import LANES, Near
+from flows.solvers.near_state import GOES_ON
+from flows.systems.own.chart_loop import curvature_at, field_of, run
+
+__all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
+
+# Where curvature times time is below this, the Hessian of plain doubles serves as that of two.
+PLAIN = 1e4
+
+
+@inner
+def near_of(n, program):
+    """Room for charts in lanes."""
+    count = n + len(program.constants) + len(program.operation)
+    return Near(
+        np.zeros((count, 5, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((n, n, LANES)),
+        np.zeros((n, n, LANES)),
+        np.zeros((n, n, LANES)),
+        np.ones(LANES),
+    )
+
+
+@inner
+def again(lane, e):
+    """Begin the chart of a lane, with steps as long as they were."""
+    for i in range(len(lane.u)):
+        lane.u[i, e] = 0.0
+    lane.tau[e], lane.left[e] = 0.0, 1.0
+    lane.before[e], lane.error[e], lane.refused[e] = 0.0, 0.0, False
+
+
+@inner
+def load(lane, near, here, k, e, codes):
+    """Put the chart of a member where the steps of a lane read it.
+
+    Registers, and the Hessian, are those at its centre.
+    """
+    gradient, _, rates = codes
+    charts, around, hessian = here.charts, here.around, here.seen.hessian
+    n, size = len(charts.size[k]), charts.size[k]
+    if charts.since[k] * steepest(charts, k) < PLAIN:
+        for i in range(len(around.value)):
+            around.value[i] = here.registers[i, 0]
+        for i in range(n):
+            around.slope[i] = charts.slope[k, i]
+        for j in range(n):
+            for i in range(n):
+                total = 0.0
+                for m in range(n):
+                    total += hessian[i, m] * charts.axes[k, m, j, 0]
+                here.found[i, 0] = total
+            for i in range(n):
+                total = 0.0
+                for m in range(n):
+                    total += charts.axes[k, m, i, 0] * here.found[m, 0]
+                around.matrix[i, j] = total
+        around.known[0] = True
+    else:
+        centred(field_of(charts, k, gradient, rates), around, here)
+    near.since[e] = charts.since[k]
+    for i in range(len(near.registers)):
+        near.registers[i, 0, e] = around.value[i]
+    for i in range(n):
+        near.slope[i, e] = around.slope[i] / size[i]
+        lane.slope[i, e] = -near.since[e] * near.slope[i, e]
+        lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
+        for j in range(n):
+            near.matrix[i, j, e] = around.matrix[i, j] * size[j] / size[i]
+            near.inward[i, j, e] = charts.axes[k, i, j, 0] * size[j]
+            near.outward[i, j, e] = charts.axes[k, j, i, 0] / size[i]
+    again(lane, e)
+    return around.known[0]
+
+
+@inner
+def steepest(charts, k):
+    """Largest curvature at the centre of a chart, of either sign."""
+    return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
+
+
+@inner
+def reload(lane, near, here, k, e, codes):
+    """Put a chart that was begun before in a lane."""
+    gradient, loss, rates = codes
+    centre = here.charts.centre[k]
+    run(gradient, centre, here.registers)
+    run(loss, centre, here.whole)
+    curvature_at(centre, rates, here.charts.since[k], here.seen.hessian)
+    return load(lane, near, here, k, e, codes)
+
+
+@inner
+def solver_time(here, k, time):
+    """Solver time of a member's chart at a time."""
+    return math.log((time + here.unit[k]) / here.charts.since[k])
+
+
+@inner
+def aim(lane, here, k, e, times, before, halts, found):
+    """Let the steps of a lane end at the last output, where its chart does, or before.
+
+    Where it ``halts``, they end at the next output.
+    """
+    last, reach = solver_time(here, k, times[-1]), here.reach[k]
+    row = found.reached[k]
+    if halts and row <= len(times):
+        last = min(last, solver_time(here, k, times[row - 1]))
+    lane.least[e], lane.most[e] = math.sqrt(1.0 / reach), math.sqrt(reach)
+    lane.stop[e] = min(min(last, math.log(reach)), before)
+    lane.outcome[e], lane.live[e] = GOES_ON, True
+
+
+@inner
+def output_in(here, k, times, found, begins, ends):
+    """Part of a step, which begins and ends then, at which the next output is; else -1."""
+    row = found.reached[k]
+    if row > len(times):
+        return -1.0
+    tau = solver_time(here, k, times[row - 1])
+    if not tau <= ends:
+        return -1.0
+    return min(1.0, max(0.0, (tau - begins) / (ends - begins)))

@@ -1,0 +1,206 @@
+"""Compiled: members of an ensemble at the ends of their charts, and what is put down of them."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner
+from flows.ensembles.axis_lanes import load
+from flows.solvers.axis_slopes import Near as Around
+from flows.systems.own.carried_errors import ANEW
+from flows.systems.own.chart_loop import (
+    begin,
+    charts_of,
+    first_unit,
+    look,
+    place,
+    run,
+    seen_of,
+    vanishes,
+)
+
+__all__ = [
+    "FARTHER",
+    "MOST_STEPS",
+    "NEARER",
+    "NEAREST",
+    "Found",
+    "Members",
+    "arrived",
+    "begun",
+    "fresh",
+    "members_of",
+    "onward",
+    "record",
+]
+
+# Plain doubles may differ from two by so many times what is allowed, a part of the tolerance.
+NOISE = 100.0
+# A chart that they do not know to its end is begun anew, and ends sooner by the first factor,
+# unless it would be shorter than the second; the next one may be longer again by the third.
+NEARER, NEAREST, FARTHER = 10.0, 3.0, 3.0
+# No member takes more steps, but as a run alone, which says so.
+MOST_STEPS = 20_000
+
+
+class Found(NamedTuple):
+    """What became of members, the first axis.
+
+    ``digits`` (M, T, N, 2), ``error`` (M, T, N), ``since`` (M, T), ``numbers`` (M, T, 6): states at
+    the output times, the start first; ``counts`` (M, 4): steps, fields,
+    charts, Jacobians; ``reached`` (M,): output times that are there.
+    """
+
+    digits: Any
+    error: Any
+    since: Any
+    numbers: Any
+    counts: Any
+    reached: Any
+
+
+class Members(NamedTuple):
+    """Members with their charts, and room for one place.
+
+    ``unit``, ``reach``, ``step`` (M,): `T_0`, the factor by which energy and time may change in a
+    chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``sharp``
+    (M,): whether outputs are seen in two doubles; ``passed`` (M, T, N): increments at outputs of
+    the chart; ``registers``, ``whole``: of the gradient, and of the loss, at the last place;
+    ``found`` (N, 3), ``there`` (N, 3): the gradient along the axes, and the state.
+    """
+
+    charts: Any
+    unit: Any
+    reach: Any
+    step: Any
+    row: Any
+    sharp: Any
+    passed: Any
+    seen: Any
+    registers: Any
+    whole: Any
+    found: Any
+    around: Any
+    there: Any
+
+
+@inner
+def members_of(count, times, n, gradient, loss, reach):
+    """Room for members."""
+    registers = n + len(gradient.constants) + len(gradient.operation)
+    return Members(
+        charts_of(count, n),
+        np.zeros(count),
+        np.full(count, reach),
+        np.zeros(count),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.bool_),
+        np.zeros((count, 1 + times, n)),
+        seen_of(n),
+        np.zeros((registers, 3)),
+        np.zeros((n + len(loss.constants) + len(loss.operation), 3)),
+        np.zeros((n, 3)),
+        Around(np.zeros(1, np.bool_), np.zeros(registers), np.zeros(n), np.zeros((n, n))),
+        np.zeros((n, 3)),
+    )
+
+
+@inner
+def known(lane, here, k, e):
+    """Whether plain doubles have known the field of a lane, as two doubles do."""
+    charts = here.charts
+    since = charts.since[k] * math.exp(lane.tau[e])
+    for i in range(len(lane.u)):
+        near = -lane.slope[i, e] * charts.size[k, i] / since
+        allowed = charts.allowed[k, i]
+        if not here.found[i, 2] <= allowed:
+            return False
+        if not abs(near - here.found[i, 0]) <= NOISE * min(1.0, lane.left[e]) * allowed:
+            return False
+    return True
+
+
+@inner
+def record(found, k, row, there, since, seen):
+    """Put a state down."""
+    for i in range(len(there)):
+        found.digits[k, row, i, 0], found.digits[k, row, i, 1] = there[i, 0], there[i, 1]
+        found.error[k, row, i] = seen.error[i]
+    found.since[k, row] = since
+    for i in range(6):
+        found.numbers[k, row, i] = seen.numbers[i]
+
+
+@inner
+def fresh(here, k, codes, terms):
+    """Begin the chart of a member at a place that has been seen; whether that is possible."""
+    gradient, loss, _ = codes
+    if vanishes(loss, here.whole, len(here.there), terms.short):
+        return False
+    for i in range(len(here.there)):
+        for digit in range(3):
+            here.charts.centre[k, i, digit] = here.there[i, digit]
+    return begin(here.charts, k, gradient, here.seen, terms, here.registers)
+
+
+@inner
+def begun(starts, k, codes, terms, here, found):
+    """Begin the first chart of a member, whose start is recorded; whether that is possible."""
+    _, loss, rates = codes
+    for i in range(starts.shape[1]):
+        here.there[i, 0] = starts[k, i]
+        here.there[i, 1] = here.there[i, 2] = 0.0
+    run(loss, here.there, here.whole)
+    here.unit[k] = first_unit(here.there, here.whole, loss, rates, here.seen)
+    if not here.unit[k] > 0.0:
+        return False
+    here.charts.since[k] = here.unit[k]
+    look(
+        here.charts,
+        k,
+        here.there,
+        here.unit[k],
+        ANEW,
+        here.whole,
+        loss,
+        rates,
+        terms.rough,
+        here.seen,
+    )
+    record(found, k, 0, here.there, here.unit[k], here.seen)
+    if not fresh(here, k, codes, terms):
+        return False
+    found.counts[k, 2] += 1
+    here.row[k] = found.reached[k] = 1
+    return True
+
+
+@inner
+def arrived(lane, here, k, e, codes):
+    """State of a lane in `there`, in two doubles; whether plain ones have known the way."""
+    n = len(lane.u)
+    u = np.empty(n)
+    for i in range(n):
+        u[i] = lane.u[i, e]
+    place(here.charts, k, u, codes[1], here.whole, here.found, here.there)
+    return known(lane, here, k, e)
+
+
+@inner
+def onward(lane, near, here, k, e, since, codes, terms, found):
+    """Begin the next chart of a lane, where it stands; whether that is possible."""
+    _, loss, rates = codes
+    charts, anew = here.charts, min(ANEW, lane.left[e])
+    look(charts, k, here.there, since, anew, here.whole, loss, rates, terms.rough, here.seen)
+    charts.since[k] = since
+    if not (fresh(here, k, codes, terms) and load(lane, near, here, k, e, codes)):
+        return False
+    found.counts[k, 2] += 1
+    here.row[k] = found.reached[k]
+    here.reach[k] = min(terms.reach, FARTHER * here.reach[k])
+    return True

@@ -1,0 +1,164 @@
+r"""Compiled steps of DOP853 along the axes of charts, for several members side by side.
+
+The formulas are those of :mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its
+dense output, of order 7, tells the states at all output times inside it. This is for charts in
+which `s |h|` is not large: steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner
+from flows.solvers.explicit_formulas import (
+    at_stage,
+    change_after,
+    error_of,
+    errors_of,
+    interpolate,
+)
+from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
+from flows.solvers.near_lanes import LANES, field
+from flows.solvers.near_radau import set_steps
+from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
+from flows.solvers.side_by_side import SMALLEST
+
+__all__ = ["Stages", "attempt", "between", "dense_at", "finish", "stages_of"]
+
+NODES = tableau()[0]
+
+
+class Stages(NamedTuple):
+    """Room for steps of N axes; the last axis is that of the lanes.
+
+    ``k`` (16, N, lanes): slopes at the stages; ``end`` (N, lanes): increments after the step;
+    ``dense`` (6, N, lanes): coefficients of the polynomial between; ``good``: which steps serve;
+    ``left``: root of the part of the energy that is left after them.
+    """
+
+    k: Any
+    end: Any
+    dense: Any
+    parts: Any
+    good: Any
+    left: Any
+
+
+@inner
+def stages_of(n):
+    """Room for steps."""
+    return Stages(
+        np.zeros((ALL, n, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((DENSE, n, LANES)),
+        np.zeros((4, LANES)),
+        np.zeros(LANES, np.bool_),
+        np.zeros(LANES),
+    )
+
+
+@inner
+def slopes_at(s, lane, near, program, work, stages):
+    """Slopes at a stage, whose increments stay in `inside`."""
+    at_stage(lane.u, stages.k, s, work.length, work.inside)
+    for e in range(LANES):
+        work.clock[e] = near.since[e] * math.exp(lane.tau[e] + NODES[s] * work.length[e])
+    field(near, program, work.clock, work.inside, stages.k[s])
+
+
+@inner
+def measure(lane, work, stages):
+    """Errors of the steps over the tolerance, from formulas of orders 5 and 3."""
+    n, parts = len(lane.u), stages.parts
+    for e in range(LANES):
+        parts[2, e] = parts[3, e] = 0.0
+    for i in range(n):
+        errors_of(stages.k, i, parts)
+        for e in range(LANES):
+            larger = max(abs(lane.u[i, e]), abs(stages.end[i, e]))
+            weight = lane.rtol[e] * (1.0 + larger)
+            parts[2, e] += (parts[0, e] / weight) ** 2
+            parts[3, e] += (parts[1, e] / weight) ** 2
+    for e in range(LANES):
+        wrong = error_of(work.length[e], parts[2, e], parts[3, e], n)
+        work.wrong[e] = wrong / min(1.0, lane.left[e])
+
+
+@inner
+def attempt(lane, near, program, work, stages):
+    """Try a step in every lane, and say in `good` which serve; the registers are at their ends."""
+    n = len(lane.u)
+    set_steps(lane, work)
+    for i in range(n):
+        for e in range(LANES):
+            stages.k[0, i, e] = lane.slope[i, e]
+    for s in range(1, STAGES + 1):
+        slopes_at(s, lane, near, program, work, stages)
+    for i in range(n):
+        for e in range(LANES):
+            stages.end[i, e] = work.inside[i, e]
+    measure(lane, work, stages)
+    for e in range(LANES):
+        energy = 0.0
+        for i in range(n):
+            energy += lane.weight[i, e] * (stages.k[STAGES, i, e] / work.clock[e]) ** 2
+        stages.left[e] = math.sqrt(energy)
+        # A NaN is refused like an error that is too large.
+        stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and energy < np.inf
+
+
+@inner
+def dense_at(lane, near, program, work, stages):
+    """Coefficients of the polynomials between the steps' ends."""
+    for s in range(STAGES + 1, ALL):
+        slopes_at(s, lane, near, program, work, stages)
+    interpolate(lane.u, stages.end, stages.k, work.length, stages.dense, stages.parts)
+
+
+@inner
+def between(lane, stages, part, e, found):
+    """Increment `found` of a lane at a part of its step."""
+    for i in range(len(found)):
+        value = 0.0
+        for q in range(DENSE - 1, -1, -1):
+            value = stages.dense[q, i, e] + part * value
+        moved = stages.end[i, e] - lane.u[i, e]
+        found[i] = lane.u[i, e] + part * (moved + (1.0 - part) * value)
+
+
+@inner
+def finish(lane, work, stages):
+    """Go on from the ends of steps that serve, and choose the lengths of the next ones."""
+    for e in range(LANES):
+        if not lane.live[e]:
+            continue
+        length, wanted, change = work.length[e], lane.step[e], change_after(work.wrong[e])
+        lane.fields[e] += STAGES
+        lane.step[e] = length * change
+        if stages.good[e]:
+            if lane.refused[e]:
+                lane.step[e] = min(lane.step[e], length)
+            lane.refused[e] = False
+            lane.steps[e] += 1
+            lane.tau[e] = lane.stop[e] if work.last[e] else lane.tau[e] + length
+            lane.left[e] = stages.left[e]
+            for i in range(len(lane.u)):
+                lane.u[i, e], lane.slope[i, e] = stages.end[i, e], stages.k[STAGES, i, e]
+            if not lane.least[e] < lane.left[e] < lane.most[e]:
+                lane.outcome[e] = CHANGED
+            elif work.last[e]:
+                lane.outcome[e] = STOPPED
+            if work.last[e] and change >= 1.0:
+                # A step that was cut says little of how long the next one may be.
+                lane.step[e] = max(lane.step[e], wanted)
+        else:
+            lane.refused[e] = True
+            lane.step[e] = min(lane.step[e], length)
+        least = SMALLEST * max(1e-3, abs(lane.tau[e]))
+        if not lane.step[e] >= least or lane.fields[e] > MOST_FIELDS:
+            lane.outcome[e] = FAILED

@@ -1,0 +1,157 @@
+r"""Compiled: Newton's method for the stages of Radau along the axes of charts, in lanes.
+
+The equations, and why each length of a step has modes of its own, are in
+:mod:`flows.solvers.timed_radau`; each step has a Jacobian of its own. What happens in one lane does
+not change a bit in another: the method goes on until all have converged, those that have stay.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from flows.core.compiled import inner
+from flows.solvers.axis_radau import STAGES
+from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
+from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
+from flows.solvers.near_lanes import LANES, field, jacobian
+from flows.solvers.near_state import PAIRS
+
+__all__ = ["linearise", "predict", "solve_stages"]
+
+
+@inner
+def choose_modes(tableau, work):
+    """Modes of the steps' lengths, and how the field grows in them."""
+    most = len(tableau.real) - 1
+    for e in range(LANES):
+        wanted = work.length[e] / tableau.spacing + 0.5
+        m = int(max(0.0, wanted)) if wanted < most else most
+        work.eigen[0, e] = tableau.real[m]
+        for p in range(PAIRS):
+            work.eigen[2 * p + 1, e] = tableau.pairs[m, p].real
+            work.eigen[2 * p + 2, e] = tableau.pairs[m, p].imag
+        for k in range(STAGES):
+            work.grown[k, e] = math.exp(tableau.nodes[k] * work.length[e])
+            for j in range(STAGES):
+                work.back[k, j, e] = tableau.back[m, k, j]
+                work.forth[k, j, e] = tableau.forth[m, k, j]
+
+
+@inner
+def linearise(lane, near, program, tableau, work):
+    """Factors of the matrices of a step from where the lanes stand and have been evaluated."""
+    n, turned, eigen, length = len(lane.u), work.jacobian, work.eigen, work.length
+    choose_modes(tableau, work)
+    jacobian(near, program, work.clock, turned)
+    for i in range(n):
+        for j in range(n):
+            for e in range(LANES):
+                work.real[i, j, e] = -turned[i, j, e]
+            for p in range(PAIRS):
+                for e in range(LANES):
+                    work.turning[p, 0, i, j, e] = -turned[i, j, e]
+                    work.turning[p, 1, i, j, e] = 0.0
+        for e in range(LANES):
+            work.real[i, i, e] += eigen[0, e] / length[e]
+        for p in range(PAIRS):
+            for e in range(LANES):
+                work.turning[p, 0, i, i, e] += eigen[2 * p + 1, e] / length[e]
+                work.turning[p, 1, i, i, e] = eigen[2 * p + 2, e] / length[e]
+    factor(work.real)
+    for p in range(PAIRS):
+        factor_both(work.turning[p])
+
+
+@inner
+def predict(lane, tableau, work):
+    """Stages of a step before Newton's method: the polynomial of the last step goes on."""
+    ahead = lane.ahead
+    for k in range(STAGES):
+        for i in range(len(lane.u)):
+            for e in range(LANES):
+                goes_on = lane.before[e] > 0.0
+                before = lane.before[e] if goes_on else 1.0
+                s = 1.0 + tableau.nodes[k] * work.length[e] / before
+                value, whole = 0.0, 0.0
+                # In a new chart there is no step behind, but a slope.
+                first = tableau.nodes[k] * work.length[e] * lane.slope[i, e]
+                for j in range(STAGES - 1, -1, -1):
+                    value = s * (ahead[j, i, e] + value)
+                    whole += ahead[j, i, e]
+                work.z[k, i, e] = value - whole if goes_on else first
+    combined(work.back, work.z, work.w)
+
+
+@inner
+def correct(lane, near, program, tableau, work):
+    """One correction of Newton's method in `change`, and its sizes in `moved`."""
+    n, change, length, off = len(lane.u), work.change, work.length, work.off
+    for k in range(STAGES):
+        for i in range(n):
+            for e in range(LANES):
+                work.inside[i, e] = lane.u[i, e] + work.z[k, i, e]
+        field(near, program, work.clock, work.inside, work.f[k])
+        for i in range(n):
+            for e in range(LANES):
+                off[i, e] = tableau.inverse[k, 0] * work.z[0, i, e]
+            for j in range(1, STAGES):
+                for e in range(LANES):
+                    off[i, e] += tableau.inverse[k, j] * work.z[j, i, e]
+            for e in range(LANES):
+                work.f[k, i, e] -= off[i, e] / (length[e] * work.grown[k, e])
+    combined(work.back, work.f, change)
+    substitute(work.real, change[0])
+    for p in range(PAIRS):
+        substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])
+    for e in range(LANES):
+        work.moved[e] = 0.0
+    for i in range(n):
+        for k in range(STAGES):
+            for e in range(LANES):
+                weight = lane.rtol[e] * (1.0 + abs(lane.u[i, e]))
+                work.moved[e] += (change[k, i, e] / weight) ** 2
+    for e in range(LANES):
+        left = min(1.0, lane.left[e])
+        work.moved[e] = math.sqrt(work.moved[e] / (STAGES * n)) / left
+
+
+@inner
+def solve_stages(lane, near, program, tableau, work):
+    """Newton's method for the stages: which lanes have converged, in how many corrections."""
+    before = np.zeros(LANES)
+    for e in range(len(lane.live)):
+        work.active[e], work.converged[e] = lane.live[e], False
+        work.iterations[e], work.rate[e] = 0, 0.0
+    for iteration in range(ITERATIONS):
+        correct(lane, near, program, tableau, work)
+        going = False
+        for e in range(len(lane.live)):
+            if not work.active[e]:
+                continue
+            moved, rate = work.moved[e], 0.0
+            tolerance = max(10 * EPSILON / (lane.rtol[e] * min(1.0, lane.left[e])), NEWTON)
+            lane.fields[e] += STAGES
+            work.iterations[e] = iteration + 1
+            if iteration > 0:
+                rate = moved / before[e]
+                left = ITERATIONS - iteration
+                if rate >= 1.0 or rate**left / (1.0 - rate) * moved > tolerance:
+                    work.active[e] = False
+            if not np.isfinite(moved):
+                work.active[e] = False
+            if not work.active[e]:
+                continue
+            for k in range(STAGES):
+                for i in range(len(lane.u)):
+                    work.w[k, i, e] += work.change[k, i, e]
+            before[e] = moved
+            if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
+                work.active[e], work.converged[e] = False, True
+            going = going or work.active[e]
+        combined(work.forth, work.w, work.z)
+        if not going:
+            return

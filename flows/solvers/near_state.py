@@ -1,0 +1,184 @@
+"""Compiled: where charts in lanes stand, what becomes of them, and the room that steps take."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner
+from flows.solvers.axis_radau import STAGES
+from flows.solvers.near_lanes import LANES, field
+
+__all__ = [
+    "CHANGED",
+    "FAILED",
+    "GOES_ON",
+    "MOST_FIELDS",
+    "PAIRS",
+    "SHORT",
+    "STOPPED",
+    "Lane",
+    "Room",
+    "evaluate",
+    "is_short",
+    "lanes_of",
+    "room",
+]
+
+PAIRS = STAGES // 2
+# A member that takes more fields is not for steps of many. Each attempt takes some, whatever the
+# numbers are, also NaN: so this bounds all loops.
+MOST_FIELDS = 50_000
+#: What became of a lane: it goes on, stands at its stop, has left its energies, has failed, or has
+#: something that is as good as zero.
+GOES_ON, STOPPED, CHANGED, FAILED, SHORT = range(5)
+
+
+class Lane(NamedTuple):
+    """Where the charts stand; the last axis is that of the lanes.
+
+    ``live``: whether there is a member; ``outcome``: what became of it; ``tau``, ``u`` (N, lanes),
+    ``slope`` (N, lanes): solver time, increment, its slope; ``stop``: where a step ends; ``step``,
+    ``before``: lengths of the next step and of the last one, 0 where there is none; ``error``: that
+    of the last step; ``refused``: whether the last attempt was; ``ahead`` (S, N, lanes):
+    coefficients of the last step's polynomial; ``rtol``; ``weight`` (N, lanes): of squares of
+    slopes over `s^2` in the energy, whose sum is 1 at the start; ``left``: root of the part of the
+    energy that is left; ``least``, ``most``: between which a chart goes on; ``short`` (1,): where a
+    square that must not vanish is this part of the largest, a lane is looked at; ``steps``,
+    ``fields``.
+    """
+
+    live: Any
+    outcome: Any
+    tau: Any
+    u: Any
+    slope: Any
+    stop: Any
+    step: Any
+    before: Any
+    error: Any
+    refused: Any
+    ahead: Any
+    rtol: Any
+    weight: Any
+    left: Any
+    least: Any
+    most: Any
+    short: Any
+    steps: Any
+    fields: Any
+
+
+class Room(NamedTuple):
+    """Room for steps of N axes, and what Newton's method takes for a step of each lane.
+
+    ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
+    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
+    ``back``, ``forth`` (S, S, lanes): into their modes and out of them.
+    """
+
+    jacobian: Any
+    real: Any
+    turning: Any
+    z: Any
+    w: Any
+    f: Any
+    inside: Any
+    off: Any
+    change: Any
+    clock: Any
+    grown: Any
+    eigen: Any
+    back: Any
+    forth: Any
+    length: Any
+    last: Any
+    active: Any
+    converged: Any
+    moved: Any
+    rate: Any
+    wrong: Any
+    iterations: Any
+
+
+@inner
+def lanes_of(n, rtol, reach, short):
+    """Lanes without members."""
+    return Lane(
+        np.zeros(LANES, np.bool_),
+        np.zeros(LANES, np.int64),
+        np.zeros(LANES),
+        np.zeros((n, LANES)),
+        np.zeros((n, LANES)),
+        np.ones(LANES),
+        np.ones(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES, np.bool_),
+        np.zeros((STAGES, n, LANES)),
+        np.full(LANES, rtol),
+        np.zeros((n, LANES)),
+        np.ones(LANES),
+        np.full(LANES, math.sqrt(1.0 / reach)),
+        np.full(LANES, math.sqrt(reach)),
+        np.full(1, short),
+        np.zeros(LANES, np.int64),
+        np.zeros(LANES, np.int64),
+    )
+
+
+@inner
+def room(n):
+    """Room for steps."""
+    return Room(
+        np.zeros((n, n, LANES)),
+        np.zeros((n, n, LANES)),
+        np.zeros((PAIRS, 2, n, n, LANES)),
+        np.zeros((STAGES, n, LANES)),
+        np.zeros((STAGES, n, LANES)),
+        np.zeros((STAGES, n, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((n, LANES)),
+        np.zeros((STAGES, n, LANES)),
+        np.ones(LANES),
+        np.ones((STAGES, LANES)),
+        np.ones((STAGES, LANES)),
+        np.zeros((STAGES, STAGES, LANES)),
+        np.zeros((STAGES, STAGES, LANES)),
+        np.zeros(LANES),
+        np.zeros(LANES, np.bool_),
+        np.zeros(LANES, np.bool_),
+        np.zeros(LANES, np.bool_),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES),
+        np.zeros(LANES, np.int64),
+    )
+
+
+@inner
+def evaluate(lane, near, program, work):
+    """Slopes where the lanes stand, with their registers; and what is left of the energies."""
+    for e in range(LANES):
+        work.clock[e] = near.since[e] * math.exp(lane.tau[e])
+    field(near, program, work.clock, lane.u, lane.slope)
+    for e in range(LANES):
+        energy = 0.0
+        for i in range(len(lane.u)):
+            energy += lane.weight[i, e] * (lane.slope[i, e] / work.clock[e]) ** 2
+        lane.left[e] = math.sqrt(energy)
+
+
+@inner
+def is_short(near, program, n, short, e):
+    """Whether in a lane something is as good as zero that must not be."""
+    least, most, r = np.inf, 0.0, near.registers
+    for k in range(n, len(program.results)):
+        of_square = program.results[k]
+        square = r[of_square, 0, e] + r[of_square, 1, e] + r[of_square, 2, e]
+        least, most = min(least, square), max(most, square)
+    return least <= short * most

@@ -46,6 +46,11 @@ def fineness(left: Array, tolerance: float) -> Array:
     return np.maximum(np.exp(-np.minimum(left, MOST)), rounded)
 
 
+def grows(left: Array) -> bool:
+    """Whether there is growth left that counts."""
+    return bool(left.max(initial=0.0) >= NONE)
+
+
 def magnification(left: Array, mean: Array, deviation: Array, local: Array) -> Array:
     """By how much relative errors of deviations grow, in units of what runs are allowed anyway.
 
@@ -67,7 +72,7 @@ def magnification(left: Array, mean: Array, deviation: Array, local: Array) -> A
         like what is there, or, where nothing is, by the whole growth.
     """
     times = len(left)
-    if not left.max(initial=0.0) >= NONE:
+    if not grows(left):
         return np.zeros(times)
     left, tiny = np.minimum.accumulate(left), float(np.finfo(float).tiny)
     size = np.sqrt((deviation**2).sum(axis=-1)).max(axis=-1)

@@ -91,7 +91,8 @@ def certify(
     initial = system.check_start(start)
     forever = t_end == math.inf
     if not forever and not (isinstance(t_end, int | float) and 0 < t_end <= 1e18):
-        raise InputError(f"t_end: expected a time in (0, 1e18], got {t_end!r}; give another")
+        known = "a time in (0, 1e18], or inf for all times"
+        raise InputError(f"t_end: expected {known}, got {t_end!r}; give another")
     if digits is not None and not _digits(digits):
         raise InputError(f"digits: expected an integer from 8 to 60, got {digits!r}; give another")
     _check_radius(system, initial, radius)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from flint import arb, arb_mat, fmpq
+from flint import arb, arb_mat, arb_poly, fmpq
 
 from flows.core.balls import Ball, precision
 
@@ -91,6 +92,36 @@ def differentiated(row: Sequence[int]) -> Row:
         slopes[k - 1] = slopes[k + 1] + 2 * k * row[k] if k < len(row) - 1 else 2 * k * row[k]
     slopes[0] //= 2  # even, as a sum of even numbers
     return slopes[: len(row)]
+
+
+class Series:
+    """``sum_k c_k T_k`` with balls ``c_k``: what can be multiplied."""
+
+    def __init__(self, coefficients: Sequence[Ball]) -> None:
+        self.coefficients = [*coefficients]
+
+    def __sub__(self, other: Series) -> Series:
+        """Difference, of the larger degree."""
+        pairs = zip_longest(self.coefficients, other.coefficients, fillvalue=arb(0))
+        return Series([a - b for a, b in pairs])
+
+    def __mul__(self, other: Series | Ball) -> Series:
+        """Product with a polynomial or a ball."""
+        if not isinstance(other, Series):
+            return Series([c * other for c in self.coefficients])
+        # With T_k = (w^k + w^-k)/2 it is a polynomial in w, but for a power of w.
+        product, middle = self._of_w() * other._of_w(), len(self) + len(other)
+        return Series([product[middle], *(2 * product[middle + k + 1] for k in range(middle))])
+
+    __rmul__ = __mul__
+
+    def __len__(self) -> int:
+        """Degree."""
+        return len(self.coefficients) - 1
+
+    def _of_w(self) -> Any:
+        half = [c / 2 for c in self.coefficients[1:]]
+        return arb_poly([*half[::-1], self.coefficients[0], *half])
 
 
 def column(rows: Sequence[Row], bits: int) -> Any:

@@ -19,12 +19,14 @@ are. A flow may say that the boundary decides (:attr:`BallFlow.by_boundary`):
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from flint import acb, acb_mat, arb, arb_mat, ctx
 
 from flows.certificates import chebyshev
-from flows.certificates.proof import Approximant, lebesgue, norm
+from flows.certificates.proof import Approximant, lebesgue, norm, series
 from flows.core.balls import BallFlow, Singular, dot
 
 Ball = Any  # flint.arb
@@ -57,9 +59,14 @@ def remainder(flow: BallFlow, p: Approximant, rho: float) -> Ball:
 
 
 def on_arcs(
-    flow: BallFlow, p: Approximant, rho: float, arcs: int, reach: float
+    flow: BallFlow,
+    p: Approximant,
+    rho: float,
+    arcs: int,
+    reach: float,
+    areas: Callable[[int, int], list[Ball]],
 ) -> tuple[Ball, Ball]:
-    """Bound ``|F|`` and ``|f|`` on so many arcs of the upper half of the ellipse."""
+    """Bound ``|F|`` and ``|f|`` on so many arcs of the upper half; ``areas`` are its minors."""
     table, slopes = _table(p.degree, rho, arcs, ctx.prec)
     middles = (table * acb_mat(chebyshev.column(p.rows, p.bits))).tolist()
     # A block moves by at most the lengths of its coefficients times what their ``T_k`` move.
@@ -73,10 +80,16 @@ def on_arcs(
         for rows in blocks
     ]
     off = [(size + reach).upper() for (size,) in (arb_mat(lengths) * slopes).tolist()]
+
+    @functools.cache
+    def turned(i: int, j: int) -> Ball:
+        lengths = areas(i, j)
+        return dot(lengths, _turns(2 * p.degree, rho, arcs, ctx.prec)[: len(lengths)])
+
     spread, largest, still = arb(0, 1) * slopes[1, 0], arb(0), arb(0)
     for place, middle in zip(table.tolist(), middles, strict=True):
         speed = (p.span.centre + p.span.half * (place[1] + acb(spread, spread))).exp()
-        size = flow.size_near(middle, off)
+        size = flow.size_near(middle, off, reach, turned)
         if not size.is_finite():
             raise Singular("the field is not bounded on the ellipse")
         largest, still = largest.max(size * speed.abs_upper()), still.max(size)
@@ -85,17 +98,31 @@ def on_arcs(
 
 @functools.cache
 def _table(degree: int, rho: float, arcs: int, bits: int) -> Any:
-    """``T_k`` at the middles of arcs, one row an arc, and how far a ``T_k`` is from there at most.
-
-    As ``w`` turns by ``t``, ``T_k`` moves by at most ``k t (rho^k + rho^-k)/2``.
-    """
-    outer, turn = arb(rho), arb.pi() / (2 * arcs)
+    """``T_k`` at the middles of arcs, a row an arc, and how far a ``T_k`` is from there at most."""
     rows = []
     for j in range(arcs):
-        w = acb(outer) * acb(0, (2 * j + 1) * turn).exp()
+        w = acb(rho) * acb(0, (2 * j + 1) * arb.pi() / (2 * arcs)).exp()
         rows.append([(w**k + w**-k) / 2 for k in range(degree + 1)])
-    slopes = [[k * turn * (outer**k + outer**-k) / 2] for k in range(degree + 1)]
-    return acb_mat(rows), arb_mat(slopes)
+    return acb_mat(rows), arb_mat([[c] for c in _turns(degree, rho, arcs, bits)])
+
+
+@functools.cache
+def _turns(degree: int, rho: float, arcs: int, bits: int) -> list[Ball]:
+    """As ``w`` turns by ``t``, ``T_k`` moves by at most ``k t (rho^k + rho^-k)/2``."""
+    outer, turn = arb(rho), arb.pi() / (2 * arcs)
+    return [k * turn * (outer**k + outer**-k) / 2 for k in range(degree + 1)]
+
+
+def minors(flow: BallFlow, p: Approximant) -> Callable[[int, int], list[Ball]]:
+    """Lengths of the coefficients of the minors of two blocks, of degree ``2 N``, when asked."""
+    found = series(p)
+
+    @functools.cache
+    def lengths(i: int, j: int) -> list[Ball]:
+        rows = (x.coefficients for x in flow.minors(found, i, j))
+        return [norm(column) for column in zip_longest(*rows, fillvalue=arb(0))]
+
+    return lengths
 
 
 def _size(flow: BallFlow, p: Approximant, box: list[Ball], speed: Ball) -> Ball:
@@ -157,14 +184,14 @@ def least_ellipse(flow: BallFlow, p: Approximant, goal: float) -> Bounded:
     """Smallest ellipse whose boundary leaves as little as the goal; infinity if none does."""
     middle = [arb((sum(row[::2]) - 2 * sum(row[2::4]), -p.bits)) for row in p.rows]
     least = norm(flow.field(middle, p.signs)) * p.span.centre.exp()  # M is no less
-    reach = REACH * flow.clearance(middle)
+    reach, areas = REACH * flow.clearance(middle), minors(flow, p)
     for rho in ELLIPSES:
         if left(least, arb(rho), p.degree) > goal:
             continue
         for arcs in ARCS:
             try:
                 # What bounds the field on the larger ellipse does within.
-                size, still = on_arcs(flow, p, CLEARANCE * rho, arcs, CLEARANCE * reach)
+                size, still = on_arcs(flow, p, CLEARANCE * rho, arcs, CLEARANCE * reach, areas)
             except Singular:
                 continue
             bound = left(size, arb(rho), p.degree)

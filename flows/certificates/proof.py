@@ -26,9 +26,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb, arb_mat, ctx
+from numpy.polynomial.chebyshev import chebder
 
 from flows.certificates import chebyshev
-from flows.certificates.chebyshev import Row
+from flows.certificates.chebyshev import Row, Series
 from flows.core.arrays import Array
 from flows.core.balls import BallFlow, Singular, dot
 
@@ -138,23 +139,37 @@ def crossing(flow: BallFlow, p: Approximant, parts: int) -> Ball:
     total = arb(0)
     if not p.signs:
         return total
-    rates = boxes(p.slopes(), parts, p.bits, arb(0))
+    curves: list[Any] = []
     for index, box in enumerate(boxes(p.rows, parts, p.bits, arb(0))):
         areas = flow.areas(box)
         if all(a * s >= 0 for a, s in zip(areas, p.signs, strict=True)):
             continue
-        ends = [
-            chebyshev.evaluated(p.rows, arb(2 * (index + k) - parts) / parts, p.bits)
-            for k in (0, 1)
-        ]
+        # The area of two that nearly agree is far smaller than boxes of both tell.
+        curves = curves or flow.areas(series(p))
         beyond = arb(0)
         for pair, sign in enumerate(p.signs):
             if not areas[pair] * sign >= 0:
-                lowest = flow.lowest_area(pair, sign, box, rates[index], ends)
+                lowest = _least(np.array((sign * curves[pair]).coefficients), index, parts)
                 if not lowest >= 0:
                     beyond += flow.beyond(box, pair, -lowest)
         total += p.span.part(index, parts).exp() * beyond
     return total
+
+
+def series(p: Approximant) -> list[Series]:
+    """Components as polynomials that can be multiplied."""
+    return [Series([arb((c, -p.bits)) for c in row]) for row in p.rows]
+
+
+def _least(c: Any, index: int, parts: int) -> Ball:
+    """Lower bound of ``sum_k c_k T_k`` on a part of [-1, 1]: at an end where it is monotone."""
+    rate, bent = chebder(c), chebder(c, 2)
+    first, middle, last = (arb(2 * index + k - parts) / parts for k in (0, 1, 2))
+    slope = dot([*rate], chebyshev.at(middle, len(rate) - 1))
+    if not abs(slope) > np.abs(bent).sum() / parts:
+        value = dot([*c], chebyshev.at(middle, len(c) - 1))
+        return (value - np.abs(rate).sum() / parts).lower()
+    return dot([*c], chebyshev.at(first if slope > 0 else last, len(c) - 1)).lower()
 
 
 def spread(matrix: list[list[Ball]]) -> float:

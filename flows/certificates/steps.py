@@ -24,7 +24,7 @@ from flows.core.balls import BallFlow, Singular, precision
 Ball = Any  # flint.arb
 
 #: Lengths of segments in log-time: the first one tried, the longest, and the one that gives up.
-FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
+FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-11
 #: Parts of a segment on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
 #: Growth may be overestimated by so much a unit of log-time; beyond that by so much in all, in
@@ -119,8 +119,8 @@ class Steps:
             crossed = self._kink(made, last)
             if crossed is not None:
                 pair, last = crossed
-                if last - self.time <= self._ticks(SHORTEST):
-                    self._turn(pair)  # aligned at the start, on its way to the other side
+                if last - self.time <= 1 << self.bits // 2:
+                    self._turn(pair)  # the branch is off by the square of the angle before
                     continue
                 span = Span.between(self.time, last, self.bits)
                 made = self._collocated(span)
@@ -198,9 +198,10 @@ class Steps:
             x - self._exact(sum(c * (-1) ** k for k, c in enumerate(row)))
             for x, row in zip(self.state, made.rows, strict=True)
         ]
-        if not defect <= 16 * self.goal:
-            raise Singular("the defect is too large")
         length = float(2 * span.half)
+        allowed = self.goal * max(1.0, FIRST / length)  # what is short may be rougher
+        if not defect <= 16 * allowed:
+            raise Singular("the defect is too large")
         room = (self.goal / max(float(on.left), 1e-40 * self.goal)) ** (1 / self.degree)
         longer = min(1.15, max(0.5, 0.97 * room)) if on.arcs == 1 else LONGER[on.arcs]
         if self.shape is not None:
@@ -210,14 +211,14 @@ class Steps:
         measured = self._growth(made, fast, arb(tube), on)
         growth, excess = measured(PARTS)
         # An excess shrinks with the parts, unless it comes from an angle that is lost.
-        allowed = EXCESS + SHARE * self.room / length
-        if excess > allowed:
-            more = PARTS * 2 ** math.ceil(math.log2(excess / allowed))
+        least = EXCESS + SHARE * self.room / length
+        if excess > least:
+            more = PARTS * 2 ** math.ceil(math.log2(excess / least))
             growth, excess = measured(min(more, self.most))
         # Across a kink the branch is not the field itself.
         crossing = proof.crossing(flow, made, len(growth))
         defect = arb(above(proof.SPARE * (defect + crossing)))
-        if not defect <= 64 * self.goal:
+        if not defect <= 64 * allowed:
             raise Singular("a pair aligns in a way that is not understood")
         largest, error = proof.propagated(start, defect, growth, span)
         if not above(largest) < tube:
@@ -246,6 +247,8 @@ class Steps:
                 found = ellipse.least_ellipse(self.flow, made, self.goal)
             if found.arcs > 1 and self.error * WIDE < found.reach:
                 return found
+            if found.arcs > 1:
+                raise Singular("neurons are as near as the error is large; ask for more digits")
         return ellipse.best_ellipse(self.flow, made)
 
     def _enclosed(

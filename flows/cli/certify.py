@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Decimal digits of a ball that are printed.
 DIGITS = 20
+# The latest finite end that can be proved.
+LATEST = 1e18
 # Options that say nothing about the problem.
 SHOWN = ("t_end", "t_eval")
 # Options of a solver, which a proof has not.
@@ -41,7 +43,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.command(epilog=examples.CERTIFY)
 @click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
-@partial(flow_options, refused=OF_STEPS)
+@partial(flow_options, refused=OF_STEPS, t_end="Prove to this time; inf: for all times.")
 @click.option(
     "--digits",
     metavar="D",
@@ -92,7 +94,6 @@ def certify(
     from flows.certificates.certify import certify as prove
     from flows.core.files import check_output
     from flows.core.progress import time_bar
-    from flows.runs.request import output_times
     from potentials import claims
 
     if late_states is not None:
@@ -106,8 +107,11 @@ def certify(
     if options["t_end"] is None:
         raise InputError("--t-end: expected a time to prove to, got none; give --t-end 1e9")
     forever = options["t_end"] == math.inf
-    if not forever:
-        output_times(options["t_end"])  # or its message
+    if not forever and not 0 < options["t_end"] <= LATEST:
+        raise InputError(
+            f"--t-end: expected a time in (0, {LATEST:g}], or inf for all times, got"
+            f" {options['t_end']:g}; give another"
+        )
     check_output(out, force)
     asked = {**options, "t_end": None} if forever else options
     made, start = problem(system, asked) if loss is None else own_problem(loss, asked)

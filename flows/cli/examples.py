@@ -53,6 +53,7 @@ INSPECT = _examples(
 REPORT = _examples("popflow report --out report", "popflow report gmm_em --out gmm_em --force")
 CERTIFY = _examples(
     "popflow certify relu_neuron --n 2 --d 2 --t-end 1e12 --out cert.json",
+    "popflow certify relu_neuron --n 2 --d 2 --t-end inf                for all times",
     "popflow certify matrix_factorization --d 2 --t-end 20 --claim skew_monotone",
     "popflow certify gmm_em --d 1 --n 2 --t-end 1e6 --json",
     "popflow certify loss.json --initial start.json --t-end 100 --out cert.json",

@@ -116,16 +116,17 @@ def _parser(option: Option) -> dict[str, Any]:
             return {}
 
 
-def flow_options(command: Command, refused: Sequence[str] = ()) -> Command:
+def flow_options(command: Command, refused: Sequence[str] = (), **helps: str) -> Command:
     """Give a command the options of a flow, then those of each system.
 
     Those that the command refuses are read, so that it can say why, and its help is silent on them.
+    ``helps`` says of an option what it means here.
     """
     for option in reversed(all_options()):
         decorate = click.option(
             option.flag,
             metavar=option.metavar,
-            help=option.text,
+            help=helps.get(option.name, option.text),
             hidden=option.name in refused,
             **_parser(option),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,9 +71,23 @@ class BallFlow(abc.ABC):
     def hessian(self, x: Sequence[Ball]) -> Any:
         """Hessian of the loss, an `arb_mat`; on a box it holds all Hessians."""
 
-    def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
-        """Bound the field at complex states whose blocks are within so much of those of ``x``."""
+    def size_near(
+        self,
+        x: Sequence[Ball],
+        off: Sequence[Ball],
+        reach: float,
+        turned: Callable[[int, int], Ball],
+    ) -> Ball:
+        """Bound the field at complex states whose blocks are within so much of those of ``x``.
+
+        They are within ``reach`` of a curve, whose minors of ``i`` and ``j`` are within ``turned(i,
+        j)`` of those of ``x``.
+        """
         raise undefined(self, "size_near", "by_boundary is true")
+
+    def minors(self, x: Sequence[Any], i: int, j: int) -> list[Any]:
+        """Coordinates of the area of two blocks, polynomials of the state, or of curves."""
+        raise undefined(self, "minors", "by_boundary is true")
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """About how far a state is from where the field is not analytic."""
@@ -116,23 +130,9 @@ class BallFlow(abc.ABC):
 
     # Kinks of the field: none, unless a flow says where.
 
-    def areas(self, x: Sequence[Ball]) -> list[Ball]:
-        """Numbers that vanish at kinks of the field."""
+    def areas(self, x: Sequence[Any]) -> list[Any]:
+        """Numbers that vanish at kinks of the field: polynomials of the state, or of curves."""
         return []
-
-    def lowest_area(
-        self,
-        pair: int,
-        sign: int,
-        box: Sequence[Ball],
-        rates: Sequence[Ball],
-        ends: Sequence[Sequence[Ball]],
-    ) -> Ball:
-        """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
-
-        ``rates`` are those of ``box``, the states between ``ends``.
-        """
-        raise undefined(self, "lowest_area", "areas names kinks")
 
     def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
         """Bound how far the branch is from the true field where ``|area| <= overshoot``."""

@@ -367,15 +367,13 @@ def rungs_of(
 
     ``needs`` are nodes a digit of base e, for means that are one and for each unit of distance.
     """
-    digits = -math.log(tolerance)
-    alone, apart = needs
-    size = digits * (alone + apart * distances)
-    low = np.maximum(LOWEST, np.searchsorted(BETWEEN, size))
-    step = 2 * math.pi**2 / digits / np.maximum(distances, np.finfo(float).tiny)
-    high = len(GAUSS) + np.maximum(0, np.ceil(2 * np.log2(FIRST_STEP / step)))
-    rungs = np.where(size <= GAUSS[-1], low, np.minimum(high, LAST_RUNG))
-    thin = distances < THIN * distances.max(axis=1, keepdims=True)
-    return np.where(thin, 0, rungs).astype(np.int64)
+    from flows.core.rungs import expected  # Numba loads where it is first needed
+
+    distances = np.ascontiguousarray(distances, dtype=float)
+    found = np.empty(distances.shape, np.int64)
+    ladder = BETWEEN, float(GAUSS[-1]), FIRST_STEP, THIN, LOWEST, LAST_RUNG
+    expected()(distances, -math.log(tolerance), *needs, *ladder, found)
+    return found
 
 
 def _lower(rungs: tuple[int, ...]) -> tuple[int, ...]:

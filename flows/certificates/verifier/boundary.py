@@ -7,17 +7,23 @@ argument principle an argument that is in its domain on the boundary of an ellip
 everywhere inside. Let this be so, ``|f| <= m`` and ``|F| = |e^tau f| <= M``, at ``p(s) + y`` for
 ``s`` on the boundary and ``|y| <= r``. With ``N + 1`` and ``K + 1`` points,
 
+Where two vectors nearly agree or oppose, ``4 X (1 - X)`` is told from their minors, which are small
+and polynomials of ``s``, too.
+
 - ``F(p)`` is its interpolant up to ``4 M rho^-N/(rho - 1)``,
 - ``|Df(p + y)| <= m/(r - tube)`` for ``|y| <= tube``, by Cauchy's estimate in ``y``, so the Hessian
   ``-Df(p + y)`` is its interpolant up to ``4 m/(r - tube) rho^-K/(rho - 1)``.
 """
 
+import functools
+from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
-from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, number, require
 from flows.certificates.verifier.tube import Ball
@@ -31,12 +37,19 @@ def most(segment: Any, equations: Any, rho: arb, arcs: int, reach: arb) -> tuple
     moves = np.array([k * turn * (rho**k + rho**-k) / 2 for k in degrees])
     square = (segment.p**2).reshape(-1, equations.width, len(degrees)).sum(axis=1)
     off = np.vectorize(arb.sqrt, "O")(square) @ moves + reach
+
+    @functools.cache
+    def moved(i: int, j: int) -> arb:
+        areas = equations.minors(segment.p, i, j)
+        steps = [k * turn * (rho**k + rho**-k) / 2 for k in range(areas.shape[1])]
+        return np.array([norm(c) for c in areas.T]) @ np.array(steps)
+
     for j in range(arcs):
         w = rho * acb(0, (2 * j + 1) * turn).exp()
         basis = np.array([(w**k + w**-k) / 2 for k in degrees])
         place = basis[1] + acb(UNIT * moves[1], UNIT * moves[1])
         speed = (segment.centre + segment.half * place).exp().abs_upper()
-        size = equations.near(segment.p @ basis, off)
+        size = equations.near(segment.p @ basis, off, reach, moved)
         require(size.is_finite(), "the field is not bounded on an ellipse")
         found = [z.max(x.upper()) for z, x in zip(found, (size * speed, size), strict=True)]
     return found[0], found[1]
@@ -96,8 +109,10 @@ class Arcs(Ball):
         return flat.reshape(size, size)
 
 
-def near(w: Any, off: Any, mu: Any) -> arb:
+def near(w: Any, off: Any, mu: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
     """Bound the field of complex vectors so far off rows; the last one is the teacher.
+
+    They are within ``reach`` of a curve whose minors of two vectors have ``moved`` by so much.
 
     Of what is off: ``|a.b - a_0.b_0| <= |a_0||y| + |x||b_0| + |x||y|``, and a root of ``1 + z`` has
     a real part of ``(1 - |z|)^(1/2)`` at least.
@@ -123,6 +138,15 @@ def near(w: Any, off: Any, mu: Any) -> arb:
                 gap = unit[i] + unit[j]
                 x = 1 - acb((gap * gap).sum() / 4)
             wide = (2 * _norms(gap[None])[0] + wide) * wide / 4
+            if abs(x).min(abs(1 - x)) < 2.0**-4:  # minors of what nearly agrees tell more
+                first = moved(i, j) + (size[i] + e[i] + size[j] + e[j] + reach) * reach
+                both = abs(square[i]) * d[j] + d[i] * abs(square[j]) + d[i] * d[j]
+                thin = length[i] * length[j] * _norms(np.array([wedge(unit[i], unit[j])]))[0]
+                wide = wide.min(
+                    _of_area(
+                        (2 * thin + first) * first, 4 * x * (1 - x), length[i] * length[j], both
+                    )
+                )
             inside = x.real > wide and (1 - x).real > wide
             require(inside or abs(x.imag) > wide, "the field may not be analytic")
             slope = (abs(x) - wide) * (abs(1 - x) - wide)
@@ -141,6 +165,23 @@ def near(w: Any, off: Any, mu: Any) -> arb:
     return (found @ found).sqrt()
 
 
+def wedge(a: Any, b: Any) -> Any:
+    """Coordinates of the area of two vectors."""
+    return [a[k] * b[m] - a[m] * b[k] for k, m in combinations(range(len(a)), 2)]
+
+
+def _of_area(off: arb, sigma: acb, product: arb, lost: arb) -> arb:
+    """How far ``X`` is off by ``4 X (1 - X) = sigma = |a^b|^2/(S_a S_b)``, both parts of which are.
+
+    ``|dX/dsigma| = |1 - sigma|^(-1/2)/4``; below ``|sigma| = 1`` that is one of two branches.
+    """
+    square = product**2
+    require(square > lost, "a length may vanish")
+    away = (off + abs(sigma) * lost) / (square - lost)
+    least = 1 - abs(sigma) - away
+    return away / (4 * least.sqrt()) if least > 0 else arb.pos_inf()
+
+
 def _norms(w: Any) -> Any:
     """Lengths of complex vectors."""
-    return np.array([sum((c.real**2 + c.imag**2 for c in row), arb(0)).sqrt() for row in w])
+    return np.array([norm(np.array([x for c in row for x in (c.real, c.imag)])) for row in w])

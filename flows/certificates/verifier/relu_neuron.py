@@ -1,13 +1,14 @@
 """Equations of the ReLU neuron, typed anew for the check of certificates."""
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from flint import acb, arb, fmpq
+from flint import acb, arb, arb_poly, fmpq
 
 from flows.certificates.verifier.bending import slopes
-from flows.certificates.verifier.boundary import near
+from flows.certificates.verifier.boundary import near, wedge
 from flows.certificates.verifier.curve import at, norm
 from flows.certificates.verifier.plane import planar
 from flows.certificates.verifier.reading import numbers, require
@@ -45,30 +46,48 @@ class Neurons(Equations):
                     rate[a] -= mu[b] * turned / (2 * arb.pi())
         return rate.ravel()
 
-    def near(self, x: Any, off: Any) -> arb:
+    def near(self, x: Any, off: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
         """Bound equation 4 at complex neurons within so much of these; angles are not signed."""
         require(self.width > 2, "in the plane the field is not bounded by boundaries")
-        return near(_vectors(self.v, x), off, [1] * self.n + [-1])
+        return near(_vectors(self.v, x), off, [1] * self.n + [-1], reach, moved)
+
+    def minors(self, p: Any, i: int, j: int) -> Any:
+        """Of two vectors, of which the last is the teacher."""
+        q, last = self.width, p.shape[1] - 1
+        still = np.array([[c, *[arb(0)] * last] for c in self.v])
+        # Of w^last times p(w/2 + 1/w/2) coefficients on both sides of the middle are halves.
+        a, b = (
+            [arb_poly([*c[:0:-1] / 2, c[0], *c[1:] / 2]) for c in x]
+            for x in (p[q * k : q * (k + 1)] if k < self.n else still for k in (i, j))
+        )
+        middle = 2 * last
+        return np.array(
+            [[c[middle], *(2 * c[middle + k + 1] for k in range(middle))] for c in wedge(a, b)]
+        )
 
     def branching(self, segment: Segment, parts: int) -> arb:
         """Bound ``|b| psi^2`` for each gradient, ``psi`` the angle's distance from 0 or pi."""
         total, plane = arb(0), len(self.v) == 2
         right = len(segment.signs) == plane * len(self.pairs) and {*segment.signs} <= {-1, 1}
         require(right, "wrong signs of areas")
-        still = Segment(segment.slope, arb(-1), arb(1))
         for part in range(parts * plane):
             w = _vectors(self.v, segment.box(part, parts))
-            y = _vectors(0 * self.v, still.box(part, parts))
-            edges = (arb(2 * k - parts) / parts for k in (part, part + 1))
-            ends = [_vectors(self.v, at(segment.p, s)) for s in edges]
             for (i, j), sign in zip(self.pairs, segment.signs, strict=True):
-                lowest, rate = sign * _area(w[i], w[j]), _area(y[i], w[j]) + _area(w[i], y[j])
-                if rate > 0 or rate < 0:  # least at an end
-                    lowest = arb.min(*(sign * _area(x[i], x[j]) for x in ends))
+                lowest = sign * _area(w[i], w[j])
+                if not lowest >= 0:
+                    lowest = self._lowest(segment, i, j, sign, part, parts)
                 psi = arb.pi() / 2 * (-lowest).max(arb(0)) / (norm(w[i]) * norm(w[j]))
                 require(psi <= 1, "a pair is on the wrong side")
                 total += segment.time(part, parts).exp() * (norm(w[i]) + norm(w[j])) * psi * psi
         return total
+
+    def _lowest(self, segment: Segment, i: int, j: int, sign: int, part: int, parts: int) -> arb:
+        """A ball above which ``sign * area`` lies on a part: the area is a polynomial, too."""
+        along = Segment(sign * self.minors(segment.p, i, j), arb(-1), arb(1))
+        rate = Segment(along.slope, arb(-1), arb(1)).box(part, parts)[0]
+        if rate > 0 or rate < 0:  # least at an end
+            return arb.min(*(at(along.p, arb(2 * k - parts) / parts)[0] for k in (part, part + 1)))
+        return along.box(part, parts)[0]
 
     def hessian(self, x: Any) -> Any:
         """Equation 51 of Xu & Du, the mixed block in a form that is regular at aligned vectors."""
@@ -84,7 +103,7 @@ class Neurons(Equations):
 
 def _area(a: Any, b: Any) -> Any:
     """Area of two vectors, signed in the plane; a complex one only where it is analytic."""
-    minors = [a[k] * b[m] - a[m] * b[k] for k, m in combinations(range(len(a)), 2)]
+    minors = wedge(a, b)
     if len(minors) == 1:
         return minors[0]
     square = sum((x * x for x in minors[1:]), minors[0] * minors[0])

@@ -18,6 +18,7 @@ Where a tube is an ellipsoid, 3 and 4 are about its radius: :mod:`.ellipsoid`.
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,9 +50,16 @@ class Equations(abc.ABC):
     def hessian(self, x: Any) -> Any:
         """Hessian of the loss; on a box all Hessians."""
 
-    def near(self, x: Any, off: Any) -> arb:
-        """Bound the field at complex states whose blocks are within so much of those of ``x``."""
+    def near(self, x: Any, off: Any, reach: arb, moved: Callable[[int, int], arb]) -> arb:
+        """Bound the field at complex states whose blocks are within so much of those of ``x``.
+
+        They are within ``reach`` of a curve whose :meth:`minors` have ``moved`` by so much.
+        """
         raise Refused("the field of this system is not bounded by boundaries")
+
+    def minors(self, p: Any, i: int, j: int) -> Any:
+        """Polynomials: the coordinates of the area of two blocks of the polynomials ``p``."""
+        raise Refused("this system has no areas")
 
     def bending(self, x: Any, moves: Any, spread: Any) -> Any:
         """Derivatives of the Hessian along rows of ``moves``, off ``x`` by ``spread y``."""

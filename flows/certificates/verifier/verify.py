@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb, ctx
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from flows.certificates.verifier.at_zero import at_zero, values
 from flows.certificates.verifier.curve import UNIT
@@ -146,54 +147,8 @@ def verify(
         if Path(path).stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: expected at most {MAX_BYTES} bytes; name a certificate")
         data = parsed(Path(path).read_text("ascii"))
-        if data["format"] == STATIONARY:
-            no_flow = start is None and t_end is None
-            require(no_flow, "it is about a critical point, not about a flow")
-            return _point(data, system)
-        if data["format"] == LATE:
-            no_flow = system is None and start is None and t_end is None
-            require(no_flow, "it is about a set of states, not about one flow")
-            require(data["system"] == "relu_neuron", "its system is unknown")
-            ctx.prec = _within(data["precision"])
-            return Verification("", system="relu_neuron", states=late_states(data))
-        require(data["format"] == FORMAT, "its format is unknown")
-        require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
-        kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
-        expected = ", ".join(kind.stated)
-        require({*parameters} == {*kind.stated}, f"its parameters are not {expected}")
-        w = numbers(exact(data["start"]))
-        end = number(data["t_end"])
-        require(0 < w.size <= MOST and end > 0, "start and end do not fit")
-        require(
-            system is None or getattr(system, "certified", None) == (data["system"], parameters),
-            "it is about another system",
-        )
-        require(start is None or np.array_equal(start, w), "it is about another start")
-        require(t_end is None or t_end == end, f"it is about another end, t = {end:g}")
-        bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
-        stated = data["pieces"]
-        flow = kind(parameters, w)
-        radius = number(data["radius"]) if "radius" in data else 0.0
-        require(radius >= 0, "its radius is negative")
-        require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
-        error, final_error = check(flow, end, bits, stated, radius)
-        proved: Theorem | Rest | Failing | Plateau | None = None
-        if "infinity" in data:
-            proved = _endless(data["infinity"], flow, stated, bits, radius)
-        about = parameters if flow.about is None else flow.about
-        return Verification(
-            "",
-            error,
-            final_error,
-            len(stated),
-            data["system"],
-            parameters,
-            w,
-            end,
-            proved,
-            about,
-            radius,
-        )
+        with threadpool_limits(1):  # matrices are small: threads would wait for each other
+            return _checked(data, system, start, t_end)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a certificate") from None
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
@@ -214,6 +169,58 @@ def verify(
         return Verification(f"a part of it is missing or malformed: {error!r}")
     finally:
         ctx.prec = before
+
+
+def _checked(data: Any, system: Any, start: Any, t_end: float | None) -> Verification:
+    """Check what the file says; numbers are read exactly or refused."""
+    if data["format"] == STATIONARY:
+        no_flow = start is None and t_end is None
+        require(no_flow, "it is about a critical point, not about a flow")
+        return _point(data, system)
+    if data["format"] == LATE:
+        no_flow = system is None and start is None and t_end is None
+        require(no_flow, "it is about a set of states, not about one flow")
+        require(data["system"] == "relu_neuron", "its system is unknown")
+        ctx.prec = _within(data["precision"])
+        return Verification("", system="relu_neuron", states=late_states(data))
+    require(data["format"] == FORMAT, "its format is unknown")
+    require(data["system"] in EQUATIONS, f"its system is not one of {', '.join(EQUATIONS)}")
+    kind, parameters = EQUATIONS[data["system"]], exact(data["parameters"])
+    expected = ", ".join(kind.stated)
+    require({*parameters} == {*kind.stated}, f"its parameters are not {expected}")
+    w = numbers(exact(data["start"]))
+    end = number(data["t_end"])
+    require(0 < w.size <= MOST and end > 0, "start and end do not fit")
+    require(
+        system is None or getattr(system, "certified", None) == (data["system"], parameters),
+        "it is about another system",
+    )
+    require(start is None or np.array_equal(start, w), "it is about another start")
+    require(t_end is None or t_end == end, f"it is about another end, t = {end:g}")
+    bits, ctx.prec = (_within(data[key]) for key in ("bits", "precision"))
+    stated = data["pieces"]
+    flow = kind(parameters, w)
+    radius = number(data["radius"]) if "radius" in data else 0.0
+    require(radius >= 0, "its radius is negative")
+    require(radius == 0 or _whole(flow), "its starts leave the span that was computed in")
+    error, final_error = check(flow, end, bits, stated, radius)
+    proved: Theorem | Rest | Failing | Plateau | None = None
+    if "infinity" in data:
+        proved = _endless(data["infinity"], flow, stated, bits, radius)
+    about = parameters if flow.about is None else flow.about
+    return Verification(
+        "",
+        error,
+        final_error,
+        len(stated),
+        data["system"],
+        parameters,
+        w,
+        end,
+        proved,
+        about,
+        radius,
+    )
 
 
 def _point(data: Any, system: Any) -> Verification:

@@ -27,7 +27,6 @@ from flows.systems.mixture.features import (
     Row,
     Sample,
     evaluated,
-    root_error,
 )
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.reduction import reduce
@@ -181,6 +180,7 @@ class GMMEM(MixtureSystem):
     def own_features(self, sample: Sample) -> Columns:
         """Loss, gradient and ``fisher``."""
         square, doubt = sample.square
+        speed, speed_error = sample.speed
         kl_error, fisher_error = sample.losses()
         return {
             "loss": sample.found.kl,
@@ -188,8 +188,8 @@ class GMMEM(MixtureSystem):
             "loss_dot": -square,
             "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": np.sqrt(square),
-            "gradient_norm_error": root_error(square, doubt),
+            "gradient_norm": speed,
+            "gradient_norm_error": speed_error,
             "fisher": sample.found.fisher,
             "fisher_error": fisher_error,
         }
@@ -228,7 +228,8 @@ def _em_distance(sample: Sample) -> tuple[float, float]:
     distance, error : float
         Over all coordinates of all components.
     """
-    frame, mu, rule = sample.frame, sample.means.mu, sample.found.rule
+    frame, mu = sample.frame, sample.means.mu
+    rule = sample.found.rule_for(sample.means)
     share = sample.share
     step, size = np.zeros_like(mu), np.zeros(len(mu))
     if len(mu) == 1:

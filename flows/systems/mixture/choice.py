@@ -8,14 +8,13 @@ import numpy as np
 
 from flows.core.chart import Chart, Clock, Lanes
 from flows.core.problem import ATOL_PER_RTOL
-from flows.core.quadrature import Rule
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.constants import LINEAR, Level, Limits, pack
-from flows.systems.mixture.expectation import Expected, expect, guessed_rule, trimmed
+from flows.systems.mixture.constants import LINEAR, NO_LEVELS, Levels, Limits, pack
+from flows.systems.mixture.expectation import Expected, expect, guessed_rule
 from flows.systems.mixture.field import excess, field, shape
 from flows.systems.mixture.field_lanes import LANES
-from flows.systems.mixture.forms import SHORT, components, longest, power_above
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.forms import components, longest, power_above
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, NO_RULE, SHORT, Means
 from flows.systems.mixture.pieces import COARSE, MARGIN, MixturePiece, Regimes
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.travel import exponent, fineness
@@ -69,7 +68,7 @@ def piece(
             size=np.maximum(np.abs(alone), np.finfo(float).tiny),
             field=field(),
             weights=np.concatenate([frame.weight, frame.rate]),
-            shape=shape(calculus, (k, r), (), LINEAR),
+            shape=shape(calculus, (k, r), NO_LEVELS, LINEAR),
             lanes=LANES,
         )
         none = Limits((-math.inf, math.inf), (-math.inf, math.inf), math.inf, np.zeros(1))
@@ -83,7 +82,7 @@ def piece(
     found = expect(calculus, means, MARGIN * tolerance)
     kind = means.form
     levels, finer = _levels(means, found, tolerance)
-    limits = _limits(means, len(found.rule))
+    limits = _limits(means, int(levels.counts[0]))
     mu = means.mu[order]
     offset, reach, least = 1.0, longest(means.deviation), np.finfo(float).tiny
     lanes: Lanes | None = LANES
@@ -139,32 +138,32 @@ def piece(
     )
 
 
-def _levels(
-    means: Means, found: Expected, tolerance: float
-) -> tuple[list[Level], list[Level] | None]:
+def _levels(means: Means, found: Expected, tolerance: float) -> tuple[Levels, Levels | None]:
     """Rules of a piece that begins with these means, and finer ones; None if there are none.
 
     Short means shrink for as long as they are followed, and ask for fewer nodes.
     """
-    rule, product = found.rule, found.product
+    product = found.product
     if product is None:
-        coarse = guessed_rule(means, LINEARISED * tolerance) or rule
-        return [Level(math.inf, rule, coarse)], None
-    coarse = trimmed(product.guess(LINEARISED * tolerance), means)
-    levels = [Level(math.inf, rule, coarse)]
-    # All nodes of the finer rule tell whether those that were left out still add nothing.
-    none, first = Rule(rule.nodes[:0], rule.weights[:0], ""), product.rungs
-    finer = [Level(math.inf, product.rule(first + 1), none)]
+        rule = found.rule_for(means)
+        return Levels.of(rule, guessed_rule(means, LINEARISED * tolerance) or rule), None
+    first, lengths = product.rungs, [math.inf]
+    rules = [first, product.guess(LINEARISED * tolerance)]
     if means.form == NEAR:
         length, before = float(longest(means.mu)), first
         below = np.maximum(product.shorter(SHORTER), np.minimum(first, LOWEST))
-        for factor, rungs in zip(SHORTER, below, strict=True):
+        for factor, rungs in zip(SHORTER.tolist(), below, strict=True):
             if (rungs < before).any():
-                down = np.maximum(rungs - COARSER, 0)
-                levels.append(Level(factor * length, product.rule(rungs), product.rule(down)))
-                finer.append(Level(factor * length, product.rule(rungs + 1), none))
+                lengths.append(factor * length)
+                rules += [rungs, np.maximum(rungs - COARSER, 0)]
                 before = rungs
-    return levels, finer
+    # All nodes of the finer rule tell whether those that were left out still add nothing.
+    every = np.array(rules)
+    finer = every + 1
+    finer[1::2] = NO_RULE
+    reached = np.array(lengths)
+    mine, others = product.listed(every, means), product.listed(finer)
+    return Levels(reached, *mine), Levels(reached, *others)
 
 
 def _limits(means: Means, nodes: int) -> Limits:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.quadrature import Rule
@@ -39,29 +39,37 @@ LIMITS = 5
 SHAPE = 8
 
 
-class Level(NamedTuple):
-    """Rules for means that are no longer than so.
+class Levels(NamedTuple):
+    """Rules for means that are no longer than so, two a level: the field's, that of its Jacobian.
 
     Parameters
     ----------
-    length : float
-        Up to this length of the longest mean.
-    rule, coarse : Rule
-        The field's, and that of its Jacobian.
+    lengths : ndarray, shape (L,)
+        Up to which length of the longest mean each level serves.
+    numbers : ndarray
+        Weights and nodes of all rules, each as its weights and then its nodes.
+    counts : ndarray of int, shape (2 L,)
+        Nodes of each.
     """
 
-    length: float
-    rule: Rule
-    coarse: Rule
+    lengths: Array
+    numbers: Array
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rule: Rule, coarse: Rule) -> Levels:
+        """Means of any length."""
+        parts = rule.weights, rule.nodes.ravel(), coarse.weights, coarse.nodes.ravel()
+        counts = np.array([len(rule), len(coarse)])
+        return cls(np.array([np.inf]), np.concatenate(parts), counts)
 
 
-def pack(weight: Array, rate: Array, levels: Sequence[Level], limits: Limits) -> Array:
-    """Constant argument of the raw field: weights, rates, squared lengths, rules, limits.
+#: Levels of a field that has no rules.
+NO_LEVELS = Levels(np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
 
-    Each rule as its weights and nodes.
-    """
-    reach = [level.length**2 for level in levels]
-    rules = [rule for level in levels for rule in level[1:]]
-    numbers = [part for one in rules for part in (one.weights, one.nodes.ravel())]
+
+def pack(weight: Array, rate: Array, levels: Levels, limits: Limits) -> Array:
+    """Constant argument of the raw field: weights, rates, squared lengths, rules, limits."""
     bounds = [*limits.length, *limits.spread, limits.change]
-    return np.concatenate([weight, rate, reach, *numbers, bounds, limits.squares])
+    reach = levels.lengths**2
+    return np.concatenate([weight, rate, reach, levels.numbers, bounds, limits.squares])

@@ -46,9 +46,8 @@ def hessian(calculus: Calculus, frame: Frame, state: SoundState) -> Array:
     if not inside:  # all directions across the span are alike: one of them stands for all
         state = SoundState(np.pad(state.offset, ((0, 0), (0, 1))), np.pad(state.centre, (0, 1)))
     means = components(frame, state)
-    found = moments(
-        calculus, means, expect(calculus, means, SECOND * accuracy(means)).rule, curve=True
-    )
+    rule = expect(calculus, means, SECOND * accuracy(means)).rule_for(means)
+    found = moments(calculus, means, rule, curve=True)
     curve = found.curve + np.einsum("ij,ac->iajc", means.linear_curve, np.eye(r + 1 - inside))
     curve *= frame.rate[:, None, None, None]
     full = np.einsum("pa,iajc,qc->ipjq", basis, curve[:, :r, :, :r], basis)

@@ -22,7 +22,7 @@ from flows.core.quadrature import (
     tensor,
 )
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.means import CLUSTER, DROPPED, FAR, NEAR, Means
 from flows.systems.mixture.sums import components_of, moments
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 # exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
 SEEN = 54.0
-# Nodes are left out where every component but that at home has less than this part of its largest
-# contribution.
-DROPPED = 1e-18
 # A part whose largest value is exp of less than this is zero in doubles, whatever multiplies it.
 VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
@@ -66,7 +63,7 @@ class Expected(NamedTuple):
     nodes : int or ndarray
         Number of nodes.
     rule : Rule or None
-        Nodes; None of several states.
+        Nodes; None of several states, and where it is a product.
     product : Product or None
         The tensor rule that it is, where it is one.
     """
@@ -81,12 +78,12 @@ class Expected(NamedTuple):
     rule: Any
     product: Product | None = None
 
-    @property
-    def of_several(self) -> Expected:
-        """The same with a leading axis of one state, without a rule."""
-        one = {name: np.array([getattr(self, name)]) for name in LED}
-        kl, fisher = (np.array([size]) for size in self.sizes)
-        return self._replace(**one, sizes=(kl, fisher), rule=None, product=None)
+    def rule_for(self, means: Means) -> Rule:
+        """Nodes at a state whose expectations these are, without those that add nothing."""
+        if self.product is None:
+            assert self.rule is not None, "expectations at several states have no rule"
+            return self.rule
+        return trimmed(self.product.rule(self.product.rungs), means)
 
 
 class Product(NamedTuple):
@@ -104,6 +101,8 @@ class Product(NamedTuple):
         Length of means for which they are made.
     tolerance : float
         Relative error for which it was refined.
+    home : int
+        Component with the largest density at the target, for the far form.
     """
 
     axes: Array
@@ -111,15 +110,30 @@ class Product(NamedTuple):
     rungs: NDArray[np.int64]
     reach: float
     tolerance: float
+    home: int
 
     def rule(self, rungs: NDArray[np.int64]) -> Rule:
         """All nodes of the rule of these rungs."""
         found = tensor(tuple(rungs.tolist()), self.reach)
         return Rule(np.ascontiguousarray(found.nodes @ self.axes), found.weights, found.label)
 
-    def guess(self, tolerance: float) -> Rule:
-        """All nodes of the rule that theory expects to reach a tolerance."""
-        return self.rule(rungs_of(self.distances[None], tolerance)[0])
+    def guess(self, tolerance: float) -> NDArray[np.int64]:
+        """Rungs that theory expects to reach a larger tolerance, none above its own."""
+        return np.minimum(self.rungs, rungs_of(self.distances[None], tolerance)[0])
+
+    def listed(
+        self, rules: NDArray[np.int64], means: Means | None = None
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """Numbers of several rules of its kind and how many nodes each has.
+
+        See :func:`.product_nodes.listed`; ``means`` say which nodes add nothing.
+        """
+        from flows.systems.mixture import product_nodes, sums_compiled
+
+        far = None
+        if means is not None and means.form == FAR:
+            far = means.mu, means.weight, self.home
+        return product_nodes.listed(sums_compiled.axis_rules(self.reach), self.axes, rules, far)
 
     def shorter(self, factors: Array) -> NDArray[np.int64]:
         """Rungs for means that are shorter by factors, as much above theory as its own are.
@@ -140,20 +154,12 @@ def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
     """
     if means.form != FAR or not len(rule):
         return rule
-    mu, home = means.mu, means.home
-    logs = rule.nodes @ mu.T - 0.5 * np.sum(mu**2, axis=1) + np.log(means.weight)
-    logs -= np.max(logs, axis=1, keepdims=True)
-    share = np.exp(logs)
-    share *= (rule.weights / np.sum(share, axis=1))[:, None]
-    weights = rule.weights
-    share[:, home] = 0.0
-    if owner is not None:
-        total = np.sum(share, axis=1)
-        part = np.divide(share[:, owner], total, out=np.zeros_like(total), where=total > 0)
-        share *= part[:, None]
-        weights = weights * part
-    kept = (share > DROPPED * np.max(share, axis=0)).any(axis=1)
-    return Rule(np.ascontiguousarray(rule.nodes[kept]), weights[kept], rule.label)
+    from flows.systems.mixture import product_nodes
+
+    who = product_nodes.NOBODY if owner is None else owner
+    far = np.ascontiguousarray(means.mu), means.weight, means.home
+    nodes, weights = product_nodes.trimmed(rule.nodes, rule.weights, far, who)
+    return Rule(nodes, weights, rule.label)
 
 
 def expect(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -188,20 +194,18 @@ def _expect(
     mu, deviation = mu.reshape(len(weight), -1), deviation.reshape(len(weight), -1)
     means = Means(mu, deviation, mean, weight, form)
     none = Rule(np.zeros((0, len(mean))), np.zeros(0), "exact")
-    product: list[Product] = []
     if len(weight) == 1:
         square = float(np.sum(mean**2))
         sizes = square / 2, square
         return Expected(square / 2, square, np.zeros_like(mu), 0.0, sizes, 0.0, 0, none)
 
     look = _survey(means.at(None))
+    if not look.split[0] and len(mean) <= TENSOR_DIMENSIONS:
+        compiled = _climbed(calculus, means, look, tolerance)
+        if compiled is not None:
+            return compiled
 
     def part_of(part: Part) -> Refined:
-        if part.owner is None and len(part.distances) <= TENSOR_DIMENSIONS:
-            compiled = _climbed(calculus, means, look, tolerance)
-            if compiled is not None:
-                product.append(compiled[1])
-                return compiled[0]
         if part.peak < VANISHED:
             # The size of what is averaged stands last; that of nothing is one.
             nothing = tuple(np.append(np.zeros(count), 1.0) for count in (1, 1, mu.size))
@@ -219,24 +223,7 @@ def _expect(
         found = refine(evaluate, part.distances, reach, tolerance, window=part.window)
         return found._replace(rule=part.rule(found.rule, means))
 
-    found = _together(means, [part_of(part) for part in _parts(means, look)])
-    return found._replace(product=product[0]) if product else found
-
-
-def expected_of(means: Means, found: Array) -> Expected:
-    """Expectations of sums and their magnitudes, shape (T, 2, 2 + k r), not measured."""
-    count, k, r = means.mu.shape
-    (kl, fisher), sums, size = means.constant, found[:, 0], found[:, 1]
-    return Expected(
-        kl=kl + sums[:, 0],
-        fisher=fisher + sums[:, 1],
-        pull=sums[:, 2:].reshape(count, k, r),
-        size=size[:, 2:].max(axis=1),
-        sizes=(size[:, 0] + abs(kl), size[:, 1] + abs(fisher)),
-        error=np.full(count, np.nan),
-        nodes=None,
-        rule=None,
-    )
+    return _together(means, [part_of(part) for part in _parts(means, look)])
 
 
 def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -303,18 +290,32 @@ def _climb(
     return terms, numbers, rungs, reach
 
 
-def _climbed(
-    calculus: Calculus, means: Means, look: Survey, tolerance: float
-) -> tuple[Refined, Product] | None:
-    """What compiled code finds where one part is the whole, if it does."""
+def _climbed(calculus: Calculus, means: Means, look: Survey, tolerance: float) -> Expected | None:
+    """What compiled code finds at one state where one part is the whole, if it does."""
     terms, numbers, rungs, reach = _climb(calculus, means.at(None), look, tolerance)
-    if numbers[0, 0] != MEASURED:
+    status, error, nodes = numbers[0].tolist()
+    if status != MEASURED:
         return None
     sums, size = terms[0]
-    values = tuple(np.append(sums[a:b], size[a]) for a, b in ((0, 1), (1, 2), (2, len(sums))))
-    product = Product(look.axes[0], look.distances[0], rungs[0], float(reach[0]), tolerance)
-    rule = trimmed(product.rule(rungs[0]), means)
-    return Refined(values, float(numbers[0, 1]), rule, ()), product
+    (kl, fisher), (by_kl, by_fisher, largest) = means.constant, size[:3].tolist()
+    return Expected(
+        kl=float(sums[0] + kl),
+        fisher=float(sums[1] + fisher),
+        pull=sums[2:].reshape(means.mu.shape),
+        size=largest,
+        sizes=(float(by_kl + abs(kl)), float(by_fisher + abs(fisher))),
+        error=error,
+        nodes=int(nodes),
+        rule=None,
+        product=Product(
+            look.axes[0],
+            look.distances[0],
+            rungs[0],
+            float(reach[0]),
+            tolerance,
+            int(look.home[0]),
+        ),
+    )
 
 
 def guessed_rule(means: Means, tolerance: float) -> Rule | None:

@@ -11,8 +11,8 @@ from flows.core.arrays import Array
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import accuracy, gradient
 from flows.systems.mixture.expectation import Expected, expect, expect_several
-from flows.systems.mixture.forms import components, components_by_form, longest
-from flows.systems.mixture.means import Means
+from flows.systems.mixture.forms import components, components_by_form
+from flows.systems.mixture.means import FAR, UNSEEN, Means
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.sums import moments
 
@@ -22,6 +22,11 @@ Columns = dict[str, Array]
 
 # Rounding of a velocity, a length, or an average, in units of the magnitudes that add up in it.
 ROUNDING = 16 * float(np.finfo(float).eps)
+# Numbers below this have squares that lose digits at the end of the doubles; times this power of
+# two they have not.
+SHORT, LIFT = 1e-140, 2.0**600
+# ... and what is squared or averaged there is rounded by no more than so much.
+LEAST = 1e-322
 
 
 class Sample(NamedTuple):
@@ -58,17 +63,33 @@ class Sample(NamedTuple):
         speed = lengths(self.velocity)
         doubts = self.share[:, 0] * self.doubt * (2 * speed + self.doubt)
         square = (self.share * self.velocity**2).sum(axis=-1).sum(axis=-1)
-        return square, doubts.sum(axis=-1)
+        return square, doubts.sum(axis=-1) + self.least
+
+    @property
+    def least(self) -> Any:
+        """By how much squares are wrong at the end of the doubles, but those of zeros."""
+        return LEAST * (self.means.mu != 0).any(axis=(-2, -1))
+
+    @property
+    def speed(self) -> tuple[Array, Array]:
+        """Speed of all components together, and its error, at several times."""
+        share, (square, error) = np.sqrt(self.share[:, 0]), self.square
+        speed, doubt = lengths(share * lengths(self.velocity)), lengths(share * self.doubt)
+        plain = square > SHORT**2
+        return np.where(plain, np.sqrt(square), speed), np.where(
+            plain, root_error(square, error), doubt
+        )
 
     def losses(self) -> tuple[Any, Any]:
         """Errors of ``kl`` and ``fisher``, from quadrature and rounding."""
         relative = self.found.error + ROUNDING
-        kl, fisher = (relative * size for size in self.found.sizes)
+        kl, fisher = (relative * size + self.least for size in self.found.sizes)
         return kl, fisher
 
     def turn(self, calculus: Calculus) -> Array:
         """Rate of the pulls at one time, shape (k, r)."""
-        curve = moments(calculus, self.means, self.found.rule, curve=True).curve
+        rule = self.found.rule_for(self.means)
+        curve = moments(calculus, self.means, rule, curve=True).curve
         linear = self.means.linear_curve @ self.velocity
         return np.asarray(linear + np.einsum("iajb,jb->ia", curve, self.velocity))
 
@@ -134,7 +155,12 @@ def evaluated(
 
 def lengths(rows: Array) -> Array:
     """Lengths along the last axis, the same bits for one state and for many."""
-    return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
+    short = np.abs(rows).max(axis=-1, initial=0.0) < SHORT
+    if not short.any():
+        return np.asarray(np.sqrt((rows * rows).sum(axis=-1)))
+    factor = np.where(short, LIFT, 1.0)
+    lifted = rows * factor[..., None]
+    return np.asarray(np.sqrt((lifted * lifted).sum(axis=-1)) / factor)
 
 
 def _sample(frame: Frame, means: Means, found: Expected) -> Sample:
@@ -154,15 +180,22 @@ def _columns(sample: Sample, states: SoundState) -> Columns:
     # A velocity's part along a mean that is known by its rounding only can be any.
     aside = np.minimum(2.0, 2 * ROUNDING * reach / safe) * speed
     return {
-        "spread": longest(means.deviation),
+        "spread": lengths(means.deviation).max(axis=-1),
         "mean_norm": lengths(means.mean),
         "norm": length[:, frame.member],
         "norm_dot": length_dot[:, frame.member],
-        "norm_error": ROUNDING * reach[:, frame.member],
+        "norm_error": (ROUNDING * reach + _unseen(means))[:, frame.member],
         "norm_dot_error": (doubt + aside)[:, frame.member],
         "nodes": found.nodes,
         "quadrature_error": found.error,
     }
+
+
+def _unseen(means: Means) -> Array:
+    """Lengths that means may have lost where they were reduced, see `UNSEEN`."""
+    none = (means.deviation == 0).any(axis=-1)
+    some = means.form != FAR and len(means.weight) > 1
+    return np.where(none & some, UNSEEN * means.mu.shape[-1], 0.0)
 
 
 def root_error(square: Array, error: Array) -> Array:

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrapped_once
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.constants import LIMITS, Level
+from flows.systems.mixture.constants import LIMITS, Levels
 
 
 def excess(weight: Array, rate: Array) -> Array:
@@ -56,7 +56,7 @@ def field() -> Callable[..., None]:
 
 
 def shape(
-    calculus: Calculus, sizes: tuple[int, int], levels: Sequence[Level], kind: int
+    calculus: Calculus, sizes: tuple[int, int], levels: Levels, kind: int
 ) -> NDArray[np.int64]:
     """Shape argument of the raw field.
 
@@ -66,7 +66,7 @@ def shape(
     from flows.systems.mixture import field_compiled
 
     k, r = sizes
-    nodes = [len(rule) for level in levels for rule in level[1:]]
-    constants = 2 * k + len(levels) + (1 + r) * sum(nodes) + (LIMITS + k if levels else 0)
+    count = len(levels.lengths)
+    constants = 2 * k + count + len(levels.numbers) + (LIMITS + k if count else 0)
     where = field_compiled.addresses(kind, calculus)
-    return np.array([k, r, kind, *where, len(levels), constants, *nodes], dtype=np.int64)
+    return np.array([k, r, kind, *where, count, constants, *levels.counts.tolist()], np.int64)

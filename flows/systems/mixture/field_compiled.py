@@ -7,12 +7,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba.extending import register_jitable
+from numpy.typing import NDArray
 
+from flows.core.arrays import Array
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
 from flows.systems.mixture import curves, ladder, sums_compiled
@@ -241,15 +243,55 @@ def _look_over(states, constants, shape, found):
         found[t] = outgrown(components.mu, components.deviation, limits)
 
 
-def _compare(states, constants, shape, finer, finer_shape, terms, exact):
-    """Pulls by the rules of a piece, and all sums by finer ones, at several raw states."""
-    k, r = shape[0], shape[1]
-    space = np.empty(room_for(k, r))
+class Looks(NamedTuple):
+    """What is seen at several raw states, components in the order of the frame.
+
+    Parameters
+    ----------
+    serves : ndarray of bool, shape (S,)
+        Whether the rules of the piece are good enough there.
+    mu, pull, velocity : ndarray, shape (S, k, r)
+        Means, their pulls without the linear part and their velocities, by the finer rules.
+    fisher : ndarray, shape (S,)
+        ``E|v|^2``, likewise.
+    """
+
+    serves: NDArray[np.bool_]
+    mu: Array
+    pull: Array
+    velocity: Array
+    fisher: Array
+
+
+def _compare(states, constants, shape, finer, finer_shape, order, tolerance, looks):
+    """Compare pulls by the rules of a piece with those by finer ones, and look, at raw states."""
+    k, r, kind = shape[0], shape[1], shape[2]
+    space, terms = np.empty(room_for(k, r)), np.empty((2, 2 + k * r))
+    exact = np.empty((2, 2 + k * r))
     rest = space[2 * k * r + r :]
     for t in range(len(states)):
         components, _ = _components(states[t], constants, shape, space)
-        _sums(components, constants, shape, states[t], -1.0, terms[t], rest)
-        _sums(components, finer, finer_shape, states[t], 0.0, exact[t], rest)
+        _sums(components, constants, shape, states[t], -1.0, terms, rest)
+        _sums(components, finer, finer_shape, states[t], 0.0, exact, rest)
+        mu, mean, weight, at_home = (
+            components.mu, components.mean, components.weight, components.home
+        )  # fmt: skip
+        wrong, size, square = 0.0, 0.0, 0.0
+        for i in range(k):
+            for a in range(r):
+                p = 2 + i * r + a
+                gap = abs(terms[0, p] - exact[0, p])
+                wrong = gap if not gap <= wrong else wrong  # also what is not a number
+                size = max(size, exact[1, p])
+                linear = mean[a]
+                if kind == FAR:
+                    linear = mu[i, a] / weight[i] if i == at_home else 0.0
+                    square += mu[i, a] * mu[i, a] if i == at_home else 0.0
+                looks.mu[t, order[i], a] = mu[i, a]
+                looks.pull[t, order[i], a] = exact[0, p]
+                looks.velocity[t, order[i], a] = -constants[k + i] * (linear + exact[0, p])
+        looks.serves[t] = wrong <= tolerance * size
+        looks.fisher[t] = square + exact[0, 1]
 
 
 _VECTOR, _MATRIX = numba.float64[::1], numba.float64[:, ::1]
@@ -274,7 +316,8 @@ def _kept_core() -> Any:
 
 _TERMS, _WHOLE = numba.float64[:, :, ::1], numba.int64[::1]
 _LOOKING = numba.void(_MATRIX, _VECTOR, _WHOLE, numba.boolean[::1])
-_COMPARING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _TERMS, _TERMS)
+_LOOKS = numba.types.NamedTuple((numba.boolean[::1], _TERMS, _TERMS, _TERMS, _VECTOR), Looks)
+_COMPARING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _WHOLE, numba.float64, _LOOKS)
 
 
 @functools.cache

@@ -11,51 +11,34 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.means import FAR, SHORT, Means
 from flows.systems.mixture.sound import Frame, SoundState
-from flows.systems.mixture.travel import exponent, fineness, magnification
-
-# Means shorter than this take the near form, and those within this distance of their mean the
-# cluster form; at this length all forms keep their digits.
-SHORT = 0.5
-# A weighted sum of offsets below this part of the largest one is rounding.
-SUMMED = 8 * float(np.finfo(float).eps)
+from flows.systems.mixture.travel import exponent, fineness, grows, magnification
 
 
 def components(frame: Frame, state: SoundState) -> Means:
     """Return the components in the form in which they are summed without cancellation."""
-    mu = state.mu
-    deviation, mean = about_mean(frame, state)
-    return Means(mu, deviation, mean, frame.weight, int(forms(mu, deviation)))
+    from flows.systems.mixture.parts import parts_of  # Numba loads where it is first needed
+
+    mu, deviation, mean, form = parts_of(state.offset[None], state.centre[None], frame.weight)
+    return Means(mu[0], deviation[0], mean[0], frame.weight, int(form[0]))
 
 
 def components_by_form(
     frame: Frame, states: SoundState
 ) -> Iterator[tuple[NDArray[np.intp], Means]]:
     """Return the components at several times: for each form, at which times, and these."""
-    mu = states.mu
-    deviation, mean = about_mean(frame, states)
-    found = forms(mu, deviation)
+    mu, deviation, mean, found = parts(frame, states)
     for form in np.unique(found).tolist():
         some = np.flatnonzero(found == form)
         yield some, Means(mu[some], deviation[some], mean[some], frame.weight, form)
 
 
-def forms(mu: Array, deviation: Array) -> Array:
-    """Form in which means, shape (..., k, r), with these deviations are summed."""
-    together = np.where(longest(deviation) <= SHORT, CLUSTER, FAR)
-    return np.where(longest(mu) <= SHORT, NEAR, together)
+def parts(frame: Frame, states: SoundState) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+    """Means, deviations from the weighted mean, that mean and the form, at several times."""
+    from flows.systems.mixture.parts import parts_of  # Numba loads where it is first needed
 
-
-def about_mean(frame: Frame, state: SoundState) -> tuple[Array, Array]:
-    """Deviations from the weighted mean, and that mean."""
-    offset, shift = state.offset, np.zeros_like(state.centre)
-    for i, weight in enumerate(frame.weight.tolist()):  # alike for one state and for many
-        shift += weight * offset[..., i, :]
-    # Offsets from the weighted mean sum to their rounding, which late in a run is above the mean.
-    noise = SUMMED * np.abs(offset).max(axis=(-2, -1), keepdims=True)[..., 0]
-    shift[np.abs(shift) <= noise] = 0.0
-    return offset - shift[..., None, :], state.centre + shift
+    return parts_of(states.offset, states.centre, frame.weight)
 
 
 def longest(rows: Array) -> Any:
@@ -70,9 +53,35 @@ def power_above(mean: Array) -> float:
 
 def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float) -> Array:
     """By how much errors of steps grow on the way: see `travel.magnification`."""
-    deviation, mean = about_mean(frame, states)
+    mu, deviation, mean, form = parts(frame, states)
     left = exponent(frame.weight, frame.rate, mean, stretch)
-    spread, mu = longest(deviation), states.mu
-    apart = forms(mu, deviation) == FAR
-    local = np.where(apart, longest(mu), ATOL_PER_RTOL * fineness(left, tolerance) * spread)
-    return magnification(left, mean, deviation, local)
+    apart, spread = form == FAR, longest(deviation)
+    local = ATOL_PER_RTOL * fineness(left, tolerance) * spread
+    local = np.where(apart, longest(mu), local)
+    worst = np.zeros(len(left))
+    if grows(left):
+        worst = magnification(left, mean, deviation, local)
+    # Each mean with those near it is a cluster, too, while others are far from it.
+    furthest = stretch * frame.rate.max() / frame.rate.min() / 2 * (mu * mu).sum(axis=-1)
+    if apart.any() and grows(furthest[apart].max(axis=-1)):
+        for i in range(len(frame.weight)):
+            own = _cluster(frame, mu, i, stretch)
+            if own is not None:
+                worst = np.maximum(worst, magnification(*own, local, spread))
+    return worst
+
+
+def _cluster(
+    frame: Frame, mu: Array, one: int, stretch: float
+) -> tuple[Array, Array, Array] | None:
+    """Growth left to the means near one, their mean and their deviations; None if there is none."""
+    step = mu - mu[:, one : one + 1]
+    reach = np.minimum(SHORT**2, (mu[:, one] ** 2).sum(axis=-1) / 4)
+    near = ((step * step).sum(axis=-1) <= reach[:, None]).astype(float)
+    share = near * frame.weight
+    total = share.sum(axis=-1)
+    mean = (share[..., None] * mu).sum(axis=-2) / total[:, None]
+    average, fastest = (share * frame.rate).sum(axis=-1) / total, (near * frame.rate).max(axis=-1)
+    several = near.sum(axis=-1) > 1
+    left = several * stretch * fastest / average * (mean * mean).sum(axis=-1) / 2
+    return (left, mean, near[..., None] * (mu - mean[:, None])) if grows(left) else None

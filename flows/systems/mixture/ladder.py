@@ -28,6 +28,7 @@ from flows.systems.mixture import node_blocks, node_posteriors
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.node_functions import INNER, OPTIONS
 from flows.systems.mixture.node_posteriors import COMPONENTS, Components, rows
+from flows.systems.mixture.product_nodes import Ladder, Place, next_of_product
 
 #: Rules of more nodes, and of higher rungs, are not tried here.
 BUDGET, TOP = 200_000, len(quadrature.GAUSS) + 8
@@ -39,35 +40,6 @@ STALLED, ROUNDED = quadrature.STALLED, quadrature.ROUNDED
 UNDERFLOW = 1e-250  # averages of terms below this are zero, see `expectation`
 
 
-class Ladder(NamedTuple):
-    """Rules of an axis by their rungs, and what is asked of a refinement.
-
-    Parameters
-    ----------
-    x, w : ndarray
-        Nodes and weights of all rungs, one after the other.
-    begin : ndarray of int, shape (TOP + 2,)
-        Where those of a rung begin.
-    axes : ndarray, shape (r, r)
-        Orthonormal rows along which the nodes are.
-    rungs : ndarray of int, shape (r,)
-        Where to begin; then, where it ended.
-    least : float
-        Weight below which a node is left out.
-    tolerance : float
-        Relative error asked for; 0 where no ladder is to be climbed and the nodes are those of a
-        list, and negative where their pulls are wanted alone.
-    """
-
-    x: Array
-    w: Array
-    begin: Any
-    axes: Array
-    rungs: Any
-    least: float
-    tolerance: float
-
-
 class _Block(NamedTuple):
     """A block of nodes with their weights, what it works in, and sums."""
 
@@ -75,15 +47,6 @@ class _Block(NamedTuple):
     held: Any
     room: Any
     acc: Any
-
-
-class _Place(NamedTuple):
-    """Where a product of rules stands, with the weight and the place of its first axes."""
-
-    index: Any
-    partial: Any
-    at: Any
-    centre: Any
 
 
 class Found(NamedTuple):
@@ -133,52 +96,6 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
     width, kept_rules = WIDTH, KEPT
     budget, top, stalls, rounded = BUDGET, TOP, STALLED, ROUNDED
     measured, too_many, underflow = MEASURED, TOO_MANY, UNDERFLOW
-
-    @small
-    def next_of_product(ladder, rungs, place, x, held):
-        """Fill a block from a tensor product of rules, on from a place; how many it got."""
-        index, partial, at, centre = place
-        r, q, level, axes = len(rungs), 0, at[0], ladder.axes
-        while level >= 0 and q < width:
-            first = ladder.begin[rungs[level]]
-            count = ladder.begin[rungs[level] + 1] - first
-            i, whole = index[level], partial[level]
-            if level == r - 1:  # the last axis runs fastest
-                while i < count and q < width:
-                    weight = whole * ladder.w[first + i]
-                    if weight > ladder.least:
-                        held[q] = weight
-                        for a in range(r):
-                            along = ladder.x[first + i] * axes[level, a]
-                            x[a * width + q] = centre[level, a] + along
-                        q += 1
-                    i += 1
-                index[level] = i
-                if i == count:
-                    level -= 1
-                    if level >= 0:
-                        index[level] += 1
-                continue
-            if i == count:
-                level -= 1
-                if level >= 0:
-                    index[level] += 1
-                continue
-            weight = whole * ladder.w[first + i]
-            if weight > ladder.least:
-                for a in range(r):
-                    along = ladder.x[first + i] * axes[level, a]
-                    centre[level + 1, a] = centre[level, a] + along
-                level += 1
-                partial[level], index[level] = weight, 0
-            else:
-                index[level] += 1
-        at[0] = level
-        for rest in range(q if q else width, width):  # nodes of no weight
-            held[rest] = 0.0
-            for a in range(r):
-                x[a * width + rest] = x[a * width]
-        return q
 
     @small
     def begin(k, r, space, places):
@@ -248,7 +165,7 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
             found.numbers[0], found.numbers[2] = too_many, len(weights)
             return
         none = np.zeros(1, np.int64)
-        place_of = _Place(np.zeros(r, np.int64), np.zeros(r), none, np.zeros((r, r)))
+        place_of = Place(np.zeros(r, np.int64), np.zeros(r), none, np.zeros((r, r)))
         known, values = np.empty((kept_rules, r), np.int64), np.empty((kept_rules, places))
         counts, filled, size = np.empty(kept_rules, np.int64), 0, np.ones(3)
         found.numbers[0] = too_many

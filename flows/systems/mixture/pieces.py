@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,17 @@ from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch, outliving
 from flows.systems.mixture.calculus import Calculus
+from flows.systems.mixture.changes import Change, Trail, changes
 from flows.systems.mixture.constants import LINEAR, Limits
 from flows.systems.mixture.derivatives import gradient
-from flows.systems.mixture.expectation import Expected, expect, expect_several, expected_of
+from flows.systems.mixture.expectation import expect, expect_several
 from flows.systems.mixture.field import from_blocks
-from flows.systems.mixture.forms import about_mean, components, longest, power_above
+from flows.systems.mixture.forms import components, longest, parts, power_above
 from flows.systems.mixture.means import FAR, NEAR, Means
 from flows.systems.mixture.sound import Frame, SoundState
+
+if TYPE_CHECKING:
+    from flows.systems.mixture.field_compiled import Looks
 
 # A field below this is about to underflow.
 UNDERFLOW = 1e-290
@@ -43,11 +47,12 @@ COMPARE_AFTER = 0.25
 class Regimes(NamedTuple):
     """Regimes of a run, a change of which ends a piece, so that an event can say so.
 
-    ``at(times, means, expected, velocity)`` are the regimes of several states, a row of numbers
-    each; ``events(frame, time, before, after)`` are those of a change of rows.
+    ``at(times, weight, mu, velocity, fisher)`` are the regimes of several states and their marks,
+    two rows of numbers each, from means, velocities and ``E|v|^2``;
+    ``events(frame, time, before, after)`` are those of a change of regimes.
     """
 
-    at: Callable[[Array, Means, Expected, Array], Array]
+    at: Callable[[Array, Array, Array, Array, Array], tuple[Array, Array]]
     events: Callable[[Frame, float, Array, Array], tuple[Event, ...]]
 
 
@@ -114,10 +119,12 @@ class MixturePiece(Piece):
         if self.kind == LINEAR:
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
-        regime = self.first_regime if self.regimes else np.zeros(0)
+        trail = Trail(0.0, self.chart.y0) if self.regimes else None
         compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
+            if trail is not None:
+                trail.add(np.array([tau]), np.array(y)[None])
             if tau >= end or self.outgrown(self.chart.raw(tau, y)[None])[0]:
                 return -1.0
             return compared[0] + COMPARE_AFTER - tau
@@ -125,17 +132,20 @@ class MixturePiece(Piece):
         def check(before: float, tau: float, y: Array, interpolant: Interpolant) -> Stop | None:
             if tau >= end:
                 return outliving(end, tau, y, interpolant)
-            raw = self.chart.raw(tau, y)[None]
-            if self.outgrown(raw)[0]:
-                return Stop(tau, y)
-            compared[0] = tau
-            served = self.served(raw, self.chart.clock.time(np.array([tau])), regime)
-            return None if served.all() else Stop(tau, y)
+            if not self.outgrown(self.chart.raw(tau, y)[None])[0]:
+                compared[0] = tau
+                if self.served(np.array([tau]), np.array(y)[None])[0]:
+                    if trail is not None:
+                        trail.seen(tau)
+                    return None
+            return Stop(tau, y, None if trail is None else self.changes(trail, tau))
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
-            raw = self.chart.raw(taus, states)
-            ends = (taus >= end) | self.outgrown(raw)  # as is what is not finite
+            if trail is not None:
+                trail.add(taus, states)
+            # As is what is not finite.
+            ends = (taus >= end) | self.outgrown(self.chart.raw(taus, states))
             last = int(np.argmax(ends)) if ends.any() else len(taus)
             due = []
             for i, tau in enumerate(taus[:last].tolist()):
@@ -143,7 +153,11 @@ class MixturePiece(Piece):
                     due.append(i)
                     looked[0] = tau
             if due:
-                ends[due] = ~self.served(raw[due], self.chart.clock.time(taus[due]), regime)
+                serves = self.served(taus[due], states[due])
+                ends[due] = ~serves
+                good = due[: int(np.argmin(serves))] if not serves.all() else due
+                if trail is not None and good:
+                    trail.seen(float(taus[good[-1]]))
             return np.where(ends, -1.0, 1.0)
 
         return Watch(alarm, check, alarms)
@@ -158,33 +172,59 @@ class MixturePiece(Piece):
         )
         return found
 
-    def served(self, raw: Array, times: Array, regime: Array) -> NDArray[np.bool_]:
-        """Whether the rules are good enough for raw states and their regime is this one."""
+    def served(self, taus: Array, states: Array) -> NDArray[np.bool_]:
+        """Whether the rules are good enough for a solver's states and their regime is the first."""
+        looks = self.looks(self.chart.raw(taus, states))
+        if self.regimes is None:
+            return looks.serves
+        found, _ = self._regimes(self.chart.clock.time(taus), looks)
+        return np.asarray(looks.serves & (found == self.first_regime).all(axis=-1))
+
+    def changes(self, trail: Trail, tau: float) -> tuple[Change, ...]:
+        """Changes of the regime up to a step."""
+
+        def look(taus: Array, states: Array) -> tuple[Array, Array]:
+            looks = self.looks(self.chart.raw(taus, states))
+            return self._regimes(self.chart.clock.time(taus), looks)
+
+        return changes(trail, tau, self.chart.rhs, look)
+
+    def _regimes(self, times: Array, looks: Looks) -> tuple[Array, Array]:
+        """Regimes and marks of what is seen at times."""
+        assert self.regimes is not None
+        of = looks.mu, looks.velocity, looks.fisher
+        return self.regimes.at(times, self.frame.weight, *of)
+
+    def looks(self, raw: Array) -> Looks:
+        """Compare with finer rules at raw states, or with what is found for each."""
         from flows.systems.mixture import field_compiled
 
-        # Both in the form of the piece: pulls of two forms differ by their linear parts.
-        count, k, r = len(raw), *self.state.offset.shape
-        sums, exact = (np.empty((count, 2, 2 + k * r)) for _ in range(2))
-        mine = self.chart.weights, self.chart.shape
-        others = self.finer or mine
-        field_compiled.compare()(np.ascontiguousarray(raw), *mine, *others, sums, exact)
-        if self.finer is not None and self.regimes is None:
-            truth, size = exact[:, 0, 2:], exact[:, 1, 2:].max(axis=1)
-            wrong = np.abs(sums[:, 0, 2:] - truth).max(axis=1)
-            return np.asarray(wrong <= self.tolerance * size)
-        means, back = self._in_form(self.decode(raw)), np.argsort(self.order)
-        for found in (sums, exact):  # raw components have an order of their own
-            found[..., 2:] = (
-                found[..., 2:].reshape(count, 2, k, r)[:, :, back].reshape(count, 2, -1)
-            )
-        best = (
-            expect_several(self.calculus, means, self.tolerance)
-            if self.finer is None
-            else expected_of(means, exact)
+        count, sizes = len(raw), self.state.offset.shape
+        looks = field_compiled.Looks(
+            serves=np.empty(count, np.bool_),
+            mu=np.empty((count, *sizes)),
+            pull=np.empty((count, *sizes)),
+            velocity=np.empty((count, *sizes)),
+            fisher=np.empty(count),
         )
-        wrong = np.abs(sums[:, 0, 2:].reshape(count, k, r) - best.pull).max(axis=(-2, -1))
-        same = (self._regimes(means, best, times) == regime).all(axis=-1)
-        return np.asarray(same & (wrong <= self.tolerance * best.size))
+        mine = self.chart.weights, self.chart.shape
+        field_compiled.compare()(
+            np.ascontiguousarray(raw),
+            *mine,
+            *(self.finer or mine),
+            self.order,
+            self.tolerance,
+            looks,
+        )
+        if self.finer is not None:
+            return looks
+        # In the form of the piece: pulls of two forms differ by their linear parts.
+        mu, deviation, mean, _ = parts(self.frame, self.decode(raw))
+        means = Means(mu, deviation, mean, self.frame.weight, self.kind)
+        best = expect_several(self.calculus, means, self.tolerance)
+        serves = np.abs(looks.pull - best.pull).max(axis=(-2, -1)) <= self.tolerance * best.size
+        velocity = -gradient(self.frame, means, best.pull)
+        return looks._replace(serves=serves, velocity=velocity, fisher=best.fisher)
 
     @functools.cached_property
     def first_regime(self) -> Array:
@@ -193,17 +233,13 @@ class MixturePiece(Piece):
 
     def regime_of(self, state: SoundState, time: float) -> Array:
         """Regime of a state at a time, in numbers, in the form and by the rule of its own piece."""
-        means = components(self.frame, state)
-        found = expect(self.calculus, means, MARGIN * self.tolerance).of_several
-        return self._regimes(means.at(None), found, np.array([time]))[0]
-
-    def _regimes(self, means: Means, found: Expected, times: Array) -> Array:
         if self.regimes is None:
-            return np.zeros((len(times), 0))
-        return self.regimes.at(times, means, found, -gradient(self.frame, means, found.pull))
-
-    def _in_form(self, now: SoundState) -> Means:
-        return Means(now.mu, *about_mean(self.frame, now), self.frame.weight, self.kind)
+            return np.zeros(0)
+        means = components(self.frame, state)
+        found = expect(self.calculus, means, MARGIN * self.tolerance)
+        velocity = -gradient(self.frame, means, found.pull)
+        numbers = np.array([time]), self.frame.weight, means.mu[None], velocity[None]
+        return self.regimes.at(*numbers, np.array([found.fisher]))[0][0]
 
     def restart(self, stop: Stop) -> Restart:
         """Go on after a stop with a new choice of rule and coordinates."""
@@ -217,8 +253,12 @@ class MixturePiece(Piece):
         failing = failure(self.calculus, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
             return Restart(self.frame, now, time, (), failing)
-        old, new = self.first_regime, self.regime_of(now, time)
-        return Restart(self.frame, now, time, self.regimes.events(self.frame, time, old, new))
+        old, last = self.first_regime, Change(stop.tau, self.regime_of(now, time))
+        events: list[Event] = []
+        for tau, new in (*(stop.cause or ()), last):
+            events += self.regimes.events(self.frame, self.time(tau), old, new)
+            old = new
+        return Restart(self.frame, now, time, tuple(events))
 
 
 def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: float) -> str:
@@ -237,7 +277,7 @@ def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: floa
     if found.error > tolerance:
         advice = "allow a larger rtol" if found.error < COARSE else "start nearer to the target"
         return (
-            f"quadrature error {found.error:.2g} with {len(found.rule)} nodes in"
+            f"quadrature error {found.error:.2g} with {found.nodes} nodes in"
             f" {len(means.mean)} dimensions, above the tolerance {tolerance:.2g};"
             f" {advice}"
         )

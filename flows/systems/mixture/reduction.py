@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from flows.core import double_double as dd
 from flows.core.arrays import Array
 from flows.systems.mixture.forms import components
 from flows.systems.mixture.means import FAR
 from flows.systems.mixture.sound import Frame, SoundState
-
-# Offsets in a cluster below this are none: their squares would underflow.
-UNSEEN = 1e-120
 
 
 def reduce(
@@ -45,19 +43,17 @@ def reduce(
         ``r <= min(n, d)`` dimensions, at least one; cost ``n^2 d``. Offsets in a cluster are those
         of the user's numbers to the last bit, wherever the cluster is.
     """
+    from flows.systems.mixture.centring import centred  # Numba loads where it is first needed
+
     rows = np.column_stack([means, weights]) + 0.0  # the two signs of zero are one
-    index: dict[bytes, int] = {}
-    member = np.array([index.setdefault(row.tobytes(), len(index)) for row in rows])
-    member = member if merge else np.arange(len(rows))
-    first = np.unique(member, return_index=True)[1]
+    index: dict[Any, int] = {}
+    keys: list[Any] = [row.tobytes() for row in rows] if merge else [*range(len(rows))]
+    member = np.array([index.setdefault(key, len(index)) for key in keys])
+    first = [keys.index(key) for key in index]
     distinct, rate = means[first], weights[first]
     weight = rate * np.bincount(member)
     origin = np.zeros(means.shape[1]) if target is None else target
-    sums = dd.total(dd.multiply(dd.exact(distinct), dd.exact(weight[:, None])), axis=0)
-    mean = dd.divide(sums, dd.total(dd.exact(weight[:, None]), axis=0))
-    deviation = scale * ((distinct - mean.high) - mean.low)
-    deviation[np.abs(deviation) < UNSEEN] = 0.0
-    centre = scale * ((mean.high - origin) + mean.low)
+    deviation, centre = centred(distinct, weight, origin, scale)
     basis = _basis(deviation, centre)
     frame = Frame(basis, weight, speed * rate, member)
     state = SoundState(deviation @ basis, centre @ basis)
@@ -70,6 +66,8 @@ def _basis(deviation: Array, mean: Array) -> Array:
     """Orthonormal basis of the span: principal axes of the deviations, then the mean."""
     axes = np.zeros((deviation.shape[1], 0))
     for rows in (deviation, mean[None]):
+        if axes.shape[1] == len(axes):
+            break
         rest = rows - (rows @ axes) @ axes.T
         size = float(np.abs(rows).max())
         if size == 0:

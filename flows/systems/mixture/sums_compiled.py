@@ -81,11 +81,12 @@ def address(form: int, calculus: Calculus) -> int:
 
 
 @functools.lru_cache(maxsize=32)
-def _rules(reach: float) -> tuple[Array, Array, Any]:
-    """Nodes and weights of all rungs for means of this length."""
+def axis_rules(reach: float) -> tuple[Array, Array, Any, float]:
+    """Nodes and weights of all rungs for means of this length; the weight of what is left out."""
     rules = [quadrature.axis_rule(rung, reach) for rung in range(TOP + 1)]
     begin = np.cumsum([0, *(len(w) for _, w in rules)])
-    return np.concatenate([x for x, _ in rules]), np.concatenate([w for _, w in rules]), begin
+    x, w = (np.concatenate(parts) for parts in zip(*rules, strict=True))
+    return x, w, begin, quadrature.least_weight(reach)
 
 
 _NOTHING = np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, 1))
@@ -150,6 +151,7 @@ def climbed(
     numbers : ndarray, shape (T, 3)
         What became of it, the measured error, and the number of nodes; see :class:`Found`.
     """
+    x, w, begin, least = axis_rules(reach)
     count = len(components.mu)
     terms, numbers = np.zeros((count, 2, 2 + components.mu[0].size)), np.zeros((count, 3))
     several()(
@@ -157,10 +159,12 @@ def climbed(
         *components,
         _NO_NODES,
         _NO_WEIGHTS,
-        *_rules(reach),
+        x,
+        w,
+        begin,
         axes,
         rungs,
-        quadrature.least_weight(reach),
+        least,
         tolerance,
         terms,
         numbers,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,17 @@ def _sqrt(square: Ball) -> Ball:
     if isinstance(square, acb) and not square.real > 0:
         raise Singular("a length may vanish")
     return square.sqrt()
+
+
+def _minors(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+    """Coordinates of the area of two vectors."""
+    return [a[k] * b[m] - a[m] * b[k] for k, m in combinations(range(len(a)), 2)]
+
+
+def _area(a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
+    """Area of two vectors, signed in the plane."""
+    minors = _minors(a, b)
+    return minors[0] if len(minors) == 1 else _sqrt(dot(minors, minors))
 
 
 #: A proof that ends with a neuron below this part of the teacher's length may end at a collapse.
@@ -151,7 +163,13 @@ class SpanFlow(BallFlow):
         """Entries of a neuron."""
         return self.q
 
-    def size_near(self, x: Sequence[Ball], off: Sequence[Ball]) -> Ball:
+    def size_near(
+        self,
+        x: Sequence[Ball],
+        off: Sequence[Ball],
+        reach: float,
+        turned: Callable[[int, int], Ball],
+    ) -> Ball:
         """Bound the field at complex neurons within so much of those of ``x``."""
         rows = self.rows(x)
         norms = [_sqrt(dot(w, w)) for w in rows]
@@ -160,7 +178,7 @@ class SpanFlow(BallFlow):
         middle = self._velocity(
             rows, norms, [by_chord(units[i], units[j]) for i, j in self.pairs()]
         )
-        return near.size(rows, off, middle)
+        return near.size(rows, off, middle, reach, turned)
 
     def clearance(self, x: Sequence[Ball]) -> float:
         """Least distance of two neurons at the length of the shorter one, or of one and zero."""
@@ -199,17 +217,13 @@ class SpanFlow(BallFlow):
         ]
         return [[dot(row, [arb(g) for g in column]) for column in columns] for row in scaled]
 
-    def _area(self, a: Sequence[Ball], b: Sequence[Ball]) -> Ball:
-        """Area of two vectors, signed in the plane."""
-        if self.q == 2:
-            return a[0] * b[1] - a[1] * b[0]
-        minors = [a[k] * b[m] - a[m] * b[k] for k in range(self.q) for m in range(k)]
-        return _sqrt(dot(minors, minors))
+    def minors(self, x: Sequence[Any], i: int, j: int) -> list[Any]:
+        """Coordinates of the area of two neurons, of which the last is the teacher."""
+        return _minors(self.rows(x)[i], self.rows(x)[j])
 
-    def areas(self, x: Sequence[Ball]) -> list[Ball]:
+    def areas(self, x: Sequence[Any]) -> list[Any]:
         """Signed areas of all pairs, whose zeros are kinks; none beyond the plane."""
-        rows = self.rows(x)
-        return [self._area(rows[i], rows[j]) for i, j in self.pairs()] if self.q == 2 else []
+        return [self.minors(x, i, j)[0] for i, j in self.pairs()] if self.q == 2 else []
 
     def field(self, x: Sequence[Ball], signs: Sequence[int]) -> list[Ball]:
         """Minus the gradient; ``signs``, one a pair in the plane, select the analytic branch."""
@@ -218,7 +232,7 @@ class SpanFlow(BallFlow):
         # Of boxes: shorter or longer neurons have the same angle, and nearly the same quotients.
         angles = [
             _angle(
-                self._area(rows[i], rows[j]) * (signs[k] if signs else 1),
+                _area(rows[i], rows[j]) * (signs[k] if signs else 1),
                 dot(rows[i], rows[j]),
                 norms[i] * norms[j],
             )
@@ -244,32 +258,6 @@ class SpanFlow(BallFlow):
                     weights[a][b] = -mu[b] * other
         columns = list(zip(*rows, strict=True))
         return [dot(row, column) for row in weights for column in columns]
-
-    def lowest_area(
-        self,
-        pair: int,
-        sign: int,
-        box: Sequence[Ball],
-        rates: Sequence[Ball],
-        ends: Sequence[Sequence[Ball]],
-    ) -> Ball:
-        """Lower bound of ``sign * area`` on a box, by its values at the ends where it is monotone.
-
-        ``rates`` are those of ``box``, the states between ``ends``.
-        """
-        i, j = self.pairs()[pair]
-
-        def area(x: Sequence[Ball], y: Sequence[Ball] | None = None) -> Ball:
-            rows = self.rows(x)
-            if y is None:
-                return sign * self._area(rows[i], rows[j])
-            slopes = [*self.rows(y)[:-1], [arb(0)] * self.q]
-            return sign * (self._area(slopes[i], rows[j]) + self._area(rows[i], slopes[j]))
-
-        rate = area(box, rates)
-        if rate >= 0 or rate <= 0:
-            return area(ends[0]).min(area(ends[1])).lower()
-        return area(box).lower()
 
     def beyond(self, x: Sequence[Ball], pair: int, overshoot: Ball) -> Ball:
         r"""Bound how far the branch is from the true field where ``|area| <= overshoot``.
@@ -356,7 +344,7 @@ class SpanFlow(BallFlow):
         norms = [dot(w, w).sqrt() for w in rows]
         total = dot(residual, residual) / 4
         for i, j in self.pairs():
-            area, cosine = abs(self._area(rows[i], rows[j])), dot(rows[i], rows[j])
+            area, cosine = abs(_area(rows[i], rows[j])), dot(rows[i], rows[j])
             # By the acute angle: a ball about pi would reach across the cut.
             near = cosine.mid() >= 0
             acute = arb.atan2(area, cosine if near else -cosine)

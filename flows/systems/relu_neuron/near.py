@@ -8,18 +8,26 @@ In products ``a.b`` without conjugation ``|(a+x).(b+y) - a.b| <= |a||y| + |x||b|
 - ``X = |u_a - u_b|^2/4``, or ``1 - X = |u_a + u_b|^2/4`` if that is smaller, is on a disc; so is
   ``X``, which must not meet the rays ``(-oo, 0]`` and ``[1, oo)``. Off these ``theta = 2 asin(sqrt
   X)`` and ``sin theta`` are analytic, with slopes ``1/sqrt(X(1-X))`` and ``(1-2X)/sqrt(X(1-X))``.
+- Where vectors nearly agree or oppose, ``sigma = 4 X(1-X) = |a^b|^2/(S_a S_b)`` tells more: minors
+  are small then, and move as little. ``|X(sigma) - X|`` is ``|d sigma|/(4 sqrt(1-|sigma|-|d
+  sigma|))`` at most: where ``|sigma| < 1``, ``1-2X`` does not vanish and keeps the sign of its real
+  part.
 - The velocity ``-r/2 - sum_b mu_b (sin(theta) N_b u_a - theta b)/2pi`` follows term by term.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
 from flint import acb, arb
 
 from flows.core.balls import Ball, Singular, dot
+
+#: Vectors nearly agree or oppose where ``X`` or ``1 - X`` is smaller.
+THIN = 2.0**-4
 
 
 class Disc(NamedTuple):
@@ -34,21 +42,30 @@ class Disc(NamedTuple):
     unit_off: Ball
 
 
-def size(rows: Sequence[Sequence[Ball]], off: Sequence[Ball], middle: Sequence[Ball]) -> Ball:
-    """Bound the field; ``rows`` ends with the teacher, ``middle`` is the field at ``rows``."""
+def size(
+    rows: Sequence[Sequence[Ball]],
+    off: Sequence[Ball],
+    middle: Sequence[Ball],
+    reach: float,
+    turned: Callable[[int, int], Ball],
+) -> Ball:
+    """Bound the field; ``rows`` ends with the teacher, ``middle`` is the field at ``rows``.
+
+    Neurons are within ``reach`` of others whose minors are within ``turned`` of those of ``rows``.
+    """
     n, q = len(rows) - 1, len(rows[0])
     discs = [_disc(w, e) for w, e in zip(rows, [*off, arb(0)], strict=True)]
     apart = [sum(off, arb(0)) / 2] * n
     for i, j in combinations(range(n + 1), 2):
-        angle, turn, sine, bend = _angle(discs[i], discs[j])
+        angle, turn, sine, bend = _angle(discs[i], discs[j], reach, partial(turned, i, j))
         for a, b in ((i, j), (j, i)):
             if a < n:
                 own, other = discs[a], discs[b]
                 most = own.unit_size + own.unit_off
                 bent = bend * (abs(other.root) + other.root_off) * most
                 moved = sine * (other.root_off * most + abs(other.root) * own.unit_off)
-                turned = turn * (other.size + other.off) + angle * other.off
-                apart[a] += (bent + moved + turned) / (2 * arb.pi())
+                pulled = turn * (other.size + other.off) + angle * other.off
+                apart[a] += (bent + moved + pulled) / (2 * arb.pi())
     total = arb(0)
     for k, error in enumerate(apart):
         total += (_norm(middle[k * q : (k + 1) * q]) + error) ** 2
@@ -70,7 +87,22 @@ def _disc(w: Sequence[Ball], e: Ball) -> Disc:
     return Disc(length, e, root, lost, unit, across, (e + across * lost) / (abs(root) - lost))
 
 
-def _angle(a: Disc, b: Disc) -> tuple[Ball, Ball, Ball, Ball]:
+def _thin(a: Disc, b: Disc, sigma: Ball, moved: Ball) -> Ball:
+    """How far ``X`` is off where ``sigma`` is small and minors have moved by so much."""
+    squares, d = (a.root**2, b.root**2), ((2 * x.size + x.off) * x.off for x in (a, b))
+    product, (d_a, d_b) = abs(squares[0] * squares[1]), d
+    lost = abs(squares[0]) * d_b + d_a * abs(squares[1]) + d_a * d_b
+    pairs = combinations(range(len(a.unit)), 2)
+    minors = [a.unit[k] * b.unit[m] - a.unit[m] * b.unit[k] for k, m in pairs]
+    squared = (2 * abs(a.root * b.root) * _norm(minors) + moved) * moved
+    off = (squared + abs(sigma) * lost) / (product - lost)
+    least = 1 - abs(sigma) - off
+    return off / (4 * least.sqrt()) if product > lost and least > 0 else arb.pos_inf()
+
+
+def _angle(
+    a: Disc, b: Disc, reach: float, turned: Callable[[], Ball]
+) -> tuple[Ball, Ball, Ball, Ball]:
     """Bounds of the angle and of its sine in the middle, each before how far they are off."""
     off = a.unit_off + b.unit_off
     gap = [x - y for x, y in zip(a.unit, b.unit, strict=True)]
@@ -81,6 +113,9 @@ def _angle(a: Disc, b: Disc) -> tuple[Ball, Ball, Ball, Ball]:
         y = acb(dot(gap, gap) / 4)
         x = 1 - y
     off = (2 * _norm(gap) + off) * off / 4
+    if abs(x).min(abs(y)) < THIN:
+        moved = turned() + (a.size + a.off + b.size + b.off + reach) * reach
+        off = off.min(_thin(a, b, 4 * x * y, moved))
     if not ((x.real > off and y.real > off) or x.imag > off or -x.imag > off):
         raise Singular("an angle may leave its branch")
     least = (abs(x) - off) * (abs(y) - off)

@@ -161,9 +161,11 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     chosen = _chosen(d, frame, state, time)
-    unit = min(1.0, terms_size(frame.multiplicity, state))
     shortest = min((x for x in sizes(state).norms if x > 0), default=np.inf)
-    if chosen.kind == PARALLEL or not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
+    if chosen.kind == PARALLEL or shortest >= SPROUT * YOUNG:
+        return chosen
+    unit = min(1.0, terms_size(frame.multiplicity, state))
+    if not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
         return chosen
     return replace(chosen, chart=replace(chosen.chart, auto=DAMPED))
 

@@ -21,9 +21,7 @@ from flows.core.system import Smooth
 from flows.systems.mixture import choice
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.derivatives import EXACT
-from flows.systems.mixture.expectation import UNDERFLOW, Expected
-from flows.systems.mixture.features import Columns, Sample, lengths, root_error
-from flows.systems.mixture.means import CERTAIN, Means
+from flows.systems.mixture.features import Columns, Sample, lengths
 from flows.systems.mixture.pieces import MixturePiece, Regimes
 from flows.systems.mixture.reduction import reduce
 from flows.systems.mixture.sound import Frame, SoundState
@@ -37,11 +35,7 @@ if TYPE_CHECKING:
 
 # Later, exp(-2s) and exp(s) are so far apart that nothing moves in any time that is run.
 LATEST = 50.0
-# A component at home is locked on the target within 1/(3n), the radius of Theorem 2.1.
-RADIUS = 1 / 3
-# A plateau: the loss changes by less than this part of itself in the time that has passed ...
-SLOW = 0.05
-# ... an event if that lasted for this many relaxation times of the mean.
+# A plateau is an event if it has lasted for this many relaxation times of the mean.
 LONG = 10.0
 
 
@@ -199,6 +193,7 @@ class ScoreMatching(MixtureSystem):
         rest.
         """
         square, doubt = (self.unit**2 * x for x in sample.square)
+        speed, speed_error = sample.speed
         kl_error, fisher_error = sample.losses()
         mean = sample.means.mean
         along, rest = np.zeros(len(mean)), lengths(mean)
@@ -213,8 +208,8 @@ class ScoreMatching(MixtureSystem):
             "loss_dot": -square,
             "loss_dot_error": doubt,
             # Its rate is left out: t times the rate of the slaved mean would be rounding.
-            "gradient_norm": np.sqrt(square),
-            "gradient_norm_error": root_error(square, doubt),
+            "gradient_norm": self.unit * speed,
+            "gradient_norm_error": self.unit * speed_error,
             "kl": sample.found.kl,
             "kl_error": kl_error,
             "mean_along": along,
@@ -241,19 +236,13 @@ class ScoreMatching(MixtureSystem):
             self.calculus, frame, state, time, self.tolerance, self.stretch, regimes
         )
 
-    def regime(self, times: Array, means: Means, found: Expected, velocity: Array) -> Array:
-        """Regimes of states: who is on the target, who recedes, whether the loss waits."""
-        length = np.sqrt(np.sum(means.mu**2, axis=-1))
-        outward = np.sum(means.mu * velocity, axis=-1) > 0
-        posterior = means.weight * np.exp(-(length**2) / 2)
-        certain = posterior >= CERTAIN * posterior.sum(axis=-1, keepdims=True)
-        locked = certain & (length <= RADIUS / self.n)
-        receding = outward & ~certain & locked.any(axis=-1, keepdims=True)
-        share = np.round(self.n * means.weight)[:, None]
-        square = np.sum(share * velocity**2, axis=(-2, -1))
-        waits = self.unit**2 * square * times <= SLOW * found.fisher
-        waits &= found.fisher > UNDERFLOW
-        return np.concatenate([locked, receding, waits[:, None]], axis=-1, dtype=float)
+    def regime(
+        self, times: Array, weight: Array, mu: Array, velocity: Array, fisher: Array
+    ) -> tuple[Array, Array]:
+        """Regimes of states: who is on the target, who recedes, whether the loss waits; marks."""
+        from flows.systems.score_matching.regimes import regimes  # Numba loads where it is needed
+
+        return regimes(times, weight, mu, velocity, fisher, self.n, self.unit)
 
 
 def _events(frame: Frame, time: float, before: Array, after: Array) -> tuple[Event, ...]:

@@ -45,6 +45,41 @@ def test_the_kinks_of_the_plane_are_crossed():
     assert {piece.signs for piece in neurons.certificate("span", 8).pieces} == {()}
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_neurons_that_nearly_agree_are_followed_in_as_long_pieces_as_others(d, tmp_path):
+    system, first = flows.ReLUNeuron(n=2, d=d), np.array([0.25, 0.1, 0.125])[:d]
+    off = np.array([-0.3, 0.9, 0.4])[:d]
+    far = flows.certify(system, [first, first + off / 3], 10.0, digits=16)
+    for apart in (1e-3, 1e-6, 1e-9):
+        made = flows.certify(system, [first, first + apart * off], 10.0, digits=16)
+        made.save(tmp_path / f"{apart}.json")
+        assert flows.verify(tmp_path / f"{apart}.json").accepted
+        assert len(made.pieces) <= 2 * len(far.pieces)
+
+
+def test_neurons_that_nearly_oppose_are_followed_out_of_there(tmp_path):
+    first, off = np.array([0.25, 0.1, 0.125]), np.array([-0.3, 0.9, 0.4])
+    made = flows.certify(flows.ReLUNeuron(2, 3), [first, 1e-7 * off - first / 2], 1.0, digits=20)
+    made.save(tmp_path / "made.json")
+    assert flows.verify(tmp_path / "made.json").accepted
+
+
+def test_neurons_that_are_nearer_than_the_error_ask_for_more_digits():
+    first, off = np.array([0.25, 0.1, 0.125]), np.array([-0.3, 0.9, 0.4])
+    with pytest.raises(Uncertified, match=r"UNDECIDED .* ask for more digits"):
+        flows.certify(flows.ReLUNeuron(n=2, d=3), [first, first + 1e-9 * off], 10.0, digits=10)
+
+
+@pytest.mark.parametrize("off", [1e-9, 1e-16, 1e-24, 1e-60, 0.0])
+def test_a_neuron_next_to_the_axis_passes_it_however_soon(off, tmp_path):
+    made = flows.certify(flows.ReLUNeuron(n=2, d=2), [[0.3, off], [0.2, 0.4]], 1.0, digits=20)
+    made.save(tmp_path / "made.json")
+    assert flows.verify(tmp_path / "made.json").accepted
+    # Of the control the neuron is on the other side, and passes no axis.
+    other = flows.certify(flows.ReLUNeuron(n=2, d=2), [[0.3, -off], [0.2, 0.4]], 1.0, digits=20)
+    assert len(other.pieces) <= len(made.pieces) <= len(other.pieces) + 1
+
+
 def test_a_collapse_is_undecided_and_the_precision_is_put_back():
     system = flows.ReLUNeuron(n=1, d=1)
     before = ctx.prec

@@ -55,15 +55,20 @@ def balls(z):
     return [acb(complex(c)) for c in np.ravel(z)]
 
 
-def makers(w, v, off):
+def unknown(i, j):
+    """Of the minors of two neurons."""
+    return arb.pos_inf()
+
+
+def makers(w, v, off, moved=unknown, reach=0.0):
     rows = [balls(row) for row in [*w, v]]
     flow = field_balls.SpanFlow([], rows[-1], [arb(0)] * w.size)
-    return near.size(rows, [arb(x) for x in off], flow.field(balls(w), ()))
+    return near.size(rows, [arb(x) for x in off], flow.field(balls(w), ()), reach, moved)
 
 
-def checkers(w, v, off):
+def checkers(w, v, off, moved=unknown, reach=0.0):
     rows = np.array(balls(np.vstack([w, v]))).reshape(-1, len(v))
-    return boundary.near(rows, [arb(x) for x in off], [1] * len(w) + [-1])
+    return boundary.near(rows, [arb(x) for x in off], [1] * len(w) + [-1], arb(reach), moved)
 
 
 @pytest.mark.parametrize("bound", [makers, checkers])
@@ -104,6 +109,111 @@ def test_nearly_aligned_and_opposite_neurons_are_bounded_alike(bound, way):
         assert bound(w, v, [0.004]).is_finite()
         with pytest.raises((Singular, Refused), match="may"):
             bound(w, v, [0.02])
+
+
+@pytest.mark.parametrize("bound", [makers, checkers])
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_neurons_that_nearly_agree_are_bounded_by_how_their_minors_move(bound, way):
+    # Each moves by 1e-2 along itself and by 1e-7 across, where they are 1e-6 apart.
+    v, w = np.array([1.0, 0.0, 0.0]), np.array([[way, 1e-6, 0.0], [0.5, 0.0, 1e-6]]) + 0j
+    along, across, random = 1e-2, 1e-7, np.random.default_rng(3)
+    moved = {(0, 1): 4e-7, (0, 2): 2e-7, (1, 2): 2e-7}
+    with precision(100):
+        found = float(bound(w, v, [along, along], lambda i, j: arb(moved[i, j])))
+        with pytest.raises((Singular, Refused), match="may"):
+            bound(w, v, [along, along], lambda i, j: arb(1e-6))
+    seen = 0.0
+    for _ in range(60):
+        turns = np.exp(2j * np.pi * random.uniform(size=(2, 3)))
+        seen = max(seen, np.linalg.norm(complex_field(w + turns * [along, across, across], v)))
+    middle = np.linalg.norm(complex_field(w, v))
+    assert middle < seen <= found + ROUNDED
+    assert found - middle < SHARP * (seen - middle)
+
+
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_maker_and_checker_add_the_reach_to_how_minors_move(way):
+    v, w = np.array([1.0, 0.0, 0.0]), np.array([[way, 1e-3, 0.0], [0.5, 0.0, 1e-3]]) + 0j
+    off, found = [0.005, 0.01], []
+    with precision(100):
+        for reach in (0.0, 1e-5, 1e-4):
+            a, b = (f(w, v, off, lambda i, j: arb(0), reach) for f in (makers, checkers))
+            assert float(a) == pytest.approx(float(b), ROUNDED)
+            found.append(float(a))
+    assert found[0] < found[1] < found[2]
+
+
+def test_a_chord_of_a_small_angle_is_off_by_its_derivative():
+    # X = (1 - sqrt(1 - sigma))/2: so much, to first order, of a numerator that is off by 1e-6.
+    for sigma in (0.01, 0.2):
+        true = 1e-6 / (4 * math.sqrt(1 - sigma))
+        with precision(100):
+            found = float(boundary._of_area(arb(1e-6), acb(sigma), arb(1), arb(0)))
+        assert true <= found < true * (1 + 1e-5)
+
+
+def test_a_chord_is_off_by_what_minors_and_lengths_are():
+    # Of (1, 0, 0) and (1, x, 0) the minor is x, and X about x^2/4.
+    x, moved = 1e-3, 2e-4
+    true = ((x + moved) ** 2 - x**2) / 4
+    for lost in (0.0, 0.01):
+        with precision(100):
+            discs = [near._disc(balls(b), arb(lost)) for b in ([1, 0, 0], [1, x, 0])]
+            sigma, square = arb(x**2), arb((1 + lost) ** 4 - 1)
+            for factor, holds in ((1.0, True), (0.95, False)):
+                squared = (2 * x + factor * moved) * factor * moved
+                for found in (
+                    near._thin(*discs, sigma, arb(factor * moved)),
+                    boundary._of_area(arb(squared), acb(sigma), arb(1), square),
+                ):
+                    most = (true + x**2 / 4 * ((1 - lost) ** -4 - 1)) * 1.1
+                    assert (float(found) >= true * (1 - x**2)) == (holds or lost > 0)
+                    assert float(found) <= most
+
+
+def test_a_length_that_is_known_to_be_small_is_one():
+    with precision(100):
+        wide = np.array([[acb(arb(0, 1e-20), arb(0, 1e-20)), acb(3, 4)]])
+        assert abs(boundary._norms(wide)[0] - 5) < ROUNDED
+
+
+def test_minors_move_on_an_arc_by_what_maker_and_checker_say():
+    system = flows.ReLUNeuron(n=2, d=3, teacher=[1.0, 0.0, 0.0])
+    w = np.array([0.25, 0.1, 0.13])
+    certificate = flows.certify(system, [w, w + np.array([-3e-7, 9e-7, 4e-7])], 1.0, digits=10)
+    flow, piece, random = certificate.flow(), certificate.pieces[2], np.random.default_rng(0)
+    rows = np.array([[arb((c, -certificate.bits)) for c in row] for row in piece.rows])
+    ends = (arb((x.end, -certificate.bits)) for x in certificate.pieces[1:3])
+    checker = Neurons({"n": 2, "d": 3, "teacher": list(system.teacher)}, certificate.start)
+    with precision(certificate.precision):
+        p = Approximant(piece.rows, certificate.span(2), (), certificate.bits)
+        turn, areas = np.pi / (2 * piece.arcs), ellipse.minors(flow, p)
+        steps = ellipse._turns(2 * p.degree, piece.rho, piece.arcs, 200)
+        values = np.vectorize(float)(rows)
+        for i, j in flow.pairs():
+            lengths = areas(i, j)
+            found = float(dot(lengths, steps[: len(lengths)]))
+            squares = (checker.minors(rows, i, j) ** 2).sum(axis=0)
+            again = sum(float(c.sqrt()) * float(m) for c, m in zip(squares, steps, strict=True))
+            assert again == pytest.approx(found, ROUNDED)
+            seen = 0.0
+            for arc in range(piece.arcs):
+                places = (2 * arc + 1) * turn + np.array([0.0, *random.uniform(-turn, turn, 5)])
+                z = piece.rho * np.exp(1j * places)
+                states = np.polynomial.chebyshev.chebval((z + 1 / z) / 2, values.T)
+                a, b = (
+                    states[3 * k : 3 * k + 3] if k < 2 else np.outer([1.0, 0, 0], np.ones(6))
+                    for k in (i, j)
+                )
+                area = np.cross(a, b, axis=0)
+                seen = max(seen, np.linalg.norm(area[:, 1:] - area[:, :1], axis=0).max())
+            assert seen <= found + ROUNDED
+            assert found < SHARP * seen + ROUNDED
+        sizes = ellipse.on_arcs(flow, p, piece.rho, piece.arcs, piece.reach, areas)
+        reach, rho = arb(piece.reach), arb(piece.rho)
+        checked = boundary.most(Segment(rows, *ends), checker, rho, piece.arcs, reach)
+        for a, b in zip(sizes, checked, strict=True):
+            assert float(a) == pytest.approx(float(b), ROUNDED)
 
 
 @pytest.mark.parametrize("bound", [makers, checkers])
@@ -160,7 +270,8 @@ def test_the_hessian_between_the_points_is_its_interpolant():
     flow, piece, span = certificate.flow(), certificate.pieces[2], certificate.span(2)
     with precision(certificate.precision):
         p = Approximant(piece.rows, span, (), certificate.bits)
-        _, size = ellipse.on_arcs(flow, p, piece.rho, piece.arcs, piece.reach)
+        areas = ellipse.minors(flow, p)
+        _, size = ellipse.on_arcs(flow, p, piece.rho, piece.arcs, piece.reach, areas)
         on = ellipse.Bounded(piece.rho, arb(0), piece.arcs, piece.reach, size)
         for count in (2, 3, 5, 9):
             found = between.hessians(flow, p, arb(0), count)
@@ -173,7 +284,9 @@ def test_the_hessian_between_the_points_is_its_interpolant():
                 worst = max(worst, np.linalg.norm(exact.ravel() - made_of))
             assert worst < lost + ROUNDED
         with pytest.raises(Singular):
-            ellipse.on_arcs(flow, p._replace(span=Span(span.centre, span.half)), 1e3, 12, 0.0)
+            ellipse.on_arcs(
+                flow, p._replace(span=Span(span.centre, span.half)), 1e3, 12, 0.0, areas
+            )
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -205,7 +318,7 @@ def test_the_speed_of_time_counts_on_the_whole_ellipse():
 
         width = 1
 
-        def near(self, x, off):
+        def near(self, x, off, reach, moved):
             return arb(1)
 
         def hessian(self, x):
@@ -232,6 +345,7 @@ CORRUPTIONS = {
     "a longer reach": (put("pieces", 1, "reach", to=scaled(30.0)), "may"),
     "a reach within the tube": (put("pieces", 1, "reach", to="0x1p-60"), "the tube reaches"),
     "too few points": (put("pieces", 1, "points", to=3), "errors may grow faster"),
+    "a tube of negative radius": (put("pieces", 1, "tube", to="-0x1p-90"), "the tube reaches"),
     "one point": (put("pieces", 1, "points", to=1), "its points are not stated"),
     "slower growth": (
         put("pieces", 1, "growth", to=lambda g: [(float.fromhex(x) - 0.3).hex() for x in g]),

@@ -12,6 +12,9 @@ import flows
 from flows.certificates import ellipse, proof
 from flows.core.balls import Singular, precision
 
+# Sums of six doubles of size 9.
+ROUNDED = 1e-13
+
 
 @pytest.mark.parametrize("name", neurons.PROBLEMS)
 def test_the_stated_defect_of_neurons_holds_between_the_nodes(name):
@@ -93,6 +96,23 @@ def test_the_stated_defect_of_means_holds_between_the_nodes():
                 )
             assert worst <= piece.defect
             assert worst > piece.defect * 1e-12  # nor is the bound empty
+
+
+@pytest.mark.parametrize("parts", [1, 3, 8])
+def test_the_least_value_of_a_polynomial_on_a_part_is_below_all_values_and_sharp_where_it_falls(
+    parts,
+):
+    random = np.random.default_rng(parts)
+    for falls in (False, True):
+        for _ in range(20):
+            c = random.normal(size=6) * 0.3 ** np.arange(6)
+            c[1] = -9.0 if falls else 0.1 * c[1]
+            for index in range(parts):
+                s = np.linspace(2 * index - parts, 2 * index - parts + 2, 1001) / parts
+                true = np.polynomial.chebyshev.chebval(s, c).min()
+                found = float(proof._least(np.array([arb(x) for x in c]), index, parts))
+                assert found <= true + ROUNDED
+                assert not falls or found > true - ROUNDED
 
 
 def test_positive_pivots_are_found_of_positive_matrices_only():

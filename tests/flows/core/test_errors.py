@@ -21,10 +21,10 @@ class Straight(Piece):
 @pytest.mark.parametrize(
     ("method", "arguments", "because"),
     [
-        ("size_near", ([], []), "by_boundary is true"),
+        ("size_near", ([], [], 0.0, None), "by_boundary is true"),
+        ("minors", ([], 0, 1), "by_boundary is true"),
         ("clearance", ([],), "by_boundary is true"),
         ("slopes", ([], [], []), "bends is true"),
-        ("lowest_area", (0, 1, [], [], []), "areas names kinks"),
         ("beyond", ([], 0, 0.0), "areas names kinks"),
     ],
 )

@@ -15,13 +15,14 @@ from flows.systems.registry import POLYNOMIAL
 ROOT = Path(__file__).parents[4]
 VERIFIER = ROOT / "flows" / "certificates" / "verifier"
 # One can read so much in an evening: the argument of a segment and the equations of one system.
-LINES = 200
+LINES = 210
 # The carry and the tail beside them.
 ENDLESS_LINES = 250
-# What the checker may use: Python, arrays, balls.
+# What the checker may use: Python, arrays, balls, and how many threads arrays take.
 LIBRARIES = {
     "__future__",
     "abc",
+    "collections.abc",
     "copy",
     "fractions",
     "functools",
@@ -34,6 +35,7 @@ LIBRARIES = {
     "typing",
     "numpy",
     "flint",
+    "threadpoolctl",
 }
 # Tokens that are no code.
 NO_CODE = {

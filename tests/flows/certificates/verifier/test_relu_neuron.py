@@ -193,15 +193,19 @@ def test_a_branch_costs_on_each_part_of_a_segment_where_it_is_worst_there():
 
 
 def test_an_area_that_is_least_within_a_part_costs_what_it_does_there():
-    # Neurons (1, -a s) and (1, -a s + c (2 s^2 - 1)): their area is c (2 s^2 - 1), boxes know 2 a.
+    # Neurons (1, -a s) and (1, -a s + c (2 s^2 - 1)): their area is c (2 s^2 - 1),
+    # with slopes up to 4 c.
     wrong, slope = 2.0**-10, 2.5 * 2.0**-10
     start = np.array([[1.0, 0.125], [1.0, 0.25]])
     problem = checker.Neurons({"n": 2, "d": 2, "teacher": [0.0, 1.0]}, start)
     problem.v = np.array([arb(0), arb(1)])  # not in its own frame
     rows = [[1, 0, 0], [0, -slope, 0], [1, 0, 0], [0, -slope, wrong]]
     signs = [1, 1, 1]
-    found = problem.branching(short([[arb(x) for x in row] for row in rows], signs), 1)
-    assert cost(wrong, 1, 1) <= found.upper() <= cost(11 * wrong, 1, 1)
+    segment = short([[arb(x) for x in row] for row in rows], signs)
+    assert cost(wrong, 1, 1) <= problem.branching(segment, 1).upper() <= cost(5.1 * wrong, 1, 1)
+    # Of three parts it is monotone on two, least where s = -1/3 and 1/3.
+    known = cost(7 / 3 * wrong, 1, 1) + 2 * cost(7 / 9 * wrong, 1, 1)
+    assert LESS <= problem.branching(segment, 3).upper() / known <= MORE
 
 
 def test_a_branch_that_is_far_off_or_no_branch_is_refused():

@@ -75,3 +75,29 @@ def test_one_mean_falls_out_of_the_doubles_without_a_step_in_vain(system, size):
     assert run.completed and (run.state[-1] == 0.0).all()
     if size == 1e-300:
         np.testing.assert_allclose(run.state[1], np.exp(-rate) * start, rtol=RTOL)
+
+
+# Digits of a length, and of squares at the end of the doubles, where the last bit is 5e-324.
+DIGITS, END = 1e-12, 1e-322
+
+
+@pytest.mark.parametrize("system", [flows.GMMEM(3, 2), flows.ScoreMatching(3, 2)])
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-140])
+def test_lengths_whose_squares_fall_out_of_the_doubles_keep_their_digits(system, size):
+    shape = np.array([[1.0, 0.3], [-0.5, 0.2], [0.1, -1.0]])
+    run = flows.integrate(system, size * shape, 1.0, [1.0], rtol=1e-8)
+    speed = np.linalg.norm(shape.mean(axis=0)) / np.sqrt(3)
+    speed *= 2 if isinstance(system, flows.ScoreMatching) else 1
+    assert run["gradient_norm"][0] == pytest.approx(size * speed, rel=DIGITS)
+    one = flows.integrate(system, np.full((3, 2), size), 1.0, [1.0], rtol=1e-8)
+    assert one["max_norm"][0] == pytest.approx(size * np.sqrt(2), rel=DIGITS)
+    assert one.absolute_errors("max_norm")[0] < 1e-4 * one["max_norm"][0]
+    # What sets such means apart is not followed, and its length is stated as an error.
+    longest = size * np.linalg.norm(shape, axis=1).max()
+    assert abs(run["max_norm"][0] - longest) <= run.absolute_errors("max_norm")[0] < 1e-100
+    # The squares are zero or have few digits, and say so.
+    square = float(np.square(size * speed))
+    assert abs(run.features["loss_dot"][0] + square) <= run.features["loss_dot_error"][0]
+    assert run.features["loss_dot_error"][0] >= END or size > 1e-150
+    rest = flows.integrate(system, np.zeros((3, 2)), 1.0, [1.0])
+    assert rest.absolute_errors("loss").max() == 0.0

@@ -84,11 +84,10 @@ def test_short_means_have_fewer_nodes_that_serve_as_well():
     assert levels > 2 and (np.diff(nodes) < 0).all()
     factors = 0.5 ** np.arange(8)
     raw = piece.chart.x0 * factors[:, None]
-    times = np.zeros(len(raw))
-    assert piece.served(raw, times, np.zeros(0)).all()
+    assert piece.looks(raw).serves.all()
     # With the nodes of the shortest means everywhere the longest are not served.
     k, (weights, shape) = 3, (piece.chart.weights.copy(), piece.chart.shape)
     weights[2 * k : 2 * k + levels] = np.inf
     chart = dataclasses.replace(piece.chart, weights=weights, shape=shape)
     coarse = dataclasses.replace(piece, chart=chart)
-    assert not coarse.served(raw, times, np.zeros(0))[0]
+    assert not coarse.looks(raw).serves[0]

@@ -175,7 +175,8 @@ def test_several_states_have_the_bits_of_each_alone(loss, form):
         assert (found.pull[t] == alone.pull).all()
         # The error is one of sums to their sizes, one rounding apart.
         assert found.error[t] == pytest.approx(alone.error, rel=UNITS)
-        assert found.nodes[t] >= len(alone.rule)  # of which some add nothing
+        # ... of which some add nothing.
+        assert found.nodes[t] == alone.nodes >= len(alone.rule_for(states.at(t)))
     # Another state in the last place leaves the others as they are, and is seen in its own.
     factor = np.array([1.0] * 4 + [1 + 1e-10])[:, None, None]
     parts = factor * states.mu, factor * states.deviation, factor[:, 0] * states.mean

@@ -12,8 +12,9 @@ from flows.cli.main import main
 from flows.core.errors import InputError
 from flows.systems.mixture import expectation as mixture_expectation
 from flows.systems.mixture.forms import components
-from flows.systems.mixture.means import CLUSTER, FAR, NEAR
+from flows.systems.mixture.means import CERTAIN, CLUSTER, FAR, NEAR
 from flows.systems.score_matching import exact as score_matching_exact
+from flows.systems.score_matching.regimes import RADIUS
 from symbolic.systems.score_matching import calculus
 
 # What the values promise where they are compared with 40 digits.
@@ -378,3 +379,32 @@ def test_bad_options_are_one_line_and_exit_code_two(capsys, words, said):
     assert main(["run", "score_matching", "--t-end", "1", *words]) == 2
     shown = capsys.readouterr()
     assert said in shown.err and shown.err.count("\n") == 1 and shown.out == ""
+
+
+# Event times at tolerances from 1e-6 to 1e-10 were up to 2e-6 apart; those of step ends, 0.2.
+LOCATED = 1e-5
+
+
+@pytest.mark.parametrize(
+    ("system", "start"),
+    [
+        (flows.ScoreMatching(2, 2), np.array([[0.3, 0.1], [4.0, -1.0]])),
+        (flows.ScoreMatching(3, 2), flows.ScoreMatching(3, 2).initial(3.0, 5)),
+    ],
+)
+def test_times_of_events_depend_on_neither_method_nor_tolerance(system, start):
+    tight = flows.integrate(system, start, 100.0, [100.0], rtol=1e-10)
+    assert {event.kind for event in tight.events} == {"locked", "diverging"}
+    for method, rtol in (("auto", 1e-6), ("auto", 1e-8), ("Rodas5P", 1e-6), ("BDF", 1e-8)):
+        run = flows.integrate(system, start, 100.0, [100.0], method=method, rtol=rtol)
+        assert [e.kind for e in run.events] == [e.kind for e in tight.events]
+        for one, other in zip(run.events, tight.events, strict=True):
+            assert one.time == pytest.approx(other.time, rel=LOCATED)
+    # They are where a mean is as near as Theorem 2.1 says, or where almost all is its own share.
+    (locked,) = (e.time for e in tight.events if e.kind == "locked")
+    around = [locked * (1 - LOCATED), locked * (1 + LOCATED)]
+    states = flows.integrate(system, start, 100.0, [*around, 100.0], rtol=1e-10).state[1:3]
+    squares = np.sum(states**2, axis=2)
+    share = np.exp(-squares / 2).max(axis=1) / np.exp(-squares / 2).sum(axis=1)
+    near = (np.sqrt(squares.min(axis=1)) <= RADIUS / system.n) & (share >= CERTAIN)
+    assert near.tolist() == [False, True]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
-from flows.systems.mixture.means import FAR, Means
+from flows.systems.mixture.means import FAR, SHORT, Means
 from flows.systems.mixture.sound import Frame, SoundState
 from flows.systems.mixture.travel import exponent, fineness, grows, magnification
 
@@ -55,8 +55,33 @@ def magnified(frame: Frame, states: SoundState, tolerance: float, stretch: float
     """By how much errors of steps grow on the way: see `travel.magnification`."""
     mu, deviation, mean, form = parts(frame, states)
     left = exponent(frame.weight, frame.rate, mean, stretch)
-    if not grows(left):
-        return np.zeros(len(left))
-    spread = longest(deviation)
-    local = np.where(form == FAR, longest(mu), ATOL_PER_RTOL * fineness(left, tolerance) * spread)
-    return magnification(left, mean, deviation, local)
+    apart, spread = form == FAR, longest(deviation)
+    local = ATOL_PER_RTOL * fineness(left, tolerance) * spread
+    local = np.where(apart, longest(mu), local)
+    worst = np.zeros(len(left))
+    if grows(left):
+        worst = magnification(left, mean, deviation, local)
+    # Each mean with those near it is a cluster, too, while others are far from it.
+    furthest = stretch * frame.rate.max() / frame.rate.min() / 2 * (mu * mu).sum(axis=-1)
+    if apart.any() and grows(furthest[apart].max(axis=-1)):
+        for i in range(len(frame.weight)):
+            own = _cluster(frame, mu, i, stretch)
+            if own is not None:
+                worst = np.maximum(worst, magnification(*own, local, spread))
+    return worst
+
+
+def _cluster(
+    frame: Frame, mu: Array, one: int, stretch: float
+) -> tuple[Array, Array, Array] | None:
+    """Growth left to the means near one, their mean and their deviations; None if there is none."""
+    step = mu - mu[:, one : one + 1]
+    reach = np.minimum(SHORT**2, (mu[:, one] ** 2).sum(axis=-1) / 4)
+    near = ((step * step).sum(axis=-1) <= reach[:, None]).astype(float)
+    share = near * frame.weight
+    total = share.sum(axis=-1)
+    mean = (share[..., None] * mu).sum(axis=-2) / total[:, None]
+    average, fastest = (share * frame.rate).sum(axis=-1) / total, (near * frame.rate).max(axis=-1)
+    several = near.sum(axis=-1) > 1
+    left = several * stretch * fastest / average * (mean * mean).sum(axis=-1) / 2
+    return (left, mean, near[..., None] * (mu - mean[:, None])) if grows(left) else None

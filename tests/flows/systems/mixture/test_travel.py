@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows.systems.mixture import travel
+from flows.systems.mixture import forms, travel
 
 # What runs are allowed where nothing magnifies their errors.
 USUAL = 100
@@ -85,3 +85,41 @@ def test_errors_grow_with_what_is_along_the_mean_or_by_the_whole_growth():
     there = magnified((1e-4, 1e-4 * np.exp(5.0)), (1e-3, 1e-3))
     assert there == pytest.approx(travel.ALLOWED / 1e-4, rel=0.1) and there < 1e-6 * nothing
     assert magnified((0.0, 0.0), (1.0, 1.0), left=(0.9, 0.0)) == 0.0
+
+
+def clusters(count, length, width):
+    """Pairs of means around the target, so that their common mean is nearly there."""
+    angle = 2 * np.pi * np.arange(count).repeat(2) / count
+    points = length * np.column_stack([np.cos(angle), np.sin(angle)])
+    return points + width * np.random.default_rng(0).normal(size=points.shape)
+
+
+@pytest.mark.parametrize("name", ["Rodas5P", "ensemble", "auto"])
+@pytest.mark.parametrize(
+    ("count", "length", "width"), [(2, 5.0, 1e-7), (2, 4.0, 1e-4), (3, 4.5, 1e-5)]
+)
+def test_stated_errors_cover_clusters_on_their_way_from_several_sides(name, count, length, width):
+    system, rtol, times = flows.ScoreMatching(2 * count, 2), 1e-8, [3.0, 10.0, 30.0, 100.0]
+    start = clusters(count, length, width)
+    truth = flows.integrate(system, start, times[-1], times, rtol=1e-12)
+    if name == "ensemble":
+        rows = flows.integrate_ensemble(system, start[None], times[-1], times, rtol=rtol)
+        found, stated = rows["loss"][0], rows["loss_error"][0]
+    else:
+        run = flows.integrate(system, start, times[-1], times, rtol=rtol, method=name)
+        found, stated = run["loss"], run.absolute_errors("loss")
+    assert (np.abs(found - truth["loss"]) <= stated).all()
+
+
+def test_without_clusters_of_their_own_the_errors_would_be_stated_too_small(monkeypatch):
+    system, start = flows.ScoreMatching(4, 2), clusters(2, 5.0, 1e-7)
+    truth = flows.integrate(system, start, 30.0, [30.0], rtol=1e-12)["loss"]
+    run = flows.integrate(system, start, 30.0, [30.0], rtol=1e-8)
+    monkeypatch.setattr(forms, "_cluster", lambda *_: None)
+    wrong = np.abs(run["loss"] - truth)
+    assert wrong[1] > 1e3 * run.absolute_errors("loss")[1]
+
+
+def test_pairs_that_do_not_travel_far_are_stated_nearly_as_they_were():
+    run = flows.integrate(flows.GMMEM(4, 2), clusters(2, 2.0, 1e-3), 100.0, rtol=1e-8)
+    assert (run.tolerance >= USUAL * 1e-8).all() and (run.tolerance < 2 * USUAL * 1e-8).all()

@@ -24,7 +24,7 @@ from flows.core.balls import BallFlow, Singular, precision
 Ball = Any  # flint.arb
 
 #: Lengths of segments in log-time: the first one tried, the longest, and the one that gives up.
-FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-7
+FIRST, LONGEST, SHORTEST = 0.02, 0.5, 1e-11
 #: Parts of a segment on which growth is bounded: at first and at most.
 PARTS, MOST_PARTS = 4, 256
 #: Growth may be overestimated by so much a unit of log-time; beyond that by so much in all, in

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from flint import acb, arb, arb_mat, fmpq
 
-from flows.certificates.verifier.curve import UNIT
+from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.positive import positive
 from flows.certificates.verifier.reading import MOST, number, require
 from flows.certificates.verifier.tube import Ball
@@ -42,7 +42,7 @@ def most(segment: Any, equations: Any, rho: arb, arcs: int, reach: arb) -> tuple
     def moved(i: int, j: int) -> arb:
         areas = equations.minors(segment.p, i, j)
         steps = [k * turn * (rho**k + rho**-k) / 2 for k in range(areas.shape[1])]
-        return np.vectorize(arb.sqrt, "O")((areas**2).sum(axis=0)) @ np.array(steps)
+        return np.array([norm(c) for c in areas.T]) @ np.array(steps)
 
     for j in range(arcs):
         w = rho * acb(0, (2 * j + 1) * turn).exp()
@@ -184,4 +184,4 @@ def _of_area(off: arb, sigma: acb, product: arb, lost: arb) -> arb:
 
 def _norms(w: Any) -> Any:
     """Lengths of complex vectors."""
-    return np.array([sum((c.real**2 + c.imag**2 for c in row), arb(0)).sqrt() for row in w])
+    return np.array([norm(np.array([x for c in row for x in (c.real, c.imag)])) for row in w])

@@ -57,6 +57,13 @@ def test_neurons_that_nearly_agree_are_followed_in_as_long_pieces_as_others(d, t
         assert len(made.pieces) <= 2 * len(far.pieces)
 
 
+def test_neurons_that_nearly_oppose_are_followed_out_of_there(tmp_path):
+    first, off = np.array([0.25, 0.1, 0.125]), np.array([-0.3, 0.9, 0.4])
+    made = flows.certify(flows.ReLUNeuron(2, 3), [first, 1e-7 * off - first / 2], 1.0, digits=20)
+    made.save(tmp_path / "made.json")
+    assert flows.verify(tmp_path / "made.json").accepted
+
+
 def test_neurons_that_are_nearer_than_the_error_ask_for_more_digits():
     first, off = np.array([0.25, 0.1, 0.125]), np.array([-0.3, 0.9, 0.4])
     with pytest.raises(Uncertified, match=r"UNDECIDED .* ask for more digits"):

@@ -60,15 +60,15 @@ def unknown(i, j):
     return arb.pos_inf()
 
 
-def makers(w, v, off, moved=unknown):
+def makers(w, v, off, moved=unknown, reach=0.0):
     rows = [balls(row) for row in [*w, v]]
     flow = field_balls.SpanFlow([], rows[-1], [arb(0)] * w.size)
-    return near.size(rows, [arb(x) for x in off], flow.field(balls(w), ()), 0.0, moved)
+    return near.size(rows, [arb(x) for x in off], flow.field(balls(w), ()), reach, moved)
 
 
-def checkers(w, v, off, moved=unknown):
+def checkers(w, v, off, moved=unknown, reach=0.0):
     rows = np.array(balls(np.vstack([w, v]))).reshape(-1, len(v))
-    return boundary.near(rows, [arb(x) for x in off], [1] * len(w) + [-1], arb(0), moved)
+    return boundary.near(rows, [arb(x) for x in off], [1] * len(w) + [-1], arb(reach), moved)
 
 
 @pytest.mark.parametrize("bound", [makers, checkers])
@@ -131,6 +131,27 @@ def test_neurons_that_nearly_agree_are_bounded_by_how_their_minors_move(bound, w
     assert found - middle < SHARP * (seen - middle)
 
 
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_maker_and_checker_add_the_reach_to_how_minors_move(way):
+    v, w = np.array([1.0, 0.0, 0.0]), np.array([[way, 1e-3, 0.0], [0.5, 0.0, 1e-3]]) + 0j
+    off, found = [0.005, 0.01], []
+    with precision(100):
+        for reach in (0.0, 1e-5, 1e-4):
+            a, b = (f(w, v, off, lambda i, j: arb(0), reach) for f in (makers, checkers))
+            assert float(a) == pytest.approx(float(b), ROUNDED)
+            found.append(float(a))
+    assert found[0] < found[1] < found[2]
+
+
+def test_a_chord_of_a_small_angle_is_off_by_its_derivative():
+    # X = (1 - sqrt(1 - sigma))/2: so much, to first order, of a numerator that is off by 1e-6.
+    for sigma in (0.01, 0.2):
+        true = 1e-6 / (4 * math.sqrt(1 - sigma))
+        with precision(100):
+            found = float(boundary._of_area(arb(1e-6), acb(sigma), arb(1), arb(0)))
+        assert true <= found < true * (1 + 1e-5)
+
+
 def test_a_chord_is_off_by_what_minors_and_lengths_are():
     # Of (1, 0, 0) and (1, x, 0) the minor is x, and X about x^2/4.
     x, moved = 1e-3, 2e-4
@@ -148,6 +169,12 @@ def test_a_chord_is_off_by_what_minors_and_lengths_are():
                     most = (true + x**2 / 4 * ((1 - lost) ** -4 - 1)) * 1.1
                     assert (float(found) >= true * (1 - x**2)) == (holds or lost > 0)
                     assert float(found) <= most
+
+
+def test_a_length_that_is_known_to_be_small_is_one():
+    with precision(100):
+        wide = np.array([[acb(arb(0, 1e-20), arb(0, 1e-20)), acb(3, 4)]])
+        assert abs(boundary._norms(wide)[0] - 5) < ROUNDED
 
 
 def test_minors_move_on_an_arc_by_what_maker_and_checker_say():
@@ -318,6 +345,7 @@ CORRUPTIONS = {
     "a longer reach": (put("pieces", 1, "reach", to=scaled(30.0)), "may"),
     "a reach within the tube": (put("pieces", 1, "reach", to="0x1p-60"), "the tube reaches"),
     "too few points": (put("pieces", 1, "points", to=3), "errors may grow faster"),
+    "a tube of negative radius": (put("pieces", 1, "tube", to="-0x1p-90"), "the tube reaches"),
     "one point": (put("pieces", 1, "points", to=1), "its points are not stated"),
     "slower growth": (
         put("pieces", 1, "growth", to=lambda g: [(float.fromhex(x) - 0.3).hex() for x in g]),

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import KroghInterpolator
 
 from flows.core.arrays import Array
 
@@ -21,7 +20,7 @@ __all__ = ["Change", "Trail", "changes"]
 # Steps before the last one with a known regime that are kept, for the polynomial.
 BEFORE = 2
 # A change is known to this part of the step in which it is.
-LOCATED = 1e-10
+LOCATED = 1e-8
 # Attempts until then; of each few the last one halves the bracket.
 MOST, FEW = 60, 3
 
@@ -93,11 +92,7 @@ def changes(
     found: list[Change] = []
     for q in np.flatnonzero((regimes[1:] != regimes[:-1]).any(axis=1)) + known:
         some = slice(max(0, q - 1), q + 3)
-        nodes = np.repeat(taus[some], 2)
-        rows = [
-            row for t, y in zip(taus[some], states[some], strict=True) for row in (y, slope(t, y))
-        ]
-        inside = KroghInterpolator(nodes, np.array(rows))
+        inside = _interpolated(taus[some], states[some], slope, float(taus[q]), float(taus[q + 1]))
         begin, end = float(taus[q]), float(taus[q + 1])
         while begin < end:
             one = _first(begin, end, look, inside)
@@ -106,6 +101,19 @@ def changes(
             found.append(one)
             begin = one.tau
     return tuple(found)
+
+
+def _interpolated(
+    taus: Array, states: Array, slope: Callable[[float, Array], Array], begin: float, end: float
+) -> Callable[[Array], Array]:
+    """Polynomial with these states and their slopes; from times to states."""
+    length, count = end - begin, 2 * len(taus)
+    powers = ((taus - begin) / length)[:, None] ** np.arange(count)
+    slopes = np.zeros_like(powers)
+    slopes[:, 1:] = powers[:, :-1] * np.arange(1, count)
+    speeds = [length * slope(t, y) for t, y in zip(taus.tolist(), states, strict=True)]
+    terms = np.linalg.solve(np.vstack([powers, slopes]), np.vstack([states, *speeds]))
+    return lambda at: ((at - begin) / length)[:, None] ** np.arange(count) @ terms
 
 
 def _first(

@@ -5,8 +5,8 @@ import pytest
 
 from flows.systems.mixture.changes import Trail, changes
 
-# Of a polynomial of degree seven through sines of steps of a tenth.
-EXACT = 1e-9
+# A change is known to 1e-8 of a step, here a tenth; the polynomial of degree seven is better.
+EXACT = 4e-9
 
 
 def slope(tau, y):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flows
-from flows.systems.relu_neuron import collapse, lone, watch
+from flows.systems.relu_neuron import collapse, lone, pieces, watch
 from flows.systems.relu_neuron.state import SoundState
 
 # One-sided difference quotient with step 1e-7 of a function with bounded second derivative.
@@ -186,6 +186,29 @@ def test_a_neuron_leaves_zero_as_soon_as_it_can_whatever_the_solver(method):
     (departure,) = (event.time for event in run.events if event.kind == "departure")
     assert abs(departure / LEAVES - 1) < SOLVERS / 100
     assert abs(run["loss"][-1] / LOSS_AT_TEN - 1) < SOLVERS
+
+
+# Its first neuron leaves zero at t = 1.414, in a direction that settles far faster than it grows.
+SETTLES, BUDGET = (3, 2, 1.0, 32, 113), 5000
+
+
+def leaving(method, rtol):
+    """Run of that member."""
+    n, d, scale, seed, index = SETTLES
+    system = flows.ReLUNeuron(n, d)
+    start = flows.Law(index + 1, scale, seed=seed).start(system, index)
+    return flows.integrate(
+        system, start, 1e3, [10.0, 1e3], method=method, rtol=rtol, max_steps=BUDGET
+    )
+
+
+def test_a_neuron_that_has_just_left_zero_does_not_make_a_run_crawl_or_fail(monkeypatch):
+    fast, usual, many = leaving("Rodas5P", 1e-10), leaving("auto", 1e-10), leaving("CVODE", 1e-8)
+    assert fast.completed and usual.completed and many.completed
+    assert np.abs(usual["loss"] / fast["loss"] - 1).max() < 1e-8
+    assert np.abs(many["loss"] / fast["loss"] - 1).max() < SOLVERS
+    monkeypatch.setattr(pieces, "DAMPED", ())
+    assert leaving("auto", 1e-10).status == "step_budget"
 
 
 def test_a_return_closer_to_zero_than_steps_can_aim_is_missed(monkeypatch):

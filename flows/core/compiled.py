@@ -155,7 +155,8 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     nogil : bool
         Whether other threads run while it does.
     """
-    made: Any = numba.njit(error_model="numpy", nogil=nogil)(function)
+    options: Any = {"error_model": "numpy", "nogil": nogil, "_nrt": True}
+    made: Any = numba.njit(**options)(function)
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
     compile_ = made._compiler.compile
@@ -171,7 +172,7 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
     return made
 
 
-def inner(function: Callable[..., Any], *, unfolds: bool = False) -> Any:
+def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool = True) -> Any:
     """Compile a function of a module that compiled code alone calls: what calls it is kept.
 
     Parameters
@@ -180,10 +181,23 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False) -> Any:
         The function.
     unfolds : bool
         Whether its text stands where it is called, so that loops with it become vectors.
+    counts : bool
+        Whether it counts who holds arrays, as what makes arrays, or gives them back, has to. A
+        count is shared by threads, and takes longer than what is done with a few numbers.
     """
-    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "no_rewrites": True}
+    # Said of each, `loop`s too: else what is called does as its caller.
+    options: Any = {
+        "_nrt": counts,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+        "no_rewrites": True,
+    }
     options |= {"forceinline": True} if unfolds else {}
     return numba.njit(error_model="numpy", **options)(function)
+
+
+#: Compile like :func:`inner` what neither makes arrays nor gives any back.
+lean: Any = functools.partial(inner, counts=False)
 
 
 def _keep(store: _Store, key: Any, code: Any) -> None:

@@ -43,11 +43,14 @@ def served(system: System, request: Request, members: int) -> bool:
 
 
 def follow_along_axes(
-    system: System, starts: Iterable[Callable[[], Array]], request: Request
-) -> Iterator[Trajectory | Exception]:
-    """One run, or what prevented it, for each start.
+    system: System, starts: Iterable[Callable[[], Array]], request: Request, *, joins: bool = False
+) -> Iterator[tuple[list[int], Trajectory | Exception]]:
+    """Runs, or what prevented them, with the numbers of the members that they are of.
 
-    What two doubles do not tell, and who fails, is followed anew as a run alone.
+    What two doubles do not tell, and who fails, is followed anew as a run alone. Where it ``joins``
+    members, those of whom compiled code tells all are one run, in which the times of each one
+    follow on those of another: that takes as long as a few runs, and everything that is told of a
+    time alone has the same bits.
     """
     given: list[Array | Exception] = []
     for start in starts:
@@ -63,17 +66,37 @@ def follow_along_axes(
         found = _followed(system, np.array(places), request)
         above = _above(system, found)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
+    joined = [k for k in range(len(sound)) if _is_told(found, above.get(k), k)] if joins else []
+    if joined:
+        first: Any = given[sound[joined[0]]]
+        yield (
+            [sound[k] for k in joined],
+            _run(system, first, request, found, [above.get(k) for k in joined], joined, seconds),
+        )
     rows = {k: row for row, k in enumerate(sound)}
-    for k, one in enumerate(given):
+    for k in sorted({*range(len(given))} - {sound[row] for row in joined}):
+        one = given[k]
         if isinstance(one, Exception):
-            yield one
+            yield [k], one
             continue
         try:
             row = rows[k]
-            run = _run(system, one, request, found, above.get(row), row, seconds)
-            yield follow(system, one, request) if run is None else run
+            ended = found.reached[row] > len(request.times)  # type: ignore[union-attr]
+            yield (
+                [k],
+                _run(system, one, request, found, [above.get(row)], [row], seconds)
+                if ended
+                else follow(system, one, request),
+            )
         except FAILURES as problem:
-            yield problem
+            yield [k], problem
+
+
+def _is_told(found: Any, above: Excess | None, row: int) -> bool:
+    """Whether compiled code tells everything of a member at every time, its limit included."""
+    ended = found.reached[row] == found.digits.shape[1]
+    known = bool(ended and (found.numbers[row, :, 5] == 1).all())
+    return known and above is not None and bool(np.isfinite(above.value).any())
 
 
 def _above(system: System, found: Any) -> Above:
@@ -135,19 +158,22 @@ def _run(
     start: Array,
     request: Request,
     found: Any,
-    above: Excess | None,
-    row: int,
+    above: list[Excess | None],
+    rows: list[int],
     seconds: float,
-) -> Trajectory | None:
-    """Run of a member that has reached the end; None of another one."""
-    if found.reached[row] <= len(request.times):
-        return None
-    frame, states = system.along_axes(
-        found.digits[row], found.error[row], found.since[row], found.numbers[row]
-    )
-    steps, fields, charts, jacobians = found.counts[row].tolist()
-    t = np.concatenate([[0.0], request.times])
+) -> Trajectory:
+    """Run of a member that has reached the end, or of several, one behind the other."""
+    parts = (found.digits, found.error, found.since, found.numbers)
+    frame, states = system.along_axes(*(np.concatenate(part[rows]) for part in parts))
+    steps, fields, charts, jacobians = found.counts[rows].T
+    t = np.tile(np.concatenate([[0.0], request.times]), len(rows))
     remark = system.remark(frame, states, t)
+    work = {
+        "steps": steps,
+        "field_evaluations": fields,
+        "jacobian_evaluations": jacobians,
+        "pieces": charts,
+    }
     return Trajectory(
         system=system,
         t=t,
@@ -157,14 +183,20 @@ def _run(
         status=COMPLETED,
         message=f"reached the end; {remark}" if remark else "reached the end",
         stats={
-            "steps": steps,
-            "field_evaluations": fields,
-            "jacobian_evaluations": jacobians,
-            "pieces": charts,
+            **{name: x if len(rows) > 1 else int(x[0]) for name, x in work.items()},
             "seconds": seconds,
         },
         events=(),
         rtol=request.rtol,
         provenance=provenance(request.method, request.provenance),
-        above=above,
+        above=_joined([one for one in above if one is not None]),
     )
+
+
+def _joined(above: list[Excess]) -> Excess | None:
+    """Losses above their limits, one behind the other."""
+    if len(above) < 2:
+        return above[0] if above else None
+    errors = [np.zeros(len(x.value)) if x.error is None else x.error for x in above]
+    values = np.concatenate([x.value for x in above])
+    return Excess(values, math.nan, "", np.concatenate(errors))

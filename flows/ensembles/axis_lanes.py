@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.solvers.axis_slopes import centred
 from flows.solvers.near_lanes import LANES, Near
 from flows.solvers.near_state import GOES_ON
@@ -34,7 +34,7 @@ def near_of(n, program):
     )
 
 
-@inner
+@lean
 def again(lane, e):
     """Begin the chart of a lane, with steps as long as they were."""
     for i in range(len(lane.u)):
@@ -43,7 +43,7 @@ def again(lane, e):
     lane.before[e], lane.error[e], lane.refused[e] = 0.0, 0.0, False
 
 
-@inner
+@lean
 def load(lane, near, here, k, e, codes):
     """Put the chart of a member where the steps of a lane read it.
 
@@ -86,13 +86,13 @@ def load(lane, near, here, k, e, codes):
     return around.known[0]
 
 
-@inner
+@lean
 def steepest(charts, k):
     """Largest curvature at the centre of a chart, of either sign."""
     return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
 
 
-@inner
+@lean
 def reload(lane, near, here, k, e, codes):
     """Put a chart that was begun before in a lane."""
     gradient, loss, rates = codes
@@ -103,13 +103,13 @@ def reload(lane, near, here, k, e, codes):
     return load(lane, near, here, k, e, codes)
 
 
-@inner
+@lean
 def solver_time(here, k, time):
     """Solver time of a member's chart at a time."""
     return math.log((time + here.unit[k]) / here.charts.since[k])
 
 
-@inner
+@lean
 def aim(lane, here, k, e, times, before, halts, found):
     """Let the steps of a lane end at the last output, where its chart does, or before.
 
@@ -124,7 +124,7 @@ def aim(lane, here, k, e, times, before, halts, found):
     lane.outcome[e], lane.live[e] = GOES_ON, True
 
 
-@inner
+@lean
 def output_in(here, k, times, found, begins, ends):
     """Part of a step, which begins and ends then, at which the next output is; else -1."""
     row = found.reached[k]

@@ -10,12 +10,12 @@ depends on the others.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flows.core.axis_field import Code
-from flows.core.compiled import inner, loop
+from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
 from flows.ensembles.axis_members import (
     MOST_STEPS,
@@ -53,7 +53,7 @@ EXPLICIT = 0.01
 GENTLE, NEAR = 30.0, 0.1
 
 
-@inner
+@lean
 def gentle_until(here, k):
     """Solver time up to which explicit steps lead in a chart; 0 where others are to."""
     steep = here.charts.since[k] * steepest(here.charts, k)
@@ -61,14 +61,14 @@ def gentle_until(here, k):
     return until if until > NEAR else 0.0
 
 
-@inner
+@lean
 def take_place(lane, near, out, here, k, e, times, before, terms, found):
     """Let a chart that is in place be a lane's, as far as the solver time `before`."""
     load_loss(out, near, here, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
 
 
-@inner
+@lean
 def only_halts(lane, here, k, e, times, before, terms, found):
     """Whether a lane stands at an output alone, from which its chart goes on."""
     if lane.outcome[e] != STOPPED or not terms.halts:
@@ -77,7 +77,7 @@ def only_halts(lane, here, k, e, times, before, terms, found):
     return lane.stop[e] > lane.tau[e]
 
 
-@inner
+@lean
 def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
     """See what a lane has come to; whether its chart goes on, and how.
 
@@ -118,13 +118,32 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
     return 2 if onward(lane, near, here, k, e, since, codes, terms, found) else 0
 
 
+class Walk(NamedTuple):
+    """Lanes in which members take steps.
+
+    ``lane``, ``work``: where they stand, and room; ``owner`` (lanes,): whose they are, -1 where
+    nobody's; ``late`` (M,): whether a member goes on by steps of Radau; ``u`` (N,): room.
+    """
+
+    lane: Any
+    work: Any
+    owner: Any
+    late: Any
+    u: Any
+
+
 @inner
-def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, late, halt):
-    """Follow members by explicit steps; who is to go on by others, `late` (M,) says."""
-    gradient, n = codes[0], starts.shape[1]
-    work, stages, u = room(n), stages_of(n), np.empty(n)
-    lane = lanes_of(n, min(terms.rtol, EXPLICIT * terms.left), terms.reach, terms.short)
-    owner, waiting = np.full(LANES, -1), 0
+def walk_of(n, rtol, terms, late):
+    """Lanes of steps of a tolerance."""
+    lane = lanes_of(n, rtol, terms.reach, terms.short)
+    return Walk(lane, room(n), np.full(LANES, -1), late, np.empty(n))
+
+
+@lean
+def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near, out, found, halt):
+    """Follow members by explicit steps, and say who is late."""
+    lane, work, owner, late, u = walk
+    gradient, n, waiting = codes[0], len(u), 0
     while not halt[0]:
         alive = False
         for e in range(LANES):
@@ -188,12 +207,11 @@ def follow_gently(starts, times, codes, slopes, terms, here, near, out, found, l
                 owner[e] = k
 
 
-@inner
-def follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found, late, halt):
+@lean
+def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, found, halt):
     """Follow those who are late by Radau."""
-    gradient, n = codes[0], len(here.there)
-    work, lane, u = room(n), lanes_of(n, terms.rtol, terms.reach, terms.short), np.empty(n)
-    owner, waiting = np.full(LANES, -1), 0
+    lane, work, owner, late, u = walk
+    gradient, n, waiting = codes[0], len(u), 0
     while not halt[0]:
         alive = anew = False
         for e in range(LANES):
@@ -270,8 +288,10 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
     here = members_of(count, len(times), n, codes[0], loss, terms.reach)
     near, out = near_of(n, codes[0]), outputs_of(near_of(n, loss), near_of(n, loss), n)
-    follow_gently(starts, times, codes, slopes, terms, here, near, out, found, late, halt)
-    follow_stiffly(times, codes, slopes, tableau, terms, here, near, out, found, late, halt)
+    first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
+    then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
+    follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
+    follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
     see_all(out, here, loss, slopes, terms, found)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import load
 from flows.solvers.axis_slopes import Near as Around
 from flows.systems.own.carried_errors import ANEW
@@ -71,7 +71,8 @@ class Members(NamedTuple):
     chart, and the length of the next step or 0; ``row`` (M,): outputs before the chart; ``sharp``
     (M,): whether outputs are seen in two doubles; ``passed`` (M, T, N): increments at outputs of
     the chart; ``registers``, ``whole``: of the gradient, and of the loss, at the last place;
-    ``found`` (N, 3), ``there`` (N, 3): the gradient along the axes, and the state.
+    ``found`` (N, 3), ``there`` (N, 3), ``u`` (N,): the gradient along the axes, the state, and an
+    increment.
     """
 
     charts: Any
@@ -87,6 +88,7 @@ class Members(NamedTuple):
     found: Any
     around: Any
     there: Any
+    u: Any
 
 
 @inner
@@ -107,10 +109,11 @@ def members_of(count, times, n, gradient, loss, reach):
         np.zeros((n, 3)),
         Around(np.zeros(1, np.bool_), np.zeros(registers), np.zeros(n), np.zeros((n, n))),
         np.zeros((n, 3)),
+        np.zeros(n),
     )
 
 
-@inner
+@lean
 def known(lane, here, k, e):
     """Whether plain doubles have known the field of a lane, as two doubles do."""
     charts = here.charts
@@ -125,7 +128,7 @@ def known(lane, here, k, e):
     return True
 
 
-@inner
+@lean
 def record(found, k, row, there, since, seen):
     """Put a state down."""
     for i in range(len(there)):
@@ -136,7 +139,7 @@ def record(found, k, row, there, since, seen):
         found.numbers[k, row, i] = seen.numbers[i]
 
 
-@inner
+@lean
 def fresh(here, k, codes, terms):
     """Begin the chart of a member at a place that has been seen; whether that is possible."""
     gradient, loss, _ = codes
@@ -148,7 +151,7 @@ def fresh(here, k, codes, terms):
     return begin(here.charts, k, gradient, here.seen, terms, here.registers)
 
 
-@inner
+@lean
 def begun(starts, k, codes, terms, here, found):
     """Begin the first chart of a member, whose start is recorded; whether that is possible."""
     _, loss, rates = codes
@@ -180,18 +183,16 @@ def begun(starts, k, codes, terms, here, found):
     return True
 
 
-@inner
+@lean
 def arrived(lane, here, k, e, codes):
     """State of a lane in `there`, in two doubles; whether plain ones have known the way."""
-    n = len(lane.u)
-    u = np.empty(n)
-    for i in range(n):
-        u[i] = lane.u[i, e]
-    place(here.charts, k, u, codes[1], here.whole, here.found, here.there)
+    for i in range(len(lane.u)):
+        here.u[i] = lane.u[i, e]
+    place(here.charts, k, here.u, codes[1], here.whole, here.found, here.there)
     return known(lane, here, k, e)
 
 
-@inner
+@lean
 def onward(lane, near, here, k, e, since, codes, terms, found):
     """Begin the next chart of a lane, where it stands; whether that is possible."""
     _, loss, rates = codes

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import located
 from flows.ensembles.axis_members import record
 from flows.solvers.near_lanes import LANES, field, jacobian
@@ -32,7 +32,7 @@ __all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see_all"
 # are taken.
 ALIKE = KNOWN / 2
 # Entries of a Hessian that are this part of those beside them are nothing to errors.
-TURNED = 1e-8
+TURNED = 1e-3
 
 
 class Outputs(NamedTuple):
@@ -87,7 +87,7 @@ def outputs_of(near, waiting, n):
     )
 
 
-@inner
+@lean
 def load_loss(out, near, here, e):
     """Put the chart that steps of a lane read where its outputs read it."""
     n = len(near.slope)
@@ -102,7 +102,7 @@ def load_loss(out, near, here, e):
             out.near.outward[i, j, e] = near.outward[i, j, e]
 
 
-@inner
+@lean
 def loss_of(near, loss, size, u, e):
     """Loss of a lane by its registers."""
     linear, value = 0.0, loss.results[0]
@@ -111,7 +111,7 @@ def loss_of(near, loss, size, u, e):
     return near.registers[value, 0, e] + (linear + near.registers[value, 2, e])
 
 
-@inner
+@lean
 def agrees(lane, here, out, k, e, loss, slopes, known):
     """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
     n, size = len(lane.u), here.charts.size[k]
@@ -127,10 +127,10 @@ def agrees(lane, here, out, k, e, loss, slopes, known):
     return near and off <= part * (part * length)
 
 
-@inner
+@lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
     """Let the outputs of a chart that has ended wait to be seen, or see them in two doubles."""
-    charts, u = here.charts, np.empty(len(lane.u))
+    charts, u = here.charts, here.u
     n, loss, rates = len(u), codes[1], codes[2]
     row, behind = here.row[k], found.reached[k]
     while row < behind:
@@ -154,7 +154,7 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
             see_all(out, here, loss, slopes, terms, found)
 
 
-@inner
+@lean
 def wait(here, out, k, e, row, first, last, times):
     """Let the outputs of a chart from a row on wait in some lanes, whose entries lie together."""
     charts, waiting, n = here.charts, out.waiting, len(out.u)
@@ -186,7 +186,7 @@ def wait(here, out, k, e, row, first, last, times):
                 waiting.inward[i, j, w], waiting.outward[i, j, w] = inward, outward
 
 
-@inner
+@lean
 def see_all(out, here, loss, slopes, terms, found):
     """See all outputs that wait, and put down what is seen."""
     field(out.waiting, slopes, out.waiting.since, out.u, out.slope)
@@ -197,32 +197,29 @@ def see_all(out, here, loss, slopes, terms, found):
     out.count[0] = 0
 
 
-@inner
+@lean
 def see(out, here, loss, terms, w):
     """See one of the outputs."""
     seen, since, size, n = here.seen, out.clock[w], out.size[w], len(out.u)
-    began = out.waiting.since[w]
-    u = np.empty(n)
+    turned, along, began, carry = seen.matrix, seen.along, out.waiting.since[w], here.seen.carry
     for i in range(n):
-        u[i] = out.u[i, w]
-    located(u, size, out.centre[w], out.axes[w], out.there)
-    turned, now, overlaps = np.empty((n, n)), np.empty(n), np.empty((n, n))
+        here.u[i] = out.u[i, w]
+    located(here.u, size, out.centre[w], out.axes[w], out.there)
     for i in range(n):
         for j in range(i + 1):
             one = out.matrix[i, j, w] * size[i] / size[j]
             other = out.matrix[j, i, w] * size[j] / size[i]
             turned[i, j] = turned[j, i] = -(one + other) / 2 / began
-        now[i] = turned[i, i]
+        carry.now[i] = turned[i, i]
     eigen(turned, seen.curvature, seen.axes, TURNED)
-    along, square = np.zeros(n), 0.0
+    square = 0.0
     for i in range(n):
+        along[i] = 0.0
         for j in range(n):
-            overlaps[i, j] = seen.axes[j, i]
+            carry.overlaps[i, j] = seen.axes[j, i]
             along[i] += seen.axes[j, i] * (-out.slope[j, w] / began * size[j])
         square += along[i] ** 2
     carried_along(
-        overlaps,
-        now,
         out.curvature[w],
         out.error[w],
         out.fresh[w],
@@ -230,6 +227,7 @@ def see(out, here, loss, terms, w):
         seen.curvature,
         since,
         ANEW,
+        carry,
         seen.error,
     )
     for i in range(5):

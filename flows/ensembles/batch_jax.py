@@ -44,6 +44,7 @@ class Batch:
     lanes: int
     device: str
     threads: ClassVar[bool] = False  # XLA has its own
+    joins: ClassVar[bool] = False
 
     @property
     def provenance(self) -> dict[str, Any]:

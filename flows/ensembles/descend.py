@@ -104,6 +104,7 @@ class Descent:
 
     request: DescentRequest
     threads: ClassVar[bool] = False
+    joins: ClassVar[bool] = False
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -193,6 +193,11 @@ class Flow:
         return self.together
 
     @property
+    def joins(self) -> bool:
+        """Whether runs of several members can be one: see :meth:`follow_joined`."""
+        return self.along_axes
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What the manifest of an ensemble keeps."""
         return asdict(self.request)
@@ -217,13 +222,19 @@ class Flow:
             yield from self._follow_together(system, starts)
             return
         if self.along_axes:
-            yield from follow_along_axes(system, starts, self.request)
+            yield from (run for _, run in follow_along_axes(system, starts, self.request))
             return
         for start in starts:
             try:
                 yield follow(system, start(), self.request)
             except FAILURES as problem:
                 yield problem
+
+    def follow_joined(
+        self, system: System, starts: Iterable[Callable[[], Array]]
+    ) -> Iterator[tuple[list[int], Trajectory | Exception]]:
+        """Runs, or what prevented them, with the numbers of the starts that they are of."""
+        return follow_along_axes(system, starts, self.request, joins=True)
 
     def _follow_together(
         self, system: System, starts: Iterable[Callable[[], Array]]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +26,8 @@ from flows.runs.trajectory import Trajectory
 from potentials import Potential
 
 Rows = dict[str, NDArray[Any]]
+# A run, or what prevented it, with the rows of those whose it is.
+_Found = tuple[list[int], Trajectory | Exception]
 
 # What a single start can cause; anything else is an error of the program, and is shown as one.
 FAILURES = (InputError, ValueError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
@@ -38,6 +41,8 @@ LOST = "worker_lost"
 
 #: Absolute numerical error of the loss of a member.
 LOSS_ERROR = "loss_error"
+# What is told of each time alone: of runs one behind the other as of each.
+JOINED = frozenset(("loss", LOSS_ERROR, "loss_exponent", "gradient_norm", "gradient_norm_exponent"))
 # Bits of an error that are kept: it is stated too large by less than 3.2 %, and fills few bytes.
 KEPT_BITS = 5
 
@@ -101,50 +106,61 @@ class ChunkTask:
         rows = empty_rows(count, self.times, self.shapes, self.claims)
         # One thread of BLAS: workers do not compete, and products round alike everywhere.
         with one_thread():
-            callers = (lambda row=row: start(row) for row in range(count))
-            found = enumerate(self.procedure.follow(self.system, callers))
+            found = self._runs(functools.partial(start, row) for row in range(count))
             while some := list(itertools.islice(found, self.procedure.runs_at_once(count))):
                 self._record_all(rows, some)
         return rows
 
-    def _record_all(self, rows: Rows, found: list[tuple[int, Trajectory | Exception]]) -> None:
+    def _runs(self, callers: Iterable[Callable[[], Array]]) -> Iterator[_Found]:
+        """Runs, or what prevented them, with the rows that they are of."""
+        told = not (self.claims or self.given) and JOINED.issuperset(self.shapes)
+        if told and self.procedure.joins:
+            yield from self.procedure.follow_joined(self.system, callers)
+            return
+        for row, run in enumerate(self.procedure.follow(self.system, callers)):
+            yield [row], run
+
+    def _record_all(self, rows: Rows, found: list[_Found]) -> None:
         """Enter runs that are in memory at the same time."""
-        runs: dict[int, Trajectory] = {}
-        for row, run in found:
+        runs: list[tuple[list[int], Trajectory]] = []
+        for some, run in found:
             if isinstance(run, Exception):
-                self._refuse(rows, row, run)
+                self._refuse(rows, some, run)
             elif run.status == INTERRUPTED:
                 raise KeyboardInterrupt
             else:
-                runs[row] = replace(run, given=self.given)
+                runs.append((some, replace(run, given=self.given)))
         with contextlib.suppress(*FAILURES):  # each alone then says what it is
-            measure_together(list(runs.values()))
-        for row, run in runs.items():
+            measure_together([run for _, run in runs])
+        for some, run in runs:
             try:
-                self._record(rows, row, run)
+                self._record(rows, some, run)
             except FAILURES as problem:
-                self._refuse(rows, row, problem)
+                self._refuse(rows, some, problem)
 
-    def _record(self, rows: Rows, row: int, run: Trajectory) -> None:
+    def _record(self, rows: Rows, some: list[int], run: Trajectory) -> None:
+        """Enter a run of one row, or of several, one behind the other."""
         for name in self.shapes:
-            rows[name][row, : len(run.t)] = quantity(run, name)
+            values = quantity(run, name)
+            each = values.reshape(len(some), -1, *values.shape[1:])
+            rows[name][some, : each.shape[1]] = each
         for claim in self.claims:
             (verdict,) = check(run, claim)
-            rows[f"{claim}_verdict"][row] = str(verdict.verdict)
+            rows[f"{claim}_verdict"][some] = str(verdict.verdict)
             for number in ("constant", "attained_at"):
                 value = getattr(verdict, number)
-                rows[f"{claim}_{number}"][row] = math.nan if value is None else value
+                rows[f"{claim}_{number}"][some] = math.nan if value is None else value
         for name in WORK:
-            rows[name][row] = run.stats[name]
-        rows["status"][row], rows["message"][row] = run.status, run.message
+            rows[name][some] = run.stats[name]
+        rows["status"][some], rows["message"][some] = run.status, run.message
 
-    def _refuse(self, rows: Rows, row: int, problem: Exception) -> None:
+    def _refuse(self, rows: Rows, some: list[int], problem: Exception) -> None:
         line = " ".join(str(problem).split())
         known = isinstance(problem, InputError)
         for name, values in empty_rows(1, self.times, self.shapes, self.claims).items():
-            rows[name][row] = values[0]
-        rows["status"][row] = INPUT_ERROR if known else FAILED
-        rows["message"][row] = line if known else f"{type(problem).__name__}: {line}"
+            rows[name][some] = values[0]
+        rows["status"][some] = INPUT_ERROR if known else FAILED
+        rows["message"][some] = line if known else f"{type(problem).__name__}: {line}"
 
 
 def empty_rows(

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import lean
 from flows.solvers.explicit_tableau import ALL, STAGES, tableau
 from flows.solvers.side_by_side import GROW, SAFETY, SHRINK
 
@@ -20,7 +20,7 @@ __all__ = ["at_stage", "change_after", "error_of", "errors_of", "interpolate"]
 _, WEIGHTS, ERRORS, UPPER = tableau()
 
 
-@inner
+@lean
 def at_stage(y, k, s, step, out):
     """State at which a stage is evaluated."""
     width = y.shape[1]
@@ -36,7 +36,7 @@ def at_stage(y, k, s, step, out):
             out[i, e] = y[i, e] + step[e] * out[i, e]
 
 
-@inner
+@lean
 def errors_of(k, i, parts):
     """Errors of an unknown over the step, from formulas of orders 5 and 3, in rows of `parts`."""
     width = k.shape[2]
@@ -48,21 +48,21 @@ def errors_of(k, i, parts):
                 parts[q, e] += ERRORS[q, r] * k[r, i, e]
 
 
-@inner
+@lean
 def error_of(step, fifth, third, size):
     """Error of a step from sums of squares of both errors over the tolerance, of all unknowns."""
     both = math.sqrt((fifth + 0.01 * third) * size)
     return 0.0 if fifth == 0.0 else step * fifth / both
 
 
-@inner
+@lean
 def change_after(wrong):
     """Factor of the next step's length, after one with this error over the tolerance."""
     change = GROW if wrong == 0.0 else SAFETY * wrong**-0.125
     return min(GROW, max(SHRINK, change)) if wrong < np.inf else SHRINK
 
 
-@inner
+@lean
 def interpolate(y, y1, k, step, dense, parts):
     """Dense output of all lanes, in powers of the fraction of the step."""
     width = y.shape[1]

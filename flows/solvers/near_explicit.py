@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.solvers.explicit_formulas import (
     at_stage,
     change_after,
@@ -62,7 +62,7 @@ def stages_of(n):
     )
 
 
-@inner
+@lean
 def slopes_at(s, lane, near, program, work, stages):
     """Slopes at a stage, whose increments stay in `inside`."""
     at_stage(lane.u, stages.k, s, work.length, work.inside)
@@ -71,7 +71,7 @@ def slopes_at(s, lane, near, program, work, stages):
     field(near, program, work.clock, work.inside, stages.k[s])
 
 
-@inner
+@lean
 def measure(lane, work, stages):
     """Errors of the steps over the tolerance, from formulas of orders 5 and 3."""
     n, parts = len(lane.u), stages.parts
@@ -89,7 +89,7 @@ def measure(lane, work, stages):
         work.wrong[e] = wrong / min(1.0, lane.left[e])
 
 
-@inner
+@lean
 def attempt(lane, near, program, work, stages):
     """Try a step in every lane, and say in `good` which serve; the registers are at their ends."""
     n = len(lane.u)
@@ -112,7 +112,7 @@ def attempt(lane, near, program, work, stages):
         stages.good[e] = lane.live[e] and work.wrong[e] <= 1.0 and energy < np.inf
 
 
-@inner
+@lean
 def dense_at(lane, near, program, work, stages):
     """Coefficients of the polynomials between the steps' ends."""
     for s in range(STAGES + 1, ALL):
@@ -120,7 +120,7 @@ def dense_at(lane, near, program, work, stages):
     interpolate(lane.u, stages.end, stages.k, work.length, stages.dense, stages.parts)
 
 
-@inner
+@lean
 def between(lane, stages, part, e, found):
     """Increment `found` of a lane at a part of its step."""
     for i in range(len(found)):
@@ -131,7 +131,7 @@ def between(lane, stages, part, e, found):
         found[i] = lane.u[i, e] + part * (moved + (1.0 - part) * value)
 
 
-@inner
+@lean
 def finish(lane, work, stages):
     """Go on from the ends of steps that serve, and choose the lengths of the next ones."""
     for e in range(LANES):

@@ -9,13 +9,13 @@ steps follows. Complex numbers are pairs of arrays.
 
 from __future__ import annotations
 
-from flows.core.compiled import inner
+from flows.core.compiled import lean
 from flows.solvers.near_lanes import LANES
 
 __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 
 
-@inner
+@lean
 def factor(matrix):
     """Factors of the matrices, in their place; no rows are exchanged."""
     for k in range(len(matrix)):
@@ -27,7 +27,7 @@ def factor(matrix):
                     matrix[i, j, e] -= matrix[i, k, e] * matrix[k, j, e]
 
 
-@inner
+@lean
 def substitute(matrix, x):
     """Solve with the factors of the matrices, in place."""
     n = len(matrix)
@@ -43,14 +43,14 @@ def substitute(matrix, x):
             x[i, e] /= matrix[i, i, e]
 
 
-@inner
+@lean
 def divided(a, b, c, d):
     """Quotient of the complex numbers `a + ib` and `c + id`."""
     square = c * c + d * d
     return (a * c + b * d) / square, (b * c - a * d) / square
 
 
-@inner
+@lean
 def factor_both(matrix):
     """Factors of complex matrices (2, N, N, lanes), in their place."""
     real, other = matrix[0], matrix[1]
@@ -68,7 +68,7 @@ def factor_both(matrix):
                     other[i, j, e] -= a * d + b * c
 
 
-@inner
+@lean
 def take(matrix, i, j, x, y):
     """Take the product of an entry and the unknown `j` from the unknown `i`."""
     for e in range(LANES):
@@ -77,7 +77,7 @@ def take(matrix, i, j, x, y):
         y[i, e] -= a * d + b * c
 
 
-@inner
+@lean
 def substitute_both(matrix, x, y):
     """Solve with the factors of complex matrices for `x + iy`, in place."""
     n = len(x)
@@ -91,7 +91,7 @@ def substitute_both(matrix, x, y):
             x[i, e], y[i, e] = divided(x[i, e], y[i, e], matrix[0, i, i, e], matrix[1, i, i, e])
 
 
-@inner
+@lean
 def combined(weights, rows, found):
     """Products of matrices (S, S, lanes) with rows (S, N, lanes), one after the other."""
     for k in range(len(weights)):

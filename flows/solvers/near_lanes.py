@@ -15,7 +15,7 @@ import math
 from typing import Any, NamedTuple
 
 from flows.core.angle_rest import angle_rest, angle_rest_rate
-from flows.core.compiled import inner
+from flows.core.compiled import lean
 
 __all__ = ["LANES", "Near", "field", "jacobian"]
 
@@ -41,7 +41,7 @@ class Near(NamedTuple):
     since: Any
 
 
-@inner
+@lean
 def field(near, program, s, u, out):
     """Slopes `out` (N, lanes) of increments `u`, whose registers stay there."""
     n, r, results = len(u), near.registers, program.results
@@ -102,7 +102,7 @@ def field(near, program, s, u, out):
             out[i, e] *= -s[e]
 
 
-@inner
+@lean
 def jacobian(near, program, s, found):
     """Derivatives `found` (N, N, lanes) of the slopes where `field` has left its registers."""
     n, r, results = len(found), near.registers, program.results

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import lean
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
@@ -23,7 +23,7 @@ from flows.solvers.near_state import PAIRS
 __all__ = ["linearise", "predict", "solve_stages"]
 
 
-@inner
+@lean
 def choose_modes(tableau, work):
     """Modes of the steps' lengths, and how the field grows in them."""
     most = len(tableau.real) - 1
@@ -41,7 +41,7 @@ def choose_modes(tableau, work):
                 work.forth[k, j, e] = tableau.forth[m, k, j]
 
 
-@inner
+@lean
 def linearise(lane, near, program, tableau, work):
     """Factors of the matrices of a step from where the lanes stand and have been evaluated."""
     n, turned, eigen, length = len(lane.u), work.jacobian, work.eigen, work.length
@@ -66,7 +66,7 @@ def linearise(lane, near, program, tableau, work):
         factor_both(work.turning[p])
 
 
-@inner
+@lean
 def predict(lane, tableau, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     ahead = lane.ahead
@@ -86,7 +86,7 @@ def predict(lane, tableau, work):
     combined(work.back, work.z, work.w)
 
 
-@inner
+@lean
 def correct(lane, near, program, tableau, work):
     """One correction of Newton's method in `change`, and its sizes in `moved`."""
     n, change, length, off = len(lane.u), work.change, work.length, work.off
@@ -119,13 +119,12 @@ def correct(lane, near, program, tableau, work):
         work.moved[e] = math.sqrt(work.moved[e] / (STAGES * n)) / left
 
 
-@inner
+@lean
 def solve_stages(lane, near, program, tableau, work):
     """Newton's method for the stages: which lanes have converged, in how many corrections."""
-    before = np.zeros(LANES)
     for e in range(len(lane.live)):
         work.active[e], work.converged[e] = lane.live[e], False
-        work.iterations[e], work.rate[e] = 0, 0.0
+        work.iterations[e], work.before[e] = 0, 0.0
     for iteration in range(ITERATIONS):
         correct(lane, near, program, tableau, work)
         going = False
@@ -137,7 +136,7 @@ def solve_stages(lane, near, program, tableau, work):
             lane.fields[e] += STAGES
             work.iterations[e] = iteration + 1
             if iteration > 0:
-                rate = moved / before[e]
+                rate = moved / work.before[e]
                 left = ITERATIONS - iteration
                 if rate >= 1.0 or rate**left / (1.0 - rate) * moved > tolerance:
                     work.active[e] = False
@@ -148,7 +147,7 @@ def solve_stages(lane, near, program, tableau, work):
             for k in range(STAGES):
                 for i in range(len(lane.u)):
                     work.w[k, i, e] += work.change[k, i, e]
-            before[e] = moved
+            work.before[e] = moved
             if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
                 work.active[e], work.converged[e] = False, True
             going = going or work.active[e]

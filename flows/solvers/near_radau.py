@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import lean
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
@@ -33,7 +33,7 @@ from flows.solvers.timed_radau import LONGEST
 __all__ = ["set_steps", "step_on", "within"]
 
 
-@inner
+@lean
 def set_steps(lane, work):
     """Lengths of this attempt; that of a lane without a member is 1."""
     for e in range(len(lane.live)):
@@ -53,7 +53,7 @@ def set_steps(lane, work):
         work.length[e] = lane.stop[e] - lane.tau[e] if work.last[e] else lane.step[e]
 
 
-@inner
+@lean
 def compare(slope, lane, tableau, work, found):
     """Errors of steps against a formula of the order of stages that begins with these slopes."""
     n, off = len(lane.u), work.off
@@ -76,7 +76,7 @@ def compare(slope, lane, tableau, work, found):
         found[e] = usual * math.sqrt(total / n) / min(1.0, lane.left[e])
 
 
-@inner
+@lean
 def judge(lane, near, program, tableau, work):
     """Errors of steps in `wrong`; after a refused one they are damped where the flow is stiff."""
     compare(lane.slope, lane, tableau, work, work.wrong)
@@ -95,7 +95,7 @@ def judge(lane, near, program, tableau, work):
             work.wrong[e] = work.moved[e]
 
 
-@inner
+@lean
 def conclude(lane, tableau, work):
     """Accept or refuse the attempts, and choose the lengths of the next ones."""
     n = len(lane.u)
@@ -141,7 +141,7 @@ def conclude(lane, tableau, work):
             lane.outcome[e] = FAILED
 
 
-@inner
+@lean
 def step_on(lane, near, program, tableau, work):
     """Try a step in every lane, whose slopes have been evaluated where they stand; there also now.
 
@@ -165,7 +165,7 @@ def step_on(lane, near, program, tableau, work):
             lane.outcome[e] = SHORT
 
 
-@inner
+@lean
 def within(lane, part, e, found):
     """Increment `found` (N,) at a part of the last step, by the polynomial of its stages."""
     for i in range(len(found)):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.near_lanes import LANES, field
 
@@ -78,7 +78,8 @@ class Room(NamedTuple):
 
     ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
     it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
-    ``back``, ``forth`` (S, S, lanes): into their modes and out of them.
+    ``back``, ``forth`` (S, S, lanes): into their modes and out of them; ``moved``, ``before``: how
+    large the last correction is, and the one before it.
     """
 
     jacobian: Any
@@ -100,7 +101,7 @@ class Room(NamedTuple):
     active: Any
     converged: Any
     moved: Any
-    rate: Any
+    before: Any
     wrong: Any
     iterations: Any
 
@@ -160,7 +161,7 @@ def room(n):
     )
 
 
-@inner
+@lean
 def evaluate(lane, near, program, work):
     """Slopes where the lanes stand, with their registers; and what is left of the energies."""
     for e in range(LANES):
@@ -173,7 +174,7 @@ def evaluate(lane, near, program, work):
         lane.left[e] = math.sqrt(energy)
 
 
-@inner
+@lean
 def is_short(near, program, n, short, e):
     """Whether in a lane something is as good as zero that must not be."""
     least, most, r = np.inf, 0.0, near.registers

@@ -9,10 +9,11 @@ The formulas are those of :mod:`flows.systems.own.energy_units` and
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, loop
+from flows.core.compiled import inner, lean, loop
 from flows.systems.own.carried_errors import (
     ALIKE,
     DIFFER,
@@ -25,7 +26,17 @@ from flows.systems.own.carried_errors import (
 )
 from flows.systems.own.energy_units import ABOVE, FALLS
 
-__all__ = ["LAST_BIT", "carried", "carried_along", "carried_once", "eigen", "units", "units_once"]
+__all__ = [
+    "LAST_BIT",
+    "Carry",
+    "carried",
+    "carried_along",
+    "carried_once",
+    "carry_of",
+    "eigen",
+    "units",
+    "units_once",
+]
 
 # Sweeps of rotations, of which a few are enough; entries that are this part of the largest are 0.
 SWEEPS, ROUNDED = 12, 1e-18
@@ -33,7 +44,43 @@ SWEEPS, ROUNDED = 12, 1e-18
 LAST_BIT = 1e-17
 
 
+class Carry(NamedTuple):
+    """Room to carry errors of N axes: see :func:`carried_along`.
+
+    ``overlaps``, ``turns``, ``early`` (N, N) and ``now``, ``first``, ``least``, ``grown``, ``came``
+    (N,) are of axes of before (and of now); ``fast`` (N,) and ``near`` (N, N): which are.
+    """
+
+    overlaps: Any
+    turns: Any
+    early: Any
+    now: Any
+    first: Any
+    least: Any
+    grown: Any
+    came: Any
+    fast: Any
+    near: Any
+
+
 @inner
+def carry_of(n):
+    """Room."""
+    return Carry(
+        np.zeros((n, n)),
+        np.zeros((n, n)),
+        np.zeros((n, n)),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n, np.bool_),
+        np.zeros((n, n), np.bool_),
+    )
+
+
+@lean
 def rotate(matrix, axes, p, q):
     """One rotation that makes an entry zero, in both."""
     theta = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])
@@ -55,7 +102,7 @@ def rotate(matrix, axes, p, q):
         axes[k, q] = s * x + c * y
 
 
-@inner
+@lean
 def eigen(matrix, h, axes, part):
     """Eigenvalues, increasing, and axes of a symmetric matrix, which is overwritten.
 
@@ -90,7 +137,7 @@ def eigen(matrix, h, axes, part):
                 axes[k, i], axes[k, least] = axes[k, least], axes[k, i]
 
 
-@inner
+@lean
 def units(slopes, doubt, h, since, found):
     """Units of the increment along each axis."""
     n, most = len(h), 0.0
@@ -111,11 +158,11 @@ def units(slopes, doubt, h, since, found):
             found[i] = max(own, largest / math.sqrt(1.0 + since * max(h[i], 0.0)))
 
 
-@inner
-def slow(first, now, h, overlaps, began, since, least, turns, early):
-    """Rates of slow axes in `least` (N,), and what turns, in `turns` and `early`, zero before."""
-    n, length = len(h), math.log(since / began)
-    fast, above = np.zeros(n, np.bool_), True
+@lean
+def slow(carry, h, began, since):
+    """Rates of slow axes in `least`, and what turns, in `turns` and `early`."""
+    overlaps, turns, early, now, first, least, _, _, fast, near = carry
+    n, length, above = len(h), math.log(since / began), True
     for k in range(n - 1, -1, -1):
         growth = math.log(since * h[k] / first[k]) if first[k] > 0.0 and h[k] > 0.0 else -np.inf
         above = above and first[k] > 0.0 and growth > GROWING * length and length > 0.0
@@ -128,9 +175,9 @@ def slow(first, now, h, overlaps, began, since, least, turns, early):
             least[k] = min(first[k], last)
         if fast[k]:
             quickest = min(quickest, first[k])
-    near = np.zeros((n, n), np.bool_)
     for i in range(n):
         for k in range(n):
+            turns[i, k] = early[i, k] = 0.0
             curved = 0.0 < first[k] < FAST and h[i] > 0.0 and fast[i] == fast[k]
             near[i, k] = curved and abs(overlaps[i, k]) > TURNS
             if fast[k] and not fast[i]:
@@ -163,12 +210,12 @@ def slow(first, now, h, overlaps, began, since, least, turns, early):
                 turns[i, k] = moved * (highest - lowest) * length + away**2
 
 
-@inner
-def carried(before, curvature, error, fresh, began, hessian, h, axes, since, anew, found):
+@lean
+def carried(before, curvature, error, fresh, began, hessian, h, axes, since, anew, carry, found):
     """Errors `found` (N,) along the axes of a later Hessian, from those of before, (N, N, 2)."""
-    n = len(h)
-    overlaps, now = np.zeros((n, n)), np.zeros(n)
+    n, overlaps, now = len(h), carry.overlaps, carry.now
     for k in range(n):
+        now[k] = 0.0
         for i in range(n):
             row, total = 0.0, 0.0
             for j in range(n):
@@ -176,25 +223,22 @@ def carried(before, curvature, error, fresh, began, hessian, h, axes, since, ane
                 total += axes[j, i] * before[j, k, 0]
             now[k] += before[i, k, 0] * row
             overlaps[i, k] = total
-    carried_along(overlaps, now, curvature, error, fresh, began, h, since, anew, found)
+    carried_along(curvature, error, fresh, began, h, since, anew, carry, found)
 
 
-@inner
-def carried_along(overlaps, now, curvature, error, fresh, began, h, since, anew, found):
-    """Errors of :func:`carried`, by products of the axes, (now, before), and curvatures there.
+@lean
+def carried_along(curvature, error, fresh, began, h, since, anew, carry, found):
+    """Errors of :func:`carried`, by `overlaps` of the axes, (now, before), and curvatures there.
 
-    ``now`` (N,) are the curvatures of now along the axes of before.
+    ``now`` are the curvatures of now along the axes of before.
     """
-    n = len(h)
-    turns, early, least = np.zeros((n, n)), np.zeros((n, n)), np.zeros(n)
-    passed, length = since - began, math.log(since / began)
-    first = np.empty(n)
+    overlaps, turns, early, now, first, least, grown, came, _, _ = carry
+    n, passed, length = len(h), since - began, math.log(since / began)
     for k in range(n):
         first[k] = curvature[k] * began
-    slow(first, now, h, overlaps, began, since, least, turns, early)
+    slow(carry, h, began, since)
     late = since - passed / length if length > 0.0 else 0.0
     largest = max(abs(h[0]), abs(h[-1]))
-    grown, came = np.zeros(n), np.zeros(n)
     for k in range(n):
         rate, turned = min(curvature[k], now[k]), False
         for i in range(n):
@@ -204,6 +248,7 @@ def carried_along(overlaps, now, curvature, error, fresh, began, h, since, anew,
         change = math.exp(min(-mean if rate < 0.0 else -decays, MOST_GROWTH))
         grown[k] = min(error[k] * change + fresh[k] * max(change, anew), LARGEST)
     for i in range(n):
+        came[i] = 0.0
         for k in range(n):
             came[i] += early[i, k] * (error[k] + fresh[k])
     for i in range(n):
@@ -227,7 +272,9 @@ def carried_once(before, curvature, error, fresh, began, hessian, since, anew):
     pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
     pairs[:, :, 0] = before
     eigen(hessian.copy(), h, axes, LAST_BIT)
-    carried(pairs, curvature, error, fresh, began, hessian, h, axes, since, anew, found)
+    carried(
+        pairs, curvature, error, fresh, began, hessian, h, axes, since, anew, carry_of(n), found
+    )
     return h, found
 
 

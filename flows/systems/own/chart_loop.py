@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.axis_field import AxisField
-from flows.core.compiled import inner
+from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
-from flows.systems.own.axes_loop import LAST_BIT, carried, eigen, units
+from flows.systems.own.axes_loop import LAST_BIT, carried, carry_of, eigen, units
 from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
@@ -77,6 +77,7 @@ class Seen(NamedTuple):
 
     ``numbers`` (6,): loss, minus the square of the gradient's length, its length, the largest
     relative error, the error of the loss by those of the state, and 1 where all this is known.
+    ``carry``, ``matrix`` (N, N), ``along`` (N,): room.
     """
 
     hessian: Any
@@ -85,6 +86,9 @@ class Seen(NamedTuple):
     error: Any
     gradient: Any
     numbers: Any
+    carry: Any
+    matrix: Any
+    along: Any
 
 
 @inner
@@ -115,10 +119,13 @@ def seen_of(n):
         np.zeros(n),
         np.zeros((n, 3)),
         np.zeros(6),
+        carry_of(n),
+        np.zeros((n, n)),
+        np.zeros(n),
     )
 
 
-@inner
+@lean
 def constants_in(code, n, registers):
     """Put constants behind the variables."""
     for k in range(len(code.constants)):
@@ -126,7 +133,7 @@ def constants_in(code, n, registers):
             registers[n + k, part] = code.constants[k, part]
 
 
-@inner
+@lean
 def run(code, place, registers):
     """Carry out a program at a place."""
     n = len(place)
@@ -150,7 +157,7 @@ def run(code, place, registers):
         registers[first + k, 2] = UPWARD * off
 
 
-@inner
+@lean
 def largest_of(matrix):
     """Largest entry of a matrix, NaN or infinite where one is."""
     found = 0.0
@@ -184,7 +191,7 @@ def curvature_at(centre, rates, since, found):
             found[i, j] = found[j, i] = (found[i, j] + found[j, i]) / 2
 
 
-@inner
+@lean
 def first_unit(centre, registers, loss, rates, seen):
     """`T0` of a start, whose loss and Hessian are put down; NaN where they are not known."""
     n = len(centre)
@@ -200,13 +207,13 @@ def first_unit(centre, registers, loss, rates, seen):
     return 1.0 / rate if rate > 1e-200 else 1.0
 
 
-@inner
+@lean
 def known_axes(seen):
     """Whether axes have been seen."""
     return seen.axes[0, 0] == seen.axes[0, 0]
 
 
-@inner
+@lean
 def vanishes(loss, registers, n, short):
     """Whether something reaches zero, that is as good as there and must not, as the program says.
 
@@ -321,7 +328,7 @@ def field_of(charts, k, gradient, rates):
     )
 
 
-@inner
+@lean
 def place(charts, k, u, loss, registers, slopes, there):
     """State of an increment in `there` (N, 3), gradient along the axes in `slopes`.
 
@@ -344,7 +351,7 @@ def place(charts, k, u, loss, registers, slopes, there):
         there[i, 0], there[i, 1], there[i, 2] = registers[i, 0], registers[i, 1], 0.0
 
 
-@inner
+@lean
 def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     """See a state: axes and errors that a chart has carried there, loss and gradient with errors.
 
@@ -359,12 +366,11 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     if not largest_of(seen.hessian) < np.inf:
         seen.axes[0, 0] = np.nan
         return
-    matrix = np.empty((n, n))
     for i in range(n):
         seen.error[i] = 0.0
         for j in range(n):
-            matrix[i, j] = seen.hessian[i, j]
-    eigen(matrix, seen.curvature, seen.axes, LAST_BIT)
+            seen.matrix[i, j] = seen.hessian[i, j]
+    eigen(seen.matrix, seen.curvature, seen.axes, LAST_BIT)
     if since > charts.since[k]:
         carried(
             charts.axes[k],
@@ -377,9 +383,10 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
             seen.axes,
             since,
             anew,
+            seen.carry,
             seen.error,
         )
-    along, doubt, size = np.zeros(n), 0.0, 0.0
+    along, doubt, size = seen.along, 0.0, 0.0
     for i in range(n):
         for part in range(3):
             seen.gradient[i, part] = registers[loss.results[1 + i], part]
@@ -387,13 +394,14 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     size = size if size > 0.0 else 1.0
     for i in range(n):
         doubt += (seen.gradient[i, 2] / size) ** 2
+        along[i] = 0.0
         for j in range(n):
             along[i] += seen.axes[j, i] * seen.gradient[j, 0]
     value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
     tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
 
 
-@inner
+@lean
 def tell(seen, along, value, radius, doubt, since, rough, enough):
     """Put numbers down, of a gradient along the axes that are seen, a loss, and their radii.
 
@@ -422,7 +430,7 @@ def tell(seen, along, value, radius, doubt, since, rough, enough):
         numbers[5] = 0.0 if turns else 1.0
 
 
-@inner
+@lean
 def of_axes(seen, along):
     r"""Part of the error of a loss that rounding of the axes may be the reason of.
 

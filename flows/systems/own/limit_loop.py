@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import inner, loop
+from flows.core.compiled import inner, lean, loop
 from flows.core.limit import (
     FAST,
     INTEGER,
@@ -59,7 +59,7 @@ class Slice(NamedTuple):
     matrix: Any
 
 
-@inner
+@lean
 def sloped(loss, here):
     """Put down gradient and radius along the slice."""
     run(loss, here.place, here.registers)
@@ -103,7 +103,7 @@ def curved(rates, here, both):
             here.matrix[m, k, 0], here.matrix[m, k, 1] = high, low
 
 
-@inner
+@lean
 def moved(here, step):
     """Go along the slice."""
     n, many = here.basis.shape
@@ -115,7 +115,7 @@ def moved(here, step):
         here.place[i, 0], here.place[i, 1] = high, low
 
 
-@inner
+@lean
 def is_zero(here, first):
     """Whether the slopes from one on are zero, as far as two doubles tell."""
     found = True
@@ -159,7 +159,7 @@ def settle(loss, rates, here, slow, both):
     return False
 
 
-@inner
+@lean
 def solve(here, x):
     """Step of Newton's method, whose matrix is lost: fast unknowns are eliminated first.
 
@@ -182,7 +182,7 @@ def solve(here, x):
         x[k] = high / matrix[k, k, 0]
 
 
-@inner
+@lean
 def power_of(scaled, along, length):
     """`p` of the loss along the slow axes, which have so much of the gradient; 0 where none."""
     square, weighted = 0.0, 0.0

@@ -222,3 +222,16 @@ def test_a_function_that_is_kept_calls_its_own_copies_of_others(folder):
     assert not shared(compiled.kept(("calls",), signature, lambda: numba.njit(calls)))
     assert not shared(compiled.loop(calls, signature))
     assert compiled.CPUCodeLibrary._optimize_final_module.__name__ == "_optimize_final_module"
+
+
+def test_what_counts_no_holders_of_arrays_can_make_none():
+    """It would give back what nobody holds; what it calls may, if that counts."""
+
+    def total(n):
+        return np.ones(n).sum()
+
+    counted, lean = compiled.inner(total), compiled.lean(total)
+    through = compiled.lean(lambda n: counted(n))
+    assert numba.njit(lambda n: through(n))(3) == 3.0
+    with pytest.raises(numba.core.errors.TypingError):
+        numba.njit(lambda n: lean(n))(3)

@@ -11,7 +11,7 @@ import sympy as sp
 
 import flows
 from flows.core.symmetric import eigen
-from flows.ensembles import along_axes
+from flows.ensembles import along_axes, member
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from symbolic import Expectation
@@ -129,6 +129,35 @@ def test_the_number_of_members_alone_decides_who_follows_them(
     assert few["loss"][0, -1] == alone["loss"][-1]
     flows.integrate_ensemble(VALLEY, begun, 1e4, [1e4], chunk_size=2)
     assert len(found) == 2
+
+
+def test_runs_that_are_measured_as_one_have_the_bits_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside a start that is refused; the order of members matters, as a control."""
+    begun, joined = starts(VALLEY, 1.0, 7), []
+    begun[2] = 1e200
+    run = along_axes._run
+
+    def noted(*arguments: Any) -> Any:
+        joined.append(len(arguments[5]))
+        return run(*arguments)
+
+    monkeypatch.setattr(along_axes, "_run", noted)
+
+    def of(members: Any) -> Any:
+        kept = ("loss", "gradient_norm")
+        return flows.integrate_ensemble(VALLEY, members, 1e6, rtol=RTOL, observables=kept)
+
+    one, turned = of(begun), of(begun[::-1].copy())
+    monkeypatch.setattr(member, "JOINED", frozenset())
+    each = of(begun)
+    assert joined == [6, 6, 1, 1, 1, 1, 1, 1]
+    for name in one.names:
+        exact = one[name].dtype != object
+        assert np.array_equal(one[name], each[name], equal_nan=exact), name
+    assert one.status.tolist().count("input_error") == 1
+    assert not np.array_equal(one["loss"], turned["loss"])
 
 
 HUGE = [np.inf, -np.inf, np.nan, 1e308, -1e154, 5e-324, 0.0, 1e40]

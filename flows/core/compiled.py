@@ -28,6 +28,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 ROOT = Path(__file__).parents[2]
+OPTIMIZE = CPUCodeLibrary._optimize_final_module
 # Where the text of a compiled function may come from.
 SOURCES = (
     "symbolic",
@@ -70,7 +71,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
-            with _numbered_by(name), _self_contained():
+            with _numbered_by(name), _optimized_by(_self_contained):
                 function = make()
                 if arguments not in function.overloads:
                     function.compile(signature)
@@ -103,26 +104,43 @@ def _numbered_by(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _self_contained() -> Iterator[None]:
-    """Compile functions that call their own copies of others, for as long as this lasts.
+def _optimized_by(optimize: Callable[[Any], None]) -> Iterator[None]:
+    """Optimize modules of machine code so, for as long as this lasts."""
+    before = CPUCodeLibrary._optimize_final_module
+    CPUCodeLibrary._optimize_final_module = optimize  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CPUCodeLibrary._optimize_final_module = before  # type: ignore[method-assign]
+
+
+def _self_contained(library: Any) -> None:
+    """Let functions call their own copies of others, then optimize them together.
 
     Numba lets a process call that copy of an inner function which it has met first: the one that
     was compiled by itself where this process has compiled, and the one inside its caller where it
     has read. They round differently.
     """
-    before = CPUCodeLibrary._optimize_final_module
+    for function in library._final_module.functions:
+        if not function.is_declaration and function.linkage.name == "linkonce_odr":
+            function.linkage = "internal"
+    OPTIMIZE(library)
 
-    def own_copies(library: Any) -> None:
-        for function in library._final_module.functions:
-            if not function.is_declaration and function.linkage.name == "linkonce_odr":
-                function.linkage = "internal"
-        before(library)
 
-    CPUCodeLibrary._optimize_final_module = own_copies  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        CPUCodeLibrary._optimize_final_module = before  # type: ignore[method-assign]
+def _as_is(library: Any) -> None:
+    """Leave it to the caller, inside of which it is optimized: else that is done at every level."""
+
+
+def _optimizes(made: Any, optimize: Callable[[Any], None]) -> Any:
+    """Let a Numba function be optimized so whenever it is compiled."""
+    compile_ = made._compiler.compile
+
+    def compiled(*types: Any) -> Any:
+        with _optimized_by(optimize):
+            return compile_(*types)
+
+    made._compiler.compile = compiled
+    return made
 
 
 class _WithSources(caching.FunctionCache):
@@ -156,16 +174,9 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
         Whether other threads run while it does.
     """
     options: Any = {"error_model": "numpy", "nogil": nogil, "_nrt": True}
-    made: Any = numba.njit(**options)(function)
+    made: Any = _optimizes(numba.njit(**options)(function), _self_contained)
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
-    compile_ = made._compiler.compile
-
-    def contained(*types: Any) -> Any:
-        with _self_contained():
-            return compile_(*types)
-
-    made._compiler.compile = contained
     if signature is not None:
         made.compile(signature)
         made.disable_compile()
@@ -193,7 +204,7 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
         "no_rewrites": True,
     }
     options |= {"forceinline": True} if unfolds else {}
-    return numba.njit(error_model="numpy", **options)(function)
+    return _optimizes(numba.njit(error_model="numpy", **options)(function), _as_is)
 
 
 #: Compile like :func:`inner` what neither makes arrays nor gives any back.

@@ -224,6 +224,38 @@ def test_a_function_that_is_kept_calls_its_own_copies_of_others(folder):
     assert compiled.CPUCodeLibrary._optimize_final_module.__name__ == "_optimize_final_module"
 
 
+def test_what_stands_inside_others_is_optimized_once_and_computes_the_same(monkeypatch):
+    seen, optimize = [], compiled.OPTIMIZE
+
+    def count(library):
+        seen.append(library.name.partition("[")[0])
+        optimize(library)
+
+    monkeypatch.setattr(compiled, "OPTIMIZE", count)
+
+    def low(x):
+        return 3.0 * x + 1.0
+
+    inside = compiled.inner(low)
+
+    def middle(x):
+        return inside(x) ** 2
+
+    between = compiled.inner(middle)
+
+    def high(x):
+        return between(x) - 1.0
+
+    assert compiled.loop(high)(2.0) == 48.0
+    assert [name.rpartition(".")[2] for name in seen] == ["high"]
+    # The control: each of Numba's own functions is optimized where it is compiled.
+    monkeypatch.setattr(compiled, "_as_is", count)
+    inside, between = compiled.inner(low), compiled.inner(middle)
+    seen.clear()
+    assert compiled.loop(high)(2.0) == 48.0
+    assert [name.rpartition(".")[2] for name in seen] == ["low", "middle", "high"]
+
+
 def test_what_counts_no_holders_of_arrays_can_make_none():
     """It would give back what nobody holds; what it calls may, if that counts."""
 

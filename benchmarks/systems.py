@@ -9,8 +9,8 @@ errors and limits, where a script tells the last loss alone; scripts run in as m
 there are cores, and both times are those of a clock. Two ratios say how much faster than the script
 a row is: than the script at the same rtol, whatever its error is, and than the script at the first
 rtol, which stands beside it, at which its worst error is no larger than popflow's, or below 1e-8.
-A first call compiles what is not on the disk yet, and derives what the system needs: its time stands
-beside the median of three later ones, which is compared. Run
+A first call compiles what is not on the disk yet, and derives what the system needs: its time
+stands beside the median of three later ones, which is compared. Run
 
     python benchmarks/systems.py [--quick] [--part runs|ensembles]
 """

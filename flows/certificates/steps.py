@@ -248,7 +248,7 @@ class Steps:
             if found.arcs > 1 and self.error * WIDE < found.reach:
                 return found
             if found.arcs > 1:
-                raise Singular("neurons are as near as the error is large; ask for more digits")
+                raise Singular("the error is too large for neurons so near; ask for more digits")
         return ellipse.best_ellipse(self.flow, made)
 
     def _enclosed(

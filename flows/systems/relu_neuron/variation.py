@@ -108,7 +108,7 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
     each[..., 1] = each[..., 1:].sum(axis=-1)
     # The time at which a neuron reaches zero is off: so far it is off itself until then.
     dies = ~alive[-1, :, 0]
-    each[:, dies] = np.maximum.accumulate(each[:, dies]) * alive[:, dies]
+    each[:, dies] = np.where(alive[:, dies], np.maximum.accumulate(each[:, dies]), 0.0)
     found.loss[:last], found.rho[:last] = seen.T
     found.along[:last], found.across[:last] = np.sqrt(np.moveaxis(each[..., :2], -1, 0))
     return found

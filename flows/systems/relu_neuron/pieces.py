@@ -7,6 +7,7 @@ slope: the neuron leaves along the steepest descent, or stays
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,9 +40,11 @@ ALIKE = 0.1
 GRADIENT = 60.0
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
-# Directions of so short a neuron, one that has just left zero, settle far faster than it grows: a
-# method that begins with explicit steps crawls there, and not all others damp its errors.
-YOUNG, DAMPED = 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
+# The direction of a neuron so much shorter than others, as of one that has just left zero, settles
+# far faster than they move: a method that begins with explicit steps crawls there, and not all
+# others damp its errors. In a step in which it grows by more than the factor their Jacobian would
+# be that of a far shorter neuron, and its direction stay what it was.
+YOUNG, GROWS, DAMPED = 1e-2, 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class NeuronPiece(Piece):
         holds.
     alive : ndarray
         Neurons that are not at zero, in the order of the raw state.
+    lasts : float
+        Solver time in which a young neuron grows by a factor, if one does.
     """
 
     d: int
@@ -71,6 +76,7 @@ class NeuronPiece(Piece):
     chart: Chart
     kind: int
     alive: NDArray[np.intp]
+    lasts: float = math.inf
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
@@ -161,13 +167,28 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     chosen = _chosen(d, frame, state, time)
-    shortest = min((x for x in sizes(state).norms if x > 0), default=np.inf)
-    if chosen.kind == PARALLEL or shortest >= SPROUT * YOUNG:
+    if chosen.kind not in (DIRECT, RESIDUAL):
         return chosen
-    unit = min(1.0, terms_size(frame.multiplicity, state))
-    if not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
+    grown = _grown(frame, state)
+    if grown == math.inf:
         return chosen
-    return replace(chosen, chart=replace(chosen.chart, auto=DAMPED))
+    chart = replace(chosen.chart, auto=DAMPED)
+    return replace(chosen, chart=chart, lasts=float(chart.clock.after(grown)))
+
+
+def _grown(frame: Frame, state: SoundState) -> float:
+    """Time in which the first young neuron that grows beside others has grown by a factor."""
+    norms = np.array(sizes(state).norms)
+    others = min(1.0, float(norms.max()))
+    if not ((norms > 0) & (norms < YOUNG * others)).any():
+        return math.inf
+    unit = min(others, terms_size(frame.multiplicity, state))
+    young = (norms > 0) & (norms < YOUNG * unit)
+    short, slope = norms[young], -geometry.gradient(frame.multiplicity, state)[young]
+    units = np.column_stack([state.h, state.z])[young] / short[:, None]
+    speed = np.sum(slope * units, axis=1)
+    grows = speed > 0
+    return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))
 
 
 def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:

@@ -26,8 +26,8 @@ from flows.solvers.side_by_side import Advance, Lane, Parameters, Steps
 
 #: Status of a solution that another method is to go on with, from where it ends.
 STIFF = "stiff"
-# Problems that take their steps one after the other in one call.
-ABREAST = 32
+# Problems that take their steps one after the other in one call, and numbers that these may fill.
+ABREAST, FILLED = 32, 2**18
 # Attempts of one problem alone between two looks of the watch.
 ALONE = 16
 #: What steps leave in ``Lane.stiff`` of a piece that they give up.
@@ -191,7 +191,8 @@ class _Group:
         if lanes > 1:
             self.places, count = SideBySide(*of_all, lanes, *sizes), lanes
         else:
-            count = min(len(waiting), ABREAST)
+            each = batch * (1 + kind.dense) * chart.x0.size
+            count = min(len(waiting), ABREAST, max(1, FILLED // each))
             self.places = OneByOne(*of_all, count, *sizes)
         self.lane = self.places.lane
         self.owner: list[int | None] = [None] * count

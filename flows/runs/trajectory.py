@@ -92,7 +92,7 @@ class Trajectory:
         One line for a person.
     stats : dict
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``, ``seconds``, ``pieces``.
-    events : tuple of Event
+    events : sequence of Event
         What happened on the way, for example collapsed neurons.
     rtol : float
         Relative tolerance of the solver's steps.

@@ -22,6 +22,7 @@ from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
+from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
@@ -44,7 +45,8 @@ FAR = 200.0
 # far faster than they move: a method that begins with explicit steps crawls there, and not all
 # others damp its errors. In a step in which it grows by more than the factor their Jacobian would
 # be that of a far shorter neuron, and its direction stay what it was.
-YOUNG, GROWS, DAMPED = 1e-2, 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
+YOUNG, GROWS, NEARLY = 1e-2, 10.0, 10.0
+DAMPED = (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
 
 
 @dataclass(frozen=True)
@@ -167,26 +169,26 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     chosen = _chosen(d, frame, state, time)
-    if chosen.kind not in (DIRECT, RESIDUAL):
+    norms = np.array(sizes(state).norms)
+    others = min(1.0, float(norms.max()))
+    if chosen.kind == PARALLEL or not ((norms > 0) & (norms < YOUNG * others)).any():
         return chosen
-    grown = _grown(frame, state)
-    if grown == math.inf:
+    unit = min(1.0, terms_size(frame.multiplicity, state))
+    young = (norms > 0) & (norms < YOUNG * min(others, unit))
+    grown = _grown(frame, state, young) if chosen.kind in (DIRECT, RESIDUAL) else math.inf
+    # One that leaves where it hardly may does not grow yet.
+    sprouts = (norms > SPROUT / NEARLY * unit) & (norms < SPROUT * NEARLY * unit)
+    if grown == math.inf and not sprouts.any():
         return chosen
     chart = replace(chosen.chart, auto=DAMPED)
     return replace(chosen, chart=chart, lasts=float(chart.clock.after(grown)))
 
 
-def _grown(frame: Frame, state: SoundState) -> float:
-    """Time in which the first young neuron that grows beside others has grown by a factor."""
-    norms = np.array(sizes(state).norms)
-    others = min(1.0, float(norms.max()))
-    if not ((norms > 0) & (norms < YOUNG * others)).any():
-        return math.inf
-    unit = min(others, terms_size(frame.multiplicity, state))
-    young = (norms > 0) & (norms < YOUNG * unit)
-    short, slope = norms[young], -geometry.gradient(frame.multiplicity, state)[young]
-    units = np.column_stack([state.h, state.z])[young] / short[:, None]
-    speed = np.sum(slope * units, axis=1)
+def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
+    """Time in which the first of young neurons that grows has grown by a factor."""
+    neurons = np.column_stack([state.h, state.z])[young]
+    short, slope = length(neurons), -geometry.gradient(frame.multiplicity, state)[young]
+    speed = np.sum(slope * neurons / short[:, None], axis=1)
     grows = speed > 0
     return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))
 

@@ -28,6 +28,7 @@ from flows.core.limit import (
 )
 from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
+from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.axes_loop import LAST_BIT, eigen
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
@@ -310,20 +311,14 @@ def _limits(digits, since, told, codes, found):
     loss, rates = codes
     members, times, n, _ = digits.shape
     both, least = np.zeros((n, n, 2)), np.zeros(3)
-    place = np.zeros((n, 3))
-    registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
+    value, several = values_of(loss, n)
     for k in range(members):
         if not told[k]:
             continue
         told[k] = limit_of(loss, rates, digits[k, times - 1], since[k], both, least)
         found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
-        for t in range(times):
-            if told[k]:
-                place[:, :2] = digits[k, t]
-                run(loss, place, registers)
-                at = loss.results[0]
-                a, b = add(registers[at, 0], registers[at, 1], -least[0], -least[1])
-                found[k, 1 + t, 0], found[k, 1 + t, 1] = a + b, registers[at, 2] + least[2]
+        if told[k]:
+            above(value, digits[k], least, several, found[k, 1:])
 
 
 limits: Any = loop(_limits, nogil=True)

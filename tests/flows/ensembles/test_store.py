@@ -88,25 +88,27 @@ def test_after_ctrl_c_the_finished_chunks_are_kept_and_it_goes_on(
     save, saved = store.save, []
 
     def interrupted(path, rows):
-        if len(saved) == 2:
+        if len(saved) >= 2:
             raise KeyboardInterrupt
         saved.append(path)
         save(path, rows)
 
     monkeypatch.setattr(store, "save", interrupted)
     found = run(tmp_path / "e")
-    assert found.status.tolist() == ["completed"] * 4 + ["interrupted"] * 3
-    assert np.isnan(found["loss"][4:]).all()
-    assert np.array_equal(found["loss"][:4], expected["loss"][:4])
+    # Workers save as they finish: the two chunks are any two of four.
+    kept = np.isin(np.arange(7) // 2, [int(path.stem.split("-")[1]) for path in saved])
+    assert found.status.tolist() == np.where(kept, "completed", "interrupted").tolist()
+    assert np.isnan(found["loss"][~kept]).all()
+    assert np.array_equal(found["loss"][kept], expected["loss"][kept])
     assert load_ensemble(tmp_path / "e").status.tolist() == found.status.tolist()
     # What was not computed is no evidence.
     always = found.fraction(lambda c: np.full(c.count, True))
-    assert (always.count, always.trials) == (4, 4)
+    assert (always.count, always.trials) == (sum(kept), sum(kept))
     monkeypatch.setattr(store, "save", save)
     computed.clear()
     # The folder keeps its chunks, whatever is asked for now.
     assert same(run(tmp_path / "e", chunk_size=5), expected)
-    assert computed == [4, 6]
+    assert sorted(computed) == [first for first in (0, 2, 4, 6) if not kept[first]]
     assert content(tmp_path / "e") == content(folder)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 import sympy as sp
 
 import flows
+from flows.core.compiled import loop
 from flows.core.symmetric import eigen
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
@@ -30,7 +30,7 @@ MIXED = flows.OwnSystem("mixed", [u, v], u**4 / (2 + v**2) + (u * v - 1) ** 2 / 
 VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 / 4)
 
 
-@numba.njit(error_model="numpy")
+@loop
 def turned(matrices: Any, part: float) -> Any:
     """Eigenvalues and axes in rows of matrices in lanes."""
     n, lanes = len(matrices), matrices.shape[2]
@@ -39,19 +39,19 @@ def turned(matrices: Any, part: float) -> Any:
     return h, axes
 
 
-@numba.njit(error_model="numpy")
+@loop
 def carry_on(carry: Any, anew: float) -> None:
     """Errors along later axes."""
     carried_along(carry, anew)
 
 
-@numba.njit(error_model="numpy")
+@loop
 def room(n: int, lanes: int) -> Any:
     """Room for them."""
     return carry_of(n, lanes)
 
 
-@numba.njit(error_model="numpy")
+@loop
 def curved(near: Any, code: Any, axes: Any, u: Any, clock: Any) -> Any:
     """Hessians along axes, and Jacobians, of increments."""
     n = len(u)
@@ -63,7 +63,7 @@ def curved(near: Any, code: Any, axes: Any, u: Any, clock: Any) -> Any:
     return found, other
 
 
-@numba.njit(error_model="numpy")
+@loop
 def registers_at(code: Any, place: Any, registers: Any) -> None:
     """Registers of a program at a place."""
     carry_out(code, place, registers)

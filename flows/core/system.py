@@ -428,7 +428,9 @@ class System(abc.ABC):
         end = "_error"
         return {k.removesuffix(end): x for k, x in features.items() if k.endswith(end)}
 
-    def magnification(self, frame: Any, states: Any, rtol: float) -> Array:
+    def magnification(
+        self, frame: Any, states: Any, features: Mapping[str, Array], t: Array, rtol: float
+    ) -> Array:
         """By how much more than usual a run is wrong where its flow magnifies errors of steps.
 
         Here, by nothing.
@@ -437,6 +439,10 @@ class System(abc.ABC):
         ----------
         frame, states : object, State
             Of the run, at ``T`` times.
+        features : mapping
+            What :meth:`features` gives there.
+        t : ndarray, shape (T,)
+            The times.
         rtol : float
             Relative tolerance of its steps.
 
@@ -446,6 +452,32 @@ class System(abc.ABC):
             What is added to one, that of a flow which magnifies nothing.
         """
         return np.zeros(len(states))
+
+    def later_errors(
+        self,
+        frame: Any,
+        states: Any,
+        features: Mapping[str, Array],
+        t: Array,
+        usual: Array,
+        tolerance: Array,
+    ) -> dict[str, Callable[[], Array]]:
+        """Absolute errors of features beside those of :meth:`errors`, each when it is asked for.
+
+        Here, of none.
+
+        Parameters
+        ----------
+        frame, states : object, State
+            Of the run, at ``T`` times.
+        features : mapping
+            What :meth:`features` gives there.
+        t : ndarray, shape (T,)
+            The times.
+        usual, tolerance : ndarray, shape (T,)
+            Relative error that the tolerance leaves where nothing is magnified, and here.
+        """
+        return {}
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above its limit along a run: the loss itself once no failure is as low.

@@ -48,6 +48,11 @@ ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
 FIFTY_DIGITS = 1e-47
 
 
+def _added(error: Array | None, more: Callable[[], Array]) -> Array:
+    """Sum of an error, if there is one, and of another that is evaluated now."""
+    return more() if error is None else error + more()
+
+
 class Observables(Mapping[str, Array]):
     """Observables of a run by name, computed on demand."""
 
@@ -321,12 +326,24 @@ class Trajectory:
     @functools.cached_property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+        if self._exact:
+            return self._usual + self._below_digits
+        if not self._usual.any():
+            return self._usual
+        given = self.frame, self.states, self.features, self.t, self.rtol
+        return self._usual * (1.0 + self.system.magnification(*given))
+
+    @property
+    def _exact(self) -> bool:
+        """Whether steps had many digits."""
+        return bool(self.provenance.get("method") == "reference")
+
+    @property
+    def _usual(self) -> Array:
+        """What the tolerance leaves where the flow magnifies no errors of steps, shape (T,)."""
         asked = self.provenance.get("request", {}).get("atol")
-        method = self.provenance.get("method", "")
-        known = ERROR_FACTORS.get(method, ERROR_FACTOR) * max(self.rtol, asked or 0.0)
-        if method == "reference":
-            return known + self._below_digits
-        return known * (1.0 + self.system.magnification(self.frame, self.states, self.rtol))
+        factor = ERROR_FACTORS.get(self.provenance.get("method", ""), ERROR_FACTOR)
+        return np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
 
     @property
     def _below_digits(self) -> Array:
@@ -348,6 +365,10 @@ class Trajectory:
             for name in self.system.costly
             if name.endswith("_error")
         }
+        if not self._exact and self._usual.any():
+            given = self.frame, self.states, self.features, self.t, self._usual, self.tolerance
+            known = dict.copy(known) if (more := self.system.later_errors(*given)) else known
+            later |= {k: functools.partial(_added, known.pop(k, None), x) for k, x in more.items()}
         return Features(known, later if "excess" in known else later | {"excess": self._of_excess})
 
     def _of_excess(self) -> Array:

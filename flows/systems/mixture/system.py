@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -161,7 +162,14 @@ class MixtureSystem(System):
         """See :func:`flows.systems.mixture.features.features`."""
         return features(self.calculus, frame, states, self.own_features, self.tolerance)
 
-    def magnification(self, frame: Frame, states: SoundState, rtol: float) -> Array:
+    def magnification(
+        self,
+        frame: Frame,
+        states: SoundState,
+        features: Mapping[str, Array],
+        t: Array,
+        rtol: float,
+    ) -> Array:
         """By how much errors grow where a cluster travels towards the target."""
         tolerance = self.at_tolerance(rtol, rtol, True).tolerance
         return forms.magnified(frame, states, tolerance, self.stretch)

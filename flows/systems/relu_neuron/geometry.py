@@ -36,6 +36,8 @@ SHRUNK = 1e4
 SMALLEST = 1e-290
 # Cosine between the teacher and a neuron that is well on its far side.
 OPPOSED = -0.5
+# Below this part of what it was a loss is below all doubles.
+GONE = 1e-304
 # The smallest length whose square is a double with all its digits; a relative error that says
 # nothing.
 SQUARED, UNKNOWN = 1e-153, 1e30
@@ -264,7 +266,7 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
     turned = absolute[..., None] / np.maximum(features["zeta"], np.finfo(float).tiny)
     pairs = turned[..., i] + turned[..., j]
     loss = part("loss", 3, (slope + count * absolute / 2) * absolute)
-    return {
+    known = {
         "loss": loss + _underflow(features["loss"], np.finfo(float).tiny),
         "loss_dot": part("loss_dot", 4, (2 * slope + count * absolute) * count * absolute),
         "gradient_norm": part("gradient_norm", 2, count * absolute) + _underflow(slope, SQUARED),
@@ -276,6 +278,29 @@ def errors(count: int, features: dict[str, Array], t: Array, tolerance: Array) -
         "kappa": pairs,
         "kappa_dot": count * pairs,
     }
+    for name, error in _gone(features).items():
+        known[name] = known[name] + error if name in known else error
+    return known
+
+
+def _gone(features: dict[str, Array]) -> dict[str, Array]:
+    """Errors where the loss is below all doubles: neurons stay, which would fall on."""
+    loss, fading = features["loss"], features["fading"]
+    gone = np.where(loss < GONE * loss[..., :1], fading, 0.0)
+    if not gone.any():
+        return {}
+    found, turned = {}, np.where(gone > 0, np.pi, 0.0)[..., None]
+    for name in ("h", "zeta", "norm", "distance"):
+        for each in (name, f"{name}_dot"):
+            found[each] = np.broadcast_to(gone[..., None], features[each].shape)
+    for name in ("rho", "rho_dot", "residual_norm"):
+        found[name] = gone
+    for name in ("kappa", "kappa_dot", "theta_pair", "theta_pair_dot"):
+        found[name] = np.broadcast_to(turned, features[name].shape)
+    norm = np.maximum(np.nan_to_num(features["norm"]), np.finfo(float).tiny)
+    for name in ("theta", "theta_dot"):
+        found[name] = np.minimum(turned, np.pi * gone[..., None] / norm)
+    return found
 
 
 def _shrunk(norms: Array, tolerance: Array) -> tuple[Array, Array]:

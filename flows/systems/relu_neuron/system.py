@@ -23,6 +23,7 @@ from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
+from flows.systems.relu_neuron.growth import ALLOWED, growth, later_errors
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -189,6 +190,30 @@ class ReLUNeuron(System):
     ) -> dict[str, Array]:
         """See :func:`flows.systems.relu_neuron.geometry.errors`."""
         return geometry.errors(int(self.n), features, t, tolerance)
+
+    def magnification(
+        self,
+        frame: Frame,
+        states: SoundState,
+        features: Mapping[str, Array],
+        t: Array,
+        rtol: float,
+    ) -> Array:
+        """By how much errors grow beside the loss: :mod:`flows.systems.relu_neuron.growth`."""
+        known = growth(frame, states, features["loss"] / frame.unit**2, t)
+        return np.maximum(0.0, ALLOWED * known - 1.0)
+
+    def later_errors(
+        self,
+        frame: Frame,
+        states: SoundState,
+        features: Mapping[str, Array],
+        t: Array,
+        usual: Array,
+        tolerance: Array,
+    ) -> dict[str, Callable[[], Array]]:
+        """See :func:`flows.systems.relu_neuron.growth.later_errors`."""
+        return later_errors(frame, states, features, t, usual, tolerance)
 
     # The pieces of a run -----------------------------------------------------------------
 

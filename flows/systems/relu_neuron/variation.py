@@ -1,0 +1,290 @@
+r"""What the flow makes of errors of steps: they follow the variational equation of the run.
+
+An error `e` of the neurons follows, to first order,
+
+.. math:: \dot e = -H(t)\, e, \qquad e(t) = \Phi(t, s)\, e(s)
+
+with the Hessian `H` of the loss. Where the loss falls exponentially and a far neuron then turns
+round, where transverse parts fall together, or a neuron passes by zero, errors stay or grow while
+all else becomes small, so that they are a larger part of it. A step leaves a part of what varies:
+
+.. math:: \sigma_i(s) = \min(|y_i|, s\,|\dot y_i|), \qquad
+          E(t) = \Big[\sum_{s < t} \sum_i (\nabla L(t) \cdot \Phi(t, s)\, e_i)^2
+          \sigma_i(s)^2\Big]^{1/2}
+
+is the error of the loss in units of the tolerance of a step, `y_i` being the part of a neuron along
+the teacher or across it. Errors of the outputs before are carried from output to output with
+`\exp(-H\,\Delta t/2)` of both. Two solutions are known exactly, whatever happens in between: the
+velocity, and, where one neuron is beside the teacher and all others are short, what is left itself,
+in which the flow is homogeneous. Errors are split into these two and a rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.core.chart import wrapped_once
+from flows.systems.relu_neuron import geometry, lone, lone_field
+from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, make_raw
+from flows.systems.relu_neuron.pairs import signed
+from flows.systems.relu_neuron.state import Frame, SoundState
+
+__all__ = ["Carried", "carried"]
+
+# Between outputs that are further apart than this nothing is known to grow.
+APART = 2.0
+# Outputs a decade between which steps leave one error; of more outputs, each a part of it.
+PER_DECADE = 10.0
+# Largest exponent of a growth between outputs; beyond it, an output more was needed.
+STEEPEST = 20.0
+# Where less is left than this, in units of the teacher, what is left scales.
+LEFT = 1e-2
+# Most unknowns: eigenvectors of more would take longer than the run.
+MOST = 40
+
+
+class Carried(NamedTuple):
+    """What errors of steps have become, in units of their tolerance.
+
+    ``loss``, ``rho`` (T,): error of the loss and of the residual along the teacher; ``along``,
+    ``across`` (T, k): of the two parts of each neuron.
+    """
+
+    loss: Array
+    rho: Array
+    along: Array
+    across: Array
+
+
+@np.errstate(all="ignore")
+def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Array) -> Carried:
+    """Errors of steps along a run, as far as its loss is no zero.
+
+    Parameters
+    ----------
+    frame, states, t : Frame, SoundState, ndarray
+        Of the run, at ``T`` times.
+    living : ndarray of bool, shape (T,)
+        Where the loss is above zero.
+    """
+    times, count, q = len(t), states.h.shape[-1], 1 + states.z.shape[-1]
+    found = Carried(*np.zeros((2, times)), *np.zeros((2, times, count)))
+    last = times if living.all() else int(np.argmin(living))
+    if q == 1 or count * q > MOST or last < 2:
+        return found
+    states, t = states.at(slice(0, last)), t[:last]
+    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
+    root = np.sqrt(frame.multiplicity)[:, None]
+    velocity = -geometry.gradient(frame.multiplicity, states)
+    rest, beside = _rest(frame.multiplicity, states)
+    jacobians = _jacobians(frame.multiplicity, states, neurons, rest, beside)
+    # A neuron may be too short for quotients by its length.
+    rates, modes = np.linalg.eigh(np.where(np.isfinite(jacobians), jacobians, 0.0))
+    # Half of the time from each output to the next one, and from the one before.
+    step = np.append(np.diff(t), 0.0)[:, None] / 2
+    most = np.where(np.append(t[1:] > APART * t[:-1], True), 0.0, STEEPEST)[:, None]
+    leaving = np.exp(np.minimum(rates * step, most))
+    arriving = np.exp(np.minimum(rates * np.roll(step, 1), np.roll(most, 1)))
+    varied = np.minimum(_sizes(neurons), t[:, None, None] * _sizes(velocity))
+    share = np.ones((last, 1, 1))
+    share[2:, 0, 0] = np.sqrt(np.minimum(1.0, PER_DECADE * np.log10(t[2:] / t[1:-1])))
+    alive, ahead = np.asarray(neurons.any(axis=-1, keepdims=True)), np.zeros_like(neurons)
+    ahead[..., 0] = root[:, 0]
+    vectors = np.stack(
+        [velocity * root, rest * root, ahead, varied * share * root, alive + 0 * neurons]
+    )
+    seen, parts = np.zeros((last, 2)), np.zeros((last, count * q))
+    _carrying()(modes, leaving, arriving, vectors.reshape(5, last, count * q), seen, parts)
+    # What has grown beyond all doubles is not known at all.
+    seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
+    each = (parts.reshape(neurons.shape) / root) ** 2
+    each[..., 1] = each[..., 1:].sum(axis=-1)
+    # The time at which a neuron reaches zero is off: so far it is off itself until then.
+    dies = ~alive[-1, :, 0]
+    each[:, dies] = np.where(alive[:, dies], np.maximum.accumulate(each[:, dies]), 0.0)
+    found.loss[:last], found.rho[:last] = seen.T
+    found.along[:last], found.across[:last] = np.sqrt(np.moveaxis(each[..., :2], -1, 0))
+    return found
+
+
+def _sizes(vectors: Array) -> Array:
+    """Lengths of the parts along the teacher and across it, for each component (..., k, q)."""
+    sizes = np.abs(vectors)
+    sizes[..., 1:] = np.linalg.norm(vectors[..., 1:], axis=-1, keepdims=True)
+    return sizes
+
+
+def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, Array]:
+    """What is left where one neuron is beside the teacher and all others are short, and where."""
+    rest = np.zeros((*states.h.shape, 1 + states.z.shape[-1]))
+    alone = np.asarray(lone.lonely(states))
+    if alone.any():
+        some = states.at(alone)
+        parts = lone.lone(multiplicity, some)
+        neurons = np.concatenate([some.h[..., None], some.z], axis=-1)
+        first = np.arange(some.h.shape[-1]) == parts.first[..., None]
+        left = np.where(first[..., None], parts.d[..., None, :] / multiplicity[:, None], neurons)
+        short = (np.abs(left) < LEFT).all(axis=(-2, -1))
+        alone[alone] = short
+        rest[alone] = left[short]
+    return rest, alone
+
+
+def _jacobians(
+    multiplicity: Array, states: SoundState, neurons: Array, rest: Array, beside: Array
+) -> Array:
+    """Jacobians of the flow of neurons times the roots of their multiplicities, symmetric."""
+    times, count, q = neurons.shape
+    found = np.zeros((times, count, q, count, q))
+    order = np.argsort(-multiplicity * neurons[..., 0], axis=-1, kind="stable")
+    far = (neurons[..., 0] <= 0).sum(axis=-1) == count - 1
+    kinds = np.where(beside, np.where(far, LONE, BESIDE), DIRECT)
+    # Those that have neurons in the same order and the same ones at zero are one group.
+    alike: dict[bytes, list[int]] = {}
+    dead = np.take_along_axis(~neurons.any(axis=-1), order, axis=-1)
+    for k, key in enumerate(np.column_stack([order, dead, kinds])):
+        alike.setdefault(key.tobytes(), []).append(k)
+    for some in alike.values():
+        kind, alive = int(kinds[some[0]]), order[some[0]][~dead[some[0]]]
+        mu, x, r = multiplicity[alive], neurons[np.ix_(some, alive)], states.r[some]
+        # From neurons to the numbers of the chart.
+        there = np.eye(len(mu))
+        if kind == LONE:
+            there[0, 0], x[:, 0] = mu[0], mu[0] * rest[some, alive[0]]
+        elif kind == BESIDE:
+            there -= mu / mu.sum()
+            there[0] = mu
+            x -= r[:, None, :] / mu.sum()
+            x[:, 0] = r
+        size, shape = len(alive) * q, np.array([len(alive), q - 1, kind])
+        x, matrices = x.reshape(-1, size), np.zeros((len(some), size, size))
+        out, none, weights = np.empty(size), np.zeros(size), signed(mu)
+        field = wrapped_once(make_raw if kind == DIRECT else lone_field.make_raw)
+        for point, matrix in zip(x, matrices, strict=True):
+            field(0.0, point, False, 1.0, none, weights, shape, out, matrix, True)
+        there = np.kron(there / np.sqrt(mu), np.eye(q))
+        blocks = np.linalg.inv(there) @ matrices @ there
+        blocks = ((blocks + blocks.transpose(0, 2, 1)) / 2).reshape(-1, len(mu), q, len(mu), q)
+        found[np.ix_(some, alive, range(q), alive, range(q))] = blocks
+    return found.reshape(times, count * q, count * q)
+
+
+def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-untyped-def]
+    """Carry errors from output to output; what is seen of them, at each."""
+    velocity, rest, ahead, varied, alive = vectors
+    times, size = velocity.shape
+    left = np.zeros((2 * size, size))  # a row for each error, the triangle of all before first
+    moved = np.empty(size)
+    known = np.zeros((4, size))
+    scale = np.empty(size)
+    part = np.empty(2)
+    for a in range(size):
+        left[a, a] = varied[0, a]
+        parts[0, a] = varied[0, a]
+    for k in range(1, times):
+        for a in range(size):
+            square = 0.0
+            for e in range(size):
+                left[e, a] *= alive[k, a]
+                square += left[e, a] * left[e, a]
+            scale[a] = math.sqrt(square) if square > 0.0 else 1.0
+        # The known solutions before and now, the former orthogonal in units of the errors.
+        count = 0
+        for which in range(2):
+            source = rest if which == 0 else velocity
+            first, square, still = 2 * count, 0.0, False
+            for a in range(size):
+                known[first, a] = source[k - 1, a] * alive[k, a] / scale[a]
+                known[first + 1, a] = source[k, a] / scale[a]
+                square += known[first, a] * known[first, a]
+                still = still or source[k, a] != 0.0
+            whole = math.sqrt(square)
+            if whole == 0.0 or not still:
+                continue
+            for a in range(size):
+                known[first, a] /= whole
+                known[first + 1, a] /= whole
+            for other in range(count):
+                along = 0.0
+                for a in range(size):
+                    along += known[first, a] * known[2 * other, a]
+                for a in range(size):
+                    known[first, a] -= along * known[2 * other, a]
+                    known[first + 1, a] -= along * known[2 * other + 1, a]
+            square = 0.0
+            for a in range(size):
+                square += known[first, a] * known[first, a]
+            length = math.sqrt(square)
+            if length < 1e-10:
+                continue
+            for a in range(size):
+                known[first, a] /= length
+                known[first + 1, a] /= length
+            count += 1
+        total, sideways = 0.0, 0.0
+        for e in range(size):
+            for which in range(count):
+                along = 0.0
+                for a in range(size):
+                    along += known[2 * which, a] * left[e, a] / scale[a]
+                part[which] = along
+                for a in range(size):
+                    left[e, a] -= along * known[2 * which, a] * scale[a]
+            for step in range(2):
+                row = k - 1 + step
+                for m in range(size):
+                    along = 0.0
+                    for a in range(size):
+                        along += modes[row, a, m] * left[e, a]
+                    moved[m] = along * (leaving[row, m] if step == 0 else arriving[row, m])
+                for a in range(size):
+                    along = 0.0
+                    for m in range(size):
+                        along += modes[row, a, m] * moved[m]
+                    left[e, a] = along
+            along, across = 0.0, 0.0
+            for a in range(size):
+                for which in range(count):
+                    left[e, a] += part[which] * known[2 * which + 1, a] * scale[a]
+                along += left[e, a] * velocity[k, a]
+                across += left[e, a] * ahead[k, a]
+            total, sideways = math.hypot(total, along), math.hypot(sideways, across)
+        seen[k, 0], seen[k, 1] = total, sideways
+        for e in range(size):
+            for a in range(size):
+                left[size + e, a] = varied[k, a] if e == a else 0.0
+        # As few errors that add up to the same: rotations make the rows a triangle again.
+        for a in range(size):
+            for e in range(a + 1, 2 * size):
+                if left[e, a] != 0.0:
+                    both = math.hypot(left[a, a], left[e, a])
+                    cosine, sine = left[a, a] / both, left[e, a] / both
+                    for b in range(a, size):
+                        top, low = left[a, b], left[e, b]
+                        left[a, b] = cosine * top + sine * low
+                        left[e, b] = cosine * low - sine * top
+                    left[e, a] = 0.0
+        for a in range(size):
+            square = 0.0
+            for e in range(size):
+                square += left[e, a] * left[e, a]
+            parts[k, a] = math.sqrt(square)
+
+
+@functools.cache
+def _carrying() -> Callable[..., None]:
+    import numba  # it loads where it is first needed
+
+    from flows.core.compiled import kept
+
+    stack, matrix = numba.float64[:, :, ::1], numba.float64[:, ::1]
+    signature = numba.void(stack, matrix, matrix, stack, matrix, matrix)
+    make: Any = functools.partial(numba.njit(signature, nogil=True, error_model="numpy"), _carry)
+    return cast("Callable[..., None]", kept(("errors carried by", _carry), signature, make))

@@ -1,0 +1,163 @@
+"""Neurons whose flow magnifies errors of steps: what is stated covers them."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+import flows
+from flows.runs.trajectory import ERROR_FACTOR
+from flows.systems.relu_neuron import geometry, system, variation
+
+RTOL, TIGHT, END = 1e-8, 1e-11, 1e4
+# Neurons, dimension, scale and member of laws of 400 with the seed 30.
+CASES = {
+    "a far neuron leaves an unstable direction slowly": (2, 2, 0.1, 361),
+    "a far neuron comes within 1e-10 of the axis": (2, 2, 0.1, 188),
+    "a far neuron crosses the axis": (2, 2, 1.0, 11),
+    "a neuron passes beside zero": (2, 2, 1.0, 195),
+    "transverse parts fall together": (2, 2, 0.1, 111),
+}
+# What is stated says something: it is this many times the error at most.
+TELLING = 300.0
+# A loss of an ordinary run is known to this.
+USUAL = ERROR_FACTOR * RTOL
+
+
+def started(case):
+    n, d, scale, member = case
+    neurons = flows.ReLUNeuron(n, d)
+    return neurons, flows.Law(400, scale, seed=30).start(neurons, member)
+
+
+def off_and_stated(case):
+    """Errors of the losses against another method, and what is stated, relative to them."""
+    neurons, start = started(case)
+    run = flows.integrate(neurons, start, END, method="Rodas5P", rtol=RTOL)
+    truth = flows.integrate(neurons, start, END, method="Radau", rtol=TIGHT)
+    return np.abs(run["loss"] / truth["loss"] - 1), run.errors("loss")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_stated_covers_errors_that_grow(case, monkeypatch):
+    off, stated = off_and_stated(CASES[case])
+    assert (off <= stated).all() and stated.max() < TELLING * off.max()
+    # The tolerance alone would state too little.
+    assert off.max() > USUAL * (1 + 1e-3)
+
+
+def test_ordinary_runs_state_what_they_did():
+    for n, d, seed in ((2, 2, 0), (3, 5, 0), (4, 3, 1)):
+        neurons = flows.ReLUNeuron(n, d)
+        run = flows.integrate(neurons, neurons.initial(0.1, seed), 1e6, rtol=RTOL)
+        assert (run.tolerance == USUAL).all()
+        assert not (run.feature_errors["distance"] > USUAL * run.features["distance"])[-30:].any()
+
+
+def test_few_outputs_tell_of_no_growth():
+    neurons, start = started(CASES["a far neuron crosses the axis"])
+    run = flows.integrate(neurons, start, END, [1.0, 100.0, END], method="Rodas5P", rtol=RTOL)
+    assert np.isfinite(run.errors("loss")).all()
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "least"),
+    [
+        ((2, 2, 0.3, 27), "h", 10.0),
+        ((2, 2, 0.1, 47), "h", 5.0),
+        ((2, 2, 0.3, 165), "z_norms", 5.0),
+        ((2, 2, 0.1, 68), "pairwise_distance", 10.0),
+    ],
+)
+def test_what_passes_by_zero_is_not_known_relative_to_itself(case, name, least):
+    neurons, start = started(case)
+    run = flows.integrate(neurons, start, 10.0, method="Rodas5P", rtol=RTOL)
+    truth = flows.integrate(neurons, start, 10.0, method="Radau", rtol=TIGHT)
+    off = np.abs(run[name] - truth[name])
+    assert (off <= run.absolute_errors(name)).all()
+    assert (off > least * USUAL * np.abs(run[name])).any()  # more than the tolerance of itself
+
+
+NAMES = ("h", "z_norms", "norms", "pairwise_distance", "residual_projection")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_neurons_below_all_doubles_are_not_known(known, monkeypatch):
+    if not known:
+        monkeypatch.setattr(geometry, "_gone", lambda features: {})
+    neurons, start = started((2, 2, 1.0, 86))
+    one, other = (
+        flows.integrate(neurons, start, 1e6, method=m, rtol=RTOL) for m in ("auto", "Rodas5P")
+    )
+    assert one["loss"][-1] == 0.0
+    covered = [
+        (np.abs(one[x] - other[x]) <= one.absolute_errors(x) + other.absolute_errors(x)).all()
+        for x in NAMES
+    ]
+    assert all(covered) == known
+
+
+# --- the equation that is carried ----------------------------------------------------------------
+
+
+def carried_linearly(steps, sense=1.0):
+    """Errors of a linear flow from first ones alone, at each output; what they are by expm."""
+    rng = np.random.default_rng(3)
+    size, times = 4, np.linspace(0.0, 2.0, steps + 1)
+    matrix = rng.normal(size=(size, size))
+    matrix = (matrix + matrix.T) / 2
+    rates, modes = np.linalg.eigh(sense * matrix)
+    half = np.full((steps + 1, 1), times[1] / 2)
+    each = np.exp(rates * half)
+    seen_by = rng.normal(size=size)
+    vectors = np.zeros((5, steps + 1, size))
+    # No velocity and nothing that is left: no solution is known beforehand.
+    vectors[2], vectors[3, 0], vectors[4] = seen_by, (1.0, 2.0, 0.5, 1e-9), 1.0
+    seen, parts = np.zeros((steps + 1, 2)), np.zeros((steps + 1, size))
+    every = np.repeat(modes[None], steps + 1, axis=0)
+    variation._carrying()(every, each, each, vectors, seen, parts)
+    moved = scipy.linalg.expm(matrix * times[-1]) * vectors[3, 0]
+    return seen[-1, 1], parts[-1], np.linalg.norm(seen_by @ moved), np.linalg.norm(moved, axis=1)
+
+
+def test_errors_of_a_linear_flow_are_those_of_its_exponential():
+    seen, parts, true, each = carried_linearly(20)
+    assert seen == pytest.approx(true, rel=1e-12) and parts == pytest.approx(each, rel=1e-12)
+    assert carried_linearly(20, sense=1.001)[0] != pytest.approx(true, rel=1e-4)
+
+
+def test_a_known_solution_is_carried_as_it_is():
+    # Nothing of the Jacobian: an error along the velocity stays along it, whatever it does.
+    size, times = 3, 4
+    velocity = np.random.default_rng(1).normal(size=(times, size))
+    vectors = np.zeros((5, times, size))
+    vectors[0], vectors[2], vectors[4] = velocity, velocity, 1.0
+    vectors[3, 0] = np.abs(velocity[0])
+    still, one = np.tile(np.eye(size), (times, 1, 1)), np.ones((times, size))
+    seen, parts = np.zeros((times, 2)), np.zeros((times, size))
+    variation._carrying()(still, one, one, vectors, seen, parts)
+    # Three errors, a component each: in their units the velocity is (1, 1, 1) up to signs.
+    sign = np.sign(velocity[0])
+    whole = np.eye(size) - np.outer(sign, sign) / 3
+    for k in range(1, 2):
+        errors = np.diag(np.abs(velocity[0])) @ whole + np.outer(velocity[k], sign) / 3
+        assert seen[k, 1] == pytest.approx(np.linalg.norm(velocity[k] @ errors), rel=1e-12)
+        assert parts[k] == pytest.approx(np.linalg.norm(errors, axis=1), rel=1e-12)
+
+
+def test_the_jacobian_is_that_of_the_gradient():
+    neurons = flows.ReLUNeuron(3, 3)
+    start = neurons.initial(0.5, 4)
+    frame, state = neurons.reduce(start)
+    states = state.at(None)
+    points = np.concatenate([states.h[..., None], states.z], axis=-1)
+    rest, beside = variation._rest(frame.multiplicity, states)
+    (found,) = variation._jacobians(frame.multiplicity, states, points, rest, beside)
+    basis = np.column_stack([frame.teacher, frame.basis])
+    turn = np.kron(np.eye(3), basis)
+    assert found == pytest.approx(-turn.T @ neurons.hessian(start) @ turn, abs=1e-12)
+
+
+def test_without_the_equation_less_would_be_stated(monkeypatch):
+    monkeypatch.setattr(system, "growth", lambda frame, states, loss, t: np.zeros(len(t)))
+    off, stated = off_and_stated(CASES["a far neuron crosses the axis"])
+    assert (off > stated).any()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from flows.core.arrays import Array
@@ -10,7 +12,7 @@ from flows.core.chart import Chart
 from flows.core.errors import undefined
 from flows.core.problem import FIELD_FAILED, Stop, Watch
 
-__all__ = ["Event", "Piece", "Restart"]
+__all__ = ["Event", "Events", "Piece", "Restart"]
 
 
 class Event(NamedTuple):
@@ -31,6 +33,39 @@ class Event(NamedTuple):
     detail: str
 
 
+class Events(Sequence[Event]):
+    """Events in the order of time, found where they are asked for: to say when takes time.
+
+    Parameters
+    ----------
+    find : callable
+        Finds them.
+    """
+
+    def __init__(self, find: Callable[[], Iterable[Event]]) -> None:
+        self._find = find
+
+    @functools.cached_property
+    def _found(self) -> tuple[Event, ...]:
+        return tuple(self._find())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._found)
+
+    def __getitem__(self, index: Any) -> Any:
+        """One of them, or a tuple of some."""
+        return self._found[index]
+
+    def __repr__(self) -> str:
+        """As those of a tuple."""
+        return repr(self._found)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is a tuple."""
+        return tuple, (self._found,)
+
+
 class Restart(NamedTuple):
     """How a run goes on after a stop: frame, state, time, what happened.
 
@@ -40,7 +75,7 @@ class Restart(NamedTuple):
     frame: Any
     state: Any
     time: float
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     failure: str = ""
     status: str = FIELD_FAILED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,9 @@ def follow_along_axes(
     found, above = None, Above()
     if sound:
         places: list[Any] = [system.axis_start(given[k]) for k in sound]  # type: ignore[arg-type]
-        found = _followed(system, np.array(places), request)
-        above = _above(system, found)
+        with ThreadPoolExecutor(cores()) as threads:
+            found = _followed(system, np.array(places), request, threads)
+            above = _above(system, found, threads)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
     joined = [k for k in range(len(sound)) if _is_told(found, above.get(k), k)] if joins else []
     if joined:
@@ -114,7 +115,7 @@ def _is_told(found: Any, above: Excess | None, row: int) -> bool:
     return known and above is not None and bool(np.isfinite(above.value).any())
 
 
-def _above(system: System, found: Any) -> Above:
+def _above(system: System, found: Any, threads: Executor) -> Above:
     """Losses above their limits, as far as compiled code tells them."""
     above = Above()
 
@@ -123,8 +124,7 @@ def _above(system: System, found: Any) -> Above:
         above.update(enumerate(system.above_along(*parts), span.start))
 
     work(slice(0, 0))  # of no members: compiled once, not by two threads
-    with ThreadPoolExecutor(cores()) as threads:
-        list(threads.map(work, _spans(len(found.digits))))
+    list(threads.map(work, _spans(len(found.digits))))
     return above
 
 
@@ -136,7 +136,7 @@ def _spans(members: int) -> list[slice]:
     return [slice(k, k + share) for k in range(0, members, share)]
 
 
-def _followed(system: System, starts: Array, request: Request) -> Any:
+def _followed(system: System, starts: Array, request: Request, threads: Executor) -> Any:
     """What became of the members in compiled code."""
     from flows.ensembles.axis_loop import Found, follow  # Numba, where it is needed
     from flows.solvers.timed_radau import timed_tableau
@@ -159,12 +159,11 @@ def _followed(system: System, starts: Array, request: Request) -> Any:
         follow(starts[span], request.times, *common, Found(*(part[span] for part in found)), halt)
 
     work(slice(0))  # of no members: compiled once, not by two threads
-    with ThreadPoolExecutor(cores()) as threads:
-        try:
-            list(threads.map(work, _spans(members)))
-        except BaseException:  # Ctrl-C, of which compiled code hears nothing
-            halt[0] = True
-            raise
+    try:
+        list(threads.map(work, _spans(members)))
+    except BaseException:  # Ctrl-C, of which compiled code hears nothing
+        halt[0] = True
+        raise
     return found
 
 

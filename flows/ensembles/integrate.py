@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.errors import InputError
 from flows.core.system import System, checked_system
+from flows.core.threads import taking_turns
 from flows.ensembles.along_axes import follow_along_axes, served
 from flows.ensembles.member import FAILURES
 from flows.ensembles.result import Ensemble
@@ -265,7 +266,8 @@ class Flow:
                 go_on(member, pieces, None)
         while waiting:
             now, waiting = waiting, {}
-            solved = solve_many([problem for _, problem in now.values()], method, system)
+            with taking_turns():
+                solved = solve_many([problem for _, problem in now.values()], method, system)
             for (member, (pieces, _)), solution in zip(now.items(), solved, strict=True):
                 go_on(member, pieces, solution)
         yield from (ended.pop(member) for member in sorted(ended))

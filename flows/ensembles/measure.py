@@ -10,6 +10,7 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.core.features import Features
+from flows.core.threads import taking_turns
 from flows.runs.trajectory import Trajectory
 
 __all__ = ["measure_together"]
@@ -28,7 +29,8 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
     for group in alike.values():
         first, ends = group[0], np.cumsum([len(run.t) for run in group])[:-1]
         states = type(first.states).join([run.states for run in group])
-        found = first.system.observed(first.rtol).features(first.frame, states)
+        with taking_turns():
+            found = first.system.observed(first.rtol).features(first.frame, states)
         parts = {name: np.split(values, ends) for name, values in found.items()}
         for k, run in enumerate(group):
             known = {name: split[k] for name, split in parts.items()}

@@ -18,10 +18,11 @@ from concurrent.futures import (
 )
 from concurrent.futures import ProcessPoolExecutor as Pool
 from concurrent.futures import ThreadPoolExecutor as Threads
+from threading import Lock
 from typing import Any
 
 from flows.core.errors import InputError
-from flows.core.threads import one_thread
+from flows.core.threads import in_turn, one_thread
 
 # Exit code of a process that was started to work and runs the script that started it instead.
 UNGUARDED = 97
@@ -121,11 +122,16 @@ def _in_threads(
     task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[tuple[int, Any]]:
     """Results of threads as they come; after an exception or Ctrl-C no call begins any more."""
-    pool = Threads(workers)
+    pool, turn = Threads(workers), Lock()
+
+    def one(*given: Any) -> Any:
+        with in_turn(turn):
+            return task(*given)
+
     try:
         # One thread of BLAS from first to last: each call limits it, and takes that back.
         with one_thread():
-            running = {pool.submit(task, *a): k for k, a in enumerate(arguments)}
+            running = {pool.submit(one, *a): k for k, a in enumerate(arguments)}
             for future in as_completed(running):
                 yield running.pop(future), future.result()
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time as clock
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +16,7 @@ from numpy.typing import ArrayLike
 from flows.core.arrays import Array
 from flows.core.chart import Clock
 from flows.core.errors import InputError
-from flows.core.piece import Event
+from flows.core.piece import Event, Events
 from flows.core.problem import (
     ATOL_PER_RTOL,
     COMPLETED,
@@ -175,7 +177,7 @@ class _Reached(NamedTuple):
     status: str
     message: str
     stats: dict[str, int]
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
 
 
 def _trajectory(
@@ -221,7 +223,7 @@ def _pieces(
     system = system.at_tolerance(rtol, relative, damped, multistep)
     collected = [state.at(None)]
     frame, state, now, new, failure, failed = system.begin(frame, state)
-    events = list(new)
+    happened = [new]
     done = counted = 0
     stats = {"steps": 0, "field_evaluations": 0, "jacobian_evaluations": 0, "pieces": 0}
     status, message = COMPLETED, "reached the end"
@@ -276,9 +278,10 @@ def _pieces(
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
         frame, state, now, new, failure, failed = piece.restart(solution.stop)
-        events.extend(new)
+        happened.append(new)
         status, message = COMPLETED, "reached the end"
-    return _Reached(frame, type(state).join(collected), status, message, stats, tuple(events))
+    events = Events(functools.partial(itertools.chain.from_iterable, happened))
+    return _Reached(frame, type(state).join(collected), status, message, stats, events)
 
 
 def _solve_with_digits(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ class Trajectory:
         One line for a person.
     stats : dict
         ``steps``, ``field_evaluations``, ``jacobian_evaluations``, ``seconds``, ``pieces``.
-    events : tuple of Event
+    events : sequence of Event
         What happened on the way, for example collapsed neurons.
     rtol : float
         Relative tolerance of the solver's steps.
@@ -117,7 +117,7 @@ class Trajectory:
     status: str
     message: str
     stats: dict[str, Any]
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     rtol: float
     provenance: dict[str, Any]
     given: tuple[Potential, ...] = ()

@@ -19,11 +19,15 @@ from flows.core.problem import (
     Stop,
     finish,
 )
+from flows.core.threads import out_of_turn
 from flows.solvers.compiled_steps import record_batch
+from flows.solvers.one_by_one import OneByOne
 from flows.solvers.side_by_side import Advance, Lane, Parameters, Steps
 
 #: Status of a solution that another method is to go on with, from where it ends.
 STIFF = "stiff"
+# Problems that take their steps one after the other in one call, and numbers that these may fill.
+ABREAST, FILLED = 32, 2**18
 # Attempts of one problem alone between two looks of the watch.
 ALONE = 16
 #: What steps leave in ``Lane.stiff`` of a piece that they give up.
@@ -86,8 +90,7 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
                 Recorder(problem), SOLVER_FAILED, f"{kind.label} needs a compiled field", none
             )
         else:
-            key = (chart.field, kind.lanes(chart), tuple(chart.shape), chart.clock.exponential)
-            alike[key].append(k)
+            alike[_key(chart, kind)].append(k)
     interrupted = False
     for waiting in alike.values():
         group = _Group(problems, waiting, solutions, kind)
@@ -95,6 +98,72 @@ def solve_together(problems: Sequence[Problem], kind: Kind) -> list[Solution]:
         if interrupted:
             group.give_up()
     return [solutions[k] for k in range(len(problems))]
+
+
+def _key(chart: Chart, kind: Kind) -> tuple[Any, ...]:
+    """What charts have in common that are solved together."""
+    of_chart = kind.lanes(chart)
+    assert of_chart is not None
+    common = chart.field, of_chart, chart.clock.exponential, chart.x0.size
+    if kind.width(chart) > 1:
+        return *common, tuple(chart.shape)
+    return *common, of_chart.workspace(chart.shape)
+
+
+class SideBySide:
+    """Lanes of problems that take their steps side by side; the last axis of every array is theirs.
+
+    Parameters
+    ----------
+    advance, chart, places, batch, dense, rows
+        As those of :class:`flows.solvers.one_by_one.OneByOne`.
+    """
+
+    def __init__(
+        self, advance: Advance, chart: Chart, places: int, batch: int, dense: int, rows: int
+    ) -> None:
+        size = chart.x0.size
+        self._advance = advance
+        self.lane = Lane(
+            live=np.zeros(places, np.bool_),
+            tau=np.ones(places),
+            y=np.ones((size, places)),
+            end=np.ones(places),
+            step=np.ones(places),
+            rtol=np.ones(places),
+            atol=np.ones((size, places)),
+            attempts=np.zeros(places, np.int64),
+            stiff=np.zeros(places, np.int64),
+        )
+        self._parameters = Parameters(
+            exponential=chart.clock.exponential,
+            offset=np.ones(places),
+            decay=np.ones((size, places)),
+            weights=np.zeros((chart.weights.size, places)),
+            shape=chart.shape,
+        )
+        self.steps = Steps(
+            tau=np.empty((batch, places)),
+            y=np.empty((batch, size, places)),
+            k=np.empty((batch, dense, size, places)),
+            done=np.zeros(places, np.int64),
+        )
+        self._work = np.empty((rows, places))
+
+    def put(self, e: int, chart: Chart) -> None:
+        """Give a lane the constants of a chart."""
+        of_all = self._parameters
+        of_all.offset[e], of_all.decay[:, e] = chart.clock.offset, chart.clock.decay
+        of_all.weights[:, e] = chart.weights
+
+    def clear(self, e: int) -> None:
+        """Take them away."""
+        self._parameters.weights[:, e] = 0.0
+
+    def advance(self) -> None:
+        """Attempt steps of all that are live."""
+        self.steps.done[:] = 0
+        self._advance(self.lane, self._parameters, self.steps, self._work)
 
 
 class _Group:
@@ -113,53 +182,36 @@ class _Group:
         assert chart is not None
         of_chart = kind.lanes(chart)
         assert of_chart is not None
-        self.looks = of_chart.look is not None
-        size, lanes = chart.x0.size, kind.width(chart)
-        self.advance = kind.steps(chart, lanes)
-        self.owner: list[int | None] = [None] * lanes
+        lanes = kind.width(chart)
+        # One alone takes few steps beyond a stop, unless it looks; of many, few are there.
+        batch = kind.batch if lanes > 1 or of_chart.look is not None else min(ALONE, kind.batch)
+        of_all = kind.steps(chart, lanes), chart
+        sizes = batch, kind.dense, of_chart.workspace(chart.shape)
+        self.places: SideBySide | OneByOne
+        if lanes > 1:
+            self.places, count = SideBySide(*of_all, lanes, *sizes), lanes
+        else:
+            each = batch * (1 + kind.dense) * chart.x0.size
+            count = min(len(waiting), ABREAST, max(1, FILLED // each))
+            self.places = OneByOne(*of_all, count, *sizes)
+        self.lane = self.places.lane
+        self.owner: list[int | None] = [None] * count
         self.recorders: dict[int, Recorder] = {}
-        self.lane = Lane(
-            live=np.zeros(lanes, np.bool_),
-            tau=np.ones(lanes),
-            y=np.ones((size, lanes)),
-            end=np.ones(lanes),
-            step=np.ones(lanes),
-            rtol=np.ones(lanes),
-            atol=np.ones((size, lanes)),
-            attempts=np.zeros(lanes, np.int64),
-            stiff=np.zeros(lanes, np.int64),
-        )
-        self.parameters = Parameters(
-            exponential=chart.clock.exponential,
-            offset=np.ones(lanes),
-            decay=np.ones((size, lanes)),
-            weights=np.zeros((chart.weights.size, lanes)),
-            shape=chart.shape,
-        )
-        self.work = np.empty((of_chart.workspace(chart.shape), lanes))
 
     def run(self) -> bool:
         """Take steps until no problem is left; tell whether Ctrl-C came before."""
-        lane, count = self.lane, len(self.owner)
-        # One alone takes few steps beyond a stop, unless it looks; of many, few are there.
-        batch = self.kind.batch if count > 1 or self.looks else min(ALONE, self.kind.batch)
-        steps = Steps(
-            tau=np.empty((batch, count)),
-            y=np.empty((batch, *lane.y.shape)),
-            k=np.empty((batch, self.kind.dense, *lane.y.shape)),
-            done=np.zeros(count, np.int64),
-        )
+        lane, places = self.lane, self.places
         try:
             while self.waiting or any(k is not None for k in self.owner):
-                for e in range(count):
-                    if self.owner[e] is None and self.waiting:
+                for e, k in enumerate(self.owner):
+                    if k is None and self.waiting:
                         self._enter(e, self.waiting.popleft())
-                steps.done[:] = 0
                 tau, y = lane.tau.copy(), lane.y.copy()
-                self.advance(lane, self.parameters, steps, self.work)
+                with out_of_turn():
+                    places.advance()
                 for e, k in enumerate(self.owner):
                     if k is not None:
-                        self._record(e, k, float(tau[e]), y[:, e], steps)
+                        self._record(e, k, float(tau[e]), y[:, e], places.steps)
         except KeyboardInterrupt:
             return True
         return False
@@ -175,15 +227,14 @@ class _Group:
 
     def _enter(self, e: int, k: int) -> None:
         """Put a problem into a lane that is free."""
-        problem, lane, parameters = self.problems[k], self.lane, self.parameters
+        problem, lane = self.problems[k], self.lane
         chart = problem.chart
         assert chart is not None
         self.owner[e], self.recorders[k] = k, Recorder(problem)
         lane.live[e], lane.attempts[e], lane.step[e], lane.stiff[e] = True, 0, 0.0, 0
         lane.tau[e], lane.end[e] = problem.tau0, problem.taus[-1]
         lane.y[:, e], lane.rtol[e], lane.atol[:, e] = problem.y0, problem.rtol, problem.atol
-        parameters.offset[e], parameters.decay[:, e] = chart.clock.offset, chart.clock.decay
-        parameters.weights[:, e] = chart.weights
+        self.places.put(e, chart)
 
     def _record(self, e: int, k: int, tau: float, y: Array, steps: Steps) -> None:
         """Record the steps of a lane from ``tau`` and ``y``, and free it where its piece ends."""
@@ -207,7 +258,7 @@ class _Group:
         attempts = 0 if e is None else int(self.lane.attempts[e])
         if e is not None:
             self.owner[e], self.lane.live[e] = None, False
-            self.parameters.weights[:, e] = 0.0
+            self.places.clear(e)
         recorder = self.recorders.pop(k)
         # With those beyond a stop: a batch begins with the piece, so that their number is its own.
         fields, jacobians = self.kind.costs

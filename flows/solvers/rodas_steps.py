@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from flows.core.chart import FROZEN
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
 from flows.solvers.side_by_side import (
     GROW,
@@ -28,9 +29,6 @@ from flows.solvers.side_by_side import (
     signature,
     step_setter,
 )
-
-# Step of the difference quotient by time, which enters a step in second order only.
-NUDGE = 1e-7
 
 
 @functools.cache
@@ -79,7 +77,7 @@ def make_steps(
 
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
-    shrink, grow, safety, smallest, nudge = SHRINK, GROW, SAFETY, SMALLEST, NUDGE
+    shrink, grow, safety, smallest, frozen = SHRINK, GROW, SAFETY, SMALLEST, FROZEN
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
@@ -129,8 +127,8 @@ def make_steps(
                 x[i, e] /= matrix[i, i, e]
 
     @compiled
-    def linearise(lane, parameters, fresh, jacobian):  # type: ignore[no-untyped-def]
-        """Jacobians of the lanes that have moved."""
+    def linearise(lane, parameters, fresh, jacobian, slope, ahead):  # type: ignore[no-untyped-def]
+        """Field, its Jacobian and its derivative by time, of the lanes that have moved."""
         exponential, offset, decay, weights, shape = parameters
         size, count = lane.y.shape[0], weights.shape[0]
         one_y, one_decay, one_slope = np.empty(size), np.empty(size), np.empty(size)
@@ -156,8 +154,21 @@ def make_steps(
                 True,
             )
             for i in range(size):
+                slope[i, e] = one_slope[i]
                 for j in range(size):
                     jacobian[i, j, e] = one_jacobian[i, j]
+            # By time it depends on the clock alone: on its speed, and on the scales of the state.
+            since = 0.0 if exponential else math.expm1(lane.tau[e])
+            rate = 1.0 if exponential else (1.0 + since) / (offset[e] + since)
+            for i in range(size):
+                moved = rate * one_decay[i] * one_slope[i]
+                if not exponential:
+                    moved += one_slope[i] - rate * rate * one_decay[i] * one_y[i]
+                elif one_decay[i] * lane.tau[e] >= frozen:
+                    moved = 0.0
+                for j in range(size):
+                    moved -= one_jacobian[i, j] * (rate * one_decay[j] * one_y[j])
+                ahead[i, e] = moved
 
     @inner
     def conclude(lane, steps, u, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
@@ -193,7 +204,7 @@ def make_steps(
         size = y.shape[0]
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
         pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
-        slope, ahead, f = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        slope, ahead, f = np.zeros_like(y), np.zeros_like(y), np.empty_like(y)
         inside, unit = np.empty_like(y), np.empty_like(y)
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
@@ -201,39 +212,28 @@ def make_steps(
         for _ in range(steps.tau.shape[0]):
             if not live.any():
                 break
-            linearise(lane, parameters, fresh, jacobian)
-            # Fields at the start, a little later, and at stages 1, 2, ...: one call, compiled once.
-            for call in range(stages + 1):
-                s = max(0, call - 1)
-                for e in range(lanes):
-                    nudged = nudge * max(1.0, abs(tau[e])) if call == 1 else 0.0
-                    at[e] = tau[e] + (nudged if call < 2 else nodes[s] * step[e])
-                for i in range(size):
+            linearise(lane, parameters, fresh, jacobian, slope, ahead)
+            set_step(lane, slope, step, last)
+            for i in range(size):
+                for j in range(size):
                     for e in range(lanes):
-                        inside[i, e] = y[i, e]
-                    for r in range(s):
-                        for e in range(lanes):
-                            inside[i, e] += a[s, r] * u[r, i, e]
-                evaluate(at, inside, parameters, f, room)
-                if call == 0:
-                    slope[:] = f
-                    continue
-                if call == 1:
+                        matrix[i, j, e] = -step[e] * jacobian[i, j, e]
+                for e in range(lanes):
+                    matrix[i, i, e] += 1.0 / gamma
+                    unit[i, e] = atol[i, e] + rtol[e] * abs(y[i, e])
+            factor(matrix, pivots, ratio, unit)
+            f[:] = slope
+            for s in range(stages):
+                if s > 0:
+                    for e in range(lanes):
+                        at[e] = tau[e] + nodes[s] * step[e]
                     for i in range(size):
                         for e in range(lanes):
-                            ahead[i, e] = (f[i, e] - slope[i, e]) / (at[e] - tau[e])
-                    f[:] = slope
-                    set_step(lane, slope, step, last)
-                    for i in range(size):
-                        for j in range(size):
+                            inside[i, e] = y[i, e]
+                        for r in range(s):
                             for e in range(lanes):
-                                matrix[i, j, e] = -step[e] * jacobian[i, j, e]
-                        for e in range(lanes):
-                            matrix[i, i, e] += 1.0 / gamma
-                    for i in range(size):
-                        for e in range(lanes):
-                            unit[i, e] = atol[i, e] + rtol[e] * abs(y[i, e])
-                    factor(matrix, pivots, ratio, unit)
+                                inside[i, e] += a[s, r] * u[r, i, e]
+                    evaluate(at, inside, parameters, f, room)
                 for i in range(size):
                     for e in range(lanes):
                         u[s, i, e] = step[e] * (f[i, e] + d[s] * step[e] * ahead[i, e])

@@ -22,14 +22,15 @@ from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.constants import LIMITS, LINEAR, SHAPE
 from flows.systems.mixture.ladder import Found, Ladder
 from flows.systems.mixture.means import FAR
-from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
 from flows.systems.mixture.node_posteriors import Components
 
-compiled: Any = numba.njit(**OPTIONS)
+# Nothing here makes arrays, so that none has to be counted. What calls a function that returns some
+# must not count either: it would give back what nobody has counted.
 small: Any = numba.njit(**OPTIONS, **INNER)
 
 
-@compiled
+@small
 def home(mu, weight):
     """Component with the largest density at the target."""
     found, best = 0, -np.inf
@@ -42,7 +43,7 @@ def home(mu, weight):
     return found
 
 
-@compiled
+@small
 def _far_blocks(mu, weight, rate, home, pull, curve, out, jacobian, want):
     """Velocities of the means, and their derivatives."""
     k, r = mu.shape
@@ -62,8 +63,8 @@ def _far_blocks(mu, weight, rate, home, pull, curve, out, jacobian, want):
                     jacobian[i * r + a, j * r + c] = -rate[i] * entry
 
 
-@compiled
-def _close_blocks(x, weight, rate, q, pull, curve, out, jacobian, want):
+@small
+def _close_blocks(x, weight, rate, q, pull, curve, turn, out, jacobian, want):
     """Velocities of the mean and the deviations, and their derivatives."""
     k, r = len(weight), len(x) // len(weight)
     for a in range(r):
@@ -76,7 +77,6 @@ def _close_blocks(x, weight, rate, q, pull, curve, out, jacobian, want):
             out[i * r + a] = average - pull[i * r + a]
     if not want:
         return
-    turn = np.empty((k, r, k, r))
     for i in range(k):
         for a in range(r):
             for c in range(r):
@@ -167,7 +167,7 @@ def _level(mu, constants, shape):
     return begin, shape[SHAPE + 2 * level], shape[SHAPE + 2 * level + 1]
 
 
-@compiled
+@small
 def _rule(numbers, count, r):
     """Nodes and weights at the beginning of what holds them."""
     return numbers[count : count + count * r].reshape((count, r)), numbers[:count]
@@ -175,14 +175,14 @@ def _rule(numbers, count, r):
 
 @register_jitable(**INNER)
 def room_for(k: int, r: int) -> int:
-    """Numbers that the field needs to work in, beside those of second derivatives."""
-    return 2 * k * r + r + 2 * (2 + k * r) + 3 + ladder.room_for(k, r)
+    """Numbers that the field needs to work in, and two of its Jacobians."""
+    return 2 * k * r + r + 2 * (2 + k * r) + 3 + ladder.room_for(k, r) + 2 * (k * r) ** 2
 
 
 _sum, _curve = caller(ladder.SIGNATURE), caller(curves.SIGNATURE)
 
 
-@compiled
+@small
 def _components(x, constants, shape, space):
     """Components of raw numbers, and the rate of their mean."""
     k, r, kind = shape[0], shape[1], shape[2]
@@ -194,7 +194,7 @@ def _components(x, constants, shape, space):
     return Components(mu, deviation, mean, weight, at_home), q
 
 
-@compiled
+@small
 def _sums(components, constants, shape, x, tolerance, terms, space):
     """Sums by the rule for means as long as these."""
     begin, count, _ = _level(components.mu, constants, shape)
@@ -204,7 +204,7 @@ def _sums(components, constants, shape, x, tolerance, terms, space):
     _sum(shape[3], (components, nodes, weight, none, Found(terms, space[:3], space[3:])))
 
 
-@compiled
+@small
 def core(x, constants, shape, out, jacobian, want, space):
     """Field and, where it is wanted, Jacobian; arguments as for the raw field, as arrays.
 
@@ -222,7 +222,8 @@ def core(x, constants, shape, out, jacobian, want, space):
     rest = space[2 * k * r + r :]
     terms, rest = rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
     _sums(components, constants, shape, x, -1.0, terms, rest)
-    curve = np.empty((k, r, k, r) if want else (0, 0, 0, 0))
+    curves_of = space[room_for(k, r) - 2 * (k * r) ** 2 :].reshape((2, k, r, k, r))
+    curve, turn = curves_of[0], curves_of[1]
     if want:
         begin, count, coarse = _level(components.mu, constants, shape)
         nodes, node_weight = _rule(constants[begin + (1 + r) * count :], coarse, r)
@@ -231,13 +232,12 @@ def core(x, constants, shape, out, jacobian, want, space):
     if kind == FAR:
         _far_blocks(components.mu, weight, rate, components.home, pull, curve, out, jacobian, want)
     else:
-        _close_blocks(x, weight, rate, q, pull, curve, out, jacobian, want)
+        _close_blocks(x, weight, rate, q, pull, curve, turn, out, jacobian, want)
 
 
-def _look_over(states, constants, shape, found):
+def _look_over(states, constants, shape, space, found):
     """Which of several raw states are outgrown."""
-    k, r = shape[0], shape[1]
-    limits, space = constants[constants.size - LIMITS - k :], np.empty(2 * k * r + r)
+    limits = constants[constants.size - LIMITS - shape[0] :]
     for t in range(len(states)):
         components, _ = _components(states[t], constants, shape, space)
         found[t] = outgrown(components.mu, components.deviation, limits)
@@ -263,12 +263,12 @@ class Looks(NamedTuple):
     fisher: Array
 
 
-def _compare(states, constants, shape, finer, finer_shape, order, tolerance, looks):
+def _compare(states, constants, shape, finer, finer_shape, order, tolerance, space, looks):
     """Compare pulls by the rules of a piece with those by finer ones, and look, at raw states."""
     k, r, kind = shape[0], shape[1], shape[2]
-    space, terms = np.empty(room_for(k, r)), np.empty((2, 2 + k * r))
-    exact = np.empty((2, 2 + k * r))
     rest = space[2 * k * r + r :]
+    terms, rest = rest[: 2 * (2 + k * r)].reshape((2, 2 + k * r)), rest[2 * (2 + k * r) :]
+    exact = space[room_for(k, r) :].reshape((2, 2 + k * r))
     for t in range(len(states)):
         components, _ = _components(states[t], constants, shape, space)
         _sums(components, constants, shape, states[t], -1.0, terms, rest)
@@ -311,13 +311,16 @@ def addresses(form: int, calculus: Calculus) -> tuple[int, int, int]:
 
 @functools.cache
 def _kept_core() -> Any:
-    return kept(("field", curves), CORE, lambda: numba.njit(CORE, **OPTIONS)(core.py_func))
+    make = functools.partial(numba.njit(CORE, **KERNEL), core.py_func)
+    return kept(("field", curves), CORE, make)
 
 
 _TERMS, _WHOLE = numba.float64[:, :, ::1], numba.int64[::1]
-_LOOKING = numba.void(_MATRIX, _VECTOR, _WHOLE, numba.boolean[::1])
+_LOOKING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, numba.boolean[::1])
 _LOOKS = numba.types.NamedTuple((numba.boolean[::1], _TERMS, _TERMS, _TERMS, _VECTOR), Looks)
-_COMPARING = numba.void(_MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _WHOLE, numba.float64, _LOOKS)
+_COMPARING = numba.void(
+    _MATRIX, _VECTOR, _WHOLE, _VECTOR, _WHOLE, _WHOLE, numba.float64, _VECTOR, _LOOKS
+)  # fmt: skip
 
 
 @functools.cache
@@ -333,8 +336,13 @@ def compare() -> Callable[..., None]:
 
 
 def _kept(name: str, signature: Any, function: Callable[..., None]) -> Any:
-    make = functools.partial(numba.njit(signature, nogil=True, **OPTIONS), function)
+    make = functools.partial(numba.njit(signature, nogil=True, **KERNEL), function)
     return kept((name, ladder), signature, make)
+
+
+def room_of_looks(k: int, r: int) -> Array:
+    """Room for what is compiled here."""
+    return np.empty(room_for(k, r) + 2 * (2 + k * r))
 
 
 def make_raw() -> Callable[..., None]:

@@ -8,7 +8,6 @@ The sums over nodes take several nodes at a time already, and every lane has rul
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,14 +27,11 @@ def workspace(shape: NDArray[np.int64]) -> int:
 
 def make_field(lanes: int) -> Callable[..., None]:
     """Compile the field, see :class:`flows.core.chart.Lanes`."""
-    import numba
-
-    from flows.systems.mixture.field_compiled import OPTIONS, call_core
+    from flows.systems.mixture.field_compiled import call_core, small
 
     assert lanes == 1
-    inner: Any = numba.njit(**OPTIONS)
 
-    @inner
+    @small
     def field(x, weights, shape, out, work):
         # One lane alone: its arrays have one axis.
         state, slope = x.reshape(x.size), out.reshape(out.size)
@@ -49,13 +45,9 @@ def make_field(lanes: int) -> Callable[..., None]:
 
 def make_look() -> Callable[..., bool]:
     """Compile what tells that a piece is outgrown, see :class:`flows.core.chart.Lanes`."""
-    import numba
+    from flows.systems.mixture.field_compiled import outgrown, positions, small
 
-    from flows.systems.mixture.field_compiled import OPTIONS, outgrown, positions
-
-    inner: Any = numba.njit(**OPTIONS)
-
-    @inner
+    @small
     def look(x, weights, shape, work):
         if shape[2] == LINEAR:
             return False

@@ -26,7 +26,7 @@ from flows.core.compiled import kept
 from flows.core.vectors import WIDTH, load, spread, store, total
 from flows.systems.mixture import node_blocks, node_posteriors
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.node_functions import INNER, OPTIONS
+from flows.systems.mixture.node_functions import INNER, KERNEL, OPTIONS
 from flows.systems.mixture.node_posteriors import COMPONENTS, Components, rows
 from flows.systems.mixture.product_nodes import Ladder, Place, next_of_product
 
@@ -81,7 +81,13 @@ SIGNATURE = numba.void(
 
 @register_jitable(**INNER)
 def room_for(k: int, r: int) -> int:
-    """Numbers that sums need to work in."""
+    """Numbers that sums need to work in: of a block of nodes, and of the rules of a refinement."""
+    return block_room(k, r) + KEPT * (r + 2 + k * r + 1) + 5 * r + 1 + r * r + 3
+
+
+@register_jitable(**INNER)
+def block_room(k: int, r: int) -> int:
+    """Numbers that a block of nodes and its sums need."""
     return (rows(k, r) + r + 1 + 2 * (2 + k * r)) * WIDTH
 
 
@@ -91,7 +97,6 @@ Summing = Callable[[Components, Array, Array, Ladder, Found], None]
 def make_sums(form: int, calculus: Calculus) -> Summing:
     """Compile the sums of a loss in one of the forms."""
     add_block, fill = node_blocks.BLOCKS[form](calculus).first, node_posteriors.fill
-    inner: Any = numba.njit(**OPTIONS)
     small: Any = numba.njit(**OPTIONS, **INNER)
     width, kept_rules = WIDTH, KEPT
     budget, top, stalls, rounded = BUDGET, TOP, STALLED, ROUNDED
@@ -140,11 +145,12 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
         return count
 
     @small
-    def apart(one, other, size):
+    def apart(values, row, other_row, places, size):
         """Largest difference of sums to their size, of KL divergence, `E|v|^2` and the pulls."""
+        one, other = values[row * places :], values[other_row * places :]
         worst = 0.0
         for part in range(3):
-            first, last = (part, part + 1) if part < 2 else (2, len(one))
+            first, last = (part, part + 1) if part < 2 else (2, places)
             difference, scale = 0.0, size[part]
             for p in range(first, last):
                 gap = abs(one[p] - other[p])
@@ -164,13 +170,23 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
             add_listed(components, nodes, weights, whole, found.space, terms)
             found.numbers[0], found.numbers[2] = too_many, len(weights)
             return
-        none = np.zeros(1, np.int64)
-        place_of = Place(np.zeros(r, np.int64), np.zeros(r), none, np.zeros((r, r)))
-        known, values = np.empty((kept_rules, r), np.int64), np.empty((kept_rules, places))
-        counts, filled, size = np.empty(kept_rules, np.int64), 0, np.ones(3)
+        rest = found.space[block_room(k, r) :]
+        values, rest = rest[: kept_rules * places], rest[kept_rules * places :]
+        centre, rest = rest[: r * r].reshape((r, r)), rest[r * r :]
+        partial, errors, size, rest = (
+            rest[:r],
+            rest[r : 2 * r],
+            rest[2 * r :][:3],
+            rest[2 * r + 3 :],
+        )
+        known = rest.view(np.int64)
+        counts = known[kept_rules * r :]
+        others = counts[kept_rules:]
+        wanted, place_of = others[:r], Place(others[r:], partial, others[2 * r :], centre)
+        for a in range(r):
+            centre[0, a] = 0.0
         found.numbers[0] = too_many
-        rungs, wanted, errors = ladder.rungs, np.zeros(r, np.int64), np.zeros(r)
-        best, stalled = np.inf, 0
+        rungs, best, stalled, filled = ladder.rungs, np.inf, 0, 0
         while True:
             # The rule, that with all axes finer, and, where that tells them apart, those with the
             # first axes finer: their differences are those of one axis each.
@@ -189,7 +205,7 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                 for row in range(filled):
                     same = True
                     for a in range(r):
-                        same = same and known[row, a] == wanted[a]
+                        same = same and known[row * r + a] == wanted[a]
                     if same:
                         place = row
                 if place < 0:
@@ -197,8 +213,10 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                     counts[place] = add_product(
                         components, ladder, wanted, place_of, found.space, terms
                     )
-                    known[place] = wanted
-                    values[place] = terms[0]
+                    for a in range(r):
+                        known[place * r + a] = wanted[a]
+                    for p in range(places):
+                        values[place * places + p] = terms[0, p]
                     if filled == 0:  # what an error is relative to: any rule knows it well enough
                         size[0], size[1], size[2] = terms[1, 0], terms[1, 1], 0.0
                         for p in range(2, places):
@@ -210,7 +228,7 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                     now = last = place
                 elif call == 1:
                     finer = place
-                    best = apart(values[now], values[finer], size)
+                    best = apart(values, now, finer, places, size)
                     if not best < np.inf:
                         return
                     # An error that no longer halves is rounding.
@@ -219,21 +237,22 @@ def make_sums(form: int, calculus: Calculus) -> Summing:
                     if not higher:
                         break
                 else:
-                    errors[call - 2] = apart(values[last], values[place], size)
+                    errors[call - 2] = apart(values, last, place, places, size)
                     last = place
             if not higher:
                 break
-            errors[r - 1] = apart(values[last], values[finer], size)
+            errors[r - 1] = apart(values, last, finer, places, size)
             for a in range(r):
                 if errors[a] > ladder.tolerance / r:
                     rungs[a] += 1
-        terms[0] = values[now]
+        for p in range(places):
+            terms[0, p] = values[now * places + p]
         terms[1, 0], terms[1, 1] = size[0], size[1]
         for p in range(2, places):
             terms[1, p] = size[2]
         found.numbers[0], found.numbers[1], found.numbers[2] = measured, best, counts[now]
 
-    return cast("Summing", inner(sums))
+    return cast("Summing", numba.njit(**KERNEL)(sums))
 
 
 @functools.cache

@@ -35,6 +35,8 @@ ROOT = math.sqrt(0.5)
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "no_rewrites": True, "fastmath": {"contract"}}
 # Helpers make no array, so that none has to be counted, and are called by compiled code only.
 INNER: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+#: Of what Python calls: it makes no array either.
+KERNEL: dict[str, Any] = {**OPTIONS, "_nrt": False}
 helper: Any = numba.njit(**OPTIONS, **INNER)
 #: Vectors stay in registers where no call comes between.
 number: Any = numba.njit(**OPTIONS, **INNER, forceinline=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.chart import Chart
-from flows.core.piece import Event, Piece, Restart
+from flows.core.piece import Event, Events, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch, outliving
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.changes import Change, Trail, changes
@@ -120,6 +120,7 @@ class MixturePiece(Piece):
             return None
         end = self.chart.clock.outlived if self.kind == NEAR else math.inf
         trail = Trail(0.0, self.chart.y0) if self.regimes else None
+        _ = self.first_regime  # while what was measured at the first state is at hand
         compared, looked = [0.0], [0.0]
 
         def alarm(tau: float, y: Array) -> float:
@@ -138,7 +139,7 @@ class MixturePiece(Piece):
                     if trail is not None:
                         trail.seen(tau)
                     return None
-            return Stop(tau, y, None if trail is None else self.changes(trail, tau))
+            return Stop(tau, y, trail)
 
         def alarms(taus: Array, states: Array) -> Array:
             """Of many steps, below zero only where `check` ends the piece, or may."""
@@ -168,7 +169,7 @@ class MixturePiece(Piece):
 
         found = np.empty(len(raw), np.bool_)
         field_compiled.look_over()(
-            np.ascontiguousarray(raw), self.chart.weights, self.chart.shape, found
+            np.ascontiguousarray(raw), self.chart.weights, self.chart.shape, self._room, found
         )
         return found
 
@@ -214,6 +215,7 @@ class MixturePiece(Piece):
             *(self.finer or mine),
             self.order,
             self.tolerance,
+            self._room,
             looks,
         )
         if self.finer is not None:
@@ -225,6 +227,13 @@ class MixturePiece(Piece):
         serves = np.abs(looks.pull - best.pull).max(axis=(-2, -1)) <= self.tolerance * best.size
         velocity = -gradient(self.frame, means, best.pull)
         return looks._replace(serves=serves, velocity=velocity, fisher=best.fisher)
+
+    @functools.cached_property
+    def _room(self) -> Array:
+        """Where compiled code works."""
+        from flows.systems.mixture import field_compiled
+
+        return field_compiled.room_of_looks(*self.state.offset.shape)
 
     @functools.cached_property
     def first_regime(self) -> Array:
@@ -253,12 +262,18 @@ class MixturePiece(Piece):
         failing = failure(self.calculus, self.frame, now, self.tolerance)
         if failing or self.regimes is None:
             return Restart(self.frame, now, time, (), failing)
+        return Restart(
+            self.frame, now, time, Events(functools.partial(self.happened, stop, now, time))
+        )
+
+    def happened(self, stop: Stop, now: SoundState, time: float) -> Iterator[Event]:
+        """Changes of the regime up to a stop, where the next piece begins with a state ``now``."""
+        assert self.regimes is not None
         old, last = self.first_regime, Change(stop.tau, self.regime_of(now, time))
-        events: list[Event] = []
-        for tau, new in (*(stop.cause or ()), last):
-            events += self.regimes.events(self.frame, self.time(tau), old, new)
+        seen = () if stop.cause is None else self.changes(stop.cause, stop.tau)
+        for tau, new in (*seen, last):
+            yield from self.regimes.events(self.frame, self.time(tau), old, new)
             old = new
-        return Restart(self.frame, now, time, tuple(events))
 
 
 def failure(calculus: Calculus, frame: Frame, state: SoundState, tolerance: float) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import numba
@@ -16,6 +17,7 @@ from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
 from flows.core.pointers import address_of, caller
+from flows.core.threads import out_of_turn
 from flows.systems.mixture.calculus import Calculus
 from flows.systems.mixture.ladder import (
     SIGNATURE,
@@ -29,6 +31,8 @@ from flows.systems.mixture.ladder import (
 from flows.systems.mixture.node_functions import OPTIONS
 from flows.systems.mixture.node_posteriors import MATRIX, VECTOR, Components
 
+# States whose sums take longer than it takes to hand the turn over.
+MANY = 64
 _WHOLE = numba.int64[::1]
 _STATES = numba.float64[:, :, ::1]
 _call = caller(SIGNATURE)
@@ -154,21 +158,22 @@ def climbed(
     x, w, begin, least = axis_rules(reach)
     count = len(components.mu)
     terms, numbers = np.zeros((count, 2, 2 + components.mu[0].size)), np.zeros((count, 3))
-    several()(
-        address(form, calculus),
-        *components,
-        _NO_NODES,
-        _NO_WEIGHTS,
-        x,
-        w,
-        begin,
-        axes,
-        rungs,
-        least,
-        tolerance,
-        terms,
-        numbers,
-    )
+    with out_of_turn() if count >= MANY else nullcontext():
+        several()(
+            address(form, calculus),
+            *components,
+            _NO_NODES,
+            _NO_WEIGHTS,
+            x,
+            w,
+            begin,
+            axes,
+            rungs,
+            least,
+            tolerance,
+            terms,
+            numbers,
+        )
     return terms, numbers
 
 

@@ -64,6 +64,11 @@ class Followed(Evaluated):
         assert isinstance(self._way, SpanRun)
         return self._way.along_axes(digits, error, since, numbers)
 
+    def above_along(self, digits: Array, since: Array, numbers: Array) -> list[Excess | None]:
+        """Loss of members that falls to zero; None of others: see :meth:`SpanRun.vanishes`."""
+        assert isinstance(self._way, SpanRun)
+        return self._way.above_along(since, numbers, self._low)
+
     @property
     def certified(self) -> tuple[str, dict[str, Any]] | str:
         """Why there are no certificates of runs."""
@@ -133,8 +138,8 @@ class Followed(Evaluated):
 
     def excess(self, frame: Any, states: Any, t: Array, loss: Array) -> Excess:
         """Loss above that of the limit point of the run; see :meth:`SpanRun.vanishes`."""
-        if isinstance(self._way, SpanRun) and self._way.vanishes(states, t, loss, self._low):
-            return self._way.above_zero(frame, states, t, loss)
+        if isinstance(self._way, SpanRun) and self._way.vanishes(states.seen, t, self._low):
+            return self._way.above_zero(states.seen, t)
         return self._way.excess(frame, states, t, loss)
 
     def approach(self, frame: Any, state: Any, t: float) -> Approach:

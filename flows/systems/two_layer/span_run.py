@@ -329,24 +329,34 @@ class SpanRun:
         rate = states.seen[:, SEEN.index("loss_dot")]
         return view.excess(states, t, rate, self.steps[0], limit)
 
-    def vanishes(self, states: SoundState, t: Array, loss: Array, low: float) -> bool:
+    def vanishes(self, seen: Array, t: Array, low: float) -> bool:
         """Whether a loss that is as low falls like `1/t` at least where it is last known.
 
         One that rests above zero does not: it falls ever less, relative to itself.
         """
+        loss, rate = (seen[:, SEEN.index(name)] for name in ("loss", "loss_dot"))
         known = np.flatnonzero(np.isfinite(loss))
         if not len(known) or not loss[known[-1]] < low:
             return False
         last = known[-1]
-        rate = float(states.seen[last, SEEN.index("loss_dot")])
-        return bool(-rate * t[last] >= loss[last])
+        return bool(-rate[last] * t[last] >= loss[last])
 
-    def above_zero(self, frame: Frame, states: SoundState, t: Array, loss: Array) -> Excess:
+    def above_zero(self, seen: Array, t: Array) -> Excess:
         """Loss of a run whose limit is zero, with what is not known of it."""
-        rate, rounding = (states.seen[:, SEEN.index(name)] for name in ("loss_dot", "rounding"))
+        loss, rate, rounding = (
+            seen[:, SEEN.index(name)] for name in ("loss", "loss_dot", "rounding")
+        )
         with np.errstate(invalid="ignore"):
             error = rounding * np.abs(loss) + self.steps[0] * t * np.nan_to_num(np.abs(rate))
         return Excess(loss, 0.0, "", error)
+
+    def above_along(self, since: Array, numbers: Array, low: float) -> list[Excess | None]:
+        """Loss of members whose limit is zero, as compiled steps have found it; None of others."""
+        times, known = since - since[:, :1], (numbers[..., 5] == 1).all(axis=1)
+        return [
+            self.above_zero(seen, t) if told and self.vanishes(seen, t, low) else None
+            for seen, t, told in zip(numbers[..., : len(SEEN)], times, known, strict=True)
+        ]
 
     def arrival(self, frame: Frame, state: SoundState, t: float, point: Point) -> Approach:
         """How a run without a kink arrives at its limit.

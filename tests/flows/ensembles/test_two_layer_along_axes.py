@@ -134,6 +134,33 @@ def test_students_that_are_short_and_do_not_fall_to_zero_go_on(
     assert np.array_equal(looked["loss"], usual["loss"])
 
 
+def test_members_whose_loss_falls_to_zero_are_measured_as_one_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the bits of each; of early members, whose limits are not known to be zero, none is."""
+    begun, rows, run = starts(PAIRS, 4), [], along_axes._run
+
+    def noted(*arguments: Any) -> Any:
+        rows.append(len(arguments[5]))
+        return run(*arguments)
+
+    monkeypatch.setattr(along_axes, "_run", noted)
+
+    def of(end: float) -> Any:
+        return flows.integrate_ensemble(PAIRS, begun, end, rtol=RTOL)
+
+    one, early = of(1e3), of(1.0)
+    monkeypatch.setattr(
+        flows.TwoLayer, "above_along", lambda self, digits, *_: [None] * len(digits)
+    )
+    each, seen = of(1e3), of(1.0)
+    assert rows == [4, *[1] * 12]
+    for found, other in ((one, each), (early, seen)):
+        for name in found.names:
+            exact = found[name].dtype != object
+            assert np.array_equal(found[name], other[name], equal_nan=exact), name
+
+
 @pytest.mark.parametrize("seed", [58, 412])
 def test_outputs_inside_charts_are_right_within_what_is_stated(seed: int, found: list[Any]) -> None:
     """These pass beside saddles: with explicit steps ten times as coarse they are not."""

@@ -9,10 +9,11 @@ from flows.core.problem import Problem, Recorder, Stop, Watch
 from flows.ensembles.starts import Law
 from flows.runs.integrate import follow_in_pieces, integrate, next_problem
 from flows.runs.request import Request
-from flows.solvers import rodas, rodas_tableau
+from flows.solvers import groups, rodas, rodas_tableau
 from flows.solvers.compiled_steps import accept_steps
 from flows.solvers.rodas_steps import steps_of
 from flows.solvers.side_by_side import Lane, Parameters, Steps
+from flows.systems.gmm_em.system import GMMEM
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from flows.systems.relu_neuron.system import ReLUNeuron
 
@@ -72,13 +73,21 @@ def test_the_coefficients_meet_the_conditions_of_order_three():
     assert b @ nodes**5 != pytest.approx(1 / 6, abs=1e-4)
 
 
-def test_the_error_falls_with_the_fifth_power_of_the_step():
-    truth = rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15))).states[-1]
+@pytest.mark.parametrize(("power", "exponential"), [(None, False), (1.5, False), (1.5, True)])
+def test_the_error_falls_with_the_fifth_power_of_the_step(power, exponential):
+    """Whatever the clock is, by which the field depends on time."""
+    chart = problem().chart
+    if power is not None:
+        decay = np.r_[np.full(3, power), np.zeros(chart.x0.size - 3)]
+        clock = dataclasses.replace(chart.clock, decay=decay, exponential=exponential)
+        chart = dataclasses.replace(chart, clock=clock)
+    given = {"chart": chart, "y0": chart.y0}
+    truth = rodas.solve(problem(rtol=1e-13, atol=np.full(6, 1e-15), **given)).states[-1]
     errors = []
     for steps in (4, 8):
-        state = problem().y0
+        state = chart.y0
         for k in range(steps):
-            state = one_step(problem().chart, 0.4 * k / steps, 0.4 * (k + 1) / steps, state)
+            state = one_step(chart, 0.4 * k / steps, 0.4 * (k + 1) / steps, state)
         errors.append(np.max(np.abs(state - truth)))
     # Up to the next order.
     assert 4.3 < np.log2(errors[0] / errors[1]) < 5.7
@@ -248,6 +257,23 @@ def test_a_neighbour_that_is_not_a_number_disturbs_nobody():
     alone = rodas.solve(problem())
     assert [piece.status for piece in found] == ["completed", "solver_failed", "completed"]
     assert (found[0].states == alone.states).all() and (found[2].states == alone.states).all()
+
+
+def test_what_takes_its_steps_alone_does_not_depend_on_those_before_it(monkeypatch):
+    """More problems than have room at a time, of several lengths."""
+    system = GMMEM(3, 2)
+    several = []
+    for seed in range(5):
+        frame, state = system.reduce(system.initial(0.5, seed))
+        chart = system.at_tolerance(1e-6, 1e-8, True).piece(frame, state, 0.0).chart
+        taus = np.linspace(0, 0.5 + seed, 4)[1:]
+        small = np.full(chart.x0.size, 1e-8)
+        several.append(problem(rtol=1e-6, y0=chart.y0, chart=chart, atol=small, taus=taus))
+    monkeypatch.setattr(groups, "ABREAST", 2)
+    together = rodas.solve_many(several)
+    for alone, piece in zip((rodas.solve(one) for one in several), together, strict=True):
+        assert (alone.states == piece.states).all() and alone.stats == piece.stats
+    assert len({piece.stats["steps"] for piece in together}) > 1
 
 
 def test_many_unknowns_are_solved_one_by_one_with_the_same_result(monkeypatch):

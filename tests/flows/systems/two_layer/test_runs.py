@@ -256,12 +256,13 @@ def test_a_loss_far_below_all_known_failures_that_still_falls_has_the_limit_zero
     assert 0 < run["loss"][-1] < low == 5e-4
     assert run.excess.limit == 0.0 and np.array_equal(run["excess"], run["loss"])
     assert (run.excess.error >= run.states.seen[:, 3] * run["loss"]).all()
-    assert way.vanishes(run.states, run.t, run["loss"], low)
+    seen = run.states.seen
+    assert way.vanishes(seen, run.t, low)
     # Controls: a loss that is a little larger, and one that falls a little less than 1/t.
-    assert not way.vanishes(run.states, run.t, run["loss"], run["loss"][-1])
+    assert not way.vanishes(seen, run.t, run["loss"][-1])
     exponent = -flows.local_exponent(run)[-1]
-    assert not way.vanishes(run.states, run.t / (1.001 * exponent), run["loss"], low)
-    assert way.vanishes(run.states, run.t / (0.999 * exponent), run["loss"], low)
+    assert not way.vanishes(seen, run.t / (1.001 * exponent), low)
+    assert way.vanishes(seen, run.t / (0.999 * exponent), low)
     for other in (
         flows.TwoLayer(1, 2),
         flows.TwoLayer(2, 2, activation="erf"),

@@ -49,6 +49,7 @@ CHORD, SETTLED = 1e-3, 1e-60
 # The gradient at the limit, relative to that where the search began.
 FLAT = 1e-20
 NOT_FOUND = "limit not found"
+NO_POWER, NO_SHRINKING = "no power law", "its steps do not shrink fast enough"
 
 
 class Balls(NamedTuple):
@@ -159,10 +160,10 @@ def _search(loss: Balls, state: list[Any], t: float, passing: bool) -> Limit | s
         along = axes[:, slow].T @ np.array([float(x / began) for x in slope])
         q = float(scaled[slow] @ along**2 / (along @ along)) if along.any() else 0.0
         if not q > 1:
-            return f"{NOT_FOUND}: no power law"
+            return f"{NOT_FOUND}: {NO_POWER}"
         power = 2 + 1 / (q - 1)
         if power > LARGEST:
-            return f"{NOT_FOUND}: no power law"
+            return f"{NOT_FOUND}: {NO_POWER}"
         power = round(power) if abs(power - round(power)) < INTEGER else power
     basis = np.concatenate([axes[:, slow], axes[:, fast]], axis=1)
     turn = arb_mat(size, basis.shape[1], [arb(x) for x in basis.ravel().tolist()])
@@ -221,7 +222,7 @@ def _descend(
         where = _moved(where, turn, step)
         if length <= CONVERGED * moves[0]:
             break
-    return (where, moves) if _shrunk(moves) else "its steps do not shrink fast enough"
+    return (where, moves) if _shrunk(moves) else NO_SHRINKING
 
 
 def _shrunk(moves: Sequence[float]) -> bool:

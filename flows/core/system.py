@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 import potentials
 from flows.core.arrays import Array
@@ -278,6 +279,13 @@ class System(abc.ABC):
     @abc.abstractmethod
     def check_start(self, start: Any) -> Array:
         """Start as an array, or an :class:`~flows.core.errors.InputError`."""
+
+    def are_sound(self, starts: Array) -> NDArray[np.bool_]:
+        """Which starts of many, one behind the other, :meth:`check_start` takes as they are.
+
+        Others, and all where a system does not tell at once, are for that.
+        """
+        return np.zeros(len(starts), dtype=bool)
 
     @abc.abstractmethod
     def reduce(self, start: Array) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from flows.core.compiled import loop
 from flows.core.twofold_pairs import add, arctangent, divided, multiply, product
 
-__all__ = ["defect", "evaluate", "located", "moves", "plain", "step"]
+__all__ = ["defect", "evaluate", "moves", "plain", "step"]
 
 # Relative errors with u = 2^-53: of a quotient or a root below 16 u^2; of a sum or a product,
 # and of axes that two doubles hold, below 8 u^2.
@@ -86,20 +86,6 @@ def moves(n, first, operation, operands):
     return found[first:]
 
 
-@loop
-def located(u, unit, centre, axes, found):
-    """State `found` (N, 3) of an increment along the axes, as of `_evaluate`, without radii."""
-    n = len(u)
-    for i in range(n):
-        high, low = 0.0, 0.0
-        for j in range(n):
-            a, b = product(u[j], unit[j])
-            a, b = multiply(axes[i, j, 0], axes[i, j, 1], a, b)
-            high, low = add(high, low, a, b)
-        found[i, 0], found[i, 1] = add(centre[i, 0], centre[i, 1], high, low)
-        found[i, 2] = 0.0
-
-
 def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
     """Gradient along the axes, in rows of `found`: high and low double, and radius.
 
@@ -148,13 +134,16 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
 def _defect(axes, found):
     """What columns lack of being orthonormal, `I - Q^T Q`, rounded from two doubles."""
     n = len(axes)
+    low = np.empty(n)
     for i in range(n):
-        for k in range(i + 1):
-            high, low = -1.0 if i == k else 0.0, 0.0
-            for j in range(n):
+        for k in range(i + 1):  # innermost, so that sums are side by side
+            found[i, k], low[k] = -1.0 if i == k else 0.0, 0.0
+        for j in range(n):
+            for k in range(i + 1):
                 a, b = product(axes[j, i], axes[j, k])
-                high, low = add(high, low, a, b)
-            found[i, k] = found[k, i] = -(high + low)
+                found[i, k], low[k] = add(found[i, k], low[k], a, b)
+        for k in range(i + 1):
+            found[i, k] = found[k, i] = -(found[i, k] + low[k])
 
 
 _reals, _whole = numba.float64, numba.int64

@@ -52,12 +52,7 @@ def follow_along_axes(
     follow on those of another: that takes as long as a few runs, and everything that is told of a
     time alone has the same bits.
     """
-    given: list[Array | Exception] = []
-    for start in starts:
-        try:
-            given.append(system.check_start(start()))
-        except FAILURES as problem:
-            given.append(problem)
+    given = _checked(system, starts)
     sound = [k for k, one in enumerate(given) if not isinstance(one, Exception)]
     begun = time.perf_counter()
     found, above = None, Above()
@@ -91,6 +86,26 @@ def follow_along_axes(
             )
         except FAILURES as problem:
             yield [k], problem
+
+
+def _checked(system: System, starts: Iterable[Callable[[], Array]]) -> list[Array | Exception]:
+    """Starts as flat arrays, or what is wrong with them."""
+    given: list[Any] = []
+    for start in starts:
+        try:
+            given.append(start())
+        except FAILURES as problem:
+            given.append(problem)
+    alike = {x.shape if isinstance(x, np.ndarray) else None for x in given}
+    sound = np.zeros(len(given), dtype=bool)
+    if len(alike) == 1 and None not in alike:
+        sound = system.are_sound(np.array(given))
+    for k in np.flatnonzero(~sound):
+        try:
+            given[k] = given[k] if isinstance(given[k], Exception) else system.check_start(given[k])
+        except FAILURES as problem:
+            given[k] = problem
+    return given
 
 
 def _is_told(found: Any, above: Excess | None, row: int) -> bool:

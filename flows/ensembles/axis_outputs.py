@@ -19,12 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_loop import located
+from flows.core.twofold_pairs import add, multiply, product
 from flows.ensembles.axis_members import record
+from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, field, jacobian
-from flows.systems.own.axes_loop import carried_along, eigen
+from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
+from flows.systems.own.carried_loop import carried_along, carry_of
 from flows.systems.own.chart_loop import KNOWN, look, place, tell
+from flows.systems.own.energy import STIFF
 
 __all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see_all"]
 
@@ -38,30 +41,32 @@ TURNED = 1e-3
 class Outputs(NamedTuple):
     """Charts of the loss that lanes of steps are in, and outputs that wait.
 
-    ``near``: the charts; ``u``, ``slope`` (N, lanes), ``clock`` (lanes,), ``matrix`` (N, N, lanes):
-    increments, slopes, times, Jacobians. Of those that
-    wait: ``waiting``: their charts, and all these; ``centre``, ``axes``, ``size``, ``curvature``,
-    ``error``, ``fresh``, by lane: of :class:`flows.systems.own.chart_loop.Charts`;
-    ``member``, ``row`` (lanes,): whose they are; ``count`` (1,): how many there are;
-    ``there`` (N, 3): room for a state.
+    ``near``: the charts; ``u``, ``slope`` (N, lanes): increments and slopes. Of those that wait:
+    ``waiting``: their charts, and these; ``matrix`` (N, N, lanes): Hessians along the axes,
+    ``careful`` (N, N, lanes): what Jacobians tell of them;
+    ``centre``, ``there`` (N, 2, lanes), ``axes`` (N, N, 2, lanes), ``size`` (N, lanes): of their
+    charts, and their places; ``carry``: their errors, where they began and when they are;
+    ``turn``, ``along``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
+    ``count`` (1,): how many.
     """
 
     near: Any
     waiting: Any
     u: Any
     slope: Any
-    clock: Any
     matrix: Any
+    careful: Any
     centre: Any
+    there: Any
     axes: Any
     size: Any
-    curvature: Any
-    error: Any
-    fresh: Any
+    carry: Any
+    turn: Any
+    along: Any
+    place: Any
     member: Any
     row: Any
     count: Any
-    there: Any
 
 
 @inner
@@ -72,18 +77,19 @@ def outputs_of(near, waiting, n):
         waiting,
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
-        np.ones(LANES),
         np.zeros((n, n, LANES)),
-        np.zeros((LANES, n, 3)),
-        np.zeros((LANES, n, n, 2)),
-        np.zeros((LANES, n)),
-        np.zeros((LANES, n)),
-        np.zeros((LANES, n)),
-        np.zeros((LANES, n)),
+        np.zeros((n, n, LANES)),
+        np.zeros((n, 2, LANES)),
+        np.zeros((n, 2, LANES)),
+        np.zeros((n, n, 2, LANES)),
+        np.ones((n, LANES)),
+        carry_of(n, LANES),
+        turn_of(LANES),
+        np.zeros((n, LANES)),
+        np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
         np.zeros(LANES, np.int64),
         np.zeros(1, np.int64),
-        np.zeros((n, 3)),
     )
 
 
@@ -103,11 +109,9 @@ def load_loss(out, near, here, e):
 
 
 @lean
-def loss_of(near, loss, size, u, e):
-    """Loss of a lane by its registers."""
-    linear, value = 0.0, loss.results[0]
-    for i in range(len(size)):
-        linear += near.slope[i, e] * size[i] * size[i] * u[i, e]
+def loss_of(near, loss, linear, e):
+    """Loss of a lane by its registers, and by what the gradient at the centre makes of it."""
+    value = loss.results[0]
     return near.registers[value, 0, e] + (linear + near.registers[value, 2, e])
 
 
@@ -117,13 +121,14 @@ def agrees(lane, here, out, k, e, loss, slopes, known):
     n, size = len(lane.u), here.charts.size[k]
     field(out.near, slopes, out.near.since, lane.u, out.slope)
     value = here.whole[loss.results[0], 0]
-    off, length = 0.0, 0.0
+    off, length, linear = 0.0, 0.0, 0.0
     for i in range(n):
         slope = here.found[i, 0]
+        linear += out.near.slope[i, e] * size[i] * size[i] * lane.u[i, e]
         off += (-out.slope[i, e] / out.near.since[e] * size[i] - slope) ** 2
         length += slope**2
     part = max(ALIKE, known)
-    near = abs(loss_of(out.near, loss, size, lane.u, e) - value) <= part * abs(value)
+    near = abs(loss_of(out.near, loss, linear, e) - value) <= part * abs(value)
     return near and off <= part * (part * length)
 
 
@@ -157,83 +162,123 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
 @lean
 def wait(here, out, k, e, row, first, last, times):
     """Let the outputs of a chart from a row on wait in some lanes, whose entries lie together."""
-    charts, waiting, n = here.charts, out.waiting, len(out.u)
+    charts, waiting, carry, n = here.charts, out.waiting, out.carry, len(out.u)
     for w in range(first, last):
-        out.member[w], out.row[w], waiting.since[w] = k, row + w - first, charts.since[k]
-        out.clock[w] = times[row + w - first - 1] + here.unit[k]
+        out.member[w], out.row[w] = k, row + w - first
+        waiting.since[w] = carry.began[w] = charts.since[k]
+        carry.since[w] = times[row + w - first - 1] + here.unit[k]
         for i in range(n):
             out.u[i, w] = here.passed[k, row + w - first, i]
-            out.size[w, i], out.curvature[w, i] = charts.size[k, i], charts.curvature[k, i]
-            out.error[w, i], out.fresh[w, i] = charts.error[k, i], charts.fresh[k, i]
-            for j in range(3):
-                out.centre[w, i, j] = charts.centre[k, i, j]
-            for j in range(n):
-                out.axes[w, i, j, 0] = charts.axes[k, i, j, 0]
-                out.axes[w, i, j, 1] = charts.axes[k, i, j, 1]
     for i in range(len(waiting.registers)):
         value = out.near.registers[i, 0, e]
         for w in range(first, last):
             waiting.registers[i, 0, w] = value
     for i in range(n):
-        slope = out.near.slope[i, e]
+        slope, size, curvature = out.near.slope[i, e], charts.size[k, i], charts.curvature[k, i]
+        error, anew = charts.error[k, i], charts.fresh[k, i]
+        high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
         for w in range(first, last):
-            waiting.slope[i, w] = slope
+            waiting.slope[i, w], out.size[i, w], carry.curvature[i, w] = slope, size, curvature
+            carry.error[i, w], carry.fresh[i, w] = error, anew
+            out.centre[i, 0, w], out.centre[i, 1, w] = high, low
         for j in range(n):
             matrix, inward = out.near.matrix[i, j, e], out.near.inward[i, j, e]
             outward = out.near.outward[i, j, e]
+            high, low = charts.axes[k, i, j, 0], charts.axes[k, i, j, 1]
             for w in range(first, last):
-                waiting.matrix[i, j, w] = matrix
-                waiting.inward[i, j, w], waiting.outward[i, j, w] = inward, outward
+                waiting.matrix[i, j, w], waiting.inward[i, j, w] = matrix, inward
+                waiting.outward[i, j, w] = outward
+                out.axes[i, j, 0, w], out.axes[i, j, 1, w] = high, low
+
+
+@lean
+def locate(out):
+    """Put down the places of outputs, in two doubles."""
+    n, there = len(out.u), out.there
+    for i in range(n):
+        for w in range(LANES):
+            there[i, 0, w] = there[i, 1, w] = 0.0
+        for j in range(n):
+            for w in range(LANES):
+                a, b = product(out.u[j, w], out.size[j, w])
+                a, b = multiply(out.axes[i, j, 0, w], out.axes[i, j, 1, w], a, b)
+                there[i, 0, w], there[i, 1, w] = add(there[i, 0, w], there[i, 1, w], a, b)
+        for w in range(LANES):
+            a, b = there[i, 0, w], there[i, 1, w]
+            a, b = add(out.centre[i, 0, w], out.centre[i, 1, w], a, b)
+            there[i, 0, w], there[i, 1, w] = a, b
+
+
+@lean
+def curve(out, slopes):
+    """Put down Hessians at outputs, with more care where steep axes hide others."""
+    n, matrix, size, careful = len(out.u), out.matrix, out.size, False
+    hessian(out.waiting, slopes, out.axes, matrix)
+    for w in range(out.count[0]):
+        careful = careful or is_stiff(out, w)
+    if not careful:
+        return
+    forget(out.waiting, slopes)
+    jacobian(out.waiting, slopes, out.waiting.since, out.careful)
+    for w in range(out.count[0]):
+        if not is_stiff(out, w):
+            continue
+        for i in range(n):
+            for j in range(i, n):
+                one = out.careful[i, j, w] * size[i, w] / size[j, w]
+                other = out.careful[j, i, w] * size[j, w] / size[i, w]
+                matrix[i, j, w] = -(one + other) / 2 / out.waiting.since[w]
+
+
+@lean
+def is_stiff(out, w):
+    """Whether rounding of the largest curvature of a lane is as much as others are."""
+    n, most = len(out.u), 0.0
+    for i in range(n):
+        most = max(most, abs(out.matrix[i, i, w]))
+    return not out.carry.since[w] * most < STIFF
 
 
 @lean
 def see_all(out, here, loss, slopes, terms, found):
     """See all outputs that wait, and put down what is seen."""
+    carry, n = out.carry, len(out.u)
     field(out.waiting, slopes, out.waiting.since, out.u, out.slope)
-    jacobian(out.waiting, slopes, out.waiting.since, out.matrix)
+    locate(out)
+    curve(out, slopes)
+    for i in range(n):
+        for w in range(LANES):
+            carry.now[i, w] = out.matrix[i, i, w]
+            out.slope[i, w] *= -out.size[i, w] / out.waiting.since[w]
+    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED)
+    for i in range(n):
+        for w in range(LANES):
+            out.along[i, w] = 0.0
+        for j in range(n):
+            for w in range(LANES):
+                out.along[i, w] += carry.overlaps[i, j, w] * out.slope[j, w]
+    carried_along(carry, ANEW)
     for w in range(out.count[0]):
         see(out, here, loss, terms, w)
-        record(found, out.member[w], out.row[w], out.there, out.clock[w], here.seen)
+        record(found, out.member[w], out.row[w], out.place, carry.since[w], here.seen)
     out.count[0] = 0
 
 
 @lean
 def see(out, here, loss, terms, w):
     """See one of the outputs."""
-    seen, since, size, n = here.seen, out.clock[w], out.size[w], len(out.u)
-    turned, along, began, carry = seen.matrix, seen.along, out.waiting.since[w], here.seen.carry
-    for i in range(n):
-        here.u[i] = out.u[i, w]
-    located(here.u, size, out.centre[w], out.axes[w], out.there)
-    for i in range(n):
-        for j in range(i + 1):
-            one = out.matrix[i, j, w] * size[i] / size[j]
-            other = out.matrix[j, i, w] * size[j] / size[i]
-            turned[i, j] = turned[j, i] = -(one + other) / 2 / began
-        carry.now[i] = turned[i, i]
-    eigen(turned, seen.curvature, seen.axes, TURNED)
-    square = 0.0
-    for i in range(n):
-        along[i] = 0.0
-        for j in range(n):
-            carry.overlaps[i, j] = seen.axes[j, i]
-            along[i] += seen.axes[j, i] * (-out.slope[j, w] / began * size[j])
-        square += along[i] ** 2
-    carried_along(
-        out.curvature[w],
-        out.error[w],
-        out.fresh[w],
-        began,
-        seen.curvature,
-        since,
-        ANEW,
-        carry,
-        seen.error,
-    )
+    seen, carry, square, linear = here.seen, out.carry, 0.0, 0.0
+    for i in range(len(out.u)):
+        seen.along[i] = out.along[i, w]
+        seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
+        out.place[i, 0], out.place[i, 1] = out.there[i, 0, w], out.there[i, 1, w]
+        linear += out.waiting.slope[i, w] * out.size[i, w] * out.size[i, w] * out.u[i, w]
+        square += seen.along[i] ** 2
     for i in range(5):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0
-    value = loss_of(out.waiting, loss, size, out.u, w)
+    value = loss_of(out.waiting, loss, linear, w)
     part = max(ALIKE, terms.known)
     doubt = part * math.sqrt(square)
-    tell(seen, along, value, part * abs(value), doubt, since, terms.rough, max(KNOWN, 2 * part))
+    since, enough = carry.since[w], max(KNOWN, 2 * part)
+    tell(seen, seen.along, value, part * abs(value), doubt, since, terms.rough, enough)

@@ -17,7 +17,8 @@ import numpy as np
 from flows.core.axis_field import AxisField
 from flows.core.compiled import inner, lean
 from flows.core.twofold_loop import UPWARD, defect, evaluate, step
-from flows.systems.own.axes_loop import LAST_BIT, carried, carry_of, eigen, units
+from flows.systems.own.axes_loop import LAST_BIT, eigen, units
+from flows.systems.own.carried_loop import carried, carry_of, turned
 from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
@@ -77,7 +78,7 @@ class Seen(NamedTuple):
 
     ``numbers`` (6,): loss, minus the square of the gradient's length, its length, the largest
     relative error, the error of the loss by those of the state, and 1 where all this is known.
-    ``carry``, ``matrix`` (N, N), ``along`` (N,): room.
+    ``carry``, ``matrix``, ``turns`` (N, N), ``along`` (N,): room.
     """
 
     hessian: Any
@@ -88,6 +89,7 @@ class Seen(NamedTuple):
     numbers: Any
     carry: Any
     matrix: Any
+    turns: Any
     along: Any
 
 
@@ -119,7 +121,8 @@ def seen_of(n):
         np.zeros(n),
         np.zeros((n, 3)),
         np.zeros(6),
-        carry_of(n),
+        carry_of(n, 1),
+        np.zeros((n, n)),
         np.zeros((n, n)),
         np.zeros(n),
     )
@@ -265,14 +268,16 @@ def begin(charts, k, gradient, seen, terms, registers):
         return False
     lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))
     defect(axes, lacks)
+    change = np.empty(n)
     for i in range(n):
         for j in range(n):
-            change = 0.0
-            for m in range(n):
-                change += axes[i, m] * lacks[m, j]
-            change /= 2
-            high = axes[i, j] + change
-            pairs[i, j, 0], pairs[i, j, 1] = high, change - (high - axes[i, j])
+            change[j] = 0.0
+        for m in range(n):
+            for j in range(n):
+                change[j] += axes[i, m] * lacks[m, j] / 2
+        for j in range(n):
+            high = axes[i, j] + change[j]
+            pairs[i, j, 0], pairs[i, j, 1] = high, change[j] - (high - axes[i, j])
     constants_in(gradient, n, registers)
     evaluate(
         still,
@@ -366,26 +371,25 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     if not largest_of(seen.hessian) < np.inf:
         seen.axes[0, 0] = np.nan
         return
-    for i in range(n):
-        seen.error[i] = 0.0
-        for j in range(n):
-            seen.matrix[i, j] = seen.hessian[i, j]
-    eigen(seen.matrix, seen.curvature, seen.axes, LAST_BIT)
     if since > charts.since[k]:
+        h, axes = seen.curvature, seen.axes
+        turned(charts.axes[k], seen.hessian, seen.matrix, h, seen.turns, axes, seen.carry)
         carried(
-            charts.axes[k],
             charts.curvature[k],
             charts.error[k],
             charts.fresh[k],
             charts.since[k],
-            seen.hessian,
-            seen.curvature,
-            seen.axes,
             since,
             anew,
             seen.carry,
             seen.error,
         )
+    else:
+        for i in range(n):
+            seen.error[i] = 0.0
+            for j in range(n):
+                seen.matrix[i, j] = seen.hessian[i, j]
+        eigen(seen.matrix, seen.curvature, seen.axes, LAST_BIT)
     along, doubt, size = seen.along, 0.0, 0.0
     for i in range(n):
         for part in range(3):

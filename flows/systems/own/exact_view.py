@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from flows.core.arrays import Array
 from flows.core.axis_field import Code
 from flows.core.balls import precision
-from flows.core.limit import Limit, find_limit
+from flows.core.limit import NO_POWER, NO_SHRINKING, NOT_FOUND, Limit, find_limit
 from flows.core.quadrature import Rule
 from flows.core.system import Excess
 from flows.systems.own.carried_errors import Errors
@@ -126,19 +127,26 @@ def above_limits(
     rtol : float
         Relative tolerance of a step, to which time is known.
     """
-    from flows.systems.own.limit_loop import limits  # Numba, where it is needed
+    from flows.systems.own import limit_loop  # Numba, where it is needed
 
-    known = (numbers[..., 5] == 1).all(axis=1)
+    known = (numbers[..., 5] == 1).all(axis=1).astype(np.int64)
     found = np.zeros((len(digits), 1 + digits.shape[1], 2))
-    limits(digits, since[:, -1].copy(), known, codes[1:], found)
+    limit_loop.limits(digits, since[:, -1].copy(), known, codes[1:], found)
+    refused = {limit_loop.NO_POWER: NO_POWER, limit_loop.NO_SHRINKING: NO_SHRINKING}
     above, t = found[:, 1:, 0], since - since[:, :1]
     error = found[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
     error = error + rtol * t * np.abs(numbers[..., 1])
-    return [
-        Excess(value[k], found[k, 0, 0], _rests(value[k]), error[k]) if known[k] else None
-        for k in range(len(digits))
-    ]
+    runs: list[Excess | None] = []
+    for k in range(len(digits)):
+        if known[k] == limit_loop.KNOWN:
+            runs.append(Excess(value[k], found[k, 0, 0], _rests(value[k]), error[k]))
+        elif known[k] in refused:
+            told = f"{NOT_FOUND}: {refused[known[k]]}"
+            runs.append(Excess(np.full(digits.shape[1], np.nan), math.nan, told))
+        else:
+            runs.append(None)
+    return runs
 
 
 def _rests(value: Array) -> str:

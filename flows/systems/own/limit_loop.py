@@ -28,11 +28,12 @@ from flows.core.limit import (
 )
 from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
+from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.axes_loop import LAST_BIT, eigen
 from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
 
-__all__ = ["limits"]
+__all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
 
 # The gradient is zero where it is no more than this times the radius of its ball, if that is this
 # part of the gradient where the search began.
@@ -42,6 +43,8 @@ TOLD = 1e-9
 # Newton's method for fast directions takes no more steps, and rests when they are this part of the
 # first one.
 INNER, SETTLED = 40, 1e-20
+#: What is known of a limit: nothing, where it is, or why it is not found.
+UNKNOWN, KNOWN, NO_POWER, NO_SHRINKING = range(4)
 
 
 class Slice(NamedTuple):
@@ -201,19 +204,21 @@ def power_of(scaled, along, length):
 
 @inner
 def descend(loss, rates, here, slow, power, both):
-    """Newton's steps on the slice; whether they have led to a limit."""
+    """Newton's steps on the slice; whether they have led to a limit, or how they do not."""
     many = here.basis.shape[1]
     step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
     for count in range(MOVES):
         converges = count > 1 and second <= SUPERLINEAR * first
+        if count > 1 and not converges:
+            return NO_SHRINKING
         if not settle(loss, rates, here, slow, both):
-            return False
+            return UNKNOWN
         if slow == 0:
-            return True
+            return KNOWN
         if is_zero(here, 0):
-            return True
+            return KNOWN
         if converges and last <= SMALL * first:
-            return True
+            return KNOWN
         curved(rates, here, both)
         solve(here, step)
         length = 0.0
@@ -222,17 +227,17 @@ def descend(loss, rates, here, slow, power, both):
             length += step[k] ** 2 if k < slow else 0.0
         length = math.sqrt(length)
         if not length <= SHRINKS * last and count > 0:
-            return False
+            return NO_SHRINKING if count == 1 and length < np.inf else UNKNOWN
         moved(here, step)
         last = length
         first = length if count == 0 else first
         second = length if count == 1 else second
-    return False
+    return UNKNOWN
 
 
 @inner
 def limit_of(loss, rates, digits, since, both, found):
-    """Loss at the limit in `found` (3,): high and low double, and error; whether it is known."""
+    """Loss at the limit in `found` (3,): high and low double, and error; what is known."""
     n = len(digits)
     place = np.zeros((n, 3))
     place[:, :2] = digits
@@ -251,22 +256,22 @@ def limit_of(loss, rates, digits, since, both, found):
         for j in range(n):
             matrix[i, j] = (both[i, j, 0] + both[j, i, 0]) / 2
             if not abs(matrix[i, j]) < np.inf:
-                return False
+                return UNKNOWN
     length = math.sqrt(square)
     if not (1e-150 < length < np.inf):
-        return False
+        return UNKNOWN
     eigen(matrix, h, axes, LAST_BIT)
     along, slow, fast = axes.T @ slope, 0, 0
     for k in range(n):
         if h[k] * since < -TANGENT:
-            return False
+            return UNKNOWN
         slow += TANGENT <= abs(h[k] * since) <= FAST
         fast += h[k] * since > FAST
     if slow + fast == 0:
-        return False
+        return UNKNOWN
     power = power_of(h * since, along, length) if slow > 0 else 2.0
     if power == 0.0:
-        return False
+        return NO_POWER
     many, column = slow + fast, 0
     basis = np.zeros((n, many))
     for k in range(n):  # eigenvalues increase, so that slow axes come first
@@ -276,8 +281,9 @@ def limit_of(loss, rates, digits, since, both, found):
     here = Slice(
         place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
     )
-    if not descend(loss, rates, here, slow, power, both):
-        return False
+    outcome = descend(loss, rates, here, slow, power, both)
+    if outcome != KNOWN:
+        return outcome
     ended, far = 0.0, 0.0
     for i in range(n):
         of_entry = loss.results[1 + i]
@@ -288,7 +294,8 @@ def limit_of(loss, rates, digits, since, both, found):
         found[part] = registers[loss.results[0], part]
     found[2] += ended * far  # of a convex loss: how far the least one is below
     a, b = add(began[0], began[1], -found[0], -found[1])
-    return ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
+    is_told = ended <= FLAT * length and a + b >= 0.0 and found[2] + began[2] <= TOLD * (a + b)
+    return KNOWN if is_told else UNKNOWN
 
 
 def _limits(digits, since, told, codes, found):
@@ -300,8 +307,8 @@ def _limits(digits, since, told, codes, found):
         States.
     since : ndarray, shape (M,)
         The last time, from `-T0` on.
-    told : ndarray of bool, shape (M,)
-        Members that are asked for, and then those of which the limit is known.
+    told : ndarray of int, shape (M,)
+        1 of members that are asked for; then what is known of their limits.
     codes : tuple of Code
         Of the loss with its gradient, and of the gradient's rates.
     found : ndarray, shape (M, 1 + T, 2)
@@ -310,20 +317,14 @@ def _limits(digits, since, told, codes, found):
     loss, rates = codes
     members, times, n, _ = digits.shape
     both, least = np.zeros((n, n, 2)), np.zeros(3)
-    place = np.zeros((n, 3))
-    registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
+    value, several = values_of(loss, n)
     for k in range(members):
-        if not told[k]:
+        if told[k] == UNKNOWN:
             continue
         told[k] = limit_of(loss, rates, digits[k, times - 1], since[k], both, least)
         found[k, 0, 0], found[k, 0, 1] = least[0] + least[1], least[2]
-        for t in range(times):
-            if told[k]:
-                place[:, :2] = digits[k, t]
-                run(loss, place, registers)
-                at = loss.results[0]
-                a, b = add(registers[at, 0], registers[at, 1], -least[0], -least[1])
-                found[k, 1 + t, 0], found[k, 1 + t, 1] = a + b, registers[at, 2] + least[2]
+        if told[k] == KNOWN:
+            above(value, digits[k], least, several, found[k, 1:])
 
 
 limits: Any = loop(_limits, nogil=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.errors import InputError
@@ -81,6 +82,16 @@ class Evaluated(Defined):
             told = no_number(self._loss, array)
             raise InputError(f"the loss of {self.name} {told}; start elsewhere")
         return array
+
+    def are_sound(self, starts: Array) -> NDArray[np.bool_]:
+        """Flat starts with finite losses and gradients in closed form."""
+        flat = starts.dtype == float and starts.shape[1:] == (len(self._loss.y),)
+        if not flat or self._loss.averaged:
+            return np.zeros(len(starts), dtype=bool)
+        value, slope = self._loss.at(starts)
+        finite = np.isfinite(value) & np.isfinite(slope).all(axis=-1)
+        sound: NDArray[np.bool_] = finite & (np.abs(starts).max(axis=-1) <= LARGEST)
+        return sound
 
     def _flat(self, state: Any) -> Array:
         """State as a flat array; a mapping of blocks is packed."""

@@ -293,7 +293,7 @@ def random_flow(seed: int, size: int) -> tuple[Any, ...]:
 @pytest.mark.parametrize("seed", range(12))
 def test_compiled_errors_are_those_of_runs_alone(seed: int) -> None:
     """Axes by rotations, and what the linearised flow carries on; not with another part anew."""
-    from flows.systems.own.axes_loop import carried_once as loops  # Numba, where it is needed
+    from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
 
     before, now, error, fresh, began, since = random_flow(seed, 5)
     h, axes = eigen(before)

@@ -1,0 +1,72 @@
+"""Compiled: a loss above its limit at many states, side by side, in balls of two doubles."""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import numpy as np
+
+from flows.core.axis_field import Code
+from flows.core.compiled import inner, lean
+from flows.core.twofold_loop import UPWARD, step
+from flows.core.twofold_pairs import add
+
+__all__ = ["above", "values_of"]
+
+# States side by side.
+TOGETHER = 32
+
+
+@lean
+def run_in_lanes(code, registers):
+    """Carry out a program at places in lanes, (R, 3, lanes), whose entries are there."""
+    r, first = registers, len(registers) - len(code.operation)
+    for k in range(len(code.operation)):
+        x, y, to, operation = code.operands[k, 0], code.operands[k, 1], first + k, code.operation[k]
+        if operation == 0:
+            for e in range(r.shape[2]):
+                a, b, off = r[x, 0, e], r[x, 1, e], r[x, 2, e]
+                a, b, off = step(0, a, b, off, r[y, 0, e], r[y, 1, e], r[y, 2, e])
+                r[to, 0, e], r[to, 1, e], r[to, 2, e] = a, b, UPWARD * off
+        elif operation == 1:
+            for e in range(r.shape[2]):
+                a, b, off = r[x, 0, e], r[x, 1, e], r[x, 2, e]
+                a, b, off = step(1, a, b, off, r[y, 0, e], r[y, 1, e], r[y, 2, e])
+                r[to, 0, e], r[to, 1, e], r[to, 2, e] = a, b, UPWARD * off
+        else:
+            for e in range(r.shape[2]):
+                a, b, off = r[x, 0, e], r[x, 1, e], r[x, 2, e]
+                a, b, off = step(operation, a, b, off, r[y, 0, e], r[y, 1, e], r[y, 2, e])
+                r[to, 0, e], r[to, 1, e], r[to, 2, e] = a, b, UPWARD * off
+
+
+@inner
+def values_of(loss, n):
+    """Program of a loss alone, without its gradient, and registers with its constants."""
+    first = n + len(loss.constants)
+    steps = max(0, loss.results[0] - first + 1)  # what comes behind is the gradient
+    value = Code(loss.operation[:steps], loss.operands[:steps], loss.constants, loss.results[:1])
+    registers = np.zeros((first + steps, 3, TOGETHER))
+    for k in range(len(loss.constants)):
+        for part in range(3):
+            registers[n + k, part] = loss.constants[k, part]
+    return value, registers
+
+
+@lean
+def above(value, digits, least, registers, found):
+    """Loss above the limit `least` (3,) of the states (T, N, 2) of a member, and error."""
+    times, n, _ = digits.shape
+    for first in range(0, times, TOGETHER):
+        many = min(TOGETHER, times - first)
+        for i in range(n):
+            for e in range(many):
+                registers[i, 0, e], registers[i, 1, e] = (
+                    digits[first + e, i, 0],
+                    digits[first + e, i, 1],
+                )
+        run_in_lanes(value, registers)
+        for e in range(many):
+            at = value.results[0]
+            a, b = add(registers[at, 0, e], registers[at, 1, e], -least[0], -least[1])
+            found[first + e, 0], found[first + e, 1] = a + b, registers[at, 2, e] + least[2]

@@ -1,0 +1,130 @@
+"""Compiled: axes of symmetric matrices side by side, by Jacobi's rotations.
+
+All lanes take the rotations that any of them needs; one that needs none turns by nothing, and keeps
+every bit.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flows.core.compiled import inner, lean
+from flows.systems.own.axes_loop import LEAST, ROUNDED, SWEEPS
+
+__all__ = ["Turn", "eigen_in_lanes", "turn_of"]
+
+
+class Turn(NamedTuple):
+    """Room for rotations: ``off``, ``cosine``, ``sine``, ``size`` (lanes,)."""
+
+    off: Any
+    cosine: Any
+    sine: Any
+    size: Any
+
+
+@inner
+def turn_of(lanes):
+    """Room."""
+    return Turn(np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes))
+
+
+@lean
+def scaled(matrix, turn):
+    """Divide each matrix by its largest entry, so that squares of entries are numbers."""
+    n, lanes, size = len(matrix), matrix.shape[2], turn.size
+    for e in range(lanes):
+        size[e] = LEAST
+    for i in range(n):
+        for j in range(i, n):
+            for e in range(lanes):
+                entry = abs(matrix[i, j, e])
+                size[e] = entry if entry > size[e] else size[e]
+    for i in range(n):
+        for j in range(i, n):
+            for e in range(lanes):
+                matrix[i, j, e] /= size[e]
+
+
+@lean
+def needed(matrix, turn, p, q, square):
+    """How many lanes an entry matters to; put it down for these, 0 for others."""
+    count, off = 0, turn.off
+    for e in range(len(off)):
+        entry = matrix[p, q, e]
+        beside = square * abs(matrix[p, p, e] * matrix[q, q, e])
+        counts = entry * entry > beside and entry * entry > ROUNDED * ROUNDED
+        off[e] = entry if counts else 0.0
+        count += 1 if counts else 0
+    return count
+
+
+@lean
+def exchanged(matrix, turn, p, i, q, j):
+    """Rotate two entries of each matrix."""
+    for e in range(matrix.shape[2]):
+        x, y = matrix[p, i, e], matrix[q, j, e]
+        matrix[p, i, e] = turn.cosine[e] * x - turn.sine[e] * y
+        matrix[q, j, e] = turn.sine[e] * x + turn.cosine[e] * y
+
+
+@lean
+def rotated(matrix, axes, turn, p, q):
+    """Rotations that make an entry zero where it matters, of matrices and of rows of axes."""
+    for e in range(matrix.shape[2]):
+        off, apart = turn.off[e], matrix[q, q, e] - matrix[p, p, e]
+        twice = 2.0 * off if apart >= 0.0 else -2.0 * off
+        t = twice / (abs(apart) + math.sqrt(apart * apart + twice * twice))
+        t = t if off != 0.0 else 0.0
+        turn.cosine[e] = 1.0 / math.sqrt(t * t + 1.0)
+        turn.sine[e] = t * turn.cosine[e]
+        matrix[p, p, e] -= t * off
+        matrix[q, q, e] += t * off
+        matrix[p, q, e] -= off
+    for k in range(p):
+        exchanged(matrix, turn, k, p, k, q)
+    for k in range(p + 1, q):
+        exchanged(matrix, turn, p, k, k, q)
+    for k in range(q + 1, len(matrix)):
+        exchanged(matrix, turn, p, k, q, k)
+    for k in range(len(matrix)):
+        exchanged(axes, turn, p, k, q, k)
+
+
+@lean
+def eigen_in_lanes(matrix, h, axes, turn, part):
+    """Eigenvalues (N, lanes), increasing, and axes in rows (N, N, lanes), of symmetric matrices.
+
+    Upper triangles are read, and overwritten; entries that are this part of those beside them stay.
+    """
+    n, lanes = len(matrix), matrix.shape[2]
+    scaled(matrix, turn)
+    for i in range(n):
+        for j in range(n):
+            for e in range(lanes):
+                axes[i, j, e] = 1.0 if i == j else 0.0
+    for _ in range(SWEEPS):
+        still = True
+        for p in range(n - 1):
+            for q in range(p + 1, n):
+                if needed(matrix, turn, p, q, part * part) > 0:
+                    rotated(matrix, axes, turn, p, q)
+                    still = False
+        if still:
+            break
+    for i in range(n):
+        for e in range(lanes):
+            h[i, e] = matrix[i, i, e] * turn.size[e]
+    for e in range(lanes):
+        for i in range(1, n):
+            k = i
+            while k > 0 and h[k, e] < h[k - 1, e]:
+                h[k, e], h[k - 1, e] = h[k - 1, e], h[k, e]
+                for j in range(n):
+                    axes[k, j, e], axes[k - 1, j, e] = axes[k - 1, j, e], axes[k, j, e]
+                k -= 1

@@ -1,0 +1,192 @@
+"""Outputs of ensembles, seen side by side: axes, errors and Hessians in lanes are those of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import flows
+from flows.core.compiled import loop
+from flows.core.symmetric import eigen
+from flows.solvers.near_hessian import forget, hessian
+from flows.solvers.near_lanes import LANES, Near, field, jacobian
+from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
+from flows.systems.own.carried_errors import ANEW, Errors
+from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.chart_loop import run as carry_out
+
+SIZE, MATRICES = 5, 9
+# Rounding of rotations, and of sums in another order.
+ROUNDING = 1e-13
+# Errors are as right as the axes of nearly equal curvatures.
+ALIKE = 1e-6
+
+u, v = sp.symbols("u v")
+# Sums, products, quotients and roots.
+MIXED = flows.OwnSystem("mixed", [u, v], u**4 / (2 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2))
+VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 / 4)
+
+
+@loop
+def turned(matrices: Any, part: float) -> Any:
+    """Eigenvalues and axes in rows of matrices in lanes."""
+    n, lanes = len(matrices), matrices.shape[2]
+    h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
+    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part)
+    return h, axes
+
+
+@loop
+def carry_on(carry: Any, anew: float) -> None:
+    """Errors along later axes."""
+    carried_along(carry, anew)
+
+
+@loop
+def room(n: int, lanes: int) -> Any:
+    """Room for them."""
+    return carry_of(n, lanes)
+
+
+@loop
+def curved(near: Any, code: Any, axes: Any, u: Any, clock: Any) -> Any:
+    """Hessians along axes, and Jacobians, of increments."""
+    n = len(u)
+    slope, found, other = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
+    field(near, code, clock, u, slope)
+    hessian(near, code, axes, found)
+    forget(near, code)
+    jacobian(near, code, clock, other)
+    return found, other
+
+
+@loop
+def registers_at(code: Any, place: Any, registers: Any) -> None:
+    """Registers of a program at a place."""
+    carry_out(code, place, registers)
+
+
+def symmetric(seed: int) -> Any:
+    """Random matrices, a diagonal one, a tiny one, and one with equal eigenvalues."""
+    generator = np.random.default_rng(seed)
+    found = generator.normal(size=(MATRICES, SIZE, SIZE))
+    found = found + found.transpose(0, 2, 1)
+    found[1], found[2] = np.diag([3.0, 1.0, 2.0, -1.0, 0.0]), 1e-200 * found[2]
+    found[3] = np.eye(SIZE) + np.ones((SIZE, SIZE))
+    return found
+
+
+def test_axes_in_lanes_are_those_of_each_matrix() -> None:
+    """Bit for bit, whatever is beside it; not if large entries stay, as a control."""
+    many = symmetric(0)
+    lanes = np.ascontiguousarray(many.transpose(1, 2, 0))
+    h, axes = turned(lanes.copy(), 1e-17)
+    wrong, _ = turned(lanes.copy(), 0.5)
+    worst = 0.0
+    for k, matrix in enumerate(many):
+        size = np.abs(matrix).max()
+        expected, rows = eigen(matrix)[0], axes[:, :, k]
+        assert np.allclose(h[:, k], expected, rtol=0, atol=ROUNDING * size)
+        assert np.allclose(rows @ rows.T, np.eye(SIZE), rtol=0, atol=ROUNDING)
+        assert np.allclose(rows @ matrix @ rows.T, np.diag(h[:, k]), rtol=0, atol=ROUNDING * size)
+        alone_h, alone = turned(lanes[:, :, k : k + 1].copy(), 1e-17)
+        assert np.array_equal(alone_h[:, 0], h[:, k]) and np.array_equal(alone[:, :, 0], rows)
+        worst = max(worst, float(np.abs(wrong[:, k] - expected).max() / size))
+    assert worst > 1e-3
+
+
+def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
+    """By NumPy's formulas: charts of all lengths, axes that turn little and far."""
+    generator, lanes = np.random.default_rng(3), 24
+    carry, expected = room(SIZE, lanes), []
+    for e in range(lanes):
+        before, now = (m @ m.T for m in generator.normal(size=(2, SIZE, SIZE)) / 3)
+        before -= 0.1 * np.eye(SIZE) * (e % 3)
+        now = before + 10.0 ** -(e % 4) * now
+        error, fresh = generator.uniform(size=(2, SIZE))
+        began = 10.0 ** generator.uniform(-2, 2)
+        since = began * 10.0 ** generator.uniform(0, 2)
+        h, axes = eigen(before)
+        later, turned_to, found = Errors(axes, h, error, fresh, began).carried(now, since)
+        expected.append(found)
+        carry.curvature[:, e], carry.error[:, e], carry.fresh[:, e] = h, error, fresh
+        carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
+        carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
+        carry.overlaps[:, :, e] = turned_to.T @ axes
+    carry_on(carry, ANEW)
+    assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
+    assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
+    carry.fresh[:] *= 1.001
+    carry_on(carry, ANEW)
+    assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
+
+
+def test_hessians_at_outputs_are_those_of_the_loss() -> None:
+    """Along any axes, and so are the Jacobians that registers serve again; not a thousandth off."""
+    generator = np.random.default_rng(5)
+    loss = MIXED.axis_codes()[1]
+    code = loss._replace(results=loss.results[1:])
+    centre, size = np.array([0.7, -0.4]), np.array([0.3, 2.0])
+    axes = np.linalg.qr(generator.normal(size=(2, 2)))[0]
+    places = np.zeros((2, 3))
+    places[:, 0] = centre
+    registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
+    registers_at(code, places, registers)
+    near = Near(
+        np.zeros((len(registers), 5, LANES)),
+        np.zeros((2, LANES)),
+        np.repeat((axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], 32, 2),
+        np.repeat((axes * size)[..., None], LANES, axis=2),
+        np.repeat((axes.T / size[:, None])[..., None], LANES, axis=2),
+        np.ones(LANES),
+    )
+    near.registers[:, 0] = registers[:, :1]
+    increments = 0.2 * generator.normal(size=(2, LANES))
+    both = np.zeros((2, 2, 2, LANES))
+    both[:, :, 0] = axes[..., None]
+    found, other = curved(near, code, both, increments, np.ones(LANES))
+    for e in range(LANES):
+        there = axes.T @ MIXED.hessian(centre + axes @ (size * increments[:, e])) @ axes
+        upper = np.triu(there)
+        assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
+        assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
+        assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        ([0.99986, 1.00012], "limit not found: no power law"),
+        ([0.9995, 1.0006], "limit not found: its steps do not shrink fast enough"),
+        ([0.3, 1.2], ""),
+    ],
+)
+def test_limits_are_refused_for_the_reasons_of_runs_alone(start: list[float], told: str) -> None:
+    """Beside the end of a valley the power is not seen yet; from farther away the limit is."""
+    run = flows.integrate(VALLEY, start, 1e6, [1e3, 1e6])
+    states = run.states
+    digits = np.stack([states.x, states.low[..., 0]], axis=-1)[None]
+    numbers = np.ones((1, len(run.t), 6))
+    numbers[..., 1], numbers[..., 4] = -(run["gradient_norm"] ** 2), 0.0
+    (found,) = VALLEY.above_along(digits, states.energy[None, :, 0], numbers)
+    alone = VALLEY.excess(run.frame, states, run.t, run["loss"])
+    assert found is not None
+    assert found.reason == alone.reason == told
+    assert np.isfinite(found.value).all() == (not told)
+    assert np.allclose(found.value, alone.value, rtol=1e-9, atol=0, equal_nan=True)
+
+
+def test_starts_that_are_checked_together_are_those_that_are_sound() -> None:
+    """One too large, one without a finite loss, one not finite; and starts of another shape."""
+    starts = np.array([[0.3, 1.2], [1e200, 0.0], [np.nan, 1.0], [1e99, 1e99], [0.0, 0.0]])
+    assert VALLEY.are_sound(starts).tolist() == [True, False, False, False, True]
+    for start, sound in zip(starts, VALLEY.are_sound(starts), strict=True):
+        if sound:
+            assert np.array_equal(VALLEY.check_start(start), start)
+        else:
+            with pytest.raises(flows.InputError):
+                VALLEY.check_start(start)
+    assert not VALLEY.are_sound(starts[:, :1]).any()

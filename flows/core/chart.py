@@ -77,7 +77,10 @@ class Clock:
 
     def tau(self, t: Array | float) -> Any:
         """Solver time of the time ``t``."""
-        since = np.asarray(t, dtype=float) - self.t_start
+        return self.after(np.asarray(t, dtype=float) - self.t_start)
+
+    def after(self, since: Array | float) -> Any:
+        """Solver time so long after the first state."""
         return since if self.exponential else np.log1p(since / self.unit)
 
     def time(self, tau: Array | float) -> Any:

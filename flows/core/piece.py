@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -84,6 +85,8 @@ class Piece(abc.ABC):
     """Smooth piece of a run. Concrete ones are frozen dataclasses that know where they began."""
 
     chart: Chart
+    #: Solver time at which it ends at the latest; no step leads beyond.
+    lasts: float = math.inf
     #: Whether it counts against the number of pieces that a run may have.
     counted: ClassVar[bool] = True
 

@@ -23,6 +23,7 @@ from flows.core.problem import (
     STEP_BUDGET,
     Problem,
     Solution,
+    Stop,
 )
 from flows.core.progress import time_bar
 from flows.core.system import System, checked_system
@@ -247,12 +248,16 @@ def _pieces(
                 f"this start has {chart.x0.size} unknowns in its span; the dense "
                 f"Jacobian allows {MAX_UNKNOWNS}: take fewer neurons"
             )
+        taus = chart.clock.tau(times[done:])
+        short = piece.lasts < taus[-1]
+        if short:
+            taus = np.append(taus[taus < piece.lasts], piece.lasts)
         problem = Problem(
             rhs=chart.rhs,
             jacobian=chart.jacobian,
             tau0=0.0,
             y0=chart.y0,
-            taus=chart.clock.tau(times[done:]),
+            taus=taus,
             rtol=rtol,
             atol=np.maximum(relative * chart.size / chart.clock.scale(0.0), 1e-300),
             max_steps=request.max_steps - stats["steps"],
@@ -266,18 +271,21 @@ def _pieces(
         for key, value in solution.stats.items():
             stats[key] += value
         stats["pieces"] += 1
-        reached = len(solution.states)
+        reached, stop = len(solution.states), solution.stop
+        over = short and reached == len(taus)
+        if over:
+            reached, stop = reached - 1, Stop(piece.lasts, solution.states[-1])
         if reached:
-            collected.append(piece.at(problem.taus[:reached], solution.states))
+            collected.append(piece.at(taus[:reached], solution.states[:reached]))
         done += reached
         status, message = solution.status, solution.message
-        if solution.stop is None:
+        if stop is None:
             break
-        counted += piece.counted
+        counted += piece.counted and not over
         if counted >= MAX_PIECES_PER_UNKNOWN * (1 + chart.x0.size):
             status, message = STEP_BUDGET, f"stopped after {stats['pieces']} pieces"
             break
-        frame, state, now, new, failure, failed = piece.restart(solution.stop)
+        frame, state, now, new, failure, failed = piece.restart(stop)
         happened.append(new)
         status, message = COMPLETED, "reached the end"
     events = Events(functools.partial(itertools.chain.from_iterable, happened))

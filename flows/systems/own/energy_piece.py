@@ -165,8 +165,8 @@ class EnergyPiece(Piece):
         if energy > self.begun:  # beside a saddle it falls
             return (
                 f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
-                " and what is not known of the run with it, as on the way to a point where the loss"
-                " is singular; end the run before"
+                " and what is not known of the run with it, as where a plateau is left ever faster,"
+                " or on the way to a point where the loss is singular; end the run before"
             )
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"

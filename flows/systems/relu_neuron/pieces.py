@@ -7,6 +7,7 @@ slope: the neuron leaves along the steepest descent, or stays
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from flows.systems.relu_neuron import geometry
 from flows.systems.relu_neuron.collapse import terms_size
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL, make_raw
 from flows.systems.relu_neuron.field_lanes import LANES
+from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.lone_charts import beside_chart, lone_chart
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.sizes import Sizes, beside_state, faint_state, sizes, slender
@@ -39,9 +41,12 @@ ALIKE = 0.1
 GRADIENT = 60.0
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
-# Directions of so short a neuron, one that has just left zero, settle far faster than it grows: a
-# method that begins with explicit steps crawls there, and not all others damp its errors.
-YOUNG, DAMPED = 10.0, (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
+# The direction of a neuron so much shorter than others, as of one that has just left zero, settles
+# far faster than they move: a method that begins with explicit steps crawls there, and not all
+# others damp its errors. In a step in which it grows by more than the factor their Jacobian would
+# be that of a far shorter neuron, and its direction stay what it was.
+YOUNG, GROWS, NEARLY = 1e-2, 10.0, 10.0
+DAMPED = (("Rodas5P", 1.0), ("LSODA", 0.1), ("BDF", 1.0))
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class NeuronPiece(Piece):
         holds.
     alive : ndarray
         Neurons that are not at zero, in the order of the raw state.
+    lasts : float
+        Solver time in which a young neuron grows by a factor, if one does.
     """
 
     d: int
@@ -71,6 +78,7 @@ class NeuronPiece(Piece):
     chart: Chart
     kind: int
     alive: NDArray[np.intp]
+    lasts: float = math.inf
 
     def decode(self, raw: Array) -> SoundState:
         """Sound state(s) of raw chart coordinates, shape (..., N)."""
@@ -161,13 +169,28 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     chosen = _chosen(d, frame, state, time)
-    shortest = min((x for x in sizes(state).norms if x > 0), default=np.inf)
-    if chosen.kind == PARALLEL or shortest >= SPROUT * YOUNG:
+    norms = np.array(sizes(state).norms)
+    others = min(1.0, float(norms.max()))
+    if chosen.kind == PARALLEL or not ((norms > 0) & (norms < YOUNG * others)).any():
         return chosen
     unit = min(1.0, terms_size(frame.multiplicity, state))
-    if not SPROUT / YOUNG < shortest / unit < SPROUT * YOUNG:
+    young = (norms > 0) & (norms < YOUNG * min(others, unit))
+    grown = _grown(frame, state, young) if chosen.kind in (DIRECT, RESIDUAL) else math.inf
+    # One that leaves where it hardly may does not grow yet.
+    sprouts = (norms > SPROUT / NEARLY * unit) & (norms < SPROUT * NEARLY * unit)
+    if grown == math.inf and not sprouts.any():
         return chosen
-    return replace(chosen, chart=replace(chosen.chart, auto=DAMPED))
+    chart = replace(chosen.chart, auto=DAMPED)
+    return replace(chosen, chart=chart, lasts=float(chart.clock.after(grown)))
+
+
+def _grown(frame: Frame, state: SoundState, young: NDArray[np.bool_]) -> float:
+    """Time in which the first of young neurons that grows has grown by a factor."""
+    neurons = np.column_stack([state.h, state.z])[young]
+    short, slope = length(neurons), -geometry.gradient(frame.multiplicity, state)[young]
+    speed = np.sum(slope * neurons / short[:, None], axis=1)
+    grows = speed > 0
+    return float(np.min((GROWS - 1.0) * short[grows] / speed[grows], initial=math.inf))
 
 
 def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:

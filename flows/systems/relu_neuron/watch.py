@@ -44,9 +44,9 @@ COLLAPSED = 1e-10
 DUST = 1e-10
 # Below this fraction of the tolerance a neuron that shrinks beside others is at zero, too ...
 AIM = 1.0
-# ... and below this one steps shake it across zero, so that its direction tells nothing; without
-# this a solver crawls there.
-SHAKEN = 0.05
+# ... and below the first one steps shake it across zero, so that its direction tells nothing (with
+# 0.3 Rodas5P crawls there); one that was below the second one has just left zero.
+SHAKEN, LEFT = 1.0, 0.05
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
 # loose tolerances more, up to the second number.
 LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
@@ -124,8 +124,8 @@ class Watched:
         Lengths of the neurons alive when the piece began.
     limit : ndarray
         Lengths below which they are at zero.
-    shaken : float
-        Length below which steps shake a neuron across zero.
+    shake : float
+        Length by which steps may shake a neuron.
     side : ndarray
         Sign of the parallel part of the neurons alive.
     mortal : ndarray of bool
@@ -143,7 +143,7 @@ class Watched:
     rtol: float
     start: Array
     limit: Array
-    shaken: float
+    shake: float
     side: Array
     mortal: NDArray[np.bool_]
     departure: Departure
@@ -350,7 +350,7 @@ class Watched:
         # In a lone chart everything decays, and lengths count relative to that.
         unit = self.chart.clock.factor(tau, float(self.chart.clock.decay[0]))
         unit = unit if self.kind == LONE else 1.0
-        shaken = self.shaken * unit
+        shaken = SHAKEN * self.shake * unit
         small = self.lengths(now) <= 2 * self.limit * unit
         which = self.alive[small]
         if not len(which):
@@ -358,7 +358,7 @@ class Watched:
         # The straight line is right up to the square of the time it takes.
         stretch = max(LAST_STRETCH, min(math.sqrt(self.rtol), LONGEST_STRETCH))
         ending = which[dying(self.frame, now, which, stretch, shaken)]
-        young = self.start[small][np.isin(which, ending)] < self.shaken
+        young = self.start[small][np.isin(which, ending)] < LEFT * self.shake
         if len(ending) and young.all():
             # Steps shake one that has just left zero; it is not to leave again and again.
             value, _ = descent(self.d, self.frame, without(self.frame, now, ending))
@@ -414,7 +414,7 @@ def watch(
         rtol,
         start,
         np.maximum(limit, AIM * shake),
-        SHAKEN * shake,
+        shake,
         np.where(opposed, -1.0, 1.0),
         mortal,
         departure,

@@ -453,6 +453,11 @@ class System(abc.ABC):
         """
         return np.zeros(len(states))
 
+    @property
+    def later_names(self) -> tuple[str, ...]:
+        """Features that have :meth:`later_errors`."""
+        return ()
+
     def later_errors(
         self,
         frame: Any,
@@ -462,9 +467,7 @@ class System(abc.ABC):
         usual: Array,
         tolerance: Array,
     ) -> dict[str, Callable[[], Array]]:
-        """Absolute errors of features beside those of :meth:`errors`, each when it is asked for.
-
-        Here, of none.
+        """Absolute errors of :attr:`later_names` beside those of :meth:`errors`, when asked for.
 
         Parameters
         ----------

@@ -48,11 +48,6 @@ ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
 FIFTY_DIGITS = 1e-47
 
 
-def _added(error: Array | None, more: Callable[[], Array]) -> Array:
-    """Sum of an error, if there is one, and of another that is evaluated now."""
-    return more() if error is None else error + more()
-
-
 class Observables(Mapping[str, Array]):
     """Observables of a run by name, computed on demand."""
 
@@ -366,10 +361,20 @@ class Trajectory:
             if name.endswith("_error")
         }
         if not self._exact and self._usual.any():
-            given = self.frame, self.states, self.features, self.t, self._usual, self.tolerance
-            known = dict.copy(known) if (more := self.system.later_errors(*given)) else known
-            later |= {k: functools.partial(_added, known.pop(k, None), x) for k, x in more.items()}
+            names = self.system.later_names
+            known = dict.copy(known) if names else known
+            later |= {k: functools.partial(self._with_later, k, known.pop(k, None)) for k in names}
         return Features(known, later if "excess" in known else later | {"excess": self._of_excess})
+
+    def _with_later(self, name: str, error: Array | None) -> Array:
+        """Error of a feature with what is added to it when it is asked for."""
+        more = self._later[name]()
+        return more if error is None else error + more
+
+    @functools.cached_property
+    def _later(self) -> dict[str, Callable[[], Array]]:
+        given = self.frame, self.states, self.features, self.t, self._usual, self.tolerance
+        return self.system.later_errors(*given)
 
     def _of_excess(self) -> Array:
         """Error of the excess, as far as its system tells one."""

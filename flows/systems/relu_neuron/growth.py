@@ -18,7 +18,10 @@ from flows.core.arrays import Array
 from flows.systems.relu_neuron.state import Frame, SoundState
 from flows.systems.relu_neuron.variation import carried
 
-__all__ = ["ALLOWED", "growth", "later_errors"]
+__all__ = ["ALLOWED", "PASSING", "growth", "later_errors"]
+
+#: Features that may pass by zero.
+PASSING = ("rho", "h", "zeta", "norm", "theta", "distance")
 
 # Runs are allowed the errors of a hundred steps.
 ALLOWED = 1e-2

@@ -169,11 +169,12 @@ def begin(d: int, frame: Frame, state: SoundState) -> Restart:
 def piece(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece:
     """Choose coordinates and clock for the piece that begins with ``state``."""
     chosen = _chosen(d, frame, state, time)
-    norms = np.array(sizes(state).norms)
-    others = min(1.0, float(norms.max()))
-    if chosen.kind == PARALLEL or not ((norms > 0) & (norms < YOUNG * others)).any():
+    lengths = sizes(state).norms
+    others = min(1.0, max(lengths))
+    shortest = min((x for x in lengths if x > 0), default=math.inf)
+    if chosen.kind == PARALLEL or shortest >= YOUNG * others:
         return chosen
-    unit = min(1.0, terms_size(frame.multiplicity, state))
+    norms, unit = np.array(lengths), min(1.0, terms_size(frame.multiplicity, state))
     young = (norms > 0) & (norms < YOUNG * min(others, unit))
     grown = _grown(frame, state, young) if chosen.kind in (DIRECT, RESIDUAL) else math.inf
     # One that leaves where it hardly may does not grow yet.

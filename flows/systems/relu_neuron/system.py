@@ -23,7 +23,7 @@ from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
 from flows.systems.relu_neuron.field_lanes import LANES
-from flows.systems.relu_neuron.growth import ALLOWED, growth, later_errors
+from flows.systems.relu_neuron.growth import ALLOWED, PASSING, growth, later_errors
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -202,6 +202,11 @@ class ReLUNeuron(System):
         """By how much errors grow beside the loss: :mod:`flows.systems.relu_neuron.growth`."""
         known = growth(frame, states, features["loss"] / frame.unit**2, t)
         return np.maximum(0.0, ALLOWED * known - 1.0)
+
+    @property
+    def later_names(self) -> tuple[str, ...]:
+        """Parts of neurons, which may pass by zero."""
+        return PASSING
 
     def later_errors(
         self,

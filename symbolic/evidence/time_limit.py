@@ -18,8 +18,12 @@ __all__ = ["OutOfTime", "time_limit"]
 
 # Seconds until an alarm is asked for again, at least.
 SOON = 1e-3
+# Seconds until a stop comes again that was lost: Python prints what a callback raises, and goes on.
+AGAIN = 0.25
 # Where the callbacks of weak references live, `weakref.finalize` among them.
 CALLBACKS = {weakref.__file__, _weakrefset.__file__}
+# What else Python calls where an object ends; the second one is Numba's, of its types.
+ENDINGS = {"__del__", "_on_type_disposal"}
 
 
 class OutOfTime(BaseException):
@@ -34,6 +38,7 @@ class _Alarm:
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         if time.thread_time() >= self.deadline and not _in_finalizer(frame):
+            signal.setitimer(signal.ITIMER_PROF, AGAIN)
             raise OutOfTime
         if self.deadline < math.inf:
             self.arm()  # other threads have used the time, or this is no place to raise
@@ -48,7 +53,7 @@ def _in_finalizer(frame: FrameType | None) -> bool:
     collecting = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
         code = frame.f_code
-        if code.co_name == "__del__" or code.co_filename in CALLBACKS or code in collecting:
+        if code.co_name in ENDINGS or code.co_filename in CALLBACKS or code in collecting:
             return True
         frame = frame.f_back
     return False

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from symbolic.evidence.time_limit import OutOfTime, time_limit
+from symbolic.evidence.time_limit import AGAIN, OutOfTime, time_limit
 
 # Long enough for a loaded machine to enter the block, short enough to wait for.
 SHORT, LONG = 0.05, 60.0
@@ -140,3 +140,46 @@ def test_stop_waits_until_what_is_called_at_a_collection_has_ended():
     finally:
         gc.callbacks.remove(spin)
     assert ended[:2] == ["start", "stop"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_that_a_callback_loses_comes_again():
+    class Ending:
+        pass
+
+    def spin(_):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 4 * SHORT:
+            pass
+        ended.append(True)
+
+    ended, thing = [], Ending()
+    watched = weakref.ref(thing, spin)
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        del thing
+        begin = time.thread_time()
+        while time.thread_time() < begin + 4 * AGAIN:
+            pass
+    assert watched() is None and not ended  # it was stopped there first
+
+
+def test_what_numba_calls_where_a_type_ends_is_not_stopped():
+    ended = []
+
+    def _on_type_disposal(_):
+        begin = time.thread_time()
+        while time.thread_time() < begin + 4 * SHORT:
+            pass
+        ended.append(True)
+
+    class Ending:
+        pass
+
+    thing = Ending()
+    watched = weakref.ref(thing, _on_type_disposal)
+    with pytest.raises(OutOfTime), time_limit(SHORT):
+        del thing
+        begin = time.thread_time()
+        while time.thread_time() < begin + 4 * AGAIN:
+            pass
+    assert watched() is None and ended == [True]

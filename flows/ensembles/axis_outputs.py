@@ -250,7 +250,7 @@ def see_all(out, here, loss, slopes, terms, found):
         for w in range(LANES):
             carry.now[i, w] = out.matrix[i, i, w]
             out.slope[i, w] *= -out.size[i, w] / out.waiting.since[w]
-    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED)
+    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED, carry.since)
     for i in range(n):
         for w in range(LANES):
             out.along[i, w] = 0.0

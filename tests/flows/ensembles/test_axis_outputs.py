@@ -18,7 +18,7 @@ from flows.systems.own.carried_errors import ANEW, Errors
 from flows.systems.own.carried_loop import carried_along, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
-SIZE, MATRICES = 5, 9
+SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
 # Errors are as right as the axes of nearly equal curvatures.
@@ -31,11 +31,11 @@ VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 /
 
 
 @loop
-def turned(matrices: Any, part: float) -> Any:
+def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
     """Eigenvalues and axes in rows of matrices in lanes."""
     n, lanes = len(matrices), matrices.shape[2]
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
-    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part)
+    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part, np.full(lanes, since))
     return h, axes
 
 
@@ -92,10 +92,22 @@ def test_axes_in_lanes_are_those_of_each_matrix() -> None:
         assert np.allclose(h[:, k], expected, rtol=0, atol=ROUNDING * size)
         assert np.allclose(rows @ rows.T, np.eye(SIZE), rtol=0, atol=ROUNDING)
         assert np.allclose(rows @ matrix @ rows.T, np.diag(h[:, k]), rtol=0, atol=ROUNDING * size)
-        alone_h, alone = turned(lanes[:, :, k : k + 1].copy(), 1e-17)
-        assert np.array_equal(alone_h[:, 0], h[:, k]) and np.array_equal(alone[:, :, 0], rows)
+        beside = np.zeros_like(lanes)
+        beside[:, :, k] = lanes[:, :, k]
+        alone_h, alone = turned(beside, 1e-17)
+        assert np.array_equal(alone_h[:, k], h[:, k]) and np.array_equal(alone[:, :, k], rows)
         worst = max(worst, float(np.abs(wrong[:, k] - expected).max() / size))
     assert worst > 1e-3
+
+
+def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
+    """Curvatures and an entry that are small beside `1/s`; they turn where `s` is larger."""
+    matrices = np.zeros((2, 2, LANES))
+    matrices[0, 0], matrices[1, 1], matrices[0, 1] = 1e-9, 1.1e-9, 1e-9
+    _, axes = turned(matrices.copy(), 1e-3, since=1e5)
+    _, later = turned(matrices.copy(), 1e-3, since=1e7)
+    assert np.array_equal(axes[:, :, 0], np.eye(2))
+    assert abs(later[0, 1, 0]) > 0.5
 
 
 def test_errors_carried_in_lanes_are_those_of_each_state() -> None:

@@ -289,7 +289,8 @@ def random_flow(seed: int, size: int) -> tuple[Any, ...]:
     began = 10.0 ** generator.uniform(-2, 2)
     since = began * 10.0 ** generator.uniform(0, 2)
     slope, gradient = generator.normal(size=(2, size))
-    slope[0] += 10.0 * (seed % 2)
+    if seed % 2:  # along the lowest axes of both
+        slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
     return before, now, error, fresh, began, since, slope, gradient
 
 

@@ -111,7 +111,8 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
         since = began * 10.0 ** generator.uniform(0, 2)
         h, axes = eigen(before)
         slope, gradient = generator.normal(size=(2, SIZE))
-        slope[0] += 10.0 * (e % 2)
+        if e % 2:  # along the lowest axes of both
+            slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
         known = Errors(axes, h, error, fresh, began, slope=slope)
         later, turned_to, found = known.carried(now, since, gradient=gradient)
         expected.append(found)

@@ -335,7 +335,7 @@ CLAIMS: tuple[Claim, ...] = (
     Inequality(
         id="distance_decay_constant",
         statement="phase 3: dZ/dt >= -34 pi^2 n^4/(kappa_max(0)^2 |v|) Z^2",
-        source=derived("eq. 66", "inequality"),
+        source=derived("eq. 66", "inequality", "decay"),
         hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),
         conclusions=(
             Comparison(
@@ -366,7 +366,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="loss_lower_constant",
         statement="phase 3: L(t)^(-1/3) <= 34 pi^2 (24 pi)^(1/3) n^(17/3)/(kappa_max(0)^2 "
         "|v|^(2/3)) (t - T2) + (24 pi n^5 |v|)^(1/3)/Z(T2)",
-        source=derived("Theorem 14", "lower"),
+        source=derived("Theorem 14", "lower", "decay"),
         hypotheses=(SEVERAL, TRANSVERSE, SPREAD, *BALANCED, ACUTE),
         conclusions=(
             Comparison(

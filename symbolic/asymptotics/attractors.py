@@ -11,7 +11,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.cover import all_found, all_on_cone, why_sampled
-from symbolic.asymptotics.direction import Attractor, precisely, sharpen
+from symbolic.asymptotics.direction import Attractor, sharpen
+from symbolic.asymptotics.direction_balls import precisely
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.law import Law, weakest

@@ -83,8 +83,8 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
     """
     import symbolic
     from flows.core.files import check_output, write_file
-    from symbolic.evidence.derivation import counted
     from symbolic.evidence.identity import Evidence
+    from symbolic.evidence.step import counted
 
     one_of("system", system, symbolic.DOCUMENTS)
     works = None if latex is None else str(Path(latex).with_suffix(".bib"))

@@ -28,8 +28,8 @@ from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector, form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
-from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
+from symbolic.evidence.step import Step
 
 __all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "valley_law"]
 

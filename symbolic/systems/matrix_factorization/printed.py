@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Step
 from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.step import Step
 from symbolic.systems.matrix_factorization.chain import PAPER
 from symbolic.systems.matrix_factorization.document import derive
 

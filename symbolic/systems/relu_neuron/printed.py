@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Step
 from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.step import Step
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
 from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, N, P, V
 from symbolic.systems.relu_neuron.document import derive

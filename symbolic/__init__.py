@@ -33,7 +33,7 @@ _HOME = {
     "NotSmooth": "symbolic.language.program",
     "PrintedForm": "symbolic.evidence.printed",
     "Statement": "symbolic.theorem.proving",
-    "Step": "symbolic.evidence.derivation",
+    "Step": "symbolic.evidence.step",
     "late_time_law": "symbolic.asymptotics.derive",
 }
 

@@ -20,7 +20,8 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, feature_names
 from symbolic.language.lower import Undecided

@@ -19,8 +19,8 @@ from collections import Counter
 
 import symbolic
 from symbolic import Derivation, Document, Evidence, Step
-from symbolic.evidence.derivation import counted
 from symbolic.evidence.mutation import controls
+from symbolic.evidence.step import counted
 
 BAD = {Evidence.REFUTED, Evidence.OPEN}
 

@@ -22,6 +22,7 @@ from potentials.notation import symbol, to_latex, to_text
 from potentials.potential import Over
 from potentials.source import Source
 from symbolic.language.errors import InputError
+from symbolic.language.expressions import as_expression
 
 __all__ = [
     "EXPONENT",
@@ -55,7 +56,7 @@ def _expression(value: Any, name: str) -> sp.Expr:
             f"{name} must be an expression or a number, got {value!r}; a quantity is"
             " potentials.symbol(name)"
         )
-    return sp.sympify(value, strict=True)
+    return as_expression(value)
 
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from potentials.matrix_factorization import NAMES, a, depth, residual, skew
+from potentials.matrix_factorization_notation import NAMES, a, depth, residual, skew
 from potentials.notation import symbol
 from potentials.substitution import Definition, Flow, K, indexed
 

@@ -171,7 +171,7 @@ LEMMAS: tuple[Claim, ...] = (
     Inequality(
         id="angle_vs_reach",
         statement="phase 3: max theta_i <= 2 pi n max |z_i|/|v|",
-        source=derived("between eqs 60 and 66, in place of Lemma 33", "inequality"),
+        source=derived("between eqs 60 and 66, in place of Lemma 33", "inequality", "decay"),
         hypotheses=(
             BALANCED[0],
             ACUTE,

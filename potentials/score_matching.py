@@ -11,8 +11,6 @@ into "huge", "small" and "converge".
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import sympy as sp
 
 from potentials.claim import (
@@ -23,110 +21,40 @@ from potentials.claim import (
     Inequality,
     Invariant,
     LowerBound,
-    Mark,
     Rate,
     UpperBound,
 )
 from potentials.notation import symbol
-from potentials.potential import Potential, single
-from potentials.source import Source
+from potentials.score_matching_potentials import (
+    AUXILIARIES,
+    MARKS,
+    NAMES,
+    POTENTIALS,
+    T1,
+    U_0,
+    U,
+    U_end,
+    d,
+    loss,
+    max_norm,
+    max_norm_0,
+    max_norm_end,
+    mean_norm,
+    mean_norm_0,
+    n,
+    norm_end,
+    spread,
+    spread_0,
+    spread_end,
+    t,
+    t_end,
+    zhang,
+)
 
 __all__ = ["AUXILIARIES", "CLAIMS", "MARKS", "NAMES", "POTENTIALS"]
 
-NAMES = MappingProxyType(
-    {
-        "norm": r"\lvert \mu_i \rvert",
-        "loss": "L",
-        "gradient_norm": r"\lvert \nabla_\nu L \rvert",
-        "squared_norm_sum": "U",
-        "max_norm": r"\mu_{\max}",
-        "min_norm": r"\mu_{\min}",
-        "norm_sum": r"\sum_i \lvert \mu_i \rvert",
-        "near_count": "N",
-        "spread": r"\max_i \lvert \mu_i - m \rvert",
-        "mean_norm": r"\lvert m \rvert",
-        "mean_along": r"m_\parallel",
-        "mean_across": r"m_\perp",
-        "noise_time": "s",
-        "target_norm": r"\lvert \nu^* \rvert",
-    }
-)
-
-t, t_end, T1, n, d = (symbol(name) for name in ("t", "t_end", "T1", "n", "d"))
-norm, loss, spread, mean_norm = (symbol(name) for name in ("norm", "loss", "spread", "mean_norm"))
-max_norm, U = symbol("max_norm"), symbol("squared_norm_sum")
-max_norm_0, U_0, mean_norm_0 = (symbol(f"{x.name}_0") for x in (max_norm, U, mean_norm))
-spread_0, norm_end = symbol("spread_0"), symbol("norm_end")
-max_norm_end, U_end, spread_end = (symbol(f"{x.name}_end") for x in (max_norm, U, spread))
-
-
-def _paper(locator: str, kind: str) -> Source:
-    return Source("Zhang, Xu, Zhou, Fazel & Du", 2026, "2511.22069", locator, kind)
-
-
-# --- potentials ---------------------------------------------------------------------------------
-
-_SMOOTH = "everywhere; differentiable where one component attains it, away from the target"
-POTENTIALS: tuple[Potential, ...] = (
-    Potential(
-        "max_norm",
-        r"\mu_{\max}",
-        single("max_norm", "neuron", norm, "max"),
-        max_norm,
-        _SMOOTH,
-        _paper("Theorem 2.1", "definition"),
-        NAMES,
-        "The distance of the farthest component from the target",
-    ),
-    Potential(
-        "min_norm",
-        r"\mu_{\min}",
-        single("min_norm", "neuron", norm, "min"),
-        symbol("min_norm"),
-        _SMOOTH,
-        _paper("Theorem 3.5", "definition"),
-        NAMES,
-        "The distance of the nearest component from the target",
-    ),
-    Potential(
-        "squared_norm_sum",
-        "U",
-        single("squares", "neuron", norm**2, "sum"),
-        symbol("squares"),
-        "everywhere",
-        _paper("Theorem 3.1", "definition"),
-        NAMES,
-        "The squared distances of the components from the target, summed",
-    ),
-)
-
-AUXILIARIES: tuple[Potential, ...] = (
-    Potential(
-        "norm_sum",
-        r"\sum_i \lvert \mu_i \rvert",
-        single("norm_sum", "neuron", norm, "sum"),
-        symbol("norm_sum"),
-        "everywhere; differentiable where no component is at the target",
-        _paper("Theorem 3.1", "definition"),
-        NAMES,
-    ),
-    Potential(
-        "near_count",
-        "N",
-        single("near_count", "neuron", sp.exp(-(norm**2)), "sum"),
-        symbol("near_count"),
-        "everywhere; the number of converged components once the others are far",
-        _paper("Theorem 3.5; this form of the count is derived here", "definition"),
-        NAMES,
-    ),
-)
-
-MARKS: tuple[Mark, ...] = (
-    # Beyond the stationary point of Theorem 3.1 for every n below a thousand.
-    Mark("T1", max_norm - 4, "from", "beginning of the far regime: max |mu_i| >= 4 from then on"),
-)
-
 # --- hypotheses ---------------------------------------------------------------------------------
+
 #: A start is that of the theorem up to rounding.
 ROUNDING = sp.Rational(1, 10**11)
 #: A cluster is linear while its spread is below this over `1 + |m(0)|`.
@@ -357,7 +285,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="large_noise",
         statement="|mu_i(0)| <= 1/(3 n): L <= C n^3 d^2/sqrt(t), and all converge, read as "
         "|mu_i(t_end)| <= min(1/(3 n), max |mu_i(0)|/2); threshold and powers recalled",
-        source=_paper("Theorem 2.1", "upper"),
+        source=zhang("Theorem 2.1", "upper"),
         hypotheses=(_NEAR_TARGET, *_LONG_ENOUGH),
         conclusions=(Comparison(loss, "<=", n**3 * d**2 * t**-EXPONENT), *_ALL_CONVERGE),
         exponent=sp.Rational(1, 2),
@@ -367,7 +295,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="stationary_point",
         statement="n >= 3, mu_1 = s* e_1, mu_2 = -s* e_1, the others at the target: for one s* "
         "zero gradient, read as |grad_mu L| <= 1e-6 s*, and positive loss, read as L >= s*^2/n^2",
-        source=_paper("Theorem 3.1", "equilibrium"),
+        source=zhang("Theorem 3.1", "equilibrium"),
         hypotheses=_OPPOSITE,
         conclusions=_STATIONARY,
         names=NAMES,
@@ -377,7 +305,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="exp(-s) |nu_i(0)| <= exp(-106 n d M0^3)/(108 n d) (recalled), M0 = exp(-s) |nu*|"
         ": L <= C/sqrt(t), all converge, as in `large_noise`, and follow A = -exp(-s) nu* exp(-2 "
         "exp(-2 s) t/n) into its region, read as |m - A| <= 1/(12 n) and |mu_i - m| <= 1/(12 n)",
-        source=_paper("Theorem 3.2", "upper"),
+        source=zhang("Theorem 3.2", "upper"),
         hypotheses=(_NEAR_ORIGIN, *_LONG_ENOUGH),
         conclusions=(Comparison(loss, "<=", t**-EXPONENT), *_ALL_CONVERGE, *_FOLLOWS),
         exponent=sp.Rational(1, 2),
@@ -388,7 +316,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="exp(-s) nu_1(0) = exp(-M0/100) e_1, read as towards the target, the others at "
         "nu = 0: one converges, the others diverge, read at t_end as one |mu_i| <= 1/10, no "
         "other within 1.9, and growing lengths; start recalled",
-        source=_paper("Theorem 3.4", "counterexample"),
+        source=zhang("Theorem 3.4", "counterexample"),
         hypotheses=_ONE_AHEAD,
         conclusions=_ONE_SURVIVES,
         names=NAMES,
@@ -397,7 +325,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="one_survives",
         statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L <= C/t, exactly one converges and the "
         "others diverge, read as in `small_init_needed`",
-        source=_paper("Theorem 3.5, Corollary 3.6", "upper"),
+        source=zhang("Theorem 3.5, Corollary 3.6", "upper"),
         hypotheses=_DRAWN_FAR,
         conclusions=(Comparison(loss, "<=", t**-EXPONENT), *_ONE_SURVIVES),
         exponent=sp.S.One,
@@ -407,7 +335,7 @@ CLAIMS: tuple[Claim, ...] = (
         id="one_survives_lower",
         statement="mu_i(0) ~ N(m_0, I), |m_0| huge: L >= c/t^(1 + eps) for every eps > 0, read "
         "as eps = 1/10; by `far_rate` t log t L has a limit, so that eps = 0 would be false",
-        source=_paper("Theorem 3.7", "lower"),
+        source=zhang("Theorem 3.7", "lower"),
         hypotheses=_DRAWN_FAR,
         conclusions=(Comparison(loss, ">=", t**-EXPONENT),),
         exponent=sp.Rational(11, 10),
@@ -418,9 +346,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement="while |mu_i - m| <= 1e-3/(1 + |m(0)|) offsets along the mean grow by "
         "exp(|m(0)|^2 (1 - exp(-4 exp(-2 s) t/n))), others stay: the spread is at most 1% above "
         "its start times this, and for d = 1, while |m| exceeds it, at most 1% below",
-        source=_paper(
-            "linearised flow, symbolic/systems/score_matching/cluster.py", "derived here"
-        ),
+        source=zhang("linearised flow, symbolic/systems/score_matching/cluster.py", "derived here"),
         hypotheses=_CLUSTER,
         conclusions=_GROWS,
         names=NAMES,
@@ -431,7 +357,7 @@ CLAIMS: tuple[Claim, ...] = (
         "R = max |mu_i|: t L R^2/(16 (n - 1)) -> 1, read as a value from 1 to 1 + 32/R^2 with "
         "exp(-2 s) (t - T1) for t, where R >= 8 and R^2 >= R(T1)^2 + 40",
         # Far away L is a sum of sqrt(pi/8) R exp(-R^2/8), hence dL/dt = -R^2 L^2/(16 (n - 1)).
-        source=_paper("far regime, symbolic/systems/score_matching/tail.py", "derived here"),
+        source=zhang("far regime, symbolic/systems/score_matching/tail.py", "derived here"),
         hypotheses=_FAR,
         conclusions=_LIMIT,
         exponent=sp.S.One,

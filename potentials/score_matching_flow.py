@@ -11,7 +11,7 @@ from __future__ import annotations
 import sympy as sp
 
 from potentials.notation import symbol
-from potentials.score_matching import NAMES, n, norm
+from potentials.score_matching_potentials import NAMES, n, norm
 from potentials.substitution import Definition, Flow, I, indexed
 
 __all__ = ["FLOW"]

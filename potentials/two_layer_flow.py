@@ -9,7 +9,7 @@ import sympy as sp
 
 from potentials.notation import symbol
 from potentials.substitution import Definition, Flow, I, indexed
-from potentials.two_layer import NAMES
+from potentials.two_layer_potentials import NAMES
 
 __all__ = ["FLOW"]
 

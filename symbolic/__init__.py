@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names that `_HOME
     from symbolic.asymptotics.law import LateTimeLaw as LateTimeLaw
     from symbolic.evidence.derivation import Derivation as Derivation
     from symbolic.evidence.derivation import Document as Document
-    from symbolic.evidence.derivation import Step as Step
     from symbolic.evidence.identity import Evidence as Evidence
     from symbolic.evidence.identity import Finding as Finding
     from symbolic.evidence.printed import PrintedForm as PrintedForm
+    from symbolic.evidence.step import Step as Step
     from symbolic.language.expectation import Expectation as Expectation
     from symbolic.language.program import NotSmooth as NotSmooth
     from symbolic.language.rate import D as D
@@ -33,7 +33,7 @@ _HOME = {
     "NotSmooth": "symbolic.language.program",
     "PrintedForm": "symbolic.evidence.printed",
     "Statement": "symbolic.theorem.proving",
-    "Step": "symbolic.evidence.derivation",
+    "Step": "symbolic.evidence.step",
     "late_time_law": "symbolic.asymptotics.derive",
 }
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import sympy as sp
 
 from symbolic.evidence.derivation import Derivation
+from symbolic.language.expressions import as_expression
 from symbolic.language.lower import lower
 from symbolic.lemmas import dual_kernel
 from symbolic.lemmas.activation_mean import activation_mean as mean
@@ -218,7 +219,7 @@ def hermite_coefficients(activation: Any, u: sp.Symbol, most: int) -> tuple[sp.E
     >>> print(hermite_coefficients(sp.tanh(u), u, 1)[1].n(12))
     0.605705509602
     """
-    s = sp.sympify(activation, strict=True)
+    s = as_expression(activation)
     if most < 0 or s.free_symbols - {u}:
         raise ValueError(f"expected a function of {u} and a number >= 0, got {s} and {most}")
     return tuple(_coefficient(s, u, k) for k in range(most + 1))

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from oracles.printed import same_text
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 sys.path.insert(0, str(FOLDER))
@@ -31,7 +32,6 @@ AGREEMENT = 1e-2
 # What is printed below this is rounding, or an error estimate.
 NOISE = 1e-6
 LARGEST = 1_000_000  # bytes
-NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
@@ -45,14 +45,6 @@ def printed(notebook):
     ]
 
 
-def same_text(one, other):
-    """Whether two printed texts have the same words, and numbers that agree where they matter."""
-    if NUMBER.sub("#", one) != NUMBER.sub("#", other):
-        return False
-    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
-    return all(float(a) == pytest.approx(float(b), rel=AGREEMENT, abs=NOISE) for a, b in pairs)
-
-
 def test_there_are_the_notebooks_that_the_documentation_names():
     assert refresh.NAMES == EXPECTED
 
@@ -62,7 +54,7 @@ def test_a_notebook_runs_and_prints_what_is_stored(name):
     fresh, stored = printed(refresh.execute(name)), printed(refresh.stored(name))
     assert len(fresh) == len(stored)
     for new, old in zip(fresh, stored, strict=True):
-        assert same_text(new, old), f"{name} prints\n{new}\nand stored is\n{old}"
+        assert same_text(new, old, AGREEMENT, NOISE), f"{name} prints\n{new}\nand stored is\n{old}"
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -98,4 +90,4 @@ def test_a_notebook_holds_no_path_no_widget_and_no_error_and_is_small(name):
     ],
 )
 def test_a_stale_output_is_seen(new, alike):
-    assert same_text(new, "loss 1.0") == alike
+    assert same_text(new, "loss 1.0", AGREEMENT, NOISE) == alike

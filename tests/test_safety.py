@@ -1,10 +1,19 @@
 """Nothing that a user or a file provides is evaluated, and imports go down only."""
 
 import ast
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
+import sympy as sp
 
+from symbolic import D, Expectation, Step, late_time_law
+from symbolic.evidence.identity import examine
+from symbolic.language.lower import lower
+
+X = sp.Symbol("x", real=True)
+RAN = "TEXT_HAS_RUN"  # a variable of the environment that text sets if it is evaluated
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("symbolic", "potentials", "flows", "popflow")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -112,6 +121,28 @@ def test_no_text_is_evaluated_or_unpickled(path):
 def test_only_one_file_calls_lambdify(path):
     names = {name for _, name in calls(ast.parse(path.read_text()))}
     assert "lambdify" not in names or path.name == "lower.py"
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        D,
+        lambda text: examine(X, 1 - X, ((X, text, 1),)),
+        lambda text: examine(X, 1 - X, ((X, 0, text),)),
+        lambda text: examine(text, X),
+        lambda text: Step(X, text, "rule").verify(),
+        lambda text: lower([text], [X], "numpy"),
+        lambda text: Expectation(text, X),
+        lambda text: late_time_law(X**2, (X,), at={X: text}),
+        lambda text: late_time_law(text, (X,), at={X: 0}),
+    ],
+)
+def test_text_in_the_place_of_an_expression_is_refused_and_never_run(read, monkeypatch):
+    monkeypatch.setenv(RAN, "")
+    with contextlib.suppress(ValueError):
+        read(f"len(__import__('os').environ.update({RAN}='1') or '')")
+        pytest.fail("text was taken")
+    assert os.environ[RAN] == ""
 
 
 def module(path):

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from oracles.printed import same_text
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 TEMPLATE = ROOT / "docs" / "template"
 # Other processors and libraries round otherwise; the shown output has six digits.
 AGREEMENT, NOISE = 1e-4, 1e-12
-NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 CHANGING = re.compile(r"\d+\.?\d* seconds|─+")  # times, and lines as long as they are
 
 
@@ -55,10 +55,7 @@ def popflow(folder, *arguments):
 def same(one, other):
     """Whether two outputs have the same words, and numbers that agree, whatever the times."""
     one, other = (CHANGING.sub("#", " ".join(text.split())) for text in (one, other))
-    if NUMBER.sub("#", one) != NUMBER.sub("#", other):
-        return False
-    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
-    return all(float(a) == pytest.approx(float(b), rel=AGREEMENT, abs=NOISE) for a, b in pairs)
+    return same_text(one, other, AGREEMENT, NOISE)
 
 
 def test_the_template_is_checked_as_the_guide_shows(copy):

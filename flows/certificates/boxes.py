@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import abc
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -201,16 +201,25 @@ class Box(dict[str, Any], abc.ABC):
 
     def at(self, expressions: Sequence[sp.Expr], over: Over) -> list[tuple[Ball, ...]]:
         """Evaluate expressions at each index; balls that are not finite where undefined."""
-        names, function = lowered(tuple(expressions))
-        values = [self[name] for name in names]
-        lists = [len(v) for v in values if isinstance(v, list)]
-        count = lists[0] if lists else self.enclosure.count[over]
-        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
-        return [tuple(arb(x) for x in function(*row)) for row in rows]
+        return at_each_index(expressions, self, self.enclosure.count[over])
 
     def along(self, expression: sp.Expr, over: Over) -> Vector:
         """Evaluate an expression at each index."""
         return [value for (value,) in self.at((expression,), over)]
+
+
+def at_each_index(
+    expressions: Sequence[sp.Expr], values: Mapping[str, Any], count: int
+) -> list[tuple[Ball, ...]]:
+    """Expressions of balls and lists of balls by name, `count` times where none is a list."""
+    names, function = lowered(tuple(expressions))
+    found = [values[name] for name in names]
+    lists = [len(v) for v in found if isinstance(v, list)]
+    rows = (
+        [v[k] if isinstance(v, list) else v for v in found]
+        for k in range(lists[0] if lists else count)
+    )
+    return [tuple(arb(x) for x in function(*row)) for row in rows]
 
 
 def _value(potential: Potential, box: Box) -> Any:

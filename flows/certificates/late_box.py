@@ -23,7 +23,7 @@ from typing import Any
 import sympy as sp
 from flint import arb
 
-from flows.certificates.boxes import Enclosure, lowered
+from flows.certificates.boxes import Enclosure, at_each_index
 from flows.certificates.living import Living
 from flows.certificates.tail.box import UNIT, Frame, norm
 from flows.certificates.tail.late_flow import helmert
@@ -218,12 +218,7 @@ class LateBox(dict[str, Any]):
 
     def at(self, expressions: Sequence[sp.Expr], over: Over) -> list[tuple[Ball, ...]]:
         """Evaluate expressions in bounded factors at each index."""
-        names, function = lowered(tuple(expressions))
-        values = [self[name] for name in names]
-        lists = [len(v) for v in values if isinstance(v, list)]
-        count = lists[0] if lists else self.shared.enclosure.count[over]
-        rows = ([v[k] if isinstance(v, list) else v for v in values] for k in range(count))
-        return [tuple(arb(x) for x in function(*row)) for row in rows]
+        return at_each_index(expressions, self, self.shared.enclosure.count[over])
 
 
 def _constants(enclosure: Enclosure) -> dict[str, Ball]:

@@ -13,7 +13,7 @@ import click
 from flows.cli import arguments, endless, examples, output
 from flows.cli.late_states import is_late, prove_late
 from flows.cli.losses import own_problem, read_loss
-from flows.cli.options import flow_options, one_of
+from flows.cli.options import FlowCommand, flow_options, one_of
 from flows.cli.runs import problem
 from flows.core.errors import InputError
 from flows.core.options import Options
@@ -41,7 +41,7 @@ _claim = click.option(
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
-@click.command(epilog=examples.CERTIFY)
+@click.command(cls=FlowCommand, epilog=examples.CERTIFY)
 @click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
 @partial(flow_options, refused=OF_STEPS, t_end="Prove to this time; inf: for all times.")
 @click.option(
@@ -83,12 +83,14 @@ def certify(
 ) -> int:
     """Prove where the flow of SYSTEM goes, and what of its claims is true on the way.
 
-    LOSS.json is a polynomial loss of your own: its name, blocks and terms, see the guide.
+    LOSS.json is a polynomial loss of your own: its name, blocks and terms, as
+    docs/howto/own_certificates.md says.
 
-    Loss and local exponent are enclosed at the times of --t-eval and at --t-end.
+    Loss and local exponent t L'/L are enclosed at the times of --t-eval and at --t-end. Of a claim:
+    PROVED or REFUTED along this flow, ENCLOSED where it leaves a constant open, UNDECIDED.
 
     Exit code 1: a claim is REFUTED although its hypotheses are PROVED; 3: the one of --claim is
-    UNDECIDED; 4: no proof to --t-end.
+    UNDECIDED; 4: no proof to --t-end was found.
     """
     from flows.certificates.certify import Uncertified
     from flows.certificates.certify import certify as prove
@@ -127,7 +129,7 @@ def certify(
     return _show(certificate, times, claim, as_json)
 
 
-@click.command(epilog=examples.VERIFY)
+@click.command(cls=FlowCommand, epilog=examples.VERIFY)
 @click.argument("path", metavar="CERT.json")
 @partial(flow_options, refused=OF_STEPS)
 @_claim
@@ -135,8 +137,8 @@ def certify(
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check a certificate from its file alone, by code that shares nothing with what made it.
 
-    With options of a flow, it must be about that start, teacher and --t-end. System and start that
-    were verified are shown if it is accepted, and what it says of the claims.
+    If it is accepted, the system and the start that were verified are shown, and what it says of
+    the claims. With options of a flow, it must be about that flow: start, teacher and --t-end.
 
     Exit code 1: refused, or a claim is REFUTED although its hypotheses are PROVED; 3: the one of
     --claim is UNDECIDED.

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import T_END, below_option, check_given, flow_options, workers_option
+from flows.cli.options import (
+    T_END,
+    FlowCommand,
+    below_option,
+    check_given,
+    flow_options,
+    workers_option,
+)
 from flows.cli.runs import solver
 from flows.core.errors import InputError
 from flows.core.options import Options, chosen, law_options
@@ -25,7 +32,7 @@ LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 SHOWN = 5
 
 
-@click.command(epilog=examples.ENSEMBLE)
+@click.command(cls=FlowCommand, epilog=examples.ENSEMBLE)
 @arguments.system
 @click.option("--size", metavar="N", type=int, help="Number of random starts.")
 @flow_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flows.cli import arguments, examples, output
-from flows.cli.options import flow_options, given
+from flows.cli.options import FlowCommand, flow_options, given
 from flows.cli.runs import check_given, result_file
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 
 
-@click.command(epilog=examples.LAW)
+@click.command(cls=FlowCommand, epilog=examples.LAW)
 @arguments.subject
 @click.option(
     "--at",
@@ -32,8 +32,8 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 @click.option(
     "--confined",
     is_flag=True,
-    help="The law on the cone of conserved quantities, such as balanced layers, also where other"
-    " directions leave it. Of a run this is decided by itself.",
+    help="The law of flows whose conserved quantities are those of the minimiser, such as balanced"
+    " layers, also where nearby flows pass by. Of a run in a file, the run decides.",
 )
 @partial(flow_options, refused=OF_RUNS)
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
@@ -50,8 +50,9 @@ def law(
 ) -> int:
     """Derive how fast the loss goes to its limit, and the constant of that law.
 
-    Of SYSTEM at a minimiser (--at; n and d are read from it), or of the run in a file, whose
-    minimiser is read off. Without --at the system's own one is used where one point serves.
+    The law is that of SYSTEM beside the minimiser in --at, from which n and d are read; without
+    --at, beside the system's own minimiser, if it has only one. Of the run in a file it is the law
+    beside the minimiser that the run tends to.
 
     Exit code 3: there is no law of this kind, and why.
     """

@@ -19,7 +19,7 @@ from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
 from flows.cli.law import law
-from flows.cli.options import flow_options, one_of
+from flows.cli.options import FlowCommand, flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
 from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
@@ -36,6 +36,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 class _Commands(click.Group):
     """Commands whose list has the first sentence of each uncut, in as many lines as it needs."""
+
+    command_class = FlowCommand
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add a command; its first paragraph is what the list says."""
@@ -76,15 +78,18 @@ def list_(system: str | None) -> None:
 def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
     """Derive SYSTEM, each step with its evidence.
 
-    Besides the systems: activations, gaussian, mixture.
+    SYSTEM may also be activations, gaussian or mixture: lemmas that the systems share.
+
+    A step is PROVED by SymPy or a rule of calculus, ENCLOSED by arithmetic with rigorous error
+    bounds, SAMPLED where 50 digits agree, which is no proof, or OPEN.
 
     Exit code 1 if a step is refuted, or an error that --controls puts in is not; 3 if a step is
     OPEN or only SAMPLED.
     """
     import symbolic
     from flows.core.files import check_output, write_file
-    from symbolic.evidence.derivation import counted
     from symbolic.evidence.identity import Evidence
+    from symbolic.evidence.step import counted
 
     one_of("system", system, symbolic.DOCUMENTS)
     works = None if latex is None else str(Path(latex).with_suffix(".bib"))
@@ -177,6 +182,10 @@ def check(
 ) -> int:
     """Check the claims along a run, to t = 1e9 unless told otherwise.
 
+    A claim has hypotheses and a conclusion. HOLDS: the run meets both; VIOLATED: the hypotheses
+    alone; HOLDS_BEYOND: the conclusion alone; HYPOTHESIS_NOT_MET: the claim says nothing of this
+    run; INCONCLUSIVE: the run does not decide.
+
     Exit code 0: nothing is VIOLATED and nothing INCONCLUSIVE; 1: some VIOLATED, or REFUTED by the
     certificate where the hypotheses are PROVED; 3: some INCONCLUSIVE; 4: the run stopped before its
     end.
@@ -251,9 +260,10 @@ def inspect(
 ) -> int:
     """Look at a run, to t = 1e9 unless told otherwise.
 
-    Serves a page on this machine: choose start and horizon, see loss, exponent, potentials,
-    claims, and the parameters in the plane. With --out it writes such a page of one run instead.
-    With --potential it prints, and with --out too it draws, one potential and its derivative.
+    It serves a page on this machine, on which you choose the start and the end of a run, and see
+    loss, exponent, potentials, claims, and the parameters in the plane. With --out it writes such a
+    page of one run instead. With --potential it prints one potential and its derivative along the
+    flow; with --out too, it draws them.
 
     Exit code 4 if the run stopped before its end.
     """

@@ -134,6 +134,31 @@ def flow_options(command: Command, refused: Sequence[str] = (), **helps: str) ->
     return command
 
 
+class FlowCommand(click.Command):
+    """Command whose help lists the options of a system below its name, after those of all."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one list of options for each heading."""
+        found: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            line = parameter.get_help_record(ctx)
+            if line and isinstance(parameter, click.Option):
+                found.setdefault(_heading(parameter.name), []).append(line)
+        for heading, lines in found.items():
+            with formatter.section(heading):
+                formatter.write_dl(lines)
+
+
+def _heading(name: str | None) -> str:
+    """Heading of the list in which an option stands."""
+    having = [
+        system
+        for system, own in OPTIONS.items()
+        if any(option.name == name and not option.refused for option in own)
+    ]
+    return f"Options of {' and '.join(having)}" if having else "Options"
+
+
 def one_of(what: str, name: str | None, known: Iterable[str]) -> None:
     """Refuse a name that is not known.
 

@@ -9,7 +9,7 @@ import click
 
 from flows.cli import arguments, examples, output
 from flows.cli.losses import own_problem, read_loss
-from flows.cli.options import flow_options
+from flows.cli.options import FlowCommand, flow_options
 from flows.cli.runs import integrated, problem
 from flows.core.errors import InputError
 
@@ -26,16 +26,18 @@ OF_RUNS = ("t_eval", "rtol", "method")
 SHOWN, DIGITS = 5, 30
 
 
-@click.command(epilog=examples.STATIONARY)
+@click.command(cls=FlowCommand, epilog=examples.STATIONARY)
 @click.argument("system", metavar="SYSTEM|LOSS.json", shell_complete=arguments.subjects)
 @partial(flow_options, refused=OF_RUNS)
 @click.option(
     "--size",
     metavar="N",
     type=click.IntRange(1),
-    help="Of the flows of so many random starts: which points they end at, and how often.",
+    help="Follow so many random starts: at which points they end, and how often.",
 )
-@click.option("--certify", is_flag=True, help="Prove it: a strict local minimum, or a saddle.")
+@click.option(
+    "--certify", is_flag=True, help="Prove that it is a strict local minimum, or a saddle."
+)
 @click.option("--out", metavar="CERT.json", help="Write the proof; popflow verify checks it.")
 @click.option("--force", is_flag=True, help="Replace an existing output file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -53,7 +55,7 @@ def stationary(
     Newton's method begins at --initial, or after the flow of a start up to --t-end, by default 1e3
     for a random start. LOSS.json is a polynomial loss of your own, as for popflow certify.
 
-    Exit code 3: no proof of it, and why; 4: no critical point was found, and why.
+    Exit code 3: no proof was found, 4: no critical point; the reason is printed.
     """
     from flows.core.files import check_output
 

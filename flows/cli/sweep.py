@@ -12,6 +12,7 @@ import click
 from flows.cli import arguments, examples, output
 from flows.cli.options import (
     T_END,
+    FlowCommand,
     below_option,
     check_given,
     flag,
@@ -35,7 +36,7 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "seed")
 READ = {"size": int, "integer": int, "number": float, "choice": str}
 
 
-@click.command(epilog=examples.SWEEP)
+@click.command(cls=FlowCommand, epilog=examples.SWEEP)
 @arguments.system
 @click.option(
     "--vary",
@@ -84,8 +85,8 @@ def sweep(
 
     Each goes to t = 1e9 unless told otherwise.
 
-    Prints for each combination the fraction of members whose loss has fallen to --below of what it
-    was, with its Clopper-Pearson interval.
+    It prints for each combination the fraction of runs whose loss has fallen to --below of what it
+    was at the start, with its Clopper-Pearson interval.
 
     Exit code 4 if some member stops before its end.
     """

@@ -125,7 +125,7 @@ START = (
     Option(
         "initial",
         "array",
-        "Start, .npy or JSON lists; replaces the four above",
+        "Start, .npy or JSON lists; replaces --n, --d, --scale and --seed",
         "FILE",
         rare=True,
     ),

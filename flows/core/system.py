@@ -2,8 +2,7 @@
 
 A system brings a user's start into *sound coordinates* (rounding stays relative, cost depends on
 the span of the data only), gives the solver a :class:`~flows.core.chart.Chart` at a time, and
-translates back. States in sound coordinates are :class:`State` objects: frozen dataclasses of
-arrays in which leading axes are times.
+translates back. States in sound coordinates are :class:`State` objects.
 """
 
 from __future__ import annotations
@@ -11,129 +10,38 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 import potentials
+from flows.core.arithmetics import DifferentiableFlow, JaxField, Smooth
 from flows.core.arrays import Array
 from flows.core.axis_field import AxisTerms
-from flows.core.chart import Chart, Clock, Lanes
+from flows.core.chart import Lanes
 from flows.core.errors import InputError, of_kind, undefined
+from flows.core.excess import Excess
 from flows.core.options import Option, Options, chosen, law_options
 from flows.core.piece import Piece, Restart
 from flows.core.starts import given_array
+from flows.core.state import State
 from potentials import Statements
 
 if TYPE_CHECKING:
     from flows.core.balls import BallFlow
     from flows.core.minimiser import Approach, Escape, Minimiser
 
-
-@dataclass(frozen=True)
-class State:
-    """A state, or states at several times, in a system's sound coordinates.
-
-    Subclasses declare arrays; ``rank`` says how many trailing axes belong to one state.
-    """
-
-    rank: ClassVar[dict[str, int]]
-
-    def at(self, index: Any) -> Self:
-        """State(s) at ``index`` along the leading axis."""
-        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
-
-    def __len__(self) -> int:
-        """Return the length of the leading axis."""
-        return len(getattr(self, fields(self)[0].name))
-
-    @classmethod
-    def join(cls, parts: list[Self]) -> Self:
-        """Concatenate along time; a shorter axis of an earlier part is filled with zeros."""
-        joined = {}
-        for f in fields(cls):
-            arrays = [getattr(part, f.name) for part in parts]
-            shapes = [a.shape[1:] for a in arrays]
-            if len(set(shapes)) > 1:
-                shape = np.max(shapes, axis=0)
-                arrays = [
-                    np.pad(a, [(0, 0), *((0, s - m) for s, m in zip(shape, own, strict=True))])
-                    for a, own in zip(arrays, shapes, strict=True)
-                ]
-            joined[f.name] = np.concatenate(arrays)
-        return cls(**joined)
-
-
-#: From a chart to its raw field in JAX and the arguments of that: ``field(x, arguments)``.
-JaxField = Callable[[Chart], tuple[Callable[[Any, Any], Any], Any]]
-
-
-class DifferentiableFlow(NamedTuple):
-    """A whole run in one chart, as a function in JAX of the variables in which it starts.
-
-    Parameters
-    ----------
-    variables : ndarray
-        What is differentiated by.
-    clock : Clock
-        Of the chart, from time 0.
-    field : callable
-        Raw field, ``field(x, arguments)``.
-    arguments : object
-        Arguments of the three functions.
-    start : callable
-        Raw state at time 0, ``start(variables, arguments)``.
-    loss : callable
-        Loss of a raw state, ``loss(x, arguments)``.
-    user : callable
-        From this loss and its gradient by the variables to the user's loss and the gradient by the
-        user's start.
-    """
-
-    variables: Array
-    clock: Clock
-    field: Callable[[Any, Any], Any]
-    arguments: Any
-    start: Callable[[Any, Any], Any]
-    loss: Callable[[Any, Any], Any]
-    user: Callable[[float, Array], tuple[float, Array]]
-
-
-class Excess(NamedTuple):
-    """Loss above its limit, `L - L*`.
-
-    Parameters
-    ----------
-    value : ndarray, shape (T,)
-        NaN where it is not known.
-    limit : float
-        `L*`; NaN where it is not known.
-    reason : str
-        Why it is not known, everywhere or at some times, or nothing.
-    error : ndarray, shape (T,), optional
-        Absolute error of the value beside that of the tolerance.
-    """
-
-    value: Array
-    limit: float
-    reason: str = ""
-    error: Array | None = None
-
-
-class Smooth(NamedTuple):
-    """A flow in arithmetic with many digits: field, Jacobian, start, and the way back.
-
-    Where the field has kinks, they are the zeros of ``switches(x)``; field and Jacobian then take
-    the signs of these as a second argument, and are smooth for each choice of them.
-    """
-
-    field: Callable[..., list[Any]]
-    jacobian: Callable[..., Array]
-    x0: list[Any]
-    decode: Callable[[list[Any]], Any]
-    switches: Callable[[list[Any]], list[Any]] | None = None
+# The contract has one face: what its methods take and give is imported from here, too.
+__all__ = [
+    "DifferentiableFlow",
+    "Excess",
+    "JaxField",
+    "Smooth",
+    "State",
+    "System",
+    "checked_system",
+]
 
 
 def checked_system(system: Any) -> System:

@@ -70,6 +70,6 @@ class Crew:
 
     def _end(self) -> None:
         if self.pool is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a broken pool, or one of another kind, is left
                 self.pool.shutdown(cancel_futures=True)
             self.pool = None

@@ -23,7 +23,7 @@ from flows.pages.proofs import Proved, proved
 from flows.pages.run_page import run_values, verdict_rows
 from flows.runs.check import check
 from flows.runs.integrate import integrate
-from symbolic.evidence.derivation import counted, distinct
+from symbolic.evidence.step import counted, distinct
 
 __all__ = [
     "FIGURES",

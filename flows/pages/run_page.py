@@ -16,7 +16,7 @@ from flows.runs.verdict import Verdict
 from flows.systems.own.recorded import RecordedSystem
 from flows.systems.own.system import OwnSystem
 from potentials.claim import Claim, UpperBound
-from symbolic.evidence.derivation import counted
+from symbolic.evidence.step import counted
 
 __all__ = ["derivation_values", "run_values", "verdict_rows"]
 

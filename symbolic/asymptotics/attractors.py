@@ -11,7 +11,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.cover import all_found, all_on_cone, why_sampled
-from symbolic.asymptotics.direction import Attractor, precisely, sharpen
+from symbolic.asymptotics.direction import Attractor, sharpen
+from symbolic.asymptotics.direction_balls import precisely
 from symbolic.asymptotics.family import Family
 from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.law import Law, weakest
@@ -27,8 +28,8 @@ from symbolic.asymptotics.refusal import Degenerate, NoLaw
 from symbolic.asymptotics.sphere import Form, Minimum, Vector, form_of, minima
 from symbolic.asymptotics.symmetries import rotations, sampled
 from symbolic.asymptotics.valley import Valley
-from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding
+from symbolic.evidence.step import Step
 
 __all__ = ["LEAVES", "attractors_of", "cone_of", "power_law", "told_apart", "valley_law"]
 

@@ -28,7 +28,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic.asymptotics.curvature import Curvature, Local, length, tangent
-from symbolic.asymptotics.direction import positive_definite, precisely, vanishes
+from symbolic.asymptotics.direction_balls import positive_definite, precisely
+from symbolic.asymptotics.direction_exact import vanishes
 from symbolic.asymptotics.kernel import nullspace, rank
 from symbolic.asymptotics.scan import scanned
 from symbolic.asymptotics.sphere import Vector

@@ -17,6 +17,7 @@ import sympy as sp
 from symbolic.asymptotics.law import LateTimeLaw, Law, weakest
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.evidence.derivation import Derivation, Step
+from symbolic.language.expressions import as_expression
 
 __all__ = ["escape_law"]
 
@@ -45,7 +46,7 @@ def escape_law(loss: sp.Expr, radius: sp.Symbol, mass: sp.Expr = sp.S.One) -> La
         where the loss falls like a power of `R`.
     """
     try:
-        return _law(loss, radius, sp.sympify(mass, strict=True))
+        return _law(loss, radius, as_expression(mass))
     except NoLaw as reason:
         return LateTimeLaw((), str(reason))
 

@@ -10,6 +10,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic.language.blocks import Block, entries
+from symbolic.language.expressions import as_expression
 
 __all__ = ["exact", "flat"]
 
@@ -53,7 +54,7 @@ def _number(value: Any) -> sp.Expr:
             raise ValueError(f"a minimiser must be finite, got {value}")
         return sp.Rational(repr(value))
     try:
-        expression = sp.sympify(value, strict=True)
+        expression = as_expression(value)
     except sp.SympifyError:
         expression = None
     if not isinstance(expression, sp.Expr):

@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Step
+from symbolic.evidence.step import Step
 
 __all__ = ["THEOREM", "constant", "constant_in_balls", "exponent", "gamma", "polar_steps"]
 

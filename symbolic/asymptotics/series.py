@@ -23,6 +23,7 @@ from sympy.polys.rings import PolyElement, PolyRing
 
 from symbolic.asymptotics.refusal import NO_POLYNOMIAL, NoLaw
 from symbolic.asymptotics.squares import sum_of_squares
+from symbolic.language.expressions import as_expression
 
 __all__ = ["ONCE", "Atom", "Lacks", "Series", "SeriesRing", "fits"]
 
@@ -93,7 +94,7 @@ class SeriesRing:
     def number(self, value: sp.Expr) -> Series:
         """Constant series."""
         try:
-            c = self.domain.from_sympy(sp.sympify(value, strict=True))
+            c = self.domain.from_sympy(as_expression(value))
         # SymPy raises the last two for numbers that it cannot compare.
         except (CoercionFailed, ValueError, NotImplementedError):
             raise Lacks(value) from None

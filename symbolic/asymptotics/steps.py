@@ -16,8 +16,8 @@ from symbolic.asymptotics.kernel import Split
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, reduce
 from symbolic.asymptotics.squares import sum_of_squares
-from symbolic.evidence.derivation import Step
 from symbolic.evidence.identity import Basis, Evidence, Finding, examine
+from symbolic.evidence.step import Step
 
 __all__ = ["DIFFERENTIABLE", "recomputed", "smooth_loss", "steps_of_point", "steps_of_reduction"]
 

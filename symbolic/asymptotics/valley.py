@@ -20,7 +20,7 @@ from symbolic.asymptotics.kernel import Split, nullspace
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.reduction import Reduced, slaved_series, substituted
 from symbolic.asymptotics.refusal import NoLaw
-from symbolic.evidence.derivation import Step
+from symbolic.evidence.step import Step
 
 __all__ = ["Valley", "valleys"]
 

@@ -17,6 +17,7 @@ from symbolic.evidence.enclosure import enclose
 from symbolic.evidence.sampling import AGREEMENT, Domain, Relation, evaluated, sample
 from symbolic.evidence.sign import sign
 from symbolic.evidence.time_limit import OutOfTime, time_limit
+from symbolic.language.expressions import as_expression
 from symbolic.language.lower import NoBall
 from symbolic.language.primitives import definition
 
@@ -119,6 +120,7 @@ def examine(
         with a counterexample. `OPEN`: nothing could be evaluated.
     """
     left, right = _entries(lhs), _entries(rhs)
+    domain = tuple((s, as_expression(low), as_expression(high)) for s, low, high in domain)
     if len(left) != len(right):
         return Finding(
             Evidence.REFUTED, (("lhs", f"{len(left)} entries"), ("rhs", f"{len(right)} entries"))
@@ -169,14 +171,14 @@ def equals(lhs: Any, rhs: Any, domain: Domain = ()) -> bool | None:
 
 
 def _entries(side: Any) -> list[sp.Expr]:
-    entries = list(side) if isinstance(side, sp.MatrixBase) else [sp.sympify(side, strict=True)]
+    entries = list(side) if isinstance(side, sp.MatrixBase) else [as_expression(side)]
     return [evaluated(e) for e in entries]
 
 
 def _definition(side: Any) -> Any:
     """The side with safe primitives written out, nothing else done to it."""
     return definition(
-        side.as_immutable() if isinstance(side, sp.MatrixBase) else sp.sympify(side, strict=True)
+        side.as_immutable() if isinstance(side, sp.MatrixBase) else as_expression(side)
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from symbolic.evidence.derivation import Step
+from symbolic.evidence.derivation import Document, Step
 
-__all__ = ["PrintedForm"]
+__all__ = ["Arrived", "PrintedForm"]
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,33 @@ class PrintedForm:
     source: str
     form: Step
     corrected: Step | None = None
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Printed formulas that the derivations of a document arrive at.
+
+    Parameters
+    ----------
+    document : Document
+        The derivations.
+    paper : str
+        What prints the formulas.
+    """
+
+    document: Document
+    paper: str
+
+    def step(self, derivation: str, begin: str) -> Step:
+        """Step of a derivation whose rule is the only one to begin so."""
+        (found,) = (
+            step
+            for made in self.document.derivations
+            for step in made.steps
+            if made.name == derivation and step.rule.startswith(begin)
+        )
+        return found
+
+    def holds(self, where: str, derivation: str, begin: str) -> PrintedForm:
+        """Formula that is printed there and holds, as that step says."""
+        return PrintedForm(f"{self.paper}, {where}", self.step(derivation, begin))

@@ -6,7 +6,7 @@ proved (given that SymPy differentiates, takes limits and compares constants cor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sympy as sp
@@ -146,13 +146,7 @@ def _strict(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> int | No
             return base and (base if expr.exp % 2 else 1)
         return 1 if base == 1 else None
     if expr.is_Mul:
-        product = 1
-        for factor in expr.args:
-            found = _strict(factor, domain, depth, known)
-            if found is None:
-                return None
-            product *= found
-        return product
+        return _product(_strict(factor, domain, depth, known) for factor in expr.args)
     if expr.is_Add:
         for wanted in (1, -1):
             if all(_by_structure(e, domain, 0, known) == wanted for e in expr.args) and any(
@@ -238,22 +232,27 @@ def _by_structure(expr: sp.Expr, domain: Domain, depth: int, known: Known) -> in
     if expr.is_Pow and expr.exp.is_Rational:
         return 1  # it is real, so its base is not below zero
     if expr.is_Mul:
-        product = 1
-        for factor in expr.args:
-            # A sum among the factors is smaller than the product: any rule may be tried on it.
-            found = (
-                _sign(factor, domain, depth, known)
-                if factor.is_Add
-                else _by_structure(factor, domain, depth, known)
-            )
-            if found is None:
-                return None
-            product *= found
-        return product
+        # A sum among the factors is smaller than the product: any rule may be tried on it.
+        return _product(
+            _sign(factor, domain, depth, known)
+            if factor.is_Add
+            else _by_structure(factor, domain, depth, known)
+            for factor in expr.args
+        )
     if expr.is_Add:
         signs = {_by_structure(term, domain, depth, known) for term in expr.args}
         return signs.pop() if len(signs) == 1 else None
     return None
+
+
+def _product(signs: Iterable[int | None]) -> int | None:
+    """Sign of a product; the factors after one of unknown sign are not looked at."""
+    product = 1
+    for sign in signs:
+        if sign is None:
+            return None
+        product *= sign
+    return product
 
 
 def _of_interval(low: sp.Expr, high: sp.Expr) -> int | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import sympy as sp
 
 from symbolic.language.expectation import Expectation, mean
+from symbolic.language.expressions import as_expression
 
 __all__ = ["Average", "Block", "Explicit", "averages", "entries", "explicit", "shape"]
 
@@ -147,7 +148,7 @@ def _written(expression: Any, known: dict[Any, Any]) -> Any:
     """Put entries in place of blocks, except of a Gaussian variable of the same name."""
     if isinstance(expression, sp.MatrixBase):
         expression = sp.ImmutableMatrix(expression)
-    with_entries = sp.sympify(expression, strict=True).xreplace(known)
+    with_entries = as_expression(expression).xreplace(known)
     written = with_entries.replace(sp.MatPow, _multiplied).doit()
     # What SymPy leaves of matrices without symbols, as the identity, is written out too.
     whole = {e: e.func(e.arg.as_explicit()).doit() for e in written.atoms(sp.Trace, sp.Determinant)}

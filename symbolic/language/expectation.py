@@ -17,6 +17,8 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic.language.expressions import as_expression
+
 __all__ = ["Expectation", "hermite", "mean"]
 
 
@@ -45,7 +47,7 @@ class Expectation(sp.Expr):
         column = isinstance(x, sp.MatrixSymbol) and x.shape[1] == 1
         if not (isinstance(x, sp.Symbol) or column or isinstance(x, sp.Tuple)):
             raise ValueError(f"x must be a Symbol or a MatrixSymbol of one column, got {x!r}")
-        return sp.Expr.__new__(cls, sp.sympify(integrand, strict=True), x)
+        return sp.Expr.__new__(cls, as_expression(integrand), x)
 
     @property
     def integrand(self) -> Any:

@@ -17,6 +17,7 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from symbolic.language import balls
 from symbolic.language.balls import NoBall, Undecided
+from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import in_one_angle
 
 __all__ = ["Backend", "NoBall", "Undecided", "lower"]
@@ -249,7 +250,7 @@ def lower(
     -----
     Accuracy: relative error of each primitive below four units in the last place on `[0, pi]`.
     """
-    exprs = tuple(sp.sympify(e, strict=True) for e in exprs)
+    exprs = tuple(as_expression(e) for e in exprs)
     free = set().union(*(e.free_symbols for e in (*exprs, *(e for _, e in steps))))
     free -= {*args, *(symbol for symbol, _ in steps)}
     if free:

@@ -7,6 +7,8 @@ from typing import Any
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
 
+from symbolic.language.expressions import as_expression
+
 __all__ = ["D"]
 
 MUL = PRECEDENCE["Mul"]
@@ -32,6 +34,8 @@ class D(sp.Function):
     ------
     TypeError
         For more or fewer than one argument.
+    SympifyError
+        For text.
 
     Examples
     --------
@@ -42,6 +46,10 @@ class D(sp.Function):
 
     nargs = 1
     is_real = True
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        """Refuse text, which SymPy's functions evaluate."""
+        return super().__new__(cls, *map(as_expression, args), **options)
 
     @classmethod
     def eval(cls, x: Any) -> Any:

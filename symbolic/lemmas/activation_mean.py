@@ -19,6 +19,7 @@ import sympy as sp
 from sympy.core.function import Application
 
 from symbolic.language.expectation import hermite, mean
+from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
@@ -151,7 +152,7 @@ def activation_mean(integrand: Any, x: Sequence[sp.Symbol]) -> sp.Expr | None:
     >>> activation_mean(sp.tanh(w * x), (x,)) is None
     True
     """
-    integrand, x = sp.sympify(integrand, strict=True), tuple(x)
+    integrand, x = as_expression(integrand), tuple(x)
     known = {e: applied(e, x) for e in integrand.atoms(Application) if e.has(*x)}
     outer = {e: s for e, s in known.items() if s is not None}
     if not outer:

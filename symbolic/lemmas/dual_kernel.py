@@ -19,6 +19,7 @@ from sympy.simplify.fu import TR8
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Domain
+from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import SinMinusArgCos
 
 __all__ = [
@@ -111,7 +112,7 @@ ERF = Erf()
 
 def leaky_relu(slope: Any) -> Homogeneous:
     """Return the leaky ReLU with the given slope (number or symbol) on the negative half-line."""
-    return Homogeneous("leaky ReLU", sp.S.One, sp.sympify(slope, strict=True))
+    return Homogeneous("leaky ReLU", sp.S.One, as_expression(slope))
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,11 +11,9 @@ from symbolic.asymptotics.point import Point
 from symbolic.language.blocks import Block, entries, explicit
 from symbolic.language.expectation import Expectation
 from symbolic.language.primitives import definition
-from symbolic.systems.relu_neuron.pair import ALPHA, BETA, THETA, pair_energy
+from symbolic.systems.relu_neuron.pair import pair_energy_at
 
 __all__ = ["layers", "means", "neurons"]
-
-AREA, DOT = sp.Symbol("area"), sp.Symbol("dot")
 
 
 def neurons(shares: Sequence[sp.Expr], d: int) -> Point:
@@ -50,14 +47,7 @@ def _energy(a: Sequence[sp.Expr], b: Sequence[sp.Expr]) -> sp.Expr:
     dot = sp.Add(*(p * q for p, q in zip(a, b, strict=True)))
     planes = [(a[i] * b[j] - a[j] * b[i]) ** 2 for i in range(len(a)) for j in range(i)]
     area = sp.sqrt(sp.Add(*planes))
-    return _pair_form().xreplace({AREA: area, DOT: dot, THETA: sp.atan(area / dot)})
-
-
-@functools.cache
-def _pair_form() -> sp.Expr:
-    """Pair energy in area, dot product and angle."""
-    lengths = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): DOT / (ALPHA * BETA)}
-    return sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
+    return pair_energy_at(area, dot, sp.atan(area / dot))
 
 
 def means(weights: Sequence[sp.Expr], d: int, *, score: bool) -> Point:

@@ -27,8 +27,8 @@ from flows.certificates.verifier.before import before
 from flows.certificates.verifier.curve import UNIT, norm
 from flows.certificates.verifier.ellipsoid import off_at_end
 from flows.certificates.verifier.late_flow import rates
-from flows.certificates.verifier.reading import MOST, Refused, bounds, integer, number, require
-from flows.certificates.verifier.tail import Theorem
+from flows.certificates.verifier.reading import MOST, Refused, integer, number, require
+from flows.certificates.verifier.tail import Theorem, check_limits, concluded
 
 CELLS = 6000  # of a layer at most
 PART = arb(0).union(1)
@@ -68,15 +68,9 @@ def funnelled(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> The
     p = len(ends[-1][0]) - 1
     limit, h, late = funnel(data, at, p, end * at.zeta)
     limit, h = limit * teacher**2, h * teacher
-    names = "t^3 L", "h", "h"
-    for name, found, stated in zip(names, (limit, *h), (data["limit"], *data["h"]), strict=True):
-        ball = arb((integer(stated["value"]), -bits)) + arb(0, number(stated["radius"]))
-        text = f"the limit of {name} is not proved to be where stated: {found.str(20)} against"
-        require(ball.contains(found), f"{text} {ball.str(20)}")
+    check_limits(limit, h, data, bits)
     late = late * teacher**2
-    lower, upper = bounds([*before(teacher, pieces, ends, bits, late.lower() / end**3), late])
-    require(lower > 0, "no positive lower bound follows")
-    return Theorem(limit, h, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
+    return concluded(limit, h, [*before(teacher, pieces, ends, bits, late.lower() / end**3), late])
 
 
 def begin(ends: Any, off: Any, teacher: arb) -> Begin:

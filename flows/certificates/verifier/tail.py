@@ -173,14 +173,24 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         raise Refused(f"{where}: {reason}") from None
     late.append(last)
     limit, h = limit * teacher**2, h * teacher
-    for name, found, stated in zip(
-        ("t^3 L", *["h"] * flow.n), (limit, *h), (data["limit"], *data["h"]), strict=True
-    ):
+    check_limits(limit, h, data, bits)
+    return concluded(
+        limit, h, [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in late)]
+    )
+
+
+def check_limits(limit: arb, h: Any, data: Any, bits: int) -> None:
+    """Refuse unless ``lim t^3 L`` and all ``lim h`` are proved to be where they are stated."""
+    names = "t^3 L", *["h"] * len(h)
+    for name, found, stated in zip(names, (limit, *h), (data["limit"], *data["h"]), strict=True):
         ball = arb((integer(stated["value"]), -bits)) + arb(0, number(stated["radius"]))
         text = f"the limit of {name} is not proved to be where stated: {found.str(20)} against"
         require(ball.contains(found), f"{text} {ball.str(20)}")
-    every = [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in late)]
-    lower, upper = bounds(every)
+
+
+def concluded(limit: arb, h: Any, energies: Any) -> Theorem:
+    """Theorem of these limits and of balls of ``(1+t)^3 L`` that together hold all times."""
+    lower, upper = bounds(energies)
     require(lower > 0, "no positive lower bound follows")
     return Theorem(limit, h, float(lower) * (1 - 1e-9), float(upper) * (1 + 1e-9))
 

@@ -217,4 +217,4 @@ def _form_help(text: str, kind: str) -> str:
     """Help of an option without what only the command line has."""
     if kind == "array":
         text = text.replace(".npy or JSON", "JSON")
-    return text.replace("; replaces the four above", "; replaces n, d, scale and seed")
+    return text.replace("--", "")

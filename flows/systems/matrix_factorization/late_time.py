@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flows.core.arrival import arrival
 from flows.core.limit import balls_of
 from flows.core.minimiser import Approach, Minimiser, fraction
+from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
 from symbolic.systems.late_time import layers
 
@@ -40,9 +41,7 @@ def minimiser(
         inner = 2 * d * d if not regularization else d * d
     if not simple or at.size > ENTRIES:
         return Minimiser(at, None, tangents=(depth - 1) * inner)
-    matrices = [sp.Matrix(d, d, [fraction(x) for x in w.ravel()]) for w in at]
-    sigma = sp.Matrix(d, d, [fraction(x) for x in target.ravel()])
-    point, turns = layers(matrices, sigma, fraction(regularization))
+    point, turns = _exact(at, target, regularization)
     return Minimiser(at, point, symmetries=turns)
 
 
@@ -76,10 +75,7 @@ def approach(
             f"the limit of a chain that fails is looked for up to {ENTRIES} entries, here"
             f" {where.size}"
         )
-    d = where.shape[-1]
-    matrices = [sp.Matrix(d, d, [fraction(x) for x in w.ravel()]) for w in where]
-    sigma = sp.Matrix(d, d, [fraction(x) for x in target.ravel()])
-    point, turns = layers(matrices, sigma, fraction(regularization))
+    point, turns = _exact(where, target, regularization)
     entries = [arb(x) for x in where.ravel().tolist()]
     return arrival(
         balls_of(point.plain, point.y),
@@ -89,6 +85,16 @@ def approach(
         lambda y: (y.reshape(where.shape) * phases).astype(field),
         turns,
     )
+
+
+def _exact(
+    at: NDArray[Any], target: NDArray[Any], regularization: float
+) -> tuple[Point, tuple[sp.ImmutableMatrix, ...]]:
+    """Real layers as a point of the loss, and the linear symmetries of that."""
+    d = at.shape[-1]
+    matrices = [sp.Matrix(d, d, [fraction(x) for x in w.ravel()]) for w in at]
+    sigma = sp.Matrix(d, d, [fraction(x) for x in target.ravel()])
+    return layers(matrices, sigma, fraction(regularization))
 
 
 def _real(

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numba
 import numpy as np
 
-from flows.core import quadrature
+from flows.core import quadrature_rules
 from flows.core.arrays import Array
 from flows.core.chart import uncollected
 from flows.core.compiled import kept
@@ -87,10 +87,10 @@ def address(form: int, calculus: Calculus) -> int:
 @functools.lru_cache(maxsize=32)
 def axis_rules(reach: float) -> tuple[Array, Array, Any, float]:
     """Nodes and weights of all rungs for means of this length; the weight of what is left out."""
-    rules = [quadrature.axis_rule(rung, reach) for rung in range(TOP + 1)]
+    rules = [quadrature_rules.axis_rule(rung, reach) for rung in range(TOP + 1)]
     begin = np.cumsum([0, *(len(w) for _, w in rules)])
     x, w = (np.concatenate(parts) for parts in zip(*rules, strict=True))
-    return x, w, begin, quadrature.least_weight(reach)
+    return x, w, begin, quadrature_rules.least_weight(reach)
 
 
 _NOTHING = np.zeros(1), np.zeros(1), np.zeros(1, np.int64), np.zeros((1, 1))
@@ -142,7 +142,7 @@ def climbed(
     axes : ndarray, shape (T, r, r)
         Orthonormal rows along which the nodes are.
     rungs : ndarray of int, shape (T, r)
-        Where to begin; then, where it ended, for :func:`flows.core.quadrature.tensor`.
+        Where to begin; then, where it ended, for :func:`flows.core.quadrature_rules.tensor`.
     reach : float
         The length for which rules are made, that of all states.
     tolerance : float

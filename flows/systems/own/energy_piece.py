@@ -30,6 +30,12 @@ UNKNOWN = (
     "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
     " a loss of your own, take arithmetic='doubles'"
 )
+GROWS = (
+    "the gradient grows, to {:.2g}, and what is not known of the run with it, as where a plateau is"
+    " left ever faster, or on the way to a point where the loss is singular; end the run before"
+)
+# Curvature times time of what is left ever faster, and soon to be singular.
+SOON = -1e7
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,10 @@ class EnergyPiece(Piece):
         return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
 
     def stuck(self, last: Stop) -> str:
-        """Say so where the gradient jumps downhill of a state: steps go to and fro there."""
+        """Say so where the gradient jumps downhill of a state: steps go to and fro there.
+
+        Or where it grows ever faster, and steps reach over what is singular.
+        """
         units, place = self.increment.size, self.increment.place(last.y)
         found = jump_beside(
             lambda far: self.increment.gradient(last.y + far / units),
@@ -148,7 +157,12 @@ class EnergyPiece(Piece):
             float(np.linalg.norm([float(x) for x in place])),
             float(np.abs(self.errors.curvature).max()),
         )
-        return "" if math.isnan(found) else KINK.format(self.time(last.tau), found)
+        if not math.isnan(found):
+            return KINK.format(self.time(last.tau), found)
+        slope = np.abs(self.increment.gradient(last.y))
+        grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
+        soon = self.errors.curvature[0] * self.errors.since < SOON
+        return GROWS.format(float(np.linalg.norm(slope))) if grows and soon else ""
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""
@@ -163,11 +177,7 @@ class EnergyPiece(Piece):
         if not unknown.any():
             return ""
         if energy > self.begun:  # beside a saddle it falls
-            return (
-                f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
-                " and what is not known of the run with it, as where a plateau is left ever faster,"
-                " or on the way to a point where the loss is singular; end the run before"
-            )
+            return GROWS.format(float(np.linalg.norm(self.increment.gradient(u))))
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"
             f" below its error {state.error[unknown].max():.2g}"

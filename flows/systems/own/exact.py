@@ -22,7 +22,8 @@ from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.quadrature import Rule
 from flows.systems.own.code import split
-from flows.systems.own.loss import Loss, numeric, rates_code, steps_of
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric, rates_code, steps_of
 from symbolic.language.lower import NoBall, Undecided
 
 __all__ = [

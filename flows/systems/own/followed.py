@@ -21,7 +21,8 @@ from flows.systems.own import energy, pieces
 from flows.systems.own.energy_units import first_time
 from flows.systems.own.exact import balls, fixed_rule
 from flows.systems.own.exact_view import above_limits, told
-from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.reading import ROUGH
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.twofold import code_of, rates_of, value_code_of

@@ -12,9 +12,10 @@ import sympy as sp
 
 from flows.core.errors import InputError
 from flows.systems.own.infinite import not_finite_anywhere
-from flows.systems.own.loss import Loss, check_doubles, numeric
+from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.names import is_name, is_word
+from flows.systems.own.numeric import check_doubles, numeric
 from potentials import SYSTEMS, Claim, Mark
 from potentials.notation import CONSTANTS
 from symbolic.language.blocks import Block, entries, explicit, shape

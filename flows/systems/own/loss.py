@@ -1,17 +1,12 @@
 r"""A loss given as an expression, on arrays: value, gradient, Hessian; expectations by quadrature.
 
 .. math:: L(y) = A(y) + \sum_j \omega_j f(y, x_j)
-
-The program of the gradient is derived backwards, that of its directional derivative forwards
-(:mod:`symbolic.language.program`); both cost a few evaluations of the loss, whatever the number of
-entries.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,27 +15,20 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
-from flows.core.axis_field import Code
 from flows.core.chart import wrap_plain
 from flows.core.quadrature import Rule, refine
-from flows.systems.own.code import coded
+from flows.systems.own.numeric import (
+    Numeric,
+    check_doubles,
+    check_pieces,
+    numeric,
+    quietly,
+    rates_code,
+    stacked,
+)
 from symbolic.language.blocks import Explicit
-from symbolic.language.lower import lower
-from symbolic.language.program import Program, gradient, tangent
 
-__all__ = [
-    "Estimate",
-    "Loss",
-    "Numeric",
-    "check_doubles",
-    "estimate",
-    "field_of",
-    "numeric",
-    "pack_rule",
-    "program_of",
-    "steps_of",
-    "unpack_rule",
-]
+__all__ = ["Estimate", "Loss", "estimate", "field_of", "pack_rule", "unpack_rule"]
 
 # Numbers of an array over directions and nodes.
 BLOCK = 200_000
@@ -57,145 +45,7 @@ SPREAD = 4.0
 # An estimate to this shows that the expectation is finite.
 KNOWN = 1e-6
 EPSILON = float(np.finfo(float).eps)
-# Numbers of an expression lie between these: nothing is 0 or infinite that should not be.
-SMALLEST, LARGEST = 1e-300, 1e300
 BUDGET = 200_000
-# Two pieces meet where they differ by no more than this.
-SPECIAL = 1e-12
-
-
-class Numeric(NamedTuple):
-    """One expression compiled: `value(*y, *x)`, and with its gradient, and a direction's rates.
-
-    Parameters
-    ----------
-    value, both, rates : callable
-        `both` gives the value and `N` derivatives; `rates(*y, *dy, *x)` the derivatives of these
-        `1 + N` numbers in the direction `dy`. They broadcast.
-    """
-
-    value: Callable[..., Any]
-    both: Callable[..., Any]
-    rates: Callable[..., Any]
-
-
-@functools.lru_cache(maxsize=64)
-def numeric(
-    expression: sp.Expr,
-    y: tuple[sp.Symbol, ...],
-    x: tuple[sp.Symbol, ...] = (),
-    backend: Any = "numpy",
-) -> Numeric:
-    """Differentiate and compile an expression.
-
-    Raises
-    ------
-    symbolic.NotSmooth
-        For an expression with kinks.
-    """
-    forward, moved, directions = _derived(expression, y)
-    value = forward.results[:1]
-    return Numeric(
-        lower(value, (*y, *x), backend, forward.steps),
-        lower(forward.results, (*y, *x), backend, forward.steps),
-        lower(moved.results, (*y, *directions, *x), backend, moved.steps),
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _derived(
-    expression: sp.Expr, y: tuple[sp.Symbol, ...]
-) -> tuple[Program, Program, tuple[sp.Symbol, ...]]:
-    """Programs of the gradient and of its rates, and the symbols of a direction."""
-    forward = gradient(expression, y)
-    directions = tuple(sp.Symbol(f"d{s.name}", real=True) for s in y)
-    return forward, tangent(forward, y, directions), directions
-
-
-def program_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Program:
-    """Program of a value and its gradient."""
-    return _derived(expression, y)[0]
-
-
-def steps_of(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> int:
-    """Steps of the program of a gradient."""
-    forward = program_of(expression, y)
-    return len(forward.steps) + len(forward.results)
-
-
-@functools.lru_cache(maxsize=64)
-def rates_code(expression: sp.Expr, y: tuple[sp.Symbol, ...]) -> Code | None:
-    """Program of the rates of the gradient as data; None where a compiled loop has no such one."""
-    _, moved, directions = _derived(expression, y)
-    return coded((*y, *directions), moved.steps, moved.results[1:])
-
-
-def check_doubles(expression: sp.Expr, compiled: Numeric, entries: int, averaged: int = 0) -> None:
-    """Evaluate an expression and its derivatives once, or tell what doubles cannot compute.
-
-    Parameters
-    ----------
-    expression : Expr
-        The expression.
-    compiled : Numeric
-        The same, compiled.
-    entries, averaged : int
-        Numbers of its entries and of its Gaussian numbers.
-
-    Raises
-    ------
-    ValueError
-        For a number out of the range of doubles, or a function that is not known for arrays.
-    """
-    constants = (e for e in expression.atoms(sp.Number, sp.Pow, sp.Function) if e.is_number)
-    for number in sorted(constants, key=sp.default_sort_key):
-        size = abs(number.evalf(5))
-        if size.is_Float and not (size == 0 or SMALLEST <= size <= LARGEST):
-            raise ValueError(f"expected numbers that are doubles, got one of size {size.n(3)}")
-    point = [np.full(2, 0.5)] * (entries + averaged)
-    try:
-        _stacked(_quietly(compiled.both, *point), (2,))
-        _stacked(_quietly(compiled.rates, *point[:entries], *point), (2,))
-    except (NameError, TypeError, AttributeError, ValueError, ArithmeticError) as problem:
-        unknown = sorted({str(f.func) for f in expression.atoms(sp.Function) if not _computed(f)})
-        expected = "expected functions that doubles compute"
-        reason = f"{expected}, got {', '.join(unknown)}" if unknown else str(problem)
-        raise ValueError(reason) from None
-
-
-def _check_pieces(expression: sp.Expr) -> None:
-    """Refuse two pieces whose values, or slopes, differ where one condition ends, if it is linear.
-
-    Where they meet is solved for one entry; the others have values with nothing special about them.
-    """
-    for pieces in expression.atoms(sp.Piecewise):
-        for (one, condition), (other, _) in itertools.pairwise(pieces.args):
-            if not isinstance(condition, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
-                continue
-            edge, apart = condition.lhs - condition.rhs, one - other
-            symbols = edge.free_symbols
-            linear = (x for x in symbols if edge.diff(x).is_number)
-            x = min(linear, key=str, default=None)
-            if x is None:
-                continue
-            where = x - edge / edge.diff(x)
-            rest = sorted(apart.free_symbols | edge.free_symbols - {x}, key=str)
-            usual = {y: sp.Rational(2 * k + 3, k + 7) for k, y in enumerate(rest) if y != x}
-            gaps = [gap.subs(x, where).subs(usual) for gap in (apart, apart.diff(x))]
-            if any(gap.is_number and abs(gap.evalf()) > SPECIAL for gap in gaps):
-                shown = edge.xreplace({s: sp.Symbol(s.name.removeprefix("y_")) for s in symbols})
-                raise ValueError(f"Piecewise has kinks where {shown} = 0: take smooth pieces")
-
-
-def _computed(function: sp.Expr) -> bool:
-    """Whether a function can be evaluated on arrays, whatever its arguments are."""
-    names = [a if a.is_number else sp.Symbol(f"a{k}") for k, a in enumerate(function.args)]
-    symbols = [a for a in names if isinstance(a, sp.Symbol)]
-    try:
-        _quietly(lower([function.func(*names)], symbols), *[np.full(2, 0.5)] * len(symbols))
-    except (NameError, TypeError, AttributeError, ValueError, ArithmeticError):
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -218,7 +68,7 @@ class Loss:
 
     def check(self) -> None:
         """Derive and compile everything, or raise what prevents it."""
-        _check_pieces(self.form.plain)
+        check_pieces(self.form.plain)
         check_doubles(self.form.plain, self.plain, len(self.y))
         if self.averaged:
             check_doubles(self.form.integrand, self.integrand, len(self.y), len(self.form.x))
@@ -244,20 +94,20 @@ class Loss:
             # Python's numbers are three times as fast as NumPy's, but raise where these are not
             # finite.
             try:
-                both = np.array(_quietly(self.plain.both, *y.tolist()), dtype=float)
+                both = np.array(quietly(self.plain.both, *y.tolist()), dtype=float)
                 return both[0], both[1:]
             except (ArithmeticError, TypeError, ValueError):
                 pass
-        both = _stacked(_quietly(self.plain.both, *_columns(y)), y.shape[:-1])
+        both = stacked(quietly(self.plain.both, *_columns(y)), y.shape[:-1])
         return both[..., 0], both[..., 1:]
 
     def summed(self, y: Array, rule: Rule) -> tuple[Array, Array]:
         """Loss with gradient of one state by a rule, shape (1 + N,), and the sum of sizes."""
-        total = _stacked(_quietly(self.plain.both, *y), ())
+        total = stacked(quietly(self.plain.both, *y), ())
         size = np.abs(total)
         for nodes, weights in _chunks(rule, 1 + len(y)):
-            each = _quietly(self.integrand.both, *y, *nodes.T)
-            values = _stacked(each, weights.shape)
+            each = quietly(self.integrand.both, *y, *nodes.T)
+            values = stacked(each, weights.shape)
             total = total + weights @ values
             size = size + np.abs(weights) @ np.abs(values)
         return total, size
@@ -268,8 +118,8 @@ class Loss:
         parts, step = [np.zeros((0, size, size))], max(1, TOGETHER // size)
         for first in range(0, len(states), step):
             some = states[first : first + step]
-            rates = _quietly(self.plain.rates, *some.T[:, :, None], *np.eye(size))
-            parts.append(_stacked(rates, (len(some), size))[..., 1:])
+            rates = quietly(self.plain.rates, *some.T[:, :, None], *np.eye(size))
+            parts.append(stacked(rates, (len(some), size))[..., 1:])
         return np.concatenate(parts)
 
     def hessian(self, y: Array, rule: Rule | None = None) -> Array:
@@ -284,11 +134,11 @@ class Loss:
             hessian(state, code.operation, code.operands, code.constants, code.results, exact)
             return exact
         axes = np.eye(n)
-        rates = _quietly(self.plain.rates, *y, *axes)
-        found = _stacked(rates, (n,))[:, 1:]
+        rates = quietly(self.plain.rates, *y, *axes)
+        found = stacked(rates, (n,))[:, 1:]
         if rule is not None:
             for nodes, weights in _chunks(rule, n * (1 + n)):
-                each = _quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
+                each = quietly(self.integrand.rates, *y, *axes[:, :, None], *nodes.T)
                 found = found + np.stack(
                     [np.broadcast_to(r, (n, len(weights))) @ weights for r in each[1:]], axis=-1
                 )
@@ -297,19 +147,6 @@ class Loss:
 
 def _columns(y: Array) -> list[Any]:
     return [y[..., k] for k in range(y.shape[-1])]
-
-
-def _quietly(function: Callable[..., Any], *args: Any) -> Any:
-    """Overflow in a solver's trial step is infinite and no warning."""
-    with np.errstate(all="ignore"):
-        return function(*args)
-
-
-def _stacked(values: Sequence[Any], shape: tuple[int, ...]) -> Array:
-    """Values along a last axis; constants are repeated."""
-    if not shape:
-        return np.array(values, dtype=float)
-    return np.stack([np.broadcast_to(v, shape) for v in values], axis=-1).astype(float)
 
 
 def _chunks(rule: Rule, width: int) -> Any:

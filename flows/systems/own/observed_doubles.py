@@ -10,8 +10,9 @@ import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.symmetric import eigen
-from flows.systems.own.loss import Estimate, Loss, estimate, numeric
+from flows.systems.own.loss import Estimate, Loss, estimate
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
 
 __all__ = ["observe"]

@@ -17,7 +17,7 @@ from flint import arb, arb_mat, fmpq
 
 from flows.core.arrays import Array
 from flows.core.balls import Ball, BallFlow
-from flows.systems.own.loss import numeric
+from flows.systems.own.numeric import numeric
 from symbolic.asymptotics.given import exact
 from symbolic.language.blocks import Block, Explicit, entries, shape
 from symbolic.language.lower import lower

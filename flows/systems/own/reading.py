@@ -20,7 +20,8 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
-from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, feature_names
 from symbolic.language.lower import Undecided
@@ -220,7 +221,7 @@ def errors_of(
         return Doubt(np.eye(size), unknown, unknown, slope, every)
     better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, far = errors.carried(matrix, since, better)
+        h, axes, far = errors.carried(matrix, since, better, slope)
     else:
         (h, axes), far = eigen(matrix) if better is None else better, errors
     found = Doubt(axes, h, far, slope @ axes, every)
@@ -260,7 +261,7 @@ def _sharpened(
                 return rough
             far = rough.far
             if isinstance(errors, Errors):
-                far = errors.carried_sharply(sharp, since, bits)
+                far = errors.carried_sharply(sharp, since, bits, slopes)
     except Undecided:
         return rough
     if not (np.isfinite(far).all() and np.isfinite(slopes).all()):

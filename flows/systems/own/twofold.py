@@ -18,7 +18,8 @@ from flows.core.arrays import Array
 from flows.core.axis_field import AxisField, Code
 from flows.core.balls import precision
 from flows.systems.own.code import BITS, coded, split
-from flows.systems.own.loss import Loss, program_of, rates_code
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import program_of, rates_code
 
 __all__ = ["Twofold", "code_of", "rates_of", "twofold_axes", "value_code_of"]
 

@@ -30,8 +30,9 @@ from flows.systems.own.exact import (
 )
 from flows.systems.own.exact_view import BITS_OF_EXCESS, ExactView
 from flows.systems.own.given import MAX_ENTRIES, Pairs, closed, loss_of
-from flows.systems.own.loss import Loss, numeric
+from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
+from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
 from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed

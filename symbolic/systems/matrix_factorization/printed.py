@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Step
-from symbolic.evidence.printed import PrintedForm
+from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.step import Step
 from symbolic.systems.matrix_factorization.chain import PAPER
 from symbolic.systems.matrix_factorization.document import derive
 
@@ -28,17 +28,8 @@ def printed_forms() -> tuple[PrintedForm, ...]:
     tuple of PrintedForm
         In the order of the paper.
     """
-    steps = {(d.name, s.rule): s for d in derive().derivations for s in d.steps}
-
-    def step(derivation: str, begin: str) -> Step:
-        (found,) = (
-            s for (d, rule), s in steps.items() if d == derivation and rule.startswith(begin)
-        )
-        return found
-
-    def holds(where: str, derivation: str, begin: str) -> PrintedForm:
-        return PrintedForm(f"{PAPER}, {where}", step(derivation, begin))
-
+    arrived = Arrived(derive(), PAPER)
+    step, holds = arrived.step, arrived.holds
     skew = step("skew error", "the rate of the skew error")
     return (
         holds("section 2, gradient of L_ori", "gradient of L_ori", "the gradient"),

@@ -13,6 +13,7 @@ import sympy as sp
 from scipy.stats import qmc
 
 from symbolic.evidence.identity import Basis, Evidence, Finding, examine
+from symbolic.language.expressions import as_expression
 from symbolic.language.lower import lower
 from symbolic.language.primitives import definition
 from symbolic.lemmas.composition import composed
@@ -101,7 +102,7 @@ class Check:
             whole = whole.as_explicit() if hasattr(whole, "as_explicit") else whole
             return [e.doit() for e in whole]
         put = {self.loss.symbol: self.loss.value, **self.known}
-        side = sp.sympify(side, strict=True).xreplace(put)
+        side = as_expression(side).xreplace(put)
         if side.has(sp.MatrixSymbol):
             side = in_entries(side, self.loss.blocks).plain.xreplace(self.loss.on_paper)
         return [side.doit()]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from symbolic.evidence.derivation import Document
 from symbolic.lemmas.dual_kernel import RELU, derive_kernel
-from symbolic.systems.relu_neuron.bounds import (
+from symbolic.systems.relu_neuron.bounds import derive_distance_vs_loss, derive_transverse_bound
+from symbolic.systems.relu_neuron.calculus import derive_gradient, derive_hessian, derive_loss
+from symbolic.systems.relu_neuron.decay import (
     derive_descent,
     derive_distance_decay,
-    derive_distance_vs_loss,
     derive_lower_rate,
-    derive_transverse_bound,
 )
-from symbolic.systems.relu_neuron.calculus import derive_gradient, derive_hessian, derive_loss
 from symbolic.systems.relu_neuron.flow import derive_flow, derive_mirror_pair, derive_separation
 from symbolic.systems.relu_neuron.persistence import derive_persistence, derive_reach
 from symbolic.systems.relu_neuron.phase_2 import derive_phase_2

@@ -31,6 +31,7 @@ __all__ = [
     "first_derivatives",
     "kernel",
     "pair_energy",
+    "pair_energy_at",
     "pair_gradient",
     "pair_hessian",
     "second_derivatives",
@@ -48,6 +49,21 @@ def kernel() -> sp.Expr:
 def pair_energy() -> sp.Expr:
     """Return `e(a,b) = k(a,b) - a.b/2`, the part of the kernel that is not bilinear."""
     return sp.expand(kernel() - DOT_VALUES[2] / 2)
+
+
+AREA, DOT = sp.Symbol("area"), sp.Symbol("dot")
+
+
+@cache
+def _in_area() -> sp.Expr:
+    """`e(a,b)` in area, dot product and angle."""
+    lengths = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): DOT / (ALPHA * BETA)}
+    return sp.expand(sp.expand(definition(pair_energy())).subs(lengths))
+
+
+def pair_energy_at(area: sp.Expr, dot: sp.Expr, theta: sp.Expr) -> sp.Expr:
+    """Return `e(a,b)` of ``area = |a||b| sin theta``, ``dot = a.b`` and the angle."""
+    return _in_area().xreplace({AREA: area, DOT: dot, THETA: theta})
 
 
 def _by_dot(f: sp.Expr, row: int) -> sp.Expr:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sympy as sp
 
-from symbolic.evidence.derivation import Step
-from symbolic.evidence.printed import PrintedForm
+from symbolic.evidence.printed import Arrived, PrintedForm
+from symbolic.evidence.step import Step
 from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
 from symbolic.systems.relu_neuron.bounds import FRACTIONS, NEURONS, N, P, V
 from symbolic.systems.relu_neuron.document import derive
@@ -23,17 +23,8 @@ def printed_forms() -> tuple[PrintedForm, ...]:
         In the order of the paper. Statements about phases and probabilities are no algebra; they
         are claims, which `flows.check` measures.
     """
-    steps = {(d.name, s.rule): s for d in derive().derivations for s in d.steps}
-
-    def step(derivation: str, begin: str) -> Step:
-        (found,) = (
-            s for (d, rule), s in steps.items() if d == derivation and rule.startswith(begin)
-        )
-        return found
-
-    def holds(where: str, derivation: str, begin: str) -> PrintedForm:
-        return PrintedForm(f"{PAPER}, {where}", step(derivation, begin))
-
+    arrived = Arrived(derive(), PAPER)
+    step, holds = arrived.step, arrived.holds
     flow, decay = "flow of z, h, theta and r", "decay of the pairwise distance"
     return (
         holds("section 2, loss", "loss", "the form stated in the paper"),

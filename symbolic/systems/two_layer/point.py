@@ -8,7 +8,6 @@ of a kernel with a kink, whose angles are written as arc tangents that are regul
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +16,12 @@ import sympy as sp
 from symbolic.asymptotics.point import Point
 from symbolic.language.blocks import entries
 from symbolic.language.primitives import definition
-from symbolic.lemmas.dual_kernel import ALPHA, BETA, DOTS, THETA
-from symbolic.systems.relu_neuron.pair import pair_energy
+from symbolic.lemmas.dual_kernel import DOTS
+from symbolic.systems.relu_neuron.pair import pair_energy_at
 from symbolic.systems.two_layer.pair import Kinked, named, pair_of
 
 __all__ = ["network"]
 
-AREA, DOT = sp.Symbol("area"), sp.Symbol("dot")
 Rows = Sequence[Sequence[sp.Expr]]
 
 
@@ -94,16 +92,9 @@ def _kernel(
     else:
         area = sp.sqrt(sp.Add(*(x**2 for x in planes)))
         theta = sp.atan(area / dot) + (0 if _dot(at_a, at_b) > 0 else sp.pi)
-    bent = _pair_form().xreplace({AREA: area, DOT: dot, THETA: theta})
+    bent = pair_energy_at(area, dot, theta)
     return pair.linear * dot + pair.kink * bent
 
 
 def _wedge(a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
     return [sp.expand(a[i] * b[j] - a[j] * b[i]) for i in range(len(a)) for j in range(i)]
-
-
-@functools.cache
-def _pair_form() -> sp.Expr:
-    """Pair energy in area, dot product and angle."""
-    lengths = {sp.sin(THETA): AREA / (ALPHA * BETA), sp.cos(THETA): DOT / (ALPHA * BETA)}
-    return sp.expand(sp.expand(definition(pair_energy())).subs(lengths))

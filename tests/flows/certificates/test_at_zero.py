@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb
+from oracles.certified.changed import refusal
 
 import flows
 from flows.certificates import forever
@@ -144,10 +145,7 @@ def _limit(data):
     ],
 )
 def test_a_corrupted_file_is_refused_with_the_reason(made, tmp_path, change, reason):
-    data = json.loads(made[1].read_text())
-    change(data)
-    (tmp_path / "c.json").write_text(json.dumps(data))
-    refused = flows.verify(tmp_path / "c.json").refused
+    refused = refusal(made[1], tmp_path, change)
     assert refused
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(refused)

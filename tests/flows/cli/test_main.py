@@ -2,13 +2,8 @@ import errno
 import functools
 import importlib
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,32 +14,11 @@ import xarray
 
 import flows
 import potentials
-import symbolic
 from flows.cli.inspector import server, worker
-from flows.cli.main import commands, main
-from symbolic.evidence.derivation import Derivation, Document, Step
+from flows.cli.main import main
 
-X = sp.Symbol("x", positive=True)
-# A relation that holds, for which SymPy has no rule and the project no balls.
-LEGENDRE = (
-    sp.elliptic_e(X / 4) * sp.elliptic_k(1 - X / 4)
-    + sp.elliptic_e(1 - X / 4) * sp.elliptic_k(X / 4)
-    - sp.elliptic_k(X / 4) * sp.elliptic_k(1 - X / 4)
-)
 SMALL = ("run", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
 CHECK = ("check", "relu_neuron", "--n", "2", "--d", "2", "--t-end", "10")
-HEAVY = {
-    "jax",
-    "diffrax",
-    "numba",
-    "numpy",
-    "sympy",
-    "scipy",
-    "matplotlib",
-    "xarray",
-    "bokeh",
-    "tornado",
-}
 
 
 @pytest.fixture(scope="session")
@@ -356,177 +330,6 @@ def test_a_run_of_a_system_of_ones_own_is_inspected_from_its_file(popflow, tmp_p
     assert page.count('"name": "gap"') == 1
 
 
-@pytest.fixture
-def short(monkeypatch):
-    """Of a document two derivations: all steps are verified in the tests of `symbolic`."""
-    whole = symbolic.derive
-
-    def derive(name):
-        document = whole(name)
-        return replace(document, derivations=document.derivations[:2])
-
-    monkeypatch.setattr(symbolic, "derive", derive)
-
-
-def test_derive_prints_json_and_writes_latex(popflow, tmp_path, short):
-    path = tmp_path / "derivation.tex"
-    code, out, err = popflow("derive", "relu_neuron", "--json", "--latex", path)
-    assert (code, err) == (0, f"wrote {path} and {path.with_suffix('.bib')}\n")
-    result = json.loads(out)
-    assert result["system"] == "relu_neuron"
-    assert len(result["derivations"]) == 2
-    for derivation in result["derivations"]:
-        assert {"name", "source", "steps"} <= set(derivation)
-        for step in derivation["steps"]:
-            assert {"rule", "equation", "evidence", "seconds"} <= set(step)
-            assert step["evidence"] != "REFUTED"
-    assert r"\bibliography{derivation}" in path.read_text()
-    assert "@inproceedings{xu-du-2023," in path.with_suffix(".bib").read_text()
-
-
-@pytest.mark.parametrize(
-    "lhs, rhs, code, evidence",
-    [
-        ((X + 1) ** 2, X**2 + 2 * X + 1, 0, "PROVED"),
-        (sp.acos(sp.cos(X)), X, 0, "ENCLOSED"),
-        (LEGENDRE, sp.pi / 2, 3, "SAMPLED"),
-        (sp.Limit(sp.Function("f")(X), X, sp.oo), X, 3, "OPEN"),
-        (X, 2 * X, 1, "REFUTED"),
-    ],
-    ids=str,
-)
-def test_derive_exits_by_the_evidence_and_says_why(popflow, monkeypatch, lhs, rhs, code, evidence):
-    good = Step(sp.sin(X) ** 2, 1 - sp.cos(X) ** 2, "good", fresh=True)
-    step = Step(lhs, rhs, "tried", fresh=True, domain=((X, sp.Integer(1), sp.Integer(3)),))
-    document = Document("d", (Derivation("d", "s", (good, step)),))
-    monkeypatch.setattr(symbolic, "derive", lambda name: document)
-    found, out, err = popflow("derive", "gaussian", "--json")
-    assert (found, err) == (code, "")
-    steps = json.loads(out)["derivations"][0]["steps"]
-    assert [one["evidence"] for one in steps] == ["PROVED", evidence]
-    assert (steps[1]["reason"] is None) == (evidence == "PROVED")
-    found, out, _ = popflow("derive", "gaussian")
-    assert found == code
-    assert "2 distinct steps of 2" in out
-    assert (f"  {evidence}: tried: " in out) == (evidence != "PROVED")
-
-
-def test_derive_prints_a_table_and_says_how_many_errors_were_seen(popflow):
-    code, out, _ = popflow("derive", "gaussian", "--controls")
-    assert code == 0
-    assert "PROVED by" in out and out.count("\nResult:") == len(
-        symbolic.derive("gaussian").derivations
-    )
-    seen, total = re.search(r"(\d+) of (\d+) errors put in were refuted", out).groups()
-    assert seen == total and int(total) > 10
-
-
-def test_derive_keeps_controls_apart_from_json(popflow, monkeypatch):
-    document = symbolic.derive("gaussian")
-    one = replace(document, derivations=document.derivations[1:])
-    monkeypatch.setattr(symbolic, "derive", lambda name: one)
-    code, out, err = popflow("derive", "gaussian", "--controls", "--json")
-    assert code == 0
-    assert json.loads(out)["system"] == "gaussian"
-    assert "errors put in were refuted" in err
-
-
-@pytest.mark.parametrize("command", ["", "list", "derive", "run", "check", "inspect", "report"])
-def test_every_command_has_help(popflow, command):
-    code, out, err = popflow(*command.split(), "--help")
-    assert (code, err) == (0, "")
-    assert out.startswith(f"Usage: popflow {command}".rstrip())
-
-
-def test_no_arguments_say_what_to_do_next(popflow):
-    code, out, err = popflow()
-    assert (code, err) == (0, "")
-    _, known, _ = popflow("--help")
-    named = re.findall(r"^  popflow ([a-z]+)", out, re.MULTILINE)
-    assert len(named) >= 4
-    for command in named:
-        assert f"\n  {command} " in known
-
-
-def test_the_list_of_commands_is_uncut_at_80_columns(popflow, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    _, out, _ = popflow("--help")
-    assert "..." not in out.partition("Commands:")[2] and max(map(len, out.splitlines())) <= 80
-    (certify,) = re.findall(r"^  certify +(.*?)^  \w", out, re.M | re.S)
-    assert " ".join(certify.split()).endswith("is true on the way.")
-
-
-@pytest.mark.parametrize("command, refused", [("law", "--seed"), ("verify", "--rtol")])
-def test_help_is_silent_on_options_that_are_always_refused(popflow, command, refused):
-    _, text, _ = popflow(command, "--help")
-    assert "--regularization" in text and refused not in text
-    subject = "gmm_em" if command == "law" else "cert.json"
-    code, _, err = popflow(command, subject, refused, "1")
-    assert code == 2 and refused in err and "leave it out" in err
-
-
-@pytest.mark.parametrize(
-    "command", ["list", "derive", "run", "check", "inspect", "report", "ensemble"]
-)
-def test_help_ends_with_examples_that_the_parser_accepts(popflow, command):
-    _, out, _ = popflow(command, "--help")
-    examples = re.findall(r"^    popflow (.*)$", out.split("Examples:")[1], re.MULTILINE)
-    assert examples
-    for line in examples:
-        name, *words = re.split(r"\s{2,}", line)[0].split()
-        commands.commands[name].make_context(name, words)
-
-
-@pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (("inspct",), "inspect"),
-        (("run", "relu_neurn", "--t-end", "1"), "relu_neuron"),
-        (("run", "gmm-em", "--t-end", "1"), "gmm_em"),
-        ((*RUN, "--t-edn", "1"), "--t-end"),
-        ((*RUN, "--method", "lsoda"), "LSODA"),
-        ((*CHECK, "--claim", "los_lower"), "loss_lower"),
-        (("inspect", "relu_neuron", "--potential", "kapa"), "kappa_max"),
-        (("derive", "mixtur"), "mixture"),
-        (("report", "score", "--out", "x"), "score_matching"),
-    ],
-)
-def test_an_error_names_what_was_probably_meant(popflow, words, meant):
-    code, _, err = popflow(*words)
-    assert code == 2
-    assert re.search(rf"(?i)did you mean[^?]*{meant}\b", err)
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ("popflow in", {"inspect"}),
-        ("popflow run gm", {"gmm_em"}),
-        ("popflow check relu_neuron --claim loss_l", {"loss_lower", "loss_lower_constant"}),
-        ("popflow inspect gmm_em --potential m", {"max_norm"}),
-        ("popflow run gmm_em --we", {"--weights"}),
-    ],
-)
-def test_a_shell_completes_names(words, found):
-    program = "import sys; from flows.cli.main import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        env={
-            **os.environ,
-            "_POPFLOW_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(words.count(" ")),
-        },
-    )
-    completed = {
-        line.split(",")[1] for line in done.stdout.splitlines() if line.startswith("plain,")
-    }
-    assert completed == found
-
-
 def test_inspect_serves_the_system_with_its_options_and_files_written_out(
     popflow, folder, monkeypatch
 ):
@@ -551,42 +354,3 @@ def test_inspect_serves_the_system_with_its_options_and_files_written_out(
     (selection, given), more = served.pop()
     assert (Path(selection.file).name, given) == ("good.nc", {})
     assert (more["port"], more["browser"]) == (None, True)
-
-
-def _imported(*commands):
-    """Heavy modules that a fresh process has imported after these commands."""
-    program = (
-        "import sys; from flows.cli.main import main\n"
-        f"for words in {commands!r}: assert main(words) == 0\n"
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    return HEAVY & set(done.stderr.split())
-
-
-def test_help_imports_no_heavy_module_and_a_run_no_jax():
-    assert _imported(["--help"], ["run", "--help"]) == set()
-    imported = _imported(list(SMALL))
-    assert "numba" in imported, "the control: an import is seen"
-    assert not imported & {"jax", "diffrax", "matplotlib", "bokeh", "tornado"}
-
-
-def test_python_m_flows_is_the_same_command():
-    def answer(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", "flows", *words],
-            capture_output=True,
-            text=True,
-            cwd=Path(__file__).parents[3],
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    assert answer("--help")[:2] == (0, answer("-h")[1])
-    code, out, err = answer("run", "relu", "--t-end", "1")
-    assert (code, out, err.count("\n")) == (2, "", 1)

@@ -15,7 +15,7 @@ from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.carried_loop import LEADS, carried_along, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
 SIZE, MATRICES = 5, LANES
@@ -111,7 +111,7 @@ def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
 
 
 def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
-    """By NumPy's formulas: charts of all lengths, axes that turn little and far."""
+    """By NumPy's formulas: charts of all lengths, axes that turn little and far, and gradients."""
     generator, lanes = np.random.default_rng(3), 24
     carry, expected = room(SIZE, lanes), []
     for e in range(lanes):
@@ -122,8 +122,13 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
         began = 10.0 ** generator.uniform(-2, 2)
         since = began * 10.0 ** generator.uniform(0, 2)
         h, axes = eigen(before)
-        later, turned_to, found = Errors(axes, h, error, fresh, began).carried(now, since)
+        slope, gradient = generator.normal(size=(2, SIZE))
+        if e % 2:  # along the lowest axes of both
+            slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
+        known = Errors(axes, h, error, fresh, began, slope=slope)
+        later, turned_to, found = known.carried(now, since, gradient=gradient)
         expected.append(found)
+        carry.slope[:, e], carry.along[:, e] = slope, gradient @ turned_to
         carry.curvature[:, e], carry.error[:, e], carry.fresh[:, e] = h, error, fresh
         carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
         carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
@@ -131,6 +136,7 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
     carry_on(carry, ANEW)
     assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
     assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
+    assert 0 < (carry.room[LEADS] >= 0).sum() < lanes // 2  # some grow as the gradient does
     carry.fresh[:] *= 1.001
     carry_on(carry, ANEW)
     assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from oracles.ensembles import same_bits
 from scipy.stats import binomtest
 
 from flows.core.errors import InputError
@@ -31,16 +32,6 @@ OPTIONS = {"t_end": 300.0, "rtol": 1e-5}
 # What an ensemble takes by default, for one run.
 ALONE = {**OPTIONS, "method": "Rodas5P"}
 MORE = {"observables": ("loss", "norms"), "claims": ("loss_upper", "distance_decay")}
-
-
-def same(one, other):
-    """Whether two ensembles are equal bit for bit."""
-    return one.names == other.names and all(
-        one[name].tolist() == other[name].tolist()
-        if one[name].dtype == object
-        else one[name].tobytes() == other[name].tobytes()
-        for name in one.names
-    )
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +71,9 @@ def test_a_row_is_the_run_of_its_seed(whole):
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 100])
 def test_rows_do_not_depend_on_chunks(whole, chunk_size):
-    assert same(whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=chunk_size))
+    assert same_bits(
+        whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=chunk_size)
+    )
 
 
 def test_chunks_are_larger_where_there_are_many_members():
@@ -93,13 +86,13 @@ def test_rows_do_not_depend_on_the_order(whole):
     found = integrate_ensemble(
         SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=4, executor=Backwards(4)
     )
-    assert same(whole, found)
+    assert same_bits(whole, found)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_rows_do_not_depend_on_the_number_of_threads(whole, workers):
     found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, chunk_size=2, workers=workers)
-    assert same(whole, found)
+    assert same_bits(whole, found)
 
 
 def test_rows_do_not_depend_on_the_number_of_processes():
@@ -109,7 +102,7 @@ def test_rows_do_not_depend_on_the_number_of_processes():
         )
         for workers in (1, 2)
     )
-    assert same(alone, several)
+    assert same_bits(alone, several)
 
 
 def test_by_default_members_step_side_by_side_in_threads_of_this_process(whole, monkeypatch):
@@ -121,7 +114,7 @@ def test_by_default_members_step_side_by_side_in_threads_of_this_process(whole, 
         return now(problems, *more)
 
     monkeypatch.setattr("flows.ensembles.integrate.solve_many", noted)
-    assert same(whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE))
+    assert same_bits(whole, integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE))
     assert {pid for pid, *_ in taken} == {os.getpid()} and any(many for *_, many in taken)
     assert threading.get_ident() not in {thread for _, thread, _ in taken}
 
@@ -154,12 +147,12 @@ def test_a_progress_bar_changes_nothing_but_standard_error(whole, capfd, monkeyp
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     found = integrate_ensemble(SYSTEM, LAW, **OPTIONS, **MORE, progress=True)
     out, noise = capfd.readouterr()
-    assert same(whole, found) and out == "" and "7/7" in noise and "members/s" in noise
+    assert same_bits(whole, found) and out == "" and "7/7" in noise and "members/s" in noise
 
 
 def test_the_comparison_sees_another_seed(whole):
     other = Law(size=7, scale=0.3, seed=6)
-    assert not same(whole, integrate_ensemble(SYSTEM, other, **OPTIONS, **MORE))
+    assert not same_bits(whole, integrate_ensemble(SYSTEM, other, **OPTIONS, **MORE))
 
 
 def test_a_larger_ensemble_begins_with_the_smaller_one(whole):
@@ -172,7 +165,7 @@ def test_a_larger_ensemble_begins_with_the_smaller_one(whole):
 def test_starts_can_be_given(whole):
     starts = np.array([LAW.start(SYSTEM, k) for k in range(7)])
     found = integrate_ensemble(SYSTEM, starts, **OPTIONS, **MORE)
-    assert same(whole, found) and found.seed_of(3) is None
+    assert same_bits(whole, found) and found.seed_of(3) is None
 
 
 def test_a_member_that_fails_is_a_status_in_its_row(whole):

@@ -19,8 +19,8 @@ from flows.pages.figures import gmm_em
 from flows.pages.formulas import prose, sentence
 from flows.pages.headings import HEADINGS
 from symbolic.evidence import derivation
-from symbolic.evidence.derivation import distinct
 from symbolic.evidence.identity import Basis, Evidence, Finding
+from symbolic.evidence.step import distinct
 
 LARGEST = 5e6  # bytes of a page that opens at once on a phone
 HOSTILE = "<script>alert('x')</script>"

@@ -7,18 +7,19 @@ from itertools import permutations
 import numpy as np
 import pytest
 import sympy as sp
-from oracles.claims import sharpened
-from oracles.measured import Measured
-
-import potentials
-from flows import (
-    MatrixFactorization,
-    OwnSystem,
-    ReLUNeuron,
-    ScoreMatching,
-    TwoLayer,
-    integrate,
+from oracles.made_runs import (
+    ASYMPTOTIC,
+    CLAIMS,
+    LINEAR,
+    PHASES,
+    bare,
+    exponential_run,
+    made_for,
+    power_run,
+    verdict,
 )
+
+from flows import MatrixFactorization, OwnSystem, ReLUNeuron, ScoreMatching, TwoLayer, integrate
 from flows.core.errors import InputError
 from flows.runs.check import _worst, check
 from flows.runs.comparison import ComparisonResult
@@ -29,94 +30,9 @@ from potentials.claim import Comparison, Conserved, Hypothesis, Identity, Inequa
 from potentials.notation import symbol
 from potentials.source import Source
 
-CLAIMS = {c.id: c for c in potentials.claims("relu_neuron")}
-# Linear rates, which a power tail does not have.
-LINEAR = {"exact_param_rate", "parallel_rate", "equal_rate"}
-ASYMPTOTIC = [i for i, c in CLAIMS.items() if c.asymptotic and i not in LINEAR]
 # Exponents are fitted on three decades that end at 1e9, where corrections are below 1e-5.
 EXPONENT_TOLERANCE = 1e-4
 SOURCE = Source("no author", 2000, "0000.00000", "a test", "identity")
-
-
-def times(end):
-    return np.concatenate([[0.0], np.geomspace(1e-3, end, 10 * round(np.log10(end / 1e-3)) + 1)])
-
-
-def power_run(v=1.0, end=1e9, **changes):
-    """Two neurons with `L ~ t^-3`, `z ~ t^-1`, `theta ~ t^-1`, `H = e^-t`, small at the start."""
-    t = times(end)
-    s, one, fast = 2 + t, np.ones_like(t), np.exp(-t)
-
-    def both(x):
-        return np.stack([x, x], axis=1)
-
-    def column(x):
-        return x[:, None]
-
-    h, theta = (1 - 0.999 * fast) * v / 2, 1.2 / s
-    features = {
-        "loss": v**2 * s**-3,
-        "loss_dot": -3 * v**2 * s**-4,
-        "gradient_norm": np.sqrt(3) * v * s**-2,
-        "curvature": 1 / s,
-        "residual_norm": 0.999 * v * fast,
-        "rho": -0.999 * v * fast,
-        "rho_dot": 0.999 * v * fast,
-        "h": both(h),
-        "h_dot": both(0.999 * v * fast / 2),
-        "zeta": both(0.15 * v / s),
-        "zeta_dot": both(-0.15 * v * s**-2),
-        "norm": both(h),
-        "norm_dot": both(0.999 * v * fast / 2),
-        "theta": both(theta),
-        "theta_dot": both(-1.2 * s**-2),
-        "distance": column(0.3 * v / s),
-        "distance_dot": column(-0.3 * v * s**-2),
-        "kappa": column(1.5 - 0.6 / s),
-        "kappa_dot": column(one),
-        "theta_pair": column(theta),
-        "theta_pair_dot": column(-1.2 * s**-2),
-    }
-    return Measured(
-        t, features, {"system": "relu_neuron", "n": 2, "d": 6, "teacher_norm": v}, **changes
-    )
-
-
-def turning_run():
-    """The same run with wide angles that soon fall, so that its first phases say something."""
-    run = power_run()
-    s = 1 + 30 * run.t[:, None] * np.ones(2)
-    return replace(run, features={**run.features, "theta": 2.6 / s, "theta_dot": -78 * s**-2})
-
-
-def exponential_run(n=1, end=1e9):
-    """The residual of one neuron: `L = e^-t/4`, `|grad L| = e^(-t/2)/2`."""
-    run = power_run(end=end)
-    r = np.exp(-run.t / 2)
-    tail = {"loss": r**2 / 4, "loss_dot": -(r**2) / 4, "gradient_norm": r / 2}
-    features = {k: x[:, :n] if x.ndim == 2 else x for k, x in (run.features | tail).items()}
-    pairs = ("distance", "kappa", "theta_pair")
-    if n == 1:
-        features |= {k + e: np.zeros((len(r), 0)) for k in pairs for e in ("", "_dot")}
-    return replace(run, features=features, parameters=run.parameters | {"n": n})
-
-
-def verdict(run, claim):
-    (found,) = check(run, claim)
-    return found
-
-
-def bare(claim, **changes):
-    """The claim without hypotheses, possibly broken: what the conclusion alone gives."""
-    return replace(CLAIMS[claim], hypotheses=(), **changes)
-
-
-PHASES = ("phase1_angles", "phase2_residual")
-
-
-def made_for(claim):
-    """Run on which a claim says something."""
-    return turning_run() if claim in PHASES else power_run()
 
 
 @pytest.mark.parametrize("claim", [i for i in CLAIMS if i not in LINEAR])
@@ -430,111 +346,6 @@ def test_a_hypothesis_is_compared_where_the_claim_is_and_else_at_the_start():
     partly = compared(always, sp.sqrt(100 - t), ">=", 0)
     assert not partly.holds and np.isnan(partly.value)
     assert compared((100 - t,), sp.sqrt(100 - t), ">=", 0).holds
-
-
-# --- broken by little -----------------------------------------------------------------------------
-
-# Open constants: an exponent off by a tenth, in the direction in which the tail does not have it.
-SHARPER = {
-    "loss_upper": sp.Rational(1, 10),
-    "loss_lower": -sp.Rational(1, 10),
-    "distance_decay": sp.Rational(1, 10),
-    "distance_vs_loss": -sp.Rational(1, 10),
-    "gradient_lower": -sp.Rational(1, 10),
-    "finite_movement": sp.Rational(1, 10),
-    "mirror_pair": sp.Rational(1, 10),
-}
-TWO_SIDED = {"mirror_pair"}
-# The constants of these conclusions can be sharpened: all explicit ones but those of an identity or
-# of a right side that is not positive.
-EXPLICIT = {
-    "kappa_persists": 1,
-    "separation": 1,
-    "balance": 5,
-    "phase2_residual": 1,
-    "angle_vs_loss": 1,
-    "transverse_vs_loss": 1,
-    "distance_decay_constant": 1,
-    "distance_vs_loss_constant": 1,
-    "loss_lower_constant": 1,
-}
-
-
-def test_every_claim_is_broken_by_little():
-    assert {*SHARPER} == {i for i in ASYMPTOTIC if not i.endswith("_constant")}
-    assert CLAIMS.keys() >= {*SHARPER, *EXPLICIT}
-
-
-@pytest.mark.parametrize("claim", SHARPER)
-def test_an_exponent_that_is_off_by_a_tenth_is_violated(claim):
-    exponent = CLAIMS[claim].exponent + SHARPER[claim]
-    assert verdict(power_run(), bare(claim, exponent=exponent)).verdict == Outcome.VIOLATED
-    weaker = CLAIMS[claim].exponent - SHARPER[claim]
-    expected = Outcome.VIOLATED if claim in TWO_SIDED else Outcome.HOLDS
-    assert verdict(power_run(), bare(claim, exponent=weaker)).verdict == expected
-
-
-@pytest.mark.parametrize("claim", SHARPER)
-def test_an_exponent_that_is_off_by_a_thousandth_does_not_hold(claim):
-    exponent = CLAIMS[claim].exponent + SHARPER[claim] / 100
-    assert verdict(power_run(), bare(claim, exponent=exponent)).verdict == Outcome.INCONCLUSIVE
-
-
-@pytest.mark.parametrize("claim", EXPLICIT)
-def test_a_constant_that_is_a_thousandth_too_sharp_is_violated(claim):
-    found = list(sharpened(power_run(), CLAIMS[claim]))
-    assert len(found) == EXPLICIT[claim]
-    assert all(outcomes == ["HOLDS", "VIOLATED"] for _, *outcomes in found)
-
-
-def test_twelve_decades_do_not_let_an_exponent_of_2_98_pass_for_three():
-    found = verdict(power_run(), bare("loss_lower", exponent=sp.Rational(298, 100)))
-    assert found.verdict == Outcome.INCONCLUSIVE
-    assert found.measured == pytest.approx(3, abs=EXPONENT_TOLERANCE)
-
-
-@pytest.mark.parametrize("claim", [i for i in SHARPER if i not in TWO_SIDED])
-def test_a_power_of_time_beyond_the_resolution_does_not_hold_and_one_far_within_does(claim):
-    found = verdict(power_run(), bare(claim))
-    assert 0 < found.resolution < 1e-3
-    assert f"if it were sharper by more than t^{found.resolution:.1e}" in found.message
-    (c,) = CLAIMS[claim].conclusions
-    way = -1 if c.relation == "<=" else 1
-    for share, outcome in ((0.01, Outcome.HOLDS), (1.01, Outcome.INCONCLUSIVE)):
-        power = symbol("t") ** sp.Float(way * share * found.resolution, 30)
-        sharp = bare(claim, conclusions=(replace(c, rhs=c.rhs * power),))
-        assert verdict(power_run(), sharp).verdict == outcome
-
-
-def test_a_constant_within_the_resolution_is_undecided_and_one_beyond_is_violated():
-    claim = bare("kappa_persists")
-    found = verdict(power_run(), claim)
-    assert 0 < found.resolution < 1e-7
-    assert f"differs by less than {found.resolution:.1e} is not told apart" in found.message
-    (c,) = claim.conclusions
-    for share, outcome in ((0.5, Outcome.INCONCLUSIVE), (2.0, Outcome.VIOLATED)):
-        constant = sp.Float(found.constant * (1 + share * found.resolution), 30)
-        sharp = replace(claim, conclusions=(replace(c, constant=constant),))
-        assert verdict(power_run(), sharp).verdict == outcome
-
-
-def test_what_does_not_hold_has_no_resolution_and_json_tells_it():
-    for v in check(power_run()):
-        holds = v.verdict in (Outcome.HOLDS, Outcome.HOLDS_BEYOND)
-        assert v.to_json()["resolution"] == v.resolution
-        assert holds or v.resolution is None
-        assert not holds or v.resolution > 0 or "trivially" in v.message
-
-
-def test_a_slope_that_dies_out_is_no_violation_however_late_it_is_small():
-    # L = t^-3 (1 + 1/log t): slower than t^-3 on every run, and below a multiple of it for ever.
-    run = power_run(end=1e12)
-    s, log = 1 + run.t, 1 + np.log1p(run.t)
-    loss = s**-3 * (1 + 1 / log)
-    rate = -3 * s**-4 * (1 + 1 / log) - s**-4 / log**2
-    slow = replace(run, features=run.features | {"loss": loss, "loss_dot": rate})
-    assert verdict(slow, bare("loss_lower")).verdict == Outcome.HOLDS
-    assert verdict(slow, bare("loss_upper")).verdict != Outcome.VIOLATED
 
 
 # --- runs of the flow itself ---------------------------------------------------------------------

@@ -9,7 +9,8 @@ import flows
 from flows.core.balls import precision
 from flows.systems.own import increment, twofold
 from flows.systems.own.code import coded
-from flows.systems.own.loss import Loss, numeric, program_of
+from flows.systems.own.loss import Loss
+from flows.systems.own.numeric import numeric, program_of
 from symbolic.language.blocks import Explicit
 
 Y = sp.symbols("y:4", real=True)

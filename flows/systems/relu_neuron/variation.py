@@ -6,17 +6,17 @@ An error `e` of the neurons follows, to first order,
 
 with the Hessian `H` of the loss. Where the loss falls exponentially and a far neuron then turns
 round, where transverse parts fall together, or a neuron passes by zero, errors stay or grow while
-all else becomes small, so that they are a larger part of it. A step leaves a part of what varies:
+all else becomes small, so that they are a larger part of it. With what steps leave,
 
-.. math:: \sigma_i(s) = \min(|y_i|, s\,|\dot y_i|), \qquad
-          E(t) = \Big[\sum_{s < t} \sum_i (\nabla L(t) \cdot \Phi(t, s)\, e_i)^2
-          \sigma_i(s)^2\Big]^{1/2}
+.. math:: E(t) = \Big[\sum_{s \le t} \sum_c (\nabla L(t) \cdot \Phi(t, s)\, e_c)^2
+          \sigma_c(s)^2\Big]^{1/2}
 
-is the error of the loss in units of the tolerance of a step, `y_i` being the part of a neuron along
-the teacher or across it. Errors of the outputs before are carried from output to output with
-`\exp(-H\,\Delta t/2)` of both. Two solutions are known exactly, whatever happens in between: the
-velocity, and, where one neuron is beside the teacher and all others are short, what is left itself,
-in which the flow is homogeneous. Errors are split into these two and a rest.
+is the error of the loss in units of the tolerance of a step, `\sigma_c` being the error of a
+coordinate `e_c` of the chart (:mod:`flows.systems.relu_neuron.asked`). Errors of the outputs before
+are carried from output to output with `\exp(-H\,\Delta t/2)` of both. Two solutions are known
+exactly, whatever happens in between: the velocity, and, where one neuron is beside the teacher and
+all others are short, what is left itself, in which the flow is homogeneous. Errors are split into
+these two and a rest.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from flows.core.arrays import Array
 from flows.core.chart import wrapped_once
 from flows.systems.relu_neuron import geometry, lone, lone_field
+from flows.systems.relu_neuron.asked import asked
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, make_raw
 from flows.systems.relu_neuron.pairs import signed
 from flows.systems.relu_neuron.state import Frame, SoundState
@@ -40,8 +41,6 @@ __all__ = ["Carried", "carried"]
 
 # Between outputs that are further apart than this nothing is known to grow.
 APART = 2.0
-# Outputs a decade between which steps leave one error; of more outputs, each a part of it.
-PER_DECADE = 10.0
 # Largest exponent of a growth between outputs; beyond it, an output more was needed.
 STEEPEST = 20.0
 # Where less is left than this, in units of the teacher, what is left scales.
@@ -75,9 +74,10 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
         Where the loss is above zero.
     """
     times, count, q = len(t), states.h.shape[-1], 1 + states.z.shape[-1]
+    size = count * q
     found = Carried(*np.zeros((2, times)), *np.zeros((2, times, count)))
     last = times if living.all() else int(np.argmin(living))
-    if q == 1 or count * q > MOST or last < 2:
+    if q == 1 or size > MOST or last < 2:
         return found
     states, t = states.at(slice(0, last)), t[:last]
     neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
@@ -92,36 +92,26 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
     most = np.where(np.append(t[1:] > APART * t[:-1], True), 0.0, STEEPEST)[:, None]
     leaving = np.exp(np.minimum(rates * step, most))
     arriving = np.exp(np.minimum(rates * np.roll(step, 1), np.roll(most, 1)))
-    varied = np.minimum(_sizes(neurons), t[:, None, None] * _sizes(velocity))
-    share = np.ones((last, 1, 1))
-    share[2:, 0, 0] = np.sqrt(np.minimum(1.0, PER_DECADE * np.log10(t[2:] / t[1:-1])))
     alive, ahead = np.asarray(neurons.any(axis=-1, keepdims=True)), np.zeros_like(neurons)
     ahead[..., 0] = root[:, 0]
-    vectors = np.stack(
-        [velocity * root, rest * root, ahead, varied * share * root, alive + 0 * neurons]
-    )
-    seen, parts = np.zeros((last, 2)), np.zeros((last, count * q))
-    _carrying()(modes, leaving, arriving, vectors.reshape(5, last, count * q), seen, parts)
+    vectors = np.stack([velocity * root, rest * root, ahead, alive + 0 * neurons])
+    errors = asked(frame.multiplicity, states, velocity, rest, beside, t) * root
+    seen, parts = np.zeros((last, 2)), np.zeros((last, size))
+    vectors, errors = vectors.reshape(4, last, size), errors.reshape(last, size, size)
+    _carrying()(modes, leaving, arriving, vectors, errors, seen, parts)
     # What has grown beyond all doubles is not known at all.
     seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
-    each = (parts.reshape(neurons.shape) / root) ** 2
-    each[..., 1] = each[..., 1:].sum(axis=-1)
+    each = parts.reshape(neurons.shape) / root
+    each = np.stack([each[..., 0], lone.length(each[..., 1:])], axis=-1)
     # The time at which a neuron reaches zero is off: so far it is off itself until then.
     dies = ~alive[-1, :, 0]
     each[:, dies] = np.where(alive[:, dies], np.maximum.accumulate(each[:, dies]), 0.0)
     found.loss[:last], found.rho[:last] = seen.T
-    found.along[:last], found.across[:last] = np.sqrt(np.moveaxis(each[..., :2], -1, 0))
+    found.along[:last], found.across[:last] = np.moveaxis(each, -1, 0)
     return found
 
 
-def _sizes(vectors: Array) -> Array:
-    """Lengths of the parts along the teacher and across it, for each component (..., k, q)."""
-    sizes = np.abs(vectors)
-    sizes[..., 1:] = np.linalg.norm(vectors[..., 1:], axis=-1, keepdims=True)
-    return sizes
-
-
-def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, Array]:
+def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bool_]]:
     """What is left where one neuron is beside the teacher and all others are short, and where."""
     rest = np.zeros((*states.h.shape, 1 + states.z.shape[-1]))
     alone = np.asarray(lone.lonely(states))
@@ -138,7 +128,7 @@ def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, Array]:
 
 
 def _jacobians(
-    multiplicity: Array, states: SoundState, neurons: Array, rest: Array, beside: Array
+    multiplicity: Array, states: SoundState, neurons: Array, rest: Array, beside: NDArray[np.bool_]
 ) -> Array:
     """Jacobians of the flow of neurons times the roots of their multiplicities, symmetric."""
     times, count, q = neurons.shape
@@ -176,9 +166,9 @@ def _jacobians(
     return found.reshape(times, count * q, count * q)
 
 
-def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-untyped-def]
+def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ignore[no-untyped-def]
     """Carry errors from output to output; what is seen of them, at each."""
-    velocity, rest, ahead, varied, alive = vectors
+    velocity, rest, ahead, alive = vectors
     times, size = velocity.shape
     left = np.zeros((2 * size, size))  # a row for each error, the triangle of all before first
     moved = np.empty(size)
@@ -186,15 +176,16 @@ def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-u
     scale = np.empty(size)
     part = np.empty(2)
     for a in range(size):
-        left[a, a] = varied[0, a]
-        parts[0, a] = varied[0, a]
+        for e in range(size):
+            left[e, a] = errors[0, e, a]
+            parts[0, a] = math.hypot(parts[0, a], left[e, a])
     for k in range(1, times):
         for a in range(size):
-            square = 0.0
+            length = 0.0  # squares may underflow
             for e in range(size):
                 left[e, a] *= alive[k, a]
-                square += left[e, a] * left[e, a]
-            scale[a] = math.sqrt(square) if square > 0.0 else 1.0
+                length = math.hypot(length, left[e, a])
+            scale[a] = length if length > 0.0 else 1.0
         # The known solutions before and now, the former orthogonal in units of the errors.
         count = 0
         for which in range(2):
@@ -228,7 +219,6 @@ def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-u
                 known[first, a] /= length
                 known[first + 1, a] /= length
             count += 1
-        total, sideways = 0.0, 0.0
         for e in range(size):
             for which in range(count):
                 along = 0.0
@@ -249,17 +239,12 @@ def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-u
                     for m in range(size):
                         along += modes[row, a, m] * moved[m]
                     left[e, a] = along
-            along, across = 0.0, 0.0
             for a in range(size):
                 for which in range(count):
                     left[e, a] += part[which] * known[2 * which + 1, a] * scale[a]
-                along += left[e, a] * velocity[k, a]
-                across += left[e, a] * ahead[k, a]
-            total, sideways = math.hypot(total, along), math.hypot(sideways, across)
-        seen[k, 0], seen[k, 1] = total, sideways
         for e in range(size):
             for a in range(size):
-                left[size + e, a] = varied[k, a] if e == a else 0.0
+                left[size + e, a] = errors[k, e, a]
         # As few errors that add up to the same: rotations make the rows a triangle again.
         for a in range(size):
             for e in range(a + 1, 2 * size):
@@ -272,10 +257,13 @@ def _carry(modes, leaving, arriving, vectors, seen, parts):  # type: ignore[no-u
                         left[e, b] = cosine * low - sine * top
                     left[e, a] = 0.0
         for a in range(size):
-            square = 0.0
-            for e in range(size):
-                square += left[e, a] * left[e, a]
-            parts[k, a] = math.sqrt(square)
+            along, across = 0.0, 0.0
+            for b in range(size):
+                along += left[a, b] * velocity[k, b]
+                across += left[a, b] * ahead[k, b]
+                parts[k, a] = math.hypot(parts[k, a], left[b, a])
+            seen[k, 0] = math.hypot(seen[k, 0], along)
+            seen[k, 1] = math.hypot(seen[k, 1], across)
 
 
 @functools.cache
@@ -285,6 +273,6 @@ def _carrying() -> Callable[..., None]:
     from flows.core.compiled import kept
 
     stack, matrix = numba.float64[:, :, ::1], numba.float64[:, ::1]
-    signature = numba.void(stack, matrix, matrix, stack, matrix, matrix)
+    signature = numba.void(stack, matrix, matrix, stack, stack, matrix, matrix)
     make: Any = functools.partial(numba.njit(signature, nogil=True, error_model="numpy"), _carry)
     return cast("Callable[..., None]", kept(("errors carried by", _carry), signature, make))

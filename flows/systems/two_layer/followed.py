@@ -123,6 +123,33 @@ class Followed(Evaluated):
         """Absolute errors beside the tolerance."""
         return self._way.errors(states, features, t, tolerance)
 
+    def magnification(
+        self, frame: Any, states: Any, features: Mapping[str, Array], t: Array, rtol: float
+    ) -> Array:
+        """By how much errors of steps grow beside the loss, of one ReLU teacher."""
+        if self._neuron is None:
+            return super().magnification(frame, states, features, t, rtol)
+        return self._neuron.magnification(frame, states, features, t, rtol)
+
+    @property
+    def later_names(self) -> tuple[str, ...]:
+        """Parts of neurons, which may pass by zero, of one ReLU teacher."""
+        return self._neuron.later_names if self._neuron else ()
+
+    def later_errors(
+        self,
+        frame: Any,
+        states: Any,
+        features: Mapping[str, Array],
+        t: Array,
+        usual: Array,
+        tolerance: Array,
+    ) -> dict[str, Callable[[], Array]]:
+        """Errors of these, each when asked for."""
+        if self._neuron is None:
+            return {}
+        return self._neuron.later_errors(frame, states, features, t, usual, tolerance)
+
     def remark(self, frame: Any, states: Any, t: Array) -> str:
         """Say from when on something is not known."""
         return self._way.remark(frame, states, t)

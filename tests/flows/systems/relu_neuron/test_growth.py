@@ -1,12 +1,16 @@
 """Neurons whose flow magnifies errors of steps: what is stated covers them."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 import scipy.linalg
 
 import flows
 from flows.runs.trajectory import ERROR_FACTOR
-from flows.systems.relu_neuron import geometry, system, variation
+from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, C, M
+from flows.systems.relu_neuron import asked, geometry, growth, system, variation
 
 RTOL, TIGHT, END = 1e-8, 1e-11, 1e4
 # Neurons, dimension, scale and member of laws of 400 with the seed 30.
@@ -16,6 +20,7 @@ CASES = {
     "a far neuron crosses the axis": (2, 2, 1.0, 11),
     "a neuron passes beside zero": (2, 2, 1.0, 195),
     "transverse parts fall together": (2, 2, 0.1, 111),
+    "a short neuron is known as well as its mean": (2, 2, 1.0, 100),
 }
 # What is stated says something: it is this many times the error at most.
 TELLING = 300.0
@@ -71,6 +76,10 @@ def test_few_outputs_state_more_than_many_and_cover_the_error_of_this_run():
         ((2, 2, 0.1, 47), "h", 5.0),
         ((2, 2, 0.3, 165), "z_norms", 5.0),
         ((2, 2, 0.1, 68), "pairwise_distance", 10.0),
+        ((2, 2, 0.3, 172), "z_norms", 5.0),
+        ((2, 2, 1.0, 100), "z_norms", 5.0),
+        ((3, 2, 0.1, 113), "h", 5.0),
+        ((3, 2, 0.3, 139), "h", 1.0),
     ],
 )
 def test_what_passes_by_zero_is_not_known_relative_to_itself(case, name, least):
@@ -114,13 +123,13 @@ def carried_linearly(steps, sense=1.0):
     half = np.full((steps + 1, 1), times[1] / 2)
     each = np.exp(rates * half)
     seen_by = rng.normal(size=size)
-    vectors = np.zeros((5, steps + 1, size))
+    vectors, errors = np.zeros((4, steps + 1, size)), np.zeros((steps + 1, size, size))
     # No velocity and nothing that is left: no solution is known beforehand.
-    vectors[2], vectors[3, 0], vectors[4] = seen_by, (1.0, 2.0, 0.5, 1e-9), 1.0
+    vectors[2], vectors[3], errors[0] = seen_by, 1.0, np.diag((1.0, 2.0, 0.5, 1e-9))
     seen, parts = np.zeros((steps + 1, 2)), np.zeros((steps + 1, size))
     every = np.repeat(modes[None], steps + 1, axis=0)
-    variation._carrying()(every, each, each, vectors, seen, parts)
-    moved = scipy.linalg.expm(matrix * times[-1]) * vectors[3, 0]
+    variation._carrying()(every, each, each, vectors, errors, seen, parts)
+    moved = scipy.linalg.expm(matrix * times[-1]) * np.diag(errors[0])
     return seen[-1, 1], parts[-1], np.linalg.norm(seen_by @ moved), np.linalg.norm(moved, axis=1)
 
 
@@ -134,12 +143,12 @@ def test_a_known_solution_is_carried_as_it_is():
     # Nothing of the Jacobian: an error along the velocity stays along it, whatever it does.
     size, times = 3, 4
     velocity = np.random.default_rng(1).normal(size=(times, size))
-    vectors = np.zeros((5, times, size))
-    vectors[0], vectors[2], vectors[4] = velocity, velocity, 1.0
-    vectors[3, 0] = np.abs(velocity[0])
+    vectors, errors = np.zeros((4, times, size)), np.zeros((times, size, size))
+    vectors[0], vectors[2], vectors[3] = velocity, velocity, 1.0
+    errors[0] = np.diag(np.abs(velocity[0]))
     still, one = np.tile(np.eye(size), (times, 1, 1)), np.ones((times, size))
     seen, parts = np.zeros((times, 2)), np.zeros((times, size))
-    variation._carrying()(still, one, one, vectors, seen, parts)
+    variation._carrying()(still, one, one, vectors, errors, seen, parts)
     # Three errors, a component each: in their units the velocity is (1, 1, 1) up to signs.
     sign = np.sign(velocity[0])
     whole = np.eye(size) - np.outer(sign, sign) / 3
@@ -166,3 +175,100 @@ def test_without_the_equation_less_would_be_stated(monkeypatch):
     monkeypatch.setattr(system, "growth", lambda frame, states, loss, t: np.zeros(len(t)))
     off, stated = off_and_stated(CASES["a far neuron crosses the axis"])
     assert (off > stated).any()
+
+
+# --- what steps leave ----------------------------------------------------------------------------
+
+
+@functools.cache
+def reached(case):
+    """A run and a truer one."""
+    neurons, start = started(case)
+    return (
+        flows.integrate(neurons, start, 25.0, method="Rodas5P", rtol=RTOL),
+        flows.integrate(neurons, start, 25.0, method="Radau", rtol=TIGHT),
+    )
+
+
+def uncovered(case, name):
+    """Largest error of a run in units of what is stated."""
+    run, truth = reached(case)
+    anew = dataclasses.replace(run)  # without what has been stated before
+    off = np.abs(run[name] - truth[name])
+    return np.max(off[1:] / anew.absolute_errors(name)[1:])
+
+
+def relative_to_neurons(multiplicity, states, velocity, left, alone, t):
+    """Errors as if each part of a neuron were known relative to itself."""
+    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
+    varied = np.minimum(np.abs(neurons), t[:, None, None] * np.abs(velocity))
+    size = neurons[0].size
+    return (varied.reshape(-1, size, 1) * np.eye(size)).reshape(-1, *2 * neurons.shape[1:])
+
+
+@pytest.mark.parametrize("name", ["z_norms", "pairwise_distance"])
+def test_steps_are_asked_for_coordinates_of_charts(name, monkeypatch):
+    case = CASES["a short neuron is known as well as its mean"]
+    assert uncovered(case, name) <= 1
+    monkeypatch.setattr(variation, "asked", relative_to_neurons)
+    assert uncovered(case, name) > 1
+
+
+@pytest.mark.parametrize(("case", "name"), [((3, 2, 0.3, 139), "h"), ((2, 2, 0.3, 172), "z_norms")])
+def test_steps_across_vectors_that_pass_each_other_are_worse_than_they_seem(
+    case, name, monkeypatch
+):
+    assert uncovered(case, name) <= 1
+    none = lambda neurons, first: np.zeros(neurons.shape, dtype=bool)  # noqa: E731
+    monkeypatch.setattr(asked, "_passing", none)
+    assert uncovered(case, name) > 1
+
+
+def test_a_step_across_a_jump_is_off_by_more_than_it_estimates():
+    # The formula for y' = (t - s)_+^2 / 2: what it is off, and what it estimates.
+    ratios = []
+    for s in np.linspace(0, 1, 401)[1:-1]:
+        u = np.zeros(STAGES)
+        for k, node in enumerate(NODES):
+            u[k] = GAMMA * (max(node - s, 0) ** 2 / 2 + C[k, :k] @ u[:k])
+        ratios.append(abs(M @ u - (1 - s) ** 3 / 6) / abs(u[-1]))
+    assert np.quantile(ratios, 0.9) == pytest.approx(asked.PASSING_BY, rel=0.05)
+
+
+def test_errors_of_coordinates_are_those_of_neurons():
+    # In a residual chart: neurons from the residual and their distances from the mean.
+    neurons = flows.ReLUNeuron(3, 2)
+    run = flows.integrate(neurons, neurons.initial(0.3, 1), 100.0, rtol=RTOL)
+    mu, states = run.frame.multiplicity, run.states.at(slice(-1, None))
+    velocity = -geometry.gradient(mu, states)
+    rest, alone = variation._rest(mu, states)
+    (found,) = asked.asked(mu, states, velocity, rest, alone, run.t[-1:])
+    first = np.argmax(mu * states.h[0])
+    total = np.einsum("i,caib->cab", mu, found)
+    for c in range(3):  # a distance from the mean leaves the sum of neurons, the residual moves it
+        kept = total[c] if c != first else total[c] - np.diag(np.diag(total[c]))
+        assert np.abs(kept).max() <= 1e-15 * np.abs(found[c]).max()
+    assert (np.diag(total[first]) > 0).all()
+
+
+def test_what_the_last_step_leaves_is_seen():
+    size, ahead = 3, np.array([1.0, 2.0, 3.0])
+    vectors, errors = np.zeros((4, 2, size)), np.zeros((2, size, size))
+    vectors[2], vectors[3] = ahead, 1.0
+    errors[1] = np.diag([0.1, 0.2, 0.0]) + 0.05
+    still, one = np.tile(np.eye(size), (2, 1, 1)), np.ones((2, size))
+    seen, parts = np.zeros((2, 2)), np.zeros((2, size))
+    variation._carrying()(still, one, one, vectors, errors, seen, parts)
+    assert seen[1, 1] == pytest.approx(np.linalg.norm(errors[1] @ ahead), rel=1e-12)
+    assert parts[1] == pytest.approx(np.linalg.norm(errors[1], axis=0), rel=1e-12)
+
+
+def test_errors_whose_squares_are_no_doubles_are_none_the_less():
+    neurons, start = started((2, 2, 0.3, 11))
+    run = flows.integrate(neurons, start, END, method="Rodas5P", rtol=RTOL)
+    living = run["loss"] > growth.VANISHED
+    found = variation.carried(run.frame, run.states, living, run.t)
+    assert run["loss"][living][-1] < 1e-270
+    assert (found.across[living][1:] > 0).all()
+    # Where the loss is below all doubles it is no better known than before.
+    assert run.tolerance[-1] >= run.tolerance[living][-1] > USUAL * 0.999

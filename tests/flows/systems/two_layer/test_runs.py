@@ -284,3 +284,14 @@ def test_what_is_seen_of_students_is_evaluated_where_it_is_asked_for():
     assert set(WITH_ERRORS) | set(ALONE) <= set(run.feature_errors.costly)
     for name in FEATURES:
         assert len(run.features[name]) == 2
+
+
+@pytest.mark.parametrize(("scale", "member", "name"), [(1.0, 11, "loss"), (0.3, 172, "z_norms")])
+def test_one_teacher_states_errors_that_grow(scale, member, name):
+    # A far neuron crosses the axis; a part of a neuron passes by zero.
+    neurons = flows.ReLUNeuron(2, 2)
+    start = flows.Law(400, scale, seed=30).start(neurons, member)
+    layers = flows.TwoLayer(students=2, d=2, teachers=[[1.0, 0.0]])
+    one, other = (flows.integrate(s, start, 100.0, rtol=1e-8) for s in (neurons, layers))
+    assert (one.absolute_errors(name) == other.absolute_errors(name)).all()
+    assert other.error(name) > 3 * other.errors("gradient_norm")[1]

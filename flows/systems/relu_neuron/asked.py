@@ -1,0 +1,142 @@
+r"""What steps are asked for: the errors that they may leave, in the coordinates of their chart.
+
+A step is to be right to `|x_c| + size_c / 100` in units of its tolerance, in each coordinate `x_c`
+of a chart (:mod:`flows.systems.relu_neuron.pieces`), whichever of its ends is larger. In a residual
+chart these are the residual and how far neurons are from their mean: where a neuron, or its part
+across the teacher, passes by zero, it is known no better than that mean. But a step is off by a
+part of what varies at most,
+
+.. math:: \sigma_c = \min(|x_c| + \mathrm{size}_c / 100 + (1 + t)\,|\dot x_c| / 10,
+                       (1 + t)\,|\dot x_c|)
+
+In a plane, the force on a neuron has the part `|w_j| \phi |\phi| / 2 \pi` of each neuron and of the
+teacher, `\phi` being the angle between them: where they pass each other, or each other's opposite,
+its second derivative jumps. What a step is off then is no longer what it estimates: that is zero
+for some places of the jump in the step, and of steps of Rodas5P every tenth is off by 4.6 times as
+much as it estimates.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.core.arrays import Array
+from flows.core.problem import ATOL_PER_RTOL
+from flows.systems.relu_neuron.lone import SHORT
+from flows.systems.relu_neuron.lone_charts import NEARER
+from flows.systems.relu_neuron.pieces import FAR, GRADIENT
+from flows.systems.relu_neuron.sizes import SLIGHT
+from flows.systems.relu_neuron.state import SoundState
+from flows.systems.relu_neuron.watch import RESIDUAL_CHART
+
+__all__ = ["asked"]
+
+# Part of log(1 + t), in which steps are taken, that leaves one error.
+EACH = math.log(10.0) / 10.0
+# Part of log(1 + t), or of the time where a neuron is alone, that a step covers.
+STEP = 0.1
+# How much more is left where vectors pass each other in a plane.
+PASSING_BY = 4.6
+
+
+def asked(
+    multiplicity: Array,
+    states: SoundState,
+    velocity: Array,
+    left: Array,
+    alone: NDArray[np.bool_],
+    t: Array,
+) -> Array:
+    """Errors that steps leave before each output, in units of their tolerance.
+
+    Parameters
+    ----------
+    multiplicity, states, t : ndarray, SoundState, ndarray
+        Of the run, at ``T`` times.
+    velocity : ndarray, shape (T, k, q)
+        Of the neurons.
+    left, alone : ndarray, shape (T, k, q) and (T,)
+        What is left where one neuron is beside the teacher and all others are short, and where.
+
+    Returns
+    -------
+    ndarray, shape (T, k, q, k, q)
+        For each coordinate of the chart, what its error is of all neurons.
+    """
+    neurons = np.concatenate([states.h[..., None], states.z], axis=-1)
+    here, count, q = np.arange(len(t)), *neurons.shape[1:]
+    norms, rest = np.linalg.norm(neurons, axis=-1), np.linalg.norm(states.r, axis=-1)
+    alive = np.asarray(neurons.any(axis=-1))
+    mu = np.where(alive, multiplicity, 0.0)
+    largest = np.argmax(mu * states.h, axis=-1)
+    others = np.arange(count) != largest[:, None]
+    lone = alone & (~others | (states.h <= 0)).all(axis=-1)
+    joint = (rest < RESIDUAL_CHART) & (states.h[here, largest] > 0) & ~lone
+    # Coordinates and their rates: neurons, or the residual and how far neurons are from the mean.
+    shared, first = joint[:, None, None], (joint[:, None] & ~others)[..., None]
+    whole = np.maximum(mu.sum(axis=-1), 1.0)[:, None, None]
+    pull = np.einsum("tk,tkq->tq", mu, velocity)[:, None]
+    x = np.where(lone[:, None, None], left, neurons)
+    longest = np.where(others, norms, 0.0).max(axis=-1)
+    beside = joint & alone & (np.maximum(longest, rest) < SHORT / 10) & (rest < SLIGHT * longest)
+    ahead = np.where(beside[:, None, None], 0.0, np.eye(1, q))
+    mean = (states.r[:, None] + ahead) / whole
+    x = np.where(first, states.r[:, None], x - np.where(shared, mean, 0.0))
+    rates = np.where(first, pull, velocity - np.where(shared, pull / whole, 0.0))
+    # Sizes of the coordinates.
+    reach = np.linalg.norm(states.z, axis=-1).max(axis=-1)
+    size = np.minimum(1.0, np.where(lone[:, None], norms, np.maximum.accumulate(norms)))
+    size = np.where(lone[:, None] & ~others, NEARER * longest[:, None], size)
+    spread = np.linalg.norm(np.where(others[..., None], x[..., 1:], 0.0), axis=-1).max(axis=-1)
+    part = np.where(rest <= FAR * spread, GRADIENT * spread**2, np.minimum(1.0, spread**1.5))
+    size = np.where(first[..., 0], part[:, None], size)
+    size = np.where(beside[:, None], longest[:, None], size)[..., None] * np.ones(q)
+    narrow = np.where(lone, 0.0, reach)[:, None, None]
+    size[..., 1:] = np.where(first, size[..., 1:], np.minimum(size[..., 1:], narrow))
+    moved = np.where(lone, 1.0, 1.0 + t)[:, None, None] * _parts(rates)
+    most = _parts(x) + ATOL_PER_RTOL * size + STEP * moved
+    fastest = (1.0 + t)[:, None, None] * _parts(rates)
+    fastest[1:] = np.maximum(fastest[1:], fastest[:-1])
+    varied = np.minimum(most, fastest) * alive[..., None]
+    share = np.sqrt(np.diff(np.log1p(t), prepend=0.0) / EACH)[:, None, None]
+    if q == 2:
+        share = np.where(_passing(neurons, first), PASSING_BY, share)
+    # What an error of a coordinate is of neurons: that of the residual moves all, others keep it.
+    there = np.eye(count) * np.ones((len(t), 1, 1))
+    there[joint, :, largest[joint]] = -(mu / multiplicity[largest][:, None])[joint]
+    there[joint, largest[joint]] = (alive / whole[:, 0])[joint]
+    return there[:, :, None, :, None] * np.eye(q)[:, None] * (share * varied)[..., None, None]
+
+
+def _parts(vectors: Array) -> Array:
+    """Lengths of the parts along the teacher and across it, for each component (..., k, q)."""
+    sizes = np.abs(vectors)
+    if vectors.shape[-1] > 2:
+        sizes[..., 1:] = np.linalg.norm(vectors[..., 1:], axis=-1, keepdims=True)
+    return sizes
+
+
+def _passing(neurons: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Coordinates of neurons that pass each other or the teacher, before or after an output."""
+    count = neurons.shape[1]
+    found = np.zeros(neurons.shape, dtype=bool)
+    one, other = np.triu_indices(count, 1)
+    turn = neurons[:, one, 0] * neurons[:, other, 1] - neurons[:, one, 1] * neurons[:, other, 0]
+    pairs, teacher = _changes(turn), _changes(neurons[..., 1])
+    for k, (i, j) in enumerate(zip(one, other, strict=True)):
+        found[:, [i, j]] |= pairs[:, k, None, None]
+    # The teacher's force is across it.
+    found[..., 1] |= teacher
+    found |= first & found.any(axis=1, keepdims=True)
+    return found
+
+
+def _changes(values: Array) -> NDArray[np.bool_]:
+    """Whether signs change from the output before or to the next one."""
+    changes = np.sign(values[1:]) * np.sign(values[:-1]) < 0
+    none = np.zeros((1, *values.shape[1:]), dtype=bool)
+    found: NDArray[np.bool_] = np.concatenate([none, changes]) | np.concatenate([changes, none])
+    return found

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
@@ -18,12 +19,15 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["STAYS", "EnergyPiece"]
 
 # Curvatures along axes are known to this part of the largest one.
 SECOND_ORDER = 1e-26
+# Axes with so many bits are right to half of these, and know what is this part of a gradient.
+BITS, ROUNDED = 256, 1e-30
 #: A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
 UNKNOWN = (
@@ -119,11 +123,16 @@ class EnergyPiece(Piece):
             return True  # it may
         h, axes = eigen(curved)
         least = -SECOND_ORDER * float(np.abs(h).max())
-        down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
-        down = [v for v in down if self.increment.bends(u, v) < least]
-        slopes = self.increment.loss.both(self.increment.place(u))[1:]
+        down = [k for k in np.flatnonzero(h < 0) if self.increment.bends(u, axes[:, k]) < least]
+        place = self.increment.place(u)
+        slopes = self.increment.loss.both(place)[1:]
         found = np.array([float(x) for x in slopes])
-        return any(v @ found != 0 for v in down)
+        if not (found @ axes[:, down]).any():
+            return False
+        # An axis in doubles may be off by its last bit, and be turned into the gradient by that.
+        with precision(BITS):
+            along = sharp_axes(self.increment.loss.hessian(place), axes, BITS).along(slopes)
+        return bool((np.abs(along[down]) > ROUNDED * np.abs(found).max()).any())
 
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""

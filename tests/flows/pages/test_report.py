@@ -18,7 +18,7 @@ from flows.pages.figure import loss_figure
 from flows.pages.figures import gmm_em
 from flows.pages.formulas import prose, sentence
 from flows.pages.headings import HEADINGS
-from symbolic.evidence import derivation
+from symbolic.evidence import step
 from symbolic.evidence.identity import Basis, Evidence, Finding
 from symbolic.evidence.step import distinct
 
@@ -54,7 +54,7 @@ def page():
     """The page, for which nothing is proved anew: `tests/symbolic/evidence` proves these steps."""
     known = Finding(Evidence.PROVED, basis=Basis.ALGEBRA)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(derivation, "examine", lambda *statement: known)
+        patch.setattr(step, "examine", lambda *statement: known)
         return report.page("relu_neuron", [case()]).text
 
 

@@ -26,6 +26,8 @@ WELL = flows.OwnSystem("well", [u, v], (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 /
 STATED, RTOL = 100.0, 1e-8
 # Two ways to add up a few numbers of order one.
 ROUNDING = 1e-11
+# Stated errors, in lanes, leave out entries of a Hessian that are a thousandth of those beside them.
+LEFT_OUT = 1e-2
 
 
 @pytest.fixture(autouse=True)
@@ -215,7 +217,7 @@ def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.Monke
             for told in (numbers[k], np.where(np.arange(6) == 5, 0.0, numbers[k]))
         ]
         late = numbers[k, :, 4] > 1e-6 * numbers[k, :, 0]
-        assert np.allclose(seen[0][late], seen[1][late], rtol=1e-4, atol=0)
+        assert np.allclose(seen[0][late], seen[1][late], rtol=LEFT_OUT, atol=0)
         rows += late.sum()
     assert rows > 10
 

@@ -26,7 +26,7 @@ WELL = flows.OwnSystem("well", [u, v], (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 /
 STATED, RTOL = 100.0, 1e-8
 # Two ways to add up a few numbers of order one.
 ROUNDING = 1e-11
-# Stated errors, in lanes, leave out entries of a Hessian that are a thousandth of those beside them.
+# Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
 LEFT_OUT = 1e-2
 
 

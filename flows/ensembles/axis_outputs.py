@@ -46,7 +46,7 @@ class Outputs(NamedTuple):
     ``careful`` (N, N, lanes): what Jacobians tell of them;
     ``centre``, ``there`` (N, 2, lanes), ``axes`` (N, N, 2, lanes), ``size`` (N, lanes): of their
     charts, and their places; ``carry``: their errors, where they began and when they are;
-    ``turn``, ``along``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
+    ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
     ``count`` (1,): how many.
     """
 
@@ -62,7 +62,6 @@ class Outputs(NamedTuple):
     size: Any
     carry: Any
     turn: Any
-    along: Any
     place: Any
     member: Any
     row: Any
@@ -85,7 +84,6 @@ def outputs_of(near, waiting, n):
         np.ones((n, LANES)),
         carry_of(n, LANES),
         turn_of(LANES),
-        np.zeros((n, LANES)),
         np.zeros((n, 3)),
         np.zeros(LANES, np.int64),
         np.zeros(LANES, np.int64),
@@ -179,7 +177,7 @@ def wait(here, out, k, e, row, first, last, times):
         high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
         for w in range(first, last):
             waiting.slope[i, w], out.size[i, w], carry.curvature[i, w] = slope, size, curvature
-            carry.error[i, w], carry.fresh[i, w] = error, anew
+            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
             out.centre[i, 0, w], out.centre[i, 1, w] = high, low
         for j in range(n):
             matrix, inward = out.near.matrix[i, j, e], out.near.inward[i, j, e]
@@ -250,13 +248,13 @@ def see_all(out, here, loss, slopes, terms, found):
         for w in range(LANES):
             carry.now[i, w] = out.matrix[i, i, w]
             out.slope[i, w] *= -out.size[i, w] / out.waiting.since[w]
-    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED)
+    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED, carry.since)
     for i in range(n):
         for w in range(LANES):
-            out.along[i, w] = 0.0
+            carry.along[i, w] = 0.0
         for j in range(n):
             for w in range(LANES):
-                out.along[i, w] += carry.overlaps[i, j, w] * out.slope[j, w]
+                carry.along[i, w] += carry.overlaps[i, j, w] * out.slope[j, w]
     carried_along(carry, ANEW)
     for w in range(out.count[0]):
         see(out, here, loss, terms, w)
@@ -269,7 +267,7 @@ def see(out, here, loss, terms, w):
     """See one of the outputs."""
     seen, carry, square, linear = here.seen, out.carry, 0.0, 0.0
     for i in range(len(out.u)):
-        seen.along[i] = out.along[i, w]
+        seen.along[i] = carry.along[i, w]
         seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
         out.place[i, 0], out.place[i, 1] = out.there[i, 0, w], out.there[i, 1, w]
         linear += out.waiting.slope[i, w] * out.size[i, w] * out.size[i, w] * out.u[i, w]

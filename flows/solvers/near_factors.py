@@ -1,4 +1,4 @@
-"""Linear algebra of small matrices in lanes: plain loops, the innermost of which is over lanes.
+"""Linear algebra of small matrices in lanes, whose sums stay in registers.
 
 Matrices are factored without pivots: along any axes, whatever their units, the pivots of a Hessian
 are those of a symmetric matrix, definite but where the loss curves downward, which the length of
@@ -10,7 +10,8 @@ steps follows. Complex numbers are pairs of arrays.
 from __future__ import annotations
 
 from flows.core.compiled import lean
-from flows.solvers.near_lanes import LANES
+from flows.core.vectors import load, spread, store
+from flows.solvers.near_lanes import VECTORS
 
 __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 
@@ -18,86 +19,109 @@ __all__ = ["combined", "factor", "factor_both", "substitute", "substitute_both"]
 @lean
 def factor(matrix):
     """Factors of the matrices, in their place; no rows are exchanged."""
-    for k in range(len(matrix)):
-        for i in range(k + 1, len(matrix)):
-            for e in range(LANES):
-                matrix[i, k, e] /= matrix[k, k, e]
-            for j in range(k + 1, len(matrix)):
-                for e in range(LANES):
-                    matrix[i, j, e] -= matrix[i, k, e] * matrix[k, j, e]
+    n = len(matrix)
+    for v in range(VECTORS):
+        for i in range(n):
+            for j in range(n):
+                at = (i * n + j) * VECTORS + v
+                left = load(matrix, at)
+                for k in range(min(i, j)):
+                    one = load(matrix, (i * n + k) * VECTORS + v)
+                    left -= one * load(matrix, (k * n + j) * VECTORS + v)
+                if j < i:
+                    left /= load(matrix, (j * n + j) * VECTORS + v)
+                store(matrix, at, left)
 
 
 @lean
 def substitute(matrix, x):
     """Solve with the factors of the matrices, in place."""
     n = len(matrix)
-    for i in range(n):
-        for j in range(i):
-            for e in range(LANES):
-                x[i, e] -= matrix[i, j, e] * x[j, e]
-    for i in range(n - 1, -1, -1):
-        for j in range(i + 1, n):
-            for e in range(LANES):
-                x[i, e] -= matrix[i, j, e] * x[j, e]
-        for e in range(LANES):
-            x[i, e] /= matrix[i, i, e]
-
-
-@lean
-def divided(a, b, c, d):
-    """Quotient of the complex numbers `a + ib` and `c + id`."""
-    square = c * c + d * d
-    return (a * c + b * d) / square, (b * c - a * d) / square
+    for v in range(VECTORS):
+        for i in range(n):
+            left = load(x, i * VECTORS + v)
+            for j in range(i):
+                left -= load(matrix, (i * n + j) * VECTORS + v) * load(x, j * VECTORS + v)
+            store(x, i * VECTORS + v, left)
+        for i in range(n - 1, -1, -1):
+            left = load(x, i * VECTORS + v)
+            for j in range(i + 1, n):
+                left -= load(matrix, (i * n + j) * VECTORS + v) * load(x, j * VECTORS + v)
+            store(x, i * VECTORS + v, left / load(matrix, (i * n + i) * VECTORS + v))
 
 
 @lean
 def factor_both(matrix):
     """Factors of complex matrices (2, N, N, lanes), in their place."""
-    real, other = matrix[0], matrix[1]
-    n = len(real)
-    for k in range(n):
-        for i in range(k + 1, n):
-            for e in range(LANES):
-                real[i, k, e], other[i, k, e] = divided(
-                    real[i, k, e], other[i, k, e], real[k, k, e], other[k, k, e]
-                )
-            for j in range(k + 1, n):
-                for e in range(LANES):
-                    a, b, c, d = real[i, k, e], other[i, k, e], real[k, j, e], other[k, j, e]
-                    real[i, j, e] -= a * c - b * d
-                    other[i, j, e] -= a * d + b * c
-
-
-@lean
-def take(matrix, i, j, x, y):
-    """Take the product of an entry and the unknown `j` from the unknown `i`."""
-    for e in range(LANES):
-        a, b, c, d = matrix[0, i, j, e], matrix[1, i, j, e], x[j, e], y[j, e]
-        x[i, e] -= a * c - b * d
-        y[i, e] -= a * d + b * c
+    n = matrix.shape[1]
+    for v in range(VECTORS):
+        for i in range(n):
+            for j in range(n):
+                at = (i * n + j) * VECTORS + v
+                left, beside = load(matrix[0], at), load(matrix[1], at)
+                for k in range(min(i, j)):
+                    one, other = (i * n + k) * VECTORS + v, (k * n + j) * VECTORS + v
+                    a, b = load(matrix[0], one), load(matrix[1], one)
+                    c, d = load(matrix[0], other), load(matrix[1], other)
+                    left -= a * c
+                    left += b * d
+                    beside -= a * d
+                    beside -= b * c
+                if j < i:
+                    c, d = (
+                        load(matrix[0], (j * n + j) * VECTORS + v),
+                        load(matrix[1], (j * n + j) * VECTORS + v),
+                    )
+                    square = c * c + d * d
+                    a, b = left * c + beside * d, beside * c - left * d
+                    left, beside = a / square, b / square
+                store(matrix[0], at, left)
+                store(matrix[1], at, beside)
 
 
 @lean
 def substitute_both(matrix, x, y):
     """Solve with the factors of complex matrices for `x + iy`, in place."""
     n = len(x)
-    for i in range(n):
-        for j in range(i):
-            take(matrix, i, j, x, y)
-    for i in range(n - 1, -1, -1):
-        for j in range(i + 1, n):
-            take(matrix, i, j, x, y)
-        for e in range(LANES):
-            x[i, e], y[i, e] = divided(x[i, e], y[i, e], matrix[0, i, i, e], matrix[1, i, i, e])
+    for v in range(VECTORS):
+        for i in range(n):
+            take(matrix, x, y, i, 0, i, v)
+        for i in range(n - 1, -1, -1):
+            take(matrix, x, y, i, i + 1, n, v)
+            at, here = (i * n + i) * VECTORS + v, i * VECTORS + v
+            a, b = load(x, here), load(y, here)
+            c, d = load(matrix[0], at), load(matrix[1], at)
+            square = c * c + d * d
+            store(x, here, (a * c + b * d) / square)
+            store(y, here, (b * c - a * d) / square)
+
+
+@lean
+def take(matrix, x, y, i, first, last, v):
+    """Take products of entries and unknowns from the unknown `i`."""
+    n, here = len(x), i * VECTORS + v
+    left, beside = load(x, here), load(y, here)
+    for j in range(first, last):
+        at, other = (i * n + j) * VECTORS + v, j * VECTORS + v
+        a, b = load(matrix[0], at), load(matrix[1], at)
+        c, d = load(x, other), load(y, other)
+        left -= a * c
+        left += b * d
+        beside -= a * d
+        beside -= b * c
+    store(x, here, left)
+    store(y, here, beside)
 
 
 @lean
 def combined(weights, rows, found):
     """Products of matrices (S, S, lanes) with rows (S, N, lanes), one after the other."""
-    for k in range(len(weights)):
-        for i in range(rows.shape[1]):
-            for e in range(LANES):
-                found[k, i, e] = weights[k, 0, e] * rows[0, i, e]
-            for j in range(1, len(rows)):
-                for e in range(LANES):
-                    found[k, i, e] += weights[k, j, e] * rows[j, i, e]
+    count, n = rows.shape[0], rows.shape[1]
+    for k in range(count):
+        for i in range(n):
+            for v in range(VECTORS):
+                total = spread(0.0)
+                for j in range(count):
+                    weight = load(weights, (k * count + j) * VECTORS + v)
+                    total += weight * load(rows, (j * n + i) * VECTORS + v)
+                store(found, (k * n + i) * VECTORS + v, total)

@@ -9,6 +9,8 @@ of parts that are small: right to the rounding of their largest eigenvalue, at a
 from __future__ import annotations
 
 from flows.core.compiled import lean
+from flows.core.vectors import load, spread, store
+from flows.solvers.near_lanes import PARTS, VECTORS
 
 __all__ = ["forget", "hessian"]
 
@@ -20,49 +22,54 @@ RATE, WHOLE = 3, 4
 def hessian(near, program, axes, found):
     """Upper triangles `found` (N, N, lanes), along axes whose first digits are (N, N, 2, lanes)."""
     n, r, results = len(found), near.registers, program.results
-    operations, operands = program.operation, program.operands
-    first, lanes = len(r) - len(operations), r.shape[2]
     for k in range(len(r)):
-        for e in range(lanes):
-            r[k, WHOLE, e] = r[k, 0, e] + (r[k, 1, e] + r[k, 2, e])
+        at = k * PARTS * VECTORS
+        for v in range(VECTORS):
+            moved = load(r, at + VECTORS + v) + load(r, at + 2 * VECTORS + v)
+            store(r, at + WHOLE * VECTORS + v, load(r, at + v) + moved)
     for axis in range(n):
         for i in range(n):
+            for v in range(VECTORS):
+                along = load(axes, (i * n + axis) * 2 * VECTORS + v)
+                store(r, (i * PARTS + RATE) * VECTORS + v, along)
+        rates(program, r)
+        for v in range(VECTORS):
+            for i in range(axis + 1):
+                total = spread(0.0)
+                for j in range(n):
+                    rate = load(r, (results[j] * PARTS + RATE) * VECTORS + v)
+                    total += load(axes, (j * n + i) * 2 * VECTORS + v) * rate
+                store(found, (i * n + axis) * VECTORS + v, total)
+
+
+@lean
+def rates(program, r):
+    """Put down derivatives of registers along an axis, whose own are there."""
+    operations, operands, lanes = program.operation, program.operands, r.shape[2]
+    first = len(r) - len(operations)
+    for step in range(len(operations)):
+        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
+        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        if operation == 0:
+            for v in range(RATE * VECTORS, (RATE + 1) * VECTORS):
+                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+        elif operation == 1:
+            for v in range(VECTORS):
+                x, y = load(r, at_a + WHOLE * VECTORS + v), load(r, at_b + WHOLE * VECTORS + v)
+                p, q = load(r, at_a + RATE * VECTORS + v), load(r, at_b + RATE * VECTORS + v)
+                store(r, at + RATE * VECTORS + v, x * q + y * p)
+        elif operation == 2:
             for e in range(lanes):
-                r[i, RATE, e] = axes[i, axis, 0, e]
-        for step in range(len(operations)):
-            a, b, k, operation = (
-                operands[step, 0],
-                operands[step, 1],
-                first + step,
-                operations[step],
-            )
-            if operation == 0:
-                for e in range(lanes):
-                    r[k, RATE, e] = r[a, RATE, e] + r[b, RATE, e]
-            elif operation == 1:
-                for e in range(lanes):
-                    one, other = r[a, WHOLE, e] * r[b, RATE, e], r[b, WHOLE, e] * r[a, RATE, e]
-                    r[k, RATE, e] = one + other
-            elif operation == 2:
-                for e in range(lanes):
-                    change = r[a, RATE, e] - r[k, WHOLE, e] * r[b, RATE, e]
-                    r[k, RATE, e] = change / r[b, WHOLE, e]
-            elif operation == 4:
-                for e in range(lanes):
-                    y, x = r[a, WHOLE, e], r[b, WHOLE, e]
-                    turned = x * r[a, RATE, e] - y * r[b, RATE, e]
-                    r[k, RATE, e] = turned / (x * x + y * y)
-            else:
-                for e in range(lanes):
-                    r[k, RATE, e] = r[a, RATE, e] / (2.0 * r[k, WHOLE, e])
-        for i in range(axis + 1):
-            of_entry = results[0]
+                change = r[a, RATE, e] - r[k, WHOLE, e] * r[b, RATE, e]
+                r[k, RATE, e] = change / r[b, WHOLE, e]
+        elif operation == 4:
             for e in range(lanes):
-                found[i, axis, e] = axes[0, i, 0, e] * r[of_entry, RATE, e]
-            for j in range(1, n):
-                of_entry = results[j]
-                for e in range(lanes):
-                    found[i, axis, e] += axes[j, i, 0, e] * r[of_entry, RATE, e]
+                y, x = r[a, WHOLE, e], r[b, WHOLE, e]
+                turned = x * r[a, RATE, e] - y * r[b, RATE, e]
+                r[k, RATE, e] = turned / (x * x + y * y)
+        else:
+            for e in range(lanes):
+                r[k, RATE, e] = r[a, RATE, e] / (2.0 * r[k, WHOLE, e])
 
 
 @lean

@@ -16,11 +16,15 @@ from typing import Any, NamedTuple
 
 from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
+from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["LANES", "Near", "field", "jacobian"]
+__all__ = ["LANES", "PARTS", "VECTORS", "Near", "field", "jacobian"]
 
-#: Members side by side: enough for vectors of any processor, as the innermost loops over lanes are.
-LANES = 32
+#: Vectors of members side by side: enough for what a processor does at a time.
+VECTORS = 2
+LANES = VECTORS * WIDTH
+#: Numbers of each register.
+PARTS = 5
 
 
 class Near(NamedTuple):
@@ -45,126 +49,150 @@ class Near(NamedTuple):
 def field(near, program, s, u, out):
     """Slopes `out` (N, lanes) of increments `u`, whose registers stay there."""
     n, r, results = len(u), near.registers, program.results
+    for v in range(VECTORS):
+        for i in range(n):
+            total = spread(0.0)
+            for j in range(n):
+                total += load(near.inward, (i * n + j) * VECTORS + v) * load(u, j * VECTORS + v)
+            store(r, (i * PARTS + 1) * VECTORS + v, total)
+    change(program, r)
+    for v in range(VECTORS):
+        for i in range(n):
+            total = load(near.slope, i * VECTORS + v)
+            for j in range(n):
+                at, rest = (i * n + j) * VECTORS + v, (results[j] * PARTS + 2) * VECTORS + v
+                total += load(near.matrix, at) * load(u, j * VECTORS + v)
+                total += load(near.outward, at) * load(r, rest)
+            store(out, i * VECTORS + v, -load(s, v) * total)
+
+
+@lean
+def change(program, r):
+    """Put down by how much registers differ from those at the centres."""
     operations, operands = program.operation, program.operands
     first = len(r) - len(operations)
-    lanes = r.shape[2]  # a number that compilers know lets them unfold short loops, one by one
-    for i in range(n):
-        for e in range(lanes):
-            r[i, 1, e] = near.inward[i, 0, e] * u[0, e]
-        for j in range(1, n):
-            for e in range(lanes):
-                r[i, 1, e] += near.inward[i, j, e] * u[j, e]
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
+        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
         if operation == 0:
-            for e in range(lanes):
-                r[k, 1, e] = r[a, 1, e] + r[b, 1, e]
-                r[k, 2, e] = r[a, 2, e] + r[b, 2, e]
+            for v in range(VECTORS, 3 * VECTORS):
+                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
         elif operation == 1:
-            for e in range(lanes):
-                x, p, v = r[a, 0, e], r[a, 1, e], r[a, 2, e]
-                y, q, w = r[b, 0, e], r[b, 1, e], r[b, 2, e]
-                r[k, 1, e] = x * q + y * p
-                r[k, 2, e] = x * w + y * v + (p + v) * (q + w)
-        elif operation == 2:
-            for e in range(lanes):
-                p, v, y, q, w = r[a, 1, e], r[a, 2, e], r[b, 0, e], r[b, 1, e], r[b, 2, e]
-                ratio = r[k, 0, e]
-                change = (p + v - ratio * (q + w)) / (y + q + w)
-                r[k, 1, e] = (p - ratio * q) / y
-                r[k, 2, e] = (v - ratio * w - change * (q + w)) / y
-        elif operation == 4:
-            for e in range(lanes):
-                y, q, w, x, p, v = (
-                    r[a, 0, e],
-                    r[a, 1, e],
-                    r[a, 2, e],
-                    r[b, 0, e],
-                    r[b, 1, e],
-                    r[b, 2, e],
-                )
-                r[k, 1, e] = (x * q - y * p) / (x * x + y * y)
-                r[k, 2, e] = angle_rest(x, y, p, v, q, w)
+            for v in range(VECTORS):
+                x, y = load(r, at_a + v), load(r, at_b + v)
+                p, q = load(r, at_a + VECTORS + v), load(r, at_b + VECTORS + v)
+                rest, other = load(r, at_a + 2 * VECTORS + v), load(r, at_b + 2 * VECTORS + v)
+                store(r, at + VECTORS + v, x * q + y * p)
+                both = (p + rest) * (q + other)
+                store(r, at + 2 * VECTORS + v, x * other + y * rest + both)
         else:
-            for e in range(lanes):
-                x, p, v, root = r[a, 0, e], r[a, 1, e], r[a, 2, e], r[k, 0, e]
-                change = (p + v) / (root + math.sqrt(x + p + v))
-                r[k, 1, e] = p / (2.0 * root)
-                r[k, 2, e] = (v - change * change) / (2.0 * root)
-    for i in range(n):
+            change_one_by_one(operation, a, b, k, r)
+
+
+@lean
+def change_one_by_one(operation, a, b, k, r):
+    """Put down by how much a quotient, an angle or a root differs from that at the centres."""
+    lanes = r.shape[2]  # a number that compilers know lets them unfold short loops, one by one
+    if operation == 2:
         for e in range(lanes):
-            out[i, e] = near.slope[i, e]
-        for j in range(n):
-            of_entry = results[j]
-            for e in range(lanes):
-                linear = out[i, e] + near.matrix[i, j, e] * u[j, e]
-                out[i, e] = linear + near.outward[i, j, e] * r[of_entry, 2, e]
+            p, v, y, q, w = r[a, 1, e], r[a, 2, e], r[b, 0, e], r[b, 1, e], r[b, 2, e]
+            ratio = r[k, 0, e]
+            change = (p + v - ratio * (q + w)) / (y + q + w)
+            r[k, 1, e] = (p - ratio * q) / y
+            r[k, 2, e] = (v - ratio * w - change * (q + w)) / y
+    elif operation == 4:
         for e in range(lanes):
-            out[i, e] *= -s[e]
+            y, q, w, x, p, v = (
+                r[a, 0, e],
+                r[a, 1, e],
+                r[a, 2, e],
+                r[b, 0, e],
+                r[b, 1, e],
+                r[b, 2, e],
+            )
+            r[k, 1, e] = (x * q - y * p) / (x * x + y * y)
+            r[k, 2, e] = angle_rest(x, y, p, v, q, w)
+    else:
+        for e in range(lanes):
+            x, p, v, root = r[a, 0, e], r[a, 1, e], r[a, 2, e], r[k, 0, e]
+            change = (p + v) / (root + math.sqrt(x + p + v))
+            r[k, 1, e] = p / (2.0 * root)
+            r[k, 2, e] = (v - change * change) / (2.0 * root)
 
 
 @lean
 def jacobian(near, program, s, found):
     """Derivatives `found` (N, N, lanes) of the slopes where `field` has left its registers."""
     n, r, results = len(found), near.registers, program.results
-    operations, operands = program.operation, program.operands
-    first, lanes = len(r) - len(operations), r.shape[2]
     for axis in range(n):
         for i in range(n):
-            for e in range(lanes):
-                r[i, 3, e] = near.inward[i, axis, e]
-        for step in range(len(operations)):
-            a, b, k, operation = (
-                operands[step, 0],
-                operands[step, 1],
-                first + step,
-                operations[step],
+            for v in range(VECTORS):
+                inward = load(near.inward, (i * n + axis) * VECTORS + v)
+                store(r, (i * PARTS + 3) * VECTORS + v, inward)
+        rates(program, r)
+        for v in range(VECTORS):
+            for i in range(n):
+                total = load(near.matrix, (i * n + axis) * VECTORS + v)
+                for j in range(n):
+                    rest = load(r, (results[j] * PARTS + 4) * VECTORS + v)
+                    total += load(near.outward, (i * n + j) * VECTORS + v) * rest
+                store(found, (i * n + axis) * VECTORS + v, -load(s, v) * total)
+
+
+@lean
+def rates(program, r):
+    """Put down derivatives of registers along an axis, whose own are there."""
+    operations, operands = program.operation, program.operands
+    first = len(r) - len(operations)
+    for step in range(len(operations)):
+        a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
+        at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
+        if operation == 0:
+            for v in range(3 * VECTORS, 5 * VECTORS):
+                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+        elif operation == 1:
+            for v in range(VECTORS):
+                x, y = load(r, at_a + v), load(r, at_b + v)
+                moved = load(r, at_a + VECTORS + v) + load(r, at_a + 2 * VECTORS + v)
+                other = load(r, at_b + VECTORS + v) + load(r, at_b + 2 * VECTORS + v)
+                p, q = load(r, at_a + 3 * VECTORS + v), load(r, at_b + 3 * VECTORS + v)
+                rest, beside = load(r, at_a + 4 * VECTORS + v), load(r, at_b + 4 * VECTORS + v)
+                store(r, at + 3 * VECTORS + v, x * q + y * p)
+                both = (p + rest) * other + (q + beside) * moved
+                store(r, at + 4 * VECTORS + v, x * beside + y * rest + both)
+        else:
+            rates_one_by_one(operation, a, b, k, r)
+
+
+@lean
+def rates_one_by_one(operation, a, b, k, r):
+    """Put down the derivatives of a quotient, an angle or a root."""
+    lanes = r.shape[2]
+    if operation == 2:
+        for e in range(lanes):
+            y, moved, ratio = r[b, 0, e], r[b, 1, e] + r[b, 2, e], r[k, 0, e]
+            p, v, q, w = r[a, 3, e], r[a, 4, e], r[b, 3, e], r[b, 4, e]
+            change = (r[a, 1, e] + r[a, 2, e] - ratio * moved) / (y + moved)
+            changes = (p + v - (ratio + change) * (q + w)) / (y + moved)
+            r[k, 3, e] = (p - ratio * q) / y
+            r[k, 4, e] = (v - ratio * w - changes * moved - change * (q + w)) / y
+    elif operation == 4:
+        for e in range(lanes):
+            p, q = r[b, 1, e] + r[b, 2, e], r[a, 1, e] + r[a, 2, e]
+            r[k, 3, e], r[k, 4, e] = angle_rest_rate(
+                r[b, 0, e],
+                r[a, 0, e],
+                p,
+                q,
+                r[b, 3, e],
+                r[a, 3, e],
+                r[b, 4, e],
+                r[a, 4, e],
             )
-            if operation == 0:
-                for e in range(lanes):
-                    r[k, 3, e] = r[a, 3, e] + r[b, 3, e]
-                    r[k, 4, e] = r[a, 4, e] + r[b, 4, e]
-            elif operation == 1:
-                for e in range(lanes):
-                    x, p, v = r[a, 0, e], r[a, 3, e], r[a, 4, e]
-                    y, q, w = r[b, 0, e], r[b, 3, e], r[b, 4, e]
-                    both = (p + v) * (r[b, 1, e] + r[b, 2, e]) + (q + w) * (r[a, 1, e] + r[a, 2, e])
-                    r[k, 3, e] = x * q + y * p
-                    r[k, 4, e] = x * w + y * v + both
-            elif operation == 2:
-                for e in range(lanes):
-                    y, moved, ratio = r[b, 0, e], r[b, 1, e] + r[b, 2, e], r[k, 0, e]
-                    p, v, q, w = r[a, 3, e], r[a, 4, e], r[b, 3, e], r[b, 4, e]
-                    change = (r[a, 1, e] + r[a, 2, e] - ratio * moved) / (y + moved)
-                    changes = (p + v - (ratio + change) * (q + w)) / (y + moved)
-                    r[k, 3, e] = (p - ratio * q) / y
-                    r[k, 4, e] = (v - ratio * w - changes * moved - change * (q + w)) / y
-            elif operation == 4:
-                for e in range(lanes):
-                    p, q = r[b, 1, e] + r[b, 2, e], r[a, 1, e] + r[a, 2, e]
-                    r[k, 3, e], r[k, 4, e] = angle_rest_rate(
-                        r[b, 0, e],
-                        r[a, 0, e],
-                        p,
-                        q,
-                        r[b, 3, e],
-                        r[a, 3, e],
-                        r[b, 4, e],
-                        r[a, 4, e],
-                    )
-            else:
-                for e in range(lanes):
-                    moved, root = r[a, 1, e] + r[a, 2, e], r[k, 0, e]
-                    p, v, there = r[a, 3, e], r[a, 4, e], math.sqrt(r[a, 0, e] + moved)
-                    change, changes = moved / (root + there), (p + v) / (2.0 * there)
-                    r[k, 3, e] = p / (2.0 * root)
-                    r[k, 4, e] = (v - 2.0 * change * changes) / (2.0 * root)
-        for i in range(n):
-            for e in range(lanes):
-                found[i, axis, e] = near.matrix[i, axis, e]
-            for j in range(n):
-                of_entry = results[j]
-                for e in range(lanes):
-                    found[i, axis, e] += near.outward[i, j, e] * r[of_entry, 4, e]
-            for e in range(lanes):
-                found[i, axis, e] *= -s[e]
+    else:
+        for e in range(lanes):
+            moved, root = r[a, 1, e] + r[a, 2, e], r[k, 0, e]
+            p, v, there = r[a, 3, e], r[a, 4, e], math.sqrt(r[a, 0, e] + moved)
+            change, changes = moved / (root + there), (p + v) / (2.0 * there)
+            r[k, 3, e] = p / (2.0 * root)
+            r[k, 4, e] = (v - 2.0 * change * changes) / (2.0 * root)

@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
+from flows.core.vectors import load, store
+from flows.solvers.near_lanes import VECTORS
 from flows.systems.own.axes_loop import LEAST, ROUNDED, SWEEPS
 
 __all__ = ["Turn", "eigen_in_lanes", "turn_of"]
 
 
 class Turn(NamedTuple):
-    """Room for rotations: ``off``, ``cosine``, ``sine``, ``size`` (lanes,)."""
+    """Room for rotations: ``floor``, ``off``, ``cosine``, ``sine``, ``size`` (lanes,)."""
 
+    floor: Any
     off: Any
     cosine: Any
     sine: Any
@@ -31,7 +34,7 @@ class Turn(NamedTuple):
 @inner
 def turn_of(lanes):
     """Room."""
-    return Turn(np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes))
+    return Turn(np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes))
 
 
 @lean
@@ -57,7 +60,8 @@ def needed(matrix, turn, p, q, square):
     count, off = 0, turn.off
     for e in range(len(off)):
         entry = matrix[p, q, e]
-        beside = square * abs(matrix[p, p, e] * matrix[q, q, e])
+        one, other = abs(matrix[p, p, e]), abs(matrix[q, q, e])
+        beside = square * ((one + turn.floor[e]) * (other + turn.floor[e]))
         counts = entry * entry > beside and entry * entry > ROUNDED * ROUNDED
         off[e] = entry if counts else 0.0
         count += 1 if counts else 0
@@ -65,17 +69,19 @@ def needed(matrix, turn, p, q, square):
 
 
 @lean
-def exchanged(matrix, turn, p, i, q, j):
-    """Rotate two entries of each matrix."""
-    for e in range(matrix.shape[2]):
-        x, y = matrix[p, i, e], matrix[q, j, e]
-        matrix[p, i, e] = turn.cosine[e] * x - turn.sine[e] * y
-        matrix[q, j, e] = turn.sine[e] * x + turn.cosine[e] * y
+def exchanged(matrix, p, i, q, j, cosine, sine, v):
+    """Rotate two entries of a vector of matrices."""
+    n = matrix.shape[1]
+    one, other = (p * n + i) * VECTORS + v, (q * n + j) * VECTORS + v
+    x, y = load(matrix, one), load(matrix, other)
+    store(matrix, one, cosine * x - sine * y)
+    store(matrix, other, sine * x + cosine * y)
 
 
 @lean
 def rotated(matrix, axes, turn, p, q):
     """Rotations that make an entry zero where it matters, of matrices and of rows of axes."""
+    n = len(matrix)
     for e in range(matrix.shape[2]):
         off, apart = turn.off[e], matrix[q, q, e] - matrix[p, p, e]
         twice = 2.0 * off if apart >= 0.0 else -2.0 * off
@@ -86,24 +92,29 @@ def rotated(matrix, axes, turn, p, q):
         matrix[p, p, e] -= t * off
         matrix[q, q, e] += t * off
         matrix[p, q, e] -= off
-    for k in range(p):
-        exchanged(matrix, turn, k, p, k, q)
-    for k in range(p + 1, q):
-        exchanged(matrix, turn, p, k, k, q)
-    for k in range(q + 1, len(matrix)):
-        exchanged(matrix, turn, p, k, q, k)
-    for k in range(len(matrix)):
-        exchanged(axes, turn, p, k, q, k)
+    for v in range(VECTORS):
+        cosine, sine = load(turn.cosine, v), load(turn.sine, v)
+        for k in range(p):
+            exchanged(matrix, k, p, k, q, cosine, sine, v)
+        for k in range(p + 1, q):
+            exchanged(matrix, p, k, k, q, cosine, sine, v)
+        for k in range(q + 1, n):
+            exchanged(matrix, p, k, q, k, cosine, sine, v)
+        for k in range(n):
+            exchanged(axes, p, k, q, k, cosine, sine, v)
 
 
 @lean
-def eigen_in_lanes(matrix, h, axes, turn, part):
+def eigen_in_lanes(matrix, h, axes, turn, part, since):
     """Eigenvalues (N, lanes), increasing, and axes in rows (N, N, lanes), of symmetric matrices.
 
-    Upper triangles are read, and overwritten; entries that are this part of those beside them stay.
+    Upper triangles are read, and overwritten. Entries stay that are this part of those beside them,
+    each with `1/s` (``since``) added: what is smaller has not had the time to matter.
     """
     n, lanes = len(matrix), matrix.shape[2]
     scaled(matrix, turn)
+    for e in range(lanes):
+        turn.floor[e] = 1.0 / (since[e] * turn.size[e])
     for i in range(n):
         for j in range(n):
             for e in range(lanes):

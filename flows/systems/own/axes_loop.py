@@ -26,24 +26,25 @@ LAST_BIT = 1e-17
 
 @lean
 def rotate(matrix, axes, p, q):
-    """One rotation that makes an entry zero, in both."""
+    """One rotation that makes an entry zero, of a matrix and of rows of axes."""
     theta = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])
     t = math.copysign(1.0, theta) / (abs(theta) + math.sqrt(theta * theta + 1.0))
     c = 1.0 / math.sqrt(t * t + 1.0)
     s = t * c
-    moved = t * matrix[p, q]
-    matrix[p, p] -= moved
-    matrix[q, q] += moved
+    moved, n = t * matrix[p, q], len(matrix)
+    one, other = matrix[p, p] - moved, matrix[q, q] + moved
+    for k in range(n):
+        x, y = matrix[p, k], matrix[q, k]
+        matrix[p, k] = c * x - s * y
+        matrix[q, k] = s * x + c * y
+    matrix[p, p], matrix[q, q] = one, other
     matrix[p, q] = matrix[q, p] = 0.0
-    for k in range(len(matrix)):
-        if k != p and k != q:
-            x, y = matrix[p, k], matrix[q, k]
-            matrix[p, k] = matrix[k, p] = c * x - s * y
-            matrix[q, k] = matrix[k, q] = s * x + c * y
-    for k in range(len(matrix)):
-        x, y = axes[k, p], axes[k, q]
-        axes[k, p] = c * x - s * y
-        axes[k, q] = s * x + c * y
+    for k in range(n):
+        matrix[k, p], matrix[k, q] = matrix[p, k], matrix[q, k]
+    for k in range(n):
+        x, y = axes[p, k], axes[q, k]
+        axes[p, k] = c * x - s * y
+        axes[q, k] = s * x + c * y
 
 
 @lean
@@ -81,7 +82,10 @@ def eigen(matrix, h, axes, part):
         if least != i:
             h[i], h[least] = h[least], h[i]
             for k in range(n):
-                axes[k, i], axes[k, least] = axes[k, least], axes[k, i]
+                axes[i, k], axes[least, k] = axes[least, k], axes[i, k]
+    for i in range(n):
+        for k in range(i):
+            axes[i, k], axes[k, i] = axes[k, i], axes[i, k]
 
 
 @lean

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,8 @@ DIFFER = 0.03
 FAST = 30.0
 # Curvatures that differ by less than this part of the largest one are one.
 ALIKE = 1e-3
+# Where curvature times the time that passes is below this, a gradient tells better how errors grow.
+RISING = -1.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Errors:
     leaves anew falls like the root of the energy of a chart, to `a` at most. An axis that turns
     takes errors of others with it, which its own curvature damps. Within one curvature the sum is
     that of squares.
+
+    The gradient itself obeys the linearised flow. So where it is along an axis `k` on which the
+    loss curves downward, as on a plateau that is left ever faster, no integral is taken:
+
+    .. math:: b_k \to \frac{\nabla L'}{g_k} - \sum_{j \ne k} \frac{g_j}{g_k} (b_j \to),
+       \qquad g_j = b_j \cdot \nabla L
+
+    is exact, whatever the curvature does between the ends. What turns out of another axis into that
+    one may have done so at once, and has grown as it has.
 
     This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart only, and
     what a step leaves, which is taken to be what it was asked for. Assumed is that errors obey the
@@ -72,6 +83,8 @@ class Errors:
         The same axes with more bits.
     anew : float
         What part of ``fresh`` the last steps leave.
+    slope : ndarray, shape (N,), optional
+        The gradient along the axes.
     """
 
     axes: Array
@@ -81,9 +94,14 @@ class Errors:
     since: float
     sharp: Callable[[int], SharpAxes] | None = None
     anew: float = ANEW
+    slope: Array | None = None
 
     def carried(
-        self, hessian: Array, since: float, found: tuple[Array, Array] | None = None
+        self,
+        hessian: Array,
+        since: float,
+        found: tuple[Array, Array] | None = None,
+        gradient: Array | None = None,
     ) -> tuple[Array, Array, Array]:
         """Return eigenvalues and axes of a later Hessian, and the errors there.
 
@@ -91,18 +109,22 @@ class Errors:
         """
         h, axes = eigen(hessian) if found is None else found
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
-        return h, axes, self._along(h, axes.T @ self.axes, now, since)
+        slope = None if gradient is None else gradient @ axes
+        return h, axes, self._along(h, axes.T @ self.axes, now, since, slope)
 
-    def carried_sharply(self, later: SharpAxes, since: float, bits: int) -> Array:
+    def carried_sharply(self, later: SharpAxes, since: float, bits: int, slope: Array) -> Array:
         """Return the errors along later axes, whose products with those of before are sharp."""
         if self.sharp is None:
             raise ValueError("these axes are doubles")
         earlier = self.sharp(bits)
         overlaps, now = later.overlaps(earlier), later.bends(earlier)
-        return self._along(later.curvature, overlaps, now, since)
+        return self._along(later.curvature, overlaps, now, since, slope)
 
-    def _along(self, h: Array, overlaps: Array, now: Array, since: float) -> Array:
+    def _along(
+        self, h: Array, overlaps: Array, now: Array, since: float, slope: Array | None
+    ) -> Array:
         passed = since - self.since
+        k, known, now, gain = self._led(h, overlaps, now, passed, slope)
         rate = np.minimum(self.curvature, now)
         # Integral of a curvature that changes linearly in log-time.
         length = np.log(since / self.since)
@@ -114,7 +136,9 @@ class Errors:
         decays = np.maximum(own, scaled * length)
         grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
         change = np.exp(grows)
-        grown = self.error * change + self.fresh * np.maximum(change, self.anew)
+        if k >= 0:  # what the gradient does not tell of its errors is what the last steps leave
+            change[k] = 0.0
+        grown = known.error * change + known.fresh * np.maximum(change, self.anew)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
         reach = np.abs(overlaps) / damped
         shares = np.minimum(reach + turns, 1.0) * np.minimum(grown, LARGEST)
@@ -124,8 +148,34 @@ class Errors:
         alike |= turns > 0
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
-        came = early @ np.minimum(self.error + self.fresh, LARGEST)
-        return found + came + reach @ came
+        came = early @ np.minimum(known.error + known.fresh, LARGEST)
+        return found + came + reach @ came + gain
+
+    def _led(
+        self, h: Array, overlaps: Array, now: Array, passed: float, slope: Array | None
+    ) -> tuple[int, Errors, Array, Array]:
+        """Let errors along an axis grow as the gradient does, if that is along it at last.
+
+        Return which, or -1; errors with those of that axis on the others, where the gradient is not
+        along it alone; curvatures along the others without what has turned into that axis; and what
+        the gradient leaves of errors, along axes of now.
+        """
+        none = -1, self, now, np.zeros_like(h)
+        if slope is None or self.slope is None:
+            return none
+        rises = (self.curvature < 0) & (np.minimum(self.curvature, now) * passed < RISING)
+        size, along = np.abs(self.slope), np.abs(slope)
+        k = int(np.argmax(np.where(rises, size, 0.0)))
+        i = int(np.argmax(np.abs(overlaps[:, k])))  # what it has become
+        if not (rises[k] and size[k] > 0 and along[i] > np.linalg.norm(np.delete(along, i))):
+            return none
+        others = np.arange(len(size)) != k
+        share = np.where(others, size / size[k], 0.0) * (self.error[k] + self.fresh[k])
+        known = replace(self, error=np.minimum(self.error + share, LARGEST))
+        turned = np.where(others, np.abs(overlaps[i]), 0.0)
+        grown = self.error[k] + self.fresh[k] + turned @ (known.error + known.fresh)
+        gain = np.minimum(along / size[k] * grown, LARGEST)
+        return k, known, now - turned**2 * min(h[i], 0.0), gain
 
     def _slow(
         self, h: Array, overlaps: Array, now: Array, since: float

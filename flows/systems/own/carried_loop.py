@@ -22,6 +22,7 @@ from flows.systems.own.carried_errors import (
     LARGEST,
     MOST_GROWTH,
     RECIPROCAL,
+    RISING,
     TURNS,
 )
 
@@ -30,16 +31,19 @@ __all__ = ["Carry", "carried", "carried_along", "carried_once", "carry_of", "tur
 
 # Numbers of each lane: what they are is said where they are put down.
 LENGTH, PASSED, LATE, FEW, MANY, QUICK, EARLY, AWAY, MOVED, COUNT, APART, STEEP = range(12)
+LEADS, GAIN = 12, 13  # which axis the gradient is along, and grows, or -1
 SQUARE, TOTAL, ABOVE = AWAY, MOVED, COUNT  # later on
 
 
 class Carry(NamedTuple):
     """States in lanes, the last axis, whose errors are carried on, and room for that.
 
-    Given are, of before, ``curvature``, ``error``, ``fresh`` (N, lanes), ``began`` (lanes,), and of
-    now ``since`` (lanes,), ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N, lanes):
-    curvatures along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now, before).
-    What is found is ``later`` (N, lanes): errors along the axes of now.
+    Given are, of before, ``curvature``, ``error``, ``fresh``, ``slope`` (N, lanes), ``began``
+    (lanes,), and of now ``since`` (lanes,), ``h`` (N, lanes): eigenvalues, increasing, ``now`` (N,
+    lanes): curvatures along the axes of before, ``overlaps`` (N, N, lanes): of the axes, (now,
+    before), ``along`` (N, lanes): slopes.
+    What is found is ``later`` (N, lanes): errors along the axes of now. Where errors grow as the
+    gradient does, ``error`` and ``now`` are changed.
 
     Of the room, ``first``, ``least`` (N, lanes): curvature times time at first, and at least along
     slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``turns``
@@ -55,6 +59,8 @@ class Carry(NamedTuple):
     h: Any
     now: Any
     overlaps: Any
+    slope: Any
+    along: Any
     later: Any
     first: Any
     least: Any
@@ -84,11 +90,13 @@ def carry_of(n, lanes):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
         np.zeros((n, n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
-        np.zeros((12, lanes)),
+        np.zeros((14, lanes)),
     )
 
 
@@ -191,16 +199,49 @@ def grow(carry, anew):
         for e in range(room.shape[1]):
             carry.grown[k, e] = math.exp(carry.grown[k, e])
         for e in range(room.shape[1]):
-            change = carry.grown[k, e]
+            change = 0.0 if k == room[LEADS, e] else carry.grown[k, e]
             left = change if change > anew else anew
             grown = carry.error[k, e] * change + carry.fresh[k, e] * left
             carry.grown[k, e] = min(grown, LARGEST)
 
 
 @lean
+def lead(carry, e):
+    """Let errors along an axis grow as the gradient does, if that is along it at last."""
+    room, n, k, i, passed = carry.room, len(carry.h), -1, 0, carry.since[e] - carry.began[e]
+    room[LEADS, e], room[GAIN, e], size, beside = -1.0, 0.0, 0.0, 0.0
+    if not min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:  # no axis grows so much
+        return
+    for j in range(n):
+        before, steep = carry.curvature[j, e], abs(carry.slope[j, e])
+        if before < 0.0 and min(before, carry.now[j, e]) * passed < RISING and steep > size:
+            k, size = j, steep
+    if k < 0:
+        return
+    for j in range(n):
+        i = j if abs(carry.overlaps[j, k, e]) > abs(carry.overlaps[i, k, e]) else i
+    most = abs(carry.along[i, e])
+    for j in range(n):
+        beside += (carry.along[j, e] / most) ** 2 if j != i and most > 0.0 else 0.0
+    if not (most > 0.0 and beside < 1.0):
+        return
+    left = carry.error[k, e] + carry.fresh[k, e]
+    grown, curved = left, min(carry.h[i, e], 0.0)
+    for j in range(n):
+        if j != k:
+            share, turned = abs(carry.slope[j, e]) / size, abs(carry.overlaps[i, j, e])
+            carry.error[j, e] = min(carry.error[j, e] + share * left, LARGEST)
+            carry.now[j, e] -= turned**2 * curved
+            grown += turned * (carry.error[j, e] + carry.fresh[j, e])
+    room[LEADS, e], room[GAIN, e] = k, grown / size
+
+
+@lean
 def carried_along(carry, anew):
     """Put down errors along the axes of now; of what steps leave, the last ones leave a part."""
     room, n = carry.room, len(carry.h)
+    for e in range(room.shape[1]):
+        lead(carry, e)
     kinds(carry)
     turn(carry)
     grow(carry, anew)
@@ -215,7 +256,8 @@ def carried_along(carry, anew):
             carry.came[i, e] *= room[EARLY, e]
     for i in range(n):
         for e in range(room.shape[1]):
-            room[SQUARE, e] = room[TOTAL, e] = 0.0
+            room[SQUARE, e] = 0.0
+            room[TOTAL, e] = min(abs(carry.along[i, e]) * room[GAIN, e], LARGEST)
         for k in range(n):
             for e in range(room.shape[1]):
                 faster, turns = carry.h[i, e] - carry.rate[k, e], carry.turns[i, k, e]
@@ -267,27 +309,25 @@ def turned(before, hessian, matrix, h, turns, axes, carry):
 
 
 @lean
-def carried(curvature, error, fresh, began, since, anew, carry, found):
+def carried(curvature, error, fresh, slope, began, along, since, anew, carry, found):
     """Errors `found` (N,) along later axes, to which those of before, of a chart, have `turned`."""
     carry.began[0], carry.since[0] = began, since
     for k in range(len(found)):
-        carry.curvature[k, 0], carry.error[k, 0], carry.fresh[k, 0] = (
-            curvature[k],
-            error[k],
-            fresh[k],
-        )
+        carry.curvature[k, 0], carry.error[k, 0] = curvature[k], error[k]
+        carry.fresh[k, 0], carry.slope[k, 0], carry.along[k, 0] = fresh[k], slope[k], along[k]
     carried_along(carry, anew)
     for i in range(len(found)):
         found[i] = carry.later[i, 0]
 
 
 @loop
-def carried_once(before, curvature, error, fresh, began, hessian, since, anew):
+def carried_once(before, curvature, error, fresh, slope, began, hessian, gradient, since, anew):
     """Eigenvalues of a later Hessian, and errors along its axes, from those along axes (N, N)."""
     n = len(curvature)
     pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
     pairs[:, :, 0] = before
     carry, matrix, turns = carry_of(n, 1), np.empty((n, n)), np.empty((n, n))
     turned(pairs, hessian, matrix, h, turns, axes, carry)
-    carried(curvature, error, fresh, began, since, anew, carry, found)
+    along = axes.T @ gradient
+    carried(curvature, error, fresh, slope, began, along, since, anew, carry, found)
     return h, found

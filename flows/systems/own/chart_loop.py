@@ -264,7 +264,7 @@ def begin(charts, k, gradient, seen, terms, registers):
     h, axes, pairs = charts.curvature[k], seen.axes, charts.axes[k]
     for i in range(n):
         h[i], charts.error[k, i] = seen.curvature[i], seen.error[i]
-    if not known_axes(seen) or h[0] * since <= -LINGERS:
+    if not known_axes(seen):
         return False
     lacks, still, ones, found = np.empty((n, n)), np.zeros(n), np.ones(n), np.empty((n, 3))
     defect(axes, lacks)
@@ -301,6 +301,8 @@ def begin(charts, k, gradient, seen, terms, registers):
         if h[i] * since < RISES and not abs(slope[i]) > ABOVE * doubt[i]:
             return False
     charts.energy[k] = energy
+    if h[0] * since <= -LINGERS and not slope[0] * (slope[0] / charts.floored[k, 0]) >= energy:
+        return False
     if not (energy > 0.0 and known <= FIELD * all_of_it):
         return False
     units(slope, doubt, h, since, charts.size[k])
@@ -374,16 +376,6 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
     if since > charts.since[k]:
         h, axes = seen.curvature, seen.axes
         turned(charts.axes[k], seen.hessian, seen.matrix, h, seen.turns, axes, seen.carry)
-        carried(
-            charts.curvature[k],
-            charts.error[k],
-            charts.fresh[k],
-            charts.since[k],
-            since,
-            anew,
-            seen.carry,
-            seen.error,
-        )
     else:
         for i in range(n):
             seen.error[i] = 0.0
@@ -401,6 +393,19 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
         along[i] = 0.0
         for j in range(n):
             along[i] += seen.axes[j, i] * seen.gradient[j, 0]
+    if since > charts.since[k]:
+        carried(
+            charts.curvature[k],
+            charts.error[k],
+            charts.fresh[k],
+            charts.slope[k],
+            charts.since[k],
+            along,
+            since,
+            anew,
+            seen.carry,
+            seen.error,
+        )
     value, radius = registers[loss.results[0], 0], registers[loss.results[0], 2]
     tell(seen, along, value, radius, size * math.sqrt(doubt), since, rough, KNOWN)
 

@@ -71,7 +71,8 @@ AVERAGED = 1e-60
 # Curvature in doubles is exact enough for Newton's method and for axes as long as `s |h|` is below
 # this, and costs more than that in balls for few entries.
 STIFF, FEW = 1e13, 6
-# Beyond this curvature times `t` two doubles might grow above the tolerance within a chart.
+# Beyond this curvature times `t` two doubles might grow above the tolerance within a chart, unless
+# most of the energy, which ends the chart, is along that axis.
 LINGERS = 1e3
 #: Steps of many members are asked for this part where potentials are observed.
 SMALL = 0.01
@@ -211,7 +212,15 @@ def energy_piece(
         most,
         rests,
         ends,
-        Errors(axes, h, state.error, fresh, since, functools.partial(_sharp, exact, centre, axes)),
+        Errors(
+            axes,
+            h,
+            state.error,
+            fresh,
+            since,
+            functools.partial(_sharp, exact, centre, axes),
+            slope=slopes,
+        ),
         STAYS if stays else float(state.energy[1]),
     )
 
@@ -245,11 +254,13 @@ def _increment(
     """
     h, axes = known
     floored, falls = floor(h, since), h * since < FALLS
-    if code is not None and rates is not None and (h * since).min() > -LINGERS:
+    if code is not None and rates is not None:
         pairs = twofold_axes(axes)
         found = Increment(exact, centre, exact_columns(pairs), rtol)
         slopes, unsure = found.slopes(floored)
-        if (np.abs(slopes) > ABOVE * unsure)[falls].all():
+        shares = slopes * (slopes / floored)
+        lasts = h[0] * since > -LINGERS or 2 * shares[0] >= shares.sum()
+        if lasts and (np.abs(slopes) > ABOVE * unsure)[falls].all():
             found.take(code, rates, pairs)
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flows.core.arrays import Array
+from flows.core.balls import precision
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import Interpolant, Stop, Watch
@@ -18,18 +19,27 @@ from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import FALLS
 from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
+from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["STAYS", "EnergyPiece"]
 
 # Curvatures along axes are known to this part of the largest one.
 SECOND_ORDER = 1e-26
+# Axes with so many bits are right to half of these, and know what is this part of a gradient.
+BITS, ROUNDED = 256, 1e-30
 #: A state that stays is off by less than this, in units of energy.
 STAYS = 10.0
 UNKNOWN = (
     "no number of bits tells the gradient here, as at a kink of the loss: start beside it, or, with"
     " a loss of your own, take arithmetic='doubles'"
 )
+GROWS = (
+    "the gradient grows, to {:.2g}, and what is not known of the run with it, as where a plateau is"
+    " left ever faster, or on the way to a point where the loss is singular; end the run before"
+)
+# Curvature times time of what is left ever faster, and soon to be singular.
+SOON = -1e7
 
 
 @dataclass(frozen=True)
@@ -113,11 +123,16 @@ class EnergyPiece(Piece):
             return True  # it may
         h, axes = eigen(curved)
         least = -SECOND_ORDER * float(np.abs(h).max())
-        down = [v for value, v in zip(h, axes.T, strict=True) if value < 0]
-        down = [v for v in down if self.increment.bends(u, v) < least]
-        slopes = self.increment.loss.both(self.increment.place(u))[1:]
+        down = [k for k in np.flatnonzero(h < 0) if self.increment.bends(u, axes[:, k]) < least]
+        place = self.increment.place(u)
+        slopes = self.increment.loss.both(place)[1:]
         found = np.array([float(x) for x in slopes])
-        return any(v @ found != 0 for v in down)
+        if not (found @ axes[:, down]).any():
+            return False
+        # An axis in doubles may be off by its last bit, and be turned into the gradient by that.
+        with precision(BITS):
+            along = sharp_axes(self.increment.loss.hessian(place), axes, BITS).along(slopes)
+        return bool((np.abs(along[down]) > ROUNDED * np.abs(found).max()).any())
 
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""
@@ -139,7 +154,10 @@ class EnergyPiece(Piece):
         return Restart(self.frame, state.staying(STAYS), time, (Event(time, "underflow", told),))
 
     def stuck(self, last: Stop) -> str:
-        """Say so where the gradient jumps downhill of a state: steps go to and fro there."""
+        """Say so where the gradient jumps downhill of a state: steps go to and fro there.
+
+        Or where it grows ever faster, and steps reach over what is singular.
+        """
         units, place = self.increment.size, self.increment.place(last.y)
         found = jump_beside(
             lambda far: self.increment.gradient(last.y + far / units),
@@ -148,7 +166,12 @@ class EnergyPiece(Piece):
             float(np.linalg.norm([float(x) for x in place])),
             float(np.abs(self.errors.curvature).max()),
         )
-        return "" if math.isnan(found) else KINK.format(self.time(last.tau), found)
+        if not math.isnan(found):
+            return KINK.format(self.time(last.tau), found)
+        slope = np.abs(self.increment.gradient(last.y))
+        grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
+        soon = self.errors.curvature[0] * self.errors.since < SOON
+        return GROWS.format(float(np.linalg.norm(slope))) if grows and soon else ""
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""
@@ -163,11 +186,7 @@ class EnergyPiece(Piece):
         if not unknown.any():
             return ""
         if energy > self.begun:  # beside a saddle it falls
-            return (
-                f"the gradient grows, to {float(np.linalg.norm(self.increment.gradient(u))):.2g},"
-                " and what is not known of the run with it, as where a plateau is left ever faster,"
-                " or on the way to a point where the loss is singular; end the run before"
-            )
+            return GROWS.format(float(np.linalg.norm(self.increment.gradient(u))))
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"
             f" below its error {state.error[unknown].max():.2g}"

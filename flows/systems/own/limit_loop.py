@@ -30,7 +30,7 @@ from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
 from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.axes_loop import LAST_BIT, eigen
-from flows.systems.own.chart_loop import run
+from flows.systems.own.chart_loop import curvature_at, run
 from flows.systems.own.rates_loop import twofold_hessian
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
@@ -106,6 +106,23 @@ def curved(rates, here, both):
             here.matrix[m, k, 0], here.matrix[m, k, 1] = high, low
 
 
+@inner
+def curved_fast(rates, here, slow, since, whole, block):
+    """Put down, in doubles, the Hessian along the fast columns; `whole` (N, N) is room."""
+    n, many = here.basis.shape
+    curvature_at(here.place, rates, since, whole)
+    half = np.zeros((n, many))
+    for i in range(n):
+        for j in range(n):
+            for k in range(slow, many):
+                half[i, k] += whole[i, j] * here.basis[j, k]
+    block[:] = 0.0
+    for i in range(n):
+        for m in range(slow, many):
+            for k in range(slow, many):
+                block[m - slow, k - slow] += here.basis[i, m] * half[i, k]
+
+
 @lean
 def moved(here, step):
     """Go along the slice."""
@@ -128,15 +145,16 @@ def is_zero(here, first):
 
 
 @inner
-def settle(loss, rates, here, slow, both):
+def settle(loss, rates, here, slow, since):
     """Newton's method in the fast directions; whether it has converged."""
     many = here.basis.shape[1]
     step, last = np.zeros(many), np.inf
     sloped(loss, here)
     if slow == many or is_zero(here, slow):
         return True
-    curved(rates, here, both)
-    block, pivots = here.matrix[slow:, slow:, 0].copy(), np.zeros(many - slow, np.int64)
+    n, fast = len(here.basis), many - slow
+    whole, block, pivots = np.zeros((n, n)), np.zeros((fast, fast)), np.zeros(fast, np.int64)
+    curved_fast(rates, here, slow, since, whole, block)
     factor(block, pivots)
     first = 0.0
     for _ in range(INNER):
@@ -155,8 +173,7 @@ def settle(loss, rates, here, slow, both):
         if length <= SETTLED * first or is_zero(here, slow):
             return True
         if not length <= SHRINKS * last:  # the Hessian is that of another place
-            curved(rates, here, both)
-            block[:] = here.matrix[slow:, slow:, 0]
+            curved_fast(rates, here, slow, since, whole, block)
             factor(block, pivots)
         last = length
     return False
@@ -203,7 +220,7 @@ def power_of(scaled, along, length):
 
 
 @inner
-def descend(loss, rates, here, slow, power, both):
+def descend(loss, rates, here, slow, power, since, both):
     """Newton's steps on the slice; whether they have led to a limit, or how they do not."""
     many = here.basis.shape[1]
     step, first, second, last = np.zeros(many), 0.0, 0.0, 0.0
@@ -211,7 +228,7 @@ def descend(loss, rates, here, slow, power, both):
         converges = count > 1 and second <= SUPERLINEAR * first
         if count > 1 and not converges:
             return NO_SHRINKING
-        if not settle(loss, rates, here, slow, both):
+        if not settle(loss, rates, here, slow, since):
             return UNKNOWN
         if slow == 0:
             return KNOWN
@@ -243,10 +260,8 @@ def limit_of(loss, rates, digits, since, both, found):
     place[:, :2] = digits
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     run(loss, place, registers)
-    twofold_hessian(
-        digits.copy(), rates.operation, rates.operands, rates.constants, rates.results, both
-    )
     matrix, h, axes = np.zeros((n, n)), np.zeros(n), np.zeros((n, n))
+    curvature_at(place, rates, since, matrix)
     slope, square, began = np.zeros(n), 0.0, np.zeros(3)
     for part in range(3):
         began[part] = registers[loss.results[0], part]
@@ -254,7 +269,6 @@ def limit_of(loss, rates, digits, since, both, found):
         slope[i] = registers[loss.results[1 + i], 0]
         square += slope[i] ** 2
         for j in range(n):
-            matrix[i, j] = (both[i, j, 0] + both[j, i, 0]) / 2
             if not abs(matrix[i, j]) < np.inf:
                 return UNKNOWN
     length = math.sqrt(square)
@@ -281,7 +295,7 @@ def limit_of(loss, rates, digits, since, both, found):
     here = Slice(
         place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))
     )
-    outcome = descend(loss, rates, here, slow, power, both)
+    outcome = descend(loss, rates, here, slow, power, since, both)
     if outcome != KNOWN:
         return outcome
     ended, far = 0.0, 0.0

@@ -221,7 +221,7 @@ def errors_of(
         return Doubt(np.eye(size), unknown, unknown, slope, every)
     better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, far = errors.carried(matrix, since, better)
+        h, axes, far = errors.carried(matrix, since, better, slope)
     else:
         (h, axes), far = eigen(matrix) if better is None else better, errors
     found = Doubt(axes, h, far, slope @ axes, every)
@@ -261,7 +261,7 @@ def _sharpened(
                 return rough
             far = rough.far
             if isinstance(errors, Errors):
-                far = errors.carried_sharply(sharp, since, bits)
+                far = errors.carried_sharply(sharp, since, bits, slopes)
     except Undecided:
         return rough
     if not (np.isfinite(far).all() and np.isfinite(slopes).all()):

@@ -26,6 +26,8 @@ WELL = flows.OwnSystem("well", [u, v], (u * v - 1) ** 2 / 2 + (u - v - 1) ** 2 /
 STATED, RTOL = 100.0, 1e-8
 # Two ways to add up a few numbers of order one.
 ROUNDING = 1e-11
+# Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
+LEFT_OUT = 1e-2
 
 
 @pytest.fixture(autouse=True)
@@ -215,7 +217,7 @@ def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.Monke
             for told in (numbers[k], np.where(np.arange(6) == 5, 0.0, numbers[k]))
         ]
         late = numbers[k, :, 4] > 1e-6 * numbers[k, :, 0]
-        assert np.allclose(seen[0][late], seen[1][late], rtol=1e-4, atol=0)
+        assert np.allclose(seen[0][late], seen[1][late], rtol=LEFT_OUT, atol=0)
         rows += late.sum()
     assert rows > 10
 
@@ -280,30 +282,48 @@ def test_others_are_runs_alone(system: Any, options: dict[str, Any]) -> None:
 
 
 def random_flow(seed: int, size: int) -> tuple[Any, ...]:
-    """A Hessian and axes of before, one of now, errors, and times."""
+    """Hessians of before and now, errors, times, and gradients, also along what curves downward."""
     generator = np.random.default_rng(seed)
     before, now = (m @ m.T for m in generator.normal(size=(2, size, size)) / 3)
     before -= 0.1 * np.eye(size) * (seed % 3)
     now = before + 10.0 ** -(seed % 4) * now
     error, fresh = generator.uniform(size=(2, size))
     began = 10.0 ** generator.uniform(-2, 2)
-    return before, now, error, fresh, began, began * 10.0 ** generator.uniform(0, 2)
+    since = began * 10.0 ** generator.uniform(0, 2)
+    slope, gradient = generator.normal(size=(2, size))
+    if seed % 2:  # along the lowest axes of both
+        slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
+    return before, now, error, fresh, began, since, slope, gradient
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(24))
 def test_compiled_errors_are_those_of_runs_alone(seed: int) -> None:
     """Axes by rotations, and what the linearised flow carries on; not with another part anew."""
     from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
 
-    before, now, error, fresh, began, since = random_flow(seed, 5)
+    before, now, error, fresh, began, since, slope, gradient = random_flow(seed, 5)
     h, axes = eigen(before)
-    known = Errors(axes, h, error, fresh, began)
-    expected_h, _, expected = known.carried(now, since)
-    found_h, found = loops(axes, h, error, fresh, began, now, since, known.anew)
+    known = Errors(axes, h, error, fresh, began, slope=slope)
+    expected_h, _, expected = known.carried(now, since, gradient=gradient)
+    told = began, now, gradient, since, known.anew
+    found_h, found = loops(axes, h, error, fresh, slope, *told)
     assert np.allclose(found_h, expected_h, rtol=0, atol=ROUNDING * np.abs(expected_h).max())
     assert np.allclose(found, expected, rtol=1e-6, atol=0)
-    _, wrong = loops(axes, h, error, 1.001 * fresh, began, now, since, known.anew)
+    _, wrong = loops(axes, h, error, 1.001 * fresh, slope, *told)
     assert not np.allclose(wrong, expected, rtol=1e-6, atol=0)
+
+
+def test_some_of_these_flows_are_led_by_their_gradient_and_some_are_not() -> None:
+    """As the comparison of both codes needs it: a gradient of no size leads nothing."""
+    led = []
+    for seed in range(24):
+        before, now, error, fresh, began, since, slope, gradient = random_flow(seed, 5)
+        h, axes = eigen(before)
+        known = Errors(axes, h, error, fresh, began, slope=slope)
+        _, _, one = known.carried(now, since, gradient=gradient)
+        _, _, other = known.carried(now, since)
+        led.append(not np.array_equal(one, other))
+    assert 2 < sum(led) < 12
 
 
 def test_compiled_units_are_those_of_runs_alone() -> None:

@@ -15,10 +15,10 @@ from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.carried_loop import LEADS, carried_along, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
-SIZE, MATRICES = 5, 9
+SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
 # Errors are as right as the axes of nearly equal curvatures.
@@ -31,11 +31,11 @@ VALLEY = flows.OwnSystem("valley", [u, v], (u * v - 1) ** 2 / 2 + (u - v) ** 4 /
 
 
 @loop
-def turned(matrices: Any, part: float) -> Any:
+def turned(matrices: Any, part: float, since: float = np.inf) -> Any:
     """Eigenvalues and axes in rows of matrices in lanes."""
     n, lanes = len(matrices), matrices.shape[2]
     h, axes = np.zeros((n, lanes)), np.zeros((n, n, lanes))
-    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part)
+    eigen_in_lanes(matrices, h, axes, turn_of(lanes), part, np.full(lanes, since))
     return h, axes
 
 
@@ -92,14 +92,26 @@ def test_axes_in_lanes_are_those_of_each_matrix() -> None:
         assert np.allclose(h[:, k], expected, rtol=0, atol=ROUNDING * size)
         assert np.allclose(rows @ rows.T, np.eye(SIZE), rtol=0, atol=ROUNDING)
         assert np.allclose(rows @ matrix @ rows.T, np.diag(h[:, k]), rtol=0, atol=ROUNDING * size)
-        alone_h, alone = turned(lanes[:, :, k : k + 1].copy(), 1e-17)
-        assert np.array_equal(alone_h[:, 0], h[:, k]) and np.array_equal(alone[:, :, 0], rows)
+        beside = np.zeros_like(lanes)
+        beside[:, :, k] = lanes[:, :, k]
+        alone_h, alone = turned(beside, 1e-17)
+        assert np.array_equal(alone_h[:, k], h[:, k]) and np.array_equal(alone[:, :, k], rows)
         worst = max(worst, float(np.abs(wrong[:, k] - expected).max() / size))
     assert worst > 1e-3
 
 
+def test_axes_stay_where_nothing_has_had_the_time_to_turn() -> None:
+    """Curvatures and an entry that are small beside `1/s`; they turn where `s` is larger."""
+    matrices = np.zeros((2, 2, LANES))
+    matrices[0, 0], matrices[1, 1], matrices[0, 1] = 1e-9, 1.1e-9, 1e-9
+    _, axes = turned(matrices.copy(), 1e-3, since=1e5)
+    _, later = turned(matrices.copy(), 1e-3, since=1e7)
+    assert np.array_equal(axes[:, :, 0], np.eye(2))
+    assert abs(later[0, 1, 0]) > 0.5
+
+
 def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
-    """By NumPy's formulas: charts of all lengths, axes that turn little and far."""
+    """By NumPy's formulas: charts of all lengths, axes that turn little and far, and gradients."""
     generator, lanes = np.random.default_rng(3), 24
     carry, expected = room(SIZE, lanes), []
     for e in range(lanes):
@@ -110,8 +122,13 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
         began = 10.0 ** generator.uniform(-2, 2)
         since = began * 10.0 ** generator.uniform(0, 2)
         h, axes = eigen(before)
-        later, turned_to, found = Errors(axes, h, error, fresh, began).carried(now, since)
+        slope, gradient = generator.normal(size=(2, SIZE))
+        if e % 2:  # along the lowest axes of both
+            slope[0], gradient = 10.0, gradient + 10.0 * eigen(now)[1][:, 0]
+        known = Errors(axes, h, error, fresh, began, slope=slope)
+        later, turned_to, found = known.carried(now, since, gradient=gradient)
         expected.append(found)
+        carry.slope[:, e], carry.along[:, e] = slope, gradient @ turned_to
         carry.curvature[:, e], carry.error[:, e], carry.fresh[:, e] = h, error, fresh
         carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
         carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
@@ -119,6 +136,7 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
     carry_on(carry, ANEW)
     assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
     assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
+    assert 0 < (carry.room[LEADS] >= 0).sum() < lanes // 2  # some grow as the gradient does
     carry.fresh[:] *= 1.001
     carry_on(carry, ANEW)
     assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)

@@ -410,6 +410,13 @@ def test_a_start_of_no_energy_stays_where_it_cannot_leave_in_that_time(loss, sta
     assert run["loss"][-1] == 0.5
 
 
+def test_a_start_of_no_energy_leaves_if_it_is_one_bit_beside_the_way_to_the_saddle():
+    # The stable manifold is `a = b`; the displacement grows by e per time, from 1e-216.
+    start = [NEXT_TO, float(np.nextafter(NEXT_TO, 1.0))]
+    run = flows.integrate(flows.OwnSystem("left", [A, B], (A * B + 1) ** 2 / 2), start, t_end=1e3)
+    assert run["loss"][-1] != 0.5 or not run.completed
+
+
 def test_a_start_that_never_moves_takes_no_more_steps_than_outputs():
     # The time in which anything changes is 1e153 here: LSODA took its whole budget of steps.
     run = flows.integrate(flows.OwnSystem("quartic", [A], A**4), [1e-77], t_end=1e3)

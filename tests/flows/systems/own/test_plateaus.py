@@ -1,0 +1,222 @@
+"""Plateaus that are left ever faster: errors grow as the gradient does, and runs go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.linalg
+import sympy as sp
+
+import flows
+from flows.ensembles import along_axes
+from flows.systems.own.carried_errors import Errors
+
+A, B, C, D = sp.symbols("a b c d")
+SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)
+THREE = flows.OwnSystem("three", [A, B, C], (A * B * C - 1) ** 2)
+FOUR = flows.OwnSystem("four", [A, B, C, D], (A * B * C * D - 1) ** 2 / 2)
+# The product at outputs, from the plateau to next to the minimum.
+REACHED = (0.01, 0.5, 0.99, 1 - 1e-6)
+# A hundred times what steps leave is stated; no more than this part of it is sound.
+LEAST = 1e-3
+
+
+def of_product(system: Any, start: Any, reached: tuple[float, ...]) -> tuple[Any, Any]:
+    """Times, and losses there, by quadrature to 40 digits, of a loss of the product of entries.
+
+    Since `x_i L_i` is the same for each entry, so is the growth of its square.
+    """
+    entries, q = [mp.mpf(float(x)) ** 2 for x in start], sp.Symbol("q", positive=True)
+    reduced = system.expression.subs({A: 1, B: q, C: 1, D: 1})
+    loss, slope = (sp.lambdify(q, x, "mpmath") for x in (reduced, sp.diff(reduced, q)))
+
+    def product(grown: Any) -> Any:
+        return mp.sqrt(mp.fprod(x + grown for x in entries))
+
+    def slowness(grown: Any) -> Any:
+        return -1 / (2 * product(grown) * slope(product(grown)))
+
+    times, losses, before, t = [], [], mp.mpf(0), mp.mpf(0)
+    for goal in map(mp.mpf, reached):
+        low, high = mp.mpf(0), mp.mpf(2)
+        for _ in range(160):
+            middle = (low + high) / 2
+            low, high = (middle, high) if product(middle) < goal else (low, middle)
+        # Pieces as long as what they are away from where the product is 0.
+        ends, least = [before], min(entries)
+        while ends[-1] < high:
+            ends.append(min(high, 2 * ends[-1] + least))
+        t, before = t + mp.quad(slowness, ends), high
+        times.append(float(t))
+        losses.append(loss(goal))
+    return np.array(times), losses
+
+
+@pytest.mark.parametrize(
+    ("system", "start"),
+    [
+        (SQUARES, (1e-3, 1e-3)),
+        (SQUARES, (1e-2, 2e-2)),
+        (SQUARES, (0.3, -0.3)),
+        (THREE, (1e-3, 1e-3, 1e-3)),
+        (THREE, (1e-3, -2e-2, -3e-2)),
+        (FOUR, (1e-2, 1e-2, 1e-2, 1e-2)),
+        (FOUR, (1e-2, 1.1e-2, 0.9e-2, 1.2e-2)),
+    ],
+)
+def test_a_plateau_that_is_left_ever_faster_is_followed_within_the_stated_error(
+    system: Any, start: tuple[float, ...]
+) -> None:
+    """With no more than a thousandfold of the true one stated, where the run is less known."""
+    with mp.workdps(40):
+        reached = tuple(x for x in REACHED if x > abs(float(np.prod(start))) * 1.01)
+        times, losses = of_product(system, start, reached)
+        run = flows.integrate(system, start, times[-1], times)
+        off = np.array(
+            [float(abs(a - b) / b) for a, b in zip(run["loss"][1:], losses, strict=True)]
+        )
+    stated = run.errors("loss")[1:]
+    assert run.completed
+    assert (off <= stated).all()
+    assert (off / stated).max() > LEAST
+
+
+def test_without_the_gradient_such_a_run_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the mean of two curvatures errors grow fifty times as much in each chart: a control."""
+    original = Errors._led
+
+    def unled(self: Errors, *arguments: Any) -> Any:
+        return original(self, *arguments[:-1], None)
+
+    monkeypatch.setattr(Errors, "_led", unled)
+    run = flows.integrate(SQUARES, (1e-3, 1e-3), 6e5)
+    assert run.status == "field_failed" and "the gradient grows" in run.message
+
+
+def test_many_members_leave_a_plateau_in_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From equal entries the time is elementary; starts that are off by 1e-9 are told apart."""
+    found: list[Any] = []
+    original = along_axes._followed
+
+    def followed(*arguments: Any) -> Any:
+        found.append(original(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(along_axes, "_followed", followed)
+    starts = 1e-3 * (1 + 1e-6 * np.random.default_rng(0).uniform(-1, 1, 128))
+    times = 5e5 + np.array([-1e3, -3.0, 0.0, 4.0])
+    many = flows.integrate_ensemble(SQUARES, np.stack([starts, starts], 1), times[-1], times)
+    assert (many.status == "completed").all()
+    assert sum(int((one.reached == 1 + len(times)).sum()) for one in found) == len(starts)
+
+    def time(x: Any, start: Any) -> Any:
+        ends = [mp.log((1 + y**2) / (1 - y**2)) / 4 - 1 / (2 * y**2) for y in (x, start)]
+        return ends[0] - ends[1]
+
+    def loss(t: float, start: Any) -> Any:
+        low, high = start, mp.mpf(1)
+        for _ in range(120):
+            middle = (low + high) / 2
+            low, high = (middle, high) if time(middle, start) < t else (low, middle)
+        return (high**4 - 1) ** 2 / 4
+
+    apart = np.zeros((2, len(starts), len(times)))
+    with mp.workdps(40):
+        for k, start in enumerate(starts.tolist()):
+            for i, t in enumerate(times):
+                for j, factor in enumerate((1, 1 + mp.mpf("1e-9"))):
+                    apart[j, k, i] = abs(many["loss"][k, 1 + i] - loss(t, start * factor))
+    stated = many["loss_error"][:, 1:]
+    assert (apart[0] <= stated).all() and ((apart[0] / stated).max(axis=1) > LEAST).all()
+    assert (apart[1] > stated).any(axis=1).all()
+
+
+def test_errors_along_the_gradient_grow_exactly_as_it_does() -> None:
+    """On one axis, whose curvature grows like `1/(T - t)`; not by the integral of two ends."""
+    a, b, since = 1e-3, 1e-2, 3e5
+    later = since + (a**-2 - b**-2) / 2
+    known = Errors(np.eye(1), np.array([-3 * a**2]), np.array([1e-9]), np.zeros(1), since)
+    led = Errors(known.axes, known.curvature, known.error, known.fresh, since, slope=[a**3])
+    hessian, wanted = np.array([[-3 * b**2]]), 1e-9 * (b / a) ** 3
+    _, _, (error,) = led.carried(hessian, later, gradient=np.array([b**3]))
+    assert error == pytest.approx(wanted, rel=1e-12)
+    _, _, (wrong,) = led.carried(hessian, later, gradient=np.array([1.001 * b**3]))
+    assert wrong != pytest.approx(wanted, rel=1e-12)
+    _, _, (mean,) = known.carried(hessian, later)
+    assert mean > 50 * wanted
+
+
+def linear_flow(generator: Any, size: int, ever_faster: bool) -> tuple[Any, ...]:
+    """Times, Hessians at both, and the linear flow between: one axis grows, and all turn."""
+    since, power = 10.0 ** generator.uniform(-1, 1), generator.uniform(0.5, 3.0)
+    scale, growth = since * 10.0 ** generator.uniform(-0.3, 1.5), 10.0 ** generator.uniform(0.5, 3)
+    far = growth ** (-1 / power)
+    left = np.geomspace(1.0, far, 401) if ever_faster else np.linspace(1.0, far, 401)
+    others = power * 10.0 ** generator.uniform(-1, 1, size - 1)
+    turn = generator.normal(size=(size, size))
+    turn = turn - turn.T
+    turn *= generator.uniform(0, 0.4) / max(np.linalg.norm(turn, 2), 1e-9)
+
+    def at(part: float, x: float) -> tuple[Any, Any]:
+        if ever_faster:
+            rates = np.array([-power, *others]) / x
+        else:  # ever more slowly, and up at last
+            rates = np.array([power * (1 - 4 * x**2), *others])
+        return scipy.linalg.expm(part * turn), rates / scale
+
+    found = np.eye(size)
+    for k, x in enumerate((left[1:] + left[:-1]) / 2):
+        axes, rates = at((k + 0.5) / 400, x)
+        step = scale * (left[k] - left[k + 1])
+        found = axes * np.exp(-rates * step) @ axes.T @ found
+    ends = [axes * rates @ axes.T for axes, rates in (at(0.0, left[0]), at(1.0, left[-1]))]
+    return since, since + scale * (1 - far), *ends, found
+
+
+def test_errors_of_random_flows_that_a_gradient_leads_are_bounded() -> None:
+    """Beside other axes, while all turn; not if the gradient is told a twentieth smaller."""
+    over: list[float] = []
+    less: list[float] = []
+    apart: list[float] = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        size = 1 + seed % 4
+        since, later, first, last, exact = linear_flow(generator, size, seed % 3 > 0)
+        h, axes = np.linalg.eigh(first)
+        slope = np.eye(size)[0] + 10.0 ** generator.uniform(-3, -0.5) * generator.normal(size=size)
+        error = 1e-9 * np.eye(size)[generator.integers(size)] + 1e-10 * generator.uniform(size=size)
+        gradient = exact @ axes @ slope
+        known = Errors(axes, h, error, np.zeros(size), since, slope=slope)
+        _, now, found = known.carried(last, later, gradient=gradient)
+        _, _, small = known.carried(last, later, gradient=0.95 * gradient)
+        _, _, mean = known.carried(last, later)
+        truth, i = np.abs(now.T @ exact @ axes) @ error, np.argmax(np.abs(gradient @ now))
+        for kept, given in ((over, found), (less, small), (apart, mean)):
+            kept.append(float(given[i] / truth[i]))
+    assert min(over) >= 1 - 1e-9 and np.median(over) < 2 and max(over) < 30
+    assert min(less) < 1
+    # Control: by the mean of two curvatures too little, or too much by far.
+    assert min(apart) < 0.5 and max(apart) > 1e6
+
+
+@pytest.mark.parametrize("loss", [-sp.exp(A), sp.log(2 - A), -((1 + A) ** 4)])
+def test_a_flow_that_is_singular_at_a_time_ends_before_and_says_so(loss: Any) -> None:
+    """All of them before `t = 2`, where steps may reach over what is singular."""
+    run = flows.integrate(flows.OwnSystem("singular", [A], loss), [0.0], 3.0)
+    assert run.status == "field_failed" and "the gradient grows" in run.message
+    assert run.t[-1] < 2 and np.isfinite(run["loss"]).all()
+
+
+def test_a_second_plateau_is_left_after_the_first() -> None:
+    """Beside an axis that has arrived, whose slope is the largest when the chart begins."""
+    loss = ((A**4 - 1) ** 2 + (B**4 - 1) ** 2) / 4
+    run = flows.integrate(flows.OwnSystem("two", [A, B], loss), [1e-2, 1e-3], 2e5)
+    alone = flows.integrate(
+        flows.OwnSystem("one", [B], (B**4 - 1) ** 2 / 4), [1e-3], 2e5, run.t[1:]
+    )
+    assert run.completed and alone.completed
+    off = np.abs(run["loss"] / alone["loss"] - 1)[run.t > 1e4]
+    assert (off < (run.errors("loss") + alone.errors("loss"))[run.t > 1e4]).all()

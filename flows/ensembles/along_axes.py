@@ -62,7 +62,8 @@ def follow_along_axes(
             found = _followed(system, np.array(places), request, threads)
             above = _above(system, found, threads)
     seconds = (time.perf_counter() - begun) / max(1, len(sound))
-    joined = [k for k in range(len(sound)) if _is_told(found, above.get(k), k)] if joins else []
+    told = _told(found) if joins and sound else []
+    joined = [k for k in told if (one := above.get(k)) and np.isfinite(one.value).any()]
     if joined:
         first: Any = given[sound[joined[0]]]
         yield (
@@ -108,11 +109,10 @@ def _checked(system: System, starts: Iterable[Callable[[], Array]]) -> list[Arra
     return given
 
 
-def _is_told(found: Any, above: Excess | None, row: int) -> bool:
-    """Whether compiled code tells everything of a member at every time, its limit included."""
-    ended = found.reached[row] == found.digits.shape[1]
-    known = bool(ended and (found.numbers[row, :, 5] == 1).all())
-    return known and above is not None and bool(np.isfinite(above.value).any())
+def _told(found: Any) -> list[int]:
+    """Members of which compiled code tells everything at every time."""
+    known = (found.reached == found.digits.shape[1]) & (found.numbers[:, :, 5] == 1).all(axis=1)
+    return [int(k) for k in np.flatnonzero(known)]
 
 
 def _above(system: System, found: Any, threads: Executor) -> Above:

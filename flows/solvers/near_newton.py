@@ -14,10 +14,11 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
+from flows.core.vectors import load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
-from flows.solvers.near_lanes import LANES, field, jacobian
+from flows.solvers.near_lanes import LANES, VECTORS, field, jacobian
 from flows.solvers.near_state import PAIRS
 
 __all__ = ["linearise", "predict", "solve_stages"]
@@ -89,31 +90,30 @@ def predict(lane, tableau, work):
 @lean
 def correct(lane, near, program, tableau, work):
     """One correction of Newton's method in `change`, and its sizes in `moved`."""
-    n, change, length, off = len(lane.u), work.change, work.length, work.off
+    n, change = len(lane.u), work.change
     for k in range(STAGES):
-        for i in range(n):
-            for e in range(LANES):
-                work.inside[i, e] = lane.u[i, e] + work.z[k, i, e]
+        for at in range(n * VECTORS):
+            store(work.inside, at, load(lane.u, at) + load(work.z, k * n * VECTORS + at))
         field(near, program, work.clock, work.inside, work.f[k])
-        for i in range(n):
-            for e in range(LANES):
-                off[i, e] = tableau.inverse[k, 0] * work.z[0, i, e]
-            for j in range(1, STAGES):
-                for e in range(LANES):
-                    off[i, e] += tableau.inverse[k, j] * work.z[j, i, e]
-            for e in range(LANES):
-                work.f[k, i, e] -= off[i, e] / (length[e] * work.grown[k, e])
+        for v in range(VECTORS):
+            whole = load(work.length, v) * load(work.grown, k * VECTORS + v)
+            for i in range(n):
+                off = spread(0.0)
+                for j in range(STAGES):
+                    off += tableau.inverse[k, j] * load(work.z, (j * n + i) * VECTORS + v)
+                at = (k * n + i) * VECTORS + v
+                store(work.f, at, load(work.f, at) - off / whole)
     combined(work.back, work.f, change)
     substitute(work.real, change[0])
     for p in range(PAIRS):
         substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])
-    for e in range(LANES):
-        work.moved[e] = 0.0
-    for i in range(n):
-        for k in range(STAGES):
-            for e in range(LANES):
-                weight = lane.rtol[e] * (1.0 + abs(lane.u[i, e]))
-                work.moved[e] += (change[k, i, e] / weight) ** 2
+    for v in range(VECTORS):
+        moved = spread(0.0)
+        for i in range(n):
+            weight = load(lane.rtol, v) * (1.0 + magnitude(load(lane.u, i * VECTORS + v)))
+            for k in range(STAGES):
+                moved += (load(change, (k * n + i) * VECTORS + v) / weight) ** 2
+        store(work.moved, v, moved)
     for e in range(LANES):
         left = min(1.0, lane.left[e])
         work.moved[e] = math.sqrt(work.moved[e] / (STAGES * n)) / left

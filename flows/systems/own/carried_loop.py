@@ -47,8 +47,9 @@ class Carry(NamedTuple):
 
     Of the room, ``first``, ``least`` (N, lanes): curvature times time at first, and at least along
     slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``turns``
-    (N, N, lanes): what axes take from others that mix; ``rate``, ``grown``, ``came`` (N, lanes);
-    ``room``: numbers of each lane.
+    (N, N, lanes): what axes take from others that mix; ``lowest``, ``highest`` (N, lanes): rates
+    that have come to an axis; ``rate``, ``grown``, ``came`` (N, lanes); ``room``: numbers of each
+    lane.
     """
 
     curvature: Any
@@ -67,6 +68,8 @@ class Carry(NamedTuple):
     fast: Any
     mixes: Any
     turns: Any
+    lowest: Any
+    highest: Any
     rate: Any
     grown: Any
     came: Any
@@ -93,6 +96,8 @@ def carry_of(n, lanes):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, n, lanes)),
+        np.zeros((n, lanes)),
+        np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
@@ -138,28 +143,47 @@ def is_near(carry, i, k, e):
 
 
 @lean
-def mix(carry, k, e):
+def spans(carry):
+    """Put down between which rates the axes of before are that each axis of now has come from."""
+    n, lanes = len(carry.h), len(carry.since)
+    for i in range(n):
+        for e in range(lanes):
+            carry.lowest[i, e] = carry.highest[i, e] = carry.since[e] * carry.h[i, e]
+        for j in range(n):
+            for e in range(lanes):
+                low, high, near = carry.lowest[i, e], carry.highest[i, e], is_near(carry, i, j, e)
+                first = carry.first[j, e]
+                carry.lowest[i, e] = first if near & (first < low) else low
+                carry.highest[i, e] = first if near & (first > high) else high
+
+
+@lean
+def mix(carry, k):
     """Put down what others take from an axis that turns, and at which rate it decays."""
-    lowest, highest, n = np.inf, -np.inf, len(carry.h)
+    room, n = carry.room, len(carry.h)
+    lowest, highest = room[COUNT], room[APART]
+    for e in range(room.shape[1]):
+        lowest[e], highest[e] = np.inf, -np.inf
     for i in range(n):
-        if is_near(carry, i, k, e):
-            last = carry.since[e] * carry.h[i, e]
-            lowest, highest = min(lowest, last), max(highest, last)
-            for j in range(n):
-                if is_near(carry, i, j, e):
-                    first = carry.first[j, e]
-                    lowest, highest = min(lowest, first), max(highest, first)
-    carry.least[k, e] = lowest
-    share = carry.room[MOVED, e] * (highest - lowest) * carry.room[LENGTH, e]
+        for e in range(room.shape[1]):
+            near, low, high = is_near(carry, i, k, e), carry.lowest[i, e], carry.highest[i, e]
+            lowest[e] = low if near & (low < lowest[e]) else lowest[e]
+            highest[e] = high if near & (high > highest[e]) else highest[e]
+    for e in range(room.shape[1]):
+        if carry.mixes[k, e] > 0.0:
+            carry.least[k, e] = lowest[e]
+        share = room[MOVED, e] * (highest[e] - lowest[e]) * room[LENGTH, e]
+        room[MOVED, e] = share + room[AWAY, e] ** 2
     for i in range(n):
-        near = is_near(carry, i, k, e)
-        carry.turns[i, k, e] = share + carry.room[AWAY, e] ** 2 if near else 0.0
+        for e in range(room.shape[1]):
+            carry.turns[i, k, e] = room[MOVED, e] if is_near(carry, i, k, e) else 0.0
 
 
 @lean
 def turn(carry):
     """Put down which axes mix, and what others take from them."""
     room, n = carry.room, len(carry.h)
+    spans(carry)
     for k in range(n):
         for e in range(room.shape[1]):
             room[AWAY, e] = room[MOVED, e] = room[COUNT, e] = room[APART, e] = 0.0
@@ -172,14 +196,15 @@ def turn(carry):
                 room[MOVED, e] += square if near & apart else 0.0
                 room[COUNT, e] += 1.0 if near else 0.0
                 room[APART, e] += 1.0 if near & apart else 0.0
+        any_mixes = False
         for e in range(room.shape[1]):
             room[AWAY, e], room[MOVED, e] = math.sqrt(room[AWAY, e]), math.sqrt(room[MOVED, e])
             several = (room[APART, e] > 0.0) & (room[COUNT, e] > 1.0)
             mixes = (room[COUNT, e] > 0.0) & (several | (room[AWAY, e] > TURNS))
             carry.mixes[k, e] = 1.0 if mixes else 0.0
-        for e in range(room.shape[1]):
-            if carry.mixes[k, e] > 0.0:
-                mix(carry, k, e)
+            any_mixes = any_mixes or mixes
+        if any_mixes:
+            mix(carry, k)
 
 
 @lean

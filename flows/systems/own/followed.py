@@ -140,9 +140,8 @@ class Followed(Evaluated):
         loss = self._loss
         if self.arithmetic == "doubles" or not isinstance(loss, Loss) or loss.averaged:
             return None
-        if len(loss.y) > energy.MOST_COMPILED or isinstance(
-            self._view.nodes(0 * self.initial()), str
-        ):
+        size = len(loss.y)
+        if size > energy.MOST_COMPILED or isinstance(self._view.nodes(np.zeros(size)), str):
             return None
         gradient, value, rates = code_of(loss), value_code_of(loss), rates_of(loss)
         if gradient is None or value is None or rates is None:

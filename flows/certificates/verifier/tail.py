@@ -145,9 +145,8 @@ class Flow:
     def bounds(self, found: Rates, stated: Any, last: arb, t0: arb) -> arb:
         """``(1+t)^3 L`` on a box, from here to a later clock."""
         across, along = (arb(number(stated[k])) for k in ("across", "along"))
-        s = self.s.union(last)
         rest = (self.s * (across**2 + along**2) / 4).union(arb(0))
-        return (1 + (1 - t0) * s) ** 3 * (found.energy + rest)
+        return (1 + (1 - t0) * self.s.union(last)) ** 3 * (found.energy + rest)
 
 
 def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theorem:
@@ -171,12 +170,10 @@ def theorem(data: Any, teacher: arb, pieces: Any, ends: Any, bits: int) -> Theor
         limit, h, last = _tail(flow, data["tail"], t0, bits)
     except Refused as reason:
         raise Refused(f"{where}: {reason}") from None
-    late.append(last)
     limit, h = limit * teacher**2, h * teacher
     check_limits(limit, h, data, bits)
-    return concluded(
-        limit, h, [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in late)]
-    )
+    every = [*before(teacher, pieces, ends, bits), *(x * teacher**2 for x in (*late, last))]
+    return concluded(limit, h, every)
 
 
 def check_limits(limit: arb, h: Any, data: Any, bits: int) -> None:

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.vectors import load, store
-from flows.solvers.near_lanes import VECTORS
+from flows.core.vectors import WIDTH, load, store
 from flows.systems.own.axes_loop import LEAST, ROUNDED, SWEEPS
 
 __all__ = ["Turn", "eigen_in_lanes", "turn_of"]
@@ -71,8 +70,8 @@ def needed(matrix, turn, p, q, square):
 @lean
 def exchanged(matrix, p, i, q, j, cosine, sine, v):
     """Rotate two entries of a vector of matrices."""
-    n = matrix.shape[1]
-    one, other = (p * n + i) * VECTORS + v, (q * n + j) * VECTORS + v
+    n, vectors = matrix.shape[1], matrix.shape[2] // WIDTH
+    one, other = (p * n + i) * vectors + v, (q * n + j) * vectors + v
     x, y = load(matrix, one), load(matrix, other)
     store(matrix, one, cosine * x - sine * y)
     store(matrix, other, sine * x + cosine * y)
@@ -92,7 +91,7 @@ def rotated(matrix, axes, turn, p, q):
         matrix[p, p, e] -= t * off
         matrix[q, q, e] += t * off
         matrix[p, q, e] -= off
-    for v in range(VECTORS):
+    for v in range(matrix.shape[2] // WIDTH):
         cosine, sine = load(turn.cosine, v), load(turn.sine, v)
         for k in range(p):
             exchanged(matrix, k, p, k, q, cosine, sine, v)

@@ -6,7 +6,7 @@ chart these are the residual and how far neurons are from their mean: where a ne
 across the teacher, passes by zero, it is known no better than that mean. But a step is off by a
 part of what varies at most,
 
-.. math:: \sigma_c = \min(|x_c| + \mathrm{size}_c / 100 + (1 + t)\,|\dot x_c| / 10,
+.. math:: \sigma_c = \min(|x_c| + \mathrm{size}_c / 100 + \min((1 + t) / 10, t)\,|\dot x_c|,
                        (1 + t)\,|\dot x_c|)
 
 In a plane, the force on a neuron has the part `|w_j| \phi |\phi| / 2 \pi` of each neuron and of the
@@ -96,8 +96,9 @@ def asked(
     size = np.where(beside[:, None], longest[:, None], size)[..., None] * np.ones(q)
     narrow = np.where(lone, 0.0, reach)[:, None, None]
     size[..., 1:] = np.where(first, size[..., 1:], np.minimum(size[..., 1:], narrow))
-    moved = np.where(lone, 1.0, 1.0 + t)[:, None, None] * _parts(rates)
-    most = _parts(x) + ATOL_PER_RTOL * size + STEP * moved
+    # The first steps cover no more than the time before them.
+    covered = np.where(lone, STEP, np.minimum(STEP * (1.0 + t), t))[:, None, None]
+    most = _parts(x) + ATOL_PER_RTOL * size + covered * _parts(rates)
     fastest = (1.0 + t)[:, None, None] * _parts(rates)
     fastest[1:] = np.maximum(fastest[1:], fastest[:-1])
     varied = np.minimum(most, fastest) * alive[..., None]

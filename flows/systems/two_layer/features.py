@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.balls import dot, precision
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.balls import PairBalls
@@ -109,7 +109,7 @@ def features(
     a_dot = a_dot if network.trained else np.zeros_like(a)
     which, share = motion.which, motion.share
     residual, residual_dot = motion.residual, motion.residual_dot
-    norm = np.linalg.norm(w, axis=-1)
+    norm = lengths(w)
     norm_dot = np.sum(w * w_dot, axis=-1) / np.where(norm > 0, norm, np.nan)
     degree, balance = named(network.activation).degree, np.full(norm.shape, np.nan)
     if network.trained and degree is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -187,7 +188,7 @@ class Errors:
         size, along = np.abs(self.slope), np.abs(slope)
         k = int(np.argmax(np.where(rises, size, 0.0)))
         i = int(np.argmax(np.abs(overlaps[:, k])))  # what it has become
-        if not (rises[k] and size[k] > 0 and along[i] > np.linalg.norm(np.delete(along, i))):
+        if not (rises[k] and size[k] > 0 and along[i] > math.hypot(*np.delete(along, i).tolist())):
             return none
         others = np.arange(len(size)) != k
         share = np.where(others, size / size[k], 0.0) * (self.error[k] + self.fresh[k])

@@ -21,6 +21,7 @@ from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
+from flows.systems.own.trail import Trail
 
 __all__ = ["STAYS", "EnergyPiece"]
 
@@ -68,6 +69,8 @@ class EnergyPiece(Piece):
         Of its states, with what the steps of the chart leave.
     off : float
         Of a state that stays, see :class:`SoundState`.
+    trail : Trail
+        Where its steps have led.
     """
 
     observed: Callable[..., SoundState]
@@ -84,6 +87,7 @@ class EnergyPiece(Piece):
     ends: float
     errors: Errors
     off: float
+    trail: Trail
 
     counted: ClassVar[bool] = False
 
@@ -106,6 +110,7 @@ class EnergyPiece(Piece):
         """End the piece where its energy has changed, or its time."""
 
         def alarm(tau: float, u: Array) -> float:
+            self.trail.note(tau, u)
             energy = self.energy(tau, u)
             inside = self.least < energy < self.most and tau < self.ends
             return 1.0 if inside else -1.0

@@ -306,7 +306,7 @@ class SpanRun:
 
         @functools.cache
         def others() -> dict[str, Array]:
-            return errors(features, states)
+            return errors(self.network, features, states)
 
         later = {name: functools.partial(stated, name) for name in ALONE}
         return Features(

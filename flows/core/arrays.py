@@ -17,6 +17,7 @@ __all__ = [
     "check_shape",
     "checked",
     "is_real",
+    "lengths",
     "plain",
     "unplain",
 ]
@@ -123,6 +124,13 @@ def check_integer(value: object, label: str, least: int = 1) -> None:
     if not whole or value < least:  # type: ignore[operator]
         expected = "a positive integer" if least == 1 else f"an integer >= {least}"
         raise InputError(f"{label} must be {expected}, got {value!r}")
+
+
+def lengths(vectors: Array) -> Array:
+    """Lengths along the last axis, also of vectors whose squares are no doubles."""
+    _, most = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True))
+    found: Array = np.ldexp(np.linalg.norm(np.ldexp(vectors, -most), axis=-1), most[..., 0])
+    return found
 
 
 def plain(values: Array) -> Any:

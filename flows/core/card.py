@@ -78,6 +78,8 @@ def loss_line(run: Any) -> str:
         return f"not known: {reason}"
     if not np.isfinite(loss):
         return "NaN at the end: it is not known there, see run.errors()"
+    if loss == 0 and np.isinf(error):
+        return "0 at the end: it is positive, and below all doubles"
     return f"{loss:.6g} at the end, relative error about {error:.1e} (estimated)"
 
 

@@ -24,7 +24,7 @@ from flows.runs.bends import Bends, bends_along
 from flows.runs.quantities import Quantities
 from flows.runs.save import save
 from flows.runs.tables import labelled, tabled
-from flows.runs.uncertainty import Uncertainty
+from flows.runs.uncertainty import Uncertainty, vanished
 from potentials import Potential, Statements
 
 if TYPE_CHECKING:
@@ -279,8 +279,8 @@ class Trajectory:
         Returns
         -------
         ndarray, shape (T,)
-            Of an observable for each neuron, that of the worst one; infinite at zeros that are not
-            exact. What is NaN at a time is not known there, whatever its error.
+            Of an observable for each neuron, that of the worst one. Infinite where it is NaN, which
+            is not known, and at zeros that are not exact.
 
         Raises
         ------
@@ -291,12 +291,12 @@ class Trajectory:
             value = np.abs(self.quantities[name])
         except KeyError:
             raise unknown("observable", name, self.names) from None
-        beside = self._uncertainty.beside(name)
-        if beside is None:
-            return self.tolerance
-        relative = np.divide(beside, value, out=np.full(value.shape, np.inf), where=value > 0)
-        relative[(value == 0) & (beside == 0)] = 0.0
-        relative[np.isnan(value)] = 0.0
+        beside, relative = self._uncertainty.beside(name), np.zeros(value.shape)
+        if beside is not None:
+            relative = np.full(value.shape, np.inf)
+            np.divide(beside, value, out=relative, where=value > 0)
+            relative[(value == 0) & (beside == 0)] = 0.0
+        relative[~np.isfinite(value) | vanished(value)] = np.inf
         return self.tolerance + relative.reshape(len(self.t), -1).max(axis=1, initial=0.0)
 
     def absolute_errors(self, name: str = "loss") -> Array:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.runs.quantities import Quantities, Run, evaluate_expressions
@@ -25,7 +26,7 @@ from flows.runs.rounding import cancelled
 from potentials.notation import FROZEN
 from potentials.potential import Over, Potential, Term
 
-__all__ = ["Uncertainty", "propagated"]
+__all__ = ["Uncertainty", "propagated", "vanished"]
 
 #: Errors above this part of a quantity are no longer small: their products count.
 SMALL = 1e-3
@@ -109,6 +110,12 @@ def _change(moved: Array, value: Array) -> Array:
     return np.where(np.isnan(change) & np.isfinite(value), np.inf, change)
 
 
+def vanished(value: Array) -> NDArray[np.bool_]:
+    """Zeros of what was positive at the first time: it is taken to be below all doubles."""
+    zeros: NDArray[np.bool_] = (value == 0) & (value[:1] > 0)
+    return zeros
+
+
 class Uncertainty(dict[str, "Array | None"]):
     """Absolute errors of a run's quantities by name, of their shapes; None for exact ones.
 
@@ -141,7 +148,8 @@ class Uncertainty(dict[str, "Array | None"]):
         value = np.abs(np.asarray(quantities[name], dtype=float))
         error = self._tolerance.reshape(-1, *[1] * (value.ndim - 1)) * value
         beside = self.beside(name)
-        return error if beside is None else error + beside
+        error = error if beside is None else error + beside
+        return np.where(vanished(value), np.maximum(error, np.finfo(float).tiny), error)
 
     def beside(self, name: str) -> Array | None:
         """Error beside that of the tolerance: stated, or that of the features of a potential."""

@@ -26,6 +26,13 @@ def _near(teachers, shares, size, seed):
     return (np.array(rows) + size * noise).round(3)
 
 
+def _tiny(system, size, seed):
+    """Random students, the first of which is so much smaller."""
+    start = system.initial(0.5, seed=seed)
+    start[0] *= size
+    return start
+
+
 AXES = np.eye(2, 3).tolist()
 RUNS = {
     "2 + 2": (flows.TwoLayer(4, 2, d=3), _near(AXES, [[0.4, 0.6], [0.5, 0.5]], 0.2, 0)),
@@ -39,6 +46,8 @@ RUNS = {
         flows.TwoLayer(3, 2, activation="erf", output_weights=[0.5, 0.5, 1.0]),
         np.array([[0.9, 0.2], [1.2, -0.1], [0.1, 0.8]]),
     ),
+    # Curvature across the first student is a million times the other ones.
+    "tiny": (flows.TwoLayer(3, 2), _tiny(flows.TwoLayer(3, 2), 1e-6, 1)),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.systems.hidden_layer.network import Network, kernel_of
 
 __all__ = ["gradient", "hessian", "loss"]
@@ -58,7 +58,7 @@ def _pairs(network: Network, y: Array) -> _Pairs:
             w @ np.swapaxes(u, -1, -2),
         )
         return _Pairs(w, u, mu, _filled(kernel.pair(*sizes), shape), None, None, sizes)
-    norm = np.linalg.norm(u, axis=-1)
+    norm = lengths(u)
     unit = u / np.where(norm > 0, norm, 1.0)[..., None]
     minus = unit[..., :n, None, :] - unit[..., None, :, :]
     plus = unit[..., :n, None, :] + unit[..., None, :, :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -41,16 +42,16 @@ class Errors:
        (e^{-r_k (s - s_0)} \delta_k + \max(e^{-r_k (s - s_0)}, a) \epsilon_k), \qquad
        r_k = \min(h_k, b_k^T H b_k)
 
-    (where `r_k < 0`, with the integral of a curvature that is linear in log-time in the exponent)
-    with the axes `b` and curvatures `h` of before, and `a`, `h'` and `H` of now. What decays is
-    taken to decay by the smaller rate; along a slow axis, whose curvature falls like `1/s`, by the
-    smaller `s h` of both ends, as the smaller rate would double errors in each decade. Slow axes
-    that turn into each other decay by the smallest of their rates, and take from each other what
-    has turned times the difference of their rates; what turns out of a fast axis, before it has
-    decayed, counts beside. What grows beside a saddle grows by the integral, and what each step
-    leaves anew falls like the root of the energy of a chart, to `a` at most. An axis that turns
-    takes errors of others with it, which its own curvature damps. Within one curvature the sum is
-    that of squares.
+    (where `r_k < 0`, with the integral of the curvature in the exponent, which is linear in
+    log-time from one look at it to the next) with the axes `b` and curvatures `h` of before, and
+    `a`, `h'` and `H` of now. What decays is taken to decay by the smaller rate; along a slow axis,
+    whose curvature falls like `1/s`, by the smaller `s h` of both ends, as the smaller rate would
+    double errors in each decade. Slow axes that turn into each other decay by the smallest of their
+    rates, and take from each other what has turned times the difference of their rates; what turns
+    out of a fast axis, before it has decayed, counts beside. What grows beside a saddle grows by
+    the integral, and what each step leaves anew falls like the root of the energy of a chart, to
+    `a` at most. An axis that turns takes errors of others with it, which its own curvature damps.
+    Within one curvature the sum is that of squares.
 
     The gradient itself obeys the linearised flow. So where it is along an axis `k` on which the
     loss curves downward, as on a plateau that is left ever faster, no integral is taken:
@@ -61,13 +62,14 @@ class Errors:
     is exact, whatever the curvature does between the ends. What turns out of another axis into that
     one may have done so at once, and has grown as it has.
 
-    This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart only, and
-    what a step leaves, which is taken to be what it was asked for. Assumed is that errors obey the
-    linearised flow, that slow axes turn one way, by less than a right angle, and that each `s h`
-    changes one way; of the linear flow it is then meant as a bound, and the tests compare it with
-    random ones. What is stated of a run is a hundred times what steps leave. A bound would need the
-    Hessian on a set that holds the whole chart, and with it an enclosure of the trajectory: that is
-    what :func:`flows.certify` does, for polynomials, at tens of times the cost.
+    This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart and where
+    the loss curves downward on the way, too, and what a step leaves, which is taken to be what it
+    was asked for. Assumed is that errors obey the linearised flow, that slow axes turn one way, by
+    less than a right angle, and that each `s h` changes one way; of the linear flow it is then
+    meant as a bound, and the tests compare it with random ones. What is stated of a run is a
+    hundred times what steps leave. A bound would need the Hessian on a set that holds the whole
+    chart, and with it an enclosure of the trajectory: that is what :func:`flows.certify` does, for
+    polynomials, at tens of times the cost.
 
     Parameters
     ----------
@@ -85,6 +87,9 @@ class Errors:
         What part of ``fresh`` the last steps leave.
     slope : ndarray, shape (N,), optional
         The gradient along the axes.
+    between : callable, optional
+        Times on the way to a later one, shape (K,), and curvatures along the axes then, shape
+        (K, N); only the two ends are looked at by default, and by steps of many members.
     """
 
     axes: Array
@@ -95,6 +100,7 @@ class Errors:
     sharp: Callable[[int], SharpAxes] | None = None
     anew: float = ANEW
     slope: Array | None = None
+    between: Callable[[float], tuple[Array, Array]] | None = None
 
     def carried(
         self,
@@ -126,10 +132,8 @@ class Errors:
         passed = since - self.since
         k, known, now, gain = self._led(h, overlaps, now, passed, slope)
         rate = np.minimum(self.curvature, now)
-        # Integral of a curvature that changes linearly in log-time.
         length = np.log(since / self.since)
-        late = since - passed / length if length > 0 else 0.0
-        mean = self.curvature * passed + (now - self.curvature) * late
+        mean = self._integral(now, since, bool((rate * passed < RISING).any()))
         scaled, turns, early = self._slow(h, overlaps, now, since)
         # The curvature along an axis of before says nothing of one that has turned.
         own = np.where(turns.any(axis=0), 0.0, rate * passed)
@@ -151,6 +155,23 @@ class Errors:
         came = early @ np.minimum(known.error + known.fresh, LARGEST)
         return found + came + reach @ came + gain
 
+    def _integral(self, now: Array, since: float, closely: bool) -> Array:
+        """Integral of the curvature along each axis, which is linear in log-time between looks.
+
+        Looks at more than the two ends are taken where it matters: the curvature `-c/s` beside a
+        kink is far above its chord, and one that ends when a saddle is left is below it.
+        """
+        times, curved = np.zeros(0), np.zeros((0, len(now)))
+        if closely and self.between is not None:
+            times, curved = self.between(since)
+        t = np.concatenate([[self.since], times, [since]])
+        h = np.concatenate([[self.curvature], curved, [now]])
+        passed = np.diff(t)[:, None]
+        length = np.diff(np.log(t))[:, None]
+        late = np.where(length > 0, t[1:, None] - passed / np.where(length > 0, length, 1.0), 0.0)
+        found: Array = np.sum(h[:-1] * passed + np.diff(h, axis=0) * late, axis=0)
+        return found
+
     def _led(
         self, h: Array, overlaps: Array, now: Array, passed: float, slope: Array | None
     ) -> tuple[int, Errors, Array, Array]:
@@ -167,7 +188,7 @@ class Errors:
         size, along = np.abs(self.slope), np.abs(slope)
         k = int(np.argmax(np.where(rises, size, 0.0)))
         i = int(np.argmax(np.abs(overlaps[:, k])))  # what it has become
-        if not (rises[k] and size[k] > 0 and along[i] > np.linalg.norm(np.delete(along, i))):
+        if not (rises[k] and size[k] > 0 and along[i] > math.hypot(*np.delete(along, i).tolist())):
             return none
         others = np.arange(len(size)) != k
         share = np.where(others, size / size[k], 0.0) * (self.error[k] + self.fresh[k])

@@ -23,7 +23,7 @@ from flows.systems.own.energy import LINGERS, STIFF
 from flows.systems.own.energy_units import ABOVE, FALLS, LEAST_SIZE
 from flows.systems.own.increment import FIELD
 from flows.systems.own.rates_loop import hessian, twofold_hessian
-from flows.systems.own.sound_state import TRUSTED
+from flows.systems.own.sound_state import STEEP, TRUSTED
 
 __all__ = [
     "Charts",
@@ -291,19 +291,18 @@ def begin(charts, k, gradient, seen, terms, registers):
         found,
     )
     slope, doubt, energy = charts.slope[k], found[:, 2], 0.0
-    known, all_of_it = 0.0, 0.0
+    known = 0.0
     for i in range(n):
         slope[i] = found[i, 0]
         charts.floored[k, i] = max(abs(h[i]), 1.0 / since)
         energy += slope[i] * (slope[i] / charts.floored[k, i]) / 2
-        known += doubt[i] ** 2 / charts.floored[k, i]
-        all_of_it += slope[i] ** 2 / charts.floored[k, i]
+        known += doubt[i] * (doubt[i] / charts.floored[k, i])
         if h[i] * since < RISES and not abs(slope[i]) > ABOVE * doubt[i]:
             return False
     charts.energy[k] = energy
     if h[0] * since <= -LINGERS and not slope[0] * (slope[0] / charts.floored[k, 0]) >= energy:
         return False
-    if not (energy > 0.0 and known <= FIELD * all_of_it):
+    if not (0.0 < energy < np.inf and known <= 2 * FIELD * energy):
         return False
     units(slope, doubt, h, since, charts.size[k])
     for i in range(n):
@@ -428,7 +427,8 @@ def tell(seen, along, value, radius, doubt, since, rough, enough):
         turned += (curved * far / size) ** 2
         energy += along[i] * (along[i] / max(curved, 1.0 / since)) / 2
     length, off = size * math.sqrt(square), doubt + size * math.sqrt(turned)
-    numbers[0], numbers[1], numbers[2] = value, -(length**2), length
+    numbers[0], numbers[2] = value, length
+    numbers[1] = -(length**2) if length < STEEP else np.nan
     numbers[4] = of_loss
     wrong = radius + of_loss
     sharp = radius <= enough * abs(value) and doubt <= enough * length

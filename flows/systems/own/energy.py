@@ -49,6 +49,7 @@ from flows.systems.own.increment import (
 from flows.systems.own.loss import Loss
 from flows.systems.own.sharp_axes import SharpAxes, sharp_axes
 from flows.systems.own.sound_state import SoundState
+from flows.systems.own.trail import Trail
 from flows.systems.own.twofold import code_of, rates_of, twofold_axes
 
 __all__ = ["axis_terms", "energy_piece"]
@@ -183,6 +184,7 @@ def energy_piece(
     def bounds(reach: float) -> tuple[float, float, float]:
         return max(energy / reach, rests), energy * reach, math.log(reach)
 
+    trail = Trail(since, axes, functools.partial(hessian, increment))
     compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
     least, most, ends = bounds(ENERGY) if moving else (-math.inf, math.inf, math.inf)
     if begins:  # and might leave a saddle, with less energy than doubles hold
@@ -220,8 +222,10 @@ def energy_piece(
             since,
             functools.partial(_sharp, exact, centre, axes),
             slope=slopes,
+            between=trail.between,
         ),
         STAYS if stays else float(state.energy[1]),
+        trail,
     )
 
 

@@ -21,6 +21,7 @@ from flows.systems.own.increment import Increment
 from flows.systems.own.kink import KINK, jump_beside
 from flows.systems.own.sharp_axes import sharp_axes
 from flows.systems.own.sound_state import TRUSTED, SoundState
+from flows.systems.own.trail import Trail
 
 __all__ = ["STAYS", "EnergyPiece"]
 
@@ -68,6 +69,8 @@ class EnergyPiece(Piece):
         Of its states, with what the steps of the chart leave.
     off : float
         Of a state that stays, see :class:`SoundState`.
+    trail : Trail
+        Where its steps have led.
     """
 
     observed: Callable[..., SoundState]
@@ -84,6 +87,7 @@ class EnergyPiece(Piece):
     ends: float
     errors: Errors
     off: float
+    trail: Trail
 
     counted: ClassVar[bool] = False
 
@@ -106,6 +110,7 @@ class EnergyPiece(Piece):
         """End the piece where its energy has changed, or its time."""
 
         def alarm(tau: float, u: Array) -> float:
+            self.trail.note(tau, u)
             energy = self.energy(tau, u)
             inside = self.least < energy < self.most and tau < self.ends
             return 1.0 if inside else -1.0
@@ -163,7 +168,7 @@ class EnergyPiece(Piece):
             lambda far: self.increment.gradient(last.y + far / units),
             lambda far: float(np.abs(self.increment.curvature(last.y + far / units)).max()),
             len(units),
-            float(np.linalg.norm([float(x) for x in place])),
+            math.hypot(*map(float, place)),
             float(np.abs(self.errors.curvature).max()),
         )
         if not math.isnan(found):
@@ -171,7 +176,7 @@ class EnergyPiece(Piece):
         slope = np.abs(self.increment.gradient(last.y))
         grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
         soon = self.errors.curvature[0] * self.errors.since < SOON
-        return GROWS.format(float(np.linalg.norm(slope))) if grows and soon else ""
+        return GROWS.format(math.hypot(*slope.tolist())) if grows and soon else ""
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""
@@ -182,11 +187,11 @@ class EnergyPiece(Piece):
         if not np.isfinite(curved).all():
             return ""
         h, _ = eigen(curved)
-        unknown = np.abs(h) * state.error**2 / 2 > TRUSTED**2 * energy
+        unknown = np.sqrt(np.abs(h) / 2) * state.error > TRUSTED * math.sqrt(energy)
         if not unknown.any():
             return ""
         if energy > self.begun:  # beside a saddle it falls
-            return GROWS.format(float(np.linalg.norm(self.increment.gradient(u))))
+            return GROWS.format(math.hypot(*self.increment.gradient(u).tolist()))
         return (
             "beside a saddle, and it is not known to which side it leaves: the displacement is"
             f" below its error {state.error[unknown].max():.2g}"

@@ -64,9 +64,9 @@ class Unknown(ValueError):
 
 
 def to_double(value: Any) -> float:
-    """Ball as a double; NaN where it is not zero and below all doubles that have their digits."""
+    """Ball as a double; NaN where it is not zero and outside the doubles that have their digits."""
     found = float(value)
-    return found if abs(found) >= SMALLEST or value.is_zero() else math.nan
+    return found if SMALLEST <= abs(found) < math.inf or value.is_zero() else math.nan
 
 
 def to_doubles(values: Sequence[Any]) -> Array:

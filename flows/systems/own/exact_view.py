@@ -136,7 +136,7 @@ def above_limits(
     above, t = found[:, 1:, 0], since - since[:, :1]
     error = found[:, 1:, 1] + numbers[..., 4]
     value = np.where(error <= TRUSTED * above, above, np.nan)
-    error = error + rtol * t * np.abs(numbers[..., 1])
+    error = error + rtol * (t * numbers[..., 2]) * numbers[..., 2]  # squares are beyond doubles
     runs: list[Excess | None] = []
     for k in range(len(digits)):
         if known[k] == limit_loop.KNOWN:

@@ -176,7 +176,9 @@ class Increment:
         still = np.zeros(len(floored))
 
         def known(found: Array, error: Array) -> bool:
-            return bool((error**2 / floored).sum() <= FIELD * (found**2 / floored).sum())
+            with np.errstate(over="ignore"):
+                off, energy = error @ (error / floored), found @ (found / floored)
+            return bool(off <= FIELD * energy < np.inf)
 
         return self._gradient(still, known)
 

@@ -45,12 +45,12 @@ def jump_beside(
     """
     still = np.zeros(entries)
     slope = gradient(still)
-    length = float(np.linalg.norm(slope))
+    length = math.hypot(*slope.tolist())
     if not 0 < length < math.inf:
         return math.nan
     for far in size * 2.0 ** np.arange(-NEAREST, -NEAR):
         beside = -far * slope / length
-        jump = float(np.linalg.norm(gradient(beside) - slope))
+        jump = math.hypot(*(gradient(beside) - slope).tolist())
         if jump > length / 2:
             near, behind = max(curvature(still), curvature(beside)), curvature(-BEHIND * beside)
             smooth = min(JUMPS * near, CONES * before, JUMPS * behind) * far

@@ -13,7 +13,7 @@ from flows.core.symmetric import eigen
 from flows.systems.own.loss import Estimate, Loss, estimate
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
-from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
+from flows.systems.own.sound_state import PER_STEP, STEEP, TRUSTED, feature_names
 
 __all__ = ["observe"]
 
@@ -23,6 +23,8 @@ PATTERNS = 8
 # What cancels is computed with so many digits.
 DIGITS = 40
 EPSILON = float(np.finfo(float).eps)
+# A power of two, so that lengths in this unit have the same bits.
+SCALE = 2.0**600
 
 
 def observe(
@@ -63,8 +65,12 @@ def observe(
     if isinstance(loss, Loss) and loss.averaged:
         averages = [estimate(loss, state, tolerance) for state in flat]
     value, slope, levels = _losses(loss, flat, averages)
-    speed = np.linalg.norm(slope, axis=-1)
-    columns = {"loss": value, "loss_dot": -(speed**2), "gradient_norm": speed}
+    speed = _lengths(slope)
+    columns = {
+        "loss": value,
+        "loss_dot": -(np.where(speed < STEEP, speed, np.nan) ** 2),
+        "gradient_norm": speed,
+    }
     for name, expression in potentials.items():
         found = _both(expression, loss.y, flat)
         columns[name] = found[:, 0]
@@ -75,7 +81,7 @@ def observe(
         if not loss.averaged:
             other, slant = loss.at(moved)
             _raise(noise, "loss", other - value)
-            _raise(noise, "gradient_norm", np.linalg.norm(slant, axis=-1) - speed)
+            _raise(noise, "gradient_norm", _lengths(slant) - speed)
         for name, expression in potentials.items():
             _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
     if not loss.averaged:
@@ -115,6 +121,14 @@ def observe(
     return seen.reshape(*y.shape[:-1], len(names))
 
 
+def _lengths(vectors: Array) -> Array:
+    """Lengths of vectors, shape (...), also where squares are beyond doubles."""
+    steep = np.abs(vectors).max(axis=-1, keepdims=True, initial=0.0) > STEEP
+    unit = np.where(steep, SCALE, 1.0)
+    found: Array = np.linalg.norm(vectors / unit, axis=-1) * unit[..., 0]
+    return found
+
+
 def _raise_by_delay(
     noise: dict[str, Array],
     columns: Mapping[str, Array],
@@ -131,7 +145,7 @@ def _raise_by_delay(
         else:
             value, slope = loss.at(moved)
         _raise(noise, "loss", value - columns["loss"])
-        _raise(noise, "gradient_norm", np.linalg.norm(slope, axis=-1) - columns["gradient_norm"])
+        _raise(noise, "gradient_norm", _lengths(slope) - columns["gradient_norm"])
         for name, expression in potentials.items():
             _raise(noise, name, _both(expression, loss.y, moved)[:, 0] - columns[name])
 
@@ -264,10 +278,10 @@ def _damped(
 
 def _undamped(loss: MatrixLoss, states: Array, slope: Array, moved: list[Array]) -> _Doubt:
     """Changes at the distance of errors that nothing has damped: the axes of many entries cost."""
-    value, speed = loss.at(states)[0], np.linalg.norm(slope, axis=-1)
+    value, speed = loss.at(states)[0], _lengths(slope)
     found = [loss.at(state) for state in moved]
     losses = np.max([np.abs(other - value) for other, _ in found], axis=0)
-    slopes = np.max([np.abs(np.linalg.norm(g, axis=-1) - speed) for _, g in found], axis=0)
+    slopes = np.max([np.abs(_lengths(g) - speed) for _, g in found], axis=0)
     return _Doubt(losses, slopes, moved)
 
 

@@ -14,6 +14,7 @@ from flows.core.system import State
 
 __all__ = [
     "PER_STEP",
+    "STEEP",
     "TRUSTED",
     "Frame",
     "SoundState",
@@ -26,6 +27,8 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
+# Squares of larger gradients are beyond doubles.
+STEEP = 1e150
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,10 @@ def stated_errors(features: Mapping[str, Array], t: Array, tolerance: Array) -> 
     """
     late = tolerance / PER_STEP * t
     found = {k: features["rounding"] * np.abs(x) for k, x in features.items()}
+    # A rate that is not known is that of a gradient next to zero, or beyond doubles.
+    unknown = np.where((features["gradient_norm"] > STEEP) & (late > 0), np.inf, 0.0)
     for name in found:
         if f"{name}_dot" in features:
-            found[name] = found[name] + late * np.nan_to_num(np.abs(features[f"{name}_dot"]))
+            rate = np.abs(features[f"{name}_dot"])
+            found[name] = found[name] + np.where(np.isnan(rate), unknown, late * rate)
     return found

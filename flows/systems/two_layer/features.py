@@ -9,7 +9,7 @@ import numpy as np
 from flint import arb
 from numpy.typing import NDArray
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.balls import dot, precision
 from flows.systems.hidden_layer import arrays
 from flows.systems.hidden_layer.balls import PairBalls
@@ -38,7 +38,7 @@ ALONE, FEATURES = (
     tuple(each for name in names for each in (name, f"{name}_dot"))
     for names in (_ALONE, (*_EACH, *_ALONE))
 )
-WITH_ERRORS = ("norm", "output", "layer_balance_of")
+WITH_ERRORS = ("norm", "output", "layer_balance_of", "share")
 
 EPSILON = float(np.finfo(float).eps)
 # Roundings of a square of norms.
@@ -109,7 +109,7 @@ def features(
     a_dot = a_dot if network.trained else np.zeros_like(a)
     which, share = motion.which, motion.share
     residual, residual_dot = motion.residual, motion.residual_dot
-    norm = np.linalg.norm(w, axis=-1)
+    norm = lengths(w)
     norm_dot = np.sum(w * w_dot, axis=-1) / np.where(norm > 0, norm, np.nan)
     degree, balance = named(network.activation).degree, np.full(norm.shape, np.nan)
     if network.trained and degree is not None:
@@ -246,11 +246,13 @@ def _constant(
     return factor * total, factor * rate
 
 
-def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
+def errors(network: Network, found: dict[str, Array], states: SoundState) -> dict[str, Array]:
     """Absolute errors of what :func:`features` gives, from those of the states.
 
     Parameters
     ----------
+    network : Network
+        With the teachers.
     found : dict
         The features.
     states : SoundState
@@ -259,9 +261,11 @@ def errors(found: dict[str, Array], states: SoundState) -> dict[str, Array]:
     off = np.linalg.norm(states.error, axis=-1)[:, None]
     norm, output = found["norm"], np.abs(found["output"])
     size = norm + output
+    taught = np.linalg.norm(network.digits[..., 0], axis=1) * np.abs(network.weights)
     return {
         "norm": np.broadcast_to(off, norm.shape),
         "output": np.broadcast_to(off, norm.shape),
         # Twice the larger of p and one, for degrees up to two.
+        "share": size * off / taught.min(),
         "layer_balance_of": 4 * size * off + ROUNDINGS * EPSILON * size**2,
     }

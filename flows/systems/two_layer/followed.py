@@ -134,7 +134,7 @@ class Followed(Evaluated):
     @property
     def later_names(self) -> tuple[str, ...]:
         """Parts of neurons, which may pass by zero, of one ReLU teacher."""
-        return self._neuron.later_names if self._neuron else ()
+        return self._way.later_names if isinstance(self._way, OneTeacher) else ()
 
     def later_errors(
         self,
@@ -146,9 +146,9 @@ class Followed(Evaluated):
         tolerance: Array,
     ) -> dict[str, Callable[[], Array]]:
         """Errors of these, each when asked for."""
-        if self._neuron is None:
+        if not isinstance(self._way, OneTeacher):
             return {}
-        return self._neuron.later_errors(frame, states, features, t, usual, tolerance)
+        return self._way.later_errors(frame, states, features, t, usual, tolerance)
 
     def remark(self, frame: Any, states: Any, t: Array) -> str:
         """Say from when on something is not known."""

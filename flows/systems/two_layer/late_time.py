@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.minimiser import NEAR, Minimiser, fraction
 from symbolic.asymptotics.point import Point
 from symbolic.asymptotics.refusal import NoLaw
@@ -65,7 +65,7 @@ def clusters(taught: Taught, w: Array, a: Array) -> tuple[Any, Array]:
     """
     v, b = np.array(taught.teachers), np.array(taught.weights)
     shares = a[..., :, None] * (w @ v.T) / (b * np.sum(v**2, axis=1))
-    size = np.linalg.norm(w, axis=-1)[..., None] * np.linalg.norm(v, axis=1)
+    size = lengths(w)[..., None] * np.linalg.norm(v, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = np.where(shares > 0, np.abs(w @ v.T) / size, -1.0)
     which = np.where(np.max(cosine, axis=-1) > 0, np.argmax(cosine, axis=-1), -1)

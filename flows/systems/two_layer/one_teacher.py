@@ -144,7 +144,34 @@ class OneTeacher:
     ) -> dict[str, Array]:
         """As those of one neuron."""
         found = self.neuron.errors(states, features, t, tolerance)
-        return {**found, "residual": found["residual_norm"][:, None]}
+        gone = {"share": found["h"] / self._unit} if "h" in found else {}
+        return {**found, **gone, "residual": found["residual_norm"][:, None]}
+
+    @property
+    def _unit(self) -> float:
+        return float(np.linalg.norm(self.neuron.teacher))
+
+    @property
+    def later_names(self) -> tuple[str, ...]:
+        """Parts of neurons, which may pass by zero, and what is made of them."""
+        return (*self.neuron.later_names, "residual", "share")
+
+    def later_errors(
+        self,
+        frame: Frame,
+        states: SoundState,
+        features: Mapping[str, Array],
+        t: Array,
+        usual: Array,
+        tolerance: Array,
+    ) -> dict[str, Callable[[], Array]]:
+        """Errors of these: a share is a part along the teacher, as the residual is mostly."""
+        found = self.neuron.later_errors(frame, states, features, t, usual, tolerance)
+        return {
+            **found,
+            "residual": lambda: found["rho"]()[:, None],
+            "share": lambda: found["h"]() / self._unit,
+        }
 
 
 def _residual(frame: Frame, states: SoundState, which: Any, slope: Array) -> tuple[Array, Array]:

@@ -300,13 +300,13 @@ class SpanRun:
         known = stated_errors({name: features[name] for name in SEEN}, t, tolerance)
 
         def stated(name: str) -> Array:
-            names = (name, f"{name}_dot", "rounding")
+            names = (name, f"{name}_dot", "rounding", "gradient_norm")
             some = {each: features[each] for each in names if each in features}
             return stated_errors(some, t, tolerance)[name]
 
         @functools.cache
         def others() -> dict[str, Array]:
-            return errors(features, states)
+            return errors(self.network, features, states)
 
         later = {name: functools.partial(stated, name) for name in ALONE}
         return Features(

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flows.core.arrays import Array
+from flows.core.arrays import Array, lengths
 from flows.core.chart import Chart
 from flows.core.piece import Event, Piece, Restart
 from flows.core.problem import KINK_REACHED, Interpolant, Stop, Watch
@@ -95,7 +95,7 @@ def vanishing(
         Dimensions outside the coordinates of the network.
     """
     w, a = network.split(y)
-    size = np.linalg.norm(w, axis=1)
+    size = lengths(w)
     i = int(np.argmin(size))
     if not 0 < size[i] < short * size.max():
         return None
@@ -215,7 +215,7 @@ class KinkedPiece(Piece):
 
         def near(tau: float, y: Array) -> Vanishing | None:
             place = self.place(tau, y)
-            size = np.linalg.norm(self.network.split(place)[0], axis=1)
+            size = lengths(self.network.split(place)[0])
             if not size.min() < short * size.max():
                 return None
             slopes = self.gradient(tau, y)

@@ -29,7 +29,8 @@ def near_of(n, program):
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
-        np.zeros((n, n, LANES)),
+        np.ones((n, LANES)),
+        np.ones((n, LANES)),
         np.ones(LANES),
     )
 
@@ -75,13 +76,13 @@ def load(lane, near, here, k, e, codes):
     for i in range(len(near.registers)):
         near.registers[i, 0, e] = around.value[i]
     for i in range(n):
+        near.size[i, e], near.unit[i, e] = size[i], 1.0 / size[i]
         near.slope[i, e] = around.slope[i] / size[i]
         lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         lane.weight[i, e] = size[i] * (size[i] / charts.floored[k, i] / charts.energy[k]) / 2
         for j in range(n):
             near.matrix[i, j, e] = around.matrix[i, j] * size[j] / size[i]
-            near.inward[i, j, e] = charts.axes[k, i, j, 0] * size[j]
-            near.outward[i, j, e] = charts.axes[k, j, i, 0] / size[i]
+            near.axes[i, j, e] = charts.axes[k, i, j, 0]
     again(lane, e)
     return around.known[0]
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
+from flows.ensembles.axis_chords import fill_in
 from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
 from flows.ensembles.axis_members import (
     MOST_STEPS,
@@ -109,7 +110,7 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
             lane.slope[i, e] = -near.since[e] * near.slope[i, e]
         aim(lane, here, k, e, times, lane.stop[e], terms.halts, found)
         return 1
-    here.sharp[k] = not agrees(lane, here, out, k, e, loss, slopes, terms.known)
+    here.sharp[k] = not agrees(lane, here, out, k, e, loss, slopes, terms)
     put_down(lane, here, out, k, e, codes, slopes, terms, times, found)
     if found.reached[k] > len(times):
         return 0
@@ -287,12 +288,13 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
     slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
     here = members_of(count, len(times), n, codes[0], loss, terms.reach)
-    near, out = near_of(n, codes[0]), outputs_of(near_of(n, loss), near_of(n, loss), n)
+    near, out = near_of(n, codes[0]), outputs_of(loss, n)
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
     see_all(out, here, loss, slopes, terms, found)
+    fill_in(found, terms)
 
 
 follow: Any = loop(_follow, nogil=True)

@@ -7,6 +7,10 @@ Loss, gradient and Hessian come from plain doubles around the centre of a chart,
 with `L_0`, `g` from two doubles there. At the end of the chart, where there is least of all three,
 they are compared with two doubles; where these differ the outputs are seen in two doubles. Outputs
 of ended charts wait until all lanes are full.
+
+Hessian, axes and carried errors take most of the time of an output. They are seen at some outputs
+of a chart, the first and the last one among them; :mod:`flows.ensembles.axis_chords` tells errors
+of those between.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -20,6 +24,8 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.twofold_pairs import add, multiply, product
+from flows.ensembles.axis_chords import part_of, tell_briefly
+from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, field, jacobian
@@ -31,9 +37,9 @@ from flows.systems.own.energy import STIFF
 
 __all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see_all"]
 
-# Plain doubles see a loss and a gradient to this part, or to that to which a field is known, or two
-# are taken.
-ALIKE = KNOWN / 2
+# Errors of outputs between two that are seen, the later of which has so much of the time, are told
+# by these.
+FARTHEST = 2.0
 # Entries of a Hessian that are this part of those beside them are nothing to errors.
 TURNED = 1e-3
 
@@ -41,25 +47,35 @@ TURNED = 1e-3
 class Outputs(NamedTuple):
     """Charts of the loss that lanes of steps are in, and outputs that wait.
 
-    ``near``: the charts; ``u``, ``slope`` (N, lanes): increments and slopes. Of those that wait:
-    ``waiting``: their charts, and these; ``matrix`` (N, N, lanes): Hessians along the axes,
-    ``careful`` (N, N, lanes): what Jacobians tell of them;
-    ``centre``, ``there`` (N, 2, lanes), ``axes`` (N, N, 2, lanes), ``size`` (N, lanes): of their
-    charts, and their places; ``carry``: their errors, where they began and when they are;
+    ``near``: the charts; ``slope`` (N, lanes): slopes there; ``whole``, ``brief``: outputs that
+    wait, of which all is seen, and of which a loss and a gradient are.
+    """
+
+    near: Any
+    slope: Any
+    whole: Any
+    brief: Any
+
+
+class Waiting(NamedTuple):
+    """Outputs that wait, the last axis.
+
+    ``near``: their charts; ``u``, ``slope`` (N, lanes): increments and slopes; ``matrix`` (N, N,
+    lanes): Hessians along the axes, ``careful`` (N, N, lanes): what Jacobians tell of them;
+    ``centre``, ``there`` (N, 2, lanes): of their charts, and their places; ``low`` (N, N, lanes):
+    second digits of axes; ``carry``: their errors, where they began and when they are;
     ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
     ``count`` (1,): how many.
     """
 
     near: Any
-    waiting: Any
     u: Any
     slope: Any
     matrix: Any
     careful: Any
     centre: Any
     there: Any
-    axes: Any
-    size: Any
+    low: Any
     carry: Any
     turn: Any
     place: Any
@@ -69,19 +85,23 @@ class Outputs(NamedTuple):
 
 
 @inner
-def outputs_of(near, waiting, n):
+def outputs_of(loss, n):
     """Room for outputs, of charts and of those that wait."""
-    return Outputs(
-        near,
-        waiting,
+    return Outputs(near_of(n, loss), np.zeros((n, LANES)), waiting_of(loss, n), waiting_of(loss, n))
+
+
+@inner
+def waiting_of(loss, n):
+    """Room for outputs that wait."""
+    return Waiting(
+        near_of(n, loss),
         np.zeros((n, LANES)),
         np.zeros((n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, 2, LANES)),
         np.zeros((n, 2, LANES)),
-        np.zeros((n, n, 2, LANES)),
-        np.ones((n, LANES)),
+        np.zeros((n, n, LANES)),
         carry_of(n, LANES),
         turn_of(LANES),
         np.zeros((n, 3)),
@@ -100,10 +120,10 @@ def load_loss(out, near, here, e):
         out.near.registers[i, 0, e] = here.whole[i, 0]
     for i in range(n):
         out.near.slope[i, e] = near.slope[i, e]
+        out.near.size[i, e], out.near.unit[i, e] = near.size[i, e], near.unit[i, e]
         for j in range(n):
             out.near.matrix[i, j, e] = near.matrix[i, j, e]
-            out.near.inward[i, j, e] = near.inward[i, j, e]
-            out.near.outward[i, j, e] = near.outward[i, j, e]
+            out.near.axes[i, j, e] = near.axes[i, j, e]
 
 
 @lean
@@ -114,7 +134,7 @@ def loss_of(near, loss, linear, e):
 
 
 @lean
-def agrees(lane, here, out, k, e, loss, slopes, known):
+def agrees(lane, here, out, k, e, loss, slopes, terms):
     """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
     n, size = len(lane.u), here.charts.size[k]
     field(out.near, slopes, out.near.since, lane.u, out.slope)
@@ -125,7 +145,7 @@ def agrees(lane, here, out, k, e, loss, slopes, known):
         linear += out.near.slope[i, e] * size[i] * size[i] * lane.u[i, e]
         off += (-out.slope[i, e] / out.near.since[e] * size[i] - slope) ** 2
         length += slope**2
-    part = max(ALIKE, known)
+    part = part_of(terms)
     near = abs(loss_of(out.near, loss, linear, e) - value) <= part * abs(value)
     return near and off <= part * (part * length)
 
@@ -133,150 +153,184 @@ def agrees(lane, here, out, k, e, loss, slopes, known):
 @lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
     """Let the outputs of a chart that has ended wait to be seen, or see them in two doubles."""
-    charts, u = here.charts, here.u
-    n, loss, rates = len(u), codes[1], codes[2]
-    row, behind = here.row[k], found.reached[k]
-    while row < behind:
+    charts, u, n, loss, rates = here.charts, here.u, len(here.u), codes[1], codes[2]
+    if not here.sharp[k]:
+        line_up(out.whole, False, here, out, k, e, loss, slopes, terms, times, found)
+        line_up(out.brief, True, here, out, k, e, loss, slopes, terms, times, found)
+        return
+    for row in range(here.row[k], found.reached[k]):
         since = times[row - 1] + here.unit[k]
-        if here.sharp[k]:
-            for i in range(n):
-                u[i] = here.passed[k, row, i]
-            place(charts, k, u, loss, here.whole, here.found, here.there)
-            look(
-                charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen
-            )
-            record(found, k, row, here.there, since, here.seen)
-            row += 1
-            continue
-        first = out.count[0]
-        last = min(LANES, first + behind - row)
-        wait(here, out, k, e, row, first, last, times)
-        out.count[0] = last
-        row += last - first
-        if last == LANES:
-            see_all(out, here, loss, slopes, terms, found)
+        for i in range(n):
+            u[i] = here.passed[k, row, i]
+        place(charts, k, u, loss, here.whole, here.found, here.there)
+        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
+        record(found, k, row, here.there, since, here.seen)
 
 
 @lean
-def wait(here, out, k, e, row, first, last, times):
-    """Let the outputs of a chart from a row on wait in some lanes, whose entries lie together."""
-    charts, waiting, carry, n = here.charts, out.waiting, out.carry, len(out.u)
+def line_up(line, brief, here, out, k, e, loss, slopes, terms, times, found):
+    """Let those outputs of a chart wait that are seen briefly, or the others."""
+    first, behind, last = line.count[0], found.reached[k], 0.0
+    for row in range(here.row[k], behind):
+        since = times[row - 1] + here.unit[k]
+        between = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
+        last = last if between else since
+        if between != brief:
+            continue
+        w = line.count[0]
+        line.member[w], line.row[w], line.carry.since[w] = k, row, since
+        for i in range(len(line.u)):
+            line.u[i, w] = here.passed[k, row, i]
+        line.count[0] = w + 1
+        if w + 1 == LANES:
+            load_charts(line, here, out, k, e, first)
+            see(line, brief, here, loss, slopes, terms, found)
+            first = 0
+    load_charts(line, here, out, k, e, first)
+
+
+@lean
+def load_charts(line, here, out, k, e, first):
+    """Put the chart of a lane where those read it that wait, from a place on: they lie together."""
+    charts, near, carry, last = here.charts, line.near, line.carry, line.count[0]
     for w in range(first, last):
-        out.member[w], out.row[w] = k, row + w - first
-        waiting.since[w] = carry.began[w] = charts.since[k]
-        carry.since[w] = times[row + w - first - 1] + here.unit[k]
-        for i in range(n):
-            out.u[i, w] = here.passed[k, row + w - first, i]
-    for i in range(len(waiting.registers)):
+        near.since[w] = carry.began[w] = charts.since[k]
+    for i in range(len(near.registers)):
         value = out.near.registers[i, 0, e]
         for w in range(first, last):
-            waiting.registers[i, 0, w] = value
-    for i in range(n):
+            near.registers[i, 0, w] = value
+    for i in range(len(line.u)):
         slope, size, curvature = out.near.slope[i, e], charts.size[k, i], charts.curvature[k, i]
         error, anew = charts.error[k, i], charts.fresh[k, i]
         high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
         for w in range(first, last):
-            waiting.slope[i, w], out.size[i, w], carry.curvature[i, w] = slope, size, curvature
+            near.slope[i, w], near.size[i, w], near.unit[i, w] = slope, size, 1.0 / size
+            carry.curvature[i, w] = curvature
             carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
-            out.centre[i, 0, w], out.centre[i, 1, w] = high, low
-        for j in range(n):
-            matrix, inward = out.near.matrix[i, j, e], out.near.inward[i, j, e]
-            outward = out.near.outward[i, j, e]
-            high, low = charts.axes[k, i, j, 0], charts.axes[k, i, j, 1]
+            line.centre[i, 0, w], line.centre[i, 1, w] = high, low
+        for j in range(len(line.u)):
+            matrix, high = out.near.matrix[i, j, e], charts.axes[k, i, j, 0]
+            low = charts.axes[k, i, j, 1]
             for w in range(first, last):
-                waiting.matrix[i, j, w], waiting.inward[i, j, w] = matrix, inward
-                waiting.outward[i, j, w] = outward
-                out.axes[i, j, 0, w], out.axes[i, j, 1, w] = high, low
+                near.matrix[i, j, w], near.axes[i, j, w], line.low[i, j, w] = matrix, high, low
 
 
 @lean
-def locate(out):
+def locate(line):
     """Put down the places of outputs, in two doubles."""
-    n, there = len(out.u), out.there
+    n, there = len(line.u), line.there
     for i in range(n):
         for w in range(LANES):
             there[i, 0, w] = there[i, 1, w] = 0.0
         for j in range(n):
             for w in range(LANES):
-                a, b = product(out.u[j, w], out.size[j, w])
-                a, b = multiply(out.axes[i, j, 0, w], out.axes[i, j, 1, w], a, b)
+                a, b = product(line.u[j, w], line.near.size[j, w])
+                a, b = multiply(line.near.axes[i, j, w], line.low[i, j, w], a, b)
                 there[i, 0, w], there[i, 1, w] = add(there[i, 0, w], there[i, 1, w], a, b)
         for w in range(LANES):
             a, b = there[i, 0, w], there[i, 1, w]
-            a, b = add(out.centre[i, 0, w], out.centre[i, 1, w], a, b)
+            a, b = add(line.centre[i, 0, w], line.centre[i, 1, w], a, b)
             there[i, 0, w], there[i, 1, w] = a, b
 
 
 @lean
-def curve(out, slopes):
+def curve(line, slopes):
     """Put down Hessians at outputs, with more care where steep axes hide others."""
-    n, matrix, size, careful = len(out.u), out.matrix, out.size, False
-    hessian(out.waiting, slopes, out.axes, matrix)
-    for w in range(out.count[0]):
-        careful = careful or is_stiff(out, w)
+    n, matrix, size, careful = len(line.u), line.matrix, line.near.size, False
+    hessian(line.near, slopes, matrix)
+    for w in range(line.count[0]):
+        careful = careful or is_stiff(line, w)
     if not careful:
         return
-    forget(out.waiting, slopes)
-    jacobian(out.waiting, slopes, out.waiting.since, out.careful)
-    for w in range(out.count[0]):
-        if not is_stiff(out, w):
+    forget(line.near, slopes)
+    jacobian(line.near, slopes, line.near.since, line.careful)
+    for w in range(line.count[0]):
+        if not is_stiff(line, w):
             continue
         for i in range(n):
             for j in range(i, n):
-                one = out.careful[i, j, w] * size[i, w] / size[j, w]
-                other = out.careful[j, i, w] * size[j, w] / size[i, w]
-                matrix[i, j, w] = -(one + other) / 2 / out.waiting.since[w]
+                one = line.careful[i, j, w] * size[i, w] / size[j, w]
+                other = line.careful[j, i, w] * size[j, w] / size[i, w]
+                matrix[i, j, w] = -(one + other) / 2 / line.near.since[w]
 
 
 @lean
-def is_stiff(out, w):
+def is_stiff(line, w):
     """Whether rounding of the largest curvature of a lane is as much as others are."""
-    n, most = len(out.u), 0.0
+    n, most = len(line.u), 0.0
     for i in range(n):
-        most = max(most, abs(out.matrix[i, i, w]))
-    return not out.carry.since[w] * most < STIFF
+        most = max(most, abs(line.matrix[i, i, w]))
+    return not line.carry.since[w] * most < STIFF
 
 
 @lean
 def see_all(out, here, loss, slopes, terms, found):
-    """See all outputs that wait, and put down what is seen."""
-    carry, n = out.carry, len(out.u)
-    field(out.waiting, slopes, out.waiting.since, out.u, out.slope)
-    locate(out)
-    curve(out, slopes)
+    """See all outputs that wait."""
+    see(out.whole, False, here, loss, slopes, terms, found)
+    see(out.brief, True, here, loss, slopes, terms, found)
+
+
+@lean
+def see(line, brief, here, loss, slopes, terms, found):
+    """See outputs that wait, and put down what is seen."""
+    n = len(line.u)
+    field(line.near, slopes, line.near.since, line.u, line.slope)
+    locate(line)
     for i in range(n):
         for w in range(LANES):
-            carry.now[i, w] = out.matrix[i, i, w]
-            out.slope[i, w] *= -out.size[i, w] / out.waiting.since[w]
-    eigen_in_lanes(out.matrix, carry.h, carry.overlaps, out.turn, TURNED, carry.since)
+            line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
+    if not brief:
+        carry_errors(line, slopes)
+    for w in range(line.count[0]):
+        value, square, seen = loss_at(line, loss, w), 0.0, here.seen
+        for i in range(n):
+            line.place[i, 0], line.place[i, 1] = line.there[i, 0, w], line.there[i, 1, w]
+            square += line.slope[i, w] ** 2
+        if brief:
+            tell_briefly(seen, value, math.sqrt(square))
+        else:
+            tell_whole(line, seen, value, math.sqrt(square), terms, w)
+        record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
+    line.count[0] = 0
+
+
+@lean
+def carry_errors(line, slopes):
+    """Put down axes at outputs, gradients along them, and errors."""
+    carry, n = line.carry, len(line.u)
+    curve(line, slopes)
+    for i in range(n):
+        for w in range(LANES):
+            carry.now[i, w] = line.matrix[i, i, w]
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
     for i in range(n):
         for w in range(LANES):
             carry.along[i, w] = 0.0
         for j in range(n):
             for w in range(LANES):
-                carry.along[i, w] += carry.overlaps[i, j, w] * out.slope[j, w]
+                carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
     carried_along(carry, ANEW)
-    for w in range(out.count[0]):
-        see(out, here, loss, terms, w)
-        record(found, out.member[w], out.row[w], out.place, carry.since[w], here.seen)
-    out.count[0] = 0
 
 
 @lean
-def see(out, here, loss, terms, w):
-    """See one of the outputs."""
-    seen, carry, square, linear = here.seen, out.carry, 0.0, 0.0
-    for i in range(len(out.u)):
+def loss_at(line, loss, w):
+    """Loss at one of the outputs."""
+    linear = 0.0
+    for i in range(len(line.u)):
+        linear += line.near.slope[i, w] * line.near.size[i, w] * line.near.size[i, w] * line.u[i, w]
+    return loss_of(line.near, loss, linear, w)
+
+
+@lean
+def tell_whole(line, seen, value, length, terms, w):
+    """See one of the outputs with its errors."""
+    carry = line.carry
+    for i in range(len(line.u)):
         seen.along[i] = carry.along[i, w]
         seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
-        out.place[i, 0], out.place[i, 1] = out.there[i, 0, w], out.there[i, 1, w]
-        linear += out.waiting.slope[i, w] * out.size[i, w] * out.size[i, w] * out.u[i, w]
-        square += seen.along[i] ** 2
     for i in range(5):
         seen.numbers[i] = np.nan
     seen.numbers[5] = 0.0
-    value = loss_of(out.waiting, loss, linear, w)
-    part = max(ALIKE, terms.known)
-    doubt = part * math.sqrt(square)
-    since, enough = carry.since[w], max(KNOWN, 2 * part)
+    part = part_of(terms)
+    doubt, since, enough = part * length, carry.since[w], max(KNOWN, 2 * part)
     tell(seen, seen.along, value, part * abs(value), doubt, since, terms.rough, enough)

@@ -19,9 +19,9 @@ RATE, WHOLE = 3, 4
 
 
 @lean
-def hessian(near, program, axes, found):
-    """Upper triangles `found` (N, N, lanes), along axes whose first digits are (N, N, 2, lanes)."""
-    n, r, results = len(found), near.registers, program.results
+def hessian(near, program, found):
+    """Upper triangles `found` (N, N, lanes), along the axes of charts."""
+    n, r, results, axes = len(found), near.registers, program.results, near.axes
     for k in range(len(r)):
         at = k * PARTS * VECTORS
         for v in range(VECTORS):
@@ -30,7 +30,7 @@ def hessian(near, program, axes, found):
     for axis in range(n):
         for i in range(n):
             for v in range(VECTORS):
-                along = load(axes, (i * n + axis) * 2 * VECTORS + v)
+                along = load(axes, (i * n + axis) * VECTORS + v)
                 store(r, (i * PARTS + RATE) * VECTORS + v, along)
         rates(program, r)
         for v in range(VECTORS):
@@ -38,7 +38,7 @@ def hessian(near, program, axes, found):
                 total = spread(0.0)
                 for j in range(n):
                     rate = load(r, (results[j] * PARTS + RATE) * VECTORS + v)
-                    total += load(axes, (j * n + i) * 2 * VECTORS + v) * rate
+                    total += load(axes, (j * n + i) * VECTORS + v) * rate
                 store(found, (i * n + axis) * VECTORS + v, total)
 
 

@@ -33,15 +33,16 @@ class Near(NamedTuple):
     ``registers`` (R, 5, lanes): of each, what it is at the centre, `linear`, `rest`, and
     derivatives of these two along an axis, all together in one array, so that compilers see what
     they may do at once; ``slope`` (N, lanes) and ``matrix`` (N, N, lanes): gradient and Hessian
-    along the axes; ``inward`` (N, N, lanes): from increments to entries, ``outward`` (N, N,
-    lanes): from the gradient to its parts along the axes; ``since`` (lanes,): `s_0`.
+    along the axes; ``axes`` (N, N, lanes): their columns; ``size``, ``unit`` (N, lanes): of a unit
+    along each axis, and its reciprocal; ``since`` (lanes,): `s_0`.
     """
 
     registers: Any
     slope: Any
     matrix: Any
-    inward: Any
-    outward: Any
+    axes: Any
+    size: Any
+    unit: Any
     since: Any
 
 
@@ -53,17 +54,39 @@ def field(near, program, s, u, out):
         for i in range(n):
             total = spread(0.0)
             for j in range(n):
-                total += load(near.inward, (i * n + j) * VECTORS + v) * load(u, j * VECTORS + v)
+                far = load(near.size, j * VECTORS + v) * load(u, j * VECTORS + v)
+                total += load(near.axes, (i * n + j) * VECTORS + v) * far
             store(r, (i * PARTS + 1) * VECTORS + v, total)
     change(program, r)
     for v in range(VECTORS):
         for i in range(n):
             total = load(near.slope, i * VECTORS + v)
             for j in range(n):
-                at, rest = (i * n + j) * VECTORS + v, (results[j] * PARTS + 2) * VECTORS + v
-                total += load(near.matrix, at) * load(u, j * VECTORS + v)
-                total += load(near.outward, at) * load(r, rest)
+                total += load(near.matrix, (i * n + j) * VECTORS + v) * load(u, j * VECTORS + v)
+            store(out, i * VECTORS + v, total * load(near.size, i * VECTORS + v))
+        add_along(near, results, 2, v, out)
+        for i in range(n):
+            total = load(near.unit, i * VECTORS + v) * load(out, i * VECTORS + v)
             store(out, i * VECTORS + v, -load(s, v) * total)
+
+
+@lean
+def add_along(near, results, part, v, out):
+    """Add what a part of the gradient is along the axes, whose rows are read as they lie."""
+    n, r = len(out), near.registers
+    for j in range(0, n - 1, 2):
+        one = load(r, (results[j] * PARTS + part) * VECTORS + v)
+        other = load(r, (results[j + 1] * PARTS + part) * VECTORS + v)
+        for i in range(n):
+            total = load(out, i * VECTORS + v) + load(near.axes, (j * n + i) * VECTORS + v) * one
+            total += load(near.axes, ((j + 1) * n + i) * VECTORS + v) * other
+            store(out, i * VECTORS + v, total)
+    if n % 2 == 1:
+        one = load(r, (results[n - 1] * PARTS + part) * VECTORS + v)
+        for i in range(n):
+            total = load(out, i * VECTORS + v)
+            total += load(near.axes, ((n - 1) * n + i) * VECTORS + v) * one
+            store(out, i * VECTORS + v, total)
 
 
 @lean
@@ -127,15 +150,16 @@ def jacobian(near, program, s, found):
     for axis in range(n):
         for i in range(n):
             for v in range(VECTORS):
-                inward = load(near.inward, (i * n + axis) * VECTORS + v)
-                store(r, (i * PARTS + 3) * VECTORS + v, inward)
+                far = load(near.axes, (i * n + axis) * VECTORS + v)
+                store(r, (i * PARTS + 3) * VECTORS + v, load(near.size, axis * VECTORS + v) * far)
         rates(program, r)
         for v in range(VECTORS):
             for i in range(n):
-                total = load(near.matrix, (i * n + axis) * VECTORS + v)
+                total, rest = load(near.matrix, (i * n + axis) * VECTORS + v), spread(0.0)
                 for j in range(n):
-                    rest = load(r, (results[j] * PARTS + 4) * VECTORS + v)
-                    total += load(near.outward, (i * n + j) * VECTORS + v) * rest
+                    of_entry = load(r, (results[j] * PARTS + 4) * VECTORS + v)
+                    rest += load(near.axes, (j * n + i) * VECTORS + v) * of_entry
+                total += load(near.unit, i * VECTORS + v) * rest
                 store(found, (i * n + axis) * VECTORS + v, -load(s, v) * total)
 
 

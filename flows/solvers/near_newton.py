@@ -21,7 +21,10 @@ from flows.solvers.near_factors import combined, factor, factor_both, substitute
 from flows.solvers.near_lanes import LANES, VECTORS, field, jacobian
 from flows.solvers.near_state import PAIRS
 
-__all__ = ["linearise", "predict", "solve_stages"]
+__all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
+
+# The stage at 0.58 of a step.
+MIDDLE = 2
 
 
 @lean
@@ -43,10 +46,17 @@ def choose_modes(tableau, work):
 
 
 @lean
-def linearise(lane, near, program, tableau, work):
-    """Factors of the matrices of a step from where the lanes stand and have been evaluated."""
+def linearise(lane, near, program, work):
+    """Factors of the matrices of a step: the Jacobian is that in its middle, as predicted.
+
+    With the one at its begin Newton's method takes up to a quarter more fields.
+    """
     n, turned, eigen, length = len(lane.u), work.jacobian, work.eigen, work.length
-    choose_modes(tableau, work)
+    for i in range(n):
+        for e in range(LANES):
+            far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
+            work.inside[i, e] = lane.u[i, e] + far
+    field(near, program, work.clock, work.inside, work.f[0])
     jacobian(near, program, work.clock, turned)
     for i in range(n):
         for j in range(n):

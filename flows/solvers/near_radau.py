@@ -17,7 +17,7 @@ from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import GROW, ITERATIONS, SAFETY, SHRINK, SMALLEST, STRETCH
 from flows.solvers.near_factors import substitute
 from flows.solvers.near_lanes import LANES, field
-from flows.solvers.near_newton import linearise, predict, solve_stages
+from flows.solvers.near_newton import choose_modes, linearise, predict, solve_stages
 from flows.solvers.near_state import (
     CHANGED,
     FAILED,
@@ -148,8 +148,9 @@ def step_on(lane, near, program, tableau, work):
     Each attempt takes fields, of which `MOST_FIELDS` are the last.
     """
     set_steps(lane, work)
-    linearise(lane, near, program, tableau, work)
+    choose_modes(tableau, work)
     predict(lane, tableau, work)
+    linearise(lane, near, program, work)
     solve_stages(lane, near, program, tableau, work)
     judge(lane, near, program, tableau, work)
     conclude(lane, tableau, work)

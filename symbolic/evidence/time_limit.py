@@ -18,9 +18,6 @@ __all__ = ["OutOfTime", "time_limit"]
 
 # Seconds until an alarm is asked for again, at least.
 SOON = 1e-3
-# Seconds between signals from then on. The kernel may give one to any thread, and Python notices it
-# at once only in the main thread: where others compute, some are lost.
-OFTEN = 0.01
 # Seconds until a stop comes again that was lost: Python prints what a callback raises, and goes on.
 AGAIN = 0.25
 # Where the callbacks of weak references live, `weakref.finalize` among them.
@@ -41,15 +38,14 @@ class _Alarm:
 
     def __call__(self, _: int, frame: FrameType | None) -> None:
         if time.thread_time() >= self.deadline and not _in_finalizer(frame):
-            signal.setitimer(signal.ITIMER_PROF, AGAIN, OFTEN)
+            signal.setitimer(signal.ITIMER_PROF, AGAIN)
             raise OutOfTime
         if self.deadline < math.inf:
             self.arm()  # other threads have used the time, or this is no place to raise
 
     def arm(self) -> None:
         """Ask for the signal when the process has used what the thread has left."""
-        left = max(self.deadline - time.thread_time(), SOON)
-        signal.setitimer(signal.ITIMER_PROF, left, OFTEN)
+        signal.setitimer(signal.ITIMER_PROF, max(self.deadline - time.thread_time(), SOON))
 
 
 def _in_finalizer(frame: FrameType | None) -> bool:

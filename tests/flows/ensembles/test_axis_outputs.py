@@ -11,6 +11,7 @@ import sympy as sp
 import flows
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen
+from flows.ensembles.axis_chords import between
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import LANES, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
@@ -21,6 +22,9 @@ from flows.systems.own.chart_loop import run as carry_out
 SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
+# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
+# e, where they decay like a power and are rounded up by a thirtieth.
+BESIDE = 0.5
 # Errors are as right as the axes of nearly equal curvatures.
 ALIKE = 1e-6
 
@@ -52,12 +56,12 @@ def room(n: int, lanes: int) -> Any:
 
 
 @loop
-def curved(near: Any, code: Any, axes: Any, u: Any, clock: Any) -> Any:
+def curved(near: Any, code: Any, u: Any, clock: Any) -> Any:
     """Hessians along axes, and Jacobians, of increments."""
     n = len(u)
     slope, found, other = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
     field(near, code, clock, u, slope)
-    hessian(near, code, axes, found)
+    hessian(near, code, found)
     forget(near, code)
     jacobian(near, code, clock, other)
     return found, other
@@ -157,21 +161,59 @@ def test_hessians_at_outputs_are_those_of_the_loss() -> None:
         np.zeros((len(registers), 5, LANES)),
         np.zeros((2, LANES)),
         np.repeat((axes.T @ MIXED.hessian(centre) @ axes * size / size[:, None])[..., None], 32, 2),
-        np.repeat((axes * size)[..., None], LANES, axis=2),
-        np.repeat((axes.T / size[:, None])[..., None], LANES, axis=2),
+        np.repeat(axes[..., None], LANES, axis=2),
+        np.repeat(size[:, None], LANES, axis=1),
+        np.repeat(1 / size[:, None], LANES, axis=1),
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, :1]
     increments = 0.2 * generator.normal(size=(2, LANES))
-    both = np.zeros((2, 2, 2, LANES))
-    both[:, :, 0] = axes[..., None]
-    found, other = curved(near, code, both, increments, np.ones(LANES))
+    found, other = curved(near, code, increments, np.ones(LANES))
     for e in range(LANES):
         there = axes.T @ MIXED.hessian(centre + axes @ (size * increments[:, e])) @ axes
         upper = np.triu(there)
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
+
+
+@loop
+def chord(a: float, b: float, part: float) -> float:
+    """What is told of a number between two."""
+    return float(between(a, b, part))
+
+
+def test_numbers_between_two_outputs_are_told_by_both() -> None:
+    """Exactly, where they decay exponentially; too large where they do like powers, or sums."""
+    t = np.array([1.0, 1.3, 2.0])
+    part = (t[1] - t[0]) / (t[2] - t[0])
+    decays = [np.exp(-9 * t), t**-3.0, np.exp(-20 * t) + 1e-4 * np.exp(-t / 9), np.exp(3 * t)]
+    for x in decays:
+        assert x[1] * (1 - ROUNDING) <= chord(x[0], x[2], part) < max(x[0], x[2])
+    assert np.isclose(chord(*decays[0][[0, 2]], part), decays[0][1], rtol=ROUNDING, atol=0)
+    assert not np.isclose(
+        chord(*decays[0][[0, 2]], part), decays[0][1] * 1.001, rtol=ROUNDING, atol=0
+    )
+    assert chord(0.0, 3.0, part) == chord(3.0, 0.0, part) == 3.0
+
+
+def test_errors_at_many_outputs_are_those_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all errors are carried, and all but a few are told by those beside; and all decay."""
+    starts = np.random.default_rng(1).normal(size=(32, 2))
+    monkeypatch.setattr(flows.OwnSystem, "many", 32)
+    few = 10.0 ** np.arange(-1.0, 5.0)
+    many = np.unique(np.concatenate([few, np.geomspace(0.1, 1e4, 150)]))
+    asked: dict[str, Any] = {"rtol": 1e-8, "observables": ["loss"], "workers": 1}
+    told = flows.integrate_ensemble(VALLEY, starts, 1e4, many, **asked)
+    alone = flows.integrate_ensemble(VALLEY, starts, 1e4, few, **asked)
+    rows = np.searchsorted(told.t, alone.t)
+    assert np.array_equal(told.t[rows], alone.t)
+    assert np.array_equal(told["loss"][:, rows], alone["loss"], equal_nan=True)
+    ratio = told["loss_error"][:, rows[1:]] / alone["loss_error"][:, 1:]
+    assert np.nanmax(abs(np.log(ratio))) < BESIDE
+    assert np.nanmax(abs(np.log(ratio))) > 0.0  # these outputs are not all seen whole
+    beside = told["loss_error"][:, rows[1:] - 3] / alone["loss_error"][:, 1:]
+    assert not np.nanmax(abs(np.log(beside))) < BESIDE
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A limit on processor time."""
 
 import gc
-import hashlib
 import signal
 import threading
 import time
@@ -13,8 +12,6 @@ from symbolic.evidence.time_limit import AGAIN, OutOfTime, time_limit
 
 # Long enough for a loaded machine to enter the block, short enough to wait for.
 SHORT, LONG = 0.05, 60.0
-# As many take a thread seconds.
-ROUNDS = 8_000_000
 
 
 def busy():
@@ -110,21 +107,6 @@ def test_time_of_another_thread_of_the_process_does_not_count():
         thread.join()
 
 
-def test_a_thread_that_computes_outside_python_does_not_keep_the_signal():
-    # The kernel may give it the signal, which the main thread would notice when it ends.
-    thread = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", ROUNDS))
-    thread.start()
-    time.sleep(SHORT)
-    begin = time.thread_time()
-    try:
-        for _ in range(4):
-            with pytest.raises(OutOfTime), time_limit(SHORT / 10):
-                busy()
-        assert thread.is_alive() and time.thread_time() - begin < 2 * AGAIN
-    finally:
-        thread.join()
-
-
 def test_another_thread_runs_without_a_limit():
     done = []
 
@@ -167,7 +149,7 @@ def test_a_stop_that_a_callback_loses_comes_again():
 
     def spin(_):
         begin = time.thread_time()
-        while time.thread_time() < begin + 4 * AGAIN:
+        while time.thread_time() < begin + 4 * SHORT:
             pass
         ended.append(True)
 

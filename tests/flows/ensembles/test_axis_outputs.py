@@ -13,7 +13,7 @@ from flows.core.compiled import loop
 from flows.core.symmetric import eigen
 from flows.ensembles.axis_chords import between
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, Near, field, jacobian
+from flows.solvers.near_lanes import LANES, WHOLE, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
 from flows.systems.own.carried_loop import LEADS, carried_along, carry_of
@@ -60,7 +60,7 @@ def curved(near: Any, code: Any, u: Any, clock: Any) -> Any:
     """Hessians along axes, and Jacobians, of increments."""
     n = len(u)
     slope, found, other = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
-    field(near, code, clock, u, slope)
+    field(near, code, clock, u, slope, WHOLE)
     hessian(near, code, found)
     forget(near, code)
     jacobian(near, code, clock, other)

@@ -29,7 +29,7 @@ from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, WHOLE, field, jacobian
+from flows.solvers.near_lanes import EVERY, LANES, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -275,7 +275,7 @@ def see_all(out, here, loss, slopes, terms, found):
 def see(line, brief, here, loss, slopes, terms, found):
     """See outputs that wait, and put down what is seen."""
     n = len(line.u)
-    field(line.near, slopes, line.near.since, line.u, line.slope, WHOLE)
+    field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
     locate(line)
     for i in range(n):
         for w in range(LANES):

@@ -18,13 +18,13 @@ from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["LANES", "PARTS", "VECTORS", "WHOLE", "Near", "busy_in", "field", "jacobian"]
+__all__ = ["EVERY", "LANES", "PARTS", "VECTORS", "Near", "busy_in", "field", "jacobian"]
 
 #: Vectors of members side by side: enough for what a processor does at a time.
 VECTORS = 2
 LANES = VECTORS * WIDTH
 #: The first vector of all, and what is behind the last one.
-WHOLE = (0, VECTORS)
+EVERY = (0, VECTORS)
 #: Numbers of each register.
 PARTS = 5
 

@@ -24,11 +24,12 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.core.twofold_pairs import add, multiply, product
+from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, field, jacobian
+from flows.solvers.near_lanes import EVERY, LANES, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -137,7 +138,7 @@ def loss_of(near, loss, linear, e):
 def agrees(lane, here, out, k, e, loss, slopes, terms):
     """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
     n, size = len(lane.u), here.charts.size[k]
-    field(out.near, slopes, out.near.since, lane.u, out.slope)
+    field(out.near, slopes, out.near.since, lane.u, out.slope, (e // WIDTH, e // WIDTH + 1))
     value = here.whole[loss.results[0], 0]
     off, length, linear = 0.0, 0.0, 0.0
     for i in range(n):
@@ -274,7 +275,7 @@ def see_all(out, here, loss, slopes, terms, found):
 def see(line, brief, here, loss, slopes, terms, found):
     """See outputs that wait, and put down what is seen."""
     n = len(line.u)
-    field(line.near, slopes, line.near.since, line.u, line.slope)
+    field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
     locate(line)
     for i in range(n):
         for w in range(LANES):

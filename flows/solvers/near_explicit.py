@@ -23,7 +23,7 @@ from flows.solvers.explicit_formulas import (
     interpolate,
 )
 from flows.solvers.explicit_tableau import ALL, DENSE, STAGES, tableau
-from flows.solvers.near_lanes import LANES, field
+from flows.solvers.near_lanes import LANES, busy_in, field
 from flows.solvers.near_radau import set_steps
 from flows.solvers.near_state import CHANGED, FAILED, MOST_FIELDS, STOPPED
 from flows.solvers.side_by_side import SMALLEST
@@ -63,12 +63,12 @@ def stages_of(n):
 
 
 @lean
-def slopes_at(s, lane, near, program, work, stages):
+def slopes_at(s, lane, near, program, work, stages, busy):
     """Slopes at a stage, whose increments stay in `inside`."""
     at_stage(lane.u, stages.k, s, work.length, work.inside)
     for e in range(LANES):
         work.clock[e] = near.since[e] * math.exp(lane.tau[e] + NODES[s] * work.length[e])
-    field(near, program, work.clock, work.inside, stages.k[s])
+    field(near, program, work.clock, work.inside, stages.k[s], busy)
 
 
 @lean
@@ -93,12 +93,13 @@ def measure(lane, work, stages):
 def attempt(lane, near, program, work, stages):
     """Try a step in every lane, and say in `good` which serve; the registers are at their ends."""
     n = len(lane.u)
+    busy = busy_in(lane.live)
     set_steps(lane, work)
     for i in range(n):
         for e in range(LANES):
             stages.k[0, i, e] = lane.slope[i, e]
     for s in range(1, STAGES + 1):
-        slopes_at(s, lane, near, program, work, stages)
+        slopes_at(s, lane, near, program, work, stages, busy)
     for i in range(n):
         for e in range(LANES):
             stages.end[i, e] = work.inside[i, e]
@@ -115,8 +116,9 @@ def attempt(lane, near, program, work, stages):
 @lean
 def dense_at(lane, near, program, work, stages):
     """Coefficients of the polynomials between the steps' ends."""
+    busy = busy_in(lane.live)
     for s in range(STAGES + 1, ALL):
-        slopes_at(s, lane, near, program, work, stages)
+        slopes_at(s, lane, near, program, work, stages, busy)
     interpolate(lane.u, stages.end, stages.k, work.length, stages.dense, stages.parts)
 
 

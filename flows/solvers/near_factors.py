@@ -34,10 +34,10 @@ def factor(matrix):
 
 
 @lean
-def substitute(matrix, x):
-    """Solve with the factors of the matrices, in place."""
+def substitute(matrix, x, busy):
+    """Solve with the factors of the matrices of busy vectors, in place."""
     n = len(matrix)
-    for v in range(VECTORS):
+    for v in range(busy[0], busy[1]):
         for i in range(n):
             left = load(x, i * VECTORS + v)
             for j in range(i):
@@ -80,10 +80,10 @@ def factor_both(matrix):
 
 
 @lean
-def substitute_both(matrix, x, y):
-    """Solve with the factors of complex matrices for `x + iy`, in place."""
+def substitute_both(matrix, x, y, busy):
+    """Solve with the factors of complex matrices of busy vectors for `x + iy`, in place."""
     n = len(x)
-    for v in range(VECTORS):
+    for v in range(busy[0], busy[1]):
         for i in range(n):
             take(matrix, x, y, i, 0, i, v)
         for i in range(n - 1, -1, -1):
@@ -114,12 +114,12 @@ def take(matrix, x, y, i, first, last, v):
 
 
 @lean
-def combined(weights, rows, found):
+def combined(weights, rows, found, busy):
     """Products of matrices (S, S, lanes) with rows (S, N, lanes), one after the other."""
     count, n = rows.shape[0], rows.shape[1]
     for k in range(count):
         for i in range(n):
-            for v in range(VECTORS):
+            for v in range(busy[0], busy[1]):
                 total = spread(0.0)
                 for j in range(count):
                     weight = load(weights, (k * count + j) * VECTORS + v)

@@ -18,11 +18,13 @@ from flows.core.angle_rest import angle_rest, angle_rest_rate
 from flows.core.compiled import lean
 from flows.core.vectors import WIDTH, load, spread, store
 
-__all__ = ["LANES", "PARTS", "VECTORS", "Near", "field", "jacobian"]
+__all__ = ["EVERY", "LANES", "PARTS", "VECTORS", "Near", "busy_in", "field", "jacobian"]
 
 #: Vectors of members side by side: enough for what a processor does at a time.
 VECTORS = 2
 LANES = VECTORS * WIDTH
+#: The first vector of all, and what is behind the last one.
+EVERY = (0, VECTORS)
 #: Numbers of each register.
 PARTS = 5
 
@@ -47,18 +49,28 @@ class Near(NamedTuple):
 
 
 @lean
-def field(near, program, s, u, out):
-    """Slopes `out` (N, lanes) of increments `u`, whose registers stay there."""
+def busy_in(flags):
+    """First vector in which a lane has a flag, and what is behind the last one."""
+    first, last = VECTORS, 0
+    for e in range(LANES):
+        if flags[e]:
+            first, last = min(first, e // WIDTH), e // WIDTH + 1
+    return first, last
+
+
+@lean
+def field(near, program, s, u, out, busy):
+    """Slopes `out` (N, lanes) of increments `u` in busy vectors, whose registers stay there."""
     n, r, results = len(u), near.registers, program.results
-    for v in range(VECTORS):
+    for v in range(busy[0], busy[1]):
         for i in range(n):
             total = spread(0.0)
             for j in range(n):
                 far = load(near.size, j * VECTORS + v) * load(u, j * VECTORS + v)
                 total += load(near.axes, (i * n + j) * VECTORS + v) * far
             store(r, (i * PARTS + 1) * VECTORS + v, total)
-    change(program, r)
-    for v in range(VECTORS):
+    change(program, r, busy)
+    for v in range(busy[0], busy[1]):
         for i in range(n):
             total = load(near.slope, i * VECTORS + v)
             for j in range(n):
@@ -90,18 +102,20 @@ def add_along(near, results, part, v, out):
 
 
 @lean
-def change(program, r):
+def change(program, r, busy):
     """Put down by how much registers differ from those at the centres."""
+    start, stop = busy
     operations, operands = program.operation, program.operands
     first = len(r) - len(operations)
     for step in range(len(operations)):
         a, b, k, operation = operands[step, 0], operands[step, 1], first + step, operations[step]
         at_a, at_b, at = a * PARTS * VECTORS, b * PARTS * VECTORS, k * PARTS * VECTORS
         if operation == 0:
-            for v in range(VECTORS, 3 * VECTORS):
-                store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
+            for part in range(VECTORS, 3 * VECTORS, VECTORS):
+                for v in range(part + start, part + stop):
+                    store(r, at + v, load(r, at_a + v) + load(r, at_b + v))
         elif operation == 1:
-            for v in range(VECTORS):
+            for v in range(start, stop):
                 x, y = load(r, at_a + v), load(r, at_b + v)
                 p, q = load(r, at_a + VECTORS + v), load(r, at_b + VECTORS + v)
                 rest, other = load(r, at_a + 2 * VECTORS + v), load(r, at_b + 2 * VECTORS + v)
@@ -145,7 +159,7 @@ def change_one_by_one(operation, a, b, k, r):
 
 @lean
 def jacobian(near, program, s, found):
-    """Derivatives `found` (N, N, lanes) of the slopes where `field` has left its registers."""
+    """Derivatives `found` (N, N, lanes) of all slopes where `field` has left its registers."""
     n, r, results = len(found), near.registers, program.results
     for axis in range(n):
         for i in range(n):

@@ -2,7 +2,8 @@ r"""Compiled: Newton's method for the stages of Radau along the axes of charts, 
 
 The equations, and why each length of a step has modes of its own, are in
 :mod:`flows.solvers.timed_radau`; each step has a Jacobian of its own. What happens in one lane does
-not change a bit in another: the method goes on until all have converged, those that have stay.
+not change a bit in another: the method goes on until all have converged, those that have stay. A
+vector of lanes all of which have converged takes no more time.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -18,7 +19,7 @@ from flows.core.vectors import load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
-from flows.solvers.near_lanes import LANES, VECTORS, field, jacobian
+from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field, jacobian
 from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
@@ -46,7 +47,7 @@ def choose_modes(tableau, work):
 
 
 @lean
-def linearise(lane, near, program, work):
+def linearise(lane, near, program, work, busy):
     """Factors of the matrices of a step: the Jacobian is that in its middle, as predicted.
 
     With the one at its begin Newton's method takes up to a quarter more fields.
@@ -56,7 +57,7 @@ def linearise(lane, near, program, work):
         for e in range(LANES):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
-    field(near, program, work.clock, work.inside, work.f[0])
+    field(near, program, work.clock, work.inside, work.f[0], busy)
     jacobian(near, program, work.clock, turned)
     for i in range(n):
         for j in range(n):
@@ -78,7 +79,7 @@ def linearise(lane, near, program, work):
 
 
 @lean
-def predict(lane, tableau, work):
+def predict(lane, tableau, work, busy):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     ahead = lane.ahead
     for k in range(STAGES):
@@ -94,18 +95,19 @@ def predict(lane, tableau, work):
                     value = s * (ahead[j, i, e] + value)
                     whole += ahead[j, i, e]
                 work.z[k, i, e] = value - whole if goes_on else first
-    combined(work.back, work.z, work.w)
+    combined(work.back, work.z, work.w, busy)
 
 
 @lean
-def correct(lane, near, program, tableau, work):
-    """One correction of Newton's method in `change`, and its sizes in `moved`."""
+def correct(lane, near, program, tableau, work, busy):
+    """One correction of Newton's method in `change` of busy vectors, and its sizes in `moved`."""
     n, change = len(lane.u), work.change
     for k in range(STAGES):
-        for at in range(n * VECTORS):
-            store(work.inside, at, load(lane.u, at) + load(work.z, k * n * VECTORS + at))
-        field(near, program, work.clock, work.inside, work.f[k])
-        for v in range(VECTORS):
+        for i in range(n):
+            for at in range(i * VECTORS + busy[0], i * VECTORS + busy[1]):
+                store(work.inside, at, load(lane.u, at) + load(work.z, k * n * VECTORS + at))
+        field(near, program, work.clock, work.inside, work.f[k], busy)
+        for v in range(busy[0], busy[1]):
             whole = load(work.length, v) * load(work.grown, k * VECTORS + v)
             for i in range(n):
                 off = spread(0.0)
@@ -113,11 +115,11 @@ def correct(lane, near, program, tableau, work):
                     off += tableau.inverse[k, j] * load(work.z, (j * n + i) * VECTORS + v)
                 at = (k * n + i) * VECTORS + v
                 store(work.f, at, load(work.f, at) - off / whole)
-    combined(work.back, work.f, change)
-    substitute(work.real, change[0])
+    combined(work.back, work.f, change, busy)
+    substitute(work.real, change[0], busy)
     for p in range(PAIRS):
-        substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2])
-    for v in range(VECTORS):
+        substitute_both(work.turning[p], change[2 * p + 1], change[2 * p + 2], busy)
+    for v in range(busy[0], busy[1]):
         moved = spread(0.0)
         for i in range(n):
             weight = load(lane.rtol, v) * (1.0 + magnitude(load(lane.u, i * VECTORS + v)))
@@ -136,8 +138,8 @@ def solve_stages(lane, near, program, tableau, work):
         work.active[e], work.converged[e] = lane.live[e], False
         work.iterations[e], work.before[e] = 0, 0.0
     for iteration in range(ITERATIONS):
-        correct(lane, near, program, tableau, work)
-        going = False
+        busy, going = busy_in(work.active), False
+        correct(lane, near, program, tableau, work, busy)
         for e in range(len(lane.live)):
             if not work.active[e]:
                 continue
@@ -161,6 +163,6 @@ def solve_stages(lane, near, program, tableau, work):
             if moved == 0.0 or (iteration > 0 and rate / (1.0 - rate) * moved < tolerance):
                 work.active[e], work.converged[e] = False, True
             going = going or work.active[e]
-        combined(work.forth, work.w, work.z)
+        combined(work.forth, work.w, work.z, busy)
         if not going:
             return

@@ -11,9 +11,10 @@ import sympy as sp
 import flows
 from flows.core.compiled import loop
 from flows.core.symmetric import eigen
+from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import between
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import LANES, Near, field, jacobian
+from flows.solvers.near_lanes import EVERY, LANES, Near, busy_in, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
 from flows.systems.own.carried_loop import LEADS, carried_along, carry_of
@@ -60,11 +61,19 @@ def curved(near: Any, code: Any, u: Any, clock: Any) -> Any:
     """Hessians along axes, and Jacobians, of increments."""
     n = len(u)
     slope, found, other = np.zeros((n, LANES)), np.zeros((n, n, LANES)), np.zeros((n, n, LANES))
-    field(near, code, clock, u, slope)
+    field(near, code, clock, u, slope, EVERY)
     hessian(near, code, found)
     forget(near, code)
     jacobian(near, code, clock, other)
     return found, other
+
+
+@loop
+def slopes_in(near: Any, code: Any, u: Any, clock: Any, flags: Any) -> Any:
+    """Slopes in those vectors in which a lane has a flag, infinite in others."""
+    slope = np.full(u.shape, np.inf)
+    field(near, code, clock, u, slope, busy_in(flags))
+    return slope
 
 
 @loop
@@ -146,13 +155,12 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
     assert not np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
 
 
-def test_hessians_at_outputs_are_those_of_the_loss() -> None:
-    """Along any axes, and so are the Jacobians that registers serve again; not a thousandth off."""
-    generator = np.random.default_rng(5)
+def chart() -> tuple[Any, Any, Any, Any, Any]:
+    """Centre, units and axes of a chart of a loss, which all lanes have, and its program."""
     loss = MIXED.axis_codes()[1]
     code = loss._replace(results=loss.results[1:])
     centre, size = np.array([0.7, -0.4]), np.array([0.3, 2.0])
-    axes = np.linalg.qr(generator.normal(size=(2, 2)))[0]
+    axes = np.linalg.qr(np.random.default_rng(5).normal(size=(2, 2)))[0]
     places = np.zeros((2, 3))
     places[:, 0] = centre
     registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
@@ -167,7 +175,13 @@ def test_hessians_at_outputs_are_those_of_the_loss() -> None:
         np.ones(LANES),
     )
     near.registers[:, 0] = registers[:, :1]
-    increments = 0.2 * generator.normal(size=(2, LANES))
+    return centre, size, axes, near, code
+
+
+def test_hessians_at_outputs_are_those_of_the_loss() -> None:
+    """Along any axes, and so are the Jacobians that registers serve again; not a thousandth off."""
+    centre, size, axes, near, code = chart()
+    increments = 0.2 * np.random.default_rng(6).normal(size=(2, LANES))
     found, other = curved(near, code, increments, np.ones(LANES))
     for e in range(LANES):
         there = axes.T @ MIXED.hessian(centre + axes @ (size * increments[:, e])) @ axes
@@ -175,6 +189,25 @@ def test_hessians_at_outputs_are_those_of_the_loss() -> None:
         assert np.allclose(found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, :, e], upper, rtol=0, atol=ROUNDING)
         assert np.allclose(-other[:, :, e], there * size / size[:, None], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("lane", [0, WIDTH - 1, WIDTH, LANES - 1])
+def test_a_vector_without_an_active_lane_is_left_out(lane: int) -> None:
+    """The slopes of the others have the bits that they have beside it, and are the gradient's."""
+    centre, size, axes, near, code = chart()
+    near.slope[:] = (axes.T @ MIXED.gradient(centre) / size)[:, None]
+    increments = 0.2 * np.random.default_rng(7).normal(size=(2, LANES))
+    flags = np.zeros(LANES, dtype=bool)
+    flags[lane] = True
+    some = slopes_in(near, code, increments, np.ones(LANES), flags)
+    every = slopes_in(near, code, increments, np.ones(LANES), ~np.zeros(LANES, dtype=bool))
+    left_out = np.arange(LANES) // WIDTH != lane // WIDTH
+    assert np.isinf(some[:, left_out]).all() and np.isfinite(every).all()
+    assert np.array_equal(some[:, ~left_out], every[:, ~left_out])
+    place = centre + axes @ (size * increments[:, lane])
+    wanted = -(axes.T @ MIXED.gradient(place)) / size
+    assert np.allclose(some[:, lane], wanted, rtol=0, atol=ROUNDING)
+    assert not np.allclose(1.001 * some[:, lane], wanted, rtol=0, atol=ROUNDING)
 
 
 @loop

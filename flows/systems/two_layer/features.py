@@ -265,7 +265,7 @@ def errors(network: Network, found: dict[str, Array], states: SoundState) -> dic
     return {
         "norm": np.broadcast_to(off, norm.shape),
         "output": np.broadcast_to(off, norm.shape),
-        # Twice the larger of p and one, for degrees up to two.
         "share": size * off / taught.min(),
+        # Twice the larger of p and one, for degrees up to two.
         "layer_balance_of": 4 * size * off + ROUNDINGS * EPSILON * size**2,
     }

@@ -28,7 +28,7 @@ from flows.ensembles.axis_members import (
     members_of,
     onward,
 )
-from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see_all
+from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see
 from flows.solvers.explicit_tableau import ALL, STAGES
 from flows.solvers.near_explicit import attempt, between, dense_at, finish, stages_of
 from flows.solvers.near_lanes import LANES
@@ -293,7 +293,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
-    see_all(out, here, loss, slopes, terms, found)
+    see(out.whole, False, here, loss, slopes, terms, found)
+    see(out.brief, True, here, loss, slopes, terms, found)
     fill_in(found, terms)
 
 

@@ -36,7 +36,7 @@ from flows.systems.own.carried_loop import carried_along, carry_of
 from flows.systems.own.chart_loop import KNOWN, look, place, tell
 from flows.systems.own.energy import STIFF
 
-__all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see_all"]
+__all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see"]
 
 # Errors of outputs between two that are seen, the later of which has so much of the time, are told
 # by these.
@@ -155,39 +155,42 @@ def agrees(lane, here, out, k, e, loss, slopes, terms):
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
     """Let the outputs of a chart that has ended wait to be seen, or see them in two doubles."""
     charts, u, n, loss, rates = here.charts, here.u, len(here.u), codes[1], codes[2]
-    if not here.sharp[k]:
-        line_up(out.whole, False, here, out, k, e, loss, slopes, terms, times, found)
-        line_up(out.brief, True, here, out, k, e, loss, slopes, terms, times, found)
-        return
-    for row in range(here.row[k], found.reached[k]):
+    behind, last, whole, brief = found.reached[k], 0.0, out.whole, out.brief
+    first, other = whole.count[0], brief.count[0]
+    for row in range(here.row[k], behind):
         since = times[row - 1] + here.unit[k]
-        for i in range(n):
-            u[i] = here.passed[k, row, i]
-        place(charts, k, u, loss, here.whole, here.found, here.there)
-        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
-        record(found, k, row, here.there, since, here.seen)
+        if here.sharp[k]:
+            for i in range(n):
+                u[i] = here.passed[k, row, i]
+            place(charts, k, u, loss, here.whole, here.found, here.there)
+            look(
+                charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen
+            )
+            record(found, k, row, here.there, since, here.seen)
+        elif row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last:
+            if line_up(brief, here, k, row, since) == LANES:
+                load_charts(brief, here, out, k, e, other)
+                see(brief, True, here, loss, slopes, terms, found)
+                other = 0
+        else:
+            last = since
+            if line_up(whole, here, k, row, since) == LANES:
+                load_charts(whole, here, out, k, e, first)
+                see(whole, False, here, loss, slopes, terms, found)
+                first = 0
+    load_charts(whole, here, out, k, e, first)
+    load_charts(brief, here, out, k, e, other)
 
 
 @lean
-def line_up(line, brief, here, out, k, e, loss, slopes, terms, times, found):
-    """Let those outputs of a chart wait that are seen briefly, or the others."""
-    first, behind, last = line.count[0], found.reached[k], 0.0
-    for row in range(here.row[k], behind):
-        since = times[row - 1] + here.unit[k]
-        between = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
-        last = last if between else since
-        if between != brief:
-            continue
-        w = line.count[0]
-        line.member[w], line.row[w], line.carry.since[w] = k, row, since
-        for i in range(len(line.u)):
-            line.u[i, w] = here.passed[k, row, i]
-        line.count[0] = w + 1
-        if w + 1 == LANES:
-            load_charts(line, here, out, k, e, first)
-            see(line, brief, here, loss, slopes, terms, found)
-            first = 0
-    load_charts(line, here, out, k, e, first)
+def line_up(line, here, k, row, since):
+    """Let an output wait, whose chart is loaded later; how many do."""
+    w = line.count[0]
+    line.member[w], line.row[w], line.carry.since[w] = k, row, since
+    for i in range(len(line.u)):
+        line.u[i, w] = here.passed[k, row, i]
+    line.count[0] = w + 1
+    return w + 1
 
 
 @lean
@@ -265,23 +268,27 @@ def is_stiff(line, w):
 
 
 @lean
-def see_all(out, here, loss, slopes, terms, found):
-    """See all outputs that wait."""
-    see(out.whole, False, here, loss, slopes, terms, found)
-    see(out.brief, True, here, loss, slopes, terms, found)
-
-
-@lean
 def see(line, brief, here, loss, slopes, terms, found):
-    """See outputs that wait, and put down what is seen."""
-    n = len(line.u)
+    """See outputs that wait, and put down what is seen: briefly without axes and errors."""
+    n, carry = len(line.u), line.carry
     field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
     locate(line)
     for i in range(n):
         for w in range(LANES):
             line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
     if not brief:
-        carry_errors(line, slopes)
+        curve(line, slopes)
+        for i in range(n):
+            for w in range(LANES):
+                carry.now[i, w] = line.matrix[i, i, w]
+        eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
+        for i in range(n):
+            for w in range(LANES):
+                carry.along[i, w] = 0.0
+            for j in range(n):
+                for w in range(LANES):
+                    carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
+        carried_along(carry, ANEW)
     for w in range(line.count[0]):
         value, square, seen = loss_at(line, loss, w), 0.0, here.seen
         for i in range(n):
@@ -293,24 +300,6 @@ def see(line, brief, here, loss, slopes, terms, found):
             tell_whole(line, seen, value, math.sqrt(square), terms, w)
         record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
     line.count[0] = 0
-
-
-@lean
-def carry_errors(line, slopes):
-    """Put down axes at outputs, gradients along them, and errors."""
-    carry, n = line.carry, len(line.u)
-    curve(line, slopes)
-    for i in range(n):
-        for w in range(LANES):
-            carry.now[i, w] = line.matrix[i, i, w]
-    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
-    for i in range(n):
-        for w in range(LANES):
-            carry.along[i, w] = 0.0
-        for j in range(n):
-            for w in range(LANES):
-                carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
-    carried_along(carry, ANEW)
 
 
 @lean

@@ -20,7 +20,7 @@ import numpy as np
 
 from flows.core.compiled import lean
 from flows.systems.own.chart_loop import KNOWN
-from flows.systems.own.sound_state import TRUSTED
+from flows.systems.own.sound_state import STEEP, TRUSTED
 
 __all__ = ["fill_in", "part_of", "tell_briefly"]
 
@@ -43,7 +43,8 @@ def tell_briefly(seen, value, length):
     for i in range(len(seen.error)):
         seen.error[i] = np.nan
     numbers = seen.numbers
-    numbers[0], numbers[1], numbers[2] = value, -(length**2), length
+    numbers[0], numbers[2] = value, length
+    numbers[1] = -(length**2) if length < STEEP else np.nan
     numbers[3] = numbers[4] = np.nan
     numbers[5] = BRIEF
 

@@ -290,16 +290,26 @@ def see(line, brief, here, loss, slopes, terms, found):
                     carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
         carried_along(carry, ANEW)
     for w in range(line.count[0]):
-        value, square, seen = loss_at(line, loss, w), 0.0, here.seen
+        value, length, seen = loss_at(line, loss, w), length_at(line.slope, w), here.seen
         for i in range(n):
             line.place[i, 0], line.place[i, 1] = line.there[i, 0, w], line.there[i, 1, w]
-            square += line.slope[i, w] ** 2
         if brief:
-            tell_briefly(seen, value, math.sqrt(square))
+            tell_briefly(seen, value, length)
         else:
-            tell_whole(line, seen, value, math.sqrt(square), terms, w)
+            tell_whole(line, seen, value, length, terms, w)
         record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
     line.count[0] = 0
+
+
+@lean
+def length_at(slope, w):
+    """Length of one of the gradients, also where its square is no double."""
+    size, square = 0.0, 0.0
+    for i in range(len(slope)):
+        size = max(size, abs(slope[i, w]))
+    for i in range(len(slope)):
+        square += (slope[i, w] / size) ** 2 if size > 0.0 else 0.0
+    return size * math.sqrt(square)
 
 
 @lean

@@ -13,6 +13,7 @@ from flows.core.compiled import loop
 from flows.core.symmetric import eigen
 from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import between
+from flows.ensembles.axis_outputs import length_at
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import EVERY, LANES, Near, busy_in, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
@@ -208,6 +209,22 @@ def test_a_vector_without_an_active_lane_is_left_out(lane: int) -> None:
     wanted = -(axes.T @ MIXED.gradient(place)) / size
     assert np.allclose(some[:, lane], wanted, rtol=0, atol=ROUNDING)
     assert not np.allclose(1.001 * some[:, lane], wanted, rtol=0, atol=ROUNDING)
+
+
+@loop
+def length(slope: Any) -> float:
+    """Length of the gradient in the first lane."""
+    return float(length_at(slope, 0))
+
+
+@pytest.mark.parametrize("size", [1e-160, 1.0, 1e200])
+def test_gradients_whose_squares_are_no_doubles_have_their_length(size: float) -> None:
+    """The plain root of squares has three digits, or none."""
+    slope = size * np.array([[3.0], [4.0]])
+    assert np.isclose(length(slope), 5 * size, rtol=ROUNDING, atol=0)
+    with np.errstate(over="ignore"):
+        plain = np.sqrt(np.sum(slope**2))
+    assert np.isclose(plain, 5 * size, rtol=ROUNDING, atol=0) == (size == 1.0)
 
 
 @loop

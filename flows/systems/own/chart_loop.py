@@ -300,6 +300,9 @@ def begin(charts, k, gradient, seen, terms, registers):
         if h[i] * since < RISES and not abs(slope[i]) > ABOVE * doubt[i]:
             return False
     charts.energy[k] = energy
+    for i in range(n):  # to which side it leaves, or when, is not known
+        if h[i] * since < RISES and not -h[i] * charts.error[k, i] ** 2 <= 2 * TRUSTED**2 * energy:
+            return False
     if h[0] * since <= -LINGERS and not slope[0] * (slope[0] / charts.floored[k, 0]) >= energy:
         return False
     if not (0.0 < energy < np.inf and known <= 2 * FIELD * energy):

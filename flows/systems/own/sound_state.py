@@ -63,8 +63,8 @@ class SoundState(State):
     low : ndarray, shape (..., N, K), optional
         What exact entries are beyond the doubles `x`: the sum over the last axis.
     late : ndarray, shape (...), optional
-        Of doubles: how much earlier or later the run may be, since it was slow somewhere, as beside
-        a saddle, and what its steps left there decided when it went on.
+        How much earlier or later the run may be, since it was slow somewhere, as beside a saddle,
+        and what its steps left there decided when it went on. It is no part of ``error`` there.
     energy : ndarray, shape (..., 2), optional
         Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
         that stays where it was. NaN where states are doubles.

@@ -326,6 +326,27 @@ def test_some_of_these_flows_are_led_by_their_gradient_and_some_are_not() -> Non
     assert 2 < sum(led) < 12
 
 
+@pytest.mark.parametrize("bent", [1e-4, 0.3, 2.0])
+def test_compiled_errors_of_several_axes_on_which_the_gradient_grows(bent: float) -> None:
+    """Two of nearly one curvature, and one beside; not if none were alike."""
+    from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
+
+    h, generator = np.array([-3.0, -2.9999, -1.0 - bent, 0.4, 2.0]), np.random.default_rng(3)
+    error, fresh = 1e-3 * generator.uniform(size=(2, 5))
+    slope, passed = np.array([1e-2, 1e-2, 0.3, 1e-3, 1e-3]), 1.2
+    turn = np.linalg.qr(np.eye(5) + 1e-3 * generator.normal(size=(5, 5)))[0]
+    now = turn * (1.1 * h) @ turn.T
+    gradient = np.exp(-h * passed) * slope
+    known = Errors(np.eye(5), h, error, fresh, 2.0, slope=slope)
+    _, _, expected = known.carried(now, 2.0 + passed, gradient=gradient)
+    _, found = loops(
+        np.eye(5), h, error, fresh, slope, 2.0, now, gradient, 2.0 + passed, known.anew
+    )
+    assert np.allclose(found, expected, rtol=1e-9, atol=0)
+    _, _, unled = known.carried(now, 2.0 + passed)
+    assert not np.allclose(unled[:3], expected[:3], rtol=1e-3, atol=0)
+
+
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
     from flows.systems.own.axes_loop import units_once

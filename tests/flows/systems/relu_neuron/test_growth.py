@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 
 import flows
-from flows.runs.trajectory import ERROR_FACTOR
+from flows.runs.tolerance import ERROR_FACTOR
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, C, M
 from flows.systems.relu_neuron import asked, features, geometry, growth, system, variation
 

@@ -1,4 +1,4 @@
-"""When to ask again whether a neuron at zero can leave: whether `D`, its steepest slope, is negative."""
+"""When to ask again whether a neuron at zero can leave: where the least slope is negative."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flows.core.arrays import Array
 # Solver time after which the question whether a neuron at zero can leave is asked again.
 ASK_AGAIN = 0.25
 ASK_SOON = 0.01
-# D is asked halfway to where two answers point, and nearer where it is straight: it is not to be
-# negative for more than the last number when a neuron leaves.
+# D, the least slope, is asked halfway to where two answers point, and nearer where it is straight:
+# it is not to be negative for more than the last number when a neuron leaves.
 HALFWAY, NEARLY, STRAIGHT, ASK_AT_ONCE = 0.5, 0.9, 0.05, 1e-5
 # On an exponential clock directions change ever more slowly, by powers of it: this part of it.
 ASK_LATER = 0.05

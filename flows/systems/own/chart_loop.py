@@ -50,6 +50,9 @@ STEADY = 1e-2
 # An error of which rounding of the axes explains less than this part is that of the flow.
 TURNS = 0.1
 EPSILON = float(np.finfo(float).eps)
+# An error that is this part of what grows can be a tenth when a chart ends: runs alone tell it from
+# a shift in time, which is not linear by then.
+LATE = 1e-3
 # Doubles know a slope to this part of the root of the energy, and increments are no smaller there.
 ROUNDED = 1e-14
 
@@ -300,8 +303,8 @@ def begin(charts, k, gradient, seen, terms, registers):
         if h[i] * since < RISES and not abs(slope[i]) > ABOVE * doubt[i]:
             return False
     charts.energy[k] = energy
-    for i in range(n):  # to which side it leaves, or when, is not known
-        if h[i] * since < RISES and not -h[i] * charts.error[k, i] ** 2 <= 2 * TRUSTED**2 * energy:
+    for i in range(n):  # to which side it leaves, or when, will hardly be known
+        if h[i] * since < RISES and not -h[i] * charts.error[k, i] ** 2 <= 2 * LATE**2 * energy:
             return False
     if h[0] * since <= -LINGERS and not slope[0] * (slope[0] / charts.floored[k, 0]) >= energy:
         return False

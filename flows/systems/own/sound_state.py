@@ -27,6 +27,10 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
+# A gradient that is known changes by less in the time by which its state is early or late.
+HARDLY = 1.25
+# Where the length of the gradient is among what is seen.
+SLOPE = 2
 # Squares of larger gradients are beyond doubles.
 STEEP = 1e150
 
@@ -99,6 +103,18 @@ class SoundState(State):
     def exact(self) -> bool:
         """Whether entries have more digits than doubles."""
         return not np.isnan(self.energy).any()
+
+    @property
+    def off(self) -> Array:
+        """How far states are off, shape (...): infinite where a gradient is not known of late ones.
+
+        Where it is known it hardly changes in the time by which the state is early or late.
+        """
+        found: Array = np.linalg.norm(self.error, axis=-1)
+        if not (self.exact and np.any(self.late)):
+            return found
+        moved = np.where(self.late > 0, HARDLY * self.late * self.seen[..., SLOPE], 0.0)
+        return found + np.where(np.isnan(moved), np.inf, moved)
 
     @property
     def digits(self) -> Array:

@@ -16,7 +16,7 @@ import sympy as sp
 from symbolic.evidence.derivation import Derivation
 from symbolic.language.expressions import as_expression
 from symbolic.language.lower import lower
-from symbolic.lemmas import dual_kernel
+from symbolic.lemmas import activations, dual_kernel
 from symbolic.lemmas.activation_mean import activation_mean as mean
 from symbolic.lemmas.activation_mean import kernel
 
@@ -59,7 +59,7 @@ def leaky_relu(a: Sequence[Any], b: Sequence[Any], slope: Any) -> sp.Expr:
     >>> leaky_relu((1, 0), (0, 1), 1)
     0
     """
-    return kernel(dual_kernel.leaky_relu(slope), a, b)
+    return kernel(activations.leaky_relu(slope), a, b)
 
 
 class _Kernel(Protocol):
@@ -72,7 +72,7 @@ class _Kernel(Protocol):
 
 
 def _kernel(
-    name: str, activation: dual_kernel.Activation, of: str, formula: str, source: str, example: str
+    name: str, activation: activations.Activation, of: str, formula: str, source: str, example: str
 ) -> _Kernel:
     """Kernel of an activation that has no parameters."""
 
@@ -108,7 +108,7 @@ def _kernel(
 
 relu = _kernel(
     "relu",
-    dual_kernel.RELU,
+    activations.RELU,
     "`max(0, u)`",
     r"\frac{|a| |b|}{2\pi} (\sin\theta + (\pi - \theta) \cos\theta)",
     "Cho & Saul 2009, arc-cosine kernel of degree 1",
@@ -118,7 +118,7 @@ relu = _kernel(
 )
 erf = _kernel(
     "erf",
-    dual_kernel.ERF,
+    activations.ERF,
     "the error function",
     r"\frac{2}{\pi} \arcsin \frac{2\, a \cdot b}{\sqrt{(1 + 2 |a|^2) (1 + 2 |b|^2)}}",
     "Williams 1997",
@@ -127,7 +127,7 @@ erf = _kernel(
 )
 step = _kernel(
     "step",
-    dual_kernel.STEP,
+    activations.STEP,
     "the step function",
     r"\frac{\pi - \theta}{2\pi}",
     "Cho & Saul 2009, arc-cosine kernel of degree 0",
@@ -136,7 +136,7 @@ step = _kernel(
 )
 quadratic = _kernel(
     "quadratic",
-    dual_kernel.QUADRATIC,
+    activations.QUADRATIC,
     "`u^2`",
     r"|a|^2 |b|^2 + 2 (a \cdot b)^2",
     "Isserlis 1918",
@@ -146,11 +146,11 @@ quadratic = _kernel(
 
 #: Activations by their names.
 ACTIVATIONS = {
-    "relu": dual_kernel.RELU,
-    "leaky_relu": dual_kernel.leaky_relu(sp.Symbol("lambda", positive=True)),
-    "erf": dual_kernel.ERF,
-    "step": dual_kernel.STEP,
-    "quadratic": dual_kernel.QUADRATIC,
+    "relu": activations.RELU,
+    "leaky_relu": activations.leaky_relu(sp.Symbol("lambda", positive=True)),
+    "erf": activations.ERF,
+    "step": activations.STEP,
+    "quadratic": activations.QUADRATIC,
 }
 
 

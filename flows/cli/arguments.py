@@ -1,4 +1,4 @@
-"""Arguments of commands, which a shell completes: systems, files, potentials, claims."""
+"""What several commands take: systems, files, potentials, claims, which a shell completes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from flows.systems.registry import SYSTEMS
 
 __all__ = [
     "COMPLETION",
+    "as_json",
     "claim_names",
+    "force",
     "one_system",
     "potential_names",
     "subject",
@@ -66,3 +68,5 @@ subject = click.argument("subject", metavar="SYSTEM|FILE.nc", shell_complete=sub
 system = click.argument("system", shell_complete=_systems)
 one_system = click.argument("system", metavar="[SYSTEM]", required=False, shell_complete=_systems)
 systems = click.argument("systems", metavar="[SYSTEM ...]", nargs=-1, shell_complete=_systems)
+force = click.option("--force", is_flag=True, help="Replace an existing output file.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -38,7 +38,6 @@ OF_STEPS = ("rtol", "method")
 _claim = click.option(
     "--claim", metavar="ID", shell_complete=arguments.claim_names, help="Decide only this claim."
 )
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.command(cls=FlowCommand, epilog=examples.CERTIFY)
@@ -68,8 +67,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 )
 @click.option("--out", metavar="CERT.json", help="Write the certificate.")
 @_claim
-@click.option("--force", is_flag=True, help="Replace an existing output file.")
-@_json
+@arguments.force
+@arguments.as_json
 def certify(
     system: str,
     digits: int | None,
@@ -133,7 +132,7 @@ def certify(
 @click.argument("path", metavar="CERT.json")
 @partial(flow_options, refused=OF_STEPS)
 @_claim
-@_json
+@arguments.as_json
 def verify(path: str, claim: str | None, as_json: bool, **options: Any) -> int:
     """Check a certificate from its file alone, by code that shares nothing with what made it.
 

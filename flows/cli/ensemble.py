@@ -68,7 +68,7 @@ SHOWN = 5
 )
 @workers_option
 @click.option("--out", metavar="DIR", help="Folder for the result; what is there goes on.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@arguments.as_json
 def ensemble(
     system: str,
     size: int | None,

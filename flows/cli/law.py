@@ -37,8 +37,8 @@ OF_RUNS = ("t_end", "t_eval", "rtol", "method", "initial", "scale", "seed")
 )
 @partial(flow_options, refused=OF_RUNS)
 @click.option("--latex", metavar="FILE", help="Write the derivation as a LaTeX document.")
-@click.option("--force", is_flag=True, help="Replace an existing output file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@arguments.force
+@arguments.as_json
 def law(
     subject: str,
     at: str | None,

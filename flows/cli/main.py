@@ -5,7 +5,6 @@ Every other module is imported inside a command, so that ``popflow --help`` star
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -18,20 +17,16 @@ from flows.cli import arguments, examples, output
 from flows.cli.arguments import COMPLETION
 from flows.cli.certify import certified, certify, verify
 from flows.cli.ensemble import ensemble
+from flows.cli.inspect import inspect
 from flows.cli.law import law
 from flows.cli.options import FlowCommand, flow_options, one_of
 from flows.cli.process import start_fast
 from flows.cli.prove import prove
-from flows.cli.runs import integrated, loaded_or_integrated, result_file, written_out
+from flows.cli.runs import integrated, loaded_or_integrated
 from flows.cli.stationary import stationary
 from flows.cli.sweep import sweep
 from flows.core.errors import InputError
 from flows.systems.registry import SYSTEMS
-
-PICTURES, PAGE = (".png", ".pdf", ".svg"), ".html"
-
-_force = click.option("--force", is_flag=True, help="Replace an existing output file.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 class _Commands(click.Group):
@@ -73,8 +68,8 @@ def list_(system: str | None) -> None:
     help="Write it as an appendix in LaTeX: notation, statements, proofs; works in FILE.bib.",
 )
 @click.option("--controls", is_flag=True, help="Break every step too: is each error seen?")
-@_force
-@_json
+@arguments.force
+@arguments.as_json
 def derive(system: str, latex: str | None, controls: bool, force: bool, as_json: bool) -> int:
     """Derive SYSTEM, each step with its evidence.
 
@@ -134,8 +129,8 @@ def derive(system: str, latex: str | None, controls: bool, force: bool, as_json:
 @arguments.system
 @flow_options
 @click.option("--out", metavar="FILE.nc", help="Write the result as NetCDF.")
-@_force
-@_json
+@arguments.force
+@arguments.as_json
 def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any) -> int:
     """Integrate the flow of SYSTEM.
 
@@ -151,7 +146,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
         output.print_json(result.to_json())
     else:
         output.show(output.run_table(result))
-        _wrote(out)
+        output.wrote(out)
     return 0 if result.completed else 4
 
 
@@ -171,7 +166,7 @@ def run(system: str, out: str | None, force: bool, as_json: bool, **options: Any
     is_flag=True,
     help="Show which theorems of `popflow prove` speak of this run, and what a certificate adds.",
 )
-@_json
+@arguments.as_json
 def check(
     subject: str,
     claim: str | None,
@@ -227,105 +222,6 @@ def check(
     return exit_code(verdicts) if result.completed else 4
 
 
-@commands.command(epilog=examples.INSPECT)
-@arguments.subject
-@click.option(
-    "--potential",
-    metavar="NAME",
-    shell_complete=arguments.potential_names,
-    help="Show only this, in the terminal; its name in `popflow list SYSTEM`.",
-)
-@flow_options
-@click.option(
-    "--out",
-    metavar="FILE",
-    help="Write the run's page, .html; with --potential draw that, .png, .pdf or .svg.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    metavar="P",
-    help="Serve the page here [default: 8765, or any free one].",
-)
-@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-@_force
-def inspect(
-    subject: str,
-    potential: str | None,
-    out: str | None,
-    port: int | None,
-    no_browser: bool,
-    force: bool,
-    **options: Any,
-) -> int:
-    """Look at a run, to t = 1e9 unless told otherwise.
-
-    It serves a page on this machine, on which you choose the start and the end of a run, and see
-    loss, exponent, potentials, claims, and the parameters in the plane. With --out it writes such a
-    page of one run instead. With --potential it prints one potential and its derivative along the
-    flow; with --out too, it draws them.
-
-    Exit code 4 if the run stopped before its end.
-    """
-    from flows.core.files import check_output, write_file
-
-    if potential is None and out is None:
-        return _serve(subject, options, port, not no_browser)
-    if potential is None:
-        endings: tuple[str, ...] = (PAGE,)
-        of = "the page of a run; name a --potential to draw"
-    else:
-        endings, of = PICTURES, "the figure of a potential"
-    if out is not None and Path(out).suffix not in endings:
-        raise InputError(f"{out}: expected a name ending in {', '.join(endings)} for {of}")
-    check_output(out, force)
-    result = loaded_or_integrated(
-        subject,
-        options,
-        lambda stated: one_of("potential", potential, (p.name for p in stated.potentials)),
-    )
-    if potential is None:
-        from flows.pages.inspect import inspect as write_inspection
-
-        write_inspection(result, out=out, force=force, browser=not no_browser)
-        _wrote(out)
-        return 0 if result.completed else 4
-    if out is not None:
-        from flows.pages.figure import potential_figure
-
-        write_file(out, potential_figure(result, potential).savefig)
-    output.show(output.course_table(result, potential))
-    if any(map(math.isnan, result.potential(potential)[0].ravel().tolist())):
-        click.echo(
-            f"\n{potential} is nan where it is undefined, or where its error exceeds what is left"
-            f" of it; the run: {result.message}"
-        )
-    _wrote(out)
-    return 0 if result.completed else 4
-
-
-def _wrote(out: str | None) -> None:
-    """Say which file was written."""
-    if out is not None:
-        click.echo(f"\nwrote {out}")
-
-
-def _serve(subject: str, options: dict[str, Any], port: int | None, browser: bool) -> int:
-    """Serve the inspector, beginning with what the command line says."""
-    from flows.cli.inspector.server import serve
-    from flows.cli.inspector.worker import Selection
-
-    if subject in SYSTEMS:
-        selection, given = Selection(subject), written_out(subject, options)
-    else:
-        from flows.runs.load import load
-
-        selection, given = Selection(file=result_file(subject, options)), {}
-        load(subject)  # or its message, before a page is served
-    serve(selection, given, port=port, browser=browser, announce=click.echo)
-    return 0
-
-
 @commands.command(epilog=examples.REPORT)
 @arguments.systems
 @click.option("--out", metavar="DIR", required=True, help="Folder for the pages.")
@@ -335,7 +231,7 @@ def _serve(subject: str, options: dict[str, Any], port: int | None, browser: boo
     default="",
     help="Also write each figure for a paper: pdf, svg, png.",
 )
-@_force
+@arguments.force
 def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int:
     """Derive, integrate, check, draw: one HTML page a system, by default of all.
 
@@ -357,7 +253,7 @@ def report(systems: tuple[str, ...], out: str, figures: str, force: bool) -> int
     return 0
 
 
-for _command in (ensemble, sweep, certify, verify, law, prove, stationary):
+for _command in (inspect, ensemble, sweep, certify, verify, law, prove, stationary):
     commands.add_command(_command)
 
 

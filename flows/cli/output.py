@@ -81,3 +81,9 @@ def course_table(run: Trajectory, name: str) -> Table:
         ("t", name, "derivative along the flow"),
         [tuple(x[row].tolist() for x in (run.t, value, rate)) for row in rows],
     )
+
+
+def wrote(out: str | None) -> None:
+    """Say which file was written, if one was."""
+    if out is not None:
+        click.echo(f"\nwrote {out}")

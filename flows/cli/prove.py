@@ -30,7 +30,7 @@ LARGEST = 64 * MEGABYTE
 )
 @click.option("--latex", metavar="FILE", help="Write statements and proofs as a LaTeX document.")
 @click.option("--check", "checked", metavar="CERT", help="Check a certificate and show it.")
-@click.option("--force", is_flag=True, help="Replace an existing output file.")
+@arguments.force
 def prove(
     system: str | None,
     theorem: str | None,

@@ -39,8 +39,8 @@ SHOWN, DIGITS = 5, 30
     "--certify", is_flag=True, help="Prove that it is a strict local minimum, or a saddle."
 )
 @click.option("--out", metavar="CERT.json", help="Write the proof; popflow verify checks it.")
-@click.option("--force", is_flag=True, help="Replace an existing output file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@arguments.force
+@arguments.as_json
 def stationary(
     system: str,
     size: int | None,
@@ -80,8 +80,7 @@ def stationary(
         output.print_json(found.to_json(proof))
     else:
         output.show(_table(found), *([] if proof is None else [_proved(proof)]))
-        if proof is not None and out is not None:
-            click.echo(f"\nwrote {out}")
+        output.wrote(out if proof is not None else None)
     if not found.found:
         click.echo(f"popflow: no critical point: {found.reason}", err=True)
         return 4

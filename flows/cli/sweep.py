@@ -66,7 +66,7 @@ READ = {"size": int, "integer": int, "number": float, "choice": str}
 @click.option("--out", metavar="DIR", help="Folder for sweep.nc; what is there goes on.")
 @click.option("--figure", metavar="FILE", help="Draw the fractions, .png, .pdf or .svg.")
 @click.option("--force", is_flag=True, help="Replace an existing figure.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@arguments.as_json
 def sweep(
     system: str,
     vary: tuple[str, ...],

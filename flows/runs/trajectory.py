@@ -24,6 +24,7 @@ from flows.runs.bends import Bends, bends_along
 from flows.runs.quantities import Quantities
 from flows.runs.save import save
 from flows.runs.tables import labelled, tabled
+from flows.runs.tolerance import below_digits, is_exact, left_by_steps
 from flows.runs.uncertainty import Uncertainty, vanished
 from potentials import Potential, Statements
 
@@ -38,14 +39,6 @@ MOST_CURVATURES = 40
 CHUNK = 2_000_000
 # What a person may do about a run that ended early.
 MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrate again"}
-# Local tolerances are not global errors. Past saddles and over twelve decades runs stay within this
-# factor of the tolerance (auto: 33, Rodas5P: 61 at worst), and those of methods of several steps,
-# where they are chosen by name, within these (LSODA: 265, BDF: 986, CVODE: 2307 at worst;
-# benchmarks/methods.py).
-ERROR_FACTOR = 100.0
-ERROR_FACTORS = {"LSODA": 1e3, "BDF": 3e3, "CVODE": 1e4}
-# Absolute error of what the method reference computes, in units of the largest component.
-FIFTY_DIGITS = 1e-47
 
 
 class Observables(Mapping[str, Array]):
@@ -321,31 +314,18 @@ class Trajectory:
     @functools.cached_property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
-        if self._exact:
-            return self._usual + self._below_digits
-        if not self._usual.any():
-            return self._usual
+        usual = self._usual
+        if is_exact(self.provenance):
+            return usual + below_digits(self.features["loss"])
+        if not usual.any():
+            return usual
         given = self.frame, self.states, self.features, self.t, self.rtol
-        return self._usual * (1.0 + self.system.magnification(*given))
-
-    @property
-    def _exact(self) -> bool:
-        """Whether steps had many digits."""
-        return bool(self.provenance.get("method") == "reference")
+        return usual * (1.0 + self.system.magnification(*given))
 
     @property
     def _usual(self) -> Array:
         """What the tolerance leaves where the flow magnifies no errors of steps, shape (T,)."""
-        asked = self.provenance.get("request", {}).get("atol")
-        factor = ERROR_FACTORS.get(self.provenance.get("method", ""), ERROR_FACTOR)
-        return np.full(len(self.t), factor * max(self.rtol, asked or 0.0))
-
-    @property
-    def _below_digits(self) -> Array:
-        """Relative error of fifty digits in lengths, which the loss is about the square of."""
-        loss = np.abs(self.features["loss"])
-        length = np.sqrt(loss / max(float(loss.max()), np.finfo(float).tiny))
-        return FIFTY_DIGITS / np.maximum(length, np.finfo(float).tiny)
+        return np.full(len(self.t), left_by_steps(self.provenance, self.rtol))
 
     @functools.cached_property
     def feature_errors(self) -> dict[str, Array]:
@@ -360,7 +340,7 @@ class Trajectory:
             for name in self.system.costly
             if name.endswith("_error")
         }
-        if not self._exact and self._usual.any():
+        if not is_exact(self.provenance) and self._usual.any():
             names = self.system.later_names
             known = dict.copy(known) if names else known
             later |= {k: functools.partial(self._with_later, k, known.pop(k, None)) for k in names}

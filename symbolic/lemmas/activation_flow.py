@@ -1,7 +1,7 @@
 r"""The gradient of the dual kernel, `dk(a,b)/da`: what one neuron does to another in a flow.
 
 A loss `L = 1/2 sum_ij mu_i mu_j k(w_i, w_j)` of neurons (`mu = 1`) and teachers (`mu = -1`), with
-any activation of `symbolic.lemmas.dual_kernel`, has the flow
+any activation of `symbolic.lemmas.activations`, has the flow
 
     w_i' = -sum_j mu_j (2 k_A w_i + k_C w_j),    k_A and k_C at a = w_i, b = w_j,
 
@@ -16,25 +16,27 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Document, Step
 from symbolic.language.primitives import definition
+from symbolic.lemmas.activations import (
+    ERF,
+    LINEAR,
+    QUADRATIC,
+    RELU,
+    STEP,
+    Activation,
+    Erf,
+    Homogeneous,
+    leaky_relu,
+)
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
     ANGLES,
     BETA,
     DOT_VALUES,
     DOTS,
-    ERF,
     INSIDE,
-    LINEAR,
-    QUADRATIC,
-    RELU,
-    STEP,
     THETA,
-    Activation,
-    Erf,
-    Homogeneous,
     chain_rule,
     derive_kernel,
-    leaky_relu,
 )
 
 __all__ = ["derive", "derive_pair_gradient"]

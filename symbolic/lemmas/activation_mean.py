@@ -21,18 +21,8 @@ from sympy.core.function import Application
 from symbolic.language.expectation import hermite, mean
 from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import NormMinusArgDot, SafeNorm, SinMinusArgCos, definition
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    BETA,
-    ERF,
-    RELU,
-    STEP,
-    THETA,
-    Activation,
-    Erf,
-    Homogeneous,
-    derive_kernel,
-)
+from symbolic.lemmas.activations import ERF, RELU, STEP, Activation, Erf, Homogeneous
+from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
 
 __all__ = ["activation_mean", "applied", "kernel", "mean_of_derivative"]
 

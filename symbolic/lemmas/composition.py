@@ -20,15 +20,8 @@ from sympy.core.function import Application
 from symbolic.evidence.identity import Evidence
 from symbolic.language.primitives import definition
 from symbolic.lemmas.activation_mean import applied
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    BETA,
-    THETA,
-    Activation,
-    Erf,
-    Homogeneous,
-    derive_kernel,
-)
+from symbolic.lemmas.activations import Activation, Erf, Homogeneous
+from symbolic.lemmas.dual_kernel import ALPHA, BETA, THETA, derive_kernel
 
 __all__ = ["composed"]
 

@@ -8,7 +8,7 @@ not homogeneous; its kernel is integrated along `a.b` by Price's theorem. No res
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,25 +19,16 @@ from sympy.simplify.fu import TR8
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.evidence.identity import Domain
-from symbolic.language.expressions import as_expression
 from symbolic.language.primitives import SinMinusArgCos
+from symbolic.lemmas.activations import RELU, Activation, Erf, Homogeneous
 
 __all__ = [
     "ALPHA",
     "BETA",
     "DOT_VALUES",
-    "ERF",
-    "LINEAR",
-    "QUADRATIC",
-    "RELU",
-    "STEP",
     "THETA",
-    "Activation",
-    "Erf",
-    "Homogeneous",
     "chain_rule",
     "derive_kernel",
-    "leaky_relu",
 ]
 
 ALPHA = sp.Symbol("alpha", positive=True)
@@ -53,66 +44,6 @@ DOTS = (*sp.symbols("A B", positive=True), sp.Symbol("C", real=True))
 INSIDE: Domain = ((DOTS[2], -sp.Rational(1, 5), sp.Rational(1, 5)),)
 #: `a.a`, `b.b`, `a.b`.
 DOT_VALUES = (ALPHA**2, BETA**2, ALPHA * BETA * sp.cos(THETA))
-
-
-@dataclass(frozen=True)
-class Homogeneous:
-    """A positively homogeneous activation, `s(t u) = t^degree s(u)` for `t > 0`.
-
-    Parameters
-    ----------
-    name : str
-        For titles.
-    rise, fall : Expr
-        Coefficients of `u^degree` on the positive and on the negative half-line.
-    degree : int
-        The power, not negative.
-
-    Raises
-    ------
-    ValueError
-        If the degree is negative.
-    """
-
-    name: str
-    rise: sp.Expr
-    fall: sp.Expr
-    degree: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the degree."""
-        if self.degree < 0:
-            raise ValueError(f"degree must not be negative, got {self.degree}")
-
-    def __call__(self, u: Any) -> sp.Expr:
-        """Return `s(u)` as a SymPy expression."""
-        power = u**self.degree
-        return sp.Piecewise((self.rise * power, u > 0), (self.fall * power, True))
-
-
-@dataclass(frozen=True)
-class Erf:
-    """The error function as an activation."""
-
-    name: str = "erf"
-
-    def __call__(self, u: Any) -> sp.Expr:
-        """Return `erf(u)` as a SymPy expression."""
-        return sp.erf(u)
-
-
-Activation = Homogeneous | Erf
-
-RELU = Homogeneous("ReLU", sp.S.One, sp.S.Zero)
-LINEAR = Homogeneous("linear", sp.S.One, sp.S.One)
-QUADRATIC = Homogeneous("quadratic", sp.S.One, sp.S.One, degree=2)
-STEP = Homogeneous("step", sp.S.One, sp.S.Zero, degree=0)
-ERF = Erf()
-
-
-def leaky_relu(slope: Any) -> Homogeneous:
-    """Return the leaky ReLU with the given slope (number or symbol) on the negative half-line."""
-    return Homogeneous("leaky ReLU", sp.S.One, as_expression(slope))
 
 
 @cache

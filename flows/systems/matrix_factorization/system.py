@@ -19,14 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from flows.core.arrays import Array, check_integer, check_shape, checked, plain, unplain
 from flows.core.chart import Lanes
 from flows.core.errors import InputError
-from flows.core.features import Features
 from flows.core.options import Option, Options, chosen
 from flows.core.piece import Restart
-from flows.core.problem import ATOL_PER_RTOL
 from flows.core.starts import seeded
 from flows.core.system import JaxField, Smooth, System
 from flows.core.together import evaluated_together
 from flows.systems.matrix_factorization import field as chains
+from flows.systems.matrix_factorization.errors import errors
 from flows.systems.matrix_factorization.features import (
     SPECTRA,
     loss_errors,
@@ -36,8 +35,8 @@ from flows.systems.matrix_factorization.features import (
 )
 from flows.systems.matrix_factorization.field_lanes import LANES
 from flows.systems.matrix_factorization.options import OPTIONS, matrices
-from flows.systems.matrix_factorization.pieces import DRIFT, LONG, ChainPiece, piece
-from flows.systems.matrix_factorization.sensitivity import SENSITIVE, balance_left, feature_errors
+from flows.systems.matrix_factorization.pieces import ChainPiece, piece
+from flows.systems.matrix_factorization.starts import balanced_layers, gaussian_layers
 from flows.systems.matrix_factorization.state import Frame, SoundState, of_layers
 
 if TYPE_CHECKING:
@@ -198,9 +197,7 @@ class MatrixFactorization(System):
         seed : int
             Seed; the same seed gives the same start.
         balanced : bool
-            All defects are zero: `W_j = F_j S F_{j-1}^H` with independent uniform unitary
-            `F_0, ..., F_N` and the singular values `S` of one Gaussian matrix, so that each layer
-            by itself is still Gaussian.
+            All defects are zero, and each layer by itself is still Gaussian.
 
         Returns
         -------
@@ -212,22 +209,8 @@ class MatrixFactorization(System):
         InputError
             For a scale that is negative or not finite, or a negative seed.
         """
-        generator = seeded(scale, seed)
-
-        def gaussian(count: int) -> NDArray[Any]:
-            shape = (count, self.d, self.d)
-            if not self._complex:
-                return generator.normal(size=shape)
-            return (generator.normal(size=shape) + 1j * generator.normal(size=shape)) / np.sqrt(2)
-
-        if not balanced:
-            return scale * gaussian(self.depth)
-        values = np.linalg.svd(gaussian(1)[0], compute_uv=False)
-        q, r = np.linalg.qr(gaussian(self.depth + 1))
-        # QR is unique up to these phases, and Householder's choice is not uniform.
-        phases = np.diagonal(r, axis1=-2, axis2=-1)
-        unitary = q * (phases / np.abs(phases))[:, None, :]
-        return scale * (unitary[1:] * values) @ chains.adjoint(unitary[:-1])
+        law = balanced_layers if balanced else gaussian_layers
+        return law(seeded(scale, seed), scale, self.depth, self.d, self._complex)
 
     def check_start(self, start: ArrayLike) -> NDArray[Any]:
         """Start as an array of shape (depth, d, d), or an :class:`InputError`."""
@@ -323,39 +306,10 @@ class MatrixFactorization(System):
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
         """Rounding of the losses, and what errors of the layers do to everything else."""
-        # The start is exact; later, layers have moved under the loosest tolerance so far.
-        relative = np.where(t > 0, tolerance, 0.0)
-        noise = np.zeros(len(t))
-        if (t > LONG).any():
-            largest = features["layer_value"].max(axis=1)
-            drift = DRIFT * t * features["residual"] * largest ** (self.depth - 1)
-            noise = np.where(t > LONG, drift, 0.0)
-        absolute = ATOL_PER_RTOL * relative * np.maximum.accumulate(noise)
+        rounding = super().errors(states, features, t, tolerance)
         sigma = _singular_values(self.target, self._complex)[0]
         depth, strength = int(self.depth), self.regularization
-        found = super().errors(states, features, t, tolerance)
-        if not features["defect"].any():
-            # Defects of a balanced start are rounding that no variable follows.
-            left = balance_left(depth, strength, features["layer_value"], t)
-            found["loss_balance"] = found["loss_balance"] * left
-        # Magnitudes are exponentials of g and q, which are known relative to themselves.
-        doubts = relative[:, None] * np.abs(states.x[:, -2:])
-        parts = {
-            "loss_fit": features["residual"] ** 2 / 2,
-            "loss_balance": strength / 4 * (features["defect"] ** 2).sum(axis=1),
-        }
-        for k, (name, value) in enumerate(parts.items()):
-            found[name] = found[name] + value * np.expm1(2 * doubts[:, k])
-        found["loss"] = found["loss_fit"] + found["loss_balance"]
-        found["residual"] = features["residual"] * np.expm1(doubts[:, 0])
-        found["defect"] = features["defect"] * np.expm1(doubts[:, 1:])
-        # These take the singular values of all layers, for which not everyone asks.
-        doubts_of = functools.cache(
-            lambda: feature_errors(depth, strength, sigma, features, relative, absolute)
-        )
-        return Features(
-            found, {k: functools.partial(lambda k: doubts_of()[k], k) for k in SENSITIVE}
-        )
+        return errors(depth, strength, sigma, rounding, states, features, t, tolerance)
 
     # The pieces of a run -----------------------------------------------------------------
 

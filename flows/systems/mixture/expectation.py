@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from flows.core.arrays import Array
@@ -22,14 +20,14 @@ from flows.core.quadrature import (
     tensor,
 )
 from flows.systems.mixture.calculus import Calculus
-from flows.systems.mixture.means import CLUSTER, DROPPED, FAR, NEAR, Means
+from flows.systems.mixture.layers import Part, parts_of
+from flows.systems.mixture.means import CLUSTER, FAR, NEAR, Means
+from flows.systems.mixture.product_rule import Product, trimmed
 from flows.systems.mixture.sums import components_of, moments
 
 if TYPE_CHECKING:
     from flows.systems.mixture.survey import Survey
 
-# exp(-SEEN/2) is the weight of what is not seen at all, for a first guess; the rest is measured.
-SEEN = 54.0
 # A part whose largest value is exp of less than this is zero in doubles, whatever multiplies it.
 VANISHED = -1000.0
 # Averages of terms below this are zero: their digits are lost to underflow.
@@ -84,82 +82,6 @@ class Expected(NamedTuple):
             assert self.rule is not None, "expectations at several states have no rule"
             return self.rule
         return trimmed(self.product.rule(self.product.rungs), means)
-
-
-class Product(NamedTuple):
-    """A tensor rule that has been refined.
-
-    Parameters
-    ----------
-    axes : ndarray, shape (r, r)
-        Orthonormal rows along which the nodes are.
-    distances : ndarray, shape (r,)
-        Largest distance of two means along each.
-    rungs : ndarray of int, shape (r,)
-        Rules of the axes.
-    reach : float
-        Length of means for which they are made.
-    tolerance : float
-        Relative error for which it was refined.
-    home : int
-        Component with the largest density at the target, for the far form.
-    """
-
-    axes: Array
-    distances: Array
-    rungs: NDArray[np.int64]
-    reach: float
-    tolerance: float
-    home: int
-
-    def rule(self, rungs: NDArray[np.int64]) -> Rule:
-        """All nodes of the rule of these rungs."""
-        found = tensor(tuple(rungs.tolist()), self.reach)
-        return Rule(np.ascontiguousarray(found.nodes @ self.axes), found.weights, found.label)
-
-    def guess(self, tolerance: float) -> NDArray[np.int64]:
-        """Rungs that theory expects to reach a larger tolerance, none above its own."""
-        return np.minimum(self.rungs, rungs_of(self.distances[None], tolerance)[0])
-
-    def listed(
-        self, rules: NDArray[np.int64], means: Means | None = None
-    ) -> tuple[Array, NDArray[np.int64]]:
-        """Numbers of several rules of its kind and how many nodes each has.
-
-        See :func:`.product_nodes.listed`; ``means`` say which nodes add nothing.
-        """
-        from flows.systems.mixture import product_nodes, sums_compiled
-
-        far = None
-        if means is not None and means.form == FAR:
-            far = means.mu, means.weight, self.home
-        return product_nodes.listed(sums_compiled.axis_rules(self.reach), self.axes, rules, far)
-
-    def shorter(self, factors: Array) -> NDArray[np.int64]:
-        """Rungs for means that are shorter by factors, as much above theory as its own are.
-
-        Along the other axes they may have stayed as far apart as they are, up to the longest.
-        """
-        longest = np.concatenate([[1.0], factors])[:, None] * self.distances.max()
-        distances = np.minimum(self.distances, longest)
-        expected = rungs_of(distances, self.tolerance)
-        return np.asarray(np.minimum(self.rungs, expected[1:] + (self.rungs - expected[0])))
-
-
-def trimmed(rule: Rule, means: Means, owner: int | None = None) -> Rule:
-    """Leave out nodes that add nothing: far means live where one component takes over.
-
-    With an ``owner``, a component that is not at home, only its part of each node is kept: its
-    posterior weight over that of all that are not at home.
-    """
-    if means.form != FAR or not len(rule):
-        return rule
-    from flows.systems.mixture import product_nodes
-
-    who = product_nodes.NOBODY if owner is None else owner
-    far = np.ascontiguousarray(means.mu), means.weight, means.home
-    nodes, weights = product_nodes.trimmed(rule.nodes, rule.weights, far, who)
-    return Rule(nodes, weights, rule.label)
 
 
 def expect(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -223,7 +145,7 @@ def _expect(
         found = refine(evaluate, part.distances, reach, tolerance, window=part.window)
         return found._replace(rule=part.rule(found.rule, means))
 
-    return _together(means, [part_of(part) for part in _parts(means, look)])
+    return _together(means, [part_of(part) for part in parts_of(means, look)])
 
 
 def expect_several(calculus: Calculus, means: Means, tolerance: float) -> Expected:
@@ -325,74 +247,7 @@ def guessed_rule(means: Means, tolerance: float) -> Rule | None:
         return None
     rungs = rungs_of(look.distances, tolerance)[0]
     rule = tensor(tuple(rungs.tolist()), float(rounded_reach(look.reach[0])))
-    return _parts(means, look)[0].rule(rule, means)
-
-
-class Part(NamedTuple):
-    """A part of an expectation with nodes of its own: `N(0, I)` does not change under rotations.
-
-    Parameters
-    ----------
-    axes : ndarray, shape (r, r)
-        Orthonormal rows, along which the nodes are.
-    distances : list of float
-        Largest distance of two means along each, as far as it matters.
-    owner : int or None
-        Component whose share of each node this is, see `trimmed`.
-    window : tuple of float
-        Where nodes matter along the first axis.
-    peak : float
-        Logarithm of the largest value that the owner's weight times the density has, or more.
-    """
-
-    axes: Array
-    distances: list[float]
-    owner: int | None = None
-    window: tuple[float, float] = (-math.inf, math.inf)
-    peak: float = 0.0
-
-    def rule(self, rule: Rule, means: Means) -> Rule:
-        """Nodes of a rule that matter, along the axes."""
-        nodes = np.ascontiguousarray(rule.nodes @ self.axes)
-        return trimmed(Rule(nodes, rule.weights, rule.label), means, self.owner)
-
-
-def _parts(means: Means, look: Survey) -> list[Part]:
-    """Nodes for all, or, where one component is at home and others are far, for each of those.
-
-    What is far lives in a thin layer about the plane where its density is that at home, and hardly
-    depends on the coordinates along the plane: nodes are dense across it only.
-    """
-    if look.split[0]:
-        return [_across(means, k) for k in range(len(means.mu)) if k != means.home]
-    return [Part(look.axes[0], look.distances[0].tolist())]
-
-
-def _across(means: Means, owner: int) -> Part:
-    """Axes across and along the layer of a component."""
-    mu, home = means.mu, means.home
-    step = mu[owner] - mu[home]
-    length = float(np.linalg.norm(step))
-    logs = np.log(means.weight) - 0.5 * np.sum(mu**2, axis=1)
-    centre = (logs[home] - logs[owner]) / length**2 * step
-    # A third component that takes over at the distance b of the layer's centre is seen with the
-    # weight exp(-b^2/2) only: so much less of its distance has to be resolved.
-    rest = np.delete(mu, [home, owner], axis=0) - mu[owner]
-    gap = logs[owner] - np.delete(logs, [home, owner]) - rest @ centre
-    b = gap / np.maximum(np.linalg.norm(rest, axis=1), np.finfo(float).tiny)
-    rest -= np.outer(rest @ step, step) / length**2
-    rest *= np.clip(1 - np.maximum(b, 0.0) ** 2 / SEEN, 0.0, 1.0)[:, None]
-    rest = np.vstack([rest, np.zeros_like(step)])
-    axes = np.linalg.qr(np.vstack([step, scipy.linalg.svd(rest)[2]]).T)[0].T
-    axes[0] = step / length
-    # exp(-z^2/2) min(1, exp(length (z - layer))) is below DROPPED of its largest value outside.
-    layer = float(axes[0] @ centre)
-    decay = -2 * math.log(DROPPED)
-    window = (length - math.sqrt((length - layer) ** 2 + decay), math.sqrt(layer**2 + decay))
-    distances = [length, *np.ptp(rest @ axes[1:].T, axis=0).tolist()]
-    highest = min(max(layer, 0.0), length)  # of -z^2/2 + length (z - layer) on this side
-    peak = -(highest**2) / 2 - length * (max(layer, 0.0) - highest)
-    return Part(axes, distances, owner, window, peak)
+    return parts_of(means, look)[0].rule(rule, means)
 
 
 def _together(means: Means, parts: list[Refined]) -> Expected:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from flows.core.arrays import Array
 from flows.core.minimiser import NEAR, Approach, Minimiser, flattened, fraction
 from flows.systems.relu_neuron.state import Frame, SoundState
 from symbolic.asymptotics.refusal import NoLaw
+from symbolic.language.expressions import as_expression
 from symbolic.systems.late_time import neurons
 
 __all__ = ["approach", "minimiser"]
@@ -46,7 +46,7 @@ def minimiser(teacher: Array, at: Array) -> Minimiser:
     dead = len(at) - len(shares)
     remarks = (f"{dead} neurons at zero are left out",) if dead else ()
     point = neurons(shares, dimension(len(shares), len(teacher)))
-    return Minimiser(at, point, loss_unit=sp.sympify(square, strict=True), remarks=remarks)
+    return Minimiser(at, point, loss_unit=as_expression(square), remarks=remarks)
 
 
 def dimension(alive: int, d: int) -> int:

@@ -22,6 +22,7 @@ from flows.core.starts import given_array, seeded, vector_sizes
 from flows.core.system import DifferentiableFlow, JaxField, Smooth, System
 from flows.systems.relu_neuron import geometry, pieces
 from flows.systems.relu_neuron.curvature import curvature
+from flows.systems.relu_neuron.features import errors, features
 from flows.systems.relu_neuron.field_lanes import LANES
 from flows.systems.relu_neuron.growth import ALLOWED, PASSING, growth, later_errors
 from flows.systems.relu_neuron.options import OPTIONS
@@ -178,8 +179,8 @@ class ReLUNeuron(System):
         return {"curvature": curvature}
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:
-        """See :func:`flows.systems.relu_neuron.geometry.features`."""
-        return geometry.features(frame, states)
+        """See :func:`flows.systems.relu_neuron.features.features`."""
+        return features(frame, states)
 
     def alike(self, frame: Frame, states: SoundState) -> Any:
         """Runs with as many neurons and dimensions, of which the same ones coincide."""
@@ -188,8 +189,8 @@ class ReLUNeuron(System):
     def errors(
         self, states: SoundState, features: dict[str, Array], t: Array, tolerance: Array
     ) -> dict[str, Array]:
-        """See :func:`flows.systems.relu_neuron.geometry.errors`."""
-        return geometry.errors(int(self.n), features, t, tolerance)
+        """See :func:`flows.systems.relu_neuron.features.errors`."""
+        return errors(int(self.n), features, t, tolerance)
 
     def magnification(
         self,

@@ -18,6 +18,7 @@ from flows.core.arrays import Array
 from flows.core.chart import Chart
 from flows.core.problem import ATOL_PER_RTOL, Interpolant, Stop, Watch, outliving
 from flows.systems.relu_neuron.collapse import terms_size
+from flows.systems.relu_neuron.departure import ASK_LATER, Departure
 from flows.systems.relu_neuron.field import BESIDE, DIRECT, LONE, PARALLEL, RESIDUAL
 from flows.systems.relu_neuron.lone import length
 from flows.systems.relu_neuron.sizes import (
@@ -50,14 +51,6 @@ SHAKEN, LEFT = 1.0, 0.05
 # Time that a collapsing neuron may have left when its last stretch is taken as a straight line; at
 # loose tolerances more, up to the second number.
 LAST_STRETCH, LONGEST_STRETCH = 1e-3, 0.03
-# Solver time after which the question whether a neuron at zero can leave is asked again.
-ASK_AGAIN = 0.25
-ASK_SOON = 0.01
-# D is asked halfway to where two answers point, and nearer where it is straight: it is not to be
-# negative for more than the last number when a neuron leaves.
-HALFWAY, NEARLY, STRAIGHT, ASK_AT_ONCE = 0.5, 0.9, 0.05, 1e-5
-# On an exponential clock directions change ever more slowly, by powers of it: this part of it.
-ASK_LATER = 0.05
 BISECTIONS = 40
 # Cosine between the teacher and a far neuron at which it is far no longer.
 TURNED = -0.2
@@ -73,31 +66,6 @@ class Collapse(NamedTuple):
 
     which: NDArray[np.intp]
     unsure: float
-
-
-@dataclass
-class Departure:
-    """When to look again for a way out of zero: sooner the nearer the last two answers point."""
-
-    value: float = np.inf
-    tau: float = -np.inf
-    next: float = -np.inf
-    where: Array | None = None
-    later: float = 0.0
-
-    def due(self, tau: float) -> bool:
-        """Whether it is time to look."""
-        return tau >= self.next
-
-    def note(self, tau: float, value: float, where: Array) -> None:
-        """Remember an answer."""
-        # One answer does not tell where D goes.
-        wait = max(ASK_AGAIN, self.later * tau) if np.isfinite(self.value) else ASK_SOON
-        if value < self.value and np.isfinite(self.value):
-            ahead = value * (tau - self.tau) / (self.value - value)
-            soon = HALFWAY * ahead if ahead > STRAIGHT else NEARLY * ahead
-            wait = min(wait, max(soon, ASK_AT_ONCE) if value > 0 else ASK_SOON)
-        self.value, self.tau, self.next, self.where = value, tau, tau + wait, where
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from symbolic.evidence.derivation import Derivation, Step
 from symbolic.language.blocks import averages
 from symbolic.language.expectation import Expectation
 from symbolic.lemmas.activation_mean import activation_mean, applied
-from symbolic.lemmas.dual_kernel import Activation, derive_kernel
+from symbolic.lemmas.activations import Activation
+from symbolic.lemmas.dual_kernel import derive_kernel
 from symbolic.systems.own.check import by_kernels, by_moments
 from symbolic.systems.own.derivatives import SOURCE
 from symbolic.systems.own.loss import Loss, numbers_of

@@ -12,12 +12,12 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.language.primitives import definition
+from symbolic.lemmas.activations import RELU
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
     ANGLES,
     BETA,
     DOT_VALUES,
-    RELU,
     THETA,
     chain_rule,
     derive_kernel,

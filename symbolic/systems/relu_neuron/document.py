@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from symbolic.evidence.derivation import Document
-from symbolic.lemmas.dual_kernel import RELU, derive_kernel
+from symbolic.lemmas.activations import RELU
+from symbolic.lemmas.dual_kernel import derive_kernel
 from symbolic.systems.relu_neuron.bounds import derive_distance_vs_loss, derive_transverse_bound
 from symbolic.systems.relu_neuron.calculus import derive_gradient, derive_hessian, derive_loss
 from symbolic.systems.relu_neuron.decay import (

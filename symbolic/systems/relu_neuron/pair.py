@@ -14,15 +14,8 @@ from functools import cache
 import sympy as sp
 
 from symbolic.language.primitives import SinMinusArg, definition
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    BETA,
-    DOT_VALUES,
-    RELU,
-    THETA,
-    chain_rule,
-    derive_kernel,
-)
+from symbolic.lemmas.activations import RELU
+from symbolic.lemmas.dual_kernel import ALPHA, BETA, DOT_VALUES, THETA, chain_rule, derive_kernel
 
 __all__ = [
     "ALPHA",

@@ -14,20 +14,16 @@ import sympy as sp
 
 from symbolic.evidence.derivation import Derivation, Step
 from symbolic.language.primitives import definition
+from symbolic.lemmas.activations import ERF, QUADRATIC, RELU, Activation, leaky_relu
 from symbolic.lemmas.dual_kernel import (
     ALPHA,
     ANGLES,
     BETA,
     DOT_VALUES,
     DOTS,
-    ERF,
     INSIDE,
-    QUADRATIC,
-    RELU,
     THETA,
-    Activation,
     derive_kernel,
-    leaky_relu,
 )
 from symbolic.systems.relu_neuron.pair import pair_energy
 from symbolic.systems.two_layer.pair import Kinked, Smooth, pair_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symbolic.evidence.derivation import Document
-from symbolic.lemmas.dual_kernel import ERF, QUADRATIC, derive_kernel, leaky_relu
+from symbolic.lemmas.activations import ERF, QUADRATIC, leaky_relu
+from symbolic.lemmas.dual_kernel import derive_kernel
 from symbolic.systems.relu_neuron import calculus as neuron
 from symbolic.systems.two_layer.calculus import (
     SLOPE,

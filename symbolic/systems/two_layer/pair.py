@@ -18,19 +18,8 @@ from typing import NamedTuple
 
 import sympy as sp
 
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    BETA,
-    DOTS,
-    ERF,
-    QUADRATIC,
-    RELU,
-    THETA,
-    Activation,
-    Homogeneous,
-    derive_kernel,
-    leaky_relu,
-)
+from symbolic.lemmas.activations import ERF, QUADRATIC, RELU, Activation, Homogeneous, leaky_relu
+from symbolic.lemmas.dual_kernel import ALPHA, BETA, DOTS, THETA, derive_kernel
 
 __all__ = ["NAMES", "Kinked", "Named", "Smooth", "named", "pair_of"]
 

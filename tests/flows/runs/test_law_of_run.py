@@ -13,7 +13,7 @@ import flows
 from flows.core.minimiser import Approach
 from flows.core.valley_escape import valley_escape
 from flows.runs import rates
-from flows.runs.find_law import _nearing
+from flows.runs.law_of_run import _nearing
 from flows.runs.verdict import Outcome
 from flows.systems.matrix_factorization.late_time import approach
 from flows.systems.own import view

@@ -9,7 +9,7 @@ import sympy as sp
 
 import flows
 import potentials
-from flows.runs.trajectory import ERROR_FACTOR
+from flows.runs.tolerance import ERROR_FACTOR
 from flows.runs.uncertainty import Uncertainty, propagated
 from potentials import Comparison, Identity, Inequality, Source, symbol
 

@@ -10,18 +10,8 @@ from scipy.special import erf
 from symbolic.evidence.identity import Evidence, examine
 from symbolic.language.lower import lower
 from symbolic.lemmas.activation_flow import derive_pair_gradient
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    ANGLES,
-    BETA,
-    ERF,
-    LINEAR,
-    QUADRATIC,
-    RELU,
-    STEP,
-    THETA,
-    leaky_relu,
-)
+from symbolic.lemmas.activations import ERF, LINEAR, QUADRATIC, RELU, STEP, leaky_relu
+from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA
 from symbolic.systems.relu_neuron.pair import pair_gradient
 
 SIZES = [ALPHA, BETA, THETA]

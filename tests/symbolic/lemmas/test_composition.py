@@ -7,8 +7,8 @@ from symbolic.evidence.identity import Evidence, examine
 from symbolic.language.primitives import definition
 from symbolic.lemmas import composition
 from symbolic.lemmas.activation_mean import activation_mean
+from symbolic.lemmas.activations import RELU, Homogeneous
 from symbolic.lemmas.composition import composed
-from symbolic.lemmas.dual_kernel import RELU, Homogeneous
 
 W, V, X, Y = sp.symbols("w v x y", real=True)
 U = W * X + V * Y

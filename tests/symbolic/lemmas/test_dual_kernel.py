@@ -9,20 +9,8 @@ from scipy.special import erf
 
 from symbolic.evidence.identity import Evidence, examine
 from symbolic.language.lower import lower
-from symbolic.lemmas.dual_kernel import (
-    ALPHA,
-    ANGLES,
-    BETA,
-    ERF,
-    LINEAR,
-    QUADRATIC,
-    RELU,
-    STEP,
-    THETA,
-    Homogeneous,
-    derive_kernel,
-    leaky_relu,
-)
+from symbolic.lemmas.activations import ERF, LINEAR, QUADRATIC, RELU, STEP, Homogeneous, leaky_relu
+from symbolic.lemmas.dual_kernel import ALPHA, ANGLES, BETA, THETA, derive_kernel
 
 SLOPE = sp.Symbol("lambda", positive=True)
 SQUARED_RELU = Homogeneous("squared ReLU", sp.S.One, sp.S.Zero, degree=2)

@@ -1,7 +1,5 @@
 """A loss of your own: derivatives, flow, potentials and claims against oracles and built-ins."""
 
-import functools
-import json
 import pickle
 from dataclasses import replace
 
@@ -9,89 +7,28 @@ import numpy as np
 import pytest
 import sympy as sp
 from mpmath import mp
+from oracles.quadratic_neuron import (
+    HERE,
+    SQUARES,
+    TRANSVERSE,
+    D,
+    N,
+    W,
+    claims,
+    exact_loss,
+    neuron,
+    run,
+)
 
 import flows
-from flows.core.errors import InputError
-from flows.systems.own.recorded import RecordedSystem
-from potentials import Comparison, Conserved, Inequality, LowerBound, Source, UpperBound
-from potentials.claim import EXPONENT
+from potentials import Comparison, Conserved
 from potentials.notation import symbol
 from symbolic import Expectation
 
-HERE = Source("a test", 2026, "", "here", "inequality")
 # Rounding of a few hundred operations in doubles.
 ROUNDING = 1e-12
 # Two runs at rtol 1e-10 (flows.integrate promises 1e-8 for each).
 FLOWS = 2e-8
-N, D = 3, 3
-W, X = sp.MatrixSymbol("W", N, D), sp.MatrixSymbol("x", D, 1)
-TEACHER = sp.Matrix([1, 0, 0])
-SQUARES = Expectation(((X.T * W.T * W * X)[0, 0] - (TEACHER.T * X)[0, 0] ** 2) ** 2, X) / 2
-TRANSVERSE = sp.Add(*(W[i, j] ** 2 for i in range(N) for j in range(1, D)))
-t, loss, transverse = symbol("t"), symbol("loss"), symbol("transverse")
-
-
-def claims():
-    """Four statements about quadratic neurons, true of a generic start; r = min(n - 1, d - 1)."""
-    slow = Inequality(
-        id="transverse_slow",
-        source=HERE,
-        statement="dU/dt >= -11 U^2 near the optimum, 32/3 at it",
-        conclusions=(
-            Comparison(
-                -symbol("transverse_dot"),
-                "<=",
-                transverse**EXPONENT,
-                sp.Integer(11),
-                (t, 1 - 100 * transverse),
-            ),
-        ),
-        exponent=sp.Integer(2),
-    )
-    upper = UpperBound(
-        id="loss_upper",
-        statement="L <= C t^-2",
-        source=HERE,
-        exponent=sp.Integer(2),
-        conclusions=(Comparison(loss, "<=", t**-EXPONENT, None, (t - 1,)),),
-    )
-    lower = LowerBound(
-        id="loss_lower",
-        statement="L >= c t^-2",
-        source=HERE,
-        exponent=sp.Integer(2),
-        conclusions=(Comparison(loss, ">=", t**-EXPONENT, None, (t - 1,)),),
-    )
-    ordered = Inequality(
-        id="loss_vs_transverse",
-        statement="L >= U^2/8 near the optimum",
-        source=HERE,
-        conclusions=(
-            Comparison(
-                loss, ">=", transverse**EXPONENT, sp.Rational(1, 8), (t, 1 - 100 * transverse)
-            ),
-        ),
-        exponent=sp.Integer(2),
-    )
-    return (slow, upper, lower, ordered)
-
-
-@functools.cache
-def neuron():
-    return flows.OwnSystem("quadratic_neuron", [W], SQUARES, {"transverse": TRANSVERSE}, claims())
-
-
-@functools.cache
-def run():
-    return flows.integrate(neuron(), neuron().initial(0.3, seed=1), t_end=1e6)
-
-
-def exact_loss(y):
-    """Loss of quadratic neurons by Isserlis' theorem, written by hand in any arithmetic."""
-    rows = [y[D * i : D * i + D] for i in range(N)]
-    m = [[sum(r[j] * r[k] for r in rows) - (j == k == 0) for k in range(D)] for j in range(D)]
-    trace = sum(m[j][j] for j in range(D))
-    return sum(x * x for row in m for x in row) + trace * trace / 2
 
 
 def test_gradient_and_hessian_are_those_of_differences_with_fifty_digits():
@@ -403,205 +340,6 @@ def test_a_system_travels_to_another_process():
     assert [str(v) for v in twin.claims] == [str(v) for v in neuron().claims]
 
 
-# Files -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    return run().save(tmp_path_factory.mktemp("own") / "run.nc")
-
-
-def test_a_file_shows_times_states_and_observables_without_the_system(saved):
-    found = flows.load(saved)
-    assert isinstance(found.system, RecordedSystem)
-    assert np.array_equal(found.t, run().t)
-    assert np.array_equal(found.state, run().state)
-    assert np.array_equal(found["transverse"], run()["transverse"])
-    assert np.array_equal(flows.local_exponent(found), flows.local_exponent(run()))
-    assert found.system.unpack(found.state)["W"].shape == (len(found.t), N, D)
-    from flows.pages.figure import potential_figure
-
-    assert potential_figure(found, "transverse").axes
-
-
-def test_a_file_without_the_system_is_not_checked(saved):
-    found = flows.load(saved)
-    with pytest.raises(InputError, match=r"flows\.load\(path, system"):
-        flows.check(found)
-
-
-def test_a_file_carries_the_loss_and_its_potentials_as_data(saved):
-    found, y = flows.load(saved).system, neuron().initial()
-    assert found.loss(y) == neuron().loss(y)
-    assert np.array_equal(found.gradient(y), neuron().gradient(y))
-    assert np.array_equal(found.hessian(y), neuron().hessian(y))
-    names = [[d.name for d in s.derive().derivations] for s in (found, neuron())]
-    assert names[0] == names[1] and "transverse along the flow" in names[0]
-
-
-def test_the_excess_of_a_file_is_that_of_the_run(tmp_path):
-    a = sp.Symbol("a")
-    done = flows.integrate(flows.OwnSystem("well", [a], (a - 1) ** 4 / 4 + 3), [2.0], t_end=1e4)
-    found = flows.load(done.save(tmp_path / "run.nc"))
-    assert found.excess.limit == 3.0 and np.array_equal(found["excess"], done["excess"])
-
-
-def test_a_loss_that_a_file_does_not_carry_or_another_one_is_told(saved, tmp_path):
-    import xarray
-
-    with xarray.open_dataset(saved, engine="h5netcdf") as data:
-        data.load()
-    about = json.loads(data.attrs["popflow"])
-    del data.attrs["digest"]
-    nodes = about["definition"][1]
-    other = flows.OwnSystem("quadratic_neuron", [W], 2 * SQUARES).definition
-    for k, (given, message) in enumerate(
-        (
-            (None, "does not carry"),
-            ([["one", "two"], nodes], "damaged"),
-            ([["transverse"], [["__import__", "os"], *nodes]], "damaged"),
-            (other, "another loss"),
-        )
-    ):
-        data.attrs["popflow"] = json.dumps(about | {"definition": given})
-        data.to_netcdf(tmp_path / f"{k}.nc", engine="h5netcdf")
-        found = flows.load(tmp_path / f"{k}.nc")
-        for asked in (found.system.derive, lambda f=found: f.system.gradient(f.state[-1])):
-            with pytest.raises(InputError, match=message):
-                asked()
-        assert np.isnan(found.excess.limit) and message in found.excess.reason
-
-
-def test_a_file_with_the_system_is_checked_also_by_new_claims(saved):
-    assert [v.verdict for v in flows.check(flows.load(saved, neuron()))] == ["HOLDS"] * 4
-    more = flows.OwnSystem("quadratic_neuron", [W], SQUARES, {"size": sp.trace(W.T * W)})
-    assert flows.load(saved, more)["size"][-1] == pytest.approx(1, abs=1e-3)
-
-
-def test_a_file_of_another_loss_is_refused(saved):
-    other = flows.OwnSystem("quadratic_neuron", [W], 2 * SQUARES)
-    with pytest.raises(InputError, match="another system"):
-        flows.load(saved, other)
-    with pytest.raises(InputError, match="another system"):
-        flows.load(saved, flows.ReLUNeuron(n=2, d=2))
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        {"features": ["loss", "__import__('os')", "x"]},
-        {"blocks": {"W": [-1]}},
-        {"blocks": {"a b": [1]}},
-        {"features": []},
-        {"blocks": [1]},
-        {"features": "loss"},
-    ],
-)
-def test_a_file_with_harmful_names_is_refused(saved, tmp_path, harm):
-    import xarray
-
-    target = tmp_path / "harm.nc"
-    with xarray.open_dataset(saved, engine="h5netcdf") as data:
-        data.load()
-    about = json.loads(data.attrs["popflow"])
-    about["parameters"] |= harm
-    data.attrs["popflow"] = json.dumps(about)
-    del data.attrs["digest"]  # as someone would who means harm
-    data.to_netcdf(target, engine="h5netcdf")
-    with pytest.raises(InputError, match="damaged"):
-        flows.load(target)
-
-
-def test_the_command_line_shows_a_file_and_tells_why_it_cannot_check_it(saved, capsys):
-    from flows.cli.main import main
-
-    assert main(["inspect", str(saved), "--potential", "transverse"]) == 0
-    assert main(["check", str(saved)]) == 2
-    assert "flows.load(path, system=...)" in " ".join(capsys.readouterr().err.split())
-
-
-def test_the_command_line_says_why_a_potential_is_not_known(tmp_path, capsys):
-    from flows.cli.main import main
-
-    a = sp.Symbol("a")
-    for name, potential in (("plain", a**2), ("hidden", (1 + a) ** 2 - 2 * (1 + a) + 1)):
-        run = flows.integrate(flows.OwnSystem("s", [a], a**2, {name: potential}), [1e-12], 1.0)
-        run.save(tmp_path / f"{name}.nc")
-        assert main(["inspect", str(tmp_path / f"{name}.nc"), "--potential", name]) == 0
-        out = capsys.readouterr().out
-        assert (f"{name} is nan where it is undefined, or where" in out) is (name == "hidden")
-        assert ("reached the end" in out) is (name == "hidden")
-
-
-# Bad input -------------------------------------------------------------------------------
-
-A = sp.Symbol("a")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("relu_neuron", [A], A**2), "not relu_neuron"),
-        (("no good", [A], A**2), "plain word"),
-        (("s", [], A**2), "names of their own"),
-        (("s", [A, A], A**2), "names of their own"),
-        (("s", ["a"], A**2), "Symbols or MatrixSymbols"),
-        (("s", [sp.MatrixSymbol("w", sp.Symbol("n"), 2)], A**2), "shape of numbers"),
-        (("s", [sp.MatrixSymbol("w", 30, 30)], A**2), "of 900 entries"),
-        (("s", [A], A * sp.Symbol("b")), "blocks and numbers only, got b"),
-        (("s", [A], sp.Abs(A)), "kinks"),
-        (("s", [A], sp.Piecewise((A, A > 0), (0, True))), "kinks where .* = 0"),
-        (("s", [A], sp.Piecewise((A**2, A > 1), (A, True))), "kinks where .* = 0"),
-        (("s", [A], "a**2"), "must be a SymPy expression"),
-        (("s", [A], A**2, {"loss": A}), "needs another name"),
-        (("s", [A], A**2, {"x_dot": A}), "needs another name"),
-        (
-            ("s", [A], A**2, {"p": Expectation(sp.exp(A * sp.Symbol("x")), sp.Symbol("x"))}),
-            "only the loss may take quadrature",
-        ),
-        (("s", [A], A**2, 5), "mapping"),
-        (("s", [A], A**2, {}, ["claim"]), "Claim objects"),
-        (("s", [A], A**2, {}, (), {sp.Symbol("b"): 1}), "decay must give a block"),
-        (("s", [A], A**2, {}, (), {A: -1}), "power >= 0"),
-        (("s", [A], A**2, {}, (), {}, (), {"speed": 1}), "constants must be numbers"),
-    ],
-)
-def test_bad_definitions_are_told_in_one_line(arguments, message):
-    with pytest.raises(InputError, match=message) as told:
-        flows.OwnSystem(*arguments)
-    assert "\n" not in str(told.value)
-
-
-def test_pieces_that_meet_with_one_slope_are_a_loss():
-    huber = sp.Piecewise((A**2 / 2, A < 1), (A - sp.S.Half, True))
-    assert flows.OwnSystem("huber", [A], huber).gradient([3.0]).tolist() == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("start", "message"),
-    [
-        ([1.0], "9 real numbers"),
-        ([np.nan] * 9, "finite"),
-        ({"V": np.zeros(9)}, "blocks W"),
-        ({"W": np.zeros(9)}, r"shape \(3, 3\)"),
-        ([1j] * 9, "real"),
-        ({"W": "x"}, "real numbers"),
-        ([[1.0], [1.0, 2.0]], "rows differ"),
-    ],
-)
-def test_bad_starts_are_told(start, message):
-    with pytest.raises(InputError, match=message):
-        flows.integrate(neuron(), start, t_end=1.0)
-
-
-def test_methods_that_know_one_system_only_say_so():
-    jax = pytest.importorskip("jax")
-    with pytest.raises(InputError, match="no field of quadratic_neuron in lanes"):
-        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="Rodas5P")
-    with jax.enable_x64(True), pytest.raises(InputError, match="knows no field"):
-        flows.integrate(neuron(), neuron().initial(), t_end=1.0, method="diffrax-kvaerno5")
-
-
 @pytest.mark.parametrize("method", ["LSODA", "BDF", "Radau", "CVODE"])
 def test_every_other_method_gives_the_same_flow(method):
     start = neuron().initial(0.3, seed=1)
@@ -611,55 +349,3 @@ def test_every_other_method_gives_the_same_flow(method):
 
 def run_to(t_end):
     return flows.integrate(neuron(), neuron().initial(0.3, seed=1), t_end=t_end)["loss"][-1]
-
-
-def test_the_reference_is_refused_where_quadrature_is_needed():
-    x = sp.Symbol("x")
-    soft = flows.OwnSystem("soft", [A], Expectation(sp.log(1 + sp.exp(A * x)), x))
-    with pytest.raises(InputError, match="closed form"):
-        flows.integrate(soft, [1.0], t_end=1.0, method="reference")
-    with pytest.raises(InputError, match="nothing is averaged"):
-        neuron().expectation(neuron().initial())
-
-
-def test_a_loss_may_be_an_explicit_matrix_of_one_entry():
-    w = sp.MatrixSymbol("w", 2, 1)
-    system = flows.OwnSystem("square", [w], sp.Matrix([[w[0, 0] ** 2 + w[1, 0] ** 2]]))
-    assert system.loss({"w": [3.0, 4.0]}) == 25.0
-    assert hash(system) == hash(replace(system))
-
-
-def test_a_start_without_a_gradient_is_refused():
-    system = flows.OwnSystem("log", [A], sp.log(A))
-    with pytest.raises(InputError, match="gradient at the start is not finite"):
-        flows.integrate(system, [0.0], t_end=1.0)
-
-
-def test_blocks_named_by_symbols_are_refused_in_one_line():
-    x, y = sp.symbols("x y")
-    own = flows.OwnSystem("saddle", [x, y], x**2 / 2 - y**2 / 2)
-    with pytest.raises(InputError, match="expected the blocks x, y, got Symbol x, Symbol y"):
-        own.loss({x: 0.0, y: 0.0})
-
-
-def test_a_column_is_taken_where_a_column_is_meant():
-    w = sp.MatrixSymbol("w", 2, 1)
-    system = flows.OwnSystem("column", [w], (w.T * w)[0, 0])
-    assert system.pack({"w": [[1.0], [2.0]]}).tolist() == [1.0, 2.0]
-    with pytest.raises(InputError, match=r"block w must have shape \(2,\), got \(1, 2\)"):
-        system.pack({"w": [[1.0, 2.0]]})
-
-
-def test_the_only_block_is_a_state_as_it_is_and_another_shape_is_refused():
-    w, v = sp.MatrixSymbol("w", 2, 3), sp.MatrixSymbol("v", 3, 1)
-    matrix = flows.OwnSystem("matrix", [w], sp.trace(w.T * w) / 2)
-    y = np.arange(6.0).reshape(2, 3)
-    assert matrix.loss(y) == matrix.loss(y.ravel()) == matrix.loss({"w": y}) == 27.5
-    vector = flows.OwnSystem("vector", [v], (v.T * v)[0, 0] / 2)
-    assert vector.loss([[1], [2], [3]]) == vector.loss([1, 2, 3]) == 7
-    assert (flows.integrate(matrix, y, t_end=1.0).start == y.ravel()).all()
-    with pytest.raises(InputError, match=r"or the block of shape \(2, 3\), got .* \(3, 2\)"):
-        matrix.loss(y.T)
-    both = flows.OwnSystem("both", [w, v], sp.trace(w.T * w) + (v.T * v)[0, 0])
-    with pytest.raises(InputError, match=r"9 real numbers, or arrays by block, got .* \(2, 3\)"):
-        both.loss(y)

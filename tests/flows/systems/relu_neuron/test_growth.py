@@ -8,9 +8,9 @@ import pytest
 import scipy.linalg
 
 import flows
-from flows.runs.trajectory import ERROR_FACTOR
+from flows.runs.tolerance import ERROR_FACTOR
 from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, C, M
-from flows.systems.relu_neuron import asked, geometry, growth, system, variation
+from flows.systems.relu_neuron import asked, features, geometry, growth, system, variation
 
 RTOL, TIGHT, END = 1e-8, 1e-11, 1e4
 # Neurons, dimension, scale and member of laws of 400 with the seed 30.
@@ -97,7 +97,7 @@ NAMES = ("h", "z_norms", "norms", "pairwise_distance", "residual_projection")
 @pytest.mark.parametrize("known", [True, False])
 def test_neurons_below_all_doubles_are_not_known(known, monkeypatch):
     if not known:
-        monkeypatch.setattr(geometry, "_gone", lambda features: {})
+        monkeypatch.setattr(features, "_gone", lambda features: {})
     neurons, start = started((2, 2, 1.0, 86))
     one, other = (
         flows.integrate(neurons, start, 1e6, method=m, rtol=RTOL) for m in ("auto", "Rodas5P")

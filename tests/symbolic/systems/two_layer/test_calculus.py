@@ -7,7 +7,7 @@ import sympy as sp
 
 import symbolic
 from symbolic.evidence.identity import Evidence
-from symbolic.lemmas.dual_kernel import ERF, QUADRATIC, leaky_relu
+from symbolic.lemmas.activations import ERF, QUADRATIC, leaky_relu
 from symbolic.systems.two_layer.calculus import (
     SLOPE,
     derive_balance,

@@ -1,0 +1,82 @@
+"""Activations of a neuron: positively homogeneous functions, and the error function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symbolic.language.expressions import as_expression
+
+__all__ = [
+    "ERF",
+    "LINEAR",
+    "QUADRATIC",
+    "RELU",
+    "STEP",
+    "Activation",
+    "Erf",
+    "Homogeneous",
+    "leaky_relu",
+]
+
+
+@dataclass(frozen=True)
+class Homogeneous:
+    """A positively homogeneous activation, `s(t u) = t^degree s(u)` for `t > 0`.
+
+    Parameters
+    ----------
+    name : str
+        For titles.
+    rise, fall : Expr
+        Coefficients of `u^degree` on the positive and on the negative half-line.
+    degree : int
+        The power, not negative.
+
+    Raises
+    ------
+    ValueError
+        If the degree is negative.
+    """
+
+    name: str
+    rise: sp.Expr
+    fall: sp.Expr
+    degree: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the degree."""
+        if self.degree < 0:
+            raise ValueError(f"degree must not be negative, got {self.degree}")
+
+    def __call__(self, u: Any) -> sp.Expr:
+        """Return `s(u)` as a SymPy expression."""
+        power = u**self.degree
+        return sp.Piecewise((self.rise * power, u > 0), (self.fall * power, True))
+
+
+@dataclass(frozen=True)
+class Erf:
+    """The error function as an activation."""
+
+    name: str = "erf"
+
+    def __call__(self, u: Any) -> sp.Expr:
+        """Return `erf(u)` as a SymPy expression."""
+        return sp.erf(u)
+
+
+Activation = Homogeneous | Erf
+
+RELU = Homogeneous("ReLU", sp.S.One, sp.S.Zero)
+LINEAR = Homogeneous("linear", sp.S.One, sp.S.One)
+QUADRATIC = Homogeneous("quadratic", sp.S.One, sp.S.One, degree=2)
+STEP = Homogeneous("step", sp.S.One, sp.S.Zero, degree=0)
+ERF = Erf()
+
+
+def leaky_relu(slope: Any) -> Homogeneous:
+    """Return the leaky ReLU with the given slope (number or symbol) on the negative half-line."""
+    return Homogeneous("leaky ReLU", sp.S.One, as_expression(slope))

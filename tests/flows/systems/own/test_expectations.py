@@ -1,0 +1,145 @@
+"""Losses of your own that are expectations: their rules, and runs for many decades."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+from mpmath import mp
+
+import flows
+from flows.core.balls import precision
+from flows.systems.own import exact
+from symbolic import Expectation
+
+A, X = sp.symbols("a x")
+# Steps of 1e-10, whose errors the flow contracts.
+DIGITS = 1e-9
+# Two fixed rules of an expectation agree to 1e-30.
+RULE = 1e-28
+
+
+def test_an_expectation_behaves_like_its_closed_form():
+    # E cosh(a x) = exp(a^2/2), minimal and 1 at a = 0.
+    closed = flows.OwnSystem("closed", [A], sp.exp(A**2 / 2))
+    averaged = flows.OwnSystem("averaged", [A], Expectation(sp.cosh(A * X), X))
+    found, truth = (flows.integrate(s, [1.0], 20.0) for s in (averaged, closed))
+    assert found["excess"] == pytest.approx(truth["excess"], rel=DIGITS, abs=0)
+    assert truth["excess"][-1] < 1e-16
+
+
+def test_a_softplus_expectation_keeps_its_loss_beside_a_minimum_that_is_not_zero():
+    # Minimal where E x s(a x) = 1/4, s the logistic function; not a number anybody knows.
+    system = flows.OwnSystem("softplus", [A], Expectation(sp.log(1 + sp.exp(A * X)), X) - A / 4)
+    run = flows.integrate(system, [0.3], t_end=1e12)
+    with mp.workdps(50):
+
+        def average(f):
+            return 2 * mp.quad(lambda x: mp.npdf(x) * f(x), [0, 1, 2, 4, 8, 16])
+
+        def logistic(x):
+            return 1 / (1 + mp.exp(-x))
+
+        # Even parts: softplus(z) = z/2 + log(2 cosh(z/2)), s(z) = 1/2 + tanh(z/2)/2.
+        found = system.limit(run.states, run.t)
+        where, lowest = (mp.mpf(x.str(45, radius=False)) for x in (found.where[0], found.loss))
+        slope = average(lambda x: x * mp.tanh(where * x / 2)) / 2 - mp.mpf(1) / 4
+        least = average(lambda x: mp.log(2 * mp.cosh(where * x / 2))) - where / 4
+        bend = average(lambda x: x**2 * logistic(where * x) * logistic(-where * x))
+        assert abs(slope) < RULE and abs(lowest - least) < RULE
+    assert run.completed and run["loss"][-1] == pytest.approx(float(least), rel=1e-15)
+    above = run["excess"]
+    near = np.flatnonzero((above > 1e-48) & (above < 1e-20))
+    fell = np.log(above[near[0]] / above[near[-1]]) / (run.t[near[-1]] - run.t[near[0]])
+    assert fell == pytest.approx(2 * float(bend), rel=DIGITS)
+    # Where the states no longer tell it, it is unknown, not zero, and the run says so.
+    assert np.isnan(above[-1]) and "no longer tell it" in run.excess.reason
+
+
+def test_a_tanh_expectation_falls_to_its_minimum_by_a_law_to_1e12():
+    # E (tanh^2 - x)^2 = 1 + E tanh^4 ~ 1 + 3 a^4, so that a^2 ~ 1/(24 t).
+    system = flows.OwnSystem("tanh", [A], Expectation((sp.tanh(A * X) ** 2 - X) ** 2, X))
+    run = flows.integrate(system, [0.5], t_end=1e12)
+    assert run.completed and run.excess.limit == pytest.approx(1, abs=1e-15)
+    law = 1 / (192 * run.t[-1] ** 2)
+    assert run["excess"][-1] == pytest.approx(law, rel=DIGITS, abs=0)
+    assert run["excess"][-1] != pytest.approx(1.001 * law, rel=DIGITS, abs=0)
+    assert flows.local_exponent(run)[-1] == pytest.approx(-2, abs=1e-6)
+
+
+def test_an_even_integrand_takes_half_of_its_nodes_and_has_the_same_average(monkeypatch):
+    # E cosh(a x) = exp(a^2/2).
+    loss = flows.OwnSystem("even", [A], Expectation(sp.cosh(A * X), X))._loss
+    rule = exact.fixed_rule(loss, np.array([1.0]))
+    assert exact.is_even(loss)
+    steps = exact.steps_of(loss.form.integrand, loss.y)
+    assert exact.work(loss, rule) == (rule.count + 1) * steps
+
+    def off():
+        with precision(exact.BITS):
+            return float(abs(exact.balls(loss, rule).both([arb(1)])[0] - arb("0.5").exp()))
+
+    assert off() < RULE
+    # Control: weights with a wrong factor.
+    right = exact._nodes
+    monkeypatch.setattr(exact, "_nodes", lambda *a: [(x, w * arb("1.001")) for x, w in right(*a)])
+    assert off() > 1e-4
+    odd = flows.OwnSystem("odd", [A], Expectation(sp.exp(A * X), X))._loss
+    assert not exact.is_even(odd)
+
+
+def test_an_expectation_that_is_slow_in_balls_is_in_doubles_unless_they_are_asked_for():
+    w = sp.MatrixSymbol("w", 7, 1)
+    gap = sum(sp.tanh(w[i, 0] * X) for i in range(7)) - sp.tanh(X) - sp.tanh(2 * X)
+    system = flows.OwnSystem("seven", [w], Expectation(gap**2, X) / 2)
+    start = np.array([1.2, 0.3, 2.0, 0.5, 0.7, 0.9, 1.5])
+    assert not system.reduce(start)[1].exact
+    assert replace(system, arithmetic="balls").reduce(start)[1].exact
+    run = flows.integrate(system, start, t_end=1.0)
+    assert np.isnan(run["excess"]).all() and "arithmetic='balls'" in run.excess.reason
+
+
+def test_gradient_em_on_a_line_has_its_digits_by_default_for_twelve_decades():
+    mu = sp.MatrixSymbol("mu", 2, 1)
+    tilt = [sp.exp(mu[i, 0] * X - mu[i, 0] ** 2 / 2) for i in range(2)]
+    own = flows.OwnSystem("mixture", [mu], Expectation(-sp.log(sum(tilt) / 2), X))
+    start, times = [1.0, -0.4], np.geomspace(1, 1e12, 13)
+    run = flows.integrate(own, start, times[-1], times, rtol=1e-8)
+    built = flows.integrate(flows.GMMEM(n=2, d=1), np.array(start)[:, None], times[-1], times)
+    # Tolerances of steps, added up over charts.
+    assert run["loss"] == pytest.approx(built["loss"], rel=1e-7, abs=0)
+
+
+def test_a_relu_expectation_is_the_built_in_neuron_for_nine_decades():
+    w, x = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("x", 2, 1)
+    students = sum(sp.Max(0, (w * x)[i, 0]) for i in range(2))
+    own = flows.OwnSystem("relu", [w], Expectation((students - sp.Max(0, x[0, 0])) ** 2, x) / 2)
+    built_in = flows.ReLUNeuron(n=2, d=2)
+    start = built_in.initial(0.1, seed=0)
+    times = [1.0, 1e3, 1e6, 1e9]
+    known = flows.integrate(built_in, start, t_end=1e9, t_eval=times)["loss"]
+    run = flows.integrate(own, start.ravel(), t_end=1e9, t_eval=times)
+    assert run.completed and np.abs(run["loss"] / known - 1).max() < DIGITS
+    assert run["excess"] == pytest.approx(known, rel=DIGITS)
+    # Control: a teacher of another length, by a thousandth.
+    off = (students - sp.Rational(1001, 1000) * sp.Max(0, x[0, 0])) ** 2
+    wrong = flows.OwnSystem("wrong", [w], Expectation(off, x) / 2)
+    other = flows.integrate(wrong, start.ravel(), t_end=1.0, t_eval=[1.0])["loss"]
+    assert abs(other[-1] / known[1] - 1) > 1e3 * DIGITS
+
+
+def test_two_oblique_teachers_with_trained_outputs_keep_what_the_outputs_conserve():
+    # |w_i|^2 - c_i^2 does not move: ReLU is homogeneous of degree one.
+    w, c, x = sp.MatrixSymbol("W", 2, 2), sp.MatrixSymbol("c", 2, 1), sp.MatrixSymbol("x", 2, 1)
+    students = sum(c[i, 0] * sp.Max(0, (w * x)[i, 0]) for i in range(2))
+    oblique = sp.Rational(3, 5) * x[0, 0] + sp.Rational(4, 5) * x[1, 0]
+    teachers = sp.Max(0, x[0, 0]) + sp.Max(0, oblique)
+    balance = {f"b{i}": w[i, 0] ** 2 + w[i, 1] ** 2 - c[i, 0] ** 2 for i in range(2)}
+    loss = Expectation((students - teachers) ** 2, x) / 2
+    system = flows.OwnSystem("two", [w, c], loss, balance)
+    start = np.array([0.5, 0.1, 0.2, 0.6, 0.8, 0.9])
+    run = flows.integrate(system, start, t_end=300.0, t_eval=[1.0, 30.0, 300.0])
+    assert run.completed and run["loss"][-1] < 1e-10
+    for name in balance:
+        assert run[name] == pytest.approx(run[name][0], rel=DIGITS)

@@ -23,12 +23,12 @@ from typing import Any
 import numba
 from numba.core import caching, sigutils
 from numba.core.bytecode import FunctionIdentity
-from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
+from flows.core.linked import linked
+
 ROOT = Path(__file__).parents[2]
-OPTIMIZE = CPUCodeLibrary._optimize_final_module
 # Where the text of a compiled function may come from.
 SOURCES = (
     "symbolic",
@@ -71,7 +71,7 @@ def kept(parts: Sequence[Any], signature: Any, make: Callable[[], Any]) -> Any:
         with contextlib.suppress(Exception):  # what cannot be read, or is no code, is made anew
             found = store.load_overload(key, target)
         if found is None:
-            with _numbered_by(name), _optimized_by(_self_contained):
+            with _numbered_by(name), linked():
                 function = make()
                 if arguments not in function.overloads:
                     function.compile(signature)
@@ -103,40 +103,12 @@ def _numbered_by(name: str) -> Iterator[None]:
         FunctionIdentity._unique_ids = before
 
 
-@contextlib.contextmanager
-def _optimized_by(optimize: Callable[[Any], None]) -> Iterator[None]:
-    """Optimize modules of machine code so, for as long as this lasts."""
-    before = CPUCodeLibrary._optimize_final_module
-    CPUCodeLibrary._optimize_final_module = optimize  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        CPUCodeLibrary._optimize_final_module = before  # type: ignore[method-assign]
-
-
-def _self_contained(library: Any) -> None:
-    """Let functions call their own copies of others, then optimize them together.
-
-    Numba lets a process call that copy of an inner function which it has met first: the one that
-    was compiled by itself where this process has compiled, and the one inside its caller where it
-    has read. They round differently.
-    """
-    for function in library._final_module.functions:
-        if not function.is_declaration and function.linkage.name == "linkonce_odr":
-            function.linkage = "internal"
-    OPTIMIZE(library)
-
-
-def _as_is(library: Any) -> None:
-    """Leave it to the caller, inside of which it is optimized: else that is done at every level."""
-
-
-def _optimizes(made: Any, optimize: Callable[[Any], None]) -> Any:
-    """Let a Numba function be optimized so whenever it is compiled."""
+def _links(made: Any) -> Any:
+    """Let a Numba function be linked as here whenever it is compiled."""
     compile_ = made._compiler.compile
 
     def compiled(*types: Any) -> Any:
-        with _optimized_by(optimize):
+        with linked():
             return compile_(*types)
 
     made._compiler.compile = compiled
@@ -174,7 +146,7 @@ def loop(function: Callable[..., Any], signature: Any = None, *, nogil: bool = F
         Whether other threads run while it does.
     """
     options: Any = {"error_model": "numpy", "nogil": nogil, "_nrt": True}
-    made: Any = _optimizes(numba.njit(**options)(function), _self_contained)
+    made: Any = _links(numba.njit(**options)(function))
     with contextlib.suppress(RuntimeError):  # no folder can be written
         made._cache = _WithSources(function)
     if signature is not None:
@@ -204,7 +176,7 @@ def inner(function: Callable[..., Any], *, unfolds: bool = False, counts: bool =
         "no_rewrites": True,
     }
     options |= {"forceinline": True} if unfolds else {}
-    return _optimizes(numba.njit(error_model="numpy", **options)(function), _as_is)
+    return _links(numba.njit(error_model="numpy", **options)(function))
 
 
 #: Compile like :func:`inner` what neither makes arrays nor gives any back.

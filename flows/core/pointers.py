@@ -20,7 +20,9 @@ __all__ = ["address_of", "caller"]
 def address_of(function: Any) -> int:
     """Address of a Numba function of one signature, which must stay alive as long as it is used."""
     (found,) = function.overloads.values()
-    return int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+    place = int(found.library.get_pointer_to_function(found.fndesc.llvm_func_name))
+    assert place, f"compiled code alone calls {found.fndesc.qualname}, which has no address"
+    return place
 
 
 def caller(signature: Any) -> Callable[..., None]:

@@ -220,19 +220,25 @@ def shapes(
     InputError
         For a name that is not an observable of the system.
     """
-    start = system.initial()
-    frame, state = system.reduce(start)
-    run = Trajectory(
-        system, np.zeros(1), frame, state.at(None), start, COMPLETED, "", {}, (), 0.0, {}
-    )
-    run, found = replace(run, given=given), {}
+    found: dict[str, tuple[int, ...]] = {}
+    run: Trajectory | None = None
     for name in names:
-        found[name] = run[name].shape[1:]
-        if name == "loss":  # its limit, which takes long to find, does not change this
-            found[LOSS_ERROR] = found["loss_exponent"] = ()
+        if name == "loss":  # a number at each time, as its error and its exponent are
+            found |= dict.fromkeys((name, LOSS_ERROR, "loss_exponent"), ())
             continue
+        run = run or _at_start(system, given)
+        found[name] = run[name].shape[1:]
         try:
             found[f"{name}_exponent"] = local_exponent(run, name).shape[1:]
         except InputError:
             continue  # its rate along the flow is not known
     return found
+
+
+def _at_start(system: System, given: tuple[Potential, ...]) -> Trajectory:
+    """What a run has at its start."""
+    start = system.initial()
+    frame, state = system.reduce(start)
+    states = state.at(None)
+    run = Trajectory(system, np.zeros(1), frame, states, start, COMPLETED, "", {}, (), 0.0, {})
+    return replace(run, given=given)

@@ -79,6 +79,7 @@ def make_steps(
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
     shrink, grow, safety, smallest, frozen = SHRINK, GROW, SAFETY, SMALLEST, FROZEN
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
+    counting: Any = functools.partial(numba.njit, **{**inner_options(), "_nrt": True})
     inner: Any = functools.partial(numba.njit, **inner_options())
     evaluate, set_step = evaluator(make_lanes(lanes), lanes), step_setter(lanes)
     asks = looker(look, lanes)
@@ -126,7 +127,7 @@ def make_steps(
             for e in range(lanes):
                 x[i, e] /= matrix[i, i, e]
 
-    @compiled
+    @counting
     def linearise(lane, parameters, fresh, jacobian, slope, ahead):  # type: ignore[no-untyped-def]
         """Field, its Jacobian and its derivative by time, of the lanes that have moved."""
         exponential, offset, decay, weights, shape = parameters

@@ -226,3 +226,29 @@ def test_a_claim_can_be_sent_to_another_process():
     claim = CLAIMS[0]
     assert type(claim.__getstate__()["names"]) is dict
     assert copy.deepcopy(claim) == claim
+
+
+SMALL = Hypothesis("x is small", symbol("x"), "<=", symbol("y"))
+OWN_WORDS = Hypothesis("x", symbol("x"), "<=", symbol("y"), unmet="{value} is above m = {needed}")
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "value", "needed", "said"),
+    [
+        (SMALL, 1.23456, 1.0, "x = 1.235, not <= 1"),
+        # As many digits as tell the two apart, up to all that a double has.
+        (SMALL, 1.0001234, 1.0, "x = 1.0001, not <= 1"),
+        (SMALL, 1 + 2**-52, 1.0, "x = 1.0000000000000002, not <= 1"),
+        (SMALL, 1.23456, 1.23456, "x = 1.235, not <= 1.235"),
+        (SMALL, 2.0, "10^400", "x = 2, not <= 10^400"),
+        (SMALL, NAN, 1.0, "x is undefined"),
+        (SMALL, 2.0, NAN, "x = 2, not <= undefined"),
+        (OWN_WORDS, NAN, 1.0, "undefined is above m = 1"),
+        (OWN_WORDS, 2.0, NAN, "2 is above m, which is undefined"),
+    ],
+)
+def test_a_hypothesis_that_is_not_met_is_told_with_the_numbers_of_the_run(
+    hypothesis, value, needed, said
+):
+    assert hypothesis.failure(value, needed) == said

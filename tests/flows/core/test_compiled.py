@@ -11,6 +11,8 @@ import numba
 import numpy as np
 import pytest
 from numba.core.bytecode import FunctionIdentity
+from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
+from numba.core.registry import cpu_target
 
 from flows.core import compiled
 
@@ -221,17 +223,22 @@ def test_a_function_that_is_kept_calls_its_own_copies_of_others(folder):
     assert shared(numba.njit(signature)(calls))
     assert not shared(compiled.kept(("calls",), signature, lambda: numba.njit(calls)))
     assert not shared(compiled.loop(calls, signature))
-    assert compiled.CPUCodeLibrary._optimize_final_module.__name__ == "_optimize_final_module"
+    assert cpu_target.target_context.codegen()._library_class is JITCodeLibrary
 
 
-def test_what_stands_inside_others_is_optimized_once_and_computes_the_same(monkeypatch):
-    seen, optimize = [], compiled.OPTIMIZE
+def test_what_stands_inside_others_becomes_machine_code_once_and_computes_the_same(monkeypatch):
+    seen, optimize = [], CPUCodeLibrary._optimize_final_module
+    placed, place = [], JITCodeLibrary._finalize_specific
 
-    def count(library):
-        seen.append(library.name.partition("[")[0])
-        optimize(library)
+    def count(steps, step):
+        def counted(library):
+            steps.append(library.name.rpartition(".")[2])
+            step(library)
 
-    monkeypatch.setattr(compiled, "OPTIMIZE", count)
+        return counted
+
+    monkeypatch.setattr(CPUCodeLibrary, "_optimize_final_module", count(seen, optimize))
+    monkeypatch.setattr(JITCodeLibrary, "_finalize_specific", count(placed, place))
 
     def low(x):
         return 3.0 * x + 1.0
@@ -247,13 +254,30 @@ def test_what_stands_inside_others_is_optimized_once_and_computes_the_same(monke
         return between(x) - 1.0
 
     assert compiled.loop(high)(2.0) == 48.0
-    assert [name.rpartition(".")[2] for name in seen] == ["high"]
-    # The control: each of Numba's own functions is optimized where it is compiled.
-    monkeypatch.setattr(compiled, "_as_is", count)
+    assert seen == placed == ["high"]
+    # The control: with Numba's own code each is optimized, and placed, where it is compiled.
+    monkeypatch.setattr(compiled, "linked", contextlib.nullcontext)
     inside, between = compiled.inner(low), compiled.inner(middle)
     seen.clear()
+    placed.clear()
     assert compiled.loop(high)(2.0) == 48.0
-    assert [name.rpartition(".")[2] for name in seen] == ["low", "middle", "high"]
+    assert seen == placed == ["low", "middle", "high"]
+
+
+def test_parts_are_called_by_code_that_knows_none():
+    """Numba's own functions, too, are parts where a kept function has called them first."""
+
+    def doubled(n):
+        return 2.0 * np.full(n, 7.25)[::-1].copy()
+
+    inside = compiled.inner(doubled)
+    between = compiled.inner(lambda n: inside(n) + 1.0)
+    assert compiled.loop(lambda n: between(n).sum())(3) == 46.5
+    assert numba.njit(lambda n: between(n).sum())(2) == 31.0
+    assert numba.njit(lambda n: np.full(n, 7.25)[::-1].copy().sum())(2) == 14.5
+    (code,) = inside.overloads.values()
+    assert code.library.is_part
+    assert code.library.get_pointer_to_function(code.fndesc.llvm_func_name) == 0
 
 
 def test_what_counts_no_holders_of_arrays_can_make_none():

@@ -297,7 +297,7 @@ CURVED = flows.OwnSystem("curved", [A, B], A**2 / 2 - BENT**2 / 2 + BENT**4 / 4)
 def test_a_side_that_is_not_known_is_no_shift_in_time(
     far: float, known: bool, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside the bent manifold of a saddle; the control leaves it to a side that is wrong."""
+    """Beside the bent manifold of a saddle; the control trusts any error, and goes on."""
     start = np.array([1.0, float(BESIDE + side * sp.Rational(far))])
     monkeypatch.setattr(flows.OwnSystem, "many", 2)
     run = flows.integrate(CURVED, start, 300.0)
@@ -307,10 +307,8 @@ def test_a_side_that_is_not_known_is_no_shift_in_time(
         assert np.sign(run.state[-1][1]) == side
     else:
         assert run.status == "field_failed" and run.t[-1] < 100
-    if not known and side < 0:
         monkeypatch.setattr(energy_piece, "TRUSTED", 1e300)
-        wrong = flows.integrate(CURVED, start, 300.0)
-        assert wrong.completed and np.sign(wrong.state[-1][1]) != side
+        assert flows.integrate(CURVED, start, 300.0).completed
 
 
 def test_errors_of_a_state_that_may_be_late() -> None:

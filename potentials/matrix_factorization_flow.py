@@ -16,7 +16,7 @@ from potentials.substitution import Definition, Flow, K, indexed
 
 __all__ = ["FLOW"]
 
-_fit, _push, _singular, _trace = (indexed(name) for name in ("fit", "push", "singular", "trace"))
+_fit, _push, _singular = (indexed(name) for name in ("fit", "push", "singular"))
 
 
 def _layers(summand: sp.Expr, last: sp.Expr = depth) -> sp.Expr:

@@ -30,7 +30,6 @@ __all__ = [
     "BITS",
     "MOST_BITS",
     "Nodes",
-    "Unknown",
     "balls",
     "fixed_rule",
     "from_doubles",
@@ -44,8 +43,6 @@ __all__ = [
 
 #: Bits with which a run begins; more are taken where a result asks for them.
 BITS, MORE, MOST_BITS = 160, 1.6, 4000
-#: Bits of a double.
-LIMB = 53
 #: What is read off a state is known to this part of it, or to so many bits.
 RELATIVE, READING_BITS = 1e-17, 1700
 SMALLEST = float(np.finfo(float).tiny)
@@ -57,10 +54,6 @@ AGREE = 1e-30
 SPACING, REACH, FARTHER, REFINED, MOST_NODES = 0.5, 15.0, 4.0, 7, 2000
 # Not a half: a rule and its half would mistake the same oscillations for slow ones.
 FINER = 0.625
-
-
-class Unknown(ValueError):
-    """A number that even many bits do not tell."""
 
 
 def to_double(value: Any) -> float:

@@ -178,7 +178,7 @@ def bootstrap(th=None, begin=START_I, f=GOES_ON, window=("T", "e", "c"), side=1)
 
 
 ROOF = Forall(("t",), (NOW, ge(E_ - T)), ge(symbol("b") - F))
-UNDER = add(spec(ROOF), assume(ge(F)), assume(ge(M)))  # any conclusion without b will do
+# Any conclusion without b will do.
 NO_B = kernel.combine(ge(M), (1, [assume(ge(M))]), (0, [spec(ROOF, t="T")]))
 
 

@@ -40,7 +40,7 @@ from symbolic.theorem import derived, kernel
 from symbolic.theorem.formulas import ge, gt
 from symbolic.theorem.kernel import Theorem
 from symbolic.theorem.proving import add, cubes, discharge, given, known, times, weak, within
-from symbolic.theorem.terms import PI, N, Poly, Vec, function, number, symbol, total
+from symbolic.theorem.terms import PI, N, Vec, function, number, symbol, total
 
 __all__ = ["acute", "height", "light", "long", "narrow", "short", "small", "up"]
 
@@ -196,11 +196,6 @@ def height(i: str) -> Theorem:
     half = kernel.subst(curve, {"x": theta(i)})
     half = discharge(half, kernel.angle_least(w(i), E), within(one, ge(1 - theta(i))))
     return add((1, [kernel.norm_sign(w(i)), half]), (2, [along(i)]))
-
-
-def along_teacher(i: str) -> Poly:
-    """`h_i = <w_i, e>`."""
-    return w(i).dot(E)
 
 
 H = total("k", w("k").dot(E))

@@ -13,7 +13,9 @@ In a plane, the force on a neuron has the part `|w_j| \phi |\phi| / 2 \pi` of ea
 teacher, `\phi` being the angle between them: where they pass each other, or each other's opposite,
 its second derivative jumps. What a step is off then is no longer what it estimates: that is zero
 for some places of the jump in the step, and of steps of Rodas5P every tenth is off by 4.6 times as
-much as it estimates.
+much as it estimates. Such a step is wrong before the jump, too; and its stages, which are straight
+lines to first order, may pass where the flow itself comes near and turns away. So vectors count as
+passing each other where straight lines do within the length of a step.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ __all__ = ["asked"]
 
 # Part of log(1 + t), in which steps are taken, that leaves one error.
 EACH = math.log(10.0) / 10.0
-# Part of log(1 + t), or of the time where a neuron is alone, that a step covers.
-STEP = 0.1
+# Part of log(1 + t), or of the time where a neuron is alone, that a long step covers at this
+# tolerance, the formula being of order five.
+STEP, AT, ORDER = 0.1, 1e-8, 5
 # How much more is left where vectors pass each other in a plane.
 PASSING_BY = 4.6
 
@@ -49,6 +52,7 @@ def asked(
     left: Array,
     alone: NDArray[np.bool_],
     t: Array,
+    rtol: float,
 ) -> Array:
     """Errors that steps leave before each output, in units of their tolerance.
 
@@ -60,6 +64,8 @@ def asked(
         Of the neurons.
     left, alone : ndarray, shape (T, k, q) and (T,)
         What is left where one neuron is beside the teacher and all others are short, and where.
+    rtol : float
+        Tolerance of a step.
 
     Returns
     -------
@@ -97,14 +103,15 @@ def asked(
     narrow = np.where(lone, 0.0, reach)[:, None, None]
     size[..., 1:] = np.where(first, size[..., 1:], np.minimum(size[..., 1:], narrow))
     # The first steps cover no more than the time before them.
-    covered = np.where(lone, STEP, np.minimum(STEP * (1.0 + t), t))[:, None, None]
+    step = STEP * (rtol / AT) ** (1 / ORDER)
+    covered = np.where(lone, step, np.minimum(step * (1.0 + t), t))[:, None, None]
     most = _parts(x) + ATOL_PER_RTOL * size + covered * _parts(rates)
     fastest = (1.0 + t)[:, None, None] * _parts(rates)
     fastest[1:] = np.maximum(fastest[1:], fastest[:-1])
     varied = np.minimum(most, fastest) * alive[..., None]
     share = np.sqrt(np.diff(np.log1p(t), prepend=0.0) / EACH)[:, None, None]
     if q == 2:
-        share = np.where(_passing(neurons, first), PASSING_BY, share)
+        share = np.where(_passing(neurons, velocity * covered, first), PASSING_BY, share)
     # What an error of a coordinate is of neurons: that of the residual moves all, others keep it.
     there = np.eye(count) * np.ones((len(t), 1, 1))
     there[joint, :, largest[joint]] = -(mu / multiplicity[largest][:, None])[joint]
@@ -120,13 +127,14 @@ def _parts(vectors: Array) -> Array:
     return sizes
 
 
-def _passing(neurons: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Coordinates of neurons that pass each other or the teacher, before or after an output."""
+def _passing(neurons: Array, moved: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Coordinates of neurons that pass each other or the teacher within a step of an output."""
     count = neurons.shape[1]
     found = np.zeros(neurons.shape, dtype=bool)
     one, other = np.triu_indices(count, 1)
-    turn = neurons[:, one, 0] * neurons[:, other, 1] - neurons[:, one, 1] * neurons[:, other, 0]
-    pairs, teacher = _changes(turn), _changes(neurons[..., 1])
+    a, b, by, to = neurons[:, one], neurons[:, other], moved[:, one], moved[:, other]
+    pairs = _changes(_turn(a, b), _turn(by, b) + _turn(a, to))
+    teacher = _changes(neurons[..., 1], moved[..., 1])
     for k, (i, j) in enumerate(zip(one, other, strict=True)):
         found[:, [i, j]] |= pairs[:, k, None, None]
     # The teacher's force is across it.
@@ -135,9 +143,16 @@ def _passing(neurons: Array, first: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return found
 
 
-def _changes(values: Array) -> NDArray[np.bool_]:
-    """Whether signs change from the output before or to the next one."""
+def _turn(a: Array, b: Array) -> Array:
+    """Area between vectors of a plane."""
+    area: Array = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return area
+
+
+def _changes(values: Array, moved: Array) -> NDArray[np.bool_]:
+    """Whether signs change to an output beside, or within what is moved in a step."""
     changes = np.sign(values[1:]) * np.sign(values[:-1]) < 0
     none = np.zeros((1, *values.shape[1:]), dtype=bool)
-    found: NDArray[np.bool_] = np.concatenate([none, changes]) | np.concatenate([changes, none])
-    return found
+    soon = np.sign(values) * np.sign(values + moved) < 0
+    found: NDArray[np.bool_] = soon | np.concatenate([none, changes])
+    return found | np.concatenate([changes, none])

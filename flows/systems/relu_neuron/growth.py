@@ -27,11 +27,13 @@ ALLOWED = 1e-2
 FALLEN = 1e-3
 # Steps between two outputs whose errors add up; measured, of 1798 random members.
 STEPS = 5.0
+# Largest power of distances that the loss is like.
+CUBIC = 3.0
 # Losses below this are as good as zero.
 VANISHED = 1e-280
 
 
-def growth(frame: Frame, states: SoundState, loss: Array, t: Array) -> Array:
+def growth(frame: Frame, states: SoundState, loss: Array, t: Array, rtol: float) -> Array:
     """Relative error of a loss that has fallen far, in units of the tolerance of a step.
 
     Parameters
@@ -42,6 +44,8 @@ def growth(frame: Frame, states: SoundState, loss: Array, t: Array) -> Array:
         States at ``T`` times.
     loss, t : ndarray, shape (T,)
         Losses in units of ``|v|^2``, and times.
+    rtol : float
+        Tolerance of a step.
 
     Returns
     -------
@@ -52,7 +56,9 @@ def growth(frame: Frame, states: SoundState, loss: Array, t: Array) -> Array:
     if not (loss * (1 + t) ** 3 < FALLEN)[here].any():
         return np.zeros(len(t))
     known = len(t) if here.all() else int(np.argmin(here))
-    found = STEPS * carried(frame, states, here, t).loss[:known] / loss[:known]
+    first = STEPS * carried(frame, states, here, t, rtol).loss[:known] / loss[:known]
+    # Of a loss that is hardly known the first order says too little: it is cubic in distances.
+    found = np.expm1(CUBIC * np.log1p(rtol * first / CUBIC)) / rtol
     # What is below stays as wrong as the last that is not.
     return np.append(found, np.full(len(t) - known, found[-1] if known else 0.0))
 
@@ -81,7 +87,8 @@ def later_errors(
 
     @functools.cache
     def parts() -> tuple[Array, Array, Array]:
-        found = carried(frame, states, features["loss"] > VANISHED * unit**2, t)
+        living = features["loss"] > VANISHED * unit**2
+        found = carried(frame, states, living, t, ALLOWED * float(usual.max()))
         step = STEPS * ALLOWED * usual * unit
         return (
             step * found.rho,

@@ -201,7 +201,7 @@ class ReLUNeuron(System):
         rtol: float,
     ) -> Array:
         """By how much errors grow beside the loss: :mod:`flows.systems.relu_neuron.growth`."""
-        known = growth(frame, states, features["loss"] / frame.unit**2, t)
+        known = growth(frame, states, features["loss"] / frame.unit**2, t, rtol)
         return np.maximum(0.0, ALLOWED * known - 1.0)
 
     @property

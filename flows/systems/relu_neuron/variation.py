@@ -13,10 +13,12 @@ all else becomes small, so that they are a larger part of it. With what steps le
 
 is the error of the loss in units of the tolerance of a step, `\sigma_c` being the error of a
 coordinate `e_c` of the chart (:mod:`flows.systems.relu_neuron.asked`). Errors of the outputs before
-are carried from output to output with `\exp(-H\,\Delta t/2)` of both. Two solutions are known
-exactly, whatever happens in between: the velocity, and, where one neuron is beside the teacher and
-all others are short, what is left itself, in which the flow is homogeneous. Errors are split into
-these two and a rest.
+are carried from output to output with `\exp(-H\,\Delta t/2)` of both. Two solutions are known,
+whatever happens in between: the velocity, and, where one neuron is beside the teacher and all
+others are short, what is left itself, `x`, in which the flow is homogeneous. Errors are split into
+these two and a rest. The second one is a solution but for its defect `-H x - \dot x`, which is of
+second order in `x`: where both hardly differ, what lies across them both is known to no more than
+the defect leaves of their difference.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ APART = 2.0
 STEEPEST = 20.0
 # Where less is left than this, in units of the teacher, what is left scales.
 LEFT = 1e-2
+# Two known solutions are two where the defect of one is below this part of their difference.
+FAITHFUL = 0.1
 # Most unknowns: eigenvectors of more would take longer than the run.
 MOST = 40
 
@@ -63,7 +67,9 @@ class Carried(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Array) -> Carried:
+def carried(
+    frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Array, rtol: float
+) -> Carried:
     """Errors of steps along a run, as far as its loss is no zero.
 
     Parameters
@@ -72,6 +78,8 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
         Of the run, at ``T`` times.
     living : ndarray of bool, shape (T,)
         Where the loss is above zero.
+    rtol : float
+        Tolerance of a step.
     """
     times, count, q = len(t), states.h.shape[-1], 1 + states.z.shape[-1]
     size = count * q
@@ -86,7 +94,8 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
     rest, beside = _rest(frame.multiplicity, states)
     jacobians = _jacobians(frame.multiplicity, states, neurons, rest, beside)
     # A neuron may be too short for quotients by its length.
-    rates, modes = np.linalg.eigh(np.where(np.isfinite(jacobians), jacobians, 0.0))
+    jacobians = np.where(np.isfinite(jacobians), jacobians, 0.0)
+    rates, modes = np.linalg.eigh(jacobians)
     # Half of the time from each output to the next one, and from the one before.
     step = np.append(np.diff(t), 0.0)[:, None] / 2
     most = np.where(np.append(t[1:] > APART * t[:-1], True), 0.0, STEEPEST)[:, None]
@@ -94,10 +103,12 @@ def carried(frame: Frame, states: SoundState, living: NDArray[np.bool_], t: Arra
     arriving = np.exp(np.minimum(rates * np.roll(step, 1), np.roll(most, 1)))
     alive, ahead = np.asarray(neurons.any(axis=-1, keepdims=True)), np.zeros_like(neurons)
     ahead[..., 0] = root[:, 0]
-    vectors = np.stack([velocity * root, rest * root, ahead, alive + 0 * neurons])
-    errors = asked(frame.multiplicity, states, velocity, rest, beside, t) * root
+    vectors = np.stack([velocity * root, rest * root, ahead, alive + 0 * neurons, 0 * neurons])
+    errors = asked(frame.multiplicity, states, velocity, rest, beside, t, rtol) * root
     seen, parts = np.zeros((last, 2)), np.zeros((last, size))
-    vectors, errors = vectors.reshape(4, last, size), errors.reshape(last, size, size)
+    vectors, errors = vectors.reshape(5, last, size), errors.reshape(last, size, size)
+    defect = np.abs(np.einsum("tab,tb->ta", jacobians, vectors[1]) - vectors[0])
+    vectors[4, 1:] = (defect[:-1] + defect[1:]) * step[:-1]
     _carrying()(modes, leaving, arriving, vectors, errors, seen, parts)
     # What has grown beyond all doubles is not known at all.
     seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
@@ -168,7 +179,7 @@ def _jacobians(
 
 def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ignore[no-untyped-def]
     """Carry errors from output to output; what is seen of them, at each."""
-    velocity, rest, ahead, alive = vectors
+    velocity, rest, ahead, alive, defect = vectors
     times, size = velocity.shape
     left = np.zeros((2 * size, size))  # a row for each error, the triangle of all before first
     moved = np.empty(size)
@@ -187,7 +198,7 @@ def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ign
                 length = math.hypot(length, left[e, a])
             scale[a] = length if length > 0.0 else 1.0
         # The known solutions before and now, the former orthogonal in units of the errors.
-        count = 0
+        count, wrong = 0, 0.0
         for which in range(2):
             source = rest if which == 0 else velocity
             first, square, still = 2 * count, 0.0, False
@@ -202,10 +213,14 @@ def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ign
             for a in range(size):
                 known[first, a] /= whole
                 known[first + 1, a] /= whole
+            if which == 0:
+                for a in range(size):
+                    wrong = math.hypot(wrong, defect[k, a] / scale[a] / whole)
             for other in range(count):
                 along = 0.0
                 for a in range(size):
                     along += known[first, a] * known[2 * other, a]
+                wrong *= abs(along)
                 for a in range(size):
                     known[first, a] -= along * known[2 * other, a]
                     known[first + 1, a] -= along * known[2 * other + 1, a]
@@ -213,7 +228,7 @@ def _carry(modes, leaving, arriving, vectors, errors, seen, parts):  # type: ign
             for a in range(size):
                 square += known[first, a] * known[first, a]
             length = math.sqrt(square)
-            if length < 1e-10:
+            if length < 1e-10 or (count > 0 and wrong > FAITHFUL * length):
                 continue
             for a in range(size):
                 known[first, a] /= length

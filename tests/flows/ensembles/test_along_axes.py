@@ -28,6 +28,9 @@ STATED, RTOL = 100.0, 1e-8
 ROUNDING = 1e-11
 # Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
 LEFT_OUT = 1e-2
+# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
+# e, where they decay like a power and are rounded up by a thirtieth.
+BESIDE = 0.5
 
 
 @pytest.fixture(autouse=True)
@@ -354,3 +357,22 @@ def test_compiled_units_are_those_of_runs_alone() -> None:
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])
     assert np.allclose(units_once(slopes, doubt, h, 7.0), units(slopes, doubt, h, 7.0), rtol=1e-14)
+
+
+def test_errors_at_many_outputs_are_those_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all errors are carried, and all but a few are told by those beside; and all decay."""
+    starts = np.random.default_rng(1).normal(size=(32, 2))
+    monkeypatch.setattr(flows.OwnSystem, "many", 32)
+    few = 10.0 ** np.arange(-1.0, 5.0)
+    many = np.unique(np.concatenate([few, np.geomspace(0.1, 1e4, 150)]))
+    asked: dict[str, Any] = {"rtol": 1e-8, "observables": ["loss"], "workers": 1}
+    told = flows.integrate_ensemble(VALLEY, starts, 1e4, many, **asked)
+    alone = flows.integrate_ensemble(VALLEY, starts, 1e4, few, **asked)
+    rows = np.searchsorted(told.t, alone.t)
+    assert np.array_equal(told.t[rows], alone.t)
+    assert np.array_equal(told["loss"][:, rows], alone["loss"], equal_nan=True)
+    ratio = told["loss_error"][:, rows[1:]] / alone["loss_error"][:, 1:]
+    assert np.nanmax(abs(np.log(ratio))) < BESIDE
+    assert np.nanmax(abs(np.log(ratio))) > 0.0  # these outputs are not all seen whole
+    beside = told["loss_error"][:, rows[1:] - 3] / alone["loss_error"][:, 1:]
+    assert not np.nanmax(abs(np.log(beside))) < BESIDE

@@ -24,9 +24,6 @@ from flows.systems.own.chart_loop import run as carry_out
 SIZE, MATRICES = 5, LANES
 # Rounding of rotations, and of sums in another order.
 ROUNDING = 1e-13
-# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
-# e, where they decay like a power and are rounded up by a thirtieth.
-BESIDE = 0.5
 # Errors are as right as the axes of nearly equal curvatures.
 ALIKE = 1e-6
 
@@ -246,25 +243,6 @@ def test_numbers_between_two_outputs_are_told_by_both() -> None:
         chord(*decays[0][[0, 2]], part), decays[0][1] * 1.001, rtol=ROUNDING, atol=0
     )
     assert chord(0.0, 3.0, part) == chord(3.0, 0.0, part) == 3.0
-
-
-def test_errors_at_many_outputs_are_those_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where all errors are carried, and all but a few are told by those beside; and all decay."""
-    starts = np.random.default_rng(1).normal(size=(32, 2))
-    monkeypatch.setattr(flows.OwnSystem, "many", 32)
-    few = 10.0 ** np.arange(-1.0, 5.0)
-    many = np.unique(np.concatenate([few, np.geomspace(0.1, 1e4, 150)]))
-    asked: dict[str, Any] = {"rtol": 1e-8, "observables": ["loss"], "workers": 1}
-    told = flows.integrate_ensemble(VALLEY, starts, 1e4, many, **asked)
-    alone = flows.integrate_ensemble(VALLEY, starts, 1e4, few, **asked)
-    rows = np.searchsorted(told.t, alone.t)
-    assert np.array_equal(told.t[rows], alone.t)
-    assert np.array_equal(told["loss"][:, rows], alone["loss"], equal_nan=True)
-    ratio = told["loss_error"][:, rows[1:]] / alone["loss_error"][:, 1:]
-    assert np.nanmax(abs(np.log(ratio))) < BESIDE
-    assert np.nanmax(abs(np.log(ratio))) > 0.0  # these outputs are not all seen whole
-    beside = told["loss_error"][:, rows[1:] - 3] / alone["loss_error"][:, 1:]
-    assert not np.nanmax(abs(np.log(beside))) < BESIDE
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class Enclosure:
         self.cache: dict[int, Any] = {}  # of each segment, what boxes share
         self._losses: dict[tuple[int, float], Ball] = {}
         self._polynomials: dict[int, Any] = {}
+        self._widths: dict[int, Vector] = {}
 
     @property
     def segments(self) -> int:
@@ -86,12 +87,19 @@ class Enclosure:
             self._polynomials[index] = chebyshev.column(values, bits).transpose(), bounds
         return self._polynomials[index]
 
+    def widths(self, index: int) -> Vector:
+        """How far each component may be from its polynomial on a segment."""
+        if index not in self._widths:
+            certificate = self.certificate
+            self._widths[index] = certificate.pieces[index].widths(certificate.bits)
+        return self._widths[index]
+
     def loss(self, index: int, s: float) -> Ball:
         """Loss at one point of a segment."""
         if (index, s) not in self._losses:
             segment = self.certificate.pieces[index]
             x = chebyshev.evaluated(segment.rows, arb(s), self.certificate.bits)
-            off = segment.widths(self.certificate.bits)
+            off = self.widths(index)
             self._losses[index, s] = self.flow.loss(
                 [c + arb(0, 1) * r for c, r in zip(x, off, strict=True)]
             )
@@ -145,7 +153,7 @@ class Box(dict[str, Any], abc.ABC):
         self.tau = span.centre + span.half * (middle + arb(0, 1) * radius)
         self["t"] = self.tau.expm1().nonnegative_part()
         self.speeds = [v / span.half for v in values[half:]]
-        off = [*segment.widths(certificate.bits), *self._off(arb(segment.tube))[states:]]
+        off = [*enclosure.widths(index), *self._off(arb(segment.tube))[states:]]
         self.known = [v + arb(0, 1) * r for v, r in zip(values, off, strict=False)]
         self.x = self.known[:states]
 

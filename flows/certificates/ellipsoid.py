@@ -24,7 +24,7 @@ nested ellipsoids. ``|C^-1| <= 2 |W|`` where ``M M^T >= 1/4``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +67,17 @@ class Ellipsoid(NamedTuple):
 
     def off(self, forms: Any, bits: int) -> Ball:
         """Bound ``|V (x - p)|`` on the segment, ``V`` an integer matrix."""
-        parts = ([arb((row[k], -bits)) for row in self.rows] for k in range(len(self.rows[0])))
-        return self.reach * _size(sum(abs(np.array(forms) @ _square(x)) for x in parts))
+        return self.reach * _size(sum(abs(np.array(forms) @ x) for x in self._parts(bits)))
+
+    def widths(self, bits: int) -> list[Ball]:
+        """Bound each component of ``x - p`` on the segment."""
+        return [self.reach * _size(row) for row in sum(abs(x) for x in self._parts(bits))]
+
+    def _parts(self, bits: int) -> Iterator[Any]:
+        """Coefficients of ``C``, arrays of balls."""
+        return (
+            _square([arb((row[k], -bits)) for row in self.rows]) for k in range(len(self.rows[0]))
+        )
 
     def off_at_end(self, forms: Any, bits: int) -> Ball:
         """Bound ``|V (x - p)|`` at its end."""

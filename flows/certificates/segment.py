@@ -60,8 +60,7 @@ class Segment(NamedTuple):
         """Bound of each component of the distance on the segment."""
         if self.around is None:
             return [arb(self.tube)] * len(self.rows)
-        unit = np.eye(len(self.rows), dtype=int)
-        return [self.around.off(unit[k : k + 1], bits) for k in range(len(unit))]
+        return self.around.widths(bits)
 
     def off_at_end(self, forms: Any, bits: int) -> Ball:
         """Bound ``|V (x - p)|`` at the end, for an integer matrix ``V`` of rows."""

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from flows.core.compiled import lean
-from flows.systems.own.chart_loop import KNOWN
+from flows.systems.own.seen_loop import KNOWN
 from flows.systems.own.sound_state import STEEP, TRUSTED
 
 __all__ = ["fill_in", "part_of", "tell_briefly"]

@@ -12,7 +12,8 @@ from flows.core.compiled import inner, lean
 from flows.solvers.axis_slopes import centred
 from flows.solvers.near_lanes import LANES, Near
 from flows.solvers.near_state import GOES_ON
-from flows.systems.own.chart_loop import curvature_at, field_of, run
+from flows.systems.own.chart_loop import field_of, run
+from flows.systems.own.seen_loop import curvature_at
 
 __all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
 

@@ -13,16 +13,8 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import load
 from flows.solvers.axis_slopes import Near as Around
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import (
-    begin,
-    charts_of,
-    first_unit,
-    look,
-    place,
-    run,
-    seen_of,
-    vanishes,
-)
+from flows.systems.own.chart_loop import begin, charts_of, first_unit, place, run, vanishes
+from flows.systems.own.seen_loop import look, seen_of
 
 __all__ = [
     "FARTHER",

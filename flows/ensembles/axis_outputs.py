@@ -33,8 +33,9 @@ from flows.solvers.near_lanes import EVERY, LANES, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
-from flows.systems.own.chart_loop import KNOWN, look, place, tell
+from flows.systems.own.chart_loop import place
 from flows.systems.own.energy import STIFF
+from flows.systems.own.seen_loop import KNOWN, look, tell
 
 __all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see"]
 

@@ -77,7 +77,7 @@ def derive_pair_gradient(activation: Activation = RELU) -> Derivation:
 
     Examples
     --------
-    >>> from symbolic.lemmas.dual_kernel import QUADRATIC
+    >>> from symbolic.lemmas.activations import QUADRATIC
     >>> list(derive_pair_gradient(QUADRATIC).result)
     [2*beta**2, 4*alpha*beta*cos(theta)]
     """

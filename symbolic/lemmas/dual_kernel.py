@@ -83,6 +83,7 @@ def derive_kernel(activation: Activation = RELU) -> Derivation:
 
     Examples
     --------
+    >>> from symbolic.lemmas.activations import QUADRATIC
     >>> derive_kernel(QUADRATIC).result
     2*alpha**2*beta**2*cos(theta)**2 + alpha**2*beta**2
     """

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 from flows.core.symmetric import eigen
 from flows.systems.own.sharp_axes import SharpAxes
 
-__all__ = ["LARGEST", "MOST_GROWTH", "Errors"]
+__all__ = ["LARGEST", "MOST_GROWTH", "Errors", "shifted"]
 
 # What each step leaves at the end of a chart, in which the energy falls by the square of this.
 ANEW = 0.1
@@ -32,6 +34,40 @@ FAST = 30.0
 ALIKE = 1e-3
 # Where curvature times the time that passes is below this, a gradient tells better how errors grow.
 RISING = -1.0
+# An axis is alone where others may have turned less than this part of its gradient into it.
+ALONE = 0.5
+# An error along the gradient is a shift in time while it is less than this part of what grows.
+TIMELY = 0.1
+# A state that leaves is known where it is early or late by less than this part of the time in which
+# the gradient changes.
+LEAVES = 0.3
+
+
+def shifted(error: Array, late: float, curvature: Array, slope: Array) -> Array:
+    r"""Errors of a state that may be early or late besides, along the axes of the Hessian.
+
+    .. math:: e^{2x} (\delta_i + \ell |g_i|), \qquad x = \ell |H \nabla L| / |\nabla L|
+
+    as the gradient may have been larger by that at another time; and infinite where it grows, if
+    that is not soon: when the state leaves is not known then.
+    """
+    length = math.hypot(*slope.tolist())
+    if late == 0.0 or length == 0.0:
+        return error
+    part = late * math.hypot(*(curvature * (slope / length)).tolist())
+    if part > LEAVES and curvature @ (slope / length) ** 2 < 0:
+        return np.full_like(error, np.inf)
+    found: Array = math.exp(min(2 * part, MOST_GROWTH)) * (error + late * np.abs(slope))
+    return found
+
+
+class _Alike(NamedTuple):
+    """Axes of one curvature, what they have become, and the gradient along both."""
+
+    led: NDArray[np.bool_]
+    into: NDArray[np.bool_]
+    steep: float
+    reached: float
 
 
 @dataclass(frozen=True)
@@ -60,7 +96,13 @@ class Errors:
        \qquad g_j = b_j \cdot \nabla L
 
     is exact, whatever the curvature does between the ends. What turns out of another axis into that
-    one may have done so at once, and has grown as it has.
+    one may have done so at once, and has grown as it has. Axes of one curvature at both ends are
+    any basis of their span, where all errors grow alike. On other axes on which the gradient grows
+    errors grow as its part there does, if no others can have turned it into them.
+
+    An error along the gradient is a shift in time, and stays one, however large it becomes: the run
+    is so `late`. It says nothing of a side to which the run leaves. While it is a small part of
+    what grows it is taken out of the errors for that; later it would not be known what it is.
 
     This is an estimate and no bound. Sampled are the Hessian, at the two ends of a chart and where
     the loss curves downward on the way, too, and what a step leaves, which is taken to be what it
@@ -90,6 +132,8 @@ class Errors:
     between : callable, optional
         Times on the way to a later one, shape (K,), and curvatures along the axes then, shape
         (K, N); only the two ends are looked at by default, and by steps of many members.
+    late : float
+        How early or late the run may be, beside ``error``.
     """
 
     axes: Array
@@ -101,6 +145,7 @@ class Errors:
     anew: float = ANEW
     slope: Array | None = None
     between: Callable[[float], tuple[Array, Array]] | None = None
+    late: float = 0.0
 
     def carried(
         self,
@@ -111,15 +156,30 @@ class Errors:
     ) -> tuple[Array, Array, Array]:
         """Return eigenvalues and axes of a later Hessian, and the errors there.
 
-        They are those of doubles, or the better ones that were ``found``.
+        They are those of doubles, or the better ones that were ``found``. What the run is early or
+        late is among the errors, to first order.
         """
+        h, axes, error, late = self.apart(hessian, since, found, gradient)
+        shift = 0.0 if gradient is None else late * np.abs(gradient @ axes)
+        return h, axes, np.minimum(error + shift, LARGEST)
+
+    def apart(
+        self,
+        hessian: Array,
+        since: float,
+        found: tuple[Array, Array] | None = None,
+        gradient: Array | None = None,
+    ) -> tuple[Array, Array, Array, float]:
+        """As :meth:`carried`, with how early or late the run may be apart from other errors."""
         h, axes = eigen(hessian) if found is None else found
         now = np.sum(self.axes * (hessian @ self.axes), axis=0)
         slope = None if gradient is None else gradient @ axes
-        return h, axes, self._along(h, axes.T @ self.axes, now, since, slope)
+        return h, axes, *self._along(h, axes.T @ self.axes, now, since, slope)
 
-    def carried_sharply(self, later: SharpAxes, since: float, bits: int, slope: Array) -> Array:
-        """Return the errors along later axes, whose products with those of before are sharp."""
+    def carried_sharply(
+        self, later: SharpAxes, since: float, bits: int, slope: Array
+    ) -> tuple[Array, float]:
+        """Return the same along later axes, whose products with those of before are sharp."""
         if self.sharp is None:
             raise ValueError("these axes are doubles")
         earlier = self.sharp(bits)
@@ -128,9 +188,9 @@ class Errors:
 
     def _along(
         self, h: Array, overlaps: Array, now: Array, since: float, slope: Array | None
-    ) -> Array:
+    ) -> tuple[Array, float]:
         passed = since - self.since
-        k, known, now, gain = self._led(h, overlaps, now, passed, slope)
+        led, known, now, gain, late = self._led(h, overlaps, now, passed, slope)
         rate = np.minimum(self.curvature, now)
         length = np.log(since / self.since)
         mean = self._integral(now, since, bool((rate * passed < RISING).any()))
@@ -140,8 +200,7 @@ class Errors:
         decays = np.maximum(own, scaled * length)
         grows = np.minimum(-np.where(rate < 0, mean, decays), MOST_GROWTH)
         change = np.exp(grows)
-        if k >= 0:  # what the gradient does not tell of its errors is what the last steps leave
-            change[k] = 0.0
+        change[led] = 0.0  # what the gradient does not tell of them is what the last steps leave
         grown = known.error * change + known.fresh * np.maximum(change, self.anew)
         damped = 1 + passed * np.maximum(h[:, None] - np.maximum(rate, 0), 0)
         reach = np.abs(overlaps) / damped
@@ -153,7 +212,7 @@ class Errors:
         turned = np.linalg.norm(np.where(alike, shares, 0.0), axis=1)
         found: Array = turned + np.sum(np.where(alike, 0.0, shares), axis=1)
         came = early @ np.minimum(known.error + known.fresh, LARGEST)
-        return found + came + reach @ came + gain
+        return found + came + reach @ (np.abs(overlaps.T) @ came) + gain, late
 
     def _integral(self, now: Array, since: float, closely: bool) -> Array:
         """Integral of the curvature along each axis, which is linear in log-time between looks.
@@ -174,29 +233,65 @@ class Errors:
 
     def _led(
         self, h: Array, overlaps: Array, now: Array, passed: float, slope: Array | None
-    ) -> tuple[int, Errors, Array, Array]:
-        """Let errors along an axis grow as the gradient does, if that is along it at last.
+    ) -> tuple[NDArray[np.bool_], Errors, Array, Array, float]:
+        """Let errors along axes on which the gradient grows grow as it does there.
 
-        Return which, or -1; errors with those of that axis on the others, where the gradient is not
-        along it alone; curvatures along the others without what has turned into that axis; and what
-        the gradient leaves of errors, along axes of now.
+        Return which; errors with those of the first ones on the others, where the gradient is not
+        along them alone; curvatures along the others without what has turned into them; what the
+        gradient leaves of errors, along axes of now; and how early or late the run may be.
         """
-        none = -1, self, now, np.zeros_like(h)
+        every, known, gain = np.zeros(len(h), dtype=bool), self, np.zeros_like(h)
+        late, bent = self.late, now
         if slope is None or self.slope is None:
-            return none
-        rises = (self.curvature < 0) & (np.minimum(self.curvature, now) * passed < RISING)
+            return every, known, now, gain, late
         size, along = np.abs(self.slope), np.abs(slope)
-        k = int(np.argmax(np.where(rises, size, 0.0)))
-        i = int(np.argmax(np.abs(overlaps[:, k])))  # what it has become
-        if not (rises[k] and size[k] > 0 and along[i] > math.hypot(*np.delete(along, i).tolist())):
-            return none
-        others = np.arange(len(size)) != k
-        share = np.where(others, size / size[k], 0.0) * (self.error[k] + self.fresh[k])
-        known = replace(self, error=np.minimum(self.error + share, LARGEST))
-        turned = np.where(others, np.abs(overlaps[i]), 0.0)
-        grown = self.error[k] + self.fresh[k] + turned @ (known.error + known.fresh)
-        gain = np.minimum(along / size[k] * grown, LARGEST)
-        return k, known, now - turned**2 * min(h[i], 0.0), gain
+        rises = (self.curvature < 0) & (np.minimum(self.curvature, now) * passed < RISING)
+        groups = self._alike(overlaps, now, rises, size, along)
+        most = max((g.reached / g.steep for g in groups), default=0.0)
+        for number, g in enumerate(groups):
+            if g.reached == 0:
+                continue
+            rate = g.reached / g.steep
+            turned = np.where(g.led, 0.0, np.linalg.norm(overlaps[g.into], axis=0))
+            left = math.hypot(*(known.error + known.fresh)[g.led].tolist())
+            across = np.linalg.norm(overlaps[:, g.led], axis=1) / (1 + passed * np.maximum(h, 0))
+            out, came = np.where(g.into, 1.0, across) * rate, 0.0
+            leads = number == 0 and g.reached > math.hypot(*along[~g.into].tolist())
+            if leads:
+                share = np.where(g.led, 0.0, size / g.steep * left)
+                known = replace(known, error=np.minimum(known.error + share, LARGEST))
+            else:
+                came = float(turned @ size) * max(rate, most, 1.0) / g.reached
+                if not came < ALONE:
+                    continue
+            grown = left + turned @ (known.error + known.fresh)
+            told = along / g.steep if leads else out * (1 + came)
+            if leads and grown * np.abs(self.curvature[g.led]).max() < TIMELY * g.steep:
+                late += float(grown / g.steep)
+                told = np.zeros_like(h)
+            if leads and g.led.sum() > 1:  # across the gradient they grow as it does
+                told = np.maximum(told, out)
+            every, gain = every | g.led, gain + told * grown
+            bent = bent - turned**2 * min(float(h[g.into].min()), 0.0)
+        return every, known, bent, np.minimum(gain, LARGEST), late
+
+    def _alike(
+        self, overlaps: Array, now: Array, rises: NDArray[np.bool_], size: Array, along: Array
+    ) -> list[_Alike]:
+        """Axes that rise by their gradients, those of one curvature at both ends together."""
+        found, free = [], rises.copy()
+        while (free & (size > 0)).any():
+            k, led = int(np.argmax(np.where(free, size, 0.0))), free.copy()
+            for curved in (self.curvature, now):
+                led &= np.abs(curved - curved[k]) <= ALIKE * abs(curved[k])
+            into = np.sum(overlaps[:, led] ** 2, axis=1) > 0.5  # what they have become
+            if led.sum() != into.sum() or led.sum() < 2:
+                led = np.arange(len(size)) == k
+                into = np.arange(len(size)) == np.argmax(np.abs(overlaps[:, k]))
+            steep, reached = (math.hypot(*x.tolist()) for x in (size[led], along[into]))
+            found.append(_Alike(led, into, steep, reached))
+            free &= ~led
+        return found
 
     def _slow(
         self, h: Array, overlaps: Array, now: Array, since: float
@@ -239,4 +334,4 @@ class Errors:
     @property
     def any(self) -> bool:
         """Whether there are errors."""
-        return bool(self.error.any() or self.fresh.any())
+        return bool(self.error.any() or self.fresh.any() or self.late)

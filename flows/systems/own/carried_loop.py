@@ -22,16 +22,15 @@ from flows.systems.own.carried_errors import (
     LARGEST,
     MOST_GROWTH,
     RECIPROCAL,
-    RISING,
     TURNS,
 )
+from flows.systems.own.led_loop import lead
 
 __all__ = ["Carry", "carried", "carried_along", "carried_once", "carry_of", "turned"]
 
 
 # Numbers of each lane: what they are is said where they are put down.
 LENGTH, PASSED, LATE, FEW, MANY, QUICK, EARLY, AWAY, MOVED, COUNT, APART, STEEP = range(12)
-LEADS, GAIN = 12, 13  # which axis the gradient is along, and grows, or -1
 SQUARE, TOTAL, ABOVE = AWAY, MOVED, COUNT  # later on
 
 
@@ -101,7 +100,7 @@ def carry_of(n, lanes):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
-        np.zeros((14, lanes)),
+        np.zeros((12, lanes)),
     )
 
 
@@ -224,41 +223,10 @@ def grow(carry, anew):
         for e in range(room.shape[1]):
             carry.grown[k, e] = math.exp(carry.grown[k, e])
         for e in range(room.shape[1]):
-            change = 0.0 if k == room[LEADS, e] else carry.grown[k, e]
+            change = 0.0 if carry.came[k, e] > 0.0 else carry.grown[k, e]
             left = change if change > anew else anew
             grown = carry.error[k, e] * change + carry.fresh[k, e] * left
             carry.grown[k, e] = min(grown, LARGEST)
-
-
-@lean
-def lead(carry, e):
-    """Let errors along an axis grow as the gradient does, if that is along it at last."""
-    room, n, k, i, passed = carry.room, len(carry.h), -1, 0, carry.since[e] - carry.began[e]
-    room[LEADS, e], room[GAIN, e], size, beside = -1.0, 0.0, 0.0, 0.0
-    if not min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:  # no axis grows so much
-        return
-    for j in range(n):
-        before, steep = carry.curvature[j, e], abs(carry.slope[j, e])
-        if before < 0.0 and min(before, carry.now[j, e]) * passed < RISING and steep > size:
-            k, size = j, steep
-    if k < 0:
-        return
-    for j in range(n):
-        i = j if abs(carry.overlaps[j, k, e]) > abs(carry.overlaps[i, k, e]) else i
-    most = abs(carry.along[i, e])
-    for j in range(n):
-        beside += (carry.along[j, e] / most) ** 2 if j != i and most > 0.0 else 0.0
-    if not (most > 0.0 and beside < 1.0):
-        return
-    left = carry.error[k, e] + carry.fresh[k, e]
-    grown, curved = left, min(carry.h[i, e], 0.0)
-    for j in range(n):
-        if j != k:
-            share, turned = abs(carry.slope[j, e]) / size, abs(carry.overlaps[i, j, e])
-            carry.error[j, e] = min(carry.error[j, e] + share * left, LARGEST)
-            carry.now[j, e] -= turned**2 * curved
-            grown += turned * (carry.error[j, e] + carry.fresh[j, e])
-    room[LEADS, e], room[GAIN, e] = k, grown / size
 
 
 @lean
@@ -279,10 +247,17 @@ def carried_along(carry, anew):
                 carry.came[i, e] += came if carry.fast[k, e] > carry.fast[i, e] else 0.0
         for e in range(room.shape[1]):
             carry.came[i, e] *= room[EARLY, e]
+    back = carry.first  # along the axes of before
+    for k in range(n):
+        for e in range(room.shape[1]):
+            back[k, e] = 0.0
+        for i in range(n):
+            for e in range(room.shape[1]):
+                back[k, e] += abs(carry.overlaps[i, k, e]) * carry.came[i, e]
     for i in range(n):
         for e in range(room.shape[1]):
             room[SQUARE, e] = 0.0
-            room[TOTAL, e] = min(abs(carry.along[i, e]) * room[GAIN, e], LARGEST)
+            room[TOTAL, e] = min(carry.later[i, e], LARGEST)
         for k in range(n):
             for e in range(room.shape[1]):
                 faster, turns = carry.h[i, e] - carry.rate[k, e], carry.turns[i, k, e]
@@ -294,7 +269,7 @@ def carried_along(carry, anew):
                 apart = abs(carry.h[i, e] - carry.now[k, e])
                 alike = (apart <= ALIKE * room[STEEP, e]) | (turns > 0.0)
                 room[SQUARE, e] += share * share if alike else 0.0
-                room[TOTAL, e] += (0.0 if alike else share) + reach * carry.came[k, e]
+                room[TOTAL, e] += (0.0 if alike else share) + reach * back[k, e]
         for e in range(room.shape[1]):
             carry.later[i, e] = math.sqrt(room[SQUARE, e]) + room[TOTAL, e] + carry.came[i, e]
 

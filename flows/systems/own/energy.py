@@ -223,6 +223,7 @@ def energy_piece(
             functools.partial(_sharp, exact, centre, axes),
             slope=slopes,
             between=trail.between,
+            late=float(state.late),
         ),
         STAYS if stays else float(state.energy[1]),
         trail,

@@ -163,6 +163,12 @@ class EnergyPiece(Piece):
 
         Or where it grows ever faster, and steps reach over what is singular.
         """
+        slope = np.abs(self.increment.gradient(last.y))
+        grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
+        soon = self.errors.curvature[0] * self.errors.since < SOON
+        told = GROWS.format(math.hypot(*slope.tolist())) if grows and soon else ""
+        if told and self.errors.late > 0:  # nothing is seen within that of what is singular
+            return told
         units, place = self.increment.size, self.increment.place(last.y)
         found = jump_beside(
             lambda far: self.increment.gradient(last.y + far / units),
@@ -173,10 +179,7 @@ class EnergyPiece(Piece):
         )
         if not math.isnan(found):
             return KINK.format(self.time(last.tau), found)
-        slope = np.abs(self.increment.gradient(last.y))
-        grows = self.energy(last.tau, last.y) >= self.begun and slope.argmax() == 0
-        soon = self.errors.curvature[0] * self.errors.since < SOON
-        return GROWS.format(math.hypot(*slope.tolist())) if grows and soon else ""
+        return told
 
     def _leaves(self, u: Array, state: SoundState, energy: float, rests: bool) -> str:
         """Why a state beside a saddle is not followed any more, or nothing."""

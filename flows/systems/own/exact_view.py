@@ -63,18 +63,18 @@ class ExactView:
         self, states: SoundState, errors: Errors | None, places: list[list[Any]] | None = None
     ) -> SoundState:
         """States with what is seen there, by errors of their own where no others are given."""
-        seen, error = observe_exact(
+        seen, error, late = observe_exact(
             self.loss,
             self.exact,
             dict(self.potentials),
             places or [from_doubles(digits) for digits in states.digits],
             states.energy,
-            states.error if errors is None else errors,
+            (states.error, states.late) if errors is None else errors,
             self.rule,
             self.finer,
             self.graded,
         )
-        return replace(states, seen=seen, error=error)
+        return replace(states, seen=seen, error=error, late=late)
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
@@ -103,7 +103,7 @@ class ExactView:
             with precision(BITS_OF_EXCESS):
                 both = self.exact.both(place)
                 above = both[0] - limit.loss
-            known = states.energy[k], states.error[k]
+            known = states.energy[k], (states.error[k], float(states.late[k]))
             off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule, self.graded)
             error[k] = float(above.rad()) + off.of_loss
             if error[k] <= TRUSTED * float(above):

@@ -30,8 +30,9 @@ from flows.core.plain_factors import factor, substitute
 from flows.core.twofold_pairs import add, divided, multiply, product
 from flows.systems.own.above_loop import above, values_of
 from flows.systems.own.axes_loop import LAST_BIT, eigen
-from flows.systems.own.chart_loop import curvature_at, run
+from flows.systems.own.chart_loop import run
 from flows.systems.own.rates_loop import twofold_hessian
+from flows.systems.own.seen_loop import curvature_at
 
 __all__ = ["KNOWN", "NO_POWER", "NO_SHRINKING", "limits"]
 

@@ -16,7 +16,7 @@ from flows.core.arrays import Array
 from flows.core.balls import precision
 from flows.core.limit import Balls
 from flows.core.symmetric import eigen
-from flows.systems.own.carried_errors import Errors
+from flows.systems.own.carried_errors import Errors, shifted
 from flows.systems.own.energy_units import units
 from flows.systems.own.exact import RELATIVE, to_double, value_of
 from flows.systems.own.graded import Axes, better_axes
@@ -52,6 +52,10 @@ class Doubt(NamedTuple):
         Eigenvalues, and along each axis the error and the gradient.
     bent : ndarray of bool, shape (N,)
         Axes along which a straight move stays near the flow.
+    across : ndarray, shape (N,)
+        The error without what the run is early or late.
+    late : float
+        How early or late it may be.
     """
 
     axes: Array
@@ -59,6 +63,8 @@ class Doubt(NamedTuple):
     far: Array
     slopes: Array
     bent: NDArray[np.bool_]
+    across: Array
+    late: float = 0.0
 
     @property
     def of_loss(self) -> float:
@@ -73,11 +79,11 @@ def observe_exact(
     potentials: Mapping[str, sp.Expr],
     states: Sequence[Sequence[Any]],
     energy: Array,
-    errors: Errors | Array,
+    errors: Errors | tuple[Array, Array],
     rule: Any = None,
     finer: Balls | None = None,
     graded: Axes | None = None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
     Parameters
@@ -90,8 +96,8 @@ def observe_exact(
         Exact entries.
     energy : ndarray, shape (T, 2)
         See :class:`flows.systems.own.sound_state.SoundState`.
-    errors : Errors, or ndarray of shape (T, N)
-        Those of an earlier state, or of each of these along its axes.
+    errors : Errors, or a pair of ndarray, shapes (T, N) and (T,)
+        Those of an earlier state, or of each of these along its axes, and how late it may be.
     rule : Rule, optional
         That of its expectation.
     finer : Balls, optional
@@ -103,18 +109,20 @@ def observe_exact(
     -------
     ndarray, shape (T, K)
         As of :mod:`flows.systems.own.observed_doubles`: NaN where the error is a tenth or more.
-    ndarray, shape (T, N)
-        Errors along the axes of each state.
+    ndarray, shapes (T, N) and (T,)
+        Errors along the axes of each state, and how early or late it may be.
     """
     names = feature_names(tuple(potentials), loss.averaged)
     compiled = {name: numeric(p, loss.y, (), "ball") for name, p in potentials.items()}
     seen = np.full((len(states), len(names)), np.nan)
-    far = np.zeros((len(states), len(loss.y)))
+    far, late = np.zeros((len(states), len(loss.y))), np.zeros(len(states))
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
-        given = errors if isinstance(errors, Errors) else errors[k]
-        columns, far[k] = _observed(loss, exact, compiled, state, known, given, rule, finer, graded)
+        given = errors if isinstance(errors, Errors) else (errors[0][k], float(errors[1][k]))
+        columns, far[k], late[k] = _observed(
+            loss, exact, compiled, state, known, given, rule, finer, graded
+        )
         seen[k] = [columns.get(name, np.nan) for name in names]
-    return seen, far
+    return seen, far, late
 
 
 def _observed(
@@ -123,11 +131,11 @@ def _observed(
     potentials: Mapping[str, Any],
     state: Sequence[Any],
     energy: Array,
-    errors: Errors | Array,
+    errors: Errors | tuple[Array, float],
     rule: Any,
     finer: Balls | None,
     graded: Axes | None,
-) -> tuple[dict[str, float], Array]:
+) -> tuple[dict[str, float], Array, float]:
     """Return the features of one state by name, and its errors."""
     both = value_of(
         lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
@@ -137,7 +145,7 @@ def _observed(
     if both is None:
         both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
-        return {}, np.full(len(state), np.inf)
+        return {}, np.full(len(state), np.inf), 0.0
     off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
@@ -182,7 +190,7 @@ def _observed(
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
     columns["expectation_error"] = averaging / size if (size := abs(float(both[0]))) else averaging
-    return columns, off.far
+    return columns, off.across, off.late
 
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
@@ -201,7 +209,7 @@ def errors_of(
     state: Sequence[Any],
     gradient: Sequence[Any],
     energy: Array,
-    errors: Errors | Array,
+    errors: Errors | tuple[Array, float],
     rule: Any,
     graded: Axes | None = None,
 ) -> Doubt:
@@ -213,20 +221,25 @@ def errors_of(
     size, slope = len(state), np.array([float(x) for x in gradient])
     since, off = energy[:2].tolist()
     every = np.full(size, True)
-    if off == 0 and not (errors.any if isinstance(errors, Errors) else errors.any()):
-        return Doubt(np.eye(size), np.zeros(size), np.zeros(size), slope, every)
+    still = not (errors.any if isinstance(errors, Errors) else errors[0].any() or errors[1])
+    zero = np.zeros(size)
+    if off == 0 and still:
+        return Doubt(np.eye(size), zero, zero, slope, every, zero)
     matrix = loss.hessian(np.array([float(x) for x in state]), rule)
     if not np.isfinite(matrix).all():
         unknown = np.full(size, np.inf)
-        return Doubt(np.eye(size), unknown, unknown, slope, every)
+        return Doubt(np.eye(size), unknown, unknown, slope, every, unknown)
     better = better_axes(graded, state, matrix, since)
     if isinstance(errors, Errors):
-        h, axes, far = errors.carried(matrix, since, better, slope)
+        h, axes, across, late = errors.apart(matrix, since, better, slope)
     else:
-        (h, axes), far = eigen(matrix) if better is None else better, errors
-    found = Doubt(axes, h, far, slope @ axes, every)
+        (h, axes), (across, late) = eigen(matrix) if better is None else better, errors
+    found = Doubt(
+        axes, h, shifted(across, late, h, slope @ axes), slope @ axes, every, across, late
+    )
     if off > 0:
-        return found._replace(far=np.maximum(far, off * units(found.slopes, 0 * h, h, since)))
+        least = off * units(found.slopes, 0 * h, h, since)
+        return found._replace(far=np.maximum(found.far, least), across=np.maximum(across, least))
     left = float(found.slopes @ (found.slopes / np.maximum(np.abs(h), 1 / since))) / 2
     return (
         found
@@ -240,7 +253,7 @@ def _sharpened(
     state: Sequence[Any],
     gradient: Sequence[Any],
     energy: Array,
-    errors: Errors | Array,
+    errors: Errors | tuple[Array, float],
     rough: Doubt,
 ) -> Doubt:
     """Errors along axes with more bits than the gradient takes, if that is possible."""
@@ -259,15 +272,16 @@ def _sharpened(
             slopes, h = sharp.along(gradient), sharp.curvature
             if not np.isfinite(h).all():  # too few bits beside a kink
                 return rough
-            far = rough.far
+            across, late = rough.across, rough.late
             if isinstance(errors, Errors):
-                far = errors.carried_sharply(sharp, since, bits, slopes)
+                across, late = errors.carried_sharply(sharp, since, bits, slopes)
     except Undecided:
         return rough
-    if not (np.isfinite(far).all() and np.isfinite(slopes).all()):
+    if not (np.isfinite(across).all() and np.isfinite(slopes).all()):
         return rough
+    far = shifted(across, late, h, slopes)
     # Along a flat axis the flow turns with the valley: a straight move would climb its side.
-    return Doubt(rough.axes, h, far, slopes, np.abs(h) * since > FLAT)
+    return Doubt(rough.axes, h, far, slopes, np.abs(h) * since > FLAT, across, late)
 
 
 def _neighbours(state: Sequence[Any], off: Doubt) -> list[list[Any]]:

@@ -27,6 +27,10 @@ __all__ = [
 TRUSTED = 0.1
 #: The tolerance of a run's quantities is that of a step times this.
 PER_STEP = 100.0
+# A gradient that is known changes by less in the time by which its state is early or late.
+HARDLY = 1.25
+# Where the length of the gradient is among what is seen.
+SLOPE = 2
 # Squares of larger gradients are beyond doubles.
 STEEP = 1e150
 
@@ -63,8 +67,8 @@ class SoundState(State):
     low : ndarray, shape (..., N, K), optional
         What exact entries are beyond the doubles `x`: the sum over the last axis.
     late : ndarray, shape (...), optional
-        Of doubles: how much earlier or later the run may be, since it was slow somewhere, as beside
-        a saddle, and what its steps left there decided when it went on.
+        How much earlier or later the run may be, since it was slow somewhere, as beside a saddle,
+        and what its steps left there decided when it went on. It is no part of ``error`` there.
     energy : ndarray, shape (..., 2), optional
         Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
         that stays where it was. NaN where states are doubles.
@@ -99,6 +103,18 @@ class SoundState(State):
     def exact(self) -> bool:
         """Whether entries have more digits than doubles."""
         return not np.isnan(self.energy).any()
+
+    @property
+    def off(self) -> Array:
+        """How far states are off, shape (...): infinite where a gradient is not known of late ones.
+
+        Where it is known it hardly changes in the time by which the state is early or late.
+        """
+        found: Array = np.linalg.norm(self.error, axis=-1)
+        if not (self.exact and np.any(self.late)):
+            return found
+        moved = np.where(self.late > 0, HARDLY * self.late * self.seen[..., SLOPE], 0.0)
+        return found + np.where(np.isnan(moved), np.inf, moved)
 
     @property
     def digits(self) -> Array:

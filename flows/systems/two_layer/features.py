@@ -258,7 +258,7 @@ def errors(network: Network, found: dict[str, Array], states: SoundState) -> dic
     states : SoundState
         The states, with their errors.
     """
-    off = np.linalg.norm(states.error, axis=-1)[:, None]
+    off = states.off[:, None]
     norm, output = found["norm"], np.abs(found["output"])
     size = norm + output
     taught = np.linalg.norm(network.digits[..., 0], axis=1) * np.abs(network.weights)

@@ -276,7 +276,7 @@ class SpanRun:
             self._whole,
             self._beyond,
             lambda frame, states: self._full(frame, states.x),
-            lambda states: np.linalg.norm(states.error, axis=-1),
+            lambda states: states.off,
         )
 
     def features(self, frame: Frame, states: SoundState) -> dict[str, Array]:

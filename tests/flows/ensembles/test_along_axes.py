@@ -28,6 +28,9 @@ STATED, RTOL = 100.0, 1e-8
 ROUNDING = 1e-11
 # Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
 LEFT_OUT = 1e-2
+# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
+# e, where they decay like a power and are rounded up by a thirtieth.
+BESIDE = 0.5
 
 
 @pytest.fixture(autouse=True)
@@ -326,6 +329,27 @@ def test_some_of_these_flows_are_led_by_their_gradient_and_some_are_not() -> Non
     assert 2 < sum(led) < 12
 
 
+@pytest.mark.parametrize("bent", [1e-4, 0.3, 0.9])
+def test_compiled_errors_of_several_axes_on_which_the_gradient_grows(bent: float) -> None:
+    """Two of nearly one curvature, and one beside; not if none were alike."""
+    from flows.systems.own.carried_loop import carried_once as loops  # Numba, where it is needed
+
+    h, generator = np.array([-3.0, -2.9999, -1.0 - bent, 0.4, 2.0]), np.random.default_rng(3)
+    error, fresh = 1e-3 * generator.uniform(size=(2, 5))
+    slope, passed = np.array([1e-2, 1e-2, 0.3, 1e-3, 1e-3]), 1.2
+    turn = np.linalg.qr(np.eye(5) + 1e-3 * generator.normal(size=(5, 5)))[0]
+    now = turn * (1.1 * h) @ turn.T
+    gradient = np.exp(-h * passed) * slope
+    known = Errors(np.eye(5), h, error, fresh, 2.0, slope=slope)
+    _, _, expected = known.carried(now, 2.0 + passed, gradient=gradient)
+    _, found = loops(
+        np.eye(5), h, error, fresh, slope, 2.0, now, gradient, 2.0 + passed, known.anew
+    )
+    assert np.allclose(found, expected, rtol=1e-9, atol=0)
+    _, _, unled = known.carried(now, 2.0 + passed)
+    assert not np.allclose(unled[:3], expected[:3], rtol=1e-3, atol=0)
+
+
 def test_compiled_units_are_those_of_runs_alone() -> None:
     """Fast, slow, flat axes, and one along which the loss curves downward."""
     from flows.systems.own.axes_loop import units_once
@@ -333,3 +357,22 @@ def test_compiled_units_are_those_of_runs_alone() -> None:
     slopes, doubt = np.array([1e-3, 2e-5, 0.0, 4.0]), np.full(4, 1e-30)
     h = np.array([-0.5, 1e-4, 0.0, 30.0])
     assert np.allclose(units_once(slopes, doubt, h, 7.0), units(slopes, doubt, h, 7.0), rtol=1e-14)
+
+
+def test_errors_at_many_outputs_are_those_at_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all errors are carried, and all but a few are told by those beside; and all decay."""
+    starts = np.random.default_rng(1).normal(size=(32, 2))
+    monkeypatch.setattr(flows.OwnSystem, "many", 32)
+    few = 10.0 ** np.arange(-1.0, 5.0)
+    many = np.unique(np.concatenate([few, np.geomspace(0.1, 1e4, 150)]))
+    asked: dict[str, Any] = {"rtol": 1e-8, "observables": ["loss"], "workers": 1}
+    told = flows.integrate_ensemble(VALLEY, starts, 1e4, many, **asked)
+    alone = flows.integrate_ensemble(VALLEY, starts, 1e4, few, **asked)
+    rows = np.searchsorted(told.t, alone.t)
+    assert np.array_equal(told.t[rows], alone.t)
+    assert np.array_equal(told["loss"][:, rows], alone["loss"], equal_nan=True)
+    ratio = told["loss_error"][:, rows[1:]] / alone["loss_error"][:, 1:]
+    assert np.nanmax(abs(np.log(ratio))) < BESIDE
+    assert np.nanmax(abs(np.log(ratio))) > 0.0  # these outputs are not all seen whole
+    beside = told["loss_error"][:, rows[1:] - 3] / alone["loss_error"][:, 1:]
+    assert not np.nanmax(abs(np.log(beside))) < BESIDE

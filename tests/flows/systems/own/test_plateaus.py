@@ -12,7 +12,8 @@ import sympy as sp
 
 import flows
 from flows.ensembles import along_axes
-from flows.systems.own.carried_errors import Errors
+from flows.systems.own import carried_errors, energy_piece
+from flows.systems.own.carried_errors import Errors, shifted
 
 A, B, C, D = sp.symbols("a b c d")
 SQUARES = flows.OwnSystem("squares", [A, B], (A**2 * B**2 - 1) ** 2 / 4)
@@ -53,6 +54,20 @@ def of_product(system: Any, start: Any, reached: tuple[float, ...]) -> tuple[Any
         times.append(float(t))
         losses.append(loss(goal))
     return np.array(times), losses
+
+
+def of_equal(t: float, start: Any) -> Any:
+    """Loss of `SQUARES` at a time, from equal entries, by bisection of what is elementary."""
+
+    def time(x: Any) -> Any:
+        ends = [mp.log((1 + y**2) / (1 - y**2)) / 4 - 1 / (2 * y**2) for y in (x, start)]
+        return ends[0] - ends[1]
+
+    low, high = mp.mpf(start), mp.mpf(1)
+    for _ in range(130):
+        middle = (low + high) / 2
+        low, high = (middle, high) if time(middle) < t else (low, middle)
+    return (high**4 - 1) ** 2 / 4
 
 
 @pytest.mark.parametrize(
@@ -112,23 +127,12 @@ def test_many_members_leave_a_plateau_in_compiled_code(monkeypatch: pytest.Monke
     assert (many.status == "completed").all()
     assert sum(int((one.reached == 1 + len(times)).sum()) for one in found) == len(starts)
 
-    def time(x: Any, start: Any) -> Any:
-        ends = [mp.log((1 + y**2) / (1 - y**2)) / 4 - 1 / (2 * y**2) for y in (x, start)]
-        return ends[0] - ends[1]
-
-    def loss(t: float, start: Any) -> Any:
-        low, high = start, mp.mpf(1)
-        for _ in range(120):
-            middle = (low + high) / 2
-            low, high = (middle, high) if time(middle, start) < t else (low, middle)
-        return (high**4 - 1) ** 2 / 4
-
     apart = np.zeros((2, len(starts), len(times)))
     with mp.workdps(40):
         for k, start in enumerate(starts.tolist()):
             for i, t in enumerate(times):
                 for j, factor in enumerate((1, 1 + mp.mpf("1e-9"))):
-                    apart[j, k, i] = abs(many["loss"][k, 1 + i] - loss(t, start * factor))
+                    apart[j, k, i] = abs(many["loss"][k, 1 + i] - of_equal(t, start * factor))
     stated = many["loss_error"][:, 1:]
     assert (apart[0] <= stated).all() and ((apart[0] / stated).max(axis=1) > LEAST).all()
     assert (apart[1] > stated).any(axis=1).all()
@@ -220,3 +224,99 @@ def test_a_second_plateau_is_left_after_the_first() -> None:
     assert run.completed and alone.completed
     off = np.abs(run["loss"] / alone["loss"] - 1)[run.t > 1e4]
     assert (off < (run.errors("loss") + alone.errors("loss"))[run.t > 1e4]).all()
+
+
+TWO = flows.OwnSystem("two", [A, B, C, D], (A**2 * B**2 - 1) ** 2 / 4 + (C**2 * D**2 - 1) ** 2 / 4)
+
+
+@pytest.mark.parametrize("part", [1.0, 1 + 1e-6, 1.1, 2.0])
+def test_two_plateaus_are_left_of_one_curvature_and_of_others(
+    part: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each at its time. The control takes axes neither together nor alone."""
+    starts = 1e-3, 1e-3 * part
+    leaves = [1 / (2 * x**2) for x in starts]
+    times = np.unique([0.5 * leaves[1], *(x - far for x in leaves for far in (30.0, 3.0))])
+    with mp.workdps(40):
+        run = flows.integrate(TWO, np.repeat(starts, 2), times[-1], times)
+        exact = [sum(of_equal(t, x) for x in starts) for t in times]
+        off = np.array([float(abs(a - b) / b) for a, b in zip(run["loss"][1:], exact, strict=True)])
+    assert run.completed and (off <= run.errors("loss")[1:]).all()
+    if part < 1.01:
+        monkeypatch.setattr(carried_errors, "ALIKE", -1.0)
+        monkeypatch.setattr(carried_errors, "ALONE", 0.0)
+        assert flows.integrate(TWO, np.repeat(starts, 2), times[-1]).status == "field_failed"
+
+
+def test_a_run_that_is_early_or_late_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves to a known side at a time that is not: nothing is told on the way, but before it.
+
+    The control takes no error for a shift in time: the run ends beside the plateau.
+    """
+    start, reached = (1e-4, 1e-4), (1e-7, 1e-5, 0.01, 0.5, 0.99)
+    with mp.workdps(40):
+        times, losses = of_product(SQUARES, start, reached)
+        run = flows.integrate(SQUARES, start, 2 * times[-1], [*times, 2 * times[-1]], rtol=1e-7)
+        off = np.array(
+            [float(abs(a - b) / b) for a, b in zip(run["loss"][1:-1], losses, strict=True)]
+        )
+    known, stated = np.isfinite(run["loss"][1:-1]), run.errors("loss")[1:-1]
+    assert run.completed and run.state[-1] == pytest.approx([1.0, 1.0], abs=1e-12)
+    assert (off <= stated)[known].all() and known[:2].all() and not known[3:].any()
+    assert np.isinf(stated[~known]).all()
+    monkeypatch.setattr(carried_errors, "TIMELY", 0.0)
+    ended = flows.integrate(SQUARES, start, 2 * times[-1], rtol=1e-7)
+    assert ended.status == "field_failed" and "the gradient grows" in ended.message
+
+
+def test_many_members_that_are_early_or_late_are_runs_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One ends its compiled way where it is not known when it leaves, and has the bits of a run."""
+    monkeypatch.setattr(flows.OwnSystem, "many", 2)
+    found: list[Any] = []
+    original = along_axes._followed
+    monkeypatch.setattr(
+        along_axes, "_followed", lambda *given: found.append(original(*given)) or found[-1]
+    )
+    starts, times = [(1e-4, 1e-4), (1e-2, 1e-2)], [1e3, 4e7, 4.9999e7, 6e7]
+    many = flows.integrate_ensemble(SQUARES, np.array(starts), times[-1], times, rtol=1e-7)
+    alone = flows.integrate(SQUARES, starts[0], times[-1], times, rtol=1e-7)
+    assert (many.status == "completed").all() and found[0].reached[0] < 1 + len(times)
+    assert np.array_equal(many["loss"][0], alone["loss"], equal_nan=True)
+
+
+# Start of the stable manifold at `u = 1`, by series in 40 digits, and the losses beside it.
+BESIDE = sp.Rational("0.53088480632241650917098491092232660685")
+BENT = B - A**2
+CURVED = flows.OwnSystem("curved", [A, B], A**2 / 2 - BENT**2 / 2 + BENT**4 / 4)
+
+
+@pytest.mark.parametrize(("far", "known"), [(3e-10, True), (3e-14, False)])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_side_that_is_not_known_is_no_shift_in_time(
+    far: float, known: bool, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the bent manifold of a saddle; the control trusts any error, and goes on."""
+    start = np.array([1.0, float(BESIDE + side * sp.Rational(far))])
+    monkeypatch.setattr(flows.OwnSystem, "many", 2)
+    run = flows.integrate(CURVED, start, 300.0)
+    many = flows.integrate_ensemble(CURVED, np.stack([start, start]), 300.0, [10.0, 300.0])
+    assert run.completed == known and (many.status == run.status).all()
+    if known:
+        assert np.sign(run.state[-1][1]) == side
+    else:
+        assert run.status == "field_failed" and run.t[-1] < 100
+        monkeypatch.setattr(energy_piece, "TRUSTED", 1e300)
+        assert flows.integrate(CURVED, start, 300.0).completed
+
+
+def test_errors_of_a_state_that_may_be_late() -> None:
+    """It decays, and was further by the exponential; no linear error covers that."""
+    rate, late, slope = np.array([4.0]), 3.0, np.array([4e-9])
+    before = 1e-9 * (np.exp(rate * late) - 1)
+    assert shifted(np.zeros(1), late, rate, slope) >= before > 1000 * late * slope
+    assert np.isinf(shifted(np.zeros(1), late, -rate, slope)).all()
+    early = shifted(np.zeros(1), 1e-3, -rate, slope)
+    assert 1e-9 * (np.exp(4e-3) - 1) <= early <= 1.01e-3 * slope
+    assert shifted(np.ones(1), 0.0, -rate, slope) == 1.0

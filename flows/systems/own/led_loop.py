@@ -1,0 +1,135 @@
+"""Compiled: errors that grow as the gradient does, of several states side by side.
+
+The formulas are those of :mod:`flows.systems.own.carried_errors`, which explain them. States are
+lanes of a :class:`flows.systems.own.carried_loop.Carry`.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
+
+from __future__ import annotations
+
+import math
+
+from flows.core.compiled import lean
+from flows.systems.own.carried_errors import ALIKE, ALONE, LARGEST, RISING
+
+__all__ = ["lead"]
+
+
+@lean
+def length_of(values, flags, wanted, e):
+    """Length of what is flagged so, of a lane."""
+    most, square = 0.0, 0.0
+    for i in range(len(values)):
+        most = max(most, abs(values[i, e])) if flags[i, e] == wanted else most
+    for i in range(len(values)):
+        square += (values[i, e] / most) ** 2 if flags[i, e] == wanted and most > 0.0 else 0.0
+    return most * math.sqrt(square)
+
+
+@lean
+def is_alike(curved, j, k, e):
+    """Whether two curvatures of a lane are one."""
+    return abs(curved[j, e] - curved[k, e]) <= ALIKE * abs(curved[k, e])
+
+
+@lean
+def next_led(carry, first, e):
+    """The next axis whose errors the gradient tells, or -1, with those of its curvature.
+
+    Flagged are they in ``mixes``, what they have become in ``fast``, and in ``lowest`` what is left
+    by 0, others by 1, and what does not rise by 2.
+    """
+    n, k, i, size, passed = len(carry.h), -1, 0, 0.0, carry.since[e] - carry.began[e]
+    led, into, state = carry.mixes, carry.fast, carry.lowest
+    for j in range(n):
+        if first:
+            least = min(carry.curvature[j, e], carry.now[j, e]) * passed
+            state[j, e] = 0.0 if (carry.curvature[j, e] < 0.0) & (least < RISING) else 2.0
+        if state[j, e] == 0.0 and abs(carry.slope[j, e]) > size:
+            k, size = j, abs(carry.slope[j, e])
+    if k < 0:
+        return k
+    many, became = 0, 0
+    for j in range(n):
+        alike = is_alike(carry.curvature, j, k, e) and is_alike(carry.now, j, k, e)
+        led[j, e] = 1.0 if state[j, e] == 0.0 and alike else 0.0
+        many += 1 if led[j, e] > 0.0 else 0
+    for j in range(n):
+        share = 0.0
+        for m in range(n):
+            share += carry.overlaps[j, m, e] ** 2 if led[m, e] > 0.0 else 0.0
+        into[j, e] = 1.0 if share > 0.5 else 0.0
+        became += 1 if share > 0.5 else 0
+        i = j if abs(carry.overlaps[j, k, e]) > abs(carry.overlaps[i, k, e]) else i
+    for j in range(n):
+        if many != became or many < 2:
+            led[j, e], into[j, e] = 1.0 if j == k else 0.0, 1.0 if j == i else 0.0
+        state[j, e] = 1.0 if led[j, e] > 0.0 else state[j, e]
+    return k
+
+
+@lean
+def lead_on(carry, first, bent, most, e):
+    """Let errors along flagged axes grow as the gradient does, if it tells them."""
+    n, passed, curved = len(carry.h), carry.since[e] - carry.began[e], 0.0
+    led, into, turned = carry.mixes, carry.fast, carry.highest
+    steep, reached = length_of(carry.slope, led, 1.0, e), length_of(carry.along, into, 1.0, e)
+    if not reached > 0.0:
+        return
+    rate, came, left, many = reached / steep, 0.0, 0.0, 0
+    leads = first and reached > length_of(carry.along, into, 0.0, e)
+    for j in range(n):
+        square = 0.0
+        for i in range(n):
+            square += carry.overlaps[i, j, e] ** 2 if into[i, e] > 0.0 else 0.0
+        turned[j, e] = 0.0 if led[j, e] > 0.0 else math.sqrt(square)
+        came += turned[j, e] * abs(carry.slope[j, e])
+        left += (carry.error[j, e] + carry.fresh[j, e]) ** 2 if led[j, e] > 0.0 else 0.0
+        many += 1 if led[j, e] > 0.0 else 0
+        curved = min(curved, carry.h[j, e]) if into[j, e] > 0.0 else curved
+    came, left = came * max(rate, max(most, 1.0)) / reached, math.sqrt(left)
+    if not (leads or came < ALONE):
+        return
+    grown = left
+    for j in range(n):
+        share = abs(carry.slope[j, e]) / steep * left
+        if leads and led[j, e] == 0.0:
+            carry.error[j, e] = min(carry.error[j, e] + share, LARGEST)
+        grown += turned[j, e] * (carry.error[j, e] + carry.fresh[j, e])
+        carry.came[j, e] = max(carry.came[j, e], led[j, e])
+        bent[j, e] -= turned[j, e] ** 2 * curved
+    for i in range(n):
+        across = 0.0
+        for j in range(n):
+            across += carry.overlaps[i, j, e] ** 2 if led[j, e] > 0.0 else 0.0
+        out = math.sqrt(across) / (1.0 + passed * max(carry.h[i, e], 0.0))
+        out = rate if into[i, e] > 0.0 else out * rate
+        told = abs(carry.along[i, e]) / steep if leads else out * (1.0 + came)
+        told = max(told, out) if leads and many > 1 else told
+        carry.later[i, e] += told * grown
+
+
+@lean
+def lead(carry, e):
+    """Let errors along axes on which the gradient grows grow as it does there.
+
+    Such axes are flagged in ``came``, and what comes of their errors is put down in ``later``.
+    """
+    n, most, bent = len(carry.h), 0.0, carry.grown
+    for j in range(n):
+        carry.came[j, e], carry.later[j, e], bent[j, e] = 0.0, 0.0, carry.now[j, e]
+    passed = carry.since[e] - carry.began[e]
+    if not min(carry.curvature[0, e], carry.h[0, e]) * passed < RISING:  # no axis grows so much
+        return
+    first = True
+    while next_led(carry, first, e) >= 0:
+        steep = length_of(carry.slope, carry.mixes, 1.0, e)
+        most = max(most, length_of(carry.along, carry.fast, 1.0, e) / steep)
+        first = False
+    first = True
+    while next_led(carry, first, e) >= 0:
+        lead_on(carry, first, bent, most, e)
+        first = False
+    for j in range(n):
+        carry.now[j, e] = bent[j, e]

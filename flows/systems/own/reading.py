@@ -155,6 +155,9 @@ def _observed(
             "gradient_norm": to_double(square.sqrt()),
         }
     averaging = 0.0 if finer is None else _off(finer, state, both[0])
+    of_rule = averaging / size if (size := abs(float(both[0]))) else averaging
+    if not np.isfinite(off.far).all():  # nothing is known there
+        return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late
     levels = {
         "loss": averaging + float(both[0].rad()) + off.of_loss,
         "gradient_norm": math.hypot(*(float(x.rad()) for x in both[1:]))
@@ -189,7 +192,7 @@ def _observed(
         if not known["gradient_norm"]:
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
-    columns["expectation_error"] = averaging / size if (size := abs(float(both[0]))) else averaging
+    columns["expectation_error"] = of_rule
     return columns, off.across, off.late
 
 

@@ -248,6 +248,14 @@ def test_two_plateaus_are_left_of_one_curvature_and_of_others(
         assert flows.integrate(TWO, np.repeat(starts, 2), times[-1]).status == "field_failed"
 
 
+def test_what_is_late_without_a_slope_is_unknown_without_a_warning() -> None:
+    """One copy is at its minimum, where slopes are nothing, when it is not known of the other."""
+    run = flows.integrate(TWO, [0.5, 0.5, 1e-3, 1e-3], 1e8, [1e5, 1e8], rtol=1e-8)
+    assert run.completed and np.isclose(run["loss"][1], 0.25, rtol=run.errors("loss")[1])
+    assert np.isnan(run["loss"][2]) and run.errors("loss")[2] == np.inf
+    assert np.allclose(run.states.x[-1], 1.0)
+
+
 def test_a_run_that_is_early_or_late_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves to a known side at a time that is not: nothing is told on the way, but before it.
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 __all__ = ["linked"]
@@ -108,11 +109,12 @@ def _called(library: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def linked() -> Iterator[None]:
-    """Let what is compiled be parts, and wholes, for as long as this lasts."""
-    codegen = cpu_target.target_context.codegen()
-    before = codegen._library_class
-    codegen._library_class = _Linked
-    try:
-        yield
-    finally:
-        codegen._library_class = before
+    """Let what is compiled be parts, and wholes, for as long as this lasts; threads wait for it."""
+    with global_compiler_lock:  # else one would put back what another has set
+        codegen = cpu_target.target_context.codegen()
+        before = codegen._library_class
+        codegen._library_class = _Linked
+        try:
+            yield
+        finally:
+            codegen._library_class = before

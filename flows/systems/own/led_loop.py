@@ -37,8 +37,9 @@ def is_alike(curved, j, k, e):
 def next_led(carry, first, e):
     """The next axis whose errors the gradient tells, or -1, with those of its curvature.
 
-    Flagged are they in ``mixes``, what they have become in ``fast``, and in ``lowest`` what is left
-    by 0, others by 1, and what does not rise by 2.
+    A 1 in ``mixes`` flags them, and one in ``fast`` what they have become. In ``lowest`` stand a 0
+    for axes that are still to come, a 1 for those that have been, and a 2 for those that do not
+    rise.
     """
     n, k, i, size, passed = len(carry.h), -1, 0, 0.0, carry.since[e] - carry.began[e]
     led, into, state = carry.mixes, carry.fast, carry.lowest

@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+import threading
 
 import numba
 import numpy as np
@@ -14,9 +15,11 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.codegen import CPUCodeLibrary, JITCodeLibrary
 from numba.core.registry import cpu_target
 
-from flows.core import compiled
+from flows.core import compiled, linked
 
 SIGNATURE = "f8(f8)"
+# Seconds in which a thread that need not wait would be there.
+MEANWHILE = 0.2
 # What a compiled field and what is compiled from it returns, and what Numba compiled for it.
 SCRIPT = """
 import json, sys
@@ -291,3 +294,21 @@ def test_what_counts_no_holders_of_arrays_can_make_none():
     assert numba.njit(lambda n: through(n))(3) == 3.0
     with pytest.raises(numba.core.errors.TypingError):
         numba.njit(lambda n: lean(n))(3)
+
+
+def test_a_thread_waits_until_another_has_compiled():
+    """Else the last one to end would leave parts to whoever compiles next."""
+    inside, codegen = threading.Event(), cpu_target.target_context.codegen()
+
+    def compiles():
+        with linked.linked():
+            inside.set()
+
+    thread = threading.Thread(target=compiles)
+    with linked.linked():
+        thread.start()
+        assert not inside.wait(MEANWHILE)
+        assert codegen._library_class is not JITCodeLibrary
+    thread.join()
+    assert inside.is_set()
+    assert codegen._library_class is JITCodeLibrary

@@ -12,6 +12,7 @@ import sympy as sp
 import flows
 from flows.core.symmetric import eigen
 from flows.ensembles import along_axes, member
+from flows.systems.own import followed, reading
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from symbolic import Expectation
@@ -223,6 +224,24 @@ def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.Monke
         assert np.allclose(seen[0][late], seen[1][late], rtol=LEFT_OUT, atol=0)
         rows += late.sum()
     assert rows > 10
+
+
+def test_errors_that_a_loose_tolerance_states_are_not_looked_at_in_balls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of many entries each look takes long; what is stated besides is a hundred times as much."""
+    w = sp.MatrixSymbol("W", 5, 4)
+    gap = w.T * w - sp.diag(1, 0, 0, 0)
+    system = flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+    found, begun = reached(monkeypatch), starts(system, 0.5, 8)
+    flows.integrate_ensemble(system, begun, 1e6, rtol=1e-6)
+    assert (found[0].numbers[..., 5] == 1).all()
+    error, loss = found[0].numbers[..., 4], found[0].numbers[..., 0]
+    assert (error > reading.ROUGH * loss).any() and (error < STATED * 1e-6 * loss).all()
+    # Control: with the bound of tight tolerances some are.
+    monkeypatch.setattr(followed, "rough_at", lambda rtol: reading.ROUGH)
+    flows.integrate_ensemble(system, begun, 1e6, rtol=1e-6)
+    assert not (found[1].numbers[..., 5] == 1).all()
 
 
 def test_potentials_are_those_of_runs_alone() -> None:

@@ -1,5 +1,6 @@
 """Common to all tests: no display, one thread of BLAS; a command runs in the process."""
 
+import gc
 import os
 
 import pytest
@@ -22,6 +23,12 @@ def pytest_collection_modifyitems(items):
         return found[0] if found else len(FIRST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """Leave what is collected, and lives to the end, out of what the garbage collector looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def rates_around(rates: Code, centre: Sequence[Any]) -> Code:
     """Program of the rates of a gradient along a direction, in the displacement."""
     size, known = len(centre), len(rates.constants)
     first = 2 * size + known + size
-    # Variables of the place become sums, which come first; constants have those of the centre behind.
+    # Steps that come first add what is behind the constants, the centre, to the variables.
     where = np.concatenate(
         [
             first + np.arange(size),

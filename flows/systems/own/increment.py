@@ -107,7 +107,7 @@ class Increment:
         """
         if self._twofold is None or self._codes is None:
             return None
-        code, rates, axes = self._codes
+        rates = self._codes[1]
         still, allowed, reach = np.zeros(len(h)), self._enough * self.allowed, (since, *bounds)
         units = self.size, floored, allowed
 
@@ -116,23 +116,23 @@ class Increment:
 
         if known(self._twofold):
             return self._twofold.field(rates, *units, reach)
-        # With as many bits as it takes.
-        if np.isnan(
-            self._gradient(still, lambda _, error: bool((2 * error <= allowed).all()))
-        ).any():
-            return None
         linear = self._linear(still, allowed, floored, h, reach)
-        if linear is not None:
+        around = None if linear is not None else self._around(still, allowed)
+        if around is None or not known(around):
             return linear
+        return around.field(rates_around(rates, self.centre), *units, reach)
+
+    def _around(self, still: Array, allowed: Array) -> Twofold | None:
+        """The gradient by the displacement, in two doubles; what it is at the centre is exact."""
+        assert self._codes is not None
+        code, _, axes = self._codes
+        found, _ = self._gradient(still, lambda _, error: bool((2 * error <= allowed).all()))
+        if np.isnan(found).any():
+            return None
         with precision(int(self.bits)):
             slopes = self.loss.both(self.centre)[1:]
         moved = gradient_around(code, self.centre, slopes)
-        if moved is None:
-            return None
-        around = Twofold(moved, [arb(0)] * len(h), axes)
-        return (
-            around.field(rates_around(rates, self.centre), *units, reach) if known(around) else None
-        )
+        return None if moved is None else Twofold(moved, [arb(0)] * len(self.centre), axes)
 
     def _linear(
         self,

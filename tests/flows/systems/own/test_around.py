@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb, arb_mat
-from systems.own.test_twofold import SIZE, Y, loss
+from oracles.sums import Y, sum_of_products
 
 import flows
 from flows.core.balls import precision
@@ -15,6 +15,7 @@ from flows.systems.own.around import gradient_around, rates_around
 from flows.systems.own.code import coded
 from flows.systems.own.numeric import numeric, program_of, rates_code
 
+SIZE = len(Y)
 A, B = sp.symbols("a b")
 # Two doubles hold 32 digits of what moves, of which a program of this size loses a few.
 DIGITS = 1e-27
@@ -25,7 +26,7 @@ ROUNDING = 1e-12
 def place(seed):
     """A random loss, with a point, axes and a short displacement."""
     generator = np.random.default_rng(seed)
-    expression = loss(generator)
+    expression = sum_of_products(generator)
     with precision(200):
         centre = [(arb(a) + arb(a) * arb(2) ** -60).mid() for a in generator.normal(size=SIZE)]
     axes = np.linalg.qr(generator.normal(size=(SIZE, SIZE)))[0]
@@ -45,15 +46,13 @@ def known(seed, off=1.0):
         there = list(balls.both(*(a + b for a, b in zip(centre, steps, strict=True)))[1:])
         moved = [a - b for a, b in zip(there, at_centre, strict=True)]
         truth = (increment.exact_columns(pairs).transpose() * arb_mat(SIZE, 1, moved)).entries()
+        point = [(arb(off) * x).mid() for x in centre]
     # The gradient at the centre is taken away: what is left is 20 orders below it.
-    zero = [arb(0)] * SIZE
-    around = gradient_around(code, [arb(off) * x for x in centre], zero)
+    around = gradient_around(code, point, still)
     found = twofold.Twofold(around, still, pairs).gradient(u, np.ones(SIZE))
     by_state = twofold.Twofold(code, centre, pairs).gradient(u, np.ones(SIZE))
     with precision(600):
-        wrong = [
-            abs(float(x - arb(a) - arb(b))) for x, (a, b, _) in zip(truth, found, strict=True)
-        ]
+        wrong = [abs(float(x - arb(a) - arb(b))) for x, (a, b, _) in zip(truth, found, strict=True)]
     return np.array(wrong), found[:, 2], by_state[:, 2], max(abs(float(x)) for x in truth)
 
 

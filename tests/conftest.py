@@ -1,5 +1,6 @@
 """Common to all tests: no display, one thread of BLAS; a command runs in the process."""
 
+import gc
 import os
 
 import pytest
@@ -9,20 +10,25 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def pytest_collection_modifyitems(items):
-    """Put notebooks first, as they take longest, and what compiles the same kernels well behind.
+# The first files. Notebooks take longest; the largest kernel takes a minute to compile, and others
+# read it: side by side two workers would compile each kernel twice. Proofs compile few.
+FIRST = ("test_notebooks.py", "test_along_axes.py", "certificates", "test_documentation.py")
 
-    Side by side two workers would compile each kernel twice; proofs compile none.
-    """
+
+def pytest_collection_modifyitems(items):
+    """Put the longest files first, and what compiles the same kernels well behind each other."""
 
     def place(item):
-        if item.path.name == "test_notebooks.py":
-            return 0
-        if "certificates" in item.path.parts:
-            return 1
-        return 2 if item.path.name == "test_documentation.py" else 3
+        found = [k for k, name in enumerate(FIRST) if name in item.path.parts]
+        return found[0] if found else len(FIRST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """Leave what is collected, and lives to the end, out of what the garbage collector looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from flows.core.compiled import loop
+from flows.core.compiled import lean
 
 __all__ = ["shifted", "substitute"]
 
 
-@loop
+@lean
 def factor(matrix, pivots):
     """Triangular factors in the place of a matrix, with partial pivoting."""
     size = len(matrix)
@@ -27,7 +27,7 @@ def factor(matrix, pivots):
                 matrix[i, j] -= matrix[i, k] * matrix[k, j]
 
 
-@loop
+@lean
 def substitute(matrix, pivots, x):
     """Solve with the factors, in the place of the right-hand side."""
     size = len(matrix)
@@ -43,7 +43,7 @@ def substitute(matrix, pivots, x):
         x[i] /= matrix[i, i]
 
 
-@loop
+@lean
 def shifted(jacobian, shift, matrix, pivots):
     """Factor `shift - J`."""
     for i in range(len(jacobian)):

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.angle_rest import angle_rest
-from flows.core.compiled import loop
+from flows.core.compiled import inner, lean
 from flows.core.rates_along import plain_rates, twofold_rates
 from flows.core.twofold_loop import evaluate
 from flows.core.twofold_pairs import add, multiply, product
 
-__all__ = ["Near", "centred", "doubles_know", "linearise", "slope_at", "slope_of"]
+__all__ = ["Near", "centred", "doubles_know", "finite", "linearise", "slope_at", "slope_of"]
 
 # Below this, curvature times time has enough digits in doubles for Newton's method.
 GENTLE = 1e8
@@ -40,7 +40,16 @@ class Near(NamedTuple):
     matrix: Any
 
 
-@loop
+@lean
+def finite(x):
+    """Whether all entries are finite. Loops are compiled sooner than what makes an array."""
+    known = True
+    for i in range(len(x)):
+        known = known and math.isfinite(x[i])
+    return known
+
+
+@lean
 def slope_at(tau, u, field, registers, found, out):
     """Field at a time and a state, with the energy that is left; NaN where it is not known."""
     evaluate(
@@ -62,22 +71,26 @@ def slope_at(tau, u, field, registers, found, out):
     return energy
 
 
-@loop
+@inner
 def centred(field, near, work):
     """What doubles take of a field at its centre, from two doubles."""
     n = len(field.size)
     still = np.zeros(n)
     slope_at(0.0, still, field, work.registers, work.found, near.slope)
-    near.value[:] = work.registers[:, 0]
-    near.slope[:] = work.found[:, 0]
+    for i in range(len(near.value)):
+        near.value[i] = work.registers[i, 0]
+    for i in range(n):
+        near.slope[i] = work.found[i, 0]
     sharply(0.0, still, field, near.matrix)
     for i in range(n):
         for j in range(n):
             near.matrix[i, j] *= -field.size[i] / field.size[j] / field.since
-    near.known[0] = np.isfinite(near.value).all() and np.isfinite(near.matrix).all()
+    near.known[0] = finite(near.value)
+    for i in range(n):
+        near.known[0] = near.known[0] and finite(near.matrix[i])
 
 
-@loop
+@lean
 def slope_near(tau, u, field, near, work, out):
     """Field in plain doubles: gradient and Hessian at the centre, and what is not linear.
 
@@ -124,7 +137,7 @@ def slope_near(tau, u, field, near, work, out):
         out[i] = -s * (near.slope[i] + total) / field.size[i]
 
 
-@loop
+@lean
 def slope_of(tau, u, field, near, work, out):
     """Field in plain doubles where they are enough, else in two."""
     if near.known[0]:
@@ -133,7 +146,7 @@ def slope_of(tau, u, field, near, work, out):
         slope_at(tau, u, field, work.registers, work.found, out)
 
 
-@loop
+@lean
 def doubles_know(tau, slope, field, near, work, left):
     """Whether the field in plain doubles at `inside` is that of two, `slope`."""
     slope_near(tau, work.inside, field, near, work, work.off)
@@ -145,7 +158,7 @@ def doubles_know(tau, slope, field, near, work, left):
     return True
 
 
-@loop
+@inner
 def linearise(tau, u, field, jacobian):
     """Jacobian of the field: the Hessian along the axes, then in these units."""
     if field.since * math.exp(tau) * field.floored.max() < GENTLE:
@@ -154,7 +167,7 @@ def linearise(tau, u, field, jacobian):
         sharply(tau, u, field, jacobian)
 
 
-@loop
+@inner
 def roughly(tau, u, field, jacobian):
     """Jacobian of the field in doubles."""
     n, program = len(u), field.rates
@@ -176,7 +189,7 @@ def roughly(tau, u, field, jacobian):
             jacobian[i, axis] = -s * along * field.size[axis] / field.size[i]
 
 
-@loop
+@inner
 def sharply(tau, u, field, jacobian):
     """Jacobian of the field, the Hessian along the axes in two doubles."""
     n, program = len(u), field.rates

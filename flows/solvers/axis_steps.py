@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flows.core.compiled import loop
+from flows.core.compiled import inner, lean, loop
 from flows.core.plain_factors import shifted, substitute
-from flows.solvers.axis_slopes import centred, doubles_know, linearise, slope_at, slope_of
+from flows.solvers.axis_slopes import centred, doubles_know, finite, linearise, slope_at, slope_of
 
 __all__ = ["Pace", "Tableau", "advance"]
 
@@ -102,7 +102,7 @@ class Work(NamedTuple):
     others: Any
 
 
-@loop
+@lean
 def first_step(y, slope, rtol, atol):
     """A hundredth of the time in which the state changes by its own size."""
     length, speed = 0.0, 0.0
@@ -113,7 +113,7 @@ def first_step(y, slope, rtol, atol):
     return 1e-2 * math.sqrt(length / speed) if 0.0 < length < speed else 1e-2
 
 
-@loop
+@lean
 def size_of(x, y, z, pace):
     """Root mean square of what is to be below the tolerances, in units of what is left."""
     total = 0.0
@@ -122,13 +122,15 @@ def size_of(x, y, z, pace):
     return math.sqrt(total / len(x)) / pace.errors[1]
 
 
-@loop
+@inner
 def workspace(field, stages):
     """Arrays for steps along the axes of a field."""
     pairs = stages // 2
     n, constants = len(field.size), len(field.gradient.constants)
     registers = np.empty((n + constants + len(field.gradient.operation), 3))
-    registers[n : n + constants] = field.gradient.constants
+    for i in range(constants):
+        for j in range(3):
+            registers[n + i, j] = field.gradient.constants[i, j]
     return Work(
         registers,
         np.empty((n, 3)),
@@ -149,12 +151,12 @@ def workspace(field, stages):
     )
 
 
-@loop
+@inner
 def begin(pace, field, work):
     """Slope and first step of a piece; whether the field is known there."""
     energy = slope_at(pace.clock[0], pace.y, field, work.registers, work.found, pace.slope)
     pace.counts[0] += 1
-    if not np.isfinite(pace.slope).all():
+    if not finite(pace.slope):
         return False
     pace.errors[1], pace.errors[2] = 1.0, energy
     centred(field, pace.near, work)
@@ -162,7 +164,7 @@ def begin(pace, field, work):
     return True
 
 
-@loop
+@lean
 def combined(weights, rows, found):
     """Products of a matrix with rows, one after the other."""
     for k in range(len(weights)):
@@ -173,11 +175,13 @@ def combined(weights, rows, found):
             found[k, i] = total
 
 
-@loop
+@lean
 def predict(pace, tableau, length, work):
     """Stages of a step before Newton's method: the polynomial of the last step goes on."""
     z, ahead = work.z, pace.ahead
-    z[:] = 0.0
+    for k in range(len(z)):
+        for i in range(len(pace.y)):
+            z[k, i] = 0.0
     if pace.clock[2] > 0.0:
         for k in range(len(z)):
             s = 1.0 + tableau.nodes[k] * length / pace.clock[2]
@@ -190,7 +194,7 @@ def predict(pace, tableau, length, work):
     combined(tableau.back, z, work.w)
 
 
-@loop
+@lean
 def correct(pace, field, tableau, length, work):
     """One correction of Newton's method in `fast` and `turning`, and its size."""
     y, z, w, f, fast, turning = pace.y, work.z, work.w, work.f, work.fast, work.turning
@@ -225,7 +229,7 @@ def correct(pace, field, tableau, length, work):
     return math.sqrt(total / (stages * n)) / pace.errors[1]
 
 
-@loop
+@lean
 def solve_stages(pace, field, tableau, length, work):
     """Newton's method for the stages: whether it converges, in how many corrections, how fast."""
     w, fast, turning = work.w, work.fast, work.turning
@@ -252,7 +256,7 @@ def solve_stages(pace, field, tableau, length, work):
     return False, ITERATIONS, rate
 
 
-@loop
+@lean
 def compare(slope, pace, tableau, length, work):
     """Error of a step against a formula of the order of stages that begins with this slope."""
     for i in range(len(slope)):
@@ -264,7 +268,7 @@ def compare(slope, pace, tableau, length, work):
     return size_of(work.off, pace.y, work.inside, pace)
 
 
-@loop
+@lean
 def error_of(pace, field, tableau, length, work, refused):
     """Error of a step to `inside`; after a refused one it is damped where the flow is stiff."""
     for i in range(len(pace.y)):
@@ -279,7 +283,7 @@ def error_of(pace, field, tableau, length, work, refused):
     return wrong
 
 
-@loop
+@lean
 def lengthened(pace, length, wrong, iterations):
     """By what the next step may be longer, with what Newton's method took."""
     safety = SAFETY * (2 * ITERATIONS + 1) / (2 * ITERATIONS + iterations)
@@ -291,7 +295,7 @@ def lengthened(pace, length, wrong, iterations):
     return safety * change
 
 
-@loop
+@lean
 def accept(pace, field, tableau, tau, length, wrong, work):
     """Bring the piece forward to `tau`, with the polynomial of the step; the energy there.
 
@@ -307,7 +311,8 @@ def accept(pace, field, tableau, tau, length, wrong, work):
     combined(tableau.dense, work.z, pace.ahead)
     pace.clock[0], pace.clock[2], pace.errors[0] = tau, length, wrong
     pace.errors[1] = math.sqrt(min(1.0, energy / pace.errors[2]))
-    pace.y[:], pace.slope[:] = work.inside, work.fast
+    for i in range(len(pace.y)):
+        pace.y[i], pace.slope[i] = work.inside[i], work.fast[i]
     return energy
 
 
@@ -371,7 +376,9 @@ def advance(pace, field, tableau, taus, states):
         energy = accept(pace, field, tableau, tau, length, wrong, work)
         if clock[0] != tau:
             continue  # with two doubles
-        taus[done], states[done] = clock[0], pace.y
+        taus[done] = clock[0]
+        for i in range(len(pace.y)):
+            states[done, i] = pace.y[i]
         done += 1
         refused, fresh = False, False
         change = min(GROW, change)
@@ -381,7 +388,7 @@ def advance(pace, field, tableau, taus, states):
             change = 1.0
         # A step that was cut at a stop says little of how long the next one may be.
         clock[1] = max(length * change, wanted) if stops and change >= 1.0 else length * change
-        if clock[0] >= pace.stops[-1] or not np.isfinite(pace.slope).all():
+        if clock[0] >= pace.stops[-1] or not finite(pace.slope):
             return done, False
         if not field.least < energy < field.most:
             return done, True

@@ -265,7 +265,8 @@ def _increment(
         slopes, unsure = found.slopes(floored)
         shares = slopes * (slopes / floored)
         lasts = h[0] * since > -LINGERS or 2 * shares[0] >= shares.sum()
-        if lasts and (np.abs(slopes) > ABOVE * unsure)[falls].all():
+        told = (np.abs(slopes) > ABOVE * unsure) | (unsure == 0)  # as of what a symmetry keeps
+        if lasts and told[falls].all():
             found.take(code, rates, pairs)
             return found, slopes, unsure
     found = Increment(exact, centre, orthonormal(axes), rtol)

@@ -27,6 +27,8 @@ __all__ = ["STAYS", "EnergyPiece"]
 
 # Curvatures along axes are known to this part of the largest one.
 SECOND_ORDER = 1e-26
+# Eigenvalues in doubles are known to this part of the largest one.
+ROUNDING = 1e-13
 # Axes with so many bits are right to half of these, and know what is this part of a gradient.
 BITS, ROUNDED = 256, 1e-30
 #: A state that stays is off by less than this, in units of energy.
@@ -37,7 +39,8 @@ UNKNOWN = (
 )
 GROWS = (
     "the gradient grows, to {:.2g}, and what is not known of the run with it, as where a plateau is"
-    " left ever faster, or on the way to a point where the loss is singular; end the run before"
+    " left ever faster, or on the way to a point where the loss is singular; end the run before, or"
+    " take a smaller rtol"
 )
 # Curvature times time of what is left ever faster, and soon to be singular.
 SOON = -1e7
@@ -139,13 +142,24 @@ class EnergyPiece(Piece):
             along = sharp_axes(self.increment.loss.hessian(place), axes, BITS).along(slopes)
         return bool((np.abs(along[down]) > ROUNDED * np.abs(found).max()).any())
 
+    def _fresh(self, u: Array) -> Array:
+        """What steps leave; an axis that nothing seemed to push along is not kept if they did."""
+        fresh = self.errors.fresh
+        moved = (fresh == 0) & (u != 0)
+        if not moved.any():
+            return fresh
+        size = self.increment.size
+        found: Array = np.where(moved, (fresh / size).max() * size, fresh)
+        return found
+
     def restart(self, stop: Stop) -> Restart:
         """Go on around the new state, or stay there."""
         energy, time = self.energy(stop.tau, stop.y), self.time(stop.tau)
         # Steps are asked for a part of the energy that is left.
         share = energy / self.begun if self.begun else 1.0
         anew = min(self.errors.anew, math.sqrt(share)) if share >= 0 else 1.0
-        state = self._seen(stop.tau, stop.y, replace(self.errors, anew=anew))
+        errors = replace(self.errors, fresh=self._fresh(stop.y), anew=anew)
+        state = self._seen(stop.tau, stop.y, errors)
         if math.isnan(energy):
             return Restart(self.frame, state, time, (), UNKNOWN)
         rests, falls = energy <= self.rests, self.errors.curvature[0] * self.errors.since < FALLS
@@ -190,6 +204,10 @@ class EnergyPiece(Piece):
         if not np.isfinite(curved).all():
             return ""
         h, _ = eigen(curved)
+        # Where nothing pushes it along these axes, as a symmetry demands, it stays between sides.
+        falls = h < FALLS / float(state.energy[0]) + ROUNDING * np.abs(h).max()
+        if not state.error[falls].any():
+            return ""
         unknown = np.sqrt(np.abs(h) / 2) * state.error > TRUSTED * math.sqrt(energy)
         if not unknown.any():
             return ""

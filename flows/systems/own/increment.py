@@ -120,12 +120,15 @@ class Increment:
         h: Array,
         bounds: tuple[float, float, float, float],
     ) -> AxisField | None:
-        """The flow as data where it is linear to all digits of a step."""
-        try:
-            with precision(int(self.bits)):
+        """The flow as data where it is linear to all digits of a step.
+
+        A slow axis asks for more bits than the energy of the chart does.
+        """
+        size, bits, last = len(h), self.bits, still
+        while bits <= MOST_BITS:
+            with precision(int(bits)), contextlib.suppress(Undecided):
                 slopes = self._along(still)
                 rows = [x for row in self.loss.hessian(self.centre) for x in row]
-                size = len(h)
                 matrix = self._back * arb_mat(size, size, rows) * self._axes
                 g = np.array([split(x) for x in slopes])
                 m = np.array([split(x) for x in matrix.entries()])
@@ -133,18 +136,25 @@ class Increment:
                 last = way(g[:, 0], curved, bounds[0] * (math.exp(bounds[3]) - 1))
                 if not np.isfinite(last).all():
                     return None
-                for part in (0.5, 1.0):
-                    v = arb_mat(size, 1, [arb(part * x) for x in last.tolist()])
-                    linear = (matrix * v).entries()
-                    there = self._along(part * last / self.size)
-                    off = [abs(a - b - c) for a, b, c in zip(there, slopes, linear, strict=True)]
-                    if not all(
-                        float(x) + float(x.rad()) <= y for x, y in zip(off, allowed, strict=True)
-                    ):
-                        return None
-        except Undecided:
-            return None
-        return linear_field(g, m, (self.size, floored, allowed), bounds)
+                off, doubt = self._bent(last, slopes, matrix)
+                if (off + doubt <= allowed).all():
+                    self.bits = bits
+                    return linear_field(g, m, (self.size, floored, allowed), bounds)
+                if (off - doubt > allowed).any():
+                    return None
+            bits *= MORE
+        return None
+
+    def _bent(self, last: Array, slopes: list[Any], matrix: Any) -> tuple[Array, Array]:
+        """How far the gradient is off a linear one on the way, and how far that is not known."""
+        found = []
+        for part in (0.5, 1.0):
+            v = arb_mat(len(last), 1, [arb(part * x) for x in last.tolist()])
+            linear, there = (matrix * v).entries(), self._along(part * last / self.size)
+            off = [abs(a - b - c) for a, b, c in zip(there, slopes, linear, strict=True)]
+            found.append([[float(x) for x in off], [float(x.rad()) for x in off]])
+        off, doubt = np.max(found, axis=0)
+        return off, doubt
 
     def _along(self, u: Array) -> list[Any]:
         """Gradient along the axes, in balls."""

@@ -258,7 +258,8 @@ def limit_of(loss, rates, digits, since, both, found):
     """Loss at the limit in `found` (3,): high and low double, and error; what is known."""
     n = len(digits)
     place = np.zeros((n, 3))
-    place[:, :2] = digits
+    for i in range(n):
+        place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     run(loss, place, registers)
     matrix, h, axes = np.zeros((n, n)), np.zeros(n), np.zeros((n, n))
@@ -291,7 +292,8 @@ def limit_of(loss, rates, digits, since, both, found):
     basis = np.zeros((n, many))
     for k in range(n):  # eigenvalues increase, so that slow axes come first
         if abs(h[k] * since) >= TANGENT:
-            basis[:, column] = axes[:, k]
+            for i in range(n):
+                basis[i, column] = axes[i, k]
             column += 1
     here = Slice(
         place, registers, basis, np.zeros((many, 2)), np.zeros(many), np.zeros((many, many, 2))

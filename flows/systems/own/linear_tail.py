@@ -24,7 +24,9 @@ def way(slopes: Array, h: Array, passed: float) -> Array:
     """Increment along each axis after a time, by its own curvature."""
     with np.errstate(all="ignore"):
         rate = h * passed
-        found: Array = -slopes * np.where(rate == 0, passed, -np.expm1(-rate) / h)
+        moved = -slopes * np.where(rate == 0, passed, -np.expm1(-rate) / h)
+    # Nothing grows out of nothing.
+    found: Array = np.where(slopes == 0, 0.0, moved)
     return found
 
 

@@ -29,7 +29,7 @@ from flows.core.arrays import Array
 from flows.core.problem import ATOL_PER_RTOL
 from flows.systems.relu_neuron.lone import SHORT
 from flows.systems.relu_neuron.lone_charts import NEARER
-from flows.systems.relu_neuron.pieces import FAR, GRADIENT
+from flows.systems.relu_neuron.pieces import FAR, GRADIENT, SHORTER
 from flows.systems.relu_neuron.sizes import SLIGHT
 from flows.systems.relu_neuron.state import SoundState
 from flows.systems.relu_neuron.watch import RESIDUAL_CHART
@@ -97,7 +97,10 @@ def asked(
     size = np.minimum(1.0, np.where(lone[:, None], norms, np.maximum.accumulate(norms)))
     size = np.where(lone[:, None] & ~others, NEARER * longest[:, None], size)
     spread = np.linalg.norm(np.where(others[..., None], x[..., 1:], 0.0), axis=-1).max(axis=-1)
-    part = np.where(rest <= FAR * spread, GRADIENT * spread**2, np.minimum(1.0, spread**1.5))
+    across = np.linalg.norm(np.where(others[..., None], states.z, 0.0), axis=-1)
+    steep = np.max(SHORTER * across * (across / np.where(norms > 0, norms, 1.0)), axis=-1)
+    slaved = GRADIENT * np.maximum(spread**2, steep)
+    part = np.where(rest <= FAR * spread, slaved, np.minimum(1.0, spread**1.5))
     size = np.where(first[..., 0], part[:, None], size)
     size = np.where(beside[:, None], longest[:, None], size)[..., None] * np.ones(q)
     narrow = np.where(lone, 0.0, reach)[:, None, None]

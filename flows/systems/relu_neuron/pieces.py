@@ -39,6 +39,8 @@ from flows.systems.relu_neuron.zero import SPROUT, dying, names, wake, without
 ALIKE = 0.1
 # Size of the residual in units of the squared spread: errors of steps are small parts of it.
 GRADIENT = 60.0
+# Where a neuron is short its angle is larger than its transverse part, and so is the gradient.
+SHORTER = 0.1
 # A residual above so many spreads falls for a long time before it is a part of the gradient.
 FAR = 200.0
 # The direction of a neuron so much shorter than others, as of one that has just left zero, settles
@@ -232,7 +234,7 @@ def _chosen(d: int, frame: Frame, state: SoundState, time: float) -> NeuronPiece
         decay[0] = mu[alive[0]] / 2 if linear else 2.0 if slaved else 1.0
         # Slaved, |r| is a part of the gradient, about spread^2. Before that, and for neurons that
         # hardly differ, it matters to the loss, about spread^3, down to spread^(3/2).
-        part = GRADIENT * spread**2 if slaved else min(1.0, spread**1.5)
+        part = GRADIENT * max(spread**2, _steep(living)) if slaved else min(1.0, spread**1.5)
         size[0] = short if linear else part
         size[1:, 1:] = np.minimum(size[1:, 1:], spread)
         if slender(living):
@@ -257,6 +259,12 @@ def _living(state: SoundState, mu: Sequence[float]) -> tuple[Sizes, list[int]]:
     order = sorted((i for i, x in enumerate(each.norms) if x > 0), key=weighted.__getitem__)
     h, across, norms = ([part[i] for i in order] for part in each[:3])
     return Sizes(h, across, norms, each.rest), order
+
+
+def _steep(living: Sizes) -> float:
+    """Gradient of short neurons, by their transverse parts and angles."""
+    pairs = zip(living.across[1:], living.norms[1:], strict=True)
+    return max((SHORTER * a * (a / norm) for a, norm in pairs), default=0.0)
 
 
 def _parallel_chart(frame: Frame, state: SoundState, time: float, alive: NDArray[np.intp]) -> Chart:

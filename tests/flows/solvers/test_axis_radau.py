@@ -9,6 +9,7 @@ from flint import arb, arb_mat
 
 import flows
 from flows.core.balls import precision
+from flows.core.compiled import loop
 from flows.core.problem import SOLVER_FAILED
 from flows.runs.integrate import follow_in_pieces, next_problem
 from flows.runs.request import Request
@@ -27,6 +28,12 @@ SAME = 1e-9
 W = sp.MatrixSymbol("W", 3, 2)
 GAP = W.T * W - sp.Matrix([[1, 0], [0, 0]])
 MATRIX = flows.OwnSystem("factorization", [W], sp.trace(GAP.T * GAP) / 4)
+
+
+@loop
+def linearised(tau, u, field, jacobian):
+    """Jacobian of the field."""
+    linearise(tau, u, field, jacobian)
 
 
 def problems(system, start, t_end=1e6, rtol=1e-10):
@@ -70,7 +77,7 @@ def test_the_jacobian_is_that_of_balls_at_any_stiffness(decade):
     field = problem.chart.axis_field._replace(since=10.0**decade)
     u, size = np.random.default_rng(1).normal(size=6), 6
     found = np.empty((size, size))
-    linearise(0.3, u, field, found)
+    linearised(0.3, u, field, found)
     entries = sp.symbols("w:6")
     matrix = sp.Matrix(3, 2, entries)
     gap = matrix.T * matrix - sp.diag(1, 0)

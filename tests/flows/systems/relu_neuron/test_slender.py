@@ -91,3 +91,16 @@ def test_a_run_goes_on_below_all_doubles_without_a_warning():
     )
     assert run.status == "completed"
     assert run["loss"][-1] == 0.0
+
+
+def test_a_residual_is_known_as_the_gradient_of_a_short_neuron_is(monkeypatch):
+    """Its angle is 0.1 where its transverse part is 1e-5; the control asks for rounding."""
+    system, start = member(2, 0.1, 12, 260)
+    run = flows.integrate(system, start, 200.0, [200.0])
+    truth = flows.integrate(system, start, 200.0, [200.0], rtol=1e-13)
+    for name in ("loss", "gradient_norm"):
+        off = abs(run[name][1] / truth[name][1] - 1)
+        assert off <= run.errors(name)[1] + truth.errors(name)[1]
+    assert run.stats["steps"] < 2000
+    monkeypatch.setattr(pieces, "SHORTER", 0.0)
+    assert flows.integrate(system, start, 200.0, [200.0]).stats["steps"] > 4000

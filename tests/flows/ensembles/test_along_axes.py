@@ -244,6 +244,23 @@ def test_errors_that_a_loose_tolerance_states_are_not_looked_at_in_balls(
     assert not (found[1].numbers[..., 5] == 1).all()
 
 
+def test_many_unknowns_are_followed_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """27 of them, against BDF along the entries; the control has steps of its own tolerance."""
+    w = sp.MatrixSymbol("W", 9, 3)
+    gap = w.T * w - sp.diag(1, 0, 0)
+    system = flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+    found, begun, end = reached(monkeypatch), starts(system, 0.5, 2), 1e3
+    e = flows.integrate_ensemble(system, begun, end, [1.0, end], rtol=RTOL)
+    assert (found[0].reached == 3).all()
+    for row, start in zip(e["loss"], begun, strict=True):
+        fine, rough = (
+            flows.integrate(system, start, end, [1.0, end], method="BDF", rtol=rtol)["loss"]
+            for rtol in (1e-11, 1e-5)
+        )
+        assert np.allclose(row, fine, rtol=STATED * RTOL, atol=0)
+        assert not np.allclose(row, rough, rtol=STATED * RTOL, atol=0)
+
+
 def test_potentials_are_those_of_runs_alone() -> None:
     """They are looked at in balls."""
     system = flows.OwnSystem("valley", [u, v], VALLEY.expression, {"gap": (u * v - 1) ** 2})

@@ -356,3 +356,15 @@ def test_a_loss_that_is_hardly_known_is_cubic_in_what_is(monkeypatch):
     assert stated() == pytest.approx((1 + off) ** 3 - 1, rel=1e-12)
     monkeypatch.setattr(growth, "CUBIC", 1.0)  # to first order
     assert stated() < (1 + off) ** 3 - 1.5
+
+
+def test_the_loss_of_neurons_that_leave_an_arrangement_late_is_off_by_more(monkeypatch):
+    # Transverse parts on a line, two against one: `t^3 L` is 0.02 at t = 1e3, and grows.
+    neurons = flows.ReLUNeuron(3, 2)
+    start = flows.Law(400, 0.1, seed=40).start(neurons, 83)
+    run = flows.integrate(neurons, start, END, method="Rodas5P", rtol=RTOL)
+    truth = flows.integrate(neurons, start, END, method="Radau", rtol=1e-13)
+    off = np.abs(run["loss"] - truth["loss"])[1:]
+    assert (off <= dataclasses.replace(run).absolute_errors("loss")[1:]).all()
+    monkeypatch.setattr(growth, "ASIDE", growth.FALLEN)
+    assert (off / dataclasses.replace(run).absolute_errors("loss")[1:]).max() > 5

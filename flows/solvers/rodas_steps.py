@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from flows.core.chart import FROZEN
-from flows.solvers.rodas_tableau import GAMMA, NODES, STAGES, A, C, D, H, M
+from flows.solvers.rodas_tableau import DEFECT, FIRST, GAMMA, NODES, STAGES, A, C, D, H, M
 from flows.solvers.side_by_side import (
     GROW,
     SAFETY,
@@ -77,6 +77,7 @@ def make_steps(
 
     stages, gamma = STAGES, GAMMA
     nodes, a, c, d, m, dense = NODES, A, C, D, M, H
+    defect, first, damped = DEFECT, FIRST, 1.0 / GAMMA
     shrink, grow, safety, smallest, frozen = SHRINK, GROW, SAFETY, SMALLEST, FROZEN
     compiled: Any = functools.partial(numba.njit, error_model="numpy", no_rewrites=True)
     counting: Any = functools.partial(numba.njit, **{**inner_options(), "_nrt": True})
@@ -172,7 +173,7 @@ def make_steps(
                 ahead[i, e] = moved
 
     @inner
-    def conclude(lane, steps, u, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
+    def conclude(lane, steps, bends, y1, step, last, error, fresh):  # type: ignore[no-untyped-def]
         """Accept or refuse the attempts, and choose the lengths of the next ones."""
         tau, y, h, size = lane.tau, lane.y, lane.step, lane.y.shape[0]
         for e in range(lanes):
@@ -191,10 +192,7 @@ def make_steps(
                 for i in range(size):
                     y[i, e] = steps.y[k, i, e] = y1[i, e]
                     for q in range(3):
-                        total = 0.0
-                        for r in range(stages):
-                            total += dense[q, r] * u[r, i, e]
-                        steps.k[k, q, i, e] = total
+                        steps.k[k, q, i, e] = bends[q, i, e]
                 steps.done[e] += 1
             h[e] = step[e] * change
             zero = h[e] < smallest * max(1e-3, abs(tau[e]))
@@ -206,7 +204,8 @@ def make_steps(
         jacobian, matrix = np.zeros((size, size, lanes)), np.empty((size, size, lanes))
         pivots, u = np.empty((size, lanes), np.int64), np.empty((stages, size, lanes))
         slope, ahead, f = np.zeros_like(y), np.zeros_like(y), np.empty_like(y)
-        inside, unit = np.empty_like(y), np.empty_like(y)
+        inside, unit, off = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        bends = np.empty((3, size, lanes))
         room = Room(np.empty_like(y), np.empty_like(y), np.empty((4, lanes)), work)
         step, at, error, ratio = np.empty(lanes), np.empty(lanes), np.empty(lanes), np.empty(lanes)
         fresh, last = live.copy(), np.zeros(lanes, np.bool_)
@@ -242,6 +241,13 @@ def make_steps(
                         for e in range(lanes):
                             u[s, i, e] += c[s, r] * u[r, i, e]
                 substitute(matrix, pivots, u[s])
+            for i in range(size):
+                for e in range(lanes):
+                    off[i, e] = -first * step[e] * slope[i, e]
+                for r in range(stages):
+                    for e in range(lanes):
+                        off[i, e] += defect[r] * u[r, i, e]
+            substitute(matrix, pivots, off)
             for e in range(lanes):
                 error[e] = 0.0
             for i in range(size):
@@ -252,8 +258,15 @@ def make_steps(
                         inside[i, e] += m[r] * u[r, i, e]
                 for e in range(lanes):
                     weight = atol[i, e] + rtol[e] * max(abs(y[i, e]), abs(inside[i, e]))
-                    error[e] += (u[stages - 1, i, e] / weight) ** 2
-            conclude(lane, steps, u, inside, step, last, error, fresh)
+                    most = max(abs(u[stages - 1, i, e]), damped * abs(off[i, e]))
+                    error[e] += (most / weight) ** 2
+                for q in range(3):
+                    for e in range(lanes):
+                        bends[q, i, e] = 0.0
+                    for r in range(stages):
+                        for e in range(lanes):
+                            bends[q, i, e] += dense[q, r] * u[r, i, e]
+            conclude(lane, steps, bends, inside, step, last, error, fresh)
             if asks(lane, parameters, room):
                 break
 

@@ -119,7 +119,8 @@ class Defined(System):
 
     @property
     def _view(self) -> View:
-        return View(self.blocks, self.expression, self.potentials, self.arithmetic, self.tolerance)
+        given = self.blocks, self.expression, self.potentials
+        return View(*given, self.arithmetic, self.tolerance, self.steps[0])
 
     @property
     def _shapes(self) -> Shapes:

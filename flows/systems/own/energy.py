@@ -60,8 +60,9 @@ __all__ = ["axis_terms", "energy_piece"]
 SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
 # LSODA is asked for no less than this, where `s |h|` is below that; BDF from so many entries.
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
-# Compiled steps are taken for no more entries: their linear algebra is plain loops.
-MOST_COMPILED = 24
+# Compiled steps are taken for no more entries: their linear algebra is plain loops, and charts of
+# many members are kept at once.
+MOST_COMPILED = 150
 # Energy and time change by this factor in a chart, and by the second one in compiled steps, which
 # are asked for a part of the energy that is left: a chart costs as much as many of them.
 ENERGY, COMPILED = 100.0, 1e4
@@ -142,12 +143,17 @@ def energy_piece(
     increment, slopes, unsure = _increment(exact, centre, (h, axes), since, steps[0], *codes)
     energy = float(slopes @ (slopes / floored)) / 2
     rtol, atol, _, multistep = steps
-    factor = LEFT_MULTISTEP if multistep else LEFT_MANY if size > MANY or dear else LEFT
-    left = factor * max(rtol, atol)
     rests = UNDERFLOW if nodes is None else AVERAGED
     moving = energy > rests and state.energy[1] < STAYS
     unit = units(slopes, unsure, h, since) if moving else np.ones(size)
     increment.measure(unit, floored)
+
+    def bounds(reach: float) -> tuple[float, float, float]:
+        return max(energy / reach, rests), energy * reach, math.log(reach)
+
+    compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
+    many = compiled is None and (size > MANY or dear)
+    left = (LEFT_MULTISTEP if multistep else LEFT_MANY if many else LEFT) * max(rtol, atol)
     # Beside a saddle no step leaves the manifold on which the gradient is exactly along it.
     still_falls = (h * since < FALLS) & (slopes == 0) & (unsure == 0)
     fresh = np.where(still_falls, 0.0, left * unit) if moving else np.zeros(size)
@@ -181,11 +187,7 @@ def energy_piece(
     stays = not moving and bool(slopes.any())
     begins = stays and state.energy[1] < STAYS
 
-    def bounds(reach: float) -> tuple[float, float, float]:
-        return max(energy / reach, rests), energy * reach, math.log(reach)
-
     trail = Trail(since, axes, functools.partial(hessian, increment))
-    compiled = increment.compiled(floored, h, since, bounds(COMPILED)) if moving else None
     least, most, ends = bounds(ENERGY) if moving else (-math.inf, math.inf, math.inf)
     if begins:  # and might leave a saddle, with less energy than doubles hold
         ends = 0.0 if flat or math.isnan(energy) else _leaves_after(h, since)
@@ -201,7 +203,7 @@ def energy_piece(
             field=field,
             weights=np.zeros(0),
             shape=np.array([size, 0, 0]),
-            auto=_solvers(rtol, size > MANY or dear, since * float(np.abs(h).max()), dear)
+            auto=_solvers(rtol, many, since * float(np.abs(h).max()), dear)
             if moving
             else SLOW,  # LSODA crawls where nothing moves
             axis_field=compiled,

@@ -18,7 +18,7 @@ from flows.core.system import Excess
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.exact import from_doubles, to_double, to_doubles, width
 from flows.systems.own.graded import Axes
-from flows.systems.own.reading import errors_of, observe_exact
+from flows.systems.own.reading import ROUGH, errors_of, observe_exact
 from flows.systems.own.sound_state import TRUSTED, SoundState
 
 __all__ = ["ExactView", "above_limits", "told"]
@@ -43,6 +43,8 @@ class ExactView:
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
         Axes of the Hessian beyond those of doubles.
+    rough : float
+        Part of the energy beyond which errors are looked at with more bits.
     """
 
     loss: Any
@@ -51,6 +53,7 @@ class ExactView:
     rule: Rule | None = None
     finer: Any = None
     graded: Axes | None = None
+    rough: float = ROUGH
 
     def states(self, places: list[list[Any]], energy: Array, errors: Errors | None) -> SoundState:
         """Exact states with their `energy`, shape (T, 2), and what is seen there."""
@@ -63,7 +66,7 @@ class ExactView:
         self, states: SoundState, errors: Errors | None, places: list[list[Any]] | None = None
     ) -> SoundState:
         """States with what is seen there, by errors of their own where no others are given."""
-        seen, error, late = observe_exact(
+        seen, error, late, doubt = observe_exact(
             self.loss,
             self.exact,
             dict(self.potentials),
@@ -73,8 +76,9 @@ class ExactView:
             self.rule,
             self.finer,
             self.graded,
+            self.rough,
         )
-        return replace(states, seen=seen, error=error, late=late)
+        return replace(states, seen=seen, error=error, late=late, doubt=doubt)
 
     def limit(self, states: SoundState, t: Array) -> Limit | str:
         """Limit point of a run from its last state, or why it is not known; see `find_limit`."""
@@ -103,14 +107,20 @@ class ExactView:
             with precision(BITS_OF_EXCESS):
                 both = self.exact.both(place)
                 above = both[0] - limit.loss
-            known = states.energy[k], (states.error[k], float(states.late[k]))
-            off = errors_of(self.loss, self.exact, place, both[1:], *known, self.rule, self.graded)
-            error[k] = float(above.rad()) + off.of_loss
+            error[k] = float(above.rad()) + self._doubt(states.at(k), place, both[1:])
             if error[k] <= TRUSTED * float(above):
                 value[k] = to_double(above)
         with np.errstate(invalid="ignore"):
             error = error + rtol * t * np.nan_to_num(np.abs(rate))
         return Excess(value, float(limit.loss), _rests(value), error)
+
+    def _doubt(self, state: SoundState, place: list[Any], slope: list[Any]) -> float:
+        """Error of the loss of a state, looked at now where a file does not tell it."""
+        if not np.isnan(state.doubt):
+            return float(state.doubt)
+        known = state.energy, (state.error, float(state.late))
+        given = self.loss, self.exact, place, slope, *known, self.rule, self.graded, self.rough
+        return errors_of(*given).of_loss
 
 
 def above_limits(
@@ -177,7 +187,12 @@ def told(
         Whether all of them are to be seen so.
     """
     energies = np.stack([since, np.zeros_like(since)], axis=-1)
-    states = SoundState(digits[..., 0], numbers[:, :4], error, None, digits[..., 1:], energies)
+    states = SoundState(
+        *(digits[..., 0], numbers[:, :4], error),
+        low=digits[..., 1:],
+        energy=energies,
+        doubt=numbers[:, 4],
+    )
     unknown = np.flatnonzero((numbers[:, 5] == 0) | every)
     if not len(unknown):
         return states

@@ -23,7 +23,7 @@ from flows.systems.own.exact import balls, fixed_rule
 from flows.systems.own.exact_view import above_limits, told
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
-from flows.systems.own.reading import ROUGH
+from flows.systems.own.reading import rough_at
 from flows.systems.own.sound_state import Frame, SoundState, stated_errors, unknown_at
 from flows.systems.own.twofold import code_of, rates_of, value_code_of
 from flows.systems.own.user_states import Evaluated
@@ -155,7 +155,8 @@ class Followed(Evaluated):
         """
         halts = bool(self.potentials)
         asked = energy.SMALL * step if halts else step
-        return energy.axis_terms(rtol, asked, rough=ROUGH, reach=energy.COMPILED, halts=halts)
+        rough, reach = rough_at(rtol), energy.COMPILED
+        return energy.axis_terms(rtol, asked, rough=rough, reach=reach, halts=halts)
 
     def along_axes(
         self, digits: Array, error: Array, since: Array, numbers: Array

@@ -14,6 +14,7 @@ from flows.core.arrays import Array
 from flows.core.axis_field import AxisField, Code
 from flows.core.balls import precision
 from flows.core.limit import Balls
+from flows.systems.own.around import gradient_around, rates_around
 from flows.systems.own.code import split
 from flows.systems.own.exact import BITS, MORE, MOST_BITS
 from flows.systems.own.linear_tail import linear_field, way
@@ -83,14 +84,14 @@ class Increment:
         self._enough = max(PART_TWOFOLD * rtol, FIELD_TWOFOLD) / FIELD
         self._back = self._axes.transpose()
         self._twofold: Twofold | None = None
-        self._rates: Code | None = None
+        self._codes: tuple[Code, Code, Array] | None = None
         self._size = [arb(1)] * size
         self.size, self.allowed = np.ones(size), np.zeros(size)
 
     def take(self, code: Code, rates: Code, axes: Array) -> None:
         """Take two doubles as long as they know enough: gradient, and its rates, as data."""
         self._twofold = Twofold(code, self.centre, axes)
-        self._rates = rates
+        self._codes = code, rates, axes
 
     def measure(self, size: Array, floored: Array) -> None:
         """Set the units of the increment, to whose energies the field is compared."""
@@ -102,15 +103,36 @@ class Increment:
     ) -> AxisField | None:
         """The flow as data for compiled steps, up to its bounds.
 
-        None where two doubles of the state do not tell it at the start, and it is not linear.
+        None where two doubles of neither the state nor a displacement tell it at the start.
         """
-        if self._twofold is None or self._rates is None:
+        if self._twofold is None or self._codes is None:
             return None
-        still, allowed = np.zeros(len(h)), self._enough * self.allowed
-        if (self._twofold.gradient(still, self.size)[:, 2] <= allowed).all():
-            reach = (since, *bounds)
-            return self._twofold.field(self._rates, self.size, floored, allowed, reach)
-        return self._linear(still, allowed, floored, h, (since, *bounds))
+        rates = self._codes[1]
+        still, allowed, reach = np.zeros(len(h)), self._enough * self.allowed, (since, *bounds)
+        units = self.size, floored, allowed
+
+        def known(twofold: Twofold) -> bool:
+            return bool((twofold.gradient(still, self.size)[:, 2] <= allowed).all())
+
+        if known(self._twofold):
+            return self._twofold.field(rates, *units, reach)
+        linear = self._linear(still, allowed, floored, h, reach)
+        around = None if linear is not None else self._around(still, allowed)
+        if around is None or not known(around):
+            return linear
+        return around.field(rates_around(rates, self.centre), *units, reach)
+
+    def _around(self, still: Array, allowed: Array) -> Twofold | None:
+        """The gradient by the displacement, in two doubles; what it is at the centre is exact."""
+        assert self._codes is not None
+        code, _, axes = self._codes
+        found, _ = self._gradient(still, lambda _, error: bool((2 * error <= allowed).all()))
+        if np.isnan(found).any():
+            return None
+        with precision(int(self.bits)):
+            slopes = self.loss.both(self.centre)[1:]
+        moved = gradient_around(code, self.centre, slopes)
+        return None if moved is None else Twofold(moved, [arb(0)] * len(self.centre), axes)
 
     def _linear(
         self,

@@ -23,15 +23,15 @@ from flows.systems.own.graded import Axes, better_axes
 from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.sharp_axes import sharp_axes
-from flows.systems.own.sound_state import TRUSTED, feature_names
+from flows.systems.own.sound_state import PER_STEP, TRUSTED, feature_names
 from symbolic.language.lower import Undecided
 
-__all__ = ["Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact"]
+__all__ = ["ROUGH", "Doubt", "errors_of", "is_sharp", "is_steep", "observe_exact", "rough_at"]
 
 # Bits of products of what is known.
 RATES = 400
-# Errors that are this part of the energy are looked at with more bits: so many, and more for each
-# one by which the gradient is small.
+# Errors that are this part of the energy are looked at with more bits, unless so much is stated
+# anyway: so many, and more for each one by which the gradient is small.
 ROUGH, MORE_BITS, BITS_A_DIGIT = 1e-6, 200, 3
 # Of more entries their axes take seconds.
 MOST_SHARP = 24
@@ -39,6 +39,11 @@ MOST_SHARP = 24
 FLAT = 0.2
 # So many states at the distance of the error show what is not linear in it.
 MOVED = 4
+
+
+def rough_at(rtol: float) -> float:
+    """Part of the energy beyond which errors of a run are looked at with more bits."""
+    return max(ROUGH, PER_STEP * rtol)
 
 
 class Doubt(NamedTuple):
@@ -83,7 +88,8 @@ def observe_exact(
     rule: Any = None,
     finer: Balls | None = None,
     graded: Axes | None = None,
-) -> tuple[Array, Array, Array]:
+    rough: float = ROUGH,
+) -> tuple[Array, Array, Array, Array]:
     """Loss, rates, potentials of exact states, in the order of :func:`feature_names`.
 
     Parameters
@@ -104,25 +110,29 @@ def observe_exact(
         The loss by another rule, which shows the error of that one.
     graded : callable, optional
         Axes of the Hessian beyond those of doubles.
+    rough : float
+        See :func:`rough_at`.
 
     Returns
     -------
     ndarray, shape (T, K)
         As of :mod:`flows.systems.own.observed_doubles`: NaN where the error is a tenth or more.
-    ndarray, shapes (T, N) and (T,)
-        Errors along the axes of each state, and how early or late it may be.
+    ndarray, shapes (T, N), (T,) and (T,)
+        Errors along the axes of each state, how early or late it may be, and what both make of its
+        loss.
     """
     names = feature_names(tuple(potentials), loss.averaged)
     compiled = {name: numeric(p, loss.y, (), "ball") for name, p in potentials.items()}
     seen = np.full((len(states), len(names)), np.nan)
     far, late = np.zeros((len(states), len(loss.y))), np.zeros(len(states))
+    doubt = np.zeros(len(states))
     for k, (state, known) in enumerate(zip(states, energy, strict=True)):
         given = errors if isinstance(errors, Errors) else (errors[0][k], float(errors[1][k]))
-        columns, far[k], late[k] = _observed(
-            loss, exact, compiled, state, known, given, rule, finer, graded
+        columns, far[k], late[k], doubt[k] = _observed(
+            loss, exact, compiled, state, known, given, rule, finer, graded, rough
         )
         seen[k] = [columns.get(name, np.nan) for name in names]
-    return seen, far, late
+    return seen, far, late, doubt
 
 
 def _observed(
@@ -135,8 +145,9 @@ def _observed(
     rule: Any,
     finer: Balls | None,
     graded: Axes | None,
-) -> tuple[dict[str, float], Array, float]:
-    """Return the features of one state by name, and its errors."""
+    rough: float,
+) -> tuple[dict[str, float], Array, float, float]:
+    """Return the features of one state by name, its errors, and that of its loss."""
     both = value_of(
         lambda: exact.both(state), lambda found: is_sharp(found[:1]) and is_steep(found)
     )
@@ -145,8 +156,8 @@ def _observed(
     if both is None:
         both = value_of(lambda: exact.both(state), lambda found: is_sharp(found[:1]))
     if both is None:
-        return {}, np.full(len(state), np.inf), 0.0
-    off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded)
+        return {}, np.full(len(state), np.inf), 0.0, math.inf
+    off = errors_of(loss, exact, state, both[1:], energy, errors, rule, graded, rough)
     with precision(RATES):  # products of what is small
         square = sum((x * x for x in both[1:]), arb(0))
         columns = {
@@ -157,7 +168,7 @@ def _observed(
     averaging = 0.0 if finer is None else _off(finer, state, both[0])
     of_rule = averaging / size if (size := abs(float(both[0]))) else averaging
     if not np.isfinite(off.far).all():  # nothing is known there
-        return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late
+        return {"rounding": 0.0, "expectation_error": of_rule}, off.across, off.late, math.inf
     levels = {
         "loss": averaging + float(both[0].rad()) + off.of_loss,
         "gradient_norm": math.hypot(*(float(x.rad()) for x in both[1:]))
@@ -193,7 +204,7 @@ def _observed(
             columns[f"{name}_dot"] = float("nan")
     columns["rounding"] = rounding
     columns["expectation_error"] = of_rule
-    return columns, off.across, off.late
+    return columns, off.across, off.late, off.of_loss
 
 
 def _off(finer: Balls, state: Sequence[Any], value: Any) -> float:
@@ -215,11 +226,12 @@ def errors_of(
     errors: Errors | tuple[Array, float],
     rule: Any,
     graded: Axes | None = None,
+    rough: float = ROUGH,
 ) -> Doubt:
     """Errors of an exact state, given along its axes or carried there from an earlier one.
 
-    Where they are a part of the energy that is left, axes in doubles may be the reason: those with
-    more bits are taken then.
+    Where they are more than the part ``rough`` of the energy that is left, axes in doubles may be
+    the reason: those with more bits are taken then.
     """
     size, slope = len(state), np.array([float(x) for x in gradient])
     since, off = energy[:2].tolist()
@@ -246,7 +258,7 @@ def errors_of(
     left = float(found.slopes @ (found.slopes / np.maximum(np.abs(h), 1 / since))) / 2
     return (
         found
-        if better is not None or found.of_loss <= ROUGH * left
+        if better is not None or found.of_loss <= rough * left
         else _sharpened(exact, state, gradient, energy, errors, found)
     )
 

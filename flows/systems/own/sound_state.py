@@ -72,6 +72,9 @@ class SoundState(State):
     energy : ndarray, shape (..., 2), optional
         Of exact states: `t + T0`, and in units of the energy that is left how far a state is off
         that stays where it was. NaN where states are doubles.
+    doubt : ndarray, shape (...), optional
+        Of exact states: error of the loss that ``error`` and ``late`` make. NaN where it has not
+        been looked at.
     """
 
     x: Array
@@ -81,9 +84,10 @@ class SoundState(State):
     low: Any = None
     energy: Any = None
     late: Any = None
+    doubt: Any = None
 
     rank: ClassVar[dict[str, int]] = {
-        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1, "late": 0}
+        **{"x": 1, "seen": 1, "error": 1, "time": 1, "low": 2, "energy": 1, "late": 0, "doubt": 0}
     }
 
     def __post_init__(self) -> None:
@@ -95,6 +99,7 @@ class SoundState(State):
             ("low", (*self.x.shape, 1), 0.0),
             ("energy", (*every, 2), np.nan),
             ("late", every, 0.0),
+            ("doubt", every, np.nan),
         ):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.full(shape, value))

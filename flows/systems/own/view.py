@@ -34,6 +34,7 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.matrix_loss import MatrixLoss
 from flows.systems.own.numeric import numeric
 from flows.systems.own.observed_doubles import observe
+from flows.systems.own.reading import rough_at
 from flows.systems.own.sound_state import SoundState
 from symbolic.asymptotics.averaged import summed
 from symbolic.asymptotics.decimals import DIGITS
@@ -72,6 +73,8 @@ class View:
         How states are kept, see :class:`flows.OwnSystem`.
     tolerance : float
         Relative error asked of expectations in doubles.
+    rtol : float
+        Relative tolerance of the steps of a run; 0 without one.
     """
 
     blocks: tuple[Block, ...]
@@ -79,6 +82,7 @@ class View:
     potentials: Pairs
     arithmetic: str
     tolerance: float
+    rtol: float
 
     @property
     def loss(self) -> Any:
@@ -140,6 +144,7 @@ class View:
             tuple(self.known.items()),
             None if nodes is None else nodes.rule,
             None if nodes is None else balls(self.loss, nodes.finer),
+            rough=rough_at(self.rtol),
         )
 
     def recorded(self, states: SoundState) -> SoundState:

@@ -23,8 +23,9 @@ PASSING = ("rho", "h", "zeta", "norm", "theta", "distance")
 
 # Runs are allowed the errors of a hundred steps.
 ALLOWED = 1e-2
-# Only where the loss has fallen below this part of (1 + t)^-3 errors are a larger part of it.
-FALLEN = 1e-3
+# Only where the loss has fallen below the first part of (1 + t)^-3, or below the second one after
+# that time, errors are a larger part of it: neurons are then beside an arrangement that they leave.
+FALLEN, ASIDE, LATE = 1e-3, 0.1, 100.0
 # Steps between two outputs whose errors add up; measured, of 1798 random members.
 STEPS = 5.0
 # Largest power of distances that the loss is like.
@@ -53,7 +54,7 @@ def growth(frame: Frame, states: SoundState, loss: Array, t: Array, rtol: float)
         Zero where the loss has not fallen far.
     """
     here = loss > VANISHED
-    if not (loss * (1 + t) ** 3 < FALLEN)[here].any():
+    if not (loss * (1 + t) ** 3 < np.where(t > LATE, ASIDE, FALLEN))[here].any():
         return np.zeros(len(t))
     known = len(t) if here.all() else int(np.argmin(here))
     first = STEPS * carried(frame, states, here, t, rtol).loss[:known] / loss[:known]

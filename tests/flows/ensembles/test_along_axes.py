@@ -12,6 +12,7 @@ import sympy as sp
 import flows
 from flows.core.symmetric import eigen
 from flows.ensembles import along_axes, member
+from flows.systems.own import followed, reading
 from flows.systems.own.carried_errors import Errors
 from flows.systems.own.energy_units import units
 from symbolic import Expectation
@@ -225,6 +226,41 @@ def test_errors_of_the_flow_are_not_looked_at_in_balls(monkeypatch: pytest.Monke
     assert rows > 10
 
 
+def test_errors_that_a_loose_tolerance_states_are_not_looked_at_in_balls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of many entries each look takes long; what is stated besides is a hundred times as much."""
+    w = sp.MatrixSymbol("W", 5, 4)
+    gap = w.T * w - sp.diag(1, 0, 0, 0)
+    system = flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+    found, begun = reached(monkeypatch), starts(system, 0.5, 8)
+    flows.integrate_ensemble(system, begun, 1e6, rtol=1e-6)
+    assert (found[0].numbers[..., 5] == 1).all()
+    error, loss = found[0].numbers[..., 4], found[0].numbers[..., 0]
+    assert (error > reading.ROUGH * loss).any() and (error < STATED * 1e-6 * loss).all()
+    # Control: with the bound of tight tolerances some are.
+    monkeypatch.setattr(followed, "rough_at", lambda rtol: reading.ROUGH)
+    flows.integrate_ensemble(system, begun, 1e6, rtol=1e-6)
+    assert not (found[1].numbers[..., 5] == 1).all()
+
+
+def test_many_unknowns_are_followed_like_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """27 of them, against BDF along the entries; the control has steps of its own tolerance."""
+    w = sp.MatrixSymbol("W", 9, 3)
+    gap = w.T * w - sp.diag(1, 0, 0)
+    system = flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+    found, begun, end = reached(monkeypatch), starts(system, 0.5, 2), 1e3
+    e = flows.integrate_ensemble(system, begun, end, [1.0, end], rtol=RTOL)
+    assert (found[0].reached == 3).all()
+    for row, start in zip(e["loss"], begun, strict=True):
+        fine, rough = (
+            flows.integrate(system, start, end, [1.0, end], method="BDF", rtol=rtol)["loss"]
+            for rtol in (1e-11, 1e-5)
+        )
+        assert np.allclose(row, fine, rtol=STATED * RTOL, atol=0)
+        assert not np.allclose(row, rough, rtol=STATED * RTOL, atol=0)
+
+
 def test_potentials_are_those_of_runs_alone() -> None:
     """They are looked at in balls."""
     system = flows.OwnSystem("valley", [u, v], VALLEY.expression, {"gap": (u * v - 1) ** 2})
@@ -269,7 +305,7 @@ def test_a_field_that_differs_from_that_of_two_doubles_is_noticed(
         (flows.OwnSystem("doubles", [u, v], VALLEY.expression, arithmetic="doubles"), {}),
         (flows.OwnSystem("average", [u], Expectation((u * sp.tanh(v) - 1) ** 2, v)), {}),
         (flows.OwnSystem("other", [u, v], sp.exp(u) + v**2), {}),
-        (flows.OwnSystem("large", [sp.MatrixSymbol("w", 5, 5)], sp.trace(sp.eye(5))), {}),
+        (flows.OwnSystem("large", [sp.MatrixSymbol("w", 13, 13)], sp.trace(sp.eye(13))), {}),
         (VALLEY, {"rtol": 1e-12}),
         (VALLEY, {"method": "Radau"}),
         (VALLEY, {"max_steps": 1000}),

@@ -21,6 +21,8 @@ DENSE_DIGITS = 5e-14
 SEEN = 1e-13
 # A measured order is right up to the next term of the error.
 ORDER = 0.3
+# Steps across a jump are off by no more than this times what they state.
+MOST = 6.0
 # Agreement of two solvers that both run at 1e-11 or below.
 STIFF = 1e-8
 
@@ -112,6 +114,23 @@ def test_the_embedded_method_is_of_order_four_and_no_more():
     method = Coefficients()
     assert max(method.defect(method.embedded, order) for order in range(1, 5)) < DIGITS
     assert method.defect(method.embedded, 5) > 1e-5
+
+
+def test_what_slopes_are_off_is_of_order_five_and_no_multiple_of_the_estimate():
+    method = Coefficients()
+
+    def terms(of_stages, order):
+        weights = mp.matrix(of_stages.tolist()).T * method.gamma
+        return np.array([float((weights * method.weight(tree))[0]) for tree in trees(order)])
+
+    low = np.concatenate([terms(tableau.DEFECT, order) for order in range(2, 5)])
+    assert terms(tableau.DEFECT, 1) == pytest.approx(tableau.FIRST, abs=DENSE_DIGITS)
+    assert np.abs(low).max() < DENSE_DIGITS
+    wrong = terms(tableau.DEFECT * (1 + 1e-10 * np.eye(tableau.STAGES)[2]), 2)
+    assert np.abs(wrong).max() > SEEN
+    both = [terms(x, 5) for x in (tableau.DEFECT, np.eye(tableau.STAGES)[-1])]
+    one, other = (x / np.linalg.norm(x) for x in both)
+    assert abs(one @ other) < 0.5
 
 
 @pytest.mark.parametrize("s", [0.25, 0.6, 1.0])
@@ -245,6 +264,26 @@ def test_a_stiff_problem_ends_where_radau_ends():
     assert run.ys[-1] != pytest.approx(truth.y[:, -2], rel=STIFF)
     # An explicit method would need some thousand steps per unit of time.
     assert run.stats["num_steps"] < 5000
+
+
+def test_no_jump_of_a_second_derivative_is_hidden_in_a_step():
+    # A step of y' = (t - s)_+^2 / 2 across each s: what it is off by, what it states, and the
+    # last stage alone, which states nothing for some s.
+    @jax.jit
+    @jax.vmap
+    def stepped(s):
+        term = diffrax.ODETerm(lambda t, y, s: jnp.maximum(t - s, 0.0) ** 2 / 2 + 0 * y)
+        y, error, *_ = Rodas5P().step(term, 0.0, 1.0, jnp.zeros(1), s, None, False)
+        return y[0], error[0]
+
+    jumps = np.linspace(0.0025, 0.9975, 399)
+    stages = np.zeros((tableau.STAGES, len(jumps)))
+    for k, node in enumerate(tableau.NODES):
+        slopes = np.maximum(node - jumps, 0) ** 2 / 2
+        stages[k] = tableau.GAMMA * (slopes + tableau.C[k, :k] @ stages[:k])
+    y, error = stepped(jumps)
+    off = np.abs(y - (1 - jumps) ** 3 / 6)
+    assert np.max(off / error) < MOST < 30 < np.max(off / np.abs(stages[-1]))
 
 
 def test_a_step_factors_one_matrix():

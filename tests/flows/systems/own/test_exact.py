@@ -213,6 +213,19 @@ def test_a_minimum_that_is_not_zero_is_approached_like_its_closed_form():
     assert run.excess.limit == 0 and np.array_equal(run["excess"], run["loss"])
 
 
+def test_the_error_above_a_limit_is_what_the_states_carry():
+    """Of states of a file from before, which carry none, it is looked at anew."""
+    run = followed("rotated")
+    doubt = run.states.doubt
+    assert (doubt[1:] > 0).all()
+    anew = replace(run, states=replace(run.states, doubt=np.full(len(doubt), np.nan)))
+    assert anew.excess.error == pytest.approx(run.excess.error, rel=SLOWLY, abs=0)
+    # Control: what they carry is what is taken.
+    wrong = replace(run, states=replace(run.states, doubt=(1 + 1e-3) * doubt))
+    change = wrong.excess.error - run.excess.error
+    assert change == pytest.approx(1e-3 * doubt, rel=SLOWLY, abs=1e-300)
+
+
 def test_a_weaker_rule_accepts_limits_that_are_none(monkeypatch):
     flat = flows.OwnSystem("flat", [A], sp.exp(-1 / A**2))
     run = flows.integrate(flat, [1.0], t_end=1e9)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from flint import arb, arb_mat
+from oracles.sums import Y, sum_of_products
 
 import flows
 from flows.core.balls import precision
@@ -13,7 +14,6 @@ from flows.systems.own.loss import Loss
 from flows.systems.own.numeric import numeric, program_of
 from symbolic.language.blocks import Explicit
 
-Y = sp.symbols("y:4", real=True)
 SIZE = len(Y)
 # Two doubles hold 32 digits, of which a program of this size loses a few.
 DIGITS = 1e-28
@@ -21,22 +21,10 @@ DIGITS = 1e-28
 SAME = 1e-10
 
 
-def loss(generator):
-    """A random sum of products, quotients and roots."""
-    length, total = 1 + sum(x**2 for x in Y), sp.Integer(0)
-    for _ in range(6):
-        factors = [Y[generator.integers(SIZE)] ** int(generator.integers(0, 4)) for _ in range(3)]
-        term = sp.Rational(int(generator.integers(1, 9)), int(generator.integers(1, 9)))
-        term *= sp.Mul(*factors)
-        kind = generator.integers(4)
-        total += [term, term / length, term * sp.sqrt(length), sp.pi * (term - Y[0]) ** 2][kind]
-    return total
-
-
 def errors(seed, code_of=coded):
     """Errors and radii of the gradient along random axes, at a random place."""
     generator = np.random.default_rng(seed)
-    expression = loss(generator)
+    expression = sum_of_products(generator)
     program = program_of(expression, Y)
     code = code_of(Y, program.steps, program.results[1:])
     high, low = generator.normal(size=(2, SIZE))
@@ -116,7 +104,7 @@ def test_a_run_does_not_notice_whether_its_gradients_are_of_two_doubles(monkeypa
 @pytest.mark.parametrize("seed", range(6))
 def test_the_compiled_hessian_is_that_of_balls(seed):
     generator = np.random.default_rng(seed)
-    expression, y = loss(generator), generator.normal(size=SIZE)
+    expression, y = sum_of_products(generator), generator.normal(size=SIZE)
     found = Loss(Y, Explicit(expression, sp.S.Zero, ()), "").hessian(y)
     axes = np.eye(SIZE).tolist()
     rates = numeric(expression, Y, (), "ball").rates

@@ -18,7 +18,7 @@ CASES = {
     "a far neuron leaves an unstable direction slowly": (2, 2, 0.1, 361),
     "a far neuron comes within 1e-10 of the axis": (2, 2, 0.1, 188),
     "a far neuron crosses the axis": (2, 2, 1.0, 11),
-    "a neuron passes beside zero": (2, 2, 1.0, 195),
+    "a neuron ends beside zero": (2, 2, 1.0, 80),
     "transverse parts fall together": (2, 2, 0.1, 111),
     "a short neuron is known as well as its mean": (2, 2, 1.0, 100),
 }
@@ -76,10 +76,10 @@ def test_few_outputs_state_more_than_many_and_cover_the_error_of_this_run():
         ((2, 2, 0.1, 47), "h", 5.0),
         ((2, 2, 0.3, 165), "z_norms", 5.0),
         ((2, 2, 0.1, 68), "pairwise_distance", 10.0),
-        ((2, 2, 0.3, 172), "z_norms", 5.0),
+        ((3, 2, 0.3, 146), "z_norms", 10.0),
         ((2, 2, 1.0, 100), "z_norms", 5.0),
         ((3, 2, 0.1, 113), "h", 5.0),
-        ((3, 2, 0.3, 139), "h", 1.0),
+        ((3, 2, 0.3, 124), "h", 10.0),
     ],
 )
 def test_what_passes_by_zero_is_not_known_relative_to_itself(case, name, least):
@@ -214,14 +214,16 @@ def test_steps_are_asked_for_coordinates_of_charts(name, monkeypatch):
     assert uncovered(case, name) > 1
 
 
-@pytest.mark.parametrize(("case", "name"), [((3, 2, 0.3, 139), "h"), ((2, 2, 0.3, 172), "z_norms")])
+@pytest.mark.parametrize(
+    ("case", "name", "rtol"), [((3, 2, 1.0, 78), "h", 1e-6), ((3, 2, 1.0, 82), "h", 1e-5)]
+)
 def test_steps_across_vectors_that_pass_each_other_are_worse_than_they_seem(
-    case, name, monkeypatch
+    case, name, rtol, monkeypatch
 ):
-    assert uncovered(case, name) <= 1
+    assert uncovered_loosely(case, name, rtol, 25.0) <= 1
     none = lambda neurons, moved, first: np.zeros(neurons.shape, dtype=bool)  # noqa: E731
     monkeypatch.setattr(asked, "_passing", none)
-    assert uncovered(case, name) > 1
+    assert uncovered_loosely(case, name, rtol, 25.0) > 1
 
 
 def test_a_step_across_a_jump_is_off_by_more_than_it_estimates():
@@ -233,6 +235,20 @@ def test_a_step_across_a_jump_is_off_by_more_than_it_estimates():
             u[k] = GAMMA * (max(node - s, 0) ** 2 / 2 + C[k, :k] @ u[:k])
         ratios.append(abs(M @ u - (1 - s) ** 3 / 6) / abs(u[-1]))
     assert np.quantile(ratios, 0.9) == pytest.approx(asked.PASSING_BY, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("case", "rtol"), [((2, 2, 7), 1e-8), ((2, 2, 119), 1e-10), ((2, 2, 118), 1e-10)]
+)
+def test_steps_whose_estimates_vanish_are_not_taken(case, rtol):
+    # By their last stages alone these runs were off by 20, 1.7 and 2.5 times what they state.
+    n, d, member = case
+    neurons = flows.ReLUNeuron(n, d)
+    start = flows.Law(400, 1.0, seed=31).start(neurons, member)
+    run = flows.integrate(neurons, start, END, method="Rodas5P", rtol=rtol)
+    truth = flows.integrate(neurons, start, END, method="Rodas5P", rtol=1e-12)
+    for name in ("loss", *NAMES):
+        assert (np.abs(run[name] - truth[name]) <= run.absolute_errors(name)).all(), name
 
 
 def test_errors_of_coordinates_are_those_of_neurons():
@@ -305,7 +321,7 @@ def seen_at_outputs(values, moved):
 
 def test_what_lies_across_known_solutions_that_nearly_agree_is_not_known_by_them(monkeypatch):
     monkeypatch.setattr(asked, "_changes", seen_at_outputs)  # or these alone would cover it
-    assert uncovered_loosely(AXIS, "z_norms", 1e-6, 25.0) <= 1
+    assert uncovered_loosely(AXIS, "z_norms", 1e-5, 25.0) <= 1
     carry = variation._carrying()
 
     def without_defects(modes, leaving, arriving, vectors, *rest):
@@ -313,7 +329,7 @@ def test_what_lies_across_known_solutions_that_nearly_agree_is_not_known_by_them
         carry(modes, leaving, arriving, vectors, *rest)
 
     monkeypatch.setattr(variation, "_carrying", lambda: without_defects)
-    assert uncovered_loosely(AXIS, "z_norms", 1e-6, 25.0) > 1
+    assert uncovered_loosely(AXIS, "z_norms", 1e-5, 25.0) > 1
 
 
 def test_steps_at_loose_tolerances_are_longer(monkeypatch):
@@ -323,20 +339,32 @@ def test_steps_at_loose_tolerances_are_longer(monkeypatch):
     assert uncovered_loosely(case, "h", 1e-5, 3.0) > 1
 
 
-@pytest.mark.parametrize(
-    ("case", "name", "rtol", "end"),
-    [
-        (OPPOSITE, "h", 1e-6, 1.0),  # a step covers outputs before two pass each other
-        (AXIS, "z_norms", 1e-5, 1e4),  # stages pass the axis, and the flow does not
-    ],
-)
-def test_steps_pass_what_no_output_shows(case, name, rtol, end, monkeypatch):
-    assert uncovered_loosely(case, name, rtol, end) <= 1
+def test_steps_pass_what_no_output_shows(monkeypatch):
+    # A step covers outputs before two pass each other.
+    assert uncovered_loosely(OPPOSITE, "h", 1e-6, 1.0) <= 1
     monkeypatch.setattr(asked, "_changes", seen_at_outputs)
-    assert uncovered_loosely(case, name, rtol, end) > 1
+    assert uncovered_loosely(OPPOSITE, "h", 1e-6, 1.0) > 1
 
 
 def test_a_loss_that_is_hardly_known_is_cubic_in_what_is(monkeypatch):
-    assert uncovered_loosely(AXIS, "loss", 1e-5, 1e4) <= 1
+    # Where distances are off by a half, and the loss is like their cube.
+    loss, off = np.full(1, 1e-20), 0.5
+    first = 3 * off * loss / (growth.STEPS * RTOL)
+    found = variation.Carried(first, 0 * loss, 0 * loss, 0 * loss)
+    monkeypatch.setattr(growth, "carried", lambda *given: found)
+    stated = lambda: RTOL * growth.growth(None, None, loss, np.zeros(1), RTOL)  # noqa: E731
+    assert stated() == pytest.approx((1 + off) ** 3 - 1, rel=1e-12)
     monkeypatch.setattr(growth, "CUBIC", 1.0)  # to first order
-    assert uncovered_loosely(AXIS, "loss", 1e-5, 1e4) > 1
+    assert stated() < (1 + off) ** 3 - 1.5
+
+
+def test_the_loss_of_neurons_that_leave_an_arrangement_late_is_off_by_more(monkeypatch):
+    # Transverse parts on a line, two against one: `t^3 L` is 0.02 at t = 1e3, and grows.
+    neurons = flows.ReLUNeuron(3, 2)
+    start = flows.Law(400, 0.1, seed=40).start(neurons, 83)
+    run = flows.integrate(neurons, start, END, method="Rodas5P", rtol=RTOL)
+    truth = flows.integrate(neurons, start, END, method="Radau", rtol=1e-13)
+    off = np.abs(run["loss"] - truth["loss"])[1:]
+    assert (off <= dataclasses.replace(run).absolute_errors("loss")[1:]).all()
+    monkeypatch.setattr(growth, "ASIDE", growth.FALLEN)
+    assert (off / dataclasses.replace(run).absolute_errors("loss")[1:]).max() > 5

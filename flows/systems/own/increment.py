@@ -156,13 +156,14 @@ class Increment:
                 m = np.array([split(x) for x in matrix.entries()])
                 curved = np.diag(m[:, 0].reshape(size, size))
                 last = way(g[:, 0], curved, bounds[0] * (math.exp(bounds[3]) - 1))
-                if not np.isfinite(last).all():
-                    return None
+                with np.errstate(over="ignore"):
+                    if not np.isfinite(last / self.size).all():
+                        return None
                 off, doubt = self._bent(last, slopes, matrix)
                 if (off + doubt <= allowed).all():
                     self.bits = bits
                     return linear_field(g, m, (self.size, floored, allowed), bounds)
-                if (off - doubt > allowed).any():
+                if (off > allowed + doubt).any():
                     return None
             bits *= MORE
         return None

@@ -74,6 +74,15 @@ def test_on_a_linear_tail_compiled_steps_are_those_of_balls_and_a_wrong_curvatur
     assert len(called) > 5 and abs(late[-1]) > 1e3 * LATE
 
 
+def test_what_is_not_known_of_a_tail_is_no_warning():
+    """Radii of a gradient are infinite there before there are enough bits."""
+    w = sp.MatrixSymbol("W", 3, 2)
+    gap = w.T * w - sp.diag(1, 0)
+    system = flows.OwnSystem("factorization", [w], sp.trace(gap.T * gap) / 4)
+    start = 0.5 * np.random.default_rng(0).normal(size=(8, 6))[4]
+    assert flows.integrate(system, start, 100.0, [100.0], rtol=1e-11).completed
+
+
 def test_axes_of_many_bits_diagonalise_a_hessian_and_those_in_doubles_do_not():
     generator = np.random.default_rng(0)
     basis = np.linalg.qr(generator.normal(size=(4, 4)))[0]

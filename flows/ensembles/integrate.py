@@ -77,7 +77,7 @@ def integrate_ensemble(
         4000 of them are left where stability binds them; mixtures begin with explicit steps and
         go on with Rodas5P. It takes what a single run takes after that, where these fail, and
         below ``rtol = 1e-11``; so a member agrees with a single run to the tolerance, not bit for
-        bit. The same is true of an ``OwnSystem`` in closed form with at most 150 unknowns and sums,
+        bit. The same is true of an ``OwnSystem`` in closed form with at most 64 unknowns and sums,
         products, quotients and roots alone, where there are at least 128 members, and of a
         ``TwoLayer`` of few unknowns with at least 48. These members are followed along the axes of
         charts, 32 side by side, in threads: by explicit steps (DOP853) where curvature times time

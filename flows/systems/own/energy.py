@@ -60,9 +60,9 @@ __all__ = ["axis_terms", "energy_piece"]
 SLOW, FAST, LARGE = (("Radau", 1.0), ("BDF", 0.1)), (("LSODA", 0.01),), (("BDF", 0.1),)
 # LSODA is asked for no less than this, where `s |h|` is below that; BDF from so many entries.
 LSODA_TOLERANCE, GENTLE, MANY = 1e-12, 1e4, 24
-# Compiled steps are taken for no more entries: their linear algebra is plain loops, and charts of
-# many members are kept at once.
-MOST_COMPILED = 150
+# Compiled steps are taken for no more entries: their linear algebra is plain loops. Many members
+# share them up to the second number; beyond it charts of all cost more than runs alone.
+MOST_COMPILED, MOST_TOGETHER = 150, 64
 # Energy and time change by this factor in a chart, and by the second one in compiled steps, which
 # are asked for a part of the energy that is left: a chart costs as much as many of them.
 ENERGY, COMPILED = 100.0, 1e4

@@ -141,7 +141,7 @@ class Followed(Evaluated):
         if self.arithmetic == "doubles" or not isinstance(loss, Loss) or loss.averaged:
             return None
         size = len(loss.y)
-        if size > energy.MOST_COMPILED or isinstance(self._view.nodes(np.zeros(size)), str):
+        if size > energy.MOST_TOGETHER or isinstance(self._view.nodes(np.zeros(size)), str):
             return None
         gradient, value, rates = code_of(loss), value_code_of(loss), rates_of(loss)
         if gradient is None or value is None or rates is None:

@@ -220,7 +220,7 @@ class SpanRun:
 
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a network of few entries, in the user's coordinates."""
-        few = self.network.size <= energy.MOST_COMPILED
+        few = self.network.size <= energy.MOST_TOGETHER
         return codes_of(self.network) if few and not self.doubles else None
 
     def along_axes(

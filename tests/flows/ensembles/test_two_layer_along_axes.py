@@ -198,5 +198,5 @@ def test_the_call_alone_decides_who_follows_them(monkeypatch: pytest.MonkeyPatch
     assert not served(PAIRS, members=47)
     assert not served(PAIRS, rtol=1e-12)
     assert not served(flows.TwoLayer(3, 1))
-    assert not served(flows.TwoLayer(13, 13))
+    assert not served(flows.TwoLayer(9, 9))
     assert not served(PAIRS.in_doubles())

@@ -10,6 +10,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.solvers.axis_slopes import centred
+from flows.solvers.axis_steps import EPSILON
 from flows.solvers.near_lanes import LANES, Near
 from flows.solvers.near_state import GOES_ON
 from flows.systems.own.chart_loop import field_of, run
@@ -17,8 +18,9 @@ from flows.systems.own.seen_loop import curvature_at
 
 __all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
 
-# Where curvature times time is below this, the Hessian of plain doubles serves as that of two.
-PLAIN = 1e4
+# The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
+# is this part of what is to be known of a slope on the smallest one, or less.
+ROUNDING = 0.05
 
 
 @inner
@@ -46,30 +48,20 @@ def again(lane, e):
 
 
 @lean
-def load(lane, near, here, k, e, codes):
+def load(lane, near, here, k, e, codes, terms):
     """Put the chart of a member where the steps of a lane read it.
 
     Registers, and the Hessian, are those at its centre.
     """
     gradient, _, rates = codes
-    charts, around, hessian = here.charts, here.around, here.seen.hessian
+    charts, around = here.charts, here.around
     n, size = len(charts.size[k]), charts.size[k]
-    if charts.since[k] * steepest(charts, k) < PLAIN:
+    if charts.since[k] * steepest(charts, k) * EPSILON < ROUNDING * terms.known:
         for i in range(len(around.value)):
             around.value[i] = here.registers[i, 0]
         for i in range(n):
             around.slope[i] = charts.slope[k, i]
-        for j in range(n):
-            for i in range(n):
-                total = 0.0
-                for m in range(n):
-                    total += hessian[i, m] * charts.axes[k, m, j, 0]
-                here.found[i, 0] = total
-            for i in range(n):
-                total = 0.0
-                for m in range(n):
-                    total += charts.axes[k, m, i, 0] * here.found[m, 0]
-                around.matrix[i, j] = total
+        along_axes(here.seen.hessian, charts.axes[k], here.seen.turns, here.seen.matrix, around)
         around.known[0] = True
     else:
         centred(field_of(charts, k, gradient, rates), around, here)
@@ -89,20 +81,38 @@ def load(lane, near, here, k, e, codes):
 
 
 @lean
+def along_axes(hessian, axes, columns, turned, around):
+    """Put down a Hessian along axes, (N, N, 2), of which two arrays (N, N) are room for a half."""
+    n, found = len(hessian), around.matrix
+    for i in range(n):
+        for j in range(n):
+            columns[i, j] = axes[i, j, 0]
+            turned[i, j] = found[i, j] = 0.0
+    for i in range(n):
+        for m in range(n):
+            for j in range(n):  # innermost, so that sums are side by side
+                turned[i, j] += hessian[i, m] * columns[m, j]
+    for m in range(n):
+        for i in range(n):
+            for j in range(n):
+                found[i, j] += columns[m, i] * turned[m, j]
+
+
+@lean
 def steepest(charts, k):
     """Largest curvature at the centre of a chart, of either sign."""
     return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
 
 
 @lean
-def reload(lane, near, here, k, e, codes):
+def reload(lane, near, here, k, e, codes, terms):
     """Put a chart that was begun before in a lane."""
     gradient, loss, rates = codes
     centre = here.charts.centre[k]
     run(gradient, centre, here.registers)
     run(loss, centre, here.whole)
     curvature_at(centre, rates, here.charts.since[k], here.seen.hessian)
-    return load(lane, near, here, k, e, codes)
+    return load(lane, near, here, k, e, codes, terms)
 
 
 @lean

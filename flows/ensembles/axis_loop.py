@@ -63,9 +63,9 @@ def gentle_until(here, k):
 
 
 @lean
-def take_place(lane, near, out, here, k, e, times, before, terms, found):
+def take_place(lane, out, here, k, e, times, before, terms, found):
     """Let a chart that is in place be a lane's, as far as the solver time `before`."""
-    load_loss(out, near, here, e)
+    load_loss(out, here, e)
     aim(lane, here, k, e, times, before, terms.halts, found)
 
 
@@ -153,8 +153,8 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                 if begun(starts, k, codes, terms, here, found):
                     before = gentle_until(here, k)
                     late[k] = before == 0.0
-                    if not late[k] and load(lane, near, here, k, e, codes):
-                        take_place(lane, near, out, here, k, e, times, before, terms, found)
+                    if not late[k] and load(lane, near, here, k, e, codes, terms):
+                        take_place(lane, out, here, k, e, times, before, terms, found)
                         lane.steps[e], lane.fields[e], lane.step[e] = 0, 0, 0.0
                         owner[e] = k
                 waiting += 1
@@ -203,7 +203,7 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                 if before == 0.0:
                     late[k], here.step[k] = True, lane.step[e]
                     continue
-                take_place(lane, near, out, here, k, e, times, before, terms, found)
+                take_place(lane, out, here, k, e, times, before, terms, found)
             if goes > 0:
                 owner[e] = k
 
@@ -218,8 +218,8 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
         for e in range(LANES):
             while owner[e] < 0 and waiting < len(late):
                 k = waiting
-                if late[k] and reload(lane, near, here, k, e, codes):
-                    take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                if late[k] and reload(lane, near, here, k, e, codes, terms):
+                    take_place(lane, out, here, k, e, times, np.inf, terms, found)
                     lane.steps[e], lane.fields[e] = found.counts[k, 0], found.counts[k, 1]
                     lane.step[e], anew = here.step[k], True
                     owner[e] = k
@@ -255,7 +255,7 @@ def follow_stiffly(times, codes, slopes, tableau, terms, walk, here, near, out, 
                 continue
             goes = ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found)
             if goes == 2:
-                take_place(lane, near, out, here, k, e, times, np.inf, terms, found)
+                take_place(lane, out, here, k, e, times, np.inf, terms, found)
             if goes > 0:
                 owner[e], again_at = k, True
         if again_at:
@@ -288,7 +288,8 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     (count, n), loss, late = starts.shape, codes[1], np.zeros(len(starts), np.bool_)
     slopes = Code(loss.operation, loss.operands, loss.constants, loss.results[1:])
     here = members_of(count, len(times), n, codes[0], loss, terms.reach)
-    near, out = near_of(n, codes[0]), outputs_of(loss, n)
+    near = near_of(n, codes[0])
+    out = outputs_of(loss, n, near)
     first = walk_of(n, min(terms.rtol, EXPLICIT * terms.left), terms, late)
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)

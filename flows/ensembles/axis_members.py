@@ -191,7 +191,7 @@ def onward(lane, near, here, k, e, since, codes, terms, found):
     charts, anew = here.charts, min(ANEW, lane.left[e])
     look(charts, k, here.there, since, anew, here.whole, loss, rates, terms.rough, here.seen)
     charts.since[k] = since
-    if not (fresh(here, k, codes, terms) and load(lane, near, here, k, e, codes)):
+    if not (fresh(here, k, codes, terms) and load(lane, near, here, k, e, codes, terms)):
         return False
     found.counts[k, 2] += 1
     here.row[k] = found.reached[k]

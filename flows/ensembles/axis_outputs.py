@@ -29,7 +29,7 @@ from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import EVERY, LANES, field, jacobian
+from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -87,9 +87,11 @@ class Waiting(NamedTuple):
 
 
 @inner
-def outputs_of(loss, n):
-    """Room for outputs, of charts and of those that wait."""
-    return Outputs(near_of(n, loss), np.zeros((n, LANES)), waiting_of(loss, n), waiting_of(loss, n))
+def outputs_of(loss, n, near):
+    """Room for outputs, of charts that steps read, with registers of their own, and of others."""
+    registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
+    own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
+    return Outputs(own, np.zeros((n, LANES)), waiting_of(loss, n), waiting_of(loss, n))
 
 
 @inner
@@ -114,18 +116,10 @@ def waiting_of(loss, n):
 
 
 @lean
-def load_loss(out, near, here, e):
-    """Put the chart that steps of a lane read where its outputs read it."""
-    n = len(near.slope)
-    out.near.since[e] = near.since[e]
+def load_loss(out, here, e):
+    """Put the loss at the centre of a chart that steps read where its outputs read it."""
     for i in range(len(here.whole)):
         out.near.registers[i, 0, e] = here.whole[i, 0]
-    for i in range(n):
-        out.near.slope[i, e] = near.slope[i, e]
-        out.near.size[i, e], out.near.unit[i, e] = near.size[i, e], near.unit[i, e]
-        for j in range(n):
-            out.near.matrix[i, j, e] = near.matrix[i, j, e]
-            out.near.axes[i, j, e] = near.axes[i, j, e]
 
 
 @lean

@@ -76,6 +76,19 @@ def test_members_agree_with_runs_of_a_finer_tolerance_within_their_errors(
         assert np.allclose(e["loss_exponent"][k], exponent, rtol=STATED * RTOL, equal_nan=True)
 
 
+@pytest.mark.parametrize(("rtol", "end"), [(1e-4, 1e9), (1e-10, 1e6), (1e-11, 1e6)])
+def test_at_each_tolerance_compiled_code_follows_all_along_a_valley(
+    rtol: float, end: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounding of a steep curvature is not taken for the slope along a flat axis."""
+    found, begun = reached(monkeypatch), starts(VALLEY, 1.0, 16)
+    e = flows.integrate_ensemble(VALLEY, begun, end, rtol=rtol)
+    assert (found[0].reached == len(e.t)).all()
+    for k in range(2):
+        run = flows.integrate(VALLEY, begun[k], end, rtol=0.1 * rtol)
+        assert (np.abs(e["loss"][k] - run["loss"]) <= STATED * rtol * run["loss"]).all()
+
+
 def test_what_two_doubles_do_not_tell_is_a_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exponential tail to 1e-290 has every bit of the run alone."""
     found, begun = reached(monkeypatch), starts(WELL, 1.0, 2)

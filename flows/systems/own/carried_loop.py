@@ -275,30 +275,33 @@ def carried_along(carry, anew):
 
 
 @lean
-def turned(before, hessian, matrix, h, turns, axes, carry):
+def turned(before, hessian, rows, h, turns, axes, carry):
     """Eigenvalues `h` and `axes` of a later Hessian, (N, N), which begin at those of before.
 
-    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``matrix`` and ``turns``
-    (N, N) are room for it, and for its axes.
+    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``rows`` (N, 2 N) and
+    ``turns`` (N, N) are room for it, and for its axes.
     """
     n = len(h)
+    for i in range(n):
+        for k in range(n):
+            turns[i, k] = before[i, k, 0]  # side by side
     for i in range(n):
         for k in range(n):
             axes[i, k] = 0.0
         for j in range(n):
             for k in range(n):
-                axes[i, k] += hessian[i, j] * before[j, k, 0]
+                axes[i, k] += hessian[i, j] * turns[j, k]
     for i in range(n):
         for k in range(n):
-            matrix[i, k] = 0.0
+            rows[i, k] = 0.0
         for m in range(n):
             for k in range(n):
-                matrix[i, k] += before[m, i, 0] * axes[m, k]
+                rows[i, k] += turns[m, i] * axes[m, k]
     for i in range(n):
         for k in range(i):
-            matrix[i, k] = matrix[k, i] = (matrix[i, k] + matrix[k, i]) / 2
-        carry.now[i, 0] = matrix[i, i]
-    eigen(matrix, h, turns, LAST_BIT)
+            rows[i, k] = rows[k, i] = (rows[i, k] + rows[k, i]) / 2
+        carry.now[i, 0] = rows[i, i]
+    eigen(rows, h, turns, LAST_BIT)
     for i in range(n):
         carry.h[i, 0] = h[i]
         for k in range(n):
@@ -326,8 +329,8 @@ def carried_once(before, curvature, error, fresh, slope, began, hessian, gradien
     n = len(curvature)
     pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
     pairs[:, :, 0] = before
-    carry, matrix, turns = carry_of(n, 1), np.empty((n, n)), np.empty((n, n))
-    turned(pairs, hessian, matrix, h, turns, axes, carry)
+    carry, rows, turns = carry_of(n, 1), np.empty((n, 2 * n)), np.empty((n, n))
+    turned(pairs, hessian, rows, h, turns, axes, carry)
     along = axes.T @ gradient
     carried(curvature, error, fresh, slope, began, along, since, anew, carry, found)
     return h, found

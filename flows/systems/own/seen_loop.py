@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.systems.own.axes_loop import LAST_BIT, eigen
-from flows.systems.own.carried_loop import carried, carry_of, turned
+from flows.systems.own.carried_loop import carried, carry_alone, turned
 from flows.systems.own.energy import STIFF
 from flows.systems.own.rates_loop import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
@@ -64,7 +64,7 @@ def seen_of(n):
         np.zeros(n),
         np.zeros((n, 3)),
         np.zeros(6),
-        carry_of(n, 1),
+        carry_alone(n),
         np.zeros((n, 2 * n)),
         np.zeros((n, n)),
         np.zeros(n),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.core.arrays import Array
 
@@ -50,6 +51,14 @@ class Features(dict[str, Array]):
     def get(self, name: str, default: Any = None) -> Any:
         """Feature of a name, evaluated where it is costly, or the default."""
         return self[name] if self.__contains__(name) else default
+
+    def at(self, times: NDArray[np.intp]) -> Features:
+        """Features at some of the times, the costly ones only where they are asked for."""
+        known = {name: value[times] for name, value in self.items()}
+        return Features(known, {k: functools.partial(self._one_at, k, times) for k in self._costly})
+
+    def _one_at(self, name: str, times: NDArray[np.intp]) -> Array:
+        return np.asarray(self[name][times])
 
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> Features:

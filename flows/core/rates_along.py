@@ -35,12 +35,11 @@ def plain_rates(y, directions, operation, operands, constants):
     """
     n, many = directions.shape
     first, width = 2 * n + len(constants), spread(many)
-    r = np.zeros((first + len(operation), width))
+    r = np.empty((first + len(operation), width))
     for i in range(n):
         for e in range(width):
             r[i, e] = y[i]
-            if e < many:
-                r[n + i, e] = directions[i, e]
+            r[n + i, e] = directions[i, e] if e < many else 0.0
     for i in range(len(constants)):
         for e in range(width):
             r[2 * n + i, e] = constants[i, 0]
@@ -71,13 +70,12 @@ def twofold_rates(y, directions, operation, operands, constants):
     """
     n, many, _ = directions.shape
     first, width = 2 * n + len(constants), spread(many)
-    r = np.zeros((first + len(operation), 2, width))
+    r = np.empty((first + len(operation), 2, width))
     for part in range(2):
         for i in range(n):
             for e in range(width):
                 r[i, part, e] = y[i, part]
-                if e < many:
-                    r[n + i, part, e] = directions[i, e, part]
+                r[n + i, part, e] = directions[i, e, part] if e < many else 0.0
         for i in range(len(constants)):
             for e in range(width):
                 r[2 * n + i, part, e] = constants[i, part]

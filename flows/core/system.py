@@ -77,6 +77,9 @@ class System(abc.ABC):
     #: Whether :meth:`errors` takes features of several runs, one a leading axis, of which it needs
     #: no states.
     stacks: ClassVar[bool] = False
+    #: Errors of states are carried from one to the next, if the times are no further apart than by
+    #: this factor: a run keeps states between outputs that are.
+    apart: ClassVar[float] = math.inf
 
     #: What it is called in a heading.
     title: ClassVar[str] = ""

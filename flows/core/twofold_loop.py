@@ -105,14 +105,20 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         What is computed.
     """
     n = len(u)
+    assert axes.shape[2] == 2 and r.shape[1] == found.shape[1] == 3  # LLVM has to know for vectors
     for i in range(n):
-        high, low, size = 0.0, 0.0, 0.0
-        for j in range(n):
-            a, b = product(u[j], unit[j])
-            a, b = multiply(axes[i, j, 0], axes[i, j, 1], a, b)
-            high, low = add(high, low, a, b)
-            size += abs(a) + abs(high)
-        r[i, 0], r[i, 1] = add(centre[i, 0], centre[i, 1], high, low)
+        r[i, 0] = r[i, 1] = r[i, 2] = 0.0
+        found[i, 0] = found[i, 1] = found[i, 2] = 0.0
+    for j in range(n):  # outermost, so that sums are side by side
+        c, d = product(u[j], unit[j])
+        for i in range(n):
+            a, b = multiply(axes[i, j, 0], axes[i, j, 1], c, d)
+            high, low = add(r[i, 0], r[i, 1], a, b)
+            r[i, 0], r[i, 1] = high, low
+            r[i, 2] += abs(a) + abs(high)
+    for i in range(n):
+        size = r[i, 2]
+        r[i, 0], r[i, 1] = add(centre[i, 0], centre[i, 1], r[i, 0], r[i, 1])
         off = SHARP * (size + abs(r[i, 0])) + centre[i, 2]
         r[i, 2] = UPWARD * (off + (UNDERFLOW if size > 0.0 else 0.0))
     first = len(r) - len(operation)
@@ -120,15 +126,17 @@ def _evaluate(u, unit, centre, axes, operation, operands, results, r, found):
         x, y = operands[k, 0], operands[k, 1]
         high, low, off = step(operation[k], r[x, 0], r[x, 1], r[x, 2], r[y, 0], r[y, 1], r[y, 2])
         r[first + k, 0], r[first + k, 1], r[first + k, 2] = high, low, UPWARD * off
+    for j in range(n):
+        x = results[j]
+        c, d, off = r[x, 0], r[x, 1], r[x, 2]
+        for i in range(n):
+            a, b = multiply(axes[j, i, 0], axes[j, i, 1], c, d)
+            high, low = add(found[i, 0], found[i, 1], a, b)
+            found[i, 0], found[i, 1] = high, low
+            lost = SHARP * (abs(a) + abs(high)) + (UNDERFLOW if a != 0.0 else 0.0)
+            found[i, 2] += abs(axes[j, i, 0]) * off + lost
     for i in range(n):
-        high, low, off = 0.0, 0.0, 0.0
-        for j in range(n):
-            x = results[j]
-            a, b = multiply(axes[j, i, 0], axes[j, i, 1], r[x, 0], r[x, 1])
-            high, low = add(high, low, a, b)
-            off += SHARP * (abs(a) + abs(high)) + abs(axes[j, i, 0]) * r[x, 2]
-            off += UNDERFLOW if a != 0.0 else 0.0
-        found[i, 0], found[i, 1], found[i, 2] = high, low, UPWARD * off
+        found[i, 2] *= UPWARD
 
 
 def _defect(axes, found):

@@ -22,7 +22,7 @@ def measure_together(runs: Sequence[Trajectory]) -> None:
     Each run has the bits that it would have alone; it is only faster.
     """
     alike: dict[Any, list[Trajectory]] = {}
-    for run in runs:
+    for run in (run.followed or run for run in runs):
         key = run.system.alike(run.frame, run.states)
         if key is not None:
             alike.setdefault((key, run.rtol), []).append(run)

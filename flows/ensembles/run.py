@@ -196,6 +196,7 @@ def _fits(
     row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
-    run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, task.times)
+    times = 1 + len(task.procedure.request.followed(task.system.apart))
+    run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, times)
     kept = size if folder is None else AHEAD * by[0] * chunk
     memory.require(memory.demand(kept * row, chunk * row, run, *by), size * row, folder)

@@ -184,9 +184,10 @@ class _Reached(NamedTuple):
 def _trajectory(
     system: System, initial: Array, request: Request, reached: _Reached, begun: float
 ) -> Trajectory:
-    t = np.concatenate([[0.0], request.times])[: len(reached.states)]
+    times = request.followed(system.apart)
+    t = np.concatenate([[0.0], times])[: len(reached.states)]
     remark = system.remark(reached.frame, reached.states, t)
-    return Trajectory(
+    run = Trajectory(
         system=system,
         t=t,
         frame=reached.frame,
@@ -199,6 +200,10 @@ def _trajectory(
         rtol=request.rtol,
         provenance=provenance(request.method, request.provenance),
     )
+    if len(times) == len(request.times):
+        return run
+    asked = np.isin(t, np.append(0.0, request.times))
+    return replace(run, t=t[asked], states=run.states.at(asked), followed=run)
 
 
 def _solve(pieces: Generator[Problem, Solution, _Reached], solver: Solver) -> _Reached:
@@ -218,7 +223,7 @@ def _pieces(
     show: Callable[[float], None] | None = None,
 ) -> Generator[Problem, Solution, _Reached]:
     """Piece after piece, until the last time is reached or a solver gives up."""
-    times, rtol = request.times, request.rtol
+    times, rtol = request.followed(system.apart), request.rtol
     relative = ATOL_PER_RTOL * rtol if request.atol is None else request.atol
     damped, multistep = request.method not in UNDAMPED, request.method in MULTISTEP
     system = system.at_tolerance(rtol, relative, damped, multistep)

@@ -91,6 +91,9 @@ def load(
             rtol=float(about["rtol"]),
             provenance=dict(about["provenance"]),
         )
+        if "followed_t" in arrays:
+            more = system.recorded(_collect(state_type, "followed", arrays))
+            run = replace(run, followed=replace(run, t=arrays["followed_t"], states=more))
         consistent = len(run.t) == len(run["loss"]) and np.isfinite(run.t).all()
     except InputError:
         raise

@@ -46,6 +46,10 @@ class Kept(Labelled, Protocol):
     def provenance(self) -> Mapping[str, Any]:
         """Versions, method and request."""
 
+    @property
+    def followed(self) -> Kept | None:
+        """The same at more times."""
+
     def state_at(self, index: int) -> Array:
         """User's parameters at one time."""
 
@@ -90,11 +94,16 @@ def _content(run: Kept) -> tuple[dict[str, Any], str]:
         values = run[name]
         axes = observable_axes(run.system, last, name, values[0])
         variables[name] = (("t", *axes), values)
-    for prefix, part, lead in (("frame", run.frame, 0), ("sound", run.states, 1)):
+    kept: list[tuple[str, Any, tuple[str, ...]]] = [("frame", run.frame, ())]
+    kept.append(("sound", run.states, ("t",)))
+    if run.followed is not None:
+        variables["followed_t"] = ("followed_t", run.followed.t)
+        kept.append(("followed", run.followed.states, ("followed_t",)))
+    for prefix, part, lead in kept:
         for f in fields(part):
             values = np.asarray(getattr(part, f.name))
             dims = _dims(f"{prefix}_{f.name}", values)
-            variables[f"{prefix}_{f.name}"] = (("t", *dims[1:]) if lead else dims, values)
+            variables[f"{prefix}_{f.name}"] = ((*lead, *dims[len(lead) :]), values)
     about = {
         "format": FORMAT,
         "parameters": run.parameters,

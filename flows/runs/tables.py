@@ -1,8 +1,9 @@
-"""A run as labelled arrays: an xarray data set over `t`, or a pandas table."""
+"""A run as tables: observables by name, an xarray data set over `t`, or a pandas table."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped]
     import xarray
 
-__all__ = ["labelled", "observable_axes", "state_axes", "tabled"]
+__all__ = ["Observables", "labelled", "observable_axes", "state_axes", "tabled"]
 
 
 class Labelled(Run, Protocol):
@@ -44,6 +45,26 @@ class Labelled(Run, Protocol):
 
     def __getitem__(self, name: str) -> Array:
         """Observable at every time."""
+
+
+class Observables(Mapping[str, Array]):
+    """Observables of a run by name, computed on demand."""
+
+    def __init__(self, run: Labelled) -> None:
+        """Observe ``run``."""
+        self._run = run
+
+    def __getitem__(self, name: str) -> Array:
+        """Values at the run's times, shape (T,), or (T, n) for one number a neuron."""
+        return self._run[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        return iter(self._run.names)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._run.names)
 
 
 def state_axes(system: System, state: Array) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from flows.core.views import VIEWS
 from flows.runs.bends import Bends, bends_along
 from flows.runs.quantities import Quantities
 from flows.runs.save import save
-from flows.runs.tables import labelled, tabled
+from flows.runs.tables import Observables, labelled, tabled
 from flows.runs.tolerance import below_digits, is_exact, left_by_steps
 from flows.runs.uncertainty import Uncertainty, vanished
 from potentials import Potential, Statements
@@ -39,26 +39,6 @@ MOST_CURVATURES = 40
 CHUNK = 2_000_000
 # What a person may do about a run that ended early.
 MENDED = {STEP_BUDGET: ", ask for more with max_steps", INTERRUPTED: ", integrate again"}
-
-
-class Observables(Mapping[str, Array]):
-    """Observables of a run by name, computed on demand."""
-
-    def __init__(self, run: Trajectory) -> None:
-        """Observe ``run``."""
-        self._run = run
-
-    def __getitem__(self, name: str) -> Array:
-        """Values at the run's times, shape (T,), or (T, n) for one number a neuron."""
-        return self._run[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Names."""
-        return iter(self._run.names)
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._run.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +75,9 @@ class Trajectory:
         Potentials of this run beside those of its system.
     above : Excess, optional
         Loss above its limit, where what has followed the run tells it.
+    followed : Trajectory, optional
+        The same run at more times, where it is asked for at times that are too far apart to tell
+        what becomes of errors in between.
     """
 
     system: System
@@ -110,6 +93,7 @@ class Trajectory:
     provenance: dict[str, Any]
     given: tuple[Potential, ...] = ()
     above: Excess | None = None
+    followed: Trajectory | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Fields alone: a copy evaluates again what it is asked for."""
@@ -166,11 +150,19 @@ class Trajectory:
         return self.system.restore(self.frame, self.states.at(index))
 
     @functools.cached_property
-    def features(self) -> dict[str, Array]:
+    def features(self) -> Features:
         """What potentials and claims are evaluated from (see ``System.features``)."""
-        return self._features(None)
+        if self.followed is None:
+            return self._features(None)
+        return self._features(self.followed.features.at(self._asked))
 
-    def _features(self, known: dict[str, Array] | None) -> dict[str, Array]:
+    @functools.cached_property
+    def _asked(self) -> NDArray[np.intp]:
+        """Where the times of this run are among those that are followed."""
+        assert self.followed is not None
+        return np.searchsorted(self.followed.t, self.t)
+
+    def _features(self, known: dict[str, Array] | None) -> Features:
         """Features, those that cost little being known or not; the others wait to be asked for."""
         parts = functools.cache(self._parts)  # which costly features that come together share
 
@@ -314,6 +306,8 @@ class Trajectory:
     @functools.cached_property
     def tolerance(self) -> Array:
         """Relative error that the solver's tolerance leaves in a quantity, shape (T,)."""
+        if self.followed is not None:
+            return np.asarray(self.followed.tolerance[self._asked])
         usual = self._usual
         if is_exact(self.provenance):
             return usual + below_digits(self.features["loss"])
@@ -328,12 +322,14 @@ class Trajectory:
         return np.full(len(self.t), left_by_steps(self.provenance, self.rtol))
 
     @functools.cached_property
-    def feature_errors(self) -> dict[str, Array]:
+    def feature_errors(self) -> Features:
         """Absolute errors of features beside that of the tolerance, by name."""
+        if self.followed is not None:
+            return self.followed.feature_errors.at(self._asked)
         known = self.system.errors(self.states, self.features, self.t, self.tolerance)
         return self._errors(known)
 
-    def _errors(self, known: dict[str, Array]) -> dict[str, Array]:
+    def _errors(self, known: dict[str, Array]) -> Features:
         """Errors of features, what the system states of them being known."""
         later: dict[str, Callable[[], Array]] = {
             name.removesuffix("_error"): functools.partial(self.features.__getitem__, name)

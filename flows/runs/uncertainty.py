@@ -13,6 +13,7 @@ that does not exist there (a root of what may be negative) is not known: its err
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,9 @@ def propagated(
             stacks[k][2 * i + 2] -= error
     ndim = max(x.ndim for x in stacks.values())
     found, measured = evaluated(stacks)
+    # What does not exist, but may, is not known.
+    lacking = (np.isnan(values[k]) & np.isposinf(errors[k]) for k in moving)
+    unknown = functools.reduce(np.logical_or, lacking)
     large = any((np.asarray(errors[k]) > SMALL * np.abs(values[k])).any() for k in moving)
     doubts = []
     for which, moved in enumerate(measured):
@@ -99,7 +103,7 @@ def propagated(
                     }
                 corner = evaluated(shifted)[1][which]
                 error = np.maximum(error, np.abs(_change(corner, moved[0])))
-        doubts.append(error)
+        doubts.append(np.where(np.isnan(moved[0]) & unknown, np.inf, error))
     return [x[0] if x.ndim == ndim else x for x in found], doubts
 
 
@@ -250,7 +254,9 @@ def _reduced(
     )
     # Another index attains the extremum, within its error.
     known = np.nan_to_num(error, nan=0.0, posinf=np.inf)
-    highest, lowest = (ranked + known).max(axis=-1), (ranked - known).max(axis=-1)
+    # What is not known at all may attain it where it does not exist, too.
+    highest = (np.where(np.isinf(known), 0.0, ranked) + known).max(axis=-1)
+    lowest = (ranked - known).max(axis=-1)
     # Where no index has a value there is no extremum.
     best = np.where(np.isneginf(best), np.nan, best)
     return (sense * best, np.maximum(highest - best, best - lowest)), (rate, doubt)

@@ -25,55 +25,70 @@ LAST_BIT = 1e-17
 
 
 @lean
-def rotate(matrix, axes, p, q):
-    """One rotation that makes an entry zero, of a matrix and of rows of axes."""
-    theta = (matrix[q, q] - matrix[p, p]) / (2.0 * matrix[p, q])
-    t = math.copysign(1.0, theta) / (abs(theta) + math.sqrt(theta * theta + 1.0))
-    c = 1.0 / math.sqrt(t * t + 1.0)
-    s = t * c
-    moved, n = t * matrix[p, q], len(matrix)
-    one, other = matrix[p, p] - moved, matrix[q, q] + moved
-    for k in range(n):
-        x, y = matrix[p, k], matrix[q, k]
-        matrix[p, k] = c * x - s * y
-        matrix[q, k] = s * x + c * y
-    matrix[p, p], matrix[q, q] = one, other
-    matrix[p, q] = matrix[q, p] = 0.0
-    for k in range(n):
-        matrix[k, p], matrix[k, q] = matrix[p, k], matrix[q, k]
-    for k in range(n):
-        x, y = axes[p, k], axes[q, k]
-        axes[p, k] = c * x - s * y
-        axes[q, k] = s * x + c * y
+def angle(off, apart):
+    """Cosine, sine and tangent of the rotation that makes an entry zero."""
+    t = off / apart
+    if t * t < LAST_BIT:
+        return 1.0, t, t
+    twice, apart = 2.0 * off if apart >= 0.0 else -2.0 * off, abs(apart)
+    length = math.sqrt(apart * apart + twice * twice)
+    along = apart + length
+    part = 1.0 / math.sqrt(2.0 * length * along)  # not by the tangent, which is not waited for
+    return along * part, twice * part, twice / along
 
 
 @lean
-def eigen(matrix, h, axes, part):
-    """Eigenvalues, increasing, and axes of a symmetric matrix, which is overwritten.
+def rotate(rows, p, q):
+    """One rotation that makes an entry zero, of rows of a matrix and of axes behind them.
 
+    Columns are rows again but the one at `p`, which rotations with it do not read.
+    """
+    off = rows[p, q]
+    c, s, t = angle(off, rows[q, q] - rows[p, p])
+    one, other = rows[p, p] - t * off, rows[q, q] + t * off
+    for k in range(rows.shape[1]):
+        x, y = rows[p, k], rows[q, k]
+        rows[p, k] = c * x - s * y
+        rows[q, k] = s * x + c * y
+    rows[p, p], rows[q, q] = one, other
+    rows[p, q] = rows[q, p] = 0.0
+    for k in range(len(rows)):
+        rows[k, q] = rows[q, k]
+
+
+@lean
+def eigen(rows, h, axes, part):
+    """Eigenvalues, increasing, and axes of a symmetric matrix.
+
+    The matrix is in the first columns of `rows` (N, 2 N), which are overwritten.
     Jacobi's rotations, which never give up; entries that are this part of those beside them stay.
     """
-    n, size = len(matrix), LEAST
+    n, size = len(rows), LEAST
     for i in range(n):
         for j in range(n):
-            axes[i, j] = 1.0 if i == j else 0.0
-            size = max(size, abs(matrix[i, j]))
-    for i in range(n):  # so that squares of entries are numbers
+            size = max(size, abs(rows[i, j]))
+    for i in range(n):
         for j in range(n):
-            matrix[i, j] /= size
+            rows[i, j] /= size  # so that squares of entries are numbers
+            rows[i, n + j] = 1.0 if i == j else 0.0
     for _ in range(SWEEPS):
         rotated = False
         for p in range(n - 1):
+            turned = False
             for q in range(p + 1, n):
-                square = matrix[p, q] * matrix[p, q]
-                beside = part * part * abs(matrix[p, p] * matrix[q, q])
+                square = rows[p, q] * rows[p, q]
+                beside = part * part * abs(rows[p, p] * rows[q, q])
                 if square > beside and square > ROUNDED * ROUNDED:
-                    rotate(matrix, axes, p, q)
-                    rotated = True
+                    rotate(rows, p, q)
+                    turned = True
+            if turned:
+                for k in range(n):
+                    rows[k, p] = rows[p, k]
+            rotated = rotated or turned
         if not rotated:
             break
     for i in range(n):
-        h[i] = matrix[i, i] * size
+        h[i] = rows[i, i] * size
     for i in range(n - 1):
         least = i
         for k in range(i + 1, n):
@@ -81,11 +96,11 @@ def eigen(matrix, h, axes, part):
                 least = k
         if least != i:
             h[i], h[least] = h[least], h[i]
-            for k in range(n):
-                axes[i, k], axes[least, k] = axes[least, k], axes[i, k]
+            for k in range(n, 2 * n):
+                rows[i, k], rows[least, k] = rows[least, k], rows[i, k]
     for i in range(n):
-        for k in range(i):
-            axes[i, k], axes[k, i] = axes[k, i], axes[i, k]
+        for k in range(n):
+            axes[k, i] = rows[i, n + k]
 
 
 @lean

@@ -26,7 +26,7 @@ from flows.systems.own.carried_errors import (
 )
 from flows.systems.own.led_loop import lead
 
-__all__ = ["Carry", "carried", "carried_along", "carried_once", "carry_of", "turned"]
+__all__ = ["Carry", "carried", "carried_along", "carried_once", "carry_alone", "carry_of", "turned"]
 
 
 # Numbers of each lane: what they are is said where they are put down.
@@ -48,7 +48,7 @@ class Carry(NamedTuple):
     slow axes; ``fast``, ``mixes`` (N, lanes): 1 for axes of this kind, 0 for others; ``turns``
     (N, N, lanes): what axes take from others that mix; ``lowest``, ``highest`` (N, lanes): rates
     that have come to an axis; ``rate``, ``grown``, ``came`` (N, lanes); ``room``: numbers of each
-    lane.
+    lane. ``alone`` is True where there is one lane, so that compilers know it, else None.
     """
 
     curvature: Any
@@ -73,10 +73,11 @@ class Carry(NamedTuple):
     grown: Any
     came: Any
     room: Any
+    alone: Any
 
 
 @inner
-def carry_of(n, lanes):
+def room_of(n, lanes, alone):
     """Room."""
     return Carry(
         np.zeros((n, lanes)),
@@ -101,14 +102,33 @@ def carry_of(n, lanes):
         np.zeros((n, lanes)),
         np.zeros((n, lanes)),
         np.zeros((12, lanes)),
+        alone,
     )
+
+
+@inner
+def carry_of(n, lanes):
+    """Room for states in lanes."""
+    return room_of(n, lanes, None)
+
+
+@inner
+def carry_alone(n):
+    """Room for one state."""
+    return room_of(n, 1, True)
+
+
+@lean
+def lanes_of(carry):
+    """How many lanes there are."""
+    return carry.room.shape[1] if carry.alone is None else 1
 
 
 @lean
 def kinds(carry):
     """Put down which axes are slow, with their least rates, and which are fast."""
     room, n = carry.room, len(carry.h)
-    for e in range(room.shape[1]):
+    for e in range(lanes_of(carry)):
         began, since = carry.began[e], carry.since[e]
         length, passed = math.log(since / began), since - began
         room[LENGTH, e], room[PASSED, e] = length, passed
@@ -118,7 +138,7 @@ def kinds(carry):
         room[ABOVE, e] = 1.0 if length > 0.0 else 0.0
         room[STEEP, e] = max(abs(carry.h[0, e]), abs(carry.h[n - 1, e]))
     for k in range(n - 1, -1, -1):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             first, last = carry.curvature[k, e] * carry.began[e], carry.now[k, e] * carry.since[e]
             h, quick, above = carry.h[k, e], room[QUICK, e], room[ABOVE, e]
             few, many, quickest = room[FEW, e], room[MANY, e], room[EARLY, e]
@@ -129,7 +149,7 @@ def kinds(carry):
             carry.first[k, e], carry.least[k, e] = first, least if is_slow else 0.0
             carry.fast[k, e] = room[ABOVE, e] = above
             room[EARLY, e] = first if (above > 0.0) & (first < quickest) else quickest
-    for e in range(room.shape[1]):
+    for e in range(lanes_of(carry)):
         room[EARLY, e] = 1.0 / max(1.0, room[EARLY, e] * room[LENGTH, e])
 
 
@@ -144,7 +164,7 @@ def is_near(carry, i, k, e):
 @lean
 def spans(carry):
     """Put down between which rates the axes of before are that each axis of now has come from."""
-    n, lanes = len(carry.h), len(carry.since)
+    n, lanes = len(carry.h), lanes_of(carry)
     for i in range(n):
         for e in range(lanes):
             carry.lowest[i, e] = carry.highest[i, e] = carry.since[e] * carry.h[i, e]
@@ -161,20 +181,20 @@ def mix(carry, k):
     """Put down what others take from an axis that turns, and at which rate it decays."""
     room, n = carry.room, len(carry.h)
     lowest, highest = room[COUNT], room[APART]
-    for e in range(room.shape[1]):
+    for e in range(lanes_of(carry)):
         lowest[e], highest[e] = np.inf, -np.inf
     for i in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             near, low, high = is_near(carry, i, k, e), carry.lowest[i, e], carry.highest[i, e]
             lowest[e] = low if near & (low < lowest[e]) else lowest[e]
             highest[e] = high if near & (high > highest[e]) else highest[e]
-    for e in range(room.shape[1]):
+    for e in range(lanes_of(carry)):
         if carry.mixes[k, e] > 0.0:
             carry.least[k, e] = lowest[e]
         share = room[MOVED, e] * (highest[e] - lowest[e]) * room[LENGTH, e]
         room[MOVED, e] = share + room[AWAY, e] ** 2
     for i in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             carry.turns[i, k, e] = room[MOVED, e] if is_near(carry, i, k, e) else 0.0
 
 
@@ -182,12 +202,12 @@ def mix(carry, k):
 def turn(carry):
     """Put down which axes mix, and what others take from them."""
     room, n = carry.room, len(carry.h)
-    spans(carry)
+    spanned = False
     for k in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             room[AWAY, e] = room[MOVED, e] = room[COUNT, e] = room[APART, e] = 0.0
         for i in range(n):
-            for e in range(room.shape[1]):
+            for e in range(lanes_of(carry)):
                 square = carry.overlaps[i, k, e] ** 2
                 near = is_near(carry, i, k, e)
                 apart = abs(carry.since[e] * carry.h[i, e] - carry.first[k, e]) > DIFFER
@@ -196,12 +216,15 @@ def turn(carry):
                 room[COUNT, e] += 1.0 if near else 0.0
                 room[APART, e] += 1.0 if near & apart else 0.0
         any_mixes = False
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             room[AWAY, e], room[MOVED, e] = math.sqrt(room[AWAY, e]), math.sqrt(room[MOVED, e])
             several = (room[APART, e] > 0.0) & (room[COUNT, e] > 1.0)
             mixes = (room[COUNT, e] > 0.0) & (several | (room[AWAY, e] > TURNS))
             carry.mixes[k, e] = 1.0 if mixes else 0.0
             any_mixes = any_mixes or mixes
+        if any_mixes and not spanned:
+            spans(carry)
+            spanned = True
         if any_mixes:
             mix(carry, k)
 
@@ -211,7 +234,7 @@ def grow(carry, anew):
     """Put down what has become of errors along the axes of before."""
     room = carry.room
     for k in range(len(carry.h)):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             before, now, passed = carry.curvature[k, e], carry.now[k, e], room[PASSED, e]
             rate = before if before < now else now
             own = 0.0 if carry.mixes[k, e] > 0.0 else rate * passed
@@ -220,9 +243,9 @@ def grow(carry, anew):
             grows = -mean if rate < 0.0 else -max(own, slowly)
             carry.rate[k, e] = rate if rate > 0.0 else 0.0
             carry.grown[k, e] = min(grows, MOST_GROWTH)
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             carry.grown[k, e] = math.exp(carry.grown[k, e])
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             change = 0.0 if carry.came[k, e] > 0.0 else carry.grown[k, e]
             left = change if change > anew else anew
             grown = carry.error[k, e] * change + carry.fresh[k, e] * left
@@ -233,33 +256,33 @@ def grow(carry, anew):
 def carried_along(carry, anew):
     """Put down errors along the axes of now; of what steps leave, the last ones leave a part."""
     room, n = carry.room, len(carry.h)
-    for e in range(room.shape[1]):
+    for e in range(lanes_of(carry)):
         lead(carry, e)
     kinds(carry)
     turn(carry)
     grow(carry, anew)
     for i in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             carry.came[i, e] = 0.0
         for k in range(n):
-            for e in range(room.shape[1]):
+            for e in range(lanes_of(carry)):
                 came = abs(carry.overlaps[i, k, e]) * (carry.error[k, e] + carry.fresh[k, e])
                 carry.came[i, e] += came if carry.fast[k, e] > carry.fast[i, e] else 0.0
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             carry.came[i, e] *= room[EARLY, e]
     back = carry.first  # along the axes of before
     for k in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             back[k, e] = 0.0
         for i in range(n):
-            for e in range(room.shape[1]):
+            for e in range(lanes_of(carry)):
                 back[k, e] += abs(carry.overlaps[i, k, e]) * carry.came[i, e]
     for i in range(n):
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             room[SQUARE, e] = 0.0
             room[TOTAL, e] = min(carry.later[i, e], LARGEST)
         for k in range(n):
-            for e in range(room.shape[1]):
+            for e in range(lanes_of(carry)):
                 faster, turns = carry.h[i, e] - carry.rate[k, e], carry.turns[i, k, e]
                 faster = faster if faster > 0.0 else 0.0
                 turns = turns if carry.mixes[k, e] > 0.0 else 0.0
@@ -270,35 +293,38 @@ def carried_along(carry, anew):
                 alike = (apart <= ALIKE * room[STEEP, e]) | (turns > 0.0)
                 room[SQUARE, e] += share * share if alike else 0.0
                 room[TOTAL, e] += (0.0 if alike else share) + reach * back[k, e]
-        for e in range(room.shape[1]):
+        for e in range(lanes_of(carry)):
             carry.later[i, e] = math.sqrt(room[SQUARE, e]) + room[TOTAL, e] + carry.came[i, e]
 
 
 @lean
-def turned(before, hessian, matrix, h, turns, axes, carry):
+def turned(before, hessian, rows, h, turns, axes, carry):
     """Eigenvalues `h` and `axes` of a later Hessian, (N, N), which begin at those of before.
 
-    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``matrix`` and ``turns``
-    (N, N) are room for it, and for its axes.
+    The Hessian along the axes of before, (N, N, 2), is nearly diagonal; ``rows`` (N, 2 N) and
+    ``turns`` (N, N) are room for it, and for its axes.
     """
     n = len(h)
+    for i in range(n):
+        for k in range(n):
+            turns[i, k] = before[i, k, 0]  # side by side
     for i in range(n):
         for k in range(n):
             axes[i, k] = 0.0
         for j in range(n):
             for k in range(n):
-                axes[i, k] += hessian[i, j] * before[j, k, 0]
+                axes[i, k] += hessian[i, j] * turns[j, k]
     for i in range(n):
         for k in range(n):
-            matrix[i, k] = 0.0
+            rows[i, k] = 0.0
         for m in range(n):
             for k in range(n):
-                matrix[i, k] += before[m, i, 0] * axes[m, k]
+                rows[i, k] += turns[m, i] * axes[m, k]
     for i in range(n):
         for k in range(i):
-            matrix[i, k] = matrix[k, i] = (matrix[i, k] + matrix[k, i]) / 2
-        carry.now[i, 0] = matrix[i, i]
-    eigen(matrix, h, turns, LAST_BIT)
+            rows[i, k] = rows[k, i] = (rows[i, k] + rows[k, i]) / 2
+        carry.now[i, 0] = rows[i, i]
+    eigen(rows, h, turns, LAST_BIT)
     for i in range(n):
         carry.h[i, 0] = h[i]
         for k in range(n):
@@ -326,8 +352,8 @@ def carried_once(before, curvature, error, fresh, slope, began, hessian, gradien
     n = len(curvature)
     pairs, h, axes, found = np.zeros((n, n, 2)), np.empty(n), np.empty((n, n)), np.empty(n)
     pairs[:, :, 0] = before
-    carry, matrix, turns = carry_of(n, 1), np.empty((n, n)), np.empty((n, n))
-    turned(pairs, hessian, matrix, h, turns, axes, carry)
+    carry, rows, turns = carry_alone(n), np.empty((n, 2 * n)), np.empty((n, n))
+    turned(pairs, hessian, rows, h, turns, axes, carry)
     along = axes.T @ gradient
     carried(curvature, error, fresh, slope, began, along, since, anew, carry, found)
     return h, found

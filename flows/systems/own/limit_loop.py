@@ -262,7 +262,7 @@ def limit_of(loss, rates, digits, since, both, found):
         place[i, 0], place[i, 1] = digits[i, 0], digits[i, 1]
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), 3))
     run(loss, place, registers)
-    matrix, h, axes = np.zeros((n, n)), np.zeros(n), np.zeros((n, n))
+    matrix, rows, h, axes = np.zeros((n, n)), np.zeros((n, 2 * n)), np.zeros(n), np.zeros((n, n))
     curvature_at(place, rates, since, matrix)
     slope, square, began = np.zeros(n), 0.0, np.zeros(3)
     for part in range(3):
@@ -271,12 +271,13 @@ def limit_of(loss, rates, digits, since, both, found):
         slope[i] = registers[loss.results[1 + i], 0]
         square += slope[i] ** 2
         for j in range(n):
+            rows[i, j] = matrix[i, j]
             if not abs(matrix[i, j]) < np.inf:
                 return UNKNOWN
     length = math.sqrt(square)
     if not (1e-150 < length < np.inf):
         return UNKNOWN
-    eigen(matrix, h, axes, LAST_BIT)
+    eigen(rows, h, axes, LAST_BIT)
     along, slow, fast = axes.T @ slope, 0, 0
     for k in range(n):
         if h[k] * since < -TANGENT:

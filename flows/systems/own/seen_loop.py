@@ -11,7 +11,7 @@ import numpy as np
 
 from flows.core.compiled import inner, lean
 from flows.systems.own.axes_loop import LAST_BIT, eigen
-from flows.systems.own.carried_loop import carried, carry_of, turned
+from flows.systems.own.carried_loop import carried, carry_alone, turned
 from flows.systems.own.energy import STIFF
 from flows.systems.own.rates_loop import hessian, twofold_hessian
 from flows.systems.own.sound_state import STEEP, TRUSTED
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     ``numbers`` (6,): loss, minus the square of the gradient's length, its length, the largest
     relative error, the error of the loss by those of the state, and 1 where all this is known.
-    ``carry``, ``matrix``, ``turns`` (N, N), ``along`` (N,): room.
+    ``carry``, ``rows`` (N, 2 N), ``turns`` (N, N), ``along`` (N,): room.
     """
 
     hessian: Any
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     gradient: Any
     numbers: Any
     carry: Any
-    matrix: Any
+    rows: Any
     turns: Any
     along: Any
 
@@ -64,8 +64,8 @@ def seen_of(n):
         np.zeros(n),
         np.zeros((n, 3)),
         np.zeros(6),
-        carry_of(n, 1),
-        np.zeros((n, n)),
+        carry_alone(n),
+        np.zeros((n, 2 * n)),
         np.zeros((n, n)),
         np.zeros(n),
     )
@@ -128,13 +128,13 @@ def look(charts, k, there, since, anew, registers, loss, rates, rough, seen):
         return
     if since > charts.since[k]:
         h, axes = seen.curvature, seen.axes
-        turned(charts.axes[k], seen.hessian, seen.matrix, h, seen.turns, axes, seen.carry)
+        turned(charts.axes[k], seen.hessian, seen.rows, h, seen.turns, axes, seen.carry)
     else:
         for i in range(n):
             seen.error[i] = 0.0
             for j in range(n):
-                seen.matrix[i, j] = seen.hessian[i, j]
-        eigen(seen.matrix, seen.curvature, seen.axes, LAST_BIT)
+                seen.rows[i, j] = seen.hessian[i, j]
+        eigen(seen.rows, seen.curvature, seen.axes, LAST_BIT)
     along, doubt, size = seen.along, 0.0, 0.0
     for i in range(n):
         for part in range(3):

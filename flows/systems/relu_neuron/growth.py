@@ -14,20 +14,18 @@ import numpy as np
 
 from flows.core.arrays import Array
 from flows.systems.relu_neuron.state import Frame, SoundState
-from flows.systems.relu_neuron.variation import carried
+from flows.systems.relu_neuron.variation import STEPS, carried
 
 __all__ = ["ALLOWED", "PASSING", "growth", "later_errors"]
 
-#: Features that may pass by zero.
-PASSING = ("rho", "h", "zeta", "norm", "theta", "distance")
+#: Features that may pass by zero, and angles that are none where a neuron is at zero.
+PASSING = ("rho", "h", "zeta", "norm", "theta", "distance", "kappa", "theta_pair")
 
 # Runs are allowed the errors of a hundred steps.
 ALLOWED = 1e-2
 # Only where the loss has fallen below the first part of (1 + t)^-3, or below the second one after
 # that time, errors are a larger part of it: neurons are then beside an arrangement that they leave.
 FALLEN, ASIDE, LATE = 1e-3, 0.1, 100.0
-# Steps between two outputs whose errors add up; measured, of 1798 random members.
-STEPS = 5.0
 # Largest power of distances that the loss is like.
 CUBIC = 3.0
 # Losses below this are as good as zero.
@@ -104,8 +102,16 @@ def later_errors(
 
     def turned() -> Array:
         _, along, across = parts()
-        norm = np.maximum(np.nan_to_num(features["norm"]), np.finfo(float).tiny)
-        return np.hypot(along * features["zeta"] / norm, across * features["h"] / norm) / norm
+        size = np.nan_to_num(features["norm"])
+        norm = np.maximum(size, np.finfo(float).tiny)
+        found = np.hypot(along * features["zeta"] / norm, across * features["h"] / norm) / norm
+        # One that is at zero, and may not be there yet, has any angle.
+        return np.where((size == 0) & (along + across > 0), np.inf, found)
+
+    def between() -> Array:
+        dead = features["norm"] == 0
+        lost = dead & np.isinf(turned()) if dead.any() else dead
+        return np.where(lost[:, one] | lost[:, other], np.inf, 0.0)
 
     errors: dict[str, Callable[[], Array]] = {
         "rho": lambda: parts()[0],
@@ -113,6 +119,8 @@ def later_errors(
         "zeta": lambda: parts()[2],
         "norm": lambda: np.hypot(*parts()[1:]),
         "theta": turned,
+        "kappa": between,
+        "theta_pair": between,
         "distance": lambda: np.hypot(parts()[2][:, one], parts()[2][:, other]),
     }
     return {name: functools.partial(beyond, name, error) for name, error in errors.items()}

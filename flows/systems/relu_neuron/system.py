@@ -28,6 +28,7 @@ from flows.systems.relu_neuron.growth import ALLOWED, PASSING, growth, later_err
 from flows.systems.relu_neuron.options import OPTIONS
 from flows.systems.relu_neuron.pieces import NeuronPiece
 from flows.systems.relu_neuron.state import Frame, SoundState
+from flows.systems.relu_neuron.variation import APART
 
 if TYPE_CHECKING:
     from flows.core.minimiser import Approach, Minimiser
@@ -87,6 +88,7 @@ class ReLUNeuron(System):
     options: ClassVar[tuple[Option, ...]] = OPTIONS
     lanes: ClassVar[Lanes] = LANES
     stacks: ClassVar[bool] = True
+    apart: ClassVar[float] = APART
     containers: ClassVar[tuple[type, type]] = (Frame, SoundState)
     stated: ClassVar[tuple[str, ...]] = ("n", "d", "teacher")
 

@@ -49,6 +49,10 @@ STEEPEST = 20.0
 LEFT = 1e-2
 # Two known solutions are two where the defect of one is below this part of their difference.
 FAITHFUL = 0.1
+# Steps between two outputs whose errors add up; measured, of 1798 random members.
+STEPS = 5.0
+# A neuron goes to zero at this part, at least, of the speed that it had at the last output.
+SLOWER = 0.5
 # Most unknowns: eigenvectors of more would take longer than the run.
 MOST = 40
 
@@ -114,12 +118,30 @@ def carried(
     seen, parts = (np.where(np.isnan(x), np.inf, x) for x in (seen, parts))
     each = parts.reshape(neurons.shape) / root
     each = np.stack([each[..., 0], lone.length(each[..., 1:])], axis=-1)
-    # The time at which a neuron reaches zero is off: so far it is off itself until then.
-    dies = ~alive[-1, :, 0]
-    each[:, dies] = np.where(alive[:, dies], np.maximum.accumulate(each[:, dies]), 0.0)
+    # The time at which a neuron reaches zero is off: so far it is off itself until then, and after.
+    dead = ~alive[..., 0]
+    dies = dead[-1]
+    if dies.any():
+        late, so_far = _late(dead, velocity, t, each, rtol), np.maximum.accumulate(each)
+        each = np.where(dies[:, None], np.where(dead[..., None], late, so_far), each)
+        gone = np.where(dead & dies, frame.multiplicity * each[..., 0], 0.0)
+        seen[:, 1] += gone.sum(axis=-1)
     found.loss[:last], found.rho[:last] = seen.T
     found.along[:last], found.across[:last] = np.moveaxis(each, -1, 0)
     return found
+
+
+def _late(dead: NDArray[np.bool_], velocity: Array, t: Array, errors: Array, rtol: float) -> Array:
+    """Errors of neurons that have died for good, shape (T, k, 2).
+
+    They may get to zero later, by the time that it takes them to go as far as they were off.
+    """
+    alive = len(t) - 1 - np.argmax(~dead[::-1], axis=0)
+    last = alive, np.arange(len(alive))
+    since = t[:, None] - t[np.minimum(alive + 1, len(t) - 1)]
+    length, speed = STEPS * rtol * lone.length(errors[last]), lone.length(velocity[last])
+    left = np.clip(1.0 - SLOWER * speed * since / np.where(length > 0, length, 1.0), 0.0, 1.0)
+    return errors[last] * left[..., None]
 
 
 def _rest(multiplicity: Array, states: SoundState) -> tuple[Array, NDArray[np.bool_]]:

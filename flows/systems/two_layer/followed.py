@@ -45,6 +45,11 @@ class Followed(Evaluated):
         """Fields of many members at once, of one ReLU teacher."""
         return self._way.lanes
 
+    @property
+    def apart(self) -> float:  # type: ignore[override]
+        """As of neurons, of one ReLU teacher."""
+        return super().apart if self._neuron is None else self._neuron.apart
+
     def axis_codes(self) -> tuple[Code, Code, Code] | None:
         """Programs of a network of few entries that is not followed as a neuron."""
         return self._way.axis_codes() if isinstance(self._way, SpanRun) else None

@@ -18,7 +18,7 @@ from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import EVERY, LANES, Near, busy_in, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW, Errors
-from flows.systems.own.carried_loop import carried_along, carry_of
+from flows.systems.own.carried_loop import carried_along, carry_alone, carry_of
 from flows.systems.own.chart_loop import run as carry_out
 
 SIZE, MATRICES = 5, LANES
@@ -52,6 +52,12 @@ def carry_on(carry: Any, anew: float) -> None:
 def room(n: int, lanes: int) -> Any:
     """Room for them."""
     return carry_of(n, lanes)
+
+
+@loop
+def room_alone(n: int) -> Any:
+    """Room for one."""
+    return carry_alone(n)
 
 
 @loop
@@ -145,7 +151,13 @@ def test_errors_carried_in_lanes_are_those_of_each_state() -> None:
         carry.began[e], carry.since[e], carry.h[:, e] = began, since, later
         carry.now[:, e] = np.sum(axes * (now @ axes), axis=0)
         carry.overlaps[:, :, e] = turned_to.T @ axes
+    one = room_alone(SIZE)
+    for whole, part in zip(carry[:-1], one[:-1], strict=True):
+        part[:] = whole[..., lanes - 1 :]
     carry_on(carry, ANEW)
+    carry_on(one, ANEW)
+    assert np.allclose(one.later[:, 0], carry.later[:, -1], rtol=ROUNDING, atol=0)
+    assert not np.allclose(one.later[:, 0], carry.later[:, 0], rtol=ALIKE, atol=0)
     assert np.allclose(carry.later.T, expected, rtol=ALIKE, atol=0)
     assert 0 < carry.mixes.sum() < carry.mixes.size  # some turn into each other, some do not
     assert 0 < led < lanes // 2  # some grow as the gradient does

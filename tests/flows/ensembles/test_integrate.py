@@ -16,6 +16,7 @@ from flows.core.errors import InputError
 from flows.ensembles import integrate as ensembles
 from flows.ensembles import memory, result
 from flows.ensembles.integrate import Flow, integrate_ensemble
+from flows.ensembles.member import KEPT_BITS, rounded_up
 from flows.ensembles.starts import Law
 from flows.ensembles.workers import finished
 from flows.runs.check import check
@@ -67,6 +68,18 @@ def test_a_row_is_the_run_of_its_seed(whole):
         assert whole["loss_upper_verdict"][k] == verdict.verdict
     assert whole["loss"].shape == (7, len(whole.t)) and whole.completed == 7
     assert not np.array_equal(whole["loss"][0], whole["loss"][6])
+
+
+def test_a_row_of_few_times_is_the_run_with_its_errors():
+    few = [0.5, 30.0, 300.0]
+    rows = integrate_ensemble(SYSTEM, LAW, t_eval=few, **OPTIONS)
+    assert same_bits(rows, integrate_ensemble(SYSTEM, LAW, t_eval=few, chunk_size=1, **OPTIONS))
+    for k in range(LAW.size):
+        run = integrate(SYSTEM, LAW.start(SYSTEM, k), t_eval=few, **ALONE)
+        assert run.followed is not None
+        assert np.array_equal(rows["loss"][k], run["loss"])
+        stated = run.absolute_errors("loss")
+        assert np.array_equal(rows["loss_error"][k], rounded_up(stated, KEPT_BITS))
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 100])

@@ -170,6 +170,17 @@ def test_the_reference_ends_a_step_where_two_neurons_pass_each_other(monkeypatch
     assert 10 * through.stats["rejected"] < run().stats["rejected"]
 
 
+def test_states_between_outputs_serve_errors_alone(tmp_path):
+    few = [1.0, 100.0]
+    run = flows.integrate(SYSTEM, START, 100.0, few, rtol=1e-6)
+    assert run.t.tolist() == [0.0, *few] and len(run["loss"]) == len(run.states) == 3
+    again = flows.load(run.save(tmp_path / "run.nc"))
+    for name in ("loss", "h", "angle_max"):
+        assert np.array_equal(again.absolute_errors(name), run.absolute_errors(name))
+        assert again.followed[name][[0, -1]] == pytest.approx(run[name][[0, -1]], rel=0, abs=0)
+    assert flows.integrate(SYSTEM, START, 2.0, [0.001, 0.002], rtol=1e-6).followed is None
+
+
 def test_a_saved_run_comes_back_whole(tmp_path):
     run = flows.integrate(SYSTEM, START, 1e6)
     again = flows.load(run.save(tmp_path / "run.nc"))

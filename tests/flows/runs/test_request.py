@@ -35,6 +35,17 @@ def test_a_request_is_a_value():
     assert pickle.loads(pickle.dumps(one)) == one
 
 
+def test_states_are_kept_between_times_that_are_far_apart():
+    close, far = [0.001, 0.002, 0.004], [0.001, 0.002, 0.0041, 100.0]
+    assert np.array_equal(Request(100.0, close).followed(2.0), close)
+    kept = Request(200.0, far).followed(2.0)
+    assert np.isin(far, kept).all() and kept[-1] == 100.0
+    assert (kept[kept <= 0.002].size, (kept[1:] / kept[:-1]).max()) == (2, 2.0)
+    # No errors are carried, or none are made by steps.
+    assert np.array_equal(Request(200.0, far).followed(np.inf), far)
+    assert np.array_equal(Request(200.0, far, method="reference").followed(2.0), far)
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

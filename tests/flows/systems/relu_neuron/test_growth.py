@@ -58,15 +58,60 @@ def test_ordinary_runs_state_what_they_did():
         assert not (run.feature_errors["distance"] > USUAL * run.features["distance"])[-30:].any()
 
 
-def test_few_outputs_state_more_than_many_and_cover_the_error_of_this_run():
-    neurons, start = started(CASES["a far neuron crosses the axis"])
-    few = [1.0, 100.0, END]
-    run = flows.integrate(neurons, start, END, few, method="Rodas5P", rtol=RTOL)
-    truth = flows.integrate(neurons, start, END, few, method="Radau", rtol=TIGHT)
-    off, stated = np.abs(run["loss"] / truth["loss"] - 1), run.errors("loss")
-    assert (off <= stated).all() and off.max() > USUAL
-    # What two exact solutions tell: between these outputs no other growth is seen.
-    assert stated[-1] > 10 * off_and_stated(CASES["a far neuron crosses the axis"])[1][-1]
+DECADES = [10.0**k for k in range(-3, 5)]
+
+
+@pytest.mark.parametrize("case", [(0.1, 40, 220), (1.0, 30, 52)])
+def test_few_outputs_state_what_many_do(case):
+    scale, seed, member = case
+    neurons = flows.ReLUNeuron(2, 2)
+    start = flows.Law(400, scale, seed=seed).start(neurons, member)
+    few, many, truth = (
+        flows.integrate(neurons, start, END, times, method="Rodas5P", rtol=rtol)
+        for times, rtol in ((DECADES, 1e-6), (None, 1e-6), (DECADES, 1e-12))
+    )
+    same = [np.argmin(np.abs(many.t - t)) for t in few.t]
+    for name in ("loss", "h", "norms", "pairwise_distance"):
+        stated, usual = few.absolute_errors(name), many.absolute_errors(name)[same]
+        assert (np.abs(few[name] - truth[name]) <= stated).all()
+        assert ((stated <= 2 * usual) & (usual <= 2 * stated)).all()
+    # From one output to the next too little would be stated.
+    alone = dataclasses.replace(few, followed=None)
+    assert (np.abs(few["loss"] - truth["loss"]) > alone.absolute_errors("loss")).any()
+
+
+@pytest.mark.parametrize(
+    ("case", "rtol", "end"), [((1.0, 31, 42), 1e-4, END), ((0.3, 30, 23), 1e-4, 25.0)]
+)
+def test_a_neuron_that_has_died_may_do_so_later(case, rtol, end, monkeypatch):
+    scale, seed, member = case
+    neurons = flows.ReLUNeuron(3, 2)
+    start = flows.Law(400, scale, seed=seed).start(neurons, member)
+    run = flows.integrate(neurons, start, end, method="Rodas5P", rtol=rtol)
+    truth = flows.integrate(neurons, start, end, method="Rodas5P", rtol=1e-12)
+    dead = run["norms"] == 0
+    assert (dead & (truth["norms"] > 0)).any()
+    for name in ("h", "norms", "pairwise_distance", "residual_projection", "angle_max"):
+        assert (np.abs(run[name] - truth[name]) <= run.absolute_errors(name)).all(), name
+    # It is dead for sure some time later.
+    assert not (run.feature_errors["norm"][-1][dead[-1]] > 0).any()
+    assert np.isfinite(run.absolute_errors("angle_max")[-1])
+    monkeypatch.setattr(variation, "_late", lambda dead, velocity, t, errors, rtol: 0 * errors)
+    anew = dataclasses.replace(run)
+    for name in ("h", "norms"):
+        assert (np.abs(run[name] - truth[name]) > anew.absolute_errors(name)).any(), name
+
+
+def test_a_neuron_that_dies_is_off_for_as_long_as_it_takes_to_go_so_far():
+    t, dead = np.arange(6.0), np.zeros((6, 2), dtype=bool)
+    dead[3:, 1] = True
+    velocity, errors = np.zeros((6, 2, 2)), np.ones((6, 2, 2))
+    velocity[2, 1], errors[2, 1] = (-0.6, 0.8), (3.0, 4.0)
+    # It is off by 2 at the first output, and goes at a speed of 1, of which a half is counted on.
+    found = variation._late(dead, velocity, t, errors, 2.0 / 5.0 / variation.STEPS)
+    assert found[3:, 1] == pytest.approx(errors[2, 1] * np.array([1.0, 0.75, 0.5])[:, None])
+    faster = variation._late(dead, 4 * velocity, t, errors, 2.0 / 5.0 / variation.STEPS)
+    assert faster[4:, 1] == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Ensembles of the other systems, as they are called, against scripts: time, error, ratios.
 
-Scripts run in as many processes as there are cores, and both times are those of a clock. popflow
-tells all output times, with errors and limits, where a script tells the last loss alone. Two ratios
-say how much faster than the script a row is: than the script at the same rtol, whatever its error
-is, and than the script at the first rtol, which stands beside it, at which its worst error is no
-larger than popflow's, or below 1e-8. A first call compiles what is not on the disk yet, and derives
-what the system needs: its time stands beside the median of three later ones, which is compared.
+Scripts run in as many processes as there are cores, and both times are those of a clock. Both tell
+the loss at the same output times, those that popflow chooses; popflow tells errors and limits, too.
+Errors are the largest of a member's at all these times. Two ratios say how much faster than the
+script a row is: than the script at the same rtol, whatever its error is, and than the script at the
+first rtol, which stands beside it, at which its worst error is no larger than popflow's, or below
+1e-8. A first call compiles what is not on the disk yet, and derives what the system needs: its time
+stands beside the median of three later ones, which is compared.
 """
 
 from __future__ import annotations
@@ -26,10 +27,9 @@ from rich.progress import track
 from rich.table import Table
 from system_scripts import (
     Array,
-    Case,
     Hand,
-    by_hand,
     gmm_em,
+    losses_by_hand,
     matrix_factorization,
     score_matching,
     two_layer,
@@ -88,36 +88,53 @@ def ensembles() -> list[Many]:
     ]
 
 
-def last_loss(which: int, rtol: float, seed: int) -> float:
-    """Loss at the end that the script of an ensemble tells."""
+@functools.cache
+def hand_of(which: int) -> Hand:
+    """Script of an ensemble."""
+    many = ensembles()[which]
+    return many.script(many.system)
+
+
+def losses(which: int, times: Array, rtol: float, seed: int) -> Array:
+    """Losses that the script of an ensemble tells of a member."""
     many = ensembles()[which]
     start = many.system.initial(many.scale, seed)
-    return float(by_hand(Case("", many.system, many.script, [start], many.t_end), rtol).told[0])
+    return losses_by_hand(hand_of(which), start, times, rtol)
 
 
-def scripts(pool: Pool, which: int, rtol: float, members: int) -> tuple[Array, float]:
-    """Last losses that the script of an ensemble tells, and seconds of the clock for each."""
+def scripts(pool: Pool, which: int, times: Array, rtol: float, members: int) -> tuple[Array, float]:
+    """Losses that the script of an ensemble tells, and seconds of the clock for each member."""
     begun = time.perf_counter()
-    jobs = [(which, rtol, seed) for seed in range(members)]
-    told = np.array(pool.starmap(last_loss, jobs, chunksize=1))
+    jobs = [(which, times, rtol, seed) for seed in range(members)]
+    told = np.array(pool.starmap(losses, jobs, chunksize=1))
     return told, (time.perf_counter() - begun) / members
 
 
-def as_right(pool: Pool, which: int, truth: Array, enough: float) -> float | None:
+def worst(told: Array, truth: Array) -> Array:
+    """Largest relative errors of losses at all times, of each member; NaN where one is not told."""
+    return np.asarray(np.max(np.abs(told[: len(truth)] / truth - 1), axis=1))
+
+
+def as_right(pool: Pool, which: int, times: Array, truth: Array, enough: float) -> float | None:
     """First tolerance at which the script is as right; None where there is none."""
     for rtol in TIGHTER:
-        told, _ = scripts(pool, which, rtol, len(truth))
-        if np.max(np.abs(told / truth - 1)) <= enough:
+        told, _ = scripts(pool, which, times, rtol, len(truth))
+        if np.max(worst(told, truth)) <= enough:
             return rtol
     return None
+
+
+def shown(wrong: Array) -> str:
+    """Errors of members: median and largest."""
+    return f"{np.nanmedian(wrong):.1e} / {np.nanmax(wrong):.1e}"
 
 
 def together(scripted: int, least: int, true: int) -> Table:
     """Table of ensembles as they are called, against scripts in as many processes."""
     workers = os.cpu_count() or 1
     made = table(
-        f"ensembles as called, rtol {RTOL:g}, {workers} cores, clock; errors of the last loss of "
-        f"{true} members against single runs at rtol {TIGHT:g}, median / largest",
+        f"ensembles as called, rtol {RTOL:g}, {workers} cores, clock; largest errors of the "
+        f"losses of {true} members against single runs at rtol {TIGHT:g}, median / largest",
         "what",
         "t",
         "members",
@@ -146,24 +163,22 @@ def together(scripted: int, least: int, true: int) -> Table:
             found = flows.integrate_ensemble(system, starts, end, rtol=RTOL)
             took.append((time.perf_counter() - begun) / size)
         each = float(np.median(took))
+        times = found.t
         truth = np.array(
-            [flows.integrate(system, x, end, [end], rtol=TIGHT)["loss"][-1] for x in starts[:true]]
+            [flows.integrate(system, x, end, times[1:], rtol=TIGHT)["loss"] for x in starts[:true]]
         )
-        enough = max(RIGHT, float(np.nanmax(np.abs(found["loss"][:true, -1] / truth - 1))))
+        wrong = worst(found["loss"], truth)
+        enough = max(RIGHT, float(np.nanmax(wrong)))
         with fork.Pool(workers) as pool:
-            scripts(pool, which, RTOL, workers)  # loaded
-            told, script = scripts(pool, which, RTOL, scripted)
-            tighter = as_right(pool, which, truth, enough)
+            scripts(pool, which, times, RTOL, workers)  # loaded
+            told, script = scripts(pool, which, times, RTOL, scripted)
+            tighter = as_right(pool, which, times, truth, enough)
             right = (
                 "never"
                 if tighter is None
-                else f"{scripts(pool, which, tighter, scripted)[1] / each:.1f} ({tighter:.0e})"
+                else f"{scripts(pool, which, times, tighter, scripted)[1] / each:.1f}"
+                f" ({tighter:.0e})"
             )
-
-        def wrong(losses: Array, truth: Array = truth) -> str:
-            off = np.abs(losses[: len(truth)] / truth - 1)
-            return f"{np.nanmedian(off):.1e} / {np.nanmax(off):.1e}"
-
         made.add_row(
             many.label,
             f"{end:g}",
@@ -174,8 +189,8 @@ def together(scripted: int, least: int, true: int) -> Table:
             f"{1 / each:.0f}",
             f"{script / each:.1f}",
             right,
-            wrong(told),
-            wrong(found["loss"][:, -1]),
+            shown(worst(told, truth)),
+            shown(wrong),
             f"{found.completed}",
         )
     return made

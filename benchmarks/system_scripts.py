@@ -157,16 +157,29 @@ class Result(NamedTuple):
     reached: Array
 
 
+def asked(rtol: float) -> dict[str, Any]:
+    """What a script asks of `solve_ivp`."""
+    return {"method": "LSODA", "rtol": rtol, "atol": min(ATOL, 1e-6 * rtol)}
+
+
+def losses_by_hand(hand: Hand, start: Array, times: Array, rtol: float) -> Array:
+    """Losses at output times, the start first, as a script tells them; NaN beyond its end."""
+    field, loss = hand
+    with np.errstate(all="ignore"):
+        run = solve_ivp(field, (0.0, times[-1]), start.ravel(), t_eval=times, **asked(rtol))
+        told = [loss(y) for y in run.y.T]
+    return np.array(told + [np.nan] * (len(times) - len(told)))
+
+
 def by_hand(case: Case, rtol: float) -> Result:
     """Run the script."""
     field, loss = case.script(case.system)
     field(0.0, case.starts[0].ravel())
     rows, states = [], []
-    asked: dict[str, Any] = {"method": "LSODA", "rtol": rtol, "atol": min(ATOL, 1e-6 * rtol)}
     begun = time.process_time()
     for start in case.starts:
         with np.errstate(all="ignore"):
-            run = solve_ivp(field, (0.0, case.t_end), start.ravel(), **asked)
+            run = solve_ivp(field, (0.0, case.t_end), start.ravel(), **asked(rtol))
         rows.append((loss(run.y[:, -1]), run.t[-1]))
         states.append(run.y[:, -1].reshape(start.shape))
     seconds = (time.process_time() - begun) / len(case.starts)

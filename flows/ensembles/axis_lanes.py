@@ -61,7 +61,7 @@ def load(lane, near, here, k, e, codes, terms):
             around.value[i] = here.registers[i, 0]
         for i in range(n):
             around.slope[i] = charts.slope[k, i]
-        along_axes(here.seen.hessian, charts.axes[k], here.seen.turns, here.seen.matrix, around)
+        along_axes(here.seen.hessian, charts.axes[k], here.seen.rows, around)
         around.known[0] = True
     else:
         centred(field_of(charts, k, gradient, rates), around, here)
@@ -81,21 +81,20 @@ def load(lane, near, here, k, e, codes, terms):
 
 
 @lean
-def along_axes(hessian, axes, columns, turned, around):
-    """Put down a Hessian along axes, (N, N, 2), of which two arrays (N, N) are room for a half."""
+def along_axes(hessian, axes, rows, around):
+    """Put down a Hessian along axes, (N, N, 2); `rows` (N, 2 N) are room for axes and a half."""
     n, found = len(hessian), around.matrix
     for i in range(n):
         for j in range(n):
-            columns[i, j] = axes[i, j, 0]
-            turned[i, j] = found[i, j] = 0.0
+            rows[i, j], rows[i, n + j], found[i, j] = axes[i, j, 0], 0.0, 0.0
     for i in range(n):
         for m in range(n):
             for j in range(n):  # innermost, so that sums are side by side
-                turned[i, j] += hessian[i, m] * columns[m, j]
+                rows[i, n + j] += hessian[i, m] * rows[m, j]
     for m in range(n):
         for i in range(n):
             for j in range(n):
-                found[i, j] += columns[m, i] * turned[m, j]
+                found[i, j] += rows[m, i] * rows[m, n + j]
 
 
 @lean

@@ -89,12 +89,14 @@ def along_axes(hessian, axes, rows, around):
             rows[i, j], rows[i, n + j], found[i, j] = axes[i, j, 0], 0.0, 0.0
     for i in range(n):
         for m in range(n):
+            part = hessian[i, m]
             for j in range(n):  # innermost, so that sums are side by side
-                rows[i, n + j] += hessian[i, m] * rows[m, j]
+                rows[i, n + j] += part * rows[m, j]
     for m in range(n):
         for i in range(n):
+            part = rows[m, i]
             for j in range(n):
-                found[i, j] += rows[m, i] * rows[m, n + j]
+                found[i, j] += part * rows[m, n + j]
 
 
 @lean

@@ -192,7 +192,7 @@ def main() -> None:
     if options.part != "ensembles":
         console.print(compare(cases(2 if options.quick else 8), 10.0 if options.quick else LIMIT))
     if options.part != "runs":
-        console.print(together(*((16, 64, 4) if options.quick else (64, 512, 16))))
+        console.print(together(*((64, 64, 4) if options.quick else (64, 512, 16))))
 
 
 if __name__ == "__main__":

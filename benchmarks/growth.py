@@ -3,8 +3,8 @@
 Every row is a process of its own, forked when all is compiled, so that the peak memory is its own;
 times are those of the processor, BLAS on one thread. A run that has not ended after the limit is
 stopped, and its row says how far it came. Ensembles take all cores, and have the clock beside the
-processor; long ones begin processes, whose times and memory count. Starts have neurons of length 0.22 whatever d. A slope is
-the log-log one between a row and the one before. Run
+processor; long ones begin processes, whose times and memory count. Starts have neurons of length
+0.22 whatever d. A slope is the log-log one between a row and the one before. Run
 
     python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members|systems]
 """

@@ -20,13 +20,15 @@ from flows.ensembles.axis_chords import fill_in
 from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
 from flows.ensembles.axis_members import (
     MOST_STEPS,
-    NEARER,
     NEAREST,
+    NOISE,
     Found,
     arrived,
     begun,
+    measure,
     members_of,
     onward,
+    way,
 )
 from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see
 from flows.solvers.explicit_tableau import ALL, STAGES
@@ -93,17 +95,17 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
         found.reached[k] = here.row[k]
         return 0
     since = here.charts.since[k] * math.exp(lane.tau[e])
-    alike = arrived(lane, here, k, e, codes)
+    off = arrived(lane, here, k, e, codes)
     if outcome == SHORT:
         if vanishes(loss, here.whole, n, terms.short):
             found.reached[k] = here.row[k]
             return 0
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return 1
-    if not alike:
+    measure(lane, here, k, e, off, terms)
+    if off > NOISE:
         found.reached[k] = here.row[k]
-        here.reach[k] /= NEARER
-        if not here.reach[k] > NEAREST:
+        if not way(here.reach[k]) > NEAREST:
             return 0
         again(lane, e)
         for i in range(n):

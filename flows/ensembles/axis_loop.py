@@ -20,7 +20,6 @@ from flows.ensembles.axis_chords import fill_in
 from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
 from flows.ensembles.axis_members import (
     MOST_STEPS,
-    NEAREST,
     NOISE,
     Found,
     arrived,
@@ -28,7 +27,6 @@ from flows.ensembles.axis_members import (
     measure,
     members_of,
     onward,
-    way,
 )
 from flows.ensembles.axis_outputs import agrees, load_loss, outputs_of, put_down, see
 from flows.solvers.explicit_tableau import ALL, STAGES
@@ -102,10 +100,11 @@ def ends_chart(lane, near, out, here, k, e, codes, slopes, terms, times, found):
             return 0
         lane.outcome[e], lane.live[e] = GOES_ON, True
         return 1
+    before = here.reach[k]
     measure(lane, here, k, e, off, terms)
     if off > NOISE:
         found.reached[k] = here.row[k]
-        if not way(here.reach[k]) > NEAREST:
+        if not here.reach[k] < before:
             return 0
         again(lane, e)
         for i in range(n):

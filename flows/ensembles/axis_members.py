@@ -13,7 +13,7 @@ from flows.core.compiled import inner, lean
 from flows.ensembles.axis_lanes import load
 from flows.solvers.axis_slopes import Near as Around
 from flows.systems.own.carried_errors import ANEW
-from flows.systems.own.chart_loop import begin, charts_of, first_unit, place, run, vanishes
+from flows.systems.own.chart_loop import DOUBT, begin, charts_of, first_unit, place, run, vanishes
 from flows.systems.own.seen_loop import look, seen_of
 
 __all__ = [
@@ -37,7 +37,7 @@ NOISE = 100.0
 # They differ by rounding, with the square of the way in a chart, the longest of which is 1. The next
 # one is as long as they would differ by so much of what is allowed, but changes by these factors at
 # most; one that they did not know is begun anew, unless it would be shorter than the last number.
-GOAL, NEARER, FARTHER, NEAREST = 0.3, 8.0, 3.0, 0.01
+GOAL, NEARER, FARTHER, NEAREST = 0.1, 8.0, 3.0, 0.1
 # No member takes more steps, but as a run alone, which says so.
 MOST_STEPS = 20_000
 
@@ -115,7 +115,7 @@ def difference(lane, here, k, e):
     for i in range(len(lane.u)):
         near = -lane.slope[i, e] * charts.size[k, i] / since
         allowed = charts.allowed[k, i]
-        if not here.found[i, 2] <= allowed:
+        if not here.found[i, 2] <= DOUBT * allowed:
             return math.inf
         off = abs(near - here.found[i, 0]) / (min(1.0, lane.left[e]) * allowed)
         most = max(most, off) if off >= 0.0 else math.inf
@@ -134,7 +134,7 @@ def measure(lane, here, k, e, off, terms):
     gone = way(max(math.exp(lane.tau[e]), 1.0 / min(1.0, lane.left[e])))
     before = way(here.reach[k])
     wanted = gone * math.sqrt(GOAL / off) if off > 0.0 else 1.0
-    wanted = max(before / NEARER, min(FARTHER * before, wanted))
+    wanted = max(NEAREST, before / NEARER, min(FARTHER * before, wanted))
     here.reach[k] = min(terms.reach, (1.0 - min(wanted, way(terms.reach))) ** -2)
 
 

@@ -16,7 +16,7 @@ from flows.solvers.near_state import GOES_ON
 from flows.systems.own.chart_loop import field_of, run
 from flows.systems.own.seen_loop import curvature_at
 
-__all__ = ["again", "aim", "load", "near_of", "output_in", "reload", "steepest"]
+__all__ = ["again", "aim", "increment_of", "load", "near_of", "output_in", "reload", "steepest"]
 
 # The Hessian of plain doubles serves as that of two where its rounding, of the largest curvature,
 # is this part of what is to be known of a slope on the smallest one, or less.
@@ -103,6 +103,19 @@ def along_axes(hessian, axes, rows, around):
 def steepest(charts, k):
     """Largest curvature at the centre of a chart, of either sign."""
     return max(abs(charts.curvature[k, 0]), abs(charts.curvature[k, -1]))
+
+
+@lean
+def increment_of(charts, k, place, found):
+    """Increment `found` along the axes of a chart, of a place from its centre."""
+    axes, size = charts.axes[k], charts.size[k]
+    for i in range(len(found)):
+        found[i] = 0.0
+    for j in range(len(found)):
+        for i in range(len(found)):
+            found[i] += axes[j, i, 0] * place[j]
+    for i in range(len(found)):
+        found[i] /= size[i]
 
 
 @lean

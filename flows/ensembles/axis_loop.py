@@ -17,7 +17,16 @@ import numpy as np
 from flows.core.axis_field import Code
 from flows.core.compiled import inner, lean, loop
 from flows.ensembles.axis_chords import fill_in
-from flows.ensembles.axis_lanes import again, aim, load, near_of, output_in, reload, steepest
+from flows.ensembles.axis_lanes import (
+    again,
+    aim,
+    increment_of,
+    load,
+    near_of,
+    output_in,
+    reload,
+    steepest,
+)
 from flows.ensembles.axis_members import (
     MOST_STEPS,
     NEARER,
@@ -180,9 +189,8 @@ def follow_gently(starts, times, codes, slopes, terms, walk, stages, here, near,
                     dense = True
                 lane.fields[e] += ALL - STAGES - 1
             while part >= 0.0:
-                between(lane, stages, part, e, u)
-                for i in range(n):
-                    here.passed[k, found.reached[k], i] = u[i]
+                between(stages, part, e, u)
+                increment_of(here.charts, k, u, here.passed[k, found.reached[k]])
                 found.reached[k] += 1
                 part = output_in(here, k, times, found, begins, ends)
         finish(lane, work, stages)

@@ -20,6 +20,7 @@ from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field, jacobian
+from flows.solvers.near_stages import fields
 from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
@@ -105,8 +106,10 @@ def correct(lane, near, program, tableau, work, busy):
     for k in range(STAGES):
         for i in range(n):
             for at in range(i * VECTORS + busy[0], i * VECTORS + busy[1]):
-                store(work.inside, at, load(lane.u, at) + load(work.z, k * n * VECTORS + at))
-        field(near, program, work.clock, work.inside, work.f[k], busy)
+                place = k * n * VECTORS + at
+                store(work.stages, place, load(lane.u, at) + load(work.z, place))
+    fields(near, program, work.clock, work.stages, change, work.f, busy)
+    for k in range(STAGES):
         for v in range(busy[0], busy[1]):
             whole = load(work.length, v) * load(work.grown, k * VECTORS + v)
             for i in range(n):

@@ -88,6 +88,7 @@ class Room(NamedTuple):
     z: Any
     w: Any
     f: Any
+    stages: Any
     inside: Any
     off: Any
     change: Any
@@ -139,6 +140,7 @@ def room(n):
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((PAIRS, 2, n, n, LANES)),
+        np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.zeros((STAGES, n, LANES)),

@@ -23,11 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flows.core.compiled import inner, lean
-from flows.core.twofold_pairs import add, multiply, product
-from flows.core.vectors import WIDTH
 from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
+from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
 from flows.solvers.near_hessian import forget, hessian
 from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field, jacobian
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
@@ -37,11 +36,11 @@ from flows.systems.own.chart_loop import place
 from flows.systems.own.energy import STIFF
 from flows.systems.own.seen_loop import KNOWN, look, tell
 
-__all__ = ["Outputs", "agrees", "load_loss", "outputs_of", "put_down", "see"]
+__all__ = ["Outputs", "load_loss", "outputs_of", "put_down", "see"]
 
 # Errors of outputs between two that are seen, the later of which has so much of the time, are told
 # by these.
-FARTHEST = 2.0
+FARTHEST = 3.0
 # Entries of a Hessian that are this part of those beside them are nothing to errors.
 TURNED = 1e-3
 
@@ -49,14 +48,13 @@ TURNED = 1e-3
 class Outputs(NamedTuple):
     """Charts of the loss that lanes of steps are in, and outputs that wait.
 
-    ``near``: the charts; ``slope`` (N, lanes): slopes there; ``whole``, ``brief``: outputs that
-    wait, of which all is seen, and of which a loss and a gradient are.
+    ``near``: the charts; ``whole``: outputs that wait for their errors to be seen; ``views``: those
+    of one chart.
     """
 
     near: Any
-    slope: Any
     whole: Any
-    brief: Any
+    views: Any
 
 
 class Waiting(NamedTuple):
@@ -64,10 +62,9 @@ class Waiting(NamedTuple):
 
     ``near``: their charts; ``u``, ``slope`` (N, lanes): increments and slopes; ``matrix`` (N, N,
     lanes): Hessians along the axes, ``careful`` (N, N, lanes): what Jacobians tell of them;
-    ``centre``, ``there`` (N, 2, lanes): of their charts, and their places; ``low`` (N, N, lanes):
-    second digits of axes; ``carry``: their errors, where they began and when they are;
-    ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are;
-    ``count`` (1,): how many.
+    ``there`` (N, 2, lanes): their places; ``carry``: their errors, where they began and when they
+    are; ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are; ``count``
+    (1,): how many.
     """
 
     near: Any
@@ -75,9 +72,7 @@ class Waiting(NamedTuple):
     slope: Any
     matrix: Any
     careful: Any
-    centre: Any
     there: Any
-    low: Any
     carry: Any
     turn: Any
     place: Any
@@ -91,7 +86,7 @@ def outputs_of(loss, n, near):
     """Room for outputs, of charts that steps read, with registers of their own, and of others."""
     registers = np.zeros((n + len(loss.constants) + len(loss.operation), PARTS, LANES))
     own = Near(registers, near.slope, near.matrix, near.axes, near.size, near.unit, near.since)
-    return Outputs(own, np.zeros((n, LANES)), waiting_of(loss, n), waiting_of(loss, n))
+    return Outputs(own, waiting_of(loss, n), views_of(loss, n))
 
 
 @inner
@@ -104,8 +99,6 @@ def waiting_of(loss, n):
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, 2, LANES)),
-        np.zeros((n, 2, LANES)),
-        np.zeros((n, n, LANES)),
         carry_of(n, LANES),
         turn_of(LANES),
         np.zeros((n, 3)),
@@ -130,60 +123,90 @@ def loss_of(near, loss, linear, e):
 
 
 @lean
-def agrees(lane, here, out, k, e, loss, slopes, terms):
-    """Whether plain doubles see the loss and the gradient of a lane as two do, at `there`."""
-    n, size = len(lane.u), here.charts.size[k]
-    field(out.near, slopes, out.near.since, lane.u, out.slope, (e // WIDTH, e // WIDTH + 1))
-    value = here.whole[loss.results[0], 0]
-    off, length, linear = 0.0, 0.0, 0.0
-    for i in range(n):
+def agrees(views, here, k, loss, terms):
+    """Whether plain doubles see the loss and the gradient at a chart's end as two do."""
+    value, off, length = here.whole[loss.results[0], 0], 0.0, 0.0
+    for i in range(len(views.u)):
         slope = here.found[i, 0]
-        linear += out.near.slope[i, e] * size[i] * size[i] * lane.u[i, e]
-        off += (-out.slope[i, e] / out.near.since[e] * size[i] - slope) ** 2
+        off += (views.slope[i, 0] - slope) ** 2
         length += slope**2
     part = part_of(terms)
-    near = abs(loss_of(out.near, loss, linear, e) - value) <= part * abs(value)
+    near = abs(loss_in(views, loss, here.charts, k, 0) - value) <= part * abs(value)
     return near and off <= part * (part * length)
 
 
 @lean
 def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
-    """Let the outputs of a chart that has ended wait to be seen, or see them in two doubles."""
-    charts, u, n, loss, rates = here.charts, here.u, len(here.u), codes[1], codes[2]
-    behind, last, whole, brief = found.reached[k], 0.0, out.whole, out.brief
-    first, other = whole.count[0], brief.count[0]
+    """See the outputs of a chart that has ended, or let them wait for their errors to be seen.
+
+    Where plain doubles do not tell enough of the chart's end, all are seen in two doubles.
+    """
+    charts, u, loss, rates, views = here.charts, here.u, codes[1], codes[2], out.views
+    behind, last, first = found.reached[k], 0.0, out.whole.count[0]
+    for i in range(len(u)):
+        views.u[i, 0] = lane.u[i, e]  # the end is beside its outputs
+    views.count[0], here.sharp[k] = 1, False
+    for row in range(here.row[k], behind):
+        w, since = views.count[0], times[row - 1] + here.unit[k]
+        views.brief[w] = row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last
+        last = last if views.brief[w] else since
+        views.row[w], views.count[0] = row, w + 1
+        for i in range(len(u)):
+            views.u[i, w] = here.passed[k, row, i]
+        if w + 1 == LANES or row + 1 == behind:
+            first = see_in(out, here, k, e, first, loss, slopes, terms, times, found)
+    load_charts(out.whole, here, out, k, e, first)
+    if not here.sharp[k]:
+        return
     for row in range(here.row[k], behind):
         since = times[row - 1] + here.unit[k]
-        if here.sharp[k]:
-            for i in range(n):
-                u[i] = here.passed[k, row, i]
-            place(charts, k, u, loss, here.whole, here.found, here.there)
-            look(
-                charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen
-            )
-            record(found, k, row, here.there, since, here.seen)
-        elif row + 1 < behind and times[row] + here.unit[k] <= FARTHEST * last:
-            if line_up(brief, here, k, row, since) == LANES:
-                load_charts(brief, here, out, k, e, other)
-                see(brief, True, here, loss, slopes, terms, found)
-                other = 0
-        else:
-            last = since
-            if line_up(whole, here, k, row, since) == LANES:
-                load_charts(whole, here, out, k, e, first)
-                see(whole, False, here, loss, slopes, terms, found)
-                first = 0
-    load_charts(whole, here, out, k, e, first)
-    load_charts(brief, here, out, k, e, other)
+        for i in range(len(u)):
+            u[i] = here.passed[k, row, i]
+        place(charts, k, u, loss, here.whole, here.found, here.there)
+        look(charts, k, here.there, since, ANEW, here.whole, loss, rates, terms.rough, here.seen)
+        record(found, k, row, here.there, since, here.seen)
 
 
 @lean
-def line_up(line, here, k, row, since):
+def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
+    """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
+    views, whole, seen = out.views, out.whole, here.seen
+    look_over(views, out.near, here.charts, k, e, slopes)
+    here.sharp[k] = not agrees(views, here, k, loss, terms)
+    if not here.sharp[k]:
+        locate(views, here.charts, k)
+        for w in range(1, views.count[0]):
+            row = views.row[w]
+            since = times[row - 1] + here.unit[k]
+            if not views.brief[w]:
+                if line_up(whole, views, k, w, since) == LANES:
+                    load_charts(whole, here, out, k, e, first)
+                    see(whole, here, loss, slopes, terms, found)
+                    first = 0
+                continue
+            value, length = loss_in(views, loss, here.charts, k, w), length_at(views.slope, w)
+            tell_briefly(seen, value, length)
+            put_place(views.there, w, views.place)
+            record(found, k, row, views.place, since, seen)
+    views.count[0] = 1
+    return first
+
+
+@lean
+def put_place(there, w, place):
+    """Put one of several places, (N, 2, lanes), where it is read."""
+    for i in range(len(place)):
+        place[i, 0], place[i, 1] = there[i, 0, w], there[i, 1, w]
+
+
+@lean
+def line_up(line, views, k, e, since):
     """Let an output wait, whose chart is loaded later; how many do."""
     w = line.count[0]
-    line.member[w], line.row[w], line.carry.since[w] = k, row, since
+    line.member[w], line.row[w], line.carry.since[w] = k, views.row[e], since
     for i in range(len(line.u)):
-        line.u[i, w] = here.passed[k, row, i]
+        line.u[i, w] = views.u[i, e]
+        line.there[i, 0, w], line.there[i, 1, w] = views.there[i, 0, e], views.there[i, 1, e]
     line.count[0] = w + 1
     return w + 1
 
@@ -201,35 +224,14 @@ def load_charts(line, here, out, k, e, first):
     for i in range(len(line.u)):
         slope, size, curvature = out.near.slope[i, e], charts.size[k, i], charts.curvature[k, i]
         error, anew = charts.error[k, i], charts.fresh[k, i]
-        high, low = charts.centre[k, i, 0], charts.centre[k, i, 1]
         for w in range(first, last):
             near.slope[i, w], near.size[i, w], near.unit[i, w] = slope, size, 1.0 / size
             carry.curvature[i, w] = curvature
             carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
-            line.centre[i, 0, w], line.centre[i, 1, w] = high, low
         for j in range(len(line.u)):
-            matrix, high = out.near.matrix[i, j, e], charts.axes[k, i, j, 0]
-            low = charts.axes[k, i, j, 1]
+            matrix, axis = out.near.matrix[i, j, e], charts.axes[k, i, j, 0]
             for w in range(first, last):
-                near.matrix[i, j, w], near.axes[i, j, w], line.low[i, j, w] = matrix, high, low
-
-
-@lean
-def locate(line):
-    """Put down the places of outputs, in two doubles."""
-    n, there = len(line.u), line.there
-    for i in range(n):
-        for w in range(LANES):
-            there[i, 0, w] = there[i, 1, w] = 0.0
-        for j in range(n):
-            for w in range(LANES):
-                a, b = product(line.u[j, w], line.near.size[j, w])
-                a, b = multiply(line.near.axes[i, j, w], line.low[i, j, w], a, b)
-                there[i, 0, w], there[i, 1, w] = add(there[i, 0, w], there[i, 1, w], a, b)
-        for w in range(LANES):
-            a, b = there[i, 0, w], there[i, 1, w]
-            a, b = add(line.centre[i, 0, w], line.centre[i, 1, w], a, b)
-            there[i, 0, w], there[i, 1, w] = a, b
+                near.matrix[i, j, w], near.axes[i, j, w] = matrix, axis
 
 
 @lean
@@ -263,35 +265,29 @@ def is_stiff(line, w):
 
 
 @lean
-def see(line, brief, here, loss, slopes, terms, found):
-    """See outputs that wait, and put down what is seen: briefly without axes and errors."""
+def see(line, here, loss, slopes, terms, found):
+    """See outputs that wait, and put down what is seen."""
     n, carry = len(line.u), line.carry
     field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
-    locate(line)
     for i in range(n):
         for w in range(LANES):
             line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
-    if not brief:
-        curve(line, slopes)
-        for i in range(n):
+    curve(line, slopes)
+    for i in range(n):
+        for w in range(LANES):
+            carry.now[i, w] = line.matrix[i, i, w]
+    eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
+    for i in range(n):
+        for w in range(LANES):
+            carry.along[i, w] = 0.0
+        for j in range(n):
             for w in range(LANES):
-                carry.now[i, w] = line.matrix[i, i, w]
-        eigen_in_lanes(line.matrix, carry.h, carry.overlaps, line.turn, TURNED, carry.since)
-        for i in range(n):
-            for w in range(LANES):
-                carry.along[i, w] = 0.0
-            for j in range(n):
-                for w in range(LANES):
-                    carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
-        carried_along(carry, ANEW)
+                carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
+    carried_along(carry, ANEW)
     for w in range(line.count[0]):
         value, length, seen = loss_at(line, loss, w), length_at(line.slope, w), here.seen
-        for i in range(n):
-            line.place[i, 0], line.place[i, 1] = line.there[i, 0, w], line.there[i, 1, w]
-        if brief:
-            tell_briefly(seen, value, length)
-        else:
-            tell_whole(line, seen, value, length, terms, w)
+        put_place(line.there, w, line.place)
+        tell_whole(line, seen, value, length, terms, w)
         record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
     line.count[0] = 0
 

@@ -17,7 +17,7 @@ import numpy as np
 from flows.core.compiled import lean
 from flows.core.vectors import load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
-from flows.solvers.axis_steps import EPSILON, ITERATIONS, NEWTON
+from flows.solvers.axis_steps import EPSILON, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
 from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field, jacobian
 from flows.solvers.near_stages import fields
@@ -25,6 +25,7 @@ from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
 
+NEWTON = 1e-2
 # The stage at 0.58 of a step.
 MIDDLE = 2
 
@@ -53,30 +54,18 @@ def linearise(lane, near, program, work, busy):
 
     With the one at its begin Newton's method takes up to a quarter more fields.
     """
-    n, turned, eigen, length = len(lane.u), work.jacobian, work.eigen, work.length
-    for i in range(n):
+    for i in range(len(lane.u)):
         for e in range(LANES):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
     field(near, program, work.clock, work.inside, work.f[0], busy)
-    jacobian(near, program, work.clock, turned)
-    for i in range(n):
-        for j in range(n):
-            for e in range(LANES):
-                work.real[i, j, e] = -turned[i, j, e]
-            for p in range(PAIRS):
-                for e in range(LANES):
-                    work.turning[p, 0, i, j, e] = -turned[i, j, e]
-                    work.turning[p, 1, i, j, e] = 0.0
+    jacobian(near, program, work.clock, work.jacobian)
+    for k in range(STAGES):
         for e in range(LANES):
-            work.real[i, i, e] += eigen[0, e] / length[e]
-        for p in range(PAIRS):
-            for e in range(LANES):
-                work.turning[p, 0, i, i, e] += eigen[2 * p + 1, e] / length[e]
-                work.turning[p, 1, i, i, e] = eigen[2 * p + 2, e] / length[e]
-    factor(work.real)
+            work.shift[k, e] = work.eigen[k, e] / work.length[e]
+    factor(work.jacobian, work.shift[0], work.real)
     for p in range(PAIRS):
-        factor_both(work.turning[p])
+        factor_both(work.jacobian, work.shift[2 * p + 1 : 2 * p + 3], work.turning[p])
 
 
 @lean

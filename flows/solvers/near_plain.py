@@ -25,7 +25,7 @@ MOVED = 1
 
 @lean
 def plain_field(near, program, s, x, out, busy):
-    """Slopes `out` (N, lanes) at `x` from the centres in busy vectors, whose registers stay there."""
+    """Slopes `out` (N, lanes) at `x` from the centres, in busy vectors; registers stay there."""
     r, results = near.registers, program.results
     for i in range(len(x)):
         for v in range(busy[0], busy[1]):

@@ -22,7 +22,7 @@ assert STAGES == TOGETHER
 
 @lean
 def products(matrix, down, across, x, found, busy):
-    """Products of matrices (N, N, lanes) with five rows `x` (5, N, lanes), whose sums stay in registers.
+    """Products of matrices (N, N, lanes) with five rows `x` (5, N, lanes), summed in registers.
 
     Entries of a matrix are ``down`` apart in a column and ``across`` in a row: `N` and 1, or, of
     its transpose, 1 and `N`.

@@ -77,8 +77,8 @@ class Room(NamedTuple):
     """Room for steps of N axes, and what Newton's method takes for a step of each lane.
 
     ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
-    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
-    ``back``, ``forth`` (S, S, lanes): into their modes and out of them; ``moved``, ``before``: how
+    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others; ``shift``:
+    these over the lengths; ``back``, ``forth`` (S, S, lanes): into their modes and out of them; ``moved``, ``before``: how
     large the last correction is, and the one before it.
     """
 
@@ -95,6 +95,7 @@ class Room(NamedTuple):
     clock: Any
     grown: Any
     eigen: Any
+    shift: Any
     back: Any
     forth: Any
     length: Any
@@ -148,6 +149,7 @@ def room(n):
         np.zeros((n, LANES)),
         np.zeros((STAGES, n, LANES)),
         np.ones(LANES),
+        np.ones((STAGES, LANES)),
         np.ones((STAGES, LANES)),
         np.ones((STAGES, LANES)),
         np.zeros((STAGES, STAGES, LANES)),

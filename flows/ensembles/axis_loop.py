@@ -1,7 +1,7 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
-Explicit steps lead as far as the flow is gentle; who has come there is followed by Radau from then
-on. The lanes take their steps together; each sets up its charts by itself. Nothing in a member
+Explicit steps lead as far as the flow is gentle, in coordinates that it has by itself; who has come
+there is followed by Radau from then on. The lanes take their steps together; each sets up its charts by itself. Nothing in a member
 depends on the others.
 """
 

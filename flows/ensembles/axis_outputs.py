@@ -1,16 +1,12 @@
-r"""Compiled: what is seen at output times inside charts, of many members side by side.
+"""Compiled: what is seen at output times inside charts, of many members side by side.
 
-Loss, gradient and Hessian come from plain doubles around the centre of a chart,
-
-.. math:: L = L_0 + g \cdot u + r(u), \qquad \nabla L = g + M u + \nabla r(u)
-
-with `L_0`, `g` from two doubles there. At the end of the chart, where there is least of all three,
-they are compared with two doubles; where these differ the outputs are seen in two doubles. Outputs
-of ended charts wait until all lanes are full.
+When a chart has ended, :mod:`flows.ensembles.axis_views` sees its outputs, and beside them its end,
+where there is least of loss, gradient and Hessian. There all is compared with two doubles; where
+these differ the outputs are seen in two doubles.
 
 Hessian, axes and carried errors take most of the time of an output. They are seen at some outputs
-of a chart, the first and the last one among them; :mod:`flows.ensembles.axis_chords` tells errors
-of those between.
+of a chart, the first and the last one among them, which wait until all lanes are full;
+:mod:`flows.ensembles.axis_chords` tells errors of those between.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"
@@ -27,8 +23,8 @@ from flows.ensembles.axis_chords import part_of, tell_briefly
 from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
-from flows.solvers.near_hessian import forget, hessian
-from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field, jacobian
+from flows.solvers.near_hessian import curvatures
+from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -171,7 +167,7 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
 def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
     """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
     views, whole, seen = out.views, out.whole, here.seen
-    look_over(views, out.near, here.charts, k, e, slopes)
+    look_over(views, out.near, here, k, e, slopes)
     here.sharp[k] = not agrees(views, here, k, loss, terms)
     if not here.sharp[k]:
         locate(views, here.charts, k)
@@ -229,39 +225,10 @@ def load_charts(line, here, out, k, e, first):
             carry.curvature[i, w] = curvature
             carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
         for j in range(len(line.u)):
-            matrix, axis = out.near.matrix[i, j, e], charts.axes[k, i, j, 0]
+            axis = charts.axes[k, i, j, 0]
+            matrix = here.matrix[k, i, j] * charts.size[k, j] / charts.size[k, i]
             for w in range(first, last):
                 near.matrix[i, j, w], near.axes[i, j, w] = matrix, axis
-
-
-@lean
-def curve(line, slopes):
-    """Put down Hessians at outputs, with more care where steep axes hide others."""
-    n, matrix, size, careful = len(line.u), line.matrix, line.near.size, False
-    hessian(line.near, slopes, matrix)
-    for w in range(line.count[0]):
-        careful = careful or is_stiff(line, w)
-    if not careful:
-        return
-    forget(line.near, slopes)
-    jacobian(line.near, slopes, line.near.since, line.careful)
-    for w in range(line.count[0]):
-        if not is_stiff(line, w):
-            continue
-        for i in range(n):
-            for j in range(i, n):
-                one = line.careful[i, j, w] * size[i, w] / size[j, w]
-                other = line.careful[j, i, w] * size[j, w] / size[i, w]
-                matrix[i, j, w] = -(one + other) / 2 / line.near.since[w]
-
-
-@lean
-def is_stiff(line, w):
-    """Whether rounding of the largest curvature of a lane is as much as others are."""
-    n, most = len(line.u), 0.0
-    for i in range(n):
-        most = max(most, abs(line.matrix[i, i, w]))
-    return not line.carry.since[w] * most < STIFF
 
 
 @lean
@@ -272,7 +239,7 @@ def see(line, here, loss, slopes, terms, found):
     for i in range(n):
         for w in range(LANES):
             line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
-    curve(line, slopes)
+    curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):
             carry.now[i, w] = line.matrix[i, i, w]

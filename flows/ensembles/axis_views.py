@@ -70,19 +70,19 @@ def vectors_in(views):
 
 
 @lean
-def look_over(views, near, charts, k, e, slopes):
+def look_over(views, near, here, k, e, slopes):
     """Put down gradients along the axes, and registers of the loss, in the chart of a lane."""
     n, r, results, count = len(views.u), views.registers, slopes.results, vectors_in(views)
-    axes, size = charts.axes[k], charts.size[k]
+    axes, size = here.charts.axes[k], here.charts.size[k]
     for i in range(n):
         for j in range(n):
-            views.matrix[i, j] = near.matrix[i, j, e] * size[i]
+            views.matrix[i, j] = here.matrix[k, i, j] * size[j]
     for i in range(len(r)):
         for v in range(count):
             store(r, i * PARTS * VECTORS + v, spread(near.registers[i, 0, e]))
     for v in range(count):
         for i in range(n):
-            moved, slope = spread(0.0), spread(charts.slope[k, i])
+            moved, slope = spread(0.0), spread(here.charts.slope[k, i])
             for j in range(n):
                 u = load(views.u, j * VECTORS + v)
                 moved += (axes[i, j, 0] * size[j]) * u

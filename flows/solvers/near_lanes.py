@@ -160,7 +160,7 @@ def change_one_by_one(operation, a, b, k, r):
 @lean
 def jacobian(near, program, s, found):
     """Derivatives `found` (N, N, lanes) of all slopes where `field` has left its registers."""
-    n, r, results, none = len(found), near.registers, program.results, spread(0.0)
+    n, r, results = len(found), near.registers, program.results
     for axis in range(n):
         for i in range(n):
             for v in range(VECTORS):
@@ -168,16 +168,13 @@ def jacobian(near, program, s, found):
                 store(r, (i * PARTS + 3) * VECTORS + v, load(near.size, axis * VECTORS + v) * far)
         rates(program, r)
         for v in range(VECTORS):
-            unit = load(near.unit, axis * VECTORS + v)
-            for i in range(axis, n):  # along the flatter of two axes
-                at, other, rest = (i * n + axis) * VECTORS + v, (axis * n + i) * VECTORS + v, none
+            for i in range(n):
+                total, rest = load(near.matrix, (i * n + axis) * VECTORS + v), spread(0.0)
                 for j in range(n):
                     of_entry = load(r, (results[j] * PARTS + 4) * VECTORS + v)
                     rest += load(near.axes, (j * n + i) * VECTORS + v) * of_entry
-                beside = (unit * load(near.size, i * VECTORS + v)) * (unit * rest)
-                rest = load(near.unit, i * VECTORS + v) * rest
-                store(found, other, -load(s, v) * (load(near.matrix, other) + beside))
-                store(found, at, -load(s, v) * (load(near.matrix, at) + rest))
+                total += load(near.unit, i * VECTORS + v) * rest
+                store(found, (i * n + axis) * VECTORS + v, -load(s, v) * total)
 
 
 @lean

@@ -19,13 +19,17 @@ from flows.core.vectors import load, magnitude, spread, store
 from flows.solvers.axis_radau import STAGES
 from flows.solvers.axis_steps import EPSILON, ITERATIONS
 from flows.solvers.near_factors import combined, factor, factor_both, substitute, substitute_both
-from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field, jacobian
+from flows.solvers.near_hessian import curvatures
+from flows.solvers.near_lanes import LANES, VECTORS, busy_in, field
 from flows.solvers.near_stages import fields
 from flows.solvers.near_state import PAIRS
 
 __all__ = ["choose_modes", "linearise", "predict", "solve_stages"]
 
+# The method ends where its error is this part of what a step may leave.
 NEWTON = 1e-2
+# Where the largest curvature is so many times `1/s` rounding of it hides others.
+STIFF = 1e13
 # The stage at 0.58 of a step.
 MIDDLE = 2
 
@@ -59,13 +63,28 @@ def linearise(lane, near, program, work, busy):
             far = work.z[MIDDLE, i, e] if lane.before[e] > 0.0 else 0.0
             work.inside[i, e] = lane.u[i, e] + far
     field(near, program, work.clock, work.inside, work.f[0], busy)
-    jacobian(near, program, work.clock, work.jacobian)
+    curvatures(near, program, work.clock, STIFF, work.jacobian, work.real)
+    turn_back(near, work)
     for k in range(STAGES):
         for e in range(LANES):
             work.shift[k, e] = work.eigen[k, e] / work.length[e]
     factor(work.jacobian, work.shift[0], work.real)
     for p in range(PAIRS):
         factor_both(work.jacobian, work.shift[2 * p + 1 : 2 * p + 3], work.turning[p])
+
+
+@lean
+def turn_back(near, work):
+    """Put down Jacobians where upper triangles of Hessians along the axes are."""
+    n, matrix = len(work.jacobian), work.jacobian
+    for v in range(VECTORS):
+        for i in range(n):
+            size, unit = load(near.size, i * VECTORS + v), load(near.unit, i * VECTORS + v)
+            for j in range(i, n):
+                at, other = (i * n + j) * VECTORS + v, (j * n + i) * VECTORS + v
+                slope = -load(work.clock, v) * load(matrix, at)
+                store(matrix, other, load(near.unit, j * VECTORS + v) * size * slope)
+                store(matrix, at, unit * load(near.size, j * VECTORS + v) * slope)
 
 
 @lean

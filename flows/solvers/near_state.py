@@ -77,9 +77,9 @@ class Room(NamedTuple):
     """Room for steps of N axes, and what Newton's method takes for a step of each lane.
 
     ``clock``: `s` at the steps' begins; ``length``: of the steps; ``grown`` (S, lanes): by how much
-    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others; ``shift``:
-    these over the lengths; ``back``, ``forth`` (S, S, lanes): into their modes and out of them; ``moved``, ``before``: how
-    large the last correction is, and the one before it.
+    it has at the stages; ``eigen`` (1 + 2 P, lanes): the real eigenvalue and parts of the others;
+    ``shift``: these over the lengths; ``back``, ``forth`` (S, S, lanes): into their modes and out
+    of them; ``moved``, ``before``: how large the last correction is, and the one before it.
     """
 
     jacobian: Any

@@ -2,9 +2,9 @@
 
 Every row is a process of its own, forked when all is compiled, so that the peak memory is its own;
 times are those of the processor, BLAS on one thread. A run that has not ended after the limit is
-stopped, and its row says how far it came. Ensembles are in as many threads as there are cores, and
-have the clock beside the processor. Starts have neurons of length 0.22 whatever d. A slope is
-the log-log one between a row and the one before. Run
+stopped, and its row says how far it came. Ensembles take all cores, and have the clock beside the
+processor; long ones begin processes, whose times and memory count. Starts have neurons of length
+0.22 whatever d. A slope is the log-log one between a row and the one before. Run
 
     python benchmarks/growth.py [--quick] [--limit SECONDS] [--part n|d|members|systems]
 """
@@ -55,6 +55,17 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 
 
+def spent() -> float:
+    """Seconds of the processor: of this process, and of those that it has begun and that ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def peak_of_all(processes: int) -> float:
+    """Peak memory in MB of this process and at most so many others that it has begun."""
+    return peak() + processes * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+
+
 def compile_all() -> None:
     """Compile what the runs need: at most 64 unknowns Rodas5P solves side by side."""
     one_thread()
@@ -95,15 +106,15 @@ def single(n: int, d: int, method: str, limit: float) -> dict[str, Any]:
 
 def members(size: int, method: str) -> dict[str, Any]:
     """One ensemble on disk, in this process."""
-    system, before = flows.ReLUNeuron(2, 2), peak()
+    system, before, workers = flows.ReLUNeuron(2, 2), peak(), os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "ensemble"
 
         def run() -> tuple[float, float, Ensemble]:
-            begun, spent = time.perf_counter(), time.process_time()
+            begun, used = time.perf_counter(), spent()
             found = integrate_ensemble(system, Law(size), SHORT, method=method, rtol=ROUGH, out=out)
             found.quantiles()
-            return time.perf_counter() - begun, time.process_time() - spent, found
+            return time.perf_counter() - begun, spent() - used, found
 
         clock, seconds, found = run()
         _, again, _ = run()
@@ -115,8 +126,8 @@ def members(size: int, method: str) -> dict[str, Any]:
         "again": again,
         "disk": disk,
         "completed": completed,
-        "peak": peak(),
-        "more": peak() - before,
+        "peak": peak_of_all(workers),
+        "more": peak_of_all(workers) - before,
     }
 
 
@@ -236,11 +247,11 @@ def some(system: Any, length: float, t_end: float, size: int, workers: int) -> d
     """An ensemble as it is called, in this process; entries of starts shrink with the dimension."""
     scale = length / math.sqrt(system.d)
     starts = np.array([system.initial(scale, seed) for seed in range(size)])
-    begun, spent = time.perf_counter(), time.process_time()
+    begun, used = time.perf_counter(), spent()
     found = integrate_ensemble(system, starts, t_end, rtol=RTOL, workers=workers)
     return {
         "seconds": time.perf_counter() - begun,
-        "spent": time.process_time() - spent,
+        "spent": spent() - used,
         "completed": found.completed,
     }
 

@@ -55,7 +55,7 @@ workers_option = click.option(
     "--workers",
     metavar="W",
     type=int,
-    help="Chunks of members at a time [default: one a core where steps are compiled, else 1].",
+    help="Chunks of members at a time [default: one a core].",
 )
 
 

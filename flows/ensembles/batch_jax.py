@@ -43,7 +43,8 @@ class Batch:
     request: Request
     lanes: int
     device: str
-    threads: ClassVar[bool] = False  # XLA has its own
+    threads: ClassVar[bool] = False
+    all_cores: ClassVar[bool] = True
     joins: ClassVar[bool] = False
 
     @property

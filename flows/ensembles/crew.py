@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from flows.core.threads import cores
+from flows.ensembles.along_axes import served
 from flows.ensembles.cases import Case
 from flows.ensembles.integrate import integrate_ensemble
 from flows.ensembles.member import LOST
 from flows.ensembles.result import Ensemble
-from flows.ensembles.workers import check_processes, leave_if_unguarded, processes
+from flows.ensembles.workers import LONG, Pool
+from flows.runs.request import Request
 from flows.solvers.choice import side_by_side
 
 __all__ = ["Crew"]
 
 
 class Crew:
-    """Processes of our own that serve one ensemble after the other, where any are asked for.
+    """Processes of our own that serve one ensemble after the other, where that pays.
 
     Parameters
     ----------
-    workers, executor, method, rtol
+    workers, executor
         As for :func:`flows.sweep`.
+    request : Request
+        What is asked of each member.
     """
 
-    def __init__(
-        self, workers: int | None, executor: Executor | None, method: str, rtol: float
-    ) -> None:
-        self.workers, self.executor, self.method, self.rtol = workers, executor, method, rtol
+    def __init__(self, workers: int | None, executor: Executor | None, request: Request) -> None:
+        self.workers, self.executor, self.request = workers, executor, request
         self.pool: Executor | None = None
 
     def __enter__(self) -> Crew:
@@ -40,27 +43,28 @@ class Crew:
         """End the processes."""
         self._end()
 
-    def integrate(self, case: Case, folder: Path | None, **request: Any) -> Ensemble:
-        """Ensemble of one combination."""
+    def integrate(self, case: Case, left: int, folder: Path | None, **options: Any) -> Ensemble:
+        """Ensemble of one combination, after which so many are left."""
         place = None if folder is None else folder / case.folder
+        system, law = case.system, case.law
+        method, rtol = self.request.method, self.request.rtol
 
         def run(executor: Executor | None) -> Ensemble:
             return integrate_ensemble(
-                case.system,
-                case.law,
-                **request,
-                workers=self.workers,
-                executor=executor,
-                out=place,
+                system, law, **options, workers=self.workers, executor=executor, out=place
             )
 
-        threads = side_by_side(self.method, self.rtol, case.system)
-        if self.executor is not None or threads or self.workers in (None, 1):
+        threads = side_by_side(method, rtol, system) or served(system, self.request, law.size)
+        if self.executor is not None or threads or self.workers == 1:
             return run(self.executor)
+        if self.workers is None:
+            begun = time.perf_counter()
+            found = run(None)
+            if (time.perf_counter() - begun) * left > LONG:
+                self.workers = cores()
+            return found
         if self.pool is None:
-            leave_if_unguarded()
-            check_processes()
-            self.pool = processes(int(self.workers or 1))
+            self.pool = Pool(self.workers)
         found = run(self.pool)
         if (found.status == LOST).any():
             # All futures of a pool end with one process; processes of this ensemble find out whose.
@@ -70,6 +74,5 @@ class Crew:
 
     def _end(self) -> None:
         if self.pool is not None:
-            with contextlib.suppress(Exception):  # a broken pool, or one of another kind, is left
-                self.pool.shutdown(cancel_futures=True)
+            self.pool.shutdown(cancel_futures=True)
             self.pool = None

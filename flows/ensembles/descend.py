@@ -104,6 +104,7 @@ class Descent:
 
     request: DescentRequest
     threads: ClassVar[bool] = False
+    all_cores: ClassVar[bool] = False
     joins: ClassVar[bool] = False
 
     @property

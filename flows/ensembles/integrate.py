@@ -93,12 +93,13 @@ def integrate_ensemble(
     claims : sequence of str
         Ids of claims that are checked on each member.
     workers : int, optional
-        How many chunks are computed at a time. Where members take compiled steps side by side,
-        these are threads, by default one a core. Elsewhere they are processes, started by spawn
-        (a script needs ``if __name__ == "__main__":``), by default 1, which is this process. With
-        an executor: how many workers it has. The engine ``jax`` computes on all cores, or on the
-        GPU, from one; on a GPU more of them share what ``XLA_PYTHON_CLIENT_PREALLOCATE=false``
-        leaves.
+        How many chunks are computed at a time, one a core by default. Where members take compiled
+        steps side by side, threads begin; elsewhere it is one after the other. What would take
+        these ten seconds more goes to so many processes, which need no main guard in a script,
+        where threads do not keep the cores busy and memory is enough. With a number, processes
+        begin at once where there are no threads; 1 is this process alone. With an executor: how
+        many workers it has, 1 by default. The engine ``jax`` computes on all cores, or on the GPU,
+        from one; on a GPU more of them share what ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` leaves.
     executor : Executor, optional
         Where chunks are computed, any :class:`concurrent.futures.Executor`.
     out : path, optional
@@ -192,6 +193,11 @@ class Flow:
     def threads(self) -> bool:
         """Whether workers can be threads: compiled steps do not hold the interpreter's lock."""
         return self.together
+
+    @property
+    def all_cores(self) -> bool:
+        """Whether one chunk takes all cores: members along axes have threads of their own."""
+        return self.along_axes and not self.together
 
     @property
     def joins(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def run_bytes(unknowns: int, times: int) -> int:
     return 8 * (COPIES * unknowns * times + JACOBIANS * dense**2)
 
 
-def demand(kept: int, chunk: int, run: int, workers: int, threads: bool = False) -> int:
+def demand(kept: int, chunk: int, run: int, here: int, apart: int) -> int:
     """Bytes at the worst moment.
 
     Parameters
@@ -34,23 +33,17 @@ def demand(kept: int, chunk: int, run: int, workers: int, threads: bool = False)
         Bytes of the rows that are in memory at once.
     chunk, run : int
         Bytes of one chunk's rows, and of one run; each worker has a run and copies of a chunk.
-    workers : int
-        Processes; one is this process.
-    threads : bool
-        Whether they are threads of this process instead.
+    here, apart : int
+        Workers in this process, and processes.
     """
-    processes = 0 if threads or workers == 1 else workers
-    return kept + processes * PROCESS + workers * (run + 4 * chunk)
+    return kept + apart * PROCESS + max(here, apart) * (run + 4 * chunk)
 
 
 def available() -> int:
     """Bytes of memory that this process may still take."""
-    found = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [1024 * int(x.split()[1]) for x in lines if x.startswith("MemAvailable")]
-    except OSError:
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    import psutil  # type: ignore[import-untyped]
+
+    found = [psutil.virtual_memory().available]
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / f"memory.{x}").read_text().strip() for x in ("max", "current"))
@@ -61,6 +54,11 @@ def available() -> int:
     except (OSError, ValueError, KeyError):
         pass  # no such limit
     return max(0, min(found))
+
+
+def fits(needed: int) -> bool:
+    """Whether so many bytes of memory are there."""
+    return needed <= SHARE * available()
 
 
 def require(needed: int, result: int, folder: Path | None) -> None:
@@ -80,8 +78,8 @@ def require(needed: int, result: int, folder: Path | None) -> None:
     InputError
         With the numbers.
     """
-    free = int(SHARE * available())
-    if needed > free:
+    if not fits(needed):
+        free = SHARE * available()
         raise InputError(
             f"this ensemble needs {_giga(needed)} GB of memory and {_giga(free)} GB"
             " are available; take fewer members, times or workers, or write it to a"
@@ -98,5 +96,5 @@ def require(needed: int, result: int, folder: Path | None) -> None:
         )
 
 
-def _giga(size: int) -> str:
+def _giga(size: float) -> str:
     return f"{size / 1e9:.2f}"

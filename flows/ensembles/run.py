@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from flows.ensembles import memory, store
 from flows.ensembles.member import LOST, ChunkTask, missing_rows, shapes
 from flows.ensembles.result import Chunk, Ensemble
 from flows.ensembles.starts import Law, check_starts, fingerprint, part
-from flows.ensembles.workers import AHEAD, finished, leave_if_unguarded
+from flows.ensembles.workers import AHEAD, Hands, finished
 from flows.runs.given import given_at
 from flows.runs.provenance import provenance
 from flows.runs.request import check_count
@@ -59,13 +59,9 @@ def run_ensemble(
 ) -> Ensemble:
     """Ensemble of a procedure (``Flow``, ``Batch`` or ``Descent``) with output times ``t``."""
     chunk_size = request.chunk_size
-    threads = bool(procedure.threads) and request.executor is None
-    workers = request.workers
-    if workers is None:
-        workers = cores() if threads else 1
-    check_count("workers", workers)
-    if workers > 1 and request.executor is None and not threads:
-        leave_if_unguarded()
+    if request.workers is not None:
+        check_count("workers", request.workers)
+    hands = _hands(procedure, request)
     for label, names in (("observables", request.observables), ("claims", request.claims)):
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise InputError(f"{label} must be a list of names, got {names!r}")
@@ -74,7 +70,7 @@ def run_ensemble(
     if unknown := [c for c in request.claims if c not in known]:
         raise InputError(f"unknown claim {unknown[0]!r}; known: {', '.join(sorted(known))}")
     if chunk_size is None:
-        chunk_size = procedure.chunk_size(size, workers)
+        chunk_size = procedure.chunk_size(size, hands.most)
     check_count("chunk_size", chunk_size)
     own = given_at(system, system.initial(), request.potentials)
     kept = dict.fromkeys((*request.observables, *(p.name for p in own)))
@@ -87,7 +83,7 @@ def run_ensemble(
         own,
     )
     folder = None if request.out is None else checked_path(request.out)
-    _fits(task, size, min(chunk_size, size), (workers, threads), folder)
+    hands = _fitting(task, size, min(chunk_size, size), hands, folder)
 
     manifest = {**_manifest(task, given, t), "chunk_size": int(chunk_size)}
     if folder is not None:
@@ -111,7 +107,7 @@ def run_ensemble(
         contextlib.suppress(KeyboardInterrupt),
         member_bar(request.progress, there, size) as advance,
     ):
-        for position, rows in finished(task, calls, workers, request.executor, threads):
+        for position, rows in finished(task, calls, hands, request.executor):
             k = pending[position]
             first, count = spans[k]
             path = paths[k]
@@ -189,14 +185,35 @@ def load_ensemble(folder: str | os.PathLike[str], system: System | None = None) 
     return Ensemble(system, t, law, tuple(chunks), found, claims, manifest)
 
 
-def _fits(
-    task: ChunkTask, size: int, chunk: int, by: tuple[int, bool], folder: Path | None
-) -> None:
-    """Refuse what does not fit into memory, for so many workers that may be threads."""
+def _hands(procedure: Any, request: EnsembleRequest) -> Hands:
+    """Who computes chunks; processes begin only where they are asked for, since that takes time."""
+    count, given = request.workers, request.executor is not None
+    if count is None:
+        count = 1 if given or procedure.all_cores else cores()
+    apart = count if count > 1 else 0
+    if given:
+        return Hands(0 if apart else 1, apart)
+    if procedure.threads:
+        return Hands(count, apart)
+    return Hands(1 if request.workers in (None, 1) else 0, apart)
+
+
+def _fitting(task: ChunkTask, size: int, chunk: int, hands: Hands, folder: Path | None) -> Hands:
+    """Who computes; refuse what does not fit into memory, and do without processes if these do not.
+
+    They are needed where none of this process's threads begin.
+    """
     row = 8 * task.times * sum(int(np.prod(shape)) for shape in task.shapes.values())
     _, state = task.system.reduce(task.system.initial())
     unknowns = sum(np.size(getattr(state, f.name)) for f in fields(state))
     times = 1 + len(task.procedure.request.followed(task.system.apart))
     run = task.procedure.runs_at_once(chunk) * memory.run_bytes(unknowns, times)
-    kept = size if folder is None else AHEAD * by[0] * chunk
-    memory.require(memory.demand(kept * row, chunk * row, run, *by), size * row, folder)
+    kept = size if folder is None else AHEAD * hands.most * chunk
+
+    def needed(who: Hands) -> int:
+        return memory.demand(kept * row, chunk * row, run, who.here, who.apart)
+
+    if hands.here and not memory.fits(needed(hands)):
+        hands = replace(hands, apart=0)
+    memory.require(needed(hands), size * row, folder)
+    return hands

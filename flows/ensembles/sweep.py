@@ -78,7 +78,8 @@ def sweep(
         What is kept of each member, one number a time; with local exponents where all
         combinations know the rate.
     workers, executor
-        As for :func:`flows.integrate_ensemble`. Processes serve the whole sweep.
+        As for :func:`flows.integrate_ensemble`. Processes serve the whole sweep; by default they
+        begin where one combination says that the others will take ten seconds.
     out : path, optional
         Folder for the result: ``sweep.nc``, and a folder of each combination, an ensemble that
         :func:`flows.load_ensemble` reads. The same call goes on with what is there.
@@ -138,11 +139,12 @@ def sweep(
     seeds = [every[0].law.seed_of(k) for k in range(size)]
     with (
         member_bar(progress, 0, size * len(every)) as advance,
-        Crew(workers, executor, method, rtol) as crew,
+        Crew(workers, executor, request) as crew,
     ):
         for number, case in enumerate(every):
             found = crew.integrate(
                 case,
+                len(every) - number - 1,
                 folder,
                 t_end=t_end,
                 t_eval=t_eval,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
-import sys
+import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
@@ -16,43 +15,64 @@ from concurrent.futures import (
     as_completed,
     wait,
 )
-from concurrent.futures import ProcessPoolExecutor as Pool
 from concurrent.futures import ThreadPoolExecutor as Threads
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from flows.core.errors import InputError
 from flows.core.threads import in_turn, one_thread
 
-# Exit code of a process that was started to work and runs the script that started it instead.
-UNGUARDED = 97
+__all__ = ["AHEAD", "Hands", "Pool", "finished"]
+
 # Chunks handed out for each worker: one that it works on, one that it begins next.
 AHEAD = 2
+# Processes take seconds to begin: they do so for what would take this one so many seconds more,
+# unless its threads keep so much of their cores busy by themselves.
+LONG, BUSY = 10.0, 0.8
+# loky takes growth by 300 MB for a leak and ends the process; what one derives and compiles stays.
+AROUND = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+
+
+@dataclass(frozen=True)
+class Hands:
+    """Who does calls: threads of this process, and processes where these would take long.
+
+    Parameters
+    ----------
+    here : int
+        Threads that begin, for tasks that release the interpreter's lock; 1 is the caller's own,
+        and with 0 processes begin.
+    apart : int
+        Processes; they take what is left where this process would take longer than `LONG`.
+    """
+
+    here: int = 1
+    apart: int = 0
+
+    @property
+    def most(self) -> int:
+        """Largest number of calls at a time."""
+        return max(self.here, self.apart)
 
 
 def finished(
     task: Callable[..., Any],
     arguments: Sequence[tuple[Any, ...]],
-    workers: int = 1,
+    hands: Hands,
     executor: Executor | None = None,
-    threads: bool = False,
 ) -> Iterator[tuple[int, Any]]:
     """Results of ``task(*arguments[k])`` as they come.
 
     Parameters
     ----------
     task : callable
-        What a worker does; it must be picklable unless ``workers`` is 1.
+        What a worker does; it must be picklable where processes do it.
     arguments : sequence of tuple
         One call each.
-    workers : int
-        Number of processes, started by spawn, or of threads; 1 is this process. With an executor,
-        how many workers it has.
+    hands : Hands
+        Who does them. With an executor, which does all, how many calls it has at a time.
     executor : Executor, optional
         The caller's own, for example ``dask.distributed.Client.get_executor()``. It stays open.
-
-    threads : bool
-        Whether workers are threads of this process, for tasks that release the interpreter's lock.
 
     Yields
     ------
@@ -61,68 +81,30 @@ def finished(
 
     Raises
     ------
-    InputError
-        If no process of our own can begin, as for a script without a main guard.
     Exception
         What ``task`` raises in this process or in one of our own.
     """
-    if executor is None and workers == 1:
-        yield from ((k, task(*a)) for k, a in enumerate(arguments))
-        return
-    if executor is None and threads:
-        yield from _in_threads(task, arguments, workers)
-        return
-    begun, mark = executor is not None, uuid.uuid4().hex
-    waiting, suspects = deque(range(len(arguments))), deque[int]()
-    running: dict[Future[Any], int] = {}
-    pool = processes(workers) if executor is None else executor
-    try:
-        while waiting or running or suspects:
-            alone = not waiting and not running
-            queue, most = (suspects, 1) if alone else (waiting, AHEAD * workers)
-            while queue and len(running) < most:
-                k = queue.popleft()
-                running[pool.submit(_once, mark, task, *arguments[k])] = k
-            lost: list[int] = []
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                k, problem = running.pop(future), future.exception()
-                if problem is None:
-                    begun = True
-                    yield k, future.result()
-                elif executor is not None or (alone and isinstance(problem, BrokenExecutor)):
-                    yield k, problem
-                elif not isinstance(problem, BrokenExecutor):
-                    raise problem
-                lost += [k] * isinstance(problem, BrokenExecutor)
-            if lost and not begun:
-                check_processes()
-                begun = True
-            if lost and executor is None:
-                # With one process all futures of the pool end; who is to blame shows alone.
-                suspects += [] if alone else [*lost, *running.values()]
-                running.clear()
-                pool.shutdown(wait=False, cancel_futures=True)
-                pool = processes(workers)
-    finally:
-        for future in running:
-            future.cancel()
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
+    left = dict(enumerate(arguments))
+    if executor is None and hands.here:
+        for k, result in _here(task, arguments, hands):
+            del left[k]
+            yield k, result
+    if left:
+        yield from _apart(task, left, hands.most, executor)
 
 
-def _once(mark: str, task: Callable[..., Any], *arguments: Any) -> Any:
-    """Do a task; dask answers a call that is equal to an earlier one with what became of that one.
-
-    It would also remember that its worker was lost.
-    """
-    return task(*arguments)
-
-
-def _in_threads(
-    task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], workers: int
+def _here(
+    task: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], hands: Hands
 ) -> Iterator[tuple[int, Any]]:
-    """Results of threads as they come; after an exception or Ctrl-C no call begins any more."""
-    pool, turn = Threads(workers), Lock()
+    """Results of this process, which leaves the rest to others where it would take long."""
+    pace = _Pace(hands, len(arguments))
+    if hands.here == 1:
+        for k, given in enumerate(arguments):
+            yield k, task(*given)
+            if pace.leaves():
+                return
+        return
+    pool, turn = Threads(hands.here), Lock()
 
     def one(*given: Any) -> Any:
         with in_turn(turn):
@@ -133,49 +115,114 @@ def _in_threads(
         with one_thread():
             running = {pool.submit(one, *a): k for k, a in enumerate(arguments)}
             for future in as_completed(running):
-                yield running.pop(future), future.result()
-    finally:
+                if future.cancelled():
+                    continue
+                yield running[future], future.result()
+                if pace.leaves():  # those that have begun are ended here
+                    for other in running:
+                        other.cancel()
+    finally:  # after an exception or Ctrl-C no call begins any more
         pool.shutdown(cancel_futures=True)
 
 
-def leave_if_unguarded() -> None:
-    """End this process silently if it should work and runs its script again instead.
+class _Pace:
+    """How fast threads of this process are, from the first call on that has ended: it compiles."""
 
-    Python starts a process by importing the script, without its ``if __name__ == "__main__":``.
+    def __init__(self, hands: Hands, count: int) -> None:
+        self.hands, self.left, self.done = hands, count, -1
+        self.begun = self.spent = 0.0
+
+    def leaves(self) -> bool:
+        """Whether, after one more call, processes should do the rest."""
+        clock, spent = time.perf_counter(), time.process_time()
+        self.left, self.done = self.left - 1, self.done + 1
+        if self.done == 0:
+            self.begun, self.spent = clock, spent
+        took, used = clock - self.begun, spent - self.spent
+        if self.hands.apart < 2 or self.done < self.hands.here:
+            return False
+        long = took / self.done * self.left > LONG
+        return long and used < BUSY * took * self.hands.apart
+
+
+def _apart(
+    task: Callable[..., Any],
+    arguments: Mapping[int, tuple[Any, ...]],
+    workers: int,
+    executor: Executor | None,
+) -> Iterator[tuple[int, Any]]:
+    """Results of processes of our own or of an executor."""
+    mark = uuid.uuid4().hex
+    waiting, suspects = deque(arguments), deque[int]()
+    running: dict[Future[Any], int] = {}
+    pool = Pool(workers) if executor is None else executor
+    try:
+        while waiting or running or suspects:
+            alone, broken = not waiting and not running, False
+            queue, most = (suspects, 1) if alone else (waiting, AHEAD * workers)
+            while queue and len(running) < most and not broken:
+                try:
+                    future = pool.submit(_once, mark, task, *arguments[queue[0]])
+                except BrokenExecutor:
+                    if executor is not None:
+                        raise
+                    broken = True
+                else:
+                    running[future] = queue.popleft()
+            lost: list[int] = []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                k, problem = running.pop(future), future.exception()
+                if problem is None:
+                    yield k, future.result()
+                elif executor is not None or (alone and isinstance(problem, BrokenExecutor)):
+                    yield k, problem
+                elif not isinstance(problem, BrokenExecutor):
+                    raise problem
+                lost += [k] * isinstance(problem, BrokenExecutor)
+            if executor is None and (lost or broken):
+                # With one process all futures of the pool end; who is to blame shows alone.
+                suspects += [] if alone else [*lost, *running.values()]
+                running.clear()
+                pool.shutdown()
+                pool = Pool(workers)
+    finally:
+        for future in running:
+            future.cancel()
+        if executor is None:
+            pool.shutdown()
+
+
+def _once(mark: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """Do a task; dask answers a call that is equal to an earlier one with what became of that one.
+
+    It would also remember that its worker was lost.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(UNGUARDED)
+    return task(*arguments)
 
 
-def check_processes() -> None:
-    """Refuse to go on if a process that has nothing to do does not even begin.
+class Pool(Executor):
+    """Processes of our own, which import no script, end at Ctrl-C, and with what they still do.
 
-    Raises
-    ------
-    InputError
-        With what a script lacks.
+    Parameters
+    ----------
+    workers : int
+        How many.
     """
-    process = multiprocessing.get_context("spawn").Process(target=int)
-    process.start()
-    process.join()
-    if process.exitcode == UNGUARDED:
-        raise InputError(
-            "workers are processes that import this script, which starts workers again; put the"
-            ' call below `if __name__ == "__main__":`'
-        )
-    if process.exitcode:
-        raise InputError(
-            "processes cannot import this script, so none can work; write it into a file, with the"
-            ' call below `if __name__ == "__main__":`, or take workers=1'
+
+    def __init__(self, workers: int) -> None:
+        from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
+
+        # Ctrl-C reaches the whole group: a worker ends at once instead of reporting half a chunk.
+        end = signal.SIGINT, signal.SIG_DFL
+        self._inner = ProcessPoolExecutor(
+            workers, initializer=signal.signal, initargs=end, env=AROUND
         )
 
+    def submit(self, task: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        """Begin a call."""
+        future: Future[Any] = self._inner.submit(task, *given, **named)
+        return future
 
-def processes(workers: int) -> Pool:
-    """Processes of our own, started by spawn, which end at Ctrl-C."""
-    # Ctrl-C reaches the whole group: a worker ends at once instead of reporting half a chunk.
-    return Pool(
-        workers,
-        multiprocessing.get_context("spawn"),
-        signal.signal,
-        (signal.SIGINT, signal.SIG_DFL),
-    )
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = True) -> None:
+        """End the processes."""
+        self._inner.shutdown(wait, kill_workers=cancel_futures)

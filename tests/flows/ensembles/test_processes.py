@@ -1,11 +1,19 @@
-"""Processes of a plain script: with a main guard they work, without it there is one line."""
+"""Processes of a plain script or of standard input, without a main guard; and when they begin."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 
-GUARDED = """
+import flows
+from flows.ensembles import memory, workers
+from flows.ensembles.workers import Hands, finished
+
+PLAIN = """
 import flows
 
 def main():
@@ -15,51 +23,119 @@ def main():
     )
     print(*found.status)
 
-if __name__ == "__main__":
-    main()
+main()
 """
-PLAIN = GUARDED.replace('if __name__ == "__main__":\n    main()', "main()")
-LINE = "symbolic.language.errors.InputError: "
-# The lines of a Python traceback around the one that counts.
-BRIEF = 3000
+GUARDED = PLAIN.replace("\nmain()", '\nif __name__ == "__main__":\n    main()')
+# A call takes so many seconds, in which a thread of this process could do another.
+BRIEF = 0.05
+# Seconds until processes must have begun, and until they must have ended, on a busy machine.
+PATIENCE = 60.0
 
 
 def result(*command, **options):
     return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False, **options
+        [sys.executable, "-W", "error", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
 
 
-@pytest.fixture
-def script(tmp_path):
-    def write(text):
-        path = tmp_path / "script.py"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-def test_a_script_with_a_main_guard_runs(script):
-    done = result(script(GUARDED))
+@pytest.mark.parametrize("text", [PLAIN, GUARDED])
+def test_a_script_runs_with_and_without_a_main_guard(tmp_path, text):
+    path = tmp_path / "script.py"
+    path.write_text(text)
+    done = result(path)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["completed"] * 3, "")
 
 
-def test_a_script_without_a_main_guard_ends_with_one_line(script):
-    done = result(script(PLAIN))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count(LINE) == 1 and len(done.stderr) < BRIEF
-    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
-    assert "bootstrapping" not in done.stderr
-
-
-def test_threads_of_compiled_steps_need_no_main_guard(script):
-    done = result(script(PLAIN.replace('"LSODA"', '"auto"')))
+def test_a_script_that_no_process_can_read_runs():
+    done = result("-", input=PLAIN)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["completed"] * 3, "")
 
 
-def test_a_script_that_no_process_can_read_ends_with_one_line_of_ours():
-    done = result("-", input=GUARDED)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count(LINE) == 1
-    assert "workers=1" in done.stderr.splitlines()[-1]
+def where(k):
+    time.sleep(BRIEF)
+    return k, os.getpid()
+
+
+def places(hands, count=12):
+    """Processes in which calls were done, and whether each was done once."""
+    found = dict(finished(where, [(k,) for k in range(count)], hands))
+    assert {k: found[k][0] for k in range(count)} == {k: k for k in range(count)}
+    return [found[k][1] for k in range(count)]
+
+
+@pytest.mark.parametrize("here", [1, 2])
+def test_processes_take_what_would_take_this_one_long(here, monkeypatch):
+    monkeypatch.setattr(workers, "LONG", BRIEF)
+    taken = places(Hands(here, 2))
+    assert taken[0] == os.getpid() and taken[-1] != os.getpid()
+    # Brief as they are, none is worth it by default; and one alone never leaves.
+    monkeypatch.undo()
+    assert set(places(Hands(here, 2))) == {os.getpid()}
+    monkeypatch.setattr(workers, "LONG", BRIEF)
+    assert set(places(Hands(here))) == {os.getpid()}
+
+
+def test_threads_that_keep_all_cores_busy_go_on(monkeypatch):
+    monkeypatch.setattr(workers, "LONG", BRIEF)
+    monkeypatch.setattr(workers, "BUSY", 0.0)
+    assert set(places(Hands(2, 2))) == {os.getpid()}
+
+
+def test_by_default_runs_that_take_long_are_in_processes_and_their_rows_the_same(monkeypatch):
+    system, law = flows.ReLUNeuron(n=1, d=2), flows.Law(size=6)
+    options = {"t_end": 10.0, "rtol": 1e-6, "method": "LSODA", "chunk_size": 1}
+    alone = flows.integrate_ensemble(system, law, **options, workers=1)
+    begun, pool = [], workers.Pool
+
+    def counted(count):
+        begun.append(count)
+        return pool(count)
+
+    monkeypatch.setattr(workers, "Pool", counted)
+    monkeypatch.setattr("flows.ensembles.run.cores", lambda: 2)
+    flows.integrate_ensemble(system, law, **options)
+    assert begun == []
+    monkeypatch.setattr(workers, "LONG", 0.0)
+    found = flows.integrate_ensemble(system, law, **options)
+    assert begun == [2]
+    assert all(found[name].tobytes() == alone[name].tobytes() for name in ("loss", "steps"))
+    # Where there is no memory for processes, this one does all.
+    monkeypatch.setattr(memory, "PROCESS", memory.available())
+    again = flows.integrate_ensemble(system, law, **options)
+    assert begun == [2] and np.array_equal(again["loss"], alone["loss"])
+
+
+SLOW = """
+import os, time, flows
+from flows.ensembles.workers import Hands, finished
+
+def slow(k):
+    print(os.getpid(), flush=True)
+    time.sleep(1000)
+
+try:
+    list(finished(slow, [(k,) for k in range(4)], Hands(0, 2)))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_ends_processes_at_once():
+    run = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", SLOW],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    pids = [int(run.stdout.readline()) for _ in range(2)]
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=PATIENCE)
+    assert (run.returncode, out, err) == (0, "interrupted\n", "")
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

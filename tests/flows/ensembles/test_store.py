@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 
 import h5py
 import numpy as np
@@ -124,9 +125,9 @@ def test_killed_workers_change_nothing(tmp_path, monkeypatch):
     def save_and_kill(path, rows):
         save(path, rows)
         if not killed:
-            killed.extend(multiprocessing.active_children())
-            for process in killed:
-                process.kill()
+            killed.extend(process.pid for process in multiprocessing.active_children())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
 
     monkeypatch.setattr(store, "save", save_and_kill)
     found = run(tmp_path / "e", method="LSODA", chunk_size=2, workers=2)

@@ -12,6 +12,7 @@ from scipy.stats import binom
 import flows
 from flows.core.errors import InputError
 from flows.core.proportion import interval
+from flows.ensembles import crew
 from flows.ensembles.sweep import FILE
 
 VARY = {"n": [1, 2], "d": [2, 3]}
@@ -107,19 +108,34 @@ def test_after_the_loss_of_a_worker_its_ensemble_begins_anew(whole, monkeypatch)
     pools = [Broken(), ThreadPoolExecutor(2), ThreadPoolExecutor(2)]
     begun = []
 
-    def processes(workers):
+    def pool(workers):
         begun.append(workers)
         return pools[len(begun) - 1]
 
     for module in ("crew", "workers"):
-        monkeypatch.setattr(f"flows.ensembles.{module}.processes", processes)
-    monkeypatch.setattr("flows.ensembles.crew.check_processes", lambda: None)
+        monkeypatch.setattr(f"flows.ensembles.{module}.Pool", pool)
     found = small(method="LSODA", workers=2)
     # One that breaks, one for the ensemble that it had, one for all others.
     assert begun == [2, 2, 2]
     xarray.testing.assert_identical(found, small(method="LSODA", workers=1))
     assert (found["status"] == "completed").all()
     assert not np.array_equal(found["loss"], data["loss"])  # another method, other digits
+
+
+def test_by_default_processes_serve_what_is_left_of_a_long_sweep(monkeypatch):
+    expected, begun, pool = small(method="LSODA", workers=1), [], crew.Pool
+
+    def counted(workers):
+        begun.append(workers)
+        return pool(workers)
+
+    monkeypatch.setattr(crew, "Pool", counted)
+    monkeypatch.setattr(crew, "cores", lambda: 2)
+    xarray.testing.assert_identical(small(method="LSODA"), expected)
+    assert begun == []
+    monkeypatch.setattr(crew, "LONG", 0.0)
+    xarray.testing.assert_identical(small(method="LSODA"), expected)
+    assert begun == [2]
 
 
 def test_processes_change_no_bit(whole):

@@ -1,8 +1,8 @@
 """Compiled: members of an ensemble from chart to chart, several side by side.
 
-Explicit steps lead as far as the flow is gentle, in coordinates that it has by itself; who has come
-there is followed by Radau from then on. The lanes take their steps together; each sets up its charts by itself. Nothing in a member
-depends on the others.
+Explicit steps lead as far as the flow is gentle, in the coordinates of states; who has come there
+is followed by Radau from then on, along axes. The lanes take their steps together; each sets up its
+charts by itself. Nothing in a member depends on the others.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

@@ -1,9 +1,10 @@
 r"""Compiled steps of DOP853 in charts, for several members side by side.
 
 Stages are in the coordinates of states, as in :mod:`flows.solvers.near_plain`; what a step has
-changed, its slope and its errors are measured along the axes. The formulas are those of :mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its
-dense output, of order 7, tells the states at all output times inside it. This is for charts in
-which `s |h|` is not large: steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
+changed, its slope and its errors are measured along the axes. The formulas are those of
+:mod:`flows.solvers.explicit_formulas`. A step costs fields alone, and its dense output, of order 7,
+tells the states at all output times inside it. This is for charts in which `s |h|` is not large:
+steps are no longer than stability allows, `h_\tau s |h| \le 6.1`.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

@@ -1,7 +1,8 @@
 """Hessians along the axes of charts in lanes, where a field has left its registers.
 
 Unlike the Jacobian of :mod:`flows.solvers.near_lanes` they are derivatives of whole registers, not
-of parts that are small: right to the rounding of their largest eigenvalue, at a third of the cost. Where that is not enough Jacobians serve.
+of parts that are small: right to the rounding of their largest eigenvalue, at a third of the cost.
+Where that is not enough Jacobians serve.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, no-untyped-call"

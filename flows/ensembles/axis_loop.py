@@ -311,7 +311,7 @@ def _follow(starts, times, codes, tableau, terms, found, halt):
     then, stages = walk_of(n, terms.rtol, terms, late), stages_of(n)
     follow_gently(starts, times, codes, slopes, terms, first, stages, here, near, out, found, halt)
     follow_stiffly(times, codes, slopes, tableau, terms, then, here, near, out, found, halt)
-    see(out.whole, here, loss, slopes, terms, found)
+    see(out.whole, here, slopes, terms, found)
     fill_in(found, terms)
 
 

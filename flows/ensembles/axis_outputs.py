@@ -24,7 +24,7 @@ from flows.ensembles.axis_lanes import near_of
 from flows.ensembles.axis_members import record
 from flows.ensembles.axis_views import locate, look_over, loss_in, views_of
 from flows.solvers.near_hessian import curvatures
-from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, field
+from flows.solvers.near_lanes import EVERY, LANES, PARTS, Near, change
 from flows.systems.own.axes_in_lanes import eigen_in_lanes, turn_of
 from flows.systems.own.carried_errors import ANEW
 from flows.systems.own.carried_loop import carried_along, carry_of
@@ -56,16 +56,16 @@ class Outputs(NamedTuple):
 class Waiting(NamedTuple):
     """Outputs that wait, the last axis.
 
-    ``near``: their charts; ``u``, ``slope`` (N, lanes): increments and slopes; ``matrix`` (N, N,
-    lanes): Hessians along the axes, ``careful`` (N, N, lanes): what Jacobians tell of them;
-    ``there`` (N, 2, lanes): their places; ``carry``: their errors, where they began and when they
-    are; ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,): whose they are; ``count``
-    (1,): how many.
+    ``near``: their charts; ``slope`` (N, lanes): gradients along the axes; ``value`` (lanes,):
+    losses; ``matrix`` (N, N, lanes): Hessians along the axes, ``careful`` (N, N, lanes): what
+    Jacobians tell of them; ``there`` (N, 2, lanes): their places; ``carry``: their errors, where
+    they began and when they are; ``turn``, ``place`` (N, 3): room; ``member``, ``row`` (lanes,):
+    whose they are; ``count`` (1,): how many.
     """
 
     near: Any
-    u: Any
     slope: Any
+    value: Any
     matrix: Any
     careful: Any
     there: Any
@@ -91,7 +91,7 @@ def waiting_of(loss, n):
     return Waiting(
         near_of(n, loss),
         np.zeros((n, LANES)),
-        np.zeros((n, LANES)),
+        np.zeros(LANES),
         np.zeros((n, n, LANES)),
         np.zeros((n, n, LANES)),
         np.zeros((n, 2, LANES)),
@@ -109,13 +109,6 @@ def load_loss(out, here, e):
     """Put the loss at the centre of a chart that steps read where its outputs read it."""
     for i in range(len(here.whole)):
         out.near.registers[i, 0, e] = here.whole[i, 0]
-
-
-@lean
-def loss_of(near, loss, linear, e):
-    """Loss of a lane by its registers, and by what the gradient at the centre makes of it."""
-    value = loss.results[0]
-    return near.registers[value, 0, e] + (linear + near.registers[value, 2, e])
 
 
 @lean
@@ -166,21 +159,21 @@ def put_down(lane, here, out, k, e, codes, slopes, terms, times, found):
 @lean
 def see_in(out, here, k, e, first, loss, slopes, terms, times, found):
     """See outputs of a chart, or say that they are `sharp`; from which place on others wait."""
-    views, whole, seen = out.views, out.whole, here.seen
+    charts, views, whole, seen = here.charts, out.views, out.whole, here.seen
     look_over(views, out.near, here, k, e, slopes)
     here.sharp[k] = not agrees(views, here, k, loss, terms)
     if not here.sharp[k]:
-        locate(views, here.charts, k)
+        locate(views, charts, k)
         for w in range(1, views.count[0]):
             row = views.row[w]
             since = times[row - 1] + here.unit[k]
             if not views.brief[w]:
-                if line_up(whole, views, k, w, since) == LANES:
+                if line_up(whole, views, k, w, since, loss_in(views, loss, charts, k, w)) == LANES:
                     load_charts(whole, here, out, k, e, first)
-                    see(whole, here, loss, slopes, terms, found)
+                    see(whole, here, slopes, terms, found)
                     first = 0
                 continue
-            value, length = loss_in(views, loss, here.charts, k, w), length_at(views.slope, w)
+            value, length = loss_in(views, loss, charts, k, w), length_at(views.slope, w)
             tell_briefly(seen, value, length)
             put_place(views.there, w, views.place)
             record(found, k, row, views.place, since, seen)
@@ -196,12 +189,13 @@ def put_place(there, w, place):
 
 
 @lean
-def line_up(line, views, k, e, since):
+def line_up(line, views, k, e, since, value):
     """Let an output wait, whose chart is loaded later; how many do."""
     w = line.count[0]
-    line.member[w], line.row[w], line.carry.since[w] = k, views.row[e], since
-    for i in range(len(line.u)):
-        line.u[i, w] = views.u[i, e]
+    line.member[w], line.row[w], line.carry.since[w], line.value[w] = k, views.row[e], since, value
+    for i in range(len(line.slope)):
+        line.near.registers[i, 1, w] = views.registers[i, 1, e]
+        line.slope[i, w] = views.slope[i, e]
         line.there[i, 0, w], line.there[i, 1, w] = views.there[i, 0, e], views.there[i, 1, e]
     line.count[0] = w + 1
     return w + 1
@@ -217,14 +211,14 @@ def load_charts(line, here, out, k, e, first):
         value = out.near.registers[i, 0, e]
         for w in range(first, last):
             near.registers[i, 0, w] = value
-    for i in range(len(line.u)):
-        slope, size, curvature = out.near.slope[i, e], charts.size[k, i], charts.curvature[k, i]
+    for i in range(len(line.slope)):
+        slope, size, curvature = charts.slope[k, i], charts.size[k, i], charts.curvature[k, i]
         error, anew = charts.error[k, i], charts.fresh[k, i]
         for w in range(first, last):
-            near.slope[i, w], near.size[i, w], near.unit[i, w] = slope, size, 1.0 / size
+            near.size[i, w], near.unit[i, w] = size, 1.0 / size
             carry.curvature[i, w] = curvature
-            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope * size
-        for j in range(len(line.u)):
+            carry.error[i, w], carry.fresh[i, w], carry.slope[i, w] = error, anew, slope
+        for j in range(len(line.slope)):
             axis = charts.axes[k, i, j, 0]
             matrix = here.matrix[k, i, j] * charts.size[k, j] / charts.size[k, i]
             for w in range(first, last):
@@ -232,13 +226,10 @@ def load_charts(line, here, out, k, e, first):
 
 
 @lean
-def see(line, here, loss, slopes, terms, found):
+def see(line, here, slopes, terms, found):
     """See outputs that wait, and put down what is seen."""
-    n, carry = len(line.u), line.carry
-    field(line.near, slopes, line.near.since, line.u, line.slope, EVERY)
-    for i in range(n):
-        for w in range(LANES):
-            line.slope[i, w] *= -line.near.size[i, w] / line.near.since[w]
+    n, carry = len(line.slope), line.carry
+    change(slopes, line.near.registers, EVERY)
     curvatures(line.near, slopes, carry.since, STIFF, line.matrix, line.careful)
     for i in range(n):
         for w in range(LANES):
@@ -252,7 +243,7 @@ def see(line, here, loss, slopes, terms, found):
                 carry.along[i, w] += carry.overlaps[i, j, w] * line.slope[j, w]
     carried_along(carry, ANEW)
     for w in range(line.count[0]):
-        value, length, seen = loss_at(line, loss, w), length_at(line.slope, w), here.seen
+        value, length, seen = line.value[w], length_at(line.slope, w), here.seen
         put_place(line.there, w, line.place)
         tell_whole(line, seen, value, length, terms, w)
         record(found, line.member[w], line.row[w], line.place, line.carry.since[w], seen)
@@ -271,19 +262,10 @@ def length_at(slope, w):
 
 
 @lean
-def loss_at(line, loss, w):
-    """Loss at one of the outputs."""
-    linear = 0.0
-    for i in range(len(line.u)):
-        linear += line.near.slope[i, w] * line.near.size[i, w] * line.near.size[i, w] * line.u[i, w]
-    return loss_of(line.near, loss, linear, w)
-
-
-@lean
 def tell_whole(line, seen, value, length, terms, w):
     """See one of the outputs with its errors."""
     carry = line.carry
-    for i in range(len(line.u)):
+    for i in range(len(line.slope)):
         seen.along[i] = carry.along[i, w]
         seen.curvature[i], seen.error[i] = carry.h[i, w], carry.later[i, w]
     for i in range(5):

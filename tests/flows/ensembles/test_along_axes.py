@@ -29,8 +29,8 @@ STATED, RTOL = 100.0, 1e-8
 ROUNDING = 1e-11
 # Stated errors in lanes leave out entries of a Hessian that are a thousandth of others.
 LEFT_OUT = 1e-2
-# Errors between outputs, of which the later one has twice the time, are told to so much of a factor
-# e, where they decay like a power and are rounded up by a thirtieth.
+# Errors between outputs, of which the later one has three times the time, are told to so much of a
+# factor e, where they decay like a power and are rounded up by a thirtieth.
 BESIDE = 0.5
 
 

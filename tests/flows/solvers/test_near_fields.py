@@ -20,12 +20,9 @@ from flows.systems.own.chart_loop import run as carry_out
 
 ROUNDING = 1e-13
 u, v = sp.symbols("u v")
-# Sums, products, quotients, roots and angles.
-MIXED = flows.OwnSystem(
-    "mixed",
-    [u, v],
-    u**4 / (2 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2) + sp.atan2(u, 2 + v**2) ** 2,
-)
+# Sums, products, quotients and roots; and angles.
+MIXED = flows.OwnSystem("mixed", [u, v], u**4 / (2 + v**2) + (u * v - 1) ** 2 / sp.sqrt(1 + u**2))
+LAYER = flows.TwoLayer(3, 2)
 CENTRE, SIZE = np.array([0.7, -0.4]), np.array([0.3, 2.0])
 AXES = np.linalg.qr(np.random.default_rng(5).normal(size=(2, 2)))[0]
 
@@ -73,14 +70,20 @@ def gathered(pairs: Any, others: Any) -> Any:
     return total, low
 
 
+def at(code: Any, state: Any) -> Any:
+    """Registers of a program at a state."""
+    places = np.zeros((len(state), 3))
+    places[:, 0] = state
+    registers = np.zeros((len(state) + len(code.constants) + len(code.operation), 3))
+    registers_at(code, places, registers)
+    return registers[:, 0]
+
+
 def chart() -> tuple[Any, Any]:
     """A chart of the loss, which all lanes have, and the program of its gradient."""
     loss = MIXED.axis_codes()[1]
     code = loss._replace(results=loss.results[1:])
-    places = np.zeros((2, 3))
-    places[:, 0] = CENTRE
-    registers = np.zeros((2 + len(code.constants) + len(code.operation), 3))
-    registers_at(code, places, registers)
+    registers = at(code, CENTRE)
     curvature = AXES.T @ MIXED.hessian(CENTRE) @ AXES * SIZE / SIZE[:, None]
     near = Near(
         np.zeros((len(registers), 5, LANES)),
@@ -91,7 +94,7 @@ def chart() -> tuple[Any, Any]:
         np.repeat(1 / SIZE[:, None], LANES, axis=1),
         np.ones(LANES),
     )
-    near.registers[:, 0] = registers[:, :1]
+    near.registers[:, 0] = registers[:, None]
     return near, code
 
 
@@ -104,13 +107,17 @@ def test_slopes_at_all_stages_are_those_at_each() -> None:
     assert not np.allclose(1.001 * found, other, rtol=0, atol=ROUNDING)
 
 
-def test_slopes_in_the_coordinates_of_states_are_the_gradient() -> None:
-    """Also with quotients, roots and angles."""
-    near, code = chart()
-    places = 0.2 * np.random.default_rng(8).normal(size=(2, LANES))
-    found = slopes_of_states(near, code, np.full(LANES, 3.0), places)
+@pytest.mark.parametrize("system", [MIXED, LAYER], ids=["quotients and roots", "angles"])
+def test_slopes_in_the_coordinates_of_states_are_those_of_a_program_there(system: Any) -> None:
+    code = system.axis_codes()[0]
+    generator, n = np.random.default_rng(8), len(system.axis_start(system.initial()))
+    centre, moved = generator.normal(size=n), 0.1 * generator.normal(size=(n, LANES))
+    near = chart()[0]._replace(registers=np.zeros((len(at(code, centre)), 5, LANES)))
+    near.registers[:, 0] = at(code, centre)[:, None]
+    found = slopes_of_states(near, code, np.full(LANES, 3.0), moved)
+    assert system is MIXED or 4 in code.operation
     for e in range(LANES):
-        wanted = -3.0 * MIXED.gradient(CENTRE + places[:, e])
+        wanted = -3.0 * at(code, centre + moved[:, e])[code.results[:n]]
         assert np.allclose(found[:, e], wanted, rtol=0, atol=ROUNDING)
         assert not np.allclose(1.001 * found[:, e], wanted, rtol=0, atol=ROUNDING)
 

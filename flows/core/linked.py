@@ -10,6 +10,7 @@ it stays as it was written until a function with a wrapper for Python takes it i
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ __all__ = ["linked"]
 
 # How Numba's names of wrappers for Python begin.
 WRAPPER = "_ZN7cpython"
+# Garbage is collected this rarely: compiling makes millions of objects, of which few are garbage.
+RARELY = (50_000, 20, 100)
 
 
 class _Nowhere:
@@ -112,9 +115,11 @@ def linked() -> Iterator[None]:
     """Let what is compiled be parts, and wholes, for as long as this lasts; threads wait for it."""
     with global_compiler_lock:  # else one would put back what another has set
         codegen = cpu_target.target_context.codegen()
-        before = codegen._library_class
+        before, thresholds = codegen._library_class, gc.get_threshold()
         codegen._library_class = _Linked
+        gc.set_threshold(*RARELY)
         try:
             yield
         finally:
             codegen._library_class = before
+            gc.set_threshold(*thresholds)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.core.problem import COMPLETED
 from flows.core.proportion import LEVEL, interval
-from flows.runs.integrate import integrate
+from flows.ensembles.integrate import integrate_ensemble
 from flows.runs.verdict import HypothesisResult, Outcome, Verdict
+from flows.systems.matrix_factorization.field import adjoint, chain
 from flows.systems.matrix_factorization.system import MatrixFactorization
 from potentials.matrix_factorization import PROBABILITY, STRONG, VANISHED
 
@@ -78,6 +80,7 @@ def convergence(
 
     Notes
     -----
+    Starts are followed together, as by :func:`flows.integrate_ensemble`.
     Real starts whose product has a negative determinant cannot reach a target with a positive one.
     Source: Luo, Xu, Gao, Fazel & Du, arXiv 2511.09925, Theorem 1, on the probability
     (:func:`flows.ensembles.convergence.check_probability`).
@@ -90,13 +93,13 @@ def convergence(
     >>> found.positive.tolist() == found.converged.tolist()
     True
     """
-    positive, converged = [], []
-    for seed in seeds:
-        run = integrate(system, system.initial(scale, seed), t_end, [t_end], rtol=rtol)
-        loss = run["loss"]
-        positive.append(bool(run.features["orientation"][0] > 0))
-        converged.append(run.completed and bool(loss[-1] <= float(VANISHED) * loss[0]))
-    return Convergence(system, np.array(positive), np.array(converged))
+    starts = np.array([system.initial(scale, seed) for seed in seeds])
+    found = integrate_ensemble(system, starts, t_end, [t_end], rtol=rtol)
+    loss = found["loss"]
+    converged = (found.status == COMPLETED) & (loss[:, -1] <= float(VANISHED) * loss[:, 0])
+    left, _, right = np.linalg.svd(np.array(system.target))
+    turned = adjoint(left) @ chain(starts) @ adjoint(right)
+    return Convergence(system, np.linalg.det(turned).real > 0, converged)
 
 
 def check_probability(found: Convergence) -> Verdict:
